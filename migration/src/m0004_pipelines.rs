@@ -1,0 +1,69 @@
+//! Pipelines, and what became of each run of one.
+
+crate::migration! {
+    "m0004_pipelines",
+    up: r"
+        create table pipeline (
+            workspace_id uuid not null references workspace on delete cascade,
+            id uuid not null,
+            name text not null check (char_length(name) between 1 and 100),
+            -- The workspace's own `index` pipeline: every upload is a run of it.
+            builtin boolean not null default false,
+            version integer not null default 1,
+            created_at timestamptz not null default now(),
+            updated_at timestamptz not null default now(),
+            primary key (workspace_id, id),
+            unique (workspace_id, name)
+        );
+
+        -- A run points at the definition it was compiled from, so versions are never updated.
+        create table pipeline_version (
+            workspace_id uuid not null,
+            pipeline_id uuid not null,
+            number integer not null check (number >= 1),
+            definition jsonb not null,
+            created_at timestamptz not null default now(),
+            primary key (workspace_id, pipeline_id, number),
+            foreign key (workspace_id, pipeline_id) references pipeline (workspace_id, id) on delete cascade
+        );
+
+        create table run (
+            workspace_id uuid not null references workspace on delete cascade,
+            id uuid not null,
+            pipeline_id uuid not null,
+            pipeline_version integer not null,
+            state text not null default 'queued' check (state in ('queued', 'running', 'completed', 'failed')),
+            created_at timestamptz not null default now(),
+            finished_at timestamptz,
+            primary key (workspace_id, id),
+            foreign key (workspace_id, pipeline_id, pipeline_version)
+                references pipeline_version (workspace_id, pipeline_id, number) on delete cascade
+        );
+
+        -- One file version on its way through one run.
+        create table run_item (
+            workspace_id uuid not null,
+            id uuid not null,
+            run_id uuid not null,
+            file_id uuid not null,
+            version_id uuid not null,
+            state text not null default 'queued' check (state in ('queued', 'processing', 'ready', 'failed')),
+            -- The node at work, and how many of its units are durable.
+            stage text not null,
+            done integer not null default 0 check (done >= 0),
+            total integer check (total >= 0),
+            failure_code text,
+            failure_detail text,
+            created_at timestamptz not null default now(),
+            updated_at timestamptz not null default now(),
+            primary key (workspace_id, id),
+            foreign key (workspace_id, run_id) references run (workspace_id, id) on delete cascade,
+            foreign key (workspace_id, file_id, version_id)
+                references file_version (workspace_id, file_id, id) on delete cascade,
+            check (done <= coalesce(total, done))
+        );
+        create index run_item_by_run on run_item (workspace_id, run_id);
+        create index run_item_by_version on run_item (workspace_id, version_id, id);
+    ",
+    down: "drop table run_item, run, pipeline_version, pipeline;",
+}

@@ -1,0 +1,34 @@
+//! What happened, in order, per workspace.
+
+crate::migration! {
+    "m0007_events",
+    up: r"
+        -- The last sequence number given out. Taking one locks the row until commit,
+        -- so numbers become visible in order and without gaps.
+        create table event_counter (
+            workspace_id uuid primary key references workspace on delete cascade,
+            last bigint not null default 0
+        );
+
+        create table event (
+            workspace_id uuid not null references workspace on delete cascade,
+            seq bigint not null,
+            id uuid not null,
+            type text not null,
+            subject_id uuid not null,
+            data jsonb not null,
+            created_at timestamptz not null default now(),
+            published boolean not null default false,
+            primary key (workspace_id, seq)
+        );
+        create index event_unpublished on event (workspace_id, seq) where not published;
+
+        create function notify_event() returns trigger language plpgsql as $$
+            begin
+                perform pg_notify('nvisy_outbox', 'event');
+                return null;
+            end $$;
+        create trigger event_added after insert on event for each statement execute function notify_event();
+    ",
+    down: "drop table event, event_counter; drop function notify_event();",
+}

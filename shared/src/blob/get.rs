@@ -1,0 +1,100 @@
+//! Reading bytes.
+
+use async_nats::jetstream::object_store::ObjectInfo;
+use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind, Stream as NatsStream};
+use bytes::Bytes;
+use futures::stream::{self, Stream, TryStreamExt as _};
+
+use super::{Blobs, GetError, StoreError};
+use crate::crypt::frames::{FrameError, Identity, Opener};
+use crate::id::{BlobId, WorkspaceId};
+
+impl Blobs {
+    /// The content of a blob, verified piece by piece, fetched as fast as it is taken; about 1 MiB of memory.
+    ///
+    /// Content is complete only if the stream ends without an error.
+    ///
+    /// # Errors
+    /// There is no such blob, it is damaged, or the store failed; now or in an item, the stream is over then.
+    pub async fn get(
+        &self,
+        workspace: WorkspaceId,
+        blob: BlobId,
+    ) -> Result<impl Stream<Item = Result<Bytes, GetError>> + Send + use<>, GetError> {
+        let identity = Identity { workspace, blob };
+        let info = self.entry(identity).await?;
+        let mut chunks =
+            Chunks { stream: self.stream.clone(), subject: self.layout.chunks(&info.nuid), next: 0, left: info.chunks };
+        let mut first = chunks.fetch().await?;
+        let opener = Opener::new(self.key(identity), identity, &mut first)?;
+        Ok(stream::try_unfold(Some((first, opener, chunks)), |state| async {
+            let Some((chunk, mut opener, mut chunks)) = state else { return Ok(None) };
+            let content = opener.open(&chunk, chunks.left == 0)?;
+            let next = match chunks.left {
+                0 => None,
+                _ => Some((chunks.fetch().await?, opener, chunks)),
+            };
+            Ok(Some((content, next)))
+        }))
+    }
+
+    /// The whole content of a blob, if it has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and when the content is longer.
+    pub async fn read_all(&self, workspace: WorkspaceId, blob: BlobId, limit: u64) -> Result<Vec<u8>, GetError> {
+        let content = self.get(workspace, blob).await?;
+        content
+            .try_fold(Vec::new(), async |mut all, part| {
+                if (all.len() + part.len()) as u64 > limit {
+                    return Err(GetError::TooLarge { limit });
+                }
+                all.extend_from_slice(&part);
+                Ok(all)
+            })
+            .await
+    }
+
+    /// A blob's entry.
+    pub(super) async fn entry(&self, Identity { workspace, blob }: Identity) -> Result<ObjectInfo, GetError> {
+        let subject = self.layout.entry(workspace, blob);
+        let entry = match self.stream.direct_get_last_for_subject(&subject).await {
+            // Any replica answers a direct question, and it may not have heard yet: only the leader knows.
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
+                self.stream.get_last_raw_message_by_subject(&subject).await.map_err(|error| match error.kind() {
+                    LastRawMessageErrorKind::NoMessageFound => GetError::NotFound,
+                    _ => StoreError::from(error).into(),
+                })?
+            }
+            answer => answer.map_err(StoreError::from)?,
+        };
+        let info: ObjectInfo = serde_json::from_slice(&entry.payload).map_err(|_| FrameError::Unknown)?;
+        // Other clients delete by leaving an empty entry.
+        if info.deleted { Err(GetError::NotFound) } else { Ok(info) }
+    }
+}
+
+/// The chunks of one object, asked for one after the other.
+///
+/// Each is a request of its own: there is no consumer to make, to lose with a server, or to outpace the reader.
+struct Chunks {
+    stream: NatsStream<()>,
+    subject: String,
+    /// The next chunk is the first at or after this place in the stream.
+    next: u64,
+    left: usize,
+}
+
+impl Chunks {
+    async fn fetch(&mut self) -> Result<Bytes, GetError> {
+        self.left = self.left.checked_sub(1).ok_or(FrameError::Tampered)?;
+        let message = self.stream.direct_get_next_for_subject(&self.subject, Some(self.next)).await.map_err(
+            |error| match error.kind() {
+                DirectGetErrorKind::NotFound => GetError::Incomplete,
+                _ => StoreError::from(error).into(),
+            },
+        )?;
+        self.next = message.sequence + 1;
+        Ok(message.payload)
+    }
+}

@@ -1,0 +1,292 @@
+//! Against a real server.
+
+use std::convert::Infallible;
+use std::io;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use bytes::Bytes;
+use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncReadExt as _;
+
+use super::*;
+use crate::crypt::MasterKey;
+use crate::crypt::frames::{FRAME_BYTES, FrameError};
+use crate::id;
+
+const NO_LIMIT: u64 = u64::MAX;
+
+/// A bucket of its own, and one workspace.
+struct Fixture {
+    blobs: Blobs,
+    bucket: String,
+    workspace: WorkspaceId,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        Self::with_room(None).await
+    }
+
+    async fn with_room(max_bytes: Option<i64>) -> Self {
+        let url = std::env::var("NVISY_TEST_NATS_URL")
+            .expect("NVISY_TEST_NATS_URL names the NATS server to test on; `just test` starts one");
+        let client = async_nats::connect(url).await.expect("the NATS server of NVISY_TEST_NATS_URL runs");
+        let bucket = format!("test-{}", id::new());
+        let settings = BlobSettings { bucket: bucket.clone(), max_bytes, replicas: 1 };
+        let keyring = Keyring::new(MasterKey::generate());
+        let blobs = Blobs::open(jetstream::new(client), &settings, keyring).await.unwrap();
+        Self { blobs, bucket, workspace: WorkspaceId::new() }
+    }
+
+    async fn put(&self, content: &[u8]) -> BlobId {
+        let blob = BlobId::new();
+        self.blobs.put(self.workspace, blob, parts(content), NO_LIMIT).await.unwrap();
+        blob
+    }
+
+    async fn read(&self, blob: BlobId) -> Result<Vec<u8>, GetError> {
+        self.blobs.read_all(self.workspace, blob, NO_LIMIT).await
+    }
+
+    async fn messages(&self) -> u64 {
+        self.blobs.stream.get_info().await.unwrap().state.messages
+    }
+
+    /// Waits until the bucket holds so many messages.
+    async fn settles_at(&self, expected: u64) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let messages = self.messages().await;
+            if messages == expected {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{messages} messages in the bucket instead of {expected}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn listed(&self) -> Vec<(WorkspaceId, BlobId)> {
+        let mut all: Vec<_> =
+            self.blobs.list().await.unwrap().map_ok(|one| (one.workspace, one.blob)).try_collect().await.unwrap();
+        all.sort();
+        all
+    }
+
+    /// Replaces a blob's chunks by what `change` makes of them.
+    async fn tamper(&self, blob: BlobId, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
+        let info = self.blobs.entry(Identity { workspace: self.workspace, blob }).await.unwrap();
+        let subject = self.blobs.layout.chunks(&info.nuid);
+        let mut chunks = Vec::new();
+        let mut next = 0;
+        while let Ok(message) = self.blobs.stream.direct_get_next_for_subject(&subject, Some(next)).await {
+            next = message.sequence + 1;
+            chunks.push(message.payload.to_vec());
+        }
+        change(&mut chunks);
+        self.blobs.stream.purge().filter(&subject).await.unwrap();
+        for chunk in chunks {
+            self.blobs.context.publish(subject.clone(), chunk.into()).await.unwrap().await.unwrap();
+        }
+    }
+
+    async fn end(self) {
+        self.blobs.context.delete_object_store(&self.bucket).await.unwrap();
+    }
+}
+
+fn content(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i * 31 % 251) as u8).collect()
+}
+
+fn parts(content: &[u8]) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+    let parts: Vec<_> = content.chunks(70_001).map(|part| Ok(Bytes::copy_from_slice(part))).collect();
+    stream::iter(parts)
+}
+
+#[tokio::test]
+async fn what_was_put_is_got() {
+    let fixture = Fixture::new().await;
+    for length in [0, 1, FRAME_BYTES, 20 * FRAME_BYTES + 7] {
+        let content = content(length);
+        let blob = BlobId::new();
+        let stored = fixture.blobs.put(fixture.workspace, blob, parts(&content), NO_LIMIT).await.unwrap();
+        assert_eq!(stored, Stored { bytes: length as u64, sha256: Sha256::digest(&content).into() });
+        assert!(fixture.read(blob).await.unwrap() == content, "{length}");
+    }
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_bucket_is_reused_under_new_limits() {
+    let fixture = Fixture::new().await;
+    let blob = fixture.put(b"kept").await;
+    let settings = BlobSettings { bucket: fixture.bucket.clone(), max_bytes: Some(1 << 20), replicas: 1 };
+    let again = Blobs::open(fixture.blobs.context.clone(), &settings, fixture.blobs.keyring.clone()).await.unwrap();
+    assert_eq!(again.read_all(fixture.workspace, blob, 4).await.unwrap(), b"kept");
+    assert_eq!(again.stream.get_info().await.unwrap().config.max_bytes, 1 << 20);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn nats_tools_see_a_sound_object_of_ciphertext() {
+    let fixture = Fixture::new().await;
+    let blob = fixture.put(&content(3 * FRAME_BYTES)).await;
+    let store = fixture.blobs.context.get_object_store(&fixture.bucket).await.unwrap();
+    // The reader checks the digest at the end.
+    let mut object = store.get(format!("{}/{blob}", fixture.workspace)).await.unwrap();
+    let mut ciphertext = Vec::new();
+    object.read_to_end(&mut ciphertext).await.unwrap();
+    assert_eq!(ciphertext.len(), object.info.size);
+    assert!(ciphertext.starts_with(b"NVF"));
+    assert_eq!(store.list().await.unwrap().count().await, 1);
+    // Their way to delete is understood too.
+    store.delete(&object.info.name).await.unwrap();
+    assert!(matches!(fixture.read(blob).await, Err(GetError::NotFound)));
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn the_limit_is_exact_and_an_upload_above_it_leaves_nothing() {
+    let fixture = Fixture::new().await;
+    let length = 12 * FRAME_BYTES;
+    let content = content(length);
+    let put = |limit| fixture.blobs.put(fixture.workspace, BlobId::new(), parts(&content), limit);
+    put(length as u64).await.unwrap();
+    let before = fixture.messages().await;
+    assert_eq!(before, 13);
+    let limit = length as u64 - 1;
+    assert!(matches!(put(limit).await, Err(PutError::TooLarge { limit: told }) if told == limit));
+    fixture.settles_at(before).await;
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_source_that_breaks_off_leaves_nothing() {
+    let fixture = Fixture::new().await;
+    let broken = parts(&content(12 * FRAME_BYTES))
+        .map_err(|never| match never {})
+        .chain(stream::once(async { Err(io::Error::from(io::ErrorKind::ConnectionReset)) }));
+    let error = fixture.blobs.put(fixture.workspace, BlobId::new(), broken, NO_LIMIT).await.unwrap_err();
+    assert!(matches!(error, PutError::Source(error) if error.kind() == io::ErrorKind::ConnectionReset));
+    fixture.settles_at(0).await;
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_dropped_upload_leaves_nothing() {
+    let fixture = Fixture::new().await;
+    let (workspace, blob) = (fixture.workspace, BlobId::new());
+    let stalled = parts(&content(12 * FRAME_BYTES)).chain(stream::pending());
+    {
+        let mut upload = std::pin::pin!(fixture.blobs.put(workspace, blob, stalled, NO_LIMIT));
+        // The last frame waits for more content, the other 11 arrive.
+        tokio::select! {
+            _ = &mut upload => panic!("the content never ends"),
+            () = fixture.settles_at(11) => {}
+        }
+        assert!(matches!(fixture.read(blob).await, Err(GetError::NotFound)));
+        assert_eq!(fixture.listed().await, [(workspace, blob)]);
+    }
+    fixture.settles_at(0).await;
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_full_bucket_says_so_and_keeps_what_it_has() {
+    let fixture = Fixture::with_room(Some(2 << 20)).await;
+    let blob = fixture.put(b"kept").await;
+    let content = content(12 * FRAME_BYTES);
+    let put = fixture.blobs.put(fixture.workspace, BlobId::new(), parts(&content), NO_LIMIT).await;
+    assert!(matches!(put, Err(PutError::StorageFull)), "{put:?}");
+    fixture.settles_at(2).await;
+    assert_eq!(fixture.read(blob).await.unwrap(), b"kept");
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn changed_chunks_are_noticed() {
+    type Change = fn(&mut Vec<Vec<u8>>);
+    let changes: [(&str, Change); 5] = [
+        ("bit", |chunks| chunks[1][1000] ^= 1),
+        ("order", |chunks| chunks.swap(1, 2)),
+        ("cut chunk", |chunks| chunks[3].truncate(1000)),
+        ("first", |chunks| drop(chunks.remove(0))),
+        ("replaced", |chunks| chunks[2] = chunks[1].clone()),
+    ];
+    let fixture = Fixture::new().await;
+    for (name, change) in changes {
+        let blob = fixture.put(&content(4 * FRAME_BYTES)).await;
+        fixture.tamper(blob, change).await;
+        assert!(matches!(fixture.read(blob).await, Err(GetError::Corrupt(_))), "{name}");
+    }
+    let blob = fixture.put(&content(4 * FRAME_BYTES)).await;
+    fixture.tamper(blob, |chunks| drop(chunks.pop())).await;
+    assert!(matches!(fixture.read(blob).await, Err(GetError::Incomplete)));
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn an_entry_that_hides_the_end_is_noticed() {
+    let fixture = Fixture::new().await;
+    let identity = Identity { workspace: fixture.workspace, blob: fixture.put(&content(4 * FRAME_BYTES)).await };
+    for chunks in [3, 0] {
+        let mut info = fixture.blobs.entry(identity).await.unwrap();
+        info.chunks = chunks;
+        let entry = fixture.blobs.layout.entry(identity.workspace, identity.blob);
+        let info = serde_json::to_vec(&info).unwrap().into();
+        fixture.blobs.context.publish(entry, info).await.unwrap().await.unwrap();
+        let read = fixture.read(identity.blob).await;
+        assert!(matches!(read, Err(GetError::Corrupt(FrameError::Tampered))), "{chunks}");
+    }
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn another_workspace_sees_nothing() {
+    let fixture = Fixture::new().await;
+    let blob = fixture.put(b"ours").await;
+    let read = fixture.blobs.read_all(WorkspaceId::new(), blob, NO_LIMIT).await;
+    assert!(matches!(read, Err(GetError::NotFound)));
+    fixture.blobs.delete(WorkspaceId::new(), blob).await.unwrap();
+    assert_eq!(fixture.read(blob).await.unwrap(), b"ours");
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn reading_stops_at_the_callers_limit() {
+    let fixture = Fixture::new().await;
+    let blob = fixture.put(&content(100)).await;
+    let read = |limit| fixture.blobs.read_all(fixture.workspace, blob, limit);
+    assert_eq!(read(100).await.unwrap().len(), 100);
+    assert!(matches!(read(99).await, Err(GetError::TooLarge { limit: 99 })));
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn deleting_removes_all_of_one_blob_however_often() {
+    let fixture = Fixture::new().await;
+    let (kept, gone) = (fixture.put(&content(3 * FRAME_BYTES)).await, fixture.put(&content(3 * FRAME_BYTES)).await);
+    assert_eq!(fixture.listed().await, [(fixture.workspace, kept), (fixture.workspace, gone)]);
+    for _ in 0..2 {
+        fixture.blobs.delete(fixture.workspace, gone).await.unwrap();
+        assert_eq!(fixture.messages().await, 4);
+        assert!(matches!(fixture.read(gone).await, Err(GetError::NotFound)));
+    }
+    assert!(fixture.read(kept).await.is_ok());
+    assert_eq!(fixture.listed().await, [(fixture.workspace, kept)]);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_blob_deleted_while_it_is_read_fails_the_reader() {
+    let fixture = Fixture::new().await;
+    let blob = fixture.put(&content(5 * FRAME_BYTES)).await;
+    let mut reader = std::pin::pin!(fixture.blobs.get(fixture.workspace, blob).await.unwrap());
+    reader.next().await.unwrap().unwrap();
+    fixture.blobs.delete(fixture.workspace, blob).await.unwrap();
+    let rest: Result<Vec<_>, _> = reader.try_collect().await;
+    assert!(matches!(rest, Err(GetError::Incomplete)));
+    fixture.end().await;
+}

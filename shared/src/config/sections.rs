@@ -1,0 +1,109 @@
+//! The sections of the configuration. What each value means stands in [`super::VARIABLES`].
+#![allow(missing_docs, reason = "`variables` says it, once")]
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::secret::Secret;
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Database {
+    pub url: Secret<String>,
+    pub connections: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Nats {
+    pub url: Secret<String>,
+    pub prefix: String,
+    pub replicas: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Http {
+    pub address: SocketAddr,
+    pub upload_bytes: u64,
+    pub upload_files: usize,
+    pub json_bytes: usize,
+    pub workers: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Auth {
+    pub private_key_file: PathBuf,
+    pub public_key_file: PathBuf,
+    pub token_seconds: u64,
+    pub hashes: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Encryption {
+    pub key_file: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EmbeddingProvider {
+    Local,
+    Openai,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Embedding {
+    pub provider: EmbeddingProvider,
+    pub directory: PathBuf,
+    pub threads: usize,
+    pub url: Option<Url>,
+    pub api_key: Option<Secret<String>>,
+    pub model: Option<String>,
+    pub dimensions: Option<u16>,
+    pub request_dimensions: bool,
+    pub max_tokens: usize,
+    pub concurrency: usize,
+    pub timeout_seconds: u64,
+    pub tokenizer_file: Option<PathBuf>,
+    pub query_prefix: String,
+    pub passage_prefix: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Extract {
+    pub memory_bytes: u64,
+    pub seconds: u64,
+    pub pages: u32,
+    pub text_bytes: u64,
+    pub expanded_bytes: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Worker {
+    pub health_address: SocketAddr,
+    pub extract_slots: usize,
+    pub model_slots: usize,
+    pub batch_chunks: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Queue {
+    pub lease_seconds: u64,
+    pub grace_seconds: u64,
+    pub attempts: i32,
+    pub backoff_millis: u64,
+    pub workspace_jobs: i64,
+    pub poll_millis: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}

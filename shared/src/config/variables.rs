@@ -1,0 +1,92 @@
+//! Every environment variable Nvisy reads, with its default and meaning.
+//!
+//! `.env.example` is this table printed; a test holds the two together.
+
+/// One variable.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// `NVISY_<GROUP>_<KEY>`; the group is the field of [`super::Config`] it belongs to.
+    pub name: &'static str,
+    /// What holds when it is not set; `None` where it must be set or may be absent.
+    pub default: Option<&'static str>,
+    /// One sentence, with the unit.
+    pub help: &'static str,
+}
+
+const fn variable(name: &'static str, default: &'static str, help: &'static str) -> Variable {
+    Variable { name, default: Some(default), help }
+}
+
+const fn optional(name: &'static str, help: &'static str) -> Variable {
+    Variable { name, default: None, help }
+}
+
+/// All of them, in the order of `.env.example`.
+pub const VARIABLES: &[Variable] = &[
+    variable("NVISY_DATABASE_URL", "postgres://postgres:postgres@127.0.0.1:5432/postgres", "PostgreSQL 18 or newer, with pgvector."),
+    variable("NVISY_DATABASE_CONNECTIONS", "16", "Most connections a process opens."),
+    variable("NVISY_NATS_URL", "nats://127.0.0.1:4222", "NATS 2.10 or newer, with JetStream; user and password or a token may stand in it."),
+    variable("NVISY_NATS_PREFIX", "nvisy", "Begins the name of every stream, subject and bucket: two deployments can share a server."),
+    variable("NVISY_NATS_REPLICAS", "1", "Copies of each stream and bucket; 3 on a cluster of three."),
+    variable("NVISY_HTTP_ADDRESS", "127.0.0.1:8080", "Where the API listens."),
+    variable("NVISY_HTTP_UPLOAD_BYTES", "2147483648", "Largest file that can be uploaded, in bytes."),
+    variable("NVISY_HTTP_UPLOAD_FILES", "100", "Most files in one upload request."),
+    variable("NVISY_HTTP_JSON_BYTES", "1048576", "Largest JSON body, in bytes."),
+    variable("NVISY_HTTP_WORKERS", "2", "Threads that serve requests."),
+    variable("NVISY_AUTH_PRIVATE_KEY_FILE", "private.pem", "Ed25519 private key that signs access tokens."),
+    variable("NVISY_AUTH_PUBLIC_KEY_FILE", "public.pem", "Ed25519 public key that verifies them."),
+    variable("NVISY_AUTH_TOKEN_SECONDS", "3600", "How long an access token is valid."),
+    variable("NVISY_AUTH_HASHES", "2", "Most passwords hashed at the same time; each takes 64 MiB."),
+    variable("NVISY_ENCRYPTION_KEY_FILE", "encryption.key", "The 32-byte master key from which every workspace's keys are derived."),
+    variable("NVISY_EMBEDDING_PROVIDER", "local", "Who computes vectors: `local` or `openai` (any OpenAI-compatible endpoint)."),
+    variable("NVISY_EMBEDDING_DIRECTORY", ".local/models/all-MiniLM-L6-v2", "local: folder with model.safetensors and tokenizer.json."),
+    variable("NVISY_EMBEDDING_THREADS", "0", "local: threads that compute; 0 takes one for each core."),
+    optional("NVISY_EMBEDDING_URL", "openai: base URL, up to and including `/v1`."),
+    optional("NVISY_EMBEDDING_API_KEY", "openai: key, where the endpoint wants one."),
+    optional("NVISY_EMBEDDING_MODEL", "openai: the model's name."),
+    optional("NVISY_EMBEDDING_DIMENSIONS", "openai: length of a vector."),
+    variable("NVISY_EMBEDDING_REQUEST_DIMENSIONS", "false", "openai: ask the endpoint for that length; many know only one and refuse the question."),
+    variable("NVISY_EMBEDDING_MAX_TOKENS", "512", "openai: longest passage the model takes, in tokens."),
+    variable("NVISY_EMBEDDING_CONCURRENCY", "4", "openai: most requests at the same time."),
+    variable("NVISY_EMBEDDING_TIMEOUT_SECONDS", "60", "openai: longest wait for an answer."),
+    optional("NVISY_EMBEDDING_TOKENIZER_FILE", "openai: tokenizer.json of the model; tokens are estimated without it."),
+    variable("NVISY_EMBEDDING_QUERY_PREFIX", "", "Put before a query; part of the embedding space."),
+    variable("NVISY_EMBEDDING_PASSAGE_PREFIX", "", "Put before a passage; part of the embedding space."),
+    variable("NVISY_EXTRACT_MEMORY_BYTES", "1073741824", "Most memory the reading of one file may take, in bytes."),
+    variable("NVISY_EXTRACT_SECONDS", "120", "Longest time the reading of one file may take."),
+    variable("NVISY_EXTRACT_PAGES", "5000", "Most pages a file may have."),
+    variable("NVISY_EXTRACT_TEXT_BYTES", "33554432", "Most text a file may hold, in bytes."),
+    variable("NVISY_EXTRACT_EXPANDED_BYTES", "268435456", "Most bytes a compressed file may expand to."),
+    variable("NVISY_WORKER_HEALTH_ADDRESS", "127.0.0.1:8081", "Where the worker answers `GET /health`."),
+    variable("NVISY_WORKER_EXTRACT_SLOTS", "2", "Files a worker reads at the same time."),
+    variable("NVISY_WORKER_MODEL_SLOTS", "4", "Embedding batches a worker has at hand at the same time."),
+    variable("NVISY_WORKER_BATCH_CHUNKS", "32", "Chunks in an embedding batch: what one failure repeats at most."),
+    variable("NVISY_QUEUE_LEASE_SECONDS", "15", "How long a worker may be silent before its jobs are given to another."),
+    variable("NVISY_QUEUE_GRACE_SECONDS", "20", "How long a stopping process may finish what it has begun."),
+    variable("NVISY_QUEUE_ATTEMPTS", "6", "Tries before a job is dead."),
+    variable("NVISY_QUEUE_BACKOFF_MILLIS", "1000", "Wait before the second try; doubles with each further one, with jitter, to five minutes."),
+    variable("NVISY_QUEUE_WORKSPACE_JOBS", "32", "Most jobs of one workspace and lane that are with the workers at the same time."),
+    variable("NVISY_QUEUE_POLL_MILLIS", "1000", "How often the outbox is looked at when no notification comes."),
+    variable("NVISY_LOG_FILTER", "info", "Which log lines to write, in the syntax of tracing's `EnvFilter`."),
+    variable("NVISY_LOG_FORMAT", "text", "`text` for people, `json` for collectors."),
+];
+
+/// The text of `.env.example`.
+#[must_use]
+pub fn example() -> String {
+    let mut text = String::from(
+        "# Every setting of Nvisy. Copy to `.env`; a line that is commented out shows the default or an optional setting.\n\
+         # Telemetry follows the standard OTEL_* variables and is off until OTEL_EXPORTER_OTLP_ENDPOINT is set.\n",
+    );
+    let mut group = "";
+    for variable in VARIABLES {
+        let next = variable.name.split('_').nth(1).unwrap_or_default();
+        if next != group {
+            text.push('\n');
+            group = next;
+        }
+        let default = variable.default.unwrap_or_default();
+        text.push_str(&format!("# {}\n# {}={default}\n", variable.help, variable.name));
+    }
+    text
+}

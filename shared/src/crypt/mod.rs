@@ -1,0 +1,16 @@
+//! Encryption at rest: keys derived from one master key, a sealed stream format for file bytes, and randomness.
+//!
+//! Nothing here knows where keys come from besides a file, or where sealed bytes go.
+
+pub mod frames;
+mod keys;
+
+pub use keys::{Key, KeyFileError, Keyring, MasterKey, Purpose};
+
+/// Random bytes fit for keys, tokens and nonces.
+#[must_use]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    orion::util::secure_rand_bytes(&mut bytes).expect("the operating system has randomness, and N is not 0");
+    bytes
+}

@@ -1,0 +1,30 @@
+//! What the event log tells.
+
+use sea_orm::{DeriveActiveEnum, EnumIter};
+use serde::{Deserialize, Serialize};
+
+/// The type of an event; part of the HTTP contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum EventType {
+    /// A file was accepted.
+    #[sea_orm(string_value = "file.queued")]
+    #[serde(rename = "file.queued")]
+    FileQueued,
+    /// A file moved on: `stage`, `done` and `total` say how far.
+    #[sea_orm(string_value = "file.progressed")]
+    #[serde(rename = "file.progressed")]
+    FileProgressed,
+    /// A file is searchable.
+    #[sea_orm(string_value = "file.ready")]
+    #[serde(rename = "file.ready")]
+    FileReady,
+    /// A file will not become searchable.
+    #[sea_orm(string_value = "file.failed")]
+    #[serde(rename = "file.failed")]
+    FileFailed,
+    /// A file is gone.
+    #[sea_orm(string_value = "file.deleted")]
+    #[serde(rename = "file.deleted")]
+    FileDeleted,
+}

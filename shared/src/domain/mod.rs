@@ -1,0 +1,13 @@
+//! What Nvisy talks about, without I/O: states, roles, documents, pipelines, failures.
+
+pub mod account;
+pub mod document;
+pub mod event;
+pub mod failure;
+pub mod file;
+pub mod job;
+pub mod pipeline;
+pub mod plan;
+pub mod role;
+pub mod run;
+pub mod space;

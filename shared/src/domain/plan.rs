@@ -1,0 +1,212 @@
+//! Compiling a definition into what workers run: segments of nodes.
+//!
+//! A segment runs in one process, as one job. What crosses its border is durable, so a run resumes there.
+
+use std::collections::HashMap;
+
+use super::pipeline::{Definition, Flow, Node, NodeKind};
+
+/// A compiled definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The first begins at the source; each other begins where an earlier one ends.
+    pub segments: Vec<Segment>,
+}
+
+/// Nodes that run together, in an order in which every node comes after its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The segment whose output it takes; `None` for the one that begins at the source.
+    pub after: Option<usize>,
+    /// The nodes.
+    pub steps: Vec<Step>,
+}
+
+/// A node and where its input comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The node.
+    pub node: Node,
+    /// The step of the same segment whose output it takes; `None` for what enters the segment.
+    pub input: Option<usize>,
+}
+
+impl Plan {
+    /// The segments that begin where segment `index` ends.
+    pub fn after(&self, index: usize) -> impl Iterator<Item = usize> {
+        (0..self.segments.len()).filter(move |&other| self.segments[other].after == Some(index))
+    }
+
+    /// The id of the node a file is at when it enters segment `index`.
+    #[must_use]
+    pub fn stage(&self, index: usize) -> &str {
+        self.segments[index].steps[0].node.id.as_str()
+    }
+}
+
+/// Why a definition is not a pipeline: which node, which field, what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{field}: {message}", node.as_ref().map(|id| format!("node `{id}`, ")).unwrap_or_default())]
+pub struct Invalid {
+    /// The node at fault, where it is one.
+    pub node: Option<String>,
+    /// The field at fault.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+fn invalid(node: Option<&str>, field: &'static str, message: impl Into<String>) -> Invalid {
+    Invalid { node: node.map(str::to_owned), field, message: message.into() }
+}
+
+/// Validates a definition and compiles it.
+///
+/// # Errors
+/// [`Invalid`] names the first mistake: no or several sources, an unknown, unconnected or doubly fed
+/// node, a cycle, an edge between flows that do not match, limits that make no sense.
+pub fn compile(definition: &Definition) -> Result<Plan, Invalid> {
+    let index = index_nodes(&definition.nodes)?;
+    let inputs = inputs(definition, &index)?;
+    let order = order(definition, &inputs)?;
+
+    let mut segments = vec![Segment { after: None, steps: Vec::new() }];
+    // Where each node went: its segment, and its place in it.
+    let mut placed: HashMap<usize, (usize, usize)> = HashMap::new();
+    for node in order {
+        let before = inputs[node].map(|input| placed[&input]);
+        let (segment, input) = match before {
+            Some((segment, _)) if definition.nodes[node].kind.fans_out() => {
+                segments.push(Segment { after: Some(segment), steps: Vec::new() });
+                (segments.len() - 1, None)
+            }
+            Some((segment, step)) => (segment, Some(step)),
+            None => (0, None),
+        };
+        placed.insert(node, (segment, segments[segment].steps.len()));
+        segments[segment].steps.push(Step { node: definition.nodes[node].clone(), input });
+    }
+    Ok(Plan { segments })
+}
+
+fn index_nodes(nodes: &[Node]) -> Result<HashMap<&str, usize>, Invalid> {
+    let mut index = HashMap::new();
+    for (place, node) in nodes.iter().enumerate() {
+        if node.id.is_empty() || node.id.len() > 64 {
+            return Err(invalid(Some(&node.id), "id", "must have 1 to 64 bytes"));
+        }
+        if index.insert(node.id.as_str(), place).is_some() {
+            return Err(invalid(Some(&node.id), "id", "is used by two nodes"));
+        }
+        if let NodeKind::Chunk { max_tokens: Some(max), overlap_tokens } = node.kind
+            && (max < 16 || overlap_tokens > max / 2)
+        {
+            return Err(invalid(Some(&node.id), "maxTokens", "must be at least 16 and twice the overlap"));
+        }
+    }
+    Ok(index)
+}
+
+/// For each node, the one whose output it takes.
+fn inputs(definition: &Definition, index: &HashMap<&str, usize>) -> Result<Vec<Option<usize>>, Invalid> {
+    let nodes = &definition.nodes;
+    let mut inputs = vec![None; nodes.len()];
+    for edge in &definition.edges {
+        let find = |id: &str, field| index.get(id).copied().ok_or_else(|| invalid(Some(id), field, "does not exist"));
+        let (from, to) = (find(&edge.from, "from")?, find(&edge.to, "to")?);
+        let (gives, takes) = (nodes[from].kind.output(), nodes[to].kind.input());
+        if gives != takes || takes == Flow::Nothing {
+            let message = format!("`{}` gives {gives:?} and `{}` takes {takes:?}", edge.from, edge.to);
+            return Err(invalid(Some(&edge.to), "edges", message));
+        }
+        if inputs[to].replace(from).is_some() {
+            return Err(invalid(Some(&edge.to), "edges", "has two inputs"));
+        }
+    }
+    let sources: Vec<_> = nodes.iter().filter(|node| node.kind.input() == Flow::Nothing).collect();
+    match sources.as_slice() {
+        [_] => {}
+        [] => return Err(invalid(None, "nodes", "there is no source")),
+        [_, second, ..] => return Err(invalid(Some(&second.id), "nodes", "there is more than one source")),
+    }
+    for (place, node) in nodes.iter().enumerate() {
+        if inputs[place].is_none() && node.kind.input() != Flow::Nothing {
+            return Err(invalid(Some(&node.id), "edges", "has no input"));
+        }
+        if node.kind.output() != Flow::Nothing && !inputs.contains(&Some(place)) {
+            return Err(invalid(Some(&node.id), "edges", "leads nowhere"));
+        }
+    }
+    Ok(inputs)
+}
+
+/// Nodes in an order in which each comes after its input.
+fn order(definition: &Definition, inputs: &[Option<usize>]) -> Result<Vec<usize>, Invalid> {
+    let mut order: Vec<usize> = (0..inputs.len()).filter(|&node| inputs[node].is_none()).collect();
+    let mut next = 0;
+    while let Some(&node) = order.get(next) {
+        order.extend((0..inputs.len()).filter(|&other| inputs[other] == Some(node)));
+        next += 1;
+    }
+    match (0..inputs.len()).find(|node| !order.contains(node)) {
+        Some(node) => Err(invalid(Some(&definition.nodes[node].id), "edges", "is part of a cycle")),
+        None => Ok(order),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::pipeline::builtin_index, *};
+
+    fn ids(segment: &Segment) -> Vec<&str> {
+        segment.steps.iter().map(|step| step.node.id.as_str()).collect()
+    }
+
+    #[test]
+    fn the_builtin_pipeline_has_its_border_before_embedding() {
+        let plan = compile(&builtin_index()).unwrap();
+        assert_eq!(plan.segments.iter().map(ids).collect::<Vec<_>>(), [
+            vec!["upload", "partition", "chunk"],
+            vec!["embed", "index"],
+        ]);
+        assert_eq!(plan.segments[1].steps[0].input, None);
+        assert_eq!(plan.segments[1].steps[1].input, Some(0));
+        assert_eq!(plan.after(0).collect::<Vec<_>>(), [1]);
+        assert_eq!(plan.after(1).count(), 0);
+    }
+
+    #[test]
+    fn a_definition_survives_json() {
+        let definition = builtin_index();
+        let json = serde_json::to_value(&definition).unwrap();
+        assert_eq!(json["nodes"][2]["overlapTokens"], 0);
+        assert_eq!(serde_json::from_value::<Definition>(json).unwrap(), definition);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let broken = |change: fn(&mut Definition)| {
+            let mut definition = builtin_index();
+            change(&mut definition);
+            let error = compile(&definition).unwrap_err();
+            (error.node.unwrap_or_default(), error.field, error.message)
+        };
+        let is = |(node, field, message): (String, &str, String), a: &str, b: &str, c: &str| {
+            assert_eq!((node.as_str(), field), (a, b));
+            assert!(message.contains(c), "{message}");
+        };
+        is(broken(|d| d.nodes[1].id = "upload".into()), "upload", "id", "two nodes");
+        is(broken(|d| d.edges[0].from = "ghost".into()), "ghost", "from", "not exist");
+        is(broken(|d| drop(d.edges.remove(2))), "chunk", "edges", "nowhere");
+        is(broken(|d| d.edges[1].from = "upload".into()), "chunk", "edges", "gives Bytes");
+        is(broken(|d| d.edges.push(d.edges[0].clone())), "partition", "edges", "two inputs");
+        is(broken(|d| drop(d.nodes.remove(0))), "upload", "from", "not exist");
+        is(
+            broken(|d| d.nodes[2].kind = NodeKind::Chunk { max_tokens: Some(32), overlap_tokens: 20 }),
+            "chunk",
+            "maxTokens",
+            "overlap",
+        );
+        is(broken(|d| (d.nodes.clear(), d.edges.clear()).0), "", "nodes", "no source");
+    }
+}

@@ -1,0 +1,111 @@
+//! The model as published against vectors computed in 64-bit arithmetic by a plain, unoptimised implementation.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::embed::{EmbedSettings, Embedder, LocalSettings, OpenError, Provider, Purpose};
+
+#[derive(Deserialize)]
+struct Golden {
+    text: String,
+    /// With the two special ones, cut to 256.
+    tokens: usize,
+    vector: Vec<f32>,
+}
+
+fn golden() -> Vec<Golden> {
+    serde_json::from_str(include_str!("../golden.json")).unwrap()
+}
+
+/// By the variable that the programs read, or else where `just model` puts it.
+fn directory() -> PathBuf {
+    let usual = ".local/models/all-MiniLM-L6-v2";
+    std::env::var_os("NVISY_EMBEDDING_DIRECTORY")
+        .map(PathBuf::from)
+        .or_else(|| {
+            Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|above| above.join(usual)).find(|path| path.is_dir())
+        })
+        .unwrap_or_else(|| panic!("this test needs the embedding model in {usual}: fetch it with `just model`"))
+}
+
+fn settings(directory: PathBuf) -> EmbedSettings {
+    let provider = LocalSettings { directory, threads: 2, query_prefix: String::new(), passage_prefix: String::new() };
+    EmbedSettings { provider: Provider::Local(provider) }
+}
+
+async fn embedder() -> Embedder {
+    Embedder::open(&settings(directory())).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+#[tokio::test]
+async fn vectors_are_those_of_the_published_model() {
+    let (embedder, golden) = (embedder().await, golden());
+    let vectors = embedder.embed(Purpose::Passage, golden.iter().map(|it| it.text.clone()).collect()).await.unwrap();
+    assert_eq!(vectors.len(), golden.len());
+    for (Golden { text, vector, .. }, ours) in golden.iter().zip(&vectors) {
+        assert!((cosine(ours, ours) - 1.0).abs() < 1e-5, "length of {text:?}");
+        assert!(cosine(ours, vector) >= 0.99999, "{text:?}: {}", cosine(ours, vector));
+    }
+}
+
+#[tokio::test]
+async fn company_does_not_change_a_vector() {
+    let (embedder, golden) = (embedder().await, golden());
+    let texts: Vec<_> = golden.into_iter().map(|it| it.text).collect();
+    let together = embedder.embed(Purpose::Passage, texts.clone()).await.unwrap();
+    for (text, together) in texts.into_iter().zip(together) {
+        let alone = embedder.embed(Purpose::Query, vec![text.clone()]).await.unwrap().remove(0);
+        for (alone, together) in alone.iter().zip(&together) {
+            assert!((alone - together).abs() < 1e-5, "{text:?}: {alone} {together}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_counted_and_placed_as_the_model_sees_them() {
+    let (embedder, golden) = (embedder().await, golden());
+    assert_eq!(embedder.max_tokens(), 254);
+    for Golden { text, tokens, .. } in golden {
+        let (count, offsets) = (embedder.tokenizer().count(&text), embedder.tokenizer().offsets(&text));
+        assert_eq!(count.min(254) + 2, tokens, "{text:?}");
+        assert_eq!(offsets.len(), count);
+        assert!(offsets.iter().all(|(start, end)| text.get(*start..*end).is_some()), "{text:?}: {offsets:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_space_names_the_model() {
+    let space = embedder().await.space().clone();
+    assert_eq!((space.provider.as_str(), space.dimensions), ("local", 384));
+    assert_eq!(Some(space.model.as_str()), directory().canonicalize().unwrap().file_name().unwrap().to_str());
+}
+
+#[tokio::test]
+async fn a_query_overtakes_passages_and_an_abandoned_batch_is_left() {
+    let embedder = embedder().await;
+    let text = golden().swap_remove(5).text;
+    // Minutes of work, so that nothing below can pass by waiting for it.
+    let flood = {
+        let embedder = embedder.clone();
+        tokio::spawn(async move { embedder.embed(Purpose::Passage, vec![text; 20_000]).await })
+    };
+    tokio::task::yield_now().await;
+    embedder.embed(Purpose::Query, vec!["wind".into()]).await.unwrap();
+    assert!(!flood.is_finished());
+    flood.abort();
+    assert!(flood.await.unwrap_err().is_cancelled());
+    embedder.embed(Purpose::Passage, vec!["wind".into()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_model_is_named_with_its_remedy() {
+    let nowhere = PathBuf::from("no-such-directory");
+    let error = Embedder::open(&settings(nowhere.clone())).await.err().unwrap();
+    assert!(matches!(&error, OpenError::Missing { directory, .. } if *directory == nowhere));
+    assert!(error.to_string().contains("no-such-directory") && error.to_string().contains("just model"), "{error}");
+}

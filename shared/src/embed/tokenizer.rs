@@ -1,0 +1,107 @@
+//! Counting and placing tokens.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokenizers::utils::truncation::TruncationDirection;
+
+use super::OpenError;
+
+/// Bytes of a word that count as one token where the model's own tokenizer is not known. Common tokenizers average 4 in English
+/// and less elsewhere; an estimate must not be too low, since a passage too long is refused.
+const BYTES_PER_TOKEN: usize = 3;
+
+/// Splits text as a model does. Clones share the vocabulary.
+#[derive(Clone)]
+pub struct Tokenizer {
+    /// `None`: estimate.
+    model: Option<Arc<tokenizers::Tokenizer>>,
+}
+
+impl Tokenizer {
+    /// A published `tokenizer.json`. The truncation and padding it may ask for are ignored: they are the model's affair.
+    pub(super) fn from_file(path: &Path) -> Result<Self, OpenError> {
+        let broken =
+            |error: tokenizers::Error| OpenError::Model { path: path.to_path_buf(), reason: error.to_string() };
+        let mut model = tokenizers::Tokenizer::from_file(path).map_err(broken)?;
+        model.with_truncation(None).map_err(broken)?;
+        model.with_padding(None);
+        Ok(Self { model: Some(Arc::new(model)) })
+    }
+
+    /// Words, in pieces of three bytes.
+    pub(super) fn estimate() -> Self {
+        Self { model: None }
+    }
+
+    /// Number of tokens, special ones excluded.
+    pub fn count(&self, text: &str) -> usize {
+        match &self.model {
+            Some(model) => {
+                model.encode_fast(text, false).map_or_else(|_| estimate(text).count(), |encoding| encoding.len())
+            }
+            None => estimate(text).count(),
+        }
+    }
+
+    /// The byte range of every token, in order, special ones excluded. Ranges lie on character borders; tokens that share a
+    /// character (a byte-level vocabulary splits rare ones) overlap there.
+    pub fn offsets(&self, text: &str) -> Vec<(usize, usize)> {
+        match &self.model {
+            Some(model) => model
+                .encode(text, false)
+                .map_or_else(|_| estimate(text).collect(), |encoding| encoding.get_offsets().to_vec()),
+            None => estimate(text).collect(),
+        }
+    }
+
+    /// Special tokens the model puts around a text.
+    pub(super) fn specials(&self) -> usize {
+        use tokenizers::PostProcessor;
+        self.model.as_ref().and_then(|model| model.get_post_processor()).map_or(0, |added| added.added_tokens(false))
+    }
+
+    /// The ids of a text with special tokens, cut to `longest` in all.
+    pub(super) fn ids(&self, text: &str, longest: usize) -> Result<Vec<u32>, tokenizers::Error> {
+        let model = self.model.as_ref().ok_or("an estimate has no ids")?;
+        let mut encoding = model.encode_fast(text, false)?;
+        encoding.truncate(longest - self.specials(), 0, TruncationDirection::Right);
+        Ok(model.post_process(encoding, None, true)?.get_ids().to_vec())
+    }
+}
+
+/// Every word in pieces of [`BYTES_PER_TOKEN`] bytes (at least a character), and every other visible character alone.
+fn estimate(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let mut rest = text.char_indices().peekable();
+    std::iter::from_fn(move || {
+        let (start, first) = rest.find(|(_, c)| !c.is_whitespace())?;
+        let mut end = start + first.len_utf8();
+        if first.is_alphanumeric() {
+            while let Some((at, c)) =
+                rest.next_if(|(at, c)| c.is_alphanumeric() && at + c.len_utf8() - start <= BYTES_PER_TOKEN)
+            {
+                end = at + c.len_utf8();
+            }
+        }
+        Some((start, end))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tokenizer;
+
+    #[test]
+    fn the_estimate_cuts_words_on_character_borders() {
+        let text = "Blätter, 12 水!";
+        let tokens: Vec<_> =
+            Tokenizer::estimate().offsets(text).into_iter().map(|(start, end)| &text[start..end]).collect();
+        assert_eq!(tokens, ["Bl", "ät", "ter", ",", "12", "水", "!"]);
+        assert_eq!(Tokenizer::estimate().count(text), tokens.len());
+    }
+
+    #[test]
+    fn blank_text_has_no_tokens() {
+        assert_eq!(Tokenizer::estimate().count(" \n\t"), 0);
+    }
+}

@@ -1,0 +1,28 @@
+//! Table `chunk`: chunks of texts (the generated tsvector is left to SQL).
+
+use sea_orm::entity::prelude::*;
+
+use crate::id::{ChunkId, FileId, VersionId, WorkspaceId};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "chunk")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub workspace_id: WorkspaceId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ChunkId,
+    pub file_id: FileId,
+    pub version_id: VersionId,
+    pub ordinal: i32,
+    pub text: String,
+    pub start_byte: i64,
+    pub end_byte: i64,
+    pub page: Option<i32>,
+    pub heading_path: Vec<String>,
+    pub tokens: i32,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

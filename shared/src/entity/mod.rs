@@ -1,0 +1,21 @@
+//! Tables as SeaORM sees them: dense, without logic, and without `Serialize`, so that a row cannot
+//! become a response by accident. Columns are explained where they are made, in `migration/`.
+#![allow(missing_docs)]
+
+pub mod account;
+pub mod blob;
+pub mod chunk;
+pub mod dead_job;
+pub mod embedding;
+pub mod embedding_space;
+pub mod event;
+pub mod file;
+pub mod file_version;
+pub mod idempotency;
+pub mod job;
+pub mod member;
+pub mod pipeline;
+pub mod pipeline_version;
+pub mod run;
+pub mod run_item;
+pub mod workspace;

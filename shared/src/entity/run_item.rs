@@ -1,0 +1,31 @@
+//! Table `run_item`: file versions on their way through runs.
+
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+
+use crate::{domain::{failure::FailureCode, file::FileState}, id::{FileId, ItemId, RunId, VersionId, WorkspaceId}};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "run_item")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub workspace_id: WorkspaceId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ItemId,
+    pub run_id: RunId,
+    pub file_id: FileId,
+    pub version_id: VersionId,
+    pub state: FileState,
+    pub stage: String,
+    pub done: i32,
+    pub total: Option<i32>,
+    pub failure_code: Option<FailureCode>,
+    pub failure_detail: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,76 @@
+//! Identifiers: UUIDv7, made here and nowhere else, one type for each thing that can be named.
+
+use sea_orm::{DbErr, DeriveValueType, TryFromU64};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A new time-ordered UUID.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+pub fn new() -> Uuid {
+    Uuid::now_v7()
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, DeriveValueType)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A new, time-ordered id.
+            #[must_use]
+            #[expect(clippy::new_without_default, reason = "a default id would be a new one each time")]
+            pub fn new() -> Self {
+                Self(new())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+
+        // Asked for by SeaORM of every primary key; only integer keys can be made of a number.
+        impl TryFromU64 for $name {
+            fn try_from_u64(_: u64) -> Result<Self, DbErr> {
+                Err(DbErr::ConvertFromU64(stringify!($name)))
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// A person who can sign in.
+    AccountId,
+    /// A tenant.
+    WorkspaceId,
+    /// Stored bytes.
+    BlobId,
+    /// A file, whatever its version.
+    FileId,
+    /// One version of a file.
+    VersionId,
+    /// A pipeline.
+    PipelineId,
+    /// One run of a pipeline.
+    RunId,
+    /// One file version on its way through a run.
+    ItemId,
+    /// A chunk of a version's text.
+    ChunkId,
+    /// An embedding space.
+    SpaceId,
+    /// A unit of work.
+    JobId,
+    /// An event.
+    EventId,
+}

@@ -1,0 +1,33 @@
+//! What the API and the worker have in common.
+//!
+//! The list of modules is closed; a new one states its reason here.
+//!
+//! | layer | modules | may use |
+//! |---|---|---|
+//! | ground | [`id`] [`clock`] [`lifecycle`] [`secret`] | nothing of ours |
+//! | edge | [`config`] [`telemetry`] [`outbound`] (the one HTTP client: model endpoints, later webhooks and connections) | ground |
+//! | meaning | [`domain`] (no I/O), [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain <- entity <- store` |
+//! | work | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; store and queue meet only in `queue::outbox` |
+//! | bytes and vectors | [`crypt`] [`blob`] [`embed`] | ground, domain |
+//! | whole | [`platform`] (opens all of it from the configuration; the API and the worker would each repeat it) | everything |
+//! | tests | `testing` (feature) | everything |
+#![warn(missing_docs)]
+
+pub mod blob;
+pub mod clock;
+pub mod config;
+pub mod crypt;
+pub mod domain;
+pub mod embed;
+pub mod entity;
+pub mod id;
+pub mod job;
+pub mod lifecycle;
+pub mod outbound;
+pub mod platform;
+pub mod queue;
+pub mod secret;
+pub mod store;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,0 +1,59 @@
+//! Names on the NATS server, all beginning with one prefix.
+
+use crate::{
+    domain::job::Lane,
+    id::{JobId, WorkspaceId},
+};
+
+/// Makes the names.
+#[derive(Clone, Debug)]
+pub struct Names {
+    prefix: String,
+}
+
+impl Names {
+    /// Names that begin with `prefix`.
+    #[must_use]
+    pub fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    pub(super) fn jobs_stream(&self) -> String {
+        format!("{}_jobs", self.prefix)
+    }
+
+    pub(super) fn jobs_subjects(&self) -> String {
+        format!("{}.jobs.>", self.prefix)
+    }
+
+    pub(super) fn lane_subjects(&self, lane: Lane) -> String {
+        format!("{}.jobs.{}.*", self.prefix, lane.name())
+    }
+
+    pub(super) fn job_subject(&self, lane: Lane, workspace: WorkspaceId) -> String {
+        format!("{}.jobs.{}.{workspace}", self.prefix, lane.name())
+    }
+
+    pub(super) fn events_stream(&self) -> String {
+        format!("{}_events", self.prefix)
+    }
+
+    pub(super) fn events_subjects(&self) -> String {
+        format!("{}.events.*", self.prefix)
+    }
+
+    pub(super) fn event_subject(&self, workspace: WorkspaceId) -> String {
+        format!("{}.events.{workspace}", self.prefix)
+    }
+
+    /// The object-store bucket that holds file bytes.
+    #[must_use]
+    pub fn files_bucket(&self) -> String {
+        format!("{}_files", self.prefix)
+    }
+
+    /// A job is claimed anew under another epoch, so its messages differ; the same hand-over published twice is one message.
+    pub(super) fn message_id(job: JobId, epoch: i32) -> String {
+        format!("{job}-{epoch}")
+    }
+}

@@ -1,0 +1,145 @@
+//! Chunks and their vectors.
+
+use std::ops::Range;
+
+use pgvector::Vector;
+use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, sea_query::OnConflict};
+
+use super::{Conn, Result, Tx, sql};
+use crate::{
+    entity::{chunk, embedding},
+    id::{ChunkId, FileId, SpaceId, VersionId, WorkspaceId},
+};
+
+/// Rows in one insert; PostgreSQL takes 65,535 parameters a statement.
+const ROWS: usize = 2_000;
+
+/// A chunk to be. Its ordinal is its place in the list it comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewChunk {
+    /// `source[bytes] == text`.
+    pub text: String,
+    /// Where it stands in the version's text.
+    pub bytes: Range<usize>,
+    /// The page it begins on, from 1.
+    pub page: Option<u32>,
+    /// The headings above it, outermost first.
+    pub heading_path: Vec<String>,
+    /// Its length in the tokens of the space's model.
+    pub tokens: u32,
+}
+
+/// Replaces the chunks of a version: a repeated attempt leaves no trace of the one before, and an
+/// empty list leaves nothing to find.
+///
+/// # Errors
+/// The database's.
+pub async fn replace(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    file: FileId,
+    version: VersionId,
+    chunks: Vec<NewChunk>,
+) -> Result<()> {
+    sql::execute(
+        tx,
+        "delete from chunk where workspace_id = $1 and version_id = $2",
+        [workspace.into(), version.into()],
+    )
+    .await?;
+    let count = i32::try_from(chunks.len()).unwrap_or(i32::MAX);
+    sql::execute(
+        tx,
+        "update file_version set chunk_count = $3 where workspace_id = $1 and id = $2",
+        [workspace.into(), version.into(), count.into()],
+    )
+    .await?;
+    let mut rows = chunks.into_iter().zip(0_i32..).map(|(new, ordinal)| chunk::ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(ChunkId::new()),
+        file_id: Set(file),
+        version_id: Set(version),
+        ordinal: Set(ordinal),
+        text: Set(new.text),
+        start_byte: Set(i64::try_from(new.bytes.start).unwrap_or(i64::MAX)),
+        end_byte: Set(i64::try_from(new.bytes.end).unwrap_or(i64::MAX)),
+        page: Set(new.page.and_then(|page| i32::try_from(page).ok())),
+        heading_path: Set(new.heading_path),
+        tokens: Set(i32::try_from(new.tokens).unwrap_or(i32::MAX)),
+    });
+    loop {
+        let batch: Vec<_> = rows.by_ref().take(ROWS).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        chunk::Entity::insert_many(batch).exec_without_returning(tx).await?;
+    }
+}
+
+/// A chunk as an embedding batch needs it.
+#[derive(Clone, Debug, FromQueryResult)]
+#[allow(missing_docs, reason = "columns of `chunk`")]
+pub struct Passage {
+    pub id: ChunkId,
+    pub text: String,
+    pub tokens: i32,
+}
+
+/// Chunks of a version by their ordinals.
+///
+/// # Errors
+/// The database's.
+pub async fn passages(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    version: VersionId,
+    ordinals: Range<i32>,
+) -> Result<Vec<Passage>> {
+    sql::all(
+        conn,
+        "select id, text, tokens from chunk
+         where workspace_id = $1 and version_id = $2 and ordinal >= $3 and ordinal < $4 order by ordinal",
+        [workspace.into(), version.into(), ordinals.start.into(), ordinals.end.into()],
+    )
+    .await
+}
+
+/// A vector to be written, and the chunk it belongs to.
+pub type Embedded = (ChunkId, Vec<f32>);
+
+/// Writes vectors of a space; those that exist stay.
+///
+/// # Errors
+/// The database's.
+pub async fn insert_vectors(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    space: SpaceId,
+    (file, version): (FileId, VersionId),
+    vectors: Vec<Embedded>,
+) -> Result<()> {
+    if vectors.is_empty() {
+        return Ok(());
+    }
+    let rows = vectors.into_iter().map(|(chunk, vector)| embedding::ActiveModel {
+        workspace_id: Set(workspace),
+        space_id: Set(space),
+        chunk_id: Set(chunk),
+        file_id: Set(file),
+        version_id: Set(version),
+        vector: Set(Vector::from(vector)),
+    });
+    embedding::Entity::insert_many(rows)
+        .on_conflict(
+            OnConflict::columns([
+                embedding::Column::WorkspaceId,
+                embedding::Column::SpaceId,
+                embedding::Column::ChunkId,
+            ])
+            .do_nothing()
+            .to_owned(),
+        )
+        .exec_without_returning(tx)
+        .await?;
+    Ok(())
+}

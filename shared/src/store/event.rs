@@ -1,0 +1,131 @@
+//! The event log: one gapless sequence per workspace.
+
+use chrono::{DateTime, Utc};
+use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::{Conn, Result, Tx, sql};
+use crate::{
+    domain::event::EventType,
+    id::{EventId, WorkspaceId},
+};
+
+/// Only one relay publishes events at a time, so that the log is in order.
+const PUBLISHER: i64 = 0x6e76_6973_7900_0002;
+
+/// What happened, as it travels to every listener.
+#[derive(Clone, Debug, PartialEq, FromQueryResult, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Where it happened; implied by the log it stands in.
+    pub workspace_id: WorkspaceId,
+    /// Its place: 1, 2, 3 and so on within the workspace.
+    pub seq: i64,
+    /// Its name.
+    pub id: EventId,
+    /// What kind of thing happened.
+    #[sea_orm(from_alias = "type")]
+    #[serde(rename = "type")]
+    pub kind: EventType,
+    /// What it happened to.
+    pub subject_id: Uuid,
+    /// The details.
+    pub data: Json,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Adds an event. From here to the end of the transaction the workspace's sequence is locked: make it the last step.
+///
+/// # Errors
+/// The database's.
+pub async fn append(tx: &Tx, workspace: WorkspaceId, kind: EventType, subject: Uuid, data: Json) -> Result<()> {
+    sql::execute(
+        tx,
+        "with place as (
+             insert into event_counter (workspace_id, last) values ($1, 1)
+             on conflict (workspace_id) do update set last = event_counter.last + 1
+             returning last)
+         insert into event (workspace_id, seq, id, type, subject_id, data)
+         select $1, last, $2, $3, $4, $5 from place",
+        [
+            workspace.into(),
+            EventId::new().into(),
+            sea_orm::ActiveEnum::to_value(&kind).into(),
+            subject.into(),
+            data.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Events after a place, in order.
+///
+/// # Errors
+/// The database's.
+pub async fn after(conn: &impl Conn, workspace: WorkspaceId, seq: i64, limit: i64) -> Result<Vec<Event>> {
+    sql::all(
+        conn,
+        "select workspace_id, seq, id, type, subject_id, data, created_at from event
+         where workspace_id = $1 and seq > $2 order by seq limit $3",
+        [workspace.into(), seq.into(), limit.into()],
+    )
+    .await
+}
+
+/// The place of the newest event; 0 when there is none.
+///
+/// # Errors
+/// The database's.
+pub async fn last(conn: &impl Conn, workspace: WorkspaceId) -> Result<i64> {
+    #[derive(FromQueryResult)]
+    struct Last {
+        last: i64,
+    }
+    let row: Option<Last> =
+        sql::first(conn, "select last from event_counter where workspace_id = $1", [workspace.into()]).await?;
+    Ok(row.map_or(0, |row| row.last))
+}
+
+/// Locks up to `limit` events that the log does not have yet. Empty also when another relay is at it.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_unpublished(tx: &Tx, limit: i64) -> Result<Vec<Event>> {
+    #[derive(FromQueryResult)]
+    struct Lock {
+        held: bool,
+    }
+    let lock: Option<Lock> =
+        sql::first(tx, "select pg_try_advisory_xact_lock($1) as held", [PUBLISHER.into()]).await?;
+    if !lock.is_some_and(|lock| lock.held) {
+        return Ok(Vec::new());
+    }
+    sql::all(
+        tx,
+        "select workspace_id, seq, id, type, subject_id, data, created_at from event
+         where not published order by workspace_id, seq limit $1",
+        [limit.into()],
+    )
+    .await
+}
+
+/// Records that the log has these events.
+///
+/// # Errors
+/// The database's.
+pub async fn mark_published(tx: &Tx, events: &[Event]) -> Result<()> {
+    let workspaces: Vec<Uuid> = events.iter().map(|event| event.workspace_id.0).collect();
+    let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
+    sql::execute(
+        tx,
+        "update event set published = true from unnest($1::uuid[], $2::bigint[]) sent (workspace_id, seq)
+         where event.workspace_id = sent.workspace_id and event.seq = sent.seq",
+        [workspaces.into(), seqs.into()],
+    )
+    .await?;
+    Ok(())
+}

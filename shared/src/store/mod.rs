@@ -1,0 +1,56 @@
+//! State: free functions over a connection or a transaction, tenant first.
+//!
+//! A function that takes [`Tx`] is a step of something larger that must happen as a whole;
+//! one that takes [`Conn`] stands alone.
+
+pub mod chunk;
+pub mod event;
+pub mod file;
+pub mod job;
+pub mod run;
+pub mod space;
+mod sql;
+
+use std::time::Duration;
+
+pub use sea_orm::{
+    ConnectionTrait as Conn, DatabaseConnection as Db, DatabaseTransaction as Tx, DbErr as Error, TransactionTrait,
+};
+use sea_orm::{ConnectOptions, Database};
+
+use crate::config;
+
+/// What every function here returns; an error is the database's own.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Candidates an HNSW scan keeps in view. Set once per connection, not per query: search stays one round trip.
+const SESSION: [(&str, &str); 3] = [
+    ("hnsw.ef_search", "100"),
+    // Without it a filter is applied to the first `ef_search` rows only and answers come up short.
+    ("hnsw.iterative_scan", "relaxed_order"),
+    ("hnsw.max_scan_tuples", "40000"),
+];
+
+/// Opens the pool.
+///
+/// # Errors
+/// When the database cannot be reached within ten seconds.
+pub async fn connect(settings: &config::Database) -> Result<Db> {
+    let mut options = ConnectOptions::new(settings.url.expose());
+    options
+        .max_connections(settings.connections)
+        .min_connections(1)
+        .connect_timeout(Duration::from_secs(10))
+        .acquire_timeout(Duration::from_secs(10))
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(|options| options.application_name("nvisy").options(SESSION));
+    Database::connect(options).await
+}
+
+/// Whether the database answers.
+///
+/// # Errors
+/// When it does not.
+pub async fn ping(db: &Db) -> Result<()> {
+    db.ping().await
+}

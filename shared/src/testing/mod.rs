@@ -1,0 +1,88 @@
+//! For tests: a database and a NATS prefix of one's own, on real servers, gone when the test ends.
+
+mod database;
+mod keys;
+
+pub use database::TestDatabase;
+pub use keys::TestKeys;
+
+use crate::{config::Config, id, queue::Queue};
+
+/// A deployment of its own: database, NATS prefix and keys.
+pub struct TestPlace {
+    database: TestDatabase,
+    keys: TestKeys,
+    prefix: String,
+    nats_url: String,
+}
+
+impl TestPlace {
+    /// On the servers named by `NVISY_TEST_DATABASE_URL` and `NVISY_TEST_NATS_URL`, which `just test` starts.
+    pub async fn new() -> Self {
+        Self::on(&variable("NVISY_TEST_DATABASE_URL"), &variable("NVISY_TEST_NATS_URL")).await
+    }
+
+    /// On servers that the test started itself, to stop and restart them.
+    pub async fn on(database_url: &str, nats_url: &str) -> Self {
+        Self {
+            database: TestDatabase::create(database_url).await,
+            keys: TestKeys::generate(),
+            prefix: format!("t{}", id::new().simple()),
+            nats_url: nats_url.to_owned(),
+        }
+    }
+
+    /// Settings for this place, changed by `changes` (`NVISY_*` names).
+    pub fn config(&self, changes: &[(&str, &str)]) -> Config {
+        Config::from_variables(self.variables(changes)).expect("a valid test configuration")
+    }
+
+    /// The same as variables, for a process.
+    pub fn variables(&self, changes: &[(&str, &str)]) -> Vec<(String, String)> {
+        let key = |name: &str| self.keys.path(name).display().to_string();
+        let mut variables = vec![
+            ("NVISY_DATABASE_URL".to_owned(), self.database.url().to_owned()),
+            ("NVISY_DATABASE_CONNECTIONS".to_owned(), "8".to_owned()),
+            ("NVISY_NATS_URL".to_owned(), self.nats_url.clone()),
+            ("NVISY_NATS_PREFIX".to_owned(), self.prefix.clone()),
+            ("NVISY_HTTP_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()),
+            ("NVISY_WORKER_HEALTH_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()),
+            ("NVISY_AUTH_PRIVATE_KEY_FILE".to_owned(), key("private.pem")),
+            ("NVISY_AUTH_PUBLIC_KEY_FILE".to_owned(), key("public.pem")),
+            ("NVISY_ENCRYPTION_KEY_FILE".to_owned(), key("encryption.key")),
+            ("NVISY_EMBEDDING_DIRECTORY".to_owned(), variable("NVISY_EMBEDDING_DIRECTORY")),
+            ("NVISY_EMBEDDING_THREADS".to_owned(), "1".to_owned()),
+            ("NVISY_QUEUE_LEASE_SECONDS".to_owned(), "2".to_owned()),
+            ("NVISY_QUEUE_BACKOFF_MILLIS".to_owned(), "50".to_owned()),
+            ("NVISY_QUEUE_POLL_MILLIS".to_owned(), "200".to_owned()),
+        ];
+        for (name, value) in changes {
+            variables.retain(|(known, _)| known != name);
+            variables.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        variables
+    }
+
+    /// Where a test may put files of this place's processes.
+    #[must_use]
+    pub fn keys(&self) -> &TestKeys {
+        &self.keys
+    }
+
+    /// Removes everything from the servers. Fails the test when jobs are left: work that nobody finished.
+    pub async fn close(self) {
+        let config = self.config(&[]);
+        let queue = Queue::connect(&config.nats, &config.queue).await.expect("NATS at the end of the test");
+        queue.destroy().await.expect("the test's streams can be deleted");
+        self.database.close().await;
+    }
+}
+
+/// A variable of the test environment.
+///
+/// # Panics
+/// When it is not set.
+#[must_use]
+pub fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests through `just test`"))
+}

@@ -1,0 +1,72 @@
+//! The worker's life: build, then run. Tests make the same calls.
+
+use std::{path::PathBuf, sync::Arc};
+
+use nvisy_shared::{
+    config::Config,
+    domain::job::Lane,
+    lifecycle::Lifecycle,
+    platform::{OpenError, Platform},
+};
+use tokio::net::TcpListener;
+
+use crate::{
+    context::Context,
+    handlers, health,
+    runner::{Attempts, Heart, run_lane},
+    upkeep,
+};
+
+/// A worker that has everything it needs and does nothing yet.
+pub struct Worker {
+    cx: Context,
+    health: TcpListener,
+}
+
+/// Why a worker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The schema.
+    #[error(transparent)]
+    Migration(#[from] nvisy_migration::ApplyError),
+    /// A service, a key or the model.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The health endpoint.
+    #[error("the health endpoint cannot listen (NVISY_WORKER_HEALTH_ADDRESS)")]
+    Listen(#[source] std::io::Error),
+}
+
+impl Worker {
+    /// Migrates the database, opens everything, binds the health endpoint. `extractor` is the worker's own program.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is missing.
+    pub async fn build(config: Config, extractor: PathBuf) -> Result<Self, StartError> {
+        nvisy_migration::apply(config.database.url.expose()).await?;
+        let health = TcpListener::bind(config.worker.health_address).await.map_err(StartError::Listen)?;
+        Ok(Self { cx: Context::new(Platform::open(config).await?, extractor), health })
+    }
+
+    /// Works until the lifecycle's soft stop, then finishes what is at hand within the grace.
+    /// Returns whether everything was finished in time.
+    pub async fn run(self, lifecycle: Lifecycle) -> bool {
+        let cx = self.cx;
+        let heart = Heart::new();
+        let attempts = Arc::new(Attempts::new(cx.clone(), heart.clone(), handlers::registry()));
+        cx.start_relays(&lifecycle);
+        lifecycle.spawn(heart.beat(cx.db.clone(), cx.lease(), lifecycle.clone()));
+        let lanes =
+            [(Lane::Extract, cx.config.worker.extract_slots), (Lane::Model, cx.config.worker.model_slots)];
+        for (lane, slots) in lanes {
+            for _ in 0..slots {
+                lifecycle.spawn_careful(run_lane(lane, cx.queue.clone(), Arc::clone(&attempts), lifecycle.clone()));
+            }
+        }
+        lifecycle.spawn(upkeep::run(cx.clone(), lifecycle.clone()));
+        lifecycle.spawn(health::serve(self.health, cx.clone(), lifecycle.clone()));
+        tracing::info!("the worker is ready");
+        lifecycle.soft().cancelled().await;
+        lifecycle.finish(cx.grace()).await
+    }
+}

@@ -1,0 +1,154 @@
+//! Cutting a stretch of text at good places, by tokens.
+
+use std::ops::Range;
+
+use nvisy_shared::embed::Tokenizer;
+
+use super::Limits;
+
+/// How much text is tokenized at once, in bytes: bounds memory for files that are one endless line.
+const WINDOW: usize = 256 * 1024;
+
+/// Byte ranges of `text`, within `stretch`, in order, without white space at their ends. Together they
+/// hold all that is not white space; neighbours share up to `overlap_tokens`.
+pub(super) fn cut(text: &str, stretch: Range<usize>, tokenizer: &Tokenizer, limits: Limits) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    let mut from = stretch.start;
+    while from < stretch.end {
+        let to = window_end(text, from, stretch.end);
+        window(text, from..to, tokenizer, limits, &mut pieces);
+        from = to;
+    }
+    pieces
+}
+
+/// The end of the window: the last good place in its second half.
+fn window_end(text: &str, from: usize, end: usize) -> usize {
+    if end - from <= WINDOW {
+        return end;
+    }
+    let limit = text.floor_char_boundary(from + WINDOW);
+    best_place(text, from + WINDOW / 2, limit).unwrap_or(limit)
+}
+
+fn window(text: &str, window: Range<usize>, tokenizer: &Tokenizer, limits: Limits, pieces: &mut Vec<Range<usize>>) {
+    let tokens: Vec<usize> =
+        tokenizer.offsets(&text[window.clone()]).into_iter().map(|(start, _)| window.start + start).collect();
+    let max = limits.max_tokens.max(1);
+    let mut first = 0;
+    while first < tokens.len() {
+        let start = tokens[first];
+        let mut after = (first + max).min(tokens.len());
+        let mut end = if after == tokens.len() {
+            window.end
+        } else {
+            let half = tokens[first + max / 2];
+            best_place(text, half, tokens[after]).unwrap_or(tokens[after])
+        };
+        // A piece can have more tokens than the same stretch within a whole: a word cut in two is read anew.
+        while after > first + 1 && tokenizer.count(&text[start..end]) > limits.max_tokens {
+            after -= 1;
+            end = tokens[after].max(text.ceil_char_boundary(start + 1));
+        }
+        push_trimmed(text, start..end, pieces);
+        if end >= window.end {
+            return;
+        }
+        let next = tokens.partition_point(|&token| token < end);
+        first = next.max(first + 1);
+        // Only whole words are repeated, and never so many that the next piece would not move on.
+        let overlap = limits.overlap_tokens.min(max / 2);
+        if overlap > 0 {
+            let back = next.saturating_sub(overlap).max(first.saturating_sub(max / 2));
+            let word = (back..next).find(|&token| text[..tokens[token]].ends_with(char::is_whitespace));
+            first = word.filter(|&token| tokens[token] > start).unwrap_or(first);
+        }
+    }
+}
+
+fn push_trimmed(text: &str, piece: Range<usize>, pieces: &mut Vec<Range<usize>>) {
+    let slice = &text[piece.clone()];
+    let start = piece.start + (slice.len() - slice.trim_start().len());
+    let end = piece.start + slice.trim_end().len();
+    if start < end {
+        pieces.push(start..end);
+    }
+}
+
+/// The best place to end between two places, the latest of equals: a paragraph's end before a line's
+/// before a sentence's before a word's.
+fn best_place(text: &str, from: usize, to: usize) -> Option<usize> {
+    let from = text.ceil_char_boundary(from);
+    if from >= to {
+        return None;
+    }
+    let slice = &text[from..to];
+    let paragraph = slice.rfind("\n\n").map(|place| place + 2);
+    let line = || slice.rfind('\n').map(|place| place + 1);
+    let sentence = || {
+        [". ", "! ", "? ", "。", "！", "？"]
+            .iter()
+            .filter_map(|stop| slice.rfind(stop).map(|place| place + stop.len()))
+            .max()
+    };
+    let word = || slice.rfind(char::is_whitespace).map(|place| text.ceil_char_boundary(from + place + 1) - from);
+    paragraph.or_else(line).or_else(sentence).or_else(word).map(|place| from + place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_tokens: 20, overlap_tokens: 0 };
+
+    fn pieces(text: &str, limits: Limits) -> Vec<Range<usize>> {
+        cut(text, 0..text.len(), &Tokenizer::estimate(), limits)
+    }
+
+    fn check(text: &str, limits: Limits) -> Vec<Range<usize>> {
+        let pieces = pieces(text, limits);
+        let tokenizer = Tokenizer::estimate();
+        let mut covered = 0;
+        for piece in &pieces {
+            assert!(tokenizer.count(&text[piece.clone()]) <= limits.max_tokens, "{piece:?}");
+            // Nothing but white space is left out.
+            if piece.start > covered {
+                assert_eq!(text[covered..piece.start].trim(), "");
+            }
+            assert!(piece.end > covered, "a piece must move on");
+            covered = piece.end;
+        }
+        assert_eq!(text[covered..].trim(), "");
+        pieces
+    }
+
+    #[test]
+    fn paragraphs_end_pieces_where_they_can() {
+        let text = "One two three four five six seven.\n\nEight nine ten eleven twelve thirteen fourteen fifteen.";
+        let pieces = check(text, LIMITS);
+        assert_eq!(&text[pieces[0].clone()], "One two three four five six seven.");
+    }
+
+    #[test]
+    fn everything_is_kept_in_every_shape_of_text() {
+        for text in ["", "   \n", "a", "word ".repeat(500).as_str(), "x".repeat(3000).as_str(), "水と火。".repeat(200).as_str()] {
+            check(text, LIMITS);
+            check(text, Limits { max_tokens: 1, overlap_tokens: 0 });
+            check(text, Limits { max_tokens: 20, overlap_tokens: 8 });
+        }
+    }
+
+    #[test]
+    fn overlap_repeats_whole_words() {
+        let text = "alpha beta gamma delta epsilon zeta eta theta iota kappa ".repeat(5);
+        let pieces = check(&text, Limits { max_tokens: 20, overlap_tokens: 6 });
+        assert!(pieces.windows(2).all(|pair| pair[1].start < pair[0].end));
+        assert!(pieces.iter().all(|piece| text[..piece.start].is_empty() || text[..piece.start].ends_with(' ')));
+    }
+
+    #[test]
+    fn one_endless_line_is_cut_in_bounded_time() {
+        let text = "lorem ipsum dolor ".repeat(200_000);
+        assert!(check(&text, Limits { max_tokens: 254, overlap_tokens: 0 }).len() > 10_000);
+    }
+}

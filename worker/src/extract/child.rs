@@ -1,0 +1,63 @@
+//! The child's side: `nvisy-worker extract`. Reads one request, limits itself, reads the file, writes one reply.
+
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write};
+use std::panic;
+use std::process::ExitCode;
+use std::thread;
+
+use nvisy_shared::domain::failure::{Failure, FailureCode};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::Limits;
+use super::formats;
+use super::request::{EXIT_NOT_STARTED, Reply, Request};
+
+/// Files the child may hold open: the three standard streams, the document, and some room for the runtime.
+const MAX_OPEN_FILES: u64 = 32;
+
+/// Runs the subcommand. Prints nothing but the reply: a parser's panic message may quote the document.
+pub fn main() -> ExitCode {
+    panic::set_hook(Box::new(|_| {}));
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(EXIT_NOT_STARTED),
+    }
+}
+
+fn serve() -> io::Result<()> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let request: Request = serde_json::from_str(&line)?;
+    let file = File::open(&request.source.path)?;
+    end_with_parent()?;
+    restrict(&request.limits)?;
+
+    let reply: Reply = panic::catch_unwind(|| formats::read(file, &request.source, &request.limits))
+        .unwrap_or_else(|_| Err(Failure::new(FailureCode::Corrupt, "The content broke its reader.")));
+    let bytes = postcard::to_stdvec(&reply).map_err(io::Error::other)?;
+    io::stdout().lock().write_all(&bytes)
+}
+
+/// Ends the process when the parent closes its end of standard input, which it also does by dying.
+fn end_with_parent() -> io::Result<()> {
+    let wait = || {
+        let _closed = io::stdin().lock().read(&mut [0]);
+        std::process::exit(i32::from(EXIT_NOT_STARTED));
+    };
+    thread::Builder::new().stack_size(64 * 1024).spawn(wait)?;
+    Ok(())
+}
+
+fn restrict(limits: &Limits) -> io::Result<()> {
+    for (resource, value) in [
+        (Resource::Core, 0),
+        (Resource::Fsize, 0),
+        (Resource::Nofile, MAX_OPEN_FILES),
+        (Resource::Cpu, limits.wall_seconds.max(1)),
+        (Resource::As, limits.memory_bytes),
+    ] {
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+use nvisy_shared::domain::document::{Document, Element, ElementKind};
+use nvisy_shared::domain::failure::{Failure, FailureCode};
+
+use super::too_much_text;
+use crate::extract::Limits;
+
+/// Writes a document piece by piece, keeping text and element ranges in step and the text within its limit.
+///
+/// Pieces are set apart by a blank line, items of one list by a line end.
+pub(super) struct DocumentBuilder {
+    document: Document,
+    page: Option<u32>,
+    max_text_bytes: u64,
+}
+
+impl DocumentBuilder {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { document: Document::default(), page: None, max_text_bytes: limits.max_text_bytes }
+    }
+
+    /// Sets the title, unless there is one or this one is blank.
+    pub(super) fn title(&mut self, title: &str) {
+        let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+        if self.document.title.is_none() && !title.is_empty() {
+            self.document.title = Some(title);
+        }
+    }
+
+    /// States how many pages the file has.
+    pub(super) fn page_count(&mut self, pages: u32) {
+        self.document.page_count = Some(pages);
+    }
+
+    /// What follows is on this page, counted from 1.
+    pub(super) fn page(&mut self, number: u32) {
+        self.page = Some(number);
+        if !self.document.text.is_empty() {
+            self.append(ElementKind::PageBreak, "\n\n");
+        }
+    }
+
+    /// Adds a piece; a blank one is left out.
+    pub(super) fn push(&mut self, kind: ElementKind, content: &str) -> Result<(), Failure> {
+        // Code keeps its first line's indentation; elsewhere white space at the ends means nothing.
+        let content = match kind {
+            ElementKind::Code => content.trim_end().trim_start_matches(['\n', '\r']),
+            _ => content.trim(),
+        };
+        if content.is_empty() {
+            return Ok(());
+        }
+        if (self.document.text.len() + content.len()) as u64 > self.max_text_bytes {
+            return Err(too_much_text());
+        }
+        let separator = match (self.document.elements.last().map(|last| last.kind), kind) {
+            (None | Some(ElementKind::PageBreak), _) => "",
+            (Some(ElementKind::ListItem), ElementKind::ListItem) => "\n",
+            _ => "\n\n",
+        };
+        self.document.text.push_str(separator);
+        self.append(kind, content);
+        Ok(())
+    }
+
+    fn append(&mut self, kind: ElementKind, content: &str) {
+        let text = &mut self.document.text;
+        let start = text.len();
+        // Fonts without a proper map yield control characters, which neither a reader nor the database wants.
+        text.extend(content.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')));
+        if text.len() > start {
+            self.document.elements.push(Element { kind, start, end: text.len(), page: self.page });
+        }
+    }
+
+    /// The document; without any text it is a failure, for the reason given.
+    pub(super) fn finish(self, if_empty: &str) -> Result<Document, Failure> {
+        if self.document.text.trim().is_empty() {
+            return Err(Failure::new(FailureCode::Empty, if_empty));
+        }
+        Ok(self.document)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(document: &Document) -> Vec<(ElementKind, &str)> {
+        document.elements.iter().map(|e| (e.kind, &document.text[e.start..e.end])).collect()
+    }
+
+    #[test]
+    fn ranges_are_the_pieces_and_separators_lie_between() {
+        let mut builder = DocumentBuilder::new(&Limits::default());
+        for (kind, content) in [
+            (ElementKind::Heading { level: 1 }, " Grüße "),
+            (ElementKind::Paragraph, "   "),
+            (ElementKind::ListItem, "- one"),
+            (ElementKind::ListItem, "- two"),
+            (ElementKind::Code, "\n  x = 1\n"),
+        ] {
+            builder.push(kind, content).expect("small");
+        }
+        let document = builder.finish("empty").expect("has text");
+        assert_eq!(document.text, "Grüße\n\n- one\n- two\n\n  x = 1");
+        assert_eq!(
+            pieces(&document),
+            [
+                (ElementKind::Heading { level: 1 }, "Grüße"),
+                (ElementKind::ListItem, "- one"),
+                (ElementKind::ListItem, "- two"),
+                (ElementKind::Code, "  x = 1"),
+            ]
+        );
+    }
+
+    #[test]
+    fn pages_are_counted_and_set_apart() {
+        let mut builder = DocumentBuilder::new(&Limits::default());
+        builder.page(1);
+        builder.page(2);
+        builder.push(ElementKind::Paragraph, "a\0b").expect("small");
+        builder.page(3);
+        builder.push(ElementKind::Paragraph, "c").expect("small");
+        let document = builder.finish("empty").expect("has text");
+        assert_eq!(document.text, "ab\n\nc");
+        let pages: Vec<_> = document.elements.iter().map(|e| (e.kind, e.page)).collect();
+        assert_eq!(
+            pages,
+            [(ElementKind::Paragraph, Some(2)), (ElementKind::PageBreak, Some(3)), (ElementKind::Paragraph, Some(3)),]
+        );
+    }
+
+    #[test]
+    fn too_much_text_and_none_at_all_are_failures() {
+        let limits = Limits { max_text_bytes: 4, ..Limits::default() };
+        let mut builder = DocumentBuilder::new(&limits);
+        let failure = builder.push(ElementKind::Paragraph, "12345").expect_err("five of four");
+        assert_eq!(failure.code, FailureCode::TooLarge);
+        let failure = builder.finish("nothing there").expect_err("nothing was added");
+        assert_eq!((failure.code, failure.detail.as_str()), (FailureCode::Empty, "nothing there"));
+    }
+}

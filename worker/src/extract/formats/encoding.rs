@@ -1,0 +1,129 @@
+//! Bytes to text, whatever their encoding. UTF-8 passes byte for byte.
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Encoding, UTF_8};
+use nvisy_shared::domain::failure::{Failure, FailureCode};
+
+use crate::extract::sniff::is_odd_control;
+
+/// How much text the detector looks at; more does not make it wiser, only slower.
+const DETECT_BYTES: usize = 256 * 1024;
+
+/// Decodes a text file: UTF-8 as it is (its byte order mark included), UTF-16 by its mark, else what the file declares
+/// (web pages and XML do), else what its bytes look like.
+///
+/// # Errors
+/// `corrupt` when the result is not text.
+pub(super) fn decode(bytes: Vec<u8>) -> Result<String, Failure> {
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let bad_at = error.utf8_error().valid_up_to();
+            decode_other(&error.into_bytes(), bad_at)
+        }
+    };
+    let odd = text.chars().filter(|&c| is_odd_control(c)).count();
+    if text.contains('\0') || odd * 100 > text.len() {
+        return Err(Failure::new(FailureCode::Corrupt, "The file starts like text but holds binary content."));
+    }
+    Ok(text)
+}
+
+fn decode_other(bytes: &[u8], bad_at: usize) -> String {
+    if let Some((encoding, _)) = Encoding::for_bom(bytes)
+        && encoding != UTF_8
+    {
+        return encoding.decode_with_bom_removal(bytes).0.into_owned();
+    }
+    let lossy = String::from_utf8_lossy(bytes);
+    if is_damaged_utf8(&lossy) {
+        return lossy.into_owned();
+    }
+    let encoding = declared(bytes).unwrap_or_else(|| detect(bytes, bad_at));
+    encoding.decode_without_bom_handling(bytes).0.into_owned()
+}
+
+/// UTF-8 with a few broken places, told by many characters that did decode: in another encoding hardly any would.
+fn is_damaged_utf8(lossy: &str) -> bool {
+    let bad = lossy.chars().filter(|&c| c == char::REPLACEMENT_CHARACTER).count();
+    let good = lossy.chars().filter(|&c| !c.is_ascii() && c != char::REPLACEMENT_CHARACTER).count();
+    good >= bad * 10
+}
+
+/// The encoding named by `<meta charset=..>`, `<meta .. content="..; charset=..">` or `<?xml encoding=".."?>`.
+fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]).to_ascii_lowercase();
+    if !head.trim_start().starts_with('<') {
+        return None;
+    }
+    let (_, after) = head.split_once("charset=").or_else(|| head.split_once("encoding="))?;
+    let label = after.trim_start_matches(['"', '\'']);
+    let end = label.find(['"', '\'', ';', '>', ' ', '/', '?']).unwrap_or(label.len());
+    Encoding::for_label(label[..end].as_bytes()).filter(|&encoding| encoding != UTF_8)
+}
+
+fn detect(bytes: &[u8], bad_at: usize) -> &'static Encoding {
+    let start = bad_at.saturating_sub(DETECT_BYTES / 2);
+    let end = bytes.len().min(start + DETECT_BYTES);
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    detector.feed(&bytes[start..end], end == bytes.len());
+    detector.guess(None, Utf8Detection::Deny)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &[u8]) -> String {
+        decode(bytes.to_vec()).expect("is text")
+    }
+
+    #[test]
+    fn utf8_passes_byte_for_byte() {
+        let original = "\u{FEFF}Zeile\r\n\ttab\u{A0}ﬁ e\u{301} 🦀\n\n";
+        assert_eq!(text(original.as_bytes()), original);
+    }
+
+    #[test]
+    fn utf16_is_read_by_its_mark() {
+        let mut bytes = vec![0xFF, 0xFE];
+        bytes.extend("Grüße €".encode_utf16().flat_map(u16::to_le_bytes));
+        assert_eq!(text(&bytes), "Grüße €");
+        let mut bytes = vec![0xFE, 0xFF];
+        bytes.extend("Grüße €".encode_utf16().flat_map(u16::to_be_bytes));
+        assert_eq!(text(&bytes), "Grüße €");
+    }
+
+    #[test]
+    fn legacy_encodings_are_detected() {
+        let german = "Die Straße führt über die Brücke nach Köln, wo große Bäume stehen.";
+        let (bytes, ..) = encoding_rs::WINDOWS_1252.encode(german);
+        assert_eq!(text(&bytes), german);
+        let russian = "Съешь же ещё этих мягких французских булок, да выпей чаю.";
+        let (bytes, ..) = encoding_rs::WINDOWS_1251.encode(russian);
+        assert_eq!(text(&bytes), russian);
+        let japanese = "日本語の文章をここに書いておきます。よろしくお願いします。";
+        let (bytes, ..) = encoding_rs::SHIFT_JIS.encode(japanese);
+        assert_eq!(text(&bytes), japanese);
+    }
+
+    #[test]
+    fn a_declared_encoding_beats_the_guess() {
+        let (bytes, ..) = encoding_rs::ISO_8859_7.encode("<meta charset='iso-8859-7'><p>αβγ</p>");
+        assert!(text(&bytes).contains("αβγ"));
+    }
+
+    #[test]
+    fn one_bad_byte_does_not_ruin_the_rest() {
+        let mut bytes = "Grüße über Brücken, schöne Bäume für jährliche Müßiggänger".as_bytes().to_vec();
+        bytes.push(0xFF);
+        assert!(text(&bytes).starts_with("Grüße über Brücken"));
+    }
+
+    #[test]
+    fn binary_junk_is_corrupt() {
+        for junk in [&b"text\0more"[..], b"\x01\x02\x03\x04 abc"] {
+            assert_eq!(decode(junk.to_vec()).expect_err("not text").code, FailureCode::Corrupt);
+        }
+    }
+}

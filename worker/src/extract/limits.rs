@@ -1,0 +1,28 @@
+use serde::{Deserialize, Serialize};
+
+/// What reading one file may cost. Beyond any of these the file fails with a typed reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Address space of the child in bytes, its own code included. More is `out_of_memory`.
+    pub memory_bytes: u64,
+    /// Seconds of wall-clock time, and of CPU time. More is `timed_out`.
+    pub wall_seconds: u64,
+    /// Pages of a paged file. More is `too_large`.
+    pub max_pages: u32,
+    /// Bytes of extracted text, and of a text file itself. More is `too_large`.
+    pub max_text_bytes: u64,
+    /// Bytes that a compressed container may unfold to. More is `too_large`.
+    pub max_expanded_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 1 << 30,
+            wall_seconds: 120,
+            max_pages: 5_000,
+            max_text_bytes: 32 << 20,
+            max_expanded_bytes: 256 << 20,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What parent and child say to each other: one JSON line in, one postcard value out.
+
+use std::path::PathBuf;
+
+use nvisy_shared::domain::document::Document;
+use nvisy_shared::domain::failure::Failure;
+use serde::{Deserialize, Serialize};
+
+use super::Limits;
+
+/// A file to read, and what its owner says it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Source {
+    /// Where the bytes are.
+    pub path: PathBuf,
+    /// The name it was uploaded under; only its extension matters.
+    pub file_name: String,
+    /// The media type it was uploaded with, if any.
+    pub declared_type: Option<String>,
+}
+
+/// The child's whole input, on one line. Its standard input then stays open: the child ends when it closes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    pub(super) source: Source,
+    pub(super) limits: Limits,
+}
+
+/// The child's whole output.
+pub(super) type Reply = Result<Document, Failure>;
+
+/// The child's exit code when the fault is not the file's (no request, no limits, file unreadable): worth a retry.
+pub(super) const EXIT_NOT_STARTED: u8 = 75;

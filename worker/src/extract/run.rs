@@ -1,0 +1,151 @@
+//! The parent's side: starts the child, feeds it, bounds it, and puts a name to how it ended.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nvisy_shared::domain::document::Document;
+use nvisy_shared::domain::failure::{Failure, FailureCode};
+use rustix::process::Signal;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::request::{EXIT_NOT_STARTED, Reply, Request};
+use super::{Limits, Source};
+
+/// How much of the child's last words is read; enough for the runtime's out-of-memory notice.
+const STDERR_BYTES: u64 = 4 * 1024;
+
+/// Why a file gave no document.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// The file is at fault. Permanent: the same bytes fail again.
+    #[error("{code:?}: {detail}")]
+    Failed {
+        /// The typed reason.
+        code: FailureCode,
+        /// One sentence for people; never a piece of the document.
+        detail: String,
+    },
+    /// The child could not be started or talked to, or could not open the file. Worth a retry.
+    #[error("the extraction process did not start")]
+    Spawn(#[source] io::Error),
+}
+
+impl From<Failure> for ExtractError {
+    fn from(Failure { code, detail }: Failure) -> Self {
+        Self::Failed { code, detail }
+    }
+}
+
+/// Reads a file in a child process, `program extract`, within `limits`.
+///
+/// `program` is the worker's own binary. Dropping the future kills the child.
+///
+/// # Errors
+/// [`ExtractError::Failed`] when the file cannot become a document, [`ExtractError::Spawn`] when the fault is ours.
+pub async fn run(program: &Path, source: &Source, limits: &Limits) -> Result<Document, ExtractError> {
+    let request = Request { source: source.clone(), limits: limits.clone() };
+    let mut line = serde_json::to_vec(&request).map_err(|e| ExtractError::Spawn(e.into()))?;
+    line.push(b'\n');
+
+    let mut child = Command::new(program)
+        .arg("extract")
+        .env_clear()
+        // The PDF reader would otherwise start a thread per core, each with its own reserve of address space.
+        .env("RAYON_NUM_THREADS", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A Ctrl-C at the terminal reaches the worker alone, which then decides about its children.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(ExtractError::Spawn)?;
+
+    let wall = Duration::from_secs(limits.wall_seconds);
+    match timeout(wall, converse(&mut child, &line, limits)).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            child.kill().await.map_err(ExtractError::Spawn)?;
+            Err(timed_out().into())
+        }
+    }
+}
+
+async fn converse(child: &mut Child, line: &[u8], limits: &Limits) -> Result<Document, ExtractError> {
+    // Held until the child has ended: a closed standard input tells it that nobody waits any more.
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    let stdout = child.stdout.take().expect("stdout is piped");
+    let stderr = child.stderr.take().expect("stderr is piped");
+
+    // A child that dies before it reads breaks this pipe; how it died says more than that.
+    let _broken_pipe = stdin.write_all(line).await;
+
+    let cap = reply_cap(limits);
+    let (reply, last_words) = tokio::join!(read_capped(stdout, cap + 1), read_capped(stderr, STDERR_BYTES));
+    let reply = reply.map_err(ExtractError::Spawn)?;
+    if reply.len() as u64 > cap {
+        return Err(Failure::new(FailureCode::TooLarge, "The extracted structure is too large.").into());
+    }
+    let status = child.wait().await.map_err(ExtractError::Spawn)?;
+    if status.success() {
+        let broken = |_| Failure::new(FailureCode::Corrupt, "The reader gave no usable answer.");
+        return Ok(postcard::from_bytes::<Reply>(&reply).map_err(broken)??);
+    }
+    if status.code() == Some(i32::from(EXIT_NOT_STARTED)) {
+        return Err(ExtractError::Spawn(io::Error::other("the child could not open the file or limit itself")));
+    }
+    Err(died(status, &last_words.unwrap_or_default()).into())
+}
+
+/// The text and, since a text of many tiny lines has more structure than letters, several times as much for elements.
+fn reply_cap(limits: &Limits) -> u64 {
+    limits.max_text_bytes.saturating_mul(4).saturating_add(64 * 1024)
+}
+
+async fn read_capped(stream: impl AsyncRead + Unpin, cap: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.take(cap).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+/// What a child's death says of the file. The child answers ordinary failures itself; this is what it could not answer.
+fn died(status: ExitStatus, last_words: &[u8]) -> Failure {
+    let words = String::from_utf8_lossy(last_words);
+    let killed_by = |signal: Signal| status.signal() == Some(signal.as_raw());
+    if killed_by(Signal::XCPU) {
+        return timed_out();
+    }
+    // Not by us, so by the kernel, short of memory; or by the runtime, when an allocation met the limit.
+    if killed_by(Signal::KILL) || words.contains("memory allocation of") {
+        return Failure::new(FailureCode::OutOfMemory, "Reading the content takes more memory than one file may take.");
+    }
+    Failure::new(FailureCode::Corrupt, "The content broke its reader.")
+}
+
+fn timed_out() -> Failure {
+    Failure::new(FailureCode::TimedOut, "Reading the content takes longer than one file may take.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn killed(signal: Signal, words: &str) -> FailureCode {
+        died(ExitStatus::from_raw(signal.as_raw()), words.as_bytes()).code
+    }
+
+    #[test]
+    fn every_death_has_its_name() {
+        assert_eq!(killed(Signal::XCPU, ""), FailureCode::TimedOut);
+        assert_eq!(killed(Signal::KILL, ""), FailureCode::OutOfMemory);
+        assert_eq!(killed(Signal::ABORT, "memory allocation of 9 bytes failed"), FailureCode::OutOfMemory);
+        assert_eq!(killed(Signal::ABORT, "thread 'main' has overflowed its stack"), FailureCode::Corrupt);
+        assert_eq!(killed(Signal::SEGV, ""), FailureCode::Corrupt);
+        assert_eq!(died(ExitStatus::from_raw(101 << 8), b"").code, FailureCode::Corrupt);
+    }
+}

@@ -1,0 +1,57 @@
+//! `run.batch`: a segment behind a border, for some of an item's chunks.
+
+use async_trait::async_trait;
+use nvisy_shared::{
+    domain::{failure::Failure, file::FileState},
+    job::RunBatch,
+    store::{self, Tx, job::Claim},
+    telemetry::metrics,
+};
+
+use super::progress;
+use crate::{
+    context::Context,
+    engine::{self, Scope},
+    nodes::Artifact,
+    runner::{Handler, JobError, settle},
+};
+
+#[async_trait]
+impl Handler for RunBatch {
+    async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
+        let workspace = claim.workspace_id;
+        let item = store::run::find_item(&cx.db, workspace, self.item).await?;
+        // Deleted, or failed for the sake of another batch.
+        let item = item.filter(|item| item.state == FileState::Processing).ok_or(JobError::Gone)?;
+        let plan = super::compile(&item)?;
+        let passages = store::chunk::passages(&cx.db, workspace, item.version_id, self.first..self.end).await?;
+        let scope = Scope { cx, workspace, item: &item };
+        let outcome = engine::run(&scope, &plan.segments[self.segment], Artifact::Passages(passages)).await?;
+
+        let seconds = settle(&cx.db, claim, async |tx| {
+            // The lock makes one batch the last, whoever comes together here.
+            let item = progress::open_item(tx, workspace, self.item).await?;
+            for effect in outcome.effects {
+                effect.apply(tx, workspace, &item).await?;
+            }
+            let units = self.end - self.first;
+            store::run::add_done(tx, workspace, item.id, units).await?;
+            if Some(item.done + units) >= item.total {
+                progress::finished(tx, workspace, &item).await
+            } else {
+                let stage = plan.stage(self.segment);
+                progress::progressed(tx, workspace, &item, stage, item.done + units, item.total).await?;
+                Ok(None)
+            }
+        })
+        .await?;
+        if let Some(seconds) = seconds {
+            metrics::file_searchable(seconds);
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, tx: &Tx, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
+        progress::failed(tx, claim.workspace_id, self.item, failure).await
+    }
+}

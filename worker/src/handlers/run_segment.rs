@@ -1,0 +1,78 @@
+//! `run.segment`: from the source to the first border.
+
+use async_trait::async_trait;
+use nvisy_shared::{
+    domain::{failure::Failure, plan::Plan},
+    id::WorkspaceId,
+    job::{RunBatch, RunSegment},
+    queue::outbox,
+    store::{self, Tx, job::Claim, run::Item},
+};
+
+use super::progress;
+use crate::{
+    context::Context,
+    engine::{self, Outcome, Scope},
+    nodes::Artifact,
+    runner::{Handler, JobError, begin, settle},
+};
+
+#[async_trait]
+impl Handler for RunSegment {
+    async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
+        let workspace = claim.workspace_id;
+        let (item, plan) = begin(&cx.db, claim, async |tx| {
+            let item = progress::open_item(tx, workspace, self.item).await?;
+            let plan = super::compile(&item)?;
+            progress::started(tx, workspace, &item, plan.stage(0)).await?;
+            Ok((item, plan))
+        })
+        .await?;
+
+        let scope = Scope { cx, workspace, item: &item };
+        let outcome = engine::run(&scope, &plan.segments[0], Artifact::Nothing).await?;
+        let batch = cx.config.worker.batch_chunks;
+        settle(&cx.db, claim, async |tx| {
+            let item = progress::open_item(tx, workspace, self.item).await?;
+            cross(tx, workspace, &item, &plan, outcome, batch).await
+        })
+        .await
+    }
+
+    async fn give_up(&self, tx: &Tx, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
+        progress::failed(tx, claim.workspace_id, self.item, failure).await
+    }
+}
+
+/// Makes durable what crosses the border, and asks for the work behind it.
+async fn cross(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    item: &Item,
+    plan: &Plan,
+    outcome: Outcome,
+    batch: usize,
+) -> Result<(), JobError> {
+    for effect in outcome.effects {
+        effect.apply(tx, workspace, item).await?;
+    }
+    let next: Vec<usize> = plan.after(0).collect();
+    let chunks = outcome.chunks.unwrap_or_default();
+    let count = i32::try_from(chunks.len()).unwrap_or(i32::MAX);
+    let Some(&first) = next.first().filter(|_| count > 0) else {
+        return progress::finished(tx, workspace, item).await.map(drop);
+    };
+    store::chunk::replace(tx, workspace, item.file_id, item.version_id, chunks).await?;
+    let total = count.saturating_mul(i32::try_from(next.len()).unwrap_or(i32::MAX));
+    store::run::enter_stage(tx, workspace, item.id, plan.stage(first), total).await?;
+    let step = i32::try_from(batch).unwrap_or(i32::MAX).max(1);
+    for segment in next {
+        let mut from = 0;
+        while from < count {
+            let end = from.saturating_add(step).min(count);
+            outbox::enqueue(tx, workspace, &RunBatch { item: item.id, segment, first: from, end }).await?;
+            from = end;
+        }
+    }
+    progress::progressed(tx, workspace, item, plan.stage(first), 0, Some(total)).await
+}

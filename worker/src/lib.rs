@@ -1,0 +1,16 @@
+//! The worker: pulls jobs, runs segments of pipelines, writes what search reads.
+//!
+//! The way of a job: [`runner`] (claim, run, settle) -> [`handlers`] (one per payload) ->
+//! [`engine`] (a segment of the plan) -> [`nodes`] (one per kind of step) -> effects, committed
+//! together with the end of the job.
+
+pub mod app;
+pub mod chunk;
+pub mod context;
+pub mod engine;
+pub mod extract;
+pub mod handlers;
+pub mod health;
+pub mod nodes;
+pub mod runner;
+pub mod upkeep;

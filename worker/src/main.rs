@@ -1,0 +1,51 @@
+//! `nvisy-worker`: works until SIGTERM or SIGINT; a second signal stops at once.
+//!
+//! `nvisy-worker health` asks a running worker, `nvisy-worker extract` is how a worker reads a file in a
+//! process of its own.
+
+use std::process::ExitCode;
+
+use nvisy_shared::{config::Config, lifecycle::Lifecycle, telemetry};
+use nvisy_worker::{app::Worker, extract};
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        // Before any thread is started: the limits are the process's own.
+        Some("extract") => extract::child::main(),
+        None => run(work()),
+        Some(other) => {
+            eprintln!("nvisy-worker: unknown command `{other}`; start it without one");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(work: impl Future<Output = Result<(), Box<dyn std::error::Error>>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nvisy-worker: {}", telemetry::chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn work() -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::load()?;
+    let telemetry = telemetry::init("nvisy-worker", &config.log)?;
+    let lifecycle = Lifecycle::new();
+    let worker = Worker::build(config, std::env::current_exe()?).await?;
+    let stopping = lifecycle.clone();
+    tokio::spawn(async move { stopping.until_signal().await });
+    let in_time = worker.run(lifecycle).await;
+    if !in_time {
+        tracing::warn!("jobs were handed back unfinished");
+    }
+    telemetry.shutdown();
+    Ok(())
+}

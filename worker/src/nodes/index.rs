@@ -1,0 +1,21 @@
+//! Sink: vectors into the workspace's index.
+
+use async_trait::async_trait;
+
+use super::{Artifact, Node, misfit};
+use crate::{
+    engine::{Effect, Scope},
+    runner::JobError,
+};
+
+/// See the module.
+pub(super) struct Index;
+
+#[async_trait]
+impl Node for Index {
+    async fn run(&self, scope: &Scope<'_>, input: Artifact, effects: &mut Vec<Effect>) -> Result<Artifact, JobError> {
+        let Artifact::Vectors(vectors) = input else { return Err(misfit("index")) };
+        effects.push(Effect::Vectors(scope.cx.space, vectors));
+        Ok(Artifact::Nothing)
+    }
+}

@@ -1,0 +1,73 @@
+//! Transform: bytes to a document, read in a process of its own.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream;
+use nvisy_shared::{
+    domain::{
+        document::Document,
+        failure::{Failure, FailureCode},
+    },
+    id::BlobId,
+    store::{
+        self,
+        file::{Contents, StoredBlob},
+    },
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{Artifact, Node, misfit};
+use crate::{
+    engine::{Effect, Scope},
+    extract::{self, ExtractError, Limits, Request},
+    runner::JobError,
+};
+
+/// See the module.
+pub(super) struct Partition;
+
+#[async_trait]
+impl Node for Partition {
+    async fn run(&self, scope: &Scope<'_>, input: Artifact, effects: &mut Vec<Effect>) -> Result<Artifact, JobError> {
+        let Artifact::File(file) = input else { return Err(misfit("partition")) };
+        let settings = &scope.cx.config.extract;
+        let limits = Limits {
+            memory_bytes: settings.memory_bytes,
+            wall_seconds: settings.seconds,
+            max_pages: settings.pages,
+            max_text_bytes: settings.text_bytes,
+            max_expanded_bytes: settings.expanded_bytes,
+        };
+        let request = Request { path: file.path.to_path_buf(), name: file.name, declared: file.media_type, limits };
+        let extracted = extract::run(&scope.cx.extractor, &request).await.map_err(|error| match error {
+            ExtractError::Failed { code, detail } => JobError::Fail(Failure::new(code, detail)),
+            error @ ExtractError::Spawn(_) => JobError::retry("the reading process cannot be started")(error),
+        })?;
+        let (text_blob_id, new) = keep_text(scope, &extracted.document).await?;
+        let contents =
+            Contents { media_type: extracted.media_type, text_blob_id, page_count: extracted.document.page_count };
+        effects.push(Effect::Contents(contents, new));
+        Ok(Artifact::Document(Arc::new(extracted.document)))
+    }
+}
+
+/// Stores the text that chunks will be ranges of, unless it is the content itself.
+async fn keep_text(scope: &Scope<'_>, document: &Document) -> Result<(BlobId, Option<StoredBlob>), JobError> {
+    let source = store::file::source(&scope.cx.db, scope.workspace, scope.item.version_id).await?;
+    let source = source.ok_or(JobError::Gone)?;
+    if source.sha256 == Sha256::digest(document.text.as_bytes()).as_slice() {
+        return Ok((source.blob_id, None));
+    }
+    let id = BlobId::new();
+    let limit = document.text.len() as u64;
+    let text = stream::iter([Ok::<_, std::convert::Infallible>(document.text.clone().into())]);
+    let stored = scope.cx.blobs.put(scope.workspace, id, text, limit).await.map_err(|error| match error {
+        nvisy_shared::blob::PutError::TooLarge { .. } => {
+            JobError::Fail(Failure::new(FailureCode::TooLarge, "the extracted text is too large to store"))
+        }
+        error => JobError::retry("the extracted text cannot be stored")(error),
+    })?;
+    Ok((id, Some(StoredBlob { id, sha256: stored.sha256, bytes: stored.bytes })))
+}

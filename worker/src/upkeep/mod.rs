@@ -1,0 +1,38 @@
+//! Chores that nobody waits for.
+
+mod idempotency;
+mod measure;
+mod sweep;
+
+use std::time::Duration;
+
+use nvisy_shared::lifecycle::Lifecycle;
+
+use crate::context::Context;
+
+/// How often the store is swept.
+const SWEEP: Duration = Duration::from_secs(600);
+/// How often the backlog is measured.
+const MEASURE: Duration = Duration::from_secs(15);
+
+/// Does the chores until the soft stop. Any number of workers may do them at once.
+pub async fn run(cx: Context, lifecycle: Lifecycle) {
+    let mut sweep = tokio::time::interval(SWEEP);
+    let mut measure = tokio::time::interval(MEASURE);
+    loop {
+        let result = tokio::select! {
+            () = lifecycle.soft().cancelled() => return,
+            _ = sweep.tick() => chores(&cx).await,
+            _ = measure.tick() => measure::backlog(&cx).await.map_err(Into::into),
+        };
+        if let Err(error) = result {
+            tracing::warn!(error = &*error as &dyn std::error::Error, "upkeep failed, it will be tried again");
+        }
+    }
+}
+
+async fn chores(cx: &Context) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    idempotency::forget(cx).await?;
+    sweep::blobs(cx).await?;
+    sweep::orphans(cx).await
+}

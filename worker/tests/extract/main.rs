@@ -1,0 +1,213 @@
+//! Extraction through a real child: good files give their text, bad ones their typed failure.
+
+mod files;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nvisy_shared::domain::document::{Document, ElementKind};
+use nvisy_shared::domain::failure::FailureCode;
+use nvisy_worker::extract::{ExtractError, Limits, Source, run};
+
+fn worker() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_nvisy-worker"))
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+async fn extract_with(name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, ExtractError> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("staged");
+    std::fs::write(&path, bytes).expect("written");
+    let source = Source { path, file_name: name.to_owned(), declared_type: None };
+    run(&worker(), &source, limits).await
+}
+
+/// A document of this file, with the promises that every document keeps checked.
+async fn document(name: &str, bytes: &[u8]) -> Document {
+    let document = extract_with(name, bytes, &Limits::default()).await.expect("a good file");
+    let mut end = 0;
+    for element in &document.elements {
+        assert!(element.start >= end && element.end > element.start, "{name}: {element:?} overlaps or is empty");
+        assert!(document.text.get(element.start..element.end).is_some(), "{name}: {element:?} splits a character");
+        end = element.end;
+    }
+    document
+}
+
+async fn failure_within(name: &str, bytes: &[u8], limits: &Limits) -> (FailureCode, String) {
+    match extract_with(name, bytes, limits).await {
+        Err(ExtractError::Failed { code, detail }) => (code, detail),
+        other => panic!("{name}: expected a failure, got {other:?}"),
+    }
+}
+
+async fn failure(name: &str, bytes: &[u8]) -> FailureCode {
+    failure_within(name, bytes, &Limits::default()).await.0
+}
+
+fn pieces(document: &Document) -> Vec<(ElementKind, &str)> {
+    document.elements.iter().map(|e| (e.kind, &document.text[e.start..e.end])).collect()
+}
+
+#[tokio::test]
+async fn pdf_text_knows_its_page() {
+    let file = files::pdf(&["First page here.", "", "Third page here."]);
+    let document = document("a.pdf", &file).await;
+    assert_eq!(document.page_count, Some(3));
+    assert_eq!(document.title.as_deref(), Some("A Tiny File"));
+    let texts: Vec<_> = document.elements.iter().filter(|e| e.kind != ElementKind::PageBreak).collect();
+    assert_eq!(texts.iter().map(|e| e.page).collect::<Vec<_>>(), [Some(1), Some(3)]);
+    assert_eq!(&document.text[texts[1].start..texts[1].end], "Third page here.");
+    assert_eq!(document.elements.len() - texts.len(), 2, "two borders between three pages");
+}
+
+#[tokio::test]
+async fn docx_structure_is_read() {
+    let file = files::docx(
+        r#"<w:p><w:pPr><w:pStyle w:val="berschrift1"/></w:pPr><w:r><w:t>Gr&#252;&#xDF;e</w:t></w:r></w:p>
+        <w:p><w:pPr><w:tabs><w:tab w:val="left"/></w:tabs></w:pPr><w:r><w:t xml:space="preserve">One </w:t></w:r>
+            <w:r><w:t>two</w:t><w:tab/><w:t>three</w:t></w:r><w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>
+        <w:p><w:pPr><w:numPr><w:ilvl w:val="0"/></w:numPr></w:pPr><w:r><w:t>item</w:t></w:r></w:p>
+        <w:tbl><w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc><w:tc><w:p><w:r><w:t>b</w:t></w:r></w:p></w:tc></w:tr></w:tbl>
+        <w:p><w:r><mc:AlternateContent><mc:Choice><w:p><w:r><w:t>boxed</w:t></w:r></w:p></mc:Choice>
+            <mc:Fallback><w:p><w:r><w:t>boxed</w:t></w:r></w:p></mc:Fallback></mc:AlternateContent><w:t>last</w:t></w:r></w:p>"#,
+    );
+    let document = document("a.docx", &file).await;
+    assert_eq!(document.title.as_deref(), Some("R&D Report"));
+    assert_eq!(
+        pieces(&document),
+        [
+            (ElementKind::Heading { level: 1 }, "Grüße"),
+            (ElementKind::Paragraph, "One two\tthree"),
+            (ElementKind::ListItem, "- item"),
+            (ElementKind::Table, "a | b"),
+            (ElementKind::Paragraph, "boxed"),
+            (ElementKind::Paragraph, "last"),
+            (ElementKind::Paragraph, "A note."),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn html_is_read() {
+    let document = document("a.html", b"<title>T</title><h1>Head</h1><p>Text").await;
+    assert_eq!(document.title.as_deref(), Some("T"));
+    assert_eq!(pieces(&document), [(ElementKind::Heading { level: 1 }, "Head"), (ElementKind::Paragraph, "Text")]);
+}
+
+#[tokio::test]
+async fn text_files_pass_byte_for_byte() {
+    let text = "\u{FEFF}Erste\r\n\r\n\tZweite 🦀 \u{A0}e\u{301}\r\n\r\n";
+    for name in ["a.txt", "a.md", "a.csv", "a.json", "a.rs", "noext"] {
+        assert_eq!(document(name, text.as_bytes()).await.text, text, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn invalid_utf8_is_decoded() {
+    let document = document("a.txt", b"Gr\xFC\xDFe aus K\xF6ln und M\xFCnchen").await;
+    assert_eq!(document.text, "Grüße aus Köln und München");
+}
+
+#[tokio::test]
+async fn nothing_to_read_is_empty() {
+    assert_eq!(failure("a.txt", b"").await, FailureCode::Empty);
+    assert_eq!(failure("a.pdf", b"").await, FailureCode::Empty);
+    assert_eq!(failure("a.txt", b" \r\n\t\n ").await, FailureCode::Empty);
+    assert_eq!(failure("a.html", b"<p> </p><script>x()</script>").await, FailureCode::Empty);
+    assert_eq!(failure("a.pdf", &files::pdf(&[])).await, FailureCode::Empty);
+    let (code, detail) = failure_within("a.pdf", &files::pdf(&["", ""]), &Limits::default()).await;
+    assert_eq!(code, FailureCode::Empty);
+    assert!(detail.contains("no text layer"), "{detail}");
+}
+
+#[tokio::test]
+async fn damaged_files_are_corrupt() {
+    let pdf = files::pdf(&["One page.", "Two pages.", "Three pages."]);
+    for cut in [20, pdf.len() / 3, pdf.len() / 2, pdf.len() - 200] {
+        assert_eq!(failure("a.pdf", &pdf[..cut]).await, FailureCode::Corrupt, "cut at {cut} of {}", pdf.len());
+    }
+    let docx = files::docx("<w:p><w:r><w:t>words</w:t></w:r></w:p>");
+    assert_eq!(failure("a.docx", &docx[..docx.len() / 2]).await, FailureCode::Corrupt);
+    assert_eq!(failure("a.docx", &files::docx("<w:p></w:oops>")).await, FailureCode::Corrupt);
+    let mut late_junk = vec![b'a'; 20_000];
+    late_junk.extend([0; 10]);
+    assert_eq!(failure("a.txt", &late_junk).await, FailureCode::Corrupt);
+}
+
+#[tokio::test]
+async fn protected_files_are_encrypted() {
+    let pdf = std::fs::read(data("encrypted.pdf")).expect("the fixture");
+    assert_eq!(failure("a.pdf", &pdf).await, FailureCode::Encrypted);
+    assert_eq!(failure("a.docx", &files::ole("EncryptedPackage")).await, FailureCode::Encrypted);
+}
+
+#[tokio::test]
+async fn what_no_reader_knows_is_unsupported() {
+    assert_eq!(failure("a.pdf", b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xFF\xFF").await, FailureCode::UnsupportedMedia);
+    assert_eq!(failure("a.bin", b"\x7fELF\x02\x01\x01\0\0\0\0").await, FailureCode::UnsupportedMedia);
+    assert_eq!(failure("a.doc", &files::ole("WordDocument")).await, FailureCode::UnsupportedMedia);
+    assert_eq!(failure("a.zip", &files::zip(&[("a.txt", b"hello")])).await, FailureCode::UnsupportedMedia);
+}
+
+#[tokio::test]
+async fn a_text_under_a_false_name_is_read_as_text() {
+    assert_eq!(document("a.pdf", b"only words").await.text, "only words");
+}
+
+#[tokio::test]
+async fn a_zip_bomb_is_too_large() {
+    assert_eq!(failure("a.docx", &files::zip_bomb()).await, FailureCode::TooLarge);
+}
+
+#[tokio::test]
+async fn limits_of_size_are_kept() {
+    let started = Instant::now();
+    assert_eq!(failure("a.txt", &vec![b'x'; 50 << 20]).await, FailureCode::TooLarge);
+    assert!(started.elapsed() < Duration::from_secs(5), "told by its length, not by reading it");
+
+    let limits = Limits { max_pages: 2, ..Limits::default() };
+    let pdf = files::pdf(&["1", "2", "3"]);
+    assert_eq!(failure_within("a.pdf", &pdf, &limits).await.0, FailureCode::TooLarge);
+}
+
+#[tokio::test]
+async fn deep_nesting_overflows_no_stack() {
+    let html = format!("{}deep{}", "<div>".repeat(100_000), "</div>".repeat(100_000));
+    assert_eq!(document("a.html", html.as_bytes()).await.text, "deep");
+    let table = format!("{}deep", "<table><tr><td>".repeat(100_000));
+    assert_eq!(document("a.html", table.as_bytes()).await.text, "deep");
+    let markdown = format!("{}deep", "> ".repeat(20_000));
+    assert!(document("a.md", markdown.as_bytes()).await.text.ends_with("deep"));
+    let docx = files::docx(&format!("{}<w:t>deep</w:t>{}", "<w:p>".repeat(100_000), "</w:p>".repeat(100_000)));
+    assert_eq!(document("a.docx", &docx).await.text, "deep\n\nA note.");
+}
+
+#[tokio::test]
+async fn a_child_that_hangs_is_killed() {
+    let source = Source { path: data("hang.sh"), file_name: "a.txt".to_owned(), declared_type: None };
+    let limits = Limits { wall_seconds: 1, ..Limits::default() };
+    let started = Instant::now();
+    let outcome = run(&data("hang.sh"), &source, &limits).await;
+    assert!(matches!(outcome, Err(ExtractError::Failed { code: FailureCode::TimedOut, .. })), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn a_file_that_takes_too_much_memory_is_told_so() {
+    let page = "<p>".to_owned() + &"word ".repeat(6 << 20);
+    let limits = Limits { memory_bytes: 64 << 20, ..Limits::default() };
+    assert_eq!(failure_within("a.html", page.as_bytes(), &limits).await.0, FailureCode::OutOfMemory);
+}
+
+#[tokio::test]
+async fn faults_of_ours_are_worth_a_retry() {
+    let missing = Source { path: data("no-such-file"), file_name: "a.txt".to_owned(), declared_type: None };
+    let outcome = run(&worker(), &missing, &Limits::default()).await;
+    assert!(matches!(outcome, Err(ExtractError::Spawn(_))), "{outcome:?}");
+    let outcome = run(&data("no-such-program"), &missing, &Limits::default()).await;
+    assert!(matches!(outcome, Err(ExtractError::Spawn(_))), "{outcome:?}");
+}
