@@ -1,1 +1,15 @@
-//! x
+//! The HTTP API of Nvisy.
+//!
+//! [`app::App`] is built, bound and run, the same way by `main` and by the tests. `http::routes` mounts the slices; a
+//! slice is a folder with its routes (`mod.rs`), thin handlers, wire types, and a service where there are several steps.
+
+pub mod app;
+pub mod command;
+
+mod accounts;
+mod auth;
+mod health;
+mod http;
+mod problem;
+mod state;
+mod workspaces;

@@ -1,1 +1,90 @@
-fn main() {}
+//! `nvisy-api [keys | health | env-example]`: serves without a command.
+
+use std::{error::Error, path::Path, process::ExitCode, time::Duration};
+
+use nvisy_api::{app::App, command};
+use nvisy_shared::{config::{self, Config}, lifecycle::Lifecycle};
+
+const USAGE: &str = "usage: nvisy-api [COMMAND]
+  (none)                            serve the API
+  keys [--directory DIR] [--force]  make the key files that are missing; --force replaces all
+  health                            ask the running API whether it is well
+  env-example                       print every setting with its default and meaning";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Two providers are linked in; without a choice the first TLS connection would panic.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        [] => serve().await,
+        ["keys", options @ ..] => keys(options),
+        ["health"] => health().await,
+        ["env-example"] => print(&config::example()),
+        _ => Err(USAGE.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", sentence(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+async fn serve() -> Outcome {
+    let config = Config::load()?;
+    let grace = Duration::from_secs(config.queue.grace_seconds);
+    let lifecycle = Lifecycle::new();
+    let app = App::build(config, lifecycle.clone()).await?.bind()?;
+    tracing::info!(address = %app.address(), "listening");
+    let signals = lifecycle.clone();
+    tokio::spawn(async move { signals.until_signal().await });
+    app.run().await?;
+    lifecycle.finish(grace).await;
+    Ok(())
+}
+
+fn keys(options: &[&str]) -> Outcome {
+    let (directory, force) = match options {
+        [] => (".", false),
+        ["--force"] => (".", true),
+        ["--directory", directory] => (*directory, false),
+        ["--directory", directory, "--force"] | ["--force", "--directory", directory] => (*directory, true),
+        _ => return Err(USAGE.into()),
+    };
+    let made = command::keys(Path::new(directory), force)?;
+    for path in made {
+        print(&format!("made {}\n", path.display()))?;
+    }
+    Ok(())
+}
+
+async fn health() -> Outcome {
+    let address = Config::load()?.http.address;
+    match command::health(address).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("the API on {address} says that it is not well").into()),
+        Err(error) => Err(format!("no API answers on {address}: {error}").into()),
+    }
+}
+
+fn print(text: &str) -> Outcome {
+    use std::io::Write;
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}
+
+/// An error with its causes, on one line.
+fn sentence(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

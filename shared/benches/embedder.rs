@@ -1,4 +1,4 @@
-//! Speed and memory of the local encoder: 128 passages of about 237 tokens, then single queries.
+//! Speed and memory of the local encoder: 128 passages of 237 tokens, then single queries.
 //!
 //! `cargo bench --bench embedder [-- THREADS...]` with `NVISY_EMBEDDING_DIRECTORY` set to the model. CPU time and peak memory
 //! are the kernel's figures for this process (Linux); peak memory includes loading.
@@ -12,6 +12,8 @@ use nvisy_shared::embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purp
 
 const PASSAGES: usize = 128;
 const TOKENS: usize = 237;
+/// `[CLS]` and `[SEP]`.
+const SPECIALS: usize = 2;
 const QUERIES: usize = 50;
 /// Clock ticks a second in `/proc/self/stat`, the same on every Linux that Rust runs on.
 const TICKS: u64 = 100;
@@ -37,7 +39,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let embedder = Embedder::open(&EmbedSettings { provider: Provider::Local(settings) }).await?;
         let load = started.elapsed();
 
-        let passages: Vec<_> = (0..PASSAGES).map(|number| passage(&embedder, number)).collect();
+        let passages: Vec<_> = (0..PASSAGES).map(passage).collect();
+        let tokens: usize = passages.iter().map(|text| embedder.tokenizer().count(text) + SPECIALS).sum();
+        assert_eq!(tokens, PASSAGES * TOKENS, "the figures are for passages of {TOKENS} tokens");
         embedder.embed(Purpose::Passage, passages[..threads].to_vec()).await?;
         let (started, cpu) = (Instant::now(), cpu_time()?);
         embedder.embed(Purpose::Passage, passages).await?;
@@ -63,27 +67,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Words in an order that differs between passages, as many as make [`TOKENS`] tokens.
-fn passage(embedder: &Embedder, number: usize) -> String {
-    const WORDS: [&str; 13] = [
-        "tide", "gauge", "harbour", "records", "the", "height", "of", "water", "every", "night", "ledger", "green",
-        "cloth",
-    ];
-    let tokenizer = embedder.tokenizer();
-    let mut text = String::new();
-    for step in 0.. {
-        text.push_str(WORDS[(number * 7 + step * (1 + number % 12)) % WORDS.len()]);
-        if tokenizer.count(&text) >= TOKENS - tokenizer_specials() {
-            break;
-        }
-        text.push(' ');
-    }
-    text
-}
-
-/// `[CLS]` and `[SEP]`.
-const fn tokenizer_specials() -> usize {
-    2
+/// Words of one token each, in an order that differs between passages.
+fn passage(number: usize) -> String {
+    const WORDS: [&str; 11] =
+        ["tide", "harbour", "records", "the", "height", "of", "water", "every", "night", "green", "cloth"];
+    let words: Vec<_> =
+        (0..TOKENS - SPECIALS).map(|step| WORDS[(number * 7 + step * (1 + number % 10)) % WORDS.len()]).collect();
+    words.join(" ")
 }
 
 /// User and system time of this process so far.

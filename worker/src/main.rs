@@ -29,7 +29,7 @@ fn run(work: impl Future<Output = Result<(), Box<dyn std::error::Error>>>) -> Ex
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("nvisy-worker: {}", telemetry::chain(&*error));
+            eprintln!("nvisy-worker: {}", nvisy_shared::error_chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -46,6 +46,6 @@ async fn work() -> Result<(), Box<dyn std::error::Error>> {
     if !in_time {
         tracing::warn!("jobs were handed back unfinished");
     }
-    telemetry.shutdown();
+    telemetry.shutdown().await;
     Ok(())
 }

@@ -50,6 +50,17 @@ pub enum EmbeddingProvider {
     Openai,
 }
 
+impl EmbeddingProvider {
+    /// Its name in the setting, in metrics and in embedding spaces.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Openai => "openai",
+        }
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub struct Embedding {
     pub provider: EmbeddingProvider,

@@ -28,6 +28,24 @@ pub enum FailureCode {
     AttemptsExhausted,
 }
 
+impl FailureCode {
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnsupportedMedia => "unsupported_media",
+            Self::Encrypted => "encrypted",
+            Self::Corrupt => "corrupt",
+            Self::Empty => "empty",
+            Self::TooLarge => "too_large",
+            Self::TimedOut => "timed_out",
+            Self::OutOfMemory => "out_of_memory",
+            Self::ProviderRejected => "provider_rejected",
+            Self::AttemptsExhausted => "attempts_exhausted",
+        }
+    }
+}
+
 /// A file's failure: the code for programs, the detail for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

@@ -90,6 +90,24 @@ pub async fn last(conn: &impl Conn, workspace: WorkspaceId) -> Result<i64> {
     Ok(row.map_or(0, |row| row.last))
 }
 
+/// How long the oldest event that the log does not have yet has waited, in seconds; 0 when there is none.
+///
+/// # Errors
+/// The database's.
+pub async fn unpublished_seconds(conn: &impl Conn) -> Result<f64> {
+    #[derive(FromQueryResult)]
+    struct Lag {
+        seconds: f64,
+    }
+    let row: Option<Lag> = sql::first(
+        conn,
+        "select coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as seconds from event where not published",
+        [],
+    )
+    .await?;
+    Ok(row.map_or(0.0, |row| row.seconds))
+}
+
 /// Locks up to `limit` events that the log does not have yet. Empty also when another relay is at it.
 ///
 /// # Errors

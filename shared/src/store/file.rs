@@ -152,12 +152,12 @@ pub async fn list(
     conn: &impl Conn,
     workspace: WorkspaceId,
     before: Option<FileId>,
-    limit: u64,
+    limit: i64,
 ) -> Result<Vec<FileView>> {
     sql::all(
         conn,
         &format!("{VIEW} and ($2::uuid is null or f.id < $2) order by f.id desc limit $3"),
-        [workspace.into(), before.into(), size(limit).into()],
+        [workspace.into(), before.into(), limit.into()],
     )
     .await
 }

@@ -3,12 +3,16 @@
 //! A function that takes [`Tx`] is a step of something larger that must happen as a whole;
 //! one that takes [`Conn`] stands alone.
 
+pub mod account;
 pub mod chunk;
 pub mod event;
 pub mod file;
+pub mod idempotency;
 pub mod job;
+pub mod member;
 pub mod run;
 pub mod space;
+pub mod workspace;
 mod sql;
 
 use std::time::Duration;
@@ -45,6 +49,14 @@ pub async fn connect(settings: &config::Database) -> Result<Db> {
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|options| options.application_name("nvisy").options(SESSION));
     Database::connect(options).await
+}
+
+/// How many of the pool's connections are in use, and how many are not.
+#[must_use]
+pub fn pool_use(db: &Db) -> (u64, u64) {
+    let pool = db.get_postgres_connection_pool();
+    let idle = pool.num_idle() as u64;
+    (u64::from(pool.size()).saturating_sub(idle), idle)
 }
 
 /// Whether the database answers.

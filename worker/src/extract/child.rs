@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use nvisy_shared::domain::failure::{Failure, FailureCode};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Limits;
 use super::formats;
@@ -29,9 +29,9 @@ fn serve() -> io::Result<()> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     let request: Request = serde_json::from_str(&line)?;
-    let file = File::open(&request.source.path)?;
     end_with_parent()?;
     restrict(&request.limits)?;
+    let file = File::open(&request.source.path)?;
 
     let reply: Reply = panic::catch_unwind(|| formats::read(file, &request.source, &request.limits))
         .unwrap_or_else(|_| Err(Failure::new(FailureCode::Corrupt, "The content broke its reader.")));
@@ -50,14 +50,18 @@ fn end_with_parent() -> io::Result<()> {
 }
 
 fn restrict(limits: &Limits) -> io::Result<()> {
-    for (resource, value) in [
-        (Resource::Core, 0),
-        (Resource::Fsize, 0),
-        (Resource::Nofile, MAX_OPEN_FILES),
-        (Resource::Cpu, limits.wall_seconds.max(1)),
-        (Resource::As, limits.memory_bytes),
+    for (resource, value, grace) in [
+        (Resource::Core, 0, 0),
+        (Resource::Fsize, 0, 0),
+        (Resource::Nofile, MAX_OPEN_FILES, 0),
+        // At the upper limit the kernel kills without saying why; a second before, it says so.
+        (Resource::Cpu, limits.wall_seconds, 1),
+        (Resource::As, limits.memory_bytes, 0),
     ] {
-        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
+        // Where the worker itself is held tighter, that stays: a limit cannot be raised.
+        let highest = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let [current, maximum] = [value, value.saturating_add(grace)].map(|limit| Some(limit.min(highest)));
+        setrlimit(resource, Rlimit { current, maximum })?;
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! `run.batch`: a segment behind a border, for some of an item's chunks.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use nvisy_shared::{
     domain::{failure::Failure, file::FileState},
     job::RunBatch,
     store::{self, Tx, job::Claim},
-    telemetry::metrics,
+    telemetry::metrics::metrics,
 };
 
 use super::progress;
@@ -46,7 +48,7 @@ impl Handler for RunBatch {
         })
         .await?;
         if let Some(seconds) = seconds {
-            metrics::file_searchable(seconds);
+            metrics().file_searchable(Duration::try_from_secs_f64(seconds).unwrap_or_default());
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     embed::{EmbedError, Purpose},
-    telemetry::metrics,
+    telemetry::metrics::metrics,
 };
 
 use super::{Artifact, Node, misfit};
@@ -22,14 +22,19 @@ pub(super) struct Embed;
 impl Node for Embed {
     async fn run(&self, scope: &Scope<'_>, input: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
         let Artifact::Passages(passages) = input else { return Err(misfit("embed")) };
-        let tokens: i64 = passages.iter().map(|passage| i64::from(passage.tokens)).sum();
+        let tokens = passages.iter().map(|passage| u64::try_from(passage.tokens).unwrap_or(0)).sum();
         let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().map(|passage| (passage.id, passage.text)).unzip();
         let embedder = &scope.cx.embedder;
         let vectors = embedder.embed(Purpose::Passage, texts).await.map_err(|error| {
-            metrics::provider_error(&embedder.space().provider, error.kind());
+            let kind = match &error {
+                EmbedError::Busy { .. } => "busy",
+                EmbedError::Unavailable(_) => "unavailable",
+                EmbedError::Rejected(_) => "rejected",
+            };
+            metrics().provider_error(scope.cx.config.embedding.provider.name(), kind);
             trouble(error)
         })?;
-        metrics::embedded(ids.len(), tokens);
+        metrics().embedded(ids.len() as u64, tokens);
         Ok(Artifact::Vectors(ids.into_iter().zip(vectors).collect()))
     }
 }

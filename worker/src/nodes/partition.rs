@@ -17,11 +17,12 @@ use nvisy_shared::{
 };
 
 use sha2::{Digest, Sha256};
+use tokio::{fs::File, io::AsyncReadExt};
 
-use super::{Artifact, Node, misfit};
+use super::{Artifact, Node, StagedFile, misfit};
 use crate::{
     engine::{Effect, Scope},
-    extract::{self, ExtractError, Limits, Request},
+    extract::{self, ExtractError, Limits, MediaType, SNIFF_BYTES, Source},
     runner::JobError,
 };
 
@@ -40,17 +41,29 @@ impl Node for Partition {
             max_text_bytes: settings.text_bytes,
             max_expanded_bytes: settings.expanded_bytes,
         };
-        let request = Request { path: file.path.to_path_buf(), name: file.name, declared: file.media_type, limits };
-        let extracted = extract::run(&scope.cx.extractor, &request).await.map_err(|error| match error {
+        let media_type = sniffed(&file).await.map_err(JobError::retry("the staged file cannot be read"))?;
+        let source = Source {
+            path: file.path.to_path_buf(),
+            file_name: file.name,
+            declared_type: Some(file.media_type),
+        };
+        let document = extract::run(&scope.cx.extractor, &source, &limits).await.map_err(|error| match error {
             ExtractError::Failed { code, detail } => JobError::Fail(Failure::new(code, detail)),
             error @ ExtractError::Spawn(_) => JobError::retry("the reading process cannot be started")(error),
         })?;
-        let (text_blob_id, new) = keep_text(scope, &extracted.document).await?;
+        let (text_blob_id, new) = keep_text(scope, &document).await?;
         let contents =
-            Contents { media_type: extracted.media_type, text_blob_id, page_count: extracted.document.page_count };
+            Contents { media_type: media_type.as_str().to_owned(), text_blob_id, page_count: document.page_count };
         effects.push(Effect::Contents(contents, new));
-        Ok(Artifact::Document(Arc::new(extracted.document)))
+        Ok(Artifact::Document(Arc::new(document)))
     }
+}
+
+/// What the content is, whatever name and uploader say.
+async fn sniffed(file: &StagedFile) -> std::io::Result<MediaType> {
+    let mut head = Vec::with_capacity(SNIFF_BYTES);
+    File::open(&**file.path).await?.take(SNIFF_BYTES as u64).read_to_end(&mut head).await?;
+    Ok(extract::sniff(&head, &file.name, Some(&file.media_type)))
 }
 
 /// Stores the text that chunks will be ranges of, unless it is the content itself.

@@ -8,7 +8,7 @@ use nvisy_shared::{
     lifecycle::Lifecycle,
     queue::Delivery,
     store::{self, TransactionTrait, job::Claim},
-    telemetry::{metrics, propagation},
+    telemetry::{metrics::metrics, propagation},
 };
 use tracing::Instrument;
 
@@ -88,7 +88,9 @@ impl Attempts {
     async fn attempt(&self, claim: &Claim, delivery: &Delivery, lifecycle: &Lifecycle) {
         let began = std::time::Instant::now();
         let watched = self.heart.watch(claim);
-        let _in_flight = metrics::job_began(claim.lane, &claim.kind, claim.waited);
+        let kind = self.registry.label(&claim.kind);
+        metrics().job_waited(kind, Duration::try_from_secs_f64(claim.waited).unwrap_or_default());
+        let _in_flight = metrics().job_in_flight(claim.lane.name());
         let ending = tokio::select! {
             ending = self.work(claim) => ending,
             never = keep_alive(delivery, self.cx.lease()) => match never {},
@@ -104,7 +106,7 @@ impl Attempts {
             }
         };
         delivery.ack().await;
-        metrics::job_ended(&claim.kind, ending.name(), began.elapsed());
+        metrics().job_ended(kind, ending.name(), began.elapsed());
     }
 
     async fn work(&self, claim: &Claim) -> Result<Ending, JobError> {
@@ -138,7 +140,7 @@ impl Attempts {
                 warn(claim.id, "an attempt failed, the job will be tried again", &error);
                 let first = Duration::from_millis(self.cx.config.queue.backoff_millis);
                 let delay = backoff(first, claim.attempts, claim.id.0.as_u128());
-                self.postpone(claim, delay, &chain(&error), false, Ending::Retried).await
+                self.postpone(claim, delay, &nvisy_shared::error_chain(&error), false, Ending::Retried).await
             }
         }
     }
@@ -158,7 +160,7 @@ impl Attempts {
     /// The content is at fault: an answer for the user, not a matter for the operator.
     async fn fail(&self, claim: &Claim, task: &dyn Task, failure: &Failure) -> Result<Ending, JobError> {
         super::settle(&self.cx.db, claim, async |tx| task.give_up(tx, claim, failure).await).await?;
-        metrics::file_failed(failure.code);
+        metrics().file_failed(failure.code.as_str());
         tracing::info!(failure.code = ?failure.code, "a file failed: {}", failure.detail);
         Ok(Ending::Failed)
     }
@@ -168,7 +170,7 @@ impl Attempts {
         &self,
         claim: &Claim,
         reason: &'static str,
-        error: &(dyn Error + 'static),
+        error: &(dyn Error + Send + Sync + 'static),
         task: Option<&dyn Task>,
     ) -> Result<Ending, JobError> {
         let tx = self.cx.db.begin().await?;
@@ -179,10 +181,10 @@ impl Attempts {
             let detail = format!("processing failed {} times; the dead job {} has the cause", claim.attempts, claim.id);
             task.give_up(&tx, claim, &Failure::new(FailureCode::AttemptsExhausted, detail)).await?;
         }
-        store::job::bury(&tx, claim, reason, &chain(error)).await?;
+        store::job::bury(&tx, claim, reason, &nvisy_shared::error_chain(error)).await?;
         tx.commit().await?;
-        tracing::error!(job.id = %claim.id, reason, error, "a job is dead");
-        metrics::job_dead(&claim.kind, reason);
+        tracing::error!(job.id = %claim.id, reason, error = error as &dyn Error, "a job is dead");
+        metrics().job_dead(self.registry.label(&claim.kind), reason);
         Ok(Ending::Dead)
     }
 
@@ -216,24 +218,11 @@ fn job_span(claim: &Claim, traceparent: Option<&str>) -> tracing::Span {
         workspace.id = %claim.workspace_id,
     );
     if let Some(traceparent) = traceparent {
-        propagation::set_parent(&span, traceparent);
-        propagation::link(&span, traceparent);
+        propagation::continue_from(&span, traceparent);
     }
     span
 }
 
 fn warn(job: JobId, what: &str, error: &(dyn Error + 'static)) {
     tracing::warn!(job.id = %job, error, "{what}");
-}
-
-/// An error with its causes, for the job's row.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

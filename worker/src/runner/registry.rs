@@ -71,6 +71,11 @@ impl Registry {
         self
     }
 
+    /// The kind as a metric's label: one of those known here, so that labels stay few.
+    pub(super) fn label(&self, kind: &str) -> &'static str {
+        self.decoders.keys().find(|(known, _)| *known == kind).map_or("unknown", |(known, _)| known)
+    }
+
     pub(super) fn decode(&self, claim: &Claim) -> Result<Box<dyn Task>, Undecoded> {
         let unknown = || Undecoded::Unknown { kind: claim.kind.clone(), version: claim.version };
         let decode = self.decoders.get(&(claim.kind.as_str(), claim.version)).ok_or_else(unknown)?;

@@ -2,7 +2,9 @@
 
 mod files;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nvisy_shared::domain::document::{Document, ElementKind};
@@ -210,4 +212,26 @@ async fn faults_of_ours_are_worth_a_retry() {
     assert!(matches!(outcome, Err(ExtractError::Spawn(_))), "{outcome:?}");
     let outcome = run(&data("no-such-program"), &missing, &Limits::default()).await;
     assert!(matches!(outcome, Err(ExtractError::Spawn(_))), "{outcome:?}");
+}
+
+#[test]
+fn a_child_ends_with_its_parent() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // A pipe that nobody writes to: the child waits in the middle of its work.
+    let path = directory.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo runs").success());
+    let mut child = Command::new(worker())
+        .arg("extract")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the worker starts");
+    let request = serde_json::json!({
+        "source": { "path": path, "file_name": "a.txt", "declared_type": null },
+        "limits": Limits::default(),
+    });
+    let mut stdin = child.stdin.take().expect("piped");
+    writeln!(stdin, "{request}").expect("written");
+    drop(stdin);
+    assert_eq!(child.wait().expect("waited").code(), Some(75));
 }

@@ -6,7 +6,8 @@
 use std::ops::Range;
 
 use super::config::{Config, Pooling};
-use super::kernel::{Panels, Rows, add_and_normalise, gelu, multiply, softmax};
+use super::product::{Panels, Rows, multiply};
+use super::rowwise::{add_and_normalise, gelu, softmax};
 use super::weights::Weights;
 use crate::embed::{OpenError, to_unit_length};
 

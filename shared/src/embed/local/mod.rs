@@ -3,8 +3,9 @@
 
 mod config;
 mod encoder;
-mod kernel;
 mod pool;
+mod product;
+mod rowwise;
 #[cfg(test)]
 mod tests;
 mod weights;

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::{Model, Scratch};
 use crate::embed::{EmbedError, Purpose};
 
-/// Texts in a unit. More would not run faster: a passage or two already fill the kernel's blocks.
+/// Texts in a unit. More would not run faster: a passage or two already fill the blocks of the matrix product.
 const UNIT_TEXTS: usize = 8;
 /// Bytes of text in a unit, unless one text alone is longer. About 500 tokens, a tenth of a second of one core: the most a query
 /// waits for a thread.

@@ -6,7 +6,7 @@ use crate::extract::Limits;
 
 /// Writes a document piece by piece, keeping text and element ranges in step and the text within its limit.
 ///
-/// Pieces are set apart by a blank line, items of one list by a line end.
+/// Pieces are set apart by a blank line, items of a list and lines of a listing by a line end.
 pub(super) struct DocumentBuilder {
     document: Document,
     page: Option<u32>,
@@ -55,6 +55,8 @@ impl DocumentBuilder {
         let separator = match (self.document.elements.last().map(|last| last.kind), kind) {
             (None | Some(ElementKind::PageBreak), _) => "",
             (Some(ElementKind::ListItem), ElementKind::ListItem) => "\n",
+            // Word processors keep each line of a listing in a paragraph of its own.
+            (Some(ElementKind::Code), ElementKind::Code) => "\n",
             _ => "\n\n",
         };
         self.document.text.push_str(separator);
@@ -98,11 +100,12 @@ mod tests {
             (ElementKind::ListItem, "- one"),
             (ElementKind::ListItem, "- two"),
             (ElementKind::Code, "\n  x = 1\n"),
+            (ElementKind::Code, "  y = 2"),
         ] {
             builder.push(kind, content).expect("small");
         }
         let document = builder.finish("empty").expect("has text");
-        assert_eq!(document.text, "Grüße\n\n- one\n- two\n\n  x = 1");
+        assert_eq!(document.text, "Grüße\n\n- one\n- two\n\n  x = 1\n  y = 2");
         assert_eq!(
             pieces(&document),
             [
@@ -110,6 +113,7 @@ mod tests {
                 (ElementKind::ListItem, "- one"),
                 (ElementKind::ListItem, "- two"),
                 (ElementKind::Code, "  x = 1"),
+                (ElementKind::Code, "  y = 2"),
             ]
         );
     }

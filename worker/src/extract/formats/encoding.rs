@@ -59,7 +59,7 @@ fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
     let (_, after) = head.split_once("charset=").or_else(|| head.split_once("encoding="))?;
     let label = after.trim_start_matches(['"', '\'']);
     let end = label.find(['"', '\'', ';', '>', ' ', '/', '?']).unwrap_or(label.len());
-    Encoding::for_label(label[..end].as_bytes()).filter(|&encoding| encoding != UTF_8)
+    Encoding::for_label(&label.as_bytes()[..end]).filter(|&encoding| encoding != UTF_8)
 }
 
 fn detect(bytes: &[u8], bad_at: usize) -> &'static Encoding {

@@ -128,11 +128,7 @@ impl Walk {
             return;
         }
         match name {
-            "script" | "style" | "noscript" | "template" | "svg" | "iframe" | "noembed" | "noframes" => {
-                if !tag.self_closing {
-                    self.hidden = Some((name.to_owned(), 1));
-                }
-            }
+            _ if is_hidden(name) => self.hidden = (!tag.self_closing).then(|| (name.to_owned(), 1)),
             "title" => self.in_title = true,
             "br" => self.inline.push('\n'),
             "table" => {
@@ -267,6 +263,11 @@ fn heading_level(name: &str) -> Option<u8> {
         "h6" => Some(6),
         _ => None,
     }
+}
+
+/// Tags whose content is no text for readers.
+fn is_hidden(name: &str) -> bool {
+    matches!(name, "script" | "style" | "noscript" | "template" | "svg" | "iframe" | "noembed" | "noframes")
 }
 
 /// Tags that set what is before them apart from what is after them.

@@ -1,0 +1,130 @@
+//! The one door to everything below `/workspaces/{ws}`.
+
+use std::{collections::BTreeMap, marker::PhantomData};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use apistos::{
+    ApiComponent, Schema,
+    paths::{Parameter, ParameterDefinition, ParameterIn},
+    reference_or::ReferenceOr,
+    security::SecurityScheme,
+};
+use futures::future::LocalBoxFuture;
+use nvisy_shared::{
+    domain::role::{Permission, Role},
+    id::{AccountId, WorkspaceId},
+    store,
+};
+use uuid::Uuid;
+
+use super::{account::refuse_suspended, bearer, gate::Gate};
+use crate::problem::{Code, Problem};
+
+/// The path parameter that names the workspace.
+const PARAMETER: &str = "ws";
+
+/// A permission as a type, so that a handler's signature says what it needs.
+pub(crate) trait Needs: 'static {
+    const PERMISSION: Permission;
+}
+
+macro_rules! permissions {
+    ($($name:ident),+ $(,)?) => {$(
+        #[doc = concat!("[`Permission::", stringify!($name), "`]")]
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum $name {}
+
+        impl Needs for $name {
+            const PERMISSION: Permission = Permission::$name;
+        }
+    )+};
+}
+
+permissions! { ReadWorkspace }
+
+/// Extractor: the caller is a member of the workspace in the path, and their role has permission `P`.
+///
+/// 401 without a valid token, 404 for strangers (who cannot tell it from a workspace that does not exist), 403 where the
+/// role is too low or the account suspended. One statement; no connection is held when the handler begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member<P> {
+    pub(crate) account: AccountId,
+    pub(crate) workspace: WorkspaceId,
+    permission: PhantomData<P>,
+}
+
+impl<P: Needs> FromRequest for Member<P> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let gate = Gate::shut(request);
+        let subject = bearer::subject(request);
+        let workspace = request.match_info().get(PARAMETER).and_then(|id| id.parse::<Uuid>().ok()).map(WorkspaceId);
+        let state = bearer::state(request).clone();
+        Box::pin(async move {
+            let account = subject?;
+            let workspace = workspace.ok_or_else(Problem::not_found)?;
+            let access = store::member::access(&state.db, workspace, account).await?;
+            let access = access.ok_or_else(bearer::unauthenticated)?;
+            refuse_suspended(access.state)?;
+            authorise(access.role, P::PERMISSION)?;
+            tracing::Span::current().record("workspace.id", tracing::field::display(workspace));
+            gate.open();
+            Ok(Self { account, workspace, permission: PhantomData })
+        })
+    }
+}
+
+fn authorise(role: Option<Role>, permission: Permission) -> Result<(), Problem> {
+    match role {
+        None => Err(Problem::not_found()),
+        Some(role) if role < permission.least_role() => Err(Problem::new(Code::Forbidden)),
+        Some(_) => Ok(()),
+    }
+}
+
+impl<P: Needs> ApiComponent for Member<P> {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Vec::new()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        None
+    }
+
+    fn securities() -> BTreeMap<String, SecurityScheme> {
+        bearer::schemes()
+    }
+
+    fn security_requirement_name() -> Option<String> {
+        Some(bearer::SCHEME.to_owned())
+    }
+
+    fn parameters() -> Vec<Parameter> {
+        vec![Parameter {
+            name: PARAMETER.to_owned(),
+            _in: ParameterIn::Path,
+            description: Some("The workspace's id.".to_owned()),
+            required: Some(true),
+            definition: Uuid::raw_schema().map(|schema| ParameterDefinition::Schema(Box::new(schema))),
+            ..Parameter::default()
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{ResponseError, http::StatusCode};
+
+    use super::*;
+
+    #[test]
+    fn strangers_learn_nothing_and_low_roles_are_refused() {
+        let status = |role, permission| authorise(role, permission).map_err(|problem| problem.status_code());
+        assert_eq!(status(None, Permission::ReadWorkspace), Err(StatusCode::NOT_FOUND));
+        assert_eq!(status(Some(Role::Guest), Permission::WriteFiles), Err(StatusCode::FORBIDDEN));
+        assert_eq!(status(Some(Role::Member), Permission::WriteFiles), Ok(()));
+        assert_eq!(status(Some(Role::Owner), Permission::ReadWorkspace), Ok(()));
+    }
+}

@@ -1,0 +1,12 @@
+//! Who asks, and what they may do.
+//!
+//! Authorisation is in a handler's argument types, and those stand first: [`account::CurrentAccount`] for the caller's
+//! own things, [`member::Member`] for everything below a workspace.
+
+pub(crate) mod account;
+pub(crate) mod gate;
+pub(crate) mod member;
+pub(crate) mod password;
+pub(crate) mod token;
+
+mod bearer;

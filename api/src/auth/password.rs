@@ -1,0 +1,94 @@
+//! Passwords: strong enough, and hashed without starving the server.
+
+use std::{sync::Arc, time::Duration};
+
+use nvisy_shared::{
+    crypt::{hash_password, verify_password},
+    secret::Secret,
+};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use zxcvbn::{Score, zxcvbn};
+
+use crate::{
+    http::extract::invalid_field,
+    problem::Problem,
+};
+
+/// Longest password, in characters: longer ones only cost time.
+pub(crate) const MAX: usize = 128;
+
+/// How long a request waits for its turn to hash.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A hash of nothing anybody knows, as costly to check as a real one: an unknown address takes as long as a known one.
+const DUMMY: &str = "$argon2id$v=19$m=65536,t=3,p=1$X6MkdjAZlb/pqLzTkV8G/A$70udlehxPU6h6EuwoR+AYjllA3HyuC9GusmYw2MS35k";
+
+/// Hashes a bounded number of passwords at a time: each takes 64 MiB and a core.
+#[derive(Debug)]
+pub(crate) struct Passwords {
+    turns: Arc<Semaphore>,
+}
+
+impl Passwords {
+    pub(crate) fn new(at_a_time: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(at_a_time.max(1))) }
+    }
+
+    /// The hash to store.
+    pub(crate) async fn hash(&self, password: Secret<String>) -> Result<Secret<String>, Problem> {
+        self.in_turn(move || hash_password(&password)).await?.map_err(Problem::internal)
+    }
+
+    /// Whether this is the password of that hash; without a hash, `false` after the same time.
+    pub(crate) async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Problem> {
+        self.in_turn(move || {
+            let known = hash.is_some();
+            let hash = hash.unwrap_or_else(|| Secret::new(DUMMY.to_owned()));
+            verify_password(&password, &hash) && known
+        })
+        .await
+    }
+
+    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        let turn = timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_| Problem::unavailable(5))?.map_err(Problem::internal)?;
+        // The turn goes along: a caller that hangs up does not make room before the work is done.
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
+        spawn_blocking(work).await.map_err(Problem::internal)
+    }
+}
+
+/// Refuses a password that is easy to guess, also by somebody who knows these words about the account.
+pub(crate) fn check_strength(password: &Secret<String>, known: &[&str]) -> Result<(), Problem> {
+    let estimate = zxcvbn(password.expose(), known);
+    if estimate.score() >= Score::Three {
+        return Ok(());
+    }
+    let warning = estimate.feedback().and_then(|feedback| feedback.warning());
+    let reason = warning.map_or_else(|| "Add another word or two.".to_owned(), |warning| warning.to_string());
+    Err(invalid_field("password", format!("too easy to guess: {reason}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dummy_hash_costs_what_a_real_one_does() {
+        let real = hash_password(&Secret::new("any".to_owned())).unwrap();
+        let cost = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
+        assert_eq!(cost(DUMMY), cost(real.expose()));
+        assert_eq!(DUMMY.len(), real.expose().len());
+    }
+
+    #[test]
+    fn passwords_made_of_what_is_known_are_weak() {
+        let password = |text: &str| Secret::new(text.to_owned());
+        assert!(check_strength(&password("correct tidal turbine 92"), &[]).is_ok());
+        assert!(check_strength(&password("password1"), &[]).is_err());
+        assert!(check_strength(&password("ada.lovelace@example.org"), &["ada.lovelace@example.org"]).is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! Access tokens: Ed25519-signed JWTs that name an account and expire soon.
+
+use std::{collections::HashSet, fs, io, path::PathBuf};
+
+use jwt_simple::prelude::*;
+use nvisy_shared::{clock, config, id::AccountId};
+
+const ISSUER: &str = "nvisy";
+
+/// Why the signing keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum KeyError {
+    #[error("{0} cannot be read; `nvisy-api keys` makes it")]
+    Unreadable(PathBuf, #[source] io::Error),
+    #[error("{0} is not an Ed25519 key in PEM")]
+    Invalid(PathBuf),
+    #[error("{0} is not the public key of {1}")]
+    Mismatch(PathBuf, PathBuf),
+}
+
+/// The keys that sign and verify.
+pub(crate) struct Keys {
+    private: Ed25519KeyPair,
+    public: Ed25519PublicKey,
+    /// Names the pair in a token's `kid`: the fingerprint of the public key.
+    id: String,
+    seconds: u64,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// Reads the pair from the configured files.
+    pub(crate) fn load(auth: &config::Auth) -> Result<Self, KeyError> {
+        let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| KeyError::Unreadable(path.clone(), error));
+        let invalid = |path: &PathBuf| KeyError::Invalid(path.clone());
+        let (private_file, public_file) = (&auth.private_key_file, &auth.public_key_file);
+        let private = Ed25519KeyPair::from_pem(&read(private_file)?).map_err(|_| invalid(private_file))?;
+        let public = Ed25519PublicKey::from_pem(&read(public_file)?).map_err(|_| invalid(public_file))?;
+        if private.public_key().to_bytes() != public.to_bytes() {
+            return Err(KeyError::Mismatch(public_file.clone(), private_file.clone()));
+        }
+        let id = public.jwk_thumbprint();
+        Ok(Self { private: private.with_key_id(&id), public, id, seconds: auth.token_seconds })
+    }
+
+    /// A token for this account, and for how many seconds it is valid.
+    pub(crate) fn issue(&self, account: AccountId) -> Result<(String, u64), jwt_simple::Error> {
+        let mut claims =
+            Claims::create(Duration::from_secs(self.seconds)).with_issuer(ISSUER).with_subject(account.to_string());
+        claims.issued_at = Some(now());
+        claims.invalid_before = None;
+        claims.expires_at = Some(now() + Duration::from_secs(self.seconds));
+        Ok((self.private.sign(claims)?, self.seconds))
+    }
+
+    /// Whose token this is. `None` for anything that these keys did not sign or that has expired.
+    pub(crate) fn verify(&self, token: &str) -> Option<AccountId> {
+        let options = VerificationOptions {
+            allowed_issuers: Some(HashSet::from([ISSUER.to_owned()])),
+            required_key_id: Some(self.id.clone()),
+            // The default forgives a quarter of an hour, which would lengthen every token by that.
+            time_tolerance: None,
+            // The clock of the replica that signed may be ahead of ours.
+            accept_future: true,
+            artificial_time: Some(now()),
+            ..VerificationOptions::default()
+        };
+        let claims = self.public.verify_token::<NoCustomClaims>(token, Some(options)).ok()?;
+        claims.expires_at?;
+        Some(AccountId(claims.subject?.parse().ok()?))
+    }
+}
+
+fn now() -> UnixTimeStamp {
+    UnixTimeStamp::from_secs(clock::now().timestamp().try_into().unwrap_or_default())
+}

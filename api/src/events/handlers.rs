@@ -1,0 +1,128 @@
+//! The event operation.
+
+use std::{
+    collections::BTreeMap,
+    future::{Ready, ready},
+};
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse, Responder,
+    body::{BodyStream, BoxBody},
+    dev::Payload,
+    http::header,
+    web::Data,
+};
+use apistos::{
+    ApiComponent, Schema, api_operation,
+    paths::{MediaType, Parameter, ParameterDefinition, ParameterIn, RequestBody, Response, Responses},
+    reference_or::ReferenceOr,
+};
+use nvisy_shared::store;
+
+use super::{follow::Follower, wire::Event};
+use crate::{
+    auth::member::{Member, ReadFiles},
+    problem::{Code, Problem},
+    state::State,
+};
+
+const LAST_EVENT_ID: &str = "Last-Event-ID";
+
+#[api_operation(
+    operation_id = "streamEvents",
+    tag = "events",
+    summary = "Follow the workspace's events",
+    description = "Server-sent events, in order. With `Last-Event-ID` the stream goes on after that event, without a gap or a repetition; `0` begins with the first, without it with the next.",
+    error_code = 400,
+    error_code = 401,
+    error_code = 404
+)]
+pub(crate) async fn stream(
+    state: Data<State>,
+    member: Member<ReadFiles>,
+    last: LastEventId,
+) -> Result<EventStream, Problem> {
+    let live = state.feed.listen();
+    let db = state.platform.db.clone();
+    let last = match last.0 {
+        Some(seq) => seq,
+        None => store::event::last(&db, member.workspace).await?,
+    };
+    Ok(EventStream(Follower { db, live, workspace: member.workspace, last, lifecycle: state.lifecycle.clone() }))
+}
+
+/// Extractor: where the listener was when the connection broke.
+pub(crate) struct LastEventId(Option<i64>);
+
+impl FromRequest for LastEventId {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let Some(value) = request.headers().get(LAST_EVENT_ID) else { return ready(Ok(Self(None))) };
+        let seq = value.to_str().ok().and_then(|value| value.parse().ok()).filter(|seq| *seq >= 0);
+        ready(match seq {
+            Some(seq) => Ok(Self(Some(seq))),
+            None => Err(Problem::new(Code::InvalidHeader).detail("Last-Event-ID is the id of an event of this stream")),
+        })
+    }
+}
+
+impl ApiComponent for LastEventId {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Vec::new()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        None
+    }
+
+    fn request_body() -> Option<RequestBody> {
+        None
+    }
+
+    fn parameters() -> Vec<Parameter> {
+        vec![Parameter {
+            name: LAST_EVENT_ID.to_owned(),
+            _in: ParameterIn::Header,
+            description: Some("The `id` of the last event received.".to_owned()),
+            definition: u64::raw_schema().map(|schema| ParameterDefinition::Schema(Box::new(schema))),
+            ..Parameter::default()
+        }]
+    }
+}
+
+/// An answer that goes on until the client leaves.
+pub(crate) struct EventStream(Follower);
+
+impl Responder for EventStream {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            // Proxies must pass events on as they come.
+            .insert_header(("x-accel-buffering", "no"))
+            .body(BodyStream::new(self.0.frames()))
+    }
+}
+
+impl ApiComponent for EventStream {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Event::child_schemas()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        Event::schema()
+    }
+
+    fn responses(_: Option<String>) -> Option<Responses> {
+        let schema = ReferenceOr::Reference { _ref: "#/components/schemas/Event".to_owned() };
+        let media = MediaType { schema: Some(schema), ..MediaType::default() };
+        let response =
+            Response { content: BTreeMap::from([("text/event-stream".to_owned(), media)]), ..Response::default() };
+        let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
+        Some(Responses { responses, ..Responses::default() })
+    }
+}

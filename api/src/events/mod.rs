@@ -1,0 +1,11 @@
+//! The event log as server-sent events.
+
+mod follow;
+mod handlers;
+mod wire;
+
+use apistos::web::{ServiceConfig, get, resource};
+
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config.service(resource("/workspaces/{ws}/events").route(get().to(handlers::stream)));
+}

@@ -1,0 +1,56 @@
+//! What an event looks like on the wire.
+
+use apistos::ApiComponent;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use nvisy_shared::{domain::event::EventType, store};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Something that happened in a workspace: the `data` of a server-sent event.
+#[derive(Debug, Serialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Event {
+    /// Its place in the workspace's log: 1, 2, 3 and so on. Also the SSE `id`.
+    seq: i64,
+    /// Its name for ever.
+    id: Uuid,
+    /// `file.queued`, `file.progressed`, `file.ready`, `file.failed` or `file.deleted`. Also the SSE `event`.
+    #[serde(rename = "type")]
+    #[schemars(with = "String")]
+    kind: EventType,
+    /// What it happened to.
+    subject_id: Uuid,
+    /// The details; they depend on the type.
+    data: Value,
+    /// When it happened.
+    created_at: DateTime<Utc>,
+}
+
+impl From<store::event::Event> for Event {
+    fn from(event: store::event::Event) -> Self {
+        Self {
+            seq: event.seq,
+            id: event.id.0,
+            kind: event.kind,
+            subject_id: event.subject_id,
+            data: event.data,
+            created_at: event.created_at,
+        }
+    }
+}
+
+/// A line that keeps connections open and means nothing.
+pub(super) const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+
+impl Event {
+    /// As a server-sent event.
+    pub(super) fn frame(&self) -> Bytes {
+        // JSON written compactly has no line breaks, so one `data` line holds it.
+        let kind = serde_json::to_value(self.kind).unwrap_or_default();
+        let data = serde_json::to_string(self).unwrap_or_default();
+        format!("id: {}\nevent: {}\ndata: {data}\n\n", self.seq, kind.as_str().unwrap_or_default()).into()
+    }
+}

@@ -1,0 +1,112 @@
+//! Sending stored bytes.
+
+use std::{collections::BTreeMap, pin::Pin};
+
+use actix_web::{
+    HttpRequest, HttpResponse, Responder,
+    body::{BodyStream, BoxBody, SizedStream},
+    http::header::{
+        self, Charset, ContentDisposition, DispositionParam, DispositionType, ETag, EntityTag, ExtendedValue,
+        HttpMessage as _, IfNoneMatch,
+    },
+};
+use apistos::{
+    ApiComponent, Schema,
+    paths::{MediaType, Response, Responses},
+    reference_or::ReferenceOr,
+};
+use bytes::Bytes;
+use futures::Stream;
+use nvisy_shared::{
+    blob::{Blobs, GetError},
+    id::{BlobId, WorkspaceId},
+};
+
+use crate::problem::Problem;
+
+type Content = Pin<Box<dyn Stream<Item = Result<Bytes, GetError>>>>;
+
+/// A blob on its way to the client. A failure midway breaks the connection: a short body is never taken for a whole one.
+pub(crate) struct Download {
+    content: Content,
+    response: actix_web::HttpResponseBuilder,
+    size: Option<u64>,
+    tag: Option<EntityTag>,
+}
+
+impl Download {
+    /// Opens a blob.
+    pub(super) async fn open(blobs: &Blobs, workspace: WorkspaceId, blob: BlobId) -> Result<Self, Problem> {
+        let content = blobs.get(workspace, blob).await.map_err(|error| match error {
+            error if error.is_transient() => Problem::unavailable(2).caused_by(error),
+            error => Problem::internal(error),
+        })?;
+        Ok(Self { content: Box::pin(content), response: HttpResponse::Ok(), size: None, tag: None })
+    }
+
+    /// Says what to save it as. It is always an attachment: a page that somebody uploaded must not run as one of ours.
+    pub(super) fn named(mut self, name: &str, media_type: &str) -> Self {
+        let ascii: String = name.chars().map(|c| if c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ' { c } else { '_' }).collect();
+        let mut parameters = vec![DispositionParam::Filename(ascii)];
+        if !name.is_ascii() {
+            parameters.push(DispositionParam::FilenameExt(ExtendedValue {
+                charset: Charset::Ext("UTF-8".to_owned()),
+                language_tag: None,
+                value: name.as_bytes().to_vec(),
+            }));
+        }
+        let disposition = ContentDisposition { disposition: DispositionType::Attachment, parameters };
+        self.response.insert_header(disposition).insert_header((header::CONTENT_TYPE, media_type));
+        self
+    }
+
+    /// Says how long it is.
+    pub(super) fn sized(self, bytes: i64) -> Self {
+        Self { size: u64::try_from(bytes).ok(), ..self }
+    }
+
+    /// Says what it is, so that a client that has it need not get it again.
+    pub(super) fn tagged(self, sha256: &[u8]) -> Self {
+        Self { tag: Some(EntityTag::new_strong(hex::encode(sha256))), ..self }
+    }
+}
+
+impl Responder for Download {
+    type Body = BoxBody;
+
+    fn respond_to(mut self, request: &HttpRequest) -> HttpResponse {
+        if let Some(tag) = self.tag {
+            let known = match request.get_header::<IfNoneMatch>() {
+                Some(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+                Some(IfNoneMatch::Any) => true,
+                None => false,
+            };
+            if known {
+                return HttpResponse::NotModified().insert_header(ETag(tag)).finish();
+            }
+            self.response.insert_header(ETag(tag));
+        }
+        match self.size {
+            Some(size) => self.response.body(SizedStream::new(size, self.content)),
+            None => self.response.body(BodyStream::new(self.content)),
+        }
+    }
+}
+
+impl ApiComponent for Download {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Vec::new()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        None
+    }
+
+    fn responses(_: Option<String>) -> Option<Responses> {
+        let binary = serde_json::from_value(serde_json::json!({ "type": "string", "format": "binary" })).ok()?;
+        let media = MediaType { schema: Some(ReferenceOr::Object(binary)), ..MediaType::default() };
+        let response = Response { content: BTreeMap::from([("*/*".to_owned(), media)]), ..Response::default() };
+        let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
+        Some(Responses { responses, ..Responses::default() })
+    }
+}

@@ -1,0 +1,23 @@
+//! Files: upload, list, read, content, delete.
+
+mod download;
+mod handlers;
+mod multipart;
+mod service;
+mod wire;
+
+use apistos::web::{ServiceConfig, delete, get, post, resource};
+
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/workspaces/{ws}/files").route(post().to(handlers::upload)).route(get().to(handlers::list)),
+        )
+        .service(
+            resource("/workspaces/{ws}/files/{file}")
+                .route(get().to(handlers::read))
+                .route(delete().to(handlers::delete)),
+        )
+        .service(resource("/workspaces/{ws}/files/{file}/content").route(get().to(handlers::content)))
+        .service(resource("/workspaces/{ws}/files/{file}/text").route(get().to(handlers::text)));
+}

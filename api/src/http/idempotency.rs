@@ -1,0 +1,166 @@
+//! `Idempotency-Key`: the same request twice has one effect and one answer.
+//!
+//! The key is stored in the transaction of the effect, so a request that failed leaves no trace and may be repeated
+//! with the same key. Of two at the same time the second waits for the first, and repeats its answer.
+
+use std::future::{Ready, ready};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::StatusCode};
+use apistos::{
+    ApiComponent, Schema,
+    paths::{Parameter, ParameterDefinition, ParameterIn, RequestBody},
+    reference_or::ReferenceOr,
+};
+use nvisy_shared::{
+    id::AccountId,
+    store::{self, Db, TransactionTrait, Tx},
+};
+use schemars::schema::{InstanceType, SchemaObject, StringValidation};
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use super::answer::Answer;
+use crate::problem::{Code, Problem};
+
+const HEADER: &str = "Idempotency-Key";
+const MAX: usize = 255;
+
+/// Extractor: the header, if the caller sent one; 1 to 255 visible ASCII characters.
+#[derive(Debug)]
+pub(crate) struct IdempotencyKey(Option<String>);
+
+/// A request that is to have its effect once.
+#[derive(Debug)]
+pub(crate) struct Once {
+    scope: String,
+    key: Option<String>,
+    fingerprint: [u8; 32],
+}
+
+impl IdempotencyKey {
+    /// Ties the key to who asks for what. `caller` is `None` where nobody is signed in; `meaning` is what makes two
+    /// requests the same, and never holds a secret, not even hashed.
+    pub(crate) fn once(self, operation: &str, caller: Option<AccountId>, meaning: &impl Serialize) -> Once {
+        let who = caller.map_or_else(|| "anonymous".to_owned(), |id| id.to_string());
+        let meaning = serde_json::to_vec(meaning).expect("wire types are plain data");
+        let fingerprint = Sha256::new().chain_update(operation).chain_update([0]).chain_update(meaning);
+        Once { scope: format!("{who} {operation}"), key: self.0, fingerprint: fingerprint.finalize().into() }
+    }
+}
+
+/// Runs `effect` in a transaction, unless the same request has been answered before: then the answer is repeated.
+/// Whatever `effect` returns as an error undoes all it wrote.
+pub(crate) async fn idempotent<const STATUS: u16, T, F>(
+    db: &Db,
+    once: Once,
+    effect: F,
+) -> Result<Answer<STATUS, T>, Problem>
+where
+    T: Serialize + DeserializeOwned,
+    F: AsyncFnOnce(&Tx) -> Result<T, Problem>,
+{
+    let tx = db.begin().await?;
+    if let Some(key) = &once.key
+        && !store::idempotency::take(&tx, &once.scope, key, &once.fingerprint).await?
+    {
+        return replay(&tx, &once, key).await;
+    }
+    let body = effect(&tx).await?;
+    if let Some(key) = &once.key {
+        let json = serde_json::to_value(&body).map_err(Problem::internal)?;
+        store::idempotency::answer(&tx, &once.scope, key, STATUS, json).await?;
+    }
+    tx.commit().await?;
+    Ok(Answer::new(body))
+}
+
+async fn replay<const STATUS: u16, T: DeserializeOwned>(
+    tx: &Tx,
+    once: &Once,
+    key: &str,
+) -> Result<Answer<STATUS, T>, Problem> {
+    let earlier = store::idempotency::find(tx, &once.scope, key).await?;
+    // Keys are removed after a day; this one was, between the two statements.
+    let earlier = earlier.ok_or_else(|| Problem::unavailable(1))?;
+    if earlier.fingerprint != once.fingerprint {
+        return Err(Problem::new(Code::IdempotencyKeyReused));
+    }
+    let status = u16::try_from(earlier.status).map_err(Problem::internal)?;
+    let status = StatusCode::from_u16(status).map_err(Problem::internal)?;
+    let body = serde_json::from_value(earlier.body).map_err(Problem::internal)?;
+    Ok(Answer::replayed(status, body))
+}
+
+impl FromRequest for IdempotencyKey {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(match request.headers().get(HEADER) {
+            None => Ok(Self(None)),
+            Some(value) => parse(value.as_bytes()).map(|key| Self(Some(key))),
+        })
+    }
+}
+
+fn parse(value: &[u8]) -> Result<String, Problem> {
+    if (1..=MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic) {
+        Ok(value.iter().copied().map(char::from).collect())
+    } else {
+        Err(Problem::new(Code::InvalidHeader).detail(format!("{HEADER} has 1 to {MAX} visible ASCII characters")))
+    }
+}
+
+impl ApiComponent for IdempotencyKey {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Vec::new()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        None
+    }
+
+    fn request_body() -> Option<RequestBody> {
+        None
+    }
+
+    fn parameters() -> Vec<Parameter> {
+        let schema = SchemaObject {
+            instance_type: Some(InstanceType::String.into()),
+            string: Some(Box::new(StringValidation {
+                min_length: Some(1),
+                max_length: Some(255),
+                pattern: Some("^[!-~]+$".to_owned()),
+            })),
+            ..SchemaObject::default()
+        };
+        vec![Parameter {
+            name: HEADER.to_owned(),
+            _in: ParameterIn::Header,
+            description: Some("Makes it safe to repeat the request: it has its effect once.".to_owned()),
+            definition: Some(ParameterDefinition::Schema(Box::new(ReferenceOr::Object(Schema::Object(schema))))),
+            ..Parameter::default()
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IdempotencyKey, parse};
+
+    #[test]
+    fn keys_are_visible_ascii() {
+        assert_eq!(parse(b"a-1!~").unwrap(), "a-1!~");
+        for bad in [&b""[..], b"a b", b"\xc3\xa4", &[b'a'; 256]] {
+            assert!(parse(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn requests_differ_by_operation_and_meaning() {
+        let print = |operation, meaning| IdempotencyKey(None).once(operation, None, &meaning).fingerprint;
+        assert_eq!(print("a", "x"), print("a", "x"));
+        assert_ne!(print("a", "x"), print("b", "x"));
+        assert_ne!(print("a", "x"), print("a", "y"));
+    }
+}

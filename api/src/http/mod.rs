@@ -1,0 +1,14 @@
+//! HTTP, apart from what the slices mean by it.
+
+pub(crate) mod answer;
+pub(crate) mod extract;
+pub(crate) mod idempotency;
+pub(crate) mod openapi;
+pub(crate) mod page;
+pub(crate) mod request_id;
+pub(crate) mod rules;
+pub(crate) mod scalar;
+pub(crate) mod server;
+
+mod routes;
+mod trace;

@@ -1,0 +1,55 @@
+//! The name of a request: the caller's own, if it is a sensible one, else a new one.
+
+use std::fmt;
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use nvisy_shared::id;
+
+const MAX: usize = 128;
+
+/// Stands in the response, in problems, and in every log line of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(crate) const fn header() -> HeaderName {
+        HeaderName::from_static("x-request-id")
+    }
+
+    /// The id of a request with these headers.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        match headers.get(Self::header()) {
+            Some(value) if is_sensible(value.as_bytes()) => Self(value.clone()),
+            _ => Self(HeaderValue::try_from(id::new().to_string()).expect("a UUID is a header value")),
+        }
+    }
+
+    pub(crate) fn value(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.to_str().unwrap_or_default())
+    }
+}
+
+/// It ends up in logs, so nothing but plain words.
+fn is_sensible(value: &[u8]) -> bool {
+    (1..=MAX).contains(&value.len()) && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_sensible;
+
+    #[test]
+    fn plain_words_are_kept_and_nothing_else() {
+        assert!(is_sensible(b"0193-abc_DEF.1:2"));
+        assert!(!is_sensible(b""));
+        assert!(!is_sensible(b"a b"));
+        assert!(!is_sensible(b"a\"b"));
+        assert!(!is_sensible(&[b'a'; 129]));
+    }
+}

@@ -1,0 +1,11 @@
+//! The one place where slices are mounted.
+
+use apistos::web::{ServiceConfig, scope};
+
+use crate::{accounts, health, workspaces};
+
+/// Everything that stands in the OpenAPI document.
+pub(super) fn mount(config: &mut ServiceConfig) {
+    config.configure(health::routes);
+    config.service(scope("/api/v1").configure(accounts::routes).configure(workspaces::routes));
+}

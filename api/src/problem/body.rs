@@ -1,0 +1,119 @@
+//! Problems on the wire, and in the OpenAPI document.
+
+use std::collections::BTreeMap;
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+};
+use apistos::{
+    ApiComponent, ApiErrorComponent, Schema,
+    paths::{MediaType, Response},
+    reference_or::ReferenceOr,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Code, Problem};
+use crate::http::request_id::RequestId;
+
+const CONTENT_TYPE: &str = "application/problem+json";
+
+/// A failed request (RFC 9457).
+#[derive(Debug, Serialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Problem", example = "example")]
+pub(crate) struct Body {
+    /// `urn:nvisy:problem:` and the code.
+    #[serde(rename = "type")]
+    kind: String,
+    /// What went wrong, for machines.
+    code: &'static str,
+    /// What went wrong, for people; the same for every occurrence of the code.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is particular to this occurrence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// The fields at fault.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    /// Seconds after which another try may succeed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u32>,
+    /// Names the request in our logs; also in the header `x-request-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+}
+
+/// A field that cannot be used.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct FieldError {
+    /// Its path in the body.
+    field: String,
+    /// What is wrong with it.
+    message: String,
+}
+
+impl FieldError {
+    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+fn example() -> Body {
+    Problem::invalid(vec![FieldError::new("displayName", "length is lower than 2")]).body(None)
+}
+
+impl Problem {
+    fn body(&self, request_id: Option<&RequestId>) -> Body {
+        Body {
+            kind: format!("urn:nvisy:problem:{}", self.code.name()),
+            code: self.code.name(),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: self.detail.as_deref().map(str::to_owned),
+            errors: self.errors.clone(),
+            retry_after: self.retry_after,
+            request_id: request_id.map(ToString::to_string),
+        }
+    }
+
+    pub(super) fn respond(&self, request_id: Option<&RequestId>) -> HttpResponse {
+        let mut response = HttpResponse::build(self.code.status());
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if self.code.status() == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        response.insert_header((header::CONTENT_TYPE, CONTENT_TYPE)).json(self.body(request_id))
+    }
+}
+
+/// Every status of the table, with the codes that stand behind it. An operation narrows it with `error_code`.
+impl ApiErrorComponent for Problem {
+    fn schemas_by_status_code() -> BTreeMap<String, (String, ReferenceOr<Schema>)> {
+        let schema = Body::schema().expect("a derived component has a schema");
+        Code::ALL.iter().map(|code| (code.status().as_str().to_owned(), schema.clone())).collect()
+    }
+
+    fn error_responses() -> Vec<(String, Response)> {
+        let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for code in Code::ALL {
+            names.entry(code.status().as_str().to_owned()).or_default().push(format!("`{}`", code.name()));
+        }
+        names.into_iter().map(|(status, names)| (status, response(&names.join(", ")))).collect()
+    }
+}
+
+fn response(description: &str) -> Response {
+    let schema = ReferenceOr::Reference { _ref: "#/components/schemas/Problem".to_owned() };
+    let media = MediaType { schema: Some(schema), ..MediaType::default() };
+    Response {
+        description: description.to_owned(),
+        content: BTreeMap::from([(CONTENT_TYPE.to_owned(), media)]),
+        ..Response::default()
+    }
+}

@@ -1,0 +1,91 @@
+//! Every way a request can fail: code, status, title. Nothing else in this crate chooses an error status.
+
+use actix_web::http::StatusCode;
+
+macro_rules! table {
+    ($($code:ident $name:literal $status:literal $title:literal;)+) => {
+        /// What went wrong, for machines. Codes are never renamed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Code {
+            $($code,)+
+        }
+
+        impl Code {
+            pub(crate) const ALL: &[Self] = &[$(Self::$code,)+];
+
+            /// The code as clients see it.
+            pub(crate) const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$code => $name,)+
+                }
+            }
+
+            pub(crate) fn status(self) -> StatusCode {
+                let status = match self {
+                    $(Self::$code => $status,)+
+                };
+                StatusCode::from_u16(status).expect("the table holds valid statuses")
+            }
+
+            /// One sentence for people, the same for every occurrence.
+            pub(crate) const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$code => $title,)+
+                }
+            }
+        }
+    };
+}
+
+table! {
+    BadRequest            "bad_request"             400 "The request could not be understood";
+    InvalidCursor         "invalid_cursor"          400 "The cursor is not one that this list gave out";
+    InvalidHeader         "invalid_header"          400 "A header has a value that cannot be used";
+    InvalidQuery          "invalid_query"           400 "The query string cannot be used";
+    MalformedJson         "malformed_json"          400 "The body is not JSON";
+    Unauthenticated       "unauthenticated"         401 "A valid access token is needed";
+    WrongCredentials      "wrong_credentials"       401 "No account has this e-mail address and password";
+    AccountSuspended      "account_suspended"       403 "The account is suspended";
+    Forbidden             "forbidden"               403 "The role in this workspace does not allow it";
+    NotFound              "not_found"               404 "There is nothing here";
+    MethodNotAllowed      "method_not_allowed"      405 "The method is not allowed here";
+    EmailTaken            "email_taken"             409 "An account has this e-mail address already";
+    PayloadTooLarge       "payload_too_large"       413 "The body is too large";
+    UnsupportedMediaType  "unsupported_media_type"  415 "The body has the wrong content type";
+    IdempotencyKeyReused  "idempotency_key_reused"  422 "The idempotency key was used for a different request";
+    InvalidBody           "invalid_body"            422 "The body has fields that cannot be used";
+    Internal              "internal"                500 "Something went wrong on our side";
+    Unavailable           "unavailable"             503 "The service cannot answer right now";
+}
+
+impl Code {
+    /// The code for a failure that the framework knows only by its status.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        let general = if status.is_server_error() { Self::Internal } else { Self::BadRequest };
+        [general].iter().chain(Self::ALL).copied().find(|code| code.status() == status).unwrap_or(general)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_own_name_and_an_error_status() {
+        let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert!(code.status().is_client_error() || code.status().is_server_error(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_the_table_does_not_know_keeps_its_class() {
+        assert_eq!(Code::of_status(StatusCode::PAYLOAD_TOO_LARGE), Code::PayloadTooLarge);
+        assert_eq!(Code::of_status(StatusCode::BAD_REQUEST), Code::BadRequest);
+        assert_eq!(Code::of_status(StatusCode::EXPECTATION_FAILED), Code::BadRequest);
+        assert_eq!(Code::of_status(StatusCode::BAD_GATEWAY), Code::Internal);
+    }
+}

@@ -1,0 +1,72 @@
+//! The workspace operations.
+
+use actix_web::web::Data;
+use apistos::api_operation;
+use nvisy_shared::store;
+
+use super::wire::{CreateWorkspace, Workspace};
+use crate::{
+    auth::{
+        account::CurrentAccount,
+        member::{Member, ReadWorkspace},
+    },
+    http::{
+        answer::Created,
+        extract::{Json, Query},
+        idempotency::{IdempotencyKey, idempotent},
+        page::{Page, PageQuery},
+    },
+    problem::Problem,
+    state::State,
+};
+
+#[api_operation(
+    operation_id = "createWorkspace",
+    tag = "workspaces",
+    summary = "Create a workspace",
+    description = "The caller becomes its owner. Uploads are indexed from the start.",
+    error_code = 401
+)]
+pub(crate) async fn create(
+    state: Data<State>,
+    account: CurrentAccount,
+    key: IdempotencyKey,
+    body: Json<CreateWorkspace>,
+) -> Result<Created<Workspace>, Problem> {
+    let name = body.0.name.trim();
+    let once = key.once("createWorkspace", Some(account.id), &name);
+    let workspace: Created<Workspace> = idempotent(&state.db, once, async |tx| {
+        let workspace = store::workspace::insert(tx, name, account.id).await?;
+        Ok(workspace.into())
+    })
+    .await?;
+    Ok(workspace.at(|workspace| format!("/api/v1/workspaces/{}", workspace.id)))
+}
+
+#[api_operation(
+    operation_id = "listWorkspaces",
+    tag = "workspaces",
+    summary = "List the caller's workspaces",
+    description = "Newest first.",
+    error_code = 401
+)]
+pub(crate) async fn list(
+    state: Data<State>,
+    account: CurrentAccount,
+    query: Query<PageQuery>,
+) -> Result<Json<Page<Workspace>>, Problem> {
+    let query = query.0;
+    let rows = store::workspace::of_account(&state.db, account.id, query.after()?, query.rows()).await?;
+    Ok(Json(Page::new(&query, rows, |workspace| workspace.id)))
+}
+
+#[api_operation(
+    operation_id = "readWorkspace",
+    tag = "workspaces",
+    summary = "Read a workspace",
+    error_code = 404
+)]
+pub(crate) async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<Json<Workspace>, Problem> {
+    let workspace = store::workspace::of_member(&state.db, member.workspace, member.account).await?;
+    workspace.map(|workspace| Json(workspace.into())).ok_or_else(Problem::not_found)
+}

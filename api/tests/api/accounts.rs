@@ -1,0 +1,82 @@
+use reqwest::Method;
+use serde_json::json;
+
+use crate::app::{PASSWORD, TestApp, send};
+
+#[actix_web::test]
+async fn a_person_signs_up_logs_in_and_sees_their_account() {
+    let app = TestApp::start().await;
+    let body = json!({ "email": " Ada@Example.ORG", "password": PASSWORD, "displayName": " Ada Lovelace " });
+    let answer = send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await;
+    assert_eq!(answer.header("location"), "/api/v1/account");
+    let account = answer.expect(201);
+    assert_eq!(account["email"], "ada@example.org");
+    assert_eq!(account["displayName"], "Ada Lovelace");
+    assert!(account.get("password").is_none() && account.get("passwordHash").is_none(), "{account}");
+
+    let login = app.login("ADA@example.org", PASSWORD).await.expect(200);
+    assert_eq!(login["tokenType"], "Bearer");
+    assert_eq!(login["expiresIn"], 3600);
+    let token = login["accessToken"].as_str().unwrap();
+    let mine = send(app.request(Method::GET, "/api/v1/account").bearer_auth(token)).await.expect(200);
+    assert_eq!(mine, account);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_address_can_be_taken_once() {
+    let app = TestApp::start().await;
+    app.person("ada").await;
+    let body = json!({ "email": "ADA@example.org", "password": PASSWORD, "displayName": "Another" });
+    send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.problem(409, "email_taken");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn every_unusable_field_is_named() {
+    let app = TestApp::start().await;
+    let body = json!({ "email": "ada", "password": "", "displayName": "A" });
+    let problem = send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.problem(422, "invalid_body");
+    let fields: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["email", "password", "displayName"]);
+
+    let weak = json!({ "email": "ada@example.org", "password": "password123", "displayName": "Ada" });
+    let problem = send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&weak)).await.problem(422, "invalid_body");
+    assert_eq!(problem["errors"][0]["field"], "password");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_unknown_address_and_a_wrong_password_are_answered_alike() {
+    let app = TestApp::start().await;
+    app.person("ada").await;
+    let mut wrong = app.login("ada@example.org", "not the password").await.problem(401, "wrong_credentials");
+    let mut unknown = app.login("bob@example.org", "not the password").await.problem(401, "wrong_credentials");
+    wrong["requestId"].take();
+    unknown["requestId"].take();
+    assert_eq!(wrong, unknown);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_suspended_account_stops_at_the_next_request() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    app.sql("update account set state = 'suspended'").await;
+    app.get(&ada, "/api/v1/account").await.problem(403, "account_suspended");
+    app.get(&ada, &format!("/api/v1/workspaces/{workspace}")).await.problem(403, "account_suspended");
+    app.login(&ada.email, PASSWORD).await.problem(403, "account_suspended");
+    app.login(&ada.email, "not the password").await.problem(401, "wrong_credentials");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_deleted_account_has_no_valid_token() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    app.sql("delete from account").await;
+    app.get(&ada, "/api/v1/account").await.problem(401, "unauthenticated");
+    app.get(&ada, &format!("/api/v1/workspaces/{}", ada.id)).await.problem(401, "unauthenticated");
+    app.stop().await;
+}

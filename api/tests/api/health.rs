@@ -1,0 +1,38 @@
+use nvisy_api::command;
+use reqwest::Method;
+
+use crate::app::{TestApp, send};
+
+#[actix_web::test]
+async fn a_running_api_is_well() {
+    let app = TestApp::start().await;
+    for path in ["/health", "/health/ready"] {
+        let health = send(app.request(Method::GET, path)).await.expect(200);
+        assert_eq!(health["status"], "up");
+        assert_eq!(health["components"]["postgres"], "up");
+    }
+    assert_eq!(send(app.request(Method::GET, "/health/live")).await.expect(200)["status"], "up");
+    assert!(command::health(app.address).await.unwrap());
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn nobody_is_sent_to_an_api_without_its_database() {
+    let app = TestApp::start().await;
+    let before = app.config().database.url.expose().clone();
+    let database = before.rsplit('/').next().unwrap();
+    // From another database: no connection may be left in one that is renamed.
+    let elsewhere = TestApp::start().await;
+    elsewhere.sql(&format!("alter database {database} allow_connections false")).await;
+    elsewhere.sql(&format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'")).await;
+
+    let health = send(app.request(Method::GET, "/health/ready")).await.expect(503);
+    assert_eq!(health["components"]["postgres"], "down");
+    assert!(!command::health(app.address).await.unwrap());
+    send(app.request(Method::GET, "/health/live")).await.expect(200);
+
+    elsewhere.sql(&format!("alter database {database} allow_connections true")).await;
+    send(app.request(Method::GET, "/health/ready")).await.expect(200);
+    elsewhere.stop().await;
+    app.stop().await;
+}

@@ -1,0 +1,45 @@
+use serde_json::Value;
+
+use crate::app::TestApp;
+
+fn names(page: &Value) -> Vec<&str> {
+    page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect()
+}
+
+#[actix_web::test]
+async fn a_list_is_walked_without_gap_or_repetition_while_it_grows() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    for name in ["a", "b", "c", "d", "e"] {
+        app.workspace(&ada, name).await;
+    }
+    let first = app.get(&ada, "/api/v1/workspaces?limit=2").await.expect(200);
+    assert_eq!(names(&first), ["e", "d"]);
+    app.workspace(&ada, "f").await;
+    let cursor = first["nextCursor"].as_str().unwrap();
+    let second = app.get(&ada, &format!("/api/v1/workspaces?limit=2&cursor={cursor}")).await.expect(200);
+    assert_eq!(names(&second), ["c", "b"]);
+    let cursor = second["nextCursor"].as_str().unwrap();
+    let third = app.get(&ada, &format!("/api/v1/workspaces?limit=2&cursor={cursor}")).await.expect(200);
+    assert_eq!(names(&third), ["a"]);
+    assert!(third.get("nextCursor").is_none());
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_page_that_cannot_be_is_refused() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    for cursor in ["x", "%00", "bm90IGFuIGlk"] {
+        let path = format!("/api/v1/workspaces?cursor={cursor}");
+        app.get(&ada, &path).await.problem(400, "invalid_cursor");
+    }
+    for limit in ["0", "101"] {
+        let problem = app.get(&ada, &format!("/api/v1/workspaces?limit={limit}")).await.problem(422, "invalid_body");
+        assert_eq!(problem["errors"][0]["field"], "limit");
+    }
+    for query in ["limit=many", "limit=-1", "colour=blue"] {
+        app.get(&ada, &format!("/api/v1/workspaces?{query}")).await.problem(400, "invalid_query");
+    }
+    app.stop().await;
+}

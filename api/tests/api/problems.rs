@@ -1,0 +1,92 @@
+use reqwest::Method;
+use serde_json::json;
+
+use crate::app::{TestApp, send};
+
+const SIGN_UP: &str = "/api/v1/auth/sign-up";
+
+#[actix_web::test]
+async fn what_is_not_json_is_told_apart_from_what_does_not_fit() {
+    let app = TestApp::start().await;
+    let post = |body: &'static str| {
+        let request = app.request(Method::POST, SIGN_UP).header("content-type", "application/json");
+        send(request.body(body))
+    };
+    for body in ["", "{", "{\"email\":", "nonsense", "\u{0}"] {
+        post(body).await.problem(400, "malformed_json");
+    }
+    for body in ["[]", "{}", "\"text\"", r#"{"email":1,"password":"x","displayName":"x"}"#] {
+        post(body).await.problem(422, "invalid_body");
+    }
+    let problem = post(r#"{"email":"a@b.org","password":"x","displayName":"xx","colour":"blue"}"#).await;
+    assert!(problem.problem(422, "invalid_body")["detail"].as_str().unwrap().contains("colour"));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_body_has_the_right_type_and_size() {
+    let app = TestApp::start_with(&[("NVISY_HTTP_JSON_BYTES", "1000")]).await;
+    let request = app.request(Method::POST, SIGN_UP);
+    send(request.header("content-type", "text/plain").body("{}")).await.problem(415, "unsupported_media_type");
+    send(app.request(Method::POST, SIGN_UP)).await.problem(415, "unsupported_media_type");
+
+    let large = json!({ "email": "x".repeat(1000) });
+    send(app.request(Method::POST, SIGN_UP).json(&large)).await.problem(413, "payload_too_large");
+    // Without a length that gives it away beforehand.
+    let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(vec![b' '; 100]));
+    let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
+    let request = app.request(Method::POST, SIGN_UP).header("content-type", "application/json");
+    send(request.body(body)).await.problem(413, "payload_too_large");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn the_frameworks_own_failures_have_the_same_shape() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    for path in ["/", "/nothing", "/api/v1/nothing", "/api/v2/account", "/api/v1/workspaces/x/y/z"] {
+        send(app.request(Method::GET, path)).await.problem(404, "not_found");
+    }
+    app.get(&ada, "/api/v1/workspaces/not-an-id").await.problem(404, "not_found");
+    app.get(&ada, "/api/v1/workspaces/%00").await.problem(404, "not_found");
+
+    for (method, path, allow) in [
+        (Method::DELETE, "/api/v1/workspaces", "POST, GET"),
+        (Method::GET, SIGN_UP, "POST"),
+        (Method::POST, "/api/openapi.json", "GET"),
+        (Method::PUT, "/api/scalar", "GET"),
+    ] {
+        let answer = send(app.request(method, path)).await;
+        let mut allowed: Vec<_> = answer.header("allow").split(", ").collect();
+        allowed.sort_unstable();
+        let mut expected: Vec<_> = allow.split(", ").collect();
+        expected.sort_unstable();
+        assert_eq!(allowed, expected, "{path}");
+        answer.problem(405, "method_not_allowed");
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn our_failures_say_nothing_of_the_cause() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    app.sql("alter table member rename to broken").await;
+    let problem = app.get(&ada, "/api/v1/workspaces").await.problem(500, "internal");
+    let keys: Vec<_> = problem.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["code", "requestId", "status", "title", "type"]);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_request_keeps_the_name_its_caller_gave_it() {
+    let app = TestApp::start().await;
+    let named = |name: &'static str| send(app.request(Method::GET, "/nothing").header("x-request-id", name));
+    let answer = named("trace-7.a").await;
+    assert_eq!(answer.problem(404, "not_found")["requestId"], "trace-7.a");
+    let answer = named("no spaces").await;
+    assert_ne!(answer.header("x-request-id"), "no spaces");
+    let id: uuid::Uuid = answer.header("x-request-id").parse().unwrap();
+    assert_eq!(id.get_version_num(), 7);
+    app.stop().await;
+}

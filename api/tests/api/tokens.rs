@@ -1,0 +1,93 @@
+use std::fs;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jwt_simple::prelude::*;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::app::{Answer, Person, TestApp, send};
+
+async fn with_token(app: &TestApp, token: &str) -> Answer {
+    send(app.request(Method::GET, "/api/v1/account").bearer_auth(token)).await
+}
+
+/// The API's own key pair, to sign what the API would not.
+fn pair(app: &TestApp) -> Ed25519KeyPair {
+    let pem = fs::read_to_string(app.keys.path().join("private.pem")).unwrap();
+    let pair = Ed25519KeyPair::from_pem(&pem).unwrap();
+    let id = pair.public_key().jwk_thumbprint();
+    pair.with_key_id(&id)
+}
+
+fn claims(person: &Person) -> JWTClaims<NoCustomClaims> {
+    Claims::create(Duration::from_secs(60)).with_issuer("nvisy").with_subject(&person.id)
+}
+
+fn part(json: &Value) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(json.to_string())
+}
+
+#[actix_web::test]
+async fn a_token_is_refused_the_second_it_expires() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let mut claims = claims(&ada);
+    with_token(&app, &pair(&app).sign(claims.clone()).unwrap()).await.expect(200);
+    claims.expires_at = Some(Clock::now_since_epoch() - Duration::from_secs(2));
+    with_token(&app, &pair(&app).sign(claims.clone()).unwrap()).await.problem(401, "unauthenticated");
+    claims.expires_at = None;
+    with_token(&app, &pair(&app).sign(claims).unwrap()).await.problem(401, "unauthenticated");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn only_our_signature_under_our_name_counts() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let bob = app.person("bob").await;
+
+    let stranger = Ed25519KeyPair::generate().with_key_id(&pair(&app).public_key().jwk_thumbprint());
+    with_token(&app, &stranger.sign(claims(&ada)).unwrap()).await.problem(401, "unauthenticated");
+
+    let elsewhere = claims(&ada).with_issuer("elsewhere");
+    with_token(&app, &pair(&app).sign(elsewhere).unwrap()).await.problem(401, "unauthenticated");
+
+    let other_key = pair(&app).with_key_id("other");
+    with_token(&app, &other_key.sign(claims(&ada)).unwrap()).await.problem(401, "unauthenticated");
+
+    // Bob's claims under Ada's signature.
+    let ada_parts: Vec<_> = ada.token.split('.').collect();
+    let bob_parts: Vec<_> = bob.token.split('.').collect();
+    let mixed = [ada_parts[0], bob_parts[1], ada_parts[2]].join(".");
+    with_token(&app, &mixed).await.problem(401, "unauthenticated");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn no_other_algorithm_is_accepted() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let id = pair(&app).public_key().jwk_thumbprint();
+    let payload = part(&json!({ "iss": "nvisy", "sub": ada.id, "exp": 9_999_999_999_u64 }));
+
+    let none = format!("{}.{payload}.", part(&json!({ "alg": "none", "typ": "JWT", "kid": id })));
+    with_token(&app, &none).await.problem(401, "unauthenticated");
+
+    // The public key as an HMAC secret: what confuses verifiers that believe the header.
+    let public = fs::read(app.keys.path().join("public.pem")).unwrap();
+    let hmac = HS256Key::from_bytes(&public).with_key_id(&id).authenticate(claims(&ada)).unwrap();
+    with_token(&app, &hmac).await.problem(401, "unauthenticated");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_header_that_is_not_a_bearer_token_is_refused() {
+    let app = TestApp::start().await;
+    for header in ["", "Bearer", "Bearer ", "Bearer x.y.z", "Basic YTpi", "Bearer \u{e4}"] {
+        let request = app.request(Method::GET, "/api/v1/account").header("authorization", header.as_bytes());
+        let answer = send(request).await;
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        answer.problem(401, "unauthenticated");
+    }
+    app.stop().await;
+}
