@@ -4,9 +4,10 @@ use std::{io, net::SocketAddr};
 
 use actix_web::{dev::Server, web::Data};
 use nvisy_shared::{
-    config::{self, Config},
+    config::Config,
     lifecycle::Lifecycle,
-    store,
+    platform::{self, Platform},
+    queue::{QueueError, feed::Feed},
 };
 
 use crate::{
@@ -24,8 +25,10 @@ use crate::{
 pub enum StartError {
     #[error("the database schema cannot be brought up to date")]
     Migration(#[source] nvisy_migration::ApplyError),
-    #[error("the database cannot be reached")]
-    Database(#[source] store::Error),
+    #[error(transparent)]
+    Platform(#[from] platform::OpenError),
+    #[error("events cannot be followed")]
+    Feed(#[from] QueueError),
     #[error(transparent)]
     Keys(#[from] KeyError),
     #[error("{0} cannot be listened on")]
@@ -33,10 +36,7 @@ pub enum StartError {
 }
 
 /// An API that has all it needs and does not listen yet.
-#[derive(Debug)]
 pub struct App {
-    http: config::Http,
-    queue: config::Queue,
     state: Data<State>,
 }
 
@@ -48,21 +48,19 @@ pub struct Bound {
 }
 
 impl App {
-    /// Brings the database up to date, connects to it, and reads the keys.
+    /// Reads the keys, brings the database up to date, and opens all that requests need.
     ///
     /// # Errors
     /// When one of them cannot be done.
     pub async fn build(config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
         let keys = Keys::load(&config.auth)?;
         nvisy_migration::apply(config.database.url.expose()).await.map_err(StartError::Migration)?;
-        let state = State {
-            db: store::connect(&config.database).await.map_err(StartError::Database)?,
-            keys,
-            passwords: Passwords::new(config.auth.hashes),
-            document: Document::collect().await,
-            lifecycle,
-        };
-        Ok(Self { http: config.http, queue: config.queue, state: Data::new(state) })
+        let passwords = Passwords::new(config.auth.hashes);
+        let platform = Platform::open(config).await?;
+        platform.start_relays(&lifecycle);
+        let feed = Feed::open(&platform.queue, &lifecycle).await?;
+        let document = Document::collect().await;
+        Ok(Self { state: Data::new(State { platform, feed, keys, passwords, document, lifecycle }) })
     }
 
     /// Takes the configured address.
@@ -70,8 +68,9 @@ impl App {
     /// # Errors
     /// When it is taken by somebody else.
     pub fn bind(self) -> Result<Bound, StartError> {
-        let address = self.http.address;
-        let (server, addresses) = server::bind(&self.http, &self.queue, self.state.clone())
+        let config = &self.state.platform.config;
+        let address = config.http.address;
+        let (server, addresses) = server::bind(&config.http, &config.queue, self.state.clone())
             .map_err(|error| StartError::Bind(address, error))?;
         Ok(Bound { server, address: addresses.first().copied().unwrap_or(address), state: self.state })
     }

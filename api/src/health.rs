@@ -68,8 +68,9 @@ async fn ready(state: Data<State>) -> Report {
 
 /// A further component is a further line here.
 async fn readiness(state: &State) -> Report {
-    let (postgres,) = tokio::join!(answers(store::ping(&state.db)));
-    let components = BTreeMap::from([("postgres", postgres)]);
+    let platform = &state.platform;
+    let (postgres, nats) = tokio::join!(answers(store::ping(&platform.db)), answers(platform.queue.ping()));
+    let components = BTreeMap::from([("postgres", postgres), ("nats", nats)]);
     let status = if state.lifecycle.soft().is_cancelled() {
         Status::Stopping
     } else if components.values().all(|status| *status == Status::Up) {

@@ -8,6 +8,8 @@ pub mod command;
 
 mod accounts;
 mod auth;
+mod events;
+mod files;
 mod health;
 mod http;
 mod problem;

@@ -3,7 +3,11 @@
 use std::{error::Error, path::Path, process::ExitCode, time::Duration};
 
 use nvisy_api::{app::App, command};
-use nvisy_shared::{config::{self, Config}, lifecycle::Lifecycle};
+use nvisy_shared::{
+    config::{self, Config},
+    lifecycle::Lifecycle,
+    telemetry,
+};
 
 const USAGE: &str = "usage: nvisy-api [COMMAND]
   (none)                            serve the API
@@ -27,7 +31,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", sentence(error.as_ref()));
+            eprintln!("{}", nvisy_shared::error_chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -37,6 +41,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 async fn serve() -> Outcome {
     let config = Config::load()?;
+    let telemetry = telemetry::init("nvisy-api", &config.log)?;
     let grace = Duration::from_secs(config.queue.grace_seconds);
     let lifecycle = Lifecycle::new();
     let app = App::build(config, lifecycle.clone()).await?.bind()?;
@@ -45,6 +50,7 @@ async fn serve() -> Outcome {
     tokio::spawn(async move { signals.until_signal().await });
     app.run().await?;
     lifecycle.finish(grace).await;
+    telemetry.shutdown().await;
     Ok(())
 }
 
@@ -75,16 +81,4 @@ async fn health() -> Outcome {
 fn print(text: &str) -> Outcome {
     use std::io::Write;
     Ok(std::io::stdout().write_all(text.as_bytes())?)
-}
-
-/// An error with its causes, on one line.
-fn sentence(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

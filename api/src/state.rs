@@ -1,6 +1,6 @@
 //! What every handler can reach: made once, shared by all threads.
 
-use nvisy_shared::{lifecycle::Lifecycle, store::Db};
+use nvisy_shared::{lifecycle::Lifecycle, platform::Platform, queue::feed::Feed};
 
 use crate::{
     auth::{password::Passwords, token::Keys},
@@ -8,9 +8,11 @@ use crate::{
 };
 
 /// Handlers take it as `Data<State>`.
-#[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) db: Db,
+    /// Database, queue, bytes and model.
+    pub(crate) platform: Platform,
+    /// Events as they happen.
+    pub(crate) feed: Feed,
     pub(crate) keys: Keys,
     pub(crate) passwords: Passwords,
     pub(crate) document: Document,

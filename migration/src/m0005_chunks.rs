@@ -39,7 +39,8 @@ crate::migration! {
             unique (provider, model, dimensions, query_prefix, passage_prefix)
         );
 
-        -- File and version stand here too: the dense leg filters without touching the wide chunk rows.
+        -- File and version stand here too: the dense leg filters without touching the wide chunk rows. The version
+        -- precedes the chunk in the key: the vectors of a few files are found without reading the tenant's others.
         create table embedding (
             workspace_id uuid not null,
             space_id uuid not null references embedding_space,
@@ -47,7 +48,7 @@ crate::migration! {
             file_id uuid not null,
             version_id uuid not null,
             vector halfvec not null,
-            primary key (workspace_id, space_id, chunk_id),
+            primary key (workspace_id, space_id, version_id, chunk_id),
             foreign key (workspace_id, chunk_id) references chunk (workspace_id, id) on delete cascade
         );
         create index embedding_by_chunk on embedding (workspace_id, chunk_id);

@@ -24,7 +24,7 @@ pub(super) async fn sign_up(state: &State, key: IdempotencyKey, body: SignUp) ->
     // Before the transaction: nothing may wait for a slow hash while it holds a connection.
     let password_hash = state.passwords.hash(body.password).await?;
     let once = key.once("signUp", None, &(&email, display_name));
-    idempotent(&state.db, once, async |tx| {
+    idempotent(&state.platform.db, once, async |tx| {
         let account = NewAccount { email: &email, display_name, password_hash: &password_hash };
         let account = store::account::insert(tx, account).await?;
         account.map(Account::from).ok_or_else(|| Problem::new(Code::EmailTaken))
@@ -33,7 +33,7 @@ pub(super) async fn sign_up(state: &State, key: IdempotencyKey, body: SignUp) ->
 }
 
 pub(super) async fn login(state: &State, body: Login) -> Result<AccessToken, Problem> {
-    let account = store::account::by_email(&state.db, &normalise_email(&body.email)).await?;
+    let account = store::account::by_email(&state.platform.db, &normalise_email(&body.email)).await?;
     let hash = account.as_ref().map(|account| Secret::new(account.password_hash.clone()));
     let right = state.passwords.verify(body.password, hash).await?;
     let account = account.filter(|_| right).ok_or_else(|| Problem::new(Code::WrongCredentials))?;

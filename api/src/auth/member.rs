@@ -40,7 +40,7 @@ macro_rules! permissions {
     )+};
 }
 
-permissions! { ReadWorkspace }
+permissions! { ReadWorkspace, ReadFiles, WriteFiles }
 
 /// Extractor: the caller is a member of the workspace in the path, and their role has permission `P`.
 ///
@@ -65,7 +65,7 @@ impl<P: Needs> FromRequest for Member<P> {
         Box::pin(async move {
             let account = subject?;
             let workspace = workspace.ok_or_else(Problem::not_found)?;
-            let access = store::member::access(&state.db, workspace, account).await?;
+            let access = store::member::access(&state.platform.db, workspace, account).await?;
             let access = access.ok_or_else(bearer::unauthenticated)?;
             refuse_suspended(access.state)?;
             authorise(access.role, P::PERMISSION)?;

@@ -7,7 +7,7 @@ use actix_web::{
     body::{BodyStream, BoxBody, SizedStream},
     http::header::{
         self, Charset, ContentDisposition, DispositionParam, DispositionType, ETag, EntityTag, ExtendedValue,
-        HttpMessage as _, IfNoneMatch,
+        Header as _, IfNoneMatch,
     },
 };
 use apistos::{
@@ -76,10 +76,11 @@ impl Responder for Download {
 
     fn respond_to(mut self, request: &HttpRequest) -> HttpResponse {
         if let Some(tag) = self.tag {
-            let known = match request.get_header::<IfNoneMatch>() {
-                Some(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
-                Some(IfNoneMatch::Any) => true,
-                None => false,
+            let known = match IfNoneMatch::parse(request) {
+                Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+                Ok(IfNoneMatch::Any) => true,
+                // Absent or unreadable: send it.
+                Err(_) => false,
             };
             if known {
                 return HttpResponse::NotModified().insert_header(ETag(tag)).finish();

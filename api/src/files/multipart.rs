@@ -16,7 +16,7 @@ use nvisy_shared::{
     id::{BlobId, WorkspaceId},
     store::file::StoredBlob,
 };
-use schemars::JsonSchema;
+use schemars::{JsonSchema, r#gen::SchemaGenerator};
 use serde::Serialize;
 
 use crate::{
@@ -40,7 +40,7 @@ struct UploadForm {
     file: Vec<String>,
 }
 
-fn binaries(_: &mut schemars::r#gen::SchemaGenerator) -> schemars::schema::Schema {
+fn binaries(_: &mut SchemaGenerator) -> schemars::schema::Schema {
     serde_json::from_value(serde_json::json!({
         "type": "array", "minItems": 1, "items": { "type": "string", "format": "binary" }
     }))
@@ -127,7 +127,7 @@ fn refused(error: PutError<MultipartError>, name: &str) -> Problem {
             Problem::new(Code::PayloadTooLarge).detail(format!("`{name}` has more than {limit} bytes"))
         }
         PutError::StorageFull => Problem::new(Code::StorageFull),
-        error @ PutError::Store(_) => Problem::unavailable(5).caused_by(error),
+        PutError::Store(error) => Problem::unavailable(5).caused_by(error),
     }
 }
 

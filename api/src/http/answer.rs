@@ -22,6 +22,9 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// 201: it exists now.
 pub(crate) type Created<T> = Answer<201, T>;
 
+/// 202: it is accepted and will be done.
+pub(crate) type Accept<T> = Answer<202, T>;
+
 /// An answer whose status is part of its type, so that the OpenAPI document cannot say another.
 #[derive(Debug)]
 pub(crate) struct Answer<const STATUS: u16, T> {
@@ -84,6 +87,33 @@ impl<const STATUS: u16, T: ApiComponent> ApiComponent for Answer<STATUS, T> {
             ..Response::default()
         };
         let responses = BTreeMap::from([(STATUS.to_string(), ReferenceOr::Object(response))]);
+        Some(Responses { responses, ..Responses::default() })
+    }
+}
+
+/// 204: it is gone.
+#[derive(Debug)]
+pub(crate) struct Deleted;
+
+impl Responder for Deleted {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::NoContent().finish()
+    }
+}
+
+impl ApiComponent for Deleted {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Vec::new()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        None
+    }
+
+    fn responses(_: Option<String>) -> Option<Responses> {
+        let responses = BTreeMap::from([("204".to_owned(), ReferenceOr::Object(Response::default()))]);
         Some(Responses { responses, ..Responses::default() })
     }
 }

@@ -127,7 +127,6 @@ impl<T: ApiComponent> ApiComponent for Query<T> {
 /// Path parameters, by name: `T` is a struct with a field for each that the handler wants. What is not an id names
 /// nothing, so it is 404.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "goes with the first handler that takes an id besides the workspace's"))]
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {

@@ -2,10 +2,10 @@
 
 use apistos::web::{ServiceConfig, scope};
 
-use crate::{accounts, health, workspaces};
+use crate::{accounts, events, files, health, workspaces};
 
 /// Everything that stands in the OpenAPI document.
 pub(super) fn mount(config: &mut ServiceConfig) {
     config.configure(health::routes);
-    config.service(scope("/api/v1").configure(accounts::routes).configure(workspaces::routes));
+    config.service(scope("/api/v1").configure(accounts::routes).configure(workspaces::routes).configure(files::routes).configure(events::routes));
 }

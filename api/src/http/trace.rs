@@ -5,6 +5,7 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
 };
+use nvisy_shared::telemetry::propagation;
 use tracing::{Span, field::Empty};
 use tracing_actix_web::RootSpanBuilder;
 
@@ -14,7 +15,7 @@ pub(super) struct RequestSpan;
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
-        tracing::info_span!(
+        let span = tracing::info_span!(
             "request",
             otel.name = format!("{} {route}", request.method()),
             otel.kind = "server",
@@ -24,7 +25,9 @@ impl RootSpanBuilder for RequestSpan {
             http.response.status_code = Empty,
             request.id = Empty,
             workspace.id = Empty,
-        )
+        );
+        propagation::extract_parent(&span, |name| request.headers().get(name)?.to_str().ok());
+        span
     }
 
     fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {

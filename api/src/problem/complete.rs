@@ -1,32 +1,34 @@
 //! The last hand every response passes through.
 
-use std::error::Error as _;
+use std::{error::Error as _, time::Instant};
 
 use actix_web::{
-    Error, HttpMessage, HttpResponse,
+    Error, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{StatusCode, header},
     middleware::Next,
     web::Data,
 };
+use nvisy_shared::{error_chain, telemetry::metrics::metrics};
 
 use super::{Code, Problem};
 use crate::{http::request_id::RequestId, state::State};
 
-/// Middleware: names the request in its response, and turns every failure, also the framework's, into a problem.
+/// Middleware: names the request in its response, turns every failure, also the framework's, into a problem, and counts.
 pub(crate) async fn complete<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
     let id = RequestId::of(request.headers());
     tracing::Span::current().record("request.id", tracing::field::display(&id));
-    request.extensions_mut().insert(id.clone());
     let mut response = next.call(request).await?.map_into_boxed_body();
     if let Some(problem) = problem(&response, &id) {
         response = response.into_response(problem);
     }
     response.headers_mut().insert(RequestId::header(), id.value());
+    count(&response, started);
     Ok(response)
 }
 
@@ -62,11 +64,13 @@ fn log(problem: &Problem) {
     if !problem.code.status().is_server_error() {
         return;
     }
-    let mut causes = Vec::new();
-    let mut cause = problem.source();
-    while let Some(error) = cause {
-        causes.push(error.to_string());
-        cause = error.source();
-    }
-    tracing::error!(code = problem.code.name(), cause = causes.join(": "), "a request failed");
+    let cause = problem.source().map(error_chain);
+    tracing::error!(code = problem.code.name(), cause, "a request failed");
+}
+
+fn count(response: &ServiceResponse, started: Instant) {
+    let request = response.request();
+    let route = request.match_pattern();
+    let took = started.elapsed();
+    metrics().http_request(request.method().as_str(), route.as_deref(), response.status().as_u16(), took);
 }

@@ -50,12 +50,14 @@ table! {
     NotFound              "not_found"               404 "There is nothing here";
     MethodNotAllowed      "method_not_allowed"      405 "The method is not allowed here";
     EmailTaken            "email_taken"             409 "An account has this e-mail address already";
+    NotExtracted          "not_extracted"           409 "The file has no text yet";
     PayloadTooLarge       "payload_too_large"       413 "The body is too large";
     UnsupportedMediaType  "unsupported_media_type"  415 "The body has the wrong content type";
     IdempotencyKeyReused  "idempotency_key_reused"  422 "The idempotency key was used for a different request";
     InvalidBody           "invalid_body"            422 "The body has fields that cannot be used";
     Internal              "internal"                500 "Something went wrong on our side";
     Unavailable           "unavailable"             503 "The service cannot answer right now";
+    StorageFull           "storage_full"            507 "There is no room left for files";
 }
 
 impl Code {

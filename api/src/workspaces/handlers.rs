@@ -35,7 +35,7 @@ pub(crate) async fn create(
 ) -> Result<Created<Workspace>, Problem> {
     let name = body.0.name.trim();
     let once = key.once("createWorkspace", Some(account.id), &name);
-    let workspace: Created<Workspace> = idempotent(&state.db, once, async |tx| {
+    let workspace: Created<Workspace> = idempotent(&state.platform.db, once, async |tx| {
         let workspace = store::workspace::insert(tx, name, account.id).await?;
         Ok(workspace.into())
     })
@@ -56,7 +56,7 @@ pub(crate) async fn list(
     query: Query<PageQuery>,
 ) -> Result<Json<Page<Workspace>>, Problem> {
     let query = query.0;
-    let rows = store::workspace::of_account(&state.db, account.id, query.after()?, query.rows()).await?;
+    let rows = store::workspace::of_account(&state.platform.db, account.id, query.after()?, query.rows()).await?;
     Ok(Json(Page::new(&query, rows, |workspace| workspace.id)))
 }
 
@@ -67,6 +67,6 @@ pub(crate) async fn list(
     error_code = 404
 )]
 pub(crate) async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<Json<Workspace>, Problem> {
-    let workspace = store::workspace::of_member(&state.db, member.workspace, member.account).await?;
+    let workspace = store::workspace::of_member(&state.platform.db, member.workspace, member.account).await?;
     workspace.map(|workspace| Json(workspace.into())).ok_or_else(Problem::not_found)
 }

@@ -1,21 +1,21 @@
 //! An API of a test's own: free port, fresh database, throwaway keys; all gone at the end.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use nvisy_api::{app::App, command};
 use nvisy_shared::{
     config::Config,
-    id,
     lifecycle::Lifecycle,
     store::{self, Conn, Db},
+    testing::TestPlace,
 };
+use nvisy_worker::app::Worker;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
-/// Where the servers for tests are; `just test` sets it.
-const SERVER: &str = "NVISY_TEST_DATABASE_URL";
+/// How long a condition may take to come true before the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const PASSWORD: &str = "seven otters juggle";
 
@@ -24,11 +24,11 @@ pub struct TestApp {
     pub lifecycle: Lifecycle,
     /// To look behind the API.
     pub db: Db,
-    pub keys: TempDir,
+    pub place: TestPlace,
     client: reqwest::Client,
     config: Config,
-    database: String,
     server: JoinHandle<()>,
+    worker: Option<(Lifecycle, JoinHandle<bool>)>,
 }
 
 /// Somebody who has signed up and logged in.
@@ -48,48 +48,61 @@ pub struct Answer {
 }
 
 impl TestApp {
+    /// An API alone, without a model: what it accepts waits.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// With settings of its own.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        let server = std::env::var(SERVER).unwrap_or_else(|_| panic!("{SERVER} must name a PostgreSQL: use `just test`"));
-        let database = format!("nvisy_test_{}", id::new().simple());
-        admin(&server, &format!("create database {database}")).await;
-        let url = format!("{}/{database}", server.rsplit_once('/').expect("the URL names a database").0);
+        Self::start_at(TestPlace::new().await, settings).await
+    }
 
-        let keys = tempfile::tempdir().expect("a temporary directory");
-        command::keys(keys.path(), false).expect("fresh keys");
-        let file = |name: &str| keys.path().join(name).display().to_string();
-        let mut variables = vec![
-            ("NVISY_DATABASE_URL", url),
-            ("NVISY_DATABASE_CONNECTIONS", "5".to_owned()),
-            ("NVISY_HTTP_ADDRESS", "127.0.0.1:0".to_owned()),
-            ("NVISY_AUTH_PRIVATE_KEY_FILE", file("private.pem")),
-            ("NVISY_AUTH_PUBLIC_KEY_FILE", file("public.pem")),
-            ("NVISY_ENCRYPTION_KEY_FILE", file("encryption.key")),
-        ];
-        variables.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let config = Config::from_variables(variables.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        let config = config.expect("valid settings");
+    /// With a worker in this process, and the local model.
+    pub async fn start_whole(settings: &[(&str, &str)]) -> Self {
+        let mut all = vec![("NVISY_EMBEDDING_PROVIDER", "local")];
+        all.extend(settings);
+        let mut app = Self::start_with(&all).await;
+        app.start_worker().await;
+        app
+    }
 
+    pub async fn start_at(place: TestPlace, settings: &[(&str, &str)]) -> Self {
+        command::keys(place.keys().folder(), false).expect("fresh keys");
+        let config = place.config(settings);
         let lifecycle = Lifecycle::new();
         let bound = App::build(config.clone(), lifecycle.clone()).await.expect("a started API");
         let bound = bound.bind().expect("a free port");
         let address = bound.address();
         let server = tokio::spawn(async move { bound.run().await.expect("a server that stops when told") });
         let db = store::connect(&config.database).await.expect("a second pool");
-        Self { address, lifecycle, db, keys, client: client(), config, database, server }
+        Self { address, lifecycle, db, place, client: client(), config, server, worker: None }
     }
 
-    /// Stops the API and drops the database. Tests call it last; a test that failed leaves its database for a look.
+    pub async fn start_worker(&mut self) {
+        let lifecycle = Lifecycle::new();
+        let worker = Worker::build(self.config.clone(), program("nvisy-worker")).await.expect("a started worker");
+        self.worker = Some((lifecycle.clone(), tokio::spawn(worker.run(lifecycle))));
+    }
+
+    /// Stops everything and removes it from the servers; jobs that are left fail the test. Tests call it last; a test
+    /// that failed leaves its database for a look.
     pub async fn stop(self) {
+        if let Some((lifecycle, worker)) = self.worker {
+            lifecycle.soft().cancel();
+            assert!(worker.await.expect("a worker that stops"), "the worker had to hand jobs back");
+        }
         self.lifecycle.soft().cancel();
         self.server.await.expect("a clean stop");
+        self.lifecycle.finish(Duration::from_secs(5)).await;
         self.db.close().await.expect("a closed pool");
-        let server = std::env::var(SERVER).expect("it was set at the start");
-        admin(&server, &format!("drop database {} with (force)", self.database)).await;
+        self.place.close().await;
+    }
+
+    /// As [`TestApp::stop`], for tests that leave uploads waiting on purpose.
+    pub async fn stop_with_jobs(self) {
+        self.sql("delete from job").await;
+        self.stop().await;
     }
 
     pub fn config(&self) -> &Config {
@@ -98,6 +111,11 @@ impl TestApp {
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// As [`TestApp::request`], of another API of the same place.
+    pub fn request_to(&self, base: &str, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{base}{path}"))
     }
 
     pub async fn get(&self, person: &Person, path: &str) -> Answer {
@@ -131,6 +149,11 @@ impl TestApp {
     /// The OpenAPI document.
     pub async fn document(&self) -> Value {
         send(self.request(Method::GET, "/api/openapi.json")).await.expect(200)
+    }
+
+    /// What a query finds behind the API's back.
+    pub async fn rows(&self, sql: &str) -> Vec<store::Row> {
+        self.db.query_all_raw(store::statement(sql)).await.expect("valid SQL")
     }
 
     /// Runs SQL behind the API's back.
@@ -179,10 +202,22 @@ fn client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-async fn admin(server: &str, sql: &str) {
-    let variables = [("NVISY_DATABASE_URL", server), ("NVISY_DATABASE_CONNECTIONS", "1")];
-    let config = Config::from_variables(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let db = store::connect(&config.expect("valid settings").database).await.expect("the server for tests");
-    db.execute_unprepared(sql).await.expect("valid SQL");
-    db.close().await.expect("a closed pool");
+/// A program of this workspace, built with the tests.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let program = test.parent().and_then(|deps| deps.parent()).expect("a target folder").join(name);
+    assert!(program.exists(), "{} is not built: run the tests through `just test`", program.display());
+    program
+}
+
+/// Asks again until there is an answer.
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen in {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

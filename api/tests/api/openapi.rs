@@ -24,6 +24,7 @@ async fn the_document_is_the_committed_one() {
 async fn every_operation_is_named_and_every_reference_leads_somewhere() {
     let app = TestApp::start().await;
     let document = app.document().await;
+    let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
     let mut names = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
@@ -31,6 +32,7 @@ async fn every_operation_is_named_and_every_reference_leads_somewhere() {
             assert!(names.insert(name.to_owned()), "{name} is there twice");
             assert!(operation["summary"].is_string(), "{name} has no summary");
             assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{name} has one tag");
+            assert!(tags.contains(&&operation["tags"][0]), "{name} has a tag that is not explained");
             // Without a single `error_code` apistos lists them all.
             assert!(operation["responses"].get("405").is_none(), "{method} {path}: give {name} its error codes");
         }

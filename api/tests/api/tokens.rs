@@ -13,7 +13,7 @@ async fn with_token(app: &TestApp, token: &str) -> Answer {
 
 /// The API's own key pair, to sign what the API would not.
 fn pair(app: &TestApp) -> Ed25519KeyPair {
-    let pem = fs::read_to_string(app.keys.path().join("private.pem")).unwrap();
+    let pem = fs::read_to_string(app.place.keys().folder().join("private.pem")).unwrap();
     let pair = Ed25519KeyPair::from_pem(&pem).unwrap();
     let id = pair.public_key().jwk_thumbprint();
     pair.with_key_id(&id)
@@ -74,7 +74,7 @@ async fn no_other_algorithm_is_accepted() {
     with_token(&app, &none).await.problem(401, "unauthenticated");
 
     // The public key as an HMAC secret: what confuses verifiers that believe the header.
-    let public = fs::read(app.keys.path().join("public.pem")).unwrap();
+    let public = fs::read(app.place.keys().folder().join("public.pem")).unwrap();
     let hmac = HS256Key::from_bytes(&public).with_key_id(&id).authenticate(claims(&ada)).unwrap();
     with_token(&app, &hmac).await.problem(401, "unauthenticated");
     app.stop().await;

@@ -1,7 +1,5 @@
 use nvisy_shared::domain::{pipeline, plan};
-use nvisy_shared::{id::WorkspaceId, store::Conn};
-use serde_json::json;
-use uuid::Uuid;
+use serde_json::{Value, json};
 
 use crate::app::TestApp;
 
@@ -23,22 +21,19 @@ async fn the_creator_owns_a_workspace_and_can_read_it() {
 async fn a_workspace_is_born_with_the_pipeline_that_indexes_uploads() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
-    let workspace: Uuid = app.workspace(&ada, "Tidal energy").await.parse().unwrap();
-    let definition = definition(&app, WorkspaceId(workspace)).await;
-    assert_eq!(definition, pipeline::builtin_index());
-    plan::compile(&definition).unwrap();
-    app.stop().await;
-}
-
-async fn definition(app: &TestApp, workspace: WorkspaceId) -> pipeline::Definition {
+    let workspace = app.workspace(&ada, "Tidal energy").await;
     let sql = format!(
         "select definition from pipeline join pipeline_version version
              on version.workspace_id = pipeline.workspace_id and pipeline_id = id and number = pipeline.version
          where pipeline.workspace_id = '{workspace}' and builtin and name = 'index'"
     );
-    let rows = app.db.query_all_raw(statement(&sql)).await.unwrap();
+    let rows = app.rows(&sql).await;
     assert_eq!(rows.len(), 1);
-    serde_json::from_value(rows[0].try_get("", "definition").unwrap()).unwrap()
+    let stored: Value = rows[0].try_get("", "definition").unwrap();
+    let definition: pipeline::Definition = serde_json::from_value(stored).unwrap();
+    assert_eq!(definition, pipeline::builtin_index());
+    plan::compile(&definition).unwrap();
+    app.stop().await;
 }
 
 #[actix_web::test]

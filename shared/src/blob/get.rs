@@ -4,10 +4,14 @@ use async_nats::jetstream::object_store::ObjectInfo;
 use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind, Stream as NatsStream};
 use bytes::Bytes;
 use futures::stream::{self, Stream, TryStreamExt as _};
+use tokio::task::spawn_blocking;
 
 use super::{Blobs, GetError, StoreError};
 use crate::crypt::frames::{FrameError, Identity, Opener};
 use crate::id::{BlobId, WorkspaceId};
+
+/// Frames of one blob being opened at once, while the next is fetched.
+const MAX_OPENING: usize = 3;
 
 impl Blobs {
     /// The content of a blob, verified piece by piece, fetched as fast as it is taken; about 1 MiB of memory.
@@ -27,15 +31,21 @@ impl Blobs {
             Chunks { stream: self.stream.clone(), subject: self.layout.chunks(&info.nuid), next: 0, left: info.chunks };
         let mut first = chunks.fetch().await?;
         let opener = Opener::new(self.key(identity), identity, &mut first)?;
-        Ok(stream::try_unfold(Some((first, opener, chunks)), |state| async {
-            let Some((chunk, mut opener, mut chunks)) = state else { return Ok(None) };
-            let content = opener.open(&chunk, chunks.left == 0)?;
-            let next = match chunks.left {
-                0 => None,
-                _ => Some((chunks.fetch().await?, opener, chunks)),
+        let frames = stream::try_unfold((Some(first), opener, chunks), |(first, mut opener, mut chunks)| async {
+            let chunk = match first {
+                Some(chunk) => chunk,
+                None if chunks.left == 0 => return Ok(None),
+                None => chunks.fetch().await?,
             };
-            Ok(Some((content, next)))
-        }))
+            let frame = opener.push(chunk, chunks.left == 0);
+            Ok(Some((frame, (None, opener, chunks))))
+        });
+        Ok(frames
+            .map_ok(async |frame| {
+                let content = spawn_blocking(|| frame.open()).await;
+                Ok(content.expect("opening does not panic, and a runtime that stops asks for nothing")?)
+            })
+            .try_buffered(MAX_OPENING))
     }
 
     /// The whole content of a blob, if it has at most `limit` bytes.

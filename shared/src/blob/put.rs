@@ -10,19 +10,23 @@ use async_nats::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
-use futures::stream::FuturesUnordered;
+use futures::stream::{FuturesOrdered, FuturesUnordered};
 use futures::{Stream, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::layout::{new_nuid, object_name};
 use super::{Blobs, PutError, StoreError};
 use crate::clock;
-use crate::crypt::frames::{FRAME_BYTES, Identity, Sealer};
+use crate::crypt::frames::{FRAME_BYTES, Identity, Sealer, Unsealed};
 use crate::id::{BlobId, WorkspaceId};
 
 /// Chunks on their way at once: enough to hide the wait for the server's answer, at 256 KiB each.
 const MAX_IN_FLIGHT: usize = 8;
+
+/// Frames of one upload being sealed at once: the cipher is the slowest step, and has other cores to use.
+pub(super) const MAX_SEALING: usize = 4;
 
 /// What was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +70,11 @@ impl Blobs {
                 let mut piece = part.split_to(part.len().min(FRAME_BYTES));
                 sha256.update(&piece);
                 while let Some(frame) = sealer.push(&mut piece) {
-                    upload.send_chunk(frame).await?;
+                    upload.add(frame).await?;
                 }
             }
         }
-        upload.send_chunk(sealer.finish()).await?;
+        upload.add(sealer.finish()).await?;
         upload.commit().await?;
         Ok(Stored { bytes, sha256: sha256.finalize().into() })
     }
@@ -85,6 +89,7 @@ struct Upload {
     chunks: usize,
     size: usize,
     digest: Sha256,
+    sealing: FuturesOrdered<JoinHandle<Bytes>>,
     in_flight: FuturesUnordered<<PublishAckFuture as IntoFuture>::IntoFuture>,
     /// Subjects to purge on drop.
     leftovers: Vec<String>,
@@ -103,11 +108,29 @@ impl Upload {
             chunks: 0,
             size: 0,
             digest: Sha256::new(),
+            sealing: FuturesOrdered::new(),
             in_flight: FuturesUnordered::new(),
         }
     }
 
-    async fn send_chunk(&mut self, chunk: Bytes) -> Result<(), Refused> {
+    /// Seals a frame on another thread, and sends those that are ready by now.
+    async fn add(&mut self, frame: Unsealed) -> Result<(), Refused> {
+        self.send_sealed(MAX_SEALING - 1).await?;
+        self.sealing.push_back(spawn_blocking(|| frame.seal()));
+        Ok(())
+    }
+
+    /// Sends frames as chunks, in order, until at most so many are left that are being sealed.
+    async fn send_sealed(&mut self, left: usize) -> Result<(), Refused> {
+        while self.sealing.len() > left {
+            if let Some(chunk) = self.sealing.next().await {
+                self.send(chunk.expect("sealing does not panic, and a runtime that stops asks for nothing")).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, chunk: Bytes) -> Result<(), Refused> {
         self.settle(MAX_IN_FLIGHT - 1).await?;
         self.chunks += 1;
         self.size += chunk.len();
@@ -119,6 +142,7 @@ impl Upload {
 
     /// Makes the object visible, once the server has all chunks.
     async fn commit(mut self) -> Result<(), Refused> {
+        self.send_sealed(0).await?;
         self.settle(0).await?;
         let Identity { workspace, blob } = self.identity;
         let entry = self.blobs.layout.entry(workspace, blob);

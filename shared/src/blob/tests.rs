@@ -181,10 +181,10 @@ async fn a_dropped_upload_leaves_nothing() {
     let stalled = parts(&content(12 * FRAME_BYTES)).chain(stream::pending());
     {
         let mut upload = std::pin::pin!(fixture.blobs.put(workspace, blob, stalled, NO_LIMIT));
-        // The last frame waits for more content, the other 11 arrive.
+        // 12 frames of content: the last one waits to be filled or ended, those being sealed for another.
         tokio::select! {
             _ = &mut upload => panic!("the content never ends"),
-            () = fixture.settles_at(11) => {}
+            () = fixture.settles_at(11 - put::MAX_SEALING as u64) => {}
         }
         assert!(matches!(fixture.read(blob).await, Err(GetError::NotFound)));
         assert_eq!(fixture.listed().await, [(workspace, blob)]);

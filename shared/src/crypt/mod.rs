@@ -4,8 +4,16 @@
 
 pub mod frames;
 mod keys;
+mod password;
 
 pub use keys::{Key, KeyFileError, Keyring, MasterKey, Purpose};
+pub use password::{PasswordError, hash_password, verify_password};
+
+/// The bytes of a new master key, for a key file.
+#[must_use]
+pub fn generate_master_key() -> [u8; 32] {
+    random()
+}
 
 /// Random bytes fit for keys, tokens and nonces.
 #[must_use]

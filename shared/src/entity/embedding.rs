@@ -12,9 +12,10 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub space_id: SpaceId,
     #[sea_orm(primary_key, auto_increment = false)]
+    pub version_id: VersionId,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub chunk_id: ChunkId,
     pub file_id: FileId,
-    pub version_id: VersionId,
     #[sea_orm(column_type = r#"custom("halfvec")"#, select_as = "vector", save_as = "halfvec")]
     pub vector: PgVector,
 }

@@ -134,6 +134,7 @@ pub async fn insert_vectors(
             OnConflict::columns([
                 embedding::Column::WorkspaceId,
                 embedding::Column::SpaceId,
+                embedding::Column::VersionId,
                 embedding::Column::ChunkId,
             ])
             .do_nothing()

@@ -24,6 +24,17 @@ use sea_orm::{ConnectOptions, Database};
 
 use crate::config;
 
+/// A row and a statement, for tests that look behind the API.
+#[cfg(feature = "testing")]
+pub use sea_orm::QueryResult as Row;
+
+/// A statement without parameters.
+#[cfg(feature = "testing")]
+#[must_use]
+pub fn statement(sql: &str) -> sea_orm::Statement {
+    sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, sql)
+}
+
 /// What every function here returns; an error is the database's own.
 pub type Result<T> = std::result::Result<T, Error>;
 

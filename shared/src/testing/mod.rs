@@ -2,11 +2,19 @@
 
 mod database;
 mod keys;
+mod servers;
 
 pub use database::TestDatabase;
 pub use keys::TestKeys;
+pub use servers::{Server, TestServers};
 
-use crate::{config::Config, id, queue::Queue};
+use crate::{
+    blob::{BlobSettings, Blobs},
+    config::Config,
+    crypt::{Keyring, MasterKey},
+    id,
+    queue::Queue,
+};
 
 /// A deployment of its own: database, NATS prefix and keys.
 pub struct TestPlace {
@@ -50,6 +58,11 @@ impl TestPlace {
             ("NVISY_AUTH_PRIVATE_KEY_FILE".to_owned(), key("private.pem")),
             ("NVISY_AUTH_PUBLIC_KEY_FILE".to_owned(), key("public.pem")),
             ("NVISY_ENCRYPTION_KEY_FILE".to_owned(), key("encryption.key")),
+            // Most tests need no vectors, and opening this provider loads nothing and calls nobody.
+            ("NVISY_EMBEDDING_PROVIDER".to_owned(), "openai".to_owned()),
+            ("NVISY_EMBEDDING_URL".to_owned(), "http://127.0.0.1:9/v1".to_owned()),
+            ("NVISY_EMBEDDING_MODEL".to_owned(), "none".to_owned()),
+            ("NVISY_EMBEDDING_DIMENSIONS".to_owned(), "384".to_owned()),
             ("NVISY_EMBEDDING_DIRECTORY".to_owned(), variable("NVISY_EMBEDDING_DIRECTORY")),
             ("NVISY_EMBEDDING_THREADS".to_owned(), "1".to_owned()),
             ("NVISY_QUEUE_LEASE_SECONDS".to_owned(), "2".to_owned()),
@@ -67,6 +80,34 @@ impl TestPlace {
     #[must_use]
     pub fn keys(&self) -> &TestKeys {
         &self.keys
+    }
+
+    /// How many objects the store holds.
+    pub async fn objects(&self) -> usize {
+        use futures::TryStreamExt;
+        let config = self.config(&[]);
+        let queue = Queue::connect(&config.nats, &config.queue).await.expect("NATS");
+        let key = MasterKey::read(&config.encryption.key_file).expect("the test's key");
+        let settings = BlobSettings { bucket: queue.names().files_bucket(), max_bytes: None, replicas: 1 };
+        let blobs = Blobs::open(queue.jetstream().clone(), &settings, Keyring::new(key)).await.expect("the bucket");
+        let listed: Vec<_> = blobs.list().await.expect("a list").try_collect().await.expect("a whole list");
+        listed.len()
+    }
+
+    /// How long the bare object store takes for these bytes: what uploads are compared with.
+    pub async fn put_bare(&self, pieces: impl futures::Stream<Item = bytes::Bytes> + Send + Unpin) -> std::time::Duration {
+        use futures::StreamExt;
+        let config = self.config(&[]);
+        let queue = Queue::connect(&config.nats, &config.queue).await.expect("NATS");
+        let bucket = format!("{}_bare", self.prefix);
+        let settings = async_nats::jetstream::object_store::Config { bucket: bucket.clone(), ..Default::default() };
+        let store = queue.jetstream().create_object_store(settings).await.expect("a bucket");
+        let mut reader = tokio_util::io::StreamReader::new(pieces.map(Ok::<_, std::io::Error>));
+        let began = std::time::Instant::now();
+        store.put("bare", &mut reader).await.expect("stored bytes");
+        let took = began.elapsed();
+        queue.jetstream().delete_object_store(bucket).await.expect("the bucket can be deleted");
+        took
     }
 
     /// Removes everything from the servers. Fails the test when jobs are left: work that nobody finished.

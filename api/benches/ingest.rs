@@ -1,0 +1,155 @@
+//! `just bench-ingest`: indexing end to end, as a share of what the bare embedder does on the same text.
+//!
+//! One run, one process, the same threads: only the ratio means something on a shared machine.
+#![allow(clippy::print_stdout, clippy::unwrap_used, dead_code, reason = "a report, and a part of the tests' tools")]
+
+#[path = "../tests/api/app.rs"]
+mod app;
+
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
+
+use app::{Person, TestApp, send, until};
+use nvisy_shared::{
+    domain::document::Document,
+    embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose},
+    testing::variable,
+};
+use nvisy_worker::chunk::{self, Limits};
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
+
+const LOCAL: [(&str, &str); 2] = [("NVISY_EMBEDDING_PROVIDER", "local"), ("NVISY_EMBEDDING_THREADS", "0")];
+const FILES: usize = 8;
+const FILE_BYTES: usize = 60_000;
+const SMALL_FILES: usize = 30;
+const BATCH: usize = 32;
+
+#[actix_web::main]
+async fn main() {
+    let texts: Vec<String> = (0..FILES).map(|seed| prose(seed, FILE_BYTES)).collect();
+    let (bare_chunks, bare) = bare(&texts).await;
+    let (chunks, whole) = end_to_end(&texts).await;
+    assert_eq!(bare_chunks, chunks, "both must embed the same chunks");
+    let rate = |took: Duration| chunks as f64 / took.as_secs_f64();
+    println!("ingest of plain text, {FILES} files of {FILE_BYTES} bytes, {chunks} chunks");
+    println!("  bare embedder        {:6.1} chunks/s", rate(bare));
+    println!("  HTTP to searchable   {:6.1} chunks/s", rate(whole));
+    println!("  ratio                {:6.2}  (aim: at least 0.85)", rate(whole) / rate(bare));
+
+    let mut times = small_files().await;
+    times.sort();
+    println!("202 to searchable, Markdown of 20 KB, idle system, {SMALL_FILES} times");
+    println!("  p50 {:?}, p95 {:?}  (aim: p95 under 1 s)", times[SMALL_FILES / 2], times[SMALL_FILES * 95 / 100]);
+}
+
+/// Chunks and the time the embedder alone takes for them, in the worker's batches.
+async fn bare(texts: &[String]) -> (usize, Duration) {
+    let settings = EmbedSettings {
+        provider: Provider::Local(LocalSettings {
+            directory: variable("NVISY_EMBEDDING_DIRECTORY").into(),
+            threads: 0,
+            query_prefix: String::new(),
+            passage_prefix: String::new(),
+        }),
+    };
+    let embedder = Embedder::open(&settings).await.expect("the model: run `just model`");
+    let limits = Limits { max_tokens: embedder.max_tokens(), overlap_tokens: 0 };
+    let chunks: Vec<String> = texts
+        .iter()
+        .flat_map(|text| {
+            let document = Document { text: text.clone(), ..Document::default() };
+            chunk::split(&document, &embedder.tokenizer(), limits)
+        })
+        .map(|chunk| chunk.text)
+        .collect();
+    embedder.embed(Purpose::Passage, chunks[..BATCH].to_vec()).await.expect("a warm embedder");
+    let began = Instant::now();
+    for batch in chunks.chunks(BATCH) {
+        embedder.embed(Purpose::Passage, batch.to_vec()).await.expect("vectors");
+    }
+    (chunks.len(), began.elapsed())
+}
+
+async fn end_to_end(texts: &[String]) -> (usize, Duration) {
+    let (app, ada, workspace) = start().await;
+    settle(&app, &ada, &workspace, &upload(&app, &ada, &workspace, "warm.txt", &prose(99, 5_000)).await).await;
+    let began = Instant::now();
+    let mut files = Vec::new();
+    for (n, text) in texts.iter().enumerate() {
+        files.push(upload(&app, &ada, &workspace, &format!("{n}.txt"), text).await);
+    }
+    let mut chunks = 0;
+    for file in &files {
+        chunks += settle(&app, &ada, &workspace, file).await;
+    }
+    let took = began.elapsed();
+    app.stop().await;
+    (chunks, took)
+}
+
+async fn small_files() -> Vec<Duration> {
+    let (app, ada, workspace) = start().await;
+    let mut times = Vec::new();
+    for seed in 0..=SMALL_FILES {
+        let text = format!("# Report {seed}\n\n{}", prose(1000 + seed, 20_000));
+        let file = upload(&app, &ada, &workspace, "report.md", &text).await;
+        let began = Instant::now();
+        settle(&app, &ada, &workspace, &file).await;
+        times.push(began.elapsed());
+    }
+    app.stop().await;
+    // The first one warms caches and pools.
+    times.split_off(1)
+}
+
+async fn start() -> (TestApp, Person, String) {
+    let app = TestApp::start_whole(&LOCAL).await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Bench").await;
+    (app, ada, workspace)
+}
+
+async fn upload(app: &TestApp, ada: &Person, workspace: &str, name: &str, text: &str) -> String {
+    let form = Form::new().part("file", Part::text(text.to_owned()).file_name(name.to_owned()));
+    let request = app.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/files")).bearer_auth(&ada.token);
+    let accepted = send(request.multipart(form)).await.expect(202);
+    accepted["items"][0]["id"].as_str().unwrap().to_owned()
+}
+
+/// Waits until the file is searchable; how many chunks it has.
+async fn settle(app: &TestApp, ada: &Person, workspace: &str, file: &str) -> usize {
+    until("a file is ready", async || {
+        let file = app.get(ada, &format!("/api/v1/workspaces/{workspace}/files/{file}")).await.expect(200);
+        assert_ne!(file["state"], "failed", "{file}");
+        (file["state"] == "ready").then(|| usize::try_from(file["chunkCount"].as_u64().unwrap()).unwrap())
+    })
+    .await
+}
+
+/// Sentences with words of varying length, different for every seed.
+fn prose(seed: usize, bytes: usize) -> String {
+    const WORDS: [&str; 24] = [
+        "the", "turbine", "of", "a", "current", "measured", "in", "spring", "and", "blade", "fouling", "was", "observed", "by",
+        "divers", "at", "slack", "water", "near", "station", "with", "instruments", "over", "seasons",
+    ];
+    let mut state = seed as u64 * 2_654_435_761 + 1;
+    let mut text = String::with_capacity(bytes + 64);
+    let mut sentence = 0;
+    while text.len() < bytes {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let word = WORDS[(state >> 33) as usize % WORDS.len()];
+        text.push_str(word);
+        sentence += 1;
+        if sentence % 17 == 0 {
+            let _ = write!(text, " {}.{}", state >> 52, if sentence % 85 == 0 { "\n\n" } else { " " });
+        } else {
+            text.push(' ');
+        }
+    }
+    text
+}

@@ -1,0 +1,75 @@
+//! Servers of a test's own, to be killed and started again.
+
+use std::{
+    ffi::OsStr,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use super::variable;
+
+/// PostgreSQL and NATS on free ports, started through the project's own recipe. Gone when dropped.
+pub struct TestServers {
+    folder: tempfile::TempDir,
+    /// As [`super::TestPlace::on`] takes it.
+    pub database_url: String,
+    /// As [`super::TestPlace::on`] takes it.
+    pub nats_url: String,
+}
+
+/// One of the two.
+#[derive(Clone, Copy, Debug)]
+pub enum Server {
+    /// PostgreSQL.
+    Postgres,
+    /// NATS.
+    Nats,
+}
+
+impl TestServers {
+    /// Starts both.
+    #[must_use]
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("nvisy-servers-").tempdir().expect("a temporary folder");
+        let state = up(folder.path().as_os_str());
+        let url = |server: &str| state[server]["url"].as_str().expect("a URL").to_owned();
+        Self { database_url: url("postgres"), nats_url: url("nats"), folder }
+    }
+
+    /// Kills a server without a word of warning. Its data stays.
+    pub fn kill(&self, server: Server) {
+        let name = match server {
+            Server::Postgres => "postgres",
+            Server::Nats => "nats",
+        };
+        services(&[OsStr::new("kill"), OsStr::new("--dir"), self.folder.path().as_os_str(), OsStr::new("--only"), OsStr::new(name)]);
+    }
+
+    /// Starts what does not run, on the same port and data.
+    pub fn revive(&self) {
+        up(self.folder.path().as_os_str());
+    }
+}
+
+impl Drop for TestServers {
+    fn drop(&mut self) {
+        services(&[OsStr::new("down"), OsStr::new("--dir"), self.folder.path().as_os_str(), OsStr::new("--destroy")]);
+    }
+}
+
+fn up(folder: &OsStr) -> Value {
+    let words = ["up", "--throwaway", "--postgres-port", "0", "--nats-port", "0", "--dir"].map(OsStr::new);
+    let words: Vec<&OsStr> = words.into_iter().chain([folder]).collect();
+    serde_json::from_str(&services(&words)).expect("the recipe prints JSON")
+}
+
+fn services(words: &[&OsStr]) -> String {
+    let output = Command::new(variable("NVISY_TEST_SERVICES"))
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the recipe for servers can be run");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
