@@ -32,7 +32,7 @@ struct Health {
     /// The worst of all below.
     status: Status,
     /// By name, each thing the service cannot work without.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     components: BTreeMap<&'static str, Status>,
 }
 

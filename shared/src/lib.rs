@@ -7,7 +7,7 @@
 //! | ground | [`id`] [`clock`] [`lifecycle`] [`secret`] | nothing of ours |
 //! | edge | [`config`] [`telemetry`] [`outbound`] (the one HTTP client: model endpoints, later webhooks and connections) | ground |
 //! | meaning | [`domain`] (no I/O), [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain <- entity <- store` |
-//! | work | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; store and queue meet only in `queue::outbox` |
+//! | work | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; `queue` asks `store` for what is to be handed over; `store` knows nothing of `queue` |
 //! | bytes and vectors | [`crypt`] [`blob`] [`embed`] | ground, domain |
 //! | whole | [`platform`] (opens all of it from the configuration; the API and the worker would each repeat it) | everything |
 //! | tests | `testing` (feature) | everything |

@@ -11,6 +11,8 @@ use tokio::net::TcpListener;
 
 use crate::context::Context;
 
+/// Wait after a connection could not be taken.
+const PAUSE: Duration = Duration::from_millis(100);
 /// A client that does not finish its request in this time is cut off.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -21,8 +23,11 @@ pub async fn serve(listener: TcpListener, cx: Context, lifecycle: Lifecycle) {
             () = lifecycle.soft().cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        // A failed accept concerns one client.
-        let Ok((stream, _)) = accepted else { continue };
+        // One client's failure, or no file descriptors left: then asking again at once would only burn the processor.
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
         let cx = cx.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| answer(&cx, request));

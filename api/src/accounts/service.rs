@@ -39,6 +39,7 @@ pub(super) async fn login(state: &State, body: Login) -> Result<AccessToken, Pro
     let account = account.filter(|_| right).ok_or_else(|| Problem::new(Code::WrongCredentials))?;
     // Only whoever knows the password is told that the account is suspended.
     refuse_suspended(account.state)?;
-    let (access_token, expires_in) = state.keys.issue(account.id).map_err(|error| Problem::internal(error.to_string()))?;
+    let (access_token, expires_in) =
+        state.keys.issue(account.id).map_err(|error| Problem::internal(error.to_string()))?;
     Ok(AccessToken { access_token, token_type: TokenType::Bearer, expires_in })
 }

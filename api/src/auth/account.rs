@@ -29,7 +29,8 @@ impl FromRequest for CurrentAccount {
         let subject = bearer::subject(request);
         let state = bearer::state(request).clone();
         Box::pin(async move {
-            let account = store::account::by_id(&state.platform.db, subject?).await?.ok_or_else(bearer::unauthenticated)?;
+            let account =
+                store::account::by_id(&state.platform.db, subject?).await?.ok_or_else(bearer::unauthenticated)?;
             refuse_suspended(account.state)?;
             gate.open();
             Ok(Self {

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{
-    HttpRequest,
-    http::header::AUTHORIZATION,
-    web::Data,
-};
+use actix_web::{HttpRequest, http::header::AUTHORIZATION, web::Data};
 use apistos::security::{Http, SecurityScheme, SecurityType};
 use nvisy_shared::id::AccountId;
 

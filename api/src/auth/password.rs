@@ -9,10 +9,7 @@ use nvisy_shared::{
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use zxcvbn::{Score, zxcvbn};
 
-use crate::{
-    http::extract::invalid_field,
-    problem::Problem,
-};
+use crate::{http::extract::invalid_field, problem::Problem};
 
 /// Longest password, in characters: longer ones only cost time.
 pub(crate) const MAX: usize = 128;

@@ -1,6 +1,10 @@
 //! `nvisy-api health`: for health checks in images that have no HTTP client.
 
-use std::{io, net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr}, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -10,9 +10,9 @@ use std::{
 use jwt_simple::prelude::Ed25519KeyPair;
 use nvisy_shared::crypt::generate_master_key;
 
-/// A key file that could not be made.
+/// A key file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} cannot be written")]
+#[error("the key file {0} cannot be used")]
 pub struct KeysError(PathBuf, #[source] io::Error);
 
 /// Makes `private.pem` and `public.pem` (an Ed25519 pair) and `encryption.key` (32 bytes) in `directory`, readable by
@@ -27,18 +27,26 @@ pub fn keys(directory: &Path, force: bool) -> Result<Vec<PathBuf>, KeysError> {
     let public = directory.join("public.pem");
     let encryption = directory.join("encryption.key");
     let mut made = Vec::new();
-    // Half a pair is of no use, so both halves are made or both are kept.
     if force || !(private.exists() || public.exists()) {
-        let pair = Ed25519KeyPair::generate();
-        write(&private, pair.to_pem().as_bytes())?;
-        write(&public, pair.public_key().to_pem().as_bytes())?;
-        made.extend([private, public]);
+        write(&private, Ed25519KeyPair::generate().to_pem().as_bytes())?;
+        made.push(private.clone());
+    }
+    // Always of the private key that is there, also when a crash came between the two.
+    if force || !public.exists() {
+        write(&public, pair(&private)?.public_key().to_pem().as_bytes())?;
+        made.push(public);
     }
     if force || !encryption.exists() {
         write(&encryption, &generate_master_key())?;
         made.push(encryption);
     }
     Ok(made)
+}
+
+fn pair(private: &Path) -> Result<Ed25519KeyPair, KeysError> {
+    let failed = |error| KeysError(private.to_owned(), error);
+    let pem = fs::read_to_string(private).map_err(failed)?;
+    Ed25519KeyPair::from_pem(&pem).map_err(|_| failed(io::Error::other("it is not an Ed25519 key in PEM")))
 }
 
 /// Through a temporary file, so that a crash leaves the old key or the new one, never a part of one.
@@ -63,7 +71,9 @@ mod tests {
     #[test]
     fn keys_are_private_and_never_overwritten_unasked() {
         let directory = tempfile::tempdir().unwrap();
-        let content = || ["private.pem", "public.pem", "encryption.key"].map(|name| fs::read(directory.path().join(name)).unwrap());
+        let content = || {
+            ["private.pem", "public.pem", "encryption.key"].map(|name| fs::read(directory.path().join(name)).unwrap())
+        };
 
         assert_eq!(keys(directory.path(), false).unwrap().len(), 3);
         let first = content();
@@ -73,6 +83,10 @@ mod tests {
         }
 
         assert!(keys(directory.path(), false).unwrap().is_empty());
+        assert_eq!(content(), first);
+
+        fs::remove_file(directory.path().join("public.pem")).unwrap();
+        assert_eq!(keys(directory.path(), false).unwrap(), [directory.path().join("public.pem")]);
         assert_eq!(content(), first);
 
         assert_eq!(keys(directory.path(), true).unwrap().len(), 3);

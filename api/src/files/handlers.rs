@@ -65,9 +65,7 @@ pub(crate) async fn upload(
         .await
     }
     .await;
-    if result.is_err() {
-        kept.clear();
-    }
+    // Also after a failure: a commit whose answer was lost may have happened, and then rows refer to these bytes.
     service::discard(&platform.blobs, member.workspace, &received, &kept).await;
     let accepted: Accept<Accepted> = result?;
     metrics().uploaded(received.iter().map(|part| part.blob.bytes).sum());

@@ -12,7 +12,7 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use apistos::{
-    ApiComponent, ApiErrorComponent, app::OpenApiWrapper, info::Info, paths::Response, spec::Spec, tag::Tag,
+    ApiComponent, ApiErrorComponent, app::OpenApiWrapper, info::Info, paths::Response, server::Server, spec::Spec, tag::Tag,
 };
 use serde_json::{Value, json};
 
@@ -78,6 +78,8 @@ fn spec() -> Spec {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Info::default()
         },
+        // Relative: wherever the document was read.
+        servers: vec![Server { url: "/".to_owned(), ..Server::default() }],
         tags: TAGS
             .map(|(name, text)| Tag { name: name.to_owned(), description: Some(text.to_owned()), ..Tag::default() })
             .to_vec(),

@@ -7,5 +7,11 @@ use crate::{accounts, events, files, health, workspaces};
 /// Everything that stands in the OpenAPI document.
 pub(super) fn mount(config: &mut ServiceConfig) {
     config.configure(health::routes);
-    config.service(scope("/api/v1").configure(accounts::routes).configure(workspaces::routes).configure(files::routes).configure(events::routes));
+    config.service(
+        scope("/api/v1")
+            .configure(accounts::routes)
+            .configure(workspaces::routes)
+            .configure(files::routes)
+            .configure(events::routes),
+    );
 }

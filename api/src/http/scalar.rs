@@ -9,6 +9,7 @@ use actix_web::{
 /// Compressed once, before it was committed: see `assets/README.md`.
 const SCRIPT: &[u8] = include_bytes!("../../assets/scalar.js.gz");
 
+/// What would need its maker's servers is switched off.
 const PAGE: &str = r#"<!doctype html>
 <html lang="en">
   <head>
@@ -18,8 +19,15 @@ const PAGE: &str = r#"<!doctype html>
     <link rel="icon" href="data:,">
   </head>
   <body>
-    <script id="api-reference" data-url="/api/openapi.json"
-      data-configuration='{"withDefaultFonts":false,"telemetry":false,"hideClientButton":true}'></script>
+    <script id="api-reference" data-url="/api/openapi.json" data-configuration='{
+      "withDefaultFonts": false,
+      "telemetry": false,
+      "agent": { "disabled": true },
+      "mcp": { "disabled": true },
+      "showDeveloperTools": "never",
+      "hideClientButton": true,
+      "authentication": { "preferredSecurityScheme": "bearer" }
+    }'></script>
     <script src="/api/scalar/scalar.js"></script>
   </body>
 </html>

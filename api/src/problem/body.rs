@@ -11,7 +11,11 @@ use apistos::{
     paths::{MediaType, Response},
     reference_or::ReferenceOr,
 };
-use schemars::JsonSchema;
+use schemars::{
+    JsonSchema,
+    r#gen::SchemaGenerator,
+    schema::{InstanceType, SchemaObject},
+};
 use serde::Serialize;
 
 use super::{Code, Problem};
@@ -28,6 +32,7 @@ pub(crate) struct Body {
     #[serde(rename = "type")]
     kind: String,
     /// What went wrong, for machines.
+    #[schemars(schema_with = "codes")]
     code: &'static str,
     /// What went wrong, for people; the same for every occurrence of the code.
     title: &'static str,
@@ -37,7 +42,7 @@ pub(crate) struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     /// The fields at fault.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     /// Seconds after which another try may succeed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +65,15 @@ impl FieldError {
     pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
+}
+
+fn codes(_: &mut SchemaGenerator) -> Schema {
+    SchemaObject {
+        instance_type: Some(InstanceType::String.into()),
+        enum_values: Some(Code::ALL.iter().map(|code| code.name().into()).collect()),
+        ..SchemaObject::default()
+    }
+    .into()
 }
 
 fn example() -> Body {

@@ -89,7 +89,7 @@ impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
             // The pool is exhausted or the database is away: it passes, and the caller may try again.
-            store::Error::ConnectionAcquire(_) | store::Error::Conn(_) => Self::unavailable(1).caused_by(error),
+            error if store::is_transient(&error) => Self::unavailable(1).caused_by(error),
             _ => Self::internal(error),
         }
     }
@@ -97,7 +97,9 @@ impl From<store::Error> for Problem {
 
 impl From<garde::Report> for Problem {
     fn from(report: garde::Report) -> Self {
-        Self::invalid(report.iter().map(|(path, error)| FieldError::new(camel(&path.to_string()), error.message())).collect())
+        Self::invalid(
+            report.iter().map(|(path, error)| FieldError::new(camel(&path.to_string()), error.message())).collect(),
+        )
     }
 }
 

@@ -60,12 +60,7 @@ pub(crate) async fn list(
     Ok(Json(Page::new(&query, rows, |workspace| workspace.id)))
 }
 
-#[api_operation(
-    operation_id = "readWorkspace",
-    tag = "workspaces",
-    summary = "Read a workspace",
-    error_code = 404
-)]
+#[api_operation(operation_id = "readWorkspace", tag = "workspaces", summary = "Read a workspace", error_code = 404)]
 pub(crate) async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<Json<Workspace>, Problem> {
     let workspace = store::workspace::of_member(&state.platform.db, member.workspace, member.account).await?;
     workspace.map(|workspace| Json(workspace.into())).ok_or_else(Problem::not_found)

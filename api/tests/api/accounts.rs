@@ -38,13 +38,15 @@ async fn an_address_can_be_taken_once() {
 async fn every_unusable_field_is_named() {
     let app = TestApp::start().await;
     let body = json!({ "email": "ada", "password": "", "displayName": "A" });
-    let problem = send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.problem(422, "invalid_body");
+    let problem =
+        send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.problem(422, "invalid_body");
     let errors = problem["errors"].as_array().unwrap();
     let fields: BTreeSet<_> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
     assert_eq!(fields, ["email", "password", "displayName"].into());
 
     let weak = json!({ "email": "ada@example.org", "password": "password123", "displayName": "Ada" });
-    let problem = send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&weak)).await.problem(422, "invalid_body");
+    let problem =
+        send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&weak)).await.problem(422, "invalid_body");
     assert_eq!(problem["errors"][0]["field"], "password");
     app.stop().await;
 }

@@ -4,9 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use nvisy_api::{app::App, command};
 use nvisy_shared::{
-    config::Config,
+    config::{Config, Log, LogFormat},
     lifecycle::Lifecycle,
     store::{self, Conn, Db},
+    telemetry,
     testing::TestPlace,
 };
 use nvisy_worker::app::Worker;
@@ -17,14 +18,14 @@ use tokio::{task::JoinHandle, time::Instant};
 /// How long a condition may take to come true before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub const PASSWORD: &str = "seven otters juggle";
+pub(crate) const PASSWORD: &str = "seven otters juggle";
 
-pub struct TestApp {
-    pub address: SocketAddr,
-    pub lifecycle: Lifecycle,
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    pub(crate) lifecycle: Lifecycle,
     /// To look behind the API.
-    pub db: Db,
-    pub place: TestPlace,
+    pub(crate) db: Db,
+    pub(crate) place: TestPlace,
     client: reqwest::Client,
     config: Config,
     server: JoinHandle<()>,
@@ -33,33 +34,33 @@ pub struct TestApp {
 
 /// Somebody who has signed up and logged in.
 #[derive(Clone)]
-pub struct Person {
-    pub id: String,
-    pub email: String,
-    pub token: String,
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) email: String,
+    pub(crate) token: String,
 }
 
 /// A response that has been read.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: reqwest::header::HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl TestApp {
     /// An API alone, without a model: what it accepts waits.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// With settings of its own.
-    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         Self::start_at(TestPlace::new().await, settings).await
     }
 
     /// With a worker in this process, and the local model.
-    pub async fn start_whole(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_whole(settings: &[(&str, &str)]) -> Self {
         let mut all = vec![("NVISY_EMBEDDING_PROVIDER", "local")];
         all.extend(settings);
         let mut app = Self::start_with(&all).await;
@@ -67,9 +68,13 @@ impl TestApp {
         app
     }
 
-    pub async fn start_at(place: TestPlace, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_at(place: TestPlace, settings: &[(&str, &str)]) -> Self {
         command::keys(place.keys().folder(), false).expect("fresh keys");
         let config = place.config(settings);
+        // `NVISY_TEST_LOG=debug just test NAME -- --nocapture` shows what happens inside.
+        if let Ok(filter) = std::env::var("NVISY_TEST_LOG") {
+            let _ = telemetry::init("nvisy-test", &Log { filter, format: LogFormat::Text });
+        }
         let lifecycle = Lifecycle::new();
         let bound = App::build(config.clone(), lifecycle.clone()).await.expect("a started API");
         let bound = bound.bind().expect("a free port");
@@ -79,7 +84,7 @@ impl TestApp {
         Self { address, lifecycle, db, place, client: client(), config, server, worker: None }
     }
 
-    pub async fn start_worker(&mut self) {
+    pub(crate) async fn start_worker(&mut self) {
         let lifecycle = Lifecycle::new();
         let worker = Worker::build(self.config.clone(), program("nvisy-worker")).await.expect("a started worker");
         self.worker = Some((lifecycle.clone(), tokio::spawn(worker.run(lifecycle))));
@@ -87,7 +92,7 @@ impl TestApp {
 
     /// Stops everything and removes it from the servers; jobs that are left fail the test. Tests call it last; a test
     /// that failed leaves its database for a look.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         if let Some((lifecycle, worker)) = self.worker {
             lifecycle.soft().cancel();
             assert!(worker.await.expect("a worker that stops"), "the worker had to hand jobs back");
@@ -100,34 +105,34 @@ impl TestApp {
     }
 
     /// As [`TestApp::stop`], for tests that leave uploads waiting on purpose.
-    pub async fn stop_with_jobs(self) {
+    pub(crate) async fn stop_with_jobs(self) {
         self.sql("delete from job").await;
         self.stop().await;
     }
 
-    pub fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.address))
     }
 
     /// As [`TestApp::request`], of another API of the same place.
-    pub fn request_to(&self, base: &str, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request_to(&self, base: &str, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{base}{path}"))
     }
 
-    pub async fn get(&self, person: &Person, path: &str) -> Answer {
+    pub(crate) async fn get(&self, person: &Person, path: &str) -> Answer {
         send(self.request(Method::GET, path).bearer_auth(&person.token)).await
     }
 
-    pub async fn post(&self, person: &Person, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, person: &Person, path: &str, body: &Value) -> Answer {
         send(self.request(Method::POST, path).bearer_auth(&person.token).json(body)).await
     }
 
     /// Somebody new.
-    pub async fn person(&self, name: &str) -> Person {
+    pub(crate) async fn person(&self, name: &str) -> Person {
         let email = format!("{name}@example.org");
         let body = json!({ "email": email, "password": PASSWORD, "displayName": name });
         let account = send(self.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.expect(201);
@@ -135,29 +140,29 @@ impl TestApp {
         Person { id: account["id"].as_str().expect("an id").to_owned(), email, token }
     }
 
-    pub async fn login(&self, email: &str, password: &str) -> Answer {
+    pub(crate) async fn login(&self, email: &str, password: &str) -> Answer {
         let body = json!({ "email": email, "password": password });
         send(self.request(Method::POST, "/api/v1/auth/login").json(&body)).await
     }
 
     /// A new workspace of this person's; its id.
-    pub async fn workspace(&self, owner: &Person, name: &str) -> String {
+    pub(crate) async fn workspace(&self, owner: &Person, name: &str) -> String {
         let workspace = self.post(owner, "/api/v1/workspaces", &json!({ "name": name })).await.expect(201);
         workspace["id"].as_str().expect("an id").to_owned()
     }
 
     /// The OpenAPI document.
-    pub async fn document(&self) -> Value {
+    pub(crate) async fn document(&self) -> Value {
         send(self.request(Method::GET, "/api/openapi.json")).await.expect(200)
     }
 
     /// What a query finds behind the API's back.
-    pub async fn rows(&self, sql: &str) -> Vec<store::Row> {
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<store::Row> {
         self.db.query_all_raw(store::statement(sql)).await.expect("valid SQL")
     }
 
     /// Runs SQL behind the API's back.
-    pub async fn sql(&self, sql: &str) {
+    pub(crate) async fn sql(&self, sql: &str) {
         self.db.execute_unprepared(sql).await.expect("valid SQL");
     }
 }
@@ -165,15 +170,16 @@ impl TestApp {
 impl Answer {
     /// The JSON body, if the status is this one.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Value {
+    pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         serde_json::from_str(&self.text).expect("a JSON body")
     }
 
     /// The body, if it is a complete problem with this status and code.
     #[track_caller]
-    pub fn problem(self, status: u16, code: &str) -> Value {
+    pub(crate) fn problem(self, status: u16, code: &str) -> Value {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
+        assert_eq!(self.header("x-content-type-options"), "nosniff");
         let request_id = self.header("x-request-id").to_owned();
         let body = self.expect(status);
         assert_eq!(body["code"], code, "{body}");
@@ -185,12 +191,12 @@ impl Answer {
     }
 
     #[track_caller]
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-pub async fn send(request: RequestBuilder) -> Answer {
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
     let response: Response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, text: response.text().await.expect("a whole body") }
@@ -203,7 +209,7 @@ fn client() -> reqwest::Client {
 }
 
 /// A program of this workspace, built with the tests.
-pub fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let program = test.parent().and_then(|deps| deps.parent()).expect("a target folder").join(name);
     assert!(program.exists(), "{} is not built: run the tests through `just test`", program.display());
@@ -211,7 +217,7 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 /// Asks again until there is an answer.
-pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask().await {

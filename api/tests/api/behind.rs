@@ -3,18 +3,18 @@
 use crate::app::TestApp;
 
 /// A chunk as it is stored.
-pub struct Chunk {
-    pub text: String,
-    pub start: usize,
-    pub end: usize,
-    pub page: Option<i32>,
-    pub heading_path: Vec<String>,
-    pub vectors: i64,
+pub(crate) struct Chunk {
+    pub(crate) text: String,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) page: Option<i32>,
+    pub(crate) heading_path: Vec<String>,
+    pub(crate) vectors: i64,
 }
 
 impl TestApp {
     /// The chunks of a file, in order.
-    pub async fn chunks(&self, file: &str) -> Vec<Chunk> {
+    pub(crate) async fn chunks(&self, file: &str) -> Vec<Chunk> {
         let rows = self
             .rows(&format!(
                 "select text, start_byte, end_byte, page, heading_path,
@@ -35,7 +35,7 @@ impl TestApp {
     }
 
     /// How many rows a table has.
-    pub async fn count(&self, table: &str) -> i64 {
+    pub(crate) async fn count(&self, table: &str) -> i64 {
         self.rows(&format!("select count(*) as n from {table}")).await[0].try_get("", "n").unwrap()
     }
 }

@@ -8,23 +8,23 @@ use serde_json::{Value, json};
 
 use crate::app::{Answer, Person, TestApp, send};
 
-pub fn part(name: &str, content: impl Into<Vec<u8>>) -> Part {
+pub(crate) fn part(name: &str, content: impl Into<Vec<u8>>) -> Part {
     Part::bytes(content.into()).file_name(name.to_owned())
 }
 
 impl TestApp {
-    pub async fn upload(&self, person: &Person, workspace: &str, parts: Vec<Part>) -> Answer {
+    pub(crate) async fn upload(&self, person: &Person, workspace: &str, parts: Vec<Part>) -> Answer {
         self.upload_with(person, workspace, parts, None).await
     }
 
-    pub async fn upload_with(&self, person: &Person, workspace: &str, parts: Vec<Part>, key: Option<&str>) -> Answer {
+    pub(crate) async fn upload_with(&self, person: &Person, workspace: &str, parts: Vec<Part>, key: Option<&str>) -> Answer {
         let form = parts.into_iter().fold(Form::new(), |form, part| form.part("file", part));
         let request = self.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
         let request = request.bearer_auth(&person.token).multipart(form);
         send(key.into_iter().fold(request, |request, key| request.header("idempotency-key", key))).await
     }
 
-    pub async fn file(&self, person: &Person, workspace: &str, id: &str) -> Value {
+    pub(crate) async fn file(&self, person: &Person, workspace: &str, id: &str) -> Value {
         self.get(person, &format!("/api/v1/workspaces/{workspace}/files/{id}")).await.expect(200)
     }
 
@@ -137,7 +137,7 @@ async fn what_is_refused_leaves_nothing_behind() {
     assert!(large.problem(413, "payload_too_large")["detail"].as_str().unwrap().contains("large.txt"));
     app.upload(&ada, &workspace, vec![fine(), fine(), fine()]).await.problem(413, "payload_too_large");
     app.upload(&ada, &workspace, vec![fine(), Part::text("no file name")]).await.problem(422, "invalid_body");
-    app.upload(&ada, &workspace, vec![]).await.problem(422, "invalid_body");
+    app.upload(&ada, &workspace, vec![]).await.problem(400, "bad_request");
 
     let other = Form::new().part("file", fine()).part("attachment", fine());
     let request = app.request(Method::POST, &path).bearer_auth(&ada.token).multipart(other);

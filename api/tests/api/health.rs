@@ -24,7 +24,9 @@ async fn nobody_is_sent_to_an_api_without_its_database() {
     // From another database: no connection may be left in one that is renamed.
     let elsewhere = TestApp::start().await;
     elsewhere.sql(&format!("alter database {database} allow_connections false")).await;
-    elsewhere.sql(&format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'")).await;
+    elsewhere
+        .sql(&format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'"))
+        .await;
 
     let health = send(app.request(Method::GET, "/health/ready")).await.expect(503);
     assert_eq!(health["components"]["postgres"], "down");

@@ -1,5 +1,5 @@
 //! Everything the API promises, asked over HTTP of a real one on a real PostgreSQL.
-#![allow(unreachable_pub, reason = "a test binary has no outside")]
+#![allow(clippy::unwrap_used, reason = "to unwrap what is not there is to fail, as a test should")]
 
 mod access;
 mod accounts;

@@ -17,7 +17,10 @@ async fn the_document_is_the_committed_one() {
         fs::write(SNAPSHOT, &document).unwrap();
     }
     let committed = fs::read_to_string(SNAPSHOT).unwrap_or_default();
-    assert!(document == committed, "the API has changed: run with UPDATE_SNAPSHOTS=1, look at the difference, commit it");
+    assert!(
+        document == committed,
+        "the API has changed: run with UPDATE_SNAPSHOTS=1, look at the difference, commit it"
+    );
 }
 
 #[actix_web::test]

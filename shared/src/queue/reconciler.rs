@@ -71,6 +71,10 @@ impl Reconciler {
 }
 
 fn is_absent(error: &async_nats::jetstream::stream::RawMessageError) -> bool {
-    use async_nats::jetstream::stream::RawMessageErrorKind as Kind;
-    matches!(error.kind(), Kind::NoMessageFound | Kind::JetStream(_))
+    use async_nats::jetstream::{ErrorCode, stream::RawMessageErrorKind as Kind};
+    match error.kind() {
+        Kind::NoMessageFound => true,
+        Kind::JetStream(error) => error.error_code() == ErrorCode::NO_MESSAGE_FOUND,
+        _ => false,
+    }
 }

@@ -162,14 +162,18 @@ pub async fn list(
     .await
 }
 
-/// Deletes a file with its versions, chunks and embeddings. Its blobs stay for the sweeper, its
+/// Deletes a file with its versions, runs, chunks and embeddings. Its blobs stay for the sweeper, its
 /// jobs find nothing and end. Returns whether there was one.
 ///
 /// # Errors
 /// The database's.
 pub async fn delete(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<bool> {
-    let rows = sql::execute(tx, "delete from file where workspace_id = $1 and id = $2", [workspace.into(), file.into()])
-        .await?;
+    let values = || -> [sea_orm::Value; 2] { [workspace.into(), file.into()] };
+    let runs = "delete from run r using run_item i
+         where i.workspace_id = $1 and i.file_id = $2 and r.workspace_id = $1 and r.id = i.run_id
+           and not exists (select from run_item o where o.workspace_id = $1 and o.run_id = r.id and o.file_id <> $2)";
+    sql::execute(tx, runs, values()).await?;
+    let rows = sql::execute(tx, "delete from file where workspace_id = $1 and id = $2", values()).await?;
     Ok(rows == 1)
 }
 

@@ -139,8 +139,11 @@ pub struct Claim {
     pub waited: f64,
 }
 
-/// Takes a queued job, or one whose holder has been silent for longer than `lease`.
+/// Takes a job that is due, or one whose holder has been silent for longer than `lease`.
 /// `None`: it is finished, waiting for another time, or alive in other hands.
+///
+/// A waiting job counts, too: JetStream may deliver it before the relay that handed it over has committed. Its row is
+/// locked then, and this statement waits for that commit; were `waiting` left out, it would see the old state and not wait.
 ///
 /// # Errors
 /// The database's.
@@ -149,6 +152,7 @@ pub async fn claim(conn: &impl Conn, id: JobId, holder: &str, lease: Duration) -
         conn,
         "update job set state = 'running', epoch = epoch + 1, attempts = attempts + 1, holder = $2, heartbeat_at = now()
          where id = $1 and (state = 'queued'
+             or (state = 'waiting' and run_at <= now())
              or (state = 'running' and heartbeat_at < now() - make_interval(secs => $3)))
          returning id, workspace_id, kind, version, lane, payload, epoch, attempts,
              extract(epoch from now() - run_at)::float8 as waited",
@@ -286,7 +290,8 @@ pub async fn queued_longer_than(conn: &impl Conn, age: Duration, limit: i64) -> 
     .await
 }
 
-/// Jobs that JetStream has forgotten wait again, unless somebody claimed them meanwhile.
+/// Jobs that JetStream has forgotten wait again, unless somebody claimed them meanwhile. The epoch rises, so that the
+/// next message is not taken for the lost one repeated.
 ///
 /// # Errors
 /// The database's.
@@ -295,7 +300,7 @@ pub async fn release_forgotten(conn: &impl Conn, forgotten: &[Queued]) -> Result
     let seqs: Vec<i64> = forgotten.iter().map(|job| job.stream_seq).collect();
     sql::execute(
         conn,
-        "update job set state = 'waiting', stream_seq = null
+        "update job set state = 'waiting', stream_seq = null, epoch = epoch + 1
          from unnest($1::uuid[], $2::bigint[]) gone (id, seq)
          where job.id = gone.id and job.stream_seq = gone.seq and job.state = 'queued'",
         [ids.into(), seqs.into()],

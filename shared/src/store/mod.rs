@@ -46,6 +46,27 @@ const SESSION: [(&str, &str); 3] = [
     ("hnsw.max_scan_tuples", "40000"),
 ];
 
+/// Whether the same statement may succeed later: the database is away, restarting or short of connections, or two
+/// transactions stood in each other's way.
+#[must_use]
+pub fn is_transient(error: &Error) -> bool {
+    use sea_orm::{RuntimeErr, sqlx::Error as Sqlx};
+    let (Error::Conn(source) | Error::Exec(source) | Error::Query(source)) = error else {
+        return matches!(error, Error::ConnectionAcquire(_));
+    };
+    match source {
+        RuntimeErr::SqlxError(error) => match &**error {
+            Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => true,
+            // Connection failures, deadlocks and serialisation failures, shutdown.
+            Sqlx::Database(error) => {
+                error.code().is_some_and(|code| ["08", "40", "57P"].iter().any(|class| code.starts_with(class)))
+            }
+            _ => false,
+        },
+        RuntimeErr::Internal(_) => false,
+    }
+}
+
 /// Opens the pool.
 ///
 /// # Errors

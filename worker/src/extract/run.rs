@@ -99,6 +99,9 @@ async fn converse(child: &mut Child, line: &[u8], limits: &Limits) -> Result<Doc
     if status.code() == Some(i32::from(EXIT_NOT_STARTED)) {
         return Err(ExtractError::Spawn(io::Error::other("the child could not open the file or limit itself")));
     }
+    if stopped_from_outside(status) {
+        return Err(ExtractError::Spawn(io::Error::other("the child was stopped from outside")));
+    }
     Err(died(status, &last_words.unwrap_or_default()).into())
 }
 
@@ -113,6 +116,12 @@ async fn read_capped(stream: impl AsyncRead + Unpin, cap: u64) -> io::Result<Vec
     Ok(bytes)
 }
 
+/// Ended by an operator, a supervisor, or a kernel short of memory for all: that says nothing about the file, which is
+/// bounded by its own limits.
+fn stopped_from_outside(status: ExitStatus) -> bool {
+    [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].iter().any(|signal| status.signal() == Some(signal.as_raw()))
+}
+
 /// What a child's death says of the file. The child answers ordinary failures itself; this is what it could not answer.
 fn died(status: ExitStatus, last_words: &[u8]) -> Failure {
     let words = String::from_utf8_lossy(last_words);
@@ -120,8 +129,7 @@ fn died(status: ExitStatus, last_words: &[u8]) -> Failure {
     if killed_by(Signal::XCPU) {
         return timed_out();
     }
-    // Not by us, so by the kernel, short of memory; or by the runtime, when an allocation met the limit.
-    if killed_by(Signal::KILL) || words.contains("memory allocation of") {
+    if words.contains("memory allocation of") {
         return Failure::new(FailureCode::OutOfMemory, "Reading the content takes more memory than one file may take.");
     }
     Failure::new(FailureCode::Corrupt, "The content broke its reader.")
@@ -142,7 +150,8 @@ mod tests {
     #[test]
     fn every_death_has_its_name() {
         assert_eq!(killed(Signal::XCPU, ""), FailureCode::TimedOut);
-        assert_eq!(killed(Signal::KILL, ""), FailureCode::OutOfMemory);
+        assert!(stopped_from_outside(ExitStatus::from_raw(Signal::KILL.as_raw())));
+        assert!(!stopped_from_outside(ExitStatus::from_raw(Signal::XCPU.as_raw())));
         assert_eq!(killed(Signal::ABORT, "memory allocation of 9 bytes failed"), FailureCode::OutOfMemory);
         assert_eq!(killed(Signal::ABORT, "thread 'main' has overflowed its stack"), FailureCode::Corrupt);
         assert_eq!(killed(Signal::SEGV, ""), FailureCode::Corrupt);

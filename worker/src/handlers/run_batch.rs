@@ -26,9 +26,11 @@ impl Handler for RunBatch {
         // Deleted, or failed for the sake of another batch.
         let item = item.filter(|item| item.state == FileState::Processing).ok_or(JobError::Gone)?;
         let plan = super::compile(&item)?;
+        let segment = plan.segments.get(self.segment);
+        let segment = segment.ok_or_else(|| JobError::retry("the plan has no such segment")(self.segment.to_string()))?;
         let passages = store::chunk::passages(&cx.db, workspace, item.version_id, self.first..self.end).await?;
         let scope = Scope { cx, workspace, item: &item };
-        let outcome = engine::run(&scope, &plan.segments[self.segment], Artifact::Passages(passages)).await?;
+        let outcome = engine::run(&scope, segment, Artifact::Passages(passages)).await?;
 
         let seconds = settle(&cx.db, claim, async |tx| {
             // The lock makes one batch the last, whoever comes together here.

@@ -39,12 +39,14 @@ impl Node for Embed {
     }
 }
 
+/// A provider that says "at once" is still given a moment.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// A provider may ask for any wait; longer than this it is asked again sooner.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 fn trouble(error: EmbedError) -> JobError {
     match error {
-        EmbedError::Busy { retry_after } => JobError::Busy(retry_after.min(LONGEST_WAIT)),
+        EmbedError::Busy { retry_after } => JobError::Busy(retry_after.clamp(SHORTEST_WAIT, LONGEST_WAIT)),
         EmbedError::Rejected(reason) => {
             JobError::Fail(Failure::new(FailureCode::ProviderRejected, format!("the embedding provider refused: {reason}")))
         }

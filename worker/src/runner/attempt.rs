@@ -1,7 +1,8 @@
 //! One attempt at one job: claim, decode, run, and make sure that something becomes of it.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
+use futures::FutureExt;
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     id::JobId,
@@ -124,7 +125,9 @@ impl Attempts {
             let error = JobError::retry("the worker died at every attempt")("no attempt came back");
             return self.bury(claim, "attempts_exhausted", &error, Some(&*task)).await;
         }
-        match task.run(&self.cx, claim).await {
+        // A panic is this job's, not its slot's: the next job must find the slot alive.
+        let run = AssertUnwindSafe(task.run(&self.cx, claim)).catch_unwind().await;
+        match run.unwrap_or_else(|_| Err(JobError::retry("the handler panicked")("see the log"))) {
             Ok(()) => Ok(Ending::Done),
             Err(JobError::Lost) => Ok(Ending::Lost),
             Err(JobError::Gone) => {
