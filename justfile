@@ -104,6 +104,12 @@ model:
 generate-env:
     @test -e .env || (umask 077 && cp .env.example .env && echo "created .env")
 
+# Write .env.example anew after a setting has changed
+[group('prepare')]
+generate-example:
+    cargo run --quiet --locked -p nvisy-api -- env-example > .env.example.new
+    mv .env.example.new .env.example
+
 # Create the signing and encryption keys where they are missing
 [group('prepare')]
 generate-keys: build
@@ -112,7 +118,7 @@ generate-keys: build
 # Compare the embedder with the arithmetic limit of this machine
 [group('measure')]
 bench-embedder: model
-    cargo bench --locked -p nvisy-shared --bench embedder
+    NVISY_EMBEDDING_DIRECTORY="$({{ services }} model)" cargo bench --locked -p nvisy-shared --bench embedder
 
 # Compare indexing end to end with the bare embedder
 [group('measure')]

@@ -4,7 +4,11 @@ use std::{io, net::SocketAddr};
 
 use actix_web::{dev::Server, web::Data};
 use nvisy_shared::{
-    config::Config,
+    config::{self, Config},
+    domain::{
+        pipeline::{self, Definition},
+        plan,
+    },
     lifecycle::Lifecycle,
     platform::{self, Platform},
     queue::{QueueError, feed::Feed},
@@ -31,6 +35,8 @@ pub enum StartError {
     Feed(#[from] QueueError),
     #[error(transparent)]
     Keys(#[from] KeyError),
+    #[error("chunks cannot be cut as NVISY_CHUNK_* says")]
+    Chunk(#[from] plan::Invalid),
     #[error("{0} cannot be listened on")]
     Bind(SocketAddr, #[source] io::Error),
 }
@@ -54,13 +60,14 @@ impl App {
     /// When one of them cannot be done.
     pub async fn build(config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
         let keys = Keys::load(&config.auth)?;
+        let index = index(&config.chunk)?;
         nvisy_migration::apply(config.database.url.expose()).await.map_err(StartError::Migration)?;
         let passwords = Passwords::new(config.auth.hashes);
         let platform = Platform::open(config).await?;
         platform.start_relays(&lifecycle);
         let feed = Feed::open(&platform.queue, &lifecycle).await?;
         let document = Document::collect().await;
-        Ok(Self { state: Data::new(State { platform, feed, keys, passwords, document, lifecycle }) })
+        Ok(Self { state: Data::new(State { platform, index, feed, keys, passwords, document, lifecycle }) })
     }
 
     /// Takes the configured address.
@@ -74,6 +81,13 @@ impl App {
             .map_err(|error| StartError::Bind(address, error))?;
         Ok(Bound { server, address: addresses.first().copied().unwrap_or(address), state: self.state })
     }
+}
+
+/// The built-in pipeline as configured; a mistake must stop the start, not the first upload.
+fn index(settings: &config::Chunk) -> Result<Definition, plan::Invalid> {
+    let definition = pipeline::builtin_index(settings.max_tokens, settings.overlap_tokens);
+    plan::compile(&definition)?;
+    Ok(definition)
 }
 
 impl Bound {

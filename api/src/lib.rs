@@ -13,5 +13,6 @@ mod files;
 mod health;
 mod http;
 mod problem;
+mod search;
 mod state;
 mod workspaces;

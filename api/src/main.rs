@@ -6,6 +6,7 @@ use nvisy_api::{app::App, command};
 use nvisy_shared::{
     config::{self, Config},
     lifecycle::Lifecycle,
+    probe,
     telemetry,
 };
 
@@ -71,7 +72,7 @@ fn keys(options: &[&str]) -> Outcome {
 
 async fn health() -> Outcome {
     let address = Config::load()?.http.address;
-    match command::health(address).await {
+    match probe::is_well(address).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("the API on {address} says that it is not well").into()),
         Err(error) => Err(format!("no API answers on {address}: {error}").into()),

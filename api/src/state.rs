@@ -1,6 +1,6 @@
 //! What every handler can reach: made once, shared by all threads.
 
-use nvisy_shared::{lifecycle::Lifecycle, platform::Platform, queue::feed::Feed};
+use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform::Platform, queue::feed::Feed};
 
 use crate::{
     auth::{password::Passwords, token::Keys},
@@ -11,6 +11,8 @@ use crate::{
 pub(crate) struct State {
     /// Database, queue, bytes and model.
     pub(crate) platform: Platform,
+    /// What a new workspace does with its uploads.
+    pub(crate) index: Definition,
     /// Events as they happen.
     pub(crate) feed: Feed,
     pub(crate) keys: Keys,

@@ -5,7 +5,7 @@
 //! | layer | modules | may use |
 //! |---|---|---|
 //! | ground | [`id`] [`clock`] [`lifecycle`] [`secret`] | nothing of ours |
-//! | edge | [`config`] [`telemetry`] [`outbound`] (the one HTTP client: model endpoints, later webhooks and connections) | ground |
+//! | edge | [`config`] [`telemetry`] [`outbound`] (the one HTTP client: model endpoints, later webhooks and connections) [`probe`] (the `health` command of both programs, a request without a client library) | ground |
 //! | meaning | [`domain`] (no I/O), [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain <- entity <- store` |
 //! | work | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; `queue` asks `store` for what is to be handed over; `store` knows nothing of `queue` |
 //! | bytes and vectors | [`crypt`] [`blob`] [`embed`] | ground, domain |
@@ -25,6 +25,7 @@ pub mod job;
 pub mod lifecycle;
 pub mod outbound;
 pub mod platform;
+pub mod probe;
 pub mod queue;
 pub mod secret;
 pub mod store;

@@ -5,16 +5,17 @@
 
 use std::process::ExitCode;
 
-use nvisy_shared::{config::Config, lifecycle::Lifecycle, telemetry};
+use nvisy_shared::{config::Config, lifecycle::Lifecycle, probe, telemetry};
 use nvisy_worker::{app::Worker, extract};
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         // Before any thread is started: the limits are the process's own.
         Some("extract") => extract::child::main(),
+        Some("health") => run(health()),
         None => run(work()),
         Some(other) => {
-            eprintln!("nvisy-worker: unknown command `{other}`; start it without one");
+            eprintln!("nvisy-worker: unknown command `{other}`; start it without one, or with `health`");
             ExitCode::from(2)
         }
     }
@@ -48,4 +49,13 @@ async fn work() -> Result<(), Box<dyn std::error::Error>> {
     }
     telemetry.shutdown().await;
     Ok(())
+}
+
+async fn health() -> Result<(), Box<dyn std::error::Error>> {
+    let address = Config::load()?.worker.health_address;
+    match probe::is_well(address).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("the worker on {address} says that it is not well").into()),
+        Err(error) => Err(format!("no worker answers on {address}: {error}").into()),
+    }
 }

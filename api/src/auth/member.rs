@@ -40,7 +40,7 @@ macro_rules! permissions {
     )+};
 }
 
-permissions! { ReadWorkspace, ReadFiles, WriteFiles }
+permissions! { ReadWorkspace, ReadFiles, WriteFiles, Search }
 
 /// Extractor: the caller is a member of the workspace in the path, and their role has permission `P`.
 ///

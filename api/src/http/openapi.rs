@@ -25,10 +25,11 @@ use crate::{
 /// Where it is served.
 pub(super) const PATH: &str = "/api/openapi.json";
 
-const TAGS: [(&str, &str); 5] = [
+const TAGS: [(&str, &str); 6] = [
     ("accounts", "Signing up, logging in, and the caller's own account."),
     ("workspaces", "Workspaces: tenants that share nothing with each other."),
     ("files", "Files of a workspace, and how far each is on its way to being searchable."),
+    ("search", "Finding passages by meaning, by words, or by both."),
     ("events", "What happens in a workspace, as it happens."),
     ("health", "Whether the service can do its work."),
 ];

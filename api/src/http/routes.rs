@@ -2,7 +2,7 @@
 
 use apistos::web::{ServiceConfig, scope};
 
-use crate::{accounts, events, files, health, workspaces};
+use crate::{accounts, events, files, health, search, workspaces};
 
 /// Everything that stands in the OpenAPI document.
 pub(super) fn mount(config: &mut ServiceConfig) {
@@ -12,6 +12,7 @@ pub(super) fn mount(config: &mut ServiceConfig) {
             .configure(accounts::routes)
             .configure(workspaces::routes)
             .configure(files::routes)
-            .configure(events::routes),
+            .configure(events::routes)
+            .configure(search::routes),
     );
 }

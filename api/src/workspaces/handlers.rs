@@ -36,7 +36,7 @@ pub(crate) async fn create(
     let name = body.0.name.trim();
     let once = key.once("createWorkspace", Some(account.id), &name);
     let workspace: Created<Workspace> = idempotent(&state.platform.db, once, async |tx| {
-        let workspace = store::workspace::insert(tx, name, account.id).await?;
+        let workspace = store::workspace::insert(tx, name, account.id, &state.index).await?;
         Ok(workspace.into())
     })
     .await?;

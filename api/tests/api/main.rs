@@ -14,5 +14,6 @@ mod kills;
 mod openapi;
 mod pages;
 mod problems;
+mod search;
 mod tokens;
 mod workspaces;

@@ -19,7 +19,7 @@ async fn the_creator_owns_a_workspace_and_can_read_it() {
 
 #[actix_web::test]
 async fn a_workspace_is_born_with_the_pipeline_that_indexes_uploads() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("NVISY_CHUNK_MAX_TOKENS", "128"), ("NVISY_CHUNK_OVERLAP_TOKENS", "16")]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
     let sql = format!(
@@ -31,7 +31,7 @@ async fn a_workspace_is_born_with_the_pipeline_that_indexes_uploads() {
     assert_eq!(rows.len(), 1);
     let stored: Value = rows[0].try_get("", "definition").unwrap();
     let definition: pipeline::Definition = serde_json::from_value(stored).unwrap();
-    assert_eq!(definition, pipeline::builtin_index());
+    assert_eq!(definition, pipeline::builtin_index(Some(128), 16));
     plan::compile(&definition).unwrap();
     app.stop().await;
 }

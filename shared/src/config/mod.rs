@@ -25,6 +25,7 @@ pub struct Config {
     pub encryption: Encryption,
     pub embedding: Embedding,
     pub extract: Extract,
+    pub chunk: Chunk,
     pub worker: Worker,
     pub queue: Queue,
     pub log: Log,
@@ -88,6 +89,7 @@ impl Config {
         let encryption = section(source, "encryption", mistakes);
         let embedding = section(source, "embedding", mistakes);
         let extract = section(source, "extract", mistakes);
+        let chunk = section(source, "chunk", mistakes);
         let worker = section(source, "worker", mistakes);
         let queue = section(source, "queue", mistakes);
         let log = section(source, "log", mistakes);
@@ -99,6 +101,7 @@ impl Config {
             encryption: encryption?,
             embedding: embedding?,
             extract: extract?,
+            chunk: chunk?,
             worker: worker?,
             queue: queue?,
             log: log?,
@@ -161,6 +164,7 @@ mod tests {
         let config = with(&[("PATH", "/bin")]).unwrap();
         assert_eq!(config.http.address.port(), 8080);
         assert_eq!(config.queue.attempts, 6);
+        assert_eq!((config.chunk.max_tokens, config.chunk.overlap_tokens), (None, 0));
     }
 
     #[test]

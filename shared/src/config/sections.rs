@@ -89,6 +89,12 @@ pub struct Extract {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub struct Chunk {
+    pub max_tokens: Option<u32>,
+    pub overlap_tokens: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub struct Worker {
     pub health_address: SocketAddr,
     pub extract_slots: usize,

@@ -57,6 +57,8 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_EXTRACT_PAGES", "5000", "Most pages a file may have."),
     variable("NVISY_EXTRACT_TEXT_BYTES", "33554432", "Most text a file may hold, in bytes."),
     variable("NVISY_EXTRACT_EXPANDED_BYTES", "268435456", "Most bytes a compressed file may expand to."),
+    optional("NVISY_CHUNK_MAX_TOKENS", "Most tokens in a chunk, in workspaces created from now on; the model's own limit where not set or larger."),
+    variable("NVISY_CHUNK_OVERLAP_TOKENS", "0", "Tokens a chunk repeats of the one before, in workspaces created from now on; at most 256 and half of a chunk."),
     variable("NVISY_WORKER_HEALTH_ADDRESS", "127.0.0.1:8081", "Where the worker answers `GET /health`."),
     variable("NVISY_WORKER_EXTRACT_SLOTS", "2", "Files a worker reads at the same time."),
     variable("NVISY_WORKER_MODEL_SLOTS", "4", "Embedding batches a worker has at hand at the same time."),

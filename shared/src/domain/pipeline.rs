@@ -104,13 +104,14 @@ impl NodeKind {
     }
 }
 
-/// The definition every workspace is born with: what happens to an upload.
+/// The definition every workspace is born with: what happens to an upload. The settings are those of
+/// [`NodeKind::Chunk`]; [`super::plan::compile`] says whether they make sense.
 #[must_use]
-pub fn builtin_index() -> Definition {
+pub fn builtin_index(max_tokens: Option<u32>, overlap_tokens: u32) -> Definition {
     let nodes = [
         ("upload", NodeKind::Upload),
         ("partition", NodeKind::Partition),
-        ("chunk", NodeKind::Chunk { max_tokens: None, overlap_tokens: 0 }),
+        ("chunk", NodeKind::Chunk { max_tokens, overlap_tokens }),
         ("embed", NodeKind::Embed),
         ("index", NodeKind::Index),
     ];

@@ -6,6 +6,11 @@ use std::collections::HashMap;
 
 use super::pipeline::{Definition, Flow, Node, NodeKind};
 
+/// Most tokens a chunk may repeat of the one before: more would mostly store the same text twice.
+const MAX_OVERLAP_TOKENS: u32 = 256;
+/// A shorter chunk says too little to be found.
+const MIN_CHUNK_TOKENS: u32 = 16;
+
 /// A compiled definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -64,19 +69,28 @@ fn invalid(node: Option<&str>, field: &'static str, message: impl Into<String>) 
 ///
 /// # Errors
 /// [`Invalid`] names the first mistake: no or several sources, an unknown, unconnected or doubly fed
-/// node, a cycle, an edge between flows that do not match, limits that make no sense.
+/// node, a cycle, an edge between flows that do not match, limits that make no sense, work that fans out twice in a row.
 pub fn compile(definition: &Definition) -> Result<Plan, Invalid> {
     let index = index_nodes(&definition.nodes)?;
     let inputs = inputs(definition, &index)?;
     let order = order(definition, &inputs)?;
+    Ok(Plan { segments: segments(&definition.nodes, &inputs, &order)? })
+}
 
+/// Cuts the nodes, in this order, before each at which work fans out.
+fn segments(nodes: &[Node], inputs: &[Option<usize>], order: &[usize]) -> Result<Vec<Segment>, Invalid> {
     let mut segments = vec![Segment { after: None, steps: Vec::new() }];
     // Where each node went: its segment, and its place in it.
     let mut placed: HashMap<usize, (usize, usize)> = HashMap::new();
-    for node in order {
+    for &node in order {
         let before = inputs[node].map(|input| placed[&input]);
         let (segment, input) = match before {
-            Some((segment, _)) if definition.nodes[node].kind.fans_out() => {
+            // Workers end an item with the segments right behind the first: a later one would never run.
+            Some((segment, _)) if nodes[node].kind.fans_out() && segment != 0 => {
+                let message = "fans out work that already did: one such node on each path is all that can be run";
+                return Err(invalid(Some(&nodes[node].id), "type", message));
+            }
+            Some((segment, _)) if nodes[node].kind.fans_out() => {
                 segments.push(Segment { after: Some(segment), steps: Vec::new() });
                 (segments.len() - 1, None)
             }
@@ -84,9 +98,9 @@ pub fn compile(definition: &Definition) -> Result<Plan, Invalid> {
             None => (0, None),
         };
         placed.insert(node, (segment, segments[segment].steps.len()));
-        segments[segment].steps.push(Step { node: definition.nodes[node].clone(), input });
+        segments[segment].steps.push(Step { node: nodes[node].clone(), input });
     }
-    Ok(Plan { segments })
+    Ok(segments)
 }
 
 fn index_nodes(nodes: &[Node]) -> Result<HashMap<&str, usize>, Invalid> {
@@ -98,13 +112,22 @@ fn index_nodes(nodes: &[Node]) -> Result<HashMap<&str, usize>, Invalid> {
         if index.insert(node.id.as_str(), place).is_some() {
             return Err(invalid(Some(&node.id), "id", "is used by two nodes"));
         }
-        if let NodeKind::Chunk { max_tokens: Some(max), overlap_tokens } = node.kind
-            && (max < 16 || overlap_tokens > max / 2)
-        {
-            return Err(invalid(Some(&node.id), "maxTokens", "must be at least 16 and twice the overlap"));
+        if let NodeKind::Chunk { max_tokens, overlap_tokens } = node.kind {
+            check_chunk(&node.id, max_tokens, overlap_tokens)?;
         }
     }
     Ok(index)
+}
+
+fn check_chunk(id: &str, max_tokens: Option<u32>, overlap_tokens: u32) -> Result<(), Invalid> {
+    if max_tokens.is_some_and(|max| max < MIN_CHUNK_TOKENS) {
+        return Err(invalid(Some(id), "maxTokens", format!("must be at least {MIN_CHUNK_TOKENS}")));
+    }
+    if overlap_tokens > MAX_OVERLAP_TOKENS || max_tokens.is_some_and(|max| overlap_tokens > max / 2) {
+        let message = format!("must be at most {MAX_OVERLAP_TOKENS} and at most half of maxTokens");
+        return Err(invalid(Some(id), "overlapTokens", message));
+    }
+    Ok(())
 }
 
 /// For each node, the one whose output it takes.
@@ -164,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_builtin_pipeline_has_its_border_before_embedding() {
-        let plan = compile(&builtin_index()).unwrap();
+        let plan = compile(&builtin_index(None, 0)).unwrap();
         assert_eq!(plan.segments.iter().map(ids).collect::<Vec<_>>(), [
             vec!["upload", "partition", "chunk"],
             vec!["embed", "index"],
@@ -177,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_definition_survives_json() {
-        let definition = builtin_index();
+        let definition = builtin_index(None, 0);
         let json = serde_json::to_value(&definition).unwrap();
         assert_eq!(json["nodes"][2]["overlapTokens"], 0);
         assert_eq!(serde_json::from_value::<Definition>(json).unwrap(), definition);
@@ -186,7 +209,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let broken = |change: fn(&mut Definition)| {
-            let mut definition = builtin_index();
+            let mut definition = builtin_index(None, 0);
             change(&mut definition);
             let error = compile(&definition).unwrap_err();
             (error.node.unwrap_or_default(), error.field, error.message)
@@ -201,12 +224,28 @@ mod tests {
         is(broken(|d| d.edges[1].from = "upload".into()), "chunk", "edges", "gives Bytes");
         is(broken(|d| d.edges.push(d.edges[0].clone())), "partition", "edges", "two inputs");
         is(broken(|d| drop(d.nodes.remove(0))), "upload", "from", "not exist");
-        is(
-            broken(|d| d.nodes[2].kind = NodeKind::Chunk { max_tokens: Some(32), overlap_tokens: 20 }),
-            "chunk",
-            "maxTokens",
-            "overlap",
-        );
         is(broken(|d| (d.nodes.clear(), d.edges.clear()).0), "", "nodes", "no source");
+    }
+
+    #[test]
+    fn chunks_have_limits_that_make_sense() {
+        let mistake = |max, overlap| compile(&builtin_index(max, overlap)).err().map(|error| error.field);
+        assert_eq!(mistake(Some(16), 8), None);
+        assert_eq!(mistake(Some(15), 0), Some("maxTokens"));
+        assert_eq!(mistake(Some(32), 17), Some("overlapTokens"));
+        assert_eq!(mistake(None, 256), None);
+        assert_eq!(mistake(None, 257), Some("overlapTokens"));
+        assert_eq!(mistake(Some(2000), 257), Some("overlapTokens"));
+    }
+
+    #[test]
+    fn work_fans_out_once_on_a_path() {
+        let node = |id: &str, kind| Node { id: id.to_owned(), kind };
+        let nodes = [node("upload", NodeKind::Upload), node("first", NodeKind::Embed), node("second", NodeKind::Embed)];
+        // Side by side is one border each; behind each other is a segment that no worker would run.
+        let beside = segments(&nodes, &[None, Some(0), Some(0)], &[0, 1, 2]).unwrap();
+        assert_eq!(beside.iter().map(|segment| segment.after).collect::<Vec<_>>(), [None, Some(0), Some(0)]);
+        let error = segments(&nodes, &[None, Some(0), Some(1)], &[0, 1, 2]).unwrap_err();
+        assert_eq!((error.node.as_deref(), error.field), (Some("second"), "type"));
     }
 }

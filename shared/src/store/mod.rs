@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod job;
 pub mod member;
 pub mod run;
+pub mod search;
 pub mod space;
 pub mod workspace;
 mod sql;

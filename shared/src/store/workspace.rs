@@ -5,7 +5,7 @@ use sea_orm::FromQueryResult;
 
 use super::{Conn, Error, Result, Tx, member, sql};
 use crate::{
-    domain::{pipeline, role::Role},
+    domain::{pipeline::Definition, role::Role},
     id::{AccountId, PipelineId, WorkspaceId},
 };
 
@@ -21,15 +21,16 @@ pub struct Workspace {
     pub updated_at: DateTime<Utc>,
 }
 
-/// Adds a workspace with all it is born with: its owner, and the built-in `index` pipeline.
+/// Adds a workspace with all it is born with: its owner, and the built-in `index` pipeline, defined by a
+/// definition that compiles.
 ///
 /// # Errors
 /// The database's.
-pub async fn insert(tx: &Tx, name: &str, owner: AccountId) -> Result<Workspace> {
+pub async fn insert(tx: &Tx, name: &str, owner: AccountId, index: &Definition) -> Result<Workspace> {
     let id = WorkspaceId::new();
     sql::execute(tx, "insert into workspace (id, name) values ($1, $2)", [id.into(), name.into()]).await?;
     member::insert(tx, id, owner, Role::Owner).await?;
-    let definition = serde_json::to_value(pipeline::builtin_index()).map_err(|error| Error::Json(error.to_string()))?;
+    let definition = serde_json::to_value(index).map_err(|error| Error::Json(error.to_string()))?;
     sql::execute(
         tx,
         "with pipeline as (

@@ -1,4 +1,4 @@
-//! `nvisy-api health`: for health checks in images that have no HTTP client.
+//! Asking a running process of ours how it is: for health checks in images that have no HTTP client.
 
 use std::{
     io,
@@ -15,11 +15,11 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(5);
 const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
-/// Whether the API that listens on `address` says that it is well.
+/// Whether the process that answers `GET /health` on `address` says that it is well.
 ///
 /// # Errors
 /// When nobody answers there within five seconds.
-pub async fn health(address: SocketAddr) -> io::Result<bool> {
+pub async fn is_well(address: SocketAddr) -> io::Result<bool> {
     let answer = timeout(PATIENCE, ask(reachable(address))).await;
     Ok(answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??.starts_with(b"HTTP/1.1 200 "))
 }

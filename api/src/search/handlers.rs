@@ -1,0 +1,47 @@
+//! The search operation.
+
+use std::time::Instant;
+
+use actix_web::web::Data;
+use apistos::api_operation;
+use nvisy_shared::telemetry::metrics::metrics;
+
+use super::{
+    service,
+    wire::{Hit, SearchRequest, SearchResponse},
+};
+use crate::{
+    auth::member::{Member, Search},
+    http::extract::Json,
+    problem::Problem,
+    state::State,
+};
+
+#[api_operation(
+    operation_id = "search",
+    tag = "search",
+    summary = "Search a workspace",
+    description = "Finds passages by meaning and by words. Every hit says where it stands: file, page, byte range, headings.",
+    error_code = 400,
+    error_code = 401,
+    error_code = 404,
+    error_code = 422,
+    error_code = 503
+)]
+pub(crate) async fn search(
+    state: Data<State>,
+    member: Member<Search>,
+    body: Json<SearchRequest>,
+) -> Result<Json<SearchResponse>, Problem> {
+    let began = Instant::now();
+    let (mode, explain) = (body.0.mode, body.0.explain);
+    let answer = service::answer(&state.platform, member.workspace, body.0).await?;
+    let took = began.elapsed();
+    metrics().searched(mode.name(), answer.plan.name(), took);
+    Ok(Json(SearchResponse {
+        hits: answer.hits.into_iter().map(Hit::from).collect(),
+        mode,
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        plan: explain.then(|| answer.plan.name().to_owned()),
+    }))
+}

@@ -1,0 +1,12 @@
+//! Search.
+
+mod handlers;
+mod service;
+mod snippet;
+mod wire;
+
+use apistos::web::{ServiceConfig, post, resource};
+
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config.service(resource("/workspaces/{ws}/search").route(post().to(handlers::search)));
+}

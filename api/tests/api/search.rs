@@ -1,0 +1,130 @@
+//! Search over what was really uploaded.
+
+use serde_json::{Value, json};
+
+use crate::{
+    app::{Person, TestApp},
+    files::part,
+};
+
+async fn start(files: &[(&str, &str)]) -> (TestApp, Person, String) {
+    let app = TestApp::start_whole(&[]).await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    app.index(&ada, &workspace, files).await;
+    (app, ada, workspace)
+}
+
+impl TestApp {
+    async fn index(&self, person: &Person, workspace: &str, files: &[(&str, &str)]) -> Vec<String> {
+        let parts = files.iter().map(|(name, text)| part(name, *text)).collect();
+        let accepted = self.upload(person, workspace, parts).await.expect(202);
+        let mut ids = Vec::new();
+        for file in accepted["items"].as_array().unwrap() {
+            let id = file["id"].as_str().unwrap().to_owned();
+            assert_eq!(self.settled(person, workspace, &id).await["state"], "ready");
+            ids.push(id);
+        }
+        ids
+    }
+
+    async fn search(&self, person: &Person, workspace: &str, body: Value) -> Value {
+        self.post(person, &format!("/api/v1/workspaces/{workspace}/search"), &body).await.expect(200)
+    }
+}
+
+fn names(answer: &Value) -> Vec<&str> {
+    answer["hits"].as_array().unwrap().iter().map(|hit| hit["file"]["name"].as_str().unwrap()).collect()
+}
+
+const FILES: [(&str, &str); 3] = [
+    ("blades.md", "# Blades\n\n## Cleaning\n\nDivers scrape barnacles from the rotor blades every six weeks in summer.\n"),
+    ("seals.md", "# Seals\n\nGrey seals rest on the sandbank. Observers count the pups from a hide in November.\n"),
+    ("cable.txt", "The export cable to the substation carries 33 kilovolts. Fault code E-417 means a blown fuse.\n"),
+];
+
+#[actix_web::test]
+async fn each_mode_finds_what_it_is_for() {
+    let (app, ada, workspace) = start(&FILES).await;
+    // By meaning: not one word in common.
+    let meaning = json!({ "query": "removing marine growth under water", "mode": "vector", "explain": true });
+    let answer = app.search(&ada, &workspace, meaning).await;
+    assert_eq!(names(&answer)[0], "blades.md");
+    assert_eq!((names(&answer).len(), answer["plan"].as_str()), (3, Some("exact")), "k results whenever k match");
+    assert!(answer["hits"][0]["scores"]["text"].is_null());
+    // By words: a code that means nothing.
+    let words = app.search(&ada, &workspace, json!({ "query": "E-417", "mode": "text" })).await;
+    assert_eq!(names(&words), ["cable.txt"]);
+    assert!(words["hits"][0]["scores"]["vector"].is_null());
+    // Both, and the default.
+    let both = app.search(&ada, &workspace, json!({ "query": "Where do seals have their pups?", "limit": 2 })).await;
+    assert_eq!((names(&both)[0], both["mode"].as_str(), names(&both).len()), ("seals.md", Some("hybrid"), 2));
+    let scores: Vec<_> = both["hits"].as_array().unwrap().iter().map(|hit| hit["score"].as_f64().unwrap()).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_hit_says_where_it_stands() {
+    let (app, ada, workspace) = start(&FILES).await;
+    let answer = app.search(&ada, &workspace, json!({ "query": "scraping barnacles", "limit": 1 })).await;
+    let hit = &answer["hits"][0];
+    assert_eq!(hit["headingPath"], json!(["Blades", "Cleaning"]));
+    let id = hit["file"]["id"].as_str().unwrap();
+    let text = app.get(&ada, &format!("/api/v1/workspaces/{workspace}/files/{id}/text")).await.text;
+    let at = |name: &str| usize::try_from(hit[name].as_u64().unwrap()).unwrap();
+    let passage = &text[at("start")..at("end")];
+    let snippet = hit["snippet"]["text"].as_str().unwrap();
+    assert!(passage.contains(snippet), "{passage} has no {snippet}");
+    let words: Vec<_> = hit["snippet"]["highlights"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|range| &snippet[range["start"].as_u64().unwrap() as usize..range["end"].as_u64().unwrap() as usize])
+        .collect();
+    assert_eq!(words, ["scrape", "barnacles"]);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_deleted_or_anothers_is_not_found() {
+    let (app, ada, workspace) = start(&FILES).await;
+    let other = app.workspace(&ada, "Wind").await;
+    let ids = app.index(&ada, &other, &[("rotor.txt", "Rotor blades of wind turbines are cleaned by robots.")]).await;
+    let query = || json!({ "query": "cleaning rotor blades" });
+    assert!(!names(&app.search(&ada, &workspace, query()).await).contains(&"rotor.txt"));
+    assert_eq!(names(&app.search(&ada, &other, query()).await), ["rotor.txt"]);
+    let path = format!("/api/v1/workspaces/{other}/files/{}", ids[0]);
+    let delete = app.request(reqwest::Method::DELETE, &path).bearer_auth(&ada.token);
+    assert_eq!(crate::app::send(delete).await.status, 204);
+    assert_eq!(names(&app.search(&ada, &other, query()).await), [""; 0]);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn odd_queries_have_answers_and_bad_ones_problems() {
+    let (app, ada, workspace) = start(&FILES).await;
+    for query in ["the of and", "!?;:'\"\\()&|", "nul \u{0} here", &"tide ".repeat(1999), "水", "a:* & !b"] {
+        for mode in ["hybrid", "vector", "text"] {
+            app.search(&ada, &workspace, json!({ "query": query, "mode": mode })).await;
+        }
+    }
+    let path = format!("/api/v1/workspaces/{workspace}/search");
+    for bad in [
+        json!({}),
+        json!({ "query": "" }),
+        json!({ "query": "  " }),
+        json!({ "query": "x".repeat(10_001) }),
+        json!({ "query": "x", "limit": 0 }),
+        json!({ "query": "x", "limit": 101 }),
+        json!({ "query": "x", "mode": "magic" }),
+        json!({ "query": "x", "colour": "red" }),
+        json!({ "vector": [0.1, 0.2], "mode": "vector" }),
+        json!({ "vector": vec![0.0; 384], "mode": "vector" }),
+    ] {
+        app.post(&ada, &path, &bad).await.problem(422, "invalid_body");
+    }
+    let own = json!({ "vector": vec![0.05; 384], "mode": "vector", "limit": 1 });
+    assert_eq!(names(&app.search(&ada, &workspace, own).await).len(), 1);
+    app.stop().await;
+}
