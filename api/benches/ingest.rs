@@ -134,8 +134,30 @@ async fn settle(app: &TestApp, ada: &Person, workspace: &str, file: &str) -> usi
 /// Sentences with words of varying length, different for every seed.
 fn prose(seed: usize, bytes: usize) -> String {
     const WORDS: [&str; 24] = [
-        "the", "turbine", "of", "a", "current", "measured", "in", "spring", "and", "blade", "fouling", "was", "observed", "by",
-        "divers", "at", "slack", "water", "near", "station", "with", "instruments", "over", "seasons",
+        "the",
+        "turbine",
+        "of",
+        "a",
+        "current",
+        "measured",
+        "in",
+        "spring",
+        "and",
+        "blade",
+        "fouling",
+        "was",
+        "observed",
+        "by",
+        "divers",
+        "at",
+        "slack",
+        "water",
+        "near",
+        "station",
+        "with",
+        "instruments",
+        "over",
+        "seasons",
     ];
     let mut state = seed as u64 * 2_654_435_761 + 1;
     let mut text = String::with_capacity(bytes + 64);

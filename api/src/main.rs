@@ -6,8 +6,7 @@ use nvisy_api::{app::App, command};
 use nvisy_shared::{
     config::{self, Config},
     lifecycle::Lifecycle,
-    probe,
-    telemetry,
+    probe, telemetry,
 };
 
 const USAGE: &str = "usage: nvisy-api [COMMAND]

@@ -30,10 +30,9 @@ impl std::fmt::Display for ApplyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Database(_) => f.write_str("the database schema could not be migrated"),
-            Self::Newer(name) => write!(
-                f,
-                "the database was migrated by a newer version (it has `{name}`): start that version instead"
-            ),
+            Self::Newer(name) => {
+                write!(f, "the database was migrated by a newer version (it has `{name}`): start that version instead")
+            }
             Self::Locked => f.write_str("another process has been migrating this database for five minutes"),
         }
     }
@@ -60,10 +59,7 @@ impl From<DbErr> for ApplyError {
 /// When the database cannot be reached within ten seconds.
 pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(1)
-        .connect_timeout(Duration::from_secs(10))
-        .sqlx_logging(false);
+    options.max_connections(1).connect_timeout(Duration::from_secs(10)).sqlx_logging(false);
     Database::connect(options).await
 }
 

@@ -78,8 +78,7 @@ impl Platform {
     /// Starts what every process does on the side: hand over the outbox, and find what was forgotten.
     pub fn start_relays(&self, lifecycle: &Lifecycle) {
         let settings = &self.config.queue;
-        let relay =
-            Relay { per_workspace: settings.workspace_jobs, poll: Duration::from_millis(settings.poll_millis) };
+        let relay = Relay { per_workspace: settings.workspace_jobs, poll: Duration::from_millis(settings.poll_millis) };
         lifecycle.spawn(relay.run(self.db.clone(), self.queue.clone(), lifecycle.clone()));
         let reconciler = Reconciler { lease: self.lease() };
         lifecycle.spawn(reconciler.run(self.db.clone(), self.queue.clone(), lifecycle.clone()));

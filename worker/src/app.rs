@@ -56,8 +56,7 @@ impl Worker {
         let attempts = Arc::new(Attempts::new(cx.clone(), heart.clone(), handlers::registry()));
         cx.start_relays(&lifecycle);
         lifecycle.spawn(heart.beat(cx.db.clone(), cx.lease(), lifecycle.clone()));
-        let lanes =
-            [(Lane::Extract, cx.config.worker.extract_slots), (Lane::Model, cx.config.worker.model_slots)];
+        let lanes = [(Lane::Extract, cx.config.worker.extract_slots), (Lane::Model, cx.config.worker.model_slots)];
         for (lane, slots) in lanes {
             for _ in 0..slots {
                 lifecycle.spawn_careful(run_lane(lane, cx.queue.clone(), Arc::clone(&attempts), lifecycle.clone()));

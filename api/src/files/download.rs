@@ -46,7 +46,10 @@ impl Download {
 
     /// Says what to save it as. It is always an attachment: a page that somebody uploaded must not run as one of ours.
     pub(super) fn named(mut self, name: &str, media_type: &str) -> Self {
-        let ascii: String = name.chars().map(|c| if c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ' { c } else { '_' }).collect();
+        let ascii: String = name
+            .chars()
+            .map(|c| if c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ' { c } else { '_' })
+            .collect();
         let mut parameters = vec![DispositionParam::Filename(ascii)];
         if !name.is_ascii() {
             parameters.push(DispositionParam::FilenameExt(ExtendedValue {

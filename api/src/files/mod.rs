@@ -10,9 +10,7 @@ use apistos::web::{ServiceConfig, delete, get, post, resource};
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .service(
-            resource("/workspaces/{ws}/files").route(post().to(handlers::upload)).route(get().to(handlers::list)),
-        )
+        .service(resource("/workspaces/{ws}/files").route(post().to(handlers::upload)).route(get().to(handlers::list)))
         .service(
             resource("/workspaces/{ws}/files/{file}")
                 .route(get().to(handlers::read))

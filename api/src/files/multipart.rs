@@ -133,7 +133,9 @@ fn refused(error: PutError<MultipartError>, name: &str) -> Problem {
 
 fn unreadable(error: MultipartError) -> Problem {
     match error {
-        MultipartError::ContentTypeMissing | MultipartError::ContentTypeIncompatible | MultipartError::ContentTypeParse => {
+        MultipartError::ContentTypeMissing
+        | MultipartError::ContentTypeIncompatible
+        | MultipartError::ContentTypeParse => {
             Problem::new(Code::UnsupportedMediaType).detail("the content type of an upload is multipart/form-data")
         }
         error => Problem::new(Code::BadRequest).detail(format!("the multipart body cannot be read: {error}")),

@@ -55,12 +55,8 @@ async fn index(
     part: &Received,
     (pipeline, stage): (&Pipeline, &str),
 ) -> Result<FileId, Problem> {
-    let new = NewFile {
-        name: part.name.clone(),
-        media_type: part.media_type.clone(),
-        blob: part.blob,
-        created_by: account,
-    };
+    let new =
+        NewFile { name: part.name.clone(), media_type: part.media_type.clone(), blob: part.blob, created_by: account };
     let (file, version) = store::file::insert(tx, workspace, blob, &new).await?;
     let (_, item) = store::run::insert(tx, workspace, pipeline, file, version, stage).await?;
     outbox::enqueue(tx, workspace, &RunSegment { item }).await?;

@@ -117,8 +117,7 @@ impl From<FileView> for File {
             metadata: file.metadata,
             state: file.state.into(),
             progress: file.stage.map(|stage| Progress { stage, done: file.done.unwrap_or(0), total: file.total }),
-            failure: failure
-                .map(|failure| Failure { code: failure.code.as_str().to_owned(), detail: failure.detail }),
+            failure: failure.map(|failure| Failure { code: failure.code.as_str().to_owned(), detail: failure.detail }),
             created_at: file.created_at,
             updated_at: file.updated_at,
         }

@@ -12,7 +12,8 @@ use actix_web::{
     web::{Bytes, Data},
 };
 use apistos::{
-    ApiComponent, ApiErrorComponent, app::OpenApiWrapper, info::Info, paths::Response, server::Server, spec::Spec, tag::Tag,
+    ApiComponent, ApiErrorComponent, app::OpenApiWrapper, info::Info, paths::Response, server::Server, spec::Spec,
+    tag::Tag,
 };
 use serde_json::{Value, json};
 

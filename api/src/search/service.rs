@@ -44,12 +44,13 @@ fn checked(vector: Vec<f32>, dimensions: u16) -> Result<Vec<f32>, Problem> {
 }
 
 async fn embedded(platform: &Platform, text: &str) -> Result<Vec<f32>, Problem> {
-    let vectors = platform.embedder.embed(Purpose::Query, vec![text.to_owned()]).await.map_err(|error| match error {
-        EmbedError::Busy { retry_after } => {
-            Problem::unavailable(u32::try_from(retry_after.as_secs().max(1)).unwrap_or(60))
-        }
-        error @ EmbedError::Unavailable(_) => Problem::unavailable(5).caused_by(error),
-        error @ EmbedError::Rejected(_) => Problem::internal(error),
-    })?;
+    let vectors =
+        platform.embedder.embed(Purpose::Query, vec![text.to_owned()]).await.map_err(|error| match error {
+            EmbedError::Busy { retry_after } => {
+                Problem::unavailable(u32::try_from(retry_after.as_secs().max(1)).unwrap_or(60))
+            }
+            error @ EmbedError::Unavailable(_) => Problem::unavailable(5).caused_by(error),
+            error @ EmbedError::Rejected(_) => Problem::internal(error),
+        })?;
     vectors.into_iter().next().ok_or_else(|| Problem::internal("the embedder gave no vector"))
 }

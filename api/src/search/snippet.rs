@@ -51,7 +51,10 @@ fn word_start(text: &str, place: usize) -> usize {
     if place == 0 {
         return 0;
     }
-    text[place..].char_indices().find(|(_, c)| c.is_whitespace()).map_or(place, |(offset, c)| place + offset + c.len_utf8())
+    text[place..]
+        .char_indices()
+        .find(|(_, c)| c.is_whitespace())
+        .map_or(place, |(offset, c)| place + offset + c.len_utf8())
 }
 
 #[cfg(test)]

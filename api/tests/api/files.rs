@@ -17,7 +17,13 @@ impl TestApp {
         self.upload_with(person, workspace, parts, None).await
     }
 
-    pub(crate) async fn upload_with(&self, person: &Person, workspace: &str, parts: Vec<Part>, key: Option<&str>) -> Answer {
+    pub(crate) async fn upload_with(
+        &self,
+        person: &Person,
+        workspace: &str,
+        parts: Vec<Part>,
+        key: Option<&str>,
+    ) -> Answer {
         let form = parts.into_iter().fold(Form::new(), |form, part| form.part("file", part));
         let request = self.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
         let request = request.bearer_auth(&person.token).multipart(form);
@@ -66,7 +72,8 @@ async fn an_upload_is_accepted_read_back_and_deleted() {
     let tag = download.header("etag").to_owned();
     let again = app.request(Method::GET, &format!("{path}/content")).bearer_auth(&ada.token);
     assert_eq!(send(again.header("if-none-match", tag)).await.status, 304);
-    let other = format!("/api/v1/workspaces/{workspace}/files/{}/content", accepted["items"][1]["id"].as_str().unwrap());
+    let other =
+        format!("/api/v1/workspaces/{workspace}/files/{}/content", accepted["items"][1]["id"].as_str().unwrap());
     let other = app.get(&ada, &other).await;
     assert!(other.header("content-disposition").contains("filename*=UTF-8''Gr%C3%B6%C3%9Fe%20%F0%9F%8C%8A.md"));
     app.get(&ada, &format!("{path}/text")).await.problem(409, "not_extracted");
@@ -120,7 +127,8 @@ async fn names_are_made_safe() {
     let long = format!("{}.md", "n".repeat(300));
     let parts = vec![part("../../etc/passwd", "a"), part(&long, "b"), part("🌊.txt", "c")];
     let accepted = app.upload(&ada, &workspace, parts).await.expect(202);
-    let names: Vec<_> = accepted["items"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        accepted["items"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
     assert_eq!((names[0], names[2]), ("passwd", "🌊.txt"));
     assert!(names[1].chars().count() == 255 && names[1].ends_with(".md"));
     app.stop_with_jobs().await;
@@ -128,7 +136,8 @@ async fn names_are_made_safe() {
 
 #[actix_web::test]
 async fn what_is_refused_leaves_nothing_behind() {
-    let (app, ada, workspace) = start_with(&[("NVISY_HTTP_UPLOAD_BYTES", "1000"), ("NVISY_HTTP_UPLOAD_FILES", "2")]).await;
+    let (app, ada, workspace) =
+        start_with(&[("NVISY_HTTP_UPLOAD_BYTES", "1000"), ("NVISY_HTTP_UPLOAD_FILES", "2")]).await;
     let path = format!("/api/v1/workspaces/{workspace}/files");
     let fine = || part("fine.txt", "a fine file");
 

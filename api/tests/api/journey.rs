@@ -35,11 +35,7 @@ async fn every_sample_becomes_searchable_with_its_provenance() {
     let (app, ada, workspace) = start().await;
     for (name, media_type, paged) in [
         ("operations-manual.pdf", "application/pdf", true),
-        (
-            "blade-fouling-study.docx",
-            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-            false,
-        ),
+        ("blade-fouling-study.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", false),
         ("tidal-resource.html", "text/html", false),
         ("seal-monitoring.md", "text/markdown", false),
         ("control-room-log.txt", "text/plain", false),

@@ -18,7 +18,9 @@ const BATCH: (&str, &str) = ("NVISY_WORKER_BATCH_CHUNKS", "2");
 
 /// Long enough for several batches; each sentence occurs once, so that a chunk lost or doubled shows.
 fn text(seed: usize) -> String {
-    (0..400).map(|n| format!("Reading {n} of gauge {seed}: the water stood at {} centimetres.\n", (n * 37 + seed) % 911)).collect()
+    (0..400)
+        .map(|n| format!("Reading {n} of gauge {seed}: the water stood at {} centimetres.\n", (n * 37 + seed) % 911))
+        .collect()
 }
 
 fn spawn(name: &str, place: &TestPlace, settings: &[(&str, &str)]) -> Child {

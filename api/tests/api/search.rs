@@ -38,7 +38,10 @@ fn names(answer: &Value) -> Vec<&str> {
 }
 
 const FILES: [(&str, &str); 3] = [
-    ("blades.md", "# Blades\n\n## Cleaning\n\nDivers scrape barnacles from the rotor blades every six weeks in summer.\n"),
+    (
+        "blades.md",
+        "# Blades\n\n## Cleaning\n\nDivers scrape barnacles from the rotor blades every six weeks in summer.\n",
+    ),
     ("seals.md", "# Seals\n\nGrey seals rest on the sandbank. Observers count the pups from a hide in November.\n"),
     ("cable.txt", "The export cable to the substation carries 33 kilovolts. Fault code E-417 means a blown fuse.\n"),
 ];

@@ -176,13 +176,10 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_named_at_once() {
-        let error = with(&[
-            ("NVISY_HTTP_ADRESS", "x"),
-            ("NVISY_HTTP_ADDRESS", "nowhere"),
-            ("NVISY_QUEUE_ATTEMPTS", "many"),
-        ])
-        .unwrap_err()
-        .to_string();
+        let error =
+            with(&[("NVISY_HTTP_ADRESS", "x"), ("NVISY_HTTP_ADDRESS", "nowhere"), ("NVISY_QUEUE_ATTEMPTS", "many")])
+                .unwrap_err()
+                .to_string();
         for name in ["NVISY_HTTP_ADRESS is not", "NVISY_HTTP_ADDRESS has", "NVISY_QUEUE_ATTEMPTS has"] {
             assert!(error.contains(name), "{error}");
         }

@@ -188,10 +188,10 @@ mod tests {
     #[test]
     fn the_builtin_pipeline_has_its_border_before_embedding() {
         let plan = compile(&builtin_index(None, 0)).unwrap();
-        assert_eq!(plan.segments.iter().map(ids).collect::<Vec<_>>(), [
-            vec!["upload", "partition", "chunk"],
-            vec!["embed", "index"],
-        ]);
+        assert_eq!(
+            plan.segments.iter().map(ids).collect::<Vec<_>>(),
+            [vec!["upload", "partition", "chunk"], vec!["embed", "index"],]
+        );
         assert_eq!(plan.segments[1].steps[0].input, None);
         assert_eq!(plan.segments[1].steps[1].input, Some(0));
         assert_eq!(plan.after(0).collect::<Vec<_>>(), [1]);

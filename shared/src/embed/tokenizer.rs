@@ -30,7 +30,8 @@ impl Tokenizer {
     }
 
     /// Words, in pieces of three bytes.
-    pub(super) fn estimate() -> Self {
+    #[must_use]
+    pub fn estimate() -> Self {
         Self { model: None }
     }
 

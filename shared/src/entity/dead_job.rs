@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::{domain::job::Lane, id::{JobId, WorkspaceId}};
+use crate::{
+    domain::job::Lane,
+    id::{JobId, WorkspaceId},
+};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "dead_job")]

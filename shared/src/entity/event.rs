@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::{domain::event::EventType, id::{EventId, WorkspaceId}};
+use crate::{
+    domain::event::EventType,
+    id::{EventId, WorkspaceId},
+};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "event")]

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::{domain::{failure::FailureCode, file::FileState}, id::{BlobId, FileId, VersionId, WorkspaceId}};
+use crate::{
+    domain::{failure::FailureCode, file::FileState},
+    id::{BlobId, FileId, VersionId, WorkspaceId},
+};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "file_version")]

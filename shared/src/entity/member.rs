@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::{domain::role::Role, id::{AccountId, WorkspaceId}};
+use crate::{
+    domain::role::Role,
+    id::{AccountId, WorkspaceId},
+};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "member")]

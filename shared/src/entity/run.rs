@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::{domain::run::RunState, id::{PipelineId, RunId, WorkspaceId}};
+use crate::{
+    domain::run::RunState,
+    id::{PipelineId, RunId, WorkspaceId},
+};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "run")]

@@ -54,7 +54,10 @@ impl Relay {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "handing over the outbox failed, trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "handing over the outbox failed, trying again"
+                    );
                     // A server that lost its disk comes back without our streams.
                     if matches!(error, RelayError::Queue(_)) {
                         let _ = queue.declare().await;

@@ -117,8 +117,7 @@ pub async fn lock_unpublished(tx: &Tx, limit: i64) -> Result<Vec<Event>> {
     struct Lock {
         held: bool,
     }
-    let lock: Option<Lock> =
-        sql::first(tx, "select pg_try_advisory_xact_lock($1) as held", [PUBLISHER.into()]).await?;
+    let lock: Option<Lock> = sql::first(tx, "select pg_try_advisory_xact_lock($1) as held", [PUBLISHER.into()]).await?;
     if !lock.is_some_and(|lock| lock.held) {
         return Ok(Vec::new());
     }

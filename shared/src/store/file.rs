@@ -324,7 +324,8 @@ pub async fn take_unused_blobs(tx: &Tx, age_seconds: f64, limit: i64) -> Result<
 /// # Errors
 /// The database's.
 pub async fn blob_is_registered(conn: &impl Conn, workspace: WorkspaceId, blob: BlobId) -> Result<bool> {
-    let rows = sql::execute(conn, "select from blob where workspace_id = $1 and id = $2", [workspace.into(), blob.into()])
-        .await?;
+    let rows =
+        sql::execute(conn, "select from blob where workspace_id = $1 and id = $2", [workspace.into(), blob.into()])
+            .await?;
     Ok(rows == 1)
 }

@@ -224,13 +224,7 @@ pub async fn postpone(conn: &impl Conn, claim: &Claim, delay: Duration, error: &
         "update job set state = 'waiting', run_at = now() + make_interval(secs => $3), last_error = $4,
              attempts = attempts - $5, holder = null, heartbeat_at = null, stream_seq = null
          where id = $1 and epoch = $2 and state = 'running'",
-        [
-            claim.id.into(),
-            claim.epoch.into(),
-            delay.as_secs_f64().into(),
-            error.into(),
-            i32::from(free).into(),
-        ],
+        [claim.id.into(), claim.epoch.into(), delay.as_secs_f64().into(), error.into(), i32::from(free).into()],
     )
     .await?;
     Ok(rows == 1)

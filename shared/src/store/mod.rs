@@ -13,15 +13,15 @@ pub mod member;
 pub mod run;
 pub mod search;
 pub mod space;
-pub mod workspace;
 mod sql;
+pub mod workspace;
 
 use std::time::Duration;
 
+use sea_orm::{ConnectOptions, Database};
 pub use sea_orm::{
     ConnectionTrait as Conn, DatabaseConnection as Db, DatabaseTransaction as Tx, DbErr as Error, TransactionTrait,
 };
-use sea_orm::{ConnectOptions, Database};
 
 use crate::config;
 

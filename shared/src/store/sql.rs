@@ -9,7 +9,11 @@ fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
 }
 
 /// Runs it and says how many rows it touched.
-pub(super) async fn execute(conn: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64> {
+pub(super) async fn execute(
+    conn: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<u64> {
     Ok(conn.execute_raw(statement(sql, values)).await?.rows_affected())
 }
 

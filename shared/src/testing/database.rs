@@ -20,7 +20,10 @@ impl TestDatabase {
         let server = nvisy_migration::connect(server_url).await.expect("PostgreSQL for tests");
         let template = format!("nvisy_{}", nvisy_migration::fingerprint());
         run(&server, &format!("select pg_advisory_lock({LOCK})")).await;
-        let known = Statement::from_string(DbBackend::Postgres, format!("select from pg_database where datname = '{template}'"));
+        let known = Statement::from_string(
+            DbBackend::Postgres,
+            format!("select from pg_database where datname = '{template}'"),
+        );
         if server.query_one_raw(known).await.expect("the list of databases").is_none() {
             let raw = format!("{template}_new");
             run(&server, &format!("drop database if exists {raw}")).await;

@@ -95,7 +95,10 @@ impl TestPlace {
     }
 
     /// How long the bare object store takes for these bytes: what uploads are compared with.
-    pub async fn put_bare(&self, pieces: impl futures::Stream<Item = bytes::Bytes> + Send + Unpin) -> std::time::Duration {
+    pub async fn put_bare(
+        &self,
+        pieces: impl futures::Stream<Item = bytes::Bytes> + Send + Unpin,
+    ) -> std::time::Duration {
         use futures::StreamExt;
         let config = self.config(&[]);
         let queue = Queue::connect(&config.nats, &config.queue).await.expect("NATS");

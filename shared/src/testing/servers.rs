@@ -43,7 +43,13 @@ impl TestServers {
             Server::Postgres => "postgres",
             Server::Nats => "nats",
         };
-        services(&[OsStr::new("kill"), OsStr::new("--dir"), self.folder.path().as_os_str(), OsStr::new("--only"), OsStr::new(name)]);
+        services(&[
+            OsStr::new("kill"),
+            OsStr::new("--dir"),
+            self.folder.path().as_os_str(),
+            OsStr::new("--only"),
+            OsStr::new(name),
+        ]);
     }
 
     /// Starts what does not run, on the same port and data.

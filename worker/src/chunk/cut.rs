@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn everything_is_kept_in_every_shape_of_text() {
-        for text in ["", "   \n", "a", "word ".repeat(500).as_str(), "x".repeat(3000).as_str(), "水と火。".repeat(200).as_str()] {
+        for text in
+            ["", "   \n", "a", "word ".repeat(500).as_str(), "x".repeat(3000).as_str(), "水と火。".repeat(200).as_str()]
+        {
             check(text, LIMITS);
             check(text, Limits { max_tokens: 1, overlap_tokens: 0 });
             check(text, Limits { max_tokens: 20, overlap_tokens: 8 });

@@ -87,11 +87,14 @@ mod tests {
             .map(|section| (document.text[section.bytes].trim().to_owned(), section.heading_path))
             .collect();
         let path = |headings: &[&str]| headings.iter().map(|heading| (*heading).to_owned()).collect::<Vec<_>>();
-        assert_eq!(found, [
-            ("Before.".to_owned(), path(&[])),
-            ("# One\n\nInner\n\nBody.".to_owned(), path(&["One", "Inner"])),
-            ("Two\n\nEnd.".to_owned(), path(&["Two"])),
-        ]);
+        assert_eq!(
+            found,
+            [
+                ("Before.".to_owned(), path(&[])),
+                ("# One\n\nInner\n\nBody.".to_owned(), path(&["One", "Inner"])),
+                ("Two\n\nEnd.".to_owned(), path(&["Two"])),
+            ]
+        );
         assert_eq!(page_at(&document, document.text.find("Body").unwrap()), Some(2));
         assert_eq!(page_at(&document, document.text.len()), Some(3));
     }

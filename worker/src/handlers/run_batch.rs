@@ -27,7 +27,8 @@ impl Handler for RunBatch {
         let item = item.filter(|item| item.state == FileState::Processing).ok_or(JobError::Gone)?;
         let plan = super::compile(&item)?;
         let segment = plan.segments.get(self.segment);
-        let segment = segment.ok_or_else(|| JobError::retry("the plan has no such segment")(self.segment.to_string()))?;
+        let segment =
+            segment.ok_or_else(|| JobError::retry("the plan has no such segment")(self.segment.to_string()))?;
         let passages = store::chunk::passages(&cx.db, workspace, item.version_id, self.first..self.end).await?;
         let scope = Scope { cx, workspace, item: &item };
         let outcome = engine::run(&scope, segment, Artifact::Passages(passages)).await?;

@@ -47,9 +47,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 fn trouble(error: EmbedError) -> JobError {
     match error {
         EmbedError::Busy { retry_after } => JobError::Busy(retry_after.clamp(SHORTEST_WAIT, LONGEST_WAIT)),
-        EmbedError::Rejected(reason) => {
-            JobError::Fail(Failure::new(FailureCode::ProviderRejected, format!("the embedding provider refused: {reason}")))
-        }
+        EmbedError::Rejected(reason) => JobError::Fail(Failure::new(
+            FailureCode::ProviderRejected,
+            format!("the embedding provider refused: {reason}"),
+        )),
         error @ EmbedError::Unavailable(_) => JobError::retry("the embedding provider cannot be reached")(error),
     }
 }

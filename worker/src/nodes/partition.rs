@@ -42,11 +42,8 @@ impl Node for Partition {
             max_expanded_bytes: settings.expanded_bytes,
         };
         let media_type = sniffed(&file).await.map_err(JobError::retry("the staged file cannot be read"))?;
-        let source = Source {
-            path: file.path.to_path_buf(),
-            file_name: file.name,
-            declared_type: Some(file.media_type),
-        };
+        let source =
+            Source { path: file.path.to_path_buf(), file_name: file.name, declared_type: Some(file.media_type) };
         let document = extract::run(&scope.cx.extractor, &source, &limits).await.map_err(|error| match error {
             ExtractError::Failed { code, detail } => JobError::Fail(Failure::new(code, detail)),
             error @ ExtractError::Spawn(_) => JobError::retry("the reading process cannot be started")(error),

@@ -32,7 +32,11 @@ pub async fn run(lane: Lane, queue: Queue, attempts: Arc<Attempts>, lifecycle: L
             Ok(Some(delivery)) => attempts.run(delivery, &lifecycle).await,
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, lane = lane.name(), "no jobs can be pulled, trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    lane = lane.name(),
+                    "no jobs can be pulled, trying again"
+                );
                 consumer = None;
                 tokio::select! {
                     () = lifecycle.soft().cancelled() => return,

@@ -8,7 +8,11 @@ use super::JobError;
 ///
 /// # Errors
 /// [`JobError::Lost`] when the claim does not hold any more; then nothing is written.
-pub async fn settle<T>(db: &Db, claim: &Claim, work: impl AsyncFnOnce(&Tx) -> Result<T, JobError>) -> Result<T, JobError> {
+pub async fn settle<T>(
+    db: &Db,
+    claim: &Claim,
+    work: impl AsyncFnOnce(&Tx) -> Result<T, JobError>,
+) -> Result<T, JobError> {
     let tx = fenced(db, claim).await?;
     let value = work(&tx).await?;
     if !store::job::complete(&tx, claim).await? {
@@ -22,7 +26,11 @@ pub async fn settle<T>(db: &Db, claim: &Claim, work: impl AsyncFnOnce(&Tx) -> Re
 ///
 /// # Errors
 /// As [`settle`].
-pub async fn begin<T>(db: &Db, claim: &Claim, work: impl AsyncFnOnce(&Tx) -> Result<T, JobError>) -> Result<T, JobError> {
+pub async fn begin<T>(
+    db: &Db,
+    claim: &Claim,
+    work: impl AsyncFnOnce(&Tx) -> Result<T, JobError>,
+) -> Result<T, JobError> {
     let tx = fenced(db, claim).await?;
     let value = work(&tx).await?;
     tx.commit().await?;

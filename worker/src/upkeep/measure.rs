@@ -11,7 +11,8 @@ pub(super) async fn backlog(cx: &Context) -> store::Result<()> {
     let backlog = store::job::backlog(&cx.db).await?;
     for lane in [Lane::Extract, Lane::Model] {
         let found = backlog.iter().find(|backlog| backlog.lane == lane);
-        let count = |of: fn(&store::job::Backlog) -> i64| found.map_or(0, |found| u64::try_from(of(found)).unwrap_or(0));
+        let count =
+            |of: fn(&store::job::Backlog) -> i64| found.map_or(0, |found| u64::try_from(of(found)).unwrap_or(0));
         metrics().job_backlog(lane.name(), "waiting", count(|backlog| backlog.waiting));
         metrics().job_backlog(lane.name(), "queued", count(|backlog| backlog.queued));
         metrics().job_backlog(lane.name(), "running", count(|backlog| backlog.running));

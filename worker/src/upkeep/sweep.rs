@@ -3,8 +3,8 @@
 use std::{error::Error, time::Duration};
 
 use futures::TryStreamExt;
-use nvisy_shared::{clock, store};
 use nvisy_shared::store::TransactionTrait;
+use nvisy_shared::{clock, store};
 
 use crate::context::Context;
 

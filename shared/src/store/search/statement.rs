@@ -16,8 +16,15 @@ pub(super) fn build(space: Space, mode: Mode, plan: Plan) -> String {
     let dense = dense(space, plan);
     let lexical = lexical();
     let (legs, fused) = match mode {
-        Mode::Vector => (dense, "select chunk_id, score as fused, score as vector_score, null::float8 as text_score from dense".to_owned()),
-        Mode::Text => (lexical, "select chunk_id, score as fused, null::float8 as vector_score, score as text_score from lexical".to_owned()),
+        Mode::Vector => (
+            dense,
+            "select chunk_id, score as fused, score as vector_score, null::float8 as text_score from dense".to_owned(),
+        ),
+        Mode::Text => (
+            lexical,
+            "select chunk_id, score as fused, null::float8 as vector_score, score as text_score from lexical"
+                .to_owned(),
+        ),
         Mode::Hybrid => (format!("{dense}, {lexical}"), fusion()),
     };
     format!(
@@ -39,7 +46,8 @@ pub(super) fn build(space: Space, mode: Mode, plan: Plan) -> String {
 fn dense(space: Space, plan: Plan) -> String {
     let (id, dimensions) = (space.id, space.dimensions);
     let distance = format!("(e.vector::halfvec({dimensions})) <=> ($3::vector)::halfvec({dimensions})");
-    let live = "join file f on f.workspace_id = e.workspace_id and f.id = e.file_id and f.live_version_id = e.version_id";
+    let live =
+        "join file f on f.workspace_id = e.workspace_id and f.id = e.file_id and f.live_version_id = e.version_id";
     if plan == Plan::Index {
         format!(
             "dense as materialized (
