@@ -125,29 +125,28 @@ fn layered(given: HashMap<String, String>) -> Result<config::Config, config::Con
 }
 
 fn section<T: DeserializeOwned>(source: &config::Config, name: &str, mistakes: &mut Vec<String>) -> Option<T> {
-    match source.get::<T>(name) {
+    let group = format!("{PREFIX}{}", name.to_uppercase());
+    let values = match source.get::<config::Value>(name) {
+        Ok(values) => values,
+        Err(error) => {
+            mistakes.push(format!("the {group}_* settings cannot be read: {error}"));
+            return None;
+        }
+    };
+    // Tells which field was at fault, which the library does not always do.
+    match serde_path_to_error::deserialize(values) {
         Ok(section) => Some(section),
         Err(error) => {
-            mistakes.push(sentence(name, &error));
+            let field = error.path().to_string().to_uppercase();
+            let reason = error.into_inner();
+            mistakes.push(match reason {
+                config::ConfigError::NotFound(field) => format!("{group}_{} must be set", field.to_uppercase()),
+                // Other reasons than the type quote the value, which may be secret.
+                config::ConfigError::Type { expected, .. } => format!("{group}_{field} has a value that is not {expected}"),
+                _ => format!("{group}_{field} has a value that cannot be used"),
+            });
             None
         }
-    }
-}
-
-/// The library names a key as `http.address`; people know it as `NVISY_HTTP_ADDRESS`. Values are left out: they may be secret.
-fn sentence(section: &str, error: &config::ConfigError) -> String {
-    let group = section.to_uppercase();
-    let text = error.to_string();
-    let key = match error {
-        config::ConfigError::Type { key: Some(key), .. } | config::ConfigError::At { key: Some(key), .. } => {
-            Some(key.rsplit('.').next().unwrap_or(key).to_owned())
-        }
-        _ => text.split('`').nth(1).map(str::to_owned),
-    };
-    match key {
-        Some(key) if text.contains("missing") => format!("{PREFIX}{group}_{} must be set", key.to_uppercase()),
-        Some(key) => format!("{PREFIX}{group}_{} has a value that cannot be used: {text}", key.to_uppercase()),
-        None => format!("one of {PREFIX}{group}_* has a value that cannot be used: {text}"),
     }
 }
 
