@@ -142,7 +142,9 @@ fn section<T: DeserializeOwned>(source: &config::Config, name: &str, mistakes: &
             mistakes.push(match reason {
                 config::ConfigError::NotFound(field) => format!("{group}_{} must be set", field.to_uppercase()),
                 // Other reasons than the type quote the value, which may be secret.
-                config::ConfigError::Type { expected, .. } => format!("{group}_{field} has a value that is not {expected}"),
+                config::ConfigError::Type { expected, .. } => {
+                    format!("{group}_{field} has a value that is not {expected}")
+                }
                 _ => format!("{group}_{field} has a value that cannot be used"),
             });
             None
