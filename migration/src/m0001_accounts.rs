@@ -7,7 +7,7 @@ crate::migration! {
 
         create table account (
             id uuid primary key,
-            -- Normalised (NFKC, lower case) by the application, so that uniqueness means what people expect.
+            -- Normalised (trimmed, lower case) by the application, so that uniqueness means what people expect.
             email text not null unique check (char_length(email) <= 254),
             display_name text not null check (char_length(display_name) between 2 and 100),
             password_hash text not null,
