@@ -11,6 +11,7 @@ mod m0005_chunks;
 mod m0006_jobs;
 mod m0007_events;
 mod m0008_idempotency;
+mod m0009_lexemes_in_row;
 
 pub use apply::{ApplyError, apply, connect, fingerprint};
 use sea_orm_migration::{prelude::*, sea_orm::ConnectionTrait};
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_jobs::Migration),
             Box::new(m0007_events::Migration),
             Box::new(m0008_idempotency::Migration),
+            Box::new(m0009_lexemes_in_row::Migration),
         ]
     }
 }

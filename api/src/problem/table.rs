@@ -40,6 +40,7 @@ macro_rules! table {
 table! {
     BadRequest            "bad_request"             400 "The request could not be understood";
     InvalidCursor         "invalid_cursor"          400 "The cursor is not one that this list gave out";
+    InvalidFilter         "invalid_filter"          400 "The filter names a field or an operator that does not exist";
     InvalidHeader         "invalid_header"          400 "A header has a value that cannot be used";
     InvalidQuery          "invalid_query"           400 "The query string cannot be used";
     MalformedJson         "malformed_json"          400 "The body is not JSON";

@@ -1,6 +1,7 @@
 //! From a request to an answer: embed first, then ask the database once.
 
 use nvisy_shared::{
+    domain::filter::{Filter, FilterError, Reason},
     embed::{EmbedError, Purpose},
     id::WorkspaceId,
     platform::Platform,
@@ -8,7 +9,10 @@ use nvisy_shared::{
 };
 
 use super::wire::SearchRequest;
-use crate::{http::extract::invalid_field, problem::Problem};
+use crate::{
+    http::extract::invalid_field,
+    problem::{Code, Problem},
+};
 
 /// Searches. No database connection is held while the query is embedded.
 pub(super) async fn answer(
@@ -22,6 +26,7 @@ pub(super) async fn answer(
     if text.trim().is_empty() && (mode != Mode::Vector || request.vector.is_none()) {
         return Err(invalid_field("query", "must not be empty"));
     }
+    let filter = request.filter.as_ref().map(Filter::parse).transpose().map_err(bad_filter)?;
     let vector = match request.vector {
         _ if mode == Mode::Text => Vec::new(),
         Some(vector) => checked(vector, dimensions)?,
@@ -29,8 +34,20 @@ pub(super) async fn answer(
     };
     // PostgreSQL has no room for NUL in a text; it separates words like any other control character.
     let text = text.replace('\0', " ");
-    let query = Query { mode, text, vector, limit: i64::from(request.limit) };
+    let query = Query { mode, text, vector, filter, limit: i64::from(request.limit) };
     Ok(search(&platform.db, workspace, Space { id: platform.space, dimensions }, &query).await?)
+}
+
+/// Other names are a misunderstanding of the language, other values only of a field.
+fn bad_filter(error: FilterError) -> Problem {
+    let separator = if error.path.is_empty() { "" } else { "." };
+    let path = format!("filter{separator}{}", error.path);
+    match error.reason {
+        Reason::UnknownField | Reason::UnknownOperator => {
+            Problem::new(Code::InvalidFilter).detail(format!("{path} {}", error.reason))
+        }
+        reason => invalid_field(&path, reason.to_string()),
+    }
 }
 
 fn checked(vector: Vec<f32>, dimensions: u16) -> Result<Vec<f32>, Problem> {

@@ -26,6 +26,11 @@ pub(crate) struct SearchRequest {
     #[garde(skip)]
     #[serde(default)]
     pub(crate) mode: Mode,
+    /// Which files to look in: `{"field", "op", "value"}`, or conditions joined by `{"and": [..]}`, `{"or": [..]}` and
+    /// `{"not": {..}}`. Fields are `id`, `name`, `mediaType`, `size`, `pageCount`, `createdAt`, `tags` and
+    /// `metadata.<key>`; operators `eq`, `ne`, `in`, `nin` and, where values have an order, `gt`, `gte`, `lt`, `lte`.
+    #[garde(skip)]
+    pub(crate) filter: Option<Value>,
     /// Most hits.
     #[garde(range(min = 1, max = 100))]
     #[schemars(range(min = 1, max = 100))]
@@ -42,7 +47,11 @@ const fn default_limit() -> u32 {
 }
 
 fn example() -> Value {
-    json!({ "query": "How often are the turbine blades cleaned?", "limit": 3 })
+    json!({
+        "query": "How often are the turbine blades cleaned?",
+        "filter": { "field": "mediaType", "op": "eq", "value": "application/pdf" },
+        "limit": 3,
+    })
 }
 
 /// How to search.

@@ -131,3 +131,28 @@ async fn odd_queries_have_answers_and_bad_ones_problems() {
     assert_eq!(names(&app.search(&ada, &workspace, own).await).len(), 1);
     app.stop().await;
 }
+
+#[actix_web::test]
+async fn a_filter_narrows_and_a_bad_one_is_named() {
+    let (app, ada, workspace) = start(&FILES).await;
+    let one = |field: &str, op: &str, value: Value| json!({ "field": field, "op": op, "value": value });
+    let filter =
+        json!({ "and": [one("name", "ne", json!("seals.md")), { "not": one("size", "gt", json!(1_000_000)) }] });
+    for mode in ["hybrid", "vector"] {
+        let query = json!({ "query": "grey seals", "mode": mode, "filter": filter });
+        let answer = app.search(&ada, &workspace, query).await;
+        let mut found = names(&answer);
+        found.sort_unstable();
+        assert_eq!(found, ["blades.md", "cable.txt"], "{mode}");
+    }
+    let path = format!("/api/v1/workspaces/{workspace}/search");
+    let ask = async |filter: Value| app.post(&ada, &path, &json!({ "query": "seals", "filter": filter })).await;
+    let problem = ask(json!({ "or": [one("colour", "eq", json!("grey"))] })).await.problem(400, "invalid_filter");
+    assert!(problem["detail"].as_str().unwrap().starts_with("filter.or[0].field is not a field"), "{problem}");
+    ask(one("name", "like", json!("x"))).await.problem(400, "invalid_filter");
+    let problem = ask(one("size", "eq", json!("large"))).await.problem(422, "invalid_body");
+    assert_eq!(problem["errors"], json!([{ "field": "filter.value", "message": "must be an integer" }]));
+    let problem = ask(json!(7)).await.problem(422, "invalid_body");
+    assert_eq!(problem["errors"][0]["field"], "filter");
+    app.stop().await;
+}

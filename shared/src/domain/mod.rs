@@ -5,6 +5,7 @@ pub mod document;
 pub mod event;
 pub mod failure;
 pub mod file;
+pub mod filter;
 pub mod job;
 pub mod pipeline;
 pub mod plan;

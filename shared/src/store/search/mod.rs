@@ -1,21 +1,37 @@
-//! Search: one statement for each mode, over what is live in one workspace.
+//! Search: one statement for each mode, over what is live in one workspace and meets a filter.
 //!
-//! Whether the dense leg scans the tenant's vectors exactly or walks the HNSW index is decided here, never by
-//! the planner: with a tenant of one percent of the vectors the planner's choice finds four percent of the answers.
+//! Whether the dense leg compares vectors one by one or walks the HNSW index is decided by the statement from what it
+//! counts, never by the planner: with a tenant of one percent of the vectors the planner's choice finds four percent of
+//! the answers.
 
+mod condition;
 mod statement;
 
 use pgvector::Vector;
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, QueryResult};
 
 use super::{Conn, Result, sql};
-use crate::id::{ChunkId, FileId, SpaceId, VersionId, WorkspaceId};
+use crate::{
+    domain::filter::Filter,
+    id::{ChunkId, FileId, SpaceId, VersionId, WorkspaceId},
+};
 
-/// Candidates each leg contributes; also the least an HNSW walk is asked for.
-const CANDIDATES: i64 = 100;
+/// Where one way of searching gives way to another.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Up to this many vectors are compared one by one: exact, and no slower than an index walk of good recall.
+    exact: u32,
+    /// The same, times the square root of the vectors in the space: the walk passes vectors of others in proportion to
+    /// how many there are, comparing costs in proportion to one's own.
+    exact_root: u32,
+    /// Chunks that the lexical leg ranks, by estimate, before it leaves out frequent words.
+    ranked: u32,
+    /// Least candidates a leg contributes.
+    candidates: i64,
+}
 
-/// Up to this many vectors of a tenant are compared one by one: exact, and as fast as the index with its recall.
-const EXACT: i64 = 20_000;
+/// Measured with `just bench-search`.
+const LIMITS: Limits = Limits { exact: 10_000, exact_root: 40, ranked: 5_000, candidates: 50 };
 
 /// How to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +72,12 @@ impl Plan {
 pub struct Query {
     /// How.
     pub mode: Mode,
-    /// In words; empty for [`Mode::Vector`].
+    /// In words. [`Mode::Vector`] only highlights them.
     pub text: String,
     /// As a unit vector of the space; empty for [`Mode::Text`].
     pub vector: Vec<f32>,
+    /// Which files to look in; all without one.
+    pub filter: Option<Filter>,
     /// Most hits.
     pub limit: i64,
 }
@@ -118,46 +136,45 @@ pub struct Answer {
     pub plan: Plan,
 }
 
-/// Searches the live versions of a workspace. As many hits come back as match, up to the limit.
+/// A hit with what the statement says about its making.
+struct Found {
+    hit: Hit,
+    indexed: Option<bool>,
+}
+
+impl FromQueryResult for Found {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
+        Ok(Self { hit: Hit::from_query_result(row, prefix)?, indexed: row.try_get(prefix, "indexed")? })
+    }
+}
+
+/// Searches the live versions of a workspace, in one round trip. As many hits come back as match, up to the limit.
 ///
 /// # Errors
 /// The database's.
 pub async fn search(conn: &impl Conn, workspace: WorkspaceId, space: Space, query: &Query) -> Result<Answer> {
-    if query.mode == Mode::Text {
-        return Ok(Answer { hits: run(conn, workspace, space, query, Plan::Lexical).await?, plan: Plan::Lexical });
-    }
-    let plan = if few(conn, workspace, space.id).await? { Plan::Exact } else { Plan::Index };
-    let hits = run(conn, workspace, space, query, plan).await?;
-    // The walk gave up before it had seen enough of this tenant's vectors: the exact way finds the rest.
-    if plan == Plan::Index && i64::try_from(hits.len()).unwrap_or(i64::MAX) < query.limit {
-        return Ok(Answer { hits: run(conn, workspace, space, query, Plan::Exact).await?, plan: Plan::Exact });
-    }
-    Ok(Answer { hits, plan })
+    search_within(conn, workspace, space, query, LIMITS).await
 }
 
-async fn few(conn: &impl Conn, workspace: WorkspaceId, space: SpaceId) -> Result<bool> {
-    #[derive(FromQueryResult)]
-    struct Found {
-        n: i64,
-    }
-    let found: Option<Found> = sql::first(
-        conn,
-        "select count(*) as n from (
-             select from embedding where workspace_id = $1 and space_id = $2 limit $3) first",
-        [workspace.into(), space.into(), (EXACT + 1).into()],
-    )
-    .await?;
-    Ok(found.is_none_or(|found| found.n <= EXACT))
+async fn search_within(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    space: Space,
+    query: &Query,
+    limits: Limits,
+) -> Result<Answer> {
+    let shape = statement::Shape { space, mode: query.mode, filter: query.filter.as_ref(), limit: query.limit, limits };
+    let vector = (query.mode != Mode::Text).then(|| Vector::from(query.vector.clone()));
+    let first = [workspace.into(), query.text.clone().into(), vector.into(), query.limit.into()];
+    let (sql, values) = statement::build(&shape, first);
+    let found: Vec<Found> = sql::all(conn, &sql, values).await?;
+    let plan = match query.mode {
+        Mode::Text => Plan::Lexical,
+        _ if found.iter().any(|found| found.indexed == Some(true)) => Plan::Index,
+        _ => Plan::Exact,
+    };
+    Ok(Answer { hits: found.into_iter().map(|found| found.hit).collect(), plan })
 }
 
-async fn run(conn: &impl Conn, workspace: WorkspaceId, space: Space, query: &Query, plan: Plan) -> Result<Vec<Hit>> {
-    let candidates = CANDIDATES.max(query.limit);
-    let sql = statement::build(space, query.mode, plan);
-    let vector = if query.vector.is_empty() { None } else { Some(Vector::from(query.vector.clone())) };
-    sql::all(
-        conn,
-        &sql,
-        [workspace.into(), query.text.clone().into(), vector.into(), candidates.into(), query.limit.into()],
-    )
-    .await
-}
+#[cfg(all(test, feature = "testing"))]
+mod tests;

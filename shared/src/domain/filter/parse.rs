@@ -1,0 +1,227 @@
+//! From JSON to a filter. Bounded, because a filter becomes a statement.
+
+use chrono::DateTime;
+use serde_json::{Map, Value};
+
+use super::{Field, Filter, FilterError, Operand, Order, Reason};
+
+/// Deepest nesting of `and`, `or` and `not`.
+const DEPTH: usize = 8;
+/// Most conditions in all.
+const CONDITIONS: usize = 100;
+/// Most values of an `in` or `nin`.
+const VALUES: usize = 200;
+/// Longest text, in bytes.
+const TEXT: usize = 1_000;
+
+pub(super) fn filter(value: &Value) -> Result<Filter, FilterError> {
+    Parser { conditions: 0 }.filter(value, "", 0)
+}
+
+struct Parser {
+    conditions: usize,
+}
+
+impl Parser {
+    fn filter(&mut self, value: &Value, path: &str, depth: usize) -> Result<Filter, FilterError> {
+        let object = value.as_object().ok_or_else(|| fail(path, FORM))?;
+        self.conditions += 1;
+        if depth > DEPTH {
+            return Err(fail(path, Reason::TooLarge("is nested deeper than 8 levels")));
+        }
+        if self.conditions > CONDITIONS {
+            return Err(fail(path, Reason::TooLarge("has more than 100 conditions")));
+        }
+        if object.contains_key("field") || object.contains_key("op") {
+            return condition(object, path);
+        }
+        let mut entries = object.iter();
+        let (Some((key, inner)), None) = (entries.next(), entries.next()) else {
+            return Err(fail(path, FORM));
+        };
+        let at = join(path, key);
+        match key.as_str() {
+            "and" => Ok(Filter::And(self.list(inner, &at, depth)?)),
+            "or" => Ok(Filter::Or(self.list(inner, &at, depth)?)),
+            "not" => Ok(Filter::Not(Box::new(self.filter(inner, &at, depth + 1)?))),
+            _ => Err(fail(&at, Reason::UnknownOperator)),
+        }
+    }
+
+    fn list(&mut self, value: &Value, path: &str, depth: usize) -> Result<Vec<Filter>, FilterError> {
+        let items = value.as_array().ok_or_else(|| fail(path, Reason::Form("must be a list of conditions")))?;
+        let each = items.iter().enumerate();
+        each.map(|(place, item)| self.filter(item, &format!("{path}[{place}]"), depth + 1)).collect()
+    }
+}
+
+const FORM: Reason =
+    Reason::Form("must be {\"field\", \"op\", \"value\"}, or one of {\"and\": [..]}, {\"or\": [..]}, {\"not\": {..}}");
+
+fn condition(object: &Map<String, Value>, path: &str) -> Result<Filter, FilterError> {
+    let (Some(Value::String(name)), Some(Value::String(operator)), Some(value), 3) =
+        (object.get("field"), object.get("op"), object.get("value"), object.len())
+    else {
+        return Err(fail(path, FORM));
+    };
+    let field = field(name).ok_or_else(|| fail(&join(path, "field"), Reason::UnknownField))?;
+    let at = join(path, "value");
+    let one = || operand(&field, value, &at);
+    let filter = match operator.as_str() {
+        "eq" => Filter::OneOf(field.clone(), vec![one()?]),
+        "ne" => Filter::Not(Box::new(Filter::OneOf(field.clone(), vec![one()?]))),
+        "in" => Filter::OneOf(field.clone(), operands(&field, value, &at)?),
+        "nin" => Filter::Not(Box::new(Filter::OneOf(field.clone(), operands(&field, value, &at)?))),
+        operator => match order(operator).filter(|_| !matches!(field, Field::Id | Field::Tags)) {
+            Some(order) => Filter::Order(field.clone(), order, one()?),
+            None => return Err(fail(&join(path, "op"), Reason::UnknownOperator)),
+        },
+    };
+    if let Filter::Order(_, _, Operand::Boolean(_)) = filter {
+        return Err(fail(&join(path, "op"), Reason::UnknownOperator));
+    }
+    Ok(filter)
+}
+
+fn field(name: &str) -> Option<Field> {
+    Some(match name {
+        "id" => Field::Id,
+        "name" => Field::Name,
+        "mediaType" => Field::MediaType,
+        "size" => Field::Size,
+        "pageCount" => Field::PageCount,
+        "createdAt" => Field::CreatedAt,
+        "tags" => Field::Tags,
+        _ => {
+            let keys: Vec<_> = name.strip_prefix("metadata.")?.split('.').map(str::to_owned).collect();
+            let usable = name.len() <= TEXT && keys.iter().all(|key| !key.is_empty() && !key.contains('\0'));
+            return usable.then_some(Field::Metadata(keys));
+        }
+    })
+}
+
+fn order(operator: &str) -> Option<Order> {
+    Some(match operator {
+        "gt" => Order::Greater,
+        "gte" => Order::GreaterOrEqual,
+        "lt" => Order::Less,
+        "lte" => Order::LessOrEqual,
+        _ => return None,
+    })
+}
+
+fn operands(field: &Field, value: &Value, path: &str) -> Result<Vec<Operand>, FilterError> {
+    let items = value.as_array().ok_or_else(|| fail(path, Reason::Value("must be a list")))?;
+    if items.len() > VALUES {
+        return Err(fail(path, Reason::TooLarge("has more than 200 values")));
+    }
+    items.iter().enumerate().map(|(place, item)| operand(field, item, &format!("{path}[{place}]"))).collect()
+}
+
+fn operand(field: &Field, value: &Value, path: &str) -> Result<Operand, FilterError> {
+    let (operand, expected) = match field {
+        Field::Id => (value.as_str().and_then(|id| id.parse().ok()).map(Operand::Id), "must be a UUID"),
+        Field::Name | Field::MediaType | Field::Tags => (text(value), "must be a text of at most 1000 bytes"),
+        Field::Size | Field::PageCount => (value.as_i64().map(Operand::Integer), "must be an integer"),
+        Field::CreatedAt => {
+            let time = value.as_str().and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+            (time.map(|time| Operand::Time(time.into())), "must be an RFC 3339 time")
+        }
+        Field::Metadata(_) => {
+            let operand = match value {
+                Value::Number(number) => Some(Operand::Number(number.clone())),
+                Value::Bool(value) => Some(Operand::Boolean(*value)),
+                value => text(value),
+            };
+            (operand, "must be a number, a boolean, or a text of at most 1000 bytes")
+        }
+    };
+    operand.ok_or_else(|| fail(path, Reason::Value(expected)))
+}
+
+/// PostgreSQL has no room for NUL in a text.
+fn text(value: &Value) -> Option<Operand> {
+    value.as_str().filter(|text| text.len() <= TEXT && !text.contains('\0')).map(|text| Operand::Text(text.to_owned()))
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn fail(path: &str, reason: Reason) -> FilterError {
+    FilterError { path: path.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn one(field: &str, op: &str, value: Value) -> Value {
+        json!({ "field": field, "op": op, "value": value })
+    }
+
+    #[test]
+    fn conditions_nest() {
+        let parsed = filter(&json!({ "and": [
+            one("tags", "in", json!(["a", "b"])),
+            { "not": one("metadata.a.b", "eq", json!(1.5)) },
+            { "or": [one("size", "gt", json!(7)), one("name", "ne", json!("x"))] },
+        ] }));
+        let text = |text: &str| Operand::Text(text.to_owned());
+        let expected = Filter::And(vec![
+            Filter::OneOf(Field::Tags, vec![text("a"), text("b")]),
+            Filter::Not(Box::new(Filter::OneOf(
+                Field::Metadata(vec!["a".to_owned(), "b".to_owned()]),
+                vec![Operand::Number(serde_json::Number::from_f64(1.5).unwrap())],
+            ))),
+            Filter::Or(vec![
+                Filter::Order(Field::Size, Order::Greater, Operand::Integer(7)),
+                Filter::Not(Box::new(Filter::OneOf(Field::Name, vec![text("x")]))),
+            ]),
+        ]);
+        assert_eq!(parsed, Ok(expected));
+    }
+
+    #[test]
+    fn errors_say_where_and_what() {
+        let reason = |value: Value| filter(&value).map_err(|error| (error.path, error.reason));
+        let cases = [
+            (one("colour", "eq", json!("red")), "field", Reason::UnknownField),
+            (one("metadata.", "eq", json!("red")), "field", Reason::UnknownField),
+            (one("name", "like", json!("x")), "op", Reason::UnknownOperator),
+            (one("tags", "gt", json!("x")), "op", Reason::UnknownOperator),
+            (one("metadata.a", "lt", json!(true)), "op", Reason::UnknownOperator),
+            (json!({ "xor": [] }), "xor", Reason::UnknownOperator),
+            (one("size", "eq", json!(1.5)), "value", Reason::Value("must be an integer")),
+            (one("id", "in", json!(["x"])), "value[0]", Reason::Value("must be a UUID")),
+            (one("name", "in", json!("x")), "value", Reason::Value("must be a list")),
+            (one("createdAt", "gt", json!("today")), "value", Reason::Value("must be an RFC 3339 time")),
+            (json!([]), "", FORM),
+            (json!({}), "", FORM),
+            (json!({ "field": "name", "op": "eq" }), "", FORM),
+            (json!({ "and": [], "or": [] }), "", FORM),
+        ];
+        for (value, path, expected) in cases {
+            assert_eq!(reason(value.clone()), Err((path.to_owned(), expected)), "{value}");
+        }
+        let (path, _) = reason(json!({ "and": [{ "not": one("size", "eq", json!("x")) }] })).unwrap_err();
+        assert_eq!(path, "and[0].not.value");
+        let nul = one("name", "eq", json!("a\0"));
+        assert_eq!(filter(&nul).unwrap_err().path, "value");
+    }
+
+    #[test]
+    fn depth_width_and_lists_are_bounded() {
+        let mut deep = one("size", "eq", json!(1));
+        for _ in 0..=DEPTH {
+            deep = json!({ "not": deep });
+        }
+        let too_large = |value: &Value| matches!(filter(value).unwrap_err().reason, Reason::TooLarge(_));
+        assert!(too_large(&deep));
+        assert!(filter(&deep["not"]).is_ok());
+        assert!(too_large(&json!({ "or": vec![one("size", "eq", json!(1)); CONDITIONS] })));
+        assert!(too_large(&one("size", "in", json!(vec![1; VALUES + 1]))));
+    }
+}

@@ -1,0 +1,126 @@
+//! From a filter to an SQL condition over `file f` and its live `file_version v`.
+//!
+//! Values are bound, never spelled. Every condition is true or false, never null, so that `not` is its opposite.
+
+use sea_orm::Value;
+use serde_json::json;
+
+use crate::domain::filter::{Field, Filter, Operand, Order};
+
+/// The parameters of a statement, in order.
+#[derive(Debug, Default)]
+pub(super) struct Parameters {
+    values: Vec<Value>,
+}
+
+impl Parameters {
+    pub(super) fn new(values: impl IntoIterator<Item = Value>) -> Self {
+        Self { values: values.into_iter().collect() }
+    }
+
+    /// Adds a value; its name in the statement.
+    fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
+    }
+
+    pub(super) fn into_values(self) -> Vec<Value> {
+        self.values
+    }
+}
+
+/// The condition for a filter.
+pub(super) fn condition(filter: &Filter, parameters: &mut Parameters) -> String {
+    match filter {
+        Filter::And(filters) => all(filters, " and ", "true", parameters),
+        Filter::Or(filters) => all(filters, " or ", "false", parameters),
+        Filter::Not(filter) => format!("(not {})", condition(filter, parameters)),
+        Filter::OneOf(field, operands) => one_of(field, operands, parameters),
+        Filter::Order(field, order, operand) => ordered(field, *order, operand, parameters),
+    }
+}
+
+fn all(filters: &[Filter], between: &str, of_none: &str, parameters: &mut Parameters) -> String {
+    if filters.is_empty() {
+        return of_none.to_owned();
+    }
+    let conditions: Vec<_> = filters.iter().map(|filter| condition(filter, parameters)).collect();
+    format!("({})", conditions.join(between))
+}
+
+fn one_of(field: &Field, operands: &[Operand], parameters: &mut Parameters) -> String {
+    let mut values: Vec<_> = operands.iter().map(|operand| value(field, operand, parameters)).collect();
+    let Some(last) = values.pop() else { return "false".to_owned() };
+    match field {
+        Field::Tags => {
+            let tags = values.into_iter().chain([last]).collect::<Vec<_>>().join(", ");
+            format!("(f.tags && array[{tags}]::text[])")
+        }
+        Field::Metadata(path) => {
+            let found = metadata(path, parameters);
+            // A list contains a value that it holds, and anything else only what it equals.
+            let each = values.into_iter().chain([last]).map(|value| format!("coalesce({found} @> {value}, false)"));
+            format!("({})", each.collect::<Vec<_>>().join(" or "))
+        }
+        field => {
+            let list = values.into_iter().chain([last]).collect::<Vec<_>>().join(", ");
+            format!("coalesce({} in ({list}), false)", column(field))
+        }
+    }
+}
+
+fn ordered(field: &Field, order: Order, operand: &Operand, parameters: &mut Parameters) -> String {
+    let order = match order {
+        Order::Greater => ">",
+        Order::GreaterOrEqual => ">=",
+        Order::Less => "<",
+        Order::LessOrEqual => "<=",
+    };
+    let value = value(field, operand, parameters);
+    let Field::Metadata(path) = field else {
+        return format!("coalesce({} {order} {value}, false)", column(field));
+    };
+    let found = metadata(path, parameters);
+    // What is of another kind is in no order with the value; `case` keeps it from the cast.
+    match operand {
+        Operand::Number(_) => format!(
+            "(case when jsonb_typeof({found}) = 'number' then ({found})::numeric {order} ({value})::numeric else false end)"
+        ),
+        _ => format!(
+            "(case when jsonb_typeof({found}) = 'string'
+                 then ({found} #>> '{{}}') collate \"C\" {order} ({value} #>> '{{}}') else false end)"
+        ),
+    }
+}
+
+const fn column(field: &Field) -> &'static str {
+    match field {
+        Field::Id => "f.id",
+        // By bytes, whatever the database's own order is.
+        Field::Name => "f.name collate \"C\"",
+        Field::MediaType => "v.media_type collate \"C\"",
+        Field::Size => "v.bytes",
+        Field::PageCount => "v.page_count",
+        Field::CreatedAt => "f.created_at",
+        Field::Tags => "f.tags",
+        Field::Metadata(_) => "f.metadata",
+    }
+}
+
+fn metadata(path: &[String], parameters: &mut Parameters) -> String {
+    let path = parameters.bind(path.to_vec());
+    format!("(f.metadata #> {path})")
+}
+
+fn value(field: &Field, operand: &Operand, parameters: &mut Parameters) -> String {
+    let inside = matches!(field, Field::Metadata(_));
+    match operand {
+        Operand::Id(id) => parameters.bind(*id),
+        Operand::Integer(number) => parameters.bind(*number),
+        Operand::Time(time) => parameters.bind(*time),
+        Operand::Text(text) if inside => parameters.bind(json!(text)),
+        Operand::Text(text) => parameters.bind(text.clone()),
+        Operand::Number(number) => parameters.bind(json!(number)),
+        Operand::Boolean(value) => parameters.bind(json!(value)),
+    }
+}

@@ -1,0 +1,317 @@
+//! Against a real server.
+#![allow(clippy::unwrap_used, reason = "to unwrap what is not there is to fail, as a test should")]
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    domain::space::SpaceSpec,
+    id::{AccountId, BlobId},
+    platform::Platform,
+    store::{
+        self, Db, TransactionTrait,
+        chunk::NewChunk,
+        file::{NewFile, StoredBlob},
+    },
+    testing::TestPlace,
+};
+
+const DIMENSIONS: u16 = 16;
+const SMALL: Limits = Limits { exact: 20, exact_root: 0, ranked: 5_000, candidates: 40 };
+
+struct Fixture {
+    place: TestPlace,
+    db: Db,
+    space: Space,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let place = TestPlace::new().await;
+        let db = Platform::open(place.config(&[])).await.unwrap().db;
+        let spec = SpaceSpec {
+            provider: "test".to_owned(),
+            model: "test".to_owned(),
+            dimensions: DIMENSIONS,
+            query_prefix: String::new(),
+            passage_prefix: String::new(),
+        };
+        let id = store::space::ensure(&db, &spec).await.unwrap();
+        Self { place, db, space: Space { id, dimensions: DIMENSIONS } }
+    }
+
+    async fn workspace(&self) -> (WorkspaceId, AccountId) {
+        let (workspace, account) = (WorkspaceId::new(), AccountId::new());
+        self.sql(&format!(
+            "insert into account (id, email, display_name, password_hash) values ('{account}', '{account}@example.org', 'Ada', 'x');
+             insert into workspace (id, name) values ('{workspace}', 'x')"
+        ))
+        .await;
+        (workspace, account)
+    }
+
+    async fn sql(&self, sql: &str) {
+        self.db.execute_unprepared(sql).await.unwrap();
+    }
+
+    /// A file with these chunks; live at once, unless it is told to wait.
+    async fn file(
+        &self,
+        (workspace, account): (WorkspaceId, AccountId),
+        name: &str,
+        chunks: Vec<(String, Vec<f32>)>,
+        live: bool,
+    ) -> (FileId, VersionId) {
+        let tx = self.db.begin().await.unwrap();
+        let mut sha256 = [0; 32];
+        sha256[..16].copy_from_slice(crate::id::new().as_bytes());
+        let blob = StoredBlob { id: BlobId::new(), sha256, bytes: 10 * chunks.len() as u64 };
+        store::file::register_blob(&tx, workspace, blob).await.unwrap();
+        let new = NewFile { name: name.to_owned(), media_type: "text/plain".to_owned(), blob, created_by: account };
+        let (file, version) = store::file::insert(&tx, workspace, blob.id, &new).await.unwrap();
+        let (texts, vectors): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
+        let count = i32::try_from(texts.len()).unwrap();
+        let new = texts.into_iter().map(|text| NewChunk {
+            bytes: 0..text.len(),
+            text,
+            page: Some(1),
+            heading_path: Vec::new(),
+            tokens: 1,
+        });
+        store::chunk::replace(&tx, workspace, file, version, new.collect()).await.unwrap();
+        let passages = store::chunk::passages(&tx, workspace, version, 0..count).await.unwrap();
+        let rows = passages.into_iter().map(|passage| passage.id).zip(vectors).collect();
+        store::chunk::insert_vectors(&tx, workspace, self.space.id, (file, version), rows).await.unwrap();
+        if live {
+            store::file::make_live(&tx, workspace, file, version).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        (file, version)
+    }
+
+    async fn search(&self, workspace: WorkspaceId, query: &Query, limits: Limits) -> Answer {
+        search_within(&self.db, workspace, self.space, query, limits).await.unwrap()
+    }
+
+    async fn close(self) {
+        self.db.close().await.unwrap();
+        self.place.close().await;
+    }
+}
+
+fn query(mode: Mode, text: &str, vector: Vec<f32>, limit: i64) -> Query {
+    Query { mode, text: text.to_owned(), vector, filter: None, limit }
+}
+
+fn filtered(query: Query, filter: &Value) -> Query {
+    Query { filter: Some(Filter::parse(filter).unwrap()), ..query }
+}
+
+/// A unit vector, another for each seed.
+fn vector(seed: usize) -> Vec<f32> {
+    let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / 16_777_216.0 - 0.5
+    };
+    let raw: Vec<f32> = (0..DIMENSIONS).map(|_| next()).collect();
+    let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
+    raw.into_iter().map(|x| x / length).collect()
+}
+
+fn texts(answer: &Answer) -> Vec<&str> {
+    answer.hits.iter().map(|hit| hit.marked.as_str()).collect()
+}
+
+fn chunks(count: usize, seed: usize) -> Vec<(String, Vec<f32>)> {
+    (0..count).map(|n| (format!("c{}", seed + n), vector(seed + n))).collect()
+}
+
+#[tokio::test]
+async fn a_walk_finds_what_comparing_finds_and_stays_in_its_tenant() {
+    let fixture = Fixture::new().await;
+    fixture.sql(&format!("drop index embedding_hnsw_{}", fixture.space.id.0.simple())).await;
+    let (large, small) = (fixture.workspace().await, fixture.workspace().await);
+    for part in 0..4 {
+        let (file, _) = fixture.file(large, "large", chunks(1_000, part * 1_000), true).await;
+        fixture.sql(&format!("update file set tags = array['p{part}'] where id = '{file}'")).await;
+    }
+    fixture.file(small, "small", chunks(10, 100_000), true).await;
+    fixture.sql(&format!("select create_space_index('{}', {DIMENSIONS})", fixture.space.id)).await;
+    fixture.sql("analyze").await;
+
+    let (mut found, mut of) = (0, 0);
+    for seed in 0..20 {
+        let plain = query(Mode::Vector, "", vector(7_000_000 + seed), 10);
+        let half = json!({ "field": "tags", "op": "in", "value": ["p1", "p2"] });
+        for query in [plain.clone(), filtered(plain, &half)] {
+            let exact = fixture.search(large.0, &query, LIMITS).await;
+            let walked = fixture.search(large.0, &query, SMALL).await;
+            assert_eq!((exact.plan, walked.plan, walked.hits.len()), (Plan::Exact, Plan::Index, 10));
+            assert!(walked.hits.is_sorted_by(|a, b| a.score >= b.score), "a walk in relaxed order is sorted again");
+            let exact: BTreeSet<_> = exact.hits.iter().map(|hit| hit.chunk_id).collect();
+            found += walked.hits.iter().filter(|hit| exact.contains(&hit.chunk_id)).count();
+            of += 10;
+        }
+    }
+    assert!(found * 100 >= of * 95, "recall {found} of {of}");
+
+    let own = fixture.search(small.0, &query(Mode::Vector, "", vector(3), 100), SMALL).await;
+    assert_eq!((own.plan, own.hits.len()), (Plan::Exact, 10), "k results whenever k match");
+    assert!(texts(&own).iter().all(|text| text.starts_with("c1000")));
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn the_walk_takes_the_index_and_comparing_does_not() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    for part in 0..3 {
+        fixture.file(owner, "large", chunks(1_000, part * 1_000), true).await;
+    }
+    fixture.sql("analyze").await;
+    let index = format!("using embedding_hnsw_{}", fixture.space.id.0.simple());
+    for (limits, walks) in [(SMALL, true), (LIMITS, false)] {
+        let shape = statement::Shape { space: fixture.space, mode: Mode::Vector, filter: None, limit: 10, limits };
+        let first = [owner.0.into(), String::new().into(), Some(Vector::from(vector(1))).into(), 10_i64.into()];
+        let (sql, values) = statement::build(&shape, first);
+        let explain = format!("explain (analyze, costs off, timing off) {sql}");
+        let statement = sea_orm::Statement::from_sql_and_values(sea_orm::DbBackend::Postgres, &explain, values);
+        let rows = fixture.db.query_all_raw(statement).await.unwrap();
+        let lines: Vec<String> = rows.iter().map(|row| row.try_get("", "QUERY PLAN").unwrap()).collect();
+        let line = lines.iter().find(|line| line.contains(&index)).expect("the index is in the plan");
+        assert_eq!(!line.contains("never executed"), walks, "{line}");
+    }
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn a_walk_that_comes_back_with_too_little_is_made_good() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    // Another version of something, nearer than anything live and more than a walk brings home.
+    fixture.file(owner, "waiting", (0..300).map(|_| ("waiting".to_owned(), vector(1))).collect(), false).await;
+    fixture.file(owner, "live", chunks(30, 500), true).await;
+    fixture.sql("analyze").await;
+    let answer = fixture.search(owner.0, &query(Mode::Vector, "", vector(1), 10), SMALL).await;
+    assert_eq!((answer.plan, answer.hits.len()), (Plan::Exact, 10));
+    assert!(answer.hits.iter().all(|hit| hit.file_name == "live"));
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn every_operator_finds_its_files_in_every_mode() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    let mut ids = Vec::new();
+    for (place, (name, tags, metadata, pages)) in [
+        ("a.txt", "'{red,old}'", r#"{"n": 1, "s": "x", "deep": {"b": true}, "list": ["p", "q"]}"#, "1"),
+        ("b.txt", "'{red}'", r#"{"n": 2.5, "s": "y"}"#, "20"),
+        ("Ä.txt", "'{}'", r#"{"n": "1"}"#, "null"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (file, version) = fixture.file(owner, name, vec![("tidal energy".to_owned(), vector(place))], true).await;
+        fixture
+            .sql(&format!(
+                "update file set tags = {tags}, metadata = '{metadata}', created_at = '2026-0{}-01T00:00:00Z' where id = '{file}';
+                 update file_version set page_count = {pages}, bytes = 1{place} where id = '{version}'",
+                place + 1
+            ))
+            .await;
+        ids.push(file.to_string());
+    }
+    let one = |field: &str, op: &str, value: Value| json!({ "field": field, "op": op, "value": value });
+    let cases = [
+        (one("id", "eq", json!(ids[1])), "b"),
+        (one("id", "nin", json!([ids[1]])), "a Ä"),
+        (one("name", "eq", json!("Ä.txt")), "Ä"),
+        (one("name", "lt", json!("b")), "a"),
+        (one("name", "in", json!([])), ""),
+        (one("name", "in", json!(["a.txt", "b.txt", "a.txt' or true --"])), "a b"),
+        (one("mediaType", "eq", json!("text/plain")), "a b Ä"),
+        (one("mediaType", "ne", json!("text/plain")), ""),
+        (one("size", "gte", json!(11)), "b Ä"),
+        (one("size", "lt", json!(11)), "a"),
+        (one("pageCount", "gt", json!(1)), "b"),
+        (one("pageCount", "ne", json!(1)), "b Ä"),
+        (json!({ "not": one("pageCount", "gt", json!(1)) }), "a Ä"),
+        (one("createdAt", "lte", json!("2026-02-01T01:00:00+01:00")), "a b"),
+        (one("tags", "eq", json!("old")), "a"),
+        (one("tags", "in", json!(["old", "red"])), "a b"),
+        (one("tags", "nin", json!(["old", "blue"])), "b Ä"),
+        (one("metadata.n", "eq", json!(1.0)), "a"),
+        (one("metadata.n", "eq", json!("1")), "Ä"),
+        (one("metadata.n", "gt", json!(1)), "b"),
+        (one("metadata.n", "ne", json!(1)), "b Ä"),
+        (one("metadata.s", "gte", json!("y")), "b"),
+        (one("metadata.s", "in", json!(["x", "y"])), "a b"),
+        (one("metadata.deep.b", "eq", json!(true)), "a"),
+        (one("metadata.list", "eq", json!("q")), "a"),
+        (one("metadata.none.such", "lt", json!(1)), ""),
+        (json!({ "and": [] }), "a b Ä"),
+        (json!({ "or": [] }), ""),
+        (json!({ "and": [one("tags", "eq", json!("red")), one("size", "gt", json!(10))] }), "b"),
+        (json!({ "or": [one("size", "eq", json!(10)), one("size", "eq", json!(12))] }), "a Ä"),
+    ];
+    for (filter, expected) in cases {
+        for mode in [Mode::Vector, Mode::Text, Mode::Hybrid] {
+            let query = filtered(query(mode, "tidal", vector(9), 10), &filter);
+            let answer = fixture.search(owner.0, &query, LIMITS).await;
+            let names: BTreeSet<_> =
+                answer.hits.iter().map(|hit| hit.file_name.strip_suffix(".txt").unwrap()).collect();
+            assert_eq!(names.into_iter().collect::<Vec<_>>().join(" "), expected, "{mode:?} {filter}");
+        }
+    }
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn rare_words_count_for_more_and_frequent_ones_still_find() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    let mut passages: Vec<_> = (0..200).map(|n| (format!("turbine note {n}"), vector(n))).collect();
+    passages[50].0 = "one osprey was seen".to_owned();
+    passages[60].0 = "turbine turbine turbine turbine".to_owned();
+    fixture.file(owner, "notes", passages, true).await;
+    fixture.sql("analyze chunk").await;
+    let ask = |text: &str| query(Mode::Text, text, Vec::new(), 20);
+    // With no room to rank, only the rarest word is looked up; the rest is needed to come to twenty.
+    let tight = Limits { ranked: 0, ..LIMITS };
+    let all = json!({ "field": "tags", "op": "nin", "value": [] });
+    for limits in [LIMITS, tight] {
+        for query in [ask("Did the turbine disturb an osprey?"), filtered(ask("turbine osprey"), &all)] {
+            let answer = fixture.search(owner.0, &query, limits).await;
+            let mark = |word: &str| format!("{MARK_START}{word}{MARK_END}");
+            assert_eq!(texts(&answer)[0], format!("one {} was seen", mark("osprey")));
+            assert_eq!(texts(&answer)[1], [&*mark("turbine"); 4].join(" "));
+            assert_eq!((answer.plan, answer.hits.len()), (Plan::Lexical, 20), "k results whenever k match");
+        }
+    }
+    for nothing in ["", "the of and", "!&|:*()'\\", "xylophone"] {
+        assert!(fixture.search(owner.0, &ask(nothing), LIMITS).await.hits.is_empty(), "{nothing}");
+    }
+    let long = (0..5_000).map(|n| format!("w{n} it''s \\ a:b ")).collect::<String>() + "osprey";
+    fixture.search(owner.0, &ask(&long), LIMITS).await;
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn fusion_puts_first_what_both_legs_find() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    let passages =
+        vec![("near".to_owned(), vector(1)), ("tide far".to_owned(), vector(50)), ("tide".to_owned(), vector(1))];
+    fixture.file(owner, "f", passages, true).await;
+    let answer = fixture.search(owner.0, &query(Mode::Hybrid, "tides", vector(1), 10), LIMITS).await;
+    let [first, ..] = &answer.hits[..] else { panic!("nothing found") };
+    assert_eq!(first.marked, format!("{MARK_START}tide{MARK_END}"));
+    assert!(first.vector_score.unwrap() > 0.999 && first.text_score.is_some());
+    assert_eq!(answer.hits.len(), 3);
+    fixture.close().await;
+}
