@@ -1,4 +1,4 @@
-//! `nvisy-api [keys | health | env-example]`: serves without a command.
+//! `nvisy-api [keys | health | config | env-example]`: serves without a command.
 
 use std::{error::Error, path::Path, process::ExitCode, time::Duration};
 
@@ -13,6 +13,7 @@ const USAGE: &str = "usage: nvisy-api [COMMAND]
   (none)                            serve the API
   keys [--directory DIR] [--force]  make the key files that are missing; --force replaces all
   health                            ask the running API whether it is well
+  config                            print every setting as it holds, secrets hidden, and where it came from
   env-example                       print every setting with its default and meaning";
 
 #[tokio::main]
@@ -25,6 +26,7 @@ async fn main() -> ExitCode {
         [] => serve().await,
         ["keys", options @ ..] => keys(options),
         ["health"] => health().await,
+        ["config"] => show_config(),
         ["env-example"] => print(&config::example()),
         _ => Err(USAGE.into()),
     };
@@ -76,6 +78,12 @@ async fn health() -> Outcome {
         Ok(false) => Err(format!("the API on {address} says that it is not well").into()),
         Err(error) => Err(format!("no API answers on {address}: {error}").into()),
     }
+}
+
+fn show_config() -> Outcome {
+    let settings = config::Settings::gather();
+    print(&settings.to_string())?;
+    Ok(settings.check().map(drop)?)
 }
 
 fn print(text: &str) -> Outcome {

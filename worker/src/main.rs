@@ -1,11 +1,15 @@
 //! `nvisy-worker`: works until SIGTERM or SIGINT; a second signal stops at once.
 //!
-//! `nvisy-worker health` asks a running worker, `nvisy-worker extract` is how a worker reads a file in a
+//! `nvisy-worker health` asks a running worker, `nvisy-worker config` prints the settings, `nvisy-worker extract` is how a worker reads a file in a
 //! process of its own.
 
 use std::process::ExitCode;
 
-use nvisy_shared::{config::Config, lifecycle::Lifecycle, probe, telemetry};
+use nvisy_shared::{
+    config::{Config, Settings},
+    lifecycle::Lifecycle,
+    probe, telemetry,
+};
 use nvisy_worker::{app::Worker, extract};
 
 fn main() -> ExitCode {
@@ -13,9 +17,10 @@ fn main() -> ExitCode {
         // Before any thread is started: the limits are the process's own.
         Some("extract") => extract::child::main(),
         Some("health") => run(health()),
+        Some("config") => run(async { show_config() }),
         None => run(work()),
         Some(other) => {
-            eprintln!("nvisy-worker: unknown command `{other}`; start it without one, or with `health`");
+            eprintln!("nvisy-worker: unknown command `{other}`; start it without one, or with `health` or `config`");
             ExitCode::from(2)
         }
     }
@@ -58,4 +63,11 @@ async fn health() -> Result<(), Box<dyn std::error::Error>> {
         Ok(false) => Err(format!("the worker on {address} says that it is not well").into()),
         Err(error) => Err(format!("no worker answers on {address}: {error}").into()),
     }
+}
+
+fn show_config() -> Result<(), Box<dyn std::error::Error>> {
+    use std::io::Write;
+    let settings = Settings::gather();
+    std::io::stdout().write_all(settings.to_string().as_bytes())?;
+    Ok(settings.check().map(drop)?)
 }

@@ -1,5 +1,7 @@
 //! Settings: environment variables only, checked as a whole before anything starts.
 
+mod layers;
+mod rules;
 mod sections;
 mod variables;
 
@@ -7,6 +9,7 @@ use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 
+pub use layers::{Origin, Setting, Settings};
 pub use sections::*;
 pub use variables::{VARIABLES, Variable, example};
 
@@ -37,16 +40,12 @@ pub struct Config {
 pub struct ConfigError(Vec<String>);
 
 impl Config {
-    /// Reads `.env` in the working directory, if there is one, and the environment, which wins.
+    /// Reads the layers: see [`Settings`].
     ///
     /// # Errors
     /// Names every variable that is unknown or has a value that cannot be used.
     pub fn load() -> Result<Self, ConfigError> {
-        match dotenvy::dotenv() {
-            Err(error) if !error.not_found() => return Err(ConfigError(vec![format!(".env cannot be read: {error}")])),
-            _ => {}
-        }
-        Self::from_variables(std::env::vars())
+        Settings::gather().check()
     }
 
     /// Reads the given variables; those that do not begin with `NVISY_` are not ours.
@@ -54,30 +53,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let mut mistakes = Vec::new();
-        let mut given = HashMap::new();
-        for (name, value) in variables {
-            if !name.starts_with(PREFIX) || name.starts_with(TEST_PREFIX) {
-                continue;
-            }
-            if VARIABLES.iter().any(|known| known.name == name) {
-                // An empty value is what compose files make of an unset one.
-                if !value.is_empty() {
-                    given.insert(path(&name), value);
-                }
-            } else {
-                mistakes.push(format!("{name} is not a setting of Nvisy; .env.example lists them all"));
-            }
-        }
-        let source = match layered(given) {
-            Ok(source) => source,
-            Err(error) => return Err(ConfigError(vec![error.to_string()])),
-        };
-        let config = Self::sections(&source, &mut mistakes);
-        match config {
-            Some(config) if mistakes.is_empty() => Ok(config),
-            _ => Err(ConfigError(mistakes)),
-        }
+        Settings::from_variables(variables).check()
     }
 
     fn sections(source: &config::Config, mistakes: &mut Vec<String>) -> Option<Self> {
@@ -112,6 +88,17 @@ impl Config {
 /// `NVISY_HTTP_UPLOAD_BYTES` is `http.upload_bytes`.
 fn path(name: &str) -> String {
     name[PREFIX.len()..].to_lowercase().replacen('_', ".", 1)
+}
+
+/// The values that are not defaults, in their types. Every mistake is added to `mistakes`.
+fn typed(given: impl Iterator<Item = (&'static str, String)>, mistakes: &mut Vec<String>) -> Option<Config> {
+    match layered(given.map(|(name, value)| (path(name), value)).collect()) {
+        Ok(source) => Config::sections(&source, mistakes),
+        Err(error) => {
+            mistakes.push(error.to_string());
+            None
+        }
+    }
 }
 
 fn layered(given: HashMap<String, String>) -> Result<config::Config, config::ConfigError> {
@@ -184,6 +171,134 @@ mod tests {
         for name in ["NVISY_HTTP_ADRESS is not", "NVISY_HTTP_ADDRESS has", "NVISY_QUEUE_ATTEMPTS has"] {
             assert!(error.contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_named_by_what_they_should_be() {
+        let error = with(&[
+            ("NVISY_DATABASE_URL", "mysql://root:hunter2@db/nvisy"),
+            ("NVISY_NATS_URL", "http://nats"),
+            ("NVISY_NATS_PREFIX", "a.b"),
+            ("NVISY_HTTP_WORKERS", "0"),
+            ("NVISY_QUEUE_LEASE_SECONDS", "18446744073709551615"),
+            ("NVISY_LOG_FILTER", "info,=="),
+            ("NVISY_EMBEDDING_PROVIDER", "openai"),
+            ("NVISY_HTTP_TLS_KEY_FILE", "key.pem"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for sentence in [
+            "NVISY_DATABASE_URL has a value that is not a PostgreSQL URL",
+            "NVISY_NATS_URL has a value that is not a NATS URL",
+            "NVISY_NATS_PREFIX has a value that is not made of",
+            "NVISY_HTTP_WORKERS has a value that is not between 1 and 1024",
+            "NVISY_QUEUE_LEASE_SECONDS has a value that is not between",
+            "NVISY_LOG_FILTER has a value that is not a filter",
+            "NVISY_EMBEDDING_URL must be set",
+            "NVISY_EMBEDDING_MODEL must be set",
+            "NVISY_EMBEDDING_DIMENSIONS must be set",
+            "NVISY_HTTP_TLS_CERTIFICATE_FILE must be set",
+        ] {
+            assert!(error.contains(sentence), "{sentence}: {error}");
+        }
+        assert_eq!(error.lines().count(), 10, "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("database-url");
+        std::fs::write(&path, "postgres://nvisy:hunter2@db:5432/nvisy\r\n").unwrap();
+        let file = path.to_str().unwrap();
+        let config = with(&[("NVISY_DATABASE_URL_FILE", file)]).unwrap();
+        assert_eq!(config.database.url.expose(), "postgres://nvisy:hunter2@db:5432/nvisy");
+
+        let both = with(&[("NVISY_DATABASE_URL_FILE", file), ("NVISY_DATABASE_URL", "postgres://db/nvisy")]);
+        assert_eq!(
+            both.unwrap_err().to_string(),
+            "NVISY_DATABASE_URL and NVISY_DATABASE_URL_FILE are both set: set one of them"
+        );
+        std::fs::write(&path, "\n").unwrap();
+        let empty = with(&[("NVISY_DATABASE_URL_FILE", file)]).unwrap_err().to_string();
+        assert_eq!(empty, format!("NVISY_DATABASE_URL_FILE names {file}, which is empty"));
+        let missing = with(&[("NVISY_NATS_URL_FILE", "/nowhere/url")]).unwrap_err().to_string();
+        assert!(missing.starts_with("NVISY_NATS_URL_FILE names /nowhere/url, which cannot be read"), "{missing}");
+        // Only secrets have the variant.
+        let unknown = with(&[("NVISY_LOG_FILTER_FILE", file)]).unwrap_err().to_string();
+        assert!(unknown.starts_with("NVISY_LOG_FILTER_FILE is not a setting"), "{unknown}");
+    }
+
+    #[test]
+    fn the_environment_is_stronger_than_the_file_in_either_form() {
+        let layer = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let settings = Settings::of(
+            &[
+                (
+                    Origin::Environment,
+                    layer(&[("NVISY_DATABASE_URL", "postgres://strong/db"), ("NVISY_LOG_FILTER", "")]),
+                ),
+                (
+                    Origin::DotEnv,
+                    layer(&[("NVISY_DATABASE_URL_FILE", "/nowhere"), ("NVISY_LOG_FILTER", "warn"), ("OTHER", "x")]),
+                ),
+            ],
+            Vec::new(),
+        );
+        let config = settings.check().unwrap();
+        assert_eq!(config.database.url.expose(), "postgres://strong/db");
+        assert_eq!(config.log.filter, "warn");
+        let shown = settings.to_string();
+        assert!(
+            shown.lines().any(|line| line.starts_with("NVISY_LOG_FILTER=warn ") && line.ends_with("# .env")),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn every_variable_is_explained_and_its_default_can_be_used() {
+        let settings = Settings::from_variables([]);
+        assert!(settings.check().is_ok(), "{:?}", settings.check().err());
+        for variable in VARIABLES {
+            let group = variable.name.split('_').nth(1).unwrap();
+            assert!(!group.is_empty(), "{} has no group", variable.name);
+            assert!(variable.help.ends_with('.'), "{} is not explained by a sentence", variable.name);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_hides_secrets_and_says_where_values_come_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "sk-hunter2").unwrap();
+        let shown = Settings::from_variables(
+            [
+                ("NVISY_DATABASE_URL", "postgres://ada:hunter2@db:5433/nvisy?password=hunter2"),
+                ("NVISY_NATS_URL", "nats://hunter2@nats:4222"),
+                ("NVISY_EMBEDDING_URL", "https://ada:hunter2@models/v1"),
+                ("NVISY_EMBEDDING_API_KEY_FILE", path.to_str().unwrap()),
+                ("NVISY_HTTP_WORKERS", "7"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        )
+        .to_string();
+        let line = |name: &str| {
+            let words = shown.lines().find(|line| line.starts_with(&format!("{name}="))).unwrap();
+            words.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert!(!shown.contains("hunter2") && !shown.contains("ada"), "{shown}");
+        assert_eq!(
+            line("NVISY_DATABASE_URL"),
+            "NVISY_DATABASE_URL=postgres://[hidden]@db:5433/nvisy?[hidden] # environment"
+        );
+        assert_eq!(line("NVISY_NATS_URL"), "NVISY_NATS_URL=nats://[hidden]@nats:4222 # environment");
+        assert_eq!(
+            line("NVISY_EMBEDDING_API_KEY"),
+            format!("NVISY_EMBEDDING_API_KEY=[hidden] # file {}", path.display())
+        );
+        assert_eq!(line("NVISY_HTTP_WORKERS"), "NVISY_HTTP_WORKERS=7 # environment");
+        assert_eq!(line("NVISY_HTTP_JSON_BYTES"), "NVISY_HTTP_JSON_BYTES=1048576 # default");
+        assert_eq!(line("NVISY_EMBEDDING_MODEL"), "NVISY_EMBEDDING_MODEL= # not set");
     }
 
     #[test]

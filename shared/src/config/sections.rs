@@ -28,6 +28,9 @@ pub struct Http {
     pub upload_files: usize,
     pub json_bytes: usize,
     pub workers: usize,
+    pub drain_seconds: u64,
+    pub tls_certificate_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

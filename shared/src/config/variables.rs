@@ -2,6 +2,8 @@
 //!
 //! `.env.example` is this table printed; a test holds the two together.
 
+use super::rules::{self, Rule};
+
 /// One variable.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
@@ -11,15 +13,47 @@ pub struct Variable {
     pub default: Option<&'static str>,
     /// One sentence, with the unit.
     pub help: &'static str,
+    /// Whether the value may not be shown, and may stand in a file that `<name>_FILE` names.
+    pub secret: bool,
+    /// The least and the greatest number it may be.
+    pub(super) range: Option<(u64, u64)>,
+    /// What it must be besides.
+    pub(super) rule: Option<Rule>,
 }
 
 const fn variable(name: &'static str, default: &'static str, help: &'static str) -> Variable {
-    Variable { name, default: Some(default), help }
+    Variable { name, default: Some(default), help, secret: false, range: None, rule: None }
 }
 
 const fn optional(name: &'static str, help: &'static str) -> Variable {
-    Variable { name, default: None, help }
+    Variable { name, default: None, help, secret: false, range: None, rule: None }
 }
+
+impl Variable {
+    /// The variable that may name a file with the value instead.
+    #[must_use]
+    pub fn file_name(&self) -> Option<String> {
+        self.secret.then(|| format!("{}_FILE", self.name))
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    const fn within(self, least: u64, most: u64) -> Self {
+        Self { range: Some((least, most)), ..self }
+    }
+
+    const fn rule(self, rule: Rule) -> Self {
+        Self { rule: Some(rule), ..self }
+    }
+}
+
+/// Waits beyond these are mistakes, and would overflow what computes with them.
+const YEAR_SECONDS: u64 = 31_536_000;
+const DAY_MILLIS: u64 = 86_400_000;
+/// More of one kind at the same time than any machine has.
+const MANY: u64 = 1024;
 
 /// All of them, in the order of `.env.example`.
 pub const VARIABLES: &[Variable] = &[
@@ -27,28 +61,36 @@ pub const VARIABLES: &[Variable] = &[
         "NVISY_DATABASE_URL",
         "postgres://postgres:postgres@127.0.0.1:5432/postgres",
         "PostgreSQL 18 or newer, with pgvector.",
-    ),
-    variable("NVISY_DATABASE_CONNECTIONS", "16", "Most connections a process opens."),
+    ).secret().rule(rules::postgres_url),
+    variable("NVISY_DATABASE_CONNECTIONS", "16", "Most connections a process opens.").within(2, 10_000),
     variable(
         "NVISY_NATS_URL",
         "nats://127.0.0.1:4222",
         "NATS 2.10 or newer, with JetStream; user and password or a token may stand in it.",
-    ),
+    ).secret().rule(rules::nats_url),
     variable(
         "NVISY_NATS_PREFIX",
         "nvisy",
         "Begins the name of every stream, subject and bucket: two deployments can share a server.",
-    ),
-    variable("NVISY_NATS_REPLICAS", "1", "Copies of each stream and bucket; 3 on a cluster of three."),
+    ).rule(rules::nats_name),
+    variable("NVISY_NATS_REPLICAS", "1", "Copies of each stream and bucket; 3 on a cluster of three.").within(1, 5),
     variable("NVISY_HTTP_ADDRESS", "127.0.0.1:8080", "Where the API listens."),
-    variable("NVISY_HTTP_UPLOAD_BYTES", "2147483648", "Largest file that can be uploaded, in bytes."),
-    variable("NVISY_HTTP_UPLOAD_FILES", "100", "Most files in one upload request."),
-    variable("NVISY_HTTP_JSON_BYTES", "1048576", "Largest JSON body, in bytes."),
-    variable("NVISY_HTTP_WORKERS", "2", "Threads that serve requests."),
+    variable("NVISY_HTTP_UPLOAD_BYTES", "2147483648", "Largest file that can be uploaded, in bytes.").within(1, i64::MAX as u64),
+    variable("NVISY_HTTP_UPLOAD_FILES", "100", "Most files in one upload request.").within(1, 10_000),
+    variable("NVISY_HTTP_JSON_BYTES", "1048576", "Largest JSON body, in bytes.").within(1, i64::MAX as u64),
+    variable("NVISY_HTTP_WORKERS", "2", "Threads that serve requests.").within(1, MANY),
+    variable(
+        "NVISY_HTTP_DRAIN_SECONDS",
+        "5",
+        "How long a stopping API still takes connections while `/health/ready` says that it stops, so that a balancer looks away first.",
+    )
+    .within(0, YEAR_SECONDS),
+    optional("NVISY_HTTP_TLS_CERTIFICATE_FILE", "Certificate chain in PEM; set, the API speaks HTTPS only."),
+    optional("NVISY_HTTP_TLS_KEY_FILE", "Private key of that certificate, in PEM."),
     variable("NVISY_AUTH_PRIVATE_KEY_FILE", "private.pem", "Ed25519 private key that signs access tokens."),
     variable("NVISY_AUTH_PUBLIC_KEY_FILE", "public.pem", "Ed25519 public key that verifies them."),
-    variable("NVISY_AUTH_TOKEN_SECONDS", "3600", "How long an access token is valid."),
-    variable("NVISY_AUTH_HASHES", "2", "Most passwords hashed at the same time; each takes 64 MiB."),
+    variable("NVISY_AUTH_TOKEN_SECONDS", "3600", "How long an access token is valid.").within(1, YEAR_SECONDS),
+    variable("NVISY_AUTH_HASHES", "2", "Most passwords hashed at the same time; each takes 64 MiB.").within(1, MANY),
     variable(
         "NVISY_ENCRYPTION_KEY_FILE",
         "encryption.key",
@@ -64,27 +106,27 @@ pub const VARIABLES: &[Variable] = &[
         ".local/models/all-MiniLM-L6-v2",
         "local: folder with model.safetensors and tokenizer.json.",
     ),
-    variable("NVISY_EMBEDDING_THREADS", "0", "local: threads that compute; 0 takes one for each core."),
+    variable("NVISY_EMBEDDING_THREADS", "0", "local: threads that compute; 0 takes one for each core.").within(0, MANY),
     optional("NVISY_EMBEDDING_URL", "openai: base URL, up to and including `/v1`."),
-    optional("NVISY_EMBEDDING_API_KEY", "openai: key, where the endpoint wants one."),
+    optional("NVISY_EMBEDDING_API_KEY", "openai: key, where the endpoint wants one.").secret(),
     optional("NVISY_EMBEDDING_MODEL", "openai: the model's name."),
-    optional("NVISY_EMBEDDING_DIMENSIONS", "openai: length of a vector."),
+    optional("NVISY_EMBEDDING_DIMENSIONS", "openai: length of a vector.").within(1, 16_000),
     variable(
         "NVISY_EMBEDDING_REQUEST_DIMENSIONS",
         "false",
         "openai: ask the endpoint for that length; many know only one and refuse the question.",
     ),
-    variable("NVISY_EMBEDDING_MAX_TOKENS", "512", "openai: longest passage the model takes, in tokens."),
-    variable("NVISY_EMBEDDING_CONCURRENCY", "4", "openai: most requests at the same time."),
-    variable("NVISY_EMBEDDING_TIMEOUT_SECONDS", "60", "openai: longest wait for an answer."),
+    variable("NVISY_EMBEDDING_MAX_TOKENS", "512", "openai: longest passage the model takes, in tokens.").within(16, 1_000_000),
+    variable("NVISY_EMBEDDING_CONCURRENCY", "4", "openai: most requests at the same time.").within(1, MANY),
+    variable("NVISY_EMBEDDING_TIMEOUT_SECONDS", "60", "openai: longest wait for an answer.").within(1, YEAR_SECONDS),
     optional("NVISY_EMBEDDING_TOKENIZER_FILE", "openai: tokenizer.json of the model; tokens are estimated without it."),
     variable("NVISY_EMBEDDING_QUERY_PREFIX", "", "Put before a query; part of the embedding space."),
     variable("NVISY_EMBEDDING_PASSAGE_PREFIX", "", "Put before a passage; part of the embedding space."),
-    variable("NVISY_EXTRACT_MEMORY_BYTES", "1073741824", "Most memory the reading of one file may take, in bytes."),
-    variable("NVISY_EXTRACT_SECONDS", "120", "Longest time the reading of one file may take."),
-    variable("NVISY_EXTRACT_PAGES", "5000", "Most pages a file may have."),
-    variable("NVISY_EXTRACT_TEXT_BYTES", "33554432", "Most text a file may hold, in bytes."),
-    variable("NVISY_EXTRACT_EXPANDED_BYTES", "268435456", "Most bytes a compressed file may expand to."),
+    variable("NVISY_EXTRACT_MEMORY_BYTES", "1073741824", "Most memory the reading of one file may take, in bytes.").within(1, i64::MAX as u64),
+    variable("NVISY_EXTRACT_SECONDS", "120", "Longest time the reading of one file may take.").within(1, YEAR_SECONDS),
+    variable("NVISY_EXTRACT_PAGES", "5000", "Most pages a file may have.").within(1, 1_000_000),
+    variable("NVISY_EXTRACT_TEXT_BYTES", "33554432", "Most text a file may hold, in bytes.").within(1, i64::MAX as u64),
+    variable("NVISY_EXTRACT_EXPANDED_BYTES", "268435456", "Most bytes a compressed file may expand to.").within(1, i64::MAX as u64),
     optional(
         "NVISY_CHUNK_MAX_TOKENS",
         "Most tokens in a chunk, in workspaces created from now on; the model's own limit where not set or larger.",
@@ -95,28 +137,28 @@ pub const VARIABLES: &[Variable] = &[
         "Tokens a chunk repeats of the one before, in workspaces created from now on; at most 256 and half of a chunk.",
     ),
     variable("NVISY_WORKER_HEALTH_ADDRESS", "127.0.0.1:8081", "Where the worker answers `GET /health`."),
-    variable("NVISY_WORKER_EXTRACT_SLOTS", "2", "Files a worker reads at the same time."),
-    variable("NVISY_WORKER_MODEL_SLOTS", "4", "Embedding batches a worker has at hand at the same time."),
-    variable("NVISY_WORKER_BATCH_CHUNKS", "32", "Chunks in an embedding batch: what one failure repeats at most."),
+    variable("NVISY_WORKER_EXTRACT_SLOTS", "2", "Files a worker reads at the same time.").within(0, MANY),
+    variable("NVISY_WORKER_MODEL_SLOTS", "4", "Embedding batches a worker has at hand at the same time.").within(0, MANY),
+    variable("NVISY_WORKER_BATCH_CHUNKS", "32", "Chunks in an embedding batch: what one failure repeats at most.").within(1, MANY),
     variable(
         "NVISY_QUEUE_LEASE_SECONDS",
         "15",
         "How long a worker may be silent before its jobs are given to another.",
-    ),
-    variable("NVISY_QUEUE_GRACE_SECONDS", "20", "How long a stopping process may finish what it has begun."),
-    variable("NVISY_QUEUE_ATTEMPTS", "6", "Tries before a job is dead."),
+    ).within(1, YEAR_SECONDS),
+    variable("NVISY_QUEUE_GRACE_SECONDS", "20", "How long a stopping process may finish what it has begun.").within(0, YEAR_SECONDS),
+    variable("NVISY_QUEUE_ATTEMPTS", "6", "Tries before a job is dead.").within(1, 1000),
     variable(
         "NVISY_QUEUE_BACKOFF_MILLIS",
         "1000",
         "Wait before the second try; doubles with each further one, with jitter, to five minutes.",
-    ),
+    ).within(1, DAY_MILLIS),
     variable(
         "NVISY_QUEUE_WORKSPACE_JOBS",
         "32",
         "Most jobs of one workspace and lane that are with the workers at the same time.",
-    ),
-    variable("NVISY_QUEUE_POLL_MILLIS", "1000", "How often the outbox is looked at when no notification comes."),
-    variable("NVISY_LOG_FILTER", "info", "Which log lines to write, in the syntax of tracing's `EnvFilter`."),
+    ).within(1, 1_000_000),
+    variable("NVISY_QUEUE_POLL_MILLIS", "1000", "How often the outbox is looked at when no notification comes.").within(1, DAY_MILLIS),
+    variable("NVISY_LOG_FILTER", "info", "Which log lines to write, in the syntax of tracing's `EnvFilter`.").rule(rules::log_filter),
     variable("NVISY_LOG_FORMAT", "text", "`text` for people, `json` for collectors."),
 ];
 
@@ -135,7 +177,11 @@ pub fn example() -> String {
             group = next;
         }
         let default = variable.default.unwrap_or_default();
-        text.push_str(&format!("# {}\n# {}={default}\n", variable.help, variable.name));
+        text.push_str(&format!("# {}\n", variable.help));
+        if let Some(file) = variable.file_name() {
+            text.push_str(&format!("# Or {file}, which names a file that holds it.\n"));
+        }
+        text.push_str(&format!("# {}={default}\n", variable.name));
     }
     text
 }

@@ -54,6 +54,7 @@ impl TestPlace {
             ("NVISY_NATS_URL".to_owned(), self.nats_url.clone()),
             ("NVISY_NATS_PREFIX".to_owned(), self.prefix.clone()),
             ("NVISY_HTTP_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()),
+            ("NVISY_HTTP_DRAIN_SECONDS".to_owned(), "0".to_owned()),
             ("NVISY_WORKER_HEALTH_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()),
             ("NVISY_AUTH_PRIVATE_KEY_FILE".to_owned(), key("private.pem")),
             ("NVISY_AUTH_PUBLIC_KEY_FILE".to_owned(), key("public.pem")),

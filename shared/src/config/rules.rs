@@ -1,0 +1,62 @@
+//! What a value must be beyond its type.
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Variable, layers::Setting};
+
+/// What a value is not, where it cannot be used.
+pub(super) type Rule = fn(&str) -> Result<(), &'static str>;
+
+/// What is wrong with one setting, if something is.
+pub(super) fn of_one(setting: &Setting) -> Option<String> {
+    let Variable { name, range, rule, .. } = setting.variable;
+    let value = setting.value.as_ref()?.expose();
+    if let Some((least, most)) = range
+        && let Ok(number) = value.parse::<i128>()
+        && !(i128::from(*least)..=i128::from(*most)).contains(&number)
+    {
+        return Some(format!("{name} has a value that is not between {least} and {most}"));
+    }
+    let wanted = (*rule)?(value).err()?;
+    Some(format!("{name} has a value that is not {wanted}"))
+}
+
+/// What is wrong with several settings together; `value` gives that of a name.
+pub(super) fn of_all<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    if value("NVISY_EMBEDDING_PROVIDER") == Some("openai") {
+        for name in ["NVISY_EMBEDDING_URL", "NVISY_EMBEDDING_MODEL", "NVISY_EMBEDDING_DIMENSIONS"] {
+            if value(name).is_none() {
+                mistakes.push(format!("{name} must be set where NVISY_EMBEDDING_PROVIDER is openai"));
+            }
+        }
+    }
+    let pair = ["NVISY_HTTP_TLS_CERTIFICATE_FILE", "NVISY_HTTP_TLS_KEY_FILE"];
+    for (here, there) in [(pair[0], pair[1]), (pair[1], pair[0])] {
+        if value(here).is_some() && value(there).is_none() {
+            mistakes.push(format!("{there} must be set where {here} is"));
+        }
+    }
+    mistakes
+}
+
+pub(super) fn postgres_url(value: &str) -> Result<(), &'static str> {
+    let known = ["postgres://", "postgresql://"].iter().any(|scheme| value.starts_with(scheme));
+    let usable = known && value.parse::<sea_orm::sqlx::postgres::PgConnectOptions>().is_ok();
+    usable.then_some(()).ok_or("a PostgreSQL URL: postgres://user:password@host:5432/database")
+}
+
+pub(super) fn nats_url(value: &str) -> Result<(), &'static str> {
+    let usable = value.parse::<async_nats::ServerAddr>().is_ok();
+    usable.then_some(()).ok_or("a NATS URL: nats://user:password@host:4222")
+}
+
+/// What a name of a stream and a token of a subject may both be.
+pub(super) fn nats_name(value: &str) -> Result<(), &'static str> {
+    let usable = value.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_');
+    usable.then_some(()).ok_or("made of letters, digits, - and _")
+}
+
+pub(super) fn log_filter(value: &str) -> Result<(), &'static str> {
+    EnvFilter::try_new(value).map(drop).map_err(|_| "a filter of log lines, such as info or info,nvisy_api=debug")
+}
