@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app::{Person, TestApp, send, until};
+use app::{Person, TestApp, send};
 use nvisy_shared::{
     domain::document::Document,
     embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose},
@@ -121,14 +121,18 @@ async fn upload(app: &TestApp, ada: &Person, workspace: &str, name: &str, text: 
     accepted["items"][0]["id"].as_str().unwrap().to_owned()
 }
 
-/// Waits until the file is searchable; how many chunks it has.
+/// Waits until the file is searchable; how many chunks it has. Looks more often than a test does, because what is
+/// measured is less than a second.
 async fn settle(app: &TestApp, ada: &Person, workspace: &str, file: &str) -> usize {
-    until("a file is ready", async || {
-        let file = app.get(ada, &format!("/api/v1/workspaces/{workspace}/files/{file}")).await.expect(200);
+    let path = format!("/api/v1/workspaces/{workspace}/files/{file}");
+    loop {
+        let file = app.get(ada, &path).await.expect(200);
         assert_ne!(file["state"], "failed", "{file}");
-        (file["state"] == "ready").then(|| usize::try_from(file["chunkCount"].as_u64().unwrap()).unwrap())
-    })
-    .await
+        if file["state"] == "ready" {
+            return usize::try_from(file["chunkCount"].as_u64().unwrap()).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Sentences with words of varying length, different for every seed.
