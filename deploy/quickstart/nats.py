@@ -32,9 +32,15 @@ def command(home: Path, data: Path, account: dict, throwaway: bool, ports: dict)
             "--addr", "127.0.0.1", "--port", ports["port"], "--http_port", ports["monitor_port"]]
 
 
-def environment(data: Path) -> dict:
+def environment(data: Path, throwaway: bool) -> dict:
     """What `server.conf` wants to know; there is no flag that beats a store directory in the file."""
-    return {"NATS_STORE_DIR": str(data)}
+    return {
+        "NATS_STORE_DIR": str(data),
+        # Kept to this machine: anybody on it may connect.
+        "NATS_USER": "",
+        "NATS_PASSWORD": "",
+        "NATS_SYNC_INTERVAL": '"2m"' if throwaway else "always",
+    }
 
 
 def is_healthy(home: Path, ports: dict) -> bool:

@@ -74,7 +74,7 @@ def command(home: Path, data: Path, account: dict, throwaway: bool, ports: dict)
     return [program(home, "postgres", account), "-D", data, *options]
 
 
-def environment(data: Path) -> dict:
+def environment(data: Path, throwaway: bool) -> dict:
     """Nothing: all settings are on the command line."""
     return {}
 

@@ -120,7 +120,7 @@ def _start(place: Place, state: dict, server, wanted: int | None) -> None:
     data = accounts.reachable(directory, account) / name
     account = accounts.account_for(data)
     # Nothing of the caller's environment: PG* and LD_* would change what the server does.
-    environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"} | server.environment(data)
+    environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"} | server.environment(data, throwaway)
     server.prepare(home, data, account, throwaway, environment)
     for attempts_left in (4, 3, 2, 1, 0):
         ports = _ports(server, state.get(name, {}), wanted, throwaway)

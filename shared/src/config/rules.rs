@@ -47,7 +47,7 @@ pub(super) fn postgres_url(value: &str) -> Result<(), &'static str> {
 }
 
 pub(super) fn nats_url(value: &str) -> Result<(), &'static str> {
-    let usable = value.parse::<async_nats::ServerAddr>().is_ok();
+    let usable = value.split(',').all(|server| server.trim().parse::<async_nats::ServerAddr>().is_ok());
     usable.then_some(()).ok_or("a NATS URL: nats://user:password@host:4222")
 }
 

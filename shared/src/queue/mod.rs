@@ -3,6 +3,7 @@
 //! PostgreSQL holds the truth about every job; JetStream only says which worker should look at
 //! which job next. Losing all of it loses no work.
 
+mod address;
 mod consumer;
 pub mod feed;
 mod names;
@@ -22,6 +23,7 @@ use sea_orm::Iterable;
 pub use consumer::{Delivery, LaneConsumer};
 pub use names::Names;
 
+use self::address::Address;
 use crate::{config, domain::job::Lane};
 
 /// How long JetStream recognises a message that was published twice.
@@ -68,12 +70,9 @@ impl Queue {
     /// # Errors
     /// When NATS does not answer within five seconds, or JetStream is off or refuses a stream.
     pub async fn connect(nats: &config::Nats, queue: &config::Queue) -> Result<Self, QueueError> {
-        let client = async_nats::ConnectOptions::new()
-            .name("nvisy")
-            .connection_timeout(Duration::from_secs(5))
-            .connect(nats.url.expose().as_str())
-            .await
-            .map_err(doing("NATS cannot be reached (NVISY_NATS_URL)"))?;
+        let address = Address::parse(nats.url.expose()).map_err(doing("NVISY_NATS_URL cannot be understood"))?;
+        let options = async_nats::ConnectOptions::new().name("nvisy").connection_timeout(Duration::from_secs(5));
+        let client = address.connect(options).await.map_err(doing("NATS cannot be reached (NVISY_NATS_URL)"))?;
         let this = Self {
             jetstream: jetstream::new(client.clone()),
             client,
