@@ -1,5 +1,7 @@
 //! Against a collector that is only just one: it takes what is posted and decodes it.
 
+mod dashboards;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Stdio,
@@ -178,8 +180,8 @@ async fn a_quieter_log_leaves_traces_whole() {
     assert!(logs[0].contains("asked for"));
 }
 
-#[tokio::test]
-async fn every_metric_of_the_table_is_measured_and_none_else() {
+/// What arrives when every instrument has been used.
+async fn everything_measured() -> Vec<Metric> {
     let collector = Collector::start().await;
     let providers = Providers::build("nvisy-test", &collector.variables()).unwrap();
     let metrics = Metrics::new(&providers.metrics.as_ref().unwrap().meter(SCOPE));
@@ -202,7 +204,12 @@ async fn every_metric_of_the_table_is_measured_and_none_else() {
     metrics.searched("hybrid", "exact", second);
     Telemetry { providers }.shutdown().await;
 
-    let seen = collector.metrics();
+    collector.metrics()
+}
+
+#[tokio::test]
+async fn every_metric_of_the_table_is_measured_and_none_else() {
+    let seen = everything_measured().await;
     let measured: BTreeSet<_> = seen.iter().map(|it| (it.name.as_str(), it.unit.as_str(), kind(it))).collect();
     let table: BTreeSet<_> = metrics::NAMES.iter().map(|it| (it.name, it.unit, format!("{:?}", it.kind))).collect();
     assert_eq!(measured, table);

@@ -1,0 +1,220 @@
+//! What the dashboards and alerts in `deploy/` ask for must be what is exported, as Prometheus spells it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use opentelemetry_proto::tonic::{common::v1::KeyValue, metrics::v1::metric::Data};
+use promql_parser::{
+    parser::{self, Expr, VectorSelector},
+    util::{ExprVisitor, walk_expr},
+};
+use serde_json::Value;
+
+use super::*;
+
+/// Every series by its name, with the labels it can have.
+type Series = BTreeMap<String, BTreeSet<String>>;
+
+#[tokio::test]
+async fn every_panel_and_alert_asks_for_what_is_exported() {
+    let series = known(&everything_measured().await);
+    let queries = queries();
+    assert!(queries.len() > 40, "the dashboards are not read any more: {queries:?}");
+    let wrong: Vec<String> = queries
+        .iter()
+        .flat_map(|(place, query, legend)| {
+            mistakes(query, legend, &series).into_iter().map(move |mistake| format!("{place}: {mistake}\n  {query}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_query_for_something_else_is_noticed() {
+    let series = Series::from([("nvisy_job_oldest_seconds".to_owned(), labels(["job_lane"]))]);
+    let wrong = |query: &str, legend: &str| mistakes(query, legend, &series).len();
+    assert_eq!(wrong("max by (job_lane) (nvisy_job_oldest_seconds)", "{{job_lane}}"), 0);
+    assert_eq!(wrong("max(nvisy_job_oldest)", ""), 1);
+    assert_eq!(wrong("max by (lane) (nvisy_job_oldest_seconds)", ""), 1);
+    assert_eq!(wrong("max(nvisy_job_oldest_seconds{lane=\"x\"})", ""), 1);
+    assert_eq!(wrong("max(nvisy_job_oldest_seconds)", "{{lane}}"), 1);
+    assert_eq!(wrong("max(nvisy_job_oldest_seconds", ""), 1);
+}
+
+/// What the programs export, what the collector's connector adds, and what Prometheus says of the collector itself.
+fn known(exported: &[Metric]) -> Series {
+    let mut series = Series::new();
+    for metric in exported {
+        let (points, total) = match metric.data.as_ref().unwrap() {
+            Data::Gauge(gauge) => (attributes(gauge.data_points.iter().map(|point| &point.attributes)), false),
+            Data::Sum(sum) => (attributes(sum.data_points.iter().map(|point| &point.attributes)), sum.is_monotonic),
+            Data::Histogram(histogram) => {
+                let points = attributes(histogram.data_points.iter().map(|point| &point.attributes));
+                add_histogram(&mut series, &spelt(&metric.name, &metric.unit), points);
+                continue;
+            }
+            other => panic!("{} is exported as {other:?}", metric.name),
+        };
+        let name = spelt(&metric.name, &metric.unit);
+        series.insert(if total { format!("{name}_total") } else { name }, points);
+    }
+    let collector = yaml("otel/collector.yaml");
+    let connector = &collector["connectors"]["spanmetrics"];
+    let (namespace, unit) =
+        (connector["namespace"].as_str().unwrap(), connector["histogram"]["unit"].as_str().unwrap());
+    let of_spans = || labels(["service_name", "span_name", "span_kind", "status_code"]);
+    series.insert(format!("{}_total", spelt(&format!("{namespace}.calls"), "")), of_spans());
+    add_histogram(&mut series, &spelt(&format!("{namespace}.duration"), unit), of_spans());
+    for labels in series.values_mut() {
+        labels.extend(["job", "instance"].map(str::to_owned));
+    }
+    series.insert("up".to_owned(), labels(["job", "instance"]));
+    series
+}
+
+fn add_histogram(series: &mut Series, name: &str, labels: BTreeSet<String>) {
+    series.insert(format!("{name}_sum"), labels.clone());
+    series.insert(format!("{name}_count"), labels.clone());
+    series.insert(format!("{name}_bucket"), labels.into_iter().chain(["le".to_owned()]).collect());
+}
+
+/// Dots become underscores, and a unit that is not there already is appended; what is counted, in braces, is no unit.
+fn spelt(name: &str, unit: &str) -> String {
+    let name = name.replace('.', "_");
+    let unit = match unit {
+        "s" => "seconds",
+        "By" => "bytes",
+        counted if counted.is_empty() || counted.starts_with('{') => return name,
+        other => panic!("how does Prometheus spell the unit {other}?"),
+    };
+    if name.split('_').any(|word| word == unit) { name } else { format!("{name}_{unit}") }
+}
+
+fn attributes<'a>(points: impl Iterator<Item = &'a Vec<KeyValue>>) -> BTreeSet<String> {
+    points.flatten().map(|attribute| attribute.key.replace('.', "_")).collect()
+}
+
+fn labels<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+    names.map(str::to_owned).into()
+}
+
+/// Everything that is wrong with a query.
+fn mistakes(query: &str, legend: &str, series: &Series) -> Vec<String> {
+    // Grafana puts a duration in its place.
+    match parser::parse(&query.replace("$__rate_interval", "1m")) {
+        Err(error) => vec![error],
+        Ok(expression) => {
+            let mut reader = Reader { series, mistakes: Vec::new(), kept: BTreeSet::new() };
+            let Ok(_) = walk_expr(&mut reader, &expression);
+            let shown = legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()).map(str::trim);
+            let lost = shown.filter(|label| !reader.kept.contains(*label));
+            let lost: Vec<String> =
+                lost.map(|label| format!("the legend shows {label}, which the query drops")).collect();
+            reader.mistakes.into_iter().chain(lost).collect()
+        }
+    }
+}
+
+struct Reader<'a> {
+    series: &'a Series,
+    mistakes: Vec<String>,
+    /// Labels that some aggregation keeps.
+    kept: BTreeSet<String>,
+}
+
+impl Reader<'_> {
+    fn selector(&mut self, selector: &VectorSelector) {
+        let name = selector.name.as_deref().unwrap_or_default();
+        let Some(labels) = self.series.get(name) else {
+            self.mistakes.push(format!("nothing exports {name}"));
+            return;
+        };
+        for matcher in &selector.matchers.matchers {
+            if !labels.contains(&matcher.name) {
+                self.mistakes.push(format!("{name} has no label {}", matcher.name));
+            }
+        }
+    }
+}
+
+impl ExprVisitor for Reader<'_> {
+    type Error = Infallible;
+
+    fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Infallible> {
+        match expression {
+            Expr::VectorSelector(selector) => self.selector(selector),
+            Expr::MatrixSelector(matrix) => self.selector(&matrix.vs),
+            Expr::Aggregate(aggregate) => {
+                let by = aggregate.modifier.iter().flat_map(|modifier| &modifier.labels().labels);
+                let mut below = Below(Vec::new());
+                let Ok(_) = walk_expr(&mut below, &aggregate.expr);
+                for label in by {
+                    self.kept.insert(label.clone());
+                    let lacking = below
+                        .0
+                        .iter()
+                        .filter(|name| self.series.get(*name).is_some_and(|labels| !labels.contains(label)));
+                    self.mistakes.extend(lacking.map(|name| format!("{name} has no label {label}")));
+                }
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+}
+
+/// The names of all series in an expression.
+struct Below(Vec<String>);
+
+impl ExprVisitor for Below {
+    type Error = Infallible;
+
+    fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Infallible> {
+        match expression {
+            Expr::VectorSelector(selector) => self.0.extend(selector.name.clone()),
+            Expr::MatrixSelector(matrix) => self.0.extend(matrix.vs.name.clone()),
+            _ => {}
+        }
+        Ok(true)
+    }
+}
+
+/// Place, query and legend of everything that is asked of Prometheus.
+fn queries() -> Vec<(String, String, String)> {
+    let mut queries = Vec::new();
+    for file in files(&deploy().join("grafana/dashboards")) {
+        let dashboard: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                if target["datasource"]["type"] == "prometheus" {
+                    let text = |field: &str| target[field].as_str().unwrap_or_default().to_owned();
+                    queries.push((format!("{name}, {}", panel["title"]), text("expr"), text("legendFormat")));
+                }
+            }
+        }
+    }
+    for group in yaml("prometheus/alerts.yaml")["groups"].as_array().unwrap() {
+        for rule in group["rules"].as_array().unwrap() {
+            let place = format!("alerts.yaml, {}", rule["alert"]);
+            queries.push((place, rule["expr"].as_str().unwrap().to_owned(), String::new()));
+        }
+    }
+    queries
+}
+
+fn yaml(path: &str) -> Value {
+    serde_saphyr::from_str(&fs::read_to_string(deploy().join(path)).unwrap()).unwrap()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
