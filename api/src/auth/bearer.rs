@@ -7,6 +7,7 @@ use apistos::security::{Http, SecurityScheme, SecurityType};
 use nvisy_shared::id::AccountId;
 
 use crate::{
+    http::single::single,
     problem::{Code, Problem},
     state::State,
 };
@@ -26,7 +27,9 @@ pub(super) fn schemes() -> BTreeMap<String, SecurityScheme> {
 
 /// Whose valid token the request carries.
 pub(super) fn subject(request: &HttpRequest) -> Result<AccountId, Problem> {
-    let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+    // Of two headers, nobody can say which one counts.
+    let header = single(request.headers(), AUTHORIZATION.as_str()).ok().flatten();
+    let token = header.and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
     });

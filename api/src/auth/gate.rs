@@ -28,6 +28,11 @@ impl Gate {
         })
     }
 
+    /// Whether somebody is still to be authorised.
+    pub(crate) fn is_shut(&self) -> bool {
+        !self.0.is_cancelled()
+    }
+
     pub(super) fn open(&self) {
         self.0.cancel();
     }

@@ -1,15 +1,12 @@
 //! The event operation.
 
-use std::{
-    collections::BTreeMap,
-    future::{Ready, ready},
-};
+use std::collections::BTreeMap;
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, Responder,
     body::{BodyStream, BoxBody},
     dev::Payload,
-    http::header,
+    http::header::{self, HeaderValue},
     web::Data,
 };
 use apistos::{
@@ -17,11 +14,16 @@ use apistos::{
     paths::{MediaType, Parameter, ParameterDefinition, ParameterIn, RequestBody, Response, Responses},
     reference_or::ReferenceOr,
 };
+use futures::future::LocalBoxFuture;
 use nvisy_shared::store;
 
 use super::{follow::Follower, wire::Event};
 use crate::{
-    auth::member::{Member, ReadFiles},
+    auth::{
+        gate::Gate,
+        member::{Member, ReadFiles},
+    },
+    http::single::single,
     problem::{Code, Problem},
     state::State,
 };
@@ -56,16 +58,21 @@ pub(crate) struct LastEventId(Option<i64>);
 
 impl FromRequest for LastEventId {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let Some(value) = request.headers().get(LAST_EVENT_ID) else { return ready(Ok(Self(None))) };
-        let seq = value.to_str().ok().and_then(|value| value.parse().ok()).filter(|seq| *seq >= 0);
-        ready(match seq {
-            Some(seq) => Ok(Self(Some(seq))),
-            None => Err(Problem::new(Code::InvalidHeader).detail("Last-Event-ID is the id of an event of this stream")),
+        let gate = Gate::of(request);
+        let last = single(request.headers(), LAST_EVENT_ID).and_then(|value| value.map(parse).transpose());
+        Box::pin(async move {
+            gate.passed().await;
+            last.map(Self)
         })
     }
+}
+
+fn parse(value: &HeaderValue) -> Result<i64, Problem> {
+    let seq = value.to_str().ok().and_then(|value| value.parse().ok()).filter(|seq| *seq >= 0);
+    seq.ok_or_else(|| Problem::new(Code::InvalidHeader).detail("Last-Event-ID is the id of an event of this stream"))
 }
 
 impl ApiComponent for LastEventId {

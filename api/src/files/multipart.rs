@@ -21,7 +21,10 @@ use serde::Serialize;
 
 use crate::{
     auth::gate::Gate,
-    http::extract::invalid_field,
+    http::{
+        extract::invalid_field,
+        patience::{is_too_slow, too_slow},
+    },
     problem::{Code, Problem},
 };
 
@@ -138,6 +141,7 @@ fn unreadable(error: MultipartError) -> Problem {
         | MultipartError::ContentTypeParse => {
             Problem::new(Code::UnsupportedMediaType).detail("the content type of an upload is multipart/form-data")
         }
+        MultipartError::Payload(error) if is_too_slow(&error) => too_slow(),
         error => Problem::new(Code::BadRequest).detail(format!("the multipart body cannot be read: {error}")),
     }
 }

@@ -2,14 +2,11 @@
 //!
 //! None of them is looked at before the caller is known to be allowed: see [`Gate`].
 
-use std::future::{Ready, ready};
-
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, Responder,
     body::BoxBody,
     dev::Payload,
-    error::JsonPayloadError,
-    web::{self, JsonConfig},
+    web::{self, Data},
 };
 use apistos::{
     ApiComponent, Schema,
@@ -19,12 +16,16 @@ use apistos::{
 use futures::future::LocalBoxFuture;
 use garde::Validate;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::error::Category;
 
+use super::body::Body;
 use crate::{
     auth::gate::Gate,
     problem::{Code, FieldError, Problem},
+    state::State,
 };
+
+/// Largest JSON body, in bytes, of those who need not say who they are.
+const STRANGERS: usize = 16 * 1024;
 
 /// A JSON body: well-formed (else 400), of the declared shape and within its limits (else 422). Also a plain 200 answer.
 #[derive(Debug)]
@@ -36,34 +37,15 @@ impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for Jso
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let gate = Gate::of(request);
-        let body = web::Json::<T>::from_request(request, payload);
+        let limit = request.app_data::<Data<State>>().map_or(STRANGERS, |state| state.platform.config.http.json_bytes);
+        let limit = if gate.is_shut() { limit } else { limit.min(STRANGERS) };
+        let body = Body::of(request, payload, limit);
         Box::pin(async move {
             gate.passed().await;
-            let web::Json(body) = body.await.map_err(|error| unreadable(&error))?;
+            let body: T = body.decode().await?;
             body.validate()?;
             Ok(Self(body))
         })
-    }
-}
-
-/// How large a JSON body may be, in bytes.
-pub(super) fn json_limit(bytes: usize) -> JsonConfig {
-    JsonConfig::default().limit(bytes)
-}
-
-fn unreadable(error: &actix_web::Error) -> Problem {
-    match error.as_error::<JsonPayloadError>() {
-        Some(JsonPayloadError::Overflow { limit } | JsonPayloadError::OverflowKnownLength { limit, .. }) => {
-            Problem::new(Code::PayloadTooLarge).detail(format!("a JSON body has at most {limit} bytes"))
-        }
-        Some(JsonPayloadError::ContentType) => {
-            Problem::new(Code::UnsupportedMediaType).detail("the content type of the body is application/json")
-        }
-        Some(JsonPayloadError::Deserialize(error)) if error.classify() == Category::Data => {
-            Problem::new(Code::InvalidBody).detail(error.to_string())
-        }
-        Some(JsonPayloadError::Deserialize(error)) => Problem::new(Code::MalformedJson).detail(error.to_string()),
-        _ => Problem::new(Code::BadRequest).detail("the body could not be read to its end"),
     }
 }
 
@@ -96,8 +78,12 @@ impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for Que
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let gate = Gate::of(request);
         let query = web::Query::<T>::from_query(request.query_string());
+        let has_nul = request.query_string().contains("%00");
         Box::pin(async move {
             gate.passed().await;
+            if has_nul {
+                return Err(Problem::new(Code::InvalidQuery).detail("holds a NUL character"));
+            }
             let web::Query(query) =
                 query.map_err(|error| Problem::new(Code::InvalidQuery).detail(error.to_string()))?;
             query.validate()?;
@@ -131,11 +117,15 @@ pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let gate = Gate::of(request);
         let path = web::Path::<T>::from_request(request, payload).into_inner();
-        ready(path.map(|path| Self(path.into_inner())).map_err(|_| Problem::not_found()))
+        Box::pin(async move {
+            gate.passed().await;
+            path.map(|path| Self(path.into_inner())).map_err(|_| Problem::not_found())
+        })
     }
 }
 

@@ -3,14 +3,13 @@
 //! The key is stored in the transaction of the effect, so a request that failed leaves no trace and may be repeated
 //! with the same key. Of two at the same time the second waits for the first, and repeats its answer.
 
-use std::future::{Ready, ready};
-
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::StatusCode};
 use apistos::{
     ApiComponent, Schema,
     paths::{Parameter, ParameterDefinition, ParameterIn, RequestBody},
     reference_or::ReferenceOr,
 };
+use futures::future::LocalBoxFuture;
 use nvisy_shared::{
     id::AccountId,
     store::{self, Db, TransactionTrait, Tx},
@@ -19,8 +18,11 @@ use schemars::schema::{InstanceType, SchemaObject, StringValidation};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::answer::Answer;
-use crate::problem::{Code, Problem};
+use super::{answer::Answer, single::single};
+use crate::{
+    auth::gate::Gate,
+    problem::{Code, Problem},
+};
 
 const HEADER: &str = "Idempotency-Key";
 const MAX: usize = 255;
@@ -93,12 +95,15 @@ async fn replay<const STATUS: u16, T: DeserializeOwned>(
 
 impl FromRequest for IdempotencyKey {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(match request.headers().get(HEADER) {
-            None => Ok(Self(None)),
-            Some(value) => parse(value.as_bytes()).map(|key| Self(Some(key))),
+        let gate = Gate::of(request);
+        let key =
+            single(request.headers(), HEADER).and_then(|value| value.map(|value| parse(value.as_bytes())).transpose());
+        Box::pin(async move {
+            gate.passed().await;
+            key.map(Self)
         })
     }
 }

@@ -5,10 +5,15 @@ pub(crate) mod extract;
 pub(crate) mod idempotency;
 pub(crate) mod openapi;
 pub(crate) mod page;
+pub(crate) mod patience;
 pub(crate) mod request_id;
 pub(crate) mod rules;
 pub(crate) mod scalar;
 pub(crate) mod server;
+pub(crate) mod shield;
+pub(crate) mod single;
 
+mod body;
+mod cors;
 mod routes;
 mod trace;

@@ -113,12 +113,12 @@ fn complete(document: &mut Value) {
 
 /// The statuses with which any operation of this shape may be refused.
 fn refusals(path: &str, operation: &Value) -> Vec<&'static str> {
-    let mut statuses = vec!["500", "503"];
+    let mut statuses = vec!["500", "503", "504"];
     if operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty()) {
         statuses.extend(["401", "403"]);
     }
     if operation.get("requestBody").is_some() {
-        statuses.extend(["400", "413", "415", "422"]);
+        statuses.extend(["400", "408", "413", "415", "422"]);
     }
     if operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["in"] != "path")) {
         statuses.extend(["400", "422"]);

@@ -1,29 +1,31 @@
 //! The HTTP server: middleware, limits, and what is served beside the documented operations.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use actix_web::{
     App, HttpServer,
     dev::Server,
-    middleware::{DefaultHeaders, from_fn},
+    middleware::{Condition, from_fn},
     web::{self, Data},
 };
 use apistos::web::ServiceConfig;
 use nvisy_shared::config::{Http, Queue};
 use tracing_actix_web::TracingLogger;
 
-use super::{extract, openapi, routes, scalar, trace::RequestSpan};
+use super::{cors::cors, openapi, patience::patience, routes, scalar, shield::Shield, trace::RequestSpan};
 use crate::{problem, state::State};
 
 /// Binds the configured address; port 0 takes any free one.
 pub(crate) fn bind(http: &Http, queue: &Queue, state: Data<State>) -> io::Result<(Server, Vec<SocketAddr>)> {
-    let json_bytes = http.json_bytes;
+    let (shield, origins) = (Shield::new(http), http.cors_origins.clone());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
-            .app_data(extract::json_limit(json_bytes))
+            .app_data(shield.clone())
+            // The last is the outermost.
+            .wrap(from_fn(patience))
+            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(problem::complete))
-            .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
             .wrap(TracingLogger::<RequestSpan>::new())
             .configure(|config| routes::mount(&mut ServiceConfig::from(config)))
             .service(web::resource(openapi::PATH).get(openapi::serve))
@@ -31,6 +33,7 @@ pub(crate) fn bind(http: &Http, queue: &Queue, state: Data<State>) -> io::Result
             .service(web::resource("/api/scalar/scalar.js").get(scalar::script))
     })
     .workers(http.workers)
+    .client_request_timeout(Duration::from_secs(http.head_seconds))
     .shutdown_timeout(queue.grace_seconds)
     // Signals are the lifecycle's.
     .disable_signals()

@@ -94,6 +94,12 @@ impl Problem {
         }
     }
 
+    /// As it stands on the wire.
+    #[cfg(test)]
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!(self.body(None))
+    }
+
     pub(super) fn respond(&self, request_id: Option<&RequestId>) -> HttpResponse {
         let mut response = HttpResponse::build(self.code.status());
         if let Some(seconds) = self.retry_after {
@@ -101,6 +107,10 @@ impl Problem {
         }
         if self.code.status() == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        // The rest of a body that nobody reads must not be taken for the next request.
+        if matches!(self.code, Code::RequestTimeout | Code::PayloadTooLarge) {
+            response.force_close();
         }
         response.insert_header((header::CONTENT_TYPE, CONTENT_TYPE)).json(self.body(request_id))
     }

@@ -6,14 +6,24 @@ use actix_web::{
     Error, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{StatusCode, header},
+    error::InternalError,
+    http::{
+        StatusCode,
+        header::{self, HeaderMap},
+    },
     middleware::Next,
     web::Data,
 };
 use nvisy_shared::{error_chain, telemetry::metrics::metrics};
 
 use super::{Code, Problem};
-use crate::{http::request_id::RequestId, state::State};
+use crate::{
+    http::{request_id::RequestId, shield::Shield},
+    state::State,
+};
+
+/// What middleware has said and a problem in its place says too.
+const KEPT: [&str; 3] = ["access-control-", "ratelimit-", "vary"];
 
 /// Middleware: names the request in its response, turns every failure, also the framework's, into a problem, and counts.
 pub(crate) async fn complete<B: MessageBody + 'static>(
@@ -23,28 +33,61 @@ pub(crate) async fn complete<B: MessageBody + 'static>(
     let started = Instant::now();
     let id = RequestId::of(request.headers());
     tracing::Span::current().record("request.id", tracing::field::display(&id));
-    let mut response = next.call(request).await?.map_into_boxed_body();
-    if let Some(problem) = problem(&response, &id) {
+    let (method, route) = (request.method().clone(), request.match_pattern());
+    let shield = request.app_data::<Shield>().cloned();
+    let finish = |headers: &mut HeaderMap, status: StatusCode| {
+        headers.insert(RequestId::header(), id.value());
+        if let Some(shield) = &shield {
+            shield.cover(headers);
+        }
+        metrics().http_request(method.as_str(), route.as_deref(), status.as_u16(), started.elapsed());
+    };
+    let mut response = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        // Middleware that gave up: the request went down with what it was waiting for.
+        Err(error) => {
+            let early = error.error_response();
+            let ours = error.as_error::<Problem>();
+            let mut answer = match ours {
+                Some(problem) => shown(problem, &id),
+                None => shown(&Problem::new(Code::of_status(early.status())), &id),
+            };
+            keep(early.headers(), answer.headers_mut());
+            let status = answer.status();
+            finish(answer.headers_mut(), status);
+            return Err(InternalError::from_response("answered", answer).into());
+        }
+    };
+    if let Some(mut problem) = problem(&response, &id) {
+        keep(response.headers(), problem.headers_mut());
         response = response.into_response(problem);
     }
-    response.headers_mut().insert(RequestId::header(), id.value());
-    count(&response, started);
+    let status = response.status();
+    finish(response.headers_mut(), status);
     Ok(response)
+}
+
+fn keep(from: &HeaderMap, to: &mut HeaderMap) {
+    for (name, value) in from.iter().filter(|(name, _)| KEPT.iter().any(|kept| name.as_str().starts_with(kept))) {
+        to.append(name.clone(), value.clone());
+    }
+}
+
+fn shown(problem: &Problem, id: &RequestId) -> HttpResponse {
+    log(problem);
+    problem.respond(Some(id))
 }
 
 fn problem(response: &ServiceResponse, id: &RequestId) -> Option<HttpResponse> {
     if let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>()) {
-        log(problem);
-        return Some(problem.respond(Some(id)));
+        return Some(shown(problem, id));
     }
     let status = response.status();
     let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().ends_with(b"json"));
     if ours || !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
-    let problem = Problem::new(Code::of_status(status));
-    log(&problem);
-    let mut answer = problem.respond(Some(id));
+    let mut answer = shown(&Problem::new(Code::of_status(status)), id);
     if status == StatusCode::METHOD_NOT_ALLOWED {
         answer.headers_mut().insert(header::ALLOW, allowed(response));
     }
@@ -66,11 +109,4 @@ fn log(problem: &Problem) {
     }
     let cause = problem.source().map(error_chain);
     tracing::error!(code = problem.code.name(), cause, "a request failed");
-}
-
-fn count(response: &ServiceResponse, started: Instant) {
-    let request = response.request();
-    let route = request.match_pattern();
-    let took = started.elapsed();
-    metrics().http_request(request.method().as_str(), route.as_deref(), response.status().as_u16(), took);
 }

@@ -50,6 +50,7 @@ table! {
     Forbidden             "forbidden"               403 "The role in this workspace does not allow it";
     NotFound              "not_found"               404 "There is nothing here";
     MethodNotAllowed      "method_not_allowed"      405 "The method is not allowed here";
+    RequestTimeout        "request_timeout"         408 "The body did not arrive in time";
     EmailTaken            "email_taken"             409 "An account has this e-mail address already";
     NotExtracted          "not_extracted"           409 "The file has no text yet";
     PayloadTooLarge       "payload_too_large"       413 "The body is too large";
@@ -58,6 +59,7 @@ table! {
     InvalidBody           "invalid_body"            422 "The body has fields that cannot be used";
     Internal              "internal"                500 "Something went wrong on our side";
     Unavailable           "unavailable"             503 "The service cannot answer right now";
+    TimedOut              "timed_out"               504 "The answer took too long";
     StorageFull           "storage_full"            507 "There is no room left for files";
 }
 

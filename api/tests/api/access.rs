@@ -8,16 +8,22 @@ use crate::app::{TestApp, send};
 /// What anybody may ask. Everything else wants a token.
 const PUBLIC: [&str; 5] = ["signUp", "login", "health", "live", "ready"];
 
-struct Operation {
-    id: String,
-    method: Method,
-    path: String,
+#[derive(Clone)]
+pub(crate) struct Operation {
+    pub(crate) id: String,
+    pub(crate) method: Method,
+    /// A template, until [`Operation::at`] fills it in.
+    pub(crate) path: String,
+    /// The names of its query parameters.
+    pub(crate) query: Vec<String>,
     secured: bool,
+    /// The schema of its JSON body.
+    body: Option<String>,
 }
 
 impl Operation {
     /// The path, with the workspace's id for `{ws}` and an id of nothing for all else.
-    fn path(&self, workspace: &str) -> String {
+    pub(crate) fn path(&self, workspace: &str) -> String {
         let nothing = nvisy_shared::id::new().to_string();
         let part = |part: &str| match part {
             "{ws}" => workspace.to_owned(),
@@ -26,9 +32,20 @@ impl Operation {
         };
         self.path.split('/').map(part).collect::<Vec<_>>().join("/")
     }
+
+    /// The operation, in this workspace.
+    pub(crate) fn at(&self, workspace: &str) -> Self {
+        Self { path: self.path(workspace), ..self.clone() }
+    }
+
+    /// A JSON body as the document shows it.
+    pub(crate) fn example(&self, document: &Value) -> Option<Value> {
+        let schema = document.pointer(self.body.as_ref()?.strip_prefix('#')?)?;
+        Some(schema.get("example").cloned().unwrap_or_else(|| serde_json::json!({})))
+    }
 }
 
-fn operations(document: &Value) -> Vec<Operation> {
+pub(crate) fn operations(document: &Value) -> Vec<Operation> {
     let mut all = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
@@ -36,6 +53,16 @@ fn operations(document: &Value) -> Vec<Operation> {
                 id: operation["operationId"].as_str().unwrap().to_owned(),
                 method: method.to_uppercase().parse().unwrap(),
                 path: path.clone(),
+                query: operation["parameters"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter(|one| one["in"] == "query")
+                    .map(|one| one["name"].as_str().unwrap().to_owned())
+                    .collect(),
+                body: operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+                    .as_str()
+                    .map(str::to_owned),
                 secured: operation["security"] == serde_json::json!([{ "bearer": [] }]),
             });
         }

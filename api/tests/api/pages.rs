@@ -30,7 +30,7 @@ async fn a_list_is_walked_without_gap_or_repetition_while_it_grows() {
 async fn a_page_that_cannot_be_is_refused() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
-    for cursor in ["x", "%00", "bm90IGFuIGlk"] {
+    for cursor in ["x", "%ff", "bm90IGFuIGlk"] {
         let path = format!("/api/v1/workspaces?cursor={cursor}");
         app.get(&ada, &path).await.problem(400, "invalid_cursor");
     }
@@ -38,7 +38,7 @@ async fn a_page_that_cannot_be_is_refused() {
         let problem = app.get(&ada, &format!("/api/v1/workspaces?limit={limit}")).await.problem(422, "invalid_body");
         assert_eq!(problem["errors"][0]["field"], "limit");
     }
-    for query in ["limit=many", "limit=-1", "colour=blue"] {
+    for query in ["limit=many", "limit=-1", "colour=blue", "cursor=%00"] {
         app.get(&ada, &format!("/api/v1/workspaces?{query}")).await.problem(400, "invalid_query");
     }
     app.stop().await;

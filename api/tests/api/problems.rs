@@ -18,8 +18,15 @@ async fn what_is_not_json_is_told_apart_from_what_does_not_fit() {
     for body in ["[]", "{}", "\"text\"", r#"{"email":1,"password":"x","displayName":"x"}"#] {
         post(body).await.problem(422, "invalid_body");
     }
-    let problem = post(r#"{"email":"a@b.org","password":"x","displayName":"xx","colour":"blue"}"#).await;
-    assert!(problem.problem(422, "invalid_body")["detail"].as_str().unwrap().contains("colour"));
+    for (body, field) in [
+        (r#"{"email":"a@b.org","password":"x","displayName":"xx","colour":"blue"}"#, "colour"),
+        (r#"{"email":"a@b.org","password":"x"}"#, "displayName"),
+        (r#"{"email":1,"password":"x","displayName":"xx"}"#, "email"),
+    ] {
+        let problem = post(body).await.problem(422, "invalid_body");
+        assert_eq!(problem["errors"][0]["field"], field);
+        assert!(problem["detail"].as_str().unwrap().contains(field) || field == "email", "{problem}");
+    }
     app.stop().await;
 }
 

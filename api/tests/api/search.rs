@@ -107,7 +107,7 @@ async fn what_is_deleted_or_anothers_is_not_found() {
 #[actix_web::test]
 async fn odd_queries_have_answers_and_bad_ones_problems() {
     let (app, ada, workspace) = start(&FILES).await;
-    for query in ["the of and", "!?;:'\"\\()&|", "nul \u{0} here", &"tide ".repeat(1999), "水", "a:* & !b"] {
+    for query in ["the of and", "!?;:'\"\\()&|", &"tide ".repeat(1999), "水", "a:* & !b"] {
         for mode in ["hybrid", "vector", "text"] {
             app.search(&ada, &workspace, json!({ "query": query, "mode": mode })).await;
         }
@@ -117,6 +117,7 @@ async fn odd_queries_have_answers_and_bad_ones_problems() {
         json!({}),
         json!({ "query": "" }),
         json!({ "query": "  " }),
+        json!({ "query": "nul \u{0} here" }),
         json!({ "query": "x".repeat(10_001) }),
         json!({ "query": "x", "limit": 0 }),
         json!({ "query": "x", "limit": 101 }),

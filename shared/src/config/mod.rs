@@ -1,6 +1,7 @@
 //! Settings: environment variables only, checked as a whole before anything starts.
 
 mod layers;
+mod origins;
 mod rules;
 mod sections;
 mod variables;
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 
 pub use layers::{Origin, Setting, Settings};
+pub use origins::Origins;
 pub use sections::*;
 pub use variables::{VARIABLES, Variable, example};
 

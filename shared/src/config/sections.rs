@@ -6,6 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 use url::Url;
 
+use super::origins::Origins;
 use crate::secret::Secret;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -31,6 +32,11 @@ pub struct Http {
     pub drain_seconds: u64,
     pub tls_certificate_file: Option<PathBuf>,
     pub tls_key_file: Option<PathBuf>,
+    pub head_seconds: u64,
+    pub body_seconds: u64,
+    pub request_seconds: u64,
+    pub cors_origins: Origins,
+    pub hsts_seconds: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -79,6 +79,19 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_HTTP_UPLOAD_FILES", "100", "Most files in one upload request.").within(1, 10_000),
     variable("NVISY_HTTP_JSON_BYTES", "1048576", "Largest JSON body, in bytes.").within(1, i64::MAX as u64),
     variable("NVISY_HTTP_WORKERS", "2", "Threads that serve requests.").within(1, MANY),
+    variable("NVISY_HTTP_HEAD_SECONDS", "10", "Longest wait for the head of a request.").within(1, 3600),
+    variable("NVISY_HTTP_BODY_SECONDS", "30", "Longest wait for the next 1024 bytes of a body, or for its end.").within(1, 3600),
+    variable("NVISY_HTTP_REQUEST_SECONDS", "60", "Longest wait for an answer to begin; uploads have no such limit.").within(1, 3600),
+    variable(
+        "NVISY_HTTP_CORS_ORIGINS",
+        "",
+        "Origins whose pages may use the API from a browser, such as `https://app.example.org`; separated by commas.",
+    ),
+    variable(
+        "NVISY_HTTP_HSTS_SECONDS",
+        "0",
+        "How long browsers are to insist on TLS, such as 31536000; 0 does not ask it. Only where all traffic has TLS.",
+    ).within(0, 10 * YEAR_SECONDS),
     variable(
         "NVISY_HTTP_DRAIN_SECONDS",
         "5",
