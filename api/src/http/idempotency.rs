@@ -1,9 +1,11 @@
 //! `Idempotency-Key`: the same request twice has one effect and one answer.
 //!
-//! The key is stored in the transaction of the effect, so a request that failed leaves no trace and may be repeated
-//! with the same key. Of two at the same time the second waits for the first, and repeats its answer.
+//! The key is held by the transaction of the effect and stored in it with the answer. A request that failed, or whose
+//! process died, leaves no trace and may be repeated with the same key; while it runs, a second one is told to wait.
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::StatusCode};
+use std::time::Duration;
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::StatusCode, web::Data};
 use apistos::{
     ApiComponent, Schema,
     paths::{Parameter, ParameterDefinition, ParameterIn, RequestBody},
@@ -11,6 +13,7 @@ use apistos::{
 };
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
+    entity::idempotency::Model,
     id::AccountId,
     store::{self, Db, TransactionTrait, Tx},
 };
@@ -22,20 +25,25 @@ use super::{answer::Answer, single::single};
 use crate::{
     auth::gate::Gate,
     problem::{Code, Problem},
+    state::State,
 };
 
-const HEADER: &str = "Idempotency-Key";
+pub(super) const HEADER: &str = "Idempotency-Key";
 const MAX: usize = 255;
 
 /// Extractor: the header, if the caller sent one; 1 to 255 visible ASCII characters.
 #[derive(Debug)]
-pub(crate) struct IdempotencyKey(Option<String>);
+pub(crate) struct IdempotencyKey {
+    key: Option<String>,
+    kept: Duration,
+}
 
 /// A request that is to have its effect once.
 #[derive(Debug)]
 pub(crate) struct Once {
     scope: String,
     key: Option<String>,
+    kept: Duration,
     fingerprint: [u8; 32],
 }
 
@@ -46,7 +54,8 @@ impl IdempotencyKey {
         let who = caller.map_or_else(|| "anonymous".to_owned(), |id| id.to_string());
         let meaning = serde_json::to_vec(meaning).expect("wire types are plain data");
         let fingerprint = Sha256::new().chain_update(operation).chain_update([0]).chain_update(meaning);
-        Once { scope: format!("{who} {operation}"), key: self.0, fingerprint: fingerprint.finalize().into() }
+        let scope = format!("{who} {operation}");
+        Once { scope, key: self.key, kept: self.kept, fingerprint: fingerprint.finalize().into() }
     }
 }
 
@@ -62,28 +71,24 @@ where
     F: AsyncFnOnce(&Tx) -> Result<T, Problem>,
 {
     let tx = db.begin().await?;
-    if let Some(key) = &once.key
-        && !store::idempotency::take(&tx, &once.scope, key, &once.fingerprint).await?
-    {
-        return replay(&tx, &once, key).await;
+    if let Some(key) = &once.key {
+        if !store::idempotency::hold(&tx, &once.scope, key).await? {
+            return Err(Problem::new(Code::IdempotencyKeyInUse).retry_in(1));
+        }
+        if let Some(earlier) = store::idempotency::find(&tx, &once.scope, key, once.kept).await? {
+            return replay(&once, earlier);
+        }
     }
     let body = effect(&tx).await?;
     if let Some(key) = &once.key {
         let json = serde_json::to_value(&body).map_err(Problem::internal)?;
-        store::idempotency::answer(&tx, &once.scope, key, STATUS, json).await?;
+        store::idempotency::keep(&tx, &once.scope, key, &once.fingerprint, STATUS, json).await?;
     }
     tx.commit().await?;
     Ok(Answer::new(body))
 }
 
-async fn replay<const STATUS: u16, T: DeserializeOwned>(
-    tx: &Tx,
-    once: &Once,
-    key: &str,
-) -> Result<Answer<STATUS, T>, Problem> {
-    let earlier = store::idempotency::find(tx, &once.scope, key).await?;
-    // Keys are removed after a day; this one was, between the two statements.
-    let earlier = earlier.ok_or_else(|| Problem::unavailable(1))?;
+fn replay<const STATUS: u16, T: DeserializeOwned>(once: &Once, earlier: Model) -> Result<Answer<STATUS, T>, Problem> {
     if earlier.fingerprint != once.fingerprint {
         return Err(Problem::new(Code::IdempotencyKeyReused));
     }
@@ -99,11 +104,13 @@ impl FromRequest for IdempotencyKey {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let gate = Gate::of(request);
+        let state = request.app_data::<Data<State>>();
+        let kept = Duration::from_secs(state.map_or(0, |state| state.platform.config.http.idempotency_seconds));
         let key =
             single(request.headers(), HEADER).and_then(|value| value.map(|value| parse(value.as_bytes())).transpose());
         Box::pin(async move {
             gate.passed().await;
-            key.map(Self)
+            key.map(|key| Self { key, kept })
         })
     }
 }
@@ -151,6 +158,8 @@ impl ApiComponent for IdempotencyKey {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{IdempotencyKey, parse};
 
     #[test]
@@ -163,7 +172,8 @@ mod tests {
 
     #[test]
     fn requests_differ_by_operation_and_meaning() {
-        let print = |operation, meaning| IdempotencyKey(None).once(operation, None, &meaning).fingerprint;
+        let key = || IdempotencyKey { key: None, kept: Duration::ZERO };
+        let print = |operation, meaning| key().once(operation, None, &meaning).fingerprint;
         assert_eq!(print("a", "x"), print("a", "x"));
         assert_ne!(print("a", "x"), print("b", "x"));
         assert_ne!(print("a", "x"), print("a", "y"));

@@ -17,7 +17,7 @@ use apistos::{
 };
 use serde_json::{Value, json};
 
-use super::routes;
+use super::{idempotency, routes};
 use crate::{
     problem::{self, Problem},
     state::State,
@@ -122,6 +122,10 @@ fn refusals(path: &str, operation: &Value) -> Vec<&'static str> {
     }
     if operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["in"] != "path")) {
         statuses.extend(["400", "422"]);
+    }
+    let names_header = |one: &Value| one["name"].as_str().is_some_and(|name| name == idempotency::HEADER);
+    if operation["parameters"].as_array().is_some_and(|all| all.iter().any(names_header)) {
+        statuses.push("409");
     }
     if path.contains('{') {
         statuses.push("404");

@@ -57,6 +57,11 @@ impl Problem {
         Self { detail: Some(detail.into()), ..self }
     }
 
+    /// Adds in how many seconds another try may succeed.
+    pub(crate) fn retry_in(self, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
     /// Adds what only the log may say.
     pub(crate) fn caused_by(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..self }

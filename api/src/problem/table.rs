@@ -53,6 +53,7 @@ table! {
     RequestTimeout        "request_timeout"         408 "The body did not arrive in time";
     EmailTaken            "email_taken"             409 "An account has this e-mail address already";
     NotExtracted          "not_extracted"           409 "The file has no text yet";
+    IdempotencyKeyInUse   "idempotency_key_in_use"  409 "A request with this idempotency key is still running";
     PayloadTooLarge       "payload_too_large"       413 "The body is too large";
     UnsupportedMediaType  "unsupported_media_type"  415 "The body has the wrong content type";
     IdempotencyKeyReused  "idempotency_key_reused"  422 "The idempotency key was used for a different request";

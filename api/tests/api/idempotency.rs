@@ -1,8 +1,13 @@
 use futures::future::join_all;
+use nvisy_shared::store::{Conn, TransactionTrait};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, PASSWORD, Person, TestApp, send};
+use crate::{
+    app::{Answer, PASSWORD, Person, TestApp, send, until},
+    files::part,
+    kills::second_api,
+};
 
 async fn create(app: &TestApp, person: &Person, key: &str, name: &str) -> Answer {
     let request = app.request(Method::POST, "/api/v1/workspaces").bearer_auth(&person.token);
@@ -43,16 +48,98 @@ async fn a_key_belongs_to_one_request_of_one_caller() {
 }
 
 #[actix_web::test]
-async fn of_many_at_the_same_time_one_acts_and_the_others_repeat_it() {
+async fn of_many_at_the_same_time_one_acts_and_the_others_repeat_it_or_wait() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let answers = join_all((0..12).map(|_| create(&app, &ada, "k1", "Tidal energy"))).await;
-    let replayed = answers.iter().filter(|answer| answer.header("idempotency-replayed") == "true").count();
-    assert_eq!(replayed, 11);
-    let bodies: Vec<Value> = answers.into_iter().map(|answer| answer.expect(201)).collect();
+    let (done, waiting): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!(done.iter().filter(|answer| answer.header("idempotency-replayed") != "true").count(), 1);
+    let bodies: Vec<Value> = done.into_iter().map(|answer| answer.expect(201)).collect();
     assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    for answer in waiting {
+        assert_eq!(answer.header("retry-after"), "1");
+        assert_eq!(answer.problem(409, "idempotency_key_in_use")["retryAfter"], 1);
+    }
+    assert_eq!(create(&app, &ada, "k1", "Tidal energy").await.expect(201), bodies[0]);
     assert_eq!(count(&app, &ada).await, 1);
     app.stop().await;
+}
+
+/// Whether a request of this account holds the key at this moment.
+async fn held(app: &TestApp, person: &Person, key: &str) -> bool {
+    let locks = format!(
+        "select count(*) as n from pg_locks
+         where locktype = 'advisory' and granted
+           and ((classid::bigint << 32) | objid::bigint) = hashtextextended('{} createWorkspace {key}', 0)",
+        person.id
+    );
+    app.rows(&locks).await[0].try_get::<i64>("", "n").unwrap() > 0
+}
+
+#[actix_web::test]
+async fn a_key_of_an_api_that_was_killed_is_free_again() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let (mut victim, url) = second_api(&app).await;
+    let stuck = app.db.begin().await.unwrap();
+    stuck.execute_unprepared("lock table workspace in exclusive mode").await.unwrap();
+    let request = app.request_to(&url, Method::POST, "/api/v1/workspaces").bearer_auth(&ada.token);
+    let request = request.header("idempotency-key", "k1").json(&json!({ "name": "Tidal energy" }));
+    let hanging = tokio::spawn(request.send());
+    until("the key is held", async || held(&app, &ada, "k1").await.then_some(())).await;
+
+    // Another replica, while the first request runs: whatever the body, it has to wait.
+    for name in ["Tidal energy", "Wave energy"] {
+        let answer = create(&app, &ada, "k1", name).await;
+        assert_eq!(answer.header("retry-after"), "1");
+        answer.problem(409, "idempotency_key_in_use");
+    }
+    victim.kill().await.expect("a killed API");
+    assert!(hanging.await.expect("the request ends").is_err());
+    stuck.rollback().await.unwrap();
+
+    let answer = until("the key is free", async || {
+        let answer = create(&app, &ada, "k1", "Tidal energy").await;
+        (answer.status != 409).then_some(answer)
+    })
+    .await;
+    assert_eq!(answer.header("idempotency-replayed"), "", "what was killed had no effect");
+    answer.expect(201);
+    assert_eq!(count(&app, &ada).await, 1);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_key_expires() {
+    let app = TestApp::start_with(&[("NVISY_HTTP_IDEMPOTENCY_SECONDS", "60")]).await;
+    let ada = app.person("ada").await;
+    let first = create(&app, &ada, "k1", "Tidal energy").await.expect(201);
+    app.sql("update idempotency set created_at = created_at - interval '59 seconds'").await;
+    assert_eq!(create(&app, &ada, "k1", "Tidal energy").await.expect(201), first);
+    app.sql("update idempotency set created_at = created_at - interval '2 seconds'").await;
+    let second = create(&app, &ada, "k1", "Wave energy").await.expect(201);
+    assert_eq!(create(&app, &ada, "k1", "Wave energy").await.expect(201), second);
+    assert_eq!(count(&app, &ada).await, 2);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_upload_is_repeated_like_anything_else() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let upload = |text: &'static str| app.upload_with(&ada, &workspace, vec![part("tide.txt", text)], Some("k1"));
+    let answers = join_all((0..4).map(|_| upload("The tide turns."))).await;
+    assert!(answers.iter().all(|answer| [202, 409].contains(&answer.status.as_u16())), "{answers:?}");
+    let first = upload("The tide turns.").await;
+    let again = upload("The tide turns.").await;
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert!(first.header("location").contains("/files/"), "{:?}", first.headers);
+    assert_eq!(first.header("location"), again.header("location"));
+    assert_eq!(first.expect(202), again.expect(202));
+    upload("The tide stays.").await.problem(422, "idempotency_key_reused");
+    assert_eq!(app.count("file").await, 1);
+    app.stop_with_jobs().await;
 }
 
 #[actix_web::test]

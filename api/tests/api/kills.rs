@@ -23,7 +23,7 @@ fn text(seed: usize) -> String {
         .collect()
 }
 
-fn spawn(name: &str, place: &TestPlace, settings: &[(&str, &str)]) -> Child {
+pub(crate) fn spawn(name: &str, place: &TestPlace, settings: &[(&str, &str)]) -> Child {
     Command::new(program(name))
         .env_clear()
         .envs(place.variables(settings))
@@ -31,6 +31,20 @@ fn spawn(name: &str, place: &TestPlace, settings: &[(&str, &str)]) -> Child {
         .kill_on_drop(true)
         .spawn()
         .expect("a started program")
+}
+
+/// An API in a process of its own, and where it answers.
+pub(crate) async fn second_api(app: &TestApp) -> (Child, String) {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let address = address.to_string();
+    let api = spawn("nvisy-api", &app.place, &[("NVISY_HTTP_ADDRESS", &address)]);
+    let url = format!("http://{address}");
+    until("the second API is ready", async || {
+        let answer = app.request_to(&url, Method::GET, "/health/ready").send().await.ok()?;
+        answer.status().is_success().then_some(())
+    })
+    .await;
+    (api, url)
 }
 
 async fn upload(app: &TestApp, ada: &Person, workspace: &str, files: usize) -> Vec<String> {
@@ -125,15 +139,7 @@ async fn an_api_killed_between_bytes_and_row() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Gauges").await;
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
-    let address = address.to_string();
-    let mut victim = spawn("nvisy-api", &app.place, &[("NVISY_HTTP_ADDRESS", &address)]);
-    let url = format!("http://{address}");
-    until("the second API is ready", async || {
-        let answer = app.request_to(&url, Method::GET, "/health/ready").send().await.ok()?;
-        answer.status().is_success().then_some(())
-    })
-    .await;
+    let (mut victim, url) = second_api(&app).await;
 
     // One whole part, and never the end of the body.
     let head = format!(

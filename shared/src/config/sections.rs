@@ -35,6 +35,7 @@ pub struct Http {
     pub head_seconds: u64,
     pub body_seconds: u64,
     pub request_seconds: u64,
+    pub idempotency_seconds: u64,
     pub cors_origins: Origins,
     pub hsts_seconds: u64,
 }

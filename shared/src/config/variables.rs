@@ -83,6 +83,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_HTTP_BODY_SECONDS", "30", "Longest wait for the next 1024 bytes of a body, or for its end.").within(1, 3600),
     variable("NVISY_HTTP_REQUEST_SECONDS", "60", "Longest wait for an answer to begin; uploads have no such limit.").within(1, 3600),
     variable(
+        "NVISY_HTTP_IDEMPOTENCY_SECONDS",
+        "86400",
+        "How long a repeated request with the same `Idempotency-Key` gets its first answer.",
+    ),
+    variable(
         "NVISY_HTTP_CORS_ORIGINS",
         "",
         "Origins whose pages may use the API from a browser, such as `https://app.example.org`; separated by commas.",

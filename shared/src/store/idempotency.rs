@@ -1,57 +1,71 @@
 //! Answers already given to requests that carried an `Idempotency-Key`.
 //!
-//! A row is written in the transaction of the effect it stands for, so that one exists exactly when the other does.
+//! A row is written in the transaction of the effect it stands for, so that one exists exactly when the other does. While
+//! that transaction runs, the key is held by a lock of the transaction, not by a row: nothing is left to clean up.
 
+use std::time::Duration;
+
+use sea_orm::FromQueryResult;
 use serde_json::Value as Json;
 
 use super::{Conn, Result, Tx, sql};
 use crate::entity::idempotency::Model;
 
-/// Takes a key. `false`: it has been used, and [`find`] tells for what.
-///
-/// Waits while another transaction holds the same key: until that one commits (`false`) or gives up (`true`).
+/// Holds a key until the transaction ends, however it ends: a process that dies holds nothing. `false`: another holds it.
 ///
 /// # Errors
 /// The database's.
-pub async fn take(tx: &Tx, scope: &str, key: &str, fingerprint: &[u8; 32]) -> Result<bool> {
-    // Status and body are not known yet; `answer` writes them before anybody else can see the row.
-    let rows = sql::execute(
+pub async fn hold(tx: &Tx, scope: &str, key: &str) -> Result<bool> {
+    let held: Option<Held> = sql::first(
         tx,
-        "insert into idempotency (scope, key, fingerprint, status, body) values ($1, $2, $3, 0, 'null')
-         on conflict do nothing",
-        [scope.into(), key.into(), fingerprint.to_vec().into()],
+        // A space stands in no key, so that two pairs never make the same text.
+        "select pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) as held",
+        [scope.into(), key.into()],
     )
     .await?;
-    Ok(rows == 1)
+    Ok(held.is_some_and(|row| row.held))
 }
 
-/// Keeps the answer under a key that this transaction has taken.
+#[derive(FromQueryResult)]
+struct Held {
+    held: bool,
+}
+
+/// What a key was used for, within the time answers are kept. Ask while it is held, or the answer may be on its way.
 ///
 /// # Errors
 /// The database's.
-pub async fn answer(tx: &Tx, scope: &str, key: &str, status: u16, body: Json) -> Result<()> {
+pub async fn find(tx: &Tx, scope: &str, key: &str, kept: Duration) -> Result<Option<Model>> {
+    sql::first(
+        tx,
+        "select * from idempotency
+         where scope = $1 and key = $2 and created_at > now() - make_interval(secs => $3)",
+        [scope.into(), key.into(), kept.as_secs_f64().into()],
+    )
+    .await
+}
+
+/// Keeps the answer under a key that this transaction holds, in place of one that has expired.
+///
+/// # Errors
+/// The database's.
+pub async fn keep(tx: &Tx, scope: &str, key: &str, fingerprint: &[u8; 32], status: u16, body: Json) -> Result<()> {
     sql::execute(
         tx,
-        "update idempotency set status = $3, body = $4 where scope = $1 and key = $2",
-        [scope.into(), key.into(), i32::from(status).into(), body.into()],
+        "insert into idempotency (scope, key, fingerprint, status, body) values ($1, $2, $3, $4, $5)
+         on conflict (scope, key) do update
+         set fingerprint = excluded.fingerprint, status = excluded.status, body = excluded.body, created_at = now()",
+        [scope.into(), key.into(), fingerprint.to_vec().into(), i32::from(status).into(), body.into()],
     )
     .await?;
     Ok(())
-}
-
-/// What a key was used for.
-///
-/// # Errors
-/// The database's.
-pub async fn find(conn: &impl Conn, scope: &str, key: &str) -> Result<Option<Model>> {
-    sql::first(conn, "select * from idempotency where scope = $1 and key = $2", [scope.into(), key.into()]).await
 }
 
 /// Forgets answers older than `age`.
 ///
 /// # Errors
 /// The database's.
-pub async fn forget_older_than(conn: &impl Conn, age: std::time::Duration) -> Result<u64> {
+pub async fn forget_older_than(conn: &impl Conn, age: Duration) -> Result<u64> {
     sql::execute(
         conn,
         "delete from idempotency where created_at < now() - make_interval(secs => $1)",

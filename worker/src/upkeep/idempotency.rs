@@ -6,10 +6,8 @@ use nvisy_shared::store;
 
 use crate::context::Context;
 
-/// How long a repeated request gets its first answer.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
-
-/// Forgets answers older than a day.
+/// Forgets answers that the API gives to nobody any more.
 pub(super) async fn forget(cx: &Context) -> store::Result<()> {
-    store::idempotency::forget_older_than(&cx.db, KEPT).await.map(drop)
+    let kept = Duration::from_secs(cx.config.http.idempotency_seconds);
+    store::idempotency::forget_older_than(&cx.db, kept).await.map(drop)
 }
