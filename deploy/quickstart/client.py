@@ -1,5 +1,6 @@
 """The few calls of the Nvisy API that the demo makes, with nothing but the standard library."""
 
+import http.client
 import json
 import secrets
 import urllib.error
@@ -48,8 +49,12 @@ class Client:
     def file(self, workspace: str, file: str) -> dict:
         return self._send("GET", f"/workspaces/{workspace}/files/{file}")
 
-    def upload(self, workspace: str, paths: list) -> list:
-        """Uploads all of them in one request; returns the accepted files, not indexed yet."""
+    def content(self, workspace: str, file: str) -> bytes:
+        """The file as it was uploaded."""
+        return self._answer("GET", f"/workspaces/{workspace}/files/{file}/content")
+
+    def upload(self, workspace: str, paths: list, key: str | None = None) -> list:
+        """Uploads all of them in one request; returns the accepted files, not indexed yet. With the same `key` it may be repeated."""
         boundary = secrets.token_hex(16)
         parts = []
         for path in paths:
@@ -57,7 +62,7 @@ class Client:
             parts += [head.encode(), path.read_bytes(), b"\r\n"]
         parts.append(f"--{boundary}--\r\n".encode())
         kind = f"multipart/form-data; boundary={boundary}"
-        return self._send("POST", f"/workspaces/{workspace}/files", b"".join(parts), kind)["items"]
+        return self._send("POST", f"/workspaces/{workspace}/files", b"".join(parts), kind, key)["items"]
 
     def search(self, workspace: str, query: str, limit: int) -> dict:
         return self._send("POST", f"/workspaces/{workspace}/search", {"query": query, "mode": "hybrid", "limit": limit})
@@ -72,19 +77,27 @@ class Client:
             if not cursor:
                 return
 
-    def _send(self, method: str, path: str, body=None, kind: str = "application/json"):
+    def _send(self, method: str, path: str, body=None, kind: str = "application/json", key: str | None = None):
         data = json.dumps(body).encode() if kind == "application/json" and body is not None else body
+        try:
+            return json.loads(self._answer(method, path, data, kind, key))
+        except ValueError as error:
+            raise Failure(f"{method} {path}: {error}") from None
+
+    def _answer(self, method: str, path: str, data: bytes | None = None, kind: str = "", key: str | None = None) -> bytes:
         request = urllib.request.Request(self._base + path, data, method=method)
         if data is not None:
             request.add_header("Content-Type", kind)
+        if key:
+            request.add_header("Idempotency-Key", key)
         if self._token:
             request.add_header("Authorization", f"Bearer {self._token}")
         try:
             with self._opener.open(request, timeout=60) as answer:
-                return json.load(answer)
+                return answer.read()
         except urllib.error.HTTPError as error:
             raise Refused(error.code, f"{method} {path}: {error.code} {_problem(error)}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise Failure(f"{method} {path}: {error}") from None
 
 

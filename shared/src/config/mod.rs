@@ -1,5 +1,6 @@
 //! Settings: environment variables only, checked as a whole before anything starts.
 
+mod compose;
 mod layers;
 mod origins;
 mod rules;

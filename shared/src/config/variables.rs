@@ -2,7 +2,10 @@
 //!
 //! `.env.example` is this table printed; a test holds the two together.
 
-use super::rules::{self, Rule};
+use super::{
+    compose,
+    rules::{self, Rule},
+};
 
 /// One variable.
 #[derive(Clone, Copy, Debug)]
@@ -201,5 +204,6 @@ pub fn example() -> String {
         }
         text.push_str(&format!("# {}={default}\n", variable.name));
     }
+    text.push_str(&compose::example());
     text
 }

@@ -1,0 +1,80 @@
+"""The sample documents through an API: upload, wait for the index, ask three questions."""
+
+import textwrap
+import time
+from pathlib import Path
+
+from wheels import Failure
+
+DOCUMENTS = Path(__file__).resolve().parents[1] / "demo"
+QUESTIONS = [
+    "How strong may the current be before a turbine has to be stopped?",
+    "Which coating keeps barnacles off the blades for the longest time?",
+    "What happens when a seal comes near a turning rotor?",
+]
+# Five short documents take seconds; a machine that needs longer than this has another problem.
+PATIENCE = 300
+
+
+def take(client, workspace: str) -> None:
+    """The whole of it, told on standard output."""
+    index(client, workspace)
+    for question in QUESTIONS:
+        ask(client, workspace, question)
+
+
+def index(client, workspace: str) -> None:
+    say("Uploading the sample documents")
+    paths = sorted(path for path in DOCUMENTS.iterdir() if path.name != "README.md")
+    names = {path.name for path in paths}
+    files = {file["name"]: file for file in client.files(workspace) if file["name"] in names}
+    missing = [path for path in paths if path.name not in files]
+    if missing:
+        files |= {file["name"]: file for file in client.upload(workspace, missing)}
+    print(f"  {len(missing)} uploaded, {len(paths) - len(missing)} there already")
+
+    shown = {}
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        for name, file in files.items():
+            if shown.get(name, "").startswith("ready"):
+                continue
+            file = client.file(workspace, file["id"])
+            if (line := _progress(file)) != shown.get(name):
+                shown[name] = line
+                print(f"  {name:26} {line}", flush=True)
+            if file["state"] == "failed":
+                raise Failure(f"{name} could not be indexed")
+        if all(line.startswith("ready") for line in shown.values()):
+            return
+        if time.monotonic() > deadline:
+            raise Failure(f"not everything was indexed within {PATIENCE} s; see `just logs`")
+        time.sleep(0.2)
+
+
+def _progress(file: dict) -> str:
+    if file["state"] == "failed":
+        failure = file.get("failure") or {}
+        return f"failed: {failure.get('code')} {failure.get('detail') or ''}"
+    progress = file.get("progress") or {}
+    if file["state"] == "processing" and progress.get("total"):
+        return f"{progress['stage']} {progress['done']}/{progress['total']}"
+    return file["state"]
+
+
+def ask(client, workspace: str, question: str) -> None:
+    answer = client.search(workspace, question, limit=3)
+    say(f"{question}  ({answer['tookMs']} ms)")
+    for rank, hit in enumerate(answer["hits"], 1):
+        place = hit["file"]["name"] + (f", page {hit['page']}" if hit.get("page") else "")
+        print(f"  {rank}. {place}  [score {hit['score']:.4f}]")
+        if hit.get("headingPath"):
+            print(f"     {' > '.join(hit['headingPath'])}")
+        snippet = " ".join(hit["snippet"]["text"].split())
+        print(textwrap.fill(snippet, 100, initial_indent="     ", subsequent_indent="     ", max_lines=3, placeholder=" ..."))
+    if not answer["hits"]:
+        raise Failure("the search found nothing")
+
+
+def say(text: str) -> None:
+    print(f"\n{text}", flush=True)
