@@ -7,6 +7,7 @@ pub mod app;
 pub mod command;
 
 mod accounts;
+mod activities;
 mod auth;
 mod events;
 mod files;

@@ -1,4 +1,4 @@
-//! `nvisy-api [keys | health | config | env-example]`: serves without a command.
+//! `nvisy-api [keys | health | config | verify-activity | env-example]`: serves without a command.
 
 use std::{error::Error, path::Path, process::ExitCode, time::Duration};
 
@@ -14,6 +14,7 @@ const USAGE: &str = "usage: nvisy-api [COMMAND]
   keys [--directory DIR] [--force]  make the key files that are missing; --force replaces all
   health                            ask the running API whether it is well
   config                            print every setting as it holds, secrets hidden, and where it came from
+  verify-activity                   check every entry of the activity log
   env-example                       print every setting with its default and meaning";
 
 #[tokio::main]
@@ -27,6 +28,7 @@ async fn main() -> ExitCode {
         ["keys", options @ ..] => keys(options),
         ["health"] => health().await,
         ["config"] => show_config(),
+        ["verify-activity"] => verify_activity().await,
         ["env-example"] => print(&config::example()),
         _ => Err(USAGE.into()),
     };
@@ -84,6 +86,12 @@ fn show_config() -> Outcome {
     let settings = config::Settings::gather();
     print(&settings.to_string())?;
     Ok(settings.check().map(drop)?)
+}
+
+async fn verify_activity() -> Outcome {
+    let verified = command::verify_activity(&Config::load()?).await?;
+    print(&verified.report)?;
+    if verified.intact { Ok(()) } else { Err("the activity log is not as it was written".into()) }
 }
 
 fn print(text: &str) -> Outcome {

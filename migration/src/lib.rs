@@ -12,6 +12,7 @@ mod m0006_jobs;
 mod m0007_events;
 mod m0008_idempotency;
 mod m0009_lexemes_in_row;
+mod m0015_activity;
 
 pub use apply::{ApplyError, apply, connect, fingerprint};
 use sea_orm_migration::{prelude::*, sea_orm::ConnectionTrait};
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_events::Migration),
             Box::new(m0008_idempotency::Migration),
             Box::new(m0009_lexemes_in_row::Migration),
+            Box::new(m0015_activity::Migration),
         ]
     }
 }

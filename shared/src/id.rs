@@ -73,4 +73,8 @@ ids! {
     JobId,
     /// An event.
     EventId,
+    /// An entry of the activity log.
+    ActivityId,
+    /// An API token.
+    TokenId,
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     blob::{BlobSettings, Blobs},
     config::{self, Config},
-    crypt::{Keyring, MasterKey},
+    crypt::{Keyring, MasterKey, seal::Seals},
     embed::{EmbedSettings, Embedder, LocalSettings, OpenAiSettings, Provider},
     id::SpaceId,
     lifecycle::Lifecycle,
@@ -27,6 +27,8 @@ pub struct Platform {
     pub queue: Queue,
     /// File bytes.
     pub blobs: Blobs,
+    /// Of the activity log.
+    pub seals: Seals,
     /// The model.
     pub embedder: Embedder,
     /// Where its vectors belong.
@@ -66,13 +68,15 @@ impl Platform {
         let embedder = embedder.map_err(opening("the embedding model cannot be opened (NVISY_EMBEDDING_*)"))?;
         let bucket =
             BlobSettings { bucket: queue.names().files_bucket(), max_bytes: None, replicas: config.nats.replicas };
-        let blobs = Blobs::open(queue.jetstream().clone(), &bucket, Keyring::new(key))
+        let keyring = Keyring::new(key);
+        let seals = Seals::new(keyring.clone());
+        let blobs = Blobs::open(queue.jetstream().clone(), &bucket, keyring)
             .await
             .map_err(opening("the object store of NATS cannot be opened"))?;
         let space = store::space::ensure(&db, embedder.space())
             .await
             .map_err(opening("the embedding space cannot be registered"))?;
-        Ok(Self { config: Arc::new(config), db, queue, blobs, embedder, space })
+        Ok(Self { config: Arc::new(config), db, queue, blobs, seals, embedder, space })
     }
 
     /// Starts what every process does on the side: hand over the outbox, and find what was forgotten.

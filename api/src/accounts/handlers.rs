@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     auth::account::CurrentAccount,
-    http::{answer::Created, extract::Json, idempotency::IdempotencyKey},
+    http::{answer::Created, extract::Json, idempotency::IdempotencyKey, origin::Origin},
     problem::Problem,
     state::State,
 };
@@ -24,9 +24,10 @@ use crate::{
 pub(crate) async fn sign_up(
     state: Data<State>,
     key: IdempotencyKey,
+    origin: Origin,
     body: Json<SignUp>,
 ) -> Result<Created<Account>, Problem> {
-    let account = service::sign_up(&state, key, body.0).await?;
+    let account = service::sign_up(&state, key, origin, body.0).await?;
     Ok(account.at(|_| "/api/v1/account".to_owned()))
 }
 

@@ -1,10 +1,18 @@
 //! The steps of signing up and logging in.
 
 use nvisy_shared::{
-    domain::account::normalise_email,
+    domain::{
+        account::normalise_email,
+        activity::{Action, Actor},
+    },
     secret::Secret,
-    store::{self, account::NewAccount},
+    store::{
+        self,
+        account::NewAccount,
+        activity::{self, Act},
+    },
 };
+use serde_json::json;
 
 use super::wire::{AccessToken, Account, Login, SignUp, TokenType};
 use crate::{
@@ -12,12 +20,18 @@ use crate::{
     http::{
         answer::Created,
         idempotency::{IdempotencyKey, idempotent},
+        origin::Origin,
     },
     problem::{Code, Problem},
     state::State,
 };
 
-pub(super) async fn sign_up(state: &State, key: IdempotencyKey, body: SignUp) -> Result<Created<Account>, Problem> {
+pub(super) async fn sign_up(
+    state: &State,
+    key: IdempotencyKey,
+    origin: Origin,
+    body: SignUp,
+) -> Result<Created<Account>, Problem> {
     let email = normalise_email(&body.email);
     let display_name = body.display_name.trim();
     check_strength(&body.password, &[&email, display_name])?;
@@ -27,7 +41,11 @@ pub(super) async fn sign_up(state: &State, key: IdempotencyKey, body: SignUp) ->
     idempotent(&state.platform.db, once, async |tx| {
         let account = NewAccount { email: &email, display_name, password_hash: &password_hash };
         let account = store::account::insert(tx, account).await?;
-        account.map(Account::from).ok_or_else(|| Problem::new(Code::EmailTaken))
+        let account = account.ok_or_else(|| Problem::new(Code::EmailTaken))?;
+        let by = origin.by(Actor::Account(account.id));
+        let act = Act::new(Action::AccountSignedUp, account.id.0, json!({}));
+        activity::append(tx, &state.platform.seals, activity::ACCOUNTS, &by, &[act]).await?;
+        Ok(account.into())
     })
     .await
 }

@@ -6,7 +6,11 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use apistos::{ApiComponent, Schema, reference_or::ReferenceOr, security::SecurityScheme};
 use chrono::{DateTime, Utc};
 use futures::future::LocalBoxFuture;
-use nvisy_shared::{domain::account::AccountState, id::AccountId, store};
+use nvisy_shared::{
+    domain::{account::AccountState, activity::Actor},
+    id::AccountId,
+    store,
+};
 
 use super::{bearer, gate::Gate};
 use crate::problem::{Code, Problem};
@@ -40,6 +44,13 @@ impl FromRequest for CurrentAccount {
                 created_at: account.created_at,
             })
         })
+    }
+}
+
+impl CurrentAccount {
+    /// As whom the activity log knows the caller.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Account(self.id)
     }
 }
 

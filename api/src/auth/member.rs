@@ -11,7 +11,10 @@ use apistos::{
 };
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
-    domain::role::{Permission, Role},
+    domain::{
+        activity::Actor,
+        role::{Permission, Role},
+    },
     id::{AccountId, WorkspaceId},
     store,
 };
@@ -40,7 +43,7 @@ macro_rules! permissions {
     )+};
 }
 
-permissions! { ReadWorkspace, ReadFiles, WriteFiles, Search }
+permissions! { ReadWorkspace, ReadFiles, WriteFiles, Search, ReadActivities }
 
 /// Extractor: the caller is a member of the workspace in the path, and their role has permission `P`.
 ///
@@ -73,6 +76,13 @@ impl<P: Needs> FromRequest for Member<P> {
             gate.open();
             Ok(Self { account, workspace, permission: PhantomData })
         })
+    }
+}
+
+impl<P> Member<P> {
+    /// As whom the activity log knows the caller.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Account(self.account)
     }
 }
 

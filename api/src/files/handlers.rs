@@ -5,9 +5,13 @@ use std::collections::HashSet;
 use actix_web::web::Data;
 use apistos::api_operation;
 use nvisy_shared::{
-    domain::event::EventType,
+    domain::{activity::Action, event::EventType},
     id::FileId,
-    store::{self, TransactionTrait, file::FileView},
+    store::{
+        self, TransactionTrait,
+        activity::{self, Act},
+        file::FileView,
+    },
     telemetry::metrics::metrics,
 };
 use serde_json::json;
@@ -24,6 +28,7 @@ use crate::{
         answer::{Accept, Deleted},
         extract::{Json, Path, Query},
         idempotency::{IdempotencyKey, idempotent},
+        origin::Origin,
         page::{Page, PageQuery},
     },
     problem::{Code, Problem},
@@ -48,6 +53,7 @@ pub(crate) async fn upload(
     state: Data<State>,
     member: Member<WriteFiles>,
     key: IdempotencyKey,
+    origin: Origin,
     upload: Upload,
 ) -> Result<Accept<Accepted>, Problem> {
     let platform = &state.platform;
@@ -59,7 +65,8 @@ pub(crate) async fn upload(
         let meaning: Vec<_> = received.iter().map(|part| part.meaning()).collect();
         let once = key.once("uploadFiles", Some(member.account), &(member.workspace, meaning));
         idempotent(&platform.db, once, async |tx| {
-            let files = service::accept(tx, member.workspace, member.account, &received, &mut kept).await?;
+            let by = origin.by(member.actor());
+            let files = service::accept(tx, platform, member.workspace, &by, &received, &mut kept).await?;
             Ok(Accepted { items: files.into_iter().map(File::from).collect() })
         })
         .await
@@ -163,6 +170,7 @@ pub(crate) async fn text(
 pub(crate) async fn delete(
     state: Data<State>,
     member: Member<WriteFiles>,
+    origin: Origin,
     path: Path<FilePath>,
 ) -> Result<Deleted, Problem> {
     let file = path.0.file;
@@ -170,6 +178,8 @@ pub(crate) async fn delete(
     if !store::file::delete(&tx, member.workspace, FileId(file)).await? {
         return Err(Problem::not_found());
     }
+    let act = Act::new(Action::FileDeleted, file, json!({}));
+    activity::append(&tx, &state.platform.seals, member.workspace, &origin.by(member.actor()), &[act]).await?;
     store::event::append(&tx, member.workspace, EventType::FileDeleted, file, json!({})).await?;
     tx.commit().await?;
     Ok(Deleted)

@@ -5,12 +5,14 @@ use std::collections::HashSet;
 
 use nvisy_shared::{
     blob::Blobs,
-    domain::{event::EventType, pipeline::Definition, plan},
+    domain::{activity::Action, event::EventType, pipeline::Definition, plan},
     id::{AccountId, BlobId, FileId, WorkspaceId},
     job::RunSegment,
+    platform::Platform,
     queue::outbox,
     store::{
         self, Tx,
+        activity::{self, Act, By},
         file::{FileView, NewFile},
         run::Pipeline,
     },
@@ -23,8 +25,9 @@ use crate::problem::Problem;
 /// Adds the files, and for each a run of the workspace's `index` pipeline. The ids of blobs that are now referred to go into `kept`.
 pub(super) async fn accept(
     tx: &Tx,
+    platform: &Platform,
     workspace: WorkspaceId,
-    account: AccountId,
+    by: &By,
     received: &[Received],
     kept: &mut HashSet<BlobId>,
 ) -> Result<Vec<FileView>, Problem> {
@@ -35,11 +38,17 @@ pub(super) async fn accept(
     for part in received {
         let blob = store::file::register_blob(tx, workspace, part.blob).await?;
         kept.insert(blob);
-        let file = index(tx, workspace, account, blob, part, (&pipeline, plan.stage(0))).await?;
+        let file = index(tx, workspace, by.actor.account(), blob, part, (&pipeline, plan.stage(0))).await?;
         let view = store::file::find(tx, workspace, file).await?;
         files.push(view.ok_or_else(|| Problem::internal("a file was not there right after it was added"))?);
     }
-    // Events last: from the first on, the workspace's sequence is locked.
+    // Activities and events last: from the first on, the workspace's sequences are locked.
+    let uploaded = |file: &FileView| {
+        let details = json!({ "versionId": file.version_id, "bytes": file.bytes });
+        Act::new(Action::FileUploaded, file.id.0, details)
+    };
+    let acts: Vec<Act> = files.iter().map(uploaded).collect();
+    activity::append(tx, &platform.seals, workspace, by, &acts).await?;
     for file in &files {
         let data = json!({ "name": file.name, "versionId": file.version_id });
         store::event::append(tx, workspace, EventType::FileQueued, file.id.0, data).await?;
@@ -50,7 +59,7 @@ pub(super) async fn accept(
 async fn index(
     tx: &Tx,
     workspace: WorkspaceId,
-    account: AccountId,
+    account: Option<AccountId>,
     blob: BlobId,
     part: &Received,
     (pipeline, stage): (&Pipeline, &str),

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod extract;
 pub(crate) mod idempotency;
 pub(crate) mod openapi;
+pub(crate) mod origin;
 pub(crate) mod page;
 pub(crate) mod patience;
 pub(crate) mod request_id;

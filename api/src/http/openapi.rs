@@ -26,12 +26,13 @@ use crate::{
 /// Where it is served.
 pub(super) const PATH: &str = "/api/openapi.json";
 
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     ("accounts", "Signing up, logging in, and the caller's own account."),
     ("workspaces", "Workspaces: tenants that share nothing with each other."),
     ("files", "Files of a workspace, and how far each is on its way to being searchable."),
     ("search", "Finding passages by meaning, by words, or by both."),
     ("events", "What happens in a workspace, as it happens."),
+    ("activities", "Who did what in a workspace."),
     ("health", "Whether the service can do its work."),
 ];
 

@@ -22,11 +22,17 @@ pub(crate) struct PageQuery {
     cursor: Option<String>,
 }
 
-const fn default_limit() -> u32 {
+/// Of every list.
+pub(crate) const fn default_limit() -> u32 {
     20
 }
 
 impl PageQuery {
+    /// For lists with a query string of their own.
+    pub(crate) const fn new(limit: u32, cursor: Option<String>) -> Self {
+        Self { limit, cursor }
+    }
+
     /// The key of the last item of the page before, as [`Page::new`] put it into the cursor.
     pub(crate) fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Problem> {
         let Some(cursor) = &self.cursor else { return Ok(None) };

@@ -2,7 +2,7 @@
 
 use apistos::web::{ServiceConfig, scope};
 
-use crate::{accounts, events, files, health, search, workspaces};
+use crate::{accounts, activities, events, files, health, search, workspaces};
 
 /// Everything that stands in the OpenAPI document.
 pub(super) fn mount(config: &mut ServiceConfig) {
@@ -13,6 +13,7 @@ pub(super) fn mount(config: &mut ServiceConfig) {
             .configure(workspaces::routes)
             .configure(files::routes)
             .configure(events::routes)
-            .configure(search::routes),
+            .configure(search::routes)
+            .configure(activities::routes),
     );
 }

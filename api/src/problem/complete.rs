@@ -3,7 +3,7 @@
 use std::{error::Error as _, time::Instant};
 
 use actix_web::{
-    Error, HttpResponse,
+    Error, HttpMessage, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
@@ -33,6 +33,7 @@ pub(crate) async fn complete<B: MessageBody + 'static>(
     let started = Instant::now();
     let id = RequestId::of(request.headers());
     tracing::Span::current().record("request.id", tracing::field::display(&id));
+    request.extensions_mut().insert(id.clone());
     let (method, route) = (request.method().clone(), request.match_pattern());
     let shield = request.app_data::<Shield>().cloned();
     let finish = |headers: &mut HeaderMap, status: StatusCode| {

@@ -2,7 +2,14 @@
 
 use actix_web::web::Data;
 use apistos::api_operation;
-use nvisy_shared::store;
+use nvisy_shared::{
+    domain::activity::Action,
+    store::{
+        self,
+        activity::{self, Act},
+    },
+};
+use serde_json::json;
 
 use super::wire::{CreateWorkspace, Workspace};
 use crate::{
@@ -14,6 +21,7 @@ use crate::{
         answer::Created,
         extract::{Json, Query},
         idempotency::{IdempotencyKey, idempotent},
+        origin::Origin,
         page::{Page, PageQuery},
     },
     problem::Problem,
@@ -31,12 +39,15 @@ pub(crate) async fn create(
     state: Data<State>,
     account: CurrentAccount,
     key: IdempotencyKey,
+    origin: Origin,
     body: Json<CreateWorkspace>,
 ) -> Result<Created<Workspace>, Problem> {
     let name = body.0.name.trim();
     let once = key.once("createWorkspace", Some(account.id), &name);
     let workspace: Created<Workspace> = idempotent(&state.platform.db, once, async |tx| {
         let workspace = store::workspace::insert(tx, name, account.id, &state.index).await?;
+        let act = Act::new(Action::WorkspaceCreated, workspace.id.0, json!({}));
+        activity::append(tx, &state.platform.seals, workspace.id, &origin.by(account.actor()), &[act]).await?;
         Ok(workspace.into())
     })
     .await?;

@@ -3,6 +3,7 @@
 
 mod access;
 mod accounts;
+mod activities;
 mod app;
 mod behind;
 mod events;
@@ -19,4 +20,5 @@ mod problems;
 mod search;
 mod slow;
 mod tokens;
+mod trail;
 mod workspaces;

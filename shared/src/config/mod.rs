@@ -2,6 +2,7 @@
 
 mod compose;
 mod layers;
+mod networks;
 mod origins;
 mod rules;
 mod sections;
@@ -12,6 +13,7 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 
 pub use layers::{Origin, Setting, Settings};
+pub use networks::Networks;
 pub use origins::Origins;
 pub use sections::*;
 pub use variables::{VARIABLES, Variable, example};

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Deserialize;
 use url::Url;
 
-use super::origins::Origins;
+use super::{Networks, origins::Origins};
 use crate::secret::Secret;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +38,8 @@ pub struct Http {
     pub idempotency_seconds: u64,
     pub cors_origins: Origins,
     pub hsts_seconds: u64,
+    #[serde(default)]
+    pub trusted_proxies: Networks,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -108,6 +108,10 @@ pub const VARIABLES: &[Variable] = &[
     .within(0, YEAR_SECONDS),
     optional("NVISY_HTTP_TLS_CERTIFICATE_FILE", "Certificate chain in PEM; set, the API speaks HTTPS only."),
     optional("NVISY_HTTP_TLS_KEY_FILE", "Private key of that certificate, in PEM."),
+    optional(
+        "NVISY_HTTP_TRUSTED_PROXIES",
+        "Networks of the proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8, ::1`; nobody's where not set.",
+    ),
     variable("NVISY_AUTH_PRIVATE_KEY_FILE", "private.pem", "Ed25519 private key that signs access tokens."),
     variable("NVISY_AUTH_PUBLIC_KEY_FILE", "public.pem", "Ed25519 public key that verifies them."),
     variable("NVISY_AUTH_TOKEN_SECONDS", "3600", "How long an access token is valid.").within(1, YEAR_SECONDS),

@@ -99,6 +99,8 @@ pub enum KeyFileError {
 pub enum Purpose {
     /// File bytes in the object store.
     Blob,
+    /// Seals of the activity log.
+    Activity,
 }
 
 impl Purpose {
@@ -106,6 +108,7 @@ impl Purpose {
     const fn label(self) -> &'static [u8] {
         match self {
             Self::Blob => b"blob",
+            Self::Activity => b"activity",
         }
     }
 }

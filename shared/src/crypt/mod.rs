@@ -1,10 +1,12 @@
-//! Encryption at rest: keys derived from one master key, a sealed stream format for file bytes, and randomness.
+//! Encryption at rest: keys derived from one master key, a sealed stream format for file bytes, seals of
+//! chained entries, and randomness.
 //!
 //! Nothing here knows where keys come from besides a file, or where sealed bytes go.
 
 pub mod frames;
 mod keys;
 mod password;
+pub mod seal;
 
 pub use keys::{Key, KeyFileError, Keyring, MasterKey, Purpose};
 pub use password::{PasswordError, hash_password, verify_password};

@@ -31,6 +31,8 @@ pub enum Permission {
     WriteFiles,
     /// Search.
     Search,
+    /// Read and export the activity log.
+    ReadActivities,
 }
 
 impl Permission {
@@ -40,6 +42,7 @@ impl Permission {
         match self {
             Self::ReadWorkspace | Self::ReadFiles | Self::Search => Role::Guest,
             Self::WriteFiles => Role::Member,
+            Self::ReadActivities => Role::Admin,
         }
     }
 }

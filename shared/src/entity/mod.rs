@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 pub mod account;
+pub mod activity;
 pub mod blob;
 pub mod chunk;
 pub mod dead_job;

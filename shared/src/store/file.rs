@@ -56,7 +56,7 @@ pub struct NewFile {
     pub name: String,
     pub media_type: String,
     pub blob: StoredBlob,
-    pub created_by: AccountId,
+    pub created_by: Option<AccountId>,
 }
 
 /// Adds a file and its first version; `blob` must be registered.

@@ -4,6 +4,7 @@
 //! one that takes [`Conn`] stands alone.
 
 pub mod account;
+pub mod activity;
 pub mod chunk;
 pub mod event;
 pub mod file;

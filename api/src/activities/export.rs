@@ -1,0 +1,171 @@
+//! The log as a file, batch by batch: memory does not grow with its length, and no connection is held while the client
+//! reads.
+
+use std::collections::BTreeMap;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Responder,
+    body::{BodyStream, BoxBody},
+    http::header,
+};
+use apistos::{
+    ApiComponent, Schema,
+    paths::{MediaType, Response, Responses},
+    reference_or::ReferenceOr,
+};
+use bytes::Bytes;
+use futures::{Stream, stream};
+use nvisy_shared::{
+    entity::activity::Model,
+    id::WorkspaceId,
+    store::{
+        self, Db,
+        activity::{self, Filter, Place},
+    },
+};
+
+use super::wire::{Activity, Format};
+
+/// Entries read at once.
+const BATCH: i64 = 500;
+
+const COLUMNS: [&str; 13] = [
+    "seq",
+    "id",
+    "createdAt",
+    "actor",
+    "accountId",
+    "tokenId",
+    "type",
+    "objectKind",
+    "objectId",
+    "requestId",
+    "address",
+    "details",
+    "seal",
+];
+
+/// An answer with every entry up to the one that was the last when it began.
+pub(crate) struct Export {
+    db: Db,
+    workspace: WorkspaceId,
+    filter: Filter,
+    format: Format,
+    after: i64,
+    last: i64,
+    begun: bool,
+}
+
+impl Export {
+    pub(super) fn new(db: Db, workspace: WorkspaceId, filter: Filter, format: Format, last: i64) -> Self {
+        Self { db, workspace, filter, format, after: 0, last, begun: false }
+    }
+
+    fn pieces(self) -> impl Stream<Item = Result<Bytes, store::Error>> {
+        stream::try_unfold(self, |mut export| async move { Ok(export.next().await?.map(|piece| (piece, export))) })
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, store::Error> {
+        let place = Place::Between(self.after, self.last);
+        let entries = activity::list(&self.db, self.workspace, &self.filter, place, BATCH).await?;
+        let first = !std::mem::replace(&mut self.begun, true);
+        match entries.last() {
+            Some(entry) => self.after = entry.seq,
+            None if !first => return Ok(None),
+            None => {}
+        }
+        Ok(Some(match self.format {
+            Format::Csv => csv(first, entries),
+            Format::Jsonl => lines(entries),
+        }))
+    }
+}
+
+fn lines(entries: Vec<Model>) -> Bytes {
+    let mut out = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut out, &Activity::from(entry)).expect("entries are plain data");
+        out.push(b'\n');
+    }
+    out.into()
+}
+
+fn csv(header: bool, entries: Vec<Model>) -> Bytes {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    let mut write = |cells: &[String]| out.write_record(cells).expect("memory takes every row");
+    if header {
+        write(&COLUMNS.map(str::to_owned));
+    }
+    for entry in entries {
+        let cells = [
+            entry.seq.to_string(),
+            entry.id.to_string(),
+            entry.created_at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+            entry.actor,
+            entry.account_id.map(|id| id.to_string()).unwrap_or_default(),
+            entry.token_id.map(|id| id.to_string()).unwrap_or_default(),
+            entry.action,
+            entry.object_kind,
+            entry.object_id.to_string(),
+            entry.request_id.unwrap_or_default(),
+            entry.address.unwrap_or_default(),
+            entry.details,
+            hex::encode(entry.seal),
+        ];
+        write(&cells.map(harmless));
+    }
+    out.into_inner().expect("memory takes every row").into()
+}
+
+/// A cell that no spreadsheet takes for a formula: callers choose their request ids.
+fn harmless(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+}
+
+impl Responder for Export {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let name = format!("attachment; filename=\"activities.{}\"", self.format.extension());
+        HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, self.format.media_type()))
+            .insert_header((header::CONTENT_DISPOSITION, name))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .body(BodyStream::new(Box::pin(self.pieces())))
+    }
+}
+
+impl ApiComponent for Export {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Activity::child_schemas()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        Activity::schema()
+    }
+
+    fn responses(_: Option<String>) -> Option<Responses> {
+        let text = |schema| MediaType { schema: Some(schema), ..MediaType::default() };
+        let entry = ReferenceOr::Reference { _ref: "#/components/schemas/Activity".to_owned() };
+        let content = BTreeMap::from([
+            (Format::Csv.media_type().to_owned(), text(String::raw_schema()?)),
+            (Format::Jsonl.media_type().to_owned(), text(entry)),
+        ]);
+        let response = Response { content, ..Response::default() };
+        let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
+        Some(Responses { responses, ..Responses::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        for cell in ["=1+1", "+1", "-2", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(harmless(cell.to_owned()), format!("'{cell}"));
+        }
+        assert_eq!(harmless("019a-b".to_owned()), "019a-b");
+    }
+}

@@ -1,0 +1,13 @@
+//! The activity log: who did what in a workspace.
+
+mod export;
+mod handlers;
+mod wire;
+
+use apistos::web::{ServiceConfig, get, resource};
+
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/workspaces/{ws}/activities").route(get().to(handlers::list)))
+        .service(resource("/workspaces/{ws}/activities/export").route(get().to(handlers::export)));
+}

@@ -1,0 +1,236 @@
+//! What the activity log looks like on the wire.
+
+use apistos::ApiComponent;
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use nvisy_shared::{
+    domain::activity::{Action, UnknownAction},
+    entity::activity::Model,
+    id::AccountId,
+    store::activity::Filter,
+};
+use schemars::{
+    JsonSchema,
+    r#gen::SchemaGenerator,
+    schema::{InstanceType, Schema, SchemaObject},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::http::page::default_limit;
+
+/// Something that somebody did.
+#[derive(Debug, Serialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Activity {
+    /// Its place in the workspace's log: 1, 2, 3 and so on.
+    pub(crate) seq: i64,
+    /// Its name for ever.
+    pub(crate) id: Uuid,
+    /// When it was done.
+    pub(crate) created_at: DateTime<Utc>,
+    /// Who did it.
+    pub(crate) actor: ActivityActor,
+    /// What was done.
+    #[serde(rename = "type")]
+    #[schemars(schema_with = "actions")]
+    pub(crate) action: String,
+    /// What it was done to.
+    pub(crate) object: ActivityObject,
+    /// `x-request-id` of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<String>,
+    /// The address that the request came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
+    /// What else there is to know; depends on the type.
+    pub(crate) details: Value,
+    /// Hexadecimal keyed hash of this entry and of the seal before it.
+    pub(crate) seal: String,
+}
+
+/// Who did something.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ActivityActor {
+    /// `account`, `token` (an API token of the account) or `system`.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// The account; it may have been erased since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) account_id: Option<Uuid>,
+    /// The API token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_id: Option<Uuid>,
+}
+
+/// What something was done to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ActivityObject {
+    /// What it is: the part of `type` before the dot.
+    pub(crate) kind: String,
+    /// Its id; it may be gone.
+    pub(crate) id: Uuid,
+}
+
+impl From<Model> for Activity {
+    fn from(entry: Model) -> Self {
+        Self {
+            seq: entry.seq,
+            id: entry.id.0,
+            created_at: entry.created_at,
+            actor: ActivityActor {
+                kind: entry.actor,
+                account_id: entry.account_id.map(|id| id.0),
+                token_id: entry.token_id.map(|id| id.0),
+            },
+            action: entry.action,
+            object: ActivityObject { kind: entry.object_kind, id: entry.object_id },
+            request_id: entry.request_id,
+            address: entry.address,
+            details: serde_json::from_str(&entry.details).unwrap_or_default(),
+            seal: hex::encode(entry.seal),
+        }
+    }
+}
+
+/// Which entries, and which part of them.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub(crate) struct ListQuery {
+    /// Only what this account did, itself or through its API tokens.
+    actor: Option<Uuid>,
+    /// Only what is of this type.
+    #[serde(rename = "type")]
+    action: Option<ActionName>,
+    /// Only what was done at this time or later.
+    since: Option<DateTime<Utc>>,
+    /// Only what was done before this time.
+    until: Option<DateTime<Utc>>,
+    /// Most items in the answer.
+    #[serde(default = "default_limit")]
+    #[garde(range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 100))]
+    pub(crate) limit: u32,
+    /// `nextCursor` of the page before; absent for the first page.
+    pub(crate) cursor: Option<String>,
+}
+
+/// Which entries, in which form.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub(crate) struct ExportQuery {
+    /// Only what this account did, itself or through its API tokens.
+    actor: Option<Uuid>,
+    /// Only what is of this type.
+    #[serde(rename = "type")]
+    action: Option<ActionName>,
+    /// Only what was done at this time or later.
+    since: Option<DateTime<Utc>>,
+    /// Only what was done before this time.
+    until: Option<DateTime<Utc>>,
+    /// `csv`, or `jsonl`: one JSON object in each line.
+    #[serde(default)]
+    pub(crate) format: Format,
+}
+
+/// The form of an export.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// Comma-separated values, with a header.
+    Csv,
+    /// JSON Lines.
+    #[default]
+    Jsonl,
+}
+
+impl Format {
+    pub(super) const fn extension(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Jsonl => "application/jsonl",
+        }
+    }
+}
+
+/// The name of an action.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct ActionName(Action);
+
+impl TryFrom<String> for ActionName {
+    type Error = UnknownAction;
+
+    fn try_from(name: String) -> Result<Self, UnknownAction> {
+        name.parse().map(Self)
+    }
+}
+
+impl JsonSchema for ActionName {
+    fn schema_name() -> String {
+        "ActivityType".to_owned()
+    }
+
+    fn is_referenceable() -> bool {
+        false
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        actions(generator)
+    }
+}
+
+fn actions(_: &mut SchemaGenerator) -> Schema {
+    SchemaObject {
+        instance_type: Some(InstanceType::String.into()),
+        enum_values: Some(Action::ALL.iter().map(|action| action.name().into()).collect()),
+        ..SchemaObject::default()
+    }
+    .into()
+}
+
+impl ListQuery {
+    pub(super) fn filter(&self) -> Filter {
+        filter(self.actor, self.action, self.since, self.until)
+    }
+}
+
+impl ExportQuery {
+    pub(super) fn filter(&self) -> Filter {
+        filter(self.actor, self.action, self.since, self.until)
+    }
+}
+
+fn filter(
+    actor: Option<Uuid>,
+    action: Option<ActionName>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+) -> Filter {
+    Filter { account: actor.map(AccountId), action: action.map(|action| action.0), since, until }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_type() {
+        let documentation = include_str!("../../../docs/API.md");
+        let listed: Vec<_> = Action::ALL.iter().map(|action| action.name()).collect();
+        for name in listed {
+            assert!(documentation.contains(&format!("| `{name}` |")), "docs/API.md does not explain {name}");
+        }
+    }
+}

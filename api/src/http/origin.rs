@@ -1,0 +1,108 @@
+//! Where a request comes from.
+
+use std::{
+    future::{Ready, ready},
+    net::IpAddr,
+};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
+use apistos::{ApiComponent, Schema, paths::RequestBody, reference_or::ReferenceOr};
+use nvisy_shared::{config::Networks, domain::activity::Actor, store::activity::By};
+
+use super::request_id::RequestId;
+use crate::{problem::Problem, state::State};
+
+const FORWARDED: &str = "x-forwarded-for";
+
+/// Extractor: the request's name, and the address it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) request_id: Option<String>,
+    /// The peer's, unless a trusted proxy speaks for somebody else.
+    pub(crate) address: Option<IpAddr>,
+}
+
+impl Origin {
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        let request_id = request.extensions().get::<RequestId>().map(ToString::to_string);
+        let forwarded = request.headers().get_all(FORWARDED).flat_map(|value| value.to_str().unwrap_or("?").split(','));
+        let forwarded: Vec<&str> = forwarded.map(str::trim).collect();
+        let state = request.app_data::<Data<State>>();
+        let address = request.peer_addr().map(|peer| match state {
+            Some(state) => client(peer.ip(), &forwarded, &state.platform.config.http.trusted_proxies),
+            None => peer.ip().to_canonical(),
+        });
+        Self { request_id, address }
+    }
+
+    /// As the activity log takes it.
+    pub(crate) fn by(&self, actor: Actor) -> By {
+        By { actor, request_id: self.request_id.clone(), address: self.address }
+    }
+}
+
+/// Each proxy appends whom it heard the request from. So the list is believed from its end, as far as proxies of ours
+/// go; what stands before the first address that is not one of them, anybody may have written.
+fn client(peer: IpAddr, forwarded: &[&str], trusted: &Networks) -> IpAddr {
+    let mut address = peer.to_canonical();
+    for hop in forwarded.iter().rev() {
+        if !trusted.contain(address) {
+            break;
+        }
+        let Ok(hop) = hop.parse::<IpAddr>() else { break };
+        address = hop.to_canonical();
+    }
+    address
+}
+
+impl FromRequest for Origin {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::of(request)))
+    }
+}
+
+impl ApiComponent for Origin {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Vec::new()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        None
+    }
+
+    fn request_body() -> Option<RequestBody> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(peer: &str, forwarded: &[&str], trusted: &str) -> String {
+        let trusted: Networks = serde_json::from_value(trusted.into()).unwrap();
+        client(peer.parse().unwrap(), forwarded, &trusted).to_string()
+    }
+
+    #[test]
+    fn nobody_speaks_for_others_unless_trusted() {
+        assert_eq!(seen("192.0.2.1", &["203.0.113.9"], ""), "192.0.2.1");
+        assert_eq!(seen("192.0.2.1", &["203.0.113.9"], "10.0.0.0/8"), "192.0.2.1");
+        assert_eq!(seen("::ffff:192.0.2.1", &[], ""), "192.0.2.1");
+    }
+
+    #[test]
+    fn the_list_is_believed_from_its_end_as_far_as_our_proxies_go() {
+        let trusted = "10.0.0.0/8, ::1";
+        assert_eq!(seen("10.0.0.1", &["203.0.113.9"], trusted), "203.0.113.9");
+        assert_eq!(seen("10.0.0.1", &["203.0.113.9", "10.0.0.2"], trusted), "203.0.113.9");
+        // The client wrote the first one itself.
+        assert_eq!(seen("::1", &["198.51.100.1", "203.0.113.9"], trusted), "203.0.113.9");
+        assert_eq!(seen("10.0.0.1", &["10.0.0.3", "10.0.0.2"], trusted), "10.0.0.3");
+        assert_eq!(seen("10.0.0.1", &["203.0.113.9", "nonsense"], trusted), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", &[], trusted), "10.0.0.1");
+    }
+}

@@ -1,0 +1,288 @@
+//! The activity log: what it says, who may read it, and that it cannot be changed unnoticed.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use nvisy_api::command::{Verified, verify_activity};
+use nvisy_shared::{
+    crypt::{Keyring, MasterKey, seal::Seals},
+    domain::activity::Action,
+    id::WorkspaceId,
+    store::{
+        Conn, TransactionTrait,
+        activity::{self, Act, By},
+    },
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    app::{Answer, Person, TestApp, send},
+    files::part,
+};
+
+impl TestApp {
+    async fn activities(&self, person: &Person, workspace: &str, query: &str) -> Answer {
+        self.get(person, &format!("/api/v1/workspaces/{workspace}/activities{query}")).await
+    }
+
+    async fn delete_file(&self, person: &Person, workspace: &str, file: &str) -> Answer {
+        let path = format!("/api/v1/workspaces/{workspace}/files/{file}");
+        send(self.request(Method::DELETE, &path).bearer_auth(&person.token)).await
+    }
+
+    async fn verified(&self) -> Verified {
+        verify_activity(self.config()).await.unwrap()
+    }
+
+    fn seals(&self) -> Seals {
+        Seals::new(Keyring::new(MasterKey::read(&self.config().encryption.key_file).unwrap()))
+    }
+}
+
+fn items(page: &Value) -> &Vec<Value> {
+    page["items"].as_array().unwrap()
+}
+
+fn types(page: &Value) -> Vec<&str> {
+    items(page).iter().map(|item| item["type"].as_str().unwrap()).collect()
+}
+
+#[actix_web::test]
+async fn entries_say_who_did_what_to_what_from_where() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let (workspace, file) = app.workspace_with_file(&ada).await;
+    let path = format!("/api/v1/workspaces/{workspace}/files/{file}");
+    let delete = app.request(Method::DELETE, &path).bearer_auth(&ada.token).header("x-request-id", "the-deletion");
+    // Nobody is trusted to speak for others, unless a setting says so.
+    assert_eq!(send(delete.header("x-forwarded-for", "203.0.113.9")).await.status, 204);
+
+    let page = app.activities(&ada, &workspace, "").await.expect(200);
+    assert_eq!(types(&page), ["file.deleted", "file.uploaded", "workspace.created"]);
+    let entry = &page["items"][0];
+    assert_eq!(entry["seq"], 3);
+    assert_eq!(entry["actor"], json!({ "type": "account", "accountId": ada.id }));
+    assert_eq!(entry["object"], json!({ "kind": "file", "id": file }));
+    assert_eq!(entry["requestId"], "the-deletion");
+    assert_eq!(entry["address"], "127.0.0.1");
+    assert_eq!(page["items"][1]["details"]["bytes"], 4);
+
+    // Ids only: nothing of a person is left once their account is erased.
+    let text = app.rows("select string_agg(activity::text, ' ') as all from activity").await;
+    let text: String = text[0].try_get("", "all").unwrap();
+    assert!(text.contains("account.signed_up") && text.contains(&ada.id), "{text}");
+    assert!(!text.contains("example.org") && !text.contains("a.txt"), "{text}");
+    app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn a_trusted_proxy_says_for_whom_it_asks() {
+    let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8")]).await;
+    let ada = app.person("ada").await;
+    let request = app.request(Method::POST, "/api/v1/workspaces").bearer_auth(&ada.token);
+    let request = request.header("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.0.0.7");
+    let workspace = send(request.json(&json!({ "name": "Tidal energy" }))).await.expect(201);
+    let page = app.activities(&ada, workspace["id"].as_str().unwrap(), "").await.expect(200);
+    assert_eq!(page["items"][0]["address"], "203.0.113.9");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn entries_are_filtered_and_paged() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let bob = app.person("bob").await;
+    let (workspace, file) = app.workspace_with_file(&ada).await;
+    app.sql(&format!(
+        "insert into member (workspace_id, account_id, role) values ('{workspace}', '{}', 'member')",
+        bob.id
+    ))
+    .await;
+    assert_eq!(app.delete_file(&bob, &workspace, &file).await.status, 204);
+
+    let ask = async |query: &str| app.activities(&ada, &workspace, query).await.expect(200);
+    assert_eq!(types(&ask(&format!("?actor={}", bob.id)).await), ["file.deleted"]);
+    assert_eq!(types(&ask("?type=file.uploaded").await), ["file.uploaded"]);
+    let all = ask("").await;
+    let when = all["items"][1]["createdAt"].as_str().unwrap();
+    assert_eq!(types(&ask(&format!("?since={when}")).await), ["file.deleted", "file.uploaded"]);
+    assert_eq!(types(&ask(&format!("?until={when}")).await), ["workspace.created"]);
+    assert_eq!(types(&ask(&format!("?type=file.deleted&actor={}", ada.id)).await), [""; 0]);
+
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = ask(&format!("?limit=1{cursor}")).await;
+        assert_eq!(items(&page).len(), 1);
+        seen.push(page["items"][0]["seq"].as_i64().unwrap());
+        let Some(next) = page["nextCursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(seen, [3, 2, 1]);
+
+    for bad in ["?type=file.painted", "?actor=ada", "?since=yesterday", "?colour=red"] {
+        app.activities(&ada, &workspace, bad).await.problem(400, "invalid_query");
+    }
+    // The cursor of another list.
+    let files = app.upload(&ada, &workspace, vec![part("a", "a"), part("b", "b")]).await.expect(202);
+    assert_eq!(items(&files).len(), 2);
+    let files = app.get(&ada, &format!("/api/v1/workspaces/{workspace}/files?limit=1")).await.expect(200);
+    let foreign = format!("?cursor={}", files["nextCursor"].as_str().unwrap());
+    app.activities(&ada, &workspace, &foreign).await.problem(400, "invalid_cursor");
+    app.activities(&bob, &workspace, "").await.problem(403, "forbidden");
+    app.activities(&bob, &workspace, "/export").await.problem(403, "forbidden");
+    app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn the_whole_log_can_be_taken_away() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let (workspace, file) = app.workspace_with_file(&ada).await;
+    let path = format!("/api/v1/workspaces/{workspace}/files/{file}");
+    let delete = app.request(Method::DELETE, &path).bearer_auth(&ada.token).header("x-request-id", "-2");
+    assert_eq!(send(delete).await.status, 204);
+    // More than one batch.
+    let id: WorkspaceId = workspace.parse::<uuid::Uuid>().unwrap().into();
+    let tx = app.db.begin().await.unwrap();
+    let acts: Vec<_> =
+        (0..1200).map(|n| Act::new(Action::FileUploaded, id.0, json!({ "n": n, "q": "a \"b\", c" }))).collect();
+    activity::append(&tx, &app.seals(), id, &By::system(), &acts).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let lines = app.activities(&ada, &workspace, "/export?format=jsonl").await;
+    assert_eq!((lines.status.as_u16(), lines.header("content-type")), (200, "application/jsonl"));
+    assert_eq!(lines.header("content-disposition"), "attachment; filename=\"activities.jsonl\"");
+    let lines: Vec<Value> = lines.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seqs: Vec<_> = lines.iter().map(|line| line["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, (1..=1203).collect::<Vec<_>>());
+    let page = app.activities(&ada, &workspace, "?limit=1").await.expect(200);
+    assert_eq!(page["items"][0], lines[1202]);
+
+    let csv = app.activities(&ada, &workspace, "/export?format=csv").await;
+    assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
+    let mut reader = csv::Reader::from_reader(csv.text.as_bytes());
+    let column =
+        |name: &str, reader: &mut csv::Reader<&[u8]>| reader.headers().unwrap().iter().position(|h| h == name).unwrap();
+    let (request, details) = (column("requestId", &mut reader), column("details", &mut reader));
+    let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 1203);
+    assert_eq!(&rows[2][request], "'-2");
+    assert_eq!(serde_json::from_str::<Value>(&rows[3][details]).unwrap(), lines[3]["details"]);
+
+    let some = app.activities(&ada, &workspace, "/export?format=csv&type=workspace.deleted").await;
+    assert!(some.status == 400 || some.text.lines().count() == 1, "{}", some.text);
+    app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn the_database_refuses_to_change_the_log() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    app.workspace(&ada, "Tidal energy").await;
+    // The tests' role is a superuser: no right could stop it.
+    for statement in [
+        "update activity set action = 'file.deleted'",
+        "delete from activity",
+        "truncate activity",
+        "update activity_chain set seq = seq - 1",
+        "delete from activity_chain",
+        "truncate activity_chain",
+        "set session_replication_role = replica; delete from activity; reset session_replication_role",
+        "delete from workspace; delete from account; delete from activity",
+    ] {
+        let refused = app.db.execute_unprepared(statement).await.unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{statement}: {refused}");
+    }
+    // And the role that applied the migrations may not even try.
+    let rights = app
+        .rows("select relacl::text as rights from pg_class where relname in ('activity', 'activity_chain') order by relname")
+        .await;
+    for (row, allowed) in rights.iter().zip(["postgres=arxtm/postgres", "postgres=arwxtm/postgres"]) {
+        let rights: String = row.try_get("", "rights").unwrap();
+        assert!(rights.contains(allowed), "{rights}");
+    }
+    assert!(app.verified().await.intact);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn tampering_shows_where_it_was_done() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let (workspace, file) = app.workspace_with_file(&ada).await;
+    assert_eq!(app.delete_file(&ada, &workspace, &file).await.status, 204);
+    let before = app.verified().await;
+    assert!(
+        before.intact && before.report.contains(&format!("workspace {workspace}: intact, 3 entries")),
+        "{}",
+        before.report
+    );
+    assert!(before.report.contains("accounts: intact, 1 entries"), "{}", before.report);
+
+    // Whoever owns the tables can take the triggers off.
+    app.sql("alter table activity disable trigger user; alter table activity_chain disable trigger user").await;
+    for (change, undo, broken) in [
+        ("update activity set account_id = gen_random_uuid() where seq = 2", None, 2),
+        ("delete from activity where seq = 2", None, 2),
+        ("delete from activity where seq = 3", None, 3),
+        ("update activity set details = '{}' where seq = 3", None, 3),
+        ("delete from activity where seq = 3; update activity_chain set seq = 2", None, 3),
+        ("delete from activity_chain", Some("activity_chain"), 1),
+    ] {
+        let scope = format!("chain = '{workspace}'");
+        app.sql(&format!("create table kept as select * from activity where {scope}")).await;
+        app.sql(&format!("create table kept_chain as select * from activity_chain where {scope}")).await;
+        let statements: Vec<_> = change.split("; ").collect();
+        for statement in statements {
+            let glue = if statement.contains(" where ") { "and" } else { "where" };
+            app.sql(&format!("{statement} {glue} {scope}")).await;
+        }
+        let verified = app.verified().await;
+        assert!(!verified.intact, "{change}");
+        let line = verified.report.lines().find(|line| line.contains(&workspace)).unwrap();
+        assert!(line.contains(&format!("BROKEN at entry {broken}")), "{change} {undo:?}: {line}");
+        assert!(verified.report.contains("accounts: intact"), "{}", verified.report);
+        app.sql(&format!(
+            "delete from activity where {scope}; insert into activity select * from kept; drop table kept"
+        ))
+        .await;
+        app.sql(&format!("delete from activity_chain where {scope}; insert into activity_chain select * from kept_chain; drop table kept_chain")).await;
+    }
+    let after = app.verified().await;
+    assert_eq!((after.intact, after.report), (true, before.report));
+    app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn many_at_once_make_one_chain_and_tenants_do_not_wait_for_each_other() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let [tidal, wind] = [app.workspace(&ada, "Tidal").await, app.workspace(&ada, "Wind").await];
+    let work = async |workspace: &str, name: String| {
+        let accepted =
+            app.upload(&ada, workspace, vec![part(&name, name.clone()), part("same", "same")]).await.expect(202);
+        app.delete_file(&ada, workspace, accepted["items"][0]["id"].as_str().unwrap()).await
+    };
+    let answers = join_all((0..24).map(|n| work(if n % 2 == 0 { &tidal } else { &wind }, format!("{n}.txt")))).await;
+    assert!(answers.iter().all(|answer| answer.status == 204), "{answers:?}");
+    for workspace in [&tidal, &wind] {
+        let lines = app.activities(&ada, workspace, "/export").await.text;
+        let ids: BTreeSet<_> =
+            lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].to_string()).collect();
+        assert_eq!(ids.len(), 1 + 12 * 3);
+    }
+    assert!(app.verified().await.intact);
+
+    // While one tenant's chain is locked, another's goes on.
+    let id: WorkspaceId = tidal.parse::<uuid::Uuid>().unwrap().into();
+    let tx = app.db.begin().await.unwrap();
+    activity::append(&tx, &app.seals(), id, &By::system(), &[Act::new(Action::FileDeleted, id.0, json!({}))])
+        .await
+        .unwrap();
+    assert_eq!(work(&wind, "last.txt".to_owned()).await.status, 204);
+    tx.rollback().await.unwrap();
+    assert_eq!(work(&tidal, "last.txt".to_owned()).await.status, 204);
+    assert!(app.verified().await.intact);
+    app.stop_with_jobs().await;
+}

@@ -1,0 +1,125 @@
+//! What the activity log tells: who did what to what.
+
+use std::{fmt, str::FromStr};
+
+use crate::id::{AccountId, TokenId};
+
+/// Who acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A person.
+    Account(AccountId),
+    /// An API token of that person.
+    Token(AccountId, TokenId),
+    /// Nvisy itself.
+    System,
+}
+
+impl Actor {
+    /// Its word: `account`, `token` or `system`.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Account(_) => "account",
+            Self::Token(..) => "token",
+            Self::System => "system",
+        }
+    }
+
+    /// The account behind it.
+    #[must_use]
+    pub const fn account(self) -> Option<AccountId> {
+        match self {
+            Self::Account(account) | Self::Token(account, _) => Some(account),
+            Self::System => None,
+        }
+    }
+
+    /// The token, if it was one.
+    #[must_use]
+    pub const fn token(self) -> Option<TokenId> {
+        match self {
+            Self::Token(_, token) => Some(token),
+            Self::Account(_) | Self::System => None,
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $action:ident $name:literal;)+) => {
+        /// What was done. The names are part of the HTTP contract and of every stored seal: added, never changed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($(#[$doc])* $action,)+
+        }
+
+        impl Action {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$action,)+];
+
+            /// Its name: what it was done to, a dot, what was done.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$action => $name,)+
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    /// Somebody signed up.
+    AccountSignedUp "account.signed_up";
+    /// A workspace was created.
+    WorkspaceCreated "workspace.created";
+    /// A file was uploaded.
+    FileUploaded "file.uploaded";
+    /// A file was deleted.
+    FileDeleted "file.deleted";
+}
+
+impl Action {
+    /// What kind of thing it was done to: the part of its name before the dot.
+    #[must_use]
+    pub fn object_kind(self) -> &'static str {
+        self.name().split('.').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// There is no action of that name.
+#[derive(Debug, thiserror::Error)]
+#[error("no action has this name")]
+pub struct UnknownAction;
+
+impl FromStr for Action {
+    type Err = UnknownAction;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAction> {
+        Self::ALL.iter().copied().find(|action| action.name() == name).ok_or(UnknownAction)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_action_has_its_own_name_that_leads_back_to_it() {
+        let names: BTreeSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
+        assert_eq!(names.len(), Action::ALL.len());
+        for action in Action::ALL {
+            assert_eq!(action.name().parse::<Action>().unwrap(), *action);
+            assert_eq!(action.name().split('.').count(), 2, "{action}");
+        }
+        assert!("file.painted".parse::<Action>().is_err());
+    }
+}
