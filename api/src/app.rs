@@ -21,6 +21,7 @@ use crate::{
     },
     http::{openapi::Document, server},
     state::State,
+    usage::tally::{self, Tally},
 };
 
 /// Why the API cannot start.
@@ -67,7 +68,10 @@ impl App {
         platform.start_relays(&lifecycle);
         let feed = Feed::open(&platform.queue, &lifecycle).await?;
         let document = Document::collect().await;
-        Ok(Self { state: Data::new(State { platform, index, feed, keys, passwords, document, lifecycle }) })
+        let tally = Tally::default();
+        let state = Data::new(State { platform, index, feed, keys, passwords, tally, document, lifecycle });
+        state.lifecycle.spawn(tally::write_down(state.clone()));
+        Ok(Self { state })
     }
 
     /// Takes the configured address.

@@ -1,10 +1,11 @@
-//! `nvisy-api [keys | health | config | verify-activity | env-example]`: serves without a command.
+//! `nvisy-api [keys | health | config | verify-activity | quota | env-example]`: serves without a command.
 
-use std::{error::Error, path::Path, process::ExitCode, time::Duration};
+use std::{collections::HashMap, error::Error, path::Path, process::ExitCode, time::Duration};
 
 use nvisy_api::{app::App, command};
 use nvisy_shared::{
     config::{self, Config},
+    domain::quota::Resource,
     lifecycle::Lifecycle,
     probe, telemetry,
 };
@@ -15,6 +16,8 @@ const USAGE: &str = "usage: nvisy-api [COMMAND]
   health                            ask the running API whether it is well
   config                            print every setting as it holds, secrets hidden, and where it came from
   verify-activity                   check every entry of the activity log
+  quota WORKSPACE [--files N] [--bytes N] [--chunks N] [--runs N]
+                                    set how much a workspace may use; what is not named is as the settings say
   env-example                       print every setting with its default and meaning";
 
 #[tokio::main]
@@ -29,6 +32,7 @@ async fn main() -> ExitCode {
         ["health"] => health().await,
         ["config"] => show_config(),
         ["verify-activity"] => verify_activity().await,
+        ["quota", workspace, options @ ..] => quota(workspace, options).await,
         ["env-example"] => print(&config::example()),
         _ => Err(USAGE.into()),
     };
@@ -92,6 +96,20 @@ async fn verify_activity() -> Outcome {
     let verified = command::verify_activity(&Config::load()?).await?;
     print(&verified.report)?;
     if verified.intact { Ok(()) } else { Err("the activity log is not as it was written".into()) }
+}
+
+async fn quota(workspace: &str, options: &[&str]) -> Outcome {
+    let workspace = workspace.parse().map_err(|_| "a workspace is named by its id")?;
+    let mut amounts = HashMap::new();
+    for option in options.chunks(2) {
+        let [name, amount] = option else { return Err(USAGE.into()) };
+        let resource = Resource::ALL.into_iter().find(|resource| name.strip_prefix("--") == Some(resource.name()));
+        let amount = amount.parse::<i64>();
+        let (Some(resource), Ok(amount @ 0..)) = (resource, amount) else { return Err(USAGE.into()) };
+        amounts.insert(resource, amount);
+    }
+    command::quota(&Config::load()?, workspace, &amounts).await?;
+    Ok(())
 }
 
 fn print(text: &str) -> Outcome {

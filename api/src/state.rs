@@ -5,6 +5,7 @@ use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform:
 use crate::{
     auth::{password::Passwords, token::Keys},
     http::openapi::Document,
+    usage::tally::Tally,
 };
 
 /// Handlers take it as `Data<State>`.
@@ -17,6 +18,8 @@ pub(crate) struct State {
     pub(crate) feed: Feed,
     pub(crate) keys: Keys,
     pub(crate) passwords: Passwords,
+    /// Searches that are still to be counted.
+    pub(crate) tally: Tally,
     pub(crate) document: Document,
     /// Tells readiness and long answers that the process is stopping.
     pub(crate) lifecycle: Lifecycle,

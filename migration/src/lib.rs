@@ -13,6 +13,9 @@ mod m0007_events;
 mod m0008_idempotency;
 mod m0009_lexemes_in_row;
 mod m0015_activity;
+mod m0016_workspace_life;
+mod m0017_invites;
+mod m0018_usage;
 
 pub use apply::{ApplyError, apply, connect, fingerprint};
 use sea_orm_migration::{prelude::*, sea_orm::ConnectionTrait};
@@ -34,6 +37,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_idempotency::Migration),
             Box::new(m0009_lexemes_in_row::Migration),
             Box::new(m0015_activity::Migration),
+            Box::new(m0016_workspace_life::Migration),
+            Box::new(m0017_invites::Migration),
+            Box::new(m0018_usage::Migration),
         ]
     }
 }

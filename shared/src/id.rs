@@ -77,4 +77,6 @@ ids! {
     ActivityId,
     /// An API token.
     TokenId,
+    /// An invite.
+    InviteId,
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     blob::{BlobSettings, Blobs},
     config::{self, Config},
-    crypt::{Keyring, MasterKey, seal::Seals},
+    crypt::{Keyring, MasterKey, code::Codes, seal::Seals},
     embed::{EmbedSettings, Embedder, LocalSettings, OpenAiSettings, Provider},
     id::SpaceId,
     lifecycle::Lifecycle,
@@ -29,6 +29,8 @@ pub struct Platform {
     pub blobs: Blobs,
     /// Of the activity log.
     pub seals: Seals,
+    /// Of invites.
+    pub codes: Codes,
     /// The model.
     pub embedder: Embedder,
     /// Where its vectors belong.
@@ -70,13 +72,14 @@ impl Platform {
             BlobSettings { bucket: queue.names().files_bucket(), max_bytes: None, replicas: config.nats.replicas };
         let keyring = Keyring::new(key);
         let seals = Seals::new(keyring.clone());
+        let codes = Codes::new(keyring.clone());
         let blobs = Blobs::open(queue.jetstream().clone(), &bucket, keyring)
             .await
             .map_err(opening("the object store of NATS cannot be opened"))?;
         let space = store::space::ensure(&db, embedder.space())
             .await
             .map_err(opening("the embedding space cannot be registered"))?;
-        Ok(Self { config: Arc::new(config), db, queue, blobs, seals, embedder, space })
+        Ok(Self { config: Arc::new(config), db, queue, blobs, seals, codes, embedder, space })
     }
 
     /// Starts what every process does on the side: hand over the outbox, and find what was forgotten.

@@ -2,7 +2,7 @@
 
 mod handlers;
 mod service;
-mod wire;
+pub(crate) mod wire;
 
 use apistos::web::{ServiceConfig, get, post, resource};
 

@@ -115,7 +115,7 @@ impl From<CurrentAccount> for Account {
 }
 
 /// Only the mail server knows whether an address is one; this keeps out what certainly is not.
-fn email_address(value: &str, (): &()) -> garde::Result {
+pub(crate) fn email_address(value: &str, (): &()) -> garde::Result {
     let value = normalise_email(value);
     let plausible = value.chars().count() <= EMAIL_MAX
         && !value.chars().any(|c| c.is_whitespace() || c.is_control())

@@ -16,7 +16,7 @@ use nvisy_shared::{
         role::{Permission, Role},
     },
     id::{AccountId, WorkspaceId},
-    store,
+    store::{self, Tx},
 };
 use uuid::Uuid;
 
@@ -31,8 +31,8 @@ pub(crate) trait Needs: 'static {
     const PERMISSION: Permission;
 }
 
-macro_rules! permissions {
-    ($($name:ident),+ $(,)?) => {$(
+macro_rules! types {
+    ($($name:ident $text:literal $role:ident $allows:literal;)+) => {$(
         #[doc = concat!("[`Permission::", stringify!($name), "`]")]
         #[derive(Clone, Copy, Debug)]
         pub(crate) enum $name {}
@@ -43,7 +43,7 @@ macro_rules! permissions {
     )+};
 }
 
-permissions! { ReadWorkspace, ReadFiles, WriteFiles, Search, ReadActivities }
+nvisy_shared::permissions!(types);
 
 /// Extractor: the caller is a member of the workspace in the path, and their role has permission `P`.
 ///
@@ -83,6 +83,17 @@ impl<P> Member<P> {
     /// As whom the activity log knows the caller.
     pub(crate) fn actor(&self) -> Actor {
         Actor::Account(self.account)
+    }
+}
+
+impl<P: Needs> Member<P> {
+    /// Locks the workspace for the rest of the transaction and asks again, for what was allowed when the request came in
+    /// may not be allowed any more. Returns the caller's role.
+    pub(crate) async fn lock(&self, tx: &Tx) -> Result<Role, Problem> {
+        let exists = store::workspace::lock(tx, self.workspace).await?;
+        let role = if exists { store::member::role(tx, self.workspace, self.account).await? } else { None };
+        authorise(role, P::PERMISSION)?;
+        role.ok_or_else(Problem::not_found)
     }
 }
 

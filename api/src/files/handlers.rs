@@ -43,6 +43,7 @@ use crate::{
     error_code = 401,
     error_code = 403,
     error_code = 404,
+    error_code = 409,
     error_code = 413,
     error_code = 415,
     error_code = 422,

@@ -20,7 +20,7 @@ use nvisy_shared::{
 use serde_json::json;
 
 use super::multipart::Received;
-use crate::problem::Problem;
+use crate::{problem::Problem, usage::quota};
 
 /// Adds the files, and for each a run of the workspace's `index` pipeline. The ids of blobs that are now referred to go into `kept`.
 pub(super) async fn accept(
@@ -42,6 +42,7 @@ pub(super) async fn accept(
         let view = store::file::find(tx, workspace, file).await?;
         files.push(view.ok_or_else(|| Problem::internal("a file was not there right after it was added"))?);
     }
+    quota::check(tx, platform, workspace).await?;
     // Activities and events last: from the first on, the workspace's sequences are locked.
     let uploaded = |file: &FileView| {
         let details = json!({ "versionId": file.version_id, "bytes": file.bytes });

@@ -87,7 +87,7 @@ pub(crate) struct Progress {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Failure {
     /// The reason, for machines: `unsupported_media`, `encrypted`, `corrupt`, `empty`, `too_large`, `timed_out`,
-    /// `out_of_memory`, `provider_rejected` or `attempts_exhausted`.
+    /// `out_of_memory`, `provider_rejected`, `quota_exceeded` or `attempts_exhausted`.
     pub(crate) code: String,
     /// The reason, for people.
     pub(crate) detail: String,

@@ -26,9 +26,11 @@ use crate::{
 /// Where it is served.
 pub(super) const PATH: &str = "/api/openapi.json";
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 9] = [
     ("accounts", "Signing up, logging in, and the caller's own account."),
     ("workspaces", "Workspaces: tenants that share nothing with each other."),
+    ("members", "Who belongs to a workspace, and in which role."),
+    ("invites", "Asking people into a workspace."),
     ("files", "Files of a workspace, and how far each is on its way to being searchable."),
     ("search", "Finding passages by meaning, by words, or by both."),
     ("events", "What happens in a workspace, as it happens."),

@@ -2,7 +2,7 @@
 
 use apistos::web::{ServiceConfig, scope};
 
-use crate::{accounts, activities, events, files, health, search, workspaces};
+use crate::{accounts, activities, events, files, health, invites, members, search, usage, workspaces};
 
 /// Everything that stands in the OpenAPI document.
 pub(super) fn mount(config: &mut ServiceConfig) {
@@ -11,6 +11,9 @@ pub(super) fn mount(config: &mut ServiceConfig) {
         scope("/api/v1")
             .configure(accounts::routes)
             .configure(workspaces::routes)
+            .configure(members::routes)
+            .configure(usage::routes)
+            .configure(invites::routes)
             .configure(files::routes)
             .configure(events::routes)
             .configure(search::routes)

@@ -42,6 +42,11 @@ impl Problem {
         Self { errors, ..Self::new(Code::InvalidBody) }
     }
 
+    /// Names the fields, or limits, at fault.
+    pub(crate) fn fields(self, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..self }
+    }
+
     /// Our fault. The cause is logged and not shown.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(Code::Internal).caused_by(cause)

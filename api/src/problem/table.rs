@@ -51,9 +51,15 @@ table! {
     NotFound              "not_found"               404 "There is nothing here";
     MethodNotAllowed      "method_not_allowed"      405 "The method is not allowed here";
     RequestTimeout        "request_timeout"         408 "The body did not arrive in time";
+    AlreadyInvited        "already_invited"         409 "This address has an invite to the workspace already";
+    AlreadyMember         "already_member"          409 "The account is a member of the workspace already";
     EmailTaken            "email_taken"             409 "An account has this e-mail address already";
+    LastOwner             "last_owner"              409 "A workspace with other members would be left without an owner";
     NotExtracted          "not_extracted"           409 "The file has no text yet";
     IdempotencyKeyInUse   "idempotency_key_in_use"  409 "A request with this idempotency key is still running";
+    QuotaExceeded         "quota_exceeded"          409 "The workspace has as much as it may";
+    SlugTaken             "slug_taken"              409 "Another workspace has this slug";
+    PreconditionFailed    "precondition_failed"     412 "It has changed since it was read";
     PayloadTooLarge       "payload_too_large"       413 "The body is too large";
     UnsupportedMediaType  "unsupported_media_type"  415 "The body has the wrong content type";
     IdempotencyKeyReused  "idempotency_key_reused"  422 "The idempotency key was used for a different request";

@@ -36,6 +36,7 @@ pub(crate) async fn search(
     let began = Instant::now();
     let (mode, explain) = (body.0.mode, body.0.explain);
     let answer = service::answer(&state.platform, member.workspace, body.0).await?;
+    state.tally.searched(member.workspace);
     let took = began.elapsed();
     metrics().searched(mode.name(), answer.plan.name(), took);
     Ok(Json(SearchResponse {

@@ -11,20 +11,24 @@ use nvisy_shared::{
 };
 use serde_json::json;
 
-use super::wire::{CreateWorkspace, Workspace};
+use super::{
+    service,
+    wire::{ChangeWorkspace, CreateWorkspace, Workspace},
+};
 use crate::{
     auth::{
         account::CurrentAccount,
-        member::{Member, ReadWorkspace},
+        member::{DeleteWorkspace, Member, ReadWorkspace, UpdateWorkspace},
     },
     http::{
-        answer::Created,
+        answer::{Created, Deleted},
+        etag::{Expected, Tagged},
         extract::{Json, Query},
         idempotency::{IdempotencyKey, idempotent},
         origin::Origin,
         page::{Page, PageQuery},
     },
-    problem::Problem,
+    problem::{Code, Problem},
     state::State,
 };
 
@@ -33,7 +37,8 @@ use crate::{
     tag = "workspaces",
     summary = "Create a workspace",
     description = "The caller becomes its owner. Uploads are indexed from the start.",
-    error_code = 401
+    error_code = 401,
+    error_code = 409
 )]
 pub(crate) async fn create(
     state: Data<State>,
@@ -43,9 +48,11 @@ pub(crate) async fn create(
     body: Json<CreateWorkspace>,
 ) -> Result<Created<Workspace>, Problem> {
     let name = body.0.name.trim();
-    let once = key.once("createWorkspace", Some(account.id), &name);
+    let slug = body.0.slug.as_deref();
+    let once = key.once("createWorkspace", Some(account.id), &(name, slug));
     let workspace: Created<Workspace> = idempotent(&state.platform.db, once, async |tx| {
-        let workspace = store::workspace::insert(tx, name, account.id, &state.index).await?;
+        let workspace = store::workspace::insert(tx, name, slug, account.id, &state.index).await?;
+        let workspace = workspace.ok_or_else(|| Problem::new(Code::SlugTaken))?;
         let act = Act::new(Action::WorkspaceCreated, workspace.id.0, json!({}));
         activity::append(tx, &state.platform.seals, workspace.id, &origin.by(account.actor()), &[act]).await?;
         Ok(workspace.into())
@@ -72,7 +79,47 @@ pub(crate) async fn list(
 }
 
 #[api_operation(operation_id = "readWorkspace", tag = "workspaces", summary = "Read a workspace", error_code = 404)]
-pub(crate) async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<Json<Workspace>, Problem> {
+pub(crate) async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<Tagged<Workspace>, Problem> {
     let workspace = store::workspace::of_member(&state.platform.db, member.workspace, member.account).await?;
-    workspace.map(|workspace| Json(workspace.into())).ok_or_else(Problem::not_found)
+    workspace.map(tagged).ok_or_else(Problem::not_found)
+}
+
+#[api_operation(
+    operation_id = "updateWorkspace",
+    tag = "workspaces",
+    summary = "Change a workspace",
+    description = "Changes what the body names: name, slug, retention, limits. With `If-Match` only if nobody has changed it since it was read.",
+    error_code = 404,
+    error_code = 409,
+    error_code = 412
+)]
+pub(crate) async fn update(
+    state: Data<State>,
+    member: Member<UpdateWorkspace>,
+    origin: Origin,
+    expected: Expected,
+    body: Json<ChangeWorkspace>,
+) -> Result<Tagged<Workspace>, Problem> {
+    service::update(&state.platform, &member, &origin, expected, body.0).await.map(tagged)
+}
+
+#[api_operation(
+    operation_id = "deleteWorkspace",
+    tag = "workspaces",
+    summary = "Delete a workspace",
+    description = "For everybody, with all it holds: nobody reaches or finds anything of it when the answer arrives, and it is erased soon after. With `If-Match` only if nobody has changed it since it was read.",
+    error_code = 404,
+    error_code = 412
+)]
+pub(crate) async fn delete(
+    state: Data<State>,
+    member: Member<DeleteWorkspace>,
+    origin: Origin,
+    expected: Expected,
+) -> Result<Deleted, Problem> {
+    service::delete(&state.platform, &member, &origin, expected).await.map(|()| Deleted)
+}
+
+fn tagged(workspace: store::workspace::Workspace) -> Tagged<Workspace> {
+    Tagged { revision: workspace.revision, body: workspace.into() }
 }

@@ -1,12 +1,16 @@
 //! Workspaces: tenants.
 
 mod handlers;
-mod wire;
+mod service;
+pub(crate) mod wire;
 
-use apistos::web::{ServiceConfig, get, post, resource};
+use apistos::web::{ServiceConfig, delete, get, patch, post, resource};
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    config
-        .service(resource("/workspaces").route(post().to(handlers::create)).route(get().to(handlers::list)))
-        .service(resource("/workspaces/{ws}").route(get().to(handlers::read)));
+    config.service(resource("/workspaces").route(post().to(handlers::create)).route(get().to(handlers::list))).service(
+        resource("/workspaces/{ws}")
+            .route(get().to(handlers::read))
+            .route(patch().to(handlers::update))
+            .route(delete().to(handlers::delete)),
+    );
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::http::rules::text;
+use crate::http::rules::{self, present, text};
 
 /// A new workspace; the caller owns it.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -20,6 +20,63 @@ pub(crate) struct CreateWorkspace {
     #[garde(custom(text(1, 100)))]
     #[schemars(length(min = 1, max = 100))]
     pub(crate) name: String,
+    /// A short name for addresses that no other workspace has; made of the name where it is absent.
+    #[garde(inner(custom(rules::slug)))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub(crate) slug: Option<String>,
+}
+
+/// What is to change of a workspace; what is absent stays.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "change_example")]
+pub(crate) struct ChangeWorkspace {
+    /// What people call it.
+    #[garde(inner(custom(text(1, 100))))]
+    #[schemars(length(min = 1, max = 100))]
+    pub(crate) name: Option<String>,
+    /// A short name for addresses that no other workspace has.
+    #[garde(inner(custom(rules::slug)))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub(crate) slug: Option<String>,
+    /// Files are deleted this many days after they were uploaded; `null`: never.
+    #[garde(inner(inner(range(min = 1, max = 36500))))]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<i32>", range(min = 1, max = 36500))]
+    pub(crate) retention_days: Option<Option<i32>>,
+    /// Lower limits than the deployment's own.
+    #[garde(dive)]
+    pub(crate) limits: Option<ChangeLimits>,
+}
+
+/// What is to change of the limits; what is absent stays, `null` is no limit but the deployment's own.
+#[derive(Debug, Deserialize, Validate, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ChangeLimits {
+    /// Most files.
+    #[garde(inner(inner(range(min = 0))))]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<i64>", range(min = 0))]
+    pub(crate) files: Option<Option<i64>>,
+    /// Most bytes of all versions of all files.
+    #[garde(inner(inner(range(min = 0))))]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<i64>", range(min = 0))]
+    pub(crate) bytes: Option<Option<i64>>,
+    /// Most chunks.
+    #[garde(inner(inner(range(min = 0))))]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<i64>", range(min = 0))]
+    pub(crate) chunks: Option<Option<i64>>,
+    /// Most runs that are not finished.
+    #[garde(inner(inner(range(min = 0))))]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<i64>", range(min = 0))]
+    pub(crate) runs: Option<Option<i64>>,
+}
+
+fn change_example() -> Value {
+    json!({ "name": "Tidal energy", "retentionDays": 365, "limits": { "files": 10000, "bytes": null } })
 }
 
 fn create_example() -> Value {
@@ -34,16 +91,43 @@ pub(crate) struct Workspace {
     pub(crate) id: Uuid,
     /// What people call it.
     pub(crate) name: String,
+    /// A short name for addresses.
+    pub(crate) slug: String,
     /// The caller's role in it.
     pub(crate) role: Role,
+    /// Files are deleted this many days after they were uploaded; never where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retention_days: Option<i32>,
+    /// Limits that the workspace has set itself.
+    pub(crate) limits: Limits,
+    /// Counts the changes; the `ETag`.
+    pub(crate) revision: i32,
     /// When it was created.
     pub(crate) created_at: DateTime<Utc>,
     /// When it was last changed.
     pub(crate) updated_at: DateTime<Utc>,
 }
 
-/// What a member may do; each role includes the ones before it.
+/// Limits that a workspace has set itself; where one is absent, the deployment's own holds.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Limits {
+    /// Most files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) files: Option<i64>,
+    /// Most bytes of all versions of all files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes: Option<i64>,
+    /// Most chunks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) chunks: Option<i64>,
+    /// Most runs that are not finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) runs: Option<i64>,
+}
+
+/// What a member may do; each role includes the ones before it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
     /// Reads and searches.
@@ -61,7 +145,16 @@ impl From<store::workspace::Workspace> for Workspace {
         Self {
             id: workspace.id.0,
             name: workspace.name,
+            slug: workspace.slug,
             role: workspace.role.into(),
+            retention_days: workspace.retention_days,
+            limits: Limits {
+                files: workspace.limit_files,
+                bytes: workspace.limit_bytes,
+                chunks: workspace.limit_chunks,
+                runs: workspace.limit_runs,
+            },
+            revision: workspace.revision,
             created_at: workspace.created_at,
             updated_at: workspace.updated_at,
         }
@@ -75,6 +168,17 @@ impl From<domain::role::Role> for Role {
             domain::role::Role::Member => Self::Member,
             domain::role::Role::Admin => Self::Admin,
             domain::role::Role::Owner => Self::Owner,
+        }
+    }
+}
+
+impl From<Role> for domain::role::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Guest => Self::Guest,
+            Role::Member => Self::Member,
+            Role::Admin => Self::Admin,
+            Role::Owner => Self::Owner,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Every operation of the document that changes something leaves an entry in the activity log: a new one must be
 //! performed here, or be exempt with a reason.
 
-use reqwest::{Method, RequestBuilder, multipart::Form};
+use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use crate::{
     app::{PASSWORD, Person, TestApp, send},
     files::part,
+    scenarios::{Fixture, of_workspaces},
 };
 
 /// What writes no entry, and why.
@@ -16,10 +17,6 @@ const EXEMPT: [(&str, &str); 2] = [
 ];
 
 impl TestApp {
-    fn by(&self, person: &Person, method: Method, path: &str) -> RequestBuilder {
-        self.request(method, path).bearer_auth(&person.token)
-    }
-
     /// A workspace of this person's with one file; their ids.
     pub(crate) async fn workspace_with_file(&self, owner: &Person) -> (String, String) {
         let workspace = self.workspace(owner, "Tidal energy").await;
@@ -28,24 +25,21 @@ impl TestApp {
     }
 }
 
-/// A request that performs the operation, with all it needs made before.
-async fn request(app: &TestApp, operation: &str) -> RequestBuilder {
-    let name = operation.to_lowercase();
-    if operation == "signUp" {
-        let body = json!({ "email": "new@example.org", "password": PASSWORD, "displayName": "New" });
-        return app.request(Method::POST, "/api/v1/auth/sign-up").json(&body);
-    }
-    let owner = app.person(&name).await;
+/// A request that performs an operation which is not of one workspace, with all it needs made before.
+async fn request(app: &TestApp, operation: &str, owner: &Person, other: &Person) -> RequestBuilder {
+    let post = |person: &Person, path: &str| app.request(Method::POST, path).bearer_auth(&person.token);
     match operation {
-        "createWorkspace" => app.by(&owner, Method::POST, "/api/v1/workspaces").json(&json!({ "name": "Wind" })),
-        "uploadFiles" => {
-            let workspace = app.workspace(&owner, "Tidal energy").await;
-            let form = Form::new().part("file", part("a.txt", "tide"));
-            app.by(&owner, Method::POST, &format!("/api/v1/workspaces/{workspace}/files")).multipart(form)
+        "signUp" => {
+            let body = json!({ "email": "new@example.org", "password": PASSWORD, "displayName": "New" });
+            app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)
         }
-        "deleteFile" => {
-            let (workspace, file) = app.workspace_with_file(&owner).await;
-            app.by(&owner, Method::DELETE, &format!("/api/v1/workspaces/{workspace}/files/{file}"))
+        "createWorkspace" => post(owner, "/api/v1/workspaces").json(&json!({ "name": "Wind" })),
+        "acceptInvite" | "declineInvite" => {
+            let workspace = app.workspace(owner, "Tidal energy").await;
+            let path = format!("/api/v1/workspaces/{workspace}/invites");
+            let invite = app.post(owner, &path, &json!({ "role": "guest" })).await.expect(201);
+            let path = if operation == "acceptInvite" { "/api/v1/invites/accept" } else { "/api/v1/invites/decline" };
+            post(other, path).json(&json!({ "code": invite["code"] }))
         }
         _ => panic!("{operation} changes something: perform it here, or exempt it with a reason"),
     }
@@ -54,23 +48,34 @@ async fn request(app: &TestApp, operation: &str) -> RequestBuilder {
 #[actix_web::test]
 async fn whatever_changes_something_leaves_an_entry() {
     let app = TestApp::start().await;
+    let [owner, other] = [app.person("owner").await, app.person("other").await];
+    let of_workspaces = of_workspaces(&app).await;
     let document = app.document().await;
     let mut exempt = Vec::new();
     for methods in document["paths"].as_object().unwrap().values() {
         for (method, operation) in methods.as_object().unwrap() {
-            let operation = operation["operationId"].as_str().unwrap();
+            let id = operation["operationId"].as_str().unwrap();
             if method == "get" {
                 continue;
             }
-            if EXEMPT.iter().any(|(name, _)| *name == operation) {
-                exempt.push(operation.to_owned());
+            if EXEMPT.iter().any(|(name, _)| *name == id) {
+                exempt.push(id.to_owned());
                 continue;
             }
-            let name = format!("trail-{operation}");
-            let answer = send(request(&app, operation).await.header("x-request-id", &name)).await;
-            assert!(answer.status.is_success(), "{operation}: {} {}", answer.status, answer.text);
+            let request = match of_workspaces.iter().find(|operation| operation.id == id) {
+                Some(operation) => {
+                    let fixture = Fixture::new(&app, &owner, &other).await;
+                    // The owner may do everything, but not leave.
+                    let person = if id == "leaveWorkspace" { &other } else { &owner };
+                    operation.request(&app, person, &operation.path_in(&fixture), operation.body(&fixture))
+                }
+                None => request(&app, id, &owner, &other).await,
+            };
+            let name = format!("trail-{id}");
+            let answer = send(request.header("x-request-id", &name)).await;
+            assert!(answer.status.is_success(), "{id}: {} {}", answer.status, answer.text);
             let entries = app.rows(&format!("select from activity where request_id = '{name}'")).await.len();
-            assert!(entries > 0, "{operation} left no entry");
+            assert!(entries > 0, "{id} left no entry");
         }
     }
     assert_eq!(exempt.len(), EXEMPT.len(), "an exempt operation is gone: {exempt:?}");

@@ -1,7 +1,12 @@
+use futures::future::join_all;
 use nvisy_shared::domain::{pipeline, plan};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::TestApp;
+use crate::{
+    app::{Person, TestApp, send, until},
+    files::part,
+};
 
 #[actix_web::test]
 async fn the_creator_owns_a_workspace_and_can_read_it() {
@@ -64,4 +69,189 @@ async fn names_are_text_within_limits() {
     let workspace = app.post(&ada, "/api/v1/workspaces", &json!({ "name": name })).await.expect(201);
     assert_eq!(workspace["name"], name);
     app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_workspace_is_changed_by_those_who_saw_it() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let path = format!("/api/v1/workspaces/{workspace}");
+    let change = async |body: Value, tag: Option<&str>| {
+        let request = app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&body);
+        send(tag.into_iter().fold(request, |request, tag| request.header("if-match", tag))).await
+    };
+    let first = app.get(&ada, &path).await;
+    let tag = first.header("etag").to_owned();
+    assert_eq!(first.expect(200)["slug"], "tidal-energy");
+
+    let body = json!({ "name": " Wind ", "slug": "wind", "retentionDays": 30, "limits": { "files": 5, "bytes": 0 } });
+    let changed = change(body, Some(&tag)).await;
+    let next = changed.header("etag").to_owned();
+    assert_ne!(next, tag);
+    let changed = changed.expect(200);
+    assert_eq!(
+        (&changed["name"], &changed["slug"], &changed["retentionDays"]),
+        (&json!("Wind"), &json!("wind"), &json!(30))
+    );
+    assert_eq!(changed["limits"], json!({ "files": 5, "bytes": 0 }));
+    assert_eq!(app.get(&ada, &path).await.expect(200), changed);
+
+    change(json!({ "name": "Waves" }), Some(&tag)).await.problem(412, "precondition_failed");
+    change(json!({ "name": "Waves" }), Some("\"x\"")).await.problem(412, "precondition_failed");
+    // What is absent stays, what is null goes; without a change there is nothing to tell.
+    let changed = change(json!({ "retentionDays": null, "limits": { "bytes": null } }), Some(&next)).await.expect(200);
+    assert_eq!((changed.get("retentionDays"), &changed["limits"]), (None, &json!({ "files": 5 })));
+    let same = change(json!({ "name": "Wind" }), None).await.expect(200);
+    assert_eq!(same, changed);
+    let log = app.get(&ada, &format!("{path}/activities?type=workspace.updated")).await.expect(200);
+    assert_eq!(log["items"].as_array().unwrap().len(), 2);
+    assert_eq!(log["items"][0]["details"], json!({ "fields": ["retentionDays", "limits.bytes"] }));
+
+    for bad in [
+        json!({ "name": "" }),
+        json!({ "slug": "Wind Energy" }),
+        json!({ "slug": "-wind" }),
+        json!({ "retentionDays": 0 }),
+        json!({ "limits": { "files": -1 } }),
+        json!({ "colour": "red" }),
+    ] {
+        change(bad.clone(), None).await.problem(422, "invalid_body");
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_slug_is_one_workspaces_alone() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let create = |body: Value| {
+        let app = &app;
+        let ada = &ada;
+        async move { app.post(ada, "/api/v1/workspaces", &body).await }
+    };
+    let first = create(json!({ "name": "Tidal energy" })).await.expect(201);
+    let second = create(json!({ "name": "Tidal energy" })).await.expect(201);
+    assert_eq!(first["slug"], "tidal-energy");
+    assert!(second["slug"].as_str().unwrap().starts_with("tidal-energy-"), "{second}");
+    assert!(create(json!({ "name": "🌊" })).await.expect(201)["slug"].as_str().unwrap().len() > 5);
+    create(json!({ "name": "x", "slug": "tidal-energy" })).await.problem(409, "slug_taken");
+    let path = |workspace: &Value| format!("/api/v1/workspaces/{}", workspace["id"].as_str().unwrap());
+    let rename = |workspace: &Value, slug: &str| {
+        app.request(Method::PATCH, &path(workspace)).bearer_auth(&ada.token).json(&json!({ "slug": slug }))
+    };
+    send(rename(&second, "tidal-energy")).await.problem(409, "slug_taken");
+
+    // Of many who want the same at once, one gets it.
+    let wanted = join_all((0..8).map(|n| {
+        let renamed = (n % 2 == 0).then(|| rename(if n % 4 == 0 { &first } else { &second }, "waves"));
+        let created = create(json!({ "name": "x", "slug": "waves" }));
+        async move {
+            match renamed {
+                Some(request) => send(request).await,
+                None => created.await,
+            }
+        }
+    }))
+    .await;
+    assert!(wanted.iter().all(|answer| answer.status.is_success() || answer.status == 409), "{wanted:?}");
+    let owners = app.rows("select from workspace where slug = 'waves'").await.len();
+    assert_eq!(owners, 1);
+
+    let holder = app.rows("select id::text as id from workspace where slug = 'waves'").await;
+    let holder: String = holder[0].try_get("", "id").unwrap();
+    let delete = app.request(Method::DELETE, &format!("/api/v1/workspaces/{holder}")).bearer_auth(&ada.token);
+    assert_eq!(send(delete).await.status, 204);
+    create(json!({ "name": "x", "slug": "waves" })).await.expect(201);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_deleted_workspace_is_gone_at_once_and_erased_soon() {
+    let mut app = TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local")]).await;
+    let [ada, bob] = [app.person("ada").await, app.person("bob").await];
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let kept = app.workspace(&ada, "Wind").await;
+    app.enrol(&workspace, &bob, "member").await;
+    app.upload(&ada, &workspace, vec![part("a.txt", "tide"), part("b.txt", "ebb")]).await.expect(202);
+    app.upload(&ada, &kept, vec![part("a.txt", "tide")]).await.expect(202);
+    let path = format!("/api/v1/workspaces/{workspace}");
+    let invites = format!("{path}/invites");
+    let invite = app.post(&ada, &invites, &json!({ "role": "guest" })).await.expect(201);
+    let tag = app.get(&ada, &path).await.header("etag").to_owned();
+
+    send(app.request(Method::DELETE, &path).bearer_auth(&bob.token)).await.problem(403, "forbidden");
+    let delete = || app.request(Method::DELETE, &path).bearer_auth(&ada.token);
+    send(delete().header("if-match", "\"77\"")).await.problem(412, "precondition_failed");
+    assert_eq!(send(delete().header("if-match", tag)).await.status, 204);
+    send(delete()).await.problem(404, "not_found");
+    for person in [&ada, &bob] {
+        for suffix in ["", "/files", "/members", "/activities", "/usage"] {
+            app.get(person, &format!("{path}{suffix}")).await.problem(404, "not_found");
+        }
+        let search = json!({ "query": "tide", "mode": "text" });
+        app.post(person, &format!("{path}/search"), &search).await.problem(404, "not_found");
+    }
+    let list = app.get(&ada, "/api/v1/workspaces").await.expect(200);
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    let code = json!({ "code": invite["code"] });
+    app.post(&bob, "/api/v1/invites/accept", &code).await.problem(404, "not_found");
+
+    assert_eq!(app.place.objects().await, 3);
+    app.start_worker().await;
+    until("the workspace is erased", async || {
+        let rows = app.rows(&format!("select from workspace where id = '{workspace}'")).await;
+        rows.is_empty().then_some(())
+    })
+    .await;
+    // Rows and bytes of this one only; the log of what was done stays.
+    for table in ["file", "file_version", "blob", "run", "event", "workspace_usage", "pipeline", "chunk"] {
+        assert!(
+            app.rows(&format!("select from {table} where workspace_id = '{workspace}'")).await.is_empty(),
+            "{table}"
+        );
+    }
+    let other = app.file_ready(&ada, &kept).await;
+    assert_eq!(app.get(&ada, &format!("/api/v1/workspaces/{kept}/files/{other}/content")).await.text, "tide");
+    assert_eq!(app.place.objects().await, 1);
+    let log = app.rows(&format!("select action from activity where chain = '{workspace}' order by seq desc")).await;
+    let last: Vec<String> = log.iter().take(2).map(|row| row.try_get("", "action").unwrap()).collect();
+    assert_eq!(last, ["workspace.erased", "workspace.deleted"]);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn files_are_kept_as_long_as_the_workspace_says() {
+    let mut app = TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local")]).await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let path = format!("/api/v1/workspaces/{workspace}");
+    let accepted = app.upload(&ada, &workspace, vec![part("old.txt", "old"), part("new.txt", "new")]).await.expect(202);
+    let [old, new] = [0, 1].map(|n| accepted["items"][n]["id"].as_str().unwrap().to_owned());
+    app.sql(&format!("update file set created_at = now() - interval '8 days' where id = '{old}'")).await;
+    let body = json!({ "retentionDays": 7 });
+    send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&body)).await.expect(200);
+    app.start_worker().await;
+    until("the old file is gone", async || {
+        (app.get(&ada, &format!("{path}/files/{old}")).await.status == 404).then_some(())
+    })
+    .await;
+    app.file(&ada, &workspace, &new).await;
+    let log = app.get(&ada, &format!("{path}/activities?type=file.deleted")).await.expect(200);
+    assert_eq!(log["items"][0]["actor"], json!({ "type": "system" }));
+    assert_eq!(log["items"][0]["details"], json!({ "reason": "retention" }));
+    app.file_ready(&ada, &workspace).await;
+    app.stop().await;
+}
+
+impl TestApp {
+    /// The only file of a workspace, once it is searchable.
+    async fn file_ready(&self, person: &Person, workspace: &str) -> String {
+        until("the file is ready", async || {
+            let files = self.get(person, &format!("/api/v1/workspaces/{workspace}/files")).await.expect(200);
+            let file = &files["items"][0];
+            (file["state"] == "ready").then(|| file["id"].as_str().unwrap().to_owned())
+        })
+        .await
+    }
 }

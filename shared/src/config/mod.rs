@@ -34,6 +34,7 @@ pub struct Config {
     pub embedding: Embedding,
     pub extract: Extract,
     pub chunk: Chunk,
+    pub quota: Quota,
     pub worker: Worker,
     pub queue: Queue,
     pub log: Log,
@@ -71,6 +72,7 @@ impl Config {
         let embedding = section(source, "embedding", mistakes);
         let extract = section(source, "extract", mistakes);
         let chunk = section(source, "chunk", mistakes);
+        let quota = section(source, "quota", mistakes);
         let worker = section(source, "worker", mistakes);
         let queue = section(source, "queue", mistakes);
         let log = section(source, "log", mistakes);
@@ -83,6 +85,7 @@ impl Config {
             embedding: embedding?,
             extract: extract?,
             chunk: chunk?,
+            quota: quota?,
             worker: worker?,
             queue: queue?,
             log: log?,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Networks, origins::Origins};
-use crate::secret::Secret;
+use crate::{domain::quota::Amounts, secret::Secret};
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Database {
@@ -104,6 +104,22 @@ pub struct Extract {
 pub struct Chunk {
     pub max_tokens: Option<u32>,
     pub overlap_tokens: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Quota {
+    pub files: i64,
+    pub bytes: i64,
+    pub chunks: i64,
+    pub runs: i64,
+}
+
+impl Quota {
+    /// What a workspace may use, unless something else is said of it.
+    #[must_use]
+    pub const fn amounts(&self) -> Amounts {
+        Amounts { files: self.files, bytes: self.bytes, chunks: self.chunks, runs: self.runs }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -161,6 +161,13 @@ pub const VARIABLES: &[Variable] = &[
         "0",
         "Tokens a chunk repeats of the one before, in workspaces created from now on; at most 256 and half of a chunk.",
     ),
+    variable("NVISY_QUOTA_FILES", "1000000", "Most files of a workspace.").within(0, i64::MAX as u64),
+    variable("NVISY_QUOTA_BYTES", "1099511627776", "Most bytes of all versions of all files of a workspace.")
+        .within(0, i64::MAX as u64),
+    variable("NVISY_QUOTA_CHUNKS", "50000000", "Most chunks of a workspace; a file that would bring more fails.")
+        .within(0, i64::MAX as u64),
+    variable("NVISY_QUOTA_RUNS", "100000", "Most runs of a workspace that are not finished; each upload of a file is one.")
+        .within(0, i64::MAX as u64),
     variable("NVISY_WORKER_HEALTH_ADDRESS", "127.0.0.1:8081", "Where the worker answers `GET /health`."),
     variable("NVISY_WORKER_EXTRACT_SLOTS", "2", "Files a worker reads at the same time.").within(0, MANY),
     variable("NVISY_WORKER_MODEL_SLOTS", "4", "Embedding batches a worker has at hand at the same time.").within(0, MANY),

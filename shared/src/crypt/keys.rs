@@ -101,6 +101,8 @@ pub enum Purpose {
     Blob,
     /// Seals of the activity log.
     Activity,
+    /// Codes of invites.
+    Invite,
 }
 
 impl Purpose {
@@ -109,6 +111,7 @@ impl Purpose {
         match self {
             Self::Blob => b"blob",
             Self::Activity => b"activity",
+            Self::Invite => b"invite",
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Encryption at rest: keys derived from one master key, a sealed stream format for file bytes, seals of
-//! chained entries, and randomness.
+//! chained entries, codes of invites, and randomness.
 //!
 //! Nothing here knows where keys come from besides a file, or where sealed bytes go.
 
+pub mod code;
 pub mod frames;
 mod keys;
 mod password;

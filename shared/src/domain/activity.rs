@@ -73,6 +73,30 @@ actions! {
     AccountSignedUp "account.signed_up";
     /// A workspace was created.
     WorkspaceCreated "workspace.created";
+    /// Name, slug or settings of a workspace were changed.
+    WorkspaceUpdated "workspace.updated";
+    /// An operator has set how much a workspace may use.
+    WorkspaceQuotaSet "workspace.quota_set";
+    /// A workspace was handed over to another owner.
+    WorkspaceTransferred "workspace.transferred";
+    /// A workspace was deleted: nobody reaches it any more.
+    WorkspaceDeleted "workspace.deleted";
+    /// All that a deleted workspace held was erased.
+    WorkspaceErased "workspace.erased";
+    /// Somebody accepted an invite and belongs to the workspace now.
+    MemberJoined "member.joined";
+    /// A member has another role.
+    MemberRoleChanged "member.role_changed";
+    /// A member was removed.
+    MemberRemoved "member.removed";
+    /// A member left.
+    MemberLeft "member.left";
+    /// Somebody was invited.
+    InviteCreated "invite.created";
+    /// An invite was declined.
+    InviteDeclined "invite.declined";
+    /// An invite was taken back.
+    InviteCancelled "invite.cancelled";
     /// A file was uploaded.
     FileUploaded "file.uploaded";
     /// A file was deleted.

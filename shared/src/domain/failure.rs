@@ -24,6 +24,8 @@ pub enum FailureCode {
     OutOfMemory,
     /// The embedding provider refuses this content or these credentials.
     ProviderRejected,
+    /// The workspace has as many chunks as it may.
+    QuotaExceeded,
     /// A step failed at every attempt; the dead job has the cause.
     AttemptsExhausted,
 }
@@ -41,6 +43,7 @@ impl FailureCode {
             Self::TimedOut => "timed_out",
             Self::OutOfMemory => "out_of_memory",
             Self::ProviderRejected => "provider_rejected",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::AttemptsExhausted => "attempts_exhausted",
         }
     }

@@ -10,6 +10,8 @@ pub mod filter;
 pub mod job;
 pub mod pipeline;
 pub mod plan;
+pub mod quota;
 pub mod role;
 pub mod run;
+pub mod slug;
 pub mod space;

@@ -13,6 +13,14 @@ pub struct Model {
     pub name: String,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    pub slug: String,
+    pub revision: i32,
+    pub retention_days: Option<i32>,
+    pub limit_files: Option<i64>,
+    pub limit_bytes: Option<i64>,
+    pub limit_chunks: Option<i64>,
+    pub limit_runs: Option<i64>,
+    pub deleted_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

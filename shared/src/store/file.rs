@@ -329,3 +329,41 @@ pub async fn blob_is_registered(conn: &impl Conn, workspace: WorkspaceId, blob: 
             .await?;
     Ok(rows == 1)
 }
+
+/// Deletes up to `limit` files of a deleted workspace, with all that belongs to them.
+///
+/// # Errors
+/// The database's.
+pub async fn delete_some(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Result<u64> {
+    sql::execute(
+        conn,
+        "delete from file where workspace_id = $1 and id in (select id from file where workspace_id = $1 limit $2)",
+        [workspace.into(), limit.into()],
+    )
+    .await
+}
+
+/// Up to `limit` blobs of a workspace.
+///
+/// # Errors
+/// The database's.
+pub async fn blobs(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Result<Vec<BlobId>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: BlobId,
+    }
+    let rows: Vec<Row> =
+        sql::all(conn, "select id from blob where workspace_id = $1 limit $2", [workspace.into(), limit.into()])
+            .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Drops the rows of blobs of a deleted workspace whose objects are gone.
+///
+/// # Errors
+/// The database's; also when something refers to one of them.
+pub async fn forget_blobs(conn: &impl Conn, workspace: WorkspaceId, blobs: &[BlobId]) -> Result<u64> {
+    let ids: Vec<uuid::Uuid> = blobs.iter().map(|blob| blob.0).collect();
+    sql::execute(conn, "delete from blob where workspace_id = $1 and id = any($2)", [workspace.into(), ids.into()])
+        .await
+}

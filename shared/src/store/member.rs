@@ -1,10 +1,14 @@
 //! Members: who may do what in which workspace.
 
+use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
 
 use super::{Conn, Result, Tx, sql};
 use crate::{
-    domain::{account::AccountState, role::Role},
+    domain::{
+        account::AccountState,
+        role::{Permission, Role},
+    },
     id::{AccountId, WorkspaceId},
 };
 
@@ -44,4 +48,114 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: R
     )
     .await?;
     Ok(())
+}
+
+/// A member as the others see them.
+#[derive(Clone, Debug, FromQueryResult)]
+#[allow(missing_docs, reason = "columns of `member` and `account`")]
+pub struct Member {
+    pub account_id: AccountId,
+    pub display_name: String,
+    pub email: String,
+    pub role: Role,
+    pub created_at: DateTime<Utc>,
+}
+
+const VIEW: &str = "
+    select account_id, display_name, email, role, member.created_at
+    from member join account on account.id = account_id
+    where workspace_id = $1";
+
+/// One member.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &impl Conn, workspace: WorkspaceId, account: AccountId) -> Result<Option<Member>> {
+    sql::first(conn, &format!("{VIEW} and account_id = $2"), [workspace.into(), account.into()]).await
+}
+
+/// Members, in the order of their accounts' ids, from after `after` on.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    after: Option<AccountId>,
+    limit: i64,
+) -> Result<Vec<Member>> {
+    sql::all(
+        conn,
+        &format!("{VIEW} and ($2::uuid is null or account_id > $2) order by account_id limit $3"),
+        [workspace.into(), after.into(), limit.into()],
+    )
+    .await
+}
+
+/// The account's role; for decisions under [`super::workspace::lock`].
+///
+/// # Errors
+/// The database's.
+pub async fn role(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Option<Role>> {
+    Ok(find(tx, workspace, account).await?.map(|member| member.role))
+}
+
+/// Whether the workspace has an owner besides this account; under [`super::workspace::lock`].
+///
+/// # Errors
+/// The database's.
+pub async fn has_other_owner(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<bool> {
+    let rows = sql::execute(
+        tx,
+        "select 1 from member where workspace_id = $1 and account_id <> $2 and role = 'owner' limit 1",
+        [workspace.into(), account.into()],
+    )
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Adds a member who accepted an invite. `false`: they are one already.
+///
+/// # Errors
+/// The database's.
+pub async fn join(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<bool> {
+    let rows = sql::execute(
+        tx,
+        "insert into member (workspace_id, account_id, role) values ($1, $2, $3) on conflict do nothing",
+        [workspace.into(), account.into(), sea_orm::ActiveEnum::to_value(&role).into()],
+    )
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Gives a member another role, and takes back the invites that they may not make any more.
+///
+/// # Errors
+/// The database's.
+pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<()> {
+    sql::execute(
+        tx,
+        "update member set role = $3 where workspace_id = $1 and account_id = $2",
+        [workspace.into(), account.into(), sea_orm::ActiveEnum::to_value(&role).into()],
+    )
+    .await?;
+    let above: &[Role] = match Permission::ManageInvites.least_role() {
+        least if role < least => &Role::ALL,
+        _ => Role::ALL.split_at(Role::ALL.iter().take_while(|other| **other <= role).count()).1,
+    };
+    super::invite::withdraw(tx, workspace, account, above).await
+}
+
+/// Removes a member, and takes back their invites.
+///
+/// # Errors
+/// The database's.
+pub async fn remove(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<()> {
+    sql::execute(
+        tx,
+        "delete from member where workspace_id = $1 and account_id = $2",
+        [workspace.into(), account.into()],
+    )
+    .await?;
+    super::invite::withdraw(tx, workspace, account, &Role::ALL).await
 }

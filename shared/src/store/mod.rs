@@ -9,12 +9,14 @@ pub mod chunk;
 pub mod event;
 pub mod file;
 pub mod idempotency;
+pub mod invite;
 pub mod job;
 pub mod member;
 pub mod run;
 pub mod search;
 pub mod space;
 mod sql;
+pub mod usage;
 pub mod workspace;
 
 use std::time::Duration;

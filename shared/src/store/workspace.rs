@@ -5,8 +5,8 @@ use sea_orm::FromQueryResult;
 
 use super::{Conn, Error, Result, Tx, member, sql};
 use crate::{
-    domain::{pipeline::Definition, role::Role},
-    id::{AccountId, PipelineId, WorkspaceId},
+    domain::{pipeline::Definition, role::Role, slug::slug_of},
+    id::{AccountId, FileId, PipelineId, WorkspaceId},
 };
 
 /// A workspace as one of its members sees it.
@@ -15,20 +15,41 @@ use crate::{
 pub struct Workspace {
     pub id: WorkspaceId,
     pub name: String,
+    pub slug: String,
     /// The member's.
     pub role: Role,
+    pub retention_days: Option<i32>,
+    pub limit_files: Option<i64>,
+    pub limit_bytes: Option<i64>,
+    pub limit_chunks: Option<i64>,
+    pub limit_runs: Option<i64>,
+    pub revision: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
 
+const VIEW: &str = "
+    select id, name, slug, role, retention_days, limit_files, limit_bytes, limit_chunks, limit_runs, revision,
+        workspace.created_at, updated_at
+    from workspace join member on workspace_id = id
+    where deleted_at is null";
+
 /// Adds a workspace with all it is born with: its owner, and the built-in `index` pipeline, defined by a
-/// definition that compiles.
+/// definition that compiles. Without a slug it gets one made of its name. `None`: the slug is taken.
 ///
 /// # Errors
 /// The database's.
-pub async fn insert(tx: &Tx, name: &str, owner: AccountId, index: &Definition) -> Result<Workspace> {
+pub async fn insert(
+    tx: &Tx,
+    name: &str,
+    slug: Option<&str>,
+    owner: AccountId,
+    index: &Definition,
+) -> Result<Option<Workspace>> {
     let id = WorkspaceId::new();
-    sql::execute(tx, "insert into workspace (id, name) values ($1, $2)", [id.into(), name.into()]).await?;
+    if !insert_named(tx, id, name, slug).await? {
+        return Ok(None);
+    }
     member::insert(tx, id, owner, Role::Owner).await?;
     let definition = serde_json::to_value(index).map_err(|error| Error::Json(error.to_string()))?;
     sql::execute(
@@ -41,7 +62,39 @@ pub async fn insert(tx: &Tx, name: &str, owner: AccountId, index: &Definition) -
         [id.into(), PipelineId::new().into(), definition.into()],
     )
     .await?;
-    of_member(tx, id, owner).await?.ok_or_else(|| Error::RecordNotInserted)
+    of_member(tx, id, owner).await?.ok_or_else(|| Error::RecordNotInserted).map(Some)
+}
+
+async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>) -> Result<bool> {
+    let of_name = slug_of(name);
+    // The end of an id is random: nobody has that suffix.
+    let unique = format!("{of_name}-{}", &id.0.simple().to_string()[20..]);
+    let unique = unique.trim_start_matches('-');
+    let candidates = match slug {
+        Some(slug) => vec![slug],
+        None if of_name.is_empty() => vec![unique],
+        None => vec![of_name.as_str(), unique],
+    };
+    for slug in candidates {
+        lock_slug(tx, slug).await?;
+        let rows = sql::execute(
+            tx,
+            "insert into workspace (id, name, slug) values ($1, $2, $3)
+             on conflict (slug) where deleted_at is null do nothing",
+            [id.into(), name.into(), slug.into()],
+        )
+        .await?;
+        if rows == 1 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// One at a time decides whether a slug is free.
+async fn lock_slug(tx: &Tx, slug: &str) -> Result<()> {
+    sql::execute(tx, "select pg_advisory_xact_lock(hashtextextended('slug ' || $1, 0))", [slug.into()]).await?;
+    Ok(())
 }
 
 /// The workspace, if the account is a member of it.
@@ -49,14 +102,7 @@ pub async fn insert(tx: &Tx, name: &str, owner: AccountId, index: &Definition) -
 /// # Errors
 /// The database's.
 pub async fn of_member(conn: &impl Conn, id: WorkspaceId, account: AccountId) -> Result<Option<Workspace>> {
-    sql::first(
-        conn,
-        "select id, name, role, workspace.created_at, updated_at
-         from workspace join member on workspace_id = id
-         where id = $1 and account_id = $2",
-        [id.into(), account.into()],
-    )
-    .await
+    sql::first(conn, &format!("{VIEW} and id = $1 and account_id = $2"), [id.into(), account.into()]).await
 }
 
 /// The account's workspaces, newest first: at most `limit`, those older than `before`.
@@ -72,11 +118,142 @@ pub async fn of_account(
     // Ids are ordered by time.
     sql::all(
         conn,
-        "select id, name, role, workspace.created_at, updated_at
-         from workspace join member on workspace_id = id
-         where account_id = $1 and ($2::uuid is null or id < $2)
-         order by id desc limit $3",
+        &format!("{VIEW} and account_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3"),
         [account.into(), before.into(), limit.into()],
     )
     .await
+}
+
+/// Locks the workspace's row for the rest of the transaction: whatever changes its members, its settings or its
+/// existence begins with this, so that it decides on what holds. `false`: there is none, or it is deleted.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(tx: &Tx, id: WorkspaceId) -> Result<bool> {
+    // Not `for update`: rows that refer to the workspace are added meanwhile.
+    let rows =
+        sql::execute(tx, "select 1 from workspace where id = $1 and deleted_at is null for no key update", [id.into()])
+            .await?;
+    Ok(rows == 1)
+}
+
+/// What of a workspace can be changed.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "columns of `workspace`")]
+pub struct Settings {
+    pub name: String,
+    pub slug: String,
+    pub retention_days: Option<i32>,
+    pub limit_files: Option<i64>,
+    pub limit_bytes: Option<i64>,
+    pub limit_chunks: Option<i64>,
+    pub limit_runs: Option<i64>,
+}
+
+impl From<&Workspace> for Settings {
+    fn from(workspace: &Workspace) -> Self {
+        Self {
+            name: workspace.name.clone(),
+            slug: workspace.slug.clone(),
+            retention_days: workspace.retention_days,
+            limit_files: workspace.limit_files,
+            limit_bytes: workspace.limit_bytes,
+            limit_chunks: workspace.limit_chunks,
+            limit_runs: workspace.limit_runs,
+        }
+    }
+}
+
+/// Writes what has changed of a workspace that this transaction has locked. `false`: the slug is taken.
+///
+/// # Errors
+/// The database's.
+pub async fn update(tx: &Tx, id: WorkspaceId, settings: &Settings) -> Result<bool> {
+    // Asked first: an update that breaks the index would end the transaction.
+    lock_slug(tx, &settings.slug).await?;
+    let rows = sql::execute(
+        tx,
+        "update workspace set name = $2, slug = $3, retention_days = $4, limit_files = $5, limit_bytes = $6,
+             limit_chunks = $7, limit_runs = $8, revision = revision + 1, updated_at = now()
+         where id = $1 and not exists (
+             select from workspace other where other.slug = $3 and other.deleted_at is null and other.id <> $1)",
+        [
+            id.into(),
+            settings.name.as_str().into(),
+            settings.slug.as_str().into(),
+            settings.retention_days.into(),
+            settings.limit_files.into(),
+            settings.limit_bytes.into(),
+            settings.limit_chunks.into(),
+            settings.limit_runs.into(),
+        ],
+    )
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Deletes a workspace that this transaction has locked: nobody is a member any more, nobody can become one, and no work
+/// goes on. What it holds stays until it is erased.
+///
+/// # Errors
+/// The database's.
+pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<()> {
+    for statement in [
+        "delete from job where workspace_id = $1",
+        "delete from member where workspace_id = $1",
+        "delete from invite where workspace_id = $1",
+        "update workspace set deleted_at = now(), updated_at = now(), revision = revision + 1 where id = $1",
+    ] {
+        sql::execute(tx, statement, [id.into()]).await?;
+    }
+    Ok(())
+}
+
+/// A workspace that was deleted and is not erased yet, the one that has waited longest.
+///
+/// # Errors
+/// The database's.
+pub async fn deleted(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: WorkspaceId,
+    }
+    let row: Option<Row> =
+        sql::first(conn, "select id from workspace where deleted_at is not null order by deleted_at limit 1", [])
+            .await?;
+    Ok(row.map(|row| row.id))
+}
+
+/// Removes the row of a deleted workspace, and with it every row that belongs to it. `false`: there is none.
+///
+/// # Errors
+/// The database's.
+pub async fn erase(tx: &Tx, id: WorkspaceId) -> Result<bool> {
+    let rows = sql::execute(tx, "delete from workspace where id = $1 and deleted_at is not null", [id.into()]).await?;
+    Ok(rows == 1)
+}
+
+/// Up to `limit` files that have been there longer than their workspace keeps files; oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn outlived(conn: &impl Conn, limit: i64) -> Result<Vec<(WorkspaceId, FileId)>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        workspace_id: WorkspaceId,
+        id: FileId,
+    }
+    let rows: Vec<Row> = sql::all(
+        conn,
+        "select file.workspace_id, file.id from workspace
+         cross join lateral (
+             select workspace_id, id from file
+             where file.workspace_id = workspace.id and file.created_at < now() - make_interval(days => retention_days)
+             order by id limit $1) file
+         where retention_days is not null and deleted_at is null
+         limit $1",
+        [limit.into()],
+    )
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.workspace_id, row.id)).collect())
 }

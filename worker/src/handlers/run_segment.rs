@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use nvisy_shared::{
-    domain::{failure::Failure, plan::Plan},
+    domain::{
+        failure::{Failure, FailureCode},
+        plan::Plan,
+    },
     id::WorkspaceId,
     job::{RunBatch, RunSegment},
     queue::outbox,
@@ -31,10 +34,9 @@ impl Handler for RunSegment {
 
         let scope = Scope { cx, workspace, item: &item };
         let outcome = engine::run(&scope, &plan.segments[0], Artifact::Nothing).await?;
-        let batch = cx.config.worker.batch_chunks;
         settle(&cx.db, claim, async |tx| {
             let item = progress::open_item(tx, workspace, self.item).await?;
-            cross(tx, workspace, &item, &plan, outcome, batch).await
+            cross(tx, cx, workspace, &item, &plan, outcome).await
         })
         .await
     }
@@ -47,11 +49,11 @@ impl Handler for RunSegment {
 /// Makes durable what crosses the border, and asks for the work behind it.
 async fn cross(
     tx: &Tx,
+    cx: &Context,
     workspace: WorkspaceId,
     item: &Item,
     plan: &Plan,
     outcome: Outcome,
-    batch: usize,
 ) -> Result<(), JobError> {
     for effect in outcome.effects {
         effect.apply(tx, workspace, item).await?;
@@ -63,9 +65,10 @@ async fn cross(
         return progress::finished(tx, workspace, item).await.map(drop);
     };
     store::chunk::replace(tx, workspace, item.file_id, item.version_id, chunks).await?;
+    within_quota(tx, cx, workspace).await?;
     let total = count.saturating_mul(i32::try_from(next.len()).unwrap_or(i32::MAX));
     store::run::enter_stage(tx, workspace, item.id, plan.stage(first), total).await?;
-    let step = i32::try_from(batch).unwrap_or(i32::MAX).max(1);
+    let step = i32::try_from(cx.config.worker.batch_chunks).unwrap_or(i32::MAX).max(1);
     for segment in next {
         let mut from = 0;
         while from < count {
@@ -75,4 +78,15 @@ async fn cross(
         }
     }
     progress::progressed(tx, workspace, item, plan.stage(first), 0, Some(total)).await
+}
+
+/// Fails the file when the workspace now has more chunks than it may.
+async fn within_quota(tx: &Tx, cx: &Context, workspace: WorkspaceId) -> Result<(), JobError> {
+    let usage = store::usage::find(tx, workspace, cx.config.quota.amounts()).await?.ok_or(JobError::Gone)?;
+    let (used, limit) = (usage.used.chunks, usage.limits.chunks);
+    if used <= limit {
+        return Ok(());
+    }
+    let detail = format!("the workspace may have {limit} chunks, and with this file it would have {used}");
+    Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)))
 }

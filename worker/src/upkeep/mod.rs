@@ -3,6 +3,7 @@
 mod idempotency;
 mod measure;
 mod sweep;
+mod workspaces;
 
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ pub async fn run(cx: Context, lifecycle: Lifecycle) {
 
 async fn chores(cx: &Context) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     idempotency::forget(cx).await?;
+    workspaces::forget_invites(cx).await?;
+    workspaces::erase(cx).await?;
+    workspaces::retain(cx).await?;
     sweep::blobs(cx).await?;
     sweep::orphans(cx).await
 }

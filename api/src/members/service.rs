@@ -1,0 +1,146 @@
+//! Who may become what. Every step is taken under the workspace's lock: of two owners who leave at once, the second is
+//! the last.
+
+use nvisy_shared::{
+    domain::{activity::Action, role::Role},
+    id::{AccountId, WorkspaceId},
+    platform::Platform,
+    store::{
+        self, TransactionTrait, Tx,
+        activity::{self, Act, By},
+    },
+};
+use serde_json::{Value, json};
+
+use crate::{
+    auth::member::{ManageMembers, Member, Needs, ReadWorkspace, TransferWorkspace},
+    http::{extract::invalid_field, origin::Origin},
+    problem::{Code, Problem},
+};
+
+pub(super) async fn change(
+    platform: &Platform,
+    member: &Member<ManageMembers>,
+    origin: &Origin,
+    account: AccountId,
+    role: Role,
+) -> Result<store::member::Member, Problem> {
+    let tx = platform.db.begin().await?;
+    let own = member.lock(&tx).await?;
+    let before = target(&tx, member, account, own).await?;
+    not_above(role, own)?;
+    if before.role == Role::Owner && role != Role::Owner {
+        keep_an_owner(&tx, member.workspace, account).await?;
+    }
+    if before.role != role {
+        store::member::set_role(&tx, member.workspace, account, role).await?;
+        let details = json!({ "from": before.role.name(), "to": role.name() });
+        log(&tx, platform, member, origin, Action::MemberRoleChanged, account, details).await?;
+    }
+    tx.commit().await?;
+    Ok(store::member::Member { role, ..before })
+}
+
+pub(super) async fn remove(
+    platform: &Platform,
+    member: &Member<ManageMembers>,
+    origin: &Origin,
+    account: AccountId,
+) -> Result<(), Problem> {
+    let tx = platform.db.begin().await?;
+    let own = member.lock(&tx).await?;
+    let before = target(&tx, member, account, own).await?;
+    if before.role == Role::Owner {
+        keep_an_owner(&tx, member.workspace, account).await?;
+    }
+    store::member::remove(&tx, member.workspace, account).await?;
+    let details = json!({ "role": before.role.name() });
+    log(&tx, platform, member, origin, Action::MemberRemoved, account, details).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn leave(platform: &Platform, member: &Member<ReadWorkspace>, origin: &Origin) -> Result<(), Problem> {
+    let tx = platform.db.begin().await?;
+    let own = member.lock(&tx).await?;
+    if own == Role::Owner {
+        keep_an_owner(&tx, member.workspace, member.account).await?;
+    }
+    store::member::remove(&tx, member.workspace, member.account).await?;
+    let details = json!({ "role": own.name() });
+    log(&tx, platform, member, origin, Action::MemberLeft, member.account, details).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn transfer(
+    platform: &Platform,
+    member: &Member<TransferWorkspace>,
+    origin: &Origin,
+    account: AccountId,
+) -> Result<store::workspace::Workspace, Problem> {
+    let tx = platform.db.begin().await?;
+    let own = member.lock(&tx).await?;
+    if account == member.account {
+        return Err(invalid_field("accountId", "is the caller's own"));
+    }
+    let heir = store::member::role(&tx, member.workspace, account).await?;
+    let heir = heir.ok_or_else(|| invalid_field("accountId", "is not a member"))?;
+    store::member::set_role(&tx, member.workspace, account, Role::Owner).await?;
+    store::member::set_role(&tx, member.workspace, member.account, Role::Admin).await?;
+    let workspace = store::workspace::of_member(&tx, member.workspace, member.account).await?;
+    let by = origin.by(member.actor());
+    let changed = |account: AccountId, from: Role, to: Role| {
+        Act::new(Action::MemberRoleChanged, account.0, json!({ "from": from.name(), "to": to.name() }))
+    };
+    let acts = [
+        Act::new(Action::WorkspaceTransferred, member.workspace.0, json!({ "accountId": account })),
+        changed(account, heir, Role::Owner),
+        changed(member.account, own, Role::Admin),
+    ];
+    append(&tx, platform, member.workspace, &by, &acts).await?;
+    tx.commit().await?;
+    workspace.ok_or_else(Problem::not_found)
+}
+
+/// The member in question, if the caller may touch them.
+async fn target<P: Needs>(
+    tx: &Tx,
+    member: &Member<P>,
+    account: AccountId,
+    own: Role,
+) -> Result<store::member::Member, Problem> {
+    let found = store::member::find(tx, member.workspace, account).await?.ok_or_else(Problem::not_found)?;
+    not_above(found.role, own)?;
+    Ok(found)
+}
+
+/// Nobody gives or takes a role above their own.
+pub(crate) fn not_above(role: Role, own: Role) -> Result<(), Problem> {
+    if role <= own { Ok(()) } else { Err(Problem::new(Code::Forbidden).detail("the role is above the caller's own")) }
+}
+
+async fn keep_an_owner(tx: &Tx, workspace: WorkspaceId, leaving: AccountId) -> Result<(), Problem> {
+    if store::member::has_other_owner(tx, workspace, leaving).await? {
+        Ok(())
+    } else {
+        Err(Problem::new(Code::LastOwner))
+    }
+}
+
+async fn log<P: Needs>(
+    tx: &Tx,
+    platform: &Platform,
+    member: &Member<P>,
+    origin: &Origin,
+    action: Action,
+    account: AccountId,
+    details: Value,
+) -> Result<(), Problem> {
+    let act = Act::new(action, account.0, details);
+    append(tx, platform, member.workspace, &origin.by(member.actor()), &[act]).await
+}
+
+async fn append(tx: &Tx, platform: &Platform, workspace: WorkspaceId, by: &By, acts: &[Act]) -> Result<(), Problem> {
+    Ok(activity::append(tx, &platform.seals, workspace, by, acts).await?)
+}

@@ -1,0 +1,76 @@
+//! What the member operations take and give.
+
+use apistos::ApiComponent;
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use nvisy_shared::store;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::workspaces::wire::Role;
+
+/// Which member.
+#[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
+pub(crate) struct MemberPath {
+    /// The member's account.
+    pub(crate) account: Uuid,
+}
+
+/// Somebody who belongs to a workspace.
+#[derive(Debug, Serialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Member")]
+pub(crate) struct MemberView {
+    /// Their account.
+    pub(crate) account_id: Uuid,
+    /// How others see them.
+    pub(crate) display_name: String,
+    /// Where they are reached.
+    pub(crate) email: String,
+    /// What they may do.
+    pub(crate) role: Role,
+    /// Since when they belong to it.
+    pub(crate) joined_at: DateTime<Utc>,
+}
+
+impl From<store::member::Member> for MemberView {
+    fn from(member: store::member::Member) -> Self {
+        Self {
+            account_id: member.account_id.0,
+            display_name: member.display_name,
+            email: member.email,
+            role: member.role.into(),
+            joined_at: member.created_at,
+        }
+    }
+}
+
+/// Another role for a member.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "change_example")]
+pub(crate) struct ChangeMember {
+    /// At most the caller's own.
+    #[garde(skip)]
+    pub(crate) role: Role,
+}
+
+fn change_example() -> Value {
+    json!({ "role": "admin" })
+}
+
+/// Who is to own a workspace.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "transfer_example")]
+pub(crate) struct Transfer {
+    /// A member's account.
+    #[garde(skip)]
+    pub(crate) account_id: Uuid,
+}
+
+fn transfer_example() -> Value {
+    json!({ "accountId": "019ab1c2-5f0a-7d10-8c7e-0f6f5b1f2a01" })
+}

@@ -1,0 +1,150 @@
+//! How much each workspace uses, and how much it may.
+
+crate::migration! {
+    "m0018_usage",
+    up: r"
+        -- Kept by triggers, in the transaction of the change: whatever adds or removes rows, by whatever way, is counted.
+        -- The row is locked from the change to the commit, so that a limit is compared with what will be true.
+        create table workspace_usage (
+            workspace_id uuid primary key references workspace on delete cascade,
+            files bigint not null default 0,
+            -- Of all versions of all files.
+            bytes bigint not null default 0,
+            chunks bigint not null default 0,
+            tokens bigint not null default 0,
+            -- Not finished yet.
+            runs bigint not null default 0
+        ) with (fillfactor = 50);
+
+        -- An operator's word for one workspace; null: the deployment's setting.
+        create table workspace_quota (
+            workspace_id uuid primary key references workspace on delete cascade,
+            files bigint check (files >= 0),
+            bytes bigint check (bytes >= 0),
+            chunks bigint check (chunks >= 0),
+            runs bigint check (runs >= 0),
+            updated_at timestamptz not null default now()
+        );
+
+        create table search_count (
+            workspace_id uuid not null references workspace on delete cascade,
+            day date not null,
+            searches bigint not null,
+            primary key (workspace_id, day)
+        );
+
+        create function count_use(workspace uuid, files bigint, bytes bigint, chunks bigint, tokens bigint, runs bigint)
+        returns void language sql as $$
+            update workspace_usage u set files = u.files + count_use.files, bytes = u.bytes + count_use.bytes,
+                chunks = u.chunks + count_use.chunks, tokens = u.tokens + count_use.tokens, runs = u.runs + count_use.runs
+            where u.workspace_id = workspace
+        $$;
+
+        -- In the order of their ids, so that no two statements over several workspaces wait for each other.
+        create function count_added_files() returns trigger language plpgsql as $$
+            begin
+                perform count_use(workspace_id, n, 0, 0, 0, 0) from (
+                    select workspace_id, count(*) as n from added group by 1 order by 1) change;
+                return null;
+            end $$;
+        create function count_removed_files() returns trigger language plpgsql as $$
+            begin
+                perform count_use(workspace_id, -n, 0, 0, 0, 0) from (
+                    select workspace_id, count(*) as n from removed group by 1 order by 1) change;
+                return null;
+            end $$;
+        create trigger file_added after insert on file referencing new table as added
+            for each statement execute function count_added_files();
+        create trigger file_removed after delete on file referencing old table as removed
+            for each statement execute function count_removed_files();
+
+        create function count_added_versions() returns trigger language plpgsql as $$
+            begin
+                perform count_use(workspace_id, 0, n, 0, 0, 0) from (
+                    select workspace_id, sum(bytes)::bigint as n from added group by 1 order by 1) change;
+                return null;
+            end $$;
+        create function count_removed_versions() returns trigger language plpgsql as $$
+            begin
+                perform count_use(workspace_id, 0, -n, 0, 0, 0) from (
+                    select workspace_id, sum(bytes)::bigint as n from removed group by 1 order by 1) change;
+                return null;
+            end $$;
+        create trigger file_version_added after insert on file_version referencing new table as added
+            for each statement execute function count_added_versions();
+        create trigger file_version_removed after delete on file_version referencing old table as removed
+            for each statement execute function count_removed_versions();
+
+        create function count_added_chunks() returns trigger language plpgsql as $$
+            begin
+                perform count_use(workspace_id, 0, 0, n, t, 0) from (
+                    select workspace_id, count(*) as n, sum(tokens)::bigint as t from added group by 1 order by 1) change;
+                return null;
+            end $$;
+        create function count_removed_chunks() returns trigger language plpgsql as $$
+            begin
+                perform count_use(workspace_id, 0, 0, -n, -t, 0) from (
+                    select workspace_id, count(*) as n, sum(tokens)::bigint as t from removed group by 1 order by 1) change;
+                return null;
+            end $$;
+        create trigger chunk_added after insert on chunk referencing new table as added
+            for each statement execute function count_added_chunks();
+        create trigger chunk_removed after delete on chunk referencing old table as removed
+            for each statement execute function count_removed_chunks();
+
+        create function count_added_runs() returns trigger language plpgsql as $$
+            begin
+                perform count_use(workspace_id, 0, 0, 0, 0, n) from (
+                    select workspace_id, count(*) as n from added where finished_at is null group by 1 order by 1) change;
+                return null;
+            end $$;
+        create function count_removed_runs() returns trigger language plpgsql as $$
+            begin
+                perform count_use(workspace_id, 0, 0, 0, 0, -n) from (
+                    select workspace_id, count(*) as n from removed where finished_at is null group by 1 order by 1) change;
+                return null;
+            end $$;
+        create function count_changed_runs() returns trigger language plpgsql as $$
+            begin
+                perform count_use(workspace_id, 0, 0, 0, 0, n) from (
+                    select workspace_id, sum(case when finished_at is null then weight else 0 end)::bigint as n from (
+                        select workspace_id, finished_at, 1 as weight from added
+                        union all select workspace_id, finished_at, -1 from removed) change
+                    group by 1 order by 1) change where n <> 0;
+                return null;
+            end $$;
+        create trigger run_added after insert on run referencing new table as added
+            for each statement execute function count_added_runs();
+        create trigger run_removed after delete on run referencing old table as removed
+            for each statement execute function count_removed_runs();
+        create trigger run_changed after update on run referencing old table as removed new table as added
+            for each statement execute function count_changed_runs();
+
+        create function begin_usage() returns trigger language plpgsql as $$
+            begin
+                insert into workspace_usage (workspace_id) values (new.id);
+                return null;
+            end $$;
+        create trigger workspace_added after insert on workspace for each row execute function begin_usage();
+
+        insert into workspace_usage (workspace_id, files, bytes, chunks, tokens, runs)
+        select id,
+            (select count(*) from file where workspace_id = workspace.id),
+            (select coalesce(sum(bytes), 0) from file_version where workspace_id = workspace.id),
+            (select count(*) from chunk where workspace_id = workspace.id),
+            (select coalesce(sum(tokens), 0) from chunk where workspace_id = workspace.id),
+            (select count(*) from run where workspace_id = workspace.id and finished_at is null)
+        from workspace;
+    ",
+    down: r"
+        drop trigger file_added on file; drop trigger file_removed on file;
+        drop trigger file_version_added on file_version; drop trigger file_version_removed on file_version;
+        drop trigger chunk_added on chunk; drop trigger chunk_removed on chunk;
+        drop trigger run_added on run; drop trigger run_removed on run; drop trigger run_changed on run;
+        drop trigger workspace_added on workspace;
+        drop function count_added_files(), count_removed_files(), count_added_versions(), count_removed_versions(),
+            count_added_chunks(), count_removed_chunks(), count_added_runs(), count_removed_runs(), count_changed_runs(),
+            begin_usage(), count_use(uuid, bigint, bigint, bigint, bigint, bigint);
+        drop table search_count, workspace_quota, workspace_usage;
+    ",
+}

@@ -1,0 +1,29 @@
+//! Table `invite`: who may become a member.
+
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+
+use crate::{
+    domain::role::Role,
+    id::{AccountId, InviteId, WorkspaceId},
+};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "invite")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub workspace_id: WorkspaceId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: InviteId,
+    pub role: Role,
+    pub email: Option<String>,
+    pub code_hash: Vec<u8>,
+    pub invited_by: Option<AccountId>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

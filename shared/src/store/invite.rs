@@ -1,0 +1,151 @@
+//! Invites: who may become a member.
+
+use chrono::{DateTime, Utc};
+use sea_orm::FromQueryResult;
+
+use super::{Conn, Result, Tx, sql};
+use crate::{
+    domain::role::Role,
+    entity::invite::Model,
+    id::{AccountId, InviteId, WorkspaceId},
+};
+
+/// An invite to be.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "columns of `invite`")]
+pub struct NewInvite<'a> {
+    pub id: InviteId,
+    pub role: Role,
+    /// Normalised; `None`: for whoever has the code.
+    pub email: Option<&'a str>,
+    pub code_hash: [u8; 32],
+    pub invited_by: AccountId,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Adds an invite; one for the same address that has expired makes room. `None`: that address is invited already.
+///
+/// # Errors
+/// The database's.
+pub async fn insert(tx: &Tx, workspace: WorkspaceId, invite: &NewInvite<'_>) -> Result<Option<Model>> {
+    sql::execute(
+        tx,
+        "delete from invite where workspace_id = $1 and email = $2 and expires_at <= now()",
+        [workspace.into(), invite.email.into()],
+    )
+    .await?;
+    sql::first(
+        tx,
+        "insert into invite (workspace_id, id, role, email, code_hash, invited_by, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (workspace_id, email) where email is not null do nothing returning *",
+        [
+            workspace.into(),
+            invite.id.into(),
+            sea_orm::ActiveEnum::to_value(&invite.role).into(),
+            invite.email.into(),
+            invite.code_hash.to_vec().into(),
+            invite.invited_by.into(),
+            invite.expires_at.into(),
+        ],
+    )
+    .await
+}
+
+/// Invites that can still be accepted, newest first, from before `before` on.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    before: Option<InviteId>,
+    limit: i64,
+) -> Result<Vec<Model>> {
+    sql::all(
+        conn,
+        "select * from invite where workspace_id = $1 and expires_at > now() and ($2::uuid is null or id < $2)
+         order by id desc limit $3",
+        [workspace.into(), before.into(), limit.into()],
+    )
+    .await
+}
+
+/// Where an invite is to that this account may use: it has not expired, and is for this address or for anybody.
+///
+/// # Errors
+/// The database's.
+pub async fn workspace_of(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<Option<WorkspaceId>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        workspace_id: WorkspaceId,
+    }
+    let row: Option<Row> = sql::first(
+        conn,
+        "select workspace_id from invite
+         where code_hash = $1 and expires_at > now() and (email is null or email = $2)",
+        [code_hash.to_vec().into(), email.into()],
+    )
+    .await?;
+    Ok(row.map(|row| row.workspace_id))
+}
+
+/// Uses up the invite with this code, if this account may use it. One of many at the same time gets it.
+///
+/// # Errors
+/// The database's.
+pub async fn take(tx: &Tx, code_hash: &[u8; 32], email: &str) -> Result<Option<Model>> {
+    sql::first(
+        tx,
+        "delete from invite where code_hash = $1 and expires_at > now() and (email is null or email = $2) returning *",
+        [code_hash.to_vec().into(), email.into()],
+    )
+    .await
+}
+
+/// One invite.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Result<Option<Model>> {
+    sql::first(
+        conn,
+        "select * from invite where workspace_id = $1 and id = $2 and expires_at > now()",
+        [workspace.into(), id.into()],
+    )
+    .await
+}
+
+/// Takes an invite back. `false`: there is none.
+///
+/// # Errors
+/// The database's.
+pub async fn cancel(tx: &Tx, workspace: WorkspaceId, id: InviteId) -> Result<bool> {
+    let rows =
+        sql::execute(tx, "delete from invite where workspace_id = $1 and id = $2", [workspace.into(), id.into()])
+            .await?;
+    Ok(rows == 1)
+}
+
+/// Takes back the account's invites to these roles.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn withdraw(tx: &Tx, workspace: WorkspaceId, account: AccountId, roles: &[Role]) -> Result<()> {
+    let roles: Vec<String> = roles.iter().map(|role| role.name().to_owned()).collect();
+    sql::execute(
+        tx,
+        "delete from invite where workspace_id = $1 and invited_by = $2 and role = any($3)",
+        [workspace.into(), account.into(), roles.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Forgets invites that expired more than a day ago.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_expired(conn: &impl Conn) -> Result<u64> {
+    sql::execute(conn, "delete from invite where expires_at < now() - interval '1 day'", []).await
+}

@@ -1,0 +1,166 @@
+//! How much a workspace uses, and how much it may.
+//!
+//! The counters are kept by the database, in the transaction of each change, and their row stays locked until it
+//! commits. So whoever adds something asks afterwards, in the same transaction, and gives it up when it is too much: no
+//! two transactions can both take the last place, and what is deleted makes room at once.
+
+use chrono::NaiveDate;
+use sea_orm::FromQueryResult;
+use uuid::Uuid;
+
+use super::{Conn, Result, sql};
+use crate::{
+    domain::quota::{Amounts, Resource},
+    id::WorkspaceId,
+};
+
+/// What a workspace uses and may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// In use.
+    pub used: Amounts,
+    /// Tokens of all chunks.
+    pub tokens: i64,
+    /// The least of: the workspace's own limit; the operator's word for it, or else the deployment's setting.
+    pub limits: Amounts,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    files: i64,
+    bytes: i64,
+    chunks: i64,
+    tokens: i64,
+    runs: i64,
+    limit_files: i64,
+    limit_bytes: i64,
+    limit_chunks: i64,
+    limit_runs: i64,
+}
+
+/// What a workspace uses and may; within a transaction, with what that has added. `defaults` are the settings.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &impl Conn, workspace: WorkspaceId, defaults: Amounts) -> Result<Option<Usage>> {
+    let row: Option<Row> = sql::first(
+        conn,
+        "select u.files, u.bytes, u.chunks, u.tokens, u.runs,
+             least(w.limit_files, coalesce(q.files, $2)) as limit_files,
+             least(w.limit_bytes, coalesce(q.bytes, $3)) as limit_bytes,
+             least(w.limit_chunks, coalesce(q.chunks, $4)) as limit_chunks,
+             least(w.limit_runs, coalesce(q.runs, $5)) as limit_runs
+         from workspace w
+         join workspace_usage u on u.workspace_id = w.id
+         left join workspace_quota q on q.workspace_id = w.id
+         where w.id = $1",
+        [workspace.into(), defaults.files.into(), defaults.bytes.into(), defaults.chunks.into(), defaults.runs.into()],
+    )
+    .await?;
+    Ok(row.map(|row| Usage {
+        used: Amounts { files: row.files, bytes: row.bytes, chunks: row.chunks, runs: row.runs },
+        tokens: row.tokens,
+        limits: Amounts {
+            files: row.limit_files,
+            bytes: row.limit_bytes,
+            chunks: row.limit_chunks,
+            runs: row.limit_runs,
+        },
+    }))
+}
+
+/// What the tables themselves say is in use: slow, for checks of the counters.
+///
+/// # Errors
+/// The database's.
+pub async fn recount(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<(Amounts, i64)>> {
+    #[derive(FromQueryResult)]
+    struct Counted {
+        files: i64,
+        bytes: i64,
+        chunks: i64,
+        tokens: i64,
+        runs: i64,
+    }
+    let row: Option<Counted> = sql::first(
+        conn,
+        "select (select count(*) from file where workspace_id = $1) as files,
+             (select coalesce(sum(bytes), 0)::bigint from file_version where workspace_id = $1) as bytes,
+             (select count(*) from chunk where workspace_id = $1) as chunks,
+             (select coalesce(sum(tokens), 0)::bigint from chunk where workspace_id = $1) as tokens,
+             (select count(*) from run where workspace_id = $1 and finished_at is null) as runs",
+        [workspace.into()],
+    )
+    .await?;
+    Ok(row.map(|row| (Amounts { files: row.files, bytes: row.bytes, chunks: row.chunks, runs: row.runs }, row.tokens)))
+}
+
+/// The operator's word for one workspace; `None` of a resource: as the deployment's settings say. `false`: there is no
+/// such workspace.
+///
+/// # Errors
+/// The database's.
+pub async fn set_quota(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    quota: impl Fn(Resource) -> Option<i64>,
+) -> Result<bool> {
+    let rows = sql::execute(
+        conn,
+        "insert into workspace_quota (workspace_id, files, bytes, chunks, runs)
+         select id, $2, $3, $4, $5 from workspace where id = $1
+         on conflict (workspace_id) do update set files = excluded.files, bytes = excluded.bytes,
+             chunks = excluded.chunks, runs = excluded.runs, updated_at = now()",
+        [
+            workspace.into(),
+            quota(Resource::Files).into(),
+            quota(Resource::Bytes).into(),
+            quota(Resource::Chunks).into(),
+            quota(Resource::Runs).into(),
+        ],
+    )
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Counts searches, by workspace and day; workspaces that are gone are left out.
+///
+/// # Errors
+/// The database's.
+pub async fn add_searches(conn: &impl Conn, searches: &[(WorkspaceId, NaiveDate, i64)]) -> Result<()> {
+    let workspaces: Vec<Uuid> = searches.iter().map(|(workspace, ..)| workspace.0).collect();
+    let days: Vec<NaiveDate> = searches.iter().map(|(_, day, _)| *day).collect();
+    let counts: Vec<i64> = searches.iter().map(|(.., count)| *count).collect();
+    sql::execute(
+        conn,
+        "insert into search_count (workspace_id, day, searches)
+         select workspace_id, day, n from unnest($1::uuid[], $2::date[], $3::bigint[]) counted (workspace_id, day, n)
+         where exists (select from workspace where id = workspace_id)
+         order by workspace_id, day
+         on conflict (workspace_id, day) do update set searches = search_count.searches + excluded.searches",
+        [workspaces.into(), days.into(), counts.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Searches of one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
+#[allow(missing_docs, reason = "columns of `search_count`")]
+pub struct Searches {
+    pub day: NaiveDate,
+    pub searches: i64,
+}
+
+/// Searches of the days from `since` on, oldest first; days without any are left out.
+///
+/// # Errors
+/// The database's.
+pub async fn searches(conn: &impl Conn, workspace: WorkspaceId, since: NaiveDate) -> Result<Vec<Searches>> {
+    sql::all(
+        conn,
+        "select day, searches from search_count where workspace_id = $1 and day >= $2 order by day",
+        [workspace.into(), since.into()],
+    )
+    .await
+}
