@@ -226,7 +226,7 @@ async fn tampering_shows_where_it_was_done() {
         ("update activity set account_id = gen_random_uuid() where seq = 2", None, 2),
         ("delete from activity where seq = 2", None, 2),
         ("delete from activity where seq = 3", None, 3),
-        ("update activity set details = '{}' where seq = 3", None, 3),
+        ("update activity set details = '{ }' where seq = 3", None, 3),
         ("delete from activity where seq = 3; update activity_chain set seq = 2", None, 3),
         ("delete from activity_chain", Some("activity_chain"), 1),
     ] {

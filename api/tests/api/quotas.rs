@@ -106,7 +106,7 @@ async fn together_nobody_gets_more_and_nobody_is_refused_wrongly() {
     let upload = async |n: usize| app.upload(&ada, &workspace, vec![part(&format!("{n}"), format!("{n}"))]).await;
     for round in 0..3 {
         let answers = join_all((0..16).map(|n| upload(round * 100 + n))).await;
-        let accepted: Vec<_> = answers.into_iter().filter(|answer| match answer.status.as_u16() {
+        let accepted = answers.into_iter().filter(|answer| match answer.status.as_u16() {
             202 => true,
             409 => false,
             other => panic!("{other}: {}", answer.text),
