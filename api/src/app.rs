@@ -19,7 +19,7 @@ use crate::{
         password::Passwords,
         token::{KeyError, Keys},
     },
-    http::{openapi::Document, server},
+    http::{limit::Limits, openapi::Document, server},
     state::State,
     usage::tally::{self, Tally},
 };
@@ -68,8 +68,9 @@ impl App {
         platform.start_relays(&lifecycle);
         let feed = Feed::open(&platform.queue, &lifecycle).await?;
         let document = Document::collect().await;
+        let limits = Limits::new(&platform.config.limit);
         let tally = Tally::default();
-        let state = Data::new(State { platform, index, feed, keys, passwords, tally, document, lifecycle });
+        let state = Data::new(State { platform, index, feed, keys, passwords, tally, document, limits, lifecycle });
         state.lifecycle.spawn(tally::write_down(state.clone()));
         Ok(Self { state })
     }

@@ -4,7 +4,7 @@ use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform:
 
 use crate::{
     auth::{password::Passwords, token::Keys},
-    http::openapi::Document,
+    http::{limit::Limits, openapi::Document},
     usage::tally::Tally,
 };
 
@@ -21,6 +21,7 @@ pub(crate) struct State {
     /// Searches that are still to be counted.
     pub(crate) tally: Tally,
     pub(crate) document: Document,
+    pub(crate) limits: Limits,
     /// Tells readiness and long answers that the process is stopping.
     pub(crate) lifecycle: Lifecycle,
 }

@@ -16,6 +16,7 @@ mod m0015_activity;
 mod m0016_workspace_life;
 mod m0017_invites;
 mod m0018_usage;
+mod m0020_limits;
 
 pub use apply::{ApplyError, apply, connect, fingerprint};
 use sea_orm_migration::{prelude::*, sea_orm::ConnectionTrait};
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_workspace_life::Migration),
             Box::new(m0017_invites::Migration),
             Box::new(m0018_usage::Migration),
+            Box::new(m0020_limits::Migration),
         ]
     }
 }

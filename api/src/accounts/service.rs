@@ -20,6 +20,7 @@ use crate::{
     http::{
         answer::Created,
         idempotency::{IdempotencyKey, idempotent},
+        limit,
         origin::Origin,
     },
     problem::{Code, Problem},
@@ -51,7 +52,9 @@ pub(super) async fn sign_up(
 }
 
 pub(super) async fn login(state: &State, body: Login) -> Result<AccessToken, Problem> {
-    let account = store::account::by_email(&state.platform.db, &normalise_email(&body.email)).await?;
+    let email = normalise_email(&body.email);
+    limit::name(state, &email).await?;
+    let account = store::account::by_email(&state.platform.db, &email).await?;
     let hash = account.as_ref().map(|account| Secret::new(account.password_hash.clone()));
     let right = state.passwords.verify(body.password, hash).await?;
     let account = account.filter(|_| right).ok_or_else(|| Problem::new(Code::WrongCredentials))?;

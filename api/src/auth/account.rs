@@ -13,7 +13,10 @@ use nvisy_shared::{
 };
 
 use super::{bearer, gate::Gate};
-use crate::problem::{Code, Problem};
+use crate::{
+    http::limit,
+    problem::{Code, Problem},
+};
 
 /// Extractor: whoever the access token names, if the account still exists (else 401) and is active (else 403).
 #[derive(Clone, Debug)]
@@ -32,10 +35,12 @@ impl FromRequest for CurrentAccount {
         let gate = Gate::shut(request);
         let subject = bearer::subject(request);
         let state = bearer::state(request).clone();
+        let request = request.clone();
         Box::pin(async move {
             let account =
                 store::account::by_id(&state.platform.db, subject?).await?.ok_or_else(bearer::unauthenticated)?;
             refuse_suspended(account.state)?;
+            limit::account(&request, account.id).await?;
             gate.open();
             Ok(Self {
                 id: account.id,

@@ -21,7 +21,10 @@ use nvisy_shared::{
 use uuid::Uuid;
 
 use super::{account::refuse_suspended, bearer, gate::Gate};
-use crate::problem::{Code, Problem};
+use crate::{
+    http::limit,
+    problem::{Code, Problem},
+};
 
 /// The path parameter that names the workspace.
 const PARAMETER: &str = "ws";
@@ -65,13 +68,16 @@ impl<P: Needs> FromRequest for Member<P> {
         let subject = bearer::subject(request);
         let workspace = request.match_info().get(PARAMETER).and_then(|id| id.parse::<Uuid>().ok()).map(WorkspaceId);
         let state = bearer::state(request).clone();
+        let request = request.clone();
         Box::pin(async move {
             let account = subject?;
             let workspace = workspace.ok_or_else(Problem::not_found)?;
             let access = store::member::access(&state.platform.db, workspace, account).await?;
             let access = access.ok_or_else(bearer::unauthenticated)?;
             refuse_suspended(access.state)?;
+            limit::account(&request, account).await?;
             authorise(access.role, P::PERMISSION)?;
+            limit::workspace(&request, workspace).await?;
             tracing::Span::current().record("workspace.id", tracing::field::display(workspace));
             gate.open();
             Ok(Self { account, workspace, permission: PhantomData })

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod etag;
 pub(crate) mod extract;
 pub(crate) mod idempotency;
+pub(crate) mod limit;
 pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod page;
@@ -17,5 +18,6 @@ pub(crate) mod single;
 
 mod body;
 mod cors;
+mod doorstep;
 mod routes;
 mod trace;

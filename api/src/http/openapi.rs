@@ -120,6 +120,9 @@ fn refusals(path: &str, operation: &Value) -> Vec<&'static str> {
     if operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty()) {
         statuses.extend(["401", "403"]);
     }
+    if path.starts_with("/api/v1/") {
+        statuses.push("429");
+    }
     if operation.get("requestBody").is_some() {
         statuses.extend(["400", "408", "413", "415", "422"]);
     }

@@ -12,7 +12,10 @@ use apistos::web::ServiceConfig;
 use nvisy_shared::config::{Http, Queue};
 use tracing_actix_web::TracingLogger;
 
-use super::{cors::cors, openapi, patience::patience, routes, scalar, shield::Shield, trace::RequestSpan};
+use super::{
+    cors::cors, doorstep::doorstep, openapi, patience::patience, routes, scalar, shield::Shield,
+    trace::RequestSpan,
+};
 use crate::{problem, state::State};
 
 /// Binds the configured address; port 0 takes any free one.
@@ -24,6 +27,7 @@ pub(crate) fn bind(http: &Http, queue: &Queue, state: Data<State>) -> io::Result
             .app_data(shield.clone())
             // The last is the outermost.
             .wrap(from_fn(patience))
+            .wrap(from_fn(doorstep))
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(problem::complete))
             .wrap(TracingLogger::<RequestSpan>::new())

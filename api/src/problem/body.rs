@@ -112,7 +112,11 @@ impl Problem {
         if matches!(self.code, Code::RequestTimeout | Code::PayloadTooLarge) {
             response.force_close();
         }
-        response.insert_header((header::CONTENT_TYPE, CONTENT_TYPE)).json(self.body(request_id))
+        let mut response = response.insert_header((header::CONTENT_TYPE, CONTENT_TYPE)).json(self.body(request_id));
+        if let Some(standing) = self.standing {
+            standing.tell(response.headers_mut());
+        }
+        response
     }
 }
 

@@ -18,7 +18,7 @@ use nvisy_shared::{error_chain, telemetry::metrics::metrics};
 
 use super::{Code, Problem};
 use crate::{
-    http::{request_id::RequestId, shield::Shield},
+    http::{limit::Standing, request_id::RequestId, shield::Shield},
     state::State,
 };
 
@@ -63,14 +63,21 @@ pub(crate) async fn complete<B: MessageBody + 'static>(
         keep(response.headers(), problem.headers_mut());
         response = response.into_response(problem);
     }
+    let standing = response.request().extensions().get::<Standing>().copied();
+    if let Some(standing) = standing.filter(|_| !response.headers().contains_key("ratelimit-limit")) {
+        standing.tell(response.headers_mut());
+    }
     let status = response.status();
     finish(response.headers_mut(), status);
     Ok(response)
 }
 
 fn keep(from: &HeaderMap, to: &mut HeaderMap) {
-    for (name, value) in from.iter().filter(|(name, _)| KEPT.iter().any(|kept| name.as_str().starts_with(kept))) {
-        to.append(name.clone(), value.clone());
+    let said: Vec<_> = to.keys().cloned().collect();
+    for (name, value) in from {
+        if KEPT.iter().any(|kept| name.as_str().starts_with(kept)) && !said.contains(name) {
+            to.append(name.clone(), value.clone());
+        }
     }
 }
 

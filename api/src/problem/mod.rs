@@ -16,6 +16,8 @@ pub(crate) use body::{Body, FieldError};
 pub(crate) use complete::complete;
 pub(crate) use table::Code;
 
+use crate::http::limit::Standing;
+
 /// A request that failed.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -24,12 +26,13 @@ pub(crate) struct Problem {
     errors: Vec<FieldError>,
     retry_after: Option<u32>,
     cause: Option<Box<dyn Error + Send + Sync>>,
+    standing: Option<Standing>,
 }
 
 impl Problem {
     /// A problem that its title says all about.
     pub(crate) fn new(code: Code) -> Self {
-        Self { code, detail: None, errors: Vec::new(), retry_after: None, cause: None }
+        Self { code, detail: None, errors: Vec::new(), retry_after: None, cause: None, standing: None }
     }
 
     /// There is no such thing, or it is not the caller's to know of.
@@ -65,6 +68,11 @@ impl Problem {
     /// Adds in how many seconds another try may succeed.
     pub(crate) fn retry_in(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// Adds the limit that was reached.
+    pub(crate) fn standing(self, standing: Standing) -> Self {
+        Self { standing: Some(standing), ..self }
     }
 
     /// Adds what only the log may say.

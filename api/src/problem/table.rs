@@ -64,6 +64,7 @@ table! {
     UnsupportedMediaType  "unsupported_media_type"  415 "The body has the wrong content type";
     IdempotencyKeyReused  "idempotency_key_reused"  422 "The idempotency key was used for a different request";
     InvalidBody           "invalid_body"            422 "The body has fields that cannot be used";
+    TooManyRequests       "too_many_requests"       429 "Too many requests in a short time";
     Internal              "internal"                500 "Something went wrong on our side";
     Unavailable           "unavailable"             503 "The service cannot answer right now";
     TimedOut              "timed_out"               504 "The answer took too long";

@@ -80,7 +80,7 @@ async fn held(app: &TestApp, person: &Person, key: &str) -> bool {
 async fn a_key_of_an_api_that_was_killed_is_free_again() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
-    let (mut victim, url) = second_api(&app).await;
+    let (mut victim, url) = second_api(&app, &[]).await;
     let stuck = app.db.begin().await.unwrap();
     stuck.execute_unprepared("lock table workspace in exclusive mode").await.unwrap();
     let request = app.request_to(&url, Method::POST, "/api/v1/workspaces").bearer_auth(&ada.token);

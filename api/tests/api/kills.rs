@@ -34,10 +34,11 @@ pub(crate) fn spawn(name: &str, place: &TestPlace, settings: &[(&str, &str)]) ->
 }
 
 /// An API in a process of its own, and where it answers.
-pub(crate) async fn second_api(app: &TestApp) -> (Child, String) {
+pub(crate) async fn second_api(app: &TestApp, settings: &[(&str, &str)]) -> (Child, String) {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
     let address = address.to_string();
-    let api = spawn("nvisy-api", &app.place, &[("NVISY_HTTP_ADDRESS", &address)]);
+    let settings = [&[("NVISY_HTTP_ADDRESS", address.as_str())], settings].concat();
+    let api = spawn("nvisy-api", &app.place, &settings);
     let url = format!("http://{address}");
     until("the second API is ready", async || {
         let answer = app.request_to(&url, Method::GET, "/health/ready").send().await.ok()?;
@@ -139,7 +140,7 @@ async fn an_api_killed_between_bytes_and_row() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Gauges").await;
-    let (mut victim, url) = second_api(&app).await;
+    let (mut victim, url) = second_api(&app, &[]).await;
 
     // One whole part, and never the end of the body.
     let head = format!(

@@ -15,6 +15,7 @@ mod idempotency;
 mod invites;
 mod journey;
 mod kills;
+mod limits;
 mod members;
 mod openapi;
 mod pages;

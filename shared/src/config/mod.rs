@@ -29,6 +29,7 @@ pub struct Config {
     pub database: Database,
     pub nats: Nats,
     pub http: Http,
+    pub limit: Limit,
     pub auth: Auth,
     pub encryption: Encryption,
     pub embedding: Embedding,
@@ -67,6 +68,7 @@ impl Config {
         let database = section(source, "database", mistakes);
         let nats = section(source, "nats", mistakes);
         let http = section(source, "http", mistakes);
+        let limit = section(source, "limit", mistakes);
         let auth = section(source, "auth", mistakes);
         let encryption = section(source, "encryption", mistakes);
         let embedding = section(source, "embedding", mistakes);
@@ -80,6 +82,7 @@ impl Config {
             database: database?,
             nats: nats?,
             http: http?,
+            limit: limit?,
             auth: auth?,
             encryption: encryption?,
             embedding: embedding?,

@@ -43,6 +43,14 @@ pub struct Http {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub struct Limit {
+    pub account_minute: u32,
+    pub workspace_minute: u32,
+    pub address_minute: u32,
+    pub name_minute: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub struct Auth {
     pub private_key_file: PathBuf,
     pub public_key_file: PathBuf,

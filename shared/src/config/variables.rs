@@ -112,6 +112,26 @@ pub const VARIABLES: &[Variable] = &[
         "NVISY_HTTP_TRUSTED_PROXIES",
         "Networks of the proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8, ::1`; nobody's where not set.",
     ),
+    variable(
+        "NVISY_LIMIT_ACCOUNT_MINUTE",
+        "6000",
+        "Requests an account may make in a minute; 0 for any number, as with the others of this group.",
+    )
+    .within(0, 1_000_000_000),
+    variable("NVISY_LIMIT_WORKSPACE_MINUTE", "30000", "Requests that may be made to a workspace in a minute, by all its members.")
+        .within(0, 1_000_000_000),
+    variable(
+        "NVISY_LIMIT_ADDRESS_MINUTE",
+        "60",
+        "Requests below `/api/v1/auth` that may come from an address (IPv6: a /64) in a minute.",
+    )
+    .within(0, 1_000_000_000),
+    variable(
+        "NVISY_LIMIT_NAME_MINUTE",
+        "20",
+        "Tries to get into one account that may be made in a minute, by anybody; it need not exist.",
+    )
+    .within(0, 1_000_000_000),
     variable("NVISY_AUTH_PRIVATE_KEY_FILE", "private.pem", "Ed25519 private key that signs access tokens."),
     variable("NVISY_AUTH_PUBLIC_KEY_FILE", "public.pem", "Ed25519 public key that verifies them."),
     variable("NVISY_AUTH_TOKEN_SECONDS", "3600", "How long an access token is valid.").within(1, YEAR_SECONDS),

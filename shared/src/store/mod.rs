@@ -11,6 +11,7 @@ pub mod file;
 pub mod idempotency;
 pub mod invite;
 pub mod job;
+pub mod limit;
 pub mod member;
 pub mod run;
 pub mod search;

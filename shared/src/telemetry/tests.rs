@@ -188,6 +188,8 @@ async fn everything_measured() -> Vec<Metric> {
     let second = Duration::from_secs(1);
     metrics.http_request("BREW", Some("/api/v1/workspaces"), 200, second);
     metrics.uploaded(10);
+    metrics.limit_refused("name");
+    metrics.limit_unshared("account");
     metrics.job_ended("embed", "done", second);
     metrics.job_waited("embed", second);
     drop(metrics.job_in_flight("model"));

@@ -66,6 +66,11 @@ impl TestPlace {
             ("NVISY_EMBEDDING_DIMENSIONS".to_owned(), "384".to_owned()),
             ("NVISY_EMBEDDING_DIRECTORY".to_owned(), variable("NVISY_EMBEDDING_DIRECTORY")),
             ("NVISY_EMBEDDING_THREADS".to_owned(), "1".to_owned()),
+            // Tests are in a hurry; those of the limits set their own.
+            ("NVISY_LIMIT_ACCOUNT_MINUTE".to_owned(), "0".to_owned()),
+            ("NVISY_LIMIT_WORKSPACE_MINUTE".to_owned(), "0".to_owned()),
+            ("NVISY_LIMIT_ADDRESS_MINUTE".to_owned(), "0".to_owned()),
+            ("NVISY_LIMIT_NAME_MINUTE".to_owned(), "0".to_owned()),
             ("NVISY_QUEUE_LEASE_SECONDS".to_owned(), "2".to_owned()),
             ("NVISY_QUEUE_BACKOFF_MILLIS".to_owned(), "50".to_owned()),
             ("NVISY_QUEUE_POLL_MILLIS".to_owned(), "200".to_owned()),

@@ -1,6 +1,7 @@
 //! Chores that nobody waits for.
 
 mod idempotency;
+mod limits;
 mod measure;
 mod sweep;
 mod workspaces;
@@ -37,6 +38,7 @@ async fn chores(cx: &Context) -> Result<(), Box<dyn std::error::Error + Send + S
     workspaces::forget_invites(cx).await?;
     workspaces::erase(cx).await?;
     workspaces::retain(cx).await?;
+    limits::forget(cx).await?;
     sweep::blobs(cx).await?;
     sweep::orphans(cx).await
 }

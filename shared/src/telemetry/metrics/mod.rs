@@ -34,6 +34,8 @@ pub fn metrics() -> &'static Metrics {
 pub struct Metrics {
     http_duration: Histogram<f64>,
     upload_bytes: Counter<u64>,
+    limit_refused: Counter<u64>,
+    limit_unshared: Counter<u64>,
     job_duration: Histogram<f64>,
     job_wait: Histogram<f64>,
     job_in_flight: UpDownCounter<i64>,
@@ -55,6 +57,8 @@ impl Metrics {
         Self {
             http_duration: histogram(meter, names::HTTP_DURATION, INTERACTIVE),
             upload_bytes: counter(meter, names::UPLOAD_BYTES),
+            limit_refused: counter(meter, names::LIMIT_REFUSED),
+            limit_unshared: counter(meter, names::LIMIT_UNSHARED),
             job_duration: histogram(meter, names::JOB_DURATION, BACKGROUND),
             job_wait: histogram(meter, names::JOB_WAIT, BACKGROUND),
             job_in_flight: up_down_counter(meter, names::JOB_IN_FLIGHT),
@@ -86,6 +90,16 @@ impl Metrics {
     /// A file of so many bytes was accepted.
     pub fn uploaded(&self, bytes: u64) {
         self.upload_bytes.add(bytes, &[]);
+    }
+
+    /// A request was refused because somebody made too many; `kind` is whose limit it was.
+    pub fn limit_refused(&self, kind: &'static str) {
+        self.limit_refused.add(1, &[KeyValue::new("limit.kind", kind)]);
+    }
+
+    /// What all replicas share of a limit could not be asked for.
+    pub fn limit_unshared(&self, kind: &'static str) {
+        self.limit_unshared.add(1, &[KeyValue::new("limit.kind", kind)]);
     }
 
     /// An attempt at a job ended.

@@ -42,6 +42,8 @@ macro_rules! names {
 names! {
     HTTP_DURATION = Histogram "http.server.request.duration" "s" "How long a request took.";
     UPLOAD_BYTES = Counter "nvisy.upload.bytes" "By" "Bytes of accepted uploads.";
+    LIMIT_REFUSED = Counter "nvisy.limit.refused" "{request}" "Requests refused because there were too many.";
+    LIMIT_UNSHARED = Counter "nvisy.limit.unshared" "{question}" "Times a limit could not be counted across replicas.";
     JOB_DURATION = Histogram "nvisy.job.duration" "s" "How long an attempt at a job took.";
     JOB_WAIT = Histogram "nvisy.job.wait" "s" "How long a job was due before a worker took it.";
     JOB_IN_FLIGHT = UpDownCounter "nvisy.job.in_flight" "{job}" "Jobs that are being worked on.";

@@ -1,0 +1,33 @@
+//! Before anybody is known: how often an address may try passwords, codes and the like.
+
+use actix_web::{
+    Error,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    middleware::Next,
+    web::Data,
+};
+
+use super::limit;
+use crate::state::State;
+
+/// Below this path are the operations that let somebody in.
+const DOOR: &str = "/api/v1/auth/";
+
+/// Middleware: counts requests to the operations that let somebody in, by address.
+pub(super) async fn doorstep<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    if request.path().starts_with(DOOR)
+        && let Some(state) = request.app_data::<Data<State>>().cloned()
+        && let Some(peer) = request.peer_addr()
+    {
+        match limit::address(&state, peer.ip()).await {
+            Ok(Some(standing)) => standing.note(request.request()),
+            Ok(None) => {}
+            Err(problem) => return Ok(request.error_response(problem).map_into_right_body()),
+        }
+    }
+    Ok(next.call(request).await?.map_into_left_body())
+}

@@ -1,0 +1,136 @@
+//! One caller's bucket, as this process knows it: requests it holds already, and what the shared one held when it asked.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use nvisy_shared::store::limit::{Grant, Rate};
+
+/// Requests that were taken and not made are given up after this; the shared bucket has filled up meanwhile.
+const HELD: Duration = Duration::from_secs(10);
+/// Without the shared bucket, each process goes on alone for so long before it asks again.
+const ALONE: Duration = Duration::from_secs(1);
+
+/// What a process holds of a shared bucket.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    lease: Mutex<Lease>,
+    /// Of many requests that find nothing, one asks for all.
+    pub(super) asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    left: u32,
+    shared: f64,
+    until: Instant,
+    /// The shared bucket is empty until then.
+    empty: Option<Instant>,
+    used: Instant,
+}
+
+/// What the lease says about one more request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Spent {
+    /// It may be made; so many may be made after it.
+    Yes { remaining: u32 },
+    /// Not before that time.
+    No { wait: Duration },
+    /// Nobody here knows: ask the shared bucket.
+    Ask,
+}
+
+impl Bucket {
+    pub(super) fn new(now: Instant) -> Self {
+        let lease = Lease { left: 0, shared: 0.0, until: now, empty: None, used: now };
+        Self { lease: Mutex::new(lease), asking: tokio::sync::Mutex::new(()) }
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Lease> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn spend(&self, now: Instant) -> Spent {
+        let mut lease = self.lease();
+        lease.used = now;
+        if let Some(wait) =
+            lease.empty.and_then(|empty| empty.checked_duration_since(now)).filter(|wait| !wait.is_zero())
+        {
+            return Spent::No { wait };
+        }
+        if lease.left == 0 || lease.until <= now {
+            return Spent::Ask;
+        }
+        lease.left -= 1;
+        Spent::Yes { remaining: lease.left.saturating_add(lease.shared as u32) }
+    }
+
+    /// The shared bucket has answered.
+    pub(super) fn grant(&self, now: Instant, grant: Grant, rate: Rate) {
+        let mut lease = self.lease();
+        lease.left = u32::try_from(grant.granted).unwrap_or_default();
+        lease.shared = grant.tokens.max(0.0);
+        lease.until = now + HELD;
+        let wait = Duration::try_from_secs_f64((1.0 - lease.shared) / rate.per_second).unwrap_or(HELD);
+        lease.empty = (lease.left == 0).then(|| now + wait);
+    }
+
+    /// The shared bucket cannot be asked: nobody is refused for that.
+    pub(super) fn alone(&self, now: Instant, capacity: u32) {
+        let mut lease = self.lease();
+        (lease.left, lease.shared, lease.until, lease.empty) = (capacity, 0.0, now + ALONE, None);
+    }
+
+    /// Whether it says no more than a new one would.
+    pub(super) fn is_stale(&self, now: Instant) -> bool {
+        let lease = self.lease();
+        lease.until <= now && lease.empty.is_none_or(|empty| empty <= now) && now - lease.used > HELD
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { capacity: 60, per_second: 1.0 };
+
+    #[test]
+    fn what_was_taken_is_spent_here_and_no_more() {
+        let now = Instant::now();
+        let bucket = Bucket::new(now);
+        assert_eq!(bucket.spend(now), Spent::Ask);
+        bucket.grant(now, Grant { granted: 2, tokens: 3.5 }, RATE);
+        assert_eq!(bucket.spend(now), Spent::Yes { remaining: 4 });
+        assert_eq!(bucket.spend(now), Spent::Yes { remaining: 3 });
+        assert_eq!(bucket.spend(now), Spent::Ask);
+    }
+
+    #[test]
+    fn an_empty_bucket_is_not_asked_again_before_it_can_have_one() {
+        let now = Instant::now();
+        let bucket = Bucket::new(now);
+        bucket.grant(now, Grant { granted: 0, tokens: 0.25 }, RATE);
+        assert_eq!(bucket.spend(now), Spent::No { wait: Duration::from_millis(750) });
+        assert_eq!(bucket.spend(now + Duration::from_millis(750)), Spent::Ask);
+    }
+
+    #[test]
+    fn what_was_taken_long_ago_is_given_up() {
+        let now = Instant::now();
+        let bucket = Bucket::new(now);
+        bucket.grant(now, Grant { granted: 2, tokens: 0.0 }, RATE);
+        assert_eq!(bucket.spend(now + HELD), Spent::Ask);
+        assert!(!bucket.is_stale(now + HELD));
+        assert!(bucket.is_stale(now + HELD * 3));
+    }
+
+    #[test]
+    fn nobody_is_refused_for_a_database_that_is_away() {
+        let now = Instant::now();
+        let bucket = Bucket::new(now);
+        bucket.alone(now, 1);
+        assert!(matches!(bucket.spend(now), Spent::Yes { .. }));
+        assert_eq!(bucket.spend(now), Spent::Ask);
+    }
+}
