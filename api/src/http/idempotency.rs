@@ -160,7 +160,33 @@ impl ApiComponent for IdempotencyKey {
 mod tests {
     use std::time::Duration;
 
-    use super::{IdempotencyKey, parse};
+    use proptest::prelude::*;
+
+    use super::{IdempotencyKey, MAX, parse};
+
+    proptest! {
+        #[test]
+        fn a_key_is_taken_as_it_is_or_not_at_all(bytes: Vec<u8>) {
+            let usable = (1..=MAX).contains(&bytes.len()) && bytes.iter().all(|byte| (0x21..=0x7e).contains(byte));
+            match parse(&bytes) {
+                Ok(key) => prop_assert!(usable && key.as_bytes() == bytes),
+                Err(_) => prop_assert!(!usable),
+            }
+        }
+
+        #[test]
+        fn keys_are_visible_ascii_of_any_kind(key in "[!-~]{1,255}") {
+            prop_assert_eq!(parse(key.as_bytes()).unwrap(), key);
+        }
+
+        #[test]
+        fn another_meaning_is_another_request(one: (String, u64), other: (String, u64), operation in "[a-z]{1,20}") {
+            let print = |meaning: &(String, u64)| {
+                IdempotencyKey { key: None, kept: Duration::ZERO }.once(&operation, None, meaning).fingerprint
+            };
+            prop_assert_eq!(print(&one) == print(&other), one == other);
+        }
+    }
 
     #[test]
     fn keys_are_visible_ascii() {

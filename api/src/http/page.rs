@@ -1,12 +1,39 @@
 //! Keyset pages: a list goes on after the last thing shown, so that nothing is skipped or repeated while it grows.
 
+use actix_web::{
+    Error,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    middleware::Next,
+};
 use apistos::ApiComponent;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 
 use crate::problem::{Code, Problem};
+
+tokio::task_local! {
+    /// The list that the request of this task asks for.
+    static LIST: [u8; 4];
+}
+
+/// Middleware: tells the lists of different paths apart, so that a cursor of one is none of another.
+pub(super) async fn list<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+    let list = mark(request.path());
+    LIST.scope(list, next.call(request)).await
+}
+
+fn mark(path: &str) -> [u8; 4] {
+    let hash: [u8; 32] = Sha256::digest(path).into();
+    std::array::from_fn(|place| hash[place])
+}
+
+fn current() -> [u8; 4] {
+    LIST.try_with(|list| *list).unwrap_or_default()
+}
 
 /// Which part of a list.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -36,7 +63,10 @@ impl PageQuery {
     /// The key of the last item of the page before, as [`Page::new`] put it into the cursor.
     pub(crate) fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Problem> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
-        let key = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let key = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| {
+            let json = bytes.strip_prefix(&current())?;
+            serde_json::from_slice(json).ok()
+        });
         key.map(Some).ok_or(Problem::new(Code::InvalidCursor))
     }
 
@@ -71,7 +101,7 @@ impl<T: JsonSchema> Page<T> {
         let last = rows.last().filter(|_| more);
         let next_cursor = last.map(|row| {
             let json = serde_json::to_vec(&key(row)).expect("keys are ids, numbers and times");
-            BASE64_URL_SAFE_NO_PAD.encode(json)
+            BASE64_URL_SAFE_NO_PAD.encode([current().as_slice(), &json].concat())
         });
         Self { items: rows.into_iter().map(T::from).collect(), next_cursor }
     }
@@ -79,7 +109,39 @@ impl<T: JsonSchema> Page<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Page, PageQuery};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_gives_back_the_key_it_was_made_of(key: (u64, String, bool), path in "/[a-z/]{0,40}") {
+            LIST.sync_scope(mark(&path), || {
+                let mut query = PageQuery { limit: 1, cursor: None };
+                let page: Page<u8> = Page::new(&query, vec![0u8, 1], |_| key.clone());
+                query.cursor = page.next_cursor;
+                assert!(query.cursor.as_ref().is_some_and(|cursor| cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))));
+                assert_eq!(query.after().unwrap(), Some(key.clone()));
+            });
+        }
+
+        #[test]
+        fn a_cursor_of_one_list_is_none_of_another(key: u64, one in "/[a-z/]{0,40}", other in "/[a-z/]{0,40}") {
+            prop_assume!(one != other);
+            let mut query = PageQuery { limit: 1, cursor: None };
+            LIST.sync_scope(mark(&one), || {
+                let page: Page<u8> = Page::new(&query, vec![0u8, 1], |_| key);
+                query.cursor = page.next_cursor;
+            });
+            LIST.sync_scope(mark(&other), || assert!(query.after::<u64>().is_err()));
+        }
+
+        #[test]
+        fn no_text_for_a_cursor_does_harm(cursor: String) {
+            let query = PageQuery { limit: 1, cursor: Some(cursor) };
+            let _ = query.after::<(u64, String)>();
+        }
+    }
 
     #[test]
     fn a_cursor_leads_on_only_while_there_is_more() {

@@ -13,7 +13,7 @@ use nvisy_shared::config::{Http, Queue};
 use tracing_actix_web::TracingLogger;
 
 use super::{
-    cors::cors, doorstep::doorstep, openapi, patience::patience, routes, scalar, shield::Shield,
+    cors::cors, doorstep::doorstep, openapi, page, patience::patience, routes, scalar, shield::Shield,
     trace::RequestSpan,
 };
 use crate::{problem, state::State};
@@ -26,6 +26,7 @@ pub(crate) fn bind(http: &Http, queue: &Queue, state: Data<State>) -> io::Result
             .app_data(state.clone())
             .app_data(shield.clone())
             // The last is the outermost.
+            .wrap(from_fn(page::list))
             .wrap(from_fn(patience))
             .wrap(from_fn(doorstep))
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))

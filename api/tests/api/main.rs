@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "to unwrap what is not there is to fail, as a test should")]
 
 mod access;
+mod access_lost;
 mod accounts;
 mod activities;
 mod app;

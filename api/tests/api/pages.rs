@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::app::TestApp;
+use crate::{app::TestApp, files::part};
 
 fn names(page: &Value) -> Vec<&str> {
     page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect()
@@ -24,6 +24,25 @@ async fn a_list_is_walked_without_gap_or_repetition_while_it_grows() {
     assert_eq!(names(&third), ["a"]);
     assert!(third.get("nextCursor").is_none());
     app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_cursor_of_another_list_is_refused() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let (one, other) = (app.workspace(&ada, "a").await, app.workspace(&ada, "b").await);
+    let page = app.get(&ada, "/api/v1/workspaces?limit=1").await.expect(200);
+    let cursor = page["nextCursor"].as_str().unwrap();
+    app.get(&ada, &format!("/api/v1/workspaces?limit=100&cursor={cursor}")).await.expect(200);
+    app.get(&ada, &format!("/api/v1/workspaces/{one}/files?cursor={cursor}")).await.problem(400, "invalid_cursor");
+
+    let parts = ["c.txt", "d.txt"].map(|name| part(name, "The tide turns at noon.")).into();
+    app.upload(&ada, &one, parts).await.expect(202);
+    let page = app.get(&ada, &format!("/api/v1/workspaces/{one}/files?limit=1")).await.expect(200);
+    let cursor = page["nextCursor"].as_str().unwrap();
+    app.get(&ada, &format!("/api/v1/workspaces/{one}/files?cursor={cursor}")).await.expect(200);
+    app.get(&ada, &format!("/api/v1/workspaces/{other}/files?cursor={cursor}")).await.problem(400, "invalid_cursor");
+    app.stop_with_jobs().await;
 }
 
 #[actix_web::test]

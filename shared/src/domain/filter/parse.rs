@@ -154,9 +154,95 @@ fn fail(path: &str, reason: Reason) -> FilterError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
     use serde_json::json;
 
     use super::*;
+
+    /// A JSON value of any form.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,20}".prop_map(Value::from),
+            "(and|or|not|field|op|value|eq|in|gt|name|tags|size|metadata\\.a)".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(12, 64, 6, |inner| {
+            let key = "(and|or|not|field|op|value|[a-z]{0,3})";
+            prop_oneof![
+                vec(inner.clone(), 0..6).prop_map(Value::from),
+                vec((key, inner), 0..4).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// A filter that is one, as JSON.
+    fn good() -> impl Strategy<Value = Value> {
+        let condition = prop_oneof![
+            ("(name|mediaType|tags|metadata\\.[a-z]{1,5})", "(eq|ne)", "[^\0]{0,20}")
+                .prop_map(|(field, op, value)| one(&field, &op, json!(value))),
+            ("(size|pageCount)", "(eq|ne|gt|gte|lt|lte)", any::<i64>()).prop_map(|(field, op, value)| one(
+                &field,
+                &op,
+                json!(value)
+            )),
+            (any::<u128>(), "(in|nin)").prop_map(|(id, op)| one("id", &op, json!([uuid::Uuid::from_u128(id)]))),
+            ("(createdAt|metadata\\.x)", "(gt|lte)").prop_map(|(field, op)| one(
+                &field,
+                &op,
+                json!("2026-01-01T00:00:00Z")
+            )),
+        ];
+        condition.prop_recursive(3, 20, 4, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..4).prop_map(|all| json!({ "and": all })),
+                vec(inner.clone(), 0..4).prop_map(|all| json!({ "or": all })),
+                inner.prop_map(|one| json!({ "not": one })),
+            ]
+        })
+    }
+
+    /// Follows a path such as `and[1].value` into a value.
+    fn follow<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+        let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+        steps.into_iter().try_fold(value, |value, step| match step.strip_suffix(']') {
+            Some(place) => value.get(place.parse::<usize>().ok()?),
+            None => value.get(step),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_sent_as_a_filter_does_harm(value in any_json()) {
+            let _ = filter(&value);
+        }
+
+        #[test]
+        fn what_is_a_filter_is_understood(value in good()) {
+            prop_assert!(filter(&value).is_ok(), "{:?}", filter(&value));
+        }
+
+        #[test]
+        fn not_not_is_what_stands_in_it(value in good()) {
+            let twice = filter(&json!({ "not": { "not": value } }));
+            let Ok(Filter::Not(outer)) = twice else { return Err(TestCaseError::fail("not a `not`")) };
+            prop_assert_eq!(*outer, Filter::Not(Box::new(filter(&value).unwrap())));
+        }
+
+        /// Whatever is spoilt, the place that is named is in what was sent.
+        #[test]
+        fn the_place_of_a_mistake_is_one_that_was_sent(value in good(), wrong in any_json()) {
+            let value = json!({ "and": [value, { "or": [wrong] }] });
+            if let Err(error) = filter(&value) {
+                prop_assert!(error.path.starts_with("and[1]"), "{}", error);
+                if !error.path.contains(|letter: char| !letter.is_ascii_alphanumeric() && !".[]".contains(letter)) {
+                    prop_assert!(follow(&value, &error.path).is_some(), "{}", error);
+                }
+            }
+        }
+    }
 
     fn one(field: &str, op: &str, value: Value) -> Value {
         json!({ "field": field, "op": op, "value": value })
