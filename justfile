@@ -128,6 +128,10 @@ bench-ingest: (bench "ingest")
 [group('measure')]
 bench-search: (bench "search")
 
+# Compare requests with a bare handler and the bare statement, with and without limits
+[group('measure')]
+bench-http: (bench "http")
+
 # Compare an upload with the bare object store, and show its memory
 [group('measure')]
 bench-upload: (bench "upload")

@@ -119,6 +119,26 @@ impl TestPlace {
         took
     }
 
+    /// How long NATS takes to read a key and to write it if nobody else has: what a shared counter there would cost.
+    pub async fn compare_and_set(&self, rounds: usize) -> std::time::Duration {
+        let config = self.config(&[]);
+        let queue = Queue::connect(&config.nats, &config.queue).await.expect("NATS");
+        let bucket = format!("{}_counters", self.prefix);
+        let settings = async_nats::jetstream::kv::Config { bucket: bucket.clone(), ..Default::default() };
+        let store = queue.jetstream().create_key_value(settings).await.expect("a bucket");
+        store.put("bench", "0".into()).await.expect("a first value");
+        let mut times = Vec::new();
+        for round in 0..rounds {
+            let began = std::time::Instant::now();
+            let entry = store.entry("bench").await.expect("an answer").expect("the key");
+            store.update("bench", round.to_string().into(), entry.revision).await.expect("nobody else writes");
+            times.push(began.elapsed());
+        }
+        queue.jetstream().delete_key_value(bucket).await.expect("the bucket can be deleted");
+        times.sort();
+        times[times.len() / 2]
+    }
+
     /// Removes everything from the servers. Fails the test when jobs are left: work that nobody finished.
     pub async fn close(self) {
         let config = self.config(&[]);

@@ -1,0 +1,236 @@
+//! `just bench-http`: requests per second and the slowest hundredth, beside a bare handler and the bare statement.
+#![allow(clippy::print_stdout, clippy::unwrap_used, dead_code, reason = "a report, and a part of the tests' tools")]
+
+#[path = "../tests/api/app.rs"]
+mod app;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use app::{PASSWORD, Person, TestApp};
+use nvisy_shared::{
+    id::AccountId,
+    lifecycle::Lifecycle,
+    store::{self, Db, limit::Rate},
+};
+use serde_json::json;
+
+/// How long each line is measured, after a warm-up.
+const MEASURED: Duration = Duration::from_secs(4);
+const WARM: Duration = Duration::from_millis(500);
+const CONNECTIONS: [usize; 3] = [1, 16, 64];
+const WORKERS: usize = 2;
+const LISTED: usize = 20;
+/// No request is refused, and every one is counted.
+const LIMITS: [(&str, &str); 4] = [
+    ("NVISY_LIMIT_ACCOUNT_MINUTE", "1000000000"),
+    ("NVISY_LIMIT_WORKSPACE_MINUTE", "1000000000"),
+    ("NVISY_LIMIT_ADDRESS_MINUTE", "1000000000"),
+    ("NVISY_LIMIT_NAME_MINUTE", "1000000000"),
+];
+
+/// What one line found.
+#[derive(Clone, Copy)]
+struct Load {
+    per_second: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+#[actix_web::main]
+async fn main() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Bench").await;
+    for n in 1..LISTED {
+        app.workspace(&ada, &format!("Bench {n}")).await;
+    }
+    let bare = bare(app.db.clone(), AccountId(ada.id.parse().unwrap()));
+    let get = |path: &str| get(path, &ada);
+    let listed = format!("/api/v1/workspaces?limit={LISTED}");
+    let read = format!("/api/v1/workspaces/{workspace}");
+
+    let statement = statement(&app.db, AccountId(ada.id.parse().unwrap())).await;
+    println!("the bare statement, one after the other             p50 {}", millis(statement));
+    println!("{:44} {:>5} {:>10} {:>10} {:>10}", "", "conn.", "req/s", "p50", "p99");
+    let mut found = Vec::new();
+    for (name, address, request) in [
+        ("bare handler", bare, plain("/bare")),
+        ("bare handler, one indexed statement", bare, plain("/statement")),
+        ("GET /health/live", app.address, plain("/health/live")),
+        ("GET /health", app.address, plain("/health")),
+        ("GET /account", app.address, get("/api/v1/account")),
+        ("GET /workspaces/{ws}", app.address, get(&read)),
+        ("GET /workspaces, 20 of them", app.address, get(&listed)),
+    ] {
+        found.push(lines(name, address, &request).await);
+    }
+    lines("POST /auth/login", app.address, &login(&ada)).await;
+
+    let lifecycle = Lifecycle::new();
+    let limited =
+        nvisy_api::app::App::build(app.place.config(&LIMITS), lifecycle.clone()).await.unwrap().bind().unwrap();
+    let address = limited.address();
+    let running = tokio::spawn(limited.run());
+    let mut counted = Vec::new();
+    for (name, path) in [("GET /account, counted", "/api/v1/account"), ("GET /workspaces/{ws}, counted", read.as_str())]
+    {
+        counted.push(lines(name, address, &get(path)).await);
+    }
+    for (place, connections) in CONNECTIONS.iter().enumerate() {
+        let share = |line: usize, of: usize| found[line][place].per_second / found[of][place].per_second;
+        println!(
+            "{connections:2} connections: authenticated read / bare with a statement  {:.2}  (aim at 16: at least 0.60)",
+            share(4, 1)
+        );
+        println!("{connections:2} connections: read of a workspace / bare with a statement {:.2}", share(5, 1));
+        println!("{connections:2} connections: health / bare handler                       {:.2}", share(2, 0));
+        for (line, name) in [(0, "/account"), (1, "/workspaces/{ws}")] {
+            let (before, after) = (found[4 + line][place].p50.as_secs_f64(), counted[line][place].p50.as_secs_f64());
+            println!(
+                "{connections:2} connections: {name}, counted / not counted, p50  {:.3}  (aim: at most 1.05)",
+                after / before
+            );
+        }
+    }
+    let rate = Rate { capacity: 1_000_000_000, per_second: 1.0 };
+    let mut times = Vec::new();
+    for _ in 0..500 {
+        let began = Instant::now();
+        store::limit::take(&app.db, b"bench", rate, 100).await.unwrap();
+        times.push(began.elapsed());
+    }
+    times.sort();
+    println!("a share of a limit from PostgreSQL                  p50 {}", millis(times[times.len() / 2]));
+    println!(
+        "the same from NATS (key-value, read and compare)    p50 {}",
+        millis(app.place.compare_and_set(500).await)
+    );
+    lifecycle.soft().cancel();
+    running.await.unwrap().unwrap();
+    app.stop().await;
+}
+
+/// What actix-web does by itself, and with one statement that reads a row by its key.
+fn bare(db: Db, account: AccountId) -> SocketAddr {
+    let server = HttpServer::new(move || {
+        let db = db.clone();
+        App::new().route("/bare", web::get().to(|| async { HttpResponse::Ok().json(json!({ "status": "up" })) })).route(
+            "/statement",
+            web::get().to(move || {
+                let db = db.clone();
+                async move {
+                    let found = store::account::by_id(&db, account).await.unwrap().unwrap();
+                    HttpResponse::Ok().json(json!({
+                        "id": found.id.0, "email": found.email, "displayName": found.display_name,
+                        "createdAt": found.created_at,
+                    }))
+                }
+            }),
+        )
+    })
+    .workers(WORKERS)
+    .disable_signals()
+    .bind("127.0.0.1:0")
+    .unwrap();
+    let address = server.addrs()[0];
+    tokio::spawn(server.run());
+    address
+}
+
+async fn statement(db: &Db, account: AccountId) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..1000 {
+        let began = Instant::now();
+        store::account::by_id(db, account).await.unwrap();
+        times.push(began.elapsed());
+    }
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn plain(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
+}
+
+fn get(path: &str, person: &Person) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", person.token).into_bytes()
+}
+
+fn login(person: &Person) -> Vec<u8> {
+    let body = json!({ "email": person.email, "password": PASSWORD }).to_string();
+    format!(
+        "POST /api/v1/auth/login HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// The same request over few and many connections.
+async fn lines(name: &str, address: SocketAddr, request: &[u8]) -> [Load; 3] {
+    let mut found = Vec::new();
+    for connections in CONNECTIONS {
+        let request = request.to_vec();
+        let load = tokio::task::spawn_blocking(move || load(address, &request, connections)).await.unwrap();
+        println!(
+            "{name:44} {connections:5} {:10.0} {:>10} {:>10}",
+            load.per_second,
+            millis(load.p50),
+            millis(load.p99)
+        );
+        found.push(load);
+    }
+    [found[0], found[1], found[2]]
+}
+
+/// Bare sockets, each asking again as soon as it is answered: a client that costs as little as one can.
+fn load(address: SocketAddr, request: &[u8], connections: usize) -> Load {
+    let began = Instant::now();
+    let mut times: Vec<Duration> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(|| ask(address, request, began))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    times.sort();
+    let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
+    Load { per_second: times.len() as f64 / MEASURED.as_secs_f64(), p50: at(50), p99: at(99) }
+}
+
+fn ask(address: SocketAddr, request: &[u8], began: Instant) -> Vec<Duration> {
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_nodelay(true).unwrap();
+    let (mut reader, mut writer) = (BufReader::new(socket.try_clone().unwrap()), socket);
+    let (mut times, mut line, mut body) = (Vec::new(), String::new(), Vec::new());
+    while began.elapsed() < WARM + MEASURED {
+        let asked = Instant::now();
+        writer.write_all(request).unwrap();
+        let mut length = 0;
+        let mut first = true;
+        loop {
+            line.clear();
+            reader.read_line(&mut line).unwrap();
+            if std::mem::take(&mut first) {
+                assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+            }
+            if line == "\r\n" {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        body.resize(length, 0);
+        reader.read_exact(&mut body).unwrap();
+        if began.elapsed() > WARM {
+            times.push(asked.elapsed());
+        }
+    }
+    times
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.3} ms", time.as_secs_f64() * 1e3)
+}
