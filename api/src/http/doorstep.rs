@@ -8,7 +8,7 @@ use actix_web::{
     web::Data,
 };
 
-use super::limit;
+use super::{limit, origin::Origin};
 use crate::state::State;
 
 /// Below this path are the operations that let somebody in.
@@ -21,9 +21,9 @@ pub(super) async fn doorstep<B: MessageBody>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     if request.path().starts_with(DOOR)
         && let Some(state) = request.app_data::<Data<State>>().cloned()
-        && let Some(peer) = request.peer_addr()
+        && let Some(address) = Origin::of(request.request()).address
     {
-        match limit::address(&state, peer.ip()).await {
+        match limit::address(&state, address).await {
             Ok(Some(standing)) => standing.note(request.request()),
             Ok(None) => {}
             Err(problem) => return Ok(request.error_response(problem).map_into_right_body()),
