@@ -110,10 +110,27 @@ generate-example:
     cargo run --quiet --locked -p nvisy-api -- env-example > .env.example.new
     mv .env.example.new .env.example
 
-# Create the signing and encryption keys where they are missing
+# Create the signing and encryption keys where they are missing; --force replaces all of them
 [group('prepare')]
-generate-keys: build
-    target/release/nvisy-api keys
+[positional-arguments]
+generate-keys *arguments: build
+    target/release/nvisy-api keys "$@"
+
+# Apply the migrations, and compare the tables with the entities
+[group('prepare')]
+generate-migrations: build generate-env
+    @{{ stack }} run -- target/release/nvisy-migrate up
+    @{{ stack }} run -- target/release/nvisy-api schema
+
+# Everything a fresh clone lacks: .env, keys, tables
+[group('prepare')]
+generate-all: generate-env generate-keys generate-migrations
+
+# Revert all migrations: deletes all data, asks first
+[group('prepare')]
+[no-exit-message]
+clear-migrations: build
+    @{{ stack }} run -- target/release/nvisy-migrate down
 
 # Compare the embedder with the arithmetic limit of this machine
 [group('measure')]

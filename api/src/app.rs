@@ -1,6 +1,6 @@
 //! From settings to a running server: build, bind, run; the same calls in `main` and in tests.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{dev::Server, web::Data};
 use nvisy_shared::{
@@ -12,6 +12,7 @@ use nvisy_shared::{
     lifecycle::Lifecycle,
     platform::{self, Platform},
     queue::{QueueError, feed::Feed},
+    store,
 };
 
 use crate::{
@@ -19,7 +20,12 @@ use crate::{
         password::Passwords,
         token::{KeyError, Keys},
     },
-    http::{limit::Limits, openapi::Document, server},
+    http::{
+        limit::Limits,
+        openapi::Document,
+        server,
+        tls::{Certificate, TlsError},
+    },
     state::State,
     usage::tally::{self, Tally},
 };
@@ -28,23 +34,28 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum StartError {
-    #[error("the database schema cannot be brought up to date")]
-    Migration(#[source] nvisy_migration::ApplyError),
+    #[error(transparent)]
+    Migration(#[from] nvisy_migration::ApplyError),
     #[error(transparent)]
     Platform(#[from] platform::OpenError),
-    #[error("events cannot be followed")]
+    #[error("the database cannot be asked for its signing key: look into the log of PostgreSQL")]
+    Installation(#[source] store::Error),
+    #[error("events cannot be followed: look into the log of the NATS server")]
     Feed(#[from] QueueError),
     #[error(transparent)]
     Keys(#[from] KeyError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("chunks cannot be cut as NVISY_CHUNK_* says")]
     Chunk(#[from] plan::Invalid),
-    #[error("{0} cannot be listened on")]
+    #[error("{0} cannot be listened on: stop what uses it, or change NVISY_HTTP_ADDRESS")]
     Bind(SocketAddr, #[source] io::Error),
 }
 
 /// An API that has all it needs and does not listen yet.
 pub struct App {
     state: Data<State>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 /// An API that listens and does not answer yet.
@@ -61,18 +72,26 @@ impl App {
     /// When one of them cannot be done.
     pub async fn build(config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
         let keys = Keys::load(&config.auth)?;
+        let certificate = Certificate::load(&config.http)?;
         let index = index(&config.chunk)?;
-        nvisy_migration::apply(config.database.url.expose()).await.map_err(StartError::Migration)?;
+        nvisy_migration::apply(config.database.url.expose()).await?;
         let passwords = Passwords::new(config.auth.hashes);
         let platform = Platform::open(config).await?;
+        // Before a token is signed that no other replica would take.
+        if !store::installation::has_signing_key(&platform.db, keys.id()).await.map_err(StartError::Installation)? {
+            return Err(keys.foreign().into());
+        }
         platform.start_relays(&lifecycle);
+        if let Some(certificate) = &certificate {
+            lifecycle.spawn(certificate.clone().watch(lifecycle.clone()));
+        }
         let feed = Feed::open(&platform.queue, &lifecycle).await?;
         let document = Document::collect().await;
         let limits = Limits::new(&platform.config.limit);
         let tally = Tally::default();
         let state = Data::new(State { platform, index, feed, keys, passwords, tally, document, limits, lifecycle });
         state.lifecycle.spawn(tally::write_down(state.clone()));
-        Ok(Self { state })
+        Ok(Self { state, certificate })
     }
 
     /// Takes the configured address.
@@ -82,7 +101,8 @@ impl App {
     pub fn bind(self) -> Result<Bound, StartError> {
         let config = &self.state.platform.config;
         let address = config.http.address;
-        let (server, addresses) = server::bind(&config.http, &config.queue, self.state.clone())
+        let tls = self.certificate.map(|certificate| certificate.server_config()).transpose()?;
+        let (server, addresses) = server::bind(&config.http, &config.queue, tls, self.state.clone())
             .map_err(|error| StartError::Bind(address, error))?;
         Ok(Bound { server, address: addresses.first().copied().unwrap_or(address), state: self.state })
     }
@@ -102,17 +122,23 @@ impl Bound {
         self.address
     }
 
-    /// Answers until the soft stop. Then readiness fails, no new connection is taken, and what is in progress is
-    /// finished, unless the grace period or the hard stop ends it.
+    /// Answers until the soft stop. Then readiness fails, and everything else goes on for the drain: whoever sends us
+    /// requests has time to notice. After it no new connection is taken, and what is in progress is finished, unless the
+    /// grace period or the hard stop ends it.
     ///
     /// # Errors
     /// When the server fails.
     pub async fn run(self) -> io::Result<()> {
         let lifecycle = self.state.lifecycle.clone();
+        let drain = Duration::from_secs(self.state.platform.config.http.drain_seconds);
         let handle = self.server.handle();
         let server = tokio::spawn(self.server);
         let stop = tokio::spawn(async move {
             lifecycle.soft().cancelled().await;
+            tokio::select! {
+                () = tokio::time::sleep(drain) => {}
+                () = lifecycle.hard().cancelled() => {}
+            }
             tokio::select! {
                 () = handle.stop(true) => {}
                 () = lifecycle.hard().cancelled() => handle.stop(false).await,

@@ -1,4 +1,4 @@
-//! `nvisy-api [keys | health | config | verify-activity | quota | env-example]`: serves without a command.
+//! `nvisy-api [COMMAND]`: serves without a command.
 
 use std::{collections::HashMap, error::Error, path::Path, process::ExitCode, time::Duration};
 
@@ -12,7 +12,10 @@ use nvisy_shared::{
 
 const USAGE: &str = "usage: nvisy-api [COMMAND]
   (none)                            serve the API
+  doctor                            look at everything it stands on; say what is wrong and what to do
+  schema                            compare the tables of the database with what the programs expect
   keys [--directory DIR] [--force]  make the key files that are missing; --force replaces all
+  adopt-signing-keys                sign with the present pair from now on, whatever the database knew
   health                            ask the running API whether it is well
   config                            print every setting as it holds, secrets hidden, and where it came from
   verify-activity                   check every entry of the activity log
@@ -29,6 +32,9 @@ async fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         [] => serve().await,
         ["keys", options @ ..] => keys(options),
+        ["doctor"] => doctor().await,
+        ["schema"] => schema().await,
+        ["adopt-signing-keys"] => adopt_signing_keys().await,
         ["health"] => health().await,
         ["config"] => show_config(),
         ["verify-activity"] => verify_activity().await,
@@ -77,12 +83,35 @@ fn keys(options: &[&str]) -> Outcome {
     Ok(())
 }
 
+async fn doctor() -> Outcome {
+    let findings = command::doctor(&Config::load()?).await;
+    for finding in &findings {
+        print(&format!("{finding}\n"))?;
+    }
+    let wrong = findings.iter().filter(|finding| finding.outcome.is_err()).count();
+    if wrong == 0 { Ok(()) } else { Err(format!("{wrong} of {} are wrong", findings.len()).into()) }
+}
+
+async fn schema() -> Outcome {
+    let differences = command::differences(&Config::load()?).await?;
+    if differences.is_empty() {
+        return print("the tables are as expected\n");
+    }
+    Err(differences.join("\n").into())
+}
+
+async fn adopt_signing_keys() -> Outcome {
+    let id = command::adopt_signing_keys(&Config::load()?).await?;
+    print(&format!("the database belongs to the signing keys {id} now; restart every API\n"))
+}
+
 async fn health() -> Outcome {
-    let address = Config::load()?.http.address;
-    match probe::is_well(address).await {
+    let http = Config::load()?.http;
+    let address = http.address;
+    match probe::is_well(address, http.tls_certificate_file.is_some()).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("the API on {address} says that it is not well").into()),
-        Err(error) => Err(format!("no API answers on {address}: {error}").into()),
+        Err(error) => Err(format!("no API answers on {address}: {}", nvisy_shared::error_chain(&error)).into()),
     }
 }
 

@@ -29,7 +29,9 @@ def up(workers: int, profile: str) -> dict:
     settings = _settings()
     if settings.get("NVISY_EMBEDDING_PROVIDER", "local") == "local" and "NVISY_EMBEDDING_DIRECTORY" not in settings:
         install_model(HOME)
-    environment = os.environ | _services(settings)
+    # Nobody balances load here, so nobody needs time to look away.
+    drain = {} if "NVISY_HTTP_DRAIN_SECONDS" in settings else {"NVISY_HTTP_DRAIN_SECONDS": "0"}
+    environment = os.environ | drain | _services(settings)
     _keys(programs["nvisy-api"], environment)
     with PLACE.locked():
         entries = read()
@@ -52,6 +54,20 @@ def down() -> None:
             _stop(read())
             STATE.unlink(missing_ok=True)
         servers.down(PLACE, list(servers.SERVERS))
+
+
+def environment() -> dict:
+    """The variables for a command by hand: as set, or those of the embedded services, or the usual addresses."""
+    settings = _settings()
+    state = PLACE.read()
+    usual = {
+        "NVISY_DATABASE_URL": state.get("postgres", {}).get("url", "postgres://postgres:postgres@127.0.0.1:5432/postgres"),
+        "NVISY_NATS_URL": state.get("nats", {}).get("url", "nats://127.0.0.1:4222"),
+    }
+    for name in list(usual):
+        if name in settings or f"{name}_FILE" in settings:
+            del usual[name]
+    return os.environ | settings | usual
 
 
 def read() -> dict:
@@ -127,7 +143,7 @@ def _settings() -> dict:
 def _services(settings: dict) -> dict:
     """Starts the embedded servers that no setting replaces; returns the variables that point at them."""
     variables = {"postgres": "NVISY_DATABASE_URL", "nats": "NVISY_NATS_URL"}
-    wanted = [name for name, variable in variables.items() if variable not in settings]
+    wanted = [name for name, variable in variables.items() if settings.keys().isdisjoint({variable, f"{variable}_FILE"})]
     for name in variables.keys() - wanted:
         print(f"using the {name} that {variables[name]} names", file=sys.stderr)
     state = servers.up(PLACE, wanted, {}, throwaway=False)

@@ -4,36 +4,69 @@ use std::time::Duration;
 
 use sea_orm_migration::{
     prelude::*,
-    sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement},
+    sea_orm::{
+        ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, RuntimeErr, Statement,
+        sqlx::Error as Sqlx,
+    },
 };
 
-use crate::Migrator;
+use crate::{
+    Migrator,
+    ground::{Ground, Unfit},
+};
 
 /// One number for "Nvisy is migrating", shared by all replicas of a database.
 const LOCK: i64 = 0x6e76_6973_7900_0001;
 const POLL: Duration = Duration::from_millis(100);
 /// Longer than any migration may take; a replica that waits longer gives up and says so.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// PostgreSQL's word for "you may not".
+const FORBIDDEN: &str = "42501";
 
 /// Why the schema could not be brought up to date.
 #[derive(Debug)]
 pub enum ApplyError {
-    /// The database refused a connection or a statement.
-    Database(DbErr),
+    /// Nobody answers, or not to us.
+    Unreachable(DbErr),
+    /// The server is too old or lacks an extension.
+    Unfit(Unfit),
+    /// We are not allowed to make tables or to install pgvector.
+    Forbidden(DbErr),
     /// The database holds a migration that this binary does not know: it is newer than the binary.
     Newer(String),
     /// Another replica held the migration lock for more than five minutes.
     Locked,
+    /// This migration failed, and left nothing behind.
+    Failed(String, DbErr),
+    /// The database refused another statement.
+    Database(DbErr),
 }
 
 impl std::fmt::Display for ApplyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Database(_) => f.write_str("the database schema could not be migrated"),
-            Self::Newer(name) => {
-                write!(f, "the database was migrated by a newer version (it has `{name}`): start that version instead")
+            Self::Unreachable(_) => f.write_str(
+                "PostgreSQL cannot be reached: NVISY_DATABASE_URL must name a running server, with a user, password and \
+                 database that it knows",
+            ),
+            Self::Unfit(unfit) => unfit.fmt(f),
+            Self::Forbidden(_) => f.write_str(
+                "the user of NVISY_DATABASE_URL may not make the schema: let a superuser run `create extension vector; \
+                 create extension btree_gin` in the database and make that user its owner",
+            ),
+            Self::Newer(name) => write!(
+                f,
+                "the database was migrated by a newer version (it has `{name}`): start that version instead, or restore \
+                 a backup from before"
+            ),
+            Self::Locked => f.write_str(
+                "another process has been migrating this database for five minutes: look what it does in \
+                 pg_stat_activity, and start again when it is done",
+            ),
+            Self::Failed(name, _) => {
+                write!(f, "migration {name} failed and was undone: mend what PostgreSQL complains of, and start again")
             }
-            Self::Locked => f.write_str("another process has been migrating this database for five minutes"),
+            Self::Database(_) => f.write_str("PostgreSQL did not let the schema be looked at"),
         }
     }
 }
@@ -41,8 +74,10 @@ impl std::fmt::Display for ApplyError {
 impl std::error::Error for ApplyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Database(source) => Some(source),
-            Self::Newer(_) | Self::Locked => None,
+            Self::Unreachable(source) | Self::Forbidden(source) | Self::Failed(_, source) | Self::Database(source) => {
+                Some(source)
+            }
+            Self::Unfit(_) | Self::Newer(_) | Self::Locked => None,
         }
     }
 }
@@ -50,6 +85,12 @@ impl std::error::Error for ApplyError {
 impl From<DbErr> for ApplyError {
     fn from(source: DbErr) -> Self {
         Self::Database(source)
+    }
+}
+
+impl From<Unfit> for ApplyError {
+    fn from(unfit: Unfit) -> Self {
+        Self::Unfit(unfit)
     }
 }
 
@@ -68,14 +109,78 @@ pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
 /// # Errors
 /// See [`ApplyError`]. Each migration is one transaction, so a failure leaves none half-applied.
 pub async fn apply(url: &str) -> Result<(), ApplyError> {
-    let db = connect(url).await?;
-    let result = locked(&db).await;
+    exclusively(url, async |db| {
+        for migration in Migrator::get_pending_migrations(db).await? {
+            // One after the other, to know which one failed.
+            Migrator::up(db, Some(1)).await.map_err(|error| failed(migration.name(), error))?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Reverts everything: all data is lost.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub async fn revert(url: &str) -> Result<(), ApplyError> {
+    exclusively(url, async |db| Ok(Migrator::down(db, None).await?)).await
+}
+
+/// What is applied and what is not.
+#[derive(Clone, Debug)]
+pub struct Examination {
+    /// The server.
+    pub ground: Ground,
+    /// Migrations that the database has, oldest first.
+    pub applied: Vec<String>,
+    /// Migrations that it lacks.
+    pub pending: Vec<String>,
+    /// Migrations that it has and this binary does not know.
+    pub unknown: Vec<String>,
+}
+
+/// Looks at the database and changes nothing.
+///
+/// # Errors
+/// When it cannot be reached or does not answer.
+pub async fn examine(url: &str) -> Result<Examination, ApplyError> {
+    let db = connect(url).await.map_err(ApplyError::Unreachable)?;
+    let ground = Ground::ask(&db).await?;
+    let begun = "select to_regclass('seaql_migrations') is not null as begun";
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, begun)).await?;
+    let begun = row.map_or(Ok(false), |row| row.try_get("", "begun"))?;
+    let found = if begun { Migrator::get_migration_models(&db).await? } else { Vec::new() };
+    let found: Vec<String> = found.into_iter().map(|migration| migration.version).collect();
+    db.close().await?;
+    let known = names();
+    Ok(Examination {
+        ground,
+        pending: known.iter().filter(|name| !found.contains(name)).cloned().collect(),
+        unknown: found.iter().filter(|name| !known.contains(name)).cloned().collect(),
+        applied: known.into_iter().filter(|name| found.contains(name)).collect(),
+    })
+}
+
+/// Runs `work` on a connection that holds the lock, on a server and a schema that we understand.
+async fn exclusively(
+    url: &str,
+    work: impl AsyncFnOnce(&DatabaseConnection) -> Result<(), ApplyError>,
+) -> Result<(), ApplyError> {
+    let db = connect(url).await.map_err(ApplyError::Unreachable)?;
+    let result = locked(&db, work).await;
     // The lock belongs to the session, and the pool has one connection: closing it releases the lock.
     db.close().await?;
     result
 }
 
-async fn locked(db: &DatabaseConnection) -> Result<(), ApplyError> {
+async fn locked(
+    db: &DatabaseConnection,
+    work: impl AsyncFnOnce(&DatabaseConnection) -> Result<(), ApplyError>,
+) -> Result<(), ApplyError> {
+    let ground = Ground::ask(db).await?;
+    ground.check_postgres()?;
+    ground.check_pgvector()?;
     let deadline = std::time::Instant::now() + PATIENCE;
     // Polled, not awaited in the database: a blocked waiter holds a snapshot, which would hang a concurrent index build.
     while !try_lock(db).await? {
@@ -85,8 +190,7 @@ async fn locked(db: &DatabaseConnection) -> Result<(), ApplyError> {
         tokio::time::sleep(POLL).await;
     }
     refuse_newer(db).await?;
-    Migrator::up(db, None).await?;
-    Ok(())
+    work(db).await
 }
 
 async fn try_lock(db: &DatabaseConnection) -> Result<bool, DbErr> {
@@ -102,8 +206,10 @@ async fn try_lock(db: &DatabaseConnection) -> Result<bool, DbErr> {
 
 /// A rolling downgrade must not serve a schema it does not understand.
 async fn refuse_newer(db: &DatabaseConnection) -> Result<(), ApplyError> {
-    Migrator::install(db).await?;
-    let known: Vec<String> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
+    Migrator::install(db)
+        .await
+        .map_err(|error| if is_forbidden(&error) { ApplyError::Forbidden(error) } else { error.into() })?;
+    let known = names();
     for applied in Migrator::get_migration_models(db).await? {
         if !known.contains(&applied.version) {
             return Err(ApplyError::Newer(applied.version));
@@ -112,9 +218,23 @@ async fn refuse_newer(db: &DatabaseConnection) -> Result<(), ApplyError> {
     Ok(())
 }
 
+fn failed(name: &str, error: DbErr) -> ApplyError {
+    if is_forbidden(&error) { ApplyError::Forbidden(error) } else { ApplyError::Failed(name.to_owned(), error) }
+}
+
+fn is_forbidden(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) = error else {
+        return false;
+    };
+    matches!(&**source, Sqlx::Database(refusal) if refusal.code().as_deref() == Some(FORBIDDEN))
+}
+
+fn names() -> Vec<String> {
+    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+}
+
 /// A name for the schema this binary knows; two binaries with the same migrations agree on it.
 #[must_use]
 pub fn fingerprint() -> String {
-    let names: Vec<String> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
-    names.last().cloned().unwrap_or_default()
+    names().pop().unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 //! One file per group of tables. This crate knows nothing of the others: it is frozen history.
 
 mod apply;
+mod ground;
 mod m0001_accounts;
 mod m0002_workspaces;
 mod m0003_files;
@@ -12,13 +13,15 @@ mod m0006_jobs;
 mod m0007_events;
 mod m0008_idempotency;
 mod m0009_lexemes_in_row;
+mod m0010_installation;
 mod m0015_activity;
 mod m0016_workspace_life;
 mod m0017_invites;
 mod m0018_usage;
 mod m0020_limits;
 
-pub use apply::{ApplyError, apply, connect, fingerprint};
+pub use apply::{ApplyError, Examination, apply, connect, examine, fingerprint, revert};
+pub use ground::{Ground, Unfit};
 use sea_orm_migration::{prelude::*, sea_orm::ConnectionTrait};
 
 /// Every migration, oldest first.
@@ -37,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_events::Migration),
             Box::new(m0008_idempotency::Migration),
             Box::new(m0009_lexemes_in_row::Migration),
+            Box::new(m0010_installation::Migration),
             Box::new(m0015_activity::Migration),
             Box::new(m0016_workspace_life::Migration),
             Box::new(m0017_invites::Migration),

@@ -1,59 +1,108 @@
 //! `nvisy-migrate up | down | status | fresh`: the schema by hand, on `NVISY_DATABASE_URL`.
 
-use std::process::ExitCode;
+use std::{
+    env, fs,
+    io::{self, BufRead, IsTerminal, Write},
+    process::ExitCode,
+};
 
-use nvisy_migration::{ApplyError, Migrator, apply, connect};
-use sea_orm_migration::MigratorTrait;
+use nvisy_migration::{apply, examine, revert};
 
-const USAGE: &str = "usage: nvisy-migrate up | down | status | fresh
+const USAGE: &str = "usage: nvisy-migrate up | down [--yes] | status | fresh [--yes]
   up      apply what is missing
   down    revert everything: all data is lost
-  status  list the migrations and whether each is applied
+  status  list the migrations and whether each is applied; status 1 unless all are
   fresh   down, then up
-NVISY_DATABASE_URL names the database.";
+NVISY_DATABASE_URL names the database, or NVISY_DATABASE_URL_FILE a file that does.
+down and fresh ask before they delete anything, unless --yes is given.";
+
+type Failure = Box<dyn std::error::Error>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let command = std::env::args().nth(1).unwrap_or_default();
-    let Ok(url) = std::env::var("NVISY_DATABASE_URL") else {
-        eprintln!("NVISY_DATABASE_URL must be set\n{USAGE}");
-        return ExitCode::from(2);
-    };
-    let result = match command.as_str() {
-        "up" => apply(&url).await,
-        "down" => revert(&url).await,
-        "status" => status(&url).await,
-        "fresh" => match revert(&url).await {
-            Ok(()) => apply(&url).await,
-            failed => failed,
-        },
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        ["up"] => up().await,
+        ["down", rest @ ..] if is_consent(rest) => down(!rest.is_empty()).await,
+        ["status"] => status().await,
+        ["fresh", rest @ ..] if is_consent(rest) => fresh(!rest.is_empty()).await,
+        _ => Err(USAGE.into()),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
             eprintln!("{error}{cause}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn revert(url: &str) -> Result<(), ApplyError> {
-    let db = connect(url).await?;
-    Migrator::down(&db, None).await?;
-    Ok(())
+fn is_consent(rest: &[&str]) -> bool {
+    matches!(rest, [] | ["--yes"])
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
-async fn status(url: &str) -> Result<(), ApplyError> {
-    let db = connect(url).await?;
-    Migrator::install(&db).await?;
-    for migration in Migrator::get_migration_with_status(&db).await? {
-        println!("{:<24} {}", migration.name(), migration.status());
+async fn up() -> Result<ExitCode, Failure> {
+    apply(&url()?).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn down(yes: bool) -> Result<ExitCode, Failure> {
+    let url = url()?;
+    consent(yes)?;
+    revert(&url).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn fresh(yes: bool) -> Result<ExitCode, Failure> {
+    let url = url()?;
+    consent(yes)?;
+    revert(&url).await?;
+    apply(&url).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn status() -> Result<ExitCode, Failure> {
+    let found = examine(&url()?).await?;
+    let lines = [(&found.applied, "applied"), (&found.pending, "pending"), (&found.unknown, "unknown to this program")];
+    for (names, state) in lines {
+        for name in names {
+            writeln!(io::stdout(), "{name:<24} {state}")?;
+        }
     }
-    Ok(())
+    let current = found.pending.is_empty() && found.unknown.is_empty();
+    Ok(if current { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A word typed, not a key pressed: what it deletes is gone.
+fn consent(yes: bool) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err("this deletes all data of the database: say --yes, or run it in a terminal to be asked".into());
+    }
+    write!(io::stderr(), "This deletes all data of the database. Type `delete` to go on: ")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    if answer.trim() == "delete" { Ok(()) } else { Err("nothing was changed".into()) }
+}
+
+/// The same two variables, with the same meaning, as the programs read.
+fn url() -> Result<String, Failure> {
+    let given = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    match (given("NVISY_DATABASE_URL"), given("NVISY_DATABASE_URL_FILE")) {
+        (Some(_), Some(_)) => {
+            Err("NVISY_DATABASE_URL and NVISY_DATABASE_URL_FILE are both set: set one of them".into())
+        }
+        (Some(url), None) => Ok(url),
+        (None, Some(file)) => {
+            let text = fs::read_to_string(&file);
+            let text =
+                text.map_err(|error| format!("NVISY_DATABASE_URL_FILE names {file}, which cannot be read: {error}"))?;
+            Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+        }
+        (None, None) => Err("NVISY_DATABASE_URL must be set".into()),
+    }
 }

@@ -1,6 +1,6 @@
 //! The worker's life: build, then run. Tests make the same calls.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use nvisy_shared::{
     config::Config,
@@ -33,8 +33,8 @@ pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The health endpoint.
-    #[error("the health endpoint cannot listen (NVISY_WORKER_HEALTH_ADDRESS)")]
-    Listen(#[source] std::io::Error),
+    #[error("{0} cannot be listened on: stop what uses it, or change NVISY_WORKER_HEALTH_ADDRESS")]
+    Listen(SocketAddr, #[source] std::io::Error),
 }
 
 impl Worker {
@@ -44,7 +44,8 @@ impl Worker {
     /// [`StartError`] says what is missing.
     pub async fn build(config: Config, extractor: PathBuf) -> Result<Self, StartError> {
         nvisy_migration::apply(config.database.url.expose()).await?;
-        let health = TcpListener::bind(config.worker.health_address).await.map_err(StartError::Listen)?;
+        let address = config.worker.health_address;
+        let health = TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))?;
         Ok(Self { cx: Context::new(Platform::open(config).await?, extractor), health })
     }
 

@@ -58,10 +58,10 @@ async fn work() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn health() -> Result<(), Box<dyn std::error::Error>> {
     let address = Config::load()?.worker.health_address;
-    match probe::is_well(address).await {
+    match probe::is_well(address, false).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("the worker on {address} says that it is not well").into()),
-        Err(error) => Err(format!("no worker answers on {address}: {error}").into()),
+        Err(error) => Err(format!("no worker answers on {address}: {}", nvisy_shared::error_chain(&error)).into()),
     }
 }
 

@@ -11,12 +11,24 @@ const ISSUER: &str = "nvisy";
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum KeyError {
-    #[error("{0} cannot be read; `nvisy-api keys` makes it")]
+    #[error(
+        "{0} cannot be read: NVISY_AUTH_PRIVATE_KEY_FILE and NVISY_AUTH_PUBLIC_KEY_FILE name the signing keys, and `nvisy-api keys` makes them"
+    )]
     Unreadable(PathBuf, #[source] io::Error),
-    #[error("{0} is not an Ed25519 key in PEM")]
+    #[error(
+        "{0} is not an Ed25519 key in PEM, as `nvisy-api keys` makes it (NVISY_AUTH_PRIVATE_KEY_FILE, NVISY_AUTH_PUBLIC_KEY_FILE)"
+    )]
     Invalid(PathBuf),
-    #[error("{0} is not the public key of {1}")]
+    #[error(
+        "{0} is not the public key of {1}: let NVISY_AUTH_PUBLIC_KEY_FILE name that, or remove the file and run `nvisy-api keys`, which makes it anew"
+    )]
     Mismatch(PathBuf, PathBuf),
+    #[error(
+        "the signing key {0} does not belong to this database: let NVISY_AUTH_PRIVATE_KEY_FILE name the one it was \
+         started with, or run `nvisy-api adopt-signing-keys` to sign with this one from now on, which makes all access \
+         tokens invalid"
+    )]
+    Foreign(PathBuf),
 }
 
 /// The keys that sign and verify.
@@ -26,6 +38,7 @@ pub(crate) struct Keys {
     /// Names the pair in a token's `kid`: the fingerprint of the public key.
     id: String,
     seconds: u64,
+    file: PathBuf,
 }
 
 impl std::fmt::Debug for Keys {
@@ -46,7 +59,23 @@ impl Keys {
             return Err(KeyError::Mismatch(public_file.clone(), private_file.clone()));
         }
         let id = public.jwk_thumbprint();
-        Ok(Self { private: private.with_key_id(&id), public, id, seconds: auth.token_seconds })
+        Ok(Self {
+            private: private.with_key_id(&id),
+            public,
+            id,
+            seconds: auth.token_seconds,
+            file: private_file.clone(),
+        })
+    }
+
+    /// The fingerprint of the pair.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What to say where a database knows another pair.
+    pub(crate) fn foreign(&self) -> KeyError {
+        KeyError::Foreign(self.file.clone())
     }
 
     /// A token for this account, and for how many seconds it is valid.

@@ -1,9 +1,15 @@
 //! What `nvisy-api` does besides serving.
 
+mod adopt;
+mod doctor;
 mod keys;
 mod quota;
+mod schema;
 mod verify;
 
+pub use adopt::{AdoptError, adopt_signing_keys};
+pub use doctor::doctor;
 pub use keys::{KeysError, keys};
 pub use quota::{QuotaError, quota};
+pub use schema::differences;
 pub use verify::{Verified, VerifyError, verify_activity};

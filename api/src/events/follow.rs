@@ -59,6 +59,10 @@ impl Follower {
 impl Following {
     async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
         loop {
+            // Also in the middle of a long log: the client goes on where it was, with another replica.
+            if self.follower.lifecycle.soft().is_cancelled() {
+                return Ok(None);
+            }
             if let Some(event) = self.ready.pop_front() {
                 self.follower.last = event.seq;
                 return Ok(Some(Event::from(event).frame()));

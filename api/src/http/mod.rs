@@ -15,6 +15,7 @@ pub(crate) mod scalar;
 pub(crate) mod server;
 pub(crate) mod shield;
 pub(crate) mod single;
+pub(crate) mod tls;
 
 mod body;
 mod cors;

@@ -10,6 +10,7 @@ use actix_web::{
 };
 use apistos::web::ServiceConfig;
 use nvisy_shared::config::{Http, Queue};
+use rustls::ServerConfig;
 use tracing_actix_web::TracingLogger;
 
 use super::{
@@ -18,8 +19,13 @@ use super::{
 };
 use crate::{problem, state::State};
 
-/// Binds the configured address; port 0 takes any free one.
-pub(crate) fn bind(http: &Http, queue: &Queue, state: Data<State>) -> io::Result<(Server, Vec<SocketAddr>)> {
+/// Binds the configured address, for HTTPS where there is a certificate; port 0 takes any free one.
+pub(crate) fn bind(
+    http: &Http,
+    queue: &Queue,
+    tls: Option<ServerConfig>,
+    state: Data<State>,
+) -> io::Result<(Server, Vec<SocketAddr>)> {
     let (shield, origins) = (Shield::new(http), http.cors_origins.clone());
     let server = HttpServer::new(move || {
         App::new()
@@ -41,8 +47,11 @@ pub(crate) fn bind(http: &Http, queue: &Queue, state: Data<State>) -> io::Result
     .client_request_timeout(Duration::from_secs(http.head_seconds))
     .shutdown_timeout(queue.grace_seconds)
     // Signals are the lifecycle's.
-    .disable_signals()
-    .bind(http.address)?;
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => server.bind_rustls_0_23(http.address, tls)?,
+        None => server.bind(http.address)?,
+    };
     let addresses = server.addrs();
     Ok((server.run(), addresses))
 }

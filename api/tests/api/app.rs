@@ -118,6 +118,18 @@ impl TestApp {
         self.client.request(method, format!("http://{}{path}", self.address))
     }
 
+    /// A client with settings of its own.
+    #[expect(clippy::disallowed_methods, reason = "a test talks to its own API")]
+    pub(crate) fn builder() -> reqwest::ClientBuilder {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+    }
+
+    /// A client that has no connection open yet.
+    pub(crate) fn stranger() -> reqwest::Client {
+        client()
+    }
+
     /// As [`TestApp::request`], of another API of the same place.
     pub(crate) fn request_to(&self, base: &str, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{base}{path}"))
@@ -202,10 +214,8 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
     Answer { status, headers, text: response.text().await.expect("a whole body") }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test talks to its own API")]
 fn client() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
+    TestApp::builder().build().expect("a client")
 }
 
 /// A program of this workspace, built with the tests.

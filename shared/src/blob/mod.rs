@@ -68,6 +68,11 @@ impl Blobs {
         Ok(Self { context: jetstream, stream, layout, keyring })
     }
 
+    /// Whether the bucket is there.
+    pub(crate) async fn exist(jetstream: &Context, settings: &BlobSettings) -> bool {
+        jetstream.get_stream(Layout::new(&settings.bucket).stream()).await.is_ok()
+    }
+
     /// Removes a blob, and whatever an upload that never ended has left of it; fine when there is none.
     ///
     /// # Errors

@@ -47,6 +47,16 @@ impl MasterKey {
         }
     }
 
+    /// Tells this key from every other, and serves for nothing else: it may be stored where anybody reads it.
+    #[must_use]
+    pub fn check_value(&self) -> [u8; KEY_BYTES] {
+        let mut bytes = [0; KEY_BYTES];
+        // Shorter than the label of any purpose with its workspace, so no key is derived this way.
+        Hkdf::<SHA512>::derive_key(SALT, self.0.unprotected_as_ref(), Some(b"check"), &mut bytes)
+            .expect("HKDF-SHA512 gives up to 16320 bytes");
+        bytes
+    }
+
     /// Writes the key to a new file that only its owner can read.
     ///
     /// # Errors
@@ -198,6 +208,15 @@ mod tests {
         assert!(key(7, 1) == key(7, 1));
         assert!(key(7, 1) != key(7, 2));
         assert!(key(7, 1) != key(8, 1));
+    }
+
+    #[test]
+    fn the_check_value_is_stable_and_no_key() {
+        let check = keyring(7).master.check_value();
+        // Whatever changes these bytes makes every database refuse its own key.
+        assert_eq!(hex::encode(check), "ed2f282cfbc49c5df1f2c4686b06e53f079f014f1bc3257dc4698c22961e77f6");
+        assert_ne!(check, keyring(8).master.check_value());
+        assert_ne!(check, keyring(7).derive(workspace(1), Purpose::Blob).secret.unprotected_as_ref());
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod event;
 pub mod file;
 pub mod file_version;
 pub mod idempotency;
+pub mod installation;
 pub mod invite;
 pub mod job;
 pub mod member;

@@ -6,12 +6,14 @@
 mod address;
 mod consumer;
 pub mod feed;
+mod ground;
+mod inspect;
 mod names;
 pub mod outbox;
 pub mod reconciler;
 pub mod relay;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{
     self,
@@ -21,9 +23,9 @@ use async_nats::jetstream::{
 use sea_orm::Iterable;
 
 pub use consumer::{Delivery, LaneConsumer};
+pub(crate) use inspect::inspect;
 pub use names::Names;
 
-use self::address::Address;
 use crate::{config, domain::job::Lane};
 
 /// How long JetStream recognises a message that was published twice.
@@ -45,14 +47,23 @@ pub struct Queue {
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct QueueError {
-    what: &'static str,
+    what: Cow<'static, str>,
     #[source]
-    source: Box<dyn std::error::Error + Send + Sync>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl QueueError {
     fn new(what: &'static str) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> Self {
-        move |source| Self { what, source }
+        move |source| Self { what: what.into(), source: Some(source) }
+    }
+
+    /// Nothing failed but our own check.
+    fn plain(what: String) -> Self {
+        Self { what: what.into(), source: None }
+    }
+
+    fn because(what: String, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { what: what.into(), source: Some(Box::new(source)) }
     }
 }
 
@@ -68,11 +79,10 @@ impl Queue {
     /// Connects and makes sure that streams and consumers exist with today's settings.
     ///
     /// # Errors
-    /// When NATS does not answer within five seconds, or JetStream is off or refuses a stream.
+    /// When NATS does not answer within five seconds or is too old, or JetStream is off, too small, or refuses a stream.
     pub async fn connect(nats: &config::Nats, queue: &config::Queue) -> Result<Self, QueueError> {
-        let address = Address::parse(nats.url.expose()).map_err(doing("NVISY_NATS_URL cannot be understood"))?;
-        let options = async_nats::ConnectOptions::new().name("nvisy").connection_timeout(Duration::from_secs(5));
-        let client = address.connect(options).await.map_err(doing("NATS cannot be reached (NVISY_NATS_URL)"))?;
+        let client = ground::connect(nats).await?;
+        ground::server(&client)?;
         let this = Self {
             jetstream: jetstream::new(client.clone()),
             client,
@@ -80,6 +90,8 @@ impl Queue {
             replicas: nats.replicas,
             lease: Duration::from_secs(queue.lease_seconds),
         };
+        ground::account(&this.jetstream).await?;
+        ground::least_room(&this.jetstream, &this.names).await?;
         this.declare().await?;
         Ok(this)
     }
@@ -107,7 +119,8 @@ impl Queue {
             ..Default::default()
         };
         for config in [jobs, events] {
-            self.jetstream.create_or_update_stream(config).await.map_err(doing("JetStream refuses a stream"))?;
+            let name = config.name.clone();
+            self.jetstream.create_or_update_stream(config).await.map_err(ground::refused(&name))?;
         }
         for lane in Lane::iter() {
             self.consumer(lane).await?;
@@ -177,9 +190,11 @@ impl Queue {
         for stream in [self.names.jobs_stream(), self.names.events_stream()] {
             self.jetstream.delete_stream(stream).await.map_err(doing("a stream cannot be deleted"))?;
         }
-        self.jetstream
-            .delete_object_store(self.names.files_bucket())
-            .await
-            .map_err(doing("the bucket cannot be deleted"))
+        // Made by who opens it, which a test need not have done.
+        if self.jetstream.get_object_store(self.names.files_bucket()).await.is_ok() {
+            let deleted = self.jetstream.delete_object_store(self.names.files_bucket()).await;
+            deleted.map_err(doing("the bucket cannot be deleted"))?;
+        }
+        Ok(())
     }
 }

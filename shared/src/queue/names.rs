@@ -46,6 +46,15 @@ impl Names {
         format!("{}.events.{workspace}", self.prefix)
     }
 
+    /// A stream that is made and removed at once, to learn how much room there is.
+    pub(super) fn room_stream(&self) -> String {
+        format!("{}_room", self.prefix)
+    }
+
+    pub(super) fn room_subject(&self) -> String {
+        format!("{}.room", self.prefix)
+    }
+
     /// The object-store bucket that holds file bytes.
     #[must_use]
     pub fn files_bucket(&self) -> String {

@@ -9,11 +9,13 @@ pub mod chunk;
 pub mod event;
 pub mod file;
 pub mod idempotency;
+pub mod installation;
 pub mod invite;
 pub mod job;
 pub mod limit;
 pub mod member;
 pub mod run;
+pub mod schema;
 pub mod search;
 pub mod space;
 mod sql;
@@ -94,6 +96,19 @@ pub fn pool_use(db: &Db) -> (u64, u64) {
     let pool = db.get_postgres_connection_pool();
     let idle = pool.num_idle() as u64;
     (u64::from(pool.size()).saturating_sub(idle), idle)
+}
+
+/// What the database's clock says, in seconds since 1970.
+///
+/// # Errors
+/// The database's.
+pub async fn clock(db: &Db) -> Result<f64> {
+    #[derive(sea_orm::FromQueryResult)]
+    struct Clock {
+        now: f64,
+    }
+    let row: Option<Clock> = sql::first(db, "select extract(epoch from clock_timestamp())::float8 as now", []).await?;
+    Ok(row.map_or(0.0, |row| row.now))
 }
 
 /// Whether the database answers.

@@ -38,13 +38,34 @@ impl TestDatabase {
         Self { url: sibling(server_url, &name), server, name }
     }
 
+    /// A database without tables.
+    pub(super) async fn create_empty(server_url: &str) -> Self {
+        let server = nvisy_migration::connect(server_url).await.expect("PostgreSQL for tests");
+        let name = format!("test_{}", id::new().simple());
+        run(&server, &format!("create database {name} template template0")).await;
+        Self { url: sibling(server_url, &name), server, name }
+    }
+
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
     /// Drops the database.
     pub(super) async fn close(self) {
+        let left = self.jobs().await;
+        run(&self.server, &format!("drop database {} with (force)", self.name)).await;
+        assert!(left.is_empty(), "the test left jobs behind: {left}");
+    }
+
+    /// The jobs that are left, if there is a table of them.
+    async fn jobs(&self) -> String {
         let db = nvisy_migration::connect(&self.url).await.expect("the test's database");
+        let begun =
+            Statement::from_string(DbBackend::Postgres, "select to_regclass('job') is not null as begun".to_owned());
+        let begun = db.query_one_raw(begun).await.expect("an answer").expect("one row");
+        if !begun.try_get::<bool>("", "begun").expect("a truth") {
+            return String::new();
+        }
         let left = Statement::from_string(
             DbBackend::Postgres,
             "select coalesce(string_agg(kind || ' ' || state || ' ' || coalesce(last_error, ''), '; '), '') as jobs from job",
@@ -52,8 +73,7 @@ impl TestDatabase {
         let row = db.query_one_raw(left).await.expect("the job table").expect("one row");
         let left: String = row.try_get("", "jobs").expect("a text");
         db.close().await.expect("the connection closes");
-        run(&self.server, &format!("drop database {} with (force)", self.name)).await;
-        assert!(left.is_empty(), "the test left jobs behind: {left}");
+        left
     }
 }
 

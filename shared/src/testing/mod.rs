@@ -6,7 +6,7 @@ mod servers;
 
 pub use database::TestDatabase;
 pub use keys::TestKeys;
-pub use servers::{Server, TestServers};
+pub use servers::{Server, TestNats, TestServers};
 
 use crate::{
     blob::{BlobSettings, Blobs},
@@ -37,6 +37,17 @@ impl TestPlace {
             keys: TestKeys::generate(),
             prefix: format!("t{}", id::new().simple()),
             nats_url: nats_url.to_owned(),
+        }
+    }
+
+    /// With a database that nothing was migrated in.
+    pub async fn empty() -> Self {
+        let server = variable("NVISY_TEST_DATABASE_URL");
+        Self {
+            database: TestDatabase::create_empty(&server).await,
+            keys: TestKeys::generate(),
+            prefix: format!("t{}", id::new().simple()),
+            nats_url: variable("NVISY_TEST_NATS_URL"),
         }
     }
 

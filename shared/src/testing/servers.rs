@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -61,6 +62,52 @@ impl TestServers {
 impl Drop for TestServers {
     fn drop(&mut self) {
         services(&[OsStr::new("down"), OsStr::new("--dir"), self.folder.path().as_os_str(), OsStr::new("--destroy")]);
+    }
+}
+
+/// A NATS server of a test's own, configured as no installation should be. Killed when dropped.
+pub struct TestNats {
+    server: Child,
+    /// Where it listens.
+    pub url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl TestNats {
+    /// Starts it on a free port; `{dir}` in the configuration stands for a folder of its own.
+    #[must_use]
+    pub fn start(configuration: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("nvisy-nats-").tempdir().expect("a temporary folder");
+        let file = folder.path().join("server.conf");
+        let configuration = configuration.replace("{dir}", &folder.path().display().to_string());
+        std::fs::write(&file, configuration).expect("a configuration");
+        let mut server = Command::new(variable("NVISY_TEST_NATS_SERVER"))
+            .args(["--addr", "127.0.0.1", "--port", "-1", "--config"])
+            .arg(&file)
+            .arg("--ports_file_dir")
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nats-server can be run");
+        let ports = folder.path().join(format!("nats-server_{}.ports", server.id()));
+        let url = loop {
+            let text = std::fs::read_to_string(&ports).unwrap_or_default();
+            if let Ok(known) = serde_json::from_str::<Value>(&text) {
+                break known["nats"][0].as_str().expect("a URL").to_owned();
+            }
+            assert!(server.try_wait().expect("a child").is_none(), "nats-server ended");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        Self { server, url, _folder: folder }
+    }
+}
+
+impl Drop for TestNats {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
     }
 }
 

@@ -1,35 +1,23 @@
-//! Asking a running process of ours how it is: for health checks in images that have no HTTP client.
+//! `GET /health` of a process of ours: for health checks in images that have no HTTP client.
 
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use crate::outbound::{self, OutboundError};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
-/// Whether the process that answers `GET /health` on `address` says that it is well.
+/// Whether the process that answers `GET /health` on `address` says that it is well. `tls` says that it speaks HTTPS.
 ///
 /// # Errors
 /// When nobody answers there within five seconds.
-pub async fn is_well(address: SocketAddr) -> io::Result<bool> {
-    let answer = timeout(PATIENCE, ask(reachable(address))).await;
-    Ok(answer.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??.starts_with(b"HTTP/1.1 200 "))
-}
-
-async fn ask(address: SocketAddr) -> io::Result<Vec<u8>> {
-    let mut connection = TcpStream::connect(address).await?;
-    connection.write_all(REQUEST).await?;
-    let mut answer = Vec::new();
-    connection.read_to_end(&mut answer).await?;
-    Ok(answer)
+pub async fn is_well(address: SocketAddr, tls: bool) -> Result<bool, OutboundError> {
+    let scheme = if tls { "https" } else { "http" };
+    let client = outbound::client_of_ourselves(PATIENCE)?;
+    let answer = client.get(format!("{scheme}://{}/health", reachable(address))).send().await?;
+    Ok(answer.status().as_u16() == 200)
 }
 
 /// "Every address" is one to listen on, not one to call.

@@ -1,6 +1,10 @@
 //! Everything a process of Nvisy stands on, opened from the configuration in one place.
 
-use std::{sync::Arc, time::Duration};
+mod inspect;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+pub use inspect::{Privacy, file, inspect};
 
 use crate::{
     blob::{BlobSettings, Blobs},
@@ -9,7 +13,7 @@ use crate::{
     embed::{EmbedSettings, Embedder, LocalSettings, OpenAiSettings, Provider},
     id::SpaceId,
     lifecycle::Lifecycle,
-    queue::{Queue, reconciler::Reconciler, relay::Relay},
+    queue::{Names, Queue, QueueError, reconciler::Reconciler, relay::Relay},
     store::{self, Db},
 };
 
@@ -37,17 +41,33 @@ pub struct Platform {
     pub space: SpaceId,
 }
 
-/// What could not be opened, in one sentence; the cause follows.
+/// What could not be opened and what to do, in one sentence; the cause follows.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}")]
-pub struct OpenError {
-    what: &'static str,
-    #[source]
-    source: Box<dyn std::error::Error + Send + Sync>,
+pub enum OpenError {
+    /// One of the parts.
+    #[error("{what}")]
+    Part {
+        /// Which, and the remedy.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// NATS, which says itself what to do.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The master key is not the one that this database was started with.
+    #[error(
+        "the encryption key {} does not belong to this database, and cannot open what is stored: let \
+         NVISY_ENCRYPTION_KEY_FILE name the key of its first start, or NVISY_DATABASE_URL the database of this key, or \
+         begin with an empty database (`nvisy-migrate fresh`)",
+        .0.display()
+    )]
+    ForeignKey(PathBuf),
 }
 
 fn opening<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> OpenError {
-    move |source| OpenError { what, source: source.into() }
+    move |source| OpenError::Part { what, source: source.into() }
 }
 
 impl Platform {
@@ -56,8 +76,9 @@ impl Platform {
     /// # Errors
     /// [`OpenError`] names the part.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let key = MasterKey::read(&config.encryption.key_file)
-            .map_err(opening("the master key cannot be used (NVISY_ENCRYPTION_KEY_FILE)"))?;
+        let key = MasterKey::read(&config.encryption.key_file).map_err(opening(
+            "NVISY_ENCRYPTION_KEY_FILE must name a key file of 32 bytes (`nvisy-api keys` makes one)",
+        ))?;
         let settings = embed_settings(&config.embedding)
             .map_err(opening("the embedding model is not fully named (NVISY_EMBEDDING_*)"))?;
         let (db, queue, embedder) = tokio::join!(
@@ -65,20 +86,29 @@ impl Platform {
             Queue::connect(&config.nats, &config.queue),
             Embedder::open(&settings)
         );
-        let db = db.map_err(opening("PostgreSQL cannot be reached (NVISY_DATABASE_URL)"))?;
-        let queue = queue.map_err(opening("NATS JetStream cannot be used (NVISY_NATS_URL)"))?;
-        let embedder = embedder.map_err(opening("the embedding model cannot be opened (NVISY_EMBEDDING_*)"))?;
-        let bucket =
-            BlobSettings { bucket: queue.names().files_bucket(), max_bytes: None, replicas: config.nats.replicas };
+        let db = db.map_err(opening("PostgreSQL cannot be reached: NVISY_DATABASE_URL must name a running server"))?;
+        // Before anything is written under a key that the database does not know.
+        if !store::installation::has_master_key(&db, &key.check_value())
+            .await
+            .map_err(opening("the database cannot be asked for its key: look into the log of PostgreSQL"))?
+        {
+            return Err(OpenError::ForeignKey(config.encryption.key_file.clone()));
+        }
+        let queue = queue?;
+        let embedder = embedder.map_err(opening(
+            "the embedding model cannot be opened: NVISY_EMBEDDING_DIRECTORY must name its folder, or \
+             NVISY_EMBEDDING_PROVIDER be openai",
+        ))?;
+        let bucket = bucket(&config, queue.names());
         let keyring = Keyring::new(key);
         let seals = Seals::new(keyring.clone());
         let codes = Codes::new(keyring.clone());
         let blobs = Blobs::open(queue.jetstream().clone(), &bucket, keyring)
             .await
-            .map_err(opening("the object store of NATS cannot be opened"))?;
+            .map_err(opening("the object store of NATS cannot be opened: look into the log of the NATS server"))?;
         let space = store::space::ensure(&db, embedder.space())
             .await
-            .map_err(opening("the embedding space cannot be registered"))?;
+            .map_err(opening("the embedding space cannot be registered: look into the log of PostgreSQL"))?;
         Ok(Self { config: Arc::new(config), db, queue, blobs, seals, codes, embedder, space })
     }
 
@@ -102,6 +132,10 @@ impl Platform {
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.config.queue.grace_seconds)
     }
+}
+
+fn bucket(config: &Config, names: &Names) -> BlobSettings {
+    BlobSettings { bucket: names.files_bucket(), max_bytes: None, replicas: config.nats.replicas }
 }
 
 fn embed_settings(settings: &config::Embedding) -> Result<EmbedSettings, &'static str> {

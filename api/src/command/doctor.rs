@@ -1,0 +1,73 @@
+//! `nvisy-api doctor`: looks at everything an installation stands on, and says what is wrong and what to do.
+
+use nvisy_shared::{
+    config::Config,
+    error_chain,
+    platform::{self, Privacy},
+    probe::Finding,
+    store,
+};
+
+use crate::auth::token::Keys;
+
+/// One finding for each part. A part that fails does not keep the others from being looked at.
+pub async fn doctor(config: &Config) -> Vec<Finding> {
+    let mut findings = schema(config).await;
+    findings.extend(signing_keys(config).await);
+    findings.extend(platform::inspect(config).await);
+    findings
+}
+
+async fn schema(config: &Config) -> Vec<Finding> {
+    let found = match nvisy_migration::examine(config.database.url.expose()).await {
+        Ok(found) => found,
+        Err(error) => return vec![Finding::wrong("PostgreSQL", error_chain(&error))],
+    };
+    let ground = &found.ground;
+    let postgres = ground.check_postgres().map(|()| ground.postgres.clone()).map_err(|unfit| unfit.to_string());
+    let pgvector = ground.check_pgvector().map_err(|unfit| unfit.to_string()).map(|()| {
+        let version = ground.pgvector.clone().unwrap_or_default();
+        if ground.installed { version } else { format!("{version}, installed in the database by the first migration") }
+    });
+    let migrations = if let Some(name) = found.unknown.first() {
+        Err(format!("the database has {name}, which this program does not know: start the newer version"))
+    } else if found.pending.is_empty() {
+        Ok(format!("{} applied", found.applied.len()))
+    } else {
+        Err(format!(
+            "{} of {} not applied: start the API or the worker, or run `nvisy-migrate up`",
+            found.pending.len(),
+            found.applied.len() + found.pending.len()
+        ))
+    };
+    vec![Finding::of("PostgreSQL", postgres), Finding::of("pgvector", pgvector), Finding::of("migrations", migrations)]
+}
+
+async fn signing_keys(config: &Config) -> Vec<Finding> {
+    let auth = &config.auth;
+    let mut findings = vec![
+        platform::file("private key", &auth.private_key_file, Privacy::Private),
+        platform::file("public key", &auth.public_key_file, Privacy::Public),
+    ];
+    let keys = match Keys::load(auth) {
+        Ok(keys) => keys,
+        Err(error) => {
+            findings.push(Finding::wrong("signing keys", error_chain(&error)));
+            return findings;
+        }
+    };
+    let known = async {
+        let db = store::connect(&config.database).await?;
+        store::installation::find(&db).await
+    };
+    let outcome = match known.await.map(|known| known.and_then(|known| known.signing_key_id)) {
+        Ok(Some(known)) if known == keys.id() => Ok("a pair, and that of this database".to_owned()),
+        Ok(Some(_)) => Err(keys.foreign().to_string()),
+        Ok(None) => Ok("a pair; the database will belong to it".to_owned()),
+        Err(error) => {
+            Err(format!("a pair, but the database cannot be asked whether it is its own: {}", error_chain(&error)))
+        }
+    };
+    findings.push(Finding::of("signing keys", outcome));
+    findings
+}

@@ -1,0 +1,14 @@
+//! `nvisy-api schema`: compares the tables with what the programs take them for.
+
+use nvisy_shared::{
+    config::Config,
+    store::{self, schema},
+};
+
+/// Each difference as a sentence; empty when there is none.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn differences(config: &Config) -> store::Result<Vec<String>> {
+    schema::differences(&store::connect(&config.database).await?).await
+}

@@ -1,0 +1,89 @@
+//! `nvisy-api doctor`: a line for each part, what is wrong and what to do, and a status.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use crate::{
+    app::TestApp,
+    start::{run, text},
+};
+
+const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
+
+const PARTS: [&str; 15] = [
+    "PostgreSQL ",
+    "pgvector ",
+    "migrations ",
+    "private key ",
+    "public key ",
+    "signing keys ",
+    "encryption key ",
+    "schema ",
+    "clock ",
+    "NATS ",
+    "JetStream ",
+    "stream ",
+    "consumer ",
+    "object store ",
+    "model ",
+];
+
+#[actix_web::test]
+async fn a_healthy_installation() {
+    let app = TestApp::start_with(&[LOCAL]).await;
+    let output = run("nvisy-api", &["doctor"], &app.place, &[LOCAL]).await;
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    for part in PARTS {
+        assert!(said.lines().any(|line| line.starts_with(part)), "no `{part}` in:\n{said}");
+    }
+    assert!(said.lines().all(|line| line.contains(" ok ")), "{said}");
+    assert_eq!(app.place.objects().await, 0, "the doctor leaves nothing behind");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn everything_that_is_wrong_is_told_at_once() {
+    let app = TestApp::start().await;
+    app.sql("alter table member alter column role type varchar[] using array[role::text]").await;
+    app.sql("update installation set master_key_check = sha256('another')").await;
+    app.sql("delete from seaql_migrations where version = 'm0009_lexemes_in_row'").await;
+    let key = app.place.keys().path("encryption.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let client = app.config().nats.url.expose().clone();
+    // A bucket that nobody has made.
+    let settings = [("NVISY_NATS_PREFIX", "t_without_streams"), ("NVISY_NATS_URL", client.as_str())];
+    let output = run("nvisy-api", &["doctor"], &app.place, &settings).await;
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let wrong = |part: &str, what: &str| {
+        let found = said.lines().any(|line| line.starts_with(part) && line.contains(" WRONG ") && line.contains(what));
+        assert!(found, "`{part}` is not wrong because of `{what}` in:\n{said}");
+    };
+    wrong("schema", "member.role is _varchar");
+    wrong("migrations", "nvisy-migrate up");
+    wrong("encryption key ", "chmod 600");
+    wrong("encryption key's database", "does not belong");
+    wrong("stream t_without_streams_jobs", "missing");
+    wrong("consumer", "missing");
+    wrong("object store", "missing");
+    wrong("model", "NVISY_EMBEDDING_");
+    let fine = |part: &str| assert!(said.lines().any(|line| line.starts_with(part) && line.contains(" ok ")), "{said}");
+    fine("PostgreSQL");
+    fine("NATS");
+    fine("clock");
+    fine("signing keys");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_part_that_is_away_hides_no_other() {
+    let app = TestApp::start().await;
+    let away = [("NVISY_DATABASE_URL", "postgres://127.0.0.1:9/x"), ("NVISY_NATS_URL", "nats://127.0.0.1:9"), LOCAL];
+    let output = run("nvisy-api", &["doctor"], &app.place, &away).await;
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for (part, word) in [("PostgreSQL", " WRONG "), ("NATS", " WRONG "), ("private key", " ok "), ("model", " ok ")] {
+        assert!(said.lines().any(|line| line.starts_with(part) && line.contains(word)), "{part}{word}:\n{said}");
+    }
+    app.stop().await;
+}

@@ -1,0 +1,139 @@
+//! The schema at start-up and by hand: any number of processes at once, whole or not at all, never older than the data.
+
+use std::process::Output;
+
+use nvisy_api::command;
+use nvisy_shared::{
+    store::{self, Conn, Db, schema},
+    testing::TestPlace,
+};
+
+use crate::{
+    app::TestApp,
+    start::{refused, run, text},
+};
+
+async fn migrate(place: &TestPlace, arguments: &[&str]) -> Output {
+    run("nvisy-migrate", arguments, place, &[]).await
+}
+
+async fn number(db: &Db, sql: &str) -> i64 {
+    db.query_one_raw(store::statement(sql)).await.unwrap().unwrap().try_get("", "n").unwrap()
+}
+
+const TABLES: &str =
+    "select count(*) as n from pg_tables where schemaname = 'public' and tablename <> 'seaql_migrations'";
+
+#[actix_web::test]
+async fn many_processes_at_once() {
+    let place = TestPlace::empty().await;
+    let all = futures::future::join_all((0..6).map(|_| migrate(&place, &["up"]))).await;
+    for output in all {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let db = store::connect(&place.config(&[]).database).await.unwrap();
+    let applied = number(&db, "select count(*) as n from seaql_migrations").await;
+    assert_eq!(applied, number(&db, "select count(distinct version) as n from seaql_migrations").await);
+    let status = migrate(&place, &["status"]).await;
+    assert!(status.status.success());
+    assert_eq!(text(&status.stdout).lines().filter(|line| line.ends_with(" applied")).count() as i64, applied);
+    db.close().await.unwrap();
+    place.close().await;
+}
+
+#[actix_web::test]
+async fn many_replicas_of_an_api_at_once() {
+    use nvisy_api::app::App;
+    use nvisy_shared::lifecycle::Lifecycle;
+
+    let place = TestPlace::empty().await;
+    command::keys(place.keys().folder(), false).unwrap();
+    let lifecycle = Lifecycle::new();
+    let started = (0..4).map(|_| App::build(place.config(&[]), lifecycle.clone()));
+    for app in futures::future::join_all(started).await {
+        drop(app.expect("a started API"));
+    }
+    lifecycle.finish(std::time::Duration::from_secs(30)).await;
+    let db = store::connect(&place.config(&[]).database).await.unwrap();
+    assert_eq!(number(&db, "select count(*) as n from installation").await, 1);
+    db.close().await.unwrap();
+    place.close().await;
+}
+
+#[actix_web::test]
+async fn the_tables_are_what_the_entities_say() {
+    let app = TestApp::start().await;
+    assert_eq!(schema::differences(&app.db).await.unwrap(), Vec::<String>::new());
+    let fine = run("nvisy-api", &["schema"], &app.place, &[]).await;
+    assert!(fine.status.success(), "{}", text(&fine.stderr));
+
+    app.sql("alter table installation alter column signing_key_id type varchar[] using array[signing_key_id]").await;
+    app.sql("alter table installation add column extra int").await;
+    let output = run("nvisy-api", &["schema"], &app.place, &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("installation.signing_key_id is _varchar"), "{said}");
+    assert!(said.contains("installation.extra is not in its entity"), "{said}");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_newer_database_is_refused() {
+    let app = TestApp::start().await;
+    app.sql("insert into seaql_migrations (version, applied_at) values ('m9999_of_tomorrow', 0)").await;
+    for name in ["nvisy-api", "nvisy-worker"] {
+        refused(&run(name, &[], &app.place, &[]).await, &["newer version", "m9999_of_tomorrow"]);
+    }
+    for arguments in [&["up"][..], &["down", "--yes"]] {
+        refused(&migrate(&app.place, arguments).await, &["newer version", "m9999_of_tomorrow"]);
+    }
+    let status = migrate(&app.place, &["status"]).await;
+    assert_eq!(status.status.code(), Some(1));
+    assert!(text(&status.stdout).contains("unknown to this program"), "{}", text(&status.stdout));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_failing_migration_leaves_nothing_and_serves_nothing() {
+    let place = TestPlace::empty().await;
+    command::keys(place.keys().folder(), false).unwrap();
+    let db = store::connect(&place.config(&[]).database).await.unwrap();
+    // In the way of one migration in the middle, and not of its first statement.
+    db.execute_unprepared("create table dead_job (x int)").await.unwrap();
+    for name in ["nvisy-api", "nvisy-worker"] {
+        refused(&run(name, &[], &place, &[]).await, &["migration m0006_jobs failed and was undone", "dead_job"]);
+    }
+    // What came before it stays, of itself there is nothing.
+    assert_eq!(number(&db, "select count(*) as n from seaql_migrations").await, 5);
+    assert_eq!(number(&db, "select count(*) as n from pg_tables where tablename = 'job'").await, 0);
+    db.execute_unprepared("drop table dead_job").await.unwrap();
+    assert!(migrate(&place, &["up"]).await.status.success());
+    assert_eq!(schema::differences(&db).await.unwrap(), Vec::<String>::new());
+    db.close().await.unwrap();
+    place.close().await;
+}
+
+#[actix_web::test]
+async fn nothing_is_deleted_unasked() {
+    let place = TestPlace::new().await;
+    let db = store::connect(&place.config(&[]).database).await.unwrap();
+    let account =
+        "insert into account (id, email, display_name, password_hash) values (gen_random_uuid(), 'a@b.c', 'a', 'x')";
+    db.execute_unprepared(account).await.unwrap();
+    for command in ["down", "fresh"] {
+        refused(&migrate(&place, &[command]).await, &["deletes all data", "--yes"]);
+        assert_eq!(number(&db, "select count(*) as n from account").await, 1);
+    }
+    let fresh = migrate(&place, &["fresh", "--yes"]).await;
+    assert!(fresh.status.success(), "{}", text(&fresh.stderr));
+    assert_eq!(number(&db, "select count(*) as n from account").await, 0);
+    assert_eq!(schema::differences(&db).await.unwrap(), Vec::<String>::new());
+    let down = migrate(&place, &["down", "--yes"]).await;
+    assert!(down.status.success(), "{}", text(&down.stderr));
+    assert_eq!(number(&db, TABLES).await, 0);
+    let status = migrate(&place, &["status"]).await;
+    assert_eq!(status.status.code(), Some(1));
+    assert!(text(&status.stdout).lines().all(|line| line.ends_with(" pending")), "{}", text(&status.stdout));
+    db.close().await.unwrap();
+    place.close().await;
+}

@@ -1,0 +1,156 @@
+//! A look at everything for the doctor: where [`super::Platform::open`] stops at the first part that fails, this goes on.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use super::{bucket, embed_settings};
+use crate::{
+    blob::Blobs,
+    clock,
+    config::Config,
+    crypt::{Keyring, MasterKey},
+    embed::{Embedder, Purpose},
+    error_chain,
+    id::{BlobId, WorkspaceId},
+    probe::Finding,
+    queue,
+    store::{self, Db},
+};
+
+/// Clocks further apart than this confuse whoever compares logs, and shorten or lengthen tokens.
+const SKEW_SECONDS: f64 = 5.0;
+/// Differences of the schema that are told; more are counted.
+const DIFFERENCES: usize = 5;
+
+/// Looks at the master key, the database, NATS, the object store and the model. Creates nothing that stays.
+pub async fn inspect(config: &Config) -> Vec<Finding> {
+    let key = MasterKey::read(&config.encryption.key_file);
+    let mut findings = vec![match &key {
+        Ok(_) => file("encryption key", &config.encryption.key_file, Privacy::Private),
+        Err(error) => Finding::wrong(
+            "encryption key",
+            format!("{}; NVISY_ENCRYPTION_KEY_FILE must name a file of 32 bytes", error_chain(error)),
+        ),
+    }];
+    match store::connect(&config.database).await {
+        Ok(db) => findings.extend(database(config, &db, key.as_ref().ok()).await),
+        Err(error) => findings.push(Finding::wrong("database", error_chain(&error))),
+    }
+    let nats = queue::inspect(&config.nats, config.http.upload_bytes).await;
+    findings.extend(nats.findings);
+    if let (Some((jetstream, names)), Ok(key)) = (nats.jetstream, key) {
+        findings.push(object_store(config, jetstream, &names, key).await);
+    }
+    findings.push(Finding::of("model", model(config).await));
+    findings
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privacy {
+    /// Its owner, and perhaps its group.
+    Private,
+    /// Everybody.
+    Public,
+}
+
+/// Whether nobody reads or changes a key file who should not.
+#[must_use]
+pub fn file(part: &'static str, path: &Path, privacy: Privacy) -> Finding {
+    let shown = path.display();
+    let mode = match fs::metadata(path) {
+        Ok(metadata) => metadata.permissions().mode() & 0o777,
+        Err(error) => return Finding::wrong(part, format!("{shown} cannot be read: {error}")),
+    };
+    let wide = match privacy {
+        Privacy::Private => mode & 0o026,
+        Privacy::Public => mode & 0o022,
+    };
+    if wide == 0 {
+        Finding::fine(part, format!("{shown}, mode {mode:04o}"))
+    } else {
+        Finding::wrong(part, format!("{shown} has mode {mode:04o}, open to others: `chmod 600 {shown}`"))
+    }
+}
+
+async fn database(config: &Config, db: &Db, key: Option<&MasterKey>) -> Vec<Finding> {
+    let schema = match store::schema::differences(db).await {
+        Ok(differences) if differences.is_empty() => Ok(format!("{} tables as expected", store::schema::tables())),
+        Ok(differences) => {
+            let more = differences.len().saturating_sub(DIFFERENCES);
+            let told = differences[..differences.len() - more].join("; ");
+            let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+            Err(format!("{told}{more}: apply the migrations (`nvisy-migrate up`)"))
+        }
+        Err(error) => Err(error_chain(&error)),
+    };
+    let mut findings = vec![Finding::of("schema", schema)];
+    if let Some(key) = key {
+        findings.push(Finding::of("encryption key's database", owner(config, db, key).await));
+    }
+    findings.push(Finding::of("clock", skew(db).await));
+    findings
+}
+
+async fn owner(config: &Config, db: &Db, key: &MasterKey) -> Result<String, String> {
+    match store::installation::find(db).await {
+        Ok(Some(known)) if known.master_key_check == key.check_value() => Ok("the key belongs to it".to_owned()),
+        Ok(Some(_)) => Err(super::OpenError::ForeignKey(config.encryption.key_file.clone()).to_string()),
+        Ok(None) => Ok("not started yet: it will belong to this key".to_owned()),
+        Err(error) => Err(error_chain(&error)),
+    }
+}
+
+async fn skew(db: &Db) -> Result<String, String> {
+    let seconds = || clock::now().timestamp_micros() as f64 / 1e6;
+    let before = seconds();
+    let theirs = store::clock(db).await.map_err(|error| error_chain(&error))?;
+    let skew = theirs - f64::midpoint(before, seconds());
+    if skew.abs() > SKEW_SECONDS {
+        Err(format!("PostgreSQL's clock differs from ours by {skew:.1} s: synchronise both machines (NTP)"))
+    } else {
+        Ok(format!("PostgreSQL's differs from ours by {:.0} ms", skew * 1000.0))
+    }
+}
+
+/// Writes a few bytes, reads them back, and removes them.
+async fn object_store(
+    config: &Config,
+    jetstream: async_nats::jetstream::Context,
+    names: &queue::Names,
+    key: MasterKey,
+) -> Finding {
+    const CONTENT: &[u8] = b"written by the doctor";
+    let settings = bucket(config, names);
+    let part = format!("object store {}", settings.bucket);
+    let tried = async {
+        if !Blobs::exist(&jetstream, &settings).await {
+            return Err("missing: the API and the worker make it when they start".to_owned());
+        }
+        let blobs = Blobs::open(jetstream, &settings, Keyring::new(key)).await.map_err(|error| error_chain(&error))?;
+        let (workspace, blob) = (WorkspaceId::new(), BlobId::new());
+        let content = futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(CONTENT))]);
+        let written = blobs.put(workspace, blob, content, u64::MAX).await;
+        written.map_err(|error| {
+            format!("{}: see that the disk of NATS is not full, and raise max_file_store", error_chain(&error))
+        })?;
+        let read = blobs.read_all(workspace, blob, CONTENT.len() as u64).await;
+        let removed = blobs.delete(workspace, blob).await;
+        match read {
+            Ok(read) if read == CONTENT => {}
+            Ok(_) => return Err("what was written was read back differently".to_owned()),
+            Err(error) => return Err(error_chain(&error)),
+        }
+        removed.map_err(|error| error_chain(&error))?;
+        Ok("written, read back and removed".to_owned())
+    };
+    Finding::of(part, tried.await)
+}
+
+async fn model(config: &Config) -> Result<String, String> {
+    let settings = embed_settings(&config.embedding)?;
+    let embedder = Embedder::open(&settings).await.map_err(|error| error_chain(&error))?;
+    let vectors = embedder.embed(Purpose::Query, vec!["well?".to_owned()]).await;
+    vectors.map_err(|error| format!("{}; see NVISY_EMBEDDING_*", error_chain(&error)))?;
+    let space = embedder.space();
+    Ok(format!("{} ({}, {} dimensions)", space.model, space.provider, space.dimensions))
+}

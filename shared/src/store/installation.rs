@@ -1,0 +1,45 @@
+//! Which keys belong to this database: written at the first start, compared at every other.
+
+use sea_orm::EntityTrait;
+
+use super::{Conn, Result, sql};
+use crate::entity::installation;
+
+/// The keys of this database, if it has been started with any.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &impl Conn) -> Result<Option<installation::Model>> {
+    installation::Entity::find().one(conn).await
+}
+
+/// Whether this is the check value of the database's master key. The first one asked about is.
+///
+/// # Errors
+/// The database's.
+pub async fn has_master_key(conn: &impl Conn, check: &[u8; 32]) -> Result<bool> {
+    sql::execute(
+        conn,
+        "insert into installation (master_key_check) values ($1) on conflict do nothing",
+        [check.to_vec().into()],
+    )
+    .await?;
+    Ok(find(conn).await?.is_some_and(|known| known.master_key_check == check))
+}
+
+/// Whether this is the id of the database's signing keys. The first one asked about is.
+///
+/// # Errors
+/// The database's.
+pub async fn has_signing_key(conn: &impl Conn, id: &str) -> Result<bool> {
+    sql::execute(conn, "update installation set signing_key_id = $1 where signing_key_id is null", [id.into()]).await?;
+    Ok(find(conn).await?.is_some_and(|known| known.signing_key_id.as_deref() == Some(id)))
+}
+
+/// Makes these the signing keys of the database, whichever were before.
+///
+/// # Errors
+/// The database's.
+pub async fn adopt_signing_key(conn: &impl Conn, id: &str) -> Result<()> {
+    sql::execute(conn, "update installation set signing_key_id = $1", [id.into()]).await.map(drop)
+}
