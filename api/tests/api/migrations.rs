@@ -68,12 +68,13 @@ async fn the_tables_are_what_the_entities_say() {
     assert!(fine.status.success(), "{}", text(&fine.stderr));
 
     app.sql("alter table installation alter column signing_key_id type varchar[] using array[signing_key_id]").await;
-    app.sql("alter table installation add column extra int").await;
+    app.sql("truncate installation").await;
+    app.sql("alter table installation add column extra int not null").await;
     let output = run("nvisy-api", &["schema"], &app.place, &[]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("installation.signing_key_id is _varchar"), "{said}");
-    assert!(said.contains("installation.extra is not in its entity"), "{said}");
+    assert!(said.contains("installation.extra must have a value"), "{said}");
     app.stop().await;
 }
 
