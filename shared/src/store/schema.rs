@@ -26,6 +26,7 @@ struct Expected {
 fn expected() -> Vec<Expected> {
     vec![
         of::<entity::account::Entity>(),
+        of::<entity::activity::Entity>(),
         of::<entity::blob::Entity>(),
         of::<entity::chunk::Entity>(),
         of::<entity::dead_job::Entity>(),
@@ -36,6 +37,7 @@ fn expected() -> Vec<Expected> {
         of::<entity::file_version::Entity>(),
         of::<entity::idempotency::Entity>(),
         of::<entity::installation::Entity>(),
+        of::<entity::invite::Entity>(),
         of::<entity::job::Entity>(),
         of::<entity::member::Entity>(),
         of::<entity::pipeline::Entity>(),
