@@ -11,7 +11,6 @@ use crate::{
 
 /// A workspace with one of everything.
 pub(crate) struct Fixture {
-    pub(crate) owner: Person,
     pub(crate) member: Person,
     pub(crate) workspace: String,
     pub(crate) file: String,
@@ -27,13 +26,7 @@ impl Fixture {
         let path = format!("/api/v1/workspaces/{workspace}/invites");
         let invite = app.post(owner, &path, &json!({ "role": "guest" })).await.expect(201);
         let id = |of: &Value| of["id"].as_str().unwrap().to_owned();
-        Self {
-            owner: owner.clone(),
-            member: member.clone(),
-            file: id(&accepted["items"][0]),
-            invite: id(&invite),
-            workspace,
-        }
+        Self { member: member.clone(), file: id(&accepted["items"][0]), invite: id(&invite), workspace }
     }
 
     /// What stands for a parameter of a path.
