@@ -316,7 +316,7 @@ pub async fn check(conn: &impl Conn, seals: &Seals, chain: WorkspaceId) -> Resul
         }
         Some(_) => Ok(checked),
         None => {
-            let stray = list(conn, chain, &Filter::default(), Place::Before(i64::MAX), 1).await?;
+            let stray = list(conn, chain, &Filter::default(), Place::Between(0, i64::MAX), 1).await?;
             Ok(stray.first().map_or(checked.clone(), |entry| broken(&checked, Some(entry.id), "the chain has no end")))
         }
     }
