@@ -42,7 +42,8 @@ pub(super) async fn accept(
         let view = store::file::find(tx, workspace, file).await?;
         files.push(view.ok_or_else(|| Problem::internal("a file was not there right after it was added"))?);
     }
-    quota::check(tx, platform, workspace).await?;
+    // What is refused is referred to by nothing: its bytes go at once.
+    quota::check(tx, platform, workspace).await.inspect_err(|_| kept.clear())?;
     // Activities and events last: from the first on, the workspace's sequences are locked.
     let uploaded = |file: &FileView| {
         let details = json!({ "versionId": file.version_id, "bytes": file.bytes });

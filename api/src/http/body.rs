@@ -173,7 +173,7 @@ mod tests {
         ] {
             assert_eq!(at(body), (json!("invalid_body"), json!(field)), "{body}");
         }
-        for body in ["", "{", "{} {}", r#"{"name":"x"} x"#, "nonsense", "{\"name\":\"\u{0}\"}"] {
+        for body in ["", "{", r#"{"name":"x"} x"#, "nonsense", "{\"name\":\"\u{0}\"}"] {
             assert_eq!(at(body).0, "malformed_json", "{body}");
         }
     }

@@ -26,7 +26,7 @@ const DAYS: i64 = 30;
 )]
 pub(crate) async fn read(state: Data<State>, member: Member<ReadUsage>) -> Result<Json<Usage>, Problem> {
     let platform = &state.platform;
-    let usage = store::usage::find(&platform.db, member.workspace, platform.config.quota.amounts()).await?;
+    let usage = store::usage::find(&platform.db, member.workspace, platform.quota()).await?;
     let usage = usage.ok_or_else(Problem::not_found)?;
     let since = (clock::now() - TimeDelta::days(DAYS - 1)).date_naive();
     let searches = store::usage::searches(&platform.db, member.workspace, since).await?;

@@ -10,7 +10,7 @@ use crate::problem::{Code, FieldError, Problem};
 
 /// Fails when the workspace now has more than it may: to be asked after something was added, in the same transaction.
 pub(crate) async fn check(tx: &Tx, platform: &Platform, workspace: WorkspaceId) -> Result<(), Problem> {
-    let usage = store::usage::find(tx, workspace, platform.config.quota.amounts()).await?;
+    let usage = store::usage::find(tx, workspace, platform.quota()).await?;
     let usage = usage.ok_or_else(Problem::not_found)?;
     let exceeded: Vec<FieldError> = usage
         .used

@@ -119,7 +119,7 @@ async fn nothing_is_deleted_unasked() {
     let place = TestPlace::new().await;
     let db = store::connect(&place.config(&[]).database).await.unwrap();
     let account =
-        "insert into account (id, email, display_name, password_hash) values (gen_random_uuid(), 'a@b.c', 'a', 'x')";
+        "insert into account (id, email, display_name, password_hash) values (gen_random_uuid(), 'a@b.c', 'ada', 'x')";
     db.execute_unprepared(account).await.unwrap();
     for command in ["down", "fresh"] {
         refused(&migrate(&place, &[command]).await, &["deletes all data", "--yes"]);

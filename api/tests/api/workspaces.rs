@@ -61,7 +61,7 @@ async fn another_tenants_workspace_does_not_exist() {
 async fn names_are_text_within_limits() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
-    for name in ["", "   ", "a\0b", &"x".repeat(101)] {
+    for name in ["", "   ", "a\u{7}b", &"x".repeat(101)] {
         let problem = app.post(&ada, "/api/v1/workspaces", &json!({ "name": name })).await.problem(422, "invalid_body");
         assert_eq!(problem["errors"][0]["field"], "name");
     }

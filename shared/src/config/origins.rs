@@ -23,7 +23,8 @@ impl Origins {
         let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
         let origins = names.map(|name| {
             let url = Url::parse(name).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-            (url.origin().ascii_serialization() == name).then(|| name.to_owned())
+            // A pattern would look like an origin and match none.
+            (url.origin().ascii_serialization() == name && !name.contains('*')).then(|| name.to_owned())
         });
         origins.collect::<Option<_>>().map(Self)
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Networks, origins::Origins};
-use crate::{domain::quota::Amounts, secret::Secret};
+use crate::secret::Secret;
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Database {
@@ -120,14 +120,6 @@ pub struct Quota {
     pub bytes: i64,
     pub chunks: i64,
     pub runs: i64,
-}
-
-impl Quota {
-    /// What a workspace may use, unless something else is said of it.
-    #[must_use]
-    pub const fn amounts(&self) -> Amounts {
-        Amounts { files: self.files, bytes: self.bytes, chunks: self.chunks, runs: self.runs }
-    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -10,6 +10,7 @@ use crate::{
     blob::{BlobSettings, Blobs},
     config::{self, Config},
     crypt::{Keyring, MasterKey, code::Codes, seal::Seals},
+    domain::quota::Amounts,
     embed::{EmbedSettings, Embedder, LocalSettings, OpenAiSettings, Provider},
     id::SpaceId,
     lifecycle::Lifecycle,
@@ -119,6 +120,13 @@ impl Platform {
         lifecycle.spawn(relay.run(self.db.clone(), self.queue.clone(), lifecycle.clone()));
         let reconciler = Reconciler { lease: self.lease() };
         lifecycle.spawn(reconciler.run(self.db.clone(), self.queue.clone(), lifecycle.clone()));
+    }
+
+    /// What a workspace may use, unless something else is said of it.
+    #[must_use]
+    pub fn quota(&self) -> Amounts {
+        let quota = &self.config.quota;
+        Amounts { files: quota.files, bytes: quota.bytes, chunks: quota.chunks, runs: quota.runs }
     }
 
     /// How long a worker may be silent before its jobs are given to another.

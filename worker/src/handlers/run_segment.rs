@@ -82,7 +82,7 @@ async fn cross(
 
 /// Fails the file when the workspace now has more chunks than it may.
 async fn within_quota(tx: &Tx, cx: &Context, workspace: WorkspaceId) -> Result<(), JobError> {
-    let usage = store::usage::find(tx, workspace, cx.config.quota.amounts()).await?.ok_or(JobError::Gone)?;
+    let usage = store::usage::find(tx, workspace, cx.quota()).await?.ok_or(JobError::Gone)?;
     let (used, limit) = (usage.used.chunks, usage.limits.chunks);
     if used <= limit {
         return Ok(());
