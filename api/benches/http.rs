@@ -13,7 +13,6 @@ use std::{
 use actix_web::{App, HttpResponse, HttpServer, web};
 use app::{PASSWORD, Person, TestApp};
 use nvisy_shared::{
-    id::AccountId,
     lifecycle::Lifecycle,
     store::{self, Db, limit::Rate},
 };
@@ -49,12 +48,12 @@ async fn main() {
     for n in 1..LISTED {
         app.workspace(&ada, &format!("Bench {n}")).await;
     }
-    let bare = bare(app.db.clone(), AccountId(ada.id.parse().unwrap()));
+    let bare = bare(app.db.clone(), ada.email.clone());
     let get = |path: &str| get(path, &ada);
     let listed = format!("/api/v1/workspaces?limit={LISTED}");
     let read = format!("/api/v1/workspaces/{workspace}");
 
-    let statement = statement(&app.db, AccountId(ada.id.parse().unwrap())).await;
+    let statement = statement(&app.db, &ada.email).await;
     println!("the bare statement, one after the other             p50 {}", millis(statement));
     println!("{:44} {:>5} {:>10} {:>10} {:>10}", "", "conn.", "req/s", "p50", "p99");
     let mut found = Vec::new();
@@ -115,16 +114,16 @@ async fn main() {
     app.stop().await;
 }
 
-/// What actix-web does by itself, and with one statement that reads a row by its key.
-fn bare(db: Db, account: AccountId) -> SocketAddr {
+/// What actix-web does by itself, and with one statement that reads a row by its index.
+fn bare(db: Db, email: String) -> SocketAddr {
     let server = HttpServer::new(move || {
-        let db = db.clone();
+        let (db, email) = (db.clone(), email.clone());
         App::new().route("/bare", web::get().to(|| async { HttpResponse::Ok().json(json!({ "status": "up" })) })).route(
             "/statement",
             web::get().to(move || {
-                let db = db.clone();
+                let (db, email) = (db.clone(), email.clone());
                 async move {
-                    let found = store::account::by_id(&db, account).await.unwrap().unwrap();
+                    let found = store::account::by_email(&db, &email).await.unwrap().unwrap();
                     HttpResponse::Ok().json(json!({
                         "id": found.id.0, "email": found.email, "displayName": found.display_name,
                         "createdAt": found.created_at,
@@ -142,11 +141,11 @@ fn bare(db: Db, account: AccountId) -> SocketAddr {
     address
 }
 
-async fn statement(db: &Db, account: AccountId) -> Duration {
+async fn statement(db: &Db, email: &str) -> Duration {
     let mut times = Vec::new();
     for _ in 0..1000 {
         let began = Instant::now();
-        store::account::by_id(db, account).await.unwrap();
+        store::account::by_email(db, email).await.unwrap();
         times.push(began.elapsed());
     }
     times.sort();

@@ -17,6 +17,7 @@ use nvisy_shared::{
 
 use crate::{
     auth::{
+        last_used::LastUsed,
         password::Passwords,
         token::{KeyError, Keys},
     },
@@ -86,10 +87,13 @@ impl App {
             lifecycle.spawn(certificate.clone().watch(lifecycle.clone()));
         }
         let feed = Feed::open(&platform.queue, &lifecycle).await?;
+        let last_used = LastUsed::default();
+        lifecycle.spawn(last_used.clone().run(platform.db.clone(), lifecycle.clone()));
         let document = Document::collect().await;
         let limits = Limits::new(&platform.config.limit);
         let tally = Tally::default();
-        let state = Data::new(State { platform, index, feed, keys, passwords, tally, document, limits, lifecycle });
+        let state =
+            Data::new(State { platform, index, feed, keys, passwords, last_used, tally, document, limits, lifecycle });
         state.lifecycle.spawn(tally::write_down(state.clone()));
         Ok(Self { state, certificate })
     }

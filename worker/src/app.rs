@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use crate::{
     context::Context,
     handlers, health,
+    mail::{self, Mailer},
     runner::{Attempts, Heart, run_lane},
     upkeep,
 };
@@ -32,6 +33,9 @@ pub enum StartError {
     /// A service, a key or the model.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The mail server.
+    #[error(transparent)]
+    Mail(#[from] mail::OpenError),
     /// The health endpoint.
     #[error("{0} cannot be listened on: stop what uses it, or change NVISY_WORKER_HEALTH_ADDRESS")]
     Listen(SocketAddr, #[source] std::io::Error),
@@ -46,7 +50,8 @@ impl Worker {
         nvisy_migration::apply(config.database.url.expose()).await?;
         let address = config.worker.health_address;
         let health = TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))?;
-        Ok(Self { cx: Context::new(Platform::open(config).await?, extractor), health })
+        let mailer = Mailer::open(&config.smtp)?;
+        Ok(Self { cx: Context::new(Platform::open(config).await?, extractor, mailer), health })
     }
 
     /// Works until the lifecycle's soft stop, then finishes what is at hand within the grace.
@@ -57,7 +62,9 @@ impl Worker {
         let attempts = Arc::new(Attempts::new(cx.clone(), heart.clone(), handlers::registry()));
         cx.start_relays(&lifecycle);
         lifecycle.spawn(heart.beat(cx.db.clone(), cx.lease(), lifecycle.clone()));
-        let lanes = [(Lane::Extract, cx.config.worker.extract_slots), (Lane::Model, cx.config.worker.model_slots)];
+        let slots = &cx.config.worker;
+        let lanes =
+            [(Lane::Extract, slots.extract_slots), (Lane::Model, slots.model_slots), (Lane::Mail, slots.mail_slots)];
         for (lane, slots) in lanes {
             for _ in 0..slots {
                 lifecycle.spawn_careful(run_lane(lane, cx.queue.clone(), Arc::clone(&attempts), lifecycle.clone()));

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod extract;
 pub mod handlers;
 pub mod health;
+pub mod mail;
 pub mod nodes;
 pub mod runner;
 pub mod upkeep;

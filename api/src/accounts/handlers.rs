@@ -5,11 +5,17 @@ use apistos::api_operation;
 
 use super::{
     service,
-    wire::{AccessToken, Account, Login, SignUp},
+    wire::{Account, ChangePassword, Confirmation, Deletion, SignUp, SignedUp, UpdateAccount},
 };
 use crate::{
-    auth::account::CurrentAccount,
-    http::{answer::Created, extract::Json, idempotency::IdempotencyKey, origin::Origin},
+    auth::account::{CurrentAccount, SignedIn},
+    http::{
+        answer::{Accept, Deleted},
+        etag::{Expected, Tagged},
+        extract::Json,
+        idempotency::IdempotencyKey,
+        origin::Origin,
+    },
     problem::Problem,
     state::State,
 };
@@ -18,7 +24,7 @@ use crate::{
     operation_id = "signUp",
     tag = "accounts",
     summary = "Sign up",
-    description = "Creates an account. Log in with it to get an access token.",
+    description = "Creates an account; log in with it. Where the server sends mail, it answers 202 whether or not the address has an account, and the account exists once the link in the mail is confirmed.",
     error_code = 409
 )]
 pub(crate) async fn sign_up(
@@ -26,21 +32,8 @@ pub(crate) async fn sign_up(
     key: IdempotencyKey,
     origin: Origin,
     body: Json<SignUp>,
-) -> Result<Created<Account>, Problem> {
-    let account = service::sign_up(&state, key, origin, body.0).await?;
-    Ok(account.at(|_| "/api/v1/account".to_owned()))
-}
-
-#[api_operation(
-    operation_id = "login",
-    tag = "accounts",
-    summary = "Log in",
-    description = "Gives an access token. An unknown address and a wrong password are answered alike.",
-    error_code = 401,
-    error_code = 403
-)]
-pub(crate) async fn login(state: Data<State>, body: Json<Login>) -> Result<Json<AccessToken>, Problem> {
-    service::login(&state, body.0).await.map(Json)
+) -> Result<SignedUp, Problem> {
+    service::sign_up(&state, key, origin, body.0).await
 }
 
 #[api_operation(
@@ -49,6 +42,56 @@ pub(crate) async fn login(state: Data<State>, body: Json<Login>) -> Result<Json<
     summary = "Read the caller's account",
     error_code = 401
 )]
-pub(crate) async fn read(account: CurrentAccount) -> Result<Json<Account>, Problem> {
-    Ok(Json(account.into()))
+pub(crate) async fn read(account: CurrentAccount) -> Result<Tagged<Account>, Problem> {
+    Ok(Tagged { body: (&account).into(), revision: account.revision })
+}
+
+#[api_operation(
+    operation_id = "updateAccount",
+    tag = "accounts",
+    summary = "Change the caller's account",
+    error_code = 401,
+    error_code = 412
+)]
+pub(crate) async fn update(
+    state: Data<State>,
+    account: SignedIn,
+    expected: Expected,
+    origin: Origin,
+    body: Json<UpdateAccount>,
+) -> Result<Tagged<Account>, Problem> {
+    service::update(&state, &account, expected, &origin, body.0).await
+}
+
+#[api_operation(
+    operation_id = "changePassword",
+    tag = "accounts",
+    summary = "Change the password",
+    description = "Ends all other sessions.",
+    error_code = 403
+)]
+pub(crate) async fn change_password(
+    state: Data<State>,
+    account: SignedIn,
+    origin: Origin,
+    body: Json<ChangePassword>,
+) -> Result<Deleted, Problem> {
+    service::change_password(&state, &account, &origin, body.0).await
+}
+
+#[api_operation(
+    operation_id = "deleteAccount",
+    tag = "accounts",
+    summary = "Delete the caller's account",
+    description = "Ends all sessions at once. Until `eraseAt` logging in takes the deletion back; then the account is erased, with the workspaces that nobody else belongs to. The last owner of a workspace with other members hands it over first.",
+    error_code = 403,
+    error_code = 409
+)]
+pub(crate) async fn delete(
+    state: Data<State>,
+    account: SignedIn,
+    origin: Origin,
+    body: Json<Confirmation>,
+) -> Result<Accept<Deletion>, Problem> {
+    service::delete(&state, &account, &origin, body.0).await
 }

@@ -1,66 +1,133 @@
-//! The steps of signing up and logging in.
+//! The steps of signing up, changing an account, and leaving.
+
+use std::time::Duration;
 
 use nvisy_shared::{
+    crypt::Purpose,
     domain::{
         account::normalise_email,
         activity::{Action, Actor},
+        mail::MailKind,
     },
     secret::Secret,
-    store::{
-        self,
-        account::NewAccount,
-        activity::{self, Act},
-    },
+    store::{self, TransactionTrait, account::NewAccount, mail::NewMail},
 };
-use serde_json::json;
+use uuid::Uuid;
 
-use super::wire::{AccessToken, Account, Login, SignUp, TokenType};
+use super::wire::{Account, ChangePassword, Confirmation, Deletion, SignUp, SignedUp, UpdateAccount};
 use crate::{
-    auth::{account::refuse_suspended, password::check_strength},
+    auth::{account::SignedIn, password::check_strength, trail},
     http::{
-        answer::Created,
+        answer::{Accept, Created, Deleted},
+        etag::{Expected, Tagged},
         idempotency::{IdempotencyKey, idempotent},
         limit,
         origin::Origin,
     },
+    mail::{self, wire::Mailed},
     problem::{Code, Problem},
     state::State,
 };
 
+/// Without mail the account is made at once, and a taken address has to be told. With mail the answer is the same for
+/// every address: only whoever reads the mailbox learns whether there is an account, or makes one.
 pub(super) async fn sign_up(
     state: &State,
     key: IdempotencyKey,
     origin: Origin,
     body: SignUp,
-) -> Result<Created<Account>, Problem> {
+) -> Result<SignedUp, Problem> {
     let email = normalise_email(&body.email);
+    limit::name(state, &email).await?;
     let display_name = body.display_name.trim();
-    check_strength(&body.password, &[&email, display_name])?;
+    check_strength("password", &body.password, &[&email, display_name])?;
+    let password = told_apart(state, &body.password);
     // Before the transaction: nothing may wait for a slow hash while it holds a connection.
     let password_hash = state.passwords.hash(body.password).await?;
-    let once = key.once("signUp", None, &(&email, display_name));
-    idempotent(&state.platform.db, once, async |tx| {
+    let once = key.once("signUp", None, &(&email, display_name, password));
+    if mail::service::wanted(state).is_ok() {
+        let accepted = idempotent(&state.platform.db, once, async |tx| {
+            let mail = NewMail {
+                kind: MailKind::SignUp,
+                email: &email,
+                account: None,
+                sign_up: Some((display_name, &password_hash)),
+                life: mail::service::life(state),
+            };
+            mail::service::send(tx, mail).await?;
+            Ok(Mailed { email: email.clone() })
+        });
+        return accepted.await.map(SignedUp::Mailed);
+    }
+    let created: Created<Account> = idempotent(&state.platform.db, once, async |tx| {
         let account = NewAccount { email: &email, display_name, password_hash: &password_hash };
         let account = store::account::insert(tx, account).await?;
         let account = account.ok_or_else(|| Problem::new(Code::EmailTaken))?;
         let by = origin.by(Actor::Account(account.id));
-        let act = Act::new(Action::AccountSignedUp, account.id.0, json!({}));
-        activity::append(tx, &state.platform.seals, activity::ACCOUNTS, &by, &[act]).await?;
+        trail::note(state, tx, &by, Action::AccountSignedUp, account.id.0).await?;
         Ok(account.into())
     })
-    .await
+    .await?;
+    Ok(SignedUp::Created(created.at(|_| "/api/v1/account".to_owned())))
 }
 
-pub(super) async fn login(state: &State, body: Login) -> Result<AccessToken, Problem> {
-    let email = normalise_email(&body.email);
-    limit::name(state, &email).await?;
-    let account = store::account::by_email(&state.platform.db, &email).await?;
-    let hash = account.as_ref().map(|account| Secret::new(account.password_hash.clone()));
-    let right = state.passwords.verify(body.password, hash).await?;
-    let account = account.filter(|_| right).ok_or_else(|| Problem::new(Code::WrongCredentials))?;
-    // Only whoever knows the password is told that the account is suspended.
-    refuse_suspended(account.state)?;
-    let (access_token, expires_in) =
-        state.keys.issue(account.id).map_err(|error| Problem::internal(error.to_string()))?;
-    Ok(AccessToken { access_token, token_type: TokenType::Bearer, expires_in })
+/// What makes a repeated sign-up with another password another request. A fast hash, but under a key that the database
+/// does not have: it cannot be guessed at with the database alone.
+fn told_apart(state: &State, password: &Secret<String>) -> String {
+    let key = state.platform.keys.derive_for(Uuid::nil(), Purpose::Repeated);
+    hex::encode(key.mac(password.expose().as_bytes()))
+}
+
+pub(super) async fn update(
+    state: &State,
+    account: &SignedIn,
+    expected: Expected,
+    origin: &Origin,
+    body: UpdateAccount,
+) -> Result<Tagged<Account>, Problem> {
+    let display_name = body.display_name.as_deref().map_or(account.display_name.as_str(), str::trim);
+    let tx = state.platform.db.begin().await?;
+    let changed = store::account::rename(&tx, account.id, expected.revisions(), display_name).await?;
+    let changed = changed.ok_or_else(|| Problem::new(Code::PreconditionFailed))?;
+    trail::note(state, &tx, &origin.by(account.actor()), Action::AccountUpdated, account.id.0).await?;
+    tx.commit().await?;
+    Ok(Tagged { revision: changed.revision, body: changed.into() })
+}
+
+pub(super) async fn change_password(
+    state: &State,
+    account: &SignedIn,
+    origin: &Origin,
+    body: ChangePassword,
+) -> Result<Deleted, Problem> {
+    check_strength("newPassword", &body.new_password, &[&account.email, &account.display_name])?;
+    account.reauthenticate(state, body.current_password).await?;
+    let password_hash = state.passwords.hash(body.new_password).await?;
+    let tx = state.platform.db.begin().await?;
+    account.lock(&tx).await?;
+    store::account::set_password(&tx, account.id, &password_hash).await?;
+    store::session::end_all(&tx, account.id, Some(account.session)).await?;
+    trail::note(state, &tx, &origin.by(account.actor()), Action::AccountPasswordChanged, account.id.0).await?;
+    tx.commit().await?;
+    Ok(Deleted)
+}
+
+pub(super) async fn delete(
+    state: &State,
+    account: &SignedIn,
+    origin: &Origin,
+    body: Confirmation,
+) -> Result<Accept<Deletion>, Problem> {
+    account.reauthenticate(state, body.password).await?;
+    let grace = Duration::from_secs(state.platform.config.auth.erase_seconds);
+    let tx = state.platform.db.begin().await?;
+    account.lock(&tx).await?;
+    if store::account::is_last_owner(&tx, account.id).await? {
+        return Err(Problem::new(Code::LastOwner));
+    }
+    let erase_at = store::account::close(&tx, account.id, grace).await?;
+    store::session::end_all(&tx, account.id, None).await?;
+    trail::note(state, &tx, &origin.by(account.actor()), Action::AccountDeleted, account.id.0).await?;
+    tx.commit().await?;
+    Ok(Accept::new(Deletion { erase_at }))
 }

@@ -1,6 +1,7 @@
 //! What the account operations take and give.
 
-use apistos::ApiComponent;
+use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody};
+use apistos::{ApiComponent, Schema, paths::Responses, reference_or::ReferenceOr};
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use nvisy_shared::{
@@ -15,7 +16,11 @@ use uuid::Uuid;
 
 use crate::{
     auth::{account::CurrentAccount, password},
-    http::rules::text,
+    http::{
+        answer::{Accept, Created},
+        rules::text,
+    },
+    mail::wire::Mailed,
 };
 
 /// A new account.
@@ -28,7 +33,7 @@ pub(crate) struct SignUp {
     #[schemars(length(max = 254))]
     pub(crate) email: String,
     /// Must not be easy to guess.
-    #[garde(custom(password_length))]
+    #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
     pub(crate) password: Secret<String>,
     /// How others see the person.
@@ -41,41 +46,81 @@ fn sign_up_example() -> Value {
     json!({ "email": "ada@example.org", "password": "seven otters juggle", "displayName": "Ada Lovelace" })
 }
 
-/// Who wants to log in.
+/// What came of a sign-up.
+pub(crate) enum SignedUp {
+    /// There is an account.
+    Created(Created<Account>),
+    /// There is a mail, and whoever gets it decides.
+    Mailed(Accept<Mailed>),
+}
+
+impl Responder for SignedUp {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        match self {
+            Self::Created(answer) => answer.respond_to(request),
+            Self::Mailed(answer) => answer.respond_to(request),
+        }
+    }
+}
+
+impl ApiComponent for SignedUp {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Account::child_schemas().into_iter().chain(Mailed::child_schemas()).chain(Mailed::schema()).collect()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        Account::schema()
+    }
+
+    fn responses(content_type: Option<String>) -> Option<Responses> {
+        let mut responses = Created::<Account>::responses(content_type.clone())?;
+        responses.responses.extend(Accept::<Mailed>::responses(content_type)?.responses);
+        Some(responses)
+    }
+}
+
+/// What to change; what is absent stays.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(example = "login_example")]
-pub(crate) struct Login {
-    /// As at sign-up.
-    #[garde(custom(text(1, EMAIL_MAX)))]
-    #[schemars(length(max = 254))]
-    pub(crate) email: String,
-    /// As at sign-up.
-    #[garde(custom(password_length))]
+pub(crate) struct UpdateAccount {
+    /// How others see the person.
+    #[garde(inner(custom(text(2, 100))))]
+    #[schemars(length(min = 2, max = 100))]
+    pub(crate) display_name: Option<String>,
+}
+
+/// A new password, asked for by whoever knows the old one.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ChangePassword {
+    /// The one to be replaced.
+    #[garde(custom(password::length))]
+    #[schemars(with = "String", length(max = 128))]
+    pub(crate) current_password: Secret<String>,
+    /// Must not be easy to guess.
+    #[garde(custom(password::length))]
+    #[schemars(with = "String", length(max = 128))]
+    pub(crate) new_password: Secret<String>,
+}
+
+/// The password, to make sure that it is the person who asks.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Confirmation {
+    /// The account's.
+    #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
     pub(crate) password: Secret<String>,
 }
 
-fn login_example() -> Value {
-    json!({ "email": "ada@example.org", "password": "seven otters juggle" })
-}
-
-/// A token that lets its bearer act as the account.
+/// An account on its way out.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct AccessToken {
-    /// Goes into the header `Authorization: Bearer ...`.
-    pub(crate) access_token: String,
-    /// Always `Bearer`.
-    pub(crate) token_type: TokenType,
-    /// Seconds until it expires.
-    pub(crate) expires_in: u64,
-}
-
-/// How the token is used.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) enum TokenType {
-    Bearer,
+pub(crate) struct Deletion {
+    /// Until then logging in takes the deletion back; then the account is erased.
+    pub(crate) erase_at: DateTime<Utc>,
 }
 
 /// A person who can log in.
@@ -88,6 +133,9 @@ pub(crate) struct Account {
     pub(crate) email: String,
     /// How others see the person.
     pub(crate) display_name: String,
+    /// Whether mail to the address is known to reach them.
+    #[serde(default)]
+    pub(crate) email_verified: bool,
     /// When they signed up.
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -98,17 +146,19 @@ impl From<entity::account::Model> for Account {
             id: account.id.0,
             email: account.email,
             display_name: account.display_name,
+            email_verified: account.email_verified_at.is_some(),
             created_at: account.created_at,
         }
     }
 }
 
-impl From<CurrentAccount> for Account {
-    fn from(account: CurrentAccount) -> Self {
+impl From<&CurrentAccount> for Account {
+    fn from(account: &CurrentAccount) -> Self {
         Self {
             id: account.id.0,
-            email: account.email,
-            display_name: account.display_name,
+            email: account.email.clone(),
+            display_name: account.display_name.clone(),
+            email_verified: account.email_verified,
             created_at: account.created_at,
         }
     }
@@ -123,13 +173,6 @@ pub(crate) fn email_address(value: &str, (): &()) -> garde::Result {
             !local.is_empty() && !domain.contains('@') && !domain.split('.').any(str::is_empty)
         });
     if plausible { Ok(()) } else { Err(garde::Error::new("must be an e-mail address")) }
-}
-
-fn password_length(value: &Secret<String>, (): &()) -> garde::Result {
-    match value.expose().chars().count() {
-        1..=password::MAX => Ok(()),
-        _ => Err(garde::Error::new(format!("must have 1 to {} characters", password::MAX))),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The caller's own account.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Deref};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use apistos::{ApiComponent, Schema, reference_or::ReferenceOr, security::SecurityScheme};
@@ -8,23 +8,50 @@ use chrono::{DateTime, Utc};
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
     domain::{account::AccountState, activity::Actor},
-    id::AccountId,
-    store,
+    id::{AccountId, SessionId, WorkspaceId},
+    secret::Secret,
+    store::{
+        self, Tx,
+        credential::{Caller, Means},
+    },
 };
 
 use super::{bearer, gate::Gate};
 use crate::{
     http::limit,
     problem::{Code, Problem},
+    state::State,
 };
 
-/// Extractor: whoever the access token names, if the account still exists (else 401) and is active (else 403).
+/// Extractor: whose session or API token it is, if that is good (else 401) and the account is active (else 403).
+///
+/// An API token may look and not touch: what changes an account, or makes a workspace, takes [`SignedIn`]. It is 403
+/// for any method that is not safe, so that an operation which forgets that is closed to tokens, not open.
 #[derive(Clone, Debug)]
 pub(crate) struct CurrentAccount {
     pub(crate) id: AccountId,
+    pub(crate) means: Means,
     pub(crate) email: String,
     pub(crate) display_name: String,
+    pub(crate) password_hash: Secret<String>,
+    pub(crate) email_verified: bool,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) revision: i32,
+}
+
+/// Extractor: a person who is signed in; 403 for API tokens, which manage no credentials.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedIn {
+    account: CurrentAccount,
+    pub(crate) session: SessionId,
+}
+
+impl Deref for SignedIn {
+    type Target = CurrentAccount;
+
+    fn deref(&self) -> &CurrentAccount {
+        &self.account
+    }
 }
 
 impl FromRequest for CurrentAccount {
@@ -32,30 +59,100 @@ impl FromRequest for CurrentAccount {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let gate = Gate::shut(request);
-        let subject = bearer::subject(request);
-        let state = bearer::state(request).clone();
-        let request = request.clone();
-        Box::pin(async move {
-            let account =
-                store::account::by_id(&state.platform.db, subject?).await?.ok_or_else(bearer::unauthenticated)?;
-            refuse_suspended(account.state)?;
-            limit::account(&request, account.id).await?;
-            gate.open();
-            Ok(Self {
-                id: account.id,
-                email: account.email,
-                display_name: account.display_name,
-                created_at: account.created_at,
-            })
+        let safe = request.method().is_safe();
+        extract(request, move |account| match account.means {
+            Means::Token(..) if !safe => Err(Problem::new(Code::SessionNeeded)),
+            Means::Token(..) | Means::Session(_) => Ok(account),
         })
     }
 }
 
+impl FromRequest for SignedIn {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        extract(request, |account| match account.means {
+            Means::Token(..) => Err(Problem::new(Code::SessionNeeded)),
+            Means::Session(session) => Ok(Self { account, session }),
+        })
+    }
+}
+
+/// Opens the gate for whoever is `admitted`.
+fn extract<T: 'static>(
+    request: &HttpRequest,
+    admitted: impl FnOnce(CurrentAccount) -> Result<T, Problem> + 'static,
+) -> LocalBoxFuture<'static, Result<T, Problem>> {
+    let gate = Gate::shut(request);
+    let credential = bearer::credential(request);
+    let state = bearer::state(request).clone();
+    let request = request.clone();
+    Box::pin(async move {
+        let caller = store::credential::caller(&state.platform.db, &credential?).await?;
+        let caller = caller.ok_or_else(bearer::unauthenticated)?;
+        refuse_suspended(caller.account.state)?;
+        limit::account(&request, caller.account.id).await?;
+        if let Means::Token(token, _) = &caller.means {
+            state.last_used.note(*token);
+        }
+        let admitted = admitted(CurrentAccount::new(caller))?;
+        gate.open();
+        Ok(admitted)
+    })
+}
+
 impl CurrentAccount {
+    fn new(caller: Caller) -> Self {
+        let Caller { account, means } = caller;
+        Self {
+            id: account.id,
+            means,
+            email: account.email,
+            display_name: account.display_name,
+            password_hash: Secret::new(account.password_hash),
+            email_verified: account.email_verified_at.is_some(),
+            created_at: account.created_at,
+            revision: account.revision,
+        }
+    }
+
     /// As whom the activity log knows the caller.
     pub(crate) fn actor(&self) -> Actor {
-        Actor::Account(self.id)
+        match self.means {
+            Means::Session(_) => Actor::Account(self.id),
+            Means::Token(token, _) => Actor::Token(self.id, token),
+        }
+    }
+
+    /// The workspaces that the caller may see, if not all of the account's.
+    pub(crate) fn workspaces(&self) -> Option<&[WorkspaceId]> {
+        match &self.means {
+            Means::Session(_) => None,
+            Means::Token(_, scope) => scope.workspaces.as_deref(),
+        }
+    }
+}
+
+impl SignedIn {
+    /// Makes sure that it is the person who asks, not somebody who found the device or the token.
+    pub(crate) async fn reauthenticate(&self, state: &State, password: Secret<String>) -> Result<(), Problem> {
+        let right = state.passwords.verify(password, Some(self.password_hash.clone())).await?;
+        if right { Ok(()) } else { Err(Problem::new(Code::WrongPassword)) }
+    }
+
+    /// Locks the account for the rest of the transaction; fails when its password is no longer the one that the caller
+    /// has just proved to know.
+    pub(crate) async fn lock(&self, tx: &Tx) -> Result<(), Problem> {
+        let same = store::account::lock_verified(tx, self.id, &self.password_hash).await?;
+        same.map(drop).ok_or_else(|| Problem::new(Code::WrongPassword))
+    }
+
+    /// Locks the session for the rest of the transaction; fails when it has ended since the request was authorised. What
+    /// outlives a session must not be made by one that is over.
+    pub(crate) async fn still_signed_in(&self, tx: &Tx) -> Result<(), Problem> {
+        let there = store::session::lock(tx, self.id, self.session).await?;
+        if there { Ok(()) } else { Err(bearer::unauthenticated()) }
     }
 }
 
@@ -67,20 +164,27 @@ pub(crate) fn refuse_suspended(state: AccountState) -> Result<(), Problem> {
     }
 }
 
-impl ApiComponent for CurrentAccount {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
+macro_rules! component {
+    ($extractor:ident, $scheme:expr) => {
+        impl ApiComponent for $extractor {
+            fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+                Vec::new()
+            }
 
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
+            fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+                None
+            }
 
-    fn securities() -> BTreeMap<String, SecurityScheme> {
-        bearer::schemes()
-    }
+            fn securities() -> BTreeMap<String, SecurityScheme> {
+                bearer::schemes()
+            }
 
-    fn security_requirement_name() -> Option<String> {
-        Some(bearer::SCHEME.to_owned())
-    }
+            fn security_requirement_name() -> Option<String> {
+                Some($scheme.to_owned())
+            }
+        }
+    };
 }
+
+component!(CurrentAccount, bearer::TOKEN);
+component!(SignedIn, bearer::SESSION);

@@ -15,8 +15,11 @@ use nvisy_shared::{
         activity::Actor,
         role::{Permission, Role},
     },
-    id::{AccountId, WorkspaceId},
-    store::{self, Tx},
+    id::{AccountId, TokenId, WorkspaceId},
+    store::{
+        self, Tx,
+        credential::{Means, Scope},
+    },
 };
 use uuid::Uuid;
 
@@ -51,10 +54,13 @@ nvisy_shared::permissions!(types);
 /// Extractor: the caller is a member of the workspace in the path, and their role has permission `P`.
 ///
 /// 401 without a valid token, 404 for strangers (who cannot tell it from a workspace that does not exist), 403 where the
-/// role is too low or the account suspended. One statement; no connection is held when the handler begins.
+/// role is too low, the API token does not have the permission, or the account is suspended. One statement; no
+/// connection is held when the handler begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member<P> {
     pub(crate) account: AccountId,
+    /// The API token by which the account acts, if it is one.
+    pub(crate) token: Option<TokenId>,
     pub(crate) workspace: WorkspaceId,
     permission: PhantomData<P>,
 }
@@ -65,22 +71,32 @@ impl<P: Needs> FromRequest for Member<P> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let gate = Gate::shut(request);
-        let subject = bearer::subject(request);
+        let credential = bearer::credential(request);
         let workspace = request.match_info().get(PARAMETER).and_then(|id| id.parse::<Uuid>().ok()).map(WorkspaceId);
         let state = bearer::state(request).clone();
         let request = request.clone();
         Box::pin(async move {
-            let account = subject?;
+            let credential = credential?;
             let workspace = workspace.ok_or_else(Problem::not_found)?;
-            let access = store::member::access(&state.platform.db, workspace, account).await?;
+            let access = store::member::access(&state.platform.db, workspace, &credential).await?;
             let access = access.ok_or_else(bearer::unauthenticated)?;
             refuse_suspended(access.state)?;
-            limit::account(&request, account).await?;
-            authorise(access.role, P::PERMISSION)?;
+            limit::account(&request, access.account).await?;
+            let token = match access.means {
+                Means::Session(_) => {
+                    authorise(access.role, P::PERMISSION)?;
+                    None
+                }
+                Means::Token(token, scope) => {
+                    within(&scope, workspace, access.role, P::PERMISSION)?;
+                    state.last_used.note(token);
+                    Some(token)
+                }
+            };
             limit::workspace(&request, workspace).await?;
             tracing::Span::current().record("workspace.id", tracing::field::display(workspace));
             gate.open();
-            Ok(Self { account, workspace, permission: PhantomData })
+            Ok(Self { account: access.account, token, workspace, permission: PhantomData })
         })
     }
 }
@@ -88,7 +104,7 @@ impl<P: Needs> FromRequest for Member<P> {
 impl<P> Member<P> {
     /// As whom the activity log knows the caller.
     pub(crate) fn actor(&self) -> Actor {
-        Actor::Account(self.account)
+        self.token.map_or(Actor::Account(self.account), |token| Actor::Token(self.account, token))
     }
 }
 
@@ -111,6 +127,14 @@ fn authorise(role: Option<Role>, permission: Permission) -> Result<(), Problem> 
     }
 }
 
+/// A token never allows more than its account's role does. A workspace out of its scope does not exist for it.
+fn within(scope: &Scope, workspace: WorkspaceId, role: Option<Role>, permission: Permission) -> Result<(), Problem> {
+    let inside = scope.workspaces.as_ref().is_none_or(|workspaces| workspaces.contains(&workspace));
+    authorise(role.filter(|_| inside), permission)?;
+    let granted = scope.permissions.iter().any(|granted| granted == permission.name());
+    if granted { Ok(()) } else { Err(Problem::new(Code::ScopeMissing)) }
+}
+
 impl<P: Needs> ApiComponent for Member<P> {
     fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
         Vec::new()
@@ -125,7 +149,7 @@ impl<P: Needs> ApiComponent for Member<P> {
     }
 
     fn security_requirement_name() -> Option<String> {
-        Some(bearer::SCHEME.to_owned())
+        Some(bearer::TOKEN.to_owned())
     }
 
     fn parameters() -> Vec<Parameter> {
@@ -153,5 +177,21 @@ mod tests {
         assert_eq!(status(Some(Role::Guest), Permission::WriteFiles), Err(StatusCode::FORBIDDEN));
         assert_eq!(status(Some(Role::Member), Permission::WriteFiles), Ok(()));
         assert_eq!(status(Some(Role::Owner), Permission::ReadWorkspace), Ok(()));
+    }
+
+    #[test]
+    fn a_token_allows_what_both_scope_and_role_do() {
+        let here = WorkspaceId::new();
+        let scope = |workspaces| Scope { permissions: vec!["files.write".to_owned()], workspaces };
+        let code = |scope: Scope, role| {
+            within(&scope, here, role, Permission::WriteFiles).map_err(|problem| problem.status_code())
+        };
+        assert_eq!(code(scope(None), Some(Role::Member)), Ok(()));
+        assert_eq!(code(scope(Some(vec![here])), Some(Role::Member)), Ok(()));
+        assert_eq!(code(scope(Some(vec![WorkspaceId::new()])), Some(Role::Owner)), Err(StatusCode::NOT_FOUND));
+        assert_eq!(code(scope(None), None), Err(StatusCode::NOT_FOUND));
+        assert_eq!(code(scope(None), Some(Role::Guest)), Err(StatusCode::FORBIDDEN));
+        let refused = within(&scope(None), here, Some(Role::Owner), Permission::ReadFiles);
+        assert_eq!(refused.map_err(|problem| problem.status_code()), Err(StatusCode::FORBIDDEN));
     }
 }

@@ -4,9 +4,12 @@
 //! own things, [`member::Member`] for everything below a workspace.
 
 pub(crate) mod account;
+pub(crate) mod bearer;
+pub(crate) mod device;
 pub(crate) mod gate;
+pub(crate) mod last_used;
 pub(crate) mod member;
 pub(crate) mod password;
+pub(crate) mod second_factor;
 pub(crate) mod token;
-
-mod bearer;
+pub(crate) mod trail;

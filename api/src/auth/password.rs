@@ -24,11 +24,18 @@ const DUMMY: &str = "$argon2id$v=19$m=65536,t=3,p=1$X6MkdjAZlb/pqLzTkV8G/A$70udl
 #[derive(Debug)]
 pub(crate) struct Passwords {
     turns: Arc<Semaphore>,
+    /// Slow hashes computed: the same number must go into every answer to a login.
+    #[cfg(test)]
+    computed: std::sync::atomic::AtomicU64,
 }
 
 impl Passwords {
     pub(crate) fn new(at_a_time: usize) -> Self {
-        Self { turns: Arc::new(Semaphore::new(at_a_time.max(1))) }
+        Self {
+            turns: Arc::new(Semaphore::new(at_a_time.max(1))),
+            #[cfg(test)]
+            computed: std::sync::atomic::AtomicU64::default(),
+        }
     }
 
     /// The hash to store.
@@ -49,6 +56,8 @@ impl Passwords {
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let turn = timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
         let turn = turn.map_err(|_| Problem::unavailable(5))?.map_err(Problem::internal)?;
+        #[cfg(test)]
+        self.computed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         // The turn goes along: a caller that hangs up does not make room before the work is done.
         let work = move || {
             let _turn = turn;
@@ -58,15 +67,23 @@ impl Passwords {
     }
 }
 
+/// Rule for `garde(custom(..))`: a length that a password can have.
+pub(crate) fn length(value: &Secret<String>, (): &()) -> garde::Result {
+    match value.expose().chars().count() {
+        1..=MAX => Ok(()),
+        _ => Err(garde::Error::new(format!("must have 1 to {MAX} characters"))),
+    }
+}
+
 /// Refuses a password that is easy to guess, also by somebody who knows these words about the account.
-pub(crate) fn check_strength(password: &Secret<String>, known: &[&str]) -> Result<(), Problem> {
+pub(crate) fn check_strength(field: &str, password: &Secret<String>, known: &[&str]) -> Result<(), Problem> {
     let estimate = zxcvbn(password.expose(), known);
     if estimate.score() >= Score::Three {
         return Ok(());
     }
     let warning = estimate.feedback().and_then(|feedback| feedback.warning());
     let reason = warning.map_or_else(|| "Add another word or two.".to_owned(), |warning| warning.to_string());
-    Err(invalid_field("password", format!("too easy to guess: {reason}")))
+    Err(invalid_field(field, format!("too easy to guess: {reason}")))
 }
 
 #[cfg(test)]
@@ -81,11 +98,27 @@ mod tests {
         assert_eq!(DUMMY.len(), real.expose().len());
     }
 
+    #[tokio::test]
+    async fn an_unknown_account_costs_as_many_hashes_as_a_known_one() {
+        let passwords = Passwords::new(1);
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let computed = || passwords.computed.load(std::sync::atomic::Ordering::Relaxed);
+        let hash = hash_password(&secret("any")).unwrap();
+        assert!(passwords.verify(secret("any"), Some(hash.clone())).await.unwrap());
+        assert_eq!(computed(), 1);
+        assert!(!passwords.verify(secret("other"), Some(hash)).await.unwrap());
+        assert_eq!(computed(), 2);
+        assert!(!passwords.verify(secret("any"), None).await.unwrap());
+        assert_eq!(computed(), 3);
+    }
+
     #[test]
     fn passwords_made_of_what_is_known_are_weak() {
         let password = |text: &str| Secret::new(text.to_owned());
-        assert!(check_strength(&password("correct tidal turbine 92"), &[]).is_ok());
-        assert!(check_strength(&password("password1"), &[]).is_err());
-        assert!(check_strength(&password("ada.lovelace@example.org"), &["ada.lovelace@example.org"]).is_err());
+        assert!(check_strength("password", &password("correct tidal turbine 92"), &[]).is_ok());
+        assert!(check_strength("password", &password("password1"), &[]).is_err());
+        assert!(
+            check_strength("password", &password("ada.lovelace@example.org"), &["ada.lovelace@example.org"]).is_err()
+        );
     }
 }

@@ -1,11 +1,18 @@
-//! Access tokens: Ed25519-signed JWTs that name an account and expire soon.
+//! Access tokens: Ed25519-signed JWTs that name an account and a session, and expire soon.
 
 use std::{collections::HashSet, fs, io, path::PathBuf};
 
 use jwt_simple::prelude::*;
-use nvisy_shared::{clock, config, id::AccountId};
+use nvisy_shared::{
+    clock, config,
+    id::{AccountId, SessionId},
+};
+use uuid::Uuid;
 
-const ISSUER: &str = "nvisy";
+/// For whom tokens are meant: those signed for another service under the same keys are not for us.
+const AUDIENCE: &str = "nvisy-api";
+/// How far ahead the clock of the replica that signed may be, in seconds.
+const SKEW: u64 = 60;
 
 /// Why the signing keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +44,15 @@ pub(crate) struct Keys {
     public: Ed25519PublicKey,
     /// Names the pair in a token's `kid`: the fingerprint of the public key.
     id: String,
+    issuer: String,
     seconds: u64,
     file: PathBuf,
+}
+
+/// What a token says beside the registered claims.
+#[derive(Serialize, Deserialize)]
+struct Session {
+    sid: Uuid,
 }
 
 impl std::fmt::Debug for Keys {
@@ -63,6 +77,7 @@ impl Keys {
             private: private.with_key_id(&id),
             public,
             id,
+            issuer: auth.issuer.clone(),
             seconds: auth.token_seconds,
             file: private_file.clone(),
         })
@@ -78,31 +93,41 @@ impl Keys {
         KeyError::Foreign(self.file.clone())
     }
 
-    /// A token for this account, and for how many seconds it is valid.
-    pub(crate) fn issue(&self, account: AccountId) -> Result<(String, u64), jwt_simple::Error> {
-        let mut claims =
-            Claims::create(Duration::from_secs(self.seconds)).with_issuer(ISSUER).with_subject(account.to_string());
+    /// A token for this session of an account, and for how many seconds it is valid.
+    pub(crate) fn issue(&self, account: AccountId, session: SessionId) -> Result<(String, u64), jwt_simple::Error> {
+        let life = Duration::from_secs(self.seconds);
+        let mut claims = Claims::with_custom_claims(Session { sid: session.0 }, life)
+            .with_issuer(&self.issuer)
+            .with_audience(AUDIENCE)
+            .with_subject(account.to_string());
         claims.issued_at = Some(now());
         claims.invalid_before = None;
-        claims.expires_at = Some(now() + Duration::from_secs(self.seconds));
+        claims.expires_at = Some(now() + life);
         Ok((self.private.sign(claims)?, self.seconds))
     }
 
-    /// Whose token this is. `None` for anything that these keys did not sign or that has expired.
-    pub(crate) fn verify(&self, token: &str) -> Option<AccountId> {
+    /// Whose token this is, and of which session. `None` for anything that these keys did not sign for this
+    /// deployment, that has expired, or that comes from the future.
+    pub(crate) fn verify(&self, token: &str) -> Option<(AccountId, SessionId)> {
+        let now = now();
         let options = VerificationOptions {
-            allowed_issuers: Some(HashSet::from([ISSUER.to_owned()])),
+            allowed_issuers: Some(HashSet::from([self.issuer.clone()])),
+            allowed_audiences: Some(HashSet::from([AUDIENCE.to_owned()])),
             required_key_id: Some(self.id.clone()),
             // The default forgives a quarter of an hour, which would lengthen every token by that.
             time_tolerance: None,
-            // The clock of the replica that signed may be ahead of ours.
+            // The library knows one tolerance for past and future; ours for the future is below.
             accept_future: true,
-            artificial_time: Some(now()),
+            artificial_time: Some(now),
             ..VerificationOptions::default()
         };
-        let claims = self.public.verify_token::<NoCustomClaims>(token, Some(options)).ok()?;
+        let claims = self.public.verify_token::<Session>(token, Some(options)).ok()?;
+        let latest = now + Duration::from_secs(SKEW);
+        if claims.issued_at? > latest || claims.invalid_before.is_some_and(|from| from > latest) {
+            return None;
+        }
         claims.expires_at?;
-        Some(AccountId(claims.subject?.parse().ok()?))
+        Some((AccountId(claims.subject?.parse().ok()?), SessionId(claims.custom.sid)))
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Answer<const STATUS: u16, T> {
 
 impl<const STATUS: u16, T> Answer<STATUS, T> {
     /// A first answer.
-    pub(super) fn new(body: T) -> Self {
+    pub(crate) fn new(body: T) -> Self {
         let status = StatusCode::from_u16(STATUS).expect("the aliases name valid statuses");
         Self { body, status, location: None, replayed: false }
     }

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::{idempotency, routes};
 use crate::{
+    auth::bearer,
     problem::{self, Problem},
     state::State,
 };
@@ -26,8 +27,10 @@ use crate::{
 /// Where it is served.
 pub(super) const PATH: &str = "/api/openapi.json";
 
-const TAGS: [(&str, &str); 9] = [
-    ("accounts", "Signing up, logging in, and the caller's own account."),
+const TAGS: [(&str, &str); 11] = [
+    ("accounts", "Signing up, and the caller's own account."),
+    ("sessions", "Logging in, staying logged in, logging out; where the caller is logged in."),
+    ("tokens", "API tokens: what programs act for an account with."),
     ("workspaces", "Workspaces: tenants that share nothing with each other."),
     ("members", "Who belongs to a workspace, and in which role."),
     ("invites", "Asking people into a workspace."),
@@ -96,6 +99,7 @@ fn spec() -> Spec {
 /// refuse. What is particular to an operation stands in its `error_code`s.
 fn complete(document: &mut Value) {
     let problems: BTreeMap<String, Response> = Problem::error_responses().into_iter().collect();
+    alternatives(document);
     each_operation(document, |path, operation| {
         let statuses = refusals(path, operation);
         let Some(responses) = operation["responses"].as_object_mut() else { return };
@@ -111,6 +115,19 @@ fn complete(document: &mut Value) {
     });
     for (name, schema) in problem::Body::child_schemas().into_iter().chain(problem::Body::schema()) {
         document["components"]["schemas"][name] = json!(schema);
+    }
+}
+
+/// Where an API token is enough, so is a session. Outside of workspaces tokens only read.
+fn alternatives(document: &mut Value) {
+    for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            if operation["security"] == json!([{ (bearer::TOKEN): [] }]) {
+                let both = json!([{ (bearer::SESSION): [] }, { (bearer::TOKEN): [] }]);
+                let session = json!([{ (bearer::SESSION): [] }]);
+                operation["security"] = if method == "get" || path.contains("{ws}") { both } else { session };
+            }
+        }
     }
 }
 

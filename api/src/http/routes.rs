@@ -2,7 +2,10 @@
 
 use apistos::web::{ServiceConfig, scope};
 
-use crate::{accounts, activities, events, files, health, invites, members, search, usage, workspaces};
+use crate::{
+    accounts, activities, events, files, health, invites, mail, members, search, sessions, tokens, totp, usage,
+    workspaces,
+};
 
 /// Everything that stands in the OpenAPI document.
 pub(super) fn mount(config: &mut ServiceConfig) {
@@ -10,6 +13,10 @@ pub(super) fn mount(config: &mut ServiceConfig) {
     config.service(
         scope("/api/v1")
             .configure(accounts::routes)
+            .configure(mail::routes)
+            .configure(sessions::routes)
+            .configure(totp::routes)
+            .configure(tokens::routes)
             .configure(workspaces::routes)
             .configure(members::routes)
             .configure(usage::routes)

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     auth::{
-        account::CurrentAccount,
+        account::{CurrentAccount, SignedIn},
         member::{DeleteWorkspace, Member, ReadWorkspace, UpdateWorkspace},
     },
     http::{
@@ -42,7 +42,7 @@ use crate::{
 )]
 pub(crate) async fn create(
     state: Data<State>,
-    account: CurrentAccount,
+    account: SignedIn,
     key: IdempotencyKey,
     origin: Origin,
     body: Json<CreateWorkspace>,
@@ -74,7 +74,14 @@ pub(crate) async fn list(
     query: Query<PageQuery>,
 ) -> Result<Json<Page<Workspace>>, Problem> {
     let query = query.0;
-    let rows = store::workspace::of_account(&state.platform.db, account.id, query.after()?, query.rows()).await?;
+    let rows = store::workspace::of_account(
+        &state.platform.db,
+        account.id,
+        account.workspaces(),
+        query.after()?,
+        query.rows(),
+    )
+    .await?;
     Ok(Json(Page::new(&query, rows, |workspace| workspace.id)))
 }
 

@@ -18,7 +18,8 @@ async fn a_person_signs_up_logs_in_and_sees_their_account() {
 
     let login = app.login("ADA@example.org", PASSWORD).await.expect(200);
     assert_eq!(login["tokenType"], "Bearer");
-    assert_eq!(login["expiresIn"], 3600);
+    assert_eq!(login["expiresIn"], 900);
+    assert!(login["refreshToken"].as_str().unwrap().starts_with("nvisy_refresh_"));
     let token = login["accessToken"].as_str().unwrap();
     let mine = send(app.request(Method::GET, "/api/v1/account").bearer_auth(token)).await.expect(200);
     assert_eq!(mine, account);
@@ -31,6 +32,18 @@ async fn an_address_can_be_taken_once() {
     app.person("ada").await;
     let body = json!({ "email": "ADA@example.org", "password": PASSWORD, "displayName": "Another" });
     send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.problem(409, "email_taken");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn addresses_that_look_alike_are_the_same() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let lookalike = "\u{ff41}da\u{ff20}example.org";
+    let body = json!({ "email": lookalike, "password": PASSWORD, "displayName": "Another" });
+    send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.problem(409, "email_taken");
+    app.login(lookalike, PASSWORD).await.expect(200);
+    assert_eq!(app.get(&ada, "/api/v1/account").await.expect(200)["email"], "ada@example.org");
     app.stop().await;
 }
 
@@ -48,6 +61,14 @@ async fn every_unusable_field_is_named() {
     let problem =
         send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&weak)).await.problem(422, "invalid_body");
     assert_eq!(problem["errors"][0]["field"], "password");
+    let long = "x".repeat(10_000);
+    for field in ["email", "password", "displayName"] {
+        let mut body = json!({ "email": "ada@example.org", "password": PASSWORD, "displayName": "Ada" });
+        body[field] = long.clone().into();
+        let problem =
+            send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.problem(422, "invalid_body");
+        assert_eq!(problem["errors"][0]["field"], field);
+    }
     app.stop().await;
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Person {
     pub(crate) id: String,
     pub(crate) email: String,
     pub(crate) token: String,
+    /// The refresh token of the same session.
+    pub(crate) refresh: String,
 }
 
 /// A response that has been read.
@@ -143,13 +145,24 @@ impl TestApp {
         send(self.request(Method::POST, path).bearer_auth(&person.token).json(body)).await
     }
 
+    pub(crate) async fn delete(&self, person: &Person, path: &str) -> Answer {
+        send(self.request(Method::DELETE, path).bearer_auth(&person.token)).await
+    }
+
     /// Somebody new.
     pub(crate) async fn person(&self, name: &str) -> Person {
         let email = format!("{name}@example.org");
         let body = json!({ "email": email, "password": PASSWORD, "displayName": name });
         let account = send(self.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.expect(201);
-        let token = self.login(&email, PASSWORD).await.expect(200)["accessToken"].as_str().expect("a token").to_owned();
-        Person { id: account["id"].as_str().expect("an id").to_owned(), email, token }
+        let id = account["id"].as_str().expect("an id").to_owned();
+        self.again(&Person { id, email, token: String::new(), refresh: String::new() }).await
+    }
+
+    /// The same person in another session.
+    pub(crate) async fn again(&self, person: &Person) -> Person {
+        let tokens = self.login(&person.email, PASSWORD).await.expect(200);
+        let token = |name: &str| tokens[name].as_str().expect("a token").to_owned();
+        Person { token: token("accessToken"), refresh: token("refreshToken"), ..person.clone() }
     }
 
     pub(crate) async fn login(&self, email: &str, password: &str) -> Answer {

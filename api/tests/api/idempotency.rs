@@ -157,6 +157,19 @@ async fn a_request_that_failed_leaves_its_key_free() {
 }
 
 #[actix_web::test]
+async fn a_sign_up_with_another_password_is_another_request() {
+    let app = TestApp::start().await;
+    let sign_up = |password: &str| {
+        let body = json!({ "email": "ada@example.org", "password": password, "displayName": "Ada" });
+        send(app.request(Method::POST, "/api/v1/auth/sign-up").header("idempotency-key", "k1").json(&body))
+    };
+    let account = sign_up(PASSWORD).await.expect(201);
+    assert_eq!(sign_up(PASSWORD).await.expect(201), account);
+    sign_up("eight badgers hum").await.problem(422, "idempotency_key_reused");
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn a_key_that_cannot_be_one_is_refused() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;

@@ -3,8 +3,10 @@
 
 mod access;
 mod access_lost;
+mod account_life;
 mod accounts;
 mod activities;
+mod api_tokens;
 mod app;
 mod behind;
 mod doctor;
@@ -19,6 +21,8 @@ mod invites;
 mod journey;
 mod kills;
 mod limits;
+mod mail;
+mod mailbox;
 mod members;
 mod migrations;
 mod openapi;
@@ -28,6 +32,8 @@ mod quotas;
 mod roles;
 mod scenarios;
 mod search;
+mod second_factor;
+mod sessions;
 mod slow;
 mod start;
 mod tenants;

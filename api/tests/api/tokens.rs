@@ -19,8 +19,24 @@ fn pair(app: &TestApp) -> Ed25519KeyPair {
     pair.with_key_id(&id)
 }
 
-fn claims(person: &Person) -> JWTClaims<NoCustomClaims> {
-    Claims::create(Duration::from_secs(60)).with_issuer("nvisy").with_subject(&person.id)
+/// What a token says beside the registered claims.
+#[derive(Clone, Serialize, Deserialize)]
+struct Session {
+    sid: String,
+}
+
+/// The session of a person's token.
+fn session(person: &Person) -> String {
+    let payload = person.token.split('.').nth(1).unwrap();
+    let payload: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    payload["sid"].as_str().unwrap().to_owned()
+}
+
+fn claims(person: &Person) -> JWTClaims<Session> {
+    Claims::with_custom_claims(Session { sid: session(person) }, Duration::from_secs(60))
+        .with_issuer("nvisy")
+        .with_audience("nvisy-api")
+        .with_subject(&person.id)
 }
 
 fn part(json: &Value) -> String {
@@ -41,6 +57,54 @@ async fn a_token_is_refused_the_second_it_expires() {
 }
 
 #[actix_web::test]
+async fn clocks_may_differ_by_a_minute() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let from = |seconds| {
+        let mut claims = claims(&ada);
+        let time = Some(Clock::now_since_epoch() + Duration::from_secs(seconds));
+        (claims.issued_at, claims.invalid_before) = (time, time);
+        claims.expires_at = time.map(|time| time + Duration::from_secs(60));
+        pair(&app).sign(claims).unwrap()
+    };
+    with_token(&app, &from(50)).await.expect(200);
+    with_token(&app, &from(90)).await.problem(401, "unauthenticated");
+    let mut undated = claims(&ada);
+    undated.issued_at = None;
+    with_token(&app, &pair(&app).sign(undated).unwrap()).await.problem(401, "unauthenticated");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_names_a_session_of_its_account() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let bob = app.person("bob").await;
+    let mut others = claims(&ada);
+    others.custom.sid = session(&bob);
+    with_token(&app, &pair(&app).sign(others).unwrap()).await.problem(401, "unauthenticated");
+    let without = Claims::create(Duration::from_secs(60)).with_issuer("nvisy").with_audience("nvisy-api");
+    let without = without.with_subject(&ada.id);
+    with_token(&app, &pair(&app).sign(without).unwrap()).await.problem(401, "unauthenticated");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_of_another_deployment_is_nobodys() {
+    let app = TestApp::start().await;
+    let other = TestApp::start_with(&[("NVISY_AUTH_ISSUER", "other")]).await;
+    let ada = app.person("ada").await;
+    let eve = other.person("ada").await;
+    with_token(&app, &eve.token).await.problem(401, "unauthenticated");
+    with_token(&other, &ada.token).await.problem(401, "unauthenticated");
+    // Even under the same keys.
+    let named_alike = claims(&eve).with_issuer("other");
+    with_token(&app, &pair(&app).sign(named_alike).unwrap()).await.problem(401, "unauthenticated");
+    app.stop().await;
+    other.stop().await;
+}
+
+#[actix_web::test]
 async fn only_our_signature_under_our_name_counts() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
@@ -51,6 +115,9 @@ async fn only_our_signature_under_our_name_counts() {
 
     let elsewhere = claims(&ada).with_issuer("elsewhere");
     with_token(&app, &pair(&app).sign(elsewhere).unwrap()).await.problem(401, "unauthenticated");
+
+    let other_audience = claims(&ada).with_audience("elsewhere");
+    with_token(&app, &pair(&app).sign(other_audience).unwrap()).await.problem(401, "unauthenticated");
 
     let other_key = pair(&app).with_key_id("other");
     with_token(&app, &other_key.sign(claims(&ada)).unwrap()).await.problem(401, "unauthenticated");
@@ -68,10 +135,14 @@ async fn no_other_algorithm_is_accepted() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let id = pair(&app).public_key().jwk_thumbprint();
-    let payload = part(&json!({ "iss": "nvisy", "sub": ada.id, "exp": 9_999_999_999_u64 }));
+    let payload = part(&json!({
+        "iss": "nvisy", "aud": "nvisy-api", "sub": ada.id, "sid": session(&ada), "iat": 1, "exp": 9_999_999_999_u64
+    }));
 
-    let none = format!("{}.{payload}.", part(&json!({ "alg": "none", "typ": "JWT", "kid": id })));
-    with_token(&app, &none).await.problem(401, "unauthenticated");
+    for name in ["none", "None", "NONE", ""] {
+        let none = format!("{}.{payload}.", part(&json!({ "alg": name, "typ": "JWT", "kid": id })));
+        with_token(&app, &none).await.problem(401, "unauthenticated");
+    }
 
     // The public key as an HMAC secret: what confuses verifiers that believe the header.
     let public = fs::read(app.place.keys().folder().join("public.pem")).unwrap();

@@ -1,18 +1,26 @@
 //! Every operation of the document that changes something leaves an entry in the activity log: a new one must be
 //! performed here, or be exempt with a reason.
 
+use nvisy_shared::clock;
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     app::{PASSWORD, Person, TestApp, send},
     files::part,
     scenarios::{Fixture, of_workspaces},
+    second_factor,
 };
 
 /// What writes no entry, and why.
-const EXEMPT: [(&str, &str); 2] = [
-    ("login", "changes nothing: it gives a token that is stored nowhere"),
+const EXEMPT: [(&str, &str); 8] = [
+    ("refresh", "continues a session whose beginning and end are written down"),
+    ("forgotPassword", "nobody knows whose account it is, or whether there is one"),
+    ("confirmSignUp", "takes a mailbox: `mail` looks for its entry"),
+    ("resetPassword", "takes a mailbox: `mail` looks for its entry"),
+    ("changeEmail", "takes a mailbox: `mail` looks for its entry"),
+    ("verifyEmail", "takes a mailbox: `mail` looks for its entry"),
+    ("confirmEmail", "takes a mailbox: `mail` looks for its entry"),
     ("search", "only reads; POST for its body"),
 ];
 
@@ -33,6 +41,9 @@ async fn request(app: &TestApp, operation: &str, owner: &Person, other: &Person)
             let body = json!({ "email": "new@example.org", "password": PASSWORD, "displayName": "New" });
             app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)
         }
+        "login" => {
+            app.request(Method::POST, "/api/v1/auth/login").json(&json!({ "email": owner.email, "password": PASSWORD }))
+        }
         "createWorkspace" => post(owner, "/api/v1/workspaces").json(&json!({ "name": "Wind" })),
         "acceptInvite" | "declineInvite" => {
             let workspace = app.workspace(owner, "Tidal energy").await;
@@ -40,6 +51,52 @@ async fn request(app: &TestApp, operation: &str, owner: &Person, other: &Person)
             let invite = app.post(owner, &path, &json!({ "role": "guest" })).await.expect(201);
             let path = if operation == "acceptInvite" { "/api/v1/invites/accept" } else { "/api/v1/invites/decline" };
             post(other, path).json(&json!({ "code": invite["code"] }))
+        }
+        _ => own(app, operation).await,
+    }
+}
+
+/// As [`request`], for what a person does with their own account: with one of its own, since much of it ends sessions.
+async fn own(app: &TestApp, operation: &str) -> RequestBuilder {
+    let person = app.person(&format!("own-{}", operation.to_lowercase())).await;
+    let ask = |method: Method, path: &str| app.request(method, &format!("/api/v1/{path}")).bearer_auth(&person.token);
+    let post = |path: &str, body: &Value| ask(Method::POST, path).json(body);
+    let password = json!({ "password": PASSWORD });
+    let token = json!({ "name": "T", "permissions": ["search"], "expiresAt": clock::now() + chrono::Days::new(1) });
+    match operation {
+        "updateAccount" => ask(Method::PATCH, "account").json(&json!({ "displayName": "Other" })),
+        "changePassword" => {
+            post("account/password", &json!({ "currentPassword": PASSWORD, "newPassword": "eight badgers hum" }))
+        }
+        "deleteAccount" => post("account/deletion", &password),
+        "replaceAvatar" => ask(Method::PUT, "account/avatar").body(b"\xff\xd8\xff".to_vec()),
+        "removeAvatar" => {
+            send(ask(Method::PUT, "account/avatar").body(b"\xff\xd8\xff".to_vec())).await;
+            ask(Method::DELETE, "account/avatar")
+        }
+        "logout" => post("auth/logout", &json!({})),
+        "revokeSessions" => ask(Method::DELETE, "account/sessions"),
+        "revokeSession" => {
+            let sessions = app.get(&person, "/api/v1/account/sessions").await.expect(200);
+            ask(Method::DELETE, &format!("account/sessions/{}", sessions["items"][0]["id"].as_str().unwrap()))
+        }
+        "createToken" => post("account/tokens", &token),
+        "revokeToken" => {
+            let token = send(post("account/tokens", &token)).await.expect(201);
+            ask(Method::DELETE, &format!("account/tokens/{}", token["token"]["id"].as_str().unwrap()))
+        }
+        "enrolSecondFactor" => post("account/totp", &password),
+        "confirmSecondFactor" => {
+            let device = second_factor::enrol(app, &person).await;
+            post("account/totp/confirm", &json!({ "code": device.code(0) }))
+        }
+        "renewRecoveryCodes" | "disableSecondFactor" => {
+            let device = second_factor::enrol(app, &person).await;
+            send(post("account/totp/confirm", &json!({ "code": device.code(0) }))).await.expect(200);
+            second_factor::forget_steps(app).await;
+            let both = json!({ "password": PASSWORD, "code": device.code(0) });
+            let path = if operation == "disableSecondFactor" { "disable" } else { "recovery-codes" };
+            post(&format!("account/totp/{path}"), &both)
         }
         _ => panic!("{operation} changes something: perform it here, or exempt it with a reason"),
     }

@@ -31,6 +31,7 @@ pub struct Config {
     pub http: Http,
     pub limit: Limit,
     pub auth: Auth,
+    pub smtp: Smtp,
     pub encryption: Encryption,
     pub embedding: Embedding,
     pub extract: Extract,
@@ -70,6 +71,7 @@ impl Config {
         let http = section(source, "http", mistakes);
         let limit = section(source, "limit", mistakes);
         let auth = section(source, "auth", mistakes);
+        let smtp = section(source, "smtp", mistakes);
         let encryption = section(source, "encryption", mistakes);
         let embedding = section(source, "embedding", mistakes);
         let extract = section(source, "extract", mistakes);
@@ -84,6 +86,7 @@ impl Config {
             http: http?,
             limit: limit?,
             auth: auth?,
+            smtp: smtp?,
             encryption: encryption?,
             embedding: embedding?,
             extract: extract?,

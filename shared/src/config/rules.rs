@@ -31,6 +31,11 @@ pub(super) fn of_all<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Vec<String>
             }
         }
     }
+    let mail = ["NVISY_SMTP_URL", "NVISY_SMTP_FROM", "NVISY_SMTP_LINK_URL"];
+    if mail.iter().any(|name| value(name).is_some()) {
+        let missing = mail.iter().filter(|name| value(name).is_none());
+        mistakes.extend(missing.map(|name| format!("{name} must be set where another NVISY_SMTP_* address is")));
+    }
     let pair = ["NVISY_HTTP_TLS_CERTIFICATE_FILE", "NVISY_HTTP_TLS_KEY_FILE"];
     for (here, there) in [(pair[0], pair[1]), (pair[1], pair[0])] {
         if value(here).is_some() && value(there).is_none() {
@@ -44,6 +49,12 @@ pub(super) fn postgres_url(value: &str) -> Result<(), &'static str> {
     let known = ["postgres://", "postgresql://"].iter().any(|scheme| value.starts_with(scheme));
     let usable = known && value.parse::<sea_orm::sqlx::postgres::PgConnectOptions>().is_ok();
     usable.then_some(()).ok_or("a PostgreSQL URL: postgres://user:password@host:5432/database")
+}
+
+pub(super) fn smtp_url(value: &str) -> Result<(), &'static str> {
+    let url = url::Url::parse(value).ok().filter(|url| url.has_host());
+    let usable = url.is_some_and(|url| ["smtp", "smtps"].contains(&url.scheme()));
+    usable.then_some(()).ok_or("an SMTP URL: smtps://user:password@host")
 }
 
 pub(super) fn nats_url(value: &str) -> Result<(), &'static str> {

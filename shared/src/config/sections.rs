@@ -54,8 +54,36 @@ pub struct Limit {
 pub struct Auth {
     pub private_key_file: PathBuf,
     pub public_key_file: PathBuf,
+    pub issuer: String,
     pub token_seconds: u64,
+    pub session_seconds: u64,
+    pub session_longest_seconds: u64,
+    pub erase_seconds: u64,
     pub hashes: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Smtp {
+    pub url: Option<Secret<String>>,
+    pub from: Option<String>,
+    pub link_url: Option<Url>,
+    pub link_seconds: u64,
+}
+
+/// A mail server, wholly described.
+#[derive(Clone, Copy, Debug)]
+pub struct MailServer<'a> {
+    pub url: &'a Secret<String>,
+    pub from: &'a str,
+    pub link_url: &'a Url,
+}
+
+impl Smtp {
+    /// The mail server, if one is configured; a check at start makes sure that it is so wholly or not at all.
+    #[must_use]
+    pub fn server(&self) -> Option<MailServer<'_>> {
+        Some(MailServer { url: self.url.as_ref()?, from: self.from.as_deref()?, link_url: self.link_url.as_ref()? })
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -127,6 +155,7 @@ pub struct Worker {
     pub health_address: SocketAddr,
     pub extract_slots: usize,
     pub model_slots: usize,
+    pub mail_slots: usize,
     pub batch_chunks: usize,
 }
 

@@ -134,8 +134,37 @@ pub const VARIABLES: &[Variable] = &[
     .within(0, 1_000_000_000),
     variable("NVISY_AUTH_PRIVATE_KEY_FILE", "private.pem", "Ed25519 private key that signs access tokens."),
     variable("NVISY_AUTH_PUBLIC_KEY_FILE", "public.pem", "Ed25519 public key that verifies them."),
-    variable("NVISY_AUTH_TOKEN_SECONDS", "3600", "How long an access token is valid.").within(1, YEAR_SECONDS),
+    variable(
+        "NVISY_AUTH_ISSUER",
+        "nvisy",
+        "Names this deployment in access tokens; those of another name are refused, also under the same keys.",
+    ),
+    variable("NVISY_AUTH_TOKEN_SECONDS", "900", "How long an access token is valid.").within(1, YEAR_SECONDS),
+    variable("NVISY_AUTH_SESSION_SECONDS", "2592000", "How long a session lasts without being refreshed.")
+        .within(1, YEAR_SECONDS),
+    variable(
+        "NVISY_AUTH_SESSION_LONGEST_SECONDS",
+        "7776000",
+        "How long a session lasts at most; then a new login is due.",
+    ).within(1, YEAR_SECONDS),
+    variable(
+        "NVISY_AUTH_ERASE_SECONDS",
+        "2592000",
+        "How long a deleted account can be taken back by logging in, before it is erased.",
+    ).within(0, YEAR_SECONDS),
     variable("NVISY_AUTH_HASHES", "2", "Most passwords hashed at the same time; each takes 64 MiB.").within(1, MANY),
+    optional(
+        "NVISY_SMTP_URL",
+        "Mail server: `smtps://user:password@host`, or `smtp://host:587?tls=required`; no mail is sent without it.",
+    )
+    .secret()
+    .rule(rules::smtp_url),
+    optional("NVISY_SMTP_FROM", "Who mails are from: `Nvisy <nvisy@example.org>`."),
+    optional(
+        "NVISY_SMTP_LINK_URL",
+        "Begins the links in mails: pages of yours at `/sign-up`, `/password-reset` and `/email` that send on what is behind `#token=`.",
+    ),
+    variable("NVISY_SMTP_LINK_SECONDS", "3600", "How long a link in a mail is good.").within(60, YEAR_SECONDS),
     variable(
         "NVISY_ENCRYPTION_KEY_FILE",
         "encryption.key",
@@ -191,6 +220,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_WORKER_HEALTH_ADDRESS", "127.0.0.1:8081", "Where the worker answers `GET /health`."),
     variable("NVISY_WORKER_EXTRACT_SLOTS", "2", "Files a worker reads at the same time.").within(0, MANY),
     variable("NVISY_WORKER_MODEL_SLOTS", "4", "Embedding batches a worker has at hand at the same time.").within(0, MANY),
+    variable("NVISY_WORKER_MAIL_SLOTS", "2", "Mails a worker sends at the same time.").within(1, MANY),
     variable("NVISY_WORKER_BATCH_CHUNKS", "32", "Chunks in an embedding batch: what one failure repeats at most.").within(1, MANY),
     variable(
         "NVISY_QUEUE_LEASE_SECONDS",

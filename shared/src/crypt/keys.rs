@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use orion::hazardous::aead::xchacha20poly1305::SecretKey;
 use orion::hazardous::kdf::hkdf::{Hkdf, SHA512};
+use orion::hazardous::mac::hmac::sha256 as hmac;
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::id::WorkspaceId;
 
@@ -113,6 +115,14 @@ pub enum Purpose {
     Activity,
     /// Codes of invites.
     Invite,
+    /// Refresh tokens that follow one another.
+    Refresh,
+    /// Telling apart passwords in requests that are repeated.
+    Repeated,
+    /// Secrets of second factors.
+    Totp,
+    /// Hashes of recovery codes.
+    Recovery,
 }
 
 impl Purpose {
@@ -122,6 +132,10 @@ impl Purpose {
             Self::Blob => b"blob",
             Self::Activity => b"activity",
             Self::Invite => b"invite",
+            Self::Refresh => b"refresh",
+            Self::Repeated => b"repeated",
+            Self::Totp => b"totp",
+            Self::Recovery => b"recovery",
         }
     }
 }
@@ -142,8 +156,14 @@ impl Keyring {
     /// The key of one workspace for one purpose; the same each time. Takes a few microseconds.
     #[must_use]
     pub fn derive(&self, workspace: WorkspaceId, purpose: Purpose) -> Key {
-        // The id has a fixed length, so no two (purpose, workspace) pairs run together.
-        let info = [purpose.label(), workspace.0.as_bytes()].concat();
+        self.derive_for(workspace.0, purpose)
+    }
+
+    /// The key of whatever has this id: an account, or, with the nil id, the whole installation.
+    #[must_use]
+    pub fn derive_for(&self, owner: Uuid, purpose: Purpose) -> Key {
+        // The id has a fixed length, so no two (purpose, owner) pairs run together.
+        let info = [purpose.label(), owner.as_bytes()].concat();
         let mut bytes = [0; KEY_BYTES];
         Hkdf::<SHA512>::derive_key(SALT, self.master.0.unprotected_as_ref(), Some(&info), &mut bytes)
             .expect("HKDF-SHA512 gives up to 16320 bytes");
@@ -169,6 +189,14 @@ impl Key {
 
     pub(super) const fn secret(&self) -> &SecretKey {
         &self.secret
+    }
+
+    /// HMAC-SHA256 under this key: what only somebody who has the master key can compute.
+    #[must_use]
+    pub fn mac(&self, data: &[u8]) -> [u8; 32] {
+        let key = hmac::SecretKey::try_from(self.secret.unprotected_as_ref()).expect("HMAC takes a key of any length");
+        let tag = hmac::HmacSha256::hmac(&key, data).expect("fresh state takes data");
+        tag.unprotected_as_ref().try_into().expect("HMAC-SHA256 gives 32 bytes")
     }
 }
 

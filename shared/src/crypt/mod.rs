@@ -4,8 +4,10 @@
 //! Nothing here knows where keys come from besides a file, or where sealed bytes go.
 
 pub mod code;
+pub mod envelope;
 pub mod frames;
 mod keys;
+pub mod opaque;
 mod password;
 pub mod seal;
 

@@ -2,6 +2,7 @@
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 /// Longest e-mail address, in characters.
 pub const EMAIL_MAX: usize = 254;
@@ -17,8 +18,42 @@ pub enum AccountState {
     Suspended,
 }
 
-/// The one spelling under which an address is stored and looked up.
+/// The one spelling under which an address is stored and looked up: trimmed, in lower case, and with letters that only
+/// look different (full width, ligatures, composed or not) made the same.
 #[must_use]
 pub fn normalise_email(raw: &str) -> String {
-    raw.trim().to_lowercase()
+    // Lower case can take letters apart again.
+    raw.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normalise_email;
+
+    #[test]
+    fn spellings_that_look_alike_are_one_address() {
+        let one = |spellings: &[&str]| {
+            let all: std::collections::BTreeSet<_> = spellings.iter().map(|raw| normalise_email(raw)).collect();
+            assert_eq!(all.len(), 1, "{all:?}");
+        };
+        one(&[
+            "ada@example.org",
+            " Ada@Example.ORG ",
+            "\u{ff41}da@example.org",
+            "ada\u{ff20}example.org",
+            "ad\u{aa}@example.org",
+        ]);
+        one(&["f\u{fc}@example.org", "fu\u{308}@example.org", "FU\u{308}@example.org"]);
+        one(&["o\u{fb03}ce@example.org", "office@example.org"]);
+        one(&["k@example.org", "\u{212a}@example.org"]);
+        assert_ne!(normalise_email("ada@example.org"), normalise_email("adb@example.org"));
+    }
+
+    #[test]
+    fn a_normal_address_stays_as_it_is() {
+        for raw in ["\u{130}@example.org", "\u{1e9e}@example.org", "\u{2126}\u{301}@example.org"] {
+            let once = normalise_email(raw);
+            assert_eq!(normalise_email(&once), once);
+        }
+    }
 }

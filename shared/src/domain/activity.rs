@@ -71,6 +71,48 @@ macro_rules! actions {
 actions! {
     /// Somebody signed up.
     AccountSignedUp "account.signed_up";
+    /// The display name of an account was changed.
+    AccountUpdated "account.updated";
+    /// The picture of an account was changed or removed.
+    AccountPictured "account.pictured";
+    /// The password was changed by who knew the old one.
+    AccountPasswordChanged "account.password_changed";
+    /// The password was set anew by who reads the mailbox.
+    AccountPasswordReset "account.password_reset";
+    /// A link was asked for that changes or verifies the address.
+    AccountMailAsked "account.mail_asked";
+    /// The address was changed.
+    AccountEmailChanged "account.email_changed";
+    /// The address was verified.
+    AccountEmailVerified "account.email_verified";
+    /// The account was deleted; it can be taken back for a while.
+    AccountDeleted "account.deleted";
+    /// The deletion was taken back.
+    AccountRestored "account.restored";
+    /// The account was erased.
+    AccountErased "account.erased";
+    /// A second factor was begun.
+    AccountFactorEnrolled "account.factor_enrolled";
+    /// A second factor is asked for from now on.
+    AccountFactorConfirmed "account.factor_confirmed";
+    /// The second factor was removed.
+    AccountFactorDisabled "account.factor_disabled";
+    /// The recovery codes were replaced.
+    AccountCodesRenewed "account.codes_renewed";
+    /// Somebody logged in.
+    SessionStarted "session.started";
+    /// Somebody tried to log in, and was refused; the account is the nil id where there is none.
+    SessionRefused "session.refused";
+    /// A refresh token was used twice: its session was ended.
+    SessionStolen "session.stolen";
+    /// A session was ended.
+    SessionEnded "session.ended";
+    /// All sessions of an account were ended.
+    SessionAllEnded "session.all_ended";
+    /// An API token was created.
+    TokenCreated "token.created";
+    /// An API token was revoked.
+    TokenRevoked "token.revoked";
     /// A workspace was created.
     WorkspaceCreated "workspace.created";
     /// Name, slug or settings of a workspace were changed.

@@ -25,6 +25,8 @@ pub enum Lane {
     Extract,
     /// Calling a model.
     Model,
+    /// Sending mail: people wait for it, whatever else there is to do.
+    Mail,
 }
 
 impl Lane {
@@ -34,6 +36,7 @@ impl Lane {
         match self {
             Self::Extract => "extract",
             Self::Model => "model",
+            Self::Mail => "mail",
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod failure;
 pub mod file;
 pub mod filter;
 pub mod job;
+pub mod mail;
 pub mod pipeline;
 pub mod plan;
 pub mod quota;

@@ -4,6 +4,8 @@
 
 pub mod account;
 pub mod activity;
+pub mod api_token;
+pub mod avatar;
 pub mod blob;
 pub mod chunk;
 pub mod dead_job;
@@ -16,9 +18,14 @@ pub mod idempotency;
 pub mod installation;
 pub mod invite;
 pub mod job;
+pub mod mail;
 pub mod member;
 pub mod pipeline;
 pub mod pipeline_version;
+pub mod recovery_code;
+pub mod refresh_token;
 pub mod run;
 pub mod run_item;
+pub mod session;
+pub mod totp;
 pub mod workspace;

@@ -5,11 +5,13 @@
 
 mod run_batch;
 mod run_segment;
+mod send_mail;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use run_batch::RunBatch;
 pub use run_segment::RunSegment;
+pub use send_mail::SendMail;
 
 use crate::domain::job::Lane;
 

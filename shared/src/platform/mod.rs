@@ -30,6 +30,8 @@ pub struct Platform {
     pub db: Db,
     /// NATS.
     pub queue: Queue,
+    /// Keys of workspaces, accounts and the installation.
+    pub keys: Keyring,
     /// File bytes.
     pub blobs: Blobs,
     /// Of the activity log.
@@ -101,16 +103,16 @@ impl Platform {
              NVISY_EMBEDDING_PROVIDER be openai",
         ))?;
         let bucket = bucket(&config, queue.names());
-        let keyring = Keyring::new(key);
-        let seals = Seals::new(keyring.clone());
-        let codes = Codes::new(keyring.clone());
-        let blobs = Blobs::open(queue.jetstream().clone(), &bucket, keyring)
+        let keys = Keyring::new(key);
+        let seals = Seals::new(keys.clone());
+        let codes = Codes::new(keys.clone());
+        let blobs = Blobs::open(queue.jetstream().clone(), &bucket, keys.clone())
             .await
             .map_err(opening("the object store of NATS cannot be opened: look into the log of the NATS server"))?;
         let space = store::space::ensure(&db, embedder.space())
             .await
             .map_err(opening("the embedding space cannot be registered: look into the log of PostgreSQL"))?;
-        Ok(Self { config: Arc::new(config), db, queue, blobs, seals, codes, embedder, space })
+        Ok(Self { config: Arc::new(config), db, queue, keys, blobs, seals, codes, embedder, space })
     }
 
     /// Starts what every process does on the side: hand over the outbox, and find what was forgotten.

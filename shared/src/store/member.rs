@@ -1,9 +1,13 @@
 //! Members: who may do what in which workspace.
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, QueryResult};
 
-use super::{Conn, Result, Tx, sql};
+use super::{
+    Conn, Result, Tx,
+    credential::{Credential, Means},
+    sql,
+};
 use crate::{
     domain::{
         account::AccountState,
@@ -13,27 +17,60 @@ use crate::{
 };
 
 /// What decides whether a request to a workspace is answered.
-#[derive(Clone, Copy, Debug, FromQueryResult)]
+#[derive(Clone, Debug)]
 pub struct Access {
+    /// Whose credential it is.
+    pub account: AccountId,
     /// Whether the account may do anything at all.
     pub state: AccountState,
     /// `None`: a stranger, or there is no such workspace. Nobody is told which.
     pub role: Option<Role>,
+    /// By what the account acts.
+    pub means: Means,
 }
 
-/// The account's standing in a workspace, in one statement. `None`: there is no such account.
+impl FromQueryResult for Access {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
+        Ok(Self {
+            account: row.try_get(prefix, "account_id")?,
+            state: row.try_get(prefix, "state")?,
+            role: row.try_get(prefix, "role")?,
+            means: Means::from_query_result(row, prefix)?,
+        })
+    }
+}
+
+/// The standing of a credential's account in a workspace, in one statement. `None`: the credential is not good, or not
+/// any more.
 ///
 /// # Errors
 /// The database's.
-pub async fn access(conn: &impl Conn, workspace: WorkspaceId, account: AccountId) -> Result<Option<Access>> {
-    sql::first(
-        conn,
-        "select account.state, member.role
-         from account left join member on member.account_id = account.id and member.workspace_id = $1
-         where account.id = $2",
-        [workspace.into(), account.into()],
-    )
-    .await
+pub async fn access(conn: &impl Conn, workspace: WorkspaceId, credential: &Credential) -> Result<Option<Access>> {
+    match credential {
+        Credential::Session { account, session } => {
+            sql::first(
+                conn,
+                "select account.id as account_id, account.state, member.role, session.id as session_id
+                 from session join account on account.id = session.account_id
+                 left join member on member.account_id = account.id and member.workspace_id = $1
+                 where account.id = $2 and session.id = $3 and session.expires_at > now()",
+                [workspace.into(), (*account).into(), (*session).into()],
+            )
+            .await
+        }
+        Credential::Token(hash) => {
+            sql::first(
+                conn,
+                "select account.id as account_id, account.state, member.role, null::uuid as session_id,
+                     token.id as token_id, token.permissions, token.workspaces
+                 from api_token token join account on account.id = token.account_id
+                 left join member on member.account_id = account.id and member.workspace_id = $1
+                 where token.hash = $2 and token.expires_at > now() and account.erase_at is null",
+                [workspace.into(), hash.to_vec().into()],
+            )
+            .await
+        }
+    }
 }
 
 /// Adds a member.

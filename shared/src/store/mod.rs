@@ -5,7 +5,10 @@
 
 pub mod account;
 pub mod activity;
+pub mod api_token;
+pub mod avatar;
 pub mod chunk;
+pub mod credential;
 pub mod event;
 pub mod file;
 pub mod idempotency;
@@ -13,12 +16,15 @@ pub mod installation;
 pub mod invite;
 pub mod job;
 pub mod limit;
+pub mod mail;
 pub mod member;
 pub mod run;
 pub mod schema;
 pub mod search;
+pub mod session;
 pub mod space;
 mod sql;
+pub mod totp;
 pub mod usage;
 pub mod workspace;
 

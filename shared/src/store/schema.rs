@@ -27,6 +27,8 @@ fn expected() -> Vec<Expected> {
     vec![
         of::<entity::account::Entity>(),
         of::<entity::activity::Entity>(),
+        of::<entity::api_token::Entity>(),
+        of::<entity::avatar::Entity>(),
         of::<entity::blob::Entity>(),
         of::<entity::chunk::Entity>(),
         of::<entity::dead_job::Entity>(),
@@ -39,11 +41,16 @@ fn expected() -> Vec<Expected> {
         of::<entity::installation::Entity>(),
         of::<entity::invite::Entity>(),
         of::<entity::job::Entity>(),
+        of::<entity::mail::Entity>(),
         of::<entity::member::Entity>(),
         of::<entity::pipeline::Entity>(),
         of::<entity::pipeline_version::Entity>(),
+        of::<entity::recovery_code::Entity>(),
+        of::<entity::refresh_token::Entity>(),
         of::<entity::run::Entity>(),
         of::<entity::run_item::Entity>(),
+        of::<entity::session::Entity>(),
+        of::<entity::totp::Entity>(),
         of::<entity::workspace::Entity>(),
     ]
 }

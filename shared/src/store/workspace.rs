@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
+use uuid::Uuid;
 
 use super::{Conn, Error, Result, Tx, member, sql};
 use crate::{
@@ -105,21 +106,26 @@ pub async fn of_member(conn: &impl Conn, id: WorkspaceId, account: AccountId) ->
     sql::first(conn, &format!("{VIEW} and id = $1 and account_id = $2"), [id.into(), account.into()]).await
 }
 
-/// The account's workspaces, newest first: at most `limit`, those older than `before`.
+/// The account's workspaces, or those of them in `among`, newest first: at most `limit`, those older than `before`.
 ///
 /// # Errors
 /// The database's.
 pub async fn of_account(
     conn: &impl Conn,
     account: AccountId,
+    among: Option<&[WorkspaceId]>,
     before: Option<WorkspaceId>,
     limit: i64,
 ) -> Result<Vec<Workspace>> {
+    let among: Option<Vec<Uuid>> = among.map(|ids| ids.iter().map(|id| id.0).collect());
     // Ids are ordered by time.
     sql::all(
         conn,
-        &format!("{VIEW} and account_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3"),
-        [account.into(), before.into(), limit.into()],
+        &format!(
+            "{VIEW} and account_id = $1 and ($2::uuid is null or id < $2) and ($4::uuid[] is null or id = any($4))
+             order by id desc limit $3"
+        ),
+        [account.into(), before.into(), limit.into(), among.into()],
     )
     .await
 }

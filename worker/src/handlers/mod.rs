@@ -3,10 +3,11 @@
 mod progress;
 mod run_batch;
 mod run_segment;
+mod send_mail;
 
 use nvisy_shared::{
     domain::plan::{self, Plan},
-    job::{RunBatch, RunSegment},
+    job::{RunBatch, RunSegment, SendMail},
     store::run::Item,
 };
 
@@ -15,7 +16,7 @@ use crate::runner::{JobError, Registry};
 /// All of them.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry::default().with::<RunSegment>().with::<RunBatch>()
+    Registry::default().with::<RunSegment>().with::<RunBatch>().with::<SendMail>()
 }
 
 /// The plan of an item's run. Definitions are validated before they are stored.

@@ -1,0 +1,213 @@
+//! The second factor: time-based codes (RFC 6238) and recovery codes.
+
+use chrono::{DateTime, Utc};
+use nvisy_shared::{
+    clock,
+    crypt::{Purpose, envelope, random},
+    id::AccountId,
+    secret::Secret,
+    store::{self, Tx},
+};
+use totp_rs::{Builder, Totp};
+
+use crate::{
+    problem::{Code, Problem},
+    state::State,
+};
+
+/// Bytes of a secret, as RFC 4226 recommends.
+const SECRET: usize = 20;
+/// Who the codes are for, in the person's app.
+const ISSUER: &str = "Nvisy";
+/// Wrong codes in a row, after which each further one has to wait: a million codes are not tried at leisure.
+const TRIES: i32 = 5;
+/// That wait, in seconds.
+const WAIT: u32 = 60;
+/// How many recovery codes there are.
+const RECOVERY_CODES: usize = 10;
+/// Letters of recovery codes: none that is taken for another.
+const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz123456789";
+
+/// What came of a code. Not an error: a wrong code is written down, so the transaction goes on to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// There is no second factor, or the code is right.
+    Passed,
+    /// A code is wanted.
+    Missing,
+    /// This is none, or was used before.
+    Wrong,
+    /// There were too many wrong ones a moment ago.
+    Blocked,
+}
+
+impl Checked {
+    /// What to answer, once the transaction is committed.
+    pub(crate) fn verdict(self) -> Result<(), Problem> {
+        match self {
+            Self::Passed => Ok(()),
+            Self::Missing => Err(Problem::new(Code::SecondFactorNeeded)),
+            Self::Wrong => Err(Problem::new(Code::FactorRefused)),
+            Self::Blocked => Err(Problem::new(Code::TooManyCodes).retry_in(WAIT)),
+        }
+    }
+}
+
+/// A secret for an app.
+pub(crate) struct Enrolment {
+    pub(crate) secret: Secret<Vec<u8>>,
+    pub(crate) base32: String,
+    pub(crate) uri: String,
+}
+
+/// A new secret of a person with this address.
+pub(crate) fn generate(email: &str) -> Result<Enrolment, Problem> {
+    let secret = random::<SECRET>().to_vec();
+    // A colon would end the name in the URI.
+    let name = email.replace(':', "_");
+    let totp = totp(&secret).with_account_name(name).with_issuer(Some(ISSUER)).build().map_err(broken)?;
+    let uri = totp.to_url().map_err(broken)?;
+    let base32 = totp_rs::Secret::from(secret.clone()).to_base32();
+    Ok(Enrolment { secret: Secret::new(secret), base32, uri })
+}
+
+/// Begins an enrolment. `false`: a second factor is there.
+pub(crate) async fn enrol(state: &State, tx: &Tx, account: AccountId, enrolment: &Enrolment) -> Result<bool, Problem> {
+    let key = state.platform.keys.derive_for(account.0, Purpose::Totp);
+    let sealed = envelope::seal(&key, account.0.as_bytes(), &enrolment.secret);
+    let id = i32::try_from(key.id()).map_err(Problem::internal)?;
+    Ok(store::totp::enrol(tx, account, id, &sealed).await?)
+}
+
+/// Asks for a code where there is a second factor.
+pub(crate) async fn check(state: &State, tx: &Tx, account: AccountId, code: Option<&str>) -> Result<Checked, Problem> {
+    match store::totp::lock(tx, account).await? {
+        Some(factor) if factor.confirmed_at.is_some() => try_code(state, tx, &factor, code, true).await,
+        _ => Ok(Checked::Passed),
+    }
+}
+
+/// Confirms an enrolment with a code from the app. `None`: there is no enrolment to confirm.
+pub(crate) async fn confirm(
+    state: &State,
+    tx: &Tx,
+    account: AccountId,
+    code: &str,
+) -> Result<Option<Checked>, Problem> {
+    match store::totp::lock(tx, account).await? {
+        Some(factor) if factor.confirmed_at.is_none() => {
+            try_code(state, tx, &factor, Some(code), false).await.map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn try_code(
+    state: &State,
+    tx: &Tx,
+    factor: &nvisy_shared::entity::totp::Model,
+    code: Option<&str>,
+    recovery: bool,
+) -> Result<Checked, Problem> {
+    let now = clock::now();
+    let Some(code) = code else { return Ok(Checked::Missing) };
+    if blocked(factor.failures, factor.failed_at, now) {
+        return Ok(Checked::Blocked);
+    }
+    let account = factor.account_id;
+    let code = plain(code);
+    let step = step(state, factor, &code, now)?;
+    let used = step.is_none() && recovery && take_recovery_code(state, tx, account, &code).await?;
+    if step.is_some() || used {
+        store::totp::accept(tx, account, step).await?;
+        return Ok(Checked::Passed);
+    }
+    store::totp::refuse(tx, account).await?;
+    Ok(Checked::Wrong)
+}
+
+fn blocked(failures: i32, failed_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    failures >= TRIES && failed_at.is_some_and(|failed| now - failed < chrono::Duration::seconds(WAIT.into()))
+}
+
+/// The step whose code this is, if no code of it or of a later one has been used.
+fn step(
+    state: &State,
+    factor: &nvisy_shared::entity::totp::Model,
+    code: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<i64>, Problem> {
+    let key = state.platform.keys.derive_for(factor.account_id.0, Purpose::Totp);
+    let secret = envelope::open(&key, factor.account_id.0.as_bytes(), &factor.secret).map_err(Problem::internal)?;
+    let totp: Totp = totp(secret.expose()).build().map_err(broken)?;
+    let seconds = u64::try_from(now.timestamp()).map_err(Problem::internal)?;
+    // The one step before and the one after count, too: clocks differ.
+    let step = totp.check(code, seconds).and_then(|step| i64::try_from(step).ok());
+    Ok(step.filter(|step| *step > factor.last_step))
+}
+
+fn totp(secret: &[u8]) -> Builder {
+    Builder::new().with_secret(secret)
+}
+
+fn broken(error: totp_rs::TotpError) -> Problem {
+    Problem::internal(format!("the second factor cannot be used: {error}"))
+}
+
+/// New recovery codes in the place of the old ones.
+pub(crate) async fn renew_recovery_codes(state: &State, tx: &Tx, account: AccountId) -> Result<Vec<String>, Problem> {
+    let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
+    let hashes: Vec<_> = codes.iter().map(|code| hash(state, account, &plain(code))).collect();
+    store::totp::replace_recovery_codes(tx, account, &hashes).await?;
+    Ok(codes)
+}
+
+async fn take_recovery_code(state: &State, tx: &Tx, account: AccountId, code: &str) -> Result<bool, Problem> {
+    Ok(store::totp::take_recovery_code(tx, account, &hash(state, account, code)).await?)
+}
+
+/// Under a key: 80 random bits need no slow hash then.
+fn hash(state: &State, account: AccountId, code: &str) -> [u8; 32] {
+    state.platform.keys.derive_for(account.0, Purpose::Recovery).mac(code.as_bytes())
+}
+
+/// Sixteen letters, in fours.
+fn recovery_code() -> String {
+    let letters = random::<16>().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
+    letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-")
+}
+
+/// A code as people write it, without what only helps to read it.
+fn plain(code: &str) -> String {
+    code.chars().filter(|letter| !letter.is_whitespace() && *letter != '-').flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_enrolment_fits_an_app() {
+        let enrolment = generate("a:da@example.org").unwrap();
+        assert!(enrolment.uri.starts_with("otpauth://totp/Nvisy:a_da"), "{}", enrolment.uri);
+        assert!(enrolment.uri.contains(&enrolment.base32), "{}", enrolment.uri);
+        assert_eq!(enrolment.base32.len(), 32);
+    }
+
+    #[test]
+    fn recovery_codes_are_easy_to_copy_and_hard_to_guess() {
+        let code = recovery_code();
+        assert_eq!(code.len(), 19);
+        assert_eq!(plain(&code.to_uppercase().replace('-', " ")), code.replace('-', ""));
+        assert_ne!(code, recovery_code());
+    }
+
+    #[test]
+    fn after_five_wrong_codes_there_is_a_wait() {
+        let now = clock::now();
+        let ago = |seconds| Some(now - chrono::Duration::seconds(seconds));
+        assert!(!blocked(4, ago(0), now));
+        assert!(blocked(5, ago(59), now) && blocked(6, ago(0), now));
+        assert!(!blocked(5, ago(60), now));
+    }
+}

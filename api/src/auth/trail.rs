@@ -1,0 +1,20 @@
+//! Entries of the activity log that concern accounts.
+
+use nvisy_shared::{
+    domain::activity::Action,
+    store::{
+        Tx,
+        activity::{self, Act, By},
+    },
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{problem::Problem, state::State};
+
+/// Writes what was done to an account or one of its things. From here to the end of the transaction the log of accounts
+/// is locked: it comes last.
+pub(crate) async fn note(state: &State, tx: &Tx, by: &By, action: Action, object: Uuid) -> Result<(), Problem> {
+    let act = Act::new(action, object, json!({}));
+    Ok(activity::append(tx, &state.platform.seals, activity::ACCOUNTS, by, &[act]).await?)
+}

@@ -1,0 +1,178 @@
+//! Asking for mail, and using the links in it.
+
+use std::time::Duration;
+
+use nvisy_shared::{
+    crypt::opaque::{self, Kind},
+    domain::{
+        account::normalise_email,
+        activity::{Action, Actor},
+        mail::MailKind,
+    },
+    id::WorkspaceId,
+    job::SendMail,
+    queue::outbox,
+    secret::Secret,
+    store::{self, TransactionTrait, Tx, account::NewAccount, mail::NewMail},
+};
+
+use super::wire::{ChangeEmail, Mailed, ResetPassword};
+use crate::{
+    accounts::wire::Account,
+    auth::{account::SignedIn, password::check_strength, trail},
+    http::{
+        answer::{Accept, Deleted},
+        limit,
+        origin::Origin,
+    },
+    problem::{Code, Problem},
+    state::State,
+};
+
+/// Fails where no mail can be sent.
+pub(crate) fn wanted(state: &State) -> Result<(), Problem> {
+    let there = state.platform.config.smtp.server().is_some();
+    if there { Ok(()) } else { Err(Problem::new(Code::MailNotConfigured)) }
+}
+
+/// How long links are good.
+pub(crate) fn life(state: &State) -> Duration {
+    Duration::from_secs(state.platform.config.smtp.link_seconds)
+}
+
+/// Has a mail sent when the transaction commits.
+pub(crate) async fn send(tx: &Tx, mail: NewMail<'_>) -> Result<(), Problem> {
+    let mail = store::mail::insert(tx, mail).await?;
+    outbox::enqueue(tx, WorkspaceId::SYSTEM, &SendMail { mail }).await?;
+    Ok(())
+}
+
+pub(super) async fn confirm_sign_up(
+    state: &State,
+    origin: &Origin,
+    token: &Secret<String>,
+) -> Result<Account, Problem> {
+    let hash = hash(token)?;
+    let tx = state.platform.db.begin().await?;
+    let mail = store::mail::take(&tx, MailKind::SignUp, &hash).await?.ok_or_else(refused)?;
+    let (display_name, password_hash) = mail.display_name.zip(mail.password_hash).ok_or_else(refused)?;
+    let password_hash = Secret::new(password_hash);
+    let account = NewAccount { email: &mail.email, display_name: &display_name, password_hash: &password_hash };
+    let account = store::account::insert(&tx, account).await?.ok_or_else(refused)?;
+    store::account::verify_email(&tx, account.id, &mail.email).await?;
+    // What others asked for under this address is void.
+    store::mail::take_all(&tx, MailKind::SignUp, &mail.email).await?;
+    let by = origin.by(Actor::Account(account.id));
+    trail::note(state, &tx, &by, Action::AccountSignedUp, account.id.0).await?;
+    tx.commit().await?;
+    Ok(Account { email_verified: true, ..account.into() })
+}
+
+pub(super) async fn forgotten(state: &State, email: &str) -> Result<Accept<Mailed>, Problem> {
+    wanted(state)?;
+    let email = normalise_email(email);
+    limit::name(state, &email).await?;
+    let tx = state.platform.db.begin().await?;
+    let mail =
+        NewMail { kind: MailKind::PasswordReset, email: &email, account: None, sign_up: None, life: life(state) };
+    send(&tx, mail).await?;
+    tx.commit().await?;
+    Ok(Accept::new(Mailed { email }))
+}
+
+pub(super) async fn reset(state: &State, origin: &Origin, body: ResetPassword) -> Result<Deleted, Problem> {
+    let hash = hash(&body.token)?;
+    check_strength("newPassword", &body.new_password, &[])?;
+    // Before the slow hash, so that guessing at tokens is cheap for us; it counts once it is taken.
+    if !store::mail::is_good(&state.platform.db, MailKind::PasswordReset, &hash).await? {
+        return Err(refused());
+    }
+    let password_hash = state.passwords.hash(body.new_password).await?;
+    let tx = state.platform.db.begin().await?;
+    let mail = store::mail::take(&tx, MailKind::PasswordReset, &hash).await?.ok_or_else(refused)?;
+    let account = store::account::by_email(&tx, &mail.email).await?.ok_or_else(refused)?;
+    store::account::set_password(&tx, account.id, &password_hash).await?;
+    store::account::verify_email(&tx, account.id, &mail.email).await?;
+    store::session::end_all(&tx, account.id, None).await?;
+    store::mail::take_all(&tx, MailKind::PasswordReset, &mail.email).await?;
+    let by = origin.by(Actor::Account(account.id));
+    trail::note(state, &tx, &by, Action::AccountPasswordReset, account.id.0).await?;
+    tx.commit().await?;
+    Ok(Deleted)
+}
+
+pub(super) async fn change_email(
+    state: &State,
+    account: &SignedIn,
+    origin: &Origin,
+    body: ChangeEmail,
+) -> Result<Accept<Mailed>, Problem> {
+    wanted(state)?;
+    account.reauthenticate(state, body.password).await?;
+    let email = normalise_email(&body.email);
+    let tx = state.platform.db.begin().await?;
+    account.lock(&tx).await?;
+    let mail = NewMail {
+        kind: MailKind::EmailChange,
+        email: &email,
+        account: Some(account.id),
+        sign_up: None,
+        life: life(state),
+    };
+    send(&tx, mail).await?;
+    trail::note(state, &tx, &origin.by(account.actor()), Action::AccountMailAsked, account.id.0).await?;
+    tx.commit().await?;
+    Ok(Accept::new(Mailed { email }))
+}
+
+pub(super) async fn verify_email(
+    state: &State,
+    account: &SignedIn,
+    origin: &Origin,
+) -> Result<Accept<Mailed>, Problem> {
+    wanted(state)?;
+    let tx = state.platform.db.begin().await?;
+    let mail = NewMail {
+        kind: MailKind::EmailVerification,
+        email: &account.email,
+        account: Some(account.id),
+        sign_up: None,
+        life: life(state),
+    };
+    send(&tx, mail).await?;
+    trail::note(state, &tx, &origin.by(account.actor()), Action::AccountMailAsked, account.id.0).await?;
+    tx.commit().await?;
+    Ok(Accept::new(Mailed { email: account.email.clone() }))
+}
+
+pub(super) async fn confirm_email(state: &State, origin: &Origin, token: &Secret<String>) -> Result<Deleted, Problem> {
+    let hash = hash(token)?;
+    let tx = state.platform.db.begin().await?;
+    let changes = store::mail::take(&tx, MailKind::EmailChange, &hash).await?;
+    let (mail, action) = match changes {
+        Some(mail) => (mail, Action::AccountEmailChanged),
+        None => {
+            let verifies = store::mail::take(&tx, MailKind::EmailVerification, &hash).await?;
+            (verifies.ok_or_else(refused)?, Action::AccountEmailVerified)
+        }
+    };
+    let account = mail.account_id.ok_or_else(refused)?;
+    let done = match mail.kind {
+        MailKind::EmailChange => store::account::change_email(&tx, account, &mail.email).await?,
+        _ => store::account::verify_email(&tx, account, &mail.email).await?,
+    };
+    if !done {
+        return Err(refused());
+    }
+    trail::note(state, &tx, &origin.by(Actor::Account(account)), action, account.0).await?;
+    tx.commit().await?;
+    Ok(Deleted)
+}
+
+fn hash(token: &Secret<String>) -> Result<[u8; 32], Problem> {
+    opaque::hash(Kind::Mail, token.expose()).ok_or_else(refused)
+}
+
+fn refused() -> Problem {
+    Problem::new(Code::LinkRefused)
+}

@@ -1,0 +1,157 @@
+//! The steps of logging in, staying logged in, and logging out.
+
+use std::time::Duration;
+
+use nvisy_shared::{
+    config,
+    crypt::{
+        Purpose,
+        opaque::{self, Kind},
+    },
+    domain::{
+        account::normalise_email,
+        activity::{Action, Actor},
+    },
+    id::{AccountId, SessionId},
+    secret::Secret,
+    store::{
+        self, TransactionTrait,
+        session::{Life, Presented, Standing},
+    },
+};
+use uuid::Uuid;
+
+use super::wire::{Login, Refresh, TokenType, Tokens};
+use crate::{
+    auth::{
+        account::{SignedIn, refuse_suspended},
+        device::Device,
+        second_factor, trail,
+    },
+    http::{answer::Deleted, limit, origin::Origin},
+    problem::{Code, Problem},
+    state::State,
+};
+
+/// How long a refresh token that has been used still gives its successor: clients lose answers, and browsers' tabs
+/// refresh at the same time.
+const LOST_ANSWER: Duration = Duration::from_secs(30);
+
+pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body: Login) -> Result<Tokens, Problem> {
+    let email = normalise_email(&body.email);
+    limit::name(state, &email).await?;
+    let account = store::account::by_email(&state.platform.db, &email).await?;
+    let hash = account.as_ref().map(|account| Secret::new(account.password_hash.clone()));
+    let right = state.passwords.verify(body.password, hash.clone()).await?;
+    let Some((account, hash)) = account.as_ref().zip(hash).filter(|_| right) else {
+        // For an address without an account, too: it takes as long.
+        refused_login(state, origin, account.map_or(Uuid::nil(), |account| account.id.0)).await?;
+        return Err(Problem::new(Code::WrongCredentials));
+    };
+    // Only whoever knows the password is told that the account is suspended.
+    refuse_suspended(account.state)?;
+
+    let refresh = opaque::generate(Kind::Refresh);
+    let tx = state.platform.db.begin().await?;
+    // The password may have been changed since it was verified; a session that begins now would outlive that.
+    let account = store::account::lock_verified(&tx, account.id, &hash).await?;
+    let account = account.ok_or_else(|| Problem::new(Code::WrongCredentials))?;
+    refuse_suspended(account.state)?;
+    let by = origin.by(Actor::Account(account.id));
+    if let Err(problem) = second_factor::check(state, &tx, account.id, body.code.as_deref()).await?.verdict() {
+        // That the code was wrong is written down.
+        trail::note(state, &tx, &by, Action::SessionRefused, account.id.0).await?;
+        tx.commit().await?;
+        return Err(problem);
+    }
+    if account.erase_at.is_some() {
+        store::account::reopen(&tx, account.id).await?;
+    }
+    let stored = stored(&refresh)?;
+    let session = store::session::insert(&tx, account.id, device.as_stored(), life(state), &stored).await?;
+    if account.erase_at.is_some() {
+        trail::note(state, &tx, &by, Action::AccountRestored, account.id.0).await?;
+    }
+    trail::note(state, &tx, &by, Action::SessionStarted, session.0).await?;
+    tx.commit().await?;
+    tokens(state, account.id, session, &refresh)
+}
+
+pub(super) async fn refresh(state: &State, device: &Device, origin: &Origin, body: Refresh) -> Result<Tokens, Problem> {
+    let token = opaque::hash(Kind::Refresh, body.refresh_token.expose()).ok_or_else(refused)?;
+    // The same each time: whoever lost the answer gets it again, although only hashes are stored.
+    let key = state.platform.keys.derive_for(Uuid::nil(), Purpose::Refresh);
+    let next = opaque::write(Kind::Refresh, &key.mac(body.refresh_token.expose().as_bytes()));
+    let successor = stored(&next)?;
+
+    let tx = state.platform.db.begin().await?;
+    let presented = store::session::present(&tx, &token, &successor).await?.ok_or_else(refused)?;
+    let Presented { session, account, .. } = presented;
+    refuse_suspended(presented.state)?;
+    match presented.standing {
+        Standing::Newest => {
+            store::session::rotate(&tx, session, device.as_stored(), life(state), &token, &successor).await?;
+        }
+        Standing::JustUsed(age) if age <= LOST_ANSWER => {}
+        Standing::JustUsed(_) | Standing::Spent => {
+            store::session::end(&tx, account, session).await?;
+            trail::note(state, &tx, &origin.by(Actor::Account(account)), Action::SessionStolen, session.0).await?;
+            tx.commit().await?;
+            tracing::warn!(account.id = %account, session.id = %session, "a refresh token was used twice: its session is over");
+            return Err(refused());
+        }
+    }
+    tx.commit().await?;
+    tokens(state, account, session, &next)
+}
+
+pub(super) async fn end(
+    state: &State,
+    account: &SignedIn,
+    origin: &Origin,
+    session: SessionId,
+) -> Result<Deleted, Problem> {
+    let tx = state.platform.db.begin().await?;
+    if !store::session::end(&tx, account.id, session).await? {
+        return Err(Problem::not_found());
+    }
+    trail::note(state, &tx, &origin.by(account.actor()), Action::SessionEnded, session.0).await?;
+    tx.commit().await?;
+    Ok(Deleted)
+}
+
+pub(super) async fn end_all(state: &State, account: &SignedIn, origin: &Origin) -> Result<Deleted, Problem> {
+    let tx = state.platform.db.begin().await?;
+    store::session::end_all(&tx, account.id, None).await?;
+    trail::note(state, &tx, &origin.by(account.actor()), Action::SessionAllEnded, account.id.0).await?;
+    tx.commit().await?;
+    Ok(Deleted)
+}
+
+/// Writes down that somebody was refused.
+async fn refused_login(state: &State, origin: &Origin, account: Uuid) -> Result<(), Problem> {
+    let tx = state.platform.db.begin().await?;
+    trail::note(state, &tx, &origin.by(Actor::System), Action::SessionRefused, account).await?;
+    Ok(tx.commit().await?)
+}
+
+fn refused() -> Problem {
+    Problem::new(Code::RefreshTokenRefused)
+}
+
+fn stored(refresh: &Secret<String>) -> Result<[u8; 32], Problem> {
+    opaque::hash(Kind::Refresh, refresh.expose())
+        .ok_or_else(|| Problem::internal("a refresh token of ours has no hash"))
+}
+
+fn life(state: &State) -> Life {
+    let config::Auth { session_seconds, session_longest_seconds, .. } = state.platform.config.auth;
+    Life { idle: Duration::from_secs(session_seconds), longest: Duration::from_secs(session_longest_seconds) }
+}
+
+fn tokens(state: &State, account: AccountId, session: SessionId, refresh: &Secret<String>) -> Result<Tokens, Problem> {
+    let (access_token, expires_in) =
+        state.keys.issue(account, session).map_err(|error| Problem::internal(error.to_string()))?;
+    let refresh_token = refresh.expose().clone();
+    Ok(Tokens { access_token, token_type: TokenType::Bearer, expires_in, refresh_token })
+}

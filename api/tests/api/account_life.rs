@@ -1,0 +1,177 @@
+//! What becomes of an account: changes, its picture, its end.
+
+use reqwest::{Method, header};
+use serde_json::{Value, json};
+
+use crate::app::{Answer, PASSWORD, Person, TestApp, send, until};
+
+const NEW_PASSWORD: &str = "eight badgers hum";
+
+async fn update(app: &TestApp, person: &Person, tag: Option<&str>, name: &str) -> Answer {
+    let request = app.request(Method::PATCH, "/api/v1/account").bearer_auth(&person.token);
+    let request = tag.into_iter().fold(request, |request, tag| request.header(header::IF_MATCH, tag));
+    send(request.json(&json!({ "displayName": name }))).await
+}
+
+async fn change_password(app: &TestApp, person: &Person, from: &str, to: &str) -> Answer {
+    app.post(person, "/api/v1/account/password", &json!({ "currentPassword": from, "newPassword": to })).await
+}
+
+async fn leave(app: &TestApp, person: &Person, password: &str) -> Answer {
+    app.post(person, "/api/v1/account/deletion", &json!({ "password": password })).await
+}
+
+async fn join(app: &TestApp, workspace: &str, person: &Person, role: &str) {
+    let sql = format!(
+        "insert into member (workspace_id, account_id, role) values ('{workspace}', '{}', '{role}')",
+        person.id
+    );
+    app.sql(&sql).await;
+}
+
+#[actix_web::test]
+async fn nobody_overwrites_what_they_have_not_seen() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let read = app.get(&ada, "/api/v1/account").await;
+    let tag = read.header("etag").to_owned();
+    let changed = update(&app, &ada, Some(&tag), " Ada Lovelace ").await;
+    assert_ne!(changed.header("etag"), tag);
+    assert_eq!(changed.expect(200)["displayName"], "Ada Lovelace");
+    for stale in [tag.as_str(), "\"nonsense\"", "W/\"2\"", "nonsense"] {
+        update(&app, &ada, Some(stale), "Somebody else").await.problem(412, "precondition_failed");
+    }
+    update(&app, &ada, None, "Ada").await.expect(200);
+    update(&app, &ada, Some("*"), "Ada L").await.expect(200);
+    for name in ["", "A", "A\0da", &"x".repeat(10_000)] {
+        update(&app, &ada, None, name).await.problem(422, "invalid_body");
+    }
+    assert_eq!(app.get(&ada, "/api/v1/account").await.expect(200)["displayName"], "Ada L");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_new_password_ends_all_other_sessions() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let other = app.again(&ada).await;
+    change_password(&app, &ada, "not the password", NEW_PASSWORD).await.problem(403, "wrong_password");
+    let weak = change_password(&app, &ada, PASSWORD, "password123").await.problem(422, "invalid_body");
+    assert_eq!(weak["errors"][0]["field"], "newPassword");
+    app.get(&other, "/api/v1/account").await.expect(200);
+
+    assert_eq!(change_password(&app, &ada, PASSWORD, NEW_PASSWORD).await.status, 204);
+    app.get(&ada, "/api/v1/account").await.expect(200);
+    app.get(&other, "/api/v1/account").await.problem(401, "unauthenticated");
+    let body = json!({ "refreshToken": other.refresh });
+    send(app.request(Method::POST, "/api/v1/auth/refresh").json(&body)).await.problem(401, "refresh_token_refused");
+    app.login(&ada.email, PASSWORD).await.problem(401, "wrong_credentials");
+    app.login(&ada.email, NEW_PASSWORD).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_picture_is_served_as_what_it_is() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let path = "/api/v1/account/avatar";
+    app.get(&ada, path).await.problem(404, "not_found");
+    let put = |bytes: Vec<u8>| {
+        send(app.request(Method::PUT, path).bearer_auth(&ada.token).header("content-type", "text/html").body(bytes))
+    };
+    let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &[7; 1000]].concat();
+    assert_eq!(put(png.clone()).await.status, 204);
+    let got = app.request(Method::GET, path).bearer_auth(&ada.token).send().await.unwrap();
+    let tag = got.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(got.headers()["content-type"], "image/png");
+    assert_eq!(got.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(got.bytes().await.unwrap(), png);
+    let again = app.request(Method::GET, path).bearer_auth(&ada.token).header("if-none-match", tag);
+    assert_eq!(send(again).await.status, 304);
+
+    put(b"<script>alert(1)</script>".to_vec()).await.problem(415, "unsupported_media_type");
+    put(Vec::new()).await.problem(415, "unsupported_media_type");
+    let large = [b"\xff\xd8\xff".as_slice(), &vec![0; 1024 * 1024]].concat();
+    put(large).await.problem(413, "payload_too_large");
+    assert_eq!(put([b"\xff\xd8\xff".as_slice(), &[0; 10]].concat()).await.status, 204);
+    assert_eq!(app.get(&ada, path).await.header("content-type"), "image/jpeg");
+    assert_eq!(app.delete(&ada, path).await.status, 204);
+    app.delete(&ada, path).await.problem(404, "not_found");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_deleted_account_can_be_taken_back_by_logging_in() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    leave(&app, &ada, "not the password").await.problem(403, "wrong_password");
+    let deletion = leave(&app, &ada, PASSWORD).await.expect(202);
+    assert!(deletion["eraseAt"].is_string(), "{deletion}");
+    app.get(&ada, "/api/v1/account").await.problem(401, "unauthenticated");
+
+    let back = app.again(&ada).await;
+    app.get(&back, &format!("/api/v1/workspaces/{workspace}")).await.expect(200);
+    assert!(app.rows("select from account where erase_at is not null").await.is_empty());
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn when_the_grace_is_over_an_account_is_erased_with_what_is_only_its_own() {
+    let mut app = TestApp::start_with(&[("NVISY_AUTH_ERASE_SECONDS", "0")]).await;
+    let ada = app.person("ada").await;
+    let bob = app.person("bob").await;
+    let carol = app.person("carol").await;
+    let alone = app.workspace(&ada, "Alone").await;
+    let shared = app.workspace(&bob, "Shared").await;
+    let handed = app.workspace(&ada, "Handed over").await;
+    join(&app, &shared, &ada, "member").await;
+    join(&app, &handed, &bob, "owner").await;
+    join(&app, &handed, &carol, "guest").await;
+    leave(&app, &ada, PASSWORD).await.expect(202);
+    // The other owner has left meanwhile.
+    app.sql(&format!(
+        "update member set role = 'member' where workspace_id = '{handed}' and account_id = '{}'",
+        bob.id
+    ))
+    .await;
+
+    app.start_worker().await;
+    let gone = format!("select from account where id = '{}'", ada.id);
+    until("the erasure", async || app.rows(&gone).await.is_empty().then_some(())).await;
+    app.login(&ada.email, PASSWORD).await.problem(401, "wrong_credentials");
+    let left = format!("select from workspace where id = '{alone}' and deleted_at is null");
+    assert!(app.rows(&left).await.is_empty());
+    app.get(&bob, &format!("/api/v1/workspaces/{shared}")).await.expect(200);
+    let role = app.get(&bob, &format!("/api/v1/workspaces/{handed}")).await.expect(200)["role"].take();
+    assert_eq!(role, "owner");
+    // Nothing of the person is left anywhere.
+    let tables = app
+        .rows("select table_name::text as name from information_schema.columns where column_name = 'account_id' and table_schema = 'public'")
+        .await;
+    for table in tables {
+        let table: String = table.try_get("", "name").unwrap();
+        if table != "activity" {
+            let left = app.rows(&format!("select from {table} where account_id = '{}'", ada.id)).await;
+            assert!(left.is_empty(), "{table}");
+        }
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn the_last_owner_hands_over_before_leaving() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let bob = app.person("bob").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    join(&app, &workspace, &bob, "admin").await;
+    leave(&app, &ada, PASSWORD).await.problem(409, "last_owner");
+    app.get(&ada, "/api/v1/account").await.expect(200);
+    app.sql("update member set role = 'owner'").await;
+    leave(&app, &ada, PASSWORD).await.expect(202);
+    // An owner who is leaving counts for nobody.
+    let problem: Value = leave(&app, &bob, PASSWORD).await.problem(409, "last_owner");
+    assert!(problem["title"].is_string());
+    app.stop().await;
+}

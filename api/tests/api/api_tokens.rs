@@ -1,0 +1,194 @@
+use nvisy_shared::{clock, domain::role::Permission};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::app::{Answer, PASSWORD, Person, TestApp, send, until};
+
+async fn create(app: &TestApp, person: &Person, changes: Value) -> Answer {
+    let mut body = json!({
+        "name": "Nightly import", "permissions": ["files.read", "search"], "expiresAt": clock::now() + chrono::Days::new(30)
+    });
+    for (field, value) in changes.as_object().unwrap() {
+        body[field] = value.clone();
+    }
+    app.post(person, "/api/v1/account/tokens", &body).await
+}
+
+/// A program that acts for this person; and the token's id.
+async fn program(app: &TestApp, person: &Person, changes: Value) -> (Person, String) {
+    let mut token = create(app, person, changes).await.expect(201);
+    let secret = token["secret"].take().as_str().unwrap().to_owned();
+    (Person { token: secret, ..person.clone() }, token["token"]["id"].as_str().unwrap().to_owned())
+}
+
+#[actix_web::test]
+async fn a_token_is_shown_once_and_stored_as_a_hash() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let answer = create(&app, &ada, json!({ "name": " Import " })).await.expect(201);
+    let secret = answer["secret"].as_str().unwrap();
+    assert!(secret.starts_with("nvisy_") && secret.len() == 78, "{secret}");
+    assert_eq!(answer["token"]["name"], "Import");
+    assert!(secret.ends_with(answer["token"]["hint"].as_str().unwrap()));
+    let list = app.get(&ada, "/api/v1/account/tokens").await;
+    assert!(!list.text.contains(&secret[6..30]), "{}", list.text);
+    assert_eq!(list.expect(200)["items"], json!([answer["token"]]));
+    let stored = app.rows("select row_to_json(api_token)::text as row from api_token").await;
+    let stored: String = stored[0].try_get("", "row").unwrap();
+    assert!(!stored.contains(&secret[6..30]), "{stored}");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_reaches_what_its_scope_says_and_no_further() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let tidal = app.workspace(&ada, "Tidal energy").await;
+    let wave = app.workspace(&ada, "Wave energy").await;
+    let (robot, _) = program(&app, &ada, json!({ "workspaces": [tidal] })).await;
+    app.get(&robot, &format!("/api/v1/workspaces/{tidal}/files")).await.expect(200);
+    app.get(&robot, &format!("/api/v1/workspaces/{tidal}")).await.problem(403, "scope_missing");
+    app.delete(&robot, &format!("/api/v1/workspaces/{tidal}/files/{}", ada.id)).await.problem(403, "scope_missing");
+    app.get(&robot, &format!("/api/v1/workspaces/{wave}/files")).await.problem(404, "not_found");
+    let seen = app.get(&robot, "/api/v1/workspaces").await.expect(200);
+    assert_eq!(seen["items"].as_array().unwrap().len(), 1);
+    assert_eq!(seen["items"][0]["id"], tidal);
+    assert_eq!(app.get(&robot, "/api/v1/account").await.expect(200)["id"], ada.id);
+
+    let (free, _) = program(&app, &ada, json!({})).await;
+    app.get(&free, &format!("/api/v1/workspaces/{wave}/files")).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_never_exceeds_its_owners_present_role() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let all: Vec<_> = Permission::ALL.iter().map(|permission| permission.name()).collect();
+    let (robot, _) = program(&app, &ada, json!({ "permissions": all })).await;
+    let file = format!("/api/v1/workspaces/{workspace}/files/{}", ada.id);
+    app.delete(&robot, &file).await.problem(404, "not_found");
+    app.sql("update member set role = 'guest'").await;
+    app.delete(&robot, &file).await.problem(403, "forbidden");
+    app.sql("delete from member").await;
+    app.get(&robot, &format!("/api/v1/workspaces/{workspace}")).await.problem(404, "not_found");
+    app.sql("update account set state = 'suspended'").await;
+    app.get(&robot, "/api/v1/account").await.problem(403, "account_suspended");
+    app.sql("update account set state = 'active'").await;
+    let deletion = app.post(&ada, "/api/v1/account/deletion", &json!({ "password": PASSWORD })).await;
+    deletion.expect(202);
+    app.get(&robot, "/api/v1/account").await.problem(401, "unauthenticated");
+    app.stop().await;
+}
+
+/// Whatever belongs to a person and not to a workspace: found in the document, so that a new one cannot be forgotten.
+#[actix_web::test]
+async fn a_token_manages_no_credentials() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let all: Vec<_> = Permission::ALL.iter().map(|permission| permission.name()).collect();
+    let (robot, token) = program(&app, &ada, json!({ "permissions": all })).await;
+    let document = app.document().await;
+    let mut asked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            if operation["security"] != json!([{ "bearer": [] }]) {
+                continue;
+            }
+            let path = path.replace("{token}", &token).replace("{session}", &ada.id);
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let request = app.request(method, &path).bearer_auth(&robot.token);
+            send(request.json(&json!({}))).await.problem(403, "session_needed");
+            asked += 1;
+        }
+    }
+    assert!(asked >= 10, "{asked}");
+    for read in ["/api/v1/account/tokens", "/api/v1/account/sessions"] {
+        app.get(&robot, read).await.problem(403, "session_needed");
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_revoked_or_expired_token_stops_at_the_next_request() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let bob = app.person("bob").await;
+    let (robot, id) = program(&app, &ada, json!({})).await;
+    let (other, _) = program(&app, &ada, json!({})).await;
+    app.get(&robot, "/api/v1/account").await.expect(200);
+    let path = format!("/api/v1/account/tokens/{id}");
+    app.delete(&bob, &path).await.problem(404, "not_found");
+    assert_eq!(app.delete(&ada, &path).await.status, 204);
+    app.get(&robot, "/api/v1/account").await.problem(401, "unauthenticated");
+    app.delete(&ada, &path).await.problem(404, "not_found");
+    app.get(&other, "/api/v1/account").await.expect(200);
+    app.sql("update api_token set expires_at = now()").await;
+    app.get(&other, "/api/v1/account").await.problem(401, "unauthenticated");
+    // Something that only looks like one.
+    let mut broken = other.token.clone();
+    broken.pop();
+    for token in ["nvisy_", "nvisy_x", broken.as_str()] {
+        let nobody = Person { token: token.to_owned(), ..ada.clone() };
+        app.get(&nobody, "/api/v1/account").await.problem(401, "unauthenticated");
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn the_last_use_is_written_without_a_write_for_each_request() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let (robot, _) = program(&app, &ada, json!({})).await;
+    let list = "/api/v1/account/tokens";
+    assert!(app.get(&ada, list).await.expect(200)["items"][0].get("lastUsedAt").is_none());
+    let used = "select last_used_at is not null as used from api_token";
+    app.sql(
+        "create table written (id uuid);
+         create function count_write() returns trigger language plpgsql as $$
+             begin insert into written values (new.id); return new; end $$;
+         create trigger count_writes after update on api_token for each row execute function count_write()",
+    )
+    .await;
+    for _ in 0..30 {
+        app.get(&robot, "/api/v1/account").await.expect(200);
+    }
+    until("the batch", async || app.rows(used).await[0].try_get::<bool>("", "used").unwrap().then_some(())).await;
+    // Thirty requests, and a batch or two.
+    let writes = app.count("written").await;
+    assert!((1..=10).contains(&writes), "{writes}");
+    assert!(app.get(&ada, list).await.expect(200)["items"][0]["lastUsedAt"].is_string());
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn only_sensible_tokens_are_created() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let bob = app.person("bob").await;
+    let workspace = app.workspace(&bob, "Not hers").await;
+    let now = clock::now();
+    for (field, value) in [
+        ("name", json!("")),
+        ("name", json!("x".repeat(101))),
+        ("permissions", json!([])),
+        ("permissions", json!(["files.paint"])),
+        ("expiresAt", json!(now - chrono::Days::new(1))),
+        ("expiresAt", json!(now + chrono::Days::new(400))),
+        ("workspaces", json!([])),
+        ("workspaces", json!([workspace])),
+        ("workspaces", json!([ada.id])),
+    ] {
+        let problem = create(&app, &ada, json!({ field: value })).await.problem(422, "invalid_body");
+        assert!(problem["errors"][0]["field"].as_str().unwrap().starts_with(field), "{problem}");
+    }
+    assert_eq!(app.count("api_token").await, 0);
+    let fill = "insert into api_token (id, account_id, name, hash, hint, permissions, expires_at)
+        select gen_random_uuid(), id, 'x', sha256(n::text::bytea), 'x', '{search}', now() + interval '1 day'
+        from account, generate_series(1, 100) n where email = 'ada@example.org'";
+    app.sql(fill).await;
+    create(&app, &ada, json!({})).await.problem(409, "too_many_tokens");
+    create(&app, &bob, json!({})).await.expect(201);
+    app.stop().await;
+}

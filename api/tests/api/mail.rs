@@ -1,0 +1,268 @@
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    app::{Answer, PASSWORD, Person, TestApp, send, until},
+    mailbox::Mailbox,
+};
+
+const NEW_PASSWORD: &str = "eight badgers hum";
+
+/// An API with a worker that can send mail.
+async fn start() -> (TestApp, Mailbox) {
+    let mailbox = Mailbox::start().await;
+    let mut app = TestApp::start_with(&mailbox.settings()).await;
+    app.start_worker().await;
+    (app, mailbox)
+}
+
+async fn post(app: &TestApp, path: &str, body: &Value) -> Answer {
+    send(app.request(Method::POST, path).json(body)).await
+}
+
+async fn sign_up(app: &TestApp, email: &str, password: &str) -> Answer {
+    let body = json!({ "email": email, "password": password, "displayName": "Ada" });
+    post(app, "/api/v1/auth/sign-up", &body).await
+}
+
+async fn confirm_sign_up(app: &TestApp, token: &str) -> Answer {
+    post(app, "/api/v1/auth/sign-up/confirm", &json!({ "token": token })).await
+}
+
+async fn forgot(app: &TestApp, email: &str) -> Answer {
+    post(app, "/api/v1/auth/password-reset", &json!({ "email": email })).await
+}
+
+async fn reset(app: &TestApp, token: &str, password: &str) -> Answer {
+    post(app, "/api/v1/auth/password-reset/confirm", &json!({ "token": token, "newPassword": password })).await
+}
+
+async fn confirm_email(app: &TestApp, token: &str) -> Answer {
+    post(app, "/api/v1/auth/email/confirm", &json!({ "token": token })).await
+}
+
+/// Somebody who has confirmed their sign-up; `place` is that of the mail.
+async fn person(app: &TestApp, mailbox: &Mailbox, email: &str, place: usize) -> Person {
+    sign_up(app, email, PASSWORD).await.expect(202);
+    let account = confirm_sign_up(app, &mailbox.mail(place).await.token()).await.expect(201);
+    let id = account["id"].as_str().unwrap().to_owned();
+    app.again(&Person { id, email: email.to_owned(), token: String::new(), refresh: String::new() }).await
+}
+
+/// The actions of the activity log, in order.
+async fn actions(app: &TestApp) -> Vec<String> {
+    let rows = app.rows("select action from activity order by chain, seq").await;
+    rows.iter().map(|row| row.try_get("", "action").unwrap()).collect()
+}
+
+async fn all_sent(app: &TestApp) {
+    until("the end of all jobs", async || (app.count("job").await == 0).then_some(())).await;
+}
+
+#[actix_web::test]
+async fn a_sign_up_is_confirmed_by_mail() {
+    let (app, mailbox) = start().await;
+    assert_eq!(sign_up(&app, " Ada@Example.ORG ", PASSWORD).await.expect(202), json!({ "email": "ada@example.org" }));
+    app.login("ada@example.org", PASSWORD).await.problem(401, "wrong_credentials");
+    let mail = mailbox.mail(0).await;
+    assert_eq!(mail.to, "ada@example.org");
+    assert!(mail.text.contains("https://app.example.org/sign-up#token=nvisy_mail_"), "{mail:?}");
+    let account = confirm_sign_up(&app, &mail.token()).await.expect(201);
+    assert_eq!(account["emailVerified"], true);
+    confirm_sign_up(&app, &mail.token()).await.problem(401, "link_refused");
+    app.login("ada@example.org", PASSWORD).await.expect(200);
+    assert_eq!(actions(&app).await, ["session.refused", "account.signed_up", "session.started"]);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn signing_up_tells_nobody_who_has_an_account() {
+    let (app, mailbox) = start().await;
+    person(&app, &mailbox, "ada@example.org", 0).await;
+    let taken = sign_up(&app, "ada@example.org", NEW_PASSWORD).await;
+    let free = sign_up(&app, "bob@example.org", NEW_PASSWORD).await;
+    assert_eq!(taken.status, free.status);
+    assert_eq!(taken.text.replace("ada", "bob"), free.text);
+    // Neither password opens anything, so trying it tells nothing either.
+    for email in ["ada@example.org", "bob@example.org"] {
+        app.login(email, NEW_PASSWORD).await.problem(401, "wrong_credentials");
+    }
+    all_sent(&app).await;
+    let mails = mailbox.mails();
+    let to = |email: &str| mails.iter().rfind(|mail| mail.to == email).unwrap();
+    assert_eq!(to("ada@example.org").subject, "You have an account already");
+    assert!(!to("ada@example.org").text.contains("token"));
+    assert_eq!(to("bob@example.org").subject, "Confirm your account");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_address_belongs_to_whoever_confirms_it() {
+    let (app, mailbox) = start().await;
+    sign_up(&app, "ada@example.org", NEW_PASSWORD).await.expect(202);
+    let squatters = mailbox.mail(0).await.token();
+    sign_up(&app, "ada@example.org", PASSWORD).await.expect(202);
+    let own = mailbox.mail(1).await.token();
+    confirm_sign_up(&app, &own).await.expect(201);
+    confirm_sign_up(&app, &squatters).await.problem(401, "link_refused");
+    app.login("ada@example.org", NEW_PASSWORD).await.problem(401, "wrong_credentials");
+    app.login("ada@example.org", PASSWORD).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_forgotten_password_is_set_anew_by_mail() {
+    let (app, mailbox) = start().await;
+    let ada = person(&app, &mailbox, "ada@example.org", 0).await;
+    let known = forgot(&app, "ada@example.org").await;
+    let unknown = forgot(&app, "bob@example.org").await;
+    assert_eq!(known.status, 202);
+    assert_eq!(known.text.replace("ada", "bob"), unknown.text);
+    let token = mailbox.mail(1).await.token();
+    let stored = app.rows("select coalesce(string_agg(mail::text, ' '), '') as rows from mail").await;
+    assert!(!stored[0].try_get::<String>("", "rows").unwrap().contains(&token));
+
+    reset(&app, &token, "password123").await.problem(422, "invalid_body");
+    reset(&app, "nvisy_mail_0", NEW_PASSWORD).await.problem(401, "link_refused");
+    assert_eq!(reset(&app, &token, NEW_PASSWORD).await.status, 204);
+    reset(&app, &token, NEW_PASSWORD).await.problem(401, "link_refused");
+    app.get(&ada, "/api/v1/account").await.problem(401, "unauthenticated");
+    app.login(&ada.email, PASSWORD).await.problem(401, "wrong_credentials");
+    app.login(&ada.email, NEW_PASSWORD).await.expect(200);
+    all_sent(&app).await;
+    assert!(mailbox.mails().iter().all(|mail| mail.to == "ada@example.org"));
+    assert!(actions(&app).await.contains(&"account.password_reset".to_owned()));
+    app.stop().await;
+}
+
+/// What the request does is the same, down to the rows it writes: there is nothing to be measured.
+#[actix_web::test]
+async fn asking_for_a_password_costs_the_same_for_everybody() {
+    let mailbox = Mailbox::start().await;
+    let app = TestApp::start_with(&mailbox.settings()).await;
+    app.sql(
+        "insert into account (id, email, display_name, password_hash)
+         values (gen_random_uuid(), 'ada@example.org', 'Ada', 'none')",
+    )
+    .await;
+    forgot(&app, "ada@example.org").await.expect(202);
+    forgot(&app, "bob@example.org").await.expect(202);
+    let shape = "select kind, account_id is null as nobody, hash is null as unsent, count(*) as mails from mail group by 1, 2, 3";
+    let rows = app.rows(shape).await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].try_get::<i64>("", "mails").unwrap(), 2);
+    let jobs = app.rows("select payload::text as payload from job where kind = 'mail.send'").await;
+    assert_eq!(jobs.len(), 2);
+    for job in jobs {
+        let payload: String = job.try_get("", "payload").unwrap();
+        assert!(!payload.contains("example"), "{payload}");
+    }
+    app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn links_expire_and_mailboxes_are_not_flooded() {
+    let (app, mailbox) = start().await;
+    let ada = person(&app, &mailbox, "ada@example.org", 0).await;
+    forgot(&app, &ada.email).await.expect(202);
+    let token = mailbox.mail(1).await.token();
+    for _ in 0..5 {
+        forgot(&app, &ada.email).await.expect(202);
+    }
+    all_sent(&app).await;
+    assert_eq!(mailbox.mails().len(), 2);
+    app.sql("update mail set expires_at = now()").await;
+    reset(&app, &token, NEW_PASSWORD).await.problem(401, "link_refused");
+    app.login(&ada.email, PASSWORD).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_address_changes_once_the_new_one_is_confirmed() {
+    let (app, mailbox) = start().await;
+    let ada = person(&app, &mailbox, "ada@example.org", 0).await;
+    person(&app, &mailbox, "bob@example.org", 1).await;
+    let change = async |email: &str, password: &str| {
+        app.post(&ada, "/api/v1/account/email", &json!({ "email": email, "password": password })).await
+    };
+    change("new@example.org", "not the password").await.problem(403, "wrong_password");
+    change("no address", PASSWORD).await.problem(422, "invalid_body");
+    let taken = change("bob@example.org", PASSWORD).await;
+    let free = change("New@example.org", PASSWORD).await;
+    assert_eq!(taken.status, free.status);
+    assert_eq!(taken.text.replace("bob", "new"), free.text);
+    let mail = mailbox.mail(2).await;
+    assert_eq!(mail.to, "new@example.org");
+    assert_eq!(app.get(&ada, "/api/v1/account").await.expect(200)["email"], "ada@example.org");
+    // A link is good for what it was sent for.
+    reset(&app, &mail.token(), NEW_PASSWORD).await.problem(401, "link_refused");
+    assert_eq!(confirm_email(&app, &mail.token()).await.status, 204);
+    confirm_email(&app, &mail.token()).await.problem(401, "link_refused");
+    assert_eq!(app.get(&ada, "/api/v1/account").await.expect(200)["email"], "new@example.org");
+    app.login("ada@example.org", PASSWORD).await.problem(401, "wrong_credentials");
+    app.login("new@example.org", PASSWORD).await.expect(200);
+    all_sent(&app).await;
+    assert_eq!(mailbox.mails().len(), 3);
+    let actions = actions(&app).await;
+    assert_eq!(actions.iter().filter(|action| *action == "account.mail_asked").count(), 2);
+    assert!(actions.contains(&"account.email_changed".to_owned()));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_address_that_was_taken_meanwhile_is_not_taken_over() {
+    let (app, mailbox) = start().await;
+    let ada = person(&app, &mailbox, "ada@example.org", 0).await;
+    let body = json!({ "email": "new@example.org", "password": PASSWORD });
+    app.post(&ada, "/api/v1/account/email", &body).await.expect(202);
+    let token = mailbox.mail(1).await.token();
+    person(&app, &mailbox, "new@example.org", 2).await;
+    confirm_email(&app, &token).await.problem(401, "link_refused");
+    assert_eq!(app.get(&ada, "/api/v1/account").await.expect(200)["email"], "ada@example.org");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_account_from_before_confirms_its_address() {
+    let (app, mailbox) = start().await;
+    let ada = person(&app, &mailbox, "ada@example.org", 0).await;
+    app.sql("update account set email_verified_at = null").await;
+    assert_eq!(app.get(&ada, "/api/v1/account").await.expect(200)["emailVerified"], false);
+    app.post(&ada, "/api/v1/account/email/verification", &json!({})).await.expect(202);
+    assert_eq!(confirm_email(&app, &mailbox.mail(1).await.token()).await.status, 204);
+    assert_eq!(app.get(&ada, "/api/v1/account").await.expect(200)["emailVerified"], true);
+    let actions = actions(&app).await;
+    assert!(actions.contains(&"account.mail_asked".to_owned()));
+    assert!(actions.contains(&"account.email_verified".to_owned()));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_mail_waits_for_its_server() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("smtp://{gone}");
+    let settings = [
+        ("NVISY_SMTP_URL", url.as_str()),
+        ("NVISY_SMTP_FROM", "nvisy@example.org"),
+        ("NVISY_SMTP_LINK_URL", "https://app.example.org"),
+    ];
+    let mut app = TestApp::start_with(&settings).await;
+    sign_up(&app, "ada@example.org", PASSWORD).await.expect(202);
+    app.start_worker().await;
+    let error = "select coalesce(last_error, '') as error from job where attempts > 0 and state = 'waiting'";
+    let error = until("a failed attempt", async || app.rows(error).await.pop()).await;
+    let error: String = error.try_get("", "error").unwrap();
+    assert!(error.contains("mail server") && !error.contains("ada"), "{error}");
+    app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn without_a_mail_server_what_takes_one_says_so() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    forgot(&app, "ada@example.org").await.problem(501, "mail_not_configured");
+    let body = json!({ "email": "new@example.org", "password": PASSWORD });
+    app.post(&ada, "/api/v1/account/email", &body).await.problem(501, "mail_not_configured");
+    app.post(&ada, "/api/v1/account/email/verification", &json!({})).await.problem(501, "mail_not_configured");
+    app.stop().await;
+}

@@ -1,0 +1,155 @@
+use reqwest::Method;
+use serde_json::{Value, json};
+use totp_rs::{Builder, Secret, Totp};
+
+use crate::app::{Answer, PASSWORD, Person, TestApp, send};
+
+const TOTP: &str = "/api/v1/account/totp";
+
+/// A person's app.
+pub(crate) struct Device(Totp);
+
+impl Device {
+    fn new(enrolment: &Value) -> Self {
+        let secret = Secret::try_from_base32(enrolment["secret"].as_str().unwrap()).unwrap();
+        Self(Builder::new().with_secret(secret).build().unwrap())
+    }
+
+    /// The code of the present step, or of one before or after it.
+    pub(crate) fn code(&self, steps: i64) -> String {
+        let now = nvisy_shared::clock::now().timestamp() + 30 * steps;
+        self.0.generate(u64::try_from(now).unwrap()).to_string()
+    }
+}
+
+pub(crate) async fn enrol(app: &TestApp, person: &Person) -> Device {
+    Device::new(&app.post(person, TOTP, &json!({ "password": PASSWORD })).await.expect(200))
+}
+
+async fn confirm(app: &TestApp, person: &Person, code: &str) -> Answer {
+    app.post(person, &format!("{TOTP}/confirm"), &json!({ "code": code })).await
+}
+
+async fn login(app: &TestApp, person: &Person, code: &str) -> Answer {
+    let body = json!({ "email": person.email, "password": PASSWORD, "code": code });
+    send(app.request(Method::POST, "/api/v1/auth/login").json(&body)).await
+}
+
+/// Makes used codes good again: the test need not wait half a minute for the next.
+pub(crate) async fn forget_steps(app: &TestApp) {
+    app.sql("update totp set last_step = 0, failures = 0").await;
+}
+
+#[actix_web::test]
+async fn a_confirmed_factor_is_asked_for_at_login() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let other = app.again(&ada).await;
+    app.post(&ada, TOTP, &json!({ "password": "not the password" })).await.problem(403, "wrong_password");
+    confirm(&app, &ada, "123456").await.problem(409, "no_enrolment");
+    let device = enrol(&app, &ada).await;
+    // Not confirmed yet, so not asked for.
+    app.login(&ada.email, PASSWORD).await.expect(200);
+    confirm(&app, &ada, "not a code").await.problem(401, "wrong_code");
+    let codes = confirm(&app, &ada, &device.code(0)).await.expect(200);
+    assert_eq!(codes["recoveryCodes"].as_array().unwrap().len(), 10);
+    assert_eq!(app.get(&ada, TOTP).await.expect(200), json!({ "active": true, "recoveryCodes": 10 }));
+    app.post(&ada, TOTP, &json!({ "password": PASSWORD })).await.problem(409, "second_factor_active");
+    app.get(&other, "/api/v1/account").await.problem(401, "unauthenticated");
+
+    forget_steps(&app).await;
+    app.login(&ada.email, PASSWORD).await.problem(401, "second_factor_needed");
+    app.login(&ada.email, "not the password").await.problem(401, "wrong_credentials");
+    login(&app, &ada, "000000x").await.problem(401, "wrong_code");
+    login(&app, &ada, &device.code(0)).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_code_counts_once() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let device = enrol(&app, &ada).await;
+    let first = device.code(0);
+    confirm(&app, &ada, &first).await.expect(200);
+    login(&app, &ada, &first).await.problem(401, "wrong_code");
+    let next = device.code(1);
+    login(&app, &ada, &next).await.expect(200);
+    login(&app, &ada, &next).await.problem(401, "wrong_code");
+    // An older one does not count after a newer one.
+    login(&app, &ada, &first).await.problem(401, "wrong_code");
+    // Far from now, none counts.
+    forget_steps(&app).await;
+    login(&app, &ada, &device.code(4)).await.problem(401, "wrong_code");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn codes_cannot_be_tried_at_leisure() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let device = enrol(&app, &ada).await;
+    confirm(&app, &ada, &device.code(0)).await.expect(200);
+    forget_steps(&app).await;
+    for _ in 0..5 {
+        login(&app, &ada, "not a code").await.problem(401, "wrong_code");
+    }
+    let right = login(&app, &ada, &device.code(0)).await;
+    assert_eq!(right.header("retry-after"), "60");
+    right.problem(429, "too_many_codes");
+    app.sql("update totp set failed_at = failed_at - interval '61 seconds'").await;
+    login(&app, &ada, &device.code(0)).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_recovery_code_helps_once() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let device = enrol(&app, &ada).await;
+    let codes = confirm(&app, &ada, &device.code(0)).await.expect(200)["recoveryCodes"].take();
+    let code = |n: usize| codes[n].as_str().unwrap().to_owned();
+    let stored = app.rows("select string_agg(encode(hash, 'escape'), ' ') as hashes from recovery_code").await;
+    assert!(!stored[0].try_get::<String>("", "hashes").unwrap().contains(&code(0)));
+    login(&app, &ada, &code(0).to_uppercase()).await.expect(200);
+    login(&app, &ada, &code(0)).await.problem(401, "wrong_code");
+    assert_eq!(app.get(&ada, TOTP).await.expect(200)["recoveryCodes"], 9);
+
+    let body = json!({ "password": PASSWORD, "code": code(1) });
+    let new = app.post(&ada, &format!("{TOTP}/recovery-codes"), &body).await.expect(200)["recoveryCodes"].take();
+    login(&app, &ada, &code(2)).await.problem(401, "wrong_code");
+    login(&app, &ada, new[0].as_str().unwrap()).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn doing_without_takes_both_factors() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let disable = async |password: &str, code: &str| {
+        app.post(&ada, &format!("{TOTP}/disable"), &json!({ "password": password, "code": code })).await
+    };
+    disable(PASSWORD, "123456").await.problem(409, "no_second_factor");
+    let device = enrol(&app, &ada).await;
+    confirm(&app, &ada, &device.code(0)).await.expect(200);
+    forget_steps(&app).await;
+    disable("not the password", &device.code(0)).await.problem(403, "wrong_password");
+    disable(PASSWORD, "not a code").await.problem(401, "wrong_code");
+    assert_eq!(disable(PASSWORD, &device.code(0)).await.status, 204);
+    assert_eq!(app.get(&ada, TOTP).await.expect(200), json!({ "active": false, "recoveryCodes": 0 }));
+    app.login(&ada.email, PASSWORD).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn the_secret_is_not_in_the_database() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let enrolment = app.post(&ada, TOTP, &json!({ "password": PASSWORD })).await.expect(200);
+    let secret = Secret::try_from_base32(enrolment["secret"].as_str().unwrap()).unwrap();
+    let rows = app.rows("select secret from totp").await;
+    let stored: Vec<u8> = rows[0].try_get("", "secret").unwrap();
+    assert_eq!(stored.len(), 24 + 20 + 16);
+    assert!(!stored.windows(20).any(|part| part == secret.as_bytes()));
+    app.stop().await;
+}

@@ -1,0 +1,139 @@
+//! API tokens: what programs act for an account with.
+//!
+//! Like a session, a token is asked for in the statement that authorises a request: revoked here, it stops everywhere.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Conn, Result, Tx, sql};
+use crate::{
+    entity::api_token::Model,
+    id::{AccountId, TokenId, WorkspaceId},
+};
+
+/// A token to be.
+#[derive(Clone, Debug)]
+pub struct NewToken<'a> {
+    /// Whose it is.
+    pub account: AccountId,
+    /// 1 to 100 characters.
+    pub name: &'a str,
+    /// See [`crate::crypt::opaque::hash`].
+    pub hash: &'a [u8; 32],
+    /// Its last characters.
+    pub hint: &'a str,
+    /// Names of permissions, at least one.
+    pub permissions: Vec<String>,
+    /// Where it is good; `None`: wherever the account is a member.
+    pub workspaces: Option<Vec<WorkspaceId>>,
+    /// When it ends by itself.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Adds a token. `None`: the account is not a member of one of the workspaces.
+///
+/// # Errors
+/// The database's.
+pub async fn insert(tx: &Tx, token: NewToken<'_>) -> Result<Option<Model>> {
+    let workspaces: Option<Vec<Uuid>> = token.workspaces.map(|ids| ids.into_iter().map(|id| id.0).collect());
+    sql::first(
+        tx,
+        "insert into api_token (id, account_id, name, hash, hint, permissions, workspaces, expires_at)
+         select $1, $2, $3, $4, $5, $6, $7, $8
+         where $7::uuid[] is null or not exists (
+             select from unnest($7::uuid[]) wanted (id)
+             where not exists (select from member where workspace_id = wanted.id and account_id = $2))
+         returning *",
+        [
+            TokenId::new().into(),
+            token.account.into(),
+            token.name.into(),
+            token.hash.to_vec().into(),
+            token.hint.into(),
+            token.permissions.into(),
+            workspaces.into(),
+            token.expires_at.into(),
+        ],
+    )
+    .await
+}
+
+/// The account's tokens, newest first: at most `limit`, those older than `before`.
+///
+/// # Errors
+/// The database's.
+pub async fn of_account(
+    conn: &impl Conn,
+    account: AccountId,
+    before: Option<TokenId>,
+    limit: i64,
+) -> Result<Vec<Model>> {
+    sql::all(
+        conn,
+        "select * from api_token where account_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3",
+        [account.into(), before.into(), limit.into()],
+    )
+    .await
+}
+
+/// How many tokens the account has.
+///
+/// # Errors
+/// The database's.
+pub async fn count(conn: &impl Conn, account: AccountId) -> Result<i64> {
+    #[derive(sea_orm::FromQueryResult)]
+    struct Row {
+        tokens: i64,
+    }
+    let row: Option<Row> =
+        sql::first(conn, "select count(*) as tokens from api_token where account_id = $1", [account.into()]).await?;
+    Ok(row.map_or(0, |row| row.tokens))
+}
+
+/// Revokes a token. `false`: the account has no such token.
+///
+/// # Errors
+/// The database's.
+pub async fn revoke(tx: &Tx, account: AccountId, token: TokenId) -> Result<bool> {
+    let rows =
+        sql::execute(tx, "delete from api_token where account_id = $1 and id = $2", [account.into(), token.into()])
+            .await?;
+    Ok(rows == 1)
+}
+
+/// Writes down when tokens were last used; an earlier time than the one known changes nothing.
+///
+/// # Errors
+/// The database's.
+pub async fn mark_used(conn: &impl Conn, uses: &[(TokenId, DateTime<Utc>)]) -> Result<()> {
+    let ids: Vec<Uuid> = uses.iter().map(|(id, _)| id.0).collect();
+    let times: Vec<DateTime<Utc>> = uses.iter().map(|(_, time)| *time).collect();
+    sql::execute(
+        conn,
+        // In the order of ids: replicas that write at the same time wait for each other, not in a circle.
+        "with used as materialized (
+             select api_token.id, mine.time
+             from api_token join unnest($1::uuid[], $2::timestamptz[]) mine (id, time) on mine.id = api_token.id
+             where last_used_at is null or last_used_at < mine.time
+             order by api_token.id for update of api_token)
+         update api_token set last_used_at = used.time from used where api_token.id = used.id",
+        [ids.into(), times.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Removes tokens that ended longer than `age` ago.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_expired(conn: &impl Conn, age: Duration) -> Result<u64> {
+    sql::execute(
+        conn,
+        "delete from api_token where expires_at < now() - make_interval(secs => $1)",
+        [age.as_secs_f64().into()],
+    )
+    .await
+}
