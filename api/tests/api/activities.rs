@@ -218,7 +218,7 @@ async fn tampering_shows_where_it_was_done() {
         "{}",
         before.report
     );
-    assert!(before.report.contains("accounts: intact, 1 entries"), "{}", before.report);
+    assert!(before.report.contains("accounts: intact, 2 entries"), "{}", before.report);
 
     // Whoever owns the tables can take the triggers off.
     app.sql("alter table activity disable trigger user; alter table activity_chain disable trigger user").await;
