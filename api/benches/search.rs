@@ -58,6 +58,10 @@ async fn main() {
         }
         tenants.push((workspace, id, known));
     }
+    app.sql(
+        "update workspace_usage u set chunks = (select count(*) from chunk c where c.workspace_id = u.workspace_id)",
+    )
+    .await;
     // A tenth of the files has `t0`, a hundredth `h0`.
     app.sql(r"update file set tags = array['t' || substring(name from '\d+')::int % 10, 'h' || substring(name from '\d+')::int % 100]").await;
     app.sql(&format!("select create_space_index('{}', {DIMENSIONS})", space.id)).await;

@@ -77,7 +77,7 @@ fn live(shape: &Shape<'_>, parameters: &mut Parameters) -> String {
 }
 
 /// How much there is: chunks of the tenant and of the files that are looked in, and up to how many (`most`) comparing
-/// one by one is the better way. Counting ends where the answer no longer changes anything.
+/// one by one is the better way. What the workspace uses is kept count of, so that nothing is counted here.
 fn scope(shape: &Shape<'_>) -> String {
     let matching = match shape.filter {
         None => "tenant.n",
@@ -88,8 +88,7 @@ fn scope(shape: &Shape<'_>) -> String {
              select tenant.n as tenant, {matching} as matching, bound.most
              from (select greatest({exact}, {exact_root} * sqrt(greatest(reltuples, 0)))::bigint as most
                    from pg_class where oid = to_regclass('embedding_hnsw_{index}')) bound,
-             lateral (select count(*) as n from (
-                 select from chunk where workspace_id = $1 limit bound.most + 1) counted) tenant)",
+             (select coalesce(max(chunks), 0) as n from workspace_usage where workspace_id = $1) tenant)",
         exact = shape.limits.exact,
         exact_root = shape.limits.exact_root,
         index = shape.space.id.0.simple(),
@@ -124,12 +123,8 @@ fn terms(shape: &Shape<'_>) -> String {
     format!(
         "terms as materialized (
              select string_agg(term::text, ' | ')::tsquery as every,
-                 string_agg(term::text, ' | ') filter (where place = 1 or total * chunks.n <= {budget})::tsquery as rare
-             from words, (
-                 select case when tenant > most
-                     then greatest(tenant, (select reltuples from pg_class where oid = to_regclass('chunk')))
-                     else tenant end as n
-                 from scope) chunks)",
+                 string_agg(term::text, ' | ') filter (where place = 1 or total * tenant <= {budget})::tsquery as rare
+             from words, scope)",
         budget = shape.limits.ranked,
     )
 }
