@@ -129,7 +129,8 @@ fn died(status: ExitStatus, last_words: &[u8]) -> Failure {
     if killed_by(Signal::XCPU) {
         return timed_out();
     }
-    if words.contains("memory allocation of") {
+    // The second is a panic that found no memory to unwind with.
+    if ["memory allocation of", "failed to initiate panic"].iter().any(|words_of| words.contains(words_of)) {
         return Failure::new(FailureCode::OutOfMemory, "Reading the content takes more memory than one file may take.");
     }
     Failure::new(FailureCode::Corrupt, "The content broke its reader.")
@@ -153,6 +154,8 @@ mod tests {
         assert!(stopped_from_outside(ExitStatus::from_raw(Signal::KILL.as_raw())));
         assert!(!stopped_from_outside(ExitStatus::from_raw(Signal::XCPU.as_raw())));
         assert_eq!(killed(Signal::ABORT, "memory allocation of 9 bytes failed"), FailureCode::OutOfMemory);
+        let unwound = "fatal runtime error: failed to initiate panic, error 5, aborting";
+        assert_eq!(killed(Signal::ABORT, unwound), FailureCode::OutOfMemory);
         assert_eq!(killed(Signal::ABORT, "thread 'main' has overflowed its stack"), FailureCode::Corrupt);
         assert_eq!(killed(Signal::SEGV, ""), FailureCode::Corrupt);
         assert_eq!(died(ExitStatus::from_raw(101 << 8), b"").code, FailureCode::Corrupt);
