@@ -13,3 +13,4 @@ pub(crate) mod password;
 pub(crate) mod second_factor;
 pub(crate) mod token;
 pub(crate) mod trail;
+mod verified;

@@ -9,6 +9,8 @@ use nvisy_shared::{
 };
 use uuid::Uuid;
 
+use super::verified::{self, Verified};
+
 /// For whom tokens are meant: those signed for another service under the same keys are not for us.
 const AUDIENCE: &str = "nvisy-api";
 /// How far ahead the clock of the replica that signed may be, in seconds.
@@ -47,6 +49,7 @@ pub(crate) struct Keys {
     issuer: String,
     seconds: u64,
     file: PathBuf,
+    verified: Verified,
 }
 
 /// What a token says beside the registered claims.
@@ -80,6 +83,7 @@ impl Keys {
             issuer: auth.issuer.clone(),
             seconds: auth.token_seconds,
             file: private_file.clone(),
+            verified: Verified::new(),
         })
     }
 
@@ -109,28 +113,76 @@ impl Keys {
     /// Whose token this is, and of which session. `None` for anything that these keys did not sign for this
     /// deployment, that has expired, or that comes from the future.
     pub(crate) fn verify(&self, token: &str) -> Option<(AccountId, SessionId)> {
-        let now = now();
+        self.verify_at(token, now())
+    }
+
+    fn verify_at(&self, token: &str, now: UnixTimeStamp) -> Option<(AccountId, SessionId)> {
+        let claims = self.verified.claims(token, || self.signed(token, now))?;
+        let current = claims.from <= now + Duration::from_secs(SKEW) && now <= claims.until;
+        current.then_some((claims.account, claims.session))
+    }
+
+    fn signed(&self, token: &str, now: UnixTimeStamp) -> Option<verified::Claims> {
         let options = VerificationOptions {
             allowed_issuers: Some(HashSet::from([self.issuer.clone()])),
             allowed_audiences: Some(HashSet::from([AUDIENCE.to_owned()])),
             required_key_id: Some(self.id.clone()),
             // The default forgives a quarter of an hour, which would lengthen every token by that.
             time_tolerance: None,
-            // The library knows one tolerance for past and future; ours for the future is below.
+            // The library knows one tolerance for past and future; `verify` has ours for the future.
             accept_future: true,
             artificial_time: Some(now),
             ..VerificationOptions::default()
         };
         let claims = self.public.verify_token::<Session>(token, Some(options)).ok()?;
-        let latest = now + Duration::from_secs(SKEW);
-        if claims.issued_at? > latest || claims.invalid_before.is_some_and(|from| from > latest) {
-            return None;
-        }
-        claims.expires_at?;
-        Some((AccountId(claims.subject?.parse().ok()?), SessionId(claims.custom.sid)))
+        let issued = claims.issued_at?;
+        Some(verified::Claims {
+            account: AccountId(claims.subject?.parse().ok()?),
+            session: SessionId(claims.custom.sid),
+            from: claims.invalid_before.map_or(issued, |from| from.max(issued)),
+            until: claims.expires_at?,
+        })
     }
 }
 
 fn now() -> UnixTimeStamp {
     UnixTimeStamp::from_secs(clock::now().timestamp().try_into().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::keys;
+
+    fn load(folder: &std::path::Path) -> Keys {
+        keys(folder, false).unwrap();
+        let auth = config::Auth {
+            private_key_file: folder.join("private.pem"),
+            public_key_file: folder.join("public.pem"),
+            issuer: "nvisy".to_owned(),
+            token_seconds: 600,
+            session_seconds: 0,
+            session_longest_seconds: 0,
+            erase_seconds: 0,
+            hashes: 1,
+        };
+        Keys::load(&auth).unwrap()
+    }
+
+    #[test]
+    fn a_token_that_was_good_is_still_checked_against_the_clock() {
+        let place = tempfile::tempdir().unwrap();
+        let keys = load(place.path());
+        let (account, session) = (AccountId::new(), SessionId::new());
+        let (token, seconds) = keys.issue(account, session).unwrap();
+        let issued = now();
+        for known in [false, true] {
+            assert_eq!(keys.verify_at(&token, issued), Some((account, session)), "known: {known}");
+        }
+        assert_eq!(keys.verify_at(&token, issued + Duration::from_secs(seconds + 2)), None);
+        assert_eq!(keys.verify_at(&token, issued - Duration::from_secs(SKEW + 2)), None);
+        // Nobody's fault: the same token at its own time.
+        assert_eq!(keys.verify_at(&token, issued), Some((account, session)));
+        assert_eq!(keys.verify_at(&token[..token.len() - 1], issued), None);
+    }
 }

@@ -32,8 +32,8 @@ pub(super) async fn patience<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let http = request.app_data::<Data<State>>().map(|state| state.platform.config.http.clone());
-    let Some(http) = http else { return next.call(request).await };
+    let Some(state) = request.app_data::<Data<State>>().cloned() else { return next.call(request).await };
+    let http = &state.platform.config.http;
     let payload = request.take_payload();
     if !matches!(payload, Payload::None) {
         let steady = Steady::new(payload, Duration::from_secs(http.body_seconds));

@@ -59,6 +59,10 @@ const SESSION: [(&str, &str); 3] = [
     ("hnsw.max_scan_tuples", "40000"),
 ];
 
+/// A connection that was idle for this long is asked whether it still works before it is used. Those in steady use are
+/// not: the question is a round trip, as long as many a statement.
+const TRUSTED: Duration = Duration::from_secs(1);
+
 /// Whether the same statement may succeed later: the database is away, restarting or short of connections, or two
 /// transactions stood in each other's way.
 #[must_use]
@@ -91,6 +95,7 @@ pub async fn connect(settings: &config::Database) -> Result<Db> {
         .min_connections(1)
         .connect_timeout(Duration::from_secs(10))
         .acquire_timeout(Duration::from_secs(10))
+        .test_before_acquire_if_idle_for(TRUSTED)
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|options| options.application_name("nvisy").options(SESSION));
     Database::connect(options).await
