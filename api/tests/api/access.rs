@@ -1,23 +1,104 @@
 //! Every operation of the document, asked by people who may not: a new one is covered by being documented.
 
+use std::collections::BTreeSet;
+
+use nvisy_shared::{clock, domain::role::Permission};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::{TestApp, send};
 
-/// What anybody may ask. Everything else wants a token.
-pub(crate) const PUBLIC: [&str; 10] = [
-    "signUp",
-    "confirmSignUp",
-    "forgotPassword",
-    "resetPassword",
-    "confirmEmail",
-    "login",
-    "refresh",
-    "health",
-    "live",
-    "ready",
+/// What an operation takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Nobody has to say who they are.
+    Nothing,
+    /// An account, by a session or an API token.
+    Account,
+    /// Somebody who is signed in: no API token.
+    Session,
+    /// A permission in the workspace of the path, by a session or an API token that has it, too.
+    Permission(Permission),
+}
+
+use Needs::{Account, Nothing, Permission as Within, Session};
+
+/// Every operation, and what it takes: what all of the access tests expect follows from this. On purpose a second list
+/// beside the argument types in the code; what is documented and does not stand here fails them.
+const TABLE: [(&str, Needs); 58] = [
+    ("signUp", Nothing),
+    ("confirmSignUp", Nothing),
+    ("forgotPassword", Nothing),
+    ("resetPassword", Nothing),
+    ("confirmEmail", Nothing),
+    ("login", Nothing),
+    ("refresh", Nothing),
+    ("health", Nothing),
+    ("live", Nothing),
+    ("ready", Nothing),
+    ("readAccount", Account),
+    ("readAvatar", Account),
+    ("listWorkspaces", Account),
+    ("updateAccount", Session),
+    ("changePassword", Session),
+    ("changeEmail", Session),
+    ("verifyEmail", Session),
+    ("deleteAccount", Session),
+    ("replaceAvatar", Session),
+    ("removeAvatar", Session),
+    ("logout", Session),
+    ("listSessions", Session),
+    ("revokeSession", Session),
+    ("revokeSessions", Session),
+    ("readSecondFactor", Session),
+    ("enrolSecondFactor", Session),
+    ("confirmSecondFactor", Session),
+    ("disableSecondFactor", Session),
+    ("renewRecoveryCodes", Session),
+    ("createToken", Session),
+    ("listTokens", Session),
+    ("revokeToken", Session),
+    ("createWorkspace", Session),
+    ("acceptInvite", Session),
+    ("declineInvite", Session),
+    ("readWorkspace", Within(Permission::ReadWorkspace)),
+    ("leaveWorkspace", Within(Permission::ReadWorkspace)),
+    ("updateWorkspace", Within(Permission::UpdateWorkspace)),
+    ("deleteWorkspace", Within(Permission::DeleteWorkspace)),
+    ("transferWorkspace", Within(Permission::TransferWorkspace)),
+    ("readUsage", Within(Permission::ReadUsage)),
+    ("listMembers", Within(Permission::ReadMembers)),
+    ("readMember", Within(Permission::ReadMembers)),
+    ("changeMember", Within(Permission::ManageMembers)),
+    ("removeMember", Within(Permission::ManageMembers)),
+    ("createInvite", Within(Permission::ManageInvites)),
+    ("listInvites", Within(Permission::ManageInvites)),
+    ("cancelInvite", Within(Permission::ManageInvites)),
+    ("uploadFiles", Within(Permission::WriteFiles)),
+    ("deleteFile", Within(Permission::WriteFiles)),
+    ("listFiles", Within(Permission::ReadFiles)),
+    ("readFile", Within(Permission::ReadFiles)),
+    ("readFileContent", Within(Permission::ReadFiles)),
+    ("readFileText", Within(Permission::ReadFiles)),
+    ("streamEvents", Within(Permission::ReadFiles)),
+    ("search", Within(Permission::Search)),
+    ("listActivities", Within(Permission::ReadActivities)),
+    ("exportActivities", Within(Permission::ReadActivities)),
 ];
+
+/// What the operation of this name takes.
+pub(crate) fn needs(operation: &str) -> Needs {
+    let found = TABLE.iter().find(|(id, _)| *id == operation);
+    found.unwrap_or_else(|| panic!("{operation} is documented: say in `TABLE` what it takes")).1
+}
+
+/// The permission that the operation of a workspace takes.
+pub(crate) fn permission(operation: &str) -> Permission {
+    match needs(operation) {
+        Within(permission) => permission,
+        other => panic!("{operation} is of a workspace, and `TABLE` says {other:?}"),
+    }
+}
 
 #[derive(Clone)]
 pub(crate) struct Operation {
@@ -27,7 +108,8 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// The names of its query parameters.
     pub(crate) query: Vec<String>,
-    secured: bool,
+    /// The names of the ways to say who asks, as the document has them.
+    security: Vec<String>,
     /// The schema of its JSON body.
     body: Option<String>,
 }
@@ -74,12 +156,39 @@ pub(crate) fn operations(document: &Value) -> Vec<Operation> {
                 body: operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
                     .as_str()
                     .map(str::to_owned),
-                secured: operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty()),
+                security: operation["security"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|scheme| scheme.as_object().unwrap().keys().cloned())
+                    .collect(),
             });
         }
     }
-    assert!(all.len() > PUBLIC.len(), "the document is incomplete");
+    assert!(all.len() > 50, "the document is incomplete");
     all
+}
+
+#[actix_web::test]
+async fn the_table_has_every_operation_and_the_document_says_the_same() {
+    let app = TestApp::start().await;
+    let all = operations(&app.document().await);
+    for operation in &all {
+        let security: Vec<&str> = operation.security.iter().map(String::as_str).collect();
+        let needs = needs(&operation.id);
+        let says: &[&str] = match needs {
+            Nothing => &[],
+            Session => &["bearer"],
+            Account | Within(_) => &["bearer", "apiToken"],
+        };
+        assert_eq!(security, says, "{}", operation.id);
+        assert_eq!(matches!(needs, Within(_)), operation.path.contains("{ws}"), "{}", operation.id);
+    }
+    let documented: BTreeSet<&str> = all.iter().map(|operation| operation.id.as_str()).collect();
+    let listed: BTreeSet<&str> = TABLE.iter().map(|(id, _)| *id).collect();
+    assert_eq!(listed, documented, "an operation of the table is gone");
+    assert_eq!(listed.len(), TABLE.len(), "an operation stands in the table twice");
+    app.stop().await;
 }
 
 #[actix_web::test]
@@ -88,8 +197,7 @@ async fn nobody_does_anything_without_a_token() {
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
     for operation in operations(&app.document().await) {
-        assert_eq!(operation.secured, !PUBLIC.contains(&operation.id.as_str()), "{}", operation.id);
-        if operation.secured {
+        if needs(&operation.id) != Nothing {
             let path = operation.path(&workspace);
             for token in [None, Some("x.y.z")] {
                 let request = app.request(operation.method.clone(), &path);
@@ -102,22 +210,32 @@ async fn nobody_does_anything_without_a_token() {
 }
 
 #[actix_web::test]
-async fn a_stranger_finds_nothing_in_a_workspace() {
+async fn a_stranger_finds_nothing_in_a_workspace_or_an_account() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
+    let token = json!({ "name": "T", "permissions": ["search"], "expiresAt": clock::now() + chrono::Days::new(1) });
+    let token = app.post(&ada, "/api/v1/account/tokens", &token).await.expect(201);
+    let sessions = app.get(&ada, "/api/v1/account/sessions").await.expect(200);
     let stranger = app.person("stranger").await;
-    for operation in operations(&app.document().await) {
-        if operation.path.contains("{ws}") {
-            assert!(operation.secured, "{}", operation.id);
-            // Without a body or with a broken one: nothing a stranger sends is looked at.
-            for body in [None, Some("{")] {
-                let request = app.request(operation.method.clone(), &operation.path(&workspace));
-                let request = request.bearer_auth(&stranger.token).header("content-type", "application/json");
-                let request = body.into_iter().fold(request, |request, body| request.body(body));
-                send(request).await.problem(404, "not_found");
-            }
+    for operation in operations(&app.document().await).iter().filter(|operation| operation.path.contains('{')) {
+        let path = operation.path(&workspace);
+        let own = operation
+            .path
+            .replace("{token}", token["token"]["id"].as_str().unwrap())
+            .replace("{session}", sessions["items"][0]["id"].as_str().unwrap());
+        let path = if operation.path.contains("{ws}") { path } else { own };
+        assert!(!path.contains('{'), "{}: give the stranger an id of hers for {path}", operation.id);
+        // Without a body or with a broken one: nothing a stranger sends is looked at.
+        for body in [None, Some("{")] {
+            let request = app.request(operation.method.clone(), &path);
+            let request = request.bearer_auth(&stranger.token).header("content-type", "application/json");
+            let request = body.into_iter().fold(request, |request, body| request.body(body));
+            send(request).await.problem(404, "not_found");
         }
     }
+    // All of it is still there for her.
+    let robot = json!(token["token"]["id"]);
+    assert_eq!(app.get(&ada, "/api/v1/account/tokens").await.expect(200)["items"][0]["id"], robot);
     app.stop().await;
 }

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use nvisy_shared::domain::role::Permission;
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::{
-    access::{Operation, PUBLIC, operations},
+    access::{Needs, Operation, needs, operations},
     app::{TestApp, send, until},
+    scenarios::{Body, Fixture, of_workspaces},
 };
 
 /// Asks every operation that wants somebody to be signed in, and says which those were.
@@ -22,7 +24,7 @@ async fn each(
 ) -> BTreeSet<String> {
     let mut asked = BTreeSet::new();
     for operation in operations(document) {
-        if PUBLIC.contains(&operation.id.as_str()) {
+        if needs(&operation.id) == Needs::Nothing {
             continue;
         }
         let Operation { id, method, path, .. } = operation.at(workspace);
@@ -41,7 +43,7 @@ async fn each(
 /// All that is not public has been asked.
 fn complete(document: &Value, asked: &BTreeSet<String>) {
     let all: BTreeSet<_> = operations(document).into_iter().map(|operation| operation.id).collect();
-    let missing: Vec<_> = all.iter().filter(|id| !asked.contains(*id) && !PUBLIC.contains(&id.as_str())).collect();
+    let missing: Vec<_> = all.iter().filter(|id| !asked.contains(*id) && needs(id) != Needs::Nothing).collect();
     assert!(missing.is_empty(), "nobody asked {missing:?}");
     assert!(asked.len() > 5, "only {asked:?} were asked");
 }
@@ -78,10 +80,66 @@ async fn a_suspended_account_opens_nothing() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
+    let robot = app.robot(&ada, Permission::ALL, None).await;
     app.sql(&format!("update account set state = 'suspended' where id = '{}'", ada.id)).await;
     let document = app.document().await;
-    complete(&document, &each(&app, &document, &workspace, &ada.token, 403, "account_suspended").await);
+    for token in [&ada.token, &robot.token] {
+        complete(&document, &each(&app, &document, &workspace, token, 403, "account_suspended").await);
+    }
     app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_api_token_that_expired_or_was_revoked_opens_nothing() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let [expired, revoked] =
+        [app.robot(&ada, Permission::ALL, None).await, app.robot(&ada, Permission::ALL, Some(&workspace)).await];
+    let tokens = app.get(&ada, "/api/v1/account/tokens").await.expect(200);
+    let newest = tokens["items"][0]["id"].as_str().unwrap();
+    assert_eq!(app.delete(&ada, &format!("/api/v1/account/tokens/{newest}")).await.status, 204);
+    app.sql("update api_token set expires_at = now()").await;
+    let document = app.document().await;
+    for robot in [expired, revoked] {
+        complete(&document, &each(&app, &document, &workspace, &robot.token, 401, "unauthenticated").await);
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_ended_session_opens_nothing() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    assert_eq!(app.post(&ada, "/api/v1/auth/logout", &Value::Null).await.status, 204);
+    let document = app.document().await;
+    complete(&document, &each(&app, &document, &workspace, &ada.token, 401, "unauthenticated").await);
+    app.stop().await;
+}
+
+/// Everybody who was in it, with all ids as they were.
+#[actix_web::test]
+async fn a_deleted_workspace_does_not_exist_for_anybody() {
+    let app = TestApp::start().await;
+    let [ada, grace, guest] = [app.person("ada").await, app.person("grace").await, app.person("guest").await];
+    let fixture = Fixture::new(&app, &ada, &grace).await;
+    app.enrol(&fixture.workspace, &guest, "guest").await;
+    let robot = app.robot(&ada, Permission::ALL, None).await;
+    let scoped = app.robot(&ada, Permission::ALL, Some(&fixture.workspace)).await;
+    assert_eq!(app.delete(&ada, &format!("/api/v1/workspaces/{}", fixture.workspace)).await.status, 204);
+    for operation in of_workspaces(&app).await {
+        for person in [&ada, &grace, &guest, &robot, &scoped] {
+            for body in [operation.body(&fixture), Body::Nothing, Body::Json("x".into())] {
+                let request = operation.request(&app, person, &operation.path_in(&fixture), body);
+                send(request).await.problem(404, "not_found");
+            }
+        }
+    }
+    for person in [&ada, &grace, &guest, &robot, &scoped] {
+        assert_eq!(app.get(person, "/api/v1/workspaces").await.expect(200)["items"], Value::Array(Vec::new()));
+    }
+    app.stop_with_jobs().await;
 }
 
 #[actix_web::test]

@@ -3,6 +3,7 @@
 
 mod access;
 mod access_lost;
+mod access_scopes;
 mod account_life;
 mod accounts;
 mod activities;
