@@ -85,11 +85,11 @@ fn extract<T: 'static>(
     admitted: impl FnOnce(CurrentAccount) -> Result<T, Problem> + 'static,
 ) -> LocalBoxFuture<'static, Result<T, Problem>> {
     let gate = Gate::shut(request);
-    let credential = bearer::credential(request);
+    let presented = bearer::presented(request);
     let state = bearer::state(request).clone();
     let request = request.clone();
     Box::pin(async move {
-        let caller = store::credential::caller(&state.platform.db, &credential?).await?;
+        let caller = store::credential::caller(&state.platform.db, &presented?.credential).await?;
         let caller = caller.ok_or_else(bearer::unauthenticated)?;
         refuse_suspended(caller.account.state)?;
         limit::account(&request, caller.account.id).await?;

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, http::header::AUTHORIZATION, web::Data};
 use apistos::security::{Http, SecurityScheme, SecurityType};
+use chrono::{DateTime, Utc};
 use nvisy_shared::{
     crypt::opaque::{self, Kind},
     store::credential::Credential,
 };
 
+use super::{token::Keys, verified};
 use crate::{
     http::single::single,
     problem::{Code, Problem},
@@ -31,8 +33,16 @@ pub(super) fn schemes() -> BTreeMap<String, SecurityScheme> {
     BTreeMap::from([(SESSION.to_owned(), session), (TOKEN.to_owned(), token)])
 }
 
-/// What the request carries, as far as it can be checked without asking anybody.
-pub(super) fn credential(request: &HttpRequest) -> Result<Credential, Problem> {
+/// A credential, as far as it can be checked without asking anybody.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Presented {
+    pub(super) credential: Credential,
+    /// The last second in which it is good, where it says so itself.
+    pub(super) until: Option<DateTime<Utc>>,
+}
+
+/// What the request carries.
+pub(super) fn presented(request: &HttpRequest) -> Result<Presented, Problem> {
     // Of two headers, nobody can say which one counts.
     let header = single(request.headers(), AUTHORIZATION.as_str()).ok().flatten();
     let token = header.and_then(|value| value.to_str().ok()).and_then(|value| {
@@ -40,13 +50,19 @@ pub(super) fn credential(request: &HttpRequest) -> Result<Credential, Problem> {
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
     let token = token.ok_or_else(unauthenticated)?;
-    let credential = if token.starts_with(Kind::Api.prefix()) {
-        opaque::hash(Kind::Api, token).map(Credential::Token)
-    } else {
-        let session = state(request).keys.verify(token);
-        session.map(|(account, session)| Credential::Session { account, session })
-    };
-    credential.ok_or_else(unauthenticated)
+    check(&state(request).keys, token).ok_or_else(unauthenticated)
+}
+
+/// `None` for whatever was not made here.
+fn check(keys: &Keys, token: &str) -> Option<Presented> {
+    if token.starts_with(Kind::Api.prefix()) {
+        let hash = opaque::hash(Kind::Api, token)?;
+        return Some(Presented { credential: Credential::Token(hash), until: None });
+    }
+    let verified::Claims { account, session, until, .. } = keys.verify(token)?;
+    // Further away than there are dates: never.
+    let until = i64::try_from(until.as_secs()).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    Some(Presented { credential: Credential::Session { account, session }, until })
 }
 
 pub(super) fn unauthenticated() -> Problem {

@@ -9,6 +9,7 @@ use apistos::{
     reference_or::ReferenceOr,
     security::SecurityScheme,
 };
+use chrono::{DateTime, Utc};
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
     domain::{
@@ -17,13 +18,18 @@ use nvisy_shared::{
     },
     id::{AccountId, TokenId, WorkspaceId},
     store::{
-        self, Tx,
+        self, Db, Tx,
         credential::{Means, Scope},
+        member::Access,
     },
 };
 use uuid::Uuid;
 
-use super::{account::refuse_suspended, bearer, gate::Gate};
+use super::{
+    account::refuse_suspended,
+    bearer::{self, Presented},
+    gate::Gate,
+};
 use crate::{
     http::limit,
     problem::{Code, Problem},
@@ -62,7 +68,29 @@ pub(crate) struct Member<P> {
     /// The API token by which the account acts, if it is one.
     pub(crate) token: Option<TokenId>,
     pub(crate) workspace: WorkspaceId,
+    presented: Presented,
     permission: PhantomData<P>,
+}
+
+/// A caller's right in a workspace, to be asked for again while a long answer lasts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Right {
+    workspace: WorkspaceId,
+    presented: Presented,
+    permission: Permission,
+}
+
+impl Right {
+    /// The last second in which the credential is good, where it says so itself.
+    pub(crate) fn until(&self) -> Option<DateTime<Utc>> {
+        self.presented.until
+    }
+
+    /// Whether a request would be let in now: the statement and the rules are the extractor's.
+    pub(crate) async fn holds(&self, db: &Db) -> Result<bool, store::Error> {
+        let access = store::member::access(db, self.workspace, &self.presented.credential).await?;
+        Ok(access.is_some_and(|access| admit(&access, self.workspace, self.permission).is_ok()))
+    }
 }
 
 impl<P: Needs> FromRequest for Member<P> {
@@ -71,32 +99,25 @@ impl<P: Needs> FromRequest for Member<P> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let gate = Gate::shut(request);
-        let credential = bearer::credential(request);
+        let presented = bearer::presented(request);
         let workspace = request.match_info().get(PARAMETER).and_then(|id| id.parse::<Uuid>().ok()).map(WorkspaceId);
         let state = bearer::state(request).clone();
         let request = request.clone();
         Box::pin(async move {
-            let credential = credential?;
+            let presented = presented?;
             let workspace = workspace.ok_or_else(Problem::not_found)?;
-            let access = store::member::access(&state.platform.db, workspace, &credential).await?;
+            let access = store::member::access(&state.platform.db, workspace, &presented.credential).await?;
             let access = access.ok_or_else(bearer::unauthenticated)?;
             refuse_suspended(access.state)?;
             limit::account(&request, access.account).await?;
-            let token = match access.means {
-                Means::Session(_) => {
-                    authorise(access.role, P::PERMISSION)?;
-                    None
-                }
-                Means::Token(token, scope) => {
-                    within(&scope, workspace, access.role, P::PERMISSION)?;
-                    state.last_used.note(token);
-                    Some(token)
-                }
-            };
+            let token = admit(&access, workspace, P::PERMISSION)?;
+            if let Some(token) = token {
+                state.last_used.note(token);
+            }
             limit::workspace(&request, workspace).await?;
             tracing::Span::current().record("workspace.id", tracing::field::display(workspace));
             gate.open();
-            Ok(Self { account: access.account, token, workspace, permission: PhantomData })
+            Ok(Self { account: access.account, token, workspace, presented, permission: PhantomData })
         })
     }
 }
@@ -109,6 +130,11 @@ impl<P> Member<P> {
 }
 
 impl<P: Needs> Member<P> {
+    /// What a long answer asks again.
+    pub(crate) fn right(&self) -> Right {
+        Right { workspace: self.workspace, presented: self.presented, permission: P::PERMISSION }
+    }
+
     /// Locks the workspace for the rest of the transaction and asks again, for what was allowed when the request came in
     /// may not be allowed any more. Returns the caller's role.
     pub(crate) async fn lock(&self, tx: &Tx) -> Result<Role, Problem> {
@@ -116,6 +142,15 @@ impl<P: Needs> Member<P> {
         let role = if exists { store::member::role(tx, self.workspace, self.account).await? } else { None };
         authorise(role, P::PERMISSION)?;
         role.ok_or_else(Problem::not_found)
+    }
+}
+
+/// Whether who has this access may do what takes the permission; the API token by which they act, if it is one.
+fn admit(access: &Access, workspace: WorkspaceId, permission: Permission) -> Result<Option<TokenId>, Problem> {
+    refuse_suspended(access.state)?;
+    match &access.means {
+        Means::Session(_) => authorise(access.role, permission).map(|()| None),
+        Means::Token(token, scope) => within(scope, workspace, access.role, permission).map(|()| Some(*token)),
     }
 }
 

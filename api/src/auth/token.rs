@@ -110,16 +110,16 @@ impl Keys {
         Ok((self.private.sign(claims)?, self.seconds))
     }
 
-    /// Whose token this is, and of which session. `None` for anything that these keys did not sign for this
+    /// Whose token this is, of which session, and until when. `None` for anything that these keys did not sign for this
     /// deployment, that has expired, or that comes from the future.
-    pub(crate) fn verify(&self, token: &str) -> Option<(AccountId, SessionId)> {
+    pub(super) fn verify(&self, token: &str) -> Option<verified::Claims> {
         self.verify_at(token, now())
     }
 
-    fn verify_at(&self, token: &str, now: UnixTimeStamp) -> Option<(AccountId, SessionId)> {
+    fn verify_at(&self, token: &str, now: UnixTimeStamp) -> Option<verified::Claims> {
         let claims = self.verified.claims(token, || self.signed(token, now))?;
         let current = claims.from <= now + Duration::from_secs(SKEW) && now <= claims.until;
-        current.then_some((claims.account, claims.session))
+        current.then_some(claims)
     }
 
     fn signed(&self, token: &str, now: UnixTimeStamp) -> Option<verified::Claims> {
@@ -176,13 +176,14 @@ mod tests {
         let (account, session) = (AccountId::new(), SessionId::new());
         let (token, seconds) = keys.issue(account, session).unwrap();
         let issued = now();
+        let verify_at = |token: &str, now| keys.verify_at(token, now).map(|claims| (claims.account, claims.session));
         for known in [false, true] {
-            assert_eq!(keys.verify_at(&token, issued), Some((account, session)), "known: {known}");
+            assert_eq!(verify_at(&token, issued), Some((account, session)), "known: {known}");
         }
-        assert_eq!(keys.verify_at(&token, issued + Duration::from_secs(seconds + 2)), None);
-        assert_eq!(keys.verify_at(&token, issued - Duration::from_secs(SKEW + 2)), None);
+        assert_eq!(verify_at(&token, issued + Duration::from_secs(seconds + 2)), None);
+        assert_eq!(verify_at(&token, issued - Duration::from_secs(SKEW + 2)), None);
         // Nobody's fault: the same token at its own time.
-        assert_eq!(keys.verify_at(&token, issued), Some((account, session)));
-        assert_eq!(keys.verify_at(&token[..token.len() - 1], issued), None);
+        assert_eq!(verify_at(&token, issued), Some((account, session)));
+        assert_eq!(verify_at(&token[..token.len() - 1], issued), None);
     }
 }

@@ -1,27 +1,34 @@
-//! Following a workspace's log: what is stored first, then what happens, without a gap and without a repetition.
+//! Following a workspace's log: what is stored first, then what happens, without a gap and without a repetition, and for
+//! as long as the caller may.
 
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, stream};
 use nvisy_shared::{
+    clock,
     id::WorkspaceId,
     lifecycle::Lifecycle,
     store::{self, Db, event::Event as Stored},
 };
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 
 use super::wire::{COMMENT, Event};
+use crate::auth::member::Right;
 
 /// Events read from the database at once.
-const BATCH: i64 = 200;
+const BATCH: usize = 200;
 /// Silence after which a comment is sent, and the database is asked whether the live feed has missed something.
 const QUIET: Duration = Duration::from_secs(15);
-/// A stream ends after this; the client comes back with its last event id, and with a token that is still good.
+/// A stream ends after this; the client comes back with its last event id.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// Least time between two questions whether the caller may still listen: what happens meanwhile is sent together.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Longest time without that question, also when nothing happens.
+const TRUST: Duration = Duration::from_secs(5);
 
 /// One listener.
 pub(super) struct Follower {
@@ -29,8 +36,12 @@ pub(super) struct Follower {
     /// Subscribed before the log is read: what happens in between comes twice rather than never.
     pub(super) live: Receiver<Stored>,
     pub(super) workspace: WorkspaceId,
-    /// The place of the last event sent.
+    /// By what right they listen.
+    pub(super) right: Right,
+    /// The place after which to begin; from then on that of the last event read.
     pub(super) last: i64,
+    /// The last place there was when the request was let in.
+    pub(super) newest: i64,
     pub(super) lifecycle: Lifecycle,
 }
 
@@ -39,19 +50,38 @@ type Broken = store::Error;
 
 struct Following {
     follower: Follower,
+    /// Read and not sent yet, in order.
     ready: VecDeque<Stored>,
-    ends: Instant,
     /// The log may hold events that are not in `ready`.
     behind: bool,
+    ends: Instant,
+    /// When something was last sent.
+    spoke: Instant,
+    /// When the caller was last found to be allowed.
+    asked: Instant,
+    /// The last place that there was before that: up to here nothing can have happened after the right was lost.
+    cleared: i64,
 }
 
 impl Follower {
-    /// The events after `last` as server-sent events, until the process stops or the stream has lasted long enough.
+    /// The events after `last` as server-sent events, until the caller may not listen any more, the process stops or the
+    /// stream has lasted long enough.
     pub(super) fn frames(self) -> impl Stream<Item = Result<Bytes, Broken>> {
-        let following =
-            Following { follower: self, ready: VecDeque::new(), ends: Instant::now() + LONGEST, behind: true };
+        let now = Instant::now();
+        let expires = self.right.until().map(|until| (until - clock::now()).to_std().unwrap_or_default());
+        let following = Following {
+            ready: VecDeque::new(),
+            behind: true,
+            ends: now + expires.map_or(LONGEST, |expires| expires.min(LONGEST)),
+            spoke: now,
+            asked: now,
+            cleared: self.newest,
+            follower: self,
+        };
         stream::try_unfold(following, |mut following| async move {
-            Ok(following.next().await?.map(|frame| (frame, following)))
+            let frame = following.next().await?;
+            following.spoke = Instant::now();
+            Ok(frame.map(|frame| (frame, following)))
         })
     }
 }
@@ -59,26 +89,28 @@ impl Follower {
 impl Following {
     async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
         loop {
-            // Also in the middle of a long log: the client goes on where it was, with another replica.
-            if self.follower.lifecycle.soft().is_cancelled() {
+            // Also in the middle of a long log: the client goes on where it was, with another replica or token.
+            if self.follower.lifecycle.soft().is_cancelled() || self.ends <= Instant::now() {
                 return Ok(None);
             }
-            if let Some(event) = self.ready.pop_front() {
-                self.follower.last = event.seq;
-                return Ok(Some(Event::from(event).frame()));
+            let first = self.ready.front().map(|event| event.seq);
+            if first.is_some_and(|seq| seq <= self.cleared) && self.asked.elapsed() < TRUST {
+                return Ok(self.ready.pop_front().map(|event| Event::from(event).frame()));
             }
-            if self.behind {
+            if self.behind && first.is_none() {
                 self.catch_up().await?;
                 continue;
             }
+            let due = self.asked + if first.is_some() { PAUSE } else { TRUST };
             tokio::select! {
                 () = self.follower.lifecycle.soft().cancelled() => return Ok(None),
-                () = tokio::time::sleep_until(self.ends) => return Ok(None),
-                () = tokio::time::sleep(QUIET) => {
+                () = sleep_until(self.ends) => return Ok(None),
+                () = sleep_until(due) => if !self.ask().await? { return Ok(None) },
+                () = sleep_until(self.spoke + QUIET), if first.is_none() => {
                     self.behind = true;
                     return Ok(Some(COMMENT));
                 }
-                event = self.follower.live.recv() => match event {
+                event = self.follower.live.recv(), if self.ready.len() < BATCH => match event {
                     Ok(event) => self.take(event),
                     Err(RecvError::Lagged(_)) => self.behind = true,
                     Err(RecvError::Closed) => return Ok(None),
@@ -87,12 +119,22 @@ impl Following {
         }
     }
 
+    /// Whether the caller may still listen. Events are sent only if they were there before this was asked: one that
+    /// happens after somebody was removed never reaches them.
+    async fn ask(&mut self) -> Result<bool, Broken> {
+        let (now, read) = (Instant::now(), self.follower.last);
+        let holds = self.follower.right.holds(&self.follower.db).await?;
+        (self.asked, self.cleared) = (now, self.cleared.max(read));
+        Ok(holds)
+    }
+
     /// The next in sequence goes straight on; one from further ahead says that something was missed.
     fn take(&mut self, event: Stored) {
         if event.workspace_id != self.follower.workspace || event.seq <= self.follower.last {
             return;
         }
         if event.seq == self.follower.last + 1 {
+            self.follower.last = event.seq;
             self.ready.push_back(event);
         } else {
             self.behind = true;
@@ -100,9 +142,10 @@ impl Following {
     }
 
     async fn catch_up(&mut self) -> Result<(), Broken> {
-        let Follower { db, workspace, last, .. } = &self.follower;
-        let events = store::event::after(db, *workspace, *last, BATCH).await?;
-        self.behind = events.len() == BATCH as usize;
+        let Follower { db, workspace, last, .. } = &mut self.follower;
+        let events = store::event::after(db, *workspace, *last, BATCH as i64).await?;
+        self.behind = events.len() == BATCH;
+        *last = events.last().map_or(*last, |event| event.seq);
         self.ready.extend(events);
         Ok(())
     }

@@ -34,7 +34,7 @@ const LAST_EVENT_ID: &str = "Last-Event-ID";
     operation_id = "streamEvents",
     tag = "events",
     summary = "Follow the workspace's events",
-    description = "Server-sent events, in order. With `Last-Event-ID` the stream goes on after that event, without a gap or a repetition; `0` begins with the first, without it with the next.",
+    description = "Server-sent events, in order. With `Last-Event-ID` the stream goes on after that event, without a gap or a repetition; `0` begins with the first, without it with the next. It ends when the caller may not listen any more, and what happens from then on is not sent.",
     error_code = 400,
     error_code = 401,
     error_code = 404
@@ -46,11 +46,10 @@ pub(crate) async fn stream(
 ) -> Result<EventStream, Problem> {
     let live = state.feed.listen();
     let db = state.platform.db.clone();
-    let last = match last.0 {
-        Some(seq) => seq,
-        None => store::event::last(&db, member.workspace).await?,
-    };
-    Ok(EventStream(Follower { db, live, workspace: member.workspace, last, lifecycle: state.lifecycle.clone() }))
+    let newest = store::event::last(&db, member.workspace).await?;
+    let last = last.0.unwrap_or(newest);
+    let (workspace, right, lifecycle) = (member.workspace, member.right(), state.lifecycle.clone());
+    Ok(EventStream(Follower { db, live, workspace, right, last, newest, lifecycle }))
 }
 
 /// Extractor: where the listener was when the connection broke.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use nvisy_shared::domain::role::Permission;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    app::{Person, TestApp, send},
+    app::{PASSWORD, Person, TestApp, send, until},
     files::part,
 };
 
@@ -30,6 +31,19 @@ impl Listener {
 
     /// The next event's data; its id must be its place.
     async fn next(&mut self) -> Value {
+        self.next_if_any().await.expect("an open stream")
+    }
+
+    /// All that still comes, until the stream ends.
+    async fn rest(mut self) -> Vec<Value> {
+        let mut rest = Vec::new();
+        while let Some(event) = self.next_if_any().await {
+            rest.push(event);
+        }
+        rest
+    }
+
+    async fn next_if_any(&mut self) -> Option<Value> {
         loop {
             if let Some((frame, rest)) = self.text.split_once("\n\n") {
                 let (frame, rest) = (frame.to_owned(), rest.to_owned());
@@ -39,10 +53,10 @@ impl Listener {
                 let event: Value = serde_json::from_str(data).expect("JSON");
                 assert_eq!(field("id:"), Some(event["seq"].to_string().as_str()));
                 assert_eq!(field("event:"), event["type"].as_str());
-                return event;
+                return Some(event);
             }
-            let bytes = tokio::time::timeout(Duration::from_secs(30), self.bytes.next()).await;
-            let bytes = bytes.expect("an event in time").expect("an open stream").expect("bytes");
+            let bytes = tokio::time::timeout(Duration::from_secs(60), self.bytes.next()).await;
+            let bytes = bytes.expect("an event, a comment or the end in time")?.expect("bytes");
             self.text.push_str(std::str::from_utf8(&bytes).expect("UTF-8"));
         }
     }
@@ -90,5 +104,107 @@ async fn a_made_up_place_is_refused() {
         let request = app.request(Method::GET, &format!("/api/v1/workspaces/{workspace}/events"));
         send(request.bearer_auth(&ada.token).header("last-event-id", bad)).await.problem(400, "invalid_header");
     }
+    app.stop().await;
+}
+
+/// Every way to lose the right to listen, with the stream open.
+#[actix_web::test]
+async fn whoever_may_not_listen_any_more_hears_nothing_that_follows() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    for way in [
+        "removed",
+        "left",
+        "logged out",
+        "logged out everywhere",
+        "new password",
+        "suspended",
+        "token revoked",
+        "token expired",
+        "workspace deleted",
+    ] {
+        let grace = app.person(&way.replace(' ', "-")).await;
+        let workspace = app.workspace(&ada, "Tidal energy").await;
+        let path = format!("/api/v1/workspaces/{workspace}");
+        app.enrol(&workspace, &grace, "guest").await;
+        let listener = if way.starts_with("token") {
+            app.robot(&grace, &[Permission::ReadFiles], Some(&workspace)).await
+        } else {
+            app.again(&grace).await
+        };
+        let mut stays = Listener::open(&app, &ada, &workspace, None).await;
+        let mut ends = Listener::open(&app, &listener, &workspace, None).await;
+        let upload = async |text: &'static str| app.upload(&ada, &workspace, vec![part("a.txt", text)]).await;
+        upload("flood").await.expect(202);
+        assert_eq!(ends.next().await["seq"], 1, "{way}");
+
+        let gone = match way {
+            "removed" => app.delete(&ada, &format!("{path}/members/{}", grace.id)).await,
+            "left" => app.post(&grace, &format!("{path}/leave"), &Value::Null).await,
+            "logged out" => app.post(&listener, "/api/v1/auth/logout", &Value::Null).await,
+            "logged out everywhere" => app.delete(&grace, "/api/v1/account/sessions").await,
+            "new password" => {
+                let body = json!({ "currentPassword": PASSWORD, "newPassword": "eight badgers hum" });
+                app.post(&grace, "/api/v1/account/password", &body).await
+            }
+            "token revoked" => {
+                let tokens = app.get(&grace, "/api/v1/account/tokens").await.expect(200);
+                let token = tokens["items"][0]["id"].as_str().unwrap();
+                app.delete(&grace, &format!("/api/v1/account/tokens/{token}")).await
+            }
+            "workspace deleted" => app.delete(&ada, &path).await,
+            "suspended" => {
+                app.sql(&format!("update account set state = 'suspended' where id = '{}'", grace.id)).await;
+                app.get(&ada, &path).await
+            }
+            _ => {
+                app.sql(&format!("update api_token set expires_at = now() where account_id = '{}'", grace.id)).await;
+                app.get(&ada, &path).await
+            }
+        };
+        assert!(gone.status.is_success(), "{way}: {}", gone.text);
+        if way == "workspace deleted" {
+            assert_eq!(stays.next().await["seq"], 1);
+            assert!(stays.rest().await.is_empty(), "{way}");
+        } else {
+            for (text, seq) in [("ebb", 2), ("slack", 3)] {
+                upload(text).await.expect(202);
+                until("the event", async || (stays.next().await["seq"] == seq).then_some(())).await;
+            }
+        }
+        assert!(ends.rest().await.is_empty(), "{way}: somebody went on listening");
+    }
+    app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn a_stream_ends_with_the_token_that_opened_it() {
+    let app = TestApp::start_with(&[("NVISY_AUTH_TOKEN_SECONDS", "5")]).await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let stream = Listener::open(&app, &ada, &workspace, None).await;
+    assert!(stream.rest().await.is_empty());
+    until("the token's end", async || (app.get(&ada, "/api/v1/account").await.status == 401).then_some(())).await;
+    app.stop().await;
+}
+
+/// More than is read at once, and all of it in order.
+#[actix_web::test]
+async fn a_long_log_is_sent_as_fast_as_it_is_read() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let events = format!(
+        "insert into event (workspace_id, seq, id, type, subject_id, data, published)
+         select '{workspace}', n, gen_random_uuid(), 'file.deleted', gen_random_uuid(), '{{}}', true
+         from generate_series(1, 5000) n"
+    );
+    app.sql(&events).await;
+    app.sql(&format!("insert into event_counter (workspace_id, last) values ('{workspace}', 5000)")).await;
+    let mut listener = Listener::open(&app, &ada, &workspace, Some(0)).await;
+    for seq in 1..=5000 {
+        assert_eq!(listener.next().await["seq"], seq);
+    }
+    drop(listener);
     app.stop().await;
 }
