@@ -2,7 +2,12 @@ use std::fs;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jwt_simple::prelude::*;
-use reqwest::Method;
+use proptest::{
+    prelude::{Strategy, any, prop_oneof},
+    strategy::ValueTree,
+    test_runner::TestRunner,
+};
+use reqwest::{Method, header::HeaderValue};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, Person, TestApp, send};
@@ -160,5 +165,32 @@ async fn a_header_that_is_not_a_bearer_token_is_refused() {
         assert_eq!(answer.header("www-authenticate"), "Bearer");
         answer.problem(401, "unauthenticated");
     }
+    app.stop().await;
+}
+
+/// Bytes of any kind, and what is nearly a token.
+#[actix_web::test]
+async fn whatever_stands_in_the_header_is_refused_alike() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let bearer = |token: Vec<u8>| [b"Bearer ".to_vec(), token].concat();
+    let headers = prop_oneof![
+        any::<Vec<u8>>(),
+        any::<Vec<u8>>().prop_map(bearer),
+        "nvisy_[0-9a-f]{70,74}".prop_map(|token| bearer(token.into_bytes())),
+        "[A-Za-z0-9_-]{0,200}[.][A-Za-z0-9_-]{0,200}[.][A-Za-z0-9_-]{86}".prop_map(|token| bearer(token.into_bytes())),
+    ];
+    let mut runner = TestRunner::deterministic();
+    let mut asked = 0;
+    while asked < 300 {
+        let header = headers.new_tree(&mut runner).unwrap().current();
+        let Ok(header) = HeaderValue::from_bytes(&header) else { continue };
+        let request = app.request(Method::GET, "/api/v1/account").header("authorization", &header);
+        let answer = send(request).await;
+        assert_eq!(answer.status, 401, "{header:?}");
+        answer.problem(401, "unauthenticated");
+        asked += 1;
+    }
+    with_token(&app, &ada.token).await.expect(200);
     app.stop().await;
 }
