@@ -46,6 +46,12 @@ impl<const STATUS: u16, T> Answer<STATUS, T> {
         Self { body, status, location: None, replayed: true }
     }
 
+    /// The same answer with another body: for what is not kept with it.
+    pub(crate) fn map<U>(self, with: impl FnOnce(T) -> U) -> Answer<STATUS, U> {
+        let Self { body, status, location, replayed } = self;
+        Answer { body: with(body), status, location, replayed }
+    }
+
     /// Says where the thing is to be read.
     pub(crate) fn at(self, location: impl FnOnce(&T) -> String) -> Self {
         Self { location: Some(location(&self.body)), ..self }

@@ -13,6 +13,7 @@ use crate::{
     http::{
         answer::{Accept, Created, Deleted},
         extract::Json,
+        idempotency::IdempotencyKey,
         origin::Origin,
     },
     problem::Problem,
@@ -28,11 +29,12 @@ use crate::{
 )]
 pub(crate) async fn confirm_sign_up(
     state: Data<State>,
+    key: IdempotencyKey,
     origin: Origin,
     body: Json<LinkToken>,
 ) -> Result<Created<Account>, Problem> {
-    let account = service::confirm_sign_up(&state, &origin, &body.0.token).await?;
-    Ok(Created::new(account).at(|_| "/api/v1/account".to_owned()))
+    let account = service::confirm_sign_up(&state, key, &origin, &body.0.token).await?;
+    Ok(account.at(|_| "/api/v1/account".to_owned()))
 }
 
 #[api_operation(
@@ -42,8 +44,12 @@ pub(crate) async fn confirm_sign_up(
     description = "Sends a link to the address, if an account has it. The answer is the same whether or not.",
     error_code = 501
 )]
-pub(crate) async fn forgotten(state: Data<State>, body: Json<ForgottenPassword>) -> Result<Accept<Mailed>, Problem> {
-    service::forgotten(&state, &body.0.email).await
+pub(crate) async fn forgotten(
+    state: Data<State>,
+    key: IdempotencyKey,
+    body: Json<ForgottenPassword>,
+) -> Result<Accept<Mailed>, Problem> {
+    service::forgotten(&state, key, &body.0.email).await
 }
 
 #[api_operation(
@@ -68,10 +74,11 @@ pub(crate) async fn reset(state: Data<State>, origin: Origin, body: Json<ResetPa
 pub(crate) async fn change_email(
     state: Data<State>,
     account: SignedIn,
+    key: IdempotencyKey,
     origin: Origin,
     body: Json<ChangeEmail>,
 ) -> Result<Accept<Mailed>, Problem> {
-    service::change_email(&state, &account, &origin, body.0).await
+    service::change_email(&state, &account, key, &origin, body.0).await
 }
 
 #[api_operation(
@@ -83,9 +90,10 @@ pub(crate) async fn change_email(
 pub(crate) async fn verify_email(
     state: Data<State>,
     account: SignedIn,
+    key: IdempotencyKey,
     origin: Origin,
 ) -> Result<Accept<Mailed>, Problem> {
-    service::verify_email(&state, &account, &origin).await
+    service::verify_email(&state, &account, key, &origin).await
 }
 
 #[api_operation(

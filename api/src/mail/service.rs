@@ -21,7 +21,8 @@ use crate::{
     accounts::wire::Account,
     auth::{account::SignedIn, password::check_strength, trail},
     http::{
-        answer::{Accept, Deleted},
+        answer::{Accept, Created, Deleted},
+        idempotency::{IdempotencyKey, idempotent},
         limit,
         origin::Origin,
     },
@@ -49,35 +50,41 @@ pub(crate) async fn send(tx: &Tx, mail: NewMail<'_>) -> Result<(), Problem> {
 
 pub(super) async fn confirm_sign_up(
     state: &State,
+    key: IdempotencyKey,
     origin: &Origin,
     token: &Secret<String>,
-) -> Result<Account, Problem> {
+) -> Result<Created<Account>, Problem> {
     let hash = hash(token)?;
-    let tx = state.platform.db.begin().await?;
-    let mail = store::mail::take(&tx, MailKind::SignUp, &hash).await?.ok_or_else(refused)?;
-    let (display_name, password_hash) = mail.display_name.zip(mail.password_hash).ok_or_else(refused)?;
-    let password_hash = Secret::new(password_hash);
-    let account = NewAccount { email: &mail.email, display_name: &display_name, password_hash: &password_hash };
-    let account = store::account::insert(&tx, account).await?.ok_or_else(refused)?;
-    store::account::verify_email(&tx, account.id, &mail.email).await?;
-    // What others asked for under this address is void.
-    store::mail::take_all(&tx, MailKind::SignUp, &mail.email).await?;
-    let by = origin.by(Actor::Account(account.id));
-    trail::note(state, &tx, &by, Action::AccountSignedUp, account.id.0).await?;
-    tx.commit().await?;
-    Ok(Account { email_verified: true, ..account.into() })
+    // A random token's hash tells nothing, unlike a password's; the mail has it, too.
+    let once = key.once("confirmSignUp", None, &hash);
+    idempotent(&state.platform.db, once, async |tx| {
+        let mail = store::mail::take(tx, MailKind::SignUp, &hash).await?.ok_or_else(refused)?;
+        let (display_name, password_hash) = mail.display_name.zip(mail.password_hash).ok_or_else(refused)?;
+        let password_hash = Secret::new(password_hash);
+        let account = NewAccount { email: &mail.email, display_name: &display_name, password_hash: &password_hash };
+        let account = store::account::insert(tx, account).await?.ok_or_else(refused)?;
+        store::account::verify_email(tx, account.id, &mail.email).await?;
+        // What others asked for under this address is void.
+        store::mail::take_all(tx, MailKind::SignUp, &mail.email).await?;
+        let by = origin.by(Actor::Account(account.id));
+        trail::note(state, tx, &by, Action::AccountSignedUp, account.id.0).await?;
+        Ok(Account { email_verified: true, ..account.into() })
+    })
+    .await
 }
 
-pub(super) async fn forgotten(state: &State, email: &str) -> Result<Accept<Mailed>, Problem> {
+pub(super) async fn forgotten(state: &State, key: IdempotencyKey, email: &str) -> Result<Accept<Mailed>, Problem> {
     wanted(state)?;
     let email = normalise_email(email);
     limit::name(state, &email).await?;
-    let tx = state.platform.db.begin().await?;
-    let mail =
-        NewMail { kind: MailKind::PasswordReset, email: &email, account: None, sign_up: None, life: life(state) };
-    send(&tx, mail).await?;
-    tx.commit().await?;
-    Ok(Accept::new(Mailed { email }))
+    let once = key.once("forgotPassword", None, &email);
+    idempotent(&state.platform.db, once, async |tx| {
+        let mail =
+            NewMail { kind: MailKind::PasswordReset, email: &email, account: None, sign_up: None, life: life(state) };
+        send(tx, mail).await?;
+        Ok(Mailed { email: email.clone() })
+    })
+    .await
 }
 
 pub(super) async fn reset(state: &State, origin: &Origin, body: ResetPassword) -> Result<Deleted, Problem> {
@@ -104,45 +111,47 @@ pub(super) async fn reset(state: &State, origin: &Origin, body: ResetPassword) -
 pub(super) async fn change_email(
     state: &State,
     account: &SignedIn,
+    key: IdempotencyKey,
     origin: &Origin,
     body: ChangeEmail,
 ) -> Result<Accept<Mailed>, Problem> {
     wanted(state)?;
     account.reauthenticate(state, body.password).await?;
     let email = normalise_email(&body.email);
-    let tx = state.platform.db.begin().await?;
-    account.lock(&tx).await?;
-    let mail = NewMail {
-        kind: MailKind::EmailChange,
-        email: &email,
-        account: Some(account.id),
-        sign_up: None,
-        life: life(state),
-    };
-    send(&tx, mail).await?;
-    trail::note(state, &tx, &origin.by(account.actor()), Action::AccountMailAsked, account.id.0).await?;
-    tx.commit().await?;
-    Ok(Accept::new(Mailed { email }))
+    let once = key.once("changeEmail", Some(account.id), &email);
+    idempotent(&state.platform.db, once, async |tx| {
+        account.lock(tx).await?;
+        ask(state, tx, account, origin, MailKind::EmailChange, &email).await
+    })
+    .await
 }
 
 pub(super) async fn verify_email(
     state: &State,
     account: &SignedIn,
+    key: IdempotencyKey,
     origin: &Origin,
 ) -> Result<Accept<Mailed>, Problem> {
     wanted(state)?;
-    let tx = state.platform.db.begin().await?;
-    let mail = NewMail {
-        kind: MailKind::EmailVerification,
-        email: &account.email,
-        account: Some(account.id),
-        sign_up: None,
-        life: life(state),
-    };
-    send(&tx, mail).await?;
-    trail::note(state, &tx, &origin.by(account.actor()), Action::AccountMailAsked, account.id.0).await?;
-    tx.commit().await?;
-    Ok(Accept::new(Mailed { email: account.email.clone() }))
+    let once = key.once("verifyEmail", Some(account.id), &account.email);
+    idempotent(&state.platform.db, once, async |tx| {
+        ask(state, tx, account, origin, MailKind::EmailVerification, &account.email).await
+    })
+    .await
+}
+
+/// Has a link sent to an address that the account has or wants.
+async fn ask(
+    state: &State,
+    tx: &Tx,
+    account: &SignedIn,
+    origin: &Origin,
+    kind: MailKind,
+    email: &str,
+) -> Result<Mailed, Problem> {
+    send(tx, NewMail { kind, email, account: Some(account.id), sign_up: None, life: life(state) }).await?;
+    trail::note(state, tx, &origin.by(account.actor()), Action::AccountMailAsked, account.id.0).await?;
+    Ok(Mailed { email: email.to_owned() })
 }
 
 pub(super) async fn confirm_email(state: &State, origin: &Origin, token: &Secret<String>) -> Result<Deleted, Problem> {

@@ -13,6 +13,7 @@ use crate::{
     http::{
         answer::{Created, Deleted},
         extract::{Json, Path, Query},
+        idempotency::IdempotencyKey,
         origin::Origin,
         page::{Page, PageQuery},
     },
@@ -24,17 +25,18 @@ use crate::{
     operation_id = "createToken",
     tag = "tokens",
     summary = "Create an API token",
-    description = "The token itself is in this answer and nowhere else, which is why this operation knows no `Idempotency-Key`: whoever lost the answer revokes the token and creates another. It never allows more than the account's role does at the time of a request, and no change of credentials.",
+    description = "The token itself is in this answer and nowhere else; under the same `Idempotency-Key` the answer is given again, with the token. It never allows more than the account's role does at the time of a request, and no change of credentials.",
     error_code = 403,
     error_code = 409
 )]
 pub(crate) async fn create(
     state: Data<State>,
     account: SignedIn,
+    key: IdempotencyKey,
     origin: Origin,
     body: Json<CreateToken>,
 ) -> Result<Created<NewToken>, Problem> {
-    service::create(&state, &account, &origin, body.0).await
+    service::create(&state, &account, key, &origin, body.0).await
 }
 
 #[api_operation(

@@ -3,18 +3,23 @@
 use chrono::Duration;
 use nvisy_shared::{
     clock,
-    crypt::opaque::{self, Kind},
+    crypt::{
+        Purpose,
+        opaque::{self, Kind},
+    },
     domain::activity::Action,
-    id::{TokenId, WorkspaceId},
+    id::{AccountId, TokenId, WorkspaceId},
+    secret::Secret,
     store::{self, TransactionTrait},
 };
 
-use super::wire::{CreateToken, NewToken};
+use super::wire::{CreateToken, NewToken, Token};
 use crate::{
     auth::{account::SignedIn, trail},
     http::{
         answer::{Created, Deleted},
         extract::invalid_field,
+        idempotency::{IdempotencyKey, idempotent},
         origin::Origin,
     },
     problem::{Code, Problem},
@@ -31,38 +36,57 @@ const HINT: usize = 4;
 pub(super) async fn create(
     state: &State,
     account: &SignedIn,
+    key: IdempotencyKey,
     origin: &Origin,
     body: CreateToken,
 ) -> Result<Created<NewToken>, Problem> {
-    let now = clock::now();
-    if body.expires_at <= now || body.expires_at > now + Duration::days(LONGEST_DAYS) {
-        return Err(invalid_field("expiresAt", "must be in the future, and at most a year away"));
-    }
     let mut permissions = body.permissions;
     permissions.sort_unstable();
     permissions.dedup();
-    let secret = opaque::generate(Kind::Api);
-    let hash =
-        opaque::hash(Kind::Api, secret.expose()).ok_or_else(|| Problem::internal("a token of ours has no hash"))?;
-    let token = store::api_token::NewToken {
-        account: account.id,
-        name: body.name.trim(),
-        hash: &hash,
-        hint: &secret.expose()[secret.expose().len() - HINT..],
-        permissions,
-        workspaces: body.workspaces.map(|ids| ids.into_iter().map(WorkspaceId).collect()),
-        expires_at: body.expires_at,
-    };
-    let tx = state.platform.db.begin().await?;
-    account.still_signed_in(&tx).await?;
-    if store::api_token::count(&tx, account.id).await? >= MOST {
-        return Err(Problem::new(Code::TooManyTokens).detail(format!("an account has at most {MOST}")));
-    }
-    let token = store::api_token::insert(&tx, token).await?;
-    let token = token.ok_or_else(|| invalid_field("workspaces", "there is one that the account is no member of"))?;
-    trail::note(state, &tx, &origin.by(account.actor()), Action::TokenCreated, token.id.0).await?;
-    tx.commit().await?;
-    Ok(Created::new(NewToken { secret: secret.expose().clone(), token: token.into() }))
+    let (name, workspaces, expires_at) = (body.name.trim(), body.workspaces, body.expires_at);
+    let once = key.once("createToken", Some(account.id), &(name, &permissions, &workspaces, expires_at));
+    let created: Created<Token> = idempotent(&state.platform.db, once, async |tx| {
+        let now = clock::now();
+        if expires_at <= now || expires_at > now + Duration::days(LONGEST_DAYS) {
+            return Err(invalid_field("expiresAt", "must be in the future, and at most a year away"));
+        }
+        account.still_signed_in(tx).await?;
+        if store::api_token::count(tx, account.id).await? >= MOST {
+            return Err(Problem::new(Code::TooManyTokens).detail(format!("an account has at most {MOST}")));
+        }
+        let id = TokenId::new();
+        let secret = secret(state, account.id, id);
+        let hash =
+            opaque::hash(Kind::Api, secret.expose()).ok_or_else(|| Problem::internal("a token of ours has no hash"))?;
+        let token = store::api_token::NewToken {
+            id,
+            account: account.id,
+            name,
+            hash: &hash,
+            hint: &secret.expose()[secret.expose().len() - HINT..],
+            permissions,
+            workspaces: workspaces.map(|ids| ids.into_iter().map(WorkspaceId).collect()),
+            expires_at,
+        };
+        let token = store::api_token::insert(tx, token).await?;
+        let token =
+            token.ok_or_else(|| invalid_field("workspaces", "there is one that the account is no member of"))?;
+        trail::note(state, tx, &origin.by(account.actor()), Action::TokenCreated, token.id.0).await?;
+        Ok(token.into())
+    })
+    .await?;
+    // Not kept with the answer: what is stored under an idempotency key must not open anything.
+    Ok(created.map(|token| {
+        let secret = secret(state, account.id, TokenId(token.id)).expose().clone();
+        NewToken { secret, token }
+    }))
+}
+
+/// The token itself: a keyed hash of its id, so that a request that is repeated gets it again, while the database holds
+/// no more than its hash. Only this account's tokens come of its key.
+fn secret(state: &State, account: AccountId, token: TokenId) -> Secret<String> {
+    let key = state.platform.keys.derive_for(account.0, Purpose::Token);
+    opaque::write(Kind::Api, &key.mac(token.0.as_bytes()))
 }
 
 pub(super) async fn revoke(

@@ -57,7 +57,7 @@ fn permissions(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// An API token, without the token itself.
-#[derive(Debug, Serialize, JsonSchema, ApiComponent)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Token {
     /// Its name for ever.

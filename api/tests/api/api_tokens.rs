@@ -1,4 +1,8 @@
-use nvisy_shared::{clock, domain::role::Permission};
+use nvisy_shared::{
+    clock,
+    crypt::opaque::{self, Kind},
+    domain::role::Permission,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -36,6 +40,24 @@ async fn a_token_is_shown_once_and_stored_as_a_hash() {
     let stored = app.rows("select row_to_json(api_token)::text as row from api_token").await;
     let stored: String = stored[0].try_get("", "row").unwrap();
     assert!(!stored.contains(&secret[6..30]), "{stored}");
+    app.stop().await;
+}
+
+/// Those made before tokens were keyed hashes of their ids are random, and as good.
+#[actix_web::test]
+async fn a_token_from_before_is_still_good() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let secret = opaque::generate(Kind::Api);
+    let hash = hex::encode(opaque::hash(Kind::Api, secret.expose()).unwrap());
+    app.sql(&format!(
+        "insert into api_token (id, account_id, name, hash, hint, permissions, expires_at)
+         values (gen_random_uuid(), '{}', 'Old', decode('{hash}', 'hex'), 'x', '{{search}}', now() + interval '1 day')",
+        ada.id
+    ))
+    .await;
+    let robot = Person { token: secret.expose().clone(), ..ada.clone() };
+    assert_eq!(app.get(&robot, "/api/v1/account").await.expect(200)["id"], ada.id);
     app.stop().await;
 }
 

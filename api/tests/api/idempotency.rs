@@ -169,6 +169,67 @@ async fn a_sign_up_with_another_password_is_another_request() {
     app.stop().await;
 }
 
+/// What accepts something and creates nothing.
+const ENDS: [&str; 1] = ["deleteAccount"];
+
+/// A POST creates if it is answered 201 or 202: found in the document, so that a new one cannot be forgotten.
+#[actix_web::test]
+async fn every_post_that_creates_takes_a_key() {
+    let app = TestApp::start().await;
+    let document = app.document().await;
+    let mut creating = 0;
+    for operations in document["paths"].as_object().unwrap().values() {
+        let Some(operation) = operations.get("post") else { continue };
+        let id = operation["operationId"].as_str().unwrap();
+        let creates = ["201", "202"].iter().any(|status| operation["responses"].get(status).is_some());
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let takes = parameters.filter(|one| one["name"] == "Idempotency-Key" && one["in"] == "header").count();
+        assert_eq!(takes == 1, creates && !ENDS.contains(&id), "{id}");
+        creating += takes;
+    }
+    assert!(creating >= 9, "{creating}");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_repeated_token_is_the_same_token_and_stored_nowhere() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let bob = app.person("bob").await;
+    let expires = nvisy_shared::clock::now() + chrono::Days::new(1);
+    let create = |person: &Person, name: &str| {
+        let body = json!({ "name": name, "permissions": ["search"], "expiresAt": expires });
+        let request = app.request(Method::POST, "/api/v1/account/tokens").bearer_auth(&person.token);
+        send(request.header("idempotency-key", "k1").json(&body))
+    };
+    let answers = join_all((0..8).map(|_| create(&ada, "Robot"))).await;
+    assert!(answers.iter().all(|answer| [201, 409].contains(&answer.status.as_u16())), "{answers:?}");
+    let first = create(&ada, "Robot").await;
+    assert_eq!(first.header("idempotency-replayed"), "true");
+    let first = first.expect(201);
+    // Also in another session of hers.
+    assert_eq!(create(&app.again(&ada).await, "Robot").await.expect(201), first);
+    create(&ada, "Other").await.problem(422, "idempotency_key_reused");
+    assert_eq!(app.count("api_token").await, 1);
+
+    let secret = first["secret"].as_str().unwrap().to_owned();
+    let robot = Person { token: secret.clone(), ..ada.clone() };
+    assert_eq!(app.get(&robot, "/api/v1/account").await.expect(200)["id"], ada.id);
+    assert_ne!(create(&bob, "Robot").await.expect(201)["secret"], first["secret"]);
+    for table in ["idempotency", "api_token", "activity"] {
+        for row in app.rows(&format!("select t::text as row from {table} t")).await {
+            let row: String = row.try_get("", "row").unwrap();
+            assert!(!row.contains(&secret[6..30]), "{table}: {row}");
+        }
+    }
+    // One that was revoked is answered alike, and opens nothing.
+    let path = format!("/api/v1/account/tokens/{}", first["token"]["id"].as_str().unwrap());
+    assert_eq!(app.delete(&ada, &path).await.status, 204);
+    assert_eq!(create(&ada, "Robot").await.expect(201), first);
+    app.get(&robot, "/api/v1/account").await.problem(401, "unauthenticated");
+    app.stop().await;
+}
+
 #[actix_web::test]
 async fn a_key_that_cannot_be_one_is_refused() {
     let app = TestApp::start().await;

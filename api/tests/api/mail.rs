@@ -238,6 +238,44 @@ async fn an_account_from_before_confirms_its_address() {
 }
 
 #[actix_web::test]
+async fn a_repeated_request_sends_no_second_mail_and_confirms_no_second_time() {
+    let (app, mailbox) = start().await;
+    let again = async |path: &str, person: Option<&Person>, body: &Value| {
+        let request = app.request(Method::POST, path).header("idempotency-key", "k1").json(body);
+        send(person.into_iter().fold(request, |request, person| request.bearer_auth(&person.token))).await
+    };
+    sign_up(&app, "ada@example.org", PASSWORD).await.expect(202);
+    let token = json!({ "token": mailbox.mail(0).await.token() });
+    let account = again("/api/v1/auth/sign-up/confirm", None, &token).await.expect(201);
+    let repeated = again("/api/v1/auth/sign-up/confirm", None, &token).await;
+    assert_eq!(repeated.header("idempotency-replayed"), "true");
+    assert_eq!(repeated.expect(201), account);
+    let other = json!({ "token": "nvisy_mail_0" });
+    again("/api/v1/auth/sign-up/confirm", None, &other).await.problem(401, "link_refused");
+
+    let id = account["id"].as_str().unwrap().to_owned();
+    let ada = Person { id, email: "ada@example.org".to_owned(), token: String::new(), refresh: String::new() };
+    let ada = app.again(&ada).await;
+    let change = json!({ "email": "new@example.org", "password": PASSWORD });
+    for (path, person, body) in [
+        ("/api/v1/auth/password-reset", None, json!({ "email": "ada@example.org" })),
+        ("/api/v1/account/email/verification", Some(&ada), json!({})),
+        ("/api/v1/account/email", Some(&ada), change),
+    ] {
+        let before = app.count("mail").await;
+        let first = again(path, person, &body).await.expect(202);
+        assert_eq!(again(path, person, &body).await.expect(202), first, "{path}");
+        assert_eq!(app.count("mail").await, before + 1, "{path}");
+    }
+    // Whoever has the key and not the password is told nothing.
+    let wrong = json!({ "email": "new@example.org", "password": "not the password" });
+    again("/api/v1/account/email", Some(&ada), &wrong).await.problem(403, "wrong_password");
+    all_sent(&app).await;
+    assert_eq!(mailbox.mails().len(), 4);
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn a_mail_waits_for_its_server() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("smtp://{gone}");

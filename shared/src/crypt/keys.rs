@@ -123,6 +123,8 @@ pub enum Purpose {
     Totp,
     /// Hashes of recovery codes.
     Recovery,
+    /// Secrets of API tokens.
+    Token,
 }
 
 impl Purpose {
@@ -136,6 +138,7 @@ impl Purpose {
             Self::Repeated => b"repeated",
             Self::Totp => b"totp",
             Self::Recovery => b"recovery",
+            Self::Token => b"token",
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::{
 /// A token to be.
 #[derive(Clone, Debug)]
 pub struct NewToken<'a> {
+    /// What it will be called.
+    pub id: TokenId,
     /// Whose it is.
     pub account: AccountId,
     /// 1 to 100 characters.
@@ -47,7 +49,7 @@ pub async fn insert(tx: &Tx, token: NewToken<'_>) -> Result<Option<Model>> {
              where not exists (select from member where workspace_id = wanted.id and account_id = $2))
          returning *",
         [
-            TokenId::new().into(),
+            token.id.into(),
             token.account.into(),
             token.name.into(),
             token.hash.to_vec().into(),
