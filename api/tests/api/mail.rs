@@ -287,7 +287,8 @@ async fn a_mail_waits_for_its_server() {
     let mut app = TestApp::start_with(&settings).await;
     sign_up(&app, "ada@example.org", PASSWORD).await.expect(202);
     app.start_worker().await;
-    let error = "select coalesce(last_error, '') as error from job where attempts > 0 and state = 'waiting'";
+    let error =
+        "select last_error as error from job where last_error is not null and attempts = 0 and state = 'waiting'";
     let error = until("a failed attempt", async || app.rows(error).await.pop()).await;
     let error: String = error.try_get("", "error").unwrap();
     assert!(error.contains("mail server") && !error.contains("ada"), "{error}");

@@ -3,18 +3,29 @@
 use std::{
     fs,
     net::TcpListener,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
 use nvisy_shared::testing::variable;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::net::TcpStream;
 
 use crate::app::until;
 
 pub(crate) struct Mailbox {
     folder: tempfile::TempDir,
+    port: u16,
     server: Child,
     pub(crate) url: String,
+}
+
+/// How the server secures connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Secured {
+    No,
+    Wrapped,
+    StartTls,
 }
 
 /// A mail as it arrived.
@@ -34,27 +45,41 @@ impl Mail {
 }
 
 impl Mailbox {
-    /// Starts the server on a free port.
+    /// Starts the server on a free port. It takes mail from everybody, in clear.
     pub(crate) async fn start() -> Self {
+        Self::start_as(Secured::No, None).await
+    }
+
+    /// Starts a server that wants TLS, and this password of the user `nvisy`. Its certificate is one of its own for
+    /// 127.0.0.1.
+    pub(crate) async fn start_as(secured: Secured, password: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let server = Command::new("python3")
-            .args([
-                "-m",
-                "aiosmtpd",
-                "--nosetuid",
-                "--listen",
-                &address.to_string(),
-                "--class",
-                "aiosmtpd.handlers.Mailbox",
-            ])
-            .arg(folder.path().join("mail"))
-            .env("PYTHONPATH", variable("NVISY_TEST_MAIL_DIRECTORY"))
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        until("the mail server", async || TcpStream::connect(address).await.ok()).await;
-        Self { folder, server, url: format!("smtp://{address}") }
+        certify(folder.path(), "127.0.0.1");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = serve(folder.path(), port, secured, password).await;
+        Self { folder, port, server, url: format!("smtp://127.0.0.1:{port}") }
+    }
+
+    /// Another server in its place, under the same address, with the certificate of that folder.
+    pub(crate) async fn restart_as(&mut self, certificate: &Path, secured: Secured, password: Option<&str>) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+        for file in ["chain.pem", "key.pem"] {
+            fs::copy(certificate.join(file), self.folder.path().join(file)).unwrap();
+        }
+        self.server = serve(self.folder.path(), self.port, secured, password).await;
+    }
+
+    /// The certificate of who vouches for it.
+    pub(crate) fn authority(&self) -> String {
+        self.folder.path().join("authority.pem").display().to_string()
+    }
+
+    /// The commands that clients gave, as far as the server could read them.
+    pub(crate) fn said(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap();
+        let commands = log.lines().filter_map(|line| line.split_once(" >> b'"));
+        commands.map(|(_, command)| command.trim_end_matches('\'').to_owned()).collect()
     }
 
     /// What an API and a worker need to use it.
@@ -78,6 +103,48 @@ impl Mailbox {
     pub(crate) async fn mail(&self, place: usize) -> Mail {
         until("the mail", async || self.mails().get(place).cloned()).await
     }
+}
+
+/// Makes an authority, and a certificate by it for this name.
+pub(crate) fn certify(folder: &Path, name: &str) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = authority().self_signed(&key).unwrap();
+    fs::write(folder.join("authority.pem"), certificate.pem()).unwrap();
+    fs::write(folder.join("authority.key"), key.serialize_pem()).unwrap();
+    issue(folder, folder, name);
+}
+
+/// Makes a certificate for this name by the authority of a folder.
+pub(crate) fn issue(by: &Path, folder: &Path, name: &str) {
+    let key = KeyPair::from_pem(&fs::read_to_string(by.join("authority.key")).unwrap()).unwrap();
+    let issuer = Issuer::new(authority(), key);
+    let own = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&own, &issuer).unwrap();
+    fs::write(folder.join("chain.pem"), certificate.pem()).unwrap();
+    fs::write(folder.join("key.pem"), own.serialize_pem()).unwrap();
+}
+
+fn authority() -> CertificateParams {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority
+}
+
+async fn serve(folder: &Path, port: u16, secured: Secured, password: Option<&str>) -> Child {
+    let mut command = Command::new("python3");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/mail_server.py")).arg(folder).arg(port.to_string());
+    match secured {
+        Secured::No => {}
+        Secured::Wrapped => drop(command.args(["--tls", "wrapped"])),
+        Secured::StartTls => drop(command.args(["--tls", "starttls"])),
+    }
+    if let Some(password) = password {
+        command.args(["--password", password]);
+    }
+    let command = command.env("PYTHONPATH", variable("NVISY_TEST_MAIL_DIRECTORY")).env("PYTHONDONTWRITEBYTECODE", "1");
+    let server = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the mail server", async || TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
+    server
 }
 
 impl Drop for Mailbox {

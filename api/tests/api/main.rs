@@ -23,6 +23,7 @@ mod journey;
 mod kills;
 mod limits;
 mod mail;
+mod mail_tls;
 mod mailbox;
 mod members;
 mod migrations;

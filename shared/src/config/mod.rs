@@ -220,6 +220,39 @@ mod tests {
     }
 
     #[test]
+    fn no_password_goes_to_a_mail_server_in_clear() {
+        let server = |url: &str| {
+            with(&[
+                ("NVISY_SMTP_URL", url),
+                ("NVISY_SMTP_FROM", "nvisy@example.org"),
+                ("NVISY_SMTP_LINK_URL", "https://app.example.org"),
+            ])
+        };
+        for (url, security) in [
+            ("smtps://ada:hunter2@mail.example.org", MailSecurity::Tls("mail.example.org".to_owned())),
+            ("smtp://ada:hunter2@mail.example.org?tls=required", MailSecurity::StartTls("mail.example.org".to_owned())),
+            ("smtp://mail.example.org:587?tls=required", MailSecurity::StartTls("mail.example.org".to_owned())),
+            ("smtp://relay", MailSecurity::Clear),
+        ] {
+            assert_eq!(server(url).unwrap().smtp.server().unwrap().security(), security, "{url}");
+        }
+        for url in [
+            "smtp://ada:hunter2@mail.example.org",
+            "smtp://ada@mail.example.org",
+            "smtp://mail.example.org?tls=opportunistic",
+            "smtp://mail.example.org?tls=requird",
+            "smtp://mail.example.org?tls=required&tls=opportunistic",
+            "smtps://mail.example.org?tls=opportunistic",
+            "http://mail.example.org",
+            "smtps:",
+        ] {
+            let error = server(url).unwrap_err().to_string();
+            assert!(error.contains("NVISY_SMTP_URL has a value that is not an SMTP URL"), "{url}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_secret_may_stand_in_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("database-url");

@@ -53,8 +53,16 @@ pub(super) fn postgres_url(value: &str) -> Result<(), &'static str> {
 
 pub(super) fn smtp_url(value: &str) -> Result<(), &'static str> {
     let url = url::Url::parse(value).ok().filter(|url| url.has_host());
-    let usable = url.is_some_and(|url| ["smtp", "smtps"].contains(&url.scheme()));
-    usable.then_some(()).ok_or("an SMTP URL: smtps://user:password@host")
+    // A STARTTLS that is only taken if offered is none: whoever sits in between does not offer it.
+    let usable = url.is_some_and(|url| match (url.scheme(), url.query()) {
+        ("smtps", None) | ("smtp", Some("tls=required")) => true,
+        ("smtp", None) => url.username().is_empty() && url.password().is_none(),
+        _ => false,
+    });
+    usable.then_some(()).ok_or(
+        "an SMTP URL: smtps://user:password@host, smtp://user:password@host:587?tls=required, or, in clear and thus \
+         without a password, smtp://host",
+    )
 }
 
 pub(super) fn nats_url(value: &str) -> Result<(), &'static str> {

@@ -1,7 +1,10 @@
 //! The sections of the configuration. What each value means stands in [`super::VARIABLES`].
 #![allow(missing_docs, reason = "`variables` says it, once")]
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use url::Url;
@@ -65,6 +68,7 @@ pub struct Auth {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Smtp {
     pub url: Option<Secret<String>>,
+    pub ca_file: Option<PathBuf>,
     pub from: Option<String>,
     pub link_url: Option<Url>,
     pub link_seconds: u64,
@@ -74,15 +78,49 @@ pub struct Smtp {
 #[derive(Clone, Copy, Debug)]
 pub struct MailServer<'a> {
     pub url: &'a Secret<String>,
+    /// Who vouches for it, where that is not the system's business.
+    pub ca_file: Option<&'a Path>,
     pub from: &'a str,
     pub link_url: &'a Url,
+}
+
+/// How a connection to a mail server is secured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailSecurity {
+    /// Not at all.
+    Clear,
+    /// From the first byte, for this name.
+    Tls(String),
+    /// By STARTTLS before anything is said, for this name.
+    StartTls(String),
+}
+
+impl MailServer<'_> {
+    /// What the URL says of it; a rule makes sure that it says one of these.
+    #[must_use]
+    pub fn security(&self) -> MailSecurity {
+        let url = Url::parse(self.url.expose()).ok();
+        let Some((url, host)) = url.as_ref().and_then(|url| Some((url, url.host_str()?.to_owned()))) else {
+            return MailSecurity::Clear;
+        };
+        match (url.scheme(), url.query()) {
+            ("smtps", _) => MailSecurity::Tls(host),
+            (_, Some(_)) => MailSecurity::StartTls(host),
+            _ => MailSecurity::Clear,
+        }
+    }
 }
 
 impl Smtp {
     /// The mail server, if one is configured; a check at start makes sure that it is so wholly or not at all.
     #[must_use]
     pub fn server(&self) -> Option<MailServer<'_>> {
-        Some(MailServer { url: self.url.as_ref()?, from: self.from.as_deref()?, link_url: self.link_url.as_ref()? })
+        Some(MailServer {
+            url: self.url.as_ref()?,
+            ca_file: self.ca_file.as_deref(),
+            from: self.from.as_deref()?,
+            link_url: self.link_url.as_ref()?,
+        })
     }
 }
 

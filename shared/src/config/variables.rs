@@ -155,10 +155,14 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_AUTH_HASHES", "2", "Most passwords hashed at the same time; each takes 64 MiB.").within(1, MANY),
     optional(
         "NVISY_SMTP_URL",
-        "Mail server: `smtps://user:password@host`, or `smtp://host:587?tls=required`; no mail is sent without it.",
+        "Mail server: `smtps://user:password@host`, or `smtp://user:password@host:587?tls=required` for STARTTLS; `smtp://host` sends in clear, and no password. No mail is sent without it.",
     )
     .secret()
     .rule(rules::smtp_url),
+    optional(
+        "NVISY_SMTP_CA_FILE",
+        "Certificates in PEM of who vouches for the mail server, instead of those the system trusts.",
+    ),
     optional("NVISY_SMTP_FROM", "Who mails are from: `Nvisy <nvisy@example.org>`."),
     optional(
         "NVISY_SMTP_LINK_URL",

@@ -1,9 +1,10 @@
 //! `mail.send`: a mail on its way to somebody, or to nobody.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use async_trait::async_trait;
 use nvisy_shared::{
+    clock,
     crypt::opaque::{self, Kind},
     domain::{failure::Failure, mail::MailKind},
     id::MailId,
@@ -16,6 +17,10 @@ use crate::{
     mail::{Letter, SendError},
     runner::{Handler, JobError, begin, settle},
 };
+
+/// Between two tries to reach the mail server: half of the time that the mail has waited, within these.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl Handler for SendMail {
@@ -41,7 +46,12 @@ impl Handler for SendMail {
                 tracing::warn!(mail.id = %self.mail, error = &error as &dyn Error, "a mail cannot be delivered");
                 forget(cx, claim, self.mail).await
             }
-            Err(error @ SendError::Unreachable(_)) => Err(JobError::retry("a mail was not sent")(error)),
+            // Until the link in it has expired: then it is not found any more.
+            Err(error @ SendError::Unreachable(_)) => {
+                let waited = (clock::now() - found.mail.created_at).to_std().unwrap_or_default();
+                let delay = (waited / 2).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+                Err(JobError::Away { what: "a mail was not sent", delay, source: error.into() })
+            }
         }
     }
 

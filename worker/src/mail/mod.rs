@@ -2,20 +2,26 @@
 
 mod letters;
 
-use std::time::Duration;
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
-    transport::smtp,
+    transport::smtp::{
+        self,
+        client::{Certificate, CertificateStore, Tls, TlsParameters},
+        response::{Category, Code},
+    },
 };
 use nvisy_shared::{
-    config::{self, MailServer},
+    config::{self, MailSecurity, MailServer},
     secret::Secret,
 };
 
 pub use letters::Letter;
 
+/// How a certificate in PEM begins: the library takes a file without any for one that names nobody.
+const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// Longest wait for the mail server's answer to one command.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -25,12 +31,18 @@ pub enum OpenError {
     /// The server's URL.
     #[error("NVISY_SMTP_URL cannot be used")]
     Url(#[source] smtp::Error),
+    /// Who vouches for it.
+    #[error("NVISY_SMTP_CA_FILE names {0}, which cannot be read")]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// Who vouches for it.
+    #[error("NVISY_SMTP_CA_FILE names {0}, which holds no certificates in PEM")]
+    Authority(PathBuf, #[source] Option<smtp::Error>),
     /// The sender.
     #[error("NVISY_SMTP_FROM is not an address")]
     From(#[source] lettre::address::AddressError),
 }
 
-/// Why a mail was not sent. Says nothing of what the server answered: that may quote the address.
+/// Why a mail was not sent. Says nothing of what the server answered but the code: the rest may quote the address.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// Nobody can be reached there, and no further attempt changes that.
@@ -54,8 +66,12 @@ impl Mailer {
     /// # Errors
     /// [`OpenError`] names the setting.
     pub fn open(settings: &config::Smtp) -> Result<Option<Self>, OpenError> {
-        let Some(MailServer { url, from, link_url }) = settings.server() else { return Ok(None) };
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(OpenError::Url)?;
+        let Some(server) = settings.server() else { return Ok(None) };
+        let MailServer { url, from, link_url, .. } = server;
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(OpenError::Url)?;
+        if let Some(tls) = vouched_for(&server)? {
+            transport = transport.tls(tls);
+        }
         Ok(Some(Self {
             transport: transport.timeout(Some(PATIENCE)).build(),
             from: from.parse().map_err(OpenError::From)?,
@@ -75,8 +91,39 @@ impl Mailer {
             message.map_err(|_| SendError::Refused("no message".to_owned()))
         })?;
         self.transport.send(message).await.map(drop).map_err(|error| {
-            let status = error.status().map_or_else(|| "no answer".to_owned(), |code| code.to_string());
-            if error.is_permanent() { SendError::Refused(status) } else { SendError::Unreachable(status) }
+            match error.status() {
+                Some(code) if error.is_permanent() && of_the_mail(code) => SendError::Refused(code.to_string()),
+                Some(code) => SendError::Unreachable(code.to_string()),
+                // What the server said may stand in it.
+                None if error.is_response() => SendError::Unreachable("an answer that is none".to_owned()),
+                None => SendError::Unreachable(error.to_string()),
+            }
         })
     }
+}
+
+/// Whether a refusal is about the mail or its address. All others are about us or the server, such as a wrong password:
+/// the mail waits until somebody has seen to that.
+fn of_the_mail(code: Code) -> bool {
+    code.category == Category::MailSystem
+}
+
+/// How to secure connections to a server for which others vouch than the system trusts.
+fn vouched_for(server: &MailServer<'_>) -> Result<Option<Tls>, OpenError> {
+    let Some(file) = server.ca_file else { return Ok(None) };
+    let pem = fs::read(file).map_err(|error| OpenError::Unreadable(file.to_owned(), error))?;
+    let wrong = |error| OpenError::Authority(file.to_owned(), error);
+    if !pem.windows(BEGIN.len()).any(|window| window == BEGIN) {
+        return Err(wrong(None));
+    }
+    let authority = Certificate::from_pem(&pem).map_err(|error| wrong(Some(error)))?;
+    let parameters = |host| {
+        let parameters = TlsParameters::builder(host).certificate_store(CertificateStore::None);
+        parameters.add_root_certificate(authority).build().map_err(|error| wrong(Some(error)))
+    };
+    Ok(match server.security() {
+        MailSecurity::Clear => None,
+        MailSecurity::Tls(host) => Some(Tls::Wrapper(parameters(host)?)),
+        MailSecurity::StartTls(host) => Some(Tls::Required(parameters(host)?)),
+    })
 }

@@ -135,6 +135,10 @@ impl Attempts {
                 Ok(if ours { Ending::Done } else { Ending::Lost })
             }
             Err(JobError::Busy(delay)) => self.postpone(claim, delay, "the provider is busy", true, Ending::Busy).await,
+            Err(error @ JobError::Away { delay, .. }) => {
+                warn(claim.id, "a job waits for what it needs", &error);
+                self.postpone(claim, delay, &nvisy_shared::error_chain(&error), true, Ending::Busy).await
+            }
             Err(JobError::Fail(failure)) => self.fail(claim, &*task, &failure).await,
             Err(error @ JobError::Retry { .. }) if claim.attempts >= limit => {
                 self.bury(claim, "attempts_exhausted", &error, Some(&*task)).await

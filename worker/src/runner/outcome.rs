@@ -16,6 +16,17 @@ pub enum JobError {
     /// Somebody is busy and said when to come back; costs no attempt.
     #[error("busy, to be tried again in {0:?}")]
     Busy(Duration),
+    /// What the job needs is away or refuses to serve us, until somebody sees to it; costs no attempt.
+    #[error("{what}")]
+    Away {
+        /// What was being done.
+        what: &'static str,
+        /// When to look again.
+        delay: Duration,
+        /// Why it did not work.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// It may work another time; costs an attempt.
     #[error("{what}")]
     Retry {
