@@ -23,6 +23,7 @@ mod m0016_workspace_life;
 mod m0017_invites;
 mod m0018_usage;
 mod m0020_limits;
+mod m0024_invite_mail;
 
 pub use apply::{ApplyError, Examination, apply, connect, examine, fingerprint, revert};
 pub use ground::{Ground, Unfit};
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_invites::Migration),
             Box::new(m0018_usage::Migration),
             Box::new(m0020_limits::Migration),
+            Box::new(m0024_invite_mail::Migration),
         ]
     }
 }

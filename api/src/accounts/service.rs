@@ -52,6 +52,7 @@ pub(super) async fn sign_up(
                 email: &email,
                 account: None,
                 sign_up: Some((display_name, &password_hash)),
+                invite: None,
                 life: mail::service::life(state),
             };
             mail::service::send(tx, mail).await?;

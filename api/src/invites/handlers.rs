@@ -29,7 +29,7 @@ use crate::{
     operation_id = "createInvite",
     tag = "invites",
     summary = "Invite somebody",
-    description = "Gives a code that accepts the invite once. With an e-mail address only an account of that address can use it. Nobody invites to a role above their own.",
+    description = "A code accepts the invite once. With an e-mail address only an account of that address can use it, and where the server sends mail the code goes there, and only there; else it is in the answer. Nobody invites to a role above their own.",
     error_code = 403,
     error_code = 404,
     error_code = 409
@@ -41,7 +41,7 @@ pub(crate) async fn create(
     origin: Origin,
     body: Json<CreateInvite>,
 ) -> Result<Created<Invite>, Problem> {
-    let invite = service::create(&state.platform, &member, key, &origin, body.0).await?;
+    let invite = service::create(&state, &member, key, &origin, body.0).await?;
     Ok(invite.at(|_| format!("/api/v1/workspaces/{}/invites", member.workspace)))
 }
 

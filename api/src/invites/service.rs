@@ -1,10 +1,12 @@
 //! The steps of inviting and of answering an invite, each under the workspace's lock.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use nvisy_shared::{
     clock,
     crypt::code,
-    domain::{account::normalise_email, activity::Action, role::Role},
+    domain::{account::normalise_email, activity::Action, mail::MailKind, role::Role},
     entity::invite::Model,
     id::InviteId,
     platform::Platform,
@@ -13,6 +15,7 @@ use nvisy_shared::{
         self, TransactionTrait, Tx,
         activity::{self, Act},
         invite::NewInvite,
+        mail::NewMail,
         workspace::Workspace,
     },
 };
@@ -29,18 +32,23 @@ use crate::{
         idempotency::{IdempotencyKey, idempotent},
         origin::Origin,
     },
+    mail,
     members::service::not_above,
     problem::{Code, Problem},
+    state::State,
 };
 
 pub(super) async fn create(
-    platform: &Platform,
+    state: &State,
     member: &Member<ManageInvites>,
     key: IdempotencyKey,
     origin: &Origin,
     body: CreateInvite,
 ) -> Result<Created<Invite>, Problem> {
+    let platform = &state.platform;
     let email = body.email.as_deref().map(normalise_email);
+    let mailed = email.is_some() && mail::service::wanted(state).is_ok();
+    let days = u64::from(body.expires_in_days);
     let role = Role::from(body.role);
     let meaning = (member.workspace, &email, role, body.expires_in_days);
     let once = key.once("createInvite", Some(member.account), &meaning);
@@ -58,15 +66,24 @@ pub(super) async fn create(
         };
         let invite = store::invite::insert(tx, member.workspace, &new).await?;
         let invite = invite.ok_or_else(|| Problem::new(Code::AlreadyInvited))?;
-        let details = json!({ "role": role.name(), "byEmail": email.is_some() });
+        if let Some(email) = email.as_deref().filter(|_| mailed) {
+            let life = Duration::from_secs(days * 24 * 60 * 60);
+            let invite = Some((member.workspace, id));
+            // Whether the address has an account is not asked: neither the answer nor the letter depends on it.
+            let mail = NewMail { kind: MailKind::Invite, email, account: None, sign_up: None, invite, life };
+            mail::service::send(tx, mail).await?;
+        }
+        let details = json!({ "role": role.name(), "byEmail": email.is_some(), "mailed": mailed });
         let act = Act::new(Action::InviteCreated, id.0, details);
         activity::append(tx, &platform.seals, member.workspace, &origin.by(member.actor()), &[act]).await?;
-        Ok(invite.into())
+        Ok(Invite { mailed: Some(mailed), ..invite.into() })
     })
     .await?;
     // Not kept with the answer: what is stored under an idempotency key must not open anything.
-    let code = platform.codes.code(member.workspace, InviteId(invite.body.id));
-    invite.body.code = Some(code.expose().clone());
+    if invite.body.mailed != Some(true) {
+        let code = platform.codes.code(member.workspace, InviteId(invite.body.id));
+        invite.body.code = Some(code.expose().clone());
+    }
     Ok(invite)
 }
 

@@ -63,7 +63,11 @@ pub(crate) struct Invite {
     pub(crate) created_at: DateTime<Utc>,
     /// When it stops being any good.
     pub(crate) expires_at: DateTime<Utc>,
-    /// What accepts or declines it: to be given to the person. Shown to whoever makes the invite, and never again.
+    /// Told to whoever makes the invite: whether its code is on its way to the address by mail. Else the answer has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mailed: Option<bool>,
+    /// What accepts or declines it: to be given to the person. Shown to whoever makes an invite that is not mailed, and
+    /// never again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<String>,
 }
@@ -77,6 +81,7 @@ impl From<entity::invite::Model> for Invite {
             invited_by: invite.invited_by.map(|id| id.0),
             created_at: invite.created_at,
             expires_at: invite.expires_at,
+            mailed: None,
             code: None,
         }
     }

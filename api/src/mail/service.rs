@@ -79,8 +79,14 @@ pub(super) async fn forgotten(state: &State, key: IdempotencyKey, email: &str) -
     limit::name(state, &email).await?;
     let once = key.once("forgotPassword", None, &email);
     idempotent(&state.platform.db, once, async |tx| {
-        let mail =
-            NewMail { kind: MailKind::PasswordReset, email: &email, account: None, sign_up: None, life: life(state) };
+        let mail = NewMail {
+            kind: MailKind::PasswordReset,
+            email: &email,
+            account: None,
+            sign_up: None,
+            invite: None,
+            life: life(state),
+        };
         send(tx, mail).await?;
         Ok(Mailed { email: email.clone() })
     })
@@ -149,7 +155,8 @@ async fn ask(
     kind: MailKind,
     email: &str,
 ) -> Result<Mailed, Problem> {
-    send(tx, NewMail { kind, email, account: Some(account.id), sign_up: None, life: life(state) }).await?;
+    send(tx, NewMail { kind, email, account: Some(account.id), sign_up: None, invite: None, life: life(state) })
+        .await?;
     trail::note(state, tx, &origin.by(account.actor()), Action::AccountMailAsked, account.id.0).await?;
     Ok(Mailed { email: email.to_owned() })
 }

@@ -34,6 +34,8 @@ pub(crate) struct Mail {
     pub(crate) to: String,
     pub(crate) subject: String,
     pub(crate) text: String,
+    /// Every header, as it came.
+    pub(crate) head: String,
 }
 
 impl Mail {
@@ -166,5 +168,5 @@ fn parse(raw: &str) -> Mail {
         "quoted-printable" => body.replace("=\n", "").replace("=3D", "="),
         _ => body.to_owned(),
     };
-    Mail { to: header("To:"), subject: header("Subject:"), text }
+    Mail { to: header("To:"), subject: header("Subject:"), text, head: head.to_owned() }
 }

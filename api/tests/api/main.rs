@@ -18,6 +18,7 @@ mod health;
 mod hostile;
 mod hygiene;
 mod idempotency;
+mod invite_mail;
 mod invites;
 mod journey;
 mod kills;

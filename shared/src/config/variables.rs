@@ -166,7 +166,7 @@ pub const VARIABLES: &[Variable] = &[
     optional("NVISY_SMTP_FROM", "Who mails are from: `Nvisy <nvisy@example.org>`."),
     optional(
         "NVISY_SMTP_LINK_URL",
-        "Begins the links in mails: pages of yours at `/sign-up`, `/password-reset` and `/email` that send on what is behind `#token=`.",
+        "Begins the links in mails: pages of yours at `/sign-up`, `/password-reset`, `/email` and `/invite` that send on what is behind `#token=`.",
     ),
     variable("NVISY_SMTP_LINK_SECONDS", "3600", "How long a link in a mail is good.").within(60, YEAR_SECONDS),
     variable(

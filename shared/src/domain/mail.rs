@@ -14,4 +14,6 @@ pub enum MailKind {
     EmailVerification,
     /// An account wants this address in the place of the one it has.
     EmailChange,
+    /// Somebody is asked into a workspace.
+    Invite,
 }

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::{
     domain::mail::MailKind,
-    id::{AccountId, MailId},
+    id::{AccountId, InviteId, MailId, WorkspaceId},
 };
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -21,6 +21,9 @@ pub struct Model {
     pub hash: Option<Vec<u8>>,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
+    pub workspace_id: Option<WorkspaceId>,
+    pub invite_id: Option<InviteId>,
+    pub sent_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -116,6 +116,36 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Res
     .await
 }
 
+/// What a letter says of an invite that can still be accepted.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Invitation {
+    /// The name of the workspace.
+    pub workspace: String,
+    /// The display name of whoever made it, if that account is still there.
+    pub inviter: Option<String>,
+    /// What the invited may do.
+    pub role: Role,
+    /// Until when it can be accepted.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// One invite, in names.
+///
+/// # Errors
+/// The database's.
+pub async fn invitation(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Result<Option<Invitation>> {
+    sql::first(
+        conn,
+        "select workspace.name as workspace, account.display_name as inviter, invite.role, invite.expires_at
+         from invite
+         join workspace on workspace.id = invite.workspace_id
+         left join account on account.id = invite.invited_by
+         where invite.workspace_id = $1 and invite.id = $2 and invite.expires_at > now()",
+        [workspace.into(), id.into()],
+    )
+    .await
+}
+
 /// Takes an invite back. `false`: there is none.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use super::{Conn, Result, Tx, sql};
 use crate::{
     domain::mail::MailKind,
     entity::mail::Model,
-    id::{AccountId, MailId},
+    id::{AccountId, InviteId, MailId, WorkspaceId},
     secret::Secret,
 };
 
@@ -25,6 +25,8 @@ pub struct NewMail<'a> {
     pub account: Option<AccountId>,
     /// Display name and password hash of the account to be, of a sign-up.
     pub sign_up: Option<(&'a str, &'a Secret<String>)>,
+    /// The invite that it brings, of an invite.
+    pub invite: Option<(WorkspaceId, InviteId)>,
     /// How long the link in it is good.
     pub life: Duration,
 }
@@ -36,10 +38,11 @@ pub struct NewMail<'a> {
 pub async fn insert(tx: &Tx, mail: NewMail<'_>) -> Result<MailId> {
     let id = MailId::new();
     let (display_name, password_hash) = mail.sign_up.unzip();
+    let (workspace, invite) = mail.invite.unzip();
     sql::execute(
         tx,
-        "insert into mail (id, kind, email, account_id, display_name, password_hash, expires_at)
-         values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))",
+        "insert into mail (id, kind, email, account_id, display_name, password_hash, expires_at, workspace_id, invite_id)
+         values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7), $8, $9)",
         [
             id.into(),
             mail.kind.to_value().into(),
@@ -48,6 +51,8 @@ pub async fn insert(tx: &Tx, mail: NewMail<'_>) -> Result<MailId> {
             display_name.into(),
             password_hash.map(|hash| hash.expose().clone()).into(),
             mail.life.as_secs_f64().into(),
+            workspace.into(),
+            invite.into(),
         ],
     )
     .await?;
@@ -61,8 +66,10 @@ pub struct Addressed {
     pub mail: Model,
     /// Whose address it is.
     pub owner: Option<AccountId>,
-    /// Whether the same was sent there within a minute.
+    /// Whether the same was asked for within the minute before, and sent there.
     pub repeated: bool,
+    /// Whether another of its kind was handed to the mail server for the same address within the last minute.
+    pub crowded: bool,
 }
 
 impl FromQueryResult for Addressed {
@@ -71,6 +78,7 @@ impl FromQueryResult for Addressed {
             mail: Model::from_query_result(row, prefix)?,
             owner: row.try_get(prefix, "owner")?,
             repeated: row.try_get(prefix, "repeated")?,
+            crowded: row.try_get(prefix, "crowded")?,
         })
     }
 }
@@ -85,7 +93,9 @@ pub async fn find(conn: &impl Conn, id: MailId) -> Result<Option<Addressed>> {
         "select mail.*, owner.id as owner,
              exists (select from mail other where other.email = mail.email and other.kind = mail.kind
                  and other.id <> mail.id and other.hash is not null
-                 and other.created_at > mail.created_at - interval '1 minute') as repeated
+                 and other.created_at > mail.created_at - interval '1 minute') as repeated,
+             exists (select from mail other where other.email = mail.email and other.kind = mail.kind
+                 and other.id <> mail.id and other.sent_at > now() - interval '1 minute') as crowded
          from mail left join account owner on owner.email = mail.email
          where mail.id = $1 and mail.expires_at > now()",
         [id.into()],
@@ -93,12 +103,13 @@ pub async fn find(conn: &impl Conn, id: MailId) -> Result<Option<Addressed>> {
     .await
 }
 
-/// Gives the link in a mail its token, in the place of one that an earlier attempt to send gave it.
+/// Gives the link in a mail its token, in the place of one that an earlier attempt to send gave it: it is being sent.
 ///
 /// # Errors
 /// The database's.
 pub async fn set_hash(tx: &Tx, id: MailId, hash: &[u8; 32]) -> Result<()> {
-    sql::execute(tx, "update mail set hash = $2 where id = $1", [id.into(), hash.to_vec().into()]).await?;
+    sql::execute(tx, "update mail set hash = $2, sent_at = now() where id = $1", [id.into(), hash.to_vec().into()])
+        .await?;
     Ok(())
 }
 

@@ -5,10 +5,14 @@ use std::{error::Error, time::Duration};
 use async_trait::async_trait;
 use nvisy_shared::{
     clock,
-    crypt::opaque::{self, Kind},
+    crypt::{
+        code,
+        opaque::{self, Kind},
+    },
     domain::{failure::Failure, mail::MailKind},
     id::MailId,
     job::SendMail,
+    secret::Secret,
     store::{self, Tx, job::Claim, mail::Addressed},
 };
 
@@ -21,25 +25,27 @@ use crate::{
 /// Between two tries to reach the mail server: half of the time that the mail has waited, within these.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Anybody may invite any address: nobody's mailbox gets more than one invite in this time.
+const APART: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl Handler for SendMail {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let found = store::mail::find(&cx.db, self.mail).await?.ok_or(JobError::Gone)?;
-        let Some(letter) = letter(&found) else { return forget(cx, claim, self.mail).await };
+        let Some(letter) = letter(cx, &found).await? else { return forget(cx, claim, self.mail).await };
+        if found.crowded && matches!(letter, Letter::Invite(_)) {
+            return Err(JobError::Busy(APART));
+        }
         let mailer = cx.mailer.as_ref();
         let mailer = mailer.ok_or_else(|| JobError::retry("no mail can be sent")("NVISY_SMTP_URL is not set here"))?;
-        let token = match letter {
-            Letter::Link(_) => Some(opaque::generate(Kind::Mail)),
-            Letter::Known => None,
-        };
+        let token = token(cx, &letter, &found);
         if let Some(token) = &token {
-            let hash = opaque::hash(Kind::Mail, token.expose());
-            let hash = hash.ok_or_else(|| JobError::retry("a link has no token")("a token of ours has no hash"))?;
+            let hash = hash(&letter, token)
+                .ok_or_else(|| JobError::retry("a link has no token")("a token of ours has no hash"))?;
             // Before it is sent: who is quick with the link must find it good.
             begin(&cx.db, claim, async |tx| Ok(store::mail::set_hash(tx, self.mail, &hash).await?)).await?;
         }
-        match mailer.send(&found.mail.email, letter, token.as_ref()).await {
+        match mailer.send(&found.mail.email, &letter, token.as_ref()).await {
             Ok(()) if token.is_some() => settle(&cx.db, claim, async |_| Ok(())).await,
             Ok(()) => forget(cx, claim, self.mail).await,
             Err(error @ SendError::Refused(_)) => {
@@ -65,16 +71,42 @@ async fn forget(cx: &Context, claim: &Claim, mail: MailId) -> Result<(), JobErro
     settle(&cx.db, claim, async |tx| Ok(store::mail::remove(tx, mail).await?)).await
 }
 
-/// What to write to the address, if anything. Whoever asked learns nothing of it.
-fn letter(found: &Addressed) -> Option<Letter> {
-    let kind = found.mail.kind;
-    let link = Some(Letter::Link(kind));
-    match kind {
-        MailKind::SignUp if found.owner.is_some() => Some(Letter::Known),
-        MailKind::SignUp => link,
-        // Nobody's mailbox is filled by asking again and again.
-        MailKind::PasswordReset => link.filter(|_| found.owner.is_some() && !found.repeated),
-        MailKind::EmailVerification => link.filter(|_| found.owner.is_some() && found.owner == found.mail.account_id),
-        MailKind::EmailChange => link.filter(|_| found.owner.is_none()),
+/// What opens what the letter is about. An invite's code is the one that its maker would have been given.
+fn token(cx: &Context, letter: &Letter, found: &Addressed) -> Option<Secret<String>> {
+    match letter {
+        Letter::Known => None,
+        Letter::Invite(_) => {
+            found.mail.workspace_id.zip(found.mail.invite_id).map(|(workspace, id)| cx.codes.code(workspace, id))
+        }
+        _ => Some(opaque::generate(Kind::Mail)),
     }
+}
+
+fn hash(letter: &Letter, token: &Secret<String>) -> Option<[u8; 32]> {
+    match letter {
+        Letter::Invite(_) => code::hash(token),
+        _ => opaque::hash(Kind::Mail, token.expose()),
+    }
+}
+
+/// What to write to the address, if anything. Whoever asked learns nothing of it.
+async fn letter(cx: &Context, found: &Addressed) -> Result<Option<Letter>, JobError> {
+    let owner = found.owner;
+    Ok(match found.mail.kind {
+        MailKind::SignUp if owner.is_some() => Some(Letter::Known),
+        MailKind::SignUp => Some(Letter::SignUp),
+        // Nobody's mailbox is filled by asking again and again.
+        MailKind::PasswordReset => (owner.is_some() && !found.repeated).then_some(Letter::PasswordReset),
+        MailKind::EmailVerification => {
+            (owner.is_some() && owner == found.mail.account_id).then_some(Letter::EmailVerification)
+        }
+        MailKind::EmailChange => owner.is_none().then_some(Letter::EmailChange),
+        // The same letter whether or not the address has an account; none for an invite that was taken back meanwhile.
+        MailKind::Invite => match found.mail.workspace_id.zip(found.mail.invite_id) {
+            Some((workspace, invite)) => {
+                store::invite::invitation(&cx.db, workspace, invite).await?.map(Letter::Invite)
+            }
+            None => None,
+        },
+    })
 }

@@ -1,45 +1,55 @@
 //! What mails say.
 
-use nvisy_shared::{domain::mail::MailKind, secret::Secret};
+use nvisy_shared::{secret::Secret, store::invite::Invitation};
 
 /// A kind of mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Letter {
-    /// With a link that does what was asked for.
-    Link(MailKind),
+    /// Somebody wants an account under this address.
+    SignUp,
+    /// Somebody has forgotten the password of the account with this address.
+    PasswordReset,
+    /// An account wants to show that its address is its own.
+    EmailVerification,
+    /// An account wants this address in the place of the one it has.
+    EmailChange,
     /// Somebody wants an account under an address that has one.
     Known,
+    /// Somebody is asked into a workspace.
+    Invite(Invitation),
 }
 
 impl Letter {
-    pub(super) const fn subject(self) -> &'static str {
+    /// Made of our own words alone: what people call themselves and their workspaces comes into no header.
+    pub(super) const fn subject(&self) -> &'static str {
         match self {
-            Self::Link(MailKind::SignUp) => "Confirm your account",
-            Self::Link(MailKind::PasswordReset) => "Set a new password",
-            Self::Link(MailKind::EmailVerification) => "Confirm your e-mail address",
-            Self::Link(MailKind::EmailChange) => "Confirm your new e-mail address",
+            Self::SignUp => "Confirm your account",
+            Self::PasswordReset => "Set a new password",
+            Self::EmailVerification => "Confirm your e-mail address",
+            Self::EmailChange => "Confirm your new e-mail address",
+            Self::Invite(_) => "You are invited to a workspace",
             Self::Known => "You have an account already",
         }
     }
 
     /// The token stands behind `#`: browsers tell no server about that part.
-    pub(super) fn text(self, links: &str, token: Option<&Secret<String>>) -> String {
+    pub(super) fn text(&self, links: &str, token: Option<&Secret<String>>) -> String {
         let token = token.map_or("", |token| token.expose().as_str());
         let (begin, page, end) = match self {
-            Self::Link(MailKind::SignUp) => (
+            Self::SignUp => (
                 "Somebody, probably you, asked for an account with this e-mail address. To confirm it, open",
                 "sign-up",
                 "If it was not you, do nothing: there will be no account.",
             ),
-            Self::Link(MailKind::PasswordReset) => (
+            Self::PasswordReset => (
                 "Somebody, probably you, asked for a new password for the account with this e-mail address. To set one, open",
                 "password-reset",
                 "If it was not you, do nothing: the password stays as it is.",
             ),
-            Self::Link(MailKind::EmailVerification) => {
+            Self::EmailVerification => {
                 ("To confirm that this is your e-mail address, open", "email", "If you do not know why, do nothing.")
             }
-            Self::Link(MailKind::EmailChange) => (
+            Self::EmailChange => (
                 "To use this e-mail address for your account from now on, open",
                 "email",
                 "If you do not know why, do nothing: nothing will change.",
@@ -50,7 +60,58 @@ impl Letter {
                      log in, or ask for a new password, at\r\n\r\n{links}\r\n\r\nIf it was not you, do nothing.\r\n"
                 );
             }
+            Self::Invite(invitation) => return invite(invitation, links, token),
         };
         format!("{begin}\r\n\r\n{links}/{page}#token={token}\r\n\r\nThe link works once, and not for long. {end}\r\n")
+    }
+}
+
+fn invite(invitation: &Invitation, links: &str, token: &str) -> String {
+    let inviter = invitation.inviter.as_deref().map_or_else(|| "Somebody".to_owned(), quoted);
+    let workspace = quoted(&invitation.workspace);
+    let role = invitation.role.name();
+    let until = invitation.expires_at.format("%Y-%m-%d %H:%M");
+    format!(
+        "{inviter} invites you to the workspace {workspace}, with the role {role}. To accept or decline, open\r\n\r\n\
+         {links}/invite#token={token}\r\n\r\n\
+         The link works once, until {until} UTC, and only for an account with this e-mail address. \
+         If you do not know why, do nothing.\r\n"
+    )
+}
+
+/// A name that somebody chose, as one piece of one line: it cannot end the line, or turn the text around.
+fn quoted(name: &str) -> String {
+    let plain = |letter: char| match letter {
+        '"' => '\'',
+        '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => ' ',
+        letter if letter.is_control() => ' ',
+        letter => letter,
+    };
+    format!("\"{}\"", name.chars().map(plain).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use nvisy_shared::{clock, domain::role::Role};
+
+    use super::*;
+
+    #[test]
+    fn a_name_stays_a_name() {
+        let invitation = Invitation {
+            workspace: "Tide\" now\r\nBcc: eve@example.org".to_owned(),
+            inviter: Some("Ada\u{202e}\u{2028}To: eve@example.org".to_owned()),
+            role: Role::Member,
+            expires_at: clock::now(),
+        };
+        let letter = Letter::Invite(invitation);
+        assert_eq!(letter.subject(), "You are invited to a workspace");
+        let text = letter.text("https://app.example.org", Some(&Secret::new("t".to_owned())));
+        let first = text.lines().next().unwrap();
+        assert!(
+            first.starts_with("\"Ada  To: eve@example.org\" invites you to the workspace \"Tide' now  Bcc:"),
+            "{text}"
+        );
+        assert!(text.lines().all(|line| !line.starts_with("Bcc") && !line.starts_with("To")), "{text}");
     }
 }
