@@ -24,6 +24,8 @@ mod m0017_invites;
 mod m0018_usage;
 mod m0020_limits;
 mod m0024_invite_mail;
+mod m0027_event_retention;
+mod m0028_chores;
 
 pub use apply::{ApplyError, Examination, apply, connect, examine, fingerprint, revert};
 pub use ground::{Ground, Unfit};
@@ -56,6 +58,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_usage::Migration),
             Box::new(m0020_limits::Migration),
             Box::new(m0024_invite_mail::Migration),
+            Box::new(m0027_event_retention::Migration),
+            Box::new(m0028_chores::Migration),
         ]
     }
 }

@@ -45,8 +45,14 @@ pub(super) struct Follower {
     pub(super) lifecycle: Lifecycle,
 }
 
-/// Why the stream ends: the client reconnects and goes on where it was.
-type Broken = store::Error;
+/// Why the stream ends: the client reconnects and goes on where it was, or is told why it cannot.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error("the log cannot be read")]
+    Store(#[from] store::Error),
+    #[error("what comes next is not kept any more")]
+    Forgotten,
+}
 
 struct Following {
     follower: Follower,
@@ -143,7 +149,7 @@ impl Following {
 
     async fn catch_up(&mut self) -> Result<(), Broken> {
         let Follower { db, workspace, last, .. } = &mut self.follower;
-        let events = store::event::after(db, *workspace, *last, BATCH as i64).await?;
+        let events = store::event::after(db, *workspace, *last, BATCH as i64).await?.ok_or(Broken::Forgotten)?;
         self.behind = events.len() == BATCH;
         *last = events.last().map_or(*last, |event| event.seq);
         self.ready.extend(events);

@@ -15,7 +15,7 @@ use apistos::{
     reference_or::ReferenceOr,
 };
 use futures::future::LocalBoxFuture;
-use nvisy_shared::store;
+use nvisy_shared::store::{self, event::Reach};
 
 use super::{follow::Follower, wire::Event};
 use crate::{
@@ -34,10 +34,11 @@ const LAST_EVENT_ID: &str = "Last-Event-ID";
     operation_id = "streamEvents",
     tag = "events",
     summary = "Follow the workspace's events",
-    description = "Server-sent events, in order. With `Last-Event-ID` the stream goes on after that event, without a gap or a repetition; `0` begins with the first, without it with the next. It ends when the caller may not listen any more, and what happens from then on is not sent.",
+    description = "Server-sent events, in order. With `Last-Event-ID` the stream goes on after that event, without a gap or a repetition; `0` begins with the first, without it with the next. Where events after it are not kept any more the answer is 410. It ends when the caller may not listen any more, and what happens from then on is not sent.",
     error_code = 400,
     error_code = 401,
-    error_code = 404
+    error_code = 404,
+    error_code = 410
 )]
 pub(crate) async fn stream(
     state: Data<State>,
@@ -46,8 +47,15 @@ pub(crate) async fn stream(
 ) -> Result<EventStream, Problem> {
     let live = state.feed.listen();
     let db = state.platform.db.clone();
-    let newest = store::event::last(&db, member.workspace).await?;
-    let last = last.0.unwrap_or(newest);
+    let reach = store::event::reach(&db, member.workspace).await?;
+    let newest = reach.last;
+    let last = match last.0 {
+        Some(seq) if seq < reach.forgotten => return Err(forgotten(reach)),
+        // Of another workspace, or from before an older backup was brought back: what comes next is not what follows.
+        Some(seq) if seq > newest => return Err(stranger()),
+        Some(seq) => seq,
+        None => newest,
+    };
     let (workspace, right, lifecycle) = (member.workspace, member.right(), state.lifecycle.clone());
     Ok(EventStream(Follower { db, live, workspace, right, last, newest, lifecycle }))
 }
@@ -71,7 +79,19 @@ impl FromRequest for LastEventId {
 
 fn parse(value: &HeaderValue) -> Result<i64, Problem> {
     let seq = value.to_str().ok().and_then(|value| value.parse().ok()).filter(|seq| *seq >= 0);
-    seq.ok_or_else(|| Problem::new(Code::InvalidHeader).detail("Last-Event-ID is the id of an event of this stream"))
+    seq.ok_or_else(stranger)
+}
+
+fn stranger() -> Problem {
+    Problem::new(Code::InvalidHeader).detail("Last-Event-ID is the id of an event of this stream")
+}
+
+/// Nobody is to miss events without being told: who has been away for too long reads anew what there is.
+fn forgotten(reach: Reach) -> Problem {
+    let Reach { forgotten, .. } = reach;
+    Problem::new(Code::EventsForgotten).detail(format!(
+        "events up to {forgotten} are not kept any more: read the files anew, then follow from Last-Event-ID {forgotten} on"
+    ))
 }
 
 impl ApiComponent for LastEventId {

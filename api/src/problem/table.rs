@@ -70,6 +70,7 @@ table! {
     NoSecondFactor        "no_second_factor"        409 "The account has no second factor";
     SecondFactorActive    "second_factor_active"    409 "The account has a second factor already";
     TooManyTokens         "too_many_tokens"         409 "The account has as many API tokens as it may";
+    EventsForgotten       "events_forgotten"        410 "Events after this one are not kept any more";
     PreconditionFailed    "precondition_failed"     412 "It has changed since it was read";
     PayloadTooLarge       "payload_too_large"       413 "The body is too large";
     UnsupportedMediaType  "unsupported_media_type"  415 "The body has the wrong content type";

@@ -100,7 +100,7 @@ async fn a_made_up_place_is_refused() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
-    for bad in ["-1", "x", "1.5"] {
+    for bad in ["-1", "x", "1.5", "1"] {
         let request = app.request(Method::GET, &format!("/api/v1/workspaces/{workspace}/events"));
         send(request.bearer_auth(&ada.token).header("last-event-id", bad)).await.problem(400, "invalid_header");
     }
@@ -206,5 +206,87 @@ async fn a_long_log_is_sent_as_fast_as_it_is_read() {
         assert_eq!(listener.next().await["seq"], seq);
     }
     drop(listener);
+    app.stop().await;
+}
+
+/// Lets days pass.
+async fn age(app: &TestApp, first: i64, last: i64, days: i64) {
+    app.sql(&format!(
+        "update event set created_at = now() - interval '{days} days' where seq between {first} and {last}"
+    ))
+    .await;
+}
+
+/// Lets the worker sweep until so many events are left.
+async fn swept(app: &TestApp, left: usize) {
+    until("old events are forgotten", async || {
+        app.sql("update chore set due_at = now() where name = 'sweep'").await;
+        (app.rows("select seq from event").await.len() == left).then_some(())
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn who_was_away_for_too_long_is_told() {
+    let app = TestApp::start_whole(&[("NVISY_EVENT_DAYS", "7")]).await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let accepted = app.upload(&ada, &workspace, vec![part("a.txt", "Slack water is at six.")]).await.expect(202);
+    let file = accepted["items"][0]["id"].as_str().unwrap().to_owned();
+    app.settled(&ada, &workspace, &file).await;
+    until("all four events are published", async || {
+        app.rows("select from event where not published").await.is_empty().then_some(())
+    })
+    .await;
+
+    // Six days are not too old, eight are; the fourth event, older than the third by its time, leaves no hole.
+    age(&app, 1, 2, 8).await;
+    age(&app, 3, 3, 6).await;
+    age(&app, 4, 4, 9).await;
+    swept(&app, 2).await;
+
+    let ask = async |last: i64| {
+        let request = app.request(Method::GET, &format!("/api/v1/workspaces/{workspace}/events"));
+        send(request.bearer_auth(&ada.token).header("last-event-id", last)).await
+    };
+    for gone in [0, 1] {
+        let problem = ask(gone).await.problem(410, "events_forgotten");
+        assert!(problem["detail"].as_str().unwrap().contains("Last-Event-ID 2"), "{problem}");
+    }
+    let mut back = Listener::open(&app, &ada, &workspace, Some(2)).await;
+    assert_eq!(back.next().await["seq"], 3);
+    assert_eq!(back.next().await["seq"], 4);
+
+    // All of them gone: the numbers go on, and the place of the last is still good.
+    age(&app, 1, 4, 8).await;
+    swept(&app, 0).await;
+    ask(3).await.problem(410, "events_forgotten");
+    let mut next = Listener::open(&app, &ada, &workspace, Some(4)).await;
+    assert_eq!(app.delete(&ada, &format!("/api/v1/workspaces/{workspace}/files/{file}")).await.status, 204);
+    for listener in [&mut next, &mut back] {
+        assert_eq!(listener.next().await["seq"], 5);
+    }
+    drop((back, next));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_not_published_yet_is_kept() {
+    let app = TestApp::start_whole(&[("NVISY_EVENT_DAYS", "7")]).await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    // Written by hand, and by nobody announced as published before the sweep has been there.
+    app.sql(&format!(
+        "insert into event_counter (workspace_id, last) values ('{workspace}', 3);
+         insert into event (workspace_id, seq, id, type, subject_id, data, created_at, published)
+         select '{workspace}', n, gen_random_uuid(), 'file.deleted', gen_random_uuid(), '{{}}', now() - interval '9 days', true
+         from generate_series(1, 3) n;
+         create function held() returns trigger language plpgsql as $$ begin return null; end $$;
+         create trigger held before update on event for each row execute function held();
+         alter table event disable trigger held"
+    ))
+    .await;
+    app.sql("update event set published = false where seq = 2; alter table event enable trigger held").await;
+    swept(&app, 2).await;
     app.stop().await;
 }

@@ -10,6 +10,7 @@ mod activities;
 mod api_tokens;
 mod app;
 mod behind;
+mod chores;
 mod doctor;
 mod drain;
 mod events;

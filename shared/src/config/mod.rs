@@ -37,6 +37,7 @@ pub struct Config {
     pub extract: Extract,
     pub chunk: Chunk,
     pub quota: Quota,
+    pub event: Event,
     pub worker: Worker,
     pub queue: Queue,
     pub log: Log,
@@ -77,6 +78,7 @@ impl Config {
         let extract = section(source, "extract", mistakes);
         let chunk = section(source, "chunk", mistakes);
         let quota = section(source, "quota", mistakes);
+        let event = section(source, "event", mistakes);
         let worker = section(source, "worker", mistakes);
         let queue = section(source, "queue", mistakes);
         let log = section(source, "log", mistakes);
@@ -92,6 +94,7 @@ impl Config {
             extract: extract?,
             chunk: chunk?,
             quota: quota?,
+            event: event?,
             worker: worker?,
             queue: queue?,
             log: log?,

@@ -189,6 +189,11 @@ pub struct Quota {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub struct Event {
+    pub days: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub struct Worker {
     pub health_address: SocketAddr,
     pub extract_slots: usize,

@@ -221,6 +221,12 @@ pub const VARIABLES: &[Variable] = &[
         .within(0, i64::MAX as u64),
     variable("NVISY_QUOTA_RUNS", "100000", "Most runs of a workspace that are not finished; each upload of a file is one.")
         .within(0, i64::MAX as u64),
+    variable(
+        "NVISY_EVENT_DAYS",
+        "30",
+        "How long events are kept, in days: so long may a listener be away and still go on where it was.",
+    )
+    .within(1, 36_500),
     variable("NVISY_WORKER_HEALTH_ADDRESS", "127.0.0.1:8081", "Where the worker answers `GET /health`."),
     variable("NVISY_WORKER_EXTRACT_SLOTS", "2", "Files a worker reads at the same time.").within(0, MANY),
     variable("NVISY_WORKER_MODEL_SLOTS", "4", "Embedding batches a worker has at hand at the same time.").within(0, MANY),

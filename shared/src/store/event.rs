@@ -1,5 +1,7 @@
 //! The event log: one gapless sequence per workspace.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
@@ -62,32 +64,94 @@ pub async fn append(tx: &Tx, workspace: WorkspaceId, kind: EventType, subject: U
     Ok(())
 }
 
-/// Events after a place, in order.
+/// How far a workspace's events reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromQueryResult)]
+pub struct Reach {
+    /// The place of the last event that is not kept any more; 0 when all are.
+    pub forgotten: i64,
+    /// The place of the newest event; 0 when there is none.
+    pub last: i64,
+}
+
+/// Events after a place, in order; `None` when the next one is not kept any more.
 ///
 /// # Errors
 /// The database's.
-pub async fn after(conn: &impl Conn, workspace: WorkspaceId, seq: i64, limit: i64) -> Result<Vec<Event>> {
-    sql::all(
+pub async fn after(conn: &impl Conn, workspace: WorkspaceId, seq: i64, limit: i64) -> Result<Option<Vec<Event>>> {
+    let events: Vec<Event> = sql::all(
         conn,
         "select workspace_id, seq, id, type, subject_id, data, created_at from event
          where workspace_id = $1 and seq > $2 order by seq limit $3",
         [workspace.into(), seq.into(), limit.into()],
     )
-    .await
+    .await?;
+    // Places have no gaps, so that the first tells; where there is none, everything up to the newest may be forgotten.
+    let whole = match events.first() {
+        Some(first) => first.seq == seq + 1,
+        None => reach(conn, workspace).await?.forgotten <= seq,
+    };
+    Ok(whole.then_some(events))
 }
 
-/// The place of the newest event; 0 when there is none.
+/// How far the workspace's events reach.
 ///
 /// # Errors
 /// The database's.
-pub async fn last(conn: &impl Conn, workspace: WorkspaceId) -> Result<i64> {
+pub async fn reach(conn: &impl Conn, workspace: WorkspaceId) -> Result<Reach> {
+    let row = sql::first(conn, "select forgotten, last from event_counter where workspace_id = $1", [workspace.into()])
+        .await?;
+    Ok(row.unwrap_or_default())
+}
+
+/// The workspaces whose oldest event is older than this.
+///
+/// # Errors
+/// The database's.
+pub async fn outlived(conn: &impl Conn, age: Duration) -> Result<Vec<WorkspaceId>> {
     #[derive(FromQueryResult)]
-    struct Last {
-        last: i64,
+    struct Row {
+        workspace_id: WorkspaceId,
     }
-    let row: Option<Last> =
-        sql::first(conn, "select last from event_counter where workspace_id = $1", [workspace.into()]).await?;
-    Ok(row.map_or(0, |row| row.last))
+    let rows: Vec<Row> = sql::all(
+        conn,
+        "select c.workspace_id from event_counter c cross join lateral (
+             select created_at from event e where e.workspace_id = c.workspace_id order by seq limit 1) oldest
+         where oldest.created_at < now() - make_interval(secs => $1)",
+        [age.as_secs_f64().into()],
+    )
+    .await?;
+    Ok(rows.into_iter().map(|row| row.workspace_id).collect())
+}
+
+/// Forgets up to `limit` of the workspace's oldest events that are older than this and published, and remembers how
+/// far. Says how many; fewer than `limit` means that there are no more.
+///
+/// # Errors
+/// The database's.
+pub async fn forget(conn: &impl Conn, workspace: WorkspaceId, age: Duration, limit: i64) -> Result<u64> {
+    #[derive(FromQueryResult)]
+    struct Gone {
+        events: i64,
+    }
+    // Those before the first that stays: times are not quite in the order of places, and there must be no hole.
+    let gone: Option<Gone> = sql::first(
+        conn,
+        "with oldest as (
+             select seq, published and created_at < now() - make_interval(secs => $2) as outlived
+             from event where workspace_id = $1 order by seq limit $3),
+         going as (
+             select seq from oldest
+             where seq < coalesce((select min(seq) from oldest where not outlived), 9223372036854775807)),
+         gone as (
+             delete from event where workspace_id = $1 and seq in (select seq from going) returning seq),
+         told as (
+             update event_counter set forgotten = greatest(forgotten, (select max(seq) from gone))
+             where workspace_id = $1 and exists (select from gone))
+         select count(*) as events from gone",
+        [workspace.into(), age.as_secs_f64().into(), limit.into()],
+    )
+    .await?;
+    Ok(gone.map_or(0, |gone| u64::try_from(gone.events).unwrap_or(0)))
 }
 
 /// How long the oldest event that the log does not have yet has waited, in seconds; 0 when there is none.

@@ -7,6 +7,7 @@ pub mod account;
 pub mod activity;
 pub mod api_token;
 pub mod avatar;
+pub mod chore;
 pub mod chunk;
 pub mod credential;
 pub mod event;

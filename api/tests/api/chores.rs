@@ -1,0 +1,49 @@
+//! What is to be done once is done by one worker, however many there are.
+
+use nvisy_shared::store;
+
+use crate::{
+    app::{TestApp, until},
+    kills::spawn,
+};
+
+const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
+
+/// Who took the chores, and how often.
+const LEDGER: &str = "
+    create table taken (name text, holder int);
+    create function note() returns trigger language plpgsql as $$ begin
+        if tg_op = 'INSERT' or old.due_at <= now() then insert into taken values (new.name, pg_backend_pid()); end if;
+        return new;
+    end $$;
+    create trigger note before insert or update on chore for each row execute function note()";
+
+#[actix_web::test]
+async fn two_workers_do_each_chore_once() {
+    let app = TestApp::start().await;
+    app.sql(LEDGER).await;
+    let workers = [(), ()].map(|()| spawn("nvisy-worker", &app.place, &[LOCAL]));
+    let taken = async |name: &str| app.count(&format!("taken where name = '{name}'")).await;
+    // Accounts are looked at every half minute: by then both workers have asked for the sweep several times.
+    until("accounts are looked at a second time", async || (taken("accounts").await >= 2).then_some(())).await;
+    assert_eq!(taken("sweep").await, 1);
+
+    app.sql("update chore set due_at = now() - interval '1 second' where name = 'sweep'").await;
+    let taken_again = async || (taken("sweep").await == 2).then_some(());
+    until("it is done again when it is due", taken_again).await;
+    drop(workers);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_chore_has_one_holder_until_that_is_silent() {
+    use std::time::Duration;
+    let app = TestApp::start().await;
+    let minute = Duration::from_secs(60);
+    let all = futures::future::join_all((0..8).map(|_| store::chore::take(&app.db, "test", minute))).await;
+    assert_eq!(all.into_iter().filter(|taken| *taken.as_ref().unwrap()).count(), 1, "the first time");
+    store::chore::put_off(&app.db, "test", Duration::ZERO).await.unwrap();
+    let all = futures::future::join_all((0..8).map(|_| store::chore::take(&app.db, "test", minute))).await;
+    assert_eq!(all.into_iter().filter(|taken| *taken.as_ref().unwrap()).count(), 1, "when it is due");
+    app.stop().await;
+}
