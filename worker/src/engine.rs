@@ -49,6 +49,15 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// How many vectors it writes.
+    #[must_use]
+    pub fn vectors(&self) -> u64 {
+        match self {
+            Self::Contents(..) => 0,
+            Self::Vectors(_, vectors) => vectors.len() as u64,
+        }
+    }
+
     /// Writes it.
     ///
     /// # Errors

@@ -76,7 +76,9 @@ pub(crate) async fn upload(
     // Also after a failure: a commit whose answer was lost may have happened, and then rows refer to these bytes.
     service::discard(&platform.blobs, member.workspace, &received, &kept).await;
     let accepted: Accept<Accepted> = result?;
-    metrics().uploaded(received.iter().map(|part| part.blob.bytes).sum());
+    if accepted.is_first() {
+        metrics().uploaded(received.iter().map(|part| part.blob.bytes).sum());
+    }
     Ok(accepted.at(|accepted| match accepted.items.as_slice() {
         [only] => format!("/api/v1/workspaces/{}/files/{}", member.workspace, only.id),
         _ => format!("/api/v1/workspaces/{}/files", member.workspace),

@@ -52,6 +52,11 @@ impl<const STATUS: u16, T> Answer<STATUS, T> {
         Answer { body: with(body), status, location, replayed }
     }
 
+    /// Whether the request had its effect now, and not before.
+    pub(crate) fn is_first(&self) -> bool {
+        !self.replayed
+    }
+
     /// Says where the thing is to be read.
     pub(crate) fn at(self, location: impl FnOnce(&T) -> String) -> Self {
         Self { location: Some(location(&self.body)), ..self }

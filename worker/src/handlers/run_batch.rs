@@ -13,7 +13,7 @@ use nvisy_shared::{
 use super::progress;
 use crate::{
     context::Context,
-    engine::{self, Scope},
+    engine::{self, Effect, Scope},
     nodes::Artifact,
     runner::{Handler, JobError, settle},
 };
@@ -30,9 +30,11 @@ impl Handler for RunBatch {
         let segment =
             segment.ok_or_else(|| JobError::retry("the plan has no such segment")(self.segment.to_string()))?;
         let passages = store::chunk::passages(&cx.db, workspace, item.version_id, self.first..self.end).await?;
+        let tokens = passages.iter().map(|passage| u64::try_from(passage.tokens).unwrap_or(0)).sum();
         let scope = Scope { cx, workspace, item: &item };
         let outcome = engine::run(&scope, segment, Artifact::Passages(passages)).await?;
 
+        let chunks = outcome.effects.iter().map(Effect::vectors).sum();
         let seconds = settle(&cx.db, claim, async |tx| {
             // The lock makes one batch the last, whoever comes together here.
             let item = progress::open_item(tx, workspace, self.item).await?;
@@ -50,6 +52,10 @@ impl Handler for RunBatch {
             }
         })
         .await?;
+        // Only now are they written: what an attempt computed that came to nothing does not count.
+        if chunks > 0 {
+            metrics().embedded(chunks, tokens);
+        }
         if let Some(seconds) = seconds {
             metrics().file_searchable(Duration::try_from_secs_f64(seconds).unwrap_or_default());
         }

@@ -22,7 +22,6 @@ pub(super) struct Embed;
 impl Node for Embed {
     async fn run(&self, scope: &Scope<'_>, input: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
         let Artifact::Passages(passages) = input else { return Err(misfit("embed")) };
-        let tokens = passages.iter().map(|passage| u64::try_from(passage.tokens).unwrap_or(0)).sum();
         let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().map(|passage| (passage.id, passage.text)).unzip();
         let embedder = &scope.cx.embedder;
         let vectors = embedder.embed(Purpose::Passage, texts).await.map_err(|error| {
@@ -34,7 +33,6 @@ impl Node for Embed {
             metrics().provider_error(scope.cx.config.embedding.provider.name(), kind);
             trouble(error)
         })?;
-        metrics().embedded(ids.len() as u64, tokens);
         Ok(Artifact::Vectors(ids.into_iter().zip(vectors).collect()))
     }
 }
