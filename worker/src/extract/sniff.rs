@@ -71,16 +71,15 @@ pub fn sniff(head: &[u8], file_name: &str, declared: Option<&str>) -> MediaType 
 }
 
 fn by_content(head: &[u8], extension: &str, declared: &str) -> Option<MediaType> {
-    // Readers accept leading junk before the PDF header, so files with it exist.
-    if contains(&head[..head.len().min(1024)], b"%PDF-") {
-        return Some(MediaType::Pdf);
-    }
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         let docx = contains(head, b"word/") || extension == "docx" || declared == DOCX_MIME;
         return Some(if docx { MediaType::Docx } else { MediaType::Zip });
     }
     if head.starts_with(&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1]) {
         return Some(MediaType::Ole);
+    }
+    if is_pdf(head, extension, declared) {
+        return Some(MediaType::Pdf);
     }
     if looks_binary(head) || head.starts_with(b"{\\rtf") || head.starts_with(b"%!PS") {
         return Some(MediaType::Unsupported);
@@ -94,6 +93,21 @@ fn by_content(head: &[u8], extension: &str, declared: &str) -> Option<MediaType>
         return Some(if contains(&start, b"<html") { MediaType::Html } else { MediaType::Xml });
     }
     None
+}
+
+/// Whether it is a PDF. Readers accept a kilobyte of anything before the header, so files with mail headers, printer
+/// commands or binary junk before it exist; but a text may also just mention the header. What comes before it decides:
+/// nothing but white space, or what is no text; where all is text, what the file is said to be.
+fn is_pdf(head: &[u8], extension: &str, declared: &str) -> bool {
+    let Some(before) = head[..head.len().min(1024)].windows(5).position(|window| window == b"%PDF-") else {
+        return false;
+    };
+    let before = &head[..before];
+    before.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(before).trim_ascii().is_empty()
+        || looks_binary(before)
+        || looks_binary(head)
+        || extension == "pdf"
+        || declared == "application/pdf"
 }
 
 fn by_extension(extension: &str) -> Option<MediaType> {
@@ -160,6 +174,25 @@ mod tests {
         assert_eq!(sniff(b" \n<!DOCTYPE html><html>", "a.txt", None), MediaType::Html);
         assert_eq!(sniff(b"{\\rtf1\\ansi hello}", "a.txt", None), MediaType::Unsupported);
         assert_eq!(sniff(&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1, 0], "a.docx", None), MediaType::Ole);
+    }
+
+    #[test]
+    fn a_pdf_may_have_junk_before_its_header_and_a_text_may_mention_one() {
+        let mention = b"Look for `%PDF-` in the first kilobyte.\n%PDF-1.7\n1 0 obj";
+        for (name, kind) in
+            [("a.txt", MediaType::PlainText), ("a.md", MediaType::Markdown), ("a", MediaType::PlainText)]
+        {
+            assert_eq!(sniff(mention, name, Some("text/plain")), kind, "{name}");
+        }
+        assert_eq!(sniff(b"<!doctype html><code>%PDF-1.7</code>", "a.html", None), MediaType::Html);
+        assert_eq!(sniff(b"\xEF\xBB\xBF \r\n%PDF-1.7\n", "a.txt", None), MediaType::Pdf);
+        assert_eq!(sniff(b"\0\x05macbinary\0\0%PDF-1.7\n", "a.txt", None), MediaType::Pdf);
+        let http = b"HTTP/1.1 200 OK\r\n\r\n%PDF-1.7\n";
+        assert_eq!(sniff(http, "a.pdf", None), MediaType::Pdf);
+        assert_eq!(sniff(http, "a", Some("application/pdf")), MediaType::Pdf);
+        assert_eq!(sniff(&[http, &b"stream\nx\x9c\x00\x01\x00"[..]].concat(), "a", None), MediaType::Pdf);
+        assert_eq!(sniff(&[&[b' '; 1024][..], b"%PDF-1.7\n"].concat(), "a", None), MediaType::PlainText);
+        assert_eq!(sniff(b"PK\x03\x04....a.pdf%PDF-1.7\n", "a.zip", None), MediaType::Zip);
     }
 
     #[test]
