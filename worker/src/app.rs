@@ -36,6 +36,12 @@ pub enum StartError {
     /// The mail server.
     #[error(transparent)]
     Mail(#[from] mail::OpenError),
+    /// Where files are staged.
+    #[error(
+        "no temporary file can be made in {}: let TMPDIR name a folder that may be written to, on a disk that is not full",
+        .0.display()
+    )]
+    Scratch(PathBuf, #[source] std::io::Error),
     /// The health endpoint.
     #[error("{0} cannot be listened on: stop what uses it, or change NVISY_WORKER_HEALTH_ADDRESS")]
     Listen(SocketAddr, #[source] std::io::Error),
@@ -50,6 +56,7 @@ impl Worker {
         nvisy_migration::apply(config.database.url.expose()).await?;
         let address = config.worker.health_address;
         let health = TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))?;
+        tempfile::tempfile().map_err(|error| StartError::Scratch(std::env::temp_dir(), error))?;
         let mailer = Mailer::open(&config.smtp)?;
         Ok(Self { cx: Context::new(Platform::open(config).await?, extractor, mailer), health })
     }

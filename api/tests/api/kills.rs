@@ -1,6 +1,6 @@
 //! Whatever is killed on the way: every accepted file ends ready, with exactly the right chunks, none twice.
 
-use std::{net::TcpListener, process::Stdio};
+use std::{fs, net::TcpListener, path::PathBuf, process::Stdio};
 
 use nvisy_shared::testing::{Server, TestPlace, TestServers};
 use reqwest::Method;
@@ -98,6 +98,57 @@ async fn a_worker_killed_while_embedding() {
     all_is_right(&app, &ada, &workspace, &files).await;
     drop(second);
     app.stop().await;
+}
+
+/// The process that reads a file for this worker, once there is one, and the file.
+async fn reader(worker: &Child) -> (u32, PathBuf) {
+    let worker = worker.id().expect("a worker that runs");
+    until("a file is being read", async || {
+        // All threads of the worker start children.
+        let children = fs::read_dir(format!("/proc/{worker}/task")).ok()?.flatten().filter_map(|task| {
+            let children = fs::read_to_string(task.path().join("children")).ok()?;
+            children.split_whitespace().next()?.parse::<u32>().ok()
+        });
+        let child = children.last()?;
+        let file = fs::read_link(format!("/proc/{child}/fd/0")).ok()?;
+        Some((child, file))
+    })
+    .await
+}
+
+async fn signal(process: u32, signal: &str) {
+    let sent = Command::new("kill").args([signal, &process.to_string()]).status().await.expect("kill runs");
+    assert!(sent.success(), "{process} had ended");
+}
+
+#[actix_web::test]
+async fn a_worker_killed_while_reading() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Gauges").await;
+    // Slow enough to read that there is a middle to be killed in.
+    let page = "<table><tr><td><p>A gauge.".repeat(200_000);
+    app.upload(&ada, &workspace, vec![part("gauges.html", page)]).await.expect(202);
+
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().display().to_string();
+    let variables = app.place.variables(&[LOCAL]);
+    let mut worker = Command::new(program("nvisy-worker"))
+        .env_clear()
+        .envs(variables)
+        .env("TMPDIR", &folder)
+        .kill_on_drop(true)
+        .spawn()
+        .expect("a started program");
+    let (child, file) = reader(&worker).await;
+    signal(child, "-STOP").await;
+    assert!(file.starts_with(scratch.path()), "what is read is not staged in {folder} but {}", file.display());
+    worker.kill().await.expect("a killed worker");
+
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "the upload was left in plain text");
+    signal(child, "-CONT").await;
+    until("its child ends, too", async || (!fs::exists(format!("/proc/{child}/fd/0")).ok()?).then_some(())).await;
+    app.stop_with_jobs().await;
 }
 
 /// What a restart of one server does to work in progress.

@@ -34,6 +34,7 @@ mod pages;
 mod problems;
 mod quotas;
 mod roles;
+mod room;
 mod scenarios;
 mod search;
 mod second_factor;

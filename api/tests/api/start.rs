@@ -257,6 +257,19 @@ async fn a_model_that_is_not_there() {
 }
 
 #[actix_web::test]
+async fn no_place_for_temporary_files() {
+    let place = place().await;
+    let worker = Command::new(program("nvisy-worker"))
+        .env_clear()
+        .envs(place.variables(&[("NVISY_LOG_FILTER", "off")]))
+        .env("TMPDIR", "/nowhere")
+        .stdin(Stdio::null())
+        .output();
+    refused(&worker.await.unwrap(), &["no temporary file can be made in /nowhere", "TMPDIR"]);
+    place.close().await;
+}
+
+#[actix_web::test]
 async fn certificates() {
     let place = place().await;
     let file = |name: &str| place.keys().path(name).display().to_string();

@@ -131,7 +131,10 @@ async fn object_store(
         let content = futures::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from_static(CONTENT))]);
         let written = blobs.put(workspace, blob, content, u64::MAX).await;
         written.map_err(|error| {
-            format!("{}: see that the disk of NATS is not full, and raise max_file_store", error_chain(&error))
+            format!(
+                "{}: see that the disk of NATS is not full (and restart NATS if it was), and raise max_file_store",
+                error_chain(&error)
+            )
         })?;
         let read = blobs.read_all(workspace, blob, CONTENT.len() as u64).await;
         let removed = blobs.delete(workspace, blob).await;

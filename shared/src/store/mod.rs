@@ -64,25 +64,36 @@ const SESSION: [(&str, &str); 3] = [
 /// not: the question is a round trip, as long as many a statement.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// Whether the same statement may succeed later: the database is away, restarting or short of connections, or two
-/// transactions stood in each other's way.
+/// Whether the same statement may succeed later: the database is away, restarting or short of connections or room, or
+/// two transactions stood in each other's way.
 #[must_use]
 pub fn is_transient(error: &Error) -> bool {
     use sea_orm::{RuntimeErr, sqlx::Error as Sqlx};
+    // Connection failures, deadlocks and serialisation failures, a lack of something, shutdown.
+    const CLASSES: [&str; 4] = ["08", "40", "53", "57P"];
     let (Error::Conn(source) | Error::Exec(source) | Error::Query(source)) = error else {
         return matches!(error, Error::ConnectionAcquire(_));
     };
     match source {
         RuntimeErr::SqlxError(error) => match &**error {
             Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => true,
-            // Connection failures, deadlocks and serialisation failures, shutdown.
             Sqlx::Database(error) => {
-                error.code().is_some_and(|code| ["08", "40", "57P"].iter().any(|class| code.starts_with(class)))
+                error.code().is_some_and(|code| CLASSES.iter().any(|class| code.starts_with(class)))
             }
             _ => false,
         },
         RuntimeErr::Internal(_) => false,
     }
+}
+
+/// Whether the database's disk is full.
+#[must_use]
+pub fn is_full(error: &Error) -> bool {
+    use sea_orm::{RuntimeErr, sqlx::Error as Sqlx};
+    let (Error::Exec(RuntimeErr::SqlxError(error)) | Error::Query(RuntimeErr::SqlxError(error))) = error else {
+        return false;
+    };
+    matches!(&**error, Sqlx::Database(error) if error.code().is_some_and(|code| code == "53100"))
 }
 
 /// Opens the pool.

@@ -1,6 +1,4 @@
-//! What parent and child say to each other: one JSON line in, one postcard value out.
-
-use std::path::PathBuf;
+//! What parent and child say to each other: one JSON line in, one postcard value out, over one socket.
 
 use nvisy_shared::domain::document::Document;
 use nvisy_shared::domain::failure::Failure;
@@ -8,18 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Limits;
 
-/// A file to read, and what its owner says it is.
+/// What a file's owner says of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Source {
-    /// Where the bytes are.
-    pub path: PathBuf,
     /// The name it was uploaded under; only its extension matters.
     pub file_name: String,
     /// The media type it was uploaded with, if any.
     pub declared_type: Option<String>,
 }
 
-/// The child's whole input, on one line. Its standard input then stays open: the child ends when it closes.
+/// What the child is told besides the bytes, on one line. The socket then stays open: the child ends when it closes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     pub(super) source: Source,
@@ -29,5 +25,5 @@ pub(super) struct Request {
 /// The child's whole output.
 pub(super) type Reply = Result<Document, Failure>;
 
-/// The child's exit code when the fault is not the file's (no request, no limits, file unreadable): worth a retry.
+/// The child's exit code when the fault is not the file's (no request, no limits, no descriptor): worth a retry.
 pub(super) const EXIT_NOT_STARTED: u8 = 75;

@@ -1,6 +1,9 @@
 //! The parent's side: starts the child, feeds it, bounds it, and puts a name to how it ended.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as Pair;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -10,6 +13,7 @@ use nvisy_shared::domain::document::Document;
 use nvisy_shared::domain::failure::{Failure, FailureCode};
 use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -30,7 +34,7 @@ pub enum ExtractError {
         /// One sentence for people; never a piece of the document.
         detail: String,
     },
-    /// The child could not be started or talked to, or could not open the file. Worth a retry.
+    /// The child could not be started or talked to. Worth a retry.
     #[error("the extraction process did not start")]
     Spawn(#[source] io::Error),
 }
@@ -41,33 +45,20 @@ impl From<Failure> for ExtractError {
     }
 }
 
-/// Reads a file in a child process, `program extract`, within `limits`.
+/// Reads a file in a child process, `program extract`, within `limits`. The child is given the file itself, not a path.
 ///
 /// `program` is the worker's own binary. Dropping the future kills the child.
 ///
 /// # Errors
 /// [`ExtractError::Failed`] when the file cannot become a document, [`ExtractError::Spawn`] when the fault is ours.
-pub async fn run(program: &Path, source: &Source, limits: &Limits) -> Result<Document, ExtractError> {
+pub async fn run(program: &Path, file: &File, source: &Source, limits: &Limits) -> Result<Document, ExtractError> {
     let request = Request { source: source.clone(), limits: limits.clone() };
     let mut line = serde_json::to_vec(&request).map_err(|e| ExtractError::Spawn(e.into()))?;
     line.push(b'\n');
 
-    let mut child = Command::new(program)
-        .arg("extract")
-        .env_clear()
-        // The PDF reader would otherwise start a thread per core, each with its own reserve of address space.
-        .env("RAYON_NUM_THREADS", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // A Ctrl-C at the terminal reaches the worker alone, which then decides about its children.
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(ExtractError::Spawn)?;
-
+    let (mut child, ours) = start(program, file).map_err(ExtractError::Spawn)?;
     let wall = Duration::from_secs(limits.wall_seconds);
-    match timeout(wall, converse(&mut child, &line, limits)).await {
+    match timeout(wall, converse(&mut child, ours, &line, limits)).await {
         Ok(outcome) => outcome,
         Err(_) => {
             child.kill().await.map_err(ExtractError::Spawn)?;
@@ -76,18 +67,44 @@ pub async fn run(program: &Path, source: &Source, limits: &Limits) -> Result<Doc
     }
 }
 
-async fn converse(child: &mut Child, line: &[u8], limits: &Limits) -> Result<Document, ExtractError> {
-    // Held until the child has ended: a closed standard input tells it that nobody waits any more.
-    let mut stdin = child.stdin.take().expect("stdin is piped");
-    let stdout = child.stdout.take().expect("stdout is piped");
-    let stderr = child.stderr.take().expect("stderr is piped");
+/// A child with the file and one end of a socket, and the other end.
+fn start(program: &Path, file: &File) -> io::Result<(Child, UnixStream)> {
+    let (ours, theirs) = Pair::pair()?;
+    ours.set_nonblocking(true)?;
+    let child = Command::new(program)
+        .arg("extract")
+        .env_clear()
+        // The PDF reader would otherwise start a thread per core, each with its own reserve of address space.
+        .env("RAYON_NUM_THREADS", "1")
+        .stdin(Stdio::from(file.try_clone()?))
+        .stdout(Stdio::from(OwnedFd::from(theirs)))
+        .stderr(Stdio::piped())
+        // A Ctrl-C at the terminal reaches the worker alone, which then decides about its children.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    Ok((child, UnixStream::from_std(ours)?))
+}
 
-    // A child that dies before it reads breaks this pipe; how it died says more than that.
-    let _broken_pipe = stdin.write_all(line).await;
+async fn converse(
+    child: &mut Child,
+    mut socket: UnixStream,
+    line: &[u8],
+    limits: &Limits,
+) -> Result<Document, ExtractError> {
+    let stderr = child.stderr.take().expect("stderr is piped");
+    // The writing half is held until the child has ended: a closed one tells it that nobody waits any more.
+    let (reading, mut writing) = socket.split();
+
+    // A child that dies before it reads breaks the socket; how it died says more than that.
+    let _broken = writing.write_all(line).await;
 
     let cap = reply_cap(limits);
-    let (reply, last_words) = tokio::join!(read_capped(stdout, cap + 1), read_capped(stderr, STDERR_BYTES));
-    let reply = reply.map_err(ExtractError::Spawn)?;
+    let (reply, last_words) = tokio::join!(read_capped(reading, cap + 1), read_capped(stderr, STDERR_BYTES));
+    let reply = match reply {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Vec::new(),
+        reply => reply.map_err(ExtractError::Spawn)?,
+    };
     if reply.len() as u64 > cap {
         return Err(Failure::new(FailureCode::TooLarge, "The extracted structure is too large.").into());
     }
@@ -97,7 +114,7 @@ async fn converse(child: &mut Child, line: &[u8], limits: &Limits) -> Result<Doc
         return Ok(postcard::from_bytes::<Reply>(&reply).map_err(broken)??);
     }
     if status.code() == Some(i32::from(EXIT_NOT_STARTED)) {
-        return Err(ExtractError::Spawn(io::Error::other("the child could not open the file or limit itself")));
+        return Err(ExtractError::Spawn(io::Error::other("the child could not take the file or limit itself")));
     }
     if stopped_from_outside(status) {
         return Err(ExtractError::Spawn(io::Error::other("the child was stopped from outside")));

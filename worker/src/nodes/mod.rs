@@ -6,14 +6,13 @@ mod index;
 mod partition;
 mod upload;
 
-use std::sync::Arc;
+use std::{fs::File, sync::Arc};
 
 use async_trait::async_trait;
 use nvisy_shared::{
     domain::{document::Document, pipeline::NodeKind},
     store::chunk::{Embedded, NewChunk, Passage},
 };
-use tempfile::TempPath;
 
 use crate::{
     engine::{Effect, Scope},
@@ -40,8 +39,8 @@ pub enum Artifact {
 /// Bytes on disk, with what is known of them.
 #[derive(Clone)]
 pub struct StagedFile {
-    /// Removed with the last clone.
-    pub path: Arc<TempPath>,
+    /// Has no name in any directory; its space is free again with the last clone, however the process ends.
+    pub file: Arc<File>,
     /// The file's name.
     pub name: String,
     /// What the uploader said it is.

@@ -1,10 +1,11 @@
 //! Transform: bytes to a document, read in a process of its own.
 
-use std::sync::Arc;
+use std::{os::unix::fs::FileExt, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream;
 use nvisy_shared::{
+    blob::PutError,
     domain::{
         document::Document,
         failure::{Failure, FailureCode},
@@ -17,7 +18,6 @@ use nvisy_shared::{
 };
 
 use sha2::{Digest, Sha256};
-use tokio::{fs::File, io::AsyncReadExt};
 
 use super::{Artifact, Node, StagedFile, misfit};
 use crate::{
@@ -41,10 +41,10 @@ impl Node for Partition {
             max_text_bytes: settings.text_bytes,
             max_expanded_bytes: settings.expanded_bytes,
         };
-        let media_type = sniffed(&file).await.map_err(JobError::retry("the staged file cannot be read"))?;
-        let source =
-            Source { path: file.path.to_path_buf(), file_name: file.name, declared_type: Some(file.media_type) };
-        let document = extract::run(&scope.cx.extractor, &source, &limits).await.map_err(|error| match error {
+        let media_type = sniffed(&file).map_err(JobError::retry("the staged file cannot be read"))?;
+        let source = Source { file_name: file.name, declared_type: Some(file.media_type) };
+        let read = extract::run(&scope.cx.extractor, &file.file, &source, &limits).await;
+        let document = read.map_err(|error| match error {
             ExtractError::Failed { code, detail } => JobError::Fail(Failure::new(code, detail)),
             error @ ExtractError::Spawn(_) => JobError::retry("the reading process cannot be started")(error),
         })?;
@@ -56,11 +56,17 @@ impl Node for Partition {
     }
 }
 
-/// What the content is, whatever name and uploader say.
-async fn sniffed(file: &StagedFile) -> std::io::Result<MediaType> {
-    let mut head = Vec::with_capacity(SNIFF_BYTES);
-    File::open(&**file.path).await?.take(SNIFF_BYTES as u64).read_to_end(&mut head).await?;
-    Ok(extract::sniff(&head, &file.name, Some(&file.media_type)))
+/// What the content is, whatever name and uploader say. It was written a moment ago: reading it waits for no disk.
+fn sniffed(file: &StagedFile) -> std::io::Result<MediaType> {
+    let mut head = [0; SNIFF_BYTES];
+    let mut known = 0;
+    while known < head.len() {
+        match file.file.read_at(&mut head[known..], known as u64)? {
+            0 => break,
+            more => known += more,
+        }
+    }
+    Ok(extract::sniff(&head[..known], &file.name, Some(&file.media_type)))
 }
 
 /// Stores the text that chunks will be ranges of, unless it is the content itself.
@@ -74,8 +80,12 @@ async fn keep_text(scope: &Scope<'_>, document: &Document) -> Result<(BlobId, Op
     let limit = document.text.len() as u64;
     let text = stream::iter([Ok::<_, std::convert::Infallible>(document.text.clone().into())]);
     let stored = scope.cx.blobs.put(scope.workspace, id, text, limit).await.map_err(|error| match error {
-        nvisy_shared::blob::PutError::TooLarge { .. } => {
+        PutError::TooLarge { .. } => {
             JobError::Fail(Failure::new(FailureCode::TooLarge, "the extracted text is too large to store"))
+        }
+        // A disk that is full is also answered by silence: nothing is lost by waiting, and the text was good.
+        error @ (PutError::StorageFull | PutError::Store(_)) => {
+            JobError::no_room("the object store takes nothing")(error)
         }
         error => JobError::retry("the extracted text cannot be stored")(error),
     })?;

@@ -4,7 +4,10 @@ use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use nvisy_shared::{
-    domain::failure::{Failure, FailureCode},
+    domain::{
+        failure::{Failure, FailureCode},
+        job::Lane,
+    },
     id::JobId,
     lifecycle::Lifecycle,
     queue::Delivery,
@@ -167,7 +170,7 @@ impl Attempts {
     /// The content is at fault: an answer for the user, not a matter for the operator.
     async fn fail(&self, claim: &Claim, task: &dyn Task, failure: &Failure) -> Result<Ending, JobError> {
         super::settle(&self.cx.db, claim, async |tx| task.give_up(tx, claim, failure).await).await?;
-        metrics().file_failed(failure.code.as_str());
+        count_failed(claim, failure.code);
         tracing::info!(failure.code = ?failure.code, "a file failed: {}", failure.detail);
         Ok(Ending::Failed)
     }
@@ -192,6 +195,9 @@ impl Attempts {
         tx.commit().await?;
         tracing::error!(job.id = %claim.id, reason, error = error as &dyn Error, "a job is dead");
         metrics().job_dead(self.registry.label(&claim.kind), reason);
+        if task.is_some() {
+            count_failed(claim, FailureCode::AttemptsExhausted);
+        }
         Ok(Ending::Dead)
     }
 
@@ -201,6 +207,13 @@ impl Attempts {
             Ok(done) => done.map(|_| Ending::HandedBack).map_err(JobError::from),
             Err(late) => Err(JobError::retry("the job cannot be given back")(late)),
         }
+    }
+}
+
+/// A job that fails takes a file with it, unless it is about mail.
+fn count_failed(claim: &Claim, code: FailureCode) {
+    if claim.lane != Lane::Mail {
+        metrics().file_failed(code.as_str());
     }
 }
 

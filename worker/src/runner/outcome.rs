@@ -46,15 +46,25 @@ impl JobError {
     pub fn retry<E: Into<Box<dyn Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::Retry { what, source: source.into() }
     }
+
+    /// A [`JobError::Away`] that says where there is no room: somebody has to make some.
+    pub fn no_room<E: Into<Box<dyn Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::Away { what, delay: FULL, source: source.into() }
+    }
 }
 
 /// A database that fails is a database that may be restarting.
 impl From<store::Error> for JobError {
     fn from(source: store::Error) -> Self {
+        if store::is_full(&source) {
+            return Self::no_room("the disk of PostgreSQL is full")(source);
+        }
         Self::retry("the database failed")(source)
     }
 }
 
+/// When to look again whether there is room.
+const FULL: Duration = Duration::from_secs(15);
 /// Longest wait between two attempts.
 const LONGEST: Duration = Duration::from_secs(300);
 

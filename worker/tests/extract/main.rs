@@ -2,7 +2,9 @@
 
 mod files;
 
+use std::fs::File;
 use std::io::Write;
+use std::os::{fd::OwnedFd, unix::net::UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,12 +21,14 @@ fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
+fn named(name: &str) -> Source {
+    Source { file_name: name.to_owned(), declared_type: None }
+}
+
 async fn extract_with(name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, ExtractError> {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().join("staged");
-    std::fs::write(&path, bytes).expect("written");
-    let source = Source { path, file_name: name.to_owned(), declared_type: None };
-    run(&worker(), &source, limits).await
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(bytes).expect("written");
+    run(&worker(), &file, &named(name), limits).await
 }
 
 /// A document of this file, with the promises that every document keeps checked.
@@ -190,10 +194,10 @@ async fn deep_nesting_overflows_no_stack() {
 
 #[tokio::test]
 async fn a_child_that_hangs_is_killed() {
-    let source = Source { path: data("hang.sh"), file_name: "a.txt".to_owned(), declared_type: None };
+    let file = tempfile::tempfile().expect("a temporary file");
     let limits = Limits { wall_seconds: 1, ..Limits::default() };
     let started = Instant::now();
-    let outcome = run(&data("hang.sh"), &source, &limits).await;
+    let outcome = run(&data("hang.sh"), &file, &named("a.txt"), &limits).await;
     assert!(matches!(outcome, Err(ExtractError::Failed { code: FailureCode::TimedOut, .. })), "{outcome:?}");
     assert!(started.elapsed() < Duration::from_secs(30));
 }
@@ -207,31 +211,43 @@ async fn a_file_that_takes_too_much_memory_is_told_so() {
 
 #[tokio::test]
 async fn faults_of_ours_are_worth_a_retry() {
-    let missing = Source { path: data("no-such-file"), file_name: "a.txt".to_owned(), declared_type: None };
-    let outcome = run(&worker(), &missing, &Limits::default()).await;
+    let file = tempfile::tempfile().expect("a temporary file");
+    let outcome = run(&data("no-such-program"), &file, &named("a.txt"), &Limits::default()).await;
     assert!(matches!(outcome, Err(ExtractError::Spawn(_))), "{outcome:?}");
-    let outcome = run(&data("no-such-program"), &missing, &Limits::default()).await;
+    // A pipe cannot be read from its beginning: no file was staged.
+    let (pipe, _writer) = std::io::pipe().expect("a pipe");
+    let pipe = File::from(OwnedFd::from(pipe));
+    let outcome = run(&worker(), &pipe, &named("a.txt"), &Limits::default()).await;
     assert!(matches!(outcome, Err(ExtractError::Spawn(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_file_is_read_from_its_beginning_each_time() {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(b"Slack water is at six.").expect("written");
+    for _ in 0..2 {
+        let document = run(&worker(), &file, &named("a.txt"), &Limits::default()).await.expect("a good file");
+        assert_eq!(document.text, "Slack water is at six.");
+    }
 }
 
 #[test]
 fn a_child_ends_with_its_parent() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    // A pipe that nobody writes to: the child waits in the middle of its work.
-    let path = directory.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo runs").success());
+    // Far more than is read in the moment before the socket closes.
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all("<table><tr><td>deep".repeat(1 << 20).as_bytes()).expect("written");
+    let (ours, theirs) = UnixStream::pair().expect("a socket");
     let mut child = Command::new(worker())
         .arg("extract")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdin(Stdio::from(file))
+        .stdout(Stdio::from(OwnedFd::from(theirs)))
         .spawn()
         .expect("the worker starts");
     let request = serde_json::json!({
-        "source": { "path": path, "file_name": "a.txt", "declared_type": null },
+        "source": { "file_name": "a.html", "declared_type": null },
         "limits": Limits::default(),
     });
-    let mut stdin = child.stdin.take().expect("piped");
-    writeln!(stdin, "{request}").expect("written");
-    drop(stdin);
+    writeln!(&ours, "{request}").expect("written");
+    drop(ours);
     assert_eq!(child.wait().expect("waited").code(), Some(75));
 }
