@@ -7,7 +7,7 @@ use apistos::{ApiComponent, Schema, reference_or::ReferenceOr, security::Securit
 use chrono::{DateTime, Utc};
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
-    domain::{account::AccountState, activity::Actor},
+    domain::{account::AccountState, activity::Actor, role::Permission},
     id::{AccountId, SessionId, WorkspaceId},
     secret::Secret,
     store::{
@@ -92,7 +92,7 @@ fn extract<T: 'static>(
         let caller = store::credential::caller(&state.platform.db, &presented?.credential).await?;
         let caller = caller.ok_or_else(bearer::unauthenticated)?;
         refuse_suspended(caller.account.state)?;
-        limit::account(&request, caller.account.id).await?;
+        limit::caller(&request, caller.account.id, &caller.means).await?;
         if let Means::Token(token, _) = &caller.means {
             state.last_used.note(*token);
         }
@@ -122,6 +122,14 @@ impl CurrentAccount {
         match self.means {
             Means::Session(_) => Actor::Account(self.id),
             Means::Token(token, _) => Actor::Token(self.id, token),
+        }
+    }
+
+    /// Fails for an API token that does not have this permission.
+    pub(crate) fn may(&self, permission: Permission) -> Result<(), Problem> {
+        match &self.means {
+            Means::Token(_, scope) if !scope.allows(permission) => Err(Problem::new(Code::ScopeMissing)),
+            Means::Token(..) | Means::Session(_) => Ok(()),
         }
     }
 

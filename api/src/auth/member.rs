@@ -109,7 +109,7 @@ impl<P: Needs> FromRequest for Member<P> {
             let access = store::member::access(&state.platform.db, workspace, &presented.credential).await?;
             let access = access.ok_or_else(bearer::unauthenticated)?;
             refuse_suspended(access.state)?;
-            limit::account(&request, access.account).await?;
+            limit::caller(&request, access.account, &access.means).await?;
             let token = admit(&access, workspace, P::PERMISSION)?;
             if let Some(token) = token {
                 state.last_used.note(token);
@@ -166,8 +166,7 @@ fn authorise(role: Option<Role>, permission: Permission) -> Result<(), Problem> 
 fn within(scope: &Scope, workspace: WorkspaceId, role: Option<Role>, permission: Permission) -> Result<(), Problem> {
     let inside = scope.workspaces.as_ref().is_none_or(|workspaces| workspaces.contains(&workspace));
     authorise(role.filter(|_| inside), permission)?;
-    let granted = scope.permissions.iter().any(|granted| granted == permission.name());
-    if granted { Ok(()) } else { Err(Problem::new(Code::ScopeMissing)) }
+    if scope.allows(permission) { Ok(()) } else { Err(Problem::new(Code::ScopeMissing)) }
 }
 
 impl<P: Needs> ApiComponent for Member<P> {

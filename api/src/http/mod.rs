@@ -9,6 +9,7 @@ pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod page;
 pub(crate) mod patience;
+mod pieces;
 pub(crate) mod request_id;
 pub(crate) mod rules;
 pub(crate) mod scalar;

@@ -17,7 +17,7 @@ use apistos::{
 };
 use serde_json::{Value, json};
 
-use super::{idempotency, routes};
+use super::{idempotency, pieces::pieces, routes};
 use crate::{
     auth::bearer,
     problem::{self, Problem},
@@ -71,7 +71,7 @@ pub(super) async fn serve(state: Data<State>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
         .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(state.document.json.clone())
+        .body(pieces(state.document.json.clone()))
 }
 
 fn spec() -> Spec {

@@ -12,7 +12,7 @@ use actix_web::{
     body::MessageBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
-    http::header::CONTENT_TYPE,
+    http::{Method, header::CONTENT_TYPE},
     middleware::Next,
     web::{Bytes, Data},
 };
@@ -51,7 +51,9 @@ pub(super) async fn patience<B: MessageBody>(
 
 fn is_upload(request: &ServiceRequest) -> bool {
     let kind = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    kind.starts_with(b"multipart/") || kind.starts_with(b"application/offset+octet-stream")
+    request.method() == Method::POST
+        && request.match_info().as_str().ends_with("/files")
+        && kind.starts_with(b"multipart/")
 }
 
 /// Whether a body ended because its sender was too slow.

@@ -6,6 +6,8 @@ use actix_web::{
     web::Bytes,
 };
 
+use super::pieces::pieces;
+
 /// Compressed once, before it was committed: see `assets/README.md`.
 const SCRIPT: &[u8] = include_bytes!("../../assets/scalar.js.gz");
 
@@ -52,5 +54,5 @@ pub(super) async fn script() -> HttpResponse {
         .content_type("text/javascript; charset=utf-8")
         .insert_header((CONTENT_ENCODING, "gzip"))
         .insert_header((CACHE_CONTROL, "public, max-age=86400"))
-        .body(Bytes::from_static(SCRIPT))
+        .body(pieces(Bytes::from_static(SCRIPT)))
 }

@@ -1,6 +1,10 @@
 //! The HTTP server: middleware, limits, and what is served beside the documented operations.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use actix_web::{
     App, HttpServer,
@@ -11,6 +15,7 @@ use actix_web::{
 use apistos::web::ServiceConfig;
 use nvisy_shared::config::{Http, Queue};
 use rustls::ServerConfig;
+use socket2::{Domain, Protocol, Socket, Type};
 use tracing_actix_web::TracingLogger;
 
 use super::{
@@ -18,6 +23,9 @@ use super::{
     trace::RequestSpan,
 };
 use crate::{problem, state::State};
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// Binds the configured address, for HTTPS where there is a certificate; port 0 takes any free one.
 pub(crate) fn bind(
@@ -48,10 +56,22 @@ pub(crate) fn bind(
     .shutdown_timeout(queue.grace_seconds)
     // Signals are the lifecycle's.
     .disable_signals();
+    let listener = listen(http.address, Duration::from_secs(http.body_seconds))?;
     let server = match tls {
-        Some(tls) => server.bind_rustls_0_23(http.address, tls)?,
-        None => server.bind(http.address)?,
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+        None => server.listen(listener)?,
     };
     let addresses = server.addrs();
     Ok((server.run(), addresses))
+}
+
+/// A socket whose connections the kernel ends when a client has taken nothing for `patience` of what it was sent: the
+/// server itself waits for a reader as long as that one likes. Accepted connections inherit it.
+fn listen(address: SocketAddr, patience: Duration) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_user_timeout(Some(patience))?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }

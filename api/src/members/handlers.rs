@@ -16,7 +16,7 @@ use crate::{
         origin::Origin,
         page::{Page, PageQuery},
     },
-    problem::Problem,
+    problem::{Code, Problem},
     state::State,
     workspaces::wire::Workspace,
 };
@@ -99,7 +99,8 @@ pub(crate) async fn remove(
     operation_id = "leaveWorkspace",
     tag = "members",
     summary = "Leave a workspace",
-    description = "The last owner cannot: hand the workspace over first, or delete it.",
+    description = "The last owner cannot: hand the workspace over first, or delete it. Nor can an API token.",
+    error_code = 403,
     error_code = 404,
     error_code = 409
 )]
@@ -108,6 +109,9 @@ pub(crate) async fn leave(
     member: Member<ReadWorkspace>,
     origin: Origin,
 ) -> Result<Deleted, Problem> {
+    if member.token.is_some() {
+        return Err(Problem::new(Code::SessionNeeded));
+    }
     service::leave(&state.platform, &member, &origin).await.map(|()| Deleted)
 }
 

@@ -1,12 +1,23 @@
 //! Refusing what is too much.
 
 use nvisy_shared::{
-    id::WorkspaceId,
+    id::{AccountId, WorkspaceId},
     platform::Platform,
     store::{self, Tx},
 };
 
 use crate::problem::{Code, FieldError, Problem};
+
+/// Fails when the account owns as many workspaces as it may: each has a quota of its own. To be asked in the transaction
+/// that makes one.
+pub(crate) async fn another_workspace(tx: &Tx, platform: &Platform, account: AccountId) -> Result<(), Problem> {
+    let limit = platform.config.quota.workspaces;
+    if store::workspace::owned(tx, account).await? < limit {
+        return Ok(());
+    }
+    let error = FieldError::new("workspaces", format!("an account that owns {limit} makes no more"));
+    Err(Problem::new(Code::QuotaExceeded).fields(vec![error]))
+}
 
 /// Fails when the workspace now has more than it may: to be asked after something was added, in the same transaction.
 pub(crate) async fn check(tx: &Tx, platform: &Platform, workspace: WorkspaceId) -> Result<(), Problem> {

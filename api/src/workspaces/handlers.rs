@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use apistos::api_operation;
 use nvisy_shared::{
-    domain::activity::Action,
+    domain::{activity::Action, role::Permission},
     store::{
         self,
         activity::{self, Act},
@@ -30,6 +30,7 @@ use crate::{
     },
     problem::{Code, Problem},
     state::State,
+    usage::quota,
 };
 
 #[api_operation(
@@ -51,6 +52,7 @@ pub(crate) async fn create(
     let slug = body.0.slug.as_deref();
     let once = key.once("createWorkspace", Some(account.id), &(name, slug));
     let workspace: Created<Workspace> = idempotent(&state.platform.db, once, async |tx| {
+        quota::another_workspace(tx, &state.platform, account.id).await?;
         let workspace = store::workspace::insert(tx, name, slug, account.id, &state.index).await?;
         let workspace = workspace.ok_or_else(|| Problem::new(Code::SlugTaken))?;
         let act = Act::new(Action::WorkspaceCreated, workspace.id.0, json!({}));
@@ -65,14 +67,16 @@ pub(crate) async fn create(
     operation_id = "listWorkspaces",
     tag = "workspaces",
     summary = "List the caller's workspaces",
-    description = "Newest first.",
-    error_code = 401
+    description = "Newest first. An API token needs `workspace.read`.",
+    error_code = 401,
+    error_code = 403
 )]
 pub(crate) async fn list(
     state: Data<State>,
     account: CurrentAccount,
     query: Query<PageQuery>,
 ) -> Result<Json<Page<Workspace>>, Problem> {
+    account.may(Permission::ReadWorkspace)?;
     let query = query.0;
     let rows = store::workspace::of_account(
         &state.platform.db,

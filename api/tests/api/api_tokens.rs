@@ -72,10 +72,14 @@ async fn a_token_reaches_what_its_scope_says_and_no_further() {
     app.get(&robot, &format!("/api/v1/workspaces/{tidal}")).await.problem(403, "scope_missing");
     app.delete(&robot, &format!("/api/v1/workspaces/{tidal}/files/{}", ada.id)).await.problem(403, "scope_missing");
     app.get(&robot, &format!("/api/v1/workspaces/{wave}/files")).await.problem(404, "not_found");
-    let seen = app.get(&robot, "/api/v1/workspaces").await.expect(200);
+    app.get(&robot, "/api/v1/workspaces").await.problem(403, "scope_missing");
+    let (reader, _) = program(&app, &ada, json!({ "workspaces": [tidal], "permissions": ["workspace.read"] })).await;
+    let seen = app.get(&reader, "/api/v1/workspaces").await.expect(200);
     assert_eq!(seen["items"].as_array().unwrap().len(), 1);
     assert_eq!(seen["items"][0]["id"], tidal);
     assert_eq!(app.get(&robot, "/api/v1/account").await.expect(200)["id"], ada.id);
+    // Reading a workspace is the permission it takes to leave one; a program stays.
+    app.post(&reader, &format!("/api/v1/workspaces/{tidal}/leave"), &json!({})).await.problem(403, "session_needed");
 
     let (free, _) = program(&app, &ada, json!({})).await;
     app.get(&free, &format!("/api/v1/workspaces/{wave}/files")).await.expect(200);

@@ -170,9 +170,54 @@ async fn nobody_is_refused_because_counting_fails() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ACCOUNT_MINUTE", "5"), ("NVISY_LIMIT_ADDRESS_MINUTE", "5")]).await;
     app.sql("alter table request_limit rename to broken").await;
     let ada = app.person("ada").await;
+    let mut tries = Vec::new();
     for _ in 0..20 {
         app.get(&ada, ACCOUNT).await.expect(200);
-        app.login("nobody@example.org", PASSWORD).await.problem(401, "wrong_credentials");
+        tries.push(app.login("nobody@example.org", PASSWORD).await.status.as_u16());
     }
+    // Passwords stay guarded: signing up and in were two tries of five.
+    assert_eq!(tries.iter().filter(|status| **status == 401).count(), 3, "{tries:?}");
+    assert!(tries[3..].iter().all(|status| *status == 429), "{tries:?}");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn another_spelling_of_the_path_is_the_same_door() {
+    let app = TestApp::start_with(&[("NVISY_LIMIT_ADDRESS_MINUTE", "6")]).await;
+    let body = json!({ "email": "nobody@example.org", "password": PASSWORD });
+    let tries = join_all((0..12).map(|_| send(app.request(Method::POST, "/api/v1/%61uth/login").json(&body)))).await;
+    assert!(tries.iter().any(|answer| answer.status == 401), "the router reads both alike");
+    assert!(tries.iter().any(|answer| answer.status == 429));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn who_is_signed_in_stays_so_while_others_try_the_door() {
+    let app = TestApp::start_with(&[("NVISY_LIMIT_ADDRESS_MINUTE", "6")]).await;
+    let mut ada = app.person("ada").await;
+    while app.login("nobody@example.org", PASSWORD).await.status != 429 {}
+    for _ in 0..10 {
+        let body = json!({ "refreshToken": ada.refresh });
+        let answer = send(app.request(Method::POST, "/api/v1/auth/refresh").json(&body)).await.expect(200);
+        ada.refresh = answer["refreshToken"].as_str().unwrap().to_owned();
+    }
+    assert_eq!(app.post(&ada, "/api/v1/auth/logout", &json!({})).await.status, 204);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn each_api_token_has_a_limit_of_its_own() {
+    let settings = [("NVISY_LIMIT_TOKEN_MINUTE", "5"), ("NVISY_LIMIT_ACCOUNT_MINUTE", "1000")];
+    let app = TestApp::start_with(&settings).await;
+    let ada = app.person("ada").await;
+    let (wild, id) = app.program(&ada, &["search"]).await;
+    let (calm, _) = app.program(&ada, &["search"]).await;
+    let tries = join_all((0..20).map(|_| app.get(&wild, ACCOUNT))).await;
+    let made = tries.iter().filter(|answer| answer.status == 200).count();
+    assert!((5..20).contains(&made), "{made} of 20 were made");
+    tries.into_iter().filter(|answer| answer.status != 200).for_each(refused);
+    // Its owner and its sisters go on, and she can end it.
+    app.get(&calm, ACCOUNT).await.expect(200);
+    assert_eq!(app.delete(&ada, &format!("/api/v1/account/tokens/{id}")).await.status, 204);
     app.stop().await;
 }

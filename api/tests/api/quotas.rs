@@ -72,6 +72,24 @@ async fn what_is_too_much_is_refused_and_named() {
 }
 
 #[actix_web::test]
+async fn a_quota_cannot_be_had_twice_by_making_workspaces() {
+    let app = TestApp::start_with(&[("NVISY_QUOTA_WORKSPACES", "3")]).await;
+    let (ada, bob) = (app.person("ada").await, app.person("bob").await);
+    let body = json!({ "name": "Tidal energy" });
+    let tries = join_all((0..6).map(|_| app.post(&ada, "/api/v1/workspaces", &body))).await;
+    let (made, refused): (Vec<_>, Vec<_>) = tries.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!((made.len(), refused.len()), (3, 3));
+    for answer in refused {
+        assert_eq!(named(answer), ["workspaces"]);
+    }
+    app.post(&bob, "/api/v1/workspaces", &body).await.expect(201);
+    let one = made.into_iter().next().unwrap().expect(201);
+    assert_eq!(app.delete(&ada, &format!("/api/v1/workspaces/{}", one["id"].as_str().unwrap())).await.status, 204);
+    app.post(&ada, "/api/v1/workspaces", &body).await.expect(201);
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn the_least_of_setting_operator_and_workspace_holds() {
     let app = TestApp::start_with(&[("NVISY_QUOTA_FILES", "5")]).await;
     let ada = app.person("ada").await;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
-use crate::app::{Person, TestApp};
+use crate::app::{Person, TestApp, until};
 
 /// Short waits, so that the tests need not be long.
 const SETTINGS: [(&str, &str); 2] = [("NVISY_HTTP_HEAD_SECONDS", "1"), ("NVISY_HTTP_BODY_SECONDS", "1")];
@@ -83,6 +83,39 @@ async fn a_body_that_trickles_is_cut_off_too() {
     assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 408 "));
     trickle.abort();
     app.stop().await;
+}
+
+/// A client that asks for much and reads nothing: the kernel of this side would take no more than a few KiB.
+#[actix_web::test]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let app = TestApp::start_with(&SETTINGS).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut socket = socket.connect(app.address).await.unwrap();
+    let request = "GET /api/scalar/scalar.js HTTP/1.1\r\nhost: x\r\n\r\n";
+    // More than buffers of the server's kernel hold, too.
+    socket.write_all(request.repeat(16).as_bytes()).await.unwrap();
+    let me = socket.local_addr().unwrap().port();
+    until("the answer has begun", async || ends(me, app.address.port()).first().filter(|end| end.unsent > 0).map(drop))
+        .await;
+    until("the server's end is gone", async || ends(me, app.address.port()).is_empty().then_some(())).await;
+    app.stop().await;
+}
+
+struct End {
+    unsent: u64,
+}
+
+/// The server's end of a connection, as the kernel lists it.
+fn ends(client: u16, server: u16) -> Vec<End> {
+    const ESTABLISHED: &str = "01";
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let port = |address: &str| u16::from_str_radix(address.split(':').nth(1).unwrap_or_default(), 16).ok();
+    lines
+        .filter(|fields| port(fields[1]) == Some(server) && port(fields[2]) == Some(client) && fields[3] == ESTABLISHED)
+        .map(|fields| End { unsent: u64::from_str_radix(fields[4].split(':').next().unwrap(), 16).unwrap() })
+        .collect()
 }
 
 #[actix_web::test]

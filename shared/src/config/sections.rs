@@ -48,6 +48,7 @@ pub struct Http {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Limit {
     pub account_minute: u32,
+    pub token_minute: u32,
     pub workspace_minute: u32,
     pub address_minute: u32,
     pub name_minute: u32,
@@ -186,6 +187,7 @@ pub struct Quota {
     pub bytes: i64,
     pub chunks: i64,
     pub runs: i64,
+    pub workspaces: i64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -115,15 +115,17 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "NVISY_LIMIT_ACCOUNT_MINUTE",
         "6000",
-        "Requests an account may make in a minute; 0 for any number, as with the others of this group.",
+        "Requests the people signed in to an account may make in a minute; 0 for any number, as with the others of this group.",
     )
     .within(0, 1_000_000_000),
+    variable("NVISY_LIMIT_TOKEN_MINUTE", "6000", "Requests that may be made with an API token in a minute.")
+        .within(0, 1_000_000_000),
     variable("NVISY_LIMIT_WORKSPACE_MINUTE", "30000", "Requests that may be made to a workspace in a minute, by all its members.")
         .within(0, 1_000_000_000),
     variable(
         "NVISY_LIMIT_ADDRESS_MINUTE",
         "60",
-        "Requests below `/api/v1/auth` that may come from an address (IPv6: a /64) in a minute.",
+        "Requests below `/api/v1/auth`, except refresh and logout, that may come from an address (IPv6: a /64) in a minute.",
     )
     .within(0, 1_000_000_000),
     variable(
@@ -220,6 +222,8 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_QUOTA_CHUNKS", "50000000", "Most chunks of a workspace; a file that would bring more fails.")
         .within(0, i64::MAX as u64),
     variable("NVISY_QUOTA_RUNS", "100000", "Most runs of a workspace that are not finished; each upload of a file is one.")
+        .within(0, i64::MAX as u64),
+    variable("NVISY_QUOTA_WORKSPACES", "100", "Most workspaces an account may own and still make another; each has the quota above.")
         .within(0, i64::MAX as u64),
     variable(
         "NVISY_EVENT_DAYS",

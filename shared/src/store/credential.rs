@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{Conn, Result, sql};
 use crate::{
+    domain::role::Permission,
     entity::account::Model as Account,
     id::{AccountId, SessionId, TokenId, WorkspaceId},
 };
@@ -39,6 +40,14 @@ pub struct Scope {
     pub permissions: Vec<String>,
     /// Where; `None`: everywhere.
     pub workspaces: Option<Vec<WorkspaceId>>,
+}
+
+impl Scope {
+    /// Whether the permission is among them.
+    #[must_use]
+    pub fn allows(&self, permission: Permission) -> bool {
+        self.permissions.iter().any(|granted| granted == permission.name())
+    }
 }
 
 impl FromQueryResult for Means {

@@ -66,6 +66,22 @@ pub async fn insert(
     of_member(tx, id, owner).await?.ok_or_else(|| Error::RecordNotInserted).map(Some)
 }
 
+/// How many workspaces an account owns; until the end of the transaction, no other one asks the same of the account.
+///
+/// # Errors
+/// The database's.
+pub async fn owned(tx: &Tx, account: AccountId) -> Result<i64> {
+    #[derive(FromQueryResult)]
+    struct Owned {
+        count: i64,
+    }
+    sql::execute(tx, "select 1 from account where id = $1 for no key update", [account.into()]).await?;
+    let owned: Option<Owned> =
+        sql::first(tx, "select count(*) from member where account_id = $1 and role = 'owner'", [account.into()])
+            .await?;
+    Ok(owned.map_or(0, |owned| owned.count))
+}
+
 async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>) -> Result<bool> {
     let of_name = slug_of(name);
     // The end of an id is random: nobody has that suffix.

@@ -27,6 +27,8 @@ struct Lease {
     until: Instant,
     /// The shared bucket is empty until then.
     empty: Option<Instant>,
+    /// Until then this process has granted a whole bucket by itself.
+    alone: Option<Instant>,
     used: Instant,
 }
 
@@ -43,7 +45,7 @@ pub(super) enum Spent {
 
 impl Bucket {
     pub(super) fn new(now: Instant) -> Self {
-        let lease = Lease { left: 0, shared: 0.0, until: now, empty: None, used: now };
+        let lease = Lease { left: 0, shared: 0.0, until: now, empty: None, alone: None, used: now };
         Self { lease: Mutex::new(lease), asking: tokio::sync::Mutex::new(()) }
     }
 
@@ -76,10 +78,18 @@ impl Bucket {
         lease.empty = (lease.left == 0).then(|| now + wait);
     }
 
-    /// The shared bucket cannot be asked: nobody is refused for that.
-    pub(super) fn alone(&self, now: Instant, capacity: u32) {
+    /// The shared bucket cannot be asked: nobody is refused for that, unless `guarded`. Then this process counts alone,
+    /// and grants what the shared bucket would in the same time: whoever slows the database down wins no tries.
+    pub(super) fn alone(&self, now: Instant, rate: Rate, guarded: bool) {
         let mut lease = self.lease();
-        (lease.left, lease.shared, lease.until, lease.empty) = (capacity, 0.0, now + ALONE, None);
+        let spent = lease.alone.filter(|end| guarded && *end > now);
+        let whole = Duration::try_from_secs_f64(f64::from(rate.capacity) / rate.per_second).unwrap_or(ALONE);
+        let end = now + if guarded { whole } else { ALONE };
+        lease.shared = 0.0;
+        match spent {
+            Some(end) => (lease.left, lease.empty) = (0, Some(end)),
+            None => (lease.left, lease.until, lease.alone, lease.empty) = (rate.capacity, end, Some(end), None),
+        }
     }
 
     /// Whether it says no more than a new one would.
@@ -129,8 +139,30 @@ mod tests {
     fn nobody_is_refused_for_a_database_that_is_away() {
         let now = Instant::now();
         let bucket = Bucket::new(now);
-        bucket.alone(now, 1);
-        assert!(matches!(bucket.spend(now), Spent::Yes { .. }));
+        for round in 0..3 {
+            let now = now + ALONE * round;
+            bucket.alone(now, Rate { capacity: 1, per_second: 1.0 / 60.0 }, false);
+            assert!(matches!(bucket.spend(now), Spent::Yes { .. }));
+            assert_eq!(bucket.spend(now), Spent::Ask);
+        }
+    }
+
+    #[test]
+    fn what_guards_passwords_is_counted_without_the_database_too() {
+        let now = Instant::now();
+        let bucket = Bucket::new(now);
+        let rate = Rate { capacity: 2, per_second: 2.0 / 60.0 };
+        bucket.alone(now, rate, true);
+        for _ in 0..2 {
+            assert!(matches!(bucket.spend(now), Spent::Yes { .. }));
+        }
         assert_eq!(bucket.spend(now), Spent::Ask);
+        let later = now + ALONE * 2;
+        bucket.alone(later, rate, true);
+        assert_eq!(bucket.spend(later), Spent::No { wait: Duration::from_secs(58) });
+        let minute = now + Duration::from_secs(60);
+        assert_eq!(bucket.spend(minute), Spent::Ask);
+        bucket.alone(minute, rate, true);
+        assert!(matches!(bucket.spend(minute), Spent::Yes { .. }));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! All replicas draw from the same buckets, in PostgreSQL. A replica takes a twentieth of a bucket at once and spends that
 //! in memory, so that most requests cost nothing; a bucket that is empty is remembered until it can have one again. What
-//! guards passwords is taken one by one. If the database does not answer, nobody is refused for that.
+//! guards passwords is taken one by one. If the database does not answer, nobody is refused for that, and what guards
+//! passwords is counted by each replica alone.
 
 mod bucket;
 mod standing;
@@ -20,6 +21,7 @@ use nvisy_shared::{
     id::{AccountId, WorkspaceId},
     store::{
         self, Db,
+        credential::Means,
         limit::{Grant, Rate},
     },
     telemetry::metrics::metrics,
@@ -45,7 +47,7 @@ const MOST: u32 = 100;
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// All requests of an account.
+    /// All requests of the people who are signed in to an account.
     Account,
     /// All requests to a workspace.
     Workspace,
@@ -53,22 +55,30 @@ pub(crate) enum Kind {
     Address,
     /// Such requests that name the same account, whoever makes them and whether or not it exists.
     Name,
+    /// All requests with one API token: a program that runs wild leaves its owner alone.
+    Token,
 }
 
 impl Kind {
     const fn name(self) -> &'static str {
         match self {
             Self::Account => "account",
+            Self::Token => "token",
             Self::Workspace => "workspace",
             Self::Address => "address",
             Self::Name => "name",
         }
     }
 
+    /// Whether it stands before something that can be guessed.
+    const fn guards(self) -> bool {
+        matches!(self, Self::Address | Self::Name)
+    }
+
     /// How much of its bucket a process takes at once.
     fn part(self, capacity: u32) -> u32 {
         match self {
-            Self::Account | Self::Workspace => (capacity / PART).clamp(1, MOST),
+            Self::Account | Self::Token | Self::Workspace => (capacity / PART).clamp(1, MOST),
             Self::Address | Self::Name => 1,
         }
     }
@@ -93,6 +103,7 @@ impl Limits {
     fn capacity(&self, kind: Kind) -> u32 {
         match kind {
             Kind::Account => self.settings.account_minute,
+            Kind::Token => self.settings.token_minute,
             Kind::Workspace => self.settings.workspace_minute,
             Kind::Address => self.settings.address_minute,
             Kind::Name => self.settings.name_minute,
@@ -116,7 +127,7 @@ impl Limits {
             while spent == Spent::Ask {
                 match ask(db, kind, &key, rate).await {
                     Some(grant) => bucket.grant(Instant::now(), grant, rate),
-                    None => bucket.alone(Instant::now(), capacity),
+                    None => bucket.alone(Instant::now(), rate, kind.guards()),
                 }
                 spent = bucket.spend(Instant::now());
             }
@@ -160,9 +171,12 @@ fn whole_seconds(wait: Duration) -> u32 {
     u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }
 
-/// A request of this account's.
-pub(crate) async fn account(request: &HttpRequest, account: AccountId) -> Result<(), Problem> {
-    count(request, Kind::Account, account.0.into_bytes()).await
+/// A request of this account's, by a person or by one of its programs.
+pub(crate) async fn caller(request: &HttpRequest, account: AccountId, means: &Means) -> Result<(), Problem> {
+    match means {
+        Means::Session(_) => count(request, Kind::Account, account.0.into_bytes()).await,
+        Means::Token(token, _) => count(request, Kind::Token, token.0.into_bytes()).await,
+    }
 }
 
 /// A request to this workspace, by somebody who may make it.
