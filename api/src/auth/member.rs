@@ -18,7 +18,7 @@ use nvisy_shared::{
     },
     id::{AccountId, TokenId, WorkspaceId},
     store::{
-        self, Db, Tx,
+        self, Conn, Tx,
         credential::{Means, Scope},
         member::Access,
     },
@@ -87,8 +87,8 @@ impl Right {
     }
 
     /// Whether a request would be let in now: the statement and the rules are the extractor's.
-    pub(crate) async fn holds(&self, db: &Db) -> Result<bool, store::Error> {
-        let access = store::member::access(db, self.workspace, &self.presented.credential).await?;
+    pub(crate) async fn holds(&self, conn: &impl Conn) -> Result<bool, store::Error> {
+        let access = store::member::access(conn, self.workspace, &self.presented.credential).await?;
         Ok(access.is_some_and(|access| admit(&access, self.workspace, self.permission).is_ok()))
     }
 }

@@ -33,7 +33,11 @@ use crate::{
     },
     problem::{Code, Problem},
     state::State,
+    usage::quota,
 };
+
+/// What the idempotency keys of uploads belong to.
+const OPERATION: &str = "uploadFiles";
 
 #[api_operation(
     operation_id = "uploadFiles",
@@ -59,13 +63,22 @@ pub(crate) async fn upload(
 ) -> Result<Accept<Accepted>, Problem> {
     let platform = &state.platform;
     let http = &platform.config.http;
-    let limits = Limits { files: http.upload_files, file_bytes: http.upload_bytes };
+    let room = match key.is_answered(&platform.db, OPERATION, member.account).await? {
+        // Its bytes are there already, and what comes now is given up again.
+        true => None,
+        false => Some(quota::room(platform, member.workspace).await?),
+    };
+    let limits = Limits { files: http.upload_files, file_bytes: http.upload_bytes, room };
     let (mut received, mut kept) = (Vec::new(), HashSet::new());
     let result = async {
         upload.receive(&platform.blobs, member.workspace, limits, &mut received).await?;
         let meaning: Vec<_> = received.iter().map(|part| part.meaning()).collect();
-        let once = key.once("uploadFiles", Some(member.account), &(member.workspace, meaning));
+        let once = key.once(OPERATION, Some(member.account), &(member.workspace, meaning));
         idempotent(&platform.db, once, async |tx| {
+            // The bytes may have taken days to come.
+            if !member.right().holds(tx).await? {
+                return Err(Problem::not_found());
+            }
             let by = origin.by(member.actor());
             let files = service::accept(tx, platform, member.workspace, &by, &received, &mut kept).await?;
             Ok(Accepted { items: files.into_iter().map(File::from).collect() })

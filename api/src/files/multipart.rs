@@ -26,6 +26,7 @@ use crate::{
         patience::{is_too_slow, too_slow},
     },
     problem::{Code, Problem},
+    usage::quota,
 };
 
 /// Extractor: the body of an upload, not read yet.
@@ -76,6 +77,8 @@ impl Received {
 pub(super) struct Limits {
     pub(super) files: usize,
     pub(super) file_bytes: u64,
+    /// What the workspace has room for, if that was asked: nobody stores more for the time of an upload either.
+    pub(super) room: Option<u64>,
 }
 
 impl Upload {
@@ -93,7 +96,13 @@ impl Upload {
                 let detail = format!("one upload has at most {} files", limits.files);
                 return Err(Problem::new(Code::PayloadTooLarge).detail(detail));
             }
-            received.push(store(blobs, workspace, part, limits.file_bytes).await?);
+            let stored: u64 = received.iter().map(|part| part.blob.bytes).sum();
+            let room = limits.room.map_or(u64::MAX, |room| room.saturating_sub(stored));
+            let part = store(blobs, workspace, part, limits.file_bytes.min(room)).await.map_err(|problem| {
+                let full = problem.code() == Code::PayloadTooLarge && room < limits.file_bytes;
+                if full { quota::no_room_for_bytes() } else { problem }
+            })?;
+            received.push(part);
         }
         if received.is_empty() {
             return Err(invalid_field("file", "at least one part named `file` is needed"));

@@ -48,15 +48,30 @@ pub(crate) struct Once {
 }
 
 impl IdempotencyKey {
+    /// Whether the key has been used: for what, [`idempotent`] tells.
+    pub(crate) async fn is_answered(&self, db: &Db, operation: &str, caller: AccountId) -> Result<bool, Problem> {
+        let Some(key) = &self.key else { return Ok(false) };
+        Ok(store::idempotency::is_kept(db, &scope(operation, Some(caller)), key, self.kept).await?)
+    }
+
     /// Ties the key to who asks for what. `caller` is `None` where nobody is signed in; `meaning` is what makes two
     /// requests the same, and never holds a secret, not even hashed.
     pub(crate) fn once(self, operation: &str, caller: Option<AccountId>, meaning: &impl Serialize) -> Once {
-        let who = caller.map_or_else(|| "anonymous".to_owned(), |id| id.to_string());
         let meaning = serde_json::to_vec(meaning).expect("wire types are plain data");
         let fingerprint = Sha256::new().chain_update(operation).chain_update([0]).chain_update(meaning);
-        let scope = format!("{who} {operation}");
-        Once { scope, key: self.key, kept: self.kept, fingerprint: fingerprint.finalize().into() }
+        Once {
+            scope: scope(operation, caller),
+            key: self.key,
+            kept: self.kept,
+            fingerprint: fingerprint.finalize().into(),
+        }
     }
+}
+
+/// Keys of different callers, or of different operations, never meet.
+fn scope(operation: &str, caller: Option<AccountId>) -> String {
+    let who = caller.map_or_else(|| "anonymous".to_owned(), |id| id.to_string());
+    format!("{who} {operation}")
 }
 
 /// Runs `effect` in a transaction, unless the same request has been answered before: then the answer is repeated.

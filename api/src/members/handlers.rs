@@ -9,14 +9,14 @@ use super::{
     wire::{ChangeMember, MemberPath, MemberView, Transfer},
 };
 use crate::{
-    auth::member::{ManageMembers, Member, ReadMembers, ReadWorkspace, TransferWorkspace},
+    auth::member::{LeaveWorkspace, ManageMembers, Member, ReadMembers, TransferWorkspace},
     http::{
         answer::Deleted,
         extract::{Json, Path, Query},
         origin::Origin,
         page::{Page, PageQuery},
     },
-    problem::{Code, Problem},
+    problem::Problem,
     state::State,
     workspaces::wire::Workspace,
 };
@@ -99,19 +99,16 @@ pub(crate) async fn remove(
     operation_id = "leaveWorkspace",
     tag = "members",
     summary = "Leave a workspace",
-    description = "The last owner cannot: hand the workspace over first, or delete it. Nor can an API token.",
+    description = "The last owner cannot: hand the workspace over first, or delete it.",
     error_code = 403,
     error_code = 404,
     error_code = 409
 )]
 pub(crate) async fn leave(
     state: Data<State>,
-    member: Member<ReadWorkspace>,
+    member: Member<LeaveWorkspace>,
     origin: Origin,
 ) -> Result<Deleted, Problem> {
-    if member.token.is_some() {
-        return Err(Problem::new(Code::SessionNeeded));
-    }
     service::leave(&state.platform, &member, &origin).await.map(|()| Deleted)
 }
 

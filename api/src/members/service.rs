@@ -13,7 +13,7 @@ use nvisy_shared::{
 use serde_json::{Value, json};
 
 use crate::{
-    auth::member::{ManageMembers, Member, Needs, ReadWorkspace, TransferWorkspace},
+    auth::member::{LeaveWorkspace, ManageMembers, Member, Needs, TransferWorkspace},
     http::{extract::invalid_field, origin::Origin},
     problem::{Code, Problem},
 };
@@ -60,7 +60,11 @@ pub(super) async fn remove(
     Ok(())
 }
 
-pub(super) async fn leave(platform: &Platform, member: &Member<ReadWorkspace>, origin: &Origin) -> Result<(), Problem> {
+pub(super) async fn leave(
+    platform: &Platform,
+    member: &Member<LeaveWorkspace>,
+    origin: &Origin,
+) -> Result<(), Problem> {
     let tx = platform.db.begin().await?;
     let own = member.lock(&tx).await?;
     if own == Role::Owner {

@@ -45,6 +45,11 @@ impl Problem {
         Self { errors, ..Self::new(Code::InvalidBody) }
     }
 
+    /// Which of the table it is.
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
     /// Names the fields, or limits, at fault.
     pub(crate) fn fields(self, errors: Vec<FieldError>) -> Self {
         Self { errors, ..self }

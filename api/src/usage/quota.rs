@@ -1,6 +1,7 @@
 //! Refusing what is too much.
 
 use nvisy_shared::{
+    domain::quota::Resource,
     id::{AccountId, WorkspaceId},
     platform::Platform,
     store::{self, Tx},
@@ -17,6 +18,18 @@ pub(crate) async fn another_workspace(tx: &Tx, platform: &Platform, account: Acc
     }
     let error = FieldError::new("workspaces", format!("an account that owns {limit} makes no more"));
     Err(Problem::new(Code::QuotaExceeded).fields(vec![error]))
+}
+
+/// How many bytes there is room for in the workspace.
+pub(crate) async fn room(platform: &Platform, workspace: WorkspaceId) -> Result<u64, Problem> {
+    let usage = store::usage::find(&platform.db, workspace, platform.quota()).await?.ok_or_else(Problem::not_found)?;
+    Ok(u64::try_from(usage.limits.bytes - usage.used.bytes).unwrap_or(0))
+}
+
+/// The refusal of bytes that are more than there was [`room`] for when they began to come.
+pub(crate) fn no_room_for_bytes() -> Problem {
+    let error = FieldError::new(Resource::Bytes.name(), "the workspace has no room for so many".to_owned());
+    Problem::new(Code::QuotaExceeded).fields(vec![error])
 }
 
 /// Fails when the workspace now has more than it may: to be asked after something was added, in the same transaction.

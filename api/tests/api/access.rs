@@ -62,7 +62,7 @@ const TABLE: [(&str, Needs); 58] = [
     ("acceptInvite", Session),
     ("declineInvite", Session),
     ("readWorkspace", Within(Permission::ReadWorkspace)),
-    ("leaveWorkspace", Within(Permission::ReadWorkspace)),
+    ("leaveWorkspace", Within(Permission::LeaveWorkspace)),
     ("updateWorkspace", Within(Permission::UpdateWorkspace)),
     ("deleteWorkspace", Within(Permission::DeleteWorkspace)),
     ("transferWorkspace", Within(Permission::TransferWorkspace)),

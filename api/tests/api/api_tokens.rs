@@ -78,8 +78,8 @@ async fn a_token_reaches_what_its_scope_says_and_no_further() {
     assert_eq!(seen["items"].as_array().unwrap().len(), 1);
     assert_eq!(seen["items"][0]["id"], tidal);
     assert_eq!(app.get(&robot, "/api/v1/account").await.expect(200)["id"], ada.id);
-    // Reading a workspace is the permission it takes to leave one; a program stays.
-    app.post(&reader, &format!("/api/v1/workspaces/{tidal}/leave"), &json!({})).await.problem(403, "session_needed");
+    // Who may look may not leave.
+    app.post(&reader, &format!("/api/v1/workspaces/{tidal}/leave"), &json!({})).await.problem(403, "scope_missing");
 
     let (free, _) = program(&app, &ada, json!({})).await;
     app.get(&free, &format!("/api/v1/workspaces/{wave}/files")).await.expect(200);

@@ -42,7 +42,8 @@ impl Role {
 macro_rules! permissions {
     ($with:ident) => {
         $with! {
-            ReadWorkspace "workspace.read" Guest "See the workspace and its settings, and leave it";
+            ReadWorkspace "workspace.read" Guest "See the workspace and its settings";
+            LeaveWorkspace "workspace.leave" Guest "Leave the workspace";
             ReadFiles "files.read" Guest "See files, their content and progress, and follow events";
             Search "search" Guest "Search";
             WriteFiles "files.write" Member "Upload and delete files";

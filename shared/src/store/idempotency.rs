@@ -45,6 +45,21 @@ pub async fn find(tx: &Tx, scope: &str, key: &str, kept: Duration) -> Result<Opt
     .await
 }
 
+/// Whether a key has been used, within the time answers are kept.
+///
+/// # Errors
+/// The database's.
+pub async fn is_kept(conn: &impl Conn, scope: &str, key: &str, kept: Duration) -> Result<bool> {
+    let found: Option<Held> = sql::first(
+        conn,
+        "select true as held from idempotency
+         where scope = $1 and key = $2 and created_at > now() - make_interval(secs => $3)",
+        [scope.into(), key.into(), kept.as_secs_f64().into()],
+    )
+    .await?;
+    Ok(found.is_some())
+}
+
 /// Keeps the answer under a key that this transaction holds, in place of one that has expired.
 ///
 /// # Errors
