@@ -23,6 +23,7 @@ mod m0016_workspace_life;
 mod m0017_invites;
 mod m0018_usage;
 mod m0020_limits;
+mod m0021_claims;
 mod m0024_invite_mail;
 mod m0027_event_retention;
 mod m0028_chores;
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_invites::Migration),
             Box::new(m0018_usage::Migration),
             Box::new(m0020_limits::Migration),
+            Box::new(m0021_claims::Migration),
             Box::new(m0024_invite_mail::Migration),
             Box::new(m0027_event_retention::Migration),
             Box::new(m0028_chores::Migration),

@@ -69,9 +69,11 @@ pub(crate) async fn upload(
         false => Some(quota::room(platform, member.workspace).await?),
     };
     let limits = Limits { files: http.upload_files, file_bytes: http.upload_bytes, room };
+    // Before the body: whoever repeats the request while it arrives need not send it all to be told so.
+    let claim = key.claim(&platform.db, OPERATION, member.account).await?;
     let (mut received, mut kept) = (Vec::new(), HashSet::new());
     let result = async {
-        upload.receive(&platform.blobs, member.workspace, limits, &mut received).await?;
+        claim.during(upload.receive(&platform.blobs, member.workspace, limits, &mut received)).await?;
         let meaning: Vec<_> = received.iter().map(|part| part.meaning()).collect();
         let once = key.once(OPERATION, Some(member.account), &(member.workspace, meaning));
         idempotent(&platform.db, once, async |tx| {
@@ -88,6 +90,7 @@ pub(crate) async fn upload(
     .await;
     // Also after a failure: a commit whose answer was lost may have happened, and then rows refer to these bytes.
     service::discard(&platform.blobs, member.workspace, &received, &kept).await;
+    claim.release().await;
     let accepted: Accept<Accepted> = result?;
     if accepted.is_first() {
         metrics().uploaded(received.iter().map(|part| part.blob.bytes).sum());

@@ -21,7 +21,7 @@ use schemars::schema::{InstanceType, SchemaObject, StringValidation};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::{answer::Answer, single::single};
+use super::{answer::Answer, claim::Claim, single::single};
 use crate::{
     auth::gate::Gate,
     problem::{Code, Problem},
@@ -52,6 +52,11 @@ impl IdempotencyKey {
     pub(crate) async fn is_answered(&self, db: &Db, operation: &str, caller: AccountId) -> Result<bool, Problem> {
         let Some(key) = &self.key else { return Ok(false) };
         Ok(store::idempotency::is_kept(db, &scope(operation, Some(caller)), key, self.kept).await?)
+    }
+
+    /// Holds the key from now on, for a request whose body takes long to arrive.
+    pub(crate) async fn claim(&self, db: &Db, operation: &str, caller: AccountId) -> Result<Claim, Problem> {
+        Claim::new(db, scope(operation, Some(caller)), self.key.as_deref()).await
     }
 
     /// Ties the key to who asks for what. `caller` is `None` where nobody is signed in; `meaning` is what makes two

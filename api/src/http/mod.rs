@@ -1,6 +1,7 @@
 //! HTTP, apart from what the slices mean by it.
 
 pub(crate) mod answer;
+pub(crate) mod claim;
 pub(crate) mod etag;
 pub(crate) mod extract;
 pub(crate) mod idempotency;

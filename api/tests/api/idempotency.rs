@@ -1,7 +1,11 @@
-use futures::future::join_all;
+use futures::{StreamExt, channel::mpsc::UnboundedSender, future::join_all};
 use nvisy_shared::store::{Conn, TransactionTrait};
-use reqwest::Method;
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::{
     app::{Answer, PASSWORD, Person, TestApp, send, until},
@@ -139,6 +143,90 @@ async fn an_upload_is_repeated_like_anything_else() {
     assert_eq!(first.expect(202), again.expect(202));
     upload("The tide stays.").await.problem(422, "idempotency_key_reused");
     assert_eq!(app.count("file").await, 1);
+    app.stop_with_jobs().await;
+}
+
+/// An upload of which only the beginning has been sent; the rest is what goes into the sender.
+fn begin(
+    app: &TestApp,
+    base: &str,
+    person: &Person,
+    workspace: &str,
+) -> (UnboundedSender<&'static str>, JoinHandle<Option<Answer>>) {
+    let (rest, arriving) = futures::channel::mpsc::unbounded::<&'static str>();
+    rest.unbounded_send("The tide").unwrap();
+    let body = reqwest::Body::wrap_stream(arriving.map(Ok::<_, std::io::Error>));
+    let form = Form::new().part("file", Part::stream(body).file_name("tide.txt"));
+    let request = app.request_to(base, Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
+    let request = request.bearer_auth(&person.token).header("idempotency-key", "k1").multipart(form);
+    let answer = tokio::spawn(async move {
+        let response = request.send().await.ok()?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Some(Answer { status, headers, text: response.text().await.ok()? })
+    });
+    (rest, answer)
+}
+
+#[actix_web::test]
+async fn an_upload_holds_its_key_while_it_arrives() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let whole = || app.upload_with(&ada, &workspace, vec![part("tide.txt", "The tide turns.")], Some("k1"));
+    let (mut second, other) = second_api(&app, &[]).await;
+    let (rest, first) = begin(&app, &other, &ada, &workspace);
+    until("the key is held", async || (app.count("idempotency_claim").await == 1).then_some(())).await;
+    let answer = whole().await;
+    assert_eq!(answer.header("retry-after"), "1");
+    answer.problem(409, "idempotency_key_in_use");
+    // Nobody else's, and no connection or transaction is kept for it.
+    let bob = app.person("bob").await;
+    app.enrol(&workspace, &bob, "member").await;
+    app.upload_with(&bob, &workspace, vec![part("b.txt", "Ebb.")], Some("k1")).await.expect(202);
+    let open =
+        "select count(*) as n from pg_stat_activity where datname = current_database() and state like 'idle in%'";
+    assert_eq!(app.rows(open).await[0].try_get::<i64>("", "n").unwrap(), 0);
+
+    rest.unbounded_send(" turns.").unwrap();
+    drop(rest);
+    let first = first.await.unwrap().unwrap().expect(202);
+    let again = until("the key is free", async || Some(whole().await).filter(|answer| answer.status != 409)).await;
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(again.expect(202), first);
+    assert_eq!(app.count("file").await, 2);
+    assert_eq!(app.count("idempotency_claim").await, 0);
+    second.kill().await.expect("a killed API");
+    app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn an_upload_that_breaks_off_or_dies_frees_its_key() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let held = async || {
+        let holders = app.rows("select holder::text as holder from idempotency_claim").await;
+        holders.first().map(|row| row.try_get::<String>("", "holder").unwrap())
+    };
+    let here = format!("http://{}", app.address);
+    let (_rest, broken) = begin(&app, &here, &ada, &workspace);
+    until("the key is held", async || held().await).await;
+    broken.abort();
+    until("the key is free", async || held().await.is_none().then_some(())).await;
+
+    let (mut victim, other) = second_api(&app, &[]).await;
+    let (_rest, killed) = begin(&app, &other, &ada, &workspace);
+    let first = until("the key is held", async || held().await).await;
+    victim.kill().await.expect("a killed API");
+    assert!(killed.await.unwrap().is_none());
+    // Until the lease is over.
+    let upload = || app.upload_with(&ada, &workspace, vec![part("tide.txt", "The tide turns.")], Some("k1"));
+    upload().await.problem(409, "idempotency_key_in_use");
+    assert_eq!(held().await, Some(first));
+    app.sql("update idempotency_claim set until = now() - interval '1 millisecond'").await;
+    let answer = upload().await;
+    assert_eq!(answer.header("idempotency-replayed"), "");
+    answer.expect(202);
     app.stop_with_jobs().await;
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sea_orm::FromQueryResult;
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use super::{Conn, Result, Tx, sql};
 use crate::entity::idempotency::Model;
@@ -74,6 +75,46 @@ pub async fn keep(tx: &Tx, scope: &str, key: &str, fingerprint: &[u8; 32], statu
     )
     .await?;
     Ok(())
+}
+
+/// Claims a key for a request whose body is still to arrive, or holds on to it, for `lease` from now. One statement:
+/// nothing stays open meanwhile, and a process that dies holds the key no longer than that. `false`: another has it.
+///
+/// # Errors
+/// The database's.
+pub async fn claim(conn: &impl Conn, scope: &str, key: &str, holder: Uuid, lease: Duration) -> Result<bool> {
+    let rows = sql::execute(
+        conn,
+        "insert into idempotency_claim as claimed (scope, key, holder, until)
+         values ($1, $2, $3, now() + make_interval(secs => $4))
+         on conflict (scope, key) do update set holder = excluded.holder, until = excluded.until
+         where claimed.until < now() or claimed.holder = excluded.holder",
+        [scope.into(), key.into(), holder.into(), lease.as_secs_f64().into()],
+    )
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Gives a claim up.
+///
+/// # Errors
+/// The database's.
+pub async fn release(conn: &impl Conn, scope: &str, key: &str, holder: Uuid) -> Result<()> {
+    sql::execute(
+        conn,
+        "delete from idempotency_claim where scope = $1 and key = $2 and holder = $3",
+        [scope.into(), key.into(), holder.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Forgets claims of requests that ended without giving them up.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_claims(conn: &impl Conn) -> Result<u64> {
+    sql::execute(conn, "delete from idempotency_claim where until < now()", []).await
 }
 
 /// Forgets answers older than `age`.
