@@ -21,6 +21,7 @@ use crate::{
         password::Passwords,
         token::{KeyError, Keys},
     },
+    events::open::Open,
     http::{
         limit::Limits,
         openapi::Document,
@@ -92,8 +93,19 @@ impl App {
         let document = Document::collect().await;
         let limits = Limits::new(&platform.config.limit);
         let tally = Tally::default();
-        let state =
-            Data::new(State { platform, index, feed, keys, passwords, last_used, tally, document, limits, lifecycle });
+        let state = Data::new(State {
+            platform,
+            index,
+            feed,
+            keys,
+            passwords,
+            last_used,
+            streams: Open::default(),
+            tally,
+            document,
+            limits,
+            lifecycle,
+        });
         state.lifecycle.spawn(tally::write_down(state.clone()));
         Ok(Self { state, certificate })
     }

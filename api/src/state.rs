@@ -4,6 +4,7 @@ use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform:
 
 use crate::{
     auth::{last_used::LastUsed, password::Passwords, token::Keys},
+    events::open::Open,
     http::{limit::Limits, openapi::Document},
     usage::tally::Tally,
 };
@@ -21,6 +22,8 @@ pub(crate) struct State {
     /// Searches that are still to be counted.
     pub(crate) tally: Tally,
     pub(crate) last_used: LastUsed,
+    /// Event streams that are open.
+    pub(crate) streams: Open,
     pub(crate) document: Document,
     pub(crate) limits: Limits,
     /// Tells readiness and long answers that the process is stopping.

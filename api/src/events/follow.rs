@@ -16,7 +16,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::wire::{COMMENT, Event};
+use super::{
+    open::Counted,
+    wire::{COMMENT, Event},
+};
 use crate::auth::member::Right;
 
 /// Events read from the database at once.
@@ -43,6 +46,8 @@ pub(super) struct Follower {
     /// The last place there was when the request was let in.
     pub(super) newest: i64,
     pub(super) lifecycle: Lifecycle,
+    /// Ends with the stream.
+    pub(super) _counted: Counted,
 }
 
 /// Why the stream ends: the client reconnects and goes on where it was, or is told why it cannot.

@@ -38,13 +38,15 @@ const LAST_EVENT_ID: &str = "Last-Event-ID";
     error_code = 400,
     error_code = 401,
     error_code = 404,
-    error_code = 410
+    error_code = 410,
+    error_code = 429
 )]
 pub(crate) async fn stream(
     state: Data<State>,
     member: Member<ReadFiles>,
     last: LastEventId,
 ) -> Result<EventStream, Problem> {
+    let counted = state.streams.count(member.account, state.platform.config.limit.account_streams)?;
     let live = state.feed.listen();
     let db = state.platform.db.clone();
     let reach = store::event::reach(&db, member.workspace).await?;
@@ -57,7 +59,7 @@ pub(crate) async fn stream(
         None => newest,
     };
     let (workspace, right, lifecycle) = (member.workspace, member.right(), state.lifecycle.clone());
-    Ok(EventStream(Follower { db, live, workspace, right, last, newest, lifecycle }))
+    Ok(EventStream(Follower { db, live, workspace, right, last, newest, lifecycle, _counted: counted }))
 }
 
 /// Extractor: where the listener was when the connection broke.

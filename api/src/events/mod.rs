@@ -2,6 +2,7 @@
 
 mod follow;
 mod handlers;
+pub(crate) mod open;
 mod wire;
 
 use apistos::web::{ServiceConfig, get, resource};

@@ -178,6 +178,29 @@ async fn whoever_may_not_listen_any_more_hears_nothing_that_follows() {
 }
 
 #[actix_web::test]
+async fn an_account_has_only_so_many_streams_open() {
+    let app = TestApp::start_with(&[("NVISY_LIMIT_ACCOUNT_STREAMS", "2")]).await;
+    let [ada, bob] = [app.person("ada").await, app.person("bob").await];
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    app.enrol(&workspace, &bob, "guest").await;
+    let first = Listener::open(&app, &ada, &workspace, None).await;
+    let robot = app.robot(&ada, &[Permission::ReadFiles], None).await;
+    let _second = Listener::open(&app, &robot, &workspace, None).await;
+    let path = format!("/api/v1/workspaces/{workspace}/events");
+    let answer = app.get(&ada, &path).await;
+    assert_eq!(answer.header("retry-after"), "5");
+    answer.problem(429, "too_many_requests");
+    let _others = Listener::open(&app, &bob, &workspace, None).await;
+    drop(first);
+    until("the first stream is gone", async || {
+        let request = app.request(Method::GET, &path).bearer_auth(&ada.token);
+        (request.send().await.unwrap().status() == 200).then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn a_stream_ends_with_the_token_that_opened_it() {
     let app = TestApp::start_with(&[("NVISY_AUTH_TOKEN_SECONDS", "5")]).await;
     let ada = app.person("ada").await;

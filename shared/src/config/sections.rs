@@ -52,6 +52,7 @@ pub struct Limit {
     pub workspace_minute: u32,
     pub address_minute: u32,
     pub name_minute: u32,
+    pub account_streams: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

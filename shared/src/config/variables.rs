@@ -134,6 +134,8 @@ pub const VARIABLES: &[Variable] = &[
         "Tries to get into one account that may be made in a minute, by anybody; it need not exist.",
     )
     .within(0, 1_000_000_000),
+    variable("NVISY_LIMIT_ACCOUNT_STREAMS", "100", "Event streams an account may have open at one API at the same time.")
+        .within(0, 1_000_000_000),
     variable("NVISY_AUTH_PRIVATE_KEY_FILE", "private.pem", "Ed25519 private key that signs access tokens."),
     variable("NVISY_AUTH_PUBLIC_KEY_FILE", "public.pem", "Ed25519 public key that verifies them."),
     variable(
