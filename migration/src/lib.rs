@@ -25,6 +25,7 @@ mod m0018_usage;
 mod m0020_limits;
 mod m0021_claims;
 mod m0024_invite_mail;
+mod m0025_account_activity;
 mod m0027_event_retention;
 mod m0028_chores;
 
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_limits::Migration),
             Box::new(m0021_claims::Migration),
             Box::new(m0024_invite_mail::Migration),
+            Box::new(m0025_account_activity::Migration),
             Box::new(m0027_event_retention::Migration),
             Box::new(m0028_chores::Migration),
         ]

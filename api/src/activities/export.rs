@@ -15,16 +15,12 @@ use apistos::{
 };
 use bytes::Bytes;
 use futures::{Stream, stream};
-use nvisy_shared::{
-    entity::activity::Model,
-    id::WorkspaceId,
-    store::{
-        self, Db,
-        activity::{self, Filter, Place},
-    },
+use nvisy_shared::store::{
+    self, Db,
+    activity::{self, Filter, Place},
 };
 
-use super::wire::{Activity, Format};
+use super::wire::{Activity, Format, Log};
 
 /// Entries read at once.
 const BATCH: i64 = 500;
@@ -48,7 +44,7 @@ const COLUMNS: [&str; 13] = [
 /// An answer with every entry up to the one that was the last when it began.
 pub(crate) struct Export {
     db: Db,
-    workspace: WorkspaceId,
+    log: Log,
     filter: Filter,
     format: Format,
     after: i64,
@@ -57,8 +53,8 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    pub(super) fn new(db: Db, workspace: WorkspaceId, filter: Filter, format: Format, last: i64) -> Self {
-        Self { db, workspace, filter, format, after: 0, last, begun: false }
+    pub(super) fn new(db: Db, log: Log, filter: Filter, format: Format, last: i64) -> Self {
+        Self { db, log, filter: log.filter(filter), format, after: 0, last, begun: false }
     }
 
     fn pieces(self) -> impl Stream<Item = Result<Bytes, store::Error>> {
@@ -67,13 +63,14 @@ impl Export {
 
     async fn next(&mut self) -> Result<Option<Bytes>, store::Error> {
         let place = Place::Between(self.after, self.last);
-        let entries = activity::list(&self.db, self.workspace, &self.filter, place, BATCH).await?;
+        let entries = activity::list(&self.db, self.log.chain(), &self.filter, place, BATCH).await?;
         let first = !std::mem::replace(&mut self.begun, true);
         match entries.last() {
             Some(entry) => self.after = entry.seq,
             None if !first => return Ok(None),
             None => {}
         }
+        let entries = entries.into_iter().map(|entry| self.log.entry(entry)).collect();
         Ok(Some(match self.format {
             Format::Csv => csv(first, entries),
             Format::Jsonl => lines(entries),
@@ -81,16 +78,16 @@ impl Export {
     }
 }
 
-fn lines(entries: Vec<Model>) -> Bytes {
+fn lines(entries: Vec<Activity>) -> Bytes {
     let mut out = Vec::new();
     for entry in entries {
-        serde_json::to_writer(&mut out, &Activity::from(entry)).expect("entries are plain data");
+        serde_json::to_writer(&mut out, &entry).expect("entries are plain data");
         out.push(b'\n');
     }
     out.into()
 }
 
-fn csv(header: bool, entries: Vec<Model>) -> Bytes {
+fn csv(header: bool, entries: Vec<Activity>) -> Bytes {
     let mut out = csv::Writer::from_writer(Vec::new());
     let mut write = |cells: &[String]| out.write_record(cells).expect("memory takes every row");
     if header {
@@ -98,19 +95,19 @@ fn csv(header: bool, entries: Vec<Model>) -> Bytes {
     }
     for entry in entries {
         let cells = [
-            entry.seq.to_string(),
+            entry.seq.map(|seq| seq.to_string()).unwrap_or_default(),
             entry.id.to_string(),
             entry.created_at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
-            entry.actor,
-            entry.account_id.map(|id| id.to_string()).unwrap_or_default(),
-            entry.token_id.map(|id| id.to_string()).unwrap_or_default(),
+            entry.actor.kind,
+            entry.actor.account_id.map(|id| id.to_string()).unwrap_or_default(),
+            entry.actor.token_id.map(|id| id.to_string()).unwrap_or_default(),
             entry.action,
-            entry.object_kind,
-            entry.object_id.to_string(),
+            entry.object.kind,
+            entry.object.id.to_string(),
             entry.request_id.unwrap_or_default(),
             entry.address.unwrap_or_default(),
-            entry.details,
-            hex::encode(entry.seal),
+            entry.details.to_string(),
+            entry.seal.unwrap_or_default(),
         ];
         write(&cells.map(harmless));
     }

@@ -1,4 +1,4 @@
-//! The activity log: who did what in a workspace.
+//! The activity log: who did what in a workspace, and what happened to an account.
 
 mod export;
 mod handlers;
@@ -9,5 +9,7 @@ use apistos::web::{ServiceConfig, get, resource};
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/workspaces/{ws}/activities").route(get().to(handlers::list)))
-        .service(resource("/workspaces/{ws}/activities/export").route(get().to(handlers::export)));
+        .service(resource("/workspaces/{ws}/activities/export").route(get().to(handlers::export)))
+        .service(resource("/account/activities").route(get().to(handlers::list_own)))
+        .service(resource("/account/activities/export").route(get().to(handlers::export_own)));
 }

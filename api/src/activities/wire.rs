@@ -6,8 +6,8 @@ use garde::Validate;
 use nvisy_shared::{
     domain::activity::{Action, UnknownAction},
     entity::activity::Model,
-    id::AccountId,
-    store::activity::Filter,
+    id::{AccountId, WorkspaceId},
+    store::activity::{ACCOUNTS, Filter},
 };
 use schemars::{
     JsonSchema,
@@ -24,8 +24,9 @@ use crate::http::page::default_limit;
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Activity {
-    /// Its place in the workspace's log: 1, 2, 3 and so on.
-    pub(crate) seq: i64,
+    /// Its place in the workspace's log: 1, 2, 3 and so on. Absent in an account's own, which is part of a longer one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seq: Option<i64>,
     /// Its name for ever.
     pub(crate) id: Uuid,
     /// When it was done.
@@ -46,8 +47,9 @@ pub(crate) struct Activity {
     pub(crate) address: Option<String>,
     /// What else there is to know; depends on the type.
     pub(crate) details: Value,
-    /// Hexadecimal keyed hash of this entry and of the seal before it.
-    pub(crate) seal: String,
+    /// Hexadecimal keyed hash of this entry and of the seal before it; stands with `seq`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seal: Option<String>,
 }
 
 /// Who did something.
@@ -77,7 +79,7 @@ pub(crate) struct ActivityObject {
 impl From<Model> for Activity {
     fn from(entry: Model) -> Self {
         Self {
-            seq: entry.seq,
+            seq: Some(entry.seq),
             id: entry.id.0,
             created_at: entry.created_at,
             actor: ActivityActor {
@@ -90,7 +92,40 @@ impl From<Model> for Activity {
             request_id: entry.request_id,
             address: entry.address,
             details: serde_json::from_str(&entry.details).unwrap_or_default(),
-            seal: hex::encode(entry.seal),
+            seal: Some(hex::encode(entry.seal)),
+        }
+    }
+}
+
+/// Whose log is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Log {
+    Workspace(WorkspaceId),
+    /// The part of the log of accounts that is about one.
+    Account(AccountId),
+}
+
+impl Log {
+    pub(super) const fn chain(self) -> WorkspaceId {
+        match self {
+            Self::Workspace(workspace) => workspace,
+            Self::Account(_) => ACCOUNTS,
+        }
+    }
+
+    pub(super) const fn filter(self, filter: Filter) -> Filter {
+        match self {
+            Self::Workspace(_) => filter,
+            Self::Account(account) => Filter { about: Some(account), ..filter },
+        }
+    }
+
+    /// An entry as its reader may see it. Places in the log of accounts would tell how busy all the others are.
+    pub(super) fn entry(self, entry: Model) -> Activity {
+        let activity = Activity::from(entry);
+        match self {
+            Self::Workspace(_) => activity,
+            Self::Account(_) => Activity { seq: None, seal: None, ..activity },
         }
     }
 }
@@ -218,7 +253,7 @@ fn filter(
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
 ) -> Filter {
-    Filter { account: actor.map(AccountId), action: action.map(|action| action.0), since, until }
+    Filter { account: actor.map(AccountId), about: None, action: action.map(|action| action.0), since, until }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod access;
 mod access_lost;
 mod access_scopes;
+mod account_activities;
 mod account_life;
 mod accounts;
 mod activities;

@@ -182,6 +182,8 @@ fn sealed(entry: &Model) -> Vec<u8> {
 pub struct Filter {
     /// Of this account and its tokens.
     pub account: Option<AccountId>,
+    /// In the log of accounts: what this account did, and what was done to it by others.
+    pub about: Option<AccountId>,
     /// Of this action.
     pub action: Option<Action>,
     /// From this time on.
@@ -210,7 +212,7 @@ pub async fn list(
     place: Place,
     limit: i64,
 ) -> Result<Vec<Model>> {
-    let mut text = "select * from activity where chain = $1".to_owned();
+    let mut text = String::new();
     let mut values: Vec<Value> = vec![chain.into()];
     // Only the conditions that are there: the planner then knows which index serves.
     let mut add = |condition: &str, value: Value| {
@@ -241,8 +243,40 @@ pub async fn list(
         }
     };
     values.push(limit.into());
-    text.push_str(&format!(" order by seq {order} limit ${}", values.len()));
-    sql::all(conn, &text, values).await
+    let end = format!("order by seq {order} limit ${}", values.len());
+    let Some(about) = filter.about else {
+        return sql::all(conn, &format!("select * from activity where chain = $1{text} {end}"), values).await;
+    };
+    values.push(about.into());
+    let place = values.len();
+    // Each half along its own index, however long the log of all accounts is.
+    let own = format!("select * from activity where chain = $1 and account_id = ${place}{text} {end}");
+    let others = format!(
+        "select * from activity where {} and account_id is distinct from ${place}{text} {end}",
+        of_accounts(&format!("object_kind = 'account' and object_id = ${place}"))
+    );
+    sql::all(conn, &format!("select * from (({own}) union all ({others})) entry {end}"), values).await
+}
+
+/// A condition on the log of accounts, whose indexes are partial: the chain is said, not bound.
+fn of_accounts(condition: &str) -> String {
+    format!("chain = '{ACCOUNTS}' and {condition}")
+}
+
+/// The place of an entry in the log of accounts, if it is about this account.
+///
+/// # Errors
+/// The database's.
+pub async fn place_about(conn: &impl Conn, account: AccountId, entry: ActivityId) -> Result<Option<i64>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        seq: i64,
+    }
+    let condition = of_accounts("id = $1 and (account_id = $2 or (object_kind = 'account' and object_id = $2))");
+    let row: Option<Row> =
+        sql::first(conn, &format!("select seq from activity where {condition}"), [entry.into(), account.into()])
+            .await?;
+    Ok(row.map(|row| row.seq))
 }
 
 /// The last place of a chain; 0 when it is empty.
