@@ -26,6 +26,7 @@ mod m0020_limits;
 mod m0021_claims;
 mod m0024_invite_mail;
 mod m0025_account_activity;
+mod m0026_default_space;
 mod m0027_event_retention;
 mod m0028_chores;
 
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_claims::Migration),
             Box::new(m0024_invite_mail::Migration),
             Box::new(m0025_account_activity::Migration),
+            Box::new(m0026_default_space::Migration),
             Box::new(m0027_event_retention::Migration),
             Box::new(m0028_chores::Migration),
         ]

@@ -65,6 +65,7 @@ table! {
     NotExtracted          "not_extracted"           409 "The file has no text yet";
     IdempotencyKeyInUse   "idempotency_key_in_use"  409 "A request with this idempotency key is still running";
     QuotaExceeded         "quota_exceeded"          409 "The workspace has as much as it may";
+    SpaceNotServed        "space_not_served"        409 "This server computes no vectors of the workspace's embedding space";
     SlugTaken             "slug_taken"              409 "Another workspace has this slug";
     NoEnrolment           "no_enrolment"            409 "There is no second factor to be confirmed";
     NoSecondFactor        "no_second_factor"        409 "The account has no second factor";

@@ -25,6 +25,7 @@ use crate::{
     error_code = 400,
     error_code = 401,
     error_code = 404,
+    error_code = 409,
     error_code = 422,
     error_code = 503
 )]

@@ -5,7 +5,10 @@ use nvisy_shared::{
     embed::{EmbedError, Purpose},
     id::WorkspaceId,
     platform::Platform,
-    store::search::{Answer, Mode, Query, Space, search},
+    store::{
+        self,
+        search::{Answer, Mode, Query, Space, search},
+    },
 };
 
 use super::wire::SearchRequest;
@@ -27,6 +30,9 @@ pub(super) async fn answer(
         return Err(invalid_field("query", "must not be empty"));
     }
     let filter = request.filter.as_ref().map(Filter::parse).transpose().map_err(bad_filter)?;
+    if mode != Mode::Text {
+        served(platform, workspace).await?;
+    }
     let vector = match request.vector {
         _ if mode == Mode::Text => Vec::new(),
         Some(vector) => checked(vector, dimensions)?,
@@ -36,6 +42,18 @@ pub(super) async fn answer(
     let text = text.replace('\0', " ");
     let query = Query { mode, text, vector, filter, limit: i64::from(request.limit) };
     Ok(search(&platform.db, workspace, Space { id: platform.space, dimensions }, &query).await?)
+}
+
+/// Vectors of two spaces do not compare: in another than the workspace's nothing of it would be found. A conflict and no
+/// outage: waiting does not help, but the workspace can be changed, and words are found meanwhile.
+async fn served(platform: &Platform, workspace: WorkspaceId) -> Result<(), Problem> {
+    match store::space::of_workspace(&platform.db, workspace).await? {
+        Some(space) if space != platform.space => Err(Problem::new(Code::SpaceNotServed).detail(format!(
+            "the workspace's space is {space}, this server's is {}; mode `text` searches all the same",
+            platform.space
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Other names are a misunderstanding of the language, other values only of a field.

@@ -53,7 +53,8 @@ pub(crate) async fn create(
     let once = key.once("createWorkspace", Some(account.id), &(name, slug));
     let workspace: Created<Workspace> = idempotent(&state.platform.db, once, async |tx| {
         quota::another_workspace(tx, &state.platform, account.id).await?;
-        let workspace = store::workspace::insert(tx, name, slug, account.id, &state.index).await?;
+        let workspace =
+            store::workspace::insert(tx, name, slug, account.id, &state.index, state.platform.space).await?;
         let workspace = workspace.ok_or_else(|| Problem::new(Code::SlugTaken))?;
         let act = Act::new(Action::WorkspaceCreated, workspace.id.0, json!({}));
         activity::append(tx, &state.platform.seals, workspace.id, &origin.by(account.actor()), &[act]).await?;
@@ -99,7 +100,7 @@ pub(crate) async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> R
     operation_id = "updateWorkspace",
     tag = "workspaces",
     summary = "Change a workspace",
-    description = "Changes what the body names: name, slug, retention, limits. With `If-Match` only if nobody has changed it since it was read.",
+    description = "Changes what the body names: name, slug, retention, limits, embedding space. With `If-Match` only if nobody has changed it since it was read.",
     error_code = 404,
     error_code = 409,
     error_code = 412

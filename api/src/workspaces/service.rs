@@ -2,6 +2,7 @@
 
 use nvisy_shared::{
     domain::activity::Action,
+    id::SpaceId,
     platform::Platform,
     store::{
         self, TransactionTrait, Tx,
@@ -14,7 +15,7 @@ use serde_json::json;
 use super::wire::ChangeWorkspace;
 use crate::{
     auth::member::{DeleteWorkspace, Member, Needs, UpdateWorkspace},
-    http::{etag::Expected, origin::Origin},
+    http::{etag::Expected, extract::invalid_field, origin::Origin},
     problem::{Code, Problem},
 };
 
@@ -28,6 +29,10 @@ pub(super) async fn update(
     let tx = platform.db.begin().await?;
     let workspace = locked(&tx, member, expected).await?;
     let mut settings = Settings::from(&workspace);
+    if let Some(space) = change.default_space_id.map(SpaceId).filter(|space| settings.default_space_id != Some(*space))
+    {
+        served(&tx, platform, space).await?;
+    }
     let changed = apply(&mut settings, change);
     if changed.is_empty() {
         return Ok(workspace);
@@ -74,7 +79,21 @@ fn apply(settings: &mut Settings, change: ChangeWorkspace) -> Vec<&'static str> 
         limit("limits.chunks", &mut settings.limit_chunks, limits.chunks);
         limit("limits.runs", &mut settings.limit_runs, limits.runs);
     }
+    if let Some(space) = change.default_space_id.map(SpaceId) {
+        set("defaultSpaceId", settings.default_space_id != Some(space));
+        settings.default_space_id = Some(space);
+    }
     changed
+}
+
+/// A workspace goes to a space of which vectors are computed now, and to no other: it would find nothing there.
+async fn served(tx: &Tx, platform: &Platform, space: SpaceId) -> Result<(), Problem> {
+    if space == platform.space {
+        return Ok(());
+    }
+    let there = store::space::exists(tx, space).await?;
+    let wrong = if there { "is not the embedding space of this server" } else { "is no embedding space" };
+    Err(invalid_field("defaultSpaceId", format!("{wrong}, which is {}", platform.space)))
 }
 
 pub(super) async fn delete(

@@ -47,6 +47,10 @@ pub(crate) struct ChangeWorkspace {
     /// Lower limits than the deployment's own.
     #[garde(dive)]
     pub(crate) limits: Option<ChangeLimits>,
+    /// The embedding space to search by meaning from now on: the one that this server computes vectors of. Files indexed in
+    /// another are found by words, and not by meaning until they are uploaded again.
+    #[garde(skip)]
+    pub(crate) default_space_id: Option<Uuid>,
 }
 
 /// What is to change of the limits; what is absent stays, `null` is no limit but the deployment's own.
@@ -100,12 +104,29 @@ pub(crate) struct Workspace {
     pub(crate) retention_days: Option<i32>,
     /// Limits that the workspace has set itself.
     pub(crate) limits: Limits,
+    /// Where its vectors are written and searched; absent until the first are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) default_space: Option<DefaultSpace>,
     /// Counts the changes; the `ETag`.
     pub(crate) revision: i32,
     /// When it was created.
     pub(crate) created_at: DateTime<Utc>,
     /// When it was last changed.
     pub(crate) updated_at: DateTime<Utc>,
+}
+
+/// What makes vectors comparable.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DefaultSpace {
+    /// Its name for ever.
+    pub(crate) id: Uuid,
+    /// Who computes the vectors: `local` or `openai`.
+    pub(crate) provider: String,
+    /// The model's name there.
+    pub(crate) model: String,
+    /// Length of a vector.
+    pub(crate) dimensions: i32,
 }
 
 /// Limits that a workspace has set itself; where one is absent, the deployment's own holds.
@@ -142,6 +163,10 @@ pub(crate) enum Role {
 
 impl From<store::workspace::Workspace> for Workspace {
     fn from(workspace: store::workspace::Workspace) -> Self {
+        let space = workspace.space_id.zip(workspace.space_provider);
+        let space = space.zip(workspace.space_model).zip(workspace.space_dimensions);
+        let default_space =
+            space.map(|(((id, provider), model), dimensions)| DefaultSpace { id: id.0, provider, model, dimensions });
         Self {
             id: workspace.id.0,
             name: workspace.name,
@@ -154,6 +179,7 @@ impl From<store::workspace::Workspace> for Workspace {
                 chunks: workspace.limit_chunks,
                 runs: workspace.limit_runs,
             },
+            default_space,
             revision: workspace.revision,
             created_at: workspace.created_at,
             updated_at: workspace.updated_at,

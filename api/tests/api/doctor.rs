@@ -9,7 +9,7 @@ use crate::{
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 
-const PARTS: [&str; 15] = [
+const PARTS: [&str; 16] = [
     "PostgreSQL ",
     "pgvector ",
     "migrations ",
@@ -25,6 +25,7 @@ const PARTS: [&str; 15] = [
     "consumer ",
     "object store ",
     "model ",
+    "embedding spaces ",
 ];
 
 #[actix_web::test]

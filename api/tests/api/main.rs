@@ -41,6 +41,7 @@ mod search;
 mod second_factor;
 mod sessions;
 mod slow;
+mod spaces;
 mod start;
 mod tenants;
 mod tls;

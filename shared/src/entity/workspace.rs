@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::id::WorkspaceId;
+use crate::id::{SpaceId, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "workspace")]
@@ -21,6 +21,7 @@ pub struct Model {
     pub limit_chunks: Option<i64>,
     pub limit_runs: Option<i64>,
     pub deleted_at: Option<DateTime<Utc>>,
+    pub default_space_id: Option<SpaceId>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -8,6 +8,7 @@ use crate::{
     clock,
     config::Config,
     crypt::{Keyring, MasterKey},
+    domain::space::SpaceSpec,
     embed::{Embedder, Purpose},
     error_chain,
     id::{BlobId, WorkspaceId},
@@ -31,16 +32,22 @@ pub async fn inspect(config: &Config) -> Vec<Finding> {
             format!("{}; NVISY_ENCRYPTION_KEY_FILE must name a file of 32 bytes", error_chain(error)),
         ),
     }];
-    match store::connect(&config.database).await {
-        Ok(db) => findings.extend(database(config, &db, key.as_ref().ok()).await),
-        Err(error) => findings.push(Finding::wrong("database", error_chain(&error))),
+    let db = store::connect(&config.database).await;
+    match &db {
+        Ok(db) => findings.extend(database(config, db, key.as_ref().ok()).await),
+        Err(error) => findings.push(Finding::wrong("database", error_chain(error))),
     }
     let nats = queue::inspect(&config.nats, config.http.upload_bytes).await;
     findings.extend(nats.findings);
     if let (Some((jetstream, names)), Ok(key)) = (nats.jetstream, key) {
         findings.push(object_store(config, jetstream, &names, key).await);
     }
-    findings.push(Finding::of("model", model(config).await));
+    let model = model(config).await;
+    let said = |space: &SpaceSpec| named(&space.model, &space.provider, i32::from(space.dimensions));
+    findings.push(Finding::of("model", model.as_ref().map(said).map_err(Clone::clone)));
+    if let (Ok(db), Ok(space)) = (&db, &model) {
+        findings.push(Finding::of("embedding spaces", spaces(db, space).await));
+    }
     findings
 }
 
@@ -149,11 +156,30 @@ async fn object_store(
     Finding::of(part, tried.await)
 }
 
-async fn model(config: &Config) -> Result<String, String> {
+async fn model(config: &Config) -> Result<SpaceSpec, String> {
     let settings = embed_settings(&config.embedding)?;
     let embedder = Embedder::open(&settings).await.map_err(|error| error_chain(&error))?;
     let vectors = embedder.embed(Purpose::Query, vec!["well?".to_owned()]).await;
     vectors.map_err(|error| format!("{}; see NVISY_EMBEDDING_*", error_chain(&error)))?;
-    let space = embedder.space();
-    Ok(format!("{} ({}, {} dimensions)", space.model, space.provider, space.dimensions))
+    Ok(embedder.space().clone())
+}
+
+/// Whether every workspace is searched in the space that these settings serve.
+async fn spaces(db: &Db, space: &SpaceSpec) -> Result<String, String> {
+    let others = store::space::others_in_use(db, space).await.map_err(|error| error_chain(&error))?;
+    if others.is_empty() {
+        return Ok("every workspace has that of the model".to_owned());
+    }
+    let told = |other: &store::space::InUse| {
+        format!("{} of {}", other.workspaces, named(&other.model, &other.provider, other.dimensions))
+    };
+    Err(format!(
+        "workspaces have another, are not searched by meaning and index nothing: {}; set NVISY_EMBEDDING_* as they were, or \
+         change `defaultSpaceId` of each (docs/EMBEDDING.md, changing the model)",
+        others.iter().map(told).collect::<Vec<_>>().join(", ")
+    ))
+}
+
+fn named(model: &str, provider: &str, dimensions: i32) -> String {
+    format!("{model} ({provider}, {dimensions} dimensions)")
 }

@@ -144,3 +144,21 @@ pub async fn insert_vectors(
         .await?;
     Ok(())
 }
+
+/// Removes a version's vectors if they are not all of this space: somebody changed the workspace's while they were made.
+/// Returns whether that was so.
+///
+/// # Errors
+/// The database's.
+pub async fn clear_mixed(tx: &Tx, workspace: WorkspaceId, version: VersionId, space: SpaceId) -> Result<bool> {
+    let rows = sql::execute(
+        tx,
+        "delete from embedding where workspace_id = $1 and version_id = $2 and exists (
+             select from chunk where chunk.workspace_id = $1 and chunk.version_id = $2 and not exists (
+                 select from embedding own where own.workspace_id = $1 and own.space_id = $3 and own.version_id = $2
+                     and own.chunk_id = chunk.id))",
+        [workspace.into(), version.into(), space.into()],
+    )
+    .await?;
+    Ok(rows > 0)
+}

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::{Conn, Result, Tx, sql};
 use crate::{
     domain::{failure::Failure, file::FileState, run::RunState},
-    id::{FileId, ItemId, PipelineId, RunId, VersionId, WorkspaceId},
+    id::{FileId, ItemId, PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
 };
 
 /// A pipeline at the version a run is made of.
@@ -74,11 +74,14 @@ pub struct Item {
     pub done: i32,
     pub total: Option<i32>,
     pub definition: Json,
+    /// The workspace's, at this moment.
+    pub space_id: Option<SpaceId>,
 }
 
 const ITEM: &str = "
-    select i.id, i.run_id, i.file_id, i.version_id, i.state, i.done, i.total, v.definition
+    select i.id, i.run_id, i.file_id, i.version_id, i.state, i.done, i.total, v.definition, w.default_space_id as space_id
     from run_item i
+    join workspace w on w.id = i.workspace_id
     join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
     join pipeline_version v on v.workspace_id = r.workspace_id
         and v.pipeline_id = r.pipeline_id and v.number = r.pipeline_version

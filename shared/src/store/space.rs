@@ -2,8 +2,11 @@
 
 use sea_orm::FromQueryResult;
 
-use super::{Db, Result, TransactionTrait, sql};
-use crate::{domain::space::SpaceSpec, id::SpaceId};
+use super::{Conn, Db, Result, TransactionTrait, sql};
+use crate::{
+    domain::space::SpaceSpec,
+    id::{SpaceId, WorkspaceId},
+};
 
 /// Two processes that start at once must not both create the index.
 const LOCK: i64 = 0x6e76_6973_7900_0003;
@@ -51,4 +54,78 @@ pub async fn ensure(db: &Db, spec: &SpaceSpec) -> Result<SpaceId> {
     };
     tx.commit().await?;
     Ok(id)
+}
+
+/// Whether there is such a space.
+///
+/// # Errors
+/// The database's.
+pub async fn exists(conn: &impl Conn, id: SpaceId) -> Result<bool> {
+    Ok(sql::execute(conn, "select from embedding_space where id = $1", [id.into()]).await? == 1)
+}
+
+/// The space in which a workspace is searched; `None`: it has no vectors yet.
+///
+/// # Errors
+/// The database's.
+pub async fn of_workspace(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<SpaceId>> {
+    #[derive(FromQueryResult)]
+    struct Default {
+        default_space_id: Option<SpaceId>,
+    }
+    let row: Option<Default> =
+        sql::first(conn, "select default_space_id from workspace where id = $1", [workspace.into()]).await?;
+    Ok(row.and_then(|row| row.default_space_id))
+}
+
+/// Gives a workspace without a space this one, and returns the one that it has now.
+///
+/// # Errors
+/// The database's.
+pub async fn settle(conn: &impl Conn, workspace: WorkspaceId, space: SpaceId) -> Result<Option<SpaceId>> {
+    // Two statements: the second sees what another process settled while the first waited for it.
+    sql::execute(
+        conn,
+        "update workspace set default_space_id = $2, revision = revision + 1, updated_at = now()
+         where id = $1 and default_space_id is null",
+        [workspace.into(), space.into()],
+    )
+    .await?;
+    of_workspace(conn, workspace).await
+}
+
+/// A space that is the default of workspaces.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct InUse {
+    /// Who computes its vectors.
+    pub provider: String,
+    /// The model's name there.
+    pub model: String,
+    /// Length of a vector.
+    pub dimensions: i32,
+    /// How many workspaces.
+    pub workspaces: i64,
+}
+
+/// The spaces other than this one that workspaces have, those of the most first.
+///
+/// # Errors
+/// The database's.
+pub async fn others_in_use(conn: &impl Conn, spec: &SpaceSpec) -> Result<Vec<InUse>> {
+    sql::all(
+        conn,
+        "select provider, model, dimensions, count(*) as workspaces
+         from workspace join embedding_space space on space.id = default_space_id
+         where deleted_at is null
+             and (provider, model, dimensions, query_prefix, passage_prefix) is distinct from ($1, $2, $3, $4, $5)
+         group by space.id order by workspaces desc, space.id",
+        [
+            spec.provider.clone().into(),
+            spec.model.clone().into(),
+            i32::from(spec.dimensions).into(),
+            spec.query_prefix.clone().into(),
+            spec.passage_prefix.clone().into(),
+        ],
+    )
+    .await
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Conn, Error, Result, Tx, member, sql};
 use crate::{
     domain::{pipeline::Definition, role::Role, slug::slug_of},
-    id::{AccountId, FileId, PipelineId, WorkspaceId},
+    id::{AccountId, FileId, PipelineId, SpaceId, WorkspaceId},
 };
 
 /// A workspace as one of its members sees it.
@@ -24,19 +24,28 @@ pub struct Workspace {
     pub limit_bytes: Option<i64>,
     pub limit_chunks: Option<i64>,
     pub limit_runs: Option<i64>,
+    /// Its default space, and what that is; `None`: it has no vectors yet.
+    pub space_id: Option<SpaceId>,
+    pub space_provider: Option<String>,
+    pub space_model: Option<String>,
+    pub space_dimensions: Option<i32>,
     pub revision: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
 
 const VIEW: &str = "
-    select id, name, slug, role, retention_days, limit_files, limit_bytes, limit_chunks, limit_runs, revision,
+    select id, name, slug, role, retention_days, limit_files, limit_bytes, limit_chunks, limit_runs,
+        default_space_id as space_id, space_provider, space_model, space_dimensions, revision,
         workspace.created_at, updated_at
     from workspace join member on workspace_id = id
+    left join (
+        select id as of_space, provider as space_provider, model as space_model, dimensions as space_dimensions
+        from embedding_space) space on of_space = default_space_id
     where deleted_at is null";
 
-/// Adds a workspace with all it is born with: its owner, and the built-in `index` pipeline, defined by a
-/// definition that compiles. Without a slug it gets one made of its name. `None`: the slug is taken.
+/// Adds a workspace with all it is born with: its owner, its embedding space, and the built-in `index` pipeline, defined
+/// by a definition that compiles. Without a slug it gets one made of its name. `None`: the slug is taken.
 ///
 /// # Errors
 /// The database's.
@@ -46,9 +55,10 @@ pub async fn insert(
     slug: Option<&str>,
     owner: AccountId,
     index: &Definition,
+    space: SpaceId,
 ) -> Result<Option<Workspace>> {
     let id = WorkspaceId::new();
-    if !insert_named(tx, id, name, slug).await? {
+    if !insert_named(tx, id, name, slug, space).await? {
         return Ok(None);
     }
     member::insert(tx, id, owner, Role::Owner).await?;
@@ -82,7 +92,7 @@ pub async fn owned(tx: &Tx, account: AccountId) -> Result<i64> {
     Ok(owned.map_or(0, |owned| owned.count))
 }
 
-async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>) -> Result<bool> {
+async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>, space: SpaceId) -> Result<bool> {
     let of_name = slug_of(name);
     // The end of an id is random: nobody has that suffix.
     let unique = format!("{of_name}-{}", &id.0.simple().to_string()[20..]);
@@ -96,9 +106,9 @@ async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>) 
         lock_slug(tx, slug).await?;
         let rows = sql::execute(
             tx,
-            "insert into workspace (id, name, slug) values ($1, $2, $3)
+            "insert into workspace (id, name, slug, default_space_id) values ($1, $2, $3, $4)
              on conflict (slug) where deleted_at is null do nothing",
-            [id.into(), name.into(), slug.into()],
+            [id.into(), name.into(), slug.into(), space.into()],
         )
         .await?;
         if rows == 1 {
@@ -170,6 +180,7 @@ pub struct Settings {
     pub limit_bytes: Option<i64>,
     pub limit_chunks: Option<i64>,
     pub limit_runs: Option<i64>,
+    pub default_space_id: Option<SpaceId>,
 }
 
 impl From<&Workspace> for Settings {
@@ -182,6 +193,7 @@ impl From<&Workspace> for Settings {
             limit_bytes: workspace.limit_bytes,
             limit_chunks: workspace.limit_chunks,
             limit_runs: workspace.limit_runs,
+            default_space_id: workspace.space_id,
         }
     }
 }
@@ -196,7 +208,7 @@ pub async fn update(tx: &Tx, id: WorkspaceId, settings: &Settings) -> Result<boo
     let rows = sql::execute(
         tx,
         "update workspace set name = $2, slug = $3, retention_days = $4, limit_files = $5, limit_bytes = $6,
-             limit_chunks = $7, limit_runs = $8, revision = revision + 1, updated_at = now()
+             limit_chunks = $7, limit_runs = $8, default_space_id = $9, revision = revision + 1, updated_at = now()
          where id = $1 and not exists (
              select from workspace other where other.slug = $3 and other.deleted_at is null and other.id <> $1)",
         [
@@ -208,6 +220,7 @@ pub async fn update(tx: &Tx, id: WorkspaceId, settings: &Settings) -> Result<boo
             settings.limit_bytes.into(),
             settings.limit_chunks.into(),
             settings.limit_runs.into(),
+            settings.default_space_id.into(),
         ],
     )
     .await?;

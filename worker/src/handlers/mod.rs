@@ -5,13 +5,20 @@ mod run_batch;
 mod run_segment;
 mod send_mail;
 
+use std::time::Duration;
+
 use nvisy_shared::{
     domain::plan::{self, Plan},
+    id::WorkspaceId,
     job::{RunBatch, RunSegment, SendMail},
-    store::run::Item,
+    queue::outbox,
+    store::{self, Tx, run::Item},
 };
 
-use crate::runner::{JobError, Registry};
+use crate::{
+    context::Context,
+    runner::{JobError, Registry},
+};
 
 /// All of them.
 #[must_use]
@@ -24,4 +31,44 @@ fn compile(item: &Item) -> Result<Plan, JobError> {
     let definition = serde_json::from_value(item.definition.clone())
         .map_err(JobError::retry("the definition of the pipeline cannot be read"))?;
     plan::compile(&definition).map_err(JobError::retry("the definition of the pipeline is not valid"))
+}
+
+/// When to look again at a job that only a worker of another embedding space can do.
+const ELSEWHERE: Duration = Duration::from_secs(30);
+
+/// Whether this worker may do it: chunks are cut for a model, and its vectors belong to its space.
+fn served(cx: &Context, item: &Item) -> Result<(), JobError> {
+    match item.space_id {
+        Some(space) if space != cx.space => Err(JobError::Away {
+            what: "this worker does not embed in the workspace's space",
+            delay: ELSEWHERE,
+            source: format!("that is {space}, and NVISY_EMBEDDING_* name {}", cx.space).into(),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Asks for the work behind the first border, from its beginning.
+async fn batches(
+    tx: &Tx,
+    cx: &Context,
+    workspace: WorkspaceId,
+    item: &Item,
+    plan: &Plan,
+    chunks: i32,
+) -> Result<(), JobError> {
+    let next: Vec<usize> = plan.after(0).collect();
+    let Some(&first) = next.first() else { return Ok(()) };
+    let total = chunks.saturating_mul(i32::try_from(next.len()).unwrap_or(i32::MAX));
+    store::run::enter_stage(tx, workspace, item.id, plan.stage(first), total).await?;
+    let step = i32::try_from(cx.config.worker.batch_chunks).unwrap_or(i32::MAX).max(1);
+    for segment in next {
+        let mut from = 0;
+        while from < chunks {
+            let end = from.saturating_add(step).min(chunks);
+            outbox::enqueue(tx, workspace, &RunBatch { item: item.id, segment, first: from, end }).await?;
+            from = end;
+        }
+    }
+    progress::progressed(tx, workspace, item, plan.stage(first), 0, Some(total)).await
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use nvisy_shared::{
     domain::{failure::Failure, file::FileState},
     job::RunBatch,
-    store::{self, Tx, job::Claim},
+    store::{self, Tx, job::Claim, run::Item},
     telemetry::metrics::metrics,
 };
 
@@ -25,6 +25,13 @@ impl Handler for RunBatch {
         let item = store::run::find_item(&cx.db, workspace, self.item).await?;
         // Deleted, or failed for the sake of another batch.
         let item = item.filter(|item| item.state == FileState::Processing).ok_or(JobError::Gone)?;
+        // A workspace that had no vectors belongs to the space of its first.
+        let space_id = match item.space_id {
+            None => store::space::settle(&cx.db, workspace, cx.space).await?,
+            settled => settled,
+        };
+        let item = Item { space_id, ..item };
+        super::served(cx, &item)?;
         let plan = super::compile(&item)?;
         let segment = plan.segments.get(self.segment);
         let segment =
@@ -44,6 +51,12 @@ impl Handler for RunBatch {
             let units = self.end - self.first;
             store::run::add_done(tx, workspace, item.id, units).await?;
             if Some(item.done + units) >= item.total {
+                let chunks = item.total.unwrap_or_default() / i32::try_from(plan.after(0).count()).unwrap_or(1).max(1);
+                // The workspace's space was changed in the middle: nothing is to be found by halves.
+                if store::chunk::clear_mixed(tx, workspace, item.version_id, cx.space).await? {
+                    super::batches(tx, cx, workspace, &item, &plan, chunks).await?;
+                    return Ok(None);
+                }
                 progress::finished(tx, workspace, &item).await
             } else {
                 let stage = plan.stage(self.segment);

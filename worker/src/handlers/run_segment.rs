@@ -7,8 +7,7 @@ use nvisy_shared::{
         plan::Plan,
     },
     id::WorkspaceId,
-    job::{RunBatch, RunSegment},
-    queue::outbox,
+    job::RunSegment,
     store::{self, Tx, job::Claim, run::Item},
 };
 
@@ -26,6 +25,7 @@ impl Handler for RunSegment {
         let workspace = claim.workspace_id;
         let (item, plan) = begin(&cx.db, claim, async |tx| {
             let item = progress::open_item(tx, workspace, self.item).await?;
+            super::served(cx, &item)?;
             let plan = super::compile(&item)?;
             progress::started(tx, workspace, &item, plan.stage(0)).await?;
             Ok((item, plan))
@@ -58,26 +58,14 @@ async fn cross(
     for effect in outcome.effects {
         effect.apply(tx, workspace, item).await?;
     }
-    let next: Vec<usize> = plan.after(0).collect();
     let chunks = outcome.chunks.unwrap_or_default();
     let count = i32::try_from(chunks.len()).unwrap_or(i32::MAX);
-    let Some(&first) = next.first().filter(|_| count > 0) else {
+    if count == 0 || plan.after(0).next().is_none() {
         return progress::finished(tx, workspace, item).await.map(drop);
-    };
+    }
     store::chunk::replace(tx, workspace, item.file_id, item.version_id, chunks).await?;
     within_quota(tx, cx, workspace).await?;
-    let total = count.saturating_mul(i32::try_from(next.len()).unwrap_or(i32::MAX));
-    store::run::enter_stage(tx, workspace, item.id, plan.stage(first), total).await?;
-    let step = i32::try_from(cx.config.worker.batch_chunks).unwrap_or(i32::MAX).max(1);
-    for segment in next {
-        let mut from = 0;
-        while from < count {
-            let end = from.saturating_add(step).min(count);
-            outbox::enqueue(tx, workspace, &RunBatch { item: item.id, segment, first: from, end }).await?;
-            from = end;
-        }
-    }
-    progress::progressed(tx, workspace, item, plan.stage(first), 0, Some(total)).await
+    super::batches(tx, cx, workspace, item, plan, count).await
 }
 
 /// Fails the file when the workspace now has more chunks than it may.

@@ -1,0 +1,248 @@
+//! Two processes of different models: a workspace is indexed and searched in its own space, or says why not.
+
+use std::net::SocketAddr;
+
+use nvisy_api::app::App;
+use nvisy_shared::lifecycle::Lifecycle;
+use nvisy_worker::app::Worker;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use crate::{
+    app::{Answer, Person, TestApp, program, send, until},
+    files::part,
+    start::{run, text},
+};
+
+/// A server of embeddings: four numbers, made of the letters of a text.
+async fn embedder() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(embed(stream));
+        }
+    });
+    format!("http://{address}/v1")
+}
+
+async fn embed(stream: TcpStream) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        stream.read_line(&mut head).await.ok().filter(|read| *read > 0)?;
+    }
+    let head = head.to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().ok()?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    let body: Value = serde_json::from_slice(&body).ok()?;
+    let vector = |text: &Value| {
+        let mut vector = [1.0_f32; 4];
+        text.as_str().unwrap_or_default().bytes().for_each(|letter| vector[usize::from(letter % 4)] += 1.0);
+        vector
+    };
+    let data = body["input"].as_array()?.iter().map(vector).enumerate();
+    let data: Vec<_> = data.map(|(index, vector)| json!({ "index": index, "embedding": vector })).collect();
+    let answer = json!({ "object": "list", "data": data }).to_string();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+    stream.write_all(format!("{head}{answer}").as_bytes()).await.ok()
+}
+
+fn settings<'a>(url: &'a str, model: &'a str) -> [(&'a str, &'a str); 3] {
+    [("NVISY_EMBEDDING_URL", url), ("NVISY_EMBEDDING_MODEL", model), ("NVISY_EMBEDDING_DIMENSIONS", "4")]
+}
+
+/// Another API, and another worker, of the same place under another model.
+struct Other {
+    address: SocketAddr,
+    lifecycle: Lifecycle,
+    api: JoinHandle<()>,
+    worker: JoinHandle<bool>,
+}
+
+impl Other {
+    async fn start(app: &TestApp, url: &str, model: &str) -> Self {
+        let config = app.place.config(&settings(url, model));
+        let lifecycle = Lifecycle::new();
+        let bound = App::build(config.clone(), lifecycle.clone()).await.unwrap().bind().unwrap();
+        let address = bound.address();
+        let api = tokio::spawn(async move { bound.run().await.unwrap() });
+        let worker = Worker::build(config, program("nvisy-worker")).await.unwrap();
+        let worker = tokio::spawn(worker.run(lifecycle.clone()));
+        Self { address, lifecycle, api, worker }
+    }
+
+    async fn ask(&self, app: &TestApp, person: &Person, method: Method, path: &str, body: &Value) -> Answer {
+        let request = app.request_to(&format!("http://{}", self.address), method, path);
+        send(request.bearer_auth(&person.token).json(body)).await
+    }
+
+    async fn stop(self) {
+        self.lifecycle.soft().cancel();
+        self.api.await.unwrap();
+        self.worker.await.unwrap();
+        self.lifecycle.finish(std::time::Duration::from_secs(5)).await;
+    }
+}
+
+fn names(answer: &Value) -> Vec<&str> {
+    answer["hits"].as_array().unwrap().iter().map(|hit| hit["file"]["name"].as_str().unwrap()).collect()
+}
+
+async fn upload(app: &TestApp, ada: &Person, workspace: &str, name: &str) -> String {
+    let accepted = app.upload(ada, workspace, vec![part(name, format!("Seals rest on {name}."))]).await.expect(202);
+    accepted["items"][0]["id"].as_str().unwrap().to_owned()
+}
+
+/// The reason why a job waits, once one does.
+async fn waits(app: &TestApp) -> (i32, String) {
+    let sql = "select attempts, last_error from job where state = 'waiting' and last_error like '%embed%'";
+    let row = until("a job that waits for another worker", async || app.rows(sql).await.pop()).await;
+    (row.try_get("", "attempts").unwrap(), row.try_get("", "last_error").unwrap())
+}
+
+#[actix_web::test]
+async fn a_workspace_is_searched_in_its_own_space_or_not_by_meaning() {
+    let url = embedder().await;
+    let app = TestApp::start_with(&settings(&url, "small")).await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let path = format!("/api/v1/workspaces/{workspace}");
+    let search = format!("{path}/search");
+    let small = app.get(&ada, &path).await.expect(200)["defaultSpace"].clone();
+    assert_eq!((small["provider"].as_str(), small["model"].as_str()), (Some("openai"), Some("small")));
+    assert_eq!(small["dimensions"], 4);
+
+    // Only a worker of another model is there: the upload waits, says why, and spends no attempt.
+    let other = Other::start(&app, &url, "large").await;
+    let old = upload(&app, &ada, &workspace, "old.txt").await;
+    let (attempts, why) = waits(&app).await;
+    assert!(attempts == 0 && why.contains(small["id"].as_str().unwrap()), "{attempts} {why}");
+    assert_eq!(app.get(&ada, &format!("{path}/files/{old}")).await.expect(200)["state"], "queued");
+    assert_eq!(app.count("dead_job").await, 0);
+
+    // One of its own comes.
+    let mut app = app;
+    app.start_worker().await;
+    until("the file", async || {
+        app.sql("update job set run_at = now() where state = 'waiting'").await;
+        (app.get(&ada, &format!("{path}/files/{old}")).await.expect(200)["state"] == "ready").then_some(())
+    })
+    .await;
+    for mode in ["vector", "hybrid", "text"] {
+        let found = app.post(&ada, &search, &json!({ "query": "seals", "mode": mode })).await.expect(200);
+        assert_eq!(names(&found), ["old.txt"], "{mode}");
+    }
+
+    // The other API knows that it would find nothing.
+    for body in [
+        json!({ "query": "seals" }),
+        json!({ "query": "seals", "mode": "vector" }),
+        json!({ "vector": [1, 1, 1, 1], "mode": "vector" }),
+    ] {
+        let problem = other.ask(&app, &ada, Method::POST, &search, &body).await.problem(409, "space_not_served");
+        assert!(problem["detail"].as_str().unwrap().contains(small["id"].as_str().unwrap()), "{problem}");
+    }
+    let words = json!({ "query": "seals", "mode": "text" });
+    assert_eq!(names(&other.ask(&app, &ada, Method::POST, &search, &words).await.expect(200)), ["old.txt"]);
+
+    // So does the doctor.
+    let large = settings(&url, "large");
+    let said = text(&run("nvisy-api", &["doctor"], &app.place, &large).await.stdout);
+    let line = said.lines().find(|line| line.starts_with("embedding spaces ")).unwrap();
+    assert!(line.contains(" WRONG ") && line.contains("1 of small (openai, 4 dimensions)"), "{said}");
+
+    // It moves to a space that is served where it is asked, and to no other.
+    let wind = other.ask(&app, &ada, Method::POST, "/api/v1/workspaces", &json!({ "name": "Wind" })).await.expect(201);
+    let large = wind["defaultSpace"]["id"].clone();
+    for wrong in [json!(nvisy_shared::id::new()), large.clone()] {
+        let refused =
+            send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&json!({ "defaultSpaceId": wrong })));
+        let problem = refused.await.problem(422, "invalid_body");
+        assert_eq!(problem["errors"][0]["field"], "defaultSpaceId");
+    }
+    let bob = app.person("bob").await;
+    app.enrol(&workspace, &bob, "member").await;
+    let change = json!({ "defaultSpaceId": large });
+    other.ask(&app, &bob, Method::PATCH, &path, &change).await.problem(403, "forbidden");
+    let changed = other.ask(&app, &ada, Method::PATCH, &path, &change).await.expect(200);
+    assert_eq!(changed["defaultSpace"]["model"], "large");
+    let log = app.get(&ada, &format!("{path}/activities?type=workspace.updated")).await.expect(200);
+    assert_eq!(log["items"][0]["details"], json!({ "fields": ["defaultSpaceId"] }));
+
+    // What was indexed before is found by words, and by meaning once it is uploaded again.
+    app.post(&ada, &search, &json!({ "query": "seals" })).await.problem(409, "space_not_served");
+    let vector = json!({ "query": "seals", "mode": "vector" });
+    assert_eq!(names(&other.ask(&app, &ada, Method::POST, &search, &vector).await.expect(200)), [""; 0]);
+    assert_eq!(names(&other.ask(&app, &ada, Method::POST, &search, &words).await.expect(200)), ["old.txt"]);
+    let new = upload(&app, &ada, &workspace, "new.txt").await;
+    until("the file", async || {
+        app.sql("update job set run_at = now() where state = 'waiting'").await;
+        (app.get(&ada, &format!("{path}/files/{new}")).await.expect(200)["state"] == "ready").then_some(())
+    })
+    .await;
+    assert_eq!(names(&other.ask(&app, &ada, Method::POST, &search, &vector).await.expect(200)), ["new.txt"]);
+    other.stop().await;
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_workspace_from_before_belongs_to_the_space_of_its_first_vectors() {
+    let url = embedder().await;
+    let mut app = TestApp::start_with(&settings(&url, "small")).await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let path = format!("/api/v1/workspaces/{workspace}");
+    app.sql("update workspace set default_space_id = null").await;
+    assert!(app.get(&ada, &path).await.expect(200).get("defaultSpace").is_none());
+    app.start_worker().await;
+    let file = upload(&app, &ada, &workspace, "a.txt").await;
+    assert_eq!(app.settled(&ada, &workspace, &file).await["state"], "ready");
+    assert_eq!(app.get(&ada, &path).await.expect(200)["defaultSpace"]["model"], "small");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_file_is_not_left_with_half_of_its_vectors_elsewhere() {
+    let url = embedder().await;
+    let mut app =
+        TestApp::start_with(&[&settings(&url, "small")[..], &[("NVISY_WORKER_BATCH_CHUNKS", "1")]].concat()).await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    // As if a worker of another model had embedded some before the space was changed.
+    app.sql(
+        "insert into embedding_space (id, provider, model, dimensions, query_prefix, passage_prefix)
+         values ('00000000-0000-7000-8000-000000000001', 'openai', 'large', 4, '', '')",
+    )
+    .await;
+    app.sql(
+        "create function elsewhere() returns trigger language plpgsql as $$ begin
+             if not exists (select from embedding) then new.space_id := '00000000-0000-7000-8000-000000000001'; end if;
+             return new; end $$",
+    )
+    .await;
+    app.sql("create trigger elsewhere before insert on embedding for each row execute function elsewhere()").await;
+    app.start_worker().await;
+    let text = (0..40).map(|n| format!("# Part {n}\n\n{}\n\n", "Seals rest on sand. ".repeat(40))).collect::<String>();
+    let accepted = app.upload(&ada, &workspace, vec![part("a.md", text)]).await.expect(202);
+    let file = accepted["items"][0]["id"].as_str().unwrap().to_owned();
+    until("vectors elsewhere", async || {
+        let sql = "select from embedding where space_id = '00000000-0000-7000-8000-000000000001'";
+        (!app.rows(sql).await.is_empty()).then_some(())
+    })
+    .await;
+    app.sql("drop trigger elsewhere on embedding").await;
+    assert_eq!(app.settled(&ada, &workspace, &file).await["state"], "ready");
+    let rows = app.rows("select (select count(*) from chunk) as chunks, count(*) as vectors, count(distinct space_id) as spaces from embedding").await;
+    let number = |name: &str| rows[0].try_get::<i64>("", name).unwrap();
+    assert!(number("chunks") > 1);
+    assert_eq!((number("vectors"), number("spaces")), (number("chunks"), 1));
+    app.stop().await;
+}
