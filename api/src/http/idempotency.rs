@@ -96,10 +96,24 @@ where
             return Err(Problem::new(Code::IdempotencyKeyInUse).retry_in(1));
         }
         if let Some(earlier) = store::idempotency::find(&tx, &once.scope, key, once.kept).await? {
+            tx.rollback().await?;
             return replay(&once, earlier);
         }
     }
-    let body = effect(&tx).await?;
+    let body = match effect(&tx).await {
+        Ok(body) => body,
+        Err(problem) => {
+            // Now, and not some time after the answer: whoever repeats the request at once would find the key in use.
+            if let Err(error) = tx.rollback().await {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(
+                    error,
+                    "a transaction that failed could not be undone, the server will when the connection ends"
+                );
+            }
+            return Err(problem);
+        }
+    };
     if let Some(key) = &once.key {
         let json = serde_json::to_value(&body).map_err(Problem::internal)?;
         store::idempotency::keep(&tx, &once.scope, key, &once.fingerprint, STATUS, json).await?;
