@@ -5,7 +5,7 @@ use std::{collections::HashMap, error::Error, path::Path, process::ExitCode, tim
 use nvisy_api::{app::App, command};
 use nvisy_shared::{
     config::{self, Config},
-    domain::quota::Resource,
+    domain::{account::AccountState, quota::Resource},
     lifecycle::Lifecycle,
     probe, telemetry,
 };
@@ -21,6 +21,8 @@ const USAGE: &str = "usage: nvisy-api [COMMAND]
   verify-activity                   check every entry of the activity log
   quota WORKSPACE [--files N] [--bytes N] [--chunks N] [--runs N]
                                     set how much a workspace may use; what is not named is as the settings say
+  suspend ACCOUNT                   refuse everything to the account of this address or id, from its next request on
+  resume ACCOUNT                    let it go on
   env-example                       print every setting with its default and meaning";
 
 #[tokio::main]
@@ -39,6 +41,8 @@ async fn main() -> ExitCode {
         ["config"] => show_config(),
         ["verify-activity"] => verify_activity().await,
         ["quota", workspace, options @ ..] => quota(workspace, options).await,
+        ["suspend", account] => set_state(account, AccountState::Suspended).await,
+        ["resume", account] => set_state(account, AccountState::Active).await,
         ["env-example"] => print(&config::example()),
         _ => Err(USAGE.into()),
     };
@@ -139,6 +143,14 @@ async fn quota(workspace: &str, options: &[&str]) -> Outcome {
     }
     command::quota(&Config::load()?, workspace, &amounts).await?;
     Ok(())
+}
+
+async fn set_state(account: &str, state: AccountState) -> Outcome {
+    let id = command::suspend(&Config::load()?, account, state).await?;
+    match state {
+        AccountState::Suspended => print(&format!("the account {id} is suspended\n")),
+        AccountState::Active => print(&format!("the account {id} may go on\n")),
+    }
 }
 
 fn print(text: &str) -> Outcome {

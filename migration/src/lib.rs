@@ -29,6 +29,7 @@ mod m0025_account_activity;
 mod m0026_default_space;
 mod m0027_event_retention;
 mod m0028_chores;
+mod m0030_notices;
 
 pub use apply::{ApplyError, Examination, apply, connect, examine, fingerprint, revert};
 pub use ground::{Ground, Unfit};
@@ -66,6 +67,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0026_default_space::Migration),
             Box::new(m0027_event_retention::Migration),
             Box::new(m0028_chores::Migration),
+            Box::new(m0030_notices::Migration),
         ]
     }
 }

@@ -2,7 +2,7 @@
 
 mod avatar;
 mod handlers;
-mod service;
+pub(crate) mod service;
 pub(crate) mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, patch, post, put, resource};

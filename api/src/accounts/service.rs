@@ -10,7 +10,12 @@ use nvisy_shared::{
         mail::MailKind,
     },
     secret::Secret,
-    store::{self, TransactionTrait, account::NewAccount, mail::NewMail},
+    store::{
+        self, TransactionTrait,
+        account::NewAccount,
+        activity::{self, Act},
+        mail::NewMail,
+    },
 };
 use uuid::Uuid;
 
@@ -40,7 +45,7 @@ pub(super) async fn sign_up(
     let email = normalise_email(&body.email);
     limit::name(state, &email).await?;
     let display_name = body.display_name.trim();
-    check_strength("password", &body.password, &[&email, display_name])?;
+    check_strength("password", &body.password, &[&email, display_name]).await?;
     let password = told_apart(state, &body.password);
     // Before the transaction: nothing may wait for a slow hash while it holds a connection.
     let password_hash = state.passwords.hash(body.password).await?;
@@ -74,7 +79,7 @@ pub(super) async fn sign_up(
 
 /// What makes a repeated sign-up with another password another request. A fast hash, but under a key that the database
 /// does not have: it cannot be guessed at with the database alone.
-fn told_apart(state: &State, password: &Secret<String>) -> String {
+pub(crate) fn told_apart(state: &State, password: &Secret<String>) -> String {
     let key = state.platform.keys.derive_for(Uuid::nil(), Purpose::Repeated);
     hex::encode(key.mac(password.expose().as_bytes()))
 }
@@ -101,9 +106,10 @@ pub(super) async fn change_password(
     origin: &Origin,
     body: ChangePassword,
 ) -> Result<Deleted, Problem> {
-    check_strength("newPassword", &body.new_password, &[&account.email, &account.display_name])?;
-    account.reauthenticate(state, body.current_password).await?;
+    check_strength("newPassword", &body.new_password, &[&account.email, &account.display_name]).await?;
+    let alone = account.reauthenticate(state, origin, body.current_password).await?;
     let password_hash = state.passwords.hash(body.new_password).await?;
+    drop(alone);
     let tx = state.platform.db.begin().await?;
     account.lock(&tx).await?;
     store::account::set_password(&tx, account.id, &password_hash).await?;
@@ -119,16 +125,29 @@ pub(super) async fn delete(
     origin: &Origin,
     body: Confirmation,
 ) -> Result<Accept<Deletion>, Problem> {
-    account.reauthenticate(state, body.password).await?;
+    account.reauthenticate(state, origin, body.password).await?;
     let grace = Duration::from_secs(state.platform.config.auth.erase_seconds);
     let tx = state.platform.db.begin().await?;
+    // Workspaces before the account, as whoever joins one locks them: nobody comes or goes while this is decided.
+    let mut workspaces = Vec::new();
+    for workspace in store::legacy::workspaces(&tx, account.id).await? {
+        if store::workspace::lock(&tx, workspace).await? {
+            workspaces.push(workspace);
+        }
+    }
     account.lock(&tx).await?;
     if store::account::is_last_owner(&tx, account.id).await? {
         return Err(Problem::new(Code::LastOwner));
     }
     let erase_at = store::account::close(&tx, account.id, grace).await?;
     store::session::end_all(&tx, account.id, None).await?;
-    trail::note(state, &tx, &origin.by(account.actor()), Action::AccountDeleted, account.id.0).await?;
+    let by = origin.by(account.actor());
+    for workspace in workspaces {
+        let withdrawn = store::invite::withdraw_closed(&tx, workspace, account.id).await?;
+        let acts: Vec<Act> = withdrawn.into_iter().map(|invite| invite.act("account_deleted")).collect();
+        activity::append(&tx, &state.platform.seals, workspace, &by, &acts).await?;
+    }
+    trail::note(state, &tx, &by, Action::AccountDeleted, account.id.0).await?;
     tx.commit().await?;
     Ok(Accept::new(Deletion { erase_at }))
 }

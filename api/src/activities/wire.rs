@@ -1,7 +1,7 @@
 //! What the activity log looks like on the wire.
 
 use apistos::ApiComponent;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use garde::Validate;
 use nvisy_shared::{
     domain::activity::{Action, UnknownAction},
@@ -141,8 +141,10 @@ pub(crate) struct ListQuery {
     #[serde(rename = "type")]
     action: Option<ActionName>,
     /// Only what was done at this time or later.
+    #[garde(inner(custom(storable)))]
     since: Option<DateTime<Utc>>,
     /// Only what was done before this time.
+    #[garde(inner(custom(storable)))]
     until: Option<DateTime<Utc>>,
     /// Most items in the answer.
     #[serde(default = "default_limit")]
@@ -164,8 +166,10 @@ pub(crate) struct ExportQuery {
     #[serde(rename = "type")]
     action: Option<ActionName>,
     /// Only what was done at this time or later.
+    #[garde(inner(custom(storable)))]
     since: Option<DateTime<Utc>>,
     /// Only what was done before this time.
+    #[garde(inner(custom(storable)))]
     until: Option<DateTime<Utc>>,
     /// `csv`, or `jsonl`: one JSON object in each line.
     #[serde(default)]
@@ -244,6 +248,15 @@ impl ListQuery {
 impl ExportQuery {
     pub(super) fn filter(&self) -> Filter {
         filter(self.actor, self.action, self.since, self.until)
+    }
+}
+
+/// PostgreSQL knows fewer years than RFC 3339 is read with here.
+fn storable(time: &DateTime<Utc>, (): &()) -> garde::Result {
+    if (1970..=9999).contains(&time.year()) {
+        Ok(())
+    } else {
+        Err(garde::Error::new("must be of the years 1970 to 9999"))
     }
 }
 

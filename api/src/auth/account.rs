@@ -7,7 +7,11 @@ use apistos::{ApiComponent, Schema, reference_or::ReferenceOr, security::Securit
 use chrono::{DateTime, Utc};
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
-    domain::{account::AccountState, activity::Actor, role::Permission},
+    domain::{
+        account::AccountState,
+        activity::{Action, Actor},
+        role::Permission,
+    },
     id::{AccountId, SessionId, WorkspaceId},
     secret::Secret,
     store::{
@@ -16,9 +20,11 @@ use nvisy_shared::{
     },
 };
 
-use super::{bearer, gate::Gate};
+use serde_json::json;
+
+use super::{bearer, gate::Gate, password::Alone, trail};
 use crate::{
-    http::limit,
+    http::{limit, origin::Origin},
     problem::{Code, Problem},
     state::State,
 };
@@ -143,10 +149,22 @@ impl CurrentAccount {
 }
 
 impl SignedIn {
-    /// Makes sure that it is the person who asks, not somebody who found the device or the token.
-    pub(crate) async fn reauthenticate(&self, state: &State, password: Secret<String>) -> Result<(), Problem> {
-        let right = state.passwords.verify(password, Some(self.password_hash.clone())).await?;
-        if right { Ok(()) } else { Err(Problem::new(Code::WrongPassword)) }
+    /// Makes sure that it is the person who asks, not somebody who found the device or the token. Tries are counted and
+    /// written down as those of logging in are. Nobody else takes a turn for the account while the answer lives.
+    pub(crate) async fn reauthenticate<'a>(
+        &self,
+        state: &'a State,
+        origin: &Origin,
+        password: Secret<String>,
+    ) -> Result<Alone<'a>, Problem> {
+        limit::name(state, &self.email).await?;
+        let alone = state.passwords.alone(self.id)?;
+        if state.passwords.verify(password, Some(self.password_hash.clone())).await? {
+            return Ok(alone);
+        }
+        let by = origin.by(self.actor());
+        trail::refused(state, &by, Action::AccountPasswordRefused, self.id.0, json!({})).await?;
+        Err(Problem::new(Code::WrongPassword))
     }
 
     /// Locks the account for the rest of the transaction; fails when its password is no longer the one that the caller

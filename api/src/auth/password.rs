@@ -1,15 +1,23 @@
 //! Passwords: strong enough, and hashed without starving the server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use nvisy_shared::{
     crypt::{hash_password, verify_password},
+    id::AccountId,
     secret::Secret,
 };
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use zxcvbn::{Score, zxcvbn};
 
-use crate::{http::extract::invalid_field, problem::Problem};
+use crate::{
+    http::extract::invalid_field,
+    problem::{Code, Problem},
+};
 
 /// Longest password, in characters: longer ones only cost time.
 pub(crate) const MAX: usize = 128;
@@ -24,6 +32,8 @@ const DUMMY: &str = "$argon2id$v=19$m=65536,t=3,p=1$X6MkdjAZlb/pqLzTkV8G/A$70udl
 #[derive(Debug)]
 pub(crate) struct Passwords {
     turns: Arc<Semaphore>,
+    /// Accounts whose owners are being asked for their password.
+    asked: Mutex<HashSet<AccountId>>,
     /// Slow hashes computed: the same number must go into every answer to a login.
     #[cfg(test)]
     computed: std::sync::atomic::AtomicU64,
@@ -33,6 +43,7 @@ impl Passwords {
     pub(crate) fn new(at_a_time: usize) -> Self {
         Self {
             turns: Arc::new(Semaphore::new(at_a_time.max(1))),
+            asked: Mutex::default(),
             #[cfg(test)]
             computed: std::sync::atomic::AtomicU64::default(),
         }
@@ -53,6 +64,13 @@ impl Passwords {
         .await
     }
 
+    /// Makes sure that whoever is signed in takes one turn at a time: nobody keeps the others from logging in.
+    pub(crate) fn alone(&self, account: AccountId) -> Result<Alone<'_>, Problem> {
+        let first = self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
+        // Made only then: dropping it makes room for the next.
+        first.then(|| Alone { passwords: self, account }).ok_or_else(|| Problem::new(Code::TooManyRequests).retry_in(1))
+    }
+
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let turn = timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
         let turn = turn.map_err(|_| Problem::unavailable(5))?.map_err(Problem::internal)?;
@@ -67,6 +85,19 @@ impl Passwords {
     }
 }
 
+/// The one request of an account that may have passwords hashed.
+#[derive(Debug)]
+pub(crate) struct Alone<'a> {
+    passwords: &'a Passwords,
+    account: AccountId,
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.passwords.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.account);
+    }
+}
+
 /// Rule for `garde(custom(..))`: a length that a password can have.
 pub(crate) fn length(value: &Secret<String>, (): &()) -> garde::Result {
     match value.expose().chars().count() {
@@ -76,14 +107,22 @@ pub(crate) fn length(value: &Secret<String>, (): &()) -> garde::Result {
 }
 
 /// Refuses a password that is easy to guess, also by somebody who knows these words about the account.
-pub(crate) fn check_strength(field: &str, password: &Secret<String>, known: &[&str]) -> Result<(), Problem> {
-    let estimate = zxcvbn(password.expose(), known);
+pub(crate) async fn check_strength(field: &str, password: &Secret<String>, known: &[&str]) -> Result<(), Problem> {
+    let password = password.clone();
+    let known: Vec<String> = known.iter().map(|&word| word.to_owned()).collect();
+    // Long ones take a while: other requests need not wait for that.
+    let weakness = spawn_blocking(move || weakness(&password, &known)).await.map_err(Problem::internal)?;
+    weakness.map_or(Ok(()), |reason| Err(invalid_field(field, format!("too easy to guess: {reason}"))))
+}
+
+fn weakness(password: &Secret<String>, known: &[String]) -> Option<String> {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let estimate = zxcvbn(password.expose(), &known);
     if estimate.score() >= Score::Three {
-        return Ok(());
+        return None;
     }
     let warning = estimate.feedback().and_then(|feedback| feedback.warning());
-    let reason = warning.map_or_else(|| "Add another word or two.".to_owned(), |warning| warning.to_string());
-    Err(invalid_field(field, format!("too easy to guess: {reason}")))
+    Some(warning.map_or_else(|| "Add another word or two.".to_owned(), |warning| warning.to_string()))
 }
 
 #[cfg(test)]
@@ -115,10 +154,20 @@ mod tests {
     #[test]
     fn passwords_made_of_what_is_known_are_weak() {
         let password = |text: &str| Secret::new(text.to_owned());
-        assert!(check_strength("password", &password("correct tidal turbine 92"), &[]).is_ok());
-        assert!(check_strength("password", &password("password1"), &[]).is_err());
-        assert!(
-            check_strength("password", &password("ada.lovelace@example.org"), &["ada.lovelace@example.org"]).is_err()
-        );
+        assert!(weakness(&password("correct tidal turbine 92"), &[]).is_none());
+        assert!(weakness(&password("password1"), &[]).is_some());
+        assert!(weakness(&password("ada.lovelace@example.org"), &["ada.lovelace@example.org".to_owned()]).is_some());
+    }
+
+    #[test]
+    fn of_one_account_one_request_takes_turns() {
+        let passwords = Passwords::new(2);
+        let (ada, bob) = (AccountId::new(), AccountId::new());
+        let first = passwords.alone(ada).unwrap();
+        assert!(passwords.alone(ada).is_err());
+        assert!(passwords.alone(ada).is_err());
+        assert!(passwords.alone(bob).is_ok());
+        drop(first);
+        assert!(passwords.alone(ada).is_ok());
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use nvisy_shared::{
     clock,
     crypt::{Purpose, envelope, random},
+    domain::mail::MailKind,
     id::AccountId,
     secret::Secret,
     store::{self, Tx},
@@ -11,6 +12,7 @@ use nvisy_shared::{
 use totp_rs::{Builder, Totp};
 
 use crate::{
+    mail,
     problem::{Code, Problem},
     state::State,
 };
@@ -21,12 +23,16 @@ const SECRET: usize = 20;
 const ISSUER: &str = "Nvisy";
 /// Wrong codes in a row, after which each further one has to wait: a million codes are not tried at leisure.
 const TRIES: i32 = 5;
-/// That wait, in seconds.
-const WAIT: u32 = 60;
+/// The first wait, in seconds; each is twice as long as the one before.
+const WAIT: i64 = 60;
+/// The longest: one code a day is guessed in three thousand years.
+const LONGEST_WAIT: i64 = 24 * 3600;
 /// How many recovery codes there are.
 const RECOVERY_CODES: usize = 10;
 /// Letters of recovery codes: none that is taken for another.
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz123456789";
+/// Letters of one.
+const RECOVERY_LETTERS: usize = 16;
 
 /// What came of a code. Not an error: a wrong code is written down, so the transaction goes on to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +43,8 @@ pub(crate) enum Checked {
     Missing,
     /// This is none, or was used before.
     Wrong,
-    /// There were too many wrong ones a moment ago.
-    Blocked,
+    /// There were too many wrong ones: the next counts after so many seconds.
+    Blocked(u32),
 }
 
 impl Checked {
@@ -48,7 +54,7 @@ impl Checked {
             Self::Passed => Ok(()),
             Self::Missing => Err(Problem::new(Code::SecondFactorNeeded)),
             Self::Wrong => Err(Problem::new(Code::FactorRefused)),
-            Self::Blocked => Err(Problem::new(Code::TooManyCodes).retry_in(WAIT)),
+            Self::Blocked(seconds) => Err(Problem::new(Code::TooManyCodes).retry_in(seconds)),
         }
     }
 }
@@ -111,23 +117,37 @@ async fn try_code(
 ) -> Result<Checked, Problem> {
     let now = clock::now();
     let Some(code) = code else { return Ok(Checked::Missing) };
-    if blocked(factor.failures, factor.failed_at, now) {
-        return Ok(Checked::Blocked);
-    }
     let account = factor.account_id;
     let code = plain(code);
-    let step = step(state, factor, &code, now)?;
-    let used = step.is_none() && recovery && take_recovery_code(state, tx, account, &code).await?;
-    if step.is_some() || used {
-        store::totp::accept(tx, account, step).await?;
+    // Nobody guesses those: whoever has one need not wait because somebody else tries codes.
+    let recovery = recovery && code.chars().count() == RECOVERY_LETTERS;
+    if recovery && take_recovery_code(state, tx, account, &code).await? {
+        store::totp::accept(tx, account, None).await?;
+        return Ok(Checked::Passed);
+    }
+    if let Some(seconds) = wait(factor.failures, factor.failed_at, now) {
+        return Ok(Checked::Blocked(seconds));
+    }
+    if let Some(step) = step(state, factor, &code, now)? {
+        store::totp::accept(tx, account, Some(step)).await?;
         return Ok(Checked::Passed);
     }
     store::totp::refuse(tx, account).await?;
+    if factor.failures + 1 == TRIES && factor.confirmed_at.is_some() {
+        // Once, and not again before a code was right.
+        if let Some(owner) = store::account::find(tx, account).await? {
+            mail::service::notify(state, tx, MailKind::CodesRefused, &owner.email).await?;
+        }
+    }
     Ok(Checked::Wrong)
 }
 
-fn blocked(failures: i32, failed_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-    failures >= TRIES && failed_at.is_some_and(|failed| now - failed < chrono::Duration::seconds(WAIT.into()))
+/// How many seconds the next code has to wait, if it has to.
+fn wait(failures: i32, failed_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<u32> {
+    let doublings = u32::try_from(failures.checked_sub(TRIES)?).ok()?;
+    let whole = WAIT.checked_shl(doublings.min(32)).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+    let left = chrono::Duration::seconds(whole) - (now - failed_at?);
+    u32::try_from(left.num_milliseconds().max(0).cast_unsigned().div_ceil(1000)).ok().filter(|left| *left > 0)
 }
 
 /// The step whose code this is, if no code of it or of a later one has been used.
@@ -173,7 +193,7 @@ fn hash(state: &State, account: AccountId, code: &str) -> [u8; 32] {
 
 /// Sixteen letters, in fours.
 fn recovery_code() -> String {
-    let letters = random::<16>().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
+    let letters = random::<RECOVERY_LETTERS>().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
     letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-")
 }
 
@@ -198,6 +218,7 @@ mod tests {
     fn recovery_codes_are_easy_to_copy_and_hard_to_guess() {
         let code = recovery_code();
         assert_eq!(code.len(), 19);
+        assert_eq!(plain(&code).len(), RECOVERY_LETTERS);
         assert_eq!(plain(&code.to_uppercase().replace('-', " ")), code.replace('-', ""));
         assert_ne!(code, recovery_code());
     }
@@ -206,8 +227,21 @@ mod tests {
     fn after_five_wrong_codes_there_is_a_wait() {
         let now = clock::now();
         let ago = |seconds| Some(now - chrono::Duration::seconds(seconds));
-        assert!(!blocked(4, ago(0), now));
-        assert!(blocked(5, ago(59), now) && blocked(6, ago(0), now));
-        assert!(!blocked(5, ago(60), now));
+        assert_eq!(wait(4, ago(0), now), None);
+        assert_eq!(wait(5, ago(0), now), Some(60));
+        assert_eq!(wait(5, ago(59), now), Some(1));
+        assert_eq!(wait(5, ago(60), now), None);
+    }
+
+    #[test]
+    fn each_wait_is_twice_the_one_before_up_to_a_day() {
+        let now = clock::now();
+        let waits: Vec<_> = (5..18).filter_map(|failures| wait(failures, Some(now), now)).collect();
+        assert_eq!(waits[..4], [60, 120, 240, 480]);
+        assert!(waits.is_sorted());
+        assert_eq!(waits.last(), Some(&86_400));
+        for failures in [40, 1000, i32::MAX] {
+            assert_eq!(wait(failures, Some(now), now), Some(86_400));
+        }
     }
 }

@@ -5,6 +5,7 @@ mod doctor;
 mod keys;
 mod quota;
 mod schema;
+mod suspend;
 mod verify;
 
 pub use adopt::{AdoptError, adopt_signing_keys};
@@ -12,4 +13,5 @@ pub use doctor::doctor;
 pub use keys::{KeysError, keys};
 pub use quota::{QuotaError, quota};
 pub use schema::differences;
+pub use suspend::{SuspendError, suspend};
 pub use verify::{Verified, VerifyError, verify_activity};

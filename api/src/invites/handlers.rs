@@ -85,7 +85,8 @@ pub(crate) async fn cancel(
     operation_id = "acceptInvite",
     tag = "invites",
     summary = "Accept an invite",
-    description = "The caller becomes a member. A code that is unknown, used, expired, taken back or meant for another address is answered alike: 404.",
+    description = "The caller becomes a member. A code that is unknown, used, expired, taken back or meant for another address is answered alike: 404. Where the server sends mail, an invite to an address takes a verified one.",
+    error_code = 403,
     error_code = 404,
     error_code = 409
 )]

@@ -33,7 +33,7 @@ use crate::{
         origin::Origin,
     },
     mail,
-    members::service::not_above,
+    members::service::{not_above, note_refusal},
     problem::{Code, Problem},
     state::State,
 };
@@ -52,7 +52,7 @@ pub(super) async fn create(
     let role = Role::from(body.role);
     let meaning = (member.workspace, &email, role, body.expires_in_days);
     let once = key.once("createInvite", Some(member.account), &meaning);
-    let mut invite: Created<Invite> = idempotent(&platform.db, once, async |tx| {
+    let made: Result<Created<Invite>, Problem> = idempotent(&platform.db, once, async |tx| {
         not_above(role, member.lock(tx).await?)?;
         let id = InviteId::new();
         let code = platform.codes.code(member.workspace, id);
@@ -78,7 +78,9 @@ pub(super) async fn create(
         activity::append(tx, &platform.seals, member.workspace, &origin.by(member.actor()), &[act]).await?;
         Ok(Invite { mailed: Some(mailed), ..invite.into() })
     })
-    .await?;
+    .await;
+    let details = json!({ "role": role.name(), "invites": true });
+    let mut invite = note_refusal(platform, member, origin, member.account, details, made).await?;
     // Not kept with the answer: what is stored under an idempotency key must not open anything.
     if invite.body.mailed != Some(true) {
         let code = platform.codes.code(member.workspace, InviteId(invite.body.id));
@@ -112,8 +114,11 @@ pub(super) async fn accept(
 ) -> Result<Workspace, Problem> {
     let tx = platform.db.begin().await?;
     let invite = take(&tx, account, code).await?;
+    // The invite stays: the transaction is given up.
+    if invite.email.is_some() && !account.email_verified && platform.config.smtp.server().is_some() {
+        return Err(Problem::new(Code::EmailNotVerified));
+    }
     if !store::member::join(&tx, invite.workspace_id, account.id, invite.role).await? {
-        // The invite stays: the transaction is given up.
         return Err(Problem::new(Code::AlreadyMember));
     }
     let workspace = store::workspace::of_member(&tx, invite.workspace_id, account.id).await?;

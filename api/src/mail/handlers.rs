@@ -5,7 +5,7 @@ use apistos::api_operation;
 
 use super::{
     service,
-    wire::{ChangeEmail, ForgottenPassword, LinkToken, Mailed, ResetPassword},
+    wire::{ChangeEmail, ConfirmSignUp, ForgottenPassword, LinkToken, Mailed, ResetPassword},
 };
 use crate::{
     accounts::wire::Account,
@@ -24,16 +24,17 @@ use crate::{
     operation_id = "confirmSignUp",
     tag = "accounts",
     summary = "Confirm a sign-up",
-    description = "With the token of the link in the mail. The account exists from now on.",
-    error_code = 401
+    description = "With the token of the link in the mail, and the password of that sign-up: whoever asked is whoever reads the mailbox. The account exists from now on. A wrong password uses nothing up.",
+    error_code = 401,
+    error_code = 429
 )]
 pub(crate) async fn confirm_sign_up(
     state: Data<State>,
     key: IdempotencyKey,
     origin: Origin,
-    body: Json<LinkToken>,
+    body: Json<ConfirmSignUp>,
 ) -> Result<Created<Account>, Problem> {
-    let account = service::confirm_sign_up(&state, key, &origin, &body.0.token).await?;
+    let account = service::confirm_sign_up(&state, key, &origin, body.0).await?;
     Ok(account.at(|_| "/api/v1/account".to_owned()))
 }
 
@@ -56,7 +57,7 @@ pub(crate) async fn forgotten(
     operation_id = "resetPassword",
     tag = "accounts",
     summary = "Set a new password by mail",
-    description = "With the token of the link in the mail, once. All sessions end.",
+    description = "With the token of the link in the mail, once. All sessions and API tokens end, and so do other links of the account.",
     error_code = 401
 )]
 pub(crate) async fn reset(state: Data<State>, origin: Origin, body: Json<ResetPassword>) -> Result<Deleted, Problem> {

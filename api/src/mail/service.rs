@@ -13,12 +13,13 @@ use nvisy_shared::{
     job::SendMail,
     queue::outbox,
     secret::Secret,
-    store::{self, TransactionTrait, Tx, account::NewAccount, mail::NewMail},
+    store::{self, TransactionTrait, Tx, account::NewAccount, activity::Act, mail::NewMail},
 };
+use serde_json::json;
 
-use super::wire::{ChangeEmail, Mailed, ResetPassword};
+use super::wire::{ChangeEmail, ConfirmSignUp, Mailed, ResetPassword};
 use crate::{
-    accounts::wire::Account,
+    accounts::{service::told_apart, wire::Account},
     auth::{account::SignedIn, password::check_strength, trail},
     http::{
         answer::{Accept, Created, Deleted},
@@ -29,6 +30,9 @@ use crate::{
     problem::{Code, Problem},
     state::State,
 };
+
+/// How long a notice is worth sending.
+const NOTICE: Duration = Duration::from_secs(24 * 3600);
 
 /// Fails where no mail can be sent.
 pub(crate) fn wanted(state: &State) -> Result<(), Problem> {
@@ -48,15 +52,31 @@ pub(crate) async fn send(tx: &Tx, mail: NewMail<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Has somebody told what has happened to their account, where mail can be sent.
+pub(crate) async fn notify(state: &State, tx: &Tx, kind: MailKind, email: &str) -> Result<(), Problem> {
+    if wanted(state).is_err() {
+        return Ok(());
+    }
+    // Not the account's own: what it has asked for may become void, what it is told may not.
+    send(tx, NewMail { kind, email, account: None, sign_up: None, invite: None, life: NOTICE }).await
+}
+
 pub(super) async fn confirm_sign_up(
     state: &State,
     key: IdempotencyKey,
     origin: &Origin,
-    token: &Secret<String>,
+    body: ConfirmSignUp,
 ) -> Result<Created<Account>, Problem> {
-    let hash = hash(token)?;
+    let hash = hash(&body.token)?;
     // A random token's hash tells nothing, unlike a password's; the mail has it, too.
-    let once = key.once("confirmSignUp", None, &hash);
+    let once = key.once("confirmSignUp", None, &(hash, told_apart(state, &body.password)));
+    // Whoever asked has chosen the password, whoever reads the mailbox has the link: only both together are one person.
+    if let Some(link) = store::mail::find_link(&state.platform.db, MailKind::SignUp, &hash).await? {
+        limit::name(state, &link.email).await?;
+        if !state.passwords.verify(body.password, link.password_hash.map(Secret::new)).await? {
+            return Err(refused());
+        }
+    }
     idempotent(&state.platform.db, once, async |tx| {
         let mail = store::mail::take(tx, MailKind::SignUp, &hash).await?.ok_or_else(refused)?;
         let (display_name, password_hash) = mail.display_name.zip(mail.password_hash).ok_or_else(refused)?;
@@ -95,21 +115,26 @@ pub(super) async fn forgotten(state: &State, key: IdempotencyKey, email: &str) -
 
 pub(super) async fn reset(state: &State, origin: &Origin, body: ResetPassword) -> Result<Deleted, Problem> {
     let hash = hash(&body.token)?;
-    check_strength("newPassword", &body.new_password, &[])?;
     // Before the slow hash, so that guessing at tokens is cheap for us; it counts once it is taken.
-    if !store::mail::is_good(&state.platform.db, MailKind::PasswordReset, &hash).await? {
-        return Err(refused());
-    }
+    let link = store::mail::find_link(&state.platform.db, MailKind::PasswordReset, &hash).await?;
+    let link = link.ok_or_else(refused)?;
+    check_strength("newPassword", &body.new_password, &[&link.email]).await?;
     let password_hash = state.passwords.hash(body.new_password).await?;
     let tx = state.platform.db.begin().await?;
     let mail = store::mail::take(&tx, MailKind::PasswordReset, &hash).await?.ok_or_else(refused)?;
     let account = store::account::by_email(&tx, &mail.email).await?.ok_or_else(refused)?;
+    // The account may have changed its address since it was looked up: then its password is not this mailbox's any more.
+    if !store::account::verify_email(&tx, account.id, &account.email).await? {
+        return Err(refused());
+    }
     store::account::set_password(&tx, account.id, &password_hash).await?;
-    store::account::verify_email(&tx, account.id, &mail.email).await?;
+    // Whoever needs this may have lost the account to somebody: nothing that opened it does any more.
     store::session::end_all(&tx, account.id, None).await?;
-    store::mail::take_all(&tx, MailKind::PasswordReset, &mail.email).await?;
-    let by = origin.by(Actor::Account(account.id));
-    trail::note(state, &tx, &by, Action::AccountPasswordReset, account.id.0).await?;
+    let tokens = store::api_token::revoke_all(&tx, account.id).await?;
+    let reset = Act::new(Action::AccountPasswordReset, account.id.0, json!({}));
+    let revoked = tokens.into_iter().map(|token| Act::new(Action::TokenRevoked, token.0, json!({ "reason": "reset" })));
+    let acts: Vec<Act> = [reset].into_iter().chain(revoked).collect();
+    trail::write(state, &tx, &origin.by(Actor::Account(account.id)), &acts).await?;
     tx.commit().await?;
     Ok(Deleted)
 }
@@ -122,8 +147,10 @@ pub(super) async fn change_email(
     body: ChangeEmail,
 ) -> Result<Accept<Mailed>, Problem> {
     wanted(state)?;
-    account.reauthenticate(state, body.password).await?;
     let email = normalise_email(&body.email);
+    // Of the mailbox: nobody's is filled by somebody who asks for many accounts.
+    limit::name(state, &email).await?;
+    account.reauthenticate(state, origin, body.password).await?;
     let once = key.once("changeEmail", Some(account.id), &email);
     idempotent(&state.platform.db, once, async |tx| {
         account.lock(tx).await?;
@@ -139,6 +166,7 @@ pub(super) async fn verify_email(
     origin: &Origin,
 ) -> Result<Accept<Mailed>, Problem> {
     wanted(state)?;
+    limit::name(state, &account.email).await?;
     let once = key.once("verifyEmail", Some(account.id), &account.email);
     idempotent(&state.platform.db, once, async |tx| {
         ask(state, tx, account, origin, MailKind::EmailVerification, &account.email).await
@@ -173,12 +201,14 @@ pub(super) async fn confirm_email(state: &State, origin: &Origin, token: &Secret
         }
     };
     let account = mail.account_id.ok_or_else(refused)?;
-    let done = match mail.kind {
-        MailKind::EmailChange => store::account::change_email(&tx, account, &mail.email).await?,
-        _ => store::account::verify_email(&tx, account, &mail.email).await?,
-    };
-    if !done {
-        return Err(refused());
+    match mail.kind {
+        MailKind::EmailChange => {
+            let former = store::account::change_email(&tx, account, &mail.email).await?.ok_or_else(refused)?;
+            // Whoever reads the former mailbox learns of it, for it may not have been they.
+            notify(state, &tx, MailKind::EmailChanged, &former).await?;
+        }
+        _ if !store::account::verify_email(&tx, account, &mail.email).await? => return Err(refused()),
+        _ => {}
     }
     trail::note(state, &tx, &origin.by(Actor::Account(account)), action, account.0).await?;
     tx.commit().await?;

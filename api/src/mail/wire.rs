@@ -6,7 +6,7 @@ use nvisy_shared::{domain::account::EMAIL_MAX, secret::Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{accounts::wire::email_address, auth::password, http::rules::text};
+use crate::{accounts::wire::email_address, auth::password, http::rules::line};
 
 /// The token of a link in a mail.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -18,12 +18,26 @@ pub(crate) struct LinkToken {
     pub(crate) token: Secret<String>,
 }
 
+/// The token of a link in a mail, and what shows that whoever has it asked for it.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ConfirmSignUp {
+    /// What stands behind `#token=`.
+    #[garde(skip)]
+    #[schemars(with = "String")]
+    pub(crate) token: Secret<String>,
+    /// As at sign-up.
+    #[garde(custom(password::length))]
+    #[schemars(with = "String", length(max = 128))]
+    pub(crate) password: Secret<String>,
+}
+
 /// Whose password is forgotten.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ForgottenPassword {
     /// As at sign-up.
-    #[garde(custom(text(1, EMAIL_MAX)))]
+    #[garde(custom(line(1, EMAIL_MAX)))]
     #[schemars(length(max = 254))]
     pub(crate) email: String,
 }

@@ -8,6 +8,7 @@ use nvisy_shared::{
     store::{
         self, TransactionTrait, Tx,
         activity::{self, Act, By},
+        invite::Withdrawn,
     },
 };
 use serde_json::{Value, json};
@@ -25,6 +26,17 @@ pub(super) async fn change(
     account: AccountId,
     role: Role,
 ) -> Result<store::member::Member, Problem> {
+    let changed = change_role(platform, member, origin, account, role).await;
+    note_refusal(platform, member, origin, account, json!({ "role": role.name() }), changed).await
+}
+
+async fn change_role(
+    platform: &Platform,
+    member: &Member<ManageMembers>,
+    origin: &Origin,
+    account: AccountId,
+    role: Role,
+) -> Result<store::member::Member, Problem> {
     let tx = platform.db.begin().await?;
     let own = member.lock(&tx).await?;
     let before = target(&tx, member, account, own).await?;
@@ -33,9 +45,10 @@ pub(super) async fn change(
         keep_an_owner(&tx, member.workspace, account).await?;
     }
     if before.role != role {
-        store::member::set_role(&tx, member.workspace, account, role).await?;
+        let withdrawn = store::member::set_role(&tx, member.workspace, account, role).await?;
         let details = json!({ "from": before.role.name(), "to": role.name() });
-        log(&tx, platform, member, origin, Action::MemberRoleChanged, account, details).await?;
+        let act = Act::new(Action::MemberRoleChanged, account.0, details);
+        log(&tx, platform, member, origin, act, withdrawn, "role_changed").await?;
     }
     tx.commit().await?;
     Ok(store::member::Member { role, ..before })
@@ -53,9 +66,9 @@ pub(super) async fn remove(
     if before.role == Role::Owner {
         keep_an_owner(&tx, member.workspace, account).await?;
     }
-    store::member::remove(&tx, member.workspace, account).await?;
-    let details = json!({ "role": before.role.name() });
-    log(&tx, platform, member, origin, Action::MemberRemoved, account, details).await?;
+    let withdrawn = store::member::remove(&tx, member.workspace, account).await?;
+    let act = Act::new(Action::MemberRemoved, account.0, json!({ "role": before.role.name() }));
+    log(&tx, platform, member, origin, act, withdrawn, "removed").await?;
     tx.commit().await?;
     Ok(())
 }
@@ -70,9 +83,9 @@ pub(super) async fn leave(
     if own == Role::Owner {
         keep_an_owner(&tx, member.workspace, member.account).await?;
     }
-    store::member::remove(&tx, member.workspace, member.account).await?;
-    let details = json!({ "role": own.name() });
-    log(&tx, platform, member, origin, Action::MemberLeft, member.account, details).await?;
+    let withdrawn = store::member::remove(&tx, member.workspace, member.account).await?;
+    let act = Act::new(Action::MemberLeft, member.account.0, json!({ "role": own.name() }));
+    log(&tx, platform, member, origin, act, withdrawn, "left").await?;
     tx.commit().await?;
     Ok(())
 }
@@ -91,17 +104,18 @@ pub(super) async fn transfer(
     let heir = store::member::role(&tx, member.workspace, account).await?;
     let heir = heir.ok_or_else(|| invalid_field("accountId", "is not a member"))?;
     store::member::set_role(&tx, member.workspace, account, Role::Owner).await?;
-    store::member::set_role(&tx, member.workspace, member.account, Role::Admin).await?;
+    let withdrawn = store::member::set_role(&tx, member.workspace, member.account, Role::Admin).await?;
     let workspace = store::workspace::of_member(&tx, member.workspace, member.account).await?;
     let by = origin.by(member.actor());
     let changed = |account: AccountId, from: Role, to: Role| {
         Act::new(Action::MemberRoleChanged, account.0, json!({ "from": from.name(), "to": to.name() }))
     };
-    let acts = [
+    let mut acts = vec![
         Act::new(Action::WorkspaceTransferred, member.workspace.0, json!({ "accountId": account })),
         changed(account, heir, Role::Owner),
         changed(member.account, own, Role::Admin),
     ];
+    acts.extend(withdrawn.into_iter().map(|invite| invite.act("role_changed")));
     append(&tx, platform, member.workspace, &by, &acts).await?;
     tx.commit().await?;
     workspace.ok_or_else(Problem::not_found)
@@ -132,17 +146,37 @@ async fn keep_an_owner(tx: &Tx, workspace: WorkspaceId, leaving: AccountId) -> R
     }
 }
 
+/// Writes what was done to a member, and which invites were taken back because of it.
 async fn log<P: Needs>(
     tx: &Tx,
     platform: &Platform,
     member: &Member<P>,
     origin: &Origin,
-    action: Action,
-    account: AccountId,
-    details: Value,
+    act: Act,
+    withdrawn: Vec<Withdrawn>,
+    reason: &str,
 ) -> Result<(), Problem> {
-    let act = Act::new(action, account.0, details);
-    append(tx, platform, member.workspace, &origin.by(member.actor()), &[act]).await
+    let withdrawn = withdrawn.into_iter().map(|invite| invite.act(reason));
+    let acts: Vec<Act> = [act].into_iter().chain(withdrawn).collect();
+    append(tx, platform, member.workspace, &origin.by(member.actor()), &acts).await
+}
+
+/// Writes down, in a transaction of its own, that a member wanted more than their role allows; gives the answer back.
+pub(crate) async fn note_refusal<T, P>(
+    platform: &Platform,
+    member: &Member<P>,
+    origin: &Origin,
+    object: AccountId,
+    details: Value,
+    answer: Result<T, Problem>,
+) -> Result<T, Problem> {
+    if answer.as_ref().is_err_and(|problem| problem.is(Code::Forbidden)) {
+        let tx = platform.db.begin().await?;
+        let act = Act::new(Action::MemberRefused, object.0, details);
+        append(&tx, platform, member.workspace, &origin.by(member.actor()), &[act]).await?;
+        tx.commit().await?;
+    }
+    answer
 }
 
 async fn append(tx: &Tx, platform: &Platform, workspace: WorkspaceId, by: &By, acts: &[Act]) -> Result<(), Problem> {

@@ -35,6 +35,11 @@ impl Problem {
         Self { code, detail: None, errors: Vec::new(), retry_after: None, cause: None, standing: None }
     }
 
+    /// Whether this is what went wrong.
+    pub(crate) fn is(&self, code: Code) -> bool {
+        self.code == code
+    }
+
     /// There is no such thing, or it is not the caller's to know of.
     pub(crate) fn not_found() -> Self {
         Self::new(Code::NotFound)

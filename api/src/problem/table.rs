@@ -51,6 +51,7 @@ table! {
     WrongCredentials      "wrong_credentials"       401 "No account has this e-mail address and password";
     RefreshTokenRefused   "refresh_token_refused"   401 "The refresh token cannot be used, or not any more";
     AccountSuspended      "account_suspended"       403 "The account is suspended";
+    EmailNotVerified      "email_not_verified"      403 "The account's e-mail address has to be verified first";
     Forbidden             "forbidden"               403 "The role in this workspace does not allow it";
     ScopeMissing          "scope_missing"           403 "The API token does not have the permission";
     SessionNeeded         "session_needed"          403 "This takes somebody who is logged in, not an API token";

@@ -16,9 +16,11 @@ use nvisy_shared::{
     secret::Secret,
     store::{
         self, TransactionTrait,
+        activity::Act,
         session::{Life, Presented, Standing},
     },
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use super::wire::{Login, Refresh, TokenType, Tokens};
@@ -26,7 +28,8 @@ use crate::{
     auth::{
         account::{SignedIn, refuse_suspended},
         device::Device,
-        second_factor, trail,
+        second_factor::{self, Checked},
+        trail,
     },
     http::{answer::Deleted, limit, origin::Origin},
     problem::{Code, Problem},
@@ -34,7 +37,8 @@ use crate::{
 };
 
 /// How long a refresh token that has been used still gives its successor: clients lose answers, and browsers' tabs
-/// refresh at the same time.
+/// refresh at the same time. To a device that has the address or the name of the one that used it: not to a thief, who
+/// has to be quick as well.
 const LOST_ANSWER: Duration = Duration::from_secs(30);
 
 pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body: Login) -> Result<Tokens, Problem> {
@@ -45,11 +49,14 @@ pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body:
     let right = state.passwords.verify(body.password, hash.clone()).await?;
     let Some((account, hash)) = account.as_ref().zip(hash).filter(|_| right) else {
         // For an address without an account, too: it takes as long.
-        refused_login(state, origin, account.map_or(Uuid::nil(), |account| account.id.0)).await?;
+        refused_login(state, origin, account.map_or(Uuid::nil(), |account| account.id.0), "password").await?;
         return Err(Problem::new(Code::WrongCredentials));
     };
     // Only whoever knows the password is told that the account is suspended.
-    refuse_suspended(account.state)?;
+    if let Err(problem) = refuse_suspended(account.state) {
+        refused_login(state, origin, account.id.0, "suspended").await?;
+        return Err(problem);
+    }
 
     let refresh = opaque::generate(Kind::Refresh);
     let tx = state.platform.db.begin().await?;
@@ -58,9 +65,12 @@ pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body:
     let account = account.ok_or_else(|| Problem::new(Code::WrongCredentials))?;
     refuse_suspended(account.state)?;
     let by = origin.by(Actor::Account(account.id));
-    if let Err(problem) = second_factor::check(state, &tx, account.id, body.code.as_deref()).await?.verdict() {
-        // That the code was wrong is written down.
-        trail::note(state, &tx, &by, Action::SessionRefused, account.id.0).await?;
+    let checked = second_factor::check(state, &tx, account.id, body.code.as_deref()).await?;
+    if let Err(problem) = checked.verdict() {
+        // That the code was wrong is written down; that there is none yet is how everybody with a second factor begins.
+        if checked != Checked::Missing {
+            trail::write(state, &tx, &by, &[refusal(account.id.0, "code")]).await?;
+        }
         tx.commit().await?;
         return Err(problem);
     }
@@ -85,7 +95,7 @@ pub(super) async fn refresh(state: &State, device: &Device, origin: &Origin, bod
     let successor = stored(&next)?;
 
     let tx = state.platform.db.begin().await?;
-    let presented = store::session::present(&tx, &token, &successor).await?.ok_or_else(refused)?;
+    let presented = store::session::present(&tx, device.as_stored(), &token, &successor).await?.ok_or_else(refused)?;
     let Presented { session, account, .. } = presented;
     refuse_suspended(presented.state)?;
     match presented.standing {
@@ -129,10 +139,14 @@ pub(super) async fn end_all(state: &State, account: &SignedIn, origin: &Origin) 
 }
 
 /// Writes down that somebody was refused.
-async fn refused_login(state: &State, origin: &Origin, account: Uuid) -> Result<(), Problem> {
+async fn refused_login(state: &State, origin: &Origin, account: Uuid, reason: &str) -> Result<(), Problem> {
     let tx = state.platform.db.begin().await?;
-    trail::note(state, &tx, &origin.by(Actor::System), Action::SessionRefused, account).await?;
+    trail::write(state, &tx, &origin.by(Actor::System), &[refusal(account, reason)]).await?;
     Ok(tx.commit().await?)
+}
+
+fn refusal(account: Uuid, reason: &str) -> Act {
+    Act::new(Action::SessionRefused, account, json!({ "reason": reason }))
 }
 
 fn refused() -> Problem {

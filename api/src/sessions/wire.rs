@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{auth::password, http::rules::text};
+use crate::{
+    auth::password,
+    http::rules::{line, text},
+};
 
 /// Who wants to log in.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -17,7 +20,7 @@ use crate::{auth::password, http::rules::text};
 #[schemars(example = "login_example")]
 pub(crate) struct Login {
     /// As at sign-up.
-    #[garde(custom(text(1, EMAIL_MAX)))]
+    #[garde(custom(line(1, EMAIL_MAX)))]
     #[schemars(length(max = 254))]
     pub(crate) email: String,
     /// As at sign-up.

@@ -40,7 +40,7 @@ pub(crate) async fn enrol(
     origin: Origin,
     body: Json<Enrol>,
 ) -> Result<Json<Enrolment>, Problem> {
-    account.reauthenticate(&state, body.0.password).await?;
+    account.reauthenticate(&state, &origin, body.0.password).await?;
     let enrolment = second_factor::generate(&account.email)?;
     let tx = state.platform.db.begin().await?;
     account.lock(&tx).await?;
@@ -72,8 +72,7 @@ pub(crate) async fn confirm(
     let checked = second_factor::confirm(&state, &tx, account.id, &body.0.code).await?;
     let checked = checked.ok_or_else(|| Problem::new(Code::NoEnrolment))?;
     if let Err(problem) = checked.verdict() {
-        tx.commit().await?;
-        return Err(problem);
+        return Err(refused(&state, tx, &account, &origin, problem).await?);
     }
     let recovery_codes = second_factor::renew_recovery_codes(&state, &tx, account.id).await?;
     store::session::end_all(&tx, account.id, Some(account.session)).await?;
@@ -98,12 +97,11 @@ pub(crate) async fn renew(
     origin: Origin,
     body: Json<BothFactors>,
 ) -> Result<Json<RecoveryCodes>, Problem> {
-    account.reauthenticate(&state, body.0.password).await?;
+    account.reauthenticate(&state, &origin, body.0.password).await?;
     let tx = state.platform.db.begin().await?;
     account.lock(&tx).await?;
     if let Err(problem) = prove(&state, &tx, &account, &body.0.code).await? {
-        tx.commit().await?;
-        return Err(problem);
+        return Err(refused(&state, tx, &account, &origin, problem).await?);
     }
     let recovery_codes = second_factor::renew_recovery_codes(&state, &tx, account.id).await?;
     trail::note(&state, &tx, &origin.by(account.actor()), Action::AccountCodesRenewed, account.id.0).await?;
@@ -127,12 +125,11 @@ pub(crate) async fn disable(
     origin: Origin,
     body: Json<BothFactors>,
 ) -> Result<Deleted, Problem> {
-    account.reauthenticate(&state, body.0.password).await?;
+    account.reauthenticate(&state, &origin, body.0.password).await?;
     let tx = state.platform.db.begin().await?;
     account.lock(&tx).await?;
     if let Err(problem) = prove(&state, &tx, &account, &body.0.code).await? {
-        tx.commit().await?;
-        return Err(problem);
+        return Err(refused(&state, tx, &account, &origin, problem).await?);
     }
     store::totp::remove(&tx, account.id).await?;
     trail::note(&state, &tx, &origin.by(account.actor()), Action::AccountFactorDisabled, account.id.0).await?;
@@ -146,4 +143,17 @@ async fn prove(state: &State, tx: &store::Tx, account: &SignedIn, code: &str) ->
         return Err(Problem::new(Code::NoSecondFactor));
     }
     Ok(second_factor::check(state, tx, account.id, Some(code)).await?.verdict())
+}
+
+/// Writes down that the code was wrong, and keeps count of it; then that is the answer.
+async fn refused(
+    state: &State,
+    tx: store::Tx,
+    account: &SignedIn,
+    origin: &Origin,
+    problem: Problem,
+) -> Result<Problem, Problem> {
+    trail::note(state, &tx, &origin.by(account.actor()), Action::AccountCodeRefused, account.id.0).await?;
+    tx.commit().await?;
+    Ok(problem)
 }

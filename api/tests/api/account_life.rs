@@ -130,11 +130,8 @@ async fn when_the_grace_is_over_an_account_is_erased_with_what_is_only_its_own()
     join(&app, &handed, &carol, "guest").await;
     leave(&app, &ada, PASSWORD).await.expect(202);
     // The other owner has left meanwhile.
-    app.sql(&format!(
-        "update member set role = 'member' where workspace_id = '{handed}' and account_id = '{}'",
-        bob.id
-    ))
-    .await;
+    app.sql(&format!("update member set role = 'admin' where workspace_id = '{handed}' and account_id = '{}'", bob.id))
+        .await;
 
     app.start_worker().await;
     let gone = format!("select from account where id = '{}'", ada.id);
@@ -170,8 +167,53 @@ async fn the_last_owner_hands_over_before_leaving() {
     app.get(&ada, "/api/v1/account").await.expect(200);
     app.sql("update member set role = 'owner'").await;
     leave(&app, &ada, PASSWORD).await.expect(202);
-    // An owner who is leaving counts for nobody.
+    // An owner who is leaving counts for nobody: nor does one who is suspended.
     let problem: Value = leave(&app, &bob, PASSWORD).await.problem(409, "last_owner");
     assert!(problem["title"].is_string());
+    let go = format!("/api/v1/workspaces/{workspace}/leave");
+    app.post(&bob, &go, &json!({})).await.problem(409, "last_owner");
+    app.sql("update account set erase_at = null, state = 'suspended' where email like 'ada%'").await;
+    app.post(&bob, &go, &json!({})).await.problem(409, "last_owner");
+    leave(&app, &bob, PASSWORD).await.problem(409, "last_owner");
+    app.sql("update account set state = 'active'").await;
+    assert_eq!(app.post(&bob, &go, &json!({})).await.status, 204);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn nobody_comes_into_what_is_left_by_an_invite_or_inherits_it_as_a_guest() {
+    let mut app = TestApp::start_with(&[("NVISY_AUTH_ERASE_SECONDS", "0")]).await;
+    let [ada, bob, eve] = [app.person("ada").await, app.person("bob").await, app.person("eve").await];
+    let own = app.workspace(&ada, "Alone").await;
+    let shared = app.workspace(&bob, "Shared").await;
+    join(&app, &shared, &ada, "admin").await;
+    let invite = async |by: &Person, workspace: &str| {
+        let path = format!("/api/v1/workspaces/{workspace}/invites");
+        app.post(by, &path, &json!({ "role": "guest" })).await.expect(201)["code"].take()
+    };
+    let void = [invite(&ada, &own).await, invite(&ada, &shared).await];
+    let bobs = invite(&bob, &shared).await;
+    leave(&app, &ada, PASSWORD).await.expect(202);
+    let accept = async |code: &Value| app.post(&eve, "/api/v1/invites/accept", &json!({ "code": code })).await;
+    for code in &void {
+        accept(code).await.problem(404, "not_found");
+    }
+    accept(&bobs).await.expect(200);
+    let cancelled = |reason: &str| {
+        format!("select from activity where action = 'invite.cancelled' and details::json ->> 'reason' = '{reason}'")
+    };
+    assert_eq!(app.rows(&cancelled("account_deleted")).await.len(), 2);
+
+    // However somebody came in: a guest has not been trusted with everything.
+    join(&app, &own, &eve, "guest").await;
+    app.start_worker().await;
+    let gone = format!("select from account where id = '{}'", ada.id);
+    until("the erasure", async || app.rows(&gone).await.is_empty().then_some(())).await;
+    app.get(&eve, &format!("/api/v1/workspaces/{own}")).await.problem(404, "not_found");
+    app.get(&eve, &format!("/api/v1/workspaces/{shared}")).await.expect(200);
+    let left = "select chain::text as chain from activity where action = 'member.left'
+        and details::json ->> 'reason' = 'erased'";
+    let left: Vec<String> = app.rows(left).await.iter().map(|row| row.try_get("", "chain").unwrap()).collect();
+    assert_eq!(left, [shared]);
     app.stop().await;
 }

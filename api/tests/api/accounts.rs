@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use nvisy_api::command::{SuspendError, suspend};
+use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::json;
 
@@ -104,5 +106,67 @@ async fn a_deleted_account_has_no_valid_token() {
     app.sql("delete from account").await;
     app.get(&ada, "/api/v1/account").await.problem(401, "unauthenticated");
     app.get(&ada, &format!("/api/v1/workspaces/{}", ada.id)).await.problem(401, "unauthenticated");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_operator_suspends_an_account_and_lets_it_go_on() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let bob = app.person("bob").await;
+    let set = async |who: &str, state| suspend(app.config(), who, state).await.map(|id| id.to_string());
+    assert_eq!(set(" ADA@example.org", AccountState::Suspended).await.unwrap(), ada.id);
+    app.get(&ada, "/api/v1/account").await.problem(403, "account_suspended");
+    app.get(&bob, "/api/v1/account").await.expect(200);
+    let again = set(&ada.id, AccountState::Suspended).await;
+    assert!(matches!(again, Err(SuspendError::NothingToChange(_))), "{again:?}");
+    let nobody = set("eve@example.org", AccountState::Suspended).await;
+    assert!(matches!(nobody, Err(SuspendError::NoAccount)), "{nobody:?}");
+    // It ended nothing.
+    set(&ada.id, AccountState::Active).await.unwrap();
+    app.get(&ada, "/api/v1/account").await.expect(200);
+    let entries = format!(
+        "select action from activity where actor = 'system' and object_id = '{}' and action <> 'session.refused' order by seq",
+        ada.id
+    );
+    let entries: Vec<String> = app.rows(&entries).await.iter().map(|row| row.try_get("", "action").unwrap()).collect();
+    assert_eq!(entries, ["account.suspended", "account.resumed"]);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn what_can_be_taken_for_somebody_elses_is_not_taken() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let sign_up = async |email: &str, name: &str| {
+        let body = json!({ "email": email, "password": PASSWORD, "displayName": name });
+        send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await
+    };
+    for email in [
+        "ada\u{200b}@example.org",
+        "ada\u{ad}@example.org",
+        "ada\u{2060}@example.org",
+        "\u{202e}ada@example.org",
+        "\u{430}da@example.org",
+        "ada@exam\u{ad}ple.org",
+    ] {
+        let problem = sign_up(email, "Ada").await.problem(422, "invalid_body");
+        assert_eq!(problem["errors"][0]["field"], "email", "{email:?}");
+    }
+    for name in ["A\u{202e}da", "Ada\u{200b}", "A\u{ad}da", "\u{2066}Ada"] {
+        let problem = sign_up("new@example.org", name).await.problem(422, "invalid_body");
+        assert_eq!(problem["errors"][0]["field"], "displayName", "{name:?}");
+        app.post(&ada, "/api/v1/workspaces", &json!({ "name": name })).await.problem(422, "invalid_body");
+    }
+    // A domain is one, however it is written.
+    sign_up("carl@ex\u{e4}mple.org", "Carl").await.expect(201);
+    sign_up("carl@xn--exmple-cua.org", "Carl").await.problem(409, "email_taken");
+    app.login("carl@EX\u{c4}MPLE.org", PASSWORD).await.expect(200);
+    // Accounts from before go on working, as they were written and as they are now.
+    app.sql("update account set email = 'carl@ex\u{e4}mple.org' where email like 'carl@%'").await;
+    app.login("carl@ex\u{e4}mple.org", PASSWORD).await.expect(200);
+    app.login("carl@xn--exmple-cua.org", PASSWORD).await.expect(200);
+    app.sql("update account set email = 'ce\u{200b}o@example.org' where email like 'carl@%'").await;
+    app.login("ce\u{200b}o@example.org", PASSWORD).await.expect(200);
     app.stop().await;
 }

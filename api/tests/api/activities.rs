@@ -104,6 +104,15 @@ async fn entries_are_filtered_and_paged() {
     let ask = async |query: &str| app.activities(&ada, &workspace, query).await.expect(200);
     assert_eq!(types(&ask(&format!("?actor={}", bob.id)).await), ["file.deleted"]);
     assert_eq!(types(&ask("?type=file.uploaded").await), ["file.uploaded"]);
+    // Years that PostgreSQL does not know.
+    for year in ["-9999", "-0001", "%2B12000", "1969"] {
+        for query in [format!("?since={year}-01-01T00:00:00Z"), format!("?until={year}-01-01T00:00:00Z")] {
+            for path in ["", "/export"] {
+                let answer = app.activities(&ada, &workspace, &format!("{path}{query}")).await;
+                assert!(answer.status.is_client_error(), "{path}{query}: {}", answer.text);
+            }
+        }
+    }
     let all = ask("").await;
     let when = all["items"][1]["createdAt"].as_str().unwrap();
     assert_eq!(types(&ask(&format!("?since={when}")).await), ["file.deleted", "file.uploaded"]);

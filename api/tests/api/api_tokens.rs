@@ -1,3 +1,4 @@
+use futures::future::join_all;
 use nvisy_shared::{
     clock,
     crypt::opaque::{self, Kind},
@@ -19,7 +20,7 @@ async fn create(app: &TestApp, person: &Person, changes: Value) -> Answer {
 }
 
 /// A program that acts for this person; and the token's id.
-async fn program(app: &TestApp, person: &Person, changes: Value) -> (Person, String) {
+pub(crate) async fn program(app: &TestApp, person: &Person, changes: Value) -> (Person, String) {
     let mut token = create(app, person, changes).await.expect(201);
     let secret = token["secret"].take().as_str().unwrap().to_owned();
     (Person { token: secret, ..person.clone() }, token["token"]["id"].as_str().unwrap().to_owned())
@@ -216,5 +217,24 @@ async fn only_sensible_tokens_are_created() {
     app.sql(fill).await;
     create(&app, &ada, json!({})).await.problem(409, "too_many_tokens");
     create(&app, &bob, json!({})).await.expect(201);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn together_nobody_gets_more_tokens_than_there_are() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    app.sql(&format!(
+        "insert into api_token (id, account_id, name, hash, hint, permissions, expires_at)
+         select gen_random_uuid(), '{}', 'T', sha256(n::text::bytea), 'abcd', array['search'], now() + interval '1 day'
+         from generate_series(1, 95) n",
+        ada.id
+    ))
+    .await;
+    let answers = join_all((0..20).map(|_| create(&app, &ada, json!({})))).await;
+    let made = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(made, 5, "{answers:?}");
+    assert!(answers.iter().all(|answer| [201, 409].contains(&answer.status.as_u16())), "{answers:?}");
+    assert_eq!(app.count("api_token").await, 100);
     app.stop().await;
 }

@@ -23,8 +23,9 @@ impl TestApp {
         send(self.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.expect(202);
         let own = || mailbox.mails().into_iter().find(|mail| mail.to == email);
         let mail = until("the mail of a sign-up", async || own()).await;
-        let confirm =
-            self.request(Method::POST, "/api/v1/auth/sign-up/confirm").json(&json!({ "token": mail.token() }));
+        let confirm = self
+            .request(Method::POST, "/api/v1/auth/sign-up/confirm")
+            .json(&json!({ "token": mail.token(), "password": PASSWORD }));
         let account = send(confirm).await.expect(201);
         let id = account["id"].as_str().unwrap().to_owned();
         self.again(&Person { id, email: email.to_owned(), token: String::new(), refresh: String::new() }).await

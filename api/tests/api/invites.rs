@@ -127,6 +127,11 @@ async fn nobody_invites_above_their_own_role() {
     let workspace = app.workspace(&ada, "Tidal energy").await;
     app.enrol(&workspace, &bob, "admin").await;
     app.invite(&bob, &workspace, &json!({ "role": "owner" })).await.problem(403, "forbidden");
+    let own = format!("/api/v1/workspaces/{workspace}/members/{}", bob.id);
+    let raise = app.request(Method::PATCH, &own).bearer_auth(&bob.token).json(&json!({ "role": "owner" }));
+    send(raise).await.problem(403, "forbidden");
+    let refused = format!("select from activity where action = 'member.refused' and object_id = '{}'", bob.id);
+    assert_eq!(app.rows(&refused).await.len(), 2);
     let high = app.invite(&ada, &workspace, &json!({ "role": "owner" })).await.expect(201);
     let path = format!("/api/v1/workspaces/{workspace}/invites/{}", high["id"].as_str().unwrap());
     send(app.request(Method::DELETE, &path).bearer_auth(&bob.token)).await.problem(403, "forbidden");
@@ -148,6 +153,10 @@ async fn nobody_invites_above_their_own_role() {
     demote("member").await.expect(200);
     let left = app.standing(&ada, &workspace).await;
     assert_eq!((left.len(), &left[0]["id"]), (1, &high["id"]));
+    // The log says what became of each.
+    let cancelled =
+        "select from activity where action = 'invite.cancelled' and details::json ->> 'reason' = 'role_changed'";
+    assert_eq!(app.rows(cancelled).await.len(), 3);
     app.stop().await;
 }
 

@@ -221,3 +221,42 @@ async fn each_api_token_has_a_limit_of_its_own() {
     assert_eq!(app.delete(&ada, &format!("/api/v1/account/tokens/{id}")).await.status, 204);
     app.stop().await;
 }
+
+#[actix_web::test]
+async fn a_password_is_not_guessed_by_who_is_signed_in_either() {
+    let app = TestApp::start_with(&[("NVISY_LIMIT_NAME_MINUTE", "20")]).await;
+    let ada = app.person("ada").await;
+    let bob = app.person("bob").await;
+    let guess = async |person: &Person, password: &str| {
+        app.post(person, "/api/v1/account/deletion", &json!({ "password": password })).await
+    };
+    let mut wrong = 0;
+    let kept = until("the limit", async || match guess(&ada, "not the password").await {
+        answer if answer.status == 429 => Some(answer),
+        answer => {
+            answer.problem(403, "wrong_password");
+            wrong += 1;
+            None
+        }
+    });
+    refused(kept.await);
+    let written =
+        format!("select from activity where action = 'account.password_refused' and object_id = '{}'", ada.id);
+    assert_eq!(app.rows(&written).await.len(), wrong);
+    guess(&bob, PASSWORD).await.expect(202);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn one_account_does_not_take_all_turns_at_passwords() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    app.person("bob").await;
+    let guess =
+        || async { app.post(&ada, "/api/v1/account/deletion", &json!({ "password": "not the password" })).await };
+    let (answers, login) = tokio::join!(join_all((0..40).map(|_| guess())), app.login("bob@example.org", PASSWORD));
+    login.expect(200);
+    assert!(answers.iter().all(|answer| [403, 429].contains(&answer.status.as_u16())), "{answers:?}");
+    assert!(answers.iter().any(|answer| answer.status == 429), "{answers:?}");
+    app.stop().await;
+}

@@ -2,8 +2,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    api_tokens::program,
     app::{Answer, PASSWORD, Person, TestApp, send, until},
     mailbox::Mailbox,
+    second_factor,
 };
 
 const NEW_PASSWORD: &str = "eight badgers hum";
@@ -25,8 +27,8 @@ async fn sign_up(app: &TestApp, email: &str, password: &str) -> Answer {
     post(app, "/api/v1/auth/sign-up", &body).await
 }
 
-async fn confirm_sign_up(app: &TestApp, token: &str) -> Answer {
-    post(app, "/api/v1/auth/sign-up/confirm", &json!({ "token": token })).await
+async fn confirm_sign_up(app: &TestApp, token: &str, password: &str) -> Answer {
+    post(app, "/api/v1/auth/sign-up/confirm", &json!({ "token": token, "password": password })).await
 }
 
 async fn forgot(app: &TestApp, email: &str) -> Answer {
@@ -44,7 +46,7 @@ async fn confirm_email(app: &TestApp, token: &str) -> Answer {
 /// Somebody who has confirmed their sign-up; `place` is that of the mail.
 async fn person(app: &TestApp, mailbox: &Mailbox, email: &str, place: usize) -> Person {
     sign_up(app, email, PASSWORD).await.expect(202);
-    let account = confirm_sign_up(app, &mailbox.mail(place).await.token()).await.expect(201);
+    let account = confirm_sign_up(app, &mailbox.mail(place).await.token(), PASSWORD).await.expect(201);
     let id = account["id"].as_str().unwrap().to_owned();
     app.again(&Person { id, email: email.to_owned(), token: String::new(), refresh: String::new() }).await
 }
@@ -53,6 +55,11 @@ async fn person(app: &TestApp, mailbox: &Mailbox, email: &str, place: usize) -> 
 async fn actions(app: &TestApp) -> Vec<String> {
     let rows = app.rows("select action from activity order by chain, seq").await;
     rows.iter().map(|row| row.try_get("", "action").unwrap()).collect()
+}
+
+/// Mail may be sent to the same address again.
+async fn a_minute_later(app: &TestApp) {
+    app.sql("update mail set created_at = created_at - interval '1 minute'").await;
 }
 
 async fn all_sent(app: &TestApp) {
@@ -67,9 +74,9 @@ async fn a_sign_up_is_confirmed_by_mail() {
     let mail = mailbox.mail(0).await;
     assert_eq!(mail.to, "ada@example.org");
     assert!(mail.text.contains("https://app.example.org/sign-up#token=nvisy_mail_"), "{mail:?}");
-    let account = confirm_sign_up(&app, &mail.token()).await.expect(201);
+    let account = confirm_sign_up(&app, &mail.token(), PASSWORD).await.expect(201);
     assert_eq!(account["emailVerified"], true);
-    confirm_sign_up(&app, &mail.token()).await.problem(401, "link_refused");
+    confirm_sign_up(&app, &mail.token(), PASSWORD).await.problem(401, "link_refused");
     app.login("ada@example.org", PASSWORD).await.expect(200);
     assert_eq!(actions(&app).await, ["session.refused", "account.signed_up", "session.started"]);
     app.stop().await;
@@ -101,12 +108,119 @@ async fn an_address_belongs_to_whoever_confirms_it() {
     let (app, mailbox) = start().await;
     sign_up(&app, "ada@example.org", NEW_PASSWORD).await.expect(202);
     let squatters = mailbox.mail(0).await.token();
+    a_minute_later(&app).await;
     sign_up(&app, "ada@example.org", PASSWORD).await.expect(202);
     let own = mailbox.mail(1).await.token();
-    confirm_sign_up(&app, &own).await.expect(201);
-    confirm_sign_up(&app, &squatters).await.problem(401, "link_refused");
+    // Whoever reads both mails makes an account with their own password only.
+    confirm_sign_up(&app, &squatters, PASSWORD).await.problem(401, "link_refused");
+    confirm_sign_up(&app, &own, PASSWORD).await.expect(201);
+    confirm_sign_up(&app, &squatters, NEW_PASSWORD).await.problem(401, "link_refused");
     app.login("ada@example.org", NEW_PASSWORD).await.problem(401, "wrong_credentials");
     app.login("ada@example.org", PASSWORD).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_link_alone_makes_no_account_with_somebody_elses_password() {
+    let mailbox = Mailbox::start().await;
+    let settings: Vec<_> = mailbox.settings().into_iter().chain([("NVISY_LIMIT_NAME_MINUTE", "20")]).collect();
+    let mut app = TestApp::start_with(&settings).await;
+    app.start_worker().await;
+    sign_up(&app, "ada@example.org", NEW_PASSWORD).await.expect(202);
+    let token = mailbox.mail(0).await.token();
+    post(&app, "/api/v1/auth/sign-up/confirm", &json!({ "token": token })).await.problem(422, "invalid_body");
+    // As a link that is none; and this one stays.
+    let mut wrong = confirm_sign_up(&app, &token, PASSWORD).await.problem(401, "link_refused");
+    let mut none = confirm_sign_up(&app, "nvisy_mail_0", PASSWORD).await.problem(401, "link_refused");
+    wrong["requestId"].take();
+    none["requestId"].take();
+    assert_eq!(wrong, none);
+    assert_eq!(app.count("account").await, 0);
+    let refused = until("the limit", async || {
+        Some(confirm_sign_up(&app, &token, PASSWORD).await).filter(|answer| answer.status == 429)
+    });
+    refused.await.problem(429, "too_many_requests");
+    until("a turn", async || (confirm_sign_up(&app, &token, NEW_PASSWORD).await.status == 201).then_some(())).await;
+    app.stop().await;
+}
+
+/// Who once knew the password has asked for a link to a mailbox of their own.
+#[actix_web::test]
+async fn links_asked_for_before_are_void_once_the_password_is_new() {
+    let (app, mailbox) = start().await;
+    let ada = person(&app, &mailbox, "ada@example.org", 0).await;
+    let ask = async |password: &str| {
+        let body = json!({ "email": "eve@example.org", "password": password });
+        app.post(&ada, "/api/v1/account/email", &body).await.expect(202);
+    };
+    ask(PASSWORD).await;
+    let change = mailbox.mail(1).await.token();
+    forgot(&app, &ada.email).await.expect(202);
+    let first = mailbox.mail(2).await.token();
+    let body = json!({ "currentPassword": PASSWORD, "newPassword": NEW_PASSWORD });
+    assert_eq!(app.post(&ada, "/api/v1/account/password", &body).await.status, 204);
+    confirm_email(&app, &change).await.problem(401, "link_refused");
+    reset(&app, &first, "nine weasels sing").await.problem(401, "link_refused");
+
+    a_minute_later(&app).await;
+    ask(NEW_PASSWORD).await;
+    let change = mailbox.mail(3).await.token();
+    forgot(&app, &ada.email).await.expect(202);
+    assert_eq!(reset(&app, &mailbox.mail(4).await.token(), PASSWORD).await.status, 204);
+    confirm_email(&app, &change).await.problem(401, "link_refused");
+
+    let ada = app.again(&ada).await;
+    a_minute_later(&app).await;
+    let body = json!({ "email": "eve@example.org", "password": PASSWORD });
+    app.post(&ada, "/api/v1/account/email", &body).await.expect(202);
+    let change = mailbox.mail(5).await.token();
+    app.post(&ada, "/api/v1/account/deletion", &json!({ "password": PASSWORD })).await.expect(202);
+    confirm_email(&app, &change).await.problem(401, "link_refused");
+    let ada = app.again(&ada).await;
+    assert_eq!(app.get(&ada, "/api/v1/account").await.expect(200)["email"], "ada@example.org");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_password_set_by_mail_ends_api_tokens_too() {
+    let (app, mailbox) = start().await;
+    let ada = person(&app, &mailbox, "ada@example.org", 0).await;
+    let bob = person(&app, &mailbox, "bob@example.org", 1).await;
+    let [(token, _), (bobs, _)] = [program(&app, &ada, json!({})).await, program(&app, &bob, json!({})).await];
+    let body = json!({ "currentPassword": PASSWORD, "newPassword": NEW_PASSWORD });
+    assert_eq!(app.post(&ada, "/api/v1/account/password", &body).await.status, 204);
+    // Programs go on when the person only changes the password.
+    app.get(&token, "/api/v1/account").await.expect(200);
+    forgot(&app, &ada.email).await.expect(202);
+    assert_eq!(reset(&app, &mailbox.mail(2).await.token(), PASSWORD).await.status, 204);
+    app.get(&token, "/api/v1/account").await.problem(401, "unauthenticated");
+    app.get(&bobs, "/api/v1/account").await.expect(200);
+    let of = format!("select from activity where action = 'token.revoked' and account_id = '{}'", ada.id);
+    assert_eq!(app.rows(&of).await.len(), 1);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn somebody_with_the_password_who_tries_codes_is_told_of() {
+    let (app, mailbox) = start().await;
+    let ada = person(&app, &mailbox, "ada@example.org", 0).await;
+    let device = second_factor::enrol(&app, &ada).await;
+    app.post(&ada, "/api/v1/account/totp/confirm", &json!({ "code": device.code(0) })).await.expect(200);
+    let login = async || {
+        let body = json!({ "email": ada.email, "password": PASSWORD, "code": "000000x" });
+        post(&app, "/api/v1/auth/login", &body).await
+    };
+    for _ in 0..5 {
+        login().await.problem(401, "wrong_code");
+    }
+    login().await.problem(429, "too_many_codes");
+    let mail = mailbox.mail(1).await;
+    assert_eq!((mail.to.as_str(), mail.subject.as_str()), ("ada@example.org", "Wrong codes for your account"));
+    assert!(!mail.text.contains("token"), "{mail:?}");
+    app.sql("update totp set failed_at = failed_at - interval '61 seconds'").await;
+    login().await.problem(401, "wrong_code");
+    all_sent(&app).await;
+    assert_eq!(mailbox.mails().len(), 2);
     app.stop().await;
 }
 
@@ -123,6 +237,7 @@ async fn a_forgotten_password_is_set_anew_by_mail() {
     assert!(!stored[0].try_get::<String>("", "rows").unwrap().contains(&token));
 
     reset(&app, &token, "password123").await.problem(422, "invalid_body");
+    reset(&app, &token, "ada@example.org").await.problem(422, "invalid_body");
     reset(&app, "nvisy_mail_0", NEW_PASSWORD).await.problem(401, "link_refused");
     assert_eq!(reset(&app, &token, NEW_PASSWORD).await.status, 204);
     reset(&app, &token, NEW_PASSWORD).await.problem(401, "link_refused");
@@ -171,6 +286,16 @@ async fn links_expire_and_mailboxes_are_not_flooded() {
     }
     all_sent(&app).await;
     assert_eq!(mailbox.mails().len(), 2);
+    // Nor by any other kind of mail, whoever asks.
+    for _ in 0..3 {
+        sign_up(&app, "bob@example.org", PASSWORD).await.expect(202);
+        sign_up(&app, &ada.email, PASSWORD).await.expect(202);
+        app.post(&ada, "/api/v1/account/email/verification", &json!({})).await.expect(202);
+        let body = json!({ "email": "new@example.org", "password": PASSWORD });
+        app.post(&ada, "/api/v1/account/email", &body).await.expect(202);
+        all_sent(&app).await;
+        assert_eq!(mailbox.mails().len(), 6);
+    }
     app.sql("update mail set expires_at = now()").await;
     reset(&app, &token, NEW_PASSWORD).await.problem(401, "link_refused");
     app.login(&ada.email, PASSWORD).await.expect(200);
@@ -202,7 +327,12 @@ async fn an_address_changes_once_the_new_one_is_confirmed() {
     app.login("ada@example.org", PASSWORD).await.problem(401, "wrong_credentials");
     app.login("new@example.org", PASSWORD).await.expect(200);
     all_sent(&app).await;
-    assert_eq!(mailbox.mails().len(), 3);
+    // Whoever reads the former mailbox is told, for it may not have been they.
+    let mails = mailbox.mails();
+    assert_eq!(mails.len(), 4);
+    assert_eq!(mails[3].to, "ada@example.org");
+    assert_eq!(mails[3].subject, "Your account has another e-mail address");
+    assert!(!mails[3].text.contains("token") && !mails[3].text.contains("new@"), "{:?}", mails[3]);
     let actions = actions(&app).await;
     assert_eq!(actions.iter().filter(|action| *action == "account.mail_asked").count(), 2);
     assert!(actions.contains(&"account.email_changed".to_owned()));
@@ -245,12 +375,12 @@ async fn a_repeated_request_sends_no_second_mail_and_confirms_no_second_time() {
         send(person.into_iter().fold(request, |request, person| request.bearer_auth(&person.token))).await
     };
     sign_up(&app, "ada@example.org", PASSWORD).await.expect(202);
-    let token = json!({ "token": mailbox.mail(0).await.token() });
+    let token = json!({ "token": mailbox.mail(0).await.token(), "password": PASSWORD });
     let account = again("/api/v1/auth/sign-up/confirm", None, &token).await.expect(201);
     let repeated = again("/api/v1/auth/sign-up/confirm", None, &token).await;
     assert_eq!(repeated.header("idempotency-replayed"), "true");
     assert_eq!(repeated.expect(201), account);
-    let other = json!({ "token": "nvisy_mail_0" });
+    let other = json!({ "token": "nvisy_mail_0", "password": PASSWORD });
     again("/api/v1/auth/sign-up/confirm", None, &other).await.problem(401, "link_refused");
 
     let id = account["id"].as_str().unwrap().to_owned();
@@ -272,6 +402,23 @@ async fn a_repeated_request_sends_no_second_mail_and_confirms_no_second_time() {
     again("/api/v1/account/email", Some(&ada), &wrong).await.problem(403, "wrong_password");
     all_sent(&app).await;
     assert_eq!(mailbox.mails().len(), 4);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_invite_to_an_address_takes_whoever_has_shown_that_it_is_theirs() {
+    let (app, mailbox) = start().await;
+    let ada = person(&app, &mailbox, "ada@example.org", 0).await;
+    let bob = person(&app, &mailbox, "bob@example.org", 1).await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let body = json!({ "role": "guest", "email": bob.email });
+    app.post(&ada, &format!("/api/v1/workspaces/{workspace}/invites"), &body).await.expect(201);
+    let code = mailbox.mail(2).await.token();
+    let accept = async || app.post(&bob, "/api/v1/invites/accept", &json!({ "code": code })).await;
+    app.sql("update account set email_verified_at = null").await;
+    accept().await.problem(403, "email_not_verified");
+    app.sql("update account set email_verified_at = now()").await;
+    accept().await.expect(200);
     app.stop().await;
 }
 

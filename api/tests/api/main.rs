@@ -25,6 +25,7 @@ mod invites;
 mod journey;
 mod kills;
 mod limits;
+mod login_timing;
 mod mail;
 mod mail_tls;
 mod mailbox;

@@ -65,6 +65,23 @@ async fn whoever_lost_the_answer_gets_it_again_for_a_while() {
 }
 
 #[actix_web::test]
+async fn a_lost_answer_is_not_given_to_another_device() {
+    let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let ada = app.person("ada").await;
+    let refresh = async |token: &str, name: &str, address: &str| {
+        let request = app.request(Method::POST, "/api/v1/auth/refresh").header(header::USER_AGENT, name);
+        send(request.header("x-forwarded-for", address).json(&json!({ "refreshToken": token }))).await
+    };
+    let next = text(&refresh(&ada.refresh, "Phone", "192.0.2.1").await.expect(200), "refreshToken");
+    // The same phone in another network, and something else in the same house.
+    refresh(&ada.refresh, "Phone", "192.0.2.2").await.expect(200);
+    refresh(&ada.refresh, "Tablet", "192.0.2.1").await.expect(200);
+    refresh(&ada.refresh, "Tablet", "192.0.2.2").await.problem(401, "refresh_token_refused");
+    refresh(&next, "Phone", "192.0.2.1").await.problem(401, "refresh_token_refused");
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn what_is_no_refresh_token_is_refused_and_harms_nobody() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;

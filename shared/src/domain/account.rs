@@ -3,6 +3,7 @@
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
+use url::{Host, quirks::domain_to_unicode};
 
 /// Longest e-mail address, in characters.
 pub const EMAIL_MAX: usize = 254;
@@ -18,17 +19,32 @@ pub enum AccountState {
     Suspended,
 }
 
-/// The one spelling under which an address is stored and looked up: trimmed, in lower case, and with letters that only
-/// look different (full width, ligatures, composed or not) made the same.
+/// The one spelling under which an address is stored and looked up: trimmed, in lower case, with letters that only
+/// look different (full width, ligatures, composed or not) made the same, and with its domain as the DNS knows it.
 #[must_use]
 pub fn normalise_email(raw: &str) -> String {
     // Lower case can take letters apart again.
-    raw.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect()
+    let email: String = raw.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect();
+    match email.rsplit_once('@') {
+        Some((local, domain)) if !domain.is_ascii() => match Host::parse(domain) {
+            Ok(Host::Domain(ascii)) => format!("{local}@{ascii}"),
+            _ => email,
+        },
+        _ => email,
+    }
+}
+
+/// How a normalised address was stored when domains still were as people write them, if that is another spelling.
+#[must_use]
+pub fn former_spelling(email: &str) -> Option<String> {
+    let (local, domain) = email.rsplit_once('@')?;
+    let encoded = domain.split('.').any(|label| label.starts_with("xn--"));
+    encoded.then(|| format!("{local}@{}", domain_to_unicode(domain)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::normalise_email;
+    use super::{former_spelling, normalise_email};
 
     #[test]
     fn spellings_that_look_alike_are_one_address() {
@@ -47,6 +63,18 @@ mod tests {
         one(&["o\u{fb03}ce@example.org", "office@example.org"]);
         one(&["k@example.org", "\u{212a}@example.org"]);
         assert_ne!(normalise_email("ada@example.org"), normalise_email("adb@example.org"));
+    }
+
+    #[test]
+    fn a_domain_has_one_spelling() {
+        let ascii = "ada@xn--exmple-cua.org";
+        for raw in ["ada@ex\u{e4}mple.org", "Ada@EX\u{c4}MPLE.org", "ada@exa\u{308}mple.org", ascii] {
+            assert_eq!(normalise_email(raw), ascii);
+        }
+        assert_eq!(former_spelling(ascii).as_deref(), Some("ada@ex\u{e4}mple.org"));
+        assert_eq!(former_spelling("ada@example.org"), None);
+        // What is no domain stays as it is, for others to refuse.
+        assert_eq!(normalise_email("ada@ex\u{e4}m ple"), "ada@ex\u{e4}m ple");
     }
 
     #[test]

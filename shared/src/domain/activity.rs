@@ -89,6 +89,10 @@ actions! {
     AccountDeleted "account.deleted";
     /// The deletion was taken back.
     AccountRestored "account.restored";
+    /// An operator has suspended the account.
+    AccountSuspended "account.suspended";
+    /// An operator lets the account go on.
+    AccountResumed "account.resumed";
     /// The account was erased.
     AccountErased "account.erased";
     /// A second factor was begun.
@@ -99,6 +103,10 @@ actions! {
     AccountFactorDisabled "account.factor_disabled";
     /// The recovery codes were replaced.
     AccountCodesRenewed "account.codes_renewed";
+    /// Somebody who is logged in gave a password that is not the account's.
+    AccountPasswordRefused "account.password_refused";
+    /// Somebody who is logged in gave a code that is none of the second factor's, or none yet.
+    AccountCodeRefused "account.code_refused";
     /// Somebody logged in.
     SessionStarted "session.started";
     /// Somebody tried to log in, and was refused; the account is the nil id where there is none.
@@ -133,6 +141,8 @@ actions! {
     MemberRemoved "member.removed";
     /// A member left.
     MemberLeft "member.left";
+    /// A member wanted to give a role above their own, and was refused.
+    MemberRefused "member.refused";
     /// Somebody was invited.
     InviteCreated "invite.created";
     /// An invite was declined.

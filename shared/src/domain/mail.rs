@@ -16,4 +16,8 @@ pub enum MailKind {
     EmailChange,
     /// Somebody is asked into a workspace.
     Invite,
+    /// The account that had this address has another one now. Without a link.
+    EmailChanged,
+    /// Somebody with the password of this account tries codes of its second factor. Without a link.
+    CodesRefused,
 }

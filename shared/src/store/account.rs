@@ -7,8 +7,9 @@ use sea_orm::FromQueryResult;
 
 use super::{Conn, Result, Tx, sql};
 use crate::{
+    domain::account::{AccountState, former_spelling},
     entity::account::Model,
-    id::{AccountId, WorkspaceId},
+    id::AccountId,
     secret::Secret,
 };
 
@@ -42,12 +43,40 @@ pub async fn insert(tx: &Tx, account: NewAccount<'_>) -> Result<Option<Model>> {
     .await
 }
 
-/// The account with this (normalised) address.
+/// The account with this (normalised) address, also if it is stored in the spelling of before.
 ///
 /// # Errors
 /// The database's.
 pub async fn by_email(conn: &impl Conn, email: &str) -> Result<Option<Model>> {
-    sql::first(conn, "select * from account where email = $1", [email.into()]).await
+    let spellings: Vec<String> = [Some(email.to_owned()), former_spelling(email)].into_iter().flatten().collect();
+    sql::first(
+        conn,
+        "select * from account where email = any($1) order by array_position($1, email) limit 1",
+        [spellings.into()],
+    )
+    .await
+}
+
+/// The account with this id.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &impl Conn, id: AccountId) -> Result<Option<Model>> {
+    sql::first(conn, "select * from account where id = $1", [id.into()]).await
+}
+
+/// Suspends an account, or lets it go on. `false`: there is nothing to change.
+///
+/// # Errors
+/// The database's.
+pub async fn set_state(tx: &Tx, id: AccountId, state: AccountState) -> Result<bool> {
+    let rows = sql::execute(
+        tx,
+        "update account set state = $2, updated_at = now() where id = $1 and state <> $2",
+        [id.into(), sea_orm::ActiveEnum::to_value(&state).into()],
+    )
+    .await?;
+    Ok(rows == 1)
 }
 
 /// The account, locked for the rest of the transaction, if its password is still the one with this hash: what was
@@ -78,7 +107,7 @@ pub async fn rename(tx: &Tx, id: AccountId, revisions: Option<Vec<i32>>, display
     .await
 }
 
-/// Changes the password.
+/// Changes the password. Links that whoever knew the old one has asked for are void, and so are those that set it anew.
 ///
 /// # Errors
 /// The database's.
@@ -89,7 +118,7 @@ pub async fn set_password(tx: &Tx, id: AccountId, password_hash: &Secret<String>
         [id.into(), password_hash.expose().as_str().into()],
     )
     .await?;
-    Ok(())
+    super::mail::void(tx, id).await
 }
 
 /// Notes that the account's address reaches its owner. `false`: the account has another address.
@@ -106,22 +135,28 @@ pub async fn verify_email(tx: &Tx, id: AccountId, email: &str) -> Result<bool> {
     Ok(rows == 1)
 }
 
-/// Gives the account another address, which has been shown to reach its owner. `false`: another account has it.
+/// Gives the account another address, which has been shown to reach its owner; links that it has asked for are void.
+/// Returns the address it had. `None`: another account has the new one.
 ///
 /// # Errors
 /// The database's.
-pub async fn change_email(tx: &Tx, id: AccountId, email: &str) -> Result<bool> {
-    let changed = sql::execute(
+pub async fn change_email(tx: &Tx, id: AccountId, email: &str) -> Result<Option<String>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        email: String,
+    }
+    super::mail::void(tx, id).await?;
+    let changed: Result<Option<Row>> = sql::first(
         tx,
         "update account set email = $2, email_verified_at = now(), revision = revision + 1, updated_at = now()
-         where id = $1",
+         where id = $1 returning old.email",
         [id.into(), email.into()],
     )
     .await;
     match changed {
-        Ok(rows) => Ok(rows == 1),
+        Ok(row) => Ok(row.map(|row| row.email)),
         // Nothing else can be done in this transaction now, and nothing else is.
-        Err(error) if matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_))) => Ok(false),
+        Err(error) if matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_))) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -144,14 +179,14 @@ pub async fn is_last_owner(conn: &impl Conn, id: AccountId) -> Result<bool> {
                    where other.workspace_id = mine.workspace_id and other.account_id <> $1)
                and not exists (select from member other join account on account.id = other.account_id
                    where other.workspace_id = mine.workspace_id and other.account_id <> $1
-                     and other.role = 'owner' and account.erase_at is null)) as last",
+                     and other.role = 'owner' and account.state = 'active' and account.erase_at is null)) as last",
         [id.into()],
     )
     .await?;
     Ok(row.is_some_and(|row| row.last))
 }
 
-/// Marks the account for erasure; says when that will be.
+/// Marks the account for erasure; says when that will be. Links that it has asked for are void.
 ///
 /// # Errors
 /// The database's.
@@ -160,6 +195,7 @@ pub async fn close(tx: &Tx, id: AccountId, grace: Duration) -> Result<DateTime<U
     struct Row {
         erase_at: DateTime<Utc>,
     }
+    super::mail::void(tx, id).await?;
     let row: Option<Row> = sql::first(
         tx,
         "update account set erase_at = now() + make_interval(secs => $2) where id = $1 returning erase_at",
@@ -194,57 +230,6 @@ pub async fn lock_due_for_erasure(tx: &Tx) -> Result<Option<AccountId>> {
     )
     .await?;
     Ok(row.map(|row| row.id))
-}
-
-/// Workspaces that nobody else belongs to.
-///
-/// # Errors
-/// The database's.
-pub async fn own_workspaces(tx: &Tx, id: AccountId) -> Result<Vec<WorkspaceId>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        workspace_id: WorkspaceId,
-    }
-    let rows: Vec<Row> = sql::all(
-        tx,
-        "select workspace_id from member mine
-         where account_id = $1 and not exists (
-             select from member other where other.workspace_id = mine.workspace_id and other.account_id <> $1)
-         order by workspace_id",
-        [id.into()],
-    )
-    .await?;
-    Ok(rows.into_iter().map(|row| row.workspace_id).collect())
-}
-
-/// Makes sure that no workspace is left without an owner when the account is gone: whoever has the highest role, the
-/// longest, becomes it. Says who, and where.
-///
-/// # Errors
-/// The database's.
-pub async fn hand_over(tx: &Tx, id: AccountId) -> Result<Vec<(WorkspaceId, AccountId)>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        workspace_id: WorkspaceId,
-        account_id: AccountId,
-    }
-    let rows: Vec<Row> = sql::all(
-        tx,
-        "update member set role = 'owner'
-         from (
-             select distinct on (heir.workspace_id) heir.workspace_id, heir.account_id
-             from member mine join member heir on heir.workspace_id = mine.workspace_id and heir.account_id <> $1
-             where mine.account_id = $1 and mine.role = 'owner'
-               and not exists (select from member other where other.workspace_id = mine.workspace_id
-                   and other.account_id <> $1 and other.role = 'owner')
-             order by heir.workspace_id,
-                 array_position(array['admin', 'member', 'guest'], heir.role), heir.created_at, heir.account_id) heir
-         where member.workspace_id = heir.workspace_id and member.account_id = heir.account_id
-         returning member.workspace_id, member.account_id",
-        [id.into()],
-    )
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.workspace_id, row.account_id)).collect())
 }
 
 /// Erases an account with all that is only its own.

@@ -80,7 +80,7 @@ pub async fn of_account(
     .await
 }
 
-/// How many tokens the account has.
+/// How many tokens the account has, under [`super::session::lock`].
 ///
 /// # Errors
 /// The database's.
@@ -103,6 +103,20 @@ pub async fn revoke(tx: &Tx, account: AccountId, token: TokenId) -> Result<bool>
         sql::execute(tx, "delete from api_token where account_id = $1 and id = $2", [account.into(), token.into()])
             .await?;
     Ok(rows == 1)
+}
+
+/// Revokes all tokens of the account; says which.
+///
+/// # Errors
+/// The database's.
+pub async fn revoke_all(tx: &Tx, account: AccountId) -> Result<Vec<TokenId>> {
+    #[derive(sea_orm::FromQueryResult)]
+    struct Row {
+        id: TokenId,
+    }
+    let rows: Vec<Row> =
+        sql::all(tx, "delete from api_token where account_id = $1 returning id", [account.into()]).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 /// Writes down when tokens were last used; an earlier time than the one known changes nothing.

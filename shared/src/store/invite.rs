@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
 
-use super::{Conn, Result, Tx, sql};
+use serde_json::json;
+
+use super::{Conn, Result, Tx, activity::Act, sql};
 use crate::{
-    domain::role::Role,
+    domain::{activity::Action, role::Role},
     entity::invite::Model,
     id::{AccountId, InviteId, WorkspaceId},
 };
@@ -157,19 +159,60 @@ pub async fn cancel(tx: &Tx, workspace: WorkspaceId, id: InviteId) -> Result<boo
     Ok(rows == 1)
 }
 
-/// Takes back the account's invites to these roles.
+/// An invite that was taken back because of something else that was done.
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub struct Withdrawn {
+    /// The invite.
+    pub id: InviteId,
+    /// What it invited to.
+    pub role: Role,
+}
+
+impl Withdrawn {
+    /// As the activity log takes it.
+    #[must_use]
+    pub fn act(self, reason: &str) -> Act {
+        Act::new(Action::InviteCancelled, self.id.0, json!({ "role": self.role.name(), "reason": reason }))
+    }
+}
+
+/// Takes back the account's invites to these roles; says which, for the activity log.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn withdraw(tx: &Tx, workspace: WorkspaceId, account: AccountId, roles: &[Role]) -> Result<()> {
+pub(super) async fn withdraw(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    account: AccountId,
+    roles: &[Role],
+) -> Result<Vec<Withdrawn>> {
     let roles: Vec<String> = roles.iter().map(|role| role.name().to_owned()).collect();
-    sql::execute(
+    sql::all(
         tx,
-        "delete from invite where workspace_id = $1 and invited_by = $2 and role = any($3)",
+        "delete from invite where workspace_id = $1 and invited_by = $2 and role = any($3) returning id, role",
         [workspace.into(), account.into(), roles.into()],
     )
-    .await?;
-    Ok(())
+    .await
+}
+
+/// Takes back the invites of an account that is closed, and all those of a workspace that would have no owner then: nobody
+/// comes into one that nobody answers for.
+///
+/// # Errors
+/// The database's.
+pub async fn withdraw_closed(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Vec<Withdrawn>> {
+    sql::all(
+        tx,
+        "delete from invite where workspace_id = $1 and (invited_by = $2
+             or exists (select from member where workspace_id = $1 and account_id = $2 and member.role = 'owner')
+                and not exists (
+                    select from member join account on account.id = member.account_id
+                    where member.workspace_id = $1 and member.account_id <> $2 and member.role = 'owner'
+                      and account.state = 'active' and account.erase_at is null))
+         returning id, role",
+        [workspace.into(), account.into()],
+    )
+    .await
 }
 
 /// Forgets invites that expired more than a day ago.

@@ -59,14 +59,12 @@ pub async fn insert(tx: &Tx, mail: NewMail<'_>) -> Result<MailId> {
     Ok(id)
 }
 
-/// A mail, and who has its address now.
+/// A mail, and what else was sent to its address.
 #[derive(Clone, Debug)]
 pub struct Addressed {
     /// The mail.
     pub mail: Model,
-    /// Whose address it is.
-    pub owner: Option<AccountId>,
-    /// Whether the same was asked for within the minute before, and sent there.
+    /// Whether the same was asked for within the minute before, and sent there or is just being sent.
     pub repeated: bool,
     /// Whether another of its kind was handed to the mail server for the same address within the last minute.
     pub crowded: bool,
@@ -76,7 +74,6 @@ impl FromQueryResult for Addressed {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
         Ok(Self {
             mail: Model::from_query_result(row, prefix)?,
-            owner: row.try_get(prefix, "owner")?,
             repeated: row.try_get(prefix, "repeated")?,
             crowded: row.try_get(prefix, "crowded")?,
         })
@@ -90,13 +87,13 @@ impl FromQueryResult for Addressed {
 pub async fn find(conn: &impl Conn, id: MailId) -> Result<Option<Addressed>> {
     sql::first(
         conn,
-        "select mail.*, owner.id as owner,
+        "select mail.*,
              exists (select from mail other where other.email = mail.email and other.kind = mail.kind
                  and other.id <> mail.id and other.hash is not null
                  and other.created_at > mail.created_at - interval '1 minute') as repeated,
              exists (select from mail other where other.email = mail.email and other.kind = mail.kind
                  and other.id <> mail.id and other.sent_at > now() - interval '1 minute') as crowded
-         from mail left join account owner on owner.email = mail.email
+         from mail
          where mail.id = $1 and mail.expires_at > now()",
         [id.into()],
     )
@@ -122,18 +119,17 @@ pub async fn remove(tx: &Tx, id: MailId) -> Result<()> {
     Ok(())
 }
 
-/// Whether a link of one of these kinds is good.
+/// The mail with a link that is good at this moment; it is not used by that.
 ///
 /// # Errors
 /// The database's.
-pub async fn is_good(conn: &impl Conn, kind: MailKind, hash: &[u8; 32]) -> Result<bool> {
-    let rows = sql::execute(
+pub async fn find_link(conn: &impl Conn, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Model>> {
+    sql::first(
         conn,
-        "select from mail where hash = $1 and kind = $2 and expires_at > now()",
+        "select * from mail where hash = $1 and kind = $2 and expires_at > now()",
         [hash.to_vec().into(), kind.to_value().into()],
     )
-    .await?;
-    Ok(rows == 1)
+    .await
 }
 
 /// Uses a link: no second use finds it, also not one at the same time.
@@ -155,6 +151,21 @@ pub async fn take(tx: &Tx, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Mod
 /// The database's.
 pub async fn take_all(tx: &Tx, kind: MailKind, email: &str) -> Result<()> {
     sql::execute(tx, "delete from mail where kind = $1 and email = $2", [kind.to_value().into(), email.into()]).await?;
+    Ok(())
+}
+
+/// Makes all links void that the account has asked for, or that would set its password anew.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn void(tx: &Tx, account: AccountId) -> Result<()> {
+    sql::execute(
+        tx,
+        "delete from mail where account_id = $1
+             or kind = 'password_reset' and email = (select email from account where id = $1)",
+        [account.into()],
+    )
+    .await?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use sea_orm::{FromQueryResult, QueryResult};
 use super::{
     Conn, Result, Tx,
     credential::{Credential, Means},
+    invite::Withdrawn,
     sql,
 };
 use crate::{
@@ -137,14 +138,15 @@ pub async fn role(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result
     Ok(find(tx, workspace, account).await?.map(|member| member.role))
 }
 
-/// Whether the workspace has an owner besides this account; under [`super::workspace::lock`].
+/// Whether the workspace has an owner besides this account who is neither suspended nor leaving; under [`super::workspace::lock`].
 ///
 /// # Errors
 /// The database's.
 pub async fn has_other_owner(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<bool> {
     let rows = sql::execute(
         tx,
-        "select 1 from member where workspace_id = $1 and account_id <> $2 and role = 'owner' limit 1",
+        "select 1 from member join account on account.id = member.account_id
+         where workspace_id = $1 and account_id <> $2 and role = 'owner' and state = 'active' and erase_at is null limit 1",
         [workspace.into(), account.into()],
     )
     .await?;
@@ -169,7 +171,7 @@ pub async fn join(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Rol
 ///
 /// # Errors
 /// The database's.
-pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<()> {
+pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<Vec<Withdrawn>> {
     sql::execute(
         tx,
         "update member set role = $3 where workspace_id = $1 and account_id = $2",
@@ -187,7 +189,7 @@ pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role:
 ///
 /// # Errors
 /// The database's.
-pub async fn remove(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<()> {
+pub async fn remove(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Vec<Withdrawn>> {
     sql::execute(
         tx,
         "delete from member where workspace_id = $1 and account_id = $2",

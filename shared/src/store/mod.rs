@@ -16,6 +16,7 @@ pub mod idempotency;
 pub mod installation;
 pub mod invite;
 pub mod job;
+pub mod legacy;
 pub mod limit;
 pub mod mail;
 pub mod member;

@@ -82,9 +82,9 @@ pub struct Presented {
 pub enum Standing {
     /// It is the newest of its session.
     Newest,
-    /// It was used this long ago, and its successor has not been used.
+    /// It was used this long ago, by a device like the one that presents it, and its successor has not been used.
     JustUsed(Duration),
-    /// Its successor was used: whoever presents it again has a copy.
+    /// Its successor was used, or it comes from elsewhere: whoever presents it again has a copy.
     Spent,
 }
 
@@ -92,12 +92,14 @@ pub enum Standing {
 ///
 /// # Errors
 /// The database's.
-pub async fn present(tx: &Tx, token: &[u8; 32], successor: &[u8; 32]) -> Result<Option<Presented>> {
+pub async fn present(tx: &Tx, device: Device<'_>, token: &[u8; 32], successor: &[u8; 32]) -> Result<Option<Presented>> {
     #[derive(FromQueryResult)]
     struct Session {
         id: SessionId,
         account_id: AccountId,
         state: AccountState,
+        user_agent: Option<String>,
+        address: Option<String>,
     }
     #[derive(FromQueryResult)]
     struct Token {
@@ -106,13 +108,15 @@ pub async fn present(tx: &Tx, token: &[u8; 32], successor: &[u8; 32]) -> Result<
     }
     let session: Option<Session> = sql::first(
         tx,
-        "select session.id, account_id, state from session join account on account.id = account_id
+        "select session.id, account_id, state, user_agent, address from session join account on account.id = account_id
          where session.id = (select session_id from refresh_token where hash = $1) and expires_at > now()
          for update of session",
         [token.to_vec().into()],
     )
     .await?;
     let Some(session) = session else { return Ok(None) };
+    let same_device = device.user_agent.is_some() && session.user_agent.as_deref() == device.user_agent
+        || device.address.is_some() && session.address.as_deref() == device.address;
     // A statement of its own: it sees what was committed by whom the lock was waited for.
     let token: Option<Token> = sql::first(
         tx,
@@ -125,7 +129,7 @@ pub async fn present(tx: &Tx, token: &[u8; 32], successor: &[u8; 32]) -> Result<
     let token = token.ok_or(Error::RecordNotFound("a refresh token of a locked session".to_owned()))?;
     let standing = match token.age {
         None => Standing::Newest,
-        Some(age) if token.successor_unused => {
+        Some(age) if token.successor_unused && same_device => {
             Standing::JustUsed(Duration::try_from_secs_f64(age).unwrap_or(Duration::ZERO))
         }
         Some(_) => Standing::Spent,
@@ -166,11 +170,14 @@ pub async fn rotate(
     Ok(())
 }
 
-/// Locks a session for the rest of the transaction. `false`: it is over.
+/// Locks an account and one of its sessions for the rest of the transaction: what the account has can be counted.
+/// `false`: the session is over.
 ///
 /// # Errors
 /// The database's.
 pub async fn lock(tx: &Tx, account: AccountId, session: SessionId) -> Result<bool> {
+    // The account first, as whoever changes the password and ends the sessions does.
+    sql::execute(tx, "select from account where id = $1 for no key update", [account.into()]).await?;
     let rows = sql::execute(
         tx,
         "select from session where account_id = $1 and id = $2 and expires_at > now() for key share",

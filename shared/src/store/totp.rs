@@ -45,7 +45,7 @@ pub async fn accept(tx: &Tx, account: AccountId, step: Option<i64>) -> Result<()
     Ok(())
 }
 
-/// Notes that a code was wrong.
+/// Notes that a code was wrong; the enrolment counts them until one is right.
 ///
 /// # Errors
 /// The database's.

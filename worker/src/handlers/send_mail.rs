@@ -39,15 +39,13 @@ impl Handler for SendMail {
         let mailer = cx.mailer.as_ref();
         let mailer = mailer.ok_or_else(|| JobError::retry("no mail can be sent")("NVISY_SMTP_URL is not set here"))?;
         let token = token(cx, &letter, &found);
-        if let Some(token) = &token {
-            let hash = hash(&letter, token)
-                .ok_or_else(|| JobError::retry("a link has no token")("a token of ours has no hash"))?;
-            // Before it is sent: who is quick with the link must find it good.
-            begin(&cx.db, claim, async |tx| Ok(store::mail::set_hash(tx, self.mail, &hash).await?)).await?;
-        }
-        match mailer.send(&found.mail.email, &letter, token.as_ref()).await {
-            Ok(()) if token.is_some() => settle(&cx.db, claim, async |_| Ok(())).await,
-            Ok(()) => forget(cx, claim, self.mail).await,
+        let hash = hash(&letter, &token);
+        let hash = hash.ok_or_else(|| JobError::retry("a link has no token")("a token of ours has no hash"))?;
+        // Before it is sent: who is quick with the link must find it good. A letter without a link is marked as well, and
+        // kept: the next of its kind knows of it.
+        begin(&cx.db, claim, async |tx| Ok(store::mail::set_hash(tx, self.mail, &hash).await?)).await?;
+        match mailer.send(&found.mail.email, &letter, &token).await {
+            Ok(()) => settle(&cx.db, claim, async |_| Ok(())).await,
             Err(error @ SendError::Refused(_)) => {
                 tracing::warn!(mail.id = %self.mail, error = &error as &dyn Error, "a mail cannot be delivered");
                 forget(cx, claim, self.mail).await
@@ -72,13 +70,10 @@ async fn forget(cx: &Context, claim: &Claim, mail: MailId) -> Result<(), JobErro
 }
 
 /// What opens what the letter is about. An invite's code is the one that its maker would have been given.
-fn token(cx: &Context, letter: &Letter, found: &Addressed) -> Option<Secret<String>> {
-    match letter {
-        Letter::Known => None,
-        Letter::Invite(_) => {
-            found.mail.workspace_id.zip(found.mail.invite_id).map(|(workspace, id)| cx.codes.code(workspace, id))
-        }
-        _ => Some(opaque::generate(Kind::Mail)),
+fn token(cx: &Context, letter: &Letter, found: &Addressed) -> Secret<String> {
+    match (letter, found.mail.workspace_id.zip(found.mail.invite_id)) {
+        (Letter::Invite(_), Some((workspace, id))) => cx.codes.code(workspace, id),
+        _ => opaque::generate(Kind::Mail),
     }
 }
 
@@ -91,16 +86,10 @@ fn hash(letter: &Letter, token: &Secret<String>) -> Option<[u8; 32]> {
 
 /// What to write to the address, if anything. Whoever asked learns nothing of it.
 async fn letter(cx: &Context, found: &Addressed) -> Result<Option<Letter>, JobError> {
-    let owner = found.owner;
+    let owner = store::account::by_email(&cx.db, &found.mail.email).await?.map(|account| account.id);
     Ok(match found.mail.kind {
-        MailKind::SignUp if owner.is_some() => Some(Letter::Known),
-        MailKind::SignUp => Some(Letter::SignUp),
-        // Nobody's mailbox is filled by asking again and again.
-        MailKind::PasswordReset => (owner.is_some() && !found.repeated).then_some(Letter::PasswordReset),
-        MailKind::EmailVerification => {
-            (owner.is_some() && owner == found.mail.account_id).then_some(Letter::EmailVerification)
-        }
-        MailKind::EmailChange => owner.is_none().then_some(Letter::EmailChange),
+        MailKind::EmailChanged => Some(Letter::EmailChanged),
+        MailKind::CodesRefused => Some(Letter::CodesRefused),
         // The same letter whether or not the address has an account; none for an invite that was taken back meanwhile.
         MailKind::Invite => match found.mail.workspace_id.zip(found.mail.invite_id) {
             Some((workspace, invite)) => {
@@ -108,5 +97,14 @@ async fn letter(cx: &Context, found: &Addressed) -> Result<Option<Letter>, JobEr
             }
             None => None,
         },
+        // Nobody's mailbox is filled by asking again and again.
+        _ if found.repeated => None,
+        MailKind::SignUp if owner.is_some() => Some(Letter::Known),
+        MailKind::SignUp => Some(Letter::SignUp),
+        MailKind::PasswordReset => owner.is_some().then_some(Letter::PasswordReset),
+        MailKind::EmailVerification => {
+            (owner.is_some() && owner == found.mail.account_id).then_some(Letter::EmailVerification)
+        }
+        MailKind::EmailChange => owner.is_none().then_some(Letter::EmailChange),
     })
 }

@@ -17,6 +17,10 @@ pub enum Letter {
     Known,
     /// Somebody is asked into a workspace.
     Invite(Invitation),
+    /// The account that had this address has another one now.
+    EmailChanged,
+    /// Somebody has the password of an account, and tries codes of its second factor.
+    CodesRefused,
 }
 
 impl Letter {
@@ -29,15 +33,18 @@ impl Letter {
             Self::EmailChange => "Confirm your new e-mail address",
             Self::Invite(_) => "You are invited to a workspace",
             Self::Known => "You have an account already",
+            Self::EmailChanged => "Your account has another e-mail address",
+            Self::CodesRefused => "Wrong codes for your account",
         }
     }
 
-    /// The token stands behind `#`: browsers tell no server about that part.
-    pub(super) fn text(&self, links: &str, token: Option<&Secret<String>>) -> String {
-        let token = token.map_or("", |token| token.expose().as_str());
+    /// The token stands behind `#`: browsers tell no server about that part. Letters without a link leave it out.
+    pub(super) fn text(&self, links: &str, token: &Secret<String>) -> String {
+        let token = token.expose();
         let (begin, page, end) = match self {
             Self::SignUp => (
-                "Somebody, probably you, asked for an account with this e-mail address. To confirm it, open",
+                "Somebody, probably you, asked for an account with this e-mail address. To confirm it with the password that you \
+                 have chosen, open",
                 "sign-up",
                 "If it was not you, do nothing: there will be no account.",
             ),
@@ -54,6 +61,19 @@ impl Letter {
                 "email",
                 "If you do not know why, do nothing: nothing will change.",
             ),
+            Self::EmailChanged => {
+                return format!(
+                    "Your account has another e-mail address now, and cannot be reached by this one any more. If it was \
+                     not you, somebody knows your password: turn to whoever runs\r\n\r\n{links}\r\n"
+                );
+            }
+            Self::CodesRefused => {
+                return format!(
+                    "Somebody gave the password of your account, and wrong codes of its second factor several times in a \
+                     row. Further codes have to wait for a while; recovery codes need not. If it was not you, somebody \
+                     knows your password: change it at\r\n\r\n{links}\r\n"
+                );
+            }
             Self::Known => {
                 return format!(
                     "Somebody, probably you, asked for an account with this e-mail address. There is one already: \
@@ -106,7 +126,7 @@ mod tests {
         };
         let letter = Letter::Invite(invitation);
         assert_eq!(letter.subject(), "You are invited to a workspace");
-        let text = letter.text("https://app.example.org", Some(&Secret::new("t".to_owned())));
+        let text = letter.text("https://app.example.org", &Secret::new("t".to_owned()));
         let first = text.lines().next().unwrap();
         assert!(
             first.starts_with("\"Ada  To: eve@example.org\" invites you to the workspace \"Tide' now  Bcc:"),

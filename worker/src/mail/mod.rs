@@ -83,7 +83,7 @@ impl Mailer {
     ///
     /// # Errors
     /// [`SendError`] says whether another attempt may help.
-    pub async fn send(&self, to: &str, letter: &Letter, token: Option<&Secret<String>>) -> Result<(), SendError> {
+    pub async fn send(&self, to: &str, letter: &Letter, token: &Secret<String>) -> Result<(), SendError> {
         let text = letter.text(&self.links, token);
         let message = to.parse().map_err(|_| SendError::Refused("no address".to_owned())).and_then(|to| {
             let message = Message::builder().from(self.from.clone()).to(Mailbox::new(None, to));

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use nvisy_shared::{
-    domain::activity::Action,
+    domain::{activity::Action, role::Role},
+    id::{AccountId, WorkspaceId},
     store::{
-        self, TransactionTrait,
+        self, TransactionTrait, Tx,
         activity::{self, Act, By},
+        legacy::Fate,
     },
 };
 use serde_json::json;
@@ -29,16 +31,12 @@ pub(super) async fn erase(cx: &Context) -> store::Result<()> {
         let tx = cx.db.begin().await?;
         let Some(account) = store::account::lock_due_for_erasure(&tx).await? else { return Ok(()) };
         let by = By::system();
-        for workspace in store::account::own_workspaces(&tx, account).await? {
+        for workspace in store::legacy::workspaces(&tx, account).await? {
+            // Under the lock: who belongs to it was read before.
             if store::workspace::lock(&tx, workspace).await? {
-                store::workspace::delete(&tx, workspace).await?;
-                let act = Act::new(Action::WorkspaceDeleted, workspace.0, json!({}));
-                activity::append(&tx, &cx.seals, workspace, &by, &[act]).await?;
+                let acts = leave(&tx, workspace, account).await?;
+                activity::append(&tx, &cx.seals, workspace, &by, &acts).await?;
             }
-        }
-        for (workspace, heir) in store::account::hand_over(&tx, account).await? {
-            let act = Act::new(Action::WorkspaceTransferred, workspace.0, json!({ "accountId": heir }));
-            activity::append(&tx, &cx.seals, workspace, &by, &[act]).await?;
         }
         store::account::erase(&tx, account).await?;
         let act = Act::new(Action::AccountErased, account.0, json!({}));
@@ -46,4 +44,30 @@ pub(super) async fn erase(cx: &Context) -> store::Result<()> {
         tx.commit().await?;
         tracing::info!(account.id = %account, "erased an account");
     }
+}
+
+/// Takes the account out of a locked workspace, which somebody else answers for from then on, or nobody any more. What was
+/// done, for the activity log.
+async fn leave(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> store::Result<Vec<Act>> {
+    const REASON: &str = "erased";
+    let withdrawn = store::invite::withdraw_closed(tx, workspace, account).await?;
+    let mut acts: Vec<Act> = withdrawn.into_iter().map(|invite| invite.act(REASON)).collect();
+    let Some((role, fate)) = store::legacy::fate(tx, workspace, account).await? else { return Ok(acts) };
+    match fate {
+        Fate::Stays => {}
+        Fate::Inherited(heir) => {
+            store::member::set_role(tx, workspace, heir, Role::Owner).await?;
+            acts.push(Act::new(Action::WorkspaceTransferred, workspace.0, json!({ "accountId": heir })));
+            let details = json!({ "from": Role::Admin.name(), "to": Role::Owner.name() });
+            acts.push(Act::new(Action::MemberRoleChanged, heir.0, details));
+        }
+        Fate::Ends => {
+            store::workspace::delete(tx, workspace).await?;
+            acts.push(Act::new(Action::WorkspaceDeleted, workspace.0, json!({ "reason": REASON })));
+            return Ok(acts);
+        }
+    }
+    let details = json!({ "role": role.name(), "reason": REASON });
+    acts.push(Act::new(Action::MemberLeft, account.0, details));
+    Ok(acts)
 }
