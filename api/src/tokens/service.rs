@@ -15,7 +15,7 @@ use nvisy_shared::{
 
 use super::wire::{CreateToken, NewToken, Token};
 use crate::{
-    auth::{account::SignedIn, trail},
+    auth::{account::SignedIn, second_factor, trail},
     http::{
         answer::{Created, Deleted},
         extract::invalid_field,
@@ -40,6 +40,7 @@ pub(super) async fn create(
     origin: &Origin,
     body: CreateToken,
 ) -> Result<Created<NewToken>, Problem> {
+    prove(state, account, body.password, body.code.as_deref()).await?;
     let mut permissions = body.permissions;
     permissions.sort_unstable();
     permissions.dedup();
@@ -80,6 +81,16 @@ pub(super) async fn create(
         let secret = secret(state, account.id, TokenId(token.id)).expose().clone();
         NewToken { secret, token }
     }))
+}
+
+/// Makes sure of who asks: the token will outlive the session, and whatever ends it.
+async fn prove(state: &State, account: &SignedIn, password: Secret<String>, code: Option<&str>) -> Result<(), Problem> {
+    account.reauthenticate(state, password).await?;
+    let tx = state.platform.db.begin().await?;
+    account.lock(&tx).await?;
+    let checked = second_factor::check(state, &tx, account.id, code).await?;
+    tx.commit().await?;
+    checked.verdict()
 }
 
 /// The token itself: a keyed hash of its id, so that a request that is repeated gets it again, while the database holds

@@ -3,7 +3,7 @@
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use nvisy_shared::{domain::role::Permission, entity};
+use nvisy_shared::{domain::role::Permission, entity, secret::Secret};
 use schemars::{
     JsonSchema,
     r#gen::SchemaGenerator,
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::http::rules::text;
+use crate::{auth::password, http::rules::text};
 
 /// A new token.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -35,10 +35,21 @@ pub(crate) struct CreateToken {
     /// When it ends by itself: at most a year from now.
     #[garde(skip)]
     pub(crate) expires_at: DateTime<Utc>,
+    /// The account's: what outlives a session takes more than a session.
+    #[garde(custom(password::length))]
+    #[schemars(with = "String", length(max = 128))]
+    pub(crate) password: Secret<String>,
+    /// Where there is a second factor: six digits from the app, or a recovery code.
+    #[garde(inner(custom(text(6, 32))))]
+    #[schemars(length(min = 6, max = 32))]
+    pub(crate) code: Option<String>,
 }
 
 fn create_example() -> Value {
-    json!({ "name": "Nightly import", "permissions": ["files.read", "files.write"], "expiresAt": "2027-06-30T00:00:00Z" })
+    json!({
+        "name": "Nightly import", "permissions": ["files.read", "files.write"], "expiresAt": "2027-06-30T00:00:00Z",
+        "password": "seven otters juggle"
+    })
 }
 
 fn known(name: &str, (): &()) -> garde::Result {

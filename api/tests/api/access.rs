@@ -6,7 +6,7 @@ use nvisy_shared::{clock, domain::role::Permission};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, send};
+use crate::app::{PASSWORD, TestApp, send};
 
 /// What an operation takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +214,7 @@ async fn a_stranger_finds_nothing_in_a_workspace_or_an_account() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
-    let token = json!({ "name": "T", "permissions": ["search"], "expiresAt": clock::now() + chrono::Days::new(1) });
+    let token = json!({ "name": "T", "password": PASSWORD, "permissions": ["search"], "expiresAt": clock::now() + chrono::Days::new(1) });
     let token = app.post(&ada, "/api/v1/account/tokens", &token).await.expect(201);
     let sessions = app.get(&ada, "/api/v1/account/sessions").await.expect(200);
     let stranger = app.person("stranger").await;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     access::{Needs, needs, operations, permission},
-    app::{Person, TestApp, send},
+    app::{PASSWORD, Person, TestApp, send},
     roles::{ask, fine},
     scenarios::{Body, Fixture, of_workspaces},
 };
@@ -16,7 +16,7 @@ impl TestApp {
     pub(crate) async fn robot(&self, person: &Person, permissions: &[Permission], workspace: Option<&str>) -> Person {
         let permissions: Vec<_> = permissions.iter().map(|permission| permission.name()).collect();
         let mut body = json!({
-            "name": "Robot", "permissions": permissions, "expiresAt": clock::now() + chrono::Days::new(1)
+            "name": "Robot", "password": PASSWORD, "permissions": permissions, "expiresAt": clock::now() + chrono::Days::new(1)
         });
         if let Some(workspace) = workspace {
             body["workspaces"] = json!([workspace]);

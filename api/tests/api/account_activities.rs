@@ -93,7 +93,7 @@ async fn an_api_token_does_not_read_it() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let expires = nvisy_shared::clock::now() + chrono::Days::new(1);
-    let body = json!({ "name": "T", "permissions": ["activities.read"], "expiresAt": expires });
+    let body = json!({ "name": "T", "password": PASSWORD, "permissions": ["activities.read"], "expiresAt": expires });
     let made = app.post(&ada, "/api/v1/account/tokens", &body).await.expect(201);
     let token = Person { token: made["secret"].as_str().unwrap().to_owned(), ..ada.clone() };
     for path in ["", "/export"] {

@@ -179,7 +179,8 @@ impl TestApp {
     /// A program that acts for this person with these permissions everywhere; and its token's id.
     pub(crate) async fn program(&self, owner: &Person, permissions: &[&str]) -> (Person, String) {
         let expires_at = nvisy_shared::clock::now() + chrono::Days::new(30);
-        let body = json!({ "name": "Program", "permissions": permissions, "expiresAt": expires_at });
+        let body =
+            json!({ "name": "Program", "password": PASSWORD, "permissions": permissions, "expiresAt": expires_at });
         let made = self.post(owner, "/api/v1/account/tokens", &body).await.expect(201);
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         (Person { token: text(&made["secret"]), ..owner.clone() }, text(&made["token"]["id"]))

@@ -286,12 +286,13 @@ async fn a_repeated_token_is_the_same_token_and_stored_nowhere() {
     let bob = app.person("bob").await;
     let expires = nvisy_shared::clock::now() + chrono::Days::new(1);
     let create = |person: &Person, name: &str| {
-        let body = json!({ "name": name, "permissions": ["search"], "expiresAt": expires });
+        let body = json!({ "name": name, "password": PASSWORD, "permissions": ["search"], "expiresAt": expires });
         let request = app.request(Method::POST, "/api/v1/account/tokens").bearer_auth(&person.token);
         send(request.header("idempotency-key", "k1").json(&body))
     };
     let answers = join_all((0..8).map(|_| create(&ada, "Robot"))).await;
-    assert!(answers.iter().all(|answer| [201, 409].contains(&answer.status.as_u16())), "{answers:?}");
+    // One password of an account is looked at at a time.
+    assert!(answers.iter().all(|answer| [201, 409, 429].contains(&answer.status.as_u16())), "{answers:?}");
     let first = create(&ada, "Robot").await;
     assert_eq!(first.header("idempotency-replayed"), "true");
     let first = first.expect(201);

@@ -62,7 +62,7 @@ async fn own(app: &TestApp, operation: &str) -> RequestBuilder {
     let ask = |method: Method, path: &str| app.request(method, &format!("/api/v1/{path}")).bearer_auth(&person.token);
     let post = |path: &str, body: &Value| ask(Method::POST, path).json(body);
     let password = json!({ "password": PASSWORD });
-    let token = json!({ "name": "T", "permissions": ["search"], "expiresAt": clock::now() + chrono::Days::new(1) });
+    let token = json!({ "name": "T", "password": PASSWORD, "permissions": ["search"], "expiresAt": clock::now() + chrono::Days::new(1) });
     match operation {
         "updateAccount" => ask(Method::PATCH, "account").json(&json!({ "displayName": "Other" })),
         "changePassword" => {
