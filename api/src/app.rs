@@ -72,10 +72,14 @@ impl App {
     ///
     /// # Errors
     /// When one of them cannot be done.
-    pub async fn build(config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
+    pub async fn build(mut config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
         let keys = Keys::load(&config.auth)?;
         let certificate = Certificate::load(&config.http)?;
         let index = index(&config.chunk)?;
+        // Taken out of the settings: once the schema is up to date, nothing here can be the owner any more.
+        if let Some(owner) = config.migration.database_url.take() {
+            nvisy_migration::apply_as(owner.expose(), config.database.url.expose()).await?;
+        }
         nvisy_migration::apply(config.database.url.expose()).await?;
         let passwords = Passwords::new(config.auth.hashes);
         let platform = Platform::open(config).await?;

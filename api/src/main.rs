@@ -1,6 +1,12 @@
 //! `nvisy-api [COMMAND]`: serves without a command.
 
-use std::{collections::HashMap, error::Error, path::Path, process::ExitCode, time::Duration};
+use std::{
+    collections::HashMap,
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use nvisy_api::{app::App, command};
 use nvisy_shared::{
@@ -18,7 +24,8 @@ const USAGE: &str = "usage: nvisy-api [COMMAND]
   adopt-signing-keys                sign with the present pair from now on, whatever the database knew
   health                            ask the running API whether it is well
   config                            print every setting as it holds, secrets hidden, and where it came from
-  verify-activity                   check every entry of the activity log
+  verify-activity [--against FILE]  check every entry of the activity log, and print the end of each chain; against
+                                    what was printed before, entries cut off the end show, too
   quota WORKSPACE [--files N] [--bytes N] [--chunks N] [--runs N]
                                     set how much a workspace may use; what is not named is as the settings say
   suspend ACCOUNT                   refuse everything to the account of this address or id, from its next request on
@@ -39,7 +46,8 @@ async fn main() -> ExitCode {
         ["adopt-signing-keys"] => adopt_signing_keys().await,
         ["health"] => health().await,
         ["config"] => show_config(),
-        ["verify-activity"] => verify_activity().await,
+        ["verify-activity"] => verify_activity(None).await,
+        ["verify-activity", "--against", file] => verify_activity(Some(file.into())).await,
         ["quota", workspace, options @ ..] => quota(workspace, options).await,
         ["suspend", account] => set_state(account, AccountState::Suspended).await,
         ["resume", account] => set_state(account, AccountState::Active).await,
@@ -125,8 +133,8 @@ fn show_config() -> Outcome {
     Ok(settings.check().map(drop)?)
 }
 
-async fn verify_activity() -> Outcome {
-    let verified = command::verify_activity(&Config::load()?).await?;
+async fn verify_activity(earlier: Option<PathBuf>) -> Outcome {
+    let verified = command::verify_activity(&Config::load()?, earlier).await?;
     print(&verified.report)?;
     if verified.intact { Ok(()) } else { Err("the activity log is not as it was written".into()) }
 }

@@ -27,6 +27,7 @@ class Project:
         self.api = f"http://127.0.0.1:{ports[0]}"
         settings = {
             "POSTGRES_PASSWORD": secrets.token_hex(16),
+            "POSTGRES_APP_PASSWORD": secrets.token_hex(16),
             "NATS_PASSWORD": secrets.token_hex(16),
             "KEYS_DIRECTORY": self.directory / "keys",
             "API_ADDRESS": "127.0.0.1",

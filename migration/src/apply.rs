@@ -28,6 +28,8 @@ const FORBIDDEN: &str = "42501";
 pub enum ApplyError {
     /// Nobody answers, or not to us.
     Unreachable(DbErr),
+    /// Nobody answers, or not to the owner of the schema.
+    OwnerUnreachable(DbErr),
     /// The server is too old or lacks an extension.
     Unfit(Unfit),
     /// We are not allowed to make tables or to install pgvector.
@@ -38,6 +40,10 @@ pub enum ApplyError {
     Locked,
     /// This migration failed, and left nothing behind.
     Failed(String, DbErr),
+    /// Rights are to be given to a role that does not exist.
+    NoRole(String),
+    /// Rights are to be given to the role that owns the schema.
+    Owner(String),
     /// The database refused another statement.
     Database(DbErr),
 }
@@ -49,10 +55,15 @@ impl std::fmt::Display for ApplyError {
                 "PostgreSQL cannot be reached: NVISY_DATABASE_URL must name a running server, with a user, password and \
                  database that it knows",
             ),
+            Self::OwnerUnreachable(_) => f.write_str(
+                "PostgreSQL cannot be reached: NVISY_MIGRATION_DATABASE_URL must name the server and database of \
+                 NVISY_DATABASE_URL, with the user that owns the schema",
+            ),
             Self::Unfit(unfit) => unfit.fmt(f),
             Self::Forbidden(_) => f.write_str(
                 "the user of NVISY_DATABASE_URL may not make the schema: let a superuser run `create extension vector; \
-                 create extension btree_gin` in the database and make that user its owner",
+                 create extension btree_gin` in the database and make that user its owner; or, where it is to own nothing, let \
+                 NVISY_MIGRATION_DATABASE_URL of the API name the owner, and start the API first",
             ),
             Self::Newer(name) => write!(
                 f,
@@ -66,6 +77,13 @@ impl std::fmt::Display for ApplyError {
             Self::Failed(name, _) => {
                 write!(f, "migration {name} failed and was undone: mend what PostgreSQL complains of, and start again")
             }
+            Self::NoRole(role) => {
+                write!(f, "there is no role `{role}`: make it first (`create role {role} login password '...'`)")
+            }
+            Self::Owner(role) => write!(
+                f,
+                "`{role}` owns the schema: the programs' role must be another, which NVISY_DATABASE_URL names"
+            ),
             Self::Database(_) => f.write_str("PostgreSQL did not let the schema be looked at"),
         }
     }
@@ -74,10 +92,12 @@ impl std::fmt::Display for ApplyError {
 impl std::error::Error for ApplyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unreachable(source) | Self::Forbidden(source) | Self::Failed(_, source) | Self::Database(source) => {
-                Some(source)
-            }
-            Self::Unfit(_) | Self::Newer(_) | Self::Locked => None,
+            Self::Unreachable(source)
+            | Self::OwnerUnreachable(source)
+            | Self::Forbidden(source)
+            | Self::Failed(_, source)
+            | Self::Database(source) => Some(source),
+            Self::Unfit(_) | Self::Newer(_) | Self::Locked | Self::NoRole(_) | Self::Owner(_) => None,
         }
     }
 }
@@ -104,12 +124,28 @@ pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     Database::connect(options).await
 }
 
-/// Applies what is missing. Safe to call from any number of processes at once: one works, the others wait.
+/// Applies what is missing. Safe to call from any number of processes at once: one works, the others wait. Where nothing
+/// is missing it only looks, for which a role that owns nothing will do.
 ///
 /// # Errors
 /// See [`ApplyError`]. Each migration is one transaction, so a failure leaves none half-applied.
 pub async fn apply(url: &str) -> Result<(), ApplyError> {
-    exclusively(url, async |db| {
+    let db = connect(url).await.map_err(ApplyError::Unreachable)?;
+    let result = bring_up(&db).await;
+    db.close().await?;
+    result
+}
+
+async fn bring_up(db: &DatabaseConnection) -> Result<(), ApplyError> {
+    let found = applied(db).await?;
+    let known = names();
+    if let Some(name) = found.iter().find(|name| !known.contains(name)) {
+        return Err(ApplyError::Newer(name.clone()));
+    }
+    if known.iter().all(|name| found.contains(name)) {
+        return check(db).await;
+    }
+    exclusively(db, async |db| {
         for migration in Migrator::get_pending_migrations(db).await? {
             // One after the other, to know which one failed.
             Migrator::up(db, Some(1)).await.map_err(|error| failed(migration.name(), error))?;
@@ -124,7 +160,10 @@ pub async fn apply(url: &str) -> Result<(), ApplyError> {
 /// # Errors
 /// See [`ApplyError`].
 pub async fn revert(url: &str) -> Result<(), ApplyError> {
-    exclusively(url, async |db| Ok(Migrator::down(db, None).await?)).await
+    let db = connect(url).await.map_err(ApplyError::Unreachable)?;
+    let result = exclusively(&db, async |db| Ok(Migrator::down(db, None).await?)).await;
+    db.close().await?;
+    result
 }
 
 /// What is applied and what is not.
@@ -147,11 +186,7 @@ pub struct Examination {
 pub async fn examine(url: &str) -> Result<Examination, ApplyError> {
     let db = connect(url).await.map_err(ApplyError::Unreachable)?;
     let ground = Ground::ask(&db).await?;
-    let begun = "select to_regclass('seaql_migrations') is not null as begun";
-    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, begun)).await?;
-    let begun = row.map_or(Ok(false), |row| row.try_get("", "begun"))?;
-    let found = if begun { Migrator::get_migration_models(&db).await? } else { Vec::new() };
-    let found: Vec<String> = found.into_iter().map(|migration| migration.version).collect();
+    let found = applied(&db).await?;
     db.close().await?;
     let known = names();
     Ok(Examination {
@@ -162,25 +197,29 @@ pub async fn examine(url: &str) -> Result<Examination, ApplyError> {
     })
 }
 
-/// Runs `work` on a connection that holds the lock, on a server and a schema that we understand.
-async fn exclusively(
-    url: &str,
-    work: impl AsyncFnOnce(&DatabaseConnection) -> Result<(), ApplyError>,
-) -> Result<(), ApplyError> {
-    let db = connect(url).await.map_err(ApplyError::Unreachable)?;
-    let result = locked(&db, work).await;
-    // The lock belongs to the session, and the pool has one connection: closing it releases the lock.
-    db.close().await?;
-    result
+/// The migrations that the database has.
+async fn applied(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    let begun = "select to_regclass('seaql_migrations') is not null as begun";
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, begun)).await?;
+    let begun = row.map_or(Ok(false), |row| row.try_get("", "begun"))?;
+    let found = if begun { Migrator::get_migration_models(db).await? } else { Vec::new() };
+    Ok(found.into_iter().map(|migration| migration.version).collect())
 }
 
-async fn locked(
+/// Whether we understand the server.
+async fn check(db: &DatabaseConnection) -> Result<(), ApplyError> {
+    let ground = Ground::ask(db).await?;
+    ground.check_postgres()?;
+    Ok(ground.check_pgvector()?)
+}
+
+/// Runs `work` on a connection that holds the lock, on a server and a schema that we understand. The lock belongs to the
+/// session: whoever closes the connection releases it.
+pub(crate) async fn exclusively(
     db: &DatabaseConnection,
     work: impl AsyncFnOnce(&DatabaseConnection) -> Result<(), ApplyError>,
 ) -> Result<(), ApplyError> {
-    let ground = Ground::ask(db).await?;
-    ground.check_postgres()?;
-    ground.check_pgvector()?;
+    check(db).await?;
     let deadline = std::time::Instant::now() + PATIENCE;
     // Polled, not awaited in the database: a blocked waiter holds a snapshot, which would hang a concurrent index build.
     while !try_lock(db).await? {

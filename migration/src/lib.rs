@@ -3,6 +3,7 @@
 //! One file per group of tables. This crate knows nothing of the others: it is frozen history.
 
 mod apply;
+mod grant;
 mod ground;
 mod m0001_accounts;
 mod m0002_workspaces;
@@ -30,8 +31,11 @@ mod m0026_default_space;
 mod m0027_event_retention;
 mod m0028_chores;
 mod m0030_notices;
+mod m0033_addresses;
+mod m0034_rights;
 
 pub use apply::{ApplyError, Examination, apply, connect, examine, fingerprint, revert};
+pub use grant::{apply_as, grant};
 pub use ground::{Ground, Unfit};
 use sea_orm_migration::{prelude::*, sea_orm::ConnectionTrait};
 
@@ -68,6 +72,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0027_event_retention::Migration),
             Box::new(m0028_chores::Migration),
             Box::new(m0030_notices::Migration),
+            Box::new(m0033_addresses::Migration),
+            Box::new(m0034_rights::Migration),
         ]
     }
 }

@@ -1,4 +1,5 @@
-//! `nvisy-migrate up | down | status | fresh`: the schema by hand, on `NVISY_DATABASE_URL`.
+//! `nvisy-migrate up | down | status | fresh | grant`: the schema by hand, on `NVISY_MIGRATION_DATABASE_URL`
+//! or else `NVISY_DATABASE_URL`.
 
 use std::{
     env, fs,
@@ -6,14 +7,15 @@ use std::{
     process::ExitCode,
 };
 
-use nvisy_migration::{apply, examine, revert};
+use nvisy_migration::{apply, examine, grant, revert};
 
-const USAGE: &str = "usage: nvisy-migrate up | down [--yes] | status | fresh [--yes]
+const USAGE: &str = "usage: nvisy-migrate up | down [--yes] | status | fresh [--yes] | grant ROLE
   up      apply what is missing
   down    revert everything: all data is lost
   status  list the migrations and whether each is applied; status 1 unless all are
   fresh   down, then up
-NVISY_DATABASE_URL names the database, or NVISY_DATABASE_URL_FILE a file that does.
+  grant   give a role what API and worker need, and nothing more; again after each `up`
+NVISY_MIGRATION_DATABASE_URL names the database, or else NVISY_DATABASE_URL; with _FILE at its end, a file that does.
 down and fresh ask before they delete anything, unless --yes is given.";
 
 type Failure = Box<dyn std::error::Error>;
@@ -27,6 +29,7 @@ async fn main() -> ExitCode {
         ["down", rest @ ..] if is_consent(rest) => down(!rest.is_empty()).await,
         ["status"] => status().await,
         ["fresh", rest @ ..] if is_consent(rest) => fresh(!rest.is_empty()).await,
+        ["grant", role] => give(role).await,
         _ => Err(USAGE.into()),
     };
     match result {
@@ -63,6 +66,11 @@ async fn fresh(yes: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+async fn give(role: &str) -> Result<ExitCode, Failure> {
+    grant(&url()?, role).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn status() -> Result<ExitCode, Failure> {
     let found = examine(&url()?).await?;
     let lines = [(&found.applied, "applied"), (&found.pending, "pending"), (&found.unknown, "unknown to this program")];
@@ -89,20 +97,23 @@ fn consent(yes: bool) -> Result<(), Failure> {
     if answer.trim() == "delete" { Ok(()) } else { Err("nothing was changed".into()) }
 }
 
-/// The same two variables, with the same meaning, as the programs read.
+/// The same variables, with the same meaning, as the programs read: the owner's URL where there is one.
 fn url() -> Result<String, Failure> {
-    let given = |name| env::var(name).ok().filter(|value| !value.is_empty());
-    match (given("NVISY_DATABASE_URL"), given("NVISY_DATABASE_URL_FILE")) {
-        (Some(_), Some(_)) => {
-            Err("NVISY_DATABASE_URL and NVISY_DATABASE_URL_FILE are both set: set one of them".into())
-        }
-        (Some(url), None) => Ok(url),
+    let owner = named("NVISY_MIGRATION_DATABASE_URL")?;
+    let url = if owner.is_some() { owner } else { named("NVISY_DATABASE_URL")? };
+    url.ok_or_else(|| "NVISY_DATABASE_URL must be set".into())
+}
+
+fn named(name: &str) -> Result<Option<String>, Failure> {
+    let given = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let in_file = format!("{name}_FILE");
+    match (given(name), given(&in_file)) {
+        (Some(_), Some(_)) => Err(format!("{name} and {in_file} are both set: set one of them").into()),
         (None, Some(file)) => {
             let text = fs::read_to_string(&file);
-            let text =
-                text.map_err(|error| format!("NVISY_DATABASE_URL_FILE names {file}, which cannot be read: {error}"))?;
-            Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+            let text = text.map_err(|error| format!("{in_file} names {file}, which cannot be read: {error}"))?;
+            Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
         }
-        (None, None) => Err("NVISY_DATABASE_URL must be set".into()),
+        (url, None) => Ok(url),
     }
 }

@@ -48,7 +48,7 @@ pub enum StartError {
 }
 
 impl Worker {
-    /// Migrates the database, opens everything, binds the health endpoint. `extractor` is the worker's own program.
+    /// Migrates the database, unless its role owns nothing and the API does that, opens everything, binds the health endpoint. `extractor` is the worker's own program.
     ///
     /// # Errors
     /// [`StartError`] says what is missing.

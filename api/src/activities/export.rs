@@ -15,9 +15,12 @@ use apistos::{
 };
 use bytes::Bytes;
 use futures::{Stream, stream};
-use nvisy_shared::store::{
-    self, Db,
-    activity::{self, Filter, Place},
+use nvisy_shared::{
+    crypt::seal::Seals,
+    store::{
+        self, Db,
+        activity::{self, Filter, Place},
+    },
 };
 
 use super::wire::{Activity, Format, Log};
@@ -44,6 +47,7 @@ const COLUMNS: [&str; 13] = [
 /// An answer with every entry up to the one that was the last when it began.
 pub(crate) struct Export {
     db: Db,
+    seals: Seals,
     log: Log,
     filter: Filter,
     format: Format,
@@ -53,8 +57,8 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    pub(super) fn new(db: Db, log: Log, filter: Filter, format: Format, last: i64) -> Self {
-        Self { db, log, filter: log.filter(filter), format, after: 0, last, begun: false }
+    pub(super) fn new(db: Db, seals: Seals, log: Log, filter: Filter, format: Format, last: i64) -> Self {
+        Self { db, seals, log, filter: log.filter(filter), format, after: 0, last, begun: false }
     }
 
     fn pieces(self) -> impl Stream<Item = Result<Bytes, store::Error>> {
@@ -63,7 +67,7 @@ impl Export {
 
     async fn next(&mut self) -> Result<Option<Bytes>, store::Error> {
         let place = Place::Between(self.after, self.last);
-        let entries = activity::list(&self.db, self.log.chain(), &self.filter, place, BATCH).await?;
+        let entries = activity::list(&self.db, &self.seals, self.log.chain(), &self.filter, place, BATCH).await?;
         let first = !std::mem::replace(&mut self.begun, true);
         match entries.last() {
             Some(entry) => self.after = entry.seq,

@@ -115,12 +115,15 @@ async fn read(
     limit: i64,
 ) -> Result<Vec<Activity>, Problem> {
     let place = Place::Before(before.unwrap_or(i64::MAX));
-    let rows = activity::list(&state.platform.db, log.chain(), &log.filter(*filter), place, limit).await?;
+    let platform = &state.platform;
+    let filter = log.filter(*filter);
+    let rows = activity::list(&platform.db, &platform.seals, log.chain(), &filter, place, limit).await?;
     Ok(rows.into_iter().map(|entry| log.entry(entry)).collect())
 }
 
 async fn begin(state: &State, log: Log, query: ExportQuery) -> Result<Export, Problem> {
     let db = state.platform.db.clone();
     let last = activity::last(&db, log.chain()).await?;
-    Ok(Export::new(db, log, query.filter(), query.format, last))
+    let seals = state.platform.seals.clone();
+    Ok(Export::new(db, seals, log, query.filter(), query.format, last))
 }

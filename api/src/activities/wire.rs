@@ -42,7 +42,7 @@ pub(crate) struct Activity {
     /// `x-request-id` of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) request_id: Option<String>,
-    /// The address that the request came from.
+    /// The address that the request came from, until the account is erased; where nobody was signed in and no account was named, its network only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<String>,
     /// What else there is to know; depends on the type.

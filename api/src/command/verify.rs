@@ -1,12 +1,14 @@
-//! `nvisy-api verify-activity`: whether the activity log is as it was written.
+//! `nvisy-api verify-activity`: whether the activity log is as it was written, and still holds what it held before.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write, fs, io, path::PathBuf};
 
 use nvisy_shared::{
     config::Config,
     crypt::{KeyFileError, Keyring, MasterKey, seal::Seals},
-    store::{self, activity},
+    id::WorkspaceId,
+    store::{self, Db, activity},
 };
+use uuid::Uuid;
 
 /// Why the log could not be checked.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,10 @@ pub enum VerifyError {
     Key(#[from] KeyFileError),
     #[error("the activity log cannot be read (NVISY_DATABASE_URL)")]
     Database(#[from] store::Error),
+    #[error("the earlier report {} cannot be read", .0.display())]
+    Report(PathBuf, #[source] io::Error),
+    #[error("{} is not an earlier report: it names no chain that was intact", .0.display())]
+    NoReport(PathBuf),
 }
 
 /// What came of it.
@@ -27,27 +33,75 @@ pub struct Verified {
     pub report: String,
 }
 
-/// Checks every chain. A line names the last seal: kept elsewhere, it shows later that nothing was cut off the end.
+/// Checks every chain, and that each still has the entries at which an earlier report ended, under the same seals: kept
+/// elsewhere, a report shows later that nothing was cut off the end, also by somebody who could make seals.
 ///
 /// # Errors
-/// When key or database cannot be used.
-pub async fn verify_activity(config: &Config) -> Result<Verified, VerifyError> {
+/// When key, database or report cannot be used.
+pub async fn verify_activity(config: &Config, earlier: Option<PathBuf>) -> Result<Verified, VerifyError> {
+    let earlier = earlier.map(read).transpose()?.unwrap_or_default();
     let seals = Seals::new(Keyring::new(MasterKey::read(&config.encryption.key_file)?));
     let db = store::connect(&config.database).await?;
     let mut verified = Verified { intact: true, report: String::new() };
-    for chain in activity::chains(&db).await? {
+    let named = earlier.iter().map(|head| head.chain);
+    let chains: BTreeSet<_> = activity::chains(&db).await?.into_iter().chain(named).collect();
+    for chain in chains {
         let checked = activity::check(&db, &seals, chain).await?;
-        let name = if chain == activity::ACCOUNTS { "accounts".to_owned() } else { format!("workspace {chain}") };
-        let line = match checked.broken {
-            None => format!("{name}: intact, {} entries, last seal {}", checked.intact, hex::encode(checked.seal)),
-            Some(broken) => {
-                verified.intact = false;
+        let name = if chain == activity::ACCOUNTS { ACCOUNTS.to_owned() } else { format!("{WORKSPACE}{chain}") };
+        let lost = lost(&db, earlier.iter().filter(|head| head.chain == chain)).await?;
+        let line = match (checked.broken, lost) {
+            (None, None) => format!("{name}{INTACT}{}{SEAL}{}", checked.intact, hex::encode(checked.seal)),
+            (Some(broken), _) => {
                 let id = broken.id.map(|id| format!(" ({id})")).unwrap_or_default();
                 format!("{name}: BROKEN at entry {}{id}: {}", broken.seq, broken.why)
             }
+            (None, Some(seq)) => format!("{name}: BROKEN at entry {seq}: it is not the one of the earlier report"),
         };
+        verified.intact &= line.contains(INTACT);
         writeln!(verified.report, "{line}").expect("a string takes every line");
     }
     db.close().await?;
     Ok(verified)
+}
+
+// A line of the report, in pieces: it is written for people and read again.
+const ACCOUNTS: &str = "accounts";
+const WORKSPACE: &str = "workspace ";
+const INTACT: &str = ": intact, ";
+const SEAL: &str = " entries, last seal ";
+
+/// Where a chain ended.
+struct Head {
+    chain: WorkspaceId,
+    seq: i64,
+    seal: Vec<u8>,
+}
+
+/// The ends that a report names; other lines of a log it was kept in may stand between.
+fn read(path: PathBuf) -> Result<Vec<Head>, VerifyError> {
+    let text = fs::read_to_string(&path).map_err(|error| VerifyError::Report(path.clone(), error))?;
+    let heads: Vec<_> = text.lines().filter_map(head).collect();
+    if heads.is_empty() { Err(VerifyError::NoReport(path)) } else { Ok(heads) }
+}
+
+fn head(line: &str) -> Option<Head> {
+    let (name, rest) = line.trim_end().split_once(INTACT)?;
+    let (seq, seal) = rest.split_once(SEAL)?;
+    let chain = match name.strip_prefix(WORKSPACE) {
+        Some(id) => WorkspaceId(id.parse::<Uuid>().ok()?),
+        None if name == ACCOUNTS => activity::ACCOUNTS,
+        None => return None,
+    };
+    let seq = seq.parse().ok().filter(|seq| *seq > 0)?;
+    Some(Head { chain, seq, seal: hex::decode(seal).ok()? })
+}
+
+/// The first of these places that does not have its seal any more.
+async fn lost(db: &Db, heads: impl Iterator<Item = &Head>) -> Result<Option<i64>, store::Error> {
+    for head in heads {
+        if activity::seal_at(db, head.chain, head.seq).await?.as_ref() != Some(&head.seal) {
+            return Ok(Some(head.seq));
+        }
+    }
+    Ok(None)
 }

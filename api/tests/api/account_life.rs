@@ -118,8 +118,10 @@ async fn a_deleted_account_can_be_taken_back_by_logging_in() {
 
 #[actix_web::test]
 async fn when_the_grace_is_over_an_account_is_erased_with_what_is_only_its_own() {
-    let mut app = TestApp::start_with(&[("NVISY_AUTH_ERASE_SECONDS", "0")]).await;
+    let settings = [("NVISY_AUTH_ERASE_SECONDS", "0"), ("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")];
+    let mut app = TestApp::start_with(&settings).await;
     let ada = app.person("ada").await;
+    update(&app, &ada, None, TRACES[1]).await.expect(200);
     let bob = app.person("bob").await;
     let carol = app.person("carol").await;
     let alone = app.workspace(&ada, "Alone").await;
@@ -128,6 +130,21 @@ async fn when_the_grace_is_over_an_account_is_erased_with_what_is_only_its_own()
     join(&app, &shared, &ada, "member").await;
     join(&app, &handed, &bob, "owner").await;
     join(&app, &handed, &carol, "guest").await;
+    leave_traces(&app, &ada, &bob, &shared, &handed).await;
+    let there = traces(&app).await;
+    for (table, what) in [
+        ("account", 0),
+        ("account", 1),
+        ("session", 2),
+        ("invite", 0),
+        ("mail", 0),
+        ("idempotency", 0),
+        ("idempotency", 1),
+    ] {
+        assert!(there.contains(&(table.to_owned(), TRACES[what])), "no {} in {table}: {there:?}", TRACES[what]);
+    }
+    let entry = seen(&app, &bob, &shared).await;
+    assert_eq!((entry["type"].as_str(), entry["address"].as_str()), (Some("file.uploaded"), Some(TRACES[2])));
     leave(&app, &ada, PASSWORD).await.expect(202);
     // The other owner has left meanwhile.
     app.sql(&format!("update member set role = 'admin' where workspace_id = '{handed}' and account_id = '{}'", bob.id))
@@ -153,7 +170,73 @@ async fn when_the_grace_is_over_an_account_is_erased_with_what_is_only_its_own()
             assert!(left.is_empty(), "{table}");
         }
     }
+    assert_eq!(traces(&app).await, []);
+    // What the person did is still in the log, as it was written.
+    let entry = seen(&app, &bob, &shared).await;
+    assert_eq!((entry["actor"]["accountId"].as_str(), entry.get("address")), (Some(ada.id.as_str()), None));
+    let verified = nvisy_api::command::verify_activity(app.config(), None).await.unwrap();
+    assert!(verified.intact, "{}", verified.report);
     app.stop().await;
+}
+
+/// E-mail address, display name and network address of a person who is to be erased.
+const TRACES: [&str; 3] = ["ada@example.org", "Ada Zweistein", "203.0.113.77"];
+
+/// Has the person's traces written wherever they may stand.
+async fn leave_traces(app: &TestApp, person: &Person, other: &Person, shared: &str, others: &str) {
+    let from = |request: reqwest::RequestBuilder| request.header("x-forwarded-for", TRACES[2]);
+    let login = json!({ "email": person.email, "password": PASSWORD });
+    send(from(app.request(Method::POST, "/api/v1/auth/login").json(&login))).await.expect(200);
+    let wrong = json!({ "email": person.email, "password": "not the password" });
+    send(from(app.request(Method::POST, "/api/v1/auth/login").json(&wrong))).await.problem(401, "wrong_credentials");
+    let form = reqwest::multipart::Form::new().part("file", crate::files::part("a.txt", "text"));
+    let upload = app.request(Method::POST, &format!("/api/v1/workspaces/{shared}/files")).bearer_auth(&person.token);
+    send(from(upload.multipart(form))).await.expect(202);
+    // By somebody else, with answers that are kept.
+    let workspace = app.workspace(other, "Elsewhere").await;
+    let invite = app.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/invites"));
+    let invite = invite.bearer_auth(&other.token).header("idempotency-key", "invite");
+    send(invite.json(&json!({ "role": "member", "email": person.email }))).await.expect(201);
+    let member = json!({ "accountId": person.id, "displayName": TRACES[1], "email": person.email, "role": "guest" });
+    app.sql(&format!(
+        "insert into idempotency (scope, key, fingerprint, status, body)
+         values ('{} changeMember {others}', 'role', sha256('x'), 200, '{member}')",
+        other.id
+    ))
+    .await;
+    // As if the password had been forgotten.
+    app.sql(&format!(
+        "insert into mail (id, kind, email, expires_at)
+         values (gen_random_uuid(), 'password_reset', '{}', now() + interval '1 hour')",
+        person.email
+    ))
+    .await;
+    // What the upload is for is not what is asked here, and there is no model.
+    app.sql("delete from job").await;
+}
+
+/// Every table with every trace that a row of it holds, in whichever column.
+async fn traces(app: &TestApp) -> Vec<(String, &'static str)> {
+    let tables = app.rows("select relname::text as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1").await;
+    assert!(tables.len() > 25);
+    let mut found = Vec::new();
+    for table in tables {
+        let table: String = table.try_get("", "name").unwrap();
+        for trace in TRACES {
+            let rows =
+                format!("select from {table} held where strpos(lower(held::text), lower('{trace}')) > 0 limit 1");
+            if !app.rows(&rows).await.is_empty() {
+                found.push((table.clone(), trace));
+            }
+        }
+    }
+    found
+}
+
+/// The newest entry of the workspace's log of which a file is the object.
+async fn seen(app: &TestApp, by: &Person, workspace: &str) -> Value {
+    let page = app.get(by, &format!("/api/v1/workspaces/{workspace}/activities?type=file.uploaded")).await.expect(200);
+    page["items"][0].clone()
 }
 
 #[actix_web::test]

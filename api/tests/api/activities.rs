@@ -1,6 +1,6 @@
 //! The activity log: what it says, who may read it, and that it cannot be changed unnoticed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use futures::future::join_all;
 use nvisy_api::command::{Verified, verify_activity};
@@ -10,7 +10,7 @@ use nvisy_shared::{
     id::WorkspaceId,
     store::{
         Conn, TransactionTrait,
-        activity::{self, Act, By},
+        activity::{self, Act, By, Filter, Place},
     },
 };
 use reqwest::Method;
@@ -32,7 +32,13 @@ impl TestApp {
     }
 
     async fn verified(&self) -> Verified {
-        verify_activity(self.config()).await.unwrap()
+        verify_activity(self.config(), None).await.unwrap()
+    }
+
+    async fn verified_against(&self, earlier: &str) -> Verified {
+        let report = self.place.keys().path("report");
+        fs::write(&report, earlier).unwrap();
+        verify_activity(self.config(), Some(report)).await.unwrap()
     }
 
     fn seals(&self) -> Seals {
@@ -195,6 +201,7 @@ async fn the_database_refuses_to_change_the_log() {
         "delete from activity",
         "truncate activity",
         "update activity_chain set seq = seq - 1",
+        "update activity_chain set seal = sha256('another')",
         "delete from activity_chain",
         "truncate activity_chain",
         "set session_replication_role = replica; delete from activity; reset session_replication_role",
@@ -261,6 +268,80 @@ async fn tampering_shows_where_it_was_done() {
     let after = app.verified().await;
     assert_eq!((after.intact, after.report), (true, before.report));
     app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn a_tail_that_was_cut_shows_against_an_earlier_report() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let (workspace, file) = app.workspace_with_file(&ada).await;
+    let two = app.verified().await.report;
+    assert_eq!(app.delete_file(&ada, &workspace, &file).await.status, 204);
+    let three = app.verified().await.report;
+    for earlier in [&two, &three] {
+        let later = app.verified_against(&format!("kept at noon\n{earlier}")).await;
+        assert_eq!((later.intact, &later.report), (true, &three));
+    }
+
+    // The owner cuts off the end and moves the chain back: all seals fit.
+    app.sql("alter table activity disable trigger user; alter table activity_chain disable trigger user").await;
+    let scope = format!("chain = '{workspace}'");
+    app.sql(&format!(
+        "update activity_chain set seq = 2, seal = (select seal from activity where {scope} and seq = 2) where {scope};
+         delete from activity where {scope} and seq = 3"
+    ))
+    .await;
+    assert!(app.verified().await.intact);
+    assert!(app.verified_against(&two).await.intact);
+    let cut = app.verified_against(&three).await;
+    assert!(!cut.intact && cut.report.contains(&format!("workspace {workspace}: BROKEN at entry 3")), "{}", cut.report);
+    // Nor may it be gone altogether, or be another with seals of its own.
+    app.sql(&format!("delete from activity where {scope}; delete from activity_chain where {scope}")).await;
+    assert!(app.verified().await.intact);
+    assert!(!app.verified_against(&two).await.intact);
+    let acts = [0; 3].map(|_| Act::new(Action::FileUploaded, ada.id.parse::<uuid::Uuid>().unwrap(), json!({})));
+    let tx = app.db.begin().await.unwrap();
+    let chain: WorkspaceId = workspace.parse::<uuid::Uuid>().unwrap().into();
+    activity::append(&tx, &app.seals(), chain, &By::system(), &acts).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(app.verified().await.intact);
+    assert!(!app.verified_against(&two).await.intact && !app.verified_against(&three).await.intact);
+
+    let report = app.place.keys().path("no-report");
+    fs::write(&report, "accounts: BROKEN at entry 1: the entry is missing\n").unwrap();
+    for (path, sentence) in [(report, "is not an earlier report"), ("/nowhere/report".into(), "cannot be read")] {
+        let refused = verify_activity(app.config(), Some(path)).await.unwrap_err().to_string();
+        assert!(refused.contains(sentence), "{refused}");
+    }
+    app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn only_a_network_is_kept_of_whom_nobody_knows() {
+    let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let ada = app.person("ada").await;
+    for (email, address) in
+        [("nobody@example.org", "203.0.113.9"), ("nobody@example.org", "2001:db8:1:2::3"), (&ada.email, "198.51.100.7")]
+    {
+        let request = app.request(Method::POST, "/api/v1/auth/login").header("x-forwarded-for", address);
+        let login = request.json(&json!({ "email": email, "password": "not the password" }));
+        send(login).await.problem(401, "wrong_credentials");
+    }
+    let rows =
+        app.rows("select address, address_sealed from activity where action = 'session.refused' order by seq").await;
+    let stored: Vec<(Option<String>, Option<Vec<u8>>)> = rows
+        .iter()
+        .map(|row| (row.try_get("", "address").unwrap(), row.try_get("", "address_sealed").unwrap()))
+        .collect();
+    assert_eq!(stored[0], (Some("203.0.113.0/24".to_owned()), None));
+    assert_eq!(stored[1], (Some("2001:db8:1::/48".to_owned()), None));
+    assert!(matches!(stored[2], (None, Some(_))), "{stored:?}");
+    // Whose account was tried can be told from where.
+    let (seals, all, newest) = (app.seals(), Filter::default(), Place::Before(i64::MAX));
+    let read = activity::list(&app.db, &seals, activity::ACCOUNTS, &all, newest, 1).await.unwrap();
+    assert_eq!(read[0].address.as_deref(), Some("198.51.100.7"));
+    assert!(app.verified().await.intact);
+    app.stop().await;
 }
 
 #[actix_web::test]

@@ -95,6 +95,11 @@ impl TestApp {
     /// Stops everything and removes it from the servers; jobs that are left fail the test. Tests call it last; a test
     /// that failed leaves its database for a look.
     pub(crate) async fn stop(self) {
+        self.stop_before(async |_| {}).await;
+    }
+
+    /// As [`TestApp::stop`]; `last` is done when everything has stopped and nothing is removed yet.
+    pub(crate) async fn stop_before(self, last: impl AsyncFnOnce(&TestPlace)) {
         if let Some((lifecycle, worker)) = self.worker {
             lifecycle.soft().cancel();
             assert!(worker.await.expect("a worker that stops"), "the worker had to hand jobs back");
@@ -103,6 +108,7 @@ impl TestApp {
         self.server.await.expect("a clean stop");
         self.lifecycle.finish(Duration::from_secs(5)).await;
         self.db.close().await.expect("a closed pool");
+        last(&self.place).await;
         self.place.close().await;
     }
 

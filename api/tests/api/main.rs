@@ -12,6 +12,7 @@ mod api_tokens;
 mod app;
 mod behind;
 mod chores;
+mod database_role;
 mod doctor;
 mod drain;
 mod events;

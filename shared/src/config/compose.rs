@@ -3,6 +3,11 @@
 /// Name, what holds when it is not set, one sentence.
 const VARIABLES: &[(&str, &str, &str)] = &[
     ("POSTGRES_PASSWORD", "", "Must be set: the database's password, of letters and digits, since it stands in a URL."),
+    (
+        "POSTGRES_APP_PASSWORD",
+        "",
+        "Must be set: another one, of letters and digits too, for the role `nvisy_app` that API and workers use.",
+    ),
     ("NATS_PASSWORD", "", "Must be set: the password of NATS, of letters and digits too."),
     ("KEYS_DIRECTORY", "./keys", "Folder of the three key files, which `docker compose run --rm keys` makes."),
     ("WORKERS", "1", "How many workers run."),

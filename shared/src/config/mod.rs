@@ -27,6 +27,7 @@ const TEST_PREFIX: &str = "NVISY_TEST_";
 #[allow(missing_docs, reason = "the sections and `variables` say it")]
 pub struct Config {
     pub database: Database,
+    pub migration: Migration,
     pub nats: Nats,
     pub http: Http,
     pub limit: Limit,
@@ -68,6 +69,7 @@ impl Config {
     fn sections(source: &config::Config, mistakes: &mut Vec<String>) -> Option<Self> {
         // Every section is read before any is given up, so that all mistakes are told at once.
         let database = section(source, "database", mistakes);
+        let migration = section(source, "migration", mistakes);
         let nats = section(source, "nats", mistakes);
         let http = section(source, "http", mistakes);
         let limit = section(source, "limit", mistakes);
@@ -84,6 +86,7 @@ impl Config {
         let log = section(source, "log", mistakes);
         Some(Self {
             database: database?,
+            migration: migration?,
             nats: nats?,
             http: http?,
             limit: limit?,
@@ -132,6 +135,8 @@ fn section<T: DeserializeOwned>(source: &config::Config, name: &str, mistakes: &
     let group = format!("{PREFIX}{}", name.to_uppercase());
     let values = match source.get::<config::Value>(name) {
         Ok(values) => values,
+        // Without defaults, and nothing is set.
+        Err(config::ConfigError::NotFound(_)) => config::Map::<String, config::Value>::new().into(),
         Err(error) => {
             mistakes.push(format!("the {group}_* settings cannot be read: {error}"));
             return None;

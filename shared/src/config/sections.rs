@@ -19,6 +19,11 @@ pub struct Database {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub struct Migration {
+    pub database_url: Option<Secret<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub struct Nats {
     pub url: Secret<String>,
     pub prefix: String,

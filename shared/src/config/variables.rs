@@ -66,6 +66,10 @@ pub const VARIABLES: &[Variable] = &[
         "PostgreSQL 18 or newer, with pgvector.",
     ).secret().rule(rules::postgres_url),
     variable("NVISY_DATABASE_CONNECTIONS", "16", "Most connections a process opens.").within(2, 10_000),
+    optional(
+        "NVISY_MIGRATION_DATABASE_URL",
+        "The same database with the owner of its schema: the API migrates with it at start, and gives the user of NVISY_DATABASE_URL its rights, who then owns nothing.",
+    ).secret().rule(rules::postgres_url),
     variable(
         "NVISY_NATS_URL",
         "nats://127.0.0.1:4222",

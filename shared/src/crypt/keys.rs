@@ -113,6 +113,8 @@ pub enum Purpose {
     Blob,
     /// Seals of the activity log.
     Activity,
+    /// Addresses in the activity log.
+    Address,
     /// Codes of invites.
     Invite,
     /// Refresh tokens that follow one another.
@@ -133,6 +135,7 @@ impl Purpose {
         match self {
             Self::Blob => b"blob",
             Self::Activity => b"activity",
+            Self::Address => b"address",
             Self::Invite => b"invite",
             Self::Refresh => b"refresh",
             Self::Repeated => b"repeated",

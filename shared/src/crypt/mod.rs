@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows where keys come from besides a file, or where sealed bytes go.
 
+pub mod address;
 pub mod code;
 pub mod envelope;
 pub mod frames;

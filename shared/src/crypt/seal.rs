@@ -5,7 +5,9 @@
 
 use orion::hazardous::mac::hmac::sha256::{HmacSha256, SecretKey};
 
-use super::{Keyring, Purpose};
+use uuid::Uuid;
+
+use super::{Key, Keyring, Purpose};
 use crate::id::WorkspaceId;
 
 /// Bytes of a seal.
@@ -35,6 +37,11 @@ impl Seals {
         let key = self.0.derive(chain, Purpose::Activity);
         let key = SecretKey::try_from(key.secret().unprotected_as_ref());
         ChainSeals(key.expect("HMAC takes a key of any length"))
+    }
+
+    /// The key of somebody's addresses, made with what is kept in the person's row and goes with it.
+    pub(crate) fn addresses(&self, kept: Uuid) -> Key {
+        self.0.derive_for(kept, Purpose::Address)
     }
 }
 

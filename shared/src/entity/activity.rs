@@ -24,6 +24,7 @@ pub struct Model {
     pub address: Option<String>,
     pub details: String,
     pub seal: Vec<u8>,
+    pub address_sealed: Option<Vec<u8>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

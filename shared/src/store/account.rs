@@ -232,11 +232,23 @@ pub async fn lock_due_for_erasure(tx: &Tx) -> Result<Option<AccountId>> {
     Ok(row.map(|row| row.id))
 }
 
-/// Erases an account with all that is only its own.
+/// Erases an account with all that is only its own, and what others have written down of the person: invites and mail to
+/// the address, and answers kept for repeated requests. The key of the person's addresses in the activity log goes with
+/// the account.
 ///
 /// # Errors
 /// The database's.
 pub async fn erase(tx: &Tx, id: AccountId) -> Result<()> {
+    let with_email = [
+        "delete from invite using account where account.id = $1 and invite.email = account.email",
+        "delete from mail using account where account.id = $1 and mail.email = account.email",
+        // Some hold the address or, of a member, the account's id.
+        "delete from idempotency using account where account.id = $1
+             and (strpos(body::text, to_json(account.email)::text) > 0 or strpos(body::text, account.id::text) > 0)",
+    ];
+    for statement in with_email {
+        sql::execute(tx, statement, [id.into()]).await?;
+    }
     sql::execute(tx, "delete from idempotency where scope like $1", [format!("{id} %").into()]).await?;
     sql::execute(tx, "delete from account where id = $1", [id.into()]).await?;
     Ok(())

@@ -1,20 +1,27 @@
 //! The activity log: one chain of entries for each workspace, and one for what concerns accounts.
 //!
 //! The database refuses to change or remove entries, and each entry is sealed together with the seal before it under a
-//! key that the database does not have. An entry names accounts and things by id only: when a person is erased, what
-//! they did stays, and nobody can tell who it was.
+//! key that the database does not have. An entry names accounts and things by id only, and holds the network address
+//! sealed under a key that is made with something of the account's row: when a person is erased, what they did stays, and
+//! nobody can tell who it was or from where.
+
+mod check;
 
 use std::net::IpAddr;
 
+pub use check::{Broken, Checked, chains, check, seal_at};
 use chrono::{DateTime, SubsecRound, Utc};
-use sea_orm::{FromQueryResult, Value};
+use sea_orm::{FromQueryResult, QueryResult, Value};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::{Conn, Error, Result, Tx, sql};
 use crate::{
     clock,
-    crypt::seal::{SEAL_BYTES, Seal, Seals},
+    crypt::{
+        address,
+        seal::{Seal, Seals},
+    },
     domain::activity::{Action, Actor},
     entity::activity::Model,
     id::{AccountId, ActivityId, WorkspaceId},
@@ -22,9 +29,6 @@ use crate::{
 
 /// The chain of what concerns accounts.
 pub const ACCOUNTS: WorkspaceId = WorkspaceId(Uuid::nil());
-
-/// Entries read at once where a whole chain is read.
-const BATCH: i64 = 500;
 
 /// Who acts, and through which request.
 #[derive(Clone, Debug)]
@@ -72,18 +76,25 @@ pub async fn append(tx: &Tx, seals: &Seals, chain: WorkspaceId, by: &By, acts: &
     if acts.is_empty() {
         return Ok(());
     }
-    let head = lock(tx, chain, acts.len()).await?;
+    // Whose address it is: where nobody is signed in, the account that was tried, if there is one.
+    let person = by.actor.account().map_or(acts[0].object, |account| account.0);
+    let turn = lock(tx, chain, person).await?;
+    let key = turn.address_key.map(|kept| seals.addresses(kept));
     let seals = seals.of(chain);
     // As PostgreSQL keeps it: the seal must fit what is read back.
     let created_at = clock::now().trunc_subsecs(6);
-    let (mut seq, mut seal) = (head.seq, head.seal()?);
+    let (mut seq, mut seal) = (turn.head.seq, turn.head.seal()?);
     let mut entries = Vec::with_capacity(acts.len());
     for act in acts {
         seq += 1;
+        let id = ActivityId::new();
+        let own = by.actor.account().map_or(act.object, |account| account.0) == person;
+        let address_sealed =
+            by.address.zip(key.as_ref().filter(|_| own)).map(|(address, key)| address::seal(key, id.0, address));
         let mut entry = Model {
             chain: chain.0,
             seq,
-            id: ActivityId::new(),
+            id,
             created_at,
             actor: by.actor.kind().to_owned(),
             account_id: by.actor.account(),
@@ -92,9 +103,10 @@ pub async fn append(tx: &Tx, seals: &Seals, chain: WorkspaceId, by: &By, acts: &
             object_kind: act.action.object_kind().to_owned(),
             object_id: act.object,
             request_id: by.request_id.clone(),
-            address: by.address.map(|address| address.to_canonical().to_string()),
+            address: by.address.filter(|_| address_sealed.is_none()).map(address::network),
             details: act.details.to_string(),
             seal: Vec::new(),
+            address_sealed,
         };
         seal = seals.seal(&seal, &sealed(&entry));
         entry.seal = seal.to_vec();
@@ -116,17 +128,35 @@ impl Head {
     }
 }
 
-/// Takes the next `count` places.
-async fn lock(tx: &Tx, chain: WorkspaceId, count: usize) -> Result<Head> {
-    let head = sql::first(
+/// The chain, locked until the transaction ends.
+struct Turn {
+    head: Head,
+    /// What goes into the key of somebody's addresses; none for whom there is no account.
+    address_key: Option<Uuid>,
+}
+
+impl FromQueryResult for Turn {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
+        Ok(Self { head: Head::from_query_result(row, prefix)?, address_key: row.try_get(prefix, "address_key")? })
+    }
+}
+
+async fn lock(tx: &Tx, chain: WorkspaceId, person: Uuid) -> Result<Turn> {
+    let find = "select seq, seal, (select account.address_key from account where account.id = $2) as address_key
+         from activity_chain where chain = $1 for update";
+    let values = || [chain.into(), person.into()];
+    if let Some(turn) = sql::first(tx, find, values()).await? {
+        return Ok(turn);
+    }
+    // The first entry. Another transaction may be writing it, too: one waits here for the other.
+    sql::execute(
         tx,
-        "insert into activity_chain (chain, seq, seal) values ($1, $2, decode(repeat('00', 32), 'hex'))
-         on conflict (chain) do update set seq = activity_chain.seq + $2
-         returning seq - $2 as seq, seal",
-        [chain.into(), i64::try_from(count).unwrap_or(i64::MAX).into()],
+        "insert into activity_chain (chain, seq, seal) values ($1, 0, decode(repeat('00', 32), 'hex'))
+         on conflict (chain) do nothing",
+        [chain.into()],
     )
     .await?;
-    head.ok_or(Error::RecordNotInserted)
+    sql::first(tx, find, values()).await?.ok_or(Error::RecordNotInserted)
 }
 
 async fn insert(tx: &Tx, chain: WorkspaceId, by: &By, created_at: DateTime<Utc>, entries: Vec<Model>) -> Result<()> {
@@ -134,16 +164,18 @@ async fn insert(tx: &Tx, chain: WorkspaceId, by: &By, created_at: DateTime<Utc>,
     let seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).collect();
     let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id.0).collect();
     let objects: Vec<Uuid> = entries.iter().map(|entry| entry.object_id).collect();
-    let last = entries.last().map(|entry| entry.seal.clone());
+    let last = entries.last().map(|entry| (entry.seq, entry.seal.clone())).unzip();
     sql::execute(
         tx,
         "with entry as (
              insert into activity (chain, seq, id, created_at, actor, account_id, token_id, action, object_kind, object_id,
-                 request_id, address, details, seal)
-             select $1, seq, id, $2, $3, $4, $5, action, object_kind, object_id, $6, $7, details, decode(seal, 'hex')
-             from unnest($8::bigint[], $9::uuid[], $10::text[], $11::text[], $12::uuid[], $13::text[], $14::text[])
-                 act (seq, id, action, object_kind, object_id, details, seal))
-         update activity_chain set seal = $15 where chain = $1",
+                 request_id, address, details, seal, address_sealed)
+             select $1, seq, id, $2, $3, $4, $5, action, object_kind, object_id, $6, nullif(address, ''), details,
+                 decode(seal, 'hex'), decode(nullif(address_sealed, ''), 'hex')
+             from unnest($7::bigint[], $8::uuid[], $9::text[], $10::text[], $11::uuid[], $12::text[], $13::text[],
+                     $14::text[], $15::text[])
+                 act (seq, id, action, object_kind, object_id, details, seal, address, address_sealed))
+         update activity_chain set seq = $16, seal = $17 where chain = $1",
         [
             chain.into(),
             created_at.into(),
@@ -151,7 +183,6 @@ async fn insert(tx: &Tx, chain: WorkspaceId, by: &By, created_at: DateTime<Utc>,
             by.actor.account().into(),
             by.actor.token().into(),
             by.request_id.clone().into(),
-            by.address.map(|address| address.to_canonical().to_string()).into(),
             seqs.into(),
             ids.into(),
             each(|entry| entry.action.clone()).into(),
@@ -159,14 +190,18 @@ async fn insert(tx: &Tx, chain: WorkspaceId, by: &By, created_at: DateTime<Utc>,
             objects.into(),
             each(|entry| entry.details.clone()).into(),
             each(|entry| hex::encode(&entry.seal)).into(),
-            last.into(),
+            each(|entry| entry.address.clone().unwrap_or_default()).into(),
+            each(|entry| entry.address_sealed.as_ref().map(hex::encode).unwrap_or_default()).into(),
+            last.0.into(),
+            last.1.into(),
         ],
     )
     .await?;
     Ok(())
 }
 
-/// The bytes of an entry that its seal is over: a JSON list, so that no two entries run together.
+/// The bytes of an entry that its seal is over: a JSON list, so that no two entries run together. One with a sealed
+/// address has a fifth element; those written before there were any have none.
 fn sealed(entry: &Model) -> Vec<u8> {
     let fields = (
         (entry.chain, entry.seq, entry.id, entry.created_at.timestamp_micros()),
@@ -174,7 +209,11 @@ fn sealed(entry: &Model) -> Vec<u8> {
         (&entry.action, &entry.object_kind, entry.object_id),
         (&entry.request_id, &entry.address, &entry.details),
     );
-    serde_json::to_vec(&fields).expect("ids, numbers and texts can be written")
+    let bytes = match &entry.address_sealed {
+        Some(address) => serde_json::to_vec(&(fields.0, fields.1, fields.2, fields.3, hex::encode(address))),
+        None => serde_json::to_vec(&fields),
+    };
+    bytes.expect("ids, numbers and texts can be written")
 }
 
 /// Which entries.
@@ -201,17 +240,47 @@ pub enum Place {
     Between(i64, i64),
 }
 
-/// Up to `limit` entries of a chain that meet the filter.
+/// Up to `limit` entries of a chain that meet the filter, with the addresses of people who have not been erased.
 ///
 /// # Errors
 /// The database's.
 pub async fn list(
     conn: &impl Conn,
+    seals: &Seals,
     chain: WorkspaceId,
     filter: &Filter,
     place: Place,
     limit: i64,
 ) -> Result<Vec<Model>> {
+    let stored = read(conn, chain, filter, place, limit).await?;
+    Ok(stored.into_iter().map(|stored| stored.opened(seals)).collect())
+}
+
+/// An entry, and what goes into the key of its address while there is the account.
+struct Stored {
+    entry: Model,
+    address_key: Option<Uuid>,
+}
+
+impl FromQueryResult for Stored {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
+        Ok(Self { entry: Model::from_query_result(row, prefix)?, address_key: row.try_get(prefix, "address_key")? })
+    }
+}
+
+impl Stored {
+    fn opened(self, seals: &Seals) -> Model {
+        let Self { mut entry, address_key } = self;
+        if let Some((kept, sealed)) = address_key.zip(entry.address_sealed.as_ref()) {
+            let opened = address::open(&seals.addresses(kept), entry.id.0, sealed);
+            // One that does not open was tampered with: `check` says where.
+            entry.address = opened.ok().map(|address| address.to_string());
+        }
+        entry
+    }
+}
+
+async fn read(conn: &impl Conn, chain: WorkspaceId, filter: &Filter, place: Place, limit: i64) -> Result<Vec<Stored>> {
     let mut text = String::new();
     let mut values: Vec<Value> = vec![chain.into()];
     // Only the conditions that are there: the planner then knows which index serves.
@@ -245,7 +314,12 @@ pub async fn list(
     values.push(limit.into());
     let end = format!("order by seq {order} limit ${}", values.len());
     let Some(about) = filter.about else {
-        return sql::all(conn, &format!("select * from activity where chain = $1{text} {end}"), values).await;
+        return sql::all(
+            conn,
+            &with_keys(&format!("select * from activity where chain = $1{text} {end}"), order),
+            values,
+        )
+        .await;
     };
     values.push(about.into());
     let place = values.len();
@@ -255,7 +329,17 @@ pub async fn list(
         "select * from activity where {} and account_id is distinct from ${place}{text} {end}",
         of_accounts(&format!("object_kind = 'account' and object_id = ${place}"))
     );
-    sql::all(conn, &format!("select * from (({own}) union all ({others})) entry {end}"), values).await
+    let both = format!("select * from (({own}) union all ({others})) entry {end}");
+    sql::all(conn, &with_keys(&both, order), values).await
+}
+
+/// A query for entries, with what goes into the keys of their addresses.
+fn with_keys(entries: &str, order: &str) -> String {
+    format!(
+        "select entry.*, (select account.address_key from account
+             where account.id = coalesce(entry.account_id, entry.object_id)) as address_key
+         from ({entries}) entry order by entry.seq {order}"
+    )
 }
 
 /// A condition on the log of accounts, whose indexes are partial: the chain is said, not bound.
@@ -289,93 +373,4 @@ pub async fn last(conn: &impl Conn, chain: WorkspaceId) -> Result<i64> {
 
 async fn head(conn: &impl Conn, chain: WorkspaceId) -> Result<Option<Head>> {
     sql::first(conn, "select seq, seal from activity_chain where chain = $1", [chain.into()]).await
-}
-
-/// What came of checking a chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// Entries that are as they were written, from the first on.
-    pub intact: i64,
-    /// The seal of the last of them: somebody who kept an earlier one can tell whether the chain still holds it.
-    pub seal: Seal,
-    /// The first place that is not as it was written.
-    pub broken: Option<Broken>,
-}
-
-/// Where a chain is broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// The place.
-    pub seq: i64,
-    /// The entry there, if there is one.
-    pub id: Option<ActivityId>,
-    /// What is wrong.
-    pub why: &'static str,
-}
-
-/// Reads a whole chain and checks every seal.
-///
-/// # Errors
-/// The database's.
-pub async fn check(conn: &impl Conn, seals: &Seals, chain: WorkspaceId) -> Result<Checked> {
-    // The head first: what is added meanwhile is then behind it.
-    let head = head(conn, chain).await?;
-    let end = head.as_ref().map_or(0, |head| head.seq);
-    let seals = seals.of(chain);
-    let mut checked = Checked { intact: 0, seal: [0; SEAL_BYTES], broken: None };
-    let broken = |checked: &Checked, id, why| Checked {
-        broken: Some(Broken { seq: checked.intact + 1, id, why }),
-        ..checked.clone()
-    };
-    while checked.intact < end {
-        let place = Place::Between(checked.intact, end);
-        let entries = list(conn, chain, &Filter::default(), place, BATCH).await?;
-        if entries.is_empty() {
-            return Ok(broken(&checked, None, "the entry is missing"));
-        }
-        for entry in entries {
-            if entry.seq != checked.intact + 1 {
-                return Ok(broken(&checked, None, "the entry is missing"));
-            }
-            let seal = seals.seal(&checked.seal, &sealed(&entry));
-            if entry.seal != seal {
-                return Ok(broken(&checked, Some(entry.id), "the entry and its seal do not fit"));
-            }
-            checked = Checked { intact: entry.seq, seal, broken: None };
-        }
-    }
-    match head {
-        Some(head) if head.seal != checked.seal => {
-            Ok(broken(&checked, None, "the chain does not end in its last seal"))
-        }
-        Some(_) => Ok(checked),
-        None => {
-            let stray = list(conn, chain, &Filter::default(), Place::Between(0, i64::MAX), 1).await?;
-            Ok(stray.first().map_or(checked.clone(), |entry| broken(&checked, Some(entry.id), "the chain has no end")))
-        }
-    }
-}
-
-/// Every chain that has an end or an entry.
-///
-/// # Errors
-/// The database's.
-pub async fn chains(conn: &impl Conn) -> Result<Vec<WorkspaceId>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        chain: WorkspaceId,
-    }
-    // From chain to chain along the key, not over all entries.
-    let rows: Vec<Row> = sql::all(
-        conn,
-        "with recursive found as (
-             (select chain from activity order by chain limit 1)
-             union all
-             select next.chain from found cross join lateral (
-                 select chain from activity where chain > found.chain order by chain limit 1) next)
-         select chain from found union select chain from activity_chain order by chain",
-        [],
-    )
-    .await?;
-    Ok(rows.into_iter().map(|row| row.chain).collect())
 }

@@ -20,6 +20,7 @@ pub mod legacy;
 pub mod limit;
 pub mod mail;
 pub mod member;
+pub mod rights;
 pub mod run;
 pub mod schema;
 pub mod search;
