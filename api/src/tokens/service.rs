@@ -15,7 +15,11 @@ use nvisy_shared::{
 
 use super::wire::{CreateToken, NewToken, Token};
 use crate::{
-    auth::{account::SignedIn, second_factor, trail},
+    auth::{
+        account::SignedIn,
+        second_factor::{self, Checked},
+        trail,
+    },
     http::{
         answer::{Created, Deleted},
         extract::invalid_field,
@@ -40,7 +44,7 @@ pub(super) async fn create(
     origin: &Origin,
     body: CreateToken,
 ) -> Result<Created<NewToken>, Problem> {
-    prove(state, account, body.password, body.code.as_deref()).await?;
+    prove(state, account, origin, body.password, body.code.as_deref()).await?;
     let mut permissions = body.permissions;
     permissions.sort_unstable();
     permissions.dedup();
@@ -84,11 +88,20 @@ pub(super) async fn create(
 }
 
 /// Makes sure of who asks: the token will outlive the session, and whatever ends it.
-async fn prove(state: &State, account: &SignedIn, password: Secret<String>, code: Option<&str>) -> Result<(), Problem> {
-    account.reauthenticate(state, password).await?;
+async fn prove(
+    state: &State,
+    account: &SignedIn,
+    origin: &Origin,
+    password: Secret<String>,
+    code: Option<&str>,
+) -> Result<(), Problem> {
+    let _alone = account.reauthenticate(state, origin, password).await?;
     let tx = state.platform.db.begin().await?;
     account.lock(&tx).await?;
     let checked = second_factor::check(state, &tx, account.id, code).await?;
+    if checked == Checked::Wrong {
+        trail::note(state, &tx, &origin.by(account.actor()), Action::AccountCodeRefused, account.id.0).await?;
+    }
     tx.commit().await?;
     checked.verdict()
 }
