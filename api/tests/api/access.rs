@@ -25,7 +25,7 @@ use Needs::{Account, Nothing, Permission as Within, Session};
 
 /// Every operation, and what it takes: what all of the access tests expect follows from this. On purpose a second list
 /// beside the argument types in the code; what is documented and does not stand here fails them.
-const TABLE: [(&str, Needs); 58] = [
+const TABLE: [(&str, Needs); 60] = [
     ("signUp", Nothing),
     ("confirmSignUp", Nothing),
     ("forgotPassword", Nothing),
@@ -55,6 +55,8 @@ const TABLE: [(&str, Needs); 58] = [
     ("confirmSecondFactor", Session),
     ("disableSecondFactor", Session),
     ("renewRecoveryCodes", Session),
+    ("listAccountActivities", Session),
+    ("exportAccountActivities", Session),
     ("createToken", Session),
     ("listTokens", Session),
     ("revokeToken", Session),

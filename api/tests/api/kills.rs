@@ -86,7 +86,7 @@ async fn all_is_right(app: &TestApp, ada: &Person, workspace: &str, files: &[Str
 
 #[actix_web::test]
 async fn a_worker_killed_while_embedding() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[LOCAL]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Gauges").await;
     let files = upload(&app, &ada, &workspace, 3).await;
@@ -123,7 +123,7 @@ async fn signal(process: u32, signal: &str) {
 
 #[actix_web::test]
 async fn a_worker_killed_while_reading() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[LOCAL]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Gauges").await;
     // Slow enough to read that there is a middle to be killed in.
@@ -188,7 +188,7 @@ async fn postgres_restarted_while_embedding() {
 
 #[actix_web::test]
 async fn an_api_killed_between_bytes_and_row() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[LOCAL]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Gauges").await;
     let (mut victim, url) = second_api(&app, &[]).await;

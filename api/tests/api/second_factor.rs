@@ -26,7 +26,7 @@ pub(crate) async fn enrol(app: &TestApp, person: &Person) -> Device {
     Device::new(&app.post(person, TOTP, &json!({ "password": PASSWORD })).await.expect(200))
 }
 
-async fn confirm(app: &TestApp, person: &Person, code: &str) -> Answer {
+pub(crate) async fn confirm(app: &TestApp, person: &Person, code: &str) -> Answer {
     app.post(person, &format!("{TOTP}/confirm"), &json!({ "code": code })).await
 }
 

@@ -156,10 +156,14 @@ actions! {
 }
 
 impl Action {
-    /// What kind of thing it was done to: the part of its name before the dot.
+    /// What kind of thing it was done to: the part of its name before the dot, but of a session that did not come to be
+    /// the account.
     #[must_use]
     pub fn object_kind(self) -> &'static str {
-        self.name().split('.').next().unwrap_or_default()
+        match self {
+            Self::SessionRefused => "account",
+            other => other.name().split('.').next().unwrap_or_default(),
+        }
     }
 }
 

@@ -327,7 +327,7 @@ async fn read(conn: &impl Conn, chain: WorkspaceId, filter: &Filter, place: Plac
     let own = format!("select * from activity where chain = $1 and account_id = ${place}{text} {end}");
     let others = format!(
         "select * from activity where {} and account_id is distinct from ${place}{text} {end}",
-        of_accounts(&format!("object_kind = 'account' and object_id = ${place}"))
+        of_accounts(&format!("object_id = ${place}"))
     );
     let both = format!("select * from (({own}) union all ({others})) entry {end}");
     sql::all(conn, &with_keys(&both, order), values).await
@@ -356,7 +356,7 @@ pub async fn place_about(conn: &impl Conn, account: AccountId, entry: ActivityId
     struct Row {
         seq: i64,
     }
-    let condition = of_accounts("id = $1 and (account_id = $2 or (object_kind = 'account' and object_id = $2))");
+    let condition = of_accounts("id = $1 and (account_id = $2 or object_id = $2)");
     let row: Option<Row> =
         sql::first(conn, &format!("select seq from activity where {condition}"), [entry.into(), account.into()])
             .await?;
