@@ -1,7 +1,14 @@
 //! `nvisy-api adopt-signing-keys`: tells the database that the present pair is its own from now on.
 
-use nvisy_shared::{config::Config, store};
+use nvisy_shared::{
+    config::Config,
+    domain::activity::Action,
+    store::{self, activity},
+};
+use serde_json::Map;
+use uuid::Uuid;
 
+use super::operator::{Operation, OperatorError};
 use crate::auth::token::{KeyError, Keys};
 
 /// Why the pair is not adopted.
@@ -10,8 +17,8 @@ use crate::auth::token::{KeyError, Keys};
 pub enum AdoptError {
     #[error(transparent)]
     Keys(#[from] KeyError),
-    #[error("the database cannot be told")]
-    Store(#[from] store::Error),
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
 }
 
 /// Makes the configured pair the one of the database; its fingerprint. Access tokens of the former pair are worthless.
@@ -20,7 +27,10 @@ pub enum AdoptError {
 /// When the keys cannot be used or the database not be reached.
 pub async fn adopt_signing_keys(config: &Config) -> Result<String, AdoptError> {
     let keys = Keys::load(&config.auth)?;
-    let db = store::connect(&config.database).await?;
-    store::installation::adopt_signing_key(&db, keys.id()).await?;
+    let operation = Operation::begin(config).await?;
+    let former = store::installation::adopt_signing_key(&operation.tx, keys.id()).await.map_err(OperatorError::from)?;
+    let details = [("from", former), ("to", Some(keys.id().to_owned()))];
+    let details: Map<_, _> = details.into_iter().map(|(name, id)| (name.to_owned(), id.into())).collect();
+    operation.write_down(activity::ACCOUNTS, Action::InstallationKeysAdopted, Uuid::nil(), details).await?;
     Ok(keys.id().to_owned())
 }

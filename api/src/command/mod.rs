@@ -3,6 +3,7 @@
 mod adopt;
 mod doctor;
 mod keys;
+mod operator;
 mod quota;
 mod schema;
 mod suspend;
@@ -11,6 +12,7 @@ mod verify;
 pub use adopt::{AdoptError, adopt_signing_keys};
 pub use doctor::doctor;
 pub use keys::{KeysError, keys};
+pub use operator::OperatorError;
 pub use quota::{QuotaError, quota};
 pub use schema::differences;
 pub use suspend::{SuspendError, suspend};

@@ -33,6 +33,7 @@ mod mailbox;
 mod members;
 mod migrations;
 mod openapi;
+mod operators;
 mod pages;
 mod problems;
 mod quotas;

@@ -153,6 +153,8 @@ actions! {
     FileUploaded "file.uploaded";
     /// A file was deleted.
     FileDeleted "file.deleted";
+    /// An operator has replaced the keys that sign access tokens.
+    InstallationKeysAdopted "installation.keys_adopted";
 }
 
 impl Action {

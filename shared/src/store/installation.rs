@@ -1,8 +1,8 @@
 //! Which keys belong to this database: written at the first start, compared at every other.
 
-use sea_orm::EntityTrait;
+use sea_orm::{EntityTrait, FromQueryResult};
 
-use super::{Conn, Result, sql};
+use super::{Conn, Error, Result, Tx, sql};
 use crate::entity::installation;
 
 /// The keys of this database, if it has been started with any.
@@ -36,10 +36,16 @@ pub async fn has_signing_key(conn: &impl Conn, id: &str) -> Result<bool> {
     Ok(find(conn).await?.is_some_and(|known| known.signing_key_id.as_deref() == Some(id)))
 }
 
-/// Makes these the signing keys of the database, whichever were before.
+/// Makes these the signing keys of the database; says which were before.
 ///
 /// # Errors
-/// The database's.
-pub async fn adopt_signing_key(conn: &impl Conn, id: &str) -> Result<()> {
-    sql::execute(conn, "update installation set signing_key_id = $1", [id.into()]).await.map(drop)
+/// The database's; also when it has not been started with a master key.
+pub async fn adopt_signing_key(tx: &Tx, id: &str) -> Result<Option<String>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        signing_key_id: Option<String>,
+    }
+    let row: Option<Row> =
+        sql::first(tx, "update installation set signing_key_id = $1 returning old.signing_key_id", [id.into()]).await?;
+    row.map(|row| row.signing_key_id).ok_or(Error::RecordNotUpdated)
 }
