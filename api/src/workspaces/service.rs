@@ -104,9 +104,10 @@ pub(super) async fn delete(
 ) -> Result<(), Problem> {
     let tx = platform.db.begin().await?;
     locked(&tx, member, expected).await?;
-    store::workspace::delete(&tx, member.workspace).await?;
-    let act = Act::new(Action::WorkspaceDeleted, member.workspace.0, json!({}));
-    activity::append(&tx, &platform.seals, member.workspace, &origin.by(member.actor()), &[act]).await?;
+    let withdrawn = store::workspace::delete(&tx, member.workspace).await?;
+    let mut acts = vec![Act::new(Action::WorkspaceDeleted, member.workspace.0, json!({}))];
+    acts.extend(withdrawn.into_iter().map(|invite| invite.act("workspace_deleted")));
+    activity::append(&tx, &platform.seals, member.workspace, &origin.by(member.actor()), &acts).await?;
     tx.commit().await?;
     Ok(())
 }

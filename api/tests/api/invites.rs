@@ -161,6 +161,49 @@ async fn nobody_invites_above_their_own_role() {
 }
 
 #[actix_web::test]
+async fn invites_end_with_their_workspace_and_the_log_says_so() {
+    let app = TestApp::start().await;
+    let [ada, bob] = [app.person("ada").await, app.person("bob").await];
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let other = app.workspace(&ada, "Wind").await;
+    let elsewhere = app.invite(&ada, &other, &json!({ "role": "guest" })).await.expect(201);
+    let expired = app.invite(&ada, &workspace, &json!({ "role": "guest" })).await.expect(201);
+    let expire = format!(
+        "update invite set expires_at = now() - interval '1 second' where id = '{}'",
+        expired["id"].as_str().unwrap()
+    );
+    app.sql(&expire).await;
+    let mut standing = Vec::new();
+    for role in ["admin", "guest"] {
+        standing.push(app.invite(&ada, &workspace, &json!({ "role": role })).await.expect(201));
+    }
+    assert_eq!(app.delete(&ada, &format!("/api/v1/workspaces/{workspace}")).await.status, 204);
+
+    app.accept(&bob, &standing[0]["code"]).await.problem(404, "not_found");
+    let entries = app
+        .rows(&format!(
+            "select action, object_id::text as object, account_id::text as account, details from activity
+             where chain = '{workspace}' and action in ('workspace.deleted', 'invite.cancelled') order by seq"
+        ))
+        .await;
+    let text = |n: usize, name: &str| entries[n].try_get::<String>("", name).unwrap();
+    assert_eq!(entries.len(), 3);
+    assert_eq!((text(0, "action").as_str(), text(0, "object")), ("workspace.deleted", workspace));
+    for (n, (invite, role)) in standing.iter().zip(["admin", "guest"]).enumerate() {
+        assert_eq!(
+            (text(n + 1, "object").as_str(), text(n + 1, "account")),
+            (invite["id"].as_str().unwrap(), ada.id.clone())
+        );
+        let details: Value = serde_json::from_str(&text(n + 1, "details")).unwrap();
+        assert_eq!(details, json!({ "role": role, "reason": "workspace_deleted" }));
+    }
+    // Those to another are good.
+    app.accept(&bob, &elsewhere["code"]).await.expect(200);
+    assert!(nvisy_api::command::verify_activity(app.config(), None).await.unwrap().intact);
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn of_many_who_accept_at_once_one_gets_in() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;

@@ -195,6 +195,20 @@ pub(super) async fn withdraw(
     .await
 }
 
+/// Takes back all invites to a workspace; those that have expired go without a word.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn withdraw_all(tx: &Tx, workspace: WorkspaceId) -> Result<Vec<Withdrawn>> {
+    sql::all(
+        tx,
+        "with gone as (delete from invite where workspace_id = $1 returning id, role, expires_at)
+         select id, role from gone where expires_at > now() order by id",
+        [workspace.into()],
+    )
+    .await
+}
+
 /// Takes back the invites of an account that is closed, and all those of a workspace that would have no owner then: nobody
 /// comes into one that nobody answers for.
 ///

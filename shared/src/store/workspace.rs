@@ -4,7 +4,11 @@ use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
-use super::{Conn, Error, Result, Tx, member, sql};
+use super::{
+    Conn, Error, Result, Tx,
+    invite::{self, Withdrawn},
+    member, sql,
+};
 use crate::{
     domain::{pipeline::Definition, role::Role, slug::slug_of},
     id::{AccountId, FileId, PipelineId, SpaceId, WorkspaceId},
@@ -228,20 +232,20 @@ pub async fn update(tx: &Tx, id: WorkspaceId, settings: &Settings) -> Result<boo
 }
 
 /// Deletes a workspace that this transaction has locked: nobody is a member any more, nobody can become one, and no work
-/// goes on. What it holds stays until it is erased.
+/// goes on. What it holds stays until it is erased. Returns the invites that were taken back with it.
 ///
 /// # Errors
 /// The database's.
-pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<()> {
+pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<Vec<Withdrawn>> {
+    let withdrawn = invite::withdraw_all(tx, id).await?;
     for statement in [
         "delete from job where workspace_id = $1",
         "delete from member where workspace_id = $1",
-        "delete from invite where workspace_id = $1",
         "update workspace set deleted_at = now(), updated_at = now(), revision = revision + 1 where id = $1",
     ] {
         sql::execute(tx, statement, [id.into()]).await?;
     }
-    Ok(())
+    Ok(withdrawn)
 }
 
 /// A workspace that was deleted and is not erased yet, the one that has waited longest.

@@ -62,8 +62,9 @@ async fn leave(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> store::Re
             acts.push(Act::new(Action::MemberRoleChanged, heir.0, details));
         }
         Fate::Ends => {
-            store::workspace::delete(tx, workspace).await?;
+            let withdrawn = store::workspace::delete(tx, workspace).await?;
             acts.push(Act::new(Action::WorkspaceDeleted, workspace.0, json!({ "reason": REASON })));
+            acts.extend(withdrawn.into_iter().map(|invite| invite.act("workspace_deleted")));
             return Ok(acts);
         }
     }
