@@ -26,7 +26,8 @@ pub enum SuspendError {
 }
 
 /// Suspends the account with this address or id, or lets it go on; says which one it is. It takes effect at its next
-/// request. Sessions, API tokens and invites stay, so that a mistake does no harm.
+/// request. Sessions, API tokens and invites stay, so that a mistake does no harm; none of them is good for anything
+/// meanwhile, and nobody comes in by such an invite.
 ///
 /// # Errors
 /// When key or database cannot be used, there is no such account, or there is nothing to change.

@@ -14,7 +14,7 @@ use nvisy_shared::{
     store::{
         self, TransactionTrait, Tx,
         activity::{self, Act},
-        invite::NewInvite,
+        invite::{Answer, NewInvite},
         mail::NewMail,
         workspace::Workspace,
     },
@@ -113,7 +113,7 @@ pub(super) async fn accept(
     code: &Secret<String>,
 ) -> Result<Workspace, Problem> {
     let tx = platform.db.begin().await?;
-    let invite = take(&tx, account, code).await?;
+    let invite = take(&tx, account, code, Answer::Accept).await?;
     // The invite stays: the transaction is given up.
     if invite.email.is_some() && !account.email_verified && platform.config.smtp.server().is_some() {
         return Err(Problem::new(Code::EmailNotVerified));
@@ -137,20 +137,21 @@ pub(super) async fn decline(
     code: &Secret<String>,
 ) -> Result<(), Problem> {
     let tx = platform.db.begin().await?;
-    let invite = take(&tx, account, code).await?;
+    let invite = take(&tx, account, code, Answer::Decline).await?;
     let act = Act::new(Action::InviteDeclined, invite.id.0, json!({ "role": invite.role.name() }));
     activity::append(&tx, &platform.seals, invite.workspace_id, &origin.by(account.actor()), &[act]).await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// Uses the invite up. Unknown, used, expired, taken back, somebody else's: nobody is told which.
-async fn take(tx: &Tx, account: &CurrentAccount, code: &Secret<String>) -> Result<Model, Problem> {
+/// Uses the invite up. Unknown, used, expired, taken back, somebody else's, made by somebody who is suspended: nobody is
+/// told which.
+async fn take(tx: &Tx, account: &CurrentAccount, code: &Secret<String>, answer: Answer) -> Result<Model, Problem> {
     let hash = code::hash(code).ok_or_else(Problem::not_found)?;
     let workspace = store::invite::workspace_of(tx, &hash, &account.email).await?.ok_or_else(Problem::not_found)?;
     // Before the invite: whoever takes it back, or deletes the workspace, locks in the same order.
     if !store::workspace::lock(tx, workspace).await? {
         return Err(Problem::not_found());
     }
-    store::invite::take(tx, &hash, &account.email).await?.ok_or_else(Problem::not_found)
+    store::invite::take(tx, &hash, &account.email, answer).await?.ok_or_else(Problem::not_found)
 }

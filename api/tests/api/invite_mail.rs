@@ -1,5 +1,7 @@
 //! Invites that go out by mail: what the letter says, and what nobody learns from it.
 
+use nvisy_api::command::suspend;
+use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -145,6 +147,27 @@ async fn what_is_taken_back_is_not_sent_and_mailboxes_are_not_flooded() {
 
     app.mail_invite(&ada, &workspace, &body).await.expect(201);
     until("another invite", async || (invites(&mailbox).len() == 2).then_some(())).await;
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn nothing_is_sent_of_an_invite_whose_maker_is_suspended() {
+    let (app, mailbox) = start().await;
+    let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
+    let [tidal, wind] = [app.workspace(&ada, "Tidal energy").await, app.workspace(&ada, "Wind").await];
+    let body = json!({ "role": "guest", "email": "bob@example.org" });
+    app.mail_invite(&ada, &tidal, &body).await.expect(201);
+    until("the invite", async || invites(&mailbox).pop()).await;
+    app.mail_invite(&ada, &wind, &body).await.expect(201);
+    let waiting =
+        "select from job where kind = 'mail.send' and state = 'waiting' and run_at > now() + interval '30 seconds'";
+    until("a mail that waits", async || app.rows(waiting).await.pop()).await;
+
+    suspend(app.config(), &ada.id, AccountState::Suspended).await.unwrap();
+    app.sql("update mail set sent_at = sent_at - interval '1 hour'; update job set run_at = now()").await;
+    until("the end of all jobs", async || (app.count("job").await == 0).then_some(())).await;
+    assert_eq!(invites(&mailbox).len(), 1);
+    assert_eq!(app.count("invite").await, 2);
     app.stop().await;
 }
 

@@ -1,6 +1,8 @@
 //! Asking people into a workspace, and what strangers learn from trying.
 
 use futures::future::join_all;
+use nvisy_api::command::suspend;
+use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -157,6 +159,42 @@ async fn nobody_invites_above_their_own_role() {
     let cancelled =
         "select from activity where action = 'invite.cancelled' and details::json ->> 'reason' = 'role_changed'";
     assert_eq!(app.rows(cancelled).await.len(), 3);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn nobody_comes_in_by_an_invite_of_somebody_who_is_suspended() {
+    let app = TestApp::start().await;
+    let [ada, bob, eve] = [app.person("ada").await, app.person("bob").await, app.person("eve").await];
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    app.enrol(&workspace, &eve, "admin").await;
+    let made = async |by: &Person, email: Option<&str>| {
+        let body = json!({ "role": "member", "email": email });
+        app.invite(by, &workspace, &body).await.expect(201)["code"].take()
+    };
+    let [open, by_address, unwanted] =
+        [made(&eve, None).await, made(&eve, Some(&bob.email)).await, made(&eve, None).await];
+    let others = made(&ada, None).await;
+    suspend(app.config(), &eve.id, AccountState::Suspended).await.unwrap();
+
+    let without_request_id = |mut problem: Value| {
+        problem["requestId"].take();
+        problem
+    };
+    let unknown = without_request_id(app.accept(&bob, &json!(NOBODYS)).await.problem(404, "not_found"));
+    for code in [&open, &by_address, &unwanted] {
+        let problem = app.accept(&bob, code).await.problem(404, "not_found");
+        assert_eq!(without_request_id(problem), unknown);
+    }
+    assert_eq!(app.standing(&ada, &workspace).await.len(), 4);
+    assert_eq!(app.decline(&bob, &unwanted).await.status, 204);
+    let carl = app.person("carl").await;
+    app.accept(&carl, &others).await.expect(200);
+
+    suspend(app.config(), &eve.id, AccountState::Active).await.unwrap();
+    app.accept(&bob, &by_address).await.expect(200);
+    app.accept(&app.person("dora").await, &open).await.expect(200);
+    app.accept(&app.person("emil").await, &unwanted).await.problem(404, "not_found");
     app.stop().await;
 }
 

@@ -92,18 +92,36 @@ pub async fn workspace_of(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -
     Ok(row.map(|row| row.workspace_id))
 }
 
-/// Uses up the invite with this code, if this account may use it. One of many at the same time gets it.
+/// What somebody does with an invite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Comes in; not while whoever made the invite is suspended.
+    Accept,
+    /// Stays away.
+    Decline,
+}
+
+/// Uses up the invite with this code, if this account may use it so. One of many at the same time gets it.
 ///
 /// # Errors
 /// The database's.
-pub async fn take(tx: &Tx, code_hash: &[u8; 32], email: &str) -> Result<Option<Model>> {
+pub async fn take(tx: &Tx, code_hash: &[u8; 32], email: &str, answer: Answer) -> Result<Option<Model>> {
     sql::first(
         tx,
-        "delete from invite where code_hash = $1 and expires_at > now() and (email is null or email = $2) returning *",
-        [code_hash.to_vec().into(), email.into()],
+        &format!(
+            "delete from invite
+             where code_hash = $1 and expires_at > now() and (email is null or email = $2)
+                 and ($3 or not {BY_SUSPENDED})
+             returning *"
+        ),
+        [code_hash.to_vec().into(), email.into(), (answer == Answer::Decline).into()],
     )
     .await
 }
+
+/// Whoever made the invite is suspended: it is as good as none until they may go on.
+const BY_SUSPENDED: &str =
+    "exists (select from account maker where maker.id = invite.invited_by and maker.state = 'suspended')";
 
 /// One invite.
 ///
@@ -118,7 +136,7 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Res
     .await
 }
 
-/// What a letter says of an invite that can still be accepted.
+/// What a letter says of an invite that can be accepted.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct Invitation {
     /// The name of the workspace.
@@ -131,18 +149,20 @@ pub struct Invitation {
     pub expires_at: DateTime<Utc>,
 }
 
-/// One invite, in names.
+/// One invite that can be accepted, in names.
 ///
 /// # Errors
 /// The database's.
 pub async fn invitation(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Result<Option<Invitation>> {
     sql::first(
         conn,
-        "select workspace.name as workspace, account.display_name as inviter, invite.role, invite.expires_at
-         from invite
-         join workspace on workspace.id = invite.workspace_id
-         left join account on account.id = invite.invited_by
-         where invite.workspace_id = $1 and invite.id = $2 and invite.expires_at > now()",
+        &format!(
+            "select workspace.name as workspace, account.display_name as inviter, invite.role, invite.expires_at
+             from invite
+             join workspace on workspace.id = invite.workspace_id
+             left join account on account.id = invite.invited_by
+             where invite.workspace_id = $1 and invite.id = $2 and invite.expires_at > now() and not {BY_SUSPENDED}"
+        ),
         [workspace.into(), id.into()],
     )
     .await
