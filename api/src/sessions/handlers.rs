@@ -104,7 +104,7 @@ pub(crate) async fn revoke(
     operation_id = "revokeSessions",
     tag = "sessions",
     summary = "Log out everywhere",
-    description = "Ends all sessions, this one included.",
+    description = "Ends all sessions, this one included, and makes links void that the account has asked for by mail.",
     error_code = 401
 )]
 pub(crate) async fn revoke_all(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {

@@ -133,6 +133,8 @@ pub(super) async fn end(
 pub(super) async fn end_all(state: &State, account: &SignedIn, origin: &Origin) -> Result<Deleted, Problem> {
     let tx = state.platform.db.begin().await?;
     store::session::end_all(&tx, account.id, None).await?;
+    // Whoever does this fears that somebody else was signed in, who may have asked for a link.
+    store::mail::void(&tx, account.id).await?;
     trail::note(state, &tx, &origin.by(account.actor()), Action::SessionAllEnded, account.id.0).await?;
     tx.commit().await?;
     Ok(Deleted)

@@ -182,6 +182,29 @@ async fn links_asked_for_before_are_void_once_the_password_is_new() {
 }
 
 #[actix_web::test]
+async fn links_asked_for_before_are_void_once_the_account_has_logged_out_everywhere() {
+    let (app, mailbox) = start().await;
+    let ada = person(&app, &mailbox, "ada@example.org", 0).await;
+    let bob = person(&app, &mailbox, "bob@example.org", 1).await;
+    let body = json!({ "email": "eve@example.org", "password": PASSWORD });
+    app.post(&ada, "/api/v1/account/email", &body).await.expect(202);
+    let change = mailbox.mail(2).await.token();
+    forgot(&app, &ada.email).await.expect(202);
+    let first = mailbox.mail(3).await.token();
+    forgot(&app, &bob.email).await.expect(202);
+    let bobs = mailbox.mail(4).await.token();
+
+    assert_eq!(app.delete(&ada, "/api/v1/account/sessions").await.status, 204);
+    confirm_email(&app, &change).await.problem(401, "link_refused");
+    reset(&app, &first, NEW_PASSWORD).await.problem(401, "link_refused");
+    let ada = app.again(&ada).await;
+    assert_eq!(app.get(&ada, "/api/v1/account").await.expect(200)["email"], "ada@example.org");
+    // Other people's are as good as before.
+    assert_eq!(reset(&app, &bobs, NEW_PASSWORD).await.status, 204);
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn a_password_set_by_mail_ends_api_tokens_too() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;

@@ -158,7 +158,7 @@ pub async fn take_all(tx: &Tx, kind: MailKind, email: &str) -> Result<()> {
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn void(tx: &Tx, account: AccountId) -> Result<()> {
+pub async fn void(tx: &Tx, account: AccountId) -> Result<()> {
     sql::execute(
         tx,
         "delete from mail where account_id = $1
