@@ -94,6 +94,11 @@ build:
     @test -x target/release/nvisy-api || echo "Building Nvisy; the first time this takes some minutes."
     cargo build --release --workspace --bins --locked
 
+# Let somebody sign up: prints the code that their address needs
+[group('run')]
+admit email: build
+    @{{ stack }} run -- target/release/nvisy-api admit {{ quote(email) }}
+
 # Fetch the local embedding model
 [group('prepare')]
 model:

@@ -28,6 +28,7 @@ const USAGE: &str = "usage: nvisy-api [COMMAND]
                                     what was printed before, entries cut off the end show, too
   quota WORKSPACE [--files N] [--bytes N] [--chunks N] [--runs N]
                                     set how much a workspace may use; what is not named is as the settings say
+  admit EMAIL [--days N]            print the code with which this address signs up, good for 7 days unless told otherwise
   suspend ACCOUNT                   refuse everything to the account of this address or id, from its next request on
   resume ACCOUNT                    let it go on
   env-example                       print every setting with its default and meaning";
@@ -49,6 +50,8 @@ async fn main() -> ExitCode {
         ["verify-activity"] => verify_activity(None).await,
         ["verify-activity", "--against", file] => verify_activity(Some(file.into())).await,
         ["quota", workspace, options @ ..] => quota(workspace, options).await,
+        ["admit", email] => admit(email, "7").await,
+        ["admit", email, "--days", days] => admit(email, days).await,
         ["suspend", account] => set_state(account, AccountState::Suspended).await,
         ["resume", account] => set_state(account, AccountState::Active).await,
         ["env-example"] => print(&config::example()),
@@ -159,6 +162,14 @@ async fn set_state(account: &str, state: AccountState) -> Outcome {
         AccountState::Suspended => print(&format!("the account {id} is suspended\n")),
         AccountState::Active => print(&format!("the account {id} may go on\n")),
     }
+}
+
+async fn admit(email: &str, days: &str) -> Outcome {
+    let days = days.parse().map_err(|_| USAGE)?;
+    let code = command::admit(&Config::load()?, email, days).await?;
+    // Alone on standard output, for scripts.
+    eprintln!("{email} signs up with this inviteCode, once, within {days} days:");
+    print(&format!("{}\n", code.expose()))
 }
 
 fn print(text: &str) -> Outcome {

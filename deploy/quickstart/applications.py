@@ -50,6 +50,15 @@ def up(workers: int, profile: str) -> dict:
     return entries
 
 
+def admit(email: str, profile: str) -> str:
+    """As an operator does: the code that lets this address sign up."""
+    admitted = subprocess.run([_program("nvisy-api", profile), "admit", email], cwd=CHECKOUT, env=environment(),
+                              capture_output=True, text=True)
+    if admitted.returncode != 0:
+        raise Failure(f"{email} cannot be admitted: {admitted.stderr.strip()}")
+    return admitted.stdout.strip()
+
+
 def down() -> None:
     """Stops API and workers, then the services. Everything stored is kept."""
     if PLACE.directory.is_dir():

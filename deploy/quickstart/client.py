@@ -28,9 +28,9 @@ class Client:
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls))
 
-    def sign_up(self, email: str, password: str, name: str) -> None:
-        """Creates an account; `Refused` with 409 when it exists."""
-        self._send("POST", "/auth/sign-up", {"email": email, "password": password, "displayName": name})
+    def sign_up(self, email: str, password: str, name: str, code: str) -> None:
+        """Creates an account, with the code of `nvisy-api admit`."""
+        self._send("POST", "/auth/sign-up", {"email": email, "password": password, "displayName": name, "inviteCode": code})
 
     def login(self, email: str, password: str) -> None:
         """All further calls are this account's; `Refused` with 401 when the password is wrong."""

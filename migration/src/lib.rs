@@ -33,6 +33,7 @@ mod m0028_chores;
 mod m0030_notices;
 mod m0033_addresses;
 mod m0034_rights;
+mod m0035_admissions;
 
 pub use apply::{ApplyError, Examination, apply, connect, examine, fingerprint, revert};
 pub use grant::{apply_as, grant};
@@ -74,6 +75,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0030_notices::Migration),
             Box::new(m0033_addresses::Migration),
             Box::new(m0034_rights::Migration),
+            Box::new(m0035_admissions::Migration),
         ]
     }
 }

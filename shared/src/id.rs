@@ -84,6 +84,8 @@ ids! {
     TokenId,
     /// An invite.
     InviteId,
+    /// An operator's word that somebody may sign up.
+    AdmissionId,
     /// Somebody signed in on a device.
     SessionId,
     /// A mail to be sent.

@@ -24,7 +24,8 @@ use crate::{
     operation_id = "signUp",
     tag = "accounts",
     summary = "Sign up",
-    description = "Creates an account; log in with it. Where the server sends mail, it answers 202 whether or not the address has an account, and the account exists once the link in the mail is confirmed.",
+    description = "Creates an account; log in with it. Where not everybody may sign up, it takes the code of an invite to the address; whoever has none learns nothing of the address. Where the server sends mail, it answers 202 whether or not the address has an account, and the account exists once the link in the mail is confirmed.",
+    error_code = 403,
     error_code = 409
 )]
 pub(crate) async fn sign_up(

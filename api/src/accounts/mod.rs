@@ -1,5 +1,6 @@
 //! Signing up, and the caller's own account.
 
+mod admission;
 mod avatar;
 mod handlers;
 pub(crate) mod service;

@@ -19,7 +19,10 @@ use nvisy_shared::{
 };
 use uuid::Uuid;
 
-use super::wire::{Account, ChangePassword, Confirmation, Deletion, SignUp, SignedUp, UpdateAccount};
+use super::{
+    admission::Admission,
+    wire::{Account, ChangePassword, Confirmation, Deletion, SignUp, SignedUp, UpdateAccount},
+};
 use crate::{
     auth::{account::SignedIn, password::check_strength, trail},
     http::{
@@ -34,8 +37,8 @@ use crate::{
     state::State,
 };
 
-/// Without mail the account is made at once, and a taken address has to be told. With mail the answer is the same for
-/// every address: only whoever reads the mailbox learns whether there is an account, or makes one.
+/// Without mail the account is made at once, and where everybody may sign up a taken address has to be told. With mail the
+/// answer is the same for every address: only whoever reads the mailbox learns whether there is an account, or makes one.
 pub(super) async fn sign_up(
     state: &State,
     key: IdempotencyKey,
@@ -44,14 +47,16 @@ pub(super) async fn sign_up(
 ) -> Result<SignedUp, Problem> {
     let email = normalise_email(&body.email);
     limit::name(state, &email).await?;
+    let admission = Admission::presented(state, body.invite_code.as_ref())?;
     let display_name = body.display_name.trim();
     check_strength("password", &body.password, &[&email, display_name]).await?;
     let password = told_apart(state, &body.password);
     // Before the transaction: nothing may wait for a slow hash while it holds a connection.
     let password_hash = state.passwords.hash(body.password).await?;
-    let once = key.once("signUp", None, &(&email, display_name, password));
+    let once = key.once("signUp", None, &(&email, display_name, password, admission.meaning()));
     if mail::service::wanted(state).is_ok() {
         let accepted = idempotent(&state.platform.db, once, async |tx| {
+            admission.check(tx, &email).await?;
             let mail = NewMail {
                 kind: MailKind::SignUp,
                 email: &email,
@@ -66,9 +71,10 @@ pub(super) async fn sign_up(
         return accepted.await.map(SignedUp::Mailed);
     }
     let created: Created<Account> = idempotent(&state.platform.db, once, async |tx| {
+        admission.check(tx, &email).await?;
         let account = NewAccount { email: &email, display_name, password_hash: &password_hash };
         let account = store::account::insert(tx, account).await?;
-        let account = account.ok_or_else(|| Problem::new(Code::EmailTaken))?;
+        let account = account.ok_or_else(|| admission.taken())?;
         let by = origin.by(Actor::Account(account.id));
         trail::note(state, tx, &by, Action::AccountSignedUp, account.id.0).await?;
         Ok(account.into())

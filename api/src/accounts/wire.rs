@@ -40,6 +40,10 @@ pub(crate) struct SignUp {
     #[garde(custom(text(2, 100)))]
     #[schemars(length(min = 2, max = 100))]
     pub(crate) display_name: String,
+    /// The code of an invite to this address, where not everybody may sign up; else it is not looked at.
+    #[garde(skip)]
+    #[schemars(with = "Option<String>")]
+    pub(crate) invite_code: Option<Secret<String>>,
 }
 
 fn sign_up_example() -> Value {

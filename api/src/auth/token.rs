@@ -165,6 +165,7 @@ mod tests {
             session_longest_seconds: 0,
             erase_seconds: 0,
             hashes: 1,
+            sign_up: None,
         };
         Keys::load(&auth).unwrap()
     }

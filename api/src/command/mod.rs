@@ -1,5 +1,6 @@
 //! What `nvisy-api` does besides serving.
 
+mod admit;
 mod adopt;
 mod doctor;
 mod keys;
@@ -9,6 +10,7 @@ mod schema;
 mod suspend;
 mod verify;
 
+pub use admit::{AdmitError, admit};
 pub use adopt::{AdoptError, adopt_signing_keys};
 pub use doctor::doctor;
 pub use keys::{KeysError, keys};

@@ -34,7 +34,7 @@ pub enum OperatorError {
 /// Something that an operator does. Unless it is written down, it was not done.
 pub(super) struct Operation {
     db: Db,
-    keys: Keyring,
+    pub(super) keys: Keyring,
     /// For all that it does.
     pub(super) tx: Tx,
 }

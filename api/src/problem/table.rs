@@ -54,6 +54,7 @@ table! {
     EmailNotVerified      "email_not_verified"      403 "The account's e-mail address has to be verified first";
     Forbidden             "forbidden"               403 "The role in this workspace does not allow it";
     ScopeMissing          "scope_missing"           403 "The API token does not have the permission";
+    SignUpRefused         "sign_up_refused"         403 "Signing up here takes the code of an invite to this address";
     SessionNeeded         "session_needed"          403 "This takes somebody who is logged in, not an API token";
     WrongPassword         "wrong_password"          403 "This is not the account's password";
     NotFound              "not_found"               404 "There is nothing here";

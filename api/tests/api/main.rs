@@ -43,6 +43,7 @@ mod scenarios;
 mod search;
 mod second_factor;
 mod sessions;
+mod sign_up;
 mod slow;
 mod spaces;
 mod start;

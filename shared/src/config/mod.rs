@@ -66,6 +66,14 @@ impl Config {
         Settings::from_variables(variables).check()
     }
 
+    /// Who may sign up. Without mail nobody proves an address, and a taken one cannot be hidden from whoever may sign up
+    /// with it: then it is for an operator to say who they are, unless they say otherwise.
+    #[must_use]
+    pub fn sign_up(&self) -> SignUp {
+        let usual = if self.smtp.server().is_some() { SignUp::Open } else { SignUp::Closed };
+        self.auth.sign_up.unwrap_or(usual)
+    }
+
     fn sections(source: &config::Config, mistakes: &mut Vec<String>) -> Option<Self> {
         // Every section is read before any is given up, so that all mistakes are told at once.
         let database = section(source, "database", mistakes);

@@ -70,6 +70,19 @@ pub struct Auth {
     pub session_longest_seconds: u64,
     pub erase_seconds: u64,
     pub hashes: usize,
+    pub sign_up: Option<SignUp>,
+}
+
+/// Who may sign up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignUp {
+    /// Everybody.
+    Open,
+    /// Whoever is invited, by a workspace or by an operator.
+    Invited,
+    /// Whom an operator admits.
+    Closed,
 }
 
 #[derive(Clone, Debug, Deserialize)]

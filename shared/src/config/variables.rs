@@ -160,6 +160,10 @@ pub const VARIABLES: &[Variable] = &[
         "2592000",
         "How long a deleted account can be taken back by logging in, before it is erased.",
     ).within(0, YEAR_SECONDS),
+    optional(
+        "NVISY_AUTH_SIGN_UP",
+        "Who may sign up: `open` everybody; `invited` whoever has an invite to their address, of a workspace or of `nvisy-api admit`; `closed` only those of `nvisy-api admit`. Unset: `open` where mail is sent, since an address is proved by its mailbox there, else `closed`.",
+    ),
     variable("NVISY_AUTH_HASHES", "2", "Most passwords hashed at the same time; each takes 64 MiB.").within(1, MANY),
     optional(
         "NVISY_SMTP_URL",

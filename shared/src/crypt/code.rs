@@ -1,4 +1,4 @@
-//! Codes of invites: 256 bits that nobody can guess, stored nowhere.
+//! Codes of invites and admissions: 256 bits that nobody can guess, stored nowhere.
 //!
 //! A code is a keyed hash of the invite's id under a key derived from the master key. So it can be shown again to a
 //! request that is repeated, while the database holds no more than its hash, to look it up.
@@ -6,10 +6,11 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use orion::hazardous::mac::hmac::sha256::{HmacSha256, SecretKey};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{Keyring, Purpose};
 use crate::{
-    id::{InviteId, WorkspaceId},
+    id::{AdmissionId, InviteId, WorkspaceId},
     secret::Secret,
 };
 
@@ -32,9 +33,19 @@ impl Codes {
     /// The code of an invite; the same each time.
     #[must_use]
     pub fn code(&self, workspace: WorkspaceId, invite: InviteId) -> Secret<String> {
+        self.write(workspace, invite.0)
+    }
+
+    /// The code of an operator's word that somebody may sign up; the same each time.
+    #[must_use]
+    pub fn admission(&self, id: AdmissionId) -> Secret<String> {
+        self.write(WorkspaceId::SYSTEM, id.0)
+    }
+
+    fn write(&self, workspace: WorkspaceId, id: Uuid) -> Secret<String> {
         let key = self.0.derive(workspace, Purpose::Invite);
         let key = SecretKey::try_from(key.secret().unprotected_as_ref()).expect("HMAC takes a key of any length");
-        let tag = HmacSha256::hmac(&key, invite.0.as_bytes()).expect("fresh state takes data");
+        let tag = HmacSha256::hmac(&key, id.as_bytes()).expect("fresh state takes data");
         Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(tag.unprotected_as_ref())))
     }
 }

@@ -69,6 +69,8 @@ macro_rules! actions {
 }
 
 actions! {
+    /// An operator lets somebody sign up.
+    AdmissionCreated "admission.created";
     /// Somebody signed up.
     AccountSignedUp "account.signed_up";
     /// The display name of an account was changed.

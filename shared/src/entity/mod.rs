@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod activity;
+pub mod admission;
 pub mod api_token;
 pub mod avatar;
 pub mod blob;

@@ -27,6 +27,7 @@ fn expected() -> Vec<Expected> {
     vec![
         of::<entity::account::Entity>(),
         of::<entity::activity::Entity>(),
+        of::<entity::admission::Entity>(),
         of::<entity::api_token::Entity>(),
         of::<entity::avatar::Entity>(),
         of::<entity::blob::Entity>(),

@@ -77,7 +77,8 @@ impl TestPlace {
             ("NVISY_EMBEDDING_DIMENSIONS".to_owned(), "384".to_owned()),
             ("NVISY_EMBEDDING_DIRECTORY".to_owned(), variable("NVISY_EMBEDDING_DIRECTORY")),
             ("NVISY_EMBEDDING_THREADS".to_owned(), "1".to_owned()),
-            // Tests are in a hurry; those of the limits set their own.
+            // Tests are in a hurry; those of sign-up and of the limits set their own.
+            ("NVISY_AUTH_SIGN_UP".to_owned(), "open".to_owned()),
             ("NVISY_LIMIT_ACCOUNT_MINUTE".to_owned(), "0".to_owned()),
             ("NVISY_LIMIT_WORKSPACE_MINUTE".to_owned(), "0".to_owned()),
             ("NVISY_LIMIT_ADDRESS_MINUTE".to_owned(), "0".to_owned()),

@@ -18,10 +18,11 @@ use crate::context::Context;
 /// How long a list still shows an API token that has expired.
 const SHOWN: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Forgets sessions, API tokens and links in mails that are over.
+/// Forgets sessions, API tokens, links in mails and admissions that are over.
 pub(super) async fn credentials(cx: &Context) -> store::Result<()> {
     store::session::forget_expired(&cx.db).await?;
     store::mail::forget_expired(&cx.db).await?;
+    store::admission::forget_expired(&cx.db).await?;
     store::api_token::forget_expired(&cx.db, SHOWN).await.map(drop)
 }
 

@@ -1,0 +1,22 @@
+//! Table `admission`: who may sign up where not everybody may.
+
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+
+use crate::id::AdmissionId;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "admission")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: AdmissionId,
+    pub email: String,
+    pub code_hash: Vec<u8>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
