@@ -19,6 +19,7 @@ use crate::{
     auth::{
         last_used::LastUsed,
         password::Passwords,
+        refusals::{self, Refusals},
         token::{KeyError, Keys},
     },
     events::open::Open,
@@ -104,6 +105,7 @@ impl App {
             keys,
             passwords,
             last_used,
+            refusals: Refusals::default(),
             streams: Open::default(),
             tally,
             document,
@@ -111,6 +113,8 @@ impl App {
             lifecycle,
         });
         state.lifecycle.spawn(tally::write_down(state.clone()));
+        // Watches for the hard stop itself: what is in memory is nowhere else.
+        state.lifecycle.spawn_careful(refusals::write_down(state.clone()));
         Ok(Self { state, certificate })
     }
 
@@ -164,8 +168,10 @@ impl Bound {
                 () = lifecycle.hard().cancelled() => handle.stop(false).await,
             }
         });
-        let result = server.await.map_err(io::Error::other)?;
+        let result = server.await.map_err(io::Error::other);
         stop.abort();
-        result
+        // Only now is nobody refused any more.
+        self.state.refusals.close();
+        result?
     }
 }

@@ -3,7 +3,7 @@
 use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform::Platform, queue::feed::Feed};
 
 use crate::{
-    auth::{last_used::LastUsed, password::Passwords, token::Keys},
+    auth::{last_used::LastUsed, password::Passwords, refusals::Refusals, token::Keys},
     events::open::Open,
     http::{limit::Limits, openapi::Document},
     usage::tally::Tally,
@@ -22,6 +22,8 @@ pub(crate) struct State {
     /// Searches that are still to be counted.
     pub(crate) tally: Tally,
     pub(crate) last_used: LastUsed,
+    /// Refused logins that are still to be written down.
+    pub(crate) refusals: Refusals,
     /// Event streams that are open.
     pub(crate) streams: Open,
     pub(crate) document: Document,

@@ -7,11 +7,7 @@ use apistos::{ApiComponent, Schema, reference_or::ReferenceOr, security::Securit
 use chrono::{DateTime, Utc};
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
-    domain::{
-        account::AccountState,
-        activity::{Action, Actor},
-        role::Permission,
-    },
+    domain::{account::AccountState, activity::Actor, role::Permission},
     id::{AccountId, SessionId, WorkspaceId},
     secret::Secret,
     store::{
@@ -20,9 +16,7 @@ use nvisy_shared::{
     },
 };
 
-use serde_json::json;
-
-use super::{bearer, gate::Gate, password::Alone, trail};
+use super::{bearer, gate::Gate, password::Alone, refusals::Refusal};
 use crate::{
     http::{limit, origin::Origin},
     problem::{Code, Problem},
@@ -162,8 +156,7 @@ impl SignedIn {
         if state.passwords.verify(password, Some(self.password_hash.clone())).await? {
             return Ok(alone);
         }
-        let by = origin.by(self.actor());
-        trail::refused(state, &by, Action::AccountPasswordRefused, self.id.0, json!({})).await?;
+        state.refusals.note(Refusal::password(self.actor(), self.id.0), origin);
         Err(Problem::new(Code::WrongPassword))
     }
 

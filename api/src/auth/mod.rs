@@ -10,6 +10,7 @@ pub(crate) mod gate;
 pub(crate) mod last_used;
 pub(crate) mod member;
 pub(crate) mod password;
+pub(crate) mod refusals;
 pub(crate) mod second_factor;
 pub(crate) mod token;
 pub(crate) mod trail;

@@ -3,11 +3,11 @@
 use nvisy_shared::{
     domain::activity::Action,
     store::{
-        TransactionTrait, Tx,
+        Tx,
         activity::{self, Act, By},
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{problem::Problem, state::State};
@@ -21,17 +21,4 @@ pub(crate) async fn note(state: &State, tx: &Tx, by: &By, action: Action, object
 /// As [`note`], of several acts, or with details.
 pub(crate) async fn write(state: &State, tx: &Tx, by: &By, acts: &[Act]) -> Result<(), Problem> {
     Ok(activity::append(tx, &state.platform.seals, activity::ACCOUNTS, by, acts).await?)
-}
-
-/// Writes down, in a transaction of its own, that somebody was refused.
-pub(crate) async fn refused(
-    state: &State,
-    by: &By,
-    action: Action,
-    object: Uuid,
-    details: Value,
-) -> Result<(), Problem> {
-    let tx = state.platform.db.begin().await?;
-    write(state, &tx, by, &[Act::new(action, object, details)]).await?;
-    Ok(tx.commit().await?)
 }

@@ -28,6 +28,7 @@ use crate::{
     auth::{
         account::{SignedIn, refuse_suspended},
         device::Device,
+        refusals::Refusal,
         second_factor::{self, Checked},
         trail,
     },
@@ -49,12 +50,12 @@ pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body:
     let right = state.passwords.verify(body.password, hash.clone()).await?;
     let Some((account, hash)) = account.as_ref().zip(hash).filter(|_| right) else {
         // For an address without an account, too: it takes as long.
-        refused_login(state, origin, account.map_or(Uuid::nil(), |account| account.id.0), "password").await?;
+        state.refusals.note(Refusal::login(account.map_or(Uuid::nil(), |account| account.id.0), "password"), origin);
         return Err(Problem::new(Code::WrongCredentials));
     };
     // Only whoever knows the password is told that the account is suspended.
     if let Err(problem) = refuse_suspended(account.state) {
-        refused_login(state, origin, account.id.0, "suspended").await?;
+        state.refusals.note(Refusal::login(account.id.0, "suspended"), origin);
         return Err(problem);
     }
 
@@ -69,7 +70,8 @@ pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body:
     if let Err(problem) = checked.verdict() {
         // That the code was wrong is written down; that there is none yet is how everybody with a second factor begins.
         if checked != Checked::Missing {
-            trail::write(state, &tx, &by, &[refusal(account.id.0, "code")]).await?;
+            let refused = Act::new(Action::SessionRefused, account.id.0, json!({ "reason": "code" }));
+            trail::write(state, &tx, &by, &[refused]).await?;
         }
         tx.commit().await?;
         return Err(problem);
@@ -138,17 +140,6 @@ pub(super) async fn end_all(state: &State, account: &SignedIn, origin: &Origin) 
     trail::note(state, &tx, &origin.by(account.actor()), Action::SessionAllEnded, account.id.0).await?;
     tx.commit().await?;
     Ok(Deleted)
-}
-
-/// Writes down that somebody was refused.
-async fn refused_login(state: &State, origin: &Origin, account: Uuid, reason: &str) -> Result<(), Problem> {
-    let tx = state.platform.db.begin().await?;
-    trail::write(state, &tx, &origin.by(Actor::System), &[refusal(account, reason)]).await?;
-    Ok(tx.commit().await?)
-}
-
-fn refusal(account: Uuid, reason: &str) -> Act {
-    Act::new(Action::SessionRefused, account, json!({ "reason": reason }))
 }
 
 fn refused() -> Problem {

@@ -23,6 +23,7 @@ async fn an_account_sees_what_happened_to_it_and_to_nobody_else() {
     app.workspace(&ada, "Tidal energy").await;
     app.login(&ada.email, "not the password").await.problem(401, "wrong_credentials");
     app.login("nobody@example.org", "not the password").await.problem(401, "wrong_credentials");
+    app.refused(2).await;
     let update = app.request(Method::PATCH, "/api/v1/account").bearer_auth(&ada.token);
     send(update.header("x-request-id", "the-change").json(&json!({ "displayName": "Ada L." }))).await.expect(200);
 
@@ -43,12 +44,17 @@ async fn an_account_sees_what_happened_to_it_and_to_nobody_else() {
 
 #[actix_web::test]
 async fn it_is_filtered_paged_and_exported() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let [ada, eve] = [app.person("ada").await, app.person("eve").await];
-    for _ in 0..3 {
-        app.login(&ada.email, "not the password").await.problem(401, "wrong_credentials");
-        app.login(&eve.email, "not the password").await.problem(401, "wrong_credentials");
+    // From different places: more of the same would only be counted.
+    for place in ["203.0.113.1", "203.0.113.2", "203.0.113.3"] {
+        for person in [&ada, &eve] {
+            let login = app.request(Method::POST, "/api/v1/auth/login").header("x-forwarded-for", place);
+            let login = login.json(&json!({ "email": person.email, "password": "not the password" }));
+            send(login).await.problem(401, "wrong_credentials");
+        }
     }
+    app.refused(6).await;
     app.login(&ada.email, PASSWORD).await.expect(200);
     let ask = async |query: &str| app.own_activities(&ada, query).await.expect(200);
     assert_eq!(types(&ask("?type=session.refused").await), ["session.refused"; 3]);

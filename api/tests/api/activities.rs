@@ -327,6 +327,7 @@ async fn only_a_network_is_kept_of_whom_nobody_knows() {
         let login = request.json(&json!({ "email": email, "password": "not the password" }));
         send(login).await.problem(401, "wrong_credentials");
     }
+    app.refused(3).await;
     let rows =
         app.rows("select address, address_sealed from activity where action = 'session.refused' order by seq").await;
     let stored: Vec<(Option<String>, Option<Vec<u8>>)> = rows

@@ -1,6 +1,6 @@
 //! Looking behind the API: what the database holds.
 
-use crate::app::TestApp;
+use crate::app::{TestApp, until};
 
 /// A chunk as it is stored.
 pub(crate) struct Chunk {
@@ -32,6 +32,12 @@ impl TestApp {
                 vectors: row.try_get("", "vectors").unwrap(),
             })
             .collect()
+    }
+
+    /// Waits until so many refused logins and passwords are written down.
+    pub(crate) async fn refused(&self, entries: usize) {
+        let refused = "select from activity where action in ('session.refused', 'account.password_refused')";
+        until("refusals in the log", async || (self.rows(refused).await.len() >= entries).then_some(())).await;
     }
 
     /// How many rows a table has.

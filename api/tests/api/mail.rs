@@ -71,6 +71,7 @@ async fn a_sign_up_is_confirmed_by_mail() {
     let (app, mailbox) = start().await;
     assert_eq!(sign_up(&app, " Ada@Example.ORG ", PASSWORD).await.expect(202), json!({ "email": "ada@example.org" }));
     app.login("ada@example.org", PASSWORD).await.problem(401, "wrong_credentials");
+    app.refused(1).await;
     let mail = mailbox.mail(0).await;
     assert_eq!(mail.to, "ada@example.org");
     assert!(mail.text.contains("https://app.example.org/sign-up#token=nvisy_mail_"), "{mail:?}");

@@ -37,6 +37,7 @@ mod operators;
 mod pages;
 mod problems;
 mod quotas;
+mod refusals;
 mod roles;
 mod room;
 mod scenarios;

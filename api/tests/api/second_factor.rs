@@ -2,7 +2,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret, Totp};
 
-use crate::app::{Answer, PASSWORD, Person, TestApp, send};
+use crate::app::{Answer, PASSWORD, Person, TestApp, send, until};
 
 const TOTP: &str = "/api/v1/account/totp";
 
@@ -149,16 +149,23 @@ async fn refusals_say_why_and_a_first_step_is_none() {
     app.login(&ada.email, PASSWORD).await.problem(401, "second_factor_needed");
     login(&app, &ada, &device.code(0)).await.expect(200);
     assert_eq!(reasons().await, ["account.code_refused"]);
+    // Some are written by the request that was refused, others after it.
+    let written = async |entries| {
+        until("an entry", async || (reasons().await.len() == entries).then_some(())).await;
+    };
     login(&app, &ada, "not a code").await.problem(401, "wrong_code");
     app.login(&ada.email, "not the password").await.problem(401, "wrong_credentials");
+    written(3).await;
     app.post(&ada, &format!("{TOTP}/disable"), &json!({ "password": "no", "code": "123456" }))
         .await
         .problem(403, "wrong_password");
+    written(4).await;
     app.post(&ada, &format!("{TOTP}/disable"), &json!({ "password": PASSWORD, "code": "123456" }))
         .await
         .problem(401, "wrong_code");
     app.sql("update account set state = 'suspended'").await;
     app.login(&ada.email, PASSWORD).await.problem(403, "account_suspended");
+    written(6).await;
     assert_eq!(
         reasons().await[1..],
         [

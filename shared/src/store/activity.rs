@@ -7,7 +7,10 @@
 
 mod check;
 
-use std::net::IpAddr;
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 pub use check::{Broken, Checked, chains, check, seal_at};
 use chrono::{DateTime, SubsecRound, Utc};
@@ -19,7 +22,7 @@ use super::{Conn, Error, Result, Tx, sql};
 use crate::{
     clock,
     crypt::{
-        address,
+        Key, address,
         seal::{Seal, Seals},
     },
     domain::activity::{Action, Actor},
@@ -73,24 +76,33 @@ impl Act {
 /// # Errors
 /// The database's.
 pub async fn append(tx: &Tx, seals: &Seals, chain: WorkspaceId, by: &By, acts: &[Act]) -> Result<()> {
+    let acts: Vec<_> = acts.iter().map(|act| (by, act)).collect();
+    append_each(tx, seals, chain, &acts).await
+}
+
+/// As [`append`], of what several have done.
+///
+/// # Errors
+/// The database's.
+pub async fn append_each(tx: &Tx, seals: &Seals, chain: WorkspaceId, acts: &[(&By, &Act)]) -> Result<()> {
+    // Whose address it is: where nobody is signed in, the account that was tried, if there is one.
+    let person = |by: &By, act: &Act| by.actor.account().map_or(act.object, |account| account.0);
+    let acts: Vec<_> = acts.iter().map(|(by, act)| (*by, *act, person(by, act))).collect();
     if acts.is_empty() {
         return Ok(());
     }
-    // Whose address it is: where nobody is signed in, the account that was tried, if there is one.
-    let person = by.actor.account().map_or(acts[0].object, |account| account.0);
-    let turn = lock(tx, chain, person).await?;
-    let key = turn.address_key.map(|kept| seals.addresses(kept));
+    let turn = lock(tx, chain, acts.iter().map(|(_, _, person)| *person).collect()).await?;
+    let keys: HashMap<Uuid, Key> =
+        turn.address_keys.into_iter().map(|(person, kept)| (person, seals.addresses(kept))).collect();
     let seals = seals.of(chain);
     // As PostgreSQL keeps it: the seal must fit what is read back.
     let created_at = clock::now().trunc_subsecs(6);
     let (mut seq, mut seal) = (turn.head.seq, turn.head.seal()?);
     let mut entries = Vec::with_capacity(acts.len());
-    for act in acts {
+    for (by, act, person) in acts {
         seq += 1;
         let id = ActivityId::new();
-        let own = by.actor.account().map_or(act.object, |account| account.0) == person;
-        let address_sealed =
-            by.address.zip(key.as_ref().filter(|_| own)).map(|(address, key)| address::seal(key, id.0, address));
+        let address_sealed = by.address.zip(keys.get(&person)).map(|(address, key)| address::seal(key, id.0, address));
         let mut entry = Model {
             chain: chain.0,
             seq,
@@ -112,7 +124,7 @@ pub async fn append(tx: &Tx, seals: &Seals, chain: WorkspaceId, by: &By, acts: &
         entry.seal = seal.to_vec();
         entries.push(entry);
     }
-    insert(tx, chain, by, created_at, entries).await
+    insert(tx, chain, created_at, &entries).await
 }
 
 /// The place and the seal after which a chain goes on.
@@ -131,20 +143,27 @@ impl Head {
 /// The chain, locked until the transaction ends.
 struct Turn {
     head: Head,
-    /// What goes into the key of somebody's addresses; none for whom there is no account.
-    address_key: Option<Uuid>,
+    /// What goes into the keys of people's addresses; none for whom there is no account.
+    address_keys: Vec<(Uuid, Uuid)>,
 }
 
 impl FromQueryResult for Turn {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
-        Ok(Self { head: Head::from_query_result(row, prefix)?, address_key: row.try_get(prefix, "address_key")? })
+        let ids: Vec<Uuid> = row.try_get(prefix, "people")?;
+        let kept: Vec<Uuid> = row.try_get(prefix, "kept")?;
+        Ok(Self { head: Head::from_query_result(row, prefix)?, address_keys: ids.into_iter().zip(kept).collect() })
     }
 }
 
-async fn lock(tx: &Tx, chain: WorkspaceId, person: Uuid) -> Result<Turn> {
-    let find = "select seq, seal, (select account.address_key from account where account.id = $2) as address_key
-         from activity_chain where chain = $1 for update";
-    let values = || [chain.into(), person.into()];
+async fn lock(tx: &Tx, chain: WorkspaceId, people: HashSet<Uuid>) -> Result<Turn> {
+    let find = "select seq, seal, people, kept
+         from activity_chain
+         cross join (
+             select coalesce(array_agg(id), '{}') as people, coalesce(array_agg(address_key), '{}') as kept
+             from account where id = any($2)) account
+         where chain = $1 for update of activity_chain";
+    let people: Vec<Uuid> = people.into_iter().collect();
+    let values = || [chain.into(), people.clone().into()];
     if let Some(turn) = sql::first(tx, find, values()).await? {
         return Ok(turn);
     }
@@ -159,7 +178,8 @@ async fn lock(tx: &Tx, chain: WorkspaceId, person: Uuid) -> Result<Turn> {
     sql::first(tx, find, values()).await?.ok_or(Error::RecordNotInserted)
 }
 
-async fn insert(tx: &Tx, chain: WorkspaceId, by: &By, created_at: DateTime<Utc>, entries: Vec<Model>) -> Result<()> {
+/// What may be absent is bound as an empty text.
+async fn insert(tx: &Tx, chain: WorkspaceId, created_at: DateTime<Utc>, entries: &[Model]) -> Result<()> {
     let each = |of: fn(&Model) -> String| entries.iter().map(of).collect::<Vec<String>>();
     let seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).collect();
     let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id.0).collect();
@@ -170,21 +190,23 @@ async fn insert(tx: &Tx, chain: WorkspaceId, by: &By, created_at: DateTime<Utc>,
         "with entry as (
              insert into activity (chain, seq, id, created_at, actor, account_id, token_id, action, object_kind, object_id,
                  request_id, address, details, seal, address_sealed)
-             select $1, seq, id, $2, $3, $4, $5, action, object_kind, object_id, $6, nullif(address, ''), details,
-                 decode(seal, 'hex'), decode(nullif(address_sealed, ''), 'hex')
-             from unnest($7::bigint[], $8::uuid[], $9::text[], $10::text[], $11::uuid[], $12::text[], $13::text[],
-                     $14::text[], $15::text[])
-                 act (seq, id, action, object_kind, object_id, details, seal, address, address_sealed))
+             select $1, seq, id, $2, actor, nullif(account, '')::uuid, nullif(token, '')::uuid, action, object_kind, object_id,
+                 nullif(request, ''), nullif(address, ''), details, decode(seal, 'hex'),
+                 decode(nullif(address_sealed, ''), 'hex')
+             from unnest($3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+                     $11::uuid[], $12::text[], $13::text[], $14::text[], $15::text[])
+                 act (seq, id, actor, account, token, request, action, object_kind, object_id, details, seal, address,
+                     address_sealed))
          update activity_chain set seq = $16, seal = $17 where chain = $1",
         [
             chain.into(),
             created_at.into(),
-            by.actor.kind().into(),
-            by.actor.account().into(),
-            by.actor.token().into(),
-            by.request_id.clone().into(),
             seqs.into(),
             ids.into(),
+            each(|entry| entry.actor.clone()).into(),
+            each(|entry| entry.account_id.map(|id| id.to_string()).unwrap_or_default()).into(),
+            each(|entry| entry.token_id.map(|id| id.to_string()).unwrap_or_default()).into(),
+            each(|entry| entry.request_id.clone().unwrap_or_default()).into(),
             each(|entry| entry.action.clone()).into(),
             each(|entry| entry.object_kind.clone()).into(),
             objects.into(),
