@@ -34,6 +34,7 @@ mod m0030_notices;
 mod m0033_addresses;
 mod m0034_rights;
 mod m0035_admissions;
+mod m0036_networks;
 
 pub use apply::{ApplyError, Examination, apply, connect, examine, fingerprint, revert};
 pub use grant::{apply_as, grant};
@@ -76,6 +77,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0033_addresses::Migration),
             Box::new(m0034_rights::Migration),
             Box::new(m0035_admissions::Migration),
+            Box::new(m0036_networks::Migration),
         ]
     }
 }

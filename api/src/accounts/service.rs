@@ -46,7 +46,7 @@ pub(super) async fn sign_up(
     body: SignUp,
 ) -> Result<SignedUp, Problem> {
     let email = normalise_email(&body.email);
-    limit::name(state, &email).await?;
+    limit::mailbox(state, &origin, &email).await?;
     let admission = Admission::presented(state, body.invite_code.as_ref())?;
     let display_name = body.display_name.trim();
     check_strength("password", &body.password, &[&email, display_name]).await?;

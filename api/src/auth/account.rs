@@ -151,9 +151,10 @@ impl SignedIn {
         origin: &Origin,
         password: Secret<String>,
     ) -> Result<Alone<'a>, Problem> {
-        limit::name(state, &self.email).await?;
         let alone = state.passwords.alone(self.id)?;
+        let attempt = limit::attempt(state, origin, &self.email).await?;
         if state.passwords.verify(password, Some(self.password_hash.clone())).await? {
+            attempt.succeeded().await;
             return Ok(alone);
         }
         state.refusals.note(Refusal::password(self.actor(), self.id.0), origin);

@@ -6,6 +6,7 @@ pub(crate) mod etag;
 pub(crate) mod extract;
 pub(crate) mod idempotency;
 pub(crate) mod limit;
+pub(crate) mod network;
 pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod page;

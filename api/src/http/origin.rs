@@ -2,14 +2,14 @@
 
 use std::{
     future::{Ready, ready},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use apistos::{ApiComponent, Schema, paths::RequestBody, reference_or::ReferenceOr};
 use nvisy_shared::{config::Networks, domain::activity::Actor, store::activity::By};
 
-use super::request_id::RequestId;
+use super::{network::Network, request_id::RequestId};
 use crate::{problem::Problem, state::State};
 
 const FORWARDED: &str = "x-forwarded-for";
@@ -33,6 +33,11 @@ impl Origin {
             None => peer.ip().to_canonical(),
         });
         Self { request_id, address }
+    }
+
+    /// Where it comes from, as far as callers are told apart by that.
+    pub(crate) fn network(&self) -> Network {
+        Network::of(self.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()))
     }
 
     /// As the activity log takes it.

@@ -48,9 +48,10 @@ pub(crate) async fn confirm_sign_up(
 pub(crate) async fn forgotten(
     state: Data<State>,
     key: IdempotencyKey,
+    origin: Origin,
     body: Json<ForgottenPassword>,
 ) -> Result<Accept<Mailed>, Problem> {
-    service::forgotten(&state, key, &body.0.email).await
+    service::forgotten(&state, key, &origin, &body.0.email).await
 }
 
 #[api_operation(

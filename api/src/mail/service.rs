@@ -72,10 +72,11 @@ pub(super) async fn confirm_sign_up(
     let once = key.once("confirmSignUp", None, &(hash, told_apart(state, &body.password)));
     // Whoever asked has chosen the password, whoever reads the mailbox has the link: only both together are one person.
     if let Some(link) = store::mail::find_link(&state.platform.db, MailKind::SignUp, &hash).await? {
-        limit::name(state, &link.email).await?;
+        let attempt = limit::attempt(state, origin, &link.email).await?;
         if !state.passwords.verify(body.password, link.password_hash.map(Secret::new)).await? {
             return Err(refused());
         }
+        attempt.succeeded().await;
     }
     idempotent(&state.platform.db, once, async |tx| {
         let mail = store::mail::take(tx, MailKind::SignUp, &hash).await?.ok_or_else(refused)?;
@@ -93,10 +94,15 @@ pub(super) async fn confirm_sign_up(
     .await
 }
 
-pub(super) async fn forgotten(state: &State, key: IdempotencyKey, email: &str) -> Result<Accept<Mailed>, Problem> {
+pub(super) async fn forgotten(
+    state: &State,
+    key: IdempotencyKey,
+    origin: &Origin,
+    email: &str,
+) -> Result<Accept<Mailed>, Problem> {
     wanted(state)?;
     let email = normalise_email(email);
-    limit::name(state, &email).await?;
+    limit::mailbox(state, origin, &email).await?;
     let once = key.once("forgotPassword", None, &email);
     idempotent(&state.platform.db, once, async |tx| {
         let mail = NewMail {
@@ -148,8 +154,7 @@ pub(super) async fn change_email(
 ) -> Result<Accept<Mailed>, Problem> {
     wanted(state)?;
     let email = normalise_email(&body.email);
-    // Of the mailbox: nobody's is filled by somebody who asks for many accounts.
-    limit::name(state, &email).await?;
+    limit::mailbox(state, origin, &email).await?;
     account.reauthenticate(state, origin, body.password).await?;
     let once = key.once("changeEmail", Some(account.id), &email);
     idempotent(&state.platform.db, once, async |tx| {
@@ -166,7 +171,7 @@ pub(super) async fn verify_email(
     origin: &Origin,
 ) -> Result<Accept<Mailed>, Problem> {
     wanted(state)?;
-    limit::name(state, &account.email).await?;
+    limit::mailbox(state, origin, &account.email).await?;
     let once = key.once("verifyEmail", Some(account.id), &account.email);
     idempotent(&state.platform.db, once, async |tx| {
         ask(state, tx, account, origin, MailKind::EmailVerification, &account.email).await

@@ -44,7 +44,7 @@ const LOST_ANSWER: Duration = Duration::from_secs(30);
 
 pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body: Login) -> Result<Tokens, Problem> {
     let email = normalise_email(&body.email);
-    limit::name(state, &email).await?;
+    let attempt = limit::attempt(state, origin, &email).await?;
     let account = store::account::by_email(&state.platform.db, &email).await?;
     let hash = account.as_ref().map(|account| Secret::new(account.password_hash.clone()));
     let right = state.passwords.verify(body.password, hash.clone()).await?;
@@ -53,6 +53,7 @@ pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body:
         state.refusals.note(Refusal::login(account.map_or(Uuid::nil(), |account| account.id.0), "password"), origin);
         return Err(Problem::new(Code::WrongCredentials));
     };
+    attempt.succeeded().await;
     // Only whoever knows the password is told that the account is suspended.
     if let Err(problem) = refuse_suspended(account.state) {
         state.refusals.note(Refusal::login(account.id.0, "suspended"), origin);

@@ -48,6 +48,7 @@ mod sign_up;
 mod slow;
 mod spaces;
 mod start;
+mod strangers;
 mod tenants;
 mod tls;
 mod tokens;

@@ -57,6 +57,7 @@ pub struct Limit {
     pub workspace_minute: u32,
     pub address_minute: u32,
     pub name_minute: u32,
+    pub name_failures_minute: u32,
     pub account_streams: u32,
 }
 

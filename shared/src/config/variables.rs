@@ -135,7 +135,13 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "NVISY_LIMIT_NAME_MINUTE",
         "20",
-        "Tries to get into one account that may be made in a minute, by anybody; it need not exist.",
+        "Tries at the password of one account that may be made from an address (IPv6: a /64) in a minute, and requests for mail to one mailbox; the account need not exist.",
+    )
+    .within(0, 1_000_000_000),
+    variable(
+        "NVISY_LIMIT_NAME_FAILURES_MINUTE",
+        "200",
+        "Wrong passwords for one account in a minute, from anywhere; then only addresses go on from which somebody is signed in.",
     )
     .within(0, 1_000_000_000),
     variable("NVISY_LIMIT_ACCOUNT_STREAMS", "100", "Event streams an account may have open at one API at the same time.")

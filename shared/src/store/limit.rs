@@ -45,6 +45,20 @@ pub async fn take(conn: &impl Conn, key: &[u8], rate: Rate, wanted: u32) -> Resu
     grant.ok_or_else(|| super::Error::Custom("an upsert returned nothing".to_owned()))
 }
 
+/// Gives one back that was taken from the bucket of this key.
+///
+/// # Errors
+/// The database's.
+pub async fn give_back(conn: &impl Conn, key: &[u8], rate: Rate) -> Result<()> {
+    sql::execute(
+        conn,
+        "update request_limit set tokens = least($2, tokens + 1) where key = $1",
+        [key.to_vec().into(), f64::from(rate.capacity).into()],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Forgets buckets that nobody has drawn from for `age`: they are full again.
 ///
 /// # Errors

@@ -230,6 +230,23 @@ pub async fn of_account(
     .await
 }
 
+/// Whether anybody is signed in from this network, as m0036 writes it: an IPv4 address with `/32`, or an IPv6 `/64`.
+///
+/// # Errors
+/// The database's.
+pub async fn is_home(conn: &impl Conn, network: &str) -> Result<bool> {
+    let rows = sql::execute(
+        conn,
+        "select from session join account on account.id = account_id
+         where network(set_masklen(address::inet, case family(address::inet) when 4 then 32 else 64 end)) = $1::cidr
+             and expires_at > now() and state = 'active' and erase_at is null
+         limit 1",
+        [network.into()],
+    )
+    .await?;
+    Ok(rows > 0)
+}
+
 /// Removes sessions that are over.
 ///
 /// # Errors

@@ -29,6 +29,8 @@ struct Lease {
     empty: Option<Instant>,
     /// Until then this process has granted a whole bucket by itself.
     alone: Option<Instant>,
+    /// What is left was granted by this process, not by the shared bucket.
+    own: bool,
     used: Instant,
 }
 
@@ -45,7 +47,7 @@ pub(super) enum Spent {
 
 impl Bucket {
     pub(super) fn new(now: Instant) -> Self {
-        let lease = Lease { left: 0, shared: 0.0, until: now, empty: None, alone: None, used: now };
+        let lease = Lease { left: 0, shared: 0.0, until: now, empty: None, alone: None, own: false, used: now };
         Self { lease: Mutex::new(lease), asking: tokio::sync::Mutex::new(()) }
     }
 
@@ -71,6 +73,7 @@ impl Bucket {
     /// The shared bucket has answered.
     pub(super) fn grant(&self, now: Instant, grant: Grant, rate: Rate) {
         let mut lease = self.lease();
+        lease.own = false;
         lease.left = u32::try_from(grant.granted).unwrap_or_default();
         lease.shared = grant.tokens.max(0.0);
         lease.until = now + HELD;
@@ -86,10 +89,27 @@ impl Bucket {
         let whole = Duration::try_from_secs_f64(f64::from(rate.capacity) / rate.per_second).unwrap_or(ALONE);
         let end = now + if guarded { whole } else { ALONE };
         lease.shared = 0.0;
+        lease.own = true;
         match spent {
             Some(end) => (lease.left, lease.empty) = (0, Some(end)),
             None => (lease.left, lease.until, lease.alone, lease.empty) = (rate.capacity, end, Some(end), None),
         }
+    }
+
+    /// Takes one back that was not needed, if it belongs here: what is taken one by one is the shared bucket's.
+    pub(super) fn keep(&self, rate: Rate, leased: bool) -> bool {
+        let mut lease = self.lease();
+        let here = leased || lease.own;
+        if here {
+            lease.left = lease.left.saturating_add(1).min(rate.capacity);
+            lease.empty = None;
+        }
+        here
+    }
+
+    /// The shared bucket has been given one back.
+    pub(super) fn refilled(&self) {
+        self.lease().empty = None;
     }
 
     /// Whether it says no more than a new one would.
@@ -123,6 +143,27 @@ mod tests {
         bucket.grant(now, Grant { granted: 0, tokens: 0.25 }, RATE);
         assert_eq!(bucket.spend(now), Spent::No { wait: Duration::from_millis(750) });
         assert_eq!(bucket.spend(now + Duration::from_millis(750)), Spent::Ask);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let now = Instant::now();
+        let (bucket, rate) = (Bucket::new(now), Rate { capacity: 2, per_second: 2.0 / 60.0 });
+        bucket.grant(now, Grant { granted: 0, tokens: 0.5 }, rate);
+        assert!(!bucket.keep(rate, false), "it is the shared bucket's");
+        assert!(matches!(bucket.spend(now), Spent::No { .. }));
+        bucket.refilled();
+        assert_eq!(bucket.spend(now), Spent::Ask);
+        // Nobody else knows of what was granted alone.
+        bucket.alone(now, rate, true);
+        for _ in 0..2 {
+            assert!(matches!(bucket.spend(now), Spent::Yes { .. }));
+        }
+        bucket.alone(now, rate, true);
+        assert!(matches!(bucket.spend(now), Spent::No { .. }));
+        assert!(bucket.keep(rate, false));
+        assert!(matches!(bucket.spend(now), Spent::Yes { .. }));
+        assert_eq!(bucket.spend(now), Spent::Ask);
     }
 
     #[test]

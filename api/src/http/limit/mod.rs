@@ -7,10 +7,10 @@
 
 mod bucket;
 mod standing;
+mod tries;
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -29,7 +29,11 @@ use nvisy_shared::{
 use sha2::{Digest, Sha256};
 
 use self::bucket::{Bucket, Spent};
-pub(crate) use self::standing::Standing;
+pub(super) use self::tries::address;
+pub(crate) use self::{
+    standing::Standing,
+    tries::{attempt, mailbox},
+};
 use crate::{
     problem::{Code, Problem},
     state::State,
@@ -53,10 +57,14 @@ pub(crate) enum Kind {
     Workspace,
     /// Requests from an address to operations that take passwords and the like.
     Address,
-    /// Such requests that name the same account, whoever makes them and whether or not it exists.
+    /// Tries from one network at the password that goes with one name, whether or not there is such an account.
     Name,
     /// All requests with one API token: a program that runs wild leaves its owner alone.
     Token,
+    /// Failures of such tries, from wherever.
+    Failures,
+    /// Requests from one network for mail to one mailbox.
+    Mailbox,
 }
 
 impl Kind {
@@ -67,20 +75,24 @@ impl Kind {
             Self::Workspace => "workspace",
             Self::Address => "address",
             Self::Name => "name",
+            Self::Failures => "failures",
+            Self::Mailbox => "mailbox",
         }
     }
 
-    /// Whether it stands before something that can be guessed.
+    /// Whether it stands before something that can be guessed, or that other people get.
     const fn guards(self) -> bool {
-        matches!(self, Self::Address | Self::Name)
+        matches!(self, Self::Address | Self::Name | Self::Failures | Self::Mailbox)
+    }
+
+    /// Whether a process takes several requests' worth at once.
+    const fn is_leased(self) -> bool {
+        matches!(self, Self::Account | Self::Token | Self::Workspace)
     }
 
     /// How much of its bucket a process takes at once.
     fn part(self, capacity: u32) -> u32 {
-        match self {
-            Self::Account | Self::Token | Self::Workspace => (capacity / PART).clamp(1, MOST),
-            Self::Address | Self::Name => 1,
-        }
+        if self.is_leased() { (capacity / PART).clamp(1, MOST) } else { 1 }
     }
 }
 
@@ -106,12 +118,19 @@ impl Limits {
             Kind::Token => self.settings.token_minute,
             Kind::Workspace => self.settings.workspace_minute,
             Kind::Address => self.settings.address_minute,
-            Kind::Name => self.settings.name_minute,
+            Kind::Name | Kind::Mailbox => self.settings.name_minute,
+            Kind::Failures => self.settings.name_failures_minute,
         }
     }
 
     /// Takes one request from somebody's bucket; refused with 429 where it is empty.
     async fn spend(&self, db: &Db, kind: Kind, whose: [u8; 16]) -> Result<Option<Standing>, Problem> {
+        let taken = self.take(db, kind, whose).await.map_err(Empty::problem)?;
+        Ok(taken.map(|taken| taken.standing()))
+    }
+
+    /// Takes one request's worth, which may be given back; nothing where there is no limit.
+    async fn take(&self, db: &Db, kind: Kind, whose: [u8; 16]) -> Result<Option<Taken>, Empty> {
         let capacity = self.capacity(kind);
         if capacity == 0 {
             return Ok(None);
@@ -133,11 +152,8 @@ impl Limits {
             }
         }
         match spent {
-            Spent::Yes { remaining } => Ok(Some(Standing::new(rate, remaining))),
-            Spent::No { wait } => {
-                metrics().limit_refused(kind.name());
-                Err(Problem::new(Code::TooManyRequests).retry_in(whole_seconds(wait)).standing(Standing::new(rate, 0)))
-            }
+            Spent::Yes { remaining } => Ok(Some(Taken { kind, key, rate, remaining, bucket })),
+            Spent::No { wait } => Err(Empty { kind, rate, wait }),
             Spent::Ask => Ok(None),
         }
     }
@@ -152,10 +168,57 @@ impl Limits {
     }
 }
 
+/// One request's worth of somebody's bucket.
+#[derive(Debug)]
+struct Taken {
+    kind: Kind,
+    key: Key,
+    rate: Rate,
+    remaining: u32,
+    bucket: Arc<Bucket>,
+}
+
+impl Taken {
+    fn standing(&self) -> Standing {
+        Standing::new(self.rate, self.remaining)
+    }
+
+    /// As if it had not been taken.
+    async fn give_back(self, db: &Db) {
+        if self.bucket.keep(self.rate, self.kind.is_leased()) {
+            return;
+        }
+        if shared(self.kind, store::limit::give_back(db, &self.key, self.rate)).await.is_some() {
+            self.bucket.refilled();
+        }
+    }
+}
+
+/// Why nothing was taken.
+#[derive(Clone, Copy, Debug)]
+struct Empty {
+    kind: Kind,
+    rate: Rate,
+    wait: Duration,
+}
+
+impl Empty {
+    /// Refuses the request for it.
+    fn problem(self) -> Problem {
+        metrics().limit_refused(self.kind.name());
+        let standing = Standing::new(self.rate, 0);
+        Problem::new(Code::TooManyRequests).retry_in(whole_seconds(self.wait)).standing(standing)
+    }
+}
+
 async fn ask(db: &Db, kind: Kind, key: &Key, rate: Rate) -> Option<Grant> {
-    let taking = store::limit::take(db, key, rate, kind.part(rate.capacity));
-    match tokio::time::timeout(PATIENCE, taking).await {
-        Ok(Ok(grant)) => return Some(grant),
+    shared(kind, store::limit::take(db, key, rate, kind.part(rate.capacity))).await
+}
+
+/// What the shared bucket says, if it says something in time.
+async fn shared<T>(kind: Kind, question: impl Future<Output = store::Result<T>>) -> Option<T> {
+    match tokio::time::timeout(PATIENCE, question).await {
+        Ok(Ok(answer)) => return Some(answer),
         Ok(Err(error)) => {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, limit.kind = kind.name(), "requests are not counted across replicas");
@@ -192,22 +255,13 @@ async fn count(request: &HttpRequest, kind: Kind, whose: [u8; 16]) -> Result<(),
     Ok(())
 }
 
-/// A try at a password, or the like, from this address.
-pub(super) async fn address(state: &State, address: IpAddr) -> Result<Option<Standing>, Problem> {
-    let whose = match address.to_canonical() {
-        IpAddr::V4(address) => hash(&address.octets()),
-        // Whoever has one address of a network has them all.
-        IpAddr::V6(address) => hash(&address.octets()[..8]),
-    };
-    state.limits.spend(&state.platform.db, Kind::Address, whose).await
-}
-
-/// Such a try at the account of this name (normalised), which need not exist.
-pub(crate) async fn name(state: &State, name: &str) -> Result<(), Problem> {
-    state.limits.spend(&state.platform.db, Kind::Name, hash(name.as_bytes())).await.map(drop)
-}
-
-fn hash(text: &[u8]) -> [u8; 16] {
-    let hash: [u8; 32] = Sha256::digest(text).into();
+/// Of parts that can be told apart again, whatever is in them.
+fn hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let hash: [u8; 32] = hash.finalize().into();
     std::array::from_fn(|place| hash[place])
 }
