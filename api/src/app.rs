@@ -17,12 +17,14 @@ use nvisy_shared::{
 
 use crate::{
     auth::{
+        familiar::Familiar,
         last_used::LastUsed,
         password::Passwords,
         refusals::{self, Refusals},
         token::{KeyError, Keys},
     },
     events::open::Open,
+    health::Readiness,
     http::{
         limit::Limits,
         openapi::Document,
@@ -104,12 +106,14 @@ impl App {
             feed,
             keys,
             passwords,
+            familiar: Familiar::new(),
             last_used,
             refusals: Refusals::default(),
             streams: Open::default(),
             tally,
             document,
             limits,
+            readiness: Readiness::default(),
             lifecycle,
         });
         state.lifecycle.spawn(tally::write_down(state.clone()));

@@ -13,10 +13,12 @@ use nvisy_shared::store;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::state::State;
+use crate::{http::lately::Lately, state::State};
 
 /// A component that takes longer to answer is down.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer is good: anybody may ask, and so often a question goes on to the components.
+const LATELY: Duration = Duration::from_secs(1);
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
@@ -33,7 +35,19 @@ struct Health {
     status: Status,
     /// By name, each thing the service cannot work without.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    components: BTreeMap<&'static str, Status>,
+    components: Components,
+}
+
+type Components = BTreeMap<&'static str, Status>;
+
+/// What the components said last.
+#[derive(Debug)]
+pub(crate) struct Readiness(Lately<Components>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Lately::new(LATELY))
+    }
 }
 
 /// Whether something does its work.
@@ -66,11 +80,9 @@ async fn ready(state: Data<State>) -> Report {
     readiness(&state).await
 }
 
-/// A further component is a further line here.
+/// That the process stops is not asked of anybody, and told at once.
 async fn readiness(state: &State) -> Report {
-    let platform = &state.platform;
-    let (postgres, nats) = tokio::join!(answers(store::ping(&platform.db)), answers(platform.queue.ping()));
-    let components = BTreeMap::from([("postgres", postgres), ("nats", nats)]);
+    let components = state.readiness.0.get(components(state)).await;
     let status = if state.lifecycle.soft().is_cancelled() {
         Status::Stopping
     } else if components.values().all(|status| *status == Status::Up) {
@@ -79,6 +91,13 @@ async fn readiness(state: &State) -> Report {
         Status::Down
     };
     Report(Health { status, components })
+}
+
+/// A further component is a further line here.
+async fn components(state: &State) -> Components {
+    let platform = &state.platform;
+    let (postgres, nats) = tokio::join!(answers(store::ping(&platform.db)), answers(platform.queue.ping()));
+    BTreeMap::from([("postgres", postgres), ("nats", nats)])
 }
 
 async fn answers<T, E>(question: impl Future<Output = Result<T, E>>) -> Status {

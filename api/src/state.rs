@@ -3,8 +3,9 @@
 use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform::Platform, queue::feed::Feed};
 
 use crate::{
-    auth::{last_used::LastUsed, password::Passwords, refusals::Refusals, token::Keys},
+    auth::{familiar::Familiar, last_used::LastUsed, password::Passwords, refusals::Refusals, token::Keys},
     events::open::Open,
+    health::Readiness,
     http::{limit::Limits, openapi::Document},
     usage::tally::Tally,
 };
@@ -19,6 +20,8 @@ pub(crate) struct State {
     pub(crate) feed: Feed,
     pub(crate) keys: Keys,
     pub(crate) passwords: Passwords,
+    /// Credentials that were good lately.
+    pub(crate) familiar: Familiar,
     /// Searches that are still to be counted.
     pub(crate) tally: Tally,
     pub(crate) last_used: LastUsed,
@@ -28,6 +31,7 @@ pub(crate) struct State {
     pub(crate) streams: Open,
     pub(crate) document: Document,
     pub(crate) limits: Limits,
+    pub(crate) readiness: Readiness,
     /// Tells readiness and long answers that the process is stopping.
     pub(crate) lifecycle: Lifecycle,
 }

@@ -16,7 +16,7 @@ use nvisy_shared::{
     },
 };
 
-use super::{bearer, gate::Gate, password::Alone, refusals::Refusal};
+use super::{bearer, familiar, gate::Gate, password::Alone, refusals::Refusal};
 use crate::{
     http::{limit, origin::Origin},
     problem::{Code, Problem},
@@ -89,8 +89,9 @@ fn extract<T: 'static>(
     let state = bearer::state(request).clone();
     let request = request.clone();
     Box::pin(async move {
-        let caller = store::credential::caller(&state.platform.db, &presented?.credential).await?;
-        let caller = caller.ok_or_else(bearer::unauthenticated)?;
+        let credential = presented?.credential;
+        let asking = store::credential::caller(&state.platform.db, &credential);
+        let caller = familiar::found(&request, &credential, asking).await?;
         refuse_suspended(caller.account.state)?;
         limit::caller(&request, caller.account.id, &caller.means).await?;
         if let Means::Token(token, _) = &caller.means {

@@ -28,6 +28,7 @@ use uuid::Uuid;
 use super::{
     account::refuse_suspended,
     bearer::{self, Presented},
+    familiar,
     gate::Gate,
 };
 use crate::{
@@ -106,8 +107,8 @@ impl<P: Needs> FromRequest for Member<P> {
         Box::pin(async move {
             let presented = presented?;
             let workspace = workspace.ok_or_else(Problem::not_found)?;
-            let access = store::member::access(&state.platform.db, workspace, &presented.credential).await?;
-            let access = access.ok_or_else(bearer::unauthenticated)?;
+            let asking = store::member::access(&state.platform.db, workspace, &presented.credential);
+            let access = familiar::found(&request, &presented.credential, asking).await?;
             refuse_suspended(access.state)?;
             limit::caller(&request, access.account, &access.means).await?;
             let token = admit(&access, workspace, P::PERMISSION)?;

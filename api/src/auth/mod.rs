@@ -6,6 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod bearer;
 pub(crate) mod device;
+pub(crate) mod familiar;
 pub(crate) mod gate;
 pub(crate) mod last_used;
 pub(crate) mod member;

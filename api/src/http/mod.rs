@@ -5,6 +5,7 @@ pub(crate) mod claim;
 pub(crate) mod etag;
 pub(crate) mod extract;
 pub(crate) mod idempotency;
+pub(crate) mod lately;
 pub(crate) mod limit;
 pub(crate) mod network;
 pub(crate) mod openapi;

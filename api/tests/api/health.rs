@@ -1,7 +1,7 @@
 use nvisy_shared::probe;
 use reqwest::Method;
 
-use crate::app::{TestApp, send};
+use crate::app::{TestApp, send, until};
 
 #[actix_web::test]
 async fn a_running_api_is_well() {
@@ -34,7 +34,9 @@ async fn nobody_is_sent_to_an_api_without_its_database() {
     send(app.request(Method::GET, "/health/live")).await.expect(200);
 
     elsewhere.sql(&format!("alter database {database} allow_connections true")).await;
-    send(app.request(Method::GET, "/health/ready")).await.expect(200);
+    // The answer is good for a second.
+    let ready = async || (send(app.request(Method::GET, "/health/ready")).await.status == 200).then_some(());
+    until("an API that is ready again", ready).await;
     elsewhere.stop().await;
     app.stop().await;
 }

@@ -1,10 +1,11 @@
 //! What strangers do elsewhere keeps nobody out.
 
 use futures::future::join_all;
+use nvisy_shared::crypt::opaque::{self, Kind};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::app::{Answer, PASSWORD, TestApp, send};
+use crate::app::{Answer, PASSWORD, Person, TestApp, send};
 
 const ACCOUNT: &str = "/api/v1/account";
 const WRONG: &str = "not the password";
@@ -15,6 +16,11 @@ impl TestApp {
     async fn login_from(&self, network: &str, name: &str, password: &str) -> Answer {
         let request = self.request(Method::POST, "/api/v1/auth/login").header("x-forwarded-for", network);
         send(request.json(&json!({ "email": format!("{name}@example.org"), "password": password }))).await
+    }
+
+    async fn account_from(&self, network: &str, token: &str) -> Answer {
+        let request = self.request(Method::GET, ACCOUNT).header("x-forwarded-for", network);
+        send(request.bearer_auth(token)).await
     }
 
     async fn forgot_from(&self, network: &str, name: &str) -> Answer {
@@ -152,5 +158,61 @@ async fn where_counting_fails_guesses_are_counted_here() {
     }
     assert_eq!(made, 5);
     app.get(&ada, ACCOUNT).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn who_presents_tokens_that_are_nobodys_soon_is_not_asked_about() {
+    let app = TestApp::start_with(&[PROXY, ("NVISY_LIMIT_REFUSED_MINUTE", "5")]).await;
+    let ada = app.person("ada").await;
+    let (good, id) = app.program(&ada, &["search"]).await;
+    let (unseen, _) = app.program(&ada, &["search"]).await;
+    let bob = app.person("bob").await;
+    let here = "192.0.2.1";
+    app.account_from(here, &good.token).await.expect(200);
+    app.account_from(here, &ada.token).await.expect(200);
+
+    let mut refused = 0;
+    let answer = loop {
+        let junk = opaque::generate(Kind::Api);
+        match app.account_from(here, junk.expose()).await {
+            answer if answer.status == 429 => break answer,
+            answer => drop(answer.problem(401, "unauthenticated")),
+        }
+        refused += 1;
+    };
+    assert!(refused >= 5, "{refused}");
+    assert!(answer.headers.contains_key("retry-after"));
+    answer.problem(429, "too_many_requests");
+    // At workspaces, too, and a good one that was not seen yet has to wait as well.
+    let request = app.request(Method::GET, &format!("/api/v1/workspaces/{}", uuid::Uuid::nil()));
+    let junk = opaque::generate(Kind::Api);
+    let request = request.header("x-forwarded-for", here).bearer_auth(junk.expose());
+    send(request).await.problem(429, "too_many_requests");
+    app.account_from(here, &unseen.token).await.problem(429, "too_many_requests");
+    // What cannot be one costs nothing, and is refused as ever.
+    app.account_from(here, "nvisy_nonsense").await.problem(401, "unauthenticated");
+    // What was good goes on, and elsewhere everything does.
+    for Person { token, .. } in [&good, &ada] {
+        app.account_from(here, token).await.expect(200);
+    }
+    app.account_from("192.0.2.2", &unseen.token).await.expect(200);
+    app.account_from("192.0.2.2", &bob.token).await.expect(200);
+    app.account_from("192.0.2.2", opaque::generate(Kind::Api).expose()).await.problem(401, "unauthenticated");
+    // It is asked about each time: what is revoked stops at once, and is unknown from then on.
+    assert_eq!(app.delete(&ada, &format!("/api/v1/account/tokens/{id}")).await.status, 204);
+    app.account_from(here, &good.token).await.problem(401, "unauthenticated");
+    app.account_from(here, &good.token).await.problem(429, "too_many_requests");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn good_tokens_use_up_nothing() {
+    let app = TestApp::start_with(&[("NVISY_LIMIT_REFUSED_MINUTE", "2")]).await;
+    let ada = app.person("ada").await;
+    for _ in 0..8 {
+        let (token, _) = app.program(&ada, &["search"]).await;
+        app.get(&token, ACCOUNT).await.expect(200);
+    }
     app.stop().await;
 }

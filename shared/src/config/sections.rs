@@ -58,6 +58,7 @@ pub struct Limit {
     pub address_minute: u32,
     pub name_minute: u32,
     pub name_failures_minute: u32,
+    pub refused_minute: u32,
     pub account_streams: u32,
 }
 

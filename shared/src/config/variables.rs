@@ -144,6 +144,12 @@ pub const VARIABLES: &[Variable] = &[
         "Wrong passwords for one account in a minute, from anywhere; then only addresses go on from which somebody is signed in.",
     )
     .within(0, 1_000_000_000),
+    variable(
+        "NVISY_LIMIT_REFUSED_MINUTE",
+        "600",
+        "Tokens that are nobody's which may be presented from an address (IPv6: a /64) in a minute; then only those go on that were good lately.",
+    )
+    .within(0, 1_000_000_000),
     variable("NVISY_LIMIT_ACCOUNT_STREAMS", "100", "Event streams an account may have open at one API at the same time.")
         .within(0, 1_000_000_000),
     variable("NVISY_AUTH_PRIVATE_KEY_FILE", "private.pem", "Ed25519 private key that signs access tokens."),

@@ -84,6 +84,7 @@ impl TestPlace {
             ("NVISY_LIMIT_ADDRESS_MINUTE".to_owned(), "0".to_owned()),
             ("NVISY_LIMIT_NAME_MINUTE".to_owned(), "0".to_owned()),
             ("NVISY_LIMIT_NAME_FAILURES_MINUTE".to_owned(), "0".to_owned()),
+            ("NVISY_LIMIT_REFUSED_MINUTE".to_owned(), "0".to_owned()),
             ("NVISY_QUEUE_LEASE_SECONDS".to_owned(), "2".to_owned()),
             ("NVISY_QUEUE_BACKOFF_MILLIS".to_owned(), "50".to_owned()),
             ("NVISY_QUEUE_POLL_MILLIS".to_owned(), "200".to_owned()),

@@ -32,7 +32,7 @@ use self::bucket::{Bucket, Spent};
 pub(super) use self::tries::address;
 pub(crate) use self::{
     standing::Standing,
-    tries::{attempt, mailbox},
+    tries::{attempt, credential, mailbox},
 };
 use crate::{
     problem::{Code, Problem},
@@ -65,6 +65,8 @@ pub(crate) enum Kind {
     Failures,
     /// Requests from one network for mail to one mailbox.
     Mailbox,
+    /// Credentials from one network that are nobody's.
+    Refused,
 }
 
 impl Kind {
@@ -77,17 +79,18 @@ impl Kind {
             Self::Name => "name",
             Self::Failures => "failures",
             Self::Mailbox => "mailbox",
+            Self::Refused => "refused",
         }
     }
 
-    /// Whether it stands before something that can be guessed, or that other people get.
+    /// Whether it stands before something that can be guessed, that other people get, or that anybody may have asked.
     const fn guards(self) -> bool {
-        matches!(self, Self::Address | Self::Name | Self::Failures | Self::Mailbox)
+        matches!(self, Self::Address | Self::Name | Self::Failures | Self::Mailbox | Self::Refused)
     }
 
     /// Whether a process takes several requests' worth at once.
     const fn is_leased(self) -> bool {
-        matches!(self, Self::Account | Self::Token | Self::Workspace)
+        matches!(self, Self::Account | Self::Token | Self::Workspace | Self::Refused)
     }
 
     /// How much of its bucket a process takes at once.
@@ -120,6 +123,7 @@ impl Limits {
             Kind::Address => self.settings.address_minute,
             Kind::Name | Kind::Mailbox => self.settings.name_minute,
             Kind::Failures => self.settings.name_failures_minute,
+            Kind::Refused => self.settings.refused_minute,
         }
     }
 
