@@ -6,12 +6,12 @@
 //! passwords is counted by each replica alone.
 
 mod bucket;
+mod buckets;
 mod standing;
 mod tries;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -28,8 +28,11 @@ use nvisy_shared::{
 };
 use sha2::{Digest, Sha256};
 
-use self::bucket::{Bucket, Spent};
 pub(super) use self::tries::address;
+use self::{
+    bucket::{Bucket, Spent},
+    buckets::Buckets,
+};
 pub(crate) use self::{
     standing::Standing,
     tries::{attempt, credential, mailbox},
@@ -41,8 +44,6 @@ use crate::{
 
 /// Longest wait for the shared bucket.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Buckets in memory before those that say nothing are dropped.
-const KNOWN: usize = 10_000;
 /// The part of a bucket that a process takes at once.
 const PART: u32 = 20;
 /// Most of it, so that a process that goes down takes little with it.
@@ -106,12 +107,12 @@ type Key = [u8; 17];
 #[derive(Debug)]
 pub(crate) struct Limits {
     settings: config::Limit,
-    buckets: Mutex<HashMap<Key, Arc<Bucket>>>,
+    buckets: Buckets,
 }
 
 impl Limits {
     pub(crate) fn new(settings: &config::Limit) -> Self {
-        Self { settings: settings.clone(), buckets: Mutex::default() }
+        Self { settings: settings.clone(), buckets: Buckets::new() }
     }
 
     /// Requests a minute; 0 for as many as they like.
@@ -142,7 +143,7 @@ impl Limits {
         let mut key = [kind as u8; 17];
         key[1..].copy_from_slice(&whose);
         let rate = Rate { capacity, per_second: f64::from(capacity) / 60.0 };
-        let bucket = self.bucket(key);
+        let bucket = self.buckets.get(key);
         let mut spent = bucket.spend(Instant::now());
         if spent == Spent::Ask {
             let _asking = bucket.asking.lock().await;
@@ -160,15 +161,6 @@ impl Limits {
             Spent::No { wait } => Err(Empty { kind, rate, wait }),
             Spent::Ask => Ok(None),
         }
-    }
-
-    fn bucket(&self, key: Key) -> Arc<Bucket> {
-        let now = Instant::now();
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= KNOWN && !buckets.contains_key(&key) {
-            buckets.retain(|_, bucket| !bucket.is_stale(now));
-        }
-        buckets.entry(key).or_insert_with(|| Arc::new(Bucket::new(now))).clone()
     }
 }
 
