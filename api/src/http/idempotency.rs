@@ -3,7 +3,7 @@
 //! The key is held by the transaction of the effect and stored in it with the answer. A request that failed, or whose
 //! process died, leaves no trace and may be repeated with the same key; while it runs, a second one is told to wait.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::StatusCode, web::Data};
 use apistos::{
@@ -13,6 +13,7 @@ use apistos::{
 };
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
+    crypt::Purpose,
     entity::idempotency::Model,
     id::AccountId,
     store::{self, Db, TransactionTrait, Tx},
@@ -20,8 +21,9 @@ use nvisy_shared::{
 use schemars::schema::{InstanceType, SchemaObject, StringValidation};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use super::{answer::Answer, claim::Claim, single::single};
+use super::{answer::Answer, claim::Claim, network::Network, origin::Origin, single::single};
 use crate::{
     auth::gate::Gate,
     problem::{Code, Problem},
@@ -36,6 +38,8 @@ const MAX: usize = 255;
 pub(crate) struct IdempotencyKey {
     key: Option<String>,
     kept: Duration,
+    /// Of whoever is not signed in: who they are as far as anybody knows.
+    stranger: String,
 }
 
 /// A request that is to have its effect once.
@@ -51,12 +55,12 @@ impl IdempotencyKey {
     /// Whether the key has been used: for what, [`idempotent`] tells.
     pub(crate) async fn is_answered(&self, db: &Db, operation: &str, caller: AccountId) -> Result<bool, Problem> {
         let Some(key) = &self.key else { return Ok(false) };
-        Ok(store::idempotency::is_kept(db, &scope(operation, Some(caller)), key, self.kept).await?)
+        Ok(store::idempotency::is_kept(db, &scope(operation, caller), key, self.kept).await?)
     }
 
     /// Holds the key from now on, for a request whose body takes long to arrive.
     pub(crate) async fn claim(&self, db: &Db, operation: &str, caller: AccountId) -> Result<Claim, Problem> {
-        Claim::new(db, scope(operation, Some(caller)), self.key.as_deref()).await
+        Claim::new(db, scope(operation, caller), self.key.as_deref()).await
     }
 
     /// Ties the key to who asks for what. `caller` is `None` where nobody is signed in; `meaning` is what makes two
@@ -65,7 +69,7 @@ impl IdempotencyKey {
         let meaning = serde_json::to_vec(meaning).expect("wire types are plain data");
         let fingerprint = Sha256::new().chain_update(operation).chain_update([0]).chain_update(meaning);
         Once {
-            scope: scope(operation, caller),
+            scope: caller.map_or_else(|| scope(operation, &self.stranger), |caller| scope(operation, caller)),
             key: self.key,
             kept: self.kept,
             fingerprint: fingerprint.finalize().into(),
@@ -74,9 +78,15 @@ impl IdempotencyKey {
 }
 
 /// Keys of different callers, or of different operations, never meet.
-fn scope(operation: &str, caller: Option<AccountId>) -> String {
-    let who = caller.map_or_else(|| "anonymous".to_owned(), |id| id.to_string());
-    format!("{who} {operation}")
+fn scope(operation: &str, caller: impl Display) -> String {
+    format!("{caller} {operation}")
+}
+
+/// Strangers of different networks have different keys: nobody uses up `1` for all. Only whoever has the master key can
+/// tell the network from it.
+fn stranger(state: &State, network: Network) -> String {
+    let key = state.platform.keys.derive_for(Uuid::nil(), Purpose::Repeated);
+    format!("anonymous:{}", hex::encode(&key.mac(&network.octets())[..16]))
 }
 
 /// Runs `effect` in a transaction, unless the same request has been answered before: then the answer is repeated.
@@ -142,9 +152,13 @@ impl FromRequest for IdempotencyKey {
         let kept = Duration::from_secs(state.map_or(0, |state| state.platform.config.http.idempotency_seconds));
         let key =
             single(request.headers(), HEADER).and_then(|value| value.map(|value| parse(value.as_bytes())).transpose());
+        let stranger = match (state, &key) {
+            (Some(state), Ok(Some(_))) => stranger(state, Origin::of(request).network()),
+            _ => String::new(),
+        };
         Box::pin(async move {
             gate.passed().await;
-            key.map(|key| Self { key, kept })
+            key.map(|key| Self { key, kept, stranger })
         })
     }
 }
@@ -198,6 +212,10 @@ mod tests {
 
     use super::{IdempotencyKey, MAX, parse};
 
+    fn nameless() -> IdempotencyKey {
+        IdempotencyKey { key: None, kept: Duration::ZERO, stranger: "anonymous".to_owned() }
+    }
+
     proptest! {
         #[test]
         fn a_key_is_taken_as_it_is_or_not_at_all(bytes: Vec<u8>) {
@@ -216,7 +234,7 @@ mod tests {
         #[test]
         fn another_meaning_is_another_request(one: (String, u64), other: (String, u64), operation in "[a-z]{1,20}") {
             let print = |meaning: &(String, u64)| {
-                IdempotencyKey { key: None, kept: Duration::ZERO }.once(&operation, None, meaning).fingerprint
+                nameless().once(&operation, None, meaning).fingerprint
             };
             prop_assert_eq!(print(&one) == print(&other), one == other);
         }
@@ -232,8 +250,7 @@ mod tests {
 
     #[test]
     fn requests_differ_by_operation_and_meaning() {
-        let key = || IdempotencyKey { key: None, kept: Duration::ZERO };
-        let print = |operation, meaning| key().once(operation, None, &meaning).fingerprint;
+        let print = |operation, meaning| nameless().once(operation, None, &meaning).fingerprint;
         assert_eq!(print("a", "x"), print("a", "x"));
         assert_ne!(print("a", "x"), print("b", "x"));
         assert_ne!(print("a", "x"), print("a", "y"));

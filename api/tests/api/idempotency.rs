@@ -332,3 +332,22 @@ async fn a_key_that_cannot_be_one_is_refused() {
     assert_eq!(count(&app, &ada).await, 0);
     app.stop().await;
 }
+
+#[actix_web::test]
+async fn strangers_in_different_networks_have_different_keys() {
+    let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let sign_up = async |network: &str, name: &str| {
+        let request = app.request(Method::POST, "/api/v1/auth/sign-up").header("x-forwarded-for", network);
+        let body = json!({ "email": format!("{name}@example.org"), "password": PASSWORD, "displayName": name });
+        send(request.header("idempotency-key", "1").json(&body)).await
+    };
+    let ada = sign_up("192.0.2.1", "ada").await.expect(201);
+    sign_up("192.0.2.2", "bob").await.expect(201);
+    sign_up("192.0.2.1", "eve").await.problem(422, "idempotency_key_reused");
+    let again = sign_up("192.0.2.1", "ada").await;
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(again.expect(201), ada);
+    let scopes = app.rows("select scope from idempotency").await;
+    assert!(scopes.iter().all(|row| !row.try_get::<String>("", "scope").unwrap().contains("192.0.2")));
+    app.stop().await;
+}
