@@ -46,6 +46,13 @@ impl Origin {
     }
 }
 
+/// Whether it comes straight from a trusted proxy, which says who asks and what the request is called.
+pub(super) fn is_proxied(request: &HttpRequest) -> bool {
+    let state = request.app_data::<Data<State>>();
+    let peer = request.peer_addr();
+    state.zip(peer).is_some_and(|(state, peer)| state.platform.config.http.trusted_proxies.contain(peer.ip()))
+}
+
 /// Each proxy appends whom it heard the request from. So the list is believed from its end, as far as proxies of ours
 /// go; what stands before the first address that is not one of them, anybody may have written.
 fn client(peer: IpAddr, forwarded: &[&str], trusted: &Networks) -> IpAddr {

@@ -1,9 +1,15 @@
-//! The name of a request: the caller's own, if it is a sensible one, else a new one.
+//! The name of a request: a new one, or that of a proxy of ours, if it is a sensible one. Not the caller's own: it stands in
+//! the activity log, and nobody may write somebody else's request there.
 
 use std::fmt;
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{
+    HttpRequest,
+    http::header::{HeaderName, HeaderValue},
+};
 use nvisy_shared::id;
+
+use super::origin;
 
 const MAX: usize = 128;
 
@@ -16,10 +22,10 @@ impl RequestId {
         HeaderName::from_static("x-request-id")
     }
 
-    /// The id of a request with these headers.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        match headers.get(Self::header()) {
-            Some(value) if is_sensible(value.as_bytes()) => Self(value.clone()),
+    /// What the request is to be called.
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        match request.headers().get(Self::header()) {
+            Some(value) if is_sensible(value.as_bytes()) && origin::is_proxied(request) => Self(value.clone()),
             _ => Self(HeaderValue::try_from(id::new().to_string()).expect("a UUID is a header value")),
         }
     }

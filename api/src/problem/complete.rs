@@ -31,7 +31,7 @@ pub(crate) async fn complete<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let id = RequestId::of(request.headers());
+    let id = RequestId::of(request.request());
     tracing::Span::current().record("request.id", tracing::field::display(&id));
     request.extensions_mut().insert(id.clone());
     let (method, route) = (request.method().clone(), request.match_pattern());

@@ -17,7 +17,7 @@ fn types(page: &Value) -> Vec<&str> {
 
 #[actix_web::test]
 async fn an_account_sees_what_happened_to_it_and_to_nobody_else() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let ada = app.person("ada").await;
     let eve = app.person("eve").await;
     app.workspace(&ada, "Tidal energy").await;

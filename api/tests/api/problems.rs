@@ -86,8 +86,8 @@ async fn our_failures_say_nothing_of_the_cause() {
 }
 
 #[actix_web::test]
-async fn a_request_keeps_the_name_its_caller_gave_it() {
-    let app = TestApp::start().await;
+async fn a_request_keeps_the_name_that_a_proxy_of_ours_gave_it() {
+    let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let named = |name: &'static str| send(app.request(Method::GET, "/nothing").header("x-request-id", name));
     let answer = named("trace-7.a").await;
     assert_eq!(answer.problem(404, "not_found")["requestId"], "trace-7.a");
@@ -95,5 +95,16 @@ async fn a_request_keeps_the_name_its_caller_gave_it() {
     assert_ne!(answer.header("x-request-id"), "no spaces");
     let id: uuid::Uuid = answer.header("x-request-id").parse().unwrap();
     assert_eq!(id.get_version_num(), 7);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn nobody_else_names_a_request() {
+    let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "192.0.2.0/24")]).await;
+    let someone = "0193a1b2-0000-7000-8000-000000000000";
+    let answer = send(app.request(Method::GET, "/nothing").header("x-request-id", someone)).await;
+    assert_ne!(answer.header("x-request-id"), someone);
+    let problem = answer.problem(404, "not_found");
+    assert_eq!(problem["requestId"].as_str().unwrap().parse::<uuid::Uuid>().unwrap().get_version_num(), 7);
     app.stop().await;
 }

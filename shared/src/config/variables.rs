@@ -114,7 +114,7 @@ pub const VARIABLES: &[Variable] = &[
     optional("NVISY_HTTP_TLS_KEY_FILE", "Private key of that certificate, in PEM."),
     optional(
         "NVISY_HTTP_TRUSTED_PROXIES",
-        "Networks of the proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8, ::1`; nobody's where not set.",
+        "Networks of the proxies whose `X-Forwarded-For` and `X-Request-Id` are believed, such as `10.0.0.0/8, ::1`; nobody's where not set.",
     ),
     variable(
         "NVISY_LIMIT_ACCOUNT_MINUTE",
