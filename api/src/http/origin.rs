@@ -2,7 +2,7 @@
 
 use std::{
     future::{Ready, ready},
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
@@ -61,10 +61,17 @@ fn client(peer: IpAddr, forwarded: &[&str], trusted: &Networks) -> IpAddr {
         if !trusted.contain(address) {
             break;
         }
-        let Ok(hop) = hop.parse::<IpAddr>() else { break };
+        let Some(hop) = hop_address(hop) else { break };
         address = hop.to_canonical();
     }
     address
+}
+
+/// Some balancers write the port, too, and IPv6 in brackets as a port needs them.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).filter(|hop| hop.contains(':'));
+    let address = bare.unwrap_or(hop).parse().ok();
+    address.or_else(|| hop.parse::<SocketAddr>().ok().map(|hop| hop.ip()))
 }
 
 impl FromRequest for Origin {
@@ -116,5 +123,25 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &["10.0.0.3", "10.0.0.2"], trusted), "10.0.0.3");
         assert_eq!(seen("10.0.0.1", &["203.0.113.9", "nonsense"], trusted), "10.0.0.1");
         assert_eq!(seen("10.0.0.1", &[], trusted), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_hop_may_have_a_port_and_brackets() {
+        for (hop, address) in [
+            ("203.0.113.9:5678", "203.0.113.9"),
+            ("[2001:db8::9]:80", "2001:db8::9"),
+            ("[2001:db8::9]", "2001:db8::9"),
+            ("2001:db8::9", "2001:db8::9"),
+            ("[::ffff:203.0.113.9]:80", "203.0.113.9"),
+        ] {
+            assert_eq!(seen("10.0.0.1", &["198.51.100.1", hop], "10.0.0.0/8"), address, "{hop}");
+            // Also of a proxy that speaks for another.
+            assert_eq!(seen("10.0.0.1", &[hop, "10.0.0.2:44"], "10.0.0.0/8"), address, "{hop}");
+        }
+        for hop in
+            ["203.0.113.9:", ":80", "203.0.113.9:99999", "[203.0.113.9]", "[]", "[", "[[::1]]", "unknown", "_id:80"]
+        {
+            assert_eq!(seen("10.0.0.1", &[hop], "10.0.0.0/8"), "10.0.0.1", "{hop}");
+        }
     }
 }
