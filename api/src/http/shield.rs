@@ -26,7 +26,7 @@ pub(crate) struct Shield {
 
 impl Shield {
     pub(super) fn new(http: &Http) -> Self {
-        let seconds = http.hsts_seconds;
+        let seconds = http.hsts();
         let transport = (seconds > 0).then(|| {
             HeaderValue::try_from(format!("max-age={seconds}; includeSubDomains")).expect("a number is a header value")
         });

@@ -28,6 +28,8 @@ async fn https_over_both_versions_of_http() {
         let answer = client.build().unwrap().get(&url).send().await.unwrap();
         assert_eq!(answer.version(), version);
         assert_eq!(answer.status(), 200);
+        // Nothing else is spoken here, so browsers may insist on it.
+        assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000; includeSubDomains");
     }
     let suspicious = TestApp::stranger().get(&url).send().await;
     assert!(suspicious.is_err(), "nobody vouches for this certificate");

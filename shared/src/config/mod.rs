@@ -236,6 +236,17 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_insisted_on_where_nothing_else_is_spoken_unless_the_setting_says_otherwise() {
+        let tls = [("NVISY_HTTP_TLS_CERTIFICATE_FILE", "chain.pem"), ("NVISY_HTTP_TLS_KEY_FILE", "key.pem")];
+        let hsts = |pairs: &[(&str, &str)]| with(pairs).unwrap().http.hsts();
+        assert_eq!(hsts(&[]), 0);
+        assert_eq!(hsts(&tls), 31_536_000);
+        assert_eq!(hsts(&[("NVISY_HTTP_HSTS_SECONDS", "60")]), 60);
+        assert_eq!(hsts(&[tls[0], tls[1], ("NVISY_HTTP_HSTS_SECONDS", "0")]), 0);
+        assert!(with(&[("NVISY_HTTP_HSTS_SECONDS", "-1")]).is_err());
+    }
+
+    #[test]
     fn no_password_goes_to_a_mail_server_in_clear() {
         let server = |url: &str| {
             with(&[

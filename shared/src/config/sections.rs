@@ -45,9 +45,20 @@ pub struct Http {
     pub request_seconds: u64,
     pub idempotency_seconds: u64,
     pub cors_origins: Origins,
-    pub hsts_seconds: u64,
+    pub hsts_seconds: Option<u64>,
     #[serde(default)]
     pub trusted_proxies: Networks,
+}
+
+/// As long as browsers insist on TLS where the API itself speaks nothing else.
+const YEAR_SECONDS: u64 = 31_536_000;
+
+impl Http {
+    /// How long browsers are to insist on TLS; 0 does not ask it.
+    #[must_use]
+    pub fn hsts(&self) -> u64 {
+        self.hsts_seconds.unwrap_or(if self.tls_certificate_file.is_some() { YEAR_SECONDS } else { 0 })
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -99,10 +99,9 @@ pub const VARIABLES: &[Variable] = &[
         "",
         "Origins whose pages may use the API from a browser, such as `https://app.example.org`; separated by commas.",
     ),
-    variable(
+    optional(
         "NVISY_HTTP_HSTS_SECONDS",
-        "0",
-        "How long browsers are to insist on TLS, such as 31536000; 0 does not ask it. Only where all traffic has TLS.",
+        "How long browsers are to insist on TLS; 0 does not ask it. Where not set: a year (31536000) with NVISY_HTTP_TLS_CERTIFICATE_FILE, else 0.",
     ).within(0, 10 * YEAR_SECONDS),
     variable(
         "NVISY_HTTP_DRAIN_SECONDS",
