@@ -61,6 +61,28 @@ async fn every_answer_is_shielded_and_none_says_what_made_it() {
     app.stop().await;
 }
 
+/// Whether this version stands in the text, and not another one that has its digits (`10.1.0` has `0.1.0`).
+fn names(text: &str, version: &str) -> bool {
+    let belongs = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_digit() || letter == '.');
+    text.match_indices(version).any(|(place, _)| {
+        let (before, after) = (&text[..place], &text[place + version.len()..]);
+        !belongs(before.chars().next_back()) && !after.starts_with(|letter: char| letter.is_ascii_digit())
+    })
+}
+
+#[actix_web::test]
+async fn what_is_served_to_read_does_not_tell_the_build() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(names(&format!("version {version}."), version) && !names(&format!("1{version}"), version));
+    let app = TestApp::start().await;
+    assert_eq!(app.document().await["info"]["version"], "1");
+    for path in ["/api/openapi.json", "/api/scalar", "/health", "/health/live", "/nothing"] {
+        let answer = send(app.request(Method::GET, path)).await;
+        assert!(!answer.text.is_empty() && !names(&answer.text, version), "{path} names {version}");
+    }
+    app.stop().await;
+}
+
 #[actix_web::test]
 async fn what_is_somebodys_own_is_kept_by_nobody_on_the_way() {
     let app = TestApp::start().await;
