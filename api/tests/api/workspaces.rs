@@ -215,8 +215,8 @@ async fn a_deleted_workspace_is_gone_at_once_and_erased_soon() {
     assert_eq!(app.get(&ada, &format!("/api/v1/workspaces/{kept}/files/{other}/content")).await.text, "tide");
     assert_eq!(app.place.objects().await, 1);
     let log = app.rows(&format!("select action from activity where chain = '{workspace}' order by seq desc")).await;
-    let last: Vec<String> = log.iter().take(2).map(|row| row.try_get("", "action").unwrap()).collect();
-    assert_eq!(last, ["workspace.erased", "workspace.deleted"]);
+    let last: Vec<String> = log.iter().take(3).map(|row| row.try_get("", "action").unwrap()).collect();
+    assert_eq!(last, ["workspace.erased", "invite.cancelled", "workspace.deleted"]);
     app.stop().await;
 }
 

@@ -114,7 +114,7 @@ pub async fn append_each(tx: &Tx, seals: &Seals, chain: WorkspaceId, acts: &[(&B
             action: act.action.name().to_owned(),
             object_kind: act.action.object_kind().to_owned(),
             object_id: act.object,
-            request_id: by.request_id.clone(),
+            request_id: by.request_id.clone().filter(|id| !id.is_empty()),
             address: by.address.filter(|_| address_sealed.is_none()).map(address::network),
             details: act.details.to_string(),
             seal: Vec::new(),
