@@ -102,7 +102,7 @@ pub(super) async fn transfer(
         return Err(invalid_field("accountId", "is the caller's own"));
     }
     let heir = store::member::role(&tx, member.workspace, account).await?;
-    let heir = heir.ok_or_else(|| invalid_field("accountId", "is not a member"))?;
+    let heir = heir.ok_or_else(Problem::not_found)?;
     store::member::set_role(&tx, member.workspace, account, Role::Owner).await?;
     let withdrawn = store::member::set_role(&tx, member.workspace, member.account, Role::Admin).await?;
     let workspace = store::workspace::of_member(&tx, member.workspace, member.account).await?;

@@ -74,8 +74,7 @@ pub(super) async fn create(
             expires_at,
         };
         let token = store::api_token::insert(tx, token).await?;
-        let token =
-            token.ok_or_else(|| invalid_field("workspaces", "there is one that the account is no member of"))?;
+        let token = token.ok_or_else(Problem::not_found)?;
         trail::note(state, tx, &origin.by(account.actor()), Action::TokenCreated, token.id.0).await?;
         Ok(token.into())
     })

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::wire::ChangeWorkspace;
 use crate::{
     auth::member::{DeleteWorkspace, Member, Needs, UpdateWorkspace},
-    http::{etag::Expected, extract::invalid_field, origin::Origin},
+    http::{etag::Expected, origin::Origin},
     problem::{Code, Problem},
 };
 
@@ -31,7 +31,7 @@ pub(super) async fn update(
     let mut settings = Settings::from(&workspace);
     if let Some(space) = change.default_space_id.map(SpaceId).filter(|space| settings.default_space_id != Some(*space))
     {
-        served(&tx, platform, space).await?;
+        served(platform, space)?;
     }
     let changed = apply(&mut settings, change);
     if changed.is_empty() {
@@ -86,14 +86,13 @@ fn apply(settings: &mut Settings, change: ChangeWorkspace) -> Vec<&'static str> 
     changed
 }
 
-/// A workspace goes to a space of which vectors are computed now, and to no other: it would find nothing there.
-async fn served(tx: &Tx, platform: &Platform, space: SpaceId) -> Result<(), Problem> {
+/// A workspace goes to a space of which vectors are computed now, and to no other: it would find nothing there. Which others
+/// there are, because other tenants have them, is told to nobody.
+fn served(platform: &Platform, space: SpaceId) -> Result<(), Problem> {
     if space == platform.space {
         return Ok(());
     }
-    let there = store::space::exists(tx, space).await?;
-    let wrong = if there { "is not the embedding space of this server" } else { "is no embedding space" };
-    Err(invalid_field("defaultSpaceId", format!("{wrong}, which is {}", platform.space)))
+    Err(Problem::not_found().detail(format!("the embedding space of this server is {}", platform.space)))
 }
 
 pub(super) async fn delete(

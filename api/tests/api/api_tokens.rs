@@ -207,11 +207,13 @@ async fn only_sensible_tokens_are_created() {
         ("expiresAt", json!(now - chrono::Days::new(1))),
         ("expiresAt", json!(now + chrono::Days::new(400))),
         ("workspaces", json!([])),
-        ("workspaces", json!([workspace])),
-        ("workspaces", json!([ada.id])),
+        ("workspaces", json!(["wind"])),
     ] {
         let problem = create(&app, &ada, json!({ field: value })).await.problem(422, "invalid_body");
         assert!(problem["errors"][0]["field"].as_str().unwrap().starts_with(field), "{problem}");
+    }
+    for strange in [&workspace, &ada.id] {
+        create(&app, &ada, json!({ "workspaces": [strange] })).await.problem(404, "not_found");
     }
     assert_eq!(app.count("api_token").await, 0);
     let fill = "insert into api_token (id, account_id, name, hash, hint, permissions, expires_at)

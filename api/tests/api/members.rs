@@ -164,10 +164,9 @@ async fn a_workspace_is_handed_over_to_a_member() {
     app.enrol(&workspace, &bob, "member").await;
     let path = format!("/api/v1/workspaces/{workspace}/transfer");
     let to = |person: &Person| json!({ "accountId": person.id });
-    for wrong in [&ada, &eve] {
-        let problem = app.post(&ada, &path, &to(wrong)).await.problem(422, "invalid_body");
-        assert_eq!(problem["errors"][0]["field"], "accountId");
-    }
+    let problem = app.post(&ada, &path, &to(&ada)).await.problem(422, "invalid_body");
+    assert_eq!(problem["errors"][0]["field"], "accountId");
+    app.post(&ada, &path, &to(&eve)).await.problem(404, "not_found");
     app.post(&bob, &path, &to(&bob)).await.problem(403, "forbidden");
     assert_eq!(app.post(&ada, &path, &to(&bob)).await.expect(200)["role"], "admin");
     assert_eq!(app.role_of(&ada, &workspace, &bob).await, "owner");

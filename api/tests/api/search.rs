@@ -97,6 +97,15 @@ async fn what_is_deleted_or_anothers_is_not_found() {
     let query = || json!({ "query": "cleaning rotor blades" });
     assert!(!names(&app.search(&ada, &workspace, query()).await).contains(&"rotor.txt"));
     assert_eq!(names(&app.search(&ada, &other, query()).await), ["rotor.txt"]);
+    // Nor by its id, of which nothing is told: it is found where it is, and elsewhere as little as an id of nothing.
+    let by_id = |id: &str| {
+        let filter = json!({ "field": "id", "op": "eq", "value": id });
+        json!({ "query": "cleaning rotor blades", "filter": filter })
+    };
+    assert_eq!(names(&app.search(&ada, &other, by_id(&ids[0])).await), ["rotor.txt"]);
+    for id in [&ids[0], &nvisy_shared::id::new().to_string()] {
+        assert_eq!(names(&app.search(&ada, &workspace, by_id(id)).await), [""; 0]);
+    }
     let path = format!("/api/v1/workspaces/{other}/files/{}", ids[0]);
     let delete = app.request(reqwest::Method::DELETE, &path).bearer_auth(&ada.token);
     assert_eq!(crate::app::send(delete).await.status, 204);

@@ -56,14 +56,6 @@ pub async fn ensure(db: &Db, spec: &SpaceSpec) -> Result<SpaceId> {
     Ok(id)
 }
 
-/// Whether there is such a space.
-///
-/// # Errors
-/// The database's.
-pub async fn exists(conn: &impl Conn, id: SpaceId) -> Result<bool> {
-    Ok(sql::execute(conn, "select from embedding_space where id = $1", [id.into()]).await? == 1)
-}
-
 /// The space in which a workspace is searched; `None`: it has no vectors yet.
 ///
 /// # Errors
