@@ -44,8 +44,11 @@ async fn a_copied_refresh_token_ends_the_session_for_both() {
     refresh(&app, &text(&second, "refreshToken")).await.problem(401, "refresh_token_refused");
     let later = Person { token: text(&second, "accessToken"), ..ada.clone() };
     app.get(&later, "/api/v1/account").await.problem(401, "unauthenticated");
-    // Other sessions go on.
+    // Other sessions go on, and read of it.
     app.get(&other, "/api/v1/account").await.expect(200);
+    let log = app.get(&other, "/api/v1/account/activities?type=session.stolen").await.expect(200);
+    let entries = log["items"].as_array().unwrap();
+    assert_eq!((entries.len(), entries[0]["object"]["kind"].as_str()), (1, Some("session")));
     app.stop().await;
 }
 

@@ -14,8 +14,11 @@ use crate::{
 
 /// What writes no entry, and why.
 const EXEMPT: [(&str, &str); 8] = [
-    ("refresh", "continues a session whose beginning and end are written down"),
-    ("forgotPassword", "nobody knows whose account it is, or whether there is one"),
+    (
+        "refresh",
+        "continues a session whose beginning and end are written down; `sessions` looks for a token used twice",
+    ),
+    ("forgotPassword", "the worker finds out whose account it is, if it is anybody's: `mail` looks for its entry"),
     ("confirmSignUp", "takes a mailbox: `mail` looks for its entry"),
     ("resetPassword", "takes a mailbox: `mail` looks for its entry"),
     ("changeEmail", "takes a mailbox: `mail` looks for its entry"),

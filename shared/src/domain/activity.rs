@@ -79,6 +79,8 @@ actions! {
     AccountPictured "account.pictured";
     /// The password was changed by who knew the old one.
     AccountPasswordChanged "account.password_changed";
+    /// Somebody asked for a link that sets the password anew, and it was mailed.
+    AccountResetAsked "account.reset_asked";
     /// The password was set anew by who reads the mailbox.
     AccountPasswordReset "account.password_reset";
     /// A link was asked for that changes or verifies the address.

@@ -9,12 +9,18 @@ use nvisy_shared::{
         code,
         opaque::{self, Kind},
     },
-    domain::{failure::Failure, mail::MailKind},
+    domain::{activity::Action, failure::Failure, mail::MailKind},
     id::MailId,
     job::SendMail,
     secret::Secret,
-    store::{self, Tx, job::Claim, mail::Addressed},
+    store::{
+        self, Tx,
+        activity::{self, Act, By},
+        job::Claim,
+        mail::Addressed,
+    },
 };
+use serde_json::json;
 
 use crate::{
     context::Context,
@@ -43,7 +49,11 @@ impl Handler for SendMail {
         let hash = hash.ok_or_else(|| JobError::retry("a link has no token")("a token of ours has no hash"))?;
         // Before it is sent: who is quick with the link must find it good. A letter without a link is marked as well, and
         // kept: the next of its kind knows of it.
-        begin(&cx.db, claim, async |tx| Ok(store::mail::set_hash(tx, self.mail, &hash).await?)).await?;
+        begin(&cx.db, claim, async |tx| {
+            store::mail::set_hash(tx, self.mail, &hash).await?;
+            note(cx, tx, &letter, &found).await
+        })
+        .await?;
         match mailer.send(&found.mail.email, &letter, &token).await {
             Ok(()) => settle(&cx.db, claim, async |_| Ok(())).await,
             Err(error @ SendError::Refused(_)) => {
@@ -67,6 +77,17 @@ impl Handler for SendMail {
 /// Ends the job, and the mail with it.
 async fn forget(cx: &Context, claim: &Claim, mail: MailId) -> Result<(), JobError> {
     settle(&cx.db, claim, async |tx| Ok(store::mail::remove(tx, mail).await?)).await
+}
+
+/// Writes down that the password can be set anew by a link. Not the request that asked: whether somebody has the address is
+/// found out here. Once, however often it is tried to send.
+async fn note(cx: &Context, tx: &Tx, letter: &Letter, found: &Addressed) -> Result<(), JobError> {
+    if !matches!(letter, Letter::PasswordReset) || found.mail.hash.is_some() {
+        return Ok(());
+    }
+    let Some(owner) = store::account::by_email(tx, &found.mail.email).await? else { return Ok(()) };
+    let act = Act::new(Action::AccountResetAsked, owner.id.0, json!({}));
+    Ok(activity::append(tx, &cx.seals, activity::ACCOUNTS, &By::system(), &[act]).await?)
 }
 
 /// What opens what the letter is about. An invite's code is the one that its maker would have been given.
