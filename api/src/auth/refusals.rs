@@ -7,7 +7,6 @@
 use std::{
     collections::HashMap,
     error::Error,
-    net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -27,7 +26,10 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{http::origin::Origin, state::State};
+use crate::{
+    http::{network::Network, origin::Origin},
+    state::State,
+};
 
 /// How often it is written; a killed process takes with it what came since, and what it has counted.
 const EVERY: Duration = Duration::from_secs(1);
@@ -77,7 +79,7 @@ impl Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     refusal: Refusal,
-    network: Option<IpAddr>,
+    network: Option<Network>,
 }
 
 /// A minute in which the same is only counted.
@@ -127,7 +129,7 @@ impl Refusals {
     pub(crate) fn note(&self, refusal: Refusal, origin: &Origin) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let mut by = origin.by(refusal.actor);
-        let mut key = Key { refusal, network: by.address.map(network) };
+        let mut key = Key { refusal, network: by.address.map(Network::of) };
         if windows.len() >= KEYS && !windows.contains_key(&key) {
             key.network = None;
             if windows.len() >= 2 * KEYS && !windows.contains_key(&key) {
@@ -180,17 +182,6 @@ impl Refusals {
     }
 }
 
-/// Whoever has one address of a network has them all.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-    }
-}
-
 /// Writes down who was refused, until nobody is any more.
 pub(crate) async fn write_down(state: Data<State>) {
     let Refusals { closed, .. } = &state.refusals;
@@ -235,6 +226,8 @@ async fn write(platform: &Platform, entries: &[Entry]) -> store::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn from(address: &str) -> Origin {
@@ -310,7 +303,7 @@ mod tests {
             entries.extend(some);
         }
         assert_eq!(times(&entries).iter().sum::<u64>(), 2 * (u64::from(count(KEYS)) + 500));
-        assert!(entries.iter().all(|entry| entry.key.network == entry.by.address));
+        assert!(entries.iter().all(|entry| entry.key.network == entry.by.address.map(Network::of)));
         assert!(refusals.windows.lock().unwrap().is_empty());
     }
 
