@@ -4,7 +4,7 @@ use apistos::ApiComponent;
 use chrono::{DateTime, Datelike, Utc};
 use garde::Validate;
 use nvisy_shared::{
-    domain::activity::{Action, UnknownAction},
+    domain::activity::{Action, OPERATOR, UnknownAction},
     entity::activity::Model,
     id::{AccountId, WorkspaceId},
     store::activity::{ACCOUNTS, Filter},
@@ -91,10 +91,19 @@ impl From<Model> for Activity {
             object: ActivityObject { kind: entry.object_kind, id: entry.object_id },
             request_id: entry.request_id,
             address: entry.address,
-            details: serde_json::from_str(&entry.details).unwrap_or_default(),
+            details: details(&entry.details),
             seal: Some(hex::encode(entry.seal)),
         }
     }
+}
+
+/// Without the login name and host of an operator, which are nothing to tenants.
+fn details(stored: &str) -> Value {
+    let mut details: Value = serde_json::from_str(stored).unwrap_or_default();
+    if let Some(details) = details.as_object_mut() {
+        details.remove(OPERATOR);
+    }
+    details
 }
 
 /// Whose log is read.

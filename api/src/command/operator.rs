@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 use nvisy_shared::{
     config::Config,
     crypt::{KeyFileError, Keyring, MasterKey, seal::Seals},
-    domain::activity::Action,
+    domain::activity::{Action, OPERATOR},
     id::WorkspaceId,
     store::{
         self, Db, TransactionTrait, Tx,
@@ -60,7 +60,7 @@ impl Operation {
         object: Uuid,
         mut details: Map<String, Value>,
     ) -> Result<(), OperatorError> {
-        details.insert("operator".to_owned(), operator());
+        details.insert(OPERATOR.to_owned(), operator());
         let act = Act::new(action, object, details.into());
         activity::append(&self.tx, &Seals::new(self.keys), chain, &By::system(), &[act]).await?;
         self.tx.commit().await?;

@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use nvisy_api::command;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     app::TestApp,
@@ -63,6 +63,14 @@ async fn what_is_done_by_hand_names_who_did_it() {
         assert!(!details["operator"]["host"].as_str().unwrap().is_empty(), "{details}");
     }
     assert_eq!(entries[2].2["files"], 7);
+    // Whom it is about learns what was done, and not the names of people and machines here.
+    let seen = app.get(&ada, &format!("/api/v1/workspaces/{workspace}/activities?type=workspace.quota_set")).await;
+    assert_eq!(seen.expect(200)["items"][0]["details"], json!({ "files": 7 }));
+    for own in ["", "/export"] {
+        let seen = app.get(&ada, &format!("/api/v1/account/activities{own}")).await;
+        assert!(seen.status.is_success() && seen.text.contains("account.suspended"), "{}", seen.text);
+        assert!(!seen.text.contains("operator") && !seen.text.contains("grace"), "{}", seen.text);
+    }
     let (from, to) = (entries[3].2["from"].as_str().unwrap(), entries[3].2["to"].as_str().unwrap());
     let known: String =
         app.rows("select signing_key_id from installation").await[0].try_get("", "signing_key_id").unwrap();

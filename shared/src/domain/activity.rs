@@ -45,6 +45,9 @@ impl Actor {
     }
 }
 
+/// The detail that names who did something by hand, with a command. For operators alone: tenants are not shown it.
+pub const OPERATOR: &str = "operator";
+
 macro_rules! actions {
     ($($(#[$doc:meta])* $action:ident $name:literal;)+) => {
         /// What was done. The names are part of the HTTP contract and of every stored seal: added, never changed.
