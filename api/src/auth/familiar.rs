@@ -67,24 +67,17 @@ pub(super) async fn found<T>(
     asking: impl Future<Output = store::Result<Option<T>>>,
 ) -> Result<T, Problem> {
     let state = bearer::state(request);
-    let attempt = if state.familiar.knows(credential, Instant::now()) {
-        None
+    let found = if state.familiar.knows(credential, Instant::now()) {
+        asking.await?
     } else {
-        Some(limit::credential(state, &Origin::of(request)).await?)
+        limit::credential(state, &Origin::of(request), asking).await?
     };
-    let Some(found) = asking.await? else {
-        state.familiar.forget(credential);
-        if attempt.is_none() {
-            // It was good until now, and counts like any other from here on.
-            let _ = limit::credential(state, &Origin::of(request)).await;
-        }
-        return Err(bearer::unauthenticated());
-    };
-    state.familiar.note(credential, Instant::now());
-    if let Some(attempt) = attempt {
-        attempt.succeeded().await;
+    match &found {
+        Some(_) => state.familiar.note(credential, Instant::now()),
+        // Once it was good: from now on it counts like any other.
+        None => state.familiar.forget(credential),
     }
-    Ok(found)
+    found.ok_or_else(bearer::unauthenticated)
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ struct Lease {
     until: Instant,
     /// The shared bucket is empty until then.
     empty: Option<Instant>,
+    /// When it was last found so.
+    emptied: Option<Instant>,
     /// Until then this process has granted a whole bucket by itself.
     alone: Option<Instant>,
     /// What is left was granted by this process, not by the shared bucket.
@@ -47,7 +49,8 @@ pub(super) enum Spent {
 
 impl Bucket {
     pub(super) fn new(now: Instant) -> Self {
-        let lease = Lease { left: 0, shared: 0.0, until: now, empty: None, alone: None, own: false, used: now };
+        let lease =
+            Lease { left: 0, shared: 0.0, until: now, empty: None, emptied: None, alone: None, own: false, used: now };
         Self { lease: Mutex::new(lease), asking: tokio::sync::Mutex::new(()) }
     }
 
@@ -79,6 +82,7 @@ impl Bucket {
         lease.until = now + HELD;
         let wait = Duration::try_from_secs_f64((1.0 - lease.shared) / rate.per_second).unwrap_or(HELD);
         lease.empty = (lease.left == 0).then(|| now + wait);
+        lease.emptied = lease.empty.map(|_| now).or(lease.emptied);
     }
 
     /// The shared bucket cannot be asked: nobody is refused for that, unless `guarded`. Then this process counts alone,
@@ -91,7 +95,7 @@ impl Bucket {
         lease.shared = 0.0;
         lease.own = true;
         match spent {
-            Some(end) => (lease.left, lease.empty) = (0, Some(end)),
+            Some(end) => (lease.left, lease.empty, lease.emptied) = (0, Some(end), Some(now)),
             None => (lease.left, lease.until, lease.alone, lease.empty) = (rate.capacity, end, Some(end), None),
         }
     }
@@ -110,6 +114,11 @@ impl Bucket {
     /// The shared bucket has been given one back.
     pub(super) fn refilled(&self) {
         self.lease().empty = None;
+    }
+
+    /// Whether it was found empty a moment ago.
+    pub(super) fn is_watched(&self, now: Instant) -> bool {
+        self.lease().emptied.is_some_and(|emptied| now.duration_since(emptied) < HELD)
     }
 
     /// Whether it says no more than a new one would.
@@ -164,6 +173,18 @@ mod tests {
         assert!(bucket.keep(rate, false));
         assert!(matches!(bucket.spend(now), Spent::Yes { .. }));
         assert_eq!(bucket.spend(now), Spent::Ask);
+    }
+
+    #[test]
+    fn what_was_empty_is_watched_for_a_while() {
+        let now = Instant::now();
+        let bucket = Bucket::new(now);
+        bucket.grant(now, Grant { granted: 1, tokens: 0.0 }, RATE);
+        assert!(!bucket.is_watched(now));
+        bucket.grant(now, Grant { granted: 0, tokens: 0.0 }, RATE);
+        bucket.grant(now + HELD / 2, Grant { granted: 1, tokens: 0.0 }, RATE);
+        assert!(bucket.is_watched(now + HELD / 2));
+        assert!(!bucket.is_watched(now + HELD));
     }
 
     #[test]

@@ -29,6 +29,11 @@ impl Buckets {
         Self { known: Mutex::new(LruCache::new(most)) }
     }
 
+    /// The bucket, if there is one already.
+    pub(super) fn known(&self, key: &Key) -> Option<Arc<Bucket>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
     pub(super) fn get(&self, key: Key) -> Arc<Bucket> {
         let now = Instant::now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

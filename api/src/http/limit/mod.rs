@@ -7,6 +7,7 @@
 
 mod bucket;
 mod buckets;
+mod refused;
 mod standing;
 mod tries;
 
@@ -34,8 +35,9 @@ use self::{
     buckets::Buckets,
 };
 pub(crate) use self::{
+    refused::credential,
     standing::Standing,
-    tries::{attempt, credential, mailbox},
+    tries::{attempt, mailbox},
 };
 use crate::{
     problem::{Code, Problem},
@@ -62,7 +64,7 @@ pub(crate) enum Kind {
     Name,
     /// All requests with one API token: a program that runs wild leaves its owner alone.
     Token,
-    /// Failures of such tries, from wherever.
+    /// Failures of tries at the password that goes with one name, from wherever.
     Failures,
     /// Requests from one network for mail to one mailbox.
     Mailbox,
@@ -89,14 +91,14 @@ impl Kind {
         matches!(self, Self::Address | Self::Name | Self::Failures | Self::Mailbox | Self::Refused)
     }
 
-    /// Whether a process takes several requests' worth at once.
-    const fn is_leased(self) -> bool {
-        matches!(self, Self::Account | Self::Token | Self::Workspace | Self::Refused)
-    }
-
     /// How much of its bucket a process takes at once.
     fn part(self, capacity: u32) -> u32 {
-        if self.is_leased() { (capacity / PART).clamp(1, MOST) } else { 1 }
+        match self {
+            Self::Account | Self::Token | Self::Workspace => (capacity / PART).clamp(1, MOST),
+            // Less: most of what is taken for a stray one is never used.
+            Self::Refused => (capacity / 5 / PART).clamp(1, MOST),
+            Self::Address | Self::Name | Self::Failures | Self::Mailbox => 1,
+        }
     }
 }
 
@@ -136,13 +138,21 @@ impl Limits {
 
     /// Takes one request's worth, which may be given back; nothing where there is no limit.
     async fn take(&self, db: &Db, kind: Kind, whose: [u8; 16]) -> Result<Option<Taken>, Empty> {
-        let capacity = self.capacity(kind);
-        if capacity == 0 {
-            return Ok(None);
+        match self.rate_and_key(kind, whose) {
+            Some((rate, key)) => self.draw(db, kind, key, rate).await,
+            None => Ok(None),
         }
+    }
+
+    /// How somebody's bucket fills, and its name; nothing where there is no limit.
+    fn rate_and_key(&self, kind: Kind, whose: [u8; 16]) -> Option<(Rate, Key)> {
+        let capacity = Some(self.capacity(kind)).filter(|capacity| *capacity > 0)?;
         let mut key = [kind as u8; 17];
         key[1..].copy_from_slice(&whose);
-        let rate = Rate { capacity, per_second: f64::from(capacity) / 60.0 };
+        Some((Rate { capacity, per_second: f64::from(capacity) / 60.0 }, key))
+    }
+
+    async fn draw(&self, db: &Db, kind: Kind, key: Key, rate: Rate) -> Result<Option<Taken>, Empty> {
         let bucket = self.buckets.get(key);
         let mut spent = bucket.spend(Instant::now());
         if spent == Spent::Ask {
@@ -181,7 +191,7 @@ impl Taken {
 
     /// As if it had not been taken.
     async fn give_back(self, db: &Db) {
-        if self.bucket.keep(self.rate, self.kind.is_leased()) {
+        if self.bucket.keep(self.rate, self.kind.part(self.rate.capacity) > 1) {
             return;
         }
         if shared(self.kind, store::limit::give_back(db, &self.key, self.rate)).await.is_some() {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use nvisy_shared::store::{self, Db};
 
-use super::{Empty, Kind, PATIENCE, Standing, Taken, hash};
+use super::{Kind, PATIENCE, Standing, Taken, hash};
 use crate::{
     http::{network::Network, origin::Origin},
     problem::Problem,
@@ -47,13 +47,6 @@ pub(crate) async fn attempt<'a>(state: &'a State, origin: &Origin, name: &str) -
         Err(_) if is_home(db, network).await => Ok(Attempt { db, failure: None }),
         Err(empty) => Err(empty.problem()),
     }
-}
-
-/// A credential from there that this process does not know to be good: asking for it costs the database something.
-pub(crate) async fn credential<'a>(state: &'a State, origin: &Origin) -> Result<Attempt<'a>, Problem> {
-    let db = &state.platform.db;
-    let failure = state.limits.take(db, Kind::Refused, hash(&[&origin.network().octets()])).await;
-    Ok(Attempt { db, failure: failure.map_err(Empty::problem)? })
 }
 
 /// A request for mail to this mailbox (normalised), in a bucket of its own for each network: neither strangers nor tries
