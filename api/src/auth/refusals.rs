@@ -33,6 +33,8 @@ use crate::{
 
 /// How often it is written; a killed process takes with it what came since, and what it has counted.
 const EVERY: Duration = Duration::from_secs(1);
+/// Between two tries to write the last of it.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long the same is only counted.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Kinds of refusals from different networks that are told apart at a time. Those of more are put together: of an account
@@ -184,11 +186,11 @@ impl Refusals {
 
 /// Writes down who was refused, until nobody is any more.
 pub(crate) async fn write_down(state: Data<State>) {
-    let Refusals { closed, .. } = &state.refusals;
+    let (closed, hard) = (&state.refusals.closed, state.lifecycle.hard());
     loop {
         let stopping = tokio::select! {
             () = closed.cancelled() => true,
-            () = state.lifecycle.hard().cancelled() => true,
+            () = hard.cancelled() => true,
             () = tokio::time::sleep(EVERY) => false,
         };
         loop {
@@ -196,17 +198,18 @@ pub(crate) async fn write_down(state: Data<State>) {
             if entries.is_empty() {
                 break;
             }
-            if let Err(error) = write(&state.platform, &entries).await {
-                tracing::warn!(
-                    error = &error as &dyn Error,
-                    entries = entries.len(),
-                    "who was refused is not written down"
-                );
+            let written = write(&state.platform, &entries).await;
+            if let Err(error) = &written {
+                let error: &dyn Error = error;
+                tracing::warn!(error, entries = entries.len(), "who was refused is not written down");
                 state.refusals.give_back(entries);
+            }
+            if !stopping || written.is_err() && hard.is_cancelled() {
                 break;
             }
-            if !stopping {
-                break;
+            if written.is_err() {
+                // Connections that threads of the server opened have ended with them: another one may do.
+                tokio::time::sleep(AGAIN).await;
             }
         }
         if stopping {
