@@ -96,6 +96,7 @@ build:
 
 # Let somebody sign up: prints the code that their address needs
 [group('run')]
+[no-exit-message]
 admit email: build
     @{{ stack }} run -- target/release/nvisy-api admit {{ quote(email) }}
 

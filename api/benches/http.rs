@@ -26,11 +26,13 @@ const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const WORKERS: usize = 2;
 const LISTED: usize = 20;
 /// No request is refused, and every one is counted.
-const LIMITS: [(&str, &str); 4] = [
+const LIMITS: [(&str, &str); 6] = [
     ("NVISY_LIMIT_ACCOUNT_MINUTE", "1000000000"),
     ("NVISY_LIMIT_WORKSPACE_MINUTE", "1000000000"),
     ("NVISY_LIMIT_ADDRESS_MINUTE", "1000000000"),
     ("NVISY_LIMIT_NAME_MINUTE", "1000000000"),
+    ("NVISY_LIMIT_NAME_FAILURES_MINUTE", "1000000000"),
+    ("NVISY_LIMIT_REFUSED_MINUTE", "1000000000"),
 ];
 
 /// What one line found.

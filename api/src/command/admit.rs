@@ -1,6 +1,6 @@
 //! `nvisy-api admit`: an operator's word that somebody may sign up.
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound, TimeDelta};
 use nvisy_shared::{
     clock,
     config::Config,
@@ -56,7 +56,8 @@ pub async fn admit(config: &Config, email: &str, days: u32) -> Result<Secret<Str
     let id = AdmissionId::new();
     let code = Codes::new(operation.keys.clone()).admission(id);
     let code_hash = code::hash(&code).expect("a code of ours has a hash");
-    let expires_at = clock::now() + TimeDelta::days(i64::from(days));
+    // As the database keeps it.
+    let expires_at = (clock::now() + TimeDelta::days(i64::from(days))).trunc_subsecs(6);
     store::admission::insert(&operation.tx, &NewAdmission { id, email: &email, code_hash, expires_at }).await?;
     let details = Map::from_iter([("expiresAt".to_owned(), json!(expires_at))]);
     operation.write_down(activity::ACCOUNTS, Action::AdmissionCreated, id.0, details).await?;
