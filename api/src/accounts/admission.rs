@@ -38,12 +38,10 @@ impl Admission {
 
     /// Fails unless it lets this (normalised) address in.
     pub(super) async fn check(self, tx: &Tx, email: &str) -> Result<(), Problem> {
-        match self {
-            Self::Code { hash, by_invite } if !store::admission::admits(tx, &hash, email, by_invite).await? => {
-                Err(refused())
-            }
-            Self::Code { .. } | Self::Open => Ok(()),
-        }
+        let Self::Code { hash, by_invite } = self else { return Ok(()) };
+        let admitted = store::admission::admits(tx, &hash, email).await?
+            || by_invite && store::invite::names(tx, &hash, email).await?;
+        if admitted { Ok(()) } else { Err(refused()) }
     }
 
     /// Makes a request with it another one than without; the code is random, so its hash tells nothing.

@@ -1,7 +1,6 @@
 //! Admissions: who may sign up where not everybody may.
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
 
 use super::{Conn, Result, Tx, sql};
 use crate::id::AdmissionId;
@@ -33,28 +32,18 @@ pub async fn insert(tx: &Tx, admission: &NewAdmission<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Whether this code lets this address in; `by_invite`: a workspace's invite to it does, too, which is not used up.
+/// Whether this code lets this address in.
 ///
 /// # Errors
 /// The database's.
-pub async fn admits(conn: &impl Conn, code_hash: &[u8; 32], email: &str, by_invite: bool) -> Result<bool> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        admitted: bool,
-    }
-    let row: Option<Row> = sql::first(
+pub async fn admits(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<bool> {
+    let rows = sql::execute(
         conn,
-        "select exists (select from admission where code_hash = $1 and email = $2 and expires_at > now())
-             or $3 and exists (
-                 select from invite
-                 join workspace on workspace.id = invite.workspace_id and workspace.deleted_at is null
-                 left join account inviter on inviter.id = invite.invited_by
-                 where invite.code_hash = $1 and invite.email = $2 and invite.expires_at > now()
-                   and inviter.state is distinct from 'suspended') as admitted",
-        [code_hash.to_vec().into(), email.into(), by_invite.into()],
+        "select from admission where code_hash = $1 and email = $2 and expires_at > now()",
+        [code_hash.to_vec().into(), email.into()],
     )
     .await?;
-    Ok(row.is_some_and(|row| row.admitted))
+    Ok(rows > 0)
 }
 
 /// Forgets admissions that have expired.

@@ -119,6 +119,22 @@ pub async fn take(tx: &Tx, code_hash: &[u8; 32], email: &str, answer: Answer) ->
     .await
 }
 
+/// Whether the invite with this code can be accepted and names this address; it is not used up by that.
+///
+/// # Errors
+/// The database's.
+pub async fn names(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<bool> {
+    let rows = sql::execute(
+        conn,
+        &format!(
+            "select from invite where code_hash = $1 and email = $2 and expires_at > now() and not {BY_SUSPENDED}"
+        ),
+        [code_hash.to_vec().into(), email.into()],
+    )
+    .await?;
+    Ok(rows > 0)
+}
+
 /// Whoever made the invite is suspended: it is as good as none until they may go on.
 const BY_SUSPENDED: &str =
     "exists (select from account maker where maker.id = invite.invited_by and maker.state = 'suspended')";
