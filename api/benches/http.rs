@@ -45,7 +45,8 @@ struct Load {
     refused: usize,
 }
 
-#[actix_web::main]
+// As the API itself runs.
+#[tokio::main]
 async fn main() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;

@@ -208,7 +208,7 @@ pub(crate) async fn write_down(state: Data<State>) {
                 break;
             }
             if written.is_err() {
-                // Connections that threads of the server opened have ended with them: another one may do.
+                // The database may be back in a moment; nobody else will write these.
                 tokio::time::sleep(AGAIN).await;
             }
         }

@@ -24,5 +24,6 @@ pub(crate) mod tls;
 mod body;
 mod cors;
 mod doorstep;
+mod home;
 mod routes;
 mod trace;

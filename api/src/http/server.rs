@@ -16,10 +16,11 @@ use apistos::web::ServiceConfig;
 use nvisy_shared::config::{Http, Queue};
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::runtime::Handle;
 use tracing_actix_web::TracingLogger;
 
 use super::{
-    cors::cors, doorstep::doorstep, openapi, page, patience::patience, routes, scalar, shield::Shield,
+    cors::cors, doorstep::doorstep, home::home, openapi, page, patience::patience, routes, scalar, shield::Shield,
     trace::RequestSpan,
 };
 use crate::{problem, state::State};
@@ -35,10 +36,12 @@ pub(crate) fn bind(
     state: Data<State>,
 ) -> io::Result<(Server, Vec<SocketAddr>)> {
     let (shield, origins) = (Shield::new(http), http.cors_origins.clone());
+    let process = Data::new(Handle::current());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
             .app_data(shield.clone())
+            .app_data(process.clone())
             // The last is the outermost.
             .wrap(from_fn(page::list))
             .wrap(from_fn(patience))
@@ -46,6 +49,7 @@ pub(crate) fn bind(
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(problem::complete))
             .wrap(TracingLogger::<RequestSpan>::new())
+            .wrap(from_fn(home))
             .configure(|config| routes::mount(&mut ServiceConfig::from(config)))
             .service(web::resource(openapi::PATH).get(openapi::serve))
             .service(web::resource("/api/scalar").get(scalar::page))

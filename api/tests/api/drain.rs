@@ -1,11 +1,15 @@
 //! Stopping: readiness fails first, then nobody new is let in, then what was begun is finished.
 
+use std::fs;
+
 use futures::StreamExt;
 use reqwest::Method;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
-    app::{TestApp, send, until},
+    app::{Answer, Person, TestApp, send, until},
     files::part,
+    kills::{second_api, signal},
 };
 
 /// Longer than any test.
@@ -38,31 +42,90 @@ async fn while_draining_only_readiness_fails() {
     app.stop_with_jobs().await;
 }
 
+/// An upload that is with the server and not at its end.
+struct Upload {
+    sender: mpsc::Sender<Result<String, std::io::Error>>,
+    answer: JoinHandle<Answer>,
+}
+
+impl Upload {
+    async fn begin(app: &TestApp, base: &str, ada: &Person, workspace: &str) -> Self {
+        let (sender, body) = mpsc::channel(1);
+        let body = reqwest::Body::wrap_stream(tokio_stream::wrappers::ReceiverStream::new(body));
+        let request = app.request_to(base, Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
+        let request =
+            request.bearer_auth(&ada.token).header("content-type", "multipart/form-data; boundary=x").body(body);
+        let head = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nSlack water";
+        let upload = Self { sender, answer: tokio::spawn(send(request)) };
+        upload.send(head).await;
+        // Its first bytes are with the server once the channel has room for the next.
+        upload.send(" is at").await;
+        upload.send(" six.").await;
+        upload
+    }
+
+    async fn send(&self, text: &str) {
+        self.sender.send(Ok(text.to_owned())).await.unwrap();
+    }
+
+    async fn end(self) -> Answer {
+        self.send("\r\n--x--\r\n").await;
+        drop(self.sender);
+        self.answer.await.unwrap()
+    }
+}
+
 #[actix_web::test]
 async fn what_was_begun_is_finished() {
     let app = TestApp::start_with(&[SHORT]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
-    let (sender, body) = tokio::sync::mpsc::channel::<Result<String, std::io::Error>>(1);
-    let body = reqwest::Body::wrap_stream(tokio_stream::wrappers::ReceiverStream::new(body));
-    let request = app.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
-    let request = request.bearer_auth(&ada.token).header("content-type", "multipart/form-data; boundary=x").body(body);
-    let head = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nSlack water";
-    sender.send(Ok(head.to_owned())).await.unwrap();
-    let upload = tokio::spawn(send(request));
-    // Its first bytes are with the server once the channel has room for the next.
-    sender.send(Ok(" is at".to_owned())).await.unwrap();
-    sender.send(Ok(" six.".to_owned())).await.unwrap();
-
+    let upload = Upload::begin(&app, &format!("http://{}", app.address), &ada, &workspace).await;
     app.lifecycle.soft().cancel();
     until("new connections are refused", async || {
         let answer = TestApp::stranger().get(format!("http://{}/health/live", app.address)).send().await;
         answer.is_err().then_some(())
     })
     .await;
-    sender.send(Ok("\r\n--x--\r\n".to_owned())).await.unwrap();
-    drop(sender);
-    let answer = upload.await.unwrap();
+    let answer = upload.end().await;
     assert_eq!(answer.status, 202, "{}", answer.text);
+    app.stop_with_jobs().await;
+}
+
+/// Threads of this process that answer requests.
+fn servers(process: u32) -> usize {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("a process that runs");
+    let names = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("actix-server w")).count()
+}
+
+#[actix_web::test]
+async fn the_last_thread_goes_on_when_the_others_have_ended() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let settings = [("NVISY_HTTP_WORKERS", "4"), ("NVISY_HTTP_DRAIN_SECONDS", "0")];
+    let (mut api, base) = second_api(&app, &settings).await;
+    let process = api.id().expect("an API that runs");
+    assert_eq!(servers(process), 4);
+    let upload = Upload::begin(&app, &base, &ada, &workspace).await;
+    // Requests on all threads, so that each opens connections to the database, which all have just used.
+    let busy = futures::future::join_all((0..16).map(async |n| {
+        let client = TestApp::builder().pool_max_idle_per_host(0).build().unwrap();
+        let mut answered = 0;
+        while let Ok(answer) = client.get(format!("{base}/api/v1/account")).bearer_auth(&ada.token).send().await {
+            assert_eq!(answer.status(), 200);
+            answered += 1;
+            // Once: a second signal stops at once.
+            if n == 0 && answered == 20 {
+                signal(process, "-TERM").await;
+            }
+        }
+    }));
+    busy.await;
+    until("the other threads have ended", async || (servers(process) == 1).then_some(())).await;
+    let answer = upload.end().await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert!(api.wait().await.unwrap().success());
     app.stop_with_jobs().await;
 }

@@ -116,7 +116,7 @@ async fn reader(worker: &Child) -> (u32, PathBuf) {
     .await
 }
 
-async fn signal(process: u32, signal: &str) {
+pub(crate) async fn signal(process: u32, signal: &str) {
     let sent = Command::new("kill").args([signal, &process.to_string()]).status().await.expect("kill runs");
     assert!(sent.success(), "{process} had ended");
 }
