@@ -10,7 +10,7 @@
 //! | work | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; `queue` asks `store` for what is to be handed over; `store` knows nothing of `queue` |
 //! | bytes and vectors | [`crypt`] [`blob`] [`embed`] | ground, domain |
 //! | whole | [`platform`] (opens all of it from the configuration, or looks at each part for `doctor`; the API and the worker would each repeat it) | everything |
-//! | tests | `testing` (feature) | everything |
+//! | tests | `testing` (feature), `test_nats` (what it has in common with the tests of `blob`) | everything |
 #![warn(missing_docs)]
 
 pub mod blob;
@@ -30,6 +30,8 @@ pub mod queue;
 pub mod secret;
 pub mod store;
 pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+mod test_nats;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use super::*;
 use crate::crypt::MasterKey;
 use crate::crypt::frames::{FRAME_BYTES, FrameError};
-use crate::id;
+use crate::{id, test_nats};
 
 const NO_LIMIT: u64 = u64::MAX;
 
@@ -32,7 +32,7 @@ impl Fixture {
     async fn with_room(max_bytes: Option<i64>) -> Self {
         let url = std::env::var("NVISY_TEST_NATS_URL")
             .expect("NVISY_TEST_NATS_URL names the NATS server to test on; `just test` starts one");
-        let client = async_nats::connect(url).await.expect("the NATS server of NVISY_TEST_NATS_URL runs");
+        let client = test_nats::client(&url).await;
         let bucket = format!("test-{}", id::new());
         let settings = BlobSettings { bucket: bucket.clone(), max_bytes, replicas: 1 };
         let keyring = Keyring::new(MasterKey::generate());

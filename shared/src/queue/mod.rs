@@ -91,8 +91,10 @@ impl Queue {
             lease: Duration::from_secs(queue.lease_seconds),
         };
         ground::account(&this.jetstream).await?;
-        ground::least_room(&this.jetstream, &this.names).await?;
         this.declare().await?;
+        // Only now: it makes a stream and deletes it again, and the server tidies up after the last stream of an account,
+        // at which moment it can fail to make another.
+        ground::least_room(&this.jetstream, &this.names).await?;
         Ok(this)
     }
 

@@ -14,6 +14,7 @@ use crate::{
     crypt::{Keyring, MasterKey},
     id,
     queue::Queue,
+    test_nats,
 };
 
 /// A deployment of its own: database, NATS prefix and keys.
@@ -32,6 +33,7 @@ impl TestPlace {
 
     /// On servers that the test started itself, to stop and restart them.
     pub async fn on(database_url: &str, nats_url: &str) -> Self {
+        test_nats::client(nats_url).await;
         Self {
             database: TestDatabase::create(database_url).await,
             keys: TestKeys::generate(),
@@ -42,12 +44,13 @@ impl TestPlace {
 
     /// With a database that nothing was migrated in.
     pub async fn empty() -> Self {
-        let server = variable("NVISY_TEST_DATABASE_URL");
+        let (server, nats_url) = (variable("NVISY_TEST_DATABASE_URL"), variable("NVISY_TEST_NATS_URL"));
+        test_nats::client(&nats_url).await;
         Self {
             database: TestDatabase::create_empty(&server).await,
             keys: TestKeys::generate(),
             prefix: format!("t{}", id::new().simple()),
-            nats_url: variable("NVISY_TEST_NATS_URL"),
+            nats_url,
         }
     }
 
