@@ -18,11 +18,12 @@ use nvisy_shared::{
 use crate::{
     auth::{
         familiar::Familiar,
-        last_used::LastUsed,
+        last_used::{self, LastUsed},
         password::Passwords,
         refusals::{self, Refusals},
         token::{KeyError, Keys},
     },
+    closing::Closing,
     events::open::Open,
     health::Readiness,
     http::{
@@ -95,8 +96,6 @@ impl App {
             lifecycle.spawn(certificate.clone().watch(lifecycle.clone()));
         }
         let feed = Feed::open(&platform.queue, &lifecycle).await?;
-        let last_used = LastUsed::default();
-        lifecycle.spawn(last_used.clone().run(platform.db.clone(), lifecycle.clone()));
         let document = Document::collect().await;
         let limits = Limits::new(&platform.config.limit);
         let tally = Tally::default();
@@ -107,17 +106,19 @@ impl App {
             keys,
             passwords,
             familiar: Familiar::new(),
-            last_used,
+            last_used: LastUsed::default(),
             refusals: Refusals::default(),
             streams: Open::default(),
             tally,
             document,
             limits,
             readiness: Readiness::default(),
+            closing: Closing::new(&lifecycle),
             lifecycle,
         });
-        state.lifecycle.spawn(tally::write_down(state.clone()));
-        // Watches for the hard stop itself: what is in memory is nowhere else.
+        // They watch for the hard stop themselves: what is in memory is nowhere else.
+        state.lifecycle.spawn_careful(last_used::write_down(state.clone()));
+        state.lifecycle.spawn_careful(tally::write_down(state.clone()));
         state.lifecycle.spawn_careful(refusals::write_down(state.clone()));
         Ok(Self { state, certificate })
     }
@@ -174,8 +175,7 @@ impl Bound {
         });
         let result = server.await.map_err(io::Error::other);
         stop.abort();
-        // Only now is nobody refused any more.
-        self.state.refusals.close();
+        self.state.closing.all_served();
         result?
     }
 }

@@ -9,6 +9,7 @@ pub mod command;
 mod accounts;
 mod activities;
 mod auth;
+mod closing;
 mod events;
 mod files;
 mod health;

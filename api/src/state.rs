@@ -4,6 +4,7 @@ use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform:
 
 use crate::{
     auth::{familiar::Familiar, last_used::LastUsed, password::Passwords, refusals::Refusals, token::Keys},
+    closing::Closing,
     events::open::Open,
     health::Readiness,
     http::{limit::Limits, openapi::Document},
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) document: Document,
     pub(crate) limits: Limits,
     pub(crate) readiness: Readiness,
+    pub(crate) closing: Closing,
     /// Tells readiness and long answers that the process is stopping.
     pub(crate) lifecycle: Lifecycle,
 }

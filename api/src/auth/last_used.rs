@@ -2,19 +2,22 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use actix_web::web::Data;
 use chrono::{DateTime, Utc};
-use nvisy_shared::{clock, id::TokenId, lifecycle::Lifecycle, store, store::Db};
+use nvisy_shared::{clock, id::TokenId, store};
 
-/// How often the times are written; what a crash loses.
-const PERIOD: Duration = Duration::from_secs(5);
+use crate::state::State;
 
-/// Times that are not written yet. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LastUsed(Arc<Mutex<HashMap<TokenId, DateTime<Utc>>>>);
+/// How often the times are written; what a killed process loses.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Times that are not written yet.
+#[derive(Debug, Default)]
+pub(crate) struct LastUsed(Mutex<HashMap<TokenId, DateTime<Utc>>>);
 
 impl LastUsed {
     /// Notes that a token is used now.
@@ -22,33 +25,32 @@ impl LastUsed {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token, clock::now());
     }
 
-    /// Writes what was noted, again and again, until the soft stop and once more after it.
-    pub(crate) async fn run(self, db: Db, lifecycle: Lifecycle) {
-        loop {
-            let stopping = tokio::select! {
-                () = lifecycle.soft().cancelled() => true,
-                () = tokio::time::sleep(PERIOD) => false,
-            };
-            self.write(&db).await;
-            if stopping {
-                return;
-            }
-        }
+    fn take(&self) -> HashMap<TokenId, DateTime<Utc>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn write(&self, db: &Db) {
-        let noted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        if noted.is_empty() {
-            return;
+    fn give_back(&self, uses: Vec<(TokenId, DateTime<Utc>)>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (token, time) in uses {
+            kept.entry(token).or_insert(time);
         }
-        let uses: Vec<_> = noted.into_iter().collect();
-        if let Err(error) = store::api_token::mark_used(db, &uses).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "when tokens were last used could not be written, the next batch is tried");
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            for (token, time) in uses {
-                kept.entry(token).or_insert(time);
-            }
+    }
+}
+
+/// Writes what was noted, every few seconds and once more at the end.
+pub(crate) async fn write_down(state: Data<State>) {
+    loop {
+        let last = state.closing.pause(EVERY).await;
+        let uses: Vec<_> = state.last_used.take().into_iter().collect();
+        if !uses.is_empty()
+            && let Err(error) = store::api_token::mark_used(&state.platform.db, &uses).await
+        {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "when tokens were last used is written later");
+            state.last_used.give_back(uses);
+        }
+        if last {
+            return;
         }
     }
 }

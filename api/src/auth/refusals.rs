@@ -23,7 +23,6 @@ use nvisy_shared::{
     },
 };
 use serde_json::{Map, Value, json};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -123,7 +122,6 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     windows: Mutex<HashMap<Key, Window>>,
-    closed: CancellationToken,
 }
 
 impl Refusals {
@@ -146,11 +144,6 @@ impl Refusals {
         }
     }
 
-    /// Nobody is refused any more: what is left is written, and that is all.
-    pub(crate) fn close(&self) {
-        self.closed.cancel();
-    }
-
     /// What is to be written now, oldest first, up to so many; or all there is, whether or not its minute is over.
     fn take(&self, now: Instant, all: bool) -> Vec<Entry> {
         let mut entries = Vec::new();
@@ -170,7 +163,8 @@ impl Refusals {
         entries
     }
 
-    /// Keeps what could not be written.
+    /// Keeps what could not be written. A connection that ends during the commit does not say whether there was one:
+    /// such an entry may be there twice, rather than not at all.
     fn give_back(&self, entries: Vec<Entry>) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         for Entry { key, began, by, later } in entries {
@@ -186,13 +180,9 @@ impl Refusals {
 
 /// Writes down who was refused, until nobody is any more.
 pub(crate) async fn write_down(state: Data<State>) {
-    let (closed, hard) = (&state.refusals.closed, state.lifecycle.hard());
+    let hard = state.lifecycle.hard();
     loop {
-        let stopping = tokio::select! {
-            () = closed.cancelled() => true,
-            () = hard.cancelled() => true,
-            () = tokio::time::sleep(EVERY) => false,
-        };
+        let stopping = state.closing.pause(EVERY).await;
         loop {
             let entries = state.refusals.take(Instant::now(), stopping);
             if entries.is_empty() {

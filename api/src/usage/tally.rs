@@ -41,10 +41,7 @@ impl Tally {
 /// Writes what was counted, every few seconds and once more at the end.
 pub(crate) async fn write_down(state: Data<State>) {
     loop {
-        let stopping = tokio::select! {
-            () = state.lifecycle.soft().cancelled() => true,
-            () = tokio::time::sleep(EVERY) => false,
-        };
+        let last = state.closing.pause(EVERY).await;
         let counts = state.tally.take();
         if !counts.is_empty() {
             let searches: Vec<_> = counts.iter().map(|((workspace, day), count)| (*workspace, *day, *count)).collect();
@@ -53,7 +50,7 @@ pub(crate) async fn write_down(state: Data<State>) {
                 state.tally.give_back(counts);
             }
         }
-        if stopping {
+        if last {
             return;
         }
     }

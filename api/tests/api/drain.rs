@@ -3,10 +3,13 @@
 use std::fs;
 
 use futures::StreamExt;
+use nvisy_shared::store::{self, Conn};
 use reqwest::Method;
+use serde_json::json;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
+    api_tokens::program,
     app::{Answer, Person, TestApp, send, until},
     files::part,
     kills::{second_api, signal},
@@ -40,6 +43,32 @@ async fn while_draining_only_readiness_fails() {
     assert_eq!(file.status, 202, "{}", file.text);
     app.lifecycle.hard().cancel();
     app.stop_with_jobs().await;
+}
+
+#[actix_web::test]
+async fn what_is_done_while_draining_is_written_down() {
+    let app = TestApp::start_with(&[LONG]).await;
+    let ada = app.person("ada").await;
+    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let (robot, _) = program(&app, &ada, json!({})).await;
+    app.lifecycle.soft().cancel();
+    app.get(&robot, "/api/v1/account").await.expect(200);
+    let search = json!({ "query": "slack water", "mode": "text" });
+    app.post(&ada, &format!("/api/v1/workspaces/{workspace}/search"), &search).await.expect(200);
+    app.login("ada@example.org", "not the password").await.problem(401, "wrong_credentials");
+    app.lifecycle.hard().cancel();
+    app.stop_before(async |place| {
+        let db = store::connect(&place.config(&[]).database).await.unwrap();
+        let sql = "select (select count(*) from api_token where last_used_at is not null) as used,
+                          (select sum(searches)::bigint from search_count) as searches,
+                          (select count(*) from activity where action = 'session.refused') as refused";
+        let row = db.query_one_raw(store::statement(sql)).await.unwrap().unwrap();
+        for what in ["used", "searches", "refused"] {
+            assert_eq!(row.try_get::<i64>("", what).unwrap(), 1, "{what}");
+        }
+        db.close().await.unwrap();
+    })
+    .await;
 }
 
 /// An upload that is with the server and not at its end.
