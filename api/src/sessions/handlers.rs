@@ -44,7 +44,8 @@ pub(crate) async fn login(
     summary = "Continue a session",
     description = "Gives the next pair of tokens. A refresh token that comes back after its successor was used, or later than half a minute, ends its session: somebody has a copy. Before that it gives the same successor again, for clients that lost the answer.",
     error_code = 401,
-    error_code = 403
+    error_code = 403,
+    error_code = 429
 )]
 pub(crate) async fn refresh(
     state: Data<State>,

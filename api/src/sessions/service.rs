@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use nvisy_shared::{
     config,
-    crypt::{
-        Purpose,
-        opaque::{self, Kind},
-    },
+    crypt::{Key, Purpose, refresh::RefreshToken},
     domain::{
         account::normalise_email,
         activity::{Action, Actor},
@@ -60,7 +57,7 @@ pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body:
         return Err(problem);
     }
 
-    let refresh = opaque::generate(Kind::Refresh);
+    let refresh = RefreshToken::first(&key(state), SessionId::new());
     let tx = state.platform.db.begin().await?;
     // The password may have been changed since it was verified; a session that begins now would outlive that.
     let account = store::account::lock_verified(&tx, account.id, &hash).await?;
@@ -80,22 +77,23 @@ pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body:
     if account.erase_at.is_some() {
         store::account::reopen(&tx, account.id).await?;
     }
-    let stored = stored(&refresh)?;
-    let session = store::session::insert(&tx, account.id, device.as_stored(), life(state), &stored).await?;
+    let session = refresh.session();
+    store::session::insert(&tx, session, account.id, device.as_stored(), life(state), &refresh.hash()).await?;
     if account.erase_at.is_some() {
         trail::note(state, &tx, &by, Action::AccountRestored, account.id.0).await?;
     }
     trail::note(state, &tx, &by, Action::SessionStarted, session.0).await?;
     tx.commit().await?;
-    tokens(state, account.id, session, &refresh)
+    tokens(state, account.id, &refresh)
 }
 
 pub(super) async fn refresh(state: &State, device: &Device, origin: &Origin, body: Refresh) -> Result<Tokens, Problem> {
-    let token = opaque::hash(Kind::Refresh, body.refresh_token.expose()).ok_or_else(refused)?;
-    // The same each time: whoever lost the answer gets it again, although only hashes are stored.
-    let key = state.platform.keys.derive_for(Uuid::nil(), Purpose::Refresh);
-    let next = opaque::write(Kind::Refresh, &key.mac(body.refresh_token.expose().as_bytes()));
-    let successor = stored(&next)?;
+    let key = key(state);
+    let token = RefreshToken::read(&key, body.refresh_token).ok_or_else(refused)?;
+    // Also of a session that is over: a token that keeps coming is not asked about for ever.
+    limit::session(state, token.session()).await?;
+    let next = token.successor(&key);
+    let (token, successor) = (token.hash(), next.hash());
 
     let tx = state.platform.db.begin().await?;
     let presented = store::session::present(&tx, device.as_stored(), &token, &successor).await?.ok_or_else(refused)?;
@@ -115,7 +113,7 @@ pub(super) async fn refresh(state: &State, device: &Device, origin: &Origin, bod
         }
     }
     tx.commit().await?;
-    tokens(state, account, session, &next)
+    tokens(state, account, &next)
 }
 
 pub(super) async fn end(
@@ -147,9 +145,9 @@ fn refused() -> Problem {
     Problem::new(Code::RefreshTokenRefused)
 }
 
-fn stored(refresh: &Secret<String>) -> Result<[u8; 32], Problem> {
-    opaque::hash(Kind::Refresh, refresh.expose())
-        .ok_or_else(|| Problem::internal("a refresh token of ours has no hash"))
+/// What refresh tokens are made with.
+fn key(state: &State) -> Key {
+    state.platform.keys.derive_for(Uuid::nil(), Purpose::Refresh)
 }
 
 fn life(state: &State) -> Life {
@@ -157,9 +155,9 @@ fn life(state: &State) -> Life {
     Life { idle: Duration::from_secs(session_seconds), longest: Duration::from_secs(session_longest_seconds) }
 }
 
-fn tokens(state: &State, account: AccountId, session: SessionId, refresh: &Secret<String>) -> Result<Tokens, Problem> {
+fn tokens(state: &State, account: AccountId, refresh: &RefreshToken) -> Result<Tokens, Problem> {
     let (access_token, expires_in) =
-        state.keys.issue(account, session).map_err(|error| Problem::internal(error.to_string()))?;
-    let refresh_token = refresh.expose().clone();
+        state.keys.issue(account, refresh.session()).map_err(|error| Problem::internal(error.to_string()))?;
+    let refresh_token = refresh.text().expose().clone();
     Ok(Tokens { access_token, token_type: TokenType::Bearer, expires_in, refresh_token })
 }

@@ -1,8 +1,12 @@
 use futures::future::join_all;
+use nvisy_shared::{
+    crypt::opaque::{self, Kind},
+    store::{Conn, TransactionTrait},
+};
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, PASSWORD, Person, TestApp, send};
+use crate::app::{Answer, PASSWORD, Person, TestApp, send, until};
 
 async fn refresh(app: &TestApp, token: &str) -> Answer {
     send(app.request(Method::POST, "/api/v1/auth/refresh").json(&json!({ "refreshToken": token }))).await
@@ -175,5 +179,51 @@ async fn a_suspended_account_cannot_go_on() {
     refresh(&app, &ada.refresh).await.problem(403, "account_suspended");
     app.sql("update account set state = 'active'").await;
     refresh(&app, &ada.refresh).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn refresh_tokens_that_are_nobodys_are_not_asked_about() {
+    let app = TestApp::start_with(&[("NVISY_LIMIT_ADDRESS_MINUTE", "60")]).await;
+    let ada = app.person("ada").await;
+    let held = app.db.begin().await.unwrap();
+    held.execute_unprepared("lock table session, refresh_token, request_limit in access exclusive mode").await.unwrap();
+    for _ in 0..100 {
+        let junk = opaque::generate(Kind::Refresh);
+        refresh(&app, junk.expose()).await.problem(401, "refresh_token_refused");
+    }
+    held.rollback().await.unwrap();
+    refresh(&app, &ada.refresh).await.expect(200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_session_is_refreshed_so_often_whatever_becomes_of_its_tokens() {
+    let app = TestApp::start_with(&[("NVISY_LIMIT_ADDRESS_MINUTE", "20")]).await;
+    let ada = app.person("ada").await;
+    let other = app.again(&ada).await;
+    let mut newest = ada.refresh.clone();
+    let refused = until("the limit", async || match refresh(&app, &newest).await {
+        answer if answer.status == 429 => Some(answer),
+        answer => {
+            newest = text(&answer.expect(200), "refreshToken");
+            None
+        }
+    })
+    .await;
+    assert_eq!(refused.header("ratelimit-limit"), "20");
+    // It is the session's, and of no other.
+    let other = refresh(&app, &other.refresh).await.expect(200);
+    // One that is over has the same: its tokens are ours, and nobody's any more.
+    let dead = text(&other, "refreshToken");
+    app.sql("delete from session").await;
+    let refused = until("the limit", async || match refresh(&app, &dead).await {
+        answer if answer.status == 429 => Some(answer),
+        answer => {
+            answer.problem(401, "refresh_token_refused");
+            None
+        }
+    });
+    refused.await.problem(429, "too_many_requests");
     app.stop().await;
 }

@@ -128,7 +128,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "NVISY_LIMIT_ADDRESS_MINUTE",
         "60",
-        "Requests below `/api/v1/auth`, except refresh and logout, that may come from an address (IPv6: a /64) in a minute.",
+        "Requests below `/api/v1/auth`, except refresh and logout, that may come from an address (IPv6: a /64) in a minute; and refreshes of one session.",
     )
     .within(0, 1_000_000_000),
     variable(

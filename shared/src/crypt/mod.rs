@@ -1,5 +1,5 @@
 //! Encryption at rest: keys derived from one master key, a sealed stream format for file bytes, seals of
-//! chained entries, codes of invites, and randomness.
+//! chained entries, codes of invites, refresh tokens, and randomness.
 //!
 //! Nothing here knows where keys come from besides a file, or where sealed bytes go.
 
@@ -10,6 +10,7 @@ pub mod frames;
 mod keys;
 pub mod opaque;
 mod password;
+pub mod refresh;
 pub mod seal;
 
 pub use keys::{Key, KeyFileError, Keyring, MasterKey, Purpose};

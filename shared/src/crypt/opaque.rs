@@ -1,4 +1,4 @@
-//! Opaque tokens: 256 random bits that are stored only as a hash.
+//! Opaque tokens: secrets that are stored only as a hash.
 //!
 //! ```text
 //! token = prefix secret checksum      nvisy_ 64 hex digits 8 hex digits
@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use super::random;
 use crate::secret::Secret;
 
-/// Hex digits of the secret and of the checksum.
-const DIGITS: usize = 64 + 8;
+/// Hex digits of the checksum.
+const CHECKSUM: usize = 8;
 
 /// What a token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +36,27 @@ impl Kind {
             Self::Mail => "nvisy_mail_",
         }
     }
+
+    /// Bytes of its secret.
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Api | Self::Mail => 32,
+            // What is in them says [`super::refresh`].
+            Self::Refresh => 48,
+        }
+    }
 }
 
-/// A new token.
+/// A token of random bytes.
 #[must_use]
 pub fn generate(kind: Kind) -> Secret<String> {
-    write(kind, &random())
+    let secret: [u8; 64] = random();
+    write(kind, &secret[..kind.bytes()])
 }
 
-/// The token with this secret.
+/// The token with this secret, which has as many bytes as the kind wants.
 #[must_use]
-pub fn write(kind: Kind, secret: &[u8; 32]) -> Secret<String> {
+pub fn write(kind: Kind, secret: &[u8]) -> Secret<String> {
     let body = format!("{}{}", kind.prefix(), hex::encode(secret));
     let checksum = crc32fast::hash(body.as_bytes());
     Secret::new(format!("{body}{checksum:08x}"))
@@ -55,13 +65,21 @@ pub fn write(kind: Kind, secret: &[u8; 32]) -> Secret<String> {
 /// What is stored of a token, and looked up. `None`: this is not a token of that kind.
 #[must_use]
 pub fn hash(kind: Kind, token: &str) -> Option<[u8; 32]> {
+    secret(kind, token).map(|_| Sha256::digest(token.as_bytes()).into())
+}
+
+/// The hex digits of its secret. `None`: this is not a token of that kind.
+#[must_use]
+pub fn secret(kind: Kind, token: &str) -> Option<&str> {
     let digits = token.strip_prefix(kind.prefix())?;
-    if digits.len() != DIGITS || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+    if digits.len() != 2 * kind.bytes() + CHECKSUM
+        || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    {
         return None;
     }
-    let (body, checksum) = token.split_at(token.len() - 8);
+    let (body, checksum) = token.split_at(token.len() - CHECKSUM);
     let fits = u32::from_str_radix(checksum, 16).is_ok_and(|checksum| checksum == crc32fast::hash(body.as_bytes()));
-    fits.then(|| Sha256::digest(token.as_bytes()).into())
+    fits.then(|| &body[kind.prefix().len()..])
 }
 
 #[cfg(test)]

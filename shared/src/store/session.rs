@@ -37,12 +37,12 @@ pub struct Life {
 /// The database's.
 pub async fn insert(
     tx: &Tx,
+    id: SessionId,
     account: AccountId,
     device: Device<'_>,
     life: Life,
     refresh: &[u8; 32],
-) -> Result<SessionId> {
-    let id = SessionId::new();
+) -> Result<()> {
     sql::execute(
         tx,
         "with session as (
@@ -61,7 +61,7 @@ pub async fn insert(
         ],
     )
     .await?;
-    Ok(id)
+    Ok(())
 }
 
 /// A refresh token that somebody presented, and the session it belongs to.

@@ -19,7 +19,7 @@ use std::{
 use actix_web::{HttpRequest, web::Data};
 use nvisy_shared::{
     config,
-    id::{AccountId, WorkspaceId},
+    id::{AccountId, SessionId, WorkspaceId},
     store::{
         self, Db,
         credential::Means,
@@ -70,6 +70,8 @@ pub(crate) enum Kind {
     Mailbox,
     /// Credentials from one network that are nobody's.
     Refused,
+    /// Refresh tokens of one session, good or not any more.
+    Session,
 }
 
 impl Kind {
@@ -83,6 +85,7 @@ impl Kind {
             Self::Failures => "failures",
             Self::Mailbox => "mailbox",
             Self::Refused => "refused",
+            Self::Session => "session",
         }
     }
 
@@ -94,7 +97,7 @@ impl Kind {
     /// How much of its bucket a process takes at once.
     fn part(self, capacity: u32) -> u32 {
         match self {
-            Self::Account | Self::Token | Self::Workspace => (capacity / PART).clamp(1, MOST),
+            Self::Account | Self::Token | Self::Workspace | Self::Session => (capacity / PART).clamp(1, MOST),
             // Less: most of what is taken for a stray one is never used.
             Self::Refused => (capacity / 5 / PART).clamp(1, MOST),
             Self::Address | Self::Name | Self::Failures | Self::Mailbox => 1,
@@ -123,7 +126,7 @@ impl Limits {
             Kind::Account => self.settings.account_minute,
             Kind::Token => self.settings.token_minute,
             Kind::Workspace => self.settings.workspace_minute,
-            Kind::Address => self.settings.address_minute,
+            Kind::Address | Kind::Session => self.settings.address_minute,
             Kind::Name | Kind::Mailbox => self.settings.name_minute,
             Kind::Failures => self.settings.name_failures_minute,
             Kind::Refused => self.settings.refused_minute,
@@ -251,6 +254,11 @@ pub(crate) async fn caller(request: &HttpRequest, account: AccountId, means: &Me
 /// A request to this workspace, by somebody who may make it.
 pub(crate) async fn workspace(request: &HttpRequest, workspace: WorkspaceId) -> Result<(), Problem> {
     count(request, Kind::Workspace, workspace.0.into_bytes()).await
+}
+
+/// A refresh token of this session, whatever became of it.
+pub(crate) async fn session(state: &State, session: SessionId) -> Result<(), Problem> {
+    state.limits.spend(&state.platform.db, Kind::Session, session.0.into_bytes()).await.map(drop)
 }
 
 async fn count(request: &HttpRequest, kind: Kind, whose: [u8; 16]) -> Result<(), Problem> {
