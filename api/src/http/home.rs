@@ -77,3 +77,92 @@ impl<B: MessageBody> MessageBody for AtHome<B> {
         AtHome::poll(&mut self, |body| body.poll_next(cx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use actix_web::{App, HttpResponse, HttpServer, middleware::from_fn, web};
+    use futures::stream;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        sync::Mutex,
+    };
+
+    use super::*;
+
+    /// What requests leave open, like connections in a pool.
+    #[derive(Default)]
+    struct Pool(Mutex<Vec<TcpStream>>);
+
+    async fn open(pool: Data<Pool>, server: Data<SocketAddr>) -> Result<Bytes, std::io::Error> {
+        pool.0.lock().await.push(TcpStream::connect(**server).await?);
+        Ok(Bytes::from_static(b"opened"))
+    }
+
+    async fn opens(pool: Data<Pool>, server: Data<SocketAddr>) -> Result<Bytes, Error> {
+        Ok(open(pool, server).await?)
+    }
+
+    async fn streams(pool: Data<Pool>, server: Data<SocketAddr>) -> HttpResponse {
+        HttpResponse::Ok().streaming(stream::once(Box::pin(open(pool, server))))
+    }
+
+    /// A server that sends back what it is sent.
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut reader, mut writer) = socket.split();
+                    tokio::io::copy(&mut reader, &mut writer).await
+                });
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn what_a_request_opens_outlives_the_thread_that_served_it() {
+        let (pool, process, echo) = (Data::new(Pool::default()), Data::new(Handle::current()), Data::new(echo().await));
+        let opened = pool.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(pool.clone())
+                .app_data(process.clone())
+                .app_data(echo.clone())
+                .wrap(from_fn(home))
+                .route("/opens", web::get().to(opens))
+                .route("/streams", web::get().to(streams))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let address = server.addrs()[0];
+        let server = server.run();
+        let stop = server.handle();
+        let running = tokio::spawn(server);
+        for path in ["opens", "streams"] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let request = format!("GET /{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.contains("opened"), "{answer}");
+        }
+        stop.stop(true).await;
+        running.await.unwrap().unwrap();
+
+        let mut opened = opened.0.lock().await;
+        assert_eq!(opened.len(), 2);
+        for connection in opened.iter_mut() {
+            connection.write_all(b"still there").await.unwrap();
+            let mut answer = [0; 11];
+            connection.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"still there");
+        }
+    }
+}

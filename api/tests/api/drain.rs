@@ -13,6 +13,7 @@ use crate::{
     app::{Answer, Person, TestApp, send, until},
     files::part,
     kills::{second_api, signal},
+    slow::ends,
 };
 
 /// Longer than any test.
@@ -138,20 +139,18 @@ async fn the_last_thread_goes_on_when_the_others_have_ended() {
     let process = api.id().expect("an API that runs");
     assert_eq!(servers(process), 4);
     let upload = Upload::begin(&app, &base, &ada, &workspace).await;
-    // Requests on all threads, so that each opens connections to the database, which all have just used.
-    let busy = futures::future::join_all((0..16).map(async |n| {
+    // Each thread opens connections to the database, and all of them have just been used.
+    futures::future::join_all((0..16).map(async |_| {
         let client = TestApp::builder().pool_max_idle_per_host(0).build().unwrap();
-        let mut answered = 0;
-        while let Ok(answer) = client.get(format!("{base}/api/v1/account")).bearer_auth(&ada.token).send().await {
-            assert_eq!(answer.status(), 200);
-            answered += 1;
-            // Once: a second signal stops at once.
-            if n == 0 && answered == 20 {
-                signal(process, "-TERM").await;
-            }
+        for _ in 0..20 {
+            let account = client.get(format!("{base}/api/v1/account")).bearer_auth(&ada.token);
+            send(account).await.expect(200);
         }
-    }));
-    busy.await;
+    }))
+    .await;
+    let port = base.rsplit(':').next().unwrap().parse().unwrap();
+    until("only the upload goes on", async || (ends(port).len() == 1).then_some(())).await;
+    signal(process, "-TERM").await;
     until("the other threads have ended", async || (servers(process) == 1).then_some(())).await;
     let answer = upload.end().await;
     assert_eq!(answer.status, 202, "{}", answer.text);

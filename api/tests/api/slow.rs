@@ -97,25 +97,30 @@ async fn a_client_that_does_not_read_is_cut_off() {
     // More than buffers of the server's kernel hold, too.
     socket.write_all(request.repeat(16).as_bytes()).await.unwrap();
     let me = socket.local_addr().unwrap().port();
-    until("the answer has begun", async || ends(me, app.address.port()).first().filter(|end| end.unsent > 0).map(drop))
-        .await;
-    until("the server's end is gone", async || ends(me, app.address.port()).is_empty().then_some(())).await;
+    let mine = || ends(app.address.port()).into_iter().find(|end| end.client == me);
+    until("the answer has begun", async || mine().filter(|end| end.unsent > 0).map(drop)).await;
+    until("the server's end is gone", async || mine().is_none().then_some(())).await;
     app.stop().await;
 }
 
-struct End {
+/// The server's end of a connection.
+pub(crate) struct End {
+    client: u16,
     unsent: u64,
 }
 
-/// The server's end of a connection, as the kernel lists it.
-fn ends(client: u16, server: u16) -> Vec<End> {
+/// The connections of a server, as the kernel lists them.
+pub(crate) fn ends(server: u16) -> Vec<End> {
     const ESTABLISHED: &str = "01";
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let port = |address: &str| u16::from_str_radix(address.split(':').nth(1).unwrap_or_default(), 16).ok();
     lines
-        .filter(|fields| port(fields[1]) == Some(server) && port(fields[2]) == Some(client) && fields[3] == ESTABLISHED)
-        .map(|fields| End { unsent: u64::from_str_radix(fields[4].split(':').next().unwrap(), 16).unwrap() })
+        .filter(|fields| port(fields[1]) == Some(server) && fields[3] == ESTABLISHED)
+        .map(|fields| End {
+            client: port(fields[2]).unwrap(),
+            unsent: u64::from_str_radix(fields[4].split(':').next().unwrap(), 16).unwrap(),
+        })
         .collect()
 }
 
