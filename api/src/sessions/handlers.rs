@@ -1,6 +1,6 @@
 //! The session operations.
 
-use actix_web::web::Data;
+use actix_web::{HttpRequest, web::Data};
 use apistos::api_operation;
 use nvisy_shared::{id::SessionId, store};
 
@@ -49,11 +49,12 @@ pub(crate) async fn login(
 )]
 pub(crate) async fn refresh(
     state: Data<State>,
+    request: HttpRequest,
     device: Device,
     origin: Origin,
     body: Json<Refresh>,
 ) -> Result<Json<Tokens>, Problem> {
-    service::refresh(&state, &device, &origin, body.0).await.map(Json)
+    service::refresh(&state, &request, &device, &origin, body.0).await.map(Json)
 }
 
 #[api_operation(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use nvisy_shared::{
     config,
     crypt::{Key, Purpose, refresh::RefreshToken},
@@ -87,11 +88,17 @@ pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body:
     tokens(state, account.id, &refresh)
 }
 
-pub(super) async fn refresh(state: &State, device: &Device, origin: &Origin, body: Refresh) -> Result<Tokens, Problem> {
+pub(super) async fn refresh(
+    state: &State,
+    request: &HttpRequest,
+    device: &Device,
+    origin: &Origin,
+    body: Refresh,
+) -> Result<Tokens, Problem> {
     let key = key(state);
     let token = RefreshToken::read(&key, body.refresh_token).ok_or_else(refused)?;
     // Also of a session that is over: a token that keeps coming is not asked about for ever.
-    limit::session(state, token.session()).await?;
+    limit::session(request, token.session()).await?;
     let next = token.successor(&key);
     let (token, successor) = (token.hash(), next.hash());
 

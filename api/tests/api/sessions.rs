@@ -213,7 +213,9 @@ async fn a_session_is_refreshed_so_often_whatever_becomes_of_its_tokens() {
     .await;
     assert_eq!(refused.header("ratelimit-limit"), "20");
     // It is the session's, and of no other.
-    let other = refresh(&app, &other.refresh).await.expect(200);
+    let other = refresh(&app, &other.refresh).await;
+    assert_eq!((other.header("ratelimit-limit"), other.header("ratelimit-remaining")), ("20", "19"));
+    let other = other.expect(200);
     // One that is over has the same: its tokens are ours, and nobody's any more.
     let dead = text(&other, "refreshToken");
     app.sql("delete from session").await;

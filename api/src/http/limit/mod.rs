@@ -257,8 +257,8 @@ pub(crate) async fn workspace(request: &HttpRequest, workspace: WorkspaceId) -> 
 }
 
 /// A refresh token of this session, whatever became of it.
-pub(crate) async fn session(state: &State, session: SessionId) -> Result<(), Problem> {
-    state.limits.spend(&state.platform.db, Kind::Session, session.0.into_bytes()).await.map(drop)
+pub(crate) async fn session(request: &HttpRequest, session: SessionId) -> Result<(), Problem> {
+    count(request, Kind::Session, session.0.into_bytes()).await
 }
 
 async fn count(request: &HttpRequest, kind: Kind, whose: [u8; 16]) -> Result<(), Problem> {
