@@ -11,9 +11,6 @@ use crate::{
 pub(super) const CHANNEL: &str = "nvisy_outbox";
 
 /// Adds a job. It exists when, and only when, the transaction commits; the trace of the caller goes with it.
-///
-/// # Errors
-/// The database's.
 pub async fn enqueue<J: Job>(tx: &Tx, workspace: WorkspaceId, job: &J) -> store::Result<JobId> {
     let payload = serde_json::to_value(job).map_err(|error| store::Error::Json(error.to_string()))?;
     store::job::insert(

@@ -26,9 +26,6 @@ pub struct NewAccount<'a> {
 
 /// Adds an account; what admitted it is used up. `None`: the address is taken, also by an account that another transaction
 /// adds at this moment.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(tx: &Tx, account: NewAccount<'_>) -> Result<Option<Model>> {
     sql::first(
         tx,
@@ -46,9 +43,6 @@ pub async fn insert(tx: &Tx, account: NewAccount<'_>) -> Result<Option<Model>> {
 }
 
 /// The account with this (normalised) address, also if it is stored in the spelling of before.
-///
-/// # Errors
-/// The database's.
 pub async fn by_email(conn: &impl Conn, email: &str) -> Result<Option<Model>> {
     let spellings: Vec<String> = [Some(email.to_owned()), former_spelling(email)].into_iter().flatten().collect();
     sql::first(
@@ -60,17 +54,11 @@ pub async fn by_email(conn: &impl Conn, email: &str) -> Result<Option<Model>> {
 }
 
 /// The account with this id.
-///
-/// # Errors
-/// The database's.
 pub async fn find(conn: &impl Conn, id: AccountId) -> Result<Option<Model>> {
     sql::first(conn, "select * from account where id = $1", [id.into()]).await
 }
 
 /// Suspends an account, or lets it go on. `false`: there is nothing to change.
-///
-/// # Errors
-/// The database's.
 pub async fn set_state(tx: &Tx, id: AccountId, state: AccountState) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -83,9 +71,6 @@ pub async fn set_state(tx: &Tx, id: AccountId, state: AccountState) -> Result<bo
 
 /// The account, locked for the rest of the transaction, if its password is still the one with this hash: what was
 /// verified before the transaction began holds until it ends.
-///
-/// # Errors
-/// The database's.
 pub async fn lock_verified(tx: &Tx, id: AccountId, password_hash: &Secret<String>) -> Result<Option<Model>> {
     sql::first(
         tx,
@@ -96,9 +81,6 @@ pub async fn lock_verified(tx: &Tx, id: AccountId, password_hash: &Secret<String
 }
 
 /// Changes the display name, if the account is at one of these revisions, or at any. `None`: it is not.
-///
-/// # Errors
-/// The database's.
 pub async fn rename(tx: &Tx, id: AccountId, revisions: Option<Vec<i32>>, display_name: &str) -> Result<Option<Model>> {
     sql::first(
         tx,
@@ -110,9 +92,6 @@ pub async fn rename(tx: &Tx, id: AccountId, revisions: Option<Vec<i32>>, display
 }
 
 /// Changes the password. Links that whoever knew the old one has asked for are void, and so are those that set it anew.
-///
-/// # Errors
-/// The database's.
 pub async fn set_password(tx: &Tx, id: AccountId, password_hash: &Secret<String>) -> Result<()> {
     sql::execute(
         tx,
@@ -124,9 +103,6 @@ pub async fn set_password(tx: &Tx, id: AccountId, password_hash: &Secret<String>
 }
 
 /// Notes that the account's address reaches its owner. `false`: the account has another address.
-///
-/// # Errors
-/// The database's.
 pub async fn verify_email(tx: &Tx, id: AccountId, email: &str) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -139,9 +115,6 @@ pub async fn verify_email(tx: &Tx, id: AccountId, email: &str) -> Result<bool> {
 
 /// Gives the account another address, which has been shown to reach its owner; links that it has asked for are void.
 /// Returns the address it had. `None`: another account has the new one.
-///
-/// # Errors
-/// The database's.
 pub async fn change_email(tx: &Tx, id: AccountId, email: &str) -> Result<Option<String>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -164,9 +137,6 @@ pub async fn change_email(tx: &Tx, id: AccountId, email: &str) -> Result<Option<
 }
 
 /// Whether a workspace with other members would be left without an owner if the account were gone.
-///
-/// # Errors
-/// The database's.
 pub async fn is_last_owner(conn: &impl Conn, id: AccountId) -> Result<bool> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -189,9 +159,6 @@ pub async fn is_last_owner(conn: &impl Conn, id: AccountId) -> Result<bool> {
 }
 
 /// Marks the account for erasure; says when that will be. Links that it has asked for are void.
-///
-/// # Errors
-/// The database's.
 pub async fn close(tx: &Tx, id: AccountId, grace: Duration) -> Result<DateTime<Utc>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -208,18 +175,12 @@ pub async fn close(tx: &Tx, id: AccountId, grace: Duration) -> Result<DateTime<U
 }
 
 /// Takes the mark for erasure back.
-///
-/// # Errors
-/// The database's.
 pub async fn reopen(tx: &Tx, id: AccountId) -> Result<()> {
     sql::execute(tx, "update account set erase_at = null where id = $1", [id.into()]).await?;
     Ok(())
 }
 
 /// Locks an account whose time has come. `None`: there is none, or another worker is at it.
-///
-/// # Errors
-/// The database's.
 pub async fn lock_due_for_erasure(tx: &Tx) -> Result<Option<AccountId>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -237,9 +198,6 @@ pub async fn lock_due_for_erasure(tx: &Tx) -> Result<Option<AccountId>> {
 /// Erases an account with all that is only its own, and what others have written down of the person: invites and mail to
 /// the address, and answers kept for repeated requests. The key of the person's addresses in the activity log goes with
 /// the account.
-///
-/// # Errors
-/// The database's.
 pub async fn erase(tx: &Tx, id: AccountId) -> Result<()> {
     let with_email = [
         "delete from invite using account where account.id = $1 and invite.email = account.email",

@@ -72,18 +72,12 @@ impl Act {
 /// From here to the end of the transaction the chain is locked: write what is to be written first. Locks are taken in
 /// this order everywhere, or transactions would wait for each other for ever: counters of a workspace, its activity
 /// chain, its events.
-///
-/// # Errors
-/// The database's.
 pub async fn append(tx: &Tx, seals: &Seals, chain: WorkspaceId, by: &By, acts: &[Act]) -> Result<()> {
     let acts: Vec<_> = acts.iter().map(|act| (by, act)).collect();
     append_each(tx, seals, chain, &acts).await
 }
 
 /// As [`append`], of what several have done.
-///
-/// # Errors
-/// The database's.
 pub async fn append_each(tx: &Tx, seals: &Seals, chain: WorkspaceId, acts: &[(&By, &Act)]) -> Result<()> {
     // Whose address it is: where nobody is signed in, the account that was tried, if there is one.
     let person = |by: &By, act: &Act| by.actor.account().map_or(act.object, |account| account.0);
@@ -263,9 +257,6 @@ pub enum Place {
 }
 
 /// Up to `limit` entries of a chain that meet the filter, with the addresses of people who have not been erased.
-///
-/// # Errors
-/// The database's.
 pub async fn list(
     conn: &impl Conn,
     seals: &Seals,
@@ -370,9 +361,6 @@ fn of_accounts(condition: &str) -> String {
 }
 
 /// The place of an entry in the log of accounts, if it is about this account.
-///
-/// # Errors
-/// The database's.
 pub async fn place_about(conn: &impl Conn, account: AccountId, entry: ActivityId) -> Result<Option<i64>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -386,9 +374,6 @@ pub async fn place_about(conn: &impl Conn, account: AccountId, entry: ActivityId
 }
 
 /// The last place of a chain; 0 when it is empty.
-///
-/// # Errors
-/// The database's.
 pub async fn last(conn: &impl Conn, chain: WorkspaceId) -> Result<i64> {
     Ok(head(conn, chain).await?.map_or(0, |head| head.seq))
 }

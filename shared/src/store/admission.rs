@@ -17,9 +17,6 @@ pub struct NewAdmission<'a> {
 }
 
 /// Admits an address, in the place of what admitted it before.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(tx: &Tx, admission: &NewAdmission<'_>) -> Result<()> {
     sql::execute(
         tx,
@@ -33,9 +30,6 @@ pub async fn insert(tx: &Tx, admission: &NewAdmission<'_>) -> Result<()> {
 }
 
 /// Whether this code lets this address in.
-///
-/// # Errors
-/// The database's.
 pub async fn admits(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<bool> {
     let rows = sql::execute(
         conn,
@@ -47,9 +41,6 @@ pub async fn admits(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Resu
 }
 
 /// Forgets admissions that have expired.
-///
-/// # Errors
-/// The database's.
 pub async fn forget_expired(conn: &impl Conn) -> Result<u64> {
     sql::execute(conn, "delete from admission where expires_at < now()", []).await
 }

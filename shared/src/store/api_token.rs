@@ -35,9 +35,6 @@ pub struct NewToken<'a> {
 }
 
 /// Adds a token. `None`: the account is not a member of one of the workspaces.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(tx: &Tx, token: NewToken<'_>) -> Result<Option<Model>> {
     let workspaces: Option<Vec<Uuid>> = token.workspaces.map(|ids| ids.into_iter().map(|id| id.0).collect());
     sql::first(
@@ -63,9 +60,6 @@ pub async fn insert(tx: &Tx, token: NewToken<'_>) -> Result<Option<Model>> {
 }
 
 /// The account's tokens, newest first: at most `limit`, those older than `before`.
-///
-/// # Errors
-/// The database's.
 pub async fn of_account(
     conn: &impl Conn,
     account: AccountId,
@@ -81,9 +75,6 @@ pub async fn of_account(
 }
 
 /// How many tokens the account has, under [`super::session::lock`].
-///
-/// # Errors
-/// The database's.
 pub async fn count(conn: &impl Conn, account: AccountId) -> Result<i64> {
     #[derive(sea_orm::FromQueryResult)]
     struct Row {
@@ -95,9 +86,6 @@ pub async fn count(conn: &impl Conn, account: AccountId) -> Result<i64> {
 }
 
 /// Revokes a token. `false`: the account has no such token.
-///
-/// # Errors
-/// The database's.
 pub async fn revoke(tx: &Tx, account: AccountId, token: TokenId) -> Result<bool> {
     let rows =
         sql::execute(tx, "delete from api_token where account_id = $1 and id = $2", [account.into(), token.into()])
@@ -106,9 +94,6 @@ pub async fn revoke(tx: &Tx, account: AccountId, token: TokenId) -> Result<bool>
 }
 
 /// Revokes all tokens of the account; says which.
-///
-/// # Errors
-/// The database's.
 pub async fn revoke_all(tx: &Tx, account: AccountId) -> Result<Vec<TokenId>> {
     #[derive(sea_orm::FromQueryResult)]
     struct Row {
@@ -120,9 +105,6 @@ pub async fn revoke_all(tx: &Tx, account: AccountId) -> Result<Vec<TokenId>> {
 }
 
 /// Writes down when tokens were last used; an earlier time than the one known changes nothing.
-///
-/// # Errors
-/// The database's.
 pub async fn mark_used(conn: &impl Conn, uses: &[(TokenId, DateTime<Utc>)]) -> Result<()> {
     let ids: Vec<Uuid> = uses.iter().map(|(id, _)| id.0).collect();
     let times: Vec<DateTime<Utc>> = uses.iter().map(|(_, time)| *time).collect();
@@ -142,9 +124,6 @@ pub async fn mark_used(conn: &impl Conn, uses: &[(TokenId, DateTime<Utc>)]) -> R
 }
 
 /// Removes tokens that ended longer than `age` ago.
-///
-/// # Errors
-/// The database's.
 pub async fn forget_expired(conn: &impl Conn, age: Duration) -> Result<u64> {
     sql::execute(
         conn,

@@ -7,9 +7,6 @@ use crate::{entity::avatar::Model, id::AccountId};
 pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// Puts a picture in the place of the one before.
-///
-/// # Errors
-/// The database's.
 pub async fn put(conn: &impl Conn, account: AccountId, media_type: &str, bytes: &[u8], sha256: &[u8]) -> Result<()> {
     sql::execute(
         conn,
@@ -23,17 +20,11 @@ pub async fn put(conn: &impl Conn, account: AccountId, media_type: &str, bytes: 
 }
 
 /// The picture of an account.
-///
-/// # Errors
-/// The database's.
 pub async fn find(conn: &impl Conn, account: AccountId) -> Result<Option<Model>> {
     sql::first(conn, "select * from avatar where account_id = $1", [account.into()]).await
 }
 
 /// Removes the picture. `false`: there was none.
-///
-/// # Errors
-/// The database's.
 pub async fn remove(conn: &impl Conn, account: AccountId) -> Result<bool> {
     Ok(sql::execute(conn, "delete from avatar where account_id = $1", [account.into()]).await? == 1)
 }

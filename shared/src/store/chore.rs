@@ -7,9 +7,6 @@ use sea_orm::FromQueryResult;
 use super::{Conn, Result, sql};
 
 /// Whether this chore is due and now the caller's, for `lease` unless [`put_off`] prolongs it. Reads only while it is not due.
-///
-/// # Errors
-/// The database's.
 pub async fn take(conn: &impl Conn, name: &str, lease: Duration) -> Result<bool> {
     #[derive(FromQueryResult)]
     struct Taken {
@@ -31,9 +28,6 @@ pub async fn take(conn: &impl Conn, name: &str, lease: Duration) -> Result<bool>
 }
 
 /// Says when the chore is due again: a lease from now while it is being done, an interval from now when it is done.
-///
-/// # Errors
-/// The database's.
 pub async fn put_off(conn: &impl Conn, name: &str, wait: Duration) -> Result<()> {
     sql::execute(
         conn,

@@ -31,9 +31,6 @@ pub struct NewChunk {
 
 /// Replaces the chunks of a version: a repeated attempt leaves no trace of the one before, and an
 /// empty list leaves nothing to find.
-///
-/// # Errors
-/// The database's.
 pub async fn replace(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -86,9 +83,6 @@ pub struct Passage {
 }
 
 /// Chunks of a version by their ordinals.
-///
-/// # Errors
-/// The database's.
 pub async fn passages(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -108,9 +102,6 @@ pub async fn passages(
 pub type Embedded = (ChunkId, Vec<f32>);
 
 /// Writes vectors of a space; those that exist stay.
-///
-/// # Errors
-/// The database's.
 pub async fn insert_vectors(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -147,9 +138,6 @@ pub async fn insert_vectors(
 
 /// Removes a version's vectors if they are not all of this space: somebody changed the workspace's while they were made.
 /// Returns whether that was so.
-///
-/// # Errors
-/// The database's.
 pub async fn clear_mixed(tx: &Tx, workspace: WorkspaceId, version: VersionId, space: SpaceId) -> Result<bool> {
     let rows = sql::execute(
         tx,

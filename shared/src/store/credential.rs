@@ -80,9 +80,6 @@ impl FromQueryResult for Caller {
 }
 
 /// Whose credential it is, if it is good.
-///
-/// # Errors
-/// The database's.
 pub async fn caller(conn: &impl Conn, credential: &Credential) -> Result<Option<Caller>> {
     match credential {
         Credential::Session { account, session } => {

@@ -40,9 +40,6 @@ pub struct Event {
 }
 
 /// Adds an event. From here to the end of the transaction the workspace's sequence is locked: make it the last step.
-///
-/// # Errors
-/// The database's.
 pub async fn append(tx: &Tx, workspace: WorkspaceId, kind: EventType, subject: Uuid, data: Json) -> Result<()> {
     sql::execute(
         tx,
@@ -74,9 +71,6 @@ pub struct Reach {
 }
 
 /// Events after a place, in order; `None` when the next one is not kept any more.
-///
-/// # Errors
-/// The database's.
 pub async fn after(conn: &impl Conn, workspace: WorkspaceId, seq: i64, limit: i64) -> Result<Option<Vec<Event>>> {
     let events: Vec<Event> = sql::all(
         conn,
@@ -94,9 +88,6 @@ pub async fn after(conn: &impl Conn, workspace: WorkspaceId, seq: i64, limit: i6
 }
 
 /// How far the workspace's events reach.
-///
-/// # Errors
-/// The database's.
 pub async fn reach(conn: &impl Conn, workspace: WorkspaceId) -> Result<Reach> {
     let row = sql::first(conn, "select forgotten, last from event_counter where workspace_id = $1", [workspace.into()])
         .await?;
@@ -104,9 +95,6 @@ pub async fn reach(conn: &impl Conn, workspace: WorkspaceId) -> Result<Reach> {
 }
 
 /// The workspaces whose oldest event is older than this.
-///
-/// # Errors
-/// The database's.
 pub async fn outlived(conn: &impl Conn, age: Duration) -> Result<Vec<WorkspaceId>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -125,9 +113,6 @@ pub async fn outlived(conn: &impl Conn, age: Duration) -> Result<Vec<WorkspaceId
 
 /// Forgets up to `limit` of the workspace's oldest events that are older than this and published, and remembers how
 /// far. Says how many; fewer than `limit` means that there are no more.
-///
-/// # Errors
-/// The database's.
 pub async fn forget(conn: &impl Conn, workspace: WorkspaceId, age: Duration, limit: i64) -> Result<u64> {
     #[derive(FromQueryResult)]
     struct Gone {
@@ -155,9 +140,6 @@ pub async fn forget(conn: &impl Conn, workspace: WorkspaceId, age: Duration, lim
 }
 
 /// How long the oldest event that the log does not have yet has waited, in seconds; 0 when there is none.
-///
-/// # Errors
-/// The database's.
 pub async fn unpublished_seconds(conn: &impl Conn) -> Result<f64> {
     #[derive(FromQueryResult)]
     struct Lag {
@@ -173,9 +155,6 @@ pub async fn unpublished_seconds(conn: &impl Conn) -> Result<f64> {
 }
 
 /// Locks up to `limit` events that the log does not have yet. Empty also when another relay is at it.
-///
-/// # Errors
-/// The database's.
 pub async fn lock_unpublished(tx: &Tx, limit: i64) -> Result<Vec<Event>> {
     #[derive(FromQueryResult)]
     struct Lock {
@@ -195,9 +174,6 @@ pub async fn lock_unpublished(tx: &Tx, limit: i64) -> Result<Vec<Event>> {
 }
 
 /// Records that the log has these events.
-///
-/// # Errors
-/// The database's.
 pub async fn mark_published(tx: &Tx, events: &[Event]) -> Result<()> {
     let workspaces: Vec<Uuid> = events.iter().map(|event| event.workspace_id.0).collect();
     let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();

@@ -25,9 +25,6 @@ pub struct StoredBlob {
 
 /// Registers stored content. Identical content of a workspace is one blob: the answer is the id to
 /// refer to, and when it is another than the given one, the given object is surplus and can be deleted.
-///
-/// # Errors
-/// The database's.
 pub async fn register_blob(tx: &Tx, workspace: WorkspaceId, blob: StoredBlob) -> Result<BlobId> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -60,9 +57,6 @@ pub struct NewFile {
 }
 
 /// Adds a file and its first version; `blob` must be registered.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(tx: &Tx, workspace: WorkspaceId, blob: BlobId, file: &NewFile) -> Result<(FileId, VersionId)> {
     let (id, version) = (FileId::new(), VersionId::new());
     sql::execute(
@@ -137,17 +131,11 @@ const VIEW: &str = "
     where f.workspace_id = $1";
 
 /// One file.
-///
-/// # Errors
-/// The database's.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, file: FileId) -> Result<Option<FileView>> {
     sql::first(conn, &format!("{VIEW} and f.id = $2"), [workspace.into(), file.into()]).await
 }
 
 /// Files, newest first, from before `before` on.
-///
-/// # Errors
-/// The database's.
 pub async fn list(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -164,9 +152,6 @@ pub async fn list(
 
 /// Deletes a file with its versions, runs, chunks and embeddings. Its blobs stay for the sweeper, its
 /// jobs find nothing and end. Returns whether there was one.
-///
-/// # Errors
-/// The database's.
 pub async fn delete(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<bool> {
     let values = || -> [sea_orm::Value; 2] { [workspace.into(), file.into()] };
     let runs = "delete from run r using run_item i
@@ -189,9 +174,6 @@ pub struct Source {
 }
 
 /// Where a version's bytes are and what they claim to be.
-///
-/// # Errors
-/// The database's.
 pub async fn source(conn: &impl Conn, workspace: WorkspaceId, version: VersionId) -> Result<Option<Source>> {
     sql::first(
         conn,
@@ -213,9 +195,6 @@ pub struct Contents {
 }
 
 /// Records it.
-///
-/// # Errors
-/// The database's.
 pub async fn set_contents(tx: &Tx, workspace: WorkspaceId, version: VersionId, contents: &Contents) -> Result<()> {
     sql::execute(
         tx,
@@ -234,9 +213,6 @@ pub async fn set_contents(tx: &Tx, workspace: WorkspaceId, version: VersionId, c
 }
 
 /// Moves a version on; `failure` goes with [`FileState::Failed`] and with nothing else.
-///
-/// # Errors
-/// The database's.
 pub async fn set_state(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -262,9 +238,6 @@ pub async fn set_state(
 
 /// Makes a version the one that search sees, and drops the chunks of the one before it. Returns the
 /// seconds from the version's upload to now, or `None` when a newer version is live already.
-///
-/// # Errors
-/// The database's.
 pub async fn make_live(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<Option<f64>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -295,9 +268,6 @@ pub async fn make_live(tx: &Tx, workspace: WorkspaceId, file: FileId, version: V
 
 /// Drops up to `limit` blob rows that nothing refers to and nobody has used for `age_seconds`.
 /// Their objects are surplus once the transaction commits.
-///
-/// # Errors
-/// The database's.
 pub async fn take_unused_blobs(tx: &Tx, age_seconds: f64, limit: i64) -> Result<Vec<(WorkspaceId, BlobId)>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -320,9 +290,6 @@ pub async fn take_unused_blobs(tx: &Tx, age_seconds: f64, limit: i64) -> Result<
 }
 
 /// Whether a blob has a row.
-///
-/// # Errors
-/// The database's.
 pub async fn blob_is_registered(conn: &impl Conn, workspace: WorkspaceId, blob: BlobId) -> Result<bool> {
     let rows =
         sql::execute(conn, "select from blob where workspace_id = $1 and id = $2", [workspace.into(), blob.into()])
@@ -331,9 +298,6 @@ pub async fn blob_is_registered(conn: &impl Conn, workspace: WorkspaceId, blob: 
 }
 
 /// Deletes up to `limit` files of a deleted workspace, with all that belongs to them.
-///
-/// # Errors
-/// The database's.
 pub async fn delete_some(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Result<u64> {
     sql::execute(
         conn,
@@ -344,9 +308,6 @@ pub async fn delete_some(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -
 }
 
 /// Up to `limit` blobs of a workspace.
-///
-/// # Errors
-/// The database's.
 pub async fn blobs(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Result<Vec<BlobId>> {
     #[derive(FromQueryResult)]
     struct Row {

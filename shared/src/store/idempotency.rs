@@ -13,9 +13,6 @@ use super::{Conn, Result, Tx, sql};
 use crate::entity::idempotency::Model;
 
 /// Holds a key until the transaction ends, however it ends: a process that dies holds nothing. `false`: another holds it.
-///
-/// # Errors
-/// The database's.
 pub async fn hold(tx: &Tx, scope: &str, key: &str) -> Result<bool> {
     let held: Option<Held> = sql::first(
         tx,
@@ -33,9 +30,6 @@ struct Held {
 }
 
 /// What a key was used for, within the time answers are kept. Ask while it is held, or the answer may be on its way.
-///
-/// # Errors
-/// The database's.
 pub async fn find(tx: &Tx, scope: &str, key: &str, kept: Duration) -> Result<Option<Model>> {
     sql::first(
         tx,
@@ -47,9 +41,6 @@ pub async fn find(tx: &Tx, scope: &str, key: &str, kept: Duration) -> Result<Opt
 }
 
 /// Whether a key has been used, within the time answers are kept.
-///
-/// # Errors
-/// The database's.
 pub async fn is_kept(conn: &impl Conn, scope: &str, key: &str, kept: Duration) -> Result<bool> {
     let found: Option<Held> = sql::first(
         conn,
@@ -62,9 +53,6 @@ pub async fn is_kept(conn: &impl Conn, scope: &str, key: &str, kept: Duration) -
 }
 
 /// Keeps the answer under a key that this transaction holds, in place of one that has expired.
-///
-/// # Errors
-/// The database's.
 pub async fn keep(tx: &Tx, scope: &str, key: &str, fingerprint: &[u8; 32], status: u16, body: Json) -> Result<()> {
     sql::execute(
         tx,
@@ -79,9 +67,6 @@ pub async fn keep(tx: &Tx, scope: &str, key: &str, fingerprint: &[u8; 32], statu
 
 /// Claims a key for a request whose body is still to arrive, or holds on to it, for `lease` from now. One statement:
 /// nothing stays open meanwhile, and a process that dies holds the key no longer than that. `false`: another has it.
-///
-/// # Errors
-/// The database's.
 pub async fn claim(conn: &impl Conn, scope: &str, key: &str, holder: Uuid, lease: Duration) -> Result<bool> {
     let rows = sql::execute(
         conn,
@@ -96,9 +81,6 @@ pub async fn claim(conn: &impl Conn, scope: &str, key: &str, holder: Uuid, lease
 }
 
 /// Gives a claim up.
-///
-/// # Errors
-/// The database's.
 pub async fn release(conn: &impl Conn, scope: &str, key: &str, holder: Uuid) -> Result<()> {
     sql::execute(
         conn,
@@ -110,17 +92,11 @@ pub async fn release(conn: &impl Conn, scope: &str, key: &str, holder: Uuid) -> 
 }
 
 /// Forgets claims of requests that ended without giving them up.
-///
-/// # Errors
-/// The database's.
 pub async fn forget_claims(conn: &impl Conn) -> Result<u64> {
     sql::execute(conn, "delete from idempotency_claim where until < now()", []).await
 }
 
 /// Forgets answers older than `age`.
-///
-/// # Errors
-/// The database's.
 pub async fn forget_older_than(conn: &impl Conn, age: Duration) -> Result<u64> {
     sql::execute(
         conn,

@@ -6,17 +6,11 @@ use super::{Conn, Error, Result, Tx, sql};
 use crate::entity::installation;
 
 /// The keys of this database, if it has been started with any.
-///
-/// # Errors
-/// The database's.
 pub async fn find(conn: &impl Conn) -> Result<Option<installation::Model>> {
     installation::Entity::find().one(conn).await
 }
 
 /// Whether this is the check value of the database's master key. The first one asked about is.
-///
-/// # Errors
-/// The database's.
 pub async fn has_master_key(conn: &impl Conn, check: &[u8; 32]) -> Result<bool> {
     sql::execute(
         conn,
@@ -28,9 +22,6 @@ pub async fn has_master_key(conn: &impl Conn, check: &[u8; 32]) -> Result<bool> 
 }
 
 /// Whether this is the id of the database's signing keys. The first one asked about is.
-///
-/// # Errors
-/// The database's.
 pub async fn has_signing_key(conn: &impl Conn, id: &str) -> Result<bool> {
     sql::execute(conn, "update installation set signing_key_id = $1 where signing_key_id is null", [id.into()]).await?;
     Ok(find(conn).await?.is_some_and(|known| known.signing_key_id.as_deref() == Some(id)))

@@ -26,9 +26,6 @@ pub struct NewInvite<'a> {
 }
 
 /// Adds an invite; one for the same address that has expired makes room. `None`: that address is invited already.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(tx: &Tx, workspace: WorkspaceId, invite: &NewInvite<'_>) -> Result<Option<Model>> {
     sql::execute(
         tx,
@@ -55,9 +52,6 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, invite: &NewInvite<'_>) -> 
 }
 
 /// Invites that can still be accepted, newest first, from before `before` on.
-///
-/// # Errors
-/// The database's.
 pub async fn list(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -74,9 +68,6 @@ pub async fn list(
 }
 
 /// Where an invite is to that this account may use: it has not expired, and is for this address or for anybody.
-///
-/// # Errors
-/// The database's.
 pub async fn workspace_of(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<Option<WorkspaceId>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -102,9 +93,6 @@ pub enum Answer {
 }
 
 /// Uses up the invite with this code, if this account may use it so. One of many at the same time gets it.
-///
-/// # Errors
-/// The database's.
 pub async fn take(tx: &Tx, code_hash: &[u8; 32], email: &str, answer: Answer) -> Result<Option<Model>> {
     sql::first(
         tx,
@@ -120,9 +108,6 @@ pub async fn take(tx: &Tx, code_hash: &[u8; 32], email: &str, answer: Answer) ->
 }
 
 /// Whether the invite with this code can be accepted and names this address; it is not used up by that.
-///
-/// # Errors
-/// The database's.
 pub async fn names(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<bool> {
     let rows = sql::execute(
         conn,
@@ -140,9 +125,6 @@ const BY_SUSPENDED: &str =
     "exists (select from account maker where maker.id = invite.invited_by and maker.state = 'suspended')";
 
 /// One invite.
-///
-/// # Errors
-/// The database's.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Result<Option<Model>> {
     sql::first(
         conn,
@@ -166,9 +148,6 @@ pub struct Invitation {
 }
 
 /// One invite that can be accepted, in names.
-///
-/// # Errors
-/// The database's.
 pub async fn invitation(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Result<Option<Invitation>> {
     sql::first(
         conn,
@@ -185,9 +164,6 @@ pub async fn invitation(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) 
 }
 
 /// Takes an invite back. `false`: there is none.
-///
-/// # Errors
-/// The database's.
 pub async fn cancel(tx: &Tx, workspace: WorkspaceId, id: InviteId) -> Result<bool> {
     let rows =
         sql::execute(tx, "delete from invite where workspace_id = $1 and id = $2", [workspace.into(), id.into()])
@@ -213,9 +189,6 @@ impl Withdrawn {
 }
 
 /// Takes back the account's invites to these roles; says which, for the activity log.
-///
-/// # Errors
-/// The database's.
 pub(super) async fn withdraw(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -232,9 +205,6 @@ pub(super) async fn withdraw(
 }
 
 /// Takes back all invites to a workspace; those that have expired go without a word.
-///
-/// # Errors
-/// The database's.
 pub(super) async fn withdraw_all(tx: &Tx, workspace: WorkspaceId) -> Result<Vec<Withdrawn>> {
     sql::all(
         tx,
@@ -247,9 +217,6 @@ pub(super) async fn withdraw_all(tx: &Tx, workspace: WorkspaceId) -> Result<Vec<
 
 /// Takes back the invites of an account that is closed, and all those of a workspace that would have no owner then: nobody
 /// comes into one that nobody answers for.
-///
-/// # Errors
-/// The database's.
 pub async fn withdraw_closed(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Vec<Withdrawn>> {
     sql::all(
         tx,
@@ -266,9 +233,6 @@ pub async fn withdraw_closed(tx: &Tx, workspace: WorkspaceId, account: AccountId
 }
 
 /// Forgets invites that expired more than a day ago.
-///
-/// # Errors
-/// The database's.
 pub async fn forget_expired(conn: &impl Conn) -> Result<u64> {
     sql::execute(conn, "delete from invite where expires_at < now() - interval '1 day'", []).await
 }

@@ -29,9 +29,6 @@ pub struct NewJob {
 }
 
 /// Adds a job; the relays hear of it when the transaction commits.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(tx: &Tx, job: NewJob) -> Result<JobId> {
     let id = JobId::new();
     sql::execute(
@@ -68,9 +65,6 @@ pub struct Due {
 /// `per_workspace` jobs of a workspace and lane are in flight; the rest wait where `why` sees them.
 /// The walk is from tenant to tenant along the index, so its cost grows with the number of
 /// tenants that have work, not with the length of a backlog.
-///
-/// # Errors
-/// The database's.
 pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64) -> Result<Vec<Due>> {
     sql::all(
         tx,
@@ -106,9 +100,6 @@ pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64) -> Result<Vec<Due
 }
 
 /// Records that JetStream has taken these jobs, and where.
-///
-/// # Errors
-/// The database's.
 pub async fn mark_queued(tx: &Tx, taken: &[(JobId, u64)]) -> Result<()> {
     let ids: Vec<Uuid> = taken.iter().map(|(id, _)| id.0).collect();
     let seqs: Vec<i64> = taken.iter().map(|(_, seq)| i64::try_from(*seq).unwrap_or(i64::MAX)).collect();
@@ -144,9 +135,6 @@ pub struct Claim {
 ///
 /// A waiting job counts, too: JetStream may deliver it before the relay that handed it over has committed. Its row is
 /// locked then, and this statement waits for that commit; were `waiting` left out, it would see the old state and not wait.
-///
-/// # Errors
-/// The database's.
 pub async fn claim(conn: &impl Conn, id: JobId, holder: &str, lease: Duration) -> Result<Option<Claim>> {
     sql::first(
         conn,
@@ -162,9 +150,6 @@ pub async fn claim(conn: &impl Conn, id: JobId, holder: &str, lease: Duration) -
 }
 
 /// Keeps claims alive; returns those (by job and epoch) that still hold.
-///
-/// # Errors
-/// The database's.
 pub async fn heartbeat(conn: &impl Conn, claims: &[(JobId, i32)]) -> Result<Vec<(JobId, i32)>> {
     #[derive(FromQueryResult)]
     struct Held {
@@ -187,9 +172,6 @@ pub async fn heartbeat(conn: &impl Conn, claims: &[(JobId, i32)]) -> Result<Vec<
 
 /// Locks the job for the rest of the transaction if the claim still holds. Every transaction in
 /// which a handler writes begins with this.
-///
-/// # Errors
-/// The database's.
 pub async fn hold(tx: &Tx, claim: &Claim) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -201,9 +183,6 @@ pub async fn hold(tx: &Tx, claim: &Claim) -> Result<bool> {
 }
 
 /// Ends a job that is done. Returns whether it was still ours.
-///
-/// # Errors
-/// The database's.
 pub async fn complete(conn: &impl Conn, claim: &Claim) -> Result<bool> {
     let rows = sql::execute(
         conn,
@@ -215,9 +194,6 @@ pub async fn complete(conn: &impl Conn, claim: &Claim) -> Result<bool> {
 }
 
 /// Puts a job back to wait for `delay`. `free` gives back the attempt: the job was not at fault.
-///
-/// # Errors
-/// The database's.
 pub async fn postpone(conn: &impl Conn, claim: &Claim, delay: Duration, error: &str, free: bool) -> Result<bool> {
     let rows = sql::execute(
         conn,
@@ -231,9 +207,6 @@ pub async fn postpone(conn: &impl Conn, claim: &Claim, delay: Duration, error: &
 }
 
 /// Moves a job among the dead, with the reason. Returns whether it was still ours.
-///
-/// # Errors
-/// The database's.
 pub async fn bury(tx: &Tx, claim: &Claim, reason: &str, error: &str) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -247,9 +220,6 @@ pub async fn bury(tx: &Tx, claim: &Claim, reason: &str, error: &str) -> Result<b
 }
 
 /// Jobs of holders that have been silent for longer than `lease` wait again; the attempt stays spent.
-///
-/// # Errors
-/// The database's.
 pub async fn release_silent(conn: &impl Conn, lease: Duration) -> Result<u64> {
     sql::execute(
         conn,
@@ -270,9 +240,6 @@ pub struct Queued {
 }
 
 /// Up to `limit` jobs handed to JetStream more than `age` ago, oldest first.
-///
-/// # Errors
-/// The database's.
 pub async fn queued_longer_than(conn: &impl Conn, age: Duration, limit: i64) -> Result<Vec<Queued>> {
     sql::all(
         conn,
@@ -286,9 +253,6 @@ pub async fn queued_longer_than(conn: &impl Conn, age: Duration, limit: i64) -> 
 
 /// Jobs that JetStream has forgotten wait again, unless somebody claimed them meanwhile. The epoch rises, so that the
 /// next message is not taken for the lost one repeated.
-///
-/// # Errors
-/// The database's.
 pub async fn release_forgotten(conn: &impl Conn, forgotten: &[Queued]) -> Result<u64> {
     let ids: Vec<Uuid> = forgotten.iter().map(|job| job.id.0).collect();
     let seqs: Vec<i64> = forgotten.iter().map(|job| job.stream_seq).collect();
@@ -314,9 +278,6 @@ pub struct Backlog {
 }
 
 /// The backlog, lane by lane; lanes without jobs are left out.
-///
-/// # Errors
-/// The database's.
 pub async fn backlog(conn: &impl Conn) -> Result<Vec<Backlog>> {
     sql::all(
         conn,

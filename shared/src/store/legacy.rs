@@ -9,9 +9,6 @@ use crate::{
 };
 
 /// Workspaces that the account belongs to or has invited to, in the order in which they are to be locked.
-///
-/// # Errors
-/// The database's.
 pub async fn workspaces(tx: &Tx, account: AccountId) -> Result<Vec<WorkspaceId>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -41,9 +38,6 @@ pub enum Fate {
 
 /// The member's role, and what becomes of the workspace without them; under [`super::workspace::lock`]. `None`: it is no
 /// member.
-///
-/// # Errors
-/// The database's.
 pub async fn fate(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Option<(Role, Fate)>> {
     #[derive(FromQueryResult)]
     struct Row {

@@ -25,9 +25,6 @@ pub struct Grant {
 }
 
 /// Takes up to `wanted` from the bucket of this key, in one statement; time is the database's own.
-///
-/// # Errors
-/// The database's.
 pub async fn take(conn: &impl Conn, key: &[u8], rate: Rate, wanted: u32) -> Result<Grant> {
     let grant = sql::first(
         conn,
@@ -46,9 +43,6 @@ pub async fn take(conn: &impl Conn, key: &[u8], rate: Rate, wanted: u32) -> Resu
 }
 
 /// Gives one back that was taken from the bucket of this key.
-///
-/// # Errors
-/// The database's.
 pub async fn give_back(conn: &impl Conn, key: &[u8], rate: Rate) -> Result<()> {
     sql::execute(
         conn,
@@ -60,9 +54,6 @@ pub async fn give_back(conn: &impl Conn, key: &[u8], rate: Rate) -> Result<()> {
 }
 
 /// Forgets buckets that nobody has drawn from for `age`: they are full again.
-///
-/// # Errors
-/// The database's.
 pub async fn forget_older_than(conn: &impl Conn, age: Duration) -> Result<u64> {
     sql::execute(
         conn,

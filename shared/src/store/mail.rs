@@ -32,9 +32,6 @@ pub struct NewMail<'a> {
 }
 
 /// Adds a mail.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(tx: &Tx, mail: NewMail<'_>) -> Result<MailId> {
     let id = MailId::new();
     let (display_name, password_hash) = mail.sign_up.unzip();
@@ -81,9 +78,6 @@ impl FromQueryResult for Addressed {
 }
 
 /// A mail that is still to be sent.
-///
-/// # Errors
-/// The database's.
 pub async fn find(conn: &impl Conn, id: MailId) -> Result<Option<Addressed>> {
     sql::first(
         conn,
@@ -101,9 +95,6 @@ pub async fn find(conn: &impl Conn, id: MailId) -> Result<Option<Addressed>> {
 }
 
 /// Gives the link in a mail its token, in the place of one that an earlier attempt to send gave it: it is being sent.
-///
-/// # Errors
-/// The database's.
 pub async fn set_hash(tx: &Tx, id: MailId, hash: &[u8; 32]) -> Result<()> {
     sql::execute(tx, "update mail set hash = $2, sent_at = now() where id = $1", [id.into(), hash.to_vec().into()])
         .await?;
@@ -111,18 +102,12 @@ pub async fn set_hash(tx: &Tx, id: MailId, hash: &[u8; 32]) -> Result<()> {
 }
 
 /// Removes a mail that nobody is to get.
-///
-/// # Errors
-/// The database's.
 pub async fn remove(tx: &Tx, id: MailId) -> Result<()> {
     sql::execute(tx, "delete from mail where id = $1", [id.into()]).await?;
     Ok(())
 }
 
 /// The mail with a link that is good at this moment; it is not used by that.
-///
-/// # Errors
-/// The database's.
 pub async fn find_link(conn: &impl Conn, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Model>> {
     sql::first(
         conn,
@@ -133,9 +118,6 @@ pub async fn find_link(conn: &impl Conn, kind: MailKind, hash: &[u8; 32]) -> Res
 }
 
 /// Uses a link: no second use finds it, also not one at the same time.
-///
-/// # Errors
-/// The database's.
 pub async fn take(tx: &Tx, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Model>> {
     sql::first(
         tx,
@@ -146,18 +128,12 @@ pub async fn take(tx: &Tx, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Mod
 }
 
 /// Uses up all links of a kind to an address.
-///
-/// # Errors
-/// The database's.
 pub async fn take_all(tx: &Tx, kind: MailKind, email: &str) -> Result<()> {
     sql::execute(tx, "delete from mail where kind = $1 and email = $2", [kind.to_value().into(), email.into()]).await?;
     Ok(())
 }
 
 /// Makes all links void that the account has asked for, or that would set its password anew.
-///
-/// # Errors
-/// The database's.
 pub async fn void(tx: &Tx, account: AccountId) -> Result<()> {
     sql::execute(
         tx,
@@ -170,9 +146,6 @@ pub async fn void(tx: &Tx, account: AccountId) -> Result<()> {
 }
 
 /// Removes mail whose links have expired.
-///
-/// # Errors
-/// The database's.
 pub async fn forget_expired(conn: &impl Conn) -> Result<u64> {
     sql::execute(conn, "delete from mail where expires_at < now()", []).await
 }

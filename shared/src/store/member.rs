@@ -43,9 +43,6 @@ impl FromQueryResult for Access {
 
 /// The standing of a credential's account in a workspace, in one statement. `None`: the credential is not good, or not
 /// any more.
-///
-/// # Errors
-/// The database's.
 pub async fn access(conn: &impl Conn, workspace: WorkspaceId, credential: &Credential) -> Result<Option<Access>> {
     match credential {
         Credential::Session { account, session } => {
@@ -105,17 +102,11 @@ const VIEW: &str = "
     where workspace_id = $1";
 
 /// One member.
-///
-/// # Errors
-/// The database's.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, account: AccountId) -> Result<Option<Member>> {
     sql::first(conn, &format!("{VIEW} and account_id = $2"), [workspace.into(), account.into()]).await
 }
 
 /// Members, in the order of their accounts' ids, from after `after` on.
-///
-/// # Errors
-/// The database's.
 pub async fn list(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -131,17 +122,11 @@ pub async fn list(
 }
 
 /// The account's role; for decisions under [`super::workspace::lock`].
-///
-/// # Errors
-/// The database's.
 pub async fn role(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Option<Role>> {
     Ok(find(tx, workspace, account).await?.map(|member| member.role))
 }
 
 /// Whether the workspace has an owner besides this account who is neither suspended nor leaving; under [`super::workspace::lock`].
-///
-/// # Errors
-/// The database's.
 pub async fn has_other_owner(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -154,9 +139,6 @@ pub async fn has_other_owner(tx: &Tx, workspace: WorkspaceId, account: AccountId
 }
 
 /// Adds a member who accepted an invite. `false`: they are one already.
-///
-/// # Errors
-/// The database's.
 pub async fn join(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -168,9 +150,6 @@ pub async fn join(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Rol
 }
 
 /// Gives a member another role, and takes back the invites that they may not make any more.
-///
-/// # Errors
-/// The database's.
 pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<Vec<Withdrawn>> {
     sql::execute(
         tx,
@@ -186,9 +165,6 @@ pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role:
 }
 
 /// Removes a member, and takes back their invites.
-///
-/// # Errors
-/// The database's.
 pub async fn remove(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Vec<Withdrawn>> {
     sql::execute(
         tx,

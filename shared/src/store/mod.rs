@@ -1,7 +1,8 @@
 //! State: free functions over a connection or a transaction, tenant first.
 //!
 //! A function that takes [`Tx`] is a step of something larger that must happen as a whole;
-//! one that takes [`Conn`] stands alone.
+//! one that takes [`Conn`] stands alone. Every function returns the error of the database; what else can go wrong stands
+//! in its documentation.
 
 pub mod account;
 pub mod activity;
@@ -125,9 +126,6 @@ pub fn pool_use(db: &Db) -> (u64, u64) {
 }
 
 /// What the database's clock says, in seconds since 1970.
-///
-/// # Errors
-/// The database's.
 pub async fn clock(db: &Db) -> Result<f64> {
     #[derive(sea_orm::FromQueryResult)]
     struct Clock {

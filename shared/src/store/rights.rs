@@ -16,9 +16,6 @@ pub struct Rights {
 }
 
 /// Asks who we are.
-///
-/// # Errors
-/// The database's.
 pub async fn ask(conn: &impl Conn) -> Result<Rights> {
     let rights = sql::first(
         conn,

@@ -19,9 +19,6 @@ pub struct Pipeline {
 }
 
 /// The workspace's own `index` pipeline.
-///
-/// # Errors
-/// The database's.
 pub async fn builtin_pipeline(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<Pipeline>> {
     sql::first(
         conn,
@@ -35,9 +32,6 @@ pub async fn builtin_pipeline(conn: &impl Conn, workspace: WorkspaceId) -> Resul
 }
 
 /// Begins a run of one item that stands before `stage`.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -88,25 +82,16 @@ const ITEM: &str = "
     where i.workspace_id = $1 and i.id = $2";
 
 /// One item; `None` when its file has been deleted.
-///
-/// # Errors
-/// The database's.
 pub async fn find_item(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
     sql::first(conn, ITEM, [workspace.into(), item.into()]).await
 }
 
 /// The same, locked: whoever holds the lock decides alone whether the item is finished.
-///
-/// # Errors
-/// The database's.
 pub async fn lock_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
     sql::first(tx, &format!("{ITEM} for update of i"), [workspace.into(), item.into()]).await
 }
 
 /// Marks item and run as begun.
-///
-/// # Errors
-/// The database's.
 pub async fn start_item(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Result<()> {
     sql::execute(
         tx,
@@ -118,9 +103,6 @@ pub async fn start_item(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Result<
 }
 
 /// Moves an item to a stage of `total` units, none of them done.
-///
-/// # Errors
-/// The database's.
 pub async fn enter_stage(tx: &Tx, workspace: WorkspaceId, item: ItemId, stage: &str, total: i32) -> Result<()> {
     sql::execute(
         tx,
@@ -132,9 +114,6 @@ pub async fn enter_stage(tx: &Tx, workspace: WorkspaceId, item: ItemId, stage: &
 }
 
 /// Counts units as done.
-///
-/// # Errors
-/// The database's.
 pub async fn add_done(tx: &Tx, workspace: WorkspaceId, item: ItemId, units: i32) -> Result<()> {
     sql::execute(
         tx,
@@ -146,9 +125,6 @@ pub async fn add_done(tx: &Tx, workspace: WorkspaceId, item: ItemId, units: i32)
 }
 
 /// Ends an item, and its run when it was the last.
-///
-/// # Errors
-/// The database's.
 pub async fn finish_item(tx: &Tx, workspace: WorkspaceId, item: &Item, failure: Option<&Failure>) -> Result<()> {
     let state = if failure.is_some() { FileState::Failed } else { FileState::Ready };
     sql::execute(

@@ -71,9 +71,6 @@ pub fn tables() -> usize {
 }
 
 /// Each way in which a table is not what its entity says, as a sentence; empty when all are.
-///
-/// # Errors
-/// The database's.
 pub async fn differences(conn: &impl Conn) -> Result<Vec<String>> {
     let found: Vec<Found> = sql::all(
         conn,

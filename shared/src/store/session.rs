@@ -32,9 +32,6 @@ pub struct Life {
 }
 
 /// Adds a session with its first refresh token.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(
     tx: &Tx,
     id: SessionId,
@@ -89,9 +86,6 @@ pub enum Standing {
 }
 
 /// The token with this hash, of a session that lasts; the session is locked. `successor` is the hash of what follows.
-///
-/// # Errors
-/// The database's.
 pub async fn present(tx: &Tx, device: Device<'_>, token: &[u8; 32], successor: &[u8; 32]) -> Result<Option<Presented>> {
     #[derive(FromQueryResult)]
     struct Session {
@@ -138,9 +132,6 @@ pub async fn present(tx: &Tx, device: Device<'_>, token: &[u8; 32], successor: &
 }
 
 /// Puts the next refresh token in the place of one that was presented, and lets the session last on.
-///
-/// # Errors
-/// The database's.
 pub async fn rotate(
     tx: &Tx,
     session: SessionId,
@@ -172,9 +163,6 @@ pub async fn rotate(
 
 /// Locks an account and one of its sessions for the rest of the transaction: what the account has can be counted.
 /// `false`: the session is over.
-///
-/// # Errors
-/// The database's.
 pub async fn lock(tx: &Tx, account: AccountId, session: SessionId) -> Result<bool> {
     // The account first, as whoever changes the password and ends the sessions does.
     sql::execute(tx, "select from account where id = $1 for no key update", [account.into()]).await?;
@@ -188,9 +176,6 @@ pub async fn lock(tx: &Tx, account: AccountId, session: SessionId) -> Result<boo
 }
 
 /// Ends a session. `false`: the account has no such session.
-///
-/// # Errors
-/// The database's.
 pub async fn end(tx: &Tx, account: AccountId, session: SessionId) -> Result<bool> {
     let rows =
         sql::execute(tx, "delete from session where account_id = $1 and id = $2", [account.into(), session.into()])
@@ -199,9 +184,6 @@ pub async fn end(tx: &Tx, account: AccountId, session: SessionId) -> Result<bool
 }
 
 /// Ends all sessions of an account, or all but one; says how many.
-///
-/// # Errors
-/// The database's.
 pub async fn end_all(tx: &Tx, account: AccountId, except: Option<SessionId>) -> Result<u64> {
     sql::execute(
         tx,
@@ -212,9 +194,6 @@ pub async fn end_all(tx: &Tx, account: AccountId, except: Option<SessionId>) -> 
 }
 
 /// The account's sessions that last, newest first: at most `limit`, those older than `before`.
-///
-/// # Errors
-/// The database's.
 pub async fn of_account(
     conn: &impl Conn,
     account: AccountId,
@@ -231,9 +210,6 @@ pub async fn of_account(
 }
 
 /// Whether anybody is signed in from this network, as m0036 writes it: an IPv4 address with `/32`, or an IPv6 `/64`.
-///
-/// # Errors
-/// The database's.
 pub async fn is_home(conn: &impl Conn, network: &str) -> Result<bool> {
     let rows = sql::execute(
         conn,
@@ -248,9 +224,6 @@ pub async fn is_home(conn: &impl Conn, network: &str) -> Result<bool> {
 }
 
 /// Removes sessions that are over.
-///
-/// # Errors
-/// The database's.
 pub async fn forget_expired(conn: &impl Conn) -> Result<u64> {
     sql::execute(conn, "delete from session where expires_at < now()", []).await
 }

@@ -17,9 +17,6 @@ struct Row {
 }
 
 /// The id of a space; a new space is created with its index.
-///
-/// # Errors
-/// The database's.
 pub async fn ensure(db: &Db, spec: &SpaceSpec) -> Result<SpaceId> {
     let key = || -> [sea_orm::Value; 5] {
         [
@@ -57,9 +54,6 @@ pub async fn ensure(db: &Db, spec: &SpaceSpec) -> Result<SpaceId> {
 }
 
 /// The space in which a workspace is searched; `None`: it has no vectors yet.
-///
-/// # Errors
-/// The database's.
 pub async fn of_workspace(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<SpaceId>> {
     #[derive(FromQueryResult)]
     struct Default {
@@ -71,9 +65,6 @@ pub async fn of_workspace(conn: &impl Conn, workspace: WorkspaceId) -> Result<Op
 }
 
 /// Gives a workspace without a space this one, and returns the one that it has now.
-///
-/// # Errors
-/// The database's.
 pub async fn settle(conn: &impl Conn, workspace: WorkspaceId, space: SpaceId) -> Result<Option<SpaceId>> {
     // Two statements: the second sees what another process settled while the first waited for it.
     sql::execute(
@@ -100,9 +91,6 @@ pub struct InUse {
 }
 
 /// The spaces other than this one that workspaces have, those of the most first.
-///
-/// # Errors
-/// The database's.
 pub async fn others_in_use(conn: &impl Conn, spec: &SpaceSpec) -> Result<Vec<InUse>> {
     sql::all(
         conn,

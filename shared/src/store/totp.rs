@@ -6,9 +6,6 @@ use super::{Conn, Result, Tx, sql};
 use crate::{entity::totp::Model, id::AccountId};
 
 /// Begins an enrolment, in the place of one that was not confirmed. `false`: a second factor is there.
-///
-/// # Errors
-/// The database's.
 pub async fn enrol(tx: &Tx, account: AccountId, key: i32, secret: &[u8]) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -23,17 +20,11 @@ pub async fn enrol(tx: &Tx, account: AccountId, key: i32, secret: &[u8]) -> Resu
 }
 
 /// The account's second factor, confirmed or not, locked for the rest of the transaction.
-///
-/// # Errors
-/// The database's.
 pub async fn lock(tx: &Tx, account: AccountId) -> Result<Option<Model>> {
     sql::first(tx, "select * from totp where account_id = $1 for update", [account.into()]).await
 }
 
 /// Notes that a code was right. Confirms an enrolment.
-///
-/// # Errors
-/// The database's.
 pub async fn accept(tx: &Tx, account: AccountId, step: Option<i64>) -> Result<()> {
     sql::execute(
         tx,
@@ -46,9 +37,6 @@ pub async fn accept(tx: &Tx, account: AccountId, step: Option<i64>) -> Result<()
 }
 
 /// Notes that a code was wrong; the enrolment counts them until one is right.
-///
-/// # Errors
-/// The database's.
 pub async fn refuse(tx: &Tx, account: AccountId) -> Result<()> {
     sql::execute(
         tx,
@@ -60,18 +48,12 @@ pub async fn refuse(tx: &Tx, account: AccountId) -> Result<()> {
 }
 
 /// Removes the second factor with its recovery codes.
-///
-/// # Errors
-/// The database's.
 pub async fn remove(tx: &Tx, account: AccountId) -> Result<()> {
     sql::execute(tx, "delete from totp where account_id = $1", [account.into()]).await?;
     Ok(())
 }
 
 /// Puts recovery codes in the place of those there are.
-///
-/// # Errors
-/// The database's.
 pub async fn replace_recovery_codes(tx: &Tx, account: AccountId, hashes: &[[u8; 32]]) -> Result<()> {
     sql::execute(tx, "delete from recovery_code where account_id = $1", [account.into()]).await?;
     let hashes: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
@@ -85,9 +67,6 @@ pub async fn replace_recovery_codes(tx: &Tx, account: AccountId, hashes: &[[u8; 
 }
 
 /// Takes a recovery code. `false`: there is none like it, or not any more.
-///
-/// # Errors
-/// The database's.
 pub async fn take_recovery_code(tx: &Tx, account: AccountId, hash: &[u8; 32]) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -108,9 +87,6 @@ pub struct Standing {
 }
 
 /// How an account stands with its second factor.
-///
-/// # Errors
-/// The database's.
 pub async fn standing(conn: &impl Conn, account: AccountId) -> Result<Standing> {
     let standing = sql::first(
         conn,

@@ -39,9 +39,6 @@ struct Row {
 }
 
 /// What a workspace uses and may; within a transaction, with what that has added. `defaults` are the settings.
-///
-/// # Errors
-/// The database's.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, defaults: Amounts) -> Result<Option<Usage>> {
     let row: Option<Row> = sql::first(
         conn,
@@ -70,9 +67,6 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, defaults: Amounts) -
 }
 
 /// What the tables themselves say is in use: slow, for checks of the counters.
-///
-/// # Errors
-/// The database's.
 pub async fn recount(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<(Amounts, i64)>> {
     #[derive(FromQueryResult)]
     struct Counted {
@@ -97,9 +91,6 @@ pub async fn recount(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<
 
 /// The operator's word for one workspace; `None` of a resource: as the deployment's settings say. `false`: there is no
 /// such workspace.
-///
-/// # Errors
-/// The database's.
 pub async fn set_quota(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -124,9 +115,6 @@ pub async fn set_quota(
 }
 
 /// Counts searches, by workspace and day; workspaces that are gone are left out.
-///
-/// # Errors
-/// The database's.
 pub async fn add_searches(conn: &impl Conn, searches: &[(WorkspaceId, NaiveDate, i64)]) -> Result<()> {
     let workspaces: Vec<Uuid> = searches.iter().map(|(workspace, ..)| workspace.0).collect();
     let days: Vec<NaiveDate> = searches.iter().map(|(_, day, _)| *day).collect();
@@ -153,9 +141,6 @@ pub struct Searches {
 }
 
 /// Searches of the days from `since` on, oldest first; days without any are left out.
-///
-/// # Errors
-/// The database's.
 pub async fn searches(conn: &impl Conn, workspace: WorkspaceId, since: NaiveDate) -> Result<Vec<Searches>> {
     sql::all(
         conn,

@@ -50,9 +50,6 @@ const VIEW: &str = "
 
 /// Adds a workspace with all it is born with: its owner, its embedding space, and the built-in `index` pipeline, defined
 /// by a definition that compiles. Without a slug it gets one made of its name. `None`: the slug is taken.
-///
-/// # Errors
-/// The database's.
 pub async fn insert(
     tx: &Tx,
     name: &str,
@@ -81,9 +78,6 @@ pub async fn insert(
 }
 
 /// How many workspaces an account owns; until the end of the transaction, no other one asks the same of the account.
-///
-/// # Errors
-/// The database's.
 pub async fn owned(tx: &Tx, account: AccountId) -> Result<i64> {
     #[derive(FromQueryResult)]
     struct Owned {
@@ -129,17 +123,11 @@ async fn lock_slug(tx: &Tx, slug: &str) -> Result<()> {
 }
 
 /// The workspace, if the account is a member of it.
-///
-/// # Errors
-/// The database's.
 pub async fn of_member(conn: &impl Conn, id: WorkspaceId, account: AccountId) -> Result<Option<Workspace>> {
     sql::first(conn, &format!("{VIEW} and id = $1 and account_id = $2"), [id.into(), account.into()]).await
 }
 
 /// The account's workspaces, or those of them in `among`, newest first: at most `limit`, those older than `before`.
-///
-/// # Errors
-/// The database's.
 pub async fn of_account(
     conn: &impl Conn,
     account: AccountId,
@@ -162,9 +150,6 @@ pub async fn of_account(
 
 /// Locks the workspace's row for the rest of the transaction: whatever changes its members, its settings or its
 /// existence begins with this, so that it decides on what holds. `false`: there is none, or it is deleted.
-///
-/// # Errors
-/// The database's.
 pub async fn lock(tx: &Tx, id: WorkspaceId) -> Result<bool> {
     // Not `for update`: rows that refer to the workspace are added meanwhile.
     let rows =
@@ -203,9 +188,6 @@ impl From<&Workspace> for Settings {
 }
 
 /// Writes what has changed of a workspace that this transaction has locked. `false`: the slug is taken.
-///
-/// # Errors
-/// The database's.
 pub async fn update(tx: &Tx, id: WorkspaceId, settings: &Settings) -> Result<bool> {
     // Asked first: an update that breaks the index would end the transaction.
     lock_slug(tx, &settings.slug).await?;
@@ -233,9 +215,6 @@ pub async fn update(tx: &Tx, id: WorkspaceId, settings: &Settings) -> Result<boo
 
 /// Deletes a workspace that this transaction has locked: nobody is a member any more, nobody can become one, and no work
 /// goes on. What it holds stays until it is erased. Returns the invites that were taken back with it.
-///
-/// # Errors
-/// The database's.
 pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<Vec<Withdrawn>> {
     let withdrawn = invite::withdraw_all(tx, id).await?;
     for statement in [
@@ -249,9 +228,6 @@ pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<Vec<Withdrawn>> {
 }
 
 /// A workspace that was deleted and is not erased yet, the one that has waited longest.
-///
-/// # Errors
-/// The database's.
 pub async fn deleted(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -264,18 +240,12 @@ pub async fn deleted(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
 }
 
 /// Removes the row of a deleted workspace, and with it every row that belongs to it. `false`: there is none.
-///
-/// # Errors
-/// The database's.
 pub async fn erase(tx: &Tx, id: WorkspaceId) -> Result<bool> {
     let rows = sql::execute(tx, "delete from workspace where id = $1 and deleted_at is not null", [id.into()]).await?;
     Ok(rows == 1)
 }
 
 /// Up to `limit` files that have been there longer than their workspace keeps files; oldest first.
-///
-/// # Errors
-/// The database's.
 pub async fn outlived(conn: &impl Conn, limit: i64) -> Result<Vec<(WorkspaceId, FileId)>> {
     #[derive(FromQueryResult)]
     struct Row {

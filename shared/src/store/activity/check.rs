@@ -35,9 +35,6 @@ pub struct Broken {
 }
 
 /// Reads a whole chain and checks every seal.
-///
-/// # Errors
-/// The database's.
 pub async fn check(conn: &impl Conn, seals: &Seals, chain: WorkspaceId) -> Result<Checked> {
     // The head first: what is added meanwhile is then behind it.
     let head = head(conn, chain).await?;
@@ -79,9 +76,6 @@ pub async fn check(conn: &impl Conn, seals: &Seals, chain: WorkspaceId) -> Resul
 }
 
 /// The seal of the entry at a place, if there is one.
-///
-/// # Errors
-/// The database's.
 pub async fn seal_at(conn: &impl Conn, chain: WorkspaceId, seq: i64) -> Result<Option<Vec<u8>>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -93,9 +87,6 @@ pub async fn seal_at(conn: &impl Conn, chain: WorkspaceId, seq: i64) -> Result<O
 }
 
 /// Every chain that has an end or an entry.
-///
-/// # Errors
-/// The database's.
 pub async fn chains(conn: &impl Conn) -> Result<Vec<WorkspaceId>> {
     #[derive(FromQueryResult)]
     struct Row {

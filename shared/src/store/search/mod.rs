@@ -149,9 +149,6 @@ impl FromQueryResult for Found {
 }
 
 /// Searches the live versions of a workspace, in one round trip. As many hits come back as match, up to the limit.
-///
-/// # Errors
-/// The database's.
 pub async fn search(conn: &impl Conn, workspace: WorkspaceId, space: Space, query: &Query) -> Result<Answer> {
     search_within(conn, workspace, space, query, LIMITS).await
 }
