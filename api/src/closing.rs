@@ -8,23 +8,23 @@ use tokio_util::sync::CancellationToken;
 
 /// Tells tasks that write what requests left in memory when the last of it is there.
 #[derive(Debug)]
-pub(crate) struct Closing {
+pub struct Closing {
     served: CancellationToken,
     hard: CancellationToken,
 }
 
 impl Closing {
-    pub(crate) fn new(lifecycle: &Lifecycle) -> Self {
+    pub fn new(lifecycle: &Lifecycle) -> Self {
         Self { served: CancellationToken::new(), hard: lifecycle.hard().clone() }
     }
 
     /// The last request has been answered.
-    pub(crate) fn all_served(&self) {
+    pub fn all_served(&self) {
         self.served.cancel();
     }
 
     /// Waits so long, or until there will be no more to write; whether that is so. The hard stop is such an end, too.
-    pub(crate) async fn pause(&self, period: Duration) -> bool {
+    pub async fn pause(&self, period: Duration) -> bool {
         tokio::select! {
             () = self.served.cancelled() => true,
             () = self.hard.cancelled() => true,

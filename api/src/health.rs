@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an answer is good: anybody may ask, and so often a question goes on to the components.
 const LATELY: Duration = Duration::from_secs(1);
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/health").route(get().to(health)))
         .service(resource("/health/live").route(get().to(live)))
@@ -42,7 +42,7 @@ type Components = BTreeMap<&'static str, Status>;
 
 /// What the components said last.
 #[derive(Debug)]
-pub(crate) struct Readiness(Lately<Components>);
+pub struct Readiness(Lately<Components>);
 
 impl Default for Readiness {
     fn default() -> Self {

@@ -12,28 +12,28 @@ use crate::{
 };
 
 /// Handlers take it as `Data<State>`.
-pub(crate) struct State {
+pub struct State {
     /// Database, queue, bytes and model.
-    pub(crate) platform: Platform,
+    pub platform: Platform,
     /// What a new workspace does with its uploads.
-    pub(crate) index: Definition,
+    pub index: Definition,
     /// Events as they happen.
-    pub(crate) feed: Feed,
-    pub(crate) keys: Keys,
-    pub(crate) passwords: Passwords,
+    pub feed: Feed,
+    pub keys: Keys,
+    pub passwords: Passwords,
     /// Credentials that were good lately.
-    pub(crate) familiar: Familiar,
+    pub familiar: Familiar,
     /// Searches that are still to be counted.
-    pub(crate) tally: Tally,
-    pub(crate) last_used: LastUsed,
+    pub tally: Tally,
+    pub last_used: LastUsed,
     /// Refused logins that are still to be written down.
-    pub(crate) refusals: Refusals,
+    pub refusals: Refusals,
     /// Event streams that are open.
-    pub(crate) streams: Open,
-    pub(crate) document: Document,
-    pub(crate) limits: Limits,
-    pub(crate) readiness: Readiness,
-    pub(crate) closing: Closing,
+    pub streams: Open,
+    pub document: Document,
+    pub limits: Limits,
+    pub readiness: Readiness,
+    pub closing: Closing,
     /// Tells readiness and long answers that the process is stopping.
-    pub(crate) lifecycle: Lifecycle,
+    pub lifecycle: Lifecycle,
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// What somebody brings who wants an account.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Admission {
+pub enum Admission {
     /// Nothing is needed.
     Open,
     /// The hash of a code; `by_invite`: that of a workspace's invite does.
@@ -26,7 +26,7 @@ pub(super) enum Admission {
 
 impl Admission {
     /// Fails where a code is needed and none is there, or nothing that can be one: before anything slow is done for it.
-    pub(super) fn presented(state: &State, code: Option<&Secret<String>>) -> Result<Self, Problem> {
+    pub fn presented(state: &State, code: Option<&Secret<String>>) -> Result<Self, Problem> {
         let by_invite = match state.platform.config.sign_up() {
             SignUp::Open => return Ok(Self::Open),
             SignUp::Invited => true,
@@ -37,7 +37,7 @@ impl Admission {
     }
 
     /// Fails unless it lets this (normalised) address in.
-    pub(super) async fn check(self, tx: &Tx, email: &str) -> Result<(), Problem> {
+    pub async fn check(self, tx: &Tx, email: &str) -> Result<(), Problem> {
         let Self::Code { hash, by_invite } = self else { return Ok(()) };
         let admitted = store::admission::admits(tx, &hash, email).await?
             || by_invite && store::invite::names(tx, &hash, email).await?;
@@ -45,7 +45,7 @@ impl Admission {
     }
 
     /// Makes a request with it another one than without; the code is random, so its hash tells nothing.
-    pub(super) fn meaning(self) -> Option<[u8; 32]> {
+    pub fn meaning(self) -> Option<[u8; 32]> {
         match self {
             Self::Open => None,
             Self::Code { hash, .. } => Some(hash),
@@ -53,7 +53,7 @@ impl Admission {
     }
 
     /// What to say where the address has an account.
-    pub(super) fn taken(self) -> Problem {
+    pub fn taken(self) -> Problem {
         match self {
             Self::Open => Problem::new(Code::EmailTaken),
             Self::Code { .. } => refused(),

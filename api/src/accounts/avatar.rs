@@ -42,13 +42,13 @@ use crate::{
 const MEDIA_TYPES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
 
 /// Extractor: a picture of a known format, told by its first bytes; what the caller declares is not believed.
-pub(crate) struct Image {
+pub struct Image {
     media_type: &'static str,
     bytes: Bytes,
 }
 
 #[api_operation(operation_id = "readAvatar", tag = "accounts", summary = "Get the account's picture", error_code = 404)]
-pub(crate) async fn read(state: Data<State>, account: CurrentAccount) -> Result<Picture, Problem> {
+pub async fn read(state: Data<State>, account: CurrentAccount) -> Result<Picture, Problem> {
     let avatar = store::avatar::find(&state.platform.db, account.id).await?;
     avatar.map(Picture).ok_or_else(Problem::not_found)
 }
@@ -61,12 +61,7 @@ pub(crate) async fn read(state: Data<State>, account: CurrentAccount) -> Result<
     error_code = 413,
     error_code = 415
 )]
-pub(crate) async fn replace(
-    state: Data<State>,
-    account: SignedIn,
-    origin: Origin,
-    image: Image,
-) -> Result<Deleted, Problem> {
+pub async fn replace(state: Data<State>, account: SignedIn, origin: Origin, image: Image) -> Result<Deleted, Problem> {
     let sha256 = Sha256::digest(&image.bytes);
     let tx = state.platform.db.begin().await?;
     store::avatar::put(&tx, account.id, image.media_type, &image.bytes, &sha256).await?;
@@ -81,7 +76,7 @@ pub(crate) async fn replace(
     summary = "Remove the account's picture",
     error_code = 404
 )]
-pub(crate) async fn remove(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {
+pub async fn remove(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {
     let tx = state.platform.db.begin().await?;
     if !store::avatar::remove(&tx, account.id).await? {
         return Err(Problem::not_found());
@@ -150,7 +145,7 @@ impl ApiComponent for Image {
 }
 
 /// A stored picture as an answer.
-pub(crate) struct Picture(entity::avatar::Model);
+pub struct Picture(entity::avatar::Model);
 
 impl Responder for Picture {
     type Body = BoxBody;

@@ -28,7 +28,7 @@ use crate::{
     error_code = 403,
     error_code = 409
 )]
-pub(crate) async fn sign_up(
+pub async fn sign_up(
     state: Data<State>,
     key: IdempotencyKey,
     origin: Origin,
@@ -43,7 +43,7 @@ pub(crate) async fn sign_up(
     summary = "Read the caller's account",
     error_code = 401
 )]
-pub(crate) async fn read(account: CurrentAccount) -> Result<Tagged<Account>, Problem> {
+pub async fn read(account: CurrentAccount) -> Result<Tagged<Account>, Problem> {
     Ok(Tagged { body: (&account).into(), revision: account.revision })
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn read(account: CurrentAccount) -> Result<Tagged<Account>, Pro
     error_code = 401,
     error_code = 412
 )]
-pub(crate) async fn update(
+pub async fn update(
     state: Data<State>,
     account: SignedIn,
     expected: Expected,
@@ -71,7 +71,7 @@ pub(crate) async fn update(
     description = "Ends all other sessions.",
     error_code = 403
 )]
-pub(crate) async fn change_password(
+pub async fn change_password(
     state: Data<State>,
     account: SignedIn,
     origin: Origin,
@@ -88,7 +88,7 @@ pub(crate) async fn change_password(
     error_code = 403,
     error_code = 409
 )]
-pub(crate) async fn delete(
+pub async fn delete(
     state: Data<State>,
     account: SignedIn,
     origin: Origin,

@@ -3,12 +3,12 @@
 mod admission;
 mod avatar;
 mod handlers;
-pub(crate) mod service;
-pub(crate) mod wire;
+pub mod service;
+pub mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, patch, post, put, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/auth/sign-up").route(post().to(handlers::sign_up)))
         .service(resource("/account").route(get().to(handlers::read)).route(patch().to(handlers::update)))

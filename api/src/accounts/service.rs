@@ -39,12 +39,7 @@ use crate::{
 
 /// Without mail the account is made at once, and where everybody may sign up a taken address has to be told. With mail the
 /// answer is the same for every address: only whoever reads the mailbox learns whether there is an account, or makes one.
-pub(super) async fn sign_up(
-    state: &State,
-    key: IdempotencyKey,
-    origin: Origin,
-    body: SignUp,
-) -> Result<SignedUp, Problem> {
+pub async fn sign_up(state: &State, key: IdempotencyKey, origin: Origin, body: SignUp) -> Result<SignedUp, Problem> {
     let email = normalise_email(&body.email);
     limit::mailbox(state, &origin, &email).await?;
     let admission = Admission::presented(state, body.invite_code.as_ref())?;
@@ -85,12 +80,12 @@ pub(super) async fn sign_up(
 
 /// What makes a repeated sign-up with another password another request. A fast hash, but under a key that the database
 /// does not have: it cannot be guessed at with the database alone.
-pub(crate) fn told_apart(state: &State, password: &Secret<String>) -> String {
+pub fn told_apart(state: &State, password: &Secret<String>) -> String {
     let key = state.platform.keys.derive_for(Uuid::nil(), Purpose::Repeated);
     hex::encode(key.mac(password.expose().as_bytes()))
 }
 
-pub(super) async fn update(
+pub async fn update(
     state: &State,
     account: &SignedIn,
     expected: Expected,
@@ -106,7 +101,7 @@ pub(super) async fn update(
     Ok(Tagged { revision: changed.revision, body: changed.into() })
 }
 
-pub(super) async fn change_password(
+pub async fn change_password(
     state: &State,
     account: &SignedIn,
     origin: &Origin,
@@ -125,7 +120,7 @@ pub(super) async fn change_password(
     Ok(Deleted)
 }
 
-pub(super) async fn delete(
+pub async fn delete(
     state: &State,
     account: &SignedIn,
     origin: &Origin,

@@ -27,23 +27,23 @@ use crate::{
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "sign_up_example")]
-pub(crate) struct SignUp {
+pub struct SignUp {
     /// Where the person is reached, and what they log in with; upper and lower case are the same.
     #[garde(custom(email_address))]
     #[schemars(length(max = 254))]
-    pub(crate) email: String,
+    pub email: String,
     /// Must not be easy to guess.
     #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
-    pub(crate) password: Secret<String>,
+    pub password: Secret<String>,
     /// How others see the person.
     #[garde(custom(text(2, 100)))]
     #[schemars(length(min = 2, max = 100))]
-    pub(crate) display_name: String,
+    pub display_name: String,
     /// The code of an invite to this address, where not everybody may sign up; else it is not looked at.
     #[garde(skip)]
     #[schemars(with = "Option<String>")]
-    pub(crate) invite_code: Option<Secret<String>>,
+    pub invite_code: Option<Secret<String>>,
 }
 
 fn sign_up_example() -> Value {
@@ -51,7 +51,7 @@ fn sign_up_example() -> Value {
 }
 
 /// What came of a sign-up.
-pub(crate) enum SignedUp {
+pub enum SignedUp {
     /// There is an account.
     Created(Created<Account>),
     /// There is a mail, and whoever gets it decides.
@@ -88,60 +88,60 @@ impl ApiComponent for SignedUp {
 /// What to change; what is absent stays.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct UpdateAccount {
+pub struct UpdateAccount {
     /// How others see the person.
     #[garde(inner(custom(text(2, 100))))]
     #[schemars(length(min = 2, max = 100))]
-    pub(crate) display_name: Option<String>,
+    pub display_name: Option<String>,
 }
 
 /// A new password, asked for by whoever knows the old one.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct ChangePassword {
+pub struct ChangePassword {
     /// The one to be replaced.
     #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
-    pub(crate) current_password: Secret<String>,
+    pub current_password: Secret<String>,
     /// Must not be easy to guess.
     #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
-    pub(crate) new_password: Secret<String>,
+    pub new_password: Secret<String>,
 }
 
 /// The password, to make sure that it is the person who asks.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Confirmation {
+pub struct Confirmation {
     /// The account's.
     #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
-    pub(crate) password: Secret<String>,
+    pub password: Secret<String>,
 }
 
 /// An account on its way out.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Deletion {
+pub struct Deletion {
     /// Until then logging in takes the deletion back; then the account is erased.
-    pub(crate) erase_at: DateTime<Utc>,
+    pub erase_at: DateTime<Utc>,
 }
 
 /// A person who can log in.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Account {
+pub struct Account {
     /// Its name for ever.
-    pub(crate) id: Uuid,
+    pub id: Uuid,
     /// In lower case.
-    pub(crate) email: String,
+    pub email: String,
     /// How others see the person.
-    pub(crate) display_name: String,
+    pub display_name: String,
     /// Whether mail to the address is known to reach them.
     #[serde(default)]
-    pub(crate) email_verified: bool,
+    pub email_verified: bool,
     /// When they signed up.
-    pub(crate) created_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
 }
 
 impl From<entity::account::Model> for Account {
@@ -170,7 +170,7 @@ impl From<&CurrentAccount> for Account {
 
 /// Only the mail server knows whether an address is one; this keeps out what certainly is not, and what can be taken for
 /// another: members see each other's addresses.
-pub(crate) fn email_address(value: &str, (): &()) -> garde::Result {
+pub fn email_address(value: &str, (): &()) -> garde::Result {
     // Before they are gone: a domain is compared without what is not seen in it.
     if value.chars().any(is_ignorable) {
         return Err(garde::Error::new("invisible characters are not allowed"));

@@ -45,7 +45,7 @@ const COLUMNS: [&str; 13] = [
 ];
 
 /// An answer with every entry up to the one that was the last when it began.
-pub(crate) struct Export {
+pub struct Export {
     db: Db,
     seals: Seals,
     log: Log,
@@ -57,7 +57,7 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    pub(super) fn new(db: Db, seals: Seals, log: Log, filter: Filter, format: Format, last: i64) -> Self {
+    pub fn new(db: Db, seals: Seals, log: Log, filter: Filter, format: Format, last: i64) -> Self {
         Self { db, seals, log, filter: log.filter(filter), format, after: 0, last, begun: false }
     }
 

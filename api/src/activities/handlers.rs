@@ -34,7 +34,7 @@ use crate::{
     error_code = 403,
     error_code = 404
 )]
-pub(crate) async fn list(
+pub async fn list(
     state: Data<State>,
     member: Member<ReadActivities>,
     query: Query<ListQuery>,
@@ -55,7 +55,7 @@ pub(crate) async fn list(
     error_code = 403,
     error_code = 404
 )]
-pub(crate) async fn export(
+pub async fn export(
     state: Data<State>,
     member: Member<ReadActivities>,
     query: Query<ExportQuery>,
@@ -72,7 +72,7 @@ pub(crate) async fn export(
     error_code = 401,
     error_code = 403
 )]
-pub(crate) async fn list_own(
+pub async fn list_own(
     state: Data<State>,
     account: SignedIn,
     query: Query<ListQuery>,
@@ -99,11 +99,7 @@ pub(crate) async fn list_own(
     error_code = 401,
     error_code = 403
 )]
-pub(crate) async fn export_own(
-    state: Data<State>,
-    account: SignedIn,
-    query: Query<ExportQuery>,
-) -> Result<Export, Problem> {
+pub async fn export_own(state: Data<State>, account: SignedIn, query: Query<ExportQuery>) -> Result<Export, Problem> {
     begin(&state, Log::Account(account.id), query.0).await
 }
 

@@ -6,7 +6,7 @@ mod wire;
 
 use apistos::web::{ServiceConfig, get, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/workspaces/{ws}/activities").route(get().to(handlers::list)))
         .service(resource("/workspaces/{ws}/activities/export").route(get().to(handlers::export)))

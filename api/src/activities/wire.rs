@@ -23,57 +23,57 @@ use crate::http::page::default_limit;
 /// Something that somebody did.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Activity {
+pub struct Activity {
     /// Its place in the workspace's log: 1, 2, 3 and so on. Absent in an account's own, which is part of a longer one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) seq: Option<i64>,
+    pub seq: Option<i64>,
     /// Its name for ever.
-    pub(crate) id: Uuid,
+    pub id: Uuid,
     /// When it was done.
-    pub(crate) created_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
     /// Who did it.
-    pub(crate) actor: ActivityActor,
+    pub actor: ActivityActor,
     /// What was done.
     #[serde(rename = "type")]
     #[schemars(schema_with = "actions")]
-    pub(crate) action: String,
+    pub action: String,
     /// What it was done to.
-    pub(crate) object: ActivityObject,
+    pub object: ActivityObject,
     /// `x-request-id` of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) request_id: Option<String>,
+    pub request_id: Option<String>,
     /// The address that the request came from, until the account is erased; where nobody was signed in and no account was named, its network only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) address: Option<String>,
+    pub address: Option<String>,
     /// What else there is to know; depends on the type.
-    pub(crate) details: Value,
+    pub details: Value,
     /// Hexadecimal keyed hash of this entry and of the seal before it; stands with `seq`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) seal: Option<String>,
+    pub seal: Option<String>,
 }
 
 /// Who did something.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ActivityActor {
+pub struct ActivityActor {
     /// `account`, `token` (an API token of the account) or `system`.
     #[serde(rename = "type")]
-    pub(crate) kind: String,
+    pub kind: String,
     /// The account; it may have been erased since.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) account_id: Option<Uuid>,
+    pub account_id: Option<Uuid>,
     /// The API token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) token_id: Option<Uuid>,
+    pub token_id: Option<Uuid>,
 }
 
 /// What something was done to.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct ActivityObject {
+pub struct ActivityObject {
     /// What it is: the part of `type` before the dot.
-    pub(crate) kind: String,
+    pub kind: String,
     /// Its id; it may be gone.
-    pub(crate) id: Uuid,
+    pub id: Uuid,
 }
 
 impl From<Model> for Activity {
@@ -108,21 +108,21 @@ fn details(stored: &str) -> Value {
 
 /// Whose log is read.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Log {
+pub enum Log {
     Workspace(WorkspaceId),
     /// The part of the log of accounts that is about one.
     Account(AccountId),
 }
 
 impl Log {
-    pub(super) const fn chain(self) -> WorkspaceId {
+    pub const fn chain(self) -> WorkspaceId {
         match self {
             Self::Workspace(workspace) => workspace,
             Self::Account(_) => ACCOUNTS,
         }
     }
 
-    pub(super) const fn filter(self, filter: Filter) -> Filter {
+    pub const fn filter(self, filter: Filter) -> Filter {
         match self {
             Self::Workspace(_) => filter,
             Self::Account(account) => Filter { about: Some(account), ..filter },
@@ -130,7 +130,7 @@ impl Log {
     }
 
     /// An entry as its reader may see it. Places in the log of accounts would tell how busy all the others are.
-    pub(super) fn entry(self, entry: Model) -> Activity {
+    pub fn entry(self, entry: Model) -> Activity {
         let activity = Activity::from(entry);
         match self {
             Self::Workspace(_) => activity,
@@ -143,7 +143,7 @@ impl Log {
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
-pub(crate) struct ListQuery {
+pub struct ListQuery {
     /// Only what this account did, itself or through its API tokens.
     actor: Option<Uuid>,
     /// Only what is of this type.
@@ -159,16 +159,16 @@ pub(crate) struct ListQuery {
     #[serde(default = "default_limit")]
     #[garde(range(min = 1, max = 100))]
     #[schemars(range(min = 1, max = 100))]
-    pub(crate) limit: u32,
+    pub limit: u32,
     /// `nextCursor` of the page before; absent for the first page.
-    pub(crate) cursor: Option<String>,
+    pub cursor: Option<String>,
 }
 
 /// Which entries, in which form.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
-pub(crate) struct ExportQuery {
+pub struct ExportQuery {
     /// Only what this account did, itself or through its API tokens.
     actor: Option<Uuid>,
     /// Only what is of this type.
@@ -182,13 +182,13 @@ pub(crate) struct ExportQuery {
     until: Option<DateTime<Utc>>,
     /// `csv`, or `jsonl`: one JSON object in each line.
     #[serde(default)]
-    pub(crate) format: Format,
+    pub format: Format,
 }
 
 /// The form of an export.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
+pub enum Format {
     /// Comma-separated values, with a header.
     Csv,
     /// JSON Lines.
@@ -197,14 +197,14 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    pub(super) const fn extension(self) -> &'static str {
+    pub const fn extension(self) -> &'static str {
         match self {
             Self::Csv => "csv",
             Self::Jsonl => "jsonl",
         }
     }
 
-    pub(super) const fn media_type(self) -> &'static str {
+    pub const fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
             Self::Jsonl => "application/jsonl",
@@ -215,7 +215,7 @@ impl Format {
 /// The name of an action.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct ActionName(Action);
+pub struct ActionName(Action);
 
 impl TryFrom<String> for ActionName {
     type Error = UnknownAction;
@@ -249,13 +249,13 @@ fn actions(_: &mut SchemaGenerator) -> Schema {
 }
 
 impl ListQuery {
-    pub(super) fn filter(&self) -> Filter {
+    pub fn filter(&self) -> Filter {
         filter(self.actor, self.action, self.since, self.until)
     }
 }
 
 impl ExportQuery {
-    pub(super) fn filter(&self) -> Filter {
+    pub fn filter(&self) -> Filter {
         filter(self.actor, self.action, self.since, self.until)
     }
 }

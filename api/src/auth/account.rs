@@ -28,22 +28,22 @@ use crate::{
 /// An API token may look and not touch: what changes an account, or makes a workspace, takes [`SignedIn`]. It is 403
 /// for any method that is not safe, so that an operation which forgets that is closed to tokens, not open.
 #[derive(Clone, Debug)]
-pub(crate) struct CurrentAccount {
-    pub(crate) id: AccountId,
-    pub(crate) means: Means,
-    pub(crate) email: String,
-    pub(crate) display_name: String,
-    pub(crate) password_hash: Secret<String>,
-    pub(crate) email_verified: bool,
-    pub(crate) created_at: DateTime<Utc>,
-    pub(crate) revision: i32,
+pub struct CurrentAccount {
+    pub id: AccountId,
+    pub means: Means,
+    pub email: String,
+    pub display_name: String,
+    pub password_hash: Secret<String>,
+    pub email_verified: bool,
+    pub created_at: DateTime<Utc>,
+    pub revision: i32,
 }
 
 /// Extractor: a person who is signed in; 403 for API tokens, which manage no credentials.
 #[derive(Clone, Debug)]
-pub(crate) struct SignedIn {
+pub struct SignedIn {
     account: CurrentAccount,
-    pub(crate) session: SessionId,
+    pub session: SessionId,
 }
 
 impl Deref for SignedIn {
@@ -119,7 +119,7 @@ impl CurrentAccount {
     }
 
     /// As whom the activity log knows the caller.
-    pub(crate) fn actor(&self) -> Actor {
+    pub fn actor(&self) -> Actor {
         match self.means {
             Means::Session(_) => Actor::Account(self.id),
             Means::Token(token, _) => Actor::Token(self.id, token),
@@ -127,7 +127,7 @@ impl CurrentAccount {
     }
 
     /// Fails for an API token that does not have this permission.
-    pub(crate) fn may(&self, permission: Permission) -> Result<(), Problem> {
+    pub fn may(&self, permission: Permission) -> Result<(), Problem> {
         match &self.means {
             Means::Token(_, scope) if !scope.allows(permission) => Err(Problem::new(Code::ScopeMissing)),
             Means::Token(..) | Means::Session(_) => Ok(()),
@@ -135,7 +135,7 @@ impl CurrentAccount {
     }
 
     /// The workspaces that the caller may see, if not all of the account's.
-    pub(crate) fn workspaces(&self) -> Option<&[WorkspaceId]> {
+    pub fn workspaces(&self) -> Option<&[WorkspaceId]> {
         match &self.means {
             Means::Session(_) => None,
             Means::Token(_, scope) => scope.workspaces.as_deref(),
@@ -146,7 +146,7 @@ impl CurrentAccount {
 impl SignedIn {
     /// Makes sure that it is the person who asks, not somebody who found the device or the token. Tries are counted and
     /// written down as those of logging in are. Nobody else takes a turn for the account while the answer lives.
-    pub(crate) async fn reauthenticate<'a>(
+    pub async fn reauthenticate<'a>(
         &self,
         state: &'a State,
         origin: &Origin,
@@ -164,21 +164,21 @@ impl SignedIn {
 
     /// Locks the account for the rest of the transaction; fails when its password is no longer the one that the caller
     /// has just proved to know.
-    pub(crate) async fn lock(&self, tx: &Tx) -> Result<(), Problem> {
+    pub async fn lock(&self, tx: &Tx) -> Result<(), Problem> {
         let same = store::account::lock_verified(tx, self.id, &self.password_hash).await?;
         same.map(drop).ok_or_else(|| Problem::new(Code::WrongPassword))
     }
 
     /// Locks the session for the rest of the transaction; fails when it has ended since the request was authorised. What
     /// outlives a session must not be made by one that is over.
-    pub(crate) async fn still_signed_in(&self, tx: &Tx) -> Result<(), Problem> {
+    pub async fn still_signed_in(&self, tx: &Tx) -> Result<(), Problem> {
         let there = store::session::lock(tx, self.id, self.session).await?;
         if there { Ok(()) } else { Err(bearer::unauthenticated()) }
     }
 }
 
 /// Suspension takes effect at the next request, however long the token lasts.
-pub(crate) fn refuse_suspended(state: AccountState) -> Result<(), Problem> {
+pub fn refuse_suspended(state: AccountState) -> Result<(), Problem> {
     match state {
         AccountState::Active => Ok(()),
         AccountState::Suspended => Err(Problem::new(Code::AccountSuspended)),

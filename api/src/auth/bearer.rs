@@ -18,10 +18,10 @@ use crate::{
 };
 
 /// Their names in the OpenAPI document.
-pub(crate) const SESSION: &str = "bearer";
-pub(crate) const TOKEN: &str = "apiToken";
+pub const SESSION: &str = "bearer";
+pub const TOKEN: &str = "apiToken";
 
-pub(super) fn schemes() -> BTreeMap<String, SecurityScheme> {
+pub fn schemes() -> BTreeMap<String, SecurityScheme> {
     let scheme = |format: &str, description: &str| SecurityScheme {
         _type: SecurityType::Http(Http { scheme: "bearer".to_owned(), bearer_format: Some(format.to_owned()) }),
         description: Some(description.to_owned()),
@@ -35,14 +35,14 @@ pub(super) fn schemes() -> BTreeMap<String, SecurityScheme> {
 
 /// A credential, as far as it can be checked without asking anybody.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Presented {
-    pub(super) credential: Credential,
+pub struct Presented {
+    pub credential: Credential,
     /// The last second in which it is good, where it says so itself.
-    pub(super) until: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// What the request carries.
-pub(super) fn presented(request: &HttpRequest) -> Result<Presented, Problem> {
+pub fn presented(request: &HttpRequest) -> Result<Presented, Problem> {
     // Of two headers, nobody can say which one counts.
     let header = single(request.headers(), AUTHORIZATION.as_str()).ok().flatten();
     let token = header.and_then(|value| value.to_str().ok()).and_then(|value| {
@@ -65,11 +65,11 @@ fn check(keys: &Keys, token: &str) -> Option<Presented> {
     Some(Presented { credential: Credential::Session { account, session }, until })
 }
 
-pub(super) fn unauthenticated() -> Problem {
+pub fn unauthenticated() -> Problem {
     Problem::new(Code::Unauthenticated)
 }
 
-pub(super) fn state(request: &HttpRequest) -> &Data<State> {
+pub fn state(request: &HttpRequest) -> &Data<State> {
     request.app_data().expect("the server shares its state with every request")
 }
 

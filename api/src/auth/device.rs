@@ -13,13 +13,13 @@ const USER_AGENT_MAX: usize = 255;
 
 /// Extractor: what people recognise their sessions by.
 #[derive(Clone, Debug)]
-pub(crate) struct Device {
+pub struct Device {
     user_agent: Option<String>,
     address: Option<String>,
 }
 
 impl Device {
-    pub(crate) fn as_stored(&self) -> store::session::Device<'_> {
+    pub fn as_stored(&self) -> store::session::Device<'_> {
         store::session::Device { user_agent: self.user_agent.as_deref(), address: self.address.as_deref() }
     }
 }

@@ -22,10 +22,10 @@ const LATELY: Duration = Duration::from_secs(600);
 const KNOWN: usize = 10_000;
 
 /// Only what was good is remembered: nobody fills the memory with nonsense.
-pub(crate) struct Familiar(Mutex<LruCache<[u8; 32], Instant>>);
+pub struct Familiar(Mutex<LruCache<[u8; 32], Instant>>);
 
 impl Familiar {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(Mutex::new(LruCache::new(KNOWN)))
     }
 
@@ -61,7 +61,7 @@ fn name(credential: &Credential) -> [u8; 32] {
 
 /// What `asking` finds behind a credential; 401 where it is nobody's, and 429 without asking where the network has
 /// presented too many of those.
-pub(super) async fn found<T>(
+pub async fn found<T>(
     request: &HttpRequest,
     credential: &Credential,
     asking: impl Future<Output = store::Result<Option<T>>>,

@@ -8,18 +8,18 @@ use tokio_util::sync::CancellationToken;
 
 /// Shut by an authorising extractor when it starts, opened when it succeeds. When it fails, actix drops all that wait.
 #[derive(Clone, Debug)]
-pub(crate) struct Gate(CancellationToken);
+pub struct Gate(CancellationToken);
 
 impl Gate {
     /// Shuts the gate of this request.
-    pub(super) fn shut(request: &HttpRequest) -> Self {
+    pub fn shut(request: &HttpRequest) -> Self {
         let gate = Self(CancellationToken::new());
         request.extensions_mut().insert(gate.clone());
         gate
     }
 
     /// The gate of this request; open where nobody has to be authorised.
-    pub(crate) fn of(request: &HttpRequest) -> Self {
+    pub fn of(request: &HttpRequest) -> Self {
         let gate = request.extensions().get::<Self>().cloned();
         gate.unwrap_or_else(|| {
             let open = Self(CancellationToken::new());
@@ -29,15 +29,15 @@ impl Gate {
     }
 
     /// Whether somebody is still to be authorised.
-    pub(crate) fn is_shut(&self) -> bool {
+    pub fn is_shut(&self) -> bool {
         !self.0.is_cancelled()
     }
 
-    pub(super) fn open(&self) {
+    pub fn open(&self) {
         self.0.cancel();
     }
 
-    pub(crate) async fn passed(&self) {
+    pub async fn passed(&self) {
         self.0.cancelled().await;
     }
 }

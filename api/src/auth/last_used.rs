@@ -17,11 +17,11 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// Times that are not written yet.
 #[derive(Debug, Default)]
-pub(crate) struct LastUsed(Mutex<HashMap<TokenId, DateTime<Utc>>>);
+pub struct LastUsed(Mutex<HashMap<TokenId, DateTime<Utc>>>);
 
 impl LastUsed {
     /// Notes that a token is used now.
-    pub(super) fn note(&self, token: TokenId) {
+    pub fn note(&self, token: TokenId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token, clock::now());
     }
 
@@ -38,7 +38,7 @@ impl LastUsed {
 }
 
 /// Writes what was noted, every few seconds and once more at the end.
-pub(crate) async fn write_down(state: Data<State>) {
+pub async fn write_down(state: Data<State>) {
     loop {
         let last = state.closing.pause(EVERY).await;
         let uses: Vec<_> = state.last_used.take().into_iter().collect();

@@ -40,7 +40,7 @@ use crate::{
 const PARAMETER: &str = "ws";
 
 /// A permission as a type, so that a handler's signature says what it needs.
-pub(crate) trait Needs: 'static {
+pub trait Needs: 'static {
     const PERMISSION: Permission;
 }
 
@@ -48,7 +48,7 @@ macro_rules! types {
     ($($name:ident $text:literal $role:ident $allows:literal;)+) => {$(
         #[doc = concat!("[`Permission::", stringify!($name), "`]")]
         #[derive(Clone, Copy, Debug)]
-        pub(crate) enum $name {}
+        pub enum $name {}
 
         impl Needs for $name {
             const PERMISSION: Permission = Permission::$name;
@@ -64,18 +64,18 @@ nvisy_shared::permissions!(types);
 /// role is too low, the API token does not have the permission, or the account is suspended. One statement; no
 /// connection is held when the handler begins.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Member<P> {
-    pub(crate) account: AccountId,
+pub struct Member<P> {
+    pub account: AccountId,
     /// The API token by which the account acts, if it is one.
-    pub(crate) token: Option<TokenId>,
-    pub(crate) workspace: WorkspaceId,
+    pub token: Option<TokenId>,
+    pub workspace: WorkspaceId,
     presented: Presented,
     permission: PhantomData<P>,
 }
 
 /// A caller's right in a workspace, to be asked for again while a long answer lasts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Right {
+pub struct Right {
     workspace: WorkspaceId,
     presented: Presented,
     permission: Permission,
@@ -83,12 +83,12 @@ pub(crate) struct Right {
 
 impl Right {
     /// The last second in which the credential is good, where it says so itself.
-    pub(crate) fn until(&self) -> Option<DateTime<Utc>> {
+    pub fn until(&self) -> Option<DateTime<Utc>> {
         self.presented.until
     }
 
     /// Whether a request would be let in now: the statement and the rules are the extractor's.
-    pub(crate) async fn holds(&self, conn: &impl Conn) -> Result<bool, store::Error> {
+    pub async fn holds(&self, conn: &impl Conn) -> Result<bool, store::Error> {
         let access = store::member::access(conn, self.workspace, &self.presented.credential).await?;
         Ok(access.is_some_and(|access| admit(&access, self.workspace, self.permission).is_ok()))
     }
@@ -125,20 +125,20 @@ impl<P: Needs> FromRequest for Member<P> {
 
 impl<P> Member<P> {
     /// As whom the activity log knows the caller.
-    pub(crate) fn actor(&self) -> Actor {
+    pub fn actor(&self) -> Actor {
         self.token.map_or(Actor::Account(self.account), |token| Actor::Token(self.account, token))
     }
 }
 
 impl<P: Needs> Member<P> {
     /// What a long answer asks again.
-    pub(crate) fn right(&self) -> Right {
+    pub fn right(&self) -> Right {
         Right { workspace: self.workspace, presented: self.presented, permission: P::PERMISSION }
     }
 
     /// Locks the workspace for the rest of the transaction and asks again, for what was allowed when the request came in
     /// may not be allowed any more. Returns the caller's role.
-    pub(crate) async fn lock(&self, tx: &Tx) -> Result<Role, Problem> {
+    pub async fn lock(&self, tx: &Tx) -> Result<Role, Problem> {
         let exists = store::workspace::lock(tx, self.workspace).await?;
         let role = if exists { store::member::role(tx, self.workspace, self.account).await? } else { None };
         authorise(role, P::PERMISSION)?;

@@ -3,16 +3,16 @@
 //! Authorisation is in a handler's argument types, and those stand first: [`account::CurrentAccount`] for the caller's
 //! own things, [`member::Member`] for everything below a workspace.
 
-pub(crate) mod account;
-pub(crate) mod bearer;
-pub(crate) mod device;
-pub(crate) mod familiar;
-pub(crate) mod gate;
-pub(crate) mod last_used;
-pub(crate) mod member;
-pub(crate) mod password;
-pub(crate) mod refusals;
-pub(crate) mod second_factor;
-pub(crate) mod token;
-pub(crate) mod trail;
+pub mod account;
+pub mod bearer;
+pub mod device;
+pub mod familiar;
+pub mod gate;
+pub mod last_used;
+pub mod member;
+pub mod password;
+pub mod refusals;
+pub mod second_factor;
+pub mod token;
+pub mod trail;
 mod verified;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Longest password, in characters: longer ones only cost time.
-pub(crate) const MAX: usize = 128;
+pub const MAX: usize = 128;
 
 /// How long a request waits for its turn to hash.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const DUMMY: &str = "$argon2id$v=19$m=65536,t=3,p=1$X6MkdjAZlb/pqLzTkV8G/A$70udl
 
 /// Hashes a bounded number of passwords at a time: each takes 64 MiB and a core.
 #[derive(Debug)]
-pub(crate) struct Passwords {
+pub struct Passwords {
     turns: Arc<Semaphore>,
     /// Accounts whose owners are being asked for their password.
     asked: Mutex<HashSet<AccountId>>,
@@ -40,7 +40,7 @@ pub(crate) struct Passwords {
 }
 
 impl Passwords {
-    pub(crate) fn new(at_a_time: usize) -> Self {
+    pub fn new(at_a_time: usize) -> Self {
         Self {
             turns: Arc::new(Semaphore::new(at_a_time.max(1))),
             asked: Mutex::default(),
@@ -50,12 +50,12 @@ impl Passwords {
     }
 
     /// The hash to store.
-    pub(crate) async fn hash(&self, password: Secret<String>) -> Result<Secret<String>, Problem> {
+    pub async fn hash(&self, password: Secret<String>) -> Result<Secret<String>, Problem> {
         self.in_turn(move || hash_password(&password)).await?.map_err(Problem::internal)
     }
 
     /// Whether this is the password of that hash; without a hash, `false` after the same time.
-    pub(crate) async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Problem> {
+    pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Problem> {
         self.in_turn(move || {
             let known = hash.is_some();
             let hash = hash.unwrap_or_else(|| Secret::new(DUMMY.to_owned()));
@@ -65,7 +65,7 @@ impl Passwords {
     }
 
     /// Makes sure that whoever is signed in takes one turn at a time: nobody keeps the others from logging in.
-    pub(crate) fn alone(&self, account: AccountId) -> Result<Alone<'_>, Problem> {
+    pub fn alone(&self, account: AccountId) -> Result<Alone<'_>, Problem> {
         let first = self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
         // Made only then: dropping it makes room for the next.
         first.then(|| Alone { passwords: self, account }).ok_or_else(|| Problem::new(Code::TooManyRequests).retry_in(1))
@@ -87,7 +87,7 @@ impl Passwords {
 
 /// The one request of an account that may have passwords hashed.
 #[derive(Debug)]
-pub(crate) struct Alone<'a> {
+pub struct Alone<'a> {
     passwords: &'a Passwords,
     account: AccountId,
 }
@@ -99,7 +99,7 @@ impl Drop for Alone<'_> {
 }
 
 /// Rule for `garde(custom(..))`: a length that a password can have.
-pub(crate) fn length(value: &Secret<String>, (): &()) -> garde::Result {
+pub fn length(value: &Secret<String>, (): &()) -> garde::Result {
     match value.expose().chars().count() {
         1..=MAX => Ok(()),
         _ => Err(garde::Error::new(format!("must have 1 to {MAX} characters"))),
@@ -107,7 +107,7 @@ pub(crate) fn length(value: &Secret<String>, (): &()) -> garde::Result {
 }
 
 /// Refuses a password that is easy to guess, also by somebody who knows these words about the account.
-pub(crate) async fn check_strength(field: &str, password: &Secret<String>, known: &[&str]) -> Result<(), Problem> {
+pub async fn check_strength(field: &str, password: &Secret<String>, known: &[&str]) -> Result<(), Problem> {
     let password = password.clone();
     let known: Vec<String> = known.iter().map(|&word| word.to_owned()).collect();
     // Long ones take a while: other requests need not wait for that.

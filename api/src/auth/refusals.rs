@@ -44,7 +44,7 @@ const BATCH: usize = 1_000;
 
 /// What was refused to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     actor: Actor,
     action: Action,
     account: Uuid,
@@ -53,12 +53,12 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// A login; of the nil id where there is no account.
-    pub(crate) fn login(account: Uuid, reason: &'static str) -> Self {
+    pub fn login(account: Uuid, reason: &'static str) -> Self {
         Self { actor: Actor::System, action: Action::SessionRefused, account, reason: Some(reason) }
     }
 
     /// The password of somebody who is signed in.
-    pub(crate) fn password(actor: Actor, account: Uuid) -> Self {
+    pub fn password(actor: Actor, account: Uuid) -> Self {
         Self { actor, action: Action::AccountPasswordRefused, account, reason: None }
     }
 
@@ -120,13 +120,13 @@ struct Entry {
 
 /// Refusals that are not written yet.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
+pub struct Refusals {
     windows: Mutex<HashMap<Key, Window>>,
 }
 
 impl Refusals {
     /// Keeps one to be written.
-    pub(crate) fn note(&self, refusal: Refusal, origin: &Origin) {
+    pub fn note(&self, refusal: Refusal, origin: &Origin) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let mut by = origin.by(refusal.actor);
         let mut key = Key { refusal, network: by.address.map(Network::of) };
@@ -179,7 +179,7 @@ impl Refusals {
 }
 
 /// Writes down who was refused, until nobody is any more.
-pub(crate) async fn write_down(state: Data<State>) {
+pub async fn write_down(state: Data<State>) {
     let hard = state.lifecycle.hard();
     loop {
         let stopping = state.closing.pause(EVERY).await;

@@ -36,7 +36,7 @@ const RECOVERY_LETTERS: usize = 16;
 
 /// What came of a code. Not an error: a wrong code is written down, so the transaction goes on to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Checked {
+pub enum Checked {
     /// There is no second factor, or the code is right.
     Passed,
     /// A code is wanted.
@@ -49,7 +49,7 @@ pub(crate) enum Checked {
 
 impl Checked {
     /// What to answer, once the transaction is committed.
-    pub(crate) fn verdict(self) -> Result<(), Problem> {
+    pub fn verdict(self) -> Result<(), Problem> {
         match self {
             Self::Passed => Ok(()),
             Self::Missing => Err(Problem::new(Code::SecondFactorNeeded)),
@@ -60,14 +60,14 @@ impl Checked {
 }
 
 /// A secret for an app.
-pub(crate) struct Enrolment {
-    pub(crate) secret: Secret<Vec<u8>>,
-    pub(crate) base32: String,
-    pub(crate) uri: String,
+pub struct Enrolment {
+    pub secret: Secret<Vec<u8>>,
+    pub base32: String,
+    pub uri: String,
 }
 
 /// A new secret of a person with this address.
-pub(crate) fn generate(email: &str) -> Result<Enrolment, Problem> {
+pub fn generate(email: &str) -> Result<Enrolment, Problem> {
     let secret = random::<SECRET>().to_vec();
     // A colon would end the name in the URI.
     let name = email.replace(':', "_");
@@ -78,7 +78,7 @@ pub(crate) fn generate(email: &str) -> Result<Enrolment, Problem> {
 }
 
 /// Begins an enrolment. `false`: a second factor is there.
-pub(crate) async fn enrol(state: &State, tx: &Tx, account: AccountId, enrolment: &Enrolment) -> Result<bool, Problem> {
+pub async fn enrol(state: &State, tx: &Tx, account: AccountId, enrolment: &Enrolment) -> Result<bool, Problem> {
     let key = state.platform.keys.derive_for(account.0, Purpose::Totp);
     let sealed = envelope::seal(&key, account.0.as_bytes(), &enrolment.secret);
     let id = i32::try_from(key.id()).map_err(Problem::internal)?;
@@ -86,7 +86,7 @@ pub(crate) async fn enrol(state: &State, tx: &Tx, account: AccountId, enrolment:
 }
 
 /// Asks for a code where there is a second factor.
-pub(crate) async fn check(state: &State, tx: &Tx, account: AccountId, code: Option<&str>) -> Result<Checked, Problem> {
+pub async fn check(state: &State, tx: &Tx, account: AccountId, code: Option<&str>) -> Result<Checked, Problem> {
     match store::totp::lock(tx, account).await? {
         Some(factor) if factor.confirmed_at.is_some() => try_code(state, tx, &factor, code, true).await,
         _ => Ok(Checked::Passed),
@@ -94,12 +94,7 @@ pub(crate) async fn check(state: &State, tx: &Tx, account: AccountId, code: Opti
 }
 
 /// Confirms an enrolment with a code from the app. `None`: there is no enrolment to confirm.
-pub(crate) async fn confirm(
-    state: &State,
-    tx: &Tx,
-    account: AccountId,
-    code: &str,
-) -> Result<Option<Checked>, Problem> {
+pub async fn confirm(state: &State, tx: &Tx, account: AccountId, code: &str) -> Result<Option<Checked>, Problem> {
     match store::totp::lock(tx, account).await? {
         Some(factor) if factor.confirmed_at.is_none() => {
             try_code(state, tx, &factor, Some(code), false).await.map(Some)
@@ -175,7 +170,7 @@ fn broken(error: totp_rs::TotpError) -> Problem {
 }
 
 /// New recovery codes in the place of the old ones.
-pub(crate) async fn renew_recovery_codes(state: &State, tx: &Tx, account: AccountId) -> Result<Vec<String>, Problem> {
+pub async fn renew_recovery_codes(state: &State, tx: &Tx, account: AccountId) -> Result<Vec<String>, Problem> {
     let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
     let hashes: Vec<_> = codes.iter().map(|code| hash(state, account, &plain(code))).collect();
     store::totp::replace_recovery_codes(tx, account, &hashes).await?;

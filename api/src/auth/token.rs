@@ -41,7 +41,7 @@ pub enum KeyError {
 }
 
 /// The keys that sign and verify.
-pub(crate) struct Keys {
+pub struct Keys {
     private: Ed25519KeyPair,
     public: Ed25519PublicKey,
     /// Names the pair in a token's `kid`: the fingerprint of the public key.
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Keys {
 
 impl Keys {
     /// Reads the pair from the configured files.
-    pub(crate) fn load(auth: &config::Auth) -> Result<Self, KeyError> {
+    pub fn load(auth: &config::Auth) -> Result<Self, KeyError> {
         let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| KeyError::Unreadable(path.clone(), error));
         let invalid = |path: &PathBuf| KeyError::Invalid(path.clone());
         let (private_file, public_file) = (&auth.private_key_file, &auth.public_key_file);
@@ -88,17 +88,17 @@ impl Keys {
     }
 
     /// The fingerprint of the pair.
-    pub(crate) fn id(&self) -> &str {
+    pub fn id(&self) -> &str {
         &self.id
     }
 
     /// What to say where a database knows another pair.
-    pub(crate) fn foreign(&self) -> KeyError {
+    pub fn foreign(&self) -> KeyError {
         KeyError::Foreign(self.file.clone())
     }
 
     /// A token for this session of an account, and for how many seconds it is valid.
-    pub(crate) fn issue(&self, account: AccountId, session: SessionId) -> Result<(String, u64), jwt_simple::Error> {
+    pub fn issue(&self, account: AccountId, session: SessionId) -> Result<(String, u64), jwt_simple::Error> {
         let life = Duration::from_secs(self.seconds);
         let mut claims = Claims::with_custom_claims(Session { sid: session.0 }, life)
             .with_issuer(&self.issuer)
@@ -112,7 +112,7 @@ impl Keys {
 
     /// Whose token this is, of which session, and until when. `None` for anything that these keys did not sign for this
     /// deployment, that has expired, or that comes from the future.
-    pub(super) fn verify(&self, token: &str) -> Option<verified::Claims> {
+    pub fn verify(&self, token: &str) -> Option<verified::Claims> {
         self.verify_at(token, now())
     }
 

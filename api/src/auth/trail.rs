@@ -14,11 +14,11 @@ use crate::{problem::Problem, state::State};
 
 /// Writes what was done to an account or one of its things. From here to the end of the transaction the log of accounts
 /// is locked: it comes last.
-pub(crate) async fn note(state: &State, tx: &Tx, by: &By, action: Action, object: Uuid) -> Result<(), Problem> {
+pub async fn note(state: &State, tx: &Tx, by: &By, action: Action, object: Uuid) -> Result<(), Problem> {
     write(state, tx, by, &[Act::new(action, object, json!({}))]).await
 }
 
 /// As [`note`], of several acts, or with details.
-pub(crate) async fn write(state: &State, tx: &Tx, by: &By, acts: &[Act]) -> Result<(), Problem> {
+pub async fn write(state: &State, tx: &Tx, by: &By, acts: &[Act]) -> Result<(), Problem> {
     Ok(activity::append(tx, &state.platform.seals, activity::ACCOUNTS, by, acts).await?)
 }

@@ -15,26 +15,26 @@ const KNOWN: usize = 10_000;
 
 /// What a token says that these keys signed for this deployment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Claims {
-    pub(super) account: AccountId,
-    pub(super) session: SessionId,
+pub struct Claims {
+    pub account: AccountId,
+    pub session: SessionId,
     /// Not good before.
-    pub(super) from: UnixTimeStamp,
+    pub from: UnixTimeStamp,
     /// Not good after.
-    pub(super) until: UnixTimeStamp,
+    pub until: UnixTimeStamp,
 }
 
 /// By the tokens' hashes: the memory of a process is no place for credentials.
-pub(super) struct Verified(Mutex<LruCache<[u8; 32], Claims>>);
+pub struct Verified(Mutex<LruCache<[u8; 32], Claims>>);
 
 impl Verified {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self(Mutex::new(LruCache::new(KNOWN)))
     }
 
     /// What the token says; `check` finds it out, and whether the signature is good. What is not is not remembered, so
     /// that nobody can fill the memory with nonsense.
-    pub(super) fn claims(&self, token: &str, check: impl FnOnce() -> Option<Claims>) -> Option<Claims> {
+    pub fn claims(&self, token: &str, check: impl FnOnce() -> Option<Claims>) -> Option<Claims> {
         let hash = Sha256::digest(token).into();
         // Not held while a signature is checked: others go on.
         let known = self.lock().get(&hash).copied();

@@ -32,16 +32,16 @@ pub enum OperatorError {
 }
 
 /// Something that an operator does. Unless it is written down, it was not done.
-pub(super) struct Operation {
+pub struct Operation {
     db: Db,
-    pub(super) keys: Keyring,
+    pub keys: Keyring,
     /// For all that it does.
-    pub(super) tx: Tx,
+    pub tx: Tx,
 }
 
 impl Operation {
     /// Opens the database, which must be the one of the master key.
-    pub(super) async fn begin(config: &Config) -> Result<Self, OperatorError> {
+    pub async fn begin(config: &Config) -> Result<Self, OperatorError> {
         let file = &config.encryption.key_file;
         let key = MasterKey::read(file)?;
         let db = store::connect(&config.database).await?;
@@ -53,7 +53,7 @@ impl Operation {
     }
 
     /// Writes down what was done to what, and commits it.
-    pub(super) async fn write_down(
+    pub async fn write_down(
         self,
         chain: WorkspaceId,
         action: Action,

@@ -34,25 +34,25 @@ const PAUSE: Duration = Duration::from_secs(1);
 const TRUST: Duration = Duration::from_secs(5);
 
 /// One listener.
-pub(super) struct Follower {
-    pub(super) db: Db,
+pub struct Follower {
+    pub db: Db,
     /// Subscribed before the log is read: what happens in between comes twice rather than never.
-    pub(super) live: Receiver<Stored>,
-    pub(super) workspace: WorkspaceId,
+    pub live: Receiver<Stored>,
+    pub workspace: WorkspaceId,
     /// By what right they listen.
-    pub(super) right: Right,
+    pub right: Right,
     /// The place after which to begin; from then on that of the last event read.
-    pub(super) last: i64,
+    pub last: i64,
     /// The last place there was when the request was let in.
-    pub(super) newest: i64,
-    pub(super) lifecycle: Lifecycle,
+    pub newest: i64,
+    pub lifecycle: Lifecycle,
     /// Ends with the stream.
-    pub(super) _counted: Counted,
+    pub _counted: Counted,
 }
 
 /// Why the stream ends: the client reconnects and goes on where it was, or is told why it cannot.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub enum Broken {
     #[error("the log cannot be read")]
     Store(#[from] store::Error),
     #[error("what comes next is not kept any more")]
@@ -77,7 +77,7 @@ struct Following {
 impl Follower {
     /// The events after `last` as server-sent events, until the caller may not listen any more, the process stops or the
     /// stream has lasted long enough.
-    pub(super) fn frames(self) -> impl Stream<Item = Result<Bytes, Broken>> {
+    pub fn frames(self) -> impl Stream<Item = Result<Bytes, Broken>> {
         let now = Instant::now();
         let expires = self.right.until().map(|until| (until - clock::now()).to_std().unwrap_or_default());
         let following = Following {

@@ -41,11 +41,7 @@ const LAST_EVENT_ID: &str = "Last-Event-ID";
     error_code = 410,
     error_code = 429
 )]
-pub(crate) async fn stream(
-    state: Data<State>,
-    member: Member<ReadFiles>,
-    last: LastEventId,
-) -> Result<EventStream, Problem> {
+pub async fn stream(state: Data<State>, member: Member<ReadFiles>, last: LastEventId) -> Result<EventStream, Problem> {
     let counted = state.streams.count(member.account, state.platform.config.limit.account_streams)?;
     let live = state.feed.listen();
     let db = state.platform.db.clone();
@@ -63,7 +59,7 @@ pub(crate) async fn stream(
 }
 
 /// Extractor: where the listener was when the connection broke.
-pub(crate) struct LastEventId(Option<i64>);
+pub struct LastEventId(Option<i64>);
 
 impl FromRequest for LastEventId {
     type Error = Problem;
@@ -121,7 +117,7 @@ impl ApiComponent for LastEventId {
 }
 
 /// An answer that goes on until the client leaves.
-pub(crate) struct EventStream(Follower);
+pub struct EventStream(Follower);
 
 impl Responder for EventStream {
     type Body = BoxBody;

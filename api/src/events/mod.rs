@@ -2,11 +2,11 @@
 
 mod follow;
 mod handlers;
-pub(crate) mod open;
+pub mod open;
 mod wire;
 
 use apistos::web::{ServiceConfig, get, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config.service(resource("/workspaces/{ws}/events").route(get().to(handlers::stream)));
 }

@@ -14,18 +14,18 @@ const RETRY: u32 = 5;
 
 /// Streams by account. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Open(Arc<Mutex<HashMap<AccountId, u32>>>);
+pub struct Open(Arc<Mutex<HashMap<AccountId, u32>>>);
 
 /// A stream that is counted until this is dropped.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub struct Counted {
     open: Open,
     account: AccountId,
 }
 
 impl Open {
     /// Counts one more stream; 429 where there are `most` already. 0 is any number.
-    pub(super) fn count(&self, account: AccountId, most: u32) -> Result<Counted, Problem> {
+    pub fn count(&self, account: AccountId, most: u32) -> Result<Counted, Problem> {
         let mut streams = self.lock();
         let there = streams.entry(account).or_default();
         if most != 0 && *there >= most {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// Something that happened in a workspace: the `data` of a server-sent event.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Event {
+pub struct Event {
     /// Its place in the workspace's log: 1, 2, 3 and so on. Also the SSE `id`.
     seq: i64,
     /// Its name for ever.
@@ -43,11 +43,11 @@ impl From<store::event::Event> for Event {
 }
 
 /// A line that keeps connections open and means nothing.
-pub(super) const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+pub const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 impl Event {
     /// As a server-sent event.
-    pub(super) fn frame(&self) -> Bytes {
+    pub fn frame(&self) -> Bytes {
         // JSON written compactly has no line breaks, so one `data` line holds it.
         let kind = serde_json::to_value(self.kind).unwrap_or_default();
         let data = serde_json::to_string(self).unwrap_or_default();

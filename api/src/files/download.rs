@@ -27,7 +27,7 @@ use crate::problem::Problem;
 type Content = Pin<Box<dyn Stream<Item = Result<Bytes, GetError>>>>;
 
 /// A blob on its way to the client. A failure midway breaks the connection: a short body is never taken for a whole one.
-pub(crate) struct Download {
+pub struct Download {
     content: Content,
     response: actix_web::HttpResponseBuilder,
     size: Option<u64>,
@@ -36,7 +36,7 @@ pub(crate) struct Download {
 
 impl Download {
     /// Opens a blob.
-    pub(super) async fn open(blobs: &Blobs, workspace: WorkspaceId, blob: BlobId) -> Result<Self, Problem> {
+    pub async fn open(blobs: &Blobs, workspace: WorkspaceId, blob: BlobId) -> Result<Self, Problem> {
         let content = blobs.get(workspace, blob).await.map_err(|error| match error {
             error if error.is_transient() => Problem::unavailable(2).caused_by(error),
             error => Problem::internal(error),
@@ -45,7 +45,7 @@ impl Download {
     }
 
     /// Says what to save it as. It is always an attachment: a page that somebody uploaded must not run as one of ours.
-    pub(super) fn named(mut self, name: &str, media_type: &str) -> Self {
+    pub fn named(mut self, name: &str, media_type: &str) -> Self {
         let ascii: String = name
             .chars()
             .map(|c| if c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ' { c } else { '_' })
@@ -64,12 +64,12 @@ impl Download {
     }
 
     /// Says how long it is.
-    pub(super) fn sized(self, bytes: i64) -> Self {
+    pub fn sized(self, bytes: i64) -> Self {
         Self { size: u64::try_from(bytes).ok(), ..self }
     }
 
     /// Says what it is, so that a client that has it need not get it again.
-    pub(super) fn tagged(self, sha256: &[u8]) -> Self {
+    pub fn tagged(self, sha256: &[u8]) -> Self {
         Self { tag: Some(EntityTag::new_strong(hex::encode(sha256))), ..self }
     }
 }

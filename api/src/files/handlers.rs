@@ -54,7 +54,7 @@ const OPERATION: &str = "uploadFiles";
     error_code = 503,
     error_code = 507
 )]
-pub(crate) async fn upload(
+pub async fn upload(
     state: Data<State>,
     member: Member<WriteFiles>,
     key: IdempotencyKey,
@@ -110,7 +110,7 @@ pub(crate) async fn upload(
     error_code = 401,
     error_code = 404
 )]
-pub(crate) async fn list(
+pub async fn list(
     state: Data<State>,
     member: Member<ReadFiles>,
     query: Query<PageQuery>,
@@ -129,11 +129,7 @@ pub(crate) async fn list(
     error_code = 401,
     error_code = 404
 )]
-pub(crate) async fn read(
-    state: Data<State>,
-    member: Member<ReadFiles>,
-    path: Path<FilePath>,
-) -> Result<Json<File>, Problem> {
+pub async fn read(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Json<File>, Problem> {
     find(&state, &member, path.0).await.map(|file| Json(file.into()))
 }
 
@@ -146,11 +142,7 @@ pub(crate) async fn read(
     error_code = 404,
     error_code = 503
 )]
-pub(crate) async fn content(
-    state: Data<State>,
-    member: Member<ReadFiles>,
-    path: Path<FilePath>,
-) -> Result<Download, Problem> {
+pub async fn content(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Download, Problem> {
     let file = find(&state, &member, path.0).await?;
     let content = Download::open(&state.platform.blobs, member.workspace, file.blob_id).await?;
     Ok(content.named(&file.name, &file.media_type).sized(file.bytes).tagged(&file.sha256))
@@ -166,11 +158,7 @@ pub(crate) async fn content(
     error_code = 409,
     error_code = 503
 )]
-pub(crate) async fn text(
-    state: Data<State>,
-    member: Member<ReadFiles>,
-    path: Path<FilePath>,
-) -> Result<Download, Problem> {
+pub async fn text(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Download, Problem> {
     let file = find(&state, &member, path.0).await?;
     let blob = file.text_blob_id.ok_or_else(|| Problem::new(Code::NotExtracted))?;
     let text = Download::open(&state.platform.blobs, member.workspace, blob).await?;
@@ -186,7 +174,7 @@ pub(crate) async fn text(
     error_code = 403,
     error_code = 404
 )]
-pub(crate) async fn delete(
+pub async fn delete(
     state: Data<State>,
     member: Member<WriteFiles>,
     origin: Origin,

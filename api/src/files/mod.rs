@@ -8,7 +8,7 @@ mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, post, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/workspaces/{ws}/files").route(post().to(handlers::upload)).route(get().to(handlers::list)))
         .service(

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Extractor: the body of an upload, not read yet.
-pub(crate) struct Upload {
+pub struct Upload {
     parts: Multipart,
     gate: Gate,
 }
@@ -53,37 +53,37 @@ fn binaries(_: &mut SchemaGenerator) -> schemars::schema::Schema {
 
 /// A part whose bytes are in the object store.
 #[derive(Debug)]
-pub(super) struct Received {
-    pub(super) name: String,
-    pub(super) media_type: String,
-    pub(super) blob: StoredBlob,
+pub struct Received {
+    pub name: String,
+    pub media_type: String,
+    pub blob: StoredBlob,
 }
 
 /// What makes two uploads the same: names and contents, not boundaries and headers.
 #[derive(Serialize)]
-pub(super) struct Meaning<'a> {
+pub struct Meaning<'a> {
     name: &'a str,
     sha256: &'a [u8],
 }
 
 impl Received {
-    pub(super) fn meaning(&self) -> Meaning<'_> {
+    pub fn meaning(&self) -> Meaning<'_> {
         Meaning { name: &self.name, sha256: &self.blob.sha256 }
     }
 }
 
 /// How much one upload may hold.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) files: usize,
-    pub(super) file_bytes: u64,
+pub struct Limits {
+    pub files: usize,
+    pub file_bytes: u64,
     /// What the workspace has room for, if that was asked: nobody stores more for the time of an upload either.
-    pub(super) room: Option<u64>,
+    pub room: Option<u64>,
 }
 
 impl Upload {
     /// Puts every part into the store. `received` also holds what was stored before a failure.
-    pub(super) async fn receive(
+    pub async fn receive(
         mut self,
         blobs: &Blobs,
         workspace: WorkspaceId,

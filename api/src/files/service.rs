@@ -23,7 +23,7 @@ use super::multipart::Received;
 use crate::{problem::Problem, usage::quota};
 
 /// Adds the files, and for each a run of the workspace's `index` pipeline. The ids of blobs that are now referred to go into `kept`.
-pub(super) async fn accept(
+pub async fn accept(
     tx: &Tx,
     platform: &Platform,
     workspace: WorkspaceId,
@@ -76,7 +76,7 @@ async fn index(
 
 /// Removes what was stored and is not referred to: copies of content that was there already, and the parts
 /// of an upload that failed. What cannot be removed now is the sweeper's.
-pub(super) async fn discard(blobs: &Blobs, workspace: WorkspaceId, received: &[Received], kept: &HashSet<BlobId>) {
+pub async fn discard(blobs: &Blobs, workspace: WorkspaceId, received: &[Received], kept: &HashSet<BlobId>) {
     for part in received.iter().filter(|part| !kept.contains(&part.blob.id)) {
         if let Err(error) = blobs.delete(workspace, part.blob.id).await {
             tracing::warn!(error = &error as &dyn std::error::Error, blob.id = %part.blob.id, "surplus bytes stay for the sweeper");

@@ -10,57 +10,57 @@ use uuid::Uuid;
 
 /// Which file.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
-pub(crate) struct FilePath {
+pub struct FilePath {
     /// The file's id.
-    pub(crate) file: Uuid,
+    pub file: Uuid,
 }
 
 /// A file: itself, its newest version, and how far that has come.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct File {
+pub struct File {
     /// Its name for ever.
-    pub(crate) id: Uuid,
+    pub id: Uuid,
     /// The name it was uploaded under, without any path.
-    pub(crate) name: String,
+    pub name: String,
     /// What the content is: first as declared, then as found.
-    pub(crate) media_type: String,
+    pub media_type: String,
     /// Bytes.
-    pub(crate) size: i64,
+    pub size: i64,
     /// SHA-256 of the content, hexadecimal.
-    pub(crate) sha256: String,
+    pub sha256: String,
     /// The newest version's id.
-    pub(crate) version_id: Uuid,
+    pub version_id: Uuid,
     /// The newest version's number, from 1.
-    pub(crate) version: i32,
+    pub version: i32,
     /// Pages, where the content has pages and has been read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) page_count: Option<i32>,
+    pub page_count: Option<i32>,
     /// Chunks, once it has been cut.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) chunk_count: Option<i32>,
+    pub chunk_count: Option<i32>,
     /// Labels.
-    pub(crate) tags: Vec<String>,
+    pub tags: Vec<String>,
     /// Anything the owner knows about it.
-    pub(crate) metadata: Value,
+    pub metadata: Value,
     /// Where it is on its way to being searchable.
-    pub(crate) state: FileState,
+    pub state: FileState,
     /// How far it has come.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) progress: Option<Progress>,
+    pub progress: Option<Progress>,
     /// Why it failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) failure: Option<Failure>,
+    pub failure: Option<Failure>,
     /// When it was accepted.
-    pub(crate) created_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
     /// When it was last changed.
-    pub(crate) updated_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
 }
 
 /// Where a file is on its way to being searchable. It ends `ready` or `failed`, whatever happens on the way.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum FileState {
+pub enum FileState {
     /// Accepted; no worker has begun.
     Queued,
     /// Being read, cut or embedded.
@@ -73,31 +73,31 @@ pub(crate) enum FileState {
 
 /// How far a file has come.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// The step of the pipeline it is at.
-    pub(crate) stage: String,
+    pub stage: String,
     /// Units of the step that are done for good.
-    pub(crate) done: i32,
+    pub done: i32,
     /// Units of the step in all, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) total: Option<i32>,
+    pub total: Option<i32>,
 }
 
 /// Why a file failed.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Failure {
+pub struct Failure {
     /// The reason, for machines: `unsupported_media`, `encrypted`, `corrupt`, `empty`, `too_large`, `timed_out`,
     /// `out_of_memory`, `provider_rejected`, `quota_exceeded` or `attempts_exhausted`.
-    pub(crate) code: String,
+    pub code: String,
     /// The reason, for people.
-    pub(crate) detail: String,
+    pub detail: String,
 }
 
 /// The accepted files, in the order of the upload.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
-pub(crate) struct Accepted {
+pub struct Accepted {
     /// One for each part of the upload.
-    pub(crate) items: Vec<File>,
+    pub items: Vec<File>,
 }
 
 impl From<FileView> for File {

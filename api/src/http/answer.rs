@@ -20,15 +20,15 @@ use serde::Serialize;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// 201: it exists now.
-pub(crate) type Created<T> = Answer<201, T>;
+pub type Created<T> = Answer<201, T>;
 
 /// 202: it is accepted and will be done.
-pub(crate) type Accept<T> = Answer<202, T>;
+pub type Accept<T> = Answer<202, T>;
 
 /// An answer whose status is part of its type, so that the OpenAPI document cannot say another.
 #[derive(Debug)]
-pub(crate) struct Answer<const STATUS: u16, T> {
-    pub(crate) body: T,
+pub struct Answer<const STATUS: u16, T> {
+    pub body: T,
     status: StatusCode,
     location: Option<String>,
     replayed: bool,
@@ -36,29 +36,29 @@ pub(crate) struct Answer<const STATUS: u16, T> {
 
 impl<const STATUS: u16, T> Answer<STATUS, T> {
     /// A first answer.
-    pub(crate) fn new(body: T) -> Self {
+    pub fn new(body: T) -> Self {
         let status = StatusCode::from_u16(STATUS).expect("the aliases name valid statuses");
         Self { body, status, location: None, replayed: false }
     }
 
     /// The answer given to an earlier request with the same idempotency key.
-    pub(super) fn replayed(status: StatusCode, body: T) -> Self {
+    pub fn replayed(status: StatusCode, body: T) -> Self {
         Self { body, status, location: None, replayed: true }
     }
 
     /// The same answer with another body: for what is not kept with it.
-    pub(crate) fn map<U>(self, with: impl FnOnce(T) -> U) -> Answer<STATUS, U> {
+    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Answer<STATUS, U> {
         let Self { body, status, location, replayed } = self;
         Answer { body: with(body), status, location, replayed }
     }
 
     /// Whether the request had its effect now, and not before.
-    pub(crate) fn is_first(&self) -> bool {
+    pub fn is_first(&self) -> bool {
         !self.replayed
     }
 
     /// Says where the thing is to be read.
-    pub(crate) fn at(self, location: impl FnOnce(&T) -> String) -> Self {
+    pub fn at(self, location: impl FnOnce(&T) -> String) -> Self {
         Self { location: Some(location(&self.body)), ..self }
     }
 }
@@ -104,7 +104,7 @@ impl<const STATUS: u16, T: ApiComponent> ApiComponent for Answer<STATUS, T> {
 
 /// 204: it is gone.
 #[derive(Debug)]
-pub(crate) struct Deleted;
+pub struct Deleted;
 
 impl Responder for Deleted {
     type Body = BoxBody;

@@ -20,7 +20,7 @@ const DEPTH: usize = 64;
 const VALUES: usize = 100_000;
 
 /// A body that has not been read.
-pub(super) struct Body {
+pub struct Body {
     payload: Decompress<Payload>,
     is_json: bool,
     declared: usize,
@@ -29,7 +29,7 @@ pub(super) struct Body {
 
 impl Body {
     /// The body of a request; nothing is read yet.
-    pub(super) fn of(request: &HttpRequest, payload: &mut Payload, limit: usize) -> Self {
+    pub fn of(request: &HttpRequest, payload: &mut Payload, limit: usize) -> Self {
         let mime = request.mime_type().ok().flatten();
         let is_json = mime.is_some_and(|mime| mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON));
         let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -38,7 +38,7 @@ impl Body {
     }
 
     /// Reads it to its end and decodes it.
-    pub(super) async fn decode<T: DeserializeOwned>(mut self) -> Result<T, Problem> {
+    pub async fn decode<T: DeserializeOwned>(mut self) -> Result<T, Problem> {
         if !self.is_json {
             return Err(
                 Problem::new(Code::UnsupportedMediaType).detail("the content type of the body is application/json")

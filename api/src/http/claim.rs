@@ -18,7 +18,7 @@ const LEASE: Duration = Duration::from_secs(15);
 
 /// A key that this request holds, if it came with one.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub struct Claim {
     db: Db,
     held: Option<Held>,
 }
@@ -32,14 +32,14 @@ struct Held {
 
 impl Claim {
     /// Fails where another request holds the key.
-    pub(super) async fn new(db: &Db, scope: String, key: Option<&str>) -> Result<Self, Problem> {
+    pub async fn new(db: &Db, scope: String, key: Option<&str>) -> Result<Self, Problem> {
         let held = key.map(|key| Held { scope, key: key.to_owned(), holder: id::new() });
         let claim = Self { db: db.clone(), held };
         if claim.renew().await? { Ok(claim) } else { Err(Problem::new(Code::IdempotencyKeyInUse).retry_in(1)) }
     }
 
     /// Holds the key while this goes on. The work must hold no connection.
-    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         tokio::select! {
             done = work => done,
             never = self.hold_on() => match never {},
@@ -47,7 +47,7 @@ impl Claim {
     }
 
     /// Frees the key. Where the request ends without, it is free after the lease.
-    pub(crate) async fn release(self) {
+    pub async fn release(self) {
         let Some(Held { scope, key, holder }) = &self.held else { return };
         if let Err(error) = store::idempotency::release(&self.db, scope, key, *holder).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "an idempotency key stays held for its lease");

@@ -20,7 +20,7 @@ const fn own(name: &'static str) -> HeaderName {
 }
 
 /// Tokens travel in a header that only scripts set, never in a cookie, so credentials are not allowed.
-pub(super) fn cors(origins: &Origins) -> Cors {
+pub fn cors(origins: &Origins) -> Cors {
     let allowed = [
         ACCEPT,
         AUTHORIZATION,

@@ -17,7 +17,7 @@ const DOOR: &str = "/api/v1/auth/";
 const INSIDE: [&str; 2] = ["/api/v1/auth/refresh", "/api/v1/auth/logout"];
 
 /// Middleware: counts requests to the operations that let somebody in, by address.
-pub(super) async fn doorstep<B: MessageBody>(
+pub async fn doorstep<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {

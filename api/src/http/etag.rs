@@ -20,11 +20,11 @@ use crate::problem::{Code, Problem};
 
 /// Extractor: the revisions that the caller accepts, from `If-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Expected(Option<Vec<i32>>);
+pub struct Expected(Option<Vec<i32>>);
 
 impl Expected {
     /// `None`: any.
-    pub(crate) fn revisions(self) -> Option<Vec<i32>> {
+    pub fn revisions(self) -> Option<Vec<i32>> {
         self.0
     }
 }
@@ -76,9 +76,9 @@ impl ApiComponent for Expected {
 
 /// A 200 with the `ETag` of a revision.
 #[derive(Debug)]
-pub(crate) struct Tagged<T> {
-    pub(crate) body: T,
-    pub(crate) revision: i32,
+pub struct Tagged<T> {
+    pub body: T,
+    pub revision: i32,
 }
 
 impl<T: Serialize> Responder for Tagged<T> {

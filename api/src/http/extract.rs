@@ -29,7 +29,7 @@ const STRANGERS: usize = 16 * 1024;
 
 /// A JSON body: well-formed (else 400), of the declared shape and within its limits (else 422). Also a plain 200 answer.
 #[derive(Debug)]
-pub(crate) struct Json<T>(pub(crate) T);
+pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for Json<T> {
     type Error = Problem;
@@ -69,7 +69,7 @@ impl<T: ApiComponent> ApiComponent for Json<T> {
 
 /// The query string: of the declared shape (else 400) and within its limits (else 422).
 #[derive(Debug)]
-pub(crate) struct Query<T>(pub(crate) T);
+pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for Query<T> {
     type Error = Problem;
@@ -113,7 +113,7 @@ impl<T: ApiComponent> ApiComponent for Query<T> {
 /// Path parameters, by name: `T` is a struct with a field for each that the handler wants. What is not an id names
 /// nothing, so it is 404.
 #[derive(Debug)]
-pub(crate) struct Path<T>(pub(crate) T);
+pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     type Error = Problem;
@@ -148,6 +148,6 @@ impl<T: ApiComponent> ApiComponent for Path<T> {
 }
 
 /// One field of a body cannot be used, for a reason that only the handler can know.
-pub(crate) fn invalid_field(field: &str, message: impl Into<String>) -> Problem {
+pub fn invalid_field(field: &str, message: impl Into<String>) -> Problem {
     Problem::invalid(vec![FieldError::new(field, message)])
 }

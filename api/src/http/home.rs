@@ -20,7 +20,7 @@ use actix_web::{
 use tokio::runtime::Handle;
 
 /// Middleware: a request, and the answer it streams, use the runtime of the process.
-pub(super) async fn home<B: MessageBody>(
+pub async fn home<B: MessageBody>(
     home: Data<Handle>,
     request: ServiceRequest,
     next: Next<B>,
@@ -34,7 +34,7 @@ pub(super) async fn home<B: MessageBody>(
 }
 
 /// Polled and dropped at home.
-pub(super) struct AtHome<T> {
+pub struct AtHome<T> {
     home: Handle,
     /// `None` only while it is dropped.
     inner: Option<Pin<Box<T>>>,

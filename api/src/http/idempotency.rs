@@ -30,12 +30,12 @@ use crate::{
     state::State,
 };
 
-pub(super) const HEADER: &str = "Idempotency-Key";
+pub const HEADER: &str = "Idempotency-Key";
 const MAX: usize = 255;
 
 /// Extractor: the header, if the caller sent one; 1 to 255 visible ASCII characters.
 #[derive(Debug)]
-pub(crate) struct IdempotencyKey {
+pub struct IdempotencyKey {
     key: Option<String>,
     kept: Duration,
     /// Of whoever is not signed in: who they are as far as anybody knows.
@@ -44,7 +44,7 @@ pub(crate) struct IdempotencyKey {
 
 /// A request that is to have its effect once.
 #[derive(Debug)]
-pub(crate) struct Once {
+pub struct Once {
     scope: String,
     key: Option<String>,
     kept: Duration,
@@ -53,19 +53,19 @@ pub(crate) struct Once {
 
 impl IdempotencyKey {
     /// Whether the key has been used: for what, [`idempotent`] tells.
-    pub(crate) async fn is_answered(&self, db: &Db, operation: &str, caller: AccountId) -> Result<bool, Problem> {
+    pub async fn is_answered(&self, db: &Db, operation: &str, caller: AccountId) -> Result<bool, Problem> {
         let Some(key) = &self.key else { return Ok(false) };
         Ok(store::idempotency::is_kept(db, &scope(operation, caller), key, self.kept).await?)
     }
 
     /// Holds the key from now on, for a request whose body takes long to arrive.
-    pub(crate) async fn claim(&self, db: &Db, operation: &str, caller: AccountId) -> Result<Claim, Problem> {
+    pub async fn claim(&self, db: &Db, operation: &str, caller: AccountId) -> Result<Claim, Problem> {
         Claim::new(db, scope(operation, caller), self.key.as_deref()).await
     }
 
     /// Ties the key to who asks for what. `caller` is `None` where nobody is signed in; `meaning` is what makes two
     /// requests the same, and never holds a secret, not even hashed.
-    pub(crate) fn once(self, operation: &str, caller: Option<AccountId>, meaning: &impl Serialize) -> Once {
+    pub fn once(self, operation: &str, caller: Option<AccountId>, meaning: &impl Serialize) -> Once {
         let meaning = serde_json::to_vec(meaning).expect("wire types are plain data");
         let fingerprint = Sha256::new().chain_update(operation).chain_update([0]).chain_update(meaning);
         Once {
@@ -91,11 +91,7 @@ fn stranger(state: &State, network: Network) -> String {
 
 /// Runs `effect` in a transaction, unless the same request has been answered before: then the answer is repeated.
 /// Whatever `effect` returns as an error undoes all it wrote.
-pub(crate) async fn idempotent<const STATUS: u16, T, F>(
-    db: &Db,
-    once: Once,
-    effect: F,
-) -> Result<Answer<STATUS, T>, Problem>
+pub async fn idempotent<const STATUS: u16, T, F>(db: &Db, once: Once, effect: F) -> Result<Answer<STATUS, T>, Problem>
 where
     T: Serialize + DeserializeOwned,
     F: AsyncFnOnce(&Tx) -> Result<T, Problem>,

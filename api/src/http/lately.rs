@@ -6,17 +6,17 @@ use tokio::sync::Mutex;
 
 /// The last answer, which is given again until it is too old; of those who come then one asks for all.
 #[derive(Debug)]
-pub(crate) struct Lately<T> {
+pub struct Lately<T> {
     last: Mutex<Option<(Instant, T)>>,
     age: Duration,
 }
 
 impl<T: Clone> Lately<T> {
-    pub(crate) fn new(age: Duration) -> Self {
+    pub fn new(age: Duration) -> Self {
         Self { last: Mutex::new(None), age }
     }
 
-    pub(crate) async fn get(&self, asking: impl Future<Output = T>) -> T {
+    pub async fn get(&self, asking: impl Future<Output = T>) -> T {
         let mut last = self.last.lock().await;
         if let Some((_, answer)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < self.age) {
             return answer.clone();

@@ -1,25 +1,25 @@
 //! HTTP, apart from what the slices mean by it.
 
-pub(crate) mod answer;
-pub(crate) mod claim;
-pub(crate) mod etag;
-pub(crate) mod extract;
-pub(crate) mod idempotency;
-pub(crate) mod lately;
-pub(crate) mod limit;
-pub(crate) mod network;
-pub(crate) mod openapi;
-pub(crate) mod origin;
-pub(crate) mod page;
-pub(crate) mod patience;
+pub mod answer;
+pub mod claim;
+pub mod etag;
+pub mod extract;
+pub mod idempotency;
+pub mod lately;
+pub mod limit;
+pub mod network;
+pub mod openapi;
+pub mod origin;
+pub mod page;
+pub mod patience;
 mod pieces;
-pub(crate) mod request_id;
-pub(crate) mod rules;
-pub(crate) mod scalar;
-pub(crate) mod server;
-pub(crate) mod shield;
-pub(crate) mod single;
-pub(crate) mod tls;
+pub mod request_id;
+pub mod rules;
+pub mod scalar;
+pub mod server;
+pub mod shield;
+pub mod single;
+pub mod tls;
 
 mod body;
 mod cors;

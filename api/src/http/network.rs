@@ -7,10 +7,10 @@ use std::{
 
 /// An IPv4 address, or the /64 of an IPv6 one: whoever has one address of that has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Network(IpAddr);
+pub struct Network(IpAddr);
 
 impl Network {
-    pub(crate) fn of(address: IpAddr) -> Self {
+    pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => address.into(),
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -18,7 +18,7 @@ impl Network {
     }
 
     /// What tells it from others.
-    pub(crate) fn octets(self) -> Vec<u8> {
+    pub fn octets(self) -> Vec<u8> {
         match self.0 {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets()[..8].to_vec(),

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Where it is served.
-pub(super) const PATH: &str = "/api/openapi.json";
+pub const PATH: &str = "/api/openapi.json";
 
 /// Of the HTTP API: `/api/v1`.
 const VERSION: &str = "1";
@@ -46,7 +46,7 @@ const TAGS: [(&str, &str); 11] = [
 
 /// The document, ready to be sent.
 #[derive(Debug)]
-pub(crate) struct Document {
+pub struct Document {
     json: Bytes,
     /// By path template, what `Allow` says there.
     methods: HashMap<String, HeaderValue>,
@@ -54,7 +54,7 @@ pub(crate) struct Document {
 
 impl Document {
     /// Collects the document. apistos gives it away only as an answer of an app of its own, so that is asked, once.
-    pub(crate) async fn collect() -> Self {
+    pub async fn collect() -> Self {
         let app = App::new().document(spec()).configure(routes::mount).build(PATH);
         let raw = call_and_read_body(&init_service(app).await, TestRequest::get().uri(PATH).to_request()).await;
         let mut document = serde_json::from_slice(&raw).expect("the document is JSON");
@@ -64,13 +64,13 @@ impl Document {
     }
 
     /// The methods of a path template, as `Allow` lists them.
-    pub(crate) fn methods(&self, path: &str) -> Option<HeaderValue> {
+    pub fn methods(&self, path: &str) -> Option<HeaderValue> {
         self.methods.get(path).cloned()
     }
 }
 
 /// `GET /api/openapi.json`
-pub(super) async fn serve(state: Data<State>) -> HttpResponse {
+pub async fn serve(state: Data<State>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
         .insert_header((CACHE_CONTROL, "no-cache"))

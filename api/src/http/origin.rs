@@ -16,14 +16,14 @@ const FORWARDED: &str = "x-forwarded-for";
 
 /// Extractor: the request's name, and the address it came from.
 #[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    pub(crate) request_id: Option<String>,
+pub struct Origin {
+    pub request_id: Option<String>,
     /// The peer's, unless a trusted proxy speaks for somebody else.
-    pub(crate) address: Option<IpAddr>,
+    pub address: Option<IpAddr>,
 }
 
 impl Origin {
-    pub(crate) fn of(request: &HttpRequest) -> Self {
+    pub fn of(request: &HttpRequest) -> Self {
         let request_id = request.extensions().get::<RequestId>().map(ToString::to_string);
         let forwarded = request.headers().get_all(FORWARDED).flat_map(|value| value.to_str().unwrap_or("?").split(','));
         let forwarded: Vec<&str> = forwarded.map(str::trim).collect();
@@ -36,18 +36,18 @@ impl Origin {
     }
 
     /// Where it comes from, as far as callers are told apart by that.
-    pub(crate) fn network(&self) -> Network {
+    pub fn network(&self) -> Network {
         Network::of(self.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()))
     }
 
     /// As the activity log takes it.
-    pub(crate) fn by(&self, actor: Actor) -> By {
+    pub fn by(&self, actor: Actor) -> By {
         By { actor, request_id: self.request_id.clone(), address: self.address }
     }
 }
 
 /// Whether it comes straight from a trusted proxy, which says who asks and what the request is called.
-pub(super) fn is_proxied(request: &HttpRequest) -> bool {
+pub fn is_proxied(request: &HttpRequest) -> bool {
     let state = request.app_data::<Data<State>>();
     let peer = request.peer_addr();
     state.zip(peer).is_some_and(|(state, peer)| state.platform.config.http.trusted_proxies.contain(peer.ip()))

@@ -21,7 +21,7 @@ tokio::task_local! {
 }
 
 /// Middleware: tells the lists of different paths apart, so that a cursor of one is none of another.
-pub(super) async fn list<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+pub async fn list<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let list = mark(request.path());
     LIST.scope(list, next.call(request)).await
 }
@@ -38,7 +38,7 @@ fn current() -> [u8; 4] {
 /// Which part of a list.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PageQuery {
+pub struct PageQuery {
     /// Most items in the answer.
     #[serde(default = "default_limit")]
     #[garde(range(min = 1, max = 100))]
@@ -50,18 +50,18 @@ pub(crate) struct PageQuery {
 }
 
 /// Of every list.
-pub(crate) const fn default_limit() -> u32 {
+pub const fn default_limit() -> u32 {
     20
 }
 
 impl PageQuery {
     /// For lists with a query string of their own.
-    pub(crate) const fn new(limit: u32, cursor: Option<String>) -> Self {
+    pub const fn new(limit: u32, cursor: Option<String>) -> Self {
         Self { limit, cursor }
     }
 
     /// The key of the last item of the page before, as [`Page::new`] put it into the cursor.
-    pub(crate) fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Problem> {
+    pub fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Problem> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let key = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| {
             let json = bytes.strip_prefix(&current())?;
@@ -71,7 +71,7 @@ impl PageQuery {
     }
 
     /// How many rows to read: one more than are shown tells whether there is a next page.
-    pub(crate) fn rows(&self) -> i64 {
+    pub fn rows(&self) -> i64 {
         i64::from(self.limit) + 1
     }
 }
@@ -80,7 +80,7 @@ impl PageQuery {
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "{T}Page")]
-pub(crate) struct Page<T: JsonSchema> {
+pub struct Page<T: JsonSchema> {
     /// In the order of the list.
     items: Vec<T>,
     /// The `cursor` of the next page; absent on the last.
@@ -91,7 +91,7 @@ pub(crate) struct Page<T: JsonSchema> {
 impl<T: JsonSchema> Page<T> {
     /// The page that was asked for, of [`PageQuery::rows`] rows. `key` is what the list is ordered by and must be
     /// unique within it.
-    pub(crate) fn new<R, K: Serialize>(query: &PageQuery, mut rows: Vec<R>, key: impl Fn(&R) -> K) -> Self
+    pub fn new<R, K: Serialize>(query: &PageQuery, mut rows: Vec<R>, key: impl Fn(&R) -> K) -> Self
     where
         T: From<R>,
     {

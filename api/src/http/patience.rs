@@ -28,10 +28,7 @@ use crate::{
 const LEAST: usize = 1024;
 
 /// Middleware: a body that stops coming ends with 408, an answer that does not come with 504.
-pub(super) async fn patience<B: MessageBody>(
-    mut request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
+pub async fn patience<B: MessageBody>(mut request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let Some(state) = request.app_data::<Data<State>>().cloned() else { return next.call(request).await };
     let http = &state.platform.config.http;
     let payload = request.take_payload();
@@ -57,12 +54,12 @@ fn is_upload(request: &ServiceRequest) -> bool {
 }
 
 /// Whether a body ended because its sender was too slow.
-pub(crate) fn is_too_slow(error: &PayloadError) -> bool {
+pub fn is_too_slow(error: &PayloadError) -> bool {
     matches!(error, PayloadError::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// The body did not come in time.
-pub(crate) fn too_slow() -> Problem {
+pub fn too_slow() -> Problem {
     Problem::new(Code::RequestTimeout).detail(format!("a body brings at least {LEAST} bytes, or its end, in each wait"))
 }
 

@@ -11,7 +11,7 @@ use futures::{Stream, stream};
 const PIECE: usize = 16 * 1024;
 
 /// The same bytes, none of them copied before they are due.
-pub(super) fn pieces(bytes: Bytes) -> SizedStream<impl Stream<Item = Result<Bytes, Infallible>>> {
+pub fn pieces(bytes: Bytes) -> SizedStream<impl Stream<Item = Result<Bytes, Infallible>>> {
     let length = bytes.len();
     let starts = (0..length).step_by(PIECE);
     let pieces = starts.map(move |start| Ok(bytes.slice(start..length.min(start + PIECE))));

@@ -15,22 +15,22 @@ const MAX: usize = 128;
 
 /// Stands in the response, in problems, and in every log line of the request.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestId(HeaderValue);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    pub(crate) const fn header() -> HeaderName {
+    pub const fn header() -> HeaderName {
         HeaderName::from_static("x-request-id")
     }
 
     /// What the request is to be called.
-    pub(crate) fn of(request: &HttpRequest) -> Self {
+    pub fn of(request: &HttpRequest) -> Self {
         match request.headers().get(Self::header()) {
             Some(value) if is_sensible(value.as_bytes()) && origin::is_proxied(request) => Self(value.clone()),
             _ => Self(HeaderValue::try_from(id::new().to_string()).expect("a UUID is a header value")),
         }
     }
 
-    pub(crate) fn value(&self) -> HeaderValue {
+    pub fn value(&self) -> HeaderValue {
         self.0.clone()
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Everything that stands in the OpenAPI document.
-pub(super) fn mount(config: &mut ServiceConfig) {
+pub fn mount(config: &mut ServiceConfig) {
     config.configure(health::routes);
     config.service(
         scope("/api/v1")

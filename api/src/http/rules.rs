@@ -4,12 +4,12 @@ use nvisy_shared::domain::slug::{SLUG_MAX, is_slug};
 use serde::{Deserialize, Deserializer};
 
 /// For `deserialize_with`: tells a field that is `null` from one that is absent (with `default`).
-pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(field).map(Some)
 }
 
 /// A slug.
-pub(crate) fn slug(value: &str, (): &()) -> garde::Result {
+pub fn slug(value: &str, (): &()) -> garde::Result {
     if is_slug(value) {
         Ok(())
     } else {
@@ -20,7 +20,7 @@ pub(crate) fn slug(value: &str, (): &()) -> garde::Result {
 
 /// Text for people: so many characters, not counting space around it, no control characters, and none that turn the
 /// text around or are not seen: two names that look the same are the same.
-pub(crate) fn text(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
+pub fn text(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
     move |value, ()| {
         if value.chars().any(is_hidden) {
             return Err(garde::Error::new("invisible characters are not allowed"));
@@ -31,13 +31,13 @@ pub(crate) fn text(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::R
 
 /// Characters without a place of their own: breaks, and what changes the direction. Joiners (U+200C, U+200D) are not
 /// among them, for some scripts cannot be written without.
-pub(crate) fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// What something is looked up by: so many characters, not counting space around it, and no control characters
 /// (PostgreSQL cannot even store the first of them).
-pub(crate) fn line(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
+pub fn line(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
     move |value, ()| {
         let length = value.trim().chars().count();
         if value.chars().any(char::is_control) {

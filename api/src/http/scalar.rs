@@ -40,7 +40,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
                       font-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// `GET /api/scalar`
-pub(super) async fn page() -> HttpResponse {
+pub async fn page() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
@@ -49,7 +49,7 @@ pub(super) async fn page() -> HttpResponse {
 }
 
 /// `GET /api/scalar/scalar.js`
-pub(super) async fn script() -> HttpResponse {
+pub async fn script() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/javascript; charset=utf-8")
         .insert_header((CONTENT_ENCODING, "gzip"))

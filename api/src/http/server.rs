@@ -29,7 +29,7 @@ use crate::{problem, state::State};
 const BACKLOG: i32 = 1024;
 
 /// Binds the configured address, for HTTPS where there is a certificate; port 0 takes any free one.
-pub(crate) fn bind(
+pub fn bind(
     http: &Http,
     queue: &Queue,
     tls: Option<ServerConfig>,

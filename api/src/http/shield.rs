@@ -20,12 +20,12 @@ static FIXED: [(HeaderName, HeaderValue); 5] = [
 
 /// The headers of every answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Shield {
+pub struct Shield {
     transport: Option<HeaderValue>,
 }
 
 impl Shield {
-    pub(super) fn new(http: &Http) -> Self {
+    pub fn new(http: &Http) -> Self {
         let seconds = http.hsts();
         let transport = (seconds > 0).then(|| {
             HeaderValue::try_from(format!("max-age={seconds}; includeSubDomains")).expect("a number is a header value")
@@ -34,7 +34,7 @@ impl Shield {
     }
 
     /// Adds what the answer does not say itself.
-    pub(crate) fn cover(&self, headers: &mut HeaderMap) {
+    pub fn cover(&self, headers: &mut HeaderMap) {
         let transport = self.transport.iter().map(|value| (&STRICT_TRANSPORT_SECURITY, value));
         for (name, value) in FIXED.iter().map(|(name, value)| (name, value)).chain(transport) {
             if !headers.contains_key(name) {

@@ -5,7 +5,7 @@ use actix_web::http::header::{HeaderMap, HeaderValue};
 use crate::problem::{Code, Problem};
 
 /// The only header of this name, if there is one.
-pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a HeaderValue>, Problem> {
+pub fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a HeaderValue>, Problem> {
     let mut values = headers.get_all(name);
     match (values.next(), values.next()) {
         (value, None) => Ok(value),

@@ -34,7 +34,7 @@ pub enum TlsError {
 
 /// The certificate that is shown to whoever connects.
 #[derive(Debug)]
-pub(crate) struct Certificate {
+pub struct Certificate {
     chain_file: PathBuf,
     key_file: PathBuf,
     current: RwLock<Arc<CertifiedKey>>,
@@ -42,7 +42,7 @@ pub(crate) struct Certificate {
 
 impl Certificate {
     /// The configured certificate; `None` where the API speaks plain HTTP.
-    pub(crate) fn load(http: &Http) -> Result<Option<Arc<Self>>, TlsError> {
+    pub fn load(http: &Http) -> Result<Option<Arc<Self>>, TlsError> {
         let (Some(chain_file), Some(key_file)) = (&http.tls_certificate_file, &http.tls_key_file) else {
             return Ok(None);
         };
@@ -51,7 +51,7 @@ impl Certificate {
     }
 
     /// How connections are secured; HTTP/2 and HTTP/1.1 are offered by the server.
-    pub(crate) fn server_config(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
+    pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
         Ok(ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
@@ -59,7 +59,7 @@ impl Certificate {
     }
 
     /// Shows a renewed certificate from the next connection on, until the soft stop.
-    pub(crate) async fn watch(self: Arc<Self>, lifecycle: Lifecycle) {
+    pub async fn watch(self: Arc<Self>, lifecycle: Lifecycle) {
         loop {
             tokio::select! {
                 () = lifecycle.soft().cancelled() => return,

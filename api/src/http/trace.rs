@@ -10,7 +10,7 @@ use tracing::{Span, field::Empty};
 use tracing_actix_web::RootSpanBuilder;
 
 /// Names and fields follow OpenTelemetry's conventions for HTTP servers.
-pub(super) struct RequestSpan;
+pub struct RequestSpan;
 
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {

@@ -34,7 +34,7 @@ use crate::{
     error_code = 404,
     error_code = 409
 )]
-pub(crate) async fn create(
+pub async fn create(
     state: Data<State>,
     member: Member<ManageInvites>,
     key: IdempotencyKey,
@@ -54,7 +54,7 @@ pub(crate) async fn create(
     error_code = 403,
     error_code = 404
 )]
-pub(crate) async fn list(
+pub async fn list(
     state: Data<State>,
     member: Member<ManageInvites>,
     query: Query<PageQuery>,
@@ -72,7 +72,7 @@ pub(crate) async fn list(
     error_code = 403,
     error_code = 404
 )]
-pub(crate) async fn cancel(
+pub async fn cancel(
     state: Data<State>,
     member: Member<ManageInvites>,
     origin: Origin,
@@ -90,7 +90,7 @@ pub(crate) async fn cancel(
     error_code = 404,
     error_code = 409
 )]
-pub(crate) async fn accept(
+pub async fn accept(
     state: Data<State>,
     account: CurrentAccount,
     origin: Origin,
@@ -107,7 +107,7 @@ pub(crate) async fn accept(
     description = "Nobody can use it any more. Codes that cannot be used are answered as by accepting.",
     error_code = 404
 )]
-pub(crate) async fn decline(
+pub async fn decline(
     state: Data<State>,
     account: CurrentAccount,
     origin: Origin,

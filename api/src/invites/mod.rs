@@ -6,7 +6,7 @@ mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, post, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config
         .service(
             resource("/workspaces/{ws}/invites").route(post().to(handlers::create)).route(get().to(handlers::list)),

@@ -38,7 +38,7 @@ use crate::{
     state::State,
 };
 
-pub(super) async fn create(
+pub async fn create(
     state: &State,
     member: &Member<ManageInvites>,
     key: IdempotencyKey,
@@ -89,7 +89,7 @@ pub(super) async fn create(
     Ok(invite)
 }
 
-pub(super) async fn cancel(
+pub async fn cancel(
     platform: &Platform,
     member: &Member<ManageInvites>,
     origin: &Origin,
@@ -106,7 +106,7 @@ pub(super) async fn cancel(
     Ok(())
 }
 
-pub(super) async fn accept(
+pub async fn accept(
     platform: &Platform,
     account: &CurrentAccount,
     origin: &Origin,
@@ -130,7 +130,7 @@ pub(super) async fn accept(
     Ok(workspace)
 }
 
-pub(super) async fn decline(
+pub async fn decline(
     platform: &Platform,
     account: &CurrentAccount,
     origin: &Origin,

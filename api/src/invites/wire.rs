@@ -13,28 +13,28 @@ use crate::{accounts::wire::email_address, workspaces::wire::Role};
 
 /// Which invite.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
-pub(crate) struct InvitePath {
+pub struct InvitePath {
     /// The invite's id.
-    pub(crate) invite: Uuid,
+    pub invite: Uuid,
 }
 
 /// Somebody to ask into a workspace.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "create_example")]
-pub(crate) struct CreateInvite {
+pub struct CreateInvite {
     /// Only an account with this address can use the invite; without it, whoever has the code.
     #[garde(inner(custom(email_address)))]
     #[schemars(length(max = 254))]
-    pub(crate) email: Option<String>,
+    pub email: Option<String>,
     /// At most the caller's own.
     #[garde(skip)]
-    pub(crate) role: Role,
+    pub role: Role,
     /// How long it can be used.
     #[garde(range(min = 1, max = 30))]
     #[schemars(range(min = 1, max = 30))]
     #[serde(default = "default_days")]
-    pub(crate) expires_in_days: u32,
+    pub expires_in_days: u32,
 }
 
 const fn default_days() -> u32 {
@@ -48,28 +48,28 @@ fn create_example() -> Value {
 /// A standing invite.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Invite {
+pub struct Invite {
     /// Its name for ever.
-    pub(crate) id: Uuid,
+    pub id: Uuid,
     /// Whom it is for; whoever has the code where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) email: Option<String>,
+    pub email: Option<String>,
     /// What they may do once they accept it.
-    pub(crate) role: Role,
+    pub role: Role,
     /// Who made it; absent when that account is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) invited_by: Option<Uuid>,
+    pub invited_by: Option<Uuid>,
     /// When it was made.
-    pub(crate) created_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
     /// When it stops being any good.
-    pub(crate) expires_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
     /// Told to whoever makes the invite: whether its code is on its way to the address by mail. Else the answer has it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) mailed: Option<bool>,
+    pub mailed: Option<bool>,
     /// What accepts or declines it: to be given to the person. Shown to whoever makes an invite that is not mailed, and
     /// never again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) code: Option<String>,
+    pub code: Option<String>,
 }
 
 impl From<entity::invite::Model> for Invite {
@@ -91,11 +91,11 @@ impl From<entity::invite::Model> for Invite {
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "code_example")]
-pub(crate) struct InviteCode {
+pub struct InviteCode {
     /// As it was given to whoever made the invite.
     #[garde(skip)]
     #[schemars(with = "String")]
-    pub(crate) code: Secret<String>,
+    pub code: Secret<String>,
 }
 
 fn code_example() -> Value {

@@ -28,7 +28,7 @@ use crate::{
     error_code = 401,
     error_code = 429
 )]
-pub(crate) async fn confirm_sign_up(
+pub async fn confirm_sign_up(
     state: Data<State>,
     key: IdempotencyKey,
     origin: Origin,
@@ -45,7 +45,7 @@ pub(crate) async fn confirm_sign_up(
     description = "Sends a link to the address, if an account has it. The answer is the same whether or not.",
     error_code = 501
 )]
-pub(crate) async fn forgotten(
+pub async fn forgotten(
     state: Data<State>,
     key: IdempotencyKey,
     origin: Origin,
@@ -61,7 +61,7 @@ pub(crate) async fn forgotten(
     description = "With the token of the link in the mail, once. All sessions and API tokens end, and so do other links of the account.",
     error_code = 401
 )]
-pub(crate) async fn reset(state: Data<State>, origin: Origin, body: Json<ResetPassword>) -> Result<Deleted, Problem> {
+pub async fn reset(state: Data<State>, origin: Origin, body: Json<ResetPassword>) -> Result<Deleted, Problem> {
     service::reset(&state, &origin, body.0).await
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn reset(state: Data<State>, origin: Origin, body: Json<ResetPa
     error_code = 403,
     error_code = 501
 )]
-pub(crate) async fn change_email(
+pub async fn change_email(
     state: Data<State>,
     account: SignedIn,
     key: IdempotencyKey,
@@ -89,7 +89,7 @@ pub(crate) async fn change_email(
     summary = "Ask for a link that confirms the account's address",
     error_code = 501
 )]
-pub(crate) async fn verify_email(
+pub async fn verify_email(
     state: Data<State>,
     account: SignedIn,
     key: IdempotencyKey,
@@ -105,10 +105,6 @@ pub(crate) async fn verify_email(
     description = "With the token of the link in the mail: of a change of address, or of a verification.",
     error_code = 401
 )]
-pub(crate) async fn confirm_email(
-    state: Data<State>,
-    origin: Origin,
-    body: Json<LinkToken>,
-) -> Result<Deleted, Problem> {
+pub async fn confirm_email(state: Data<State>, origin: Origin, body: Json<LinkToken>) -> Result<Deleted, Problem> {
     service::confirm_email(&state, &origin, &body.0.token).await
 }

@@ -1,12 +1,12 @@
 //! What takes a mailbox: confirming a sign-up, a forgotten password, addresses.
 
 mod handlers;
-pub(crate) mod service;
-pub(crate) mod wire;
+pub mod service;
+pub mod wire;
 
 use apistos::web::{ServiceConfig, post, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/auth/sign-up/confirm").route(post().to(handlers::confirm_sign_up)))
         .service(resource("/auth/password-reset").route(post().to(handlers::forgotten)))

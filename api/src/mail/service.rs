@@ -35,25 +35,25 @@ use crate::{
 const NOTICE: Duration = Duration::from_secs(24 * 3600);
 
 /// Fails where no mail can be sent.
-pub(crate) fn wanted(state: &State) -> Result<(), Problem> {
+pub fn wanted(state: &State) -> Result<(), Problem> {
     let there = state.platform.config.smtp.server().is_some();
     if there { Ok(()) } else { Err(Problem::new(Code::MailNotConfigured)) }
 }
 
 /// How long links are good.
-pub(crate) fn life(state: &State) -> Duration {
+pub fn life(state: &State) -> Duration {
     Duration::from_secs(state.platform.config.smtp.link_seconds)
 }
 
 /// Has a mail sent when the transaction commits.
-pub(crate) async fn send(tx: &Tx, mail: NewMail<'_>) -> Result<(), Problem> {
+pub async fn send(tx: &Tx, mail: NewMail<'_>) -> Result<(), Problem> {
     let mail = store::mail::insert(tx, mail).await?;
     outbox::enqueue(tx, WorkspaceId::SYSTEM, &SendMail { mail }).await?;
     Ok(())
 }
 
 /// Has somebody told what has happened to their account, where mail can be sent.
-pub(crate) async fn notify(state: &State, tx: &Tx, kind: MailKind, email: &str) -> Result<(), Problem> {
+pub async fn notify(state: &State, tx: &Tx, kind: MailKind, email: &str) -> Result<(), Problem> {
     if wanted(state).is_err() {
         return Ok(());
     }
@@ -61,7 +61,7 @@ pub(crate) async fn notify(state: &State, tx: &Tx, kind: MailKind, email: &str) 
     send(tx, NewMail { kind, email, account: None, sign_up: None, invite: None, life: NOTICE }).await
 }
 
-pub(super) async fn confirm_sign_up(
+pub async fn confirm_sign_up(
     state: &State,
     key: IdempotencyKey,
     origin: &Origin,
@@ -94,7 +94,7 @@ pub(super) async fn confirm_sign_up(
     .await
 }
 
-pub(super) async fn forgotten(
+pub async fn forgotten(
     state: &State,
     key: IdempotencyKey,
     origin: &Origin,
@@ -119,7 +119,7 @@ pub(super) async fn forgotten(
     .await
 }
 
-pub(super) async fn reset(state: &State, origin: &Origin, body: ResetPassword) -> Result<Deleted, Problem> {
+pub async fn reset(state: &State, origin: &Origin, body: ResetPassword) -> Result<Deleted, Problem> {
     let hash = hash(&body.token)?;
     // Before the slow hash, so that guessing at tokens is cheap for us; it counts once it is taken.
     let link = store::mail::find_link(&state.platform.db, MailKind::PasswordReset, &hash).await?;
@@ -145,7 +145,7 @@ pub(super) async fn reset(state: &State, origin: &Origin, body: ResetPassword) -
     Ok(Deleted)
 }
 
-pub(super) async fn change_email(
+pub async fn change_email(
     state: &State,
     account: &SignedIn,
     key: IdempotencyKey,
@@ -164,7 +164,7 @@ pub(super) async fn change_email(
     .await
 }
 
-pub(super) async fn verify_email(
+pub async fn verify_email(
     state: &State,
     account: &SignedIn,
     key: IdempotencyKey,
@@ -194,7 +194,7 @@ async fn ask(
     Ok(Mailed { email: email.to_owned() })
 }
 
-pub(super) async fn confirm_email(state: &State, origin: &Origin, token: &Secret<String>) -> Result<Deleted, Problem> {
+pub async fn confirm_email(state: &State, origin: &Origin, token: &Secret<String>) -> Result<Deleted, Problem> {
     let hash = hash(token)?;
     let tx = state.platform.db.begin().await?;
     let changes = store::mail::take(&tx, MailKind::EmailChange, &hash).await?;

@@ -29,7 +29,7 @@ use crate::{
     error_code = 403,
     error_code = 404
 )]
-pub(crate) async fn list(
+pub async fn list(
     state: Data<State>,
     member: Member<ReadMembers>,
     query: Query<PageQuery>,
@@ -47,7 +47,7 @@ pub(crate) async fn list(
     error_code = 403,
     error_code = 404
 )]
-pub(crate) async fn read(
+pub async fn read(
     state: Data<State>,
     member: Member<ReadMembers>,
     path: Path<MemberPath>,
@@ -65,7 +65,7 @@ pub(crate) async fn read(
     error_code = 404,
     error_code = 409
 )]
-pub(crate) async fn change(
+pub async fn change(
     state: Data<State>,
     member: Member<ManageMembers>,
     origin: Origin,
@@ -86,7 +86,7 @@ pub(crate) async fn change(
     error_code = 404,
     error_code = 409
 )]
-pub(crate) async fn remove(
+pub async fn remove(
     state: Data<State>,
     member: Member<ManageMembers>,
     origin: Origin,
@@ -104,11 +104,7 @@ pub(crate) async fn remove(
     error_code = 404,
     error_code = 409
 )]
-pub(crate) async fn leave(
-    state: Data<State>,
-    member: Member<LeaveWorkspace>,
-    origin: Origin,
-) -> Result<Deleted, Problem> {
+pub async fn leave(state: Data<State>, member: Member<LeaveWorkspace>, origin: Origin) -> Result<Deleted, Problem> {
     service::leave(&state.platform, &member, &origin).await.map(|()| Deleted)
 }
 
@@ -120,7 +116,7 @@ pub(crate) async fn leave(
     error_code = 403,
     error_code = 404
 )]
-pub(crate) async fn transfer(
+pub async fn transfer(
     state: Data<State>,
     member: Member<TransferWorkspace>,
     origin: Origin,

@@ -1,12 +1,12 @@
 //! Members: who belongs to a workspace, and in which role.
 
 mod handlers;
-pub(crate) mod service;
+pub mod service;
 mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, patch, post, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/workspaces/{ws}/members").route(get().to(handlers::list)))
         .service(

@@ -19,7 +19,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-pub(super) async fn change(
+pub async fn change(
     platform: &Platform,
     member: &Member<ManageMembers>,
     origin: &Origin,
@@ -54,7 +54,7 @@ async fn change_role(
     Ok(store::member::Member { role, ..before })
 }
 
-pub(super) async fn remove(
+pub async fn remove(
     platform: &Platform,
     member: &Member<ManageMembers>,
     origin: &Origin,
@@ -73,11 +73,7 @@ pub(super) async fn remove(
     Ok(())
 }
 
-pub(super) async fn leave(
-    platform: &Platform,
-    member: &Member<LeaveWorkspace>,
-    origin: &Origin,
-) -> Result<(), Problem> {
+pub async fn leave(platform: &Platform, member: &Member<LeaveWorkspace>, origin: &Origin) -> Result<(), Problem> {
     let tx = platform.db.begin().await?;
     let own = member.lock(&tx).await?;
     if own == Role::Owner {
@@ -90,7 +86,7 @@ pub(super) async fn leave(
     Ok(())
 }
 
-pub(super) async fn transfer(
+pub async fn transfer(
     platform: &Platform,
     member: &Member<TransferWorkspace>,
     origin: &Origin,
@@ -134,7 +130,7 @@ async fn target<P: Needs>(
 }
 
 /// Nobody gives or takes a role above their own.
-pub(crate) fn not_above(role: Role, own: Role) -> Result<(), Problem> {
+pub fn not_above(role: Role, own: Role) -> Result<(), Problem> {
     if role <= own { Ok(()) } else { Err(Problem::new(Code::Forbidden).detail("the role is above the caller's own")) }
 }
 
@@ -162,7 +158,7 @@ async fn log<P: Needs>(
 }
 
 /// Writes down, in a transaction of its own, that a member wanted more than their role allows; gives the answer back.
-pub(crate) async fn note_refusal<T, P>(
+pub async fn note_refusal<T, P>(
     platform: &Platform,
     member: &Member<P>,
     origin: &Origin,

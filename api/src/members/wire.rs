@@ -13,26 +13,26 @@ use crate::workspaces::wire::Role;
 
 /// Which member.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
-pub(crate) struct MemberPath {
+pub struct MemberPath {
     /// The member's account.
-    pub(crate) account: Uuid,
+    pub account: Uuid,
 }
 
 /// Somebody who belongs to a workspace.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Member")]
-pub(crate) struct MemberView {
+pub struct MemberView {
     /// Their account.
-    pub(crate) account_id: Uuid,
+    pub account_id: Uuid,
     /// How others see them.
-    pub(crate) display_name: String,
+    pub display_name: String,
     /// Where they are reached.
-    pub(crate) email: String,
+    pub email: String,
     /// What they may do.
-    pub(crate) role: Role,
+    pub role: Role,
     /// Since when they belong to it.
-    pub(crate) joined_at: DateTime<Utc>,
+    pub joined_at: DateTime<Utc>,
 }
 
 impl From<store::member::Member> for MemberView {
@@ -51,10 +51,10 @@ impl From<store::member::Member> for MemberView {
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "change_example")]
-pub(crate) struct ChangeMember {
+pub struct ChangeMember {
     /// At most the caller's own.
     #[garde(skip)]
-    pub(crate) role: Role,
+    pub role: Role,
 }
 
 fn change_example() -> Value {
@@ -65,10 +65,10 @@ fn change_example() -> Value {
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "transfer_example")]
-pub(crate) struct Transfer {
+pub struct Transfer {
     /// A member's account.
     #[garde(skip)]
-    pub(crate) account_id: Uuid,
+    pub account_id: Uuid,
 }
 
 fn transfer_example() -> Value {

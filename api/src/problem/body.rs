@@ -27,7 +27,7 @@ const CONTENT_TYPE: &str = "application/problem+json";
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Problem", example = "example")]
-pub(crate) struct Body {
+pub struct Body {
     /// `urn:nvisy:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
@@ -54,7 +54,7 @@ pub(crate) struct Body {
 
 /// A field that cannot be used.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(crate) struct FieldError {
+pub struct FieldError {
     /// Its path in the body.
     field: String,
     /// What is wrong with it.
@@ -62,7 +62,7 @@ pub(crate) struct FieldError {
 }
 
 impl FieldError {
-    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }
@@ -96,11 +96,11 @@ impl Problem {
 
     /// As it stands on the wire.
     #[cfg(test)]
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!(self.body(None))
     }
 
-    pub(super) fn respond(&self, request_id: Option<&RequestId>) -> HttpResponse {
+    pub fn respond(&self, request_id: Option<&RequestId>) -> HttpResponse {
         let mut response = HttpResponse::build(self.code.status());
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));

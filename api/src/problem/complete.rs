@@ -26,7 +26,7 @@ use crate::{
 const KEPT: [&str; 3] = ["access-control-", "ratelimit-", "vary"];
 
 /// Middleware: names the request in its response, turns every failure, also the framework's, into a problem, and counts.
-pub(crate) async fn complete<B: MessageBody + 'static>(
+pub async fn complete<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {

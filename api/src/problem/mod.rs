@@ -12,15 +12,15 @@ use std::{borrow::Cow, error::Error, fmt};
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use nvisy_shared::store;
 
-pub(crate) use body::{Body, FieldError};
-pub(crate) use complete::complete;
-pub(crate) use table::Code;
+pub use body::{Body, FieldError};
+pub use complete::complete;
+pub use table::Code;
 
 use crate::http::limit::Standing;
 
 /// A request that failed.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     code: Code,
     detail: Option<Cow<'static, str>>,
     errors: Vec<FieldError>,
@@ -31,62 +31,62 @@ pub(crate) struct Problem {
 
 impl Problem {
     /// A problem that its title says all about.
-    pub(crate) fn new(code: Code) -> Self {
+    pub fn new(code: Code) -> Self {
         Self { code, detail: None, errors: Vec::new(), retry_after: None, cause: None, standing: None }
     }
 
     /// Whether this is what went wrong.
-    pub(crate) fn is(&self, code: Code) -> bool {
+    pub fn is(&self, code: Code) -> bool {
         self.code == code
     }
 
     /// There is no such thing, or it is not the caller's to know of.
-    pub(crate) fn not_found() -> Self {
+    pub fn not_found() -> Self {
         Self::new(Code::NotFound)
     }
 
     /// Fields of the body cannot be used.
-    pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
         Self { errors, ..Self::new(Code::InvalidBody) }
     }
 
     /// Which of the table it is.
-    pub(crate) fn code(&self) -> Code {
+    pub fn code(&self) -> Code {
         self.code
     }
 
     /// Names the fields, or limits, at fault.
-    pub(crate) fn fields(self, errors: Vec<FieldError>) -> Self {
+    pub fn fields(self, errors: Vec<FieldError>) -> Self {
         Self { errors, ..self }
     }
 
     /// Our fault. The cause is logged and not shown.
-    pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(Code::Internal).caused_by(cause)
     }
 
     /// Worth another try after so many seconds.
-    pub(crate) fn unavailable(retry_after: u32) -> Self {
+    pub fn unavailable(retry_after: u32) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(Code::Unavailable) }
     }
 
     /// Adds what is particular to this occurrence: one sentence that helps the caller to do better.
-    pub(crate) fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
 
     /// Adds in how many seconds another try may succeed.
-    pub(crate) fn retry_in(self, seconds: u32) -> Self {
+    pub fn retry_in(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 
     /// Adds the limit that was reached.
-    pub(crate) fn standing(self, standing: Standing) -> Self {
+    pub fn standing(self, standing: Standing) -> Self {
         Self { standing: Some(standing), ..self }
     }
 
     /// Adds what only the log may say.
-    pub(crate) fn caused_by(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn caused_by(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..self }
     }
 }

@@ -6,21 +6,21 @@ macro_rules! table {
     ($($code:ident $name:literal $status:literal $title:literal;)+) => {
         /// What went wrong, for machines. Codes are never renamed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Code {
+        pub enum Code {
             $($code,)+
         }
 
         impl Code {
-            pub(crate) const ALL: &[Self] = &[$(Self::$code,)+];
+            pub const ALL: &[Self] = &[$(Self::$code,)+];
 
             /// The code as clients see it.
-            pub(crate) const fn name(self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$code => $name,)+
                 }
             }
 
-            pub(crate) fn status(self) -> StatusCode {
+            pub fn status(self) -> StatusCode {
                 let status = match self {
                     $(Self::$code => $status,)+
                 };
@@ -28,7 +28,7 @@ macro_rules! table {
             }
 
             /// One sentence for people, the same for every occurrence.
-            pub(crate) const fn title(self) -> &'static str {
+            pub const fn title(self) -> &'static str {
                 match self {
                     $(Self::$code => $title,)+
                 }
@@ -90,7 +90,7 @@ table! {
 
 impl Code {
     /// The code for a failure that the framework knows only by its status.
-    pub(crate) fn of_status(status: StatusCode) -> Self {
+    pub fn of_status(status: StatusCode) -> Self {
         let general = if status.is_server_error() { Self::Internal } else { Self::BadRequest };
         [general].iter().chain(Self::ALL).copied().find(|code| code.status() == status).unwrap_or(general)
     }

@@ -29,7 +29,7 @@ use crate::{
     error_code = 422,
     error_code = 503
 )]
-pub(crate) async fn search(
+pub async fn search(
     state: Data<State>,
     member: Member<Search>,
     body: Json<SearchRequest>,

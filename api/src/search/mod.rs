@@ -7,6 +7,6 @@ mod wire;
 
 use apistos::web::{ServiceConfig, post, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config.service(resource("/workspaces/{ws}/search").route(post().to(handlers::search)));
 }

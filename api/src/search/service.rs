@@ -18,11 +18,7 @@ use crate::{
 };
 
 /// Searches. No database connection is held while the query is embedded.
-pub(super) async fn answer(
-    platform: &Platform,
-    workspace: WorkspaceId,
-    request: SearchRequest,
-) -> Result<Answer, Problem> {
+pub async fn answer(platform: &Platform, workspace: WorkspaceId, request: SearchRequest) -> Result<Answer, Problem> {
     let mode = Mode::from(request.mode);
     let dimensions = platform.embedder.space().dimensions;
     let text = request.query.unwrap_or_default();

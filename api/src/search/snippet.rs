@@ -10,7 +10,7 @@ const LENGTH: usize = 300;
 const LEAD: usize = 60;
 
 /// The part of the text that holds most marked words, or its beginning when nothing is marked.
-pub(super) fn snippet(marked: &str) -> Snippet {
+pub fn snippet(marked: &str) -> Snippet {
     let (text, marks) = unmark(marked);
     let (start, end) = window(&text, &marks);
     let inside = marks.into_iter().filter(|mark| mark.start >= start && mark.end <= end);

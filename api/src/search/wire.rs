@@ -14,32 +14,32 @@ use super::snippet::snippet;
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "example")]
-pub(crate) struct SearchRequest {
+pub struct SearchRequest {
     /// A question or some words; needed unless the mode is `vector` and there is a vector.
     #[garde(inner(length(chars, min = 1, max = 10000)))]
     #[schemars(length(min = 1, max = 10000))]
-    pub(crate) query: Option<String>,
+    pub query: Option<String>,
     /// A vector of the workspace's embedding space, in place of the query's own.
     #[garde(skip)]
-    pub(crate) vector: Option<Vec<f32>>,
+    pub vector: Option<Vec<f32>>,
     /// How to search.
     #[garde(skip)]
     #[serde(default)]
-    pub(crate) mode: Mode,
+    pub mode: Mode,
     /// Which files to look in: `{"field", "op", "value"}`, or conditions joined by `{"and": [..]}`, `{"or": [..]}` and
     /// `{"not": {..}}`. Fields are `id`, `name`, `mediaType`, `size`, `pageCount`, `createdAt`, `tags` and
     /// `metadata.<key>`; operators `eq`, `ne`, `in`, `nin` and, where values have an order, `gt`, `gte`, `lt`, `lte`.
     #[garde(skip)]
-    pub(crate) filter: Option<Value>,
+    pub filter: Option<Value>,
     /// Most hits.
     #[garde(range(min = 1, max = 100))]
     #[schemars(range(min = 1, max = 100))]
     #[serde(default = "default_limit")]
-    pub(crate) limit: u32,
+    pub limit: u32,
     /// Also say how the answer was found.
     #[garde(skip)]
     #[serde(default)]
-    pub(crate) explain: bool,
+    pub explain: bool,
 }
 
 const fn default_limit() -> u32 {
@@ -57,7 +57,7 @@ fn example() -> Value {
 /// How to search.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Mode {
+pub enum Mode {
     /// By meaning and by words, fused by rank.
     #[default]
     Hybrid,
@@ -79,7 +79,7 @@ impl From<Mode> for store::search::Mode {
 
 impl Mode {
     /// Its name in metrics.
-    pub(super) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Hybrid => "hybrid",
             Self::Vector => "vector",
@@ -91,22 +91,22 @@ impl Mode {
 /// What was found, best first.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct SearchResponse {
+pub struct SearchResponse {
     /// Best first.
-    pub(crate) hits: Vec<Hit>,
+    pub hits: Vec<Hit>,
     /// How it was searched.
-    pub(crate) mode: Mode,
+    pub mode: Mode,
     /// Milliseconds, the query's embedding included.
-    pub(crate) took_ms: u64,
+    pub took_ms: u64,
     /// `exact`, `index` or `lexical`; with `explain` only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) plan: Option<String>,
+    pub plan: Option<String>,
 }
 
 /// A passage of a file.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Hit {
+pub struct Hit {
     /// Where it stands.
     file: HitFile,
     /// The version whose text it is a range of.
@@ -142,20 +142,20 @@ struct HitFile {
 
 /// A part of a passage.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Snippet {
+pub struct Snippet {
     /// The text, as it stands in the file.
-    pub(super) text: String,
+    pub text: String,
     /// Where the words that were looked for are.
-    pub(super) highlights: Vec<Highlight>,
+    pub highlights: Vec<Highlight>,
 }
 
 /// A range of bytes of a snippet.
 #[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub(super) struct Highlight {
+pub struct Highlight {
     /// First byte.
-    pub(super) start: usize,
+    pub start: usize,
     /// One past the last byte.
-    pub(super) end: usize,
+    pub end: usize,
 }
 
 /// The scores of the legs that found a hit.

@@ -29,7 +29,7 @@ use crate::{
     error_code = 403,
     error_code = 429
 )]
-pub(crate) async fn login(
+pub async fn login(
     state: Data<State>,
     device: Device,
     origin: Origin,
@@ -47,7 +47,7 @@ pub(crate) async fn login(
     error_code = 403,
     error_code = 429
 )]
-pub(crate) async fn refresh(
+pub async fn refresh(
     state: Data<State>,
     request: HttpRequest,
     device: Device,
@@ -64,7 +64,7 @@ pub(crate) async fn refresh(
     description = "Ends the session that the access token belongs to.",
     error_code = 401
 )]
-pub(crate) async fn logout(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {
+pub async fn logout(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {
     service::end(&state, &account, &origin, account.session).await
 }
 
@@ -75,7 +75,7 @@ pub(crate) async fn logout(state: Data<State>, account: SignedIn, origin: Origin
     description = "Newest first.",
     error_code = 401
 )]
-pub(crate) async fn list(
+pub async fn list(
     state: Data<State>,
     account: SignedIn,
     query: Query<PageQuery>,
@@ -93,7 +93,7 @@ pub(crate) async fn list(
     description = "Its tokens stop at the next request.",
     error_code = 404
 )]
-pub(crate) async fn revoke(
+pub async fn revoke(
     state: Data<State>,
     account: SignedIn,
     origin: Origin,
@@ -109,6 +109,6 @@ pub(crate) async fn revoke(
     description = "Ends all sessions, this one included, and makes links void that the account has asked for by mail.",
     error_code = 401
 )]
-pub(crate) async fn revoke_all(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {
+pub async fn revoke_all(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {
     service::end_all(&state, &account, &origin).await
 }

@@ -6,7 +6,7 @@ mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, post, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/auth/login").route(post().to(handlers::login)))
         .service(resource("/auth/refresh").route(post().to(handlers::refresh)))

@@ -40,7 +40,7 @@ use crate::{
 /// has to be quick as well.
 const LOST_ANSWER: Duration = Duration::from_secs(30);
 
-pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body: Login) -> Result<Tokens, Problem> {
+pub async fn login(state: &State, device: &Device, origin: &Origin, body: Login) -> Result<Tokens, Problem> {
     let email = normalise_email(&body.email);
     let attempt = limit::attempt(state, origin, &email).await?;
     let account = store::account::by_email(&state.platform.db, &email).await?;
@@ -88,7 +88,7 @@ pub(super) async fn login(state: &State, device: &Device, origin: &Origin, body:
     tokens(state, account.id, &refresh)
 }
 
-pub(super) async fn refresh(
+pub async fn refresh(
     state: &State,
     request: &HttpRequest,
     device: &Device,
@@ -123,12 +123,7 @@ pub(super) async fn refresh(
     tokens(state, account, &next)
 }
 
-pub(super) async fn end(
-    state: &State,
-    account: &SignedIn,
-    origin: &Origin,
-    session: SessionId,
-) -> Result<Deleted, Problem> {
+pub async fn end(state: &State, account: &SignedIn, origin: &Origin, session: SessionId) -> Result<Deleted, Problem> {
     let tx = state.platform.db.begin().await?;
     if !store::session::end(&tx, account.id, session).await? {
         return Err(Problem::not_found());
@@ -138,7 +133,7 @@ pub(super) async fn end(
     Ok(Deleted)
 }
 
-pub(super) async fn end_all(state: &State, account: &SignedIn, origin: &Origin) -> Result<Deleted, Problem> {
+pub async fn end_all(state: &State, account: &SignedIn, origin: &Origin) -> Result<Deleted, Problem> {
     let tx = state.platform.db.begin().await?;
     store::session::end_all(&tx, account.id, None).await?;
     // Whoever does this fears that somebody else was signed in, who may have asked for a link.

@@ -18,19 +18,19 @@ use crate::{
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "login_example")]
-pub(crate) struct Login {
+pub struct Login {
     /// As at sign-up.
     #[garde(custom(line(1, EMAIL_MAX)))]
     #[schemars(length(max = 254))]
-    pub(crate) email: String,
+    pub email: String,
     /// As at sign-up.
     #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
-    pub(crate) password: Secret<String>,
+    pub password: Secret<String>,
     /// Where the account has a second factor: six digits from the app, or a recovery code.
     #[garde(inner(custom(text(1, 32))))]
     #[schemars(length(max = 32))]
-    pub(crate) code: Option<String>,
+    pub code: Option<String>,
 }
 
 fn login_example() -> Value {
@@ -40,57 +40,57 @@ fn login_example() -> Value {
 /// A refresh token that takes its turn.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Refresh {
+pub struct Refresh {
     /// The newest that was given out for the session.
     #[garde(skip)]
     #[schemars(with = "String")]
-    pub(crate) refresh_token: Secret<String>,
+    pub refresh_token: Secret<String>,
 }
 
 /// What lets its bearer act as the account, now and later.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Tokens {
+pub struct Tokens {
     /// Goes into the header `Authorization: Bearer ...`.
-    pub(crate) access_token: String,
+    pub access_token: String,
     /// Always `Bearer`.
-    pub(crate) token_type: TokenType,
+    pub token_type: TokenType,
     /// Seconds until the access token expires.
-    pub(crate) expires_in: u64,
+    pub expires_in: u64,
     /// Gives the next pair at `POST /api/v1/auth/refresh`, once.
-    pub(crate) refresh_token: String,
+    pub refresh_token: String,
 }
 
 /// How the token is used.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) enum TokenType {
+pub enum TokenType {
     Bearer,
 }
 
 /// Somewhere the account is logged in.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Session {
+pub struct Session {
     /// Its name for ever.
-    pub(crate) id: Uuid,
+    pub id: Uuid,
     /// Whether this request belongs to it.
-    pub(crate) current: bool,
+    pub current: bool,
     /// What the client called itself at the last refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) user_agent: Option<String>,
+    pub user_agent: Option<String>,
     /// Where the last refresh came from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) address: Option<String>,
+    pub address: Option<String>,
     /// When it began.
-    pub(crate) created_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
     /// When it was last refreshed.
-    pub(crate) last_used_at: DateTime<Utc>,
+    pub last_used_at: DateTime<Utc>,
     /// When it ends, unless it is refreshed before.
-    pub(crate) expires_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
 }
 
 /// A row, and the session of the caller.
-pub(super) struct Seen(pub(super) entity::session::Model, pub(super) SessionId);
+pub struct Seen(pub entity::session::Model, pub SessionId);
 
 impl From<Seen> for Session {
     fn from(Seen(session, current): Seen) -> Self {
@@ -108,7 +108,7 @@ impl From<Seen> for Session {
 
 /// The path of a session.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
-pub(crate) struct SessionPath {
+pub struct SessionPath {
     /// The session's id.
-    pub(crate) session: Uuid,
+    pub session: Uuid,
 }

@@ -32,7 +32,7 @@ use crate::{
     error_code = 409,
     error_code = 429
 )]
-pub(crate) async fn create(
+pub async fn create(
     state: Data<State>,
     account: SignedIn,
     key: IdempotencyKey,
@@ -49,7 +49,7 @@ pub(crate) async fn create(
     description = "Newest first. Those that have expired are listed for another month.",
     error_code = 401
 )]
-pub(crate) async fn list(
+pub async fn list(
     state: Data<State>,
     account: SignedIn,
     query: Query<PageQuery>,
@@ -66,7 +66,7 @@ pub(crate) async fn list(
     description = "It stops at the next request, everywhere.",
     error_code = 404
 )]
-pub(crate) async fn revoke(
+pub async fn revoke(
     state: Data<State>,
     account: SignedIn,
     origin: Origin,

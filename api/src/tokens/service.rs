@@ -37,7 +37,7 @@ const MOST: i64 = 100;
 /// Characters of a token that are shown in lists.
 const HINT: usize = 4;
 
-pub(super) async fn create(
+pub async fn create(
     state: &State,
     account: &SignedIn,
     key: IdempotencyKey,
@@ -112,12 +112,7 @@ fn secret(state: &State, account: AccountId, token: TokenId) -> Secret<String> {
     opaque::write(Kind::Api, &key.mac(token.0.as_bytes()))
 }
 
-pub(super) async fn revoke(
-    state: &State,
-    account: &SignedIn,
-    origin: &Origin,
-    token: TokenId,
-) -> Result<Deleted, Problem> {
+pub async fn revoke(state: &State, account: &SignedIn, origin: &Origin, token: TokenId) -> Result<Deleted, Problem> {
     let tx = state.platform.db.begin().await?;
     if !store::api_token::revoke(&tx, account.id, token).await? {
         return Err(Problem::not_found());

@@ -19,30 +19,30 @@ use crate::{auth::password, http::rules::text};
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "create_example")]
-pub(crate) struct CreateToken {
+pub struct CreateToken {
     /// What it is for.
     #[garde(custom(text(1, 100)))]
     #[schemars(length(min = 1, max = 100))]
-    pub(crate) name: String,
+    pub name: String,
     /// What it allows, as far as the account's role does.
     #[garde(length(min = 1, max = 100), inner(custom(known)))]
     #[schemars(schema_with = "permissions")]
-    pub(crate) permissions: Vec<String>,
+    pub permissions: Vec<String>,
     /// Where it is good; absent: in all workspaces of the account, also those it joins later.
     #[garde(length(min = 1, max = 100))]
     #[schemars(length(min = 1, max = 100))]
-    pub(crate) workspaces: Option<Vec<Uuid>>,
+    pub workspaces: Option<Vec<Uuid>>,
     /// When it ends by itself: at most a year from now.
     #[garde(skip)]
-    pub(crate) expires_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
     /// The account's: what outlives a session takes more than a session.
     #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
-    pub(crate) password: Secret<String>,
+    pub password: Secret<String>,
     /// Where there is a second factor: six digits from the app, or a recovery code.
     #[garde(inner(custom(text(6, 32))))]
     #[schemars(length(min = 6, max = 32))]
-    pub(crate) code: Option<String>,
+    pub code: Option<String>,
 }
 
 fn create_example() -> Value {
@@ -70,26 +70,26 @@ fn permissions(_: &mut SchemaGenerator) -> Schema {
 /// An API token, without the token itself.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Token {
+pub struct Token {
     /// Its name for ever.
-    pub(crate) id: Uuid,
+    pub id: Uuid,
     /// What it is for.
-    pub(crate) name: String,
+    pub name: String,
     /// The last characters of the token.
-    pub(crate) hint: String,
+    pub hint: String,
     /// What it allows, as far as the account's role does.
     #[schemars(schema_with = "permissions")]
-    pub(crate) permissions: Vec<String>,
+    pub permissions: Vec<String>,
     /// Where it is good; absent: in all workspaces of the account.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) workspaces: Option<Vec<Uuid>>,
+    pub workspaces: Option<Vec<Uuid>>,
     /// When it was created.
-    pub(crate) created_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
     /// When it ends by itself.
-    pub(crate) expires_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
     /// When it was last used, give or take a few seconds; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) last_used_at: Option<DateTime<Utc>>,
+    pub last_used_at: Option<DateTime<Utc>>,
 }
 
 impl From<entity::api_token::Model> for Token {
@@ -110,16 +110,16 @@ impl From<entity::api_token::Model> for Token {
 /// An API token that was created just now.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct NewToken {
+pub struct NewToken {
     /// Goes into the header `Authorization: Bearer ...`; shown this once.
-    pub(crate) secret: String,
+    pub secret: String,
     /// What is known of it from now on.
-    pub(crate) token: Token,
+    pub token: Token,
 }
 
 /// The path of a token.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
-pub(crate) struct TokenPath {
+pub struct TokenPath {
     /// The token's id.
-    pub(crate) token: Uuid,
+    pub token: Uuid,
 }

@@ -21,7 +21,7 @@ use crate::{
     summary = "Read how the account stands with its second factor",
     error_code = 401
 )]
-pub(crate) async fn read(state: Data<State>, account: SignedIn) -> Result<Json<SecondFactor>, Problem> {
+pub async fn read(state: Data<State>, account: SignedIn) -> Result<Json<SecondFactor>, Problem> {
     let standing = store::totp::standing(&state.platform.db, account.id).await?;
     Ok(Json(standing.into()))
 }
@@ -34,7 +34,7 @@ pub(crate) async fn read(state: Data<State>, account: SignedIn) -> Result<Json<S
     error_code = 403,
     error_code = 409
 )]
-pub(crate) async fn enrol(
+pub async fn enrol(
     state: Data<State>,
     account: SignedIn,
     origin: Origin,
@@ -61,7 +61,7 @@ pub(crate) async fn enrol(
     error_code = 409,
     error_code = 429
 )]
-pub(crate) async fn confirm(
+pub async fn confirm(
     state: Data<State>,
     account: SignedIn,
     origin: Origin,
@@ -91,7 +91,7 @@ pub(crate) async fn confirm(
     error_code = 409,
     error_code = 429
 )]
-pub(crate) async fn renew(
+pub async fn renew(
     state: Data<State>,
     account: SignedIn,
     origin: Origin,
@@ -119,7 +119,7 @@ pub(crate) async fn renew(
     error_code = 409,
     error_code = 429
 )]
-pub(crate) async fn disable(
+pub async fn disable(
     state: Data<State>,
     account: SignedIn,
     origin: Origin,

@@ -5,7 +5,7 @@ mod wire;
 
 use apistos::web::{ServiceConfig, get, post, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/account/totp").route(get().to(handlers::read)).route(post().to(handlers::enrol)))
         .service(resource("/account/totp/confirm").route(post().to(handlers::confirm)))

@@ -11,63 +11,63 @@ use crate::{auth::password, http::rules::text};
 /// The password, to begin an enrolment.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Enrol {
+pub struct Enrol {
     /// The account's.
     #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
-    pub(crate) password: Secret<String>,
+    pub password: Secret<String>,
 }
 
 /// A code from the app.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Confirm {
+pub struct Confirm {
     /// Six digits.
     #[garde(custom(text(6, 32)))]
     #[schemars(length(min = 6, max = 32))]
-    pub(crate) code: String,
+    pub code: String,
 }
 
 /// Both factors, to change the second.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct BothFactors {
+pub struct BothFactors {
     /// The account's.
     #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
-    pub(crate) password: Secret<String>,
+    pub password: Secret<String>,
     /// Six digits from the app, or a recovery code.
     #[garde(custom(text(6, 32)))]
     #[schemars(length(min = 6, max = 32))]
-    pub(crate) code: String,
+    pub code: String,
 }
 
 /// What an app needs to make codes.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Enrolment {
+pub struct Enrolment {
     /// In Base32, to be typed.
-    pub(crate) secret: String,
+    pub secret: String,
     /// To be shown as a QR code.
-    pub(crate) uri: String,
+    pub uri: String,
 }
 
 /// Codes for whoever has lost the app; each counts once.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct RecoveryCodes {
+pub struct RecoveryCodes {
     /// Shown this once.
-    pub(crate) recovery_codes: Vec<String>,
+    pub recovery_codes: Vec<String>,
 }
 
 /// How the account stands with its second factor.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct SecondFactor {
+pub struct SecondFactor {
     /// Whether logging in takes a code.
-    pub(crate) active: bool,
+    pub active: bool,
     /// Recovery codes that are left.
-    pub(crate) recovery_codes: i64,
+    pub recovery_codes: i64,
 }
 
 impl From<store::totp::Standing> for SecondFactor {

@@ -24,7 +24,7 @@ const DAYS: i64 = 30;
     error_code = 403,
     error_code = 404
 )]
-pub(crate) async fn read(state: Data<State>, member: Member<ReadUsage>) -> Result<Json<Usage>, Problem> {
+pub async fn read(state: Data<State>, member: Member<ReadUsage>) -> Result<Json<Usage>, Problem> {
     let platform = &state.platform;
     let usage = store::usage::find(&platform.db, member.workspace, platform.quota()).await?;
     let usage = usage.ok_or_else(Problem::not_found)?;

@@ -17,11 +17,11 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// Searches since they were last written, by workspace and day.
 #[derive(Debug, Default)]
-pub(crate) struct Tally(Mutex<HashMap<(WorkspaceId, NaiveDate), i64>>);
+pub struct Tally(Mutex<HashMap<(WorkspaceId, NaiveDate), i64>>);
 
 impl Tally {
     /// Counts one search.
-    pub(crate) fn searched(&self, workspace: WorkspaceId) {
+    pub fn searched(&self, workspace: WorkspaceId) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry((workspace, clock::now().date_naive())).or_default() += 1;
     }
@@ -39,7 +39,7 @@ impl Tally {
 }
 
 /// Writes what was counted, every few seconds and once more at the end.
-pub(crate) async fn write_down(state: Data<State>) {
+pub async fn write_down(state: Data<State>) {
     loop {
         let last = state.closing.pause(EVERY).await;
         let counts = state.tally.take();

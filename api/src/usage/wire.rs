@@ -12,7 +12,7 @@ use serde::Serialize;
 /// What a workspace uses and may use.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Usage {
+pub struct Usage {
     /// Files.
     files: Amount,
     /// Bytes of all versions of all files.
@@ -29,7 +29,7 @@ pub(crate) struct Usage {
 
 /// How much of something.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Amount {
+pub struct Amount {
     /// In use.
     used: i64,
     /// May be in use: the least of what the workspace and the deployment allow.
@@ -38,7 +38,7 @@ pub(crate) struct Amount {
 
 /// Searches of one day.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct SearchesOfDay {
+pub struct SearchesOfDay {
     /// The day, UTC.
     day: NaiveDate,
     /// How many.
@@ -46,7 +46,7 @@ pub(crate) struct SearchesOfDay {
 }
 
 impl Usage {
-    pub(super) fn new(usage: usage::Usage, searches: Vec<Searches>) -> Self {
+    pub fn new(usage: usage::Usage, searches: Vec<Searches>) -> Self {
         let amount = |resource| Amount { used: usage.used.of(resource), limit: usage.limits.of(resource) };
         let searches = searches.into_iter().map(|of| SearchesOfDay { day: of.day, count: of.searches });
         Self {

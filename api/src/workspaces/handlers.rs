@@ -41,7 +41,7 @@ use crate::{
     error_code = 401,
     error_code = 409
 )]
-pub(crate) async fn create(
+pub async fn create(
     state: Data<State>,
     account: SignedIn,
     key: IdempotencyKey,
@@ -72,7 +72,7 @@ pub(crate) async fn create(
     error_code = 401,
     error_code = 403
 )]
-pub(crate) async fn list(
+pub async fn list(
     state: Data<State>,
     account: CurrentAccount,
     query: Query<PageQuery>,
@@ -91,7 +91,7 @@ pub(crate) async fn list(
 }
 
 #[api_operation(operation_id = "readWorkspace", tag = "workspaces", summary = "Read a workspace", error_code = 404)]
-pub(crate) async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<Tagged<Workspace>, Problem> {
+pub async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<Tagged<Workspace>, Problem> {
     let workspace = store::workspace::of_member(&state.platform.db, member.workspace, member.account).await?;
     workspace.map(tagged).ok_or_else(Problem::not_found)
 }
@@ -105,7 +105,7 @@ pub(crate) async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> R
     error_code = 409,
     error_code = 412
 )]
-pub(crate) async fn update(
+pub async fn update(
     state: Data<State>,
     member: Member<UpdateWorkspace>,
     origin: Origin,
@@ -123,7 +123,7 @@ pub(crate) async fn update(
     error_code = 404,
     error_code = 412
 )]
-pub(crate) async fn delete(
+pub async fn delete(
     state: Data<State>,
     member: Member<DeleteWorkspace>,
     origin: Origin,

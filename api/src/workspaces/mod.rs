@@ -2,11 +2,11 @@
 
 mod handlers;
 mod service;
-pub(crate) mod wire;
+pub mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, patch, post, resource};
 
-pub(crate) fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut ServiceConfig) {
     config.service(resource("/workspaces").route(post().to(handlers::create)).route(get().to(handlers::list))).service(
         resource("/workspaces/{ws}")
             .route(get().to(handlers::read))

@@ -19,7 +19,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-pub(super) async fn update(
+pub async fn update(
     platform: &Platform,
     member: &Member<UpdateWorkspace>,
     origin: &Origin,
@@ -95,7 +95,7 @@ fn served(platform: &Platform, space: SpaceId) -> Result<(), Problem> {
     Err(Problem::not_found().detail(format!("the embedding space of this server is {}", platform.space)))
 }
 
-pub(super) async fn delete(
+pub async fn delete(
     platform: &Platform,
     member: &Member<DeleteWorkspace>,
     origin: &Origin,

@@ -15,68 +15,68 @@ use crate::http::rules::{self, present, text};
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "create_example")]
-pub(crate) struct CreateWorkspace {
+pub struct CreateWorkspace {
     /// What people call it; need not be unique.
     #[garde(custom(text(1, 100)))]
     #[schemars(length(min = 1, max = 100))]
-    pub(crate) name: String,
+    pub name: String,
     /// A short name for addresses that no other workspace has; made of the name where it is absent.
     #[garde(inner(custom(rules::slug)))]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
-    pub(crate) slug: Option<String>,
+    pub slug: Option<String>,
 }
 
 /// What is to change of a workspace; what is absent stays.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "change_example")]
-pub(crate) struct ChangeWorkspace {
+pub struct ChangeWorkspace {
     /// What people call it.
     #[garde(inner(custom(text(1, 100))))]
     #[schemars(length(min = 1, max = 100))]
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
     /// A short name for addresses that no other workspace has.
     #[garde(inner(custom(rules::slug)))]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
-    pub(crate) slug: Option<String>,
+    pub slug: Option<String>,
     /// Files are deleted this many days after they were uploaded; `null`: never.
     #[garde(inner(inner(range(min = 1, max = 36500))))]
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 36500))]
-    pub(crate) retention_days: Option<Option<i32>>,
+    pub retention_days: Option<Option<i32>>,
     /// Lower limits than the deployment's own.
     #[garde(dive)]
-    pub(crate) limits: Option<ChangeLimits>,
+    pub limits: Option<ChangeLimits>,
     /// The embedding space to search by meaning from now on: the one that this server computes vectors of. Files indexed in
     /// another are found by words, and not by meaning until they are uploaded again.
     #[garde(skip)]
-    pub(crate) default_space_id: Option<Uuid>,
+    pub default_space_id: Option<Uuid>,
 }
 
 /// What is to change of the limits; what is absent stays, `null` is no limit but the deployment's own.
 #[derive(Debug, Deserialize, Validate, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct ChangeLimits {
+pub struct ChangeLimits {
     /// Most files.
     #[garde(inner(inner(range(min = 0))))]
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<i64>", range(min = 0))]
-    pub(crate) files: Option<Option<i64>>,
+    pub files: Option<Option<i64>>,
     /// Most bytes of all versions of all files.
     #[garde(inner(inner(range(min = 0))))]
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<i64>", range(min = 0))]
-    pub(crate) bytes: Option<Option<i64>>,
+    pub bytes: Option<Option<i64>>,
     /// Most chunks.
     #[garde(inner(inner(range(min = 0))))]
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<i64>", range(min = 0))]
-    pub(crate) chunks: Option<Option<i64>>,
+    pub chunks: Option<Option<i64>>,
     /// Most runs that are not finished.
     #[garde(inner(inner(range(min = 0))))]
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<i64>", range(min = 0))]
-    pub(crate) runs: Option<Option<i64>>,
+    pub runs: Option<Option<i64>>,
 }
 
 fn change_example() -> Value {
@@ -90,67 +90,67 @@ fn create_example() -> Value {
 /// A workspace, as the caller sees it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Workspace {
+pub struct Workspace {
     /// Its name for ever: `{ws}` in paths.
-    pub(crate) id: Uuid,
+    pub id: Uuid,
     /// What people call it.
-    pub(crate) name: String,
+    pub name: String,
     /// A short name for addresses.
-    pub(crate) slug: String,
+    pub slug: String,
     /// The caller's role in it.
-    pub(crate) role: Role,
+    pub role: Role,
     /// Files are deleted this many days after they were uploaded; never where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) retention_days: Option<i32>,
+    pub retention_days: Option<i32>,
     /// Limits that the workspace has set itself.
-    pub(crate) limits: Limits,
+    pub limits: Limits,
     /// Where its vectors are written and searched; absent until the first are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) default_space: Option<DefaultSpace>,
+    pub default_space: Option<DefaultSpace>,
     /// Counts the changes; the `ETag`.
-    pub(crate) revision: i32,
+    pub revision: i32,
     /// When it was created.
-    pub(crate) created_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
     /// When it was last changed.
-    pub(crate) updated_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
 }
 
 /// What makes vectors comparable.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct DefaultSpace {
+pub struct DefaultSpace {
     /// Its name for ever.
-    pub(crate) id: Uuid,
+    pub id: Uuid,
     /// Who computes the vectors: `local` or `openai`.
-    pub(crate) provider: String,
+    pub provider: String,
     /// The model's name there.
-    pub(crate) model: String,
+    pub model: String,
     /// Length of a vector.
-    pub(crate) dimensions: i32,
+    pub dimensions: i32,
 }
 
 /// Limits that a workspace has set itself; where one is absent, the deployment's own holds.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Most files.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) files: Option<i64>,
+    pub files: Option<i64>,
     /// Most bytes of all versions of all files.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) bytes: Option<i64>,
+    pub bytes: Option<i64>,
     /// Most chunks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) chunks: Option<i64>,
+    pub chunks: Option<i64>,
     /// Most runs that are not finished.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) runs: Option<i64>,
+    pub runs: Option<i64>,
 }
 
 /// What a member may do; each role includes the ones before it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Role {
+pub enum Role {
     /// Reads and searches.
     Guest,
     /// Adds and deletes files.

@@ -10,7 +10,7 @@ use crate::app::{PASSWORD, TestApp, send};
 
 /// What an operation takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Needs {
+pub enum Needs {
     /// Nobody has to say who they are.
     Nothing,
     /// An account, by a session or an API token.
@@ -89,13 +89,13 @@ const TABLE: [(&str, Needs); 60] = [
 ];
 
 /// What the operation of this name takes.
-pub(crate) fn needs(operation: &str) -> Needs {
+pub fn needs(operation: &str) -> Needs {
     let found = TABLE.iter().find(|(id, _)| *id == operation);
     found.unwrap_or_else(|| panic!("{operation} is documented: say in `TABLE` what it takes")).1
 }
 
 /// The permission that the operation of a workspace takes.
-pub(crate) fn permission(operation: &str) -> Permission {
+pub fn permission(operation: &str) -> Permission {
     match needs(operation) {
         Within(permission) => permission,
         other => panic!("{operation} is of a workspace, and `TABLE` says {other:?}"),
@@ -103,13 +103,13 @@ pub(crate) fn permission(operation: &str) -> Permission {
 }
 
 #[derive(Clone)]
-pub(crate) struct Operation {
-    pub(crate) id: String,
-    pub(crate) method: Method,
+pub struct Operation {
+    pub id: String,
+    pub method: Method,
     /// A template, until [`Operation::at`] fills it in.
-    pub(crate) path: String,
+    pub path: String,
     /// The names of its query parameters.
-    pub(crate) query: Vec<String>,
+    pub query: Vec<String>,
     /// The names of the ways to say who asks, as the document has them.
     security: Vec<String>,
     /// The schema of its JSON body.
@@ -118,7 +118,7 @@ pub(crate) struct Operation {
 
 impl Operation {
     /// The path, with the workspace's id for `{ws}` and an id of nothing for all else.
-    pub(crate) fn path(&self, workspace: &str) -> String {
+    pub fn path(&self, workspace: &str) -> String {
         let nothing = nvisy_shared::id::new().to_string();
         let part = |part: &str| match part {
             "{ws}" => workspace.to_owned(),
@@ -129,18 +129,18 @@ impl Operation {
     }
 
     /// The operation, in this workspace.
-    pub(crate) fn at(&self, workspace: &str) -> Self {
+    pub fn at(&self, workspace: &str) -> Self {
         Self { path: self.path(workspace), ..self.clone() }
     }
 
     /// A JSON body as the document shows it.
-    pub(crate) fn example(&self, document: &Value) -> Option<Value> {
+    pub fn example(&self, document: &Value) -> Option<Value> {
         let schema = document.pointer(self.body.as_ref()?.strip_prefix('#')?)?;
         Some(schema.get("example").cloned().unwrap_or_else(|| serde_json::json!({})))
     }
 }
 
-pub(crate) fn operations(document: &Value) -> Vec<Operation> {
+pub fn operations(document: &Value) -> Vec<Operation> {
     let mut all = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {

@@ -13,7 +13,7 @@ use crate::{
 
 impl TestApp {
     /// A program that acts for this person, with these permissions, in one workspace or in all.
-    pub(crate) async fn robot(&self, person: &Person, permissions: &[Permission], workspace: Option<&str>) -> Person {
+    pub async fn robot(&self, person: &Person, permissions: &[Permission], workspace: Option<&str>) -> Person {
         let permissions: Vec<_> = permissions.iter().map(|permission| permission.name()).collect();
         let mut body = json!({
             "name": "Robot", "password": PASSWORD, "permissions": permissions, "expiresAt": clock::now() + chrono::Days::new(1)

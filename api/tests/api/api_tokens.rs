@@ -23,7 +23,7 @@ async fn create(app: &TestApp, person: &Person, changes: Value) -> Answer {
 }
 
 /// A program that acts for this person; and the token's id.
-pub(crate) async fn program(app: &TestApp, person: &Person, changes: Value) -> (Person, String) {
+pub async fn program(app: &TestApp, person: &Person, changes: Value) -> (Person, String) {
     let mut token = create(app, person, changes).await.expect(201);
     let secret = token["secret"].take().as_str().unwrap().to_owned();
     (Person { token: secret, ..person.clone() }, token["token"]["id"].as_str().unwrap().to_owned())

@@ -18,14 +18,14 @@ use tokio::{task::JoinHandle, time::Instant};
 /// How long a condition may take to come true before the test fails.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub(crate) const PASSWORD: &str = "seven otters juggle";
+pub const PASSWORD: &str = "seven otters juggle";
 
-pub(crate) struct TestApp {
-    pub(crate) address: SocketAddr,
-    pub(crate) lifecycle: Lifecycle,
+pub struct TestApp {
+    pub address: SocketAddr,
+    pub lifecycle: Lifecycle,
     /// To look behind the API.
-    pub(crate) db: Db,
-    pub(crate) place: TestPlace,
+    pub db: Db,
+    pub place: TestPlace,
     client: reqwest::Client,
     config: Config,
     server: JoinHandle<()>,
@@ -34,35 +34,35 @@ pub(crate) struct TestApp {
 
 /// Somebody who has signed up and logged in.
 #[derive(Clone)]
-pub(crate) struct Person {
-    pub(crate) id: String,
-    pub(crate) email: String,
-    pub(crate) token: String,
+pub struct Person {
+    pub id: String,
+    pub email: String,
+    pub token: String,
     /// The refresh token of the same session.
-    pub(crate) refresh: String,
+    pub refresh: String,
 }
 
 /// A response that has been read.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: reqwest::header::HeaderMap,
-    pub(crate) text: String,
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
 }
 
 impl TestApp {
     /// An API alone, without a model: what it accepts waits.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// With settings of its own.
-    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         Self::start_at(TestPlace::new().await, settings).await
     }
 
     /// With a worker in this process, and the local model.
-    pub(crate) async fn start_whole(settings: &[(&str, &str)]) -> Self {
+    pub async fn start_whole(settings: &[(&str, &str)]) -> Self {
         let mut all = vec![("NVISY_EMBEDDING_PROVIDER", "local")];
         all.extend(settings);
         let mut app = Self::start_with(&all).await;
@@ -70,7 +70,7 @@ impl TestApp {
         app
     }
 
-    pub(crate) async fn start_at(place: TestPlace, settings: &[(&str, &str)]) -> Self {
+    pub async fn start_at(place: TestPlace, settings: &[(&str, &str)]) -> Self {
         command::keys(place.keys().folder(), false).expect("fresh keys");
         let config = place.config(settings);
         // `NVISY_TEST_LOG=debug just test NAME -- --nocapture` shows what happens inside.
@@ -86,7 +86,7 @@ impl TestApp {
         Self { address, lifecycle, db, place, client: client(), config, server, worker: None }
     }
 
-    pub(crate) async fn start_worker(&mut self) {
+    pub async fn start_worker(&mut self) {
         let lifecycle = Lifecycle::new();
         let worker = Worker::build(self.config.clone(), program("nvisy-worker")).await.expect("a started worker");
         self.worker = Some((lifecycle.clone(), tokio::spawn(worker.run(lifecycle))));
@@ -94,12 +94,12 @@ impl TestApp {
 
     /// Stops everything and removes it from the servers; jobs that are left fail the test. Tests call it last; a test
     /// that failed leaves its database for a look.
-    pub(crate) async fn stop(self) {
+    pub async fn stop(self) {
         self.stop_before(async |_| {}).await;
     }
 
     /// As [`TestApp::stop`]; `last` is done when everything has stopped and nothing is removed yet.
-    pub(crate) async fn stop_before(self, last: impl AsyncFnOnce(&TestPlace)) {
+    pub async fn stop_before(self, last: impl AsyncFnOnce(&TestPlace)) {
         if let Some((lifecycle, worker)) = self.worker {
             lifecycle.soft().cancel();
             assert!(worker.await.expect("a worker that stops"), "the worker had to hand jobs back");
@@ -113,50 +113,50 @@ impl TestApp {
     }
 
     /// As [`TestApp::stop`], for tests that leave uploads waiting on purpose.
-    pub(crate) async fn stop_with_jobs(self) {
+    pub async fn stop_with_jobs(self) {
         self.sql("delete from job").await;
         self.stop().await;
     }
 
-    pub(crate) fn config(&self) -> &Config {
+    pub fn config(&self) -> &Config {
         &self.config
     }
 
-    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.address))
     }
 
     /// A client with settings of its own.
     #[expect(clippy::disallowed_methods, reason = "a test talks to its own API")]
-    pub(crate) fn builder() -> reqwest::ClientBuilder {
+    pub fn builder() -> reqwest::ClientBuilder {
         let _ = rustls::crypto::ring::default_provider().install_default();
         reqwest::Client::builder()
     }
 
     /// A client that has no connection open yet.
-    pub(crate) fn stranger() -> reqwest::Client {
+    pub fn stranger() -> reqwest::Client {
         client()
     }
 
     /// As [`TestApp::request`], of another API of the same place.
-    pub(crate) fn request_to(&self, base: &str, method: Method, path: &str) -> RequestBuilder {
+    pub fn request_to(&self, base: &str, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{base}{path}"))
     }
 
-    pub(crate) async fn get(&self, person: &Person, path: &str) -> Answer {
+    pub async fn get(&self, person: &Person, path: &str) -> Answer {
         send(self.request(Method::GET, path).bearer_auth(&person.token)).await
     }
 
-    pub(crate) async fn post(&self, person: &Person, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, person: &Person, path: &str, body: &Value) -> Answer {
         send(self.request(Method::POST, path).bearer_auth(&person.token).json(body)).await
     }
 
-    pub(crate) async fn delete(&self, person: &Person, path: &str) -> Answer {
+    pub async fn delete(&self, person: &Person, path: &str) -> Answer {
         send(self.request(Method::DELETE, path).bearer_auth(&person.token)).await
     }
 
     /// Somebody new.
-    pub(crate) async fn person(&self, name: &str) -> Person {
+    pub async fn person(&self, name: &str) -> Person {
         let email = format!("{name}@example.org");
         let body = json!({ "email": email, "password": PASSWORD, "displayName": name });
         let account = send(self.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.expect(201);
@@ -165,25 +165,25 @@ impl TestApp {
     }
 
     /// The same person in another session.
-    pub(crate) async fn again(&self, person: &Person) -> Person {
+    pub async fn again(&self, person: &Person) -> Person {
         let tokens = self.login(&person.email, PASSWORD).await.expect(200);
         let token = |name: &str| tokens[name].as_str().expect("a token").to_owned();
         Person { token: token("accessToken"), refresh: token("refreshToken"), ..person.clone() }
     }
 
-    pub(crate) async fn login(&self, email: &str, password: &str) -> Answer {
+    pub async fn login(&self, email: &str, password: &str) -> Answer {
         let body = json!({ "email": email, "password": password });
         send(self.request(Method::POST, "/api/v1/auth/login").json(&body)).await
     }
 
     /// A new workspace of this person's; its id.
-    pub(crate) async fn workspace(&self, owner: &Person, name: &str) -> String {
+    pub async fn workspace(&self, owner: &Person, name: &str) -> String {
         let workspace = self.post(owner, "/api/v1/workspaces", &json!({ "name": name })).await.expect(201);
         workspace["id"].as_str().expect("an id").to_owned()
     }
 
     /// A program that acts for this person with these permissions everywhere; and its token's id.
-    pub(crate) async fn program(&self, owner: &Person, permissions: &[&str]) -> (Person, String) {
+    pub async fn program(&self, owner: &Person, permissions: &[&str]) -> (Person, String) {
         let expires_at = nvisy_shared::clock::now() + chrono::Days::new(30);
         let body =
             json!({ "name": "Program", "password": PASSWORD, "permissions": permissions, "expiresAt": expires_at });
@@ -193,17 +193,17 @@ impl TestApp {
     }
 
     /// The OpenAPI document.
-    pub(crate) async fn document(&self) -> Value {
+    pub async fn document(&self) -> Value {
         send(self.request(Method::GET, "/api/openapi.json")).await.expect(200)
     }
 
     /// What a query finds behind the API's back.
-    pub(crate) async fn rows(&self, sql: &str) -> Vec<store::Row> {
+    pub async fn rows(&self, sql: &str) -> Vec<store::Row> {
         self.db.query_all_raw(store::statement(sql)).await.expect("valid SQL")
     }
 
     /// Runs SQL behind the API's back.
-    pub(crate) async fn sql(&self, sql: &str) {
+    pub async fn sql(&self, sql: &str) {
         self.db.execute_unprepared(sql).await.expect("valid SQL");
     }
 }
@@ -211,14 +211,14 @@ impl TestApp {
 impl Answer {
     /// The JSON body, if the status is this one.
     #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Value {
+    pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         serde_json::from_str(&self.text).expect("a JSON body")
     }
 
     /// The body, if it is a complete problem with this status and code.
     #[track_caller]
-    pub(crate) fn problem(self, status: u16, code: &str) -> Value {
+    pub fn problem(self, status: u16, code: &str) -> Value {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
         assert_eq!(self.header("x-content-type-options"), "nosniff");
         let request_id = self.header("x-request-id").to_owned();
@@ -232,12 +232,12 @@ impl Answer {
     }
 
     #[track_caller]
-    pub(crate) fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-pub(crate) async fn send(request: RequestBuilder) -> Answer {
+pub async fn send(request: RequestBuilder) -> Answer {
     let response: Response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, text: response.text().await.expect("a whole body") }
@@ -248,7 +248,7 @@ fn client() -> reqwest::Client {
 }
 
 /// A program of this workspace, built with the tests.
-pub(crate) fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let program = test.parent().and_then(|deps| deps.parent()).expect("a target folder").join(name);
     assert!(program.exists(), "{} is not built: run the tests through `just test`", program.display());
@@ -256,7 +256,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 }
 
 /// Asks again until there is an answer.
-pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask().await {

@@ -3,18 +3,18 @@
 use crate::app::{TestApp, until};
 
 /// A chunk as it is stored.
-pub(crate) struct Chunk {
-    pub(crate) text: String,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) page: Option<i32>,
-    pub(crate) heading_path: Vec<String>,
-    pub(crate) vectors: i64,
+pub struct Chunk {
+    pub text: String,
+    pub start: usize,
+    pub end: usize,
+    pub page: Option<i32>,
+    pub heading_path: Vec<String>,
+    pub vectors: i64,
 }
 
 impl TestApp {
     /// The chunks of a file, in order.
-    pub(crate) async fn chunks(&self, file: &str) -> Vec<Chunk> {
+    pub async fn chunks(&self, file: &str) -> Vec<Chunk> {
         let rows = self
             .rows(&format!(
                 "select text, start_byte, end_byte, page, heading_path,
@@ -35,13 +35,13 @@ impl TestApp {
     }
 
     /// Waits until so many refused logins and passwords are written down.
-    pub(crate) async fn refused(&self, entries: usize) {
+    pub async fn refused(&self, entries: usize) {
         let refused = "select from activity where action in ('session.refused', 'account.password_refused')";
         until("refusals in the log", async || (self.rows(refused).await.len() >= entries).then_some(())).await;
     }
 
     /// How many rows a table has.
-    pub(crate) async fn count(&self, table: &str) -> i64 {
+    pub async fn count(&self, table: &str) -> i64 {
         self.rows(&format!("select count(*) as n from {table}")).await[0].try_get("", "n").unwrap()
     }
 }

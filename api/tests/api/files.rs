@@ -8,29 +8,23 @@ use serde_json::{Value, json};
 
 use crate::app::{Answer, Person, TestApp, send};
 
-pub(crate) fn part(name: &str, content: impl Into<Vec<u8>>) -> Part {
+pub fn part(name: &str, content: impl Into<Vec<u8>>) -> Part {
     Part::bytes(content.into()).file_name(name.to_owned())
 }
 
 impl TestApp {
-    pub(crate) async fn upload(&self, person: &Person, workspace: &str, parts: Vec<Part>) -> Answer {
+    pub async fn upload(&self, person: &Person, workspace: &str, parts: Vec<Part>) -> Answer {
         self.upload_with(person, workspace, parts, None).await
     }
 
-    pub(crate) async fn upload_with(
-        &self,
-        person: &Person,
-        workspace: &str,
-        parts: Vec<Part>,
-        key: Option<&str>,
-    ) -> Answer {
+    pub async fn upload_with(&self, person: &Person, workspace: &str, parts: Vec<Part>, key: Option<&str>) -> Answer {
         let form = parts.into_iter().fold(Form::new(), |form, part| form.part("file", part));
         let request = self.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
         let request = request.bearer_auth(&person.token).multipart(form);
         send(key.into_iter().fold(request, |request, key| request.header("idempotency-key", key))).await
     }
 
-    pub(crate) async fn file(&self, person: &Person, workspace: &str, id: &str) -> Value {
+    pub async fn file(&self, person: &Person, workspace: &str, id: &str) -> Value {
         self.get(person, &format!("/api/v1/workspaces/{workspace}/files/{id}")).await.expect(200)
     }
 

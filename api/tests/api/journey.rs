@@ -14,7 +14,7 @@ fn sample(name: &str) -> Vec<u8> {
 
 impl TestApp {
     /// The file when it has ended `ready` or `failed`.
-    pub(crate) async fn settled(&self, person: &Person, workspace: &str, id: &str) -> Value {
+    pub async fn settled(&self, person: &Person, workspace: &str, id: &str) -> Value {
         until("a file is ready or failed", async || {
             let file = self.file(person, workspace, id).await;
             matches!(file["state"].as_str(), Some("ready" | "failed")).then_some(file)

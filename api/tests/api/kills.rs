@@ -23,7 +23,7 @@ fn text(seed: usize) -> String {
         .collect()
 }
 
-pub(crate) fn spawn(name: &str, place: &TestPlace, settings: &[(&str, &str)]) -> Child {
+pub fn spawn(name: &str, place: &TestPlace, settings: &[(&str, &str)]) -> Child {
     Command::new(program(name))
         .env_clear()
         .envs(place.variables(settings))
@@ -34,7 +34,7 @@ pub(crate) fn spawn(name: &str, place: &TestPlace, settings: &[(&str, &str)]) ->
 }
 
 /// An API in a process of its own, and where it answers.
-pub(crate) async fn second_api(app: &TestApp, settings: &[(&str, &str)]) -> (Child, String) {
+pub async fn second_api(app: &TestApp, settings: &[(&str, &str)]) -> (Child, String) {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
     let address = address.to_string();
     let settings = [&[("NVISY_HTTP_ADDRESS", address.as_str())], settings].concat();
@@ -116,7 +116,7 @@ async fn reader(worker: &Child) -> (u32, PathBuf) {
     .await
 }
 
-pub(crate) async fn signal(process: u32, signal: &str) {
+pub async fn signal(process: u32, signal: &str) {
     let sent = Command::new("kill").args([signal, &process.to_string()]).status().await.expect("kill runs");
     assert!(sent.success(), "{process} had ended");
 }

@@ -13,16 +13,16 @@ use tokio::net::TcpStream;
 
 use crate::app::until;
 
-pub(crate) struct Mailbox {
+pub struct Mailbox {
     folder: tempfile::TempDir,
     port: u16,
     server: Child,
-    pub(crate) url: String,
+    pub url: String,
 }
 
 /// How the server secures connections.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Secured {
+pub enum Secured {
     No,
     Wrapped,
     StartTls,
@@ -30,17 +30,17 @@ pub(crate) enum Secured {
 
 /// A mail as it arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Mail {
-    pub(crate) to: String,
-    pub(crate) subject: String,
-    pub(crate) text: String,
+pub struct Mail {
+    pub to: String,
+    pub subject: String,
+    pub text: String,
     /// Every header, as it came.
-    pub(crate) head: String,
+    pub head: String,
 }
 
 impl Mail {
     /// The token of the link in it.
-    pub(crate) fn token(&self) -> String {
+    pub fn token(&self) -> String {
         let (_, rest) = self.text.split_once("#token=").unwrap_or_else(|| panic!("no link in {self:?}"));
         rest.split_whitespace().next().unwrap().to_owned()
     }
@@ -48,13 +48,13 @@ impl Mail {
 
 impl Mailbox {
     /// Starts the server on a free port. It takes mail from everybody, in clear.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_as(Secured::No, None).await
     }
 
     /// Starts a server that wants TLS, and this password of the user `nvisy`. Its certificate is one of its own for
     /// 127.0.0.1.
-    pub(crate) async fn start_as(secured: Secured, password: Option<&str>) -> Self {
+    pub async fn start_as(secured: Secured, password: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         certify(folder.path(), "127.0.0.1");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -63,7 +63,7 @@ impl Mailbox {
     }
 
     /// Another server in its place, under the same address, with the certificate of that folder.
-    pub(crate) async fn restart_as(&mut self, certificate: &Path, secured: Secured, password: Option<&str>) {
+    pub async fn restart_as(&mut self, certificate: &Path, secured: Secured, password: Option<&str>) {
         self.server.kill().unwrap();
         self.server.wait().unwrap();
         for file in ["chain.pem", "key.pem"] {
@@ -73,19 +73,19 @@ impl Mailbox {
     }
 
     /// The certificate of who vouches for it.
-    pub(crate) fn authority(&self) -> String {
+    pub fn authority(&self) -> String {
         self.folder.path().join("authority.pem").display().to_string()
     }
 
     /// The commands that clients gave, as far as the server could read them.
-    pub(crate) fn said(&self) -> Vec<String> {
+    pub fn said(&self) -> Vec<String> {
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap();
         let commands = log.lines().filter_map(|line| line.split_once(" >> b'"));
         commands.map(|(_, command)| command.trim_end_matches('\'').to_owned()).collect()
     }
 
     /// What an API and a worker need to use it.
-    pub(crate) fn settings(&self) -> [(&str, &str); 3] {
+    pub fn settings(&self) -> [(&str, &str); 3] {
         [
             ("NVISY_SMTP_URL", &self.url),
             ("NVISY_SMTP_FROM", "Nvisy <nvisy@example.org>"),
@@ -94,7 +94,7 @@ impl Mailbox {
     }
 
     /// All that has arrived, the oldest first.
-    pub(crate) fn mails(&self) -> Vec<Mail> {
+    pub fn mails(&self) -> Vec<Mail> {
         let Ok(files) = fs::read_dir(self.folder.path().join("mail/new")) else { return Vec::new() };
         let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         files.sort_by_key(|file| fs::metadata(file).unwrap().modified().unwrap());
@@ -102,13 +102,13 @@ impl Mailbox {
     }
 
     /// The mail with this place, counted from 0, once it has arrived.
-    pub(crate) async fn mail(&self, place: usize) -> Mail {
+    pub async fn mail(&self, place: usize) -> Mail {
         until("the mail", async || self.mails().get(place).cloned()).await
     }
 }
 
 /// Makes an authority, and a certificate by it for this name.
-pub(crate) fn certify(folder: &Path, name: &str) {
+pub fn certify(folder: &Path, name: &str) {
     let key = KeyPair::generate().unwrap();
     let certificate = authority().self_signed(&key).unwrap();
     fs::write(folder.join("authority.pem"), certificate.pem()).unwrap();
@@ -117,7 +117,7 @@ pub(crate) fn certify(folder: &Path, name: &str) {
 }
 
 /// Makes a certificate for this name by the authority of a folder.
-pub(crate) fn issue(by: &Path, folder: &Path, name: &str) {
+pub fn issue(by: &Path, folder: &Path, name: &str) {
     let key = KeyPair::from_pem(&fs::read_to_string(by.join("authority.key")).unwrap()).unwrap();
     let issuer = Issuer::new(authority(), key);
     let own = KeyPair::generate().unwrap();

@@ -1,5 +1,6 @@
 //! Everything the API promises, asked over HTTP of a real one on a real PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "to unwrap what is not there is to fail, as a test should")]
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod access;
 mod access_lost;

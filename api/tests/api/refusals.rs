@@ -11,14 +11,14 @@ use crate::app::{PASSWORD, TestApp, send};
 
 /// What the log says of refusals.
 #[derive(Debug)]
-pub(crate) struct Counted {
-    pub(crate) entries: i64,
+pub struct Counted {
+    pub entries: i64,
     /// How many there were.
-    pub(crate) times: i64,
+    pub times: i64,
 }
 
 /// Stops the API as it is stopped in earnest; what the log says then of refusals like these.
-pub(crate) async fn stop_and_count(app: TestApp, which: &str) -> Counted {
+pub async fn stop_and_count(app: TestApp, which: &str) -> Counted {
     let mut counted = Counted { entries: 0, times: 0 };
     app.stop_before(async |place| {
         let config = place.config(&[]);

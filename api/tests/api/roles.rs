@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The answer; of one that goes on for ever only the beginning.
-pub(crate) async fn ask(app: &TestApp, person: &Person, operation: &Operation, path: &str, body: Body) -> Answer {
+pub async fn ask(app: &TestApp, person: &Person, operation: &Operation, path: &str, body: Body) -> Answer {
     let request = operation.request(app, person, path, body);
     if operation.id != "streamEvents" {
         return send(request).await;
@@ -21,7 +21,7 @@ pub(crate) async fn ask(app: &TestApp, person: &Person, operation: &Operation, p
 }
 
 /// Whether it was done. No worker runs: there is no text yet.
-pub(crate) fn fine(operation: &Operation, answer: &Answer) -> bool {
+pub fn fine(operation: &Operation, answer: &Answer) -> bool {
     answer.status.is_success() || (operation.id == "readFileText" && answer.status == 409)
 }
 

@@ -10,16 +10,16 @@ use crate::{
 };
 
 /// A workspace with one of everything.
-pub(crate) struct Fixture {
-    pub(crate) member: Person,
-    pub(crate) workspace: String,
-    pub(crate) file: String,
-    pub(crate) invite: String,
+pub struct Fixture {
+    pub member: Person,
+    pub workspace: String,
+    pub file: String,
+    pub invite: String,
 }
 
 impl Fixture {
     /// A fresh workspace of the owner's, with the other as a member.
-    pub(crate) async fn new(app: &TestApp, owner: &Person, member: &Person) -> Self {
+    pub async fn new(app: &TestApp, owner: &Person, member: &Person) -> Self {
         let workspace = app.workspace(owner, "Tidal energy").await;
         app.enrol(&workspace, member, "member").await;
         let accepted = app.upload(owner, &workspace, vec![part("a.txt", "tide")]).await.expect(202);
@@ -30,7 +30,7 @@ impl Fixture {
     }
 
     /// What stands for a parameter of a path.
-    pub(crate) fn id(&self, parameter: &str) -> Option<&str> {
+    pub fn id(&self, parameter: &str) -> Option<&str> {
         Some(match parameter {
             "{ws}" => &self.workspace,
             "{file}" => &self.file,
@@ -43,7 +43,7 @@ impl Fixture {
 
 /// A body that goes with an operation.
 #[derive(Clone, Debug)]
-pub(crate) enum Body {
+pub enum Body {
     Nothing,
     Json(Value),
     Upload,
@@ -51,14 +51,14 @@ pub(crate) enum Body {
 
 /// An operation of the document.
 #[derive(Clone, Debug)]
-pub(crate) struct Operation {
-    pub(crate) id: String,
-    pub(crate) method: Method,
-    pub(crate) path: String,
+pub struct Operation {
+    pub id: String,
+    pub method: Method,
+    pub path: String,
 }
 
 /// Those of workspaces.
-pub(crate) async fn of_workspaces(app: &TestApp) -> Vec<Operation> {
+pub async fn of_workspaces(app: &TestApp) -> Vec<Operation> {
     let document = app.document().await;
     let mut all = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -73,7 +73,7 @@ pub(crate) async fn of_workspaces(app: &TestApp) -> Vec<Operation> {
 
 impl Operation {
     /// The body with which it succeeds.
-    pub(crate) fn body(&self, fixture: &Fixture) -> Body {
+    pub fn body(&self, fixture: &Fixture) -> Body {
         match (self.id.as_str(), &self.method) {
             ("uploadFiles", _) => Body::Upload,
             ("search", _) => Body::Json(json!({ "query": "tide", "mode": "text" })),
@@ -87,13 +87,13 @@ impl Operation {
     }
 
     /// Its path, with an id for each parameter.
-    pub(crate) fn path(&self, mut id: impl FnMut(&str) -> String) -> String {
+    pub fn path(&self, mut id: impl FnMut(&str) -> String) -> String {
         let part = |part: &str| if part.starts_with('{') { id(part) } else { part.to_owned() };
         self.path.split('/').map(part).collect::<Vec<_>>().join("/")
     }
 
     /// Its path within a fixture.
-    pub(crate) fn path_in(&self, fixture: &Fixture) -> String {
+    pub fn path_in(&self, fixture: &Fixture) -> String {
         self.path(|parameter| match fixture.id(parameter) {
             Some(id) => id.to_owned(),
             None => panic!("{} has a parameter {parameter}: give the fixture one", self.id),
@@ -101,12 +101,12 @@ impl Operation {
     }
 
     /// The parameters of its path.
-    pub(crate) fn parameters(&self) -> Vec<&str> {
+    pub fn parameters(&self) -> Vec<&str> {
         self.path.split('/').filter(|part| part.starts_with('{')).collect()
     }
 
     /// As this person asks it.
-    pub(crate) fn request(&self, app: &TestApp, person: &Person, path: &str, body: Body) -> RequestBuilder {
+    pub fn request(&self, app: &TestApp, person: &Person, path: &str, body: Body) -> RequestBuilder {
         let request = app.request(self.method.clone(), path).bearer_auth(&person.token);
         match body {
             Body::Nothing => request,
@@ -118,7 +118,7 @@ impl Operation {
 
 impl TestApp {
     /// Makes somebody a member.
-    pub(crate) async fn enrol(&self, workspace: &str, person: &Person, role: &str) {
+    pub async fn enrol(&self, workspace: &str, person: &Person, role: &str) {
         let values = format!("('{workspace}', '{}', '{role}')", person.id);
         self.sql(&format!("insert into member (workspace_id, account_id, role) values {values}")).await;
     }

@@ -7,7 +7,7 @@ use crate::app::{Answer, PASSWORD, Person, TestApp, send, until};
 const TOTP: &str = "/api/v1/account/totp";
 
 /// A person's app.
-pub(crate) struct Device(Totp);
+pub struct Device(Totp);
 
 impl Device {
     fn new(enrolment: &Value) -> Self {
@@ -16,17 +16,17 @@ impl Device {
     }
 
     /// The code of the present step, or of one before or after it.
-    pub(crate) fn code(&self, steps: i64) -> String {
+    pub fn code(&self, steps: i64) -> String {
         let now = nvisy_shared::clock::now().timestamp() + 30 * steps;
         self.0.generate(u64::try_from(now).unwrap()).to_string()
     }
 }
 
-pub(crate) async fn enrol(app: &TestApp, person: &Person) -> Device {
+pub async fn enrol(app: &TestApp, person: &Person) -> Device {
     Device::new(&app.post(person, TOTP, &json!({ "password": PASSWORD })).await.expect(200))
 }
 
-pub(crate) async fn confirm(app: &TestApp, person: &Person, code: &str) -> Answer {
+pub async fn confirm(app: &TestApp, person: &Person, code: &str) -> Answer {
     app.post(person, &format!("{TOTP}/confirm"), &json!({ "code": code })).await
 }
 
@@ -36,7 +36,7 @@ async fn login(app: &TestApp, person: &Person, code: &str) -> Answer {
 }
 
 /// Makes used codes good again: the test need not wait half a minute for the next.
-pub(crate) async fn forget_steps(app: &TestApp) {
+pub async fn forget_steps(app: &TestApp) {
     app.sql("update totp set last_step = 0, failures = 0").await;
 }
 

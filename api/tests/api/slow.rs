@@ -104,13 +104,13 @@ async fn a_client_that_does_not_read_is_cut_off() {
 }
 
 /// The server's end of a connection.
-pub(crate) struct End {
+pub struct End {
     client: u16,
     unsent: u64,
 }
 
 /// The connections of a server, as the kernel lists them.
-pub(crate) fn ends(server: u16) -> Vec<End> {
+pub fn ends(server: u16) -> Vec<End> {
     const ESTABLISHED: &str = "01";
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());

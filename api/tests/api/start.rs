@@ -21,7 +21,7 @@ use crate::app::{TestApp, program};
 const BOTH: [&str; 2] = ["nvisy-api", "nvisy-worker"];
 
 /// A program of this place, run to its end.
-pub(crate) async fn run(name: &str, arguments: &[&str], place: &TestPlace, settings: &[(&str, &str)]) -> Output {
+pub async fn run(name: &str, arguments: &[&str], place: &TestPlace, settings: &[(&str, &str)]) -> Output {
     let child = Command::new(program(name))
         .args(arguments)
         .env_clear()
@@ -34,13 +34,13 @@ pub(crate) async fn run(name: &str, arguments: &[&str], place: &TestPlace, setti
     ended.unwrap_or_else(|_| panic!("{name} {arguments:?} went on")).expect("a started program")
 }
 
-pub(crate) fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The one sentence, which has all these parts.
 #[track_caller]
-pub(crate) fn refused(output: &Output, parts: &[&str]) {
+pub fn refused(output: &Output, parts: &[&str]) {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");

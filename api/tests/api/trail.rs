@@ -29,7 +29,7 @@ const EXEMPT: [(&str, &str); 8] = [
 
 impl TestApp {
     /// A workspace of this person's with one file; their ids.
-    pub(crate) async fn workspace_with_file(&self, owner: &Person) -> (String, String) {
+    pub async fn workspace_with_file(&self, owner: &Person) -> (String, String) {
         let workspace = self.workspace(owner, "Tidal energy").await;
         let accepted = self.upload(owner, &workspace, vec![part("a.txt", "tide")]).await.expect(202);
         (workspace, accepted["items"][0]["id"].as_str().unwrap().to_owned())

@@ -14,10 +14,10 @@ const ALONE: Duration = Duration::from_secs(1);
 
 /// What a process holds of a shared bucket.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
     lease: Mutex<Lease>,
     /// Of many requests that find nothing, one asks for all.
-    pub(super) asking: tokio::sync::Mutex<()>,
+    pub asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ struct Lease {
 
 /// What the lease says about one more request.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Spent {
+pub enum Spent {
     /// It may be made; so many may be made after it.
     Yes { remaining: u32 },
     /// Not before that time.
@@ -48,7 +48,7 @@ pub(super) enum Spent {
 }
 
 impl Bucket {
-    pub(super) fn new(now: Instant) -> Self {
+    pub fn new(now: Instant) -> Self {
         let lease =
             Lease { left: 0, shared: 0.0, until: now, empty: None, emptied: None, alone: None, own: false, used: now };
         Self { lease: Mutex::new(lease), asking: tokio::sync::Mutex::new(()) }
@@ -58,7 +58,7 @@ impl Bucket {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn spend(&self, now: Instant) -> Spent {
+    pub fn spend(&self, now: Instant) -> Spent {
         let mut lease = self.lease();
         lease.used = now;
         if let Some(wait) =
@@ -74,7 +74,7 @@ impl Bucket {
     }
 
     /// The shared bucket has answered.
-    pub(super) fn grant(&self, now: Instant, grant: Grant, rate: Rate) {
+    pub fn grant(&self, now: Instant, grant: Grant, rate: Rate) {
         let mut lease = self.lease();
         lease.own = false;
         lease.left = u32::try_from(grant.granted).unwrap_or_default();
@@ -87,7 +87,7 @@ impl Bucket {
 
     /// The shared bucket cannot be asked: nobody is refused for that, unless `guarded`. Then this process counts alone,
     /// and grants what the shared bucket would in the same time: whoever slows the database down wins no tries.
-    pub(super) fn alone(&self, now: Instant, rate: Rate, guarded: bool) {
+    pub fn alone(&self, now: Instant, rate: Rate, guarded: bool) {
         let mut lease = self.lease();
         let spent = lease.alone.filter(|end| guarded && *end > now);
         let whole = Duration::try_from_secs_f64(f64::from(rate.capacity) / rate.per_second).unwrap_or(ALONE);
@@ -101,7 +101,7 @@ impl Bucket {
     }
 
     /// Takes one back that was not needed, if it belongs here: what is taken one by one is the shared bucket's.
-    pub(super) fn keep(&self, rate: Rate, leased: bool) -> bool {
+    pub fn keep(&self, rate: Rate, leased: bool) -> bool {
         let mut lease = self.lease();
         let here = leased || lease.own;
         if here {
@@ -112,17 +112,17 @@ impl Bucket {
     }
 
     /// The shared bucket has been given one back.
-    pub(super) fn refilled(&self) {
+    pub fn refilled(&self) {
         self.lease().empty = None;
     }
 
     /// Whether it was found empty a moment ago.
-    pub(super) fn is_watched(&self, now: Instant) -> bool {
+    pub fn is_watched(&self, now: Instant) -> bool {
         self.lease().emptied.is_some_and(|emptied| now.duration_since(emptied) < HELD)
     }
 
     /// Whether it says no more than a new one would.
-    pub(super) fn is_stale(&self, now: Instant) -> bool {
+    pub fn is_stale(&self, now: Instant) -> bool {
         let lease = self.lease();
         lease.until <= now && lease.empty.is_none_or(|empty| empty <= now) && now - lease.used > HELD
     }

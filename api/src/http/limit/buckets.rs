@@ -16,12 +16,12 @@ const MOST: usize = 100_000;
 
 /// In the order in which they were last asked for.
 #[derive(Debug)]
-pub(super) struct Buckets {
+pub struct Buckets {
     known: Mutex<LruCache<Key, Arc<Bucket>>>,
 }
 
 impl Buckets {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self::of(MOST)
     }
 
@@ -30,11 +30,11 @@ impl Buckets {
     }
 
     /// The bucket, if there is one already.
-    pub(super) fn known(&self, key: &Key) -> Option<Arc<Bucket>> {
+    pub fn known(&self, key: &Key) -> Option<Arc<Bucket>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    pub(super) fn get(&self, key: Key) -> Arc<Bucket> {
+    pub fn get(&self, key: Key) -> Arc<Bucket> {
         let now = Instant::now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = known.get(&key) {

@@ -29,12 +29,12 @@ use nvisy_shared::{
 };
 use sha2::{Digest, Sha256};
 
-pub(super) use self::tries::address;
+pub use self::tries::address;
 use self::{
     bucket::{Bucket, Spent},
     buckets::Buckets,
 };
-pub(crate) use self::{
+pub use self::{
     refused::credential,
     standing::Standing,
     tries::{attempt, mailbox},
@@ -53,7 +53,7 @@ const MOST: u32 = 100;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// All requests of the people who are signed in to an account.
     Account,
     /// All requests to a workspace.
@@ -110,13 +110,13 @@ type Key = [u8; 17];
 
 /// The buckets this process knows, and how large they are.
 #[derive(Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     settings: config::Limit,
     buckets: Buckets,
 }
 
 impl Limits {
-    pub(crate) fn new(settings: &config::Limit) -> Self {
+    pub fn new(settings: &config::Limit) -> Self {
         Self { settings: settings.clone(), buckets: Buckets::new() }
     }
 
@@ -244,7 +244,7 @@ fn whole_seconds(wait: Duration) -> u32 {
 }
 
 /// A request of this account's, by a person or by one of its programs.
-pub(crate) async fn caller(request: &HttpRequest, account: AccountId, means: &Means) -> Result<(), Problem> {
+pub async fn caller(request: &HttpRequest, account: AccountId, means: &Means) -> Result<(), Problem> {
     match means {
         Means::Session(_) => count(request, Kind::Account, account.0.into_bytes()).await,
         Means::Token(token, _) => count(request, Kind::Token, token.0.into_bytes()).await,
@@ -252,12 +252,12 @@ pub(crate) async fn caller(request: &HttpRequest, account: AccountId, means: &Me
 }
 
 /// A request to this workspace, by somebody who may make it.
-pub(crate) async fn workspace(request: &HttpRequest, workspace: WorkspaceId) -> Result<(), Problem> {
+pub async fn workspace(request: &HttpRequest, workspace: WorkspaceId) -> Result<(), Problem> {
     count(request, Kind::Workspace, workspace.0.into_bytes()).await
 }
 
 /// A refresh token of this session, whatever became of it.
-pub(crate) async fn session(request: &HttpRequest, session: SessionId) -> Result<(), Problem> {
+pub async fn session(request: &HttpRequest, session: SessionId) -> Result<(), Problem> {
     count(request, Kind::Session, session.0.into_bytes()).await
 }
 

@@ -13,7 +13,7 @@ use crate::{http::origin::Origin, problem::Problem, state::State};
 ///
 /// Good ones cost nothing. Only where the bucket was found empty a moment ago one is taken before the question: of however
 /// many come side by side, no more are asked about than may be.
-pub(crate) async fn credential<T>(
+pub async fn credential<T>(
     state: &State,
     origin: &Origin,
     asking: impl Future<Output = store::Result<Option<T>>>,

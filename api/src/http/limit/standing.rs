@@ -12,7 +12,7 @@ const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// How far a caller is from a limit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
+pub struct Standing {
     limit: u32,
     remaining: u32,
     /// Seconds until all may be made again.
@@ -20,7 +20,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn new(rate: Rate, remaining: u32) -> Self {
+    pub fn new(rate: Rate, remaining: u32) -> Self {
         let remaining = remaining.min(rate.capacity);
         let missing = f64::from(rate.capacity - remaining);
         Self { limit: rate.capacity, remaining, reset: (missing / rate.per_second).ceil() as u32 }
@@ -32,7 +32,7 @@ impl Standing {
     }
 
     /// Keeps it for the answer; of several limits, the one that is reached first.
-    pub(crate) fn note(self, request: &HttpRequest) {
+    pub fn note(self, request: &HttpRequest) {
         let mut extensions = request.extensions_mut();
         if extensions.get::<Self>().is_none_or(|other| self.share() < other.share()) {
             extensions.insert(self);
@@ -40,7 +40,7 @@ impl Standing {
     }
 
     /// Says it.
-    pub(crate) fn tell(self, headers: &mut HeaderMap) {
+    pub fn tell(self, headers: &mut HeaderMap) {
         for (name, value) in [(LIMIT, self.limit), (REMAINING, self.remaining), (RESET, self.reset)] {
             headers.insert(name, HeaderValue::from(value));
         }

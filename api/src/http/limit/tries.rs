@@ -14,14 +14,14 @@ use crate::{
 /// A try that may be made.
 #[derive(Debug)]
 #[must_use = "it counts as a failure until it has succeeded"]
-pub(crate) struct Attempt<'a> {
+pub struct Attempt<'a> {
     db: &'a Db,
     failure: Option<Taken>,
 }
 
 impl Attempt<'_> {
     /// It was no failure.
-    pub(crate) async fn succeeded(self) {
+    pub async fn succeeded(self) {
         if let Some(failure) = self.failure {
             failure.give_back(self.db).await;
         }
@@ -29,7 +29,7 @@ impl Attempt<'_> {
 }
 
 /// A try, from this address, at what lets somebody in.
-pub(in crate::http) async fn address(state: &State, address: IpAddr) -> Result<Option<Standing>, Problem> {
+pub async fn address(state: &State, address: IpAddr) -> Result<Option<Standing>, Problem> {
     let whose = hash(&[&Network::of(address).octets()]);
     state.limits.spend(&state.platform.db, Kind::Address, whose).await
 }
@@ -39,7 +39,7 @@ pub(in crate::http) async fn address(state: &State, address: IpAddr) -> Result<O
 /// Each network has its own tries, and all together a number of failures. Where those are used up, only networks go on
 /// from which somebody is signed in, whoever that is: strangers elsewhere keep nobody from an account by naming it, and
 /// who is where tells nobody whether a name has an account.
-pub(crate) async fn attempt<'a>(state: &'a State, origin: &Origin, name: &str) -> Result<Attempt<'a>, Problem> {
+pub async fn attempt<'a>(state: &'a State, origin: &Origin, name: &str) -> Result<Attempt<'a>, Problem> {
     let (db, network) = (&state.platform.db, origin.network());
     state.limits.spend(db, Kind::Name, hash(&[&network.octets(), name.as_bytes()])).await?;
     match state.limits.take(db, Kind::Failures, hash(&[name.as_bytes()])).await {
@@ -51,7 +51,7 @@ pub(crate) async fn attempt<'a>(state: &'a State, origin: &Origin, name: &str) -
 
 /// A request for mail to this mailbox (normalised), in a bucket of its own for each network: neither strangers nor tries
 /// at passwords keep anybody from it. How many mails a mailbox gets is the worker's to bound.
-pub(crate) async fn mailbox(state: &State, origin: &Origin, mailbox: &str) -> Result<(), Problem> {
+pub async fn mailbox(state: &State, origin: &Origin, mailbox: &str) -> Result<(), Problem> {
     let whose = hash(&[&origin.network().octets(), mailbox.as_bytes()]);
     state.limits.spend(&state.platform.db, Kind::Mailbox, whose).await.map(drop)
 }
