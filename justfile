@@ -1,4 +1,4 @@
-# Nvisy: every chore of this repository. `just` alone shows the list.
+# The recipes of this repository. `just` alone lists them.
 
 services := "deploy/quickstart/services"
 stack := "deploy/quickstart/stack"
@@ -13,14 +13,14 @@ default:
 demo: build generate-env
     @deploy/quickstart/demo.py {{ quote(just_executable()) }}
 
-# Run all tests against real servers that it starts itself on free ports
+# Run all tests against real servers on free ports
 [group('start here')]
 [positional-arguments]
 test *arguments: model
     @{{ services }} install
     {{ services }} run --throwaway -- cargo test --workspace --locked "$@"
 
-# Run services, API and workers in the background, healthy or with a clear error
+# Run services, API and workers in the background and wait until they are healthy
 [group('run')]
 [no-exit-message]
 up workers="1": build generate-env
@@ -31,7 +31,7 @@ up workers="1": build generate-env
 down:
     @{{ stack }} down
 
-# Show what runs, where and how it is
+# Show processes, addresses and health
 [group('run')]
 [no-exit-message]
 status:
@@ -71,7 +71,7 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --locked
 
-# Everything a change must pass: format, lint, tests, docs
+# Run everything that a change must pass: format, lint, tests, docs
 [group('work')]
 ci:
     #!/usr/bin/env bash
@@ -94,29 +94,29 @@ build:
     @test -x target/release/nvisy-api || echo "Building Nvisy; the first time this takes some minutes."
     cargo build --release --workspace --bins --locked
 
-# Let somebody sign up: prints the code that their address needs
+# Allow an address to sign up: prints its invite code
 [group('run')]
 [no-exit-message]
 admit email: build
     @{{ stack }} run -- target/release/nvisy-api admit {{ quote(email) }}
 
-# Fetch the local embedding model
+# Download the local embedding model
 [group('prepare')]
 model:
     @{{ services }} model
 
-# Create .env from the example where it is missing
+# Create .env from the example if it is missing
 [group('prepare')]
 generate-env:
     @test -e .env || (umask 077 && cp .env.example .env && echo "created .env")
 
-# Write .env.example anew after a setting has changed
+# Regenerate .env.example after a change of the settings
 [group('prepare')]
 generate-example:
     cargo run --quiet --locked -p nvisy-api -- env-example > .env.example.new
     mv .env.example.new .env.example
 
-# Create the signing and encryption keys where they are missing; --force replaces all of them
+# Create missing signing and encryption keys; --force replaces all of them
 [group('prepare')]
 [positional-arguments]
 generate-keys *arguments: build
@@ -128,7 +128,7 @@ generate-migrations: build generate-env
     @{{ stack }} run -- target/release/nvisy-migrate up
     @{{ stack }} run -- target/release/nvisy-api schema
 
-# Everything a fresh clone lacks: .env, keys, tables
+# Create everything that a fresh clone lacks: .env, keys, tables
 [group('prepare')]
 generate-all: generate-env generate-keys generate-migrations
 

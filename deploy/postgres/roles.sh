@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the role that API and workers use: it owns nothing; the API gives it its rights when it starts. Run by the image at
-# the first start with an empty volume; by hand where the volume is older, and after a change of the password:
+# Creates the role of API and workers, which owns nothing; the API grants its privileges at start. The image runs this
+# script at the first start with an empty volume. Run it by hand for an older volume, and after a password change:
 #   docker compose exec postgres sh /docker-entrypoint-initdb.d/roles.sh
 set -eu
 : "${POSTGRES_APP_PASSWORD:?}"

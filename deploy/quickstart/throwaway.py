@@ -1,4 +1,4 @@
-"""Runs a command against fresh servers that disappear with it."""
+"""Runs a command with temporary servers."""
 
 import json
 import os
@@ -16,25 +16,25 @@ PREFIX = "nvisy-services-"
 
 
 def run(home: Path, command: list) -> int:
-    """Starts the servers, runs `command`, removes everything. Returns the command's exit status."""
+    """Starts the servers, runs `command`, removes everything, and returns the command's exit status."""
     if not command:
         raise Failure("no command given: services run --throwaway -- COMMAND")
-    _sweep(home)
-    # From here on every way out passes the removal: a signal becomes an exception, or is passed to the command.
+    _remove_leftovers(home)
+    # From here on every exit removes the servers: a signal becomes an exception, or is forwarded to the command.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     directory = Path(tempfile.mkdtemp(prefix=PREFIX))
-    place = servers.Place(directory, home)
+    instance = servers.Instance(directory, home)
     try:
-        _remember(directory, owner=processes.record(os.getpid()))
-        state = servers.up(place, list(servers.SERVERS), {"postgres": 0, "nats": 0}, throwaway=True)
+        _record(directory, owner=processes.record(os.getpid()))
+        state = servers.up(instance, list(servers.SERVERS), {"postgres": 0, "nats": 0}, throwaway=True)
         return _foreground(command, _environment(home, state), directory)
     except _Interrupted as interrupted:
         return 128 + interrupted.number
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        servers.destroy(place)
+        servers.destroy(instance)
 
 
 def _environment(home: Path, state: dict) -> dict:
@@ -53,23 +53,23 @@ def _foreground(command: list, environment: dict, directory: Path) -> int:
         child = subprocess.Popen(command, env=environment, process_group=0)
     except OSError as error:
         raise Failure(f"cannot run {command[0]}: {error.strerror}") from None
-    _remember(directory, owner=processes.record(os.getpid()), command=processes.record(child.pid))
-    # A group of its own, so that a signal reaches what the command has started too (cargo's test programs).
-    _give_terminal(child.pid)
-    # Had it asked for the terminal before it was given, it would be stopped now.
+    _record(directory, owner=processes.record(os.getpid()), command=processes.record(child.pid))
+    # In its own process group, so that a signal also reaches the command's children (cargo's test programs).
+    _set_foreground(child.pid)
+    # The command is stopped if it used the terminal before it was in the foreground.
     _signal_group(child.pid, signal.SIGCONT)
-    passed = []
+    forwarded = []
     while True:
         try:
-            status = child.wait(timeout=10 if passed else None)
+            status = child.wait(timeout=10 if forwarded else None)
             break
         except _Interrupted as interrupted:
-            passed.append(interrupted.number)
+            forwarded.append(interrupted.number)
             _signal_group(child.pid, interrupted.number)
         except subprocess.TimeoutExpired:
             _signal_group(child.pid, signal.SIGKILL)
     _signal_group(child.pid, signal.SIGKILL)
-    _give_terminal(os.getpgrp())
+    _set_foreground(os.getpgrp())
     return status if status >= 0 else 128 - status
 
 
@@ -80,8 +80,8 @@ def _signal_group(group: int, number: int) -> None:
         pass
 
 
-def _give_terminal(group: int) -> None:
-    """Makes `group` the one that reads the terminal and gets its Ctrl-C, if we have that to give."""
+def _set_foreground(group: int) -> None:
+    """Makes `group` the foreground process group of the terminal, if there is one."""
     if sys.stdin is None or not sys.stdin.isatty():
         return
     previous = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -102,8 +102,8 @@ def _interrupt(number, _frame):
     raise _Interrupted(number)
 
 
-def _sweep(home: Path) -> None:
-    """Removes what runs that were killed outright have left, servers and commands included."""
+def _remove_leftovers(home: Path) -> None:
+    """Removes servers, commands and directories of runs that were killed."""
     for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
             if directory.stat().st_uid != os.geteuid():
@@ -114,8 +114,8 @@ def _sweep(home: Path) -> None:
         if not processes.is_running(known["owner"]):
             if processes.is_running(known.get("command")):
                 _signal_group(known["command"]["pid"], signal.SIGKILL)
-            servers.destroy(servers.Place(directory, home))
+            servers.destroy(servers.Instance(directory, home))
 
 
-def _remember(directory: Path, **known: dict) -> None:
+def _record(directory: Path, **known: dict) -> None:
     (directory / "processes.json").write_text(json.dumps(known))

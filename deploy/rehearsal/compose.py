@@ -1,4 +1,4 @@
-"""The production compose file under a throwaway project name: own ports, passwords, keys and volumes."""
+"""Runs the production compose file under a temporary project name with separate ports, passwords, keys and volumes."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from pathlib import Path
 from wheels import Failure
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-# Containers that are healthy at all are so within seconds; the first start applies the migrations.
-PATIENCE = 120
+# The first start applies the migrations.
+HEALTHY_TIMEOUT_SECONDS = 120
 
 
 class Project:
-    """One throwaway installation. `files` are further compose files, for a mirror of images or packages."""
+    """A temporary installation. `files` are further compose files, such as one for a mirror of images or packages."""
 
     def __init__(self, files: list):
         self.name = f"nvisy-rehearsal-{secrets.token_hex(3)}"
@@ -41,12 +41,12 @@ class Project:
         files = [CHECKOUT / "docker-compose.yml", *files]
         self._command = ["docker", "compose", "--project-name", self.name, "--env-file", environment,
                          *(part for file in files for part in ("--file", file))]
-        # What the caller has set would be stronger than the file of settings.
+        # The caller's variables would take precedence over the file.
         self._environment = {name: value for name, value in os.environ.items() if name not in settings}
         self._environment.pop("COMPOSE_PROFILES", None)
 
     def run(self, *arguments, quiet: bool = True, check: bool = True) -> str:
-        """`docker compose` with these arguments; what it wrote to standard output."""
+        """Runs `docker compose` with these arguments and returns its standard output."""
         done = subprocess.run([*map(str, self._command), *map(str, arguments)], cwd=CHECKOUT, env=self._environment,
                               stdin=subprocess.DEVNULL, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE if quiet else None)
@@ -55,55 +55,55 @@ class Project:
         return done.stdout
 
     def up(self, workers: int) -> float:
-        """Starts what does not run; returns the seconds until all of it is healthy."""
+        """Starts missing containers and returns the seconds until all are healthy."""
         began = time.monotonic()
         self.run("up", "--detach", "--no-build", "--no-recreate", "--scale", f"worker={workers}",
-                 "--wait", "--wait-timeout", PATIENCE)
+                 "--wait", "--wait-timeout", HEALTHY_TIMEOUT_SECONDS)
         return time.monotonic() - began
 
     def containers(self, service: str | None = None) -> list:
-        """Of all services or one, running or not: `Name`, `Service`, `State`, `Health`."""
+        """The containers of all services or one, running or not: `Name`, `Service`, `State`, `Health`."""
         lines = self.run("ps", "--all", "--format", "json", *([service] if service else [])).splitlines()
         return [json.loads(line) for line in lines if line]
 
     def crash(self, service: str) -> None:
-        """Ends all containers of a service without a word of warning, and starts them again."""
+        """Kills all containers of a service and starts them again."""
         self.run("kill", "--signal", "KILL", service)
         self.run("start", service)
 
     def kill_one(self, service: str) -> str:
-        """Ends one container of a service without a word of warning; it stays down. Returns its name."""
+        """Kills one container of a service, which stays down, and returns its name."""
         name = next(container["Name"] for container in self.containers(service) if container["State"] == "running")
         _docker("kill", "--signal", "KILL", name)
         return name
 
     def sql(self, statement: str) -> list:
-        """The rows of a statement, each a list of texts."""
+        """The rows of a statement, each a list of strings."""
         output = self.run("exec", "-T", "postgres", "psql", "-U", "nvisy", "-d", "nvisy", "-X", "-q", "-A", "-t", "-F", "\t",
                           "-v", "ON_ERROR_STOP=1", "-c", statement)
         return [line.split("\t") for line in output.splitlines()]
 
     def memory(self) -> dict:
-        """MiB in use by each container, as its control group counts it."""
+        """The memory of each container in MiB, as its control group counts it."""
         names = [container["Name"] for container in self.containers() if container["State"] == "running"]
         lines = _docker("stats", "--no-stream", "--format", "{{.Name}}\t{{.MemUsage}}", *names).splitlines()
         return {name: _mebibytes(usage.split(" / ")[0]) for name, usage in (line.split("\t") for line in lines)}
 
     def images(self) -> dict:
-        """MB of each of our images, unpacked."""
+        """The unpacked size of each of our images in MB."""
         names = [f"nvisy-{program}:{os.environ.get('TAG', 'local')}" for program in ("api", "worker")]
         return {name: int(_docker("image", "inspect", "--format", "{{.Size}}", name)) / 1e6 for name in names}
 
     def destroy(self) -> None:
-        """Removes containers, network, volumes, keys and passwords; the images stay."""
+        """Removes everything but the images: containers, network, volumes, keys and passwords."""
         try:
             self.run("down", "--volumes", "--remove-orphans", "--timeout", "10")
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def refusal(settings: str) -> str:
-    """What compose says to an installation with no more than these settings."""
+def config_error(settings: str) -> str:
+    """The error of compose for an installation with only these settings."""
     with tempfile.NamedTemporaryFile("w", suffix=".env") as file:
         file.write(settings)
         file.flush()
@@ -126,7 +126,7 @@ def _mebibytes(text: str) -> float:
     for unit, factor in (("GiB", 1024), ("MiB", 1), ("KiB", 1 / 1024), ("B", 1 / 1024**2)):
         if text.endswith(unit):
             return float(text.removesuffix(unit)) * factor
-    raise Failure(f"docker stats speaks of {text}")
+    raise Failure(f"docker stats prints an unknown unit: {text}")
 
 
 def _free_ports(count: int) -> list:
