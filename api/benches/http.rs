@@ -1,7 +1,7 @@
 //! `just bench-http`: requests per second and the slowest hundredth, beside a bare handler and the bare statement.
 #![allow(clippy::print_stdout, clippy::unwrap_used, dead_code, reason = "a report, and a part of the tests' tools")]
 
-#[path = "../tests/api/app.rs"]
+#[path = "../tests/api/support/app.rs"]
 mod app;
 
 use std::{

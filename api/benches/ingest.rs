@@ -3,7 +3,7 @@
 //! One run, one process, the same threads: only the ratio means something on a shared machine.
 #![allow(clippy::print_stdout, clippy::unwrap_used, dead_code, reason = "a report, and a part of the tests' tools")]
 
-#[path = "../tests/api/app.rs"]
+#[path = "../tests/api/support/app.rs"]
 mod app;
 
 use std::{

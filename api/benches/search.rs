@@ -1,7 +1,7 @@
 //! `just bench-search`: search over 100,000 chunks, beside its bare statement, and what it finds beside exact search.
 #![allow(clippy::print_stdout, clippy::unwrap_used, dead_code, reason = "a report, and a part of the tests' tools")]
 
-#[path = "../tests/api/app.rs"]
+#[path = "../tests/api/support/app.rs"]
 mod app;
 
 use std::{

@@ -6,7 +6,7 @@ use nvisy_shared::{clock, domain::role::Permission};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{PASSWORD, TestApp, send};
+use crate::support::app::{PASSWORD, TestApp, send};
 
 /// What an operation takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, PASSWORD, Person, TestApp, send};
+use crate::support::app::{Answer, PASSWORD, Person, TestApp, send};
 
 impl TestApp {
     async fn own_activities(&self, person: &Person, query: &str) -> Answer {

@@ -5,7 +5,7 @@ use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::app::{PASSWORD, TestApp, send};
+use crate::support::app::{PASSWORD, TestApp, send};
 
 #[actix_web::test]
 async fn a_person_signs_up_logs_in_and_sees_their_account() {

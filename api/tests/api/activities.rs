@@ -17,8 +17,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Answer, Person, TestApp, send},
     files::part,
+    support::app::{Answer, Person, TestApp, send},
 };
 
 impl TestApp {

@@ -8,8 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Answer, PASSWORD, Person, TestApp, send, until},
     second_factor,
+    support::app::{Answer, PASSWORD, Person, TestApp, send, until},
 };
 
 async fn create(app: &TestApp, person: &Person, changes: Value) -> Answer {

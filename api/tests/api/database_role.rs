@@ -8,9 +8,9 @@ use nvisy_shared::{
 use serde_json::json;
 
 use crate::{
-    app::{PASSWORD, TestApp, until},
     files::part,
-    start::{refused, run, text},
+    startup::{refused, run, text},
+    support::app::{PASSWORD, TestApp, until},
 };
 
 /// A role of one test's own.

@@ -3,8 +3,8 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
-    app::TestApp,
-    start::{run, text},
+    startup::{run, text},
+    support::app::TestApp,
 };
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");

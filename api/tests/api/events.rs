@@ -8,8 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{PASSWORD, Person, TestApp, send, until},
     files::part,
+    support::app::{PASSWORD, Person, TestApp, send, until},
 };
 
 /// A listener that reads whole events.

@@ -6,7 +6,7 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use crate::app::{Answer, Person, TestApp, send};
+use crate::support::app::{Answer, Person, TestApp, send};
 
 pub fn part(name: &str, content: impl Into<Vec<u8>>) -> Part {
     Part::bytes(content.into()).file_name(name.to_owned())

@@ -1,7 +1,7 @@
 use nvisy_shared::probe;
 use reqwest::Method;
 
-use crate::app::{TestApp, send, until};
+use crate::support::app::{TestApp, send, until};
 
 #[actix_web::test]
 async fn a_running_api_is_well() {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::{
-    app::{Answer, PASSWORD, Person, TestApp, send, until},
+    crash_recovery::second_api,
     files::part,
-    kills::second_api,
+    support::app::{Answer, PASSWORD, Person, TestApp, send, until},
 };
 
 async fn create(app: &TestApp, person: &Person, key: &str, name: &str) -> Answer {

@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Answer, PASSWORD, Person, TestApp, send, until},
-    mailbox::Mailbox,
+    support::app::{Answer, PASSWORD, Person, TestApp, send, until},
+    support::mailbox::Mailbox,
 };
 
 /// An API with a worker that can send mail.
@@ -39,7 +39,7 @@ impl TestApp {
 }
 
 /// The invites that have arrived.
-fn invites(mailbox: &Mailbox) -> Vec<crate::mailbox::Mail> {
+fn invites(mailbox: &Mailbox) -> Vec<crate::support::mailbox::Mail> {
     mailbox.mails().into_iter().filter(|mail| mail.subject == "You are invited to a workspace").collect()
 }
 

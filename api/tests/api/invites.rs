@@ -6,7 +6,7 @@ use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, Person, TestApp, send};
+use crate::support::app::{Answer, Person, TestApp, send};
 
 const NOBODYS: &str = "nvisy_invite_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 

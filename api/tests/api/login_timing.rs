@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::{
-    app::{PASSWORD, TestApp},
     second_factor,
+    support::app::{PASSWORD, TestApp},
 };
 
 /// Refused logins of each kind.

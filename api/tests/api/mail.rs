@@ -3,9 +3,9 @@ use serde_json::{Value, json};
 
 use crate::{
     api_tokens::program,
-    app::{Answer, PASSWORD, Person, TestApp, send, until},
-    mailbox::Mailbox,
     second_factor,
+    support::app::{Answer, PASSWORD, Person, TestApp, send, until},
+    support::mailbox::Mailbox,
 };
 
 const NEW_PASSWORD: &str = "eight badgers hum";

@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    app::{PASSWORD, TestApp, send, until},
-    mailbox::{Mailbox, Secured, certify, issue},
+    support::app::{PASSWORD, TestApp, send, until},
+    support::mailbox::{Mailbox, Secured, certify, issue},
 };
 
 const MAIL_PASSWORD: &str = "p@ss:word";

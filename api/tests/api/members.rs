@@ -4,7 +4,7 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, Person, TestApp, send};
+use crate::support::app::{Answer, Person, TestApp, send};
 
 impl TestApp {
     async fn change_role(&self, by: &Person, workspace: &str, of: &Person, role: &str) -> Answer {

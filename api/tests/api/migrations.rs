@@ -9,8 +9,8 @@ use nvisy_shared::{
 };
 
 use crate::{
-    app::TestApp,
-    start::{refused, run, text},
+    startup::{refused, run, text},
+    support::app::TestApp,
 };
 
 async fn migrate(place: &TestPlace, arguments: &[&str]) -> Output {

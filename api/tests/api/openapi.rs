@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, fs};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::app::{TestApp, send};
+use crate::support::app::{TestApp, send};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots/openapi.json");
 

@@ -1,7 +1,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::app::{TestApp, send};
+use crate::support::app::{TestApp, send};
 
 const SIGN_UP: &str = "/api/v1/auth/sign-up";
 

@@ -13,8 +13,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Answer, Person, TestApp, send, until},
     files::part,
+    support::app::{Answer, Person, TestApp, send, until},
 };
 
 impl TestApp {

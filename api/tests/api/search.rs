@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Person, TestApp},
     files::part,
+    support::app::{Person, TestApp},
 };
 
 async fn start(files: &[(&str, &str)]) -> (TestApp, Person, String) {
@@ -108,7 +108,7 @@ async fn what_is_deleted_or_anothers_is_not_found() {
     }
     let path = format!("/api/v1/workspaces/{other}/files/{}", ids[0]);
     let delete = app.request(reqwest::Method::DELETE, &path).bearer_auth(&ada.token);
-    assert_eq!(crate::app::send(delete).await.status, 204);
+    assert_eq!(crate::support::app::send(delete).await.status, 204);
     assert_eq!(names(&app.search(&ada, &other, query()).await), [""; 0]);
     app.stop().await;
 }

@@ -2,7 +2,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret, Totp};
 
-use crate::app::{Answer, PASSWORD, Person, TestApp, send, until};
+use crate::support::app::{Answer, PASSWORD, Person, TestApp, send, until};
 
 const TOTP: &str = "/api/v1/account/totp";
 

@@ -6,7 +6,7 @@ use nvisy_shared::{
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, PASSWORD, Person, TestApp, send, until};
+use crate::support::app::{Answer, PASSWORD, Person, TestApp, send, until};
 
 async fn refresh(app: &TestApp, token: &str) -> Answer {
     send(app.request(Method::POST, "/api/v1/auth/refresh").json(&json!({ "refreshToken": token }))).await

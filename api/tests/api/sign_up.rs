@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Answer, PASSWORD, Person, TestApp, send, until},
-    mailbox::Mailbox,
+    support::app::{Answer, PASSWORD, Person, TestApp, send, until},
+    support::mailbox::Mailbox,
 };
 
 const DAYS: u32 = 7;

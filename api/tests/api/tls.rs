@@ -6,7 +6,7 @@ use nvisy_api::command;
 use nvisy_shared::{probe, testing::TestPlace};
 use reqwest::{Certificate, Version};
 
-use crate::app::TestApp;
+use crate::support::app::TestApp;
 
 #[actix_web::test]
 async fn https_over_both_versions_of_http() {
@@ -38,7 +38,7 @@ async fn https_over_both_versions_of_http() {
     assert!(probe::is_well(app.address, true).await.unwrap());
     let address = app.address.to_string();
     let health = [&settings[..], &[("NVISY_HTTP_ADDRESS", address.as_str())]].concat();
-    let output = crate::start::run("nvisy-api", &["health"], &app.place, &health).await;
-    assert!(output.status.success(), "{}", crate::start::text(&output.stderr));
+    let output = crate::startup::run("nvisy-api", &["health"], &app.place, &health).await;
+    assert!(output.status.success(), "{}", crate::startup::text(&output.stderr));
     app.stop().await;
 }

@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Person, TestApp, send, until},
     files::part,
+    support::app::{Person, TestApp, send, until},
 };
 
 #[actix_web::test]

@@ -5,8 +5,8 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use crate::{
-    app::{Answer, TestApp, send},
-    kills::second_api,
+    crash_recovery::second_api,
+    support::app::{Answer, TestApp, send},
 };
 
 const ORIGIN: &str = "https://app.example.org";

@@ -5,8 +5,8 @@ use reqwest::{Method, RequestBuilder, multipart::Form};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{Person, TestApp},
     files::part,
+    support::app::{Person, TestApp},
 };
 
 /// A workspace with one of everything.

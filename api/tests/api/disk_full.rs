@@ -1,8 +1,8 @@
 //! A disk that is full loses nothing: requests are told to come back, jobs wait, and both go on when there is room.
 
 use crate::{
-    app::{TestApp, until},
     files::part,
+    support::app::{TestApp, until},
 };
 
 /// PostgreSQL's own answer when its disk is full.

@@ -16,7 +16,7 @@ use nvisy_shared::{
 };
 use tokio::process::Command;
 
-use crate::app::{TestApp, program};
+use crate::support::app::{TestApp, program};
 
 const BOTH: [&str; 2] = ["nvisy-api", "nvisy-worker"];
 

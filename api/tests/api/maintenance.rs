@@ -3,8 +3,8 @@
 use nvisy_shared::store;
 
 use crate::{
-    app::{TestApp, until},
-    kills::spawn,
+    crash_recovery::spawn,
+    support::app::{TestApp, until},
 };
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");

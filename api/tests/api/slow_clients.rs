@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::app::{Person, TestApp, until};
+use crate::support::app::{Person, TestApp, until};
 
 /// Short waits, so that the tests need not be long: each test shortens its own only.
 const HEAD: (&str, &str) = ("NVISY_HTTP_HEAD_SECONDS", "1");

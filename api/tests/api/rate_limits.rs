@@ -5,9 +5,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::{
-    app::{Answer, PASSWORD, Person, TestApp, send, until},
-    kills::second_api,
-    refusals::stop_and_count,
+    crash_recovery::second_api,
+    failed_logins::stop_and_count,
+    support::app::{Answer, PASSWORD, Person, TestApp, send, until},
 };
 
 const ACCOUNT: &str = "/api/v1/account";

@@ -11,7 +11,7 @@ use nvisy_shared::testing::variable;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::net::TcpStream;
 
-use crate::app::until;
+use crate::support::app::until;
 
 pub struct Mailbox {
     folder: tempfile::TempDir,
@@ -134,7 +134,10 @@ fn authority() -> CertificateParams {
 
 async fn serve(folder: &Path, port: u16, secured: Secured, password: Option<&str>) -> Child {
     let mut command = Command::new("python3");
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/mail_server.py")).arg(folder).arg(port.to_string());
+    command
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/support/mail_server.py"))
+        .arg(folder)
+        .arg(port.to_string());
     match secured {
         Secured::No => {}
         Secured::Wrapped => drop(command.args(["--tls", "wrapped"])),

@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    app::{PASSWORD, Person, TestApp, send},
-    scenarios::{Body, Fixture, of_workspaces},
+    support::app::{PASSWORD, Person, TestApp, send},
+    support::valid_requests::{Body, Fixture, of_workspaces},
 };
 
 #[actix_web::test]

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::{
-    app::{Person, TestApp, until},
     files::part,
+    support::app::{Person, TestApp, until},
 };
 
 fn sample(name: &str) -> Vec<u8> {
@@ -105,7 +105,7 @@ async fn a_file_deleted_midway_leaves_nothing() {
     .await;
     let path = format!("/api/v1/workspaces/{workspace}/files/{id}");
     let delete = app.request(reqwest::Method::DELETE, &path).bearer_auth(&ada.token);
-    assert_eq!(crate::app::send(delete).await.status, 204);
+    assert_eq!(crate::support::app::send(delete).await.status, 204);
     until("its jobs end", async || (app.count("job").await == 0).then_some(())).await;
     for table in ["chunk", "embedding", "run_item", "file_version", "dead_job"] {
         assert_eq!(app.count(table).await, 0, "{table}");

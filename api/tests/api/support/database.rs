@@ -1,6 +1,6 @@
 //! Looking behind the API: what the database holds.
 
-use crate::app::{TestApp, until};
+use crate::support::app::{TestApp, until};
 
 /// A chunk as it is stored.
 pub struct Chunk {

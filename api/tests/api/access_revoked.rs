@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{
     access::{Needs, Operation, needs, operations},
-    app::{TestApp, send, until},
-    scenarios::{Body, Fixture, of_workspaces},
+    support::app::{TestApp, send, until},
+    support::valid_requests::{Body, Fixture, of_workspaces},
 };
 
 /// Asks every operation that wants somebody to be signed in, and says which those were.

@@ -5,7 +5,7 @@ use nvisy_shared::crypt::opaque::{self, Kind};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::app::{Answer, PASSWORD, Person, TestApp, send};
+use crate::support::app::{Answer, PASSWORD, Person, TestApp, send};
 
 const ACCOUNT: &str = "/api/v1/account";
 const WRONG: &str = "not the password";

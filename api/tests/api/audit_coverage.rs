@@ -6,10 +6,10 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::{
-    app::{PASSWORD, Person, TestApp, send},
     files::part,
-    scenarios::{Fixture, of_workspaces},
     second_factor,
+    support::app::{PASSWORD, Person, TestApp, send},
+    support::valid_requests::{Fixture, of_workspaces},
 };
 
 /// What writes no entry, and why.

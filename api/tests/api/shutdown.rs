@@ -10,10 +10,10 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     api_tokens::program,
-    app::{Answer, Person, TestApp, send, until},
+    crash_recovery::{second_api, signal},
     files::part,
-    kills::{second_api, signal},
-    slow::ends,
+    slow_clients::ends,
+    support::app::{Answer, Person, TestApp, send, until},
 };
 
 /// Longer than any test.

@@ -10,7 +10,7 @@ use proptest::{
 use reqwest::{Method, header::HeaderValue};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, Person, TestApp, send};
+use crate::support::app::{Answer, Person, TestApp, send};
 
 async fn with_token(app: &TestApp, token: &str) -> Answer {
     send(app.request(Method::GET, "/api/v1/account").bearer_auth(token)).await

@@ -4,8 +4,8 @@ use nvisy_shared::domain::role::Role;
 
 use crate::{
     access::permission,
-    app::{Answer, Person, TestApp, send},
-    scenarios::{Body, Fixture, Operation, of_workspaces},
+    support::app::{Answer, Person, TestApp, send},
+    support::valid_requests::{Body, Fixture, Operation, of_workspaces},
 };
 
 /// The answer; of one that goes on for ever only the beginning.

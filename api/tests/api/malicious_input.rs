@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     access::{Operation, operations},
-    app::{TestApp, send},
+    support::app::{TestApp, send},
 };
 
 const SIGN_UP: &str = "/api/v1/auth/sign-up";

@@ -6,8 +6,8 @@ use nvisy_api::command;
 use serde_json::{Value, json};
 
 use crate::{
-    app::TestApp,
-    start::{refused, run, text},
+    startup::{refused, run, text},
+    support::app::TestApp,
 };
 
 impl TestApp {

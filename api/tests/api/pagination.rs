@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::{app::TestApp, files::part};
+use crate::{files::part, support::app::TestApp};
 
 fn names(page: &Value) -> Vec<&str> {
     page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect()

@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use crate::{
-    app::{Answer, Person, TestApp, program, send, until},
     files::part,
-    start::{run, text},
+    startup::{run, text},
+    support::app::{Answer, Person, TestApp, program, send, until},
 };
 
 /// A server of embeddings: four numbers, made of the letters of a text.

@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::{
-    app::{Person, TestApp, program, send, until},
     files::part,
+    support::app::{Person, TestApp, program, send, until},
 };
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");

@@ -3,7 +3,7 @@
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, PASSWORD, Person, TestApp, send, until};
+use crate::support::app::{Answer, PASSWORD, Person, TestApp, send, until};
 
 const NEW_PASSWORD: &str = "eight badgers hum";
 

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::{
     access::{Needs, needs, operations, permission},
-    app::{PASSWORD, Person, TestApp, send},
-    roles::{ask, fine},
-    scenarios::{Body, Fixture, of_workspaces},
+    role_permissions::{ask, fine},
+    support::app::{PASSWORD, Person, TestApp, send},
+    support::valid_requests::{Body, Fixture, of_workspaces},
 };
 
 impl TestApp {

@@ -7,7 +7,7 @@ use nvisy_shared::store::{self, Conn, TransactionTrait};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{PASSWORD, TestApp, send};
+use crate::support::app::{PASSWORD, TestApp, send};
 
 /// What the log says of refusals.
 #[derive(Debug)]
