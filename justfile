@@ -141,7 +141,7 @@ clear-migrations: build
 # Compare the embedder with the arithmetic limit of this machine
 [group('measure')]
 bench-embedder: model
-    NVISY_EMBEDDING_DIRECTORY="$({{ services }} model)" cargo bench --locked -p nvisy-shared --bench embedder
+    NVISY_EMBEDDING_DIRECTORY="$({{ services }} model)" cargo bench --locked -p nvisy-embed --bench embedder
 
 # Compare indexing end to end with the bare embedder
 [group('measure')]

@@ -12,11 +12,8 @@ use std::{
 };
 
 use app::{Person, TestApp, send};
-use nvisy_shared::{
-    domain::document::Document,
-    embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose},
-    testing::variable,
-};
+use nvisy_embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose};
+use nvisy_shared::{domain::document::Document, testing::variable};
 use nvisy_worker::chunk::{self, Limits};
 use reqwest::{
     Method,

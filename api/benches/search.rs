@@ -10,9 +10,9 @@ use std::{
 };
 
 use app::TestApp;
+use nvisy_embed::Purpose;
 use nvisy_shared::{
     domain::{file::FileState, filter::Filter},
-    embed::Purpose,
     id::{AccountId, BlobId, SpaceId, WorkspaceId},
     platform::Platform,
     store::{

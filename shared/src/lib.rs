@@ -8,7 +8,7 @@
 //! | edge | [`config`] [`telemetry`] [`outbound`] (the one HTTP client: model endpoints, later webhooks and connections) [`probe`] (asking how things are: the `health` command of both programs, and what `doctor` finds) | ground |
 //! | meaning | [`domain`] (no I/O), [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain <- entity <- store`; `store` asks [`crypt`] for the seals of the activity log |
 //! | work | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; `queue` asks `store` for what is to be handed over; `store` knows nothing of `queue` |
-//! | bytes and vectors | [`crypt`] [`blob`] [`embed`] | ground, domain |
+//! | bytes | [`crypt`] [`blob`] | ground, domain |
 //! | whole | [`platform`] (opens all of it from the configuration, or looks at each part for `doctor`; the API and the worker would each repeat it) | everything |
 //! | tests | `testing` (feature), `test_nats` (what it has in common with the tests of `blob`) | everything |
 #![warn(missing_docs)]
@@ -18,7 +18,6 @@ pub mod clock;
 pub mod config;
 pub mod crypt;
 pub mod domain;
-pub mod embed;
 pub mod entity;
 pub mod id;
 pub mod job;

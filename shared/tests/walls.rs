@@ -33,9 +33,18 @@ fn shared_knows_no_http_server_and_neither_program() {
 }
 
 #[test]
-fn migrations_know_nothing_of_ours() {
-    let ours: Vec<_> = dependencies("migration").into_iter().filter(|name| name.starts_with("nvisy-")).collect();
-    assert!(ours.is_empty(), "migration depends on {ours:?}");
+fn leaf_crates_depend_on_no_crate_of_the_workspace() {
+    for package in ["migration", "shared/embed"] {
+        let ours: Vec<_> = dependencies(package).into_iter().filter(|name| name.starts_with("nvisy-")).collect();
+        assert!(ours.is_empty(), "{package} depends on {ours:?}");
+    }
+}
+
+#[test]
+fn the_embedder_knows_no_service_and_no_http_server() {
+    let dependencies = dependencies("shared/embed");
+    assert_none_of(&dependencies, &SERVICES);
+    assert_none_of(&dependencies, &HTTP_SERVER);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! From a request to an answer: embed first, then ask the database once.
 
+use nvisy_embed::{EmbedError, Purpose};
 use nvisy_shared::{
     domain::filter::{Filter, FilterError, Reason},
-    embed::{EmbedError, Purpose},
     id::WorkspaceId,
     platform::Platform,
     store::{

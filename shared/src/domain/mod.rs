@@ -15,4 +15,3 @@ pub mod quota;
 pub mod role;
 pub mod run;
 pub mod slug;
-pub mod space;

@@ -2,14 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
+use nvisy_embed::{Embedder, Purpose, SpaceSpec};
+
 use super::{bucket, embed_settings};
 use crate::{
     blob::Blobs,
     clock,
     config::Config,
     crypt::{Keyring, MasterKey},
-    domain::space::SpaceSpec,
-    embed::{Embedder, Purpose},
     error_chain,
     id::{BlobId, WorkspaceId},
     probe::Finding,
@@ -172,7 +172,7 @@ async fn object_store(
 }
 
 async fn model(config: &Config) -> Result<SpaceSpec, String> {
-    let settings = embed_settings(&config.embedding)?;
+    let settings = embed_settings(&config.embedding).map_err(|error| error_chain(&error))?;
     let embedder = Embedder::open(&settings).await.map_err(|error| error_chain(&error))?;
     let vectors = embedder.embed(Purpose::Query, vec!["well?".to_owned()]).await;
     vectors.map_err(|error| format!("{}; see NVISY_EMBEDDING_*", error_chain(&error)))?;

@@ -5,15 +5,16 @@ mod inspect;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use inspect::{Privacy, file, inspect};
+use nvisy_embed::{ApiKey, EmbedSettings, Embedder, LocalSettings, OpenAiSettings, Provider};
 
 use crate::{
     blob::{BlobSettings, Blobs},
     config::{self, Config},
     crypt::{Keyring, MasterKey, code::Codes, seal::Seals},
     domain::quota::Amounts,
-    embed::{EmbedSettings, Embedder, LocalSettings, OpenAiSettings, Provider},
     id::SpaceId,
     lifecycle::Lifecycle,
+    outbound::{self, OutboundError},
     queue::{Names, Queue, QueueError, reconciler::Reconciler, relay::Relay},
     store::{self, Db},
 };
@@ -148,7 +149,17 @@ fn bucket(config: &Config, names: &Names) -> BlobSettings {
     BlobSettings { bucket: names.files_bucket(), max_bytes: None, replicas: config.nats.replicas }
 }
 
-fn embed_settings(settings: &config::Embedding) -> Result<EmbedSettings, &'static str> {
+/// Why the settings name no embedder.
+#[derive(Debug, thiserror::Error)]
+enum EmbeddingError {
+    #[error("{0} must be set")]
+    Missing(&'static str),
+    #[error("no client for the embedding server")]
+    Client(#[from] OutboundError),
+}
+
+fn embed_settings(settings: &config::Embedding) -> Result<EmbedSettings, EmbeddingError> {
+    let missing = EmbeddingError::Missing;
     let provider = match settings.provider {
         config::EmbeddingProvider::Local => Provider::Local(LocalSettings {
             directory: settings.directory.clone(),
@@ -157,13 +168,13 @@ fn embed_settings(settings: &config::Embedding) -> Result<EmbedSettings, &'stati
             passage_prefix: settings.passage_prefix.clone(),
         }),
         config::EmbeddingProvider::Openai => Provider::OpenAi(OpenAiSettings {
-            base_url: settings.url.clone().ok_or("NVISY_EMBEDDING_URL must be set")?,
-            api_key: settings.api_key.clone(),
-            model: settings.model.clone().ok_or("NVISY_EMBEDDING_MODEL must be set")?,
-            dimensions: settings.dimensions.ok_or("NVISY_EMBEDDING_DIMENSIONS must be set")?,
+            client: outbound::client(Duration::from_secs(settings.timeout_seconds))?,
+            base_url: settings.url.clone().ok_or(missing("NVISY_EMBEDDING_URL"))?,
+            api_key: settings.api_key.as_ref().map(|key| ApiKey::new(key.expose().clone())),
+            model: settings.model.clone().ok_or(missing("NVISY_EMBEDDING_MODEL"))?,
+            dimensions: settings.dimensions.ok_or(missing("NVISY_EMBEDDING_DIMENSIONS"))?,
             request_dimensions: settings.request_dimensions,
             concurrency: settings.concurrency,
-            timeout: Duration::from_secs(settings.timeout_seconds),
             max_tokens: settings.max_tokens,
             batch: REQUEST_TEXTS,
             query_prefix: settings.query_prefix.clone(),

@@ -1,12 +1,10 @@
 //! Embedding spaces.
 
+use nvisy_embed::SpaceSpec;
 use sea_orm::FromQueryResult;
 
 use super::{Conn, Db, Result, TransactionTrait, sql};
-use crate::{
-    domain::space::SpaceSpec,
-    id::{SpaceId, WorkspaceId},
-};
+use crate::id::{SpaceId, WorkspaceId};
 
 /// Two processes that start at once must not both create the index.
 const LOCK: i64 = 0x6e76_6973_7900_0003;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use nvisy_shared::embed::Tokenizer;
+use nvisy_embed::Tokenizer;
 
 use super::Limits;
 

@@ -8,7 +8,8 @@
 mod cut;
 mod section;
 
-use nvisy_shared::{domain::document::Document, embed::Tokenizer, store::chunk::NewChunk};
+use nvisy_embed::Tokenizer;
+use nvisy_shared::{domain::document::Document, store::chunk::NewChunk};
 
 /// Sizes in the tokens of the model.
 #[derive(Clone, Copy, Debug)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use nvisy_embed::{EmbedError, Purpose};
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
-    embed::{EmbedError, Purpose},
     telemetry::metrics::metrics,
 };
 

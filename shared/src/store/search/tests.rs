@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use nvisy_embed::SpaceSpec;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    domain::space::SpaceSpec,
     id::{AccountId, BlobId},
     platform::Platform,
     store::{

@@ -10,10 +10,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::tokenizer::Tokenizer;
-use super::{EmbedError, Engine, Inner, OpenAiSettings, OpenError, Purpose};
-use crate::domain::space::SpaceSpec;
-use crate::outbound;
-use crate::secret::Secret;
+use super::{ApiKey, EmbedError, Engine, Inner, OpenAiSettings, OpenError, Purpose, SpaceSpec};
 
 /// An answer longer than this is not read to its end: 2,048 vectors (OpenAI's most) of 4,096 numbers written out.
 const LONGEST_ANSWER: usize = 192 << 20;
@@ -24,7 +21,7 @@ const LONGEST_REFUSAL: usize = 16 << 10;
 pub(super) struct OpenAi {
     client: Client,
     url: Url,
-    api_key: Option<Secret<String>>,
+    api_key: Option<ApiKey>,
     model: String,
     dimensions: u16,
     request_dimensions: bool,
@@ -43,7 +40,7 @@ struct Request<'a> {
     dimensions: Option<u16>,
 }
 
-/// Checks the settings and builds the client; calls no server.
+/// Checks the settings; calls no server.
 pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenError> {
     for (name, value) in [
         ("dimensions", usize::from(settings.dimensions)),
@@ -78,7 +75,7 @@ pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenError> {
         .filter(|left| *left > 0)
         .ok_or_else(|| OpenError::Setting(format!("the prefix takes all of {} tokens", settings.max_tokens)))?;
     let openai = OpenAi {
-        client: outbound::client(settings.timeout)?,
+        client: settings.client.clone(),
         url,
         api_key: settings.api_key.clone(),
         model: settings.model.clone(),

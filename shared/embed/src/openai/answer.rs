@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use serde::Deserialize;
 
-use crate::embed::{EmbedError, to_unit_length};
+use crate::{EmbedError, to_unit_length};
 
 /// How long to wait when a server wants patience without saying how much.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ mod tests {
     use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
     use super::{DEFAULT_PATIENCE, LONGEST_PATIENCE, refusal, retry_after, vectors};
-    use crate::embed::EmbedError;
+    use crate::EmbedError;
 
     fn headers(values: &[(HeaderName, &'static str)]) -> HeaderMap {
         values.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use reqwest::{Client, redirect::Policy};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::embed::{EmbedError, EmbedSettings, Embedder, OpenAiSettings, Provider, Purpose};
-use crate::secret::Secret;
+use crate::{ApiKey, EmbedError, EmbedSettings, Embedder, OpenAiSettings, Provider, Purpose};
 
 /// One request as the server saw it.
 struct Seen {
@@ -33,13 +33,13 @@ async fn server(answers: Vec<String>) -> (OpenAiSettings, Arc<Mutex<Vec<Seen>>>)
         }
     });
     let settings = OpenAiSettings {
+        client: client(Duration::from_secs(10)),
         base_url: format!("http://{address}/v1/").parse().unwrap(),
-        api_key: Some(Secret::new("key-7".into())),
+        api_key: Some(ApiKey::new("key-7".into())),
         model: "some-model".into(),
         dimensions: 2,
         request_dimensions: false,
         concurrency: 1,
-        timeout: Duration::from_secs(10),
         max_tokens: 512,
         batch: 2,
         query_prefix: "query: ".into(),
@@ -47,6 +47,13 @@ async fn server(answers: Vec<String>) -> (OpenAiSettings, Arc<Mutex<Vec<Seen>>>)
         tokenizer_file: None,
     };
     (settings, seen)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the builder of clients is in a crate above this one")]
+fn client(timeout: Duration) -> Client {
+    // With `rustls-no-provider`, reqwest takes the process's provider; the second test finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().redirect(Policy::none()).timeout(timeout).build().unwrap()
 }
 
 async fn read(stream: &mut BufReader<TcpStream>) -> Seen {
@@ -147,7 +154,7 @@ async fn a_silent_server_is_not_waited_for_longer_than_set() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (mut settings, _) = server(vec![String::new()]).await;
     settings.base_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    settings.timeout = Duration::from_millis(50);
+    settings.client = client(Duration::from_millis(50));
     let error = embed(settings, &["a"]).await.unwrap_err();
     assert_eq!(error, EmbedError::Unavailable("the server did not answer in time".into()));
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::weights::Weights;
-use crate::embed::OpenError;
+use crate::OpenError;
 
 /// How the vectors of the tokens become the vector of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

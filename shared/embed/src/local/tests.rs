@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::embed::{EmbedSettings, Embedder, LocalSettings, OpenError, Provider, Purpose};
+use crate::{EmbedSettings, Embedder, LocalSettings, OpenError, Provider, Purpose};
 
 #[derive(Deserialize)]
 struct Golden {

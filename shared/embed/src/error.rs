@@ -36,9 +36,6 @@ pub enum OpenError {
     /// A thread of the encoder could not be started.
     #[error("no thread for the embedding model")]
     Thread(#[source] std::io::Error),
-    /// The HTTP client could not be built.
-    #[error("no client for the embedding server")]
-    Client(#[from] crate::outbound::OutboundError),
     /// Loading ended in a panic, which is a defect.
     #[error("loading the embedding model panicked")]
     Panicked,

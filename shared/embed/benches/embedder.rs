@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use nvisy_shared::embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose};
+use nvisy_embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose};
 
 const PASSAGES: usize = 128;
 const TOKENS: usize = 237;

@@ -12,7 +12,7 @@ use std::{io, thread};
 use tokio::sync::oneshot;
 
 use super::{Model, Scratch};
-use crate::embed::{EmbedError, Purpose};
+use crate::{EmbedError, Purpose};
 
 /// Texts in a unit. More would not run faster: a passage or two already fill the blocks of the matrix product.
 const UNIT_TEXTS: usize = 8;

@@ -1,11 +1,10 @@
 //! Which model to open, and how.
 
+use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use reqwest::Client;
 use url::Url;
-
-use crate::secret::Secret;
 
 /// What [`Embedder::open`](super::Embedder::open) needs to know.
 #[derive(Clone, Debug)]
@@ -40,10 +39,13 @@ pub struct LocalSettings {
 /// A server that speaks OpenAI's embeddings protocol.
 #[derive(Clone, Debug)]
 pub struct OpenAiSettings {
+    /// Sends the requests. It follows no redirect, which would carry texts to a host that was not named, and its timeout is for a
+    /// whole request.
+    pub client: Client,
     /// Up to, and without, `/embeddings`: `https://api.openai.com/v1`.
     pub base_url: Url,
     /// Sent as a bearer token, if the server wants one.
-    pub api_key: Option<Secret<String>>,
+    pub api_key: Option<ApiKey>,
     /// The model's name at the server.
     pub model: String,
     /// Length of a vector. An answer of another length is an error.
@@ -52,8 +54,6 @@ pub struct OpenAiSettings {
     pub request_dimensions: bool,
     /// Requests under way at once, at least 1; passages and queries are counted apart.
     pub concurrency: usize,
-    /// For a whole request.
-    pub timeout: Duration,
     /// Tokens of the longest passage the model takes.
     pub max_tokens: usize,
     /// Texts in a request, at least 1.
@@ -64,4 +64,35 @@ pub struct OpenAiSettings {
     pub passage_prefix: String,
     /// A `tokenizer.json` of the model. Without it token counts are a cautious estimate.
     pub tokenizer_file: Option<PathBuf>,
+}
+
+/// A key of the server, which `Debug` does not show.
+#[derive(Clone)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// Hides the key.
+    pub const fn new(key: String) -> Self {
+        Self(key)
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ApiKey;
+
+    #[test]
+    fn debug_does_not_show_the_key() {
+        assert_eq!(format!("{:?}", ApiKey::new("hunter2".into())), "[hidden]");
+    }
 }

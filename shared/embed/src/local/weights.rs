@@ -11,7 +11,7 @@ use std::path::Path;
 use half::{bf16, f16};
 use serde::Deserialize;
 
-use crate::embed::OpenError;
+use crate::OpenError;
 
 /// A header longer than this is no header: a model of a thousand tensors has about 100 kB of it.
 const LONGEST_HEADER: u64 = 16 << 20;

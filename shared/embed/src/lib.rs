@@ -1,20 +1,21 @@
 //! Texts in, vectors out: one interface over the model in this process and any OpenAI-compatible server.
 //!
-//! A vector belongs to the [`SpaceSpec`] of the embedder that made it, and has length one, so that a dot product is a cosine.
+//! The crate knows texts and vectors, and nothing of tenants, rows or queues. A vector belongs to the [`SpaceSpec`] of the embedder that made it, and has length one, so that a dot product is a cosine.
 
 mod error;
 mod local;
 mod openai;
 mod settings;
+mod space;
 mod tokenizer;
 
 use std::sync::Arc;
 
 pub use error::{EmbedError, OpenError};
-pub use settings::{EmbedSettings, LocalSettings, OpenAiSettings, Provider};
+pub use settings::{ApiKey, EmbedSettings, LocalSettings, OpenAiSettings, Provider};
+pub use space::SpaceSpec;
 pub use tokenizer::Tokenizer;
 
-use crate::domain::space::SpaceSpec;
 use local::Local;
 use openai::OpenAi;
 
@@ -46,11 +47,11 @@ enum Engine {
 }
 
 impl Embedder {
-    /// Opens what the settings name: loads the local model (a fraction of a second, on a thread for blocking work), or prepares
-    /// a client. Calls no server.
+    /// Opens what the settings name: loads the local model (a fraction of a second, on a thread for blocking work), or checks
+    /// the settings of a server. Calls no server.
     ///
     /// # Errors
-    /// [`OpenError`] if a file is missing or not understood, or no client can be built.
+    /// [`OpenError`] if a file is missing or not understood, or a setting makes no sense.
     pub async fn open(settings: &EmbedSettings) -> Result<Self, OpenError> {
         let inner = match &settings.provider {
             Provider::Local(settings) => {

@@ -19,8 +19,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use super::tokenizer::Tokenizer;
-use super::{EmbedError, Engine, Inner, LocalSettings, OpenError, Purpose};
-use crate::domain::space::SpaceSpec;
+use super::{EmbedError, Engine, Inner, LocalSettings, OpenError, Purpose, SpaceSpec};
 use config::Config;
 use encoder::{Encoder, Scratch};
 use pool::Pool;

@@ -9,7 +9,7 @@ use super::config::{Config, Pooling};
 use super::product::{Panels, Rows, multiply};
 use super::rowwise::{add_and_normalise, gelu, softmax};
 use super::weights::Weights;
-use crate::embed::{OpenError, to_unit_length};
+use crate::{OpenError, to_unit_length};
 
 /// Rows worked on at a time where rows are independent: their intermediate results stay in the second-level cache.
 const BLOCK: usize = 96;
