@@ -172,7 +172,7 @@ pub fn operations(document: &Value) -> Vec<Operation> {
 }
 
 #[actix_web::test]
-async fn the_table_has_every_operation_and_the_document_says_the_same() {
+async fn table_and_openapi_document_agree_on_every_operation() {
     let app = TestApp::start().await;
     let all = operations(&app.document().await);
     for operation in &all {
@@ -194,7 +194,7 @@ async fn the_table_has_every_operation_and_the_document_says_the_same() {
 }
 
 #[actix_web::test]
-async fn nobody_does_anything_without_a_token() {
+async fn every_operation_rejects_requests_without_a_valid_token() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -212,7 +212,7 @@ async fn nobody_does_anything_without_a_token() {
 }
 
 #[actix_web::test]
-async fn a_stranger_finds_nothing_in_a_workspace_or_an_account() {
+async fn other_accounts_workspaces_and_credentials_are_not_found() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;

@@ -49,7 +49,7 @@ fn complete(document: &Value, asked: &BTreeSet<String>) {
 }
 
 #[actix_web::test]
-async fn an_expired_token_opens_nothing() {
+async fn expired_access_token_is_rejected_by_every_operation() {
     let app = TestApp::start_with(&[("NVISY_AUTH_TOKEN_SECONDS", "2")]).await;
     let ada = app.person("ada").await;
     until("the token expires", async || {
@@ -64,7 +64,7 @@ async fn an_expired_token_opens_nothing() {
 }
 
 #[actix_web::test]
-async fn a_token_of_another_deployment_opens_nothing() {
+async fn access_token_of_another_deployment_is_rejected_by_every_operation() {
     let app = TestApp::start().await;
     let other = TestApp::start().await;
     let (ada, stranger) = (app.person("ada").await, other.person("ada").await);
@@ -76,7 +76,7 @@ async fn a_token_of_another_deployment_opens_nothing() {
 }
 
 #[actix_web::test]
-async fn a_suspended_account_opens_nothing() {
+async fn suspended_account_is_rejected_by_every_operation() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -90,7 +90,7 @@ async fn a_suspended_account_opens_nothing() {
 }
 
 #[actix_web::test]
-async fn an_api_token_that_expired_or_was_revoked_opens_nothing() {
+async fn expired_or_revoked_api_token_is_rejected_by_every_operation() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -108,7 +108,7 @@ async fn an_api_token_that_expired_or_was_revoked_opens_nothing() {
 }
 
 #[actix_web::test]
-async fn an_ended_session_opens_nothing() {
+async fn ended_session_is_rejected_by_every_operation() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -120,7 +120,7 @@ async fn an_ended_session_opens_nothing() {
 
 /// Everybody who was in it, with all ids as they were.
 #[actix_web::test]
-async fn a_deleted_workspace_does_not_exist_for_anybody() {
+async fn deleted_workspace_is_not_found_for_former_members() {
     let app = TestApp::start().await;
     let [ada, grace, guest] = [app.person("ada").await, app.person("grace").await, app.person("guest").await];
     let fixture = Fixture::new(&app, &ada, &grace).await;
@@ -143,7 +143,7 @@ async fn a_deleted_workspace_does_not_exist_for_anybody() {
 }
 
 #[actix_web::test]
-async fn a_token_with_any_one_letter_changed_opens_nothing() {
+async fn access_token_with_one_changed_character_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let account = |token: String| send(app.request(Method::GET, "/api/v1/account").bearer_auth(token));

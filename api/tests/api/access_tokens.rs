@@ -49,7 +49,7 @@ fn part(json: &Value) -> String {
 }
 
 #[actix_web::test]
-async fn a_token_is_refused_the_second_it_expires() {
+async fn expired_token_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let mut claims = claims(&ada);
@@ -62,7 +62,7 @@ async fn a_token_is_refused_the_second_it_expires() {
 }
 
 #[actix_web::test]
-async fn clocks_may_differ_by_a_minute() {
+async fn clock_skew_of_a_minute_is_tolerated() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let from = |seconds| {
@@ -81,7 +81,7 @@ async fn clocks_may_differ_by_a_minute() {
 }
 
 #[actix_web::test]
-async fn a_token_names_a_session_of_its_account() {
+async fn token_must_name_a_session_of_its_account() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -95,7 +95,7 @@ async fn a_token_names_a_session_of_its_account() {
 }
 
 #[actix_web::test]
-async fn a_token_of_another_deployment_is_nobodys() {
+async fn token_of_another_deployment_is_rejected() {
     let app = TestApp::start().await;
     let other = TestApp::start_with(&[("NVISY_AUTH_ISSUER", "other")]).await;
     let ada = app.person("ada").await;
@@ -110,7 +110,7 @@ async fn a_token_of_another_deployment_is_nobodys() {
 }
 
 #[actix_web::test]
-async fn only_our_signature_under_our_name_counts() {
+async fn foreign_signature_issuer_audience_and_key_id_are_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -136,7 +136,7 @@ async fn only_our_signature_under_our_name_counts() {
 }
 
 #[actix_web::test]
-async fn no_other_algorithm_is_accepted() {
+async fn other_algorithms_are_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let id = pair(&app).public_key().jwk_thumbprint();
@@ -157,7 +157,7 @@ async fn no_other_algorithm_is_accepted() {
 }
 
 #[actix_web::test]
-async fn a_header_that_is_not_a_bearer_token_is_refused() {
+async fn malformed_authorization_header_is_rejected() {
     let app = TestApp::start().await;
     for header in ["", "Bearer", "Bearer ", "Bearer x.y.z", "Basic YTpi", "Bearer \u{e4}"] {
         let request = app.request(Method::GET, "/api/v1/account").header("authorization", header.as_bytes());
@@ -170,7 +170,7 @@ async fn a_header_that_is_not_a_bearer_token_is_refused() {
 
 /// Bytes of any kind, and what is nearly a token.
 #[actix_web::test]
-async fn whatever_stands_in_the_header_is_refused_alike() {
+async fn random_authorization_headers_get_the_same_response() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bearer = |token: Vec<u8>| [b"Bearer ".to_vec(), token].concat();

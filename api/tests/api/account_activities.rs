@@ -16,7 +16,7 @@ fn types(page: &Value) -> Vec<&str> {
 }
 
 #[actix_web::test]
-async fn an_account_sees_what_happened_to_it_and_to_nobody_else() {
+async fn account_lists_only_its_own_activities() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let ada = app.person("ada").await;
     let eve = app.person("eve").await;
@@ -43,7 +43,7 @@ async fn an_account_sees_what_happened_to_it_and_to_nobody_else() {
 }
 
 #[actix_web::test]
-async fn it_is_filtered_paged_and_exported() {
+async fn account_activities_are_filtered_paged_and_exported() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let [ada, eve] = [app.person("ada").await, app.person("eve").await];
     // From different places: more of the same would only be counted.
@@ -95,7 +95,7 @@ async fn it_is_filtered_paged_and_exported() {
 }
 
 #[actix_web::test]
-async fn an_api_token_does_not_read_it() {
+async fn api_token_cannot_read_account_activities() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let expires = nvisy_shared::clock::now() + chrono::Days::new(1);

@@ -30,7 +30,7 @@ async fn join(app: &TestApp, workspace: &str, person: &Person, role: &str) {
 }
 
 #[actix_web::test]
-async fn nobody_overwrites_what_they_have_not_seen() {
+async fn account_update_with_a_stale_etag_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let read = app.get(&ada, "/api/v1/account").await;
@@ -51,7 +51,7 @@ async fn nobody_overwrites_what_they_have_not_seen() {
 }
 
 #[actix_web::test]
-async fn a_new_password_ends_all_other_sessions() {
+async fn password_change_ends_all_other_sessions() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let other = app.again(&ada).await;
@@ -71,7 +71,7 @@ async fn a_new_password_ends_all_other_sessions() {
 }
 
 #[actix_web::test]
-async fn a_picture_is_served_as_what_it_is() {
+async fn avatar_is_served_with_its_detected_media_type() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let path = "/api/v1/account/avatar";
@@ -101,7 +101,7 @@ async fn a_picture_is_served_as_what_it_is() {
 }
 
 #[actix_web::test]
-async fn a_deleted_account_can_be_taken_back_by_logging_in() {
+async fn login_within_the_grace_period_cancels_account_deletion() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -117,7 +117,7 @@ async fn a_deleted_account_can_be_taken_back_by_logging_in() {
 }
 
 #[actix_web::test]
-async fn when_the_grace_is_over_an_account_is_erased_with_what_is_only_its_own() {
+async fn account_is_erased_with_its_sole_workspaces_after_the_grace_period() {
     let settings = [("NVISY_AUTH_ERASE_SECONDS", "0"), ("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")];
     let mut app = TestApp::start_with(&settings).await;
     let ada = app.person("ada").await;
@@ -240,7 +240,7 @@ async fn seen(app: &TestApp, by: &Person, workspace: &str) -> Value {
 }
 
 #[actix_web::test]
-async fn the_last_owner_hands_over_before_leaving() {
+async fn last_owner_cannot_delete_their_account() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -264,7 +264,7 @@ async fn the_last_owner_hands_over_before_leaving() {
 }
 
 #[actix_web::test]
-async fn nobody_comes_into_what_is_left_by_an_invite_or_inherits_it_as_a_guest() {
+async fn account_deletion_cancels_invites_and_guests_do_not_inherit_workspaces() {
     let mut app = TestApp::start_with(&[("NVISY_AUTH_ERASE_SECONDS", "0")]).await;
     let [ada, bob, eve] = [app.person("ada").await, app.person("bob").await, app.person("eve").await];
     let own = app.workspace(&ada, "Alone").await;

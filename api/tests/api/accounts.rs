@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::app::{PASSWORD, TestApp, send};
 
 #[actix_web::test]
-async fn a_person_signs_up_logs_in_and_sees_their_account() {
+async fn sign_up_and_login_return_the_account() {
     let app = TestApp::start().await;
     let body = json!({ "email": " Ada@Example.ORG", "password": PASSWORD, "displayName": " Ada Lovelace " });
     let answer = send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await;
@@ -29,7 +29,7 @@ async fn a_person_signs_up_logs_in_and_sees_their_account() {
 }
 
 #[actix_web::test]
-async fn an_address_can_be_taken_once() {
+async fn email_is_unique_ignoring_case() {
     let app = TestApp::start().await;
     app.person("ada").await;
     let body = json!({ "email": "ADA@example.org", "password": PASSWORD, "displayName": "Another" });
@@ -38,7 +38,7 @@ async fn an_address_can_be_taken_once() {
 }
 
 #[actix_web::test]
-async fn addresses_that_look_alike_are_the_same() {
+async fn fullwidth_email_is_normalized() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let lookalike = "\u{ff41}da\u{ff20}example.org";
@@ -50,7 +50,7 @@ async fn addresses_that_look_alike_are_the_same() {
 }
 
 #[actix_web::test]
-async fn every_unusable_field_is_named() {
+async fn sign_up_names_every_invalid_field() {
     let app = TestApp::start().await;
     let body = json!({ "email": "ada", "password": "", "displayName": "A" });
     let problem =
@@ -75,7 +75,7 @@ async fn every_unusable_field_is_named() {
 }
 
 #[actix_web::test]
-async fn an_unknown_address_and_a_wrong_password_are_answered_alike() {
+async fn unknown_email_and_wrong_password_get_the_same_response() {
     let app = TestApp::start().await;
     app.person("ada").await;
     let mut wrong = app.login("ada@example.org", "not the password").await.problem(401, "wrong_credentials");
@@ -87,7 +87,7 @@ async fn an_unknown_address_and_a_wrong_password_are_answered_alike() {
 }
 
 #[actix_web::test]
-async fn a_suspended_account_stops_at_the_next_request() {
+async fn suspension_takes_effect_at_the_next_request() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -100,7 +100,7 @@ async fn a_suspended_account_stops_at_the_next_request() {
 }
 
 #[actix_web::test]
-async fn a_deleted_account_has_no_valid_token() {
+async fn access_token_of_a_deleted_account_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     app.sql("delete from account").await;
@@ -110,7 +110,7 @@ async fn a_deleted_account_has_no_valid_token() {
 }
 
 #[actix_web::test]
-async fn an_operator_suspends_an_account_and_lets_it_go_on() {
+async fn operator_suspends_and_resumes_an_account() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -135,7 +135,7 @@ async fn an_operator_suspends_an_account_and_lets_it_go_on() {
 }
 
 #[actix_web::test]
-async fn what_can_be_taken_for_somebody_elses_is_not_taken() {
+async fn confusable_emails_and_names_are_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let sign_up = async |email: &str, name: &str| {

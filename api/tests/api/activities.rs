@@ -55,7 +55,7 @@ fn types(page: &Value) -> Vec<&str> {
 }
 
 #[actix_web::test]
-async fn entries_say_who_did_what_to_what_from_where() {
+async fn entry_records_actor_object_request_and_address() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let (workspace, file) = app.workspace_with_file(&ada).await;
@@ -85,7 +85,7 @@ async fn entries_say_who_did_what_to_what_from_where() {
 }
 
 #[actix_web::test]
-async fn a_trusted_proxy_says_for_whom_it_asks() {
+async fn client_address_comes_from_trusted_proxies() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8")]).await;
     let ada = app.person("ada").await;
     let request = app.request(Method::POST, "/api/v1/workspaces").bearer_auth(&ada.token);
@@ -97,7 +97,7 @@ async fn a_trusted_proxy_says_for_whom_it_asks() {
 }
 
 #[actix_web::test]
-async fn entries_are_filtered_and_paged() {
+async fn activities_are_filtered_and_paged() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -152,7 +152,7 @@ async fn entries_are_filtered_and_paged() {
 }
 
 #[actix_web::test]
-async fn the_whole_log_can_be_taken_away() {
+async fn full_log_is_exported_as_jsonl_and_csv() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let ada = app.person("ada").await;
     let (workspace, file) = app.workspace_with_file(&ada).await;
@@ -193,7 +193,7 @@ async fn the_whole_log_can_be_taken_away() {
 }
 
 #[actix_web::test]
-async fn the_database_refuses_to_change_the_log() {
+async fn database_rejects_changes_to_the_log() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     app.workspace(&ada, "Tidal energy").await;
@@ -225,7 +225,7 @@ async fn the_database_refuses_to_change_the_log() {
 }
 
 #[actix_web::test]
-async fn tampering_shows_where_it_was_done() {
+async fn verification_reports_the_first_tampered_entry() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let (workspace, file) = app.workspace_with_file(&ada).await;
@@ -273,7 +273,7 @@ async fn tampering_shows_where_it_was_done() {
 }
 
 #[actix_web::test]
-async fn a_tail_that_was_cut_shows_against_an_earlier_report() {
+async fn verification_against_an_earlier_report_detects_truncation() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let (workspace, file) = app.workspace_with_file(&ada).await;
@@ -319,7 +319,7 @@ async fn a_tail_that_was_cut_shows_against_an_earlier_report() {
 }
 
 #[actix_web::test]
-async fn only_a_network_is_kept_of_whom_nobody_knows() {
+async fn failed_login_for_an_unknown_email_stores_only_the_network_prefix() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let ada = app.person("ada").await;
     for (email, address) in
@@ -348,7 +348,7 @@ async fn only_a_network_is_kept_of_whom_nobody_knows() {
 }
 
 #[actix_web::test]
-async fn many_at_once_make_one_chain_and_tenants_do_not_wait_for_each_other() {
+async fn concurrent_entries_form_one_chain_per_workspace_without_cross_tenant_blocking() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let [tidal, wind] = [app.workspace(&ada, "Tidal").await, app.workspace(&ada, "Wind").await];

@@ -31,7 +31,7 @@ fn all_but(permission: Permission) -> Vec<Permission> {
 }
 
 #[actix_web::test]
-async fn a_token_without_the_permission_is_refused_whatever_it_has_besides() {
+async fn api_token_lacking_only_the_required_permission_is_rejected() {
     let app = TestApp::start().await;
     let [ada, grace] = [app.person("ada").await, app.person("grace").await];
     let fixture = Fixture::new(&app, &ada, &grace).await;
@@ -55,7 +55,7 @@ async fn a_token_without_the_permission_is_refused_whatever_it_has_besides() {
 }
 
 #[actix_web::test]
-async fn a_token_with_the_permission_alone_may_do_what_takes_it() {
+async fn api_token_with_only_the_required_permission_is_accepted() {
     let app = TestApp::start().await;
     let [ada, grace] = [app.person("ada").await, app.person("grace").await];
     for operation in of_workspaces(&app).await {
@@ -70,7 +70,7 @@ async fn a_token_with_the_permission_alone_may_do_what_takes_it() {
 }
 
 #[actix_web::test]
-async fn a_workspace_out_of_a_tokens_scope_does_not_exist_for_it() {
+async fn workspace_outside_the_token_scope_is_not_found() {
     let app = TestApp::start().await;
     let [ada, grace] = [app.person("ada").await, app.person("grace").await];
     let fixture = Fixture::new(&app, &ada, &grace).await;
@@ -85,7 +85,7 @@ async fn a_workspace_out_of_a_tokens_scope_does_not_exist_for_it() {
 }
 
 #[actix_web::test]
-async fn outside_of_workspaces_a_token_reads_and_no_more() {
+async fn api_token_only_reads_outside_workspaces() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let robot = app.robot(&ada, Permission::ALL, None).await;

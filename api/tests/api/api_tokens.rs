@@ -30,7 +30,7 @@ pub async fn program(app: &TestApp, person: &Person, changes: Value) -> (Person,
 }
 
 #[actix_web::test]
-async fn a_token_is_shown_once_and_stored_as_a_hash() {
+async fn token_secret_is_shown_once_and_stored_as_a_hash() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let answer = create(&app, &ada, json!({ "name": " Import " })).await.expect(201);
@@ -49,7 +49,7 @@ async fn a_token_is_shown_once_and_stored_as_a_hash() {
 
 /// Those made before tokens were keyed hashes of their ids are random, and as good.
 #[actix_web::test]
-async fn a_token_from_before_is_still_good() {
+async fn token_with_a_random_id_is_accepted() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let secret = opaque::generate(Kind::Api);
@@ -66,7 +66,7 @@ async fn a_token_from_before_is_still_good() {
 }
 
 #[actix_web::test]
-async fn a_token_reaches_what_its_scope_says_and_no_further() {
+async fn token_reaches_only_its_workspaces_and_permissions() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let tidal = app.workspace(&ada, "Tidal energy").await;
@@ -91,7 +91,7 @@ async fn a_token_reaches_what_its_scope_says_and_no_further() {
 }
 
 #[actix_web::test]
-async fn a_token_never_exceeds_its_owners_present_role() {
+async fn token_never_exceeds_its_owners_current_role() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -114,7 +114,7 @@ async fn a_token_never_exceeds_its_owners_present_role() {
 
 /// Whatever belongs to a person and not to a workspace: found in the document, so that a new one cannot be forgotten.
 #[actix_web::test]
-async fn a_token_manages_no_credentials() {
+async fn token_cannot_manage_credentials() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let all: Vec<_> = Permission::ALL.iter().map(|permission| permission.name()).collect();
@@ -141,7 +141,7 @@ async fn a_token_manages_no_credentials() {
 }
 
 #[actix_web::test]
-async fn a_revoked_or_expired_token_stops_at_the_next_request() {
+async fn revoked_or_expired_token_is_rejected_at_the_next_request() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -167,7 +167,7 @@ async fn a_revoked_or_expired_token_stops_at_the_next_request() {
 }
 
 #[actix_web::test]
-async fn the_last_use_is_written_without_a_write_for_each_request() {
+async fn last_use_is_written_in_batches() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let (robot, _) = program(&app, &ada, json!({})).await;
@@ -193,7 +193,7 @@ async fn the_last_use_is_written_without_a_write_for_each_request() {
 }
 
 #[actix_web::test]
-async fn only_sensible_tokens_are_created() {
+async fn invalid_token_requests_are_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -226,7 +226,7 @@ async fn only_sensible_tokens_are_created() {
 }
 
 #[actix_web::test]
-async fn together_nobody_gets_more_tokens_than_there_are() {
+async fn concurrent_creation_stays_within_the_token_limit() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     app.sql(&format!(
@@ -254,7 +254,7 @@ async fn together_nobody_gets_more_tokens_than_there_are() {
 
 /// What outlives a session takes more than one: a stolen access token makes no token that lasts a year.
 #[actix_web::test]
-async fn a_token_takes_the_password_and_the_second_factor() {
+async fn token_creation_requires_password_and_second_factor() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     create(&app, &ada, json!({ "password": "somebody else's" })).await.problem(403, "wrong_password");

@@ -106,7 +106,7 @@ async fn own(app: &TestApp, operation: &str) -> RequestBuilder {
 }
 
 #[actix_web::test]
-async fn whatever_changes_something_leaves_an_entry() {
+async fn every_mutating_operation_records_an_activity() {
     // Who names the requests.
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let [owner, other] = [app.person("owner").await, app.person("other").await];

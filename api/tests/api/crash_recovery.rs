@@ -85,7 +85,7 @@ async fn all_is_right(app: &TestApp, ada: &Person, workspace: &str, files: &[Str
 }
 
 #[actix_web::test]
-async fn a_worker_killed_while_embedding() {
+async fn files_are_indexed_once_after_a_worker_is_killed_while_embedding() {
     let app = TestApp::start_with(&[LOCAL]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Gauges").await;
@@ -122,7 +122,7 @@ pub async fn signal(process: u32, signal: &str) {
 }
 
 #[actix_web::test]
-async fn a_worker_killed_while_reading() {
+async fn worker_killed_while_reading_leaves_no_plaintext_file() {
     let app = TestApp::start_with(&[LOCAL]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Gauges").await;
@@ -177,17 +177,17 @@ async fn restarted(server: Server) {
 }
 
 #[actix_web::test]
-async fn nats_restarted_while_embedding() {
+async fn indexing_survives_a_nats_restart() {
     restarted(Server::Nats).await;
 }
 
 #[actix_web::test]
-async fn postgres_restarted_while_embedding() {
+async fn indexing_survives_a_postgres_restart() {
     restarted(Server::Postgres).await;
 }
 
 #[actix_web::test]
-async fn an_api_killed_between_bytes_and_row() {
+async fn upload_succeeds_after_an_api_is_killed_before_the_row_is_stored() {
     let app = TestApp::start_with(&[LOCAL]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Gauges").await;

@@ -44,7 +44,7 @@ async fn owner(place: &TestPlace) -> Db {
 }
 
 #[actix_web::test]
-async fn all_that_programs_do_can_be_done_without_owning_anything() {
+async fn api_and_worker_run_under_a_role_that_owns_nothing() {
     let place = TestPlace::empty().await;
     let role = Role::make(&place).await;
     let owner = owner(&place).await;
@@ -120,7 +120,7 @@ async fn changes_are_refused(db: &Db, role: &str) {
 }
 
 #[actix_web::test]
-async fn a_program_without_the_owner_finds_the_schema_as_it_is() {
+async fn unprivileged_role_requires_a_migrated_schema() {
     let place = TestPlace::empty().await;
     let role = Role::make(&place).await;
     let owner = owner(&place).await;

@@ -12,7 +12,7 @@ const FULL: &str = "
     end $$;";
 
 #[actix_web::test]
-async fn a_full_database_is_a_503_and_leaves_nothing_half_stored() {
+async fn upload_on_a_full_disk_gets_503_and_stores_nothing() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -34,7 +34,7 @@ async fn a_full_database_is_a_503_and_leaves_nothing_half_stored() {
 }
 
 #[actix_web::test]
-async fn jobs_wait_for_room_at_no_cost() {
+async fn jobs_wait_for_disk_space_without_spending_attempts() {
     let app = TestApp::start_whole(&[("NVISY_QUEUE_ATTEMPTS", "1")]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;

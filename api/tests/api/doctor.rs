@@ -30,7 +30,7 @@ const PARTS: [&str; 17] = [
 ];
 
 #[actix_web::test]
-async fn a_healthy_installation() {
+async fn healthy_installation_passes_every_check() {
     let app = TestApp::start_with(&[LOCAL]).await;
     let output = run("nvisy-api", &["doctor"], &app.place, &[LOCAL]).await;
     let said = text(&output.stdout);
@@ -48,7 +48,7 @@ async fn a_healthy_installation() {
 }
 
 #[actix_web::test]
-async fn everything_that_is_wrong_is_told_at_once() {
+async fn all_failed_checks_are_reported_at_once() {
     let app = TestApp::start().await;
     app.sql("alter table member drop constraint member_role_check, alter column role type varchar[] using array[role::text]").await;
     app.sql("update installation set master_key_check = sha256('another')").await;
@@ -82,7 +82,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[actix_web::test]
-async fn a_part_that_is_away_hides_no_other() {
+async fn unreachable_service_does_not_hide_other_checks() {
     let app = TestApp::start().await;
     let away = [("NVISY_DATABASE_URL", "postgres://127.0.0.1:9/x"), ("NVISY_NATS_URL", "nats://127.0.0.1:9"), LOCAL];
     let output = run("nvisy-api", &["doctor"], &app.place, &away).await;

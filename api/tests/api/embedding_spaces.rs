@@ -109,7 +109,7 @@ async fn waits(app: &TestApp) -> (i32, String) {
 }
 
 #[actix_web::test]
-async fn a_workspace_is_searched_in_its_own_space_or_not_by_meaning() {
+async fn vector_search_requires_the_workspaces_own_space() {
     let url = embedder().await;
     let app = TestApp::start_with(&settings(&url, "small")).await;
     let ada = app.person("ada").await;
@@ -194,7 +194,7 @@ async fn a_workspace_is_searched_in_its_own_space_or_not_by_meaning() {
 }
 
 #[actix_web::test]
-async fn a_workspace_from_before_belongs_to_the_space_of_its_first_vectors() {
+async fn workspace_without_a_space_adopts_the_space_of_its_first_vectors() {
     let url = embedder().await;
     let mut app = TestApp::start_with(&settings(&url, "small")).await;
     let ada = app.person("ada").await;
@@ -210,7 +210,7 @@ async fn a_workspace_from_before_belongs_to_the_space_of_its_first_vectors() {
 }
 
 #[actix_web::test]
-async fn a_file_is_not_left_with_half_of_its_vectors_elsewhere() {
+async fn file_with_vectors_in_two_spaces_is_embedded_again() {
     let url = embedder().await;
     let mut app =
         TestApp::start_with(&[&settings(&url, "small")[..], &[("NVISY_WORKER_BATCH_CHUNKS", "1")]].concat()).await;

@@ -63,7 +63,7 @@ impl Listener {
 }
 
 #[actix_web::test]
-async fn listeners_hear_everything_once_and_in_order() {
+async fn stream_delivers_every_event_once_and_in_order() {
     let app = TestApp::start_whole(&[]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -96,7 +96,7 @@ async fn listeners_hear_everything_once_and_in_order() {
 }
 
 #[actix_web::test]
-async fn a_made_up_place_is_refused() {
+async fn invalid_last_event_id_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -109,7 +109,7 @@ async fn a_made_up_place_is_refused() {
 
 /// Every way to lose the right to listen, with the stream open.
 #[actix_web::test]
-async fn whoever_may_not_listen_any_more_hears_nothing_that_follows() {
+async fn stream_ends_when_access_is_lost() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     for way in [
@@ -178,7 +178,7 @@ async fn whoever_may_not_listen_any_more_hears_nothing_that_follows() {
 }
 
 #[actix_web::test]
-async fn an_account_has_only_so_many_streams_open() {
+async fn open_streams_per_account_are_limited() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ACCOUNT_STREAMS", "2")]).await;
     let [ada, bob] = [app.person("ada").await, app.person("bob").await];
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -201,7 +201,7 @@ async fn an_account_has_only_so_many_streams_open() {
 }
 
 #[actix_web::test]
-async fn a_stream_ends_with_the_token_that_opened_it() {
+async fn stream_ends_when_its_access_token_expires() {
     let app = TestApp::start_with(&[("NVISY_AUTH_TOKEN_SECONDS", "5")]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -213,7 +213,7 @@ async fn a_stream_ends_with_the_token_that_opened_it() {
 
 /// More than is read at once, and all of it in order.
 #[actix_web::test]
-async fn a_long_log_is_sent_as_fast_as_it_is_read() {
+async fn five_thousand_past_events_arrive_in_order() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -250,7 +250,7 @@ async fn swept(app: &TestApp, left: usize) {
 }
 
 #[actix_web::test]
-async fn who_was_away_for_too_long_is_told() {
+async fn last_event_id_older_than_the_retention_gets_410() {
     let app = TestApp::start_whole(&[("NVISY_EVENT_DAYS", "7")]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -294,7 +294,7 @@ async fn who_was_away_for_too_long_is_told() {
 }
 
 #[actix_web::test]
-async fn what_is_not_published_yet_is_kept() {
+async fn unpublished_events_are_kept_beyond_the_retention() {
     let app = TestApp::start_whole(&[("NVISY_EVENT_DAYS", "7")]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;

@@ -37,7 +37,7 @@ pub async fn stop_and_count(app: TestApp, which: &str) -> Counted {
 }
 
 #[actix_web::test]
-async fn fifty_strangers_make_few_entries_that_count_them_all() {
+async fn failed_logins_for_unknown_emails_are_aggregated() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let began = Instant::now();
@@ -68,7 +68,7 @@ async fn fifty_strangers_make_few_entries_that_count_them_all() {
 }
 
 #[actix_web::test]
-async fn refusals_from_many_places_at_once_are_all_written() {
+async fn failed_logins_from_many_addresses_are_all_recorded() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let ada = app.person("ada").await;
     for n in 0..12 {
@@ -94,7 +94,7 @@ async fn refusals_from_many_places_at_once_are_all_written() {
 }
 
 #[actix_web::test]
-async fn a_refused_login_writes_nothing_itself() {
+async fn failed_login_does_not_wait_for_the_activity_chain() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     // Somebody holds the log of accounts: whoever is let in has to wait for it, whoever is refused does not.

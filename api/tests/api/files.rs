@@ -46,7 +46,7 @@ async fn start_with(settings: &[(&str, &str)]) -> (TestApp, Person, String) {
 }
 
 #[actix_web::test]
-async fn an_upload_is_accepted_read_back_and_deleted() {
+async fn uploaded_file_is_listed_downloaded_and_deleted() {
     let (app, ada, workspace) = start().await;
     let content = "The tide turns at noon.\n";
     let answer = app.upload(&ada, &workspace, vec![part("tide.txt", content), part("Größe 🌊.md", "# Size\n")]).await;
@@ -85,7 +85,7 @@ async fn an_upload_is_accepted_read_back_and_deleted() {
 }
 
 #[actix_web::test]
-async fn identical_content_is_stored_once() {
+async fn identical_content_is_stored_once_per_workspace() {
     let (app, ada, workspace) = start().await;
     let first = app.upload(&ada, &workspace, vec![part("a.txt", "same bytes"), part("b.txt", "same bytes")]).await;
     let second = app.upload(&ada, &workspace, vec![part("c.txt", "same bytes")]).await.expect(202);
@@ -99,7 +99,7 @@ async fn identical_content_is_stored_once() {
 }
 
 #[actix_web::test]
-async fn a_repeated_upload_has_one_effect() {
+async fn repeated_upload_with_one_key_stores_one_file() {
     let (app, ada, workspace) = start().await;
     let upload = async |content: &'static str| {
         app.upload_with(&ada, &workspace, vec![part("a.txt", content)], Some("once")).await
@@ -116,7 +116,7 @@ async fn a_repeated_upload_has_one_effect() {
 }
 
 #[actix_web::test]
-async fn names_are_made_safe() {
+async fn file_names_are_sanitized() {
     let (app, ada, workspace) = start().await;
     let long = format!("{}.md", "n".repeat(300));
     let parts = vec![part("../../etc/passwd", "a"), part(&long, "b"), part("🌊.txt", "c")];
@@ -129,7 +129,7 @@ async fn names_are_made_safe() {
 }
 
 #[actix_web::test]
-async fn what_is_refused_leaves_nothing_behind() {
+async fn rejected_upload_leaves_nothing_stored() {
     let (app, ada, workspace) =
         start_with(&[("NVISY_HTTP_UPLOAD_BYTES", "1000"), ("NVISY_HTTP_UPLOAD_FILES", "2")]).await;
     let path = format!("/api/v1/workspaces/{workspace}/files");
@@ -159,7 +159,7 @@ async fn what_is_refused_leaves_nothing_behind() {
 }
 
 #[actix_web::test]
-async fn another_tenants_file_is_not_there() {
+async fn other_tenants_file_is_not_found() {
     let (app, ada, workspace) = start().await;
     let accepted = app.upload(&ada, &workspace, vec![part("a.txt", "secret")]).await.expect(202);
     let file = accepted["items"][0]["id"].as_str().unwrap().to_owned();

@@ -4,7 +4,7 @@ use reqwest::Method;
 use crate::support::app::{TestApp, send, until};
 
 #[actix_web::test]
-async fn a_running_api_is_well() {
+async fn running_api_is_healthy() {
     let app = TestApp::start().await;
     for path in ["/health", "/health/ready"] {
         let health = send(app.request(Method::GET, path)).await.expect(200);
@@ -17,7 +17,7 @@ async fn a_running_api_is_well() {
 }
 
 #[actix_web::test]
-async fn nobody_is_sent_to_an_api_without_its_database() {
+async fn readiness_fails_without_the_database() {
     let app = TestApp::start().await;
     let before = app.config().database.url.expose().clone();
     let database = before.rsplit('/').next().unwrap();

@@ -23,7 +23,7 @@ async fn count(app: &TestApp, person: &Person) -> usize {
 }
 
 #[actix_web::test]
-async fn the_same_request_again_has_the_same_answer_and_no_further_effect() {
+async fn repeated_request_replays_the_response_without_a_second_effect() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let first = create(&app, &ada, "k1", "Tidal energy").await;
@@ -40,7 +40,7 @@ async fn the_same_request_again_has_the_same_answer_and_no_further_effect() {
 }
 
 #[actix_web::test]
-async fn a_key_belongs_to_one_request_of_one_caller() {
+async fn key_is_scoped_to_one_request_and_one_caller() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -52,7 +52,7 @@ async fn a_key_belongs_to_one_request_of_one_caller() {
 }
 
 #[actix_web::test]
-async fn of_many_at_the_same_time_one_acts_and_the_others_repeat_it_or_wait() {
+async fn concurrent_requests_with_one_key_take_effect_once() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let answers = join_all((0..12).map(|_| create(&app, &ada, "k1", "Tidal energy"))).await;
@@ -81,7 +81,7 @@ async fn held(app: &TestApp, person: &Person, key: &str) -> bool {
 }
 
 #[actix_web::test]
-async fn a_key_of_an_api_that_was_killed_is_free_again() {
+async fn key_is_released_when_its_api_is_killed() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let (mut victim, url) = second_api(&app, &[]).await;
@@ -114,7 +114,7 @@ async fn a_key_of_an_api_that_was_killed_is_free_again() {
 }
 
 #[actix_web::test]
-async fn a_key_expires() {
+async fn key_expires_after_the_configured_time() {
     let app = TestApp::start_with(&[("NVISY_HTTP_IDEMPOTENCY_SECONDS", "60")]).await;
     let ada = app.person("ada").await;
     let first = create(&app, &ada, "k1", "Tidal energy").await.expect(201);
@@ -128,7 +128,7 @@ async fn a_key_expires() {
 }
 
 #[actix_web::test]
-async fn an_upload_is_repeated_like_anything_else() {
+async fn repeated_upload_is_replayed() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -168,7 +168,7 @@ fn begin(
 }
 
 #[actix_web::test]
-async fn an_upload_holds_its_key_while_it_arrives() {
+async fn upload_holds_its_key_while_the_body_arrives() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -202,7 +202,7 @@ async fn an_upload_holds_its_key_while_it_arrives() {
 }
 
 #[actix_web::test]
-async fn an_upload_that_breaks_off_or_dies_frees_its_key() {
+async fn aborted_upload_releases_its_key() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -233,7 +233,7 @@ async fn an_upload_that_breaks_off_or_dies_frees_its_key() {
 }
 
 #[actix_web::test]
-async fn a_request_that_failed_leaves_its_key_free() {
+async fn failed_request_releases_its_key() {
     let app = TestApp::start().await;
     app.person("ada").await;
     let sign_up = |email: &str| {
@@ -247,7 +247,7 @@ async fn a_request_that_failed_leaves_its_key_free() {
 }
 
 #[actix_web::test]
-async fn a_sign_up_with_another_password_is_another_request() {
+async fn sign_up_with_another_password_is_a_different_request() {
     let app = TestApp::start().await;
     let sign_up = |password: &str| {
         let body = json!({ "email": "ada@example.org", "password": password, "displayName": "Ada" });
@@ -264,7 +264,7 @@ const ENDS: [&str; 1] = ["deleteAccount"];
 
 /// A POST creates if it is answered 201 or 202: found in the document, so that a new one cannot be forgotten.
 #[actix_web::test]
-async fn every_post_that_creates_takes_a_key() {
+async fn every_creating_post_accepts_a_key() {
     let app = TestApp::start().await;
     let document = app.document().await;
     let mut creating = 0;
@@ -282,7 +282,7 @@ async fn every_post_that_creates_takes_a_key() {
 }
 
 #[actix_web::test]
-async fn a_repeated_token_is_the_same_token_and_stored_nowhere() {
+async fn repeated_token_creation_returns_the_same_unstored_secret() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -322,7 +322,7 @@ async fn a_repeated_token_is_the_same_token_and_stored_nowhere() {
 }
 
 #[actix_web::test]
-async fn a_key_that_cannot_be_one_is_refused() {
+async fn invalid_key_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let long = "k".repeat(256);
@@ -334,7 +334,7 @@ async fn a_key_that_cannot_be_one_is_refused() {
 }
 
 #[actix_web::test]
-async fn strangers_in_different_networks_have_different_keys() {
+async fn unauthenticated_keys_are_scoped_to_the_client_network() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let sign_up = async |network: &str, name: &str| {
         let request = app.request(Method::POST, "/api/v1/auth/sign-up").header("x-forwarded-for", network);

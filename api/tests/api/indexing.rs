@@ -31,7 +31,7 @@ async fn start() -> (TestApp, Person, String) {
 }
 
 #[actix_web::test]
-async fn every_sample_becomes_searchable_with_its_provenance() {
+async fn every_sample_format_is_indexed_with_provenance() {
     let (app, ada, workspace) = start().await;
     for (name, media_type, paged) in [
         ("operations-manual.pdf", "application/pdf", true),
@@ -67,7 +67,7 @@ async fn every_sample_becomes_searchable_with_its_provenance() {
 }
 
 #[actix_web::test]
-async fn a_bad_file_fails_alone_with_its_reason() {
+async fn unreadable_file_fails_alone_with_a_reason() {
     let (app, ada, workspace) = start().await;
     let pdf = sample("operations-manual.pdf");
     let bad: [(&str, Vec<u8>, &str); 6] = [
@@ -93,7 +93,7 @@ async fn a_bad_file_fails_alone_with_its_reason() {
 }
 
 #[actix_web::test]
-async fn a_file_deleted_midway_leaves_nothing() {
+async fn file_deleted_during_indexing_leaves_nothing() {
     let (app, ada, workspace) = start().await;
     let text = "Blades foul faster in summer, when plankton blooms along the coast. ".repeat(3000);
     let accepted = app.upload(&ada, &workspace, vec![part("long.txt", text)]).await.expect(202);

@@ -44,7 +44,7 @@ fn invites(mailbox: &Mailbox) -> Vec<crate::support::mailbox::Mail> {
 }
 
 #[actix_web::test]
-async fn an_invite_is_mailed_to_accounts_and_strangers_alike() {
+async fn invite_mail_is_the_same_for_known_and_unknown_emails() {
     let (app, mailbox) = start().await;
     let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
     let bob = app.confirmed(&mailbox, "bob@example.org", "Bob").await;
@@ -99,7 +99,7 @@ async fn an_invite_is_mailed_to_accounts_and_strangers_alike() {
 }
 
 #[actix_web::test]
-async fn names_reach_no_header_and_no_other_mailbox() {
+async fn names_cannot_inject_mail_headers() {
     let (app, mailbox) = start().await;
     let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
     let injected = "Tide\r\nBcc: eve@example.org\r\n\r\nPay now";
@@ -123,7 +123,7 @@ async fn names_reach_no_header_and_no_other_mailbox() {
 }
 
 #[actix_web::test]
-async fn what_is_taken_back_is_not_sent_and_mailboxes_are_not_flooded() {
+async fn cancelled_invite_is_not_mailed_and_invite_mails_are_throttled() {
     let (app, mailbox) = start().await;
     let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -151,7 +151,7 @@ async fn what_is_taken_back_is_not_sent_and_mailboxes_are_not_flooded() {
 }
 
 #[actix_web::test]
-async fn nothing_is_sent_of_an_invite_whose_maker_is_suspended() {
+async fn invite_by_a_suspended_account_is_not_mailed() {
     let (app, mailbox) = start().await;
     let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
     let [tidal, wind] = [app.workspace(&ada, "Tidal energy").await, app.workspace(&ada, "Wind").await];
@@ -172,7 +172,7 @@ async fn nothing_is_sent_of_an_invite_whose_maker_is_suspended() {
 }
 
 #[actix_web::test]
-async fn a_repeated_request_mails_once_and_shows_no_code() {
+async fn repeated_invite_request_mails_once_and_hides_the_code() {
     let (app, mailbox) = start().await;
     let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;

@@ -30,7 +30,7 @@ impl TestApp {
 }
 
 #[actix_web::test]
-async fn an_invite_is_accepted_once_by_whoever_has_the_code() {
+async fn invite_code_is_accepted_once() {
     let app = TestApp::start().await;
     let [ada, bob, eve] = [app.person("ada").await, app.person("bob").await, app.person("eve").await];
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -60,7 +60,7 @@ async fn an_invite_is_accepted_once_by_whoever_has_the_code() {
 }
 
 #[actix_web::test]
-async fn an_invite_by_address_is_that_accounts_alone() {
+async fn invite_to_an_email_is_accepted_only_by_that_account() {
     let app = TestApp::start().await;
     let [ada, bob, eve] = [app.person("ada").await, app.person("bob").await, app.person("eve").await];
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -95,7 +95,7 @@ async fn an_invite_by_address_is_that_accounts_alone() {
 }
 
 #[actix_web::test]
-async fn declined_cancelled_and_expired_invites_are_no_good() {
+async fn declined_cancelled_and_expired_invites_are_rejected() {
     let app = TestApp::start().await;
     let [ada, bob] = [app.person("ada").await, app.person("bob").await];
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -123,7 +123,7 @@ async fn declined_cancelled_and_expired_invites_are_no_good() {
 }
 
 #[actix_web::test]
-async fn nobody_invites_above_their_own_role() {
+async fn invite_role_is_limited_by_the_inviters_role() {
     let app = TestApp::start().await;
     let [ada, bob] = [app.person("ada").await, app.person("bob").await];
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -163,7 +163,7 @@ async fn nobody_invites_above_their_own_role() {
 }
 
 #[actix_web::test]
-async fn nobody_comes_in_by_an_invite_of_somebody_who_is_suspended() {
+async fn invite_by_a_suspended_account_is_rejected() {
     let app = TestApp::start().await;
     let [ada, bob, eve] = [app.person("ada").await, app.person("bob").await, app.person("eve").await];
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -199,7 +199,7 @@ async fn nobody_comes_in_by_an_invite_of_somebody_who_is_suspended() {
 }
 
 #[actix_web::test]
-async fn invites_end_with_their_workspace_and_the_log_says_so() {
+async fn workspace_deletion_cancels_and_records_its_invites() {
     let app = TestApp::start().await;
     let [ada, bob] = [app.person("ada").await, app.person("bob").await];
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -242,7 +242,7 @@ async fn invites_end_with_their_workspace_and_the_log_says_so() {
 }
 
 #[actix_web::test]
-async fn of_many_who_accept_at_once_one_gets_in() {
+async fn concurrent_accepts_admit_one_account() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -262,7 +262,7 @@ async fn of_many_who_accept_at_once_one_gets_in() {
 }
 
 #[actix_web::test]
-async fn a_repeated_request_makes_one_invite_and_shows_its_code_again() {
+async fn repeated_request_creates_one_invite_and_replays_its_code() {
     let app = TestApp::start().await;
     let [ada, bob] = [app.person("ada").await, app.person("bob").await];
     let workspace = app.workspace(&ada, "Tidal energy").await;

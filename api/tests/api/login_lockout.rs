@@ -34,7 +34,7 @@ fn network(number: usize) -> String {
 }
 
 #[actix_web::test]
-async fn who_tries_in_one_network_keeps_nobody_out_in_another() {
+async fn attempts_from_one_network_do_not_block_another() {
     let app = TestApp::start_with(&[PROXY, ("NVISY_LIMIT_NAME_MINUTE", "4")]).await;
     app.person("ada").await;
     for name in ["ada", "nobody"] {
@@ -55,7 +55,7 @@ async fn who_tries_in_one_network_keeps_nobody_out_in_another() {
 }
 
 #[actix_web::test]
-async fn where_many_networks_guess_those_go_on_from_which_somebody_is_signed_in() {
+async fn networks_with_a_session_are_exempt_from_the_failure_limit() {
     let settings = [PROXY, ("NVISY_LIMIT_NAME_MINUTE", "20"), ("NVISY_LIMIT_NAME_FAILURES_MINUTE", "4")];
     let app = TestApp::start_with(&settings).await;
     app.person("ada").await;
@@ -91,7 +91,7 @@ async fn where_many_networks_guess_those_go_on_from_which_somebody_is_signed_in(
 }
 
 #[actix_web::test]
-async fn right_passwords_are_no_failures() {
+async fn successful_logins_do_not_count_as_failures() {
     let app = TestApp::start_with(&[PROXY, ("NVISY_LIMIT_NAME_FAILURES_MINUTE", "2")]).await;
     let ada = app.person("ada").await;
     for number in 0..8 {
@@ -109,7 +109,7 @@ async fn right_passwords_are_no_failures() {
 }
 
 #[actix_web::test]
-async fn of_tries_side_by_side_none_is_overlooked() {
+async fn concurrent_failures_are_all_counted() {
     let app = TestApp::start_with(&[PROXY, ("NVISY_LIMIT_NAME_FAILURES_MINUTE", "4")]).await;
     let networks: Vec<_> = (0..30).map(network).collect();
     let answers = join_all(networks.iter().map(|network| app.login_from(network, "nobody", WRONG))).await;
@@ -120,7 +120,7 @@ async fn of_tries_side_by_side_none_is_overlooked() {
 }
 
 #[actix_web::test]
-async fn tries_at_a_password_keep_nobody_from_a_new_one() {
+async fn login_attempts_do_not_block_a_password_reset() {
     let settings = [
         PROXY,
         ("NVISY_LIMIT_NAME_MINUTE", "3"),
@@ -144,7 +144,7 @@ async fn tries_at_a_password_keep_nobody_from_a_new_one() {
 }
 
 #[actix_web::test]
-async fn where_counting_fails_guesses_are_counted_here() {
+async fn failures_are_counted_locally_when_counting_fails() {
     let settings = [PROXY, ("NVISY_LIMIT_NAME_MINUTE", "3"), ("NVISY_LIMIT_NAME_FAILURES_MINUTE", "5")];
     let app = TestApp::start_with(&settings).await;
     let ada = app.person("ada").await;
@@ -162,7 +162,7 @@ async fn where_counting_fails_guesses_are_counted_here() {
 }
 
 #[actix_web::test]
-async fn who_presents_tokens_that_are_nobodys_soon_is_not_asked_about() {
+async fn repeated_unknown_tokens_are_rejected_without_a_query() {
     let app = TestApp::start_with(&[PROXY, ("NVISY_LIMIT_REFUSED_MINUTE", "5")]).await;
     let ada = app.person("ada").await;
     let (good, id) = app.program(&ada, &["search"]).await;
@@ -219,7 +219,7 @@ async fn who_presents_tokens_that_are_nobodys_soon_is_not_asked_about() {
 }
 
 #[actix_web::test]
-async fn good_tokens_use_up_nothing() {
+async fn valid_tokens_do_not_consume_the_invalid_token_limit() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_REFUSED_MINUTE", "2")]).await;
     let ada = app.person("ada").await;
     for _ in 0..8 {

@@ -25,7 +25,7 @@ fn slower(first: &[u128], second: &[u128]) -> f64 {
 /// Ranks alone are compared, of requests that take turns: a machine that is busy makes all of them slow. By chance the
 /// share is within 0.2 and 0.8 but once in a hundred thousand times (its standard deviation is 0.065).
 #[actix_web::test]
-async fn a_refused_login_takes_as_long_whether_or_not_there_is_an_account() {
+async fn failed_login_takes_equal_time_for_known_and_unknown_accounts() {
     let app = TestApp::start().await;
     app.person("known").await;
     let careful = app.person("careful").await;
@@ -56,7 +56,7 @@ async fn a_refused_login_takes_as_long_whether_or_not_there_is_an_account() {
 }
 
 #[test]
-fn what_is_always_slower_is_noticed() {
+fn slower_share_detects_a_difference() {
     assert!(slower(&[5, 6, 7], &[1, 2, 3]) > 0.8);
     assert!(slower(&[1, 2, 3], &[5, 6, 7]) < 0.2);
     assert!((slower(&[1, 2, 3, 4], &[1, 2, 3, 4]) - 0.5).abs() < 1e-9);

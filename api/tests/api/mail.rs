@@ -67,7 +67,7 @@ async fn all_sent(app: &TestApp) {
 }
 
 #[actix_web::test]
-async fn a_sign_up_is_confirmed_by_mail() {
+async fn sign_up_is_confirmed_by_mail() {
     let (app, mailbox) = start().await;
     assert_eq!(sign_up(&app, " Ada@Example.ORG ", PASSWORD).await.expect(202), json!({ "email": "ada@example.org" }));
     app.login("ada@example.org", PASSWORD).await.problem(401, "wrong_credentials");
@@ -84,7 +84,7 @@ async fn a_sign_up_is_confirmed_by_mail() {
 }
 
 #[actix_web::test]
-async fn signing_up_tells_nobody_who_has_an_account() {
+async fn sign_up_does_not_reveal_existing_accounts() {
     let (app, mailbox) = start().await;
     person(&app, &mailbox, "ada@example.org", 0).await;
     let taken = sign_up(&app, "ada@example.org", NEW_PASSWORD).await;
@@ -105,7 +105,7 @@ async fn signing_up_tells_nobody_who_has_an_account() {
 }
 
 #[actix_web::test]
-async fn an_address_belongs_to_whoever_confirms_it() {
+async fn sign_up_link_requires_the_password_of_its_own_request() {
     let (app, mailbox) = start().await;
     sign_up(&app, "ada@example.org", NEW_PASSWORD).await.expect(202);
     let squatters = mailbox.mail(0).await.token();
@@ -122,7 +122,7 @@ async fn an_address_belongs_to_whoever_confirms_it() {
 }
 
 #[actix_web::test]
-async fn a_link_alone_makes_no_account_with_somebody_elses_password() {
+async fn sign_up_link_without_the_password_creates_no_account() {
     let mailbox = Mailbox::start().await;
     let settings: Vec<_> = mailbox.settings().into_iter().chain([("NVISY_LIMIT_NAME_MINUTE", "20")]).collect();
     let mut app = TestApp::start_with(&settings).await;
@@ -147,7 +147,7 @@ async fn a_link_alone_makes_no_account_with_somebody_elses_password() {
 
 /// Who once knew the password has asked for a link to a mailbox of their own.
 #[actix_web::test]
-async fn links_asked_for_before_are_void_once_the_password_is_new() {
+async fn password_change_invalidates_earlier_links() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;
     let ask = async |password: &str| {
@@ -183,7 +183,7 @@ async fn links_asked_for_before_are_void_once_the_password_is_new() {
 }
 
 #[actix_web::test]
-async fn links_asked_for_before_are_void_once_the_account_has_logged_out_everywhere() {
+async fn logout_everywhere_invalidates_earlier_links() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;
     let bob = person(&app, &mailbox, "bob@example.org", 1).await;
@@ -206,7 +206,7 @@ async fn links_asked_for_before_are_void_once_the_account_has_logged_out_everywh
 }
 
 #[actix_web::test]
-async fn a_password_set_by_mail_ends_api_tokens_too() {
+async fn password_reset_revokes_api_tokens() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;
     let bob = person(&app, &mailbox, "bob@example.org", 1).await;
@@ -225,7 +225,7 @@ async fn a_password_set_by_mail_ends_api_tokens_too() {
 }
 
 #[actix_web::test]
-async fn somebody_with_the_password_who_tries_codes_is_told_of() {
+async fn repeated_wrong_codes_notify_the_account() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;
     let device = second_factor::enrol(&app, &ada).await;
@@ -249,7 +249,7 @@ async fn somebody_with_the_password_who_tries_codes_is_told_of() {
 }
 
 #[actix_web::test]
-async fn a_forgotten_password_is_set_anew_by_mail() {
+async fn forgotten_password_is_reset_by_mail() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;
     let known = forgot(&app, "ada@example.org").await;
@@ -279,7 +279,7 @@ async fn a_forgotten_password_is_set_anew_by_mail() {
 
 /// What the request does is the same, down to the rows it writes: there is nothing to be measured.
 #[actix_web::test]
-async fn asking_for_a_password_costs_the_same_for_everybody() {
+async fn password_reset_request_writes_the_same_rows_for_unknown_emails() {
     let mailbox = Mailbox::start().await;
     let app = TestApp::start_with(&mailbox.settings()).await;
     app.sql(
@@ -303,7 +303,7 @@ async fn asking_for_a_password_costs_the_same_for_everybody() {
 }
 
 #[actix_web::test]
-async fn links_expire_and_mailboxes_are_not_flooded() {
+async fn links_expire_and_mails_per_address_are_throttled() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;
     forgot(&app, &ada.email).await.expect(202);
@@ -330,7 +330,7 @@ async fn links_expire_and_mailboxes_are_not_flooded() {
 }
 
 #[actix_web::test]
-async fn an_address_changes_once_the_new_one_is_confirmed() {
+async fn email_changes_after_the_new_address_is_confirmed() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;
     person(&app, &mailbox, "bob@example.org", 1).await;
@@ -367,7 +367,7 @@ async fn an_address_changes_once_the_new_one_is_confirmed() {
 }
 
 #[actix_web::test]
-async fn an_address_that_was_taken_meanwhile_is_not_taken_over() {
+async fn email_taken_before_confirmation_is_not_taken_over() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;
     let body = json!({ "email": "new@example.org", "password": PASSWORD });
@@ -380,7 +380,7 @@ async fn an_address_that_was_taken_meanwhile_is_not_taken_over() {
 }
 
 #[actix_web::test]
-async fn an_account_from_before_confirms_its_address() {
+async fn unverified_account_verifies_its_email() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;
     app.sql("update account set email_verified_at = null").await;
@@ -395,7 +395,7 @@ async fn an_account_from_before_confirms_its_address() {
 }
 
 #[actix_web::test]
-async fn a_repeated_request_sends_no_second_mail_and_confirms_no_second_time() {
+async fn repeated_request_sends_one_mail_and_confirms_once() {
     let (app, mailbox) = start().await;
     let again = async |path: &str, person: Option<&Person>, body: &Value| {
         let request = app.request(Method::POST, path).header("idempotency-key", "k1").json(body);
@@ -433,7 +433,7 @@ async fn a_repeated_request_sends_no_second_mail_and_confirms_no_second_time() {
 }
 
 #[actix_web::test]
-async fn an_invite_to_an_address_takes_whoever_has_shown_that_it_is_theirs() {
+async fn invite_to_an_email_requires_a_verified_email() {
     let (app, mailbox) = start().await;
     let ada = person(&app, &mailbox, "ada@example.org", 0).await;
     let bob = person(&app, &mailbox, "bob@example.org", 1).await;
@@ -450,7 +450,7 @@ async fn an_invite_to_an_address_takes_whoever_has_shown_that_it_is_theirs() {
 }
 
 #[actix_web::test]
-async fn a_mail_waits_for_its_server() {
+async fn mail_waits_for_an_unreachable_server() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("smtp://{gone}");
     let settings = [
@@ -470,7 +470,7 @@ async fn a_mail_waits_for_its_server() {
 }
 
 #[actix_web::test]
-async fn without_a_mail_server_what_takes_one_says_so() {
+async fn mail_operations_return_501_without_a_mail_server() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     forgot(&app, "ada@example.org").await.problem(501, "mail_not_configured");

@@ -49,7 +49,7 @@ async fn waits(app: &TestApp, reason: &str) {
 }
 
 #[actix_web::test]
-async fn mail_goes_out_over_tls_with_the_password() {
+async fn mail_is_sent_over_tls_with_authentication() {
     for secured in [Secured::Wrapped, Secured::StartTls] {
         let mailbox = Mailbox::start_as(secured, Some(MAIL_PASSWORD)).await;
         let app = start(&url(&mailbox, secured), Some(&mailbox.authority())).await;
@@ -67,7 +67,7 @@ async fn mail_goes_out_over_tls_with_the_password() {
 
 /// The mail waits through all of it and costs no attempt, until somebody has put the server right.
 #[actix_web::test]
-async fn a_mail_waits_for_a_server_that_can_be_trusted_and_takes_the_password() {
+async fn mail_waits_for_a_trusted_server_that_accepts_the_password() {
     for secured in [Secured::Wrapped, Secured::StartTls] {
         let mut mailbox = Mailbox::start_as(secured, Some("another")).await;
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
@@ -99,7 +99,7 @@ async fn a_mail_waits_for_a_server_that_can_be_trusted_and_takes_the_password() 
 
 /// As it is with somebody in between who takes the offer out of the server's answer.
 #[actix_web::test]
-async fn a_server_that_offers_no_tls_is_told_nothing() {
+async fn nothing_is_sent_to_a_server_without_tls() {
     let mailbox = Mailbox::start_as(Secured::No, Some(MAIL_PASSWORD)).await;
     let app = start(&url(&mailbox, Secured::No), Some(&mailbox.authority())).await;
     sign_up(&app).await;
@@ -112,7 +112,7 @@ async fn a_server_that_offers_no_tls_is_told_nothing() {
 
 /// The system's authorities know nothing of this one.
 #[actix_web::test]
-async fn without_an_authority_of_ones_own_the_systems_decide() {
+async fn system_authorities_apply_without_a_configured_ca() {
     let mailbox = Mailbox::start_as(Secured::Wrapped, None).await;
     let app = start(&url(&mailbox, Secured::Wrapped), None).await;
     sign_up(&app).await;

@@ -19,7 +19,7 @@ const LEDGER: &str = "
     create trigger note after insert or update on chore for each row execute function note()";
 
 #[actix_web::test]
-async fn two_workers_do_each_chore_once() {
+async fn each_task_runs_once_with_two_workers() {
     let app = TestApp::start().await;
     app.sql(LEDGER).await;
     let workers = [(), ()].map(|()| spawn("nvisy-worker", &app.place, &[LOCAL]));
@@ -36,7 +36,7 @@ async fn two_workers_do_each_chore_once() {
 }
 
 #[actix_web::test]
-async fn a_chore_has_one_holder_until_that_is_silent() {
+async fn task_has_one_holder_at_a_time() {
     use std::time::Duration;
     let app = TestApp::start().await;
     let minute = Duration::from_secs(60);

@@ -61,7 +61,7 @@ async fn refused(request: RequestBuilder, what: &str) {
 }
 
 #[actix_web::test]
-async fn no_body_brings_an_operation_down() {
+async fn malformed_bodies_cause_no_server_error() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -83,7 +83,7 @@ async fn no_body_brings_an_operation_down() {
 }
 
 #[actix_web::test]
-async fn no_query_brings_an_operation_down() {
+async fn malformed_queries_cause_no_server_error() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -105,7 +105,7 @@ async fn no_query_brings_an_operation_down() {
 }
 
 #[actix_web::test]
-async fn bombs_are_refused_at_little_cost() {
+async fn deeply_nested_and_oversized_json_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let post = |path: &str, body: String| {
@@ -130,7 +130,7 @@ async fn bombs_are_refused_at_little_cost() {
 }
 
 #[actix_web::test]
-async fn of_two_headers_where_one_belongs_neither_is_believed() {
+async fn duplicate_single_value_headers_are_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -146,7 +146,7 @@ async fn of_two_headers_where_one_belongs_neither_is_believed() {
 }
 
 #[actix_web::test]
-async fn a_strangers_headers_and_paths_are_not_looked_at_either() {
+async fn authorization_precedes_header_and_path_validation() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;

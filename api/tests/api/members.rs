@@ -75,7 +75,7 @@ async fn members_are_listed_read_changed_and_removed() {
 }
 
 #[actix_web::test]
-async fn nobody_reaches_above_their_own_role() {
+async fn role_changes_are_limited_by_the_callers_role() {
     let app = TestApp::start().await;
     let [ada, bob, grace, joan] = people(&app, ["ada", "bob", "grace", "joan"]).await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -101,7 +101,7 @@ async fn nobody_reaches_above_their_own_role() {
 }
 
 #[actix_web::test]
-async fn the_last_owner_stays() {
+async fn last_owner_cannot_leave_be_demoted_or_removed() {
     let app = TestApp::start().await;
     let [ada, bob] = people(&app, ["ada", "bob"]).await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -117,7 +117,7 @@ async fn the_last_owner_stays() {
 }
 
 #[actix_web::test]
-async fn of_owners_who_leave_at_once_one_stays() {
+async fn concurrent_leaves_keep_one_owner() {
     let app = TestApp::start().await;
     let owners = people(&app, ["a1", "a2", "a3", "a4"]).await;
     for round in 0..6 {
@@ -157,7 +157,7 @@ async fn of_owners_who_leave_at_once_one_stays() {
 }
 
 #[actix_web::test]
-async fn a_workspace_is_handed_over_to_a_member() {
+async fn workspace_is_transferred_to_a_member() {
     let app = TestApp::start().await;
     let [ada, bob, eve] = people(&app, ["ada", "bob", "eve"]).await;
     let workspace = app.workspace(&ada, "Tidal energy").await;

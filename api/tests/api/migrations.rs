@@ -25,7 +25,7 @@ const TABLES: &str =
     "select count(*) as n from pg_tables where schemaname = 'public' and tablename <> 'seaql_migrations'";
 
 #[actix_web::test]
-async fn many_processes_at_once() {
+async fn concurrent_migrate_processes_apply_each_migration_once() {
     let place = TestPlace::empty().await;
     let all = futures::future::join_all((0..6).map(|_| migrate(&place, &["up"]))).await;
     for output in all {
@@ -42,7 +42,7 @@ async fn many_processes_at_once() {
 }
 
 #[actix_web::test]
-async fn many_replicas_of_an_api_at_once() {
+async fn concurrent_api_replicas_migrate_an_empty_database() {
     use nvisy_api::app::App;
     use nvisy_shared::lifecycle::Lifecycle;
 
@@ -61,7 +61,7 @@ async fn many_replicas_of_an_api_at_once() {
 }
 
 #[actix_web::test]
-async fn the_tables_are_what_the_entities_say() {
+async fn tables_match_the_entities() {
     let app = TestApp::start().await;
     assert_eq!(schema::differences(&app.db).await.unwrap(), Vec::<String>::new());
     let fine = run("nvisy-api", &["schema"], &app.place, &[]).await;
@@ -79,7 +79,7 @@ async fn the_tables_are_what_the_entities_say() {
 }
 
 #[actix_web::test]
-async fn a_newer_database_is_refused() {
+async fn newer_schema_is_rejected() {
     let app = TestApp::start().await;
     app.sql("insert into seaql_migrations (version, applied_at) values ('m9999_of_tomorrow', 0)").await;
     for name in ["nvisy-api", "nvisy-worker"] {
@@ -95,7 +95,7 @@ async fn a_newer_database_is_refused() {
 }
 
 #[actix_web::test]
-async fn a_failing_migration_leaves_nothing_and_serves_nothing() {
+async fn failed_migration_is_rolled_back_and_prevents_startup() {
     let place = TestPlace::empty().await;
     command::keys(place.keys().folder(), false).unwrap();
     let db = store::connect(&place.config(&[]).database).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_failing_migration_leaves_nothing_and_serves_nothing() {
 }
 
 #[actix_web::test]
-async fn nothing_is_deleted_unasked() {
+async fn destructive_commands_require_confirmation() {
     let place = TestPlace::new().await;
     let db = store::connect(&place.config(&[]).database).await.unwrap();
     let account =

@@ -9,7 +9,7 @@ const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots/ope
 
 /// What clients rely on changes only on purpose.
 #[actix_web::test]
-async fn the_document_is_the_committed_one() {
+async fn document_matches_the_committed_snapshot() {
     let app = TestApp::start().await;
     let document = serde_json::to_string_pretty(&app.document().await).unwrap() + "\n";
     app.stop().await;
@@ -24,7 +24,7 @@ async fn the_document_is_the_committed_one() {
 }
 
 #[actix_web::test]
-async fn every_operation_is_named_and_every_reference_leads_somewhere() {
+async fn every_operation_is_complete_and_every_reference_resolves() {
     let app = TestApp::start().await;
     let document = app.document().await;
     let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
@@ -63,7 +63,7 @@ fn collect(value: &Value, references: &mut Vec<String>) {
 }
 
 #[actix_web::test]
-async fn the_reference_page_needs_nobody_else() {
+async fn reference_page_loads_nothing_from_other_hosts() {
     let app = TestApp::start().await;
     let page = send(app.request(Method::GET, "/api/scalar")).await;
     assert!(page.header("content-security-policy").contains("default-src 'none'"));

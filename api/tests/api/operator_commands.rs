@@ -29,7 +29,7 @@ impl TestApp {
 }
 
 #[actix_web::test]
-async fn what_is_done_by_hand_names_who_did_it() {
+async fn operator_commands_record_the_operator() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -81,7 +81,7 @@ async fn what_is_done_by_hand_names_who_did_it() {
 }
 
 #[actix_web::test]
-async fn without_sudo_it_is_the_login_name() {
+async fn operator_without_sudo_is_the_login_name() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let done = run("nvisy-api", &["suspend", &ada.id], &app.place, &[]).await;
@@ -92,7 +92,7 @@ async fn without_sudo_it_is_the_login_name() {
 }
 
 #[actix_web::test]
-async fn what_cannot_be_written_down_is_not_done() {
+async fn command_that_cannot_be_recorded_changes_nothing() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let other = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ fn names(page: &Value) -> Vec<&str> {
 }
 
 #[actix_web::test]
-async fn a_list_is_walked_without_gap_or_repetition_while_it_grows() {
+async fn growing_list_is_paged_without_gaps_or_duplicates() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     for name in ["a", "b", "c", "d", "e"] {
@@ -27,7 +27,7 @@ async fn a_list_is_walked_without_gap_or_repetition_while_it_grows() {
 }
 
 #[actix_web::test]
-async fn a_cursor_of_another_list_is_refused() {
+async fn cursor_of_another_list_is_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let (one, other) = (app.workspace(&ada, "a").await, app.workspace(&ada, "b").await);
@@ -46,7 +46,7 @@ async fn a_cursor_of_another_list_is_refused() {
 }
 
 #[actix_web::test]
-async fn a_page_that_cannot_be_is_refused() {
+async fn invalid_page_parameters_are_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     for cursor in ["x", "%ff", "bm90IGFuIGlk"] {

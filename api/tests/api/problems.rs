@@ -6,7 +6,7 @@ use crate::support::app::{TestApp, send};
 const SIGN_UP: &str = "/api/v1/auth/sign-up";
 
 #[actix_web::test]
-async fn what_is_not_json_is_told_apart_from_what_does_not_fit() {
+async fn malformed_json_is_distinguished_from_an_invalid_body() {
     let app = TestApp::start().await;
     let post = |body: &'static str| {
         let request = app.request(Method::POST, SIGN_UP).header("content-type", "application/json");
@@ -31,7 +31,7 @@ async fn what_is_not_json_is_told_apart_from_what_does_not_fit() {
 }
 
 #[actix_web::test]
-async fn a_body_has_the_right_type_and_size() {
+async fn wrong_media_type_and_oversized_body_are_rejected() {
     let app = TestApp::start_with(&[("NVISY_HTTP_JSON_BYTES", "1000")]).await;
     let request = app.request(Method::POST, SIGN_UP);
     send(request.header("content-type", "text/plain").body("{}")).await.problem(415, "unsupported_media_type");
@@ -48,7 +48,7 @@ async fn a_body_has_the_right_type_and_size() {
 }
 
 #[actix_web::test]
-async fn the_frameworks_own_failures_have_the_same_shape() {
+async fn framework_errors_are_problem_responses() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     for path in ["/", "/nothing", "/api/v1/nothing", "/api/v2/account", "/api/v1/workspaces/x/y/z"] {
@@ -75,7 +75,7 @@ async fn the_frameworks_own_failures_have_the_same_shape() {
 }
 
 #[actix_web::test]
-async fn our_failures_say_nothing_of_the_cause() {
+async fn internal_error_hides_its_cause() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     app.sql("alter table member rename to broken").await;
@@ -86,7 +86,7 @@ async fn our_failures_say_nothing_of_the_cause() {
 }
 
 #[actix_web::test]
-async fn a_request_keeps_the_name_that_a_proxy_of_ours_gave_it() {
+async fn request_id_from_a_trusted_proxy_is_kept() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let named = |name: &'static str| send(app.request(Method::GET, "/nothing").header("x-request-id", name));
     let answer = named("trace-7.a").await;
@@ -99,7 +99,7 @@ async fn a_request_keeps_the_name_that_a_proxy_of_ours_gave_it() {
 }
 
 #[actix_web::test]
-async fn nobody_else_names_a_request() {
+async fn request_id_from_an_untrusted_client_is_replaced() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "192.0.2.0/24")]).await;
     let someone = "0193a1b2-0000-7000-8000-000000000000";
     let answer = send(app.request(Method::GET, "/nothing").header("x-request-id", someone)).await;

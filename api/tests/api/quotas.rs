@@ -42,7 +42,7 @@ fn named(answer: Answer) -> Vec<String> {
 }
 
 #[actix_web::test]
-async fn what_is_too_much_is_refused_and_named() {
+async fn upload_over_quota_is_rejected_and_names_the_resource() {
     let app = TestApp::start_with(&[("NVISY_QUOTA_FILES", "3"), ("NVISY_QUOTA_BYTES", "20")]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -73,7 +73,7 @@ async fn what_is_too_much_is_refused_and_named() {
 }
 
 #[actix_web::test]
-async fn a_quota_cannot_be_had_twice_by_making_workspaces() {
+async fn workspaces_per_account_are_limited() {
     let app = TestApp::start_with(&[("NVISY_QUOTA_WORKSPACES", "3")]).await;
     let (ada, bob) = (app.person("ada").await, app.person("bob").await);
     let body = json!({ "name": "Tidal energy" });
@@ -91,7 +91,7 @@ async fn a_quota_cannot_be_had_twice_by_making_workspaces() {
 }
 
 #[actix_web::test]
-async fn the_least_of_setting_operator_and_workspace_holds() {
+async fn operator_quota_overrides_the_default_and_workspace_limit_lowers_it() {
     let app = TestApp::start_with(&[("NVISY_QUOTA_FILES", "5")]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -118,7 +118,7 @@ async fn the_least_of_setting_operator_and_workspace_holds() {
 }
 
 #[actix_web::test]
-async fn together_nobody_gets_more_and_nobody_is_refused_wrongly() {
+async fn concurrent_uploads_use_the_quota_exactly() {
     let app = TestApp::start_with(&[("NVISY_QUOTA_FILES", "7")]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -152,7 +152,7 @@ async fn together_nobody_gets_more_and_nobody_is_refused_wrongly() {
 }
 
 #[actix_web::test]
-async fn a_file_with_too_many_chunks_fails_alone() {
+async fn file_over_the_chunk_quota_fails_alone() {
     let app = TestApp::start_whole(&[]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;

@@ -27,7 +27,7 @@ fn refused(answer: Answer) {
 }
 
 #[actix_web::test]
-async fn answers_say_how_much_is_left() {
+async fn responses_carry_the_remaining_rate_limit() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ACCOUNT_MINUTE", "60")]).await;
     let ada = app.person("ada").await;
     let first = app.get(&ada, ACCOUNT).await;
@@ -46,7 +46,7 @@ async fn answers_say_how_much_is_left() {
 }
 
 #[actix_web::test]
-async fn without_a_limit_nothing_is_counted() {
+async fn unlimited_requests_are_not_counted() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     assert!(!app.get(&ada, ACCOUNT).await.headers.contains_key("ratelimit-limit"));
@@ -55,7 +55,7 @@ async fn without_a_limit_nothing_is_counted() {
 }
 
 #[actix_web::test]
-async fn whoever_asks_too_often_waits_and_then_goes_on() {
+async fn account_over_its_limit_is_throttled_until_the_bucket_refills() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ACCOUNT_MINUTE", "60")]).await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -76,7 +76,7 @@ async fn whoever_asks_too_often_waits_and_then_goes_on() {
 }
 
 #[actix_web::test]
-async fn replicas_count_together() {
+async fn replicas_share_one_limit() {
     let limit = [("NVISY_LIMIT_ACCOUNT_MINUTE", "20")];
     let app = TestApp::start_with(&limit).await;
     let ada = app.person("ada").await;
@@ -93,7 +93,7 @@ async fn replicas_count_together() {
 }
 
 #[actix_web::test]
-async fn a_workspace_has_a_limit_that_strangers_do_not_use_up() {
+async fn non_members_do_not_consume_the_workspace_limit() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_WORKSPACE_MINUTE", "5")]).await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -117,7 +117,7 @@ async fn a_workspace_has_a_limit_that_strangers_do_not_use_up() {
 }
 
 #[actix_web::test]
-async fn an_address_has_few_tries_at_the_door() {
+async fn login_attempts_per_address_are_limited() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ADDRESS_MINUTE", "6")]).await;
     let ada = app.person("ada").await;
     let names: Vec<_> = (0..20).map(|n| format!("nobody{n}@example.org")).collect();
@@ -134,7 +134,7 @@ async fn an_address_has_few_tries_at_the_door() {
 }
 
 #[actix_web::test]
-async fn an_account_that_many_guess_at_is_guarded_whether_it_exists_or_not() {
+async fn login_attempts_per_name_are_limited_for_known_and_unknown_names() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_NAME_MINUTE", "4")]).await;
     app.person("ada").await;
     let guess = async |name: &str| {
@@ -165,7 +165,7 @@ async fn an_account_that_many_guess_at_is_guarded_whether_it_exists_or_not() {
 }
 
 #[actix_web::test]
-async fn nobody_is_refused_because_counting_fails() {
+async fn requests_succeed_and_logins_stay_limited_when_counting_fails() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ACCOUNT_MINUTE", "5"), ("NVISY_LIMIT_ADDRESS_MINUTE", "5")]).await;
     app.sql("alter table request_limit rename to broken").await;
     let ada = app.person("ada").await;
@@ -181,7 +181,7 @@ async fn nobody_is_refused_because_counting_fails() {
 }
 
 #[actix_web::test]
-async fn another_spelling_of_the_path_is_the_same_door() {
+async fn percent_encoded_login_path_shares_the_limit() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ADDRESS_MINUTE", "6")]).await;
     let body = json!({ "email": "nobody@example.org", "password": PASSWORD });
     let tries = join_all((0..12).map(|_| send(app.request(Method::POST, "/api/v1/%61uth/login").json(&body)))).await;
@@ -191,7 +191,7 @@ async fn another_spelling_of_the_path_is_the_same_door() {
 }
 
 #[actix_web::test]
-async fn who_is_signed_in_stays_so_while_others_try_the_door() {
+async fn refresh_and_logout_work_while_logins_are_throttled() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ADDRESS_MINUTE", "6")]).await;
     let mut ada = app.person("ada").await;
     while app.login("nobody@example.org", PASSWORD).await.status != 429 {}
@@ -206,7 +206,7 @@ async fn who_is_signed_in_stays_so_while_others_try_the_door() {
 }
 
 #[actix_web::test]
-async fn each_api_token_has_a_limit_of_its_own() {
+async fn each_api_token_has_its_own_limit() {
     let settings = [("NVISY_LIMIT_TOKEN_MINUTE", "5"), ("NVISY_LIMIT_ACCOUNT_MINUTE", "1000")];
     let app = TestApp::start_with(&settings).await;
     let ada = app.person("ada").await;
@@ -223,7 +223,7 @@ async fn each_api_token_has_a_limit_of_its_own() {
 }
 
 #[actix_web::test]
-async fn a_password_is_not_guessed_by_who_is_signed_in_either() {
+async fn password_confirmations_are_limited() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_NAME_MINUTE", "20")]).await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -247,7 +247,7 @@ async fn a_password_is_not_guessed_by_who_is_signed_in_either() {
 }
 
 #[actix_web::test]
-async fn one_account_does_not_take_all_turns_at_passwords() {
+async fn one_account_cannot_occupy_all_password_permits() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     app.person("bob").await;

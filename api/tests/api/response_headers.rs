@@ -39,7 +39,7 @@ async fn answers(app: &TestApp) -> Vec<Answer> {
 }
 
 #[actix_web::test]
-async fn every_answer_is_shielded_and_none_says_what_made_it() {
+async fn every_response_has_security_headers_and_hides_the_software() {
     let app = TestApp::start().await;
     for answer in answers(&app).await {
         let what = format!("{} {:?}", answer.status, answer.headers);
@@ -71,7 +71,7 @@ fn names(text: &str, version: &str) -> bool {
 }
 
 #[actix_web::test]
-async fn what_is_served_to_read_does_not_tell_the_build() {
+async fn public_pages_do_not_reveal_the_version() {
     let version = env!("CARGO_PKG_VERSION");
     assert!(names(&format!("version {version}."), version) && !names(&format!("1{version}"), version));
     let app = TestApp::start().await;
@@ -84,7 +84,7 @@ async fn what_is_served_to_read_does_not_tell_the_build() {
 }
 
 #[actix_web::test]
-async fn what_is_somebodys_own_is_kept_by_nobody_on_the_way() {
+async fn private_responses_are_not_cached() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let account = app.get(&ada, "/api/v1/account").await;
@@ -95,7 +95,7 @@ async fn what_is_somebodys_own_is_kept_by_nobody_on_the_way() {
 }
 
 #[actix_web::test]
-async fn tls_is_insisted_on_where_the_settings_say_so() {
+async fn hsts_header_follows_the_setting() {
     let app = TestApp::start_with(&[("NVISY_HTTP_HSTS_SECONDS", "31536000")]).await;
     for path in ["/health", "/nothing"] {
         let answer = send(app.request(Method::GET, path)).await;
@@ -112,7 +112,7 @@ fn preflight(app: &TestApp, origin: &str, method: &str, headers: &str) -> Reques
 }
 
 #[actix_web::test]
-async fn pages_of_a_named_origin_may_use_the_api() {
+async fn cors_allows_configured_origins() {
     let app =
         TestApp::start_with(&[("NVISY_HTTP_CORS_ORIGINS", "https://app.example.org,http://localhost:3000")]).await;
     let wanted = "authorization,content-type,idempotency-key,if-match,traceparent,tracestate,last-event-id";
@@ -141,7 +141,7 @@ async fn pages_of_a_named_origin_may_use_the_api() {
 }
 
 #[actix_web::test]
-async fn pages_of_any_other_origin_may_not() {
+async fn cors_rejects_other_origins() {
     let app = TestApp::start_with(&[("NVISY_HTTP_CORS_ORIGINS", ORIGIN)]).await;
     for origin in [
         "https://evil.example.org",
@@ -169,7 +169,7 @@ async fn pages_of_any_other_origin_may_not() {
 }
 
 #[actix_web::test]
-async fn an_answer_that_does_not_come_is_a_problem_like_others() {
+async fn request_timeout_is_a_complete_problem_response() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     // Another replica is in a hurry, so that signing up here may take its time.

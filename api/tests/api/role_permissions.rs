@@ -26,7 +26,7 @@ pub fn fine(operation: &Operation, answer: &Answer) -> bool {
 }
 
 #[actix_web::test]
-async fn every_role_may_do_what_the_table_says_and_nothing_else() {
+async fn every_role_has_exactly_the_permissions_of_the_table() {
     let app = TestApp::start().await;
     let [ada, grace] = [app.person("ada").await, app.person("grace").await];
     let mut people = Vec::new();

@@ -47,7 +47,7 @@ const FILES: [(&str, &str); 3] = [
 ];
 
 #[actix_web::test]
-async fn each_mode_finds_what_it_is_for() {
+async fn vector_text_and_hybrid_modes_find_the_expected_files() {
     let (app, ada, workspace) = start(&FILES).await;
     // By meaning: not one word in common.
     let meaning = json!({ "query": "removing marine growth under water", "mode": "vector", "explain": true });
@@ -68,7 +68,7 @@ async fn each_mode_finds_what_it_is_for() {
 }
 
 #[actix_web::test]
-async fn a_hit_says_where_it_stands() {
+async fn hit_carries_headings_offsets_and_highlights() {
     let (app, ada, workspace) = start(&FILES).await;
     let answer = app.search(&ada, &workspace, json!({ "query": "scraping barnacles", "limit": 1 })).await;
     let hit = &answer["hits"][0];
@@ -90,7 +90,7 @@ async fn a_hit_says_where_it_stands() {
 }
 
 #[actix_web::test]
-async fn what_is_deleted_or_anothers_is_not_found() {
+async fn deleted_files_and_other_workspaces_files_are_not_found() {
     let (app, ada, workspace) = start(&FILES).await;
     let other = app.workspace(&ada, "Wind").await;
     let ids = app.index(&ada, &other, &[("rotor.txt", "Rotor blades of wind turbines are cleaned by robots.")]).await;
@@ -114,7 +114,7 @@ async fn what_is_deleted_or_anothers_is_not_found() {
 }
 
 #[actix_web::test]
-async fn odd_queries_have_answers_and_bad_ones_problems() {
+async fn unusual_queries_succeed_and_invalid_ones_are_rejected() {
     let (app, ada, workspace) = start(&FILES).await;
     for query in ["the of and", "!?;:'\"\\()&|", &"tide ".repeat(1999), "水", "a:* & !b"] {
         for mode in ["hybrid", "vector", "text"] {
@@ -143,7 +143,7 @@ async fn odd_queries_have_answers_and_bad_ones_problems() {
 }
 
 #[actix_web::test]
-async fn a_filter_narrows_and_a_bad_one_is_named() {
+async fn filter_narrows_the_hits_and_invalid_filters_are_named() {
     let (app, ada, workspace) = start(&FILES).await;
     let one = |field: &str, op: &str, value: Value| json!({ "field": field, "op": op, "value": value });
     let filter =

@@ -41,7 +41,7 @@ pub async fn forget_steps(app: &TestApp) {
 }
 
 #[actix_web::test]
-async fn a_confirmed_factor_is_asked_for_at_login() {
+async fn login_requires_a_confirmed_second_factor() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let other = app.again(&ada).await;
@@ -66,7 +66,7 @@ async fn a_confirmed_factor_is_asked_for_at_login() {
 }
 
 #[actix_web::test]
-async fn a_code_counts_once() {
+async fn code_is_accepted_once() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let device = enrol(&app, &ada).await;
@@ -85,7 +85,7 @@ async fn a_code_counts_once() {
 }
 
 #[actix_web::test]
-async fn codes_cannot_be_tried_at_leisure() {
+async fn wrong_codes_are_throttled_with_doubling_waits() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let device = enrol(&app, &ada).await;
@@ -112,7 +112,7 @@ async fn codes_cannot_be_tried_at_leisure() {
 }
 
 #[actix_web::test]
-async fn a_recovery_code_need_not_wait() {
+async fn recovery_code_is_accepted_while_codes_are_throttled() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let device = enrol(&app, &ada).await;
@@ -127,7 +127,7 @@ async fn a_recovery_code_need_not_wait() {
 }
 
 #[actix_web::test]
-async fn refusals_say_why_and_a_first_step_is_none() {
+async fn rejected_logins_are_recorded_with_their_reason() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let device = enrol(&app, &ada).await;
@@ -180,7 +180,7 @@ async fn refusals_say_why_and_a_first_step_is_none() {
 }
 
 #[actix_web::test]
-async fn a_recovery_code_helps_once() {
+async fn recovery_code_is_accepted_once() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let device = enrol(&app, &ada).await;
@@ -200,7 +200,7 @@ async fn a_recovery_code_helps_once() {
 }
 
 #[actix_web::test]
-async fn doing_without_takes_both_factors() {
+async fn disabling_requires_both_factors() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let disable = async |password: &str, code: &str| {
@@ -219,7 +219,7 @@ async fn doing_without_takes_both_factors() {
 }
 
 #[actix_web::test]
-async fn the_secret_is_not_in_the_database() {
+async fn secret_is_encrypted_in_the_database() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let enrolment = app.post(&ada, TOTP, &json!({ "password": PASSWORD })).await.expect(200);

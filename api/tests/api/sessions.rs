@@ -21,7 +21,7 @@ async fn sessions(app: &TestApp, person: &Person) -> Vec<Value> {
 }
 
 #[actix_web::test]
-async fn a_refresh_token_gives_the_next_pair() {
+async fn refresh_returns_a_new_token_pair() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let first = refresh(&app, &ada.refresh).await.expect(200);
@@ -37,7 +37,7 @@ async fn a_refresh_token_gives_the_next_pair() {
 }
 
 #[actix_web::test]
-async fn a_copied_refresh_token_ends_the_session_for_both() {
+async fn reused_refresh_token_ends_the_session() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let other = app.again(&ada).await;
@@ -57,7 +57,7 @@ async fn a_copied_refresh_token_ends_the_session_for_both() {
 }
 
 #[actix_web::test]
-async fn whoever_lost_the_answer_gets_it_again_for_a_while() {
+async fn refresh_response_is_replayed_for_half_a_minute() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let answers = join_all((0..8).map(|_| refresh(&app, &ada.refresh))).await;
@@ -72,7 +72,7 @@ async fn whoever_lost_the_answer_gets_it_again_for_a_while() {
 }
 
 #[actix_web::test]
-async fn a_lost_answer_is_not_given_to_another_device() {
+async fn refresh_response_is_not_replayed_to_another_device() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let ada = app.person("ada").await;
     let refresh = async |token: &str, name: &str, address: &str| {
@@ -89,7 +89,7 @@ async fn a_lost_answer_is_not_given_to_another_device() {
 }
 
 #[actix_web::test]
-async fn what_is_no_refresh_token_is_refused_and_harms_nobody() {
+async fn invalid_refresh_token_is_rejected_without_ending_a_session() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let mut broken = ada.refresh.clone();
@@ -105,7 +105,7 @@ async fn what_is_no_refresh_token_is_refused_and_harms_nobody() {
 }
 
 #[actix_web::test]
-async fn logging_out_ends_the_session_at_the_next_request() {
+async fn logout_takes_effect_at_the_next_request() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let other = app.again(&ada).await;
@@ -125,7 +125,7 @@ async fn logging_out_ends_the_session_at_the_next_request() {
 }
 
 #[actix_web::test]
-async fn sessions_are_listed_and_ended_by_their_owner_only() {
+async fn sessions_are_listed_and_revoked_only_by_their_owner() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -156,7 +156,7 @@ async fn sessions_are_listed_and_ended_by_their_owner_only() {
 }
 
 #[actix_web::test]
-async fn a_session_lasts_as_long_as_the_settings_say() {
+async fn session_lifetime_follows_the_settings() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     app.sql("update session set expires_at = now() + interval '1 day', created_at = now() - interval '89 days'").await;
@@ -172,7 +172,7 @@ async fn a_session_lasts_as_long_as_the_settings_say() {
 }
 
 #[actix_web::test]
-async fn a_suspended_account_cannot_go_on() {
+async fn suspended_account_cannot_refresh() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     app.sql("update account set state = 'suspended'").await;
@@ -183,7 +183,7 @@ async fn a_suspended_account_cannot_go_on() {
 }
 
 #[actix_web::test]
-async fn refresh_tokens_that_are_nobodys_are_not_asked_about() {
+async fn unknown_refresh_tokens_are_rejected_without_a_query() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ADDRESS_MINUTE", "60")]).await;
     let ada = app.person("ada").await;
     let held = app.db.begin().await.unwrap();
@@ -198,7 +198,7 @@ async fn refresh_tokens_that_are_nobodys_are_not_asked_about() {
 }
 
 #[actix_web::test]
-async fn a_session_is_refreshed_so_often_whatever_becomes_of_its_tokens() {
+async fn refreshes_per_session_are_limited() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ADDRESS_MINUTE", "20")]).await;
     let ada = app.person("ada").await;
     let other = app.again(&ada).await;

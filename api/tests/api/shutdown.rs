@@ -21,7 +21,7 @@ const LONG: (&str, &str) = ("NVISY_HTTP_DRAIN_SECONDS", "3600");
 const SHORT: (&str, &str) = ("NVISY_HTTP_DRAIN_SECONDS", "1");
 
 #[actix_web::test]
-async fn while_draining_only_readiness_fails() {
+async fn only_readiness_fails_while_draining() {
     let app = TestApp::start_with(&[LONG]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -47,7 +47,7 @@ async fn while_draining_only_readiness_fails() {
 }
 
 #[actix_web::test]
-async fn what_is_done_while_draining_is_written_down() {
+async fn records_made_while_draining_are_flushed() {
     let app = TestApp::start_with(&[LONG]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -106,7 +106,7 @@ impl Upload {
 }
 
 #[actix_web::test]
-async fn what_was_begun_is_finished() {
+async fn in_flight_upload_finishes_during_shutdown() {
     let app = TestApp::start_with(&[SHORT]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -130,7 +130,7 @@ fn servers(process: u32) -> usize {
 }
 
 #[actix_web::test]
-async fn the_last_thread_goes_on_when_the_others_have_ended() {
+async fn in_flight_upload_survives_the_end_of_other_server_threads() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;

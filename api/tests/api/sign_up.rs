@@ -50,7 +50,7 @@ fn anonymous(answer: Answer) -> Value {
 }
 
 #[actix_web::test]
-async fn without_mail_only_whom_an_operator_admits_signs_up() {
+async fn sign_up_without_mail_requires_an_operators_code() {
     // Unset.
     let app = TestApp::start_with(&[("NVISY_AUTH_SIGN_UP", "")]).await;
     let code = app.admitted("ada@example.org").await;
@@ -84,7 +84,7 @@ async fn without_mail_only_whom_an_operator_admits_signs_up() {
 }
 
 #[actix_web::test]
-async fn an_admission_is_repeated_with_its_request_and_replaced_by_the_next() {
+async fn operators_code_is_replayed_with_its_request_and_replaced_by_the_next() {
     let app = TestApp::start_with(&[("NVISY_AUTH_SIGN_UP", "closed")]).await;
     let former = app.admitted("ada@example.org").await;
     let code = app.admitted("ada@example.org").await;
@@ -113,7 +113,7 @@ async fn an_admission_is_repeated_with_its_request_and_replaced_by_the_next() {
 }
 
 #[actix_web::test]
-async fn whom_a_workspace_invites_signs_up_where_that_is_enough() {
+async fn invited_email_signs_up_in_invited_mode() {
     let app = TestApp::start_with(&[("NVISY_AUTH_SIGN_UP", "invited")]).await;
     let ada = app.let_in("ada@example.org").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -148,7 +148,7 @@ async fn whom_a_workspace_invites_signs_up_where_that_is_enough() {
 }
 
 #[actix_web::test]
-async fn with_mail_an_admission_still_takes_the_mailbox() {
+async fn sign_up_with_a_code_still_requires_mail_confirmation() {
     let mailbox = Mailbox::start().await;
     let mut settings = mailbox.settings().to_vec();
     settings.push(("NVISY_AUTH_SIGN_UP", "invited"));

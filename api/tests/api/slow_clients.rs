@@ -42,7 +42,7 @@ fn upload(ada: &Person, workspace: &str) -> String {
 }
 
 #[actix_web::test]
-async fn a_head_that_does_not_end_is_cut_off() {
+async fn unfinished_request_head_times_out() {
     let app = TestApp::start_with(&[HEAD]).await;
     let answer = sent(&app, b"GET /health HTTP/1.1\r\nhost: x\r\nx-slow: ").await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
@@ -50,7 +50,7 @@ async fn a_head_that_does_not_end_is_cut_off() {
 }
 
 #[actix_web::test]
-async fn a_body_that_stops_coming_is_cut_off() {
+async fn stalled_request_body_times_out() {
     let app = TestApp::start_with(&[BODY]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -66,7 +66,7 @@ async fn a_body_that_stops_coming_is_cut_off() {
 }
 
 #[actix_web::test]
-async fn a_body_that_trickles_is_cut_off_too() {
+async fn trickling_request_body_times_out() {
     let app = TestApp::start_with(&[BODY]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -88,7 +88,7 @@ async fn a_body_that_trickles_is_cut_off_too() {
 
 /// A client that asks for much and reads nothing: the kernel of this side would take no more than a few KiB.
 #[actix_web::test]
-async fn a_client_that_does_not_read_is_cut_off() {
+async fn unread_response_closes_the_connection() {
     let app = TestApp::start_with(&[BODY]).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -125,7 +125,7 @@ pub fn ends(server: u16) -> Vec<End> {
 }
 
 #[actix_web::test]
-async fn a_body_that_keeps_coming_may_take_longer_than_one_wait() {
+async fn steady_request_body_may_outlast_the_body_timeout() {
     // Much longer than the pauses: a busy machine is not taken for a slow client.
     let app = TestApp::start_with(&[("NVISY_HTTP_BODY_SECONDS", "4")]).await;
     let ada = app.person("ada").await;
@@ -152,7 +152,7 @@ async fn a_body_that_keeps_coming_may_take_longer_than_one_wait() {
 }
 
 #[actix_web::test]
-async fn what_is_not_http_is_refused_and_harms_nobody() {
+async fn invalid_http_is_rejected_and_the_server_goes_on() {
     let app = TestApp::start().await;
     let line = |line: &[u8]| [line, b"\r\nhost: x\r\n\r\n"].concat();
     let header = |header: &[u8]| [b"GET /health HTTP/1.1\r\nhost: x\r\n".as_slice(), header, b"\r\n\r\n"].concat();

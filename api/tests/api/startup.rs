@@ -65,7 +65,7 @@ async fn place() -> TestPlace {
 }
 
 #[actix_web::test]
-async fn settings() {
+async fn invalid_settings_are_named() {
     let place = place().await;
     both_refuse(&place, &[("NVISY_HTTP_ADDRES", "x")], &["NVISY_HTTP_ADDRES is not a setting"]).await;
     both_refuse(&place, &[("NVISY_HTTP_WORKERS", "two")], &["NVISY_HTTP_WORKERS has a value that is not"]).await;
@@ -89,7 +89,7 @@ async fn settings() {
 }
 
 #[actix_web::test]
-async fn what_holds_can_be_asked() {
+async fn config_command_shows_each_value_and_its_source() {
     let place = place().await;
     let file = place.keys().path("nats-url");
     let url = place.config(&[]).nats.url.expose().replace("nats://", "nats://hunter2@");
@@ -119,7 +119,7 @@ async fn what_holds_can_be_asked() {
 }
 
 #[actix_web::test]
-async fn key_files() {
+async fn missing_and_broken_key_files_are_named() {
     let place = place().await;
     let path = |name: &str| place.keys().path(name);
     let [encryption, private, public] = ["encryption.key", "private.pem", "public.pem"].map(path);
@@ -151,7 +151,7 @@ async fn key_files() {
 }
 
 #[actix_web::test]
-async fn keys_of_another_generation() {
+async fn keys_of_another_installation_are_rejected() {
     let app = TestApp::start().await;
     let other = tempfile::tempdir().unwrap();
     command::keys(other.path(), false).unwrap();
@@ -174,7 +174,7 @@ async fn keys_of_another_generation() {
 }
 
 #[actix_web::test]
-async fn postgres() {
+async fn unusable_postgres_is_named() {
     let place = TestPlace::empty().await;
     command::keys(place.keys().folder(), false).unwrap();
     let url = place.config(&[]).database.url.expose().clone();
@@ -209,7 +209,7 @@ async fn postgres() {
 }
 
 #[actix_web::test]
-async fn nats() {
+async fn unusable_nats_is_named() {
     let place = place().await;
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
     both_refuse(
@@ -234,7 +234,7 @@ async fn nats() {
 }
 
 #[actix_web::test]
-async fn a_port_in_use() {
+async fn port_in_use_is_named() {
     let place = place().await;
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap().to_string();
@@ -246,7 +246,7 @@ async fn a_port_in_use() {
 }
 
 #[actix_web::test]
-async fn a_model_that_is_not_there() {
+async fn missing_model_is_named() {
     let place = place().await;
     let empty = tempfile::tempdir().unwrap();
     let directory = empty.path().display().to_string();
@@ -257,7 +257,7 @@ async fn a_model_that_is_not_there() {
 }
 
 #[actix_web::test]
-async fn no_place_for_temporary_files() {
+async fn missing_temporary_directory_is_named() {
     let place = place().await;
     let worker = Command::new(program("nvisy-worker"))
         .env_clear()
@@ -270,7 +270,7 @@ async fn no_place_for_temporary_files() {
 }
 
 #[actix_web::test]
-async fn certificates() {
+async fn missing_certificates_are_named() {
     let place = place().await;
     let file = |name: &str| place.keys().path(name).display().to_string();
     let (chain, key) = (file("chain.pem"), file("key.pem"));
@@ -281,7 +281,7 @@ async fn certificates() {
 }
 
 #[actix_web::test]
-async fn key_files_are_made_once_and_private() {
+async fn key_files_are_created_once_and_private() {
     let place = TestPlace::new().await;
     let keys = async |more: &[&str]| run("nvisy-api", &[&["keys"], more].concat(), &place, &[]).await;
     let read = |name: &str| fs::read(place.keys().path(name)).unwrap();

@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[actix_web::test]
-async fn with_the_ids_of_another_tenant_nothing_is_found() {
+async fn other_tenants_ids_are_not_found() {
     let app = TestApp::start().await;
     let [ada, grace] = [app.person("ada").await, app.person("grace").await];
     let [eve, mallory] = [app.person("eve").await, app.person("mallory").await];
@@ -63,7 +63,7 @@ impl Own {
 }
 
 #[actix_web::test]
-async fn with_the_ids_of_another_account_nothing_is_found() {
+async fn other_accounts_ids_are_not_found() {
     let app = TestApp::start().await;
     let [ada, eve] = [app.person("ada").await, app.person("eve").await];
     let hers = Own::new(&app, &ada).await;
@@ -104,7 +104,7 @@ const IN_BODIES: [(&str, &str); 3] =
     [("createToken", "workspaces"), ("transferWorkspace", "accountId"), ("updateWorkspace", "defaultSpaceId")];
 
 #[actix_web::test]
-async fn what_a_body_names_of_another_tenant_is_as_good_as_nothing() {
+async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
     let app = TestApp::start().await;
     assert_eq!(in_bodies(&app.document().await), IN_BODIES.map(|(id, field)| (id.to_owned(), field.to_owned())));
     let [ada, grace] = [app.person("ada").await, app.person("grace").await];

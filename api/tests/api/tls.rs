@@ -9,7 +9,7 @@ use reqwest::{Certificate, Version};
 use crate::support::app::TestApp;
 
 #[actix_web::test]
-async fn https_over_both_versions_of_http() {
+async fn https_serves_http_1_and_http_2() {
     let place = TestPlace::new().await;
     command::keys(place.keys().folder(), false).unwrap();
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();

@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[actix_web::test]
-async fn the_creator_owns_a_workspace_and_can_read_it() {
+async fn creator_owns_and_reads_the_workspace() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let answer = app.post(&ada, "/api/v1/workspaces", &json!({ "name": " Tidal energy " })).await;
@@ -23,7 +23,7 @@ async fn the_creator_owns_a_workspace_and_can_read_it() {
 }
 
 #[actix_web::test]
-async fn a_workspace_is_born_with_the_pipeline_that_indexes_uploads() {
+async fn new_workspace_has_the_builtin_index_pipeline() {
     let app = TestApp::start_with(&[("NVISY_CHUNK_MAX_TOKENS", "128"), ("NVISY_CHUNK_OVERLAP_TOKENS", "16")]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -42,7 +42,7 @@ async fn a_workspace_is_born_with_the_pipeline_that_indexes_uploads() {
 }
 
 #[actix_web::test]
-async fn another_tenants_workspace_does_not_exist() {
+async fn other_tenants_workspace_looks_like_an_unknown_one() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let bob = app.person("bob").await;
@@ -58,7 +58,7 @@ async fn another_tenants_workspace_does_not_exist() {
 }
 
 #[actix_web::test]
-async fn names_are_text_within_limits() {
+async fn invalid_workspace_names_are_rejected() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     for name in ["", "   ", "a\u{7}b", &"x".repeat(101)] {
@@ -72,7 +72,7 @@ async fn names_are_text_within_limits() {
 }
 
 #[actix_web::test]
-async fn a_workspace_is_changed_by_those_who_saw_it() {
+async fn workspace_update_checks_the_etag_and_changes_only_given_fields() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -122,7 +122,7 @@ async fn a_workspace_is_changed_by_those_who_saw_it() {
 }
 
 #[actix_web::test]
-async fn a_slug_is_one_workspaces_alone() {
+async fn slug_is_unique() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
     let create = |body: Value| {
@@ -167,7 +167,7 @@ async fn a_slug_is_one_workspaces_alone() {
 }
 
 #[actix_web::test]
-async fn a_deleted_workspace_is_gone_at_once_and_erased_soon() {
+async fn deleted_workspace_is_hidden_at_once_and_erased_by_the_worker() {
     let mut app = TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local")]).await;
     let [ada, bob] = [app.person("ada").await, app.person("bob").await];
     let workspace = app.workspace(&ada, "Tidal energy").await;
@@ -221,7 +221,7 @@ async fn a_deleted_workspace_is_gone_at_once_and_erased_soon() {
 }
 
 #[actix_web::test]
-async fn files_are_kept_as_long_as_the_workspace_says() {
+async fn files_are_deleted_after_the_workspaces_retention() {
     let mut app = TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local")]).await;
     let ada = app.person("ada").await;
     let workspace = app.workspace(&ada, "Tidal energy").await;
