@@ -1,5 +1,11 @@
 //! `just bench-http`: requests per second and the slowest hundredth, beside a bare handler and the bare statement.
-#![allow(clippy::print_stdout, clippy::unwrap_used, dead_code, reason = "a report, and a part of the tests' tools")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a report, and a part of the tests' tools"
+)]
 
 #[path = "../tests/api/support/app.rs"]
 mod app;

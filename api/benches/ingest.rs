@@ -1,7 +1,13 @@
 //! `just bench-ingest`: indexing end to end, as a share of what the bare embedder does on the same text.
 //!
 //! One run, one process, the same threads: only the ratio means something on a shared machine.
-#![allow(clippy::print_stdout, clippy::unwrap_used, dead_code, reason = "a report, and a part of the tests' tools")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a report, and a part of the tests' tools"
+)]
 
 #[path = "../tests/api/support/app.rs"]
 mod app;

@@ -1,5 +1,11 @@
 //! `just bench-search`: search over 100,000 chunks, beside its bare statement, and what it finds beside exact search.
-#![allow(clippy::print_stdout, clippy::unwrap_used, dead_code, reason = "a report, and a part of the tests' tools")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a report, and a part of the tests' tools"
+)]
 
 #[path = "../tests/api/support/app.rs"]
 mod app;

@@ -1,5 +1,11 @@
 //! `just bench-upload`: a large upload, as a share of the bare object store, and what it costs in memory.
-#![allow(clippy::print_stdout, clippy::unwrap_used, dead_code, reason = "a report, and a part of the tests' tools")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a report, and a part of the tests' tools"
+)]
 
 #[path = "../tests/api/support/app.rs"]
 mod app;

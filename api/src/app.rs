@@ -17,23 +17,21 @@ use nvisy_shared::{
 
 use crate::{
     auth::{
-        familiar::Familiar,
+        failed_logins::{self, Refusals},
+        jwt::{KeyError, Keys},
         last_used::{self, LastUsed},
         password::Passwords,
-        refusals::{self, Refusals},
-        token::{KeyError, Keys},
+        recent_credentials::Familiar,
     },
-    closing::Closing,
-    events::open::Open,
-    health::Readiness,
+    content::events::stream_limit::Open,
     http::{
-        limit::Limits,
-        openapi::Document,
-        server,
+        rate_limit::Limits,
         tls::{Certificate, TlsError},
     },
+    search_counter::{self, Tally},
+    server::{self, health::Readiness, openapi::Document},
+    shutdown::Closing,
     state::State,
-    usage::tally::{self, Tally},
 };
 
 /// Why the API cannot start.
@@ -118,8 +116,8 @@ impl App {
         });
         // They watch for the hard stop themselves: what is in memory is nowhere else.
         state.lifecycle.spawn_careful(last_used::write_down(state.clone()));
-        state.lifecycle.spawn_careful(tally::write_down(state.clone()));
-        state.lifecycle.spawn_careful(refusals::write_down(state.clone()));
+        state.lifecycle.spawn_careful(search_counter::write_down(state.clone()));
+        state.lifecycle.spawn_careful(failed_logins::write_down(state.clone()));
         Ok(Self { state, certificate })
     }
 

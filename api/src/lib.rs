@@ -1,28 +1,26 @@
 //! The HTTP API of Nvisy.
 //!
-//! [`app::App`] is built, bound and run, the same way by `main` and by the tests. `http::routes` mounts the slices; a
-//! slice is a folder with its routes (`mod.rs`), thin handlers, wire types, and a service where there are several steps.
+//! [`app::App`] is built, bound and run, the same way by `main` and by the tests. Imports point down this list only:
+//!
+//! | floor | modules |
+//! |---|---|
+//! | server | `server` (routes, OpenAPI document, middleware, health), [`app`], [`command`] |
+//! | slices | `identity` `workspaces` `content`: each slice a folder with its routes (`mod.rs`), thin handlers, wire types, and a service |
+//! | state | `state`: the components that handlers use |
+//! | base | `auth`, then `mailer` `quota` `search_counter` `shutdown`, then `http`, then `problem` |
 #![allow(unreachable_pub, reason = "the modules are private: that is the boundary")]
 
 pub mod app;
 pub mod command;
 
-mod accounts;
-mod activities;
 mod auth;
-mod closing;
-mod events;
-mod files;
-mod health;
+mod content;
 mod http;
-mod invites;
-mod mail;
-mod members;
+mod identity;
 mod problem;
-mod search;
-mod sessions;
+mod quota;
+mod search_counter;
+mod server;
+mod shutdown;
 mod state;
-mod tokens;
-mod totp;
-mod usage;
 mod workspaces;

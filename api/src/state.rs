@@ -3,12 +3,14 @@
 use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform::Platform, queue::feed::Feed};
 
 use crate::{
-    auth::{familiar::Familiar, last_used::LastUsed, password::Passwords, refusals::Refusals, token::Keys},
-    closing::Closing,
-    events::open::Open,
-    health::Readiness,
-    http::{limit::Limits, openapi::Document},
-    usage::tally::Tally,
+    auth::{
+        failed_logins::Refusals, jwt::Keys, last_used::LastUsed, password::Passwords, recent_credentials::Familiar,
+    },
+    content::events::stream_limit::Open,
+    http::rate_limit::Limits,
+    search_counter::Tally,
+    server::{health::Readiness, openapi::Document},
+    shutdown::Closing,
 };
 
 /// Handlers take it as `Data<State>`.

@@ -16,9 +16,9 @@ use nvisy_shared::{
     },
 };
 
-use super::{bearer, familiar, gate::Gate, password::Alone, refusals::Refusal};
+use super::{bearer, failed_logins::Refusal, password::Alone, recent_credentials};
 use crate::{
-    http::{limit, origin::Origin},
+    http::{client_info::Origin, gate::Gate, rate_limit},
     problem::{Code, Problem},
     state::State,
 };
@@ -91,9 +91,9 @@ fn extract<T: 'static>(
     Box::pin(async move {
         let credential = presented?.credential;
         let asking = store::credential::caller(&state.platform.db, &credential);
-        let caller = familiar::found(&request, &credential, asking).await?;
+        let caller = recent_credentials::found(&request, &credential, asking).await?;
         refuse_suspended(caller.account.state)?;
-        limit::caller(&request, caller.account.id, &caller.means).await?;
+        rate_limit::caller(&request, caller.account.id, &caller.means).await?;
         if let Means::Token(token, _) = &caller.means {
             state.last_used.note(*token);
         }
@@ -153,7 +153,7 @@ impl SignedIn {
         password: Secret<String>,
     ) -> Result<Alone<'a>, Problem> {
         let alone = state.passwords.alone(self.id)?;
-        let attempt = limit::attempt(state, origin, &self.email).await?;
+        let attempt = rate_limit::attempt(state, origin, &self.email).await?;
         if state.passwords.verify(password, Some(self.password_hash.clone())).await? {
             attempt.succeeded().await;
             return Ok(alone);

@@ -10,9 +10,9 @@ use nvisy_shared::{
     store::credential::Credential,
 };
 
-use super::{token::Keys, verified};
+use super::{jwt::Keys, jwt_cache};
 use crate::{
-    http::single::single,
+    http::single_header::single,
     problem::{Code, Problem},
     state::State,
 };
@@ -59,7 +59,7 @@ fn check(keys: &Keys, token: &str) -> Option<Presented> {
         let hash = opaque::hash(Kind::Api, token)?;
         return Some(Presented { credential: Credential::Token(hash), until: None });
     }
-    let verified::Claims { account, session, until, .. } = keys.verify(token)?;
+    let jwt_cache::Claims { account, session, until, .. } = keys.verify(token)?;
     // Further away than there are dates: never.
     let until = i64::try_from(until.as_secs()).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     Some(Presented { credential: Credential::Session { account, session }, until })

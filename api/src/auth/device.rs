@@ -6,7 +6,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::USER_AGENT
 use apistos::{ApiComponent, Schema, paths::RequestBody, reference_or::ReferenceOr};
 use nvisy_shared::store;
 
-use crate::{http::origin::Origin, problem::Problem};
+use crate::{http::client_info::Origin, problem::Problem};
 
 /// Longest description of a browser that is kept, in characters.
 const USER_AGENT_MAX: usize = 255;

@@ -28,11 +28,10 @@ use uuid::Uuid;
 use super::{
     account::refuse_suspended,
     bearer::{self, Presented},
-    familiar,
-    gate::Gate,
+    recent_credentials,
 };
 use crate::{
-    http::limit,
+    http::{gate::Gate, rate_limit},
     problem::{Code, Problem},
 };
 
@@ -108,14 +107,14 @@ impl<P: Needs> FromRequest for Member<P> {
             let presented = presented?;
             let workspace = workspace.ok_or_else(Problem::not_found)?;
             let asking = store::member::access(&state.platform.db, workspace, &presented.credential);
-            let access = familiar::found(&request, &presented.credential, asking).await?;
+            let access = recent_credentials::found(&request, &presented.credential, asking).await?;
             refuse_suspended(access.state)?;
-            limit::caller(&request, access.account, &access.means).await?;
+            rate_limit::caller(&request, access.account, &access.means).await?;
             let token = admit(&access, workspace, P::PERMISSION)?;
             if let Some(token) = token {
                 state.last_used.note(token);
             }
-            limit::workspace(&request, workspace).await?;
+            rate_limit::workspace(&request, workspace).await?;
             tracing::Span::current().record("workspace.id", tracing::field::display(workspace));
             gate.open();
             Ok(Self { account: access.account, token, workspace, presented, permission: PhantomData })

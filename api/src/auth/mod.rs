@@ -4,15 +4,14 @@
 //! own things, [`member::Member`] for everything below a workspace.
 
 pub mod account;
+pub mod audit;
 pub mod bearer;
 pub mod device;
-pub mod familiar;
-pub mod gate;
+pub mod failed_logins;
+pub mod jwt;
+mod jwt_cache;
 pub mod last_used;
 pub mod member;
 pub mod password;
-pub mod refusals;
+pub mod recent_credentials;
 pub mod second_factor;
-pub mod token;
-pub mod trail;
-mod verified;

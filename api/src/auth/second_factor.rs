@@ -12,7 +12,7 @@ use nvisy_shared::{
 use totp_rs::{Builder, Totp};
 
 use crate::{
-    mail,
+    identity::mail_links,
     problem::{Code, Problem},
     state::State,
 };
@@ -131,7 +131,7 @@ async fn try_code(
     if factor.failures + 1 == TRIES && factor.confirmed_at.is_some() {
         // Once, and not again before a code was right.
         if let Some(owner) = store::account::find(tx, account).await? {
-            mail::service::notify(state, tx, MailKind::CodesRefused, &owner.email).await?;
+            mail_links::service::notify(state, tx, MailKind::CodesRefused, &owner.email).await?;
         }
     }
     Ok(Checked::Wrong)

@@ -9,7 +9,7 @@ use serde_json::Map;
 use uuid::Uuid;
 
 use super::operator::{Operation, OperatorError};
-use crate::auth::token::{KeyError, Keys};
+use crate::auth::jwt::{KeyError, Keys};
 
 /// Why the pair is not adopted.
 #[derive(Debug, thiserror::Error)]

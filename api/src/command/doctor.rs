@@ -8,7 +8,7 @@ use nvisy_shared::{
     store,
 };
 
-use crate::auth::token::Keys;
+use crate::auth::jwt::Keys;
 
 /// One finding for each part. A part that fails does not keep the others from being looked at.
 pub async fn doctor(config: &Config) -> Vec<Finding> {

@@ -17,9 +17,8 @@ use futures::future::LocalBoxFuture;
 use garde::Validate;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::body::Body;
+use super::{gate::Gate, json_body::Body};
 use crate::{
-    auth::gate::Gate,
     problem::{Code, FieldError, Problem},
     state::State,
 };

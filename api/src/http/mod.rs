@@ -1,29 +1,21 @@
 //! HTTP, apart from what the slices mean by it.
 
-pub mod answer;
-pub mod claim;
+pub mod cached_probe;
+pub mod chunked_body;
+pub mod client_info;
+pub mod client_network;
+pub mod cors;
 pub mod etag;
 pub mod extract;
+pub mod gate;
 pub mod idempotency;
-pub mod lately;
-pub mod limit;
-pub mod network;
-pub mod openapi;
-pub mod origin;
-pub mod page;
-pub mod patience;
-mod pieces;
+mod json_body;
+pub mod pagination;
+pub mod rate_limit;
 pub mod request_id;
-pub mod rules;
-pub mod scalar;
-pub mod server;
-pub mod shield;
-pub mod single;
+pub mod single_header;
+pub mod stall_guard;
+pub mod status_json;
 pub mod tls;
-
-mod body;
-mod cors;
-mod doorstep;
-mod home;
-mod routes;
-mod trace;
+pub mod trace;
+pub mod validation;

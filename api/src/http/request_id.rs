@@ -9,7 +9,7 @@ use actix_web::{
 };
 use nvisy_shared::id;
 
-use super::origin;
+use super::client_info;
 
 const MAX: usize = 128;
 
@@ -25,7 +25,7 @@ impl RequestId {
     /// What the request is to be called.
     pub fn of(request: &HttpRequest) -> Self {
         match request.headers().get(Self::header()) {
-            Some(value) if is_sensible(value.as_bytes()) && origin::is_proxied(request) => Self(value.clone()),
+            Some(value) if is_sensible(value.as_bytes()) && client_info::is_proxied(request) => Self(value.clone()),
             _ => Self(HeaderValue::try_from(id::new().to_string()).expect("a UUID is a header value")),
         }
     }

@@ -1,22 +1,20 @@
 //! How requests fail: RFC 9457 problems, from one table.
 //!
-//! Handlers and extractors return a [`Problem`]; [`complete`] gives it the request's id, logs it if it is ours, and puts
+//! Handlers and extractors return a [`Problem`]; the error middleware gives it the request's id, logs it if it is ours, and puts
 //! the framework's own failures into the same shape.
 
-mod body;
-mod complete;
 mod table;
+mod wire;
 
 use std::{borrow::Cow, error::Error, fmt};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use nvisy_shared::store;
 
-pub use body::{Body, FieldError};
-pub use complete::complete;
 pub use table::Code;
+pub use wire::{Body, FieldError};
 
-use crate::http::limit::Standing;
+use crate::http::rate_limit::Standing;
 
 /// A request that failed.
 #[derive(Debug)]

@@ -21,16 +21,16 @@ use crate::{
         member::{DeleteWorkspace, Member, ReadWorkspace, UpdateWorkspace},
     },
     http::{
-        answer::{Created, Deleted},
+        client_info::Origin,
         etag::{Expected, Tagged},
         extract::{Json, Query},
         idempotency::{IdempotencyKey, idempotent},
-        origin::Origin,
-        page::{Page, PageQuery},
+        pagination::{Page, PageQuery},
+        status_json::{Created, Deleted},
     },
     problem::{Code, Problem},
+    quota,
     state::State,
-    usage::quota,
 };
 
 #[api_operation(

@@ -1,7 +1,11 @@
 //! Workspaces: tenants.
 
+pub mod activity;
 mod handlers;
+pub mod invites;
+pub mod members;
 mod service;
+pub mod usage;
 pub mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, patch, post, resource};

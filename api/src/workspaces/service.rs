@@ -15,7 +15,7 @@ use serde_json::json;
 use super::wire::ChangeWorkspace;
 use crate::{
     auth::member::{DeleteWorkspace, Member, Needs, UpdateWorkspace},
-    http::{etag::Expected, origin::Origin},
+    http::{client_info::Origin, etag::Expected},
     problem::{Code, Problem},
 };
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::http::rules::{self, present, text};
+use crate::http::validation::{self, present, text};
 
 /// A new workspace; the caller owns it.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -21,7 +21,7 @@ pub struct CreateWorkspace {
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
     /// A short name for addresses that no other workspace has; made of the name where it is absent.
-    #[garde(inner(custom(rules::slug)))]
+    #[garde(inner(custom(validation::slug)))]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub slug: Option<String>,
 }
@@ -36,7 +36,7 @@ pub struct ChangeWorkspace {
     #[schemars(length(min = 1, max = 100))]
     pub name: Option<String>,
     /// A short name for addresses that no other workspace has.
-    #[garde(inner(custom(rules::slug)))]
+    #[garde(inner(custom(validation::slug)))]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub slug: Option<String>,
     /// Files are deleted this many days after they were uploaded; `null`: never.

@@ -1,0 +1,12 @@
+//! The event log as server-sent events.
+
+mod handlers;
+mod sse;
+pub mod stream_limit;
+mod wire;
+
+use apistos::web::{ServiceConfig, get, resource};
+
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(resource("/workspaces/{ws}/events").route(get().to(handlers::stream)));
+}

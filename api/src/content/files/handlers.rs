@@ -1,0 +1,198 @@
+//! The file operations.
+
+use std::collections::HashSet;
+
+use actix_web::web::Data;
+use apistos::api_operation;
+use nvisy_shared::{
+    domain::{activity::Action, event::EventType},
+    id::FileId,
+    store::{
+        self, TransactionTrait,
+        activity::{self, Act},
+        file::FileView,
+    },
+    telemetry::metrics::metrics,
+};
+use serde_json::json;
+
+use super::{
+    download::Download,
+    multipart::{Limits, Upload},
+    service,
+    wire::{Accepted, File, FilePath},
+};
+use crate::{
+    auth::member::{Member, ReadFiles, WriteFiles},
+    http::{
+        client_info::Origin,
+        extract::{Json, Path, Query},
+        idempotency::{IdempotencyKey, idempotent},
+        pagination::{Page, PageQuery},
+        status_json::{Accept, Deleted},
+    },
+    problem::{Code, Problem},
+    quota,
+    state::State,
+};
+
+/// What the idempotency keys of uploads belong to.
+const OPERATION: &str = "uploadFiles";
+
+#[api_operation(
+    operation_id = "uploadFiles",
+    tag = "files",
+    summary = "Upload files",
+    description = "Each part named `file` becomes a file and is indexed in the background. A 202 is a promise: the file ends `ready` or `failed`, with a reason.",
+    error_code = 401,
+    error_code = 403,
+    error_code = 404,
+    error_code = 409,
+    error_code = 413,
+    error_code = 415,
+    error_code = 422,
+    error_code = 503,
+    error_code = 507
+)]
+pub async fn upload(
+    state: Data<State>,
+    member: Member<WriteFiles>,
+    key: IdempotencyKey,
+    origin: Origin,
+    upload: Upload,
+) -> Result<Accept<Accepted>, Problem> {
+    let platform = &state.platform;
+    let http = &platform.config.http;
+    let room = match key.is_answered(&platform.db, OPERATION, member.account).await? {
+        // Its bytes are there already, and what comes now is given up again.
+        true => None,
+        false => Some(quota::room(platform, member.workspace).await?),
+    };
+    let limits = Limits { files: http.upload_files, file_bytes: http.upload_bytes, room };
+    // Before the body: whoever repeats the request while it arrives need not send it all to be told so.
+    let claim = key.claim(&platform.db, OPERATION, member.account).await?;
+    let (mut received, mut kept) = (Vec::new(), HashSet::new());
+    let result = async {
+        claim.during(upload.receive(&platform.blobs, member.workspace, limits, &mut received)).await?;
+        let meaning: Vec<_> = received.iter().map(|part| part.meaning()).collect();
+        let once = key.once(OPERATION, Some(member.account), &(member.workspace, meaning));
+        idempotent(&platform.db, once, async |tx| {
+            // The bytes may have taken days to come.
+            if !member.right().holds(tx).await? {
+                return Err(Problem::not_found());
+            }
+            let by = origin.by(member.actor());
+            let files = service::accept(tx, platform, member.workspace, &by, &received, &mut kept).await?;
+            Ok(Accepted { items: files.into_iter().map(File::from).collect() })
+        })
+        .await
+    }
+    .await;
+    // Also after a failure: a commit whose answer was lost may have happened, and then rows refer to these bytes.
+    service::discard(&platform.blobs, member.workspace, &received, &kept).await;
+    claim.release().await;
+    let accepted: Accept<Accepted> = result?;
+    if accepted.is_first() {
+        metrics().uploaded(received.iter().map(|part| part.blob.bytes).sum());
+    }
+    Ok(accepted.at(|accepted| match accepted.items.as_slice() {
+        [only] => format!("/api/v1/workspaces/{}/files/{}", member.workspace, only.id),
+        _ => format!("/api/v1/workspaces/{}/files", member.workspace),
+    }))
+}
+
+#[api_operation(
+    operation_id = "listFiles",
+    tag = "files",
+    summary = "List files",
+    description = "Newest first.",
+    error_code = 400,
+    error_code = 401,
+    error_code = 404
+)]
+pub async fn list(
+    state: Data<State>,
+    member: Member<ReadFiles>,
+    query: Query<PageQuery>,
+) -> Result<Json<Page<File>>, Problem> {
+    let query = query.0;
+    let before = query.after()?.map(FileId);
+    let rows = store::file::list(&state.platform.db, member.workspace, before, query.rows()).await?;
+    Ok(Json(Page::new(&query, rows, |file| file.id.0)))
+}
+
+#[api_operation(
+    operation_id = "readFile",
+    tag = "files",
+    summary = "Read a file's state",
+    description = "Says where the file is on its way to being searchable: stage, done of total, or why it failed.",
+    error_code = 401,
+    error_code = 404
+)]
+pub async fn read(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Json<File>, Problem> {
+    find(&state, &member, path.0).await.map(|file| Json(file.into()))
+}
+
+#[api_operation(
+    operation_id = "readFileContent",
+    tag = "files",
+    summary = "Download a file",
+    description = "The bytes as they were uploaded.",
+    error_code = 401,
+    error_code = 404,
+    error_code = 503
+)]
+pub async fn content(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Download, Problem> {
+    let file = find(&state, &member, path.0).await?;
+    let content = Download::open(&state.platform.blobs, member.workspace, file.blob_id).await?;
+    Ok(content.named(&file.name, &file.media_type).sized(file.bytes).tagged(&file.sha256))
+}
+
+#[api_operation(
+    operation_id = "readFileText",
+    tag = "files",
+    summary = "Read a file's text",
+    description = "The extracted text that the `start` and `end` of search hits are byte offsets of; for a UTF-8 text file, its content. UTF-8.",
+    error_code = 401,
+    error_code = 404,
+    error_code = 409,
+    error_code = 503
+)]
+pub async fn text(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Download, Problem> {
+    let file = find(&state, &member, path.0).await?;
+    let blob = file.text_blob_id.ok_or_else(|| Problem::new(Code::NotExtracted))?;
+    let text = Download::open(&state.platform.blobs, member.workspace, blob).await?;
+    Ok(text.named(&format!("{}.txt", file.name), "text/plain; charset=utf-8"))
+}
+
+#[api_operation(
+    operation_id = "deleteFile",
+    tag = "files",
+    summary = "Delete a file",
+    description = "It is gone from search when the answer arrives.",
+    error_code = 401,
+    error_code = 403,
+    error_code = 404
+)]
+pub async fn delete(
+    state: Data<State>,
+    member: Member<WriteFiles>,
+    origin: Origin,
+    path: Path<FilePath>,
+) -> Result<Deleted, Problem> {
+    let file = path.0.file;
+    let tx = state.platform.db.begin().await?;
+    if !store::file::delete(&tx, member.workspace, FileId(file)).await? {
+        return Err(Problem::not_found());
+    }
+    let act = Act::new(Action::FileDeleted, file, json!({}));
+    activity::append(&tx, &state.platform.seals, member.workspace, &origin.by(member.actor()), &[act]).await?;
+    store::event::append(&tx, member.workspace, EventType::FileDeleted, file, json!({})).await?;
+    tx.commit().await?;
+    Ok(Deleted)
+}
+
+async fn find(state: &State, member: &Member<ReadFiles>, path: FilePath) -> Result<FileView, Problem> {
+    let file = store::file::find(&state.platform.db, member.workspace, FileId(path.file)).await?;
+    file.ok_or_else(Problem::not_found)
+}

@@ -1,0 +1,182 @@
+//! Reading an upload: each part goes to the object store as it arrives, nothing is buffered.
+
+use std::future::{Ready, ready};
+
+use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use apistos::{
+    ApiComponent, Schema,
+    paths::{MediaType, RequestBody},
+    reference_or::ReferenceOr,
+};
+use futures::TryStreamExt;
+use nvisy_shared::{
+    blob::{Blobs, PutError},
+    domain::file::clean_name,
+    id::{BlobId, WorkspaceId},
+    store::file::StoredBlob,
+};
+use schemars::{JsonSchema, r#gen::SchemaGenerator};
+use serde::Serialize;
+
+use crate::{
+    http::stall_guard::{is_too_slow, too_slow},
+    http::{extract::invalid_field, gate::Gate},
+    problem::{Code, Problem},
+    quota,
+};
+
+/// Extractor: the body of an upload, not read yet.
+pub struct Upload {
+    parts: Multipart,
+    gate: Gate,
+}
+
+/// Files to index; each is a part named `file` with a file name.
+#[derive(JsonSchema, ApiComponent)]
+#[expect(dead_code, reason = "says in the OpenAPI document what `Upload` reads")]
+struct UploadForm {
+    /// The files' bytes.
+    #[schemars(schema_with = "binaries")]
+    file: Vec<String>,
+}
+
+fn binaries(_: &mut SchemaGenerator) -> schemars::schema::Schema {
+    serde_json::from_value(serde_json::json!({
+        "type": "array", "minItems": 1, "items": { "type": "string", "format": "binary" }
+    }))
+    .expect("a schema")
+}
+
+/// A part whose bytes are in the object store.
+#[derive(Debug)]
+pub struct Received {
+    pub name: String,
+    pub media_type: String,
+    pub blob: StoredBlob,
+}
+
+/// What makes two uploads the same: names and contents, not boundaries and headers.
+#[derive(Serialize)]
+pub struct Meaning<'a> {
+    name: &'a str,
+    sha256: &'a [u8],
+}
+
+impl Received {
+    pub fn meaning(&self) -> Meaning<'_> {
+        Meaning { name: &self.name, sha256: &self.blob.sha256 }
+    }
+}
+
+/// How much one upload may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub files: usize,
+    pub file_bytes: u64,
+    /// What the workspace has room for, if that was asked: nobody stores more for the time of an upload either.
+    pub room: Option<u64>,
+}
+
+impl Upload {
+    /// Puts every part into the store. `received` also holds what was stored before a failure.
+    pub async fn receive(
+        mut self,
+        blobs: &Blobs,
+        workspace: WorkspaceId,
+        limits: Limits,
+        received: &mut Vec<Received>,
+    ) -> Result<(), Problem> {
+        self.gate.passed().await;
+        while let Some(part) = self.parts.try_next().await.map_err(unreadable)? {
+            if received.len() == limits.files {
+                let detail = format!("one upload has at most {} files", limits.files);
+                return Err(Problem::new(Code::PayloadTooLarge).detail(detail));
+            }
+            let stored: u64 = received.iter().map(|part| part.blob.bytes).sum();
+            let room = limits.room.map_or(u64::MAX, |room| room.saturating_sub(stored));
+            let part = store(blobs, workspace, part, limits.file_bytes.min(room)).await.map_err(|problem| {
+                let full = problem.code() == Code::PayloadTooLarge && room < limits.file_bytes;
+                if full { quota::no_room_for_bytes() } else { problem }
+            })?;
+            received.push(part);
+        }
+        if received.is_empty() {
+            return Err(invalid_field("file", "at least one part named `file` is needed"));
+        }
+        Ok(())
+    }
+}
+
+async fn store(blobs: &Blobs, workspace: WorkspaceId, part: Field, limit: u64) -> Result<Received, Problem> {
+    let disposition = part.content_disposition();
+    let name = disposition.and_then(|disposition| {
+        let extended = disposition.get_filename_ext().map(|name| String::from_utf8_lossy(&name.value).into_owned());
+        extended.or_else(|| disposition.get_filename().map(str::to_owned))
+    });
+    let name = match (part.name(), name) {
+        (Some("file"), Some(name)) => clean_name(&name),
+        (Some("file"), None) => return Err(invalid_field("file", "the part has no file name")),
+        (other, _) => {
+            let other = other.unwrap_or_default().chars().take(64).collect::<String>();
+            return Err(invalid_field(&other, "parts are named `file`"));
+        }
+    };
+    let media_type =
+        part.content_type().map_or_else(|| "application/octet-stream".to_owned(), |mime| mime.essence_str().to_owned());
+    let id = BlobId::new();
+    let stored = blobs.put(workspace, id, part, limit).await.map_err(|error| refused(error, &name))?;
+    Ok(Received { name, media_type, blob: StoredBlob { id, sha256: stored.sha256, bytes: stored.bytes } })
+}
+
+fn refused(error: PutError<MultipartError>, name: &str) -> Problem {
+    match error {
+        PutError::Source(error) => unreadable(error),
+        PutError::TooLarge { limit } => {
+            Problem::new(Code::PayloadTooLarge).detail(format!("`{name}` has more than {limit} bytes"))
+        }
+        PutError::StorageFull => Problem::new(Code::StorageFull),
+        PutError::Store(error) => Problem::unavailable(5).caused_by(error),
+    }
+}
+
+fn unreadable(error: MultipartError) -> Problem {
+    match error {
+        MultipartError::ContentTypeMissing
+        | MultipartError::ContentTypeIncompatible
+        | MultipartError::ContentTypeParse => {
+            Problem::new(Code::UnsupportedMediaType).detail("the content type of an upload is multipart/form-data")
+        }
+        MultipartError::Payload(error) if is_too_slow(&error) => too_slow(),
+        error => Problem::new(Code::BadRequest).detail(format!("the multipart body cannot be read: {error}")),
+    }
+}
+
+impl FromRequest for Upload {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        ready(Ok(Self { parts: Multipart::new(request.headers(), payload.take()), gate: Gate::of(request) }))
+    }
+}
+
+impl ApiComponent for Upload {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        UploadForm::child_schemas()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        UploadForm::schema()
+    }
+
+    fn request_body() -> Option<RequestBody> {
+        let schema = ReferenceOr::Reference { _ref: "#/components/schemas/UploadForm".to_owned() };
+        let media = MediaType { schema: Some(schema), ..MediaType::default() };
+        Some(RequestBody {
+            content: [("multipart/form-data".to_owned(), media)].into(),
+            required: Some(true),
+            ..RequestBody::default()
+        })
+    }
+}

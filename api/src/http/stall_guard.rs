@@ -1,0 +1,67 @@
+//! Request bodies that stop arriving: the client is cut off instead of holding a connection.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_web::{dev::Payload, error::PayloadError, web::Bytes};
+use futures::{FutureExt, Stream, StreamExt};
+use tokio::time::{Instant, Sleep};
+
+use crate::problem::{Code, Problem};
+
+/// What a body must bring in each stretch of time. A client that trickles is cut off like one that is silent.
+const LEAST: usize = 1024;
+
+/// Whether a body ended because its sender was too slow.
+pub fn is_too_slow(error: &PayloadError) -> bool {
+    matches!(error, PayloadError::Io(error) if error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// The body did not come in time.
+pub fn too_slow() -> Problem {
+    Problem::new(Code::RequestTimeout).detail(format!("a body brings at least {LEAST} bytes, or its end, in each wait"))
+}
+
+/// A body that fails when it stops coming. Only the waiting counts: what is done with its bytes may take its time.
+pub struct StallGuard {
+    payload: Payload,
+    wait: Duration,
+    /// What is left of the wait for the bytes that are due.
+    left: Duration,
+    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    brought: usize,
+}
+
+impl StallGuard {
+    pub fn new(payload: Payload, wait: Duration) -> Self {
+        Self { payload, wait, left: wait, waiting: None, brought: 0 }
+    }
+}
+
+impl Stream for StallGuard {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.payload.poll_next_unpin(cx);
+        if polled.is_pending() {
+            let left = self.left;
+            let begin = || (Instant::now(), Box::pin(tokio::time::sleep(left)));
+            let (_, timer) = self.waiting.get_or_insert_with(begin);
+            return timer.poll_unpin(cx).map(|()| Some(Err(PayloadError::Io(io::ErrorKind::TimedOut.into()))));
+        }
+        if let Some((since, _)) = self.waiting.take() {
+            self.left = self.left.saturating_sub(since.elapsed());
+        }
+        if let Poll::Ready(Some(Ok(bytes))) = &polled {
+            self.brought += bytes.len();
+            if self.brought >= LEAST {
+                (self.brought, self.left) = (0, self.wait);
+            }
+        }
+        polled
+    }
+}

@@ -1,0 +1,202 @@
+//! The account's picture.
+
+use std::collections::BTreeMap;
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse, Responder,
+    body::BoxBody,
+    dev::Payload,
+    error::PayloadError,
+    http::header::{self, CacheControl, CacheDirective, ETag, EntityTag, Header as _, IfNoneMatch},
+    web::{self, Data},
+};
+use apistos::{
+    ApiComponent, Schema, api_operation,
+    paths::{MediaType, RequestBody, Response, Responses},
+    reference_or::ReferenceOr,
+};
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, future::LocalBoxFuture};
+use nvisy_shared::{
+    domain::activity::Action,
+    entity,
+    store::{self, TransactionTrait, avatar::MAX_BYTES},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    auth::{
+        account::{CurrentAccount, SignedIn},
+        audit,
+    },
+    http::stall_guard::{is_too_slow, too_slow},
+    http::{client_info::Origin, gate::Gate, status_json::Deleted},
+    problem::{Code, Problem},
+    state::State,
+};
+
+const MEDIA_TYPES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
+
+/// Extractor: a picture of a known format, told by its first bytes; what the caller declares is not believed.
+pub struct Image {
+    media_type: &'static str,
+    bytes: Bytes,
+}
+
+#[api_operation(operation_id = "readAvatar", tag = "accounts", summary = "Get the account's picture", error_code = 404)]
+pub async fn read(state: Data<State>, account: CurrentAccount) -> Result<Picture, Problem> {
+    let avatar = store::avatar::find(&state.platform.db, account.id).await?;
+    avatar.map(Picture).ok_or_else(Problem::not_found)
+}
+
+#[api_operation(
+    operation_id = "replaceAvatar",
+    tag = "accounts",
+    summary = "Put a picture in the place of the one before",
+    description = "PNG, JPEG or WebP, at most 1 MiB.",
+    error_code = 413,
+    error_code = 415
+)]
+pub async fn replace(state: Data<State>, account: SignedIn, origin: Origin, image: Image) -> Result<Deleted, Problem> {
+    let sha256 = Sha256::digest(&image.bytes);
+    let tx = state.platform.db.begin().await?;
+    store::avatar::put(&tx, account.id, image.media_type, &image.bytes, &sha256).await?;
+    audit::note(&state, &tx, &origin.by(account.actor()), Action::AccountPictured, account.id.0).await?;
+    tx.commit().await?;
+    Ok(Deleted)
+}
+
+#[api_operation(
+    operation_id = "removeAvatar",
+    tag = "accounts",
+    summary = "Remove the account's picture",
+    error_code = 404
+)]
+pub async fn remove(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {
+    let tx = state.platform.db.begin().await?;
+    if !store::avatar::remove(&tx, account.id).await? {
+        return Err(Problem::not_found());
+    }
+    audit::note(&state, &tx, &origin.by(account.actor()), Action::AccountPictured, account.id.0).await?;
+    tx.commit().await?;
+    Ok(Deleted)
+}
+
+fn unreadable(error: &PayloadError) -> Problem {
+    if is_too_slow(error) {
+        too_slow()
+    } else {
+        Problem::new(Code::BadRequest).detail("the body could not be read to its end")
+    }
+}
+
+fn sniff(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(MEDIA_TYPES[0]),
+        [0xff, 0xd8, 0xff, ..] => Some(MEDIA_TYPES[1]),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(MEDIA_TYPES[2]),
+        _ => None,
+    }
+}
+
+impl FromRequest for Image {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let gate = Gate::of(request);
+        let body = web::Payload::from_request(request, payload);
+        Box::pin(async move {
+            gate.passed().await;
+            let mut body = body.await.map_err(|error| Problem::internal(error.to_string()))?;
+            let mut bytes = BytesMut::new();
+            while let Some(part) = body.next().await {
+                let part = part.map_err(|error| unreadable(&error))?;
+                if bytes.len() + part.len() > MAX_BYTES {
+                    let detail = format!("a picture has at most {MAX_BYTES} bytes");
+                    return Err(Problem::new(Code::PayloadTooLarge).detail(detail));
+                }
+                bytes.extend_from_slice(&part);
+            }
+            let media_type = sniff(&bytes).ok_or_else(|| {
+                Problem::new(Code::UnsupportedMediaType).detail("this is no PNG, JPEG or WebP picture")
+            })?;
+            Ok(Self { media_type, bytes: bytes.freeze() })
+        })
+    }
+}
+
+impl ApiComponent for Image {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Vec::new()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        None
+    }
+
+    fn request_body() -> Option<RequestBody> {
+        Some(RequestBody { content: binary(), required: Some(true), ..RequestBody::default() })
+    }
+}
+
+/// A stored picture as an answer.
+pub struct Picture(entity::avatar::Model);
+
+impl Responder for Picture {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        let tag = EntityTag::new_strong(hex::encode(&self.0.sha256));
+        let known = match IfNoneMatch::parse(request) {
+            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+            Ok(IfNoneMatch::Any) => true,
+            Err(_) => false,
+        };
+        let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        response
+            .insert_header(ETag(tag))
+            .insert_header(CacheControl(vec![CacheDirective::Private, CacheDirective::NoCache]));
+        if known {
+            return response.finish();
+        }
+        response.insert_header((header::CONTENT_TYPE, self.0.media_type)).body(self.0.bytes)
+    }
+}
+
+impl ApiComponent for Picture {
+    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
+        Vec::new()
+    }
+
+    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
+        None
+    }
+
+    fn responses(_: Option<String>) -> Option<Responses> {
+        let response = Response { content: binary(), ..Response::default() };
+        let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
+        Some(Responses { responses, ..Responses::default() })
+    }
+}
+
+fn binary() -> BTreeMap<String, MediaType> {
+    let schema = serde_json::from_value(serde_json::json!({ "type": "string", "format": "binary" })).ok();
+    let media = MediaType { schema: schema.map(ReferenceOr::Object), ..MediaType::default() };
+    MEDIA_TYPES.map(|name| (name.to_owned(), media.clone())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sniff;
+
+    #[test]
+    fn only_pictures_are_pictures() {
+        assert_eq!(sniff(b"\x89PNG\r\n\x1a\n...."), Some("image/png"));
+        assert_eq!(sniff(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
+        assert_eq!(sniff(b"RIFF\x01\x02\x03\x04WEBPVP8 "), Some("image/webp"));
+        for other in [&b""[..], b"<svg xmlns=", b"GIF89a", b"RIFF\x01\x02\x03\x04WAVE", b"\x89PNG", b"%PDF-1.7"] {
+            assert_eq!(sniff(other), None);
+        }
+    }
+}

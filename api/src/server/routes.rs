@@ -1,0 +1,31 @@
+//! The one place where slices are mounted.
+
+use apistos::web::{ServiceConfig, scope};
+
+use super::health;
+use crate::{
+    content::{events, files, search},
+    identity::{accounts, mail_links, sessions, tokens, totp},
+    workspaces::{self, activity, invites, members, usage},
+};
+
+/// Everything that stands in the OpenAPI document.
+pub fn mount(config: &mut ServiceConfig) {
+    config.configure(health::routes);
+    config.service(
+        scope("/api/v1")
+            .configure(accounts::routes)
+            .configure(mail_links::routes)
+            .configure(sessions::routes)
+            .configure(totp::routes)
+            .configure(tokens::routes)
+            .configure(workspaces::routes)
+            .configure(members::routes)
+            .configure(usage::routes)
+            .configure(invites::routes)
+            .configure(files::routes)
+            .configure(events::routes)
+            .configure(search::routes)
+            .configure(activity::routes),
+    );
+}

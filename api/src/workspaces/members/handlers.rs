@@ -1,0 +1,127 @@
+//! The member operations.
+
+use actix_web::web::Data;
+use apistos::api_operation;
+use nvisy_shared::{id::AccountId, store};
+
+use super::{
+    service,
+    wire::{ChangeMember, MemberPath, MemberView, Transfer},
+};
+use crate::{
+    auth::member::{LeaveWorkspace, ManageMembers, Member, ReadMembers, TransferWorkspace},
+    http::{
+        client_info::Origin,
+        extract::{Json, Path, Query},
+        pagination::{Page, PageQuery},
+        status_json::Deleted,
+    },
+    problem::Problem,
+    state::State,
+    workspaces::wire::Workspace,
+};
+
+#[api_operation(
+    operation_id = "listMembers",
+    tag = "members",
+    summary = "List members",
+    error_code = 400,
+    error_code = 403,
+    error_code = 404
+)]
+pub async fn list(
+    state: Data<State>,
+    member: Member<ReadMembers>,
+    query: Query<PageQuery>,
+) -> Result<Json<Page<MemberView>>, Problem> {
+    let query = query.0;
+    let after = query.after()?.map(AccountId);
+    let rows = store::member::list(&state.platform.db, member.workspace, after, query.rows()).await?;
+    Ok(Json(Page::new(&query, rows, |member| member.account_id.0)))
+}
+
+#[api_operation(
+    operation_id = "readMember",
+    tag = "members",
+    summary = "Read a member",
+    error_code = 403,
+    error_code = 404
+)]
+pub async fn read(
+    state: Data<State>,
+    member: Member<ReadMembers>,
+    path: Path<MemberPath>,
+) -> Result<Json<MemberView>, Problem> {
+    let found = store::member::find(&state.platform.db, member.workspace, AccountId(path.0.account)).await?;
+    found.map(|found| Json(found.into())).ok_or_else(Problem::not_found)
+}
+
+#[api_operation(
+    operation_id = "changeMember",
+    tag = "members",
+    summary = "Change a member's role",
+    description = "Nobody gives a role above their own, or changes a member whose role is above their own. The last owner stays one.",
+    error_code = 403,
+    error_code = 404,
+    error_code = 409
+)]
+pub async fn change(
+    state: Data<State>,
+    member: Member<ManageMembers>,
+    origin: Origin,
+    path: Path<MemberPath>,
+    body: Json<ChangeMember>,
+) -> Result<Json<MemberView>, Problem> {
+    let changed =
+        service::change(&state.platform, &member, &origin, AccountId(path.0.account), body.0.role.into()).await?;
+    Ok(Json(changed.into()))
+}
+
+#[api_operation(
+    operation_id = "removeMember",
+    tag = "members",
+    summary = "Remove a member",
+    description = "Their next request finds no such workspace. Nobody removes a member whose role is above their own. The last owner stays.",
+    error_code = 403,
+    error_code = 404,
+    error_code = 409
+)]
+pub async fn remove(
+    state: Data<State>,
+    member: Member<ManageMembers>,
+    origin: Origin,
+    path: Path<MemberPath>,
+) -> Result<Deleted, Problem> {
+    service::remove(&state.platform, &member, &origin, AccountId(path.0.account)).await.map(|()| Deleted)
+}
+
+#[api_operation(
+    operation_id = "leaveWorkspace",
+    tag = "members",
+    summary = "Leave a workspace",
+    description = "The last owner cannot: hand the workspace over first, or delete it.",
+    error_code = 403,
+    error_code = 404,
+    error_code = 409
+)]
+pub async fn leave(state: Data<State>, member: Member<LeaveWorkspace>, origin: Origin) -> Result<Deleted, Problem> {
+    service::leave(&state.platform, &member, &origin).await.map(|()| Deleted)
+}
+
+#[api_operation(
+    operation_id = "transferWorkspace",
+    tag = "members",
+    summary = "Hand a workspace over",
+    description = "The member named becomes an owner, the caller an admin.",
+    error_code = 403,
+    error_code = 404
+)]
+pub async fn transfer(
+    state: Data<State>,
+    member: Member<TransferWorkspace>,
+    origin: Origin,
+    body: Json<Transfer>,
+) -> Result<Json<Workspace>, Problem> {
+    let workspace = service::transfer(&state.platform, &member, &origin, AccountId(body.0.account_id)).await?;
+    Ok(Json(workspace.into()))
+}
