@@ -8,7 +8,7 @@ use nvisy_shared::{
     store::{
         self, TransactionTrait, Tx,
         activity::{self, Act, By},
-        legacy::Fate,
+        succession::Succession,
     },
 };
 use serde_json::json;
@@ -32,7 +32,7 @@ pub(super) async fn erase(cx: &Context) -> store::Result<()> {
         let tx = cx.db.begin().await?;
         let Some(account) = store::account::lock_due_for_erasure(&tx).await? else { return Ok(()) };
         let by = By::system();
-        for workspace in store::legacy::workspaces(&tx, account).await? {
+        for workspace in store::succession::workspaces(&tx, account).await? {
             // Under the lock: who belongs to it was read before.
             if store::workspace::lock(&tx, workspace).await? {
                 let acts = leave(&tx, workspace, account).await?;
@@ -47,22 +47,21 @@ pub(super) async fn erase(cx: &Context) -> store::Result<()> {
     }
 }
 
-/// Takes the account out of a locked workspace, which somebody else answers for from then on, or nobody any more. What was
-/// done, for the activity log.
+/// Removes the account from a locked workspace and applies its succession. Returns the entries for the activity log.
 async fn leave(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> store::Result<Vec<Act>> {
     const REASON: &str = "erased";
     let withdrawn = store::invite::withdraw_closed(tx, workspace, account).await?;
     let mut acts: Vec<Act> = withdrawn.into_iter().map(|invite| invite.act(REASON)).collect();
-    let Some((role, fate)) = store::legacy::fate(tx, workspace, account).await? else { return Ok(acts) };
-    match fate {
-        Fate::Stays => {}
-        Fate::Inherited(heir) => {
-            store::member::set_role(tx, workspace, heir, Role::Owner).await?;
-            acts.push(Act::new(Action::WorkspaceTransferred, workspace.0, json!({ "accountId": heir })));
+    let Some((role, succession)) = store::succession::decide(tx, workspace, account).await? else { return Ok(acts) };
+    match succession {
+        Succession::Keep => {}
+        Succession::Transfer(successor) => {
+            store::member::set_role(tx, workspace, successor, Role::Owner).await?;
+            acts.push(Act::new(Action::WorkspaceTransferred, workspace.0, json!({ "accountId": successor })));
             let details = json!({ "from": Role::Admin.name(), "to": Role::Owner.name() });
-            acts.push(Act::new(Action::MemberRoleChanged, heir.0, details));
+            acts.push(Act::new(Action::MemberRoleChanged, successor.0, details));
         }
-        Fate::Ends => {
+        Succession::Delete => {
             let withdrawn = store::workspace::delete(tx, workspace).await?;
             acts.push(Act::new(Action::WorkspaceDeleted, workspace.0, json!({ "reason": REASON })));
             acts.extend(withdrawn.into_iter().map(|invite| invite.act("workspace_deleted")));

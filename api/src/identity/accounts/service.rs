@@ -131,7 +131,7 @@ pub async fn delete(
     let tx = state.platform.db.begin().await?;
     // Workspaces before the account, as whoever joins one locks them: nobody comes or goes while this is decided.
     let mut workspaces = Vec::new();
-    for workspace in store::legacy::workspaces(&tx, account.id).await? {
+    for workspace in store::succession::workspaces(&tx, account.id).await? {
         if store::workspace::lock(&tx, workspace).await? {
             workspaces.push(workspace);
         }
