@@ -105,14 +105,14 @@ fn report(outcome: Outcome) {
 
 /// Does a chore if it is due and nobody else is at it. What fails waits for its next time, like what is done.
 async fn alone(cx: &Context, chore: Chore) -> Outcome {
-    if !store::chore::take(&cx.db, chore.name(), LEASE).await? {
+    if !store::maintenance_lease::acquire(&cx.db, chore.name(), LEASE).await? {
         return Ok(());
     }
     let outcome = tokio::select! {
         outcome = chore.work(cx) => outcome,
         never = keep(cx, chore) => match never {},
     };
-    store::chore::put_off(&cx.db, chore.name(), chore.interval()).await?;
+    store::maintenance_lease::extend(&cx.db, chore.name(), chore.interval()).await?;
     outcome
 }
 
@@ -120,6 +120,6 @@ async fn alone(cx: &Context, chore: Chore) -> Outcome {
 async fn keep(cx: &Context, chore: Chore) -> std::convert::Infallible {
     loop {
         tokio::time::sleep(LEASE / 3).await;
-        report(store::chore::put_off(&cx.db, chore.name(), LEASE).await.map_err(Into::into));
+        report(store::maintenance_lease::extend(&cx.db, chore.name(), LEASE).await.map_err(Into::into));
     }
 }
