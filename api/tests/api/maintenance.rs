@@ -40,10 +40,12 @@ async fn task_has_one_holder_at_a_time() {
     use std::time::Duration;
     let app = TestApp::start().await;
     let minute = Duration::from_secs(60);
-    let all = futures::future::join_all((0..8).map(|_| store::maintenance_lease::acquire(&app.db, "test", minute))).await;
+    let all =
+        futures::future::join_all((0..8).map(|_| store::maintenance_lease::acquire(&app.db, "test", minute))).await;
     assert_eq!(all.into_iter().filter(|taken| *taken.as_ref().unwrap()).count(), 1, "the first time");
     store::maintenance_lease::extend(&app.db, "test", Duration::ZERO).await.unwrap();
-    let all = futures::future::join_all((0..8).map(|_| store::maintenance_lease::acquire(&app.db, "test", minute))).await;
+    let all =
+        futures::future::join_all((0..8).map(|_| store::maintenance_lease::acquire(&app.db, "test", minute))).await;
     assert_eq!(all.into_iter().filter(|taken| *taken.as_ref().unwrap()).count(), 1, "when it is due");
     app.stop().await;
 }

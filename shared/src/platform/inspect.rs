@@ -90,7 +90,7 @@ async fn database(config: &Config, db: &Db, key: Option<&MasterKey>) -> Vec<Find
         }
         Err(error) => Err(error_chain(&error)),
     };
-    let mut findings = vec![Finding::of("schema", schema), rights(db).await];
+    let mut findings = vec![Finding::of("schema", schema), privileges(db).await];
     if let Some(key) = key {
         findings.push(Finding::of("encryption key's database", owner(config, db, key).await));
     }
@@ -99,16 +99,18 @@ async fn database(config: &Config, db: &Db, key: Option<&MasterKey>) -> Vec<Find
 }
 
 /// Whether what keeps the activity log from being changed holds for us.
-async fn rights(db: &Db) -> Finding {
+async fn privileges(db: &Db) -> Finding {
     let part = "database role";
     let remedy = "could change the activity log: run the programs as a role that owns nothing (`nvisy-migrate grant`; \
                   docs/OPERATIONS.md, Roles)";
-    match store::rights::ask(db).await {
-        Ok(rights) if rights.superuser => {
-            Finding::warning(part, format!("{} is a superuser, and {remedy}", rights.role))
+    match store::db_privileges::current(db).await {
+        Ok(privileges) if privileges.superuser => {
+            Finding::warning(part, format!("{} is a superuser, and {remedy}", privileges.role))
         }
-        Ok(rights) if rights.owner => Finding::warning(part, format!("{} owns the tables, and {remedy}", rights.role)),
-        Ok(rights) => Finding::fine(part, format!("{} owns nothing", rights.role)),
+        Ok(privileges) if privileges.owner => {
+            Finding::warning(part, format!("{} owns the tables, and {remedy}", privileges.role))
+        }
+        Ok(privileges) => Finding::fine(part, format!("{} owns nothing", privileges.role)),
         Err(error) => Finding::wrong(part, error_chain(&error)),
     }
 }
