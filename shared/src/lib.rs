@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | ground | [`id`] [`clock`] [`lifecycle`] [`secret`] | nothing of ours |
 //! | edge | [`config`] [`telemetry`] [`outbound`] (the one HTTP client: model endpoints, later webhooks and connections) [`probe`] (asking how things are: the `health` command of both programs, and what `doctor` finds) | ground |
-//! | meaning | [`domain`] (no I/O), [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain <- entity <- store`; `store` asks [`crypt`] for the seals of the activity log |
+//! | meaning | [`domain`] (no I/O), [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain <- entity <- store`; `store` uses [`crypt`] for the MACs of the activity log |
 //! | work | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; `queue` asks `store` for what is to be handed over; `store` knows nothing of `queue` |
 //! | bytes | [`crypt`] [`blob`] | ground, domain |
 //! | whole | [`platform`] (opens all of it from the configuration, or looks at each part for `doctor`; the API and the worker would each repeat it) | everything |

@@ -12,7 +12,7 @@ use nvisy_shared::{
     secret::Secret,
     store::{
         self, Tx,
-        credential::{Caller, Means},
+        credential::{AuthMethod, Caller},
     },
 };
 
@@ -30,7 +30,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct CurrentAccount {
     pub id: AccountId,
-    pub means: Means,
+    pub auth_method: AuthMethod,
     pub email: String,
     pub display_name: String,
     pub password_hash: Secret<String>,
@@ -60,9 +60,9 @@ impl FromRequest for CurrentAccount {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let safe = request.method().is_safe();
-        extract(request, move |account| match account.means {
-            Means::Token(..) if !safe => Err(Problem::new(Code::SessionNeeded)),
-            Means::Token(..) | Means::Session(_) => Ok(account),
+        extract(request, move |account| match account.auth_method {
+            AuthMethod::Token(..) if !safe => Err(Problem::new(Code::SessionNeeded)),
+            AuthMethod::Token(..) | AuthMethod::Session(_) => Ok(account),
         })
     }
 }
@@ -72,9 +72,9 @@ impl FromRequest for SignedIn {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        extract(request, |account| match account.means {
-            Means::Token(..) => Err(Problem::new(Code::SessionNeeded)),
-            Means::Session(session) => Ok(Self { account, session }),
+        extract(request, |account| match account.auth_method {
+            AuthMethod::Token(..) => Err(Problem::new(Code::SessionNeeded)),
+            AuthMethod::Session(session) => Ok(Self { account, session }),
         })
     }
 }
@@ -93,8 +93,8 @@ fn extract<T: 'static>(
         let asking = store::credential::caller(&state.platform.db, &credential);
         let caller = recent_credentials::found(&request, &credential, asking).await?;
         refuse_suspended(caller.account.state)?;
-        rate_limit::caller(&request, caller.account.id, &caller.means).await?;
-        if let Means::Token(token, _) = &caller.means {
+        rate_limit::caller(&request, caller.account.id, &caller.auth_method).await?;
+        if let AuthMethod::Token(token, _) = &caller.auth_method {
             state.last_used.note(*token);
         }
         let admitted = admitted(CurrentAccount::new(caller))?;
@@ -105,10 +105,10 @@ fn extract<T: 'static>(
 
 impl CurrentAccount {
     fn new(caller: Caller) -> Self {
-        let Caller { account, means } = caller;
+        let Caller { account, auth_method } = caller;
         Self {
             id: account.id,
-            means,
+            auth_method,
             email: account.email,
             display_name: account.display_name,
             password_hash: Secret::new(account.password_hash),
@@ -120,25 +120,25 @@ impl CurrentAccount {
 
     /// As whom the activity log knows the caller.
     pub fn actor(&self) -> Actor {
-        match self.means {
-            Means::Session(_) => Actor::Account(self.id),
-            Means::Token(token, _) => Actor::Token(self.id, token),
+        match self.auth_method {
+            AuthMethod::Session(_) => Actor::Account(self.id),
+            AuthMethod::Token(token, _) => Actor::Token(self.id, token),
         }
     }
 
     /// Fails for an API token that does not have this permission.
     pub fn may(&self, permission: Permission) -> Result<(), Problem> {
-        match &self.means {
-            Means::Token(_, scope) if !scope.allows(permission) => Err(Problem::new(Code::ScopeMissing)),
-            Means::Token(..) | Means::Session(_) => Ok(()),
+        match &self.auth_method {
+            AuthMethod::Token(_, scope) if !scope.allows(permission) => Err(Problem::new(Code::ScopeMissing)),
+            AuthMethod::Token(..) | AuthMethod::Session(_) => Ok(()),
         }
     }
 
     /// The workspaces that the caller may see, if not all of the account's.
     pub fn workspaces(&self) -> Option<&[WorkspaceId]> {
-        match &self.means {
-            Means::Session(_) => None,
-            Means::Token(_, scope) => scope.workspaces.as_deref(),
+        match &self.auth_method {
+            AuthMethod::Session(_) => None,
+            AuthMethod::Token(_, scope) => scope.workspaces.as_deref(),
         }
     }
 }

@@ -4,7 +4,7 @@ use nvisy_shared::{
     domain::activity::Action,
     store::{
         Tx,
-        activity::{self, Act, By},
+        activity::{self, ActorContext, AuditEntry},
     },
 };
 use serde_json::json;
@@ -14,11 +14,11 @@ use crate::{problem::Problem, state::State};
 
 /// Writes what was done to an account or one of its things. From here to the end of the transaction the log of accounts
 /// is locked: it comes last.
-pub async fn note(state: &State, tx: &Tx, by: &By, action: Action, object: Uuid) -> Result<(), Problem> {
-    write(state, tx, by, &[Act::new(action, object, json!({}))]).await
+pub async fn note(state: &State, tx: &Tx, by: &ActorContext, action: Action, object: Uuid) -> Result<(), Problem> {
+    write(state, tx, by, &[AuditEntry::new(action, object, json!({}))]).await
 }
 
 /// As [`note`], of several acts, or with details.
-pub async fn write(state: &State, tx: &Tx, by: &By, acts: &[Act]) -> Result<(), Problem> {
-    Ok(activity::append(tx, &state.platform.seals, activity::ACCOUNTS, by, acts).await?)
+pub async fn write(state: &State, tx: &Tx, by: &ActorContext, acts: &[AuditEntry]) -> Result<(), Problem> {
+    Ok(activity::append(tx, &state.platform.audit_keys, activity::ACCOUNT_CHAIN, by, acts).await?)
 }

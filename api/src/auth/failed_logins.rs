@@ -19,7 +19,7 @@ use nvisy_shared::{
     platform::Platform,
     store::{
         self, TransactionTrait,
-        activity::{self, Act, By},
+        activity::{self, ActorContext, AuditEntry},
     },
 };
 use serde_json::{Map, Value, json};
@@ -62,7 +62,7 @@ impl Refusal {
         Self { actor, action: Action::AccountPasswordRefused, account, reason: None }
     }
 
-    fn act(self, later: Option<&Later>) -> Act {
+    fn audit_entry(self, later: Option<&Later>) -> AuditEntry {
         let mut details = Map::new();
         let mut add = |name: &str, value: Value| details.insert(name.to_owned(), value);
         if let Some(reason) = self.reason {
@@ -72,7 +72,7 @@ impl Refusal {
             add("times", later.times.into());
             add("since", json!(later.since));
         }
-        Act::new(self.action, self.account, details.into())
+        AuditEntry::new(self.action, self.account, details.into())
     }
 }
 
@@ -88,7 +88,7 @@ struct Key {
 struct Window {
     began: Instant,
     /// The first one, until it is written.
-    first: Option<By>,
+    first: Option<ActorContext>,
     later: Option<Later>,
 }
 
@@ -96,7 +96,7 @@ struct Window {
 #[derive(Clone, Debug)]
 struct Later {
     /// The last of them.
-    by: By,
+    by: ActorContext,
     since: DateTime<Utc>,
     times: u64,
 }
@@ -113,7 +113,7 @@ impl Window {
 struct Entry {
     key: Key,
     began: Instant,
-    by: By,
+    by: ActorContext,
     /// `None`: it is the first one.
     later: Option<Later>,
 }
@@ -135,7 +135,7 @@ impl Refusals {
             if windows.len() >= 2 * KEYS && !windows.contains_key(&key) {
                 key.refusal = Refusal { actor: Actor::System, account: Uuid::nil(), ..refusal };
             }
-            by = By { actor: key.refusal.actor, ..By::system() };
+            by = ActorContext { actor: key.refusal.actor, ..ActorContext::system() };
         }
         let began = Instant::now();
         match windows.get_mut(&key) {
@@ -211,9 +211,10 @@ pub async fn write_down(state: Data<State>) {
 /// All of them in one transaction, with one turn at the log.
 async fn write(platform: &Platform, entries: &[Entry]) -> store::Result<()> {
     let tx = platform.db.begin().await?;
-    let acts: Vec<Act> = entries.iter().map(|entry| entry.key.refusal.act(entry.later.as_ref())).collect();
+    let acts: Vec<AuditEntry> =
+        entries.iter().map(|entry| entry.key.refusal.audit_entry(entry.later.as_ref())).collect();
     let acts: Vec<_> = entries.iter().map(|entry| &entry.by).zip(&acts).collect();
-    activity::append_each(&tx, &platform.seals, activity::ACCOUNTS, &acts).await?;
+    activity::append_with_contexts(&tx, &platform.audit_keys, activity::ACCOUNT_CHAIN, &acts).await?;
     tx.commit().await
 }
 

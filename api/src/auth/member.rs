@@ -19,7 +19,7 @@ use nvisy_shared::{
     id::{AccountId, TokenId, WorkspaceId},
     store::{
         self, Conn, Tx,
-        credential::{Means, Scope},
+        credential::{AuthMethod, TokenScope},
         member::Access,
     },
 };
@@ -109,7 +109,7 @@ impl<P: Needs> FromRequest for Member<P> {
             let asking = store::member::access(&state.platform.db, workspace, &presented.credential);
             let access = recent_credentials::found(&request, &presented.credential, asking).await?;
             refuse_suspended(access.state)?;
-            rate_limit::caller(&request, access.account, &access.means).await?;
+            rate_limit::caller(&request, access.account, &access.auth_method).await?;
             let token = admit(&access, workspace, P::PERMISSION)?;
             if let Some(token) = token {
                 state.last_used.note(token);
@@ -148,9 +148,9 @@ impl<P: Needs> Member<P> {
 /// Whether who has this access may do what takes the permission; the API token by which they act, if it is one.
 fn admit(access: &Access, workspace: WorkspaceId, permission: Permission) -> Result<Option<TokenId>, Problem> {
     refuse_suspended(access.state)?;
-    match &access.means {
-        Means::Session(_) => authorise(access.role, permission).map(|()| None),
-        Means::Token(token, scope) => within(scope, workspace, access.role, permission).map(|()| Some(*token)),
+    match &access.auth_method {
+        AuthMethod::Session(_) => authorise(access.role, permission).map(|()| None),
+        AuthMethod::Token(token, scope) => within(scope, workspace, access.role, permission).map(|()| Some(*token)),
     }
 }
 
@@ -163,7 +163,12 @@ fn authorise(role: Option<Role>, permission: Permission) -> Result<(), Problem> 
 }
 
 /// A token never allows more than its account's role does. A workspace out of its scope does not exist for it.
-fn within(scope: &Scope, workspace: WorkspaceId, role: Option<Role>, permission: Permission) -> Result<(), Problem> {
+fn within(
+    scope: &TokenScope,
+    workspace: WorkspaceId,
+    role: Option<Role>,
+    permission: Permission,
+) -> Result<(), Problem> {
     let inside = scope.workspaces.as_ref().is_none_or(|workspaces| workspaces.contains(&workspace));
     authorise(role.filter(|_| inside), permission)?;
     if scope.allows(permission) { Ok(()) } else { Err(Problem::new(Code::ScopeMissing)) }
@@ -216,8 +221,8 @@ mod tests {
     #[test]
     fn a_token_allows_what_both_scope_and_role_do() {
         let here = WorkspaceId::new();
-        let scope = |workspaces| Scope { permissions: vec!["files.write".to_owned()], workspaces };
-        let code = |scope: Scope, role| {
+        let scope = |workspaces| TokenScope { permissions: vec!["files.write".to_owned()], workspaces };
+        let code = |scope: TokenScope, role| {
             within(&scope, here, role, Permission::WriteFiles).map_err(|problem| problem.status_code())
         };
         assert_eq!(code(scope(None), Some(Role::Member)), Ok(()));

@@ -60,6 +60,6 @@ pub async fn admit(config: &Config, email: &str, days: u32) -> Result<Secret<Str
     let expires_at = (clock::now() + TimeDelta::days(i64::from(days))).trunc_subsecs(6);
     store::admission::insert(&operation.tx, &NewAdmission { id, email: &email, code_hash, expires_at }).await?;
     let details = Map::from_iter([("expiresAt".to_owned(), json!(expires_at))]);
-    operation.write_down(activity::ACCOUNTS, Action::AdmissionCreated, id.0, details).await?;
+    operation.write_down(activity::ACCOUNT_CHAIN, Action::AdmissionCreated, id.0, details).await?;
     Ok(code)
 }

@@ -31,6 +31,6 @@ pub async fn adopt_signing_keys(config: &Config) -> Result<String, AdoptError> {
     let former = store::installation::adopt_signing_key(&operation.tx, keys.id()).await.map_err(OperatorError::from)?;
     let details = [("from", former), ("to", Some(keys.id().to_owned()))];
     let details: Map<_, _> = details.into_iter().map(|(name, id)| (name.to_owned(), id.into())).collect();
-    operation.write_down(activity::ACCOUNTS, Action::InstallationKeysAdopted, Uuid::nil(), details).await?;
+    operation.write_down(activity::ACCOUNT_CHAIN, Action::InstallationKeysAdopted, Uuid::nil(), details).await?;
     Ok(keys.id().to_owned())
 }

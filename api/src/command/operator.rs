@@ -4,12 +4,12 @@ use std::{env, path::PathBuf};
 
 use nvisy_shared::{
     config::Config,
-    crypt::{KeyFileError, Keyring, MasterKey, seal::Seals},
+    crypt::{KeyFileError, Keyring, MasterKey, audit_mac::AuditKeys},
     domain::activity::{Action, OPERATOR},
     id::WorkspaceId,
     store::{
         self, Db, TransactionTrait, Tx,
-        activity::{self, Act, By},
+        activity::{self, ActorContext, AuditEntry},
     },
 };
 use serde_json::{Map, Value, json};
@@ -61,8 +61,8 @@ impl Operation {
         mut details: Map<String, Value>,
     ) -> Result<(), OperatorError> {
         details.insert(OPERATOR.to_owned(), operator());
-        let act = Act::new(action, object, details.into());
-        activity::append(&self.tx, &Seals::new(self.keys), chain, &By::system(), &[act]).await?;
+        let act = AuditEntry::new(action, object, details.into());
+        activity::append(&self.tx, &AuditKeys::new(self.keys), chain, &ActorContext::system(), &[act]).await?;
         self.tx.commit().await?;
         Ok(self.db.close().await?)
     }

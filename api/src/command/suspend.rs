@@ -46,6 +46,6 @@ pub async fn suspend(config: &Config, account: &str, state: AccountState) -> Res
         AccountState::Suspended => Action::AccountSuspended,
         AccountState::Active => Action::AccountResumed,
     };
-    operation.write_down(activity::ACCOUNTS, action, id.0, Map::new()).await?;
+    operation.write_down(activity::ACCOUNT_CHAIN, action, id.0, Map::new()).await?;
     Ok(id)
 }

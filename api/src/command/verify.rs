@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write, fs, io, path::PathBuf};
 
 use nvisy_shared::{
     config::Config,
-    crypt::{KeyFileError, Keyring, MasterKey, seal::Seals},
+    crypt::{KeyFileError, Keyring, MasterKey, audit_mac::AuditKeys},
     id::WorkspaceId,
     store::{self, Db, activity},
 };
@@ -33,27 +33,27 @@ pub struct Verified {
     pub report: String,
 }
 
-/// Checks every chain, and that each still has the entries at which an earlier report ended, under the same seals: kept
-/// elsewhere, a report shows later that nothing was cut off the end, also by somebody who could make seals.
+/// Checks every chain, and that each still has the entries at which an earlier report ended, with the same MACs. A
+/// report that is kept elsewhere shows later that nothing was cut off the end, even by a holder of the master key.
 ///
 /// # Errors
 /// When key, database or report cannot be used.
 pub async fn verify_activity(config: &Config, earlier: Option<PathBuf>) -> Result<Verified, VerifyError> {
     let earlier = earlier.map(read).transpose()?.unwrap_or_default();
-    let seals = Seals::new(Keyring::new(MasterKey::read(&config.encryption.key_file)?));
+    let audit_keys = AuditKeys::new(Keyring::new(MasterKey::read(&config.encryption.key_file)?));
     let db = store::connect(&config.database).await?;
     let mut verified = Verified { intact: true, report: String::new() };
     let named = earlier.iter().map(|head| head.chain);
     let chains: BTreeSet<_> = activity::chains(&db).await?.into_iter().chain(named).collect();
     for chain in chains {
-        let checked = activity::check(&db, &seals, chain).await?;
-        let name = if chain == activity::ACCOUNTS { ACCOUNTS.to_owned() } else { format!("{WORKSPACE}{chain}") };
+        let checked = activity::check(&db, &audit_keys, chain).await?;
+        let name = if chain == activity::ACCOUNT_CHAIN { ACCOUNTS.to_owned() } else { format!("{WORKSPACE}{chain}") };
         let lost = lost(&db, earlier.iter().filter(|head| head.chain == chain)).await?;
         let line = match (checked.broken, lost) {
-            (None, None) => format!("{name}{INTACT}{}{SEAL}{}", checked.intact, hex::encode(checked.seal)),
+            (None, None) => format!("{name}{INTACT}{}{SEAL}{}", checked.intact, hex::encode(checked.mac)),
             (Some(broken), _) => {
                 let id = broken.id.map(|id| format!(" ({id})")).unwrap_or_default();
-                format!("{name}: BROKEN at entry {}{id}: {}", broken.seq, broken.why)
+                format!("{name}: BROKEN at entry {}{id}: {}", broken.seq, broken.reason)
             }
             (None, Some(seq)) => format!("{name}: BROKEN at entry {seq}: it is not the one of the earlier report"),
         };
@@ -89,7 +89,7 @@ fn head(line: &str) -> Option<Head> {
     let (seq, seal) = rest.split_once(SEAL)?;
     let chain = match name.strip_prefix(WORKSPACE) {
         Some(id) => WorkspaceId(id.parse::<Uuid>().ok()?),
-        None if name == ACCOUNTS => activity::ACCOUNTS,
+        None if name == ACCOUNTS => activity::ACCOUNT_CHAIN,
         None => return None,
     };
     let seq = seq.parse().ok().filter(|seq| *seq > 0)?;
@@ -99,7 +99,7 @@ fn head(line: &str) -> Option<Head> {
 /// The first of these places that does not have its seal any more.
 async fn lost(db: &Db, heads: impl Iterator<Item = &Head>) -> Result<Option<i64>, store::Error> {
     for head in heads {
-        if activity::seal_at(db, head.chain, head.seq).await?.as_ref() != Some(&head.seal) {
+        if activity::mac_at(db, head.chain, head.seq).await?.as_ref() != Some(&head.seal) {
             return Ok(Some(head.seq));
         }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use apistos::{ApiComponent, Schema, paths::RequestBody, reference_or::ReferenceOr};
-use nvisy_shared::{config::Networks, domain::activity::Actor, store::activity::By};
+use nvisy_shared::{config::Networks, domain::activity::Actor, store::activity::ActorContext};
 
 use super::{client_network::Network, request_id::RequestId};
 use crate::{problem::Problem, state::State};
@@ -41,8 +41,8 @@ impl Origin {
     }
 
     /// As the activity log takes it.
-    pub fn by(&self, actor: Actor) -> By {
-        By { actor, request_id: self.request_id.clone(), address: self.address }
+    pub fn by(&self, actor: Actor) -> ActorContext {
+        ActorContext { actor, request_id: self.request_id.clone(), address: self.address }
     }
 }
 

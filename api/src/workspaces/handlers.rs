@@ -6,7 +6,7 @@ use nvisy_shared::{
     domain::{activity::Action, role::Permission},
     store::{
         self,
-        activity::{self, Act},
+        activity::{self, AuditEntry},
     },
 };
 use serde_json::json;
@@ -56,8 +56,8 @@ pub async fn create(
         let workspace =
             store::workspace::insert(tx, name, slug, account.id, &state.index, state.platform.space).await?;
         let workspace = workspace.ok_or_else(|| Problem::new(Code::SlugTaken))?;
-        let act = Act::new(Action::WorkspaceCreated, workspace.id.0, json!({}));
-        activity::append(tx, &state.platform.seals, workspace.id, &origin.by(account.actor()), &[act]).await?;
+        let act = AuditEntry::new(Action::WorkspaceCreated, workspace.id.0, json!({}));
+        activity::append(tx, &state.platform.audit_keys, workspace.id, &origin.by(account.actor()), &[act]).await?;
         Ok(workspace.into())
     })
     .await?;

@@ -6,7 +6,7 @@ use nvisy_shared::{
     platform::Platform,
     store::{
         self, TransactionTrait, Tx,
-        activity::{self, Act},
+        activity::{self, AuditEntry},
         workspace::{Settings, Workspace},
     },
 };
@@ -41,8 +41,8 @@ pub async fn update(
         return Err(Problem::new(Code::SlugTaken));
     }
     let workspace = find(&tx, member).await?;
-    let act = Act::new(Action::WorkspaceUpdated, member.workspace.0, json!({ "fields": changed }));
-    activity::append(&tx, &platform.seals, member.workspace, &origin.by(member.actor()), &[act]).await?;
+    let act = AuditEntry::new(Action::WorkspaceUpdated, member.workspace.0, json!({ "fields": changed }));
+    activity::append(&tx, &platform.audit_keys, member.workspace, &origin.by(member.actor()), &[act]).await?;
     tx.commit().await?;
     Ok(workspace)
 }
@@ -104,9 +104,9 @@ pub async fn delete(
     let tx = platform.db.begin().await?;
     locked(&tx, member, expected).await?;
     let withdrawn = store::workspace::delete(&tx, member.workspace).await?;
-    let mut acts = vec![Act::new(Action::WorkspaceDeleted, member.workspace.0, json!({}))];
-    acts.extend(withdrawn.into_iter().map(|invite| invite.act("workspace_deleted")));
-    activity::append(&tx, &platform.seals, member.workspace, &origin.by(member.actor()), &acts).await?;
+    let mut acts = vec![AuditEntry::new(Action::WorkspaceDeleted, member.workspace.0, json!({}))];
+    acts.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("workspace_deleted")));
+    activity::append(&tx, &platform.audit_keys, member.workspace, &origin.by(member.actor()), &acts).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -5,12 +5,12 @@ use std::{collections::BTreeSet, fs};
 use futures::future::join_all;
 use nvisy_api::command::{Verified, verify_activity};
 use nvisy_shared::{
-    crypt::{Keyring, MasterKey, seal::Seals},
+    crypt::{Keyring, MasterKey, audit_mac::AuditKeys},
     domain::activity::Action,
     id::WorkspaceId,
     store::{
         Conn, TransactionTrait,
-        activity::{self, Act, By, Filter, Place},
+        activity::{self, ActivityFilter, ActorContext, AuditEntry, SeqRange},
     },
 };
 use reqwest::Method;
@@ -41,8 +41,8 @@ impl TestApp {
         verify_activity(self.config(), Some(report)).await.unwrap()
     }
 
-    fn seals(&self) -> Seals {
-        Seals::new(Keyring::new(MasterKey::read(&self.config().encryption.key_file).unwrap()))
+    fn audit_keys(&self) -> AuditKeys {
+        AuditKeys::new(Keyring::new(MasterKey::read(&self.config().encryption.key_file).unwrap()))
     }
 }
 
@@ -163,8 +163,8 @@ async fn full_log_is_exported_as_jsonl_and_csv() {
     let id: WorkspaceId = workspace.parse::<uuid::Uuid>().unwrap().into();
     let tx = app.db.begin().await.unwrap();
     let acts: Vec<_> =
-        (0..1200).map(|n| Act::new(Action::FileUploaded, id.0, json!({ "n": n, "q": "a \"b\", c" }))).collect();
-    activity::append(&tx, &app.seals(), id, &By::system(), &acts).await.unwrap();
+        (0..1200).map(|n| AuditEntry::new(Action::FileUploaded, id.0, json!({ "n": n, "q": "a \"b\", c" }))).collect();
+    activity::append(&tx, &app.audit_keys(), id, &ActorContext::system(), &acts).await.unwrap();
     tx.commit().await.unwrap();
 
     let lines = app.activities(&ada, &workspace, "/export?format=jsonl").await;
@@ -301,10 +301,10 @@ async fn verification_against_an_earlier_report_detects_truncation() {
     app.sql(&format!("delete from activity where {scope}; delete from activity_chain where {scope}")).await;
     assert!(app.verified().await.intact);
     assert!(!app.verified_against(&two).await.intact);
-    let acts = [0; 3].map(|_| Act::new(Action::FileUploaded, ada.id.parse::<uuid::Uuid>().unwrap(), json!({})));
+    let acts = [0; 3].map(|_| AuditEntry::new(Action::FileUploaded, ada.id.parse::<uuid::Uuid>().unwrap(), json!({})));
     let tx = app.db.begin().await.unwrap();
     let chain: WorkspaceId = workspace.parse::<uuid::Uuid>().unwrap().into();
-    activity::append(&tx, &app.seals(), chain, &By::system(), &acts).await.unwrap();
+    activity::append(&tx, &app.audit_keys(), chain, &ActorContext::system(), &acts).await.unwrap();
     tx.commit().await.unwrap();
     assert!(app.verified().await.intact);
     assert!(!app.verified_against(&two).await.intact && !app.verified_against(&three).await.intact);
@@ -340,8 +340,8 @@ async fn failed_login_for_an_unknown_email_stores_only_the_network_prefix() {
     assert_eq!(stored[1], (Some("2001:db8:1::/48".to_owned()), None));
     assert!(matches!(stored[2], (None, Some(_))), "{stored:?}");
     // Whose account was tried can be told from where.
-    let (seals, all, newest) = (app.seals(), Filter::default(), Place::Before(i64::MAX));
-    let read = activity::list(&app.db, &seals, activity::ACCOUNTS, &all, newest, 1).await.unwrap();
+    let (audit_keys, all, newest) = (app.audit_keys(), ActivityFilter::default(), SeqRange::Before(i64::MAX));
+    let read = activity::list(&app.db, &audit_keys, activity::ACCOUNT_CHAIN, &all, newest, 1).await.unwrap();
     assert_eq!(read[0].address.as_deref(), Some("198.51.100.7"));
     assert!(app.verified().await.intact);
     app.stop().await;
@@ -370,9 +370,15 @@ async fn concurrent_entries_form_one_chain_per_workspace_without_cross_tenant_bl
     // While one tenant's chain is locked, another's goes on.
     let id: WorkspaceId = tidal.parse::<uuid::Uuid>().unwrap().into();
     let tx = app.db.begin().await.unwrap();
-    activity::append(&tx, &app.seals(), id, &By::system(), &[Act::new(Action::FileDeleted, id.0, json!({}))])
-        .await
-        .unwrap();
+    activity::append(
+        &tx,
+        &app.audit_keys(),
+        id,
+        &ActorContext::system(),
+        &[AuditEntry::new(Action::FileDeleted, id.0, json!({}))],
+    )
+    .await
+    .unwrap();
     assert_eq!(work(&wind, "last.txt".to_owned()).await.status, 204);
     tx.rollback().await.unwrap();
     assert_eq!(work(&tidal, "last.txt".to_owned()).await.status, 204);

@@ -1,9 +1,10 @@
-//! Encryption at rest: keys derived from one master key, a sealed stream format for file bytes, seals of
-//! chained entries, codes of invites, refresh tokens, and randomness.
+//! Encryption at rest: keys derived from one master key, a sealed stream format for file bytes, MACs of
+//! the activity log, codes of invites, refresh tokens, and randomness.
 //!
 //! Nothing here knows where keys come from besides a file, or where sealed bytes go.
 
 pub mod address;
+pub mod audit_mac;
 pub mod code;
 pub mod envelope;
 pub mod frames;
@@ -11,7 +12,6 @@ mod keys;
 pub mod opaque;
 mod password;
 pub mod refresh;
-pub mod seal;
 
 pub use keys::{Key, KeyFileError, Keyring, MasterKey, Purpose};
 pub use password::{PasswordError, hash_password, verify_password};

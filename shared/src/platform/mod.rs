@@ -10,7 +10,7 @@ use nvisy_embed::{ApiKey, EmbedSettings, Embedder, LocalSettings, OpenAiSettings
 use crate::{
     blob::{BlobSettings, Blobs},
     config::{self, Config},
-    crypt::{Keyring, MasterKey, code::Codes, seal::Seals},
+    crypt::{Keyring, MasterKey, audit_mac::AuditKeys, code::Codes},
     domain::quota::Amounts,
     id::SpaceId,
     lifecycle::Lifecycle,
@@ -36,7 +36,7 @@ pub struct Platform {
     /// File bytes.
     pub blobs: Blobs,
     /// Of the activity log.
-    pub seals: Seals,
+    pub audit_keys: AuditKeys,
     /// Of invites.
     pub codes: Codes,
     /// The model.
@@ -105,7 +105,7 @@ impl Platform {
         ))?;
         let bucket = bucket(&config, queue.names());
         let keys = Keyring::new(key);
-        let seals = Seals::new(keys.clone());
+        let audit_keys = AuditKeys::new(keys.clone());
         let codes = Codes::new(keys.clone());
         let blobs = Blobs::open(queue.jetstream().clone(), &bucket, keys.clone())
             .await
@@ -113,7 +113,7 @@ impl Platform {
         let space = store::space::ensure(&db, embedder.space())
             .await
             .map_err(opening("the embedding space cannot be registered: look into the log of PostgreSQL"))?;
-        Ok(Self { config: Arc::new(config), db, queue, keys, blobs, seals, codes, embedder, space })
+        Ok(Self { config: Arc::new(config), db, queue, keys, blobs, audit_keys, codes, embedder, space })
     }
 
     /// Starts what every process does on the side: hand over the outbox, and find what was forgotten.

@@ -1,9 +1,9 @@
-//! The activity log: one chain of entries for each workspace, and one for what concerns accounts.
+//! The activity log: one chain of entries for each workspace, and one for events of accounts.
 //!
-//! The database refuses to change or remove entries, and each entry is sealed together with the seal before it under a
-//! key that the database does not have. An entry names accounts and things by id only, and holds the network address
-//! sealed under a key that is made with something of the account's row: when a person is erased, what they did stays, and
-//! nobody can tell who it was or from where.
+//! The database rejects changes and deletions of entries, and each entry has a MAC over itself and the MAC before it under
+//! a key that the database does not have. An entry names accounts and objects by id only, and stores the IP address sealed
+//! under a key that is derived with a salt from the account's row: after an account is erased its entries stay, but they
+//! identify neither the person nor the address.
 
 mod check;
 
@@ -12,7 +12,7 @@ use std::{
     net::IpAddr,
 };
 
-pub use check::{Broken, Checked, chains, check, seal_at};
+pub use check::{ChainBreak, ChainCheck, chains, check, mac_at};
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{FromQueryResult, QueryResult, Value};
 use serde_json::Value as Json;
@@ -23,145 +23,163 @@ use crate::{
     clock,
     crypt::{
         Key, address,
-        seal::{Seal, Seals},
+        audit_mac::{AuditKeys, ChainMac},
     },
     domain::activity::{Action, Actor},
     entity::activity::Model,
     id::{AccountId, ActivityId, WorkspaceId},
 };
 
-/// The chain of what concerns accounts.
-pub const ACCOUNTS: WorkspaceId = WorkspaceId(Uuid::nil());
+/// The chain of entries about accounts.
+pub const ACCOUNT_CHAIN: WorkspaceId = WorkspaceId(Uuid::nil());
 
-/// Who acts, and through which request.
+/// The actor of an entry, and the request through which it acted.
 #[derive(Clone, Debug)]
-pub struct By {
-    /// Who.
+pub struct ActorContext {
+    /// The actor.
     pub actor: Actor,
-    /// The request's name; none where there was no request.
+    /// The request's id; `None` outside a request.
     pub request_id: Option<String>,
-    /// Where it came from.
+    /// The client's IP address.
     pub address: Option<IpAddr>,
 }
 
-impl By {
-    /// Nvisy itself, of its own accord.
+impl ActorContext {
+    /// Nvisy itself, outside any request.
     #[must_use]
     pub const fn system() -> Self {
         Self { actor: Actor::System, request_id: None, address: None }
     }
 }
 
-/// Something that was done.
+/// An entry to be added: an action and its object.
 #[derive(Clone, Debug)]
-pub struct Act {
+pub struct AuditEntry {
     action: Action,
     object: Uuid,
     details: Json,
 }
 
-impl Act {
-    /// What was done to what. `details` is small, and holds no name, no address and no piece of a document.
+impl AuditEntry {
+    /// `details` is small and contains no name, no address and no document text.
     pub fn new(action: Action, object: impl Into<Uuid>, details: Json) -> Self {
         Self { action, object: object.into(), details }
     }
 }
 
-/// Adds entries to the chain of a workspace, or to [`ACCOUNTS`].
+/// Adds entries to the chain of a workspace, or to [`ACCOUNT_CHAIN`].
 ///
-/// From here to the end of the transaction the chain is locked: write what is to be written first. Locks are taken in
-/// this order everywhere, or transactions would wait for each other for ever: counters of a workspace, its activity
-/// chain, its events.
-pub async fn append(tx: &Tx, seals: &Seals, chain: WorkspaceId, by: &By, acts: &[Act]) -> Result<()> {
-    let acts: Vec<_> = acts.iter().map(|act| (by, act)).collect();
-    append_each(tx, seals, chain, &acts).await
+/// The chain stays locked until the transaction ends, so call this after the transaction's other writes. To avoid
+/// deadlocks, every transaction takes locks in this order: counters of a workspace, its activity chain, its events.
+pub async fn append(
+    tx: &Tx,
+    keys: &AuditKeys,
+    chain: WorkspaceId,
+    context: &ActorContext,
+    entries: &[AuditEntry],
+) -> Result<()> {
+    let entries: Vec<_> = entries.iter().map(|entry| (context, entry)).collect();
+    append_with_contexts(tx, keys, chain, &entries).await
 }
 
-/// As [`append`], of what several have done.
-pub async fn append_each(tx: &Tx, seals: &Seals, chain: WorkspaceId, acts: &[(&By, &Act)]) -> Result<()> {
-    // Whose address it is: where nobody is signed in, the account that was tried, if there is one.
-    let person = |by: &By, act: &Act| by.actor.account().map_or(act.object, |account| account.0);
-    let acts: Vec<_> = acts.iter().map(|(by, act)| (*by, *act, person(by, act))).collect();
-    if acts.is_empty() {
+/// Like [`append`], with a context for each entry.
+pub async fn append_with_contexts(
+    tx: &Tx,
+    keys: &AuditKeys,
+    chain: WorkspaceId,
+    entries: &[(&ActorContext, &AuditEntry)],
+) -> Result<()> {
+    // The account whose key seals the address: the actor's or, before authentication, the one named by the request.
+    let address_owner =
+        |context: &ActorContext, entry: &AuditEntry| context.actor.account().map_or(entry.object, |account| account.0);
+    let entries: Vec<_> =
+        entries.iter().map(|(context, entry)| (*context, *entry, address_owner(context, entry))).collect();
+    if entries.is_empty() {
         return Ok(());
     }
-    let turn = lock(tx, chain, acts.iter().map(|(_, _, person)| *person).collect()).await?;
-    let keys: HashMap<Uuid, Key> =
-        turn.address_keys.into_iter().map(|(person, kept)| (person, seals.addresses(kept))).collect();
-    let seals = seals.of(chain);
-    // As PostgreSQL keeps it: the seal must fit what is read back.
+    let lock = lock(tx, chain, entries.iter().map(|(_, _, owner)| *owner).collect()).await?;
+    let address_keys: HashMap<Uuid, Key> =
+        lock.address_salts.into_iter().map(|(account, salt)| (account, keys.address_key(salt))).collect();
+    let mac_key = keys.chain(chain);
+    // PostgreSQL's precision: the MAC is computed again over the time that is read back.
     let created_at = clock::now().trunc_subsecs(6);
-    let (mut seq, mut seal) = (turn.head.seq, turn.head.seal()?);
-    let mut entries = Vec::with_capacity(acts.len());
-    for (by, act, person) in acts {
+    let (mut seq, mut mac) = (lock.head.seq, lock.head.mac()?);
+    let mut rows = Vec::with_capacity(entries.len());
+    for (context, entry, address_owner) in entries {
         seq += 1;
         let id = ActivityId::new();
-        let address_sealed = by.address.zip(keys.get(&person)).map(|(address, key)| address::seal(key, id.0, address));
-        let mut entry = Model {
+        let address_sealed = context
+            .address
+            .zip(address_keys.get(&address_owner))
+            .map(|(address, key)| address::seal(key, id.0, address));
+        let mut row = Model {
             chain: chain.0,
             seq,
             id,
             created_at,
-            actor: by.actor.kind().to_owned(),
-            account_id: by.actor.account(),
-            token_id: by.actor.token(),
-            action: act.action.name().to_owned(),
-            object_kind: act.action.object_kind().to_owned(),
-            object_id: act.object,
-            request_id: by.request_id.clone().filter(|id| !id.is_empty()),
-            address: by.address.filter(|_| address_sealed.is_none()).map(address::network),
-            details: act.details.to_string(),
+            actor: context.actor.kind().to_owned(),
+            account_id: context.actor.account(),
+            token_id: context.actor.token(),
+            action: entry.action.name().to_owned(),
+            object_kind: entry.action.object_kind().to_owned(),
+            object_id: entry.object,
+            request_id: context.request_id.clone().filter(|id| !id.is_empty()),
+            address: context.address.filter(|_| address_sealed.is_none()).map(address::network),
+            details: entry.details.to_string(),
             seal: Vec::new(),
             address_sealed,
         };
-        seal = seals.seal(&seal, &sealed(&entry));
-        entry.seal = seal.to_vec();
-        entries.push(entry);
+        mac = mac_key.mac(&mac, &mac_input(&row));
+        row.seal = mac.to_vec();
+        rows.push(row);
     }
-    insert(tx, chain, created_at, &entries).await
+    insert(tx, chain, created_at, &rows).await
 }
 
-/// The place and the seal after which a chain goes on.
+/// The sequence number and MAC of a chain's last entry.
 #[derive(FromQueryResult)]
-struct Head {
+struct ChainHead {
     seq: i64,
     seal: Vec<u8>,
 }
 
-impl Head {
-    fn seal(&self) -> Result<Seal> {
-        self.seal.as_slice().try_into().map_err(|_| Error::Custom("a seal has 32 bytes".to_owned()))
+impl ChainHead {
+    fn mac(&self) -> Result<ChainMac> {
+        self.seal.as_slice().try_into().map_err(|_| Error::Custom("a MAC has 32 bytes".to_owned()))
     }
 }
 
-/// The chain, locked until the transaction ends.
-struct Turn {
-    head: Head,
-    /// What goes into the keys of people's addresses; none for whom there is no account.
-    address_keys: Vec<(Uuid, Uuid)>,
+/// A chain that is locked until the transaction ends.
+struct ChainLock {
+    head: ChainHead,
+    /// The salts of address keys by account; accounts that do not exist are absent.
+    address_salts: Vec<(Uuid, Uuid)>,
 }
 
-impl FromQueryResult for Turn {
+impl FromQueryResult for ChainLock {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
-        let ids: Vec<Uuid> = row.try_get(prefix, "people")?;
-        let kept: Vec<Uuid> = row.try_get(prefix, "kept")?;
-        Ok(Self { head: Head::from_query_result(row, prefix)?, address_keys: ids.into_iter().zip(kept).collect() })
+        let accounts: Vec<Uuid> = row.try_get(prefix, "accounts")?;
+        let salts: Vec<Uuid> = row.try_get(prefix, "salts")?;
+        Ok(Self {
+            head: ChainHead::from_query_result(row, prefix)?,
+            address_salts: accounts.into_iter().zip(salts).collect(),
+        })
     }
 }
 
-async fn lock(tx: &Tx, chain: WorkspaceId, people: HashSet<Uuid>) -> Result<Turn> {
-    let find = "select seq, seal, people, kept
+async fn lock(tx: &Tx, chain: WorkspaceId, accounts: HashSet<Uuid>) -> Result<ChainLock> {
+    let find = "select seq, seal, accounts, salts
          from activity_chain
          cross join (
-             select coalesce(array_agg(id), '{}') as people, coalesce(array_agg(address_key), '{}') as kept
+             select coalesce(array_agg(id), '{}') as accounts, coalesce(array_agg(address_key), '{}') as salts
              from account where id = any($2)) account
          where chain = $1 for update of activity_chain";
-    let people: Vec<Uuid> = people.into_iter().collect();
-    let values = || [chain.into(), people.clone().into()];
-    if let Some(turn) = sql::first(tx, find, values()).await? {
-        return Ok(turn);
+    let accounts: Vec<Uuid> = accounts.into_iter().collect();
+    let values = || [chain.into(), accounts.clone().into()];
+    if let Some(lock) = sql::first(tx, find, values()).await? {
+        return Ok(lock);
     }
-    // The first entry. Another transaction may be writing it, too: one waits here for the other.
+    // The chain's first entry. Transactions that insert the head at the same time wait for each other here.
     sql::execute(
         tx,
         "insert into activity_chain (chain, seq, seal) values ($1, 0, decode(repeat('00', 32), 'hex'))
@@ -172,13 +190,13 @@ async fn lock(tx: &Tx, chain: WorkspaceId, people: HashSet<Uuid>) -> Result<Turn
     sql::first(tx, find, values()).await?.ok_or(Error::RecordNotInserted)
 }
 
-/// What may be absent is bound as an empty text.
-async fn insert(tx: &Tx, chain: WorkspaceId, created_at: DateTime<Utc>, entries: &[Model]) -> Result<()> {
-    let each = |of: fn(&Model) -> String| entries.iter().map(of).collect::<Vec<String>>();
-    let seqs: Vec<i64> = entries.iter().map(|entry| entry.seq).collect();
-    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id.0).collect();
-    let objects: Vec<Uuid> = entries.iter().map(|entry| entry.object_id).collect();
-    let last = entries.last().map(|entry| (entry.seq, entry.seal.clone())).unzip();
+/// Binds absent optional values as empty text.
+async fn insert(tx: &Tx, chain: WorkspaceId, created_at: DateTime<Utc>, rows: &[Model]) -> Result<()> {
+    let column = |value: fn(&Model) -> String| rows.iter().map(value).collect::<Vec<String>>();
+    let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id.0).collect();
+    let objects: Vec<Uuid> = rows.iter().map(|row| row.object_id).collect();
+    let last = rows.last().map(|row| (row.seq, row.seal.clone())).unzip();
     sql::execute(
         tx,
         "with entry as (
@@ -189,7 +207,7 @@ async fn insert(tx: &Tx, chain: WorkspaceId, created_at: DateTime<Utc>, entries:
                  decode(nullif(address_sealed, ''), 'hex')
              from unnest($3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
                      $11::uuid[], $12::text[], $13::text[], $14::text[], $15::text[])
-                 act (seq, id, actor, account, token, request, action, object_kind, object_id, details, seal, address,
+                 new (seq, id, actor, account, token, request, action, object_kind, object_id, details, seal, address,
                      address_sealed))
          update activity_chain set seq = $16, seal = $17 where chain = $1",
         [
@@ -197,17 +215,17 @@ async fn insert(tx: &Tx, chain: WorkspaceId, created_at: DateTime<Utc>, entries:
             created_at.into(),
             seqs.into(),
             ids.into(),
-            each(|entry| entry.actor.clone()).into(),
-            each(|entry| entry.account_id.map(|id| id.to_string()).unwrap_or_default()).into(),
-            each(|entry| entry.token_id.map(|id| id.to_string()).unwrap_or_default()).into(),
-            each(|entry| entry.request_id.clone().unwrap_or_default()).into(),
-            each(|entry| entry.action.clone()).into(),
-            each(|entry| entry.object_kind.clone()).into(),
+            column(|row| row.actor.clone()).into(),
+            column(|row| row.account_id.map(|id| id.to_string()).unwrap_or_default()).into(),
+            column(|row| row.token_id.map(|id| id.to_string()).unwrap_or_default()).into(),
+            column(|row| row.request_id.clone().unwrap_or_default()).into(),
+            column(|row| row.action.clone()).into(),
+            column(|row| row.object_kind.clone()).into(),
             objects.into(),
-            each(|entry| entry.details.clone()).into(),
-            each(|entry| hex::encode(&entry.seal)).into(),
-            each(|entry| entry.address.clone().unwrap_or_default()).into(),
-            each(|entry| entry.address_sealed.as_ref().map(hex::encode).unwrap_or_default()).into(),
+            column(|row| row.details.clone()).into(),
+            column(|row| hex::encode(&row.seal)).into(),
+            column(|row| row.address.clone().unwrap_or_default()).into(),
+            column(|row| row.address_sealed.as_ref().map(hex::encode).unwrap_or_default()).into(),
             last.0.into(),
             last.1.into(),
         ],
@@ -216,9 +234,9 @@ async fn insert(tx: &Tx, chain: WorkspaceId, created_at: DateTime<Utc>, entries:
     Ok(())
 }
 
-/// The bytes of an entry that its seal is over: a JSON list, so that no two entries run together. One with a sealed
-/// address has a fifth element; those written before there were any have none.
-fn sealed(entry: &Model) -> Vec<u8> {
+/// The bytes of an entry that its MAC covers: a JSON list, so that different entries never have the same bytes. An entry
+/// with a sealed address has a fifth element; entries written before addresses were sealed have none.
+fn mac_input(entry: &Model) -> Vec<u8> {
     let fields = (
         (entry.chain, entry.seq, entry.id, entry.created_at.timestamp_micros()),
         (&entry.actor, entry.account_id, entry.token_id),
@@ -232,14 +250,14 @@ fn sealed(entry: &Model) -> Vec<u8> {
     bytes.expect("ids, numbers and texts can be written")
 }
 
-/// Which entries.
+/// Conditions on entries; all that are set must hold.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
-    /// Of this account and its tokens.
+pub struct ActivityFilter {
+    /// By this account or its tokens.
     pub account: Option<AccountId>,
-    /// In the log of accounts: what this account did, and what was done to it by others.
+    /// In the account chain: by this account or, by others, to this account.
     pub about: Option<AccountId>,
-    /// Of this action.
+    /// With this action.
     pub action: Option<Action>,
     /// From this time on.
     pub since: Option<DateTime<Utc>>,
@@ -247,59 +265,65 @@ pub struct Filter {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// From which place, and in which direction.
+/// A range of sequence numbers, and its order.
 #[derive(Clone, Copy, Debug)]
-pub enum Place {
-    /// Newest first, from before this place on.
+pub enum SeqRange {
+    /// Newest first: entries before this one.
     Before(i64),
-    /// Oldest first, from after the first place to the second.
+    /// Oldest first: entries after the first number, up to and including the second.
     Between(i64, i64),
 }
 
-/// Up to `limit` entries of a chain that meet the filter, with the addresses of people who have not been erased.
+/// Up to `limit` entries of a chain that match the filter; addresses of accounts that still exist are unsealed.
 pub async fn list(
     conn: &impl Conn,
-    seals: &Seals,
+    keys: &AuditKeys,
     chain: WorkspaceId,
-    filter: &Filter,
-    place: Place,
+    filter: &ActivityFilter,
+    range: SeqRange,
     limit: i64,
 ) -> Result<Vec<Model>> {
-    let stored = read(conn, chain, filter, place, limit).await?;
-    Ok(stored.into_iter().map(|stored| stored.opened(seals)).collect())
+    let stored = read(conn, chain, filter, range, limit).await?;
+    Ok(stored.into_iter().map(|stored| stored.with_address(keys)).collect())
 }
 
-/// An entry, and what goes into the key of its address while there is the account.
-struct Stored {
-    entry: Model,
-    address_key: Option<Uuid>,
+/// An entry, and the salt of its address key while the account exists.
+struct StoredEntry {
+    row: Model,
+    address_salt: Option<Uuid>,
 }
 
-impl FromQueryResult for Stored {
+impl FromQueryResult for StoredEntry {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
-        Ok(Self { entry: Model::from_query_result(row, prefix)?, address_key: row.try_get(prefix, "address_key")? })
+        Ok(Self { row: Model::from_query_result(row, prefix)?, address_salt: row.try_get(prefix, "address_salt")? })
     }
 }
 
-impl Stored {
-    fn opened(self, seals: &Seals) -> Model {
-        let Self { mut entry, address_key } = self;
-        if let Some((kept, sealed)) = address_key.zip(entry.address_sealed.as_ref()) {
-            let opened = address::open(&seals.addresses(kept), entry.id.0, sealed);
-            // One that does not open was tampered with: `check` says where.
-            entry.address = opened.ok().map(|address| address.to_string());
+impl StoredEntry {
+    fn with_address(self, keys: &AuditKeys) -> Model {
+        let Self { mut row, address_salt } = self;
+        if let Some((salt, sealed)) = address_salt.zip(row.address_sealed.as_ref()) {
+            let address = address::open(&keys.address_key(salt), row.id.0, sealed);
+            // An address that does not open was tampered with; `check` reports the entry.
+            row.address = address.ok().map(|address| address.to_string());
         }
-        entry
+        row
     }
 }
 
-async fn read(conn: &impl Conn, chain: WorkspaceId, filter: &Filter, place: Place, limit: i64) -> Result<Vec<Stored>> {
-    let mut text = String::new();
+async fn read(
+    conn: &impl Conn,
+    chain: WorkspaceId,
+    filter: &ActivityFilter,
+    range: SeqRange,
+    limit: i64,
+) -> Result<Vec<StoredEntry>> {
+    let mut conditions = String::new();
     let mut values: Vec<Value> = vec![chain.into()];
-    // Only the conditions that are there: the planner then knows which index serves.
+    // Absent conditions are left out of the statement, so that the planner picks the matching index.
     let mut add = |condition: &str, value: Value| {
         values.push(value);
-        text.push_str(&format!(" and {condition} ${}", values.len()));
+        conditions.push_str(&format!(" and {condition} ${}", values.len()));
     };
     if let Some(account) = filter.account {
         add("account_id =", account.into());
@@ -313,12 +337,12 @@ async fn read(conn: &impl Conn, chain: WorkspaceId, filter: &Filter, place: Plac
     if let Some(until) = filter.until {
         add("created_at <", until.into());
     }
-    let order = match place {
-        Place::Before(seq) => {
+    let order = match range {
+        SeqRange::Before(seq) => {
             add("seq <", seq.into());
             "desc"
         }
-        Place::Between(after, last) => {
+        SeqRange::Between(after, last) => {
             add("seq >", after.into());
             add("seq <=", last.into());
             "asc"
@@ -329,55 +353,55 @@ async fn read(conn: &impl Conn, chain: WorkspaceId, filter: &Filter, place: Plac
     let Some(about) = filter.about else {
         return sql::all(
             conn,
-            &with_keys(&format!("select * from activity where chain = $1{text} {end}"), order),
+            &with_salts(&format!("select * from activity where chain = $1{conditions} {end}"), order),
             values,
         )
         .await;
     };
     values.push(about.into());
-    let place = values.len();
-    // Each half along its own index, however long the log of all accounts is.
-    let own = format!("select * from activity where chain = $1 and account_id = ${place}{text} {end}");
+    let account = values.len();
+    // Each half reads along its own index, regardless of how long the account chain is.
+    let own = format!("select * from activity where chain = $1 and account_id = ${account}{conditions} {end}");
     let others = format!(
-        "select * from activity where {} and account_id is distinct from ${place}{text} {end}",
-        of_accounts(&format!("object_id = ${place}"))
+        "select * from activity where {} and account_id is distinct from ${account}{conditions} {end}",
+        in_account_chain(&format!("object_id = ${account}"))
     );
     let both = format!("select * from (({own}) union all ({others})) entry {end}");
-    sql::all(conn, &with_keys(&both, order), values).await
+    sql::all(conn, &with_salts(&both, order), values).await
 }
 
-/// A query for entries, with what goes into the keys of their addresses.
-fn with_keys(entries: &str, order: &str) -> String {
+/// Adds the salts of address keys to a query for entries.
+fn with_salts(entries: &str, order: &str) -> String {
     format!(
         "select entry.*, (select account.address_key from account
-             where account.id = coalesce(entry.account_id, entry.object_id)) as address_key
+             where account.id = coalesce(entry.account_id, entry.object_id)) as address_salt
          from ({entries}) entry order by entry.seq {order}"
     )
 }
 
-/// A condition on the log of accounts, whose indexes are partial: the chain is said, not bound.
-fn of_accounts(condition: &str) -> String {
-    format!("chain = '{ACCOUNTS}' and {condition}")
+/// A condition on the account chain. The chain is a literal, because the indexes on it are partial.
+fn in_account_chain(condition: &str) -> String {
+    format!("chain = '{ACCOUNT_CHAIN}' and {condition}")
 }
 
-/// The place of an entry in the log of accounts, if it is about this account.
-pub async fn place_about(conn: &impl Conn, account: AccountId, entry: ActivityId) -> Result<Option<i64>> {
+/// The sequence number of an entry in the account chain, if the entry is by or about this account.
+pub async fn find_seq(conn: &impl Conn, account: AccountId, entry: ActivityId) -> Result<Option<i64>> {
     #[derive(FromQueryResult)]
     struct Row {
         seq: i64,
     }
-    let condition = of_accounts("id = $1 and (account_id = $2 or object_id = $2)");
+    let condition = in_account_chain("id = $1 and (account_id = $2 or object_id = $2)");
     let row: Option<Row> =
         sql::first(conn, &format!("select seq from activity where {condition}"), [entry.into(), account.into()])
             .await?;
     Ok(row.map(|row| row.seq))
 }
 
-/// The last place of a chain; 0 when it is empty.
-pub async fn last(conn: &impl Conn, chain: WorkspaceId) -> Result<i64> {
+/// The sequence number of a chain's last entry; 0 when the chain is empty.
+pub async fn last_seq(conn: &impl Conn, chain: WorkspaceId) -> Result<i64> {
     Ok(head(conn, chain).await?.map_or(0, |head| head.seq))
 }
 
-async fn head(conn: &impl Conn, chain: WorkspaceId) -> Result<Option<Head>> {
+async fn head(conn: &impl Conn, chain: WorkspaceId) -> Result<Option<ChainHead>> {
     sql::first(conn, "select seq, seal from activity_chain where chain = $1", [chain.into()]).await
 }

@@ -1,4 +1,4 @@
-//! What a request is authorised by, and whose it is: asked in one statement, each time.
+//! Credentials of requests, and the account they belong to, read in one statement for each request.
 
 use sea_orm::{FromQueryResult, QueryResult};
 use uuid::Uuid;
@@ -10,53 +10,53 @@ use crate::{
     id::{AccountId, SessionId, TokenId, WorkspaceId},
 };
 
-/// What a request carries, checked as far as that goes without the database.
+/// A request's credential, verified as far as possible without the database.
 #[derive(Clone, Copy, Debug)]
 pub enum Credential {
     /// A signed access token of a session.
     Session {
-        /// Whose.
+        /// The account.
         account: AccountId,
-        /// Which.
+        /// The session.
         session: SessionId,
     },
     /// The hash of an API token.
     Token([u8; 32]),
 }
 
-/// By what an account acts.
+/// How a caller is authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Means {
-    /// Somebody who is signed in.
+pub enum AuthMethod {
+    /// A person's session.
     Session(SessionId),
-    /// A program.
-    Token(TokenId, Scope),
+    /// A program's API token.
+    Token(TokenId, TokenScope),
 }
 
-/// What an API token is good for, at most.
+/// The upper limit of what an API token may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
+pub struct TokenScope {
     /// Names of permissions.
     pub permissions: Vec<String>,
-    /// Where; `None`: everywhere.
+    /// The workspaces it is limited to; `None`: all of the account's.
     pub workspaces: Option<Vec<WorkspaceId>>,
 }
 
-impl Scope {
-    /// Whether the permission is among them.
+impl TokenScope {
+    /// Whether the scope includes the permission.
     #[must_use]
     pub fn allows(&self, permission: Permission) -> bool {
         self.permissions.iter().any(|granted| granted == permission.name())
     }
 }
 
-impl FromQueryResult for Means {
+impl FromQueryResult for AuthMethod {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
         if let Some(session) = row.try_get(prefix, "session_id")? {
             return Ok(Self::Session(session));
         }
         let workspaces: Option<Vec<Uuid>> = row.try_get(prefix, "workspaces")?;
-        let scope = Scope {
+        let scope = TokenScope {
             permissions: row.try_get(prefix, "permissions")?,
             workspaces: workspaces.map(|ids| ids.into_iter().map(WorkspaceId).collect()),
         };
@@ -64,22 +64,25 @@ impl FromQueryResult for Means {
     }
 }
 
-/// An account, and by what it acts.
+/// An authenticated account.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Who.
+    /// The account.
     pub account: Account,
-    /// By what.
-    pub means: Means,
+    /// How it is authenticated.
+    pub auth_method: AuthMethod,
 }
 
 impl FromQueryResult for Caller {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
-        Ok(Self { account: Account::from_query_result(row, prefix)?, means: Means::from_query_result(row, prefix)? })
+        Ok(Self {
+            account: Account::from_query_result(row, prefix)?,
+            auth_method: AuthMethod::from_query_result(row, prefix)?,
+        })
     }
 }
 
-/// Whose credential it is, if it is good.
+/// The account of a credential; `None` if the credential is not valid.
 pub async fn caller(conn: &impl Conn, credential: &Credential) -> Result<Option<Caller>> {
     match credential {
         Credential::Session { account, session } => {

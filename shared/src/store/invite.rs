@@ -5,7 +5,7 @@ use sea_orm::FromQueryResult;
 
 use serde_json::json;
 
-use super::{Conn, Result, Tx, activity::Act, sql};
+use super::{Conn, Result, Tx, activity::AuditEntry, sql};
 use crate::{
     domain::{activity::Action, role::Role},
     entity::invite::Model,
@@ -181,10 +181,10 @@ pub struct Withdrawn {
 }
 
 impl Withdrawn {
-    /// As the activity log takes it.
+    /// The entry for the activity log.
     #[must_use]
-    pub fn act(self, reason: &str) -> Act {
-        Act::new(Action::InviteCancelled, self.id.0, json!({ "role": self.role.name(), "reason": reason }))
+    pub fn audit_entry(self, reason: &str) -> AuditEntry {
+        AuditEntry::new(Action::InviteCancelled, self.id.0, json!({ "role": self.role.name(), "reason": reason }))
     }
 }
 

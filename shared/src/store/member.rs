@@ -5,7 +5,7 @@ use sea_orm::{FromQueryResult, QueryResult};
 
 use super::{
     Conn, Result, Tx,
-    credential::{Credential, Means},
+    credential::{AuthMethod, Credential},
     invite::Withdrawn,
     sql,
 };
@@ -26,8 +26,8 @@ pub struct Access {
     pub state: AccountState,
     /// `None`: a stranger, or there is no such workspace. Nobody is told which.
     pub role: Option<Role>,
-    /// By what the account acts.
-    pub means: Means,
+    /// How the account is authenticated.
+    pub auth_method: AuthMethod,
 }
 
 impl FromQueryResult for Access {
@@ -36,7 +36,7 @@ impl FromQueryResult for Access {
             account: row.try_get(prefix, "account_id")?,
             state: row.try_get(prefix, "state")?,
             role: row.try_get(prefix, "role")?,
-            means: Means::from_query_result(row, prefix)?,
+            auth_method: AuthMethod::from_query_result(row, prefix)?,
         })
     }
 }

@@ -15,7 +15,7 @@ use nvisy_shared::{
     secret::Secret,
     store::{
         self, Tx,
-        activity::{self, Act, By},
+        activity::{self, ActorContext, AuditEntry},
         job::Claim,
         mail::Addressed,
     },
@@ -86,8 +86,8 @@ async fn note(cx: &Context, tx: &Tx, letter: &Letter, found: &Addressed) -> Resu
         return Ok(());
     }
     let Some(owner) = store::account::by_email(tx, &found.mail.email).await? else { return Ok(()) };
-    let act = Act::new(Action::AccountResetAsked, owner.id.0, json!({}));
-    Ok(activity::append(tx, &cx.seals, activity::ACCOUNTS, &By::system(), &[act]).await?)
+    let act = AuditEntry::new(Action::AccountResetAsked, owner.id.0, json!({}));
+    Ok(activity::append(tx, &cx.audit_keys, activity::ACCOUNT_CHAIN, &ActorContext::system(), &[act]).await?)
 }
 
 /// What opens what the letter is about. An invite's code is the one that its maker would have been given.

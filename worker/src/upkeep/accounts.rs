@@ -7,7 +7,7 @@ use nvisy_shared::{
     id::{AccountId, WorkspaceId},
     store::{
         self, TransactionTrait, Tx,
-        activity::{self, Act, By},
+        activity::{self, ActorContext, AuditEntry},
         succession::Succession,
     },
 };
@@ -31,44 +31,44 @@ pub(super) async fn erase(cx: &Context) -> store::Result<()> {
     loop {
         let tx = cx.db.begin().await?;
         let Some(account) = store::account::lock_due_for_erasure(&tx).await? else { return Ok(()) };
-        let by = By::system();
+        let by = ActorContext::system();
         for workspace in store::succession::workspaces(&tx, account).await? {
             // Under the lock: who belongs to it was read before.
             if store::workspace::lock(&tx, workspace).await? {
                 let acts = leave(&tx, workspace, account).await?;
-                activity::append(&tx, &cx.seals, workspace, &by, &acts).await?;
+                activity::append(&tx, &cx.audit_keys, workspace, &by, &acts).await?;
             }
         }
         store::account::erase(&tx, account).await?;
-        let act = Act::new(Action::AccountErased, account.0, json!({}));
-        activity::append(&tx, &cx.seals, activity::ACCOUNTS, &by, &[act]).await?;
+        let act = AuditEntry::new(Action::AccountErased, account.0, json!({}));
+        activity::append(&tx, &cx.audit_keys, activity::ACCOUNT_CHAIN, &by, &[act]).await?;
         tx.commit().await?;
         tracing::info!(account.id = %account, "erased an account");
     }
 }
 
 /// Removes the account from a locked workspace and applies its succession. Returns the entries for the activity log.
-async fn leave(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> store::Result<Vec<Act>> {
+async fn leave(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> store::Result<Vec<AuditEntry>> {
     const REASON: &str = "erased";
     let withdrawn = store::invite::withdraw_closed(tx, workspace, account).await?;
-    let mut acts: Vec<Act> = withdrawn.into_iter().map(|invite| invite.act(REASON)).collect();
+    let mut acts: Vec<AuditEntry> = withdrawn.into_iter().map(|invite| invite.audit_entry(REASON)).collect();
     let Some((role, succession)) = store::succession::decide(tx, workspace, account).await? else { return Ok(acts) };
     match succession {
         Succession::Keep => {}
         Succession::Transfer(successor) => {
             store::member::set_role(tx, workspace, successor, Role::Owner).await?;
-            acts.push(Act::new(Action::WorkspaceTransferred, workspace.0, json!({ "accountId": successor })));
+            acts.push(AuditEntry::new(Action::WorkspaceTransferred, workspace.0, json!({ "accountId": successor })));
             let details = json!({ "from": Role::Admin.name(), "to": Role::Owner.name() });
-            acts.push(Act::new(Action::MemberRoleChanged, successor.0, details));
+            acts.push(AuditEntry::new(Action::MemberRoleChanged, successor.0, details));
         }
         Succession::Delete => {
             let withdrawn = store::workspace::delete(tx, workspace).await?;
-            acts.push(Act::new(Action::WorkspaceDeleted, workspace.0, json!({ "reason": REASON })));
-            acts.extend(withdrawn.into_iter().map(|invite| invite.act("workspace_deleted")));
+            acts.push(AuditEntry::new(Action::WorkspaceDeleted, workspace.0, json!({ "reason": REASON })));
+            acts.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("workspace_deleted")));
             return Ok(acts);
         }
     }
     let details = json!({ "role": role.name(), "reason": REASON });
-    acts.push(Act::new(Action::MemberLeft, account.0, details));
+    acts.push(AuditEntry::new(Action::MemberLeft, account.0, details));
     Ok(acts)
 }

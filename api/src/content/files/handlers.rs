@@ -9,7 +9,7 @@ use nvisy_shared::{
     id::FileId,
     store::{
         self, TransactionTrait,
-        activity::{self, Act},
+        activity::{self, AuditEntry},
         file::FileView,
     },
     telemetry::metrics::metrics,
@@ -185,8 +185,8 @@ pub async fn delete(
     if !store::file::delete(&tx, member.workspace, FileId(file)).await? {
         return Err(Problem::not_found());
     }
-    let act = Act::new(Action::FileDeleted, file, json!({}));
-    activity::append(&tx, &state.platform.seals, member.workspace, &origin.by(member.actor()), &[act]).await?;
+    let act = AuditEntry::new(Action::FileDeleted, file, json!({}));
+    activity::append(&tx, &state.platform.audit_keys, member.workspace, &origin.by(member.actor()), &[act]).await?;
     store::event::append(&tx, member.workspace, EventType::FileDeleted, file, json!({})).await?;
     tx.commit().await?;
     Ok(Deleted)

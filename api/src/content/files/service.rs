@@ -12,7 +12,7 @@ use nvisy_shared::{
     queue::outbox,
     store::{
         self, Tx,
-        activity::{self, Act, By},
+        activity::{self, ActorContext, AuditEntry},
         file::{FileView, NewFile},
         run::Pipeline,
     },
@@ -27,7 +27,7 @@ pub async fn accept(
     tx: &Tx,
     platform: &Platform,
     workspace: WorkspaceId,
-    by: &By,
+    by: &ActorContext,
     received: &[Received],
     kept: &mut HashSet<BlobId>,
 ) -> Result<Vec<FileView>, Problem> {
@@ -47,10 +47,10 @@ pub async fn accept(
     // Activities and events last: from the first on, the workspace's sequences are locked.
     let uploaded = |file: &FileView| {
         let details = json!({ "versionId": file.version_id, "bytes": file.bytes });
-        Act::new(Action::FileUploaded, file.id.0, details)
+        AuditEntry::new(Action::FileUploaded, file.id.0, details)
     };
-    let acts: Vec<Act> = files.iter().map(uploaded).collect();
-    activity::append(tx, &platform.seals, workspace, by, &acts).await?;
+    let acts: Vec<AuditEntry> = files.iter().map(uploaded).collect();
+    activity::append(tx, &platform.audit_keys, workspace, by, &acts).await?;
     for file in &files {
         let data = json!({ "name": file.name, "versionId": file.version_id });
         store::event::append(tx, workspace, EventType::FileQueued, file.id.0, data).await?;

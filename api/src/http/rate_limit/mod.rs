@@ -22,7 +22,7 @@ use nvisy_shared::{
     id::{AccountId, SessionId, WorkspaceId},
     store::{
         self, Db,
-        credential::Means,
+        credential::AuthMethod,
         limit::{Grant, Rate},
     },
     telemetry::metrics::metrics,
@@ -244,10 +244,10 @@ fn whole_seconds(wait: Duration) -> u32 {
 }
 
 /// A request of this account's, by a person or by one of its programs.
-pub async fn caller(request: &HttpRequest, account: AccountId, means: &Means) -> Result<(), Problem> {
-    match means {
-        Means::Session(_) => count(request, Kind::Account, account.0.into_bytes()).await,
-        Means::Token(token, _) => count(request, Kind::Token, token.0.into_bytes()).await,
+pub async fn caller(request: &HttpRequest, account: AccountId, auth_method: &AuthMethod) -> Result<(), Problem> {
+    match auth_method {
+        AuthMethod::Session(_) => count(request, Kind::Account, account.0.into_bytes()).await,
+        AuthMethod::Token(token, _) => count(request, Kind::Token, token.0.into_bytes()).await,
     }
 }
 

@@ -13,7 +13,7 @@ use nvisy_shared::{
     store::{
         self, TransactionTrait,
         account::NewAccount,
-        activity::{self, Act},
+        activity::{self, AuditEntry},
         mail::NewMail,
     },
 };
@@ -145,8 +145,8 @@ pub async fn delete(
     let by = origin.by(account.actor());
     for workspace in workspaces {
         let withdrawn = store::invite::withdraw_closed(&tx, workspace, account.id).await?;
-        let acts: Vec<Act> = withdrawn.into_iter().map(|invite| invite.act("account_deleted")).collect();
-        activity::append(&tx, &state.platform.seals, workspace, &by, &acts).await?;
+        let acts: Vec<AuditEntry> = withdrawn.into_iter().map(|invite| invite.audit_entry("account_deleted")).collect();
+        activity::append(&tx, &state.platform.audit_keys, workspace, &by, &acts).await?;
     }
     audit::note(state, &tx, &by, Action::AccountDeleted, account.id.0).await?;
     tx.commit().await?;

@@ -13,7 +13,7 @@ use nvisy_shared::{
     job::SendMail,
     queue::outbox,
     secret::Secret,
-    store::{self, TransactionTrait, Tx, account::NewAccount, activity::Act, mail::NewMail},
+    store::{self, TransactionTrait, Tx, account::NewAccount, activity::AuditEntry, mail::NewMail},
 };
 use serde_json::json;
 
@@ -137,9 +137,10 @@ pub async fn reset(state: &State, origin: &Origin, body: ResetPassword) -> Resul
     // Whoever needs this may have lost the account to somebody: nothing that opened it does any more.
     store::session::end_all(&tx, account.id, None).await?;
     let tokens = store::api_token::revoke_all(&tx, account.id).await?;
-    let reset = Act::new(Action::AccountPasswordReset, account.id.0, json!({}));
-    let revoked = tokens.into_iter().map(|token| Act::new(Action::TokenRevoked, token.0, json!({ "reason": "reset" })));
-    let acts: Vec<Act> = [reset].into_iter().chain(revoked).collect();
+    let reset = AuditEntry::new(Action::AccountPasswordReset, account.id.0, json!({}));
+    let revoked =
+        tokens.into_iter().map(|token| AuditEntry::new(Action::TokenRevoked, token.0, json!({ "reason": "reset" })));
+    let acts: Vec<AuditEntry> = [reset].into_iter().chain(revoked).collect();
     audit::write(state, &tx, &origin.by(Actor::Account(account.id)), &acts).await?;
     tx.commit().await?;
     Ok(Deleted)

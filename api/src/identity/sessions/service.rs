@@ -14,7 +14,7 @@ use nvisy_shared::{
     secret::Secret,
     store::{
         self, TransactionTrait,
-        activity::Act,
+        activity::AuditEntry,
         session::{Life, Presented, Standing},
     },
 };
@@ -69,7 +69,7 @@ pub async fn login(state: &State, device: &Device, origin: &Origin, body: Login)
     if let Err(problem) = checked.verdict() {
         // That the code was wrong is written down; that there is none yet is how everybody with a second factor begins.
         if checked != Checked::Missing {
-            let refused = Act::new(Action::SessionRefused, account.id.0, json!({ "reason": "code" }));
+            let refused = AuditEntry::new(Action::SessionRefused, account.id.0, json!({ "reason": "code" }));
             audit::write(state, &tx, &by, &[refused]).await?;
         }
         tx.commit().await?;

@@ -16,10 +16,10 @@ use apistos::{
 use bytes::Bytes;
 use futures::{Stream, stream};
 use nvisy_shared::{
-    crypt::seal::Seals,
+    crypt::audit_mac::AuditKeys,
     store::{
         self, Db,
-        activity::{self, Filter, Place},
+        activity::{self, ActivityFilter, SeqRange},
     },
 };
 
@@ -47,9 +47,9 @@ const COLUMNS: [&str; 13] = [
 /// An answer with every entry up to the one that was the last when it began.
 pub struct Export {
     db: Db,
-    seals: Seals,
+    audit_keys: AuditKeys,
     log: Log,
-    filter: Filter,
+    filter: ActivityFilter,
     format: Format,
     after: i64,
     last: i64,
@@ -57,8 +57,8 @@ pub struct Export {
 }
 
 impl Export {
-    pub fn new(db: Db, seals: Seals, log: Log, filter: Filter, format: Format, last: i64) -> Self {
-        Self { db, seals, log, filter: log.filter(filter), format, after: 0, last, begun: false }
+    pub fn new(db: Db, audit_keys: AuditKeys, log: Log, filter: ActivityFilter, format: Format, last: i64) -> Self {
+        Self { db, audit_keys, log, filter: log.filter(filter), format, after: 0, last, begun: false }
     }
 
     fn pieces(self) -> impl Stream<Item = Result<Bytes, store::Error>> {
@@ -66,8 +66,8 @@ impl Export {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, store::Error> {
-        let place = Place::Between(self.after, self.last);
-        let entries = activity::list(&self.db, &self.seals, self.log.chain(), &self.filter, place, BATCH).await?;
+        let place = SeqRange::Between(self.after, self.last);
+        let entries = activity::list(&self.db, &self.audit_keys, self.log.chain(), &self.filter, place, BATCH).await?;
         let first = !std::mem::replace(&mut self.begun, true);
         match entries.last() {
             Some(entry) => self.after = entry.seq,

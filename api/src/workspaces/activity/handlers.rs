@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use apistos::api_operation;
 use nvisy_shared::{
     id::ActivityId,
-    store::activity::{self, Place},
+    store::activity::{self, SeqRange},
 };
 
 use super::{
@@ -81,7 +81,7 @@ pub async fn list_own(
     let page = PageQuery::new(query.0.limit, query.0.cursor);
     let before = match page.after()?.map(ActivityId) {
         Some(entry) => {
-            let place = activity::place_about(&state.platform.db, account.id, entry).await?;
+            let place = activity::find_seq(&state.platform.db, account.id, entry).await?;
             Some(place.ok_or_else(|| Problem::new(Code::InvalidCursor))?)
         }
         None => None,
@@ -106,20 +106,20 @@ pub async fn export_own(state: Data<State>, account: SignedIn, query: Query<Expo
 async fn read(
     state: &State,
     log: Log,
-    filter: &activity::Filter,
+    filter: &activity::ActivityFilter,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Activity>, Problem> {
-    let place = Place::Before(before.unwrap_or(i64::MAX));
+    let place = SeqRange::Before(before.unwrap_or(i64::MAX));
     let platform = &state.platform;
     let filter = log.filter(*filter);
-    let rows = activity::list(&platform.db, &platform.seals, log.chain(), &filter, place, limit).await?;
+    let rows = activity::list(&platform.db, &platform.audit_keys, log.chain(), &filter, place, limit).await?;
     Ok(rows.into_iter().map(|entry| log.entry(entry)).collect())
 }
 
 async fn begin(state: &State, log: Log, query: ExportQuery) -> Result<Export, Problem> {
     let db = state.platform.db.clone();
-    let last = activity::last(&db, log.chain()).await?;
-    let seals = state.platform.seals.clone();
-    Ok(Export::new(db, seals, log, query.filter(), query.format, last))
+    let last = activity::last_seq(&db, log.chain()).await?;
+    let audit_keys = state.platform.audit_keys.clone();
+    Ok(Export::new(db, audit_keys, log, query.filter(), query.format, last))
 }

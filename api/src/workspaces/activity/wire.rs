@@ -7,7 +7,7 @@ use nvisy_shared::{
     domain::activity::{Action, OPERATOR, UnknownAction},
     entity::activity::Model,
     id::{AccountId, WorkspaceId},
-    store::activity::{ACCOUNTS, Filter},
+    store::activity::{ACCOUNT_CHAIN, ActivityFilter},
 };
 use schemars::{
     JsonSchema,
@@ -118,14 +118,14 @@ impl Log {
     pub const fn chain(self) -> WorkspaceId {
         match self {
             Self::Workspace(workspace) => workspace,
-            Self::Account(_) => ACCOUNTS,
+            Self::Account(_) => ACCOUNT_CHAIN,
         }
     }
 
-    pub const fn filter(self, filter: Filter) -> Filter {
+    pub const fn filter(self, filter: ActivityFilter) -> ActivityFilter {
         match self {
             Self::Workspace(_) => filter,
-            Self::Account(account) => Filter { about: Some(account), ..filter },
+            Self::Account(account) => ActivityFilter { about: Some(account), ..filter },
         }
     }
 
@@ -249,13 +249,13 @@ fn actions(_: &mut SchemaGenerator) -> Schema {
 }
 
 impl ListQuery {
-    pub fn filter(&self) -> Filter {
+    pub fn filter(&self) -> ActivityFilter {
         filter(self.actor, self.action, self.since, self.until)
     }
 }
 
 impl ExportQuery {
-    pub fn filter(&self) -> Filter {
+    pub fn filter(&self) -> ActivityFilter {
         filter(self.actor, self.action, self.since, self.until)
     }
 }
@@ -274,8 +274,8 @@ fn filter(
     action: Option<ActionName>,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
-) -> Filter {
-    Filter { account: actor.map(AccountId), about: None, action: action.map(|action| action.0), since, until }
+) -> ActivityFilter {
+    ActivityFilter { account: actor.map(AccountId), about: None, action: action.map(|action| action.0), since, until }
 }
 
 #[cfg(test)]

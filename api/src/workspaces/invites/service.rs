@@ -13,7 +13,7 @@ use nvisy_shared::{
     secret::Secret,
     store::{
         self, TransactionTrait, Tx,
-        activity::{self, Act},
+        activity::{self, AuditEntry},
         invite::{Answer, NewInvite},
         mail::NewMail,
         workspace::Workspace,
@@ -74,8 +74,8 @@ pub async fn create(
             mail_links::service::send(tx, mail).await?;
         }
         let details = json!({ "role": role.name(), "byEmail": email.is_some(), "mailed": mailed });
-        let act = Act::new(Action::InviteCreated, id.0, details);
-        activity::append(tx, &platform.seals, member.workspace, &origin.by(member.actor()), &[act]).await?;
+        let act = AuditEntry::new(Action::InviteCreated, id.0, details);
+        activity::append(tx, &platform.audit_keys, member.workspace, &origin.by(member.actor()), &[act]).await?;
         Ok(Invite { mailed: Some(mailed), ..invite.into() })
     })
     .await;
@@ -100,8 +100,8 @@ pub async fn cancel(
     let invite = store::invite::find(&tx, member.workspace, id).await?.ok_or_else(Problem::not_found)?;
     not_above(invite.role, own)?;
     store::invite::cancel(&tx, member.workspace, id).await?;
-    let act = Act::new(Action::InviteCancelled, id.0, json!({ "role": invite.role.name() }));
-    activity::append(&tx, &platform.seals, member.workspace, &origin.by(member.actor()), &[act]).await?;
+    let act = AuditEntry::new(Action::InviteCancelled, id.0, json!({ "role": invite.role.name() }));
+    activity::append(&tx, &platform.audit_keys, member.workspace, &origin.by(member.actor()), &[act]).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -124,8 +124,8 @@ pub async fn accept(
     let workspace = store::workspace::of_member(&tx, invite.workspace_id, account.id).await?;
     let workspace = workspace.ok_or_else(Problem::not_found)?;
     let details = json!({ "role": invite.role.name(), "inviteId": invite.id, "invitedBy": invite.invited_by });
-    let act = Act::new(Action::MemberJoined, account.id.0, details);
-    activity::append(&tx, &platform.seals, invite.workspace_id, &origin.by(account.actor()), &[act]).await?;
+    let act = AuditEntry::new(Action::MemberJoined, account.id.0, details);
+    activity::append(&tx, &platform.audit_keys, invite.workspace_id, &origin.by(account.actor()), &[act]).await?;
     tx.commit().await?;
     Ok(workspace)
 }
@@ -138,8 +138,8 @@ pub async fn decline(
 ) -> Result<(), Problem> {
     let tx = platform.db.begin().await?;
     let invite = take(&tx, account, code, Answer::Decline).await?;
-    let act = Act::new(Action::InviteDeclined, invite.id.0, json!({ "role": invite.role.name() }));
-    activity::append(&tx, &platform.seals, invite.workspace_id, &origin.by(account.actor()), &[act]).await?;
+    let act = AuditEntry::new(Action::InviteDeclined, invite.id.0, json!({ "role": invite.role.name() }));
+    activity::append(&tx, &platform.audit_keys, invite.workspace_id, &origin.by(account.actor()), &[act]).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use nvisy_shared::{
     platform::Platform,
     store::{
         self, TransactionTrait, Tx,
-        activity::{self, Act, By},
+        activity::{self, ActorContext, AuditEntry},
         invite::Withdrawn,
     },
 };
@@ -47,7 +47,7 @@ async fn change_role(
     if before.role != role {
         let withdrawn = store::member::set_role(&tx, member.workspace, account, role).await?;
         let details = json!({ "from": before.role.name(), "to": role.name() });
-        let act = Act::new(Action::MemberRoleChanged, account.0, details);
+        let act = AuditEntry::new(Action::MemberRoleChanged, account.0, details);
         log(&tx, platform, member, origin, act, withdrawn, "role_changed").await?;
     }
     tx.commit().await?;
@@ -67,7 +67,7 @@ pub async fn remove(
         keep_an_owner(&tx, member.workspace, account).await?;
     }
     let withdrawn = store::member::remove(&tx, member.workspace, account).await?;
-    let act = Act::new(Action::MemberRemoved, account.0, json!({ "role": before.role.name() }));
+    let act = AuditEntry::new(Action::MemberRemoved, account.0, json!({ "role": before.role.name() }));
     log(&tx, platform, member, origin, act, withdrawn, "removed").await?;
     tx.commit().await?;
     Ok(())
@@ -80,7 +80,7 @@ pub async fn leave(platform: &Platform, member: &Member<LeaveWorkspace>, origin:
         keep_an_owner(&tx, member.workspace, member.account).await?;
     }
     let withdrawn = store::member::remove(&tx, member.workspace, member.account).await?;
-    let act = Act::new(Action::MemberLeft, member.account.0, json!({ "role": own.name() }));
+    let act = AuditEntry::new(Action::MemberLeft, member.account.0, json!({ "role": own.name() }));
     log(&tx, platform, member, origin, act, withdrawn, "left").await?;
     tx.commit().await?;
     Ok(())
@@ -104,14 +104,14 @@ pub async fn transfer(
     let workspace = store::workspace::of_member(&tx, member.workspace, member.account).await?;
     let by = origin.by(member.actor());
     let changed = |account: AccountId, from: Role, to: Role| {
-        Act::new(Action::MemberRoleChanged, account.0, json!({ "from": from.name(), "to": to.name() }))
+        AuditEntry::new(Action::MemberRoleChanged, account.0, json!({ "from": from.name(), "to": to.name() }))
     };
     let mut acts = vec![
-        Act::new(Action::WorkspaceTransferred, member.workspace.0, json!({ "accountId": account })),
+        AuditEntry::new(Action::WorkspaceTransferred, member.workspace.0, json!({ "accountId": account })),
         changed(account, heir, Role::Owner),
         changed(member.account, own, Role::Admin),
     ];
-    acts.extend(withdrawn.into_iter().map(|invite| invite.act("role_changed")));
+    acts.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("role_changed")));
     append(&tx, platform, member.workspace, &by, &acts).await?;
     tx.commit().await?;
     workspace.ok_or_else(Problem::not_found)
@@ -148,12 +148,12 @@ async fn log<P: Needs>(
     platform: &Platform,
     member: &Member<P>,
     origin: &Origin,
-    act: Act,
+    act: AuditEntry,
     withdrawn: Vec<Withdrawn>,
     reason: &str,
 ) -> Result<(), Problem> {
-    let withdrawn = withdrawn.into_iter().map(|invite| invite.act(reason));
-    let acts: Vec<Act> = [act].into_iter().chain(withdrawn).collect();
+    let withdrawn = withdrawn.into_iter().map(|invite| invite.audit_entry(reason));
+    let acts: Vec<AuditEntry> = [act].into_iter().chain(withdrawn).collect();
     append(tx, platform, member.workspace, &origin.by(member.actor()), &acts).await
 }
 
@@ -168,13 +168,19 @@ pub async fn note_refusal<T, P>(
 ) -> Result<T, Problem> {
     if answer.as_ref().is_err_and(|problem| problem.is(Code::Forbidden)) {
         let tx = platform.db.begin().await?;
-        let act = Act::new(Action::MemberRefused, object.0, details);
+        let act = AuditEntry::new(Action::MemberRefused, object.0, details);
         append(&tx, platform, member.workspace, &origin.by(member.actor()), &[act]).await?;
         tx.commit().await?;
     }
     answer
 }
 
-async fn append(tx: &Tx, platform: &Platform, workspace: WorkspaceId, by: &By, acts: &[Act]) -> Result<(), Problem> {
-    Ok(activity::append(tx, &platform.seals, workspace, by, acts).await?)
+async fn append(
+    tx: &Tx,
+    platform: &Platform,
+    workspace: WorkspaceId,
+    by: &ActorContext,
+    acts: &[AuditEntry],
+) -> Result<(), Problem> {
+    Ok(activity::append(tx, &platform.audit_keys, workspace, by, acts).await?)
 }

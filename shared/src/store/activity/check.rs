@@ -1,82 +1,82 @@
-//! Checking a chain from its first entry to its last.
+//! Verifies the MACs of a chain from its first entry to its last.
 
 use sea_orm::FromQueryResult;
 
-use super::{Filter, Place, Stored, head, read, sealed};
+use super::{ActivityFilter, SeqRange, StoredEntry, head, mac_input, read};
 use crate::{
-    crypt::seal::{SEAL_BYTES, Seal, Seals},
+    crypt::audit_mac::{AuditKeys, ChainMac, MAC_BYTES},
     id::{ActivityId, WorkspaceId},
     store::{Conn, Result, sql},
 };
 
-/// Entries read at once.
-const BATCH: i64 = 500;
+/// Entries read by one statement.
+const BATCH_SIZE: i64 = 500;
 
-/// What came of checking a chain.
+/// The result of checking a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// Entries that are as they were written, from the first on.
+pub struct ChainCheck {
+    /// How many entries are unchanged, counted from the first.
     pub intact: i64,
-    /// The seal of the last of them: somebody who kept an earlier one can tell whether the chain still holds it.
-    pub seal: Seal,
-    /// The first place that is not as it was written.
-    pub broken: Option<Broken>,
+    /// The MAC of the last of them. Compared with a MAC from an earlier report, it shows that the chain was not cut.
+    pub mac: ChainMac,
+    /// The first entry that is missing or changed.
+    pub broken: Option<ChainBreak>,
 }
 
-/// Where a chain is broken.
+/// The point at which a chain is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// The place.
+pub struct ChainBreak {
+    /// The sequence number.
     pub seq: i64,
-    /// The entry there, if there is one.
+    /// The entry with that number, if there is one.
     pub id: Option<ActivityId>,
-    /// What is wrong.
-    pub why: &'static str,
+    /// What is wrong with it.
+    pub reason: &'static str,
 }
 
-/// Reads a whole chain and checks every seal.
-pub async fn check(conn: &impl Conn, seals: &Seals, chain: WorkspaceId) -> Result<Checked> {
-    // The head first: what is added meanwhile is then behind it.
+/// Reads a whole chain and verifies every MAC.
+pub async fn check(conn: &impl Conn, keys: &AuditKeys, chain: WorkspaceId) -> Result<ChainCheck> {
+    // Read first: entries added from here on come after this head.
     let head = head(conn, chain).await?;
     let end = head.as_ref().map_or(0, |head| head.seq);
-    let seals = seals.of(chain);
-    let mut checked = Checked { intact: 0, seal: [0; SEAL_BYTES], broken: None };
-    let broken = |checked: &Checked, id, why| Checked {
-        broken: Some(Broken { seq: checked.intact + 1, id, why }),
+    let mac_key = keys.chain(chain);
+    let mut checked = ChainCheck { intact: 0, mac: [0; MAC_BYTES], broken: None };
+    let broken = |checked: &ChainCheck, id, reason| ChainCheck {
+        broken: Some(ChainBreak { seq: checked.intact + 1, id, reason }),
         ..checked.clone()
     };
     while checked.intact < end {
-        let place = Place::Between(checked.intact, end);
-        let entries = read(conn, chain, &Filter::default(), place, BATCH).await?;
+        let range = SeqRange::Between(checked.intact, end);
+        let entries = read(conn, chain, &ActivityFilter::default(), range, BATCH_SIZE).await?;
         if entries.is_empty() {
             return Ok(broken(&checked, None, "the entry is missing"));
         }
-        for Stored { entry, .. } in entries {
-            if entry.seq != checked.intact + 1 {
+        for StoredEntry { row, .. } in entries {
+            if row.seq != checked.intact + 1 {
                 return Ok(broken(&checked, None, "the entry is missing"));
             }
-            let seal = seals.seal(&checked.seal, &sealed(&entry));
-            if entry.seal != seal {
-                return Ok(broken(&checked, Some(entry.id), "the entry and its seal do not fit"));
+            let mac = mac_key.mac(&checked.mac, &mac_input(&row));
+            if row.seal != mac {
+                return Ok(broken(&checked, Some(row.id), "the entry does not match its seal"));
             }
-            checked = Checked { intact: entry.seq, seal, broken: None };
+            checked = ChainCheck { intact: row.seq, mac, broken: None };
         }
     }
     match head {
-        Some(head) if head.seal != checked.seal => {
-            Ok(broken(&checked, None, "the chain does not end in its last seal"))
+        Some(head) if head.seal != checked.mac => {
+            Ok(broken(&checked, None, "the last entry does not match the head of the chain"))
         }
         Some(_) => Ok(checked),
         None => {
-            let stray = read(conn, chain, &Filter::default(), Place::Between(0, i64::MAX), 1).await?;
-            let stray = stray.first().map(|stray| stray.entry.id);
-            Ok(stray.map_or(checked.clone(), |id| broken(&checked, Some(id), "the chain has no end")))
+            let stray = read(conn, chain, &ActivityFilter::default(), SeqRange::Between(0, i64::MAX), 1).await?;
+            let stray = stray.first().map(|stray| stray.row.id);
+            Ok(stray.map_or(checked.clone(), |id| broken(&checked, Some(id), "the chain has entries but no head")))
         }
     }
 }
 
-/// The seal of the entry at a place, if there is one.
-pub async fn seal_at(conn: &impl Conn, chain: WorkspaceId, seq: i64) -> Result<Option<Vec<u8>>> {
+/// The MAC of the entry with this sequence number, if there is one.
+pub async fn mac_at(conn: &impl Conn, chain: WorkspaceId, seq: i64) -> Result<Option<Vec<u8>>> {
     #[derive(FromQueryResult)]
     struct Row {
         seal: Vec<u8>,
@@ -86,13 +86,13 @@ pub async fn seal_at(conn: &impl Conn, chain: WorkspaceId, seq: i64) -> Result<O
     Ok(row.map(|row| row.seal))
 }
 
-/// Every chain that has an end or an entry.
+/// Every chain that has a head or an entry.
 pub async fn chains(conn: &impl Conn) -> Result<Vec<WorkspaceId>> {
     #[derive(FromQueryResult)]
     struct Row {
         chain: WorkspaceId,
     }
-    // From chain to chain along the key, not over all entries.
+    // Skips from chain to chain along the primary key instead of reading all entries.
     let rows: Vec<Row> = sql::all(
         conn,
         "with recursive found as (
