@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, http::header::AUTHORIZATION, web::Data};
 use apistos::security::{Http, SecurityScheme, SecurityType};
 use chrono::{DateTime, Utc};
 use nvisy_shared::{
-    crypt::opaque::{self, Kind},
+    crypt::token::{self, TokenKind},
     store::credential::Credential,
 };
 
@@ -55,8 +55,8 @@ pub fn presented(request: &HttpRequest) -> Result<Presented, Problem> {
 
 /// `None` for whatever was not made here.
 fn check(keys: &Keys, token: &str) -> Option<Presented> {
-    if token.starts_with(Kind::Api.prefix()) {
-        let hash = opaque::hash(Kind::Api, token)?;
+    if token.starts_with(TokenKind::Api.prefix()) {
+        let hash = token::hash(TokenKind::Api, token)?;
         return Some(Presented { credential: Credential::Token(hash), until: None });
     }
     let jwt_cache::Claims { account, session, until, .. } = keys.verify(token)?;
@@ -200,7 +200,7 @@ mod tests {
 
         #[test]
         fn a_changed_api_token_is_another_or_none(secret: [u8; 32], change in change()) {
-            let token = opaque::write(Kind::Api, &secret);
+            let token = token::encode(TokenKind::Api, &secret);
             let changed = change.apply(token.expose());
             let hash = |token: &str| match HERE.with(|here| check(&here.keys, token))?.credential {
                 Credential::Token(hash) => Some(hash),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use nvisy_shared::{
     clock,
-    crypt::{Purpose, envelope, random},
+    crypt::{KeyPurpose, envelope, random},
     domain::mail::MailKind,
     id::AccountId,
     secret::Secret,
@@ -79,9 +79,9 @@ pub fn generate(email: &str) -> Result<Enrolment, Problem> {
 
 /// Begins an enrolment. `false`: a second factor is there.
 pub async fn enrol(state: &State, tx: &Tx, account: AccountId, enrolment: &Enrolment) -> Result<bool, Problem> {
-    let key = state.platform.keys.derive_for(account.0, Purpose::Totp);
+    let key = state.platform.keys.derive_for(account.0, KeyPurpose::TotpSecret);
     let sealed = envelope::seal(&key, account.0.as_bytes(), &enrolment.secret);
-    let id = i32::try_from(key.id()).map_err(Problem::internal)?;
+    let id = i32::try_from(key.generation()).map_err(Problem::internal)?;
     Ok(store::totp::enrol(tx, account, id, &sealed).await?)
 }
 
@@ -152,7 +152,7 @@ fn step(
     code: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<i64>, Problem> {
-    let key = state.platform.keys.derive_for(factor.account_id.0, Purpose::Totp);
+    let key = state.platform.keys.derive_for(factor.account_id.0, KeyPurpose::TotpSecret);
     let secret = envelope::open(&key, factor.account_id.0.as_bytes(), &factor.secret).map_err(Problem::internal)?;
     let totp: Totp = totp(secret.expose()).build().map_err(broken)?;
     let seconds = u64::try_from(now.timestamp()).map_err(Problem::internal)?;
@@ -183,7 +183,7 @@ async fn take_recovery_code(state: &State, tx: &Tx, account: AccountId, code: &s
 
 /// Under a key: 80 random bits need no slow hash then.
 fn hash(state: &State, account: AccountId, code: &str) -> [u8; 32] {
-    state.platform.keys.derive_for(account.0, Purpose::Recovery).mac(code.as_bytes())
+    state.platform.keys.derive_for(account.0, KeyPurpose::RecoveryCode).mac(code.as_bytes())
 }
 
 /// Sixteen letters, in fours.

@@ -4,7 +4,7 @@ use chrono::{SubsecRound, TimeDelta};
 use nvisy_shared::{
     clock,
     config::Config,
-    crypt::code::{self, Codes},
+    crypt::invite_code::{self, InviteCodes},
     domain::{account::normalise_email, activity::Action},
     id::AdmissionId,
     secret::Secret,
@@ -54,8 +54,8 @@ pub async fn admit(config: &Config, email: &str, days: u32) -> Result<Secret<Str
         return Err(AdmitError::Taken);
     }
     let id = AdmissionId::new();
-    let code = Codes::new(operation.keys.clone()).admission(id);
-    let code_hash = code::hash(&code).expect("a code of ours has a hash");
+    let code = InviteCodes::new(operation.keys.clone()).sign_up_permit(id);
+    let code_hash = invite_code::hash(&code).expect("a code of ours has a hash");
     // As the database keeps it.
     let expires_at = (clock::now() + TimeDelta::days(i64::from(days))).trunc_subsecs(6);
     store::admission::insert(&operation.tx, &NewAdmission { id, email: &email, code_hash, expires_at }).await?;

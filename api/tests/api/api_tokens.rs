@@ -1,7 +1,7 @@
 use futures::future::join_all;
 use nvisy_shared::{
     clock,
-    crypt::opaque::{self, Kind},
+    crypt::token::{self, TokenKind},
     domain::role::Permission,
 };
 use reqwest::Method;
@@ -52,8 +52,8 @@ async fn token_secret_is_shown_once_and_stored_as_a_hash() {
 async fn token_with_a_random_id_is_accepted() {
     let app = TestApp::start().await;
     let ada = app.person("ada").await;
-    let secret = opaque::generate(Kind::Api);
-    let hash = hex::encode(opaque::hash(Kind::Api, secret.expose()).unwrap());
+    let secret = token::generate(TokenKind::Api);
+    let hash = hex::encode(token::hash(TokenKind::Api, secret.expose()).unwrap());
     app.sql(&format!(
         "insert into api_token (id, account_id, name, hash, hint, permissions, expires_at)
          values (gen_random_uuid(), '{}', 'Old', decode('{hash}', 'hex'), 'x', '{{search}}', now() + interval '1 day')",

@@ -1,7 +1,7 @@
 //! What strangers do elsewhere keeps nobody out.
 
 use futures::future::join_all;
-use nvisy_shared::crypt::opaque::{self, Kind};
+use nvisy_shared::crypt::token::{self, TokenKind};
 use reqwest::Method;
 use serde_json::json;
 
@@ -176,7 +176,7 @@ async fn repeated_unknown_tokens_are_rejected_without_a_query() {
     let emptied = async || {
         let mut refused = 0;
         loop {
-            let junk = opaque::generate(Kind::Api);
+            let junk = token::generate(TokenKind::Api);
             match app.account_from(here, junk.expose()).await {
                 answer if answer.status == 429 => break (refused, answer),
                 answer => drop(answer.problem(401, "unauthenticated")),
@@ -190,14 +190,14 @@ async fn repeated_unknown_tokens_are_rejected_without_a_query() {
     answer.problem(429, "too_many_requests");
     // At workspaces, too, and a good one that was not seen yet has to wait as well.
     let request = app.request(Method::GET, &format!("/api/v1/workspaces/{}", uuid::Uuid::nil()));
-    let junk = opaque::generate(Kind::Api);
+    let junk = token::generate(TokenKind::Api);
     let request = request.header("x-forwarded-for", here).bearer_auth(junk.expose());
     send(request).await.problem(429, "too_many_requests");
     emptied().await;
     app.account_from(here, &unseen.token).await.problem(429, "too_many_requests");
     emptied().await;
     // However many come side by side; one more may have flowed in meanwhile.
-    let junk: Vec<_> = (0..40).map(|_| opaque::generate(Kind::Api)).collect();
+    let junk: Vec<_> = (0..40).map(|_| token::generate(TokenKind::Api)).collect();
     let answers = join_all(junk.iter().map(|junk| app.account_from(here, junk.expose()))).await;
     let asked = answers.iter().filter(|answer| answer.status == 401).count();
     assert!(asked <= 1, "{asked} were asked about");
@@ -209,7 +209,7 @@ async fn repeated_unknown_tokens_are_rejected_without_a_query() {
     }
     app.account_from("192.0.2.2", &unseen.token).await.expect(200);
     app.account_from("192.0.2.2", &bob.token).await.expect(200);
-    app.account_from("192.0.2.2", opaque::generate(Kind::Api).expose()).await.problem(401, "unauthenticated");
+    app.account_from("192.0.2.2", token::generate(TokenKind::Api).expose()).await.problem(401, "unauthenticated");
     // It is asked about each time: what is revoked stops at once, and is unknown from then on.
     assert_eq!(app.delete(&ada, &format!("/api/v1/account/tokens/{id}")).await.status, 204);
     app.account_from(here, &good.token).await.problem(401, "unauthenticated");

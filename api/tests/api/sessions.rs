@@ -1,6 +1,6 @@
 use futures::future::join_all;
 use nvisy_shared::{
-    crypt::opaque::{self, Kind},
+    crypt::token::{self, TokenKind},
     store::{Conn, TransactionTrait},
 };
 use reqwest::{Method, header};
@@ -189,7 +189,7 @@ async fn unknown_refresh_tokens_are_rejected_without_a_query() {
     let held = app.db.begin().await.unwrap();
     held.execute_unprepared("lock table session, refresh_token, request_limit in access exclusive mode").await.unwrap();
     for _ in 0..100 {
-        let junk = opaque::generate(Kind::Refresh);
+        let junk = token::generate(TokenKind::Refresh);
         refresh(&app, junk.expose()).await.problem(401, "refresh_token_refused");
     }
     held.rollback().await.unwrap();

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use thiserror::Error;
 
-use crate::crypt::frames::FrameError;
+use crate::crypt::stream::FrameError;
 
 /// The object store failed, was not reached, or did not answer in time. Trying later may help.
 #[derive(Debug, Error)]

@@ -7,7 +7,7 @@ use futures::stream::{self, Stream, TryStreamExt as _};
 use tokio::task::spawn_blocking;
 
 use super::{Blobs, GetError, StoreError};
-use crate::crypt::frames::{FrameError, Identity, Opener};
+use crate::crypt::stream::{BlobIdentity, FrameError, Opener};
 use crate::id::{BlobId, WorkspaceId};
 
 /// Frames of one blob being opened at once, while the next is fetched.
@@ -25,7 +25,7 @@ impl Blobs {
         workspace: WorkspaceId,
         blob: BlobId,
     ) -> Result<impl Stream<Item = Result<Bytes, GetError>> + Send + use<>, GetError> {
-        let identity = Identity { workspace, blob };
+        let identity = BlobIdentity { workspace, blob };
         let info = self.entry(identity).await?;
         let mut chunks =
             Chunks { stream: self.stream.clone(), subject: self.layout.chunks(&info.nuid), next: 0, left: info.chunks };
@@ -66,7 +66,7 @@ impl Blobs {
     }
 
     /// A blob's entry.
-    pub(super) async fn entry(&self, Identity { workspace, blob }: Identity) -> Result<ObjectInfo, GetError> {
+    pub(super) async fn entry(&self, BlobIdentity { workspace, blob }: BlobIdentity) -> Result<ObjectInfo, GetError> {
         let subject = self.layout.entry(workspace, blob);
         let entry = match self.stream.direct_get_last_for_subject(&subject).await {
             // Any replica answers a direct question, and it may not have heard yet: only the leader knows.

@@ -19,8 +19,8 @@ pub use list::Listed;
 pub use put::Stored;
 
 use self::layout::Layout;
-use crate::crypt::frames::Identity;
-use crate::crypt::{Key, Keyring, Purpose};
+use crate::crypt::stream::BlobIdentity;
+use crate::crypt::{DerivedKey, KeyPurpose, Keyring};
 use crate::id::{BlobId, WorkspaceId};
 
 /// Where the bytes go.
@@ -84,7 +84,7 @@ impl Blobs {
         Ok(())
     }
 
-    fn key(&self, identity: Identity) -> Key {
-        self.keyring.derive(identity.workspace, Purpose::Blob)
+    fn key(&self, identity: BlobIdentity) -> DerivedKey {
+        self.keyring.derive(identity.workspace, KeyPurpose::Blob)
     }
 }

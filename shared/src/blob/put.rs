@@ -19,7 +19,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::layout::{new_nuid, object_name};
 use super::{Blobs, PutError, StoreError};
 use crate::clock;
-use crate::crypt::frames::{FRAME_BYTES, Identity, Sealer, Unsealed};
+use crate::crypt::stream::{BlobIdentity, FRAME_BYTES, Sealer, UnsealedFrame};
 use crate::id::{BlobId, WorkspaceId};
 
 /// Chunks on their way at once: enough to hide the wait for the server's answer, at 256 KiB each.
@@ -53,7 +53,7 @@ impl Blobs {
         content: impl Stream<Item = Result<Bytes, E>>,
         limit: u64,
     ) -> Result<Stored, PutError<E>> {
-        let identity = Identity { workspace, blob };
+        let identity = BlobIdentity { workspace, blob };
         let mut sealer = Sealer::new(self.key(identity), identity);
         let mut upload = Upload::new(self, identity);
         let mut sha256 = Sha256::new();
@@ -83,7 +83,7 @@ impl Blobs {
 /// The chunks of one object on their way into the bucket; removed again unless committed.
 struct Upload {
     blobs: Blobs,
-    identity: Identity,
+    identity: BlobIdentity,
     nuid: String,
     chunk_subject: String,
     chunks: usize,
@@ -96,7 +96,7 @@ struct Upload {
 }
 
 impl Upload {
-    fn new(blobs: &Blobs, identity: Identity) -> Self {
+    fn new(blobs: &Blobs, identity: BlobIdentity) -> Self {
         let nuid = new_nuid(identity.workspace, identity.blob);
         let chunk_subject = blobs.layout.chunks(&nuid);
         Self {
@@ -114,7 +114,7 @@ impl Upload {
     }
 
     /// Seals a frame on another thread, and sends those that are ready by now.
-    async fn add(&mut self, frame: Unsealed) -> Result<(), Refused> {
+    async fn add(&mut self, frame: UnsealedFrame) -> Result<(), Refused> {
         self.send_sealed(MAX_SEALING - 1).await?;
         self.sealing.push_back(spawn_blocking(|| frame.seal()));
         Ok(())
@@ -144,7 +144,7 @@ impl Upload {
     async fn commit(mut self) -> Result<(), Refused> {
         self.send_sealed(0).await?;
         self.settle(0).await?;
-        let Identity { workspace, blob } = self.identity;
+        let BlobIdentity { workspace, blob } = self.identity;
         let entry = self.blobs.layout.entry(workspace, blob);
         let info = serde_json::to_vec(&self.info()).expect("an object's entry is plain JSON");
         let mut headers = HeaderMap::new();

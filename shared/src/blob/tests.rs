@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::*;
 use crate::crypt::MasterKey;
-use crate::crypt::frames::{FRAME_BYTES, FrameError};
+use crate::crypt::stream::{FRAME_BYTES, FrameError};
 use crate::{id, test_nats};
 
 const NO_LIMIT: u64 = u64::MAX;
@@ -76,7 +76,7 @@ impl Fixture {
 
     /// Replaces a blob's chunks by what `change` makes of them.
     async fn tamper(&self, blob: BlobId, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
-        let info = self.blobs.entry(Identity { workspace: self.workspace, blob }).await.unwrap();
+        let info = self.blobs.entry(BlobIdentity { workspace: self.workspace, blob }).await.unwrap();
         let subject = self.blobs.layout.chunks(&info.nuid);
         let mut chunks = Vec::new();
         let mut next = 0;
@@ -230,7 +230,7 @@ async fn changed_chunks_are_noticed() {
 #[tokio::test]
 async fn an_entry_that_hides_the_end_is_noticed() {
     let fixture = Fixture::new().await;
-    let identity = Identity { workspace: fixture.workspace, blob: fixture.put(&content(4 * FRAME_BYTES)).await };
+    let identity = BlobIdentity { workspace: fixture.workspace, blob: fixture.put(&content(4 * FRAME_BYTES)).await };
     for chunks in [3, 0] {
         let mut info = fixture.blobs.entry(identity).await.unwrap();
         info.chunks = chunks;

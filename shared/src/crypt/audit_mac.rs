@@ -7,7 +7,7 @@ use orion::hazardous::mac::hmac::sha256::{HmacSha256, SecretKey};
 
 use uuid::Uuid;
 
-use super::{Key, Keyring, Purpose};
+use super::{DerivedKey, KeyPurpose, Keyring};
 use crate::id::WorkspaceId;
 
 /// Bytes of a MAC.
@@ -34,14 +34,14 @@ impl AuditKeys {
     /// The MAC key of a workspace's chain; the nil id stands for the chain of accounts.
     #[must_use]
     pub fn chain(&self, chain: WorkspaceId) -> ChainMacKey {
-        let key = self.0.derive(chain, Purpose::Activity);
+        let key = self.0.derive(chain, KeyPurpose::ActivityMac);
         let key = SecretKey::try_from(key.secret().unprotected_as_ref());
         ChainMacKey(key.expect("HMAC takes a key of any length"))
     }
 
     /// The key that seals the IP addresses of one account, derived with a salt that is stored, and erased, in its row.
-    pub(crate) fn address_key(&self, salt: Uuid) -> Key {
-        self.0.derive_for(salt, Purpose::Address)
+    pub(crate) fn address_key(&self, salt: Uuid) -> DerivedKey {
+        self.0.derive_for(salt, KeyPurpose::IpAddress)
     }
 }
 

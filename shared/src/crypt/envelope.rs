@@ -1,4 +1,4 @@
-//! Small secrets at rest: sealed under a derived key, bound to what they belong to.
+//! Small secrets at rest: sealed under a derived key and bound to their owner.
 //!
 //! ```text
 //! sealed = nonce (24 bytes) ciphertext tag (16 bytes)        XChaCha20-Poly1305
@@ -6,38 +6,38 @@
 
 use orion::hazardous::aead::xchacha20poly1305::{Nonce, XChaCha20Poly1305};
 
-use super::{Key, random};
+use super::{DerivedKey, random};
 use crate::secret::Secret;
 
-const NONCE: usize = 24;
-const TAG: usize = 16;
+const NONCE_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
 
-/// It was changed, belongs to something else, or was sealed under another key.
+/// The sealed bytes were changed, belong to another owner, or were sealed under another key.
 #[derive(Debug, thiserror::Error)]
 #[error("the sealed secret does not open")]
-pub struct NotSealed;
+pub struct UnsealError;
 
 /// Seals a secret that belongs to `owner`.
 #[must_use]
-pub fn seal(key: &Key, owner: &[u8], secret: &Secret<Vec<u8>>) -> Vec<u8> {
-    let nonce: [u8; NONCE] = random();
+pub fn seal(key: &DerivedKey, owner: &[u8], secret: &Secret<Vec<u8>>) -> Vec<u8> {
+    let nonce: [u8; NONCE_BYTES] = random();
     let mut sealed = nonce.to_vec();
-    sealed.resize(NONCE + secret.expose().len() + TAG, 0);
+    sealed.resize(NONCE_BYTES + secret.expose().len() + TAG_BYTES, 0);
     let nonce = Nonce::from(nonce);
-    XChaCha20Poly1305::seal(key.secret(), &nonce, secret.expose(), Some(owner), &mut sealed[NONCE..])
-        .expect("a small secret, and room for it and the tag");
+    XChaCha20Poly1305::seal(key.secret(), &nonce, secret.expose(), Some(owner), &mut sealed[NONCE_BYTES..])
+        .expect("the secret is small, and the buffer holds it and the tag");
     sealed
 }
 
-/// Opens what [`seal`] made for the same owner.
+/// Opens a secret that [`seal`] sealed for the same owner.
 ///
 /// # Errors
-/// [`NotSealed`].
-pub fn open(key: &Key, owner: &[u8], sealed: &[u8]) -> Result<Secret<Vec<u8>>, NotSealed> {
-    let (nonce, content) = sealed.split_first_chunk::<NONCE>().ok_or(NotSealed)?;
-    let mut secret = vec![0; content.len().checked_sub(TAG).ok_or(NotSealed)?];
+/// [`UnsealError`].
+pub fn open(key: &DerivedKey, owner: &[u8], sealed: &[u8]) -> Result<Secret<Vec<u8>>, UnsealError> {
+    let (nonce, content) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(UnsealError)?;
+    let mut secret = vec![0; content.len().checked_sub(TAG_BYTES).ok_or(UnsealError)?];
     XChaCha20Poly1305::open(key.secret(), &Nonce::from(*nonce), content, Some(owner), &mut secret)
-        .map_err(|_| NotSealed)?;
+        .map_err(|_| UnsealError)?;
     Ok(Secret::new(secret))
 }
 
@@ -46,21 +46,21 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::crypt::{Keyring, MasterKey, Purpose};
+    use crate::crypt::{KeyPurpose, Keyring, MasterKey};
 
     #[test]
-    fn a_secret_opens_for_its_owner_under_its_key_only() {
+    fn secret_opens_only_for_its_owner_and_key() {
         let keyring = Keyring::new(MasterKey::generate());
-        let key = |owner| keyring.derive_for(Uuid::from_u128(owner), Purpose::Totp);
+        let key = |owner| keyring.derive_for(Uuid::from_u128(owner), KeyPurpose::TotpSecret);
         let sealed = seal(&key(1), b"one", &Secret::new(b"secret".to_vec()));
         assert_eq!(open(&key(1), b"one", &sealed).unwrap().expose(), b"secret");
         assert!(open(&key(1), b"two", &sealed).is_err());
         assert!(open(&key(2), b"one", &sealed).is_err());
-        for place in 0..sealed.len() {
+        for index in 0..sealed.len() {
             let mut changed = sealed.clone();
-            changed[place] ^= 1;
-            assert!(open(&key(1), b"one", &changed).is_err(), "{place}");
-            assert!(open(&key(1), b"one", &sealed[..place]).is_err(), "{place}");
+            changed[index] ^= 1;
+            assert!(open(&key(1), b"one", &changed).is_err(), "{index}");
+            assert!(open(&key(1), b"one", &sealed[..index]).is_err(), "{index}");
         }
         assert_ne!(sealed, seal(&key(1), b"one", &Secret::new(b"secret".to_vec())));
     }

@@ -17,14 +17,13 @@ use crate::id::WorkspaceId;
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 
-/// Separates our use of a master key from any other use of the same bytes.
+/// Separates Nvisy's use of a master key from any other use of the same bytes.
 const SALT: &[u8] = b"nvisy master key v1";
 
-/// The generation of the one master key there is; stored with every ciphertext, so that a second
-/// generation can be told from it.
+/// The generation of the only master key so far; stored with every ciphertext to distinguish later generations.
 const GENERATION: u32 = 1;
 
-/// The installation's root secret. It never encrypts: every key that does is derived from it.
+/// The installation's root secret. It encrypts nothing itself; the keys that do are derived from it.
 ///
 /// Wiped from memory when dropped, hidden in `Debug`.
 #[derive(Debug)]
@@ -49,11 +48,11 @@ impl MasterKey {
         }
     }
 
-    /// Tells this key from every other, and serves for nothing else: it may be stored where anybody reads it.
+    /// A value that identifies this key and reveals nothing else, so it may be stored in the clear.
     #[must_use]
     pub fn check_value(&self) -> [u8; KEY_BYTES] {
         let mut bytes = [0; KEY_BYTES];
-        // Shorter than the label of any purpose with its workspace, so no key is derived this way.
+        // Shorter than any label with an owner id, so no derived key equals it.
         Hkdf::<SHA512>::derive_key(SALT, self.0.unprotected_as_ref(), Some(b"check"), &mut bytes)
             .expect("HKDF-SHA512 gives up to 16320 bytes");
         bytes
@@ -62,7 +61,7 @@ impl MasterKey {
     /// Writes the key to a new file that only its owner can read.
     ///
     /// # Errors
-    /// The file cannot be written, or exists: whoever overwrites a key loses every file sealed under it.
+    /// The file cannot be written, or exists: overwriting a key would lose every file sealed under it.
     pub fn write_new(&self, path: &Path) -> Result<(), KeyFileError> {
         OpenOptions::new()
             .write(true)
@@ -77,18 +76,18 @@ impl MasterKey {
     }
 }
 
-/// What can be wrong with a key file.
+/// Why a key file cannot be used.
 #[derive(Debug, Error)]
 pub enum KeyFileError {
-    /// Missing, or not ours to read.
+    /// The file is missing or not readable.
     #[error("cannot read the encryption key {}", path.display())]
     Unreadable {
         /// The key file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Not a key.
+    /// The file has the wrong length.
     #[error("the encryption key {} must be {KEY_BYTES} raw bytes long, but has {found}", path.display())]
     WrongLength {
         /// The key file.
@@ -96,108 +95,108 @@ pub enum KeyFileError {
         /// Its length in bytes.
         found: usize,
     },
-    /// Already there, or not ours to write.
+    /// The file exists or is not writable.
     #[error("cannot write the encryption key {}", path.display())]
     Unwritable {
         /// The key file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// What a derived key is for; keys of different purposes have nothing in common.
+/// The use of a derived key; keys of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// File bytes in the object store.
+pub enum KeyPurpose {
+    /// Seals file content in the object store.
     Blob,
-    /// Seals of the activity log.
-    Activity,
-    /// Addresses in the activity log.
-    Address,
-    /// Codes of invites.
-    Invite,
-    /// Refresh tokens that follow one another.
-    Refresh,
-    /// Telling apart passwords in requests that are repeated.
-    Repeated,
-    /// Secrets of second factors.
-    Totp,
-    /// Hashes of recovery codes.
-    Recovery,
-    /// Secrets of API tokens.
-    Token,
+    /// MACs of the activity log.
+    ActivityMac,
+    /// Seals IP addresses in the activity log.
+    IpAddress,
+    /// Computes codes of invites.
+    InviteCode,
+    /// Computes and verifies refresh tokens.
+    RefreshToken,
+    /// Fingerprints of secrets in requests with an idempotency key.
+    RequestFingerprint,
+    /// Seals secrets of second factors.
+    TotpSecret,
+    /// Hashes recovery codes.
+    RecoveryCode,
+    /// Computes secrets of API tokens.
+    ApiToken,
 }
 
-impl Purpose {
-    /// The name that goes into the derivation: renaming one makes everything sealed under it unreadable.
+impl KeyPurpose {
+    /// The input of the key derivation. Never change a label: data sealed under its keys would become unreadable.
     const fn label(self) -> &'static [u8] {
         match self {
             Self::Blob => b"blob",
-            Self::Activity => b"activity",
-            Self::Address => b"address",
-            Self::Invite => b"invite",
-            Self::Refresh => b"refresh",
-            Self::Repeated => b"repeated",
-            Self::Totp => b"totp",
-            Self::Recovery => b"recovery",
-            Self::Token => b"token",
+            Self::ActivityMac => b"activity",
+            Self::IpAddress => b"address",
+            Self::InviteCode => b"invite",
+            Self::RefreshToken => b"refresh",
+            Self::RequestFingerprint => b"repeated",
+            Self::TotpSecret => b"totp",
+            Self::RecoveryCode => b"recovery",
+            Self::ApiToken => b"token",
         }
     }
 }
 
-/// Derives the keys of every workspace. Cheap to clone.
+/// Derives keys from the master key. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Keyring {
     master: Arc<MasterKey>,
 }
 
 impl Keyring {
-    /// A keyring over a master key.
+    /// A keyring for a master key.
     #[must_use]
     pub fn new(master: MasterKey) -> Self {
         Self { master: Arc::new(master) }
     }
 
-    /// The key of one workspace for one purpose; the same each time. Takes a few microseconds.
+    /// The key of a workspace for a purpose; always the same. Takes a few microseconds.
     #[must_use]
-    pub fn derive(&self, workspace: WorkspaceId, purpose: Purpose) -> Key {
+    pub fn derive(&self, workspace: WorkspaceId, purpose: KeyPurpose) -> DerivedKey {
         self.derive_for(workspace.0, purpose)
     }
 
-    /// The key of whatever has this id: an account, or, with the nil id, the whole installation.
+    /// The key of any owner for a purpose: an account's id, or the nil id for the whole installation.
     #[must_use]
-    pub fn derive_for(&self, owner: Uuid, purpose: Purpose) -> Key {
-        // The id has a fixed length, so no two (purpose, owner) pairs run together.
+    pub fn derive_for(&self, owner: Uuid, purpose: KeyPurpose) -> DerivedKey {
+        // The id has a fixed length, so different (purpose, owner) pairs never give the same input.
         let info = [purpose.label(), owner.as_bytes()].concat();
         let mut bytes = [0; KEY_BYTES];
         Hkdf::<SHA512>::derive_key(SALT, self.master.0.unprotected_as_ref(), Some(&info), &mut bytes)
             .expect("HKDF-SHA512 gives up to 16320 bytes");
-        Key { id: GENERATION, secret: SecretKey::from(bytes) }
+        DerivedKey { generation: GENERATION, secret: SecretKey::from(bytes) }
     }
 }
 
-/// A derived key, and the generation of the master key behind it.
+/// A derived key, and the generation of its master key.
 ///
 /// Wiped from memory when dropped, hidden in `Debug`.
 #[derive(Debug)]
-pub struct Key {
-    id: u32,
+pub struct DerivedKey {
+    generation: u32,
     secret: SecretKey,
 }
 
-impl Key {
-    /// The master key's generation, to be stored with what this key seals.
+impl DerivedKey {
+    /// The master key's generation, to be stored with everything this key seals.
     #[must_use]
-    pub const fn id(&self) -> u32 {
-        self.id
+    pub const fn generation(&self) -> u32 {
+        self.generation
     }
 
     pub(super) const fn secret(&self) -> &SecretKey {
         &self.secret
     }
 
-    /// HMAC-SHA256 under this key: what only somebody who has the master key can compute.
+    /// HMAC-SHA256 under this key; computing it requires the master key.
     #[must_use]
     pub fn mac(&self, data: &[u8]) -> [u8; 32] {
         let key = hmac::SecretKey::try_from(self.secret.unprotected_as_ref()).expect("HMAC takes a key of any length");
@@ -224,9 +223,9 @@ mod tests {
 
     #[test]
     fn derived_keys_are_stable() {
-        let key = keyring(7).derive(workspace(1), Purpose::Blob);
-        assert_eq!(key.id(), 1);
-        // Whatever changes these bytes makes every stored file unreadable.
+        let key = keyring(7).derive(workspace(1), KeyPurpose::Blob);
+        assert_eq!(key.generation(), 1);
+        // A change of these bytes makes every stored file unreadable.
         assert_eq!(
             key.secret.unprotected_as_ref(),
             [
@@ -237,24 +236,24 @@ mod tests {
     }
 
     #[test]
-    fn workspaces_and_masters_have_their_own_keys() {
-        let key = |master, number| keyring(master).derive(workspace(number), Purpose::Blob).secret;
+    fn derived_keys_differ_by_workspace_and_master_key() {
+        let key = |master, number| keyring(master).derive(workspace(number), KeyPurpose::Blob).secret;
         assert!(key(7, 1) == key(7, 1));
         assert!(key(7, 1) != key(7, 2));
         assert!(key(7, 1) != key(8, 1));
     }
 
     #[test]
-    fn the_check_value_is_stable_and_no_key() {
+    fn check_value_is_stable_and_not_a_derived_key() {
         let check = keyring(7).master.check_value();
-        // Whatever changes these bytes makes every database refuse its own key.
+        // A change of these bytes makes every database reject its own key.
         assert_eq!(hex::encode(check), "ed2f282cfbc49c5df1f2c4686b06e53f079f014f1bc3257dc4698c22961e77f6");
         assert_ne!(check, keyring(8).master.check_value());
-        assert_ne!(check, keyring(7).derive(workspace(1), Purpose::Blob).secret.unprotected_as_ref());
+        assert_ne!(check, keyring(7).derive(workspace(1), KeyPurpose::Blob).secret.unprotected_as_ref());
     }
 
     #[test]
-    fn a_written_key_reads_back_and_is_private() {
+    fn written_key_file_is_readable_and_private() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("encryption.key");
         let key = MasterKey::generate();
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_is_never_overwritten() {
+    fn key_file_is_never_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("encryption.key");
         let first = MasterKey::generate();
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_file() {
+    fn key_file_errors_contain_the_path() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("encryption.key");
         let missing = MasterKey::read(&path).unwrap_err().to_string();
@@ -290,9 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_key() {
+    fn debug_hides_key_bytes() {
         let key = keyring(0xAB);
-        let shown = format!("{key:?} {:?}", key.derive(workspace(1), Purpose::Blob));
+        let shown = format!("{key:?} {:?}", key.derive(workspace(1), KeyPurpose::Blob));
         assert!(!shown.contains("171") && !shown.to_lowercase().contains("abab"), "{shown}");
     }
 }

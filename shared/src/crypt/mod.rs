@@ -1,28 +1,28 @@
-//! Encryption at rest: keys derived from one master key, a sealed stream format for file bytes, MACs of
-//! the activity log, codes of invites, refresh tokens, and randomness.
+//! Cryptography: keys derived from one master key, a sealed stream format for file content, MACs of the activity log,
+//! tokens, invite codes, passwords, and randomness.
 //!
-//! Nothing here knows where keys come from besides a file, or where sealed bytes go.
+//! The module reads the master key from a file and does not know where sealed bytes are stored.
 
-pub mod address;
 pub mod audit_mac;
-pub mod code;
 pub mod envelope;
-pub mod frames;
+pub mod invite_code;
+pub mod ip_address;
 mod keys;
-pub mod opaque;
 mod password;
 pub mod refresh;
+pub mod stream;
+pub mod token;
 
-pub use keys::{Key, KeyFileError, Keyring, MasterKey, Purpose};
+pub use keys::{DerivedKey, KeyFileError, KeyPurpose, Keyring, MasterKey};
 pub use password::{PasswordError, hash_password, verify_password};
 
-/// The bytes of a new master key, for a key file.
+/// Random bytes for a new master key file.
 #[must_use]
 pub fn generate_master_key() -> [u8; 32] {
     random()
 }
 
-/// Random bytes fit for keys, tokens and nonces.
+/// Random bytes of the operating system, suitable for keys, tokens and nonces.
 #[must_use]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

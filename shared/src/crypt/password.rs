@@ -4,27 +4,28 @@ use orion::pwhash::{self, CostParams, Password, PasswordHash};
 
 use crate::secret::Secret;
 
-/// Memory for one hash, in KiB.
-const MEMORY: u32 = 64 * 1024;
+/// Memory of one hash, in KiB.
+const MEMORY_KIB: u32 = 64 * 1024;
 const ITERATIONS: u32 = 3;
 
-/// The password or its hash cannot be used.
+/// The password cannot be hashed.
 #[derive(Debug, thiserror::Error)]
 #[error("the password cannot be hashed")]
 pub struct PasswordError;
 
-/// Hashes a password into a PHC string. Takes 64 MiB and about a tenth of a second: never call it on a thread that serves requests.
+/// Hashes a password into a PHC string. Takes 64 MiB and about a tenth of a second: never call it on a thread that serves
+/// requests.
 ///
 /// # Errors
 /// When the password is empty.
 pub fn hash_password(password: &Secret<String>) -> Result<Secret<String>, PasswordError> {
     let password = Password::try_from(password.expose().as_bytes()).map_err(|_| PasswordError)?;
-    let cost = CostParams::new(ITERATIONS, MEMORY, 1).map_err(|_| PasswordError)?;
+    let cost = CostParams::new(ITERATIONS, MEMORY_KIB, 1).map_err(|_| PasswordError)?;
     let hash = pwhash::hash_password(&password, &cost).map_err(|_| PasswordError)?;
     Ok(Secret::new(hash.unprotected_as_ref::<str>().to_owned()))
 }
 
-/// Whether this is the password of that hash. As costly as hashing.
+/// Whether the password has this hash. As costly as hashing.
 #[must_use]
 pub fn verify_password(password: &Secret<String>, hash: &Secret<String>) -> bool {
     let Ok(hash) = PasswordHash::try_from(hash.expose().as_str()) else { return false };
@@ -38,7 +39,7 @@ mod tests {
     use crate::secret::Secret;
 
     #[test]
-    fn a_hash_is_argon2id_and_knows_its_password_only() {
+    fn hash_is_argon2id_and_verifies_only_its_password() {
         let hash = hash_password(&Secret::new("correct horse".to_owned())).unwrap();
         assert!(hash.expose().starts_with("$argon2id$v=19$m=65536,t=3,p=1$"), "{}", hash.expose());
         assert!(verify_password(&Secret::new("correct horse".to_owned()), &hash));

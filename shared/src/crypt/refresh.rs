@@ -1,26 +1,25 @@
-//! Refresh tokens: which session they continue, and that they are ours, shows without asking the database.
+//! Refresh tokens: each names its session and carries a MAC, so that both are verified without a database query.
 //!
 //! ```text
-//! secret = session (16 bytes) own (16 bytes) tag (16 bytes)
-//! tag    = the first half of a keyed hash of session and own
+//! secret = session id (16 bytes) nonce (16 bytes) tag (16 bytes)
+//! tag    = the first half of a keyed hash of session id and nonce
 //! ```
 //!
-//! So whatever strangers present costs no statement, and what is presented of a session can be counted. Each token gives
-//! the next one, the same each time: whoever lost the answer gets it again, although only hashes are stored.
+//! Forged tokens therefore cost no statement, and attempts to refresh a session can be counted. A token determines its
+//! successor: a client that lost the response gets the same successor again, although only hashes are stored.
 
 use orion::util::secure_cmp;
 
 use super::{
-    Key,
-    opaque::{self, Kind},
-    random,
+    DerivedKey, random,
+    token::{self, TokenKind},
 };
 use crate::{id::SessionId, secret::Secret};
 
 /// Bytes of each of the three parts.
-const PART: usize = 16;
+const PART_BYTES: usize = 16;
 
-/// One that we made.
+/// A refresh token with a valid MAC.
 #[derive(Debug)]
 pub struct RefreshToken {
     session: SessionId,
@@ -28,56 +27,56 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// The first of a session.
+    /// The first token of a session.
     #[must_use]
-    pub fn first(key: &Key, session: SessionId) -> Self {
-        Self::make(key, session, random())
+    pub fn first(key: &DerivedKey, session: SessionId) -> Self {
+        Self::build(key, session, random())
     }
 
-    /// What was presented, if we made it.
+    /// Parses a token. `None`: the text is not a token, or its MAC is wrong.
     #[must_use]
-    pub fn read(key: &Key, text: Secret<String>) -> Option<Self> {
-        let secret = hex::decode(opaque::secret(Kind::Refresh, text.expose())?).ok()?;
-        let (named, tag) = secret.split_at_checked(2 * PART)?;
-        secure_cmp(&half(key.mac(named)), tag).ok()?;
-        let session = named.first_chunk().map(|id: &[u8; PART]| SessionId(uuid::Uuid::from_bytes(*id)))?;
+    pub fn parse(key: &DerivedKey, text: Secret<String>) -> Option<Self> {
+        let secret = hex::decode(token::secret(TokenKind::Refresh, text.expose())?).ok()?;
+        let (payload, tag) = secret.split_at_checked(2 * PART_BYTES)?;
+        secure_cmp(&half(key.mac(payload)), tag).ok()?;
+        let session = payload.first_chunk().map(|id: &[u8; PART_BYTES]| SessionId(uuid::Uuid::from_bytes(*id)))?;
         Some(Self { session, text })
     }
 
-    /// The next one.
+    /// The token that follows this one.
     #[must_use]
-    pub fn successor(&self, key: &Key) -> Self {
-        // Longer than what a tag is made of, so that neither tells anything of the other.
-        Self::make(key, self.session, half(key.mac(self.text.expose().as_bytes())))
+    pub fn successor(&self, key: &DerivedKey) -> Self {
+        // The whole token is longer than the input of a tag, so no nonce equals a tag.
+        Self::build(key, self.session, half(key.mac(self.text.expose().as_bytes())))
     }
 
-    fn make(key: &Key, session: SessionId, own: [u8; PART]) -> Self {
-        let named = [session.0.into_bytes(), own].concat();
-        let text = opaque::write(Kind::Refresh, &[named.as_slice(), &half(key.mac(&named))].concat());
+    fn build(key: &DerivedKey, session: SessionId, nonce: [u8; PART_BYTES]) -> Self {
+        let payload = [session.0.into_bytes(), nonce].concat();
+        let text = token::encode(TokenKind::Refresh, &[payload.as_slice(), &half(key.mac(&payload))].concat());
         Self { session, text }
     }
 
-    /// Which session it continues, if that still lasts.
+    /// The session that the token continues; it may have ended.
     #[must_use]
     pub const fn session(&self) -> SessionId {
         self.session
     }
 
-    /// As it is shown to its client.
+    /// The token as the client gets it.
     #[must_use]
     pub const fn text(&self) -> &Secret<String> {
         &self.text
     }
 
-    /// What is stored of it, and looked up.
+    /// The hash under which the token is stored and looked up.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
-        opaque::hash(Kind::Refresh, self.text.expose()).expect("a token of ours has the form of one")
+        token::hash(TokenKind::Refresh, self.text.expose()).expect("a built token is well-formed")
     }
 }
 
-fn half(hash: [u8; 32]) -> [u8; PART] {
-    std::array::from_fn(|place| hash[place])
+fn half(hash: [u8; 32]) -> [u8; PART_BYTES] {
+    std::array::from_fn(|index| hash[index])
 }
 
 #[cfg(test)]
@@ -85,39 +84,39 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::crypt::{Keyring, MasterKey, Purpose};
+    use crate::crypt::{KeyPurpose, Keyring, MasterKey};
 
-    fn key() -> Key {
-        Keyring::new(MasterKey::generate()).derive_for(Uuid::nil(), Purpose::Refresh)
+    fn key() -> DerivedKey {
+        Keyring::new(MasterKey::generate()).derive_for(Uuid::nil(), KeyPurpose::RefreshToken)
     }
 
     #[test]
-    fn tokens_name_their_session_and_follow_one_another() {
+    fn token_carries_its_session_and_determines_its_successor() {
         let (key, session) = (key(), SessionId::new());
         let first = RefreshToken::first(&key, session);
         assert_ne!(first.hash(), RefreshToken::first(&key, session).hash());
-        let read = RefreshToken::read(&key, first.text().clone()).unwrap();
-        assert_eq!((read.session(), read.hash()), (session, first.hash()));
-        let next = read.successor(&key);
+        let parsed = RefreshToken::parse(&key, first.text().clone()).unwrap();
+        assert_eq!((parsed.session(), parsed.hash()), (session, first.hash()));
+        let next = parsed.successor(&key);
         assert_eq!(next.hash(), first.successor(&key).hash());
-        assert_eq!(RefreshToken::read(&key, next.text().clone()).unwrap().session(), session);
+        assert_eq!(RefreshToken::parse(&key, next.text().clone()).unwrap().session(), session);
         assert_ne!(next.successor(&key).hash(), next.hash());
     }
 
     #[test]
-    fn what_others_made_is_none() {
+    fn forged_tokens_are_rejected() {
         let (key, other) = (key(), self::key());
         let token = RefreshToken::first(&other, SessionId::new());
-        assert!(RefreshToken::read(&key, token.text().clone()).is_none());
-        assert!(RefreshToken::read(&key, opaque::generate(Kind::Refresh)).is_none());
-        assert!(RefreshToken::read(&key, opaque::generate(Kind::Api)).is_none());
-        // Another session in a token of ours, and any other change that keeps the checksum right.
+        assert!(RefreshToken::parse(&key, token.text().clone()).is_none());
+        assert!(RefreshToken::parse(&key, token::generate(TokenKind::Refresh)).is_none());
+        assert!(RefreshToken::parse(&key, token::generate(TokenKind::Api)).is_none());
+        // Any changed byte of the secret, including the session id, under a valid checksum.
         let token = RefreshToken::first(&key, SessionId::new());
-        let secret = hex::decode(opaque::secret(Kind::Refresh, token.text().expose()).unwrap()).unwrap();
-        for place in 0..secret.len() {
+        let secret = hex::decode(token::secret(TokenKind::Refresh, token.text().expose()).unwrap()).unwrap();
+        for index in 0..secret.len() {
             let mut changed = secret.clone();
-            changed[place] ^= 1;
-            assert!(RefreshToken::read(&key, opaque::write(Kind::Refresh, &changed)).is_none(), "{place}");
+            changed[index] ^= 1;
+            assert!(RefreshToken::parse(&key, token::encode(TokenKind::Refresh, &changed)).is_none(), "{index}");
         }
     }
 }

@@ -10,7 +10,7 @@ use nvisy_embed::{ApiKey, EmbedSettings, Embedder, LocalSettings, OpenAiSettings
 use crate::{
     blob::{BlobSettings, Blobs},
     config::{self, Config},
-    crypt::{Keyring, MasterKey, audit_mac::AuditKeys, code::Codes},
+    crypt::{Keyring, MasterKey, audit_mac::AuditKeys, invite_code::InviteCodes},
     domain::quota::Amounts,
     id::SpaceId,
     lifecycle::Lifecycle,
@@ -38,7 +38,7 @@ pub struct Platform {
     /// Of the activity log.
     pub audit_keys: AuditKeys,
     /// Of invites.
-    pub codes: Codes,
+    pub invite_codes: InviteCodes,
     /// The model.
     pub embedder: Embedder,
     /// Where its vectors belong.
@@ -106,14 +106,14 @@ impl Platform {
         let bucket = bucket(&config, queue.names());
         let keys = Keyring::new(key);
         let audit_keys = AuditKeys::new(keys.clone());
-        let codes = Codes::new(keys.clone());
+        let invite_codes = InviteCodes::new(keys.clone());
         let blobs = Blobs::open(queue.jetstream().clone(), &bucket, keys.clone())
             .await
             .map_err(opening("the object store of NATS cannot be opened: look into the log of the NATS server"))?;
         let space = store::space::ensure(&db, embedder.space())
             .await
             .map_err(opening("the embedding space cannot be registered: look into the log of PostgreSQL"))?;
-        Ok(Self { config: Arc::new(config), db, queue, keys, blobs, audit_keys, codes, embedder, space })
+        Ok(Self { config: Arc::new(config), db, queue, keys, blobs, audit_keys, invite_codes, embedder, space })
     }
 
     /// Starts what every process does on the side: hand over the outbox, and find what was forgotten.

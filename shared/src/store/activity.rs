@@ -22,8 +22,9 @@ use super::{Conn, Error, Result, Tx, sql};
 use crate::{
     clock,
     crypt::{
-        Key, address,
+        DerivedKey,
         audit_mac::{AuditKeys, ChainMac},
+        ip_address,
     },
     domain::activity::{Action, Actor},
     entity::activity::Model,
@@ -98,7 +99,7 @@ pub async fn append_with_contexts(
         return Ok(());
     }
     let lock = lock(tx, chain, entries.iter().map(|(_, _, owner)| *owner).collect()).await?;
-    let address_keys: HashMap<Uuid, Key> =
+    let address_keys: HashMap<Uuid, DerivedKey> =
         lock.address_salts.into_iter().map(|(account, salt)| (account, keys.address_key(salt))).collect();
     let mac_key = keys.chain(chain);
     // PostgreSQL's precision: the MAC is computed again over the time that is read back.
@@ -111,7 +112,7 @@ pub async fn append_with_contexts(
         let address_sealed = context
             .address
             .zip(address_keys.get(&address_owner))
-            .map(|(address, key)| address::seal(key, id.0, address));
+            .map(|(address, key)| ip_address::seal(key, id.0, address));
         let mut row = Model {
             chain: chain.0,
             seq,
@@ -124,7 +125,7 @@ pub async fn append_with_contexts(
             object_kind: entry.action.object_kind().to_owned(),
             object_id: entry.object,
             request_id: context.request_id.clone().filter(|id| !id.is_empty()),
-            address: context.address.filter(|_| address_sealed.is_none()).map(address::network),
+            address: context.address.filter(|_| address_sealed.is_none()).map(ip_address::network),
             details: entry.details.to_string(),
             seal: Vec::new(),
             address_sealed,
@@ -303,7 +304,7 @@ impl StoredEntry {
     fn with_address(self, keys: &AuditKeys) -> Model {
         let Self { mut row, address_salt } = self;
         if let Some((salt, sealed)) = address_salt.zip(row.address_sealed.as_ref()) {
-            let address = address::open(&keys.address_key(salt), row.id.0, sealed);
+            let address = ip_address::open(&keys.address_key(salt), row.id.0, sealed);
             // An address that does not open was tampered with; `check` reports the entry.
             row.address = address.ok().map(|address| address.to_string());
         }

@@ -22,7 +22,7 @@ pub struct NewToken<'a> {
     pub account: AccountId,
     /// 1 to 100 characters.
     pub name: &'a str,
-    /// See [`crate::crypt::opaque::hash`].
+    /// See [`crate::crypt::token::hash`].
     pub hash: &'a [u8; 32],
     /// Its last characters.
     pub hint: &'a str,

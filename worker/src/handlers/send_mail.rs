@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use nvisy_shared::{
     clock,
     crypt::{
-        code,
-        opaque::{self, Kind},
+        invite_code,
+        token::{self, TokenKind},
     },
     domain::{activity::Action, failure::Failure, mail::MailKind},
     id::MailId,
@@ -93,15 +93,15 @@ async fn note(cx: &Context, tx: &Tx, letter: &Letter, found: &Addressed) -> Resu
 /// What opens what the letter is about. An invite's code is the one that its maker would have been given.
 fn token(cx: &Context, letter: &Letter, found: &Addressed) -> Secret<String> {
     match (letter, found.mail.workspace_id.zip(found.mail.invite_id)) {
-        (Letter::Invite(_), Some((workspace, id))) => cx.codes.code(workspace, id),
-        _ => opaque::generate(Kind::Mail),
+        (Letter::Invite(_), Some((workspace, id))) => cx.invite_codes.invite(workspace, id),
+        _ => token::generate(TokenKind::Mail),
     }
 }
 
 fn hash(letter: &Letter, token: &Secret<String>) -> Option<[u8; 32]> {
     match letter {
-        Letter::Invite(_) => code::hash(token),
-        _ => opaque::hash(Kind::Mail, token.expose()),
+        Letter::Invite(_) => invite_code::hash(token),
+        _ => token::hash(TokenKind::Mail, token.expose()),
     }
 }
 

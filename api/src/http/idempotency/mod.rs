@@ -15,7 +15,7 @@ use apistos::{
 };
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
-    crypt::Purpose,
+    crypt::KeyPurpose,
     entity::idempotency::Model,
     id::AccountId,
     store::{self, Db, TransactionTrait, Tx},
@@ -87,7 +87,7 @@ fn scope(operation: &str, caller: impl Display) -> String {
 /// Strangers of different networks have different keys: nobody uses up `1` for all. Only whoever has the master key can
 /// tell the network from it.
 fn stranger(state: &State, network: Network) -> String {
-    let key = state.platform.keys.derive_for(Uuid::nil(), Purpose::Repeated);
+    let key = state.platform.keys.derive_for(Uuid::nil(), KeyPurpose::RequestFingerprint);
     format!("anonymous:{}", hex::encode(&key.mac(&network.octets())[..16]))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nvisy_shared::{
-    crypt::Purpose,
+    crypt::KeyPurpose,
     domain::{
         account::normalise_email,
         activity::{Action, Actor},
@@ -81,7 +81,7 @@ pub async fn sign_up(state: &State, key: IdempotencyKey, origin: Origin, body: S
 /// What makes a repeated sign-up with another password another request. A fast hash, but under a key that the database
 /// does not have: it cannot be guessed at with the database alone.
 pub fn told_apart(state: &State, password: &Secret<String>) -> String {
-    let key = state.platform.keys.derive_for(Uuid::nil(), Purpose::Repeated);
+    let key = state.platform.keys.derive_for(Uuid::nil(), KeyPurpose::RequestFingerprint);
     hex::encode(key.mac(password.expose().as_bytes()))
 }
 

@@ -5,7 +5,7 @@
 
 use nvisy_shared::{
     config::SignUp,
-    crypt::code,
+    crypt::invite_code,
     secret::Secret,
     store::{self, Tx},
 };
@@ -32,7 +32,7 @@ impl Admission {
             SignUp::Invited => true,
             SignUp::Closed => false,
         };
-        let hash = code.and_then(code::hash).ok_or_else(refused)?;
+        let hash = code.and_then(invite_code::hash).ok_or_else(refused)?;
         Ok(Self::Code { hash, by_invite })
     }
 

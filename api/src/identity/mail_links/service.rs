@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nvisy_shared::{
-    crypt::opaque::{self, Kind},
+    crypt::token::{self, TokenKind},
     domain::{
         account::normalise_email,
         activity::{Action, Actor},
@@ -222,7 +222,7 @@ pub async fn confirm_email(state: &State, origin: &Origin, token: &Secret<String
 }
 
 fn hash(token: &Secret<String>) -> Result<[u8; 32], Problem> {
-    opaque::hash(Kind::Mail, token.expose()).ok_or_else(refused)
+    token::hash(TokenKind::Mail, token.expose()).ok_or_else(refused)
 }
 
 fn refused() -> Problem {

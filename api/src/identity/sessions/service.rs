@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use nvisy_shared::{
     config,
-    crypt::{Key, Purpose, refresh::RefreshToken},
+    crypt::{DerivedKey, KeyPurpose, refresh::RefreshToken},
     domain::{
         account::normalise_email,
         activity::{Action, Actor},
@@ -96,7 +96,7 @@ pub async fn refresh(
     body: Refresh,
 ) -> Result<Tokens, Problem> {
     let key = key(state);
-    let token = RefreshToken::read(&key, body.refresh_token).ok_or_else(refused)?;
+    let token = RefreshToken::parse(&key, body.refresh_token).ok_or_else(refused)?;
     // Also of a session that is over: a token that keeps coming is not asked about for ever.
     rate_limit::session(request, token.session()).await?;
     let next = token.successor(&key);
@@ -148,8 +148,8 @@ fn refused() -> Problem {
 }
 
 /// What refresh tokens are made with.
-fn key(state: &State) -> Key {
-    state.platform.keys.derive_for(Uuid::nil(), Purpose::Refresh)
+fn key(state: &State) -> DerivedKey {
+    state.platform.keys.derive_for(Uuid::nil(), KeyPurpose::RefreshToken)
 }
 
 fn life(state: &State) -> Life {

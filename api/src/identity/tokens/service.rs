@@ -4,8 +4,8 @@ use chrono::Duration;
 use nvisy_shared::{
     clock,
     crypt::{
-        Purpose,
-        opaque::{self, Kind},
+        KeyPurpose,
+        token::{self, TokenKind},
     },
     domain::activity::Action,
     id::{AccountId, TokenId, WorkspaceId},
@@ -61,8 +61,8 @@ pub async fn create(
         }
         let id = TokenId::new();
         let secret = secret(state, account.id, id);
-        let hash =
-            opaque::hash(Kind::Api, secret.expose()).ok_or_else(|| Problem::internal("a token of ours has no hash"))?;
+        let hash = token::hash(TokenKind::Api, secret.expose())
+            .ok_or_else(|| Problem::internal("a token of ours has no hash"))?;
         let token = store::api_token::NewToken {
             id,
             account: account.id,
@@ -108,8 +108,8 @@ async fn prove(
 /// The token itself: a keyed hash of its id, so that a request that is repeated gets it again, while the database holds
 /// no more than its hash. Only this account's tokens come of its key.
 fn secret(state: &State, account: AccountId, token: TokenId) -> Secret<String> {
-    let key = state.platform.keys.derive_for(account.0, Purpose::Token);
-    opaque::write(Kind::Api, &key.mac(token.0.as_bytes()))
+    let key = state.platform.keys.derive_for(account.0, KeyPurpose::ApiToken);
+    token::encode(TokenKind::Api, &key.mac(token.0.as_bytes()))
 }
 
 pub async fn revoke(state: &State, account: &SignedIn, origin: &Origin, token: TokenId) -> Result<Deleted, Problem> {

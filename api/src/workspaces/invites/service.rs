@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use nvisy_shared::{
     clock,
-    crypt::code,
+    crypt::invite_code,
     domain::{account::normalise_email, activity::Action, mail::MailKind, role::Role},
     entity::invite::Model,
     id::InviteId,
@@ -55,12 +55,12 @@ pub async fn create(
     let made: Result<Created<Invite>, Problem> = idempotent(&platform.db, once, async |tx| {
         not_above(role, member.lock(tx).await?)?;
         let id = InviteId::new();
-        let code = platform.codes.code(member.workspace, id);
+        let code = platform.invite_codes.invite(member.workspace, id);
         let new = NewInvite {
             id,
             role,
             email: email.as_deref(),
-            code_hash: code::hash(&code).ok_or_else(|| Problem::internal("a code of ours is none"))?,
+            code_hash: invite_code::hash(&code).ok_or_else(|| Problem::internal("a code of ours is none"))?,
             invited_by: member.account,
             expires_at: clock::now() + TimeDelta::days(i64::from(body.expires_in_days)),
         };
@@ -83,7 +83,7 @@ pub async fn create(
     let mut invite = note_refusal(platform, member, origin, member.account, details, made).await?;
     // Not kept with the answer: what is stored under an idempotency key must not open anything.
     if invite.body.mailed != Some(true) {
-        let code = platform.codes.code(member.workspace, InviteId(invite.body.id));
+        let code = platform.invite_codes.invite(member.workspace, InviteId(invite.body.id));
         invite.body.code = Some(code.expose().clone());
     }
     Ok(invite)
@@ -147,7 +147,7 @@ pub async fn decline(
 /// Uses the invite up. Unknown, used, expired, taken back, somebody else's, made by somebody who is suspended: nobody is
 /// told which.
 async fn take(tx: &Tx, account: &CurrentAccount, code: &Secret<String>, answer: Answer) -> Result<Model, Problem> {
-    let hash = code::hash(code).ok_or_else(Problem::not_found)?;
+    let hash = invite_code::hash(code).ok_or_else(Problem::not_found)?;
     let workspace = store::invite::workspace_of(tx, &hash, &account.email).await?.ok_or_else(Problem::not_found)?;
     // Before the invite: whoever takes it back, or deletes the workspace, locks in the same order.
     if !store::workspace::lock(tx, workspace).await? {

@@ -1,37 +1,37 @@
-//! Network addresses in the activity log: sealed for the person whose they are, so that erasing the person's row makes
-//! them unreadable while the log stays as it was written.
+//! IP addresses in the activity log, sealed under a key of the account: erasing the account's row makes them unreadable
+//! while the log stays unchanged.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use uuid::Uuid;
 
 use super::{
-    Key,
-    envelope::{self, NotSealed},
+    DerivedKey,
+    envelope::{self, UnsealError},
 };
 use crate::secret::Secret;
 
-/// Seals an address for one entry of the log. All come out equally long.
+/// Seals an address for one entry of the log. The length does not tell IPv4 from IPv6.
 #[must_use]
-pub fn seal(key: &Key, entry: Uuid, address: IpAddr) -> Vec<u8> {
-    let wide = match address {
+pub fn seal(key: &DerivedKey, entry: Uuid, address: IpAddr) -> Vec<u8> {
+    let ipv6 = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
         IpAddr::V6(address) => address,
     };
-    envelope::seal(key, entry.as_bytes(), &Secret::new(wide.octets().to_vec()))
+    envelope::seal(key, entry.as_bytes(), &Secret::new(ipv6.octets().to_vec()))
 }
 
-/// Opens what [`seal`] made for the same entry.
+/// Opens an address that [`seal`] sealed for the same entry.
 ///
 /// # Errors
-/// [`NotSealed`].
-pub fn open(key: &Key, entry: Uuid, sealed: &[u8]) -> Result<IpAddr, NotSealed> {
+/// [`UnsealError`].
+pub fn open(key: &DerivedKey, entry: Uuid, sealed: &[u8]) -> Result<IpAddr, UnsealError> {
     let opened = envelope::open(key, entry.as_bytes(), sealed)?;
-    let octets: [u8; 16] = opened.expose().as_slice().try_into().map_err(|_| NotSealed)?;
+    let octets: [u8; 16] = opened.expose().as_slice().try_into().map_err(|_| UnsealError)?;
     Ok(IpAddr::V6(Ipv6Addr::from(octets)).to_canonical())
 }
 
-/// The network of an address that nobody's key is there for: it shows where something came from, and no person.
+/// The network prefix of an address, stored where no account's key can seal the address: it does not identify a person.
 #[must_use]
 pub fn network(address: IpAddr) -> String {
     match address.to_canonical() {
@@ -49,12 +49,12 @@ pub fn network(address: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypt::{Keyring, MasterKey, Purpose};
+    use crate::crypt::{KeyPurpose, Keyring, MasterKey};
 
     #[test]
-    fn an_address_opens_in_its_entry_with_its_persons_key() {
+    fn address_opens_only_for_its_entry_and_key() {
         let keyring = Keyring::new(MasterKey::generate());
-        let key = |secret| keyring.derive_for(Uuid::from_u128(secret), Purpose::Address);
+        let key = |salt| keyring.derive_for(Uuid::from_u128(salt), KeyPurpose::IpAddress);
         for address in ["203.0.113.9", "2001:db8::1"] {
             let address: IpAddr = address.parse().unwrap();
             let sealed = seal(&key(1), Uuid::nil(), address);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_name_no_machine() {
+    fn network_keeps_only_the_prefix() {
         for (address, expected) in [
             ("203.0.113.9", "203.0.113.0/24"),
             ("::ffff:203.0.113.9", "203.0.113.0/24"),
