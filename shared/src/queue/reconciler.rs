@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Queue;
 use crate::{
     lifecycle::Lifecycle,
-    store::{self, Db, job::Queued},
+    store::{self, Db, job::QueuedJob},
 };
 
 /// Jobs looked at in one round.
@@ -37,21 +37,21 @@ impl Reconciler {
     /// # Errors
     /// The database's. What NATS does not answer is left for the next round.
     pub async fn round(&self, db: &Db, queue: &Queue) -> store::Result<()> {
-        let silent = store::job::release_silent(db, self.lease).await?;
+        let silent = store::job::release_expired(db, self.lease).await?;
         if silent > 0 {
             tracing::warn!(jobs = silent, "workers fell silent: their jobs wait again");
         }
         let suspects = store::job::queued_longer_than(db, self.lease, BATCH).await?;
         let forgotten = self.forgotten(queue, suspects).await;
         if !forgotten.is_empty() {
-            let released = store::job::release_forgotten(db, &forgotten).await?;
+            let released = store::job::requeue_lost(db, &forgotten).await?;
             tracing::warn!(jobs = released, "JetStream has forgotten jobs: they wait again");
         }
         Ok(())
     }
 
     /// Those of which JetStream has no message any more. A job that merely waits long there is left alone.
-    async fn forgotten(&self, queue: &Queue, suspects: Vec<Queued>) -> Vec<Queued> {
+    async fn forgotten(&self, queue: &Queue, suspects: Vec<QueuedJob>) -> Vec<QueuedJob> {
         let mut forgotten = Vec::new();
         let Ok(stream) = queue.jetstream.get_stream_no_info(queue.names.jobs_stream()).await else {
             return forgotten;

@@ -1,8 +1,8 @@
-//! Jobs: who may be given to the workers, who holds what, and what became of it.
+//! Jobs: which are due, which worker holds the lease, and how they end.
 //!
-//! A job is `waiting` (for its time or its workspace's turn), `queued` (with JetStream) or `running`
-//! (held by a worker). Each claim raises its epoch; whatever a holder writes is fenced by the epoch
-//! it claimed, so a holder that was presumed dead cannot write after its successor began.
+//! A job is `waiting` (for its time or its workspace's turn), `queued` (published to JetStream) or `running`
+//! (leased by a worker). Each claim raises the job's epoch, and every write of a holder is fenced by the epoch
+//! it claimed, so a holder whose lease has expired cannot write after the next claim.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     id::{JobId, WorkspaceId},
 };
 
-/// A job to be.
+/// A job to be added.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "columns of `job`")]
 pub struct NewJob {
@@ -28,7 +28,7 @@ pub struct NewJob {
     pub traceparent: Option<String>,
 }
 
-/// Adds a job; the relays hear of it when the transaction commits.
+/// Adds a job; a notification wakes the relays when the transaction commits.
 pub async fn insert(tx: &Tx, job: NewJob) -> Result<JobId> {
     let id = JobId::new();
     sql::execute(
@@ -48,10 +48,10 @@ pub async fn insert(tx: &Tx, job: NewJob) -> Result<JobId> {
     Ok(id)
 }
 
-/// A job about to be handed to JetStream.
+/// A job to be published to JetStream.
 #[derive(Clone, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `job`")]
-pub struct Due {
+pub struct DueJob {
     pub id: JobId,
     pub workspace_id: WorkspaceId,
     pub lane: Lane,
@@ -59,13 +59,13 @@ pub struct Due {
     pub traceparent: Option<String>,
 }
 
-/// Locks up to `limit` jobs whose time and turn have come.
+/// Locks up to `limit` due jobs.
 ///
 /// Round-robin: every workspace's first due job comes before any workspace's second. At most
-/// `per_workspace` jobs of a workspace and lane are in flight; the rest wait where `why` sees them.
-/// The walk is from tenant to tenant along the index, so its cost grows with the number of
-/// tenants that have work, not with the length of a backlog.
-pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64) -> Result<Vec<Due>> {
+/// `per_workspace` jobs of a workspace and lane are in flight; the rest stay `waiting`.
+/// The statement walks the index from tenant to tenant, so its cost grows with the number of
+/// tenants that have jobs, not with the length of a backlog.
+pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64) -> Result<Vec<DueJob>> {
     sql::all(
         tx,
         "with recursive tenant as (
@@ -76,19 +76,19 @@ pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64) -> Result<Vec<Due
                  where state = 'waiting' and (workspace_id, lane) > (tenant.workspace_id, tenant.lane)
                  order by workspace_id, lane limit 1) next
          ), turn as (
-             select due.id, due.run_at, due.place
+             select due.id, due.run_at, due.position
              from tenant
              cross join lateral (
                  select count(*) as jobs from job
                  where job.workspace_id = tenant.workspace_id and job.lane = tenant.lane and state <> 'waiting') flight
              cross join lateral (
-                 select id, run_at, row_number() over (order by run_at, id) as place from (
+                 select id, run_at, row_number() over (order by run_at, id) as position from (
                      select id, run_at from job
                      where job.workspace_id = tenant.workspace_id and job.lane = tenant.lane
                        and state = 'waiting' and run_at <= now()
                      order by run_at, id
                      limit greatest($2 - flight.jobs, 0)) first) due
-             order by due.place, due.run_at
+             order by due.position, due.run_at
              limit $1
          )
          select id, workspace_id, lane, epoch, traceparent
@@ -99,21 +99,22 @@ pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64) -> Result<Vec<Due
     .await
 }
 
-/// Records that JetStream has taken these jobs, and where.
-pub async fn mark_queued(tx: &Tx, taken: &[(JobId, u64)]) -> Result<()> {
-    let ids: Vec<Uuid> = taken.iter().map(|(id, _)| id.0).collect();
-    let seqs: Vec<i64> = taken.iter().map(|(_, seq)| i64::try_from(*seq).unwrap_or(i64::MAX)).collect();
+/// Records that JetStream stores these jobs, with their stream sequence numbers.
+pub async fn mark_queued(tx: &Tx, published: &[(JobId, u64)]) -> Result<()> {
+    let ids: Vec<Uuid> = published.iter().map(|(id, _)| id.0).collect();
+    let seqs: Vec<i64> = published.iter().map(|(_, seq)| i64::try_from(*seq).unwrap_or(i64::MAX)).collect();
     sql::execute(
         tx,
-        "update job set state = 'queued', queued_at = now(), stream_seq = taken.seq
-         from unnest($1::uuid[], $2::bigint[]) taken (id, seq) where job.id = taken.id",
+        "update job set state = 'queued', queued_at = now(), stream_seq = published.seq
+         from unnest($1::uuid[], $2::bigint[]) published (id, seq) where job.id = published.id",
         [ids.into(), seqs.into()],
     )
     .await?;
     Ok(())
 }
 
-/// A job that is now ours until we complete it, give it back, or fall silent for longer than the lease.
+/// A job and the lease on it. The lease ends when the holder completes or releases the job, or when its heartbeat is
+/// older than the lease.
 #[derive(Clone, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `job`")]
 pub struct Claim {
@@ -124,17 +125,18 @@ pub struct Claim {
     pub lane: Lane,
     pub payload: Json,
     pub epoch: i32,
-    /// This one included.
+    /// Includes the attempt of this claim.
     pub attempts: i32,
-    /// Seconds from when the job was due to this claim.
-    pub waited: f64,
+    /// Seconds between the job's due time and this claim.
+    pub waited_seconds: f64,
 }
 
-/// Takes a job that is due, or one whose holder has been silent for longer than `lease`.
-/// `None`: it is finished, waiting for another time, or alive in other hands.
+/// Claims a job that is due, or whose lease has expired.
+/// `None`: the job is finished, not due yet, or leased by another worker.
 ///
-/// A waiting job counts, too: JetStream may deliver it before the relay that handed it over has committed. Its row is
-/// locked then, and this statement waits for that commit; were `waiting` left out, it would see the old state and not wait.
+/// A `waiting` job can be claimed, too: JetStream may deliver it before the relay that published it has committed. The
+/// relay holds the row lock then, and this statement waits for the commit; without `waiting` in the condition it would
+/// read the old state and skip the job instead of waiting.
 pub async fn claim(conn: &impl Conn, id: JobId, holder: &str, lease: Duration) -> Result<Option<Claim>> {
     sql::first(
         conn,
@@ -143,36 +145,36 @@ pub async fn claim(conn: &impl Conn, id: JobId, holder: &str, lease: Duration) -
              or (state = 'waiting' and run_at <= now())
              or (state = 'running' and heartbeat_at < now() - make_interval(secs => $3)))
          returning id, workspace_id, kind, version, lane, payload, epoch, attempts,
-             extract(epoch from now() - run_at)::float8 as waited",
+             extract(epoch from now() - run_at)::float8 as waited_seconds",
         [id.into(), holder.into(), lease.as_secs_f64().into()],
     )
     .await
 }
 
-/// Keeps claims alive; returns those (by job and epoch) that still hold.
+/// Renews leases; returns those (by job and epoch) that are still held.
 pub async fn heartbeat(conn: &impl Conn, claims: &[(JobId, i32)]) -> Result<Vec<(JobId, i32)>> {
     #[derive(FromQueryResult)]
-    struct Held {
+    struct Row {
         id: JobId,
         epoch: i32,
     }
     let ids: Vec<Uuid> = claims.iter().map(|(id, _)| id.0).collect();
     let epochs: Vec<i32> = claims.iter().map(|(_, epoch)| *epoch).collect();
-    let held: Vec<Held> = sql::all(
+    let rows: Vec<Row> = sql::all(
         conn,
         "update job set heartbeat_at = now()
-         from unnest($1::uuid[], $2::integer[]) mine (id, epoch)
-         where job.id = mine.id and job.epoch = mine.epoch and job.state = 'running'
+         from unnest($1::uuid[], $2::integer[]) held (id, epoch)
+         where job.id = held.id and job.epoch = held.epoch and job.state = 'running'
          returning job.id, job.epoch",
         [ids.into(), epochs.into()],
     )
     .await?;
-    Ok(held.into_iter().map(|held| (held.id, held.epoch)).collect())
+    Ok(rows.into_iter().map(|row| (row.id, row.epoch)).collect())
 }
 
-/// Locks the job for the rest of the transaction if the claim still holds. Every transaction in
+/// Whether the claim still holds the lease; if so, the job is locked until the transaction ends. Every transaction in
 /// which a handler writes begins with this.
-pub async fn hold(tx: &Tx, claim: &Claim) -> Result<bool> {
+pub async fn assert_lease(tx: &Tx, claim: &Claim) -> Result<bool> {
     let rows = sql::execute(
         tx,
         "select 1 from job where id = $1 and epoch = $2 and state = 'running' for update",
@@ -182,7 +184,7 @@ pub async fn hold(tx: &Tx, claim: &Claim) -> Result<bool> {
     Ok(rows == 1)
 }
 
-/// Ends a job that is done. Returns whether it was still ours.
+/// Deletes a finished job. `false`: the lease was lost.
 pub async fn complete(conn: &impl Conn, claim: &Claim) -> Result<bool> {
     let rows = sql::execute(
         conn,
@@ -193,21 +195,37 @@ pub async fn complete(conn: &impl Conn, claim: &Claim) -> Result<bool> {
     Ok(rows == 1)
 }
 
-/// Puts a job back to wait for `delay`. `free` gives back the attempt: the job was not at fault.
-pub async fn postpone(conn: &impl Conn, claim: &Claim, delay: Duration, error: &str, free: bool) -> Result<bool> {
+/// Releases a job to be claimed again after `delay`; the attempt counts. `false`: the lease was lost.
+pub async fn retry_after(conn: &impl Conn, claim: &Claim, delay: Duration, error: &str) -> Result<bool> {
+    release(conn, claim, delay, error, 0).await
+}
+
+/// Releases a job to be claimed again after `delay`; the attempt does not count, because the job was not at fault.
+/// `false`: the lease was lost.
+pub async fn snooze(conn: &impl Conn, claim: &Claim, delay: Duration, error: &str) -> Result<bool> {
+    release(conn, claim, delay, error, 1).await
+}
+
+async fn release(
+    conn: &impl Conn,
+    claim: &Claim,
+    delay: Duration,
+    error: &str,
+    uncounted_attempts: i32,
+) -> Result<bool> {
     let rows = sql::execute(
         conn,
         "update job set state = 'waiting', run_at = now() + make_interval(secs => $3), last_error = $4,
              attempts = attempts - $5, holder = null, heartbeat_at = null, stream_seq = null
          where id = $1 and epoch = $2 and state = 'running'",
-        [claim.id.into(), claim.epoch.into(), delay.as_secs_f64().into(), error.into(), i32::from(free).into()],
+        [claim.id.into(), claim.epoch.into(), delay.as_secs_f64().into(), error.into(), uncounted_attempts.into()],
     )
     .await?;
     Ok(rows == 1)
 }
 
-/// Moves a job among the dead, with the reason. Returns whether it was still ours.
-pub async fn bury(tx: &Tx, claim: &Claim, reason: &str, error: &str) -> Result<bool> {
+/// Moves a job to `dead_job`, with the reason. `false`: the lease was lost.
+pub async fn dead_letter(tx: &Tx, claim: &Claim, reason: &str, error: &str) -> Result<bool> {
     let rows = sql::execute(
         tx,
         "with dead as (delete from job where id = $1 and epoch = $2 and state = 'running' returning *)
@@ -219,28 +237,28 @@ pub async fn bury(tx: &Tx, claim: &Claim, reason: &str, error: &str) -> Result<b
     Ok(rows == 1)
 }
 
-/// Jobs of holders that have been silent for longer than `lease` wait again; the attempt stays spent.
-pub async fn release_silent(conn: &impl Conn, lease: Duration) -> Result<u64> {
+/// Releases jobs whose lease has expired; the attempt counts.
+pub async fn release_expired(conn: &impl Conn, lease: Duration) -> Result<u64> {
     sql::execute(
         conn,
         "update job set state = 'waiting', run_at = now(), holder = null, heartbeat_at = null, stream_seq = null,
-             last_error = 'the worker that held this job fell silent'
+             last_error = 'the lease expired: the worker sent no heartbeat'
          where state = 'running' and heartbeat_at < now() - make_interval(secs => $1)",
         [lease.as_secs_f64().into()],
     )
     .await
 }
 
-/// A job that JetStream has had for a while.
+/// A job that JetStream stores.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `job`")]
-pub struct Queued {
+pub struct QueuedJob {
     pub id: JobId,
     pub stream_seq: i64,
 }
 
-/// Up to `limit` jobs handed to JetStream more than `age` ago, oldest first.
-pub async fn queued_longer_than(conn: &impl Conn, age: Duration, limit: i64) -> Result<Vec<Queued>> {
+/// Up to `limit` jobs published to JetStream more than `age` ago, oldest first.
+pub async fn queued_longer_than(conn: &impl Conn, age: Duration, limit: i64) -> Result<Vec<QueuedJob>> {
     sql::all(
         conn,
         "select id, stream_seq from job
@@ -251,24 +269,24 @@ pub async fn queued_longer_than(conn: &impl Conn, age: Duration, limit: i64) -> 
     .await
 }
 
-/// Jobs that JetStream has forgotten wait again, unless somebody claimed them meanwhile. The epoch rises, so that the
-/// next message is not taken for the lost one repeated.
-pub async fn release_forgotten(conn: &impl Conn, forgotten: &[Queued]) -> Result<u64> {
-    let ids: Vec<Uuid> = forgotten.iter().map(|job| job.id.0).collect();
-    let seqs: Vec<i64> = forgotten.iter().map(|job| job.stream_seq).collect();
+/// Returns jobs that JetStream has lost to `waiting`, unless a worker has claimed them meanwhile. The epoch rises, so that
+/// JetStream does not drop the next message as a duplicate of the lost one.
+pub async fn requeue_lost(conn: &impl Conn, lost: &[QueuedJob]) -> Result<u64> {
+    let ids: Vec<Uuid> = lost.iter().map(|job| job.id.0).collect();
+    let seqs: Vec<i64> = lost.iter().map(|job| job.stream_seq).collect();
     sql::execute(
         conn,
         "update job set state = 'waiting', stream_seq = null, epoch = epoch + 1
-         from unnest($1::uuid[], $2::bigint[]) gone (id, seq)
-         where job.id = gone.id and job.stream_seq = gone.seq and job.state = 'queued'",
+         from unnest($1::uuid[], $2::bigint[]) lost (id, seq)
+         where job.id = lost.id and job.stream_seq = lost.seq and job.state = 'queued'",
         [ids.into(), seqs.into()],
     )
     .await
 }
 
-/// How much there is of each state in each lane, and how long the oldest due job has waited.
+/// The number of jobs of a lane by state, and the age of its oldest due job.
 #[derive(Clone, Debug, FromQueryResult)]
-#[allow(missing_docs, reason = "said above")]
+#[allow(missing_docs, reason = "documented on the struct")]
 pub struct Backlog {
     pub lane: Lane,
     pub waiting: i64,
@@ -277,7 +295,7 @@ pub struct Backlog {
     pub oldest_seconds: f64,
 }
 
-/// The backlog, lane by lane; lanes without jobs are left out.
+/// The backlog of each lane that has jobs.
 pub async fn backlog(conn: &impl Conn) -> Result<Vec<Backlog>> {
     sql::all(
         conn,

@@ -93,7 +93,7 @@ impl Attempts {
         let began = std::time::Instant::now();
         let watched = self.heart.watch(claim);
         let kind = self.registry.label(&claim.kind);
-        metrics().job_waited(kind, Duration::try_from_secs_f64(claim.waited).unwrap_or_default());
+        metrics().job_waited(kind, Duration::try_from_secs_f64(claim.waited_seconds).unwrap_or_default());
         let _in_flight = metrics().job_in_flight(claim.lane.name());
         let ending = tokio::select! {
             ending = self.work(claim) => ending,
@@ -163,7 +163,11 @@ impl Attempts {
         free: bool,
         ending: Ending,
     ) -> Result<Ending, JobError> {
-        let ours = store::job::postpone(&self.cx.db, claim, delay, error, free).await?;
+        let ours = if free {
+            store::job::snooze(&self.cx.db, claim, delay, error).await?
+        } else {
+            store::job::retry_after(&self.cx.db, claim, delay, error).await?
+        };
         Ok(if ours { ending } else { Ending::Lost })
     }
 
@@ -184,14 +188,14 @@ impl Attempts {
         task: Option<&dyn Task>,
     ) -> Result<Ending, JobError> {
         let tx = self.cx.db.begin().await?;
-        if !store::job::hold(&tx, claim).await? {
+        if !store::job::assert_lease(&tx, claim).await? {
             return Ok(Ending::Lost);
         }
         if let Some(task) = task {
             let detail = format!("processing failed {} times; the dead job {} has the cause", claim.attempts, claim.id);
             task.give_up(&tx, claim, &Failure::new(FailureCode::AttemptsExhausted, detail)).await?;
         }
-        store::job::bury(&tx, claim, reason, &nvisy_shared::error_chain(error)).await?;
+        store::job::dead_letter(&tx, claim, reason, &nvisy_shared::error_chain(error)).await?;
         tx.commit().await?;
         tracing::error!(job.id = %claim.id, reason, error = error as &dyn Error, "a job is dead");
         metrics().job_dead(self.registry.label(&claim.kind), reason);
@@ -202,7 +206,7 @@ impl Attempts {
     }
 
     async fn hand_back(&self, claim: &Claim) -> Result<Ending, JobError> {
-        let back = store::job::postpone(&self.cx.db, claim, Duration::ZERO, "the worker stopped", true);
+        let back = store::job::snooze(&self.cx.db, claim, Duration::ZERO, "the worker stopped");
         match tokio::time::timeout(LAST_WORDS, back).await {
             Ok(done) => done.map(|_| Ending::HandedBack).map_err(JobError::from),
             Err(late) => Err(JobError::retry("the job cannot be given back")(late)),

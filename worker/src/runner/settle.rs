@@ -39,7 +39,7 @@ pub async fn begin<T>(
 
 async fn fenced(db: &Db, claim: &Claim) -> Result<Tx, JobError> {
     let tx = db.begin().await?;
-    if !store::job::hold(&tx, claim).await? {
+    if !store::job::assert_lease(&tx, claim).await? {
         return Err(JobError::Lost);
     }
     Ok(tx)
