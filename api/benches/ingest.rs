@@ -19,7 +19,8 @@ use std::{
 
 use app::{Person, TestApp, send};
 use nvisy_embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose};
-use nvisy_shared::{domain::document::Document, testing::variable};
+use nvisy_extract::Document;
+use nvisy_shared::testing::variable;
 use nvisy_worker::chunk::{self, Limits};
 use reqwest::{
     Method,

@@ -34,17 +34,19 @@ fn shared_knows_no_http_server_and_neither_program() {
 
 #[test]
 fn leaf_crates_depend_on_no_crate_of_the_workspace() {
-    for package in ["migration", "shared/embed"] {
+    for package in ["migration", "shared/embed", "worker/extract"] {
         let ours: Vec<_> = dependencies(package).into_iter().filter(|name| name.starts_with("nvisy-")).collect();
         assert!(ours.is_empty(), "{package} depends on {ours:?}");
     }
 }
 
 #[test]
-fn the_embedder_knows_no_service_and_no_http_server() {
-    let dependencies = dependencies("shared/embed");
-    assert_none_of(&dependencies, &SERVICES);
-    assert_none_of(&dependencies, &HTTP_SERVER);
+fn embedding_and_extraction_know_no_service_and_no_http_server() {
+    for package in ["shared/embed", "worker/extract"] {
+        let dependencies = dependencies(package);
+        assert_none_of(&dependencies, &SERVICES);
+        assert_none_of(&dependencies, &HTTP_SERVER);
+    }
 }
 
 #[test]

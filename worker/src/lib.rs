@@ -8,7 +8,6 @@ pub mod app;
 pub mod chunk;
 pub mod context;
 pub mod engine;
-pub mod extract;
 pub mod handlers;
 pub mod health;
 pub mod mail;

@@ -10,12 +10,12 @@ use nvisy_shared::{
     lifecycle::Lifecycle,
     probe, telemetry,
 };
-use nvisy_worker::{app::Worker, extract};
+use nvisy_worker::app::Worker;
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         // Before any thread is started: the limits are the process's own.
-        Some("extract") => extract::child::main(),
+        Some("extract") => nvisy_extract::child::main(),
         Some("health") => run(health()),
         Some("config") => run(async { show_config() }),
         None => run(work()),

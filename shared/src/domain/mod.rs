@@ -1,8 +1,7 @@
-//! What Nvisy talks about, without I/O: states, roles, documents, pipelines, failures.
+//! What Nvisy talks about, without I/O: states, roles, pipelines, failures.
 
 pub mod account;
 pub mod activity;
-pub mod document;
 pub mod event;
 pub mod failure;
 pub mod file;

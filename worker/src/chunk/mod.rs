@@ -9,7 +9,8 @@ mod cut;
 mod section;
 
 use nvisy_embed::Tokenizer;
-use nvisy_shared::{domain::document::Document, store::chunk::NewChunk};
+use nvisy_extract::Document;
+use nvisy_shared::store::chunk::NewChunk;
 
 /// Sizes in the tokens of the model.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use nvisy_shared::domain::document::{Document, ElementKind};
+use nvisy_extract::{Document, ElementKind};
 
 /// A stretch of text under the same headings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(super) fn page_at(document: &Document, place: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use nvisy_shared::domain::document::Element;
+    use nvisy_extract::Element;
 
     use super::*;
 

@@ -9,8 +9,9 @@ mod upload;
 use std::{fs::File, sync::Arc};
 
 use async_trait::async_trait;
+use nvisy_extract::Document;
 use nvisy_shared::{
-    domain::{document::Document, pipeline::NodeKind},
+    domain::pipeline::NodeKind,
     store::chunk::{Embedded, NewChunk, Passage},
 };
 

@@ -4,12 +4,10 @@ use std::{os::unix::fs::FileExt, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream;
+use nvisy_extract::{Document, ExtractError, FileError, FileErrorKind, Limits, MediaType, SNIFF_BYTES, Source, sniff};
 use nvisy_shared::{
     blob::PutError,
-    domain::{
-        document::Document,
-        failure::{Failure, FailureCode},
-    },
+    domain::failure::{Failure, FailureCode},
     id::BlobId,
     store::{
         self,
@@ -22,7 +20,6 @@ use sha2::{Digest, Sha256};
 use super::{Artifact, Node, StagedFile, misfit};
 use crate::{
     engine::{Effect, Scope},
-    extract::{self, ExtractError, Limits, MediaType, SNIFF_BYTES, Source},
     runner::JobError,
 };
 
@@ -43,10 +40,10 @@ impl Node for Partition {
         };
         let media_type = sniffed(&file).map_err(JobError::retry("the staged file cannot be read"))?;
         let source = Source { file_name: file.name, declared_type: Some(file.media_type) };
-        let read = extract::run(&scope.cx.extractor, &file.file, &source, &limits).await;
+        let read = nvisy_extract::run(&scope.cx.extractor, &file.file, &source, &limits).await;
         let document = read.map_err(|error| match error {
-            ExtractError::Failed { code, detail } => JobError::Fail(Failure::new(code, detail)),
-            error @ ExtractError::Spawn(_) => JobError::retry("the reading process cannot be started")(error),
+            ExtractError::File(error) => JobError::Fail(failure(error)),
+            error @ ExtractError::Process(_) => JobError::retry("the reading process cannot be started")(error),
         })?;
         let (text_blob_id, new) = keep_text(scope, &document).await?;
         let contents =
@@ -54,6 +51,19 @@ impl Node for Partition {
         effects.push(Effect::Contents(contents, new));
         Ok(Artifact::Document(Arc::new(document)))
     }
+}
+
+fn failure(FileError { kind, detail }: FileError) -> Failure {
+    let code = match kind {
+        FileErrorKind::UnsupportedMedia => FailureCode::UnsupportedMedia,
+        FileErrorKind::Encrypted => FailureCode::Encrypted,
+        FileErrorKind::Corrupt => FailureCode::Corrupt,
+        FileErrorKind::Empty => FailureCode::Empty,
+        FileErrorKind::TooLarge => FailureCode::TooLarge,
+        FileErrorKind::TimedOut => FailureCode::TimedOut,
+        FileErrorKind::OutOfMemory => FailureCode::OutOfMemory,
+    };
+    Failure::new(code, detail)
 }
 
 /// What the content is, whatever name and uploader say. It was written a moment ago: reading it waits for no disk.
@@ -66,7 +76,7 @@ fn sniffed(file: &StagedFile) -> std::io::Result<MediaType> {
             more => known += more,
         }
     }
-    Ok(extract::sniff(&head[..known], &file.name, Some(&file.media_type)))
+    Ok(sniff(&head[..known], &file.name, Some(&file.media_type)))
 }
 
 /// Stores the text that chunks will be ranges of, unless it is the content itself.

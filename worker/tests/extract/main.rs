@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nvisy_shared::domain::document::{Document, ElementKind};
-use nvisy_shared::domain::failure::FailureCode;
-use nvisy_worker::extract::{ExtractError, Limits, Source, run};
+use nvisy_extract::{Document, ElementKind, ExtractError, FileError, FileErrorKind, Limits, Source, run};
 
 fn worker() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_nvisy-worker"))
@@ -43,14 +41,14 @@ async fn document(name: &str, bytes: &[u8]) -> Document {
     document
 }
 
-async fn failure_within(name: &str, bytes: &[u8], limits: &Limits) -> (FailureCode, String) {
+async fn failure_within(name: &str, bytes: &[u8], limits: &Limits) -> (FileErrorKind, String) {
     match extract_with(name, bytes, limits).await {
-        Err(ExtractError::Failed { code, detail }) => (code, detail),
+        Err(ExtractError::File(FileError { kind, detail })) => (kind, detail),
         other => panic!("{name}: expected a failure, got {other:?}"),
     }
 }
 
-async fn failure(name: &str, bytes: &[u8]) -> FailureCode {
+async fn failure(name: &str, bytes: &[u8]) -> FileErrorKind {
     failure_within(name, bytes, &Limits::default()).await.0
 }
 
@@ -120,13 +118,13 @@ async fn invalid_utf8_is_decoded() {
 
 #[tokio::test]
 async fn nothing_to_read_is_empty() {
-    assert_eq!(failure("a.txt", b"").await, FailureCode::Empty);
-    assert_eq!(failure("a.pdf", b"").await, FailureCode::Empty);
-    assert_eq!(failure("a.txt", b" \r\n\t\n ").await, FailureCode::Empty);
-    assert_eq!(failure("a.html", b"<p> </p><script>x()</script>").await, FailureCode::Empty);
-    assert_eq!(failure("a.pdf", &files::pdf(&[])).await, FailureCode::Empty);
+    assert_eq!(failure("a.txt", b"").await, FileErrorKind::Empty);
+    assert_eq!(failure("a.pdf", b"").await, FileErrorKind::Empty);
+    assert_eq!(failure("a.txt", b" \r\n\t\n ").await, FileErrorKind::Empty);
+    assert_eq!(failure("a.html", b"<p> </p><script>x()</script>").await, FileErrorKind::Empty);
+    assert_eq!(failure("a.pdf", &files::pdf(&[])).await, FileErrorKind::Empty);
     let (code, detail) = failure_within("a.pdf", &files::pdf(&["", ""]), &Limits::default()).await;
-    assert_eq!(code, FailureCode::Empty);
+    assert_eq!(code, FileErrorKind::Empty);
     assert!(detail.contains("no text layer"), "{detail}");
 }
 
@@ -134,29 +132,29 @@ async fn nothing_to_read_is_empty() {
 async fn damaged_files_are_corrupt() {
     let pdf = files::pdf(&["One page.", "Two pages.", "Three pages."]);
     for cut in [20, pdf.len() / 3, pdf.len() / 2, pdf.len() - 200] {
-        assert_eq!(failure("a.pdf", &pdf[..cut]).await, FailureCode::Corrupt, "cut at {cut} of {}", pdf.len());
+        assert_eq!(failure("a.pdf", &pdf[..cut]).await, FileErrorKind::Corrupt, "cut at {cut} of {}", pdf.len());
     }
     let docx = files::docx("<w:p><w:r><w:t>words</w:t></w:r></w:p>");
-    assert_eq!(failure("a.docx", &docx[..docx.len() / 2]).await, FailureCode::Corrupt);
-    assert_eq!(failure("a.docx", &files::docx("<w:p></w:oops>")).await, FailureCode::Corrupt);
+    assert_eq!(failure("a.docx", &docx[..docx.len() / 2]).await, FileErrorKind::Corrupt);
+    assert_eq!(failure("a.docx", &files::docx("<w:p></w:oops>")).await, FileErrorKind::Corrupt);
     let mut late_junk = vec![b'a'; 20_000];
     late_junk.extend([0; 10]);
-    assert_eq!(failure("a.txt", &late_junk).await, FailureCode::Corrupt);
+    assert_eq!(failure("a.txt", &late_junk).await, FileErrorKind::Corrupt);
 }
 
 #[tokio::test]
 async fn protected_files_are_encrypted() {
     let pdf = std::fs::read(data("encrypted.pdf")).expect("the fixture");
-    assert_eq!(failure("a.pdf", &pdf).await, FailureCode::Encrypted);
-    assert_eq!(failure("a.docx", &files::ole("EncryptedPackage")).await, FailureCode::Encrypted);
+    assert_eq!(failure("a.pdf", &pdf).await, FileErrorKind::Encrypted);
+    assert_eq!(failure("a.docx", &files::ole("EncryptedPackage")).await, FileErrorKind::Encrypted);
 }
 
 #[tokio::test]
 async fn what_no_reader_knows_is_unsupported() {
-    assert_eq!(failure("a.pdf", b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xFF\xFF").await, FailureCode::UnsupportedMedia);
-    assert_eq!(failure("a.bin", b"\x7fELF\x02\x01\x01\0\0\0\0").await, FailureCode::UnsupportedMedia);
-    assert_eq!(failure("a.doc", &files::ole("WordDocument")).await, FailureCode::UnsupportedMedia);
-    assert_eq!(failure("a.zip", &files::zip(&[("a.txt", b"hello")])).await, FailureCode::UnsupportedMedia);
+    assert_eq!(failure("a.pdf", b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xFF\xFF").await, FileErrorKind::UnsupportedMedia);
+    assert_eq!(failure("a.bin", b"\x7fELF\x02\x01\x01\0\0\0\0").await, FileErrorKind::UnsupportedMedia);
+    assert_eq!(failure("a.doc", &files::ole("WordDocument")).await, FileErrorKind::UnsupportedMedia);
+    assert_eq!(failure("a.zip", &files::zip(&[("a.txt", b"hello")])).await, FileErrorKind::UnsupportedMedia);
 }
 
 #[tokio::test]
@@ -166,18 +164,18 @@ async fn a_text_under_a_false_name_is_read_as_text() {
 
 #[tokio::test]
 async fn a_zip_bomb_is_too_large() {
-    assert_eq!(failure("a.docx", &files::zip_bomb()).await, FailureCode::TooLarge);
+    assert_eq!(failure("a.docx", &files::zip_bomb()).await, FileErrorKind::TooLarge);
 }
 
 #[tokio::test]
 async fn limits_of_size_are_kept() {
     let started = Instant::now();
-    assert_eq!(failure("a.txt", &vec![b'x'; 50 << 20]).await, FailureCode::TooLarge);
+    assert_eq!(failure("a.txt", &vec![b'x'; 50 << 20]).await, FileErrorKind::TooLarge);
     assert!(started.elapsed() < Duration::from_secs(5), "told by its length, not by reading it");
 
     let limits = Limits { max_pages: 2, ..Limits::default() };
     let pdf = files::pdf(&["1", "2", "3"]);
-    assert_eq!(failure_within("a.pdf", &pdf, &limits).await.0, FailureCode::TooLarge);
+    assert_eq!(failure_within("a.pdf", &pdf, &limits).await.0, FileErrorKind::TooLarge);
 }
 
 #[tokio::test]
@@ -198,7 +196,7 @@ async fn a_child_that_hangs_is_killed() {
     let limits = Limits { wall_seconds: 1, ..Limits::default() };
     let started = Instant::now();
     let outcome = run(&data("hang.sh"), &file, &named("a.txt"), &limits).await;
-    assert!(matches!(outcome, Err(ExtractError::Failed { code: FailureCode::TimedOut, .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(ExtractError::File(FileError { kind: FileErrorKind::TimedOut, .. }))), "{outcome:?}");
     assert!(started.elapsed() < Duration::from_secs(30));
 }
 
@@ -206,19 +204,19 @@ async fn a_child_that_hangs_is_killed() {
 async fn a_file_that_takes_too_much_memory_is_told_so() {
     let page = "<p>".to_owned() + &"word ".repeat(6 << 20);
     let limits = Limits { memory_bytes: 64 << 20, ..Limits::default() };
-    assert_eq!(failure_within("a.html", page.as_bytes(), &limits).await.0, FailureCode::OutOfMemory);
+    assert_eq!(failure_within("a.html", page.as_bytes(), &limits).await.0, FileErrorKind::OutOfMemory);
 }
 
 #[tokio::test]
 async fn faults_of_ours_are_worth_a_retry() {
     let file = tempfile::tempfile().expect("a temporary file");
     let outcome = run(&data("no-such-program"), &file, &named("a.txt"), &Limits::default()).await;
-    assert!(matches!(outcome, Err(ExtractError::Spawn(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(ExtractError::Process(_))), "{outcome:?}");
     // A pipe cannot be read from its beginning: no file was staged.
     let (pipe, _writer) = std::io::pipe().expect("a pipe");
     let pipe = File::from(OwnedFd::from(pipe));
     let outcome = run(&worker(), &pipe, &named("a.txt"), &Limits::default()).await;
-    assert!(matches!(outcome, Err(ExtractError::Spawn(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(ExtractError::Process(_))), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! File bytes on disk to a [`Document`](nvisy_shared::domain::document::Document), or a typed failure.
+//! File bytes on disk to a [`Document`], or a typed failure. The crate knows files and texts, and nothing of tenants, rows or queues.
 //!
 //! Files come from strangers and their parsers are large, so nothing is parsed in the worker itself: [`run`] starts the
 //! worker's own binary as `nvisy-worker extract`, a child with hard limits on memory, CPU and time that reads one
@@ -12,13 +12,17 @@
 //! A new format is a [`MediaType`], a line in `formats::read` and a file beside the others.
 
 pub mod child;
+mod document;
+mod error;
 mod formats;
 mod limits;
 mod request;
 mod run;
 mod sniff;
 
+pub use document::{Document, Element, ElementKind};
+pub use error::{ExtractError, FileError, FileErrorKind};
 pub use limits::Limits;
 pub use request::Source;
-pub use run::{ExtractError, run};
+pub use run::run;
 pub use sniff::{MediaType, SNIFF_BYTES, sniff};

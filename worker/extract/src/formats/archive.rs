@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 
-use nvisy_shared::domain::failure::{Failure, FailureCode};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::encoding;
-use crate::extract::Limits;
+use crate::{FileError, FileErrorKind, Limits};
 
 /// Markup shrinks to a fifth or, at its most repetitive, a fiftieth. Beyond this it was made to explode.
 const MAX_RATIO: u64 = 200;
@@ -22,7 +21,7 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    pub(super) fn open(file: File, limits: &Limits) -> Result<Self, Failure> {
+    pub(super) fn open(file: File, limits: &Limits) -> Result<Self, FileError> {
         let zip = ZipArchive::new(BufReader::new(file)).map_err(refused)?;
         Ok(Self { zip, budget: limits.max_expanded_bytes })
     }
@@ -30,7 +29,7 @@ impl Archive {
     /// A part's text, or nothing when there is no part of this name.
     ///
     /// Sizes are counted while unfolding: what the container says of itself is not believed.
-    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Failure> {
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, FileError> {
         let part = match self.zip.by_name(name) {
             Ok(part) => part,
             Err(ZipError::FileNotFound) => return Ok(None),
@@ -40,19 +39,19 @@ impl Archive {
         let mut bytes = Vec::new();
         part.take(cap + 1).read_to_end(&mut bytes).map_err(super::unreadable)?;
         if bytes.len() as u64 > cap {
-            return Err(Failure::new(FailureCode::TooLarge, "The file unfolds to more than one file may hold."));
+            return Err(FileError::new(FileErrorKind::TooLarge, "The file unfolds to more than one file may hold."));
         }
         self.budget -= bytes.len() as u64;
         encoding::decode(bytes).map(Some)
     }
 }
 
-fn refused(error: ZipError) -> Failure {
+fn refused(error: ZipError) -> FileError {
     match error {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => {
-            Failure::new(FailureCode::Encrypted, "The file is protected by a password.")
+            FileError::new(FileErrorKind::Encrypted, "The file is protected by a password.")
         }
         ZipError::Io(error) => super::unreadable(error),
-        _ => Failure::new(FailureCode::Corrupt, "The file's container is cut short or damaged."),
+        _ => FileError::new(FileErrorKind::Corrupt, "The file's container is cut short or damaged."),
     }
 }

@@ -5,15 +5,13 @@ use std::cell::RefCell;
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
-use nvisy_shared::domain::document::{Document, ElementKind};
-use nvisy_shared::domain::failure::Failure;
 
 use super::builder::DocumentBuilder;
 use super::rows::Rows;
-use crate::extract::Limits;
+use crate::{Document, ElementKind, FileError, Limits};
 
 /// Reads a page's visible text: headings, paragraphs, list items, tables, preformatted text.
-pub(super) fn read(page: &str, limits: &Limits) -> Result<Document, Failure> {
+pub(super) fn read(page: &str, limits: &Limits) -> Result<Document, FileError> {
     let input = BufferQueue::default();
     input.push_back(StrTendril::from(page));
     let tokenizer = Tokenizer::new(Sink(RefCell::new(Walk::new(limits))), TokenizerOpts::default());
@@ -65,7 +63,7 @@ fn text_mode(name: &str) -> TokenSinkResult<()> {
 
 struct Walk {
     builder: DocumentBuilder,
-    failure: Option<Failure>,
+    failure: Option<FileError>,
     title: String,
     in_title: bool,
     /// The tag whose content is not for reading, and how many of its name are open.

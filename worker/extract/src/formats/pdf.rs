@@ -2,23 +2,21 @@
 
 use std::ops::ControlFlow;
 
-use nvisy_shared::domain::document::{Document, ElementKind};
-use nvisy_shared::domain::failure::{Failure, FailureCode};
 use unpdf::{Block, Error, ExtractionQuality, Page, PageStreamOptions, ParseEvent, PdfParser, Table};
 
 use super::builder::DocumentBuilder;
 use super::rows::Rows;
-use crate::extract::Limits;
+use crate::{Document, ElementKind, FileError, FileErrorKind, Limits};
 
 /// Where readers look for the end mark: a file that ends without one was cut short.
 const TAIL_BYTES: usize = 1024;
 
 /// Reads a PDF's text with page numbers, headings, lists and tables.
-pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, Failure> {
+pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, FileError> {
     let parser = PdfParser::from_bytes(bytes).map_err(refused)?;
     let pages = parser.page_count();
     if pages > limits.max_pages {
-        return Err(Failure::new(FailureCode::TooLarge, "There are more pages than one file may have."));
+        return Err(FileError::new(FileErrorKind::TooLarge, "There are more pages than one file may have."));
     }
 
     let mut builder = DocumentBuilder::new(limits);
@@ -49,7 +47,7 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, Failure> {
         return Err(failure);
     }
     if is_damaged(bytes, &quality) {
-        return Err(Failure::new(FailureCode::Corrupt, "The PDF is cut short or damaged: pages are missing."));
+        return Err(FileError::new(FileErrorKind::Corrupt, "The PDF is cut short or damaged: pages are missing."));
     }
     builder.finish(match pages {
         0 => "The PDF has no pages.",
@@ -65,7 +63,7 @@ fn is_damaged(bytes: &[u8], quality: &ExtractionQuality) -> bool {
     quality.pages_incomplete || (quality.xref_reconstructed && cut_short)
 }
 
-fn add_page(builder: &mut DocumentBuilder, page: &Page) -> Result<(), Failure> {
+fn add_page(builder: &mut DocumentBuilder, page: &Page) -> Result<(), FileError> {
     builder.page(page.number);
     for block in &page.elements {
         match block {
@@ -97,11 +95,11 @@ fn rows(table: &Table) -> Rows {
     rows
 }
 
-fn refused(error: Error) -> Failure {
+fn refused(error: Error) -> FileError {
     match error {
         Error::Encrypted | Error::InvalidPassword => {
-            Failure::new(FailureCode::Encrypted, "The PDF is protected by a password.")
+            FileError::new(FileErrorKind::Encrypted, "The PDF is protected by a password.")
         }
-        _ => Failure::new(FailureCode::Corrupt, "The PDF's structure cannot be read."),
+        _ => FileError::new(FileErrorKind::Corrupt, "The PDF's structure cannot be read."),
     }
 }

@@ -11,12 +11,12 @@ use std::panic;
 use std::process::ExitCode;
 use std::thread;
 
-use nvisy_shared::domain::failure::{Failure, FailureCode};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Limits;
 use super::formats;
 use super::request::{EXIT_NOT_STARTED, Reply, Request};
+use crate::{FileError, FileErrorKind};
 
 /// Files the child may hold open: the three standard streams, copies of them, and some room for the runtime.
 const MAX_OPEN_FILES: u64 = 32;
@@ -43,7 +43,7 @@ fn serve() -> io::Result<()> {
     file.rewind()?;
 
     let reply: Reply = panic::catch_unwind(|| formats::read(file, &request.source, &request.limits))
-        .unwrap_or_else(|_| Err(Failure::new(FailureCode::Corrupt, "The content broke its reader.")));
+        .unwrap_or_else(|_| Err(FileError::new(FileErrorKind::Corrupt, "The content broke its reader.")));
     let bytes = postcard::to_stdvec(&reply).map_err(io::Error::other)?;
     parent.write_all(&bytes)
 }

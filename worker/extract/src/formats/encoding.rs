@@ -2,9 +2,8 @@
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8};
-use nvisy_shared::domain::failure::{Failure, FailureCode};
 
-use crate::extract::sniff::is_odd_control;
+use crate::{FileError, FileErrorKind, sniff::is_odd_control};
 
 /// How much text the detector looks at; more does not make it wiser, only slower.
 const DETECT_BYTES: usize = 256 * 1024;
@@ -14,7 +13,7 @@ const DETECT_BYTES: usize = 256 * 1024;
 ///
 /// # Errors
 /// `corrupt` when the result is not text.
-pub(super) fn decode(bytes: Vec<u8>) -> Result<String, Failure> {
+pub(super) fn decode(bytes: Vec<u8>) -> Result<String, FileError> {
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -24,7 +23,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<String, Failure> {
     };
     let odd = text.chars().filter(|&c| is_odd_control(c)).count();
     if text.contains('\0') || odd * 100 > text.len() {
-        return Err(Failure::new(FailureCode::Corrupt, "The file starts like text but holds binary content."));
+        return Err(FileError::new(FileErrorKind::Corrupt, "The file starts like text but holds binary content."));
     }
     Ok(text)
 }
@@ -123,7 +122,7 @@ mod tests {
     #[test]
     fn binary_junk_is_corrupt() {
         for junk in [&b"text\0more"[..], b"\x01\x02\x03\x04 abc"] {
-            assert_eq!(decode(junk.to_vec()).expect_err("not text").code, FailureCode::Corrupt);
+            assert_eq!(decode(junk.to_vec()).expect_err("not text").kind, FileErrorKind::Corrupt);
         }
     }
 }

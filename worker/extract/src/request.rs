@@ -1,10 +1,9 @@
 //! What parent and child say to each other: one JSON line in, one postcard value out, over one socket.
 
-use nvisy_shared::domain::document::Document;
-use nvisy_shared::domain::failure::Failure;
 use serde::{Deserialize, Serialize};
 
 use super::Limits;
+use crate::{Document, FileError};
 
 /// What a file's owner says of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,7 +22,7 @@ pub(super) struct Request {
 }
 
 /// The child's whole output.
-pub(super) type Reply = Result<Document, Failure>;
+pub(super) type Reply = Result<Document, FileError>;
 
 /// The child's exit code when the fault is not the file's (no request, no limits, no descriptor): worth a retry.
 pub(super) const EXIT_NOT_STARTED: u8 = 75;

@@ -1,8 +1,5 @@
-use nvisy_shared::domain::document::{Document, Element, ElementKind};
-use nvisy_shared::domain::failure::{Failure, FailureCode};
-
 use super::too_much_text;
-use crate::extract::Limits;
+use crate::{Document, Element, ElementKind, FileError, FileErrorKind, Limits};
 
 /// Writes a document piece by piece, keeping text and element ranges in step and the text within its limit.
 ///
@@ -40,7 +37,7 @@ impl DocumentBuilder {
     }
 
     /// Adds a piece; a blank one is left out.
-    pub(super) fn push(&mut self, kind: ElementKind, content: &str) -> Result<(), Failure> {
+    pub(super) fn push(&mut self, kind: ElementKind, content: &str) -> Result<(), FileError> {
         // Code keeps its first line's indentation; elsewhere white space at the ends means nothing.
         let content = match kind {
             ElementKind::Code => content.trim_end().trim_start_matches(['\n', '\r']),
@@ -75,9 +72,9 @@ impl DocumentBuilder {
     }
 
     /// The document; without any text it is a failure, for the reason given.
-    pub(super) fn finish(self, if_empty: &str) -> Result<Document, Failure> {
+    pub(super) fn finish(self, if_empty: &str) -> Result<Document, FileError> {
         if self.document.text.trim().is_empty() {
-            return Err(Failure::new(FailureCode::Empty, if_empty));
+            return Err(FileError::new(FileErrorKind::Empty, if_empty));
         }
         Ok(self.document)
     }
@@ -140,8 +137,8 @@ mod tests {
         let limits = Limits { max_text_bytes: 4, ..Limits::default() };
         let mut builder = DocumentBuilder::new(&limits);
         let failure = builder.push(ElementKind::Paragraph, "12345").expect_err("five of four");
-        assert_eq!(failure.code, FailureCode::TooLarge);
+        assert_eq!(failure.kind, FileErrorKind::TooLarge);
         let failure = builder.finish("nothing there").expect_err("nothing was added");
-        assert_eq!((failure.code, failure.detail.as_str()), (FailureCode::Empty, "nothing there"));
+        assert_eq!((failure.kind, failure.detail.as_str()), (FileErrorKind::Empty, "nothing there"));
     }
 }

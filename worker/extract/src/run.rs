@@ -9,8 +9,6 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nvisy_shared::domain::document::Document;
-use nvisy_shared::domain::failure::{Failure, FailureCode};
 use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -19,49 +17,28 @@ use tokio::time::timeout;
 
 use super::request::{EXIT_NOT_STARTED, Reply, Request};
 use super::{Limits, Source};
+use crate::{Document, ExtractError, FileError, FileErrorKind};
 
 /// How much of the child's last words is read; enough for the runtime's out-of-memory notice.
 const STDERR_BYTES: u64 = 4 * 1024;
-
-/// Why a file gave no document.
-#[derive(Debug, thiserror::Error)]
-pub enum ExtractError {
-    /// The file is at fault. Permanent: the same bytes fail again.
-    #[error("{code:?}: {detail}")]
-    Failed {
-        /// The typed reason.
-        code: FailureCode,
-        /// One sentence for people; never a piece of the document.
-        detail: String,
-    },
-    /// The child could not be started or talked to. Worth a retry.
-    #[error("the extraction process did not start")]
-    Spawn(#[source] io::Error),
-}
-
-impl From<Failure> for ExtractError {
-    fn from(Failure { code, detail }: Failure) -> Self {
-        Self::Failed { code, detail }
-    }
-}
 
 /// Reads a file in a child process, `program extract`, within `limits`. The child is given the file itself, not a path.
 ///
 /// `program` is the worker's own binary. Dropping the future kills the child.
 ///
 /// # Errors
-/// [`ExtractError::Failed`] when the file cannot become a document, [`ExtractError::Spawn`] when the fault is ours.
+/// [`ExtractError::File`] when the file cannot become a document, [`ExtractError::Process`] when the fault is ours.
 pub async fn run(program: &Path, file: &File, source: &Source, limits: &Limits) -> Result<Document, ExtractError> {
     let request = Request { source: source.clone(), limits: limits.clone() };
-    let mut line = serde_json::to_vec(&request).map_err(|e| ExtractError::Spawn(e.into()))?;
+    let mut line = serde_json::to_vec(&request).map_err(|e| ExtractError::Process(e.into()))?;
     line.push(b'\n');
 
-    let (mut child, ours) = start(program, file).map_err(ExtractError::Spawn)?;
+    let (mut child, ours) = start(program, file).map_err(ExtractError::Process)?;
     let wall = Duration::from_secs(limits.wall_seconds);
     match timeout(wall, converse(&mut child, ours, &line, limits)).await {
         Ok(outcome) => outcome,
         Err(_) => {
-            child.kill().await.map_err(ExtractError::Spawn)?;
+            child.kill().await.map_err(ExtractError::Process)?;
             Err(timed_out().into())
         }
     }
@@ -103,21 +80,21 @@ async fn converse(
     let (reply, last_words) = tokio::join!(read_capped(reading, cap + 1), read_capped(stderr, STDERR_BYTES));
     let reply = match reply {
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Vec::new(),
-        reply => reply.map_err(ExtractError::Spawn)?,
+        reply => reply.map_err(ExtractError::Process)?,
     };
     if reply.len() as u64 > cap {
-        return Err(Failure::new(FailureCode::TooLarge, "The extracted structure is too large.").into());
+        return Err(FileError::new(FileErrorKind::TooLarge, "The extracted structure is too large.").into());
     }
-    let status = child.wait().await.map_err(ExtractError::Spawn)?;
+    let status = child.wait().await.map_err(ExtractError::Process)?;
     if status.success() {
-        let broken = |_| Failure::new(FailureCode::Corrupt, "The reader gave no usable answer.");
+        let broken = |_| FileError::new(FileErrorKind::Corrupt, "The reader gave no usable answer.");
         return Ok(postcard::from_bytes::<Reply>(&reply).map_err(broken)??);
     }
     if status.code() == Some(i32::from(EXIT_NOT_STARTED)) {
-        return Err(ExtractError::Spawn(io::Error::other("the child could not take the file or limit itself")));
+        return Err(ExtractError::Process(io::Error::other("the child could not take the file or limit itself")));
     }
     if stopped_from_outside(status) {
-        return Err(ExtractError::Spawn(io::Error::other("the child was stopped from outside")));
+        return Err(ExtractError::Process(io::Error::other("the child was stopped from outside")));
     }
     Err(died(status, &last_words.unwrap_or_default()).into())
 }
@@ -140,7 +117,7 @@ fn stopped_from_outside(status: ExitStatus) -> bool {
 }
 
 /// What a child's death says of the file. The child answers ordinary failures itself; this is what it could not answer.
-fn died(status: ExitStatus, last_words: &[u8]) -> Failure {
+fn died(status: ExitStatus, last_words: &[u8]) -> FileError {
     let words = String::from_utf8_lossy(last_words);
     let killed_by = |signal: Signal| status.signal() == Some(signal.as_raw());
     if killed_by(Signal::XCPU) {
@@ -148,33 +125,36 @@ fn died(status: ExitStatus, last_words: &[u8]) -> Failure {
     }
     // The second is a panic that found no memory to unwind with.
     if ["memory allocation of", "failed to initiate panic"].iter().any(|words_of| words.contains(words_of)) {
-        return Failure::new(FailureCode::OutOfMemory, "Reading the content takes more memory than one file may take.");
+        return FileError::new(
+            FileErrorKind::OutOfMemory,
+            "Reading the content takes more memory than one file may take.",
+        );
     }
-    Failure::new(FailureCode::Corrupt, "The content broke its reader.")
+    FileError::new(FileErrorKind::Corrupt, "The content broke its reader.")
 }
 
-fn timed_out() -> Failure {
-    Failure::new(FailureCode::TimedOut, "Reading the content takes longer than one file may take.")
+fn timed_out() -> FileError {
+    FileError::new(FileErrorKind::TimedOut, "Reading the content takes longer than one file may take.")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn killed(signal: Signal, words: &str) -> FailureCode {
-        died(ExitStatus::from_raw(signal.as_raw()), words.as_bytes()).code
+    fn killed(signal: Signal, words: &str) -> FileErrorKind {
+        died(ExitStatus::from_raw(signal.as_raw()), words.as_bytes()).kind
     }
 
     #[test]
     fn every_death_has_its_name() {
-        assert_eq!(killed(Signal::XCPU, ""), FailureCode::TimedOut);
+        assert_eq!(killed(Signal::XCPU, ""), FileErrorKind::TimedOut);
         assert!(stopped_from_outside(ExitStatus::from_raw(Signal::KILL.as_raw())));
         assert!(!stopped_from_outside(ExitStatus::from_raw(Signal::XCPU.as_raw())));
-        assert_eq!(killed(Signal::ABORT, "memory allocation of 9 bytes failed"), FailureCode::OutOfMemory);
+        assert_eq!(killed(Signal::ABORT, "memory allocation of 9 bytes failed"), FileErrorKind::OutOfMemory);
         let unwound = "fatal runtime error: failed to initiate panic, error 5, aborting";
-        assert_eq!(killed(Signal::ABORT, unwound), FailureCode::OutOfMemory);
-        assert_eq!(killed(Signal::ABORT, "thread 'main' has overflowed its stack"), FailureCode::Corrupt);
-        assert_eq!(killed(Signal::SEGV, ""), FailureCode::Corrupt);
-        assert_eq!(died(ExitStatus::from_raw(101 << 8), b"").code, FailureCode::Corrupt);
+        assert_eq!(killed(Signal::ABORT, unwound), FileErrorKind::OutOfMemory);
+        assert_eq!(killed(Signal::ABORT, "thread 'main' has overflowed its stack"), FileErrorKind::Corrupt);
+        assert_eq!(killed(Signal::SEGV, ""), FileErrorKind::Corrupt);
+        assert_eq!(died(ExitStatus::from_raw(101 << 8), b"").kind, FileErrorKind::Corrupt);
     }
 }

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use nvisy_shared::domain::document::{Document, Element, ElementKind};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+use crate::{Document, Element, ElementKind};
 
 /// Finds the blocks of a Markdown text.
 pub(super) fn describe(text: String) -> Document {

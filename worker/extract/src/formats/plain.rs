@@ -1,4 +1,4 @@
-use nvisy_shared::domain::document::{Document, Element, ElementKind};
+use crate::{Document, Element, ElementKind};
 
 /// Describes a text in place: blocks of lines between blank lines, all of one kind.
 pub(super) fn describe(text: String, kind: ElementKind) -> Document {

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use nvisy_shared::domain::document::ElementKind;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
+
+use crate::ElementKind;
 
 /// How long a chain of styles based on styles may be; a cycle ends here.
 const MAX_CHAIN: usize = 16;

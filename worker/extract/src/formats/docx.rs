@@ -2,8 +2,6 @@
 
 use std::fs::File;
 
-use nvisy_shared::domain::document::{Document, ElementKind};
-use nvisy_shared::domain::failure::{Failure, FailureCode};
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
@@ -12,16 +10,16 @@ use super::archive::Archive;
 use super::builder::DocumentBuilder;
 use super::docx_styles::{Styles, attribute, outline_level};
 use super::rows::Rows;
-use crate::extract::Limits;
+use crate::{Document, ElementKind, FileError, FileErrorKind, Limits};
 
 /// Reads a zip container as a Word document.
 ///
 /// # Errors
 /// `unsupported_media` for a container of something else.
-pub(super) fn read(file: File, limits: &Limits) -> Result<Document, Failure> {
+pub(super) fn read(file: File, limits: &Limits) -> Result<Document, FileError> {
     let mut archive = Archive::open(file, limits)?;
     let Some(body) = archive.text("word/document.xml")? else {
-        return Err(Failure::new(FailureCode::UnsupportedMedia, "No reader knows what is in this container."));
+        return Err(FileError::new(FileErrorKind::UnsupportedMedia, "No reader knows what is in this container."));
     };
     let styles = match archive.text("word/styles.xml")? {
         Some(xml) => Styles::read(&xml).map_err(malformed)?,
@@ -41,8 +39,8 @@ pub(super) fn read(file: File, limits: &Limits) -> Result<Document, Failure> {
     builder.finish("The document has no text.")
 }
 
-fn malformed(_: quick_xml::Error) -> Failure {
-    Failure::new(FailureCode::Corrupt, "The document's markup is malformed.")
+fn malformed(_: quick_xml::Error) -> FileError {
+    FileError::new(FileErrorKind::Corrupt, "The document's markup is malformed.")
 }
 
 /// The text of the first element named `title`.
@@ -76,7 +74,7 @@ fn append_text(text: &mut String, event: &Event<'_>) {
     }
 }
 
-fn add_part(builder: &mut DocumentBuilder, styles: &Styles, xml: &str) -> Result<(), Failure> {
+fn add_part(builder: &mut DocumentBuilder, styles: &Styles, xml: &str) -> Result<(), FileError> {
     let mut reader = Reader::from_str(xml);
     let mut walk = Walk { builder, styles, paragraphs: Vec::new(), table: None, cell: String::new(), in_text: false };
     loop {
@@ -152,7 +150,7 @@ impl Walk<'_> {
         }
     }
 
-    fn end(&mut self, name: &str) -> Result<(), Failure> {
+    fn end(&mut self, name: &str) -> Result<(), FileError> {
         match name {
             "t" => self.in_text = false,
             "pPr" => {
@@ -180,7 +178,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn add(&mut self, paragraph: Paragraph) -> Result<(), Failure> {
+    fn add(&mut self, paragraph: Paragraph) -> Result<(), FileError> {
         if self.table.is_some() {
             self.cell.push(' ');
             self.cell.push_str(&paragraph.text);

@@ -16,18 +16,16 @@ mod rows;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
-use nvisy_shared::domain::document::{Document, ElementKind};
-use nvisy_shared::domain::failure::{Failure, FailureCode};
-
 use super::{Limits, MediaType, SNIFF_BYTES, Source, sniff};
+use crate::{Document, ElementKind, FileError, FileErrorKind};
 
 /// Reads a file of any known kind.
-pub(super) fn read(mut file: File, source: &Source, limits: &Limits) -> Result<Document, Failure> {
+pub(super) fn read(mut file: File, source: &Source, limits: &Limits) -> Result<Document, FileError> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     (&file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
     if head.is_empty() {
-        return Err(Failure::new(FailureCode::Empty, "The file has no bytes."));
+        return Err(FileError::new(FileErrorKind::Empty, "The file has no bytes."));
     }
 
     match sniff(&head, &source.file_name, source.declared_type.as_deref()) {
@@ -42,47 +40,47 @@ pub(super) fn read(mut file: File, source: &Source, limits: &Limits) -> Result<D
         }
         MediaType::PlainText => plain_text(file, limits, |text| plain::describe(text, ElementKind::Paragraph)),
         MediaType::Unsupported => {
-            Err(Failure::new(FailureCode::UnsupportedMedia, "No reader knows this kind of content."))
+            Err(FileError::new(FileErrorKind::UnsupportedMedia, "No reader knows this kind of content."))
         }
     }
 }
 
 /// A document whose text is the file itself.
-fn plain_text(file: File, limits: &Limits, describe: impl Fn(String) -> Document) -> Result<Document, Failure> {
+fn plain_text(file: File, limits: &Limits, describe: impl Fn(String) -> Document) -> Result<Document, FileError> {
     let text = encoding::decode(text_bytes(file, limits)?)?;
     if text.len() as u64 > limits.max_text_bytes {
         return Err(too_much_text());
     }
     let document = describe(text);
     if document.elements.is_empty() {
-        return Err(Failure::new(FailureCode::Empty, "The file holds nothing but white space."));
+        return Err(FileError::new(FileErrorKind::Empty, "The file holds nothing but white space."));
     }
     Ok(document)
 }
 
 /// All bytes of a text file, unless it is longer than text may be: its length tells, so nothing is read in vain.
-fn text_bytes(file: File, limits: &Limits) -> Result<Vec<u8>, Failure> {
+fn text_bytes(file: File, limits: &Limits) -> Result<Vec<u8>, FileError> {
     if file.metadata().map_err(unreadable)?.len() > limits.max_text_bytes {
         return Err(too_much_text());
     }
     all_bytes(file)
 }
 
-fn all_bytes(mut file: File) -> Result<Vec<u8>, Failure> {
+fn all_bytes(mut file: File) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }
 
-fn unreadable(error: io::Error) -> Failure {
+fn unreadable(error: io::Error) -> FileError {
     match error.kind() {
         io::ErrorKind::OutOfMemory => {
-            Failure::new(FailureCode::OutOfMemory, "Reading the content takes more memory than one file may take.")
+            FileError::new(FileErrorKind::OutOfMemory, "Reading the content takes more memory than one file may take.")
         }
-        _ => Failure::new(FailureCode::Corrupt, "The content cannot be read to its end."),
+        _ => FileError::new(FileErrorKind::Corrupt, "The content cannot be read to its end."),
     }
 }
 
-fn too_much_text() -> Failure {
-    Failure::new(FailureCode::TooLarge, "There is more text than one file may have.")
+fn too_much_text() -> FileError {
+    FileError::new(FileErrorKind::TooLarge, "There is more text than one file may have.")
 }
