@@ -1,6 +1,6 @@
 #!/bin/sh
-# Creates the role of API and workers, which owns nothing; the API grants its privileges at start. The image runs this
-# script at the first start with an empty volume. Run it by hand for an older volume, and after a password change:
+# Creates the role that API and workers use. The role owns nothing; the API grants its privileges at start. The image runs
+# this script at the first start with an empty volume. After a change of the password it is run by hand:
 #   docker compose exec postgres sh /docker-entrypoint-initdb.d/roles.sh
 set -eu
 : "${POSTGRES_APP_PASSWORD:?}"

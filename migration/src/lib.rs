@@ -1,122 +1,64 @@
-//! The database schema, as an ordered list of migrations that never change once released.
+//! The database schema as an ordered list of migrations, one file per group of tables. A released migration never changes.
 //!
-//! One file per group of tables. This crate knows nothing of the others: it is frozen history.
+//! This crate depends on none of the others.
 
 mod apply;
+mod error;
 mod grant;
-mod ground;
-mod m0001_accounts;
-mod m0002_workspaces;
-mod m0003_files;
-mod m0004_pipelines;
-mod m0005_chunks;
-mod m0006_jobs;
-mod m0007_events;
-mod m0008_idempotency;
-mod m0009_lexemes_in_row;
-mod m0010_installation;
-mod m0011_sessions;
-mod m0012_account_life;
-mod m0013_api_tokens;
-mod m0014_factors_and_mail;
-mod m0015_activity;
-mod m0016_workspace_life;
-mod m0017_invites;
-mod m0018_usage;
-mod m0020_limits;
-mod m0021_claims;
-mod m0024_invite_mail;
-mod m0025_account_activity;
-mod m0026_default_space;
-mod m0027_event_retention;
-mod m0028_chores;
-mod m0030_notices;
-mod m0033_addresses;
-mod m0034_rights;
-mod m0035_admissions;
-mod m0036_networks;
+mod m0001_installation;
+mod m0002_accounts;
+mod m0003_workspaces;
+mod m0004_mail;
+mod m0005_files;
+mod m0006_pipelines;
+mod m0007_chunks;
+mod m0008_usage;
+mod m0009_jobs;
+mod m0010_events;
+mod m0011_activity;
+mod m0012_requests;
+mod requirements;
+mod script;
 
-pub use apply::{ApplyError, Examination, apply, connect, examine, fingerprint, revert};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+pub use apply::{History, apply, connect, revert, status};
+pub use error::ApplyError;
 pub use grant::{apply_as, grant};
-pub use ground::{Ground, Unfit};
-use sea_orm_migration::{prelude::*, sea_orm::ConnectionTrait};
+pub use requirements::{ServerInfo, Unsupported};
+use script::Script;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
+const SCRIPTS: [Script; 12] = [
+    m0001_installation::SCRIPT,
+    m0002_accounts::SCRIPT,
+    m0003_workspaces::SCRIPT,
+    m0004_mail::SCRIPT,
+    m0005_files::SCRIPT,
+    m0006_pipelines::SCRIPT,
+    m0007_chunks::SCRIPT,
+    m0008_usage::SCRIPT,
+    m0009_jobs::SCRIPT,
+    m0010_events::SCRIPT,
+    m0011_activity::SCRIPT,
+    m0012_requests::SCRIPT,
+];
+
+/// The migrations, for the library that applies them.
 #[derive(Debug)]
-pub struct Migrator;
+struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m0001_accounts::Migration),
-            Box::new(m0002_workspaces::Migration),
-            Box::new(m0003_files::Migration),
-            Box::new(m0004_pipelines::Migration),
-            Box::new(m0005_chunks::Migration),
-            Box::new(m0006_jobs::Migration),
-            Box::new(m0007_events::Migration),
-            Box::new(m0008_idempotency::Migration),
-            Box::new(m0009_lexemes_in_row::Migration),
-            Box::new(m0010_installation::Migration),
-            Box::new(m0011_sessions::Migration),
-            Box::new(m0012_account_life::Migration),
-            Box::new(m0013_api_tokens::Migration),
-            Box::new(m0014_factors_and_mail::Migration),
-            Box::new(m0015_activity::Migration),
-            Box::new(m0016_workspace_life::Migration),
-            Box::new(m0017_invites::Migration),
-            Box::new(m0018_usage::Migration),
-            Box::new(m0020_limits::Migration),
-            Box::new(m0021_claims::Migration),
-            Box::new(m0024_invite_mail::Migration),
-            Box::new(m0025_account_activity::Migration),
-            Box::new(m0026_default_space::Migration),
-            Box::new(m0027_event_retention::Migration),
-            Box::new(m0028_chores::Migration),
-            Box::new(m0030_notices::Migration),
-            Box::new(m0033_addresses::Migration),
-            Box::new(m0034_rights::Migration),
-            Box::new(m0035_admissions::Migration),
-            Box::new(m0036_networks::Migration),
-        ]
+        SCRIPTS.iter().map(|script| Box::new(*script) as Box<dyn MigrationTrait>).collect()
     }
 }
 
-async fn script(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
-    manager.get_connection().execute_unprepared(sql).await.map(drop)
+/// Identifies the schema of this program: a hash of all scripts. Differs between compilers.
+#[must_use]
+pub fn fingerprint() -> String {
+    let mut hasher = DefaultHasher::new();
+    SCRIPTS.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
-
-/// Declares a migration from two SQL scripts.
-///
-/// The schema is written in SQL because composite foreign keys, generated columns, partial indexes
-/// and `halfvec` are exactly what a query builder would hide.
-macro_rules! migration {
-    ($name:literal, up: $up:expr, down: $down:expr $(,)?) => {
-        #[derive(Debug)]
-        pub(crate) struct Migration;
-
-        impl sea_orm_migration::prelude::MigrationName for Migration {
-            fn name(&self) -> &str {
-                $name
-            }
-        }
-
-        #[sea_orm_migration::prelude::async_trait::async_trait]
-        impl sea_orm_migration::prelude::MigrationTrait for Migration {
-            async fn up(
-                &self,
-                manager: &sea_orm_migration::prelude::SchemaManager,
-            ) -> Result<(), sea_orm_migration::prelude::DbErr> {
-                crate::script(manager, $up).await
-            }
-
-            async fn down(
-                &self,
-                manager: &sea_orm_migration::prelude::SchemaManager,
-            ) -> Result<(), sea_orm_migration::prelude::DbErr> {
-                crate::script(manager, $down).await
-            }
-        }
-    };
-}
-pub(crate) use migration;

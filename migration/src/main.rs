@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use nvisy_migration::{apply, examine, grant, revert};
+use nvisy_migration::{apply, grant, revert};
 
 const USAGE: &str = "usage: nvisy-migrate up | down [--yes] | status | fresh [--yes] | grant ROLE
   up      apply what is missing
@@ -29,7 +29,7 @@ async fn main() -> ExitCode {
         ["down", rest @ ..] if is_consent(rest) => down(!rest.is_empty()).await,
         ["status"] => status().await,
         ["fresh", rest @ ..] if is_consent(rest) => fresh(!rest.is_empty()).await,
-        ["grant", role] => give(role).await,
+        ["grant", role] => grant_to(role).await,
         _ => Err(USAGE.into()),
     };
     match result {
@@ -66,20 +66,21 @@ async fn fresh(yes: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn give(role: &str) -> Result<ExitCode, Failure> {
+async fn grant_to(role: &str) -> Result<ExitCode, Failure> {
     grant(&url()?, role).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn status() -> Result<ExitCode, Failure> {
-    let found = examine(&url()?).await?;
-    let lines = [(&found.applied, "applied"), (&found.pending, "pending"), (&found.unknown, "unknown to this program")];
+    let (_, history) = nvisy_migration::status(&url()?).await?;
+    let lines =
+        [(&history.applied, "applied"), (&history.pending, "pending"), (&history.unknown, "unknown to this program")];
     for (names, state) in lines {
         for name in names {
             writeln!(io::stdout(), "{name:<24} {state}")?;
         }
     }
-    let current = found.pending.is_empty() && found.unknown.is_empty();
+    let current = history.pending.is_empty() && history.unknown.is_empty();
     Ok(if current { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -19,26 +19,23 @@ pub async fn doctor(config: &Config) -> Vec<Finding> {
 }
 
 async fn schema(config: &Config) -> Vec<Finding> {
-    let found = match nvisy_migration::examine(config.database.url.expose()).await {
-        Ok(found) => found,
+    let (server, history) = match nvisy_migration::status(config.database.url.expose()).await {
+        Ok(status) => status,
         Err(error) => return vec![Finding::wrong("PostgreSQL", error_chain(&error))],
     };
-    let ground = &found.ground;
-    let postgres = ground.check_postgres().map(|()| ground.postgres.clone()).map_err(|unfit| unfit.to_string());
-    let pgvector = ground.check_pgvector().map_err(|unfit| unfit.to_string()).map(|()| {
-        let version = ground.pgvector.clone().unwrap_or_default();
-        if ground.installed { version } else { format!("{version}, installed in the database by the first migration") }
+    let postgres = server.check_postgres().map(|()| server.postgres.clone()).map_err(|error| error.to_string());
+    let pgvector = server.check_pgvector().map_err(|error| error.to_string()).map(|()| {
+        let version = server.pgvector.clone().unwrap_or_default();
+        if server.installed { version } else { format!("{version}, installed in the database by the first migration") }
     });
-    let migrations = if let Some(name) = found.unknown.first() {
-        Err(format!("the database has {name}, which this program does not know: start the newer version"))
-    } else if found.pending.is_empty() {
-        Ok(format!("{} applied", found.applied.len()))
-    } else {
-        Err(format!(
+    let migrations = match history.check() {
+        Err(error) => Err(error.to_string()),
+        Ok(()) if history.pending.is_empty() => Ok(format!("{} applied", history.applied.len())),
+        Ok(()) => Err(format!(
             "{} of {} not applied: start the API or the worker, or run `nvisy-migrate up`",
-            found.pending.len(),
-            found.applied.len() + found.pending.len()
-        ))
+            history.pending.len(),
+            history.applied.len() + history.pending.len()
+        )),
     };
     vec![Finding::of("PostgreSQL", postgres), Finding::of("pgvector", pgvector), Finding::of("migrations", migrations)]
 }

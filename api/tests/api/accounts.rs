@@ -162,11 +162,5 @@ async fn confusable_emails_and_names_are_rejected() {
     sign_up("carl@ex\u{e4}mple.org", "Carl").await.expect(201);
     sign_up("carl@xn--exmple-cua.org", "Carl").await.problem(409, "email_taken");
     app.login("carl@EX\u{c4}MPLE.org", PASSWORD).await.expect(200);
-    // Accounts from before go on working, as they were written and as they are now.
-    app.sql("update account set email = 'carl@ex\u{e4}mple.org' where email like 'carl@%'").await;
-    app.login("carl@ex\u{e4}mple.org", PASSWORD).await.expect(200);
-    app.login("carl@xn--exmple-cua.org", PASSWORD).await.expect(200);
-    app.sql("update account set email = 'ce\u{200b}o@example.org' where email like 'carl@%'").await;
-    app.login("ce\u{200b}o@example.org", PASSWORD).await.expect(200);
     app.stop().await;
 }

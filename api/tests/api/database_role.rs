@@ -127,7 +127,7 @@ async fn unprivileged_role_requires_a_migrated_schema() {
     let url = role.settings()[0];
     nvisy_api::command::keys(place.keys().folder(), false).unwrap();
     for name in ["nvisy-api", "nvisy-worker"] {
-        refused(&run(name, &[], &place, &[url]).await, &["may not make the schema", "NVISY_MIGRATION_DATABASE_URL"]);
+        refused(&run(name, &[], &place, &[url]).await, &["may not create the schema", "NVISY_MIGRATION_DATABASE_URL"]);
     }
     refused(&run("nvisy-migrate", &["grant", "nobody_here"], &place, &[]).await, &["there is no role `nobody_here`"]);
     refused(&run("nvisy-migrate", &["grant", "postgres"], &place, &[]).await, &["`postgres` owns the schema"]);

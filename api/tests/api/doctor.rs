@@ -52,7 +52,7 @@ async fn all_failed_checks_are_reported_at_once() {
     let app = TestApp::start().await;
     app.sql("alter table member drop constraint member_role_check, alter column role type varchar[] using array[role::text]").await;
     app.sql("update installation set master_key_check = sha256('another')").await;
-    app.sql("delete from seaql_migrations where version = 'm0009_lexemes_in_row'").await;
+    app.sql("delete from seaql_migrations where version = 'm0009_jobs'").await;
     let key = app.place.keys().path("encryption.key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let client = app.config().nats.url.expose().clone();

@@ -95,6 +95,20 @@ async fn newer_schema_is_rejected() {
 }
 
 #[actix_web::test]
+async fn database_of_an_unreleased_version_is_rejected() {
+    let app = TestApp::start().await;
+    app.sql("update seaql_migrations set version = 'm0001_accounts' where version = 'm0001_installation'").await;
+    let sentence = ["cannot be migrated", "m0001_accounts", "m0001_installation", "empty database"];
+    for name in ["nvisy-api", "nvisy-worker"] {
+        refused(&run(name, &[], &app.place, &[]).await, &sentence);
+    }
+    for arguments in [&["up"][..], &["down", "--yes"]] {
+        refused(&migrate(&app.place, arguments).await, &sentence);
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn failed_migration_is_rolled_back_and_prevents_startup() {
     let place = TestPlace::empty().await;
     command::keys(place.keys().folder(), false).unwrap();
@@ -102,10 +116,10 @@ async fn failed_migration_is_rolled_back_and_prevents_startup() {
     // In the way of one migration in the middle, and not of its first statement.
     db.execute_unprepared("create table dead_job (x int)").await.unwrap();
     for name in ["nvisy-api", "nvisy-worker"] {
-        refused(&run(name, &[], &place, &[]).await, &["migration m0006_jobs failed and was undone", "dead_job"]);
+        refused(&run(name, &[], &place, &[]).await, &["migration m0009_jobs failed and was rolled back", "dead_job"]);
     }
     // What came before it stays, of itself there is nothing.
-    assert_eq!(number(&db, "select count(*) as n from seaql_migrations").await, 5);
+    assert_eq!(number(&db, "select count(*) as n from seaql_migrations").await, 8);
     assert_eq!(number(&db, "select count(*) as n from pg_tables where tablename = 'job'").await, 0);
     db.execute_unprepared("drop table dead_job").await.unwrap();
     assert!(migrate(&place, &["up"]).await.status.success());

@@ -3,7 +3,7 @@
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
-use url::{Host, quirks::domain_to_unicode};
+use url::Host;
 
 /// Longest e-mail address, in characters.
 pub const EMAIL_MAX: usize = 254;
@@ -34,17 +34,9 @@ pub fn normalise_email(raw: &str) -> String {
     }
 }
 
-/// How a normalised address was stored when domains still were as people write them, if that is another spelling.
-#[must_use]
-pub fn former_spelling(email: &str) -> Option<String> {
-    let (local, domain) = email.rsplit_once('@')?;
-    let encoded = domain.split('.').any(|label| label.starts_with("xn--"));
-    encoded.then(|| format!("{local}@{}", domain_to_unicode(domain)))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{former_spelling, normalise_email};
+    use super::normalise_email;
 
     #[test]
     fn spellings_that_look_alike_are_one_address() {
@@ -71,8 +63,6 @@ mod tests {
         for raw in ["ada@ex\u{e4}mple.org", "Ada@EX\u{c4}MPLE.org", "ada@exa\u{308}mple.org", ascii] {
             assert_eq!(normalise_email(raw), ascii);
         }
-        assert_eq!(former_spelling(ascii).as_deref(), Some("ada@ex\u{e4}mple.org"));
-        assert_eq!(former_spelling("ada@example.org"), None);
         // What is no domain stays as it is, for others to refuse.
         assert_eq!(normalise_email("ada@ex\u{e4}m ple"), "ada@ex\u{e4}m ple");
     }

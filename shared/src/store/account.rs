@@ -6,12 +6,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
 
 use super::{Conn, Result, Tx, sql};
-use crate::{
-    domain::account::{AccountState, former_spelling},
-    entity::account::Model,
-    id::AccountId,
-    secret::Secret,
-};
+use crate::{domain::account::AccountState, entity::account::Model, id::AccountId, secret::Secret};
 
 /// An account to be.
 #[derive(Debug)]
@@ -42,15 +37,9 @@ pub async fn insert(tx: &Tx, account: NewAccount<'_>) -> Result<Option<Model>> {
     .await
 }
 
-/// The account with this (normalised) address, also if it is stored in the spelling of before.
+/// The account with this (normalised) address.
 pub async fn by_email(conn: &impl Conn, email: &str) -> Result<Option<Model>> {
-    let spellings: Vec<String> = [Some(email.to_owned()), former_spelling(email)].into_iter().flatten().collect();
-    sql::first(
-        conn,
-        "select * from account where email = any($1) order by array_position($1, email) limit 1",
-        [spellings.into()],
-    )
-    .await
+    sql::first(conn, "select * from account where email = $1", [email.into()]).await
 }
 
 /// The account with this id.

@@ -235,20 +235,15 @@ async fn insert(tx: &Tx, chain: WorkspaceId, created_at: DateTime<Utc>, rows: &[
     Ok(())
 }
 
-/// The bytes of an entry that its MAC covers: a JSON list, so that different entries never have the same bytes. An entry
-/// with a sealed address has a fifth element; entries written before addresses were sealed have none.
+/// The bytes of an entry that its MAC covers: a JSON list, so that different entries never have the same bytes.
 fn mac_input(entry: &Model) -> Vec<u8> {
     let fields = (
         (entry.chain, entry.seq, entry.id, entry.created_at.timestamp_micros()),
         (&entry.actor, entry.account_id, entry.token_id),
         (&entry.action, &entry.object_kind, entry.object_id),
-        (&entry.request_id, &entry.address, &entry.details),
+        (&entry.request_id, &entry.address, entry.address_sealed.as_ref().map(hex::encode), &entry.details),
     );
-    let bytes = match &entry.address_sealed {
-        Some(address) => serde_json::to_vec(&(fields.0, fields.1, fields.2, fields.3, hex::encode(address))),
-        None => serde_json::to_vec(&fields),
-    };
-    bytes.expect("ids, numbers and texts can be written")
+    serde_json::to_vec(&fields).expect("ids, numbers and texts can be written")
 }
 
 /// Conditions on entries; all that are set must hold.

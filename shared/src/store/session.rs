@@ -209,7 +209,8 @@ pub async fn of_account(
     .await
 }
 
-/// Whether anybody is signed in from this network, as m0036 writes it: an IPv4 address with `/32`, or an IPv6 `/64`.
+/// Whether any account has a session from this network, written as the index `session_by_network` has it: an IPv4 `/32` or an
+/// IPv6 `/64`.
 pub async fn is_home(conn: &impl Conn, network: &str) -> Result<bool> {
     let rows = sql::execute(
         conn,

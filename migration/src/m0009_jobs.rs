@@ -1,8 +1,13 @@
-//! Work to do. A row lives from the transaction that asks for the work to the one that completes it.
+//! Jobs: the work of workers. A row exists from the transaction that requests the work to the one that completes it.
 
-crate::migration! {
-    "m0006_jobs",
+use crate::Script;
+
+pub(crate) const SCRIPT: Script = Script {
+    name: "m0009_jobs",
     up: r"
+        -- The system workspace owns the jobs that belong to no tenant. It has no members.
+        insert into workspace (id, name) values ('00000000-0000-0000-0000-000000000000', 'system');
+
         create table job (
             id uuid primary key,
             workspace_id uuid not null references workspace on delete cascade,
@@ -10,13 +15,13 @@ crate::migration! {
             version integer not null,
             lane text not null,
             payload jsonb not null,
-            -- waiting: for its time or its turn; queued: with JetStream; running: held by a worker.
+            -- waiting: for `run_at` or its tenant's turn; queued: JetStream has its message; running: a worker holds it.
             state text not null default 'waiting' check (state in ('waiting', 'queued', 'running')),
-            -- Counts claims. What a holder writes is fenced by the epoch it claimed.
+            -- Counts claims. A holder's writes are fenced by the epoch that it claimed.
             epoch integer not null default 0,
             attempts integer not null default 0,
             run_at timestamptz not null default now(),
-            -- Its place in the JetStream stream while queued: tells whether JetStream still knows of it.
+            -- The message's sequence in the JetStream stream while queued: shows whether JetStream still has it.
             stream_seq bigint,
             queued_at timestamptz,
             holder text,
@@ -25,7 +30,7 @@ crate::migration! {
             traceparent text,
             created_at timestamptz not null default now()
         );
-        -- The relay walks tenant by tenant; what waits deep in one tenant's backlog is never read.
+        -- The relay reads tenant by tenant, and only the head of each tenant's backlog.
         create index job_waiting on job (workspace_id, lane, run_at, id) where state = 'waiting';
         create index job_in_flight on job (workspace_id, lane) where state <> 'waiting';
 
@@ -44,14 +49,25 @@ crate::migration! {
         );
         create index dead_job_by_workspace on dead_job (workspace_id, died_at);
 
+        -- Maintenance tasks: one worker at a time runs each for the whole installation.
+        create table chore (
+            name text primary key,
+            -- When it is due next; while a worker runs it, when that worker's lease ends.
+            due_at timestamptz not null
+        );
+
         -- Wakes the relays; sent when the transaction commits, once per transaction.
         create function notify_job() returns trigger language plpgsql as $$
             begin
                 perform pg_notify('nvisy_outbox', 'job');
                 return null;
             end $$;
-        -- A finished job makes room for its workspace's next one.
+        -- Also on delete: a finished job makes room for its workspace's next one.
         create trigger job_changed after insert or delete on job for each statement execute function notify_job();
     ",
-    down: "drop table dead_job, job; drop function notify_job();",
-}
+    down: r"
+        drop table chore, dead_job, job;
+        drop function notify_job();
+        delete from workspace where id = '00000000-0000-0000-0000-000000000000';
+    ",
+};

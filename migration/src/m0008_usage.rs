@@ -1,10 +1,12 @@
-//! How much each workspace uses, and how much it may.
+//! How much each workspace uses, and its quotas.
 
-crate::migration! {
-    "m0018_usage",
+use crate::Script;
+
+pub(crate) const SCRIPT: Script = Script {
+    name: "m0008_usage",
     up: r"
-        -- Kept by triggers, in the transaction of the change: whatever adds or removes rows, by whatever way, is counted.
-        -- The row is locked from the change to the commit, so that a limit is compared with what will be true.
+        -- Maintained by triggers in the transaction of the change, so that every change counts, cascades included.
+        -- The row stays locked from the change to the commit: a limit is compared with the value that will be committed.
         create table workspace_usage (
             workspace_id uuid primary key references workspace on delete cascade,
             files bigint not null default 0,
@@ -12,11 +14,11 @@ crate::migration! {
             bytes bigint not null default 0,
             chunks bigint not null default 0,
             tokens bigint not null default 0,
-            -- Not finished yet.
+            -- Unfinished ones.
             runs bigint not null default 0
         ) with (fillfactor = 50);
 
-        -- An operator's word for one workspace; null: the deployment's setting.
+        -- Set by an operator for one workspace. Null: the setting `NVISY_QUOTA_*`.
         create table workspace_quota (
             workspace_id uuid primary key references workspace on delete cascade,
             files bigint check (files >= 0),
@@ -40,7 +42,7 @@ crate::migration! {
             where u.workspace_id = workspace
         $$;
 
-        -- In the order of their ids, so that no two statements over several workspaces wait for each other.
+        -- Ordered by workspace id: two statements that change several workspaces cannot deadlock.
         create function count_added_files() returns trigger language plpgsql as $$
             begin
                 perform count_use(workspace_id, n, 0, 0, 0, 0) from (
@@ -126,15 +128,6 @@ crate::migration! {
                 return null;
             end $$;
         create trigger workspace_added after insert on workspace for each row execute function begin_usage();
-
-        insert into workspace_usage (workspace_id, files, bytes, chunks, tokens, runs)
-        select id,
-            (select count(*) from file where workspace_id = workspace.id),
-            (select coalesce(sum(bytes), 0) from file_version where workspace_id = workspace.id),
-            (select count(*) from chunk where workspace_id = workspace.id),
-            (select coalesce(sum(tokens), 0) from chunk where workspace_id = workspace.id),
-            (select count(*) from run where workspace_id = workspace.id and finished_at is null)
-        from workspace;
     ",
     down: r"
         drop trigger file_added on file; drop trigger file_removed on file;
@@ -147,4 +140,4 @@ crate::migration! {
             begin_usage(), count_use(uuid, bigint, bigint, bigint, bigint, bigint);
         drop table search_count, workspace_quota, workspace_usage;
     ",
-}
+};

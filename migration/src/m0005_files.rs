@@ -1,9 +1,11 @@
-//! Files, their versions, and the stored bytes underneath.
+//! Files, their versions, and the stored objects that hold their bytes.
 //!
-//! Every key starts with the workspace, and every reference carries it: a row cannot point into another tenant.
+//! Every key starts with the workspace, and every reference includes it: a row cannot point into another tenant.
 
-crate::migration! {
-    "m0003_files",
+use crate::Script;
+
+pub(crate) const SCRIPT: Script = Script {
+    name: "m0005_files",
     up: r"
         -- One stored object. Identical content in a workspace is one row.
         create table blob (
@@ -11,7 +13,7 @@ crate::migration! {
             id uuid not null,
             sha256 bytea not null check (octet_length(sha256) = 32),
             bytes bigint not null check (bytes >= 0),
-            -- Touched whenever an upload finds the content already stored: the sweeper spares the recent.
+            -- Updated when an upload finds its content stored already: the garbage collector spares recent rows.
             used_at timestamptz not null default now(),
             primary key (workspace_id, id),
             unique (workspace_id, sha256)
@@ -20,14 +22,15 @@ crate::migration! {
         create table file (
             workspace_id uuid not null references workspace on delete cascade,
             id uuid not null,
-            -- Identity is where a file comes from and what it is called there, never its content.
+            -- Source and external id identify a file; its content does not.
             source text not null default 'upload',
             external_id text,
             name text not null check (char_length(name) between 1 and 255),
             tags text[] not null default '{}',
             metadata jsonb not null default '{}',
-            -- The newest version, and the one that search sees (none until a first version is ready).
+            -- The newest version.
             version_id uuid not null,
+            -- The version that search sees; null until the first one is ready.
             live_version_id uuid,
             created_by uuid references account on delete set null,
             created_at timestamptz not null default now(),
@@ -45,7 +48,7 @@ crate::migration! {
             bytes bigint not null check (bytes >= 0),
             sha256 bytea not null,
             media_type text not null,
-            -- The extracted text that chunks are byte ranges of; the same blob as the content where the content is text.
+            -- The extracted text, of which chunks are byte ranges; the content's own blob where the content is text.
             text_blob_id uuid,
             page_count integer,
             chunk_count integer,
@@ -65,7 +68,7 @@ crate::migration! {
         create index file_version_by_blob on file_version (workspace_id, blob_id);
         create index file_version_by_text_blob on file_version (workspace_id, text_blob_id) where text_blob_id is not null;
 
-        -- Deferred: a file and its first version are born in one transaction.
+        -- File and version refer to each other. Deferred: one transaction inserts a file and its first version.
         alter table file
             add foreign key (workspace_id, id, version_id)
                 references file_version (workspace_id, file_id, id) deferrable initially deferred,
@@ -77,4 +80,4 @@ crate::migration! {
                          drop constraint file_workspace_id_id_live_version_id_fkey;
         drop table file_version, file, blob;
     ",
-}
+};

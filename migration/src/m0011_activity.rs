@@ -1,17 +1,19 @@
-//! Who did what: the activity log.
+//! The activity log: an append-only audit log.
 
-crate::migration! {
-    "m0015_activity",
+use crate::Script;
+
+pub(crate) const SCRIPT: Script = Script {
+    name: "m0011_activity",
     up: r"
-        -- The last place given out in a chain, and the seal of the entry there. One chain for each workspace, named by
-        -- its id; the chain of the nil id holds what concerns accounts. Taking a place locks the row until commit.
+        -- The last entry of each chain and its seal. Each workspace has a chain, named by its id; the chain of the nil id
+        -- is the log of accounts. Appending locks the row until commit.
         create table activity_chain (
             chain uuid primary key,
             seq bigint not null check (seq >= 0),
             seal bytea not null check (octet_length(seal) = 32)
         );
 
-        -- References nothing: what happened outlives whom and what it happened to. Ids only, no names.
+        -- Refers to no other table: entries outlive their actors and objects. Ids only, no names.
         create table activity (
             chain uuid not null,
             seq bigint not null check (seq >= 1),
@@ -24,18 +26,28 @@ crate::migration! {
             object_kind text not null,
             object_id uuid not null,
             request_id text,
+            -- The network of a caller without an account.
             address text,
-            -- As text: the seal is over these bytes, and jsonb would not keep them.
+            -- The address of a caller with an account: nonce, 16 encrypted bytes, tag. Deleting the account makes it
+            -- unreadable without changing the log.
+            address_sealed bytea check (octet_length(address_sealed) = 56),
+            -- Text, not jsonb: the seal covers these bytes, which jsonb would not preserve.
             details text not null check (details is json),
-            -- Keyed hash of the entry and of the seal before it.
+            -- Keyed hash of the entry and of the previous entry's seal.
             seal bytea not null check (octet_length(seal) = 32),
             primary key (chain, seq),
             check ((actor = 'system') = (account_id is null)),
-            check ((actor = 'token') = (token_id is not null))
+            check ((actor = 'token') = (token_id is not null)),
+            constraint activity_address_once check (address is null or address_sealed is null)
         );
         create index activity_by_account on activity (chain, account_id, seq) where account_id is not null;
         create index activity_by_action on activity (chain, action, seq);
         create index activity_by_time on activity (chain, created_at, seq);
+        -- The log of accounts: entries about an account by others, such as a rejected login, and entries by id, from which
+        -- the next page of that log continues.
+        create index activity_about_account on activity (object_id, seq)
+            where chain = '00000000-0000-0000-0000-000000000000';
+        create index activity_of_accounts on activity (id) where chain = '00000000-0000-0000-0000-000000000000';
 
         create function refuse_activity_change() returns trigger language plpgsql as $$
             begin
@@ -50,17 +62,18 @@ crate::migration! {
             for each row execute function refuse_activity_change();
         create trigger activity_chain_not_emptied before truncate on activity_chain
             for each statement execute function refuse_activity_change();
+        -- A chain only grows: another seal at the same place would make an intact chain look broken.
         create trigger activity_chain_onward before update on activity_chain
-            for each row when (new.chain <> old.chain or new.seq < old.seq) execute function refuse_activity_change();
+            for each row when (new.chain <> old.chain or new.seq <= old.seq) execute function refuse_activity_change();
 
-        -- Always: also for sessions that replay a replica's changes, which skip ordinary triggers.
+        -- Always: replication sessions skip ordinary triggers.
         alter table activity enable always trigger activity_append_only, enable always trigger activity_not_emptied;
         alter table activity_chain enable always trigger activity_chain_kept,
             enable always trigger activity_chain_not_emptied, enable always trigger activity_chain_onward;
 
-        -- The owner's own rights, too: it could give them back to itself, but not by an ordinary statement.
+        -- The owner's rights, too: the owner could grant them to itself again, but not by accident.
         revoke update, delete, truncate on activity from public, current_user;
         revoke delete, truncate on activity_chain from public, current_user;
     ",
     down: "drop table activity, activity_chain; drop function refuse_activity_change();",
-}
+};

@@ -1,13 +1,17 @@
-//! What happened, in order, per workspace.
+//! The events of each workspace, in order.
 
-crate::migration! {
-    "m0007_events",
+use crate::Script;
+
+pub(crate) const SCRIPT: Script = Script {
+    name: "m0010_events",
     up: r"
-        -- The last sequence number given out. Taking one locks the row until commit,
-        -- so numbers become visible in order and without gaps.
         create table event_counter (
             workspace_id uuid primary key references workspace on delete cascade,
-            last bigint not null default 0
+            -- The last number assigned. Assigning one locks the row until commit: numbers become visible in order and
+            -- without gaps.
+            last bigint not null default 0,
+            -- The last number deleted: a listener that needs an earlier event gets an error instead of a gap.
+            forgotten bigint not null default 0
         );
 
         create table event (
@@ -31,4 +35,4 @@ crate::migration! {
         create trigger event_added after insert on event for each statement execute function notify_event();
     ",
     down: "drop table event, event_counter; drop function notify_event();",
-}
+};

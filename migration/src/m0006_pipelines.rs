@@ -1,13 +1,15 @@
-//! Pipelines, and what became of each run of one.
+//! Pipelines and their runs.
 
-crate::migration! {
-    "m0004_pipelines",
+use crate::Script;
+
+pub(crate) const SCRIPT: Script = Script {
+    name: "m0006_pipelines",
     up: r"
         create table pipeline (
             workspace_id uuid not null references workspace on delete cascade,
             id uuid not null,
             name text not null check (char_length(name) between 1 and 100),
-            -- The workspace's own `index` pipeline: every upload is a run of it.
+            -- The workspace's `index` pipeline: every upload is a run of it.
             builtin boolean not null default false,
             version integer not null default 1,
             created_at timestamptz not null default now(),
@@ -16,7 +18,7 @@ crate::migration! {
             unique (workspace_id, name)
         );
 
-        -- A run points at the definition it was compiled from, so versions are never updated.
+        -- Never updated: a run refers to the definition that it was compiled from.
         create table pipeline_version (
             workspace_id uuid not null,
             pipeline_id uuid not null,
@@ -40,7 +42,7 @@ crate::migration! {
                 references pipeline_version (workspace_id, pipeline_id, number) on delete cascade
         );
 
-        -- One file version on its way through one run.
+        -- One file version in one run.
         create table run_item (
             workspace_id uuid not null,
             id uuid not null,
@@ -48,7 +50,7 @@ crate::migration! {
             file_id uuid not null,
             version_id uuid not null,
             state text not null default 'queued' check (state in ('queued', 'processing', 'ready', 'failed')),
-            -- The node at work, and how many of its units are durable.
+            -- The current node, how many of its units are committed, and of how many.
             stage text not null,
             done integer not null default 0 check (done >= 0),
             total integer check (total >= 0),
@@ -66,4 +68,4 @@ crate::migration! {
         create index run_item_by_version on run_item (workspace_id, version_id, id);
     ",
     down: "drop table run_item, run, pipeline_version, pipeline;",
-}
+};
