@@ -42,70 +42,59 @@ pub(crate) const SCRIPT: Script = Script {
             where u.workspace_id = workspace
         $$;
 
-        -- Ordered by workspace id: two statements that change several workspaces cannot deadlock.
-        create function count_added_files() returns trigger language plpgsql as $$
+        -- One function per table counts inserted and deleted rows. Ordered by workspace id: two statements that change
+        -- several workspaces cannot deadlock.
+        create function count_files() returns trigger language plpgsql as $$
+            declare
+                direction integer := case tg_op when 'INSERT' then 1 else -1 end;
             begin
-                perform count_use(workspace_id, n, 0, 0, 0, 0) from (
-                    select workspace_id, count(*) as n from added group by 1 order by 1) change;
+                perform count_use(workspace_id, direction * n, 0, 0, 0, 0) from (
+                    select workspace_id, count(*) as n from changed group by 1 order by 1) change;
                 return null;
             end $$;
-        create function count_removed_files() returns trigger language plpgsql as $$
-            begin
-                perform count_use(workspace_id, -n, 0, 0, 0, 0) from (
-                    select workspace_id, count(*) as n from removed group by 1 order by 1) change;
-                return null;
-            end $$;
-        create trigger file_added after insert on file referencing new table as added
-            for each statement execute function count_added_files();
-        create trigger file_removed after delete on file referencing old table as removed
-            for each statement execute function count_removed_files();
+        create trigger file_added after insert on file referencing new table as changed
+            for each statement execute function count_files();
+        create trigger file_removed after delete on file referencing old table as changed
+            for each statement execute function count_files();
 
-        create function count_added_versions() returns trigger language plpgsql as $$
+        create function count_versions() returns trigger language plpgsql as $$
+            declare
+                direction integer := case tg_op when 'INSERT' then 1 else -1 end;
             begin
-                perform count_use(workspace_id, 0, n, 0, 0, 0) from (
-                    select workspace_id, sum(bytes)::bigint as n from added group by 1 order by 1) change;
+                perform count_use(workspace_id, 0, direction * n, 0, 0, 0) from (
+                    select workspace_id, sum(bytes)::bigint as n from changed group by 1 order by 1) change;
                 return null;
             end $$;
-        create function count_removed_versions() returns trigger language plpgsql as $$
-            begin
-                perform count_use(workspace_id, 0, -n, 0, 0, 0) from (
-                    select workspace_id, sum(bytes)::bigint as n from removed group by 1 order by 1) change;
-                return null;
-            end $$;
-        create trigger file_version_added after insert on file_version referencing new table as added
-            for each statement execute function count_added_versions();
-        create trigger file_version_removed after delete on file_version referencing old table as removed
-            for each statement execute function count_removed_versions();
+        create trigger file_version_added after insert on file_version referencing new table as changed
+            for each statement execute function count_versions();
+        create trigger file_version_removed after delete on file_version referencing old table as changed
+            for each statement execute function count_versions();
 
-        create function count_added_chunks() returns trigger language plpgsql as $$
+        create function count_chunks() returns trigger language plpgsql as $$
+            declare
+                direction integer := case tg_op when 'INSERT' then 1 else -1 end;
             begin
-                perform count_use(workspace_id, 0, 0, n, t, 0) from (
-                    select workspace_id, count(*) as n, sum(tokens)::bigint as t from added group by 1 order by 1) change;
+                perform count_use(workspace_id, 0, 0, direction * n, direction * t, 0) from (
+                    select workspace_id, count(*) as n, sum(tokens)::bigint as t from changed group by 1 order by 1) change;
                 return null;
             end $$;
-        create function count_removed_chunks() returns trigger language plpgsql as $$
-            begin
-                perform count_use(workspace_id, 0, 0, -n, -t, 0) from (
-                    select workspace_id, count(*) as n, sum(tokens)::bigint as t from removed group by 1 order by 1) change;
-                return null;
-            end $$;
-        create trigger chunk_added after insert on chunk referencing new table as added
-            for each statement execute function count_added_chunks();
-        create trigger chunk_removed after delete on chunk referencing old table as removed
-            for each statement execute function count_removed_chunks();
+        create trigger chunk_added after insert on chunk referencing new table as changed
+            for each statement execute function count_chunks();
+        create trigger chunk_removed after delete on chunk referencing old table as changed
+            for each statement execute function count_chunks();
 
-        create function count_added_runs() returns trigger language plpgsql as $$
+        create function count_runs() returns trigger language plpgsql as $$
+            declare
+                direction integer := case tg_op when 'INSERT' then 1 else -1 end;
             begin
-                perform count_use(workspace_id, 0, 0, 0, 0, n) from (
-                    select workspace_id, count(*) as n from added where finished_at is null group by 1 order by 1) change;
+                perform count_use(workspace_id, 0, 0, 0, 0, direction * n) from (
+                    select workspace_id, count(*) as n from changed where finished_at is null group by 1 order by 1) change;
                 return null;
             end $$;
-        create function count_removed_runs() returns trigger language plpgsql as $$
-            begin
-                perform count_use(workspace_id, 0, 0, 0, 0, -n) from (
-                    select workspace_id, count(*) as n from removed where finished_at is null group by 1 order by 1) change;
-                return null;
-            end $$;
+        create trigger run_added after insert on run referencing new table as changed
+            for each statement execute function count_runs();
+        create trigger run_removed after delete on run referencing old table as changed
+            for each statement execute function count_runs();
         create function count_changed_runs() returns trigger language plpgsql as $$
             begin
                 perform count_use(workspace_id, 0, 0, 0, 0, n) from (
@@ -115,10 +104,6 @@ pub(crate) const SCRIPT: Script = Script {
                     group by 1 order by 1) change where n <> 0;
                 return null;
             end $$;
-        create trigger run_added after insert on run referencing new table as added
-            for each statement execute function count_added_runs();
-        create trigger run_removed after delete on run referencing old table as removed
-            for each statement execute function count_removed_runs();
         create trigger run_changed after update on run referencing old table as removed new table as added
             for each statement execute function count_changed_runs();
 
@@ -135,9 +120,8 @@ pub(crate) const SCRIPT: Script = Script {
         drop trigger chunk_added on chunk; drop trigger chunk_removed on chunk;
         drop trigger run_added on run; drop trigger run_removed on run; drop trigger run_changed on run;
         drop trigger workspace_added on workspace;
-        drop function count_added_files(), count_removed_files(), count_added_versions(), count_removed_versions(),
-            count_added_chunks(), count_removed_chunks(), count_added_runs(), count_removed_runs(), count_changed_runs(),
-            begin_usage(), count_use(uuid, bigint, bigint, bigint, bigint, bigint);
+        drop function count_files(), count_versions(), count_chunks(), count_runs(), count_changed_runs(), begin_usage(),
+            count_use(uuid, bigint, bigint, bigint, bigint, bigint);
         drop table search_count, workspace_quota, workspace_usage;
     ",
 };

@@ -57,17 +57,17 @@ pub(crate) const SCRIPT: Script = Script {
         );
 
         -- Wakes the relays; sent when the transaction commits, once per transaction.
-        create function notify_job() returns trigger language plpgsql as $$
+        create function notify_outbox() returns trigger language plpgsql as $$
             begin
-                perform pg_notify('nvisy_outbox', 'job');
+                perform pg_notify('nvisy_outbox', tg_argv[0]);
                 return null;
             end $$;
         -- Also on delete: a finished job makes room for its workspace's next one.
-        create trigger job_changed after insert or delete on job for each statement execute function notify_job();
+        create trigger job_changed after insert or delete on job for each statement execute function notify_outbox('job');
     ",
     down: r"
         drop table chore, dead_job, job;
-        drop function notify_job();
+        drop function notify_outbox();
         delete from workspace where id = '00000000-0000-0000-0000-000000000000';
     ",
 };

@@ -27,12 +27,7 @@ pub(crate) const SCRIPT: Script = Script {
         );
         create index event_unpublished on event (workspace_id, seq) where not published;
 
-        create function notify_event() returns trigger language plpgsql as $$
-            begin
-                perform pg_notify('nvisy_outbox', 'event');
-                return null;
-            end $$;
-        create trigger event_added after insert on event for each statement execute function notify_event();
+        create trigger event_added after insert on event for each statement execute function notify_outbox('event');
     ",
-    down: "drop table event, event_counter; drop function notify_event();",
+    down: "drop table event, event_counter;",
 };
