@@ -14,8 +14,8 @@ use crate::{
     context::Context,
     handlers, health,
     mail::{self, Mailer},
+    maintenance,
     runner::{Attempts, Heart, run_lane},
-    upkeep,
 };
 
 /// A worker that has everything it needs and does nothing yet.
@@ -77,7 +77,7 @@ impl Worker {
                 lifecycle.spawn_careful(run_lane(lane, cx.queue.clone(), Arc::clone(&attempts), lifecycle.clone()));
             }
         }
-        lifecycle.spawn(upkeep::run(cx.clone(), lifecycle.clone()));
+        lifecycle.spawn(maintenance::run(cx.clone(), lifecycle.clone()));
         lifecycle.spawn(health::serve(self.health, cx.clone(), lifecycle.clone()));
         tracing::info!("the worker is ready");
         lifecycle.soft().cancelled().await;

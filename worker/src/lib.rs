@@ -11,6 +11,6 @@ pub mod engine;
 pub mod handlers;
 pub mod health;
 pub mod mail;
+pub mod maintenance;
 pub mod nodes;
 pub mod runner;
-pub mod upkeep;

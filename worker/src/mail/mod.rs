@@ -1,6 +1,6 @@
 //! Sending mail over SMTP.
 
-mod letters;
+mod templates;
 
 use std::{fs, io, path::PathBuf, time::Duration};
 
@@ -18,7 +18,7 @@ use nvisy_shared::{
     secret::Secret,
 };
 
-pub use letters::Letter;
+pub use templates::Letter;
 
 /// How a certificate in PEM begins: the library takes a file without any for one that names nobody.
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";

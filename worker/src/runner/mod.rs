@@ -1,15 +1,15 @@
 //! Running jobs: slots pull them, attempts claim and settle them.
 
 mod attempt;
-mod heart;
+mod error;
+mod fenced_tx;
+mod heartbeat;
 mod lane;
-mod outcome;
 mod registry;
-mod settle;
 
 pub use attempt::Attempts;
-pub use heart::Heart;
+pub use error::{JobError, backoff};
+pub use fenced_tx::{begin, settle};
+pub use heartbeat::Heart;
 pub use lane::run as run_lane;
-pub use outcome::{JobError, backoff};
 pub use registry::{Handler, Registry};
-pub use settle::{begin, settle};

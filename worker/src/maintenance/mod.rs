@@ -2,10 +2,10 @@
 
 mod accounts;
 mod events;
+mod gc;
 mod idempotency;
 mod limits;
 mod measure;
-mod sweep;
 mod workspaces;
 
 use std::{error::Error, time::Duration};
@@ -64,8 +64,8 @@ impl Chore {
                 workspaces::erase(cx).await?;
                 workspaces::retain(cx).await?;
                 limits::forget(cx).await?;
-                sweep::blobs(cx).await?;
-                sweep::orphans(cx).await?;
+                gc::blobs(cx).await?;
+                gc::orphans(cx).await?;
             }
         }
         Ok(())
