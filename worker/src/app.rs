@@ -15,7 +15,7 @@ use crate::{
     handlers, health,
     mail::{self, Mailer},
     maintenance,
-    runner::{Attempts, Heart, run_lane},
+    runner::{Attempts, Heartbeats, run_lane},
 };
 
 /// A worker that has everything it needs and does nothing yet.
@@ -65,10 +65,10 @@ impl Worker {
     /// Returns whether everything was finished in time.
     pub async fn run(self, lifecycle: Lifecycle) -> bool {
         let cx = self.cx;
-        let heart = Heart::new();
-        let attempts = Arc::new(Attempts::new(cx.clone(), heart.clone(), handlers::registry()));
+        let heartbeats = Heartbeats::new();
+        let attempts = Arc::new(Attempts::new(cx.clone(), heartbeats.clone(), handlers::registry()));
         cx.start_relays(&lifecycle);
-        lifecycle.spawn(heart.beat(cx.db.clone(), cx.lease(), lifecycle.clone()));
+        lifecycle.spawn(heartbeats.run(cx.db.clone(), cx.lease(), lifecycle.clone()));
         let slots = &cx.config.worker;
         let lanes =
             [(Lane::Extract, slots.extract_slots), (Lane::Model, slots.model_slots), (Lane::Mail, slots.mail_slots)];

@@ -17,7 +17,7 @@ use nvisy_shared::{
 use tracing::Instrument;
 
 use super::{
-    Heart, JobError, Registry, backoff,
+    Heartbeats, JobError, Registry, backoff,
     registry::{Task, Undecoded},
 };
 use crate::context::Context;
@@ -32,7 +32,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Makes attempts.
 pub struct Attempts {
     cx: Context,
-    heart: Heart,
+    heartbeats: Heartbeats,
     registry: Registry,
 }
 
@@ -65,8 +65,8 @@ impl Ending {
 impl Attempts {
     /// Attempts with these handlers.
     #[must_use]
-    pub fn new(cx: Context, heart: Heart, registry: Registry) -> Self {
-        Self { cx, heart, registry }
+    pub fn new(cx: Context, heartbeats: Heartbeats, registry: Registry) -> Self {
+        Self { cx, heartbeats, registry }
     }
 
     /// Sees a delivery through.
@@ -75,7 +75,7 @@ impl Attempts {
             tracing::warn!("a message in the stream of jobs names no job");
             return delivery.ack().await;
         };
-        match store::job::claim(&self.cx.db, id, self.heart.holder(), self.cx.lease()).await {
+        match store::job::claim(&self.cx.db, id, self.heartbeats.holder(), self.cx.lease()).await {
             Ok(Some(claim)) => {
                 let span = job_span(&claim, delivery.traceparent());
                 self.attempt(&claim, &delivery, lifecycle).instrument(span).await;
@@ -91,14 +91,14 @@ impl Attempts {
 
     async fn attempt(&self, claim: &Claim, delivery: &Delivery, lifecycle: &Lifecycle) {
         let began = std::time::Instant::now();
-        let watched = self.heart.watch(claim);
+        let held = self.heartbeats.hold(claim);
         let kind = self.registry.label(&claim.kind);
         metrics().job_waited(kind, Duration::try_from_secs_f64(claim.waited_seconds).unwrap_or_default());
         let _in_flight = metrics().job_in_flight(claim.lane.name());
         let ending = tokio::select! {
             ending = self.work(claim) => ending,
             never = keep_alive(delivery, self.cx.lease()) => match never {},
-            () = watched.lost.cancelled() => Ok(Ending::Lost),
+            () = held.lease_lost.cancelled() => Ok(Ending::Lost),
             () = lifecycle.hard().cancelled() => self.hand_back(claim).await,
         };
         let ending = match ending {

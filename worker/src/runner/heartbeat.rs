@@ -1,4 +1,4 @@
-//! The worker's heartbeat: one statement for all jobs it holds.
+//! The worker's heartbeat: one statement renews the leases of all jobs that the worker holds.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,15 @@ use nvisy_shared::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Knows the jobs at hand, keeps their claims alive, and cancels those that were given to others.
+/// The jobs that this worker holds. Renews their leases, and cancels a job whose lease went to another worker.
 #[derive(Clone, Debug)]
-pub struct Heart {
+pub struct Heartbeats {
     holder: Arc<str>,
     held: Arc<Mutex<HashMap<(JobId, i32), CancellationToken>>>,
 }
 
-impl Heart {
-    /// A worker with a name of its own, and nothing at hand.
+impl Heartbeats {
+    /// A worker with a fresh name that holds no job.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "each has another name")]
     pub fn new() -> Self {
@@ -34,56 +34,56 @@ impl Heart {
         &self.holder
     }
 
-    /// Takes a job to heart until the guard is dropped.
-    pub(super) fn watch(&self, claim: &Claim) -> Watched {
-        let lost = CancellationToken::new();
+    /// Renews the job's lease until the returned guard is dropped.
+    pub(super) fn hold(&self, claim: &Claim) -> HeldJob {
+        let lease_lost = CancellationToken::new();
         let key = (claim.id, claim.epoch);
-        self.lock().insert(key, lost.clone());
-        Watched { heart: self.clone(), key, lost }
+        self.lock().insert(key, lease_lost.clone());
+        HeldJob { heartbeats: self.clone(), key, lease_lost }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, i32), CancellationToken>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Beats three times a lease until the process ends: also while a soft stop lets jobs finish.
-    pub async fn beat(self, db: Db, lease: Duration, lifecycle: Lifecycle) {
+    /// Renews the leases three times per lease. After the soft stop it goes on until the last held job is finished.
+    pub async fn run(self, db: Db, lease: Duration, lifecycle: Lifecycle) {
         let mut ticks = tokio::time::interval(lease / 3);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let before: Vec<_> = self.lock().keys().copied().collect();
-            if before.is_empty() {
+            let keys: Vec<_> = self.lock().keys().copied().collect();
+            if keys.is_empty() {
                 if lifecycle.soft().is_cancelled() {
                     return;
                 }
                 continue;
             }
-            match store::job::heartbeat(&db, &before).await {
-                Ok(held) => {
-                    for key in before.iter().filter(|key| !held.contains(key)) {
-                        if let Some(lost) = self.lock().get(key) {
-                            lost.cancel();
+            match store::job::heartbeat(&db, &keys).await {
+                Ok(renewed) => {
+                    for key in keys.iter().filter(|key| !renewed.contains(key)) {
+                        if let Some(lease_lost) = self.lock().get(key) {
+                            lease_lost.cancel();
                         }
                     }
                 }
-                // Writes are fenced, so going on is safe; the claims may be taken over meanwhile.
+                // Writes are fenced, so the jobs may go on safely; another worker may claim them meanwhile.
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the heartbeat failed"),
             }
         }
     }
 }
 
-/// A job at hand.
-pub(super) struct Watched {
-    heart: Heart,
+/// A job whose lease this worker renews.
+pub(super) struct HeldJob {
+    heartbeats: Heartbeats,
     key: (JobId, i32),
-    /// Cancelled when the job is in other hands.
-    pub(super) lost: CancellationToken,
+    /// Cancelled when the lease went to another worker.
+    pub(super) lease_lost: CancellationToken,
 }
 
-impl Drop for Watched {
+impl Drop for HeldJob {
     fn drop(&mut self) {
-        self.heart.lock().remove(&self.key);
+        self.heartbeats.lock().remove(&self.key);
     }
 }

@@ -10,6 +10,6 @@ mod registry;
 pub use attempt::Attempts;
 pub use error::{JobError, backoff};
 pub use fenced_tx::{begin, settle};
-pub use heartbeat::Heart;
+pub use heartbeat::Heartbeats;
 pub use lane::run as run_lane;
 pub use registry::{Handler, Registry};
