@@ -15,7 +15,7 @@ use crate::{
     handlers, health,
     mail::{self, Mailer},
     maintenance,
-    runner::{Attempts, Heartbeats, run_lane},
+    runner::{Heartbeats, JobRunner, run_lane},
 };
 
 /// A worker that has everything it needs and does nothing yet.
@@ -66,7 +66,7 @@ impl Worker {
     pub async fn run(self, lifecycle: Lifecycle) -> bool {
         let cx = self.cx;
         let heartbeats = Heartbeats::new();
-        let attempts = Arc::new(Attempts::new(cx.clone(), heartbeats.clone(), handlers::registry()));
+        let runner = Arc::new(JobRunner::new(cx.clone(), heartbeats.clone(), handlers::registry()));
         cx.start_relays(&lifecycle);
         lifecycle.spawn(heartbeats.run(cx.db.clone(), cx.lease(), lifecycle.clone()));
         let slots = &cx.config.worker;
@@ -74,7 +74,7 @@ impl Worker {
             [(Lane::Extract, slots.extract_slots), (Lane::Model, slots.model_slots), (Lane::Mail, slots.mail_slots)];
         for (lane, slots) in lanes {
             for _ in 0..slots {
-                lifecycle.spawn_careful(run_lane(lane, cx.queue.clone(), Arc::clone(&attempts), lifecycle.clone()));
+                lifecycle.spawn_careful(run_lane(lane, cx.queue.clone(), Arc::clone(&runner), lifecycle.clone()));
             }
         }
         lifecycle.spawn(maintenance::run(cx.clone(), lifecycle.clone()));

@@ -1,6 +1,6 @@
 //! The worker: pulls jobs, runs segments of pipelines, writes what search reads.
 //!
-//! The way of a job: [`runner`] (claim, run, settle) -> [`handlers`] (one per payload) ->
+//! The way of a job: [`runner`] (claim, run, complete) -> [`handlers`] (one per payload) ->
 //! [`engine`] (a segment of the plan) -> [`nodes`] (one per kind of step) -> effects, committed
 //! together with the end of the job.
 

@@ -33,16 +33,16 @@ fn compile(item: &Item) -> Result<Plan, JobError> {
     plan::compile(&definition).map_err(JobError::retry("the definition of the pipeline is not valid"))
 }
 
-/// When to look again at a job that only a worker of another embedding space can do.
-const ELSEWHERE: Duration = Duration::from_secs(30);
+/// How long a job waits that only a worker of another embedding space can do.
+const OTHER_SPACE_DELAY: Duration = Duration::from_secs(30);
 
 /// Whether this worker may do it: chunks are cut for a model, and its vectors belong to its space.
 fn served(cx: &Context, item: &Item) -> Result<(), JobError> {
     match item.space_id {
-        Some(space) if space != cx.space => Err(JobError::Away {
+        Some(space) if space != cx.space => Err(JobError::Snooze {
             what: "this worker does not embed in the workspace's space",
-            delay: ELSEWHERE,
-            source: format!("that is {space}, and NVISY_EMBEDDING_* name {}", cx.space).into(),
+            delay: OTHER_SPACE_DELAY,
+            source: Some(format!("the workspace's space is {space}, that of NVISY_EMBEDDING_* is {}", cx.space).into()),
         }),
         Some(_) | None => Ok(()),
     }

@@ -9,10 +9,10 @@ use serde_json::json;
 
 use crate::runner::JobError;
 
-/// An item that can still change, locked. [`JobError::Gone`] when it is finished or its file is deleted.
+/// An item that can still change, locked. [`JobError::Obsolete`] when it is finished or its file is deleted.
 pub(super) async fn open_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<Item, JobError> {
     let item = store::run::lock_item(tx, workspace, item).await?;
-    item.filter(|item| matches!(item.state, FileState::Queued | FileState::Processing)).ok_or(JobError::Gone)
+    item.filter(|item| matches!(item.state, FileState::Queued | FileState::Processing)).ok_or(JobError::Obsolete)
 }
 
 /// A worker has begun.
@@ -49,7 +49,7 @@ pub(super) async fn finished(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Re
 /// It will not become searchable; nothing half-done stays.
 pub(super) async fn failed(tx: &Tx, workspace: WorkspaceId, item: ItemId, failure: &Failure) -> Result<(), JobError> {
     let item = match open_item(tx, workspace, item).await {
-        Err(JobError::Gone) => return Ok(()),
+        Err(JobError::Obsolete) => return Ok(()),
         item => item?,
     };
     store::file::set_state(tx, workspace, item.version_id, FileState::Failed, Some(failure)).await?;

@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     engine::{self, Effect, Scope},
     nodes::Artifact,
-    runner::{Handler, JobError, settle},
+    runner::{Handler, JobError, complete_in_tx},
 };
 
 #[async_trait]
@@ -24,7 +24,7 @@ impl Handler for RunBatch {
         let workspace = claim.workspace_id;
         let item = store::run::find_item(&cx.db, workspace, self.item).await?;
         // Deleted, or failed for the sake of another batch.
-        let item = item.filter(|item| item.state == FileState::Processing).ok_or(JobError::Gone)?;
+        let item = item.filter(|item| item.state == FileState::Processing).ok_or(JobError::Obsolete)?;
         // A workspace that had no vectors belongs to the space of its first.
         let space_id = match item.space_id {
             None => store::space::settle(&cx.db, workspace, cx.space).await?,
@@ -42,7 +42,7 @@ impl Handler for RunBatch {
         let outcome = engine::run(&scope, segment, Artifact::Passages(passages)).await?;
 
         let chunks = outcome.effects.iter().map(Effect::vectors).sum();
-        let seconds = settle(&cx.db, claim, async |tx| {
+        let seconds = complete_in_tx(&cx.db, claim, async |tx| {
             // The lock makes one batch the last, whoever comes together here.
             let item = progress::open_item(tx, workspace, self.item).await?;
             for effect in outcome.effects {

@@ -16,14 +16,14 @@ use crate::{
     context::Context,
     engine::{self, Outcome, Scope},
     nodes::Artifact,
-    runner::{Handler, JobError, begin, settle},
+    runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
 
 #[async_trait]
 impl Handler for RunSegment {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;
-        let (item, plan) = begin(&cx.db, claim, async |tx| {
+        let (item, plan) = write_in_tx(&cx.db, claim, async |tx| {
             let item = progress::open_item(tx, workspace, self.item).await?;
             super::served(cx, &item)?;
             let plan = super::compile(&item)?;
@@ -34,7 +34,7 @@ impl Handler for RunSegment {
 
         let scope = Scope { cx, workspace, item: &item };
         let outcome = engine::run(&scope, &plan.segments[0], Artifact::Nothing).await?;
-        settle(&cx.db, claim, async |tx| {
+        complete_in_tx(&cx.db, claim, async |tx| {
             let item = progress::open_item(tx, workspace, self.item).await?;
             cross(tx, cx, workspace, &item, &plan, outcome).await
         })
@@ -70,7 +70,7 @@ async fn cross(
 
 /// Fails the file when the workspace now has more chunks than it may.
 async fn within_quota(tx: &Tx, cx: &Context, workspace: WorkspaceId) -> Result<(), JobError> {
-    let usage = store::usage::find(tx, workspace, cx.quota()).await?.ok_or(JobError::Gone)?;
+    let usage = store::usage::find(tx, workspace, cx.quota()).await?.ok_or(JobError::Obsolete)?;
     let (used, limit) = (usage.used.chunks, usage.limits.chunks);
     if used <= limit {
         return Ok(());

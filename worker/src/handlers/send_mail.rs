@@ -25,22 +25,26 @@ use serde_json::json;
 use crate::{
     context::Context,
     mail::{Letter, SendError},
-    runner::{Handler, JobError, begin, settle},
+    runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
 
 /// Between two tries to reach the mail server: half of the time that the mail has waited, within these.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Anybody may invite any address: nobody's mailbox gets more than one invite in this time.
-const APART: Duration = Duration::from_secs(60);
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
+/// Every member may invite any address, so a mailbox gets at most one invite in this time.
+const INVITE_INTERVAL: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl Handler for SendMail {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
-        let found = store::mail::find(&cx.db, self.mail).await?.ok_or(JobError::Gone)?;
+        let found = store::mail::find(&cx.db, self.mail).await?.ok_or(JobError::Obsolete)?;
         let Some(letter) = letter(cx, &found).await? else { return forget(cx, claim, self.mail).await };
         if found.crowded && matches!(letter, Letter::Invite(_)) {
-            return Err(JobError::Busy(APART));
+            return Err(JobError::Snooze {
+                what: "the address was sent an invite less than a minute ago",
+                delay: INVITE_INTERVAL,
+                source: None,
+            });
         }
         let mailer = cx.mailer.as_ref();
         let mailer = mailer.ok_or_else(|| JobError::retry("no mail can be sent")("NVISY_SMTP_URL is not set here"))?;
@@ -49,13 +53,13 @@ impl Handler for SendMail {
         let hash = hash.ok_or_else(|| JobError::retry("a link has no token")("a token of ours has no hash"))?;
         // Before it is sent: who is quick with the link must find it good. A letter without a link is marked as well, and
         // kept: the next of its kind knows of it.
-        begin(&cx.db, claim, async |tx| {
+        write_in_tx(&cx.db, claim, async |tx| {
             store::mail::set_hash(tx, self.mail, &hash).await?;
             note(cx, tx, &letter, &found).await
         })
         .await?;
         match mailer.send(&found.mail.email, &letter, &token).await {
-            Ok(()) => settle(&cx.db, claim, async |_| Ok(())).await,
+            Ok(()) => complete_in_tx(&cx.db, claim, async |_| Ok(())).await,
             Err(error @ SendError::Refused(_)) => {
                 tracing::warn!(mail.id = %self.mail, error = &error as &dyn Error, "a mail cannot be delivered");
                 forget(cx, claim, self.mail).await
@@ -63,8 +67,8 @@ impl Handler for SendMail {
             // Until the link in it has expired: then it is not found any more.
             Err(error @ SendError::Unreachable(_)) => {
                 let waited = (clock::now() - found.mail.created_at).to_std().unwrap_or_default();
-                let delay = (waited / 2).clamp(SHORTEST_WAIT, LONGEST_WAIT);
-                Err(JobError::Away { what: "a mail was not sent", delay, source: error.into() })
+                let delay = (waited / 2).clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
+                Err(JobError::Snooze { what: "a mail was not sent", delay, source: Some(error.into()) })
             }
         }
     }
@@ -76,7 +80,7 @@ impl Handler for SendMail {
 
 /// Ends the job, and the mail with it.
 async fn forget(cx: &Context, claim: &Claim, mail: MailId) -> Result<(), JobError> {
-    settle(&cx.db, claim, async |tx| Ok(store::mail::remove(tx, mail).await?)).await
+    complete_in_tx(&cx.db, claim, async |tx| Ok(store::mail::remove(tx, mail).await?)).await
 }
 
 /// Writes down that the password can be set anew by a link. Not the request that asked: whether somebody has the address is

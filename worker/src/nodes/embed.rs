@@ -31,20 +31,24 @@ impl Node for Embed {
                 EmbedError::Rejected(_) => "rejected",
             };
             metrics().provider_error(scope.cx.config.embedding.provider.name(), kind);
-            trouble(error)
+            job_error(error)
         })?;
         Ok(Artifact::Vectors(ids.into_iter().zip(vectors).collect()))
     }
 }
 
-/// A provider that says "at once" is still given a moment.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// A provider may ask for any wait; longer than this it is asked again sooner.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// Shortest wait for a busy provider, also when it asks for none.
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Longest wait for a busy provider, however long a wait it asks for.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(600);
 
-fn trouble(error: EmbedError) -> JobError {
+fn job_error(error: EmbedError) -> JobError {
     match error {
-        EmbedError::Busy { retry_after } => JobError::Busy(retry_after.clamp(SHORTEST_WAIT, LONGEST_WAIT)),
+        EmbedError::Busy { retry_after } => JobError::Snooze {
+            what: "the provider is busy",
+            delay: retry_after.clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY),
+            source: None,
+        },
         EmbedError::Rejected(reason) => JobError::Fail(Failure::new(
             FailureCode::ProviderRejected,
             format!("the embedding provider refused: {reason}"),

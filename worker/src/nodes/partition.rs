@@ -82,7 +82,7 @@ fn sniffed(file: &StagedFile) -> std::io::Result<MediaType> {
 /// Stores the text that chunks will be ranges of, unless it is the content itself.
 async fn keep_text(scope: &Scope<'_>, document: &Document) -> Result<(BlobId, Option<StoredBlob>), JobError> {
     let source = store::file::source(&scope.cx.db, scope.workspace, scope.item.version_id).await?;
-    let source = source.ok_or(JobError::Gone)?;
+    let source = source.ok_or(JobError::Obsolete)?;
     if source.sha256 == Sha256::digest(document.text.as_bytes()).as_slice() {
         return Ok((source.blob_id, None));
     }
@@ -95,7 +95,7 @@ async fn keep_text(scope: &Scope<'_>, document: &Document) -> Result<(BlobId, Op
         }
         // A disk that is full is also answered by silence: nothing is lost by waiting, and the text was good.
         error @ (PutError::StorageFull | PutError::Store(_)) => {
-            JobError::no_room("the object store takes nothing")(error)
+            JobError::storage_full("the object store takes nothing")(error)
         }
         error => JobError::retry("the extracted text cannot be stored")(error),
     })?;

@@ -20,7 +20,7 @@ pub(super) struct Upload;
 impl Node for Upload {
     async fn run(&self, scope: &Scope<'_>, _: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
         let source = store::file::source(&scope.cx.db, scope.workspace, scope.item.version_id).await?;
-        let source = source.ok_or(JobError::Gone)?;
+        let source = source.ok_or(JobError::Obsolete)?;
         // It never has a name that a killed worker could leave behind: the kernel frees it with the last descriptor.
         let file = tempfile::tempfile().map_err(JobError::retry("no temporary file can be made"))?;
         let file = stage(scope, &source, file).await?;
@@ -31,7 +31,7 @@ impl Node for Upload {
 async fn stage(scope: &Scope<'_>, source: &store::file::Source, file: File) -> Result<File, JobError> {
     let reading = || JobError::retry("the upload cannot be read");
     let staging = |error: std::io::Error| match error.kind() {
-        ErrorKind::StorageFull => JobError::no_room("the temporary directory is full")(error),
+        ErrorKind::StorageFull => JobError::storage_full("the temporary directory is full")(error),
         _ => JobError::retry("the upload cannot be staged on disk")(error),
     };
     let content = scope.cx.blobs.get(scope.workspace, source.blob_id).await.map_err(reading())?;

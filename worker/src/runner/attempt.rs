@@ -1,4 +1,4 @@
-//! One attempt at one job: claim, decode, run, and make sure that something becomes of it.
+//! One attempt at one job: claim, decode, run, and record the outcome.
 
 use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
@@ -18,42 +18,42 @@ use tracing::Instrument;
 
 use super::{
     Heartbeats, JobError, Registry, backoff,
-    registry::{Task, Undecoded},
+    registry::{DecodeError, ErasedHandler},
 };
 use crate::context::Context;
 
-/// When to offer a job again that could not even be claimed.
-const UNCLAIMED: Duration = Duration::from_secs(2);
-/// When to look again at a job that only a newer worker understands.
-const UNKNOWN: Duration = Duration::from_secs(30);
-/// Longest wait for the database when giving a job back at the hard stop.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long JetStream waits before it offers a job again that could not be claimed.
+const CLAIM_RETRY_DELAY: Duration = Duration::from_secs(2);
+/// How long a job waits that only a newer worker understands.
+const UNKNOWN_KIND_DELAY: Duration = Duration::from_secs(30);
+/// Longest wait for the database when a job is handed back at the hard stop.
+const HAND_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Makes attempts.
-pub struct Attempts {
+/// Runs one attempt for each delivery.
+pub struct JobRunner {
     cx: Context,
     heartbeats: Heartbeats,
     registry: Registry,
 }
 
-/// How an attempt ended; also the metric's label.
+/// How an attempt ended. [`name`](Self::name) is the metric's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
+enum AttemptOutcome {
     Done,
-    Lost,
-    Busy,
+    LeaseLost,
+    Snoozed,
     Retried,
     Failed,
     Dead,
     HandedBack,
 }
 
-impl Ending {
+impl AttemptOutcome {
     const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Lost => "lost",
-            Self::Busy => "busy",
+            Self::LeaseLost => "lost",
+            Self::Snoozed => "busy",
             Self::Retried => "retried",
             Self::Failed => "failed",
             Self::Dead => "dead",
@@ -62,17 +62,17 @@ impl Ending {
     }
 }
 
-impl Attempts {
-    /// Attempts with these handlers.
+impl JobRunner {
+    /// A runner with these handlers.
     #[must_use]
     pub fn new(cx: Context, heartbeats: Heartbeats, registry: Registry) -> Self {
         Self { cx, heartbeats, registry }
     }
 
-    /// Sees a delivery through.
+    /// Claims the delivered job, makes one attempt and records its outcome.
     pub async fn run(&self, delivery: Delivery, lifecycle: &Lifecycle) {
         let Some(id) = delivery.job() else {
-            tracing::warn!("a message in the stream of jobs names no job");
+            tracing::warn!("a message in the jobs stream names no job");
             return delivery.ack().await;
         };
         match store::job::claim(&self.cx.db, id, self.heartbeats.holder(), self.cx.lease()).await {
@@ -80,11 +80,11 @@ impl Attempts {
                 let span = job_span(&claim, delivery.traceparent());
                 self.attempt(&claim, &delivery, lifecycle).instrument(span).await;
             }
-            // Done, waiting for another time, or alive in other hands; the reconciler watches over those.
+            // The job is done, waits for later, or runs elsewhere; the reconciler watches over those.
             Ok(None) => delivery.ack().await,
             Err(error) => {
                 warn(id, "a job cannot be claimed", &error);
-                delivery.release(UNCLAIMED).await;
+                delivery.release(CLAIM_RETRY_DELAY).await;
             }
         }
     }
@@ -95,133 +95,141 @@ impl Attempts {
         let kind = self.registry.label(&claim.kind);
         metrics().job_waited(kind, Duration::try_from_secs_f64(claim.waited_seconds).unwrap_or_default());
         let _in_flight = metrics().job_in_flight(claim.lane.name());
-        let ending = tokio::select! {
-            ending = self.work(claim) => ending,
+        let outcome = tokio::select! {
+            outcome = self.work(claim) => outcome,
             never = keep_alive(delivery, self.cx.lease()) => match never {},
-            () = held.lease_lost.cancelled() => Ok(Ending::Lost),
+            () = held.lease_lost.cancelled() => Ok(AttemptOutcome::LeaseLost),
             () = lifecycle.hard().cancelled() => self.hand_back(claim).await,
         };
-        let ending = match ending {
-            Ok(ending) => ending,
-            // The database is away: the lease runs out and the reconciler lets the job wait again.
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            // The database is unavailable: the lease expires and the reconciler makes the job wait again.
             Err(error) => {
-                warn(claim.id, "a job cannot be settled", &error);
-                Ending::Lost
+                warn(claim.id, "the outcome of a job cannot be stored", &error);
+                AttemptOutcome::LeaseLost
             }
         };
         delivery.ack().await;
-        metrics().job_ended(kind, ending.name(), began.elapsed());
+        metrics().job_ended(kind, outcome.name(), began.elapsed());
     }
 
-    async fn work(&self, claim: &Claim) -> Result<Ending, JobError> {
-        let task = match self.registry.decode(claim) {
-            Ok(task) => task,
-            Err(error @ Undecoded::Unknown { .. }) => {
+    async fn work(&self, claim: &Claim) -> Result<AttemptOutcome, JobError> {
+        let handler = match self.registry.decode(claim) {
+            Ok(handler) => handler,
+            Err(error @ DecodeError::UnknownKind { .. }) => {
                 warn(claim.id, "a job waits for a newer worker", &error);
-                return self.postpone(claim, UNKNOWN, &error.to_string(), true, Ending::Busy).await;
+                return self.snooze(claim, UNKNOWN_KIND_DELAY, &error).await;
             }
-            Err(error @ Undecoded::Unreadable { .. }) => return self.bury(claim, "undecodable", &error, None).await,
+            Err(error @ DecodeError::InvalidPayload { .. }) => {
+                return self.dead_letter(claim, "undecodable", &error, None).await;
+            }
         };
         let limit = self.cx.config.queue.attempts;
-        // The attempt before this one took the worker down with it, and it was the last.
+        // The last allowed attempt took its worker down, so its outcome was never stored.
         if claim.attempts > limit {
-            let error = JobError::retry("the worker died at every attempt")("no attempt came back");
-            return self.bury(claim, "attempts_exhausted", &error, Some(&*task)).await;
+            let error = JobError::retry("the worker died at every attempt")("no attempt returned");
+            return self.dead_letter(claim, "attempts_exhausted", &error, Some(&*handler)).await;
         }
-        // A panic is this job's, not its slot's: the next job must find the slot alive.
-        let run = AssertUnwindSafe(task.run(&self.cx, claim)).catch_unwind().await;
+        // A panic ends the attempt but not the slot: the slot goes on with the next job.
+        let run = AssertUnwindSafe(handler.run(&self.cx, claim)).catch_unwind().await;
         match run.unwrap_or_else(|_| Err(JobError::retry("the handler panicked")("see the log"))) {
-            Ok(()) => Ok(Ending::Done),
-            Err(JobError::Lost) => Ok(Ending::Lost),
-            Err(JobError::Gone) => {
-                let ours = store::job::complete(&self.cx.db, claim).await?;
-                Ok(if ours { Ending::Done } else { Ending::Lost })
+            Ok(()) => Ok(AttemptOutcome::Done),
+            Err(JobError::LeaseLost) => Ok(AttemptOutcome::LeaseLost),
+            Err(JobError::Obsolete) => {
+                let held = store::job::complete(&self.cx.db, claim).await?;
+                Ok(if held { AttemptOutcome::Done } else { AttemptOutcome::LeaseLost })
             }
-            Err(JobError::Busy(delay)) => self.postpone(claim, delay, "the provider is busy", true, Ending::Busy).await,
-            Err(error @ JobError::Away { delay, .. }) => {
-                warn(claim.id, "a job waits for what it needs", &error);
-                self.postpone(claim, delay, &nvisy_shared::error_chain(&error), true, Ending::Busy).await
+            Err(error @ JobError::Snooze { delay, .. }) => {
+                // Without a cause the wait is in the normal course of events.
+                if error.source().is_some() {
+                    warn(claim.id, "a job waits for a dependency", &error);
+                }
+                self.snooze(claim, delay, &error).await
             }
-            Err(JobError::Fail(failure)) => self.fail(claim, &*task, &failure).await,
+            Err(JobError::Fail(failure)) => self.fail(claim, &*handler, &failure).await,
             Err(error @ JobError::Retry { .. }) if claim.attempts >= limit => {
-                self.bury(claim, "attempts_exhausted", &error, Some(&*task)).await
+                self.dead_letter(claim, "attempts_exhausted", &error, Some(&*handler)).await
             }
             Err(error @ JobError::Retry { .. }) => {
-                warn(claim.id, "an attempt failed, the job will be tried again", &error);
+                warn(claim.id, "an attempt failed, the job is retried", &error);
                 let first = Duration::from_millis(self.cx.config.queue.backoff_millis);
                 let delay = backoff(first, claim.attempts, claim.id.0.as_u128());
-                self.postpone(claim, delay, &nvisy_shared::error_chain(&error), false, Ending::Retried).await
+                let error = nvisy_shared::error_chain(&error);
+                let held = store::job::retry_after(&self.cx.db, claim, delay, &error).await?;
+                Ok(if held { AttemptOutcome::Retried } else { AttemptOutcome::LeaseLost })
             }
         }
     }
 
-    async fn postpone(
+    /// Lets the job wait without counting the attempt.
+    async fn snooze(
         &self,
         claim: &Claim,
         delay: Duration,
-        error: &str,
-        free: bool,
-        ending: Ending,
-    ) -> Result<Ending, JobError> {
-        let ours = if free {
-            store::job::snooze(&self.cx.db, claim, delay, error).await?
-        } else {
-            store::job::retry_after(&self.cx.db, claim, delay, error).await?
-        };
-        Ok(if ours { ending } else { Ending::Lost })
+        error: &(dyn Error + Send + Sync + 'static),
+    ) -> Result<AttemptOutcome, JobError> {
+        let error = nvisy_shared::error_chain(error);
+        let held = store::job::snooze(&self.cx.db, claim, delay, &error).await?;
+        Ok(if held { AttemptOutcome::Snoozed } else { AttemptOutcome::LeaseLost })
     }
 
-    /// The content is at fault: an answer for the user, not a matter for the operator.
-    async fn fail(&self, claim: &Claim, task: &dyn Task, failure: &Failure) -> Result<Ending, JobError> {
-        super::settle(&self.cx.db, claim, async |tx| task.give_up(tx, claim, failure).await).await?;
+    /// Completes the job with a failure that the user can remedy, so that no operator is needed.
+    async fn fail(
+        &self,
+        claim: &Claim,
+        handler: &dyn ErasedHandler,
+        failure: &Failure,
+    ) -> Result<AttemptOutcome, JobError> {
+        super::complete_in_tx(&self.cx.db, claim, async |tx| handler.give_up(tx, claim, failure).await).await?;
         count_failed(claim, failure.code);
         tracing::info!(failure.code = ?failure.code, "a file failed: {}", failure.detail);
-        Ok(Ending::Failed)
+        Ok(AttemptOutcome::Failed)
     }
 
-    /// Somebody has to look at it: the job goes among the dead, and what it worked on fails with a reason.
-    async fn bury(
+    /// Moves the job to the dead jobs, where an operator can inspect it, and fails its subject with a reason.
+    async fn dead_letter(
         &self,
         claim: &Claim,
         reason: &'static str,
         error: &(dyn Error + Send + Sync + 'static),
-        task: Option<&dyn Task>,
-    ) -> Result<Ending, JobError> {
+        handler: Option<&dyn ErasedHandler>,
+    ) -> Result<AttemptOutcome, JobError> {
         let tx = self.cx.db.begin().await?;
         if !store::job::assert_lease(&tx, claim).await? {
-            return Ok(Ending::Lost);
+            return Ok(AttemptOutcome::LeaseLost);
         }
-        if let Some(task) = task {
+        if let Some(handler) = handler {
             let detail = format!("processing failed {} times; the dead job {} has the cause", claim.attempts, claim.id);
-            task.give_up(&tx, claim, &Failure::new(FailureCode::AttemptsExhausted, detail)).await?;
+            handler.give_up(&tx, claim, &Failure::new(FailureCode::AttemptsExhausted, detail)).await?;
         }
         store::job::dead_letter(&tx, claim, reason, &nvisy_shared::error_chain(error)).await?;
         tx.commit().await?;
         tracing::error!(job.id = %claim.id, reason, error = error as &dyn Error, "a job is dead");
         metrics().job_dead(self.registry.label(&claim.kind), reason);
-        if task.is_some() {
+        if handler.is_some() {
             count_failed(claim, FailureCode::AttemptsExhausted);
         }
-        Ok(Ending::Dead)
+        Ok(AttemptOutcome::Dead)
     }
 
-    async fn hand_back(&self, claim: &Claim) -> Result<Ending, JobError> {
-        let back = store::job::snooze(&self.cx.db, claim, Duration::ZERO, "the worker stopped");
-        match tokio::time::timeout(LAST_WORDS, back).await {
-            Ok(done) => done.map(|_| Ending::HandedBack).map_err(JobError::from),
-            Err(late) => Err(JobError::retry("the job cannot be given back")(late)),
+    /// Makes the job due again at once, without counting the attempt.
+    async fn hand_back(&self, claim: &Claim) -> Result<AttemptOutcome, JobError> {
+        let snoozed = store::job::snooze(&self.cx.db, claim, Duration::ZERO, "the worker stopped");
+        match tokio::time::timeout(HAND_BACK_TIMEOUT, snoozed).await {
+            Ok(done) => done.map(|_| AttemptOutcome::HandedBack).map_err(JobError::from),
+            Err(elapsed) => Err(JobError::retry("the job cannot be handed back")(elapsed)),
         }
     }
 }
 
-/// A job that fails takes a file with it, unless it is about mail.
+/// Counts the file that failed with the job. Mail jobs have none.
 fn count_failed(claim: &Claim, code: FailureCode) {
     if claim.lane != Lane::Mail {
         metrics().file_failed(code.as_str());
     }
 }
 
-/// Tells JetStream, three times a lease, that the job is being worked on. Never returns.
+/// Tells JetStream three times per lease that the job is in progress. Never returns.
 async fn keep_alive(delivery: &Delivery, lease: Duration) -> std::convert::Infallible {
     loop {
         tokio::time::sleep(lease / 3).await;
@@ -229,8 +237,8 @@ async fn keep_alive(delivery: &Delivery, lease: Duration) -> std::convert::Infal
     }
 }
 
-/// The job's span continues the trace of the request that asked for it, so that one trace tells the
-/// whole story of an upload, and links to the producer's span.
+/// The job's span. It continues the trace of the request that enqueued the job, so that one trace shows the whole of an
+/// upload, and links to the producer's span.
 fn job_span(claim: &Claim, traceparent: Option<&str>) -> tracing::Span {
     let span = tracing::info_span!(
         "job",

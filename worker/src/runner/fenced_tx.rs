@@ -1,14 +1,14 @@
-//! Writing as the holder of a job: fenced at the beginning, all or nothing at the end.
+//! Transactions fenced by the job's lease: they begin by asserting it, and write all or nothing.
 
 use nvisy_shared::store::{self, Db, TransactionTrait, Tx, job::Claim};
 
 use super::JobError;
 
-/// Does the job's last work and ends the job, in one transaction.
+/// Does the job's last writes and completes the job, in one transaction.
 ///
 /// # Errors
-/// [`JobError::Lost`] when the claim does not hold any more; then nothing is written.
-pub async fn settle<T>(
+/// [`JobError::LeaseLost`] when another worker has the lease; then nothing is written.
+pub async fn complete_in_tx<T>(
     db: &Db,
     claim: &Claim,
     work: impl AsyncFnOnce(&Tx) -> Result<T, JobError>,
@@ -16,17 +16,17 @@ pub async fn settle<T>(
     let tx = fenced(db, claim).await?;
     let value = work(&tx).await?;
     if !store::job::complete(&tx, claim).await? {
-        return Err(JobError::Lost);
+        return Err(JobError::LeaseLost);
     }
     tx.commit().await?;
     Ok(value)
 }
 
-/// Writes something in the middle of a job.
+/// Writes in the middle of a job, which goes on afterwards.
 ///
 /// # Errors
-/// As [`settle`].
-pub async fn begin<T>(
+/// As [`complete_in_tx`].
+pub async fn write_in_tx<T>(
     db: &Db,
     claim: &Claim,
     work: impl AsyncFnOnce(&Tx) -> Result<T, JobError>,
@@ -40,7 +40,7 @@ pub async fn begin<T>(
 async fn fenced(db: &Db, claim: &Claim) -> Result<Tx, JobError> {
     let tx = db.begin().await?;
     if !store::job::assert_lease(&tx, claim).await? {
-        return Err(JobError::Lost);
+        return Err(JobError::LeaseLost);
     }
     Ok(tx)
 }

@@ -1,21 +1,21 @@
-//! The slots of a lane. A slot asks for one job, sees it through, and asks for the next.
+//! The slots of a lane. A slot pulls one job, runs it to its outcome, and pulls the next.
 
 use std::{sync::Arc, time::Duration};
 
 use nvisy_shared::{domain::job::Lane, lifecycle::Lifecycle, queue::Queue};
 
-use super::attempt::Attempts;
+use super::JobRunner;
 
-/// Wait after NATS failed.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Wait before jobs are pulled again after NATS failed.
+const PULL_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Runs one slot until the soft stop. It finishes the job at hand, or gives it back at the hard stop.
-pub async fn run(lane: Lane, queue: Queue, attempts: Arc<Attempts>, lifecycle: Lifecycle) {
+/// Runs one slot until the soft stop. Then it finishes its current job, or hands it back at the hard stop.
+pub async fn run(lane: Lane, queue: Queue, runner: Arc<JobRunner>, lifecycle: Lifecycle) {
     let mut consumer = None;
     while !lifecycle.soft().is_cancelled() {
         let result = async {
             if consumer.is_none() {
-                // A server that lost its disk comes back without our streams.
+                // A NATS server that lost its disk comes back without the streams.
                 queue.declare().await?;
                 consumer = Some(queue.lane(lane).await?);
             }
@@ -29,18 +29,18 @@ pub async fn run(lane: Lane, queue: Queue, attempts: Arc<Attempts>, lifecycle: L
             delivery = result => delivery,
         };
         match delivery {
-            Ok(Some(delivery)) => attempts.run(delivery, &lifecycle).await,
+            Ok(Some(delivery)) => runner.run(delivery, &lifecycle).await,
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     lane = lane.name(),
-                    "no jobs can be pulled, trying again"
+                    "no jobs can be pulled, retrying"
                 );
                 consumer = None;
                 tokio::select! {
                     () = lifecycle.soft().cancelled() => return,
-                    () = tokio::time::sleep(PAUSE) => {}
+                    () = tokio::time::sleep(PULL_RETRY_DELAY) => {}
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Which handler takes which payload.
+//! The table of handlers, by kind and version of the payload.
 
 use std::collections::HashMap;
 
@@ -9,31 +9,28 @@ use serde_json::Value as Json;
 use super::JobError;
 use crate::context::Context;
 
-/// What a worker does with one kind of job.
+/// The work of one kind of job.
 #[async_trait]
 pub trait Handler: Job {
-    /// Does the work and ends the job, through [`super::settle`].
+    /// Does the work and completes the job, through [`super::complete_in_tx`].
     ///
     /// # Errors
-    /// Says whether and when to try again.
+    /// The error says whether and when to retry.
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError>;
 
-    /// Writes down that the work will never be done. The job is ended by the caller, in the same transaction.
-    ///
-    /// # Errors
-    /// The database's.
+    /// Records that the work will never be done. The caller ends the job in the same transaction.
     async fn give_up(&self, tx: &nvisy_shared::store::Tx, claim: &Claim, failure: &Failure) -> Result<(), JobError>;
 }
 
-/// A handler with its payload, without the payload's type.
+/// A handler without the type of its payload.
 #[async_trait]
-pub(super) trait Task: Send + Sync {
+pub(super) trait ErasedHandler: Send + Sync {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError>;
     async fn give_up(&self, tx: &nvisy_shared::store::Tx, claim: &Claim, failure: &Failure) -> Result<(), JobError>;
 }
 
 #[async_trait]
-impl<H: Handler> Task for H {
+impl<H: Handler> ErasedHandler for H {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         Handler::run(self, cx, claim).await
     }
@@ -43,27 +40,27 @@ impl<H: Handler> Task for H {
     }
 }
 
-type Decode = fn(Json) -> Result<Box<dyn Task>, serde_json::Error>;
+type Decode = fn(Json) -> Result<Box<dyn ErasedHandler>, serde_json::Error>;
 
-/// The kinds and versions this worker knows.
+/// The kinds and versions of jobs that this worker knows.
 #[derive(Default)]
 pub struct Registry {
     decoders: HashMap<(&'static str, i32), Decode>,
 }
 
-/// Why a job has no task here.
+/// Why a job has no handler here.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Undecoded {
-    /// A newer worker will know it: wait for one.
+pub(super) enum DecodeError {
+    /// Only a newer worker knows it, so the job waits for one.
     #[error("this worker does not know version {version} of `{kind}`")]
-    Unknown { kind: String, version: i32 },
-    /// Nobody will ever read it.
+    UnknownKind { kind: String, version: i32 },
+    /// No worker can read it.
     #[error("the payload of `{kind}` cannot be read")]
-    Unreadable { kind: String, source: serde_json::Error },
+    InvalidPayload { kind: String, source: serde_json::Error },
 }
 
 impl Registry {
-    /// Also knows `H`.
+    /// Adds a handler.
     #[must_use]
     pub fn with<H: Handler>(mut self) -> Self {
         let decode: Decode = |payload| Ok(Box::new(serde_json::from_value::<H>(payload)?));
@@ -71,14 +68,14 @@ impl Registry {
         self
     }
 
-    /// The kind as a metric's label: one of those known here, so that labels stay few.
+    /// The kind as a metric's label. Kinds that are not known here share one label, so that labels stay few.
     pub(super) fn label(&self, kind: &str) -> &'static str {
         self.decoders.keys().find(|(known, _)| *known == kind).map_or("unknown", |(known, _)| known)
     }
 
-    pub(super) fn decode(&self, claim: &Claim) -> Result<Box<dyn Task>, Undecoded> {
-        let unknown = || Undecoded::Unknown { kind: claim.kind.clone(), version: claim.version };
+    pub(super) fn decode(&self, claim: &Claim) -> Result<Box<dyn ErasedHandler>, DecodeError> {
+        let unknown = || DecodeError::UnknownKind { kind: claim.kind.clone(), version: claim.version };
         let decode = self.decoders.get(&(claim.kind.as_str(), claim.version)).ok_or_else(unknown)?;
-        decode(claim.payload.clone()).map_err(|source| Undecoded::Unreadable { kind: claim.kind.clone(), source })
+        decode(claim.payload.clone()).map_err(|source| DecodeError::InvalidPayload { kind: claim.kind.clone(), source })
     }
 }
