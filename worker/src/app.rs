@@ -1,4 +1,4 @@
-//! The worker's life: build, then run. Tests make the same calls.
+//! The worker: build, then run. Tests make the same calls.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -14,14 +14,15 @@ use crate::{
     context::Context,
     handlers, health,
     mail::{self, Mailer},
-    maintenance,
+    maintenance::{self, Schedule},
     runner::{Heartbeats, JobRunner, run_lane},
 };
 
-/// A worker that has everything it needs and does nothing yet.
+/// A worker that has opened all it needs and runs no job yet.
 pub struct Worker {
     cx: Context,
     health: TcpListener,
+    schedule: Schedule,
 }
 
 /// Why a worker cannot start.
@@ -36,7 +37,7 @@ pub enum StartError {
     /// The mail server.
     #[error(transparent)]
     Mail(#[from] mail::OpenError),
-    /// Where files are staged.
+    /// The folder where files are staged.
     #[error(
         "no temporary file can be made in {}: let TMPDIR name a folder that may be written to, on a disk that is not full",
         .0.display()
@@ -48,7 +49,8 @@ pub enum StartError {
 }
 
 impl Worker {
-    /// Migrates the database, unless its role owns nothing and the API does that, opens everything, binds the health endpoint. `extractor` is the worker's own program.
+    /// Migrates the database (unless its role owns nothing: then the API migrates), opens everything, and binds the health endpoint.
+    /// `extractor` is the worker's own program.
     ///
     /// # Errors
     /// [`StartError`] says what is missing.
@@ -58,11 +60,21 @@ impl Worker {
         let health = TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))?;
         tempfile::tempfile().map_err(|error| StartError::Scratch(std::env::temp_dir(), error))?;
         let mailer = Mailer::open(&config.smtp)?;
-        Ok(Self { cx: Context::new(Platform::open(config).await?, extractor, mailer), health })
+        Ok(Self {
+            cx: Context::new(Platform::open(config).await?, extractor, mailer),
+            health,
+            schedule: Schedule::default(),
+        })
     }
 
-    /// Works until the lifecycle's soft stop, then finishes what is at hand within the grace.
-    /// Returns whether everything was finished in time.
+    /// Replaces the schedule of maintenance: tests do not wait for the default intervals.
+    #[must_use]
+    pub fn with_maintenance(self, schedule: Schedule) -> Self {
+        Self { schedule, ..self }
+    }
+
+    /// Runs jobs until the lifecycle's soft stop, then finishes the current ones within the grace period.
+    /// Returns whether all were finished in time.
     pub async fn run(self, lifecycle: Lifecycle) -> bool {
         let cx = self.cx;
         let heartbeats = Heartbeats::new();
@@ -77,7 +89,7 @@ impl Worker {
                 lifecycle.spawn_careful(run_lane(lane, cx.queue.clone(), Arc::clone(&runner), lifecycle.clone()));
             }
         }
-        lifecycle.spawn(maintenance::run(cx.clone(), lifecycle.clone()));
+        lifecycle.spawn(maintenance::run(cx.clone(), self.schedule, lifecycle.clone()));
         lifecycle.spawn(health::serve(self.health, cx.clone(), lifecycle.clone()));
         tracing::info!("the worker is ready");
         lifecycle.soft().cancelled().await;

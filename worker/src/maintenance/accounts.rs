@@ -1,4 +1,4 @@
-//! Sessions and tokens that are over, and accounts whose grace is over.
+//! Expired sessions and tokens, and deleted accounts whose grace period has ended.
 
 use std::time::Duration;
 
@@ -15,25 +15,25 @@ use serde_json::json;
 
 use crate::context::Context;
 
-/// How long a list still shows an API token that has expired.
-const SHOWN: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long lists still show an API token that has expired.
+const EXPIRED_TOKEN_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Forgets sessions, API tokens, links in mails and admissions that are over.
-pub(super) async fn credentials(cx: &Context) -> store::Result<()> {
+/// Deletes expired sessions, API tokens, links in mails and sign-up permissions.
+pub(super) async fn delete_expired_credentials(cx: &Context) -> store::Result<()> {
     store::session::forget_expired(&cx.db).await?;
     store::mail::forget_expired(&cx.db).await?;
     store::admission::forget_expired(&cx.db).await?;
-    store::api_token::forget_expired(&cx.db, SHOWN).await.map(drop)
+    store::api_token::forget_expired(&cx.db, EXPIRED_TOKEN_RETENTION).await.map(drop)
 }
 
-/// Erases accounts that were deleted long enough ago, one transaction each.
+/// Erases deleted accounts whose grace period has ended, one transaction each.
 pub(super) async fn erase(cx: &Context) -> store::Result<()> {
     loop {
         let tx = cx.db.begin().await?;
         let Some(account) = store::account::lock_due_for_erasure(&tx).await? else { return Ok(()) };
         let by = ActorContext::system();
         for workspace in store::succession::workspaces(&tx, account).await? {
-            // Under the lock: who belongs to it was read before.
+            // The members are read again under the lock: they may have changed since.
             if store::workspace::lock(&tx, workspace).await? {
                 let acts = leave(&tx, workspace, account).await?;
                 activity::append(&tx, &cx.audit_keys, workspace, &by, &acts).await?;
@@ -47,7 +47,8 @@ pub(super) async fn erase(cx: &Context) -> store::Result<()> {
     }
 }
 
-/// Removes the account from a locked workspace and applies its succession. Returns the entries for the activity log.
+/// Removes the account from a locked workspace: an owner's workspace goes to a successor, or is deleted. Returns the entries for
+/// the activity log.
 async fn leave(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> store::Result<Vec<AuditEntry>> {
     const REASON: &str = "erased";
     let withdrawn = store::invite::withdraw_closed(tx, workspace, account).await?;

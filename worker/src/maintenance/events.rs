@@ -1,4 +1,4 @@
-//! Forgetting old events.
+//! Deleting expired events.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use nvisy_shared::store;
 
 use crate::context::Context;
 
-/// Events forgotten in one statement, during which the workspace's next event waits.
-const BATCH: i64 = 1000;
+/// Events deleted in one statement, during which the workspace's next event waits.
+const BATCH_SIZE: i64 = 1000;
 
-/// Forgets events that have been kept as long as the settings say.
-pub(super) async fn forget(cx: &Context) -> store::Result<()> {
-    let kept = Duration::from_secs(cx.config.event.days * 24 * 3600);
-    for workspace in store::event::outlived(&cx.db, kept).await? {
-        while store::event::forget(&cx.db, workspace, kept, BATCH).await? == BATCH as u64 {}
+/// Deletes events that are older than `NVISY_EVENT_DAYS`.
+pub(super) async fn delete_expired(cx: &Context) -> store::Result<()> {
+    let retention = Duration::from_secs(cx.config.event.days * 24 * 3600);
+    for workspace in store::event::outlived(&cx.db, retention).await? {
+        while store::event::forget(&cx.db, workspace, retention, BATCH_SIZE).await? == BATCH_SIZE as u64 {}
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Removing bytes that nothing refers to.
+//! Garbage collection of stored bytes.
 
 use std::{error::Error, time::Duration};
 
@@ -8,18 +8,18 @@ use nvisy_shared::{clock, store};
 
 use crate::context::Context;
 
-/// Content stays this long after its last use: an upload under way may have found it stored.
-const UNUSED: Duration = Duration::from_secs(3600);
-/// An object without a row this old belongs to no upload under way: its process died between bytes and row.
-const ORPHANED: Duration = Duration::from_secs(24 * 3600);
+/// How long content stays after its last use, because an upload in progress may have found it stored.
+const UNUSED_BLOB_AGE: Duration = Duration::from_secs(3600);
+/// Age at which an object without a row belongs to no upload in progress: its process died between bytes and row.
+const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Blobs removed in one transaction.
-const BATCH: i64 = 200;
+const BATCH_SIZE: i64 = 200;
 
-/// Removes blobs without references: row first, object second, so that a crash leaves an orphan, never a row without bytes.
-pub(super) async fn blobs(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// Removes blobs without references: first the row, then the object, so that a crash leaves an orphan, never a row without bytes.
+pub(super) async fn unreferenced_blobs(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     loop {
         let tx = cx.db.begin().await?;
-        let unused = store::file::take_unused_blobs(&tx, UNUSED.as_secs_f64(), BATCH).await?;
+        let unused = store::file::take_unused_blobs(&tx, UNUSED_BLOB_AGE.as_secs_f64(), BATCH_SIZE).await?;
         tx.commit().await?;
         for (workspace, blob) in &unused {
             cx.blobs.delete(*workspace, *blob).await?;
@@ -27,18 +27,18 @@ pub(super) async fn blobs(cx: &Context) -> Result<(), Box<dyn Error + Send + Syn
         if unused.is_empty() {
             return Ok(());
         }
-        tracing::info!(blobs = unused.len(), "removed content that nothing refers to");
+        tracing::info!(blobs = unused.len(), "removed unreferenced content");
     }
 }
 
 /// Removes objects without rows.
-pub(super) async fn orphans(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub(super) async fn orphaned_objects(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut objects = std::pin::pin!(cx.blobs.list().await?);
     while let Some(object) = objects.try_next().await? {
         let age = (clock::now() - object.started).to_std().unwrap_or_default();
-        if age > ORPHANED && !store::file::blob_is_registered(&cx.db, object.workspace, object.blob).await? {
+        if age > ORPHAN_AGE && !store::file::blob_is_registered(&cx.db, object.workspace, object.blob).await? {
             cx.blobs.delete(object.workspace, object.blob).await?;
-            tracing::info!(blob.id = %object.blob, "removed an object of an upload that never ended");
+            tracing::info!(blob.id = %object.blob, "removed an object of an unfinished upload");
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Forgetting old answers to idempotent requests.
+//! Deleting expired responses to idempotent requests.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use nvisy_shared::store;
 
 use crate::context::Context;
 
-/// Forgets answers that the API gives to nobody any more, and keys that nobody holds.
-pub(super) async fn forget(cx: &Context) -> store::Result<()> {
-    let kept = Duration::from_secs(cx.config.http.idempotency_seconds);
-    store::idempotency::forget_older_than(&cx.db, kept).await?;
+/// Deletes responses that the API no longer replays, and keys that no request holds.
+pub(super) async fn delete_expired(cx: &Context) -> store::Result<()> {
+    let retention = Duration::from_secs(cx.config.http.idempotency_seconds);
+    store::idempotency::forget_older_than(&cx.db, retention).await?;
     store::idempotency::forget_claims(&cx.db).await.map(drop)
 }

@@ -1,4 +1,4 @@
-//! Forgetting who has made few requests lately.
+//! Deleting rate-limit buckets that are full again.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use nvisy_shared::store;
 
 use crate::context::Context;
 
-/// Every bucket fills within a minute.
-const FULL: Duration = Duration::from_secs(600);
+/// Age of a bucket that is certainly full again: every bucket fills within a minute.
+const FULL_BUCKET_AGE: Duration = Duration::from_secs(600);
 
-/// Forgets buckets that are full again.
-pub(super) async fn forget(cx: &Context) -> store::Result<()> {
-    store::limit::forget_older_than(&cx.db, FULL).await.map(drop)
+/// Deletes buckets that are full again: a missing bucket counts as full.
+pub(super) async fn delete_full(cx: &Context) -> store::Result<()> {
+    store::limit::forget_older_than(&cx.db, FULL_BUCKET_AGE).await.map(drop)
 }

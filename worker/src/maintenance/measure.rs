@@ -1,4 +1,4 @@
-//! Measuring what nobody has at hand: the backlog and the pool.
+//! Measuring the backlog and the connection pool, which no request measures.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use nvisy_shared::{domain::job::Lane, store, telemetry::metrics::metrics};
 
 use crate::context::Context;
 
-/// Records the backlog of every lane, the outbox's lag, and the use of the pool.
+/// Records the backlog of every lane, the lag of the outbox, and the use of the pool.
 pub(super) async fn backlog(cx: &Context) -> store::Result<()> {
     let backlog = store::job::backlog(&cx.db).await?;
     for lane in [Lane::Extract, Lane::Model, Lane::Mail] {

@@ -1,4 +1,4 @@
-//! Chores that nobody waits for.
+//! Maintenance: recurring tasks that no request waits for.
 
 mod accounts;
 mod events;
@@ -15,111 +15,129 @@ use nvisy_shared::{lifecycle::Lifecycle, store};
 use crate::context::Context;
 
 /// How often each worker measures.
-const MEASURE: Duration = Duration::from_secs(15);
-/// How often each worker asks which chore is due.
-const ASK: Duration = Duration::from_secs(5);
-/// How long a worker that is at a chore may be silent before another takes it up.
-const LEASE: Duration = Duration::from_secs(60);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
+/// How long a worker that runs a task may be silent before another may take the task.
+const TASK_LEASE: Duration = Duration::from_secs(60);
 
-type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+type TaskResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// What one worker at a time does for all of them.
-#[derive(Clone, Copy)]
-enum Chore {
-    /// Sessions, tokens and accounts that are over.
-    Accounts,
-    /// Everything that may wait for some minutes.
-    Sweep,
+/// How often maintenance happens. Tests shorten it.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// How often each worker checks which tasks are due.
+    pub poll_interval: Duration,
+    /// From the end of one run of [`MaintenanceTask::Accounts`] to the next.
+    pub accounts_interval: Duration,
+    /// From the end of one run of [`MaintenanceTask::Gc`] to the next.
+    pub gc_interval: Duration,
 }
 
-impl Chore {
-    const ALL: [Self; 2] = [Self::Accounts, Self::Sweep];
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            poll_interval: Duration::from_secs(5),
+            accounts_interval: Duration::from_secs(30),
+            gc_interval: Duration::from_secs(600),
+        }
+    }
+}
 
-    /// Its name in the table of chores.
+/// A task that one worker at a time runs for all of them.
+#[derive(Clone, Copy)]
+enum MaintenanceTask {
+    /// Expired sessions and tokens, and accounts due for erasure.
+    Accounts,
+    /// Everything that may wait some minutes.
+    Gc,
+}
+
+impl MaintenanceTask {
+    const ALL: [Self; 2] = [Self::Accounts, Self::Gc];
+
+    /// The key of its lease in the database.
     const fn name(self) -> &'static str {
         match self {
             Self::Accounts => "accounts",
-            Self::Sweep => "sweep",
+            Self::Gc => "sweep",
         }
     }
 
-    /// From the end of one time to the beginning of the next.
-    const fn interval(self) -> Duration {
+    const fn interval(self, schedule: &Schedule) -> Duration {
         match self {
-            Self::Accounts => Duration::from_secs(30),
-            Self::Sweep => Duration::from_secs(600),
+            Self::Accounts => schedule.accounts_interval,
+            Self::Gc => schedule.gc_interval,
         }
     }
 
-    async fn work(self, cx: &Context) -> Outcome {
+    async fn work(self, cx: &Context) -> TaskResult {
         match self {
             Self::Accounts => {
-                accounts::credentials(cx).await?;
+                accounts::delete_expired_credentials(cx).await?;
                 accounts::erase(cx).await?;
             }
-            Self::Sweep => {
-                idempotency::forget(cx).await?;
-                events::forget(cx).await?;
-                workspaces::forget_invites(cx).await?;
+            Self::Gc => {
+                idempotency::delete_expired(cx).await?;
+                events::delete_expired(cx).await?;
+                workspaces::delete_expired_invites(cx).await?;
                 workspaces::erase(cx).await?;
-                workspaces::retain(cx).await?;
-                limits::forget(cx).await?;
-                gc::blobs(cx).await?;
-                gc::orphans(cx).await?;
+                workspaces::apply_retention(cx).await?;
+                limits::delete_full(cx).await?;
+                gc::unreferenced_blobs(cx).await?;
+                gc::orphaned_objects(cx).await?;
             }
         }
         Ok(())
     }
 }
 
-/// Measures, and does the chores that are due and that no other worker does, until the soft stop.
-pub async fn run(cx: Context, lifecycle: Lifecycle) {
-    let measured = async {
-        let mut rounds = tokio::time::interval(MEASURE);
+/// Until the soft stop: measures, and runs the tasks that are due and that no other worker runs.
+pub async fn run(cx: Context, schedule: Schedule, lifecycle: Lifecycle) {
+    let measuring = async {
+        let mut ticks = tokio::time::interval(MEASURE_INTERVAL);
         loop {
-            rounds.tick().await;
+            ticks.tick().await;
             report(measure::backlog(&cx).await.map_err(Into::into));
         }
     };
-    let done = async {
-        let mut rounds = tokio::time::interval(ASK);
+    let running = async {
+        let mut ticks = tokio::time::interval(schedule.poll_interval);
         loop {
-            rounds.tick().await;
-            for chore in Chore::ALL {
-                report(alone(&cx, chore).await);
+            ticks.tick().await;
+            for task in MaintenanceTask::ALL {
+                report(run_if_due(&cx, task, &schedule).await);
             }
         }
     };
     tokio::select! {
         () = lifecycle.soft().cancelled() => {}
-        () = measured => {}
-        () = done => {}
+        () = measuring => {}
+        () = running => {}
     }
 }
 
-fn report(outcome: Outcome) {
-    if let Err(error) = outcome {
-        tracing::warn!(error = &*error as &dyn Error, "upkeep failed, it will be tried again");
+fn report(result: TaskResult) {
+    if let Err(error) = result {
+        tracing::warn!(error = &*error as &dyn Error, "maintenance failed, it is retried at its next interval");
     }
 }
 
-/// Does a chore if it is due and nobody else is at it. What fails waits for its next time, like what is done.
-async fn alone(cx: &Context, chore: Chore) -> Outcome {
-    if !store::maintenance_lease::acquire(&cx.db, chore.name(), LEASE).await? {
+/// Runs a task if it is due and no other worker holds its lease. A failed task waits for its interval like a successful one.
+async fn run_if_due(cx: &Context, task: MaintenanceTask, schedule: &Schedule) -> TaskResult {
+    if !store::maintenance_lease::acquire(&cx.db, task.name(), TASK_LEASE).await? {
         return Ok(());
     }
-    let outcome = tokio::select! {
-        outcome = chore.work(cx) => outcome,
-        never = keep(cx, chore) => match never {},
+    let result = tokio::select! {
+        result = task.work(cx) => result,
+        never = keep_lease(cx, task) => match never {},
     };
-    store::maintenance_lease::extend(&cx.db, chore.name(), chore.interval()).await?;
-    outcome
+    store::maintenance_lease::extend(&cx.db, task.name(), task.interval(schedule)).await?;
+    result
 }
 
-/// Says every so often that the chore is being done. Never returns.
-async fn keep(cx: &Context, chore: Chore) -> std::convert::Infallible {
+/// Renews the lease of a running task. Never returns.
+async fn keep_lease(cx: &Context, task: MaintenanceTask) -> std::convert::Infallible {
     loop {
-        tokio::time::sleep(LEASE / 3).await;
-        report(store::maintenance_lease::extend(&cx.db, chore.name(), LEASE).await.map_err(Into::into));
+        tokio::time::sleep(TASK_LEASE / 3).await;
+        report(store::maintenance_lease::extend(&cx.db, task.name(), TASK_LEASE).await.map_err(Into::into));
     }
 }

@@ -1,4 +1,4 @@
-//! Workspaces that were deleted, and files that have been there as long as their workspace keeps files.
+//! Deleted workspaces, expired invites, and files older than the retention of their workspace.
 
 use std::error::Error;
 
@@ -13,20 +13,20 @@ use serde_json::json;
 
 use crate::context::Context;
 
-/// Files and blobs removed at once.
-const BATCH: i64 = 100;
+/// Files or blobs removed at once.
+const BATCH_SIZE: i64 = 100;
 
-/// Erases deleted workspaces: files with their chunks and vectors, then bytes, then all that is left. What is cut short
-/// goes on the next time; several workers may be at the same one.
+/// Erases deleted workspaces: files with their chunks and vectors, then bytes, then the remaining rows. An interrupted erasure
+/// goes on the next time; several workers may erase the same workspace.
 pub(super) async fn erase(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     while let Some(workspace) = store::workspace::deleted(&cx.db).await? {
-        while store::file::delete_some(&cx.db, workspace, BATCH).await? > 0 {}
+        while store::file::delete_some(&cx.db, workspace, BATCH_SIZE).await? > 0 {}
         loop {
-            let blobs = store::file::blobs(&cx.db, workspace, BATCH).await?;
+            let blobs = store::file::blobs(&cx.db, workspace, BATCH_SIZE).await?;
             if blobs.is_empty() {
                 break;
             }
-            // The object first: without its row nobody would know that it is to go.
+            // The object first: the row is the only record that the object must go.
             for blob in &blobs {
                 cx.blobs.delete(workspace, *blob).await?;
             }
@@ -43,10 +43,10 @@ pub(super) async fn erase(cx: &Context) -> Result<(), Box<dyn Error + Send + Syn
     Ok(())
 }
 
-/// Deletes files that have outlived the retention of their workspace.
-pub(super) async fn retain(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// Deletes files that are older than the retention of their workspace.
+pub(super) async fn apply_retention(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     loop {
-        let files = store::workspace::outlived(&cx.db, BATCH).await?;
+        let files = store::workspace::outlived(&cx.db, BATCH_SIZE).await?;
         if files.is_empty() {
             return Ok(());
         }
@@ -62,7 +62,7 @@ pub(super) async fn retain(cx: &Context) -> Result<(), Box<dyn Error + Send + Sy
     }
 }
 
-/// Forgets invites that nobody can use any more.
-pub(super) async fn forget_invites(cx: &Context) -> store::Result<()> {
+/// Deletes expired invites.
+pub(super) async fn delete_expired_invites(cx: &Context) -> store::Result<()> {
     store::invite::forget_expired(&cx.db).await.map(drop)
 }
