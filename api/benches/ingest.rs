@@ -21,7 +21,7 @@ use app::{Person, TestApp, send};
 use nvisy_embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose};
 use nvisy_extract::Document;
 use nvisy_shared::testing::variable;
-use nvisy_worker::chunk::{self, Limits};
+use nvisy_worker::chunk::{self, ChunkLimits};
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -62,7 +62,7 @@ async fn bare(texts: &[String]) -> (usize, Duration) {
         }),
     };
     let embedder = Embedder::open(&settings).await.expect("the model: run `just model`");
-    let limits = Limits { max_tokens: embedder.max_tokens(), overlap_tokens: 0 };
+    let limits = ChunkLimits { max_tokens: embedder.max_tokens(), overlap_tokens: 0 };
     let chunks: Vec<String> = texts
         .iter()
         .flat_map(|text| {

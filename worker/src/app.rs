@@ -36,7 +36,7 @@ pub enum StartError {
     Open(#[from] OpenError),
     /// The mail server.
     #[error(transparent)]
-    Mail(#[from] mail::OpenError),
+    Mail(#[from] mail::MailerError),
     /// The folder where files are staged.
     #[error(
         "no temporary file can be made in {}: let TMPDIR name a folder that may be written to, on a disk that is not full",

@@ -33,7 +33,7 @@ pub struct Scope<'a> {
 
 /// What a segment leaves behind.
 #[derive(Default)]
-pub struct Outcome {
+pub struct SegmentOutput {
     /// To be written.
     pub effects: Vec<Effect>,
     /// What crosses the border to the next segment, if the segment ends at one.
@@ -82,8 +82,8 @@ impl Effect {
 ///
 /// # Errors
 /// The first failing node's.
-pub async fn run(scope: &Scope<'_>, segment: &Segment, entering: Artifact) -> Result<Outcome, JobError> {
-    let mut outcome = Outcome::default();
+pub async fn run(scope: &Scope<'_>, segment: &Segment, entering: Artifact) -> Result<SegmentOutput, JobError> {
+    let mut segment_output = SegmentOutput::default();
     let mut entering = Some(entering);
     let mut outputs: Vec<Option<Artifact>> = Vec::with_capacity(segment.steps.len());
     for (place, step) in segment.steps.iter().enumerate() {
@@ -97,13 +97,12 @@ pub async fn run(scope: &Scope<'_>, segment: &Segment, entering: Artifact) -> Re
         };
         let span = tracing::info_span!("node", otel.name = %step.node.id, node.id = %step.node.id);
         let node = nodes::instantiate(&step.node.kind);
-        let run = node.run(scope, input.unwrap_or(Artifact::Nothing), &mut outcome.effects);
-        let output = tracing::Instrument::instrument(run, span).await?;
-        outputs.push(Some(output));
+        let run = node.run(scope, input.unwrap_or(Artifact::Nothing), &mut segment_output.effects);
+        outputs.push(Some(tracing::Instrument::instrument(run, span).await?));
     }
-    outcome.chunks = outputs.into_iter().flatten().find_map(|output| match output {
+    segment_output.chunks = outputs.into_iter().flatten().find_map(|output| match output {
         Artifact::Chunks(chunks) => Some(chunks),
         _ => None,
     });
-    Ok(outcome)
+    Ok(segment_output)
 }

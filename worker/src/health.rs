@@ -1,4 +1,4 @@
-//! `GET /health`: whether this worker can do its work.
+//! `GET /health`: whether this worker reaches the database and NATS.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -11,37 +11,37 @@ use tokio::net::TcpListener;
 
 use crate::context::Context;
 
-/// Wait after a connection could not be taken.
-const PAUSE: Duration = Duration::from_millis(100);
-/// A client that does not finish its request in this time is cut off.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Wait after a connection could not be accepted.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Longest wait for the head of a request.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers until the soft stop.
+/// Serves until the soft stop.
 pub async fn serve(listener: TcpListener, cx: Context, lifecycle: Lifecycle) {
     loop {
         let accepted = tokio::select! {
             () = lifecycle.soft().cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        // One client's failure, or no file descriptors left: then asking again at once would only burn the processor.
+        // A client failed, or no file descriptor is left: without a pause this loop would only burn the processor.
         let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             continue;
         };
         let cx = cx.clone();
         tokio::spawn(async move {
-            let service = service_fn(|request| answer(&cx, request));
+            let service = service_fn(|request| handle(&cx, request));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
+                .header_read_timeout(HEADER_READ_TIMEOUT)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), service);
-            let _ = tokio::time::timeout(2 * PATIENCE, connection).await;
+            let _ = tokio::time::timeout(2 * HEADER_READ_TIMEOUT, connection).await;
         });
     }
 }
 
-async fn answer(cx: &Context, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn handle(cx: &Context, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     if request.uri().path() != "/health" {
         return Ok(response(StatusCode::NOT_FOUND, "{}"));
     }

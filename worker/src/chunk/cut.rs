@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use nvisy_embed::Tokenizer;
 
-use super::Limits;
+use super::ChunkLimits;
 
 /// How much text is tokenized at once, in bytes: bounds memory for files that are one endless line.
-const WINDOW: usize = 256 * 1024;
+const WINDOW_BYTES: usize = 256 * 1024;
 
 /// Byte ranges of `text`, within `stretch`, in order, without white space at their ends. Together they
 /// hold all that is not white space; neighbours share up to `overlap_tokens`.
-pub(super) fn cut(text: &str, stretch: Range<usize>, tokenizer: &Tokenizer, limits: Limits) -> Vec<Range<usize>> {
+pub(super) fn cut(text: &str, stretch: Range<usize>, tokenizer: &Tokenizer, limits: ChunkLimits) -> Vec<Range<usize>> {
     let mut pieces = Vec::new();
     let mut from = stretch.start;
     while from < stretch.end {
@@ -24,14 +24,20 @@ pub(super) fn cut(text: &str, stretch: Range<usize>, tokenizer: &Tokenizer, limi
 
 /// The end of the window: the last good place in its second half.
 fn window_end(text: &str, from: usize, end: usize) -> usize {
-    if end - from <= WINDOW {
+    if end - from <= WINDOW_BYTES {
         return end;
     }
-    let limit = text.floor_char_boundary(from + WINDOW);
-    best_place(text, from + WINDOW / 2, limit).unwrap_or(limit)
+    let limit = text.floor_char_boundary(from + WINDOW_BYTES);
+    best_place(text, from + WINDOW_BYTES / 2, limit).unwrap_or(limit)
 }
 
-fn window(text: &str, window: Range<usize>, tokenizer: &Tokenizer, limits: Limits, pieces: &mut Vec<Range<usize>>) {
+fn window(
+    text: &str,
+    window: Range<usize>,
+    tokenizer: &Tokenizer,
+    limits: ChunkLimits,
+    pieces: &mut Vec<Range<usize>>,
+) {
     let tokens: Vec<usize> =
         tokenizer.offsets(&text[window.clone()]).into_iter().map(|(start, _)| window.start + start).collect();
     let max = limits.max_tokens.max(1);
@@ -99,13 +105,13 @@ fn best_place(text: &str, from: usize, to: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { max_tokens: 20, overlap_tokens: 0 };
+    const LIMITS: ChunkLimits = ChunkLimits { max_tokens: 20, overlap_tokens: 0 };
 
-    fn pieces(text: &str, limits: Limits) -> Vec<Range<usize>> {
+    fn pieces(text: &str, limits: ChunkLimits) -> Vec<Range<usize>> {
         cut(text, 0..text.len(), &Tokenizer::estimate(), limits)
     }
 
-    fn check(text: &str, limits: Limits) -> Vec<Range<usize>> {
+    fn check(text: &str, limits: ChunkLimits) -> Vec<Range<usize>> {
         let pieces = pieces(text, limits);
         let tokenizer = Tokenizer::estimate();
         let mut covered = 0;
@@ -135,15 +141,15 @@ mod tests {
             ["", "   \n", "a", "word ".repeat(500).as_str(), "x".repeat(3000).as_str(), "水と火。".repeat(200).as_str()]
         {
             check(text, LIMITS);
-            check(text, Limits { max_tokens: 1, overlap_tokens: 0 });
-            check(text, Limits { max_tokens: 20, overlap_tokens: 8 });
+            check(text, ChunkLimits { max_tokens: 1, overlap_tokens: 0 });
+            check(text, ChunkLimits { max_tokens: 20, overlap_tokens: 8 });
         }
     }
 
     #[test]
     fn overlap_repeats_whole_words() {
         let text = "alpha beta gamma delta epsilon zeta eta theta iota kappa ".repeat(5);
-        let pieces = check(&text, Limits { max_tokens: 20, overlap_tokens: 6 });
+        let pieces = check(&text, ChunkLimits { max_tokens: 20, overlap_tokens: 6 });
         assert!(pieces.windows(2).all(|pair| pair[1].start < pair[0].end));
         assert!(pieces.iter().all(|piece| text[..piece.start].is_empty() || text[..piece.start].ends_with(' ')));
     }
@@ -151,6 +157,6 @@ mod tests {
     #[test]
     fn one_endless_line_is_cut_in_bounded_time() {
         let text = "lorem ipsum dolor ".repeat(200_000);
-        assert!(check(&text, Limits { max_tokens: 254, overlap_tokens: 0 }).len() >= 1_200_000 / 254);
+        assert!(check(&text, ChunkLimits { max_tokens: 254, overlap_tokens: 0 }).len() >= 1_200_000 / 254);
     }
 }

@@ -14,7 +14,7 @@ use nvisy_shared::store::chunk::NewChunk;
 
 /// Sizes in the tokens of the model.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ChunkLimits {
     /// Most tokens in a chunk.
     pub max_tokens: usize,
     /// Tokens a chunk repeats of the one before it in the same section.
@@ -23,7 +23,7 @@ pub struct Limits {
 
 /// The chunks of a document, in order. None, when there is nothing but white space.
 #[must_use]
-pub fn split(document: &Document, tokenizer: &Tokenizer, limits: Limits) -> Vec<NewChunk> {
+pub fn split(document: &Document, tokenizer: &Tokenizer, limits: ChunkLimits) -> Vec<NewChunk> {
     let mut chunks = Vec::new();
     for section in section::sections(document) {
         for bytes in cut::cut(&document.text, section.bytes, tokenizer, limits) {

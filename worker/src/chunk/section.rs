@@ -14,7 +14,7 @@ pub(super) struct Section {
 }
 
 /// Longest heading kept in a path, in characters: some files mark whole paragraphs as headings.
-const HEADING: usize = 200;
+const MAX_HEADING_CHARS: usize = 200;
 
 /// The sections of a document, which together are all of its text. A heading directly followed by
 /// another is one section with it: a chunk of nothing but a heading helps nobody.
@@ -36,7 +36,7 @@ pub(super) fn sections(document: &Document) -> Vec<Section> {
         }
         path.retain(|(above, _)| *above < level);
         let heading = document.text[element.start..element.end].trim().trim_start_matches('#').trim();
-        path.push((level, heading.chars().take(HEADING).collect()));
+        path.push((level, heading.chars().take(MAX_HEADING_CHARS).collect()));
         body = element.end;
     }
     sections.push(section(start..document.text.len(), &path));

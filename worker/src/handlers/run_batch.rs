@@ -39,13 +39,13 @@ impl Handler for RunBatch {
         let passages = store::chunk::passages(&cx.db, workspace, item.version_id, self.first..self.end).await?;
         let tokens = passages.iter().map(|passage| u64::try_from(passage.tokens).unwrap_or(0)).sum();
         let scope = Scope { cx, workspace, item: &item };
-        let outcome = engine::run(&scope, segment, Artifact::Passages(passages)).await?;
+        let output = engine::run(&scope, segment, Artifact::Passages(passages)).await?;
 
-        let chunks = outcome.effects.iter().map(Effect::vectors).sum();
+        let chunks = output.effects.iter().map(Effect::vectors).sum();
         let seconds = complete_in_tx(&cx.db, claim, async |tx| {
             // The lock makes one batch the last, whoever comes together here.
             let item = progress::open_item(tx, workspace, self.item).await?;
-            for effect in outcome.effects {
+            for effect in output.effects {
                 effect.apply(tx, workspace, &item).await?;
             }
             let units = self.end - self.first;

@@ -14,7 +14,7 @@ use nvisy_shared::{
 use super::progress;
 use crate::{
     context::Context,
-    engine::{self, Outcome, Scope},
+    engine::{self, Scope, SegmentOutput},
     nodes::Artifact,
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
@@ -33,10 +33,10 @@ impl Handler for RunSegment {
         .await?;
 
         let scope = Scope { cx, workspace, item: &item };
-        let outcome = engine::run(&scope, &plan.segments[0], Artifact::Nothing).await?;
+        let output = engine::run(&scope, &plan.segments[0], Artifact::Nothing).await?;
         complete_in_tx(&cx.db, claim, async |tx| {
             let item = progress::open_item(tx, workspace, self.item).await?;
-            cross(tx, cx, workspace, &item, &plan, outcome).await
+            cross(tx, cx, workspace, &item, &plan, output).await
         })
         .await
     }
@@ -53,12 +53,12 @@ async fn cross(
     workspace: WorkspaceId,
     item: &Item,
     plan: &Plan,
-    outcome: Outcome,
+    output: SegmentOutput,
 ) -> Result<(), JobError> {
-    for effect in outcome.effects {
+    for effect in output.effects {
         effect.apply(tx, workspace, item).await?;
     }
-    let chunks = outcome.chunks.unwrap_or_default();
+    let chunks = output.chunks.unwrap_or_default();
     let count = i32::try_from(chunks.len()).unwrap_or(i32::MAX);
     if count == 0 || plan.after(0).next().is_none() {
         return progress::finished(tx, workspace, item).await.map(drop);

@@ -24,7 +24,7 @@ use serde_json::json;
 
 use crate::{
     context::Context,
-    mail::{Letter, SendError},
+    mail::{MailTemplate, SendError},
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
 
@@ -38,8 +38,8 @@ const INVITE_INTERVAL: Duration = Duration::from_secs(60);
 impl Handler for SendMail {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let found = store::mail::find(&cx.db, self.mail).await?.ok_or(JobError::Obsolete)?;
-        let Some(letter) = letter(cx, &found).await? else { return forget(cx, claim, self.mail).await };
-        if found.crowded && matches!(letter, Letter::Invite(_)) {
+        let Some(template) = template(cx, &found).await? else { return forget(cx, claim, self.mail).await };
+        if found.crowded && matches!(template, MailTemplate::Invite(_)) {
             return Err(JobError::Snooze {
                 what: "the address was sent an invite less than a minute ago",
                 delay: INVITE_INTERVAL,
@@ -48,19 +48,19 @@ impl Handler for SendMail {
         }
         let mailer = cx.mailer.as_ref();
         let mailer = mailer.ok_or_else(|| JobError::retry("no mail can be sent")("NVISY_SMTP_URL is not set here"))?;
-        let token = token(cx, &letter, &found);
-        let hash = hash(&letter, &token);
+        let token = token(cx, &template, &found);
+        let hash = hash(&template, &token);
         let hash = hash.ok_or_else(|| JobError::retry("a link has no token")("a token of ours has no hash"))?;
-        // Before it is sent: who is quick with the link must find it good. A letter without a link is marked as well, and
+        // Before it is sent: who is quick with the link must find it good. A template without a link is marked as well, and
         // kept: the next of its kind knows of it.
         write_in_tx(&cx.db, claim, async |tx| {
             store::mail::set_hash(tx, self.mail, &hash).await?;
-            note(cx, tx, &letter, &found).await
+            note(cx, tx, &template, &found).await
         })
         .await?;
-        match mailer.send(&found.mail.email, &letter, &token).await {
+        match mailer.send(&found.mail.email, &template, &token).await {
             Ok(()) => complete_in_tx(&cx.db, claim, async |_| Ok(())).await,
-            Err(error @ SendError::Refused(_)) => {
+            Err(error @ SendError::Rejected(_)) => {
                 tracing::warn!(mail.id = %self.mail, error = &error as &dyn Error, "a mail cannot be delivered");
                 forget(cx, claim, self.mail).await
             }
@@ -85,8 +85,8 @@ async fn forget(cx: &Context, claim: &Claim, mail: MailId) -> Result<(), JobErro
 
 /// Writes down that the password can be set anew by a link. Not the request that asked: whether somebody has the address is
 /// found out here. Once, however often it is tried to send.
-async fn note(cx: &Context, tx: &Tx, letter: &Letter, found: &Addressed) -> Result<(), JobError> {
-    if !matches!(letter, Letter::PasswordReset) || found.mail.hash.is_some() {
+async fn note(cx: &Context, tx: &Tx, template: &MailTemplate, found: &Addressed) -> Result<(), JobError> {
+    if !matches!(template, MailTemplate::PasswordReset) || found.mail.hash.is_some() {
         return Ok(());
     }
     let Some(owner) = store::account::by_email(tx, &found.mail.email).await? else { return Ok(()) };
@@ -94,42 +94,42 @@ async fn note(cx: &Context, tx: &Tx, letter: &Letter, found: &Addressed) -> Resu
     Ok(activity::append(tx, &cx.audit_keys, activity::ACCOUNT_CHAIN, &ActorContext::system(), &[act]).await?)
 }
 
-/// What opens what the letter is about. An invite's code is the one that its maker would have been given.
-fn token(cx: &Context, letter: &Letter, found: &Addressed) -> Secret<String> {
-    match (letter, found.mail.workspace_id.zip(found.mail.invite_id)) {
-        (Letter::Invite(_), Some((workspace, id))) => cx.invite_codes.invite(workspace, id),
+/// What opens what the template is about. An invite's code is the one that its maker would have been given.
+fn token(cx: &Context, template: &MailTemplate, found: &Addressed) -> Secret<String> {
+    match (template, found.mail.workspace_id.zip(found.mail.invite_id)) {
+        (MailTemplate::Invite(_), Some((workspace, id))) => cx.invite_codes.invite(workspace, id),
         _ => token::generate(TokenKind::Mail),
     }
 }
 
-fn hash(letter: &Letter, token: &Secret<String>) -> Option<[u8; 32]> {
-    match letter {
-        Letter::Invite(_) => invite_code::hash(token),
+fn hash(template: &MailTemplate, token: &Secret<String>) -> Option<[u8; 32]> {
+    match template {
+        MailTemplate::Invite(_) => invite_code::hash(token),
         _ => token::hash(TokenKind::Mail, token.expose()),
     }
 }
 
 /// What to write to the address, if anything. Whoever asked learns nothing of it.
-async fn letter(cx: &Context, found: &Addressed) -> Result<Option<Letter>, JobError> {
+async fn template(cx: &Context, found: &Addressed) -> Result<Option<MailTemplate>, JobError> {
     let owner = store::account::by_email(&cx.db, &found.mail.email).await?.map(|account| account.id);
     Ok(match found.mail.kind {
-        MailKind::EmailChanged => Some(Letter::EmailChanged),
-        MailKind::CodesRefused => Some(Letter::CodesRefused),
-        // The same letter whether or not the address has an account; none for an invite that was taken back meanwhile.
+        MailKind::EmailChanged => Some(MailTemplate::EmailChanged),
+        MailKind::CodesRefused => Some(MailTemplate::CodesRefused),
+        // The same template whether or not the address has an account; none for an invite that was taken back meanwhile.
         MailKind::Invite => match found.mail.workspace_id.zip(found.mail.invite_id) {
             Some((workspace, invite)) => {
-                store::invite::invitation(&cx.db, workspace, invite).await?.map(Letter::Invite)
+                store::invite::invitation(&cx.db, workspace, invite).await?.map(MailTemplate::Invite)
             }
             None => None,
         },
         // Nobody's mailbox is filled by asking again and again.
         _ if found.repeated => None,
-        MailKind::SignUp if owner.is_some() => Some(Letter::Known),
-        MailKind::SignUp => Some(Letter::SignUp),
-        MailKind::PasswordReset => owner.is_some().then_some(Letter::PasswordReset),
+        MailKind::SignUp if owner.is_some() => Some(MailTemplate::AccountExists),
+        MailKind::SignUp => Some(MailTemplate::SignUp),
+        MailKind::PasswordReset => owner.is_some().then_some(MailTemplate::PasswordReset),
         MailKind::EmailVerification => {
-            (owner.is_some() && owner == found.mail.account_id).then_some(Letter::EmailVerification)
+            (owner.is_some() && owner == found.mail.account_id).then_some(MailTemplate::EmailVerification)
         }
-        MailKind::EmailChange => owner.is_none().then_some(Letter::EmailChange),
+        MailKind::EmailChange => owner.is_none().then_some(MailTemplate::EmailChange),
     })
 }

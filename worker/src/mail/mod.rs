@@ -18,37 +18,37 @@ use nvisy_shared::{
     secret::Secret,
 };
 
-pub use templates::Letter;
+pub use templates::MailTemplate;
 
-/// How a certificate in PEM begins: the library takes a file without any for one that names nobody.
-const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-/// Longest wait for the mail server's answer to one command.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How a certificate in PEM begins. The library accepts a file without one as an empty list.
+const PEM_CERTIFICATE_HEADER: &[u8] = b"-----BEGIN CERTIFICATE-----";
+/// Longest wait for the mail server's reply to one command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why a mail server cannot be used as it is set.
+/// Why the settings of the mail server cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The server's URL.
+pub enum MailerError {
+    /// `NVISY_SMTP_URL`.
     #[error("NVISY_SMTP_URL cannot be used")]
     Url(#[source] smtp::Error),
-    /// Who vouches for it.
+    /// `NVISY_SMTP_CA_FILE` cannot be read.
     #[error("NVISY_SMTP_CA_FILE names {0}, which cannot be read")]
     Unreadable(PathBuf, #[source] io::Error),
-    /// Who vouches for it.
+    /// `NVISY_SMTP_CA_FILE` has no certificates.
     #[error("NVISY_SMTP_CA_FILE names {0}, which holds no certificates in PEM")]
-    Authority(PathBuf, #[source] Option<smtp::Error>),
-    /// The sender.
+    NoCertificates(PathBuf, #[source] Option<smtp::Error>),
+    /// `NVISY_SMTP_FROM`.
     #[error("NVISY_SMTP_FROM is not an address")]
     From(#[source] lettre::address::AddressError),
 }
 
-/// Why a mail was not sent. Says nothing of what the server answered but the code: the rest may quote the address.
+/// Why a mail was not sent. Contains only the code of the reply, because the text of a reply may quote the address.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// Nobody can be reached there, and no further attempt changes that.
-    #[error("the mail server refuses the mail ({0})")]
-    Refused(String),
-    /// It may work another time.
+    /// The server rejects the mail or its address, and a further attempt would not change that.
+    #[error("the mail server rejects the mail ({0})")]
+    Rejected(String),
+    /// Another attempt may succeed.
     #[error("the mail server cannot be used at the moment ({0})")]
     Unreachable(String),
 }
@@ -64,62 +64,62 @@ impl Mailer {
     /// The configured mail server, if there is one. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`OpenError`] names the setting.
-    pub fn open(settings: &config::Smtp) -> Result<Option<Self>, OpenError> {
+    /// [`MailerError`] names the setting.
+    pub fn open(settings: &config::Smtp) -> Result<Option<Self>, MailerError> {
         let Some(server) = settings.server() else { return Ok(None) };
         let MailServer { url, from, link_url, .. } = server;
-        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(OpenError::Url)?;
-        if let Some(tls) = vouched_for(&server)? {
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(MailerError::Url)?;
+        if let Some(tls) = custom_tls(&server)? {
             transport = transport.tls(tls);
         }
         Ok(Some(Self {
-            transport: transport.timeout(Some(PATIENCE)).build(),
-            from: from.parse().map_err(OpenError::From)?,
+            transport: transport.timeout(Some(COMMAND_TIMEOUT)).build(),
+            from: from.parse().map_err(MailerError::From)?,
             links: link_url.as_str().trim_end_matches('/').to_owned(),
         }))
     }
 
-    /// Sends a letter. Over when the server has taken it.
+    /// Sends a mail. Returns when the server has accepted it.
     ///
     /// # Errors
     /// [`SendError`] says whether another attempt may help.
-    pub async fn send(&self, to: &str, letter: &Letter, token: &Secret<String>) -> Result<(), SendError> {
-        let text = letter.text(&self.links, token);
-        let message = to.parse().map_err(|_| SendError::Refused("no address".to_owned())).and_then(|to| {
+    pub async fn send(&self, to: &str, template: &MailTemplate, token: &Secret<String>) -> Result<(), SendError> {
+        let text = template.text(&self.links, token);
+        let message = to.parse().map_err(|_| SendError::Rejected("not an address".to_owned())).and_then(|to| {
             let message = Message::builder().from(self.from.clone()).to(Mailbox::new(None, to));
-            let message = message.subject(letter.subject()).header(ContentType::TEXT_PLAIN).body(text);
-            message.map_err(|_| SendError::Refused("no message".to_owned()))
+            let message = message.subject(template.subject()).header(ContentType::TEXT_PLAIN).body(text);
+            message.map_err(|_| SendError::Rejected("not a message".to_owned()))
         })?;
         self.transport.send(message).await.map(drop).map_err(|error| {
             match error.status() {
-                Some(code) if error.is_permanent() && of_the_mail(code) => SendError::Refused(code.to_string()),
+                Some(code) if error.is_permanent() && concerns_mail(code) => SendError::Rejected(code.to_string()),
                 Some(code) => SendError::Unreachable(code.to_string()),
-                // What the server said may stand in it.
-                None if error.is_response() => SendError::Unreachable("an answer that is none".to_owned()),
+                // The error may quote the reply.
+                None if error.is_response() => SendError::Unreachable("an invalid reply".to_owned()),
                 None => SendError::Unreachable(error.to_string()),
             }
         })
     }
 }
 
-/// Whether a refusal is about the mail or its address. All others are about us or the server, such as a wrong password:
-/// the mail waits until somebody has seen to that.
-fn of_the_mail(code: Code) -> bool {
+/// Whether a rejection concerns the mail or its address. Others concern our settings or the server, such as a wrong password:
+/// the mail waits until an operator has fixed them.
+fn concerns_mail(code: Code) -> bool {
     code.category == Category::MailSystem
 }
 
-/// How to secure connections to a server for which others vouch than the system trusts.
-fn vouched_for(server: &MailServer<'_>) -> Result<Option<Tls>, OpenError> {
+/// TLS with the configured certificate authorities in place of the system's.
+fn custom_tls(server: &MailServer<'_>) -> Result<Option<Tls>, MailerError> {
     let Some(file) = server.ca_file else { return Ok(None) };
-    let pem = fs::read(file).map_err(|error| OpenError::Unreadable(file.to_owned(), error))?;
-    let wrong = |error| OpenError::Authority(file.to_owned(), error);
-    if !pem.windows(BEGIN.len()).any(|window| window == BEGIN) {
-        return Err(wrong(None));
+    let pem = fs::read(file).map_err(|error| MailerError::Unreadable(file.to_owned(), error))?;
+    let invalid = |error| MailerError::NoCertificates(file.to_owned(), error);
+    if !pem.windows(PEM_CERTIFICATE_HEADER.len()).any(|window| window == PEM_CERTIFICATE_HEADER) {
+        return Err(invalid(None));
     }
-    let authority = Certificate::from_pem(&pem).map_err(|error| wrong(Some(error)))?;
+    let authority = Certificate::from_pem(&pem).map_err(|error| invalid(Some(error)))?;
     let parameters = |host| {
         let parameters = TlsParameters::builder(host).certificate_store(CertificateStore::None);
-        parameters.add_root_certificate(authority).build().map_err(|error| wrong(Some(error)))
+        parameters.add_root_certificate(authority).build().map_err(|error| invalid(Some(error)))
     };
     Ok(match server.security() {
         MailSecurity::Clear => None,

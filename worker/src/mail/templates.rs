@@ -1,30 +1,30 @@
-//! What mails say.
+//! The subject and text of each kind of mail.
 
 use nvisy_shared::{secret::Secret, store::invite::Invitation};
 
 /// A kind of mail.
 #[derive(Clone, Debug)]
-pub enum Letter {
-    /// Somebody wants an account under this address.
+pub enum MailTemplate {
+    /// A sign-up was requested for this address.
     SignUp,
-    /// Somebody has forgotten the password of the account with this address.
+    /// A new password was requested for the account with this address.
     PasswordReset,
-    /// An account wants to show that its address is its own.
+    /// An account verifies its address.
     EmailVerification,
-    /// An account wants this address in the place of the one it has.
+    /// An account changes its address to this one.
     EmailChange,
-    /// Somebody wants an account under an address that has one.
-    Known,
-    /// Somebody is asked into a workspace.
+    /// A sign-up was requested for an address that has an account.
+    AccountExists,
+    /// An invite to a workspace.
     Invite(Invitation),
-    /// The account that had this address has another one now.
+    /// A notice to the former address of an account.
     EmailChanged,
-    /// Somebody has the password of an account, and tries codes of its second factor.
+    /// A notice that wrong codes of the second factor were given after the right password.
     CodesRefused,
 }
 
-impl Letter {
-    /// Made of our own words alone: what people call themselves and their workspaces comes into no header.
+impl MailTemplate {
+    /// A fixed text: names of people and workspaces never enter a header.
     pub(super) const fn subject(&self) -> &'static str {
         match self {
             Self::SignUp => "Confirm your account",
@@ -32,13 +32,13 @@ impl Letter {
             Self::EmailVerification => "Confirm your e-mail address",
             Self::EmailChange => "Confirm your new e-mail address",
             Self::Invite(_) => "You are invited to a workspace",
-            Self::Known => "You have an account already",
+            Self::AccountExists => "You have an account already",
             Self::EmailChanged => "Your account has another e-mail address",
             Self::CodesRefused => "Wrong codes for your account",
         }
     }
 
-    /// The token stands behind `#`: browsers tell no server about that part. Letters without a link leave it out.
+    /// The token stands behind `#`, because browsers send that part to no server. Mails without a link do not contain it.
     pub(super) fn text(&self, links: &str, token: &Secret<String>) -> String {
         let token = token.expose();
         let (begin, page, end) = match self {
@@ -74,7 +74,7 @@ impl Letter {
                      knows your password: change it at\r\n\r\n{links}\r\n"
                 );
             }
-            Self::Known => {
+            Self::AccountExists => {
                 return format!(
                     "Somebody, probably you, asked for an account with this e-mail address. There is one already: \
                      log in, or ask for a new password, at\r\n\r\n{links}\r\n\r\nIf it was not you, do nothing.\r\n"
@@ -99,13 +99,13 @@ fn invite(invitation: &Invitation, links: &str, token: &str) -> String {
     )
 }
 
-/// A name that somebody chose, as one piece of one line: it cannot end the line, or turn the text around.
+/// A user-chosen name on one line: line ends and characters that change the direction of text are replaced.
 fn quoted(name: &str) -> String {
-    let plain = |letter: char| match letter {
+    let plain = |character: char| match character {
         '"' => '\'',
         '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => ' ',
-        letter if letter.is_control() => ' ',
-        letter => letter,
+        control if control.is_control() => ' ',
+        other => other,
     };
     format!("\"{}\"", name.chars().map(plain).collect::<String>())
 }
@@ -117,16 +117,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_stays_a_name() {
+    fn user_chosen_name_cannot_add_lines_or_headers() {
         let invitation = Invitation {
             workspace: "Tide\" now\r\nBcc: eve@example.org".to_owned(),
             inviter: Some("Ada\u{202e}\u{2028}To: eve@example.org".to_owned()),
             role: Role::Member,
             expires_at: clock::now(),
         };
-        let letter = Letter::Invite(invitation);
-        assert_eq!(letter.subject(), "You are invited to a workspace");
-        let text = letter.text("https://app.example.org", &Secret::new("t".to_owned()));
+        let template = MailTemplate::Invite(invitation);
+        assert_eq!(template.subject(), "You are invited to a workspace");
+        let text = template.text("https://app.example.org", &Secret::new("t".to_owned()));
         let first = text.lines().next().unwrap();
         assert!(
             first.starts_with("\"Ada  To: eve@example.org\" invites you to the workspace \"Tide' now  Bcc:"),

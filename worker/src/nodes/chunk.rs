@@ -3,27 +3,27 @@
 use async_trait::async_trait;
 use nvisy_shared::domain::failure::{Failure, FailureCode};
 
-use super::{Artifact, Node, misfit};
+use super::{Artifact, Node, wrong_input};
 use crate::{
-    chunk::{self, Limits},
+    chunk::{self, ChunkLimits},
     engine::{Effect, Scope},
     runner::JobError,
 };
 
 /// See the module.
-pub(super) struct Chunk {
+pub(super) struct ChunkNode {
     pub(super) max_tokens: Option<u32>,
     pub(super) overlap_tokens: u32,
 }
 
 #[async_trait]
-impl Node for Chunk {
+impl Node for ChunkNode {
     async fn run(&self, scope: &Scope<'_>, input: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
-        let Artifact::Document(document) = input else { return Err(misfit("chunk")) };
+        let Artifact::Document(document) = input else { return Err(wrong_input("chunk")) };
         let embedder = &scope.cx.embedder;
         let model = embedder.max_tokens();
         let max_tokens = self.max_tokens.map_or(model, |wanted| model.min(wanted as usize));
-        let limits = Limits { max_tokens, overlap_tokens: self.overlap_tokens as usize };
+        let limits = ChunkLimits { max_tokens, overlap_tokens: self.overlap_tokens as usize };
         let tokenizer = embedder.tokenizer();
         // Tokenizing a large document is seconds of arithmetic: not on the async threads.
         let chunks = tokio::task::spawn_blocking(move || chunk::split(&document, &tokenizer, limits))

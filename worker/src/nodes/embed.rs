@@ -9,19 +9,19 @@ use nvisy_shared::{
     telemetry::metrics::metrics,
 };
 
-use super::{Artifact, Node, misfit};
+use super::{Artifact, Node, wrong_input};
 use crate::{
     engine::{Effect, Scope},
     runner::JobError,
 };
 
 /// See the module.
-pub(super) struct Embed;
+pub(super) struct EmbedNode;
 
 #[async_trait]
-impl Node for Embed {
+impl Node for EmbedNode {
     async fn run(&self, scope: &Scope<'_>, input: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
-        let Artifact::Passages(passages) = input else { return Err(misfit("embed")) };
+        let Artifact::Passages(passages) = input else { return Err(wrong_input("embed")) };
         let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().map(|passage| (passage.id, passage.text)).unzip();
         let embedder = &scope.cx.embedder;
         let vectors = embedder.embed(Purpose::Passage, texts).await.map_err(|error| {

@@ -2,19 +2,19 @@
 
 use async_trait::async_trait;
 
-use super::{Artifact, Node, misfit};
+use super::{Artifact, Node, wrong_input};
 use crate::{
     engine::{Effect, Scope},
     runner::JobError,
 };
 
 /// See the module.
-pub(super) struct Index;
+pub(super) struct IndexNode;
 
 #[async_trait]
-impl Node for Index {
+impl Node for IndexNode {
     async fn run(&self, scope: &Scope<'_>, input: Artifact, effects: &mut Vec<Effect>) -> Result<Artifact, JobError> {
-        let Artifact::Vectors(vectors) = input else { return Err(misfit("index")) };
+        let Artifact::Vectors(vectors) = input else { return Err(wrong_input("index")) };
         effects.push(Effect::Vectors(scope.cx.space, vectors));
         Ok(Artifact::Nothing)
     }

@@ -60,15 +60,15 @@ pub trait Node: Send + Sync {
 #[must_use]
 pub fn instantiate(kind: &NodeKind) -> Box<dyn Node> {
     match *kind {
-        NodeKind::Upload => Box::new(upload::Upload),
-        NodeKind::Partition => Box::new(partition::Partition),
-        NodeKind::Chunk { max_tokens, overlap_tokens } => Box::new(chunk::Chunk { max_tokens, overlap_tokens }),
-        NodeKind::Embed => Box::new(embed::Embed),
-        NodeKind::Index => Box::new(index::Index),
+        NodeKind::Upload => Box::new(upload::UploadNode),
+        NodeKind::Partition => Box::new(partition::PartitionNode),
+        NodeKind::Chunk { max_tokens, overlap_tokens } => Box::new(chunk::ChunkNode { max_tokens, overlap_tokens }),
+        NodeKind::Embed => Box::new(embed::EmbedNode),
+        NodeKind::Index => Box::new(index::IndexNode),
     }
 }
 
 /// The plan gave a node what it does not take; compiled plans never do.
-fn misfit(node: &'static str) -> JobError {
+fn wrong_input(node: &'static str) -> JobError {
     JobError::retry("a plan gave a node the wrong input")(node)
 }

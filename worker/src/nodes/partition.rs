@@ -17,19 +17,19 @@ use nvisy_shared::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Artifact, Node, StagedFile, misfit};
+use super::{Artifact, Node, StagedFile, wrong_input};
 use crate::{
     engine::{Effect, Scope},
     runner::JobError,
 };
 
 /// See the module.
-pub(super) struct Partition;
+pub(super) struct PartitionNode;
 
 #[async_trait]
-impl Node for Partition {
+impl Node for PartitionNode {
     async fn run(&self, scope: &Scope<'_>, input: Artifact, effects: &mut Vec<Effect>) -> Result<Artifact, JobError> {
-        let Artifact::File(file) = input else { return Err(misfit("partition")) };
+        let Artifact::File(file) = input else { return Err(wrong_input("partition")) };
         let settings = &scope.cx.config.extract;
         let limits = Limits {
             memory_bytes: settings.memory_bytes,

@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// See the module.
-pub(super) struct Upload;
+pub(super) struct UploadNode;
 
 #[async_trait]
-impl Node for Upload {
+impl Node for UploadNode {
     async fn run(&self, scope: &Scope<'_>, _: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
         let source = store::file::source(&scope.cx.db, scope.workspace, scope.item.version_id).await?;
         let source = source.ok_or(JobError::Obsolete)?;
