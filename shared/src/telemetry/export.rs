@@ -1,14 +1,14 @@
-//! What the standard `OTEL_*` variables ask for.
+//! The settings in the standard `OTEL_*` variables.
 //!
 //! The SDK itself reads the sampler (`OTEL_TRACES_SAMPLER`), the batch and interval settings (`OTEL_BSP_*`,
 //! `OTEL_BLRP_*`, `OTEL_METRIC_EXPORT_INTERVAL`), `OTEL_RESOURCE_ATTRIBUTES`, and of the exporters the headers,
-//! the compression and the time limits. What is here, it does not know or would decide otherwise.
+//! the compression and the time limits. This module reads the variables that the SDK ignores or treats differently.
 
 use std::time::Duration;
 
 use super::InitError;
 
-/// What is exported, and where to; a signal without an address is not.
+/// The endpoint of each signal; a signal without one is not exported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Export {
     pub(super) traces: Option<String>,
@@ -16,15 +16,15 @@ pub(super) struct Export {
     pub(super) logs: Option<String>,
     /// `OTEL_SERVICE_NAME`.
     pub(super) service: Option<String>,
-    /// Longest wait for the answer to one request.
+    /// Longest wait for the response to one request.
     pub(super) timeout: Duration,
 }
 
 impl Export {
-    /// Reads the variables through `get`. Nothing is exported unless an endpoint is named: the standard's
-    /// default of a collector on the local host would make every laptop knock on a closed door.
+    /// Reads the variables through `get`. Without an endpoint nothing is exported: with the standard's default, a collector on the
+    /// local host, every machine without one would try to connect in vain.
     pub(super) fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, InitError> {
-        // The standard: an empty variable is an unset one.
+        // By the standard an empty variable counts as unset.
         let get = |name: &str| get(name).filter(|value| !value.trim().is_empty());
         if get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Ok(Self::default());
@@ -43,7 +43,7 @@ impl Export {
         self.endpoints().next().is_none()
     }
 
-    /// Whether any of the addresses needs TLS.
+    /// Whether any endpoint needs TLS.
     pub(super) fn is_encrypted(&self) -> bool {
         self.endpoints().any(|endpoint| endpoint.starts_with("https:"))
     }
@@ -53,7 +53,7 @@ impl Export {
     }
 }
 
-/// The address of one signal: its own is taken as it is, the common one is a base.
+/// The endpoint of one signal: its own variable is a full URL, the common one a base URL.
 fn endpoint(get: &impl Fn(&str) -> Option<String>, signal: &str, path: &str) -> Result<Option<String>, InitError> {
     let exporter = format!("OTEL_{signal}_EXPORTER");
     match get(&exporter).as_deref() {
@@ -89,13 +89,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_exported_unless_an_endpoint_is_named() {
+    fn export_is_off_without_an_endpoint() {
         assert!(read(&[]).unwrap().is_off());
         assert!(read(&[("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]).unwrap().is_off());
     }
 
     #[test]
-    fn the_common_endpoint_is_a_base_and_a_signals_own_is_not() {
+    fn common_endpoint_is_a_base_url_and_that_of_a_signal_is_not() {
         let export = read(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/"),
             ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:1/in"),
@@ -114,19 +114,19 @@ mod tests {
     }
 
     #[test]
-    fn disabled_wins_over_everything() {
+    fn disabled_sdk_overrides_endpoints() {
         let export =
             read(&[("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")]).unwrap();
         assert!(export.is_off());
     }
 
     #[test]
-    fn what_is_not_built_in_is_refused_by_name() {
+    fn unsupported_value_is_rejected_with_the_name_of_its_variable() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317");
         let error = read(&[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).unwrap_err();
         assert_eq!(error.to_string(), "OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not supported: http/protobuf is");
         assert!(read(&[endpoint, ("OTEL_LOGS_EXPORTER", "console")]).is_err());
-        // Nobody is bothered about a protocol that would not be spoken.
+        // The protocol does not matter while nothing is exported.
         assert!(read(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).unwrap().is_off());
     }
 }

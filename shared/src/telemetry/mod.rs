@@ -1,11 +1,11 @@
-//! Logs to stderr, always; traces, metrics and logs over OTLP when the standard `OTEL_*` variables ask for it.
+//! Logs to stderr, always; traces, metrics and logs over OTLP when the standard `OTEL_*` variables enable it.
 //!
 //! ```text
-//! subscriber   which layer sees what: stderr, spans, log records
-//! export       what the OTEL_* variables ask for
+//! subscriber   the layers and their filters: stderr, spans, log records
+//! export       the settings in the OTEL_* variables
 //! otlp         exporters, providers and the HTTP client they share
 //! propagation  W3C trace context in and out of headers
-//! metrics      every instrument, and the table of their names
+//! metrics      every instrument, and the table of their specifications
 //! ```
 
 mod export;
@@ -24,51 +24,51 @@ use crate::config;
 
 pub use self::metrics::metrics;
 
-/// Begins the name of everything we hand to OpenTelemetry ourselves.
-const SCOPE: &str = "nvisy";
+/// The instrumentation scope of the spans and metrics of this project.
+const INSTRUMENTATION_SCOPE: &str = "nvisy";
 
-/// Why a process cannot say what it does.
+/// Why telemetry cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// The filter of log lines does not parse.
-    #[error("NVISY_LOG_FILTER cannot be understood: {0}")]
+    #[error("NVISY_LOG_FILTER cannot be parsed: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// An `OTEL_*` variable asks for something that is not built in.
+    /// An `OTEL_*` variable has a value that this build does not support.
     #[error("{name}={value} is not supported: {supported}")]
     Unsupported {
         /// The variable.
         name: String,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// What it may say.
+        /// The supported values.
         supported: &'static str,
     },
     /// An `OTEL_EXPORTER_OTLP_*` variable cannot be used.
     #[error("telemetry cannot be exported: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
-    /// The client that exports cannot be built, for lack of trusted certificates for instance.
+    /// The exporting client cannot be built, for example without trusted certificates.
     #[error("the HTTP client of telemetry cannot be built")]
     Client(#[from] reqwest::Error),
-    /// Exporting needs tokio, and it is not running.
-    #[error("telemetry is exported from within a tokio runtime")]
+    /// Exporting needs a tokio runtime, and none is running.
+    #[error("telemetry can be exported only from within a tokio runtime")]
     Runtime(#[from] tokio::runtime::TryCurrentError),
-    /// Somebody installed a subscriber before.
+    /// A subscriber was installed before.
     #[error("telemetry is already set up")]
     Installed(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// What [`init`] set up; keep it until the end of `main`, then [`Telemetry::shutdown`].
-#[must_use = "what was not flushed by `shutdown` is lost"]
+/// Result of [`init`]. Keep it until the end of `main`, then call [`Telemetry::shutdown`].
+#[must_use = "telemetry that `shutdown` has not flushed is lost"]
 #[derive(Debug)]
 pub struct Telemetry {
     /// Empty when nothing is exported: no client, no thread.
     providers: Providers,
 }
 
-/// Sets up logs, traces and metrics for the whole process. Call it once, first thing, in the runtime:
-/// an instrument that was used before stays silent.
+/// Sets up logs, traces and metrics for the whole process. Call it once, before everything else, in the runtime: an instrument
+/// that was used before never records.
 ///
-/// `service` is the `service.name` when `OTEL_SERVICE_NAME` does not say otherwise.
+/// `service` is the `service.name` unless `OTEL_SERVICE_NAME` is set.
 ///
 /// # Errors
 /// When the filter or an `OTEL_*` variable cannot be used, outside of a runtime, or at the second call.
@@ -84,8 +84,7 @@ pub fn init(service: &'static str, log: &config::Log) -> Result<Telemetry, InitE
 }
 
 impl Telemetry {
-    /// Sends what is still held back. Takes five seconds at most; what the collector has not taken by then
-    /// is lost.
+    /// Flushes buffered telemetry. Takes at most five seconds; telemetry that the collector has not accepted by then is lost.
     pub async fn shutdown(self) {
         self.providers.shutdown().await;
     }

@@ -1,4 +1,4 @@
-//! OTLP over HTTP, protobuf.
+//! OTLP over HTTP with protobuf bodies.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,11 +20,11 @@ use super::{InitError, export::Export};
 use crate::id;
 
 /// Longest wait for the last flush.
-pub(super) const FLUSH: Duration = Duration::from_secs(5);
+pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One provider for each signal that is exported.
 ///
-/// Each batches on a thread of its own, which the SDK starts when the provider is built.
+/// Each batches on its own thread, which the SDK starts when the provider is built.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Providers {
     pub(super) traces: Option<SdkTracerProvider>,
@@ -37,7 +37,7 @@ impl Providers {
         if export.is_off() {
             return Ok(Self::default());
         }
-        let client: Arc<dyn HttpClient> = Arc::new(Client::build(export)?);
+        let client: Arc<dyn HttpClient> = Arc::new(OtlpClient::build(export)?);
         let resource = resource(service, export);
         let mut providers = Self::default();
         if let Some(endpoint) = &export.traces {
@@ -61,12 +61,13 @@ impl Providers {
         Ok(providers)
     }
 
-    /// Flushes and stops all of them at the same time, each within [`FLUSH`].
+    /// Flushes and stops all of them at the same time, each within [`FLUSH_TIMEOUT`].
     pub(super) async fn shutdown(self) {
-        // On blocking threads, for the SDK waits blockingly for requests that this very runtime carries out.
-        let traces = tokio::task::spawn_blocking(move || self.traces.map(|it| it.shutdown_with_timeout(FLUSH)));
-        let metrics = tokio::task::spawn_blocking(move || self.metrics.map(|it| it.shutdown_with_timeout(FLUSH)));
-        let logs = tokio::task::spawn_blocking(move || self.logs.map(|it| it.shutdown_with_timeout(FLUSH)));
+        // On blocking threads, because the SDK blocks until this runtime has carried out its requests.
+        let traces = tokio::task::spawn_blocking(move || self.traces.map(|it| it.shutdown_with_timeout(FLUSH_TIMEOUT)));
+        let metrics =
+            tokio::task::spawn_blocking(move || self.metrics.map(|it| it.shutdown_with_timeout(FLUSH_TIMEOUT)));
+        let logs = tokio::task::spawn_blocking(move || self.logs.map(|it| it.shutdown_with_timeout(FLUSH_TIMEOUT)));
         for (signal, task) in [("traces", traces), ("metrics", metrics), ("logs", logs)] {
             let result: Option<OTelSdkResult> = task.await.expect("shutting a provider down does not panic");
             if let Some(Err(error)) = result {
@@ -76,7 +77,7 @@ impl Providers {
     }
 }
 
-/// Who sends: our defaults, then `OTEL_RESOURCE_ATTRIBUTES`, then `OTEL_SERVICE_NAME`; later ones win.
+/// The attributes of this process: the defaults below, then `OTEL_RESOURCE_ATTRIBUTES`, then `OTEL_SERVICE_NAME`. Later ones win.
 fn resource(service: &'static str, export: &Export) -> Resource {
     let resource = Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
@@ -92,25 +93,25 @@ fn resource(service: &'static str, export: &Export) -> Resource {
     }
 }
 
-/// An asynchronous client for callers that are not: the SDK's threads know nothing of tokio, so that
-/// every request is carried out by the runtime in which the client was built.
+/// An HTTP client for the threads of the SDK, which run outside tokio: the runtime in which the client was built carries out the
+/// requests.
 #[derive(Debug)]
-struct Client {
+struct OtlpClient {
     http: reqwest::Client,
     runtime: Handle,
 }
 
-impl Client {
+impl OtlpClient {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the collector is the operator's choice and usually on a private address, which `outbound` refuses"
+        reason = "the collector is the operator's choice and usually on a private address, which `outbound` rejects"
     )]
     fn build(export: &Export) -> Result<Self, InitError> {
-        // reqwest comes without cryptography and panics if there is none; an error says that there is some.
+        // reqwest has no default cryptography and panics without one. An error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().timeout(export.timeout);
         if !export.is_encrypted() {
-            // Otherwise a slim image, without trusted certificates, could not even export in the clear.
+            // Otherwise an image without trusted certificates could not export over plain HTTP either.
             builder = builder.tls_certs_only([]);
         }
         Ok(Self { http: builder.build()?, runtime: Handle::try_current()? })
@@ -118,7 +119,7 @@ impl Client {
 }
 
 #[async_trait]
-impl HttpClient for Client {
+impl HttpClient for OtlpClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let http = self.http.clone();
         self.runtime.spawn(async move { http.send_bytes(request).await }).await?

@@ -1,10 +1,10 @@
-//! W3C trace context, in and out.
+//! W3C trace context in and out of headers.
 //!
-//! A job's span is a child of the span that enqueued it, so that one trace runs from the upload to the last
-//! vector, and it links that span as well: the link says "caused by", which stays true where the parent is
-//! lost, as in a span that began before its job was known, and which backends show across the wait in the queue.
+//! A job's span is a child of the span that enqueued it, so that one trace runs from the upload to the last vector. It also
+//! links that span: backends show the link across the wait in the queue, and it remains where the parent is lost, as in a span
+//! that began before its job was known.
 //!
-//! With tracing off, all of this does nothing.
+//! With tracing off, these functions do nothing.
 
 use std::collections::HashMap;
 
@@ -25,33 +25,34 @@ pub fn current_traceparent() -> Option<String> {
     headers.remove(TRACEPARENT)
 }
 
-/// Makes `span` a child of the remote span. What does not parse is ignored: it comes from strangers.
+/// Makes `span` a child of the remote span. A value that does not parse is ignored, because it comes from unauthenticated
+/// callers.
 ///
 /// Call it before the span is entered for the first time; a span that has begun keeps its parent.
 pub fn set_parent(span: &Span, traceparent: &str) {
-    adopt(span, context(|name| (name == TRACEPARENT).then_some(traceparent)));
+    set_parent_context(span, context(|name| (name == TRACEPARENT).then_some(traceparent)));
 }
 
-/// Notes the remote span as a cause of `span`, in whatever trace that is. What does not parse is ignored.
+/// Links the remote span, of any trace, as a cause of `span`. A value that does not parse is ignored.
 pub fn link(span: &Span, traceparent: &str) {
     let context = context(|name| (name == TRACEPARENT).then_some(traceparent));
     span.add_link(context.span().span_context().clone());
 }
 
-/// What a job does with its producer: [`set_parent`] and [`link`].
+/// Connects a job with its producer: [`set_parent`] and [`link`].
 pub fn continue_from(span: &Span, traceparent: &str) {
     set_parent(span, traceparent);
     link(span, traceparent);
 }
 
-/// Makes `span`, a request's, a child of what its headers say, vendor state included.
+/// Makes the span of a request a child of the span in its headers, vendor state included.
 ///
 /// `header` looks a header up by its lower-case name. As [`set_parent`], before the span is entered.
 pub fn extract_parent<'a>(span: &Span, header: impl Fn(&str) -> Option<&'a str>) {
-    adopt(span, context(header));
+    set_parent_context(span, context(header));
 }
 
-fn adopt(span: &Span, parent: Context) {
+fn set_parent_context(span: &Span, parent: Context) {
     if !parent.span().span_context().is_valid() {
         return;
     }
@@ -62,11 +63,11 @@ fn adopt(span: &Span, parent: Context) {
     );
 }
 
-/// The remote context; an empty one where the headers name none.
+/// The remote context; an empty one if the headers contain none.
 fn context<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Context {
     let found =
         [TRACEPARENT, TRACESTATE].into_iter().filter_map(|name| Some((name.to_owned(), header(name)?.to_owned())));
     let headers: HashMap<String, String> = found.collect();
-    // Onto an empty context: the current one would stand in for a missing header.
+    // Based on an empty context: the current one would replace a missing header.
     TraceContextPropagator::new().extract_with_context(&Context::new(), &headers)
 }

@@ -1,4 +1,4 @@
-//! Who sees which span and which event.
+//! The layers of the subscriber, and the spans and events that each receives.
 
 use std::io::IsTerminal;
 
@@ -11,24 +11,25 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
-use super::{InitError, SCOPE, otlp::Providers};
+use super::{INSTRUMENTATION_SCOPE, InitError, otlp::Providers};
 use crate::config::{self, LogFormat};
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// What carries the export; exporting its own doings would never end.
-const TRANSPORT: &[&str] =
+/// Targets of the code that exports. Exporting their events would cause further events without end.
+const EXPORT_TARGETS: &[&str] =
     &["opentelemetry", "reqwest", "hyper", "h2", "rustls", "tower", "nvisy_shared::telemetry::otlp"];
 
-/// Log lines follow the configured filter, wherever they go; traces do not, or a quieter log would tear them.
+/// The configured filter applies to log lines on stderr and over OTLP, but not to traces: a stricter log filter would leave gaps
+/// in traces.
 pub(super) fn build(log: &config::Log, providers: &Providers) -> Result<Dispatch, InitError> {
     let mut layers = vec![stderr(log)?];
     if let Some(provider) = &providers.traces {
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(SCOPE));
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(INSTRUMENTATION_SCOPE));
         layers.push(layer.with_filter(filter_fn(is_traced)).boxed());
     }
     if let Some(provider) = &providers.logs {
-        let filter = EnvFilter::try_new(&log.filter)?.and(filter_fn(|metadata| !is_transport(metadata)));
+        let filter = EnvFilter::try_new(&log.filter)?.and(filter_fn(|metadata| !is_export(metadata)));
         layers.push(OpenTelemetryTracingBridge::new(provider).with_filter(filter).boxed());
     }
     Ok(Registry::default().with(layers).into())
@@ -44,12 +45,12 @@ fn stderr(log: &config::Log) -> Result<BoxedLayer, InitError> {
     })
 }
 
-/// Spans of `info` and above, and the warnings and errors within them: an error marks its span as failed.
+/// Spans of level `info` and above, with their warnings and errors: an error marks its span as failed.
 fn is_traced(metadata: &Metadata<'_>) -> bool {
     let least = if metadata.is_span() { Level::INFO } else { Level::WARN };
-    *metadata.level() <= least && !is_transport(metadata)
+    *metadata.level() <= least && !is_export(metadata)
 }
 
-fn is_transport(metadata: &Metadata<'_>) -> bool {
-    TRANSPORT.iter().any(|target| metadata.target().starts_with(target))
+fn is_export(metadata: &Metadata<'_>) -> bool {
+    EXPORT_TARGETS.iter().any(|target| metadata.target().starts_with(target))
 }

@@ -1,4 +1,4 @@
-//! Against a collector that is only just one: it takes what is posted and decodes it.
+//! Tests with a minimal collector, which decodes the requests that it receives.
 
 mod dashboards;
 
@@ -31,7 +31,7 @@ use crate::config::LogFormat;
 
 const LOG: fn() -> config::Log = || config::Log { filter: "info".to_owned(), format: LogFormat::Json };
 
-/// What was posted: path and body.
+/// Path and body of each request.
 type Posts = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 struct Collector {
@@ -82,7 +82,7 @@ impl Collector {
         scopes.flat_map(|scope| scope.metrics).collect()
     }
 
-    /// The attributes of whoever sent the spans.
+    /// The resource attributes of the spans.
     fn resource(&self) -> BTreeMap<String, String> {
         let posts = self.posted::<ExportTraceServiceRequest>("/v1/traces").into_iter();
         let resources = posts.flat_map(|post| post.resource_spans).filter_map(|spans| spans.resource);
@@ -90,7 +90,7 @@ impl Collector {
     }
 }
 
-/// Answers one connection's posts until it is closed.
+/// Serves the requests of one connection until it is closed.
 async fn serve(stream: TcpStream, posts: Posts) {
     let mut stream = BufReader::new(stream);
     loop {
@@ -116,7 +116,7 @@ async fn serve(stream: TcpStream, posts: Posts) {
 }
 
 #[tokio::test]
-async fn a_trace_crosses_the_queue_and_arrives_with_its_logs() {
+async fn trace_crosses_the_queue_and_is_exported_with_its_logs() {
     let collector = Collector::start().await;
     let providers = Providers::build("nvisy-test", &collector.variables()).unwrap();
     let subscriber = subscriber::build(&LOG(), &providers).unwrap();
@@ -132,7 +132,7 @@ async fn a_trace_crosses_the_queue_and_arrives_with_its_logs() {
         let job = tracing::info_span!("embed");
         propagation::continue_from(&job, &traceparent);
         job.in_scope(|| tracing::error!("provider is down"));
-        let other = tracing::info_span!("sweep");
+        let other = tracing::info_span!("gc");
         propagation::set_parent(&other, "nonsense");
         propagation::link(&other, &traceparent);
         drop(other.entered());
@@ -140,14 +140,14 @@ async fn a_trace_crosses_the_queue_and_arrives_with_its_logs() {
     Telemetry { providers }.shutdown().await;
 
     let spans = collector.spans();
-    let (upload, embed, sweep) = (&spans["upload"], &spans["embed"], &spans["sweep"]);
+    let (upload, embed, gc) = (&spans["upload"], &spans["embed"], &spans["gc"]);
     assert_eq!(hex::encode(&upload.trace_id), "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(hex::encode(&upload.parent_span_id), "b7ad6b7169203331");
     assert_eq!((&embed.trace_id, &embed.parent_span_id), (&upload.trace_id, &upload.span_id));
     assert_eq!((&embed.links[0].trace_id, &embed.links[0].span_id), (&upload.trace_id, &upload.span_id));
     assert_eq!(embed.status.as_ref().unwrap().code, 2, "an error within a span fails it");
-    assert_ne!(sweep.trace_id, upload.trace_id);
-    assert_eq!(sweep.links[0].span_id, upload.span_id);
+    assert_ne!(gc.trace_id, upload.trace_id);
+    assert_eq!(gc.links[0].span_id, upload.span_id);
 
     let logs = collector.logs();
     let accepted = logs.iter().find(|log| format!("{:?}", log.body).contains("file accepted")).unwrap();
@@ -160,16 +160,16 @@ async fn a_trace_crosses_the_queue_and_arrives_with_its_logs() {
 }
 
 #[tokio::test]
-async fn a_quieter_log_leaves_traces_whole() {
+async fn log_filter_does_not_apply_to_traces() {
     let collector = Collector::start().await;
     let providers = Providers::build("nvisy-test", &collector.variables()).unwrap();
     let log = config::Log { filter: "error".to_owned(), ..LOG() };
     {
         let _guard = subscriber::build(&log, &providers).unwrap().set_default();
         tracing::info_span!("upload").in_scope(|| {
-            tracing::info!("not asked for");
-            tracing::error!(target: "hyper_util::client", "the export's own doings");
-            tracing::error!("asked for");
+            tracing::info!("below the filter");
+            tracing::error!(target: "hyper_util::client", "an event of the export itself");
+            tracing::error!("above the filter");
         });
     }
     Telemetry { providers }.shutdown().await;
@@ -177,14 +177,14 @@ async fn a_quieter_log_leaves_traces_whole() {
     assert!(collector.spans().contains_key("upload"));
     let logs: Vec<_> = collector.logs().into_iter().map(|log| format!("{:?}", log.body)).collect();
     assert_eq!(logs.len(), 1, "{logs:?}");
-    assert!(logs[0].contains("asked for"));
+    assert!(logs[0].contains("above the filter"));
 }
 
-/// What arrives when every instrument has been used.
-async fn everything_measured() -> Vec<Metric> {
+/// The exported metrics after each instrument was used.
+async fn all_metrics() -> Vec<Metric> {
     let collector = Collector::start().await;
     let providers = Providers::build("nvisy-test", &collector.variables()).unwrap();
-    let metrics = Metrics::new(&providers.metrics.as_ref().unwrap().meter(SCOPE));
+    let metrics = Metrics::new(&providers.metrics.as_ref().unwrap().meter(INSTRUMENTATION_SCOPE));
     let second = Duration::from_secs(1);
     metrics.http_request("BREW", Some("/api/v1/workspaces"), 200, second);
     metrics.uploaded(10);
@@ -210,31 +210,32 @@ async fn everything_measured() -> Vec<Metric> {
 }
 
 #[tokio::test]
-async fn every_metric_of_the_table_is_measured_and_none_else() {
-    let seen = everything_measured().await;
+async fn exported_metrics_are_those_of_the_table() {
+    let seen = all_metrics().await;
     let measured: BTreeSet<_> = seen.iter().map(|it| (it.name.as_str(), it.unit.as_str(), kind(it))).collect();
-    let table: BTreeSet<_> = metrics::NAMES.iter().map(|it| (it.name, it.unit, format!("{:?}", it.kind))).collect();
+    let table: BTreeSet<_> =
+        metrics::METRIC_SPECS.iter().map(|it| (it.name, it.unit, format!("{:?}", it.kind))).collect();
     assert_eq!(measured, table);
-    assert_eq!(metrics::NAMES.len(), table.len(), "a name stands in the table twice");
+    assert_eq!(metrics::METRIC_SPECS.len(), table.len(), "the table has a name twice");
 
     let text = |name: &str| format!("{:?}", seen.iter().find(|it| it.name == name).unwrap().data);
-    assert!(text("http.server.request.duration").contains("_OTHER"), "strangers must not make series");
-    assert!(text("nvisy.job.in_flight").contains("AsInt(1)"), "the dropped guard must not count");
+    assert!(text("http.server.request.duration").contains("_OTHER"), "unknown methods must not create series");
+    assert!(text("nvisy.job.in_flight").contains("AsInt(1)"), "a dropped guard must not count");
 }
 
 fn kind(metric: &Metric) -> String {
     let kind = match metric.data.as_ref().unwrap() {
-        Data::Gauge(_) => metrics::Kind::Gauge,
-        Data::Sum(sum) if sum.is_monotonic => metrics::Kind::Counter,
-        Data::Sum(_) => metrics::Kind::UpDownCounter,
-        _ => metrics::Kind::Histogram,
+        Data::Gauge(_) => metrics::InstrumentKind::Gauge,
+        Data::Sum(sum) if sum.is_monotonic => metrics::InstrumentKind::Counter,
+        Data::Sum(_) => metrics::InstrumentKind::UpDownCounter,
+        _ => metrics::InstrumentKind::Histogram,
     };
     format!("{kind:?}")
 }
 
 #[tokio::test]
-async fn a_silent_collector_does_not_hold_up_the_end() {
-    // Connections are accepted by the kernel, and nobody ever answers.
+async fn shutdown_does_not_wait_for_a_silent_collector() {
+    // The kernel accepts connections, and no process responds.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let export = Export { traces: Some(endpoint), timeout: Duration::from_secs(60), ..Export::default() };
@@ -243,25 +244,25 @@ async fn a_silent_collector_does_not_hold_up_the_end() {
         let _guard = subscriber::build(&LOG(), &providers).unwrap().set_default();
         drop(tracing::info_span!("upload").entered());
     }
-    let deadline = otlp::FLUSH + Duration::from_secs(5);
+    let deadline = otlp::FLUSH_TIMEOUT + Duration::from_secs(5);
     tokio::time::timeout(deadline, Telemetry { providers }.shutdown()).await.expect("shutdown has a deadline");
 }
 
 #[test]
-fn a_bad_filter_is_named() {
+fn invalid_filter_is_reported_with_its_variable() {
     let log = config::Log { filter: "info,=,".to_owned(), ..LOG() };
     let error = subscriber::build(&log, &Providers::default()).unwrap_err();
     assert!(error.to_string().starts_with("NVISY_LOG_FILTER"), "{error}");
 }
 
 #[tokio::test]
-async fn a_process_without_variables_exports_nothing() {
+async fn process_without_variables_exports_nothing() {
     let printed = process("").await;
     assert_eq!(printed, "threads=0 traceparent=false");
 }
 
 #[tokio::test]
-async fn a_process_with_variables_exports_everything() {
+async fn process_with_variables_exports_all_signals() {
     let collector = Collector::start().await;
     let printed = process(&collector.endpoint).await;
     assert_eq!(printed, "threads=3 traceparent=true");
@@ -271,14 +272,14 @@ async fn a_process_with_variables_exports_everything() {
     assert!(collector.resource()["service.name"].contains("from-variables"));
 }
 
-/// Runs [`the_process`] as a process, for both variables and subscribers are the whole process's.
+/// Runs [`the_process`] in a child process, because variables and subscribers apply to a whole process.
 async fn process(endpoint: &str) -> String {
     let test = "telemetry::tests::the_process";
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--nocapture"])
         .env_clear()
         .envs([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_SERVICE_NAME", "from-variables")])
-        // As in an image without certificates: exporting in the clear needs none.
+        // As in an image without certificates: plain HTTP needs none.
         .envs([("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/dev/null")])
         .stdin(Stdio::null())
         .output()
@@ -286,12 +287,12 @@ async fn process(endpoint: &str) -> String {
         .unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
-    stdout.lines().find(|line| line.contains("threads=")).expect("the process says what it did").to_owned()
+    stdout.lines().find(|line| line.contains("threads=")).expect("the process prints its result").to_owned()
 }
 
 #[tokio::test]
-#[ignore = "run by the tests above, as a process of its own"]
-#[expect(clippy::print_stdout, reason = "what the tests above read")]
+#[ignore = "the tests above run it as a child process"]
+#[expect(clippy::print_stdout, reason = "the tests above read it")]
 async fn the_process() {
     let tasks = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let before = tasks();

@@ -1,4 +1,4 @@
-//! What the dashboards and alerts in `deploy/` ask for must be what is exported, as Prometheus spells it.
+//! The dashboards and alerts in `deploy/` query only exported metrics, in the spelling of Prometheus.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,14 +16,14 @@ use serde_json::Value;
 
 use super::*;
 
-/// Every series by its name, with the labels it can have.
+/// Each series by its name, with its possible labels.
 type Series = BTreeMap<String, BTreeSet<String>>;
 
 #[tokio::test]
-async fn every_panel_and_alert_asks_for_what_is_exported() {
-    let series = known(&everything_measured().await);
+async fn panels_and_alerts_query_only_exported_metrics() {
+    let series = known(&all_metrics().await);
     let queries = queries();
-    assert!(queries.len() > 40, "the dashboards are not read any more: {queries:?}");
+    assert!(queries.len() > 40, "the dashboards are no longer read: {queries:?}");
     let wrong: Vec<String> = queries
         .iter()
         .flat_map(|(place, query, legend)| {
@@ -34,7 +34,7 @@ async fn every_panel_and_alert_asks_for_what_is_exported() {
 }
 
 #[test]
-fn a_query_for_something_else_is_noticed() {
+fn queries_of_unknown_series_and_labels_are_found() {
     let series = Series::from([("nvisy_job_oldest_seconds".to_owned(), labels(["job_lane"]))]);
     let wrong = |query: &str, legend: &str| mistakes(query, legend, &series).len();
     assert_eq!(wrong("max by (job_lane) (nvisy_job_oldest_seconds)", "{{job_lane}}"), 0);
@@ -45,7 +45,7 @@ fn a_query_for_something_else_is_noticed() {
     assert_eq!(wrong("max(nvisy_job_oldest_seconds", ""), 1);
 }
 
-/// What the programs export, what the collector's connector adds, and what Prometheus says of the collector itself.
+/// The series of the programs, those that the collector's connector adds, and those of Prometheus about the collector.
 fn known(exported: &[Metric]) -> Series {
     let mut series = Series::new();
     for metric in exported {
@@ -82,7 +82,8 @@ fn add_histogram(series: &mut Series, name: &str, labels: BTreeSet<String>) {
     series.insert(format!("{name}_bucket"), labels.into_iter().chain(["le".to_owned()]).collect());
 }
 
-/// Dots become underscores, and a unit that is not there already is appended; what is counted, in braces, is no unit.
+/// The name in Prometheus: underscores for dots, and the unit appended unless the name has it. A counted thing in braces is no
+/// unit.
 fn spelt(name: &str, unit: &str) -> String {
     let name = name.replace('.', "_");
     let unit = match unit {
@@ -102,9 +103,9 @@ fn labels<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.map(str::to_owned).into()
 }
 
-/// Everything that is wrong with a query.
+/// The mistakes in a query.
 fn mistakes(query: &str, legend: &str, series: &Series) -> Vec<String> {
-    // Grafana puts a duration in its place.
+    // Grafana replaces it by a duration.
     match parser::parse(&query.replace("$__rate_interval", "1m")) {
         Err(error) => vec![error],
         Ok(expression) => {
@@ -122,7 +123,7 @@ fn mistakes(query: &str, legend: &str, series: &Series) -> Vec<String> {
 struct Reader<'a> {
     series: &'a Series,
     mistakes: Vec<String>,
-    /// Labels that some aggregation keeps.
+    /// Labels that an aggregation keeps.
     kept: BTreeSet<String>,
 }
 
@@ -150,11 +151,11 @@ impl ExprVisitor for Reader<'_> {
             Expr::MatrixSelector(matrix) => self.selector(&matrix.vs),
             Expr::Aggregate(aggregate) => {
                 let by = aggregate.modifier.iter().flat_map(|modifier| &modifier.labels().labels);
-                let mut below = Below(Vec::new());
-                let Ok(_) = walk_expr(&mut below, &aggregate.expr);
+                let mut inner = SeriesNames(Vec::new());
+                let Ok(_) = walk_expr(&mut inner, &aggregate.expr);
                 for label in by {
                     self.kept.insert(label.clone());
-                    let lacking = below
+                    let lacking = inner
                         .0
                         .iter()
                         .filter(|name| self.series.get(*name).is_some_and(|labels| !labels.contains(label)));
@@ -168,9 +169,9 @@ impl ExprVisitor for Reader<'_> {
 }
 
 /// The names of all series in an expression.
-struct Below(Vec<String>);
+struct SeriesNames(Vec<String>);
 
-impl ExprVisitor for Below {
+impl ExprVisitor for SeriesNames {
     type Error = Infallible;
 
     fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Infallible> {
@@ -183,7 +184,7 @@ impl ExprVisitor for Below {
     }
 }
 
-/// Place, query and legend of everything that is asked of Prometheus.
+/// Place, query and legend of all Prometheus queries.
 fn queries() -> Vec<(String, String, String)> {
     let mut queries = Vec::new();
     for file in files(&deploy().join("grafana/dashboards")) {
