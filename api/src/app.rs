@@ -11,7 +11,7 @@ use nvisy_shared::{
     },
     lifecycle::Lifecycle,
     platform::{self, Platform},
-    queue::{QueueError, feed::Feed},
+    queue::{QueueError, feed::EventFeed},
     store,
 };
 
@@ -93,7 +93,7 @@ impl App {
         if let Some(certificate) = &certificate {
             lifecycle.spawn(certificate.clone().watch(lifecycle.clone()));
         }
-        let feed = Feed::open(&platform.queue, &lifecycle).await?;
+        let feed = EventFeed::open(&platform.queue, &lifecycle).await?;
         let document = Document::collect().await;
         let limits = Limits::new(&platform.config.limit);
         let tally = Tally::default();

@@ -1,6 +1,6 @@
 //! What every handler can reach: made once, shared by all threads.
 
-use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform::Platform, queue::feed::Feed};
+use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform::Platform, queue::feed::EventFeed};
 
 use crate::{
     auth::{
@@ -20,7 +20,7 @@ pub struct State {
     /// What a new workspace does with its uploads.
     pub index: Definition,
     /// Events as they happen.
-    pub feed: Feed,
+    pub feed: EventFeed,
     pub keys: Keys,
     pub passwords: Passwords,
     /// Credentials that were good lately.

@@ -1,7 +1,7 @@
-//! What jobs carry: one type for each kind of work.
+//! The payloads of jobs: one type for each kind of work.
 //!
-//! Payloads hold ids, never data that can be read again: a job that waited an hour must see the
-//! world as it is when it runs.
+//! Payloads contain ids, never data that can be read again: a job that waited an hour must see the state at the time when it
+//! runs.
 
 mod run_batch;
 mod run_segment;
@@ -17,11 +17,10 @@ use crate::domain::job::Lane;
 
 /// A kind of work.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Its name for ever; also in metrics and dead letters.
+    /// Its permanent name, also in metrics and dead jobs.
     const KIND: &'static str;
-    /// Raised when the payload changes its meaning. Workers that do not know a version leave the
-    /// job to those that do.
+    /// Raised when the meaning of the payload changes. Workers that do not know a version leave the job to newer ones.
     const VERSION: i32;
-    /// What it mostly needs.
+    /// The lane of the resource that it needs most.
     const LANE: Lane;
 }

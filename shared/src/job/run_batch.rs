@@ -11,7 +11,7 @@ use crate::{domain::job::Lane, id::ItemId};
 pub struct RunBatch {
     /// The item.
     pub item: ItemId,
-    /// The segment's place in the compiled plan.
+    /// Index of the segment in the compiled plan.
     pub segment: usize,
     /// First ordinal.
     pub first: i32,

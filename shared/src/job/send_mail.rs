@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Job;
 use crate::{domain::job::Lane, id::MailId};
 
-/// Sends a mail, or finds that nobody is to get it.
+/// Sends a mail, or finds that it is obsolete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendMail {

@@ -140,7 +140,7 @@ async fn skew(db: &Db) -> Result<String, String> {
 async fn object_store(
     config: &Config,
     jetstream: async_nats::jetstream::Context,
-    names: &queue::Names,
+    names: &queue::NatsNames,
     key: MasterKey,
 ) -> Finding {
     const CONTENT: &[u8] = b"written by the doctor";

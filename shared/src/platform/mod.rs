@@ -15,7 +15,7 @@ use crate::{
     id::SpaceId,
     lifecycle::Lifecycle,
     outbound::{self, OutboundError},
-    queue::{Names, Queue, QueueError, reconciler::Reconciler, relay::Relay},
+    queue::{NatsNames, Queue, QueueError, reconciler::Reconciler, relay::Relay},
     store::{self, Db},
 };
 
@@ -145,7 +145,7 @@ impl Platform {
     }
 }
 
-fn bucket(config: &Config, names: &Names) -> BlobSettings {
+fn bucket(config: &Config, names: &NatsNames) -> BlobSettings {
     BlobSettings { bucket: names.files_bucket(), max_bytes: None, replicas: config.nats.replicas }
 }
 

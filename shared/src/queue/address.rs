@@ -1,14 +1,14 @@
-//! `NVISY_NATS_URL`: where NATS is, and as whom to sign in.
+//! `NVISY_NATS_URL`: the addresses of the NATS servers, and the credentials.
 
 use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// One server or, separated by commas, several of a cluster, and the credentials that stand in the first that has some.
+/// One server, or several of a cluster separated by commas, and the credentials of the first address that contains some.
 ///
-/// Taken apart here, because the client does not look for credentials in an address.
+/// Parsed here, because the client ignores credentials in an address.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Address {
+pub(super) struct NatsAddress {
     servers: Vec<ServerAddr>,
     credentials: Credentials,
 }
@@ -20,23 +20,23 @@ enum Credentials {
     Password { user: String, password: String },
 }
 
-/// The value itself is not repeated: a password may stand in it.
+/// Does not repeat the value, which may contain a password.
 #[derive(Debug, thiserror::Error)]
 #[error("it is not an address such as nats://user:password@host:4222, or several of them with commas between")]
-pub(super) struct NotAnAddress;
+pub(super) struct InvalidNatsUrl;
 
-impl Address {
-    pub(super) fn parse(text: &str) -> Result<Self, NotAnAddress> {
+impl NatsAddress {
+    pub(super) fn parse(text: &str) -> Result<Self, InvalidNatsUrl> {
         let mut servers = Vec::new();
         let mut credentials = Credentials::None;
         for part in text.split(',').map(str::trim) {
             let full = if part.contains("://") { part.to_owned() } else { format!("nats://{part}") };
-            let mut url: Url = full.parse().map_err(|_| NotAnAddress)?;
+            let mut url: Url = full.parse().map_err(|_| InvalidNatsUrl)?;
             if credentials == Credentials::None {
                 credentials = Credentials::of(&url)?;
             }
-            url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| NotAnAddress)?;
-            servers.push(ServerAddr::from_url(url).map_err(|_| NotAnAddress)?);
+            url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| InvalidNatsUrl)?;
+            servers.push(ServerAddr::from_url(url).map_err(|_| InvalidNatsUrl)?);
         }
         Ok(Self { servers, credentials })
     }
@@ -52,8 +52,8 @@ impl Address {
 }
 
 impl Credentials {
-    /// A user without a password is a token: what NATS' own tools make of it.
-    fn of(url: &Url) -> Result<Self, NotAnAddress> {
+    /// A user without a password is a token, as in NATS' own tools.
+    fn of(url: &Url) -> Result<Self, InvalidNatsUrl> {
         let user = decoded(url.username())?;
         Ok(match url.password() {
             Some(password) => Self::Password { user, password: decoded(password)? },
@@ -69,8 +69,8 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-fn decoded(part: &str) -> Result<String, NotAnAddress> {
-    percent_decode_str(part).decode_utf8().map(String::from).map_err(|_| NotAnAddress)
+fn decoded(part: &str) -> Result<String, InvalidNatsUrl> {
+    percent_decode_str(part).decode_utf8().map(String::from).map_err(|_| InvalidNatsUrl)
 }
 
 #[cfg(test)]
@@ -78,14 +78,14 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> (Vec<String>, Credentials) {
-        let Address { servers, credentials } = Address::parse(text).unwrap();
+        let NatsAddress { servers, credentials } = NatsAddress::parse(text).unwrap();
         let show = |server: &ServerAddr| format!("{}://{}:{}", server.scheme(), server.host(), server.port());
         assert!(servers.iter().all(|server| server.username().is_none() && server.password().is_none()));
         (servers.iter().map(show).collect(), credentials)
     }
 
     #[test]
-    fn credentials_are_taken_out_of_the_address() {
+    fn credentials_are_removed_from_the_addresses() {
         let local = || vec!["nats://127.0.0.1:4222".to_owned()];
         assert_eq!(parsed("127.0.0.1"), (local(), Credentials::None));
         assert_eq!(parsed("nats://127.0.0.1:4222"), (local(), Credentials::None));
@@ -95,18 +95,18 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_of_a_cluster_share_credentials() {
+    fn servers_of_a_cluster_share_credentials() {
         let (servers, credentials) = parsed("tls://a:4222, tls://nvisy:pw@b:4223");
         assert_eq!(servers, ["tls://a:4222", "tls://b:4223"]);
         assert_eq!(credentials, Credentials::Password { user: "nvisy".to_owned(), password: "pw".to_owned() });
     }
 
     #[test]
-    fn what_is_no_address_is_refused_without_repeating_it() {
+    fn invalid_url_is_rejected_without_repeating_it() {
         for wrong in ["", "http://nvisy:hunter2@host", "nats://nvisy:hunter2@", "nats://%ff:hunter2@host"] {
-            let error = Address::parse(wrong).unwrap_err().to_string();
+            let error = NatsAddress::parse(wrong).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
-        assert!(!format!("{:?}", Address::parse("nats://hunter2@host").unwrap()).contains("hunter2"));
+        assert!(!format!("{:?}", NatsAddress::parse("nats://hunter2@host").unwrap()).contains("hunter2"));
     }
 }

@@ -1,17 +1,17 @@
-//! Pulling jobs of one lane, one at a time.
+//! Pulling the jobs of one lane, one at a time.
 
 use std::time::Duration;
 
 use async_nats::jetstream::{self, AckKind, consumer::PullConsumer};
 use futures::StreamExt;
 
-use super::{QueueError, doing, relay::TRACEPARENT};
+use super::{QueueContext, QueueError, relay::TRACEPARENT};
 use crate::{domain::job::Lane, id::JobId};
 
-/// How long one request for work stays open at the server.
-const PULL: Duration = Duration::from_secs(20);
+/// How long one pull request stays open at the server.
+const PULL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The jobs of a lane.
+/// The JetStream consumer of a lane.
 #[derive(Clone, Debug)]
 pub struct LaneConsumer {
     consumer: PullConsumer,
@@ -29,60 +29,60 @@ impl LaneConsumer {
         self.lane
     }
 
-    /// Waits for the next job; `None` when there was none for a while. One message is asked for at a
-    /// time, by whoever can start it at once: a message fetched ahead is one that no other replica gets.
+    /// Waits for the next job; `None` when there was none for a while. A slot requests one message, when it can start the job
+    /// at once: no other replica could get a message that was fetched ahead.
     ///
     /// # Errors
-    /// When NATS is away or the consumer is gone.
+    /// When NATS is unavailable or the consumer no longer exists.
     pub async fn next(&self) -> Result<Option<Delivery>, QueueError> {
-        let failed = "jobs cannot be pulled";
-        let mut batch = self.consumer.batch().max_messages(1).expires(PULL).messages().await.map_err(doing(failed))?;
+        const FAILED: &str = "jobs cannot be pulled";
+        let mut batch = self.consumer.batch().max_messages(1).expires(PULL_TIMEOUT).messages().await.context(FAILED)?;
         match batch.next().await {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(Delivery { message })),
-            Some(Err(error)) => Err(QueueError::new(failed)(error)),
+            Some(Err(error)) => Err(error).context(FAILED),
         }
     }
 }
 
-/// A job that JetStream offers to this worker. Acknowledging it says that it need not be offered
-/// again; it does not say who owns the job: the claim in PostgreSQL does.
+/// A job that JetStream offers to this worker. An acknowledgement ends the offer; the owner of the job is decided by the claim
+/// in PostgreSQL.
 #[derive(Debug)]
 pub struct Delivery {
     message: jetstream::Message,
 }
 
 impl Delivery {
-    /// The job; `None` when the message is not one of ours.
+    /// The job; `None` when the message contains no job id.
     #[must_use]
     pub fn job(&self) -> Option<JobId> {
         uuid::Uuid::from_slice(&self.message.payload).ok().map(JobId)
     }
 
-    /// The trace of whoever asked for the job.
+    /// The trace of the request that enqueued the job.
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
         Some(self.message.headers.as_ref()?.get(TRACEPARENT)?.as_str())
     }
 
-    /// Need not be offered again. Losing this message is harmless: the job is offered again and found done.
+    /// Ends the offer. Losing this acknowledgement is harmless: the job is offered again and found done.
     pub async fn ack(&self) {
-        self.settle(AckKind::Ack).await;
+        self.ack_with(AckKind::Ack).await;
     }
 
-    /// Still at it: do not offer it to others yet.
+    /// Prolongs the offer: the job is in progress.
     pub async fn progress(&self) {
-        self.settle(AckKind::Progress).await;
+        self.ack_with(AckKind::Progress).await;
     }
 
-    /// Offer it again after a while: it could not even be looked at.
+    /// Requests a new offer after `delay`, because the job could not be claimed.
     pub async fn release(&self, delay: Duration) {
-        self.settle(AckKind::Nak(Some(delay))).await;
+        self.ack_with(AckKind::Nak(Some(delay))).await;
     }
 
-    async fn settle(&self, kind: AckKind) {
+    async fn ack_with(&self, kind: AckKind) {
         if let Err(error) = self.message.ack_with(kind).await {
-            tracing::debug!(error = &*error as &dyn std::error::Error, "NATS did not hear about a job");
+            tracing::debug!(error = &*error as &dyn std::error::Error, "a delivery could not be acknowledged");
         }
     }
 }

@@ -1,32 +1,32 @@
-//! Live events, for those who are listening now.
+//! Live events for the listeners of this process.
 
 use async_nats::Subscriber;
 use futures::StreamExt;
 use tokio::sync::broadcast;
 
-use super::{Queue, QueueError, doing};
+use super::{Queue, QueueContext, QueueError};
 use crate::{lifecycle::Lifecycle, store::event::Event};
 
-/// Events a slow listener may fall behind before it has to read the rest from PostgreSQL.
-const BEHIND: usize = 1_024;
+/// Events by which a listener may lag before it must read the rest from PostgreSQL.
+const FEED_CAPACITY: usize = 1_024;
 
-/// All workspaces' events as they are published, to any number of listeners in this process.
+/// The events of all workspaces as they are published, for any number of listeners in this process.
 ///
-/// It may skip and repeat: listeners compare sequence numbers and read what they miss from the log.
+/// The feed may skip and repeat events: listeners compare sequence numbers and read missing events from the database.
 #[derive(Clone, Debug)]
-pub struct Feed {
+pub struct EventFeed {
     events: broadcast::Sender<Event>,
 }
 
-impl Feed {
+impl EventFeed {
     /// Subscribes; one subscription serves the whole process.
     ///
     /// # Errors
-    /// When NATS is away.
+    /// When NATS is unavailable.
     pub async fn open(queue: &Queue, lifecycle: &Lifecycle) -> Result<Self, QueueError> {
         let subscriber =
-            queue.client.subscribe(queue.names.events_subjects()).await.map_err(doing("events cannot be followed"))?;
-        let (events, _) = broadcast::channel(BEHIND);
+            queue.client.subscribe(queue.names.events_subjects()).await.context("events cannot be followed")?;
+        let (events, _) = broadcast::channel(FEED_CAPACITY);
         lifecycle.spawn(forward(subscriber, events.clone(), lifecycle.clone()));
         Ok(Self { events })
     }
@@ -45,8 +45,8 @@ async fn forward(mut subscriber: Subscriber, events: broadcast::Sender<Event>, l
             message = subscriber.next() => message,
         };
         let Some(message) = message else { return };
-        // Nobody listening is fine.
         if let Ok(event) = serde_json::from_slice(&message.payload) {
+            // Fails without listeners, which is fine.
             let _ = events.send(event);
         }
     }

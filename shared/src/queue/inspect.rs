@@ -1,28 +1,29 @@
-//! A look at NATS for the doctor: everything that is wrong, not only the first thing. Nothing is created.
+//! Checks of NATS for the doctor. They report every fault, not only the first, and create nothing that stays.
 
 use async_nats::jetstream::{self, Context, account::Account};
 use sea_orm::Iterable;
 
-use super::{Names, QueueError, ground};
+use super::{NatsNames, QueueError, preflight};
 use crate::{config, domain::job::Lane, error_chain, probe::Finding};
 
-/// What was found, and JetStream, if it could be reached.
+/// The findings, and JetStream, if it could be reached.
 pub(crate) struct Inspection {
     pub(crate) findings: Vec<Finding>,
-    pub(crate) jetstream: Option<(Context, Names)>,
+    pub(crate) jetstream: Option<(Context, NatsNames)>,
 }
 
-/// Looks at the server, JetStream, streams and consumers. `upload` is the largest file that may be uploaded.
-pub(crate) async fn inspect(nats: &config::Nats, upload: u64) -> Inspection {
-    let client = match ground::connect(nats).await {
+/// Checks the server, JetStream, streams and consumers. `upload_bytes` is the size of the largest allowed upload.
+pub(crate) async fn inspect(nats: &config::Nats, upload_bytes: u64) -> Inspection {
+    let client = match preflight::connect(nats).await {
         Ok(client) => client,
         Err(error) => return Inspection { findings: vec![wrong("NATS", &error)], jetstream: None },
     };
-    let mut findings = vec![Finding::of("NATS", ground::server(&client).map_err(|error| error_chain(&error)))];
+    let mut findings =
+        vec![Finding::of("NATS", preflight::server_version(&client).map_err(|error| error_chain(&error)))];
     let jetstream = jetstream::new(client);
-    let names = Names::new(&nats.prefix);
-    match ground::account(&jetstream).await {
-        Ok(account) => findings.push(limits(&jetstream, &names, &account, upload).await),
+    let names = NatsNames::new(&nats.prefix);
+    match preflight::jetstream_account(&jetstream).await {
+        Ok(account) => findings.push(limits(&jetstream, &names, &account, upload_bytes).await),
         Err(error) => {
             findings.push(wrong("JetStream", &error));
             return Inspection { findings, jetstream: None };
@@ -41,7 +42,7 @@ fn wrong(part: &'static str, error: &QueueError) -> Finding {
     Finding::wrong(part, error_chain(error))
 }
 
-async fn limits(jetstream: &Context, names: &Names, account: &Account, upload: u64) -> Finding {
+async fn limits(jetstream: &Context, names: &NatsNames, account: &Account, upload_bytes: u64) -> Finding {
     let of =
         |most: Option<i64>| most.map_or_else(String::new, |most| format!(" of {}", mebibytes(most.unsigned_abs())));
     let used = format!(
@@ -53,11 +54,15 @@ async fn limits(jetstream: &Context, names: &Names, account: &Account, upload: u
         account.consumers,
         account.limits.max_consumers.map_or_else(String::new, |most| format!(" of {most}")),
     );
-    match ground::room(jetstream, names, i64::try_from(upload).unwrap_or(i64::MAX)).await {
+    match preflight::check_free_space(jetstream, names, i64::try_from(upload_bytes).unwrap_or(i64::MAX)).await {
         Ok(()) => Finding::fine("JetStream", used),
         Err(error) => Finding::wrong(
             "JetStream",
-            format!("no room for one file of NVISY_HTTP_UPLOAD_BYTES ({}): {}", mebibytes(upload), error_chain(&error)),
+            format!(
+                "no space for one file of NVISY_HTTP_UPLOAD_BYTES ({}): {}",
+                mebibytes(upload_bytes),
+                error_chain(&error)
+            ),
         ),
     }
 }
@@ -73,7 +78,7 @@ async fn stream(jetstream: &Context, name: &str) -> Finding {
     }
 }
 
-async fn consumer(jetstream: &Context, names: &Names, lane: Lane) -> Finding {
+async fn consumer(jetstream: &Context, names: &NatsNames, lane: Lane) -> Finding {
     let part = format!("consumer {}", lane.name());
     let found = async {
         let stream = jetstream.get_stream_no_info(names.jobs_stream()).await.map_err(|error| missing(&error))?;
@@ -84,7 +89,7 @@ async fn consumer(jetstream: &Context, names: &Names, lane: Lane) -> Finding {
 }
 
 fn missing(error: &(dyn std::error::Error + 'static)) -> String {
-    format!("missing: the API and the worker make it when they start ({})", error_chain(error))
+    format!("missing: the API and the worker create it when they start ({})", error_chain(error))
 }
 
 fn mebibytes(bytes: u64) -> String {

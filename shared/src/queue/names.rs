@@ -1,17 +1,17 @@
-//! Names on the NATS server, all beginning with one prefix.
+//! Names of streams, subjects and buckets on the NATS server, which all begin with one prefix.
 
 use crate::{
     domain::job::Lane,
     id::{JobId, WorkspaceId},
 };
 
-/// Makes the names.
+/// The names under one prefix.
 #[derive(Clone, Debug)]
-pub struct Names {
+pub struct NatsNames {
     prefix: String,
 }
 
-impl Names {
+impl NatsNames {
     /// Names that begin with `prefix`.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
@@ -46,12 +46,12 @@ impl Names {
         format!("{}.events.{workspace}", self.prefix)
     }
 
-    /// A stream that is made and removed at once, to learn how much room there is.
-    pub(super) fn room_stream(&self) -> String {
+    /// A stream that is created and deleted at once, to learn how much space is free.
+    pub(super) fn free_space_stream(&self) -> String {
         format!("{}_room", self.prefix)
     }
 
-    pub(super) fn room_subject(&self) -> String {
+    pub(super) fn free_space_subject(&self) -> String {
         format!("{}.room", self.prefix)
     }
 
@@ -61,7 +61,7 @@ impl Names {
         format!("{}_files", self.prefix)
     }
 
-    /// A job is claimed anew under another epoch, so its messages differ; the same hand-over published twice is one message.
+    /// JetStream drops a second message of the same epoch. Each new claim has another epoch, and so another message.
     pub(super) fn message_id(job: JobId, epoch: i32) -> String {
         format!("{job}-{epoch}")
     }

@@ -1,4 +1,4 @@
-//! Asking for work inside the transaction that needs it: the one place where state and queue meet.
+//! The outbox: a transaction enqueues jobs together with the state that they work on.
 
 use crate::{
     id::{JobId, WorkspaceId},
@@ -7,10 +7,10 @@ use crate::{
     telemetry::propagation,
 };
 
-/// The channel on which PostgreSQL tells of new rows.
-pub(super) const CHANNEL: &str = "nvisy_outbox";
+/// The channel on which PostgreSQL notifies of new rows.
+pub(super) const NOTIFY_CHANNEL: &str = "nvisy_outbox";
 
-/// Adds a job. It exists when, and only when, the transaction commits; the trace of the caller goes with it.
+/// Adds a job, which exists exactly if the transaction commits. It carries the trace of the caller.
 pub async fn enqueue<J: Job>(tx: &Tx, workspace: WorkspaceId, job: &J) -> store::Result<JobId> {
     let payload = serde_json::to_value(job).map_err(|error| store::Error::Json(error.to_string()))?;
     store::job::insert(

@@ -1,4 +1,4 @@
-//! What our streams stand on: the server, its JetStream, and room in it. Each complaint says what to do.
+//! Requirements of the NATS server: its version, JetStream, and free space. Each error names the remedy.
 
 use std::time::Duration;
 
@@ -12,35 +12,35 @@ use async_nats::{
     },
 };
 
-use super::{Names, QueueError, address::Address, doing};
+use super::{NatsNames, QueueContext, QueueError, address::NatsAddress};
 use crate::config;
 
-/// Largest message we send: a piece of a file, with its headers.
-const PAYLOAD: usize = 512 * 1024;
-/// Less file storage than this holds no useful amount of uploads.
-const ROOM: i64 = 64 << 20;
+/// Largest message that the programs send: one part of a file, with its headers.
+const MAX_MESSAGE_BYTES: usize = 512 * 1024;
+/// Least file storage that holds a useful amount of uploads.
+const MIN_FREE_BYTES: i64 = 64 << 20;
 
-/// Opens a connection; `NVISY_NATS_URL` says where.
+/// Connects to the servers of `NVISY_NATS_URL`.
 pub(super) async fn connect(nats: &config::Nats) -> Result<Client, QueueError> {
-    let address = Address::parse(nats.url.expose()).map_err(doing("NVISY_NATS_URL cannot be understood"))?;
+    let address = NatsAddress::parse(nats.url.expose()).context("NVISY_NATS_URL cannot be understood")?;
     let options = async_nats::ConnectOptions::new().name("nvisy").connection_timeout(Duration::from_secs(5));
-    address.connect(options).await.map_err(doing(
+    address.connect(options).await.context(
         "NATS cannot be reached: NVISY_NATS_URL must name a running server, with a user and password or a token that \
          it knows",
-    ))
+    )
 }
 
-/// The server's version, if it is new enough and takes our messages.
-pub(super) fn server(client: &Client) -> Result<String, QueueError> {
+/// The server's version, if it is new enough and accepts messages of the needed size.
+pub(super) fn server_version(client: &Client) -> Result<String, QueueError> {
     let info = client.server_info();
     if !client.is_server_compatible(2, 10, 0) {
-        return Err(QueueError::plain(format!(
+        return Err(QueueError::new(format!(
             "NATS {} is too old: NVISY_NATS_URL must name a server of version 2.10 or newer",
             info.version
         )));
     }
-    if info.max_payload < PAYLOAD {
-        return Err(QueueError::plain(format!(
+    if info.max_payload < MAX_MESSAGE_BYTES {
+        return Err(QueueError::new(format!(
             "NATS takes messages of at most {} bytes: set max_payload to 1MB or more in the server's configuration",
             info.max_payload
         )));
@@ -49,52 +49,53 @@ pub(super) fn server(client: &Client) -> Result<String, QueueError> {
 }
 
 /// The account, if it has JetStream.
-pub(super) async fn account(jetstream: &Context) -> Result<Account, QueueError> {
+pub(super) async fn jetstream_account(jetstream: &Context) -> Result<Account, QueueError> {
     jetstream.query_account().await.map_err(|error| {
         let off = match error.kind() {
             AccountErrorKind::JetStreamUnavailable => true,
-            AccountErrorKind::JetStream(refusal) => {
+            AccountErrorKind::JetStream(error) => {
                 [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT]
-                    .contains(&refusal.error_code())
+                    .contains(&error.error_code())
             }
             AccountErrorKind::TimedOut | AccountErrorKind::Other => false,
         };
-        doing(if off {
+        let what = if off {
             "the NATS server runs without JetStream: add a `jetstream` section to its configuration, as in \
              nats/server.conf"
         } else {
-            "JetStream does not answer: look into the log of the NATS server"
-        })(error)
+            "JetStream does not respond: see the log of the NATS server"
+        };
+        QueueError::caused_by(what, error)
     })
 }
 
-/// Whether JetStream may still promise this many bytes of files to somebody. The server tells its limit in no other way.
-pub(super) async fn room(jetstream: &Context, names: &Names, bytes: i64) -> Result<(), QueueError> {
-    let stream = names.room_stream();
-    let promise = stream::Config {
+/// Whether JetStream can still reserve this many bytes of file storage. The server reports its limit in no other way.
+pub(super) async fn check_free_space(jetstream: &Context, names: &NatsNames, bytes: i64) -> Result<(), QueueError> {
+    let stream = names.free_space_stream();
+    let reservation = stream::Config {
         name: stream.clone(),
-        subjects: vec![names.room_subject()],
+        subjects: vec![names.free_space_subject()],
         storage: StorageType::File,
         max_bytes: bytes,
         ..Default::default()
     };
-    let promised = jetstream.create_stream(promise).await.map(drop);
+    let reserved = jetstream.create_stream(reservation).await.map(drop);
     // Another replica that starts at the same time may have removed it.
     let _ = jetstream.delete_stream(&stream).await;
-    promised.map_err(refused("a test"))
+    reserved.map_err(stream_rejected("a test"))
 }
 
-/// Room for a useful amount of uploads.
-pub(super) async fn least_room(jetstream: &Context, names: &Names) -> Result<(), QueueError> {
-    room(jetstream, names, ROOM).await
+/// Whether a useful amount of uploads fits.
+pub(super) async fn check_min_free_space(jetstream: &Context, names: &NatsNames) -> Result<(), QueueError> {
+    check_free_space(jetstream, names, MIN_FREE_BYTES).await
 }
 
-/// What a refused stream means.
-pub(super) fn refused(stream: &str) -> impl Fn(jetstream::context::CreateStreamError) -> QueueError {
+/// The cause and remedy of a rejected stream.
+pub(super) fn stream_rejected(stream: &str) -> impl Fn(jetstream::context::CreateStreamError) -> QueueError {
     let stream = stream.to_owned();
     move |error| {
         let code = match error.kind() {
-            jetstream::context::CreateStreamErrorKind::JetStream(refusal) => Some(refusal.error_code()),
+            jetstream::context::CreateStreamErrorKind::JetStream(error) => Some(error.error_code()),
             _ => None,
         };
         let what = match code {
@@ -104,14 +105,14 @@ pub(super) fn refused(stream: &str) -> impl Fn(jetstream::context::CreateStreamE
                 | ErrorCode::INSUFFICIENT_RESOURCES,
             ) => {
                 "JetStream has no room for files: raise max_file_store in the configuration of the NATS server (or the \
-                  limit of the account), and see that its disk is not full"
+                  limit of the account), and make sure that its disk is not full"
                     .to_owned()
             }
             Some(ErrorCode::MAXIMUM_STREAMS_LIMIT) => {
                 "JetStream may hold no further stream: raise max_streams of the account on the NATS server".to_owned()
             }
-            _ => format!("JetStream refuses the stream of {stream}: look into the log of the NATS server"),
+            _ => format!("JetStream rejects the stream of {stream}: see the log of the NATS server"),
         };
-        QueueError::because(what, error)
+        QueueError::caused_by(what, error)
     }
 }

@@ -1,4 +1,4 @@
-//! The reconciler: finds jobs that somebody forgot, and lets them wait for their turn again.
+//! The reconciler: finds jobs whose lease expired holds or that JetStream lost, and makes them wait again.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::{
     store::{self, Db, job::QueuedJob},
 };
 
-/// Jobs looked at in one round.
-const BATCH: i64 = 500;
+/// Queued jobs checked in one round.
+const BATCH_SIZE: i64 = 500;
 
 /// Settings of a reconciler.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,7 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    /// Reconciles once a lease until the soft stop.
+    /// Runs one round per lease until the soft stop.
     pub async fn run(self, db: Db, queue: Queue, lifecycle: Lifecycle) {
         loop {
             tokio::select! {
@@ -27,54 +27,54 @@ impl Reconciler {
                 () = tokio::time::sleep(self.lease) => {}
             }
             if let Err(error) = self.round(&db, &queue).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "reconciling jobs failed, trying again");
+                tracing::warn!(error = &error as &dyn std::error::Error, "jobs cannot be reconciled, retrying");
             }
         }
     }
 
-    /// One look at everything.
+    /// Checks all jobs once. Jobs that NATS does not report on are left for the next round.
     ///
     /// # Errors
-    /// The database's. What NATS does not answer is left for the next round.
+    /// When the database fails.
     pub async fn round(&self, db: &Db, queue: &Queue) -> store::Result<()> {
-        let silent = store::job::release_expired(db, self.lease).await?;
-        if silent > 0 {
-            tracing::warn!(jobs = silent, "workers fell silent: their jobs wait again");
+        let expired = store::job::release_expired(db, self.lease).await?;
+        if expired > 0 {
+            tracing::warn!(jobs = expired, "workers stopped renewing their leases, their jobs wait again");
         }
-        let suspects = store::job::queued_longer_than(db, self.lease, BATCH).await?;
-        let forgotten = self.forgotten(queue, suspects).await;
-        if !forgotten.is_empty() {
-            let released = store::job::requeue_lost(db, &forgotten).await?;
-            tracing::warn!(jobs = released, "JetStream has forgotten jobs: they wait again");
+        let suspects = store::job::queued_longer_than(db, self.lease, BATCH_SIZE).await?;
+        let lost = self.lost(queue, suspects).await;
+        if !lost.is_empty() {
+            let released = store::job::requeue_lost(db, &lost).await?;
+            tracing::warn!(jobs = released, "JetStream lost jobs, they wait again");
         }
         Ok(())
     }
 
-    /// Those of which JetStream has no message any more. A job that merely waits long there is left alone.
-    async fn forgotten(&self, queue: &Queue, suspects: Vec<QueuedJob>) -> Vec<QueuedJob> {
-        let mut forgotten = Vec::new();
+    /// The jobs whose message JetStream no longer has. A job that only waits there for long is not among them.
+    async fn lost(&self, queue: &Queue, suspects: Vec<QueuedJob>) -> Vec<QueuedJob> {
+        let mut lost = Vec::new();
         let Ok(stream) = queue.jetstream.get_stream_no_info(queue.names.jobs_stream()).await else {
-            return forgotten;
+            return lost;
         };
         for suspect in suspects {
             let seq = u64::try_from(suspect.stream_seq).unwrap_or_default();
             match stream.get_raw_message(seq).await {
-                // After a loss of its disk the server counts from 1 again: the place may be another job's.
+                // After a loss of its disk the server counts from 1 again: the sequence may belong to another job.
                 Ok(message) if message.payload[..] == suspect.id.0.as_bytes()[..] => {}
-                Ok(_) => forgotten.push(suspect),
-                Err(error) if is_absent(&error) => forgotten.push(suspect),
-                Err(_) => return forgotten,
+                Ok(_) => lost.push(suspect),
+                Err(error) if is_absent(&error) => lost.push(suspect),
+                Err(_) => return lost,
             }
         }
-        forgotten
+        lost
     }
 }
 
 fn is_absent(error: &async_nats::jetstream::stream::RawMessageError) -> bool {
-    use async_nats::jetstream::{ErrorCode, stream::RawMessageErrorKind as Kind};
+    use async_nats::jetstream::{ErrorCode, stream::RawMessageErrorKind};
     match error.kind() {
-        Kind::NoMessageFound => true,
-        Kind::JetStream(error) => error.error_code() == ErrorCode::NO_MESSAGE_FOUND,
+        RawMessageErrorKind::NoMessageFound => true,
+        RawMessageErrorKind::JetStream(error) => error.error_code() == ErrorCode::NO_MESSAGE_FOUND,
         _ => false,
     }
 }
