@@ -1,6 +1,6 @@
-//! 1 GiB through the object store: NATS' own client in the clear against ours, sealed.
+//! 1 GiB through the object store: NATS' client with plain bytes compared with `Blobs`, which encrypts.
 //!
-//! Needs `NVISY_TEST_NATS_URL` and room for 1 GiB there; `cargo bench -p nvisy-shared --bench blob`. Arguments
+//! Needs `NVISY_TEST_NATS_URL` with 1 GiB of free space; `cargo bench -p nvisy-shared --bench blob`. Arguments
 //! run only the named steps, so that peak memory is that of one: `-- put`, `-- get`, `-- bare-put`, `-- bare-get`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
@@ -15,9 +15,9 @@ use nvisy_shared::crypt::{Keyring, MasterKey};
 use nvisy_shared::id::{self, BlobId, WorkspaceId};
 use tokio::io::AsyncReadExt as _;
 
-const TOTAL: usize = 1 << 30;
-/// About what an HTTP server hands over at a time.
-const PART: usize = 64 << 10;
+const TOTAL_BYTES: usize = 1 << 30;
+/// About the size of the parts that an HTTP server delivers.
+const PART_BYTES: usize = 64 << 10;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,20 +31,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let config = object_store::Config { bucket: bucket.clone(), ..Default::default() };
         let store = jetstream.create_object_store(config).await?;
         let start = Instant::now();
-        // It sends a message for each read: at its best when every read fills a chunk of our size.
+        // The client sends a message for each read, and is fastest when each read fills a chunk of the size that `Blobs` uses.
         let meta = object_store::ObjectMetadata {
             name: "content".to_owned(),
             chunk_size: Some(256 << 10),
             ..Default::default()
         };
-        store.put(meta, &mut tokio::io::repeat(b'x').take(TOTAL as u64)).await?;
+        store.put(meta, &mut tokio::io::repeat(b'x').take(TOTAL_BYTES as u64)).await?;
         report("bare-put", start);
 
         let start = Instant::now();
         let mut object = store.get("content").await?;
-        let mut buffer = vec![0; PART];
+        let mut buffer = vec![0; PART_BYTES];
         let mut read = 0;
-        while read < TOTAL {
+        while read < TOTAL_BYTES {
             read += object.read(&mut buffer).await?;
         }
         report("bare-get", start);
@@ -57,13 +57,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let blobs = Blobs::open(jetstream.clone(), &settings, Keyring::new(MasterKey::generate())).await?;
         let (workspace, blob) = (WorkspaceId::new(), BlobId::new());
         let start = Instant::now();
-        blobs.put(workspace, blob, content(), TOTAL as u64).await?;
+        blobs.put(workspace, blob, content(), TOTAL_BYTES as u64).await?;
         report("put", start);
 
         let start = Instant::now();
         let content = blobs.get(workspace, blob).await?;
         let read = content.try_fold(0, async |sum, part| Ok(sum + part.len())).await?;
-        assert_eq!(read, TOTAL);
+        assert_eq!(read, TOTAL_BYTES);
         report("get", start);
         jetstream.delete_object_store(&bucket).await?;
     }
@@ -71,14 +71,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn content() -> impl Stream<Item = Result<Bytes, io::Error>> {
-    let part: Vec<u8> = (0..PART).map(|i| (i * 31 % 251) as u8).collect();
+    let part: Vec<u8> = (0..PART_BYTES).map(|i| (i * 31 % 251) as u8).collect();
     let part = Bytes::from(part);
-    stream::iter((0..TOTAL / PART).map(move |_| Ok(part.clone())))
+    stream::iter((0..TOTAL_BYTES / PART_BYTES).map(move |_| Ok(part.clone())))
 }
 
 fn report(step: &str, start: Instant) {
     let seconds = start.elapsed().as_secs_f64();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("unknown").trim();
-    println!("{step:9} {:6.0} MiB/s  {seconds:6.2} s  peak memory so far {peak}", (TOTAL >> 20) as f64 / seconds);
+    println!("{step:9} {:6.0} MiB/s  {seconds:6.2} s  peak memory so far {peak}", (TOTAL_BYTES >> 20) as f64 / seconds);
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with stored bytes.
+//! Errors of the object store.
 
 use std::error::Error;
 
@@ -6,34 +6,34 @@ use thiserror::Error;
 
 use crate::crypt::stream::FrameError;
 
-/// The object store failed, was not reached, or did not answer in time. Trying later may help.
+/// The object store failed, could not be reached, or did not respond in time. A later attempt may succeed.
 #[derive(Debug, Error)]
 #[error("the object store failed")]
 pub struct StoreError(#[source] Box<dyn Error + Send + Sync>);
 
-impl<Kind> From<async_nats::error::Error<Kind>> for StoreError
+impl<K> From<async_nats::error::Error<K>> for StoreError
 where
-    async_nats::error::Error<Kind>: Error + Send + Sync + 'static,
-    Kind: Clone + std::fmt::Debug + std::fmt::Display + PartialEq,
+    async_nats::error::Error<K>: Error + Send + Sync + 'static,
+    K: Clone + std::fmt::Debug + std::fmt::Display + PartialEq,
 {
-    fn from(error: async_nats::error::Error<Kind>) -> Self {
+    fn from(error: async_nats::error::Error<K>) -> Self {
         Self(error.into())
     }
 }
 
-/// Why bytes were not stored; nothing is left of them. `E` is the failure of their source.
+/// Why content was not stored; no part of it remains. `E` is the error of its source.
 #[derive(Debug, Error)]
 pub enum PutError<E> {
-    /// The content broke off.
+    /// The source of the content failed.
     #[error("the content could not be read")]
     Source(#[source] E),
     /// The content is longer than allowed.
     #[error("the content is larger than {limit} bytes")]
     TooLarge {
-        /// The most bytes it may have.
+        /// The most bytes that the content may have.
         limit: u64,
     },
-    /// There is no room in the bucket or on the server.
+    /// The bucket or the server has no free space.
     #[error("the object store is full")]
     StorageFull,
     /// The store failed.
@@ -41,22 +41,22 @@ pub enum PutError<E> {
     Store(#[from] StoreError),
 }
 
-/// Why bytes cannot be had.
+/// Why a blob cannot be read.
 #[derive(Debug, Error)]
 pub enum GetError {
-    /// There is no such blob in this workspace.
+    /// The workspace has no such blob.
     #[error("there is no such blob")]
     NotFound,
-    /// The content is longer than the caller can take.
+    /// The content is longer than the caller allows.
     #[error("the content is larger than {limit} bytes")]
     TooLarge {
-        /// The most bytes it may have.
+        /// The most bytes that the content may have.
         limit: u64,
     },
-    /// A part is missing: deleted while it was read, or not yet on the replica that was asked. Trying later may help.
+    /// A part is missing: it was deleted during the read, or is not yet on the replica that was read. A later attempt may succeed.
     #[error("the blob is incomplete")]
     Incomplete,
-    /// What is stored is not what was written, or was written under another key.
+    /// The stored bytes differ from those written, or were written under another key.
     #[error("the blob cannot be opened")]
     Corrupt(#[from] FrameError),
     /// The store failed.

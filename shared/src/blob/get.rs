@@ -1,4 +1,4 @@
-//! Reading bytes.
+//! Reading blobs.
 
 use async_nats::jetstream::object_store::ObjectInfo;
 use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind, Stream as NatsStream};
@@ -10,16 +10,16 @@ use super::{Blobs, GetError, StoreError};
 use crate::crypt::stream::{BlobIdentity, FrameError, Opener};
 use crate::id::{BlobId, WorkspaceId};
 
-/// Frames of one blob being opened at once, while the next is fetched.
-const MAX_OPENING: usize = 3;
+/// Frames of one blob that are decrypted in parallel, while the next is fetched.
+const MAX_PARALLEL_OPENS: usize = 3;
 
 impl Blobs {
-    /// The content of a blob, verified piece by piece, fetched as fast as it is taken; about 1 MiB of memory.
+    /// The content of a blob, verified part by part and fetched at the pace of the reader, in about 1 MiB of memory.
     ///
-    /// Content is complete only if the stream ends without an error.
+    /// The content is complete only if the stream ends without an error.
     ///
     /// # Errors
-    /// There is no such blob, it is damaged, or the store failed; now or in an item, the stream is over then.
+    /// When there is no such blob, it is damaged, or the store fails; now or in an item, which ends the stream.
     pub async fn get(
         &self,
         workspace: WorkspaceId,
@@ -43,9 +43,9 @@ impl Blobs {
         Ok(frames
             .map_ok(async |frame| {
                 let content = spawn_blocking(|| frame.open()).await;
-                Ok(content.expect("opening does not panic, and a runtime that stops asks for nothing")?)
+                Ok(content.expect("opening does not panic, and a stopping runtime polls nothing")?)
             })
-            .try_buffered(MAX_OPENING))
+            .try_buffered(MAX_PARALLEL_OPENS))
     }
 
     /// The whole content of a blob, if it has at most `limit` bytes.
@@ -69,28 +69,28 @@ impl Blobs {
     pub(super) async fn entry(&self, BlobIdentity { workspace, blob }: BlobIdentity) -> Result<ObjectInfo, GetError> {
         let subject = self.layout.entry(workspace, blob);
         let entry = match self.stream.direct_get_last_for_subject(&subject).await {
-            // Any replica answers a direct question, and it may not have heard yet: only the leader knows.
+            // Any replica serves a direct read and may lag behind, so a missing entry is confirmed by the leader.
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
                 self.stream.get_last_raw_message_by_subject(&subject).await.map_err(|error| match error.kind() {
                     LastRawMessageErrorKind::NoMessageFound => GetError::NotFound,
                     _ => StoreError::from(error).into(),
                 })?
             }
-            answer => answer.map_err(StoreError::from)?,
+            response => response.map_err(StoreError::from)?,
         };
         let info: ObjectInfo = serde_json::from_slice(&entry.payload).map_err(|_| FrameError::Unknown)?;
-        // Other clients delete by leaving an empty entry.
+        // Other clients delete an object by writing an empty entry.
         if info.deleted { Err(GetError::NotFound) } else { Ok(info) }
     }
 }
 
-/// The chunks of one object, asked for one after the other.
+/// The chunks of one object, fetched one after the other.
 ///
-/// Each is a request of its own: there is no consumer to make, to lose with a server, or to outpace the reader.
+/// Each chunk is one request, so that there is no consumer to create, to lose with a server, or to overrun the reader.
 struct Chunks {
     stream: NatsStream<()>,
     subject: String,
-    /// The next chunk is the first at or after this place in the stream.
+    /// The next chunk is the first at or after this sequence number of the stream.
     next: u64,
     left: usize,
 }

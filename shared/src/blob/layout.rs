@@ -1,15 +1,15 @@
-//! Names in the bucket.
+//! Names and subjects in the bucket.
 //!
-//! An object is an entry (JSON, on a subject made from its name) that points to the subject of its chunks.
-//! Clients treat that last part as opaque; ours says whose chunks they are and when the upload began, so that
-//! chunks without an entry can be traced and removed.
+//! An object is an entry (JSON, on a subject made from its name) that points to the subject of its chunks. Clients treat the
+//! last part of that subject as opaque. Here it names the blob and the start of the upload, so that chunks without an entry can
+//! be traced and removed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Listed;
+use super::ListedUpload;
 use crate::id::{self, BlobId, WorkspaceId};
 
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Layout {
     }
 
     pub(super) fn subjects(&self) -> Vec<String> {
-        vec![self.every_chunk(), format!("$O.{}.M.>", self.bucket)]
+        vec![self.chunks_of_all(), format!("$O.{}.M.>", self.bucket)]
     }
 
     /// The subject of a blob's entry.
@@ -44,21 +44,21 @@ impl Layout {
         format!("$O.{}.C.{nuid}", self.bucket)
     }
 
-    /// The chunks of every upload of a blob.
-    pub(super) fn all_chunks(&self, workspace: WorkspaceId, blob: BlobId) -> String {
+    /// The pattern of the chunks of all uploads of a blob.
+    pub(super) fn chunks_of_blob(&self, workspace: WorkspaceId, blob: BlobId) -> String {
         self.chunks(&format!("{workspace}.{blob}.*"))
     }
 
-    /// The chunks of every blob.
-    pub(super) fn every_chunk(&self) -> String {
+    /// The pattern of the chunks of all blobs.
+    pub(super) fn chunks_of_all(&self) -> String {
         self.chunks(">")
     }
 
-    /// Whose chunks a subject holds, unless it is not of our making.
-    pub(super) fn parse_chunks(&self, subject: &str) -> Option<Listed> {
+    /// The upload to which the chunks of a subject belong; `None` if another program made the subject.
+    pub(super) fn parse_chunks(&self, subject: &str) -> Option<ListedUpload> {
         let mut parts = subject.strip_prefix(&self.chunks(""))?.split('.').map(Uuid::try_parse);
         let mut next = || parts.next()?.ok();
-        Some(Listed { workspace: next()?.into(), blob: next()?.into(), started: time_of(next()?)? })
+        Some(ListedUpload { workspace: next()?.into(), blob: next()?.into(), started: time_of(next()?)? })
     }
 }
 
@@ -67,12 +67,12 @@ pub(super) fn object_name(workspace: WorkspaceId, blob: BlobId) -> String {
     format!("{workspace}/{blob}")
 }
 
-/// A fresh id for the chunks of one upload.
+/// A fresh id of the chunks of one upload.
 pub(super) fn new_nuid(workspace: WorkspaceId, blob: BlobId) -> String {
     format!("{workspace}.{blob}.{}", id::new())
 }
 
-/// When a time-ordered id was made.
+/// The creation time of a time-ordered id.
 fn time_of(id: Uuid) -> Option<DateTime<Utc>> {
     let (seconds, nanos) = id.get_timestamp()?.to_unix();
     DateTime::from_timestamp(seconds.try_into().ok()?, nanos)
@@ -86,7 +86,7 @@ mod tests {
     use crate::clock;
 
     #[test]
-    fn chunks_tell_whose_they_are_and_since_when() {
+    fn subject_of_chunks_names_the_blob_and_the_start_of_the_upload() {
         let layout = Layout::new("files");
         let (workspace, blob) = (WorkspaceId::new(), BlobId::new());
         let subject = layout.chunks(&new_nuid(workspace, blob));
@@ -94,12 +94,12 @@ mod tests {
         assert_eq!((listed.workspace, listed.blob), (workspace, blob));
         assert!((clock::now() - listed.started).abs() < TimeDelta::minutes(1));
 
-        let pattern = layout.all_chunks(workspace, blob);
+        let pattern = layout.chunks_of_blob(workspace, blob);
         assert!(subject.starts_with(pattern.strip_suffix('*').unwrap()));
     }
 
     #[test]
-    fn foreign_chunks_are_nobodys() {
+    fn subjects_of_other_programs_are_ignored() {
         let layout = Layout::new("files");
         assert!(layout.parse_chunks("$O.files.C.VQ1kEuCJ9MiYCVAWmrqmSY").is_none());
         assert!(layout.parse_chunks("$O.other.C.VQ1kEuCJ9MiYCVAWmrqmSY").is_none());

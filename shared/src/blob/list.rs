@@ -1,4 +1,4 @@
-//! What is in the bucket, for the sweeper.
+//! The content of the bucket, for garbage collection.
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt as _};
@@ -8,7 +8,7 @@ use crate::id::{BlobId, WorkspaceId};
 
 /// One upload found in the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedUpload {
     /// The tenant.
     pub workspace: WorkspaceId,
     /// The stored bytes.
@@ -18,17 +18,19 @@ pub struct Listed {
 }
 
 impl Blobs {
-    /// Every blob, in no order; with it uploads that still run, and those whose process died.
+    /// All uploads in no order: stored blobs, uploads in progress, and uploads whose process died.
     ///
-    /// To be asked which blobs nobody refers to. Only those that started longer ago than an upload can take
-    /// may then be deleted. A blob that comes or goes while the list is read may be missed.
+    /// The caller may delete an unreferenced upload only if it started longer ago than an upload can take. The list may miss a
+    /// blob that is stored or deleted while it is read.
     ///
     /// # Errors
-    /// The store failed, now or in an item; the stream is over then.
-    pub async fn list(&self) -> Result<impl Stream<Item = Result<Listed, StoreError>> + Send + use<>, StoreError> {
+    /// When the store fails, now or in an item, which ends the stream.
+    pub async fn list(
+        &self,
+    ) -> Result<impl Stream<Item = Result<ListedUpload, StoreError>> + Send + use<>, StoreError> {
         let layout = self.layout.clone();
-        // Even an empty blob has a chunk, so the subjects of chunks are all there is.
-        let subjects = self.stream.info_with_subjects(layout.every_chunk()).await?;
+        // Even an empty blob has a chunk, so the subjects of chunks are complete.
+        let subjects = self.stream.info_with_subjects(layout.chunks_of_all()).await?;
         Ok(subjects
             .map_err(StoreError::from)
             .try_filter_map(move |(subject, _chunks)| std::future::ready(Ok(layout.parse_chunks(&subject)))))

@@ -1,7 +1,7 @@
 //! File bytes: encrypted streams in a NATS object store.
 //!
-//! The bucket has the public layout of NATS object stores, so that its tools list, copy and mirror it; what
-//! they see is ciphertext. A blob is written once, under a fresh [`BlobId`], and never changed.
+//! The bucket has the public layout of NATS object stores, so that the tools of NATS can list, copy and mirror it; they see
+//! ciphertext only. A blob is written once, under a fresh [`BlobId`], and never changed.
 
 mod error;
 mod get;
@@ -15,20 +15,20 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Stream};
 
 pub use error::{GetError, PutError, StoreError};
-pub use list::Listed;
-pub use put::Stored;
+pub use list::ListedUpload;
+pub use put::BlobInfo;
 
 use self::layout::Layout;
 use crate::crypt::stream::BlobIdentity;
 use crate::crypt::{DerivedKey, KeyPurpose, Keyring};
 use crate::id::{BlobId, WorkspaceId};
 
-/// Where the bytes go.
+/// Settings of the bucket.
 #[derive(Clone, Debug)]
 pub struct BlobSettings {
     /// Name of the bucket: letters, digits, `-` and `_`.
     pub bucket: String,
-    /// What the bucket may hold, in bytes of ciphertext; `None` leaves it to the server's own limit.
+    /// Most bytes of ciphertext in the bucket; with `None` only the server's own limit applies.
     pub max_bytes: Option<i64>,
     /// Copies in a NATS cluster, 1 to 5.
     pub replicas: usize,
@@ -44,10 +44,10 @@ pub struct Blobs {
 }
 
 impl Blobs {
-    /// Opens the bucket; creates it, or brings its limits in line with the settings, where needed.
+    /// Opens the bucket, and creates it or updates its limits where needed.
     ///
     /// # Errors
-    /// The server cannot be reached, or refuses the settings.
+    /// When the server cannot be reached or rejects the settings.
     pub async fn open(jetstream: Context, settings: &BlobSettings, keyring: Keyring) -> Result<Self, StoreError> {
         let layout = Layout::new(&settings.bucket);
         jetstream
@@ -56,9 +56,9 @@ impl Blobs {
                 subjects: layout.subjects(),
                 max_bytes: settings.max_bytes.unwrap_or(-1),
                 num_replicas: settings.replicas,
-                // A full bucket refuses what is new; the default would delete what is old.
+                // A full bucket rejects new content; the default would delete old content.
                 discard: DiscardPolicy::New,
-                // Demanded of an object store: a new entry replaces the old one of the same name.
+                // Object stores need it: a new entry replaces the old one of the same name.
                 allow_rollup: true,
                 allow_direct: true,
                 ..Config::default()
@@ -68,18 +68,18 @@ impl Blobs {
         Ok(Self { context: jetstream, stream, layout, keyring })
     }
 
-    /// Whether the bucket is there.
-    pub(crate) async fn exist(jetstream: &Context, settings: &BlobSettings) -> bool {
+    /// Whether the bucket exists.
+    pub(crate) async fn exists(jetstream: &Context, settings: &BlobSettings) -> bool {
         jetstream.get_stream(Layout::new(&settings.bucket).stream()).await.is_ok()
     }
 
-    /// Removes a blob, and whatever an upload that never ended has left of it; fine when there is none.
+    /// Removes a blob and the remains of its unfinished uploads. Succeeds if there are none.
     ///
     /// # Errors
-    /// The store failed. Calling again completes what was begun.
+    /// When the store fails. Another call completes the removal.
     pub async fn delete(&self, workspace: WorkspaceId, blob: BlobId) -> Result<(), StoreError> {
-        // The entry goes last: as long as anything is left, `list` or the entry itself shows it.
-        self.stream.purge().filter(self.layout.all_chunks(workspace, blob)).await?;
+        // The entry is removed last: until then `list` or the entry itself shows the remains.
+        self.stream.purge().filter(self.layout.chunks_of_blob(workspace, blob)).await?;
         self.stream.purge().filter(self.layout.entry(workspace, blob)).await?;
         Ok(())
     }

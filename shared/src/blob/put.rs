@@ -1,4 +1,4 @@
-//! Storing bytes.
+//! Storing blobs.
 
 use std::error::Error as _;
 use std::{mem, pin::pin};
@@ -22,15 +22,15 @@ use crate::clock;
 use crate::crypt::stream::{BlobIdentity, FRAME_BYTES, Sealer, UnsealedFrame};
 use crate::id::{BlobId, WorkspaceId};
 
-/// Chunks on their way at once: enough to hide the wait for the server's answer, at 256 KiB each.
-const MAX_IN_FLIGHT: usize = 8;
+/// Unacknowledged chunks of one upload, of 256 KiB each: enough to hide the wait for acknowledgements.
+const MAX_UNACKED_CHUNKS: usize = 8;
 
-/// Frames of one upload being sealed at once: the cipher is the slowest step, and has other cores to use.
-pub(super) const MAX_SEALING: usize = 4;
+/// Frames of one upload that are sealed in parallel: the cipher is the slowest step, and can use several cores.
+pub(super) const MAX_PARALLEL_SEALS: usize = 4;
 
-/// What was stored.
+/// Length and hash of stored content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct BlobInfo {
     /// Length of the content in bytes.
     pub bytes: u64,
     /// SHA-256 of the content.
@@ -41,21 +41,21 @@ impl Blobs {
     /// Stores content of at most `limit` bytes as it arrives, sealed under the workspace's key, in about
     /// 4 MiB of memory.
     ///
-    /// The id must be fresh. Nobody can see the blob until all of it is stored. Whatever was stored of it is
-    /// removed when this fails or is dropped; when the process dies, [`list`](Self::list) shows it.
+    /// The id must be fresh. The blob is visible only when all of it is stored. If this fails or is dropped, the stored parts are
+    /// removed; if the process dies, [`list`](Self::list) shows them.
     ///
     /// # Errors
-    /// The content fails, is too long, or the store is full or fails.
+    /// When the content fails or is too long, or the store is full or fails.
     pub async fn put<E>(
         &self,
         workspace: WorkspaceId,
         blob: BlobId,
         content: impl Stream<Item = Result<Bytes, E>>,
         limit: u64,
-    ) -> Result<Stored, PutError<E>> {
+    ) -> Result<BlobInfo, PutError<E>> {
         let identity = BlobIdentity { workspace, blob };
         let mut sealer = Sealer::new(self.key(identity), identity);
-        let mut upload = Upload::new(self, identity);
+        let mut upload = BlobUpload::new(self, identity);
         let mut sha256 = Sha256::new();
         let mut bytes = 0;
         let mut content = pin!(content);
@@ -65,7 +65,7 @@ impl Blobs {
             if bytes > limit {
                 return Err(PutError::TooLarge { limit });
             }
-            // A part may be the whole content: piece by piece, no step keeps the thread for long.
+            // A part may be the whole content: small pieces keep each step short for the thread.
             while !part.is_empty() {
                 let mut piece = part.split_to(part.len().min(FRAME_BYTES));
                 sha256.update(&piece);
@@ -76,12 +76,12 @@ impl Blobs {
         }
         upload.add(sealer.finish()).await?;
         upload.commit().await?;
-        Ok(Stored { bytes, sha256: sha256.finalize().into() })
+        Ok(BlobInfo { bytes, sha256: sha256.finalize().into() })
     }
 }
 
-/// The chunks of one object on their way into the bucket; removed again unless committed.
-struct Upload {
+/// The chunks of one object during its upload. They are removed unless the upload is committed.
+struct BlobUpload {
     blobs: Blobs,
     identity: BlobIdentity,
     nuid: String,
@@ -90,12 +90,12 @@ struct Upload {
     size: usize,
     digest: Sha256,
     sealing: FuturesOrdered<JoinHandle<Bytes>>,
-    in_flight: FuturesUnordered<<PublishAckFuture as IntoFuture>::IntoFuture>,
+    unacked: FuturesUnordered<<PublishAckFuture as IntoFuture>::IntoFuture>,
     /// Subjects to purge on drop.
     leftovers: Vec<String>,
 }
 
-impl Upload {
+impl BlobUpload {
     fn new(blobs: &Blobs, identity: BlobIdentity) -> Self {
         let nuid = new_nuid(identity.workspace, identity.blob);
         let chunk_subject = blobs.layout.chunks(&nuid);
@@ -109,60 +109,60 @@ impl Upload {
             size: 0,
             digest: Sha256::new(),
             sealing: FuturesOrdered::new(),
-            in_flight: FuturesUnordered::new(),
+            unacked: FuturesUnordered::new(),
         }
     }
 
-    /// Seals a frame on another thread, and sends those that are ready by now.
-    async fn add(&mut self, frame: UnsealedFrame) -> Result<(), Refused> {
-        self.send_sealed(MAX_SEALING - 1).await?;
+    /// Starts to seal a frame on another thread, and sends sealed frames.
+    async fn add(&mut self, frame: UnsealedFrame) -> Result<(), PublishRejected> {
+        self.send_sealed(MAX_PARALLEL_SEALS - 1).await?;
         self.sealing.push_back(spawn_blocking(|| frame.seal()));
         Ok(())
     }
 
-    /// Sends frames as chunks, in order, until at most so many are left that are being sealed.
-    async fn send_sealed(&mut self, left: usize) -> Result<(), Refused> {
-        while self.sealing.len() > left {
+    /// Sends sealed frames as chunks, in order, until at most `max_pending` frames are left.
+    async fn send_sealed(&mut self, max_pending: usize) -> Result<(), PublishRejected> {
+        while self.sealing.len() > max_pending {
             if let Some(chunk) = self.sealing.next().await {
-                self.send(chunk.expect("sealing does not panic, and a runtime that stops asks for nothing")).await?;
+                self.send(chunk.expect("sealing does not panic, and a stopping runtime polls nothing")).await?;
             }
         }
         Ok(())
     }
 
-    async fn send(&mut self, chunk: Bytes) -> Result<(), Refused> {
-        self.settle(MAX_IN_FLIGHT - 1).await?;
+    async fn send(&mut self, chunk: Bytes) -> Result<(), PublishRejected> {
+        self.await_acks(MAX_UNACKED_CHUNKS - 1).await?;
         self.chunks += 1;
         self.size += chunk.len();
         self.digest.update(&chunk);
         let ack = self.blobs.context.publish(self.chunk_subject.clone(), chunk).await?;
-        self.in_flight.push(ack.into_future());
+        self.unacked.push(ack.into_future());
         Ok(())
     }
 
-    /// Makes the object visible, once the server has all chunks.
-    async fn commit(mut self) -> Result<(), Refused> {
+    /// Makes the object visible after the server has acknowledged all chunks.
+    async fn commit(mut self) -> Result<(), PublishRejected> {
         self.send_sealed(0).await?;
-        self.settle(0).await?;
+        self.await_acks(0).await?;
         let BlobIdentity { workspace, blob } = self.identity;
         let entry = self.blobs.layout.entry(workspace, blob);
         let info = serde_json::to_vec(&self.info()).expect("an object's entry is plain JSON");
         let mut headers = HeaderMap::new();
         headers.insert(header::NATS_ROLLUP, "sub");
-        // From here on even a failure may have left the entry.
+        // From here on a failure may leave the entry.
         self.leftovers.push(entry.clone());
         let ack = self.blobs.context.publish_with_headers(entry, headers, info.into()).await?;
-        self.in_flight.push(ack.into_future());
-        self.settle(0).await?;
+        self.unacked.push(ack.into_future());
+        self.await_acks(0).await?;
         self.leftovers.clear();
         Ok(())
     }
 
-    /// Waits until at most so many messages are without an answer.
-    async fn settle(&mut self, unanswered: usize) -> Result<(), Refused> {
-        while self.in_flight.len() > unanswered {
-            if let Some(answer) = self.in_flight.next().await {
-                answer?;
+    /// Waits until at most `max_unacked` messages are unacknowledged.
+    async fn await_acks(&mut self, max_unacked: usize) -> Result<(), PublishRejected> {
+        while self.unacked.len() > max_unacked {
+            if let Some(ack) = self.unacked.next().await {
+                ack?;
             }
         }
         Ok(())
@@ -187,40 +187,40 @@ impl Upload {
     }
 }
 
-impl Drop for Upload {
+impl Drop for BlobUpload {
     fn drop(&mut self) {
         let leftovers = mem::take(&mut self.leftovers);
-        // Without a runtime the process is on its way out, and the sweeper has to do it.
+        // Without a runtime the process is stopping, and garbage collection removes them.
         let (false, Ok(runtime)) = (leftovers.is_empty(), Handle::try_current()) else { return };
-        let in_flight = mem::take(&mut self.in_flight);
+        let unacked = mem::take(&mut self.unacked);
         let stream = self.blobs.stream.clone();
         runtime.spawn(async move {
-            // A purge that overtakes a chunk would leave it behind.
-            in_flight.for_each(async |_answer| ()).await;
+            // A purge before the last acknowledgement could miss a chunk.
+            unacked.for_each(async |_ack| ()).await;
             for subject in leftovers {
                 if let Err(error) = stream.purge().filter(&subject).await {
-                    tracing::warn!(%error, subject, "an unfinished upload was not removed, the sweeper will");
+                    tracing::warn!(%error, subject, "an unfinished upload could not be removed, garbage collection will remove it");
                 }
             }
         });
     }
 }
 
-/// The server did not take a message.
-struct Refused(PublishError);
+/// The server did not store a message.
+struct PublishRejected(PublishError);
 
-impl From<PublishError> for Refused {
+impl From<PublishError> for PublishRejected {
     fn from(error: PublishError) -> Self {
         Self(error)
     }
 }
 
-impl<E> From<Refused> for PutError<E> {
-    fn from(Refused(error): Refused) -> Self {
+impl<E> From<PublishRejected> for PutError<E> {
+    fn from(PublishRejected(error): PublishRejected) -> Self {
         let code = error.source().and_then(|source| source.downcast_ref()).map(jetstream::Error::error_code);
         match code {
             Some(
-                // The bucket's limit (or the disk's), the account's, the server's.
+                // The limit of the bucket or the disk, of the account, or of the server.
                 ErrorCode::STREAM_STORE_FAILED
                 | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
                 | ErrorCode::STORAGE_RESOURCES_EXCEEDED

@@ -1,4 +1,4 @@
-//! Against a real server.
+//! Tests with a NATS server.
 
 use std::convert::Infallible;
 use std::io;
@@ -17,7 +17,7 @@ use crate::{id, test_nats};
 
 const NO_LIMIT: u64 = u64::MAX;
 
-/// A bucket of its own, and one workspace.
+/// A bucket of this test, and one workspace.
 struct Fixture {
     blobs: Blobs,
     bucket: String,
@@ -26,10 +26,10 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> Self {
-        Self::with_room(None).await
+        Self::with_max_bytes(None).await
     }
 
-    async fn with_room(max_bytes: Option<i64>) -> Self {
+    async fn with_max_bytes(max_bytes: Option<i64>) -> Self {
         let url = std::env::var("NVISY_TEST_NATS_URL")
             .expect("NVISY_TEST_NATS_URL names the NATS server to test on; `just test` starts one");
         let client = test_nats::client(&url).await;
@@ -54,8 +54,8 @@ impl Fixture {
         self.blobs.stream.get_info().await.unwrap().state.messages
     }
 
-    /// Waits until the bucket holds so many messages.
-    async fn settles_at(&self, expected: u64) {
+    /// Waits until the bucket has the expected number of messages.
+    async fn wait_for_messages(&self, expected: u64) {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let messages = self.messages().await;
@@ -74,7 +74,7 @@ impl Fixture {
         all
     }
 
-    /// Replaces a blob's chunks by what `change` makes of them.
+    /// Replaces the chunks of a blob by the result of `change`.
     async fn tamper(&self, blob: BlobId, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
         let info = self.blobs.entry(BlobIdentity { workspace: self.workspace, blob }).await.unwrap();
         let subject = self.blobs.layout.chunks(&info.nuid);
@@ -91,7 +91,7 @@ impl Fixture {
         }
     }
 
-    async fn end(self) {
+    async fn stop(self) {
         self.blobs.context.delete_object_store(&self.bucket).await.unwrap();
     }
 }
@@ -106,31 +106,31 @@ fn parts(content: &[u8]) -> impl Stream<Item = Result<Bytes, Infallible>> + use<
 }
 
 #[tokio::test]
-async fn what_was_put_is_got() {
+async fn stored_content_is_read_back() {
     let fixture = Fixture::new().await;
     for length in [0, 1, FRAME_BYTES, 20 * FRAME_BYTES + 7] {
         let content = content(length);
         let blob = BlobId::new();
         let stored = fixture.blobs.put(fixture.workspace, blob, parts(&content), NO_LIMIT).await.unwrap();
-        assert_eq!(stored, Stored { bytes: length as u64, sha256: Sha256::digest(&content).into() });
+        assert_eq!(stored, BlobInfo { bytes: length as u64, sha256: Sha256::digest(&content).into() });
         assert!(fixture.read(blob).await.unwrap() == content, "{length}");
     }
-    fixture.end().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn a_bucket_is_reused_under_new_limits() {
+async fn existing_bucket_is_reused_with_new_limits() {
     let fixture = Fixture::new().await;
     let blob = fixture.put(b"kept").await;
     let settings = BlobSettings { bucket: fixture.bucket.clone(), max_bytes: Some(1 << 20), replicas: 1 };
     let again = Blobs::open(fixture.blobs.context.clone(), &settings, fixture.blobs.keyring.clone()).await.unwrap();
     assert_eq!(again.read_all(fixture.workspace, blob, 4).await.unwrap(), b"kept");
     assert_eq!(again.stream.get_info().await.unwrap().config.max_bytes, 1 << 20);
-    fixture.end().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn nats_tools_see_a_sound_object_of_ciphertext() {
+async fn nats_tools_read_an_object_of_ciphertext() {
     let fixture = Fixture::new().await;
     let blob = fixture.put(&content(3 * FRAME_BYTES)).await;
     let store = fixture.blobs.context.get_object_store(&fixture.bucket).await.unwrap();
@@ -141,14 +141,14 @@ async fn nats_tools_see_a_sound_object_of_ciphertext() {
     assert_eq!(ciphertext.len(), object.info.size);
     assert!(ciphertext.starts_with(b"NVF"));
     assert_eq!(store.list().await.unwrap().count().await, 1);
-    // Their way to delete is understood too.
+    // A deletion by a NATS tool is recognised.
     store.delete(&object.info.name).await.unwrap();
     assert!(matches!(fixture.read(blob).await, Err(GetError::NotFound)));
-    fixture.end().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn the_limit_is_exact_and_an_upload_above_it_leaves_nothing() {
+async fn upload_above_the_exact_limit_leaves_no_chunks() {
     let fixture = Fixture::new().await;
     let length = 12 * FRAME_BYTES;
     let content = content(length);
@@ -157,56 +157,56 @@ async fn the_limit_is_exact_and_an_upload_above_it_leaves_nothing() {
     let before = fixture.messages().await;
     assert_eq!(before, 13);
     let limit = length as u64 - 1;
-    assert!(matches!(put(limit).await, Err(PutError::TooLarge { limit: told }) if told == limit));
-    fixture.settles_at(before).await;
-    fixture.end().await;
+    assert!(matches!(put(limit).await, Err(PutError::TooLarge { limit: reported }) if reported == limit));
+    fixture.wait_for_messages(before).await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn a_source_that_breaks_off_leaves_nothing() {
+async fn failed_source_leaves_no_chunks() {
     let fixture = Fixture::new().await;
     let broken = parts(&content(12 * FRAME_BYTES))
         .map_err(|never| match never {})
         .chain(stream::once(async { Err(io::Error::from(io::ErrorKind::ConnectionReset)) }));
     let error = fixture.blobs.put(fixture.workspace, BlobId::new(), broken, NO_LIMIT).await.unwrap_err();
     assert!(matches!(error, PutError::Source(error) if error.kind() == io::ErrorKind::ConnectionReset));
-    fixture.settles_at(0).await;
-    fixture.end().await;
+    fixture.wait_for_messages(0).await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn a_dropped_upload_leaves_nothing() {
+async fn dropped_upload_leaves_no_chunks() {
     let fixture = Fixture::new().await;
     let (workspace, blob) = (fixture.workspace, BlobId::new());
     let stalled = parts(&content(12 * FRAME_BYTES)).chain(stream::pending());
     {
         let mut upload = std::pin::pin!(fixture.blobs.put(workspace, blob, stalled, NO_LIMIT));
-        // 12 frames of content: the last one waits to be filled or ended, those being sealed for another.
+        // Of 12 frames the last waits for more content or the end, and those being sealed wait for another frame.
         tokio::select! {
             _ = &mut upload => panic!("the content never ends"),
-            () = fixture.settles_at(11 - put::MAX_SEALING as u64) => {}
+            () = fixture.wait_for_messages(11 - put::MAX_PARALLEL_SEALS as u64) => {}
         }
         assert!(matches!(fixture.read(blob).await, Err(GetError::NotFound)));
         assert_eq!(fixture.listed().await, [(workspace, blob)]);
     }
-    fixture.settles_at(0).await;
-    fixture.end().await;
+    fixture.wait_for_messages(0).await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn a_full_bucket_says_so_and_keeps_what_it_has() {
-    let fixture = Fixture::with_room(Some(2 << 20)).await;
+async fn full_bucket_rejects_new_content_and_keeps_old() {
+    let fixture = Fixture::with_max_bytes(Some(2 << 20)).await;
     let blob = fixture.put(b"kept").await;
     let content = content(12 * FRAME_BYTES);
     let put = fixture.blobs.put(fixture.workspace, BlobId::new(), parts(&content), NO_LIMIT).await;
     assert!(matches!(put, Err(PutError::StorageFull)), "{put:?}");
-    fixture.settles_at(2).await;
+    fixture.wait_for_messages(2).await;
     assert_eq!(fixture.read(blob).await.unwrap(), b"kept");
-    fixture.end().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn changed_chunks_are_noticed() {
+async fn changed_chunks_are_detected() {
     type Change = fn(&mut Vec<Vec<u8>>);
     let changes: [(&str, Change); 5] = [
         ("bit", |chunks| chunks[1][1000] ^= 1),
@@ -224,11 +224,11 @@ async fn changed_chunks_are_noticed() {
     let blob = fixture.put(&content(4 * FRAME_BYTES)).await;
     fixture.tamper(blob, |chunks| drop(chunks.pop())).await;
     assert!(matches!(fixture.read(blob).await, Err(GetError::Incomplete)));
-    fixture.end().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn an_entry_that_hides_the_end_is_noticed() {
+async fn entry_with_fewer_chunks_is_detected() {
     let fixture = Fixture::new().await;
     let identity = BlobIdentity { workspace: fixture.workspace, blob: fixture.put(&content(4 * FRAME_BYTES)).await };
     for chunks in [3, 0] {
@@ -240,32 +240,32 @@ async fn an_entry_that_hides_the_end_is_noticed() {
         let read = fixture.read(identity.blob).await;
         assert!(matches!(read, Err(GetError::Corrupt(FrameError::Tampered))), "{chunks}");
     }
-    fixture.end().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn another_workspace_sees_nothing() {
+async fn other_workspace_can_neither_read_nor_delete() {
     let fixture = Fixture::new().await;
     let blob = fixture.put(b"ours").await;
     let read = fixture.blobs.read_all(WorkspaceId::new(), blob, NO_LIMIT).await;
     assert!(matches!(read, Err(GetError::NotFound)));
     fixture.blobs.delete(WorkspaceId::new(), blob).await.unwrap();
     assert_eq!(fixture.read(blob).await.unwrap(), b"ours");
-    fixture.end().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn reading_stops_at_the_callers_limit() {
+async fn read_stops_at_the_limit_of_the_caller() {
     let fixture = Fixture::new().await;
     let blob = fixture.put(&content(100)).await;
     let read = |limit| fixture.blobs.read_all(fixture.workspace, blob, limit);
     assert_eq!(read(100).await.unwrap().len(), 100);
     assert!(matches!(read(99).await, Err(GetError::TooLarge { limit: 99 })));
-    fixture.end().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn deleting_removes_all_of_one_blob_however_often() {
+async fn repeated_delete_removes_one_blob_only() {
     let fixture = Fixture::new().await;
     let (kept, gone) = (fixture.put(&content(3 * FRAME_BYTES)).await, fixture.put(&content(3 * FRAME_BYTES)).await);
     assert_eq!(fixture.listed().await, [(fixture.workspace, kept), (fixture.workspace, gone)]);
@@ -276,11 +276,11 @@ async fn deleting_removes_all_of_one_blob_however_often() {
     }
     assert!(fixture.read(kept).await.is_ok());
     assert_eq!(fixture.listed().await, [(fixture.workspace, kept)]);
-    fixture.end().await;
+    fixture.stop().await;
 }
 
 #[tokio::test]
-async fn a_blob_deleted_while_it_is_read_fails_the_reader() {
+async fn deletion_during_a_read_fails_the_reader() {
     let fixture = Fixture::new().await;
     let blob = fixture.put(&content(5 * FRAME_BYTES)).await;
     let mut reader = std::pin::pin!(fixture.blobs.get(fixture.workspace, blob).await.unwrap());
@@ -288,5 +288,5 @@ async fn a_blob_deleted_while_it_is_read_fails_the_reader() {
     fixture.blobs.delete(fixture.workspace, blob).await.unwrap();
     let rest: Result<Vec<_>, _> = reader.try_collect().await;
     assert!(matches!(rest, Err(GetError::Incomplete)));
-    fixture.end().await;
+    fixture.stop().await;
 }

@@ -1,4 +1,4 @@
-//! The reconciler: finds jobs whose lease expired holds or that JetStream lost, and makes them wait again.
+//! The reconciler: finds jobs whose lease expired or that JetStream lost, and makes them wait again.
 
 use std::time::Duration;
 
