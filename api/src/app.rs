@@ -41,7 +41,7 @@ pub enum StartError {
     #[error(transparent)]
     Migration(#[from] nvisy_migration::ApplyError),
     #[error(transparent)]
-    Platform(#[from] platform::OpenError),
+    Platform(#[from] platform::PlatformError),
     #[error("the database cannot be asked for its signing key: look into the log of PostgreSQL")]
     Installation(#[source] store::Error),
     #[error("events cannot be followed: look into the log of the NATS server")]
@@ -115,9 +115,9 @@ impl App {
             lifecycle,
         });
         // They watch for the hard stop themselves: what is in memory is nowhere else.
-        state.lifecycle.spawn_careful(last_used::write_down(state.clone()));
-        state.lifecycle.spawn_careful(search_counter::write_down(state.clone()));
-        state.lifecycle.spawn_careful(failed_logins::write_down(state.clone()));
+        state.lifecycle.spawn_graceful(last_used::write_down(state.clone()));
+        state.lifecycle.spawn_graceful(search_counter::write_down(state.clone()));
+        state.lifecycle.spawn_graceful(failed_logins::write_down(state.clone()));
         Ok(Self { state, certificate })
     }
 

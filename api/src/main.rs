@@ -76,7 +76,7 @@ async fn serve() -> Outcome {
     let app = App::build(config, lifecycle.clone()).await?.bind()?;
     tracing::info!(address = %app.address(), "listening");
     let signals = lifecycle.clone();
-    tokio::spawn(async move { signals.until_signal().await });
+    tokio::spawn(async move { signals.stop_on_signal().await });
     app.run().await?;
     lifecycle.finish(grace).await;
     telemetry.shutdown().await;
@@ -103,7 +103,7 @@ async fn doctor() -> Outcome {
     for finding in &findings {
         print(&format!("{finding}\n"))?;
     }
-    let wrong = findings.iter().filter(|finding| finding.outcome.is_err()).count();
+    let wrong = findings.iter().filter(|finding| finding.result.is_err()).count();
     if wrong == 0 { Ok(()) } else { Err(format!("{wrong} of {} are wrong", findings.len()).into()) }
 }
 
@@ -123,7 +123,7 @@ async fn adopt_signing_keys() -> Outcome {
 async fn health() -> Outcome {
     let http = Config::load()?.http;
     let address = http.address;
-    match probe::is_well(address, http.tls_certificate_file.is_some()).await {
+    match probe::is_healthy(address, http.tls_certificate_file.is_some()).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("the API on {address} says that it is not well").into()),
         Err(error) => Err(format!("no API answers on {address}: {}", nvisy_shared::error_chain(&error)).into()),

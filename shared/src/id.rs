@@ -1,4 +1,4 @@
-//! Identifiers: UUIDv7, made here and nowhere else, one type for each thing that can be named.
+//! Identifiers: UUIDv7, one type for each kind of thing. No other module creates them.
 
 use sea_orm::{DbErr, DeriveValueType, TryFromU64};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 /// A new time-ordered UUID.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+#[expect(clippy::disallowed_methods, reason = "this module creates ids")]
 pub fn new() -> Uuid {
     Uuid::now_v7()
 }
@@ -39,7 +39,7 @@ macro_rules! ids {
             }
         }
 
-        // Asked for by SeaORM of every primary key; only integer keys can be made of a number.
+        // SeaORM requires it of every primary key; only integer keys can be made from a number.
         impl TryFromU64 for $name {
             fn try_from_u64(_: u64) -> Result<Self, DbErr> {
                 Err(DbErr::ConvertFromU64(stringify!($name)))
@@ -49,7 +49,7 @@ macro_rules! ids {
 }
 
 impl WorkspaceId {
-    /// The deployment's own tenant: of jobs that belong to nobody's workspace. It has no members.
+    /// The tenant of the deployment, for jobs that belong to no workspace. It has no members.
     pub const SYSTEM: Self = Self(Uuid::nil());
 }
 
@@ -68,7 +68,7 @@ ids! {
     PipelineId,
     /// One run of a pipeline.
     RunId,
-    /// One file version on its way through a run.
+    /// One file version in a run.
     ItemId,
     /// A chunk of a version's text.
     ChunkId,
@@ -84,9 +84,9 @@ ids! {
     TokenId,
     /// An invite.
     InviteId,
-    /// An operator's word that somebody may sign up.
+    /// An operator's permission for an address to sign up.
     AdmissionId,
-    /// Somebody signed in on a device.
+    /// A login on a device.
     SessionId,
     /// A mail to be sent.
     MailId,

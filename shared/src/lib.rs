@@ -1,16 +1,17 @@
-//! What the API and the worker have in common.
+//! The modules that the API and the worker share.
 //!
 //! The list of modules is closed; a new one states its reason here.
 //!
 //! | layer | modules | may use |
 //! |---|---|---|
-//! | ground | [`id`] [`clock`] [`lifecycle`] [`secret`] | nothing of ours |
-//! | edge | [`config`] [`telemetry`] [`outbound`] (the one HTTP client: model endpoints, later webhooks and connections) [`probe`] (asking how things are: the `health` command of both programs, and what `doctor` finds) | ground |
-//! | meaning | [`domain`] (no I/O), [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain <- entity <- store`; `store` uses [`crypt`] for the MACs of the activity log |
-//! | work | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; `queue` asks `store` for what is to be handed over; `store` knows nothing of `queue` |
-//! | bytes | [`crypt`] [`blob`] | ground, domain |
-//! | whole | [`platform`] (opens all of it from the configuration, or looks at each part for `doctor`; the API and the worker would each repeat it) | everything |
-//! | tests | `testing` (feature), `test_nats` (what it has in common with the tests of `blob`) | everything |
+//! | base | [`id`] [`clock`] [`lifecycle`] [`secret`] | no other module |
+//! | adapters | [`config`] [`telemetry`] [`outbound`] (HTTP clients: model endpoints, later webhooks and connections) [`probe`] (health of a process, findings of `doctor`) | base |
+//! | domain | [`domain`] (no I/O) | base |
+//! | store | [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain <- entity <- store`; `store` uses [`crypt`] for the MACs of the activity log |
+//! | jobs | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; `queue` reads the rows to publish from `store`; `store` does not use `queue` |
+//! | bytes | [`crypt`] [`blob`] | base, domain |
+//! | platform | [`platform`] (opens everything from the configuration, or checks each part for `doctor`; otherwise the API and the worker would repeat it) | all |
+//! | tests | `testing` (feature), `test_nats` (shared by it and the tests of `blob`) | all |
 #![warn(missing_docs)]
 
 pub mod blob;

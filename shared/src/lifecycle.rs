@@ -1,16 +1,17 @@
-//! Stopping: first politely, then at once.
+//! Stopping a process: first softly, then hard.
 
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long parts may take to give back what they hold after the hard stop.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long tasks may take to release their resources after the hard stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
-/// What every long-running part of a process holds.
+/// The stop signals of a process. Every long-running task holds them.
 ///
-/// `soft` says: take nothing new, finish what you have. `hard` says: drop what you have; somebody else will do it again.
+/// After the soft stop a task accepts no new work and finishes its current work. After the hard stop it drops its current work,
+/// which another process will repeat.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
     soft: CancellationToken,
@@ -19,48 +20,48 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// A lifecycle that nothing stops yet.
+    /// A lifecycle of a running process.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancelled when the process should take no new work.
+    /// Cancelled at the soft stop.
     #[must_use]
     pub fn soft(&self) -> &CancellationToken {
         &self.soft
     }
 
-    /// Cancelled when work in progress should be dropped.
+    /// Cancelled at the hard stop.
     #[must_use]
     pub fn hard(&self) -> &CancellationToken {
         &self.hard
     }
 
-    /// Runs a part of the process; [`Lifecycle::finish`] waits for it. It is dropped at the hard stop.
-    pub fn spawn<F>(&self, part: F)
+    /// Runs a task that the hard stop drops. [`Lifecycle::finish`] waits for it.
+    pub fn spawn<F>(&self, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let hard = self.hard.clone();
-        self.spawn_careful(async move {
+        self.spawn_graceful(async move {
             tokio::select! {
-                () = part => {}
+                () = task => {}
                 () = hard.cancelled() => {}
             }
         });
     }
 
-    /// Runs a part that watches for the hard stop itself, because it has something to give back.
-    pub fn spawn_careful<F>(&self, part: F)
+    /// Runs a task that handles the hard stop itself, because it must release a resource.
+    pub fn spawn_graceful<F>(&self, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.tracker.spawn(part);
+        self.tracker.spawn(task);
     }
 
-    /// Asks every part to stop, waits until they have or `grace` is over, then stops the rest hard.
-    /// Returns whether all of them finished in time.
+    /// Stops all tasks softly, waits for them at most for `grace`, then stops the remaining ones hard. Returns whether all finished
+    /// in time.
     pub async fn finish(&self, grace: Duration) -> bool {
         self.soft.cancel();
         self.tracker.close();
@@ -70,15 +71,15 @@ impl Lifecycle {
             () = self.hard.cancelled() => false,
         };
         self.hard.cancel();
-        let _ = tokio::time::timeout(LAST_WORDS, self.tracker.wait()).await;
+        let _ = tokio::time::timeout(SHUTDOWN_GRACE, self.tracker.wait()).await;
         in_time
     }
 
-    /// Stops softly at the first SIGTERM or SIGINT and hard at the second. Returns at the first.
+    /// Waits for SIGTERM or SIGINT and stops softly. A second signal stops hard.
     ///
     /// # Errors
     /// When the signal handlers cannot be installed.
-    pub async fn until_signal(&self) -> std::io::Result<()> {
+    pub async fn stop_on_signal(&self) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         tokio::select! {
@@ -86,7 +87,7 @@ impl Lifecycle {
             _ = interrupt.recv() => {}
             () = self.soft.cancelled() => {}
         }
-        tracing::info!("stopping: finishing what is in progress, a second signal stops at once");
+        tracing::info!("stopping: finishing the work in progress, a second signal stops at once");
         self.soft.cancel();
         let hard = self.hard.clone();
         tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! The one place that builds an HTTP client.
+//! HTTP clients; no other module builds one.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Longest wait for a connection; the timeout of the whole request still holds.
+/// Longest wait for a connection, within the timeout of the whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// No client could be built: TLS cannot be set up on this machine.
+/// Why no client could be built.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
-    /// The TLS library refused its settings.
+    /// The TLS library rejected its settings.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
-    /// The HTTP library refused its settings.
+    /// The HTTP library rejected its settings.
     #[error("the HTTP client cannot be set up")]
     Http(#[from] reqwest::Error),
 }
 
 /// The system's certificate authorities, read once.
-static AUTHORITIES: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+static ROOT_CERTIFICATES: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if store.is_empty() {
@@ -32,18 +32,18 @@ static AUTHORITIES: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
     Arc::new(store)
 });
 
-/// A client for calls to other services. It follows no redirect, since a redirect may lead where a check of the address has not
-/// been; `timeout` is for a whole request.
+/// A client for requests to other services. It follows no redirect, because a redirect may lead to an address that was not
+/// checked. `timeout` applies to a whole request.
 ///
 /// # Errors
 /// [`OutboundError`] if TLS or the client cannot be set up.
-#[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
+#[expect(clippy::disallowed_methods, reason = "this module builds the clients")]
 pub fn client(timeout: Duration) -> Result<reqwest::Client, OutboundError> {
-    // The provider is named here rather than left to the process default: with none or two in the build that panics.
+    // Named explicitly, because the process default panics if the build has no provider or two.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(Arc::clone(&AUTHORITIES))
+        .with_root_certificates(Arc::clone(&ROOT_CERTIFICATES))
         .with_no_client_auth();
     Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -54,14 +54,14 @@ pub fn client(timeout: Duration) -> Result<reqwest::Client, OutboundError> {
         .build()?)
 }
 
-/// A client that asks a process of ours on this machine how it is. It looks at no certificate, which names the machine as
-/// others call it: nothing secret is asked or said.
+/// A client for the health of a process on this machine. It verifies no certificate, because the certificate has the public
+/// name of the machine. Requests and responses contain no secret.
 ///
 /// # Errors
 /// As [`client`].
-#[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
-pub fn client_of_ourselves(timeout: Duration) -> Result<reqwest::Client, OutboundError> {
-    // This builder takes the process's default, and panics without one.
+#[expect(clippy::disallowed_methods, reason = "this module builds the clients")]
+pub fn local_client(timeout: Duration) -> Result<reqwest::Client, OutboundError> {
+    // This builder uses the process's default provider, and panics without one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Ok(reqwest::Client::builder()
         .tls_danger_accept_invalid_certs(true)
@@ -81,7 +81,7 @@ mod tests {
     use super::client;
 
     #[tokio::test]
-    async fn a_call_over_tls_starts_a_handshake() {
+    async fn https_request_starts_a_tls_handshake() {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();
         let first = tokio::spawn(async move {

@@ -4,18 +4,18 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
-/// A value that no log line, error or response can show by accident: `Debug` hides it, and there is
-/// neither `Display` nor `Serialize`.
+/// A value that cannot get into log lines, errors or responses by accident: `Debug` hides it, and it implements neither `Display`
+/// nor `Serialize`.
 #[derive(Clone)]
 pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    /// Hides a value.
+    /// Wraps a value.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value itself; every call is a place to look at in a review.
+    /// The value. Reviews check each call.
     pub const fn expose(&self) -> &T {
         &self.0
     }

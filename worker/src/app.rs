@@ -6,7 +6,7 @@ use nvisy_shared::{
     config::Config,
     domain::job::Lane,
     lifecycle::Lifecycle,
-    platform::{OpenError, Platform},
+    platform::{Platform, PlatformError},
 };
 use tokio::net::TcpListener;
 
@@ -33,7 +33,7 @@ pub enum StartError {
     Migration(#[from] nvisy_migration::ApplyError),
     /// A service, a key or the model.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] PlatformError),
     /// The mail server.
     #[error(transparent)]
     Mail(#[from] mail::MailerError),
@@ -86,7 +86,7 @@ impl Worker {
             [(Lane::Extract, slots.extract_slots), (Lane::Model, slots.model_slots), (Lane::Mail, slots.mail_slots)];
         for (lane, slots) in lanes {
             for _ in 0..slots {
-                lifecycle.spawn_careful(run_lane(lane, cx.queue.clone(), Arc::clone(&runner), lifecycle.clone()));
+                lifecycle.spawn_graceful(run_lane(lane, cx.queue.clone(), Arc::clone(&runner), lifecycle.clone()));
             }
         }
         lifecycle.spawn(maintenance::run(cx.clone(), self.schedule, lifecycle.clone()));

@@ -47,7 +47,7 @@ async fn work() -> Result<(), Box<dyn std::error::Error>> {
     let lifecycle = Lifecycle::new();
     let worker = Worker::build(config, std::env::current_exe()?).await?;
     let stopping = lifecycle.clone();
-    tokio::spawn(async move { stopping.until_signal().await });
+    tokio::spawn(async move { stopping.stop_on_signal().await });
     let in_time = worker.run(lifecycle).await;
     if !in_time {
         tracing::warn!("jobs were handed back unfinished");
@@ -58,7 +58,7 @@ async fn work() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn health() -> Result<(), Box<dyn std::error::Error>> {
     let address = Config::load()?.worker.health_address;
-    match probe::is_well(address, false).await {
+    match probe::is_healthy(address, false).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("the worker on {address} says that it is not well").into()),
         Err(error) => Err(format!("no worker answers on {address}: {}", nvisy_shared::error_chain(&error)).into()),

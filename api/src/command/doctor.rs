@@ -3,7 +3,7 @@
 use nvisy_shared::{
     config::Config,
     error_chain,
-    platform::{self, Privacy},
+    platform::{self, FileAccess},
     probe::Finding,
     store,
 };
@@ -37,14 +37,18 @@ async fn schema(config: &Config) -> Vec<Finding> {
             history.applied.len() + history.pending.len()
         )),
     };
-    vec![Finding::of("PostgreSQL", postgres), Finding::of("pgvector", pgvector), Finding::of("migrations", migrations)]
+    vec![
+        Finding::from_result("PostgreSQL", postgres),
+        Finding::from_result("pgvector", pgvector),
+        Finding::from_result("migrations", migrations),
+    ]
 }
 
 async fn signing_keys(config: &Config) -> Vec<Finding> {
     let auth = &config.auth;
     let mut findings = vec![
-        platform::file("private key", &auth.private_key_file, Privacy::Private),
-        platform::file("public key", &auth.public_key_file, Privacy::Public),
+        platform::check_key_file("private key", &auth.private_key_file, FileAccess::Private),
+        platform::check_key_file("public key", &auth.public_key_file, FileAccess::Public),
     ];
     let keys = match Keys::load(auth) {
         Ok(keys) => keys,
@@ -65,6 +69,6 @@ async fn signing_keys(config: &Config) -> Vec<Finding> {
             Err(format!("a pair, but the database cannot be asked whether it is its own: {}", error_chain(&error)))
         }
     };
-    findings.push(Finding::of("signing keys", outcome));
+    findings.push(Finding::from_result("signing keys", outcome));
     findings
 }

@@ -12,7 +12,7 @@ async fn running_api_is_healthy() {
         assert_eq!(health["components"]["postgres"], "up");
     }
     assert_eq!(send(app.request(Method::GET, "/health/live")).await.expect(200)["status"], "up");
-    assert!(probe::is_well(app.address, false).await.unwrap());
+    assert!(probe::is_healthy(app.address, false).await.unwrap());
     app.stop().await;
 }
 
@@ -30,7 +30,7 @@ async fn readiness_fails_without_the_database() {
 
     let health = send(app.request(Method::GET, "/health/ready")).await.expect(503);
     assert_eq!(health["components"]["postgres"], "down");
-    assert!(!probe::is_well(app.address, false).await.unwrap());
+    assert!(!probe::is_healthy(app.address, false).await.unwrap());
     send(app.request(Method::GET, "/health/live")).await.expect(200);
 
     elsewhere.sql(&format!("alter database {database} allow_connections true")).await;

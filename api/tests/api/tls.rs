@@ -35,7 +35,7 @@ async fn https_serves_http_1_and_http_2() {
     assert!(suspicious.is_err(), "nobody vouches for this certificate");
     let plain = TestApp::stranger().get(format!("http://{}/health", app.address)).send().await;
     assert!(plain.is_err(), "plain HTTP is not spoken beside");
-    assert!(probe::is_well(app.address, true).await.unwrap());
+    assert!(probe::is_healthy(app.address, true).await.unwrap());
     let address = app.address.to_string();
     let health = [&settings[..], &[("NVISY_HTTP_ADDRESS", address.as_str())]].concat();
     let output = crate::startup::run("nvisy-api", &["health"], &app.place, &health).await;

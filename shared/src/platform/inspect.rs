@@ -1,4 +1,4 @@
-//! A look at everything for the doctor: where [`super::Platform::open`] stops at the first part that fails, this goes on.
+//! Checks of all parts for the doctor: unlike [`super::Platform::open`] they go on after a failure.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -17,16 +17,16 @@ use crate::{
     store::{self, Db},
 };
 
-/// Clocks further apart than this confuse whoever compares logs, and shorten or lengthen tokens.
-const SKEW_SECONDS: f64 = 5.0;
-/// Differences of the schema that are told; more are counted.
-const DIFFERENCES: usize = 5;
+/// Largest harmless difference between two clocks. A larger one confuses the order of logs and changes the life of tokens.
+const MAX_SKEW_SECONDS: f64 = 5.0;
+/// Differences of the schema that are listed; further ones are only counted.
+const MAX_LISTED_DIFFERENCES: usize = 5;
 
-/// Looks at the master key, the database, NATS, the object store and the model. Creates nothing that stays.
+/// Checks the master key, the database, NATS, the object store and the model. Creates nothing that stays.
 pub async fn inspect(config: &Config) -> Vec<Finding> {
     let key = MasterKey::read(&config.encryption.key_file);
     let mut findings = vec![match &key {
-        Ok(_) => file("encryption key", &config.encryption.key_file, Privacy::Private),
+        Ok(_) => check_key_file("encryption key", &config.encryption.key_file, FileAccess::Private),
         Err(error) => Finding::wrong(
             "encryption key",
             format!("{}; NVISY_ENCRYPTION_KEY_FILE must name a file of 32 bytes", error_chain(error)),
@@ -43,37 +43,37 @@ pub async fn inspect(config: &Config) -> Vec<Finding> {
         findings.push(object_store(config, jetstream, &names, key).await);
     }
     let model = model(config).await;
-    let said = |space: &SpaceSpec| named(&space.model, &space.provider, i32::from(space.dimensions));
-    findings.push(Finding::of("model", model.as_ref().map(said).map_err(Clone::clone)));
+    let described = |space: &SpaceSpec| named(&space.model, &space.provider, i32::from(space.dimensions));
+    findings.push(Finding::from_result("model", model.as_ref().map(described).map_err(Clone::clone)));
     if let (Ok(db), Ok(space)) = (&db, &model) {
-        findings.push(Finding::of("embedding spaces", spaces(db, space).await));
+        findings.push(Finding::from_result("embedding spaces", spaces(db, space).await));
     }
     findings
 }
 
-/// Who may read a file.
+/// The permitted readers of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Privacy {
-    /// Its owner, and perhaps its group.
+pub enum FileAccess {
+    /// The owner, and possibly the group.
     Private,
-    /// Everybody.
+    /// All users.
     Public,
 }
 
-/// Whether nobody reads or changes a key file who should not.
+/// Checks that only the permitted users can read a key file, and only its owner can change it.
 #[must_use]
-pub fn file(part: &'static str, path: &Path, privacy: Privacy) -> Finding {
+pub fn check_key_file(part: &'static str, path: &Path, access: FileAccess) -> Finding {
     let shown = path.display();
     let mode = match fs::metadata(path) {
         Ok(metadata) => metadata.permissions().mode() & 0o777,
         Err(error) => return Finding::wrong(part, format!("{shown} cannot be read: {error}")),
     };
-    let wide = match privacy {
-        Privacy::Private => mode & 0o026,
-        Privacy::Public => mode & 0o022,
+    let excess = match access {
+        FileAccess::Private => mode & 0o026,
+        FileAccess::Public => mode & 0o022,
     };
-    if wide == 0 {
-        Finding::fine(part, format!("{shown}, mode {mode:04o}"))
+    if excess == 0 {
+        Finding::ok(part, format!("{shown}, mode {mode:04o}"))
     } else {
         Finding::wrong(part, format!("{shown} has mode {mode:04o}, open to others: `chmod 600 {shown}`"))
     }
@@ -83,22 +83,22 @@ async fn database(config: &Config, db: &Db, key: Option<&MasterKey>) -> Vec<Find
     let schema = match store::schema::differences(db).await {
         Ok(differences) if differences.is_empty() => Ok(format!("{} tables as expected", store::schema::tables())),
         Ok(differences) => {
-            let more = differences.len().saturating_sub(DIFFERENCES);
-            let told = differences[..differences.len() - more].join("; ");
+            let more = differences.len().saturating_sub(MAX_LISTED_DIFFERENCES);
+            let listed = differences[..differences.len() - more].join("; ");
             let more = if more == 0 { String::new() } else { format!("; and {more} more") };
-            Err(format!("{told}{more}: apply the migrations (`nvisy-migrate up`)"))
+            Err(format!("{listed}{more}: apply the migrations (`nvisy-migrate up`)"))
         }
         Err(error) => Err(error_chain(&error)),
     };
-    let mut findings = vec![Finding::of("schema", schema), privileges(db).await];
+    let mut findings = vec![Finding::from_result("schema", schema), privileges(db).await];
     if let Some(key) = key {
-        findings.push(Finding::of("encryption key's database", owner(config, db, key).await));
+        findings.push(Finding::from_result("encryption key's database", owner(config, db, key).await));
     }
-    findings.push(Finding::of("clock", skew(db).await));
+    findings.push(Finding::from_result("clock", skew(db).await));
     findings
 }
 
-/// Whether what keeps the activity log from being changed holds for us.
+/// Checks that the role of the programs cannot change the activity log.
 async fn privileges(db: &Db) -> Finding {
     let part = "database role";
     let remedy = "could change the activity log: run the programs as a role that owns nothing (`nvisy-migrate grant`; \
@@ -110,16 +110,18 @@ async fn privileges(db: &Db) -> Finding {
         Ok(privileges) if privileges.owner => {
             Finding::warning(part, format!("{} owns the tables, and {remedy}", privileges.role))
         }
-        Ok(privileges) => Finding::fine(part, format!("{} owns nothing", privileges.role)),
+        Ok(privileges) => Finding::ok(part, format!("{} owns nothing", privileges.role)),
         Err(error) => Finding::wrong(part, error_chain(&error)),
     }
 }
 
 async fn owner(config: &Config, db: &Db, key: &MasterKey) -> Result<String, String> {
     match store::installation::find(db).await {
-        Ok(Some(known)) if known.master_key_check == key.check_value() => Ok("the key belongs to it".to_owned()),
-        Ok(Some(_)) => Err(super::OpenError::ForeignKey(config.encryption.key_file.clone()).to_string()),
-        Ok(None) => Ok("not started yet: it will belong to this key".to_owned()),
+        Ok(Some(known)) if known.master_key_check == key.check_value() => {
+            Ok("the key belongs to the database".to_owned())
+        }
+        Ok(Some(_)) => Err(super::PlatformError::ForeignKey(config.encryption.key_file.clone()).to_string()),
+        Ok(None) => Ok("no program has started yet: the database will belong to this key".to_owned()),
         Err(error) => Err(error_chain(&error)),
     }
 }
@@ -127,16 +129,18 @@ async fn owner(config: &Config, db: &Db, key: &MasterKey) -> Result<String, Stri
 async fn skew(db: &Db) -> Result<String, String> {
     let seconds = || clock::now().timestamp_micros() as f64 / 1e6;
     let before = seconds();
-    let theirs = store::clock(db).await.map_err(|error| error_chain(&error))?;
-    let skew = theirs - f64::midpoint(before, seconds());
-    if skew.abs() > SKEW_SECONDS {
-        Err(format!("PostgreSQL's clock differs from ours by {skew:.1} s: synchronise both machines (NTP)"))
+    let database = store::clock(db).await.map_err(|error| error_chain(&error))?;
+    let skew = database - f64::midpoint(before, seconds());
+    if skew.abs() > MAX_SKEW_SECONDS {
+        Err(format!(
+            "PostgreSQL's clock differs from that of this machine by {skew:.1} s: synchronise both machines (NTP)"
+        ))
     } else {
-        Ok(format!("PostgreSQL's differs from ours by {:.0} ms", skew * 1000.0))
+        Ok(format!("PostgreSQL's clock differs from that of this machine by {:.0} ms", skew * 1000.0))
     }
 }
 
-/// Writes a few bytes, reads them back, and removes them.
+/// Writes some bytes, reads them back, and removes them.
 async fn object_store(
     config: &Config,
     jetstream: async_nats::jetstream::Context,
@@ -147,8 +151,8 @@ async fn object_store(
     let settings = bucket(config, names);
     let part = format!("object store {}", settings.bucket);
     let tried = async {
-        if !Blobs::exist(&jetstream, &settings).await {
-            return Err("missing: the API and the worker make it when they start".to_owned());
+        if !Blobs::exists(&jetstream, &settings).await {
+            return Err("missing: the API and the worker create it when they start".to_owned());
         }
         let blobs = Blobs::open(jetstream, &settings, Keyring::new(key)).await.map_err(|error| error_chain(&error))?;
         let (workspace, blob) = (WorkspaceId::new(), BlobId::new());
@@ -156,7 +160,7 @@ async fn object_store(
         let written = blobs.put(workspace, blob, content, u64::MAX).await;
         written.map_err(|error| {
             format!(
-                "{}: see that the disk of NATS is not full (and restart NATS if it was), and raise max_file_store",
+                "{}: make sure that the disk of NATS is not full (and restart NATS if it was), and raise max_file_store",
                 error_chain(&error)
             )
         })?;
@@ -164,36 +168,36 @@ async fn object_store(
         let removed = blobs.delete(workspace, blob).await;
         match read {
             Ok(read) if read == CONTENT => {}
-            Ok(_) => return Err("what was written was read back differently".to_owned()),
+            Ok(_) => return Err("the bytes read back differ from those written".to_owned()),
             Err(error) => return Err(error_chain(&error)),
         }
         removed.map_err(|error| error_chain(&error))?;
         Ok("written, read back and removed".to_owned())
     };
-    Finding::of(part, tried.await)
+    Finding::from_result(part, tried.await)
 }
 
 async fn model(config: &Config) -> Result<SpaceSpec, String> {
     let settings = embed_settings(&config.embedding).map_err(|error| error_chain(&error))?;
     let embedder = Embedder::open(&settings).await.map_err(|error| error_chain(&error))?;
-    let vectors = embedder.embed(Purpose::Query, vec!["well?".to_owned()]).await;
+    let vectors = embedder.embed(Purpose::Query, vec!["test".to_owned()]).await;
     vectors.map_err(|error| format!("{}; see NVISY_EMBEDDING_*", error_chain(&error)))?;
     Ok(embedder.space().clone())
 }
 
-/// Whether every workspace is searched in the space that these settings serve.
+/// Checks that every workspace has the embedding space of these settings.
 async fn spaces(db: &Db, space: &SpaceSpec) -> Result<String, String> {
     let others = store::space::others_in_use(db, space).await.map_err(|error| error_chain(&error))?;
     if others.is_empty() {
-        return Ok("every workspace has that of the model".to_owned());
+        return Ok("every workspace has the space of the model".to_owned());
     }
-    let told = |other: &store::space::InUse| {
+    let described = |other: &store::space::InUse| {
         format!("{} of {}", other.workspaces, named(&other.model, &other.provider, other.dimensions))
     };
     Err(format!(
-        "workspaces have another, are not searched by meaning and index nothing: {}; set NVISY_EMBEDDING_* as they were, or \
+        "workspaces with another space have no semantic search and index nothing: {}; restore NVISY_EMBEDDING_*, or \
          change `defaultSpaceId` of each (docs/EMBEDDING.md, changing the model)",
-        others.iter().map(told).collect::<Vec<_>>().join(", ")
+        others.iter().map(described).collect::<Vec<_>>().join(", ")
     ))
 }
 

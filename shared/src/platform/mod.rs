@@ -1,10 +1,10 @@
-//! Everything a process of Nvisy stands on, opened from the configuration in one place.
+//! The platform of a process: connections, keys and model, opened from the configuration.
 
 mod inspect;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-pub use inspect::{Privacy, file, inspect};
+pub use inspect::{FileAccess, check_key_file, inspect};
 use nvisy_embed::{ApiKey, EmbedSettings, Embedder, LocalSettings, OpenAiSettings, Provider};
 
 use crate::{
@@ -19,45 +19,45 @@ use crate::{
     store::{self, Db},
 };
 
-/// Texts sent to an OpenAI-compatible endpoint in one request.
-const REQUEST_TEXTS: usize = 64;
+/// Texts in one request to an OpenAI-compatible endpoint.
+const TEXTS_PER_REQUEST: usize = 64;
 
 /// Connections to services, keys and model; cheap to clone.
 #[derive(Clone)]
 pub struct Platform {
-    /// Settings.
+    /// The settings.
     pub config: Arc<Config>,
-    /// The pool.
+    /// The connection pool of PostgreSQL.
     pub db: Db,
-    /// NATS.
+    /// The connection to NATS.
     pub queue: Queue,
     /// Keys of workspaces, accounts and the installation.
     pub keys: Keyring,
-    /// File bytes.
+    /// The object store of file bytes.
     pub blobs: Blobs,
-    /// Of the activity log.
+    /// The keys of the activity log.
     pub audit_keys: AuditKeys,
-    /// Of invites.
+    /// The codes of invites.
     pub invite_codes: InviteCodes,
-    /// The model.
+    /// The embedding model.
     pub embedder: Embedder,
-    /// Where its vectors belong.
+    /// The embedding space of the model.
     pub space: SpaceId,
 }
 
-/// What could not be opened and what to do, in one sentence; the cause follows.
+/// The part that could not be opened and the remedy, in one sentence; the cause follows.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum PlatformError {
     /// One of the parts.
     #[error("{what}")]
     Part {
-        /// Which, and the remedy.
+        /// The part and the remedy.
         what: &'static str,
-        /// Why.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// NATS, which says itself what to do.
+    /// NATS; the error names the remedy.
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// The master key is not the one that this database was started with.
@@ -70,53 +70,60 @@ pub enum OpenError {
     ForeignKey(PathBuf),
 }
 
-fn opening<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> OpenError {
-    move |source| OpenError::Part { what, source: source.into() }
+/// Turns any error into a [`PlatformError`].
+trait PlatformContext<T> {
+    /// Adds the sentence that names the part and the remedy.
+    fn context(self, what: &'static str) -> Result<T, PlatformError>;
+}
+
+impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> PlatformContext<T> for Result<T, E> {
+    fn context(self, what: &'static str) -> Result<T, PlatformError> {
+        self.map_err(|source| PlatformError::Part { what, source: source.into() })
+    }
 }
 
 impl Platform {
     /// Opens everything. The database must be migrated.
     ///
     /// # Errors
-    /// [`OpenError`] names the part.
-    pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let key = MasterKey::read(&config.encryption.key_file).map_err(opening(
-            "NVISY_ENCRYPTION_KEY_FILE must name a key file of 32 bytes (`nvisy-api keys` makes one)",
-        ))?;
+    /// [`PlatformError`] names the part.
+    pub async fn open(config: Config) -> Result<Self, PlatformError> {
+        let key = MasterKey::read(&config.encryption.key_file)
+            .context("NVISY_ENCRYPTION_KEY_FILE must name a key file of 32 bytes (`nvisy-api keys` creates one)")?;
         let settings = embed_settings(&config.embedding)
-            .map_err(opening("the embedding model is not fully named (NVISY_EMBEDDING_*)"))?;
+            .context("the settings of the embedding model are incomplete (NVISY_EMBEDDING_*)")?;
         let (db, queue, embedder) = tokio::join!(
             store::connect(&config.database),
             Queue::connect(&config.nats, &config.queue),
             Embedder::open(&settings)
         );
-        let db = db.map_err(opening("PostgreSQL cannot be reached: NVISY_DATABASE_URL must name a running server"))?;
-        // Before anything is written under a key that the database does not know.
+        let db = db.context("PostgreSQL cannot be reached: NVISY_DATABASE_URL must name a running server")?;
+        // Checked before anything is written under a key that does not belong to the database.
         if !store::installation::has_master_key(&db, &key.check_value())
             .await
-            .map_err(opening("the database cannot be asked for its key: look into the log of PostgreSQL"))?
+            .context("the database cannot be read: see the log of PostgreSQL")?
         {
-            return Err(OpenError::ForeignKey(config.encryption.key_file.clone()));
+            return Err(PlatformError::ForeignKey(config.encryption.key_file.clone()));
         }
         let queue = queue?;
-        let embedder = embedder.map_err(opening(
+        let embedder = embedder.context(
             "the embedding model cannot be opened: NVISY_EMBEDDING_DIRECTORY must name its folder, or \
              NVISY_EMBEDDING_PROVIDER be openai",
-        ))?;
+        )?;
         let bucket = bucket(&config, queue.names());
         let keys = Keyring::new(key);
         let audit_keys = AuditKeys::new(keys.clone());
         let invite_codes = InviteCodes::new(keys.clone());
         let blobs = Blobs::open(queue.jetstream().clone(), &bucket, keys.clone())
             .await
-            .map_err(opening("the object store of NATS cannot be opened: look into the log of the NATS server"))?;
+            .context("the object store of NATS cannot be opened: see the log of the NATS server")?;
         let space = store::space::ensure(&db, embedder.space())
             .await
-            .map_err(opening("the embedding space cannot be registered: look into the log of PostgreSQL"))?;
+            .context("the embedding space cannot be registered: see the log of PostgreSQL")?;
         Ok(Self { config: Arc::new(config), db, queue, keys, blobs, audit_keys, invite_codes, embedder, space })
     }
 
-    /// Starts what every process does on the side: hand over the outbox, and find what was forgotten.
+    /// Starts the background tasks of every process: the relay of the outbox, and the reconciler of jobs.
     pub fn start_relays(&self, lifecycle: &Lifecycle) {
         let settings = &self.config.queue;
         let relay = Relay { per_workspace: settings.workspace_jobs, poll: Duration::from_millis(settings.poll_millis) };
@@ -125,20 +132,20 @@ impl Platform {
         lifecycle.spawn(reconciler.run(self.db.clone(), self.queue.clone(), lifecycle.clone()));
     }
 
-    /// What a workspace may use, unless something else is said of it.
+    /// The quota of a workspace without a quota of its own.
     #[must_use]
     pub fn quota(&self) -> Amounts {
         let quota = &self.config.quota;
         Amounts { files: quota.files, bytes: quota.bytes, chunks: quota.chunks, runs: quota.runs }
     }
 
-    /// How long a worker may be silent before its jobs are given to another.
+    /// How long a worker may be silent before its jobs go to other workers.
     #[must_use]
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.config.queue.lease_seconds)
     }
 
-    /// How long a stopping process may finish what it has begun.
+    /// How long a stopping process may finish the work in progress.
     #[must_use]
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.config.queue.grace_seconds)
@@ -149,7 +156,7 @@ fn bucket(config: &Config, names: &NatsNames) -> BlobSettings {
     BlobSettings { bucket: names.files_bucket(), max_bytes: None, replicas: config.nats.replicas }
 }
 
-/// Why the settings name no embedder.
+/// Why the settings describe no embedder.
 #[derive(Debug, thiserror::Error)]
 enum EmbeddingError {
     #[error("{0} must be set")]
@@ -176,7 +183,7 @@ fn embed_settings(settings: &config::Embedding) -> Result<EmbedSettings, Embeddi
             request_dimensions: settings.request_dimensions,
             concurrency: settings.concurrency,
             max_tokens: settings.max_tokens,
-            batch: REQUEST_TEXTS,
+            batch: TEXTS_PER_REQUEST,
             query_prefix: settings.query_prefix.clone(),
             passage_prefix: settings.passage_prefix.clone(),
             tokenizer_file: settings.tokenizer_file.clone(),

@@ -1,48 +1,48 @@
-//! Asking how things are: a running process of ours for its health, and every part that we stand on for the doctor.
+//! Probes: the health of a running process, and the findings of the doctor about each part.
 
 mod health;
 
 use std::{borrow::Cow, fmt};
 
-pub use health::is_well;
+pub use health::is_healthy;
 
-/// What was found out about one part.
+/// The result of checking one part.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// The part.
     pub part: Cow<'static, str>,
-    /// How it is; or what is wrong with it, and what to do.
-    pub outcome: Result<String, String>,
-    /// Whether it works and could be better: the text says how.
+    /// Its state; or its fault and the remedy.
+    pub result: Result<String, String>,
+    /// Whether the part works but should be improved, as the text says.
     pub warning: bool,
 }
 
 impl Finding {
-    /// All is well with it.
-    pub fn fine(part: impl Into<Cow<'static, str>>, how: impl Into<String>) -> Self {
-        Self::of(part, Ok(how.into()))
+    /// The part works.
+    pub fn ok(part: impl Into<Cow<'static, str>>, state: impl Into<String>) -> Self {
+        Self::from_result(part, Ok(state.into()))
     }
 
-    /// Something is wrong with it.
-    pub fn wrong(part: impl Into<Cow<'static, str>>, what: impl Into<String>) -> Self {
-        Self::of(part, Err(what.into()))
+    /// The part has a fault.
+    pub fn wrong(part: impl Into<Cow<'static, str>>, fault: impl Into<String>) -> Self {
+        Self::from_result(part, Err(fault.into()))
     }
 
-    /// It works, and could be better.
-    pub fn warning(part: impl Into<Cow<'static, str>>, what: impl Into<String>) -> Self {
-        Self { warning: true, ..Self::fine(part, what) }
+    /// The part works but should be improved.
+    pub fn warning(part: impl Into<Cow<'static, str>>, improvement: impl Into<String>) -> Self {
+        Self { warning: true, ..Self::ok(part, improvement) }
     }
 
-    /// One or the other.
-    pub fn of(part: impl Into<Cow<'static, str>>, outcome: Result<String, String>) -> Self {
-        Self { part: part.into(), outcome, warning: false }
+    /// [`Finding::ok`] or [`Finding::wrong`].
+    pub fn from_result(part: impl Into<Cow<'static, str>>, result: Result<String, String>) -> Self {
+        Self { part: part.into(), result, warning: false }
     }
 }
 
-/// One line.
+/// One line of the doctor's output.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (word, text) = match &self.outcome {
+        let (word, text) = match &self.result {
             Ok(text) if self.warning => ("warn", text),
             Ok(text) => ("ok", text),
             Err(text) => ("WRONG", text),

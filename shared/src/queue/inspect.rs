@@ -19,7 +19,7 @@ pub(crate) async fn inspect(nats: &config::Nats, upload_bytes: u64) -> Inspectio
         Err(error) => return Inspection { findings: vec![wrong("NATS", &error)], jetstream: None },
     };
     let mut findings =
-        vec![Finding::of("NATS", preflight::server_version(&client).map_err(|error| error_chain(&error)))];
+        vec![Finding::from_result("NATS", preflight::server_version(&client).map_err(|error| error_chain(&error)))];
     let jetstream = jetstream::new(client);
     let names = NatsNames::new(&nats.prefix);
     match preflight::jetstream_account(&jetstream).await {
@@ -55,7 +55,7 @@ async fn limits(jetstream: &Context, names: &NatsNames, account: &Account, uploa
         account.limits.max_consumers.map_or_else(String::new, |most| format!(" of {most}")),
     );
     match preflight::check_free_space(jetstream, names, i64::try_from(upload_bytes).unwrap_or(i64::MAX)).await {
-        Ok(()) => Finding::fine("JetStream", used),
+        Ok(()) => Finding::ok("JetStream", used),
         Err(error) => Finding::wrong(
             "JetStream",
             format!(
@@ -72,7 +72,7 @@ async fn stream(jetstream: &Context, name: &str) -> Finding {
     match jetstream.get_stream(name).await {
         Ok(stream) => {
             let state = &stream.cached_info().state;
-            Finding::fine(part, format!("{} messages, {}", state.messages, mebibytes(state.bytes)))
+            Finding::ok(part, format!("{} messages, {}", state.messages, mebibytes(state.bytes)))
         }
         Err(error) => Finding::wrong(part, missing(&error)),
     }
@@ -85,7 +85,7 @@ async fn consumer(jetstream: &Context, names: &NatsNames, lane: Lane) -> Finding
         let info = stream.consumer_info(lane.name()).await.map_err(|error| missing(&error))?;
         Ok(format!("{} waiting, {} with workers", info.num_pending, info.num_ack_pending))
     };
-    Finding::of(part, found.await)
+    Finding::from_result(part, found.await)
 }
 
 fn missing(error: &(dyn std::error::Error + 'static)) -> String {
