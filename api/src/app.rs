@@ -136,7 +136,7 @@ impl App {
 }
 
 /// The built-in pipeline as configured; a mistake must stop the start, not the first upload.
-fn index(settings: &config::Chunk) -> Result<Definition, plan::Invalid> {
+fn index(settings: &config::ChunkConfig) -> Result<Definition, plan::Invalid> {
     let definition = pipeline::builtin_index(settings.max_tokens, settings.overlap_tokens);
     plan::compile(&definition)?;
     Ok(definition)

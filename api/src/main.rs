@@ -131,7 +131,7 @@ async fn health() -> Outcome {
 }
 
 fn show_config() -> Outcome {
-    let settings = config::Settings::gather();
+    let settings = config::Settings::read();
     print(&settings.to_string())?;
     Ok(settings.check().map(drop)?)
 }

@@ -67,7 +67,7 @@ async fn health() -> Result<(), Box<dyn std::error::Error>> {
 
 fn show_config() -> Result<(), Box<dyn std::error::Error>> {
     use std::io::Write;
-    let settings = Settings::gather();
+    let settings = Settings::read();
     std::io::stdout().write_all(settings.to_string().as_bytes())?;
     Ok(settings.check().map(drop)?)
 }

@@ -66,7 +66,7 @@ impl std::fmt::Debug for Keys {
 
 impl Keys {
     /// Reads the pair from the configured files.
-    pub fn load(auth: &config::Auth) -> Result<Self, KeyError> {
+    pub fn load(auth: &config::AuthConfig) -> Result<Self, KeyError> {
         let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| KeyError::Unreadable(path.clone(), error));
         let invalid = |path: &PathBuf| KeyError::Invalid(path.clone());
         let (private_file, public_file) = (&auth.private_key_file, &auth.public_key_file);
@@ -156,7 +156,7 @@ mod tests {
 
     fn load(folder: &std::path::Path) -> Keys {
         keys(folder, false).unwrap();
-        let auth = config::Auth {
+        let auth = config::AuthConfig {
             private_key_file: folder.join("private.pem"),
             public_key_file: folder.join("public.pem"),
             issuer: "nvisy".to_owned(),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use nvisy_shared::{config::Http, error_chain, lifecycle::Lifecycle};
+use nvisy_shared::{config::HttpConfig, error_chain, lifecycle::Lifecycle};
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, ring},
@@ -42,7 +42,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// The configured certificate; `None` where the API speaks plain HTTP.
-    pub fn load(http: &Http) -> Result<Option<Arc<Self>>, TlsError> {
+    pub fn load(http: &HttpConfig) -> Result<Option<Arc<Self>>, TlsError> {
         let (Some(chain_file), Some(key_file)) = (&http.tls_certificate_file, &http.tls_key_file) else {
             return Ok(None);
         };

@@ -23,7 +23,7 @@ use actix_web::{
     web::{self, Data},
 };
 use apistos::web::ServiceConfig;
-use nvisy_shared::config::{Http, Queue};
+use nvisy_shared::config::{HttpConfig, QueueConfig};
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::Handle;
@@ -40,8 +40,8 @@ const BACKLOG: i32 = 1024;
 
 /// Binds the configured address, for HTTPS where there is a certificate; port 0 takes any free one.
 pub fn bind(
-    http: &Http,
-    queue: &Queue,
+    http: &HttpConfig,
+    queue: &QueueConfig,
     tls: Option<ServerConfig>,
     state: Data<State>,
 ) -> io::Result<(Server, Vec<SocketAddr>)> {

@@ -4,7 +4,7 @@ use actix_web::http::header::{
     self, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use nvisy_shared::config::Http;
+use nvisy_shared::config::HttpConfig;
 
 /// An answer that needs more, such as the reference page, says so itself.
 static FIXED: [(HeaderName, HeaderValue); 5] = [
@@ -25,7 +25,7 @@ pub struct Shield {
 }
 
 impl Shield {
-    pub fn new(http: &Http) -> Self {
+    pub fn new(http: &HttpConfig) -> Self {
         let seconds = http.hsts();
         let transport = (seconds > 0).then(|| {
             HeaderValue::try_from(format!("max-age={seconds}; includeSubDomains")).expect("a number is a header value")

@@ -1,5 +1,5 @@
-//! The layers of the configuration, weakest first: defaults, `.env`, the environment. A secret may also stand in a
-//! file that the variable with `_FILE` at its end names.
+//! The layers of the configuration, weakest first: defaults, `.env`, the environment. A secret may also be in a file that its
+//! variable with the suffix `_FILE` names.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,15 +13,15 @@ use url::Url;
 use super::{Config, ConfigError, PREFIX, TEST_PREFIX, VARIABLES, Variable, rules};
 use crate::secret::Secret;
 
-/// Stands for what must not be shown.
-const HIDDEN: &str = "[hidden]";
+/// Replaces hidden values.
+const REDACTED: &str = "[hidden]";
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingSource {
     /// The table of variables.
     Default,
-    /// The file `.env` of the working directory, or of one above it.
+    /// The file `.env` in the working directory or one above it.
     DotEnv,
     /// The process's environment.
     Environment,
@@ -29,7 +29,7 @@ pub enum Origin {
     File(PathBuf),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -40,91 +40,91 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One variable and what holds for it.
+/// One variable and its value.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// Its line of the table.
+    /// Its entry in the table.
     pub variable: &'static Variable,
-    /// The value; `None` where nothing is set and there is no default.
+    /// The value; `None` if it is unset and has no default.
     pub value: Option<Secret<String>>,
-    /// Where the value came from.
-    pub origin: Origin,
+    /// The source of the value.
+    pub source: SettingSource,
 }
 
 impl Setting {
-    /// The value as it may be shown.
+    /// The value without secrets.
     #[must_use]
-    pub fn shown(&self) -> String {
+    pub fn redacted(&self) -> String {
         let Some(value) = self.value.as_ref().map(Secret::expose) else { return String::new() };
         match Url::parse(value) {
-            // Where a service is helps to find a mistake; who we are there is nobody's business.
+            // The address of a service helps to find a mistake; the credentials stay hidden.
             Ok(url) if url.has_host() => without_credentials(url),
-            _ if self.variable.secret => HIDDEN.to_owned(),
+            _ if self.variable.secret => REDACTED.to_owned(),
             _ => value.clone(),
         }
     }
 }
 
 fn without_credentials(url: Url) -> String {
-    let who = if url.username().is_empty() && url.password().is_none() { "" } else { "[hidden]@" };
+    let credentials = if url.username().is_empty() && url.password().is_none() { "" } else { "[hidden]@" };
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let query = if url.query().is_some() { "?[hidden]" } else { "" };
-    format!("{}://{who}{}{port}{}{query}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    format!("{}://{credentials}{}{port}{}{query}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
-/// All variables with what holds for each, and what is wrong with them.
+/// All variables with their values, and the mistakes in them.
 #[derive(Clone, Debug)]
 pub struct Settings {
     settings: Vec<Setting>,
     mistakes: Vec<String>,
 }
 
-/// What one layer says, by name.
+/// The values of one layer by name.
 pub(super) type Layer = HashMap<String, String>;
 
 impl Settings {
-    /// Reads `.env`, if there is one, the environment, and the files they name.
+    /// Reads the environment, `.env` if it exists, and the files that they name.
     #[must_use]
-    pub fn gather() -> Self {
+    pub fn read() -> Self {
         let mut mistakes = Vec::new();
         let environment = environment(&mut mistakes);
         let dot_env = dot_env(&mut mistakes);
-        // The OTEL_* variables are read from the environment by libraries.
+        // Libraries read the OTEL_* variables from the environment.
         if mistakes.is_empty() {
             let _ = dotenvy::dotenv();
         }
-        Self::of(&[(Origin::Environment, environment), (Origin::DotEnv, dot_env)], mistakes)
+        Self::of(&[(SettingSource::Environment, environment), (SettingSource::DotEnv, dot_env)], mistakes)
     }
 
-    /// As if only these variables were in the environment.
+    /// Takes these variables in place of the environment.
     #[must_use]
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self::of(&[(Origin::Environment, variables.into_iter().collect())], Vec::new())
+        Self::of(&[(SettingSource::Environment, variables.into_iter().collect())], Vec::new())
     }
 
-    /// The strongest layer stands first.
-    pub(super) fn of(layers: &[(Origin, Layer)], mut mistakes: Vec<String>) -> Self {
+    /// Combines the layers, strongest first.
+    pub(super) fn of(layers: &[(SettingSource, Layer)], mut mistakes: Vec<String>) -> Self {
         let names: BTreeSet<&str> = layers.iter().flat_map(|(_, layer)| layer.keys().map(String::as_str)).collect();
-        for name in names.into_iter().filter(|name| is_ours(name) && !is_known(name)) {
-            mistakes.push(format!("{name} is not a setting of Nvisy; .env.example lists them all"));
+        for name in names.into_iter().filter(|name| has_prefix(name) && !is_known(name)) {
+            mistakes.push(format!("{name} is not a setting of Nvisy; .env.example lists all settings"));
         }
         let settings: Vec<_> = VARIABLES.iter().map(|variable| setting(variable, layers, &mut mistakes)).collect();
         for setting in &settings {
-            mistakes.extend(rules::of_one(setting));
+            mistakes.extend(rules::check_one(setting));
         }
-        mistakes.extend(rules::of_all(|name| {
+        mistakes.extend(rules::check_together(|name| {
             settings.iter().find(|setting| setting.variable.name == name)?.value.as_ref().map(|value| &**value.expose())
         }));
         Self { settings, mistakes }
     }
 
-    /// The settings as the programs use them.
+    /// The typed configuration.
     ///
     /// # Errors
-    /// Names everything that is wrong at once.
+    /// Lists all mistakes.
     pub fn check(&self) -> Result<Config, ConfigError> {
         let mut mistakes = self.mistakes.clone();
-        let given = |setting: &Setting| setting.origin != Origin::Default;
+        let given = |setting: &Setting| setting.source != SettingSource::Default;
         let given = self.settings.iter().filter(|setting| given(setting)).filter_map(|setting| {
             let value = setting.value.as_ref()?.expose().clone();
             Some((setting.variable.name, value))
@@ -140,9 +140,9 @@ impl Settings {
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for setting in &self.settings {
-            let assignment = format!("{}={}", setting.variable.name, setting.shown());
+            let assignment = format!("{}={}", setting.variable.name, setting.redacted());
             match setting.value {
-                Some(_) => writeln!(f, "{assignment:<72} # {}", setting.origin)?,
+                Some(_) => writeln!(f, "{assignment:<72} # {}", setting.source)?,
                 None => writeln!(f, "{assignment:<72} # not set")?,
             }
         }
@@ -150,7 +150,7 @@ impl fmt::Display for Settings {
     }
 }
 
-fn is_ours(name: &str) -> bool {
+fn has_prefix(name: &str) -> bool {
     name.starts_with(PREFIX) && !name.starts_with(TEST_PREFIX)
 }
 
@@ -158,32 +158,40 @@ fn is_known(name: &str) -> bool {
     VARIABLES.iter().any(|known| known.name == name || known.file_name().is_some_and(|file| file == name))
 }
 
-fn setting(variable: &'static Variable, layers: &[(Origin, Layer)], mistakes: &mut Vec<String>) -> Setting {
-    for (origin, layer) in layers {
-        // An empty value is what compose files make of an unset one.
-        let said = |name: &str| layer.get(name).filter(|value| !value.is_empty());
-        let file = variable.file_name().and_then(|name| Some((said(&name)?, name)));
-        match (said(variable.name), file) {
+fn setting(variable: &'static Variable, layers: &[(SettingSource, Layer)], mistakes: &mut Vec<String>) -> Setting {
+    for (source, layer) in layers {
+        // Compose files pass an unset variable as an empty value.
+        let value_of = |name: &str| layer.get(name).filter(|value| !value.is_empty());
+        let file = variable.file_name().and_then(|name| Some((value_of(&name)?, name)));
+        match (value_of(variable.name), file) {
             (Some(_), Some((_, name))) => {
                 mistakes.push(format!("{} and {name} are both set: set one of them", variable.name));
             }
             (Some(value), None) => {
-                return Setting { variable, value: Some(Secret::new(value.clone())), origin: origin.clone() };
+                return Setting { variable, value: Some(Secret::new(value.clone())), source: source.clone() };
             }
-            (None, Some((path, name))) => match read(path) {
+            (None, Some((path, name))) => match read_file(path) {
                 Ok(value) => {
-                    return Setting { variable, value: Some(Secret::new(value)), origin: Origin::File(path.into()) };
+                    return Setting {
+                        variable,
+                        value: Some(Secret::new(value)),
+                        source: SettingSource::File(path.into()),
+                    };
                 }
                 Err(reason) => mistakes.push(format!("{name} names {path}, which {reason}")),
             },
             (None, None) => {}
         }
     }
-    Setting { variable, value: variable.default.map(|value| Secret::new(value.to_owned())), origin: Origin::Default }
+    Setting {
+        variable,
+        value: variable.default.map(|value| Secret::new(value.to_owned())),
+        source: SettingSource::Default,
+    }
 }
 
-/// A secret's file, without the newline that editors put at its end.
-fn read(path: &str) -> Result<String, String> {
+/// The content of a secret's file, without the newline that editors append.
+fn read_file(path: &str) -> Result<String, String> {
     let text = fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
     let text = String::from_utf8(text).map_err(|_| "does not hold text".to_owned())?;
     let value = text.trim_end_matches(['\n', '\r']);
@@ -191,18 +199,19 @@ fn read(path: &str) -> Result<String, String> {
 }
 
 fn environment(mistakes: &mut Vec<String>) -> Layer {
-    let ours = env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(PREFIX.as_bytes()));
-    ours.filter_map(|(name, value)| {
-        let name = name.to_string_lossy().into_owned();
-        match value.into_string() {
-            Ok(value) => Some((name, value)),
-            Err(_) => {
-                mistakes.push(format!("{name} has a value that is not UTF-8"));
-                None
+    let prefixed = env::vars_os().filter(|(name, _)| name.as_bytes().starts_with(PREFIX.as_bytes()));
+    prefixed
+        .filter_map(|(name, value)| {
+            let name = name.to_string_lossy().into_owned();
+            match value.into_string() {
+                Ok(value) => Some((name, value)),
+                Err(_) => {
+                    mistakes.push(format!("{name} has a value that is not UTF-8"));
+                    None
+                }
             }
-        }
-    })
-    .collect()
+        })
+        .collect()
 }
 
 fn dot_env(mistakes: &mut Vec<String>) -> Layer {
@@ -212,7 +221,7 @@ fn dot_env(mistakes: &mut Vec<String>) -> Layer {
         Err(error) if error.not_found() => Layer::new(),
         Err(error) => {
             mistakes.push(match error {
-                // The line itself may hold a secret.
+                // The line may contain a secret, so the message omits it.
                 dotenvy::Error::LineParse(..) => ".env has a line that is not NAME=value".to_owned(),
                 error => format!(".env cannot be read: {error}"),
             });

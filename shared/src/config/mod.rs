@@ -1,4 +1,4 @@
-//! Settings: environment variables only, checked as a whole before anything starts.
+//! Settings: environment variables, all checked before a program starts.
 
 mod compose;
 mod layers;
@@ -12,39 +12,39 @@ use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 
-pub use layers::{Origin, Setting, Settings};
+pub use layers::{Setting, SettingSource, Settings};
 pub use networks::Networks;
 pub use origins::Origins;
 pub use sections::*;
 pub use variables::{VARIABLES, Variable, example};
 
 const PREFIX: &str = "NVISY_";
-/// Variables that steer tests and recipes, not the binaries.
+/// Prefix of variables for tests and recipes, which the programs ignore.
 const TEST_PREFIX: &str = "NVISY_TEST_";
 
-/// Everything both binaries read. Each reads all of it: they share one environment.
+/// The settings of both programs. Each reads all of them, because they share one environment.
 #[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the sections and `variables` say it")]
+#[allow(missing_docs, reason = "the sections and `variables` describe them")]
 pub struct Config {
-    pub database: Database,
-    pub migration: Migration,
-    pub nats: Nats,
-    pub http: Http,
-    pub limit: Limit,
-    pub auth: Auth,
-    pub smtp: Smtp,
-    pub encryption: Encryption,
-    pub embedding: Embedding,
-    pub extract: Extract,
-    pub chunk: Chunk,
-    pub quota: Quota,
-    pub event: Event,
-    pub worker: Worker,
-    pub queue: Queue,
-    pub log: Log,
+    pub database: DatabaseConfig,
+    pub migration: MigrationConfig,
+    pub nats: NatsConfig,
+    pub http: HttpConfig,
+    pub limit: LimitConfig,
+    pub auth: AuthConfig,
+    pub smtp: SmtpConfig,
+    pub encryption: EncryptionConfig,
+    pub embedding: EmbeddingConfig,
+    pub extract: ExtractConfig,
+    pub chunk: ChunkConfig,
+    pub quota: QuotaConfig,
+    pub event: EventConfig,
+    pub worker: WorkerConfig,
+    pub queue: QueueConfig,
+    pub log: LogConfig,
 }
 
-/// All mistakes in the environment, one sentence a line.
+/// All mistakes in the settings, one sentence per line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(Vec<String>);
@@ -53,12 +53,12 @@ impl Config {
     /// Reads the layers: see [`Settings`].
     ///
     /// # Errors
-    /// Names every variable that is unknown or has a value that cannot be used.
+    /// Lists every variable that is unknown or has an invalid value.
     pub fn load() -> Result<Self, ConfigError> {
-        Settings::gather().check()
+        Settings::read().check()
     }
 
-    /// Reads the given variables; those that do not begin with `NVISY_` are not ours.
+    /// Reads the given variables; those without the prefix `NVISY_` are ignored.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -66,16 +66,16 @@ impl Config {
         Settings::from_variables(variables).check()
     }
 
-    /// Who may sign up. Without mail nobody proves an address, and a taken one cannot be hidden from whoever may sign up
-    /// with it: then it is for an operator to say who they are, unless they say otherwise.
+    /// The sign-up policy. Without mail an address is not verified, and a sign-up reveals whether it is taken; therefore the default
+    /// is then that an operator allows each address.
     #[must_use]
     pub fn sign_up(&self) -> SignUp {
-        let usual = if self.smtp.server().is_some() { SignUp::Open } else { SignUp::Closed };
-        self.auth.sign_up.unwrap_or(usual)
+        let default = if self.smtp.server().is_some() { SignUp::Open } else { SignUp::Closed };
+        self.auth.sign_up.unwrap_or(default)
     }
 
     fn sections(source: &config::Config, mistakes: &mut Vec<String>) -> Option<Self> {
-        // Every section is read before any is given up, so that all mistakes are told at once.
+        // All sections are read before the first `?`, so that all mistakes are reported at once.
         let database = section(source, "database", mistakes);
         let migration = section(source, "migration", mistakes);
         let nats = section(source, "nats", mistakes);
@@ -113,12 +113,12 @@ impl Config {
     }
 }
 
-/// `NVISY_HTTP_UPLOAD_BYTES` is `http.upload_bytes`.
+/// The path of a variable in the configuration: `http.upload_bytes` for `NVISY_HTTP_UPLOAD_BYTES`.
 fn path(name: &str) -> String {
     name[PREFIX.len()..].to_lowercase().replacen('_', ".", 1)
 }
 
-/// The values that are not defaults, in their types. Every mistake is added to `mistakes`.
+/// The typed configuration from the values that are not defaults. Adds every mistake to `mistakes`.
 fn typed(given: impl Iterator<Item = (&'static str, String)>, mistakes: &mut Vec<String>) -> Option<Config> {
     match layered(given.map(|(name, value)| (path(name), value)).collect()) {
         Ok(source) => Config::sections(&source, mistakes),
@@ -143,14 +143,14 @@ fn section<T: DeserializeOwned>(source: &config::Config, name: &str, mistakes: &
     let group = format!("{PREFIX}{}", name.to_uppercase());
     let values = match source.get::<config::Value>(name) {
         Ok(values) => values,
-        // Without defaults, and nothing is set.
+        // The section has no defaults, and none of its variables is set.
         Err(config::ConfigError::NotFound(_)) => config::Map::<String, config::Value>::new().into(),
         Err(error) => {
             mistakes.push(format!("the {group}_* settings cannot be read: {error}"));
             return None;
         }
     };
-    // Tells which field was at fault, which the library does not always do.
+    // Finds the name of the invalid field, which the library does not always report.
     match serde_path_to_error::deserialize(values) {
         Ok(section) => Some(section),
         Err(error) => {
@@ -158,7 +158,7 @@ fn section<T: DeserializeOwned>(source: &config::Config, name: &str, mistakes: &
             let reason = error.into_inner();
             mistakes.push(match reason {
                 config::ConfigError::NotFound(field) => format!("{group}_{} must be set", field.to_uppercase()),
-                // Other reasons than the type quote the value, which may be secret.
+                // Errors other than of the type quote the value, which may be secret.
                 config::ConfigError::Type { expected, .. } => {
                     format!("{group}_{field} has a value that is not {expected}")
                 }
@@ -186,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_and_digits_stay_a_string() {
+    fn environment_overrides_defaults_and_digits_stay_a_string() {
         let config = with(&[("NVISY_NATS_PREFIX", "007"), ("NVISY_HTTP_JSON_BYTES", "99")]).unwrap();
         assert_eq!(config.nats.prefix, "007");
         assert_eq!(config.http.json_bytes, 99);
     }
 
     #[test]
-    fn all_mistakes_are_named_at_once() {
+    fn all_mistakes_are_reported_at_once() {
         let error =
             with(&[("NVISY_HTTP_ADRESS", "x"), ("NVISY_HTTP_ADDRESS", "nowhere"), ("NVISY_QUEUE_ATTEMPTS", "many")])
                 .unwrap_err()
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_cannot_work_are_named_by_what_they_should_be() {
+    fn invalid_values_are_reported_with_the_expected_form() {
         let error = with(&[
             ("NVISY_DATABASE_URL", "mysql://root:hunter2@db/nvisy"),
             ("NVISY_NATS_URL", "http://nats"),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_insisted_on_where_nothing_else_is_spoken_unless_the_setting_says_otherwise() {
+    fn hsts_defaults_to_a_year_with_tls_and_to_zero_without() {
         let tls = [("NVISY_HTTP_TLS_CERTIFICATE_FILE", "chain.pem"), ("NVISY_HTTP_TLS_KEY_FILE", "key.pem")];
         let hsts = |pairs: &[(&str, &str)]| with(pairs).unwrap().http.hsts();
         assert_eq!(hsts(&[]), 0);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn no_password_goes_to_a_mail_server_in_clear() {
+    fn smtp_url_with_a_password_requires_tls() {
         let server = |url: &str| {
             with(&[
                 ("NVISY_SMTP_URL", url),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_may_stand_in_a_file() {
+    fn secret_may_be_in_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("database-url");
         std::fs::write(&path, "postgres://nvisy:hunter2@db:5432/nvisy\r\n").unwrap();
@@ -298,22 +298,22 @@ mod tests {
         assert_eq!(empty, format!("NVISY_DATABASE_URL_FILE names {file}, which is empty"));
         let missing = with(&[("NVISY_NATS_URL_FILE", "/nowhere/url")]).unwrap_err().to_string();
         assert!(missing.starts_with("NVISY_NATS_URL_FILE names /nowhere/url, which cannot be read"), "{missing}");
-        // Only secrets have the variant.
+        // Only secrets have a `_FILE` variable.
         let unknown = with(&[("NVISY_LOG_FILTER_FILE", file)]).unwrap_err().to_string();
         assert!(unknown.starts_with("NVISY_LOG_FILTER_FILE is not a setting"), "{unknown}");
     }
 
     #[test]
-    fn the_environment_is_stronger_than_the_file_in_either_form() {
+    fn environment_overrides_dot_env_also_with_a_file_variable() {
         let layer = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let settings = Settings::of(
             &[
                 (
-                    Origin::Environment,
+                    SettingSource::Environment,
                     layer(&[("NVISY_DATABASE_URL", "postgres://strong/db"), ("NVISY_LOG_FILTER", "")]),
                 ),
                 (
-                    Origin::DotEnv,
+                    SettingSource::DotEnv,
                     layer(&[("NVISY_DATABASE_URL_FILE", "/nowhere"), ("NVISY_LOG_FILTER", "warn"), ("OTHER", "x")]),
                 ),
             ],
@@ -330,18 +330,18 @@ mod tests {
     }
 
     #[test]
-    fn every_variable_is_explained_and_its_default_can_be_used() {
+    fn every_variable_is_described_and_has_a_valid_default() {
         let settings = Settings::from_variables([]);
         assert!(settings.check().is_ok(), "{:?}", settings.check().err());
         for variable in VARIABLES {
             let group = variable.name.split('_').nth(1).unwrap();
             assert!(!group.is_empty(), "{} has no group", variable.name);
-            assert!(variable.help.ends_with('.'), "{} is not explained by a sentence", variable.name);
+            assert!(variable.help.ends_with('.'), "the description of {} is not a sentence", variable.name);
         }
     }
 
     #[test]
-    fn what_is_shown_hides_secrets_and_says_where_values_come_from() {
+    fn printed_settings_hide_secrets_and_name_sources() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         std::fs::write(&path, "sk-hunter2").unwrap();
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_is_up_to_date() {
+    fn env_example_is_up_to_date() {
         let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../.env.example")).unwrap_or_default();
         assert!(file == example(), "run `just generate-example` and commit .env.example");
     }

@@ -1,4 +1,4 @@
-//! A setting that names networks.
+//! A setting that lists networks.
 
 use std::net::IpAddr;
 
@@ -34,7 +34,7 @@ mod tests {
     use super::Networks;
 
     #[test]
-    fn networks_and_single_addresses_are_understood() {
+    fn networks_and_single_addresses_are_parsed() {
         let networks: Networks = serde_json::from_value(json!("10.0.0.0/8, ::1 ,192.0.2.7")).unwrap();
         for inside in ["10.1.2.3", "::1", "192.0.2.7", "::ffff:10.1.2.3"] {
             assert!(networks.contain(inside.parse().unwrap()), "{inside}");

@@ -1,19 +1,19 @@
-//! Origins that are named exactly: scheme, host and port, nothing else.
+//! A setting that lists origins: scheme, host and port.
 
 use serde::{Deserialize, Deserializer, de::Error};
 use url::Url;
 
-/// A list of origins as browsers write them in the header `Origin`.
+/// A list of origins as browsers send them in the header `Origin`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(Vec<String>);
 
 impl Origins {
-    /// Each of them.
+    /// The origins.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -23,7 +23,7 @@ impl Origins {
         let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
         let origins = names.map(|name| {
             let url = Url::parse(name).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-            // A pattern would look like an origin and match none.
+            // A pattern looks like an origin but matches none.
             (url.origin().ascii_serialization() == name && !name.contains('*')).then(|| name.to_owned())
         });
         origins.collect::<Option<_>>().map(Self)
@@ -42,7 +42,7 @@ mod tests {
     use super::Origins;
 
     #[test]
-    fn only_what_a_browser_would_send_is_an_origin() {
+    fn only_origins_as_browsers_send_them_are_accepted() {
         let two = Origins::parse("https://app.example.org, http://localhost:3000").unwrap();
         assert_eq!(two.iter().collect::<Vec<_>>(), ["https://app.example.org", "http://localhost:3000"]);
         assert_eq!(Origins::parse(""), Some(Origins::default()));

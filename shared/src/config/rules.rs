@@ -1,45 +1,45 @@
-//! What a value must be beyond its type.
+//! Checks of values beyond their type.
 
 use tracing_subscriber::EnvFilter;
 
 use super::{Variable, layers::Setting};
 
-/// What a value is not, where it cannot be used.
+/// A check of a value. The error completes "has a value that is not".
 pub(super) type Rule = fn(&str) -> Result<(), &'static str>;
 
-/// What is wrong with one setting, if something is.
-pub(super) fn of_one(setting: &Setting) -> Option<String> {
+/// The mistake in one setting, if any.
+pub(super) fn check_one(setting: &Setting) -> Option<String> {
     let Variable { name, range, rule, .. } = setting.variable;
     let value = setting.value.as_ref()?.expose();
-    if let Some((least, most)) = range
+    if let Some((min, max)) = range
         && let Ok(number) = value.parse::<i128>()
-        && !(i128::from(*least)..=i128::from(*most)).contains(&number)
+        && !(i128::from(*min)..=i128::from(*max)).contains(&number)
     {
-        return Some(format!("{name} has a value that is not between {least} and {most}"));
+        return Some(format!("{name} has a value that is not between {min} and {max}"));
     }
-    let wanted = (*rule)?(value).err()?;
-    Some(format!("{name} has a value that is not {wanted}"))
+    let expected = (*rule)?(value).err()?;
+    Some(format!("{name} has a value that is not {expected}"))
 }
 
-/// What is wrong with several settings together; `value` gives that of a name.
-pub(super) fn of_all<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Vec<String> {
+/// The mistakes in combinations of settings. `value` returns the value of a name.
+pub(super) fn check_together<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Vec<String> {
     let mut mistakes = Vec::new();
     if value("NVISY_EMBEDDING_PROVIDER") == Some("openai") {
         for name in ["NVISY_EMBEDDING_URL", "NVISY_EMBEDDING_MODEL", "NVISY_EMBEDDING_DIMENSIONS"] {
             if value(name).is_none() {
-                mistakes.push(format!("{name} must be set where NVISY_EMBEDDING_PROVIDER is openai"));
+                mistakes.push(format!("{name} must be set if NVISY_EMBEDDING_PROVIDER is openai"));
             }
         }
     }
     let mail = ["NVISY_SMTP_URL", "NVISY_SMTP_FROM", "NVISY_SMTP_LINK_URL"];
     if mail.iter().any(|name| value(name).is_some()) {
         let missing = mail.iter().filter(|name| value(name).is_none());
-        mistakes.extend(missing.map(|name| format!("{name} must be set where another NVISY_SMTP_* address is")));
+        mistakes.extend(missing.map(|name| format!("{name} must be set if another NVISY_SMTP_* address is")));
     }
     let pair = ["NVISY_HTTP_TLS_CERTIFICATE_FILE", "NVISY_HTTP_TLS_KEY_FILE"];
     for (here, there) in [(pair[0], pair[1]), (pair[1], pair[0])] {
         if value(here).is_some() && value(there).is_none() {
-            mistakes.push(format!("{there} must be set where {here} is"));
+            mistakes.push(format!("{there} must be set if {here} is"));
         }
     }
     mistakes
@@ -53,15 +53,15 @@ pub(super) fn postgres_url(value: &str) -> Result<(), &'static str> {
 
 pub(super) fn smtp_url(value: &str) -> Result<(), &'static str> {
     let url = url::Url::parse(value).ok().filter(|url| url.has_host());
-    // A STARTTLS that is only taken if offered is none: whoever sits in between does not offer it.
+    // Opportunistic STARTTLS does not protect: an attacker in between can suppress the offer.
     let usable = url.is_some_and(|url| match (url.scheme(), url.query()) {
         ("smtps", None) | ("smtp", Some("tls=required")) => true,
         ("smtp", None) => url.username().is_empty() && url.password().is_none(),
         _ => false,
     });
     usable.then_some(()).ok_or(
-        "an SMTP URL: smtps://user:password@host, smtp://user:password@host:587?tls=required, or, in clear and thus \
-         without a password, smtp://host",
+        "an SMTP URL: smtps://user:password@host, smtp://user:password@host:587?tls=required, or smtp://host in plain text \
+         and without a password",
     )
 }
 
@@ -70,7 +70,7 @@ pub(super) fn nats_url(value: &str) -> Result<(), &'static str> {
     usable.then_some(()).ok_or("a NATS URL: nats://user:password@host:4222")
 }
 
-/// What a name of a stream and a token of a subject may both be.
+/// The characters that names of streams and tokens of subjects both allow.
 pub(super) fn nats_name(value: &str) -> Result<(), &'static str> {
     let usable = value.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_');
     usable.then_some(()).ok_or("made of letters, digits, - and _")

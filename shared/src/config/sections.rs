@@ -1,5 +1,5 @@
-//! The sections of the configuration. What each value means stands in [`super::VARIABLES`].
-#![allow(missing_docs, reason = "`variables` says it, once")]
+//! The sections of the configuration. [`super::VARIABLES`] describes the values.
+#![allow(missing_docs, reason = "`variables` describes them")]
 
 use std::{
     net::SocketAddr,
@@ -13,25 +13,25 @@ use super::{Networks, origins::Origins};
 use crate::secret::Secret;
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Database {
+pub struct DatabaseConfig {
     pub url: Secret<String>,
     pub connections: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Migration {
+pub struct MigrationConfig {
     pub database_url: Option<Secret<String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Nats {
+pub struct NatsConfig {
     pub url: Secret<String>,
     pub prefix: String,
     pub replicas: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Http {
+pub struct HttpConfig {
     pub address: SocketAddr,
     pub upload_bytes: u64,
     pub upload_files: usize,
@@ -50,11 +50,11 @@ pub struct Http {
     pub trusted_proxies: Networks,
 }
 
-/// As long as browsers insist on TLS where the API itself speaks nothing else.
+/// How long browsers insist on TLS if the API serves HTTPS only.
 const YEAR_SECONDS: u64 = 31_536_000;
 
-impl Http {
-    /// How long browsers are to insist on TLS; 0 does not ask it.
+impl HttpConfig {
+    /// How long browsers insist on TLS; 0 sends no such header.
     #[must_use]
     pub fn hsts(&self) -> u64 {
         self.hsts_seconds.unwrap_or(if self.tls_certificate_file.is_some() { YEAR_SECONDS } else { 0 })
@@ -62,7 +62,7 @@ impl Http {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Limit {
+pub struct LimitConfig {
     pub account_minute: u32,
     pub token_minute: u32,
     pub workspace_minute: u32,
@@ -74,7 +74,7 @@ pub struct Limit {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Auth {
+pub struct AuthConfig {
     pub private_key_file: PathBuf,
     pub public_key_file: PathBuf,
     pub issuer: String,
@@ -86,20 +86,20 @@ pub struct Auth {
     pub sign_up: Option<SignUp>,
 }
 
-/// Who may sign up.
+/// The sign-up policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignUp {
-    /// Everybody.
+    /// Every person.
     Open,
-    /// Whoever is invited, by a workspace or by an operator.
+    /// Addresses invited by a workspace or by an operator.
     Invited,
-    /// Whom an operator admits.
+    /// Addresses that an operator allows.
     Closed,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Smtp {
+pub struct SmtpConfig {
     pub url: Option<Secret<String>>,
     pub ca_file: Option<PathBuf>,
     pub from: Option<String>,
@@ -107,29 +107,29 @@ pub struct Smtp {
     pub link_seconds: u64,
 }
 
-/// A mail server, wholly described.
+/// The complete settings of a mail server.
 #[derive(Clone, Copy, Debug)]
 pub struct MailServer<'a> {
     pub url: &'a Secret<String>,
-    /// Who vouches for it, where that is not the system's business.
+    /// Its certificate authorities, in place of the system's.
     pub ca_file: Option<&'a Path>,
     pub from: &'a str,
     pub link_url: &'a Url,
 }
 
-/// How a connection to a mail server is secured.
+/// The encryption of connections to a mail server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MailSecurity {
-    /// Not at all.
+    /// None.
     Clear,
-    /// From the first byte, for this name.
+    /// TLS from the first byte, for this host name.
     Tls(String),
-    /// By STARTTLS before anything is said, for this name.
+    /// STARTTLS before any other command, for this host name.
     StartTls(String),
 }
 
 impl MailServer<'_> {
-    /// What the URL says of it; a rule makes sure that it says one of these.
+    /// The encryption in the URL, which `rules` has checked.
     #[must_use]
     pub fn security(&self) -> MailSecurity {
         let url = Url::parse(self.url.expose()).ok();
@@ -144,8 +144,8 @@ impl MailServer<'_> {
     }
 }
 
-impl Smtp {
-    /// The mail server, if one is configured; a check at start makes sure that it is so wholly or not at all.
+impl SmtpConfig {
+    /// The mail server, if one is configured. `rules` has checked that its settings are complete or absent.
     #[must_use]
     pub fn server(&self) -> Option<MailServer<'_>> {
         Some(MailServer {
@@ -158,7 +158,7 @@ impl Smtp {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Encryption {
+pub struct EncryptionConfig {
     pub key_file: PathBuf,
 }
 
@@ -170,7 +170,7 @@ pub enum EmbeddingProvider {
 }
 
 impl EmbeddingProvider {
-    /// Its name in the setting, in metrics and in embedding spaces.
+    /// The name in the setting, in metrics and in embedding spaces.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -181,7 +181,7 @@ impl EmbeddingProvider {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Embedding {
+pub struct EmbeddingConfig {
     pub provider: EmbeddingProvider,
     pub directory: PathBuf,
     pub threads: usize,
@@ -199,7 +199,7 @@ pub struct Embedding {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Extract {
+pub struct ExtractConfig {
     pub memory_bytes: u64,
     pub seconds: u64,
     pub pages: u32,
@@ -208,13 +208,13 @@ pub struct Extract {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Chunk {
+pub struct ChunkConfig {
     pub max_tokens: Option<u32>,
     pub overlap_tokens: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Quota {
+pub struct QuotaConfig {
     pub files: i64,
     pub bytes: i64,
     pub chunks: i64,
@@ -223,12 +223,12 @@ pub struct Quota {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Event {
+pub struct EventConfig {
     pub days: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Worker {
+pub struct WorkerConfig {
     pub health_address: SocketAddr,
     pub extract_slots: usize,
     pub model_slots: usize,
@@ -237,7 +237,7 @@ pub struct Worker {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Queue {
+pub struct QueueConfig {
     pub lease_seconds: u64,
     pub grace_seconds: u64,
     pub attempts: i32,
@@ -254,7 +254,7 @@ pub enum LogFormat {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Log {
+pub struct LogConfig {
     pub filter: String,
     pub format: LogFormat,
 }

@@ -165,7 +165,7 @@ enum EmbeddingError {
     Client(#[from] OutboundError),
 }
 
-fn embed_settings(settings: &config::Embedding) -> Result<EmbedSettings, EmbeddingError> {
+fn embed_settings(settings: &config::EmbeddingConfig) -> Result<EmbedSettings, EmbeddingError> {
     let missing = EmbeddingError::Missing;
     let provider = match settings.provider {
         config::EmbeddingProvider::Local => Provider::Local(LocalSettings {

@@ -13,7 +13,7 @@ pub(crate) struct Inspection {
 }
 
 /// Checks the server, JetStream, streams and consumers. `upload_bytes` is the size of the largest allowed upload.
-pub(crate) async fn inspect(nats: &config::Nats, upload_bytes: u64) -> Inspection {
+pub(crate) async fn inspect(nats: &config::NatsConfig, upload_bytes: u64) -> Inspection {
     let client = match preflight::connect(nats).await {
         Ok(client) => client,
         Err(error) => return Inspection { findings: vec![wrong("NATS", &error)], jetstream: None },

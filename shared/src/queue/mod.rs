@@ -83,7 +83,7 @@ impl Queue {
     ///
     /// # Errors
     /// When NATS does not respond within five seconds or is too old, or JetStream is off, too small, or rejects a stream.
-    pub async fn connect(nats: &config::Nats, queue: &config::Queue) -> Result<Self, QueueError> {
+    pub async fn connect(nats: &config::NatsConfig, queue: &config::QueueConfig) -> Result<Self, QueueError> {
         let client = preflight::connect(nats).await?;
         preflight::server_version(&client)?;
         let this = Self {

@@ -21,7 +21,7 @@ const MAX_MESSAGE_BYTES: usize = 512 * 1024;
 const MIN_FREE_BYTES: i64 = 64 << 20;
 
 /// Connects to the servers of `NVISY_NATS_URL`.
-pub(super) async fn connect(nats: &config::Nats) -> Result<Client, QueueError> {
+pub(super) async fn connect(nats: &config::NatsConfig) -> Result<Client, QueueError> {
     let address = NatsAddress::parse(nats.url.expose()).context("NVISY_NATS_URL cannot be understood")?;
     let options = async_nats::ConnectOptions::new().name("nvisy").connection_timeout(Duration::from_secs(5));
     address.connect(options).await.context(

@@ -104,7 +104,7 @@ pub fn is_full(error: &Error) -> bool {
 ///
 /// # Errors
 /// When the database cannot be reached within ten seconds.
-pub async fn connect(settings: &config::Database) -> Result<Db> {
+pub async fn connect(settings: &config::DatabaseConfig) -> Result<Db> {
     let mut options = ConnectOptions::new(settings.url.expose());
     options
         .max_connections(settings.connections)

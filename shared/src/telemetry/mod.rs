@@ -72,7 +72,7 @@ pub struct Telemetry {
 ///
 /// # Errors
 /// When the filter or an `OTEL_*` variable cannot be used, outside of a runtime, or at the second call.
-pub fn init(service: &'static str, log: &config::Log) -> Result<Telemetry, InitError> {
+pub fn init(service: &'static str, log: &config::LogConfig) -> Result<Telemetry, InitError> {
     let export = Export::from_variables(|name| std::env::var(name).ok())?;
     let providers = Providers::build(service, &export)?;
     subscriber::build(log, &providers)?.try_init()?;

@@ -22,7 +22,7 @@ const EXPORT_TARGETS: &[&str] =
 
 /// The configured filter applies to log lines on stderr and over OTLP, but not to traces: a stricter log filter would leave gaps
 /// in traces.
-pub(super) fn build(log: &config::Log, providers: &Providers) -> Result<Dispatch, InitError> {
+pub(super) fn build(log: &config::LogConfig, providers: &Providers) -> Result<Dispatch, InitError> {
     let mut layers = vec![stderr(log)?];
     if let Some(provider) = &providers.traces {
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(INSTRUMENTATION_SCOPE));
@@ -35,7 +35,7 @@ pub(super) fn build(log: &config::Log, providers: &Providers) -> Result<Dispatch
     Ok(Registry::default().with(layers).into())
 }
 
-fn stderr(log: &config::Log) -> Result<BoxedLayer, InitError> {
+fn stderr(log: &config::LogConfig) -> Result<BoxedLayer, InitError> {
     let filter = EnvFilter::try_new(&log.filter)?;
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     Ok(match log.format {

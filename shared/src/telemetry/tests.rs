@@ -29,7 +29,7 @@ use tokio::{
 use super::{export::Export, metrics::Metrics, otlp::Providers, propagation, *};
 use crate::config::LogFormat;
 
-const LOG: fn() -> config::Log = || config::Log { filter: "info".to_owned(), format: LogFormat::Json };
+const LOG: fn() -> config::LogConfig = || config::LogConfig { filter: "info".to_owned(), format: LogFormat::Json };
 
 /// Path and body of each request.
 type Posts = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
@@ -163,7 +163,7 @@ async fn trace_crosses_the_queue_and_is_exported_with_its_logs() {
 async fn log_filter_does_not_apply_to_traces() {
     let collector = Collector::start().await;
     let providers = Providers::build("nvisy-test", &collector.variables()).unwrap();
-    let log = config::Log { filter: "error".to_owned(), ..LOG() };
+    let log = config::LogConfig { filter: "error".to_owned(), ..LOG() };
     {
         let _guard = subscriber::build(&log, &providers).unwrap().set_default();
         tracing::info_span!("upload").in_scope(|| {
@@ -250,7 +250,7 @@ async fn shutdown_does_not_wait_for_a_silent_collector() {
 
 #[test]
 fn invalid_filter_is_reported_with_its_variable() {
-    let log = config::Log { filter: "info,=,".to_owned(), ..LOG() };
+    let log = config::LogConfig { filter: "info,=,".to_owned(), ..LOG() };
     let error = subscriber::build(&log, &Providers::default()).unwrap_err();
     assert!(error.to_string().starts_with("NVISY_LOG_FILTER"), "{error}");
 }

@@ -65,7 +65,7 @@ impl Mailer {
     ///
     /// # Errors
     /// [`MailerError`] names the setting.
-    pub fn open(settings: &config::Smtp) -> Result<Option<Self>, MailerError> {
+    pub fn open(settings: &config::SmtpConfig) -> Result<Option<Self>, MailerError> {
         let Some(server) = settings.server() else { return Ok(None) };
         let MailServer { url, from, link_url, .. } = server;
         let mut transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(MailerError::Url)?;

@@ -111,12 +111,12 @@ type Key = [u8; 17];
 /// The buckets this process knows, and how large they are.
 #[derive(Debug)]
 pub struct Limits {
-    settings: config::Limit,
+    settings: config::LimitConfig,
     buckets: Buckets,
 }
 
 impl Limits {
-    pub fn new(settings: &config::Limit) -> Self {
+    pub fn new(settings: &config::LimitConfig) -> Self {
         Self { settings: settings.clone(), buckets: Buckets::new() }
     }
 

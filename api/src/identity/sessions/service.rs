@@ -153,7 +153,7 @@ fn key(state: &State) -> DerivedKey {
 }
 
 fn life(state: &State) -> Life {
-    let config::Auth { session_seconds, session_longest_seconds, .. } = state.platform.config.auth;
+    let config::AuthConfig { session_seconds, session_longest_seconds, .. } = state.platform.config.auth;
     Life { idle: Duration::from_secs(session_seconds), longest: Duration::from_secs(session_longest_seconds) }
 }
 

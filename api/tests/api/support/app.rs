@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use nvisy_api::{app::App, command};
 use nvisy_shared::{
-    config::{Config, Log, LogFormat},
+    config::{Config, LogConfig, LogFormat},
     lifecycle::Lifecycle,
     store::{self, Conn, Db},
     telemetry,
@@ -75,7 +75,7 @@ impl TestApp {
         let config = place.config(settings);
         // `NVISY_TEST_LOG=debug just test NAME -- --nocapture` shows what happens inside.
         if let Ok(filter) = std::env::var("NVISY_TEST_LOG") {
-            let _ = telemetry::init("nvisy-test", &Log { filter, format: LogFormat::Text });
+            let _ = telemetry::init("nvisy-test", &LogConfig { filter, format: LogFormat::Text });
         }
         let lifecycle = Lifecycle::new();
         let bound = App::build(config.clone(), lifecycle.clone()).await.expect("a started API");
