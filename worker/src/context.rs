@@ -1,4 +1,4 @@
-//! What every handler and node has at hand.
+//! The context of handlers and nodes.
 
 use std::{ops::Deref, path::PathBuf, sync::Arc};
 
@@ -6,18 +6,18 @@ use nvisy_shared::platform::Platform;
 
 use crate::mail::Mailer;
 
-/// Shared by all tasks of a worker; cheap to clone.
+/// The shared state of a worker; cheap to clone.
 #[derive(Clone)]
 pub struct Context {
     platform: Platform,
-    /// The program that reads files in a process of its own: the worker's.
+    /// The program that extracts files in a child process: that of the worker.
     pub extractor: Arc<PathBuf>,
-    /// The mail server, if there is one.
+    /// The mail server, if one is configured.
     pub mailer: Option<Arc<Mailer>>,
 }
 
 impl Context {
-    /// The platform, where the worker's program is, and the mail server.
+    /// A context from its parts.
     #[must_use]
     pub fn new(platform: Platform, extractor: PathBuf, mailer: Option<Mailer>) -> Self {
         Self { platform, extractor: Arc::new(extractor), mailer: mailer.map(Arc::new) }

@@ -1,8 +1,7 @@
 //! Running one segment of a plan.
 //!
-//! Nodes compute and write nothing; what is to be written they leave as [`Effect`]s, which are
-//! committed in the transaction that ends the job. An attempt that dies leaves no trace, and one
-//! that is repeated writes nothing twice.
+//! Nodes compute and write nothing. They return their writes as [`Effect`]s, which are committed in the transaction that
+//! completes the job. A failed attempt leaves no trace, and a repeated one writes nothing twice.
 
 use nvisy_shared::{
     domain::plan::Segment,
@@ -21,35 +20,35 @@ use crate::{
     runner::JobError,
 };
 
-/// What a node sees of its surroundings.
+/// The surroundings of a node.
 pub struct Scope<'a> {
-    /// The worker.
+    /// The context of the worker.
     pub cx: &'a Context,
     /// The tenant.
     pub workspace: WorkspaceId,
-    /// The item at work.
+    /// The item that is processed.
     pub item: &'a Item,
 }
 
-/// What a segment leaves behind.
+/// The result of a segment.
 #[derive(Default)]
 pub struct SegmentOutput {
-    /// To be written.
+    /// The writes of the nodes.
     pub effects: Vec<Effect>,
-    /// What crosses the border to the next segment, if the segment ends at one.
+    /// The chunks for the next segment, if the segment ends at a border.
     pub chunks: Option<Vec<NewChunk>>,
 }
 
-/// Something to be written.
+/// A write of a node.
 pub enum Effect {
-    /// What reading the file found out; the text is registered first if it is a blob of its own.
+    /// The properties of the file's content. The text is registered first if it is a separate blob.
     Contents(Contents, Option<StoredBlob>),
-    /// Vectors of a space.
+    /// Vectors in a space.
     Vectors(SpaceId, Vec<Embedded>),
 }
 
 impl Effect {
-    /// How many vectors it writes.
+    /// The number of vectors that it writes.
     #[must_use]
     pub fn vectors(&self) -> u64 {
         match self {
@@ -58,10 +57,7 @@ impl Effect {
         }
     }
 
-    /// Writes it.
-    ///
-    /// # Errors
-    /// The database's.
+    /// Writes to the database.
     pub async fn apply(self, tx: &Tx, workspace: WorkspaceId, item: &Item) -> store::Result<()> {
         match self {
             Self::Contents(mut contents, text) => {
@@ -81,16 +77,16 @@ impl Effect {
 /// Runs the nodes of a segment, each on the output of the one it depends on.
 ///
 /// # Errors
-/// The first failing node's.
+/// The error of the first node that fails.
 pub async fn run(scope: &Scope<'_>, segment: &Segment, entering: Artifact) -> Result<SegmentOutput, JobError> {
     let mut segment_output = SegmentOutput::default();
     let mut entering = Some(entering);
     let mut outputs: Vec<Option<Artifact>> = Vec::with_capacity(segment.steps.len());
-    for (place, step) in segment.steps.iter().enumerate() {
+    for (index, step) in segment.steps.iter().enumerate() {
         let input = match step.input {
             None => entering.take(),
-            // Handed on, not copied, to the last node that takes it.
-            Some(from) if segment.steps[place + 1..].iter().any(|later| later.input == Some(from)) => {
+            // Moved, not cloned, into the last node that takes it.
+            Some(from) if segment.steps[index + 1..].iter().any(|later| later.input == Some(from)) => {
                 outputs[from].clone()
             }
             Some(from) => outputs[from].take(),

@@ -1,8 +1,7 @@
-//! The worker: pulls jobs, runs segments of pipelines, writes what search reads.
+//! The worker: pulls jobs, runs segments of pipelines, and writes the search index.
 //!
-//! The way of a job: [`runner`] (claim, run, complete) -> [`handlers`] (one per payload) ->
-//! [`engine`] (a segment of the plan) -> [`nodes`] (one per kind of step) -> effects, committed
-//! together with the end of the job.
+//! The path of a job: [`runner`] (claim, run, complete) -> [`handlers`] (one per payload) -> [`engine`] (a segment of the plan)
+//! -> [`nodes`] (one per kind of step) -> effects, committed in the transaction that completes the job.
 
 pub mod app;
 pub mod chunk;

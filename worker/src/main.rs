@@ -1,7 +1,7 @@
-//! `nvisy-worker`: works until SIGTERM or SIGINT; a second signal stops at once.
+//! `nvisy-worker`: runs jobs until SIGTERM or SIGINT; a second signal stops at once.
 //!
-//! `nvisy-worker health` asks a running worker, `nvisy-worker config` prints the settings, `nvisy-worker extract` is how a worker reads a file in a
-//! process of its own.
+//! `nvisy-worker health` checks a running worker, `nvisy-worker config` prints the settings, `nvisy-worker extract` is the child process that
+//! extracts one file.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use nvisy_worker::app::Worker;
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
-        // Before any thread is started: the limits are the process's own.
+        // Before any thread starts, because the limits apply to the whole process.
         Some("extract") => nvisy_extract::child::main(),
         Some("health") => run(health()),
         Some("config") => run(async { show_config() }),
@@ -50,7 +50,7 @@ async fn work() -> Result<(), Box<dyn std::error::Error>> {
     tokio::spawn(async move { stopping.stop_on_signal().await });
     let in_time = worker.run(lifecycle).await;
     if !in_time {
-        tracing::warn!("jobs were handed back unfinished");
+        tracing::warn!("unfinished jobs were handed back");
     }
     telemetry.shutdown().await;
     Ok(())
@@ -60,8 +60,8 @@ async fn health() -> Result<(), Box<dyn std::error::Error>> {
     let address = Config::load()?.worker.health_address;
     match probe::is_healthy(address, false).await {
         Ok(true) => Ok(()),
-        Ok(false) => Err(format!("the worker on {address} says that it is not well").into()),
-        Err(error) => Err(format!("no worker answers on {address}: {}", nvisy_shared::error_chain(&error)).into()),
+        Ok(false) => Err(format!("the worker on {address} reports that it is not healthy").into()),
+        Err(error) => Err(format!("no worker responds on {address}: {}", nvisy_shared::error_chain(&error)).into()),
     }
 }
 

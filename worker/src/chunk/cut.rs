@@ -1,4 +1,4 @@
-//! Cutting a stretch of text at good places, by tokens.
+//! Cutting a range of text at natural pauses, by tokens.
 
 use std::ops::Range;
 
@@ -6,29 +6,29 @@ use nvisy_embed::Tokenizer;
 
 use super::ChunkLimits;
 
-/// How much text is tokenized at once, in bytes: bounds memory for files that are one endless line.
+/// Bytes of text that are tokenized at once, which bounds the memory for files with one endless line.
 const WINDOW_BYTES: usize = 256 * 1024;
 
-/// Byte ranges of `text`, within `stretch`, in order, without white space at their ends. Together they
-/// hold all that is not white space; neighbours share up to `overlap_tokens`.
-pub(super) fn cut(text: &str, stretch: Range<usize>, tokenizer: &Tokenizer, limits: ChunkLimits) -> Vec<Range<usize>> {
+/// Byte ranges of `text` within `range`, in order, without white space at their ends. Together they cover everything but white
+/// space; consecutive ones overlap by up to `overlap_tokens`.
+pub(super) fn cut(text: &str, range: Range<usize>, tokenizer: &Tokenizer, limits: ChunkLimits) -> Vec<Range<usize>> {
     let mut pieces = Vec::new();
-    let mut from = stretch.start;
-    while from < stretch.end {
-        let to = window_end(text, from, stretch.end);
+    let mut from = range.start;
+    while from < range.end {
+        let to = window_end(text, from, range.end);
         window(text, from..to, tokenizer, limits, &mut pieces);
         from = to;
     }
     pieces
 }
 
-/// The end of the window: the last good place in its second half.
+/// The end of the window: the last natural pause in its second half.
 fn window_end(text: &str, from: usize, end: usize) -> usize {
     if end - from <= WINDOW_BYTES {
         return end;
     }
     let limit = text.floor_char_boundary(from + WINDOW_BYTES);
-    best_place(text, from + WINDOW_BYTES / 2, limit).unwrap_or(limit)
+    best_break(text, from + WINDOW_BYTES / 2, limit).unwrap_or(limit)
 }
 
 fn window(
@@ -49,9 +49,9 @@ fn window(
             window.end
         } else {
             let half = tokens[first + max / 2];
-            best_place(text, half, tokens[after]).unwrap_or(tokens[after])
+            best_break(text, half, tokens[after]).unwrap_or(tokens[after])
         };
-        // A piece can have more tokens than the same stretch within a whole: a word cut in two is read anew.
+        // Cut out, a piece can have more tokens than within the whole text, because a word cut in two is tokenized anew.
         while after > first + 1 && tokenizer.count(&text[start..end]) > limits.max_tokens {
             after -= 1;
             end = tokens[after].max(text.ceil_char_boundary(start + 1));
@@ -62,7 +62,7 @@ fn window(
         }
         let next = tokens.partition_point(|&token| token < end);
         first = next.max(first + 1);
-        // Only whole words are repeated, and never so many that the next piece would not move on.
+        // The overlap has whole words only, and is short enough that each piece advances.
         let overlap = limits.overlap_tokens.min(max / 2);
         if overlap > 0 {
             let back = next.saturating_sub(overlap).max(first.saturating_sub(max / 2));
@@ -81,9 +81,8 @@ fn push_trimmed(text: &str, piece: Range<usize>, pieces: &mut Vec<Range<usize>>)
     }
 }
 
-/// The best place to end between two places, the latest of equals: a paragraph's end before a line's
-/// before a sentence's before a word's.
-fn best_place(text: &str, from: usize, to: usize) -> Option<usize> {
+/// The best break between two offsets: the end of a paragraph, else of a line, of a sentence, or of a word; the last of its kind.
+fn best_break(text: &str, from: usize, to: usize) -> Option<usize> {
     let from = text.ceil_char_boundary(from);
     if from >= to {
         return None;
@@ -117,11 +116,11 @@ mod tests {
         let mut covered = 0;
         for piece in &pieces {
             assert!(tokenizer.count(&text[piece.clone()]) <= limits.max_tokens, "{piece:?}");
-            // Nothing but white space is left out.
+            // Only white space is left out.
             if piece.start > covered {
                 assert_eq!(text[covered..piece.start].trim(), "");
             }
-            assert!(piece.end > covered, "a piece must move on");
+            assert!(piece.end > covered, "each piece must advance");
             covered = piece.end;
         }
         assert_eq!(text[covered..].trim(), "");
@@ -129,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn paragraphs_end_pieces_where_they_can() {
+    fn pieces_end_at_paragraphs_if_possible() {
         let text = "One two three four five six seven.\n\nEight nine ten eleven twelve thirteen fourteen fifteen.";
         let pieces = check(text, LIMITS);
         assert_eq!(&text[pieces[0].clone()], "One two three four five six seven.");
     }
 
     #[test]
-    fn everything_is_kept_in_every_shape_of_text() {
+    fn pieces_cover_all_text_of_any_shape() {
         for text in
             ["", "   \n", "a", "word ".repeat(500).as_str(), "x".repeat(3000).as_str(), "水と火。".repeat(200).as_str()]
         {
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn one_endless_line_is_cut_in_bounded_time() {
+    fn endless_line_is_cut_in_bounded_time() {
         let text = "lorem ipsum dolor ".repeat(200_000);
         assert!(check(&text, ChunkLimits { max_tokens: 254, overlap_tokens: 0 }).len() >= 1_200_000 / 254);
     }

@@ -1,9 +1,8 @@
 //! Cutting a document into chunks that fit a model.
 //!
-//! A chunk never crosses a heading, is a byte range of the document's text, and ends where a reader
-//! would pause if there is such a place in its second half. The text is tokenized once for cutting
-//! and once for counting; general splitters tokenize every candidate, which costs as much as a tenth
-//! of embedding itself.
+//! A chunk is a byte range of the document's text, never crosses a heading, and ends at a natural pause if its second half has
+//! one. The text is tokenized once for cutting and once for counting; general splitters tokenize every candidate, which costs
+//! up to a tenth of the embedding itself.
 
 mod cut;
 mod section;
@@ -12,16 +11,16 @@ use nvisy_embed::Tokenizer;
 use nvisy_extract::Document;
 use nvisy_shared::store::chunk::NewChunk;
 
-/// Sizes in the tokens of the model.
+/// Limits of a chunk, in tokens of the model.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkLimits {
     /// Most tokens in a chunk.
     pub max_tokens: usize,
-    /// Tokens a chunk repeats of the one before it in the same section.
+    /// Tokens that a chunk repeats of the previous one in the same section.
     pub overlap_tokens: usize,
 }
 
-/// The chunks of a document, in order. None, when there is nothing but white space.
+/// The chunks of a document, in order; none if it has only white space.
 #[must_use]
 pub fn split(document: &Document, tokenizer: &Tokenizer, limits: ChunkLimits) -> Vec<NewChunk> {
     let mut chunks = Vec::new();

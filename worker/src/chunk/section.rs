@@ -1,4 +1,4 @@
-//! Sections: what stands between two headings, and the headings above it.
+//! Sections: the text between two headings, with the headings above it.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use nvisy_extract::{Document, ElementKind};
 /// A stretch of text under the same headings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Section {
-    /// Where it is; begins with its own heading.
+    /// Its range, which begins with its own heading.
     pub(super) bytes: Range<usize>,
     /// The headings above and at its beginning, outermost first.
     pub(super) heading_path: Vec<String>,
@@ -16,8 +16,8 @@ pub(super) struct Section {
 /// Longest heading kept in a path, in characters: some files mark whole paragraphs as headings.
 const MAX_HEADING_CHARS: usize = 200;
 
-/// The sections of a document, which together are all of its text. A heading directly followed by
-/// another is one section with it: a chunk of nothing but a heading helps nobody.
+/// The sections of a document, which together cover its text. A heading directly followed by another shares its section, because
+/// a chunk with only a heading is useless.
 pub(super) fn sections(document: &Document) -> Vec<Section> {
     let mut sections = Vec::new();
     let mut path: Vec<(u8, String)> = Vec::new();
@@ -47,9 +47,9 @@ fn section(bytes: Range<usize>, path: &[(u8, String)]) -> Section {
     Section { bytes, heading_path: path.iter().map(|(_, heading)| heading.clone()).collect() }
 }
 
-/// The page a place is on, where the document has pages.
-pub(super) fn page_at(document: &Document, place: usize) -> Option<u32> {
-    let after = document.elements.partition_point(|element| element.start <= place);
+/// The page of a byte offset, if the document has pages.
+pub(super) fn page_at(document: &Document, offset: usize) -> Option<u32> {
+    let after = document.elements.partition_point(|element| element.start <= offset);
     document.elements[..after].iter().rev().find_map(|element| element.page)
 }
 
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_nest_and_end() {
+    fn sections_carry_the_path_of_their_headings() {
         use ElementKind::{Heading, Paragraph};
         let document = document(&[
             (Paragraph, "Before.", 1),

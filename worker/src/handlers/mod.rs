@@ -1,4 +1,4 @@
-//! One handler for each payload.
+//! The handlers of jobs, one for each payload.
 
 mod progress;
 mod run_batch;
@@ -20,13 +20,13 @@ use crate::{
     runner::{JobError, Registry},
 };
 
-/// All of them.
+/// The registry of all handlers.
 #[must_use]
 pub fn registry() -> Registry {
     Registry::default().with::<RunSegment>().with::<RunBatch>().with::<SendMail>()
 }
 
-/// The plan of an item's run. Definitions are validated before they are stored.
+/// The plan of an item's run. Its definition was validated before it was stored.
 fn compile(item: &Item) -> Result<Plan, JobError> {
     let definition = serde_json::from_value(item.definition.clone())
         .map_err(JobError::retry("the definition of the pipeline cannot be read"))?;
@@ -36,8 +36,8 @@ fn compile(item: &Item) -> Result<Plan, JobError> {
 /// How long a job waits that only a worker of another embedding space can do.
 const OTHER_SPACE_DELAY: Duration = Duration::from_secs(30);
 
-/// Whether this worker may do it: chunks are cut for a model, and its vectors belong to its space.
-fn served(cx: &Context, item: &Item) -> Result<(), JobError> {
+/// Checks that this worker embeds in the space of the workspace: chunks fit one model, and its vectors belong to one space.
+fn check_space(cx: &Context, item: &Item) -> Result<(), JobError> {
     match item.space_id {
         Some(space) if space != cx.space => Err(JobError::Snooze {
             what: "this worker does not embed in the workspace's space",
@@ -48,8 +48,8 @@ fn served(cx: &Context, item: &Item) -> Result<(), JobError> {
     }
 }
 
-/// Asks for the work behind the first border, from its beginning.
-async fn batches(
+/// Enqueues all batches of the work behind the first border.
+async fn enqueue_batches(
     tx: &Tx,
     cx: &Context,
     workspace: WorkspaceId,

@@ -1,4 +1,4 @@
-//! What users see of an item's way: states, counts and events, changed together.
+//! The visible progress of an item: states, counts and events, changed together.
 
 use nvisy_shared::{
     domain::{event::EventType, failure::Failure, file::FileState},
@@ -9,20 +9,20 @@ use serde_json::json;
 
 use crate::runner::JobError;
 
-/// An item that can still change, locked. [`JobError::Obsolete`] when it is finished or its file is deleted.
+/// Locks an unfinished item. [`JobError::Obsolete`] when it is finished or its file is deleted.
 pub(super) async fn open_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<Item, JobError> {
     let item = store::run::lock_item(tx, workspace, item).await?;
     item.filter(|item| matches!(item.state, FileState::Queued | FileState::Processing)).ok_or(JobError::Obsolete)
 }
 
-/// A worker has begun.
+/// Records that a worker has started the item.
 pub(super) async fn started(tx: &Tx, workspace: WorkspaceId, item: &Item, stage: &str) -> Result<(), JobError> {
     store::run::start_item(tx, workspace, item).await?;
     store::file::set_state(tx, workspace, item.version_id, FileState::Processing, None).await?;
     progressed(tx, workspace, item, stage, 0, None).await
 }
 
-/// It came further.
+/// Records progress within a stage.
 pub(super) async fn progressed(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -36,7 +36,7 @@ pub(super) async fn progressed(
     Ok(())
 }
 
-/// Searchable. Returns the seconds since the upload.
+/// Records that the file is searchable. Returns the seconds since the upload.
 pub(super) async fn finished(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Result<Option<f64>, JobError> {
     store::file::set_state(tx, workspace, item.version_id, FileState::Ready, None).await?;
     let seconds = store::file::make_live(tx, workspace, item.file_id, item.version_id).await?;
@@ -46,7 +46,7 @@ pub(super) async fn finished(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Re
     Ok(seconds)
 }
 
-/// It will not become searchable; nothing half-done stays.
+/// Records that the file failed, and removes its partial results.
 pub(super) async fn failed(tx: &Tx, workspace: WorkspaceId, item: ItemId, failure: &Failure) -> Result<(), JobError> {
     let item = match open_item(tx, workspace, item).await {
         Err(JobError::Obsolete) => return Ok(()),

@@ -1,4 +1,4 @@
-//! `run.batch`: a segment behind a border, for some of an item's chunks.
+//! `run.batch`: a segment behind a border, for a batch of an item's chunks.
 
 use std::time::Duration;
 
@@ -23,15 +23,15 @@ impl Handler for RunBatch {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;
         let item = store::run::find_item(&cx.db, workspace, self.item).await?;
-        // Deleted, or failed for the sake of another batch.
+        // The file was deleted, or another batch failed it.
         let item = item.filter(|item| item.state == FileState::Processing).ok_or(JobError::Obsolete)?;
-        // A workspace that had no vectors belongs to the space of its first.
+        // A workspace without vectors gets the space of its first ones.
         let space_id = match item.space_id {
             None => store::space::settle(&cx.db, workspace, cx.space).await?,
             settled => settled,
         };
         let item = Item { space_id, ..item };
-        super::served(cx, &item)?;
+        super::check_space(cx, &item)?;
         let plan = super::compile(&item)?;
         let segment = plan.segments.get(self.segment);
         let segment =
@@ -43,7 +43,7 @@ impl Handler for RunBatch {
 
         let chunks = output.effects.iter().map(Effect::vectors).sum();
         let seconds = complete_in_tx(&cx.db, claim, async |tx| {
-            // The lock makes one batch the last, whoever comes together here.
+            // The lock decides which of concurrent batches is the last.
             let item = progress::open_item(tx, workspace, self.item).await?;
             for effect in output.effects {
                 effect.apply(tx, workspace, &item).await?;
@@ -52,9 +52,9 @@ impl Handler for RunBatch {
             store::run::add_done(tx, workspace, item.id, units).await?;
             if Some(item.done + units) >= item.total {
                 let chunks = item.total.unwrap_or_default() / i32::try_from(plan.after(0).count()).unwrap_or(1).max(1);
-                // The workspace's space was changed in the middle: nothing is to be found by halves.
+                // The space of the workspace changed during the run: search must not find a part of the file.
                 if store::chunk::clear_mixed(tx, workspace, item.version_id, cx.space).await? {
-                    super::batches(tx, cx, workspace, &item, &plan, chunks).await?;
+                    super::enqueue_batches(tx, cx, workspace, &item, &plan, chunks).await?;
                     return Ok(None);
                 }
                 progress::finished(tx, workspace, &item).await
@@ -65,7 +65,7 @@ impl Handler for RunBatch {
             }
         })
         .await?;
-        // Only now are they written: what an attempt computed that came to nothing does not count.
+        // Counted after the commit: vectors of an attempt that did not commit do not count.
         if chunks > 0 {
             metrics().embedded(chunks, tokens);
         }

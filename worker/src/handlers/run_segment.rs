@@ -1,4 +1,4 @@
-//! `run.segment`: from the source to the first border.
+//! `run.segment`: the segment from the source to the first border.
 
 use async_trait::async_trait;
 use nvisy_shared::{
@@ -25,7 +25,7 @@ impl Handler for RunSegment {
         let workspace = claim.workspace_id;
         let (item, plan) = write_in_tx(&cx.db, claim, async |tx| {
             let item = progress::open_item(tx, workspace, self.item).await?;
-            super::served(cx, &item)?;
+            super::check_space(cx, &item)?;
             let plan = super::compile(&item)?;
             progress::started(tx, workspace, &item, plan.stage(0)).await?;
             Ok((item, plan))
@@ -36,7 +36,7 @@ impl Handler for RunSegment {
         let output = engine::run(&scope, &plan.segments[0], Artifact::Nothing).await?;
         complete_in_tx(&cx.db, claim, async |tx| {
             let item = progress::open_item(tx, workspace, self.item).await?;
-            cross(tx, cx, workspace, &item, &plan, output).await
+            cross_border(tx, cx, workspace, &item, &plan, output).await
         })
         .await
     }
@@ -46,8 +46,8 @@ impl Handler for RunSegment {
     }
 }
 
-/// Makes durable what crosses the border, and asks for the work behind it.
-async fn cross(
+/// Stores the output of the segment and enqueues the work behind the border.
+async fn cross_border(
     tx: &Tx,
     cx: &Context,
     workspace: WorkspaceId,
@@ -64,12 +64,12 @@ async fn cross(
         return progress::finished(tx, workspace, item).await.map(drop);
     }
     store::chunk::replace(tx, workspace, item.file_id, item.version_id, chunks).await?;
-    within_quota(tx, cx, workspace).await?;
-    super::batches(tx, cx, workspace, item, plan, count).await
+    check_quota(tx, cx, workspace).await?;
+    super::enqueue_batches(tx, cx, workspace, item, plan, count).await
 }
 
-/// Fails the file when the workspace now has more chunks than it may.
-async fn within_quota(tx: &Tx, cx: &Context, workspace: WorkspaceId) -> Result<(), JobError> {
+/// Fails the file if the workspace now exceeds its quota of chunks.
+async fn check_quota(tx: &Tx, cx: &Context, workspace: WorkspaceId) -> Result<(), JobError> {
     let usage = store::usage::find(tx, workspace, cx.quota()).await?.ok_or(JobError::Obsolete)?;
     let (used, limit) = (usage.used.chunks, usage.limits.chunks);
     if used <= limit {

@@ -1,4 +1,4 @@
-//! `mail.send`: a mail on its way to somebody, or to nobody.
+//! `mail.send`: sends a mail, or finds that its address gets none.
 
 use std::{error::Error, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
 
-/// Between two tries to reach the mail server: half of the time that the mail has waited, within these.
+/// Bounds of the wait between two attempts to reach the mail server, which is half of the time that the mail has waited.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Every member may invite any address, so a mailbox gets at most one invite in this time.
@@ -38,7 +38,7 @@ const INVITE_INTERVAL: Duration = Duration::from_secs(60);
 impl Handler for SendMail {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let found = store::mail::find(&cx.db, self.mail).await?.ok_or(JobError::Obsolete)?;
-        let Some(template) = template(cx, &found).await? else { return forget(cx, claim, self.mail).await };
+        let Some(template) = template(cx, &found).await? else { return discard(cx, claim, self.mail).await };
         if found.crowded && matches!(template, MailTemplate::Invite(_)) {
             return Err(JobError::Snooze {
                 what: "the address was sent an invite less than a minute ago",
@@ -47,24 +47,25 @@ impl Handler for SendMail {
             });
         }
         let mailer = cx.mailer.as_ref();
-        let mailer = mailer.ok_or_else(|| JobError::retry("no mail can be sent")("NVISY_SMTP_URL is not set here"))?;
+        let mailer = mailer
+            .ok_or_else(|| JobError::retry("no mail can be sent")("NVISY_SMTP_URL is not set for this worker"))?;
         let token = token(cx, &template, &found);
         let hash = hash(&template, &token);
-        let hash = hash.ok_or_else(|| JobError::retry("a link has no token")("a token of ours has no hash"))?;
-        // Before it is sent: who is quick with the link must find it good. A template without a link is marked as well, and
-        // kept: the next of its kind knows of it.
+        let hash = hash.ok_or_else(|| JobError::retry("a link has no token")("a generated token has no hash"))?;
+        // Stored before the mail is sent, so that the link is valid as soon as it arrives. A mail without a link gets a hash as well
+        // and is kept, because the limits on repeated mails count it.
         write_in_tx(&cx.db, claim, async |tx| {
             store::mail::set_hash(tx, self.mail, &hash).await?;
-            note(cx, tx, &template, &found).await
+            audit_password_reset(cx, tx, &template, &found).await
         })
         .await?;
         match mailer.send(&found.mail.email, &template, &token).await {
             Ok(()) => complete_in_tx(&cx.db, claim, async |_| Ok(())).await,
             Err(error @ SendError::Rejected(_)) => {
                 tracing::warn!(mail.id = %self.mail, error = &error as &dyn Error, "a mail cannot be delivered");
-                forget(cx, claim, self.mail).await
+                discard(cx, claim, self.mail).await
             }
-            // Until the link in it has expired: then it is not found any more.
+            // Retried until the link in the mail expires, after which the mail is no longer found.
             Err(error @ SendError::Unreachable(_)) => {
                 let waited = (clock::now() - found.mail.created_at).to_std().unwrap_or_default();
                 let delay = (waited / 2).clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
@@ -78,14 +79,19 @@ impl Handler for SendMail {
     }
 }
 
-/// Ends the job, and the mail with it.
-async fn forget(cx: &Context, claim: &Claim, mail: MailId) -> Result<(), JobError> {
+/// Completes the job and removes the mail.
+async fn discard(cx: &Context, claim: &Claim, mail: MailId) -> Result<(), JobError> {
     complete_in_tx(&cx.db, claim, async |tx| Ok(store::mail::remove(tx, mail).await?)).await
 }
 
-/// Writes down that the password can be set anew by a link. Not the request that asked: whether somebody has the address is
-/// found out here. Once, however often it is tried to send.
-async fn note(cx: &Context, tx: &Tx, template: &MailTemplate, found: &Addressed) -> Result<(), JobError> {
+/// Records in the activity log that a link resets the password. The request cannot record it, because only this job finds out
+/// whether an account has the address. Records once, however often the mail is retried.
+async fn audit_password_reset(
+    cx: &Context,
+    tx: &Tx,
+    template: &MailTemplate,
+    found: &Addressed,
+) -> Result<(), JobError> {
     if !matches!(template, MailTemplate::PasswordReset) || found.mail.hash.is_some() {
         return Ok(());
     }
@@ -94,7 +100,7 @@ async fn note(cx: &Context, tx: &Tx, template: &MailTemplate, found: &Addressed)
     Ok(activity::append(tx, &cx.audit_keys, activity::ACCOUNT_CHAIN, &ActorContext::system(), &[act]).await?)
 }
 
-/// What opens what the template is about. An invite's code is the one that its maker would have been given.
+/// The token of the link. For an invite it is the code that the API would also return to the inviter.
 fn token(cx: &Context, template: &MailTemplate, found: &Addressed) -> Secret<String> {
     match (template, found.mail.workspace_id.zip(found.mail.invite_id)) {
         (MailTemplate::Invite(_), Some((workspace, id))) => cx.invite_codes.invite(workspace, id),
@@ -109,20 +115,20 @@ fn hash(template: &MailTemplate, token: &Secret<String>) -> Option<[u8; 32]> {
     }
 }
 
-/// What to write to the address, if anything. Whoever asked learns nothing of it.
+/// The template for the address, if it gets a mail. The response to the request does not depend on it.
 async fn template(cx: &Context, found: &Addressed) -> Result<Option<MailTemplate>, JobError> {
     let owner = store::account::by_email(&cx.db, &found.mail.email).await?.map(|account| account.id);
     Ok(match found.mail.kind {
         MailKind::EmailChanged => Some(MailTemplate::EmailChanged),
         MailKind::CodesRefused => Some(MailTemplate::CodesRefused),
-        // The same template whether or not the address has an account; none for an invite that was taken back meanwhile.
+        // The same mail whether or not the address has an account; none for an invite that was withdrawn meanwhile.
         MailKind::Invite => match found.mail.workspace_id.zip(found.mail.invite_id) {
             Some((workspace, invite)) => {
                 store::invite::invitation(&cx.db, workspace, invite).await?.map(MailTemplate::Invite)
             }
             None => None,
         },
-        // Nobody's mailbox is filled by asking again and again.
+        // Repeated requests cannot flood a mailbox.
         _ if found.repeated => None,
         MailKind::SignUp if owner.is_some() => Some(MailTemplate::AccountExists),
         MailKind::SignUp => Some(MailTemplate::SignUp),

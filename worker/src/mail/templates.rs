@@ -43,51 +43,53 @@ impl MailTemplate {
         let token = token.expose();
         let (begin, page, end) = match self {
             Self::SignUp => (
-                "Somebody, probably you, asked for an account with this e-mail address. To confirm it with the password that you \
+                "An account with this e-mail address was requested, probably by you. To confirm it with the password that you \
                  have chosen, open",
                 "sign-up",
-                "If it was not you, do nothing: there will be no account.",
+                "If it was not you, do nothing: no account will be created.",
             ),
             Self::PasswordReset => (
-                "Somebody, probably you, asked for a new password for the account with this e-mail address. To set one, open",
+                "A new password for the account with this e-mail address was requested, probably by you. To set one, open",
                 "password-reset",
-                "If it was not you, do nothing: the password stays as it is.",
+                "If it was not you, do nothing: the password does not change.",
             ),
-            Self::EmailVerification => {
-                ("To confirm that this is your e-mail address, open", "email", "If you do not know why, do nothing.")
-            }
+            Self::EmailVerification => (
+                "To confirm that this is your e-mail address, open",
+                "email",
+                "If you did not expect this mail, do nothing.",
+            ),
             Self::EmailChange => (
                 "To use this e-mail address for your account from now on, open",
                 "email",
-                "If you do not know why, do nothing: nothing will change.",
+                "If you did not expect this mail, do nothing: nothing will change.",
             ),
             Self::EmailChanged => {
                 return format!(
-                    "Your account has another e-mail address now, and cannot be reached by this one any more. If it was \
-                     not you, somebody knows your password: turn to whoever runs\r\n\r\n{links}\r\n"
+                    "Your account has another e-mail address now and no longer receives mail at this one. If it was not you, \
+                     another person knows your password: contact the operator of\r\n\r\n{links}\r\n"
                 );
             }
             Self::CodesRefused => {
                 return format!(
-                    "Somebody gave the password of your account, and wrong codes of its second factor several times in a \
-                     row. Further codes have to wait for a while; recovery codes need not. If it was not you, somebody \
-                     knows your password: change it at\r\n\r\n{links}\r\n"
+                    "Several logins in a row had the right password of your account, but wrong codes of its second factor. \
+                     Codes are rejected for a while; recovery codes still work. If it was not you, another person knows \
+                     your password: change it at\r\n\r\n{links}\r\n"
                 );
             }
             Self::AccountExists => {
                 return format!(
-                    "Somebody, probably you, asked for an account with this e-mail address. There is one already: \
-                     log in, or ask for a new password, at\r\n\r\n{links}\r\n\r\nIf it was not you, do nothing.\r\n"
+                    "An account with this e-mail address was requested, probably by you. It exists already: log in, or \
+                     request a new password, at\r\n\r\n{links}\r\n\r\nIf it was not you, do nothing.\r\n"
                 );
             }
             Self::Invite(invitation) => return invite(invitation, links, token),
         };
-        format!("{begin}\r\n\r\n{links}/{page}#token={token}\r\n\r\nThe link works once, and not for long. {end}\r\n")
+        format!("{begin}\r\n\r\n{links}/{page}#token={token}\r\n\r\nThe link works once, for a short time. {end}\r\n")
     }
 }
 
 fn invite(invitation: &Invitation, links: &str, token: &str) -> String {
-    let inviter = invitation.inviter.as_deref().map_or_else(|| "Somebody".to_owned(), quoted);
+    let inviter = invitation.inviter.as_deref().map_or_else(|| "A member".to_owned(), quoted);
     let workspace = quoted(&invitation.workspace);
     let role = invitation.role.name();
     let until = invitation.expires_at.format("%Y-%m-%d %H:%M");
@@ -95,7 +97,7 @@ fn invite(invitation: &Invitation, links: &str, token: &str) -> String {
         "{inviter} invites you to the workspace {workspace}, with the role {role}. To accept or decline, open\r\n\r\n\
          {links}/invite#token={token}\r\n\r\n\
          The link works once, until {until} UTC, and only for an account with this e-mail address. \
-         If you do not know why, do nothing.\r\n"
+         If you did not expect this mail, do nothing.\r\n"
     )
 }
 

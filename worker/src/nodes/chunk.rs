@@ -25,7 +25,7 @@ impl Node for ChunkNode {
         let max_tokens = self.max_tokens.map_or(model, |wanted| model.min(wanted as usize));
         let limits = ChunkLimits { max_tokens, overlap_tokens: self.overlap_tokens as usize };
         let tokenizer = embedder.tokenizer();
-        // Tokenizing a large document is seconds of arithmetic: not on the async threads.
+        // Tokenizing a large document takes seconds of computation, which must not block the async threads.
         let chunks = tokio::task::spawn_blocking(move || chunk::split(&document, &tokenizer, limits))
             .await
             .map_err(JobError::retry("chunking was interrupted"))?;

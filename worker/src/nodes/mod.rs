@@ -1,4 +1,4 @@
-//! One file for each kind of node. A new kind is a variant of `NodeKind`, a file here, and a line in [`instantiate`].
+//! The nodes of pipelines, one file for each kind. A new kind is a variant of `NodeKind`, a file here, and a line in [`instantiate`].
 
 mod chunk;
 mod embed;
@@ -20,43 +20,43 @@ use crate::{
     runner::JobError,
 };
 
-/// What flows along the edges of a segment.
+/// A value on an edge of a segment.
 #[derive(Clone)]
 pub enum Artifact {
-    /// Into a source, out of a sink.
+    /// The input of a source and the output of a sink.
     Nothing,
-    /// A file's bytes, on this machine's disk until the last holder lets go.
+    /// The bytes of a file, on the local disk until the last clone is dropped.
     File(StagedFile),
     /// A document.
     Document(Arc<Document>),
-    /// Chunks on their way out of a segment: the border makes them durable.
+    /// Chunks that leave a segment; its border stores them.
     Chunks(Vec<NewChunk>),
-    /// Durable chunks on their way into a segment.
+    /// Stored chunks that enter a segment.
     Passages(Vec<Passage>),
-    /// Vectors of durable chunks.
+    /// Vectors of stored chunks.
     Vectors(Vec<Embedded>),
 }
 
-/// Bytes on disk, with what is known of them.
+/// Bytes on the local disk, with their name and type.
 #[derive(Clone)]
 pub struct StagedFile {
-    /// Has no name in any directory; its space is free again with the last clone, however the process ends.
+    /// Has no name in any directory, so that the kernel frees its space with the last clone, however the process ends.
     pub file: Arc<File>,
     /// The file's name.
     pub name: String,
-    /// What the uploader said it is.
+    /// The media type declared at the upload.
     pub media_type: String,
 }
 
 /// A step of a pipeline.
 #[async_trait]
 pub trait Node: Send + Sync {
-    /// Takes an input, gives an output, and says what is to be written. Plans are compiled so that
-    /// inputs are of the right kind; another kind is an error of ours.
+    /// Computes the output from the input, and adds the necessary writes to `effects`. Compiled plans give each node an input of
+    /// its kind; another kind is a bug.
     async fn run(&self, scope: &Scope<'_>, input: Artifact, effects: &mut Vec<Effect>) -> Result<Artifact, JobError>;
 }
 
-/// The node that does what `kind` says.
+/// The node of a kind.
 #[must_use]
 pub fn instantiate(kind: &NodeKind) -> Box<dyn Node> {
     match *kind {
@@ -68,7 +68,7 @@ pub fn instantiate(kind: &NodeKind) -> Box<dyn Node> {
     }
 }
 
-/// The plan gave a node what it does not take; compiled plans never do.
+/// The error for an input of another kind, which compiled plans never give.
 fn wrong_input(node: &'static str) -> JobError {
     JobError::retry("a plan gave a node the wrong input")(node)
 }

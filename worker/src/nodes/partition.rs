@@ -1,4 +1,4 @@
-//! Transform: bytes to a document, read in a process of its own.
+//! Transform: bytes to a document, extracted in a child process.
 
 use std::{os::unix::fs::FileExt, sync::Arc};
 
@@ -38,14 +38,14 @@ impl Node for PartitionNode {
             max_text_bytes: settings.text_bytes,
             max_expanded_bytes: settings.expanded_bytes,
         };
-        let media_type = sniffed(&file).map_err(JobError::retry("the staged file cannot be read"))?;
+        let media_type = sniff_media_type(&file).map_err(JobError::retry("the staged file cannot be read"))?;
         let source = Source { file_name: file.name, declared_type: Some(file.media_type) };
         let read = nvisy_extract::run(&scope.cx.extractor, &file.file, &source, &limits).await;
         let document = read.map_err(|error| match error {
             ExtractError::File(error) => JobError::Fail(failure(error)),
-            error @ ExtractError::Process(_) => JobError::retry("the reading process cannot be started")(error),
+            error @ ExtractError::Process(_) => JobError::retry("the extraction process cannot be started")(error),
         })?;
-        let (text_blob_id, new) = keep_text(scope, &document).await?;
+        let (text_blob_id, new) = store_text(scope, &document).await?;
         let contents =
             Contents { media_type: media_type.as_str().to_owned(), text_blob_id, page_count: document.page_count };
         effects.push(Effect::Contents(contents, new));
@@ -66,21 +66,22 @@ fn failure(FileError { kind, detail }: FileError) -> Failure {
     Failure::new(code, detail)
 }
 
-/// What the content is, whatever name and uploader say. It was written a moment ago: reading it waits for no disk.
-fn sniffed(file: &StagedFile) -> std::io::Result<MediaType> {
+/// The media type of the content, which may differ from the declared one. The file was just written, so the
+/// blocking read is served from memory.
+fn sniff_media_type(file: &StagedFile) -> std::io::Result<MediaType> {
     let mut head = [0; SNIFF_BYTES];
-    let mut known = 0;
-    while known < head.len() {
-        match file.file.read_at(&mut head[known..], known as u64)? {
+    let mut filled = 0;
+    while filled < head.len() {
+        match file.file.read_at(&mut head[filled..], filled as u64)? {
             0 => break,
-            more => known += more,
+            read => filled += read,
         }
     }
-    Ok(sniff(&head[..known], &file.name, Some(&file.media_type)))
+    Ok(sniff(&head[..filled], &file.name, Some(&file.media_type)))
 }
 
-/// Stores the text that chunks will be ranges of, unless it is the content itself.
-async fn keep_text(scope: &Scope<'_>, document: &Document) -> Result<(BlobId, Option<StoredBlob>), JobError> {
+/// Stores the text, whose ranges chunks are, unless it equals the content of the file.
+async fn store_text(scope: &Scope<'_>, document: &Document) -> Result<(BlobId, Option<StoredBlob>), JobError> {
     let source = store::file::source(&scope.cx.db, scope.workspace, scope.item.version_id).await?;
     let source = source.ok_or(JobError::Obsolete)?;
     if source.sha256 == Sha256::digest(document.text.as_bytes()).as_slice() {
@@ -93,9 +94,9 @@ async fn keep_text(scope: &Scope<'_>, document: &Document) -> Result<(BlobId, Op
         PutError::TooLarge { .. } => {
             JobError::Fail(Failure::new(FailureCode::TooLarge, "the extracted text is too large to store"))
         }
-        // A disk that is full is also answered by silence: nothing is lost by waiting, and the text was good.
+        // JetStream may also respond with a timeout if its disk is full. The text is valid, so the job waits.
         error @ (PutError::StorageFull | PutError::Store(_)) => {
-            JobError::storage_full("the object store takes nothing")(error)
+            JobError::storage_full("the object store is full or unavailable")(error)
         }
         error => JobError::retry("the extracted text cannot be stored")(error),
     })?;

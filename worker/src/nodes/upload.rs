@@ -21,8 +21,8 @@ impl Node for UploadNode {
     async fn run(&self, scope: &Scope<'_>, _: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
         let source = store::file::source(&scope.cx.db, scope.workspace, scope.item.version_id).await?;
         let source = source.ok_or(JobError::Obsolete)?;
-        // It never has a name that a killed worker could leave behind: the kernel frees it with the last descriptor.
-        let file = tempfile::tempfile().map_err(JobError::retry("no temporary file can be made"))?;
+        // The file has no name that a killed worker could leave behind: the kernel frees it with the last descriptor.
+        let file = tempfile::tempfile().map_err(JobError::retry("no temporary file can be created"))?;
         let file = stage(scope, &source, file).await?;
         Ok(Artifact::File(StagedFile { file: Arc::new(file), name: source.name, media_type: source.media_type }))
     }

@@ -1,3 +1,3 @@
 #!/bin/sh
-# Stands in for an extraction child that never answers.
+# Replaces an extraction child, and never replies.
 exec /bin/sleep 600

@@ -1,4 +1,4 @@
-//! Small files made by hand, good and bad.
+//! Small handmade files, valid and invalid.
 
 use std::io::{Cursor, Write};
 

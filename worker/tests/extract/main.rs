@@ -1,4 +1,4 @@
-//! Extraction through a real child: good files give their text, bad ones their typed failure.
+//! Extraction in a child process: good files give their text, bad ones a typed failure.
 
 mod files;
 
@@ -29,7 +29,7 @@ async fn extract_with(name: &str, bytes: &[u8], limits: &Limits) -> Result<Docum
     run(&worker(), &file, &named(name), limits).await
 }
 
-/// A document of this file, with the promises that every document keeps checked.
+/// The document of this file, after a check of the invariants of documents.
 async fn document(name: &str, bytes: &[u8]) -> Document {
     let document = extract_with(name, bytes, &Limits::default()).await.expect("a good file");
     let mut end = 0;
@@ -57,7 +57,7 @@ fn pieces(document: &Document) -> Vec<(ElementKind, &str)> {
 }
 
 #[tokio::test]
-async fn pdf_text_knows_its_page() {
+async fn pdf_text_has_its_page_number() {
     let file = files::pdf(&["First page here.", "", "Third page here."]);
     let document = document("a.pdf", &file).await;
     assert_eq!(document.page_count, Some(3));
@@ -103,7 +103,7 @@ async fn html_is_read() {
 }
 
 #[tokio::test]
-async fn text_files_pass_byte_for_byte() {
+async fn text_files_are_kept_byte_for_byte() {
     let text = "\u{FEFF}Erste\r\n\r\n\tZweite 🦀 \u{A0}e\u{301}\r\n\r\n";
     for name in ["a.txt", "a.md", "a.csv", "a.json", "a.rs", "noext"] {
         assert_eq!(document(name, text.as_bytes()).await.text, text, "{name}");
@@ -117,7 +117,7 @@ async fn invalid_utf8_is_decoded() {
 }
 
 #[tokio::test]
-async fn nothing_to_read_is_empty() {
+async fn files_without_text_are_empty() {
     assert_eq!(failure("a.txt", b"").await, FileErrorKind::Empty);
     assert_eq!(failure("a.pdf", b"").await, FileErrorKind::Empty);
     assert_eq!(failure("a.txt", b" \r\n\t\n ").await, FileErrorKind::Empty);
@@ -150,7 +150,7 @@ async fn protected_files_are_encrypted() {
 }
 
 #[tokio::test]
-async fn what_no_reader_knows_is_unsupported() {
+async fn unknown_formats_are_unsupported() {
     assert_eq!(failure("a.pdf", b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xFF\xFF").await, FileErrorKind::UnsupportedMedia);
     assert_eq!(failure("a.bin", b"\x7fELF\x02\x01\x01\0\0\0\0").await, FileErrorKind::UnsupportedMedia);
     assert_eq!(failure("a.doc", &files::ole("WordDocument")).await, FileErrorKind::UnsupportedMedia);
@@ -158,20 +158,20 @@ async fn what_no_reader_knows_is_unsupported() {
 }
 
 #[tokio::test]
-async fn a_text_under_a_false_name_is_read_as_text() {
+async fn text_under_a_wrong_extension_is_read_as_text() {
     assert_eq!(document("a.pdf", b"only words").await.text, "only words");
 }
 
 #[tokio::test]
-async fn a_zip_bomb_is_too_large() {
+async fn zip_bomb_is_too_large() {
     assert_eq!(failure("a.docx", &files::zip_bomb()).await, FileErrorKind::TooLarge);
 }
 
 #[tokio::test]
-async fn limits_of_size_are_kept() {
+async fn files_above_size_and_page_limits_are_too_large() {
     let started = Instant::now();
     assert_eq!(failure("a.txt", &vec![b'x'; 50 << 20]).await, FileErrorKind::TooLarge);
-    assert!(started.elapsed() < Duration::from_secs(5), "told by its length, not by reading it");
+    assert!(started.elapsed() < Duration::from_secs(5), "the length must be checked before the file is read");
 
     let limits = Limits { max_pages: 2, ..Limits::default() };
     let pdf = files::pdf(&["1", "2", "3"]);
@@ -179,7 +179,7 @@ async fn limits_of_size_are_kept() {
 }
 
 #[tokio::test]
-async fn deep_nesting_overflows_no_stack() {
+async fn deep_nesting_does_not_overflow_the_stack() {
     let html = format!("{}deep{}", "<div>".repeat(100_000), "</div>".repeat(100_000));
     assert_eq!(document("a.html", html.as_bytes()).await.text, "deep");
     let table = format!("{}deep", "<table><tr><td>".repeat(100_000));
@@ -191,7 +191,7 @@ async fn deep_nesting_overflows_no_stack() {
 }
 
 #[tokio::test]
-async fn a_child_that_hangs_is_killed() {
+async fn hanging_child_is_killed() {
     let file = tempfile::tempfile().expect("a temporary file");
     let limits = Limits { wall_seconds: 1, ..Limits::default() };
     let started = Instant::now();
@@ -201,14 +201,14 @@ async fn a_child_that_hangs_is_killed() {
 }
 
 #[tokio::test]
-async fn a_file_that_takes_too_much_memory_is_told_so() {
+async fn file_above_the_memory_limit_fails_with_out_of_memory() {
     let page = "<p>".to_owned() + &"word ".repeat(6 << 20);
     let limits = Limits { memory_bytes: 64 << 20, ..Limits::default() };
     assert_eq!(failure_within("a.html", page.as_bytes(), &limits).await.0, FileErrorKind::OutOfMemory);
 }
 
 #[tokio::test]
-async fn faults_of_ours_are_worth_a_retry() {
+async fn failures_of_the_worker_are_process_errors() {
     let file = tempfile::tempfile().expect("a temporary file");
     let outcome = run(&data("no-such-program"), &file, &named("a.txt"), &Limits::default()).await;
     assert!(matches!(outcome, Err(ExtractError::Process(_))), "{outcome:?}");
@@ -220,7 +220,7 @@ async fn faults_of_ours_are_worth_a_retry() {
 }
 
 #[tokio::test]
-async fn a_file_is_read_from_its_beginning_each_time() {
+async fn file_is_read_from_its_start_each_time() {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(b"Slack water is at six.").expect("written");
     for _ in 0..2 {
@@ -230,8 +230,8 @@ async fn a_file_is_read_from_its_beginning_each_time() {
 }
 
 #[test]
-fn a_child_ends_with_its_parent() {
-    // Far more than is read in the moment before the socket closes.
+fn child_exits_with_its_parent() {
+    // Far more than the child can read before the socket closes.
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all("<table><tr><td>deep".repeat(1 << 20).as_bytes()).expect("written");
     let (ours, theirs) = UnixStream::pair().expect("a socket");
