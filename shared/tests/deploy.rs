@@ -1,16 +1,16 @@
-//! Files of the deployment that must agree with one another and with the code.
+//! Consistency of the deployment files with each other and with the code.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 #[test]
 fn both_images_are_built_by_the_same_stages() {
     let (api, worker) = (stages("Dockerfile.api"), stages("Dockerfile.worker"));
-    assert!(api.contains("cargo chef cook") && api.contains(" AS runtime"), "the stages are not read any more");
-    assert_eq!(api, worker, "otherwise the second image is built from nothing");
+    assert!(api.contains("cargo chef cook") && api.contains(" AS runtime"), "the stages are no longer read");
+    assert_eq!(api, worker, "different stages build the second image without the cache of the first");
 }
 
 #[test]
-fn the_images_carry_the_version_of_the_programs() {
+fn images_have_the_version_of_the_programs() {
     for name in ["Dockerfile.api", "Dockerfile.worker"] {
         let label = format!("ARG VERSION={}\n", env!("CARGO_PKG_VERSION"));
         assert!(read(name).contains(&label), "{name}");
@@ -18,23 +18,23 @@ fn the_images_carry_the_version_of_the_programs() {
 }
 
 #[test]
-fn everything_compose_wants_to_know_is_in_the_example() {
+fn variables_of_compose_are_in_env_example() {
     let example = read(".env.example");
     let listed = |name: &str| example.lines().any(|line| line.starts_with(&format!("# {name}=")));
-    let wanted = variables(&read("docker-compose.yml"));
-    assert!(wanted.contains("POSTGRES_PASSWORD"), "{wanted:?}");
-    let missing: Vec<_> = wanted.iter().filter(|name| !name.starts_with("OTEL_") && !listed(name)).collect();
-    assert!(missing.is_empty(), "{missing:?}: name them in shared/src/config/variables.rs");
+    let used = variables(&read("docker-compose.yml"));
+    assert!(used.contains("POSTGRES_PASSWORD"), "{used:?}");
+    let missing: Vec<_> = used.iter().filter(|name| !name.starts_with("OTEL_") && !listed(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}: add them to shared/src/config/compose.rs or variables.rs");
 }
 
 #[test]
-fn the_configuration_of_nats_learns_everything_it_asks_for() {
+fn variables_of_the_nats_configuration_are_set_everywhere() {
     let conf: String = read("nats/server.conf").lines().filter(|line| !line.trim_start().starts_with('#')).collect();
-    let asked: BTreeSet<&str> = conf.split('$').skip(1).map(word).collect();
-    assert!(asked.contains("NATS_STORE_DIR"), "{asked:?}");
+    let used: BTreeSet<&str> = conf.split('$').skip(1).map(word).collect();
+    assert!(used.contains("NATS_STORE_DIR"), "{used:?}");
     for file in ["docker-compose.yml", "docker-compose.dev.yml", "deploy/quickstart/nats.py"] {
         let text = read(file);
-        let missing: Vec<_> = asked
+        let missing: Vec<_> = used
             .iter()
             .filter(|name| !text.contains(&format!("{name}: ")) && !text.contains(&format!("\"{name}\": ")))
             .collect();
@@ -42,10 +42,10 @@ fn the_configuration_of_nats_learns_everything_it_asks_for() {
     }
 }
 
-/// A Dockerfile's instructions down to the line of equals signs, without comments.
+/// The instructions of a Dockerfile above the line of equals signs, without comments.
 fn stages(name: &str) -> String {
     let text = read(name);
-    let (stages, _) = text.split_once("\n# =====").expect("the line that ends what both have in common");
+    let (stages, _) = text.split_once("\n# =====").expect("a line of equals signs ends the shared stages");
     stages.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n")
 }
 

@@ -1,24 +1,24 @@
-//! The walls between crates and between the layers of `shared`, as far as the compiler does not hold them.
+//! The boundaries between crates and between the layers of `shared` that the compiler does not enforce.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// What nobody but the API may name; `schemars` is what the workspace calls apistos-schemars.
+/// Dependencies of the API only; `schemars` is the name of apistos-schemars in the workspace.
 const HTTP_SERVER: [&str; 5] = ["actix-web", "apistos", "apistos-schemars", "jwt-simple", "schemars"];
-/// What nobody but `shared` may name.
+/// Dependencies of `shared` only.
 const SERVICES: [&str; 4] = ["async-nats", "orion", "pgvector", "sea-orm"];
 
 #[test]
-fn the_api_reaches_services_through_shared_and_knows_no_worker() {
+fn api_depends_on_no_service_client_and_not_on_the_worker() {
     let dependencies = dependencies("api");
     assert_none_of(&dependencies, &SERVICES);
     assert_none_of(&dependencies, &["nvisy-worker"]);
 }
 
 #[test]
-fn the_worker_reaches_services_through_shared_and_knows_no_http_server() {
+fn worker_depends_on_no_service_client_and_no_http_server() {
     let dependencies = dependencies("worker");
     assert_none_of(&dependencies, &SERVICES);
     assert_none_of(&dependencies, &HTTP_SERVER);
@@ -26,7 +26,7 @@ fn the_worker_reaches_services_through_shared_and_knows_no_http_server() {
 }
 
 #[test]
-fn shared_knows_no_http_server_and_neither_program() {
+fn shared_depends_on_no_http_server_and_no_program() {
     let dependencies = dependencies("shared");
     assert_none_of(&dependencies, &HTTP_SERVER);
     assert_none_of(&dependencies, &["nvisy-api", "nvisy-worker"]);
@@ -35,13 +35,13 @@ fn shared_knows_no_http_server_and_neither_program() {
 #[test]
 fn leaf_crates_depend_on_no_crate_of_the_workspace() {
     for package in ["migration", "shared/embed", "worker/extract"] {
-        let ours: Vec<_> = dependencies(package).into_iter().filter(|name| name.starts_with("nvisy-")).collect();
-        assert!(ours.is_empty(), "{package} depends on {ours:?}");
+        let siblings: Vec<_> = dependencies(package).into_iter().filter(|name| name.starts_with("nvisy-")).collect();
+        assert!(siblings.is_empty(), "{package} depends on {siblings:?}");
     }
 }
 
 #[test]
-fn embedding_and_extraction_know_no_service_and_no_http_server() {
+fn embedding_and_extraction_depend_on_no_service_client_and_no_http_server() {
     for package in ["shared/embed", "worker/extract"] {
         let dependencies = dependencies(package);
         assert_none_of(&dependencies, &SERVICES);
@@ -50,7 +50,7 @@ fn embedding_and_extraction_know_no_service_and_no_http_server() {
 }
 
 #[test]
-fn the_domain_knows_itself_and_the_ground_only() {
+fn domain_uses_only_itself_and_the_base() {
     for (file, module) in mentions("domain") {
         let allowed = ["domain", "id", "clock", "lifecycle", "secret"].contains(&module.as_str());
         assert!(allowed, "{} uses crate::{module}", file.display());
@@ -58,7 +58,7 @@ fn the_domain_knows_itself_and_the_ground_only() {
 }
 
 #[test]
-fn a_table_cannot_become_a_response() {
+fn entities_cannot_be_serialized() {
     for file in sources("entity") {
         let code = code(&file);
         for word in ["Serialize", "JsonSchema"] {
@@ -68,16 +68,16 @@ fn a_table_cannot_become_a_response() {
 }
 
 #[test]
-fn the_store_knows_nothing_of_the_queue() {
+fn store_does_not_use_the_queue() {
     let mentions = mentions("store");
-    assert!(mentions.iter().any(|(_, module)| module == "id"), "the reading of `use` is broken: {mentions:?}");
+    assert!(mentions.iter().any(|(_, module)| module == "id"), "the parser of `use` is broken: {mentions:?}");
     for (file, module) in mentions {
         assert_ne!(module, "queue", "{}", file.display());
     }
 }
 
 #[test]
-fn uses_are_read_in_every_shape() {
+fn uses_and_manifests_of_every_form_are_parsed() {
     let code =
         "use crate::{\n    domain::{event, role},\n    id,\n};\nuse crate::blob::Blobs;\nlet x = crate::queue::now();";
     assert_eq!(modules(code), ["domain", "id", "blob", "queue"]);
@@ -94,11 +94,11 @@ fn assert_none_of(dependencies: &[String], forbidden: &[&str]) {
 fn dependencies(package: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(package).join("Cargo.toml");
     let names = listed(&fs::read_to_string(&path).expect("the manifest can be read"));
-    assert!(!names.is_empty(), "{} lists nothing", path.display());
+    assert!(!names.is_empty(), "{} has no dependencies", path.display());
     names
 }
 
-/// The names in all dependency tables of a manifest but those for tests, and what they rename.
+/// The dependencies in a manifest, except those for tests, and the packages that they rename.
 fn listed(manifest: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut inside = false;
@@ -106,7 +106,7 @@ fn listed(manifest: &str) -> Vec<String> {
         if let Some(table) = line.strip_prefix('[') {
             let table = table.trim_end_matches(']');
             inside = table.ends_with("dependencies") && !table.ends_with("dev-dependencies");
-            // A table of its own for one dependency.
+            // A separate table for one dependency.
             if let Some((_, name)) = table.rsplit_once("dependencies.").filter(|(before, _)| !before.ends_with("dev-"))
             {
                 names.push(name.to_owned());
@@ -119,13 +119,13 @@ fn listed(manifest: &str) -> Vec<String> {
     names
 }
 
-/// Every module of `shared` that a folder of it names, by file.
+/// The modules of `shared` that each file of a folder names.
 fn mentions(folder: &str) -> Vec<(PathBuf, String)> {
     let files = sources(folder).into_iter();
     files.flat_map(|file| modules(&code(&file)).into_iter().map(move |module| (file.clone(), module))).collect()
 }
 
-/// The modules right below `crate::`, alone or in braces.
+/// The modules directly below `crate::`, single or in braces.
 fn modules(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for rest in code.split("crate::").skip(1) {
@@ -158,13 +158,13 @@ fn first_word(text: &str) -> String {
     text.trim_start().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
 }
 
-/// A file without its comments: documentation may point anywhere.
+/// A file without its comments, because documentation may refer to any module.
 fn code(file: &Path) -> String {
     let text = fs::read_to_string(file).expect("the source can be read");
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// All Rust files below a folder of `shared/src`.
+/// The Rust files below a folder of `shared/src`.
 fn sources(folder: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder)];

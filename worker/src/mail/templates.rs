@@ -38,7 +38,7 @@ impl MailTemplate {
         }
     }
 
-    /// The token stands behind `#`, because browsers send that part to no server. Mails without a link do not contain it.
+    /// The token follows `#`, because browsers send that part to no server. Mails without a link do not contain it.
     pub(super) fn text(&self, links: &str, token: &Secret<String>) -> String {
         let token = token.expose();
         let (begin, page, end) = match self {

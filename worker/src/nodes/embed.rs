@@ -37,9 +37,9 @@ impl Node for EmbedNode {
     }
 }
 
-/// Shortest wait for a busy provider, also when it asks for none.
+/// Shortest wait for a busy provider, also when it requests none.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Longest wait for a busy provider, however long a wait it asks for.
+/// Longest wait for a busy provider, however long a wait it requests.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(600);
 
 fn job_error(error: EmbedError) -> JobError {
@@ -51,7 +51,7 @@ fn job_error(error: EmbedError) -> JobError {
         },
         EmbedError::Rejected(reason) => JobError::Fail(Failure::new(
             FailureCode::ProviderRejected,
-            format!("the embedding provider refused: {reason}"),
+            format!("the embedding provider rejected the request: {reason}"),
         )),
         error @ EmbedError::Unavailable(_) => JobError::retry("the embedding provider cannot be reached")(error),
     }

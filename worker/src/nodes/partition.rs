@@ -80,7 +80,7 @@ fn sniff_media_type(file: &StagedFile) -> std::io::Result<MediaType> {
     Ok(sniff(&head[..filled], &file.name, Some(&file.media_type)))
 }
 
-/// Stores the text, whose ranges chunks are, unless it equals the content of the file.
+/// Stores the text of which chunks are ranges, unless it equals the content of the file.
 async fn store_text(scope: &Scope<'_>, document: &Document) -> Result<(BlobId, Option<StoredBlob>), JobError> {
     let source = store::file::source(&scope.cx.db, scope.workspace, scope.item.version_id).await?;
     let source = source.ok_or(JobError::Obsolete)?;
