@@ -1,11 +1,11 @@
 //! What is to be done once is done by one worker, however many there are.
 
-use nvisy_shared::store;
+use std::time::Duration;
 
-use crate::{
-    crash_recovery::spawn,
-    support::app::{TestApp, until},
-};
+use nvisy_shared::{lifecycle::Lifecycle, store};
+use nvisy_worker::{app::Worker, maintenance::Schedule};
+
+use crate::support::app::{TestApp, program, until};
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 
@@ -20,24 +20,34 @@ const LEDGER: &str = "
 
 #[actix_web::test]
 async fn each_task_runs_once_with_two_workers() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[LOCAL]).await;
     app.sql(LEDGER).await;
-    let workers = [(), ()].map(|()| spawn("nvisy-worker", &app.place, &[LOCAL]));
+    let build = || async { Worker::build(app.config().clone(), program("nvisy-worker")).await.unwrap() };
+    let built = [build().await, build().await];
+    let schedule = Schedule {
+        poll_interval: Duration::from_millis(50),
+        accounts_interval: Duration::from_millis(500),
+        ..Schedule::default()
+    };
+    let lifecycle = Lifecycle::new();
+    let workers = built.map(|worker| tokio::spawn(worker.with_maintenance(schedule).run(lifecycle.clone())));
     let taken = async |name: &str| app.count(&format!("taken where name = '{name}'")).await;
-    // Accounts are looked at every half minute: by then both workers have asked for the sweep several times.
-    until("accounts are looked at a second time", async || (taken("accounts").await >= 2).then_some(())).await;
+    // By the second run of the task for accounts both workers have polled all tasks several times.
+    until("the task for accounts runs a second time", async || (taken("accounts").await >= 2).then_some(())).await;
     assert_eq!(taken("sweep").await, 1);
 
     app.sql("update chore set due_at = now() - interval '1 second' where name = 'sweep'").await;
     let taken_again = async || (taken("sweep").await == 2).then_some(());
-    until("it is done again when it is due", taken_again).await;
-    drop(workers);
+    until("the due task runs again", taken_again).await;
+    lifecycle.soft().cancel();
+    for worker in workers {
+        assert!(worker.await.unwrap(), "the worker finished in time");
+    }
     app.stop().await;
 }
 
 #[actix_web::test]
 async fn task_has_one_holder_at_a_time() {
-    use std::time::Duration;
     let app = TestApp::start().await;
     let minute = Duration::from_secs(60);
     let all =

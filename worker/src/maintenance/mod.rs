@@ -26,9 +26,9 @@ type TaskResult = Result<(), Box<dyn Error + Send + Sync>>;
 pub struct Schedule {
     /// How often each worker checks which tasks are due.
     pub poll_interval: Duration,
-    /// From the end of one run of [`MaintenanceTask::Accounts`] to the next.
+    /// From the end of one run of the task for sessions, tokens and accounts to the next.
     pub accounts_interval: Duration,
-    /// From the end of one run of [`MaintenanceTask::Gc`] to the next.
+    /// From the end of one run of garbage collection to the next.
     pub gc_interval: Duration,
 }
 
