@@ -17,20 +17,21 @@ use nvisy_shared::{
 
 use crate::{
     auth::{
-        failed_logins::{self, Refusals},
-        jwt::{KeyError, Keys},
-        last_used::{self, LastUsed},
+        authenticator::Authenticator,
+        failed_logins,
+        jwt::{KeyError, SigningKeys},
         password::Passwords,
-        recent_credentials::Familiar,
+        second_factor::SecondFactor,
     },
-    content::events::stream_limit::Open,
+    content::events::stream_limit::StreamLimit,
     http::{
-        rate_limit::Limits,
+        rate_limit::RateLimiter,
         tls::{Certificate, TlsError},
     },
-    search_counter::{self, Tally},
-    server::{self, health::Readiness, openapi::Document},
-    shutdown::Closing,
+    mailer::Mailer,
+    search_counter::SearchCounter,
+    server::{self, Components},
+    shutdown::Shutdown,
     state::State,
 };
 
@@ -56,108 +57,129 @@ pub enum StartError {
     Bind(SocketAddr, #[source] io::Error),
 }
 
-/// An API that has all it needs and does not listen yet.
+/// An API with all its components, before it listens.
 pub struct App {
-    state: Data<State>,
+    components: Components,
     certificate: Option<Arc<Certificate>>,
+    shutdown: Shutdown,
 }
 
-/// An API that listens and does not answer yet.
+/// An API that listens, before it answers.
 pub struct Bound {
     server: Server,
     address: SocketAddr,
-    state: Data<State>,
+    lifecycle: Lifecycle,
+    drain: Duration,
+    shutdown: Shutdown,
 }
 
 impl App {
-    /// Reads the keys, brings the database up to date, and opens all that requests need.
+    /// Reads the keys, migrates the database, and opens all components.
     ///
     /// # Errors
-    /// When one of them cannot be done.
+    /// When one of them cannot be opened.
     pub async fn build(mut config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
-        let keys = Keys::load(&config.auth)?;
+        let signing_keys = SigningKeys::load(&config.auth)?;
         let certificate = Certificate::load(&config.http)?;
-        let index = index(&config.chunk)?;
-        // Taken out of the settings: once the schema is up to date, nothing here can be the owner any more.
+        let default_pipeline = default_pipeline(&config.chunk)?;
+        // Taken out of the settings: once the schema is up to date, this process cannot act as its owner any more.
         if let Some(owner) = config.migration.database_url.take() {
             nvisy_migration::apply_as(owner.expose(), config.database.url.expose()).await?;
         }
         nvisy_migration::apply(config.database.url.expose()).await?;
-        let passwords = Passwords::new(config.auth.hashes);
         let platform = Platform::open(config).await?;
-        // Before a token is signed that no other replica would take.
-        if !store::installation::has_signing_key(&platform.db, keys.id()).await.map_err(StartError::Installation)? {
-            return Err(keys.foreign().into());
+        // Before a token is signed that no other replica would accept.
+        let known = store::installation::has_signing_key(&platform.db, signing_keys.id()).await;
+        if !known.map_err(StartError::Installation)? {
+            return Err(signing_keys.foreign().into());
         }
         platform.start_relays(&lifecycle);
         if let Some(certificate) = &certificate {
             lifecycle.spawn(certificate.clone().watch(lifecycle.clone()));
         }
         let feed = EventFeed::open(&platform.queue, &lifecycle).await?;
-        let document = Document::collect().await;
-        let limits = Limits::new(&platform.config.limit);
-        let tally = Tally::default();
+        let mailer = Mailer::new(&platform.config.smtp);
+        let limiter = Data::new(RateLimiter::new(platform.db.clone(), &platform.config.limit));
+        let authenticator = Data::new(Authenticator::new(
+            platform.db.clone(),
+            limiter.clone(),
+            signing_keys,
+            Passwords::new(platform.config.auth.hashes),
+            SecondFactor::new(platform.keys.clone(), mailer),
+        ));
         let state = Data::new(State {
             platform,
-            index,
+            authenticator,
+            limiter,
+            mailer,
             feed,
-            keys,
-            passwords,
-            familiar: Familiar::new(),
-            last_used: LastUsed::default(),
-            refusals: Refusals::default(),
-            streams: Open::default(),
-            tally,
-            document,
-            limits,
-            readiness: Readiness::default(),
-            closing: Closing::new(&lifecycle),
+            streams: StreamLimit::default(),
+            searches: SearchCounter::new(),
+            default_pipeline,
             lifecycle,
         });
-        // They watch for the hard stop themselves: what is in memory is nowhere else.
-        state.lifecycle.spawn_graceful(last_used::write_down(state.clone()));
-        state.lifecycle.spawn_graceful(search_counter::write_down(state.clone()));
-        state.lifecycle.spawn_graceful(failed_logins::write_down(state.clone()));
-        Ok(Self { state, certificate })
+        let shutdown = Shutdown::new(&state.lifecycle);
+        spawn_writers(&state, &shutdown);
+        Ok(Self { components: Components::new(state).await, certificate, shutdown })
     }
 
     /// Takes the configured address.
     ///
     /// # Errors
-    /// When it is taken by somebody else.
+    /// When another process has taken it.
     pub fn bind(self) -> Result<Bound, StartError> {
-        let config = &self.state.platform.config;
-        let address = config.http.address;
         let tls = self.certificate.map(|certificate| certificate.server_config()).transpose()?;
-        let (server, addresses) = server::bind(&config.http, &config.queue, tls, self.state.clone())
+        let state = self.components.state.clone();
+        let config = &state.platform.config;
+        let address = config.http.address;
+        let (server, addresses) = server::bind(&config.http, &config.queue, tls, self.components)
             .map_err(|error| StartError::Bind(address, error))?;
-        Ok(Bound { server, address: addresses.first().copied().unwrap_or(address), state: self.state })
+        Ok(Bound {
+            server,
+            address: addresses.first().copied().unwrap_or(address),
+            lifecycle: state.lifecycle.clone(),
+            drain: Duration::from_secs(config.http.drain_seconds),
+            shutdown: self.shutdown,
+        })
     }
 }
 
+/// Starts the tasks that write buffers. They are not dropped at the hard stop: nothing else has what is in memory.
+fn spawn_writers(state: &Data<State>, shutdown: &Shutdown) {
+    let (own, stop) = (state.clone(), shutdown.clone());
+    state.lifecycle.spawn_graceful(async move {
+        own.authenticator.last_used.flush_loop(&own.platform.db, &stop).await;
+    });
+    let (own, stop) = (state.clone(), shutdown.clone());
+    state.lifecycle.spawn_graceful(async move { own.searches.flush_loop(&own.platform.db, &stop).await });
+    let (own, stop) = (state.clone(), shutdown.clone());
+    state.lifecycle.spawn_graceful(async move {
+        failed_logins::flush_loop(&own.authenticator.failed_logins, &own.platform, &stop).await;
+    });
+}
+
 /// The built-in pipeline as configured; a mistake must stop the start, not the first upload.
-fn index(settings: &config::ChunkConfig) -> Result<Definition, plan::Invalid> {
+fn default_pipeline(settings: &config::ChunkConfig) -> Result<Definition, plan::Invalid> {
     let definition = pipeline::builtin_index(settings.max_tokens, settings.overlap_tokens);
     plan::compile(&definition)?;
     Ok(definition)
 }
 
 impl Bound {
-    /// Where it listens; the port is a real one even when 0 was asked for.
+    /// The address it listens on; the port is a real one even when 0 was configured.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until the soft stop. Then readiness fails, and everything else goes on for the drain: whoever sends us
-    /// requests has time to notice. After it no new connection is taken, and what is in progress is finished, unless the
-    /// grace period or the hard stop ends it.
+    /// Answers until the soft stop. Then readiness fails, and everything else goes on for the drain, so that load balancers
+    /// have time to notice. After it no new connection is accepted, and requests in progress are finished, unless the
+    /// grace period or the hard stop ends them.
     ///
     /// # Errors
     /// When the server fails.
     pub async fn run(self) -> io::Result<()> {
-        let lifecycle = self.state.lifecycle.clone();
-        let drain = Duration::from_secs(self.state.platform.config.http.drain_seconds);
+        let Self { lifecycle, drain, shutdown, .. } = self;
         let handle = self.server.handle();
         let server = tokio::spawn(self.server);
         let stop = tokio::spawn(async move {
@@ -173,7 +195,7 @@ impl Bound {
         });
         let result = server.await.map_err(io::Error::other);
         stop.abort();
-        self.state.closing.all_served();
+        shutdown.requests_finished();
         result?
     }
 }

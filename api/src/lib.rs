@@ -17,6 +17,7 @@ mod auth;
 mod content;
 mod http;
 mod identity;
+mod mailer;
 mod problem;
 mod quota;
 mod search_counter;

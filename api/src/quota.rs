@@ -11,7 +11,7 @@ use crate::problem::{Code, FieldError, Problem};
 
 /// Fails when the account owns as many workspaces as it may: each has a quota of its own. To be asked in the transaction
 /// that makes one.
-pub async fn another_workspace(tx: &Tx, platform: &Platform, account: AccountId) -> Result<(), Problem> {
+pub async fn check_workspace_count(tx: &Tx, platform: &Platform, account: AccountId) -> Result<(), Problem> {
     let limit = platform.config.quota.workspaces;
     if store::workspace::owned(tx, account).await? < limit {
         return Ok(());
@@ -21,13 +21,13 @@ pub async fn another_workspace(tx: &Tx, platform: &Platform, account: AccountId)
 }
 
 /// How many bytes there is room for in the workspace.
-pub async fn room(platform: &Platform, workspace: WorkspaceId) -> Result<u64, Problem> {
+pub async fn free_bytes(platform: &Platform, workspace: WorkspaceId) -> Result<u64, Problem> {
     let usage = store::usage::find(&platform.db, workspace, platform.quota()).await?.ok_or_else(Problem::not_found)?;
     Ok(u64::try_from(usage.limits.bytes - usage.used.bytes).unwrap_or(0))
 }
 
 /// The refusal of bytes that are more than there was [`room`] for when they began to come.
-pub fn no_room_for_bytes() -> Problem {
+pub fn bytes_exceeded() -> Problem {
     let error = FieldError::new(Resource::Bytes.name(), "the workspace has no room for so many".to_owned());
     Problem::new(Code::QuotaExceeded).fields(vec![error])
 }

@@ -1,32 +1,37 @@
-//! The end of the API: after the soft stop requests are still answered, and only after the last of them is there nothing
-//! more to write.
+//! The order of stopping: requests are answered after the soft stop, and only after the last response nothing more is to
+//! be written.
 
 use std::time::Duration;
 
 use nvisy_shared::lifecycle::Lifecycle;
 use tokio_util::sync::CancellationToken;
 
-/// Tells tasks that write what requests left in memory when the last of it is there.
-#[derive(Debug)]
-pub struct Closing {
-    served: CancellationToken,
+/// Tells the tasks that write buffers when the last request is finished.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    finished: CancellationToken,
     hard: CancellationToken,
 }
 
-impl Closing {
+impl Shutdown {
     pub fn new(lifecycle: &Lifecycle) -> Self {
-        Self { served: CancellationToken::new(), hard: lifecycle.hard().clone() }
+        Self { finished: CancellationToken::new(), hard: lifecycle.hard().clone() }
     }
 
-    /// The last request has been answered.
-    pub fn all_served(&self) {
-        self.served.cancel();
+    /// Says that the last request has been answered.
+    pub fn requests_finished(&self) {
+        self.finished.cancel();
     }
 
-    /// Waits so long, or until there will be no more to write; whether that is so. The hard stop is such an end, too.
-    pub async fn pause(&self, period: Duration) -> bool {
+    /// Whether the hard stop has come.
+    pub fn is_hard(&self) -> bool {
+        self.hard.is_cancelled()
+    }
+
+    /// Waits for `period`, or until the last request is finished or the hard stop comes: then `true`.
+    pub async fn wait_or_stop(&self, period: Duration) -> bool {
         tokio::select! {
-            () = self.served.cancelled() => true,
+            () = self.finished.cancelled() => true,
             () = self.hard.cancelled() => true,
             () = tokio::time::sleep(period) => false,
         }

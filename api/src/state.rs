@@ -1,41 +1,27 @@
-//! What every handler can reach: made once, shared by all threads.
+//! The components that handlers share: opened once, used by all threads.
 
+use actix_web::web::Data;
 use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform::Platform, queue::feed::EventFeed};
 
 use crate::{
-    auth::{
-        failed_logins::Refusals, jwt::Keys, last_used::LastUsed, password::Passwords, recent_credentials::Familiar,
-    },
-    content::events::stream_limit::Open,
-    http::rate_limit::Limits,
-    search_counter::Tally,
-    server::{health::Readiness, openapi::Document},
-    shutdown::Closing,
+    auth::authenticator::Authenticator, content::events::stream_limit::StreamLimit, http::rate_limit::RateLimiter,
+    mailer::Mailer, search_counter::SearchCounter,
 };
 
-/// Handlers take it as `Data<State>`.
+/// Handlers take it as `Data<State>`; extractors and middleware take the component that they need.
 pub struct State {
-    /// Database, queue, bytes and model.
+    /// Database, queue, bytes, keys and model.
     pub platform: Platform,
-    /// What a new workspace does with its uploads.
-    pub index: Definition,
-    /// Events as they happen.
+    pub authenticator: Data<Authenticator>,
+    pub limiter: Data<RateLimiter>,
+    pub mailer: Mailer,
+    /// Live events.
     pub feed: EventFeed,
-    pub keys: Keys,
-    pub passwords: Passwords,
-    /// Credentials that were good lately.
-    pub familiar: Familiar,
-    /// Searches that are still to be counted.
-    pub tally: Tally,
-    pub last_used: LastUsed,
-    /// Refused logins that are still to be written down.
-    pub refusals: Refusals,
-    /// Event streams that are open.
-    pub streams: Open,
-    pub document: Document,
-    pub limits: Limits,
-    pub readiness: Readiness,
-    pub closing: Closing,
-    /// Tells readiness and long answers that the process is stopping.
+    /// Open event streams by account.
+    pub streams: StreamLimit,
+    pub searches: SearchCounter,
+    /// The pipeline of new workspaces.
+    pub default_pipeline: Definition,
+    /// Tells long responses that the process is stopping.
     pub lifecycle: Lifecycle,
 }

@@ -1,9 +1,9 @@
-//! The caller's own account.
+//! Extractors of the caller's account.
 
 use std::{collections::BTreeMap, ops::Deref};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use apistos::{ApiComponent, Schema, reference_or::ReferenceOr, security::SecurityScheme};
+use apistos::security::SecurityScheme;
 use chrono::{DateTime, Utc};
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
@@ -16,17 +16,16 @@ use nvisy_shared::{
     },
 };
 
-use super::{bearer, failed_logins::Refusal, password::Alone, recent_credentials};
+use super::{authenticator::Authenticator, bearer};
 use crate::{
-    http::{client_info::Origin, gate::Gate, rate_limit},
+    http::{api_component::api_component, client_info::ClientInfo, component::component, gate::Gate},
     problem::{Code, Problem},
-    state::State,
 };
 
-/// Extractor: whose session or API token it is, if that is good (else 401) and the account is active (else 403).
+/// Extractor: the account of a valid session or API token (else 401), if it is active (else 403).
 ///
-/// An API token may look and not touch: what changes an account, or makes a workspace, takes [`SignedIn`]. It is 403
-/// for any method that is not safe, so that an operation which forgets that is closed to tokens, not open.
+/// API tokens may only read here: operations that change an account, or create a workspace, take [`SignedIn`]. An unsafe
+/// method is 403 for tokens, so that an operation that takes the wrong extractor is closed to them, not open.
 #[derive(Clone, Debug)]
 pub struct CurrentAccount {
     pub id: AccountId,
@@ -39,7 +38,7 @@ pub struct CurrentAccount {
     pub revision: i32,
 }
 
-/// Extractor: a person who is signed in; 403 for API tokens, which manage no credentials.
+/// Extractor: the account of a session; 403 for API tokens, which manage no credentials.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     account: CurrentAccount,
@@ -79,27 +78,26 @@ impl FromRequest for SignedIn {
     }
 }
 
-/// Opens the gate for whoever is `admitted`.
+/// Opens the gate if `authorize` accepts the account.
 fn extract<T: 'static>(
     request: &HttpRequest,
-    admitted: impl FnOnce(CurrentAccount) -> Result<T, Problem> + 'static,
+    authorize: impl FnOnce(CurrentAccount) -> Result<T, Problem> + 'static,
 ) -> LocalBoxFuture<'static, Result<T, Problem>> {
-    let gate = Gate::shut(request);
-    let presented = bearer::presented(request);
-    let state = bearer::state(request).clone();
+    let gate = Gate::close(request);
+    let authenticator = component::<Authenticator>(request).clone();
     let request = request.clone();
     Box::pin(async move {
-        let credential = presented?.credential;
-        let asking = store::credential::caller(&state.platform.db, &credential);
-        let caller = recent_credentials::found(&request, &credential, asking).await?;
-        refuse_suspended(caller.account.state)?;
-        rate_limit::caller(&request, caller.account.id, &caller.auth_method).await?;
+        let credential = authenticator.credential(&request)?.credential;
+        let lookup = store::credential::caller(&authenticator.db, &credential);
+        let caller = authenticator.look_up(&ClientInfo::of(&request), &credential, lookup).await?;
+        require_active(caller.account.state)?;
+        authenticator.limiter.count_caller(&request, caller.account.id, &caller.auth_method).await?;
         if let AuthMethod::Token(token, _) = &caller.auth_method {
-            state.last_used.note(*token);
+            authenticator.record_use(*token);
         }
-        let admitted = admitted(CurrentAccount::new(caller))?;
+        let authorized = authorize(CurrentAccount::new(caller))?;
         gate.open();
-        Ok(admitted)
+        Ok(authorized)
     })
 }
 
@@ -118,7 +116,7 @@ impl CurrentAccount {
         }
     }
 
-    /// As whom the activity log knows the caller.
+    /// The caller as the activity log records it.
     pub fn actor(&self) -> Actor {
         match self.auth_method {
             AuthMethod::Session(_) => Actor::Account(self.id),
@@ -126,15 +124,15 @@ impl CurrentAccount {
         }
     }
 
-    /// Fails for an API token that does not have this permission.
-    pub fn may(&self, permission: Permission) -> Result<(), Problem> {
+    /// 403 for an API token without this permission.
+    pub fn require(&self, permission: Permission) -> Result<(), Problem> {
         match &self.auth_method {
             AuthMethod::Token(_, scope) if !scope.allows(permission) => Err(Problem::new(Code::ScopeMissing)),
             AuthMethod::Token(..) | AuthMethod::Session(_) => Ok(()),
         }
     }
 
-    /// The workspaces that the caller may see, if not all of the account's.
+    /// The workspaces that an API token is limited to.
     pub fn workspaces(&self) -> Option<&[WorkspaceId]> {
         match &self.auth_method {
             AuthMethod::Session(_) => None,
@@ -144,58 +142,33 @@ impl CurrentAccount {
 }
 
 impl SignedIn {
-    /// Makes sure that it is the person who asks, not somebody who found the device or the token. Tries are counted and
-    /// written down as those of logging in are. Nobody else takes a turn for the account while the answer lives.
-    pub async fn reauthenticate<'a>(
-        &self,
-        state: &'a State,
-        origin: &Origin,
-        password: Secret<String>,
-    ) -> Result<Alone<'a>, Problem> {
-        let alone = state.passwords.alone(self.id)?;
-        let attempt = rate_limit::attempt(state, origin, &self.email).await?;
-        if state.passwords.verify(password, Some(self.password_hash.clone())).await? {
-            attempt.succeeded().await;
-            return Ok(alone);
-        }
-        state.refusals.note(Refusal::password(self.actor(), self.id.0), origin);
-        Err(Problem::new(Code::WrongPassword))
-    }
-
-    /// Locks the account for the rest of the transaction; fails when its password is no longer the one that the caller
-    /// has just proved to know.
+    /// Locks the account for the rest of the transaction; fails if its password has changed since the caller proved to know
+    /// it.
     pub async fn lock(&self, tx: &Tx) -> Result<(), Problem> {
         let same = store::account::lock_verified(tx, self.id, &self.password_hash).await?;
         same.map(drop).ok_or_else(|| Problem::new(Code::WrongPassword))
     }
 
-    /// Locks the session for the rest of the transaction; fails when it has ended since the request was authorised. What
-    /// outlives a session must not be made by one that is over.
-    pub async fn still_signed_in(&self, tx: &Tx) -> Result<(), Problem> {
-        let there = store::session::lock(tx, self.id, self.session).await?;
-        if there { Ok(()) } else { Err(bearer::unauthenticated()) }
+    /// Locks the session for the rest of the transaction; fails if it has ended since the request was authorized. An ended
+    /// session must not create anything that outlives it.
+    pub async fn lock_session(&self, tx: &Tx) -> Result<(), Problem> {
+        let is_active = store::session::lock(tx, self.id, self.session).await?;
+        if is_active { Ok(()) } else { Err(bearer::unauthenticated()) }
     }
 }
 
-/// Suspension takes effect at the next request, however long the token lasts.
-pub fn refuse_suspended(state: AccountState) -> Result<(), Problem> {
+/// 403 for a suspended account: suspension takes effect at the next request, however long a token is valid.
+pub fn require_active(state: AccountState) -> Result<(), Problem> {
     match state {
         AccountState::Active => Ok(()),
         AccountState::Suspended => Err(Problem::new(Code::AccountSuspended)),
     }
 }
 
-macro_rules! component {
+/// The methods that name an extractor's security scheme in the OpenAPI document.
+macro_rules! secured {
     ($extractor:ident, $scheme:expr) => {
-        impl ApiComponent for $extractor {
-            fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-                Vec::new()
-            }
-
-            fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-                None
-            }
-
+        api_component!($extractor {
             fn securities() -> BTreeMap<String, SecurityScheme> {
                 bearer::schemes()
             }
@@ -203,9 +176,9 @@ macro_rules! component {
             fn security_requirement_name() -> Option<String> {
                 Some($scheme.to_owned())
             }
-        }
+        });
     };
 }
 
-component!(CurrentAccount, bearer::TOKEN);
-component!(SignedIn, bearer::SESSION);
+secured!(CurrentAccount, bearer::TOKEN);
+secured!(SignedIn, bearer::SESSION);

@@ -1,24 +1,52 @@
-//! Entries of the activity log that concern accounts.
+//! Entries of the activity log.
 
 use nvisy_shared::{
-    domain::activity::Action,
+    domain::activity::{Action, Actor},
+    id::WorkspaceId,
+    platform::Platform,
     store::{
-        Tx,
+        TransactionTrait, Tx,
         activity::{self, ActorContext, AuditEntry},
     },
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{problem::Problem, state::State};
+use crate::{
+    http::client_info::ClientInfo,
+    problem::{Code, Problem},
+};
 
-/// Writes what was done to an account or one of its things. From here to the end of the transaction the log of accounts
-/// is locked: it comes last.
-pub async fn note(state: &State, tx: &Tx, by: &ActorContext, action: Action, object: Uuid) -> Result<(), Problem> {
-    write(state, tx, by, &[AuditEntry::new(action, object, json!({}))]).await
+/// Records a change of an account or one of its things. It locks the accounts' log to the end of the transaction, so it comes
+/// last.
+pub async fn record(
+    platform: &Platform,
+    tx: &Tx,
+    by: &ActorContext,
+    action: Action,
+    object: Uuid,
+) -> Result<(), Problem> {
+    record_all(platform, tx, by, &[AuditEntry::new(action, object, json!({}))]).await
 }
 
-/// As [`note`], of several acts, or with details.
-pub async fn write(state: &State, tx: &Tx, by: &ActorContext, acts: &[AuditEntry]) -> Result<(), Problem> {
-    Ok(activity::append(tx, &state.platform.audit_keys, activity::ACCOUNT_CHAIN, by, acts).await?)
+/// As [`record`], for several entries, or entries with details.
+pub async fn record_all(platform: &Platform, tx: &Tx, by: &ActorContext, acts: &[AuditEntry]) -> Result<(), Problem> {
+    Ok(activity::append(tx, &platform.audit_keys, activity::ACCOUNT_CHAIN, by, acts).await?)
+}
+
+/// If the result is 403, records in a transaction of its own that a member attempted more than their role allows.
+pub async fn record_denied<T>(
+    platform: &Platform,
+    workspace: WorkspaceId,
+    actor: Actor,
+    client: &ClientInfo,
+    act: AuditEntry,
+    result: Result<T, Problem>,
+) -> Result<T, Problem> {
+    if result.as_ref().is_err_and(|problem| problem.is(Code::Forbidden)) {
+        let tx = platform.db.begin().await?;
+        activity::append(&tx, &platform.audit_keys, workspace, &client.by(actor), &[act]).await?;
+        tx.commit().await?;
+    }
+    result
 }

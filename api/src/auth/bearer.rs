@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpRequest, http::header::AUTHORIZATION, web::Data};
+use actix_web::{HttpRequest, http::header::AUTHORIZATION};
 use apistos::security::{Http, SecurityScheme, SecurityType};
 use chrono::{DateTime, Utc};
 use nvisy_shared::{
@@ -10,14 +10,13 @@ use nvisy_shared::{
     store::credential::Credential,
 };
 
-use super::{jwt::Keys, jwt_cache};
+use super::{jwt::SigningKeys, jwt_cache};
 use crate::{
-    http::single_header::single,
+    http::single_header::single_header,
     problem::{Code, Problem},
-    state::State,
 };
 
-/// Their names in the OpenAPI document.
+/// Names of the security schemes in the OpenAPI document.
 pub const SESSION: &str = "bearer";
 pub const TOKEN: &str = "apiToken";
 
@@ -33,44 +32,42 @@ pub fn schemes() -> BTreeMap<String, SecurityScheme> {
     BTreeMap::from([(SESSION.to_owned(), session), (TOKEN.to_owned(), token)])
 }
 
-/// A credential, as far as it can be checked without asking anybody.
+/// A request's credential, as far as it can be verified without the database.
 #[derive(Clone, Copy, Debug)]
-pub struct Presented {
+pub struct BearerCredential {
     pub credential: Credential,
-    /// The last second in which it is good, where it says so itself.
-    pub until: Option<DateTime<Utc>>,
+    /// The last second in which an access token is valid; the database knows it of API tokens.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// What the request carries.
-pub fn presented(request: &HttpRequest) -> Result<Presented, Problem> {
-    // Of two headers, nobody can say which one counts.
-    let header = single(request.headers(), AUTHORIZATION.as_str()).ok().flatten();
-    let token = header.and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-    });
-    let token = token.ok_or_else(unauthenticated)?;
-    check(&state(request).keys, token).ok_or_else(unauthenticated)
-}
-
-/// `None` for whatever was not made here.
-fn check(keys: &Keys, token: &str) -> Option<Presented> {
-    if token.starts_with(TokenKind::Api.prefix()) {
-        let hash = token::hash(TokenKind::Api, token)?;
-        return Some(Presented { credential: Credential::Token(hash), until: None });
+impl BearerCredential {
+    /// The credential in the request's header, if these keys or the checksum of API tokens verify it; else 401.
+    pub fn from_request(request: &HttpRequest, keys: &SigningKeys) -> Result<Self, Problem> {
+        // With two headers, a proxy and this API might each believe another one.
+        let header = single_header(request.headers(), AUTHORIZATION.as_str()).ok().flatten();
+        let token = header.and_then(|value| value.to_str().ok()).and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        });
+        token.and_then(|token| Self::verify(keys, token)).ok_or_else(unauthenticated)
     }
-    let jwt_cache::Claims { account, session, until, .. } = keys.verify(token)?;
-    // Further away than there are dates: never.
-    let until = i64::try_from(until.as_secs()).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    Some(Presented { credential: Credential::Session { account, session }, until })
+
+    /// `None` for a token that this installation did not make.
+    fn verify(keys: &SigningKeys, token: &str) -> Option<Self> {
+        if token.starts_with(TokenKind::Api.prefix()) {
+            let hash = token::hash(TokenKind::Api, token)?;
+            return Some(Self { credential: Credential::Token(hash), expires_at: None });
+        }
+        let jwt_cache::Claims { account, session, expires_at, .. } = keys.verify(token)?;
+        // A time beyond the range of dates is no expiry.
+        let expires_at =
+            i64::try_from(expires_at.as_secs()).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        Some(Self { credential: Credential::Session { account, session }, expires_at })
+    }
 }
 
 pub fn unauthenticated() -> Problem {
     Problem::new(Code::Unauthenticated)
-}
-
-pub fn state(request: &HttpRequest) -> &Data<State> {
-    request.app_data().expect("the server shares its state with every request")
 }
 
 #[cfg(test)]
@@ -84,9 +81,9 @@ mod tests {
 
     use super::*;
 
-    /// An installation's keys, and the pair behind them, to sign what it would not.
+    /// An installation's keys, and the pair behind them, to sign tokens that the installation would not.
     struct Installation {
-        keys: Keys,
+        keys: SigningKeys,
         pair: Ed25519KeyPair,
     }
 
@@ -103,7 +100,7 @@ mod tests {
                 ("NVISY_AUTH_PRIVATE_KEY_FILE".to_owned(), write("private.pem", pair.to_pem())),
                 ("NVISY_AUTH_PUBLIC_KEY_FILE".to_owned(), write("public.pem", pair.public_key().to_pem())),
             ]);
-            let keys = Keys::load(&config.unwrap().auth).unwrap();
+            let keys = SigningKeys::load(&config.unwrap().auth).unwrap();
             let pair = pair.with_key_id(keys.id());
             Self { keys, pair }
         }
@@ -112,7 +109,7 @@ mod tests {
             self.keys.issue(AccountId::new(), nvisy_shared::id::SessionId::new()).unwrap().0
         }
 
-        /// A token with these claims, signed as its own are.
+        /// A token with these claims, signed by the installation's key.
         fn sign(&self, claims: JWTClaims<Sid>) -> String {
             self.pair.sign(claims).unwrap()
         }
@@ -123,7 +120,7 @@ mod tests {
         sid: String,
     }
 
-    /// The claims of a good token, at these distances from now, in seconds.
+    /// The claims of a valid token, at these offsets from now, in seconds.
     fn claims(issued: Option<i64>, from: Option<i64>, expires: Option<i64>) -> JWTClaims<Sid> {
         let at = |distance: i64| UnixTimeStamp::from_secs(u64::try_from(clock::now().timestamp() + distance).unwrap());
         let sid = Sid { sid: nvisy_shared::id::new().to_string() };
@@ -137,7 +134,7 @@ mod tests {
         claims
     }
 
-    /// What can become of a text on its way, or be made of it.
+    /// A change of a text, by damage or by an attacker.
     #[derive(Clone, Debug)]
     enum Change {
         Put(Index, char),
@@ -166,7 +163,7 @@ mod tests {
 
     fn change() -> impl Strategy<Value = Change> {
         let place = any::<Index>;
-        // Mostly letters of the alphabet, after which a change is hardest to see.
+        // Mostly characters of the token alphabet, where a change is hardest to detect.
         let letter = || prop_oneof![4 => prop::char::ranges(vec!['0'..='9', 'A'..='Z', 'a'..='z', '-'..='.', '_'..='_'].into()), 1 => any::<char>()];
         prop_oneof![
             6 => (place(), letter()).prop_map(|(place, letter)| Change::Put(place, letter)),
@@ -183,48 +180,48 @@ mod tests {
         static ELSEWHERE: Installation = Installation::new();
     }
 
-    fn known(token: &str) -> bool {
-        HERE.with(|here| check(&here.keys, token)).is_some()
+    fn is_valid(token: &str) -> bool {
+        HERE.with(|here| BearerCredential::verify(&here.keys, token)).is_some()
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn a_changed_access_token_is_nobodys(change in change()) {
+        fn changed_access_token_is_invalid(change in change()) {
             let token = HERE.with(Installation::token);
-            prop_assert!(known(&token));
+            prop_assert!(is_valid(&token));
             let changed = change.apply(&token);
-            prop_assert!(changed == token || !known(&changed), "{change:?} made {changed} of {token}");
+            prop_assert!(changed == token || !is_valid(&changed), "{change:?} made {changed} of {token}");
         }
 
         #[test]
-        fn a_changed_api_token_is_another_or_none(secret: [u8; 32], change in change()) {
+        fn changed_api_token_has_another_hash_or_is_invalid(secret: [u8; 32], change in change()) {
             let token = token::encode(TokenKind::Api, &secret);
             let changed = change.apply(token.expose());
-            let hash = |token: &str| match HERE.with(|here| check(&here.keys, token))?.credential {
+            let hash = |token: &str| match HERE.with(|here| BearerCredential::verify(&here.keys, token))?.credential {
                 Credential::Token(hash) => Some(hash),
                 Credential::Session { .. } => None,
             };
-            let known = hash(token.expose());
-            prop_assert!(known.is_some());
-            prop_assert!(changed == *token.expose() || hash(&changed) != known, "{change:?}");
-            // One wrong letter is seen without asking the database.
+            let original = hash(token.expose());
+            prop_assert!(original.is_some());
+            prop_assert!(changed == *token.expose() || hash(&changed) != original, "{change:?}");
+            // The checksum detects one wrong letter without the database.
             if matches!(change, Change::Put(..)) && changed != *token.expose() {
                 prop_assert_eq!(hash(&changed), None, "{:?}", change);
             }
         }
 
         #[test]
-        fn whatever_else_is_sent_is_none(text: String, parts in "[A-Za-z0-9_-]{0,60}([.][A-Za-z0-9_-]{0,60}){0,3}", digits in "nvisy_[0-9a-f]{0,80}") {
+        fn arbitrary_text_is_no_credential(text: String, parts in "[A-Za-z0-9_-]{0,60}([.][A-Za-z0-9_-]{0,60}){0,3}", digits in "nvisy_[0-9a-f]{0,80}") {
             for token in [text, parts, digits] {
-                prop_assert!(!known(&token), "{token}");
+                prop_assert!(!is_valid(&token), "{token}");
             }
         }
 
         /// Headers and claims of any shape under a signature of any bytes.
         #[test]
-        fn what_is_only_shaped_like_a_token_is_none(
+        fn token_shape_without_a_valid_signature_is_invalid(
             algorithm in prop_oneof![Just("EdDSA"), Just("Ed25519"), Just("none"), Just("HS256"), Just("")],
             named: bool,
             claims: Vec<u8>,
@@ -242,47 +239,47 @@ mod tests {
             let signature = BASE64_URL_SAFE_NO_PAD.encode(&signature);
             for claims in [BASE64_URL_SAFE_NO_PAD.encode(&claims), good.to_owned()] {
                 let token = format!("{header}.{claims}.{signature}");
-                prop_assert!(!known(&token), "{token}");
+                prop_assert!(!is_valid(&token), "{token}");
             }
         }
 
         #[test]
-        fn only_the_time_of_a_token_counts_and_clocks_differ_by_a_minute(
+        fn token_validity_depends_on_its_times_with_a_minute_of_clock_skew(
             issued in option::weighted(0.9, -4_000_i64..200),
             from in option::weighted(0.5, -4_000_i64..200),
             expires in option::weighted(0.9, -4_000_i64..4_000),
         ) {
-            // The test takes time, too.
+            // The test itself takes time.
             let clear = |distance: Option<i64>, edge: i64| distance.is_none_or(|distance| (distance - edge).abs() > 10);
             prop_assume!(clear(issued, 60) && clear(from, 60) && clear(expires, 0));
             let good = issued.is_some_and(|issued| issued < 60)
                 && from.is_none_or(|from| from < 60)
                 && expires.is_some_and(|expires| expires > 0);
             let token = HERE.with(|here| here.sign(claims(issued, from, expires)));
-            prop_assert_eq!(known(&token), good);
+            prop_assert_eq!(is_valid(&token), good);
         }
 
         #[test]
-        fn another_installations_tokens_are_none_here_whatever_key_they_name(own_name: bool) {
+        fn token_of_another_installation_is_invalid_whatever_key_id_it_has(own_name: bool) {
             let token = ELSEWHERE.with(|other| {
                 let name = if own_name { other.keys.id().to_owned() } else { HERE.with(|here| here.keys.id().to_owned()) };
                 let pair = Ed25519KeyPair::from_bytes(&other.pair.to_bytes()).unwrap().with_key_id(&name);
                 pair.sign(claims(Some(0), None, Some(60))).unwrap()
             });
-            prop_assert!(!known(&token));
+            prop_assert!(!is_valid(&token));
         }
     }
 
-    /// What confuses those who believe the header: the public key, in every form that is public, as an HMAC secret.
+    /// An attack on verifiers that believe the header: the public key, in every public encoding, as an HMAC secret.
     #[test]
-    fn the_public_key_is_no_secret() {
+    fn public_key_is_not_accepted_as_an_hmac_secret() {
         let (id, public) = HERE.with(|here| (here.keys.id().to_owned(), here.pair.public_key()));
         for secret in [public.to_bytes(), public.to_der(), public.to_pem().into_bytes(), id.clone().into_bytes()] {
             let sign = |key: HS256Key| key.with_key_id(&id).authenticate(claims(Some(0), None, Some(60))).unwrap();
-            assert!(!known(&sign(HS256Key::from_bytes(&secret))));
+            assert!(!is_valid(&sign(HS256Key::from_bytes(&secret))));
             let longer = HS512Key::from_bytes(&secret).with_key_id(&id);
-            assert!(!known(&longer.authenticate(claims(Some(0), None, Some(60))).unwrap()));
+            assert!(!is_valid(&longer.authenticate(claims(Some(0), None, Some(60))).unwrap()));
         }
-        assert!(known(&HERE.with(|here| here.sign(claims(Some(0), None, Some(60))))));
+        assert!(is_valid(&HERE.with(|here| here.sign(claims(Some(0), None, Some(60))))));
     }
 }

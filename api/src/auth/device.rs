@@ -1,17 +1,19 @@
-//! What a request says of the device it came from.
+//! The device that a request came from.
 
 use std::future::{Ready, ready};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::USER_AGENT};
-use apistos::{ApiComponent, Schema, paths::RequestBody, reference_or::ReferenceOr};
 use nvisy_shared::store;
 
-use crate::{http::client_info::Origin, problem::Problem};
+use crate::{
+    http::{api_component::api_component, client_info::ClientInfo},
+    problem::Problem,
+};
 
-/// Longest description of a browser that is kept, in characters.
-const USER_AGENT_MAX: usize = 255;
+/// Longer descriptions of browsers are cut.
+const USER_AGENT_MAX_CHARS: usize = 255;
 
-/// Extractor: what people recognise their sessions by.
+/// Extractor: browser and address, by which people recognise their sessions.
 #[derive(Clone, Debug)]
 pub struct Device {
     user_agent: Option<String>,
@@ -30,22 +32,10 @@ impl FromRequest for Device {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
-        let user_agent = user_agent.map(|text| text.chars().take(USER_AGENT_MAX).collect());
-        let address = Origin::of(request).address.map(|address| address.to_canonical().to_string());
+        let user_agent = user_agent.map(|text| text.chars().take(USER_AGENT_MAX_CHARS).collect());
+        let address = ClientInfo::of(request).address.map(|address| address.to_canonical().to_string());
         ready(Ok(Self { user_agent, address }))
     }
 }
 
-impl ApiComponent for Device {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
-    fn request_body() -> Option<RequestBody> {
-        None
-    }
-}
+api_component!(Device);

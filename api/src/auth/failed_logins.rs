@@ -1,8 +1,8 @@
-//! Refused logins and the like, on their way into the activity log.
+//! Failed logins on their way into the activity log.
 //!
-//! The log only grows, and strangers are refused as often as they like. So a request that is refused writes nothing, which
-//! takes equally long for every name: it is kept here, and a task writes. The first refusal of its kind is written within
-//! a second; more of the same from the same network are counted, and become one entry when a minute is over.
+//! The log only grows, and callers may fail as often as they like. So a failed login writes nothing itself, which takes
+//! equally long for every name: it is buffered, and a task writes. The first failure of its kind is written within a second;
+//! more of the same from the same network are counted, and become one entry after a minute.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use nvisy_shared::{
     clock,
@@ -26,193 +25,200 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    http::{client_info::Origin, client_network::Network},
-    state::State,
+    http::{client_info::ClientInfo, client_network::ClientNetwork},
+    shutdown::Shutdown,
 };
 
-/// How often it is written; a killed process takes with it what came since, and what it has counted.
-const EVERY: Duration = Duration::from_secs(1);
-/// Between two tries to write the last of it.
-const AGAIN: Duration = Duration::from_millis(100);
-/// How long the same is only counted.
-const WINDOW: Duration = Duration::from_secs(60);
-/// Kinds of refusals from different networks that are told apart at a time. Those of more are put together: of an account
-/// whatever the network, as many again; then all.
-const KEYS: usize = 10_000;
-/// Entries written in one transaction: the log of accounts is locked for as long.
-const BATCH: usize = 1_000;
+/// A killed process loses the failures of this time, and its counts.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two attempts to write the last batch.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// How long repetitions are only counted.
+const AGGREGATION_WINDOW: Duration = Duration::from_secs(60);
+/// The number of kinds and networks that are distinguished at a time. Beyond it, failures are counted by account whatever
+/// the network, for as many accounts again; beyond that, all together.
+const MAX_KEYS: usize = 10_000;
+/// Entries of one transaction, which locks the accounts' log.
+const BATCH_SIZE: usize = 1_000;
 
-/// What was refused to whom.
+/// A failed login, or a wrong password of a signed-in account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Refusal {
+pub struct FailedLogin {
     actor: Actor,
     action: Action,
     account: Uuid,
     reason: Option<&'static str>,
 }
 
-impl Refusal {
-    /// A login; of the nil id where there is no account.
+impl FailedLogin {
+    /// A login; `account` is the nil id where the name has none.
     pub fn login(account: Uuid, reason: &'static str) -> Self {
         Self { actor: Actor::System, action: Action::SessionRefused, account, reason: Some(reason) }
     }
 
-    /// The password of somebody who is signed in.
+    /// A wrong password of a caller who is signed in.
     pub fn password(actor: Actor, account: Uuid) -> Self {
         Self { actor, action: Action::AccountPasswordRefused, account, reason: None }
     }
 
-    fn audit_entry(self, later: Option<&Later>) -> AuditEntry {
+    fn entry(self, repetitions: Option<&Repetitions>) -> AuditEntry {
         let mut details = Map::new();
         let mut add = |name: &str, value: Value| details.insert(name.to_owned(), value);
         if let Some(reason) = self.reason {
             add("reason", reason.into());
         }
-        if let Some(later) = later {
-            add("times", later.times.into());
-            add("since", json!(later.since));
+        if let Some(repetitions) = repetitions {
+            add("times", repetitions.times.into());
+            add("since", json!(repetitions.since));
         }
         AuditEntry::new(self.action, self.account, details.into())
     }
 }
 
-/// What is counted together; without a network where there is too much.
+/// Failures that are counted together; without a network beyond [`MAX_KEYS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    refusal: Refusal,
-    network: Option<Network>,
+struct WindowKey {
+    failure: FailedLogin,
+    network: Option<ClientNetwork>,
 }
 
-/// A minute in which the same is only counted.
+/// The time in which repetitions are only counted.
 #[derive(Debug)]
 struct Window {
-    began: Instant,
-    /// The first one, until it is written.
+    started: Instant,
+    /// The first failure, until it is written.
     first: Option<ActorContext>,
-    later: Option<Later>,
+    repetitions: Option<Repetitions>,
 }
 
-/// Those after the first.
+/// The failures after the first.
 #[derive(Clone, Debug)]
-struct Later {
-    /// The last of them.
+struct Repetitions {
+    /// The last one.
     by: ActorContext,
     since: DateTime<Utc>,
     times: u64,
 }
 
 impl Window {
-    fn count(&mut self, later: Later) {
-        let (since, times) = self.later.as_ref().map_or((later.since, 0), |before| (before.since, before.times));
-        self.later = Some(Later { since: since.min(later.since), times: times + later.times, ..later });
+    fn count(&mut self, repetitions: Repetitions) {
+        let (since, times) =
+            self.repetitions.as_ref().map_or((repetitions.since, 0), |before| (before.since, before.times));
+        self.repetitions =
+            Some(Repetitions { since: since.min(repetitions.since), times: times + repetitions.times, ..repetitions });
     }
 }
 
-/// An entry to be.
+/// An entry of the log that is not written yet.
 #[derive(Debug)]
-struct Entry {
-    key: Key,
-    began: Instant,
+struct PendingEntry {
+    key: WindowKey,
+    started: Instant,
     by: ActorContext,
-    /// `None`: it is the first one.
-    later: Option<Later>,
+    /// `None` for the first failure.
+    repetitions: Option<Repetitions>,
 }
 
-/// Refusals that are not written yet.
+/// Failed logins that are not written yet.
 #[derive(Debug, Default)]
-pub struct Refusals {
-    windows: Mutex<HashMap<Key, Window>>,
+pub struct FailedLogins {
+    windows: Mutex<HashMap<WindowKey, Window>>,
 }
 
-impl Refusals {
-    /// Keeps one to be written.
-    pub fn note(&self, refusal: Refusal, origin: &Origin) {
+impl FailedLogins {
+    /// Buffers a failed login.
+    pub fn record(&self, failure: FailedLogin, client: &ClientInfo) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut by = origin.by(refusal.actor);
-        let mut key = Key { refusal, network: by.address.map(Network::of) };
-        if windows.len() >= KEYS && !windows.contains_key(&key) {
+        let mut by = client.by(failure.actor);
+        let mut key = WindowKey { failure, network: by.address.map(ClientNetwork::of) };
+        if windows.len() >= MAX_KEYS && !windows.contains_key(&key) {
             key.network = None;
-            if windows.len() >= 2 * KEYS && !windows.contains_key(&key) {
-                key.refusal = Refusal { actor: Actor::System, account: Uuid::nil(), ..refusal };
+            if windows.len() >= 2 * MAX_KEYS && !windows.contains_key(&key) {
+                key.failure = FailedLogin { actor: Actor::System, account: Uuid::nil(), ..failure };
             }
-            by = ActorContext { actor: key.refusal.actor, ..ActorContext::system() };
+            by = ActorContext { actor: key.failure.actor, ..ActorContext::system() };
         }
-        let began = Instant::now();
+        let started = Instant::now();
         match windows.get_mut(&key) {
-            Some(window) => window.count(Later { by, since: clock::now(), times: 1 }),
-            None => drop(windows.insert(key, Window { began, first: Some(by), later: None })),
+            Some(window) => window.count(Repetitions { by, since: clock::now(), times: 1 }),
+            None => drop(windows.insert(key, Window { started, first: Some(by), repetitions: None })),
         }
     }
 
-    /// What is to be written now, oldest first, up to so many; or all there is, whether or not its minute is over.
-    fn take(&self, now: Instant, all: bool) -> Vec<Entry> {
+    /// Takes up to [`BATCH_SIZE`] entries that are due, oldest first; `all`: also those whose window is not over.
+    fn take(&self, now: Instant, all: bool) -> Vec<PendingEntry> {
         let mut entries = Vec::new();
         self.windows.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, window| {
-            if entries.len() >= BATCH {
+            if entries.len() >= BATCH_SIZE {
                 return true;
             }
-            let entry = |by, later| Entry { key: *key, began: window.began, by, later };
+            let entry = |by, repetitions| PendingEntry { key: *key, started: window.started, by, repetitions };
             entries.extend(window.first.take().map(|by| entry(by, None)));
-            let over = all || now.saturating_duration_since(window.began) >= WINDOW;
+            let over = all || now.saturating_duration_since(window.started) >= AGGREGATION_WINDOW;
             if over {
-                entries.extend(window.later.take().map(|later| entry(later.by.clone(), Some(later))));
+                entries.extend(
+                    window.repetitions.take().map(|repetitions| entry(repetitions.by.clone(), Some(repetitions))),
+                );
             }
             !over
         });
-        entries.sort_by_key(|entry| entry.began);
+        entries.sort_by_key(|entry| entry.started);
         entries
     }
 
-    /// Keeps what could not be written. A connection that ends during the commit does not say whether there was one:
-    /// such an entry may be there twice, rather than not at all.
-    fn give_back(&self, entries: Vec<Entry>) {
+    /// Takes back entries that could not be written. When a connection ends during a commit, its outcome is unknown: an
+    /// entry may then be written twice, rather than not at all.
+    fn put_back(&self, entries: Vec<PendingEntry>) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        for Entry { key, began, by, later } in entries {
-            let window = windows.entry(key).or_insert(Window { began, first: None, later: None });
-            match later {
-                Some(later) => window.count(later),
+        for PendingEntry { key, started, by, repetitions } in entries {
+            let window = windows.entry(key).or_insert(Window { started, first: None, repetitions: None });
+            match repetitions {
+                Some(repetitions) => window.count(repetitions),
                 None if window.first.is_none() => window.first = Some(by),
-                None => window.count(Later { by, since: clock::now(), times: 1 }),
+                None => window.count(Repetitions { by, since: clock::now(), times: 1 }),
             }
         }
     }
 }
 
-/// Writes down who was refused, until nobody is any more.
-pub async fn write_down(state: Data<State>) {
-    let hard = state.lifecycle.hard();
+/// Writes failed logins until the API has stopped, and then the rest, unless the hard stop comes first.
+pub async fn flush_loop(failed_logins: &FailedLogins, platform: &Platform, shutdown: &Shutdown) {
     loop {
-        let stopping = state.closing.pause(EVERY).await;
+        let is_last = shutdown.wait_or_stop(FLUSH_INTERVAL).await;
         loop {
-            let entries = state.refusals.take(Instant::now(), stopping);
+            let entries = failed_logins.take(Instant::now(), is_last);
             if entries.is_empty() {
                 break;
             }
-            let written = write(&state.platform, &entries).await;
+            let written = flush(platform, &entries).await;
             if let Err(error) = &written {
                 let error: &dyn Error = error;
-                tracing::warn!(error, entries = entries.len(), "who was refused is not written down");
-                state.refusals.give_back(entries);
+                tracing::warn!(
+                    error,
+                    entries = entries.len(),
+                    "failed logins could not be written; the next batch has them"
+                );
+                failed_logins.put_back(entries);
             }
-            if !stopping || written.is_err() && hard.is_cancelled() {
+            if !is_last || written.is_err() && shutdown.is_hard() {
                 break;
             }
             if written.is_err() {
-                // The database may be back in a moment; nobody else will write these.
-                tokio::time::sleep(AGAIN).await;
+                // The database may be back in a moment; no other process has these.
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
         }
-        if stopping {
+        if is_last {
             return;
         }
     }
 }
 
-/// All of them in one transaction, with one turn at the log.
-async fn write(platform: &Platform, entries: &[Entry]) -> store::Result<()> {
+/// Writes all of them in one transaction, with one lock of the log.
+async fn flush(platform: &Platform, entries: &[PendingEntry]) -> store::Result<()> {
     let tx = platform.db.begin().await?;
     let acts: Vec<AuditEntry> =
-        entries.iter().map(|entry| entry.key.refusal.audit_entry(entry.later.as_ref())).collect();
+        entries.iter().map(|entry| entry.key.failure.entry(entry.repetitions.as_ref())).collect();
     let acts: Vec<_> = entries.iter().map(|entry| &entry.by).zip(&acts).collect();
     activity::append_with_contexts(&tx, &platform.audit_keys, activity::ACCOUNT_CHAIN, &acts).await?;
     tx.commit().await
@@ -224,95 +230,95 @@ mod tests {
 
     use super::*;
 
-    fn from(address: &str) -> Origin {
-        Origin { request_id: None, address: Some(address.parse().unwrap()) }
+    fn from(address: &str) -> ClientInfo {
+        ClientInfo { request_id: None, address: Some(address.parse().unwrap()) }
     }
 
-    fn times(entries: &[Entry]) -> Vec<u64> {
-        entries.iter().map(|entry| entry.later.as_ref().map_or(1, |later| later.times)).collect()
+    fn times(entries: &[PendingEntry]) -> Vec<u64> {
+        entries.iter().map(|entry| entry.repetitions.as_ref().map_or(1, |repetitions| repetitions.times)).collect()
     }
 
     #[test]
-    fn the_first_is_written_at_once_and_the_others_are_counted() {
-        let refusals = Refusals::default();
-        let (nobody, origin) = (Refusal::login(Uuid::nil(), "password"), from("203.0.113.9"));
-        let began = Instant::now();
+    fn first_failure_is_written_at_once_and_repetitions_are_counted() {
+        let failed_logins = FailedLogins::default();
+        let (unknown, client) = (FailedLogin::login(Uuid::nil(), "password"), from("203.0.113.9"));
+        let started = Instant::now();
         for _ in 0..50 {
-            refusals.note(nobody, &origin);
+            failed_logins.record(unknown, &client);
         }
-        let first = refusals.take(began, false);
+        let first = failed_logins.take(started, false);
         assert_eq!(times(&first), [1]);
-        assert_eq!(first[0].by.address, origin.address);
-        refusals.note(nobody, &origin);
-        assert!(refusals.take(began + WINDOW / 2, false).is_empty());
-        let counted = refusals.take(Instant::now() + WINDOW, false);
+        assert_eq!(first[0].by.address, client.address);
+        failed_logins.record(unknown, &client);
+        assert!(failed_logins.take(started + AGGREGATION_WINDOW / 2, false).is_empty());
+        let counted = failed_logins.take(Instant::now() + AGGREGATION_WINDOW, false);
         assert_eq!(times(&counted), [50]);
-        assert_eq!(counted[0].by.address, origin.address);
-        // The minute is over: the next one is the first of another.
-        assert!(refusals.take(Instant::now() + 2 * WINDOW, true).is_empty());
-        refusals.note(nobody, &origin);
-        assert_eq!(times(&refusals.take(Instant::now(), false)), [1]);
+        assert_eq!(counted[0].by.address, client.address);
+        // The window is over: the next failure is the first of another.
+        assert!(failed_logins.take(Instant::now() + 2 * AGGREGATION_WINDOW, true).is_empty());
+        failed_logins.record(unknown, &client);
+        assert_eq!(times(&failed_logins.take(Instant::now(), false)), [1]);
     }
 
     #[test]
-    fn what_differs_is_told_apart() {
-        let refusals = Refusals::default();
+    fn failures_are_counted_by_account_reason_and_network() {
+        let failed_logins = FailedLogins::default();
         let ada = Uuid::from_u128(1);
-        for (refusal, address) in [
-            (Refusal::login(Uuid::nil(), "password"), "203.0.113.9"),
-            (Refusal::login(Uuid::nil(), "password"), "203.0.113.10"),
-            (Refusal::login(ada, "password"), "203.0.113.9"),
-            (Refusal::login(ada, "suspended"), "203.0.113.9"),
-            (Refusal::password(Actor::Account(ada.into()), ada), "203.0.113.9"),
-            (Refusal::login(ada, "password"), "2001:db8:1:2::1"),
-            // Of the same network as the one before.
-            (Refusal::login(ada, "password"), "2001:db8:1:2::2"),
+        for (failure, address) in [
+            (FailedLogin::login(Uuid::nil(), "password"), "203.0.113.9"),
+            (FailedLogin::login(Uuid::nil(), "password"), "203.0.113.10"),
+            (FailedLogin::login(ada, "password"), "203.0.113.9"),
+            (FailedLogin::login(ada, "suspended"), "203.0.113.9"),
+            (FailedLogin::password(Actor::Account(ada.into()), ada), "203.0.113.9"),
+            (FailedLogin::login(ada, "password"), "2001:db8:1:2::1"),
+            // The same network as the one before.
+            (FailedLogin::login(ada, "password"), "2001:db8:1:2::2"),
         ] {
-            refusals.note(refusal, &from(address));
+            failed_logins.record(failure, &from(address));
         }
-        assert_eq!(times(&refusals.take(Instant::now(), false)), [1; 6]);
-        assert_eq!(times(&refusals.take(Instant::now(), true)), [1]);
+        assert_eq!(times(&failed_logins.take(Instant::now(), false)), [1; 6]);
+        assert_eq!(times(&failed_logins.take(Instant::now(), true)), [1]);
     }
 
     #[test]
-    fn however_many_come_memory_is_bounded_and_all_are_counted() {
-        let refusals = Refusals::default();
+    fn memory_is_bounded_and_every_failure_is_counted() {
+        let failed_logins = FailedLogins::default();
         let count = |few: usize| u32::try_from(few).unwrap();
-        for n in 0..count(KEYS) + 500 {
-            let origin = Origin { request_id: None, address: Some(IpAddr::from(n.to_be_bytes())) };
-            refusals.note(Refusal::login(Uuid::nil(), "password"), &origin);
+        for n in 0..count(MAX_KEYS) + 500 {
+            let client = ClientInfo { request_id: None, address: Some(IpAddr::from(n.to_be_bytes())) };
+            failed_logins.record(FailedLogin::login(Uuid::nil(), "password"), &client);
         }
-        for n in 0..count(KEYS) + 500 {
-            refusals.note(Refusal::login(Uuid::from_u128(n.into()), "password"), &from("203.0.113.9"));
+        for n in 0..count(MAX_KEYS) + 500 {
+            failed_logins.record(FailedLogin::login(Uuid::from_u128(n.into()), "password"), &from("203.0.113.9"));
         }
-        assert!(refusals.windows.lock().unwrap().len() <= 2 * KEYS + 1);
+        assert!(failed_logins.windows.lock().unwrap().len() <= 2 * MAX_KEYS + 1);
         let mut entries = Vec::new();
         loop {
-            let some = refusals.take(Instant::now(), true);
+            let some = failed_logins.take(Instant::now(), true);
             if some.is_empty() {
                 break;
             }
-            // A window may give two.
-            assert!(some.len() <= BATCH + 1);
+            // A window may add two entries.
+            assert!(some.len() <= BATCH_SIZE + 1);
             entries.extend(some);
         }
-        assert_eq!(times(&entries).iter().sum::<u64>(), 2 * (u64::from(count(KEYS)) + 500));
-        assert!(entries.iter().all(|entry| entry.key.network == entry.by.address.map(Network::of)));
-        assert!(refusals.windows.lock().unwrap().is_empty());
+        assert_eq!(times(&entries).iter().sum::<u64>(), 2 * (u64::from(count(MAX_KEYS)) + 500));
+        assert!(entries.iter().all(|entry| entry.key.network == entry.by.address.map(ClientNetwork::of)));
+        assert!(failed_logins.windows.lock().unwrap().is_empty());
     }
 
     #[test]
-    fn what_could_not_be_written_is_written_later() {
-        let refusals = Refusals::default();
-        let (nobody, origin) = (Refusal::login(Uuid::nil(), "password"), from("203.0.113.9"));
+    fn failed_batch_is_written_later() {
+        let failed_logins = FailedLogins::default();
+        let (unknown, client) = (FailedLogin::login(Uuid::nil(), "password"), from("203.0.113.9"));
         for _ in 0..3 {
-            refusals.note(nobody, &origin);
+            failed_logins.record(unknown, &client);
         }
-        let entries = refusals.take(Instant::now(), true);
+        let entries = failed_logins.take(Instant::now(), true);
         assert_eq!(times(&entries), [1, 2]);
-        refusals.note(nobody, &origin);
-        refusals.give_back(entries);
-        let again = refusals.take(Instant::now(), true);
+        failed_logins.record(unknown, &client);
+        failed_logins.put_back(entries);
+        let again = failed_logins.take(Instant::now(), true);
         assert_eq!(times(&again).iter().sum::<u64>(), 4);
     }
 }

@@ -9,12 +9,12 @@ use nvisy_shared::{
 };
 use uuid::Uuid;
 
-use super::jwt_cache::{self, Verified};
+use super::jwt_cache::{self, JwtCache};
 
-/// For whom tokens are meant: those signed for another service under the same keys are not for us.
+/// Tokens that the same keys signed for another service are rejected.
 const AUDIENCE: &str = "nvisy-api";
-/// How far ahead the clock of the replica that signed may be, in seconds.
-const SKEW: u64 = 60;
+/// How far ahead the clock of the replica that signed a token may be.
+const MAX_CLOCK_SKEW_SECONDS: u64 = 60;
 
 /// Why the signing keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,30 +41,30 @@ pub enum KeyError {
 }
 
 /// The keys that sign and verify.
-pub struct Keys {
+pub struct SigningKeys {
     private: Ed25519KeyPair,
     public: Ed25519PublicKey,
-    /// Names the pair in a token's `kid`: the fingerprint of the public key.
+    /// The fingerprint of the public key, which is a token's `kid`.
     id: String,
     issuer: String,
-    seconds: u64,
+    lifetime_seconds: u64,
     file: PathBuf,
-    verified: Verified,
+    cache: JwtCache,
 }
 
-/// What a token says beside the registered claims.
+/// The claims of a token beside the registered ones.
 #[derive(Serialize, Deserialize)]
-struct Session {
+struct SessionClaim {
     sid: Uuid,
 }
 
-impl std::fmt::Debug for Keys {
+impl std::fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keys").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("SigningKeys").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-impl Keys {
+impl SigningKeys {
     /// Reads the pair from the configured files.
     pub fn load(auth: &config::AuthConfig) -> Result<Self, KeyError> {
         let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| KeyError::Unreadable(path.clone(), error));
@@ -81,9 +81,9 @@ impl Keys {
             public,
             id,
             issuer: auth.issuer.clone(),
-            seconds: auth.token_seconds,
+            lifetime_seconds: auth.token_seconds,
             file: private_file.clone(),
-            verified: Verified::new(),
+            cache: JwtCache::new(),
         })
     }
 
@@ -92,55 +92,56 @@ impl Keys {
         &self.id
     }
 
-    /// What to say where a database knows another pair.
+    /// The error where the database was started with another pair.
     pub fn foreign(&self) -> KeyError {
         KeyError::Foreign(self.file.clone())
     }
 
-    /// A token for this session of an account, and for how many seconds it is valid.
+    /// A token for this session of an account, and its lifetime in seconds.
     pub fn issue(&self, account: AccountId, session: SessionId) -> Result<(String, u64), jwt_simple::Error> {
-        let life = Duration::from_secs(self.seconds);
-        let mut claims = Claims::with_custom_claims(Session { sid: session.0 }, life)
+        let life = Duration::from_secs(self.lifetime_seconds);
+        let mut claims = Claims::with_custom_claims(SessionClaim { sid: session.0 }, life)
             .with_issuer(&self.issuer)
             .with_audience(AUDIENCE)
             .with_subject(account.to_string());
         claims.issued_at = Some(now());
         claims.invalid_before = None;
         claims.expires_at = Some(now() + life);
-        Ok((self.private.sign(claims)?, self.seconds))
+        Ok((self.private.sign(claims)?, self.lifetime_seconds))
     }
 
-    /// Whose token this is, of which session, and until when. `None` for anything that these keys did not sign for this
-    /// deployment, that has expired, or that comes from the future.
+    /// The claims of a token. `None` for a token that these keys did not sign for this deployment, that has expired, or that
+    /// is not valid yet.
     pub fn verify(&self, token: &str) -> Option<jwt_cache::Claims> {
         self.verify_at(token, now())
     }
 
     fn verify_at(&self, token: &str, now: UnixTimeStamp) -> Option<jwt_cache::Claims> {
-        let claims = self.verified.claims(token, || self.signed(token, now))?;
-        let current = claims.from <= now + Duration::from_secs(SKEW) && now <= claims.until;
+        let claims = self.cache.get_or_verify(token, || self.verify_signature(token, now))?;
+        let current =
+            claims.not_before <= now + Duration::from_secs(MAX_CLOCK_SKEW_SECONDS) && now <= claims.expires_at;
         current.then_some(claims)
     }
 
-    fn signed(&self, token: &str, now: UnixTimeStamp) -> Option<jwt_cache::Claims> {
+    fn verify_signature(&self, token: &str, now: UnixTimeStamp) -> Option<jwt_cache::Claims> {
         let options = VerificationOptions {
             allowed_issuers: Some(HashSet::from([self.issuer.clone()])),
             allowed_audiences: Some(HashSet::from([AUDIENCE.to_owned()])),
             required_key_id: Some(self.id.clone()),
-            // The default forgives a quarter of an hour, which would lengthen every token by that.
+            // The default tolerates a quarter of an hour, which would extend every token's lifetime.
             time_tolerance: None,
-            // The library knows one tolerance for past and future; `verify` has ours for the future.
+            // The library has one tolerance for past and future; `verify_at` checks the future itself.
             accept_future: true,
             artificial_time: Some(now),
             ..VerificationOptions::default()
         };
-        let claims = self.public.verify_token::<Session>(token, Some(options)).ok()?;
+        let claims = self.public.verify_token::<SessionClaim>(token, Some(options)).ok()?;
         let issued = claims.issued_at?;
         Some(jwt_cache::Claims {
             account: AccountId(claims.subject?.parse().ok()?),
             session: SessionId(claims.custom.sid),
-            from: claims.invalid_before.map_or(issued, |from| from.max(issued)),
-            until: claims.expires_at?,
+            not_before: claims.invalid_before.map_or(issued, |from| from.max(issued)),
+            expires_at: claims.expires_at?,
         })
     }
 }
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
     use crate::command::keys;
 
-    fn load(folder: &std::path::Path) -> Keys {
+    fn load(folder: &std::path::Path) -> SigningKeys {
         keys(folder, false).unwrap();
         let auth = config::AuthConfig {
             private_key_file: folder.join("private.pem"),
@@ -167,11 +168,11 @@ mod tests {
             hashes: 1,
             sign_up: None,
         };
-        Keys::load(&auth).unwrap()
+        SigningKeys::load(&auth).unwrap()
     }
 
     #[test]
-    fn a_token_that_was_good_is_still_checked_against_the_clock() {
+    fn cached_token_is_still_checked_against_the_clock() {
         let place = tempfile::tempdir().unwrap();
         let keys = load(place.path());
         let (account, session) = (AccountId::new(), SessionId::new());
@@ -182,8 +183,8 @@ mod tests {
             assert_eq!(verify_at(&token, issued), Some((account, session)), "known: {known}");
         }
         assert_eq!(verify_at(&token, issued + Duration::from_secs(seconds + 2)), None);
-        assert_eq!(verify_at(&token, issued - Duration::from_secs(SKEW + 2)), None);
-        // Nobody's fault: the same token at its own time.
+        assert_eq!(verify_at(&token, issued - Duration::from_secs(MAX_CLOCK_SKEW_SECONDS + 2)), None);
+        // The same token is valid again within its lifetime.
         assert_eq!(verify_at(&token, issued), Some((account, session)));
         assert_eq!(verify_at(&token[..token.len() - 1], issued), None);
     }

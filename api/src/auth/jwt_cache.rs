@@ -1,7 +1,7 @@
-//! Access tokens whose signature was found good before. Checking one costs about as much as everything else that a read
-//! does, and a client sends the same token for minutes.
+//! Access tokens with a verified signature. Verifying one costs about as much as everything else that a read does, and a
+//! client sends the same token for minutes.
 //!
-//! What changes is asked each time: the clock here, session and account in the database.
+//! Only the signature is cached: each request checks the clock, and asks the database for session and account.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,36 +10,36 @@ use jwt_simple::prelude::UnixTimeStamp;
 use nvisy_shared::id::{AccountId, SessionId};
 use sha2::{Digest, Sha256};
 
-/// Tokens that are remembered, about 2 MB; the one that was not used for longest makes room.
-const KNOWN: usize = 10_000;
+/// About 2 MB; the least recently used token is evicted.
+const CACHE_CAPACITY: usize = 10_000;
 
-/// What a token says that these keys signed for this deployment.
+/// The claims of a token that these keys signed for this deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct Claims {
     pub account: AccountId,
     pub session: SessionId,
-    /// Not good before.
-    pub from: UnixTimeStamp,
-    /// Not good after.
-    pub until: UnixTimeStamp,
+    /// Not valid before.
+    pub not_before: UnixTimeStamp,
+    /// Not valid after.
+    pub expires_at: UnixTimeStamp,
 }
 
-/// By the tokens' hashes: the memory of a process is no place for credentials.
-pub struct Verified(Mutex<LruCache<[u8; 32], Claims>>);
+/// Keyed by the tokens' hashes, so that no credential stays in memory.
+pub struct JwtCache(Mutex<LruCache<[u8; 32], Claims>>);
 
-impl Verified {
+impl JwtCache {
     pub fn new() -> Self {
-        Self(Mutex::new(LruCache::new(KNOWN)))
+        Self(Mutex::new(LruCache::new(CACHE_CAPACITY)))
     }
 
-    /// What the token says; `check` finds it out, and whether the signature is good. What is not is not remembered, so
-    /// that nobody can fill the memory with nonsense.
-    pub fn claims(&self, token: &str, check: impl FnOnce() -> Option<Claims>) -> Option<Claims> {
+    /// The claims of the token; `verify` decodes them and verifies the signature. An invalid token is not cached: it cannot
+    /// fill the memory.
+    pub fn get_or_verify(&self, token: &str, verify: impl FnOnce() -> Option<Claims>) -> Option<Claims> {
         let hash = Sha256::digest(token).into();
-        // Not held while a signature is checked: others go on.
-        let known = self.lock().get(&hash).copied();
-        known.or_else(|| {
-            let claims = check()?;
+        // The lock is not held while a signature is verified.
+        let cached = self.lock().get(&hash).copied();
+        cached.or_else(|| {
+            let claims = verify()?;
             self.lock().insert(hash, claims);
             Some(claims)
         })

@@ -1,12 +1,10 @@
-//! The one door to everything below `/workspaces/{ws}`.
+//! The extractor that authorizes everything below `/workspaces/{ws}`.
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use apistos::{
-    ApiComponent, Schema,
     paths::{Parameter, ParameterDefinition, ParameterIn},
-    reference_or::ReferenceOr,
     security::SecurityScheme,
 };
 use chrono::{DateTime, Utc};
@@ -25,21 +23,17 @@ use nvisy_shared::{
 };
 use uuid::Uuid;
 
-use super::{
-    account::refuse_suspended,
-    bearer::{self, Presented},
-    recent_credentials,
-};
+use super::{account::require_active, authenticator::Authenticator, bearer, bearer::BearerCredential};
 use crate::{
-    http::{gate::Gate, rate_limit},
+    http::{api_component::api_component, client_info::ClientInfo, component::component, gate::Gate},
     problem::{Code, Problem},
 };
 
 /// The path parameter that names the workspace.
 const PARAMETER: &str = "ws";
 
-/// A permission as a type, so that a handler's signature says what it needs.
-pub trait Needs: 'static {
+/// A permission as a type, so that a handler's signature names the permission it requires.
+pub trait RequiredPermission: 'static {
     const PERMISSION: Permission;
 }
 
@@ -49,7 +43,7 @@ macro_rules! types {
         #[derive(Clone, Copy, Debug)]
         pub enum $name {}
 
-        impl Needs for $name {
+        impl RequiredPermission for $name {
             const PERMISSION: Permission = Permission::$name;
         }
     )+};
@@ -59,102 +53,103 @@ nvisy_shared::permissions!(types);
 
 /// Extractor: the caller is a member of the workspace in the path, and their role has permission `P`.
 ///
-/// 401 without a valid token, 404 for strangers (who cannot tell it from a workspace that does not exist), 403 where the
-/// role is too low, the API token does not have the permission, or the account is suspended. One statement; no
-/// connection is held when the handler begins.
+/// 401 without a valid token, 404 for an account that is no member (as for a workspace that does not exist), 403 where
+/// the role is too low, the API token lacks the permission, or the account is suspended. One statement; no connection is
+/// held when the handler begins.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<P> {
     pub account: AccountId,
-    /// The API token by which the account acts, if it is one.
+    /// The API token, if the credential is one.
     pub token: Option<TokenId>,
     pub workspace: WorkspaceId,
-    presented: Presented,
+    credential: BearerCredential,
     permission: PhantomData<P>,
 }
 
-/// A caller's right in a workspace, to be asked for again while a long answer lasts.
+/// A caller's access to a workspace, to be checked again during a long response.
 #[derive(Clone, Copy, Debug)]
-pub struct Right {
+pub struct AccessGrant {
     workspace: WorkspaceId,
-    presented: Presented,
+    credential: BearerCredential,
     permission: Permission,
 }
 
-impl Right {
-    /// The last second in which the credential is good, where it says so itself.
-    pub fn until(&self) -> Option<DateTime<Utc>> {
-        self.presented.until
+impl AccessGrant {
+    /// The last second in which an access token is valid; `None` for API tokens.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.credential.expires_at
     }
 
-    /// Whether a request would be let in now: the statement and the rules are the extractor's.
-    pub async fn holds(&self, conn: &impl Conn) -> Result<bool, store::Error> {
-        let access = store::member::access(conn, self.workspace, &self.presented.credential).await?;
-        Ok(access.is_some_and(|access| admit(&access, self.workspace, self.permission).is_ok()))
+    /// Whether the extractor would accept a request now: the statement and the rules are the same.
+    pub async fn is_valid(&self, conn: &impl Conn) -> Result<bool, store::Error> {
+        let access = store::member::access(conn, self.workspace, &self.credential.credential).await?;
+        Ok(access.is_some_and(|access| authorize(&access, self.workspace, self.permission).is_ok()))
     }
 }
 
-impl<P: Needs> FromRequest for Member<P> {
+impl<P: RequiredPermission> FromRequest for Member<P> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let gate = Gate::shut(request);
-        let presented = bearer::presented(request);
+        let gate = Gate::close(request);
         let workspace = request.match_info().get(PARAMETER).and_then(|id| id.parse::<Uuid>().ok()).map(WorkspaceId);
-        let state = bearer::state(request).clone();
+        let authenticator = component::<Authenticator>(request).clone();
         let request = request.clone();
         Box::pin(async move {
-            let presented = presented?;
+            let credential = authenticator.credential(&request)?;
             let workspace = workspace.ok_or_else(Problem::not_found)?;
-            let asking = store::member::access(&state.platform.db, workspace, &presented.credential);
-            let access = recent_credentials::found(&request, &presented.credential, asking).await?;
-            refuse_suspended(access.state)?;
-            rate_limit::caller(&request, access.account, &access.auth_method).await?;
-            let token = admit(&access, workspace, P::PERMISSION)?;
+            let lookup = store::member::access(&authenticator.db, workspace, &credential.credential);
+            let access = authenticator.look_up(&ClientInfo::of(&request), &credential.credential, lookup).await?;
+            require_active(access.state)?;
+            authenticator.limiter.count_caller(&request, access.account, &access.auth_method).await?;
+            let token = authorize(&access, workspace, P::PERMISSION)?;
             if let Some(token) = token {
-                state.last_used.note(token);
+                authenticator.record_use(token);
             }
-            rate_limit::workspace(&request, workspace).await?;
+            authenticator.limiter.count_workspace(&request, workspace).await?;
             tracing::Span::current().record("workspace.id", tracing::field::display(workspace));
             gate.open();
-            Ok(Self { account: access.account, token, workspace, presented, permission: PhantomData })
+            Ok(Self { account: access.account, token, workspace, credential, permission: PhantomData })
         })
     }
 }
 
 impl<P> Member<P> {
-    /// As whom the activity log knows the caller.
+    /// The caller as the activity log records it.
     pub fn actor(&self) -> Actor {
         self.token.map_or(Actor::Account(self.account), |token| Actor::Token(self.account, token))
     }
 }
 
-impl<P: Needs> Member<P> {
-    /// What a long answer asks again.
-    pub fn right(&self) -> Right {
-        Right { workspace: self.workspace, presented: self.presented, permission: P::PERMISSION }
+impl<P: RequiredPermission> Member<P> {
+    /// The caller's access, for a long response to check again.
+    pub fn access_grant(&self) -> AccessGrant {
+        AccessGrant { workspace: self.workspace, credential: self.credential, permission: P::PERMISSION }
     }
 
-    /// Locks the workspace for the rest of the transaction and asks again, for what was allowed when the request came in
-    /// may not be allowed any more. Returns the caller's role.
+    /// Locks the workspace for the rest of the transaction and authorizes again, since the role may have changed after the
+    /// request came in. Returns the caller's role.
     pub async fn lock(&self, tx: &Tx) -> Result<Role, Problem> {
         let exists = store::workspace::lock(tx, self.workspace).await?;
         let role = if exists { store::member::role(tx, self.workspace, self.account).await? } else { None };
-        authorise(role, P::PERMISSION)?;
+        authorize_role(role, P::PERMISSION)?;
         role.ok_or_else(Problem::not_found)
     }
 }
 
-/// Whether who has this access may do what takes the permission; the API token by which they act, if it is one.
-fn admit(access: &Access, workspace: WorkspaceId, permission: Permission) -> Result<Option<TokenId>, Problem> {
-    refuse_suspended(access.state)?;
+/// Fails unless this access includes the permission; returns the API token, if the credential is one.
+fn authorize(access: &Access, workspace: WorkspaceId, permission: Permission) -> Result<Option<TokenId>, Problem> {
+    require_active(access.state)?;
     match &access.auth_method {
-        AuthMethod::Session(_) => authorise(access.role, permission).map(|()| None),
-        AuthMethod::Token(token, scope) => within(scope, workspace, access.role, permission).map(|()| Some(*token)),
+        AuthMethod::Session(_) => authorize_role(access.role, permission).map(|()| None),
+        AuthMethod::Token(token, scope) => {
+            authorize_token(scope, workspace, access.role, permission).map(|()| Some(*token))
+        }
     }
 }
 
-fn authorise(role: Option<Role>, permission: Permission) -> Result<(), Problem> {
+fn authorize_role(role: Option<Role>, permission: Permission) -> Result<(), Problem> {
     match role {
         None => Err(Problem::not_found()),
         Some(role) if role < permission.least_role() => Err(Problem::new(Code::Forbidden)),
@@ -162,27 +157,19 @@ fn authorise(role: Option<Role>, permission: Permission) -> Result<(), Problem> 
     }
 }
 
-/// A token never allows more than its account's role does. A workspace out of its scope does not exist for it.
-fn within(
+/// A token never allows more than its account's role does. A workspace outside its scope is 404 for it.
+fn authorize_token(
     scope: &TokenScope,
     workspace: WorkspaceId,
     role: Option<Role>,
     permission: Permission,
 ) -> Result<(), Problem> {
-    let inside = scope.workspaces.as_ref().is_none_or(|workspaces| workspaces.contains(&workspace));
-    authorise(role.filter(|_| inside), permission)?;
+    let in_scope = scope.workspaces.as_ref().is_none_or(|workspaces| workspaces.contains(&workspace));
+    authorize_role(role.filter(|_| in_scope), permission)?;
     if scope.allows(permission) { Ok(()) } else { Err(Problem::new(Code::ScopeMissing)) }
 }
 
-impl<P: Needs> ApiComponent for Member<P> {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
+api_component!({P: RequiredPermission} Member<P> {
     fn securities() -> BTreeMap<String, SecurityScheme> {
         bearer::schemes()
     }
@@ -201,6 +188,11 @@ impl<P: Needs> ApiComponent for Member<P> {
             ..Parameter::default()
         }]
     }
+});
+
+/// 403 for a role above the caller's own: it can be neither granted nor changed.
+pub fn require_not_above(role: Role, own: Role) -> Result<(), Problem> {
+    if role <= own { Ok(()) } else { Err(Problem::new(Code::Forbidden).detail("the role is above the caller's own")) }
 }
 
 #[cfg(test)]
@@ -210,8 +202,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_learn_nothing_and_low_roles_are_refused() {
-        let status = |role, permission| authorise(role, permission).map_err(|problem| problem.status_code());
+    fn non_members_get_404_and_low_roles_403() {
+        let status = |role, permission| authorize_role(role, permission).map_err(|problem| problem.status_code());
         assert_eq!(status(None, Permission::ReadWorkspace), Err(StatusCode::NOT_FOUND));
         assert_eq!(status(Some(Role::Guest), Permission::WriteFiles), Err(StatusCode::FORBIDDEN));
         assert_eq!(status(Some(Role::Member), Permission::WriteFiles), Ok(()));
@@ -219,18 +211,18 @@ mod tests {
     }
 
     #[test]
-    fn a_token_allows_what_both_scope_and_role_do() {
+    fn token_allows_only_permissions_of_both_scope_and_role() {
         let here = WorkspaceId::new();
         let scope = |workspaces| TokenScope { permissions: vec!["files.write".to_owned()], workspaces };
         let code = |scope: TokenScope, role| {
-            within(&scope, here, role, Permission::WriteFiles).map_err(|problem| problem.status_code())
+            authorize_token(&scope, here, role, Permission::WriteFiles).map_err(|problem| problem.status_code())
         };
         assert_eq!(code(scope(None), Some(Role::Member)), Ok(()));
         assert_eq!(code(scope(Some(vec![here])), Some(Role::Member)), Ok(()));
         assert_eq!(code(scope(Some(vec![WorkspaceId::new()])), Some(Role::Owner)), Err(StatusCode::NOT_FOUND));
         assert_eq!(code(scope(None), None), Err(StatusCode::NOT_FOUND));
         assert_eq!(code(scope(None), Some(Role::Guest)), Err(StatusCode::FORBIDDEN));
-        let refused = within(&scope(None), here, Some(Role::Owner), Permission::ReadFiles);
+        let refused = authorize_token(&scope(None), here, Some(Role::Owner), Permission::ReadFiles);
         assert_eq!(refused.map_err(|problem| problem.status_code()), Err(StatusCode::FORBIDDEN));
     }
 }

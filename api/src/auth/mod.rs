@@ -1,17 +1,18 @@
-//! Who asks, and what they may do.
+//! Authentication and authorization.
 //!
-//! Authorisation is in a handler's argument types, and those stand first: [`account::CurrentAccount`] for the caller's
-//! own things, [`member::Member`] for everything below a workspace.
+//! A handler's first argument authorizes: [`account::CurrentAccount`] or [`account::SignedIn`] for the caller's own
+//! account, [`member::Member`] for everything below a workspace.
 
 pub mod account;
 pub mod audit;
+pub mod authenticator;
 pub mod bearer;
 pub mod device;
 pub mod failed_logins;
 pub mod jwt;
 mod jwt_cache;
-pub mod last_used;
+mod last_used;
 pub mod member;
 pub mod password;
-pub mod recent_credentials;
+mod recent_credentials;
 pub mod second_factor;

@@ -1,4 +1,4 @@
-//! Passwords: strong enough, and hashed without starving the server.
+//! Passwords: their strength, and hashing them without starving the server.
 
 use std::{
     collections::HashSet,
@@ -7,11 +7,12 @@ use std::{
 };
 
 use nvisy_shared::{
-    crypt::{hash_password, verify_password},
+    crypt::{KeyPurpose, Keyring, hash_password, verify_password},
     id::AccountId,
     secret::Secret,
 };
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use uuid::Uuid;
 use zxcvbn::{Score, zxcvbn};
 
 use crate::{
@@ -19,31 +20,33 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// Longest password, in characters: longer ones only cost time.
-pub const MAX: usize = 128;
+/// Longer passwords only cost time.
+pub const MAX_CHARS: usize = 128;
 
-/// How long a request waits for its turn to hash.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a request waits for a permit to hash.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A hash of nothing anybody knows, as costly to check as a real one: an unknown address takes as long as a known one.
-const DUMMY: &str = "$argon2id$v=19$m=65536,t=3,p=1$X6MkdjAZlb/pqLzTkV8G/A$70udlehxPU6h6EuwoR+AYjllA3HyuC9GusmYw2MS35k";
+/// The hash of a discarded random password, as costly to verify as a real one: an unknown address takes as long as a known
+/// one.
+const DUMMY_HASH: &str =
+    "$argon2id$v=19$m=65536,t=3,p=1$X6MkdjAZlb/pqLzTkV8G/A$70udlehxPU6h6EuwoR+AYjllA3HyuC9GusmYw2MS35k";
 
 /// Hashes a bounded number of passwords at a time: each takes 64 MiB and a core.
 #[derive(Debug)]
 pub struct Passwords {
-    turns: Arc<Semaphore>,
-    /// Accounts whose owners are being asked for their password.
-    asked: Mutex<HashSet<AccountId>>,
-    /// Slow hashes computed: the same number must go into every answer to a login.
+    permits: Arc<Semaphore>,
+    /// Accounts of which a request verifies a password now.
+    locked_accounts: Mutex<HashSet<AccountId>>,
+    /// Slow hashes computed: every response to a login must cost the same number.
     #[cfg(test)]
     computed: std::sync::atomic::AtomicU64,
 }
 
 impl Passwords {
-    pub fn new(at_a_time: usize) -> Self {
+    pub fn new(max_concurrent: usize) -> Self {
         Self {
-            turns: Arc::new(Semaphore::new(at_a_time.max(1))),
-            asked: Mutex::default(),
+            permits: Arc::new(Semaphore::new(max_concurrent.max(1))),
+            locked_accounts: Mutex::default(),
             #[cfg(test)]
             computed: std::sync::atomic::AtomicU64::default(),
         }
@@ -51,66 +54,75 @@ impl Passwords {
 
     /// The hash to store.
     pub async fn hash(&self, password: Secret<String>) -> Result<Secret<String>, Problem> {
-        self.in_turn(move || hash_password(&password)).await?.map_err(Problem::internal)
+        self.with_permit(move || hash_password(&password)).await?.map_err(Problem::internal)
     }
 
     /// Whether this is the password of that hash; without a hash, `false` after the same time.
     pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Problem> {
-        self.in_turn(move || {
+        self.with_permit(move || {
             let known = hash.is_some();
-            let hash = hash.unwrap_or_else(|| Secret::new(DUMMY.to_owned()));
+            let hash = hash.unwrap_or_else(|| Secret::new(DUMMY_HASH.to_owned()));
             verify_password(&password, &hash) && known
         })
         .await
     }
 
-    /// Makes sure that whoever is signed in takes one turn at a time: nobody keeps the others from logging in.
-    pub fn alone(&self, account: AccountId) -> Result<Alone<'_>, Problem> {
-        let first = self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
-        // Made only then: dropping it makes room for the next.
-        first.then(|| Alone { passwords: self, account }).ok_or_else(|| Problem::new(Code::TooManyRequests).retry_in(1))
+    /// Lets one request of an account at a time take a permit: a signed-in account cannot keep others from logging in.
+    pub fn lock_account(&self, account: AccountId) -> Result<PerAccountLock<'_>, Problem> {
+        let first = self.locked_accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
+        // Created only then: dropping it unlocks the account.
+        first
+            .then(|| PerAccountLock { passwords: self, account })
+            .ok_or_else(|| Problem::new(Code::TooManyRequests).retry_in(1))
     }
 
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-        let turn = timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
-        let turn = turn.map_err(|_| Problem::unavailable(5))?.map_err(Problem::internal)?;
+    async fn with_permit<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        let permit = timeout(PERMIT_TIMEOUT, self.permits.clone().acquire_owned()).await;
+        let permit = permit.map_err(|_| Problem::unavailable(5))?.map_err(Problem::internal)?;
         #[cfg(test)]
         self.computed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        // The turn goes along: a caller that hangs up does not make room before the work is done.
+        // The permit moves along: a client that disconnects does not free it before the work is done.
         let work = move || {
-            let _turn = turn;
+            let _permit = permit;
             work()
         };
         spawn_blocking(work).await.map_err(Problem::internal)
     }
 }
 
-/// The one request of an account that may have passwords hashed.
+/// Held by the one request of an account that may verify passwords.
 #[derive(Debug)]
-pub struct Alone<'a> {
+pub struct PerAccountLock<'a> {
     passwords: &'a Passwords,
     account: AccountId,
 }
 
-impl Drop for Alone<'_> {
+impl Drop for PerAccountLock<'_> {
     fn drop(&mut self) {
-        self.passwords.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.account);
+        self.passwords.locked_accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.account);
     }
 }
 
-/// Rule for `garde(custom(..))`: a length that a password can have.
+/// Rule for `garde(custom(..))`: 1 to 128 characters.
 pub fn length(value: &Secret<String>, (): &()) -> garde::Result {
     match value.expose().chars().count() {
-        1..=MAX => Ok(()),
-        _ => Err(garde::Error::new(format!("must have 1 to {MAX} characters"))),
+        1..=MAX_CHARS => Ok(()),
+        _ => Err(garde::Error::new(format!("must have 1 to {MAX_CHARS} characters"))),
     }
 }
 
-/// Refuses a password that is easy to guess, also by somebody who knows these words about the account.
+/// Distinguishes passwords in repeated requests. A fast hash, but under a key that the database does not hold: the database
+/// alone is not enough to guess the password.
+pub fn fingerprint(keys: &Keyring, password: &Secret<String>) -> String {
+    let key = keys.derive_for(Uuid::nil(), KeyPurpose::RequestFingerprint);
+    hex::encode(key.mac(password.expose().as_bytes()))
+}
+
+/// Rejects a password that is easy to guess, also with these words from the account.
 pub async fn check_strength(field: &str, password: &Secret<String>, known: &[&str]) -> Result<(), Problem> {
     let password = password.clone();
     let known: Vec<String> = known.iter().map(|&word| word.to_owned()).collect();
-    // Long ones take a while: other requests need not wait for that.
+    // Off the async threads: long passwords take a while.
     let weakness = spawn_blocking(move || weakness(&password, &known)).await.map_err(Problem::internal)?;
     weakness.map_or(Ok(()), |reason| Err(invalid_field(field, format!("too easy to guess: {reason}"))))
 }
@@ -130,15 +142,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_dummy_hash_costs_what_a_real_one_does() {
+    fn dummy_hash_costs_as_much_as_a_real_one() {
         let real = hash_password(&Secret::new("any".to_owned())).unwrap();
         let cost = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
-        assert_eq!(cost(DUMMY), cost(real.expose()));
-        assert_eq!(DUMMY.len(), real.expose().len());
+        assert_eq!(cost(DUMMY_HASH), cost(real.expose()));
+        assert_eq!(DUMMY_HASH.len(), real.expose().len());
     }
 
     #[tokio::test]
-    async fn an_unknown_account_costs_as_many_hashes_as_a_known_one() {
+    async fn unknown_account_costs_as_many_hashes_as_a_known_one() {
         let passwords = Passwords::new(1);
         let secret = |text: &str| Secret::new(text.to_owned());
         let computed = || passwords.computed.load(std::sync::atomic::Ordering::Relaxed);
@@ -152,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_made_of_what_is_known_are_weak() {
+    fn password_made_of_account_data_is_weak() {
         let password = |text: &str| Secret::new(text.to_owned());
         assert!(weakness(&password("correct tidal turbine 92"), &[]).is_none());
         assert!(weakness(&password("password1"), &[]).is_some());
@@ -160,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn of_one_account_one_request_takes_turns() {
+    fn only_one_request_of_an_account_verifies_passwords_at_a_time() {
         let passwords = Passwords::new(2);
         let (ada, bob) = (AccountId::new(), AccountId::new());
-        let first = passwords.alone(ada).unwrap();
-        assert!(passwords.alone(ada).is_err());
-        assert!(passwords.alone(ada).is_err());
-        assert!(passwords.alone(bob).is_ok());
+        let first = passwords.lock_account(ada).unwrap();
+        assert!(passwords.lock_account(ada).is_err());
+        assert!(passwords.lock_account(ada).is_err());
+        assert!(passwords.lock_account(bob).is_ok());
         drop(first);
-        assert!(passwords.alone(ada).is_ok());
+        assert!(passwords.lock_account(ada).is_ok());
     }
 }

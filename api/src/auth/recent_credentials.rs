@@ -1,43 +1,36 @@
-//! Credentials that were good a short while ago. Where somebody tries out others from the same network until no more may
-//! be tried, these go on: they are asked about as always, the others not any more.
+//! Credentials that were valid a short while ago. They stay usable while other credentials from the same network are rejected
+//! unseen; the database is asked about them as always.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use actix_web::HttpRequest;
 use hashlink::LruCache;
-use nvisy_shared::store::{self, credential::Credential};
+use nvisy_shared::store::credential::Credential;
 
-use super::bearer;
-use crate::{
-    http::{client_info::Origin, rate_limit},
-    problem::Problem,
-};
+/// How long a valid credential is remembered.
+const VALIDITY: Duration = Duration::from_secs(600);
+/// About 1 MB; the least recently used credential is evicted.
+const CACHE_CAPACITY: usize = 10_000;
 
-/// How long ago.
-const LATELY: Duration = Duration::from_secs(600);
-/// Credentials that are remembered, about 1 MB; the one that was not used for longest makes room.
-const KNOWN: usize = 10_000;
+/// Holds valid credentials only: invalid ones cannot fill the cache.
+pub struct RecentCredentials(Mutex<LruCache<[u8; 32], Instant>>);
 
-/// Only what was good is remembered: nobody fills the memory with nonsense.
-pub struct Familiar(Mutex<LruCache<[u8; 32], Instant>>);
-
-impl Familiar {
+impl RecentCredentials {
     pub fn new() -> Self {
-        Self(Mutex::new(LruCache::new(KNOWN)))
+        Self(Mutex::new(LruCache::new(CACHE_CAPACITY)))
     }
 
-    fn knows(&self, credential: &Credential, now: Instant) -> bool {
-        self.lock().get(&name(credential)).is_some_and(|seen| now.duration_since(*seen) < LATELY)
+    pub fn contains(&self, credential: &Credential, now: Instant) -> bool {
+        self.lock().get(&name(credential)).is_some_and(|seen| now.duration_since(*seen) < VALIDITY)
     }
 
-    fn note(&self, credential: &Credential, now: Instant) {
+    pub fn insert(&self, credential: &Credential, now: Instant) {
         self.lock().insert(name(credential), now);
     }
 
-    fn forget(&self, credential: &Credential) {
+    pub fn remove(&self, credential: &Credential) {
         self.lock().remove(&name(credential));
     }
 
@@ -59,27 +52,6 @@ fn name(credential: &Credential) -> [u8; 32] {
     }
 }
 
-/// What `asking` finds behind a credential; 401 where it is nobody's, and 429 without asking where the network has
-/// presented too many of those.
-pub async fn found<T>(
-    request: &HttpRequest,
-    credential: &Credential,
-    asking: impl Future<Output = store::Result<Option<T>>>,
-) -> Result<T, Problem> {
-    let state = bearer::state(request);
-    let found = if state.familiar.knows(credential, Instant::now()) {
-        asking.await?
-    } else {
-        rate_limit::credential(state, &Origin::of(request), asking).await?
-    };
-    match &found {
-        Some(_) => state.familiar.note(credential, Instant::now()),
-        // Once it was good: from now on it counts like any other.
-        None => state.familiar.forget(credential),
-    }
-    found.ok_or_else(bearer::unauthenticated)
-}
-
 #[cfg(test)]
 mod tests {
     use nvisy_shared::id::{AccountId, SessionId};
@@ -87,20 +59,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_good_is_known_for_a_while_and_what_was_refused_is_not() {
-        let familiar = Familiar::new();
+    fn valid_credential_is_remembered_until_it_expires_or_is_removed() {
+        let recent = RecentCredentials::new();
         let now = Instant::now();
         let (account, session) = (AccountId::new(), SessionId::new());
         let [here, elsewhere] = [session, SessionId::new()].map(|session| Credential::Session { account, session });
         let token = Credential::Token([7; 32]);
         for credential in [&here, &token] {
-            assert!(!familiar.knows(credential, now));
-            familiar.note(credential, now);
-            assert!(familiar.knows(credential, now + LATELY / 2));
-            assert!(!familiar.knows(credential, now + LATELY));
+            assert!(!recent.contains(credential, now));
+            recent.insert(credential, now);
+            assert!(recent.contains(credential, now + VALIDITY / 2));
+            assert!(!recent.contains(credential, now + VALIDITY));
         }
-        assert!(!familiar.knows(&elsewhere, now));
-        familiar.forget(&token);
-        assert!(!familiar.knows(&token, now) && familiar.knows(&here, now));
+        assert!(!recent.contains(&elsewhere, now));
+        recent.remove(&token);
+        assert!(!recent.contains(&token, now) && recent.contains(&here, now));
     }
 }

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use nvisy_shared::{
     clock,
-    crypt::{KeyPurpose, envelope, random},
+    crypt::{KeyPurpose, Keyring, envelope, random},
     domain::mail::MailKind,
+    entity::totp::Model,
     id::AccountId,
     secret::Secret,
     store::{self, Tx},
@@ -12,64 +13,68 @@ use nvisy_shared::{
 use totp_rs::{Builder, Totp};
 
 use crate::{
-    identity::mail_links,
+    mailer::Mailer,
     problem::{Code, Problem},
-    state::State,
 };
 
-/// Bytes of a secret, as RFC 4226 recommends.
-const SECRET: usize = 20;
-/// Who the codes are for, in the person's app.
+/// The length that RFC 4226 recommends.
+const SECRET_BYTES: usize = 20;
+/// The issuer that authenticator apps show.
 const ISSUER: &str = "Nvisy";
-/// Wrong codes in a row, after which each further one has to wait: a million codes are not tried at leisure.
-const TRIES: i32 = 5;
-/// The first wait, in seconds; each is twice as long as the one before.
-const WAIT: i64 = 60;
-/// The longest: one code a day is guessed in three thousand years.
-const LONGEST_WAIT: i64 = 24 * 3600;
-/// How many recovery codes there are.
-const RECOVERY_CODES: usize = 10;
-/// Letters of recovery codes: none that is taken for another.
-const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz123456789";
-/// Letters of one.
-const RECOVERY_LETTERS: usize = 16;
+/// Wrong codes in a row after which each further one has to wait, so that a million codes cannot be tried out.
+const FREE_ATTEMPTS: i32 = 5;
+/// Each wait is twice as long as the one before.
+const FIRST_WAIT_SECONDS: i64 = 60;
+/// At one code a day, guessing takes three thousand years.
+const MAX_WAIT_SECONDS: i64 = 24 * 3600;
+const RECOVERY_CODE_COUNT: usize = 10;
+/// No letter or digit that looks like another.
+const RECOVERY_ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz123456789";
+const RECOVERY_CODE_CHARS: usize = 16;
 
-/// What came of a code. Not an error: a wrong code is written down, so the transaction goes on to its end.
+/// The result of checking a code. Not an error: a wrong code is counted in the transaction, which has to commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
-    /// There is no second factor, or the code is right.
+    /// The account has no second factor, or the code is right.
     Passed,
-    /// A code is wanted.
+    /// The request has no code.
     Missing,
-    /// This is none, or was used before.
+    /// The code is wrong, or was used before.
     Wrong,
-    /// There were too many wrong ones: the next counts after so many seconds.
+    /// After too many wrong codes, the next one counts after so many seconds.
     Blocked(u32),
 }
 
 impl Checked {
-    /// What to answer, once the transaction is committed.
-    pub fn verdict(self) -> Result<(), Problem> {
+    /// The response, once the transaction is committed.
+    pub fn into_result(self) -> Result<(), Problem> {
         match self {
             Self::Passed => Ok(()),
             Self::Missing => Err(Problem::new(Code::SecondFactorNeeded)),
-            Self::Wrong => Err(Problem::new(Code::FactorRefused)),
+            Self::Wrong => Err(Problem::new(Code::WrongCode)),
             Self::Blocked(seconds) => Err(Problem::new(Code::TooManyCodes).retry_in(seconds)),
         }
     }
 }
 
-/// A secret for an app.
+/// The kinds of codes that a check accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepts {
+    AppCodes,
+    AppAndRecoveryCodes,
+}
+
+/// A secret for an authenticator app.
 pub struct Enrolment {
     pub secret: Secret<Vec<u8>>,
     pub base32: String,
     pub uri: String,
 }
 
-/// A new secret of a person with this address.
+/// A new secret; the app shows the address.
 pub fn generate(email: &str) -> Result<Enrolment, Problem> {
-    let secret = random::<SECRET>().to_vec();
-    // A colon would end the name in the URI.
+    let secret = random::<SECRET_BYTES>().to_vec();
+    // A colon would end the account name in the URI.
     let name = email.replace(':', "_");
     let totp = totp(&secret).with_account_name(name).with_issuer(Some(ISSUER)).build().map_err(broken)?;
     let uri = totp.to_url().map_err(broken)?;
@@ -77,88 +82,104 @@ pub fn generate(email: &str) -> Result<Enrolment, Problem> {
     Ok(Enrolment { secret: Secret::new(secret), base32, uri })
 }
 
-/// Begins an enrolment. `false`: a second factor is there.
-pub async fn enrol(state: &State, tx: &Tx, account: AccountId, enrolment: &Enrolment) -> Result<bool, Problem> {
-    let key = state.platform.keys.derive_for(account.0, KeyPurpose::TotpSecret);
-    let sealed = envelope::seal(&key, account.0.as_bytes(), &enrolment.secret);
-    let id = i32::try_from(key.generation()).map_err(Problem::internal)?;
-    Ok(store::totp::enrol(tx, account, id, &sealed).await?)
+/// The keys of secrets and recovery codes, and the mailer that notifies owners of wrong codes.
+pub struct SecondFactor {
+    keys: Keyring,
+    mailer: Mailer,
 }
 
-/// Asks for a code where there is a second factor.
-pub async fn check(state: &State, tx: &Tx, account: AccountId, code: Option<&str>) -> Result<Checked, Problem> {
-    match store::totp::lock(tx, account).await? {
-        Some(factor) if factor.confirmed_at.is_some() => try_code(state, tx, &factor, code, true).await,
-        _ => Ok(Checked::Passed),
+impl SecondFactor {
+    pub fn new(keys: Keyring, mailer: Mailer) -> Self {
+        Self { keys, mailer }
     }
-}
 
-/// Confirms an enrolment with a code from the app. `None`: there is no enrolment to confirm.
-pub async fn confirm(state: &State, tx: &Tx, account: AccountId, code: &str) -> Result<Option<Checked>, Problem> {
-    match store::totp::lock(tx, account).await? {
-        Some(factor) if factor.confirmed_at.is_none() => {
-            try_code(state, tx, &factor, Some(code), false).await.map(Some)
-        }
-        _ => Ok(None),
+    /// Begins an enrolment; `false` where the account has a second factor already.
+    pub async fn enrol(&self, tx: &Tx, account: AccountId, enrolment: &Enrolment) -> Result<bool, Problem> {
+        let key = self.keys.derive_for(account.0, KeyPurpose::TotpSecret);
+        let sealed = envelope::seal(&key, account.0.as_bytes(), &enrolment.secret);
+        let id = i32::try_from(key.generation()).map_err(Problem::internal)?;
+        Ok(store::totp::enrol(tx, account, id, &sealed).await?)
     }
-}
 
-async fn try_code(
-    state: &State,
-    tx: &Tx,
-    factor: &nvisy_shared::entity::totp::Model,
-    code: Option<&str>,
-    recovery: bool,
-) -> Result<Checked, Problem> {
-    let now = clock::now();
-    let Some(code) = code else { return Ok(Checked::Missing) };
-    let account = factor.account_id;
-    let code = plain(code);
-    // Nobody guesses those: whoever has one need not wait because somebody else tries codes.
-    let recovery = recovery && code.chars().count() == RECOVERY_LETTERS;
-    if recovery && take_recovery_code(state, tx, account, &code).await? {
-        store::totp::accept(tx, account, None).await?;
-        return Ok(Checked::Passed);
-    }
-    if let Some(seconds) = wait(factor.failures, factor.failed_at, now) {
-        return Ok(Checked::Blocked(seconds));
-    }
-    if let Some(step) = step(state, factor, &code, now)? {
-        store::totp::accept(tx, account, Some(step)).await?;
-        return Ok(Checked::Passed);
-    }
-    store::totp::refuse(tx, account).await?;
-    if factor.failures + 1 == TRIES && factor.confirmed_at.is_some() {
-        // Once, and not again before a code was right.
-        if let Some(owner) = store::account::find(tx, account).await? {
-            mail_links::service::notify(state, tx, MailKind::CodesRefused, &owner.email).await?;
+    /// Checks the code where the account has a second factor.
+    pub async fn check(&self, tx: &Tx, account: AccountId, code: Option<&str>) -> Result<Checked, Problem> {
+        match store::totp::lock(tx, account).await? {
+            Some(factor) if factor.confirmed_at.is_some() => match code {
+                Some(code) => self.check_code(tx, &factor, code, Accepts::AppAndRecoveryCodes).await,
+                None => Ok(Checked::Missing),
+            },
+            _ => Ok(Checked::Passed),
         }
     }
-    Ok(Checked::Wrong)
+
+    /// Confirms an enrolment with a code from the app; `None` where there is no enrolment to confirm.
+    pub async fn confirm(&self, tx: &Tx, account: AccountId, code: &str) -> Result<Option<Checked>, Problem> {
+        match store::totp::lock(tx, account).await? {
+            Some(factor) if factor.confirmed_at.is_none() => {
+                self.check_code(tx, &factor, code, Accepts::AppCodes).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn check_code(&self, tx: &Tx, factor: &Model, code: &str, accepts: Accepts) -> Result<Checked, Problem> {
+        let now = clock::now();
+        let account = factor.account_id;
+        let code = plain(code);
+        // Recovery codes cannot be guessed, so the owner of one need not wait because of another caller's wrong codes.
+        let may_be_recovery = accepts == Accepts::AppAndRecoveryCodes && code.chars().count() == RECOVERY_CODE_CHARS;
+        if may_be_recovery && store::totp::take_recovery_code(tx, account, &self.recovery_hash(account, &code)).await? {
+            store::totp::accept(tx, account, None).await?;
+            return Ok(Checked::Passed);
+        }
+        if let Some(seconds) = wait(factor.failures, factor.failed_at, now) {
+            return Ok(Checked::Blocked(seconds));
+        }
+        if let Some(step) = self.unused_step(factor, &code, now)? {
+            store::totp::accept(tx, account, Some(step)).await?;
+            return Ok(Checked::Passed);
+        }
+        store::totp::refuse(tx, account).await?;
+        if factor.failures + 1 == FREE_ATTEMPTS && factor.confirmed_at.is_some() {
+            // Once, and not again before a code was right.
+            if let Some(owner) = store::account::find(tx, account).await? {
+                self.mailer.notify(tx, MailKind::CodesRefused, &owner.email).await?;
+            }
+        }
+        Ok(Checked::Wrong)
+    }
+
+    /// The time step of this code, if neither its code nor a later one has been used.
+    fn unused_step(&self, factor: &Model, code: &str, now: DateTime<Utc>) -> Result<Option<i64>, Problem> {
+        let key = self.keys.derive_for(factor.account_id.0, KeyPurpose::TotpSecret);
+        let secret = envelope::open(&key, factor.account_id.0.as_bytes(), &factor.secret).map_err(Problem::internal)?;
+        let totp: Totp = totp(secret.expose()).build().map_err(broken)?;
+        let seconds = u64::try_from(now.timestamp()).map_err(Problem::internal)?;
+        // The steps before and after count, too: clocks differ.
+        let step = totp.check(code, seconds).and_then(|step| i64::try_from(step).ok());
+        Ok(step.filter(|step| *step > factor.last_step))
+    }
+
+    /// Replaces the recovery codes by new ones.
+    pub async fn renew_recovery_codes(&self, tx: &Tx, account: AccountId) -> Result<Vec<String>, Problem> {
+        let codes: Vec<String> = (0..RECOVERY_CODE_COUNT).map(|_| recovery_code()).collect();
+        let hashes: Vec<_> = codes.iter().map(|code| self.recovery_hash(account, &plain(code))).collect();
+        store::totp::replace_recovery_codes(tx, account, &hashes).await?;
+        Ok(codes)
+    }
+
+    /// Keyed: 80 random bits need no slow hash then.
+    fn recovery_hash(&self, account: AccountId, code: &str) -> [u8; 32] {
+        self.keys.derive_for(account.0, KeyPurpose::RecoveryCode).mac(code.as_bytes())
+    }
 }
 
-/// How many seconds the next code has to wait, if it has to.
+/// The seconds until the next code counts, if it has to wait.
 fn wait(failures: i32, failed_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<u32> {
-    let doublings = u32::try_from(failures.checked_sub(TRIES)?).ok()?;
-    let whole = WAIT.checked_shl(doublings.min(32)).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+    let doublings = u32::try_from(failures.checked_sub(FREE_ATTEMPTS)?).ok()?;
+    let whole = FIRST_WAIT_SECONDS.checked_shl(doublings.min(32)).unwrap_or(MAX_WAIT_SECONDS).min(MAX_WAIT_SECONDS);
     let left = chrono::Duration::seconds(whole) - (now - failed_at?);
     u32::try_from(left.num_milliseconds().max(0).cast_unsigned().div_ceil(1000)).ok().filter(|left| *left > 0)
-}
-
-/// The step whose code this is, if no code of it or of a later one has been used.
-fn step(
-    state: &State,
-    factor: &nvisy_shared::entity::totp::Model,
-    code: &str,
-    now: DateTime<Utc>,
-) -> Result<Option<i64>, Problem> {
-    let key = state.platform.keys.derive_for(factor.account_id.0, KeyPurpose::TotpSecret);
-    let secret = envelope::open(&key, factor.account_id.0.as_bytes(), &factor.secret).map_err(Problem::internal)?;
-    let totp: Totp = totp(secret.expose()).build().map_err(broken)?;
-    let seconds = u64::try_from(now.timestamp()).map_err(Problem::internal)?;
-    // The one step before and the one after count, too: clocks differ.
-    let step = totp.check(code, seconds).and_then(|step| i64::try_from(step).ok());
-    Ok(step.filter(|step| *step > factor.last_step))
 }
 
 fn totp(secret: &[u8]) -> Builder {
@@ -169,30 +190,13 @@ fn broken(error: totp_rs::TotpError) -> Problem {
     Problem::internal(format!("the second factor cannot be used: {error}"))
 }
 
-/// New recovery codes in the place of the old ones.
-pub async fn renew_recovery_codes(state: &State, tx: &Tx, account: AccountId) -> Result<Vec<String>, Problem> {
-    let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
-    let hashes: Vec<_> = codes.iter().map(|code| hash(state, account, &plain(code))).collect();
-    store::totp::replace_recovery_codes(tx, account, &hashes).await?;
-    Ok(codes)
-}
-
-async fn take_recovery_code(state: &State, tx: &Tx, account: AccountId, code: &str) -> Result<bool, Problem> {
-    Ok(store::totp::take_recovery_code(tx, account, &hash(state, account, code)).await?)
-}
-
-/// Under a key: 80 random bits need no slow hash then.
-fn hash(state: &State, account: AccountId, code: &str) -> [u8; 32] {
-    state.platform.keys.derive_for(account.0, KeyPurpose::RecoveryCode).mac(code.as_bytes())
-}
-
-/// Sixteen letters, in fours.
+/// Sixteen characters in groups of four.
 fn recovery_code() -> String {
-    let letters = random::<RECOVERY_LETTERS>().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
+    let letters = random::<RECOVERY_CODE_CHARS>().map(|byte| char::from(RECOVERY_ALPHABET[usize::from(byte % 32)]));
     letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-")
 }
 
-/// A code as people write it, without what only helps to read it.
+/// A code as it was typed, in lower case and without hyphens and spaces.
 fn plain(code: &str) -> String {
     code.chars().filter(|letter| !letter.is_whitespace() && *letter != '-').flat_map(char::to_lowercase).collect()
 }
@@ -202,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_enrolment_fits_an_app() {
+    fn enrolment_has_a_valid_otpauth_uri() {
         let enrolment = generate("a:da@example.org").unwrap();
         assert!(enrolment.uri.starts_with("otpauth://totp/Nvisy:a_da"), "{}", enrolment.uri);
         assert!(enrolment.uri.contains(&enrolment.base32), "{}", enrolment.uri);
@@ -210,16 +214,16 @@ mod tests {
     }
 
     #[test]
-    fn recovery_codes_are_easy_to_copy_and_hard_to_guess() {
+    fn recovery_code_is_random_and_ignores_case_hyphens_and_spaces() {
         let code = recovery_code();
         assert_eq!(code.len(), 19);
-        assert_eq!(plain(&code).len(), RECOVERY_LETTERS);
+        assert_eq!(plain(&code).len(), RECOVERY_CODE_CHARS);
         assert_eq!(plain(&code.to_uppercase().replace('-', " ")), code.replace('-', ""));
         assert_ne!(code, recovery_code());
     }
 
     #[test]
-    fn after_five_wrong_codes_there_is_a_wait() {
+    fn fifth_wrong_code_starts_a_wait() {
         let now = clock::now();
         let ago = |seconds| Some(now - chrono::Duration::seconds(seconds));
         assert_eq!(wait(4, ago(0), now), None);

@@ -13,7 +13,7 @@ use nvisy_shared::{
 use serde_json::{Map, json};
 
 use super::operator::{Operation, OperatorError};
-use crate::identity::accounts::wire::email_address;
+use crate::http::validation::email_address;
 
 /// Longest that a code may be good, in days.
 const LONGEST: u32 = 30;

@@ -9,7 +9,7 @@ use serde_json::Map;
 use uuid::Uuid;
 
 use super::operator::{Operation, OperatorError};
-use crate::auth::jwt::{KeyError, Keys};
+use crate::auth::jwt::{KeyError, SigningKeys};
 
 /// Why the pair is not adopted.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum AdoptError {
 /// # Errors
 /// When the keys cannot be used or the database not be reached.
 pub async fn adopt_signing_keys(config: &Config) -> Result<String, AdoptError> {
-    let keys = Keys::load(&config.auth)?;
+    let keys = SigningKeys::load(&config.auth)?;
     let operation = Operation::begin(config).await?;
     let former = store::installation::adopt_signing_key(&operation.tx, keys.id()).await.map_err(OperatorError::from)?;
     let details = [("from", former), ("to", Some(keys.id().to_owned()))];

@@ -8,7 +8,7 @@ use nvisy_shared::{
     store,
 };
 
-use crate::auth::jwt::Keys;
+use crate::auth::jwt::SigningKeys;
 
 /// One finding for each part. A part that fails does not keep the others from being looked at.
 pub async fn doctor(config: &Config) -> Vec<Finding> {
@@ -50,7 +50,7 @@ async fn signing_keys(config: &Config) -> Vec<Finding> {
         platform::check_key_file("private key", &auth.private_key_file, FileAccess::Private),
         platform::check_key_file("public key", &auth.public_key_file, FileAccess::Public),
     ];
-    let keys = match Keys::load(auth) {
+    let keys = match SigningKeys::load(auth) {
         Ok(keys) => keys,
         Err(error) => {
             findings.push(Finding::wrong("signing keys", error_chain(&error)));

@@ -1,31 +1,31 @@
-//! What is asked at most so often, however many want to know.
+//! A probe that runs at most once per period, however many callers wait for its result.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-/// The last answer, which is given again until it is too old; of those who come then one asks for all.
+/// Caches the last result for `max_age`; of concurrent callers, one runs the probe for all.
 #[derive(Debug)]
-pub struct Lately<T> {
+pub struct CachedProbe<T> {
     last: Mutex<Option<(Instant, T)>>,
-    age: Duration,
+    max_age: Duration,
 }
 
-impl<T: Clone> Lately<T> {
-    pub fn new(age: Duration) -> Self {
-        Self { last: Mutex::new(None), age }
+impl<T: Clone> CachedProbe<T> {
+    pub fn new(max_age: Duration) -> Self {
+        Self { last: Mutex::new(None), max_age }
     }
 
-    pub async fn get(&self, asking: impl Future<Output = T>) -> T {
+    pub async fn get(&self, probe: impl Future<Output = T>) -> T {
         let mut last = self.last.lock().await;
-        if let Some((_, answer)) = last.as_ref().filter(|(asked, _)| asked.elapsed() < self.age) {
-            return answer.clone();
+        if let Some((_, result)) = last.as_ref().filter(|(started, _)| started.elapsed() < self.max_age) {
+            return result.clone();
         }
-        // Not of when the answer came: it may have taken long, and is as old as the question.
-        let asked = Instant::now();
-        let answer = asking.await;
-        *last = Some((asked, answer.clone()));
-        answer
+        // The result is as old as the start of its probe, which may have taken long.
+        let started = Instant::now();
+        let result = probe.await;
+        *last = Some((started, result.clone()));
+        result
     }
 }
 
@@ -38,33 +38,33 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn of_many_who_ask_at_the_same_time_one_does() {
-        let (lately, asked) = (Lately::new(Duration::from_secs(3600)), Cell::new(0));
-        let answers = join_all((0..100).map(|_| {
-            lately.get(async {
+    async fn concurrent_callers_share_one_probe() {
+        let (probe, runs) = (CachedProbe::new(Duration::from_secs(3600)), Cell::new(0));
+        let results = join_all((0..100).map(|_| {
+            probe.get(async {
                 tokio::task::yield_now().await;
-                asked.set(asked.get() + 1);
-                asked.get()
+                runs.set(runs.get() + 1);
+                runs.get()
             })
         }));
-        assert_eq!(answers.await, [1; 100]);
-        assert_eq!(asked.get(), 1);
+        assert_eq!(results.await, [1; 100]);
+        assert_eq!(runs.get(), 1);
     }
 
     #[actix_web::test]
-    async fn an_answer_that_is_too_old_is_not_given_again() {
-        let lately = Lately::new(Duration::ZERO);
-        assert_eq!(lately.get(async { 1 }).await, 1);
-        assert_eq!(lately.get(async { 2 }).await, 2);
+    async fn expired_result_is_not_reused() {
+        let probe = CachedProbe::new(Duration::ZERO);
+        assert_eq!(probe.get(async { 1 }).await, 1);
+        assert_eq!(probe.get(async { 2 }).await, 2);
     }
 
     #[actix_web::test]
-    async fn whoever_gives_up_holds_up_nobody() {
-        let lately = Lately::new(Duration::from_secs(3600));
+    async fn cancelled_caller_does_not_block_others() {
+        let probe = CachedProbe::new(Duration::from_secs(3600));
         {
-            let mut stuck = Box::pin(lately.get(std::future::pending()));
+            let mut stuck = Box::pin(probe.get(std::future::pending()));
             assert!(futures::poll!(&mut stuck).is_pending());
         }
-        assert_eq!(lately.get(async { 2 }).await, 2);
+        assert_eq!(probe.get(async { 2 }).await, 2);
     }
 }

@@ -1,15 +1,15 @@
-//! Networks, as far as one caller may have all addresses of one.
+//! The networks by which clients are distinguished: the addresses that one client may have all of.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
 };
 
-/// An IPv4 address, or the /64 of an IPv6 one: whoever has one address of that has them all.
+/// An IPv4 address, or the /64 of an IPv6 address: a client that has one address of it has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Network(IpAddr);
+pub struct ClientNetwork(IpAddr);
 
-impl Network {
+impl ClientNetwork {
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => address.into(),
@@ -17,7 +17,7 @@ impl Network {
         })
     }
 
-    /// What tells it from others.
+    /// The bytes that distinguish it from other networks.
     pub fn octets(self) -> Vec<u8> {
         match self.0 {
             IpAddr::V4(address) => address.octets().to_vec(),
@@ -26,7 +26,7 @@ impl Network {
     }
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for ClientNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.0, if self.0.is_ipv4() { 32 } else { 64 })
     }
@@ -34,11 +34,11 @@ impl fmt::Display for Network {
 
 #[cfg(test)]
 mod tests {
-    use super::Network;
+    use super::ClientNetwork;
 
     #[test]
-    fn addresses_of_one_caller_are_one_network() {
-        let network = |address: &str| Network::of(address.parse().unwrap()).to_string();
+    fn ipv6_addresses_of_one_64_are_one_network() {
+        let network = |address: &str| ClientNetwork::of(address.parse().unwrap()).to_string();
         assert_eq!(network("192.0.2.7"), "192.0.2.7/32");
         assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7/32");
         assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");

@@ -1,4 +1,4 @@
-//! `ETag` and `If-Match`: nobody overwrites what they have not seen.
+//! `ETag` and `If-Match`: a client does not overwrite a revision that it has not read.
 
 use std::future::{Ready, ready};
 
@@ -9,27 +9,26 @@ use actix_web::{
     http::header::{ETag, EntityTag, Header as _, IF_MATCH, IfMatch},
 };
 use apistos::{
-    ApiComponent, Schema,
-    paths::{Parameter, ParameterDefinition, ParameterIn, RequestBody, Responses},
-    reference_or::ReferenceOr,
+    ApiComponent,
+    paths::{Parameter, ParameterDefinition, ParameterIn, Responses},
 };
 use serde::Serialize;
 
-use super::extract::Json;
+use super::{api_component::api_component, extract::Json};
 use crate::problem::{Code, Problem};
 
-/// Extractor: the revisions that the caller accepts, from `If-Match`.
+/// Extractor: the revisions that the client expects, from `If-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expected(Option<Vec<i32>>);
+pub struct ExpectedRevisions(Option<Vec<i32>>);
 
-impl Expected {
+impl ExpectedRevisions {
     /// `None`: any.
     pub fn revisions(self) -> Option<Vec<i32>> {
         self.0
     }
 }
 
-impl FromRequest for Expected {
+impl FromRequest for ExpectedRevisions {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -45,34 +44,22 @@ impl FromRequest for Expected {
     }
 }
 
-/// What is not a tag of ours matches nothing.
+/// The revision in a tag; another server's tag matches none.
 fn revision(tag: &EntityTag) -> Option<i32> {
     (!tag.weak).then(|| tag.tag().parse().ok()).flatten()
 }
 
-impl ApiComponent for Expected {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
-    fn request_body() -> Option<RequestBody> {
-        None
-    }
-
+api_component!(ExpectedRevisions {
     fn parameters() -> Vec<Parameter> {
         vec![Parameter {
             name: "If-Match".to_owned(),
             _in: ParameterIn::Header,
-            description: Some("The `ETag` of what was read: it is changed only if it is still that.".to_owned()),
+            description: Some("The `ETag` that was read: the change is made only if it still matches.".to_owned()),
             definition: String::raw_schema().map(|schema| ParameterDefinition::Schema(Box::new(schema))),
             ..Parameter::default()
         }]
     }
-}
+});
 
 /// A 200 with the `ETag` of a revision.
 #[derive(Debug)]
@@ -89,16 +76,8 @@ impl<T: Serialize> Responder for Tagged<T> {
     }
 }
 
-impl<T: ApiComponent> ApiComponent for Tagged<T> {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        T::child_schemas()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        T::schema()
-    }
-
+api_component!({T: ApiComponent} Tagged<T> as T {
     fn responses(content_type: Option<String>) -> Option<Responses> {
         Json::<T>::responses(content_type)
     }
-}
+});

@@ -1,13 +1,8 @@
-//! What callers send, checked: bodies, query strings and path parameters whose failures are problems.
+//! Extractors of bodies, query strings and path parameters, whose failures are problems.
 //!
-//! None of them is looked at before the caller is known to be allowed: see [`Gate`].
+//! They wait until the caller is authorized: see [`Gate`].
 
-use actix_web::{
-    FromRequest, HttpRequest, HttpResponse, Responder,
-    body::BoxBody,
-    dev::Payload,
-    web::{self, Data},
-};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, body::BoxBody, dev::Payload, web};
 use apistos::{
     ApiComponent, Schema,
     paths::{Parameter, RequestBody},
@@ -17,16 +12,19 @@ use futures::future::LocalBoxFuture;
 use garde::Validate;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{gate::Gate, json_body::Body};
-use crate::{
-    problem::{Code, FieldError, Problem},
-    state::State,
-};
+use super::{api_component::api_component, component::component, gate::Gate, json_body::JsonBody};
+use crate::problem::{Code, FieldError, Problem};
 
-/// Largest JSON body, in bytes, of those who need not say who they are.
-const STRANGERS: usize = 16 * 1024;
+/// Largest JSON body of operations without authorization.
+const ANONYMOUS_LIMIT_BYTES: usize = 16 * 1024;
 
-/// A JSON body: well-formed (else 400), of the declared shape and within its limits (else 422). Also a plain 200 answer.
+/// Component: the largest JSON body, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonLimit {
+    pub limit_bytes: usize,
+}
+
+/// A JSON body: well-formed (else 400), of the declared shape and within its limits (else 422). Also a plain 200 response.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -36,9 +34,9 @@ impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for Jso
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let gate = Gate::of(request);
-        let limit = request.app_data::<Data<State>>().map_or(STRANGERS, |state| state.platform.config.http.json_bytes);
-        let limit = if gate.is_shut() { limit } else { limit.min(STRANGERS) };
-        let body = Body::of(request, payload, limit);
+        let limit_bytes = component::<JsonLimit>(request).limit_bytes;
+        let limit_bytes = if gate.is_closed() { limit_bytes } else { limit_bytes.min(ANONYMOUS_LIMIT_BYTES) };
+        let body = JsonBody::of(request, payload, limit_bytes);
         Box::pin(async move {
             gate.passed().await;
             let body: T = body.decode().await?;
@@ -56,15 +54,7 @@ impl<T: Serialize> Responder for Json<T> {
     }
 }
 
-impl<T: ApiComponent> ApiComponent for Json<T> {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        T::child_schemas()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        T::schema()
-    }
-}
+api_component!({T: ApiComponent} Json<T> as T);
 
 /// The query string: of the declared shape (else 400) and within its limits (else 422).
 #[derive(Debug)]
@@ -128,23 +118,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     }
 }
 
-impl<T: ApiComponent> ApiComponent for Path<T> {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
-    fn request_body() -> Option<RequestBody> {
-        None
-    }
-
+api_component!({T: ApiComponent} Path<T> {
     fn parameters() -> Vec<Parameter> {
         web::Path::<T>::parameters()
     }
-}
+});
 
 /// One field of a body cannot be used, for a reason that only the handler can know.
 pub fn invalid_field(field: &str, message: impl Into<String>) -> Problem {

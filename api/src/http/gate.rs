@@ -1,24 +1,25 @@
-//! Makes what a caller sent wait until the caller is known to be allowed.
+//! Holds a request's body back until its caller is authorized.
 //!
-//! actix runs a handler's extractors side by side. Without the gate, a stranger with a bad body would be told about the
-//! body, and anybody's body would be read before anybody knows whose it is.
+//! actix runs a handler's extractors concurrently. Without the gate, a caller without permission would get errors about the
+//! body, and every body would be read before its caller is known.
 
 use actix_web::{HttpMessage, HttpRequest};
 use tokio_util::sync::CancellationToken;
 
-/// Shut by an authorising extractor when it starts, opened when it succeeds. When it fails, actix drops all that wait.
+/// An authorizing extractor closes the gate when it starts and opens it when it succeeds. When it fails, actix drops the
+/// extractors that wait.
 #[derive(Clone, Debug)]
 pub struct Gate(CancellationToken);
 
 impl Gate {
-    /// Shuts the gate of this request.
-    pub fn shut(request: &HttpRequest) -> Self {
+    /// Closes the gate of this request.
+    pub fn close(request: &HttpRequest) -> Self {
         let gate = Self(CancellationToken::new());
         request.extensions_mut().insert(gate.clone());
         gate
     }
 
-    /// The gate of this request; open where nobody has to be authorised.
+    /// The gate of this request; open where the operation needs no authorization.
     pub fn of(request: &HttpRequest) -> Self {
         let gate = request.extensions().get::<Self>().cloned();
         gate.unwrap_or_else(|| {
@@ -28,8 +29,8 @@ impl Gate {
         })
     }
 
-    /// Whether somebody is still to be authorised.
-    pub fn is_shut(&self) -> bool {
+    /// Whether the caller is not authorized yet.
+    pub fn is_closed(&self) -> bool {
         !self.0.is_cancelled()
     }
 
@@ -37,6 +38,7 @@ impl Gate {
         self.0.cancel();
     }
 
+    /// Waits until the gate is open.
     pub async fn passed(&self) {
         self.0.cancelled().await;
     }

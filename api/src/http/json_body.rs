@@ -1,4 +1,4 @@
-//! JSON bodies: read within bounds, then decoded with the place of every mistake.
+//! JSON bodies: read within bounds, then decoded; errors name the field.
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -16,21 +16,21 @@ use crate::{
     problem::{Code, FieldError, Problem},
 };
 
-/// Deepest nesting. What is decoded takes stack for each level.
-const DEPTH: usize = 64;
-/// Most values. Each takes many times its two bytes once it is decoded.
-const VALUES: usize = 100_000;
+/// Decoding takes stack for each level of nesting.
+const MAX_DEPTH: usize = 64;
+/// A decoded value takes many times the two bytes that it takes on the wire.
+const MAX_VALUES: usize = 100_000;
 
-/// A body that has not been read.
-pub struct Body {
+/// A body that has not been read yet.
+pub struct JsonBody {
     payload: Decompress<Payload>,
     is_json: bool,
     declared: usize,
     limit: usize,
 }
 
-impl Body {
-    /// The body of a request; nothing is read yet.
+impl JsonBody {
+    /// The body of a request.
     pub fn of(request: &HttpRequest, payload: &mut Payload, limit: usize) -> Self {
         let mime = request.mime_type().ok().flatten();
         let is_json = mime.is_some_and(|mime| mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON));
@@ -39,7 +39,7 @@ impl Body {
         Self { payload, is_json, declared: declared.unwrap_or_default(), limit }
     }
 
-    /// Reads it to its end and decodes it.
+    /// Reads the body to its end and decodes it.
     pub async fn decode<T: DeserializeOwned>(mut self) -> Result<T, Problem> {
         if !self.is_json {
             return Err(
@@ -59,8 +59,8 @@ impl Body {
             }
             json.extend_from_slice(&piece);
         }
-        bounded(&json).map_err(|message| Problem::invalid(vec![FieldError::new("", message)]))?;
-        decoded(&json)
+        check_bounds(&json).map_err(|message| Problem::invalid(vec![FieldError::new("", message)]))?;
+        decode_json(&json)
     }
 }
 
@@ -72,8 +72,8 @@ fn unreadable(error: &PayloadError) -> Problem {
     }
 }
 
-/// Refuses what is small on the wire and large in memory, and what no text in the database can hold.
-fn bounded(json: &[u8]) -> Result<(), &'static str> {
+/// Rejects JSON that is small on the wire and large in memory, and NUL characters, which PostgreSQL cannot store.
+fn check_bounds(json: &[u8]) -> Result<(), &'static str> {
     let (mut depth, mut values, mut in_text, mut rest) = (0_usize, 0_usize, false, json);
     while let [byte, tail @ ..] = rest {
         rest = tail;
@@ -87,27 +87,27 @@ fn bounded(json: &[u8]) -> Result<(), &'static str> {
             b',' => values += 1,
             _ => {}
         }
-        if depth > DEPTH {
+        if depth > MAX_DEPTH {
             return Err("is nested deeper than 64 levels");
         }
-        if values >= VALUES {
+        if values >= MAX_VALUES {
             return Err("has more than 100000 values");
         }
     }
     Ok(())
 }
 
-fn decoded<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
+fn decode_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        refused(&path, error.inner())
+        rejected(&path, error.inner())
     })?;
-    reader.end().map_err(|error| refused(".", &error))?;
+    reader.end().map_err(|error| rejected(".", &error))?;
     Ok(value)
 }
 
-fn refused(path: &str, error: &serde_json::Error) -> Problem {
+fn rejected(path: &str, error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     if error.classify() != Category::Data {
         return Problem::new(Code::MalformedJson).detail(text);
@@ -116,7 +116,7 @@ fn refused(path: &str, error: &serde_json::Error) -> Problem {
     Problem::invalid(vec![FieldError::new(field(path, &message), message)]).detail(text)
 }
 
-/// The path of what is at fault. A field that is missing or too many is named by the message only.
+/// The path of the field at fault. For a missing or surplus field, only the message has its name.
 fn field(path: &str, message: &str) -> String {
     let path = if path == "." { "" } else { path };
     let named = ["missing field `", "unknown field `", "duplicate field `"]
@@ -126,7 +126,7 @@ fn field(path: &str, message: &str) -> String {
     match (path, named) {
         (path, "") => path.to_owned(),
         ("", name) => name.to_owned(),
-        // Where the reader had come to the field itself, the path ends with it already.
+        // The path ends with the field already where the decoder had reached it.
         (path, name) if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
         (path, name) => format!("{path}.{name}"),
     }
@@ -156,12 +156,12 @@ mod tests {
     }
 
     fn at(json: &str) -> (Value, Value) {
-        let problem = decoded::<Outer>(json.as_bytes()).unwrap_err().to_json();
+        let problem = decode_json::<Outer>(json.as_bytes()).unwrap_err().to_json();
         (problem["code"].clone(), problem["errors"][0]["field"].clone())
     }
 
     #[test]
-    fn mistakes_are_told_with_their_place() {
+    fn decoding_errors_name_the_field() {
         for (body, field) in [
             (r#"{"name":1}"#, "name"),
             ("{}", "name"),
@@ -181,18 +181,18 @@ mod tests {
     }
 
     #[test]
-    fn bombs_are_refused_before_they_are_decoded() {
-        assert!(bounded("[".repeat(65).as_bytes()).is_err());
-        assert!(bounded(format!("{}{}", "[".repeat(64), "]".repeat(64)).as_bytes()).is_ok());
-        assert!(bounded(format!("[{}]", vec!["0"; VALUES + 1].join(",")).as_bytes()).is_err());
-        assert!(bounded(format!("[{}]", vec!["0"; VALUES].join(",")).as_bytes()).is_ok());
-        assert!(bounded(br#"{"a":"\u0000"}"#).is_err());
+    fn deep_or_large_json_is_rejected_before_decoding() {
+        assert!(check_bounds("[".repeat(65).as_bytes()).is_err());
+        assert!(check_bounds(format!("{}{}", "[".repeat(64), "]".repeat(64)).as_bytes()).is_ok());
+        assert!(check_bounds(format!("[{}]", vec!["0"; MAX_VALUES + 1].join(",")).as_bytes()).is_err());
+        assert!(check_bounds(format!("[{}]", vec!["0"; MAX_VALUES].join(",")).as_bytes()).is_ok());
+        assert!(check_bounds(br#"{"a":"\u0000"}"#).is_err());
     }
 
     #[test]
-    fn what_stands_in_a_text_is_not_counted() {
-        assert!(bounded(format!("\"{}\"", "[,\\\"".repeat(VALUES)).as_bytes()).is_ok());
-        assert!(bounded(br#"{"a":"\\u0000"}"#).is_ok(), "a backslash and five characters");
-        assert!(bounded(br#"{"a":"\"#).is_ok(), "cut short");
+    fn what_stands_in_a_text_is_not_permit() {
+        assert!(check_bounds(format!("\"{}\"", "[,\\\"".repeat(MAX_VALUES)).as_bytes()).is_ok());
+        assert!(check_bounds(br#"{"a":"\\u0000"}"#).is_ok(), "a backslash and five characters");
+        assert!(check_bounds(br#"{"a":"\"#).is_ok(), "cut short");
     }
 }

@@ -1,9 +1,11 @@
 //! HTTP, apart from what the slices mean by it.
 
+pub mod api_component;
 pub mod cached_probe;
 pub mod chunked_body;
 pub mod client_info;
 pub mod client_network;
+pub mod component;
 pub mod cors;
 pub mod etag;
 pub mod extract;
@@ -19,3 +21,4 @@ pub mod status_json;
 pub mod tls;
 pub mod trace;
 pub mod validation;
+pub mod write_behind;

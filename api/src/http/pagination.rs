@@ -1,4 +1,5 @@
-//! Keyset pages: a list goes on after the last thing shown, so that nothing is skipped or repeated while it grows.
+//! Keyset pagination: a page continues after the last item of the one before, so that items are neither skipped nor repeated
+//! while the list grows.
 
 use actix_web::{
     Error,
@@ -16,12 +17,12 @@ use sha2::{Digest, Sha256};
 use crate::problem::{Code, Problem};
 
 tokio::task_local! {
-    /// The list that the request of this task asks for.
+    /// A hash of the request's path, which names the list.
     static LIST: [u8; 4];
 }
 
-/// Middleware: tells the lists of different paths apart, so that a cursor of one is none of another.
-pub async fn list<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+/// Middleware: binds cursors to the path, so that a cursor of one list is invalid for another.
+pub async fn bind_cursors<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let list = mark(request.path());
     LIST.scope(list, next.call(request)).await
 }
@@ -35,32 +36,32 @@ fn current() -> [u8; 4] {
     LIST.try_with(|list| *list).unwrap_or_default()
 }
 
-/// Which part of a list.
+/// A page of a list.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
-    /// Most items in the answer.
+    /// The largest number of items in the response.
     #[serde(default = "default_limit")]
     #[garde(range(min = 1, max = 100))]
     #[schemars(range(min = 1, max = 100))]
     limit: u32,
-    /// `nextCursor` of the page before; absent for the first page.
+    /// `nextCursor` of the previous page; absent for the first page.
     #[garde(skip)]
     cursor: Option<String>,
 }
 
-/// Of every list.
+/// The default of every list.
 pub const fn default_limit() -> u32 {
     20
 }
 
 impl PageQuery {
-    /// For lists with a query string of their own.
+    /// For lists with further query parameters.
     pub const fn new(limit: u32, cursor: Option<String>) -> Self {
         Self { limit, cursor }
     }
 
-    /// The key of the last item of the page before, as [`Page::new`] put it into the cursor.
+    /// The key of the previous page's last item, which [`Page::new`] put into the cursor.
     pub fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Problem> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let key = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| {
@@ -70,27 +71,26 @@ impl PageQuery {
         key.map(Some).ok_or(Problem::new(Code::InvalidCursor))
     }
 
-    /// How many rows to read: one more than are shown tells whether there is a next page.
-    pub fn rows(&self) -> i64 {
+    /// Rows to fetch: one more than the page shows tells whether there is a next page.
+    pub fn fetch_limit(&self) -> i64 {
         i64::from(self.limit) + 1
     }
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "{T}Page")]
 pub struct Page<T: JsonSchema> {
-    /// In the order of the list.
+    /// The items, in the order of the list.
     items: Vec<T>,
-    /// The `cursor` of the next page; absent on the last.
+    /// The `cursor` of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
 
 impl<T: JsonSchema> Page<T> {
-    /// The page that was asked for, of [`PageQuery::rows`] rows. `key` is what the list is ordered by and must be
-    /// unique within it.
+    /// The page of up to [`PageQuery::fetch_limit`] rows. `key` is the value that orders the list, unique within it.
     pub fn new<R, K: Serialize>(query: &PageQuery, mut rows: Vec<R>, key: impl Fn(&R) -> K) -> Self
     where
         T: From<R>,
@@ -115,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_gives_back_the_key_it_was_made_of(key: (u64, String, bool), path in "/[a-z/]{0,40}") {
+        fn cursor_returns_its_key(key: (u64, String, bool), path in "/[a-z/]{0,40}") {
             LIST.sync_scope(mark(&path), || {
                 let mut query = PageQuery { limit: 1, cursor: None };
                 let page: Page<u8> = Page::new(&query, vec![0u8, 1], |_| key.clone());
@@ -126,7 +126,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cursor_of_one_list_is_none_of_another(key: u64, one in "/[a-z/]{0,40}", other in "/[a-z/]{0,40}") {
+        fn cursor_of_one_list_is_invalid_for_another(key: u64, one in "/[a-z/]{0,40}", other in "/[a-z/]{0,40}") {
             prop_assume!(one != other);
             let mut query = PageQuery { limit: 1, cursor: None };
             LIST.sync_scope(mark(&one), || {
@@ -137,14 +137,14 @@ mod tests {
         }
 
         #[test]
-        fn no_text_for_a_cursor_does_harm(cursor: String) {
+        fn arbitrary_cursor_text_is_handled(cursor: String) {
             let query = PageQuery { limit: 1, cursor: Some(cursor) };
             let _ = query.after::<(u64, String)>();
         }
     }
 
     #[test]
-    fn a_cursor_leads_on_only_while_there_is_more() {
+    fn last_page_has_no_cursor() {
         let mut query = PageQuery { limit: 2, cursor: None };
         let page: Page<u32> = Page::new(&query, vec![9u32, 8, 7], |row| *row);
         assert_eq!(page.items, [9, 8]);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_from_elsewhere_is_refused() {
+    fn foreign_cursor_is_rejected() {
         for cursor in ["", "!", "bm90IGpzb24", "ImZvbyI"] {
             let query = PageQuery { limit: 2, cursor: Some(cursor.to_owned()) };
             assert!(query.after::<u32>().is_err(), "{cursor}");

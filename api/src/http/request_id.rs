@@ -1,5 +1,5 @@
-//! The name of a request: a new one, or that of a proxy of ours, if it is a sensible one. Not the caller's own: it stands in
-//! the activity log, and nobody may write somebody else's request there.
+//! The id of a request: a new one, or the one that a trusted proxy sent. A client cannot choose it, because the activity log
+//! records it.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use actix_web::{
 };
 use nvisy_shared::id;
 
-use super::client_info;
+use super::{client_info::TrustedProxies, component::component};
 
-const MAX: usize = 128;
+const MAX_CHARS: usize = 128;
 
-/// Stands in the response, in problems, and in every log line of the request.
+/// The response, problems and every log line of the request carry it.
 #[derive(Clone, Debug)]
 pub struct RequestId(HeaderValue);
 
@@ -22,10 +22,12 @@ impl RequestId {
         HeaderName::from_static("x-request-id")
     }
 
-    /// What the request is to be called.
+    /// The proxy's id, or a new one.
     pub fn of(request: &HttpRequest) -> Self {
         match request.headers().get(Self::header()) {
-            Some(value) if is_sensible(value.as_bytes()) && client_info::is_proxied(request) => Self(value.clone()),
+            Some(value) if is_plain_word(value.as_bytes()) && component::<TrustedProxies>(request).sent(request) => {
+                Self(value.clone())
+            }
             _ => Self(HeaderValue::try_from(id::new().to_string()).expect("a UUID is a header value")),
         }
     }
@@ -41,21 +43,22 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// It ends up in logs, so nothing but plain words.
-fn is_sensible(value: &[u8]) -> bool {
-    (1..=MAX).contains(&value.len()) && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+/// Logs show the id, so it may hold plain characters only.
+fn is_plain_word(value: &[u8]) -> bool {
+    (1..=MAX_CHARS).contains(&value.len())
+        && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_sensible;
+    use super::is_plain_word;
 
     #[test]
-    fn plain_words_are_kept_and_nothing_else() {
-        assert!(is_sensible(b"0193-abc_DEF.1:2"));
-        assert!(!is_sensible(b""));
-        assert!(!is_sensible(b"a b"));
-        assert!(!is_sensible(b"a\"b"));
-        assert!(!is_sensible(&[b'a'; 129]));
+    fn only_plain_characters_are_accepted() {
+        assert!(is_plain_word(b"0193-abc_DEF.1:2"));
+        assert!(!is_plain_word(b""));
+        assert!(!is_plain_word(b"a b"));
+        assert!(!is_plain_word(b"a\"b"));
+        assert!(!is_plain_word(&[b'a'; 129]));
     }
 }

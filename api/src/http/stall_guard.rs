@@ -13,32 +13,33 @@ use tokio::time::{Instant, Sleep};
 
 use crate::problem::{Code, Problem};
 
-/// What a body must bring in each stretch of time. A client that trickles is cut off like one that is silent.
-const LEAST: usize = 1024;
+/// The bytes that have to arrive within each wait: a client that trickles is cut off like one that is silent.
+const MIN_BYTES: usize = 1024;
 
-/// Whether a body ended because its sender was too slow.
+/// Whether a body ended because its client was too slow.
 pub fn is_too_slow(error: &PayloadError) -> bool {
     matches!(error, PayloadError::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-/// The body did not come in time.
+/// 408: the body did not arrive in time.
 pub fn too_slow() -> Problem {
-    Problem::new(Code::RequestTimeout).detail(format!("a body brings at least {LEAST} bytes, or its end, in each wait"))
+    Problem::new(Code::RequestTimeout)
+        .detail(format!("at least {MIN_BYTES} bytes of a body, or its end, have to arrive in each wait"))
 }
 
-/// A body that fails when it stops coming. Only the waiting counts: what is done with its bytes may take its time.
+/// A body that fails when it stops arriving. Only the waits count, not the time that its consumer takes.
 pub struct StallGuard {
     payload: Payload,
     wait: Duration,
-    /// What is left of the wait for the bytes that are due.
+    /// The rest of the wait for the next [`MIN_BYTES`].
     left: Duration,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
-    brought: usize,
+    received: usize,
 }
 
 impl StallGuard {
     pub fn new(payload: Payload, wait: Duration) -> Self {
-        Self { payload, wait, left: wait, waiting: None, brought: 0 }
+        Self { payload, wait, left: wait, waiting: None, received: 0 }
     }
 }
 
@@ -57,9 +58,9 @@ impl Stream for StallGuard {
             self.left = self.left.saturating_sub(since.elapsed());
         }
         if let Poll::Ready(Some(Ok(bytes))) = &polled {
-            self.brought += bytes.len();
-            if self.brought >= LEAST {
-                (self.brought, self.left) = (0, self.wait);
+            self.received += bytes.len();
+            if self.received >= MIN_BYTES {
+                (self.received, self.left) = (0, self.wait);
             }
         }
         polled

@@ -1,4 +1,4 @@
-//! Answers with a body that are not plain 200s.
+//! Responses other than a plain 200, with the status in the type.
 
 use std::collections::BTreeMap;
 
@@ -11,59 +11,61 @@ use actix_web::{
     },
 };
 use apistos::{
-    ApiComponent, Schema,
+    ApiComponent,
     paths::{Header, MediaType, ParameterDefinition, Response, Responses},
     reference_or::ReferenceOr,
 };
 use serde::Serialize;
 
+use super::api_component::api_component;
+
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// 201: it exists now.
-pub type Created<T> = Answer<201, T>;
+/// 201: the resource exists now.
+pub type Created<T> = StatusJson<201, T>;
 
-/// 202: it is accepted and will be done.
-pub type Accept<T> = Answer<202, T>;
+/// 202: the work is accepted and will be done.
+pub type Accepted<T> = StatusJson<202, T>;
 
-/// An answer whose status is part of its type, so that the OpenAPI document cannot say another.
+/// A JSON response whose status is part of its type, so that the OpenAPI document cannot say another.
 #[derive(Debug)]
-pub struct Answer<const STATUS: u16, T> {
+pub struct StatusJson<const STATUS: u16, T> {
     pub body: T,
     status: StatusCode,
     location: Option<String>,
     replayed: bool,
 }
 
-impl<const STATUS: u16, T> Answer<STATUS, T> {
-    /// A first answer.
+impl<const STATUS: u16, T> StatusJson<STATUS, T> {
+    /// The response of a request that has its effect now.
     pub fn new(body: T) -> Self {
         let status = StatusCode::from_u16(STATUS).expect("the aliases name valid statuses");
         Self { body, status, location: None, replayed: false }
     }
 
-    /// The answer given to an earlier request with the same idempotency key.
+    /// The response of an earlier request with the same idempotency key.
     pub fn replayed(status: StatusCode, body: T) -> Self {
         Self { body, status, location: None, replayed: true }
     }
 
-    /// The same answer with another body: for what is not kept with it.
-    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> Answer<STATUS, U> {
+    /// The same response with another body, for content that is not stored with it.
+    pub fn map<U>(self, with: impl FnOnce(T) -> U) -> StatusJson<STATUS, U> {
         let Self { body, status, location, replayed } = self;
-        Answer { body: with(body), status, location, replayed }
+        StatusJson { body: with(body), status, location, replayed }
     }
 
-    /// Whether the request had its effect now, and not before.
+    /// Whether this request had the effect, not an earlier one.
     pub fn is_first(&self) -> bool {
         !self.replayed
     }
 
-    /// Says where the thing is to be read.
-    pub fn at(self, location: impl FnOnce(&T) -> String) -> Self {
+    /// Adds the header `Location`.
+    pub fn with_location(self, location: impl FnOnce(&T) -> String) -> Self {
         Self { location: Some(location(&self.body)), ..self }
     }
 }
 
-impl<const STATUS: u16, T: Serialize> Responder for Answer<STATUS, T> {
+impl<const STATUS: u16, T: Serialize> Responder for StatusJson<STATUS, T> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
@@ -78,20 +80,12 @@ impl<const STATUS: u16, T: Serialize> Responder for Answer<STATUS, T> {
     }
 }
 
-impl<const STATUS: u16, T: ApiComponent> ApiComponent for Answer<STATUS, T> {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        T::child_schemas()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        T::schema()
-    }
-
+api_component!({const STATUS: u16, T: ApiComponent} StatusJson<STATUS, T> as T {
     fn responses(_: Option<String>) -> Option<Responses> {
         let (name, _) = T::schema()?;
         let schema = ReferenceOr::Reference { _ref: format!("#/components/schemas/{name}") };
         let media = MediaType { schema: Some(schema), ..MediaType::default() };
-        let headers = [(LOCATION, "Where to read it."), (REPLAYED, "`true` where this answers a repeated request.")];
+        let headers = [(LOCATION, "The path of the resource."), (REPLAYED, "`true` if this is the response of an earlier request with the same `Idempotency-Key`.")];
         let response = Response {
             headers: headers.into_iter().map(|(name, text)| (name.to_string(), header(text))).collect(),
             content: BTreeMap::from([("application/json".to_owned(), media)]),
@@ -100,13 +94,13 @@ impl<const STATUS: u16, T: ApiComponent> ApiComponent for Answer<STATUS, T> {
         let responses = BTreeMap::from([(STATUS.to_string(), ReferenceOr::Object(response))]);
         Some(Responses { responses, ..Responses::default() })
     }
-}
+});
 
-/// 204: it is gone.
+/// 204: done, and there is nothing to return.
 #[derive(Debug)]
-pub struct Deleted;
+pub struct NoContent;
 
-impl Responder for Deleted {
+impl Responder for NoContent {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
@@ -114,20 +108,12 @@ impl Responder for Deleted {
     }
 }
 
-impl ApiComponent for Deleted {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
+api_component!(NoContent {
     fn responses(_: Option<String>) -> Option<Responses> {
         let responses = BTreeMap::from([("204".to_owned(), ReferenceOr::Object(Response::default()))]);
         Some(Responses { responses, ..Responses::default() })
     }
-}
+});
 
 fn header(description: &str) -> ReferenceOr<Header> {
     let schema = String::raw_schema().expect("a string has a schema");

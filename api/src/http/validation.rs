@@ -1,10 +1,13 @@
-//! Validation rules for `garde(custom(..))` that several slices share.
+//! Validation rules for `garde(custom(..))` that several slices use.
 
-use nvisy_shared::domain::slug::{SLUG_MAX, is_slug};
+use nvisy_shared::domain::{
+    account::{EMAIL_MAX, normalise_email},
+    slug::{SLUG_MAX, is_slug},
+};
 use serde::{Deserialize, Deserializer};
 
-/// For `deserialize_with`: tells a field that is `null` from one that is absent (with `default`).
-pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
+/// For `deserialize_with`, with `default`: distinguishes a field that is `null` from one that is absent.
+pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(field).map(Some)
 }
 
@@ -18,8 +21,8 @@ pub fn slug(value: &str, (): &()) -> garde::Result {
     }
 }
 
-/// Text for people: so many characters, not counting space around it, no control characters, and none that turn the
-/// text around or are not seen: two names that look the same are the same.
+/// Text for people: `min` to `max` characters without the white space around them, no control characters, and no invisible
+/// or direction-changing ones: two names that look the same are the same.
 pub fn text(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
     move |value, ()| {
         if value.chars().any(is_hidden) {
@@ -29,14 +32,14 @@ pub fn text(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
     }
 }
 
-/// Characters without a place of their own: breaks, and what changes the direction. Joiners (U+200C, U+200D) are not
-/// among them, for some scripts cannot be written without.
-pub fn is_hidden(c: char) -> bool {
+/// Invisible characters: breaks, and changes of direction. Joiners (U+200C, U+200D) are not among them, since some scripts
+/// cannot be written without them.
+fn is_hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// What something is looked up by: so many characters, not counting space around it, and no control characters
-/// (PostgreSQL cannot even store the first of them).
+/// A search key: `min` to `max` characters without the white space around them, and no control characters (PostgreSQL
+/// cannot store NUL).
 pub fn line(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
     move |value, ()| {
         let length = value.trim().chars().count();
@@ -50,12 +53,46 @@ pub fn line(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
     }
 }
 
+/// Only a mail server can tell whether an address exists; this rejects texts that cannot be addresses, and addresses that
+/// look like others, because members see each other's.
+pub fn email_address(value: &str, (): &()) -> garde::Result {
+    // Before normalization, which removes them from domains.
+    if value.chars().any(is_ignorable) {
+        return Err(garde::Error::new("invisible characters are not allowed"));
+    }
+    let value = normalise_email(value);
+    let Some((local, domain)) = value.rsplit_once('@') else {
+        return Err(garde::Error::new("must be an e-mail address"));
+    };
+    if !local.is_ascii() {
+        // Mail to others needs SMTPUTF8, which the mailer does not offer; and other scripts have letters that look the same.
+        return Err(garde::Error::new("must have only ASCII letters before the @"));
+    }
+    let plausible = value.chars().count() <= EMAIL_MAX
+        && !local.is_empty()
+        && !local.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || byte == b'@')
+        && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        && !domain.split('.').any(str::is_empty);
+    if plausible { Ok(()) } else { Err(garde::Error::new("must be an e-mail address")) }
+}
+
+/// The characters that Unicode allows a renderer to leave out (Default_Ignorable_Code_Point), and its other format characters.
+fn is_ignorable(c: char) -> bool {
+    is_hidden(c)
+        || matches!(c,
+            '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+            | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::{email_address, text};
 
     #[test]
-    fn length_is_counted_in_characters_without_the_space_around() {
+    fn length_is_permit_in_characters_without_the_space_around() {
         assert!(text(2, 3)("äöü", &()).is_ok());
         assert!(text(2, 3)(" a ", &()).is_err());
         assert!(text(2, 3)("abcd", &()).is_err());
@@ -63,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_is_not_taken() {
+    fn invisible_characters_are_rejected() {
         for hidden in ["\u{ad}", "\u{200b}", "\u{202e}", "\u{2066}", "\u{2060}", "\u{feff}"] {
             assert!(text(2, 30)(&format!("Ada{hidden}Lovelace"), &()).is_err(), "{hidden:?}");
         }
@@ -75,6 +112,37 @@ mod tests {
             "\u{5d0}\u{5d3}\u{5d4}",
         ] {
             assert!(text(2, 30)(seen, &()).is_ok(), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn implausible_addresses_are_rejected() {
+        for good in ["ada@example.org", " Ada@Example.ORG ", "a+b@localhost", "ada@exämple.org", "ａda＠例え.jp"] {
+            assert!(email_address(good, &()).is_ok(), "{good}");
+        }
+        let long = format!("{}@example.org", "a".repeat(250));
+        for bad in
+            ["", "ada", "@example.org", "ada@", "a@b@c", "a b@c.org", "a@b..org", "a\0@b.org", "a@b/c", "a@b,c", &long]
+        {
+            assert!(email_address(bad, &()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_look_like_others_are_rejected() {
+        for bad in [
+            "ceo\u{200b}@bank.com",
+            "ceo\u{ad}@bank.com",
+            "ceo\u{2060}@bank.com",
+            "\u{202e}ceo@bank.com",
+            "\u{feff}ceo@bank.com",
+            "ceo@ba\u{ad}nk.com",
+            "ceo@ba\u{200d}nk.com",
+            "ceo@bank\u{e0061}.com",
+            "\u{430}da@bank.com",
+            "ünï@bank.com",
+        ] {
+            assert!(email_address(bad, &()).is_err(), "{bad:?}");
         }
     }
 }

@@ -5,3 +5,4 @@ pub mod mail_links;
 pub mod sessions;
 pub mod tokens;
 pub mod totp;
+mod wire;

@@ -3,6 +3,7 @@
 //! Handlers and extractors return a [`Problem`]; the error middleware gives it the request's id, logs it if it is ours, and puts
 //! the framework's own failures into the same shape.
 
+mod rate_limit_status;
 mod table;
 mod wire;
 
@@ -11,10 +12,9 @@ use std::{borrow::Cow, error::Error, fmt};
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use nvisy_shared::store;
 
+pub use rate_limit_status::RateLimitStatus;
 pub use table::Code;
 pub use wire::{Body, FieldError};
-
-use crate::http::rate_limit::Standing;
 
 /// A request that failed.
 #[derive(Debug)]
@@ -24,13 +24,13 @@ pub struct Problem {
     errors: Vec<FieldError>,
     retry_after: Option<u32>,
     cause: Option<Box<dyn Error + Send + Sync>>,
-    standing: Option<Standing>,
+    rate_limit: Option<RateLimitStatus>,
 }
 
 impl Problem {
     /// A problem that its title says all about.
     pub fn new(code: Code) -> Self {
-        Self { code, detail: None, errors: Vec::new(), retry_after: None, cause: None, standing: None }
+        Self { code, detail: None, errors: Vec::new(), retry_after: None, cause: None, rate_limit: None }
     }
 
     /// Whether this is what went wrong.
@@ -79,8 +79,8 @@ impl Problem {
     }
 
     /// Adds the limit that was reached.
-    pub fn standing(self, standing: Standing) -> Self {
-        Self { standing: Some(standing), ..self }
+    pub fn rate_limit(self, status: RateLimitStatus) -> Self {
+        Self { rate_limit: Some(status), ..self }
     }
 
     /// Adds what only the log may say.

@@ -47,7 +47,7 @@ table! {
     Unauthenticated       "unauthenticated"         401 "A valid access token is needed";
     LinkRefused           "link_refused"            401 "The link was used or replaced, or has expired";
     SecondFactorNeeded    "second_factor_needed"    401 "A code of the second factor is needed, too";
-    FactorRefused         "wrong_code"              401 "The code is wrong, or was used before";
+    WrongCode         "wrong_code"              401 "The code is wrong, or was used before";
     WrongCredentials      "wrong_credentials"       401 "No account has this e-mail address and password";
     RefreshTokenRefused   "refresh_token_refused"   401 "The refresh token cannot be used, or not any more";
     AccountSuspended      "account_suspended"       403 "The account is suspended";

@@ -19,7 +19,6 @@ use schemars::{
 use serde::Serialize;
 
 use super::{Code, Problem};
-use crate::http::request_id::RequestId;
 
 const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -81,7 +80,7 @@ fn example() -> Body {
 }
 
 impl Problem {
-    fn body(&self, request_id: Option<&RequestId>) -> Body {
+    fn body(&self, request_id: Option<&str>) -> Body {
         Body {
             kind: format!("urn:nvisy:problem:{}", self.code.name()),
             code: self.code.name(),
@@ -90,7 +89,7 @@ impl Problem {
             detail: self.detail.as_deref().map(str::to_owned),
             errors: self.errors.clone(),
             retry_after: self.retry_after,
-            request_id: request_id.map(ToString::to_string),
+            request_id: request_id.map(str::to_owned),
         }
     }
 
@@ -100,7 +99,7 @@ impl Problem {
         serde_json::json!(self.body(None))
     }
 
-    pub fn respond(&self, request_id: Option<&RequestId>) -> HttpResponse {
+    pub fn respond(&self, request_id: Option<&str>) -> HttpResponse {
         let mut response = HttpResponse::build(self.code.status());
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
@@ -113,8 +112,8 @@ impl Problem {
             response.force_close();
         }
         let mut response = response.insert_header((header::CONTENT_TYPE, CONTENT_TYPE)).json(self.body(request_id));
-        if let Some(standing) = self.standing {
-            standing.tell(response.headers_mut());
+        if let Some(status) = self.rate_limit {
+            status.write_headers(response.headers_mut());
         }
         response
     }

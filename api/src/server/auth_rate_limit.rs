@@ -1,4 +1,4 @@
-//! Before anybody is known: how often an address may try passwords, codes and the like.
+//! Limits requests to authentication operations by network, before the caller is known.
 
 use actix_web::{
     Error,
@@ -8,30 +8,27 @@ use actix_web::{
     web::Data,
 };
 
-use crate::{
-    http::{client_info::Origin, rate_limit},
-    state::State,
+use crate::http::{
+    client_info::ClientInfo,
+    rate_limit::{self, RateLimiter},
 };
 
-/// Below this path are the operations that let somebody in.
-const DOOR: &str = "/api/v1/auth/";
-/// Not these: nobody guesses what they take, and everybody behind one address needs them all day.
-const INSIDE: [&str; 2] = ["/api/v1/auth/refresh", "/api/v1/auth/logout"];
+/// Operations that take passwords, codes and links are below this path.
+const AUTH_PREFIX: &str = "/api/v1/auth/";
+/// Their tokens cannot be guessed, and all clients behind one address need these operations all day.
+const EXEMPT_PATHS: [&str; 2] = ["/api/v1/auth/refresh", "/api/v1/auth/logout"];
 
-/// Middleware: counts requests to the operations that let somebody in, by address.
-pub async fn doorstep<B: MessageBody>(
+/// Middleware: counts requests to authentication operations by network; 429 above the limit.
+pub async fn auth_rate_limit<B: MessageBody>(
+    limiter: Data<RateLimiter>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    // As the router reads it: `/api/v1/%61uth/login` is the same door.
+    // As the router decodes it: `/api/v1/%61uth/login` is the same operation.
     let path = request.match_info().as_str();
-    if path.starts_with(DOOR)
-        && !INSIDE.contains(&path)
-        && let Some(state) = request.app_data::<Data<State>>().cloned()
-        && let Some(address) = Origin::of(request.request()).address
-    {
-        match rate_limit::address(&state, address).await {
-            Ok(Some(standing)) => standing.note(request.request()),
+    if path.starts_with(AUTH_PREFIX) && !EXEMPT_PATHS.contains(&path) {
+        match limiter.count_address(ClientInfo::of(request.request()).network()).await {
+            Ok(Some(status)) => rate_limit::record(request.request(), status),
             Ok(None) => {}
             Err(problem) => return Ok(request.error_response(problem).map_into_right_body()),
         }

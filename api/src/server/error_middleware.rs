@@ -1,4 +1,4 @@
-//! The last hand every response passes through.
+//! The middleware that completes every response.
 
 use std::{error::Error as _, time::Instant};
 
@@ -16,18 +16,20 @@ use actix_web::{
 };
 use nvisy_shared::{error_chain, telemetry::metrics::metrics};
 
-use super::security_headers::Shield;
+use super::{openapi::Document, security_headers::SecurityHeaders};
 use crate::{
-    http::{rate_limit::Standing, request_id::RequestId},
-    problem::{Code, Problem},
-    state::State,
+    http::request_id::RequestId,
+    problem::{Code, Problem, RateLimitStatus},
 };
 
-/// What middleware has said and a problem in its place says too.
-const KEPT: [&str; 3] = ["access-control-", "ratelimit-", "vary"];
+/// Headers of a failed response that its problem keeps.
+const KEPT_HEADER_PREFIXES: [&str; 3] = ["access-control-", "ratelimit-", "vary"];
 
-/// Middleware: names the request in its response, turns every failure, also the framework's, into a problem, and counts.
-pub async fn complete<B: MessageBody + 'static>(
+/// Middleware: adds the request's id and the security headers, turns every failure, also the framework's, into a problem,
+/// and measures the request.
+pub async fn error_middleware<B: MessageBody + 'static>(
+    security_headers: SecurityHeaders,
+    document: Data<Document>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -36,82 +38,77 @@ pub async fn complete<B: MessageBody + 'static>(
     tracing::Span::current().record("request.id", tracing::field::display(&id));
     request.extensions_mut().insert(id.clone());
     let (method, route) = (request.method().clone(), request.match_pattern());
-    let shield = request.app_data::<Shield>().cloned();
     let finish = |headers: &mut HeaderMap, status: StatusCode| {
         headers.insert(RequestId::header(), id.value());
-        if let Some(shield) = &shield {
-            shield.cover(headers);
-        }
+        security_headers.add_to(headers);
         metrics().http_request(method.as_str(), route.as_deref(), status.as_u16(), started.elapsed());
     };
     let mut response = match next.call(request).await {
         Ok(response) => response.map_into_boxed_body(),
-        // Middleware that gave up: the request went down with what it was waiting for.
+        // Middleware failed and dropped the request.
         Err(error) => {
-            let early = error.error_response();
-            let ours = error.as_error::<Problem>();
-            let mut answer = match ours {
-                Some(problem) => shown(problem, &id),
-                None => shown(&Problem::new(Code::of_status(early.status())), &id),
+            let framework = error.error_response();
+            let mut response = match error.as_error::<Problem>() {
+                Some(problem) => respond(problem, &id),
+                None => respond(&Problem::new(Code::of_status(framework.status())), &id),
             };
-            keep(early.headers(), answer.headers_mut());
-            let status = answer.status();
-            finish(answer.headers_mut(), status);
-            return Err(InternalError::from_response("answered", answer).into());
+            keep_headers(framework.headers(), response.headers_mut());
+            let status = response.status();
+            finish(response.headers_mut(), status);
+            return Err(InternalError::from_response("answered", response).into());
         }
     };
-    if let Some(mut problem) = problem(&response, &id) {
-        keep(response.headers(), problem.headers_mut());
+    if let Some(mut problem) = problem_response(&response, &document, &id) {
+        keep_headers(response.headers(), problem.headers_mut());
         response = response.into_response(problem);
     }
-    let standing = response.request().extensions().get::<Standing>().copied();
-    if let Some(standing) = standing.filter(|_| !response.headers().contains_key("ratelimit-limit")) {
-        standing.tell(response.headers_mut());
+    let limit = response.request().extensions().get::<RateLimitStatus>().copied();
+    if let Some(limit) = limit.filter(|_| !response.headers().contains_key("ratelimit-limit")) {
+        limit.write_headers(response.headers_mut());
     }
     let status = response.status();
     finish(response.headers_mut(), status);
     Ok(response)
 }
 
-fn keep(from: &HeaderMap, to: &mut HeaderMap) {
-    let said: Vec<_> = to.keys().cloned().collect();
+fn keep_headers(from: &HeaderMap, to: &mut HeaderMap) {
+    let present: Vec<_> = to.keys().cloned().collect();
     for (name, value) in from {
-        if KEPT.iter().any(|kept| name.as_str().starts_with(kept)) && !said.contains(name) {
+        if KEPT_HEADER_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)) && !present.contains(name) {
             to.append(name.clone(), value.clone());
         }
     }
 }
 
-fn shown(problem: &Problem, id: &RequestId) -> HttpResponse {
+fn respond(problem: &Problem, id: &RequestId) -> HttpResponse {
     log(problem);
-    problem.respond(Some(id))
+    problem.respond(Some(&id.to_string()))
 }
 
-fn problem(response: &ServiceResponse, id: &RequestId) -> Option<HttpResponse> {
+/// The problem in the place of a failed response; `None` for a response that stays as it is.
+fn problem_response(response: &ServiceResponse, document: &Document, id: &RequestId) -> Option<HttpResponse> {
     if let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>()) {
-        return Some(shown(problem, id));
+        return Some(respond(problem, id));
     }
     let status = response.status();
     let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().ends_with(b"json"));
     if ours || !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
-    let mut answer = shown(&Problem::new(Code::of_status(status)), id);
+    let mut replacement = respond(&Problem::new(Code::of_status(status)), id);
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        answer.headers_mut().insert(header::ALLOW, allowed(response));
+        replacement.headers_mut().insert(header::ALLOW, allowed_methods(response, document));
     }
-    Some(answer)
+    Some(replacement)
 }
 
-/// The methods of a path stand in the OpenAPI document; what is not in there is only ever read.
-fn allowed(response: &ServiceResponse) -> header::HeaderValue {
-    let request = response.request();
-    let state = request.app_data::<Data<State>>();
-    let methods = request.match_pattern().and_then(|path| state?.document.methods(&path));
+/// The methods of a path as the OpenAPI document has them; paths outside of it are read-only.
+fn allowed_methods(response: &ServiceResponse, document: &Document) -> header::HeaderValue {
+    let methods = response.request().match_pattern().and_then(|path| document.methods(&path));
     methods.unwrap_or(header::HeaderValue::from_static("GET"))
 }
 
-/// Failures of ours, once, with all their causes. What callers do wrong is not ours to log.
+/// Logs server errors, once, with all their causes; client errors are not logged.
 fn log(problem: &Problem) {
     if !problem.code().status().is_server_error() {
         return;

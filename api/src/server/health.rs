@@ -1,24 +1,28 @@
-//! Whether the process lives, and whether it can do its work.
+//! Liveness and readiness of the process.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode, web::Data};
 use apistos::{
-    ApiComponent, Schema, api_operation,
+    ApiComponent, api_operation,
     paths::{MediaType, Response, Responses},
     reference_or::ReferenceOr,
     web::{ServiceConfig, get, resource},
 };
-use nvisy_shared::store;
+use nvisy_shared::{
+    lifecycle::Lifecycle,
+    queue::Queue,
+    store::{self, Db},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{http::cached_probe::Lately, state::State};
+use crate::http::{api_component::api_component, cached_probe::CachedProbe};
 
-/// A component that takes longer to answer is down.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long an answer is good: anybody may ask, and so often a question goes on to the components.
-const LATELY: Duration = Duration::from_secs(1);
+/// A service that takes longer to answer is down.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a result is reused: anyone may call these operations, but not load the services with them.
+const CACHE_DURATION: Duration = Duration::from_secs(1);
 
 pub fn routes(config: &mut ServiceConfig) {
     config
@@ -40,13 +44,36 @@ struct Health {
 
 type Components = BTreeMap<&'static str, Status>;
 
-/// What the components said last.
-#[derive(Debug)]
-pub struct Readiness(Lately<Components>);
+/// Component: probes the services that the API needs.
+pub struct Readiness {
+    db: Db,
+    queue: Queue,
+    lifecycle: Lifecycle,
+    last: CachedProbe<Components>,
+}
 
-impl Default for Readiness {
-    fn default() -> Self {
-        Self(Lately::new(LATELY))
+impl Readiness {
+    pub fn new(db: Db, queue: Queue, lifecycle: Lifecycle) -> Self {
+        Self { db, queue, lifecycle, last: CachedProbe::new(CACHE_DURATION) }
+    }
+
+    /// A stopping process says so at once, without a probe.
+    async fn report(&self) -> Report {
+        let components = self.last.get(self.probe()).await;
+        let status = if self.lifecycle.soft().is_cancelled() {
+            Status::Stopping
+        } else if components.values().all(|status| *status == Status::Up) {
+            Status::Up
+        } else {
+            Status::Down
+        };
+        Report(Health { status, components })
+    }
+
+    /// A further service is a further line here.
+    async fn probe(&self) -> Components {
+        let (postgres, nats) = tokio::join!(answers(store::ping(&self.db)), answers(self.queue.ping()));
+        BTreeMap::from([("postgres", postgres), ("nats", nats)])
     }
 }
 
@@ -62,12 +89,12 @@ enum Status {
     Stopping,
 }
 
-/// A [`Health`] as an answer: 200 if it is up, else 503.
+/// A [`Health`] as a response: 200 if it is up, else 503.
 struct Report(Health);
 
 #[api_operation(operation_id = "health", tag = "health", summary = "Health, as `/health/ready`")]
-async fn health(state: Data<State>) -> Report {
-    readiness(&state).await
+async fn health(readiness: Data<Readiness>) -> Report {
+    readiness.report().await
 }
 
 #[api_operation(operation_id = "live", tag = "health", summary = "Whether the process answers")]
@@ -76,32 +103,12 @@ async fn live() -> Report {
 }
 
 #[api_operation(operation_id = "ready", tag = "health", summary = "Whether requests can be answered")]
-async fn ready(state: Data<State>) -> Report {
-    readiness(&state).await
+async fn ready(readiness: Data<Readiness>) -> Report {
+    readiness.report().await
 }
 
-/// That the process stops is not asked of anybody, and told at once.
-async fn readiness(state: &State) -> Report {
-    let components = state.readiness.0.get(components(state)).await;
-    let status = if state.lifecycle.soft().is_cancelled() {
-        Status::Stopping
-    } else if components.values().all(|status| *status == Status::Up) {
-        Status::Up
-    } else {
-        Status::Down
-    };
-    Report(Health { status, components })
-}
-
-/// A further component is a further line here.
-async fn components(state: &State) -> Components {
-    let platform = &state.platform;
-    let (postgres, nats) = tokio::join!(answers(store::ping(&platform.db)), answers(platform.queue.ping()));
-    BTreeMap::from([("postgres", postgres), ("nats", nats)])
-}
-
-async fn answers<T, E>(question: impl Future<Output = Result<T, E>>) -> Status {
-    match tokio::time::timeout(PATIENCE, question).await {
+async fn answers<T, E>(probe: impl Future<Output = Result<T, E>>) -> Status {
+    match tokio::time::timeout(PROBE_TIMEOUT, probe).await {
         Ok(Ok(_)) => Status::Up,
         Ok(Err(_)) | Err(_) => Status::Down,
     }
@@ -116,15 +123,7 @@ impl Responder for Report {
     }
 }
 
-impl ApiComponent for Report {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Health::child_schemas()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        Health::schema()
-    }
-
+api_component!(Report as Health {
     fn responses(_: Option<String>) -> Option<Responses> {
         let schema = ReferenceOr::Reference { _ref: "#/components/schemas/Health".to_owned() };
         let media = MediaType { schema: Some(schema), ..MediaType::default() };
@@ -133,4 +132,4 @@ impl ApiComponent for Report {
         let both = ["200", "503"].map(|status| (status.to_owned(), ReferenceOr::Object(response.clone())));
         Some(Responses { responses: both.into(), ..Responses::default() })
     }
-}
+});

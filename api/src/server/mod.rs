@@ -1,4 +1,4 @@
-//! The HTTP server: middleware, limits, and what is served beside the documented operations.
+//! The HTTP server: components, middleware, routes, and the pages beside the documented operations.
 
 mod auth_rate_limit;
 mod error_middleware;
@@ -29,37 +29,84 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::Handle;
 use tracing_actix_web::TracingLogger;
 
-use self::{auth_rate_limit::doorstep, runtime::home, security_headers::Shield, timeouts::patience};
+use self::{
+    auth_rate_limit::auth_rate_limit, error_middleware::error_middleware, health::Readiness, openapi::Document,
+    runtime::on_process_runtime, security_headers::SecurityHeaders, timeouts::Timeouts,
+};
 use crate::{
-    http::{cors::cors, pagination, trace::RequestSpan},
+    http::{
+        client_info::TrustedProxies, cors::cors, extract::JsonLimit, idempotency::IdempotencySettings, pagination,
+        trace::RequestSpan,
+    },
     state::State,
 };
 
-/// Connections that wait to be accepted.
+/// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
+
+/// Everything that extractors, middleware and handlers find in a request. A server cannot be bound without it.
+#[derive(Clone)]
+pub struct Components {
+    pub state: Data<State>,
+    document: Data<Document>,
+    readiness: Data<Readiness>,
+    trusted_proxies: Data<TrustedProxies>,
+    json_limit: Data<JsonLimit>,
+    idempotency: Data<IdempotencySettings>,
+    /// The runtime of the process, which ends last.
+    runtime: Data<Handle>,
+}
+
+impl Components {
+    pub async fn new(state: Data<State>) -> Self {
+        let platform = &state.platform;
+        let http = &platform.config.http;
+        let retention = Duration::from_secs(http.idempotency_seconds);
+        Self {
+            document: Data::new(Document::collect().await),
+            readiness: Data::new(Readiness::new(platform.db.clone(), platform.queue.clone(), state.lifecycle.clone())),
+            trusted_proxies: Data::new(TrustedProxies::new(http.trusted_proxies.clone())),
+            json_limit: Data::new(JsonLimit { limit_bytes: http.json_bytes }),
+            idempotency: Data::new(IdempotencySettings::new(retention, platform.keys.clone())),
+            runtime: Data::new(Handle::current()),
+            state,
+        }
+    }
+
+    fn register(&self, config: &mut web::ServiceConfig) {
+        config
+            .app_data(self.state.clone())
+            .app_data(self.state.authenticator.clone())
+            .app_data(self.state.limiter.clone())
+            .app_data(self.document.clone())
+            .app_data(self.readiness.clone())
+            .app_data(self.trusted_proxies.clone())
+            .app_data(self.json_limit.clone())
+            .app_data(self.idempotency.clone());
+    }
+}
 
 /// Binds the configured address, for HTTPS where there is a certificate; port 0 takes any free one.
 pub fn bind(
     http: &HttpConfig,
     queue: &QueueConfig,
     tls: Option<ServerConfig>,
-    state: Data<State>,
+    components: Components,
 ) -> io::Result<(Server, Vec<SocketAddr>)> {
-    let (shield, origins) = (Shield::new(http), http.cors_origins.clone());
-    let process = Data::new(Handle::current());
+    let (headers, timeouts, origins) = (SecurityHeaders::new(http), Timeouts::new(http), http.cors_origins.clone());
     let server = HttpServer::new(move || {
+        let (headers, document) = (headers.clone(), components.document.clone());
+        let (limiter, runtime) = (components.state.limiter.clone(), components.runtime.clone());
         App::new()
-            .app_data(state.clone())
-            .app_data(shield.clone())
-            .app_data(process.clone())
+            .configure(|config| components.register(config))
             // The last is the outermost.
-            .wrap(from_fn(pagination::list))
-            .wrap(from_fn(patience))
-            .wrap(from_fn(doorstep))
+            .wrap(from_fn(pagination::bind_cursors))
+            .wrap(from_fn(move |request, next| timeouts.apply(request, next)))
+            .wrap(from_fn(move |request, next| auth_rate_limit(limiter.clone(), request, next)))
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
-            .wrap(from_fn(error_middleware::complete))
+            .wrap(from_fn(move |request, next| error_middleware(headers.clone(), document.clone(), request, next)))
             .wrap(TracingLogger::<RequestSpan>::new())
-            .wrap(from_fn(home))
+            .wrap(from_fn(move |request, next| on_process_runtime(runtime.clone(), request, next)))
             .configure(|config| routes::mount(&mut ServiceConfig::from(config)))
             .service(web::resource(openapi::PATH).get(openapi::serve))
             .service(web::resource("/api/scalar").get(reference_page::page))
@@ -68,7 +115,7 @@ pub fn bind(
     .workers(http.workers)
     .client_request_timeout(Duration::from_secs(http.head_seconds))
     .shutdown_timeout(queue.grace_seconds)
-    // Signals are the lifecycle's.
+    // `shared::lifecycle` handles signals.
     .disable_signals();
     let listener = listen(http.address, Duration::from_secs(http.body_seconds))?;
     let server = match tls {
@@ -79,12 +126,12 @@ pub fn bind(
     Ok((server.run(), addresses))
 }
 
-/// A socket whose connections the kernel ends when a client has taken nothing for `patience` of what it was sent: the
-/// server itself waits for a reader as long as that one likes. Accepted connections inherit it.
-fn listen(address: SocketAddr, patience: Duration) -> io::Result<TcpListener> {
+/// A socket whose connections the kernel closes when a client has acknowledged nothing for `user_timeout`: actix itself
+/// waits for a slow reader without limit. Accepted connections inherit the option.
+fn listen(address: SocketAddr, user_timeout: Duration) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_tcp_user_timeout(Some(patience))?;
+    socket.set_tcp_user_timeout(Some(user_timeout))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -20,9 +20,8 @@ use serde_json::{Value, json};
 use super::routes;
 use crate::{
     auth::bearer,
-    http::{chunked_body::pieces, idempotency},
+    http::{chunked_body::chunked_body, idempotency},
     problem::{self, Problem},
-    state::State,
 };
 
 /// Where it is served.
@@ -71,11 +70,11 @@ impl Document {
 }
 
 /// `GET /api/openapi.json`
-pub async fn serve(state: Data<State>) -> HttpResponse {
+pub async fn serve(document: Data<Document>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
         .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(pieces(state.document.json.clone()))
+        .body(chunked_body(document.json.clone()))
 }
 
 fn spec() -> Spec {

@@ -6,7 +6,7 @@ use actix_web::{
     web::Bytes,
 };
 
-use crate::http::chunked_body::pieces;
+use crate::http::chunked_body::chunked_body;
 
 /// Compressed once, before it was committed: see `assets/README.md`.
 const SCRIPT: &[u8] = include_bytes!("../../assets/scalar.js.gz");
@@ -54,5 +54,5 @@ pub async fn script() -> HttpResponse {
         .content_type("text/javascript; charset=utf-8")
         .insert_header((CONTENT_ENCODING, "gzip"))
         .insert_header((CACHE_CONTROL, "public, max-age=86400"))
-        .body(pieces(Bytes::from_static(SCRIPT)))
+        .body(chunked_body(Bytes::from_static(SCRIPT)))
 }

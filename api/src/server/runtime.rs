@@ -1,9 +1,8 @@
-//! Where requests are at home: on the runtime of the process.
+//! Polling requests on the runtime of the process.
 //!
-//! Each thread of the server has a runtime of its own, and a connection to the database belongs to the runtime on which it
-//! was opened. When the server stops, threads that have nothing left to do end first, and with them the connections they
-//! opened for the pool, which requests on other threads may be using. So what a request opens, it opens on the runtime that
-//! ends last.
+//! Each thread of the server has a runtime of its own, and a database connection belongs to the runtime on which it was
+//! opened. When the server stops, idle threads end first, and with them the connections that they opened for the pool, which
+//! requests on other threads may be using. So a request opens its connections on the runtime that ends last.
 
 use std::{
     pin::Pin,
@@ -19,54 +18,54 @@ use actix_web::{
 };
 use tokio::runtime::Handle;
 
-/// Middleware: a request, and the answer it streams, use the runtime of the process.
-pub async fn home<B: MessageBody>(
-    home: Data<Handle>,
+/// Middleware: a request, and the response that it streams, use the runtime of the process.
+pub async fn on_process_runtime<B: MessageBody>(
+    runtime: Data<Handle>,
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B, AtHome<B>>>, Error> {
-    let home = Handle::clone(&home);
-    let answer = AtHome::new(home.clone(), next.call(request)).await?;
-    Ok(answer.map_body(|_, body| match body.size() {
-        BodySize::Stream => EitherBody::right(AtHome::new(home, body)),
+) -> Result<ServiceResponse<EitherBody<B, OnRuntime<B>>>, Error> {
+    let runtime = Handle::clone(&runtime);
+    let response = OnRuntime::new(runtime.clone(), next.call(request)).await?;
+    Ok(response.map_body(|_, body| match body.size() {
+        BodySize::Stream => EitherBody::right(OnRuntime::new(runtime, body)),
         BodySize::None | BodySize::Sized(_) => EitherBody::left(body),
     }))
 }
 
-/// Polled and dropped at home.
-pub struct AtHome<T> {
-    home: Handle,
-    /// `None` only while it is dropped.
+/// Polled and dropped on the runtime.
+pub struct OnRuntime<T> {
+    runtime: Handle,
+    /// `None` only during the drop.
     inner: Option<Pin<Box<T>>>,
 }
 
-impl<T> AtHome<T> {
-    fn new(home: Handle, inner: T) -> Self {
-        Self { home, inner: Some(Box::pin(inner)) }
+impl<T> OnRuntime<T> {
+    fn new(runtime: Handle, inner: T) -> Self {
+        Self { runtime, inner: Some(Box::pin(inner)) }
     }
 
     fn poll<O>(&mut self, poll: impl FnOnce(Pin<&mut T>) -> Poll<O>) -> Poll<O> {
-        let _home = self.home.enter();
+        let _entered = self.runtime.enter();
         self.inner.as_mut().map_or(Poll::Pending, |inner| poll(inner.as_mut()))
     }
 }
 
-impl<T> Drop for AtHome<T> {
+impl<T> Drop for OnRuntime<T> {
     fn drop(&mut self) {
-        let _home = self.home.enter();
+        let _entered = self.runtime.enter();
         self.inner = None;
     }
 }
 
-impl<F: Future> Future for AtHome<F> {
+impl<F: Future> Future for OnRuntime<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        AtHome::poll(&mut self, |inner| inner.poll(cx))
+        OnRuntime::poll(&mut self, |inner| inner.poll(cx))
     }
 }
 
-impl<B: MessageBody> MessageBody for AtHome<B> {
+impl<B: MessageBody> MessageBody for OnRuntime<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {
@@ -74,7 +73,7 @@ impl<B: MessageBody> MessageBody for AtHome<B> {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        AtHome::poll(&mut self, |body| body.poll_next(cx))
+        OnRuntime::poll(&mut self, |body| body.poll_next(cx))
     }
 }
 
@@ -92,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    /// What requests leave open, like connections in a pool.
+    /// Connections that requests open and leave in a pool.
     #[derive(Default)]
     struct Pool(Mutex<Vec<TcpStream>>);
 
@@ -109,7 +108,7 @@ mod tests {
         HttpResponse::Ok().streaming(stream::once(Box::pin(open(pool, server))))
     }
 
-    /// A server that sends back what it is sent.
+    /// A server that echoes its input.
     async fn echo() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_request_opens_outlives_the_thread_that_served_it() {
+    async fn connection_opened_by_a_request_outlives_its_server_thread() {
         let (pool, process, echo) = (Data::new(Pool::default()), Data::new(Handle::current()), Data::new(echo().await));
         let opened = pool.clone();
         let server = HttpServer::new(move || {
@@ -133,7 +132,7 @@ mod tests {
                 .app_data(pool.clone())
                 .app_data(process.clone())
                 .app_data(echo.clone())
-                .wrap(from_fn(home))
+                .wrap(from_fn(on_process_runtime))
                 .route("/opens", web::get().to(opens))
                 .route("/streams", web::get().to(streams))
         })

@@ -1,4 +1,4 @@
-//! What every answer tells browsers: this is data, not a page, and nobody's business but the caller's.
+//! The headers that tell browsers to treat responses as private data, not as pages.
 
 use actix_web::http::header::{
     self, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -6,7 +6,7 @@ use actix_web::http::header::{
 };
 use nvisy_shared::config::HttpConfig;
 
-/// An answer that needs more, such as the reference page, says so itself.
+/// A response that needs others, such as the reference page, sets them itself.
 static FIXED: [(HeaderName, HeaderValue); 5] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -18,13 +18,13 @@ static FIXED: [(HeaderName, HeaderValue); 5] = [
     (header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
 ];
 
-/// The headers of every answer.
+/// The headers of every response.
 #[derive(Clone, Debug)]
-pub struct Shield {
+pub struct SecurityHeaders {
     transport: Option<HeaderValue>,
 }
 
-impl Shield {
+impl SecurityHeaders {
     pub fn new(http: &HttpConfig) -> Self {
         let seconds = http.hsts();
         let transport = (seconds > 0).then(|| {
@@ -33,8 +33,8 @@ impl Shield {
         Self { transport }
     }
 
-    /// Adds what the answer does not say itself.
-    pub fn cover(&self, headers: &mut HeaderMap) {
+    /// Adds the headers that the response does not have yet.
+    pub fn add_to(&self, headers: &mut HeaderMap) {
         let transport = self.transport.iter().map(|value| (&STRICT_TRANSPORT_SECURITY, value));
         for (name, value) in FIXED.iter().map(|(name, value)| (name, value)).chain(transport) {
             if !headers.contains_key(name) {
@@ -42,7 +42,7 @@ impl Shield {
             }
         }
         if !headers.contains_key(CACHE_CONTROL) {
-            // What has a tag may be kept by the caller, who asks each time whether it is still good.
+            // A client may keep a response with a tag, and revalidates it each time.
             let cache = if headers.contains_key(ETAG) { "private, no-cache" } else { "no-store" };
             headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
         }

@@ -2,14 +2,7 @@
 
 use actix_web::web::Data;
 use apistos::api_operation;
-use nvisy_shared::{
-    domain::{activity::Action, role::Permission},
-    store::{
-        self,
-        activity::{self, AuditEntry},
-    },
-};
-use serde_json::json;
+use nvisy_shared::{domain::role::Permission, store};
 
 use super::{
     service,
@@ -21,15 +14,14 @@ use crate::{
         member::{DeleteWorkspace, Member, ReadWorkspace, UpdateWorkspace},
     },
     http::{
-        client_info::Origin,
-        etag::{Expected, Tagged},
+        client_info::ClientInfo,
+        etag::{ExpectedRevisions, Tagged},
         extract::{Json, Query},
         idempotency::{IdempotencyKey, idempotent},
         pagination::{Page, PageQuery},
-        status_json::{Created, Deleted},
+        status_json::{Created, NoContent},
     },
-    problem::{Code, Problem},
-    quota,
+    problem::Problem,
     state::State,
 };
 
@@ -45,23 +37,16 @@ pub async fn create(
     state: Data<State>,
     account: SignedIn,
     key: IdempotencyKey,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<CreateWorkspace>,
 ) -> Result<Created<Workspace>, Problem> {
-    let name = body.0.name.trim();
-    let slug = body.0.slug.as_deref();
-    let once = key.once("createWorkspace", Some(account.id), &(name, slug));
-    let workspace: Created<Workspace> = idempotent(&state.platform.db, once, async |tx| {
-        quota::another_workspace(tx, &state.platform, account.id).await?;
-        let workspace =
-            store::workspace::insert(tx, name, slug, account.id, &state.index, state.platform.space).await?;
-        let workspace = workspace.ok_or_else(|| Problem::new(Code::SlugTaken))?;
-        let act = AuditEntry::new(Action::WorkspaceCreated, workspace.id.0, json!({}));
-        activity::append(tx, &state.platform.audit_keys, workspace.id, &origin.by(account.actor()), &[act]).await?;
-        Ok(workspace.into())
+    let (name, slug) = (body.0.name.trim(), body.0.slug.as_deref());
+    let request = key.bind("createWorkspace", Some(account.id), &(name, slug));
+    let workspace: Created<Workspace> = idempotent(&state.platform.db, request, async |tx| {
+        service::create(&state, tx, &account, &client, name, slug).await.map(Workspace::from)
     })
     .await?;
-    Ok(workspace.at(|workspace| format!("/api/v1/workspaces/{}", workspace.id)))
+    Ok(workspace.with_location(|workspace| format!("/api/v1/workspaces/{}", workspace.id)))
 }
 
 #[api_operation(
@@ -77,14 +62,14 @@ pub async fn list(
     account: CurrentAccount,
     query: Query<PageQuery>,
 ) -> Result<Json<Page<Workspace>>, Problem> {
-    account.may(Permission::ReadWorkspace)?;
+    account.require(Permission::ReadWorkspace)?;
     let query = query.0;
     let rows = store::workspace::of_account(
         &state.platform.db,
         account.id,
         account.workspaces(),
         query.after()?,
-        query.rows(),
+        query.fetch_limit(),
     )
     .await?;
     Ok(Json(Page::new(&query, rows, |workspace| workspace.id)))
@@ -108,11 +93,11 @@ pub async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<T
 pub async fn update(
     state: Data<State>,
     member: Member<UpdateWorkspace>,
-    origin: Origin,
-    expected: Expected,
+    client: ClientInfo,
+    expected: ExpectedRevisions,
     body: Json<ChangeWorkspace>,
 ) -> Result<Tagged<Workspace>, Problem> {
-    service::update(&state.platform, &member, &origin, expected, body.0).await.map(tagged)
+    service::update(&state.platform, &member, &client, expected.revisions(), body.0.into()).await.map(tagged)
 }
 
 #[api_operation(
@@ -126,10 +111,10 @@ pub async fn update(
 pub async fn delete(
     state: Data<State>,
     member: Member<DeleteWorkspace>,
-    origin: Origin,
-    expected: Expected,
-) -> Result<Deleted, Problem> {
-    service::delete(&state.platform, &member, &origin, expected).await.map(|()| Deleted)
+    client: ClientInfo,
+    expected: ExpectedRevisions,
+) -> Result<NoContent, Problem> {
+    service::delete(&state.platform, &member, &client, expected.revisions()).await.map(|()| NoContent)
 }
 
 fn tagged(workspace: store::workspace::Workspace) -> Tagged<Workspace> {

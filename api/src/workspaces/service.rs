@@ -1,4 +1,4 @@
-//! The steps of changing and deleting a workspace, each under the workspace's lock.
+//! Creating a workspace, and changing and deleting it under its lock.
 
 use nvisy_shared::{
     domain::activity::Action,
@@ -12,26 +12,68 @@ use nvisy_shared::{
 };
 use serde_json::json;
 
-use super::wire::ChangeWorkspace;
 use crate::{
-    auth::member::{DeleteWorkspace, Member, Needs, UpdateWorkspace},
-    http::{client_info::Origin, etag::Expected},
+    auth::{
+        account::SignedIn,
+        member::{DeleteWorkspace, Member, RequiredPermission, UpdateWorkspace},
+    },
+    http::client_info::ClientInfo,
     problem::{Code, Problem},
+    quota,
+    state::State,
 };
+
+/// The settings to change; `None`: unchanged.
+#[derive(Debug, Default)]
+pub struct SettingsChange {
+    pub name: Option<String>,
+    pub slug: Option<String>,
+    /// `Some(None)`: files are kept.
+    pub retention_days: Option<Option<i32>>,
+    pub limits: LimitsChange,
+    pub default_space_id: Option<SpaceId>,
+}
+
+/// The workspace's own limits to change; `Some(None)`: no limit but the deployment's.
+#[derive(Debug, Default)]
+pub struct LimitsChange {
+    pub files: Option<Option<i64>>,
+    pub bytes: Option<Option<i64>>,
+    pub chunks: Option<Option<i64>>,
+    pub runs: Option<Option<i64>>,
+}
+
+pub async fn create(
+    state: &State,
+    tx: &Tx,
+    account: &SignedIn,
+    client: &ClientInfo,
+    name: &str,
+    slug: Option<&str>,
+) -> Result<Workspace, Problem> {
+    let platform = &state.platform;
+    quota::check_workspace_count(tx, platform, account.id).await?;
+    let (pipeline, space) = (&state.default_pipeline, platform.space);
+    let workspace = store::workspace::insert(tx, name, slug, account.id, pipeline, space).await?;
+    let workspace = workspace.ok_or_else(|| Problem::new(Code::SlugTaken))?;
+    let entry = AuditEntry::new(Action::WorkspaceCreated, workspace.id.0, json!({}));
+    let by = client.by(account.actor());
+    activity::append(tx, &platform.audit_keys, workspace.id, &by, &[entry]).await?;
+    Ok(workspace)
+}
 
 pub async fn update(
     platform: &Platform,
     member: &Member<UpdateWorkspace>,
-    origin: &Origin,
-    expected: Expected,
-    change: ChangeWorkspace,
+    client: &ClientInfo,
+    revisions: Option<Vec<i32>>,
+    change: SettingsChange,
 ) -> Result<Workspace, Problem> {
     let tx = platform.db.begin().await?;
-    let workspace = locked(&tx, member, expected).await?;
+    let workspace = locked(&tx, member, revisions).await?;
     let mut settings = Settings::from(&workspace);
-    if let Some(space) = change.default_space_id.map(SpaceId).filter(|space| settings.default_space_id != Some(*space))
-    {
-        served(platform, space)?;
+    if let Some(space) = change.default_space_id.filter(|space| settings.default_space_id != Some(*space)) {
+        require_served_space(platform, space)?;
     }
     let changed = apply(&mut settings, change);
     if changed.is_empty() {
@@ -41,14 +83,14 @@ pub async fn update(
         return Err(Problem::new(Code::SlugTaken));
     }
     let workspace = find(&tx, member).await?;
-    let act = AuditEntry::new(Action::WorkspaceUpdated, member.workspace.0, json!({ "fields": changed }));
-    activity::append(&tx, &platform.audit_keys, member.workspace, &origin.by(member.actor()), &[act]).await?;
+    let entry = AuditEntry::new(Action::WorkspaceUpdated, member.workspace.0, json!({ "fields": changed }));
+    activity::append(&tx, &platform.audit_keys, member.workspace, &client.by(member.actor()), &[entry]).await?;
     tx.commit().await?;
     Ok(workspace)
 }
 
-/// Takes over what is given, and names what is other than it was.
-fn apply(settings: &mut Settings, change: ChangeWorkspace) -> Vec<&'static str> {
+/// Applies the change; returns the names of the fields that differ.
+fn apply(settings: &mut Settings, change: SettingsChange) -> Vec<&'static str> {
     let mut changed = Vec::new();
     let mut set = |field, differs: bool| {
         if differs {
@@ -67,28 +109,26 @@ fn apply(settings: &mut Settings, change: ChangeWorkspace) -> Vec<&'static str> 
         set("retentionDays", settings.retention_days != days);
         settings.retention_days = days;
     }
-    if let Some(limits) = change.limits {
-        let mut limit = |field, current: &mut Option<i64>, new: Option<Option<i64>>| {
-            if let Some(new) = new {
-                set(field, *current != new);
-                *current = new;
-            }
-        };
-        limit("limits.files", &mut settings.limit_files, limits.files);
-        limit("limits.bytes", &mut settings.limit_bytes, limits.bytes);
-        limit("limits.chunks", &mut settings.limit_chunks, limits.chunks);
-        limit("limits.runs", &mut settings.limit_runs, limits.runs);
-    }
-    if let Some(space) = change.default_space_id.map(SpaceId) {
+    let mut limit = |field, current: &mut Option<i64>, new: Option<Option<i64>>| {
+        if let Some(new) = new {
+            set(field, *current != new);
+            *current = new;
+        }
+    };
+    limit("limits.files", &mut settings.limit_files, change.limits.files);
+    limit("limits.bytes", &mut settings.limit_bytes, change.limits.bytes);
+    limit("limits.chunks", &mut settings.limit_chunks, change.limits.chunks);
+    limit("limits.runs", &mut settings.limit_runs, change.limits.runs);
+    if let Some(space) = change.default_space_id {
         set("defaultSpaceId", settings.default_space_id != Some(space));
         settings.default_space_id = Some(space);
     }
     changed
 }
 
-/// A workspace goes to a space of which vectors are computed now, and to no other: it would find nothing there. Which others
-/// there are, because other tenants have them, is told to nobody.
-fn served(platform: &Platform, space: SpaceId) -> Result<(), Problem> {
+/// A workspace can only use the space that this server computes vectors of: in another one, search would find nothing. Other
+/// tenants' spaces are not revealed.
+fn require_served_space(platform: &Platform, space: SpaceId) -> Result<(), Problem> {
     if space == platform.space {
         return Ok(());
     }
@@ -98,24 +138,28 @@ fn served(platform: &Platform, space: SpaceId) -> Result<(), Problem> {
 pub async fn delete(
     platform: &Platform,
     member: &Member<DeleteWorkspace>,
-    origin: &Origin,
-    expected: Expected,
+    client: &ClientInfo,
+    revisions: Option<Vec<i32>>,
 ) -> Result<(), Problem> {
     let tx = platform.db.begin().await?;
-    locked(&tx, member, expected).await?;
+    locked(&tx, member, revisions).await?;
     let withdrawn = store::workspace::delete(&tx, member.workspace).await?;
-    let mut acts = vec![AuditEntry::new(Action::WorkspaceDeleted, member.workspace.0, json!({}))];
-    acts.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("workspace_deleted")));
-    activity::append(&tx, &platform.audit_keys, member.workspace, &origin.by(member.actor()), &acts).await?;
+    let mut entries = vec![AuditEntry::new(Action::WorkspaceDeleted, member.workspace.0, json!({}))];
+    entries.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("workspace_deleted")));
+    activity::append(&tx, &platform.audit_keys, member.workspace, &client.by(member.actor()), &entries).await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// The workspace as it is, locked, if it is still the one that the caller has seen.
-async fn locked<P: Needs>(tx: &Tx, member: &Member<P>, expected: Expected) -> Result<Workspace, Problem> {
+/// Locks the workspace; 412 unless it has one of these revisions.
+async fn locked<P: RequiredPermission>(
+    tx: &Tx,
+    member: &Member<P>,
+    revisions: Option<Vec<i32>>,
+) -> Result<Workspace, Problem> {
     member.lock(tx).await?;
     let workspace = find(tx, member).await?;
-    match expected.revisions() {
+    match revisions {
         Some(revisions) if !revisions.contains(&workspace.revision) => Err(Problem::new(Code::PreconditionFailed)),
         _ => Ok(workspace),
     }

@@ -3,13 +3,14 @@
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use nvisy_shared::{domain, store};
+use nvisy_shared::{domain, id::SpaceId, store};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::http::validation::{self, present, text};
+use super::service::{LimitsChange, SettingsChange};
+use crate::http::validation::{self, nullable, text};
 
 /// A new workspace; the caller owns it.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -41,7 +42,7 @@ pub struct ChangeWorkspace {
     pub slug: Option<String>,
     /// Files are deleted this many days after they were uploaded; `null`: never.
     #[garde(inner(inner(range(min = 1, max = 36500))))]
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 36500))]
     pub retention_days: Option<Option<i32>>,
     /// Lower limits than the deployment's own.
@@ -59,24 +60,42 @@ pub struct ChangeWorkspace {
 pub struct ChangeLimits {
     /// Most files.
     #[garde(inner(inner(range(min = 0))))]
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i64>", range(min = 0))]
     pub files: Option<Option<i64>>,
     /// Most bytes of all versions of all files.
     #[garde(inner(inner(range(min = 0))))]
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i64>", range(min = 0))]
     pub bytes: Option<Option<i64>>,
     /// Most chunks.
     #[garde(inner(inner(range(min = 0))))]
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i64>", range(min = 0))]
     pub chunks: Option<Option<i64>>,
     /// Most runs that are not finished.
     #[garde(inner(inner(range(min = 0))))]
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i64>", range(min = 0))]
     pub runs: Option<Option<i64>>,
+}
+
+impl From<ChangeWorkspace> for SettingsChange {
+    fn from(body: ChangeWorkspace) -> Self {
+        let limits = body.limits.map(|limits| LimitsChange {
+            files: limits.files,
+            bytes: limits.bytes,
+            chunks: limits.chunks,
+            runs: limits.runs,
+        });
+        Self {
+            name: body.name,
+            slug: body.slug,
+            retention_days: body.retention_days,
+            limits: limits.unwrap_or_default(),
+            default_space_id: body.default_space_id.map(SpaceId),
+        }
+    }
 }
 
 fn change_example() -> Value {

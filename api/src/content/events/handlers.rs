@@ -10,17 +10,17 @@ use actix_web::{
     web::Data,
 };
 use apistos::{
-    ApiComponent, Schema, api_operation,
-    paths::{MediaType, Parameter, ParameterDefinition, ParameterIn, RequestBody, Response, Responses},
+    api_operation,
+    paths::{MediaType, Parameter, ParameterDefinition, ParameterIn, Response, Responses},
     reference_or::ReferenceOr,
 };
 use futures::future::LocalBoxFuture;
 use nvisy_shared::store::{self, event::Reach};
 
-use super::{sse::Follower, wire::Event};
+use super::{sse::Subscription, wire::Event};
 use crate::{
     auth::member::{Member, ReadFiles},
-    http::{gate::Gate, single_header::single},
+    http::{api_component::api_component, gate::Gate, single_header::single_header},
     problem::{Code, Problem},
     state::State,
 };
@@ -51,8 +51,8 @@ pub async fn stream(state: Data<State>, member: Member<ReadFiles>, last: LastEve
         Some(seq) => seq,
         None => newest,
     };
-    let (workspace, right, lifecycle) = (member.workspace, member.right(), state.lifecycle.clone());
-    Ok(EventStream(Follower { db, live, workspace, right, last, newest, lifecycle, _counted: counted }))
+    let (workspace, right, lifecycle) = (member.workspace, member.access_grant(), state.lifecycle.clone());
+    Ok(EventStream(Subscription { db, live, workspace, right, last, newest, lifecycle, _permit: counted }))
 }
 
 /// Extractor: where the listener was when the connection broke.
@@ -64,7 +64,7 @@ impl FromRequest for LastEventId {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let gate = Gate::of(request);
-        let last = single(request.headers(), LAST_EVENT_ID).and_then(|value| value.map(parse).transpose());
+        let last = single_header(request.headers(), LAST_EVENT_ID).and_then(|value| value.map(parse).transpose());
         Box::pin(async move {
             gate.passed().await;
             last.map(Self)
@@ -89,19 +89,7 @@ fn forgotten(reach: Reach) -> Problem {
     ))
 }
 
-impl ApiComponent for LastEventId {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
-    fn request_body() -> Option<RequestBody> {
-        None
-    }
-
+api_component!(LastEventId {
     fn parameters() -> Vec<Parameter> {
         vec![Parameter {
             name: LAST_EVENT_ID.to_owned(),
@@ -111,10 +99,10 @@ impl ApiComponent for LastEventId {
             ..Parameter::default()
         }]
     }
-}
+});
 
 /// An answer that goes on until the client leaves.
-pub struct EventStream(Follower);
+pub struct EventStream(Subscription);
 
 impl Responder for EventStream {
     type Body = BoxBody;
@@ -129,15 +117,7 @@ impl Responder for EventStream {
     }
 }
 
-impl ApiComponent for EventStream {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Event::child_schemas()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        Event::schema()
-    }
-
+api_component!(EventStream as Event {
     fn responses(_: Option<String>) -> Option<Responses> {
         let schema = ReferenceOr::Reference { _ref: "#/components/schemas/Event".to_owned() };
         let media = MediaType { schema: Some(schema), ..MediaType::default() };
@@ -146,4 +126,4 @@ impl ApiComponent for EventStream {
         let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
         Some(Responses { responses, ..Responses::default() })
     }
-}
+});

@@ -1,4 +1,4 @@
-//! Following a workspace's log: what is stored first, then what happens, without a gap and without a repetition, and for
+//! EventStreamState a workspace's log: what is stored first, then what happens, without a gap and without a repetition, and for
 //! as long as the caller may.
 
 use std::{collections::VecDeque, time::Duration};
@@ -17,111 +17,113 @@ use tokio::{
 };
 
 use super::{
-    stream_limit::Counted,
+    stream_limit::StreamPermit,
     wire::{COMMENT, Event},
 };
-use crate::auth::member::Right;
+use crate::auth::member::AccessGrant;
 
 /// Events read from the database at once.
-const BATCH: usize = 200;
-/// Silence after which a comment is sent, and the database is asked whether the live feed has missed something.
-const QUIET: Duration = Duration::from_secs(15);
+const BATCH_SIZE: usize = 200;
+/// Silence after which a comment is sent, and the database is last_checked whether the live feed has missed something.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// A stream ends after this; the client comes back with its last event id.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const MAX_STREAM_DURATION: Duration = Duration::from_secs(15 * 60);
 /// Least time between two questions whether the caller may still listen: what happens meanwhile is sent together.
-const PAUSE: Duration = Duration::from_secs(1);
+const MIN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest time without that question, also when nothing happens.
-const TRUST: Duration = Duration::from_secs(5);
+const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// One listener.
-pub struct Follower {
+pub struct Subscription {
     pub db: Db,
     /// Subscribed before the log is read: what happens in between comes twice rather than never.
     pub live: Receiver<Stored>,
     pub workspace: WorkspaceId,
     /// By what right they listen.
-    pub right: Right,
+    pub right: AccessGrant,
     /// The place after which to begin; from then on that of the last event read.
     pub last: i64,
     /// The last place there was when the request was let in.
     pub newest: i64,
     pub lifecycle: Lifecycle,
     /// Ends with the stream.
-    pub _counted: Counted,
+    pub _permit: StreamPermit,
 }
 
 /// Why the stream ends: the client reconnects and goes on where it was, or is told why it cannot.
 #[derive(Debug, thiserror::Error)]
-pub enum Broken {
+pub enum StreamError {
     #[error("the log cannot be read")]
     Store(#[from] store::Error),
     #[error("what comes next is not kept any more")]
     Forgotten,
 }
 
-struct Following {
-    follower: Follower,
+struct EventStreamState {
+    subscription: Subscription,
     /// Read and not sent yet, in order.
     ready: VecDeque<Stored>,
     /// The log may hold events that are not in `ready`.
     behind: bool,
     ends: Instant,
     /// When something was last sent.
-    spoke: Instant,
+    last_sent: Instant,
     /// When the caller was last found to be allowed.
-    asked: Instant,
+    last_checked: Instant,
     /// The last place that there was before that: up to here nothing can have happened after the right was lost.
-    cleared: i64,
+    authorized_through: i64,
 }
 
-impl Follower {
+impl Subscription {
     /// The events after `last` as server-sent events, until the caller may not listen any more, the process stops or the
     /// stream has lasted long enough.
-    pub fn frames(self) -> impl Stream<Item = Result<Bytes, Broken>> {
+    pub fn frames(self) -> impl Stream<Item = Result<Bytes, StreamError>> {
         let now = Instant::now();
-        let expires = self.right.until().map(|until| (until - clock::now()).to_std().unwrap_or_default());
-        let following = Following {
+        let expires = self.right.expires_at().map(|until| (until - clock::now()).to_std().unwrap_or_default());
+        let state = EventStreamState {
             ready: VecDeque::new(),
             behind: true,
-            ends: now + expires.map_or(LONGEST, |expires| expires.min(LONGEST)),
-            spoke: now,
-            asked: now,
-            cleared: self.newest,
-            follower: self,
+            ends: now + expires.map_or(MAX_STREAM_DURATION, |expires| expires.min(MAX_STREAM_DURATION)),
+            last_sent: now,
+            last_checked: now,
+            authorized_through: self.newest,
+            subscription: self,
         };
-        stream::try_unfold(following, |mut following| async move {
-            let frame = following.next().await?;
-            following.spoke = Instant::now();
-            Ok(frame.map(|frame| (frame, following)))
+        stream::try_unfold(state, |mut state| async move {
+            let frame = state.next().await?;
+            state.last_sent = Instant::now();
+            Ok(frame.map(|frame| (frame, state)))
         })
     }
 }
 
-impl Following {
-    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+impl EventStreamState {
+    async fn next(&mut self) -> Result<Option<Bytes>, StreamError> {
         loop {
             // Also in the middle of a long log: the client goes on where it was, with another replica or token.
-            if self.follower.lifecycle.soft().is_cancelled() || self.ends <= Instant::now() {
+            if self.subscription.lifecycle.soft().is_cancelled() || self.ends <= Instant::now() {
                 return Ok(None);
             }
             let first = self.ready.front().map(|event| event.seq);
-            if first.is_some_and(|seq| seq <= self.cleared) && self.asked.elapsed() < TRUST {
+            if first.is_some_and(|seq| seq <= self.authorized_through)
+                && self.last_checked.elapsed() < MAX_CHECK_INTERVAL
+            {
                 return Ok(self.ready.pop_front().map(|event| Event::from(event).frame()));
             }
             if self.behind && first.is_none() {
                 self.catch_up().await?;
                 continue;
             }
-            let due = self.asked + if first.is_some() { PAUSE } else { TRUST };
+            let due = self.last_checked + if first.is_some() { MIN_CHECK_INTERVAL } else { MAX_CHECK_INTERVAL };
             tokio::select! {
-                () = self.follower.lifecycle.soft().cancelled() => return Ok(None),
+                () = self.subscription.lifecycle.soft().cancelled() => return Ok(None),
                 () = sleep_until(self.ends) => return Ok(None),
-                () = sleep_until(due) => if !self.ask().await? { return Ok(None) },
-                () = sleep_until(self.spoke + QUIET), if first.is_none() => {
+                () = sleep_until(due) => if !self.check_access().await? { return Ok(None) },
+                () = sleep_until(self.last_sent + KEEPALIVE_INTERVAL), if first.is_none() => {
                     self.behind = true;
                     return Ok(Some(COMMENT));
                 }
-                event = self.follower.live.recv(), if self.ready.len() < BATCH => match event {
+                event = self.subscription.live.recv(), if self.ready.len() < BATCH_SIZE => match event {
                     Ok(event) => self.take(event),
                     Err(RecvError::Lagged(_)) => self.behind = true,
                     Err(RecvError::Closed) => return Ok(None),
@@ -130,32 +132,33 @@ impl Following {
         }
     }
 
-    /// Whether the caller may still listen. Events are sent only if they were there before this was asked: one that
+    /// Whether the caller may still listen. Events are sent only if they were there before this was last_checked: one that
     /// happens after somebody was removed never reaches them.
-    async fn ask(&mut self) -> Result<bool, Broken> {
-        let (now, read) = (Instant::now(), self.follower.last);
-        let holds = self.follower.right.holds(&self.follower.db).await?;
-        (self.asked, self.cleared) = (now, self.cleared.max(read));
+    async fn check_access(&mut self) -> Result<bool, StreamError> {
+        let (now, read) = (Instant::now(), self.subscription.last);
+        let holds = self.subscription.right.is_valid(&self.subscription.db).await?;
+        (self.last_checked, self.authorized_through) = (now, self.authorized_through.max(read));
         Ok(holds)
     }
 
     /// The next in sequence goes straight on; one from further ahead says that something was missed.
     fn take(&mut self, event: Stored) {
-        if event.workspace_id != self.follower.workspace || event.seq <= self.follower.last {
+        if event.workspace_id != self.subscription.workspace || event.seq <= self.subscription.last {
             return;
         }
-        if event.seq == self.follower.last + 1 {
-            self.follower.last = event.seq;
+        if event.seq == self.subscription.last + 1 {
+            self.subscription.last = event.seq;
             self.ready.push_back(event);
         } else {
             self.behind = true;
         }
     }
 
-    async fn catch_up(&mut self) -> Result<(), Broken> {
-        let Follower { db, workspace, last, .. } = &mut self.follower;
-        let events = store::event::after(db, *workspace, *last, BATCH as i64).await?.ok_or(Broken::Forgotten)?;
-        self.behind = events.len() == BATCH;
+    async fn catch_up(&mut self) -> Result<(), StreamError> {
+        let Subscription { db, workspace, last, .. } = &mut self.subscription;
+        let events =
+            store::event::after(db, *workspace, *last, BATCH_SIZE as i64).await?.ok_or(StreamError::Forgotten)?;
+        self.behind = events.len() == BATCH_SIZE;
         *last = events.last().map_or(*last, |event| event.seq);
         self.ready.extend(events);
         Ok(())

@@ -14,25 +14,25 @@ const RETRY: u32 = 5;
 
 /// Streams by account. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Open(Arc<Mutex<HashMap<AccountId, u32>>>);
+pub struct StreamLimit(Arc<Mutex<HashMap<AccountId, u32>>>);
 
 /// A stream that is counted until this is dropped.
 #[derive(Debug)]
-pub struct Counted {
-    open: Open,
+pub struct StreamPermit {
+    open: StreamLimit,
     account: AccountId,
 }
 
-impl Open {
+impl StreamLimit {
     /// Counts one more stream; 429 where there are `most` already. 0 is any number.
-    pub fn count(&self, account: AccountId, most: u32) -> Result<Counted, Problem> {
+    pub fn count(&self, account: AccountId, most: u32) -> Result<StreamPermit, Problem> {
         let mut streams = self.lock();
         let there = streams.entry(account).or_default();
         if most != 0 && *there >= most {
             return Err(Problem::new(Code::TooManyRequests).detail("too many open streams").retry_in(RETRY));
         }
         *there += 1;
-        Ok(Counted { open: self.clone(), account })
+        Ok(StreamPermit { open: self.clone(), account })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, u32>> {
@@ -40,7 +40,7 @@ impl Open {
     }
 }
 
-impl Drop for Counted {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         let mut streams = self.open.lock();
         if let Some(there) = streams.get_mut(&self.account) {
@@ -57,8 +57,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_are_counted_by_account_until_they_end() {
-        let open = Open::default();
+    fn streams_are_permit_by_account_until_they_end() {
+        let open = StreamLimit::default();
         let [ada, bob] = [AccountId::new(), AccountId::new()];
         let first = open.count(ada, 2).unwrap();
         let second = open.count(ada, 2).unwrap();

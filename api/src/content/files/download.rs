@@ -11,7 +11,6 @@ use actix_web::{
     },
 };
 use apistos::{
-    ApiComponent, Schema,
     paths::{MediaType, Response, Responses},
     reference_or::ReferenceOr,
 };
@@ -22,7 +21,7 @@ use nvisy_shared::{
     id::{BlobId, WorkspaceId},
 };
 
-use crate::problem::Problem;
+use crate::{http::api_component::api_component, problem::Problem};
 
 type Content = Pin<Box<dyn Stream<Item = Result<Bytes, GetError>>>>;
 
@@ -97,15 +96,7 @@ impl Responder for Download {
     }
 }
 
-impl ApiComponent for Download {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
+api_component!(Download {
     fn responses(_: Option<String>) -> Option<Responses> {
         let binary = serde_json::from_value(serde_json::json!({ "type": "string", "format": "binary" })).ok()?;
         let media = MediaType { schema: Some(ReferenceOr::Object(binary)), ..MediaType::default() };
@@ -113,4 +104,4 @@ impl ApiComponent for Download {
         let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
         Some(Responses { responses, ..Responses::default() })
     }
-}
+});

@@ -18,18 +18,18 @@ use serde_json::json;
 
 use super::{
     download::Download,
-    multipart::{Limits, Upload},
+    multipart::{Upload, UploadLimits},
     service,
-    wire::{Accepted, File, FilePath},
+    wire::{AcceptedFiles, File, FilePath},
 };
 use crate::{
     auth::member::{Member, ReadFiles, WriteFiles},
     http::{
-        client_info::Origin,
+        client_info::ClientInfo,
         extract::{Json, Path, Query},
         idempotency::{IdempotencyKey, idempotent},
         pagination::{Page, PageQuery},
-        status_json::{Accept, Deleted},
+        status_json::{Accepted, NoContent},
     },
     problem::{Code, Problem},
     quota,
@@ -58,44 +58,44 @@ pub async fn upload(
     state: Data<State>,
     member: Member<WriteFiles>,
     key: IdempotencyKey,
-    origin: Origin,
+    client: ClientInfo,
     upload: Upload,
-) -> Result<Accept<Accepted>, Problem> {
+) -> Result<Accepted<AcceptedFiles>, Problem> {
     let platform = &state.platform;
     let http = &platform.config.http;
-    let room = match key.is_answered(&platform.db, OPERATION, member.account).await? {
+    let free_bytes = match key.has_response(&platform.db, OPERATION, member.account).await? {
         // Its bytes are there already, and what comes now is given up again.
         true => None,
-        false => Some(quota::room(platform, member.workspace).await?),
+        false => Some(quota::free_bytes(platform, member.workspace).await?),
     };
-    let limits = Limits { files: http.upload_files, file_bytes: http.upload_bytes, room };
+    let limits = UploadLimits { files: http.upload_files, file_bytes: http.upload_bytes, free_bytes };
     // Before the body: whoever repeats the request while it arrives need not send it all to be told so.
-    let claim = key.claim(&platform.db, OPERATION, member.account).await?;
+    let lease = key.lease(&platform.db, OPERATION, member.account).await?;
     let (mut received, mut kept) = (Vec::new(), HashSet::new());
     let result = async {
-        claim.during(upload.receive(&platform.blobs, member.workspace, limits, &mut received)).await?;
-        let meaning: Vec<_> = received.iter().map(|part| part.meaning()).collect();
-        let once = key.once(OPERATION, Some(member.account), &(member.workspace, meaning));
-        idempotent(&platform.db, once, async |tx| {
+        lease.hold_during(upload.receive(&platform.blobs, member.workspace, limits, &mut received)).await?;
+        let fingerprint: Vec<_> = received.iter().map(|part| part.fingerprint()).collect();
+        let request = key.bind(OPERATION, Some(member.account), &(member.workspace, fingerprint));
+        idempotent(&platform.db, request, async |tx| {
             // The bytes may have taken days to come.
-            if !member.right().holds(tx).await? {
+            if !member.access_grant().is_valid(tx).await? {
                 return Err(Problem::not_found());
             }
-            let by = origin.by(member.actor());
+            let by = client.by(member.actor());
             let files = service::accept(tx, platform, member.workspace, &by, &received, &mut kept).await?;
-            Ok(Accepted { items: files.into_iter().map(File::from).collect() })
+            Ok(AcceptedFiles { items: files.into_iter().map(File::from).collect() })
         })
         .await
     }
     .await;
     // Also after a failure: a commit whose answer was lost may have happened, and then rows refer to these bytes.
     service::discard(&platform.blobs, member.workspace, &received, &kept).await;
-    claim.release().await;
-    let accepted: Accept<Accepted> = result?;
+    lease.release().await;
+    let accepted: Accepted<AcceptedFiles> = result?;
     if accepted.is_first() {
         metrics().uploaded(received.iter().map(|part| part.blob.bytes).sum());
     }
-    Ok(accepted.at(|accepted| match accepted.items.as_slice() {
+    Ok(accepted.with_location(|accepted| match accepted.items.as_slice() {
         [only] => format!("/api/v1/workspaces/{}/files/{}", member.workspace, only.id),
         _ => format!("/api/v1/workspaces/{}/files", member.workspace),
     }))
@@ -117,7 +117,7 @@ pub async fn list(
 ) -> Result<Json<Page<File>>, Problem> {
     let query = query.0;
     let before = query.after()?.map(FileId);
-    let rows = store::file::list(&state.platform.db, member.workspace, before, query.rows()).await?;
+    let rows = store::file::list(&state.platform.db, member.workspace, before, query.fetch_limit()).await?;
     Ok(Json(Page::new(&query, rows, |file| file.id.0)))
 }
 
@@ -177,19 +177,19 @@ pub async fn text(state: Data<State>, member: Member<ReadFiles>, path: Path<File
 pub async fn delete(
     state: Data<State>,
     member: Member<WriteFiles>,
-    origin: Origin,
+    client: ClientInfo,
     path: Path<FilePath>,
-) -> Result<Deleted, Problem> {
+) -> Result<NoContent, Problem> {
     let file = path.0.file;
     let tx = state.platform.db.begin().await?;
     if !store::file::delete(&tx, member.workspace, FileId(file)).await? {
         return Err(Problem::not_found());
     }
     let act = AuditEntry::new(Action::FileDeleted, file, json!({}));
-    activity::append(&tx, &state.platform.audit_keys, member.workspace, &origin.by(member.actor()), &[act]).await?;
+    activity::append(&tx, &state.platform.audit_keys, member.workspace, &client.by(member.actor()), &[act]).await?;
     store::event::append(&tx, member.workspace, EventType::FileDeleted, file, json!({})).await?;
     tx.commit().await?;
-    Ok(Deleted)
+    Ok(NoContent)
 }
 
 async fn find(state: &State, member: &Member<ReadFiles>, path: FilePath) -> Result<FileView, Problem> {

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use apistos::{
-    ApiComponent, Schema,
+    ApiComponent,
     paths::{MediaType, RequestBody},
     reference_or::ReferenceOr,
 };
@@ -20,8 +20,12 @@ use schemars::{JsonSchema, r#gen::SchemaGenerator};
 use serde::Serialize;
 
 use crate::{
-    http::stall_guard::{is_too_slow, too_slow},
-    http::{extract::invalid_field, gate::Gate},
+    http::{
+        api_component::api_component,
+        extract::invalid_field,
+        gate::Gate,
+        stall_guard::{is_too_slow, too_slow},
+    },
     problem::{Code, Problem},
     quota,
 };
@@ -58,24 +62,24 @@ pub struct Received {
 
 /// What makes two uploads the same: names and contents, not boundaries and headers.
 #[derive(Serialize)]
-pub struct Meaning<'a> {
+pub struct PartFingerprint<'a> {
     name: &'a str,
     sha256: &'a [u8],
 }
 
 impl Received {
-    pub fn meaning(&self) -> Meaning<'_> {
-        Meaning { name: &self.name, sha256: &self.blob.sha256 }
+    pub fn fingerprint(&self) -> PartFingerprint<'_> {
+        PartFingerprint { name: &self.name, sha256: &self.blob.sha256 }
     }
 }
 
 /// How much one upload may hold.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct UploadLimits {
     pub files: usize,
     pub file_bytes: u64,
-    /// What the workspace has room for, if that was asked: nobody stores more for the time of an upload either.
-    pub room: Option<u64>,
+    /// What the workspace has free_bytes for, if that was asked: nobody stores more for the time of an upload either.
+    pub free_bytes: Option<u64>,
 }
 
 impl Upload {
@@ -84,7 +88,7 @@ impl Upload {
         mut self,
         blobs: &Blobs,
         workspace: WorkspaceId,
-        limits: Limits,
+        limits: UploadLimits,
         received: &mut Vec<Received>,
     ) -> Result<(), Problem> {
         self.gate.passed().await;
@@ -94,10 +98,10 @@ impl Upload {
                 return Err(Problem::new(Code::PayloadTooLarge).detail(detail));
             }
             let stored: u64 = received.iter().map(|part| part.blob.bytes).sum();
-            let room = limits.room.map_or(u64::MAX, |room| room.saturating_sub(stored));
-            let part = store(blobs, workspace, part, limits.file_bytes.min(room)).await.map_err(|problem| {
-                let full = problem.code() == Code::PayloadTooLarge && room < limits.file_bytes;
-                if full { quota::no_room_for_bytes() } else { problem }
+            let free_bytes = limits.free_bytes.map_or(u64::MAX, |free_bytes| free_bytes.saturating_sub(stored));
+            let part = store(blobs, workspace, part, limits.file_bytes.min(free_bytes)).await.map_err(|problem| {
+                let full = problem.code() == Code::PayloadTooLarge && free_bytes < limits.file_bytes;
+                if full { quota::bytes_exceeded() } else { problem }
             })?;
             received.push(part);
         }
@@ -161,15 +165,7 @@ impl FromRequest for Upload {
     }
 }
 
-impl ApiComponent for Upload {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        UploadForm::child_schemas()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        UploadForm::schema()
-    }
-
+api_component!(Upload as UploadForm {
     fn request_body() -> Option<RequestBody> {
         let schema = ReferenceOr::Reference { _ref: "#/components/schemas/UploadForm".to_owned() };
         let media = MediaType { schema: Some(schema), ..MediaType::default() };
@@ -179,4 +175,4 @@ impl ApiComponent for Upload {
             ..RequestBody::default()
         })
     }
-}
+});

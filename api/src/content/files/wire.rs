@@ -61,7 +61,7 @@ pub struct File {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileState {
-    /// Accepted; no worker has begun.
+    /// AcceptedFiles; no worker has begun.
     Queued,
     /// Being read, cut or embedded.
     Processing,
@@ -95,7 +95,7 @@ pub struct Failure {
 
 /// The accepted files, in the order of the upload.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
-pub struct Accepted {
+pub struct AcceptedFiles {
     /// One for each part of the upload.
     pub items: Vec<File>,
 }

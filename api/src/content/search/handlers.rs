@@ -36,8 +36,8 @@ pub async fn search(
 ) -> Result<Json<SearchResponse>, Problem> {
     let began = Instant::now();
     let (mode, explain) = (body.0.mode, body.0.explain);
-    let answer = service::answer(&state.platform, member.workspace, body.0).await?;
-    state.tally.searched(member.workspace);
+    let answer = service::run(&state.platform, member.workspace, body.0.into()).await?;
+    state.searches.count(member.workspace);
     let took = began.elapsed();
     metrics().searched(mode.name(), answer.plan.name(), took);
     Ok(Json(SearchResponse {

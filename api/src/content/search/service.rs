@@ -1,4 +1,4 @@
-//! From a request to an answer: embed first, then ask the database once.
+//! Searching: the query is embedded first, then one statement finds the hits.
 
 use nvisy_embed::{EmbedError, Purpose};
 use nvisy_shared::{
@@ -10,39 +10,50 @@ use nvisy_shared::{
         search::{Answer, Mode, Query, Space, search},
     },
 };
+use serde_json::Value;
 
-use super::wire::SearchRequest;
 use crate::{
     http::extract::invalid_field,
     problem::{Code, Problem},
 };
 
+/// A search of a workspace.
+#[derive(Debug)]
+pub struct SearchCommand {
+    pub mode: Mode,
+    /// A question or words; may be empty where there is a vector.
+    pub text: String,
+    /// A vector of the workspace's space, in place of the text's own.
+    pub vector: Option<Vec<f32>>,
+    pub filter: Option<Value>,
+    pub limit: i64,
+}
+
 /// Searches. No database connection is held while the query is embedded.
-pub async fn answer(platform: &Platform, workspace: WorkspaceId, request: SearchRequest) -> Result<Answer, Problem> {
-    let mode = Mode::from(request.mode);
+pub async fn run(platform: &Platform, workspace: WorkspaceId, command: SearchCommand) -> Result<Answer, Problem> {
+    let SearchCommand { mode, text, vector, filter, limit } = command;
     let dimensions = platform.embedder.space().dimensions;
-    let text = request.query.unwrap_or_default();
-    if text.trim().is_empty() && (mode != Mode::Vector || request.vector.is_none()) {
+    if text.trim().is_empty() && (mode != Mode::Vector || vector.is_none()) {
         return Err(invalid_field("query", "must not be empty"));
     }
-    let filter = request.filter.as_ref().map(Filter::parse).transpose().map_err(bad_filter)?;
+    let filter = filter.as_ref().map(Filter::parse).transpose().map_err(filter_problem)?;
     if mode != Mode::Text {
-        served(platform, workspace).await?;
+        require_served_space(platform, workspace).await?;
     }
-    let vector = match request.vector {
+    let vector = match vector {
         _ if mode == Mode::Text => Vec::new(),
-        Some(vector) => checked(vector, dimensions)?,
-        None => embedded(platform, &text).await?,
+        Some(vector) => check_vector(vector, dimensions)?,
+        None => embed_query(platform, &text).await?,
     };
-    // PostgreSQL has no room for NUL in a text; it separates words like any other control character.
+    // PostgreSQL cannot store NUL in a text; like other control characters, it separates words.
     let text = text.replace('\0', " ");
-    let query = Query { mode, text, vector, filter, limit: i64::from(request.limit) };
+    let query = Query { mode, text, vector, filter, limit };
     Ok(search(&platform.db, workspace, Space { id: platform.space, dimensions }, &query).await?)
 }
 
-/// Vectors of two spaces do not compare: in another than the workspace's nothing of it would be found. A conflict and no
-/// outage: waiting does not help, but the workspace can be changed, and words are found meanwhile.
-async fn served(platform: &Platform, workspace: WorkspaceId) -> Result<(), Problem> {
+/// 409 unless this server embeds in the workspace's space: vectors of two spaces do not compare, and the search would find
+/// nothing. Not 503, because waiting does not help; the workspace can be changed, and mode `text` works meanwhile.
+async fn require_served_space(platform: &Platform, workspace: WorkspaceId) -> Result<(), Problem> {
     match store::space::of_workspace(&platform.db, workspace).await? {
         Some(space) if space != platform.space => Err(Problem::new(Code::SpaceNotServed).detail(format!(
             "the workspace's space is {space}, this server's is {}; mode `text` searches all the same",
@@ -52,8 +63,8 @@ async fn served(platform: &Platform, workspace: WorkspaceId) -> Result<(), Probl
     }
 }
 
-/// Other names are a misunderstanding of the language, other values only of a field.
-fn bad_filter(error: FilterError) -> Problem {
+/// 400 for unknown fields and operators, 422 for values.
+fn filter_problem(error: FilterError) -> Problem {
     let separator = if error.path.is_empty() { "" } else { "." };
     let path = format!("filter{separator}{}", error.path);
     match error.reason {
@@ -64,7 +75,7 @@ fn bad_filter(error: FilterError) -> Problem {
     }
 }
 
-fn checked(vector: Vec<f32>, dimensions: u16) -> Result<Vec<f32>, Problem> {
+fn check_vector(vector: Vec<f32>, dimensions: u16) -> Result<Vec<f32>, Problem> {
     if vector.len() != usize::from(dimensions) {
         return Err(invalid_field("vector", format!("must have {dimensions} numbers")));
     }
@@ -74,7 +85,7 @@ fn checked(vector: Vec<f32>, dimensions: u16) -> Result<Vec<f32>, Problem> {
     Ok(vector)
 }
 
-async fn embedded(platform: &Platform, text: &str) -> Result<Vec<f32>, Problem> {
+async fn embed_query(platform: &Platform, text: &str) -> Result<Vec<f32>, Problem> {
     let vectors =
         platform.embedder.embed(Purpose::Query, vec![text.to_owned()]).await.map_err(|error| match error {
             EmbedError::Busy { retry_after } => {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::snippet::snippet;
+use super::{service::SearchCommand, snippet::snippet};
 
 /// What to look for.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -40,6 +40,18 @@ pub struct SearchRequest {
     #[garde(skip)]
     #[serde(default)]
     pub explain: bool,
+}
+
+impl From<SearchRequest> for SearchCommand {
+    fn from(body: SearchRequest) -> Self {
+        Self {
+            mode: body.mode.into(),
+            text: body.query.unwrap_or_default(),
+            vector: body.vector,
+            filter: body.filter,
+            limit: body.limit.into(),
+        }
+    }
 }
 
 const fn default_limit() -> u32 {

@@ -1,7 +1,7 @@
 //! Holding an idempotency key while a long body arrives, without holding a connection.
 //!
-//! The transaction of the effect stays what decides; this only tells those who repeat a request too early, before they
-//! have sent their body, too.
+//! The transaction of the effect stays the authority; the lease only rejects a repetition early, before the client has
+//! sent its body as well.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -13,58 +13,59 @@ use uuid::Uuid;
 
 use crate::problem::{Code, Problem};
 
-/// How long a key stays held by a process that died.
-const LEASE: Duration = Duration::from_secs(15);
+/// How long the key stays held after its process died.
+const LEASE_DURATION: Duration = Duration::from_secs(15);
 
-/// A key that this request holds, if it came with one.
+/// Holds the request's key, if it came with one.
 #[derive(Debug)]
-pub struct Claim {
+pub struct IdempotencyLease {
     db: Db,
-    held: Option<Held>,
+    held: Option<HeldKey>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldKey {
     scope: String,
     key: String,
     holder: Uuid,
 }
 
-impl Claim {
+impl IdempotencyLease {
     /// Fails where another request holds the key.
-    pub async fn new(db: &Db, scope: String, key: Option<&str>) -> Result<Self, Problem> {
-        let held = key.map(|key| Held { scope, key: key.to_owned(), holder: id::new() });
-        let claim = Self { db: db.clone(), held };
-        if claim.renew().await? { Ok(claim) } else { Err(Problem::new(Code::IdempotencyKeyInUse).retry_in(1)) }
+    pub async fn acquire(db: &Db, scope: String, key: Option<&str>) -> Result<Self, Problem> {
+        let held = key.map(|key| HeldKey { scope, key: key.to_owned(), holder: id::new() });
+        let lease = Self { db: db.clone(), held };
+        if lease.renew().await? { Ok(lease) } else { Err(Problem::new(Code::IdempotencyKeyInUse).retry_in(1)) }
     }
 
-    /// Holds the key while this goes on. The work must hold no connection.
-    pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+    /// Holds the key while `work` runs, which must hold no connection.
+    pub async fn hold_during<T>(&self, work: impl Future<Output = T>) -> T {
         tokio::select! {
             done = work => done,
-            never = self.hold_on() => match never {},
+            never = self.keep_renewing() => match never {},
         }
     }
 
-    /// Frees the key. Where the request ends without, it is free after the lease.
+    /// Frees the key. A request that ends without this frees it when the lease expires.
     pub async fn release(self) {
-        let Some(Held { scope, key, holder }) = &self.held else { return };
+        let Some(HeldKey { scope, key, holder }) = &self.held else { return };
         if let Err(error) = store::idempotency::release(&self.db, scope, key, *holder).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an idempotency key stays held for its lease");
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "an idempotency key stays held until its lease expires");
         }
     }
 
-    async fn hold_on(&self) -> Infallible {
+    async fn keep_renewing(&self) -> Infallible {
         loop {
-            tokio::time::sleep(LEASE / 3).await;
+            tokio::time::sleep(LEASE_DURATION / 3).await;
             if let Err(error) = self.renew().await {
-                tracing::warn!(?error, "an idempotency key could not be held on to, the next try may");
+                tracing::warn!(?error, "the lease of an idempotency key could not be renewed; the next attempt may");
             }
         }
     }
 
     async fn renew(&self) -> Result<bool, store::Error> {
-        let Some(Held { scope, key, holder }) = &self.held else { return Ok(true) };
-        store::idempotency::claim(&self.db, scope, key, *holder, LEASE).await
+        let Some(HeldKey { scope, key, holder }) = &self.held else { return Ok(true) };
+        store::idempotency::claim(&self.db, scope, key, *holder, LEASE_DURATION).await
     }
 }

@@ -1,21 +1,21 @@
-//! `Idempotency-Key`: the same request twice has one effect and one answer.
+//! `Idempotency-Key`: a repeated request has one effect and one response.
 //!
-//! The key is held by the transaction of the effect and stored in it with the answer. A request that failed, or whose
-//! process died, leaves no trace and may be repeated with the same key; while it runs, a second one is told to wait.
+//! The transaction of the effect holds the key and stores it with the response. A request that failed, or whose process
+//! died, leaves nothing behind and may be repeated with the same key; while it runs, a repetition gets 409.
 
 pub mod lease;
 
 use std::{fmt::Display, time::Duration};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::StatusCode, web::Data};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::StatusCode};
 use apistos::{
-    ApiComponent, Schema,
-    paths::{Parameter, ParameterDefinition, ParameterIn, RequestBody},
+    Schema,
+    paths::{Parameter, ParameterDefinition, ParameterIn},
     reference_or::ReferenceOr,
 };
 use futures::future::LocalBoxFuture;
 use nvisy_shared::{
-    crypt::KeyPurpose,
+    crypt::{KeyPurpose, Keyring},
     entity::idempotency::Model,
     id::AccountId,
     store::{self, Db, TransactionTrait, Tx},
@@ -25,119 +25,135 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use self::lease::Claim;
-use super::{client_info::Origin, client_network::Network, gate::Gate, single_header::single, status_json::Answer};
-use crate::{
-    problem::{Code, Problem},
-    state::State,
+use self::lease::IdempotencyLease;
+use super::{
+    api_component::api_component, client_info::ClientInfo, client_network::ClientNetwork, component::component,
+    gate::Gate, single_header::single_header, status_json::StatusJson,
 };
+use crate::problem::{Code, Problem};
 
 pub const HEADER: &str = "Idempotency-Key";
-const MAX: usize = 255;
+const MAX_CHARS: usize = 255;
 
-/// Extractor: the header, if the caller sent one; 1 to 255 visible ASCII characters.
+/// Component: how long responses are kept, and the keys that keep anonymous callers apart.
+pub struct IdempotencySettings {
+    retention: Duration,
+    keys: Keyring,
+}
+
+impl IdempotencySettings {
+    pub fn new(retention: Duration, keys: Keyring) -> Self {
+        Self { retention, keys }
+    }
+
+    /// Anonymous callers from different networks have different keys: one cannot use `1` up for all. Only the master key
+    /// can turn the scope back into the network.
+    fn anonymous_scope(&self, network: ClientNetwork) -> String {
+        let key = self.keys.derive_for(Uuid::nil(), KeyPurpose::RequestFingerprint);
+        format!("anonymous:{}", hex::encode(&key.mac(&network.octets())[..16]))
+    }
+}
+
+/// Extractor: the header, if the client sent one; 1 to 255 visible ASCII characters.
 #[derive(Debug)]
 pub struct IdempotencyKey {
     key: Option<String>,
-    kept: Duration,
-    /// Of whoever is not signed in: who they are as far as anybody knows.
-    stranger: String,
+    retention: Duration,
+    /// The scope of callers who are not signed in.
+    anonymous_scope: String,
 }
 
-/// A request that is to have its effect once.
+/// A request that has its effect once.
 #[derive(Debug)]
-pub struct Once {
+pub struct IdempotentRequest {
     scope: String,
     key: Option<String>,
-    kept: Duration,
+    retention: Duration,
     fingerprint: [u8; 32],
 }
 
 impl IdempotencyKey {
-    /// Whether the key has been used: for what, [`idempotent`] tells.
-    pub async fn is_answered(&self, db: &Db, operation: &str, caller: AccountId) -> Result<bool, Problem> {
+    /// Whether a response is stored under the key; [`idempotent`] compares the request that it was for.
+    pub async fn has_response(&self, db: &Db, operation: &str, caller: AccountId) -> Result<bool, Problem> {
         let Some(key) = &self.key else { return Ok(false) };
-        Ok(store::idempotency::is_kept(db, &scope(operation, caller), key, self.kept).await?)
+        Ok(store::idempotency::is_kept(db, &scope(operation, caller), key, self.retention).await?)
     }
 
     /// Holds the key from now on, for a request whose body takes long to arrive.
-    pub async fn claim(&self, db: &Db, operation: &str, caller: AccountId) -> Result<Claim, Problem> {
-        Claim::new(db, scope(operation, caller), self.key.as_deref()).await
+    pub async fn lease(&self, db: &Db, operation: &str, caller: AccountId) -> Result<IdempotencyLease, Problem> {
+        IdempotencyLease::acquire(db, scope(operation, caller), self.key.as_deref()).await
     }
 
-    /// Ties the key to who asks for what. `caller` is `None` where nobody is signed in; `meaning` is what makes two
-    /// requests the same, and never holds a secret, not even hashed.
-    pub fn once(self, operation: &str, caller: Option<AccountId>, meaning: &impl Serialize) -> Once {
-        let meaning = serde_json::to_vec(meaning).expect("wire types are plain data");
-        let fingerprint = Sha256::new().chain_update(operation).chain_update([0]).chain_update(meaning);
-        Once {
-            scope: caller.map_or_else(|| scope(operation, &self.stranger), |caller| scope(operation, caller)),
+    /// Binds the key to a caller, an operation and its content. `caller` is `None` where the operation needs no
+    /// authorization; `content` distinguishes requests, and never holds a secret, not even its hash.
+    pub fn bind(self, operation: &str, caller: Option<AccountId>, content: &impl Serialize) -> IdempotentRequest {
+        let content = serde_json::to_vec(content).expect("commands are plain data");
+        let fingerprint = Sha256::new().chain_update(operation).chain_update([0]).chain_update(content);
+        IdempotentRequest {
+            scope: caller.map_or_else(|| scope(operation, &self.anonymous_scope), |caller| scope(operation, caller)),
             key: self.key,
-            kept: self.kept,
+            retention: self.retention,
             fingerprint: fingerprint.finalize().into(),
         }
     }
 }
 
-/// Keys of different callers, or of different operations, never meet.
+/// Keys of different callers, or of different operations, are independent.
 fn scope(operation: &str, caller: impl Display) -> String {
     format!("{caller} {operation}")
 }
 
-/// Strangers of different networks have different keys: nobody uses up `1` for all. Only whoever has the master key can
-/// tell the network from it.
-fn stranger(state: &State, network: Network) -> String {
-    let key = state.platform.keys.derive_for(Uuid::nil(), KeyPurpose::RequestFingerprint);
-    format!("anonymous:{}", hex::encode(&key.mac(&network.octets())[..16]))
-}
-
-/// Runs `effect` in a transaction, unless the same request has been answered before: then the answer is repeated.
-/// Whatever `effect` returns as an error undoes all it wrote.
-pub async fn idempotent<const STATUS: u16, T, F>(db: &Db, once: Once, effect: F) -> Result<Answer<STATUS, T>, Problem>
+/// Runs `effect` in a transaction, unless the same request has been answered before: then it repeats the response. An error
+/// of `effect` undoes everything it wrote.
+pub async fn idempotent<const STATUS: u16, T, F>(
+    db: &Db,
+    request: IdempotentRequest,
+    effect: F,
+) -> Result<StatusJson<STATUS, T>, Problem>
 where
     T: Serialize + DeserializeOwned,
     F: AsyncFnOnce(&Tx) -> Result<T, Problem>,
 {
     let tx = db.begin().await?;
-    if let Some(key) = &once.key {
-        if !store::idempotency::hold(&tx, &once.scope, key).await? {
+    if let Some(key) = &request.key {
+        if !store::idempotency::hold(&tx, &request.scope, key).await? {
             return Err(Problem::new(Code::IdempotencyKeyInUse).retry_in(1));
         }
-        if let Some(earlier) = store::idempotency::find(&tx, &once.scope, key, once.kept).await? {
+        if let Some(earlier) = store::idempotency::find(&tx, &request.scope, key, request.retention).await? {
             tx.rollback().await?;
-            return replay(&once, earlier);
+            return replay(&request, earlier);
         }
     }
     let body = match effect(&tx).await {
         Ok(body) => body,
         Err(problem) => {
-            // Now, and not some time after the answer: whoever repeats the request at once would find the key in use.
+            // Before the response: a client that repeats the request at once would find the key in use.
             if let Err(error) = tx.rollback().await {
                 let error: &dyn std::error::Error = &error;
-                tracing::warn!(
-                    error,
-                    "a transaction that failed could not be undone, the server will when the connection ends"
-                );
+                tracing::warn!(error, "a rollback failed; PostgreSQL rolls back when the connection ends");
             }
             return Err(problem);
         }
     };
-    if let Some(key) = &once.key {
+    if let Some(key) = &request.key {
         let json = serde_json::to_value(&body).map_err(Problem::internal)?;
-        store::idempotency::keep(&tx, &once.scope, key, &once.fingerprint, STATUS, json).await?;
+        store::idempotency::keep(&tx, &request.scope, key, &request.fingerprint, STATUS, json).await?;
     }
     tx.commit().await?;
-    Ok(Answer::new(body))
+    Ok(StatusJson::new(body))
 }
 
-fn replay<const STATUS: u16, T: DeserializeOwned>(once: &Once, earlier: Model) -> Result<Answer<STATUS, T>, Problem> {
-    if earlier.fingerprint != once.fingerprint {
+fn replay<const STATUS: u16, T: DeserializeOwned>(
+    request: &IdempotentRequest,
+    earlier: Model,
+) -> Result<StatusJson<STATUS, T>, Problem> {
+    if earlier.fingerprint != request.fingerprint {
         return Err(Problem::new(Code::IdempotencyKeyReused));
     }
     let status = u16::try_from(earlier.status).map_err(Problem::internal)?;
     let status = StatusCode::from_u16(status).map_err(Problem::internal)?;
     let body = serde_json::from_value(earlier.body).map_err(Problem::internal)?;
-    Ok(Answer::replayed(status, body))
+    Ok(StatusJson::replayed(status, body))
 }
 
 impl FromRequest for IdempotencyKey {
@@ -146,42 +162,30 @@ impl FromRequest for IdempotencyKey {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let gate = Gate::of(request);
-        let state = request.app_data::<Data<State>>();
-        let kept = Duration::from_secs(state.map_or(0, |state| state.platform.config.http.idempotency_seconds));
-        let key =
-            single(request.headers(), HEADER).and_then(|value| value.map(|value| parse(value.as_bytes())).transpose());
-        let stranger = match (state, &key) {
-            (Some(state), Ok(Some(_))) => stranger(state, Origin::of(request).network()),
+        let settings = component::<IdempotencySettings>(request);
+        let retention = settings.retention;
+        let key = single_header(request.headers(), HEADER)
+            .and_then(|value| value.map(|value| parse(value.as_bytes())).transpose());
+        let anonymous_scope = match &key {
+            Ok(Some(_)) => settings.anonymous_scope(ClientInfo::of(request).network()),
             _ => String::new(),
         };
         Box::pin(async move {
             gate.passed().await;
-            key.map(|key| Self { key, kept, stranger })
+            key.map(|key| Self { key, retention, anonymous_scope })
         })
     }
 }
 
 fn parse(value: &[u8]) -> Result<String, Problem> {
-    if (1..=MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic) {
+    if (1..=MAX_CHARS).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic) {
         Ok(value.iter().copied().map(char::from).collect())
     } else {
-        Err(Problem::new(Code::InvalidHeader).detail(format!("{HEADER} has 1 to {MAX} visible ASCII characters")))
+        Err(Problem::new(Code::InvalidHeader).detail(format!("{HEADER} has 1 to {MAX_CHARS} visible ASCII characters")))
     }
 }
 
-impl ApiComponent for IdempotencyKey {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
-    fn request_body() -> Option<RequestBody> {
-        None
-    }
-
+api_component!(IdempotencyKey {
     fn parameters() -> Vec<Parameter> {
         let schema = SchemaObject {
             instance_type: Some(InstanceType::String.into()),
@@ -195,12 +199,12 @@ impl ApiComponent for IdempotencyKey {
         vec![Parameter {
             name: HEADER.to_owned(),
             _in: ParameterIn::Header,
-            description: Some("Makes it safe to repeat the request: it has its effect once.".to_owned()),
+            description: Some("Makes the request safe to repeat: it has its effect once.".to_owned()),
             definition: Some(ParameterDefinition::Schema(Box::new(ReferenceOr::Object(Schema::Object(schema))))),
             ..Parameter::default()
         }]
     }
-}
+});
 
 #[cfg(test)]
 mod tests {
@@ -208,16 +212,16 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{IdempotencyKey, MAX, parse};
+    use super::{IdempotencyKey, MAX_CHARS, parse};
 
-    fn nameless() -> IdempotencyKey {
-        IdempotencyKey { key: None, kept: Duration::ZERO, stranger: "anonymous".to_owned() }
+    fn anonymous_key() -> IdempotencyKey {
+        IdempotencyKey { key: None, retention: Duration::ZERO, anonymous_scope: "anonymous".to_owned() }
     }
 
     proptest! {
         #[test]
-        fn a_key_is_taken_as_it_is_or_not_at_all(bytes: Vec<u8>) {
-            let usable = (1..=MAX).contains(&bytes.len()) && bytes.iter().all(|byte| (0x21..=0x7e).contains(byte));
+        fn key_is_accepted_unchanged_or_rejected(bytes: Vec<u8>) {
+            let usable = (1..=MAX_CHARS).contains(&bytes.len()) && bytes.iter().all(|byte| (0x21..=0x7e).contains(byte));
             match parse(&bytes) {
                 Ok(key) => prop_assert!(usable && key.as_bytes() == bytes),
                 Err(_) => prop_assert!(!usable),
@@ -225,21 +229,21 @@ mod tests {
         }
 
         #[test]
-        fn keys_are_visible_ascii_of_any_kind(key in "[!-~]{1,255}") {
+        fn every_visible_ascii_key_is_accepted(key in "[!-~]{1,255}") {
             prop_assert_eq!(parse(key.as_bytes()).unwrap(), key);
         }
 
         #[test]
-        fn another_meaning_is_another_request(one: (String, u64), other: (String, u64), operation in "[a-z]{1,20}") {
-            let print = |meaning: &(String, u64)| {
-                nameless().once(&operation, None, meaning).fingerprint
+        fn different_content_has_a_different_fingerprint(one: (String, u64), other: (String, u64), operation in "[a-z]{1,20}") {
+            let print = |content: &(String, u64)| {
+                anonymous_key().bind(&operation, None, content).fingerprint
             };
             prop_assert_eq!(print(&one) == print(&other), one == other);
         }
     }
 
     #[test]
-    fn keys_are_visible_ascii() {
+    fn keys_with_other_characters_are_rejected() {
         assert_eq!(parse(b"a-1!~").unwrap(), "a-1!~");
         for bad in [&b""[..], b"a b", b"\xc3\xa4", &[b'a'; 256]] {
             assert!(parse(bad).is_err());
@@ -247,8 +251,8 @@ mod tests {
     }
 
     #[test]
-    fn requests_differ_by_operation_and_meaning() {
-        let print = |operation, meaning| nameless().once(operation, None, &meaning).fingerprint;
+    fn fingerprint_depends_on_operation_and_content() {
+        let print = |operation, content| anonymous_key().bind(operation, None, &content).fingerprint;
         assert_eq!(print("a", "x"), print("a", "x"));
         assert_ne!(print("a", "x"), print("b", "x"));
         assert_ne!(print("a", "x"), print("a", "y"));

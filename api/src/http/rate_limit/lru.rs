@@ -1,4 +1,4 @@
-//! The buckets that this process knows.
+//! The buckets that this process knows, up to a fixed number.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -7,40 +7,40 @@ use std::{
 
 use hashlink::LruCache;
 
-use super::{Key, bucket::Bucket};
+use super::{BucketKey, bucket::Bucket};
 
-/// Most of them, about 30 MB. The one that was not asked for longest makes room: what the shared bucket counts stays
-/// counted, and only what was taken of it in advance is lost. Where this process counts alone, whoever pushes a bucket
-/// out has to name so many others before each further try.
-const MOST: usize = 100_000;
+/// About 30 MB. The least recently used bucket is evicted: the shared bucket keeps its count, and only leased tokens are
+/// lost. While this process counts by itself, a client that wants its bucket evicted has to name this many others before
+/// each further attempt.
+const CACHE_CAPACITY: usize = 100_000;
 
-/// In the order in which they were last asked for.
+/// In the order of their last use.
 #[derive(Debug)]
-pub struct Buckets {
-    known: Mutex<LruCache<Key, Arc<Bucket>>>,
+pub struct BucketCache {
+    known: Mutex<LruCache<BucketKey, Arc<Bucket>>>,
 }
 
-impl Buckets {
+impl BucketCache {
     pub fn new() -> Self {
-        Self::of(MOST)
+        Self::with_capacity(CACHE_CAPACITY)
     }
 
-    fn of(most: usize) -> Self {
-        Self { known: Mutex::new(LruCache::new(most)) }
+    fn with_capacity(capacity: usize) -> Self {
+        Self { known: Mutex::new(LruCache::new(capacity)) }
     }
 
-    /// The bucket, if there is one already.
-    pub fn known(&self, key: &Key) -> Option<Arc<Bucket>> {
+    /// The bucket, if it is in the cache.
+    pub fn known(&self, key: &BucketKey) -> Option<Arc<Bucket>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    pub fn get(&self, key: Key) -> Arc<Bucket> {
+    pub fn get(&self, key: BucketKey) -> Arc<Bucket> {
         let now = Instant::now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = known.get(&key) {
             return bucket.clone();
         }
-        // Two go for each that comes, if they say nothing any more: they never pile up, and nothing looks at all of them.
+        // Each insertion evicts up to two stale buckets: they never pile up, and no scan over all of them is needed.
         for _ in 0..2 {
             if known.iter().next().is_some_and(|(_, oldest)| oldest.is_stale(now)) {
                 known.remove_lru();
@@ -60,38 +60,38 @@ mod tests {
 
     use super::*;
 
-    fn key(number: u32) -> Key {
+    fn key(number: u32) -> BucketKey {
         let mut key = [0; 17];
         key[..4].copy_from_slice(&number.to_be_bytes());
         key
     }
 
-    fn count(buckets: &Buckets) -> usize {
+    fn count(buckets: &BucketCache) -> usize {
         buckets.known.lock().unwrap().len()
     }
 
     #[test]
-    fn however_many_names_there_are_so_many_are_remembered() {
-        let buckets = Buckets::of(100);
+    fn cache_holds_at_most_its_capacity_and_keeps_buckets_in_use() {
+        let buckets = BucketCache::with_capacity(100);
         let busy = buckets.get(key(0));
         for number in 1..10_000 {
             buckets.get(key(number));
             if number % 50 == 0 {
-                assert!(Arc::ptr_eq(&busy, &buckets.get(key(0))), "whoever keeps asking is not forgotten");
+                assert!(Arc::ptr_eq(&busy, &buckets.get(key(0))), "a bucket in use is not evicted");
             }
         }
         assert_eq!(count(&buckets), 100);
     }
 
     #[test]
-    fn what_says_nothing_any_more_makes_room_by_itself() {
-        let buckets = Buckets::of(100);
+    fn stale_buckets_are_evicted_before_the_cache_is_full() {
+        let buckets = BucketCache::with_capacity(100);
         let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
         for number in 0..50 {
             let stale = Arc::new(Bucket::new(long_ago));
             buckets.known.lock().unwrap().insert(key(number), stale);
         }
-        // It is older, and says that there is nothing to be had.
+        // Older, but it still knows that the shared bucket is empty.
         let empty = buckets.get(key(50));
         empty.grant(Instant::now(), Grant { granted: 0, tokens: 0.0 }, Rate { capacity: 1, per_second: 0.001 });
         for number in 100..130 {

@@ -1,9 +1,9 @@
-//! How many requests somebody may make: each has a bucket that fills steadily, and a request takes one from it.
+//! Rate limits: each caller has a token bucket that refills steadily, and each request takes one token.
 //!
-//! All replicas draw from the same buckets, in PostgreSQL. A replica takes a twentieth of a bucket at once and spends that
-//! in memory, so that most requests cost nothing; a bucket that is empty is remembered until it can have one again. What
-//! guards passwords is taken one by one. If the database does not answer, nobody is refused for that, and what guards
-//! passwords is counted by each replica alone.
+//! All replicas draw from the same buckets, in PostgreSQL. A replica leases a twentieth of a bucket at once and spends it in
+//! memory, so that most requests cost no statement; an empty bucket is remembered until it can hold a token again. Limits
+//! that protect passwords lease one token at a time. If the database does not answer, requests are allowed, and only the
+//! limits that protect passwords are counted, by each replica for itself.
 
 mod bucket;
 mod headers;
@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{HttpRequest, web::Data};
+use actix_web::HttpRequest;
 use nvisy_shared::{
     config,
     id::{AccountId, SessionId, WorkspaceId},
@@ -29,52 +29,44 @@ use nvisy_shared::{
 };
 use sha2::{Digest, Sha256};
 
-pub use self::login_attempts::address;
+pub use self::headers::record;
 use self::{
-    bucket::{Bucket, Spent},
-    lru::Buckets,
+    bucket::{Bucket, Spend},
+    lru::BucketCache,
 };
-pub use self::{
-    headers::Standing,
-    invalid_credentials::credential,
-    login_attempts::{attempt, mailbox},
-};
-use crate::{
-    problem::{Code, Problem},
-    state::State,
-};
+use crate::problem::{Code, Problem, RateLimitStatus};
 
 /// Longest wait for the shared bucket.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// The part of a bucket that a process takes at once.
-const PART: u32 = 20;
-/// Most of it, so that a process that goes down takes little with it.
-const MOST: u32 = 100;
+const STORE_TIMEOUT: Duration = Duration::from_millis(500);
+/// A lease is this fraction of a bucket.
+const LEASES_PER_BUCKET: u32 = 20;
+/// Most tokens of a lease, so that a process that dies takes few with it.
+const MAX_LEASE_SIZE: u32 = 100;
 
-/// What is limited.
+/// The subjects that are limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// All requests of the people who are signed in to an account.
+pub enum LimitKind {
+    /// All requests of an account's sessions.
     Account,
     /// All requests to a workspace.
     Workspace,
     /// Requests from an address to operations that take passwords and the like.
     Address,
-    /// Tries from one network at the password that goes with one name, whether or not there is such an account.
+    /// Login attempts from one network at one name, whether or not the name has an account.
     Name,
-    /// All requests with one API token: a program that runs wild leaves its owner alone.
+    /// All requests with one API token: a runaway program does not lock its owner out.
     Token,
-    /// Failures of tries at the password that goes with one name, from wherever.
+    /// Failed login attempts at one name, from all networks.
     Failures,
     /// Requests from one network for mail to one mailbox.
     Mailbox,
-    /// Credentials from one network that are nobody's.
+    /// Invalid credentials from one network.
     Refused,
-    /// Refresh tokens of one session, good or not any more.
+    /// Refresh tokens of one session, valid or not.
     Session,
 }
 
-impl Kind {
+impl LimitKind {
     const fn name(self) -> &'static str {
         match self {
             Self::Account => "account",
@@ -89,187 +81,196 @@ impl Kind {
         }
     }
 
-    /// Whether it stands before something that can be guessed, that other people get, or that anybody may have asked.
-    const fn guards(self) -> bool {
+    /// Whether the limit holds without the shared bucket, too: it protects something that can be guessed, that reaches
+    /// other people, or that costs a statement before the caller is known.
+    const fn fails_closed(self) -> bool {
         matches!(self, Self::Address | Self::Name | Self::Failures | Self::Mailbox | Self::Refused)
     }
 
-    /// How much of its bucket a process takes at once.
-    fn part(self, capacity: u32) -> u32 {
+    /// Tokens that a process leases at once.
+    fn lease_size(self, capacity: u32) -> u32 {
         match self {
-            Self::Account | Self::Token | Self::Workspace | Self::Session => (capacity / PART).clamp(1, MOST),
-            // Less: most of what is taken for a stray one is never used.
-            Self::Refused => (capacity / 5 / PART).clamp(1, MOST),
+            Self::Account | Self::Token | Self::Workspace | Self::Session => {
+                (capacity / LEASES_PER_BUCKET).clamp(1, MAX_LEASE_SIZE)
+            }
+            // Smaller: most tokens leased for a stray invalid credential are never spent.
+            Self::Refused => (capacity / 5 / LEASES_PER_BUCKET).clamp(1, MAX_LEASE_SIZE),
             Self::Address | Self::Name | Self::Failures | Self::Mailbox => 1,
         }
     }
 }
 
-/// Kind and whose: an id, or a hash.
-type Key = [u8; 17];
+/// Limit kind and owner: an id, or a hash.
+type BucketKey = [u8; 17];
 
-/// The buckets this process knows, and how large they are.
+/// The buckets that this process knows, and their sizes.
 #[derive(Debug)]
-pub struct Limits {
+pub struct RateLimiter {
+    db: Db,
     settings: config::LimitConfig,
-    buckets: Buckets,
+    buckets: BucketCache,
 }
 
-impl Limits {
-    pub fn new(settings: &config::LimitConfig) -> Self {
-        Self { settings: settings.clone(), buckets: Buckets::new() }
+impl RateLimiter {
+    pub fn new(db: Db, settings: &config::LimitConfig) -> Self {
+        Self { db, settings: settings.clone(), buckets: BucketCache::new() }
     }
 
-    /// Requests a minute; 0 for as many as they like.
-    fn capacity(&self, kind: Kind) -> u32 {
-        match kind {
-            Kind::Account => self.settings.account_minute,
-            Kind::Token => self.settings.token_minute,
-            Kind::Workspace => self.settings.workspace_minute,
-            Kind::Address | Kind::Session => self.settings.address_minute,
-            Kind::Name | Kind::Mailbox => self.settings.name_minute,
-            Kind::Failures => self.settings.name_failures_minute,
-            Kind::Refused => self.settings.refused_minute,
+    /// Counts a request of an account: by a person, or by one of its API tokens.
+    pub async fn count_caller(
+        &self,
+        request: &HttpRequest,
+        account: AccountId,
+        auth_method: &AuthMethod,
+    ) -> Result<(), Problem> {
+        match auth_method {
+            AuthMethod::Session(_) => self.count_request(request, LimitKind::Account, account.0.into_bytes()).await,
+            AuthMethod::Token(token, _) => self.count_request(request, LimitKind::Token, token.0.into_bytes()).await,
         }
     }
 
-    /// Takes one request from somebody's bucket; refused with 429 where it is empty.
-    async fn spend(&self, db: &Db, kind: Kind, whose: [u8; 16]) -> Result<Option<Standing>, Problem> {
-        let taken = self.take(db, kind, whose).await.map_err(Empty::problem)?;
-        Ok(taken.map(|taken| taken.standing()))
+    /// Counts a request to a workspace that the caller may make.
+    pub async fn count_workspace(&self, request: &HttpRequest, workspace: WorkspaceId) -> Result<(), Problem> {
+        self.count_request(request, LimitKind::Workspace, workspace.0.into_bytes()).await
     }
 
-    /// Takes one request's worth, which may be given back; nothing where there is no limit.
-    async fn take(&self, db: &Db, kind: Kind, whose: [u8; 16]) -> Result<Option<Taken>, Empty> {
-        match self.rate_and_key(kind, whose) {
-            Some((rate, key)) => self.draw(db, kind, key, rate).await,
+    /// Counts a refresh token of a session, valid or not.
+    pub async fn count_session(&self, request: &HttpRequest, session: SessionId) -> Result<(), Problem> {
+        self.count_request(request, LimitKind::Session, session.0.into_bytes()).await
+    }
+
+    async fn count_request(&self, request: &HttpRequest, kind: LimitKind, owner: [u8; 16]) -> Result<(), Problem> {
+        if let Some(status) = self.count(kind, owner).await? {
+            record(request, status);
+        }
+        Ok(())
+    }
+
+    /// Takes one token from the owner's bucket; 429 where it is empty, `None` where there is no limit.
+    async fn count(&self, kind: LimitKind, owner: [u8; 16]) -> Result<Option<RateLimitStatus>, Problem> {
+        let permit = self.acquire(kind, owner).await.map_err(Exhausted::problem)?;
+        Ok(permit.map(|permit| permit.status()))
+    }
+
+    /// Takes one token, which can be refunded; `None` where there is no limit.
+    async fn acquire(&self, kind: LimitKind, owner: [u8; 16]) -> Result<Option<Permit>, Exhausted> {
+        match self.rate_and_key(kind, owner) {
+            Some((rate, key)) => self.draw(kind, key, rate).await,
             None => Ok(None),
         }
     }
 
-    /// How somebody's bucket fills, and its name; nothing where there is no limit.
-    fn rate_and_key(&self, kind: Kind, whose: [u8; 16]) -> Option<(Rate, Key)> {
+    /// The refill rate and the name of the owner's bucket; `None` where there is no limit.
+    fn rate_and_key(&self, kind: LimitKind, owner: [u8; 16]) -> Option<(Rate, BucketKey)> {
         let capacity = Some(self.capacity(kind)).filter(|capacity| *capacity > 0)?;
         let mut key = [kind as u8; 17];
-        key[1..].copy_from_slice(&whose);
+        key[1..].copy_from_slice(&owner);
         Some((Rate { capacity, per_second: f64::from(capacity) / 60.0 }, key))
     }
 
-    async fn draw(&self, db: &Db, kind: Kind, key: Key, rate: Rate) -> Result<Option<Taken>, Empty> {
+    /// Requests a minute; 0: no limit.
+    fn capacity(&self, kind: LimitKind) -> u32 {
+        match kind {
+            LimitKind::Account => self.settings.account_minute,
+            LimitKind::Token => self.settings.token_minute,
+            LimitKind::Workspace => self.settings.workspace_minute,
+            LimitKind::Address | LimitKind::Session => self.settings.address_minute,
+            LimitKind::Name | LimitKind::Mailbox => self.settings.name_minute,
+            LimitKind::Failures => self.settings.name_failures_minute,
+            LimitKind::Refused => self.settings.refused_minute,
+        }
+    }
+
+    async fn draw(&self, kind: LimitKind, key: BucketKey, rate: Rate) -> Result<Option<Permit>, Exhausted> {
         let bucket = self.buckets.get(key);
-        let mut spent = bucket.spend(Instant::now());
-        if spent == Spent::Ask {
-            let _asking = bucket.asking.lock().await;
-            spent = bucket.spend(Instant::now());
-            while spent == Spent::Ask {
-                match ask(db, kind, &key, rate).await {
+        let mut spend = bucket.spend(Instant::now());
+        if spend == Spend::NeedsRefill {
+            let _refill = bucket.refill.lock().await;
+            spend = bucket.spend(Instant::now());
+            while spend == Spend::NeedsRefill {
+                let lease = store::limit::take(&self.db, &key, rate, kind.lease_size(rate.capacity));
+                match in_time::<Grant>(kind, lease).await {
                     Some(grant) => bucket.grant(Instant::now(), grant, rate),
-                    None => bucket.alone(Instant::now(), rate, kind.guards()),
+                    None => bucket.local_fallback(Instant::now(), rate, kind.fails_closed()),
                 }
-                spent = bucket.spend(Instant::now());
+                spend = bucket.spend(Instant::now());
             }
         }
-        match spent {
-            Spent::Yes { remaining } => Ok(Some(Taken { kind, key, rate, remaining, bucket })),
-            Spent::No { wait } => Err(Empty { kind, rate, wait }),
-            Spent::Ask => Ok(None),
+        match spend {
+            Spend::Allowed { remaining } => Ok(Some(Permit { kind, key, rate, remaining, bucket })),
+            Spend::Exhausted { wait } => Err(Exhausted { kind, rate, wait }),
+            Spend::NeedsRefill => Ok(None),
         }
     }
 }
 
-/// One request's worth of somebody's bucket.
+/// One token of a bucket.
 #[derive(Debug)]
-struct Taken {
-    kind: Kind,
-    key: Key,
+struct Permit {
+    kind: LimitKind,
+    key: BucketKey,
     rate: Rate,
     remaining: u32,
     bucket: Arc<Bucket>,
 }
 
-impl Taken {
-    fn standing(&self) -> Standing {
-        Standing::new(self.rate, self.remaining)
+impl Permit {
+    fn status(&self) -> RateLimitStatus {
+        RateLimitStatus::new(self.rate.capacity, self.rate.per_second, self.remaining)
     }
 
-    /// As if it had not been taken.
-    async fn give_back(self, db: &Db) {
-        if self.bucket.keep(self.rate, self.kind.part(self.rate.capacity) > 1) {
+    /// Puts the token back.
+    async fn refund(self, db: &Db) {
+        if self.bucket.refund(self.rate, self.kind.lease_size(self.rate.capacity) > 1) {
             return;
         }
-        if shared(self.kind, store::limit::give_back(db, &self.key, self.rate)).await.is_some() {
-            self.bucket.refilled();
+        if in_time(self.kind, store::limit::give_back(db, &self.key, self.rate)).await.is_some() {
+            self.bucket.refunded_to_shared();
         }
     }
 }
 
-/// Why nothing was taken.
+/// The bucket is empty for as long as `wait`.
 #[derive(Clone, Copy, Debug)]
-struct Empty {
-    kind: Kind,
+struct Exhausted {
+    kind: LimitKind,
     rate: Rate,
     wait: Duration,
 }
 
-impl Empty {
-    /// Refuses the request for it.
+impl Exhausted {
     fn problem(self) -> Problem {
         metrics().limit_refused(self.kind.name());
-        let standing = Standing::new(self.rate, 0);
-        Problem::new(Code::TooManyRequests).retry_in(whole_seconds(self.wait)).standing(standing)
+        let status = RateLimitStatus::new(self.rate.capacity, self.rate.per_second, 0);
+        Problem::new(Code::TooManyRequests).retry_in(whole_seconds(self.wait)).rate_limit(status)
     }
 }
 
-async fn ask(db: &Db, kind: Kind, key: &Key, rate: Rate) -> Option<Grant> {
-    shared(kind, store::limit::take(db, key, rate, kind.part(rate.capacity))).await
-}
-
-/// What the shared bucket says, if it says something in time.
-async fn shared<T>(kind: Kind, question: impl Future<Output = store::Result<T>>) -> Option<T> {
-    match tokio::time::timeout(PATIENCE, question).await {
-        Ok(Ok(answer)) => return Some(answer),
+/// The shared bucket's result, if it comes in time.
+async fn in_time<T>(kind: LimitKind, statement: impl Future<Output = store::Result<T>>) -> Option<T> {
+    match tokio::time::timeout(STORE_TIMEOUT, statement).await {
+        Ok(Ok(result)) => return Some(result),
         Ok(Err(error)) => {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, limit.kind = kind.name(), "requests are not counted across replicas");
         }
-        Err(_) => tracing::warn!(limit.kind = kind.name(), "requests are not counted across replicas: no answer"),
+        Err(_) => {
+            tracing::warn!(
+                limit.kind = kind.name(),
+                "requests are not counted across replicas: the database does not answer"
+            );
+        }
     }
     metrics().limit_unshared(kind.name());
     None
 }
 
-/// Up to a whole second, so that whoever waits so long is not refused again.
+/// Rounded up, so that a client that waits this long is not rejected again.
 fn whole_seconds(wait: Duration) -> u32 {
     u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }
 
-/// A request of this account's, by a person or by one of its programs.
-pub async fn caller(request: &HttpRequest, account: AccountId, auth_method: &AuthMethod) -> Result<(), Problem> {
-    match auth_method {
-        AuthMethod::Session(_) => count(request, Kind::Account, account.0.into_bytes()).await,
-        AuthMethod::Token(token, _) => count(request, Kind::Token, token.0.into_bytes()).await,
-    }
-}
-
-/// A request to this workspace, by somebody who may make it.
-pub async fn workspace(request: &HttpRequest, workspace: WorkspaceId) -> Result<(), Problem> {
-    count(request, Kind::Workspace, workspace.0.into_bytes()).await
-}
-
-/// A refresh token of this session, whatever became of it.
-pub async fn session(request: &HttpRequest, session: SessionId) -> Result<(), Problem> {
-    count(request, Kind::Session, session.0.into_bytes()).await
-}
-
-async fn count(request: &HttpRequest, kind: Kind, whose: [u8; 16]) -> Result<(), Problem> {
-    let Some(state) = request.app_data::<Data<State>>() else { return Ok(()) };
-    if let Some(standing) = state.limits.spend(&state.platform.db, kind, whose).await? {
-        standing.note(request);
-    }
-    Ok(())
-}
-
-/// Of parts that can be told apart again, whatever is in them.
+/// A hash of the parts and of the borders between them.
 fn hash(parts: &[&[u8]]) -> [u8; 16] {
     let mut hash = Sha256::new();
     for part in parts {

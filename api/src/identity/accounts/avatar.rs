@@ -11,7 +11,7 @@ use actix_web::{
     web::{self, Data},
 };
 use apistos::{
-    ApiComponent, Schema, api_operation,
+    api_operation,
     paths::{MediaType, RequestBody, Response, Responses},
     reference_or::ReferenceOr,
 };
@@ -29,8 +29,13 @@ use crate::{
         account::{CurrentAccount, SignedIn},
         audit,
     },
-    http::stall_guard::{is_too_slow, too_slow},
-    http::{client_info::Origin, gate::Gate, status_json::Deleted},
+    http::{
+        api_component::api_component,
+        client_info::ClientInfo,
+        gate::Gate,
+        stall_guard::{is_too_slow, too_slow},
+        status_json::NoContent,
+    },
     problem::{Code, Problem},
     state::State,
 };
@@ -57,13 +62,18 @@ pub async fn read(state: Data<State>, account: CurrentAccount) -> Result<Picture
     error_code = 413,
     error_code = 415
 )]
-pub async fn replace(state: Data<State>, account: SignedIn, origin: Origin, image: Image) -> Result<Deleted, Problem> {
+pub async fn replace(
+    state: Data<State>,
+    account: SignedIn,
+    client: ClientInfo,
+    image: Image,
+) -> Result<NoContent, Problem> {
     let sha256 = Sha256::digest(&image.bytes);
     let tx = state.platform.db.begin().await?;
     store::avatar::put(&tx, account.id, image.media_type, &image.bytes, &sha256).await?;
-    audit::note(&state, &tx, &origin.by(account.actor()), Action::AccountPictured, account.id.0).await?;
+    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::AccountPictured, account.id.0).await?;
     tx.commit().await?;
-    Ok(Deleted)
+    Ok(NoContent)
 }
 
 #[api_operation(
@@ -72,14 +82,14 @@ pub async fn replace(state: Data<State>, account: SignedIn, origin: Origin, imag
     summary = "Remove the account's picture",
     error_code = 404
 )]
-pub async fn remove(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {
+pub async fn remove(state: Data<State>, account: SignedIn, client: ClientInfo) -> Result<NoContent, Problem> {
     let tx = state.platform.db.begin().await?;
     if !store::avatar::remove(&tx, account.id).await? {
         return Err(Problem::not_found());
     }
-    audit::note(&state, &tx, &origin.by(account.actor()), Action::AccountPictured, account.id.0).await?;
+    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::AccountPictured, account.id.0).await?;
     tx.commit().await?;
-    Ok(Deleted)
+    Ok(NoContent)
 }
 
 fn unreadable(error: &PayloadError) -> Problem {
@@ -126,19 +136,11 @@ impl FromRequest for Image {
     }
 }
 
-impl ApiComponent for Image {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
+api_component!(Image {
     fn request_body() -> Option<RequestBody> {
         Some(RequestBody { content: binary(), required: Some(true), ..RequestBody::default() })
     }
-}
+});
 
 /// A stored picture as an answer.
 pub struct Picture(entity::avatar::Model);
@@ -164,21 +166,13 @@ impl Responder for Picture {
     }
 }
 
-impl ApiComponent for Picture {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Vec::new()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
+api_component!(Picture {
     fn responses(_: Option<String>) -> Option<Responses> {
         let response = Response { content: binary(), ..Response::default() };
         let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
         Some(Responses { responses, ..Responses::default() })
     }
-}
+});
 
 fn binary() -> BTreeMap<String, MediaType> {
     let schema = serde_json::from_value(serde_json::json!({ "type": "string", "format": "binary" })).ok();

@@ -4,18 +4,23 @@ use actix_web::web::Data;
 use apistos::api_operation;
 
 use super::{
-    service,
-    wire::{Account, ChangePassword, Confirmation, Deletion, SignUp, SignedUp, UpdateAccount},
+    service::{self, PreparedSignUp},
+    wire::{Account, ChangePassword, ConfirmSignUp, Confirmation, Deletion, SignUp, SignedUp, UpdateAccount},
 };
 use crate::{
-    auth::account::{CurrentAccount, SignedIn},
-    http::{
-        client_info::Origin,
-        etag::{Expected, Tagged},
-        extract::Json,
-        idempotency::IdempotencyKey,
-        status_json::{Accept, Deleted},
+    auth::{
+        account::{CurrentAccount, SignedIn},
+        password,
     },
+    http::{
+        client_info::ClientInfo,
+        etag::{ExpectedRevisions, Tagged},
+        extract::Json,
+        idempotency::{IdempotencyKey, idempotent},
+        status_json::{Accepted, Created, NoContent},
+    },
+    identity::wire::Mailed,
+    mailer::link_hash,
     problem::Problem,
     state::State,
 };
@@ -31,10 +36,50 @@ use crate::{
 pub async fn sign_up(
     state: Data<State>,
     key: IdempotencyKey,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<SignUp>,
 ) -> Result<SignedUp, Problem> {
-    service::sign_up(&state, key, origin, body.0).await
+    let sign_up = PreparedSignUp::new(&state, &client, body.0.into()).await?;
+    let request = key.bind("signUp", None, &sign_up.content());
+    if state.mailer.is_configured() {
+        let accepted = idempotent(&state.platform.db, request, async |tx| {
+            sign_up.send_link(&state, tx).await?;
+            Ok(Mailed { email: sign_up.email().to_owned() })
+        });
+        return accepted.await.map(SignedUp::Mailed);
+    }
+    let created: Created<Account> = idempotent(&state.platform.db, request, async |tx| {
+        sign_up.create(&state, tx, &client).await.map(Account::from)
+    })
+    .await?;
+    Ok(SignedUp::Created(created.with_location(|_| "/api/v1/account".to_owned())))
+}
+
+#[api_operation(
+    operation_id = "confirmSignUp",
+    tag = "accounts",
+    summary = "Confirm a sign-up",
+    description = "With the token of the link in the mail, and the password of that sign-up: whoever asked is whoever reads the mailbox. The account exists from now on. A wrong password uses nothing up.",
+    error_code = 401,
+    error_code = 429
+)]
+pub async fn confirm_sign_up(
+    state: Data<State>,
+    key: IdempotencyKey,
+    client: ClientInfo,
+    body: Json<ConfirmSignUp>,
+) -> Result<Created<Account>, Problem> {
+    let link = link_hash(&body.0.token)?;
+    // A random token's hash reveals nothing, unlike a password's; the mail has it, too.
+    let content = (link, password::fingerprint(&state.platform.keys, &body.0.password));
+    let request = key.bind("confirmSignUp", None, &content);
+    service::verify_sign_up_password(&state, &client, &link, body.0.password).await?;
+    let created: Created<Account> = idempotent(&state.platform.db, request, async |tx| {
+        let account = service::confirm_sign_up(&state, tx, &client, &link).await?;
+        Ok(Account { email_verified: true, ..account.into() })
+    })
+    .await?;
+    Ok(created.with_location(|_| "/api/v1/account".to_owned()))
 }
 
 #[api_operation(
@@ -57,11 +102,13 @@ pub async fn read(account: CurrentAccount) -> Result<Tagged<Account>, Problem> {
 pub async fn update(
     state: Data<State>,
     account: SignedIn,
-    expected: Expected,
-    origin: Origin,
+    expected: ExpectedRevisions,
+    client: ClientInfo,
     body: Json<UpdateAccount>,
 ) -> Result<Tagged<Account>, Problem> {
-    service::update(&state, &account, expected, &origin, body.0).await
+    let display_name = body.0.display_name.as_deref();
+    let changed = service::update(&state, &account, &client, expected.revisions(), display_name).await?;
+    Ok(Tagged { revision: changed.revision, body: changed.into() })
 }
 
 #[api_operation(
@@ -74,10 +121,11 @@ pub async fn update(
 pub async fn change_password(
     state: Data<State>,
     account: SignedIn,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<ChangePassword>,
-) -> Result<Deleted, Problem> {
-    service::change_password(&state, &account, &origin, body.0).await
+) -> Result<NoContent, Problem> {
+    let ChangePassword { current_password, new_password } = body.0;
+    service::change_password(&state, &account, &client, current_password, new_password).await.map(|()| NoContent)
 }
 
 #[api_operation(
@@ -91,8 +139,9 @@ pub async fn change_password(
 pub async fn delete(
     state: Data<State>,
     account: SignedIn,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<Confirmation>,
-) -> Result<Accept<Deletion>, Problem> {
-    service::delete(&state, &account, &origin, body.0).await
+) -> Result<Accepted<Deletion>, Problem> {
+    let erase_at = service::delete(&state, &account, &client, body.0.password).await?;
+    Ok(Accepted::new(Deletion { erase_at }))
 }

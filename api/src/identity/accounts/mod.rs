@@ -2,15 +2,16 @@
 
 mod avatar;
 mod handlers;
-pub mod service;
+mod service;
 mod sign_up_policy;
-pub mod wire;
+mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, patch, post, put, resource};
 
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/auth/sign-up").route(post().to(handlers::sign_up)))
+        .service(resource("/auth/sign-up/confirm").route(post().to(handlers::confirm_sign_up)))
         .service(resource("/account").route(get().to(handlers::read)).route(patch().to(handlers::update)))
         .service(resource("/account/password").route(post().to(handlers::change_password)))
         .service(resource("/account/deletion").route(post().to(handlers::delete)))

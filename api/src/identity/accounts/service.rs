@@ -1,135 +1,193 @@
-//! The steps of signing up, changing an account, and leaving.
+//! The steps of signing up, changing an account, and deleting it.
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use nvisy_shared::{
-    crypt::KeyPurpose,
     domain::{
-        account::normalise_email,
         activity::{Action, Actor},
         mail::MailKind,
     },
+    entity::account::Model,
     secret::Secret,
     store::{
-        self, TransactionTrait,
+        self, TransactionTrait, Tx,
         account::NewAccount,
         activity::{self, AuditEntry},
         mail::NewMail,
     },
 };
-use uuid::Uuid;
+use serde::Serialize;
 
-use super::{
-    sign_up_policy::Admission,
-    wire::{Account, ChangePassword, Confirmation, Deletion, SignUp, SignedUp, UpdateAccount},
-};
+use super::sign_up_policy::SignUpPermit;
 use crate::{
-    auth::{account::SignedIn, audit, password::check_strength},
-    http::{
-        client_info::Origin,
-        etag::{Expected, Tagged},
-        idempotency::{IdempotencyKey, idempotent},
-        rate_limit,
-        status_json::{Accept, Created, Deleted},
+    auth::{
+        account::SignedIn,
+        audit,
+        password::{self, check_strength},
     },
-    identity::mail_links::{self, wire::Mailed},
+    http::client_info::ClientInfo,
+    mailer::invalid_link,
     problem::{Code, Problem},
     state::State,
 };
 
-/// Without mail the account is made at once, and where everybody may sign up a taken address has to be told. With mail the
-/// answer is the same for every address: only whoever reads the mailbox learns whether there is an account, or makes one.
-pub async fn sign_up(state: &State, key: IdempotencyKey, origin: Origin, body: SignUp) -> Result<SignedUp, Problem> {
-    let email = normalise_email(&body.email);
-    rate_limit::mailbox(state, &origin, &email).await?;
-    let admission = Admission::presented(state, body.invite_code.as_ref())?;
-    let display_name = body.display_name.trim();
-    check_strength("password", &body.password, &[&email, display_name]).await?;
-    let password = told_apart(state, &body.password);
-    // Before the transaction: nothing may wait for a slow hash while it holds a connection.
-    let password_hash = state.passwords.hash(body.password).await?;
-    let once = key.once("signUp", None, &(&email, display_name, password, admission.meaning()));
-    if mail_links::service::wanted(state).is_ok() {
-        let accepted = idempotent(&state.platform.db, once, async |tx| {
-            admission.check(tx, &email).await?;
-            let mail = NewMail {
-                kind: MailKind::SignUp,
-                email: &email,
-                account: None,
-                sign_up: Some((display_name, &password_hash)),
-                invite: None,
-                life: mail_links::service::life(state),
-            };
-            mail_links::service::send(tx, mail).await?;
-            Ok(Mailed { email: email.clone() })
-        });
-        return accepted.await.map(SignedUp::Mailed);
+/// A request for a new account.
+#[derive(Debug)]
+pub struct SignUpCommand {
+    /// Normalized.
+    pub email: String,
+    pub password: Secret<String>,
+    pub display_name: String,
+    pub invite_code: Option<Secret<String>>,
+}
+
+/// A permitted sign-up with a hashed password: a transaction must not wait for the slow hash.
+#[derive(Debug)]
+pub struct PreparedSignUp {
+    email: String,
+    display_name: String,
+    password_hash: Secret<String>,
+    password_fingerprint: String,
+    permit: SignUpPermit,
+}
+
+impl PreparedSignUp {
+    pub async fn new(state: &State, client: &ClientInfo, command: SignUpCommand) -> Result<Self, Problem> {
+        let SignUpCommand { email, password, display_name, invite_code } = command;
+        state.limiter.count_mailbox(client, &email).await?;
+        let permit = SignUpPermit::from_code(state, invite_code.as_ref())?;
+        check_strength("password", &password, &[&email, &display_name]).await?;
+        let password_fingerprint = password::fingerprint(&state.platform.keys, &password);
+        let password_hash = state.authenticator.passwords.hash(password).await?;
+        Ok(Self { email, display_name, password_hash, password_fingerprint, permit })
     }
-    let created: Created<Account> = idempotent(&state.platform.db, once, async |tx| {
-        admission.check(tx, &email).await?;
-        let account = NewAccount { email: &email, display_name, password_hash: &password_hash };
-        let account = store::account::insert(tx, account).await?;
-        let account = account.ok_or_else(|| admission.taken())?;
-        let by = origin.by(Actor::Account(account.id));
-        audit::note(state, tx, &by, Action::AccountSignedUp, account.id.0).await?;
-        Ok(account.into())
-    })
-    .await?;
-    Ok(SignedUp::Created(created.at(|_| "/api/v1/account".to_owned())))
+
+    /// The content that distinguishes this sign-up from others.
+    pub fn content(&self) -> impl Serialize + '_ {
+        (&self.email, &self.display_name, &self.password_fingerprint, self.permit.fingerprint())
+    }
+
+    pub fn email(&self) -> &str {
+        &self.email
+    }
+
+    /// Where mail is configured: queues a link, for every address alike. Only the reader of the mailbox learns whether the
+    /// address has an account, or creates one.
+    pub async fn send_link(&self, state: &State, tx: &Tx) -> Result<(), Problem> {
+        self.permit.check(tx, &self.email).await?;
+        let mail = NewMail {
+            kind: MailKind::SignUp,
+            email: &self.email,
+            account: None,
+            sign_up: Some((&self.display_name, &self.password_hash)),
+            invite: None,
+            life: state.mailer.link_lifetime(),
+        };
+        state.mailer.send(tx, mail).await
+    }
+
+    /// Without mail: creates the account at once. Where every address may sign up, the response shows that one is taken.
+    pub async fn create(&self, state: &State, tx: &Tx, client: &ClientInfo) -> Result<Model, Problem> {
+        self.permit.check(tx, &self.email).await?;
+        let account =
+            NewAccount { email: &self.email, display_name: &self.display_name, password_hash: &self.password_hash };
+        let account = store::account::insert(tx, account).await?.ok_or_else(|| self.permit.address_taken())?;
+        let by = client.by(Actor::Account(account.id));
+        audit::record(&state.platform, tx, &by, Action::AccountSignedUp, account.id.0).await?;
+        Ok(account)
+    }
 }
 
-/// What makes a repeated sign-up with another password another request. A fast hash, but under a key that the database
-/// does not have: it cannot be guessed at with the database alone.
-pub fn told_apart(state: &State, password: &Secret<String>) -> String {
-    let key = state.platform.keys.derive_for(Uuid::nil(), KeyPurpose::RequestFingerprint);
-    hex::encode(key.mac(password.expose().as_bytes()))
+/// Verifies the password of a sign-up's link. The sign-up chose the password and the reader of the mailbox has the link:
+/// only both together prove that they are the same person.
+pub async fn verify_sign_up_password(
+    state: &State,
+    client: &ClientInfo,
+    link_hash: &[u8; 32],
+    password: Secret<String>,
+) -> Result<(), Problem> {
+    let link = store::mail::find_link(&state.platform.db, MailKind::SignUp, link_hash).await?;
+    // A link that was used before is left to the idempotency key.
+    let Some(link) = link else { return Ok(()) };
+    let attempt = state.limiter.attempt(client, &link.email).await?;
+    let hash = link.password_hash.map(Secret::new);
+    if !state.authenticator.passwords.verify(password, hash).await? {
+        return Err(invalid_link());
+    }
+    attempt.succeeded().await;
+    Ok(())
 }
 
+/// Uses a sign-up's link up and creates the account, with a verified address.
+pub async fn confirm_sign_up(
+    state: &State,
+    tx: &Tx,
+    client: &ClientInfo,
+    link_hash: &[u8; 32],
+) -> Result<Model, Problem> {
+    let mail = store::mail::take(tx, MailKind::SignUp, link_hash).await?.ok_or_else(invalid_link)?;
+    let (display_name, password_hash) = mail.display_name.zip(mail.password_hash).ok_or_else(invalid_link)?;
+    let password_hash = Secret::new(password_hash);
+    let account = NewAccount { email: &mail.email, display_name: &display_name, password_hash: &password_hash };
+    let account = store::account::insert(tx, account).await?.ok_or_else(invalid_link)?;
+    store::account::verify_email(tx, account.id, &mail.email).await?;
+    // Other sign-ups with this address are void.
+    store::mail::take_all(tx, MailKind::SignUp, &mail.email).await?;
+    let by = client.by(Actor::Account(account.id));
+    audit::record(&state.platform, tx, &by, Action::AccountSignedUp, account.id.0).await?;
+    Ok(account)
+}
+
+/// Changes the display name; 412 unless the account has one of these revisions.
 pub async fn update(
     state: &State,
     account: &SignedIn,
-    expected: Expected,
-    origin: &Origin,
-    body: UpdateAccount,
-) -> Result<Tagged<Account>, Problem> {
-    let display_name = body.display_name.as_deref().map_or(account.display_name.as_str(), str::trim);
+    client: &ClientInfo,
+    revisions: Option<Vec<i32>>,
+    display_name: Option<&str>,
+) -> Result<Model, Problem> {
+    let display_name = display_name.map_or(account.display_name.as_str(), str::trim);
     let tx = state.platform.db.begin().await?;
-    let changed = store::account::rename(&tx, account.id, expected.revisions(), display_name).await?;
+    let changed = store::account::rename(&tx, account.id, revisions, display_name).await?;
     let changed = changed.ok_or_else(|| Problem::new(Code::PreconditionFailed))?;
-    audit::note(state, &tx, &origin.by(account.actor()), Action::AccountUpdated, account.id.0).await?;
+    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::AccountUpdated, account.id.0).await?;
     tx.commit().await?;
-    Ok(Tagged { revision: changed.revision, body: changed.into() })
+    Ok(changed)
 }
 
 pub async fn change_password(
     state: &State,
     account: &SignedIn,
-    origin: &Origin,
-    body: ChangePassword,
-) -> Result<Deleted, Problem> {
-    check_strength("newPassword", &body.new_password, &[&account.email, &account.display_name]).await?;
-    let alone = account.reauthenticate(state, origin, body.current_password).await?;
-    let password_hash = state.passwords.hash(body.new_password).await?;
-    drop(alone);
+    client: &ClientInfo,
+    current: Secret<String>,
+    new: Secret<String>,
+) -> Result<(), Problem> {
+    check_strength("newPassword", &new, &[&account.email, &account.display_name]).await?;
+    let lock = state.authenticator.reauthenticate(account, client, current).await?;
+    let password_hash = state.authenticator.passwords.hash(new).await?;
+    drop(lock);
     let tx = state.platform.db.begin().await?;
     account.lock(&tx).await?;
     store::account::set_password(&tx, account.id, &password_hash).await?;
     store::session::end_all(&tx, account.id, Some(account.session)).await?;
-    audit::note(state, &tx, &origin.by(account.actor()), Action::AccountPasswordChanged, account.id.0).await?;
+    let by = client.by(account.actor());
+    audit::record(&state.platform, &tx, &by, Action::AccountPasswordChanged, account.id.0).await?;
     tx.commit().await?;
-    Ok(Deleted)
+    Ok(())
 }
 
+/// Closes the account; returns the time at which it is erased.
 pub async fn delete(
     state: &State,
     account: &SignedIn,
-    origin: &Origin,
-    body: Confirmation,
-) -> Result<Accept<Deletion>, Problem> {
-    account.reauthenticate(state, origin, body.password).await?;
+    client: &ClientInfo,
+    password: Secret<String>,
+) -> Result<DateTime<Utc>, Problem> {
+    state.authenticator.reauthenticate(account, client, password).await?;
     let grace = Duration::from_secs(state.platform.config.auth.erase_seconds);
     let tx = state.platform.db.begin().await?;
-    // Workspaces before the account, as whoever joins one locks them: nobody comes or goes while this is decided.
+    // Workspaces before the account, in the order in which joining locks them: no member comes or goes meanwhile.
     let mut workspaces = Vec::new();
     for workspace in store::succession::workspaces(&tx, account.id).await? {
         if store::workspace::lock(&tx, workspace).await? {
@@ -142,13 +200,14 @@ pub async fn delete(
     }
     let erase_at = store::account::close(&tx, account.id, grace).await?;
     store::session::end_all(&tx, account.id, None).await?;
-    let by = origin.by(account.actor());
+    let by = client.by(account.actor());
     for workspace in workspaces {
         let withdrawn = store::invite::withdraw_closed(&tx, workspace, account.id).await?;
-        let acts: Vec<AuditEntry> = withdrawn.into_iter().map(|invite| invite.audit_entry("account_deleted")).collect();
-        activity::append(&tx, &state.platform.audit_keys, workspace, &by, &acts).await?;
+        let entries: Vec<AuditEntry> =
+            withdrawn.into_iter().map(|invite| invite.audit_entry("account_deleted")).collect();
+        activity::append(&tx, &state.platform.audit_keys, workspace, &by, &entries).await?;
     }
-    audit::note(state, &tx, &by, Action::AccountDeleted, account.id.0).await?;
+    audit::record(&state.platform, &tx, &by, Action::AccountDeleted, account.id.0).await?;
     tx.commit().await?;
-    Ok(Accept::new(Deletion { erase_at }))
+    Ok(erase_at)
 }

@@ -1,7 +1,7 @@
-//! Who may sign up: see `NVISY_AUTH_SIGN_UP`.
+//! The sign-up policy of `NVISY_AUTH_SIGN_UP`.
 //!
-//! Where not everybody may, whoever has no code to an address learns nothing of it: no code, a wrong one, one to another
-//! address and an address that has an account are answered alike.
+//! Where signing up needs a code, a missing code, a wrong code, another address's code and an address that has an account get
+//! the same response: without the code of an address, a caller learns nothing about it.
 
 use nvisy_shared::{
     config::SignUp,
@@ -15,52 +15,52 @@ use crate::{
     state::State,
 };
 
-/// What somebody brings who wants an account.
+/// The permission to sign up that a request claims.
 #[derive(Clone, Copy, Debug)]
-pub enum Admission {
-    /// Nothing is needed.
+pub enum SignUpPermit {
+    /// The policy needs no code.
     Open,
-    /// The hash of a code; `by_invite`: that of a workspace's invite does.
+    /// The hash of the request's code; `by_invite`: a workspace's invite counts.
     Code { hash: [u8; 32], by_invite: bool },
 }
 
-impl Admission {
-    /// Fails where a code is needed and none is there, or nothing that can be one: before anything slow is done for it.
-    pub fn presented(state: &State, code: Option<&Secret<String>>) -> Result<Self, Problem> {
+impl SignUpPermit {
+    /// 403 where the policy needs a code and the request has none that is well-formed: before anything slow happens.
+    pub fn from_code(state: &State, code: Option<&Secret<String>>) -> Result<Self, Problem> {
         let by_invite = match state.platform.config.sign_up() {
             SignUp::Open => return Ok(Self::Open),
             SignUp::Invited => true,
             SignUp::Closed => false,
         };
-        let hash = code.and_then(invite_code::hash).ok_or_else(refused)?;
+        let hash = code.and_then(invite_code::hash).ok_or_else(rejected)?;
         Ok(Self::Code { hash, by_invite })
     }
 
-    /// Fails unless it lets this (normalised) address in.
+    /// 403 unless the code was issued for this (normalized) address.
     pub async fn check(self, tx: &Tx, email: &str) -> Result<(), Problem> {
         let Self::Code { hash, by_invite } = self else { return Ok(()) };
-        let admitted = store::admission::admits(tx, &hash, email).await?
+        let is_issued = store::admission::admits(tx, &hash, email).await?
             || by_invite && store::invite::names(tx, &hash, email).await?;
-        if admitted { Ok(()) } else { Err(refused()) }
+        if is_issued { Ok(()) } else { Err(rejected()) }
     }
 
-    /// Makes a request with it another one than without; the code is random, so its hash tells nothing.
-    pub fn meaning(self) -> Option<[u8; 32]> {
+    /// Distinguishes repeated requests; the code is random, so its hash reveals nothing.
+    pub fn fingerprint(self) -> Option<[u8; 32]> {
         match self {
             Self::Open => None,
             Self::Code { hash, .. } => Some(hash),
         }
     }
 
-    /// What to say where the address has an account.
-    pub fn taken(self) -> Problem {
+    /// The problem where the address has an account.
+    pub fn address_taken(self) -> Problem {
         match self {
             Self::Open => Problem::new(Code::EmailTaken),
-            Self::Code { .. } => refused(),
+            Self::Code { .. } => rejected(),
         }
     }
 }
 
-fn refused() -> Problem {
+fn rejected() -> Problem {
     Problem::new(Code::SignUpRefused)
 }

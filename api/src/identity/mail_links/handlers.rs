@@ -1,42 +1,27 @@
-//! The operations that take a mailbox.
+//! The operations with links by mail.
 
 use actix_web::web::Data;
 use apistos::api_operation;
 
+use nvisy_shared::domain::account::normalise_email;
+
 use super::{
     service,
-    wire::{ChangeEmail, ConfirmSignUp, ForgottenPassword, LinkToken, Mailed, ResetPassword},
+    wire::{ChangeEmail, ForgottenPassword, LinkToken, ResetPassword},
 };
 use crate::{
     auth::account::SignedIn,
     http::{
-        client_info::Origin,
+        client_info::ClientInfo,
         extract::Json,
-        idempotency::IdempotencyKey,
-        status_json::{Accept, Created, Deleted},
+        idempotency::{IdempotencyKey, idempotent},
+        status_json::{Accepted, NoContent},
     },
-    identity::accounts::wire::Account,
+    identity::wire::Mailed,
+    mailer::link_hash,
     problem::Problem,
     state::State,
 };
-
-#[api_operation(
-    operation_id = "confirmSignUp",
-    tag = "accounts",
-    summary = "Confirm a sign-up",
-    description = "With the token of the link in the mail, and the password of that sign-up: whoever asked is whoever reads the mailbox. The account exists from now on. A wrong password uses nothing up.",
-    error_code = 401,
-    error_code = 429
-)]
-pub async fn confirm_sign_up(
-    state: Data<State>,
-    key: IdempotencyKey,
-    origin: Origin,
-    body: Json<ConfirmSignUp>,
-) -> Result<Created<Account>, Problem> {
-    let account = service::confirm_sign_up(&state, key, &origin, body.0).await?;
-    Ok(account.at(|_| "/api/v1/account".to_owned()))
-}
 
 #[api_operation(
     operation_id = "forgotPassword",
@@ -45,13 +30,21 @@ pub async fn confirm_sign_up(
     description = "Sends a link to the address, if an account has it. The answer is the same whether or not.",
     error_code = 501
 )]
-pub async fn forgotten(
+pub async fn forgot_password(
     state: Data<State>,
     key: IdempotencyKey,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<ForgottenPassword>,
-) -> Result<Accept<Mailed>, Problem> {
-    service::forgotten(&state, key, &origin, &body.0.email).await
+) -> Result<Accepted<Mailed>, Problem> {
+    state.mailer.require()?;
+    let email = normalise_email(&body.0.email);
+    state.limiter.count_mailbox(&client, &email).await?;
+    let request = key.bind("forgotPassword", None, &email);
+    idempotent(&state.platform.db, request, async |tx| {
+        service::send_password_reset(&state, tx, &email).await?;
+        Ok(Mailed { email: email.clone() })
+    })
+    .await
 }
 
 #[api_operation(
@@ -61,8 +54,13 @@ pub async fn forgotten(
     description = "With the token of the link in the mail, once. All sessions and API tokens end, and so do other links of the account.",
     error_code = 401
 )]
-pub async fn reset(state: Data<State>, origin: Origin, body: Json<ResetPassword>) -> Result<Deleted, Problem> {
-    service::reset(&state, &origin, body.0).await
+pub async fn reset_password(
+    state: Data<State>,
+    client: ClientInfo,
+    body: Json<ResetPassword>,
+) -> Result<NoContent, Problem> {
+    let ResetPassword { token, new_password } = body.0;
+    service::reset_password(&state, &client, &link_hash(&token)?, new_password).await.map(|()| NoContent)
 }
 
 #[api_operation(
@@ -77,10 +75,19 @@ pub async fn change_email(
     state: Data<State>,
     account: SignedIn,
     key: IdempotencyKey,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<ChangeEmail>,
-) -> Result<Accept<Mailed>, Problem> {
-    service::change_email(&state, &account, key, &origin, body.0).await
+) -> Result<Accepted<Mailed>, Problem> {
+    state.mailer.require()?;
+    let email = normalise_email(&body.0.email);
+    state.limiter.count_mailbox(&client, &email).await?;
+    state.authenticator.reauthenticate(&account, &client, body.0.password).await?;
+    let request = key.bind("changeEmail", Some(account.id), &email);
+    idempotent(&state.platform.db, request, async |tx| {
+        service::send_email_change(&state, tx, &account, &client, &email).await?;
+        Ok(Mailed { email: email.clone() })
+    })
+    .await
 }
 
 #[api_operation(
@@ -93,9 +100,16 @@ pub async fn verify_email(
     state: Data<State>,
     account: SignedIn,
     key: IdempotencyKey,
-    origin: Origin,
-) -> Result<Accept<Mailed>, Problem> {
-    service::verify_email(&state, &account, key, &origin).await
+    client: ClientInfo,
+) -> Result<Accepted<Mailed>, Problem> {
+    state.mailer.require()?;
+    state.limiter.count_mailbox(&client, &account.email).await?;
+    let request = key.bind("verifyEmail", Some(account.id), &account.email);
+    idempotent(&state.platform.db, request, async |tx| {
+        service::send_email_verification(&state, tx, &account, &client).await?;
+        Ok(Mailed { email: account.email.clone() })
+    })
+    .await
 }
 
 #[api_operation(
@@ -105,6 +119,10 @@ pub async fn verify_email(
     description = "With the token of the link in the mail: of a change of address, or of a verification.",
     error_code = 401
 )]
-pub async fn confirm_email(state: Data<State>, origin: Origin, body: Json<LinkToken>) -> Result<Deleted, Problem> {
-    service::confirm_email(&state, &origin, &body.0.token).await
+pub async fn confirm_email(
+    state: Data<State>,
+    client: ClientInfo,
+    body: Json<LinkToken>,
+) -> Result<NoContent, Problem> {
+    service::confirm_email(&state, &client, &link_hash(&body.0.token)?).await.map(|()| NoContent)
 }

@@ -4,9 +4,12 @@ use apistos::ApiComponent;
 use garde::Validate;
 use nvisy_shared::{domain::account::EMAIL_MAX, secret::Secret};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::{auth::password, http::validation::line, identity::accounts::wire::email_address};
+use crate::{
+    auth::password,
+    http::validation::{email_address, line},
+};
 
 /// The token of a link in a mail.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -16,20 +19,6 @@ pub struct LinkToken {
     #[garde(skip)]
     #[schemars(with = "String")]
     pub token: Secret<String>,
-}
-
-/// The token of a link in a mail, and what shows that whoever has it asked for it.
-#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ConfirmSignUp {
-    /// What stands behind `#token=`.
-    #[garde(skip)]
-    #[schemars(with = "String")]
-    pub token: Secret<String>,
-    /// As at sign-up.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub password: Secret<String>,
 }
 
 /// Whose password is forgotten.
@@ -68,12 +57,4 @@ pub struct ChangeEmail {
     #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
     pub password: Secret<String>,
-}
-
-/// Mail is on its way, if there is somebody to get it.
-#[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
-#[serde(rename_all = "camelCase")]
-pub struct Mailed {
-    /// The address as it is compared.
-    pub email: String,
 }

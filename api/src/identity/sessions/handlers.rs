@@ -11,10 +11,10 @@ use super::{
 use crate::{
     auth::{account::SignedIn, device::Device},
     http::{
-        client_info::Origin,
+        client_info::ClientInfo,
         extract::{Json, Path, Query},
         pagination::{Page, PageQuery},
-        status_json::Deleted,
+        status_json::NoContent,
     },
     problem::Problem,
     state::State,
@@ -32,10 +32,11 @@ use crate::{
 pub async fn login(
     state: Data<State>,
     device: Device,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<Login>,
 ) -> Result<Json<Tokens>, Problem> {
-    service::login(&state, &device, &origin, body.0).await.map(Json)
+    let tokens = service::login(&state, &device, &client, body.0.into()).await?;
+    Ok(Json(tokens.into()))
 }
 
 #[api_operation(
@@ -51,10 +52,14 @@ pub async fn refresh(
     state: Data<State>,
     request: HttpRequest,
     device: Device,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<Refresh>,
 ) -> Result<Json<Tokens>, Problem> {
-    service::refresh(&state, &request, &device, &origin, body.0).await.map(Json)
+    let token = service::parse_refresh_token(&state, body.0.refresh_token)?;
+    // Also for a session that has ended: a token that keeps coming must not cost statements for ever.
+    state.limiter.count_session(&request, token.session()).await?;
+    let tokens = service::refresh(&state, &device, &client, &token).await?;
+    Ok(Json(tokens.into()))
 }
 
 #[api_operation(
@@ -64,8 +69,8 @@ pub async fn refresh(
     description = "Ends the session that the access token belongs to.",
     error_code = 401
 )]
-pub async fn logout(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {
-    service::end(&state, &account, &origin, account.session).await
+pub async fn logout(state: Data<State>, account: SignedIn, client: ClientInfo) -> Result<NoContent, Problem> {
+    service::end(&state, &account, &client, account.session).await.map(|()| NoContent)
 }
 
 #[api_operation(
@@ -81,7 +86,7 @@ pub async fn list(
     query: Query<PageQuery>,
 ) -> Result<Json<Page<Session>>, Problem> {
     let query = query.0;
-    let rows = store::session::of_account(&state.platform.db, account.id, query.after()?, query.rows()).await?;
+    let rows = store::session::of_account(&state.platform.db, account.id, query.after()?, query.fetch_limit()).await?;
     let rows = rows.into_iter().map(|row| Seen(row, account.session)).collect();
     Ok(Json(Page::new(&query, rows, |Seen(row, _)| row.id)))
 }
@@ -96,10 +101,10 @@ pub async fn list(
 pub async fn revoke(
     state: Data<State>,
     account: SignedIn,
-    origin: Origin,
+    client: ClientInfo,
     path: Path<SessionPath>,
-) -> Result<Deleted, Problem> {
-    service::end(&state, &account, &origin, SessionId(path.0.session)).await
+) -> Result<NoContent, Problem> {
+    service::end(&state, &account, &client, SessionId(path.0.session)).await.map(|()| NoContent)
 }
 
 #[api_operation(
@@ -109,6 +114,6 @@ pub async fn revoke(
     description = "Ends all sessions, this one included, and makes links void that the account has asked for by mail.",
     error_code = 401
 )]
-pub async fn revoke_all(state: Data<State>, account: SignedIn, origin: Origin) -> Result<Deleted, Problem> {
-    service::end_all(&state, &account, &origin).await
+pub async fn revoke_all(state: Data<State>, account: SignedIn, client: ClientInfo) -> Result<NoContent, Problem> {
+    service::end_all(&state, &account, &client).await.map(|()| NoContent)
 }

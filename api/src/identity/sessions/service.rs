@@ -1,15 +1,11 @@
-//! The steps of logging in, staying logged in, and logging out.
+//! The steps of logging in, refreshing a session, and logging out.
 
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use nvisy_shared::{
     config,
     crypt::{DerivedKey, KeyPurpose, refresh::RefreshToken},
-    domain::{
-        account::normalise_email,
-        activity::{Action, Actor},
-    },
+    domain::activity::{Action, Actor},
     id::{AccountId, SessionId},
     secret::Secret,
     store::{
@@ -21,56 +17,79 @@ use nvisy_shared::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::wire::{Login, Refresh, TokenType, Tokens};
 use crate::{
     auth::{
-        account::{SignedIn, refuse_suspended},
+        account::{SignedIn, require_active},
         audit,
         device::Device,
-        failed_logins::Refusal,
-        second_factor::{self, Checked},
+        failed_logins::FailedLogin,
+        second_factor::Checked,
     },
-    http::{client_info::Origin, rate_limit, status_json::Deleted},
+    http::client_info::ClientInfo,
     problem::{Code, Problem},
     state::State,
 };
 
-/// How long a refresh token that has been used still gives its successor: clients lose answers, and browsers' tabs
-/// refresh at the same time. To a device that has the address or the name of the one that used it: not to a thief, who
-/// has to be quick as well.
-const LOST_ANSWER: Duration = Duration::from_secs(30);
+/// How long a used refresh token still returns its successor, because clients lose responses and tabs of a browser refresh at
+/// the same time. Only for a device with the address or the name of the one that used it: a thief has to be quick as well.
+const REUSE_GRACE: Duration = Duration::from_secs(30);
 
-pub async fn login(state: &State, device: &Device, origin: &Origin, body: Login) -> Result<Tokens, Problem> {
-    let email = normalise_email(&body.email);
-    let attempt = rate_limit::attempt(state, origin, &email).await?;
+/// A request for a session.
+#[derive(Debug)]
+pub struct LoginCommand {
+    /// Normalized.
+    pub email: String,
+    pub password: Secret<String>,
+    /// Of the second factor.
+    pub code: Option<String>,
+}
+
+/// The credentials of a session.
+#[derive(Debug)]
+pub struct TokenPair {
+    pub access_token: String,
+    pub expires_in_seconds: u64,
+    pub refresh_token: String,
+}
+
+pub async fn login(
+    state: &State,
+    device: &Device,
+    client: &ClientInfo,
+    command: LoginCommand,
+) -> Result<TokenPair, Problem> {
+    let LoginCommand { email, password, code } = command;
+    let authenticator = &state.authenticator;
+    let attempt = state.limiter.attempt(client, &email).await?;
     let account = store::account::by_email(&state.platform.db, &email).await?;
     let hash = account.as_ref().map(|account| Secret::new(account.password_hash.clone()));
-    let right = state.passwords.verify(body.password, hash.clone()).await?;
-    let Some((account, hash)) = account.as_ref().zip(hash).filter(|_| right) else {
-        // For an address without an account, too: it takes as long.
-        state.refusals.note(Refusal::login(account.map_or(Uuid::nil(), |account| account.id.0), "password"), origin);
+    let is_right = authenticator.passwords.verify(password, hash.clone()).await?;
+    let Some((account, hash)) = account.as_ref().zip(hash).filter(|_| is_right) else {
+        // Also for an address without an account, which takes as long.
+        let account = account.map_or(Uuid::nil(), |account| account.id.0);
+        authenticator.failed_logins.record(FailedLogin::login(account, "password"), client);
         return Err(Problem::new(Code::WrongCredentials));
     };
     attempt.succeeded().await;
-    // Only whoever knows the password is told that the account is suspended.
-    if let Err(problem) = refuse_suspended(account.state) {
-        state.refusals.note(Refusal::login(account.id.0, "suspended"), origin);
+    // Only a caller with the right password learns that the account is suspended.
+    if let Err(problem) = require_active(account.state) {
+        authenticator.failed_logins.record(FailedLogin::login(account.id.0, "suspended"), client);
         return Err(problem);
     }
 
-    let refresh = RefreshToken::first(&key(state), SessionId::new());
+    let refresh = RefreshToken::first(&refresh_key(state), SessionId::new());
     let tx = state.platform.db.begin().await?;
-    // The password may have been changed since it was verified; a session that begins now would outlive that.
+    // If the password has changed since it was verified, a session that begins now would outlive the change.
     let account = store::account::lock_verified(&tx, account.id, &hash).await?;
     let account = account.ok_or_else(|| Problem::new(Code::WrongCredentials))?;
-    refuse_suspended(account.state)?;
-    let by = origin.by(Actor::Account(account.id));
-    let checked = second_factor::check(state, &tx, account.id, body.code.as_deref()).await?;
-    if let Err(problem) = checked.verdict() {
-        // That the code was wrong is written down; that there is none yet is how everybody with a second factor begins.
+    require_active(account.state)?;
+    let by = client.by(Actor::Account(account.id));
+    let checked = authenticator.second_factor.check(&tx, account.id, code.as_deref()).await?;
+    if let Err(problem) = checked.into_result() {
+        // A missing code is not recorded: every login with a second factor begins like that.
         if checked != Checked::Missing {
-            let refused = AuditEntry::new(Action::SessionRefused, account.id.0, json!({ "reason": "code" }));
-            audit::write(state, &tx, &by, &[refused]).await?;
+            let entry = AuditEntry::new(Action::SessionRefused, account.id.0, json!({ "reason": "code" }));
+            audit::record_all(&state.platform, &tx, &by, &[entry]).await?;
         }
         tx.commit().await?;
         return Err(problem);
@@ -81,74 +100,79 @@ pub async fn login(state: &State, device: &Device, origin: &Origin, body: Login)
     let session = refresh.session();
     store::session::insert(&tx, session, account.id, device.as_stored(), life(state), &refresh.hash()).await?;
     if account.erase_at.is_some() {
-        audit::note(state, &tx, &by, Action::AccountRestored, account.id.0).await?;
+        audit::record(&state.platform, &tx, &by, Action::AccountRestored, account.id.0).await?;
     }
-    audit::note(state, &tx, &by, Action::SessionStarted, session.0).await?;
+    audit::record(&state.platform, &tx, &by, Action::SessionStarted, session.0).await?;
     tx.commit().await?;
-    tokens(state, account.id, &refresh)
+    token_pair(state, account.id, &refresh)
 }
 
+/// The refresh token in a text; 401 for a text that this installation did not make.
+pub fn parse_refresh_token(state: &State, text: Secret<String>) -> Result<RefreshToken, Problem> {
+    RefreshToken::parse(&refresh_key(state), text).ok_or_else(rejected)
+}
+
+/// Exchanges a refresh token for its successor. One that was used before, beyond [`REUSE_GRACE`], ends its session.
 pub async fn refresh(
     state: &State,
-    request: &HttpRequest,
     device: &Device,
-    origin: &Origin,
-    body: Refresh,
-) -> Result<Tokens, Problem> {
-    let key = key(state);
-    let token = RefreshToken::parse(&key, body.refresh_token).ok_or_else(refused)?;
-    // Also of a session that is over: a token that keeps coming is not asked about for ever.
-    rate_limit::session(request, token.session()).await?;
-    let next = token.successor(&key);
+    client: &ClientInfo,
+    token: &RefreshToken,
+) -> Result<TokenPair, Problem> {
+    let next = token.successor(&refresh_key(state));
     let (token, successor) = (token.hash(), next.hash());
 
     let tx = state.platform.db.begin().await?;
-    let presented = store::session::present(&tx, device.as_stored(), &token, &successor).await?.ok_or_else(refused)?;
+    let presented = store::session::present(&tx, device.as_stored(), &token, &successor).await?.ok_or_else(rejected)?;
     let Presented { session, account, .. } = presented;
-    refuse_suspended(presented.state)?;
+    require_active(presented.state)?;
     match presented.standing {
         Standing::Newest => {
             store::session::rotate(&tx, session, device.as_stored(), life(state), &token, &successor).await?;
         }
-        Standing::JustUsed(age) if age <= LOST_ANSWER => {}
+        Standing::JustUsed(age) if age <= REUSE_GRACE => {}
         Standing::JustUsed(_) | Standing::Spent => {
             store::session::end(&tx, account, session).await?;
-            audit::note(state, &tx, &origin.by(Actor::Account(account)), Action::SessionStolen, session.0).await?;
+            let by = client.by(Actor::Account(account));
+            audit::record(&state.platform, &tx, &by, Action::SessionStolen, session.0).await?;
             tx.commit().await?;
-            tracing::warn!(account.id = %account, session.id = %session, "a refresh token was used twice: its session is over");
-            return Err(refused());
+            tracing::warn!(
+                account.id = %account,
+                session.id = %session,
+                "a refresh token was used twice: its session has ended"
+            );
+            return Err(rejected());
         }
     }
     tx.commit().await?;
-    tokens(state, account, &next)
+    token_pair(state, account, &next)
 }
 
-pub async fn end(state: &State, account: &SignedIn, origin: &Origin, session: SessionId) -> Result<Deleted, Problem> {
+pub async fn end(state: &State, account: &SignedIn, client: &ClientInfo, session: SessionId) -> Result<(), Problem> {
     let tx = state.platform.db.begin().await?;
     if !store::session::end(&tx, account.id, session).await? {
         return Err(Problem::not_found());
     }
-    audit::note(state, &tx, &origin.by(account.actor()), Action::SessionEnded, session.0).await?;
+    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::SessionEnded, session.0).await?;
     tx.commit().await?;
-    Ok(Deleted)
+    Ok(())
 }
 
-pub async fn end_all(state: &State, account: &SignedIn, origin: &Origin) -> Result<Deleted, Problem> {
+/// Ends all sessions. Another person may have been signed in and requested links: they become void, too.
+pub async fn end_all(state: &State, account: &SignedIn, client: &ClientInfo) -> Result<(), Problem> {
     let tx = state.platform.db.begin().await?;
     store::session::end_all(&tx, account.id, None).await?;
-    // Whoever does this fears that somebody else was signed in, who may have asked for a link.
     store::mail::void(&tx, account.id).await?;
-    audit::note(state, &tx, &origin.by(account.actor()), Action::SessionAllEnded, account.id.0).await?;
+    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::SessionAllEnded, account.id.0).await?;
     tx.commit().await?;
-    Ok(Deleted)
+    Ok(())
 }
 
-fn refused() -> Problem {
+fn rejected() -> Problem {
     Problem::new(Code::RefreshTokenRefused)
 }
 
-/// What refresh tokens are made with.
-fn key(state: &State) -> DerivedKey {
+fn refresh_key(state: &State) -> DerivedKey {
     state.platform.keys.derive_for(Uuid::nil(), KeyPurpose::RefreshToken)
 }
 
@@ -157,9 +181,8 @@ fn life(state: &State) -> Life {
     Life { idle: Duration::from_secs(session_seconds), longest: Duration::from_secs(session_longest_seconds) }
 }
 
-fn tokens(state: &State, account: AccountId, refresh: &RefreshToken) -> Result<Tokens, Problem> {
-    let (access_token, expires_in) =
-        state.keys.issue(account, refresh.session()).map_err(|error| Problem::internal(error.to_string()))?;
-    let refresh_token = refresh.text().expose().clone();
-    Ok(Tokens { access_token, token_type: TokenType::Bearer, expires_in, refresh_token })
+fn token_pair(state: &State, account: AccountId, refresh: &RefreshToken) -> Result<TokenPair, Problem> {
+    let issued = state.authenticator.signing_keys.issue(account, refresh.session());
+    let (access_token, expires_in_seconds) = issued.map_err(|error| Problem::internal(error.to_string()))?;
+    Ok(TokenPair { access_token, expires_in_seconds, refresh_token: refresh.text().expose().clone() })
 }

@@ -3,27 +3,33 @@
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use nvisy_shared::{domain::account::EMAIL_MAX, entity, id::SessionId, secret::Secret};
+use nvisy_shared::{
+    domain::account::{EMAIL_MAX, normalise_email},
+    entity,
+    id::SessionId,
+    secret::Secret,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::service::{LoginCommand, TokenPair};
 use crate::{
     auth::password,
     http::validation::{line, text},
 };
 
-/// Who wants to log in.
+/// A login.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "login_example")]
 pub struct Login {
-    /// As at sign-up.
+    /// The address that was given at sign-up.
     #[garde(custom(line(1, EMAIL_MAX)))]
     #[schemars(length(max = 254))]
     pub email: String,
-    /// As at sign-up.
+    /// The account's password.
     #[garde(custom(password::length))]
     #[schemars(with = "String", length(max = 128))]
     pub password: Secret<String>,
@@ -37,28 +43,45 @@ fn login_example() -> Value {
     json!({ "email": "ada@example.org", "password": "seven otters juggle" })
 }
 
-/// A refresh token that takes its turn.
+impl From<Login> for LoginCommand {
+    fn from(body: Login) -> Self {
+        Self { email: normalise_email(&body.email), password: body.password, code: body.code }
+    }
+}
+
+/// A refresh token to exchange.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refresh {
-    /// The newest that was given out for the session.
+    /// The newest refresh token of the session.
     #[garde(skip)]
     #[schemars(with = "String")]
     pub refresh_token: Secret<String>,
 }
 
-/// What lets its bearer act as the account, now and later.
+/// The credentials of a session.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Tokens {
-    /// Goes into the header `Authorization: Bearer ...`.
+    /// For the header `Authorization: Bearer ...`.
     pub access_token: String,
     /// Always `Bearer`.
     pub token_type: TokenType,
     /// Seconds until the access token expires.
     pub expires_in: u64,
-    /// Gives the next pair at `POST /api/v1/auth/refresh`, once.
+    /// Exchanged for the next pair at `POST /api/v1/auth/refresh`, once.
     pub refresh_token: String,
+}
+
+impl From<TokenPair> for Tokens {
+    fn from(pair: TokenPair) -> Self {
+        Self {
+            access_token: pair.access_token,
+            token_type: TokenType::Bearer,
+            expires_in: pair.expires_in_seconds,
+            refresh_token: pair.refresh_token,
+        }
+    }
 }
 
 /// How the token is used.
@@ -67,18 +90,18 @@ pub enum TokenType {
     Bearer,
 }
 
-/// Somewhere the account is logged in.
+/// A session of the account: a device where it is logged in.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Session {
-    /// Its name for ever.
+    /// The session's id.
     pub id: Uuid,
-    /// Whether this request belongs to it.
+    /// Whether the request belongs to this session.
     pub current: bool,
-    /// What the client called itself at the last refresh.
+    /// The client's `User-Agent` at the last refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// Where the last refresh came from.
+    /// The network address of the last refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// When it began.

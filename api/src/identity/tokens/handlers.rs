@@ -5,17 +5,17 @@ use apistos::api_operation;
 use nvisy_shared::{id::TokenId, store};
 
 use super::{
-    service,
+    service::{self, CreateTokenCommand},
     wire::{CreateToken, NewToken, Token, TokenPath},
 };
 use crate::{
     auth::account::SignedIn,
     http::{
-        client_info::Origin,
+        client_info::ClientInfo,
         extract::{Json, Path, Query},
-        idempotency::IdempotencyKey,
+        idempotency::{IdempotencyKey, idempotent},
         pagination::{Page, PageQuery},
-        status_json::{Created, Deleted},
+        status_json::{Created, NoContent},
     },
     problem::Problem,
     state::State,
@@ -36,10 +36,23 @@ pub async fn create(
     state: Data<State>,
     account: SignedIn,
     key: IdempotencyKey,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<CreateToken>,
 ) -> Result<Created<NewToken>, Problem> {
-    service::create(&state, &account, key, &origin, body.0).await
+    let body = body.0;
+    let (password, code) = (body.password.clone(), body.code.clone());
+    service::reauthenticate(&state, &account, &client, password, code.as_deref()).await?;
+    let command = CreateTokenCommand::from(body);
+    let request = key.bind("createToken", Some(account.id), &command);
+    let created: Created<Token> = idempotent(&state.platform.db, request, async |tx| {
+        service::create(&state, tx, &account, &client, &command).await.map(Token::from)
+    })
+    .await?;
+    // Not stored with the response: the rows of idempotency keys must not grant access.
+    Ok(created.map(|token| {
+        let secret = service::secret(&state, account.id, TokenId(token.id)).expose().clone();
+        NewToken { secret, token }
+    }))
 }
 
 #[api_operation(
@@ -55,7 +68,8 @@ pub async fn list(
     query: Query<PageQuery>,
 ) -> Result<Json<Page<Token>>, Problem> {
     let query = query.0;
-    let rows = store::api_token::of_account(&state.platform.db, account.id, query.after()?, query.rows()).await?;
+    let rows =
+        store::api_token::of_account(&state.platform.db, account.id, query.after()?, query.fetch_limit()).await?;
     Ok(Json(Page::new(&query, rows, |token| token.id)))
 }
 
@@ -69,8 +83,8 @@ pub async fn list(
 pub async fn revoke(
     state: Data<State>,
     account: SignedIn,
-    origin: Origin,
+    client: ClientInfo,
     path: Path<TokenPath>,
-) -> Result<Deleted, Problem> {
-    service::revoke(&state, &account, &origin, TokenId(path.0.token)).await
+) -> Result<NoContent, Problem> {
+    service::revoke(&state, &account, &client, TokenId(path.0.token)).await.map(|()| NoContent)
 }

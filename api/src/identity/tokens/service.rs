@@ -1,6 +1,6 @@
 //! The steps of creating and revoking API tokens.
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use nvisy_shared::{
     clock,
     crypt::{
@@ -8,116 +8,105 @@ use nvisy_shared::{
         token::{self, TokenKind},
     },
     domain::activity::Action,
+    entity::api_token::Model,
     id::{AccountId, TokenId, WorkspaceId},
     secret::Secret,
-    store::{self, TransactionTrait},
+    store::{self, TransactionTrait, Tx, api_token::NewToken},
 };
+use serde::Serialize;
+use uuid::Uuid;
 
-use super::wire::{CreateToken, NewToken, Token};
 use crate::{
-    auth::{
-        account::SignedIn,
-        audit,
-        second_factor::{self, Checked},
-    },
-    http::{
-        client_info::Origin,
-        extract::invalid_field,
-        idempotency::{IdempotencyKey, idempotent},
-        status_json::{Created, Deleted},
-    },
+    auth::{account::SignedIn, audit, second_factor::Checked},
+    http::{client_info::ClientInfo, extract::invalid_field},
     problem::{Code, Problem},
     state::State,
 };
 
-/// Days that a token may last.
-const LONGEST_DAYS: i64 = 366;
-/// Tokens an account may have.
-const MOST: i64 = 100;
-/// Characters of a token that are shown in lists.
-const HINT: usize = 4;
+const MAX_LIFETIME_DAYS: i64 = 366;
+const MAX_TOKENS_PER_ACCOUNT: i64 = 100;
+/// Characters of a token that lists show.
+const HINT_CHARS: usize = 4;
 
-pub async fn create(
-    state: &State,
-    account: &SignedIn,
-    key: IdempotencyKey,
-    origin: &Origin,
-    body: CreateToken,
-) -> Result<Created<NewToken>, Problem> {
-    prove(state, account, origin, body.password, body.code.as_deref()).await?;
-    let mut permissions = body.permissions;
-    permissions.sort_unstable();
-    permissions.dedup();
-    let (name, workspaces, expires_at) = (body.name.trim(), body.workspaces, body.expires_at);
-    let once = key.once("createToken", Some(account.id), &(name, &permissions, &workspaces, expires_at));
-    let created: Created<Token> = idempotent(&state.platform.db, once, async |tx| {
-        let now = clock::now();
-        if expires_at <= now || expires_at > now + Duration::days(LONGEST_DAYS) {
-            return Err(invalid_field("expiresAt", "must be in the future, and at most a year away"));
-        }
-        account.still_signed_in(tx).await?;
-        if store::api_token::count(tx, account.id).await? >= MOST {
-            return Err(Problem::new(Code::TooManyTokens).detail(format!("an account has at most {MOST}")));
-        }
-        let id = TokenId::new();
-        let secret = secret(state, account.id, id);
-        let hash = token::hash(TokenKind::Api, secret.expose())
-            .ok_or_else(|| Problem::internal("a token of ours has no hash"))?;
-        let token = store::api_token::NewToken {
-            id,
-            account: account.id,
-            name,
-            hash: &hash,
-            hint: &secret.expose()[secret.expose().len() - HINT..],
-            permissions,
-            workspaces: workspaces.map(|ids| ids.into_iter().map(WorkspaceId).collect()),
-            expires_at,
-        };
-        let token = store::api_token::insert(tx, token).await?;
-        let token = token.ok_or_else(Problem::not_found)?;
-        audit::note(state, tx, &origin.by(account.actor()), Action::TokenCreated, token.id.0).await?;
-        Ok(token.into())
-    })
-    .await?;
-    // Not kept with the answer: what is stored under an idempotency key must not open anything.
-    Ok(created.map(|token| {
-        let secret = secret(state, account.id, TokenId(token.id)).expose().clone();
-        NewToken { secret, token }
-    }))
+/// A request for an API token.
+#[derive(Debug, Serialize)]
+pub struct CreateTokenCommand {
+    pub name: String,
+    /// Sorted, without repetitions.
+    pub permissions: Vec<String>,
+    pub workspaces: Option<Vec<Uuid>>,
+    pub expires_at: DateTime<Utc>,
 }
 
-/// Makes sure of who asks: the token will outlive the session, and whatever ends it.
-async fn prove(
+/// Verifies password and second factor: the token will outlive the session, and whatever ends the session.
+pub async fn reauthenticate(
     state: &State,
     account: &SignedIn,
-    origin: &Origin,
+    client: &ClientInfo,
     password: Secret<String>,
     code: Option<&str>,
 ) -> Result<(), Problem> {
-    let _alone = account.reauthenticate(state, origin, password).await?;
+    let _lock = state.authenticator.reauthenticate(account, client, password).await?;
     let tx = state.platform.db.begin().await?;
     account.lock(&tx).await?;
-    let checked = second_factor::check(state, &tx, account.id, code).await?;
+    let checked = state.authenticator.second_factor.check(&tx, account.id, code).await?;
     if checked == Checked::Wrong {
-        audit::note(state, &tx, &origin.by(account.actor()), Action::AccountCodeRefused, account.id.0).await?;
+        let by = client.by(account.actor());
+        audit::record(&state.platform, &tx, &by, Action::AccountCodeRefused, account.id.0).await?;
     }
     tx.commit().await?;
-    checked.verdict()
+    checked.into_result()
 }
 
-/// The token itself: a keyed hash of its id, so that a request that is repeated gets it again, while the database holds
-/// no more than its hash. Only this account's tokens come of its key.
-fn secret(state: &State, account: AccountId, token: TokenId) -> Secret<String> {
+pub async fn create(
+    state: &State,
+    tx: &Tx,
+    account: &SignedIn,
+    client: &ClientInfo,
+    command: &CreateTokenCommand,
+) -> Result<Model, Problem> {
+    let CreateTokenCommand { name, permissions, workspaces, expires_at } = command;
+    let now = clock::now();
+    if *expires_at <= now || *expires_at > now + Duration::days(MAX_LIFETIME_DAYS) {
+        return Err(invalid_field("expiresAt", "must be in the future, and at most a year away"));
+    }
+    account.lock_session(tx).await?;
+    if store::api_token::count(tx, account.id).await? >= MAX_TOKENS_PER_ACCOUNT {
+        let detail = format!("an account has at most {MAX_TOKENS_PER_ACCOUNT}");
+        return Err(Problem::new(Code::TooManyTokens).detail(detail));
+    }
+    let id = TokenId::new();
+    let secret = secret(state, account.id, id);
+    let hash = token::hash(TokenKind::Api, secret.expose());
+    let hash = hash.ok_or_else(|| Problem::internal("a new API token has no hash"))?;
+    let token = NewToken {
+        id,
+        account: account.id,
+        name,
+        hash: &hash,
+        hint: &secret.expose()[secret.expose().len() - HINT_CHARS..],
+        permissions: permissions.clone(),
+        workspaces: workspaces.as_ref().map(|ids| ids.iter().copied().map(WorkspaceId).collect()),
+        expires_at: *expires_at,
+    };
+    let token = store::api_token::insert(tx, token).await?.ok_or_else(Problem::not_found)?;
+    audit::record(&state.platform, tx, &client.by(account.actor()), Action::TokenCreated, token.id.0).await?;
+    Ok(token)
+}
+
+/// The token itself: a keyed hash of its id, so that a repeated request can return it again, although the database holds only
+/// its hash. Each account has a key of its own.
+pub fn secret(state: &State, account: AccountId, id: TokenId) -> Secret<String> {
     let key = state.platform.keys.derive_for(account.0, KeyPurpose::ApiToken);
-    token::encode(TokenKind::Api, &key.mac(token.0.as_bytes()))
+    token::encode(TokenKind::Api, &key.mac(id.0.as_bytes()))
 }
 
-pub async fn revoke(state: &State, account: &SignedIn, origin: &Origin, token: TokenId) -> Result<Deleted, Problem> {
+pub async fn revoke(state: &State, account: &SignedIn, client: &ClientInfo, token: TokenId) -> Result<(), Problem> {
     let tx = state.platform.db.begin().await?;
     if !store::api_token::revoke(&tx, account.id, token).await? {
         return Err(Problem::not_found());
     }
-    audit::note(state, &tx, &origin.by(account.actor()), Action::TokenRevoked, token.0).await?;
+    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::TokenRevoked, token.0).await?;
     tx.commit().await?;
-    Ok(Deleted)
+    Ok(())
 }

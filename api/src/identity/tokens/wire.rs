@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::service::CreateTokenCommand;
 use crate::{auth::password, http::validation::text};
 
 /// A new token.
@@ -43,6 +44,20 @@ pub struct CreateToken {
     #[garde(inner(custom(text(6, 32))))]
     #[schemars(length(min = 6, max = 32))]
     pub code: Option<String>,
+}
+
+impl From<CreateToken> for CreateTokenCommand {
+    fn from(body: CreateToken) -> Self {
+        let mut permissions = body.permissions;
+        permissions.sort_unstable();
+        permissions.dedup();
+        Self {
+            name: body.name.trim().to_owned(),
+            permissions,
+            workspaces: body.workspaces,
+            expires_at: body.expires_at,
+        }
+    }
 }
 
 fn create_example() -> Value {

@@ -2,16 +2,16 @@
 
 use actix_web::web::Data;
 use apistos::api_operation;
-use nvisy_shared::{
-    domain::activity::Action,
-    store::{self, TransactionTrait},
-};
+use nvisy_shared::store;
 
-use super::wire::{BothFactors, Confirm, Enrol, Enrolment, RecoveryCodes, SecondFactor};
+use super::{
+    service,
+    wire::{BothFactors, Confirm, Enrol, Enrolment, RecoveryCodes, SecondFactor},
+};
 use crate::{
-    auth::{account::SignedIn, audit, second_factor},
-    http::{client_info::Origin, extract::Json, status_json::Deleted},
-    problem::{Code, Problem},
+    auth::account::SignedIn,
+    http::{client_info::ClientInfo, extract::Json, status_json::NoContent},
+    problem::Problem,
     state::State,
 };
 
@@ -37,18 +37,10 @@ pub async fn read(state: Data<State>, account: SignedIn) -> Result<Json<SecondFa
 pub async fn enrol(
     state: Data<State>,
     account: SignedIn,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<Enrol>,
 ) -> Result<Json<Enrolment>, Problem> {
-    account.reauthenticate(&state, &origin, body.0.password).await?;
-    let enrolment = second_factor::generate(&account.email)?;
-    let tx = state.platform.db.begin().await?;
-    account.lock(&tx).await?;
-    if !second_factor::enrol(&state, &tx, account.id, &enrolment).await? {
-        return Err(Problem::new(Code::SecondFactorActive));
-    }
-    audit::note(&state, &tx, &origin.by(account.actor()), Action::AccountFactorEnrolled, account.id.0).await?;
-    tx.commit().await?;
+    let enrolment = service::enrol(&state, &account, &client, body.0.password).await?;
     Ok(Json(Enrolment { secret: enrolment.base32, uri: enrolment.uri }))
 }
 
@@ -64,20 +56,10 @@ pub async fn enrol(
 pub async fn confirm(
     state: Data<State>,
     account: SignedIn,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<Confirm>,
 ) -> Result<Json<RecoveryCodes>, Problem> {
-    let tx = state.platform.db.begin().await?;
-    account.lock(&tx).await?;
-    let checked = second_factor::confirm(&state, &tx, account.id, &body.0.code).await?;
-    let checked = checked.ok_or_else(|| Problem::new(Code::NoEnrolment))?;
-    if let Err(problem) = checked.verdict() {
-        return Err(refused(&state, tx, &account, &origin, problem).await?);
-    }
-    let recovery_codes = second_factor::renew_recovery_codes(&state, &tx, account.id).await?;
-    store::session::end_all(&tx, account.id, Some(account.session)).await?;
-    audit::note(&state, &tx, &origin.by(account.actor()), Action::AccountFactorConfirmed, account.id.0).await?;
-    tx.commit().await?;
+    let recovery_codes = service::confirm(&state, &account, &client, &body.0.code).await?;
     Ok(Json(RecoveryCodes { recovery_codes }))
 }
 
@@ -94,18 +76,11 @@ pub async fn confirm(
 pub async fn renew(
     state: Data<State>,
     account: SignedIn,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<BothFactors>,
 ) -> Result<Json<RecoveryCodes>, Problem> {
-    account.reauthenticate(&state, &origin, body.0.password).await?;
-    let tx = state.platform.db.begin().await?;
-    account.lock(&tx).await?;
-    if let Err(problem) = prove(&state, &tx, &account, &body.0.code).await? {
-        return Err(refused(&state, tx, &account, &origin, problem).await?);
-    }
-    let recovery_codes = second_factor::renew_recovery_codes(&state, &tx, account.id).await?;
-    audit::note(&state, &tx, &origin.by(account.actor()), Action::AccountCodesRenewed, account.id.0).await?;
-    tx.commit().await?;
+    let BothFactors { password, code } = body.0;
+    let recovery_codes = service::renew_recovery_codes(&state, &account, &client, password, &code).await?;
     Ok(Json(RecoveryCodes { recovery_codes }))
 }
 
@@ -122,38 +97,9 @@ pub async fn renew(
 pub async fn disable(
     state: Data<State>,
     account: SignedIn,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<BothFactors>,
-) -> Result<Deleted, Problem> {
-    account.reauthenticate(&state, &origin, body.0.password).await?;
-    let tx = state.platform.db.begin().await?;
-    account.lock(&tx).await?;
-    if let Err(problem) = prove(&state, &tx, &account, &body.0.code).await? {
-        return Err(refused(&state, tx, &account, &origin, problem).await?);
-    }
-    store::totp::remove(&tx, account.id).await?;
-    audit::note(&state, &tx, &origin.by(account.actor()), Action::AccountFactorDisabled, account.id.0).await?;
-    tx.commit().await?;
-    Ok(Deleted)
-}
-
-/// Whether the code is right; what is wrong with it is to be answered once the transaction is committed.
-async fn prove(state: &State, tx: &store::Tx, account: &SignedIn, code: &str) -> Result<Result<(), Problem>, Problem> {
-    if !store::totp::standing(tx, account.id).await?.active {
-        return Err(Problem::new(Code::NoSecondFactor));
-    }
-    Ok(second_factor::check(state, tx, account.id, Some(code)).await?.verdict())
-}
-
-/// Writes down that the code was wrong, and keeps count of it; then that is the answer.
-async fn refused(
-    state: &State,
-    tx: store::Tx,
-    account: &SignedIn,
-    origin: &Origin,
-    problem: Problem,
-) -> Result<Problem, Problem> {
-    audit::note(state, &tx, &origin.by(account.actor()), Action::AccountCodeRefused, account.id.0).await?;
-    tx.commit().await?;
-    Ok(problem)
+) -> Result<NoContent, Problem> {
+    let BothFactors { password, code } = body.0;
+    service::disable(&state, &account, &client, password, &code).await.map(|()| NoContent)
 }

@@ -1,6 +1,7 @@
 //! The caller's second factor.
 
 mod handlers;
+mod service;
 mod wire;
 
 use apistos::web::{ServiceConfig, get, post, resource};

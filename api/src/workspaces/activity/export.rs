@@ -9,7 +9,6 @@ use actix_web::{
     http::header,
 };
 use apistos::{
-    ApiComponent, Schema,
     paths::{MediaType, Response, Responses},
     reference_or::ReferenceOr,
 };
@@ -24,6 +23,7 @@ use nvisy_shared::{
 };
 
 use super::wire::{Activity, Format, Log};
+use crate::http::api_component::api_component;
 
 /// Entries read at once.
 const BATCH: i64 = 500;
@@ -61,7 +61,7 @@ impl Export {
         Self { db, audit_keys, log, filter: log.filter(filter), format, after: 0, last, begun: false }
     }
 
-    fn pieces(self) -> impl Stream<Item = Result<Bytes, store::Error>> {
+    fn chunked_body(self) -> impl Stream<Item = Result<Bytes, store::Error>> {
         stream::try_unfold(self, |mut export| async move { Ok(export.next().await?.map(|piece| (piece, export))) })
     }
 
@@ -132,19 +132,11 @@ impl Responder for Export {
             .insert_header((header::CONTENT_TYPE, self.format.media_type()))
             .insert_header((header::CONTENT_DISPOSITION, name))
             .insert_header((header::CACHE_CONTROL, "no-store"))
-            .body(BodyStream::new(Box::pin(self.pieces())))
+            .body(BodyStream::new(Box::pin(self.chunked_body())))
     }
 }
 
-impl ApiComponent for Export {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        Activity::child_schemas()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        Activity::schema()
-    }
-
+api_component!(Export as Activity {
     fn responses(_: Option<String>) -> Option<Responses> {
         let text = |schema| MediaType { schema: Some(schema), ..MediaType::default() };
         let entry = ReferenceOr::Reference { _ref: "#/components/schemas/Activity".to_owned() };
@@ -156,7 +148,7 @@ impl ApiComponent for Export {
         let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
         Some(Responses { responses, ..Responses::default() })
     }
-}
+});
 
 #[cfg(test)]
 mod tests {

@@ -41,7 +41,7 @@ pub async fn list(
 ) -> Result<Json<Page<Activity>>, Problem> {
     let filter = query.0.filter();
     let page = PageQuery::new(query.0.limit, query.0.cursor);
-    let entries = read(&state, Log::Workspace(member.workspace), &filter, page.after()?, page.rows()).await?;
+    let entries = read(&state, Log::Workspace(member.workspace), &filter, page.after()?, page.fetch_limit()).await?;
     Ok(Json(Page::new(&page, entries, |activity| activity.seq)))
 }
 
@@ -86,7 +86,7 @@ pub async fn list_own(
         }
         None => None,
     };
-    let entries = read(&state, Log::Account(account.id), &filter, before, page.rows()).await?;
+    let entries = read(&state, Log::Account(account.id), &filter, before, page.fetch_limit()).await?;
     Ok(Json(Page::new(&page, entries, |activity| activity.id)))
 }
 

@@ -5,7 +5,7 @@ use apistos::api_operation;
 use nvisy_shared::{id::InviteId, store};
 
 use super::{
-    service,
+    service::{self, CreateInviteCommand},
     wire::{CreateInvite, Invite, InviteCode, InvitePath},
 };
 use crate::{
@@ -14,11 +14,11 @@ use crate::{
         member::{ManageInvites, Member},
     },
     http::{
-        client_info::Origin,
+        client_info::ClientInfo,
         extract::{Json, Path, Query},
-        idempotency::IdempotencyKey,
+        idempotency::{IdempotencyKey, idempotent},
         pagination::{Page, PageQuery},
-        status_json::{Created, Deleted},
+        status_json::{Created, NoContent},
     },
     problem::Problem,
     state::State,
@@ -38,11 +38,24 @@ pub async fn create(
     state: Data<State>,
     member: Member<ManageInvites>,
     key: IdempotencyKey,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<CreateInvite>,
 ) -> Result<Created<Invite>, Problem> {
-    let invite = service::create(&state, &member, key, &origin, body.0).await?;
-    Ok(invite.at(|_| format!("/api/v1/workspaces/{}/invites", member.workspace)))
+    let command = CreateInviteCommand::from(body.0);
+    let is_mailed = command.is_mailed(&state);
+    let request = key.bind("createInvite", Some(member.account), &(member.workspace, &command));
+    let created: Result<Created<Invite>, Problem> = idempotent(&state.platform.db, request, async |tx| {
+        let invite = service::create(&state, tx, &member, &client, &command).await?;
+        Ok(Invite { mailed: Some(is_mailed), ..invite.into() })
+    })
+    .await;
+    let mut created = service::record_denied(&state, &member, &client, &command, created).await?;
+    // Not stored with the response: the rows of idempotency keys must not grant access.
+    if created.body.mailed != Some(true) {
+        let code = service::code(&state, member.workspace, InviteId(created.body.id));
+        created.body.code = Some(code.expose().clone());
+    }
+    Ok(created.with_location(|_| format!("/api/v1/workspaces/{}/invites", member.workspace)))
 }
 
 #[api_operation(
@@ -61,7 +74,7 @@ pub async fn list(
 ) -> Result<Json<Page<Invite>>, Problem> {
     let query = query.0;
     let before = query.after()?.map(InviteId);
-    let rows = store::invite::list(&state.platform.db, member.workspace, before, query.rows()).await?;
+    let rows = store::invite::list(&state.platform.db, member.workspace, before, query.fetch_limit()).await?;
     Ok(Json(Page::new(&query, rows, |invite| invite.id.0)))
 }
 
@@ -75,10 +88,10 @@ pub async fn list(
 pub async fn cancel(
     state: Data<State>,
     member: Member<ManageInvites>,
-    origin: Origin,
+    client: ClientInfo,
     path: Path<InvitePath>,
-) -> Result<Deleted, Problem> {
-    service::cancel(&state.platform, &member, &origin, InviteId(path.0.invite)).await.map(|()| Deleted)
+) -> Result<NoContent, Problem> {
+    service::cancel(&state.platform, &member, &client, InviteId(path.0.invite)).await.map(|()| NoContent)
 }
 
 #[api_operation(
@@ -93,10 +106,10 @@ pub async fn cancel(
 pub async fn accept(
     state: Data<State>,
     account: CurrentAccount,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<InviteCode>,
 ) -> Result<Json<Workspace>, Problem> {
-    let workspace = service::accept(&state.platform, &account, &origin, &body.0.code).await?;
+    let workspace = service::accept(&state.platform, &account, &client, &body.0.code).await?;
     Ok(Json(workspace.into()))
 }
 
@@ -110,8 +123,8 @@ pub async fn accept(
 pub async fn decline(
     state: Data<State>,
     account: CurrentAccount,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<InviteCode>,
-) -> Result<Deleted, Problem> {
-    service::decline(&state.platform, &account, &origin, &body.0.code).await.map(|()| Deleted)
+) -> Result<NoContent, Problem> {
+    service::decline(&state.platform, &account, &client, &body.0.code).await.map(|()| NoContent)
 }

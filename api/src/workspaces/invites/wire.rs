@@ -3,13 +3,14 @@
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use nvisy_shared::{entity, secret::Secret};
+use nvisy_shared::{domain::account::normalise_email, entity, secret::Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{identity::accounts::wire::email_address, workspaces::wire::Role};
+use super::service::CreateInviteCommand;
+use crate::{http::validation::email_address, workspaces::wire::Role};
 
 /// Which invite.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
@@ -39,6 +40,16 @@ pub struct CreateInvite {
 
 const fn default_days() -> u32 {
     7
+}
+
+impl From<CreateInvite> for CreateInviteCommand {
+    fn from(body: CreateInvite) -> Self {
+        Self {
+            email: body.email.as_deref().map(normalise_email),
+            role: body.role.into(),
+            expires_in_days: body.expires_in_days,
+        }
+    }
 }
 
 fn create_example() -> Value {

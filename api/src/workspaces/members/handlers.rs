@@ -11,10 +11,10 @@ use super::{
 use crate::{
     auth::member::{LeaveWorkspace, ManageMembers, Member, ReadMembers, TransferWorkspace},
     http::{
-        client_info::Origin,
+        client_info::ClientInfo,
         extract::{Json, Path, Query},
         pagination::{Page, PageQuery},
-        status_json::Deleted,
+        status_json::NoContent,
     },
     problem::Problem,
     state::State,
@@ -36,7 +36,7 @@ pub async fn list(
 ) -> Result<Json<Page<MemberView>>, Problem> {
     let query = query.0;
     let after = query.after()?.map(AccountId);
-    let rows = store::member::list(&state.platform.db, member.workspace, after, query.rows()).await?;
+    let rows = store::member::list(&state.platform.db, member.workspace, after, query.fetch_limit()).await?;
     Ok(Json(Page::new(&query, rows, |member| member.account_id.0)))
 }
 
@@ -68,12 +68,12 @@ pub async fn read(
 pub async fn change(
     state: Data<State>,
     member: Member<ManageMembers>,
-    origin: Origin,
+    client: ClientInfo,
     path: Path<MemberPath>,
     body: Json<ChangeMember>,
 ) -> Result<Json<MemberView>, Problem> {
     let changed =
-        service::change(&state.platform, &member, &origin, AccountId(path.0.account), body.0.role.into()).await?;
+        service::change(&state.platform, &member, &client, AccountId(path.0.account), body.0.role.into()).await?;
     Ok(Json(changed.into()))
 }
 
@@ -89,10 +89,10 @@ pub async fn change(
 pub async fn remove(
     state: Data<State>,
     member: Member<ManageMembers>,
-    origin: Origin,
+    client: ClientInfo,
     path: Path<MemberPath>,
-) -> Result<Deleted, Problem> {
-    service::remove(&state.platform, &member, &origin, AccountId(path.0.account)).await.map(|()| Deleted)
+) -> Result<NoContent, Problem> {
+    service::remove(&state.platform, &member, &client, AccountId(path.0.account)).await.map(|()| NoContent)
 }
 
 #[api_operation(
@@ -104,8 +104,12 @@ pub async fn remove(
     error_code = 404,
     error_code = 409
 )]
-pub async fn leave(state: Data<State>, member: Member<LeaveWorkspace>, origin: Origin) -> Result<Deleted, Problem> {
-    service::leave(&state.platform, &member, &origin).await.map(|()| Deleted)
+pub async fn leave(
+    state: Data<State>,
+    member: Member<LeaveWorkspace>,
+    client: ClientInfo,
+) -> Result<NoContent, Problem> {
+    service::leave(&state.platform, &member, &client).await.map(|()| NoContent)
 }
 
 #[api_operation(
@@ -119,9 +123,9 @@ pub async fn leave(state: Data<State>, member: Member<LeaveWorkspace>, origin: O
 pub async fn transfer(
     state: Data<State>,
     member: Member<TransferWorkspace>,
-    origin: Origin,
+    client: ClientInfo,
     body: Json<Transfer>,
 ) -> Result<Json<Workspace>, Problem> {
-    let workspace = service::transfer(&state.platform, &member, &origin, AccountId(body.0.account_id)).await?;
+    let workspace = service::transfer(&state.platform, &member, &client, AccountId(body.0.account_id)).await?;
     Ok(Json(workspace.into()))
 }
