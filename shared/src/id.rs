@@ -85,7 +85,7 @@ ids! {
     /// An invite.
     InviteId,
     /// An operator's permission for an address to sign up.
-    AdmissionId,
+    SignUpPermitId,
     /// A login on a device.
     SessionId,
     /// A mail to be sent.

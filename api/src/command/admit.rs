@@ -6,9 +6,9 @@ use nvisy_shared::{
     config::Config,
     crypt::invite_code::{self, InviteCodes},
     domain::{account::normalise_email, activity::Action},
-    id::AdmissionId,
+    id::SignUpPermitId,
     secret::Secret,
-    store::{self, activity, admission::NewAdmission},
+    store::{self, activity, sign_up_permit::NewSignUpPermit},
 };
 use serde_json::{Map, json};
 
@@ -53,12 +53,12 @@ pub async fn admit(config: &Config, email: &str, days: u32) -> Result<Secret<Str
     if store::account::by_email(&operation.tx, &email).await?.is_some() {
         return Err(AdmitError::Taken);
     }
-    let id = AdmissionId::new();
+    let id = SignUpPermitId::new();
     let code = InviteCodes::new(operation.keys.clone()).sign_up_permit(id);
     let code_hash = invite_code::hash(&code).expect("a code of ours has a hash");
     // As the database keeps it.
     let expires_at = (clock::now() + TimeDelta::days(i64::from(days))).trunc_subsecs(6);
-    store::admission::insert(&operation.tx, &NewAdmission { id, email: &email, code_hash, expires_at }).await?;
+    store::sign_up_permit::insert(&operation.tx, &NewSignUpPermit { id, email: &email, code_hash, expires_at }).await?;
     let details = Map::from_iter([("expiresAt".to_owned(), json!(expires_at))]);
     operation.write_down(activity::ACCOUNT_CHAIN, Action::AdmissionCreated, id.0, details).await?;
     Ok(code)

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{KeyPurpose, Keyring};
 use crate::{
-    id::{AdmissionId, InviteId, WorkspaceId},
+    id::{InviteId, SignUpPermitId, WorkspaceId},
     secret::Secret,
 };
 
@@ -38,7 +38,7 @@ impl InviteCodes {
 
     /// The code of a sign-up permit; always the same.
     #[must_use]
-    pub fn sign_up_permit(&self, id: AdmissionId) -> Secret<String> {
+    pub fn sign_up_permit(&self, id: SignUpPermitId) -> Secret<String> {
         self.encode(WorkspaceId::SYSTEM, id.0)
     }
 

@@ -4,7 +4,6 @@
 
 pub mod account;
 pub mod activity;
-pub mod admission;
 pub mod api_token;
 pub mod avatar;
 pub mod blob;
@@ -28,5 +27,6 @@ pub mod refresh_token;
 pub mod run;
 pub mod run_item;
 pub mod session;
+pub mod sign_up_permit;
 pub mod totp;
 pub mod workspace;

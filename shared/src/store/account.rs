@@ -19,12 +19,12 @@ pub struct NewAccount<'a> {
     pub password_hash: &'a Secret<String>,
 }
 
-/// Adds an account; what admitted it is used up. `None`: the address is taken, also by an account that another transaction
-/// adds at this moment.
+/// Adds an account and deletes the address's sign-up permit. `None`: the address is taken, also by an account that another
+/// transaction adds concurrently.
 pub async fn insert(tx: &Tx, account: NewAccount<'_>) -> Result<Option<Model>> {
     sql::first(
         tx,
-        "with admitted as (delete from admission where email = $2)
+        "with permit as (delete from admission where email = $2)
          insert into account (id, email, display_name, password_hash) values ($1, $2, $3, $4)
          on conflict (email) do nothing returning *",
         [

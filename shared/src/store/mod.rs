@@ -6,7 +6,6 @@
 
 pub mod account;
 pub mod activity;
-pub mod admission;
 pub mod api_token;
 pub mod avatar;
 pub mod chunk;
@@ -26,6 +25,7 @@ pub mod run;
 pub mod schema;
 pub mod search;
 pub mod session;
+pub mod sign_up_permit;
 pub mod space;
 mod sql;
 pub mod succession;

@@ -27,7 +27,6 @@ fn expected() -> Vec<Expected> {
     vec![
         of::<entity::account::Entity>(),
         of::<entity::activity::Entity>(),
-        of::<entity::admission::Entity>(),
         of::<entity::api_token::Entity>(),
         of::<entity::avatar::Entity>(),
         of::<entity::blob::Entity>(),
@@ -51,6 +50,7 @@ fn expected() -> Vec<Expected> {
         of::<entity::run::Entity>(),
         of::<entity::run_item::Entity>(),
         of::<entity::session::Entity>(),
+        of::<entity::sign_up_permit::Entity>(),
         of::<entity::totp::Entity>(),
         of::<entity::workspace::Entity>(),
     ]

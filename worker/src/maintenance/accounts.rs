@@ -22,7 +22,7 @@ const EXPIRED_TOKEN_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 pub(super) async fn delete_expired_credentials(cx: &Context) -> store::Result<()> {
     store::session::forget_expired(&cx.db).await?;
     store::mail::forget_expired(&cx.db).await?;
-    store::admission::forget_expired(&cx.db).await?;
+    store::sign_up_permit::delete_expired(&cx.db).await?;
     store::api_token::forget_expired(&cx.db, EXPIRED_TOKEN_RETENTION).await.map(drop)
 }
 

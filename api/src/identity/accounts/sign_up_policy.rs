@@ -39,7 +39,7 @@ impl SignUpPermit {
     /// 403 unless the code was issued for this (normalized) address.
     pub async fn check(self, tx: &Tx, email: &str) -> Result<(), Problem> {
         let Self::Code { hash, by_invite } = self else { return Ok(()) };
-        let is_issued = store::admission::admits(tx, &hash, email).await?
+        let is_issued = store::sign_up_permit::is_valid(tx, &hash, email).await?
             || by_invite && store::invite::names(tx, &hash, email).await?;
         if is_issued { Ok(()) } else { Err(rejected()) }
     }

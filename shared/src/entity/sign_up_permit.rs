@@ -1,15 +1,15 @@
-//! Table `admission`: who may sign up where not everybody may.
+//! Table `admission`: permits of operators to sign up.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::id::AdmissionId;
+use crate::id::SignUpPermitId;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "admission")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: AdmissionId,
+    pub id: SignUpPermitId,
     pub email: String,
     pub code_hash: Vec<u8>,
     pub created_at: DateTime<Utc>,
