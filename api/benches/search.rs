@@ -25,7 +25,7 @@ use nvisy_shared::{
         self, Conn, Db, TransactionTrait,
         chunk::NewChunk,
         file::{NewFile, StoredBlob},
-        search::{Mode, Query, Space, search},
+        search::{SearchMode, SearchQuery, SearchSpace, search},
     },
 };
 use serde_json::json;
@@ -47,7 +47,7 @@ async fn main() {
     let platform = Platform::open(app.config().clone()).await.unwrap();
     let ada = app.person("ada").await;
     let owner = AccountId(ada.id.parse().unwrap());
-    let space = Space { id: platform.space, dimensions: DIMENSIONS };
+    let space = SearchSpace { id: platform.space, dimensions: DIMENSIONS };
     let mut noise = Noise(42);
     let centres: Vec<Vec<f32>> = (0..CENTRES).map(|_| noise.unit()).collect();
 
@@ -84,10 +84,11 @@ async fn main() {
     let bare_text = p50(bare_text(&app.db, *large_id, &mut noise).await);
     println!("bare statement, vector          p50 {}", millis(bare_vector));
     println!("bare statement, text            p50 {}", millis(bare_text));
-    for (name, mode) in [("vector", Mode::Vector), ("text", Mode::Text), ("hybrid", Mode::Hybrid)] {
+    for (name, mode) in [("vector", SearchMode::Vector), ("text", SearchMode::Text), ("hybrid", SearchMode::Hybrid)] {
         let mut times = Vec::new();
         for vector in &queries {
-            let query = Query { mode, text: words(&mut noise, 6), vector: vector.clone(), filter: None, limit: TOP };
+            let query =
+                SearchQuery { mode, text: words(&mut noise, 6), vector: vector.clone(), filter: None, limit: TOP };
             let began = Instant::now();
             search(&app.db, *large_id, space, &query).await.unwrap();
             times.push(began.elapsed());
@@ -216,7 +217,7 @@ async fn timed(db: &Db, sql: &str) -> Duration {
 async fn recall(
     db: &Db,
     workspace: WorkspaceId,
-    space: Space,
+    space: SearchSpace,
     queries: &[Vec<f32>],
     known: &[&Vec<f32>],
     filter: Option<&Filter>,
@@ -226,8 +227,8 @@ async fn recall(
     for vector in queries {
         let mut exact: Vec<f64> = known.iter().map(|other| dot(vector, other)).collect();
         exact.sort_by(|a, b| b.total_cmp(a));
-        let query = Query {
-            mode: Mode::Vector,
+        let query = SearchQuery {
+            mode: SearchMode::Vector,
             text: String::new(),
             vector: vector.clone(),
             filter: filter.cloned(),

@@ -39,11 +39,11 @@ pub async fn search(
     let answer = service::run(&state.platform, member.workspace, body.0.into()).await?;
     state.searches.count(member.workspace);
     let took = began.elapsed();
-    metrics().searched(mode.name(), answer.plan.name(), took);
+    metrics().searched(mode.name(), answer.access_path.name(), took);
     Ok(Json(SearchResponse {
         hits: answer.hits.into_iter().map(Hit::from).collect(),
         mode,
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        plan: explain.then(|| answer.plan.name().to_owned()),
+        plan: explain.then(|| answer.access_path.name().to_owned()),
     }))
 }

@@ -7,7 +7,7 @@ use nvisy_shared::{
     platform::Platform,
     store::{
         self,
-        search::{Answer, Mode, Query, Space, search},
+        search::{SearchMode, SearchQuery, SearchResult, SearchSpace, search},
     },
 };
 use serde_json::Value;
@@ -20,7 +20,7 @@ use crate::{
 /// A search of a workspace.
 #[derive(Debug)]
 pub struct SearchCommand {
-    pub mode: Mode,
+    pub mode: SearchMode,
     /// A question or words; may be empty where there is a vector.
     pub text: String,
     /// A vector of the workspace's space, in place of the text's own.
@@ -30,25 +30,25 @@ pub struct SearchCommand {
 }
 
 /// Searches. No database connection is held while the query is embedded.
-pub async fn run(platform: &Platform, workspace: WorkspaceId, command: SearchCommand) -> Result<Answer, Problem> {
+pub async fn run(platform: &Platform, workspace: WorkspaceId, command: SearchCommand) -> Result<SearchResult, Problem> {
     let SearchCommand { mode, text, vector, filter, limit } = command;
     let dimensions = platform.embedder.space().dimensions;
-    if text.trim().is_empty() && (mode != Mode::Vector || vector.is_none()) {
+    if text.trim().is_empty() && (mode != SearchMode::Vector || vector.is_none()) {
         return Err(invalid_field("query", "must not be empty"));
     }
     let filter = filter.as_ref().map(Filter::parse).transpose().map_err(filter_problem)?;
-    if mode != Mode::Text {
+    if mode != SearchMode::Text {
         require_served_space(platform, workspace).await?;
     }
     let vector = match vector {
-        _ if mode == Mode::Text => Vec::new(),
+        _ if mode == SearchMode::Text => Vec::new(),
         Some(vector) => check_vector(vector, dimensions)?,
         None => embed_query(platform, &text).await?,
     };
     // PostgreSQL cannot store NUL in a text; like other control characters, it separates words.
     let text = text.replace('\0', " ");
-    let query = Query { mode, text, vector, filter, limit };
-    Ok(search(&platform.db, workspace, Space { id: platform.space, dimensions }, &query).await?)
+    let query = SearchQuery { mode, text, vector, filter, limit };
+    Ok(search(&platform.db, workspace, SearchSpace { id: platform.space, dimensions }, &query).await?)
 }
 
 /// 409 unless this server embeds in the workspace's space: vectors of two spaces do not compare, and the search would find

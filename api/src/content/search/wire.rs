@@ -79,7 +79,7 @@ pub enum Mode {
     Text,
 }
 
-impl From<Mode> for store::search::Mode {
+impl From<Mode> for store::search::SearchMode {
     fn from(mode: Mode) -> Self {
         match mode {
             Mode::Hybrid => Self::Hybrid,
@@ -190,7 +190,7 @@ impl From<store::search::Hit> for Hit {
             start: hit.start_byte,
             end: hit.end_byte,
             heading_path: hit.heading_path,
-            snippet: snippet(&hit.marked),
+            snippet: snippet(&hit.marked_text),
             score: hit.score,
             scores: Scores { vector: hit.vector_score, text: hit.text_score },
         }

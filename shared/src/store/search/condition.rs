@@ -1,6 +1,7 @@
-//! From a filter to an SQL condition over `file f` and its live `file_version v`.
+//! Translates a filter to an SQL condition over `file f` and its live `file_version v`.
 //!
-//! Values are bound, never spelled. Every condition is true or false, never null, so that `not` is its opposite.
+//! Values are bound as parameters, never part of the text. Every condition is true or false, never null, so that `not`
+//! negates it.
 
 use sea_orm::Value;
 use serde_json::json;
@@ -18,7 +19,7 @@ impl Parameters {
         Self { values: values.into_iter().collect() }
     }
 
-    /// Adds a value; its name in the statement.
+    /// Adds a value and returns its placeholder.
     fn bind(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
         format!("${}", self.values.len())
@@ -32,20 +33,20 @@ impl Parameters {
 /// The condition for a filter.
 pub(super) fn condition(filter: &Filter, parameters: &mut Parameters) -> String {
     match filter {
-        Filter::And(filters) => all(filters, " and ", "true", parameters),
-        Filter::Or(filters) => all(filters, " or ", "false", parameters),
+        Filter::And(filters) => join(filters, " and ", "true", parameters),
+        Filter::Or(filters) => join(filters, " or ", "false", parameters),
         Filter::Not(filter) => format!("(not {})", condition(filter, parameters)),
         Filter::OneOf(field, operands) => one_of(field, operands, parameters),
         Filter::Order(field, order, operand) => ordered(field, *order, operand, parameters),
     }
 }
 
-fn all(filters: &[Filter], between: &str, of_none: &str, parameters: &mut Parameters) -> String {
+fn join(filters: &[Filter], operator: &str, if_empty: &str, parameters: &mut Parameters) -> String {
     if filters.is_empty() {
-        return of_none.to_owned();
+        return if_empty.to_owned();
     }
     let conditions: Vec<_> = filters.iter().map(|filter| condition(filter, parameters)).collect();
-    format!("({})", conditions.join(between))
+    format!("({})", conditions.join(operator))
 }
 
 fn one_of(field: &Field, operands: &[Operand], parameters: &mut Parameters) -> String {
@@ -58,9 +59,10 @@ fn one_of(field: &Field, operands: &[Operand], parameters: &mut Parameters) -> S
         }
         Field::Metadata(path) => {
             let found = metadata(path, parameters);
-            // A list contains a value that it holds, and anything else only what it equals.
-            let each = values.into_iter().chain([last]).map(|value| format!("coalesce({found} @> {value}, false)"));
-            format!("({})", each.collect::<Vec<_>>().join(" or "))
+            // `@>`: a list contains its elements; any other value contains only itself.
+            let conditions =
+                values.into_iter().chain([last]).map(|value| format!("coalesce({found} @> {value}, false)"));
+            format!("({})", conditions.collect::<Vec<_>>().join(" or "))
         }
         field => {
             let list = values.into_iter().chain([last]).collect::<Vec<_>>().join(", ");
@@ -81,7 +83,7 @@ fn ordered(field: &Field, order: Order, operand: &Operand, parameters: &mut Para
         return format!("coalesce({} {order} {value}, false)", column(field));
     };
     let found = metadata(path, parameters);
-    // What is of another kind is in no order with the value; `case` keeps it from the cast.
+    // Values of different types have no order; `case` protects the cast from them.
     match operand {
         Operand::Number(_) => format!(
             "(case when jsonb_typeof({found}) = 'number' then ({found})::numeric {order} ({value})::numeric else false end)"
@@ -96,7 +98,7 @@ fn ordered(field: &Field, order: Order, operand: &Operand, parameters: &mut Para
 const fn column(field: &Field) -> &'static str {
     match field {
         Field::Id => "f.id",
-        // By bytes, whatever the database's own order is.
+        // Sorted by bytes, independent of the database's collation.
         Field::Name => "f.name collate \"C\"",
         Field::MediaType => "v.media_type collate \"C\"",
         Field::Size => "v.bytes",
@@ -113,12 +115,12 @@ fn metadata(path: &[String], parameters: &mut Parameters) -> String {
 }
 
 fn value(field: &Field, operand: &Operand, parameters: &mut Parameters) -> String {
-    let inside = matches!(field, Field::Metadata(_));
+    let is_metadata = matches!(field, Field::Metadata(_));
     match operand {
         Operand::Id(id) => parameters.bind(*id),
         Operand::Integer(number) => parameters.bind(*number),
         Operand::Time(time) => parameters.bind(*time),
-        Operand::Text(text) if inside => parameters.bind(json!(text)),
+        Operand::Text(text) if is_metadata => parameters.bind(json!(text)),
         Operand::Text(text) => parameters.bind(text.clone()),
         Operand::Number(number) => parameters.bind(json!(number)),
         Operand::Boolean(value) => parameters.bind(json!(value)),

@@ -1,8 +1,8 @@
-//! Search: one statement for each mode, over what is live in one workspace and meets a filter.
+//! Search: one statement for each mode, over the live file versions of one workspace that match a filter.
 //!
-//! Whether the dense leg compares vectors one by one or walks the HNSW index is decided by the statement from what it
-//! counts, never by the planner: with a tenant of one percent of the vectors the planner's choice finds four percent of
-//! the answers.
+//! The statement itself, not PostgreSQL's planner, decides from row counts whether the vector leg scans all vectors or
+//! walks the HNSW index: for a tenant with one percent of the vectors, the planner's choice finds four percent of the
+//! hits.
 
 mod condition;
 mod statement;
@@ -16,27 +16,28 @@ use crate::{
     id::{ChunkId, FileId, SpaceId, VersionId, WorkspaceId},
 };
 
-/// Where one way of searching gives way to another.
+/// Row counts that select an access path.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
-    /// Up to this many vectors are compared one by one: exact, and no slower than an index walk of good recall.
-    exact: u32,
-    /// The same, times the square root of the vectors in the space: the walk passes vectors of others in proportion to
-    /// how many there are, comparing costs in proportion to one's own.
-    exact_root: u32,
-    /// Chunks that the lexical leg ranks, by estimate, before it leaves out frequent words.
-    ranked: u32,
-    /// Least candidates a leg contributes.
-    candidates: i64,
+struct Thresholds {
+    /// Up to this many vectors the vector leg scans exactly, which is no slower than an index walk of good recall.
+    exact_vectors: u32,
+    /// A second bound, times the square root of the number of vectors in the space: a walk also visits vectors of other
+    /// tenants, so its cost grows with the space; the cost of a scan grows with the tenant.
+    exact_vectors_per_root: u32,
+    /// Above this estimated number of ranked chunks the text leg leaves out frequent words.
+    ranked_chunks: u32,
+    /// Minimum number of candidates of a leg.
+    min_candidates: i64,
 }
 
 /// Measured with `just bench-search`.
-const LIMITS: Limits = Limits { exact: 10_000, exact_root: 40, ranked: 5_000, candidates: 50 };
+const THRESHOLDS: Thresholds =
+    Thresholds { exact_vectors: 10_000, exact_vectors_per_root: 40, ranked_chunks: 5_000, min_candidates: 50 };
 
-/// How to search.
+/// The ranking of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// By meaning and by words, fused.
+pub enum SearchMode {
+    /// By meaning and by words, fused by rank.
     Hybrid,
     /// By meaning.
     Vector,
@@ -44,19 +45,19 @@ pub enum Mode {
     Text,
 }
 
-/// How the dense leg was done.
+/// How a search accessed the vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Every vector of the tenant was compared.
+pub enum AccessPath {
+    /// An exact scan of the tenant's vectors.
     Exact,
-    /// The HNSW index was walked.
+    /// A walk of the HNSW index.
     Index,
-    /// There was no dense leg.
+    /// No access: a search by words.
     Lexical,
 }
 
-impl Plan {
-    /// Its name in answers and metrics.
+impl AccessPath {
+    /// Its name in responses and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,31 +68,31 @@ impl Plan {
     }
 }
 
-/// What is looked for.
+/// A search.
 #[derive(Clone, Debug)]
-pub struct Query {
-    /// How.
-    pub mode: Mode,
-    /// In words. [`Mode::Vector`] only highlights them.
+pub struct SearchQuery {
+    /// The ranking.
+    pub mode: SearchMode,
+    /// The words. [`SearchMode::Vector`] only highlights them.
     pub text: String,
-    /// As a unit vector of the space; empty for [`Mode::Text`].
+    /// A unit vector of the space; empty for [`SearchMode::Text`].
     pub vector: Vec<f32>,
-    /// Which files to look in; all without one.
+    /// Limits the search to matching files.
     pub filter: Option<Filter>,
-    /// Most hits.
+    /// Maximum number of hits.
     pub limit: i64,
 }
 
 /// The space to search in.
 #[derive(Clone, Copy, Debug)]
-pub struct Space {
-    /// Its id.
+pub struct SearchSpace {
+    /// The id.
     pub id: SpaceId,
-    /// Length of its vectors.
+    /// Length of the vectors.
     pub dimensions: u16,
 }
 
-/// A chunk that was found.
+/// A chunk that matches.
 #[derive(Clone, Debug, PartialEq, FromQueryResult)]
 pub struct Hit {
     /// The chunk.
@@ -100,9 +101,9 @@ pub struct Hit {
     pub file_id: FileId,
     /// The file's name.
     pub file_name: String,
-    /// What the file is.
+    /// The file's media type.
     pub media_type: String,
-    /// The version whose text it is a range of.
+    /// The file version that contains the chunk.
     pub version_id: VersionId,
     /// The page it begins on.
     pub page: Option<i32>,
@@ -112,65 +113,71 @@ pub struct Hit {
     pub end_byte: i64,
     /// The headings above it.
     pub heading_path: Vec<String>,
-    /// The chunk, with the words that were looked for between [`MARK_START`] and [`MARK_END`].
-    pub marked: String,
-    /// What hits are ordered by.
+    /// The text of the chunk, with matched words between [`MARK_START`] and [`MARK_END`].
+    pub marked_text: String,
+    /// The score by which hits are sorted.
     pub score: f64,
-    /// Cosine of the angle to the query's vector, if the dense leg found it.
+    /// Cosine similarity to the query's vector, if the vector leg found the chunk.
     pub vector_score: Option<f64>,
-    /// Rank by words, if the lexical leg found it.
+    /// Score of the matched words, if the text leg found the chunk.
     pub text_score: Option<f64>,
 }
 
-/// Before a word that was looked for; a noncharacter, which no text holds.
+/// Precedes a matched word; a noncharacter, which no text contains.
 pub const MARK_START: char = '\u{fdd0}';
-/// After it.
+/// Follows a matched word.
 pub const MARK_END: char = '\u{fdd1}';
 
-/// Hits, best first, and how they were found.
+/// The result of a search.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// Best first; equals by chunk.
+pub struct SearchResult {
+    /// Best first; equal scores by chunk id.
     pub hits: Vec<Hit>,
-    /// How.
-    pub plan: Plan,
+    /// How the vectors were accessed.
+    pub access_path: AccessPath,
 }
 
-/// A hit with what the statement says about its making.
-struct Found {
+/// A hit, and whether the index walk found it.
+struct Row {
     hit: Hit,
     indexed: Option<bool>,
 }
 
-impl FromQueryResult for Found {
+impl FromQueryResult for Row {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
         Ok(Self { hit: Hit::from_query_result(row, prefix)?, indexed: row.try_get(prefix, "indexed")? })
     }
 }
 
-/// Searches the live versions of a workspace, in one round trip. As many hits come back as match, up to the limit.
-pub async fn search(conn: &impl Conn, workspace: WorkspaceId, space: Space, query: &Query) -> Result<Answer> {
-    search_within(conn, workspace, space, query, LIMITS).await
-}
-
-async fn search_within(
+/// Searches the live file versions of a workspace in one round trip. Returns every match, up to the limit.
+pub async fn search(
     conn: &impl Conn,
     workspace: WorkspaceId,
-    space: Space,
-    query: &Query,
-    limits: Limits,
-) -> Result<Answer> {
-    let shape = statement::Shape { space, mode: query.mode, filter: query.filter.as_ref(), limit: query.limit, limits };
-    let vector = (query.mode != Mode::Text).then(|| Vector::from(query.vector.clone()));
+    space: SearchSpace,
+    query: &SearchQuery,
+) -> Result<SearchResult> {
+    search_with(conn, workspace, space, query, THRESHOLDS).await
+}
+
+async fn search_with(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    space: SearchSpace,
+    query: &SearchQuery,
+    thresholds: Thresholds,
+) -> Result<SearchResult> {
+    let shape =
+        statement::Shape { space, mode: query.mode, filter: query.filter.as_ref(), limit: query.limit, thresholds };
+    let vector = (query.mode != SearchMode::Text).then(|| Vector::from(query.vector.clone()));
     let first = [workspace.into(), query.text.clone().into(), vector.into(), query.limit.into()];
     let (sql, values) = statement::build(&shape, first);
-    let found: Vec<Found> = sql::all(conn, &sql, values).await?;
-    let plan = match query.mode {
-        Mode::Text => Plan::Lexical,
-        _ if found.iter().any(|found| found.indexed == Some(true)) => Plan::Index,
-        _ => Plan::Exact,
+    let rows: Vec<Row> = sql::all(conn, &sql, values).await?;
+    let access_path = match query.mode {
+        SearchMode::Text => AccessPath::Lexical,
+        _ if rows.iter().any(|row| row.indexed == Some(true)) => AccessPath::Index,
+        _ => AccessPath::Exact,
     };
-    Ok(Answer { hits: found.into_iter().map(|found| found.hit).collect(), plan })
+    Ok(SearchResult { hits: rows.into_iter().map(|row| row.hit).collect(), access_path })
 }
 
 #[cfg(all(test, feature = "testing"))]

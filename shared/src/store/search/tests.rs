@@ -1,4 +1,4 @@
-//! Against a real server.
+//! Tests of search on a real server.
 #![allow(clippy::unwrap_used, reason = "to unwrap what is not there is to fail, as a test should")]
 
 use std::collections::BTreeSet;
@@ -19,12 +19,14 @@ use crate::{
 };
 
 const DIMENSIONS: u16 = 16;
-const SMALL: Limits = Limits { exact: 20, exact_root: 0, ranked: 5_000, candidates: 40 };
+/// Thresholds that a small test corpus exceeds.
+const SMALL: Thresholds =
+    Thresholds { exact_vectors: 20, exact_vectors_per_root: 0, ranked_chunks: 5_000, min_candidates: 40 };
 
 struct Fixture {
     place: TestPlace,
     db: Db,
-    space: Space,
+    space: SearchSpace,
 }
 
 impl Fixture {
@@ -39,7 +41,7 @@ impl Fixture {
             passage_prefix: String::new(),
         };
         let id = store::space::ensure(&db, &spec).await.unwrap();
-        Self { place, db, space: Space { id, dimensions: DIMENSIONS } }
+        Self { place, db, space: SearchSpace { id, dimensions: DIMENSIONS } }
     }
 
     async fn workspace(&self) -> (WorkspaceId, AccountId) {
@@ -56,7 +58,7 @@ impl Fixture {
         self.db.execute_unprepared(sql).await.unwrap();
     }
 
-    /// A file with these chunks; live at once, unless it is told to wait.
+    /// Adds a file with these chunks, whose version is searchable if `live`.
     async fn file(
         &self,
         (workspace, account): (WorkspaceId, AccountId),
@@ -92,8 +94,8 @@ impl Fixture {
         (file, version)
     }
 
-    async fn search(&self, workspace: WorkspaceId, query: &Query, limits: Limits) -> Answer {
-        search_within(&self.db, workspace, self.space, query, limits).await.unwrap()
+    async fn search(&self, workspace: WorkspaceId, query: &SearchQuery, thresholds: Thresholds) -> SearchResult {
+        search_with(&self.db, workspace, self.space, query, thresholds).await.unwrap()
     }
 
     async fn close(self) {
@@ -102,15 +104,15 @@ impl Fixture {
     }
 }
 
-fn query(mode: Mode, text: &str, vector: Vec<f32>, limit: i64) -> Query {
-    Query { mode, text: text.to_owned(), vector, filter: None, limit }
+fn query(mode: SearchMode, text: &str, vector: Vec<f32>, limit: i64) -> SearchQuery {
+    SearchQuery { mode, text: text.to_owned(), vector, filter: None, limit }
 }
 
-fn filtered(query: Query, filter: &Value) -> Query {
-    Query { filter: Some(Filter::parse(filter).unwrap()), ..query }
+fn filtered(query: SearchQuery, filter: &Value) -> SearchQuery {
+    SearchQuery { filter: Some(Filter::parse(filter).unwrap()), ..query }
 }
 
-/// A unit vector, another for each seed.
+/// A pseudo-random unit vector for a seed.
 fn vector(seed: usize) -> Vec<f32> {
     let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut next = || {
@@ -124,8 +126,8 @@ fn vector(seed: usize) -> Vec<f32> {
     raw.into_iter().map(|x| x / length).collect()
 }
 
-fn texts(answer: &Answer) -> Vec<&str> {
-    answer.hits.iter().map(|hit| hit.marked.as_str()).collect()
+fn texts(result: &SearchResult) -> Vec<&str> {
+    result.hits.iter().map(|hit| hit.marked_text.as_str()).collect()
 }
 
 fn chunks(count: usize, seed: usize) -> Vec<(String, Vec<f32>)> {
@@ -133,7 +135,7 @@ fn chunks(count: usize, seed: usize) -> Vec<(String, Vec<f32>)> {
 }
 
 #[tokio::test]
-async fn a_walk_finds_what_comparing_finds_and_stays_in_its_tenant() {
+async fn index_walk_has_the_recall_of_an_exact_scan_and_stays_in_its_tenant() {
     let fixture = Fixture::new().await;
     fixture.sql(&format!("drop index embedding_hnsw_{}", fixture.space.id.0.simple())).await;
     let (large, small) = (fixture.workspace().await, fixture.workspace().await);
@@ -145,30 +147,33 @@ async fn a_walk_finds_what_comparing_finds_and_stays_in_its_tenant() {
     fixture.sql(&format!("select create_space_index('{}', {DIMENSIONS})", fixture.space.id)).await;
     fixture.sql("analyze").await;
 
-    let (mut found, mut of) = (0, 0);
+    let (mut found, mut expected) = (0, 0);
     for seed in 0..20 {
-        let plain = query(Mode::Vector, "", vector(7_000_000 + seed), 10);
+        let plain = query(SearchMode::Vector, "", vector(7_000_000 + seed), 10);
         let half = json!({ "field": "tags", "op": "in", "value": ["p1", "p2"] });
         for query in [plain.clone(), filtered(plain, &half)] {
-            let exact = fixture.search(large.0, &query, LIMITS).await;
+            let exact = fixture.search(large.0, &query, THRESHOLDS).await;
             let walked = fixture.search(large.0, &query, SMALL).await;
-            assert_eq!((exact.plan, walked.plan, walked.hits.len()), (Plan::Exact, Plan::Index, 10));
-            assert!(walked.hits.is_sorted_by(|a, b| a.score >= b.score), "a walk in relaxed order is sorted again");
+            assert_eq!(
+                (exact.access_path, walked.access_path, walked.hits.len()),
+                (AccessPath::Exact, AccessPath::Index, 10)
+            );
+            assert!(walked.hits.is_sorted_by(|a, b| a.score >= b.score), "hits of a walk in relaxed order are sorted");
             let exact: BTreeSet<_> = exact.hits.iter().map(|hit| hit.chunk_id).collect();
             found += walked.hits.iter().filter(|hit| exact.contains(&hit.chunk_id)).count();
-            of += 10;
+            expected += 10;
         }
     }
-    assert!(found * 100 >= of * 95, "recall {found} of {of}");
+    assert!(found * 100 >= expected * 95, "recall {found} of {expected}");
 
-    let own = fixture.search(small.0, &query(Mode::Vector, "", vector(3), 100), SMALL).await;
-    assert_eq!((own.plan, own.hits.len()), (Plan::Exact, 10), "k results whenever k match");
+    let own = fixture.search(small.0, &query(SearchMode::Vector, "", vector(3), 100), SMALL).await;
+    assert_eq!((own.access_path, own.hits.len()), (AccessPath::Exact, 10), "all matches up to the limit are returned");
     assert!(texts(&own).iter().all(|text| text.starts_with("c1000")));
     fixture.close().await;
 }
 
 #[tokio::test]
-async fn the_walk_takes_the_index_and_comparing_does_not() {
+async fn only_the_index_walk_uses_the_index() {
     let fixture = Fixture::new().await;
     let owner = fixture.workspace().await;
     for part in 0..3 {
@@ -176,10 +181,11 @@ async fn the_walk_takes_the_index_and_comparing_does_not() {
     }
     fixture.sql("analyze").await;
     let index = format!("using embedding_hnsw_{}", fixture.space.id.0.simple());
-    for (limits, walks) in [(SMALL, true), (LIMITS, false)] {
-        let shape = statement::Shape { space: fixture.space, mode: Mode::Vector, filter: None, limit: 10, limits };
-        let first = [owner.0.into(), String::new().into(), Some(Vector::from(vector(1))).into(), 10_i64.into()];
-        let (sql, values) = statement::build(&shape, first);
+    for (thresholds, walks) in [(SMALL, true), (THRESHOLDS, false)] {
+        let shape =
+            statement::Shape { space: fixture.space, mode: SearchMode::Vector, filter: None, limit: 10, thresholds };
+        let fixed = [owner.0.into(), String::new().into(), Some(Vector::from(vector(1))).into(), 10_i64.into()];
+        let (sql, values) = statement::build(&shape, fixed);
         let explain = format!("explain (analyze, costs off, timing off) {sql}");
         let statement = sea_orm::Statement::from_sql_and_values(sea_orm::DbBackend::Postgres, &explain, values);
         let rows = fixture.db.query_all_raw(statement).await.unwrap();
@@ -191,25 +197,25 @@ async fn the_walk_takes_the_index_and_comparing_does_not() {
 }
 
 #[tokio::test]
-async fn a_walk_that_comes_back_with_too_little_is_made_good() {
+async fn exact_scan_replaces_an_index_walk_with_too_few_hits() {
     let fixture = Fixture::new().await;
     let owner = fixture.workspace().await;
-    // Another version of something, nearer than anything live and more than a walk brings home.
+    // A version that is not live has the nearest vectors, more than the walk visits.
     fixture.file(owner, "waiting", (0..300).map(|_| ("waiting".to_owned(), vector(1))).collect(), false).await;
     fixture.file(owner, "live", chunks(30, 500), true).await;
     fixture.sql("analyze").await;
-    let answer = fixture.search(owner.0, &query(Mode::Vector, "", vector(1), 10), SMALL).await;
-    assert_eq!((answer.plan, answer.hits.len()), (Plan::Exact, 10));
-    assert!(answer.hits.iter().all(|hit| hit.file_name == "live"));
+    let result = fixture.search(owner.0, &query(SearchMode::Vector, "", vector(1), 10), SMALL).await;
+    assert_eq!((result.access_path, result.hits.len()), (AccessPath::Exact, 10));
+    assert!(result.hits.iter().all(|hit| hit.file_name == "live"));
     fixture.close().await;
 }
 
 #[tokio::test]
-async fn every_operator_finds_its_files_in_every_mode() {
+async fn every_filter_operator_works_in_every_mode() {
     let fixture = Fixture::new().await;
     let owner = fixture.workspace().await;
     let mut ids = Vec::new();
-    for (place, (name, tags, metadata, pages)) in [
+    for (index, (name, tags, metadata, pages)) in [
         ("a.txt", "'{red,old}'", r#"{"n": 1, "s": "x", "deep": {"b": true}, "list": ["p", "q"]}"#, "1"),
         ("b.txt", "'{red}'", r#"{"n": 2.5, "s": "y"}"#, "20"),
         ("Ä.txt", "'{}'", r#"{"n": "1"}"#, "null"),
@@ -217,12 +223,12 @@ async fn every_operator_finds_its_files_in_every_mode() {
     .into_iter()
     .enumerate()
     {
-        let (file, version) = fixture.file(owner, name, vec![("tidal energy".to_owned(), vector(place))], true).await;
+        let (file, version) = fixture.file(owner, name, vec![("tidal energy".to_owned(), vector(index))], true).await;
         fixture
             .sql(&format!(
                 "update file set tags = {tags}, metadata = '{metadata}', created_at = '2026-0{}-01T00:00:00Z' where id = '{file}';
-                 update file_version set page_count = {pages}, bytes = 1{place} where id = '{version}'",
-                place + 1
+                 update file_version set page_count = {pages}, bytes = 1{index} where id = '{version}'",
+                index + 1
             ))
             .await;
         ids.push(file.to_string());
@@ -261,11 +267,11 @@ async fn every_operator_finds_its_files_in_every_mode() {
         (json!({ "or": [one("size", "eq", json!(10)), one("size", "eq", json!(12))] }), "a Ä"),
     ];
     for (filter, expected) in cases {
-        for mode in [Mode::Vector, Mode::Text, Mode::Hybrid] {
+        for mode in [SearchMode::Vector, SearchMode::Text, SearchMode::Hybrid] {
             let query = filtered(query(mode, "tidal", vector(9), 10), &filter);
-            let answer = fixture.search(owner.0, &query, LIMITS).await;
+            let result = fixture.search(owner.0, &query, THRESHOLDS).await;
             let names: BTreeSet<_> =
-                answer.hits.iter().map(|hit| hit.file_name.strip_suffix(".txt").unwrap()).collect();
+                result.hits.iter().map(|hit| hit.file_name.strip_suffix(".txt").unwrap()).collect();
             assert_eq!(names.into_iter().collect::<Vec<_>>().join(" "), expected, "{mode:?} {filter}");
         }
     }
@@ -273,7 +279,7 @@ async fn every_operator_finds_its_files_in_every_mode() {
 }
 
 #[tokio::test]
-async fn rare_words_count_for_more_and_frequent_ones_still_find() {
+async fn rare_words_rank_higher_and_frequent_words_still_match() {
     let fixture = Fixture::new().await;
     let owner = fixture.workspace().await;
     let mut passages: Vec<_> = (0..200).map(|n| (format!("turbine note {n}"), vector(n))).collect();
@@ -281,38 +287,42 @@ async fn rare_words_count_for_more_and_frequent_ones_still_find() {
     passages[60].0 = "turbine turbine turbine turbine".to_owned();
     fixture.file(owner, "notes", passages, true).await;
     fixture.sql("analyze chunk").await;
-    let ask = |text: &str| query(Mode::Text, text, Vec::new(), 20);
-    // With no room to rank, only the rarest word is looked up; the rest is needed to come to twenty.
-    let tight = Limits { ranked: 0, ..LIMITS };
+    let by_words = |text: &str| query(SearchMode::Text, text, Vec::new(), 20);
+    // If no chunk may be ranked, only the rarest word is searched first; twenty hits need the other words, too.
+    let tight = Thresholds { ranked_chunks: 0, ..THRESHOLDS };
     let all = json!({ "field": "tags", "op": "nin", "value": [] });
-    for limits in [LIMITS, tight] {
-        for query in [ask("Did the turbine disturb an osprey?"), filtered(ask("turbine osprey"), &all)] {
-            let answer = fixture.search(owner.0, &query, limits).await;
+    for thresholds in [THRESHOLDS, tight] {
+        for query in [by_words("Did the turbine disturb an osprey?"), filtered(by_words("turbine osprey"), &all)] {
+            let result = fixture.search(owner.0, &query, thresholds).await;
             let mark = |word: &str| format!("{MARK_START}{word}{MARK_END}");
-            assert_eq!(texts(&answer)[0], format!("one {} was seen", mark("osprey")));
-            assert_eq!(texts(&answer)[1], [&*mark("turbine"); 4].join(" "));
-            assert_eq!((answer.plan, answer.hits.len()), (Plan::Lexical, 20), "k results whenever k match");
+            assert_eq!(texts(&result)[0], format!("one {} was seen", mark("osprey")));
+            assert_eq!(texts(&result)[1], [&*mark("turbine"); 4].join(" "));
+            assert_eq!(
+                (result.access_path, result.hits.len()),
+                (AccessPath::Lexical, 20),
+                "all matches up to the limit are returned"
+            );
         }
     }
     for nothing in ["", "the of and", "!&|:*()'\\", "xylophone"] {
-        assert!(fixture.search(owner.0, &ask(nothing), LIMITS).await.hits.is_empty(), "{nothing}");
+        assert!(fixture.search(owner.0, &by_words(nothing), THRESHOLDS).await.hits.is_empty(), "{nothing}");
     }
     let long = (0..5_000).map(|n| format!("w{n} it''s \\ a:b ")).collect::<String>() + "osprey";
-    fixture.search(owner.0, &ask(&long), LIMITS).await;
+    fixture.search(owner.0, &by_words(&long), THRESHOLDS).await;
     fixture.close().await;
 }
 
 #[tokio::test]
-async fn fusion_puts_first_what_both_legs_find() {
+async fn hybrid_search_ranks_chunks_of_both_legs_first() {
     let fixture = Fixture::new().await;
     let owner = fixture.workspace().await;
     let passages =
         vec![("near".to_owned(), vector(1)), ("tide far".to_owned(), vector(50)), ("tide".to_owned(), vector(1))];
     fixture.file(owner, "f", passages, true).await;
-    let answer = fixture.search(owner.0, &query(Mode::Hybrid, "tides", vector(1), 10), LIMITS).await;
-    let [first, ..] = &answer.hits[..] else { panic!("nothing found") };
-    assert_eq!(first.marked, format!("{MARK_START}tide{MARK_END}"));
+    let result = fixture.search(owner.0, &query(SearchMode::Hybrid, "tides", vector(1), 10), THRESHOLDS).await;
+    let [first, ..] = &result.hits[..] else { panic!("nothing found") };
+    assert_eq!(first.marked_text, format!("{MARK_START}tide{MARK_END}"));
     assert!(first.vector_score.unwrap() > 0.999 && first.text_score.is_some());
-    assert_eq!(answer.hits.len(), 3);
+    assert_eq!(result.hits.len(), 3);
     fixture.close().await;
 }
