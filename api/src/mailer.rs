@@ -57,7 +57,7 @@ impl Mailer {
         }
         // Without the account: links that the account asked for can be voided, notices to it cannot.
         let lifetime = NOTICE_LIFETIME;
-        self.send(tx, NewMail { kind, email, account: None, sign_up: None, invite: None, life: lifetime }).await
+        self.send(tx, NewMail { kind, email, account: None, sign_up: None, invite: None, lifetime }).await
     }
 }
 

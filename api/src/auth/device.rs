@@ -21,8 +21,8 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn as_stored(&self) -> store::session::Device<'_> {
-        store::session::Device { user_agent: self.user_agent.as_deref(), address: self.address.as_deref() }
+    pub fn as_stored(&self) -> store::session::SessionDevice<'_> {
+        store::session::SessionDevice { user_agent: self.user_agent.as_deref(), address: self.address.as_deref() }
     }
 }
 

@@ -128,18 +128,20 @@ impl SecondFactor {
         let code = plain(code);
         // Recovery codes cannot be guessed, so the owner of one need not wait because of another caller's wrong codes.
         let may_be_recovery = accepts == Accepts::AppAndRecoveryCodes && code.chars().count() == RECOVERY_CODE_CHARS;
-        if may_be_recovery && store::totp::take_recovery_code(tx, account, &self.recovery_hash(account, &code)).await? {
-            store::totp::accept(tx, account, None).await?;
+        if may_be_recovery
+            && store::totp::consume_recovery_code(tx, account, &self.recovery_hash(account, &code)).await?
+        {
+            store::totp::record_success(tx, account, None).await?;
             return Ok(Checked::Passed);
         }
         if let Some(seconds) = wait(factor.failures, factor.failed_at, now) {
             return Ok(Checked::Blocked(seconds));
         }
         if let Some(step) = self.unused_step(factor, &code, now)? {
-            store::totp::accept(tx, account, Some(step)).await?;
+            store::totp::record_success(tx, account, Some(step)).await?;
             return Ok(Checked::Passed);
         }
-        store::totp::refuse(tx, account).await?;
+        store::totp::record_failure(tx, account).await?;
         if factor.failures + 1 == FREE_ATTEMPTS && factor.confirmed_at.is_some() {
             // Once, and not again before a code was right.
             if let Some(owner) = store::account::find(tx, account).await? {

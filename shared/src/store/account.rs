@@ -1,4 +1,4 @@
-//! Accounts: people who can sign in.
+//! Accounts of people who can sign in.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sea_orm::FromQueryResult;
 use super::{Conn, Result, Tx, sql};
 use crate::{domain::account::AccountState, entity::account::Model, id::AccountId, secret::Secret};
 
-/// An account to be.
+/// An account to be added.
 #[derive(Debug)]
 pub struct NewAccount<'a> {
     /// Normalised: see [`crate::domain::account::normalise_email`].
@@ -47,7 +47,7 @@ pub async fn find(conn: &impl Conn, id: AccountId) -> Result<Option<Model>> {
     sql::first(conn, "select * from account where id = $1", [id.into()]).await
 }
 
-/// Suspends an account, or lets it go on. `false`: there is nothing to change.
+/// Suspends or reactivates an account. `false`: the account does not exist or has that state already.
 pub async fn set_state(tx: &Tx, id: AccountId, state: AccountState) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -58,8 +58,8 @@ pub async fn set_state(tx: &Tx, id: AccountId, state: AccountState) -> Result<bo
     Ok(rows == 1)
 }
 
-/// The account, locked for the rest of the transaction, if its password is still the one with this hash: what was
-/// verified before the transaction began holds until it ends.
+/// Locks the account until the transaction ends if its password hash is still this one: a password that was verified before
+/// the transaction began stays valid until it ends.
 pub async fn lock_verified(tx: &Tx, id: AccountId, password_hash: &Secret<String>) -> Result<Option<Model>> {
     sql::first(
         tx,
@@ -69,7 +69,7 @@ pub async fn lock_verified(tx: &Tx, id: AccountId, password_hash: &Secret<String
     .await
 }
 
-/// Changes the display name, if the account is at one of these revisions, or at any. `None`: it is not.
+/// Changes the display name if the account is at one of these revisions (`None`: at any). Returns `None` if it is not.
 pub async fn rename(tx: &Tx, id: AccountId, revisions: Option<Vec<i32>>, display_name: &str) -> Result<Option<Model>> {
     sql::first(
         tx,
@@ -80,7 +80,7 @@ pub async fn rename(tx: &Tx, id: AccountId, revisions: Option<Vec<i32>>, display
     .await
 }
 
-/// Changes the password. Links that whoever knew the old one has asked for are void, and so are those that set it anew.
+/// Changes the password. Invalidates links that were requested with the old password, and links that reset it.
 pub async fn set_password(tx: &Tx, id: AccountId, password_hash: &Secret<String>) -> Result<()> {
     sql::execute(
         tx,
@@ -88,10 +88,10 @@ pub async fn set_password(tx: &Tx, id: AccountId, password_hash: &Secret<String>
         [id.into(), password_hash.expose().as_str().into()],
     )
     .await?;
-    super::mail::void(tx, id).await
+    super::mail::invalidate_links(tx, id).await
 }
 
-/// Notes that the account's address reaches its owner. `false`: the account has another address.
+/// Marks the account's address as verified. `false`: the account has another address.
 pub async fn verify_email(tx: &Tx, id: AccountId, email: &str) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -102,14 +102,14 @@ pub async fn verify_email(tx: &Tx, id: AccountId, email: &str) -> Result<bool> {
     Ok(rows == 1)
 }
 
-/// Gives the account another address, which has been shown to reach its owner; links that it has asked for are void.
-/// Returns the address it had. `None`: another account has the new one.
+/// Changes the account's address to a verified one and invalidates the account's links. Returns the old address.
+/// `None`: another account has the new address.
 pub async fn change_email(tx: &Tx, id: AccountId, email: &str) -> Result<Option<String>> {
     #[derive(FromQueryResult)]
     struct Row {
         email: String,
     }
-    super::mail::void(tx, id).await?;
+    super::mail::invalidate_links(tx, id).await?;
     let changed: Result<Option<Row>> = sql::first(
         tx,
         "update account set email = $2, email_verified_at = now(), revision = revision + 1, updated_at = now()
@@ -119,13 +119,13 @@ pub async fn change_email(tx: &Tx, id: AccountId, email: &str) -> Result<Option<
     .await;
     match changed {
         Ok(row) => Ok(row.map(|row| row.email)),
-        // Nothing else can be done in this transaction now, and nothing else is.
+        // PostgreSQL accepts no further statement in this transaction; the caller runs none.
         Err(error) if matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_))) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Whether a workspace with other members would be left without an owner if the account were gone.
+/// Whether a workspace with other members would have no active owner without this account.
 pub async fn is_last_owner(conn: &impl Conn, id: AccountId) -> Result<bool> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -134,12 +134,12 @@ pub async fn is_last_owner(conn: &impl Conn, id: AccountId) -> Result<bool> {
     let row: Option<Row> = sql::first(
         conn,
         "select exists (
-             select from member mine
-             where mine.account_id = $1 and mine.role = 'owner'
+             select from member own
+             where own.account_id = $1 and own.role = 'owner'
                and exists (select from member other
-                   where other.workspace_id = mine.workspace_id and other.account_id <> $1)
+                   where other.workspace_id = own.workspace_id and other.account_id <> $1)
                and not exists (select from member other join account on account.id = other.account_id
-                   where other.workspace_id = mine.workspace_id and other.account_id <> $1
+                   where other.workspace_id = own.workspace_id and other.account_id <> $1
                      and other.role = 'owner' and account.state = 'active' and account.erase_at is null)) as last",
         [id.into()],
     )
@@ -147,13 +147,13 @@ pub async fn is_last_owner(conn: &impl Conn, id: AccountId) -> Result<bool> {
     Ok(row.is_some_and(|row| row.last))
 }
 
-/// Marks the account for erasure; says when that will be. Links that it has asked for are void.
+/// Schedules the account's erasure and invalidates its links. Returns the time of the erasure.
 pub async fn close(tx: &Tx, id: AccountId, grace: Duration) -> Result<DateTime<Utc>> {
     #[derive(FromQueryResult)]
     struct Row {
         erase_at: DateTime<Utc>,
     }
-    super::mail::void(tx, id).await?;
+    super::mail::invalidate_links(tx, id).await?;
     let row: Option<Row> = sql::first(
         tx,
         "update account set erase_at = now() + make_interval(secs => $2) where id = $1 returning erase_at",
@@ -163,13 +163,13 @@ pub async fn close(tx: &Tx, id: AccountId, grace: Duration) -> Result<DateTime<U
     row.map(|row| row.erase_at).ok_or(super::Error::RecordNotUpdated)
 }
 
-/// Takes the mark for erasure back.
+/// Cancels the account's erasure.
 pub async fn reopen(tx: &Tx, id: AccountId) -> Result<()> {
     sql::execute(tx, "update account set erase_at = null where id = $1", [id.into()]).await?;
     Ok(())
 }
 
-/// Locks an account whose time has come. `None`: there is none, or another worker is at it.
+/// Locks an account whose erasure is due. `None`: there is none, or another worker has locked it.
 pub async fn lock_due_for_erasure(tx: &Tx) -> Result<Option<AccountId>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -184,14 +184,14 @@ pub async fn lock_due_for_erasure(tx: &Tx) -> Result<Option<AccountId>> {
     Ok(row.map(|row| row.id))
 }
 
-/// Erases an account with all that is only its own, and what others have written down of the person: invites and mail to
-/// the address, and answers kept for repeated requests. The key of the person's addresses in the activity log goes with
-/// the account.
+/// Erases an account with everything that belongs to it alone, and personal data in rows of others: invites and mail to
+/// the address, and stored responses of idempotent requests. The account's row has the salt of the key that seals its IP
+/// addresses in the activity log, which become unreadable.
 pub async fn erase(tx: &Tx, id: AccountId) -> Result<()> {
     let with_email = [
         "delete from invite using account where account.id = $1 and invite.email = account.email",
         "delete from mail using account where account.id = $1 and mail.email = account.email",
-        // Some hold the address or, of a member, the account's id.
+        // Responses about members contain the address or the account's id.
         "delete from idempotency using account where account.id = $1
              and (strpos(body::text, to_json(account.email)::text) > 0 or strpos(body::text, account.id::text) > 0)",
     ];

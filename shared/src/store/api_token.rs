@@ -1,6 +1,6 @@
-//! API tokens: what programs act for an account with.
+//! API tokens: credentials of programs that act for an account.
 //!
-//! Like a session, a token is asked for in the statement that authorises a request: revoked here, it stops everywhere.
+//! The statement that authorises a request reads the token's row, so a revoked token fails at the next request.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use crate::{
     id::{AccountId, TokenId, WorkspaceId},
 };
 
-/// A token to be.
+/// A token to be added.
 #[derive(Clone, Debug)]
 pub struct NewToken<'a> {
-    /// What it will be called.
+    /// The token's id.
     pub id: TokenId,
-    /// Whose it is.
+    /// The account it acts for.
     pub account: AccountId,
     /// 1 to 100 characters.
     pub name: &'a str,
     /// See [`crate::crypt::token::hash`].
     pub hash: &'a [u8; 32],
-    /// Its last characters.
+    /// The token's last characters.
     pub hint: &'a str,
     /// Names of permissions, at least one.
     pub permissions: Vec<String>,
-    /// Where it is good; `None`: wherever the account is a member.
+    /// The workspaces it is limited to; `None`: every workspace of the account.
     pub workspaces: Option<Vec<WorkspaceId>>,
-    /// When it ends by itself.
+    /// The time at which it expires.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -42,8 +42,8 @@ pub async fn insert(tx: &Tx, token: NewToken<'_>) -> Result<Option<Model>> {
         "insert into api_token (id, account_id, name, hash, hint, permissions, workspaces, expires_at)
          select $1, $2, $3, $4, $5, $6, $7, $8
          where $7::uuid[] is null or not exists (
-             select from unnest($7::uuid[]) wanted (id)
-             where not exists (select from member where workspace_id = wanted.id and account_id = $2))
+             select from unnest($7::uuid[]) requested (id)
+             where not exists (select from member where workspace_id = requested.id and account_id = $2))
          returning *",
         [
             token.id.into(),
@@ -59,13 +59,8 @@ pub async fn insert(tx: &Tx, token: NewToken<'_>) -> Result<Option<Model>> {
     .await
 }
 
-/// The account's tokens, newest first: at most `limit`, those older than `before`.
-pub async fn of_account(
-    conn: &impl Conn,
-    account: AccountId,
-    before: Option<TokenId>,
-    limit: i64,
-) -> Result<Vec<Model>> {
+/// The account's tokens before `before`, newest first, at most `limit`.
+pub async fn list(conn: &impl Conn, account: AccountId, before: Option<TokenId>, limit: i64) -> Result<Vec<Model>> {
     sql::all(
         conn,
         "select * from api_token where account_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3",
@@ -74,7 +69,7 @@ pub async fn of_account(
     .await
 }
 
-/// How many tokens the account has, under [`super::session::lock`].
+/// The number of the account's tokens; call it under [`super::session::lock`].
 pub async fn count(conn: &impl Conn, account: AccountId) -> Result<i64> {
     #[derive(sea_orm::FromQueryResult)]
     struct Row {
@@ -93,7 +88,7 @@ pub async fn revoke(tx: &Tx, account: AccountId, token: TokenId) -> Result<bool>
     Ok(rows == 1)
 }
 
-/// Revokes all tokens of the account; says which.
+/// Revokes all tokens of the account; returns their ids.
 pub async fn revoke_all(tx: &Tx, account: AccountId) -> Result<Vec<TokenId>> {
     #[derive(sea_orm::FromQueryResult)]
     struct Row {
@@ -104,17 +99,17 @@ pub async fn revoke_all(tx: &Tx, account: AccountId) -> Result<Vec<TokenId>> {
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// Writes down when tokens were last used; an earlier time than the one known changes nothing.
+/// Stores the times of last use; a time before the stored one changes nothing.
 pub async fn mark_used(conn: &impl Conn, uses: &[(TokenId, DateTime<Utc>)]) -> Result<()> {
     let ids: Vec<Uuid> = uses.iter().map(|(id, _)| id.0).collect();
     let times: Vec<DateTime<Utc>> = uses.iter().map(|(_, time)| *time).collect();
     sql::execute(
         conn,
-        // In the order of ids: replicas that write at the same time wait for each other, not in a circle.
+        // Sorted by id: replicas that write at the same time lock rows in the same order and do not deadlock.
         "with used as materialized (
-             select api_token.id, mine.time
-             from api_token join unnest($1::uuid[], $2::timestamptz[]) mine (id, time) on mine.id = api_token.id
-             where last_used_at is null or last_used_at < mine.time
+             select api_token.id, seen.time
+             from api_token join unnest($1::uuid[], $2::timestamptz[]) seen (id, time) on seen.id = api_token.id
+             where last_used_at is null or last_used_at < seen.time
              order by api_token.id for update of api_token)
          update api_token set last_used_at = used.time from used where api_token.id = used.id",
         [ids.into(), times.into()],
@@ -123,8 +118,8 @@ pub async fn mark_used(conn: &impl Conn, uses: &[(TokenId, DateTime<Utc>)]) -> R
     Ok(())
 }
 
-/// Removes tokens that ended longer than `age` ago.
-pub async fn forget_expired(conn: &impl Conn, age: Duration) -> Result<u64> {
+/// Deletes tokens that expired longer than `age` ago.
+pub async fn delete_expired(conn: &impl Conn, age: Duration) -> Result<u64> {
     sql::execute(
         conn,
         "delete from api_token where expires_at < now() - make_interval(secs => $1)",

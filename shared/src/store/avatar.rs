@@ -1,13 +1,13 @@
-//! Pictures of accounts: small, so they are rows.
+//! Pictures of accounts, stored in the database because they are small.
 
 use super::{Conn, Result, sql};
 use crate::{entity::avatar::Model, id::AccountId};
 
-/// Most bytes of a picture.
+/// Maximum size of a picture.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// Puts a picture in the place of the one before.
-pub async fn put(conn: &impl Conn, account: AccountId, media_type: &str, bytes: &[u8], sha256: &[u8]) -> Result<()> {
+/// Adds or replaces the picture of an account.
+pub async fn upsert(conn: &impl Conn, account: AccountId, media_type: &str, bytes: &[u8], sha256: &[u8]) -> Result<()> {
     sql::execute(
         conn,
         "insert into avatar (account_id, media_type, bytes, sha256) values ($1, $2, $3, $4)
@@ -24,7 +24,7 @@ pub async fn find(conn: &impl Conn, account: AccountId) -> Result<Option<Model>>
     sql::first(conn, "select * from avatar where account_id = $1", [account.into()]).await
 }
 
-/// Removes the picture. `false`: there was none.
-pub async fn remove(conn: &impl Conn, account: AccountId) -> Result<bool> {
+/// Deletes the picture. `false`: there was none.
+pub async fn delete(conn: &impl Conn, account: AccountId) -> Result<bool> {
     Ok(sql::execute(conn, "delete from avatar where account_id = $1", [account.into()]).await? == 1)
 }

@@ -1,4 +1,4 @@
-//! Invites: who may become a member.
+//! Invites to become a member of a workspace.
 
 use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
@@ -12,20 +12,20 @@ use crate::{
     id::{AccountId, InviteId, WorkspaceId},
 };
 
-/// An invite to be.
+/// An invite to be added.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "columns of `invite`")]
 pub struct NewInvite<'a> {
     pub id: InviteId,
     pub role: Role,
-    /// Normalised; `None`: for whoever has the code.
+    /// Normalised; `None`: the code is valid for any account.
     pub email: Option<&'a str>,
     pub code_hash: [u8; 32],
     pub invited_by: AccountId,
     pub expires_at: DateTime<Utc>,
 }
 
-/// Adds an invite; one for the same address that has expired makes room. `None`: that address is invited already.
+/// Adds an invite and deletes an expired one for the same address. `None`: the address has an invite already.
 pub async fn insert(tx: &Tx, workspace: WorkspaceId, invite: &NewInvite<'_>) -> Result<Option<Model>> {
     sql::execute(
         tx,
@@ -51,7 +51,7 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, invite: &NewInvite<'_>) -> 
     .await
 }
 
-/// Invites that can still be accepted, newest first, from before `before` on.
+/// Unexpired invites before `before`, newest first, at most `limit`.
 pub async fn list(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -67,8 +67,8 @@ pub async fn list(
     .await
 }
 
-/// Where an invite is to that this account may use: it has not expired, and is for this address or for anybody.
-pub async fn workspace_of(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<Option<WorkspaceId>> {
+/// The workspace of an unexpired invite that an account with this address may use.
+pub async fn find_workspace(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<Option<WorkspaceId>> {
     #[derive(FromQueryResult)]
     struct Row {
         workspace_id: WorkspaceId,
@@ -83,36 +83,37 @@ pub async fn workspace_of(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -
     Ok(row.map(|row| row.workspace_id))
 }
 
-/// What somebody does with an invite.
+/// An account's decision on an invite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Comes in; not while whoever made the invite is suspended.
+pub enum InviteDecision {
+    /// The account becomes a member; impossible while the inviter is suspended.
     Accept,
-    /// Stays away.
+    /// The account does not become a member.
     Decline,
 }
 
-/// Uses up the invite with this code, if this account may use it so. One of many at the same time gets it.
-pub async fn take(tx: &Tx, code_hash: &[u8; 32], email: &str, answer: Answer) -> Result<Option<Model>> {
+/// Deletes and returns the invite with this code if an account with this address may use it. Of several concurrent calls
+/// only one gets it.
+pub async fn consume(tx: &Tx, code_hash: &[u8; 32], email: &str, decision: InviteDecision) -> Result<Option<Model>> {
     sql::first(
         tx,
         &format!(
             "delete from invite
              where code_hash = $1 and expires_at > now() and (email is null or email = $2)
-                 and ($3 or not {BY_SUSPENDED})
+                 and ($3 or not {INVITER_SUSPENDED})
              returning *"
         ),
-        [code_hash.to_vec().into(), email.into(), (answer == Answer::Decline).into()],
+        [code_hash.to_vec().into(), email.into(), (decision == InviteDecision::Decline).into()],
     )
     .await
 }
 
-/// Whether the invite with this code can be accepted and names this address; it is not used up by that.
-pub async fn names(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<bool> {
+/// Whether an invite with this code and exactly this address can be accepted; the invite stays usable.
+pub async fn is_addressed_to(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<bool> {
     let rows = sql::execute(
         conn,
         &format!(
-            "select from invite where code_hash = $1 and email = $2 and expires_at > now() and not {BY_SUSPENDED}"
+            "select from invite where code_hash = $1 and email = $2 and expires_at > now() and not {INVITER_SUSPENDED}"
         ),
         [code_hash.to_vec().into(), email.into()],
     )
@@ -120,11 +121,11 @@ pub async fn names(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Resul
     Ok(rows > 0)
 }
 
-/// Whoever made the invite is suspended: it is as good as none until they may go on.
-const BY_SUSPENDED: &str =
-    "exists (select from account maker where maker.id = invite.invited_by and maker.state = 'suspended')";
+/// A suspended inviter's invites cannot be accepted.
+const INVITER_SUSPENDED: &str =
+    "exists (select from account inviter where inviter.id = invite.invited_by and inviter.state = 'suspended')";
 
-/// One invite.
+/// An unexpired invite.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Result<Option<Model>> {
     sql::first(
         conn,
@@ -134,21 +135,21 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Res
     .await
 }
 
-/// What a letter says of an invite that can be accepted.
+/// An invite with names, as the mail shows it.
 #[derive(Clone, Debug, FromQueryResult)]
-pub struct Invitation {
+pub struct InviteSummary {
     /// The name of the workspace.
     pub workspace: String,
-    /// The display name of whoever made it, if that account is still there.
+    /// The inviter's display name, while the account exists.
     pub inviter: Option<String>,
-    /// What the invited may do.
+    /// The role that the invite grants.
     pub role: Role,
-    /// Until when it can be accepted.
+    /// The time at which it expires.
     pub expires_at: DateTime<Utc>,
 }
 
-/// One invite that can be accepted, in names.
-pub async fn invitation(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Result<Option<Invitation>> {
+/// The summary of an invite that can be accepted.
+pub async fn find_summary(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Result<Option<InviteSummary>> {
     sql::first(
         conn,
         &format!(
@@ -156,14 +157,14 @@ pub async fn invitation(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) 
              from invite
              join workspace on workspace.id = invite.workspace_id
              left join account on account.id = invite.invited_by
-             where invite.workspace_id = $1 and invite.id = $2 and invite.expires_at > now() and not {BY_SUSPENDED}"
+             where invite.workspace_id = $1 and invite.id = $2 and invite.expires_at > now() and not {INVITER_SUSPENDED}"
         ),
         [workspace.into(), id.into()],
     )
     .await
 }
 
-/// Takes an invite back. `false`: there is none.
+/// Cancels an invite. `false`: there is none.
 pub async fn cancel(tx: &Tx, workspace: WorkspaceId, id: InviteId) -> Result<bool> {
     let rows =
         sql::execute(tx, "delete from invite where workspace_id = $1 and id = $2", [workspace.into(), id.into()])
@@ -171,16 +172,16 @@ pub async fn cancel(tx: &Tx, workspace: WorkspaceId, id: InviteId) -> Result<boo
     Ok(rows == 1)
 }
 
-/// An invite that was taken back because of something else that was done.
+/// An invite that another change has withdrawn.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
-pub struct Withdrawn {
+pub struct WithdrawnInvite {
     /// The invite.
     pub id: InviteId,
-    /// What it invited to.
+    /// The role that it would have granted.
     pub role: Role,
 }
 
-impl Withdrawn {
+impl WithdrawnInvite {
     /// The entry for the activity log.
     #[must_use]
     pub fn audit_entry(self, reason: &str) -> AuditEntry {
@@ -188,13 +189,13 @@ impl Withdrawn {
     }
 }
 
-/// Takes back the account's invites to these roles; says which, for the activity log.
+/// Withdraws the account's invites to these roles; returns them for the activity log.
 pub(super) async fn withdraw(
     tx: &Tx,
     workspace: WorkspaceId,
     account: AccountId,
     roles: &[Role],
-) -> Result<Vec<Withdrawn>> {
+) -> Result<Vec<WithdrawnInvite>> {
     let roles: Vec<String> = roles.iter().map(|role| role.name().to_owned()).collect();
     sql::all(
         tx,
@@ -204,20 +205,24 @@ pub(super) async fn withdraw(
     .await
 }
 
-/// Takes back all invites to a workspace; those that have expired go without a word.
-pub(super) async fn withdraw_all(tx: &Tx, workspace: WorkspaceId) -> Result<Vec<Withdrawn>> {
+/// Withdraws all invites to a workspace; expired ones are deleted but not returned.
+pub(super) async fn withdraw_all(tx: &Tx, workspace: WorkspaceId) -> Result<Vec<WithdrawnInvite>> {
     sql::all(
         tx,
-        "with gone as (delete from invite where workspace_id = $1 returning id, role, expires_at)
-         select id, role from gone where expires_at > now() order by id",
+        "with withdrawn as (delete from invite where workspace_id = $1 returning id, role, expires_at)
+         select id, role from withdrawn where expires_at > now() order by id",
         [workspace.into()],
     )
     .await
 }
 
-/// Takes back the invites of an account that is closed, and all those of a workspace that would have no owner then: nobody
-/// comes into one that nobody answers for.
-pub async fn withdraw_closed(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Vec<Withdrawn>> {
+/// Withdraws the invites of an account that is being closed and, if its workspace has no other active owner, all invites
+/// to the workspace: a workspace without an owner gets no new members.
+pub async fn withdraw_of_closed_account(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    account: AccountId,
+) -> Result<Vec<WithdrawnInvite>> {
     sql::all(
         tx,
         "delete from invite where workspace_id = $1 and (invited_by = $2
@@ -232,7 +237,7 @@ pub async fn withdraw_closed(tx: &Tx, workspace: WorkspaceId, account: AccountId
     .await
 }
 
-/// Forgets invites that expired more than a day ago.
-pub async fn forget_expired(conn: &impl Conn) -> Result<u64> {
+/// Deletes invites that expired more than a day ago.
+pub async fn delete_expired(conn: &impl Conn) -> Result<u64> {
     sql::execute(conn, "delete from invite where expires_at < now() - interval '1 day'", []).await
 }

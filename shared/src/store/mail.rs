@@ -1,6 +1,7 @@
 //! Mail to be sent, and the links in it.
 //!
-//! Asking for mail writes the same rows whether or not anybody has the address: only the worker that sends it finds out.
+//! A request for mail writes the same rows whether or not an account has the address; only the worker that sends the mail
+//! looks up the account.
 
 use std::time::Duration;
 
@@ -14,21 +15,21 @@ use crate::{
     secret::Secret,
 };
 
-/// A mail to be.
+/// A mail to be added.
 #[derive(Clone, Copy, Debug)]
 pub struct NewMail<'a> {
-    /// Why.
+    /// The reason for the mail.
     pub kind: MailKind,
-    /// To whom; normalised.
+    /// The recipient's address; normalised.
     pub email: &'a str,
-    /// Who asked, where that is somebody who is signed in.
+    /// The account that requested the mail, if the request was authenticated.
     pub account: Option<AccountId>,
-    /// Display name and password hash of the account to be, of a sign-up.
+    /// Of a sign-up: display name and password hash of the future account.
     pub sign_up: Option<(&'a str, &'a Secret<String>)>,
-    /// The invite that it brings, of an invite.
+    /// Of an invite: the invite.
     pub invite: Option<(WorkspaceId, InviteId)>,
-    /// How long the link in it is good.
-    pub life: Duration,
+    /// How long the link in it is valid.
+    pub lifetime: Duration,
 }
 
 /// Adds a mail.
@@ -47,7 +48,7 @@ pub async fn insert(tx: &Tx, mail: NewMail<'_>) -> Result<MailId> {
             mail.account.into(),
             display_name.into(),
             password_hash.map(|hash| hash.expose().clone()).into(),
-            mail.life.as_secs_f64().into(),
+            mail.lifetime.as_secs_f64().into(),
             workspace.into(),
             invite.into(),
         ],
@@ -56,37 +57,37 @@ pub async fn insert(tx: &Tx, mail: NewMail<'_>) -> Result<MailId> {
     Ok(id)
 }
 
-/// A mail, and what else was sent to its address.
+/// A mail to be sent, and recent mail to the same address.
 #[derive(Clone, Debug)]
-pub struct Addressed {
+pub struct PendingMail {
     /// The mail.
     pub mail: Model,
-    /// Whether the same was asked for within the minute before, and sent there or is just being sent.
-    pub repeated: bool,
-    /// Whether another of its kind was handed to the mail server for the same address within the last minute.
-    pub crowded: bool,
+    /// Whether a mail of the same kind was requested within the minute before this one and has been sent, or is being sent.
+    pub duplicate: bool,
+    /// Whether a mail of the same kind was sent to the address within the last minute.
+    pub rate_limited: bool,
 }
 
-impl FromQueryResult for Addressed {
+impl FromQueryResult for PendingMail {
     fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
         Ok(Self {
             mail: Model::from_query_result(row, prefix)?,
-            repeated: row.try_get(prefix, "repeated")?,
-            crowded: row.try_get(prefix, "crowded")?,
+            duplicate: row.try_get(prefix, "duplicate")?,
+            rate_limited: row.try_get(prefix, "rate_limited")?,
         })
     }
 }
 
-/// A mail that is still to be sent.
-pub async fn find(conn: &impl Conn, id: MailId) -> Result<Option<Addressed>> {
+/// A mail whose link has not expired.
+pub async fn find(conn: &impl Conn, id: MailId) -> Result<Option<PendingMail>> {
     sql::first(
         conn,
         "select mail.*,
              exists (select from mail other where other.email = mail.email and other.kind = mail.kind
                  and other.id <> mail.id and other.hash is not null
-                 and other.created_at > mail.created_at - interval '1 minute') as repeated,
+                 and other.created_at > mail.created_at - interval '1 minute') as duplicate,
              exists (select from mail other where other.email = mail.email and other.kind = mail.kind
-                 and other.id <> mail.id and other.sent_at > now() - interval '1 minute') as crowded
+                 and other.id <> mail.id and other.sent_at > now() - interval '1 minute') as rate_limited
          from mail
          where mail.id = $1 and mail.expires_at > now()",
         [id.into()],
@@ -94,20 +95,20 @@ pub async fn find(conn: &impl Conn, id: MailId) -> Result<Option<Addressed>> {
     .await
 }
 
-/// Gives the link in a mail its token, in the place of one that an earlier attempt to send gave it: it is being sent.
-pub async fn set_hash(tx: &Tx, id: MailId, hash: &[u8; 32]) -> Result<()> {
+/// Stores the hash of the link's token, which replaces the one of an earlier attempt, and marks the mail as sent.
+pub async fn set_link_hash(tx: &Tx, id: MailId, hash: &[u8; 32]) -> Result<()> {
     sql::execute(tx, "update mail set hash = $2, sent_at = now() where id = $1", [id.into(), hash.to_vec().into()])
         .await?;
     Ok(())
 }
 
-/// Removes a mail that nobody is to get.
-pub async fn remove(tx: &Tx, id: MailId) -> Result<()> {
+/// Deletes a mail that is not to be sent.
+pub async fn delete(tx: &Tx, id: MailId) -> Result<()> {
     sql::execute(tx, "delete from mail where id = $1", [id.into()]).await?;
     Ok(())
 }
 
-/// The mail with a link that is good at this moment; it is not used by that.
+/// The mail with this link, if it has not expired; the link stays usable.
 pub async fn find_link(conn: &impl Conn, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Model>> {
     sql::first(
         conn,
@@ -117,8 +118,8 @@ pub async fn find_link(conn: &impl Conn, kind: MailKind, hash: &[u8; 32]) -> Res
     .await
 }
 
-/// Uses a link: no second use finds it, also not one at the same time.
-pub async fn take(tx: &Tx, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Model>> {
+/// Uses up a link: of several concurrent uses only one gets the mail.
+pub async fn consume_link(tx: &Tx, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Model>> {
     sql::first(
         tx,
         "delete from mail where hash = $1 and kind = $2 and expires_at > now() returning *",
@@ -127,14 +128,14 @@ pub async fn take(tx: &Tx, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Mod
     .await
 }
 
-/// Uses up all links of a kind to an address.
-pub async fn take_all(tx: &Tx, kind: MailKind, email: &str) -> Result<()> {
+/// Deletes all links of a kind to an address.
+pub async fn delete_links(tx: &Tx, kind: MailKind, email: &str) -> Result<()> {
     sql::execute(tx, "delete from mail where kind = $1 and email = $2", [kind.to_value().into(), email.into()]).await?;
     Ok(())
 }
 
-/// Makes all links void that the account has asked for, or that would set its password anew.
-pub async fn void(tx: &Tx, account: AccountId) -> Result<()> {
+/// Deletes all links that the account requested or that reset its password.
+pub async fn invalidate_links(tx: &Tx, account: AccountId) -> Result<()> {
     sql::execute(
         tx,
         "delete from mail where account_id = $1
@@ -145,7 +146,7 @@ pub async fn void(tx: &Tx, account: AccountId) -> Result<()> {
     Ok(())
 }
 
-/// Removes mail whose links have expired.
-pub async fn forget_expired(conn: &impl Conn) -> Result<u64> {
+/// Deletes mail whose link has expired.
+pub async fn delete_expired(conn: &impl Conn) -> Result<u64> {
     sql::execute(conn, "delete from mail where expires_at < now()", []).await
 }

@@ -6,7 +6,7 @@ use sea_orm::{FromQueryResult, QueryResult};
 use super::{
     Conn, Result, Tx,
     credential::{AuthMethod, Credential},
-    invite::Withdrawn,
+    invite::WithdrawnInvite,
     sql,
 };
 use crate::{
@@ -150,7 +150,7 @@ pub async fn join(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Rol
 }
 
 /// Gives a member another role, and takes back the invites that they may not make any more.
-pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<Vec<Withdrawn>> {
+pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<Vec<WithdrawnInvite>> {
     sql::execute(
         tx,
         "update member set role = $3 where workspace_id = $1 and account_id = $2",
@@ -165,7 +165,7 @@ pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role:
 }
 
 /// Removes a member, and takes back their invites.
-pub async fn remove(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Vec<Withdrawn>> {
+pub async fn remove(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Vec<WithdrawnInvite>> {
     sql::execute(
         tx,
         "delete from member where workspace_id = $1 and account_id = $2",

@@ -1,6 +1,6 @@
-//! Sessions: where people are signed in, and the refresh tokens that keep them so.
+//! Sessions of signed-in accounts, and the refresh tokens that extend them.
 //!
-//! A session is asked for in the statement that authorises a request, so removing its row ends it at the next one.
+//! The statement that authorises a request reads the session's row, so deleting the row ends the session at the next request.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use crate::{
     id::{AccountId, SessionId},
 };
 
-/// Where a request came from, as far as it says.
+/// The client of a request, as far as the request identifies it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Device<'a> {
+pub struct SessionDevice<'a> {
     /// At most 255 characters.
     pub user_agent: Option<&'a str>,
-    /// The address of the other end.
+    /// The client's IP address.
     pub address: Option<&'a str>,
 }
 
 /// How long sessions last.
 #[derive(Clone, Copy, Debug)]
-pub struct Life {
+pub struct SessionLifetime {
     /// Without a refresh.
     pub idle: Duration,
-    /// In any case.
-    pub longest: Duration,
+    /// With refreshes, from the start of the session.
+    pub max: Duration,
 }
 
 /// Adds a session with its first refresh token.
@@ -36,8 +36,8 @@ pub async fn insert(
     tx: &Tx,
     id: SessionId,
     account: AccountId,
-    device: Device<'_>,
-    life: Life,
+    device: SessionDevice<'_>,
+    lifetime: SessionLifetime,
     refresh: &[u8; 32],
 ) -> Result<()> {
     sql::execute(
@@ -52,8 +52,8 @@ pub async fn insert(
             account.into(),
             device.user_agent.into(),
             device.address.into(),
-            life.idle.as_secs_f64().into(),
-            life.longest.as_secs_f64().into(),
+            lifetime.idle.as_secs_f64().into(),
+            lifetime.max.as_secs_f64().into(),
             refresh.to_vec().into(),
         ],
     )
@@ -61,32 +61,38 @@ pub async fn insert(
     Ok(())
 }
 
-/// A refresh token that somebody presented, and the session it belongs to.
+/// The session of a refresh token, and the token's status.
 #[derive(Clone, Copy, Debug)]
-pub struct Presented {
+pub struct RefreshedSession {
     /// The session, locked.
     pub session: SessionId,
-    /// Whose it is.
+    /// The session's account.
     pub account: AccountId,
-    /// Whether the account may do anything at all.
+    /// The state of the account.
     pub state: AccountState,
-    /// What became of the token.
-    pub standing: Standing,
+    /// The status of the token.
+    pub token_status: RefreshTokenStatus,
 }
 
-/// What became of a refresh token.
+/// The status of a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It is the newest of its session.
-    Newest,
-    /// It was used this long ago, by a device like the one that presents it, and its successor has not been used.
-    JustUsed(Duration),
-    /// Its successor was used, or it comes from elsewhere: whoever presents it again has a copy.
-    Spent,
+pub enum RefreshTokenStatus {
+    /// The newest token of its session.
+    Current,
+    /// The same device used the token this long ago and has not used its successor: it may have lost the response.
+    Retried(Duration),
+    /// The successor was used, or another device sent the token: it was copied.
+    Reused,
 }
 
-/// The token with this hash, of a session that lasts; the session is locked. `successor` is the hash of what follows.
-pub async fn present(tx: &Tx, device: Device<'_>, token: &[u8; 32], successor: &[u8; 32]) -> Result<Option<Presented>> {
+/// Locks the session of the refresh token with this hash. `successor` is the hash of the token that follows.
+/// `None`: there is no such token, or its session has expired.
+pub async fn lock_by_refresh_token(
+    tx: &Tx,
+    device: SessionDevice<'_>,
+    token: &[u8; 32],
+    successor: &[u8; 32],
+) -> Result<Option<RefreshedSession>> {
     #[derive(FromQueryResult)]
     struct Session {
         id: SessionId,
@@ -111,7 +117,7 @@ pub async fn present(tx: &Tx, device: Device<'_>, token: &[u8; 32], successor: &
     let Some(session) = session else { return Ok(None) };
     let same_device = device.user_agent.is_some() && session.user_agent.as_deref() == device.user_agent
         || device.address.is_some() && session.address.as_deref() == device.address;
-    // A statement of its own: it sees what was committed by whom the lock was waited for.
+    // A separate statement: it sees what the previous holder of the lock has committed.
     let token: Option<Token> = sql::first(
         tx,
         "select extract(epoch from clock_timestamp() - used_at)::float8 as age,
@@ -121,22 +127,22 @@ pub async fn present(tx: &Tx, device: Device<'_>, token: &[u8; 32], successor: &
     )
     .await?;
     let token = token.ok_or(Error::RecordNotFound("a refresh token of a locked session".to_owned()))?;
-    let standing = match token.age {
-        None => Standing::Newest,
+    let token_status = match token.age {
+        None => RefreshTokenStatus::Current,
         Some(age) if token.successor_unused && same_device => {
-            Standing::JustUsed(Duration::try_from_secs_f64(age).unwrap_or(Duration::ZERO))
+            RefreshTokenStatus::Retried(Duration::try_from_secs_f64(age).unwrap_or(Duration::ZERO))
         }
-        Some(_) => Standing::Spent,
+        Some(_) => RefreshTokenStatus::Reused,
     };
-    Ok(Some(Presented { session: session.id, account: session.account_id, state: session.state, standing }))
+    Ok(Some(RefreshedSession { session: session.id, account: session.account_id, state: session.state, token_status }))
 }
 
-/// Puts the next refresh token in the place of one that was presented, and lets the session last on.
+/// Replaces a refresh token with its successor and extends the session.
 pub async fn rotate(
     tx: &Tx,
     session: SessionId,
-    device: Device<'_>,
-    life: Life,
+    device: SessionDevice<'_>,
+    lifetime: SessionLifetime,
     token: &[u8; 32],
     successor: &[u8; 32],
 ) -> Result<()> {
@@ -153,18 +159,18 @@ pub async fn rotate(
             session.into(),
             device.user_agent.into(),
             device.address.into(),
-            life.idle.as_secs_f64().into(),
-            life.longest.as_secs_f64().into(),
+            lifetime.idle.as_secs_f64().into(),
+            lifetime.max.as_secs_f64().into(),
         ],
     )
     .await?;
     Ok(())
 }
 
-/// Locks an account and one of its sessions for the rest of the transaction: what the account has can be counted.
-/// `false`: the session is over.
+/// Locks an account and one of its sessions until the transaction ends, so that the account's objects can be counted.
+/// `false`: the session has ended.
 pub async fn lock(tx: &Tx, account: AccountId, session: SessionId) -> Result<bool> {
-    // The account first, as whoever changes the password and ends the sessions does.
+    // The account first, in the lock order of a password change, which ends the sessions.
     sql::execute(tx, "select from account where id = $1 for no key update", [account.into()]).await?;
     let rows = sql::execute(
         tx,
@@ -183,7 +189,7 @@ pub async fn end(tx: &Tx, account: AccountId, session: SessionId) -> Result<bool
     Ok(rows == 1)
 }
 
-/// Ends all sessions of an account, or all but one; says how many.
+/// Ends all sessions of an account, or all but one; returns the number.
 pub async fn end_all(tx: &Tx, account: AccountId, except: Option<SessionId>) -> Result<u64> {
     sql::execute(
         tx,
@@ -193,13 +199,8 @@ pub async fn end_all(tx: &Tx, account: AccountId, except: Option<SessionId>) -> 
     .await
 }
 
-/// The account's sessions that last, newest first: at most `limit`, those older than `before`.
-pub async fn of_account(
-    conn: &impl Conn,
-    account: AccountId,
-    before: Option<SessionId>,
-    limit: i64,
-) -> Result<Vec<Model>> {
+/// The account's unexpired sessions before `before`, newest first, at most `limit`.
+pub async fn list(conn: &impl Conn, account: AccountId, before: Option<SessionId>, limit: i64) -> Result<Vec<Model>> {
     sql::all(
         conn,
         "select * from session where account_id = $1 and ($2::uuid is null or id < $2) and expires_at > now()
@@ -209,9 +210,9 @@ pub async fn of_account(
     .await
 }
 
-/// Whether any account has a session from this network, written as the index `session_by_network` has it: an IPv4 `/32` or an
-/// IPv6 `/64`.
-pub async fn is_home(conn: &impl Conn, network: &str) -> Result<bool> {
+/// Whether an active account has a session from this network: an IPv4 address with `/32`, or an IPv6 `/64`, as in the
+/// index `session_by_network`.
+pub async fn has_session_from_network(conn: &impl Conn, network: &str) -> Result<bool> {
     let rows = sql::execute(
         conn,
         "select from session join account on account.id = account_id
@@ -224,7 +225,7 @@ pub async fn is_home(conn: &impl Conn, network: &str) -> Result<bool> {
     Ok(rows > 0)
 }
 
-/// Removes sessions that are over.
-pub async fn forget_expired(conn: &impl Conn) -> Result<u64> {
+/// Deletes expired sessions.
+pub async fn delete_expired(conn: &impl Conn) -> Result<u64> {
     sql::execute(conn, "delete from session where expires_at < now()", []).await
 }

@@ -1,11 +1,11 @@
-//! The second factor: a shared secret, and codes for whoever has lost it.
+//! The second factor: a shared secret, and recovery codes in case the device is lost.
 
 use sea_orm::FromQueryResult;
 
 use super::{Conn, Result, Tx, sql};
 use crate::{entity::totp::Model, id::AccountId};
 
-/// Begins an enrolment, in the place of one that was not confirmed. `false`: a second factor is there.
+/// Starts an enrolment and replaces one that was not confirmed. `false`: the account has a confirmed second factor.
 pub async fn enrol(tx: &Tx, account: AccountId, key: i32, secret: &[u8]) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -19,13 +19,13 @@ pub async fn enrol(tx: &Tx, account: AccountId, key: i32, secret: &[u8]) -> Resu
     Ok(rows == 1)
 }
 
-/// The account's second factor, confirmed or not, locked for the rest of the transaction.
+/// The account's second factor, confirmed or not, locked until the transaction ends.
 pub async fn lock(tx: &Tx, account: AccountId) -> Result<Option<Model>> {
     sql::first(tx, "select * from totp where account_id = $1 for update", [account.into()]).await
 }
 
-/// Notes that a code was right. Confirms an enrolment.
-pub async fn accept(tx: &Tx, account: AccountId, step: Option<i64>) -> Result<()> {
+/// Records a correct code. Confirms an enrolment.
+pub async fn record_success(tx: &Tx, account: AccountId, step: Option<i64>) -> Result<()> {
     sql::execute(
         tx,
         "update totp set last_step = greatest(last_step, $2), failures = 0, confirmed_at = coalesce(confirmed_at, now())
@@ -36,8 +36,8 @@ pub async fn accept(tx: &Tx, account: AccountId, step: Option<i64>) -> Result<()
     Ok(())
 }
 
-/// Notes that a code was wrong; the enrolment counts them until one is right.
-pub async fn refuse(tx: &Tx, account: AccountId) -> Result<()> {
+/// Records a wrong code. A correct code resets the count.
+pub async fn record_failure(tx: &Tx, account: AccountId) -> Result<()> {
     sql::execute(
         tx,
         "update totp set failures = failures + 1, failed_at = now() where account_id = $1",
@@ -47,13 +47,13 @@ pub async fn refuse(tx: &Tx, account: AccountId) -> Result<()> {
     Ok(())
 }
 
-/// Removes the second factor with its recovery codes.
-pub async fn remove(tx: &Tx, account: AccountId) -> Result<()> {
+/// Deletes the second factor with its recovery codes.
+pub async fn delete(tx: &Tx, account: AccountId) -> Result<()> {
     sql::execute(tx, "delete from totp where account_id = $1", [account.into()]).await?;
     Ok(())
 }
 
-/// Puts recovery codes in the place of those there are.
+/// Replaces the recovery codes.
 pub async fn replace_recovery_codes(tx: &Tx, account: AccountId, hashes: &[[u8; 32]]) -> Result<()> {
     sql::execute(tx, "delete from recovery_code where account_id = $1", [account.into()]).await?;
     let hashes: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.to_vec()).collect();
@@ -66,8 +66,8 @@ pub async fn replace_recovery_codes(tx: &Tx, account: AccountId, hashes: &[[u8; 
     Ok(())
 }
 
-/// Takes a recovery code. `false`: there is none like it, or not any more.
-pub async fn take_recovery_code(tx: &Tx, account: AccountId, hash: &[u8; 32]) -> Result<bool> {
+/// Uses up a recovery code. `false`: the account has no such code.
+pub async fn consume_recovery_code(tx: &Tx, account: AccountId, hash: &[u8; 32]) -> Result<bool> {
     let rows = sql::execute(
         tx,
         "delete from recovery_code where account_id = $1 and hash = $2",
@@ -77,18 +77,18 @@ pub async fn take_recovery_code(tx: &Tx, account: AccountId, hash: &[u8; 32]) ->
     Ok(rows == 1)
 }
 
-/// How an account stands with its second factor.
+/// The status of an account's second factor.
 #[derive(Clone, Copy, Debug, Default, FromQueryResult)]
-pub struct Standing {
-    /// Whether it is asked for.
+pub struct SecondFactorStatus {
+    /// Whether it is confirmed, so that a login requires a code.
     pub active: bool,
-    /// Recovery codes that are left.
+    /// The number of unused recovery codes.
     pub recovery_codes: i64,
 }
 
-/// How an account stands with its second factor.
-pub async fn standing(conn: &impl Conn, account: AccountId) -> Result<Standing> {
-    let standing = sql::first(
+/// The status of an account's second factor.
+pub async fn status(conn: &impl Conn, account: AccountId) -> Result<SecondFactorStatus> {
+    let status = sql::first(
         conn,
         "select confirmed_at is not null as active,
              (select count(*) from recovery_code where recovery_code.account_id = totp.account_id) as recovery_codes
@@ -96,5 +96,5 @@ pub async fn standing(conn: &impl Conn, account: AccountId) -> Result<Standing> 
         [account.into()],
     )
     .await?;
-    Ok(standing.unwrap_or_default())
+    Ok(status.unwrap_or_default())
 }

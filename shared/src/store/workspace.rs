@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Conn, Error, Result, Tx,
-    invite::{self, Withdrawn},
+    invite::{self, WithdrawnInvite},
     member, sql,
 };
 use crate::{
@@ -215,7 +215,7 @@ pub async fn update(tx: &Tx, id: WorkspaceId, settings: &Settings) -> Result<boo
 
 /// Deletes a workspace that this transaction has locked: nobody is a member any more, nobody can become one, and no work
 /// goes on. What it holds stays until it is erased. Returns the invites that were taken back with it.
-pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<Vec<Withdrawn>> {
+pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<Vec<WithdrawnInvite>> {
     let withdrawn = invite::withdraw_all(tx, id).await?;
     for statement in [
         "delete from job where workspace_id = $1",

@@ -17,7 +17,7 @@ use nvisy_shared::{
         self, Tx,
         activity::{self, ActorContext, AuditEntry},
         job::Claim,
-        mail::Addressed,
+        mail::PendingMail,
     },
 };
 use serde_json::json;
@@ -39,7 +39,7 @@ impl Handler for SendMail {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let found = store::mail::find(&cx.db, self.mail).await?.ok_or(JobError::Obsolete)?;
         let Some(template) = template(cx, &found).await? else { return discard(cx, claim, self.mail).await };
-        if found.crowded && matches!(template, MailTemplate::Invite(_)) {
+        if found.rate_limited && matches!(template, MailTemplate::Invite(_)) {
             return Err(JobError::Snooze {
                 what: "the address was sent an invite less than a minute ago",
                 delay: INVITE_INTERVAL,
@@ -55,7 +55,7 @@ impl Handler for SendMail {
         // Stored before the mail is sent, so that the link is valid as soon as it arrives. A mail without a link gets a hash as well
         // and is kept, because the limits on repeated mails count it.
         write_in_tx(&cx.db, claim, async |tx| {
-            store::mail::set_hash(tx, self.mail, &hash).await?;
+            store::mail::set_link_hash(tx, self.mail, &hash).await?;
             audit_password_reset(cx, tx, &template, &found).await
         })
         .await?;
@@ -75,13 +75,13 @@ impl Handler for SendMail {
     }
 
     async fn give_up(&self, tx: &Tx, _: &Claim, _: &Failure) -> Result<(), JobError> {
-        Ok(store::mail::remove(tx, self.mail).await?)
+        Ok(store::mail::delete(tx, self.mail).await?)
     }
 }
 
 /// Completes the job and removes the mail.
 async fn discard(cx: &Context, claim: &Claim, mail: MailId) -> Result<(), JobError> {
-    complete_in_tx(&cx.db, claim, async |tx| Ok(store::mail::remove(tx, mail).await?)).await
+    complete_in_tx(&cx.db, claim, async |tx| Ok(store::mail::delete(tx, mail).await?)).await
 }
 
 /// Records in the activity log that a link resets the password. The request cannot record it, because only this job finds out
@@ -90,7 +90,7 @@ async fn audit_password_reset(
     cx: &Context,
     tx: &Tx,
     template: &MailTemplate,
-    found: &Addressed,
+    found: &PendingMail,
 ) -> Result<(), JobError> {
     if !matches!(template, MailTemplate::PasswordReset) || found.mail.hash.is_some() {
         return Ok(());
@@ -101,7 +101,7 @@ async fn audit_password_reset(
 }
 
 /// The token of the link. For an invite it is the code that the API would also return to the inviter.
-fn token(cx: &Context, template: &MailTemplate, found: &Addressed) -> Secret<String> {
+fn token(cx: &Context, template: &MailTemplate, found: &PendingMail) -> Secret<String> {
     match (template, found.mail.workspace_id.zip(found.mail.invite_id)) {
         (MailTemplate::Invite(_), Some((workspace, id))) => cx.invite_codes.invite(workspace, id),
         _ => token::generate(TokenKind::Mail),
@@ -116,7 +116,7 @@ fn hash(template: &MailTemplate, token: &Secret<String>) -> Option<[u8; 32]> {
 }
 
 /// The template for the address, if it gets a mail. The response to the request does not depend on it.
-async fn template(cx: &Context, found: &Addressed) -> Result<Option<MailTemplate>, JobError> {
+async fn template(cx: &Context, found: &PendingMail) -> Result<Option<MailTemplate>, JobError> {
     let owner = store::account::by_email(&cx.db, &found.mail.email).await?.map(|account| account.id);
     Ok(match found.mail.kind {
         MailKind::EmailChanged => Some(MailTemplate::EmailChanged),
@@ -124,12 +124,12 @@ async fn template(cx: &Context, found: &Addressed) -> Result<Option<MailTemplate
         // The same mail whether or not the address has an account; none for an invite that was withdrawn meanwhile.
         MailKind::Invite => match found.mail.workspace_id.zip(found.mail.invite_id) {
             Some((workspace, invite)) => {
-                store::invite::invitation(&cx.db, workspace, invite).await?.map(MailTemplate::Invite)
+                store::invite::find_summary(&cx.db, workspace, invite).await?.map(MailTemplate::Invite)
             }
             None => None,
         },
         // Repeated requests cannot flood a mailbox.
-        _ if found.repeated => None,
+        _ if found.duplicate => None,
         MailKind::SignUp if owner.is_some() => Some(MailTemplate::AccountExists),
         MailKind::SignUp => Some(MailTemplate::SignUp),
         MailKind::PasswordReset => owner.is_some().then_some(MailTemplate::PasswordReset),

@@ -1,6 +1,6 @@
 //! The subject and text of each kind of mail.
 
-use nvisy_shared::{secret::Secret, store::invite::Invitation};
+use nvisy_shared::{secret::Secret, store::invite::InviteSummary};
 
 /// A kind of mail.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub enum MailTemplate {
     /// A sign-up was requested for an address that has an account.
     AccountExists,
     /// An invite to a workspace.
-    Invite(Invitation),
+    Invite(InviteSummary),
     /// A notice to the former address of an account.
     EmailChanged,
     /// A notice that wrong codes of the second factor were given after the right password.
@@ -88,7 +88,7 @@ impl MailTemplate {
     }
 }
 
-fn invite(invitation: &Invitation, links: &str, token: &str) -> String {
+fn invite(invitation: &InviteSummary, links: &str, token: &str) -> String {
     let inviter = invitation.inviter.as_deref().map_or_else(|| "A member".to_owned(), quoted);
     let workspace = quoted(&invitation.workspace);
     let role = invitation.role.name();
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn user_chosen_name_cannot_add_lines_or_headers() {
-        let invitation = Invitation {
+        let invitation = InviteSummary {
             workspace: "Tide\" now\r\nBcc: eve@example.org".to_owned(),
             inviter: Some("Ada\u{202e}\u{2028}To: eve@example.org".to_owned()),
             role: Role::Member,

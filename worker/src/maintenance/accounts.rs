@@ -20,10 +20,10 @@ const EXPIRED_TOKEN_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Deletes expired sessions, API tokens, links in mails and sign-up permissions.
 pub(super) async fn delete_expired_credentials(cx: &Context) -> store::Result<()> {
-    store::session::forget_expired(&cx.db).await?;
-    store::mail::forget_expired(&cx.db).await?;
+    store::session::delete_expired(&cx.db).await?;
+    store::mail::delete_expired(&cx.db).await?;
     store::sign_up_permit::delete_expired(&cx.db).await?;
-    store::api_token::forget_expired(&cx.db, EXPIRED_TOKEN_RETENTION).await.map(drop)
+    store::api_token::delete_expired(&cx.db, EXPIRED_TOKEN_RETENTION).await.map(drop)
 }
 
 /// Erases deleted accounts whose grace period has ended, one transaction each.
@@ -51,7 +51,7 @@ pub(super) async fn erase(cx: &Context) -> store::Result<()> {
 /// the activity log.
 async fn leave(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> store::Result<Vec<AuditEntry>> {
     const REASON: &str = "erased";
-    let withdrawn = store::invite::withdraw_closed(tx, workspace, account).await?;
+    let withdrawn = store::invite::withdraw_of_closed_account(tx, workspace, account).await?;
     let mut acts: Vec<AuditEntry> = withdrawn.into_iter().map(|invite| invite.audit_entry(REASON)).collect();
     let Some((role, succession)) = store::succession::decide(tx, workspace, account).await? else { return Ok(acts) };
     match succession {

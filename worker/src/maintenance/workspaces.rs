@@ -64,5 +64,5 @@ pub(super) async fn apply_retention(cx: &Context) -> Result<(), Box<dyn Error + 
 
 /// Deletes expired invites.
 pub(super) async fn delete_expired_invites(cx: &Context) -> store::Result<()> {
-    store::invite::forget_expired(&cx.db).await.map(drop)
+    store::invite::delete_expired(&cx.db).await.map(drop)
 }

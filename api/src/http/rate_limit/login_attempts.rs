@@ -56,7 +56,7 @@ impl RateLimiter {
     /// Whether any account is signed in from the network; `false` where the database does not answer.
     async fn has_session_from(&self, network: ClientNetwork) -> bool {
         let network = network.to_string();
-        let lookup = store::session::is_home(&self.db, &network);
+        let lookup = store::session::has_session_from_network(&self.db, &network);
         match tokio::time::timeout(STORE_TIMEOUT, lookup).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {

@@ -70,7 +70,7 @@ pub async fn replace(
 ) -> Result<NoContent, Problem> {
     let sha256 = Sha256::digest(&image.bytes);
     let tx = state.platform.db.begin().await?;
-    store::avatar::put(&tx, account.id, image.media_type, &image.bytes, &sha256).await?;
+    store::avatar::upsert(&tx, account.id, image.media_type, &image.bytes, &sha256).await?;
     audit::record(&state.platform, &tx, &client.by(account.actor()), Action::AccountPictured, account.id.0).await?;
     tx.commit().await?;
     Ok(NoContent)
@@ -84,7 +84,7 @@ pub async fn replace(
 )]
 pub async fn remove(state: Data<State>, account: SignedIn, client: ClientInfo) -> Result<NoContent, Problem> {
     let tx = state.platform.db.begin().await?;
-    if !store::avatar::remove(&tx, account.id).await? {
+    if !store::avatar::delete(&tx, account.id).await? {
         return Err(Problem::not_found());
     }
     audit::record(&state.platform, &tx, &client.by(account.actor()), Action::AccountPictured, account.id.0).await?;

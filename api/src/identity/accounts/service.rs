@@ -82,7 +82,7 @@ impl PreparedSignUp {
             account: None,
             sign_up: Some((&self.display_name, &self.password_hash)),
             invite: None,
-            life: state.mailer.link_lifetime(),
+            lifetime: state.mailer.link_lifetime(),
         };
         state.mailer.send(tx, mail).await
     }
@@ -126,14 +126,14 @@ pub async fn confirm_sign_up(
     client: &ClientInfo,
     link_hash: &[u8; 32],
 ) -> Result<Model, Problem> {
-    let mail = store::mail::take(tx, MailKind::SignUp, link_hash).await?.ok_or_else(invalid_link)?;
+    let mail = store::mail::consume_link(tx, MailKind::SignUp, link_hash).await?.ok_or_else(invalid_link)?;
     let (display_name, password_hash) = mail.display_name.zip(mail.password_hash).ok_or_else(invalid_link)?;
     let password_hash = Secret::new(password_hash);
     let account = NewAccount { email: &mail.email, display_name: &display_name, password_hash: &password_hash };
     let account = store::account::insert(tx, account).await?.ok_or_else(invalid_link)?;
     store::account::verify_email(tx, account.id, &mail.email).await?;
     // Other sign-ups with this address are void.
-    store::mail::take_all(tx, MailKind::SignUp, &mail.email).await?;
+    store::mail::delete_links(tx, MailKind::SignUp, &mail.email).await?;
     let by = client.by(Actor::Account(account.id));
     audit::record(&state.platform, tx, &by, Action::AccountSignedUp, account.id.0).await?;
     Ok(account)
@@ -202,7 +202,7 @@ pub async fn delete(
     store::session::end_all(&tx, account.id, None).await?;
     let by = client.by(account.actor());
     for workspace in workspaces {
-        let withdrawn = store::invite::withdraw_closed(&tx, workspace, account.id).await?;
+        let withdrawn = store::invite::withdraw_of_closed_account(&tx, workspace, account.id).await?;
         let entries: Vec<AuditEntry> =
             withdrawn.into_iter().map(|invite| invite.audit_entry("account_deleted")).collect();
         activity::append(&tx, &state.platform.audit_keys, workspace, &by, &entries).await?;

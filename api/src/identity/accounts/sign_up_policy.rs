@@ -40,7 +40,7 @@ impl SignUpPermit {
     pub async fn check(self, tx: &Tx, email: &str) -> Result<(), Problem> {
         let Self::Code { hash, by_invite } = self else { return Ok(()) };
         let is_issued = store::sign_up_permit::is_valid(tx, &hash, email).await?
-            || by_invite && store::invite::names(tx, &hash, email).await?;
+            || by_invite && store::invite::is_addressed_to(tx, &hash, email).await?;
         if is_issued { Ok(()) } else { Err(rejected()) }
     }
 

@@ -21,7 +21,7 @@ use crate::{
 /// Queues a link that resets the password of the (normalized) address, if an account has it.
 pub async fn send_password_reset(state: &State, tx: &Tx, email: &str) -> Result<(), Problem> {
     let (kind, life) = (MailKind::PasswordReset, state.mailer.link_lifetime());
-    state.mailer.send(tx, NewMail { kind, email, account: None, sign_up: None, invite: None, life }).await
+    state.mailer.send(tx, NewMail { kind, email, account: None, sign_up: None, invite: None, lifetime: life }).await
 }
 
 /// Sets a new password with a link. The account may have been taken over: all sessions and API tokens end.
@@ -37,7 +37,7 @@ pub async fn reset_password(
     check_strength("newPassword", &new_password, &[&link.email]).await?;
     let password_hash = state.authenticator.passwords.hash(new_password).await?;
     let tx = state.platform.db.begin().await?;
-    let mail = store::mail::take(&tx, MailKind::PasswordReset, link_hash).await?.ok_or_else(invalid_link)?;
+    let mail = store::mail::consume_link(&tx, MailKind::PasswordReset, link_hash).await?.ok_or_else(invalid_link)?;
     let account = store::account::by_email(&tx, &mail.email).await?.ok_or_else(invalid_link)?;
     // If the account has changed its address since the lookup, this mailbox no longer controls its password.
     if !store::account::verify_email(&tx, account.id, &account.email).await? {
@@ -86,7 +86,7 @@ async fn send_link(
     email: &str,
 ) -> Result<(), Problem> {
     let life = state.mailer.link_lifetime();
-    let mail = NewMail { kind, email, account: Some(account.id), sign_up: None, invite: None, life };
+    let mail = NewMail { kind, email, account: Some(account.id), sign_up: None, invite: None, lifetime: life };
     state.mailer.send(tx, mail).await?;
     audit::record(&state.platform, tx, &client.by(account.actor()), Action::AccountMailAsked, account.id.0).await
 }
@@ -94,11 +94,11 @@ async fn send_link(
 /// Changes or verifies an address with a link.
 pub async fn confirm_email(state: &State, client: &ClientInfo, link_hash: &[u8; 32]) -> Result<(), Problem> {
     let tx = state.platform.db.begin().await?;
-    let change = store::mail::take(&tx, MailKind::EmailChange, link_hash).await?;
+    let change = store::mail::consume_link(&tx, MailKind::EmailChange, link_hash).await?;
     let (mail, action) = match change {
         Some(mail) => (mail, Action::AccountEmailChanged),
         None => {
-            let verification = store::mail::take(&tx, MailKind::EmailVerification, link_hash).await?;
+            let verification = store::mail::consume_link(&tx, MailKind::EmailVerification, link_hash).await?;
             (verification.ok_or_else(invalid_link)?, Action::AccountEmailVerified)
         }
     };

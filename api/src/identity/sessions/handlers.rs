@@ -86,7 +86,7 @@ pub async fn list(
     query: Query<PageQuery>,
 ) -> Result<Json<Page<Session>>, Problem> {
     let query = query.0;
-    let rows = store::session::of_account(&state.platform.db, account.id, query.after()?, query.fetch_limit()).await?;
+    let rows = store::session::list(&state.platform.db, account.id, query.after()?, query.fetch_limit()).await?;
     let rows = rows.into_iter().map(|row| Seen(row, account.session)).collect();
     Ok(Json(Page::new(&query, rows, |Seen(row, _)| row.id)))
 }

@@ -11,7 +11,7 @@ use nvisy_shared::{
     store::{
         self, TransactionTrait,
         activity::AuditEntry,
-        session::{Life, Presented, Standing},
+        session::{RefreshTokenStatus, RefreshedSession, SessionLifetime},
     },
 };
 use serde_json::json;
@@ -123,15 +123,17 @@ pub async fn refresh(
     let (token, successor) = (token.hash(), next.hash());
 
     let tx = state.platform.db.begin().await?;
-    let presented = store::session::present(&tx, device.as_stored(), &token, &successor).await?.ok_or_else(rejected)?;
-    let Presented { session, account, .. } = presented;
-    require_active(presented.state)?;
-    match presented.standing {
-        Standing::Newest => {
+    let refreshed = store::session::lock_by_refresh_token(&tx, device.as_stored(), &token, &successor)
+        .await?
+        .ok_or_else(rejected)?;
+    let RefreshedSession { session, account, .. } = refreshed;
+    require_active(refreshed.state)?;
+    match refreshed.token_status {
+        RefreshTokenStatus::Current => {
             store::session::rotate(&tx, session, device.as_stored(), life(state), &token, &successor).await?;
         }
-        Standing::JustUsed(age) if age <= REUSE_GRACE => {}
-        Standing::JustUsed(_) | Standing::Spent => {
+        RefreshTokenStatus::Retried(age) if age <= REUSE_GRACE => {}
+        RefreshTokenStatus::Retried(_) | RefreshTokenStatus::Reused => {
             store::session::end(&tx, account, session).await?;
             let by = client.by(Actor::Account(account));
             audit::record(&state.platform, &tx, &by, Action::SessionStolen, session.0).await?;
@@ -162,7 +164,7 @@ pub async fn end(state: &State, account: &SignedIn, client: &ClientInfo, session
 pub async fn end_all(state: &State, account: &SignedIn, client: &ClientInfo) -> Result<(), Problem> {
     let tx = state.platform.db.begin().await?;
     store::session::end_all(&tx, account.id, None).await?;
-    store::mail::void(&tx, account.id).await?;
+    store::mail::invalidate_links(&tx, account.id).await?;
     audit::record(&state.platform, &tx, &client.by(account.actor()), Action::SessionAllEnded, account.id.0).await?;
     tx.commit().await?;
     Ok(())
@@ -176,9 +178,9 @@ fn refresh_key(state: &State) -> DerivedKey {
     state.platform.keys.derive_for(Uuid::nil(), KeyPurpose::RefreshToken)
 }
 
-fn life(state: &State) -> Life {
+fn life(state: &State) -> SessionLifetime {
     let config::AuthConfig { session_seconds, session_longest_seconds, .. } = state.platform.config.auth;
-    Life { idle: Duration::from_secs(session_seconds), longest: Duration::from_secs(session_longest_seconds) }
+    SessionLifetime { idle: Duration::from_secs(session_seconds), max: Duration::from_secs(session_longest_seconds) }
 }
 
 fn token_pair(state: &State, account: AccountId, refresh: &RefreshToken) -> Result<TokenPair, Problem> {

@@ -68,8 +68,7 @@ pub async fn list(
     query: Query<PageQuery>,
 ) -> Result<Json<Page<Token>>, Problem> {
     let query = query.0;
-    let rows =
-        store::api_token::of_account(&state.platform.db, account.id, query.after()?, query.fetch_limit()).await?;
+    let rows = store::api_token::list(&state.platform.db, account.id, query.after()?, query.fetch_limit()).await?;
     Ok(Json(Page::new(&query, rows, |token| token.id)))
 }
 

@@ -22,7 +22,7 @@ use crate::{
     error_code = 401
 )]
 pub async fn read(state: Data<State>, account: SignedIn) -> Result<Json<SecondFactor>, Problem> {
-    let standing = store::totp::standing(&state.platform.db, account.id).await?;
+    let standing = store::totp::status(&state.platform.db, account.id).await?;
     Ok(Json(standing.into()))
 }
 

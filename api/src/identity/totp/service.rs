@@ -80,7 +80,7 @@ pub async fn disable(
     code: &str,
 ) -> Result<(), Problem> {
     let tx = begin_with_both_factors(state, account, client, password, code).await?;
-    store::totp::remove(&tx, account.id).await?;
+    store::totp::delete(&tx, account.id).await?;
     record(state, &tx, account, client, Action::AccountFactorDisabled).await?;
     tx.commit().await?;
     Ok(())
@@ -97,7 +97,7 @@ async fn begin_with_both_factors(
     state.authenticator.reauthenticate(account, client, password).await?;
     let tx = state.platform.db.begin().await?;
     account.lock(&tx).await?;
-    if !store::totp::standing(&tx, account.id).await?.active {
+    if !store::totp::status(&tx, account.id).await?.active {
         return Err(Problem::new(Code::NoSecondFactor));
     }
     let checked = state.authenticator.second_factor.check(&tx, account.id, Some(code)).await?;

@@ -70,8 +70,8 @@ pub struct SecondFactor {
     pub recovery_codes: i64,
 }
 
-impl From<store::totp::Standing> for SecondFactor {
-    fn from(standing: store::totp::Standing) -> Self {
+impl From<store::totp::SecondFactorStatus> for SecondFactor {
+    fn from(standing: store::totp::SecondFactorStatus) -> Self {
         Self { active: standing.active, recovery_codes: standing.recovery_codes }
     }
 }

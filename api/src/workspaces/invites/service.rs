@@ -14,7 +14,7 @@ use nvisy_shared::{
     store::{
         self, TransactionTrait, Tx,
         activity::{self, AuditEntry},
-        invite::{Answer, NewInvite},
+        invite::{InviteDecision, NewInvite},
         mail::NewMail,
         workspace::Workspace,
     },
@@ -75,7 +75,7 @@ pub async fn create(
         let life = Duration::from_secs(u64::from(*expires_in_days) * 24 * 60 * 60);
         let invite = Some((member.workspace, id));
         // For every address alike: neither response nor mail shows whether the address has an account.
-        let mail = NewMail { kind: MailKind::Invite, email, account: None, sign_up: None, invite, life };
+        let mail = NewMail { kind: MailKind::Invite, email, account: None, sign_up: None, invite, lifetime: life };
         state.mailer.send(tx, mail).await?;
     }
     let details = json!({ "role": role.name(), "byEmail": email.is_some(), "mailed": mailed });
@@ -127,7 +127,7 @@ pub async fn accept(
     code: &Secret<String>,
 ) -> Result<Workspace, Problem> {
     let tx = platform.db.begin().await?;
-    let invite = take(&tx, account, code, Answer::Accept).await?;
+    let invite = take(&tx, account, code, InviteDecision::Accept).await?;
     // The transaction is rolled back, so the invite stays.
     if invite.email.is_some() && !account.email_verified && platform.config.smtp.server().is_some() {
         return Err(Problem::new(Code::EmailNotVerified));
@@ -151,7 +151,7 @@ pub async fn decline(
     code: &Secret<String>,
 ) -> Result<(), Problem> {
     let tx = platform.db.begin().await?;
-    let invite = take(&tx, account, code, Answer::Decline).await?;
+    let invite = take(&tx, account, code, InviteDecision::Decline).await?;
     let entry = AuditEntry::new(Action::InviteDeclined, invite.id.0, json!({ "role": invite.role.name() }));
     activity::append(&tx, &platform.audit_keys, invite.workspace_id, &client.by(account.actor()), &[entry]).await?;
     tx.commit().await?;
@@ -160,12 +160,17 @@ pub async fn decline(
 
 /// Uses the invite up. An unknown, used, expired or cancelled code, one for another address, and one by a suspended account
 /// get the same 404.
-async fn take(tx: &Tx, account: &CurrentAccount, code: &Secret<String>, answer: Answer) -> Result<Model, Problem> {
+async fn take(
+    tx: &Tx,
+    account: &CurrentAccount,
+    code: &Secret<String>,
+    decision: InviteDecision,
+) -> Result<Model, Problem> {
     let hash = invite_code::hash(code).ok_or_else(Problem::not_found)?;
-    let workspace = store::invite::workspace_of(tx, &hash, &account.email).await?.ok_or_else(Problem::not_found)?;
+    let workspace = store::invite::find_workspace(tx, &hash, &account.email).await?.ok_or_else(Problem::not_found)?;
     // Before the invite: cancelling it and deleting the workspace lock in the same order.
     if !store::workspace::lock(tx, workspace).await? {
         return Err(Problem::not_found());
     }
-    store::invite::take(tx, &hash, &account.email, answer).await?.ok_or_else(Problem::not_found)
+    store::invite::consume(tx, &hash, &account.email, decision).await?.ok_or_else(Problem::not_found)
 }

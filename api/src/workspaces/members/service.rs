@@ -8,7 +8,7 @@ use nvisy_shared::{
     store::{
         self, TransactionTrait, Tx,
         activity::{self, ActorContext, AuditEntry},
-        invite::Withdrawn,
+        invite::WithdrawnInvite,
     },
 };
 use serde_json::json;
@@ -148,7 +148,7 @@ async fn log<P: RequiredPermission>(
     member: &Member<P>,
     client: &ClientInfo,
     entry: AuditEntry,
-    withdrawn: Vec<Withdrawn>,
+    withdrawn: Vec<WithdrawnInvite>,
     reason: &str,
 ) -> Result<(), Problem> {
     let withdrawn = withdrawn.into_iter().map(|invite| invite.audit_entry(reason));
