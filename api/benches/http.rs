@@ -21,7 +21,7 @@ use app::{PASSWORD, Person, TestApp};
 use chrono::{DateTime, Utc};
 use nvisy_shared::{
     lifecycle::Lifecycle,
-    store::{self, Conn as _, Db, limit::Rate},
+    store::{self, Conn as _, Db, rate_limit::Rate},
 };
 use serde_json::json;
 
@@ -114,7 +114,7 @@ async fn main() {
     let mut times = Vec::new();
     for _ in 0..500 {
         let began = Instant::now();
-        store::limit::take(&app.db, b"bench", rate, 100).await.unwrap();
+        store::rate_limit::take(&app.db, b"bench", rate, 100).await.unwrap();
         times.push(began.elapsed());
     }
     times.sort();

@@ -89,7 +89,7 @@ impl App {
         nvisy_migration::apply(config.database.url.expose()).await?;
         let platform = Platform::open(config).await?;
         // Before a token is signed that no other replica would accept.
-        let known = store::installation::has_signing_key(&platform.db, signing_keys.id()).await;
+        let known = store::installation::verify_signing_key(&platform.db, signing_keys.id()).await;
         if !known.map_err(StartError::Installation)? {
             return Err(signing_keys.foreign().into());
         }

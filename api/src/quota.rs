@@ -13,7 +13,7 @@ use crate::problem::{Code, FieldError, Problem};
 /// that makes one.
 pub async fn check_workspace_count(tx: &Tx, platform: &Platform, account: AccountId) -> Result<(), Problem> {
     let limit = platform.config.quota.workspaces;
-    if store::workspace::owned(tx, account).await? < limit {
+    if store::workspace::count_owned(tx, account).await? < limit {
         return Ok(());
     }
     let error = FieldError::new("workspaces", format!("an account that owns {limit} makes no more"));

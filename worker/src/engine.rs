@@ -8,8 +8,8 @@ use nvisy_shared::{
     id::{SpaceId, WorkspaceId},
     store::{
         self, Tx,
-        chunk::{Embedded, NewChunk},
-        file::{Contents, StoredBlob},
+        chunk::{ChunkVector, NewChunk},
+        file::{Extraction, StoredBlob},
         run::Item,
     },
 };
@@ -42,9 +42,9 @@ pub struct SegmentOutput {
 /// A write of a node.
 pub enum Effect {
     /// The properties of the file's content. The text is registered first if it is a separate blob.
-    Contents(Contents, Option<StoredBlob>),
+    Extraction(Extraction, Option<StoredBlob>),
     /// Vectors in a space.
-    Vectors(SpaceId, Vec<Embedded>),
+    Vectors(SpaceId, Vec<ChunkVector>),
 }
 
 impl Effect {
@@ -52,7 +52,7 @@ impl Effect {
     #[must_use]
     pub fn vectors(&self) -> u64 {
         match self {
-            Self::Contents(..) => 0,
+            Self::Extraction(..) => 0,
             Self::Vectors(_, vectors) => vectors.len() as u64,
         }
     }
@@ -60,11 +60,11 @@ impl Effect {
     /// Writes to the database.
     pub async fn apply(self, tx: &Tx, workspace: WorkspaceId, item: &Item) -> store::Result<()> {
         match self {
-            Self::Contents(mut contents, text) => {
+            Self::Extraction(mut extraction, text) => {
                 if let Some(text) = text {
-                    contents.text_blob_id = store::file::register_blob(tx, workspace, text).await?;
+                    extraction.text_blob_id = store::file::register_blob(tx, workspace, text).await?;
                 }
-                store::file::set_contents(tx, workspace, item.version_id, &contents).await
+                store::file::set_extraction(tx, workspace, item.version_id, &extraction).await
             }
             Self::Vectors(space, vectors) => {
                 let of = (item.file_id, item.version_id);

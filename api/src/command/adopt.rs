@@ -28,7 +28,8 @@ pub enum AdoptError {
 pub async fn adopt_signing_keys(config: &Config) -> Result<String, AdoptError> {
     let keys = SigningKeys::load(&config.auth)?;
     let operation = Operation::begin(config).await?;
-    let former = store::installation::adopt_signing_key(&operation.tx, keys.id()).await.map_err(OperatorError::from)?;
+    let former =
+        store::installation::replace_signing_key(&operation.tx, keys.id()).await.map_err(OperatorError::from)?;
     let details = [("from", former), ("to", Some(keys.id().to_owned()))];
     let details: Map<_, _> = details.into_iter().map(|(name, id)| (name.to_owned(), id.into())).collect();
     operation.write_down(activity::ACCOUNT_CHAIN, Action::InstallationKeysAdopted, Uuid::nil(), details).await?;

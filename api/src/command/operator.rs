@@ -45,7 +45,7 @@ impl Operation {
         let file = &config.encryption.key_file;
         let key = MasterKey::read(file)?;
         let db = store::connect(&config.database).await?;
-        if !store::installation::has_master_key(&db, &key.check_value()).await? {
+        if !store::installation::verify_master_key(&db, &key.check_value()).await? {
             return Err(OperatorError::ForeignKey(file.clone()));
         }
         let tx = db.begin().await?;

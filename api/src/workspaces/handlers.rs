@@ -64,7 +64,7 @@ pub async fn list(
 ) -> Result<Json<Page<Workspace>>, Problem> {
     account.require(Permission::ReadWorkspace)?;
     let query = query.0;
-    let rows = store::workspace::of_account(
+    let rows = store::workspace::list(
         &state.platform.db,
         account.id,
         account.workspaces(),
@@ -77,7 +77,7 @@ pub async fn list(
 
 #[api_operation(operation_id = "readWorkspace", tag = "workspaces", summary = "Read a workspace", error_code = 404)]
 pub async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<Tagged<Workspace>, Problem> {
-    let workspace = store::workspace::of_member(&state.platform.db, member.workspace, member.account).await?;
+    let workspace = store::workspace::find(&state.platform.db, member.workspace, member.account).await?;
     workspace.map(tagged).ok_or_else(Problem::not_found)
 }
 

@@ -7,7 +7,7 @@ use nvisy_shared::{
     store::{
         self, TransactionTrait, Tx,
         activity::{self, AuditEntry},
-        workspace::{Settings, Workspace},
+        workspace::{Workspace, WorkspaceSettings},
     },
 };
 use serde_json::json;
@@ -71,7 +71,7 @@ pub async fn update(
 ) -> Result<Workspace, Problem> {
     let tx = platform.db.begin().await?;
     let workspace = locked(&tx, member, revisions).await?;
-    let mut settings = Settings::from(&workspace);
+    let mut settings = WorkspaceSettings::from(&workspace);
     if let Some(space) = change.default_space_id.filter(|space| settings.default_space_id != Some(*space)) {
         require_served_space(platform, space)?;
     }
@@ -90,7 +90,7 @@ pub async fn update(
 }
 
 /// Applies the change; returns the names of the fields that differ.
-fn apply(settings: &mut Settings, change: SettingsChange) -> Vec<&'static str> {
+fn apply(settings: &mut WorkspaceSettings, change: SettingsChange) -> Vec<&'static str> {
     let mut changed = Vec::new();
     let mut set = |field, differs: bool| {
         if differs {
@@ -166,5 +166,5 @@ async fn locked<P: RequiredPermission>(
 }
 
 async fn find<P>(tx: &Tx, member: &Member<P>) -> Result<Workspace, Problem> {
-    store::workspace::of_member(tx, member.workspace, member.account).await?.ok_or_else(Problem::not_found)
+    store::workspace::find(tx, member.workspace, member.account).await?.ok_or_else(Problem::not_found)
 }

@@ -12,7 +12,7 @@ pub fn is_slug(text: &str) -> bool {
 
 /// What can be kept of a name: empty when nothing can. Leaves room for a suffix that makes it unique.
 #[must_use]
-pub fn slug_of(name: &str) -> String {
+pub fn derive_slug(name: &str) -> String {
     let mut slug = String::new();
     for letter in name.chars() {
         if letter.is_ascii_alphanumeric() {
@@ -41,11 +41,11 @@ mod tests {
 
     #[test]
     fn what_is_made_of_a_name_is_a_slug_or_nothing() {
-        assert_eq!(slug_of("Tidal energy, Ltd."), "tidal-energy-ltd");
-        assert_eq!(slug_of("  Größe 2 "), "gr-e-2");
-        assert_eq!(slug_of("🌊"), "");
+        assert_eq!(derive_slug("Tidal energy, Ltd."), "tidal-energy-ltd");
+        assert_eq!(derive_slug("  Größe 2 "), "gr-e-2");
+        assert_eq!(derive_slug("🌊"), "");
         for name in ["Tidal energy", &"wave ".repeat(40), "-- a --"] {
-            assert!(is_slug(&slug_of(name)), "{name}");
+            assert!(is_slug(&derive_slug(name)), "{name}");
         }
     }
 }

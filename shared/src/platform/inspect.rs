@@ -81,7 +81,7 @@ pub fn check_key_file(part: &'static str, path: &Path, access: FileAccess) -> Fi
 
 async fn database(config: &Config, db: &Db, key: Option<&MasterKey>) -> Vec<Finding> {
     let schema = match store::schema::differences(db).await {
-        Ok(differences) if differences.is_empty() => Ok(format!("{} tables as expected", store::schema::tables())),
+        Ok(differences) if differences.is_empty() => Ok(format!("{} tables as expected", store::schema::table_count())),
         Ok(differences) => {
             let more = differences.len().saturating_sub(MAX_LISTED_DIFFERENCES);
             let listed = differences[..differences.len() - more].join("; ");
@@ -129,7 +129,7 @@ async fn owner(config: &Config, db: &Db, key: &MasterKey) -> Result<String, Stri
 async fn skew(db: &Db) -> Result<String, String> {
     let seconds = || clock::now().timestamp_micros() as f64 / 1e6;
     let before = seconds();
-    let database = store::clock(db).await.map_err(|error| error_chain(&error))?;
+    let database = store::clock_seconds(db).await.map_err(|error| error_chain(&error))?;
     let skew = database - f64::midpoint(before, seconds());
     if skew.abs() > MAX_SKEW_SECONDS {
         Err(format!(
@@ -187,11 +187,11 @@ async fn model(config: &Config) -> Result<SpaceSpec, String> {
 
 /// Checks that every workspace has the embedding space of these settings.
 async fn spaces(db: &Db, space: &SpaceSpec) -> Result<String, String> {
-    let others = store::space::others_in_use(db, space).await.map_err(|error| error_chain(&error))?;
+    let others = store::space::other_spaces_in_use(db, space).await.map_err(|error| error_chain(&error))?;
     if others.is_empty() {
         return Ok("every workspace has the space of the model".to_owned());
     }
-    let described = |other: &store::space::InUse| {
+    let described = |other: &store::space::SpaceUsage| {
         format!("{} of {}", other.workspaces, named(&other.model, &other.provider, other.dimensions))
     };
     Err(format!(

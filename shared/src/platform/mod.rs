@@ -99,7 +99,7 @@ impl Platform {
         );
         let db = db.context("PostgreSQL cannot be reached: NVISY_DATABASE_URL must name a running server")?;
         // Checked before anything is written under a key that does not belong to the database.
-        if !store::installation::has_master_key(&db, &key.check_value())
+        if !store::installation::verify_master_key(&db, &key.check_value())
             .await
             .context("the database cannot be read: see the log of PostgreSQL")?
         {

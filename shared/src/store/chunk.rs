@@ -11,26 +11,26 @@ use crate::{
     id::{ChunkId, FileId, SpaceId, VersionId, WorkspaceId},
 };
 
-/// Rows in one insert; PostgreSQL takes 65,535 parameters a statement.
-const ROWS: usize = 2_000;
+/// Rows of one insert; PostgreSQL accepts 65,535 parameters per statement.
+const INSERT_BATCH_ROWS: usize = 2_000;
 
-/// A chunk to be. Its ordinal is its place in the list it comes in.
+/// A chunk to be added. Its ordinal is its index in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewChunk {
-    /// `source[bytes] == text`.
+    /// The text; equal to this byte range of the version's text.
     pub text: String,
-    /// Where it stands in the version's text.
+    /// The byte range in the version's text.
     pub bytes: Range<usize>,
-    /// The page it begins on, from 1.
+    /// The page on which it begins, counted from 1.
     pub page: Option<u32>,
     /// The headings above it, outermost first.
     pub heading_path: Vec<String>,
-    /// Its length in the tokens of the space's model.
+    /// The number of tokens by the space's model.
     pub tokens: u32,
 }
 
-/// Replaces the chunks of a version: a repeated attempt leaves no trace of the one before, and an
-/// empty list leaves nothing to find.
+/// Replaces the chunks of a version, so that a retried attempt overwrites the one before. An empty list removes the version
+/// from search.
 pub async fn replace(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -65,7 +65,7 @@ pub async fn replace(
         tokens: Set(i32::try_from(new.tokens).unwrap_or(i32::MAX)),
     });
     loop {
-        let batch: Vec<_> = rows.by_ref().take(ROWS).collect();
+        let batch: Vec<_> = rows.by_ref().take(INSERT_BATCH_ROWS).collect();
         if batch.is_empty() {
             return Ok(());
         }
@@ -73,7 +73,7 @@ pub async fn replace(
     }
 }
 
-/// A chunk as an embedding batch needs it.
+/// The part of a chunk that is embedded.
 #[derive(Clone, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `chunk`")]
 pub struct Passage {
@@ -98,16 +98,16 @@ pub async fn passages(
     .await
 }
 
-/// A vector to be written, and the chunk it belongs to.
-pub type Embedded = (ChunkId, Vec<f32>);
+/// A chunk and its vector.
+pub type ChunkVector = (ChunkId, Vec<f32>);
 
-/// Writes vectors of a space; those that exist stay.
+/// Adds vectors of a space; existing ones stay.
 pub async fn insert_vectors(
     tx: &Tx,
     workspace: WorkspaceId,
     space: SpaceId,
     (file, version): (FileId, VersionId),
-    vectors: Vec<Embedded>,
+    vectors: Vec<ChunkVector>,
 ) -> Result<()> {
     if vectors.is_empty() {
         return Ok(());
@@ -136,9 +136,9 @@ pub async fn insert_vectors(
     Ok(())
 }
 
-/// Removes a version's vectors if they are not all of this space: somebody changed the workspace's while they were made.
-/// Returns whether that was so.
-pub async fn clear_mixed(tx: &Tx, workspace: WorkspaceId, version: VersionId, space: SpaceId) -> Result<bool> {
+/// Deletes a version's vectors if they are not all of this space, which happens if the workspace's space was changed while
+/// they were computed. Returns whether any were deleted.
+pub async fn delete_mixed_vectors(tx: &Tx, workspace: WorkspaceId, version: VersionId, space: SpaceId) -> Result<bool> {
     let rows = sql::execute(
         tx,
         "delete from embedding where workspace_id = $1 and version_id = $2 and exists (

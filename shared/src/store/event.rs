@@ -1,4 +1,4 @@
-//! The event log: one gapless sequence per workspace.
+//! The event log: one gapless sequence for each workspace.
 
 use std::time::Duration;
 
@@ -14,41 +14,41 @@ use crate::{
     id::{EventId, WorkspaceId},
 };
 
-/// Only one relay publishes events at a time, so that the log is in order.
-const PUBLISHER: i64 = 0x6e76_6973_7900_0002;
+/// Advisory lock of the relay that publishes events: one at a time, so that JetStream has them in order.
+const PUBLISHER_LOCK: i64 = 0x6e76_6973_7900_0002;
 
-/// What happened, as it travels to every listener.
+/// An event, as it is sent to listeners.
 #[derive(Clone, Debug, PartialEq, FromQueryResult, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// Where it happened; implied by the log it stands in.
+    /// The workspace.
     pub workspace_id: WorkspaceId,
-    /// Its place: 1, 2, 3 and so on within the workspace.
+    /// The sequence number: 1, 2, 3 and so on within the workspace.
     pub seq: i64,
-    /// Its name.
+    /// The id.
     pub id: EventId,
-    /// What kind of thing happened.
+    /// The type.
     #[sea_orm(from_alias = "type")]
     #[serde(rename = "type")]
     pub kind: EventType,
-    /// What it happened to.
+    /// The object that the event is about.
     pub subject_id: Uuid,
     /// The details.
     pub data: Json,
-    /// When.
+    /// The time of the event.
     pub created_at: DateTime<Utc>,
 }
 
-/// Adds an event. From here to the end of the transaction the workspace's sequence is locked: make it the last step.
+/// Adds an event. The workspace's sequence stays locked until the transaction ends, so call this last.
 pub async fn append(tx: &Tx, workspace: WorkspaceId, kind: EventType, subject: Uuid, data: Json) -> Result<()> {
     sql::execute(
         tx,
-        "with place as (
+        "with next as (
              insert into event_counter (workspace_id, last) values ($1, 1)
              on conflict (workspace_id) do update set last = event_counter.last + 1
              returning last)
          insert into event (workspace_id, seq, id, type, subject_id, data)
-         select $1, last, $2, $3, $4, $5 from place",
+         select $1, last, $2, $3, $4, $5 from next",
         [
             workspace.into(),
             EventId::new().into(),
@@ -61,16 +61,16 @@ pub async fn append(tx: &Tx, workspace: WorkspaceId, kind: EventType, subject: U
     Ok(())
 }
 
-/// How far a workspace's events reach.
+/// The range of a workspace's stored events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromQueryResult)]
-pub struct Reach {
-    /// The place of the last event that is not kept any more; 0 when all are.
-    pub forgotten: i64,
-    /// The place of the newest event; 0 when there is none.
+pub struct EventRange {
+    /// The sequence number of the last deleted event; 0 if none was deleted.
+    pub deleted_through: i64,
+    /// The sequence number of the newest event; 0 if there is none.
     pub last: i64,
 }
 
-/// Events after a place, in order; `None` when the next one is not kept any more.
+/// Events after a sequence number, in order; `None` if the next one was deleted.
 pub async fn after(conn: &impl Conn, workspace: WorkspaceId, seq: i64, limit: i64) -> Result<Option<Vec<Event>>> {
     let events: Vec<Event> = sql::all(
         conn,
@@ -79,23 +79,27 @@ pub async fn after(conn: &impl Conn, workspace: WorkspaceId, seq: i64, limit: i6
         [workspace.into(), seq.into(), limit.into()],
     )
     .await?;
-    // Places have no gaps, so that the first tells; where there is none, everything up to the newest may be forgotten.
-    let whole = match events.first() {
+    // Sequence numbers have no gaps, so the first event shows whether one is missing. Without one, all may be deleted.
+    let complete = match events.first() {
         Some(first) => first.seq == seq + 1,
-        None => reach(conn, workspace).await?.forgotten <= seq,
+        None => range(conn, workspace).await?.deleted_through <= seq,
     };
-    Ok(whole.then_some(events))
+    Ok(complete.then_some(events))
 }
 
-/// How far the workspace's events reach.
-pub async fn reach(conn: &impl Conn, workspace: WorkspaceId) -> Result<Reach> {
-    let row = sql::first(conn, "select forgotten, last from event_counter where workspace_id = $1", [workspace.into()])
-        .await?;
+/// The range of the workspace's stored events.
+pub async fn range(conn: &impl Conn, workspace: WorkspaceId) -> Result<EventRange> {
+    let row = sql::first(
+        conn,
+        "select forgotten as deleted_through, last from event_counter where workspace_id = $1",
+        [workspace.into()],
+    )
+    .await?;
     Ok(row.unwrap_or_default())
 }
 
-/// The workspaces whose oldest event is older than this.
-pub async fn outlived(conn: &impl Conn, age: Duration) -> Result<Vec<WorkspaceId>> {
+/// The workspaces whose oldest event is older than `age`.
+pub async fn workspaces_with_expired(conn: &impl Conn, age: Duration) -> Result<Vec<WorkspaceId>> {
     #[derive(FromQueryResult)]
     struct Row {
         workspace_id: WorkspaceId,
@@ -111,41 +115,42 @@ pub async fn outlived(conn: &impl Conn, age: Duration) -> Result<Vec<WorkspaceId
     Ok(rows.into_iter().map(|row| row.workspace_id).collect())
 }
 
-/// Forgets up to `limit` of the workspace's oldest events that are older than this and published, and remembers how
-/// far. Says how many; fewer than `limit` means that there are no more.
-pub async fn forget(conn: &impl Conn, workspace: WorkspaceId, age: Duration, limit: i64) -> Result<u64> {
+/// Deletes up to `limit` of the workspace's oldest events that are older than `age` and published, and records how far.
+/// Returns the number; fewer than `limit` means that there are no more.
+pub async fn delete_expired(conn: &impl Conn, workspace: WorkspaceId, age: Duration, limit: i64) -> Result<u64> {
     #[derive(FromQueryResult)]
-    struct Gone {
+    struct Row {
         events: i64,
     }
-    // Those before the first that stays: times are not quite in the order of places, and there must be no hole.
-    let gone: Option<Gone> = sql::first(
+    // Only events before the first one to keep: times are not strictly ordered by sequence number, and deletion must leave
+    // no gap.
+    let row: Option<Row> = sql::first(
         conn,
         "with oldest as (
-             select seq, published and created_at < now() - make_interval(secs => $2) as outlived
+             select seq, published and created_at < now() - make_interval(secs => $2) as expired
              from event where workspace_id = $1 order by seq limit $3),
-         going as (
+         deletable as (
              select seq from oldest
-             where seq < coalesce((select min(seq) from oldest where not outlived), 9223372036854775807)),
-         gone as (
-             delete from event where workspace_id = $1 and seq in (select seq from going) returning seq),
-         told as (
-             update event_counter set forgotten = greatest(forgotten, (select max(seq) from gone))
-             where workspace_id = $1 and exists (select from gone))
-         select count(*) as events from gone",
+             where seq < coalesce((select min(seq) from oldest where not expired), 9223372036854775807)),
+         deleted as (
+             delete from event where workspace_id = $1 and seq in (select seq from deletable) returning seq),
+         counted as (
+             update event_counter set forgotten = greatest(forgotten, (select max(seq) from deleted))
+             where workspace_id = $1 and exists (select from deleted))
+         select count(*) as events from deleted",
         [workspace.into(), age.as_secs_f64().into(), limit.into()],
     )
     .await?;
-    Ok(gone.map_or(0, |gone| u64::try_from(gone.events).unwrap_or(0)))
+    Ok(row.map_or(0, |row| u64::try_from(row.events).unwrap_or(0)))
 }
 
-/// How long the oldest event that the log does not have yet has waited, in seconds; 0 when there is none.
-pub async fn unpublished_seconds(conn: &impl Conn) -> Result<f64> {
+/// The age of the oldest unpublished event in seconds; 0 if there is none.
+pub async fn unpublished_age_seconds(conn: &impl Conn) -> Result<f64> {
     #[derive(FromQueryResult)]
-    struct Lag {
+    struct Row {
         seconds: f64,
     }
-    let row: Option<Lag> = sql::first(
+    let row: Option<Row> = sql::first(
         conn,
         "select coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as seconds from event where not published",
         [],
@@ -154,13 +159,14 @@ pub async fn unpublished_seconds(conn: &impl Conn) -> Result<f64> {
     Ok(row.map_or(0.0, |row| row.seconds))
 }
 
-/// Locks up to `limit` events that the log does not have yet. Empty also when another relay is at it.
+/// Locks up to `limit` unpublished events. Empty also while another relay publishes.
 pub async fn lock_unpublished(tx: &Tx, limit: i64) -> Result<Vec<Event>> {
     #[derive(FromQueryResult)]
     struct Lock {
         held: bool,
     }
-    let lock: Option<Lock> = sql::first(tx, "select pg_try_advisory_xact_lock($1) as held", [PUBLISHER.into()]).await?;
+    let lock: Option<Lock> =
+        sql::first(tx, "select pg_try_advisory_xact_lock($1) as held", [PUBLISHER_LOCK.into()]).await?;
     if !lock.is_some_and(|lock| lock.held) {
         return Ok(Vec::new());
     }
@@ -173,14 +179,14 @@ pub async fn lock_unpublished(tx: &Tx, limit: i64) -> Result<Vec<Event>> {
     .await
 }
 
-/// Records that the log has these events.
+/// Marks these events as published.
 pub async fn mark_published(tx: &Tx, events: &[Event]) -> Result<()> {
     let workspaces: Vec<Uuid> = events.iter().map(|event| event.workspace_id.0).collect();
     let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
     sql::execute(
         tx,
-        "update event set published = true from unnest($1::uuid[], $2::bigint[]) sent (workspace_id, seq)
-         where event.workspace_id = sent.workspace_id and event.seq = sent.seq",
+        "update event set published = true from unnest($1::uuid[], $2::bigint[]) published (workspace_id, seq)
+         where event.workspace_id = published.workspace_id and event.seq = published.seq",
         [workspaces.into(), seqs.into()],
     )
     .await?;

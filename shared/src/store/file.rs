@@ -1,4 +1,4 @@
-//! Files, their versions and the blobs underneath.
+//! Files, their versions and their blobs.
 
 use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
@@ -12,25 +12,25 @@ use crate::{
     id::{AccountId, BlobId, FileId, VersionId, WorkspaceId},
 };
 
-/// Content that is in the object store.
+/// Content in the object store.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredBlob {
-    /// The name under which it was put.
+    /// The id under which it is stored.
     pub id: BlobId,
     /// SHA-256 of the content.
     pub sha256: [u8; 32],
-    /// Its size.
+    /// Size of the content.
     pub bytes: u64,
 }
 
-/// Registers stored content. Identical content of a workspace is one blob: the answer is the id to
-/// refer to, and when it is another than the given one, the given object is surplus and can be deleted.
+/// Registers stored content and returns the blob id to refer to. Identical content of a workspace shares one blob: if the
+/// returned id differs from the given one, the given object is a duplicate and can be deleted.
 pub async fn register_blob(tx: &Tx, workspace: WorkspaceId, blob: StoredBlob) -> Result<BlobId> {
     #[derive(FromQueryResult)]
     struct Row {
         id: BlobId,
     }
-    // The update locks the row, so that the sweeper cannot take the blob between here and the reference to it.
+    // The update locks the row, so that garbage collection cannot delete the blob before a version refers to it.
     let row: Option<Row> = sql::first(
         tx,
         "insert into blob (workspace_id, id, sha256, bytes) values ($1, $2, $3, $4)
@@ -46,7 +46,7 @@ fn size(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// A file to be, with its first version.
+/// A file to be added, with its first version.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "columns of `file` and `file_version`")]
 pub struct NewFile {
@@ -83,7 +83,7 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, blob: BlobId, file: &NewFil
     Ok((id, version))
 }
 
-/// A file as users see it: itself, its newest version, and how far that has come.
+/// A file with its newest version and the progress of that version.
 #[derive(Clone, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `file`, `file_version` and `run_item`")]
 pub struct FileView {
@@ -111,7 +111,7 @@ pub struct FileView {
 }
 
 impl FileView {
-    /// Why it failed, if it did.
+    /// The reason why the version failed, if it did.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.failure_code.map(|code| Failure::new(code, self.failure_detail.clone().unwrap_or_default()))
@@ -135,7 +135,7 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, file: FileId) -> Res
     sql::first(conn, &format!("{VIEW} and f.id = $2"), [workspace.into(), file.into()]).await
 }
 
-/// Files, newest first, from before `before` on.
+/// Files before `before`, newest first, at most `limit`.
 pub async fn list(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -150,8 +150,8 @@ pub async fn list(
     .await
 }
 
-/// Deletes a file with its versions, runs, chunks and embeddings. Its blobs stay for the sweeper, its
-/// jobs find nothing and end. Returns whether there was one.
+/// Deletes a file with its versions, runs, chunks and embeddings. Garbage collection deletes its blobs, and its jobs end
+/// when they do not find it. Returns whether the file existed.
 pub async fn delete(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<bool> {
     let values = || -> [sea_orm::Value; 2] { [workspace.into(), file.into()] };
     let runs = "delete from run r using run_item i
@@ -162,10 +162,10 @@ pub async fn delete(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<boo
     Ok(rows == 1)
 }
 
-/// A version as the worker needs it.
+/// The content of a version as it was uploaded.
 #[derive(Clone, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `file` and `file_version`")]
-pub struct Source {
+pub struct VersionSource {
     pub name: String,
     pub blob_id: BlobId,
     pub bytes: i64,
@@ -173,8 +173,8 @@ pub struct Source {
     pub media_type: String,
 }
 
-/// Where a version's bytes are and what they claim to be.
-pub async fn source(conn: &impl Conn, workspace: WorkspaceId, version: VersionId) -> Result<Option<Source>> {
+/// The uploaded content of a version, and its declared type.
+pub async fn source(conn: &impl Conn, workspace: WorkspaceId, version: VersionId) -> Result<Option<VersionSource>> {
     sql::first(
         conn,
         "select f.name, v.blob_id, v.bytes, v.sha256, v.media_type
@@ -185,17 +185,22 @@ pub async fn source(conn: &impl Conn, workspace: WorkspaceId, version: VersionId
     .await
 }
 
-/// What reading a version found out about it.
+/// The results of extraction.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "columns of `file_version`")]
-pub struct Contents {
+pub struct Extraction {
     pub media_type: String,
     pub text_blob_id: BlobId,
     pub page_count: Option<u32>,
 }
 
-/// Records it.
-pub async fn set_contents(tx: &Tx, workspace: WorkspaceId, version: VersionId, contents: &Contents) -> Result<()> {
+/// Stores the results of extraction.
+pub async fn set_extraction(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    version: VersionId,
+    extraction: &Extraction,
+) -> Result<()> {
     sql::execute(
         tx,
         "update file_version set media_type = $3, text_blob_id = $4, page_count = $5, updated_at = now()
@@ -203,16 +208,16 @@ pub async fn set_contents(tx: &Tx, workspace: WorkspaceId, version: VersionId, c
         [
             workspace.into(),
             version.into(),
-            contents.media_type.clone().into(),
-            contents.text_blob_id.into(),
-            contents.page_count.and_then(|pages| i32::try_from(pages).ok()).into(),
+            extraction.media_type.clone().into(),
+            extraction.text_blob_id.into(),
+            extraction.page_count.and_then(|pages| i32::try_from(pages).ok()).into(),
         ],
     )
     .await?;
     Ok(())
 }
 
-/// Moves a version on; `failure` goes with [`FileState::Failed`] and with nothing else.
+/// Sets the state of a version; `failure` is set exactly for [`FileState::Failed`].
 pub async fn set_state(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -236,8 +241,8 @@ pub async fn set_state(
     Ok(())
 }
 
-/// Makes a version the one that search sees, and drops the chunks of the one before it. Returns the
-/// seconds from the version's upload to now, or `None` when a newer version is live already.
+/// Makes a version searchable and deletes the chunks of the version before it. Returns the seconds since the version's
+/// upload, or `None` if a newer version is live already.
 pub async fn make_live(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<Option<f64>> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -266,9 +271,9 @@ pub async fn make_live(tx: &Tx, workspace: WorkspaceId, file: FileId, version: V
     Ok(row.map(|row| row.seconds))
 }
 
-/// Drops up to `limit` blob rows that nothing refers to and nobody has used for `age_seconds`.
-/// Their objects are surplus once the transaction commits.
-pub async fn take_unused_blobs(tx: &Tx, age_seconds: f64, limit: i64) -> Result<Vec<(WorkspaceId, BlobId)>> {
+/// Deletes up to `limit` blob rows without references that were not used for `age_seconds`. Once the transaction commits,
+/// their objects can be deleted.
+pub async fn delete_unused_blobs(tx: &Tx, age_seconds: f64, limit: i64) -> Result<Vec<(WorkspaceId, BlobId)>> {
     #[derive(FromQueryResult)]
     struct Row {
         workspace_id: WorkspaceId,
@@ -289,7 +294,7 @@ pub async fn take_unused_blobs(tx: &Tx, age_seconds: f64, limit: i64) -> Result<
     Ok(rows.into_iter().map(|row| (row.workspace_id, row.id)).collect())
 }
 
-/// Whether a blob has a row.
+/// Whether a blob is registered.
 pub async fn blob_is_registered(conn: &impl Conn, workspace: WorkspaceId, blob: BlobId) -> Result<bool> {
     let rows =
         sql::execute(conn, "select from blob where workspace_id = $1 and id = $2", [workspace.into(), blob.into()])
@@ -297,8 +302,8 @@ pub async fn blob_is_registered(conn: &impl Conn, workspace: WorkspaceId, blob: 
     Ok(rows == 1)
 }
 
-/// Deletes up to `limit` files of a deleted workspace, with all that belongs to them.
-pub async fn delete_some(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Result<u64> {
+/// Deletes up to `limit` files of a deleted workspace, with everything that belongs to them.
+pub async fn delete_batch(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Result<u64> {
     sql::execute(
         conn,
         "delete from file where workspace_id = $1 and id in (select id from file where workspace_id = $1 limit $2)",
@@ -308,7 +313,7 @@ pub async fn delete_some(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -
 }
 
 /// Up to `limit` blobs of a workspace.
-pub async fn blobs(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Result<Vec<BlobId>> {
+pub async fn list_blobs(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Result<Vec<BlobId>> {
     #[derive(FromQueryResult)]
     struct Row {
         id: BlobId,
@@ -319,11 +324,11 @@ pub async fn blobs(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Resu
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// Drops the rows of blobs of a deleted workspace whose objects are gone.
+/// Deletes the rows of a deleted workspace's blobs whose objects were deleted.
 ///
 /// # Errors
-/// The database's; also when something refers to one of them.
-pub async fn forget_blobs(conn: &impl Conn, workspace: WorkspaceId, blobs: &[BlobId]) -> Result<u64> {
+/// Also when a file version refers to one of them.
+pub async fn delete_blob_rows(conn: &impl Conn, workspace: WorkspaceId, blobs: &[BlobId]) -> Result<u64> {
     let ids: Vec<uuid::Uuid> = blobs.iter().map(|blob| blob.0).collect();
     sql::execute(conn, "delete from blob where workspace_id = $1 and id = any($2)", [workspace.into(), ids.into()])
         .await

@@ -1,7 +1,7 @@
-//! Answers already given to requests that carried an `Idempotency-Key`.
+//! Stored responses of requests with an `Idempotency-Key`.
 //!
-//! A row is written in the transaction of the effect it stands for, so that one exists exactly when the other does. While
-//! that transaction runs, the key is held by a lock of the transaction, not by a row: nothing is left to clean up.
+//! The transaction of a request's effect also stores the response, so that both exist or neither does. While that
+//! transaction runs, an advisory lock holds the key, so a process that dies leaves nothing to clean up.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use uuid::Uuid;
 use super::{Conn, Result, Tx, sql};
 use crate::entity::idempotency::Model;
 
-/// Holds a key until the transaction ends, however it ends: a process that dies holds nothing. `false`: another holds it.
-pub async fn hold(tx: &Tx, scope: &str, key: &str) -> Result<bool> {
-    let held: Option<Held> = sql::first(
+/// Locks a key until the transaction ends. `false`: another transaction has locked it.
+pub async fn try_lock(tx: &Tx, scope: &str, key: &str) -> Result<bool> {
+    let held: Option<Row> = sql::first(
         tx,
-        // A space stands in no key, so that two pairs never make the same text.
+        // A key contains no space, so different pairs never give the same text.
         "select pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) as held",
         [scope.into(), key.into()],
     )
@@ -25,35 +25,36 @@ pub async fn hold(tx: &Tx, scope: &str, key: &str) -> Result<bool> {
 }
 
 #[derive(FromQueryResult)]
-struct Held {
+struct Row {
     held: bool,
 }
 
-/// What a key was used for, within the time answers are kept. Ask while it is held, or the answer may be on its way.
-pub async fn find(tx: &Tx, scope: &str, key: &str, kept: Duration) -> Result<Option<Model>> {
+/// The response stored under a key within the retention time. Lock the key first, or another request may be about to store
+/// one.
+pub async fn find(tx: &Tx, scope: &str, key: &str, retention: Duration) -> Result<Option<Model>> {
     sql::first(
         tx,
         "select * from idempotency
          where scope = $1 and key = $2 and created_at > now() - make_interval(secs => $3)",
-        [scope.into(), key.into(), kept.as_secs_f64().into()],
+        [scope.into(), key.into(), retention.as_secs_f64().into()],
     )
     .await
 }
 
-/// Whether a key has been used, within the time answers are kept.
-pub async fn is_kept(conn: &impl Conn, scope: &str, key: &str, kept: Duration) -> Result<bool> {
-    let found: Option<Held> = sql::first(
+/// Whether a response is stored under a key within the retention time.
+pub async fn exists(conn: &impl Conn, scope: &str, key: &str, retention: Duration) -> Result<bool> {
+    let found: Option<Row> = sql::first(
         conn,
         "select true as held from idempotency
          where scope = $1 and key = $2 and created_at > now() - make_interval(secs => $3)",
-        [scope.into(), key.into(), kept.as_secs_f64().into()],
+        [scope.into(), key.into(), retention.as_secs_f64().into()],
     )
     .await?;
     Ok(found.is_some())
 }
 
-/// Keeps the answer under a key that this transaction holds, in place of one that has expired.
-pub async fn keep(tx: &Tx, scope: &str, key: &str, fingerprint: &[u8; 32], status: u16, body: Json) -> Result<()> {
+/// Stores the response under a key that this transaction has locked; an expired one is replaced.
+pub async fn insert(tx: &Tx, scope: &str, key: &str, fingerprint: &[u8; 32], status: u16, body: Json) -> Result<()> {
     sql::execute(
         tx,
         "insert into idempotency (scope, key, fingerprint, status, body) values ($1, $2, $3, $4, $5)
@@ -65,23 +66,23 @@ pub async fn keep(tx: &Tx, scope: &str, key: &str, fingerprint: &[u8; 32], statu
     Ok(())
 }
 
-/// Claims a key for a request whose body is still to arrive, or holds on to it, for `lease` from now. One statement:
-/// nothing stays open meanwhile, and a process that dies holds the key no longer than that. `false`: another has it.
-pub async fn claim(conn: &impl Conn, scope: &str, key: &str, holder: Uuid, lease: Duration) -> Result<bool> {
+/// Acquires or renews a lease on a key for a request whose body is still arriving. A single statement: no transaction
+/// stays open meanwhile, and the key of a process that dies is free after `lease`. `false`: another request has the lease.
+pub async fn acquire_lease(conn: &impl Conn, scope: &str, key: &str, holder: Uuid, lease: Duration) -> Result<bool> {
     let rows = sql::execute(
         conn,
-        "insert into idempotency_claim as claimed (scope, key, holder, until)
+        "insert into idempotency_claim as held (scope, key, holder, until)
          values ($1, $2, $3, now() + make_interval(secs => $4))
          on conflict (scope, key) do update set holder = excluded.holder, until = excluded.until
-         where claimed.until < now() or claimed.holder = excluded.holder",
+         where held.until < now() or held.holder = excluded.holder",
         [scope.into(), key.into(), holder.into(), lease.as_secs_f64().into()],
     )
     .await?;
     Ok(rows == 1)
 }
 
-/// Gives a claim up.
-pub async fn release(conn: &impl Conn, scope: &str, key: &str, holder: Uuid) -> Result<()> {
+/// Releases a lease.
+pub async fn release_lease(conn: &impl Conn, scope: &str, key: &str, holder: Uuid) -> Result<()> {
     sql::execute(
         conn,
         "delete from idempotency_claim where scope = $1 and key = $2 and holder = $3",
@@ -91,13 +92,13 @@ pub async fn release(conn: &impl Conn, scope: &str, key: &str, holder: Uuid) -> 
     Ok(())
 }
 
-/// Forgets claims of requests that ended without giving them up.
-pub async fn forget_claims(conn: &impl Conn) -> Result<u64> {
+/// Deletes leases of requests that ended without a release.
+pub async fn delete_expired_leases(conn: &impl Conn) -> Result<u64> {
     sql::execute(conn, "delete from idempotency_claim where until < now()", []).await
 }
 
-/// Forgets answers older than `age`.
-pub async fn forget_older_than(conn: &impl Conn, age: Duration) -> Result<u64> {
+/// Deletes responses older than `age`.
+pub async fn delete_older_than(conn: &impl Conn, age: Duration) -> Result<u64> {
     sql::execute(
         conn,
         "delete from idempotency where created_at < now() - make_interval(secs => $1)",

@@ -1,4 +1,4 @@
-//! Members: who may do what in which workspace.
+//! Members of workspaces and their roles.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{FromQueryResult, QueryResult};
@@ -17,14 +17,14 @@ use crate::{
     id::{AccountId, WorkspaceId},
 };
 
-/// What decides whether a request to a workspace is answered.
+/// The facts that decide whether a request to a workspace is allowed.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// Whose credential it is.
+    /// The account of the credential.
     pub account: AccountId,
-    /// Whether the account may do anything at all.
+    /// The state of the account.
     pub state: AccountState,
-    /// `None`: a stranger, or there is no such workspace. Nobody is told which.
+    /// `None`: the account is not a member, or the workspace does not exist. Responses do not distinguish the two.
     pub role: Option<Role>,
     /// How the account is authenticated.
     pub auth_method: AuthMethod,
@@ -41,8 +41,7 @@ impl FromQueryResult for Access {
     }
 }
 
-/// The standing of a credential's account in a workspace, in one statement. `None`: the credential is not good, or not
-/// any more.
+/// Reads the access of a credential to a workspace with one statement. `None`: the credential is not valid.
 pub async fn access(conn: &impl Conn, workspace: WorkspaceId, credential: &Credential) -> Result<Option<Access>> {
     match credential {
         Credential::Session { account, session } => {
@@ -74,7 +73,7 @@ pub async fn access(conn: &impl Conn, workspace: WorkspaceId, credential: &Crede
 /// Adds a member.
 ///
 /// # Errors
-/// The database's; also when the account is a member already.
+/// Also when the account is a member already.
 pub async fn insert(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<()> {
     sql::execute(
         tx,
@@ -85,7 +84,7 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: R
     Ok(())
 }
 
-/// A member as the others see them.
+/// A member as other members see it.
 #[derive(Clone, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `member` and `account`")]
 pub struct Member {
@@ -101,12 +100,12 @@ const VIEW: &str = "
     from member join account on account.id = account_id
     where workspace_id = $1";
 
-/// One member.
+/// A member.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, account: AccountId) -> Result<Option<Member>> {
     sql::first(conn, &format!("{VIEW} and account_id = $2"), [workspace.into(), account.into()]).await
 }
 
-/// Members, in the order of their accounts' ids, from after `after` on.
+/// Members after `after`, sorted by account id, at most `limit`.
 pub async fn list(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -126,7 +125,8 @@ pub async fn role(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result
     Ok(find(tx, workspace, account).await?.map(|member| member.role))
 }
 
-/// Whether the workspace has an owner besides this account who is neither suspended nor leaving; under [`super::workspace::lock`].
+/// Whether the workspace has another owner who is neither suspended nor being erased; call it under
+/// [`super::workspace::lock`].
 pub async fn has_other_owner(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -138,7 +138,7 @@ pub async fn has_other_owner(tx: &Tx, workspace: WorkspaceId, account: AccountId
     Ok(rows == 1)
 }
 
-/// Adds a member who accepted an invite. `false`: they are one already.
+/// Adds a member who accepted an invite. `false`: the account is a member already.
 pub async fn join(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<bool> {
     let rows = sql::execute(
         tx,
@@ -149,7 +149,7 @@ pub async fn join(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Rol
     Ok(rows == 1)
 }
 
-/// Gives a member another role, and takes back the invites that they may not make any more.
+/// Changes a member's role and withdraws the member's invites that the new role does not allow.
 pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<Vec<WithdrawnInvite>> {
     sql::execute(
         tx,
@@ -157,14 +157,14 @@ pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role:
         [workspace.into(), account.into(), sea_orm::ActiveEnum::to_value(&role).into()],
     )
     .await?;
-    let above: &[Role] = match Permission::ManageInvites.least_role() {
+    let withdrawn_roles: &[Role] = match Permission::ManageInvites.least_role() {
         least if role < least => &Role::ALL,
         _ => Role::ALL.split_at(Role::ALL.iter().take_while(|other| **other <= role).count()).1,
     };
-    super::invite::withdraw(tx, workspace, account, above).await
+    super::invite::withdraw(tx, workspace, account, withdrawn_roles).await
 }
 
-/// Removes a member, and takes back their invites.
+/// Removes a member and withdraws the member's invites.
 pub async fn remove(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Vec<WithdrawnInvite>> {
     sql::execute(
         tx,

@@ -1,8 +1,7 @@
-//! State: free functions over a connection or a transaction, tenant first.
+//! Database access: free functions over a connection or a transaction; the tenant is the first parameter.
 //!
-//! A function that takes [`Tx`] is a step of something larger that must happen as a whole;
-//! one that takes [`Conn`] stands alone. Every function returns the error of the database; what else can go wrong stands
-//! in its documentation.
+//! A function that takes [`Tx`] is one step of a larger atomic change; one that takes [`Conn`] is complete in itself.
+//! Every function returns the database's error; further errors are documented on the function.
 
 pub mod account;
 pub mod activity;
@@ -17,10 +16,10 @@ pub mod idempotency;
 pub mod installation;
 pub mod invite;
 pub mod job;
-pub mod limit;
 pub mod mail;
 pub mod maintenance_lease;
 pub mod member;
+pub mod rate_limit;
 pub mod run;
 pub mod schema;
 pub mod search;
@@ -42,7 +41,7 @@ pub use sea_orm::{
 
 use crate::config;
 
-/// A row and a statement, for tests that look behind the API.
+/// A row of a raw query, for tests that check the database directly.
 #[cfg(feature = "testing")]
 pub use sea_orm::QueryResult as Row;
 
@@ -53,27 +52,30 @@ pub fn statement(sql: &str) -> sea_orm::Statement {
     sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, sql)
 }
 
-/// What every function here returns; an error is the database's own.
+/// The result of every function here; the error is the database's.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Candidates an HNSW scan keeps in view. Set once per connection, not per query: search stays one round trip.
-const SESSION: [(&str, &str); 3] = [
+/// Parameters of each connection. They are set once per connection, not per query, so that a search is one round trip.
+const CONNECTION_PARAMETERS: [(&str, &str); 3] = [
     ("hnsw.ef_search", "100"),
-    // Without it a filter is applied to the first `ef_search` rows only and answers come up short.
+    // Otherwise a filter is applied to the first `ef_search` rows only, and a search returns too few hits.
     ("hnsw.iterative_scan", "relaxed_order"),
     ("hnsw.max_scan_tuples", "40000"),
 ];
 
-/// A connection that was idle for this long is asked whether it still works before it is used. Those in steady use are
-/// not: the question is a round trip, as long as many a statement.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// The pool tests a connection before use if it was idle for at least this long. Busy connections are not tested: a test is
+/// a round trip, which takes as long as a short statement.
+const IDLE_BEFORE_TEST: Duration = Duration::from_secs(1);
 
-/// Whether the same statement may succeed later: the database is away, restarting or short of connections or room, or
-/// two transactions stood in each other's way.
+/// How long a request waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether the same statement may succeed later: the database is unreachable, restarting, or out of connections or disk
+/// space, or two transactions conflicted.
 #[must_use]
 pub fn is_transient(error: &Error) -> bool {
     use sea_orm::{RuntimeErr, sqlx::Error as Sqlx};
-    // Connection failures, deadlocks and serialisation failures, a lack of something, shutdown.
+    // SQLSTATE classes: connection failure, deadlock or serialisation failure, insufficient resources, shutdown.
     const CLASSES: [&str; 4] = ["08", "40", "53", "57P"];
     let (Error::Conn(source) | Error::Exec(source) | Error::Query(source)) = error else {
         return matches!(error, Error::ConnectionAcquire(_));
@@ -100,7 +102,7 @@ pub fn is_full(error: &Error) -> bool {
     matches!(&**error, Sqlx::Database(error) if error.code().is_some_and(|code| code == "53100"))
 }
 
-/// Opens the pool.
+/// Opens the connection pool.
 ///
 /// # Errors
 /// When the database cannot be reached within ten seconds.
@@ -109,36 +111,36 @@ pub async fn connect(settings: &config::DatabaseConfig) -> Result<Db> {
     options
         .max_connections(settings.connections)
         .min_connections(1)
-        .connect_timeout(Duration::from_secs(10))
-        .acquire_timeout(Duration::from_secs(10))
-        .test_before_acquire_if_idle_for(TRUSTED)
+        .connect_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire_if_idle_for(IDLE_BEFORE_TEST)
         .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|options| options.application_name("nvisy").options(SESSION));
+        .map_sqlx_postgres_opts(|options| options.application_name("nvisy").options(CONNECTION_PARAMETERS));
     Database::connect(options).await
 }
 
-/// How many of the pool's connections are in use, and how many are not.
+/// The numbers of used and idle connections of the pool.
 #[must_use]
-pub fn pool_use(db: &Db) -> (u64, u64) {
+pub fn pool_usage(db: &Db) -> (u64, u64) {
     let pool = db.get_postgres_connection_pool();
     let idle = pool.num_idle() as u64;
     (u64::from(pool.size()).saturating_sub(idle), idle)
 }
 
-/// What the database's clock says, in seconds since 1970.
-pub async fn clock(db: &Db) -> Result<f64> {
+/// The time of the database's clock, in seconds since 1970.
+pub async fn clock_seconds(db: &Db) -> Result<f64> {
     #[derive(sea_orm::FromQueryResult)]
-    struct Clock {
+    struct Row {
         now: f64,
     }
-    let row: Option<Clock> = sql::first(db, "select extract(epoch from clock_timestamp())::float8 as now", []).await?;
+    let row: Option<Row> = sql::first(db, "select extract(epoch from clock_timestamp())::float8 as now", []).await?;
     Ok(row.map_or(0.0, |row| row.now))
 }
 
-/// Whether the database answers.
+/// Checks that the database responds.
 ///
 /// # Errors
-/// When it does not.
+/// When it does not respond.
 pub async fn ping(db: &Db) -> Result<()> {
     db.ping().await
 }

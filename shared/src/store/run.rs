@@ -9,7 +9,7 @@ use crate::{
     id::{FileId, ItemId, PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
 };
 
-/// A pipeline at the version a run is made of.
+/// A pipeline at one version.
 #[derive(Clone, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `pipeline` and `pipeline_version`")]
 pub struct Pipeline {
@@ -18,7 +18,7 @@ pub struct Pipeline {
     pub definition: Json,
 }
 
-/// The workspace's own `index` pipeline.
+/// The workspace's built-in `index` pipeline.
 pub async fn builtin_pipeline(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<Pipeline>> {
     sql::first(
         conn,
@@ -31,7 +31,7 @@ pub async fn builtin_pipeline(conn: &impl Conn, workspace: WorkspaceId) -> Resul
     .await
 }
 
-/// Begins a run of one item that stands before `stage`.
+/// Adds a run with one item, which is at `stage`.
 pub async fn insert(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -56,7 +56,7 @@ pub async fn insert(
     Ok((run, item))
 }
 
-/// An item with the definition its run was made of.
+/// An item, with the pipeline definition of its run.
 #[derive(Clone, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `run_item` and `pipeline_version`")]
 pub struct Item {
@@ -68,7 +68,7 @@ pub struct Item {
     pub done: i32,
     pub total: Option<i32>,
     pub definition: Json,
-    /// The workspace's, at this moment.
+    /// The workspace's current default space.
     pub space_id: Option<SpaceId>,
 }
 
@@ -81,17 +81,17 @@ const ITEM: &str = "
         and v.pipeline_id = r.pipeline_id and v.number = r.pipeline_version
     where i.workspace_id = $1 and i.id = $2";
 
-/// One item; `None` when its file has been deleted.
+/// An item; `None` if its file was deleted.
 pub async fn find_item(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
     sql::first(conn, ITEM, [workspace.into(), item.into()]).await
 }
 
-/// The same, locked: whoever holds the lock decides alone whether the item is finished.
+/// Like [`find_item`], and locks the item, so that one transaction at a time decides whether the item is finished.
 pub async fn lock_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
     sql::first(tx, &format!("{ITEM} for update of i"), [workspace.into(), item.into()]).await
 }
 
-/// Marks item and run as begun.
+/// Marks the item as processing and its run as running.
 pub async fn start_item(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Result<()> {
     sql::execute(
         tx,
@@ -102,7 +102,7 @@ pub async fn start_item(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Result<
     set_run_state(tx, workspace, item.run_id, RunState::Running).await
 }
 
-/// Moves an item to a stage of `total` units, none of them done.
+/// Moves an item to a stage with `total` units, of which none is done.
 pub async fn enter_stage(tx: &Tx, workspace: WorkspaceId, item: ItemId, stage: &str, total: i32) -> Result<()> {
     sql::execute(
         tx,
@@ -113,7 +113,7 @@ pub async fn enter_stage(tx: &Tx, workspace: WorkspaceId, item: ItemId, stage: &
     Ok(())
 }
 
-/// Counts units as done.
+/// Adds to the number of units done.
 pub async fn add_done(tx: &Tx, workspace: WorkspaceId, item: ItemId, units: i32) -> Result<()> {
     sql::execute(
         tx,
@@ -124,7 +124,7 @@ pub async fn add_done(tx: &Tx, workspace: WorkspaceId, item: ItemId, units: i32)
     Ok(())
 }
 
-/// Ends an item, and its run when it was the last.
+/// Finishes an item and, if it was the last one, its run.
 pub async fn finish_item(tx: &Tx, workspace: WorkspaceId, item: &Item, failure: Option<&Failure>) -> Result<()> {
     let state = if failure.is_some() { FileState::Failed } else { FileState::Ready };
     sql::execute(

@@ -1,4 +1,4 @@
-//! Whether the tables are what the entities say.
+//! Compares the tables with the entities.
 
 use std::collections::BTreeMap;
 
@@ -8,82 +8,82 @@ use super::{Conn, Result, sql};
 use crate::entity;
 
 #[derive(Debug, FromQueryResult)]
-struct Found {
+struct FoundColumn {
     table_name: String,
     column_name: String,
     udt_name: String,
     nullable: bool,
-    filled: bool,
+    has_default: bool,
 }
 
-/// A table as its entity says it is: columns by name, with type and whether they may be null.
-struct Expected {
+/// A table as its entity declares it: columns by name, with type and nullability.
+struct ExpectedTable {
     table: &'static str,
     columns: BTreeMap<&'static str, (ColumnType, bool)>,
 }
 
-/// Every entity; a test compares the list with the folder.
-fn expected() -> Vec<Expected> {
+/// The tables of all entities; a test compares the list with the folder.
+fn expected_tables() -> Vec<ExpectedTable> {
     vec![
-        of::<entity::account::Entity>(),
-        of::<entity::activity::Entity>(),
-        of::<entity::api_token::Entity>(),
-        of::<entity::avatar::Entity>(),
-        of::<entity::blob::Entity>(),
-        of::<entity::chunk::Entity>(),
-        of::<entity::dead_job::Entity>(),
-        of::<entity::embedding::Entity>(),
-        of::<entity::embedding_space::Entity>(),
-        of::<entity::event::Entity>(),
-        of::<entity::file::Entity>(),
-        of::<entity::file_version::Entity>(),
-        of::<entity::idempotency::Entity>(),
-        of::<entity::installation::Entity>(),
-        of::<entity::invite::Entity>(),
-        of::<entity::job::Entity>(),
-        of::<entity::mail::Entity>(),
-        of::<entity::member::Entity>(),
-        of::<entity::pipeline::Entity>(),
-        of::<entity::pipeline_version::Entity>(),
-        of::<entity::recovery_code::Entity>(),
-        of::<entity::refresh_token::Entity>(),
-        of::<entity::run::Entity>(),
-        of::<entity::run_item::Entity>(),
-        of::<entity::session::Entity>(),
-        of::<entity::sign_up_permit::Entity>(),
-        of::<entity::totp::Entity>(),
-        of::<entity::workspace::Entity>(),
+        expected_table::<entity::account::Entity>(),
+        expected_table::<entity::activity::Entity>(),
+        expected_table::<entity::api_token::Entity>(),
+        expected_table::<entity::avatar::Entity>(),
+        expected_table::<entity::blob::Entity>(),
+        expected_table::<entity::chunk::Entity>(),
+        expected_table::<entity::dead_job::Entity>(),
+        expected_table::<entity::embedding::Entity>(),
+        expected_table::<entity::embedding_space::Entity>(),
+        expected_table::<entity::event::Entity>(),
+        expected_table::<entity::file::Entity>(),
+        expected_table::<entity::file_version::Entity>(),
+        expected_table::<entity::idempotency::Entity>(),
+        expected_table::<entity::installation::Entity>(),
+        expected_table::<entity::invite::Entity>(),
+        expected_table::<entity::job::Entity>(),
+        expected_table::<entity::mail::Entity>(),
+        expected_table::<entity::member::Entity>(),
+        expected_table::<entity::pipeline::Entity>(),
+        expected_table::<entity::pipeline_version::Entity>(),
+        expected_table::<entity::recovery_code::Entity>(),
+        expected_table::<entity::refresh_token::Entity>(),
+        expected_table::<entity::run::Entity>(),
+        expected_table::<entity::run_item::Entity>(),
+        expected_table::<entity::session::Entity>(),
+        expected_table::<entity::sign_up_permit::Entity>(),
+        expected_table::<entity::totp::Entity>(),
+        expected_table::<entity::workspace::Entity>(),
     ]
 }
 
-fn of<E: EntityTrait>() -> Expected {
+fn expected_table<E: EntityTrait>() -> ExpectedTable {
     let columns = E::Column::iter().map(|column| {
         let definition = column.def();
         (column.as_str(), (definition.get_column_type().clone(), definition.is_null()))
     });
-    Expected { table: E::default().table_name(), columns: columns.collect() }
+    ExpectedTable { table: E::default().table_name(), columns: columns.collect() }
 }
 
-/// How many tables are compared.
+/// The number of tables that are compared.
 #[must_use]
-pub fn tables() -> usize {
-    expected().len()
+pub fn table_count() -> usize {
+    expected_tables().len()
 }
 
-/// Each way in which a table is not what its entity says, as a sentence; empty when all are.
+/// The differences between tables and entities, one sentence each.
 pub async fn differences(conn: &impl Conn) -> Result<Vec<String>> {
-    let found: Vec<Found> = sql::all(
+    let found: Vec<FoundColumn> = sql::all(
         conn,
         "select table_name::text, column_name::text, udt_name::text, is_nullable = 'YES' as nullable,
-             is_generated = 'ALWAYS' or column_default is not null as filled
+             is_generated = 'ALWAYS' or column_default is not null as has_default
          from information_schema.columns where table_schema = current_schema()",
         [],
     )
     .await?;
-    Ok(expected().iter().flat_map(|table| compare(table, &found)).collect())
+    Ok(expected_tables().iter().flat_map(|table| compare(table, &found)).collect())
 }
 
-fn compare(expected: &Expected, found: &[Found]) -> Vec<String> {
+fn compare(expected: &ExpectedTable, found: &[FoundColumn]) -> Vec<String> {
     let table = expected.table;
     let found: Vec<_> = found.iter().filter(|column| column.table_name == table).collect();
     if found.is_empty() {
@@ -95,25 +95,26 @@ fn compare(expected: &Expected, found: &[Found]) -> Vec<String> {
             differences.push(format!("{table} has no column {name}"));
             continue;
         };
-        if !holds(kind, &column.udt_name) {
+        if !matches_type(kind, &column.udt_name) {
             differences.push(format!("{table}.{name} is {}, not {kind:?}", column.udt_name));
         }
         if column.nullable != *nullable {
-            let may = if column.nullable { "may be null, which" } else { "may not be null, which" };
-            differences.push(format!("{table}.{name} {may} its entity does not say"));
+            let is = if column.nullable { "nullable, but not" } else { "not nullable, but" };
+            differences.push(format!("{table}.{name} is {is} in its entity"));
         }
     }
     for column in found {
-        // What PostgreSQL fills in may be left to statements of its own; a row without any other cannot be written.
-        if !column.filled && !column.nullable && !expected.columns.contains_key(column.column_name.as_str()) {
-            differences.push(format!("{table}.{} must have a value that its entity does not know", column.column_name));
+        // An insert through the entity works without columns that have a default or may be null, but not without others.
+        if !column.has_default && !column.nullable && !expected.columns.contains_key(column.column_name.as_str()) {
+            differences
+                .push(format!("{table}.{} requires a value, but its entity has no such column", column.column_name));
         }
     }
     differences
 }
 
-/// Whether a column of this PostgreSQL type is what the entity takes it for.
-fn holds(kind: &ColumnType, found: &str) -> bool {
+/// Whether the entity's column type matches this PostgreSQL type.
+fn matches_type(kind: &ColumnType, found: &str) -> bool {
     match kind {
         ColumnType::String(_) | ColumnType::Text | ColumnType::Char(_) => ["text", "varchar"].contains(&found),
         ColumnType::Uuid => found == "uuid",
@@ -127,10 +128,10 @@ fn holds(kind: &ColumnType, found: &str) -> bool {
         ColumnType::TimestampWithTimeZone => found == "timestamptz",
         ColumnType::Blob | ColumnType::Binary(_) | ColumnType::VarBinary(_) => found == "bytea",
         ColumnType::Json | ColumnType::JsonBinary => found == "jsonb",
-        ColumnType::Array(element) => found.strip_prefix('_').is_some_and(|found| holds(element, found)),
+        ColumnType::Array(element) => found.strip_prefix('_').is_some_and(|found| matches_type(element, found)),
         ColumnType::Vector(_) => found == "vector",
         ColumnType::Custom(name) => name.to_string() == found,
-        // A kind nobody has used yet: say how it is told here.
+        // No entity uses another type yet.
         _ => false,
     }
 }
@@ -146,24 +147,24 @@ mod tests {
         let list = concat!(env!("CARGO_MANIFEST_DIR"), "/src/entity/mod.rs");
         let list = fs::read_to_string(list).unwrap();
         let modules = list.lines().filter(|line| line.starts_with("pub mod ")).count();
-        assert_eq!(tables(), modules, "add the new entity to `expected` in store/schema.rs");
+        assert_eq!(table_count(), modules, "add the new entity to `expected_tables` in store/schema.rs");
     }
 
     #[test]
-    fn every_difference_is_a_sentence() {
-        let column = |name: &str, udt: &str, nullable, filled| Found {
+    fn every_difference_is_reported_as_a_sentence() {
+        let column = |name: &str, udt: &str, nullable, has_default| FoundColumn {
             table_name: "blob".to_owned(),
             column_name: name.to_owned(),
             udt_name: udt.to_owned(),
             nullable,
-            filled,
+            has_default,
         };
         let columns = BTreeMap::from([
             ("id", (ColumnType::Uuid, false)),
             ("bytes", (ColumnType::BigInteger, false)),
             ("name", (ColumnType::Text, true)),
         ]);
-        let expected = Expected { table: "blob", columns };
+        let expected = ExpectedTable { table: "blob", columns };
         let right = [
             column("id", "uuid", false, false),
             column("bytes", "int8", false, false),
@@ -180,9 +181,9 @@ mod tests {
             compare(&expected, &wrong),
             [
                 "blob.id is text, not Uuid",
-                "blob.id may be null, which its entity does not say",
+                "blob.id is nullable, but not in its entity",
                 "blob has no column name",
-                "blob.x must have a value that its entity does not know"
+                "blob.x requires a value, but its entity has no such column"
             ]
         );
         assert_eq!(compare(&expected, &[]), ["there is no table blob"]);

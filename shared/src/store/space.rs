@@ -6,15 +6,15 @@ use sea_orm::FromQueryResult;
 use super::{Conn, Db, Result, TransactionTrait, sql};
 use crate::id::{SpaceId, WorkspaceId};
 
-/// Two processes that start at once must not both create the index.
-const LOCK: i64 = 0x6e76_6973_7900_0003;
+/// Advisory lock of the creation of a space, so that processes that start at the same time create its index once.
+const CREATION_LOCK: i64 = 0x6e76_6973_7900_0003;
 
 #[derive(FromQueryResult)]
 struct Row {
     id: SpaceId,
 }
 
-/// The id of a space; a new space is created with its index.
+/// The id of a space; creates the space with its index if it does not exist.
 pub async fn ensure(db: &Db, spec: &SpaceSpec) -> Result<SpaceId> {
     let key = || -> [sea_orm::Value; 5] {
         [
@@ -31,7 +31,7 @@ pub async fn ensure(db: &Db, spec: &SpaceSpec) -> Result<SpaceId> {
         return Ok(row.id);
     }
     let tx = db.begin().await?;
-    sql::execute(&tx, "select pg_advisory_xact_lock($1)", [LOCK.into()]).await?;
+    sql::execute(&tx, "select pg_advisory_xact_lock($1)", [CREATION_LOCK.into()]).await?;
     let id = if let Some(row) = sql::first::<Row>(&tx, find, key()).await? {
         row.id
     } else {
@@ -51,7 +51,7 @@ pub async fn ensure(db: &Db, spec: &SpaceSpec) -> Result<SpaceId> {
     Ok(id)
 }
 
-/// The space in which a workspace is searched; `None`: it has no vectors yet.
+/// The workspace's default space; `None`: it has no vectors yet.
 pub async fn of_workspace(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<SpaceId>> {
     #[derive(FromQueryResult)]
     struct Default {
@@ -62,9 +62,9 @@ pub async fn of_workspace(conn: &impl Conn, workspace: WorkspaceId) -> Result<Op
     Ok(row.and_then(|row| row.default_space_id))
 }
 
-/// Gives a workspace without a space this one, and returns the one that it has now.
-pub async fn settle(conn: &impl Conn, workspace: WorkspaceId, space: SpaceId) -> Result<Option<SpaceId>> {
-    // Two statements: the second sees what another process settled while the first waited for it.
+/// Assigns the space to a workspace without one, and returns the workspace's space.
+pub async fn assign_default(conn: &impl Conn, workspace: WorkspaceId, space: SpaceId) -> Result<Option<SpaceId>> {
+    // Two statements: the second sees the space that another process assigned while the first waited for its lock.
     sql::execute(
         conn,
         "update workspace set default_space_id = $2, revision = revision + 1, updated_at = now()
@@ -75,21 +75,21 @@ pub async fn settle(conn: &impl Conn, workspace: WorkspaceId, space: SpaceId) ->
     of_workspace(conn, workspace).await
 }
 
-/// A space that is the default of workspaces.
+/// A space, and the number of workspaces that use it.
 #[derive(Clone, Debug, FromQueryResult)]
-pub struct InUse {
-    /// Who computes its vectors.
+pub struct SpaceUsage {
+    /// The embedding provider.
     pub provider: String,
-    /// The model's name there.
+    /// The provider's name of the model.
     pub model: String,
     /// Length of a vector.
     pub dimensions: i32,
-    /// How many workspaces.
+    /// Workspaces with this default space.
     pub workspaces: i64,
 }
 
-/// The spaces other than this one that workspaces have, those of the most first.
-pub async fn others_in_use(conn: &impl Conn, spec: &SpaceSpec) -> Result<Vec<InUse>> {
+/// The other default spaces of workspaces, the most used first.
+pub async fn other_spaces_in_use(conn: &impl Conn, spec: &SpaceSpec) -> Result<Vec<SpaceUsage>> {
     sql::all(
         conn,
         "select provider, model, dimensions, count(*) as workspaces

@@ -1,4 +1,4 @@
-//! Three ways to run a statement written out in SQL.
+//! Runs raw SQL statements.
 
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 
@@ -8,7 +8,7 @@ fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
     Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
 }
 
-/// Runs it and says how many rows it touched.
+/// Runs a statement and returns the number of affected rows.
 pub(super) async fn execute(
     conn: &impl ConnectionTrait,
     sql: &str,
@@ -17,7 +17,7 @@ pub(super) async fn execute(
     Ok(conn.execute_raw(statement(sql, values)).await?.rows_affected())
 }
 
-/// Its first row, if there is one.
+/// Runs a query and returns its first row, if there is one.
 pub(super) async fn first<T: FromQueryResult>(
     conn: &impl ConnectionTrait,
     sql: &str,
@@ -26,7 +26,7 @@ pub(super) async fn first<T: FromQueryResult>(
     conn.query_one_raw(statement(sql, values)).await?.map(|row| T::from_query_result(&row, "")).transpose()
 }
 
-/// All its rows.
+/// Runs a query and returns all rows.
 pub(super) async fn all<T: FromQueryResult>(
     conn: &impl ConnectionTrait,
     sql: &str,

@@ -1,8 +1,8 @@
-//! How much a workspace uses, and how much it may.
+//! The usage and the quota of workspaces.
 //!
-//! The counters are kept by the database, in the transaction of each change, and their row stays locked until it
-//! commits. So whoever adds something asks afterwards, in the same transaction, and gives it up when it is too much: no
-//! two transactions can both take the last place, and what is deleted makes room at once.
+//! Triggers update the counters in the transaction of each change, and the counters' row stays locked until it commits. A
+//! transaction that adds something therefore reads the usage afterwards and rolls back if it exceeds the quota: no two
+//! transactions can both use up the rest of a quota, and a deletion frees its part at once.
 
 use chrono::NaiveDate;
 use sea_orm::FromQueryResult;
@@ -14,14 +14,14 @@ use crate::{
     id::WorkspaceId,
 };
 
-/// What a workspace uses and may use.
+/// The usage and the limits of a workspace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// In use.
+    /// The current usage.
     pub used: Amounts,
     /// Tokens of all chunks.
     pub tokens: i64,
-    /// The least of: the workspace's own limit; the operator's word for it, or else the deployment's setting.
+    /// The lower one of the workspace's own limit and the operator's quota, which defaults to the deployment's setting.
     pub limits: Amounts,
 }
 
@@ -38,7 +38,7 @@ struct Row {
     limit_runs: i64,
 }
 
-/// What a workspace uses and may; within a transaction, with what that has added. `defaults` are the settings.
+/// The usage of a workspace, including changes of the current transaction. `defaults` are the deployment's settings.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, defaults: Amounts) -> Result<Option<Usage>> {
     let row: Option<Row> = sql::first(
         conn,
@@ -66,17 +66,17 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, defaults: Amounts) -
     }))
 }
 
-/// What the tables themselves say is in use: slow, for checks of the counters.
+/// Counts the usage from the tables: slow, to verify the counters.
 pub async fn recount(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<(Amounts, i64)>> {
     #[derive(FromQueryResult)]
-    struct Counted {
+    struct Row {
         files: i64,
         bytes: i64,
         chunks: i64,
         tokens: i64,
         runs: i64,
     }
-    let row: Option<Counted> = sql::first(
+    let row: Option<Row> = sql::first(
         conn,
         "select (select count(*) from file where workspace_id = $1) as files,
              (select coalesce(sum(bytes), 0)::bigint from file_version where workspace_id = $1) as bytes,
@@ -89,8 +89,8 @@ pub async fn recount(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<
     Ok(row.map(|row| (Amounts { files: row.files, bytes: row.bytes, chunks: row.chunks, runs: row.runs }, row.tokens)))
 }
 
-/// The operator's word for one workspace; `None` of a resource: as the deployment's settings say. `false`: there is no
-/// such workspace.
+/// Sets the operator's quota of a workspace; `None` for a resource: the deployment's setting. `false`: there is no such
+/// workspace.
 pub async fn set_quota(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -114,7 +114,7 @@ pub async fn set_quota(
     Ok(rows == 1)
 }
 
-/// Counts searches, by workspace and day; workspaces that are gone are left out.
+/// Adds to the number of searches by workspace and day; ignores deleted workspaces.
 pub async fn add_searches(conn: &impl Conn, searches: &[(WorkspaceId, NaiveDate, i64)]) -> Result<()> {
     let workspaces: Vec<Uuid> = searches.iter().map(|(workspace, ..)| workspace.0).collect();
     let days: Vec<NaiveDate> = searches.iter().map(|(_, day, _)| *day).collect();
@@ -122,7 +122,7 @@ pub async fn add_searches(conn: &impl Conn, searches: &[(WorkspaceId, NaiveDate,
     sql::execute(
         conn,
         "insert into search_count (workspace_id, day, searches)
-         select workspace_id, day, n from unnest($1::uuid[], $2::date[], $3::bigint[]) counted (workspace_id, day, n)
+         select workspace_id, day, n from unnest($1::uuid[], $2::date[], $3::bigint[]) added (workspace_id, day, n)
          where exists (select from workspace where id = workspace_id)
          order by workspace_id, day
          on conflict (workspace_id, day) do update set searches = search_count.searches + excluded.searches",
@@ -132,16 +132,16 @@ pub async fn add_searches(conn: &impl Conn, searches: &[(WorkspaceId, NaiveDate,
     Ok(())
 }
 
-/// Searches of one day.
+/// The number of searches of one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `search_count`")]
-pub struct Searches {
+pub struct DailySearches {
     pub day: NaiveDate,
     pub searches: i64,
 }
 
-/// Searches of the days from `since` on, oldest first; days without any are left out.
-pub async fn searches(conn: &impl Conn, workspace: WorkspaceId, since: NaiveDate) -> Result<Vec<Searches>> {
+/// The number of searches for each day since `since` that has any, oldest first.
+pub async fn daily_searches(conn: &impl Conn, workspace: WorkspaceId, since: NaiveDate) -> Result<Vec<DailySearches>> {
     sql::all(
         conn,
         "select day, searches from search_count where workspace_id = $1 and day >= $2 order by day",

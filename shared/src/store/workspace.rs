@@ -10,7 +10,7 @@ use super::{
     member, sql,
 };
 use crate::{
-    domain::{pipeline::Definition, role::Role, slug::slug_of},
+    domain::{pipeline::Definition, role::Role, slug::derive_slug},
     id::{AccountId, FileId, PipelineId, SpaceId, WorkspaceId},
 };
 
@@ -21,14 +21,14 @@ pub struct Workspace {
     pub id: WorkspaceId,
     pub name: String,
     pub slug: String,
-    /// The member's.
+    /// The member's role.
     pub role: Role,
     pub retention_days: Option<i32>,
     pub limit_files: Option<i64>,
     pub limit_bytes: Option<i64>,
     pub limit_chunks: Option<i64>,
     pub limit_runs: Option<i64>,
-    /// Its default space, and what that is; `None`: it has no vectors yet.
+    /// The default space and its properties; `None`: the workspace has no vectors yet.
     pub space_id: Option<SpaceId>,
     pub space_provider: Option<String>,
     pub space_model: Option<String>,
@@ -48,8 +48,8 @@ const VIEW: &str = "
         from embedding_space) space on of_space = default_space_id
     where deleted_at is null";
 
-/// Adds a workspace with all it is born with: its owner, its embedding space, and the built-in `index` pipeline, defined
-/// by a definition that compiles. Without a slug it gets one made of its name. `None`: the slug is taken.
+/// Adds a workspace with its owner, its embedding space and the built-in `index` pipeline, whose definition must compile.
+/// Without a slug the workspace gets one derived from its name. `None`: the slug is taken.
 pub async fn insert(
     tx: &Tx,
     name: &str,
@@ -74,31 +74,32 @@ pub async fn insert(
         [id.into(), PipelineId::new().into(), definition.into()],
     )
     .await?;
-    of_member(tx, id, owner).await?.ok_or_else(|| Error::RecordNotInserted).map(Some)
+    find(tx, id, owner).await?.ok_or_else(|| Error::RecordNotInserted).map(Some)
 }
 
-/// How many workspaces an account owns; until the end of the transaction, no other one asks the same of the account.
-pub async fn owned(tx: &Tx, account: AccountId) -> Result<i64> {
+/// The number of workspaces that an account owns. The account stays locked until the transaction ends, so that concurrent
+/// calls for it wait.
+pub async fn count_owned(tx: &Tx, account: AccountId) -> Result<i64> {
     #[derive(FromQueryResult)]
-    struct Owned {
+    struct Row {
         count: i64,
     }
     sql::execute(tx, "select 1 from account where id = $1 for no key update", [account.into()]).await?;
-    let owned: Option<Owned> =
+    let row: Option<Row> =
         sql::first(tx, "select count(*) from member where account_id = $1 and role = 'owner'", [account.into()])
             .await?;
-    Ok(owned.map_or(0, |owned| owned.count))
+    Ok(row.map_or(0, |row| row.count))
 }
 
 async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>, space: SpaceId) -> Result<bool> {
-    let of_name = slug_of(name);
-    // The end of an id is random: nobody has that suffix.
-    let unique = format!("{of_name}-{}", &id.0.simple().to_string()[20..]);
+    let derived = derive_slug(name);
+    // The end of an id is random, so the suffix is unique.
+    let unique = format!("{derived}-{}", &id.0.simple().to_string()[20..]);
     let unique = unique.trim_start_matches('-');
     let candidates = match slug {
         Some(slug) => vec![slug],
-        None if of_name.is_empty() => vec![unique],
-        None => vec![of_name.as_str(), unique],
+        None if derived.is_empty() => vec![unique],
+        None => vec![derived.as_str(), unique],
     };
     for slug in candidates {
         lock_slug(tx, slug).await?;
@@ -116,19 +117,19 @@ async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>, 
     Ok(false)
 }
 
-/// One at a time decides whether a slug is free.
+/// Serialises the transactions that want the same slug.
 async fn lock_slug(tx: &Tx, slug: &str) -> Result<()> {
     sql::execute(tx, "select pg_advisory_xact_lock(hashtextextended('slug ' || $1, 0))", [slug.into()]).await?;
     Ok(())
 }
 
 /// The workspace, if the account is a member of it.
-pub async fn of_member(conn: &impl Conn, id: WorkspaceId, account: AccountId) -> Result<Option<Workspace>> {
+pub async fn find(conn: &impl Conn, id: WorkspaceId, account: AccountId) -> Result<Option<Workspace>> {
     sql::first(conn, &format!("{VIEW} and id = $1 and account_id = $2"), [id.into(), account.into()]).await
 }
 
-/// The account's workspaces, or those of them in `among`, newest first: at most `limit`, those older than `before`.
-pub async fn of_account(
+/// The account's workspaces (if `among` is set, only those in it) before `before`, newest first, at most `limit`.
+pub async fn list(
     conn: &impl Conn,
     account: AccountId,
     among: Option<&[WorkspaceId]>,
@@ -136,7 +137,7 @@ pub async fn of_account(
     limit: i64,
 ) -> Result<Vec<Workspace>> {
     let among: Option<Vec<Uuid>> = among.map(|ids| ids.iter().map(|id| id.0).collect());
-    // Ids are ordered by time.
+    // Ids are ordered by creation time.
     sql::all(
         conn,
         &format!(
@@ -148,20 +149,20 @@ pub async fn of_account(
     .await
 }
 
-/// Locks the workspace's row for the rest of the transaction: whatever changes its members, its settings or its
-/// existence begins with this, so that it decides on what holds. `false`: there is none, or it is deleted.
+/// Locks the workspace's row until the transaction ends. Every change of its members or settings and its deletion begin
+/// with this, so that they decide on current data. `false`: the workspace does not exist or is deleted.
 pub async fn lock(tx: &Tx, id: WorkspaceId) -> Result<bool> {
-    // Not `for update`: rows that refer to the workspace are added meanwhile.
+    // Not `for update`, which would block inserts of rows that refer to the workspace.
     let rows =
         sql::execute(tx, "select 1 from workspace where id = $1 and deleted_at is null for no key update", [id.into()])
             .await?;
     Ok(rows == 1)
 }
 
-/// What of a workspace can be changed.
+/// The settings of a workspace.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "columns of `workspace`")]
-pub struct Settings {
+pub struct WorkspaceSettings {
     pub name: String,
     pub slug: String,
     pub retention_days: Option<i32>,
@@ -172,7 +173,7 @@ pub struct Settings {
     pub default_space_id: Option<SpaceId>,
 }
 
-impl From<&Workspace> for Settings {
+impl From<&Workspace> for WorkspaceSettings {
     fn from(workspace: &Workspace) -> Self {
         Self {
             name: workspace.name.clone(),
@@ -187,9 +188,9 @@ impl From<&Workspace> for Settings {
     }
 }
 
-/// Writes what has changed of a workspace that this transaction has locked. `false`: the slug is taken.
-pub async fn update(tx: &Tx, id: WorkspaceId, settings: &Settings) -> Result<bool> {
-    // Asked first: an update that breaks the index would end the transaction.
+/// Stores the settings of a workspace that this transaction has locked. `false`: the slug is taken.
+pub async fn update(tx: &Tx, id: WorkspaceId, settings: &WorkspaceSettings) -> Result<bool> {
+    // Checked in the statement: an update that violates the unique index would abort the transaction.
     lock_slug(tx, &settings.slug).await?;
     let rows = sql::execute(
         tx,
@@ -213,8 +214,8 @@ pub async fn update(tx: &Tx, id: WorkspaceId, settings: &Settings) -> Result<boo
     Ok(rows == 1)
 }
 
-/// Deletes a workspace that this transaction has locked: nobody is a member any more, nobody can become one, and no work
-/// goes on. What it holds stays until it is erased. Returns the invites that were taken back with it.
+/// Deletes a workspace that this transaction has locked, with its members, invites and jobs. Its content stays until it is
+/// erased. Returns the withdrawn invites.
 pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<Vec<WithdrawnInvite>> {
     let withdrawn = invite::withdraw_all(tx, id).await?;
     for statement in [
@@ -227,8 +228,8 @@ pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<Vec<WithdrawnInvite>> {
     Ok(withdrawn)
 }
 
-/// A workspace that was deleted and is not erased yet, the one that has waited longest.
-pub async fn deleted(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
+/// The workspace that was deleted first among those that are not erased yet.
+pub async fn next_deleted(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
     #[derive(FromQueryResult)]
     struct Row {
         id: WorkspaceId,
@@ -239,14 +240,14 @@ pub async fn deleted(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
     Ok(row.map(|row| row.id))
 }
 
-/// Removes the row of a deleted workspace, and with it every row that belongs to it. `false`: there is none.
+/// Deletes the row of a deleted workspace, with every row that belongs to it. `false`: there is none.
 pub async fn erase(tx: &Tx, id: WorkspaceId) -> Result<bool> {
     let rows = sql::execute(tx, "delete from workspace where id = $1 and deleted_at is not null", [id.into()]).await?;
     Ok(rows == 1)
 }
 
-/// Up to `limit` files that have been there longer than their workspace keeps files; oldest first.
-pub async fn outlived(conn: &impl Conn, limit: i64) -> Result<Vec<(WorkspaceId, FileId)>> {
+/// Up to `limit` files that are older than their workspace's retention, oldest first.
+pub async fn files_past_retention(conn: &impl Conn, limit: i64) -> Result<Vec<(WorkspaceId, FileId)>> {
     #[derive(FromQueryResult)]
     struct Row {
         workspace_id: WorkspaceId,

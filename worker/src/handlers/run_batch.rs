@@ -27,7 +27,7 @@ impl Handler for RunBatch {
         let item = item.filter(|item| item.state == FileState::Processing).ok_or(JobError::Obsolete)?;
         // A workspace without vectors gets the space of its first ones.
         let space_id = match item.space_id {
-            None => store::space::settle(&cx.db, workspace, cx.space).await?,
+            None => store::space::assign_default(&cx.db, workspace, cx.space).await?,
             settled => settled,
         };
         let item = Item { space_id, ..item };
@@ -53,7 +53,7 @@ impl Handler for RunBatch {
             if Some(item.done + units) >= item.total {
                 let chunks = item.total.unwrap_or_default() / i32::try_from(plan.after(0).count()).unwrap_or(1).max(1);
                 // The space of the workspace changed during the run: search must not find a part of the file.
-                if store::chunk::clear_mixed(tx, workspace, item.version_id, cx.space).await? {
+                if store::chunk::delete_mixed_vectors(tx, workspace, item.version_id, cx.space).await? {
                     super::enqueue_batches(tx, cx, workspace, &item, &plan, chunks).await?;
                     return Ok(None);
                 }

@@ -12,8 +12,8 @@ const BATCH_SIZE: i64 = 1000;
 /// Deletes events that are older than `NVISY_EVENT_DAYS`.
 pub(super) async fn delete_expired(cx: &Context) -> store::Result<()> {
     let retention = Duration::from_secs(cx.config.event.days * 24 * 3600);
-    for workspace in store::event::outlived(&cx.db, retention).await? {
-        while store::event::forget(&cx.db, workspace, retention, BATCH_SIZE).await? == BATCH_SIZE as u64 {}
+    for workspace in store::event::workspaces_with_expired(&cx.db, retention).await? {
+        while store::event::delete_expired(&cx.db, workspace, retention, BATCH_SIZE).await? == BATCH_SIZE as u64 {}
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ const BATCH_SIZE: i64 = 200;
 pub(super) async fn unreferenced_blobs(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     loop {
         let tx = cx.db.begin().await?;
-        let unused = store::file::take_unused_blobs(&tx, UNUSED_BLOB_AGE.as_secs_f64(), BATCH_SIZE).await?;
+        let unused = store::file::delete_unused_blobs(&tx, UNUSED_BLOB_AGE.as_secs_f64(), BATCH_SIZE).await?;
         tx.commit().await?;
         for (workspace, blob) in &unused {
             cx.blobs.delete(*workspace, *blob).await?;

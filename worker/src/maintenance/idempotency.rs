@@ -9,6 +9,6 @@ use crate::context::Context;
 /// Deletes responses that the API no longer replays, and keys that no request holds.
 pub(super) async fn delete_expired(cx: &Context) -> store::Result<()> {
     let retention = Duration::from_secs(cx.config.http.idempotency_seconds);
-    store::idempotency::forget_older_than(&cx.db, retention).await?;
-    store::idempotency::forget_claims(&cx.db).await.map(drop)
+    store::idempotency::delete_older_than(&cx.db, retention).await?;
+    store::idempotency::delete_expired_leases(&cx.db).await.map(drop)
 }

@@ -11,5 +11,5 @@ const FULL_BUCKET_AGE: Duration = Duration::from_secs(600);
 
 /// Deletes buckets that are full again: a missing bucket counts as full.
 pub(super) async fn delete_full(cx: &Context) -> store::Result<()> {
-    store::limit::forget_older_than(&cx.db, FULL_BUCKET_AGE).await.map(drop)
+    store::rate_limit::delete_idle(&cx.db, FULL_BUCKET_AGE).await.map(drop)
 }

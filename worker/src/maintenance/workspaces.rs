@@ -19,10 +19,10 @@ const BATCH_SIZE: i64 = 100;
 /// Erases deleted workspaces: files with their chunks and vectors, then bytes, then the remaining rows. An interrupted erasure
 /// goes on the next time; several workers may erase the same workspace.
 pub(super) async fn erase(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
-    while let Some(workspace) = store::workspace::deleted(&cx.db).await? {
-        while store::file::delete_some(&cx.db, workspace, BATCH_SIZE).await? > 0 {}
+    while let Some(workspace) = store::workspace::next_deleted(&cx.db).await? {
+        while store::file::delete_batch(&cx.db, workspace, BATCH_SIZE).await? > 0 {}
         loop {
-            let blobs = store::file::blobs(&cx.db, workspace, BATCH_SIZE).await?;
+            let blobs = store::file::list_blobs(&cx.db, workspace, BATCH_SIZE).await?;
             if blobs.is_empty() {
                 break;
             }
@@ -30,7 +30,7 @@ pub(super) async fn erase(cx: &Context) -> Result<(), Box<dyn Error + Send + Syn
             for blob in &blobs {
                 cx.blobs.delete(workspace, *blob).await?;
             }
-            store::file::forget_blobs(&cx.db, workspace, &blobs).await?;
+            store::file::delete_blob_rows(&cx.db, workspace, &blobs).await?;
         }
         let tx = cx.db.begin().await?;
         if store::workspace::erase(&tx, workspace).await? {
@@ -46,7 +46,7 @@ pub(super) async fn erase(cx: &Context) -> Result<(), Box<dyn Error + Send + Syn
 /// Deletes files that are older than the retention of their workspace.
 pub(super) async fn apply_retention(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     loop {
-        let files = store::workspace::outlived(&cx.db, BATCH_SIZE).await?;
+        let files = store::workspace::files_past_retention(&cx.db, BATCH_SIZE).await?;
         if files.is_empty() {
             return Ok(());
         }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use nvisy_extract::Document;
 use nvisy_shared::{
     domain::pipeline::NodeKind,
-    store::chunk::{Embedded, NewChunk, Passage},
+    store::chunk::{ChunkVector, NewChunk, Passage},
 };
 
 use crate::{
@@ -34,7 +34,7 @@ pub enum Artifact {
     /// Stored chunks that enter a segment.
     Passages(Vec<Passage>),
     /// Vectors of stored chunks.
-    Vectors(Vec<Embedded>),
+    Vectors(Vec<ChunkVector>),
 }
 
 /// Bytes on the local disk, with their name and type.

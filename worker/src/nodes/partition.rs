@@ -11,7 +11,7 @@ use nvisy_shared::{
     id::BlobId,
     store::{
         self,
-        file::{Contents, StoredBlob},
+        file::{Extraction, StoredBlob},
     },
 };
 
@@ -46,9 +46,9 @@ impl Node for PartitionNode {
             error @ ExtractError::Process(_) => JobError::retry("the extraction process cannot be started")(error),
         })?;
         let (text_blob_id, new) = store_text(scope, &document).await?;
-        let contents =
-            Contents { media_type: media_type.as_str().to_owned(), text_blob_id, page_count: document.page_count };
-        effects.push(Effect::Contents(contents, new));
+        let extraction =
+            Extraction { media_type: media_type.as_str().to_owned(), text_blob_id, page_count: document.page_count };
+        effects.push(Effect::Extraction(extraction, new));
         Ok(Artifact::Document(Arc::new(document)))
     }
 }

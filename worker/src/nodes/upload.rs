@@ -28,7 +28,7 @@ impl Node for UploadNode {
     }
 }
 
-async fn stage(scope: &Scope<'_>, source: &store::file::Source, file: File) -> Result<File, JobError> {
+async fn stage(scope: &Scope<'_>, source: &store::file::VersionSource, file: File) -> Result<File, JobError> {
     let reading = || JobError::retry("the upload cannot be read");
     let staging = |error: std::io::Error| match error.kind() {
         ErrorKind::StorageFull => JobError::storage_full("the temporary directory is full")(error),

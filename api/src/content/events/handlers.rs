@@ -15,7 +15,7 @@ use apistos::{
     reference_or::ReferenceOr,
 };
 use futures::future::LocalBoxFuture;
-use nvisy_shared::store::{self, event::Reach};
+use nvisy_shared::store::{self, event::EventRange};
 
 use super::{sse::Subscription, wire::Event};
 use crate::{
@@ -42,10 +42,10 @@ pub async fn stream(state: Data<State>, member: Member<ReadFiles>, last: LastEve
     let counted = state.streams.count(member.account, state.platform.config.limit.account_streams)?;
     let live = state.feed.listen();
     let db = state.platform.db.clone();
-    let reach = store::event::reach(&db, member.workspace).await?;
-    let newest = reach.last;
+    let range = store::event::range(&db, member.workspace).await?;
+    let newest = range.last;
     let last = match last.0 {
-        Some(seq) if seq < reach.forgotten => return Err(forgotten(reach)),
+        Some(seq) if seq < range.deleted_through => return Err(forgotten(range)),
         // Of another workspace, or from before an older backup was brought back: what comes next is not what follows.
         Some(seq) if seq > newest => return Err(stranger()),
         Some(seq) => seq,
@@ -82,10 +82,10 @@ fn stranger() -> Problem {
 }
 
 /// Nobody is to miss events without being told: who has been away for too long reads anew what there is.
-fn forgotten(reach: Reach) -> Problem {
-    let Reach { forgotten, .. } = reach;
+fn forgotten(range: EventRange) -> Problem {
+    let EventRange { deleted_through, .. } = range;
     Problem::new(Code::EventsForgotten).detail(format!(
-        "events up to {forgotten} are not kept any more: read the files anew, then follow from Last-Event-ID {forgotten} on"
+        "events up to {deleted_through} are not kept any more: read the files anew, then follow from Last-Event-ID {deleted_through} on"
     ))
 }
 

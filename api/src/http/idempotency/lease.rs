@@ -49,7 +49,7 @@ impl IdempotencyLease {
     /// Frees the key. A request that ends without this frees it when the lease expires.
     pub async fn release(self) {
         let Some(HeldKey { scope, key, holder }) = &self.held else { return };
-        if let Err(error) = store::idempotency::release(&self.db, scope, key, *holder).await {
+        if let Err(error) = store::idempotency::release_lease(&self.db, scope, key, *holder).await {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "an idempotency key stays held until its lease expires");
         }
@@ -66,6 +66,6 @@ impl IdempotencyLease {
 
     async fn renew(&self) -> Result<bool, store::Error> {
         let Some(HeldKey { scope, key, holder }) = &self.held else { return Ok(true) };
-        store::idempotency::claim(&self.db, scope, key, *holder, LEASE_DURATION).await
+        store::idempotency::acquire_lease(&self.db, scope, key, *holder, LEASE_DURATION).await
     }
 }

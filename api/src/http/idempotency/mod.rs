@@ -76,7 +76,7 @@ impl IdempotencyKey {
     /// Whether a response is stored under the key; [`idempotent`] compares the request that it was for.
     pub async fn has_response(&self, db: &Db, operation: &str, caller: AccountId) -> Result<bool, Problem> {
         let Some(key) = &self.key else { return Ok(false) };
-        Ok(store::idempotency::is_kept(db, &scope(operation, caller), key, self.retention).await?)
+        Ok(store::idempotency::exists(db, &scope(operation, caller), key, self.retention).await?)
     }
 
     /// Holds the key from now on, for a request whose body takes long to arrive.
@@ -116,7 +116,7 @@ where
 {
     let tx = db.begin().await?;
     if let Some(key) = &request.key {
-        if !store::idempotency::hold(&tx, &request.scope, key).await? {
+        if !store::idempotency::try_lock(&tx, &request.scope, key).await? {
             return Err(Problem::new(Code::IdempotencyKeyInUse).retry_in(1));
         }
         if let Some(earlier) = store::idempotency::find(&tx, &request.scope, key, request.retention).await? {
@@ -137,7 +137,7 @@ where
     };
     if let Some(key) = &request.key {
         let json = serde_json::to_value(&body).map_err(Problem::internal)?;
-        store::idempotency::keep(&tx, &request.scope, key, &request.fingerprint, STATUS, json).await?;
+        store::idempotency::insert(&tx, &request.scope, key, &request.fingerprint, STATUS, json).await?;
     }
     tx.commit().await?;
     Ok(StatusJson::new(body))

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nvisy_shared::store::limit::{Grant, Rate};
+use nvisy_shared::store::rate_limit::{Grant, Rate};
 
 /// Leased tokens expire after this; the shared bucket has refilled meanwhile.
 const LEASE_DURATION: Duration = Duration::from_secs(10);

@@ -56,7 +56,7 @@ impl BucketCache {
 mod tests {
     use std::time::Duration;
 
-    use nvisy_shared::store::limit::{Grant, Rate};
+    use nvisy_shared::store::rate_limit::{Grant, Rate};
 
     use super::*;
 

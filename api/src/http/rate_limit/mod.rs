@@ -23,7 +23,7 @@ use nvisy_shared::{
     store::{
         self, Db,
         credential::AuthMethod,
-        limit::{Grant, Rate},
+        rate_limit::{Grant, Rate},
     },
     telemetry::metrics::metrics,
 };
@@ -188,7 +188,7 @@ impl RateLimiter {
             let _refill = bucket.refill.lock().await;
             spend = bucket.spend(Instant::now());
             while spend == Spend::NeedsRefill {
-                let lease = store::limit::take(&self.db, &key, rate, kind.lease_size(rate.capacity));
+                let lease = store::rate_limit::take(&self.db, &key, rate, kind.lease_size(rate.capacity));
                 match in_time::<Grant>(kind, lease).await {
                     Some(grant) => bucket.grant(Instant::now(), grant, rate),
                     None => bucket.local_fallback(Instant::now(), rate, kind.fails_closed()),
@@ -224,7 +224,7 @@ impl Permit {
         if self.bucket.refund(self.rate, self.kind.lease_size(self.rate.capacity) > 1) {
             return;
         }
-        if in_time(self.kind, store::limit::give_back(db, &self.key, self.rate)).await.is_some() {
+        if in_time(self.kind, store::rate_limit::refund(db, &self.key, self.rate)).await.is_some() {
             self.bucket.refunded_to_shared();
         }
     }

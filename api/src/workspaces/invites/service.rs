@@ -135,7 +135,7 @@ pub async fn accept(
     if !store::member::join(&tx, invite.workspace_id, account.id, invite.role).await? {
         return Err(Problem::new(Code::AlreadyMember));
     }
-    let workspace = store::workspace::of_member(&tx, invite.workspace_id, account.id).await?;
+    let workspace = store::workspace::find(&tx, invite.workspace_id, account.id).await?;
     let workspace = workspace.ok_or_else(Problem::not_found)?;
     let details = json!({ "role": invite.role.name(), "inviteId": invite.id, "invitedBy": invite.invited_by });
     let entry = AuditEntry::new(Action::MemberJoined, account.id.0, details);

@@ -105,7 +105,7 @@ pub async fn transfer(
     let former = former.ok_or_else(Problem::not_found)?;
     store::member::set_role(&tx, member.workspace, account, Role::Owner).await?;
     let withdrawn = store::member::set_role(&tx, member.workspace, member.account, Role::Admin).await?;
-    let workspace = store::workspace::of_member(&tx, member.workspace, member.account).await?;
+    let workspace = store::workspace::find(&tx, member.workspace, member.account).await?;
     let by = client.by(member.actor());
     let changed = |account: AccountId, from: Role, to: Role| {
         AuditEntry::new(Action::MemberRoleChanged, account.0, json!({ "from": from.name(), "to": to.name() }))

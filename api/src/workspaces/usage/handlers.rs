@@ -29,6 +29,6 @@ pub async fn read(state: Data<State>, member: Member<ReadUsage>) -> Result<Json<
     let usage = store::usage::find(&platform.db, member.workspace, platform.quota()).await?;
     let usage = usage.ok_or_else(Problem::not_found)?;
     let since = (clock::now() - TimeDelta::days(DAYS - 1)).date_naive();
-    let searches = store::usage::searches(&platform.db, member.workspace, since).await?;
+    let searches = store::usage::daily_searches(&platform.db, member.workspace, since).await?;
     Ok(Json(Usage::new(usage, searches)))
 }

@@ -4,7 +4,7 @@ use apistos::ApiComponent;
 use chrono::NaiveDate;
 use nvisy_shared::{
     domain::quota::Resource,
-    store::usage::{self, Searches},
+    store::usage::{self, DailySearches},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub struct SearchesOfDay {
 }
 
 impl Usage {
-    pub fn new(usage: usage::Usage, searches: Vec<Searches>) -> Self {
+    pub fn new(usage: usage::Usage, searches: Vec<DailySearches>) -> Self {
         let amount = |resource| Amount { used: usage.used.of(resource), limit: usage.limits.of(resource) };
         let searches = searches.into_iter().map(|of| SearchesOfDay { day: of.day, count: of.searches });
         Self {
