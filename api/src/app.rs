@@ -52,7 +52,7 @@ pub enum StartError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("chunks cannot be cut as NVISY_CHUNK_* says")]
-    Chunk(#[from] plan::Invalid),
+    Chunk(#[from] plan::InvalidDefinition),
     #[error("{0} cannot be listened on: stop what uses it, or change NVISY_HTTP_ADDRESS")]
     Bind(SocketAddr, #[source] io::Error),
 }
@@ -159,7 +159,7 @@ fn spawn_writers(state: &Data<State>, shutdown: &Shutdown) {
 }
 
 /// The built-in pipeline as configured; a mistake must stop the start, not the first upload.
-fn default_pipeline(settings: &config::ChunkConfig) -> Result<Definition, plan::Invalid> {
+fn default_pipeline(settings: &config::ChunkConfig) -> Result<Definition, plan::InvalidDefinition> {
     let definition = pipeline::builtin_index(settings.max_tokens, settings.overlap_tokens);
     plan::compile(&definition)?;
     Ok(definition)

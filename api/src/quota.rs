@@ -38,7 +38,7 @@ pub async fn check(tx: &Tx, platform: &Platform, workspace: WorkspaceId) -> Resu
     let usage = usage.ok_or_else(Problem::not_found)?;
     let exceeded: Vec<FieldError> = usage
         .used
-        .above(&usage.limits)
+        .exceeding(&usage.limits)
         .map(|resource| {
             let (limit, used) = (usage.limits.of(resource), usage.used.of(resource));
             FieldError::new(resource.name(), format!("{limit} are allowed, with this there would be {used}"))

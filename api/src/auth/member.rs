@@ -152,7 +152,7 @@ fn authorize(access: &Access, workspace: WorkspaceId, permission: Permission) ->
 fn authorize_role(role: Option<Role>, permission: Permission) -> Result<(), Problem> {
     match role {
         None => Err(Problem::not_found()),
-        Some(role) if role < permission.least_role() => Err(Problem::new(Code::Forbidden)),
+        Some(role) if role < permission.lowest_role() => Err(Problem::new(Code::Forbidden)),
         Some(_) => Ok(()),
     }
 }

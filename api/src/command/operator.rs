@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 use nvisy_shared::{
     config::Config,
     crypt::{KeyFileError, Keyring, MasterKey, audit_mac::AuditKeys},
-    domain::activity::{Action, OPERATOR},
+    domain::activity::{Action, OPERATOR_DETAIL},
     id::WorkspaceId,
     store::{
         self, Db, TransactionTrait, Tx,
@@ -60,7 +60,7 @@ impl Operation {
         object: Uuid,
         mut details: Map<String, Value>,
     ) -> Result<(), OperatorError> {
-        details.insert(OPERATOR.to_owned(), operator());
+        details.insert(OPERATOR_DETAIL.to_owned(), operator());
         let act = AuditEntry::new(action, object, details.into());
         activity::append(&self.tx, &AuditKeys::new(self.keys), chain, &ActorContext::system(), &[act]).await?;
         self.tx.commit().await?;

@@ -1,8 +1,8 @@
 //! Validation rules for `garde(custom(..))` that several slices use.
 
 use nvisy_shared::domain::{
-    account::{EMAIL_MAX, normalise_email},
-    slug::{SLUG_MAX, is_slug},
+    account::{MAX_EMAIL_CHARS, normalise_email},
+    slug::{MAX_SLUG_CHARS, is_slug},
 };
 use serde::{Deserialize, Deserializer};
 
@@ -16,7 +16,8 @@ pub fn slug(value: &str, (): &()) -> garde::Result {
     if is_slug(value) {
         Ok(())
     } else {
-        let rule = format!("must have 1 to {SLUG_MAX} lower-case letters, digits and hyphens, no hyphen at the ends");
+        let rule =
+            format!("must have 1 to {MAX_SLUG_CHARS} lower-case letters, digits and hyphens, no hyphen at the ends");
         Err(garde::Error::new(rule))
     }
 }
@@ -68,7 +69,7 @@ pub fn email_address(value: &str, (): &()) -> garde::Result {
         // Mail to others needs SMTPUTF8, which the mailer does not offer; and other scripts have letters that look the same.
         return Err(garde::Error::new("must have only ASCII letters before the @"));
     }
-    let plausible = value.chars().count() <= EMAIL_MAX
+    let plausible = value.chars().count() <= MAX_EMAIL_CHARS
         && !local.is_empty()
         && !local.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || byte == b'@')
         && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))

@@ -39,7 +39,7 @@ async fn every_role_has_exactly_the_permissions_of_the_table() {
             let fixture = Fixture::new(&app, &ada, &grace).await;
             app.enrol(&fixture.workspace, person, role.name()).await;
             let path = operation.path_in(&fixture);
-            if *role < permission(&operation.id).least_role() {
+            if *role < permission(&operation.id).lowest_role() {
                 // Also with a body that nobody could use: it is not looked at.
                 for body in [operation.body(&fixture), Body::Json("x".into())] {
                     let body = if operation.method == reqwest::Method::GET { Body::Nothing } else { body };

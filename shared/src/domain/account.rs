@@ -1,29 +1,29 @@
-//! Accounts.
+//! Account states and e-mail addresses.
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use url::Host;
 
-/// Longest e-mail address, in characters.
-pub const EMAIL_MAX: usize = 254;
+/// Maximum length of an e-mail address, in characters.
+pub const MAX_EMAIL_CHARS: usize = 254;
 
-/// Whether an account may do anything at all.
+/// The state of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum AccountState {
-    /// It may.
+    /// In use.
     Active,
-    /// Stopped by an operator; takes effect at the next request.
+    /// Suspended by an operator: every request is rejected.
     Suspended,
 }
 
-/// The one spelling under which an address is stored and looked up: trimmed, in lower case, with letters that only
-/// look different (full width, ligatures, composed or not) made the same, and with its domain as the DNS knows it.
+/// The spelling under which an address is stored and looked up: trimmed, in lower case, compatibility characters (full
+/// width, ligatures, decomposed letters) normalised, and the domain in its ASCII form.
 #[must_use]
 pub fn normalise_email(raw: &str) -> String {
-    // Lower case can take letters apart again.
+    // Lower case can decompose letters again.
     let email: String = raw.trim().nfkc().collect::<String>().to_lowercase().nfkc().collect();
     match email.rsplit_once('@') {
         Some((local, domain)) if !domain.is_ascii() => match Host::parse(domain) {
@@ -39,7 +39,7 @@ mod tests {
     use super::normalise_email;
 
     #[test]
-    fn spellings_that_look_alike_are_one_address() {
+    fn equivalent_spellings_normalise_to_one_address() {
         let one = |spellings: &[&str]| {
             let all: std::collections::BTreeSet<_> = spellings.iter().map(|raw| normalise_email(raw)).collect();
             assert_eq!(all.len(), 1, "{all:?}");
@@ -58,17 +58,17 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_has_one_spelling() {
+    fn domain_normalises_to_ascii() {
         let ascii = "ada@xn--exmple-cua.org";
         for raw in ["ada@ex\u{e4}mple.org", "Ada@EX\u{c4}MPLE.org", "ada@exa\u{308}mple.org", ascii] {
             assert_eq!(normalise_email(raw), ascii);
         }
-        // What is no domain stays as it is, for others to refuse.
+        // An invalid domain stays unchanged; the API's validation rejects it.
         assert_eq!(normalise_email("ada@ex\u{e4}m ple"), "ada@ex\u{e4}m ple");
     }
 
     #[test]
-    fn a_normal_address_stays_as_it_is() {
+    fn normalisation_is_idempotent() {
         for raw in ["\u{130}@example.org", "\u{1e9e}@example.org", "\u{2126}\u{301}@example.org"] {
             let once = normalise_email(raw);
             assert_eq!(normalise_email(&once), once);

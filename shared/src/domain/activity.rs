@@ -1,10 +1,10 @@
-//! What the activity log tells: who did what to what.
+//! Actors and actions of the activity log.
 
 use std::{fmt, str::FromStr};
 
 use crate::id::{AccountId, TokenId};
 
-/// Who acted.
+/// The actor of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Actor {
     /// A person.
@@ -16,7 +16,7 @@ pub enum Actor {
 }
 
 impl Actor {
-    /// Its word: `account`, `token` or `system`.
+    /// The identifier: `account`, `token` or `system`.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {
@@ -26,7 +26,7 @@ impl Actor {
         }
     }
 
-    /// The account behind it.
+    /// The account, if the actor is one or its token.
     #[must_use]
     pub const fn account(self) -> Option<AccountId> {
         match self {
@@ -35,7 +35,7 @@ impl Actor {
         }
     }
 
-    /// The token, if it was one.
+    /// The token, if the actor is one.
     #[must_use]
     pub const fn token(self) -> Option<TokenId> {
         match self {
@@ -45,22 +45,23 @@ impl Actor {
     }
 }
 
-/// The detail that names who did something by hand, with a command. For operators alone: tenants are not shown it.
-pub const OPERATOR: &str = "operator";
+/// The key of the detail that names the operator who ran a command. The API does not show it to tenants.
+pub const OPERATOR_DETAIL: &str = "operator";
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $action:ident $name:literal;)+) => {
-        /// What was done. The names are part of the HTTP contract and of every stored seal: added, never changed.
+        /// The action of an entry. The names are part of the HTTP contract and of every MAC: new ones are added, existing ones
+        /// never change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Action {
             $($(#[$doc])* $action,)+
         }
 
         impl Action {
-            /// All of them.
+            /// All actions.
             pub const ALL: &[Self] = &[$(Self::$action,)+];
 
-            /// Its name: what it was done to, a dot, what was done.
+            /// The name: the kind of object, a dot, the action.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -72,53 +73,53 @@ macro_rules! actions {
 }
 
 actions! {
-    /// An operator lets somebody sign up.
+    /// An operator added a sign-up permit.
     AdmissionCreated "admission.created";
-    /// Somebody signed up.
+    /// An account was created by sign-up.
     AccountSignedUp "account.signed_up";
     /// The display name of an account was changed.
     AccountUpdated "account.updated";
     /// The picture of an account was changed or removed.
     AccountPictured "account.pictured";
-    /// The password was changed by who knew the old one.
+    /// The password was changed with the old one.
     AccountPasswordChanged "account.password_changed";
-    /// Somebody asked for a link that sets the password anew, and it was mailed.
+    /// A link to reset the password was requested and mailed.
     AccountResetAsked "account.reset_asked";
-    /// The password was set anew by who reads the mailbox.
+    /// The password was reset with a mailed link.
     AccountPasswordReset "account.password_reset";
-    /// A link was asked for that changes or verifies the address.
+    /// A link to change or verify the address was requested.
     AccountMailAsked "account.mail_asked";
     /// The address was changed.
     AccountEmailChanged "account.email_changed";
     /// The address was verified.
     AccountEmailVerified "account.email_verified";
-    /// The account was deleted; it can be taken back for a while.
+    /// The account was deleted; it can be restored until it is erased.
     AccountDeleted "account.deleted";
-    /// The deletion was taken back.
+    /// The deletion was reverted.
     AccountRestored "account.restored";
-    /// An operator has suspended the account.
+    /// An operator suspended the account.
     AccountSuspended "account.suspended";
-    /// An operator lets the account go on.
+    /// An operator ended the suspension of the account.
     AccountResumed "account.resumed";
     /// The account was erased.
     AccountErased "account.erased";
-    /// A second factor was begun.
+    /// The enrolment of a second factor was started.
     AccountFactorEnrolled "account.factor_enrolled";
-    /// A second factor is asked for from now on.
+    /// The second factor was confirmed and is required from now on.
     AccountFactorConfirmed "account.factor_confirmed";
     /// The second factor was removed.
     AccountFactorDisabled "account.factor_disabled";
     /// The recovery codes were replaced.
     AccountCodesRenewed "account.codes_renewed";
-    /// Somebody who is logged in gave a password that is not the account's.
+    /// A signed-in caller gave a wrong password.
     AccountPasswordRefused "account.password_refused";
-    /// Somebody who is logged in gave a code that is none of the second factor's, or none yet.
+    /// A signed-in caller gave a wrong second-factor code.
     AccountCodeRefused "account.code_refused";
-    /// Somebody logged in.
+    /// A login started a session.
     SessionStarted "session.started";
-    /// Somebody tried to log in, and was refused; the account is the nil id where there is none.
+    /// A login was rejected; the object is the nil id if the account does not exist.
     SessionRefused "session.refused";
-    /// A refresh token was used twice: its session was ended.
+    /// A refresh token was used twice, and its session was ended.
     SessionStolen "session.stolen";
     /// A session was ended.
     SessionEnded "session.ended";
@@ -132,41 +133,41 @@ actions! {
     WorkspaceCreated "workspace.created";
     /// Name, slug or settings of a workspace were changed.
     WorkspaceUpdated "workspace.updated";
-    /// An operator has set how much a workspace may use.
+    /// An operator set the quota of a workspace.
     WorkspaceQuotaSet "workspace.quota_set";
-    /// A workspace was handed over to another owner.
+    /// A workspace was transferred to another owner.
     WorkspaceTransferred "workspace.transferred";
-    /// A workspace was deleted: nobody reaches it any more.
+    /// A workspace was deleted; it is no longer accessible.
     WorkspaceDeleted "workspace.deleted";
-    /// All that a deleted workspace held was erased.
+    /// The content of a deleted workspace was erased.
     WorkspaceErased "workspace.erased";
-    /// Somebody accepted an invite and belongs to the workspace now.
+    /// An account accepted an invite and became a member.
     MemberJoined "member.joined";
-    /// A member has another role.
+    /// The role of a member was changed.
     MemberRoleChanged "member.role_changed";
     /// A member was removed.
     MemberRemoved "member.removed";
-    /// A member left.
+    /// A member left the workspace.
     MemberLeft "member.left";
-    /// A member wanted to give a role above their own, and was refused.
+    /// A member tried to grant a role above the member's own.
     MemberRefused "member.refused";
-    /// Somebody was invited.
+    /// An invite was created.
     InviteCreated "invite.created";
     /// An invite was declined.
     InviteDeclined "invite.declined";
-    /// An invite was taken back.
+    /// An invite was cancelled.
     InviteCancelled "invite.cancelled";
     /// A file was uploaded.
     FileUploaded "file.uploaded";
     /// A file was deleted.
     FileDeleted "file.deleted";
-    /// An operator has replaced the keys that sign access tokens.
+    /// An operator replaced the keys that sign access tokens.
     InstallationKeysAdopted "installation.keys_adopted";
 }
 
 impl Action {
-    /// What kind of thing it was done to: the part of its name before the dot, but of a session that did not come to be
-    /// the account.
+    /// The kind of the object: the part of the name before the dot. A rejected login has no session, so its object is the
+    /// account.
     #[must_use]
     pub fn object_kind(self) -> &'static str {
         match self {
@@ -182,7 +183,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// There is no action of that name.
+/// No action has this name.
 #[derive(Debug, thiserror::Error)]
 #[error("no action has this name")]
 pub struct UnknownAction;
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_action_has_its_own_name_that_leads_back_to_it() {
+    fn action_names_are_unique_and_parse_back() {
         let names: BTreeSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
         assert_eq!(names.len(), Action::ALL.len());
         for action in Action::ALL {

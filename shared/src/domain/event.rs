@@ -1,4 +1,4 @@
-//! What the event log tells.
+//! Types of events.
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
@@ -11,19 +11,19 @@ pub enum EventType {
     #[sea_orm(string_value = "file.queued")]
     #[serde(rename = "file.queued")]
     FileQueued,
-    /// A file moved on: `stage`, `done` and `total` say how far.
+    /// The processing of a file progressed; `stage`, `done` and `total` show how far.
     #[sea_orm(string_value = "file.progressed")]
     #[serde(rename = "file.progressed")]
     FileProgressed,
-    /// A file is searchable.
+    /// A file became searchable.
     #[sea_orm(string_value = "file.ready")]
     #[serde(rename = "file.ready")]
     FileReady,
-    /// A file will not become searchable.
+    /// The processing of a file failed.
     #[sea_orm(string_value = "file.failed")]
     #[serde(rename = "file.failed")]
     FileFailed,
-    /// A file is gone.
+    /// A file was deleted.
     #[sea_orm(string_value = "file.deleted")]
     #[serde(rename = "file.deleted")]
     FileDeleted,

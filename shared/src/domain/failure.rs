@@ -1,37 +1,37 @@
-//! Why a file could not be processed, in words that stay.
+//! Failures of file processing, with stable codes.
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 
-/// The typed reason of a failed file. Codes are part of the HTTP contract: they are added, never changed.
+/// The reason why a file failed. Codes are part of the HTTP contract: new ones are added, existing ones never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
-    /// No extractor reads this kind of content.
+    /// No extractor supports this type of content.
     UnsupportedMedia,
     /// The content is protected by a password.
     Encrypted,
-    /// The content is not what its format requires.
+    /// The content is not valid for its format.
     Corrupt,
-    /// There is no text in it.
+    /// The content has no text.
     Empty,
-    /// It has more pages, text or expanded bytes than one file may have.
+    /// The content exceeds a limit on pages, text or expanded size.
     TooLarge,
-    /// Reading it took longer than one file may take.
+    /// Extraction exceeded its time limit.
     TimedOut,
-    /// Reading it took more memory than one file may take.
+    /// Extraction exceeded its memory limit.
     OutOfMemory,
-    /// The embedding provider refuses this content or these credentials.
+    /// The embedding provider rejected the content or the credentials.
     ProviderRejected,
-    /// The workspace has as many chunks as it may.
+    /// The workspace has reached its quota of chunks.
     QuotaExceeded,
-    /// A step failed at every attempt; the dead job has the cause.
+    /// A job failed at every attempt; `dead_job` has the cause.
     AttemptsExhausted,
 }
 
 impl FailureCode {
-    /// Its word.
+    /// The identifier in the API and the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,17 +49,17 @@ impl FailureCode {
     }
 }
 
-/// A file's failure: the code for programs, the detail for people.
+/// The failure of a file: a code for programs and a detail for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The typed reason.
+    /// The reason.
     pub code: FailureCode,
-    /// One sentence; never a piece of the document.
+    /// One sentence; never contains document text.
     pub detail: String,
 }
 
 impl Failure {
-    /// A failure with its sentence.
+    /// A failure with its detail.
     pub fn new(code: FailureCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }

@@ -1,36 +1,36 @@
-//! Jobs as Postgres sees them.
+//! Job states and lanes.
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 
-/// Where a job is. A finished job has no row.
+/// The state of a job. A finished job has no row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum JobState {
-    /// For its time or its workspace's turn.
+    /// Not due yet, or its workspace has reached its limit of jobs in flight.
     Waiting,
-    /// Handed to JetStream.
+    /// Published to JetStream.
     Queued,
-    /// Held by a worker.
+    /// Leased by a worker.
     Running,
 }
 
-/// What a job mostly needs; each lane is one consumer with its own number of slots, so that a
-/// lane full of slow work does not hold up another.
+/// The resource that a job mainly uses. Each lane is one consumer with its own number of slots, so that slow jobs of one
+/// lane do not block another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
-    /// Reading files: memory and a process of its own.
+    /// Extraction of files: memory and a child process.
     Extract,
-    /// Calling a model.
+    /// Calls of a model.
     Model,
-    /// Sending mail: people wait for it, whatever else there is to do.
+    /// Mail: people wait for it, so it must not queue behind files.
     Mail,
 }
 
 impl Lane {
-    /// Its name in subjects, consumers, metrics and settings.
+    /// The identifier in subjects, consumers, metrics and settings.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

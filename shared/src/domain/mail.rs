@@ -1,23 +1,23 @@
-//! Mail that Nvisy sends.
+//! Types of mail.
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 
-/// Why a mail is sent; what the link in it allows.
+/// The type of a mail, which determines what its link allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum MailKind {
-    /// Somebody wants an account under this address.
+    /// Confirms the sign-up with this address.
     SignUp,
-    /// Somebody has forgotten the password of the account with this address.
+    /// Resets the password of the account with this address.
     PasswordReset,
-    /// An account wants to show that its address is its own.
+    /// Verifies the account's address.
     EmailVerification,
-    /// An account wants this address in the place of the one it has.
+    /// Changes the account's address to this one.
     EmailChange,
-    /// Somebody is asked into a workspace.
+    /// Invites the recipient to a workspace.
     Invite,
-    /// The account that had this address has another one now. Without a link.
+    /// Tells the old address that the account's address was changed. Without a link.
     EmailChanged,
-    /// Somebody with the password of this account tries codes of its second factor. Without a link.
+    /// Warns of wrong second-factor codes after a correct password. Without a link.
     CodesRefused,
 }

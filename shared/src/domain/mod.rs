@@ -1,4 +1,4 @@
-//! What Nvisy talks about, without I/O: states, roles, pipelines, failures.
+//! Domain types without I/O: states, roles, pipelines, failures.
 
 pub mod account;
 pub mod activity;

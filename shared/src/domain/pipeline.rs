@@ -1,8 +1,8 @@
-//! Pipeline definitions as they are stored and sent: nodes and edges.
+//! Pipeline definitions: nodes and edges, as stored and as sent by clients.
 
 use serde::{Deserialize, Serialize};
 
-/// A directed graph of nodes. Valid only once [`super::plan::compile`] says so.
+/// A directed graph of nodes. [`super::plan::compile`] validates it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Definition {
@@ -12,18 +12,18 @@ pub struct Definition {
     pub edges: Vec<Edge>,
 }
 
-/// One step.
+/// A node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Node {
-    /// Unique within the definition; shown as the stage of a file.
+    /// Unique within the definition; the API shows it as the stage of a file.
     pub id: String,
-    /// What it does.
+    /// The kind, with its settings.
     #[serde(flatten)]
     pub kind: NodeKind,
 }
 
-/// What flows from one node's output into another's input.
+/// Connects the output of a node to the input of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Edge {
@@ -33,35 +33,35 @@ pub struct Edge {
     pub to: String,
 }
 
-/// What a node does. A new kind is a variant here and a file in the worker's `nodes/`.
+/// The kind of a node. A new kind is a variant here and a file in the worker's `nodes/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum NodeKind {
-    /// Source: the bytes of the uploaded file version.
+    /// Source: the content of the uploaded file version.
     Upload,
-    /// Transform: bytes to a document with structure.
+    /// Transform: file content to a structured document.
     Partition,
     /// Transform: a document to chunks.
     Chunk {
-        /// Most tokens in a chunk; the model's own limit where absent or larger.
+        /// Maximum number of tokens of a chunk; the model's limit if absent or larger.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_tokens: Option<u32>,
-        /// Tokens a chunk repeats of the one before, within a section.
+        /// Number of tokens that a chunk repeats of the one before, within a section.
         #[serde(default)]
         overlap_tokens: u32,
     },
     /// Transform: chunks to vectors.
     Embed,
-    /// Sink: vectors into the workspace's index.
+    /// Sink: writes vectors to the workspace's index.
     Index,
 }
 
-/// What an input takes or an output gives.
+/// The data type of an input or output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// Nothing: a source's input, a sink's output.
+pub enum PortType {
+    /// No data: a source's input, a sink's output.
     Nothing,
-    /// A file's bytes.
+    /// File content.
     Bytes,
     /// A document.
     Document,
@@ -72,40 +72,40 @@ pub enum Flow {
 }
 
 impl NodeKind {
-    /// What the node takes.
+    /// The data type of the input.
     #[must_use]
-    pub const fn input(&self) -> Flow {
+    pub const fn input(&self) -> PortType {
         match self {
-            Self::Upload => Flow::Nothing,
-            Self::Partition => Flow::Bytes,
-            Self::Chunk { .. } => Flow::Document,
-            Self::Embed => Flow::Chunks,
-            Self::Index => Flow::Vectors,
+            Self::Upload => PortType::Nothing,
+            Self::Partition => PortType::Bytes,
+            Self::Chunk { .. } => PortType::Document,
+            Self::Embed => PortType::Chunks,
+            Self::Index => PortType::Vectors,
         }
     }
 
-    /// What the node gives.
+    /// The data type of the output.
     #[must_use]
-    pub const fn output(&self) -> Flow {
+    pub const fn output(&self) -> PortType {
         match self {
-            Self::Upload => Flow::Bytes,
-            Self::Partition => Flow::Document,
-            Self::Chunk { .. } => Flow::Chunks,
-            Self::Embed => Flow::Vectors,
-            Self::Index => Flow::Nothing,
+            Self::Upload => PortType::Bytes,
+            Self::Partition => PortType::Document,
+            Self::Chunk { .. } => PortType::Chunks,
+            Self::Embed => PortType::Vectors,
+            Self::Index => PortType::Nothing,
         }
     }
 
-    /// Whether work fans out before this node, so that its input must be durable: one slow or
-    /// failing call must not repeat what came before it.
+    /// Whether work fans out before this node. Its input is stored durably, so that a slow or failing call does not repeat
+    /// earlier nodes.
     #[must_use]
     pub const fn fans_out(&self) -> bool {
         matches!(self, Self::Embed)
     }
 }
 
-/// The definition every workspace is born with: what happens to an upload. The settings are those of
-/// [`NodeKind::Chunk`]; [`super::plan::compile`] says whether they make sense.
+/// The definition of every workspace's built-in pipeline, which processes uploads. The arguments are the settings of
+/// [`NodeKind::Chunk`]; [`super::plan::compile`] validates them.
 #[must_use]
 pub fn builtin_index(max_tokens: Option<u32>, overlap_tokens: u32) -> Definition {
     let nodes = [

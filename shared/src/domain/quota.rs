@@ -1,6 +1,6 @@
-//! How much a workspace may use.
+//! Resources that a workspace's quota limits.
 
-/// What is limited.
+/// A limited resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// Files.
@@ -9,15 +9,15 @@ pub enum Resource {
     Bytes,
     /// Chunks.
     Chunks,
-    /// Runs that are not finished.
+    /// Unfinished runs.
     Runs,
 }
 
 impl Resource {
-    /// All of them.
+    /// All resources.
     pub const ALL: [Self; 4] = [Self::Files, Self::Bytes, Self::Chunks, Self::Runs];
 
-    /// Its word.
+    /// The identifier in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -29,7 +29,7 @@ impl Resource {
     }
 }
 
-/// A number for each resource.
+/// An amount of each resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named as the resources")]
 pub struct Amounts {
@@ -40,7 +40,7 @@ pub struct Amounts {
 }
 
 impl Amounts {
-    /// Of one resource.
+    /// The amount of one resource.
     #[must_use]
     pub const fn of(&self, resource: Resource) -> i64 {
         match resource {
@@ -51,8 +51,8 @@ impl Amounts {
         }
     }
 
-    /// The resources of which this is more than `limits`.
-    pub fn above(&self, limits: &Self) -> impl Iterator<Item = Resource> {
+    /// The resources whose amount exceeds `limits`.
+    pub fn exceeding(&self, limits: &Self) -> impl Iterator<Item = Resource> {
         Resource::ALL.into_iter().filter(|resource| self.of(*resource) > limits.of(*resource))
     }
 }

@@ -1,30 +1,30 @@
-//! Who may do what in a workspace.
+//! Roles and permissions in a workspace.
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 
-/// A member's role; each includes the ones before it.
+/// A member's role. Each role has the permissions of those before it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
 )]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Reads and searches.
+    /// May read and search.
     Guest,
-    /// Adds and deletes files.
+    /// May also add and delete files.
     Member,
-    /// Manages people and settings.
+    /// May also manage members and settings.
     Admin,
-    /// Owns the workspace.
+    /// May also transfer and delete the workspace.
     Owner,
 }
 
 impl Role {
-    /// All of them, the lowest first.
+    /// All roles, the lowest first.
     pub const ALL: [Self; 4] = [Self::Guest, Self::Member, Self::Admin, Self::Owner];
 
-    /// Its word.
+    /// The identifier in the API and the database.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -36,8 +36,8 @@ impl Role {
     }
 }
 
-/// One line for each permission: its name for programs, the least role that has it, what it allows. Calls a macro with
-/// the names, so that the API makes a type of each.
+/// One line for each permission: variant, identifier, lowest role that has it, and a description. It calls a macro with these
+/// lines, so that the API can define a type for each permission.
 #[macro_export]
 macro_rules! permissions {
     ($with:ident) => {
@@ -61,17 +61,17 @@ macro_rules! permissions {
 
 macro_rules! list {
     ($($permission:ident $name:literal $role:ident $text:literal;)+) => {
-        /// What can be allowed or not. A closed list: an operation names the one it needs in its argument type.
+        /// A permission. An operation names the permission that it requires in its argument type.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter)]
         pub enum Permission {
             $(#[doc = $text] $permission,)+
         }
 
         impl Permission {
-            /// All of them.
+            /// All permissions.
             pub const ALL: &[Self] = &[$(Self::$permission,)+];
 
-            /// Its name for programs; never renamed.
+            /// The identifier; never renamed.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -79,17 +79,17 @@ macro_rules! list {
                 }
             }
 
-            /// What it allows.
+            /// A description of what it allows.
             #[must_use]
-            pub const fn text(self) -> &'static str {
+            pub const fn description(self) -> &'static str {
                 match self {
                     $(Self::$permission => $text,)+
                 }
             }
 
-            /// The least role that has this permission.
+            /// The lowest role that has this permission.
             #[must_use]
-            pub const fn least_role(self) -> Role {
+            pub const fn lowest_role(self) -> Role {
                 match self {
                     $(Self::$permission => Role::$role,)+
                 }
@@ -100,15 +100,20 @@ macro_rules! list {
 
 permissions!(list);
 
-/// The table of roles and permissions, in Markdown: what `docs/PERMISSIONS.md` shows.
+/// The table of roles and permissions in Markdown, as in `docs/PERMISSIONS.md`.
 #[must_use]
-pub fn table() -> String {
+pub fn markdown_table() -> String {
     let mut table = format!("| permission | allows | {} |\n|---|---|", Role::ALL.map(Role::name).join(" | "));
     table.push_str(&"---|".repeat(Role::ALL.len()));
     table.push('\n');
     for permission in Permission::ALL {
-        let marks = Role::ALL.map(|role| if role >= permission.least_role() { "yes" } else { "" });
-        table.push_str(&format!("| `{}` | {} | {} |\n", permission.name(), permission.text(), marks.join(" | ")));
+        let marks = Role::ALL.map(|role| if role >= permission.lowest_role() { "yes" } else { "" });
+        table.push_str(&format!(
+            "| `{}` | {} | {} |\n",
+            permission.name(),
+            permission.description(),
+            marks.join(" | ")
+        ));
     }
     table
 }
@@ -120,14 +125,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_permission_has_a_name_of_its_own() {
+    fn permission_names_are_unique() {
         let names: BTreeSet<_> = Permission::ALL.iter().map(|permission| permission.name()).collect();
         assert_eq!(names.len(), Permission::ALL.len());
     }
 
     #[test]
-    fn the_documentation_shows_this_table() {
+    fn documentation_contains_the_permission_table() {
         let documentation = include_str!("../../../docs/PERMISSIONS.md");
-        assert!(documentation.contains(&table()), "docs/PERMISSIONS.md must contain this table:\n{}", table());
+        assert!(
+            documentation.contains(&markdown_table()),
+            "docs/PERMISSIONS.md must contain this table:\n{}",
+            markdown_table()
+        );
     }
 }

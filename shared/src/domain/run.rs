@@ -3,14 +3,14 @@
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 
-/// What became of a run.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// No segment has begun.
+    /// No segment has started.
     Queued,
-    /// At least one segment has begun.
+    /// At least one segment has started.
     Running,
     /// Every item is done.
     Completed,

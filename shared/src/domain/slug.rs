@@ -1,27 +1,31 @@
-//! Slugs: short names for addresses.
+//! Slugs: short names in URLs.
 
-/// Longest slug, in characters.
-pub const SLUG_MAX: usize = 63;
+/// Maximum length of a slug, in characters.
+pub const MAX_SLUG_CHARS: usize = 63;
 
-/// Whether it is one: lower-case letters, digits and hyphens, none at the ends.
+/// Maximum length of a derived slug, in characters.
+const MAX_DERIVED_CHARS: usize = 48;
+
+/// Whether the text is a slug: lower-case letters, digits and hyphens, no hyphen at the ends.
 #[must_use]
 pub fn is_slug(text: &str) -> bool {
-    let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    letters && (1..=SLUG_MAX).contains(&text.len()) && !text.starts_with('-') && !text.ends_with('-')
+    let valid_chars = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    valid_chars && (1..=MAX_SLUG_CHARS).contains(&text.len()) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// What can be kept of a name: empty when nothing can. Leaves room for a suffix that makes it unique.
+/// Derives a slug from a name; empty if the name has no usable letters. The slug is short enough for a suffix that makes it
+/// unique.
 #[must_use]
 pub fn derive_slug(name: &str) -> String {
     let mut slug = String::new();
-    for letter in name.chars() {
-        if letter.is_ascii_alphanumeric() {
-            slug.push(letter.to_ascii_lowercase());
+    for c in name.chars() {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
         } else if !slug.is_empty() && !slug.ends_with('-') {
             slug.push('-');
         }
     }
-    slug.truncate(48);
+    slug.truncate(MAX_DERIVED_CHARS);
     slug.trim_end_matches('-').to_owned()
 }
 
@@ -30,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slugs_are_lower_case_letters_digits_and_hyphens() {
+    fn slug_consists_of_lower_case_letters_digits_and_hyphens() {
         for good in ["a", "tidal-energy", "7", &"a".repeat(63)] {
             assert!(is_slug(good), "{good}");
         }
@@ -40,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_of_a_name_is_a_slug_or_nothing() {
+    fn derived_slug_is_valid_or_empty() {
         assert_eq!(derive_slug("Tidal energy, Ltd."), "tidal-energy-ltd");
         assert_eq!(derive_slug("  Größe 2 "), "gr-e-2");
         assert_eq!(derive_slug("🌊"), "");

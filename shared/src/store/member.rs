@@ -87,7 +87,7 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: R
 /// A member as other members see it.
 #[derive(Clone, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `member` and `account`")]
-pub struct Member {
+pub struct MemberProfile {
     pub account_id: AccountId,
     pub display_name: String,
     pub email: String,
@@ -101,7 +101,7 @@ const VIEW: &str = "
     where workspace_id = $1";
 
 /// A member.
-pub async fn find(conn: &impl Conn, workspace: WorkspaceId, account: AccountId) -> Result<Option<Member>> {
+pub async fn find(conn: &impl Conn, workspace: WorkspaceId, account: AccountId) -> Result<Option<MemberProfile>> {
     sql::first(conn, &format!("{VIEW} and account_id = $2"), [workspace.into(), account.into()]).await
 }
 
@@ -111,7 +111,7 @@ pub async fn list(
     workspace: WorkspaceId,
     after: Option<AccountId>,
     limit: i64,
-) -> Result<Vec<Member>> {
+) -> Result<Vec<MemberProfile>> {
     sql::all(
         conn,
         &format!("{VIEW} and ($2::uuid is null or account_id > $2) order by account_id limit $3"),
@@ -157,8 +157,8 @@ pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role:
         [workspace.into(), account.into(), sea_orm::ActiveEnum::to_value(&role).into()],
     )
     .await?;
-    let withdrawn_roles: &[Role] = match Permission::ManageInvites.least_role() {
-        least if role < least => &Role::ALL,
+    let withdrawn_roles: &[Role] = match Permission::ManageInvites.lowest_role() {
+        lowest if role < lowest => &Role::ALL,
         _ => Role::ALL.split_at(Role::ALL.iter().take_while(|other| **other <= role).count()).1,
     };
     super::invite::withdraw(tx, workspace, account, withdrawn_roles).await

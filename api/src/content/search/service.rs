@@ -2,7 +2,7 @@
 
 use nvisy_embed::{EmbedError, Purpose};
 use nvisy_shared::{
-    domain::filter::{Filter, FilterError, Reason},
+    domain::filter::{Filter, FilterError, FilterErrorKind},
     id::WorkspaceId,
     platform::Platform,
     store::{
@@ -67,9 +67,9 @@ async fn require_served_space(platform: &Platform, workspace: WorkspaceId) -> Re
 fn filter_problem(error: FilterError) -> Problem {
     let separator = if error.path.is_empty() { "" } else { "." };
     let path = format!("filter{separator}{}", error.path);
-    match error.reason {
-        Reason::UnknownField | Reason::UnknownOperator => {
-            Problem::new(Code::InvalidFilter).detail(format!("{path} {}", error.reason))
+    match error.kind {
+        FilterErrorKind::UnknownField | FilterErrorKind::UnknownOperator => {
+            Problem::new(Code::InvalidFilter).detail(format!("{path} {}", error.kind))
         }
         reason => invalid_field(&path, reason.to_string()),
     }

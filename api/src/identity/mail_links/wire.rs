@@ -2,7 +2,7 @@
 
 use apistos::ApiComponent;
 use garde::Validate;
-use nvisy_shared::{domain::account::EMAIL_MAX, secret::Secret};
+use nvisy_shared::{domain::account::MAX_EMAIL_CHARS, secret::Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -26,7 +26,7 @@ pub struct LinkToken {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ForgottenPassword {
     /// As at sign-up.
-    #[garde(custom(line(1, EMAIL_MAX)))]
+    #[garde(custom(line(1, MAX_EMAIL_CHARS)))]
     #[schemars(length(max = 254))]
     pub email: String,
 }

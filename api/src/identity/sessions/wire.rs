@@ -4,7 +4,7 @@ use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use nvisy_shared::{
-    domain::account::{EMAIL_MAX, normalise_email},
+    domain::account::{MAX_EMAIL_CHARS, normalise_email},
     entity,
     id::SessionId,
     secret::Secret,
@@ -26,7 +26,7 @@ use crate::{
 #[schemars(example = "login_example")]
 pub struct Login {
     /// The address that was given at sign-up.
-    #[garde(custom(line(1, EMAIL_MAX)))]
+    #[garde(custom(line(1, MAX_EMAIL_CHARS)))]
     #[schemars(length(max = 254))]
     pub email: String,
     /// The account's password.

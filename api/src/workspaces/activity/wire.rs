@@ -4,7 +4,7 @@ use apistos::ApiComponent;
 use chrono::{DateTime, Datelike, Utc};
 use garde::Validate;
 use nvisy_shared::{
-    domain::activity::{Action, OPERATOR, UnknownAction},
+    domain::activity::{Action, OPERATOR_DETAIL, UnknownAction},
     entity::activity::Model,
     id::{AccountId, WorkspaceId},
     store::activity::{ACCOUNT_CHAIN, ActivityFilter},
@@ -101,7 +101,7 @@ impl From<Model> for Activity {
 fn details(stored: &str) -> Value {
     let mut details: Value = serde_json::from_str(stored).unwrap_or_default();
     if let Some(details) = details.as_object_mut() {
-        details.remove(OPERATOR);
+        details.remove(OPERATOR_DETAIL);
     }
     details
 }

@@ -28,7 +28,7 @@ pub async fn change(
     client: &ClientInfo,
     account: AccountId,
     role: Role,
-) -> Result<store::member::Member, Problem> {
+) -> Result<store::member::MemberProfile, Problem> {
     let changed = change_role(platform, member, client, account, role).await;
     let attempt = AuditEntry::new(Action::MemberRefused, account.0, json!({ "role": role.name() }));
     audit::record_denied(platform, member.workspace, member.actor(), client, attempt, changed).await
@@ -40,7 +40,7 @@ async fn change_role(
     client: &ClientInfo,
     account: AccountId,
     role: Role,
-) -> Result<store::member::Member, Problem> {
+) -> Result<store::member::MemberProfile, Problem> {
     let tx = platform.db.begin().await?;
     let own = member.lock(&tx).await?;
     let before = target(&tx, member, account, own).await?;
@@ -55,7 +55,7 @@ async fn change_role(
         log(&tx, platform, member, client, entry, withdrawn, "role_changed").await?;
     }
     tx.commit().await?;
-    Ok(store::member::Member { role, ..before })
+    Ok(store::member::MemberProfile { role, ..before })
 }
 
 pub async fn remove(
@@ -127,7 +127,7 @@ async fn target<P: RequiredPermission>(
     member: &Member<P>,
     account: AccountId,
     own: Role,
-) -> Result<store::member::Member, Problem> {
+) -> Result<store::member::MemberProfile, Problem> {
     let found = store::member::find(tx, member.workspace, account).await?.ok_or_else(Problem::not_found)?;
     require_not_above(found.role, own)?;
     Ok(found)

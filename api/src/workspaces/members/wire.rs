@@ -35,8 +35,8 @@ pub struct MemberView {
     pub joined_at: DateTime<Utc>,
 }
 
-impl From<store::member::Member> for MemberView {
-    fn from(member: store::member::Member) -> Self {
+impl From<store::member::MemberProfile> for MemberView {
+    fn from(member: store::member::MemberProfile) -> Self {
         Self {
             account_id: member.account_id.0,
             display_name: member.display_name,

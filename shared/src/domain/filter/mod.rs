@@ -1,4 +1,4 @@
-//! The filter language of search: which files to look in, as data.
+//! The filter language of search: conditions on files, as JSON.
 //!
 //! ```json
 //! { "and": [ { "field": "tags", "op": "in", "value": ["manual", "safety"] },
@@ -16,7 +16,7 @@
 //! | `tags` | `eq ne in nin` | text; `eq`: has this tag, `in`: has one of them |
 //! | `metadata.<key>[.<key>..]` | all | text, number, boolean; a list there matches `eq` when it holds the value |
 //!
-//! What a file does not have is equal to nothing and in no order: `ne` and `nin` match it, the others do not.
+//! A missing value equals nothing and has no order: `ne` and `nin` match it, the other operators do not.
 
 mod parse;
 
@@ -26,43 +26,43 @@ use chrono::{DateTime, Utc};
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
-/// A condition that a file meets or not.
+/// A condition on files.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
-    /// Every one holds; holds when there is none.
+    /// All conditions hold; true without conditions.
     And(Vec<Filter>),
-    /// One of them holds.
+    /// At least one condition holds; false without conditions.
     Or(Vec<Filter>),
-    /// It does not hold.
+    /// The condition does not hold.
     Not(Box<Filter>),
     /// The field has one of these values.
     OneOf(Field, Vec<Operand>),
-    /// The field's value stands so to another.
-    Order(Field, Order, Operand),
+    /// The field's value compares like this with another.
+    Compare(Field, Comparison, Operand),
 }
 
-/// What of a file is looked at.
+/// A field of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// Its id.
+    /// The id.
     Id,
-    /// Its name.
+    /// The name.
     Name,
-    /// What it is.
+    /// The media type.
     MediaType,
-    /// Bytes.
+    /// The size in bytes.
     Size,
-    /// Pages.
+    /// The number of pages.
     PageCount,
-    /// When it was accepted.
+    /// The time of the upload.
     CreatedAt,
-    /// Its tags.
+    /// The tags.
     Tags,
-    /// The value at this path of keys in its metadata.
+    /// The value at this path of keys in the metadata.
     Metadata(Vec<String>),
 }
 
-/// What a field is compared with; its kind is the field's.
+/// A value that a field is compared with; its type is the field's.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operand {
     /// Of `id`.
@@ -79,9 +79,9 @@ pub enum Operand {
     Time(DateTime<Utc>),
 }
 
-/// An order between two values.
+/// A comparison of two ordered values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum Comparison {
     /// `gt`
     Greater,
     /// `gte`
@@ -96,38 +96,38 @@ impl Filter {
     /// Reads a filter from JSON.
     ///
     /// # Errors
-    /// [`FilterError`] for the first thing that cannot be understood, and where it stands.
+    /// [`FilterError`] for the first invalid part.
     pub fn parse(value: &Value) -> Result<Self, FilterError> {
         parse::filter(value)
     }
 }
 
-/// Why a filter cannot be used.
+/// Why a filter is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {reason}")]
+#[error("{path}: {kind}")]
 pub struct FilterError {
-    /// Where in the filter, such as `and[1].value`; empty for the filter itself.
+    /// The path of the invalid part, such as `and[1].value`; empty for the filter itself.
     pub path: String,
-    /// What is wrong there.
-    pub reason: Reason,
+    /// What is invalid.
+    pub kind: FilterErrorKind,
 }
 
-/// What is wrong with a filter.
+/// The kind of a [`FilterError`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum FilterErrorKind {
     /// There is no such field.
     UnknownField,
-    /// There is no such operator, or the field has none like it.
+    /// There is no such operator, or the field does not support it.
     UnknownOperator,
-    /// It has another form than a condition.
+    /// The JSON is not a condition.
     Form(&'static str),
-    /// The value is not of the field's kind.
+    /// The value does not have the field's type.
     Value(&'static str),
-    /// It is larger than a filter may be.
+    /// The filter exceeds a limit.
     TooLarge(&'static str),
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for FilterErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownField => f.write_str(

@@ -1,18 +1,18 @@
-//! From JSON to a filter. Bounded, because a filter becomes a statement.
+//! Parses a filter from JSON. The size is limited, because a filter becomes part of an SQL statement.
 
 use chrono::DateTime;
 use serde_json::{Map, Value};
 
-use super::{Field, Filter, FilterError, Operand, Order, Reason};
+use super::{Comparison, Field, Filter, FilterError, FilterErrorKind, Operand};
 
-/// Deepest nesting of `and`, `or` and `not`.
-const DEPTH: usize = 8;
-/// Most conditions in all.
-const CONDITIONS: usize = 100;
-/// Most values of an `in` or `nin`.
-const VALUES: usize = 200;
-/// Longest text, in bytes.
-const TEXT: usize = 1_000;
+/// Maximum nesting of `and`, `or` and `not`.
+const MAX_DEPTH: usize = 8;
+/// Maximum number of conditions.
+const MAX_CONDITIONS: usize = 100;
+/// Maximum number of values of an `in` or `nin`.
+const MAX_VALUES: usize = 200;
+/// Maximum length of a text.
+const MAX_TEXT_BYTES: usize = 1_000;
 
 pub(super) fn filter(value: &Value) -> Result<Filter, FilterError> {
     Parser { conditions: 0 }.filter(value, "", 0)
@@ -26,11 +26,11 @@ impl Parser {
     fn filter(&mut self, value: &Value, path: &str, depth: usize) -> Result<Filter, FilterError> {
         let object = value.as_object().ok_or_else(|| fail(path, FORM))?;
         self.conditions += 1;
-        if depth > DEPTH {
-            return Err(fail(path, Reason::TooLarge("is nested deeper than 8 levels")));
+        if depth > MAX_DEPTH {
+            return Err(fail(path, FilterErrorKind::TooLarge("is nested deeper than 8 levels")));
         }
-        if self.conditions > CONDITIONS {
-            return Err(fail(path, Reason::TooLarge("has more than 100 conditions")));
+        if self.conditions > MAX_CONDITIONS {
+            return Err(fail(path, FilterErrorKind::TooLarge("has more than 100 conditions")));
         }
         if object.contains_key("field") || object.contains_key("op") {
             return condition(object, path);
@@ -39,24 +39,26 @@ impl Parser {
         let (Some((key, inner)), None) = (entries.next(), entries.next()) else {
             return Err(fail(path, FORM));
         };
-        let at = join(path, key);
+        let inner_path = join(path, key);
         match key.as_str() {
-            "and" => Ok(Filter::And(self.list(inner, &at, depth)?)),
-            "or" => Ok(Filter::Or(self.list(inner, &at, depth)?)),
-            "not" => Ok(Filter::Not(Box::new(self.filter(inner, &at, depth + 1)?))),
-            _ => Err(fail(&at, Reason::UnknownOperator)),
+            "and" => Ok(Filter::And(self.list(inner, &inner_path, depth)?)),
+            "or" => Ok(Filter::Or(self.list(inner, &inner_path, depth)?)),
+            "not" => Ok(Filter::Not(Box::new(self.filter(inner, &inner_path, depth + 1)?))),
+            _ => Err(fail(&inner_path, FilterErrorKind::UnknownOperator)),
         }
     }
 
     fn list(&mut self, value: &Value, path: &str, depth: usize) -> Result<Vec<Filter>, FilterError> {
-        let items = value.as_array().ok_or_else(|| fail(path, Reason::Form("must be a list of conditions")))?;
-        let each = items.iter().enumerate();
-        each.map(|(place, item)| self.filter(item, &format!("{path}[{place}]"), depth + 1)).collect()
+        let items =
+            value.as_array().ok_or_else(|| fail(path, FilterErrorKind::Form("must be a list of conditions")))?;
+        let items = items.iter().enumerate();
+        items.map(|(index, item)| self.filter(item, &format!("{path}[{index}]"), depth + 1)).collect()
     }
 }
 
-const FORM: Reason =
-    Reason::Form("must be {\"field\", \"op\", \"value\"}, or one of {\"and\": [..]}, {\"or\": [..]}, {\"not\": {..}}");
+const FORM: FilterErrorKind = FilterErrorKind::Form(
+    "must be {\"field\", \"op\", \"value\"}, or one of {\"and\": [..]}, {\"or\": [..]}, {\"not\": {..}}",
+);
 
 fn condition(object: &Map<String, Value>, path: &str) -> Result<Filter, FilterError> {
     let (Some(Value::String(name)), Some(Value::String(operator)), Some(value), 3) =
@@ -64,21 +66,21 @@ fn condition(object: &Map<String, Value>, path: &str) -> Result<Filter, FilterEr
     else {
         return Err(fail(path, FORM));
     };
-    let field = field(name).ok_or_else(|| fail(&join(path, "field"), Reason::UnknownField))?;
-    let at = join(path, "value");
-    let one = || operand(&field, value, &at);
+    let field = field(name).ok_or_else(|| fail(&join(path, "field"), FilterErrorKind::UnknownField))?;
+    let value_path = join(path, "value");
+    let single = || operand(&field, value, &value_path);
     let filter = match operator.as_str() {
-        "eq" => Filter::OneOf(field.clone(), vec![one()?]),
-        "ne" => Filter::Not(Box::new(Filter::OneOf(field.clone(), vec![one()?]))),
-        "in" => Filter::OneOf(field.clone(), operands(&field, value, &at)?),
-        "nin" => Filter::Not(Box::new(Filter::OneOf(field.clone(), operands(&field, value, &at)?))),
-        operator => match order(operator).filter(|_| !matches!(field, Field::Id | Field::Tags)) {
-            Some(order) => Filter::Order(field.clone(), order, one()?),
-            None => return Err(fail(&join(path, "op"), Reason::UnknownOperator)),
+        "eq" => Filter::OneOf(field.clone(), vec![single()?]),
+        "ne" => Filter::Not(Box::new(Filter::OneOf(field.clone(), vec![single()?]))),
+        "in" => Filter::OneOf(field.clone(), operands(&field, value, &value_path)?),
+        "nin" => Filter::Not(Box::new(Filter::OneOf(field.clone(), operands(&field, value, &value_path)?))),
+        operator => match comparison(operator).filter(|_| !matches!(field, Field::Id | Field::Tags)) {
+            Some(comparison) => Filter::Compare(field.clone(), comparison, single()?),
+            None => return Err(fail(&join(path, "op"), FilterErrorKind::UnknownOperator)),
         },
     };
-    if let Filter::Order(_, _, Operand::Boolean(_)) = filter {
-        return Err(fail(&join(path, "op"), Reason::UnknownOperator));
+    if let Filter::Compare(_, _, Operand::Boolean(_)) = filter {
+        return Err(fail(&join(path, "op"), FilterErrorKind::UnknownOperator));
     }
     Ok(filter)
 }
@@ -94,28 +96,28 @@ fn field(name: &str) -> Option<Field> {
         "tags" => Field::Tags,
         _ => {
             let keys: Vec<_> = name.strip_prefix("metadata.")?.split('.').map(str::to_owned).collect();
-            let usable = name.len() <= TEXT && keys.iter().all(|key| !key.is_empty() && !key.contains('\0'));
-            return usable.then_some(Field::Metadata(keys));
+            let valid = name.len() <= MAX_TEXT_BYTES && keys.iter().all(|key| !key.is_empty() && !key.contains('\0'));
+            return valid.then_some(Field::Metadata(keys));
         }
     })
 }
 
-fn order(operator: &str) -> Option<Order> {
+fn comparison(operator: &str) -> Option<Comparison> {
     Some(match operator {
-        "gt" => Order::Greater,
-        "gte" => Order::GreaterOrEqual,
-        "lt" => Order::Less,
-        "lte" => Order::LessOrEqual,
+        "gt" => Comparison::Greater,
+        "gte" => Comparison::GreaterOrEqual,
+        "lt" => Comparison::Less,
+        "lte" => Comparison::LessOrEqual,
         _ => return None,
     })
 }
 
 fn operands(field: &Field, value: &Value, path: &str) -> Result<Vec<Operand>, FilterError> {
-    let items = value.as_array().ok_or_else(|| fail(path, Reason::Value("must be a list")))?;
-    if items.len() > VALUES {
-        return Err(fail(path, Reason::TooLarge("has more than 200 values")));
+    let items = value.as_array().ok_or_else(|| fail(path, FilterErrorKind::Value("must be a list")))?;
+    if items.len() > MAX_VALUES {
+        return Err(fail(path, FilterErrorKind::TooLarge("has more than 200 values")));
     }
-    items.iter().enumerate().map(|(place, item)| operand(field, item, &format!("{path}[{place}]"))).collect()
+    items.iter().enumerate().map(|(index, item)| operand(field, item, &format!("{path}[{index}]"))).collect()
 }
 
 fn operand(field: &Field, value: &Value, path: &str) -> Result<Operand, FilterError> {
@@ -136,20 +138,23 @@ fn operand(field: &Field, value: &Value, path: &str) -> Result<Operand, FilterEr
             (operand, "must be a number, a boolean, or a text of at most 1000 bytes")
         }
     };
-    operand.ok_or_else(|| fail(path, Reason::Value(expected)))
+    operand.ok_or_else(|| fail(path, FilterErrorKind::Value(expected)))
 }
 
-/// PostgreSQL has no room for NUL in a text.
+/// PostgreSQL text cannot contain NUL.
 fn text(value: &Value) -> Option<Operand> {
-    value.as_str().filter(|text| text.len() <= TEXT && !text.contains('\0')).map(|text| Operand::Text(text.to_owned()))
+    value
+        .as_str()
+        .filter(|text| text.len() <= MAX_TEXT_BYTES && !text.contains('\0'))
+        .map(|text| Operand::Text(text.to_owned()))
 }
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-fn fail(path: &str, reason: Reason) -> FilterError {
-    FilterError { path: path.to_owned(), reason }
+fn fail(path: &str, kind: FilterErrorKind) -> FilterError {
+    FilterError { path: path.to_owned(), kind }
 }
 
 #[cfg(test)]
@@ -159,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// A JSON value of any form.
+    /// An arbitrary JSON value.
     fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -178,8 +183,8 @@ mod tests {
         })
     }
 
-    /// A filter that is one, as JSON.
-    fn good() -> impl Strategy<Value = Value> {
+    /// A valid filter, as JSON.
+    fn valid_filter() -> impl Strategy<Value = Value> {
         let condition = prop_oneof![
             ("(name|mediaType|tags|metadata\\.[a-z]{1,5})", "(eq|ne)", "[^\0]{0,20}")
                 .prop_map(|(field, op, value)| one(&field, &op, json!(value))),
@@ -204,40 +209,40 @@ mod tests {
         })
     }
 
-    /// Follows a path such as `and[1].value` into a value.
+    /// The part of a value at a path such as `and[1].value`.
     fn follow<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
         let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
         steps.into_iter().try_fold(value, |value, step| match step.strip_suffix(']') {
-            Some(place) => value.get(place.parse::<usize>().ok()?),
+            Some(index) => value.get(index.parse::<usize>().ok()?),
             None => value.get(step),
         })
     }
 
     proptest! {
         #[test]
-        fn nothing_sent_as_a_filter_does_harm(value in any_json()) {
+        fn arbitrary_json_never_panics(value in any_json()) {
             let _ = filter(&value);
         }
 
         #[test]
-        fn what_is_a_filter_is_understood(value in good()) {
+        fn valid_filter_is_parsed(value in valid_filter()) {
             prop_assert!(filter(&value).is_ok(), "{:?}", filter(&value));
         }
 
         #[test]
-        fn not_not_is_what_stands_in_it(value in good()) {
+        fn double_negation_keeps_the_inner_filter(value in valid_filter()) {
             let twice = filter(&json!({ "not": { "not": value } }));
             let Ok(Filter::Not(outer)) = twice else { return Err(TestCaseError::fail("not a `not`")) };
             prop_assert_eq!(*outer, Filter::Not(Box::new(filter(&value).unwrap())));
         }
 
-        /// Whatever is spoilt, the place that is named is in what was sent.
+        /// The path of an error always exists in the input.
         #[test]
-        fn the_place_of_a_mistake_is_one_that_was_sent(value in good(), wrong in any_json()) {
-            let value = json!({ "and": [value, { "or": [wrong] }] });
+        fn error_path_exists_in_the_input(value in valid_filter(), invalid in any_json()) {
+            let value = json!({ "and": [value, { "or": [invalid] }] });
             if let Err(error) = filter(&value) {
                 prop_assert!(error.path.starts_with("and[1]"), "{}", error);
-                if !error.path.contains(|letter: char| !letter.is_ascii_alphanumeric() && !".[]".contains(letter)) {
+                if !error.path.contains(|c: char| !c.is_ascii_alphanumeric() && !".[]".contains(c)) {
                     prop_assert!(follow(&value, &error.path).is_some(), "{}", error);
                 }
             }
@@ -249,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_nest() {
+    fn nested_conditions_are_parsed() {
         let parsed = filter(&json!({ "and": [
             one("tags", "in", json!(["a", "b"])),
             { "not": one("metadata.a.b", "eq", json!(1.5)) },
@@ -263,7 +268,7 @@ mod tests {
                 vec![Operand::Number(serde_json::Number::from_f64(1.5).unwrap())],
             ))),
             Filter::Or(vec![
-                Filter::Order(Field::Size, Order::Greater, Operand::Integer(7)),
+                Filter::Compare(Field::Size, Comparison::Greater, Operand::Integer(7)),
                 Filter::Not(Box::new(Filter::OneOf(Field::Name, vec![text("x")]))),
             ]),
         ]);
@@ -271,43 +276,43 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where_and_what() {
-        let reason = |value: Value| filter(&value).map_err(|error| (error.path, error.reason));
+    fn error_names_path_and_kind() {
+        let error_of = |value: Value| filter(&value).map_err(|error| (error.path, error.kind));
         let cases = [
-            (one("colour", "eq", json!("red")), "field", Reason::UnknownField),
-            (one("metadata.", "eq", json!("red")), "field", Reason::UnknownField),
-            (one("name", "like", json!("x")), "op", Reason::UnknownOperator),
-            (one("tags", "gt", json!("x")), "op", Reason::UnknownOperator),
-            (one("metadata.a", "lt", json!(true)), "op", Reason::UnknownOperator),
-            (json!({ "xor": [] }), "xor", Reason::UnknownOperator),
-            (one("size", "eq", json!(1.5)), "value", Reason::Value("must be an integer")),
-            (one("id", "in", json!(["x"])), "value[0]", Reason::Value("must be a UUID")),
-            (one("name", "in", json!("x")), "value", Reason::Value("must be a list")),
-            (one("createdAt", "gt", json!("today")), "value", Reason::Value("must be an RFC 3339 time")),
+            (one("colour", "eq", json!("red")), "field", FilterErrorKind::UnknownField),
+            (one("metadata.", "eq", json!("red")), "field", FilterErrorKind::UnknownField),
+            (one("name", "like", json!("x")), "op", FilterErrorKind::UnknownOperator),
+            (one("tags", "gt", json!("x")), "op", FilterErrorKind::UnknownOperator),
+            (one("metadata.a", "lt", json!(true)), "op", FilterErrorKind::UnknownOperator),
+            (json!({ "xor": [] }), "xor", FilterErrorKind::UnknownOperator),
+            (one("size", "eq", json!(1.5)), "value", FilterErrorKind::Value("must be an integer")),
+            (one("id", "in", json!(["x"])), "value[0]", FilterErrorKind::Value("must be a UUID")),
+            (one("name", "in", json!("x")), "value", FilterErrorKind::Value("must be a list")),
+            (one("createdAt", "gt", json!("today")), "value", FilterErrorKind::Value("must be an RFC 3339 time")),
             (json!([]), "", FORM),
             (json!({}), "", FORM),
             (json!({ "field": "name", "op": "eq" }), "", FORM),
             (json!({ "and": [], "or": [] }), "", FORM),
         ];
         for (value, path, expected) in cases {
-            assert_eq!(reason(value.clone()), Err((path.to_owned(), expected)), "{value}");
+            assert_eq!(error_of(value.clone()), Err((path.to_owned(), expected)), "{value}");
         }
-        let (path, _) = reason(json!({ "and": [{ "not": one("size", "eq", json!("x")) }] })).unwrap_err();
+        let (path, _) = error_of(json!({ "and": [{ "not": one("size", "eq", json!("x")) }] })).unwrap_err();
         assert_eq!(path, "and[0].not.value");
         let nul = one("name", "eq", json!("a\0"));
         assert_eq!(filter(&nul).unwrap_err().path, "value");
     }
 
     #[test]
-    fn depth_width_and_lists_are_bounded() {
+    fn depth_conditions_and_lists_are_limited() {
         let mut deep = one("size", "eq", json!(1));
-        for _ in 0..=DEPTH {
+        for _ in 0..=MAX_DEPTH {
             deep = json!({ "not": deep });
         }
-        let too_large = |value: &Value| matches!(filter(value).unwrap_err().reason, Reason::TooLarge(_));
+        let too_large = |value: &Value| matches!(filter(value).unwrap_err().kind, FilterErrorKind::TooLarge(_));
         assert!(too_large(&deep));
         assert!(filter(&deep["not"]).is_ok());
-        assert!(too_large(&json!({ "or": vec![one("size", "eq", json!(1)); CONDITIONS] })));
-        assert!(too_large(&one("size", "in", json!(vec![1; VALUES + 1]))));
+        assert!(too_large(&json!({ "or": vec![one("size", "eq", json!(1)); MAX_CONDITIONS] })));
+        assert!(too_large(&one("size", "in", json!(vec![1; MAX_VALUES + 1]))));
     }
 }

@@ -6,7 +6,7 @@
 use sea_orm::Value;
 use serde_json::json;
 
-use crate::domain::filter::{Field, Filter, Operand, Order};
+use crate::domain::filter::{Comparison, Field, Filter, Operand};
 
 /// The parameters of a statement, in order.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub(super) fn condition(filter: &Filter, parameters: &mut Parameters) -> String 
         Filter::Or(filters) => join(filters, " or ", "false", parameters),
         Filter::Not(filter) => format!("(not {})", condition(filter, parameters)),
         Filter::OneOf(field, operands) => one_of(field, operands, parameters),
-        Filter::Order(field, order, operand) => ordered(field, *order, operand, parameters),
+        Filter::Compare(field, comparison, operand) => compare(field, *comparison, operand, parameters),
     }
 }
 
@@ -71,26 +71,26 @@ fn one_of(field: &Field, operands: &[Operand], parameters: &mut Parameters) -> S
     }
 }
 
-fn ordered(field: &Field, order: Order, operand: &Operand, parameters: &mut Parameters) -> String {
-    let order = match order {
-        Order::Greater => ">",
-        Order::GreaterOrEqual => ">=",
-        Order::Less => "<",
-        Order::LessOrEqual => "<=",
+fn compare(field: &Field, comparison: Comparison, operand: &Operand, parameters: &mut Parameters) -> String {
+    let operator = match comparison {
+        Comparison::Greater => ">",
+        Comparison::GreaterOrEqual => ">=",
+        Comparison::Less => "<",
+        Comparison::LessOrEqual => "<=",
     };
     let value = value(field, operand, parameters);
     let Field::Metadata(path) = field else {
-        return format!("coalesce({} {order} {value}, false)", column(field));
+        return format!("coalesce({} {operator} {value}, false)", column(field));
     };
     let found = metadata(path, parameters);
     // Values of different types have no order; `case` protects the cast from them.
     match operand {
         Operand::Number(_) => format!(
-            "(case when jsonb_typeof({found}) = 'number' then ({found})::numeric {order} ({value})::numeric else false end)"
+            "(case when jsonb_typeof({found}) = 'number' then ({found})::numeric {operator} ({value})::numeric else false end)"
         ),
         _ => format!(
             "(case when jsonb_typeof({found}) = 'string'
-                 then ({found} #>> '{{}}') collate \"C\" {order} ({value} #>> '{{}}') else false end)"
+                 then ({found} #>> '{{}}') collate \"C\" {operator} ({value} #>> '{{}}') else false end)"
         ),
     }
 }
