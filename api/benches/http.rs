@@ -1,14 +1,15 @@
-//! `just bench-http`: requests per second and the slowest hundredth, beside a bare handler and the bare statement.
+//! `just bench-http`: requests per second and the 99th percentile, compared with a bare handler and the bare statement.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
     dead_code,
     unreachable_pub,
-    reason = "a report, and a part of the tests' tools"
+    unused_imports,
+    reason = "a benchmark that prints a report and uses a part of the test support"
 )]
 
-#[path = "../tests/api/support/app.rs"]
-mod app;
+#[path = "../tests/api/support/mod.rs"]
+mod support;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -17,21 +18,21 @@ use std::{
 };
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use app::{PASSWORD, Person, TestApp};
 use chrono::{DateTime, Utc};
 use nvisy_shared::{
     lifecycle::Lifecycle,
     store::{self, Conn as _, Db, rate_limit::Rate},
 };
 use serde_json::json;
+use support::{PASSWORD, TestAccount, TestApp};
 
-/// How long each line is measured, after a warm-up.
+/// The duration of each measurement, after the warm-up.
 const MEASURED: Duration = Duration::from_secs(4);
-const WARM: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_millis(500);
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const WORKERS: usize = 2;
 const LISTED: usize = 20;
-/// No request is refused, and every one is counted.
+/// Limits that count every request and reject none.
 const LIMITS: [(&str, &str); 6] = [
     ("NVISY_LIMIT_ACCOUNT_MINUTE", "1000000000"),
     ("NVISY_LIMIT_WORKSPACE_MINUTE", "1000000000"),
@@ -41,26 +42,26 @@ const LIMITS: [(&str, &str); 6] = [
     ("NVISY_LIMIT_REFUSED_MINUTE", "1000000000"),
 ];
 
-/// What one line found.
+/// The result of one measurement.
 #[derive(Clone, Copy)]
 struct Load {
     per_second: f64,
     p50: Duration,
     p99: Duration,
-    /// Answers that sent the client away for a while, in the same time.
-    refused: usize,
+    /// 503 responses in the same time.
+    rejected: usize,
 }
 
-// As the API itself runs.
+// The runtime of the API itself.
 #[tokio::main]
 async fn main() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Bench").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Bench").await;
     for n in 1..LISTED {
-        app.workspace(&ada, &format!("Bench {n}")).await;
+        app.create_workspace(&ada, &format!("Bench {n}")).await;
     }
-    // By its key, and the text stays the same: prepared once for each connection, as all statements are.
+    // By primary key, with constant text: prepared once for each connection, as all statements are.
     let sql = format!("select * from account where id = '{}'", ada.id);
     let bare = bare(app.db.clone(), sql.clone());
     let get = |path: &str| get(path, &ada);
@@ -70,7 +71,7 @@ async fn main() {
     let statement = statement(&app.db, &sql).await;
     println!("the bare statement, one after the other             p50 {}", millis(statement));
     println!("{:44} {:>5} {:>10} {:>10} {:>10} {:>8}", "", "conn.", "req/s", "p50", "p99", "503");
-    let mut found = Vec::new();
+    let mut results = Vec::new();
     for (name, address, request) in [
         ("bare handler", bare, plain("/bare")),
         ("bare handler, one indexed statement", bare, plain("/statement")),
@@ -80,22 +81,22 @@ async fn main() {
         ("GET /workspaces/{ws}", app.address, get(&read)),
         ("GET /workspaces, 20 of them", app.address, get(&listed)),
     ] {
-        found.push(lines(name, address, &request).await);
+        results.push(measure(name, address, &request).await);
     }
-    lines("POST /auth/login", app.address, &login(&ada)).await;
+    measure("POST /auth/login", app.address, &login(&ada)).await;
 
     let lifecycle = Lifecycle::new();
     let limited =
-        nvisy_api::app::App::build(app.place.config(&LIMITS), lifecycle.clone()).await.unwrap().bind().unwrap();
+        nvisy_api::app::App::build(app.deployment.config(&LIMITS), lifecycle.clone()).await.unwrap().bind().unwrap();
     let address = limited.address();
     let running = tokio::spawn(limited.run());
     let mut counted = Vec::new();
     for (name, path) in [("GET /account, counted", "/api/v1/account"), ("GET /workspaces/{ws}, counted", read.as_str())]
     {
-        counted.push(lines(name, address, &get(path)).await);
+        counted.push(measure(name, address, &get(path)).await);
     }
     for (place, connections) in CONNECTIONS.iter().enumerate() {
-        let share = |line: usize, of: usize| found[line][place].per_second / found[of][place].per_second;
+        let share = |line: usize, of: usize| results[line][place].per_second / results[of][place].per_second;
         println!(
             "{connections:2} connections: authenticated read / bare with a statement  {:.2}  (aim at 16: at least 0.60)",
             share(4, 1)
@@ -103,7 +104,7 @@ async fn main() {
         println!("{connections:2} connections: read of a workspace / bare with a statement {:.2}", share(5, 1));
         println!("{connections:2} connections: health / bare handler                       {:.2}", share(2, 0));
         for (line, name) in [(0, "/account"), (1, "/workspaces/{ws}")] {
-            let (before, after) = (found[4 + line][place].p50.as_secs_f64(), counted[line][place].p50.as_secs_f64());
+            let (before, after) = (results[4 + line][place].p50.as_secs_f64(), counted[line][place].p50.as_secs_f64());
             println!(
                 "{connections:2} connections: {name}, counted / not counted, p50  {:.3}  (aim: at most 1.05)",
                 after / before
@@ -121,14 +122,14 @@ async fn main() {
     println!("a share of a limit from PostgreSQL                  p50 {}", millis(times[times.len() / 2]));
     println!(
         "the same from NATS (key-value, read and compare)    p50 {}",
-        millis(app.place.compare_and_set(500).await)
+        millis(app.deployment.time_compare_and_set(500).await)
     );
     lifecycle.soft().cancel();
     running.await.unwrap().unwrap();
     app.stop().await;
 }
 
-/// What actix-web does by itself, and with one statement that reads a row by its index.
+/// A bare actix-web handler, and one with a statement that reads a row by its index.
 fn bare(db: Db, sql: String) -> SocketAddr {
     let server = HttpServer::new(move || {
         let (db, sql) = (db.clone(), sql.clone());
@@ -172,12 +173,12 @@ fn plain(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
 }
 
-fn get(path: &str, person: &Person) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", person.token).into_bytes()
+fn get(path: &str, account: &TestAccount) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\r\n", account.token).into_bytes()
 }
 
-fn login(person: &Person) -> Vec<u8> {
-    let body = json!({ "email": person.email, "password": PASSWORD }).to_string();
+fn login(account: &TestAccount) -> Vec<u8> {
+    let body = json!({ "email": account.email, "password": PASSWORD }).to_string();
     format!(
         "POST /api/v1/auth/login HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
@@ -186,7 +187,7 @@ fn login(person: &Person) -> Vec<u8> {
 }
 
 /// The same request over few and many connections.
-async fn lines(name: &str, address: SocketAddr, request: &[u8]) -> [Load; 3] {
+async fn measure(name: &str, address: SocketAddr, request: &[u8]) -> [Load; 3] {
     let mut found = Vec::new();
     for connections in CONNECTIONS {
         let request = request.to_vec();
@@ -196,37 +197,37 @@ async fn lines(name: &str, address: SocketAddr, request: &[u8]) -> [Load; 3] {
             load.per_second,
             millis(load.p50),
             millis(load.p99),
-            load.refused
+            load.rejected
         );
         found.push(load);
     }
     [found[0], found[1], found[2]]
 }
 
-/// Bare sockets, each asking again as soon as it is answered: a client that costs as little as one can.
+/// Bare sockets that repeat the request as soon as the response has arrived: a client with minimal cost.
 fn load(address: SocketAddr, request: &[u8], connections: usize) -> Load {
     let began = Instant::now();
-    let (mut times, mut refused) = (Vec::new(), 0);
+    let (mut times, mut rejected) = (Vec::new(), 0);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(|| ask(address, request, began))).collect();
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(|| repeat(address, request, began))).collect();
         for thread in threads {
-            let (answered, busy) = thread.join().unwrap();
-            times.extend(answered);
-            refused += busy;
+            let (responses, busy) = thread.join().unwrap();
+            times.extend(responses);
+            rejected += busy;
         }
     });
     times.sort();
     let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
-    Load { per_second: times.len() as f64 / MEASURED.as_secs_f64(), p50: at(50), p99: at(99), refused }
+    Load { per_second: times.len() as f64 / MEASURED.as_secs_f64(), p50: at(50), p99: at(99), rejected }
 }
 
-/// How long answers took, and how many were refusals: passwords are hashed a few at a time, and nobody waits for ever.
-fn ask(address: SocketAddr, request: &[u8], began: Instant) -> (Vec<Duration>, usize) {
+/// The durations of responses, and the number of 503 responses, because few passwords are hashed at a time.
+fn repeat(address: SocketAddr, request: &[u8], began: Instant) -> (Vec<Duration>, usize) {
     let socket = TcpStream::connect(address).unwrap();
     socket.set_nodelay(true).unwrap();
     let (mut reader, mut writer) = (BufReader::new(socket.try_clone().unwrap()), socket);
-    let (mut times, mut refused, mut line, mut body) = (Vec::new(), 0, String::new(), Vec::new());
-    while began.elapsed() < WARM + MEASURED {
+    let (mut times, mut rejected, mut line, mut body) = (Vec::new(), 0, String::new(), Vec::new());
+    while began.elapsed() < WARM_UP + MEASURED {
         let asked = Instant::now();
         writer.write_all(request).unwrap();
         let mut length = 0;
@@ -247,13 +248,13 @@ fn ask(address: SocketAddr, request: &[u8], began: Instant) -> (Vec<Duration>, u
         }
         body.resize(length, 0);
         reader.read_exact(&mut body).unwrap();
-        match began.elapsed() > WARM {
-            true if busy => refused += 1,
+        match began.elapsed() > WARM_UP {
+            true if busy => rejected += 1,
             true => times.push(asked.elapsed()),
             false => {}
         }
     }
-    (times, refused)
+    (times, rejected)
 }
 
 fn millis(time: Duration) -> String {

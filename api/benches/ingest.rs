@@ -1,23 +1,23 @@
-//! `just bench-ingest`: indexing end to end, as a share of what the bare embedder does on the same text.
+//! `just bench-ingest`: indexing end to end, as a share of the bare embedder's throughput on the same text.
 //!
-//! One run, one process, the same threads: only the ratio means something on a shared machine.
+//! Both run in one process with the same threads: on a shared machine only the ratio is meaningful.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
     dead_code,
     unreachable_pub,
-    reason = "a report, and a part of the tests' tools"
+    unused_imports,
+    reason = "a benchmark that prints a report and uses a part of the test support"
 )]
 
-#[path = "../tests/api/support/app.rs"]
-mod app;
+#[path = "../tests/api/support/mod.rs"]
+mod support;
 
 use std::{
     fmt::Write,
     time::{Duration, Instant},
 };
 
-use app::{Person, TestApp, send};
 use nvisy_embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose};
 use nvisy_extract::Document;
 use nvisy_shared::testing::variable;
@@ -26,6 +26,7 @@ use reqwest::{
     Method,
     multipart::{Form, Part},
 };
+use support::{TestAccount, TestApp, send};
 
 const LOCAL: [(&str, &str); 2] = [("NVISY_EMBEDDING_PROVIDER", "local"), ("NVISY_EMBEDDING_THREADS", "0")];
 const FILES: usize = 8;
@@ -51,7 +52,7 @@ async fn main() {
     println!("  p50 {:?}, p95 {:?}  (aim: p95 under 1 s)", times[SMALL_FILES / 2], times[SMALL_FILES * 95 / 100]);
 }
 
-/// Chunks and the time the embedder alone takes for them, in the worker's batches.
+/// The number of chunks, and the time that the embedder takes for them in batches of the worker's size.
 async fn bare(texts: &[String]) -> (usize, Duration) {
     let settings = EmbedSettings {
         provider: Provider::Local(LocalSettings {
@@ -71,7 +72,7 @@ async fn bare(texts: &[String]) -> (usize, Duration) {
         })
         .map(|chunk| chunk.text)
         .collect();
-    embedder.embed(Purpose::Passage, chunks[..BATCH].to_vec()).await.expect("a warm embedder");
+    embedder.embed(Purpose::Passage, chunks[..BATCH].to_vec()).await.expect("vectors");
     let began = Instant::now();
     for batch in chunks.chunks(BATCH) {
         embedder.embed(Purpose::Passage, batch.to_vec()).await.expect("vectors");
@@ -81,7 +82,8 @@ async fn bare(texts: &[String]) -> (usize, Duration) {
 
 async fn end_to_end(texts: &[String]) -> (usize, Duration) {
     let (app, ada, workspace) = start().await;
-    settle(&app, &ada, &workspace, &upload(&app, &ada, &workspace, "warm.txt", &prose(99, 5_000)).await).await;
+    wait_until_ready(&app, &ada, &workspace, &upload(&app, &ada, &workspace, "warm.txt", &prose(99, 5_000)).await)
+        .await;
     let began = Instant::now();
     let mut files = Vec::new();
     for (n, text) in texts.iter().enumerate() {
@@ -89,7 +91,7 @@ async fn end_to_end(texts: &[String]) -> (usize, Duration) {
     }
     let mut chunks = 0;
     for file in &files {
-        chunks += settle(&app, &ada, &workspace, file).await;
+        chunks += wait_until_ready(&app, &ada, &workspace, file).await;
     }
     let took = began.elapsed();
     app.stop().await;
@@ -103,31 +105,31 @@ async fn small_files() -> Vec<Duration> {
         let text = format!("# Report {seed}\n\n{}", prose(1000 + seed, 20_000));
         let file = upload(&app, &ada, &workspace, "report.md", &text).await;
         let began = Instant::now();
-        settle(&app, &ada, &workspace, &file).await;
+        wait_until_ready(&app, &ada, &workspace, &file).await;
         times.push(began.elapsed());
     }
     app.stop().await;
-    // The first one warms caches and pools.
+    // The first one is the warm-up.
     times.split_off(1)
 }
 
-async fn start() -> (TestApp, Person, String) {
-    let app = TestApp::start_whole(&LOCAL).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Bench").await;
+async fn start() -> (TestApp, TestAccount, String) {
+    let app = TestApp::start_with_worker(&LOCAL).await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Bench").await;
     (app, ada, workspace)
 }
 
-async fn upload(app: &TestApp, ada: &Person, workspace: &str, name: &str, text: &str) -> String {
+async fn upload(app: &TestApp, ada: &TestAccount, workspace: &str, name: &str, text: &str) -> String {
     let form = Form::new().part("file", Part::text(text.to_owned()).file_name(name.to_owned()));
     let request = app.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/files")).bearer_auth(&ada.token);
     let accepted = send(request.multipart(form)).await.expect(202);
     accepted["items"][0]["id"].as_str().unwrap().to_owned()
 }
 
-/// Waits until the file is searchable; how many chunks it has. Looks more often than a test does, because what is
-/// measured is less than a second.
-async fn settle(app: &TestApp, ada: &Person, workspace: &str, file: &str) -> usize {
+/// Waits until the file is ready, and returns its number of chunks. Polls more often than a test, because less than a
+/// second is measured.
+async fn wait_until_ready(app: &TestApp, ada: &TestAccount, workspace: &str, file: &str) -> usize {
     let path = format!("/api/v1/workspaces/{workspace}/files/{file}");
     loop {
         let file = app.get(ada, &path).await.expect(200);

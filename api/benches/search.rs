@@ -1,21 +1,21 @@
-//! `just bench-search`: search over 100,000 chunks, beside its bare statement, and what it finds beside exact search.
+//! `just bench-search`: search over 100,000 chunks, compared with its bare statement, and its recall.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
     dead_code,
     unreachable_pub,
-    reason = "a report, and a part of the tests' tools"
+    unused_imports,
+    reason = "a benchmark that prints a report and uses a part of the test support"
 )]
 
-#[path = "../tests/api/support/app.rs"]
-mod app;
+#[path = "../tests/api/support/mod.rs"]
+mod support;
 
 use std::{
     collections::HashSet,
     time::{Duration, Instant},
 };
 
-use app::TestApp;
 use nvisy_embed::Purpose;
 use nvisy_shared::{
     domain::{file::FileState, filter::Filter},
@@ -29,10 +29,11 @@ use nvisy_shared::{
     },
 };
 use serde_json::json;
+use support::TestApp;
 
 const CHUNKS: usize = 100_000;
-/// Chunks that are loaded in one transaction.
-const LOADED: usize = 10_000;
+/// Chunks per transaction.
+const LOAD_CHUNKS: usize = 10_000;
 const PER_FILE: usize = 100;
 const SMALL: usize = 1_000;
 const MIDDLE: usize = 30_000;
@@ -45,7 +46,7 @@ const TOP: i64 = 10;
 async fn main() {
     let app = TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local"), ("NVISY_EMBEDDING_THREADS", "0")]).await;
     let platform = Platform::open(app.config().clone()).await.unwrap();
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     let owner = AccountId(ada.id.parse().unwrap());
     let space = SearchSpace { id: platform.space, dimensions: DIMENSIONS };
     let mut noise = Noise(42);
@@ -55,11 +56,11 @@ async fn main() {
     let began = Instant::now();
     let mut tenants = Vec::new();
     for (name, size) in [("Large", CHUNKS), ("Small", SMALL), ("Middle", MIDDLE)] {
-        let workspace = app.workspace(&ada, name).await;
+        let workspace = app.create_workspace(&ada, name).await;
         let id = WorkspaceId(workspace.parse().unwrap());
         let mut known = Vec::new();
         while known.len() < size {
-            let count = LOADED.min(size - known.len());
+            let count = LOAD_CHUNKS.min(size - known.len());
             known.extend(load(&app.db, (id, owner), space.id, (known.len(), count), &centres, &mut noise).await);
         }
         tenants.push((workspace, id, known));
@@ -136,7 +137,7 @@ async fn main() {
     app.stop().await;
 }
 
-/// `count` chunks, from the tenant's `first` on; their vectors, in the order of the chunks.
+/// Loads `count` chunks from number `first` on, and returns their vectors in the order of the chunks.
 async fn load(
     db: &Db,
     (workspace, owner): (WorkspaceId, AccountId),
@@ -146,7 +147,7 @@ async fn load(
     noise: &mut Noise,
 ) -> Vec<Vec<f32>> {
     let tx = db.begin().await.unwrap();
-    // The rows refer to each other as they should; looking at each reference again would take minutes.
+    // The references are valid; checking each of them would take minutes.
     tx.execute_unprepared("set local session_replication_role = replica").await.unwrap();
     let mut loaded = Vec::new();
     for number in (first..first + count).step_by(PER_FILE) {
@@ -179,7 +180,7 @@ async fn load(
     loaded
 }
 
-/// The statement a user of pgvector would write, without tenants, files or snippets.
+/// The plain pgvector statement, without tenants, files or snippets.
 async fn bare_vector(db: &Db, space: SpaceId, queries: &[Vec<f32>]) -> Vec<Duration> {
     let mut times = Vec::new();
     for vector in queries {
@@ -192,7 +193,7 @@ async fn bare_vector(db: &Db, space: SpaceId, queries: &[Vec<f32>]) -> Vec<Durat
     times
 }
 
-/// The statement a user of PostgreSQL's text search would write.
+/// The plain text search statement of PostgreSQL.
 async fn bare_text(db: &Db, workspace: WorkspaceId, noise: &mut Noise) -> Vec<Duration> {
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
@@ -213,7 +214,7 @@ async fn timed(db: &Db, sql: &str) -> Duration {
     began.elapsed()
 }
 
-/// The share of the true nearest that search finds. A hit is known by its similarity: chunk ids are not kept here.
+/// The share of the exact nearest neighbours that search finds, recognised by their similarity.
 async fn recall(
     db: &Db,
     workspace: WorkspaceId,
@@ -238,8 +239,8 @@ async fn recall(
         let hits = search(db, workspace, space, &query).await.unwrap().hits;
         times.push(began.elapsed());
         let distinct: HashSet<_> = hits.iter().map(|hit| hit.chunk_id).collect();
-        assert_eq!(distinct.len(), top, "k results whenever k match");
-        // Half precision moves a similarity by less than this.
+        assert_eq!(distinct.len(), top, "as many results as match");
+        // The error of half precision.
         let least = exact[top - 1] - 1e-3;
         found += hits.iter().filter(|hit| hit.vector_score.unwrap() >= least).count();
     }

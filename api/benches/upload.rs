@@ -1,14 +1,15 @@
-//! `just bench-upload`: a large upload, as a share of the bare object store, and what it costs in memory.
+//! `just bench-upload`: the throughput of a large upload as a share of the bare object store, and its memory.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
     dead_code,
     unreachable_pub,
-    reason = "a report, and a part of the tests' tools"
+    unused_imports,
+    reason = "a benchmark that prints a report and uses a part of the test support"
 )]
 
-#[path = "../tests/api/support/app.rs"]
-mod app;
+#[path = "../tests/api/support/mod.rs"]
+mod support;
 
 use std::{
     net::TcpListener,
@@ -16,32 +17,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app::{TestApp, program, until};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use reqwest::{Body, Method};
+use support::{TestApp, program, wait_until};
 use tokio::process::Command;
 
-const BYTES: u64 = 1 << 30;
-const PIECE: usize = 256 * 1024;
+const UPLOAD_BYTES: u64 = 1 << 30;
+const CHUNK_BYTES: usize = 256 * 1024;
 
 #[actix_web::main]
 async fn main() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Bench").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Bench").await;
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (url, settings) = (format!("http://{address}"), [("NVISY_HTTP_ADDRESS", address.as_str())]);
     let began = Instant::now();
     let server = Command::new(program("nvisy-api"))
         .env_clear()
-        .envs(app.place.variables(&settings))
+        .envs(app.deployment.variables(&settings))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    until("the API is ready", async || {
-        app.request_to(&url, Method::GET, "/health/ready").send().await.ok().filter(|answer| answer.status() == 200)
+    wait_until("the API is ready", async || {
+        app.request_to(&url, Method::GET, "/health/ready").send().await.ok().filter(|response| response.status() == 200)
     })
     .await;
     println!("API ready after {:?}  (aim: 2 s, on a migrated database, without a model)", began.elapsed());
@@ -49,30 +50,30 @@ async fn main() {
     let idle = memory(pid, "VmRSS");
     println!("API idle             {idle:6.1} MB  (aim: under 60, without a model)");
 
-    let bare = app.place.put_bare(pieces()).await;
+    let bare = app.deployment.time_bare_put(noise()).await;
     let request = app.request_to(&url, Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
     let head = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"large.bin\"\r\n\r\n";
     let body = stream::iter([Bytes::from_static(head.as_bytes())])
-        .chain(pieces())
+        .chain(noise())
         .chain(stream::iter([Bytes::from_static(b"\r\n--x--\r\n")]));
     let request = request.bearer_auth(&ada.token).header("content-type", "multipart/form-data; boundary=x");
     let began = Instant::now();
-    let answer = request.body(Body::wrap_stream(body.map(Ok::<_, std::io::Error>))).send().await.unwrap();
+    let response = request.body(Body::wrap_stream(body.map(Ok::<_, std::io::Error>))).send().await.unwrap();
     let took = began.elapsed();
-    assert_eq!(answer.status(), 202);
+    assert_eq!(response.status(), 202);
     let peak = memory(pid, "VmHWM");
 
-    let rate = |took: Duration| (BYTES >> 20) as f64 / took.as_secs_f64();
+    let rate = |took: Duration| (UPLOAD_BYTES >> 20) as f64 / took.as_secs_f64();
     println!("bare object store    {:6.1} MiB/s", rate(bare));
     println!("upload over HTTP     {:6.1} MiB/s, encrypted", rate(took));
     println!("ratio                {:6.2}  (aim: at least 0.50)", rate(took) / rate(bare));
     println!("API peak above idle  {:6.1} MB  (aim: at most 64)", peak - idle);
     drop(server);
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }
 
-/// Bytes that no layer can make smaller.
-fn pieces() -> impl futures::Stream<Item = Bytes> + Send + Unpin {
+/// Incompressible bytes.
+fn noise() -> impl futures::Stream<Item = Bytes> + Send + Unpin {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -80,13 +81,13 @@ fn pieces() -> impl futures::Stream<Item = Bytes> + Send + Unpin {
         state ^= state << 17;
         state.to_le_bytes()
     })
-    .take(PIECE / 8)
+    .take(CHUNK_BYTES / 8)
     .flatten()
     .collect();
-    stream::iter(std::iter::repeat_n(Bytes::from(noise), usize::try_from(BYTES).unwrap() / PIECE))
+    stream::iter(std::iter::repeat_n(Bytes::from(noise), usize::try_from(UPLOAD_BYTES).unwrap() / CHUNK_BYTES))
 }
 
-/// A figure of the process's memory, in MB.
+/// A memory figure of the process, in MB.
 fn memory(pid: u32, which: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(which)).unwrap();

@@ -5,15 +5,15 @@ use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::app::{PASSWORD, TestApp, send};
+use crate::support::{PASSWORD, TestApp, send};
 
 #[actix_web::test]
 async fn sign_up_and_login_return_the_account() {
     let app = TestApp::start().await;
     let body = json!({ "email": " Ada@Example.ORG", "password": PASSWORD, "displayName": " Ada Lovelace " });
-    let answer = send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await;
-    assert_eq!(answer.header("location"), "/api/v1/account");
-    let account = answer.expect(201);
+    let response = send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await;
+    assert_eq!(response.header("location"), "/api/v1/account");
+    let account = response.expect(201);
     assert_eq!(account["email"], "ada@example.org");
     assert_eq!(account["displayName"], "Ada Lovelace");
     assert!(account.get("password").is_none() && account.get("passwordHash").is_none(), "{account}");
@@ -23,15 +23,15 @@ async fn sign_up_and_login_return_the_account() {
     assert_eq!(login["expiresIn"], 900);
     assert!(login["refreshToken"].as_str().unwrap().starts_with("nvisy_refresh_"));
     let token = login["accessToken"].as_str().unwrap();
-    let mine = send(app.request(Method::GET, "/api/v1/account").bearer_auth(token)).await.expect(200);
-    assert_eq!(mine, account);
+    let own = send(app.request(Method::GET, "/api/v1/account").bearer_auth(token)).await.expect(200);
+    assert_eq!(own, account);
     app.stop().await;
 }
 
 #[actix_web::test]
 async fn email_is_unique_ignoring_case() {
     let app = TestApp::start().await;
-    app.person("ada").await;
+    app.create_account("ada").await;
     let body = json!({ "email": "ADA@example.org", "password": PASSWORD, "displayName": "Another" });
     send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.problem(409, "email_taken");
     app.stop().await;
@@ -40,7 +40,7 @@ async fn email_is_unique_ignoring_case() {
 #[actix_web::test]
 async fn fullwidth_email_is_normalized() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     let lookalike = "\u{ff41}da\u{ff20}example.org";
     let body = json!({ "email": lookalike, "password": PASSWORD, "displayName": "Another" });
     send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.problem(409, "email_taken");
@@ -77,11 +77,9 @@ async fn sign_up_names_every_invalid_field() {
 #[actix_web::test]
 async fn unknown_email_and_wrong_password_get_the_same_response() {
     let app = TestApp::start().await;
-    app.person("ada").await;
-    let mut wrong = app.login("ada@example.org", "not the password").await.problem(401, "wrong_credentials");
-    let mut unknown = app.login("bob@example.org", "not the password").await.problem(401, "wrong_credentials");
-    wrong["requestId"].take();
-    unknown["requestId"].take();
+    app.create_account("ada").await;
+    let wrong = app.login("ada@example.org", "not the password").await.anonymous_problem(401, "wrong_credentials");
+    let unknown = app.login("bob@example.org", "not the password").await.anonymous_problem(401, "wrong_credentials");
     assert_eq!(wrong, unknown);
     app.stop().await;
 }
@@ -89,8 +87,8 @@ async fn unknown_email_and_wrong_password_get_the_same_response() {
 #[actix_web::test]
 async fn suspension_takes_effect_at_the_next_request() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     app.sql("update account set state = 'suspended'").await;
     app.get(&ada, "/api/v1/account").await.problem(403, "account_suspended");
     app.get(&ada, &format!("/api/v1/workspaces/{workspace}")).await.problem(403, "account_suspended");
@@ -102,7 +100,7 @@ async fn suspension_takes_effect_at_the_next_request() {
 #[actix_web::test]
 async fn access_token_of_a_deleted_account_is_rejected() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     app.sql("delete from account").await;
     app.get(&ada, "/api/v1/account").await.problem(401, "unauthenticated");
     app.get(&ada, &format!("/api/v1/workspaces/{}", ada.id)).await.problem(401, "unauthenticated");
@@ -112,18 +110,18 @@ async fn access_token_of_a_deleted_account_is_rejected() {
 #[actix_web::test]
 async fn operator_suspends_and_resumes_an_account() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let bob = app.person("bob").await;
-    let set = async |who: &str, state| suspend(app.config(), who, state).await.map(|id| id.to_string());
-    assert_eq!(set(" ADA@example.org", AccountState::Suspended).await.unwrap(), ada.id);
+    let ada = app.create_account("ada").await;
+    let bob = app.create_account("bob").await;
+    let set_state = async |account: &str, state| suspend(app.config(), account, state).await.map(|id| id.to_string());
+    assert_eq!(set_state(" ADA@example.org", AccountState::Suspended).await.unwrap(), ada.id);
     app.get(&ada, "/api/v1/account").await.problem(403, "account_suspended");
     app.get(&bob, "/api/v1/account").await.expect(200);
-    let again = set(&ada.id, AccountState::Suspended).await;
+    let again = set_state(&ada.id, AccountState::Suspended).await;
     assert!(matches!(again, Err(SuspendError::NothingToChange(_))), "{again:?}");
-    let nobody = set("eve@example.org", AccountState::Suspended).await;
-    assert!(matches!(nobody, Err(SuspendError::NoAccount)), "{nobody:?}");
-    // It ended nothing.
-    set(&ada.id, AccountState::Active).await.unwrap();
+    let unknown = set_state("eve@example.org", AccountState::Suspended).await;
+    assert!(matches!(unknown, Err(SuspendError::NoAccount)), "{unknown:?}");
+    // Sessions survived the suspension.
+    set_state(&ada.id, AccountState::Active).await.unwrap();
     app.get(&ada, "/api/v1/account").await.expect(200);
     let entries = format!(
         "select action from activity where actor = 'system' and object_id = '{}' and action <> 'session.refused' order by seq",
@@ -137,7 +135,7 @@ async fn operator_suspends_and_resumes_an_account() {
 #[actix_web::test]
 async fn confusable_emails_and_names_are_rejected() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     let sign_up = async |email: &str, name: &str| {
         let body = json!({ "email": email, "password": PASSWORD, "displayName": name });
         send(app.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await
@@ -158,7 +156,7 @@ async fn confusable_emails_and_names_are_rejected() {
         assert_eq!(problem["errors"][0]["field"], "displayName", "{name:?}");
         app.post(&ada, "/api/v1/workspaces", &json!({ "name": name })).await.problem(422, "invalid_body");
     }
-    // A domain is one, however it is written.
+    // Unicode and punycode spellings of a domain are the same.
     sign_up("carl@ex\u{e4}mple.org", "Carl").await.expect(201);
     sign_up("carl@xn--exmple-cua.org", "Carl").await.problem(409, "email_taken");
     app.login("carl@EX\u{c4}MPLE.org", PASSWORD).await.expect(200);

@@ -1,4 +1,4 @@
-//! The activity log: what it says, who may read it, and that it cannot be changed unnoticed.
+//! The activity log of a workspace: its entries, who can read them, and that changes of it are detected.
 
 use std::{collections::BTreeSet, fs};
 
@@ -16,27 +16,24 @@ use nvisy_shared::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    files::part,
-    support::app::{Answer, Person, TestApp, send},
-};
+use crate::support::{TestAccount, TestApp, TestResponse, part, send};
 
 impl TestApp {
-    async fn activities(&self, person: &Person, workspace: &str, query: &str) -> Answer {
-        self.get(person, &format!("/api/v1/workspaces/{workspace}/activities{query}")).await
+    async fn activities(&self, account: &TestAccount, workspace: &str, query: &str) -> TestResponse {
+        self.get(account, &format!("/api/v1/workspaces/{workspace}/activities{query}")).await
     }
 
-    async fn delete_file(&self, person: &Person, workspace: &str, file: &str) -> Answer {
+    async fn delete_file(&self, account: &TestAccount, workspace: &str, file: &str) -> TestResponse {
         let path = format!("/api/v1/workspaces/{workspace}/files/{file}");
-        send(self.request(Method::DELETE, &path).bearer_auth(&person.token)).await
+        send(self.request(Method::DELETE, &path).bearer_auth(&account.token)).await
     }
 
-    async fn verified(&self) -> Verified {
+    async fn verify(&self) -> Verified {
         verify_activity(self.config(), None).await.unwrap()
     }
 
-    async fn verified_against(&self, earlier: &str) -> Verified {
-        let report = self.place.keys().path("report");
+    async fn verify_against(&self, earlier: &str) -> Verified {
+        let report = self.deployment.keys().path("report");
         fs::write(&report, earlier).unwrap();
         verify_activity(self.config(), Some(report)).await.unwrap()
     }
@@ -57,10 +54,10 @@ fn types(page: &Value) -> Vec<&str> {
 #[actix_web::test]
 async fn entry_records_actor_object_request_and_address() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let (workspace, file) = app.workspace_with_file(&ada).await;
+    let ada = app.create_account("ada").await;
+    let (workspace, file) = app.create_workspace_with_file(&ada).await;
     let path = format!("/api/v1/workspaces/{workspace}/files/{file}");
-    // Nobody is trusted to speak for others, or to name requests, unless a setting says so.
+    // Without a setting no proxy is trusted: its client address and request id are ignored.
     let delete = app.request(Method::DELETE, &path).bearer_auth(&ada.token).header("x-request-id", "the-deletion");
     let deleted = send(delete.header("x-forwarded-for", "203.0.113.9")).await;
     assert_eq!(deleted.status, 204);
@@ -76,18 +73,18 @@ async fn entry_records_actor_object_request_and_address() {
     assert_eq!(entry["address"], "127.0.0.1");
     assert_eq!(page["items"][1]["details"]["bytes"], 4);
 
-    // Ids only: nothing of a person is left once their account is erased.
+    // Entries hold ids only: nothing about a person remains when their account is erased.
     let text = app.rows("select string_agg(activity::text, ' ') as all from activity").await;
     let text: String = text[0].try_get("", "all").unwrap();
     assert!(text.contains("account.signed_up") && text.contains(&ada.id), "{text}");
     assert!(!text.contains("example.org") && !text.contains("a.txt"), "{text}");
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
 async fn client_address_comes_from_trusted_proxies() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8")]).await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     let request = app.request(Method::POST, "/api/v1/workspaces").bearer_auth(&ada.token);
     let request = request.header("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.0.0.7");
     let workspace = send(request.json(&json!({ "name": "Tidal energy" }))).await.expect(201);
@@ -99,9 +96,9 @@ async fn client_address_comes_from_trusted_proxies() {
 #[actix_web::test]
 async fn activities_are_filtered_and_paged() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let bob = app.person("bob").await;
-    let (workspace, file) = app.workspace_with_file(&ada).await;
+    let ada = app.create_account("ada").await;
+    let bob = app.create_account("bob").await;
+    let (workspace, file) = app.create_workspace_with_file(&ada).await;
     app.sql(&format!(
         "insert into member (workspace_id, account_id, role) values ('{workspace}', '{}', 'member')",
         bob.id
@@ -109,27 +106,27 @@ async fn activities_are_filtered_and_paged() {
     .await;
     assert_eq!(app.delete_file(&bob, &workspace, &file).await.status, 204);
 
-    let ask = async |query: &str| app.activities(&ada, &workspace, query).await.expect(200);
-    assert_eq!(types(&ask(&format!("?actor={}", bob.id)).await), ["file.deleted"]);
-    assert_eq!(types(&ask("?type=file.uploaded").await), ["file.uploaded"]);
-    // Years that PostgreSQL does not know.
+    let list = async |query: &str| app.activities(&ada, &workspace, query).await.expect(200);
+    assert_eq!(types(&list(&format!("?actor={}", bob.id)).await), ["file.deleted"]);
+    assert_eq!(types(&list("?type=file.uploaded").await), ["file.uploaded"]);
+    // Years outside of the range of PostgreSQL.
     for year in ["-9999", "-0001", "%2B12000", "1969"] {
         for query in [format!("?since={year}-01-01T00:00:00Z"), format!("?until={year}-01-01T00:00:00Z")] {
             for path in ["", "/export"] {
-                let answer = app.activities(&ada, &workspace, &format!("{path}{query}")).await;
-                assert!(answer.status.is_client_error(), "{path}{query}: {}", answer.text);
+                let response = app.activities(&ada, &workspace, &format!("{path}{query}")).await;
+                assert!(response.status.is_client_error(), "{path}{query}: {}", response.text);
             }
         }
     }
-    let all = ask("").await;
-    let when = all["items"][1]["createdAt"].as_str().unwrap();
-    assert_eq!(types(&ask(&format!("?since={when}")).await), ["file.deleted", "file.uploaded"]);
-    assert_eq!(types(&ask(&format!("?until={when}")).await), ["workspace.created"]);
-    assert_eq!(types(&ask(&format!("?type=file.deleted&actor={}", ada.id)).await), [""; 0]);
+    let all = list("").await;
+    let time = all["items"][1]["createdAt"].as_str().unwrap();
+    assert_eq!(types(&list(&format!("?since={time}")).await), ["file.deleted", "file.uploaded"]);
+    assert_eq!(types(&list(&format!("?until={time}")).await), ["workspace.created"]);
+    assert_eq!(types(&list(&format!("?type=file.deleted&actor={}", ada.id)).await), [""; 0]);
 
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = ask(&format!("?limit=1{cursor}")).await;
+        let page = list(&format!("?limit=1{cursor}")).await;
         assert_eq!(items(&page).len(), 1);
         seen.push(page["items"][0]["seq"].as_i64().unwrap());
         let Some(next) = page["nextCursor"].as_str() else { break };
@@ -140,7 +137,7 @@ async fn activities_are_filtered_and_paged() {
     for bad in ["?type=file.painted", "?actor=ada", "?since=yesterday", "?colour=red"] {
         app.activities(&ada, &workspace, bad).await.problem(400, "invalid_query");
     }
-    // The cursor of another list.
+    // A cursor of another list.
     let files = app.upload(&ada, &workspace, vec![part("a", "a"), part("b", "b")]).await.expect(202);
     assert_eq!(items(&files).len(), 2);
     let files = app.get(&ada, &format!("/api/v1/workspaces/{workspace}/files?limit=1")).await.expect(200);
@@ -148,23 +145,23 @@ async fn activities_are_filtered_and_paged() {
     app.activities(&ada, &workspace, &foreign).await.problem(400, "invalid_cursor");
     app.activities(&bob, &workspace, "").await.problem(403, "forbidden");
     app.activities(&bob, &workspace, "/export").await.problem(403, "forbidden");
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
 async fn full_log_is_exported_as_jsonl_and_csv() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
-    let ada = app.person("ada").await;
-    let (workspace, file) = app.workspace_with_file(&ada).await;
+    let ada = app.create_account("ada").await;
+    let (workspace, file) = app.create_workspace_with_file(&ada).await;
     let path = format!("/api/v1/workspaces/{workspace}/files/{file}");
     let delete = app.request(Method::DELETE, &path).bearer_auth(&ada.token).header("x-request-id", "-2");
     assert_eq!(send(delete).await.status, 204);
     // More than one batch.
     let id: WorkspaceId = workspace.parse::<uuid::Uuid>().unwrap().into();
     let tx = app.db.begin().await.unwrap();
-    let acts: Vec<_> =
+    let entries: Vec<_> =
         (0..1200).map(|n| AuditEntry::new(Action::FileUploaded, id.0, json!({ "n": n, "q": "a \"b\", c" }))).collect();
-    activity::append(&tx, &app.audit_keys(), id, &ActorContext::system(), &acts).await.unwrap();
+    activity::append(&tx, &app.audit_keys(), id, &ActorContext::system(), &entries).await.unwrap();
     tx.commit().await.unwrap();
 
     let lines = app.activities(&ada, &workspace, "/export?format=jsonl").await;
@@ -189,15 +186,15 @@ async fn full_log_is_exported_as_jsonl_and_csv() {
 
     let some = app.activities(&ada, &workspace, "/export?format=csv&type=workspace.deleted").await;
     assert!(some.status == 400 || some.text.lines().count() == 1, "{}", some.text);
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
 async fn database_rejects_changes_to_the_log() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    app.workspace(&ada, "Tidal energy").await;
-    // The tests' role is a superuser: no right could stop it.
+    let ada = app.create_account("ada").await;
+    app.create_workspace(&ada, "Tidal energy").await;
+    // The role of the tests is a superuser, which no missing privilege would stop.
     for statement in [
         "update activity set action = 'file.deleted'",
         "delete from activity",
@@ -209,10 +206,10 @@ async fn database_rejects_changes_to_the_log() {
         "set session_replication_role = replica; delete from activity; reset session_replication_role",
         "delete from workspace; delete from account; delete from activity",
     ] {
-        let refused = app.db.execute_unprepared(statement).await.unwrap_err().to_string();
-        assert!(refused.contains("append-only"), "{statement}: {refused}");
+        let error = app.db.execute_unprepared(statement).await.unwrap_err().to_string();
+        assert!(error.contains("append-only"), "{statement}: {error}");
     }
-    // And the role that applied the migrations may not even try.
+    // The role that applied the migrations does not have the privileges either.
     let rights = app
         .rows("select relacl::text as rights from pg_class where relname in ('activity', 'activity_chain') order by relname")
         .await;
@@ -220,17 +217,17 @@ async fn database_rejects_changes_to_the_log() {
         let rights: String = row.try_get("", "rights").unwrap();
         assert!(rights.contains(allowed), "{rights}");
     }
-    assert!(app.verified().await.intact);
+    assert!(app.verify().await.intact);
     app.stop().await;
 }
 
 #[actix_web::test]
 async fn verification_reports_the_first_tampered_entry() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let (workspace, file) = app.workspace_with_file(&ada).await;
+    let ada = app.create_account("ada").await;
+    let (workspace, file) = app.create_workspace_with_file(&ada).await;
     assert_eq!(app.delete_file(&ada, &workspace, &file).await.status, 204);
-    let before = app.verified().await;
+    let before = app.verify().await;
     assert!(
         before.intact && before.report.contains(&format!("workspace {workspace}: intact, 3 entries")),
         "{}",
@@ -238,7 +235,7 @@ async fn verification_reports_the_first_tampered_entry() {
     );
     assert!(before.report.contains("accounts: intact, 2 entries"), "{}", before.report);
 
-    // Whoever owns the tables can take the triggers off.
+    // The owner of the tables can disable the triggers.
     app.sql("alter table activity disable trigger user; alter table activity_chain disable trigger user").await;
     for (change, undo, broken) in [
         ("update activity set account_id = gen_random_uuid() where seq = 2", None, 2),
@@ -249,43 +246,43 @@ async fn verification_reports_the_first_tampered_entry() {
         ("delete from activity_chain", Some("activity_chain"), 1),
     ] {
         let scope = format!("chain = '{workspace}'");
-        app.sql(&format!("create table kept as select * from activity where {scope}")).await;
-        app.sql(&format!("create table kept_chain as select * from activity_chain where {scope}")).await;
+        app.sql(&format!("create table saved as select * from activity where {scope}")).await;
+        app.sql(&format!("create table saved_chain as select * from activity_chain where {scope}")).await;
         let statements: Vec<_> = change.split("; ").collect();
         for statement in statements {
-            let glue = if statement.contains(" where ") { "and" } else { "where" };
-            app.sql(&format!("{statement} {glue} {scope}")).await;
+            let keyword = if statement.contains(" where ") { "and" } else { "where" };
+            app.sql(&format!("{statement} {keyword} {scope}")).await;
         }
-        let verified = app.verified().await;
+        let verified = app.verify().await;
         assert!(!verified.intact, "{change}");
         let line = verified.report.lines().find(|line| line.contains(&workspace)).unwrap();
         assert!(line.contains(&format!("BROKEN at entry {broken}")), "{change} {undo:?}: {line}");
         assert!(verified.report.contains("accounts: intact"), "{}", verified.report);
         app.sql(&format!(
-            "delete from activity where {scope}; insert into activity select * from kept; drop table kept"
+            "delete from activity where {scope}; insert into activity select * from saved; drop table saved"
         ))
         .await;
-        app.sql(&format!("delete from activity_chain where {scope}; insert into activity_chain select * from kept_chain; drop table kept_chain")).await;
+        app.sql(&format!("delete from activity_chain where {scope}; insert into activity_chain select * from saved_chain; drop table saved_chain")).await;
     }
-    let after = app.verified().await;
+    let after = app.verify().await;
     assert_eq!((after.intact, after.report), (true, before.report));
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
 async fn verification_against_an_earlier_report_detects_truncation() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let (workspace, file) = app.workspace_with_file(&ada).await;
-    let two = app.verified().await.report;
+    let ada = app.create_account("ada").await;
+    let (workspace, file) = app.create_workspace_with_file(&ada).await;
+    let two = app.verify().await.report;
     assert_eq!(app.delete_file(&ada, &workspace, &file).await.status, 204);
-    let three = app.verified().await.report;
+    let three = app.verify().await.report;
     for earlier in [&two, &three] {
-        let later = app.verified_against(&format!("kept at noon\n{earlier}")).await;
+        let later = app.verify_against(&format!("written at noon\n{earlier}")).await;
         assert_eq!((later.intact, &later.report), (true, &three));
     }
 
-    // The owner cuts off the end and moves the chain back: all seals fit.
+    // The owner deletes the last entry and moves the chain head back: all remaining MACs are valid.
     app.sql("alter table activity disable trigger user; alter table activity_chain disable trigger user").await;
     let scope = format!("chain = '{workspace}'");
     app.sql(&format!(
@@ -293,35 +290,40 @@ async fn verification_against_an_earlier_report_detects_truncation() {
          delete from activity where {scope} and seq = 3"
     ))
     .await;
-    assert!(app.verified().await.intact);
-    assert!(app.verified_against(&two).await.intact);
-    let cut = app.verified_against(&three).await;
-    assert!(!cut.intact && cut.report.contains(&format!("workspace {workspace}: BROKEN at entry 3")), "{}", cut.report);
-    // Nor may it be gone altogether, or be another with seals of its own.
+    assert!(app.verify().await.intact);
+    assert!(app.verify_against(&two).await.intact);
+    let truncated = app.verify_against(&three).await;
+    assert!(
+        !truncated.intact && truncated.report.contains(&format!("workspace {workspace}: BROKEN at entry 3")),
+        "{}",
+        truncated.report
+    );
+    // A chain that was deleted, or replaced by another with valid MACs, is detected as well.
     app.sql(&format!("delete from activity where {scope}; delete from activity_chain where {scope}")).await;
-    assert!(app.verified().await.intact);
-    assert!(!app.verified_against(&two).await.intact);
-    let acts = [0; 3].map(|_| AuditEntry::new(Action::FileUploaded, ada.id.parse::<uuid::Uuid>().unwrap(), json!({})));
+    assert!(app.verify().await.intact);
+    assert!(!app.verify_against(&two).await.intact);
+    let entries =
+        [0; 3].map(|_| AuditEntry::new(Action::FileUploaded, ada.id.parse::<uuid::Uuid>().unwrap(), json!({})));
     let tx = app.db.begin().await.unwrap();
     let chain: WorkspaceId = workspace.parse::<uuid::Uuid>().unwrap().into();
-    activity::append(&tx, &app.audit_keys(), chain, &ActorContext::system(), &acts).await.unwrap();
+    activity::append(&tx, &app.audit_keys(), chain, &ActorContext::system(), &entries).await.unwrap();
     tx.commit().await.unwrap();
-    assert!(app.verified().await.intact);
-    assert!(!app.verified_against(&two).await.intact && !app.verified_against(&three).await.intact);
+    assert!(app.verify().await.intact);
+    assert!(!app.verify_against(&two).await.intact && !app.verify_against(&three).await.intact);
 
-    let report = app.place.keys().path("no-report");
+    let report = app.deployment.keys().path("no-report");
     fs::write(&report, "accounts: BROKEN at entry 1: the entry is missing\n").unwrap();
-    for (path, sentence) in [(report, "is not an earlier report"), ("/nowhere/report".into(), "cannot be read")] {
-        let refused = verify_activity(app.config(), Some(path)).await.unwrap_err().to_string();
-        assert!(refused.contains(sentence), "{refused}");
+    for (path, message) in [(report, "is not an earlier report"), ("/nowhere/report".into(), "cannot be read")] {
+        let error = verify_activity(app.config(), Some(path)).await.unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
     }
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
 async fn failed_login_for_an_unknown_email_stores_only_the_network_prefix() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     for (email, address) in
         [("nobody@example.org", "203.0.113.9"), ("nobody@example.org", "2001:db8:1:2::3"), (&ada.email, "198.51.100.7")]
     {
@@ -329,7 +331,7 @@ async fn failed_login_for_an_unknown_email_stores_only_the_network_prefix() {
         let login = request.json(&json!({ "email": email, "password": "not the password" }));
         send(login).await.problem(401, "wrong_credentials");
     }
-    app.refused(3).await;
+    app.wait_for_failed_logins(3).await;
     let rows =
         app.rows("select address, address_sealed from activity where action = 'session.refused' order by seq").await;
     let stored: Vec<(Option<String>, Option<Vec<u8>>)> = rows
@@ -339,35 +341,36 @@ async fn failed_login_for_an_unknown_email_stores_only_the_network_prefix() {
     assert_eq!(stored[0], (Some("203.0.113.0/24".to_owned()), None));
     assert_eq!(stored[1], (Some("2001:db8:1::/48".to_owned()), None));
     assert!(matches!(stored[2], (None, Some(_))), "{stored:?}");
-    // Whose account was tried can be told from where.
+    // A known account has the full address, encrypted.
     let (audit_keys, all, newest) = (app.audit_keys(), ActivityFilter::default(), SeqRange::Before(i64::MAX));
     let read = activity::list(&app.db, &audit_keys, activity::ACCOUNT_CHAIN, &all, newest, 1).await.unwrap();
     assert_eq!(read[0].address.as_deref(), Some("198.51.100.7"));
-    assert!(app.verified().await.intact);
+    assert!(app.verify().await.intact);
     app.stop().await;
 }
 
 #[actix_web::test]
 async fn concurrent_entries_form_one_chain_per_workspace_without_cross_tenant_blocking() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let [tidal, wind] = [app.workspace(&ada, "Tidal").await, app.workspace(&ada, "Wind").await];
-    let work = async |workspace: &str, name: String| {
+    let ada = app.create_account("ada").await;
+    let [tidal, wind] = [app.create_workspace(&ada, "Tidal").await, app.create_workspace(&ada, "Wind").await];
+    let upload_and_delete = async |workspace: &str, name: String| {
         let accepted =
             app.upload(&ada, workspace, vec![part(&name, name.clone()), part("same", "same")]).await.expect(202);
         app.delete_file(&ada, workspace, accepted["items"][0]["id"].as_str().unwrap()).await
     };
-    let answers = join_all((0..24).map(|n| work(if n % 2 == 0 { &tidal } else { &wind }, format!("{n}.txt")))).await;
-    assert!(answers.iter().all(|answer| answer.status == 204), "{answers:?}");
+    let responses =
+        join_all((0..24).map(|n| upload_and_delete(if n % 2 == 0 { &tidal } else { &wind }, format!("{n}.txt")))).await;
+    assert!(responses.iter().all(|response| response.status == 204), "{responses:?}");
     for workspace in [&tidal, &wind] {
         let lines = app.activities(&ada, workspace, "/export").await.text;
         let ids: BTreeSet<_> =
             lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].to_string()).collect();
         assert_eq!(ids.len(), 1 + 12 * 3);
     }
-    assert!(app.verified().await.intact);
+    assert!(app.verify().await.intact);
 
-    // While one tenant's chain is locked, another's goes on.
+    // A locked chain of one tenant does not block another tenant.
     let id: WorkspaceId = tidal.parse::<uuid::Uuid>().unwrap().into();
     let tx = app.db.begin().await.unwrap();
     activity::append(
@@ -379,9 +382,9 @@ async fn concurrent_entries_form_one_chain_per_workspace_without_cross_tenant_bl
     )
     .await
     .unwrap();
-    assert_eq!(work(&wind, "last.txt".to_owned()).await.status, 204);
+    assert_eq!(upload_and_delete(&wind, "last.txt".to_owned()).await.status, 204);
     tx.rollback().await.unwrap();
-    assert_eq!(work(&tidal, "last.txt".to_owned()).await.status, 204);
-    assert!(app.verified().await.intact);
-    app.stop_with_jobs().await;
+    assert_eq!(upload_and_delete(&tidal, "last.txt".to_owned()).await.status, 204);
+    assert!(app.verify().await.intact);
+    app.stop_and_drop_jobs().await;
 }

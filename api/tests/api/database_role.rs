@@ -1,19 +1,15 @@
-//! API and worker as a database role that owns nothing: all they do works, and what changes the activity log does not.
+//! API and worker with a database role that owns nothing: they work, and cannot change the activity log.
 
 use nvisy_api::command::verify_activity;
 use nvisy_shared::{
     store::{self, Conn, Db},
-    testing::TestPlace,
+    testing::TestDeployment,
 };
 use serde_json::json;
 
-use crate::{
-    files::part,
-    startup::{refused, run, text},
-    support::app::{PASSWORD, TestApp, until},
-};
+use crate::support::{PASSWORD, TestApp, assert_single_error, part, run, text, wait_until};
 
-/// A role of one test's own.
+/// The role of one test.
 struct Role {
     name: String,
     url: String,
@@ -21,11 +17,15 @@ struct Role {
 }
 
 impl Role {
-    async fn make(place: &TestPlace) -> Self {
-        let owner_url = place.config(&[]).database.url.expose().clone();
-        // As its database, of which there is one for each test.
+    async fn create(deployment: &TestDeployment) -> Self {
+        let owner_url = deployment.config(&[]).database.url.expose().clone();
+        // Roles belong to the whole server: named after the database of the test.
         let name = format!("{}_app", owner_url.rsplit('/').next().unwrap());
-        owner(place).await.execute_unprepared(&format!("create role {name} login password 'app'")).await.unwrap();
+        connect_as_owner(deployment)
+            .await
+            .execute_unprepared(&format!("create role {name} login password 'app'"))
+            .await
+            .unwrap();
         let url = owner_url.replace("postgres:postgres@", &format!("{name}:app@"));
         Self { name, url, owner_url }
     }
@@ -39,60 +39,60 @@ impl Role {
     }
 }
 
-async fn owner(place: &TestPlace) -> Db {
-    store::connect(&place.config(&[]).database).await.unwrap()
+async fn connect_as_owner(deployment: &TestDeployment) -> Db {
+    store::connect(&deployment.config(&[]).database).await.unwrap()
 }
 
 #[actix_web::test]
 async fn api_and_worker_run_under_a_role_that_owns_nothing() {
-    let place = TestPlace::empty().await;
-    let role = Role::make(&place).await;
-    let owner = owner(&place).await;
+    let deployment = TestDeployment::empty().await;
+    let role = Role::create(&deployment).await;
+    let owner = connect_as_owner(&deployment).await;
     let [url, owner_url] = role.settings();
     let settings = [url, owner_url, ("NVISY_EMBEDDING_PROVIDER", "local"), ("NVISY_AUTH_ERASE_SECONDS", "0")];
     // The API migrates an empty database as the owner, and creates the embedding space and its index as the role.
-    let mut app = TestApp::start_at(place, &settings).await;
+    let mut app = TestApp::start_in(deployment, &settings).await;
     let indexes = app
         .rows("select pg_get_userbyid(relowner)::text as owner from pg_class where relname like 'embedding_hnsw_%'")
         .await;
     assert_eq!(indexes.len(), 1);
     assert_ne!(indexes[0].try_get::<String>("", "owner").unwrap(), role.name);
 
-    let [ada, bob] = [app.person("ada").await, app.person("bob").await];
-    // Left to upkeep, which looks when a worker starts.
-    let gone = app.workspace(&bob, "Gone").await;
-    assert_eq!(app.delete(&bob, &format!("/api/v1/workspaces/{gone}")).await.status, 204);
+    let [ada, bob] = [app.create_account("ada").await, app.create_account("bob").await];
+    // Erased by maintenance, which runs when a worker starts.
+    let deleted = app.create_workspace(&bob, "Gone").await;
+    assert_eq!(app.delete(&bob, &format!("/api/v1/workspaces/{deleted}")).await.status, 204);
     app.post(&bob, "/api/v1/account/deletion", &json!({ "password": PASSWORD })).await.expect(202);
     app.start_worker().await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let accepted =
         app.upload(&ada, &workspace, vec![part("blades.txt", "Divers scrape barnacles from the rotor.")]).await;
     let file = accepted.expect(202)["items"][0]["id"].as_str().unwrap().to_owned();
-    assert_eq!(app.settled(&ada, &workspace, &file).await["state"], "ready");
+    assert_eq!(app.finished_file(&ada, &workspace, &file).await["state"], "ready");
     let search = format!("/api/v1/workspaces/{workspace}/search");
     let found = app.post(&ada, &search, &json!({ "query": "barnacles" })).await.expect(200);
     assert_eq!(found["hits"][0]["file"]["id"], file.as_str());
     assert_eq!(app.delete(&ada, &format!("/api/v1/workspaces/{workspace}/files/{file}")).await.status, 204);
-    for (what, sql) in [
-        ("the erasure of an account", format!("select from account where id = '{}'", bob.id)),
-        ("the erasure of a workspace", format!("select from workspace where id = '{gone}'")),
-        ("the end of all jobs", "select from job".to_owned()),
+    for (condition, sql) in [
+        ("the account is erased", format!("select from account where id = '{}'", bob.id)),
+        ("the workspace is erased", format!("select from workspace where id = '{deleted}'")),
+        ("no job is left", "select from job".to_owned()),
     ] {
-        until(what, async || app.rows(&sql).await.is_empty().then_some(())).await;
+        wait_until(condition, async || app.rows(&sql).await.is_empty().then_some(())).await;
     }
 
-    changes_are_refused(&app.db, &role.name).await;
+    assert_changes_are_denied(&app.db, &role.name).await;
     assert!(verify_activity(app.config(), None).await.unwrap().intact);
-    let doctor = run("nvisy-api", &["doctor"], &app.place, &settings).await;
-    let said = text(&doctor.stdout);
-    assert!(doctor.status.success(), "{said}");
-    let line = said.lines().find(|line| line.starts_with("database role ")).unwrap();
+    let doctor = run("nvisy-api", &["doctor"], &app.deployment, &settings).await;
+    let report = text(&doctor.stdout);
+    assert!(doctor.status.success(), "{report}");
+    let line = report.lines().find(|line| line.starts_with("database role ")).unwrap();
     assert!(line.contains(" ok ") && line.contains(&role.name), "{line}");
-    app.stop_before(async |_| role.drop(&owner).await).await;
+    app.stop_then(async |_| role.drop(&owner).await).await;
 }
 
-async fn changes_are_refused(db: &Db, role: &str) {
-    for (statement, refusal) in [
+async fn assert_changes_are_denied(db: &Db, role: &str) {
+    for (statement, reason) in [
         ("update activity set action = 'file.deleted'", "permission denied for table activity"),
         ("delete from activity", "permission denied for table activity"),
         ("truncate activity", "permission denied for table activity"),
@@ -111,43 +111,52 @@ async fn changes_are_refused(db: &Db, role: &str) {
         ("create table mine (x int)", "permission denied for schema"),
         ("select create_space_index(gen_random_uuid(), 3)", "there is no such embedding space"),
     ] {
-        let refused = db.execute_unprepared(statement).await.unwrap_err().to_string();
-        assert!(refused.contains(refusal), "{role}: {statement}: {refused}");
+        let error = db.execute_unprepared(statement).await.unwrap_err().to_string();
+        assert!(error.contains(reason), "{role}: {statement}: {error}");
     }
-    // Nor may it become somebody who may.
-    let higher = "select from pg_roles where pg_has_role(rolname, 'member') and rolname <> current_user";
-    assert!(db.query_all_raw(store::statement(higher)).await.unwrap().is_empty());
+    // It is a member of no other role.
+    let other_roles = "select from pg_roles where pg_has_role(rolname, 'member') and rolname <> current_user";
+    assert!(db.query_all_raw(store::statement(other_roles)).await.unwrap().is_empty());
 }
 
 #[actix_web::test]
 async fn unprivileged_role_requires_a_migrated_schema() {
-    let place = TestPlace::empty().await;
-    let role = Role::make(&place).await;
-    let owner = owner(&place).await;
+    let deployment = TestDeployment::empty().await;
+    let role = Role::create(&deployment).await;
+    let owner = connect_as_owner(&deployment).await;
     let url = role.settings()[0];
-    nvisy_api::command::keys(place.keys().folder(), false).unwrap();
+    nvisy_api::command::keys(deployment.keys().folder(), false).unwrap();
     for name in ["nvisy-api", "nvisy-worker"] {
-        refused(&run(name, &[], &place, &[url]).await, &["may not create the schema", "NVISY_MIGRATION_DATABASE_URL"]);
+        assert_single_error(
+            &run(name, &[], &deployment, &[url]).await,
+            &["may not create the schema", "NVISY_MIGRATION_DATABASE_URL"],
+        );
     }
-    refused(&run("nvisy-migrate", &["grant", "nobody_here"], &place, &[]).await, &["there is no role `nobody_here`"]);
-    refused(&run("nvisy-migrate", &["grant", "postgres"], &place, &[]).await, &["`postgres` owns the schema"]);
+    assert_single_error(
+        &run("nvisy-migrate", &["grant", "missing_role"], &deployment, &[]).await,
+        &["there is no role `missing_role`"],
+    );
+    assert_single_error(
+        &run("nvisy-migrate", &["grant", "postgres"], &deployment, &[]).await,
+        &["`postgres` owns the schema"],
+    );
     for arguments in [&["up"][..], &["grant", &role.name]] {
-        let output = run("nvisy-migrate", arguments, &place, &[]).await;
+        let output = run("nvisy-migrate", arguments, &deployment, &[]).await;
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
-    // What was given once too often is taken back.
+    // `grant` revokes excess privileges.
     owner.execute_unprepared(&format!("grant update, truncate on activity to {}", role.name)).await.unwrap();
-    let output = run("nvisy-migrate", &["grant", &role.name], &place, &[]).await;
+    let output = run("nvisy-migrate", &["grant", &role.name], &deployment, &[]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
 
-    let away = ("NVISY_MIGRATION_DATABASE_URL", "postgres://owner:hunter2@127.0.0.1:9/nvisy");
-    let output = run("nvisy-api", &[], &place, &[url, away]).await;
-    refused(&output, &["PostgreSQL cannot be reached: NVISY_MIGRATION_DATABASE_URL"]);
+    let unreachable = ("NVISY_MIGRATION_DATABASE_URL", "postgres://owner:hunter2@127.0.0.1:9/nvisy");
+    let output = run("nvisy-api", &[], &deployment, &[url, unreachable]).await;
+    assert_single_error(&output, &["PostgreSQL cannot be reached: NVISY_MIGRATION_DATABASE_URL"]);
     assert!(!text(&output.stderr).contains("hunter2"));
 
-    let app = TestApp::start_at(place, &[url]).await;
-    let ada = app.person("ada").await;
-    app.workspace(&ada, "Tidal energy").await;
-    changes_are_refused(&app.db, &role.name).await;
-    app.stop_before(async |_| role.drop(&owner).await).await;
+    let app = TestApp::start_in(deployment, &[url]).await;
+    let ada = app.create_account("ada").await;
+    app.create_workspace(&ada, "Tidal energy").await;
+    assert_changes_are_denied(&app.db, &role.name).await;
+    app.stop_then(async |_| role.drop(&owner).await).await;
 }

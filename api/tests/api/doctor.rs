@@ -1,15 +1,12 @@
-//! `nvisy-api doctor`: a line for each part, what is wrong and what to do, and a status.
+//! `nvisy-api doctor`: one line per check with the problem and the remedy, and an exit status.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use crate::{
-    startup::{run, text},
-    support::app::TestApp,
-};
+use crate::support::{TestApp, run, text};
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 
-const PARTS: [&str; 17] = [
+const CHECKS: [&str; 17] = [
     "PostgreSQL ",
     "pgvector ",
     "migrations ",
@@ -32,18 +29,18 @@ const PARTS: [&str; 17] = [
 #[actix_web::test]
 async fn healthy_installation_passes_every_check() {
     let app = TestApp::start_with(&[LOCAL]).await;
-    let output = run("nvisy-api", &["doctor"], &app.place, &[LOCAL]).await;
-    let said = text(&output.stdout);
-    assert!(output.status.success(), "{said}{}", text(&output.stderr));
-    for part in PARTS {
-        assert!(said.lines().any(|line| line.starts_with(part)), "no `{part}` in:\n{said}");
+    let output = run("nvisy-api", &["doctor"], &app.deployment, &[LOCAL]).await;
+    let report = text(&output.stdout);
+    assert!(output.status.success(), "{report}{}", text(&output.stderr));
+    for check in CHECKS {
+        assert!(report.lines().any(|line| line.starts_with(check)), "no `{check}` in:\n{report}");
     }
-    // The tests' role is a superuser, which is told and is no failure.
-    let (warnings, others): (Vec<_>, Vec<_>) = said.lines().partition(|line| line.contains(" warn "));
-    assert!(others.iter().all(|line| line.contains(" ok ")), "{said}");
-    assert_eq!(warnings.len(), 1, "{said}");
-    assert!(warnings[0].starts_with("database role") && warnings[0].contains("nvisy-migrate grant"), "{said}");
-    assert_eq!(app.place.objects().await, 0, "the doctor leaves nothing behind");
+    // The role of the tests is a superuser, which is a warning and not a failure.
+    let (warnings, others): (Vec<_>, Vec<_>) = report.lines().partition(|line| line.contains(" warn "));
+    assert!(others.iter().all(|line| line.contains(" ok ")), "{report}");
+    assert_eq!(warnings.len(), 1, "{report}");
+    assert!(warnings[0].starts_with("database role") && warnings[0].contains("nvisy-migrate grant"), "{report}");
+    assert_eq!(app.deployment.stored_objects().await, 0, "the doctor leaves no object");
     app.stop().await;
 }
 
@@ -53,43 +50,50 @@ async fn all_failed_checks_are_reported_at_once() {
     app.sql("alter table member drop constraint member_role_check, alter column role type varchar[] using array[role::text]").await;
     app.sql("update installation set master_key_check = sha256('another')").await;
     app.sql("delete from seaql_migrations where version = 'm0009_jobs'").await;
-    let key = app.place.keys().path("encryption.key");
+    let key = app.deployment.keys().path("encryption.key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let client = app.config().nats.url.expose().clone();
-    // A bucket that nobody has made.
+    // A prefix without streams and bucket.
     let settings = [("NVISY_NATS_PREFIX", "t_without_streams"), ("NVISY_NATS_URL", client.as_str())];
-    let output = run("nvisy-api", &["doctor"], &app.place, &settings).await;
-    let said = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let wrong = |part: &str, what: &str| {
-        let found = said.lines().any(|line| line.starts_with(part) && line.contains(" WRONG ") && line.contains(what));
-        assert!(found, "`{part}` is not wrong because of `{what}` in:\n{said}");
+    let output = run("nvisy-api", &["doctor"], &app.deployment, &settings).await;
+    let report = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    let assert_wrong = |check: &str, reason: &str| {
+        let found =
+            report.lines().any(|line| line.starts_with(check) && line.contains(" WRONG ") && line.contains(reason));
+        assert!(found, "`{check}` is not wrong because of `{reason}` in:\n{report}");
     };
-    wrong("schema", "member.role is _varchar");
-    wrong("migrations", "nvisy-migrate up");
-    wrong("encryption key ", "chmod 600");
-    wrong("encryption key's database", "does not belong");
-    wrong("stream t_without_streams_jobs", "missing");
-    wrong("consumer", "missing");
-    wrong("object store", "missing");
-    wrong("model", "NVISY_EMBEDDING_");
-    let fine = |part: &str| assert!(said.lines().any(|line| line.starts_with(part) && line.contains(" ok ")), "{said}");
-    fine("PostgreSQL");
-    fine("NATS");
-    fine("clock");
-    fine("signing keys");
+    assert_wrong("schema", "member.role is _varchar");
+    assert_wrong("migrations", "nvisy-migrate up");
+    assert_wrong("encryption key ", "chmod 600");
+    assert_wrong("encryption key's database", "does not belong");
+    assert_wrong("stream t_without_streams_jobs", "missing");
+    assert_wrong("consumer", "missing");
+    assert_wrong("object store", "missing");
+    assert_wrong("model", "NVISY_EMBEDDING_");
+    let assert_ok =
+        |check: &str| assert!(report.lines().any(|line| line.starts_with(check) && line.contains(" ok ")), "{report}");
+    assert_ok("PostgreSQL");
+    assert_ok("NATS");
+    assert_ok("clock");
+    assert_ok("signing keys");
     app.stop().await;
 }
 
 #[actix_web::test]
 async fn unreachable_service_does_not_hide_other_checks() {
     let app = TestApp::start().await;
-    let away = [("NVISY_DATABASE_URL", "postgres://127.0.0.1:9/x"), ("NVISY_NATS_URL", "nats://127.0.0.1:9"), LOCAL];
-    let output = run("nvisy-api", &["doctor"], &app.place, &away).await;
-    let said = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    for (part, word) in [("PostgreSQL", " WRONG "), ("NATS", " WRONG "), ("private key", " ok "), ("model", " ok ")] {
-        assert!(said.lines().any(|line| line.starts_with(part) && line.contains(word)), "{part}{word}:\n{said}");
+    let unreachable =
+        [("NVISY_DATABASE_URL", "postgres://127.0.0.1:9/x"), ("NVISY_NATS_URL", "nats://127.0.0.1:9"), LOCAL];
+    let output = run("nvisy-api", &["doctor"], &app.deployment, &unreachable).await;
+    let report = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    for (check, result) in [("PostgreSQL", " WRONG "), ("NATS", " WRONG "), ("private key", " ok "), ("model", " ok ")]
+    {
+        assert!(
+            report.lines().any(|line| line.starts_with(check) && line.contains(result)),
+            "{check}{result}:\n{report}"
+        );
     }
     app.stop().await;
 }

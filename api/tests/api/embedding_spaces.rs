@@ -1,4 +1,4 @@
-//! Two processes of different models: a workspace is indexed and searched in its own space, or says why not.
+//! Processes with different models: a workspace is indexed and searched in its own space, or the response says why not.
 
 use std::net::SocketAddr;
 
@@ -13,26 +13,22 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{
-    files::part,
-    startup::{run, text},
-    support::app::{Answer, Person, TestApp, program, send, until},
-};
+use crate::support::{TestAccount, TestApp, TestResponse, part, program, run, send, text, wait_until};
 
-/// A server of embeddings: four numbers, made of the letters of a text.
-async fn embedder() -> String {
+/// Starts an embedding server whose vectors have four components, computed from the bytes of a text.
+async fn start_embedding_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(embed(stream));
+            tokio::spawn(serve_embeddings(stream));
         }
     });
     format!("http://{address}/v1")
 }
 
-async fn embed(stream: TcpStream) -> Option<()> {
+async fn serve_embeddings(stream: TcpStream) -> Option<()> {
     let mut stream = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -45,31 +41,31 @@ async fn embed(stream: TcpStream) -> Option<()> {
     let body: Value = serde_json::from_slice(&body).ok()?;
     let vector = |text: &Value| {
         let mut vector = [1.0_f32; 4];
-        text.as_str().unwrap_or_default().bytes().for_each(|letter| vector[usize::from(letter % 4)] += 1.0);
+        text.as_str().unwrap_or_default().bytes().for_each(|byte| vector[usize::from(byte % 4)] += 1.0);
         vector
     };
     let data = body["input"].as_array()?.iter().map(vector).enumerate();
     let data: Vec<_> = data.map(|(index, vector)| json!({ "index": index, "embedding": vector })).collect();
-    let answer = json!({ "object": "list", "data": data }).to_string();
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
-    stream.write_all(format!("{head}{answer}").as_bytes()).await.ok()
+    let response = json!({ "object": "list", "data": data }).to_string();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", response.len());
+    stream.write_all(format!("{head}{response}").as_bytes()).await.ok()
 }
 
 fn settings<'a>(url: &'a str, model: &'a str) -> [(&'a str, &'a str); 3] {
     [("NVISY_EMBEDDING_URL", url), ("NVISY_EMBEDDING_MODEL", model), ("NVISY_EMBEDDING_DIMENSIONS", "4")]
 }
 
-/// Another API, and another worker, of the same place under another model.
-struct Other {
+/// Another API and another worker of the same deployment with another model.
+struct OtherModel {
     address: SocketAddr,
     lifecycle: Lifecycle,
     api: JoinHandle<()>,
     worker: JoinHandle<bool>,
 }
 
-impl Other {
+impl OtherModel {
     async fn start(app: &TestApp, url: &str, model: &str) -> Self {
-        let config = app.place.config(&settings(url, model));
+        let config = app.deployment.config(&settings(url, model));
         let lifecycle = Lifecycle::new();
         let bound = App::build(config.clone(), lifecycle.clone()).await.unwrap().bind().unwrap();
         let address = bound.address();
@@ -79,9 +75,16 @@ impl Other {
         Self { address, lifecycle, api, worker }
     }
 
-    async fn ask(&self, app: &TestApp, person: &Person, method: Method, path: &str, body: &Value) -> Answer {
+    async fn request(
+        &self,
+        app: &TestApp,
+        account: &TestAccount,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> TestResponse {
         let request = app.request_to(&format!("http://{}", self.address), method, path);
-        send(request.bearer_auth(&person.token).json(body)).await
+        send(request.bearer_auth(&account.token).json(body)).await
     }
 
     async fn stop(self) {
@@ -92,46 +95,46 @@ impl Other {
     }
 }
 
-fn names(answer: &Value) -> Vec<&str> {
-    answer["hits"].as_array().unwrap().iter().map(|hit| hit["file"]["name"].as_str().unwrap()).collect()
+fn names(response: &Value) -> Vec<&str> {
+    response["hits"].as_array().unwrap().iter().map(|hit| hit["file"]["name"].as_str().unwrap()).collect()
 }
 
-async fn upload(app: &TestApp, ada: &Person, workspace: &str, name: &str) -> String {
+async fn upload(app: &TestApp, ada: &TestAccount, workspace: &str, name: &str) -> String {
     let accepted = app.upload(ada, workspace, vec![part(name, format!("Seals rest on {name}."))]).await.expect(202);
     accepted["items"][0]["id"].as_str().unwrap().to_owned()
 }
 
-/// The reason why a job waits, once one does.
-async fn waits(app: &TestApp) -> (i32, String) {
+/// Attempts and last error of a job that waits for another worker.
+async fn waiting_job(app: &TestApp) -> (i32, String) {
     let sql = "select attempts, last_error from job where state = 'waiting' and last_error like '%embed%'";
-    let row = until("a job that waits for another worker", async || app.rows(sql).await.pop()).await;
+    let row = wait_until("a job waits for another worker", async || app.rows(sql).await.pop()).await;
     (row.try_get("", "attempts").unwrap(), row.try_get("", "last_error").unwrap())
 }
 
 #[actix_web::test]
 async fn vector_search_requires_the_workspaces_own_space() {
-    let url = embedder().await;
+    let url = start_embedding_server().await;
     let app = TestApp::start_with(&settings(&url, "small")).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let path = format!("/api/v1/workspaces/{workspace}");
     let search = format!("{path}/search");
     let small = app.get(&ada, &path).await.expect(200)["defaultSpace"].clone();
     assert_eq!((small["provider"].as_str(), small["model"].as_str()), (Some("openai"), Some("small")));
     assert_eq!(small["dimensions"], 4);
 
-    // Only a worker of another model is there: the upload waits, says why, and spends no attempt.
-    let other = Other::start(&app, &url, "large").await;
+    // With only a worker of another model, the upload waits with a reason and without spending an attempt.
+    let other = OtherModel::start(&app, &url, "large").await;
     let old = upload(&app, &ada, &workspace, "old.txt").await;
-    let (attempts, why) = waits(&app).await;
-    assert!(attempts == 0 && why.contains(small["id"].as_str().unwrap()), "{attempts} {why}");
+    let (attempts, error) = waiting_job(&app).await;
+    assert!(attempts == 0 && error.contains(small["id"].as_str().unwrap()), "{attempts} {error}");
     assert_eq!(app.get(&ada, &format!("{path}/files/{old}")).await.expect(200)["state"], "queued");
     assert_eq!(app.count("dead_job").await, 0);
 
-    // One of its own comes.
+    // A worker with the same model starts.
     let mut app = app;
     app.start_worker().await;
-    until("the file", async || {
+    wait_until("the file is ready", async || {
         app.sql("update job set run_at = now() where state = 'waiting'").await;
         (app.get(&ada, &format!("{path}/files/{old}")).await.expect(200)["state"] == "ready").then_some(())
     })
@@ -141,105 +144,106 @@ async fn vector_search_requires_the_workspaces_own_space() {
         assert_eq!(names(&found), ["old.txt"], "{mode}");
     }
 
-    // The other API knows that it would find nothing.
+    // The other API rejects vector search: it would find nothing.
     for body in [
         json!({ "query": "seals" }),
         json!({ "query": "seals", "mode": "vector" }),
         json!({ "vector": [1, 1, 1, 1], "mode": "vector" }),
     ] {
-        let problem = other.ask(&app, &ada, Method::POST, &search, &body).await.problem(409, "space_not_served");
+        let problem = other.request(&app, &ada, Method::POST, &search, &body).await.problem(409, "space_not_served");
         assert!(problem["detail"].as_str().unwrap().contains(small["id"].as_str().unwrap()), "{problem}");
     }
-    let words = json!({ "query": "seals", "mode": "text" });
-    assert_eq!(names(&other.ask(&app, &ada, Method::POST, &search, &words).await.expect(200)), ["old.txt"]);
+    let text_search = json!({ "query": "seals", "mode": "text" });
+    assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &text_search).await.expect(200)), ["old.txt"]);
 
-    // So does the doctor.
+    // The doctor reports the workspace.
     let large = settings(&url, "large");
-    let said = text(&run("nvisy-api", &["doctor"], &app.place, &large).await.stdout);
-    let line = said.lines().find(|line| line.starts_with("embedding spaces ")).unwrap();
-    assert!(line.contains(" WRONG ") && line.contains("1 of small (openai, 4 dimensions)"), "{said}");
+    let report = text(&run("nvisy-api", &["doctor"], &app.deployment, &large).await.stdout);
+    let line = report.lines().find(|line| line.starts_with("embedding spaces ")).unwrap();
+    assert!(line.contains(" WRONG ") && line.contains("1 of small (openai, 4 dimensions)"), "{report}");
 
-    // It moves to a space that is served where it is asked, and to no other.
-    let wind = other.ask(&app, &ada, Method::POST, "/api/v1/workspaces", &json!({ "name": "Wind" })).await.expect(201);
+    // The workspace can change only to the space of the API that gets the request.
+    let wind =
+        other.request(&app, &ada, Method::POST, "/api/v1/workspaces", &json!({ "name": "Wind" })).await.expect(201);
     let large = wind["defaultSpace"]["id"].clone();
     for wrong in [json!(nvisy_shared::id::new()), large.clone()] {
-        let refused =
+        let rejected =
             send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&json!({ "defaultSpaceId": wrong })));
-        let problem = refused.await.problem(404, "not_found");
+        let problem = rejected.await.problem(404, "not_found");
         assert!(problem["detail"].as_str().unwrap().contains(small["id"].as_str().unwrap()), "{problem}");
     }
-    let bob = app.person("bob").await;
-    app.enrol(&workspace, &bob, "member").await;
+    let bob = app.create_account("bob").await;
+    app.add_member(&workspace, &bob, "member").await;
     let change = json!({ "defaultSpaceId": large });
-    other.ask(&app, &bob, Method::PATCH, &path, &change).await.problem(403, "forbidden");
-    let changed = other.ask(&app, &ada, Method::PATCH, &path, &change).await.expect(200);
+    other.request(&app, &bob, Method::PATCH, &path, &change).await.problem(403, "forbidden");
+    let changed = other.request(&app, &ada, Method::PATCH, &path, &change).await.expect(200);
     assert_eq!(changed["defaultSpace"]["model"], "large");
     let log = app.get(&ada, &format!("{path}/activities?type=workspace.updated")).await.expect(200);
     assert_eq!(log["items"][0]["details"], json!({ "fields": ["defaultSpaceId"] }));
 
-    // What was indexed before is found by words, and by meaning once it is uploaded again.
+    // Files indexed before are found by text search, and by vector search after another upload.
     app.post(&ada, &search, &json!({ "query": "seals" })).await.problem(409, "space_not_served");
-    let vector = json!({ "query": "seals", "mode": "vector" });
-    assert_eq!(names(&other.ask(&app, &ada, Method::POST, &search, &vector).await.expect(200)), [""; 0]);
-    assert_eq!(names(&other.ask(&app, &ada, Method::POST, &search, &words).await.expect(200)), ["old.txt"]);
+    let vector_search = json!({ "query": "seals", "mode": "vector" });
+    assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &vector_search).await.expect(200)), [""; 0]);
+    assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &text_search).await.expect(200)), ["old.txt"]);
     let new = upload(&app, &ada, &workspace, "new.txt").await;
-    until("the file", async || {
+    wait_until("the file is ready", async || {
         app.sql("update job set run_at = now() where state = 'waiting'").await;
         (app.get(&ada, &format!("{path}/files/{new}")).await.expect(200)["state"] == "ready").then_some(())
     })
     .await;
-    assert_eq!(names(&other.ask(&app, &ada, Method::POST, &search, &vector).await.expect(200)), ["new.txt"]);
+    assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &vector_search).await.expect(200)), ["new.txt"]);
     other.stop().await;
     app.stop().await;
 }
 
 #[actix_web::test]
 async fn workspace_without_a_space_adopts_the_space_of_its_first_vectors() {
-    let url = embedder().await;
+    let url = start_embedding_server().await;
     let mut app = TestApp::start_with(&settings(&url, "small")).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let path = format!("/api/v1/workspaces/{workspace}");
     app.sql("update workspace set default_space_id = null").await;
     assert!(app.get(&ada, &path).await.expect(200).get("defaultSpace").is_none());
     app.start_worker().await;
     let file = upload(&app, &ada, &workspace, "a.txt").await;
-    assert_eq!(app.settled(&ada, &workspace, &file).await["state"], "ready");
+    assert_eq!(app.finished_file(&ada, &workspace, &file).await["state"], "ready");
     assert_eq!(app.get(&ada, &path).await.expect(200)["defaultSpace"]["model"], "small");
     app.stop().await;
 }
 
 #[actix_web::test]
 async fn file_with_vectors_in_two_spaces_is_embedded_again() {
-    let url = embedder().await;
+    let url = start_embedding_server().await;
     let mut app =
         TestApp::start_with(&[&settings(&url, "small")[..], &[("NVISY_WORKER_BATCH_CHUNKS", "1")]].concat()).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
-    // As if a worker of another model had embedded some before the space was changed.
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    // Simulates a worker of another model that embedded some chunks before the space was changed.
     app.sql(
         "insert into embedding_space (id, provider, model, dimensions, query_prefix, passage_prefix)
          values ('00000000-0000-7000-8000-000000000001', 'openai', 'large', 4, '', '')",
     )
     .await;
     app.sql(
-        "create function elsewhere() returns trigger language plpgsql as $$ begin
+        "create function other_space() returns trigger language plpgsql as $$ begin
              if not exists (select from embedding) then new.space_id := '00000000-0000-7000-8000-000000000001'; end if;
              return new; end $$",
     )
     .await;
-    app.sql("create trigger elsewhere before insert on embedding for each row execute function elsewhere()").await;
+    app.sql("create trigger other_space before insert on embedding for each row execute function other_space()").await;
     app.start_worker().await;
     let text = (0..40).map(|n| format!("# Part {n}\n\n{}\n\n", "Seals rest on sand. ".repeat(40))).collect::<String>();
     let accepted = app.upload(&ada, &workspace, vec![part("a.md", text)]).await.expect(202);
     let file = accepted["items"][0]["id"].as_str().unwrap().to_owned();
-    until("vectors elsewhere", async || {
+    wait_until("some vectors are in the other space", async || {
         let sql = "select from embedding where space_id = '00000000-0000-7000-8000-000000000001'";
         (!app.rows(sql).await.is_empty()).then_some(())
     })
     .await;
-    app.sql("drop trigger elsewhere on embedding").await;
-    assert_eq!(app.settled(&ada, &workspace, &file).await["state"], "ready");
+    app.sql("drop trigger other_space on embedding").await;
+    assert_eq!(app.finished_file(&ada, &workspace, &file).await["state"], "ready");
     let rows = app.rows("select (select count(*) from chunk) as chunks, count(*) as vectors, count(distinct space_id) as spaces from embedding").await;
     let number = |name: &str| rows[0].try_get::<i64>("", name).unwrap();
     assert!(number("chunks") > 1);

@@ -1,47 +1,21 @@
-//! Uploads and what is refused, over HTTP. The bytes are looked for in the object store itself.
+//! Accepted and rejected uploads; the number of objects is read from the object store.
 
 use reqwest::{
     Method,
     multipart::{Form, Part},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::app::{Answer, Person, TestApp, send};
+use crate::support::{TestAccount, TestApp, part, send};
 
-pub fn part(name: &str, content: impl Into<Vec<u8>>) -> Part {
-    Part::bytes(content.into()).file_name(name.to_owned())
-}
-
-impl TestApp {
-    pub async fn upload(&self, person: &Person, workspace: &str, parts: Vec<Part>) -> Answer {
-        self.upload_with(person, workspace, parts, None).await
-    }
-
-    pub async fn upload_with(&self, person: &Person, workspace: &str, parts: Vec<Part>, key: Option<&str>) -> Answer {
-        let form = parts.into_iter().fold(Form::new(), |form, part| form.part("file", part));
-        let request = self.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
-        let request = request.bearer_auth(&person.token).multipart(form);
-        send(key.into_iter().fold(request, |request, key| request.header("idempotency-key", key))).await
-    }
-
-    pub async fn file(&self, person: &Person, workspace: &str, id: &str) -> Value {
-        self.get(person, &format!("/api/v1/workspaces/{workspace}/files/{id}")).await.expect(200)
-    }
-
-    /// How many objects the store holds for this deployment.
-    async fn objects(&self) -> usize {
-        self.place.objects().await
-    }
-}
-
-async fn start() -> (TestApp, Person, String) {
+async fn start() -> (TestApp, TestAccount, String) {
     start_with(&[]).await
 }
 
-async fn start_with(settings: &[(&str, &str)]) -> (TestApp, Person, String) {
+async fn start_with(settings: &[(&str, &str)]) -> (TestApp, TestAccount, String) {
     let app = TestApp::start_with(settings).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     (app, ada, workspace)
 }
 
@@ -49,8 +23,8 @@ async fn start_with(settings: &[(&str, &str)]) -> (TestApp, Person, String) {
 async fn uploaded_file_is_listed_downloaded_and_deleted() {
     let (app, ada, workspace) = start().await;
     let content = "The tide turns at noon.\n";
-    let answer = app.upload(&ada, &workspace, vec![part("tide.txt", content), part("Größe 🌊.md", "# Size\n")]).await;
-    let accepted = answer.expect(202);
+    let response = app.upload(&ada, &workspace, vec![part("tide.txt", content), part("Größe 🌊.md", "# Size\n")]).await;
+    let accepted = response.expect(202);
     let file = &accepted["items"][0];
     assert_eq!(file["name"], "tide.txt");
     assert_eq!(file["state"], "queued");
@@ -81,7 +55,7 @@ async fn uploaded_file_is_listed_downloaded_and_deleted() {
     assert_eq!(send(delete()).await.status, 204);
     send(delete()).await.problem(404, "not_found");
     app.get(&ada, &path).await.problem(404, "not_found");
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
@@ -90,19 +64,19 @@ async fn identical_content_is_stored_once_per_workspace() {
     let first = app.upload(&ada, &workspace, vec![part("a.txt", "same bytes"), part("b.txt", "same bytes")]).await;
     let second = app.upload(&ada, &workspace, vec![part("c.txt", "same bytes")]).await.expect(202);
     assert_eq!(first.expect(202)["items"][0]["sha256"], second["items"][0]["sha256"]);
-    assert_eq!(app.objects().await, 1);
-    // Another tenant's copy is another object: nobody learns that somebody has the same file.
-    let other = app.workspace(&ada, "Wind").await;
+    assert_eq!(app.deployment.stored_objects().await, 1);
+    // Each workspace has its own object, so that the existence of a file in another is not revealed.
+    let other = app.create_workspace(&ada, "Wind").await;
     app.upload(&ada, &other, vec![part("a.txt", "same bytes")]).await.expect(202);
-    assert_eq!(app.objects().await, 2);
-    app.stop_with_jobs().await;
+    assert_eq!(app.deployment.stored_objects().await, 2);
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
 async fn repeated_upload_with_one_key_stores_one_file() {
     let (app, ada, workspace) = start().await;
     let upload = async |content: &'static str| {
-        app.upload_with(&ada, &workspace, vec![part("a.txt", content)], Some("once")).await
+        app.upload_with_key(&ada, &workspace, vec![part("a.txt", content)], Some("once")).await
     };
     let first = upload("tide").await.expect(202);
     let again = upload("tide").await;
@@ -111,8 +85,8 @@ async fn repeated_upload_with_one_key_stores_one_file() {
     upload("ebb").await.problem(422, "idempotency_key_reused");
     let list = app.get(&ada, &format!("/api/v1/workspaces/{workspace}/files")).await.expect(200);
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
-    assert_eq!(app.objects().await, 1);
-    app.stop_with_jobs().await;
+    assert_eq!(app.deployment.stored_objects().await, 1);
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
@@ -125,7 +99,7 @@ async fn file_names_are_sanitized() {
         accepted["items"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
     assert_eq!((names[0], names[2]), ("passwd", "🌊.txt"));
     assert!(names[1].chars().count() == 255 && names[1].ends_with(".md"));
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
@@ -133,16 +107,18 @@ async fn rejected_upload_leaves_nothing_stored() {
     let (app, ada, workspace) =
         start_with(&[("NVISY_HTTP_UPLOAD_BYTES", "1000"), ("NVISY_HTTP_UPLOAD_FILES", "2")]).await;
     let path = format!("/api/v1/workspaces/{workspace}/files");
-    let fine = || part("fine.txt", "a fine file");
+    let valid_part = || part("valid.txt", "a valid file");
 
-    // The second part is at fault each time: the first must go too.
-    let large = app.upload(&ada, &workspace, vec![fine(), part("large.txt", vec![b'x'; 1001])]).await;
+    // The second part is rejected each time; the first must be removed as well.
+    let large = app.upload(&ada, &workspace, vec![valid_part(), part("large.txt", vec![b'x'; 1001])]).await;
     assert!(large.problem(413, "payload_too_large")["detail"].as_str().unwrap().contains("large.txt"));
-    app.upload(&ada, &workspace, vec![fine(), fine(), fine()]).await.problem(413, "payload_too_large");
-    app.upload(&ada, &workspace, vec![fine(), Part::text("no file name")]).await.problem(422, "invalid_body");
+    app.upload(&ada, &workspace, vec![valid_part(), valid_part(), valid_part()])
+        .await
+        .problem(413, "payload_too_large");
+    app.upload(&ada, &workspace, vec![valid_part(), Part::text("no file name")]).await.problem(422, "invalid_body");
     app.upload(&ada, &workspace, vec![]).await.problem(400, "bad_request");
 
-    let other = Form::new().part("file", fine()).part("attachment", fine());
+    let other = Form::new().part("file", valid_part()).part("attachment", valid_part());
     let request = app.request(Method::POST, &path).bearer_auth(&ada.token).multipart(other);
     send(request).await.problem(422, "invalid_body");
     app.post(&ada, &path, &json!({ "file": "x" })).await.problem(415, "unsupported_media_type");
@@ -154,7 +130,7 @@ async fn rejected_upload_leaves_nothing_stored() {
 
     let list = app.get(&ada, &path).await.expect(200);
     assert_eq!(list["items"], json!([]));
-    assert_eq!(app.objects().await, 0);
+    assert_eq!(app.deployment.stored_objects().await, 0);
     app.stop().await;
 }
 
@@ -163,14 +139,14 @@ async fn other_tenants_file_is_not_found() {
     let (app, ada, workspace) = start().await;
     let accepted = app.upload(&ada, &workspace, vec![part("a.txt", "secret")]).await.expect(202);
     let file = accepted["items"][0]["id"].as_str().unwrap().to_owned();
-    // In a workspace of one's own, with somebody else's file.
-    let eve = app.person("eve").await;
-    let own = app.workspace(&eve, "Mine").await;
+    // The id of the file in a workspace of the other tenant.
+    let eve = app.create_account("eve").await;
+    let own = app.create_workspace(&eve, "Mine").await;
     for suffix in ["", "/content", "/text"] {
         app.get(&eve, &format!("/api/v1/workspaces/{own}/files/{file}{suffix}")).await.problem(404, "not_found");
     }
     let delete = app.request(Method::DELETE, &format!("/api/v1/workspaces/{own}/files/{file}")).bearer_auth(&eve.token);
     send(delete).await.problem(404, "not_found");
     app.file(&ada, &workspace, &file).await;
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }

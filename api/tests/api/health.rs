@@ -1,7 +1,7 @@
 use nvisy_shared::probe;
 use reqwest::Method;
 
-use crate::support::app::{TestApp, send, until};
+use crate::support::{TestApp, send, wait_until};
 
 #[actix_web::test]
 async fn running_api_is_healthy() {
@@ -19,9 +19,9 @@ async fn running_api_is_healthy() {
 #[actix_web::test]
 async fn readiness_fails_without_the_database() {
     let app = TestApp::start().await;
-    let before = app.config().database.url.expose().clone();
-    let database = before.rsplit('/').next().unwrap();
-    // From another database: no connection may be left in one that is renamed.
+    let url = app.config().database.url.expose().clone();
+    let database = url.rsplit('/').next().unwrap();
+    // From another database: this one must have no connection left.
     let elsewhere = TestApp::start().await;
     elsewhere.sql(&format!("alter database {database} allow_connections false")).await;
     elsewhere
@@ -34,9 +34,9 @@ async fn readiness_fails_without_the_database() {
     send(app.request(Method::GET, "/health/live")).await.expect(200);
 
     elsewhere.sql(&format!("alter database {database} allow_connections true")).await;
-    // The answer is good for a second.
+    // The result is cached for a second.
     let ready = async || (send(app.request(Method::GET, "/health/ready")).await.status == 200).then_some(());
-    until("an API that is ready again", ready).await;
+    wait_until("the API is ready again", ready).await;
     elsewhere.stop().await;
     app.stop().await;
 }

@@ -1,32 +1,16 @@
-//! From an upload to what search reads, for each kind of sample document; and content that cannot be read.
+//! From an upload to chunks and vectors, for each sample format; and content that cannot be read.
 
-use serde_json::Value;
-
-use crate::{
-    files::part,
-    support::app::{Person, TestApp, until},
-};
+use crate::support::{TestAccount, TestApp, part, send, wait_until};
 
 fn sample(name: &str) -> Vec<u8> {
     let path = format!("{}/../deploy/demo/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-impl TestApp {
-    /// The file when it has ended `ready` or `failed`.
-    pub async fn settled(&self, person: &Person, workspace: &str, id: &str) -> Value {
-        until("a file is ready or failed", async || {
-            let file = self.file(person, workspace, id).await;
-            matches!(file["state"].as_str(), Some("ready" | "failed")).then_some(file)
-        })
-        .await
-    }
-}
-
-async fn start() -> (TestApp, Person, String) {
-    let app = TestApp::start_whole(&[]).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+async fn start() -> (TestApp, TestAccount, String) {
+    let app = TestApp::start_with_worker(&[]).await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     (app, ada, workspace)
 }
 
@@ -42,7 +26,7 @@ async fn every_sample_format_is_indexed_with_provenance() {
     ] {
         let accepted = app.upload(&ada, &workspace, vec![part(name, sample(name))]).await.expect(202);
         let id = accepted["items"][0]["id"].as_str().unwrap().to_owned();
-        let file = app.settled(&ada, &workspace, &id).await;
+        let file = app.finished_file(&ada, &workspace, &id).await;
         assert_eq!(file["state"], "ready", "{file}");
         assert_eq!(file["mediaType"], media_type);
         assert_eq!(file["progress"]["done"], file["chunkCount"]);
@@ -51,7 +35,7 @@ async fn every_sample_format_is_indexed_with_provenance() {
 
         let text = app.get(&ada, &format!("/api/v1/workspaces/{workspace}/files/{id}/text")).await.text;
         if name.ends_with(".md") || name.ends_with(".txt") {
-            assert_eq!(text.as_bytes(), sample(name), "the text of a text file is the file");
+            assert_eq!(text.as_bytes(), sample(name), "the text of a text file is the file itself");
         }
         let chunks = app.chunks(&id).await;
         assert_eq!(file["chunkCount"], chunks.len());
@@ -70,7 +54,7 @@ async fn every_sample_format_is_indexed_with_provenance() {
 async fn unreadable_file_fails_alone_with_a_reason() {
     let (app, ada, workspace) = start().await;
     let pdf = sample("operations-manual.pdf");
-    let bad: [(&str, Vec<u8>, &str); 6] = [
+    let unreadable: [(&str, Vec<u8>, &str); 6] = [
         ("empty.txt", Vec::new(), "empty"),
         ("blank.md", b" \n\t\n ".to_vec(), "empty"),
         ("cut.pdf", pdf[..pdf.len() / 2].to_vec(), "corrupt"),
@@ -78,16 +62,16 @@ async fn unreadable_file_fails_alone_with_a_reason() {
         ("fake.pdf", b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00".repeat(40), "unsupported_media"),
         ("line.txt", vec![b'a'; 40 << 20], "too_large"),
     ];
-    let mut parts: Vec<_> = bad.iter().map(|(name, content, _)| part(name, content.clone())).collect();
+    let mut parts: Vec<_> = unreadable.iter().map(|(name, content, _)| part(name, content.clone())).collect();
     parts.push(part("good.txt", "The lock gates open at slack water."));
     let accepted = app.upload(&ada, &workspace, parts).await.expect(202);
     let items = accepted["items"].as_array().unwrap();
-    for (item, (name, _, code)) in items.iter().zip(&bad) {
-        let file = app.settled(&ada, &workspace, item["id"].as_str().unwrap()).await;
+    for (item, (name, _, code)) in items.iter().zip(&unreadable) {
+        let file = app.finished_file(&ada, &workspace, item["id"].as_str().unwrap()).await;
         assert_eq!((file["state"].as_str(), file["failure"]["code"].as_str()), (Some("failed"), Some(*code)), "{name}");
         assert!(app.chunks(item["id"].as_str().unwrap()).await.is_empty());
     }
-    let good = app.settled(&ada, &workspace, items[bad.len()]["id"].as_str().unwrap()).await;
+    let good = app.finished_file(&ada, &workspace, items[unreadable.len()]["id"].as_str().unwrap()).await;
     assert_eq!(good["state"], "ready", "{good}");
     app.stop().await;
 }
@@ -98,15 +82,15 @@ async fn file_deleted_during_indexing_leaves_nothing() {
     let text = "Blades foul faster in summer, when plankton blooms along the coast. ".repeat(3000);
     let accepted = app.upload(&ada, &workspace, vec![part("long.txt", text)]).await.expect(202);
     let id = accepted["items"][0]["id"].as_str().unwrap().to_owned();
-    until("embedding begins", async || {
+    wait_until("embedding has begun", async || {
         let file = app.file(&ada, &workspace, &id).await;
         (file["progress"]["stage"] == "embed").then_some(())
     })
     .await;
     let path = format!("/api/v1/workspaces/{workspace}/files/{id}");
     let delete = app.request(reqwest::Method::DELETE, &path).bearer_auth(&ada.token);
-    assert_eq!(crate::support::app::send(delete).await.status, 204);
-    until("its jobs end", async || (app.count("job").await == 0).then_some(())).await;
+    assert_eq!(send(delete).await.status, 204);
+    app.wait_until_no_jobs_are_left().await;
     for table in ["chunk", "embedding", "run_item", "file_version", "dead_job"] {
         assert_eq!(app.count(table).await, 0, "{table}");
     }

@@ -1,88 +1,68 @@
-//! Invites that go out by mail: what the letter says, and what nobody learns from it.
+//! Invites by mail: the message, and what it does not reveal.
 
 use nvisy_api::command::suspend;
 use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    support::app::{Answer, PASSWORD, Person, TestApp, send, until},
-    support::mailbox::Mailbox,
+use crate::support::{
+    Mail, Mailbox, TestAccount, TestApp, TestResponse,
+    mail_requests::{create_confirmed_account, start_with_mail},
+    send, wait_until,
 };
 
-/// An API with a worker that can send mail.
-async fn start() -> (TestApp, Mailbox) {
-    let mailbox = Mailbox::start().await;
-    let mut app = TestApp::start_with(&mailbox.settings()).await;
-    app.start_worker().await;
-    (app, mailbox)
-}
-
 impl TestApp {
-    /// Somebody who signed up and confirmed it.
-    async fn confirmed(&self, mailbox: &Mailbox, email: &str, name: &str) -> Person {
-        let body = json!({ "email": email, "password": PASSWORD, "displayName": name });
-        send(self.request(Method::POST, "/api/v1/auth/sign-up").json(&body)).await.expect(202);
-        let own = || mailbox.mails().into_iter().find(|mail| mail.to == email);
-        let mail = until("the mail of a sign-up", async || own()).await;
-        let confirm = self
-            .request(Method::POST, "/api/v1/auth/sign-up/confirm")
-            .json(&json!({ "token": mail.token(), "password": PASSWORD }));
-        let account = send(confirm).await.expect(201);
-        let id = account["id"].as_str().unwrap().to_owned();
-        self.again(&Person { id, email: email.to_owned(), token: String::new(), refresh: String::new() }).await
-    }
-
-    async fn mail_invite(&self, by: &Person, workspace: &str, body: &Value) -> Answer {
+    async fn mail_invite(&self, by: &TestAccount, workspace: &str, body: &Value) -> TestResponse {
         self.post(by, &format!("/api/v1/workspaces/{workspace}/invites"), body).await
     }
 }
 
-/// The invites that have arrived.
-fn invites(mailbox: &Mailbox) -> Vec<crate::support::mailbox::Mail> {
+/// The received invites.
+fn invites(mailbox: &Mailbox) -> Vec<Mail> {
     mailbox.mails().into_iter().filter(|mail| mail.subject == "You are invited to a workspace").collect()
 }
 
 #[actix_web::test]
 async fn invite_mail_is_the_same_for_known_and_unknown_emails() {
-    let (app, mailbox) = start().await;
-    let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
-    let bob = app.confirmed(&mailbox, "bob@example.org", "Bob").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let (app, mailbox) = start_with_mail().await;
+    let ada = create_confirmed_account(&app, &mailbox, "ada@example.org", "Ada").await;
+    let bob = create_confirmed_account(&app, &mailbox, "bob@example.org", "Bob").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let invite = async |email: &str| {
         let mut invite =
             app.mail_invite(&ada, &workspace, &json!({ "role": "member", "email": email })).await.expect(201);
         assert_eq!((invite["mailed"].as_bool(), invite.get("code")), (Some(true), None), "{invite}");
-        for own in ["id", "createdAt", "expiresAt", "email"] {
-            assert!(invite[own].take().is_string());
+        for field in ["id", "createdAt", "expiresAt", "email"] {
+            assert!(invite[field].take().is_string());
         }
         invite
     };
     assert_eq!(invite("bob@example.org").await, invite("nobody@example.org").await);
-    let mails = until("two invites", async || Some(invites(&mailbox)).filter(|mails| mails.len() == 2)).await;
+    let mails =
+        wait_until("two invites have arrived", async || Some(invites(&mailbox)).filter(|mails| mails.len() == 2)).await;
     let to = |email: &str| mails.iter().find(|mail| mail.to == email).unwrap();
-    let without = |email: &str| {
+    let without_code_and_time = |email: &str| {
         let text = to(email).text.replace(&to(email).token(), "CODE");
         let (before, rest) = text.split_once(" until ").unwrap();
-        let (when, after) = rest.split_once(" UTC").unwrap();
-        assert_eq!(when.len(), "2026-11-30 12:10".len());
+        let (time, after) = rest.split_once(" UTC").unwrap();
+        assert_eq!(time.len(), "2026-11-30 12:10".len());
         format!("{before}{after}")
     };
-    assert_eq!(without("bob@example.org"), without("nobody@example.org"));
-    let letter = to("bob@example.org");
+    assert_eq!(without_code_and_time("bob@example.org"), without_code_and_time("nobody@example.org"));
+    let mail = to("bob@example.org");
     assert!(
-        letter.text.contains("\"Ada\" invites you to the workspace \"Tidal energy\", with the role member"),
-        "{letter:?}"
+        mail.text.contains("\"Ada\" invites you to the workspace \"Tidal energy\", with the role member"),
+        "{mail:?}"
     );
-    assert!(letter.text.contains("https://app.example.org/invite#token=nvisy_invite_"), "{letter:?}");
+    assert!(mail.text.contains("https://app.example.org/invite#token=nvisy_invite_"), "{mail:?}");
 
-    // The letter's code is the invite's, and stands nowhere in the database.
+    // The code of the mail is not stored in the database.
     let stored =
         "select concat((select string_agg(m::text, ' ') from mail m), (select string_agg(i::text, ' ') from invite i),
         (select string_agg(j::text, ' ') from job j)) as all";
     let stored: String = app.rows(stored).await[0].try_get("", "all").unwrap();
-    assert!(stored.contains("bob@example.org") && !stored.contains(&letter.token()[13..]), "{stored}");
-    let accept = json!({ "code": letter.token() });
+    assert!(stored.contains("bob@example.org") && !stored.contains(&mail.token()[13..]), "{stored}");
+    let accept = json!({ "code": mail.token() });
     app.post(&ada, "/api/v1/invites/accept", &accept).await.problem(404, "not_found");
     assert_eq!(app.post(&bob, "/api/v1/invites/accept", &accept).await.expect(200)["role"], "member");
     app.post(&bob, "/api/v1/invites/accept", &accept).await.problem(404, "not_found");
@@ -90,31 +70,31 @@ async fn invite_mail_is_the_same_for_known_and_unknown_emails() {
     let page =
         app.get(&ada, &format!("/api/v1/workspaces/{workspace}/activities?type=invite.created")).await.expect(200);
     assert_eq!(page["items"][0]["details"], json!({ "role": "member", "byEmail": true, "mailed": true }));
-    // Without an address there is nobody to write to.
+    // An invite without an email address is not mailed.
     let open = app.mail_invite(&ada, &workspace, &json!({ "role": "guest" })).await.expect(201);
     assert_eq!((open["mailed"].as_bool(), open["code"].is_string()), (Some(false), true));
-    until("the end of all jobs", async || (app.count("job").await == 0).then_some(())).await;
+    app.wait_until_no_jobs_are_left().await;
     assert_eq!(invites(&mailbox).len(), 2);
     app.stop().await;
 }
 
 #[actix_web::test]
 async fn names_cannot_inject_mail_headers() {
-    let (app, mailbox) = start().await;
-    let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
+    let (app, mailbox) = start_with_mail().await;
+    let ada = create_confirmed_account(&app, &mailbox, "ada@example.org", "Ada").await;
     let injected = "Tide\r\nBcc: eve@example.org\r\n\r\nPay now";
     app.post(&ada, "/api/v1/workspaces", &json!({ "name": injected })).await.problem(422, "invalid_body");
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let invite = json!({ "role": "guest", "email": "bob@example.org\r\nBcc: eve@example.org" });
     app.mail_invite(&ada, &workspace, &invite).await.problem(422, "invalid_body");
-    // As if the names had come in another way.
+    // Names that bypassed validation.
     app.sql(&format!(
         "update workspace set name = E'Tide\\r\\nBcc: eve@example.org\\r\\n\\r\\nPay now' where id = '{workspace}'"
     ))
     .await;
     app.sql("update account set display_name = E'Ada\\nSubject: Hello'").await;
     app.mail_invite(&ada, &workspace, &json!({ "role": "guest", "email": "bob@example.org" })).await.expect(201);
-    let mail = until("the invite", async || invites(&mailbox).pop()).await;
+    let mail = wait_until("the invite has arrived", async || invites(&mailbox).pop()).await;
     assert_eq!((mail.to.as_str(), mail.subject.as_str()), ("bob@example.org", "You are invited to a workspace"));
     assert!(!mail.head.contains("eve@") && !mail.head.contains("Hello"), "{}", mail.head);
     let first = mail.text.lines().next().unwrap();
@@ -124,48 +104,48 @@ async fn names_cannot_inject_mail_headers() {
 
 #[actix_web::test]
 async fn cancelled_invite_is_not_mailed_and_invite_mails_are_throttled() {
-    let (app, mailbox) = start().await;
-    let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let (app, mailbox) = start_with_mail().await;
+    let ada = create_confirmed_account(&app, &mailbox, "ada@example.org", "Ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let body = json!({ "role": "guest", "email": "bob@example.org" });
     let first = app.mail_invite(&ada, &workspace, &body).await.expect(201);
-    until("the invite", async || invites(&mailbox).pop()).await;
+    wait_until("the invite has arrived", async || invites(&mailbox).pop()).await;
     let cancel = format!("/api/v1/workspaces/{workspace}/invites/{}", first["id"].as_str().unwrap());
     assert_eq!(app.delete(&ada, &cancel).await.status, 204);
 
-    // The next one for that mailbox waits, and says so.
+    // The next invite for that address waits.
     let second = app.mail_invite(&ada, &workspace, &body).await.expect(201);
     let waiting = "select attempts from job where kind = 'mail.send' and state = 'waiting' and run_at > now() + interval '30 seconds'";
-    let waiting = until("a mail that waits", async || app.rows(waiting).await.pop()).await;
+    let waiting = wait_until("a mail waits", async || app.rows(waiting).await.pop()).await;
     assert_eq!(waiting.try_get::<i32>("", "attempts").unwrap(), 0);
     assert_eq!(invites(&mailbox).len(), 1);
     let cancel = format!("/api/v1/workspaces/{workspace}/invites/{}", second["id"].as_str().unwrap());
     assert_eq!(app.delete(&ada, &cancel).await.status, 204);
     app.sql("update mail set sent_at = sent_at - interval '1 hour'; update job set run_at = now()").await;
-    until("the end of all jobs", async || (app.count("job").await == 0).then_some(())).await;
+    app.wait_until_no_jobs_are_left().await;
     assert_eq!(invites(&mailbox).len(), 1);
 
     app.mail_invite(&ada, &workspace, &body).await.expect(201);
-    until("another invite", async || (invites(&mailbox).len() == 2).then_some(())).await;
+    wait_until("another invite has arrived", async || (invites(&mailbox).len() == 2).then_some(())).await;
     app.stop().await;
 }
 
 #[actix_web::test]
 async fn invite_by_a_suspended_account_is_not_mailed() {
-    let (app, mailbox) = start().await;
-    let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
-    let [tidal, wind] = [app.workspace(&ada, "Tidal energy").await, app.workspace(&ada, "Wind").await];
+    let (app, mailbox) = start_with_mail().await;
+    let ada = create_confirmed_account(&app, &mailbox, "ada@example.org", "Ada").await;
+    let [tidal, wind] = [app.create_workspace(&ada, "Tidal energy").await, app.create_workspace(&ada, "Wind").await];
     let body = json!({ "role": "guest", "email": "bob@example.org" });
     app.mail_invite(&ada, &tidal, &body).await.expect(201);
-    until("the invite", async || invites(&mailbox).pop()).await;
+    wait_until("the invite has arrived", async || invites(&mailbox).pop()).await;
     app.mail_invite(&ada, &wind, &body).await.expect(201);
     let waiting =
         "select from job where kind = 'mail.send' and state = 'waiting' and run_at > now() + interval '30 seconds'";
-    until("a mail that waits", async || app.rows(waiting).await.pop()).await;
+    wait_until("a mail waits", async || app.rows(waiting).await.pop()).await;
 
     suspend(app.config(), &ada.id, AccountState::Suspended).await.unwrap();
     app.sql("update mail set sent_at = sent_at - interval '1 hour'; update job set run_at = now()").await;
-    until("the end of all jobs", async || (app.count("job").await == 0).then_some(())).await;
+    app.wait_until_no_jobs_are_left().await;
     assert_eq!(invites(&mailbox).len(), 1);
     assert_eq!(app.count("invite").await, 2);
     app.stop().await;
@@ -173,20 +153,20 @@ async fn invite_by_a_suspended_account_is_not_mailed() {
 
 #[actix_web::test]
 async fn repeated_invite_request_mails_once_and_hides_the_code() {
-    let (app, mailbox) = start().await;
-    let ada = app.confirmed(&mailbox, "ada@example.org", "Ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
-    let make = async || {
+    let (app, mailbox) = start_with_mail().await;
+    let ada = create_confirmed_account(&app, &mailbox, "ada@example.org", "Ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    let create = async || {
         let request = app.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/invites"));
         let request = request.bearer_auth(&ada.token).header("idempotency-key", "k1");
         send(request.json(&json!({ "role": "guest", "email": "bob@example.org" }))).await
     };
-    let first = make().await.expect(201);
-    let again = make().await;
+    let first = create().await.expect(201);
+    let again = create().await;
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.expect(201), first);
     assert_eq!((first["mailed"].as_bool(), first.get("code")), (Some(true), None));
-    until("the end of all jobs", async || (app.count("job").await == 0).then_some(())).await;
+    app.wait_until_no_jobs_are_left().await;
     assert_eq!(invites(&mailbox).len(), 1);
     app.stop().await;
 }

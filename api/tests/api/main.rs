@@ -1,5 +1,5 @@
-//! Everything the API promises, asked over HTTP of a real one on a real PostgreSQL.
-#![allow(clippy::unwrap_used, reason = "to unwrap what is not there is to fail, as a test should")]
+//! The behaviour of the API over HTTP, with a real PostgreSQL and NATS.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod access;
@@ -16,6 +16,7 @@ mod crash_recovery;
 mod database_role;
 mod disk_full;
 mod doctor;
+mod email_change;
 mod embedding_spaces;
 mod events;
 mod failed_logins;
@@ -36,6 +37,7 @@ mod migrations;
 mod openapi;
 mod operator_commands;
 mod pagination;
+mod password_reset;
 mod problems;
 mod quotas;
 mod rate_limits;
@@ -46,6 +48,7 @@ mod second_factor;
 mod sessions;
 mod shutdown;
 mod sign_up;
+mod sign_up_mail;
 mod slow_clients;
 mod startup;
 mod support;

@@ -1,27 +1,28 @@
-//! What is to be done once is done by one worker, however many there are.
+//! Each due maintenance task is run by one of several workers.
 
 use std::time::Duration;
 
 use nvisy_shared::{lifecycle::Lifecycle, store};
 use nvisy_worker::{app::Worker, maintenance::Schedule};
 
-use crate::support::app::{TestApp, program, until};
+use crate::support::{TestApp, program, wait_until};
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 
-/// Who took the chores, and how often. After the fact: what runs before an insert also runs for one that finds the row there.
-const LEDGER: &str = "
+/// Records which connection took which task. An `after` trigger, because a `before insert` trigger also runs when the row
+/// exists.
+const TAKEN_TASKS: &str = "
     create table taken (name text, holder int);
-    create function note() returns trigger language plpgsql as $$ begin
+    create function record_task() returns trigger language plpgsql as $$ begin
         if tg_op = 'INSERT' or old.due_at <= now() then insert into taken values (new.name, pg_backend_pid()); end if;
         return null;
     end $$;
-    create trigger note after insert or update on chore for each row execute function note()";
+    create trigger record_task after insert or update on chore for each row execute function record_task()";
 
 #[actix_web::test]
 async fn each_task_runs_once_with_two_workers() {
     let app = TestApp::start_with(&[LOCAL]).await;
-    app.sql(LEDGER).await;
+    app.sql(TAKEN_TASKS).await;
     let build = || async { Worker::build(app.config().clone(), program("nvisy-worker")).await.unwrap() };
     let built = [build().await, build().await];
     let schedule = Schedule {
@@ -33,12 +34,12 @@ async fn each_task_runs_once_with_two_workers() {
     let workers = built.map(|worker| tokio::spawn(worker.with_maintenance(schedule).run(lifecycle.clone())));
     let taken = async |name: &str| app.count(&format!("taken where name = '{name}'")).await;
     // By the second run of the task for accounts both workers have polled all tasks several times.
-    until("the task for accounts runs a second time", async || (taken("accounts").await >= 2).then_some(())).await;
+    wait_until("the task for accounts runs a second time", async || (taken("accounts").await >= 2).then_some(())).await;
     assert_eq!(taken("sweep").await, 1);
 
     app.sql("update chore set due_at = now() - interval '1 second' where name = 'sweep'").await;
     let taken_again = async || (taken("sweep").await == 2).then_some(());
-    until("the due task runs again", taken_again).await;
+    wait_until("the due task runs again", taken_again).await;
     lifecycle.soft().cancel();
     for worker in workers {
         assert!(worker.await.unwrap(), "the worker finished in time");
@@ -52,7 +53,7 @@ async fn task_has_one_holder_at_a_time() {
     let minute = Duration::from_secs(60);
     let all =
         futures::future::join_all((0..8).map(|_| store::maintenance_lease::acquire(&app.db, "test", minute))).await;
-    assert_eq!(all.into_iter().filter(|taken| *taken.as_ref().unwrap()).count(), 1, "the first time");
+    assert_eq!(all.into_iter().filter(|taken| *taken.as_ref().unwrap()).count(), 1, "on the first run");
     store::maintenance_lease::extend(&app.db, "test", Duration::ZERO).await.unwrap();
     let all =
         futures::future::join_all((0..8).map(|_| store::maintenance_lease::acquire(&app.db, "test", minute))).await;

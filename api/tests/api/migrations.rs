@@ -1,20 +1,17 @@
-//! The schema at start-up and by hand: any number of processes at once, whole or not at all, never older than the data.
+//! Migrations at start-up and by command: concurrent processes, failures, newer schemas, confirmation.
 
 use std::process::Output;
 
 use nvisy_api::command;
 use nvisy_shared::{
     store::{self, Conn, Db, schema},
-    testing::TestPlace,
+    testing::TestDeployment,
 };
 
-use crate::{
-    startup::{refused, run, text},
-    support::app::TestApp,
-};
+use crate::support::{TestApp, assert_single_error, run, text};
 
-async fn migrate(place: &TestPlace, arguments: &[&str]) -> Output {
-    run("nvisy-migrate", arguments, place, &[]).await
+async fn migrate(deployment: &TestDeployment, arguments: &[&str]) -> Output {
+    run("nvisy-migrate", arguments, deployment, &[]).await
 }
 
 async fn number(db: &Db, sql: &str) -> i64 {
@@ -26,19 +23,19 @@ const TABLES: &str =
 
 #[actix_web::test]
 async fn concurrent_migrate_processes_apply_each_migration_once() {
-    let place = TestPlace::empty().await;
-    let all = futures::future::join_all((0..6).map(|_| migrate(&place, &["up"]))).await;
+    let deployment = TestDeployment::empty().await;
+    let all = futures::future::join_all((0..6).map(|_| migrate(&deployment, &["up"]))).await;
     for output in all {
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
-    let db = store::connect(&place.config(&[]).database).await.unwrap();
+    let db = store::connect(&deployment.config(&[]).database).await.unwrap();
     let applied = number(&db, "select count(*) as n from seaql_migrations").await;
     assert_eq!(applied, number(&db, "select count(distinct version) as n from seaql_migrations").await);
-    let status = migrate(&place, &["status"]).await;
+    let status = migrate(&deployment, &["status"]).await;
     assert!(status.status.success());
     assert_eq!(text(&status.stdout).lines().filter(|line| line.ends_with(" applied")).count() as i64, applied);
     db.close().await.unwrap();
-    place.close().await;
+    deployment.close().await;
 }
 
 #[actix_web::test]
@@ -46,35 +43,35 @@ async fn concurrent_api_replicas_migrate_an_empty_database() {
     use nvisy_api::app::App;
     use nvisy_shared::lifecycle::Lifecycle;
 
-    let place = TestPlace::empty().await;
-    command::keys(place.keys().folder(), false).unwrap();
+    let deployment = TestDeployment::empty().await;
+    command::keys(deployment.keys().folder(), false).unwrap();
     let lifecycle = Lifecycle::new();
-    let started = (0..4).map(|_| App::build(place.config(&[]), lifecycle.clone()));
+    let started = (0..4).map(|_| App::build(deployment.config(&[]), lifecycle.clone()));
     for app in futures::future::join_all(started).await {
-        drop(app.expect("a started API"));
+        drop(app.expect("an API"));
     }
     lifecycle.finish(std::time::Duration::from_secs(30)).await;
-    let db = store::connect(&place.config(&[]).database).await.unwrap();
+    let db = store::connect(&deployment.config(&[]).database).await.unwrap();
     assert_eq!(number(&db, "select count(*) as n from installation").await, 1);
     db.close().await.unwrap();
-    place.close().await;
+    deployment.close().await;
 }
 
 #[actix_web::test]
 async fn tables_match_the_entities() {
     let app = TestApp::start().await;
     assert_eq!(schema::differences(&app.db).await.unwrap(), Vec::<String>::new());
-    let fine = run("nvisy-api", &["schema"], &app.place, &[]).await;
-    assert!(fine.status.success(), "{}", text(&fine.stderr));
+    let checked = run("nvisy-api", &["schema"], &app.deployment, &[]).await;
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
 
     app.sql("alter table installation alter column signing_key_id type varchar[] using array[signing_key_id]").await;
     app.sql("truncate installation").await;
     app.sql("alter table installation add column extra int not null").await;
-    let output = run("nvisy-api", &["schema"], &app.place, &[]).await;
+    let output = run("nvisy-api", &["schema"], &app.deployment, &[]).await;
     assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
-    assert!(said.contains("installation.signing_key_id is _varchar"), "{said}");
-    assert!(said.contains("installation.extra must have a value"), "{said}");
+    let error = text(&output.stderr);
+    assert!(error.contains("installation.signing_key_id is _varchar"), "{error}");
+    assert!(error.contains("installation.extra must have a value"), "{error}");
     app.stop().await;
 }
 
@@ -83,12 +80,12 @@ async fn newer_schema_is_rejected() {
     let app = TestApp::start().await;
     app.sql("insert into seaql_migrations (version, applied_at) values ('m9999_of_tomorrow', 0)").await;
     for name in ["nvisy-api", "nvisy-worker"] {
-        refused(&run(name, &[], &app.place, &[]).await, &["newer version", "m9999_of_tomorrow"]);
+        assert_single_error(&run(name, &[], &app.deployment, &[]).await, &["newer version", "m9999_of_tomorrow"]);
     }
     for arguments in [&["up"][..], &["down", "--yes"]] {
-        refused(&migrate(&app.place, arguments).await, &["newer version", "m9999_of_tomorrow"]);
+        assert_single_error(&migrate(&app.deployment, arguments).await, &["newer version", "m9999_of_tomorrow"]);
     }
-    let status = migrate(&app.place, &["status"]).await;
+    let status = migrate(&app.deployment, &["status"]).await;
     assert_eq!(status.status.code(), Some(1));
     assert!(text(&status.stdout).contains("unknown to this program"), "{}", text(&status.stdout));
     app.stop().await;
@@ -100,55 +97,58 @@ async fn database_of_an_unreleased_version_is_rejected() {
     app.sql("update seaql_migrations set version = 'm0001_accounts' where version = 'm0001_installation'").await;
     let sentence = ["cannot be migrated", "m0001_accounts", "m0001_installation", "empty database"];
     for name in ["nvisy-api", "nvisy-worker"] {
-        refused(&run(name, &[], &app.place, &[]).await, &sentence);
+        assert_single_error(&run(name, &[], &app.deployment, &[]).await, &sentence);
     }
     for arguments in [&["up"][..], &["down", "--yes"]] {
-        refused(&migrate(&app.place, arguments).await, &sentence);
+        assert_single_error(&migrate(&app.deployment, arguments).await, &sentence);
     }
     app.stop().await;
 }
 
 #[actix_web::test]
 async fn failed_migration_is_rolled_back_and_prevents_startup() {
-    let place = TestPlace::empty().await;
-    command::keys(place.keys().folder(), false).unwrap();
-    let db = store::connect(&place.config(&[]).database).await.unwrap();
-    // In the way of one migration in the middle, and not of its first statement.
+    let deployment = TestDeployment::empty().await;
+    command::keys(deployment.keys().folder(), false).unwrap();
+    let db = store::connect(&deployment.config(&[]).database).await.unwrap();
+    // Makes a statement of one migration fail that is not its first.
     db.execute_unprepared("create table dead_job (x int)").await.unwrap();
     for name in ["nvisy-api", "nvisy-worker"] {
-        refused(&run(name, &[], &place, &[]).await, &["migration m0009_jobs failed and was rolled back", "dead_job"]);
+        assert_single_error(
+            &run(name, &[], &deployment, &[]).await,
+            &["migration m0009_jobs failed and was rolled back", "dead_job"],
+        );
     }
-    // What came before it stays, of itself there is nothing.
+    // Earlier migrations remain, the failed one left nothing.
     assert_eq!(number(&db, "select count(*) as n from seaql_migrations").await, 8);
     assert_eq!(number(&db, "select count(*) as n from pg_tables where tablename = 'job'").await, 0);
     db.execute_unprepared("drop table dead_job").await.unwrap();
-    assert!(migrate(&place, &["up"]).await.status.success());
+    assert!(migrate(&deployment, &["up"]).await.status.success());
     assert_eq!(schema::differences(&db).await.unwrap(), Vec::<String>::new());
     db.close().await.unwrap();
-    place.close().await;
+    deployment.close().await;
 }
 
 #[actix_web::test]
 async fn destructive_commands_require_confirmation() {
-    let place = TestPlace::new().await;
-    let db = store::connect(&place.config(&[]).database).await.unwrap();
+    let deployment = TestDeployment::new().await;
+    let db = store::connect(&deployment.config(&[]).database).await.unwrap();
     let account =
         "insert into account (id, email, display_name, password_hash) values (gen_random_uuid(), 'a@b.c', 'ada', 'x')";
     db.execute_unprepared(account).await.unwrap();
     for command in ["down", "fresh"] {
-        refused(&migrate(&place, &[command]).await, &["deletes all data", "--yes"]);
+        assert_single_error(&migrate(&deployment, &[command]).await, &["deletes all data", "--yes"]);
         assert_eq!(number(&db, "select count(*) as n from account").await, 1);
     }
-    let fresh = migrate(&place, &["fresh", "--yes"]).await;
+    let fresh = migrate(&deployment, &["fresh", "--yes"]).await;
     assert!(fresh.status.success(), "{}", text(&fresh.stderr));
     assert_eq!(number(&db, "select count(*) as n from account").await, 0);
     assert_eq!(schema::differences(&db).await.unwrap(), Vec::<String>::new());
-    let down = migrate(&place, &["down", "--yes"]).await;
+    let down = migrate(&deployment, &["down", "--yes"]).await;
     assert!(down.status.success(), "{}", text(&down.stderr));
     assert_eq!(number(&db, TABLES).await, 0);
-    let status = migrate(&place, &["status"]).await;
+    let status = migrate(&deployment, &["status"]).await;
     assert_eq!(status.status.code(), Some(1));
     assert!(text(&status.stdout).lines().all(|line| line.ends_with(" pending")), "{}", text(&status.stdout));
     db.close().await.unwrap();
-    place.close().await;
+    deployment.close().await;
 }

@@ -1,17 +1,16 @@
 use std::{collections::BTreeSet, fs};
 
 use reqwest::Method;
-use serde_json::Value;
 
-use crate::support::app::{TestApp, send};
+use crate::support::{Operation, TestApp, send};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots/openapi.json");
 
-/// What clients rely on changes only on purpose.
+/// The API changes only on purpose.
 #[actix_web::test]
 async fn document_matches_the_committed_snapshot() {
     let app = TestApp::start().await;
-    let document = serde_json::to_string_pretty(&app.document().await).unwrap() + "\n";
+    let document = serde_json::to_string_pretty(app.openapi().await.json()).unwrap() + "\n";
     app.stop().await;
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(SNAPSHOT, &document).unwrap();
@@ -19,47 +18,28 @@ async fn document_matches_the_committed_snapshot() {
     let committed = fs::read_to_string(SNAPSHOT).unwrap_or_default();
     assert!(
         document == committed,
-        "the API has changed: run with UPDATE_SNAPSHOTS=1, look at the difference, commit it"
+        "the API has changed: run with UPDATE_SNAPSHOTS=1, review the difference and commit it"
     );
 }
 
 #[actix_web::test]
 async fn every_operation_is_complete_and_every_reference_resolves() {
     let app = TestApp::start().await;
-    let document = app.document().await;
-    let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
-    let mut names = BTreeSet::new();
-    for (path, operations) in document["paths"].as_object().unwrap() {
-        for (method, operation) in operations.as_object().unwrap() {
-            let name = operation["operationId"].as_str().unwrap();
-            assert!(names.insert(name.to_owned()), "{name} is there twice");
-            assert!(operation["summary"].is_string(), "{name} has no summary");
-            assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{name} has one tag");
-            assert!(tags.contains(&&operation["tags"][0]), "{name} has a tag that is not explained");
-            // Without a single `error_code` apistos lists them all.
-            assert!(operation["responses"].get("405").is_none(), "{method} {path}: give {name} its error codes");
-        }
+    let document = app.openapi().await;
+    let tags: Vec<_> = document.json()["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    let mut ids = BTreeSet::new();
+    for Operation { id, object, .. } in document.operations() {
+        assert!(ids.insert(id.clone()), "{id} exists twice");
+        assert!(object["summary"].is_string(), "{id} has no summary");
+        assert_eq!(object["tags"].as_array().map(Vec::len), Some(1), "{id} has one tag");
+        assert!(tags.contains(&&object["tags"][0]), "{id} has a tag without a description");
+        // Without any `error_code` apistos lists all errors.
+        assert!(object["responses"].get("405").is_none(), "{id}: add its error codes");
     }
-    let mut references = Vec::new();
-    collect(&document, &mut references);
-    for reference in references {
-        let pointer = reference.strip_prefix('#').unwrap();
-        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    for reference in document.references() {
+        assert!(document.resolve(&reference).is_some(), "{reference} does not resolve");
     }
     app.stop().await;
-}
-
-fn collect(value: &Value, references: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) => {
-            if let Some(Value::String(reference)) = fields.get("$ref") {
-                references.push(reference.clone());
-            }
-            fields.values().for_each(|value| collect(value, references));
-        }
-        Value::Array(items) => items.iter().for_each(|value| collect(value, references)),
-        _ => {}
-    }
 }
 
 #[actix_web::test]

@@ -1,6 +1,8 @@
+//! Cursors and limits of lists.
+
 use serde_json::Value;
 
-use crate::{files::part, support::app::TestApp};
+use crate::support::{TestApp, part};
 
 fn names(page: &Value) -> Vec<&str> {
     page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect()
@@ -9,13 +11,13 @@ fn names(page: &Value) -> Vec<&str> {
 #[actix_web::test]
 async fn growing_list_is_paged_without_gaps_or_duplicates() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     for name in ["a", "b", "c", "d", "e"] {
-        app.workspace(&ada, name).await;
+        app.create_workspace(&ada, name).await;
     }
     let first = app.get(&ada, "/api/v1/workspaces?limit=2").await.expect(200);
     assert_eq!(names(&first), ["e", "d"]);
-    app.workspace(&ada, "f").await;
+    app.create_workspace(&ada, "f").await;
     let cursor = first["nextCursor"].as_str().unwrap();
     let second = app.get(&ada, &format!("/api/v1/workspaces?limit=2&cursor={cursor}")).await.expect(200);
     assert_eq!(names(&second), ["c", "b"]);
@@ -29,8 +31,8 @@ async fn growing_list_is_paged_without_gaps_or_duplicates() {
 #[actix_web::test]
 async fn cursor_of_another_list_is_rejected() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let (one, other) = (app.workspace(&ada, "a").await, app.workspace(&ada, "b").await);
+    let ada = app.create_account("ada").await;
+    let (one, other) = (app.create_workspace(&ada, "a").await, app.create_workspace(&ada, "b").await);
     let page = app.get(&ada, "/api/v1/workspaces?limit=1").await.expect(200);
     let cursor = page["nextCursor"].as_str().unwrap();
     app.get(&ada, &format!("/api/v1/workspaces?limit=100&cursor={cursor}")).await.expect(200);
@@ -42,13 +44,13 @@ async fn cursor_of_another_list_is_rejected() {
     let cursor = page["nextCursor"].as_str().unwrap();
     app.get(&ada, &format!("/api/v1/workspaces/{one}/files?cursor={cursor}")).await.expect(200);
     app.get(&ada, &format!("/api/v1/workspaces/{other}/files?cursor={cursor}")).await.problem(400, "invalid_cursor");
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
 async fn invalid_page_parameters_are_rejected() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     for cursor in ["x", "%ff", "bm90IGFuIGlk"] {
         let path = format!("/api/v1/workspaces?cursor={cursor}");
         app.get(&ada, &path).await.problem(400, "invalid_cursor");

@@ -1,7 +1,9 @@
+//! Every error is a complete problem response.
+
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::app::{TestApp, send};
+use crate::support::{TestApp, send};
 
 const SIGN_UP: &str = "/api/v1/auth/sign-up";
 
@@ -39,7 +41,7 @@ async fn wrong_media_type_and_oversized_body_are_rejected() {
 
     let large = json!({ "email": "x".repeat(1000) });
     send(app.request(Method::POST, SIGN_UP).json(&large)).await.problem(413, "payload_too_large");
-    // Without a length that gives it away beforehand.
+    // A body without a content length.
     let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(vec![b' '; 100]));
     let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
     let request = app.request(Method::POST, SIGN_UP).header("content-type", "application/json");
@@ -50,7 +52,7 @@ async fn wrong_media_type_and_oversized_body_are_rejected() {
 #[actix_web::test]
 async fn framework_errors_are_problem_responses() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     for path in ["/", "/nothing", "/api/v1/nothing", "/api/v2/account", "/api/v1/workspaces/x/y/z"] {
         send(app.request(Method::GET, path)).await.problem(404, "not_found");
     }
@@ -63,13 +65,13 @@ async fn framework_errors_are_problem_responses() {
         (Method::POST, "/api/openapi.json", "GET"),
         (Method::PUT, "/api/scalar", "GET"),
     ] {
-        let answer = send(app.request(method, path)).await;
-        let mut allowed: Vec<_> = answer.header("allow").split(", ").collect();
+        let response = send(app.request(method, path)).await;
+        let mut allowed: Vec<_> = response.header("allow").split(", ").collect();
         allowed.sort_unstable();
         let mut expected: Vec<_> = allow.split(", ").collect();
         expected.sort_unstable();
         assert_eq!(allowed, expected, "{path}");
-        answer.problem(405, "method_not_allowed");
+        response.problem(405, "method_not_allowed");
     }
     app.stop().await;
 }
@@ -77,7 +79,7 @@ async fn framework_errors_are_problem_responses() {
 #[actix_web::test]
 async fn internal_error_hides_its_cause() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     app.sql("alter table member rename to broken").await;
     let problem = app.get(&ada, "/api/v1/workspaces").await.problem(500, "internal");
     let keys: Vec<_> = problem.as_object().unwrap().keys().collect();
@@ -88,12 +90,12 @@ async fn internal_error_hides_its_cause() {
 #[actix_web::test]
 async fn request_id_from_a_trusted_proxy_is_kept() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
-    let named = |name: &'static str| send(app.request(Method::GET, "/nothing").header("x-request-id", name));
-    let answer = named("trace-7.a").await;
-    assert_eq!(answer.problem(404, "not_found")["requestId"], "trace-7.a");
-    let answer = named("no spaces").await;
-    assert_ne!(answer.header("x-request-id"), "no spaces");
-    let id: uuid::Uuid = answer.header("x-request-id").parse().unwrap();
+    let request_with_id = |id: &'static str| send(app.request(Method::GET, "/nothing").header("x-request-id", id));
+    let response = request_with_id("trace-7.a").await;
+    assert_eq!(response.problem(404, "not_found")["requestId"], "trace-7.a");
+    let response = request_with_id("no spaces").await;
+    assert_ne!(response.header("x-request-id"), "no spaces");
+    let id: uuid::Uuid = response.header("x-request-id").parse().unwrap();
     assert_eq!(id.get_version_num(), 7);
     app.stop().await;
 }
@@ -101,10 +103,10 @@ async fn request_id_from_a_trusted_proxy_is_kept() {
 #[actix_web::test]
 async fn request_id_from_an_untrusted_client_is_replaced() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "192.0.2.0/24")]).await;
-    let someone = "0193a1b2-0000-7000-8000-000000000000";
-    let answer = send(app.request(Method::GET, "/nothing").header("x-request-id", someone)).await;
-    assert_ne!(answer.header("x-request-id"), someone);
-    let problem = answer.problem(404, "not_found");
+    let client_id = "0193a1b2-0000-7000-8000-000000000000";
+    let response = send(app.request(Method::GET, "/nothing").header("x-request-id", client_id)).await;
+    assert_ne!(response.header("x-request-id"), client_id);
+    let problem = response.problem(404, "not_found");
     assert_eq!(problem["requestId"].as_str().unwrap().parse::<uuid::Uuid>().unwrap().get_version_num(), 7);
     app.stop().await;
 }

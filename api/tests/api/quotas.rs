@@ -1,4 +1,4 @@
-//! How much a workspace may use: counted right, whoever comes together.
+//! Quotas of workspaces, also with concurrent requests.
 
 use std::collections::HashMap;
 
@@ -12,23 +12,20 @@ use nvisy_shared::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    files::part,
-    support::app::{Answer, Person, TestApp, send, until},
-};
+use crate::support::{TestAccount, TestApp, TestResponse, part, send, wait_until};
 
 impl TestApp {
-    async fn usage(&self, person: &Person, workspace: &str) -> Value {
-        self.get(person, &format!("/api/v1/workspaces/{workspace}/usage")).await.expect(200)
+    async fn usage(&self, account: &TestAccount, workspace: &str) -> Value {
+        self.get(account, &format!("/api/v1/workspaces/{workspace}/usage")).await.expect(200)
     }
 
-    async fn limit(&self, person: &Person, workspace: &str, limits: &Value) {
+    async fn set_limits(&self, account: &TestAccount, workspace: &str, limits: &Value) {
         let request = self.request(Method::PATCH, &format!("/api/v1/workspaces/{workspace}"));
-        send(request.bearer_auth(&person.token).json(&json!({ "limits": limits }))).await.expect(200);
+        send(request.bearer_auth(&account.token).json(&json!({ "limits": limits }))).await.expect(200);
     }
 
-    /// The counters say what the tables say.
-    async fn counted_right(&self, workspace: &str) {
+    /// Compares the counters with the tables.
+    async fn assert_counters_match(&self, workspace: &str) {
         let id: WorkspaceId = workspace.parse::<uuid::Uuid>().unwrap().into();
         let counted = store::usage::find(&self.db, id, Amounts::default()).await.unwrap().unwrap();
         let recounted = store::usage::recount(&self.db, id).await.unwrap().unwrap();
@@ -36,16 +33,16 @@ impl TestApp {
     }
 }
 
-fn named(answer: Answer) -> Vec<String> {
-    let problem = answer.problem(409, "quota_exceeded");
+fn exceeded(response: TestResponse) -> Vec<String> {
+    let problem = response.problem(409, "quota_exceeded");
     problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap().to_owned()).collect()
 }
 
 #[actix_web::test]
 async fn upload_over_quota_is_rejected_and_names_the_resource() {
     let app = TestApp::start_with(&[("NVISY_QUOTA_FILES", "3"), ("NVISY_QUOTA_BYTES", "20")]).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let first = app.upload(&ada, &workspace, vec![part("a", "12345"), part("b", "12345")]).await.expect(202);
     let usage = app.usage(&ada, &workspace).await;
     assert_eq!(usage["files"], json!({ "used": 2, "limit": 3 }));
@@ -53,38 +50,38 @@ async fn upload_over_quota_is_rejected_and_names_the_resource() {
     assert_eq!(usage["runs"], json!({ "used": 2, "limit": 100_000 }));
     assert_eq!(usage["searches"], json!([]));
 
-    assert_eq!(named(app.upload(&ada, &workspace, vec![part("c", "1"), part("d", "1")]).await), ["files"]);
-    assert_eq!(named(app.upload(&ada, &workspace, vec![part("c", "12345678901")]).await), ["bytes"]);
+    assert_eq!(exceeded(app.upload(&ada, &workspace, vec![part("c", "1"), part("d", "1")]).await), ["files"]);
+    assert_eq!(exceeded(app.upload(&ada, &workspace, vec![part("c", "12345678901")]).await), ["bytes"]);
     let both = vec![part("c", "12345678901"), part("d", "1")];
-    // Bytes are refused as soon as they are too many, whatever would have come after them.
-    assert_eq!(named(app.upload(&ada, &workspace, both).await), ["bytes"]);
-    // Nothing of what was refused is left.
+    // The upload is rejected as soon as it exceeds the bytes, before further files are counted.
+    assert_eq!(exceeded(app.upload(&ada, &workspace, both).await), ["bytes"]);
+    // Rejected uploads left nothing.
     assert_eq!(app.usage(&ada, &workspace).await, usage);
-    assert_eq!(app.place.objects().await, 1);
+    assert_eq!(app.deployment.stored_objects().await, 1);
     app.upload(&ada, &workspace, vec![part("c", "1234567890")]).await.expect(202);
-    assert_eq!(named(app.upload(&ada, &workspace, vec![part("d", "")]).await), ["files"]);
+    assert_eq!(exceeded(app.upload(&ada, &workspace, vec![part("d", "")]).await), ["files"]);
 
-    // What is deleted makes room at once.
+    // A deletion frees quota at once.
     let path = format!("/api/v1/workspaces/{workspace}/files/{}", first["items"][0]["id"].as_str().unwrap());
     assert_eq!(send(app.request(Method::DELETE, &path).bearer_auth(&ada.token)).await.status, 204);
     app.upload(&ada, &workspace, vec![part("d", "12345")]).await.expect(202);
-    app.counted_right(&workspace).await;
-    app.stop_with_jobs().await;
+    app.assert_counters_match(&workspace).await;
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
 async fn workspaces_per_account_are_limited() {
     let app = TestApp::start_with(&[("NVISY_QUOTA_WORKSPACES", "3")]).await;
-    let (ada, bob) = (app.person("ada").await, app.person("bob").await);
+    let (ada, bob) = (app.create_account("ada").await, app.create_account("bob").await);
     let body = json!({ "name": "Tidal energy" });
-    let tries = join_all((0..6).map(|_| app.post(&ada, "/api/v1/workspaces", &body))).await;
-    let (made, refused): (Vec<_>, Vec<_>) = tries.into_iter().partition(|answer| answer.status == 201);
-    assert_eq!((made.len(), refused.len()), (3, 3));
-    for answer in refused {
-        assert_eq!(named(answer), ["workspaces"]);
+    let responses = join_all((0..6).map(|_| app.post(&ada, "/api/v1/workspaces", &body))).await;
+    let (created, rejected): (Vec<_>, Vec<_>) = responses.into_iter().partition(|response| response.status == 201);
+    assert_eq!((created.len(), rejected.len()), (3, 3));
+    for response in rejected {
+        assert_eq!(exceeded(response), ["workspaces"]);
     }
     app.post(&bob, "/api/v1/workspaces", &body).await.expect(201);
-    let one = made.into_iter().next().unwrap().expect(201);
+    let one = created.into_iter().next().unwrap().expect(201);
     assert_eq!(app.delete(&ada, &format!("/api/v1/workspaces/{}", one["id"].as_str().unwrap())).await.status, 204);
     app.post(&ada, "/api/v1/workspaces", &body).await.expect(201);
     app.stop().await;
@@ -93,98 +90,93 @@ async fn workspaces_per_account_are_limited() {
 #[actix_web::test]
 async fn operator_quota_overrides_the_default_and_workspace_limit_lowers_it() {
     let app = TestApp::start_with(&[("NVISY_QUOTA_FILES", "5")]).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let limit = async || app.usage(&ada, &workspace).await["files"]["limit"].as_i64().unwrap();
     let id: uuid::Uuid = workspace.parse().unwrap();
     assert_eq!(limit().await, 5);
-    // A workspace cannot allow itself more than the operator does.
-    app.limit(&ada, &workspace, &json!({ "files": 9 })).await;
+    // A workspace limit above the default has no effect.
+    app.set_limits(&ada, &workspace, &json!({ "files": 9 })).await;
     assert_eq!(limit().await, 5);
     quota(app.config(), id, &HashMap::from([(Resource::Files, 7)])).await.unwrap();
     assert_eq!(limit().await, 7);
-    app.limit(&ada, &workspace, &json!({ "files": 1 })).await;
+    app.set_limits(&ada, &workspace, &json!({ "files": 1 })).await;
     assert_eq!(limit().await, 1);
-    app.limit(&ada, &workspace, &json!({ "files": null })).await;
+    app.set_limits(&ada, &workspace, &json!({ "files": null })).await;
     assert_eq!(limit().await, 7);
     quota(app.config(), id, &HashMap::new()).await.unwrap();
     assert_eq!(limit().await, 5);
     quota(app.config(), nvisy_shared::id::new(), &HashMap::new()).await.unwrap_err();
 
-    app.limit(&ada, &workspace, &json!({ "runs": 1 })).await;
+    app.set_limits(&ada, &workspace, &json!({ "runs": 1 })).await;
     app.upload(&ada, &workspace, vec![part("a", "a")]).await.expect(202);
-    assert_eq!(named(app.upload(&ada, &workspace, vec![part("b", "b")]).await), ["runs"]);
-    app.stop_with_jobs().await;
+    assert_eq!(exceeded(app.upload(&ada, &workspace, vec![part("b", "b")]).await), ["runs"]);
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
 async fn concurrent_uploads_use_the_quota_exactly() {
     let app = TestApp::start_with(&[("NVISY_QUOTA_FILES", "7")]).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let upload = async |n: usize| app.upload(&ada, &workspace, vec![part(&format!("{n}"), format!("{n}"))]).await;
     for round in 0..3 {
-        let answers = join_all((0..16).map(|n| upload(round * 100 + n))).await;
-        let accepted = answers.into_iter().filter(|answer| match answer.status.as_u16() {
+        let responses = join_all((0..16).map(|n| upload(round * 100 + n))).await;
+        let accepted = responses.into_iter().filter(|response| match response.status.as_u16() {
             202 => true,
             409 => false,
-            other => panic!("{other}: {}", answer.text),
+            other => panic!("{other}: {}", response.text),
         });
-        let accepted: Vec<_> = accepted.map(|answer| answer.expect(202)).collect();
+        let accepted: Vec<_> = accepted.map(|response| response.expect(202)).collect();
         assert_eq!(accepted.len(), 7);
-        app.counted_right(&workspace).await;
-        // Deleted and uploaded at the same time: as many as are deleted find room, if they come late enough; never more.
+        app.assert_counters_match(&workspace).await;
+        // Concurrent deletions and uploads never exceed the quota.
         let ids = accepted.iter().map(|files| files["items"][0]["id"].as_str().unwrap());
         let deletes = join_all(ids.map(|id| {
             let path = format!("/api/v1/workspaces/{workspace}/files/{id}");
             send(app.request(Method::DELETE, &path).bearer_auth(&ada.token))
         }));
         let (deleted, uploaded) = futures::join!(deletes, join_all((0..10).map(|n| upload(round * 100 + 50 + n))));
-        assert!(deleted.iter().all(|answer| answer.status == 204), "{deleted:?}");
-        assert!(uploaded.iter().all(|answer| [202, 409].contains(&answer.status.as_u16())), "{uploaded:?}");
-        app.counted_right(&workspace).await;
+        assert!(deleted.iter().all(|response| response.status == 204), "{deleted:?}");
+        assert!(uploaded.iter().all(|response| [202, 409].contains(&response.status.as_u16())), "{uploaded:?}");
+        app.assert_counters_match(&workspace).await;
         let used = app.usage(&ada, &workspace).await["files"]["used"].as_i64().unwrap();
-        assert_eq!(used as usize, uploaded.iter().filter(|answer| answer.status == 202).count());
+        assert_eq!(used as usize, uploaded.iter().filter(|response| response.status == 202).count());
         app.sql("delete from run; delete from file").await;
-        app.counted_right(&workspace).await;
+        app.assert_counters_match(&workspace).await;
     }
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }
 
 #[actix_web::test]
 async fn file_over_the_chunk_quota_fails_alone() {
-    let app = TestApp::start_whole(&[]).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
-    app.limit(&ada, &workspace, &json!({ "chunks": 1 })).await;
-    let state = async |file: &Value| {
-        until("the file is ready or failed", async || {
-            let file = app.file(&ada, &workspace, file["items"][0]["id"].as_str().unwrap()).await;
-            ["ready", "failed"].contains(&file["state"].as_str().unwrap()).then_some(file)
-        })
-        .await
-    };
+    let app = TestApp::start_with_worker(&[]).await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    app.set_limits(&ada, &workspace, &json!({ "chunks": 1 })).await;
+    let finished =
+        async |upload: &Value| app.finished_file(&ada, &workspace, upload["items"][0]["id"].as_str().unwrap()).await;
     let small = app.upload(&ada, &workspace, vec![part("small.txt", "The tide turns at noon.")]).await.expect(202);
-    assert_eq!(state(&small).await["state"], "ready");
+    assert_eq!(finished(&small).await["state"], "ready");
     let text = "The tide turns at noon, and the turbines turn with it. ".repeat(200);
     let large = app.upload(&ada, &workspace, vec![part("large.txt", text.clone())]).await.expect(202);
-    let failed = state(&large).await;
+    let failed = finished(&large).await;
     assert_eq!(failed["failure"]["code"], "quota_exceeded");
     let usage = app.usage(&ada, &workspace).await;
     assert_eq!((&usage["chunks"]["used"], &usage["runs"]["used"]), (&json!(1), &json!(0)));
-    app.counted_right(&workspace).await;
+    app.assert_counters_match(&workspace).await;
 
-    app.limit(&ada, &workspace, &json!({ "chunks": null })).await;
+    app.set_limits(&ada, &workspace, &json!({ "chunks": null })).await;
     let again = app.upload(&ada, &workspace, vec![part("again.txt", text)]).await.expect(202);
-    assert_eq!(state(&again).await["state"], "ready");
-    app.counted_right(&workspace).await;
+    assert_eq!(finished(&again).await["state"], "ready");
+    app.assert_counters_match(&workspace).await;
 
-    // And each search is counted, by day.
+    // Searches are counted by day.
     for _ in 0..3 {
         let search = json!({ "query": "tide", "mode": "text" });
         app.post(&ada, &format!("/api/v1/workspaces/{workspace}/search"), &search).await.expect(200);
     }
-    until("searches are counted", async || {
+    wait_until("searches are counted", async || {
         let searches = app.usage(&ada, &workspace).await["searches"].clone();
         let all: i64 = searches.as_array().unwrap().iter().map(|day| day["count"].as_i64().unwrap()).sum();
         (all == 3).then_some(())

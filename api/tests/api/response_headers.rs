@@ -1,20 +1,17 @@
-//! What answers say besides what was asked.
+//! Security headers, caching and CORS, and what responses do not reveal.
 
 use nvisy_shared::store::{Conn, TransactionTrait};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use crate::{
-    crash_recovery::second_api,
-    support::app::{Answer, TestApp, send},
-};
+use crate::support::{TestApp, TestResponse, send, start_second_api};
 
 const ORIGIN: &str = "https://app.example.org";
 
-/// An answer of every kind: documented, the framework's own, pages, refusals.
-async fn answers(app: &TestApp) -> Vec<Answer> {
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+/// Responses of every kind: of operations, of the framework, pages, errors.
+async fn all_kinds_of_responses(app: &TestApp) -> Vec<TestResponse> {
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let get = |path: &str| app.request(Method::GET, path);
     let requests: Vec<RequestBuilder> = vec![
         get("/health"),
@@ -31,54 +28,63 @@ async fn answers(app: &TestApp) -> Vec<Answer> {
         app.request(Method::POST, "/api/v1/auth/login").body("x"),
         app.request(Method::POST, "/api/v1/auth/login").json(&json!({})),
     ];
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for request in requests {
-        answers.push(send(request).await);
+        responses.push(send(request).await);
     }
-    answers
+    responses
 }
 
 #[actix_web::test]
 async fn every_response_has_security_headers_and_hides_the_software() {
     let app = TestApp::start().await;
-    for answer in answers(&app).await {
-        let what = format!("{} {:?}", answer.status, answer.headers);
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
-        assert_eq!(answer.header("x-frame-options"), "DENY", "{what}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{what}");
-        assert!(answer.header("content-security-policy").contains("default-src 'none'"), "{what}");
-        assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{what}");
-        assert!(!answer.header("cache-control").is_empty(), "{what}");
-        assert!(!answer.header("x-request-id").is_empty(), "{what}");
-        assert!(!answer.headers.contains_key("strict-transport-security"), "without TLS it must not be asked for");
-        assert!(!answer.headers.contains_key("server") && !answer.headers.contains_key("x-powered-by"), "{what}");
-        assert!(!what.contains(env!("CARGO_PKG_VERSION")) && !what.to_lowercase().contains("actix"), "{what}");
-        if !answer.status.is_success() {
-            let text = answer.text.to_lowercase();
+    for response in all_kinds_of_responses(&app).await {
+        let description = format!("{} {:?}", response.status, response.headers);
+        assert_eq!(response.header("x-content-type-options"), "nosniff", "{description}");
+        assert_eq!(response.header("x-frame-options"), "DENY", "{description}");
+        assert_eq!(response.header("referrer-policy"), "no-referrer", "{description}");
+        assert!(response.header("content-security-policy").contains("default-src 'none'"), "{description}");
+        assert!(response.header("content-security-policy").contains("frame-ancestors 'none'"), "{description}");
+        assert!(!response.header("cache-control").is_empty(), "{description}");
+        assert!(!response.header("x-request-id").is_empty(), "{description}");
+        assert!(!response.headers.contains_key("strict-transport-security"), "HSTS is sent without TLS");
+        assert!(
+            !response.headers.contains_key("server") && !response.headers.contains_key("x-powered-by"),
+            "{description}"
+        );
+        assert!(
+            !description.contains(env!("CARGO_PKG_VERSION")) && !description.to_lowercase().contains("actix"),
+            "{description}"
+        );
+        if !response.status.is_success() {
+            let text = response.text.to_lowercase();
             assert!(!text.contains("actix") && !text.contains("postgres") && !text.contains("rust"), "{text}");
         }
     }
     app.stop().await;
 }
 
-/// Whether this version stands in the text, and not another one that has its digits (`10.1.0` has `0.1.0`).
-fn names(text: &str, version: &str) -> bool {
-    let belongs = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_digit() || letter == '.');
-    text.match_indices(version).any(|(place, _)| {
-        let (before, after) = (&text[..place], &text[place + version.len()..]);
-        !belongs(before.chars().next_back()) && !after.starts_with(|letter: char| letter.is_ascii_digit())
+/// Whether the text contains this version, and not another one with its digits (`10.1.0` contains `0.1.0`).
+fn contains_version(text: &str, version: &str) -> bool {
+    let continues =
+        |character: Option<char>| character.is_some_and(|character| character.is_ascii_digit() || character == '.');
+    text.match_indices(version).any(|(start, _)| {
+        let (before, after) = (&text[..start], &text[start + version.len()..]);
+        !continues(before.chars().next_back()) && !after.starts_with(|character: char| character.is_ascii_digit())
     })
 }
 
 #[actix_web::test]
 async fn public_pages_do_not_reveal_the_version() {
     let version = env!("CARGO_PKG_VERSION");
-    assert!(names(&format!("version {version}."), version) && !names(&format!("1{version}"), version));
+    assert!(
+        contains_version(&format!("version {version}."), version) && !contains_version(&format!("1{version}"), version)
+    );
     let app = TestApp::start().await;
-    assert_eq!(app.document().await["info"]["version"], "1");
+    assert_eq!(app.openapi().await.json()["info"]["version"], "1");
     for path in ["/api/openapi.json", "/api/scalar", "/health", "/health/live", "/nothing"] {
-        let answer = send(app.request(Method::GET, path)).await;
-        assert!(!answer.text.is_empty() && !names(&answer.text, version), "{path} names {version}");
+        let response = send(app.request(Method::GET, path)).await;
+        assert!(!response.text.is_empty() && !contains_version(&response.text, version), "{path} contains {version}");
     }
     app.stop().await;
 }
@@ -86,7 +92,7 @@ async fn public_pages_do_not_reveal_the_version() {
 #[actix_web::test]
 async fn private_responses_are_not_cached() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     let account = app.get(&ada, "/api/v1/account").await;
     assert_eq!(account.header("cache-control"), "private, no-cache");
     let sessions = app.get(&ada, "/api/v1/account/sessions").await;
@@ -98,8 +104,8 @@ async fn private_responses_are_not_cached() {
 async fn hsts_header_follows_the_setting() {
     let app = TestApp::start_with(&[("NVISY_HTTP_HSTS_SECONDS", "31536000")]).await;
     for path in ["/health", "/nothing"] {
-        let answer = send(app.request(Method::GET, path)).await;
-        assert_eq!(answer.header("strict-transport-security"), "max-age=31536000; includeSubDomains");
+        let response = send(app.request(Method::GET, path)).await;
+        assert_eq!(response.header("strict-transport-security"), "max-age=31536000; includeSubDomains");
     }
     app.stop().await;
 }
@@ -117,22 +123,22 @@ async fn cors_allows_configured_origins() {
         TestApp::start_with(&[("NVISY_HTTP_CORS_ORIGINS", "https://app.example.org,http://localhost:3000")]).await;
     let wanted = "authorization,content-type,idempotency-key,if-match,traceparent,tracestate,last-event-id";
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-        let answer = send(preflight(&app, ORIGIN, method, wanted)).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
-        assert!(answer.header("access-control-allow-methods").contains(method));
-        let allowed = answer.header("access-control-allow-headers").to_lowercase();
+        let response = send(preflight(&app, ORIGIN, method, wanted)).await;
+        assert_eq!(response.status, 200, "{}", response.text);
+        assert_eq!(response.header("access-control-allow-origin"), ORIGIN);
+        assert!(response.header("access-control-allow-methods").contains(method));
+        let allowed = response.header("access-control-allow-headers").to_lowercase();
         assert!(wanted.split(',').all(|name| allowed.contains(name)), "{allowed}");
-        assert_eq!(answer.header("access-control-allow-credentials"), "");
-        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(response.header("access-control-allow-credentials"), "");
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
     }
-    // Answers and refusals alike can be read, with what scripts need of their headers.
+    // Scripts can read responses and errors, and the headers that they need.
     for (path, status) in [("/health", 200), ("/api/v1/account", 401), ("/nothing", 404)] {
-        let answer = send(app.request(Method::GET, path).header("origin", ORIGIN)).await;
-        assert_eq!(answer.status, status);
-        assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
-        assert!(answer.header("vary").to_lowercase().contains("origin"), "caches must tell origins apart");
-        let exposed = answer.header("access-control-expose-headers").to_lowercase();
+        let response = send(app.request(Method::GET, path).header("origin", ORIGIN)).await;
+        assert_eq!(response.status, status);
+        assert_eq!(response.header("access-control-allow-origin"), ORIGIN);
+        assert!(response.header("vary").to_lowercase().contains("origin"), "caches must distinguish origins");
+        let exposed = response.header("access-control-expose-headers").to_lowercase();
         for name in ["etag", "location", "retry-after", "ratelimit-limit", "ratelimit-remaining", "x-request-id"] {
             assert!(exposed.contains(name), "{name} is not in {exposed}");
         }
@@ -153,14 +159,14 @@ async fn cors_rejects_other_origins() {
         "null",
         "\u{e4}",
     ] {
-        let answer = send(preflight(&app, origin, "GET", "authorization")).await;
-        assert!(!answer.headers.contains_key("access-control-allow-origin"), "{origin}: {:?}", answer.headers);
-        answer.problem(400, "bad_request");
-        let answer = send(app.request(Method::GET, "/health").header("origin", origin)).await;
-        assert!(!answer.headers.contains_key("access-control-allow-origin"), "{origin}: {:?}", answer.headers);
+        let response = send(preflight(&app, origin, "GET", "authorization")).await;
+        assert!(!response.headers.contains_key("access-control-allow-origin"), "{origin}: {:?}", response.headers);
+        response.problem(400, "bad_request");
+        let response = send(app.request(Method::GET, "/health").header("origin", origin)).await;
+        assert!(!response.headers.contains_key("access-control-allow-origin"), "{origin}: {:?}", response.headers);
     }
-    let answer = send(preflight(&app, ORIGIN, "GET", "x-forwarded-for")).await;
-    assert!(!answer.headers.contains_key("access-control-allow-origin"), "a header that is not on the list");
+    let response = send(preflight(&app, ORIGIN, "GET", "x-forwarded-for")).await;
+    assert!(!response.headers.contains_key("access-control-allow-origin"), "a header that is not on the list");
     app.stop().await;
 
     let app = TestApp::start().await;
@@ -171,19 +177,19 @@ async fn cors_rejects_other_origins() {
 #[actix_web::test]
 async fn request_timeout_is_a_complete_problem_response() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    // Another replica is in a hurry, so that signing up here may take its time.
+    let ada = app.create_account("ada").await;
+    // Another replica has a short timeout, so that the sign-up here is not affected.
     let settings = [("NVISY_HTTP_REQUEST_SECONDS", "1"), ("NVISY_HTTP_CORS_ORIGINS", ORIGIN)];
-    let (hurried, url) = second_api(&app, &settings).await;
-    let held = app.db.begin().await.unwrap();
-    held.execute_unprepared("lock table account in access exclusive mode").await.unwrap();
+    let (other, url) = start_second_api(&app, &settings).await;
+    let lock_holder = app.db.begin().await.unwrap();
+    lock_holder.execute_unprepared("lock table account in access exclusive mode").await.unwrap();
     let account = app.request_to(&url, Method::GET, "/api/v1/account").bearer_auth(&ada.token);
-    let answer = send(account.header("origin", ORIGIN)).await;
-    assert_eq!(answer.header("access-control-allow-origin"), ORIGIN);
-    assert_eq!(answer.header("x-frame-options"), "DENY");
-    answer.problem(504, "timed_out");
-    held.rollback().await.unwrap();
+    let response = send(account.header("origin", ORIGIN)).await;
+    assert_eq!(response.header("access-control-allow-origin"), ORIGIN);
+    assert_eq!(response.header("x-frame-options"), "DENY");
+    response.problem(504, "timed_out");
+    lock_holder.rollback().await.unwrap();
     app.get(&ada, "/api/v1/account").await.expect(200);
-    drop(hurried);
+    drop(other);
     app.stop().await;
 }

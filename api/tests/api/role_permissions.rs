@@ -1,62 +1,61 @@
-//! Every operation of a workspace, asked by every role: what the table of permissions says is what happens.
+//! Every operation within a workspace, called with every role: the permissions are those of the table.
 
 use nvisy_shared::domain::role::Role;
 
 use crate::{
-    access::permission,
-    support::app::{Answer, Person, TestApp, send},
-    support::valid_requests::{Body, Fixture, Operation, of_workspaces},
+    access::required_permission,
+    support::{Body, Operation, TestAccount, TestApp, TestResponse, WorkspaceFixture, send},
 };
 
-/// The answer; of one that goes on for ever only the beginning.
-pub async fn ask(app: &TestApp, person: &Person, operation: &Operation, path: &str, body: Body) -> Answer {
-    let request = operation.request(app, person, path, body);
+/// The response; of an event stream only the head.
+pub async fn call(app: &TestApp, account: &TestAccount, operation: &Operation, path: &str, body: Body) -> TestResponse {
+    let request = operation.request(app, account, path, body);
     if operation.id != "streamEvents" {
         return send(request).await;
     }
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     let text = if status.is_success() { String::new() } else { response.text().await.unwrap() };
-    Answer { status, headers, text }
+    TestResponse { status, headers, text }
 }
 
-/// Whether it was done. No worker runs: there is no text yet.
-pub fn fine(operation: &Operation, answer: &Answer) -> bool {
-    answer.status.is_success() || (operation.id == "readFileText" && answer.status == 409)
+/// Whether the operation was allowed. Without a worker the text of a file does not exist yet.
+pub fn succeeded(operation: &Operation, response: &TestResponse) -> bool {
+    response.status.is_success() || (operation.id == "readFileText" && response.status == 409)
 }
 
 #[actix_web::test]
 async fn every_role_has_exactly_the_permissions_of_the_table() {
     let app = TestApp::start().await;
-    let [ada, grace] = [app.person("ada").await, app.person("grace").await];
-    let mut people = Vec::new();
+    let [ada, grace] = [app.create_account("ada").await, app.create_account("grace").await];
+    let mut accounts = Vec::new();
     for role in Role::ALL {
-        people.push((role, app.person(role.name()).await));
+        accounts.push((role, app.create_account(role.name()).await));
     }
-    for operation in of_workspaces(&app).await {
-        for (role, person) in &people {
-            // What succeeds may leave little behind: each has a workspace of their own.
-            let fixture = Fixture::new(&app, &ada, &grace).await;
-            app.enrol(&fixture.workspace, person, role.name()).await;
+    for operation in app.openapi().await.workspace_operations() {
+        for (role, account) in &accounts {
+            // A new workspace for each role, because operations may delete things.
+            let fixture = WorkspaceFixture::new(&app, &ada, &grace).await;
+            app.add_member(&fixture.workspace, account, role.name()).await;
             let path = operation.path_in(&fixture);
-            if *role < permission(&operation.id).lowest_role() {
-                // Also with a body that nobody could use: it is not looked at.
-                for body in [operation.body(&fixture), Body::Json("x".into())] {
-                    let body = if operation.method == reqwest::Method::GET { Body::Nothing } else { body };
-                    ask(&app, person, &operation, &path, body).await.problem(403, "forbidden");
+            if *role < required_permission(&operation.id).lowest_role() {
+                // Also with an invalid body: the role is checked before the body is read.
+                for body in [operation.valid_body(&fixture), Body::Json("x".into())] {
+                    let body = if operation.method == reqwest::Method::GET { Body::None } else { body };
+                    call(&app, account, &operation, &path, body).await.problem(403, "forbidden");
                 }
                 continue;
             }
-            let answer = ask(&app, person, &operation, &path, operation.body(&fixture)).await;
+            let response = call(&app, account, &operation, &path, operation.valid_body(&fixture)).await;
             assert!(
-                fine(&operation, &answer),
+                succeeded(&operation, &response),
                 "{} as {}: {} {}",
                 operation.id,
                 role.name(),
-                answer.status,
-                answer.text
+                response.status,
+                response.text
             );
         }
     }
-    app.stop_with_jobs().await;
+    app.stop_and_drop_jobs().await;
 }

@@ -1,20 +1,19 @@
+//! Workspaces: creation, changes, deletion, retention.
+
 use futures::future::join_all;
 use nvisy_shared::domain::{pipeline, plan};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    files::part,
-    support::app::{Person, TestApp, send, until},
-};
+use crate::support::{TestAccount, TestApp, part, send, wait_until};
 
 #[actix_web::test]
 async fn creator_owns_and_reads_the_workspace() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let answer = app.post(&ada, "/api/v1/workspaces", &json!({ "name": " Tidal energy " })).await;
-    let location = answer.header("location").to_owned();
-    let workspace = answer.expect(201);
+    let ada = app.create_account("ada").await;
+    let response = app.post(&ada, "/api/v1/workspaces", &json!({ "name": " Tidal energy " })).await;
+    let location = response.header("location").to_owned();
+    let workspace = response.expect(201);
     assert_eq!(workspace["name"], "Tidal energy");
     assert_eq!(workspace["role"], "owner");
     assert_eq!(location, format!("/api/v1/workspaces/{}", workspace["id"].as_str().unwrap()));
@@ -25,8 +24,8 @@ async fn creator_owns_and_reads_the_workspace() {
 #[actix_web::test]
 async fn new_workspace_has_the_builtin_index_pipeline() {
     let app = TestApp::start_with(&[("NVISY_CHUNK_MAX_TOKENS", "128"), ("NVISY_CHUNK_OVERLAP_TOKENS", "16")]).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let sql = format!(
         "select definition from pipeline join pipeline_version version
              on version.workspace_id = pipeline.workspace_id and pipeline_id = id and number = pipeline.version
@@ -44,14 +43,12 @@ async fn new_workspace_has_the_builtin_index_pipeline() {
 #[actix_web::test]
 async fn other_tenants_workspace_looks_like_an_unknown_one() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let bob = app.person("bob").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
-    let mut hers = app.get(&bob, &format!("/api/v1/workspaces/{workspace}")).await.problem(404, "not_found");
-    let mut none = app.get(&bob, &format!("/api/v1/workspaces/{}", bob.id)).await.problem(404, "not_found");
-    hers["requestId"].take();
-    none["requestId"].take();
-    assert_eq!(hers, none);
+    let ada = app.create_account("ada").await;
+    let bob = app.create_account("bob").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    let foreign = app.get(&bob, &format!("/api/v1/workspaces/{workspace}")).await.anonymous_problem(404, "not_found");
+    let unknown = app.get(&bob, &format!("/api/v1/workspaces/{}", bob.id)).await.anonymous_problem(404, "not_found");
+    assert_eq!(foreign, unknown);
     let list = app.get(&bob, "/api/v1/workspaces").await.expect(200);
     assert_eq!(list["items"], json!([]));
     app.stop().await;
@@ -60,7 +57,7 @@ async fn other_tenants_workspace_looks_like_an_unknown_one() {
 #[actix_web::test]
 async fn invalid_workspace_names_are_rejected() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     for name in ["", "   ", "a\u{7}b", &"x".repeat(101)] {
         let problem = app.post(&ada, "/api/v1/workspaces", &json!({ "name": name })).await.problem(422, "invalid_body");
         assert_eq!(problem["errors"][0]["field"], "name");
@@ -74,8 +71,8 @@ async fn invalid_workspace_names_are_rejected() {
 #[actix_web::test]
 async fn workspace_update_checks_the_etag_and_changes_only_given_fields() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let path = format!("/api/v1/workspaces/{workspace}");
     let change = async |body: Value, tag: Option<&str>| {
         let request = app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&body);
@@ -99,7 +96,7 @@ async fn workspace_update_checks_the_etag_and_changes_only_given_fields() {
 
     change(json!({ "name": "Waves" }), Some(&tag)).await.problem(412, "precondition_failed");
     change(json!({ "name": "Waves" }), Some("\"x\"")).await.problem(412, "precondition_failed");
-    // What is absent stays, what is null goes; without a change there is nothing to tell.
+    // Absent fields are kept and null removes a value; an update without a change is not recorded.
     let changed = change(json!({ "retentionDays": null, "limits": { "bytes": null } }), Some(&next)).await.expect(200);
     assert_eq!((changed.get("retentionDays"), &changed["limits"]), (None, &json!({ "files": 5 })));
     let same = change(json!({ "name": "Wind" }), None).await.expect(200);
@@ -124,7 +121,7 @@ async fn workspace_update_checks_the_etag_and_changes_only_given_fields() {
 #[actix_web::test]
 async fn slug_is_unique() {
     let app = TestApp::start().await;
-    let ada = app.person("ada").await;
+    let ada = app.create_account("ada").await;
     let create = |body: Value| {
         let app = &app;
         let ada = &ada;
@@ -142,8 +139,8 @@ async fn slug_is_unique() {
     };
     send(rename(&second, "tidal-energy")).await.problem(409, "slug_taken");
 
-    // Of many who want the same at once, one gets it.
-    let wanted = join_all((0..8).map(|n| {
+    // Of concurrent requests for one slug, one succeeds.
+    let responses = join_all((0..8).map(|n| {
         let renamed = (n % 2 == 0).then(|| rename(if n % 4 == 0 { &first } else { &second }, "waves"));
         let created = create(json!({ "name": "x", "slug": "waves" }));
         async move {
@@ -154,7 +151,7 @@ async fn slug_is_unique() {
         }
     }))
     .await;
-    assert!(wanted.iter().all(|answer| answer.status.is_success() || answer.status == 409), "{wanted:?}");
+    assert!(responses.iter().all(|response| response.status.is_success() || response.status == 409), "{responses:?}");
     let owners = app.rows("select from workspace where slug = 'waves'").await.len();
     assert_eq!(owners, 1);
 
@@ -169,10 +166,10 @@ async fn slug_is_unique() {
 #[actix_web::test]
 async fn deleted_workspace_is_hidden_at_once_and_erased_by_the_worker() {
     let mut app = TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local")]).await;
-    let [ada, bob] = [app.person("ada").await, app.person("bob").await];
-    let workspace = app.workspace(&ada, "Tidal energy").await;
-    let kept = app.workspace(&ada, "Wind").await;
-    app.enrol(&workspace, &bob, "member").await;
+    let [ada, bob] = [app.create_account("ada").await, app.create_account("bob").await];
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    let kept = app.create_workspace(&ada, "Wind").await;
+    app.add_member(&workspace, &bob, "member").await;
     app.upload(&ada, &workspace, vec![part("a.txt", "tide"), part("b.txt", "ebb")]).await.expect(202);
     app.upload(&ada, &kept, vec![part("a.txt", "tide")]).await.expect(202);
     let path = format!("/api/v1/workspaces/{workspace}");
@@ -185,26 +182,26 @@ async fn deleted_workspace_is_hidden_at_once_and_erased_by_the_worker() {
     send(delete().header("if-match", "\"77\"")).await.problem(412, "precondition_failed");
     assert_eq!(send(delete().header("if-match", tag)).await.status, 204);
     send(delete()).await.problem(404, "not_found");
-    for person in [&ada, &bob] {
+    for account in [&ada, &bob] {
         for suffix in ["", "/files", "/members", "/activities", "/usage"] {
-            app.get(person, &format!("{path}{suffix}")).await.problem(404, "not_found");
+            app.get(account, &format!("{path}{suffix}")).await.problem(404, "not_found");
         }
         let search = json!({ "query": "tide", "mode": "text" });
-        app.post(person, &format!("{path}/search"), &search).await.problem(404, "not_found");
+        app.post(account, &format!("{path}/search"), &search).await.problem(404, "not_found");
     }
     let list = app.get(&ada, "/api/v1/workspaces").await.expect(200);
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     let code = json!({ "code": invite["code"] });
     app.post(&bob, "/api/v1/invites/accept", &code).await.problem(404, "not_found");
 
-    assert_eq!(app.place.objects().await, 3);
+    assert_eq!(app.deployment.stored_objects().await, 3);
     app.start_worker().await;
-    until("the workspace is erased", async || {
+    wait_until("the workspace is erased", async || {
         let rows = app.rows(&format!("select from workspace where id = '{workspace}'")).await;
         rows.is_empty().then_some(())
     })
     .await;
-    // Rows and bytes of this one only; the log of what was done stays.
+    // Only rows and objects of this workspace are erased; its activity log is kept.
     for table in ["file", "file_version", "blob", "run", "event", "workspace_usage", "pipeline", "chunk"] {
         assert!(
             app.rows(&format!("select from {table} where workspace_id = '{workspace}'")).await.is_empty(),
@@ -213,7 +210,7 @@ async fn deleted_workspace_is_hidden_at_once_and_erased_by_the_worker() {
     }
     let other = app.file_ready(&ada, &kept).await;
     assert_eq!(app.get(&ada, &format!("/api/v1/workspaces/{kept}/files/{other}/content")).await.text, "tide");
-    assert_eq!(app.place.objects().await, 1);
+    assert_eq!(app.deployment.stored_objects().await, 1);
     let log = app.rows(&format!("select action from activity where chain = '{workspace}' order by seq desc")).await;
     let last: Vec<String> = log.iter().take(3).map(|row| row.try_get("", "action").unwrap()).collect();
     assert_eq!(last, ["workspace.erased", "invite.cancelled", "workspace.deleted"]);
@@ -223,8 +220,8 @@ async fn deleted_workspace_is_hidden_at_once_and_erased_by_the_worker() {
 #[actix_web::test]
 async fn files_are_deleted_after_the_workspaces_retention() {
     let mut app = TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local")]).await;
-    let ada = app.person("ada").await;
-    let workspace = app.workspace(&ada, "Tidal energy").await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let path = format!("/api/v1/workspaces/{workspace}");
     let accepted = app.upload(&ada, &workspace, vec![part("old.txt", "old"), part("new.txt", "new")]).await.expect(202);
     let [old, new] = [0, 1].map(|n| accepted["items"][n]["id"].as_str().unwrap().to_owned());
@@ -232,7 +229,7 @@ async fn files_are_deleted_after_the_workspaces_retention() {
     let body = json!({ "retentionDays": 7 });
     send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&body)).await.expect(200);
     app.start_worker().await;
-    until("the old file is gone", async || {
+    wait_until("the old file is deleted", async || {
         (app.get(&ada, &format!("{path}/files/{old}")).await.status == 404).then_some(())
     })
     .await;
@@ -245,10 +242,10 @@ async fn files_are_deleted_after_the_workspaces_retention() {
 }
 
 impl TestApp {
-    /// The only file of a workspace, once it is searchable.
-    async fn file_ready(&self, person: &Person, workspace: &str) -> String {
-        until("the file is ready", async || {
-            let files = self.get(person, &format!("/api/v1/workspaces/{workspace}/files")).await.expect(200);
+    /// The id of the newest file of a workspace, once it is ready.
+    async fn file_ready(&self, account: &TestAccount, workspace: &str) -> String {
+        wait_until("the file is ready", async || {
+            let files = self.get(account, &format!("/api/v1/workspaces/{workspace}/files")).await.expect(200);
             let file = &files["items"][0];
             (file["state"] == "ready").then(|| file["id"].as_str().unwrap().to_owned())
         })

@@ -1,11 +1,11 @@
-//! A database per test, cloned from a template that is migrated once.
+//! One database per test, cloned from a template that is migrated once per server.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use crate::id;
 
-/// Held while the template is made: tests of several binaries start at once.
-const LOCK: i64 = 0x6e76_6973_7900_0004;
+/// The advisory lock of the template, because tests of several processes start at the same time.
+const TEMPLATE_LOCK: i64 = 0x6e76_6973_7900_0004;
 
 /// A migrated, empty database.
 pub struct TestDatabase {
@@ -15,11 +15,11 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// Clones the template, making it first if this is the first test on the server.
+    /// Clones the template; the first test on a server creates it.
     pub(super) async fn create(server_url: &str) -> Self {
         let server = nvisy_migration::connect(server_url).await.expect("PostgreSQL for tests");
         let template = format!("nvisy_{}", nvisy_migration::fingerprint());
-        run(&server, &format!("select pg_advisory_lock({LOCK})")).await;
+        run(&server, &format!("select pg_advisory_lock({TEMPLATE_LOCK})")).await;
         let known = Statement::from_string(
             DbBackend::Postgres,
             format!("select from pg_database where datname = '{template}'"),
@@ -29,12 +29,12 @@ impl TestDatabase {
             run(&server, &format!("drop database if exists {raw}")).await;
             run(&server, &format!("create database {raw}")).await;
             nvisy_migration::apply(&sibling(server_url, &raw)).await.expect("migrations apply");
-            // Renamed when complete: a half-made template is never cloned.
+            // Renamed when complete, so that an incomplete template is never cloned.
             run(&server, &format!("alter database {raw} rename to {template}")).await;
         }
         let name = format!("test_{}", id::new().simple());
         run(&server, &format!("create database {name} template {template}")).await;
-        run(&server, &format!("select pg_advisory_unlock({LOCK})")).await;
+        run(&server, &format!("select pg_advisory_unlock({TEMPLATE_LOCK})")).await;
         Self { url: sibling(server_url, &name), server, name }
     }
 
@@ -57,13 +57,13 @@ impl TestDatabase {
         assert!(left.is_empty(), "the test left jobs behind: {left}");
     }
 
-    /// The jobs that are left, if there is a table of them.
+    /// The jobs that are left, if the table exists.
     async fn jobs(&self) -> String {
         let db = nvisy_migration::connect(&self.url).await.expect("the test's database");
-        let begun =
-            Statement::from_string(DbBackend::Postgres, "select to_regclass('job') is not null as begun".to_owned());
-        let begun = db.query_one_raw(begun).await.expect("an answer").expect("one row");
-        if !begun.try_get::<bool>("", "begun").expect("a truth") {
+        let exists =
+            Statement::from_string(DbBackend::Postgres, "select to_regclass('job') is not null as exists".to_owned());
+        let exists = db.query_one_raw(exists).await.expect("a result").expect("one row");
+        if !exists.try_get::<bool>("", "exists").expect("a boolean") {
             return String::new();
         }
         let left = Statement::from_string(

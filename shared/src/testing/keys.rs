@@ -1,10 +1,10 @@
-//! Key files of a test.
+//! The key files of a test.
 
 use std::path::{Path, PathBuf};
 
 use crate::crypt::MasterKey;
 
-/// A folder with an encryption key; other key files are put beside it by the test that needs them.
+/// A folder with an encryption key; a test that needs other key files creates them beside it.
 pub struct TestKeys {
     folder: tempfile::TempDir,
 }

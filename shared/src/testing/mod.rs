@@ -1,4 +1,4 @@
-//! For tests: a database and a NATS prefix of one's own, on real servers, gone when the test ends.
+//! For tests: a deployment with its own database and NATS prefix on real servers, removed at the end of the test.
 
 mod database;
 mod keys;
@@ -17,21 +17,21 @@ use crate::{
     test_nats,
 };
 
-/// A deployment of its own: database, NATS prefix and keys.
-pub struct TestPlace {
+/// The deployment of one test: database, NATS prefix and keys.
+pub struct TestDeployment {
     database: TestDatabase,
     keys: TestKeys,
     prefix: String,
     nats_url: String,
 }
 
-impl TestPlace {
+impl TestDeployment {
     /// On the servers named by `NVISY_TEST_DATABASE_URL` and `NVISY_TEST_NATS_URL`, which `just test` starts.
     pub async fn new() -> Self {
         Self::on(&variable("NVISY_TEST_DATABASE_URL"), &variable("NVISY_TEST_NATS_URL")).await
     }
 
-    /// On servers that the test started itself, to stop and restart them.
+    /// On servers that the test has started, to stop and restart them.
     pub async fn on(database_url: &str, nats_url: &str) -> Self {
         test_nats::client(nats_url).await;
         Self {
@@ -42,7 +42,7 @@ impl TestPlace {
         }
     }
 
-    /// With a database that nothing was migrated in.
+    /// With a database without tables.
     pub async fn empty() -> Self {
         let (server, nats_url) = (variable("NVISY_TEST_DATABASE_URL"), variable("NVISY_TEST_NATS_URL"));
         test_nats::client(&nats_url).await;
@@ -54,12 +54,12 @@ impl TestPlace {
         }
     }
 
-    /// Settings for this place, changed by `changes` (`NVISY_*` names).
+    /// The settings of this deployment, with `changes` (`NVISY_*` names).
     pub fn config(&self, changes: &[(&str, &str)]) -> Config {
         Config::from_variables(self.variables(changes)).expect("a valid test configuration")
     }
 
-    /// The same as variables, for a process.
+    /// The same as environment variables of a process.
     pub fn variables(&self, changes: &[(&str, &str)]) -> Vec<(String, String)> {
         let key = |name: &str| self.keys.path(name).display().to_string();
         let mut variables = vec![
@@ -73,14 +73,14 @@ impl TestPlace {
             ("NVISY_AUTH_PRIVATE_KEY_FILE".to_owned(), key("private.pem")),
             ("NVISY_AUTH_PUBLIC_KEY_FILE".to_owned(), key("public.pem")),
             ("NVISY_ENCRYPTION_KEY_FILE".to_owned(), key("encryption.key")),
-            // Most tests need no vectors, and opening this provider loads nothing and calls nobody.
+            // Most tests need no vectors, and this provider loads and calls nothing when it is opened.
             ("NVISY_EMBEDDING_PROVIDER".to_owned(), "openai".to_owned()),
             ("NVISY_EMBEDDING_URL".to_owned(), "http://127.0.0.1:9/v1".to_owned()),
             ("NVISY_EMBEDDING_MODEL".to_owned(), "none".to_owned()),
             ("NVISY_EMBEDDING_DIMENSIONS".to_owned(), "384".to_owned()),
             ("NVISY_EMBEDDING_DIRECTORY".to_owned(), variable("NVISY_EMBEDDING_DIRECTORY")),
             ("NVISY_EMBEDDING_THREADS".to_owned(), "1".to_owned()),
-            // Tests are in a hurry; those of sign-up and of the limits set their own.
+            // Without limits and long waits; tests of sign-up and of limits set their own.
             ("NVISY_AUTH_SIGN_UP".to_owned(), "open".to_owned()),
             ("NVISY_LIMIT_ACCOUNT_MINUTE".to_owned(), "0".to_owned()),
             ("NVISY_LIMIT_WORKSPACE_MINUTE".to_owned(), "0".to_owned()),
@@ -99,14 +99,14 @@ impl TestPlace {
         variables
     }
 
-    /// Where a test may put files of this place's processes.
+    /// The folder of the key files, also for other files of the deployment's processes.
     #[must_use]
     pub fn keys(&self) -> &TestKeys {
         &self.keys
     }
 
-    /// How many objects the store holds.
-    pub async fn objects(&self) -> usize {
+    /// The number of objects in the object store.
+    pub async fn stored_objects(&self) -> usize {
         use futures::TryStreamExt;
         let config = self.config(&[]);
         let queue = Queue::connect(&config.nats, &config.queue).await.expect("NATS");
@@ -117,10 +117,10 @@ impl TestPlace {
         listed.len()
     }
 
-    /// How long the bare object store takes for these bytes: what uploads are compared with.
-    pub async fn put_bare(
+    /// The time that the bare object store takes for these bytes, to compare uploads with.
+    pub async fn time_bare_put(
         &self,
-        pieces: impl futures::Stream<Item = bytes::Bytes> + Send + Unpin,
+        chunks: impl futures::Stream<Item = bytes::Bytes> + Send + Unpin,
     ) -> std::time::Duration {
         use futures::StreamExt;
         let config = self.config(&[]);
@@ -128,7 +128,7 @@ impl TestPlace {
         let bucket = format!("{}_bare", self.prefix);
         let settings = async_nats::jetstream::object_store::Config { bucket: bucket.clone(), ..Default::default() };
         let store = queue.jetstream().create_object_store(settings).await.expect("a bucket");
-        let mut reader = tokio_util::io::StreamReader::new(pieces.map(Ok::<_, std::io::Error>));
+        let mut reader = tokio_util::io::StreamReader::new(chunks.map(Ok::<_, std::io::Error>));
         let began = std::time::Instant::now();
         store.put("bare", &mut reader).await.expect("stored bytes");
         let took = began.elapsed();
@@ -136,8 +136,8 @@ impl TestPlace {
         took
     }
 
-    /// How long NATS takes to read a key and to write it if nobody else has: what a shared counter there would cost.
-    pub async fn compare_and_set(&self, rounds: usize) -> std::time::Duration {
+    /// The median time that NATS takes for a read and a compare-and-set of a key: the cost of a shared counter there.
+    pub async fn time_compare_and_set(&self, rounds: usize) -> std::time::Duration {
         let config = self.config(&[]);
         let queue = Queue::connect(&config.nats, &config.queue).await.expect("NATS");
         let bucket = format!("{}_counters", self.prefix);
@@ -147,8 +147,8 @@ impl TestPlace {
         let mut times = Vec::new();
         for round in 0..rounds {
             let began = std::time::Instant::now();
-            let entry = store.entry("bench").await.expect("an answer").expect("the key");
-            store.update("bench", round.to_string().into(), entry.revision).await.expect("nobody else writes");
+            let entry = store.entry("bench").await.expect("a response").expect("the key");
+            store.update("bench", round.to_string().into(), entry.revision).await.expect("no other writer");
             times.push(began.elapsed());
         }
         queue.jetstream().delete_key_value(bucket).await.expect("the bucket can be deleted");
@@ -156,7 +156,7 @@ impl TestPlace {
         times[times.len() / 2]
     }
 
-    /// Removes everything from the servers. Fails the test when jobs are left: work that nobody finished.
+    /// Removes everything from the servers. Fails the test if jobs are left.
     pub async fn close(self) {
         let config = self.config(&[]);
         let queue = Queue::connect(&config.nats, &config.queue).await.expect("NATS at the end of the test");

@@ -1,4 +1,4 @@
-//! Servers of a test's own, to be killed and started again.
+//! The servers of one test, to be killed and started again.
 
 use std::{
     ffi::OsStr,
@@ -10,16 +10,16 @@ use serde_json::Value;
 
 use super::variable;
 
-/// PostgreSQL and NATS on free ports, started through the project's own recipe. Gone when dropped.
+/// PostgreSQL and NATS on free ports, started by `deploy/quickstart/services`. Removed when dropped.
 pub struct TestServers {
     folder: tempfile::TempDir,
-    /// As [`super::TestPlace::on`] takes it.
+    /// For [`super::TestDeployment::on`].
     pub database_url: String,
-    /// As [`super::TestPlace::on`] takes it.
+    /// For [`super::TestDeployment::on`].
     pub nats_url: String,
 }
 
-/// One of the two.
+/// One of the two servers.
 #[derive(Clone, Copy, Debug)]
 pub enum Server {
     /// PostgreSQL.
@@ -38,7 +38,7 @@ impl TestServers {
         Self { database_url: url("postgres"), nats_url: url("nats"), folder }
     }
 
-    /// Kills a server without a word of warning. Its data stays.
+    /// Kills a server like a crash. Its data stays.
     pub fn kill(&self, server: Server) {
         let name = match server {
             Server::Postgres => "postgres",
@@ -53,8 +53,8 @@ impl TestServers {
         ]);
     }
 
-    /// Starts what does not run, on the same port and data.
-    pub fn revive(&self) {
+    /// Starts the servers that do not run, on the same port and data.
+    pub fn restart_killed(&self) {
         up(self.folder.path().as_os_str());
     }
 }
@@ -65,16 +65,16 @@ impl Drop for TestServers {
     }
 }
 
-/// A NATS server of a test's own, configured as no installation should be. Killed when dropped.
+/// The NATS server of one test, with a configuration that Nvisy rejects. Killed when dropped.
 pub struct TestNats {
     server: Child,
-    /// Where it listens.
+    /// Its URL.
     pub url: String,
     _folder: tempfile::TempDir,
 }
 
 impl TestNats {
-    /// Starts it on a free port; `{dir}` in the configuration stands for a folder of its own.
+    /// Starts it on a free port; `{dir}` in the configuration is replaced by a new folder.
     #[must_use]
     pub fn start(configuration: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("nvisy-nats-").tempdir().expect("a temporary folder");
@@ -112,17 +112,17 @@ impl Drop for TestNats {
 }
 
 fn up(folder: &OsStr) -> Value {
-    let words = ["up", "--throwaway", "--postgres-port", "0", "--nats-port", "0", "--dir"].map(OsStr::new);
-    let words: Vec<&OsStr> = words.into_iter().chain([folder]).collect();
-    serde_json::from_str(&services(&words)).expect("the recipe prints JSON")
+    let arguments = ["up", "--throwaway", "--postgres-port", "0", "--nats-port", "0", "--dir"].map(OsStr::new);
+    let arguments: Vec<&OsStr> = arguments.into_iter().chain([folder]).collect();
+    serde_json::from_str(&services(&arguments)).expect("services prints JSON")
 }
 
-fn services(words: &[&OsStr]) -> String {
+fn services(arguments: &[&OsStr]) -> String {
     let output = Command::new(variable("NVISY_TEST_SERVICES"))
-        .args(words)
+        .args(arguments)
         .stdin(Stdio::null())
         .output()
-        .expect("the recipe for servers can be run");
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        .expect("services can be run");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

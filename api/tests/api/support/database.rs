@@ -1,8 +1,10 @@
-//! Looking behind the API: what the database holds.
+//! Rows of the database, read and changed without the API.
 
-use crate::support::app::{TestApp, until};
+use nvisy_shared::store::{self, Conn};
 
-/// A chunk as it is stored.
+use super::{TestApp, wait_until};
+
+/// A stored chunk.
 pub struct Chunk {
     pub text: String,
     pub start: usize,
@@ -13,6 +15,19 @@ pub struct Chunk {
 }
 
 impl TestApp {
+    pub async fn rows(&self, sql: &str) -> Vec<store::Row> {
+        self.db.query_all_raw(store::statement(sql)).await.expect("valid SQL")
+    }
+
+    pub async fn sql(&self, sql: &str) {
+        self.db.execute_unprepared(sql).await.expect("valid SQL");
+    }
+
+    /// The number of rows; `table` may carry a condition.
+    pub async fn count(&self, table: &str) -> i64 {
+        self.rows(&format!("select count(*) as n from {table}")).await[0].try_get("", "n").unwrap()
+    }
+
     /// The chunks of a file, in order.
     pub async fn chunks(&self, file: &str) -> Vec<Chunk> {
         let rows = self
@@ -34,14 +49,14 @@ impl TestApp {
             .collect()
     }
 
-    /// Waits until so many refused logins and passwords are written down.
-    pub async fn refused(&self, entries: usize) {
-        let refused = "select from activity where action in ('session.refused', 'account.password_refused')";
-        until("refusals in the log", async || (self.rows(refused).await.len() >= entries).then_some(())).await;
+    pub async fn wait_until_no_jobs_are_left(&self) {
+        wait_until("no job is left", async || (self.count("job").await == 0).then_some(())).await;
     }
 
-    /// How many rows a table has.
-    pub async fn count(&self, table: &str) -> i64 {
-        self.rows(&format!("select count(*) as n from {table}")).await[0].try_get("", "n").unwrap()
+    /// Waits until the log has so many entries of failed logins and password confirmations.
+    pub async fn wait_for_failed_logins(&self, entries: usize) {
+        let failed = "select from activity where action in ('session.refused', 'account.password_refused')";
+        wait_until("failed logins are in the log", async || (self.rows(failed).await.len() >= entries).then_some(()))
+            .await;
     }
 }

@@ -1,5 +1,7 @@
-"""The mail server of the tests: aiosmtpd, with what its command line lacks. Keeps mails in FOLDER/mail, and what clients
-said in FOLDER/log."""
+"""The mail server of the tests: aiosmtpd with TLS and authentication, which its command line lacks.
+
+Stores mails in FOLDER/mail, and the commands of clients in FOLDER/log.
+"""
 
 import argparse
 import asyncio
@@ -13,8 +15,8 @@ from aiosmtpd.smtp import SMTP, AuthResult
 parser = argparse.ArgumentParser()
 parser.add_argument("folder", type=pathlib.Path)
 parser.add_argument("port", type=int)
-parser.add_argument("--tls", choices=["wrapped", "starttls"], help="needs FOLDER/chain.pem and FOLDER/key.pem")
-parser.add_argument("--password", help="wanted of the user `nvisy`")
+parser.add_argument("--tls", choices=["implicit", "starttls"], help="needs FOLDER/chain.pem and FOLDER/key.pem")
+parser.add_argument("--password", help="required from the user `nvisy`")
 options = parser.parse_args()
 
 logging.basicConfig(filename=options.folder / "log", level=logging.DEBUG)
@@ -26,8 +28,8 @@ handler = Mailbox(options.folder / "mail")
 
 
 def authenticate(server, session, envelope, mechanism, data):
-    right = (data.login, data.password) == (b"nvisy", options.password.encode())
-    return AuthResult(success=right, handled=False)
+    correct = (data.login, data.password) == (b"nvisy", options.password.encode())
+    return AuthResult(success=correct, handled=False)
 
 
 def connection():
@@ -37,15 +39,15 @@ def connection():
         tls_context=context if options.tls == "starttls" else None,
         require_starttls=options.tls == "starttls",
         auth_required=options.password is not None,
-        # Of a connection that is wrapped the protocol knows nothing.
+        # The protocol does not know that a connection has implicit TLS.
         auth_require_tls=options.tls == "starttls",
         authenticator=authenticate if options.password is not None else None,
     )
 
 
 async def serve():
-    wrapped = context if options.tls == "wrapped" else None
-    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", options.port, ssl=wrapped)
+    implicit = context if options.tls == "implicit" else None
+    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", options.port, ssl=implicit)
     await server.serve_forever()
 
 

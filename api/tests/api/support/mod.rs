@@ -1,6 +1,25 @@
-//! Shared by the tests: an API in the process, a mail server, requests for every documented operation.
+//! Shared by tests and benchmarks: an API and a worker in the process, accounts, programs, a mail server, and requests for
+//! every documented operation.
 
-pub mod app;
-pub mod database;
-pub mod mailbox;
-pub mod valid_requests;
+mod accounts;
+mod app;
+mod audit;
+mod database;
+mod files;
+pub mod mail_requests;
+mod mailbox;
+mod openapi;
+mod processes;
+mod response;
+pub mod second_factor;
+mod valid_requests;
+
+pub use accounts::{PASSWORD, TestAccount};
+pub use app::{TestApp, wait_until};
+pub use audit::stop_and_count;
+pub use files::part;
+pub use mailbox::{Mail, Mailbox, Security, create_authority, issue_certificate};
+pub use openapi::Operation;
+pub use processes::{assert_single_error, program, run, send_signal, spawn, start_second_api, text};
+pub use response::{TestResponse, send};
+pub use valid_requests::{Body, WorkspaceFixture};

@@ -15,7 +15,7 @@ use crate::{
         chunk::NewChunk,
         file::{NewFile, StoredBlob},
     },
-    testing::TestPlace,
+    testing::TestDeployment,
 };
 
 const DIMENSIONS: u16 = 16;
@@ -24,15 +24,15 @@ const SMALL: Thresholds =
     Thresholds { exact_vectors: 20, exact_vectors_per_root: 0, ranked_chunks: 5_000, min_candidates: 40 };
 
 struct Fixture {
-    place: TestPlace,
+    deployment: TestDeployment,
     db: Db,
     space: SearchSpace,
 }
 
 impl Fixture {
     async fn new() -> Self {
-        let place = TestPlace::new().await;
-        let db = Platform::open(place.config(&[])).await.unwrap().db;
+        let deployment = TestDeployment::new().await;
+        let db = Platform::open(deployment.config(&[])).await.unwrap().db;
         let spec = SpaceSpec {
             provider: "test".to_owned(),
             model: "test".to_owned(),
@@ -41,7 +41,7 @@ impl Fixture {
             passage_prefix: String::new(),
         };
         let id = store::space::ensure(&db, &spec).await.unwrap();
-        Self { place, db, space: SearchSpace { id, dimensions: DIMENSIONS } }
+        Self { deployment, db, space: SearchSpace { id, dimensions: DIMENSIONS } }
     }
 
     async fn workspace(&self) -> (WorkspaceId, AccountId) {
@@ -100,7 +100,7 @@ impl Fixture {
 
     async fn close(self) {
         self.db.close().await.unwrap();
-        self.place.close().await;
+        self.deployment.close().await;
     }
 }
 
