@@ -24,7 +24,7 @@ impl TrustedProxies {
 
     /// Whether the request comes straight from one of them.
     pub fn sent(&self, request: &HttpRequest) -> bool {
-        request.peer_addr().is_some_and(|peer| self.0.contain(peer.ip()))
+        request.peer_addr().is_some_and(|peer| self.0.contains(peer.ip()))
     }
 
     /// Each proxy appends the address that it got the request from. So the list is believed from its end, as far as trusted
@@ -32,7 +32,7 @@ impl TrustedProxies {
     fn client_address(&self, peer: IpAddr, forwarded: &[&str]) -> IpAddr {
         let mut address = peer.to_canonical();
         for hop in forwarded.iter().rev() {
-            if !self.0.contain(address) {
+            if !self.0.contains(address) {
                 break;
             }
             let Some(hop) = hop_address(hop) else { break };

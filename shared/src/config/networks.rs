@@ -12,7 +12,7 @@ pub struct Networks(Vec<IpNet>);
 impl Networks {
     /// Whether the address is in one of them.
     #[must_use]
-    pub fn contain(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
@@ -37,10 +37,10 @@ mod tests {
     fn networks_and_single_addresses_are_parsed() {
         let networks: Networks = serde_json::from_value(json!("10.0.0.0/8, ::1 ,192.0.2.7")).unwrap();
         for inside in ["10.1.2.3", "::1", "192.0.2.7", "::ffff:10.1.2.3"] {
-            assert!(networks.contain(inside.parse().unwrap()), "{inside}");
+            assert!(networks.contains(inside.parse().unwrap()), "{inside}");
         }
         for outside in ["11.0.0.1", "::2", "192.0.2.8"] {
-            assert!(!networks.contain(outside.parse().unwrap()), "{outside}");
+            assert!(!networks.contains(outside.parse().unwrap()), "{outside}");
         }
         assert!(serde_json::from_value::<Networks>(json!("10.0.0.0/33")).is_err());
     }

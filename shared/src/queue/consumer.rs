@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_nats::jetstream::{self, AckKind, consumer::PullConsumer};
 use futures::StreamExt;
 
-use super::{QueueContext, QueueError, relay::TRACEPARENT};
-use crate::{domain::job::Lane, id::JobId};
+use super::{QueueContext, QueueError};
+use crate::{domain::job::Lane, id::JobId, telemetry::propagation::TRACEPARENT};
 
 /// How long one pull request stays open at the server.
 const PULL_TIMEOUT: Duration = Duration::from_secs(20);

@@ -13,15 +13,13 @@ use super::{NatsNames, Queue, QueueContext, outbox};
 use crate::{
     lifecycle::Lifecycle,
     store::{self, Db, TransactionTrait},
+    telemetry::propagation::TRACEPARENT,
 };
 
 /// Rows published in one transaction.
 const BATCH_SIZE: i64 = 256;
 /// Wait after a failure, so that the relay does not flood a service that is down.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// Header with the trace of the producer.
-pub(super) const TRACEPARENT: &str = "traceparent";
 
 /// Settings of a relay.
 #[derive(Clone, Copy, Debug)]
