@@ -68,7 +68,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_DATABASE_CONNECTIONS", "16", "Most database connections of a process.").within(2, 10_000),
     optional(
         "NVISY_MIGRATION_DATABASE_URL",
-        "URL of the same database with the owner of its schema. With it the API migrates at start, and grants the user of NVISY_DATABASE_URL, who then owns nothing, the necessary privileges.",
+        "URL of the same database with the owner of its schema. With it the API migrates at start and grants the user of NVISY_DATABASE_URL, which owns nothing, the necessary privileges.",
     ).secret().rule(rules::postgres_url),
     variable(
         "NVISY_NATS_URL",
