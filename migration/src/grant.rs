@@ -17,7 +17,7 @@ const GRANTS: &str = "
     select format('revoke all on %1$I.%2$I from %3$I; grant %4$s on %1$I.%2$I to %3$I', current_schema(), relname, $1::text,
         case relname
             when 'activity' then 'select, insert'
-            when 'activity_chain' then 'select, insert, update (seq, seal)'
+            when 'activity_chain' then 'select, insert, update (seq, mac)'
             when 'seaql_migrations' then 'select'
             else 'select, insert, update, delete'
         end)

@@ -100,7 +100,7 @@ pub(crate) const SCRIPT: Script = Script {
         );
 
         -- An operator's permission to sign up with an address. Deleted when the account is created.
-        create table admission (
+        create table sign_up_permit (
             id uuid primary key,
             -- Normalised like the account's.
             email text not null unique check (char_length(email) <= 254),
@@ -109,7 +109,7 @@ pub(crate) const SCRIPT: Script = Script {
             created_at timestamptz not null default now(),
             expires_at timestamptz not null
         );
-        create index admission_by_expiry on admission (expires_at);
+        create index sign_up_permit_by_expiry on sign_up_permit (expires_at);
     ",
-    down: "drop table admission, recovery_code, totp, api_token, refresh_token, session, avatar, account;",
+    down: "drop table sign_up_permit, recovery_code, totp, api_token, refresh_token, session, avatar, account;",
 };

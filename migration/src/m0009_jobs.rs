@@ -50,7 +50,7 @@ pub(crate) const SCRIPT: Script = Script {
         create index dead_job_by_workspace on dead_job (workspace_id, died_at);
 
         -- Maintenance tasks: one worker at a time runs each for the whole installation.
-        create table chore (
+        create table maintenance_lease (
             name text primary key,
             -- When it is due next; while a worker runs it, when that worker's lease ends.
             due_at timestamptz not null
@@ -66,7 +66,7 @@ pub(crate) const SCRIPT: Script = Script {
         create trigger job_changed after insert or delete on job for each statement execute function notify_outbox('job');
     ",
     down: r"
-        drop table chore, dead_job, job;
+        drop table maintenance_lease, dead_job, job;
         drop function notify_outbox();
         delete from workspace where id = '00000000-0000-0000-0000-000000000000';
     ",

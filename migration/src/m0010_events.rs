@@ -11,7 +11,7 @@ pub(crate) const SCRIPT: Script = Script {
             -- without gaps.
             last bigint not null default 0,
             -- The last number deleted: a listener that needs an earlier event gets an error instead of a gap.
-            forgotten bigint not null default 0
+            deleted_through bigint not null default 0
         );
 
         create table event (

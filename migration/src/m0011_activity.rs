@@ -5,12 +5,12 @@ use crate::Script;
 pub(crate) const SCRIPT: Script = Script {
     name: "m0011_activity",
     up: r"
-        -- The last entry of each chain and its seal. Each workspace has a chain, named by its id; the chain of the nil id
+        -- The last entry of each chain and its MAC. Each workspace has a chain, named by its id; the chain of the nil id
         -- is the log of accounts. Appending locks the row until commit.
         create table activity_chain (
             chain uuid primary key,
             seq bigint not null check (seq >= 0),
-            seal bytea not null check (octet_length(seal) = 32)
+            mac bytea not null check (octet_length(mac) = 32)
         );
 
         -- Refers to no other table: entries outlive their actors and objects. Ids only, no names.
@@ -31,10 +31,10 @@ pub(crate) const SCRIPT: Script = Script {
             -- The address of a caller with an account: nonce, 16 encrypted bytes, tag. Deleting the account makes it
             -- unreadable without changing the log.
             address_sealed bytea check (octet_length(address_sealed) = 56),
-            -- Text, not jsonb: the seal covers these bytes, which jsonb would not preserve.
+            -- Text, not jsonb: the MAC covers these bytes, which jsonb would not preserve.
             details text not null check (details is json),
-            -- Keyed hash of the entry and of the previous entry's seal.
-            seal bytea not null check (octet_length(seal) = 32),
+            -- Keyed hash of the entry and of the previous entry's MAC.
+            mac bytea not null check (octet_length(mac) = 32),
             primary key (chain, seq),
             check ((actor = 'system') = (account_id is null)),
             check ((actor = 'token') = (token_id is not null)),
@@ -62,7 +62,7 @@ pub(crate) const SCRIPT: Script = Script {
             for each row execute function refuse_activity_change();
         create trigger activity_chain_not_emptied before truncate on activity_chain
             for each statement execute function refuse_activity_change();
-        -- A chain only grows: another seal at the same place would make an intact chain look broken.
+        -- A chain only grows: another MAC at the same place would make an intact chain look broken.
         create trigger activity_chain_onward before update on activity_chain
             for each row when (new.chain <> old.chain or new.seq <= old.seq) execute function refuse_activity_change();
 

@@ -20,7 +20,7 @@ pub(crate) const SCRIPT: Script = Script {
         create index idempotency_by_age on idempotency (created_at);
 
         -- The keys of requests whose bodies are arriving. Unlogged: a crash frees all keys, as it ends all requests.
-        create unlogged table idempotency_claim (
+        create unlogged table idempotency_lease (
             -- As in `idempotency`.
             scope text not null,
             key text not null check (char_length(key) between 1 and 255),
@@ -30,10 +30,10 @@ pub(crate) const SCRIPT: Script = Script {
             until timestamptz not null,
             primary key (scope, key)
         );
-        create index idempotency_claim_by_age on idempotency_claim (until);
+        create index idempotency_lease_by_expiry on idempotency_lease (until);
 
         -- Rate-limit buckets. Unlogged: written often, and worthless after a crash.
-        create unlogged table request_limit (
+        create unlogged table rate_limit_bucket (
             -- The kind of limit, and an id or a hash: no address and no name.
             key bytea primary key,
             -- As of `at`; refilled over time, up to the limit.
@@ -42,7 +42,7 @@ pub(crate) const SCRIPT: Script = Script {
             granted integer not null,
             at timestamptz not null
         );
-        create index request_limit_by_age on request_limit (at);
+        create index rate_limit_bucket_by_age on rate_limit_bucket (at);
     ",
-    down: "drop table request_limit, idempotency_claim, idempotency;",
+    down: "drop table rate_limit_bucket, idempotency_lease, idempotency;",
 };

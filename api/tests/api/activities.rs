@@ -200,7 +200,7 @@ async fn database_rejects_changes_to_the_log() {
         "delete from activity",
         "truncate activity",
         "update activity_chain set seq = seq - 1",
-        "update activity_chain set seal = sha256('another')",
+        "update activity_chain set mac = sha256('another')",
         "delete from activity_chain",
         "truncate activity_chain",
         "set session_replication_role = replica; delete from activity; reset session_replication_role",
@@ -286,7 +286,7 @@ async fn verification_against_an_earlier_report_detects_truncation() {
     app.sql("alter table activity disable trigger user; alter table activity_chain disable trigger user").await;
     let scope = format!("chain = '{workspace}'");
     app.sql(&format!(
-        "update activity_chain set seq = 2, seal = (select seal from activity where {scope} and seq = 2) where {scope};
+        "update activity_chain set seq = 2, mac = (select mac from activity where {scope} and seq = 2) where {scope};
          delete from activity where {scope} and seq = 3"
     ))
     .await;

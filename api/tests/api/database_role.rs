@@ -101,7 +101,7 @@ async fn assert_changes_are_denied(db: &Db, role: &str) {
         ("drop table activity", "must be owner of table activity"),
         ("set session_replication_role = replica", "permission denied to set parameter"),
         ("update activity_chain set seq = seq - 1", "append-only"),
-        ("update activity_chain set seal = sha256('another')", "append-only"),
+        ("update activity_chain set mac = sha256('another')", "append-only"),
         ("update activity_chain set chain = gen_random_uuid(), seq = seq + 1", "permission denied for table"),
         ("delete from activity_chain", "permission denied for table activity_chain"),
         ("truncate activity_chain", "permission denied for table activity_chain"),

@@ -171,7 +171,7 @@ async fn upload_holds_its_key_while_the_body_arrives() {
     let complete = || app.upload_with_key(&ada, &workspace, vec![part("tide.txt", "The tide turns.")], Some("k1"));
     let (mut second, other) = start_second_api(&app, &[]).await;
     let (rest, first) = start_upload(&app, &other, &ada, &workspace);
-    wait_until("the key is held", async || (app.count("idempotency_claim").await == 1).then_some(())).await;
+    wait_until("the key is held", async || (app.count("idempotency_lease").await == 1).then_some(())).await;
     let response = complete().await;
     assert_eq!(response.header("retry-after"), "1");
     response.problem(409, "idempotency_key_in_use");
@@ -194,7 +194,7 @@ async fn upload_holds_its_key_while_the_body_arrives() {
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.expect(202), first);
     assert_eq!(app.count("file").await, 2);
-    assert_eq!(app.count("idempotency_claim").await, 0);
+    assert_eq!(app.count("idempotency_lease").await, 0);
     second.kill().await.expect("a killed API");
     app.stop_and_drop_jobs().await;
 }
@@ -205,7 +205,7 @@ async fn aborted_upload_releases_its_key() {
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let holder = async || {
-        let holders = app.rows("select holder::text as holder from idempotency_claim").await;
+        let holders = app.rows("select holder::text as holder from idempotency_lease").await;
         holders.first().map(|row| row.try_get::<String>("", "holder").unwrap())
     };
     let here = format!("http://{}", app.address);
@@ -223,7 +223,7 @@ async fn aborted_upload_releases_its_key() {
     let upload = || app.upload_with_key(&ada, &workspace, vec![part("tide.txt", "The tide turns.")], Some("k1"));
     upload().await.problem(409, "idempotency_key_in_use");
     assert_eq!(holder().await, Some(first));
-    app.sql("update idempotency_claim set until = now() - interval '1 millisecond'").await;
+    app.sql("update idempotency_lease set until = now() - interval '1 millisecond'").await;
     let response = upload().await;
     assert_eq!(response.header("idempotency-replayed"), "");
     response.expect(202);

@@ -148,7 +148,7 @@ async fn failures_are_counted_locally_when_counting_fails() {
     let settings = [TRUSTED_PROXY, ("NVISY_LIMIT_NAME_MINUTE", "3"), ("NVISY_LIMIT_NAME_FAILURES_MINUTE", "5")];
     let app = TestApp::start_with(&settings).await;
     let ada = app.create_account("ada").await;
-    app.sql("alter table request_limit rename to broken").await;
+    app.sql("alter table rate_limit_bucket rename to broken").await;
     for number in 0..7 {
         app.login_from(&address(number), "ada", PASSWORD).await.expect(200);
     }

@@ -17,7 +17,7 @@ const TAKEN_TASKS: &str = "
         if tg_op = 'INSERT' or old.due_at <= now() then insert into taken values (new.name, pg_backend_pid()); end if;
         return null;
     end $$;
-    create trigger record_task after insert or update on chore for each row execute function record_task()";
+    create trigger record_task after insert or update on maintenance_lease for each row execute function record_task()";
 
 #[actix_web::test]
 async fn each_task_runs_once_with_two_workers() {
@@ -37,7 +37,7 @@ async fn each_task_runs_once_with_two_workers() {
     wait_until("the task for accounts runs a second time", async || (taken("accounts").await >= 2).then_some(())).await;
     assert_eq!(taken("sweep").await, 1);
 
-    app.sql("update chore set due_at = now() - interval '1 second' where name = 'sweep'").await;
+    app.sql("update maintenance_lease set due_at = now() - interval '1 second' where name = 'sweep'").await;
     let taken_again = async || (taken("sweep").await == 2).then_some(());
     wait_until("the due task runs again", taken_again).await;
     lifecycle.soft().cancel();

@@ -48,7 +48,7 @@ async fn unlimited_requests_are_not_counted() {
     let app = TestApp::start().await;
     let ada = app.create_account("ada").await;
     assert!(!app.get(&ada, ACCOUNT).await.headers.contains_key("ratelimit-limit"));
-    assert_eq!(app.count("request_limit").await, 0);
+    assert_eq!(app.count("rate_limit_bucket").await, 0);
     app.stop().await;
 }
 
@@ -155,7 +155,7 @@ async fn login_attempts_per_name_are_limited_for_known_and_unknown_names() {
     let response = send(app.request(Method::POST, "/api/v1/auth/login").json(&body)).await;
     assert!([200, 429].contains(&response.status.as_u16()), "{}", response.text);
     app.login("bob@example.org", "wrong").await.problem(401, "wrong_credentials");
-    let stored = app.rows("select encode(key, 'escape') as key from request_limit").await;
+    let stored = app.rows("select encode(key, 'escape') as key from rate_limit_bucket").await;
     for row in stored {
         assert!(!row.try_get::<String>("", "key").unwrap().contains("ada"), "the table contains a name");
     }
@@ -165,7 +165,7 @@ async fn login_attempts_per_name_are_limited_for_known_and_unknown_names() {
 #[actix_web::test]
 async fn requests_succeed_and_logins_stay_limited_when_counting_fails() {
     let app = TestApp::start_with(&[("NVISY_LIMIT_ACCOUNT_MINUTE", "5"), ("NVISY_LIMIT_ADDRESS_MINUTE", "5")]).await;
-    app.sql("alter table request_limit rename to broken").await;
+    app.sql("alter table rate_limit_bucket rename to broken").await;
     let ada = app.create_account("ada").await;
     let mut logins = Vec::new();
     for _ in 0..20 {

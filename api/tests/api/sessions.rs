@@ -190,7 +190,7 @@ async fn unknown_refresh_tokens_are_rejected_without_a_query() {
     let ada = app.create_account("ada").await;
     let lock_holder = app.db.begin().await.unwrap();
     lock_holder
-        .execute_unprepared("lock table session, refresh_token, request_limit in access exclusive mode")
+        .execute_unprepared("lock table session, refresh_token, rate_limit_bucket in access exclusive mode")
         .await
         .unwrap();
     for _ in 0..100 {

@@ -62,7 +62,7 @@ async fn sign_up_without_mail_requires_an_operators_code() {
     // The code is used up, and the rejection does not reveal the account.
     assert_eq!(rejected(app.sign_up_with_code("ada@example.org", Some(&code)).await), unknown);
     assert_eq!(rejected(app.sign_up_with_code("ada@example.org", None).await), unknown);
-    assert_eq!(app.rows("select 1 as one from admission").await.len(), 0);
+    assert_eq!(app.rows("select 1 as one from sign_up_permit").await.len(), 0);
 
     // An invite to a workspace does not allow a sign-up.
     let ada = TestAccount {
@@ -102,7 +102,7 @@ async fn operators_code_is_replayed_with_its_request_and_replaced_by_the_next() 
         assert!(expected, "{email}: {error}");
     }
     app.operator_code("bob@example.org").await;
-    app.sql("update admission set expires_at = now()").await;
+    app.sql("update sign_up_permit set expires_at = now()").await;
     app.sign_up_with_code("bob@example.org", Some(&code)).await.problem(403, REJECTED);
     let recorded = "select 1 as one from activity where action = 'admission.created' and details like '%\"operator\"%'";
     assert_eq!(app.rows(recorded).await.len(), 3);
@@ -167,7 +167,7 @@ async fn sign_up_with_a_code_still_requires_mail_confirmation() {
         app.new_session(&account).await
     };
     let ada = sign_up_confirmed("ada@example.org", &app.operator_code("ada@example.org").await).await;
-    assert_eq!(app.rows("select 1 as one from admission").await.len(), 0);
+    assert_eq!(app.rows("select 1 as one from sign_up_permit").await.len(), 0);
     let wrong = rejected(app.sign_up_with_code("nobody@example.org", Some("x")).await);
     assert_eq!(rejected(app.sign_up_with_code("ada@example.org", Some("x")).await), wrong);
 

@@ -23,7 +23,7 @@ pub struct Model {
     pub request_id: Option<String>,
     pub address: Option<String>,
     pub details: String,
-    pub seal: Vec<u8>,
+    pub mac: Vec<u8>,
     pub address_sealed: Option<Vec<u8>>,
 }
 

@@ -1,4 +1,4 @@
-//! Table `admission`: permits of operators to sign up.
+//! Table `sign_up_permit`: permits of operators to sign up.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use crate::id::SignUpPermitId;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "admission")]
+#[sea_orm(table_name = "sign_up_permit")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: SignUpPermitId,

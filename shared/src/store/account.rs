@@ -24,7 +24,7 @@ pub struct NewAccount<'a> {
 pub async fn insert(tx: &Tx, account: NewAccount<'_>) -> Result<Option<Model>> {
     sql::first(
         tx,
-        "with permit as (delete from admission where email = $2)
+        "with permit as (delete from sign_up_permit where email = $2)
          insert into account (id, email, display_name, password_hash) values ($1, $2, $3, $4)
          on conflict (email) do nothing returning *",
         [

@@ -127,11 +127,11 @@ pub async fn append_with_contexts(
             request_id: context.request_id.clone().filter(|id| !id.is_empty()),
             address: context.address.filter(|_| address_sealed.is_none()).map(ip_address::network),
             details: entry.details.to_string(),
-            seal: Vec::new(),
+            mac: Vec::new(),
             address_sealed,
         };
         mac = mac_key.mac(&mac, &mac_input(&row));
-        row.seal = mac.to_vec();
+        row.mac = mac.to_vec();
         rows.push(row);
     }
     insert(tx, chain, created_at, &rows).await
@@ -141,12 +141,12 @@ pub async fn append_with_contexts(
 #[derive(FromQueryResult)]
 struct ChainHead {
     seq: i64,
-    seal: Vec<u8>,
+    mac: Vec<u8>,
 }
 
 impl ChainHead {
     fn mac(&self) -> Result<ChainMac> {
-        self.seal.as_slice().try_into().map_err(|_| Error::Custom("a MAC has 32 bytes".to_owned()))
+        self.mac.as_slice().try_into().map_err(|_| Error::Custom("a MAC has 32 bytes".to_owned()))
     }
 }
 
@@ -169,7 +169,7 @@ impl FromQueryResult for ChainLock {
 }
 
 async fn lock(tx: &Tx, chain: WorkspaceId, accounts: HashSet<Uuid>) -> Result<ChainLock> {
-    let find = "select seq, seal, accounts, salts
+    let find = "select seq, mac, accounts, salts
          from activity_chain
          cross join (
              select coalesce(array_agg(id), '{}') as accounts, coalesce(array_agg(address_key), '{}') as salts
@@ -183,7 +183,7 @@ async fn lock(tx: &Tx, chain: WorkspaceId, accounts: HashSet<Uuid>) -> Result<Ch
     // The chain's first entry. Transactions that insert the head at the same time wait for each other here.
     sql::execute(
         tx,
-        "insert into activity_chain (chain, seq, seal) values ($1, 0, decode(repeat('00', 32), 'hex'))
+        "insert into activity_chain (chain, seq, mac) values ($1, 0, decode(repeat('00', 32), 'hex'))
          on conflict (chain) do nothing",
         [chain.into()],
     )
@@ -197,20 +197,20 @@ async fn insert(tx: &Tx, chain: WorkspaceId, created_at: DateTime<Utc>, rows: &[
     let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id.0).collect();
     let objects: Vec<Uuid> = rows.iter().map(|row| row.object_id).collect();
-    let last = rows.last().map(|row| (row.seq, row.seal.clone())).unzip();
+    let last = rows.last().map(|row| (row.seq, row.mac.clone())).unzip();
     sql::execute(
         tx,
         "with entry as (
              insert into activity (chain, seq, id, created_at, actor, account_id, token_id, action, object_kind, object_id,
-                 request_id, address, details, seal, address_sealed)
+                 request_id, address, details, mac, address_sealed)
              select $1, seq, id, $2, actor, nullif(account, '')::uuid, nullif(token, '')::uuid, action, object_kind, object_id,
-                 nullif(request, ''), nullif(address, ''), details, decode(seal, 'hex'),
+                 nullif(request, ''), nullif(address, ''), details, decode(mac, 'hex'),
                  decode(nullif(address_sealed, ''), 'hex')
              from unnest($3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
                      $11::uuid[], $12::text[], $13::text[], $14::text[], $15::text[])
-                 new (seq, id, actor, account, token, request, action, object_kind, object_id, details, seal, address,
+                 new (seq, id, actor, account, token, request, action, object_kind, object_id, details, mac, address,
                      address_sealed))
-         update activity_chain set seq = $16, seal = $17 where chain = $1",
+         update activity_chain set seq = $16, mac = $17 where chain = $1",
         [
             chain.into(),
             created_at.into(),
@@ -224,7 +224,7 @@ async fn insert(tx: &Tx, chain: WorkspaceId, created_at: DateTime<Utc>, rows: &[
             column(|row| row.object_kind.clone()).into(),
             objects.into(),
             column(|row| row.details.clone()).into(),
-            column(|row| hex::encode(&row.seal)).into(),
+            column(|row| hex::encode(&row.mac)).into(),
             column(|row| row.address.clone().unwrap_or_default()).into(),
             column(|row| row.address_sealed.as_ref().map(hex::encode).unwrap_or_default()).into(),
             last.0.into(),
@@ -399,5 +399,5 @@ pub async fn last_seq(conn: &impl Conn, chain: WorkspaceId) -> Result<i64> {
 }
 
 async fn head(conn: &impl Conn, chain: WorkspaceId) -> Result<Option<ChainHead>> {
-    sql::first(conn, "select seq, seal from activity_chain where chain = $1", [chain.into()]).await
+    sql::first(conn, "select seq, mac from activity_chain where chain = $1", [chain.into()]).await
 }

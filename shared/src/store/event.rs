@@ -89,12 +89,9 @@ pub async fn after(conn: &impl Conn, workspace: WorkspaceId, seq: i64, limit: i6
 
 /// The range of the workspace's stored events.
 pub async fn range(conn: &impl Conn, workspace: WorkspaceId) -> Result<EventRange> {
-    let row = sql::first(
-        conn,
-        "select forgotten as deleted_through, last from event_counter where workspace_id = $1",
-        [workspace.into()],
-    )
-    .await?;
+    let row =
+        sql::first(conn, "select deleted_through, last from event_counter where workspace_id = $1", [workspace.into()])
+            .await?;
     Ok(row.unwrap_or_default())
 }
 
@@ -135,7 +132,7 @@ pub async fn delete_expired(conn: &impl Conn, workspace: WorkspaceId, age: Durat
          deleted as (
              delete from event where workspace_id = $1 and seq in (select seq from deletable) returning seq),
          counted as (
-             update event_counter set forgotten = greatest(forgotten, (select max(seq) from deleted))
+             update event_counter set deleted_through = greatest(deleted_through, (select max(seq) from deleted))
              where workspace_id = $1 and exists (select from deleted))
          select count(*) as events from deleted",
         [workspace.into(), age.as_secs_f64().into(), limit.into()],

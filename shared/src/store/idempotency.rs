@@ -71,7 +71,7 @@ pub async fn insert(tx: &Tx, scope: &str, key: &str, fingerprint: &[u8; 32], sta
 pub async fn acquire_lease(conn: &impl Conn, scope: &str, key: &str, holder: Uuid, lease: Duration) -> Result<bool> {
     let rows = sql::execute(
         conn,
-        "insert into idempotency_claim as held (scope, key, holder, until)
+        "insert into idempotency_lease as held (scope, key, holder, until)
          values ($1, $2, $3, now() + make_interval(secs => $4))
          on conflict (scope, key) do update set holder = excluded.holder, until = excluded.until
          where held.until < now() or held.holder = excluded.holder",
@@ -85,7 +85,7 @@ pub async fn acquire_lease(conn: &impl Conn, scope: &str, key: &str, holder: Uui
 pub async fn release_lease(conn: &impl Conn, scope: &str, key: &str, holder: Uuid) -> Result<()> {
     sql::execute(
         conn,
-        "delete from idempotency_claim where scope = $1 and key = $2 and holder = $3",
+        "delete from idempotency_lease where scope = $1 and key = $2 and holder = $3",
         [scope.into(), key.into(), holder.into()],
     )
     .await?;
@@ -94,7 +94,7 @@ pub async fn release_lease(conn: &impl Conn, scope: &str, key: &str, holder: Uui
 
 /// Deletes leases of requests that ended without a release.
 pub async fn delete_expired_leases(conn: &impl Conn) -> Result<u64> {
-    sql::execute(conn, "delete from idempotency_claim where until < now()", []).await
+    sql::execute(conn, "delete from idempotency_lease where until < now()", []).await
 }
 
 /// Deletes responses older than `age`.

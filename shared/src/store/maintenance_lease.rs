@@ -15,10 +15,10 @@ pub async fn acquire(conn: &impl Conn, task: &str, lease: Duration) -> Result<bo
     let row: Option<Row> = sql::first(
         conn,
         "with due as (
-             update chore set due_at = now() + make_interval(secs => $2) where name = $1 and due_at <= now() returning 1),
+             update maintenance_lease set due_at = now() + make_interval(secs => $2) where name = $1 and due_at <= now() returning 1),
          new as (
-             insert into chore (name, due_at) select $1, now() + make_interval(secs => $2)
-             where not exists (select from chore where name = $1)
+             insert into maintenance_lease (name, due_at) select $1, now() + make_interval(secs => $2)
+             where not exists (select from maintenance_lease where name = $1)
              on conflict (name) do nothing returning 1)
          select exists (select from due) or exists (select from new) as acquired",
         [task.into(), lease.as_secs_f64().into()],
@@ -31,7 +31,7 @@ pub async fn acquire(conn: &impl Conn, task: &str, lease: Duration) -> Result<bo
 pub async fn extend(conn: &impl Conn, task: &str, wait: Duration) -> Result<()> {
     sql::execute(
         conn,
-        "update chore set due_at = now() + make_interval(secs => $2) where name = $1",
+        "update maintenance_lease set due_at = now() + make_interval(secs => $2) where name = $1",
         [task.into(), wait.as_secs_f64().into()],
     )
     .await?;

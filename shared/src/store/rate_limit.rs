@@ -28,7 +28,7 @@ pub struct Grant {
 pub async fn take(conn: &impl Conn, key: &[u8], rate: Rate, requested: u32) -> Result<Grant> {
     let grant = sql::first(
         conn,
-        "insert into request_limit as bucket (key, tokens, granted, at)
+        "insert into rate_limit_bucket as bucket (key, tokens, granted, at)
          values ($1, $2 - least($2, $4), least($2, $4), now())
          on conflict (key) do update set
              granted = least($4, floor(least($2, bucket.tokens + $3 * greatest(0, extract(epoch from now() - bucket.at))))),
@@ -46,7 +46,7 @@ pub async fn take(conn: &impl Conn, key: &[u8], rate: Rate, requested: u32) -> R
 pub async fn refund(conn: &impl Conn, key: &[u8], rate: Rate) -> Result<()> {
     sql::execute(
         conn,
-        "update request_limit set tokens = least($2, tokens + 1) where key = $1",
+        "update rate_limit_bucket set tokens = least($2, tokens + 1) where key = $1",
         [key.to_vec().into(), f64::from(rate.capacity).into()],
     )
     .await?;
@@ -57,7 +57,7 @@ pub async fn refund(conn: &impl Conn, key: &[u8], rate: Rate) -> Result<()> {
 pub async fn delete_idle(conn: &impl Conn, age: Duration) -> Result<u64> {
     sql::execute(
         conn,
-        "delete from request_limit where at < now() - make_interval(secs => $1)",
+        "delete from rate_limit_bucket where at < now() - make_interval(secs => $1)",
         [age.as_secs_f64().into()],
     )
     .await

@@ -7,7 +7,7 @@ use crate::id::SignUpPermitId;
 
 /// A permit to be added.
 #[derive(Debug)]
-#[allow(missing_docs, reason = "columns of `admission`")]
+#[allow(missing_docs, reason = "columns of `sign_up_permit`")]
 pub struct NewSignUpPermit<'a> {
     pub id: SignUpPermitId,
     /// Normalised: see [`crate::domain::account::normalise_email`].
@@ -20,7 +20,7 @@ pub struct NewSignUpPermit<'a> {
 pub async fn insert(tx: &Tx, permit: &NewSignUpPermit<'_>) -> Result<()> {
     sql::execute(
         tx,
-        "insert into admission (id, email, code_hash, expires_at) values ($1, $2, $3, $4)
+        "insert into sign_up_permit (id, email, code_hash, expires_at) values ($1, $2, $3, $4)
          on conflict (email) do update set
              id = excluded.id, code_hash = excluded.code_hash, created_at = now(), expires_at = excluded.expires_at",
         [permit.id.into(), permit.email.into(), permit.code_hash.to_vec().into(), permit.expires_at.into()],
@@ -33,7 +33,7 @@ pub async fn insert(tx: &Tx, permit: &NewSignUpPermit<'_>) -> Result<()> {
 pub async fn is_valid(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<bool> {
     let rows = sql::execute(
         conn,
-        "select from admission where code_hash = $1 and email = $2 and expires_at > now()",
+        "select from sign_up_permit where code_hash = $1 and email = $2 and expires_at > now()",
         [code_hash.to_vec().into(), email.into()],
     )
     .await?;
@@ -42,5 +42,5 @@ pub async fn is_valid(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Re
 
 /// Deletes expired permits.
 pub async fn delete_expired(conn: &impl Conn) -> Result<u64> {
-    sql::execute(conn, "delete from admission where expires_at < now()", []).await
+    sql::execute(conn, "delete from sign_up_permit where expires_at < now()", []).await
 }

@@ -92,7 +92,7 @@ impl From<Model> for Activity {
             request_id: entry.request_id,
             address: entry.address,
             details: details(&entry.details),
-            seal: Some(hex::encode(entry.seal)),
+            seal: Some(hex::encode(entry.mac)),
         }
     }
 }

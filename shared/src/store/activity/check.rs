@@ -56,14 +56,14 @@ pub async fn check(conn: &impl Conn, keys: &AuditKeys, chain: WorkspaceId) -> Re
                 return Ok(broken(&checked, None, "the entry is missing"));
             }
             let mac = mac_key.mac(&checked.mac, &mac_input(&row));
-            if row.seal != mac {
+            if row.mac != mac {
                 return Ok(broken(&checked, Some(row.id), "the entry does not match its seal"));
             }
             checked = ChainCheck { intact: row.seq, mac, broken: None };
         }
     }
     match head {
-        Some(head) if head.seal != checked.mac => {
+        Some(head) if head.mac != checked.mac => {
             Ok(broken(&checked, None, "the last entry does not match the head of the chain"))
         }
         Some(_) => Ok(checked),
@@ -79,11 +79,11 @@ pub async fn check(conn: &impl Conn, keys: &AuditKeys, chain: WorkspaceId) -> Re
 pub async fn mac_at(conn: &impl Conn, chain: WorkspaceId, seq: i64) -> Result<Option<Vec<u8>>> {
     #[derive(FromQueryResult)]
     struct Row {
-        seal: Vec<u8>,
+        mac: Vec<u8>,
     }
     let values = [chain.into(), seq.into()];
-    let row: Option<Row> = sql::first(conn, "select seal from activity where chain = $1 and seq = $2", values).await?;
-    Ok(row.map(|row| row.seal))
+    let row: Option<Row> = sql::first(conn, "select mac from activity where chain = $1 and seq = $2", values).await?;
+    Ok(row.map(|row| row.mac))
 }
 
 /// Every chain that has a head or an entry.
