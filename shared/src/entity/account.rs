@@ -1,4 +1,4 @@
-//! Table `account`: who can sign in.
+//! Table `account`: people who can sign in.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

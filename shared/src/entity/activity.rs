@@ -1,4 +1,4 @@
-//! Table `activity`: who did what.
+//! Table `activity`: entries of the activity log.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

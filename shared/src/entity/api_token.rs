@@ -1,4 +1,4 @@
-//! Table `api_token`: what programs act with.
+//! Table `api_token`: API tokens of accounts.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Table `avatar`: the picture of an account.
+//! Table `avatar`: pictures of accounts.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Table `blob`: stored objects.
+//! Table `blob`: objects in the object store.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Table `chunk`: chunks of texts (the generated tsvector is left to SQL).
+//! Table `chunk`: chunks of texts (without the generated column `lexemes`, which only SQL uses).
 
 use sea_orm::entity::prelude::*;
 

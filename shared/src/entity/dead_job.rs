@@ -1,4 +1,4 @@
-//! Table `dead_job`: work given up.
+//! Table `dead_job`: jobs that failed for good.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

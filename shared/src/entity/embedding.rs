@@ -1,4 +1,4 @@
-//! Table `embedding`: vectors.
+//! Table `embedding`: vectors of chunks.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Table `event`: what happened.
+//! Table `event`: events of workspaces.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Table `idempotency`: answers already given.
+//! Table `idempotency`: stored responses of requests with an idempotency key.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Table `installation`: which keys belong to this database.
+//! Table `installation`: the keys that belong to this database.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Table `invite`: who may become a member.
+//! Table `invite`: invites to workspaces.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

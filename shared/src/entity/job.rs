@@ -1,4 +1,4 @@
-//! Table `job`: work to do.
+//! Table `job`: unfinished jobs.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Table `mail`: mail to be sent, and what the link in it allows.
+//! Table `mail`: mail to be sent, and the hashes of the links in it.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

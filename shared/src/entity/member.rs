@@ -1,4 +1,4 @@
-//! Table `member`: who belongs to which workspace.
+//! Table `member`: memberships of accounts in workspaces.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -1,5 +1,5 @@
-//! Tables as SeaORM sees them: dense, without logic, and without `Serialize`, so that a row cannot
-//! become a response by accident. Columns are explained where they are made, in `migration/`.
+//! Tables as SeaORM entities, without logic and without `Serialize`, so that a row cannot become a response by accident.
+//! The migrations in `migration/` document the columns.
 #![allow(missing_docs)]
 
 pub mod account;

@@ -1,4 +1,4 @@
-//! Table `pipeline_version`: definitions, never updated.
+//! Table `pipeline_version`: pipeline definitions, never updated.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

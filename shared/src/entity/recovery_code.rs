@@ -1,4 +1,4 @@
-//! Table `recovery_code`: what helps somebody who has lost the second factor.
+//! Table `recovery_code`: hashes of unused recovery codes.
 
 use sea_orm::entity::prelude::*;
 

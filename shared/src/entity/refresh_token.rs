@@ -1,4 +1,4 @@
-//! Table `refresh_token`: what a session is continued with.
+//! Table `refresh_token`: hashes of refresh tokens.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Table `run_item`: file versions on their way through runs.
+//! Table `run_item`: file versions in runs.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

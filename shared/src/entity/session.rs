@@ -1,4 +1,4 @@
-//! Table `session`: where somebody is signed in.
+//! Table `session`: sessions of signed-in accounts.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

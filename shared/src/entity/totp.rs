@@ -1,4 +1,4 @@
-//! Table `totp`: the second factor of an account.
+//! Table `totp`: second factors of accounts.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

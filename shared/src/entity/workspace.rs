@@ -1,4 +1,4 @@
-//! Table `workspace`: tenants.
+//! Table `workspace`: workspaces, the tenants.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

@@ -117,7 +117,7 @@ async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>, 
     Ok(false)
 }
 
-/// Serialises the transactions that want the same slug.
+/// Serialises transactions that choose the same slug.
 async fn lock_slug(tx: &Tx, slug: &str) -> Result<()> {
     sql::execute(tx, "select pg_advisory_xact_lock(hashtextextended('slug ' || $1, 0))", [slug.into()]).await?;
     Ok(())

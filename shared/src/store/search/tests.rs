@@ -1,5 +1,5 @@
 //! Tests of search on a real server.
-#![allow(clippy::unwrap_used, reason = "to unwrap what is not there is to fail, as a test should")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::collections::BTreeSet;
 
