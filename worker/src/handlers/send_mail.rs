@@ -96,8 +96,8 @@ async fn audit_password_reset(
         return Ok(());
     }
     let Some(owner) = store::account::by_email(tx, &found.mail.email).await? else { return Ok(()) };
-    let act = AuditEntry::new(Action::AccountResetAsked, owner.id.0, json!({}));
-    Ok(activity::append(tx, &cx.audit_keys, activity::ACCOUNT_CHAIN, &ActorContext::system(), &[act]).await?)
+    let entry = AuditEntry::new(Action::AccountResetAsked, owner.id.0, json!({}));
+    Ok(activity::append(tx, &cx.audit_keys, activity::ACCOUNT_CHAIN, &ActorContext::system(), &[entry]).await?)
 }
 
 /// The token of the link. For an invite it is the code that the API would also return to the inviter.

@@ -31,17 +31,17 @@ pub(super) async fn erase(cx: &Context) -> store::Result<()> {
     loop {
         let tx = cx.db.begin().await?;
         let Some(account) = store::account::lock_due_for_erasure(&tx).await? else { return Ok(()) };
-        let by = ActorContext::system();
+        let context = ActorContext::system();
         for workspace in store::succession::workspaces(&tx, account).await? {
             // The members are read again under the lock: they may have changed since.
             if store::workspace::lock(&tx, workspace).await? {
-                let acts = leave(&tx, workspace, account).await?;
-                activity::append(&tx, &cx.audit_keys, workspace, &by, &acts).await?;
+                let entries = leave(&tx, workspace, account).await?;
+                activity::append(&tx, &cx.audit_keys, workspace, &context, &entries).await?;
             }
         }
         store::account::erase(&tx, account).await?;
-        let act = AuditEntry::new(Action::AccountErased, account.0, json!({}));
-        activity::append(&tx, &cx.audit_keys, activity::ACCOUNT_CHAIN, &by, &[act]).await?;
+        let entry = AuditEntry::new(Action::AccountErased, account.0, json!({}));
+        activity::append(&tx, &cx.audit_keys, activity::ACCOUNT_CHAIN, &context, &[entry]).await?;
         tx.commit().await?;
         tracing::info!(account.id = %account, "erased an account");
     }
@@ -52,24 +52,24 @@ pub(super) async fn erase(cx: &Context) -> store::Result<()> {
 async fn leave(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> store::Result<Vec<AuditEntry>> {
     const REASON: &str = "erased";
     let withdrawn = store::invite::withdraw_of_closed_account(tx, workspace, account).await?;
-    let mut acts: Vec<AuditEntry> = withdrawn.into_iter().map(|invite| invite.audit_entry(REASON)).collect();
-    let Some((role, succession)) = store::succession::decide(tx, workspace, account).await? else { return Ok(acts) };
+    let mut entries: Vec<AuditEntry> = withdrawn.into_iter().map(|invite| invite.audit_entry(REASON)).collect();
+    let Some((role, succession)) = store::succession::decide(tx, workspace, account).await? else { return Ok(entries) };
     match succession {
         Succession::Keep => {}
         Succession::Transfer(successor) => {
             store::member::set_role(tx, workspace, successor, Role::Owner).await?;
-            acts.push(AuditEntry::new(Action::WorkspaceTransferred, workspace.0, json!({ "accountId": successor })));
+            entries.push(AuditEntry::new(Action::WorkspaceTransferred, workspace.0, json!({ "accountId": successor })));
             let details = json!({ "from": Role::Admin.name(), "to": Role::Owner.name() });
-            acts.push(AuditEntry::new(Action::MemberRoleChanged, successor.0, details));
+            entries.push(AuditEntry::new(Action::MemberRoleChanged, successor.0, details));
         }
         Succession::Delete => {
             let withdrawn = store::workspace::delete(tx, workspace).await?;
-            acts.push(AuditEntry::new(Action::WorkspaceDeleted, workspace.0, json!({ "reason": REASON })));
-            acts.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("workspace_deleted")));
-            return Ok(acts);
+            entries.push(AuditEntry::new(Action::WorkspaceDeleted, workspace.0, json!({ "reason": REASON })));
+            entries.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("workspace_deleted")));
+            return Ok(entries);
         }
     }
     let details = json!({ "role": role.name(), "reason": REASON });
-    acts.push(AuditEntry::new(Action::MemberLeft, account.0, details));
-    Ok(acts)
+    entries.push(AuditEntry::new(Action::MemberLeft, account.0, details));
+    Ok(entries)
 }

@@ -34,8 +34,8 @@ pub(super) async fn erase(cx: &Context) -> Result<(), Box<dyn Error + Send + Syn
         }
         let tx = cx.db.begin().await?;
         if store::workspace::erase(&tx, workspace).await? {
-            let act = AuditEntry::new(Action::WorkspaceErased, workspace.0, json!({}));
-            activity::append(&tx, &cx.audit_keys, workspace, &ActorContext::system(), &[act]).await?;
+            let entry = AuditEntry::new(Action::WorkspaceErased, workspace.0, json!({}));
+            activity::append(&tx, &cx.audit_keys, workspace, &ActorContext::system(), &[entry]).await?;
         }
         tx.commit().await?;
         tracing::info!(workspace.id = %workspace, "erased a deleted workspace");
@@ -53,8 +53,8 @@ pub(super) async fn apply_retention(cx: &Context) -> Result<(), Box<dyn Error + 
         for (workspace, file) in files {
             let tx = cx.db.begin().await?;
             if store::file::delete(&tx, workspace, file).await? {
-                let act = AuditEntry::new(Action::FileDeleted, file.0, json!({ "reason": "retention" }));
-                activity::append(&tx, &cx.audit_keys, workspace, &ActorContext::system(), &[act]).await?;
+                let entry = AuditEntry::new(Action::FileDeleted, file.0, json!({ "reason": "retention" }));
+                activity::append(&tx, &cx.audit_keys, workspace, &ActorContext::system(), &[entry]).await?;
                 store::event::append(&tx, workspace, EventType::FileDeleted, file.0, json!({})).await?;
             }
             tx.commit().await?;
