@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use nvisy_api::{app::App, command};
+use nvisy_api::{app::App, cli};
 use nvisy_shared::{
     config::{self, Config},
     domain::{account::AccountState, quota::Resource},
@@ -91,7 +91,7 @@ fn keys(options: &[&str]) -> Outcome {
         ["--directory", directory, "--force"] | ["--force", "--directory", directory] => (*directory, true),
         _ => return Err(USAGE.into()),
     };
-    let made = command::keys(Path::new(directory), force)?;
+    let made = cli::keys(Path::new(directory), force)?;
     for path in made {
         print(&format!("made {}\n", path.display()))?;
     }
@@ -99,7 +99,7 @@ fn keys(options: &[&str]) -> Outcome {
 }
 
 async fn doctor() -> Outcome {
-    let findings = command::doctor(&Config::load()?).await;
+    let findings = cli::doctor(&Config::load()?).await;
     for finding in &findings {
         print(&format!("{finding}\n"))?;
     }
@@ -108,7 +108,7 @@ async fn doctor() -> Outcome {
 }
 
 async fn schema() -> Outcome {
-    let differences = command::differences(&Config::load()?).await?;
+    let differences = cli::differences(&Config::load()?).await?;
     if differences.is_empty() {
         return print("the tables are as expected\n");
     }
@@ -116,7 +116,7 @@ async fn schema() -> Outcome {
 }
 
 async fn adopt_signing_keys() -> Outcome {
-    let id = command::adopt_signing_keys(&Config::load()?).await?;
+    let id = cli::adopt_signing_keys(&Config::load()?).await?;
     print(&format!("the database belongs to the signing keys {id} now; restart every API\n"))
 }
 
@@ -137,7 +137,7 @@ fn show_config() -> Outcome {
 }
 
 async fn verify_activity(earlier: Option<PathBuf>) -> Outcome {
-    let verified = command::verify_activity(&Config::load()?, earlier).await?;
+    let verified = cli::verify_activity(&Config::load()?, earlier).await?;
     print(&verified.report)?;
     if verified.intact { Ok(()) } else { Err("the activity log is not as it was written".into()) }
 }
@@ -152,12 +152,12 @@ async fn quota(workspace: &str, options: &[&str]) -> Outcome {
         let (Some(resource), Ok(amount @ 0..)) = (resource, amount) else { return Err(USAGE.into()) };
         amounts.insert(resource, amount);
     }
-    command::quota(&Config::load()?, workspace, &amounts).await?;
+    cli::quota(&Config::load()?, workspace, &amounts).await?;
     Ok(())
 }
 
 async fn set_state(account: &str, state: AccountState) -> Outcome {
-    let id = command::suspend(&Config::load()?, account, state).await?;
+    let id = cli::suspend(&Config::load()?, account, state).await?;
     match state {
         AccountState::Suspended => print(&format!("the account {id} is suspended\n")),
         AccountState::Active => print(&format!("the account {id} may go on\n")),
@@ -166,7 +166,7 @@ async fn set_state(account: &str, state: AccountState) -> Outcome {
 
 async fn admit(email: &str, days: &str) -> Outcome {
     let days = days.parse().map_err(|_| USAGE)?;
-    let code = command::admit(&Config::load()?, email, days).await?;
+    let code = cli::admit(&Config::load()?, email, days).await?;
     // Alone on standard output, for scripts.
     eprintln!("{email} signs up with this inviteCode, once, within {days} days:");
     print(&format!("{}\n", code.expose()))

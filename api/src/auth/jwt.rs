@@ -153,7 +153,7 @@ fn now() -> UnixTimeStamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::keys;
+    use crate::cli::keys;
 
     fn load(folder: &std::path::Path) -> SigningKeys {
         keys(folder, false).unwrap();

@@ -169,7 +169,7 @@ async fn account_is_erased_with_its_sole_workspaces_after_the_grace_period() {
     // The log still has the account's entries, unchanged.
     let entry = upload_entry(&app, &bob, &shared).await;
     assert_eq!((entry["actor"]["accountId"].as_str(), entry.get("address")), (Some(ada.id.as_str()), None));
-    let verified = nvisy_api::command::verify_activity(app.config(), None).await.unwrap();
+    let verified = nvisy_api::cli::verify_activity(app.config(), None).await.unwrap();
     assert!(verified.intact, "{}", verified.report);
     app.stop().await;
 }

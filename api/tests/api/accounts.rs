@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use nvisy_api::command::{SuspendError, suspend};
+use nvisy_api::cli::{SuspendError, suspend};
 use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::json;

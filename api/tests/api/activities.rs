@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use futures::future::join_all;
-use nvisy_api::command::{Verified, verify_activity};
+use nvisy_api::cli::{Verified, verify_activity};
 use nvisy_shared::{
     crypt::{Keyring, MasterKey, audit_mac::AuditKeys},
     domain::activity::Action,

@@ -1,6 +1,6 @@
 //! API and worker with a database role that owns nothing: they work, and cannot change the activity log.
 
-use nvisy_api::command::verify_activity;
+use nvisy_api::cli::verify_activity;
 use nvisy_shared::{
     store::{self, Conn, Db},
     testing::TestDeployment,
@@ -125,7 +125,7 @@ async fn unprivileged_role_requires_a_migrated_schema() {
     let role = Role::create(&deployment).await;
     let owner = connect_as_owner(&deployment).await;
     let url = role.settings()[0];
-    nvisy_api::command::keys(deployment.keys().folder(), false).unwrap();
+    nvisy_api::cli::keys(deployment.keys().folder(), false).unwrap();
     for name in ["nvisy-api", "nvisy-worker"] {
         assert_single_error(
             &run(name, &[], &deployment, &[url]).await,

@@ -1,6 +1,6 @@
 //! Invites by mail: the message, and what it does not reveal.
 
-use nvisy_api::command::suspend;
+use nvisy_api::cli::suspend;
 use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::{Value, json};

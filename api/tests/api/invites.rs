@@ -1,7 +1,7 @@
 //! Invites to a workspace, and what invalid codes do not reveal.
 
 use futures::future::join_all;
-use nvisy_api::command::suspend;
+use nvisy_api::cli::suspend;
 use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -234,7 +234,7 @@ async fn workspace_deletion_cancels_and_records_its_invites() {
     }
     // Invites to another workspace remain valid.
     app.accept(&bob, &other_invite["code"]).await.expect(200);
-    assert!(nvisy_api::command::verify_activity(app.config(), None).await.unwrap().intact);
+    assert!(nvisy_api::cli::verify_activity(app.config(), None).await.unwrap().intact);
     app.stop().await;
 }
 

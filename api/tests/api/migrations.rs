@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use nvisy_api::command;
+use nvisy_api::cli;
 use nvisy_shared::{
     store::{self, Conn, Db, schema},
     testing::TestDeployment,
@@ -44,7 +44,7 @@ async fn concurrent_api_replicas_migrate_an_empty_database() {
     use nvisy_shared::lifecycle::Lifecycle;
 
     let deployment = TestDeployment::empty().await;
-    command::keys(deployment.keys().folder(), false).unwrap();
+    cli::keys(deployment.keys().folder(), false).unwrap();
     let lifecycle = Lifecycle::new();
     let started = (0..4).map(|_| App::build(deployment.config(&[]), lifecycle.clone()));
     for app in futures::future::join_all(started).await {
@@ -108,7 +108,7 @@ async fn database_of_an_unreleased_version_is_rejected() {
 #[actix_web::test]
 async fn failed_migration_is_rolled_back_and_prevents_startup() {
     let deployment = TestDeployment::empty().await;
-    command::keys(deployment.keys().folder(), false).unwrap();
+    cli::keys(deployment.keys().folder(), false).unwrap();
     let db = store::connect(&deployment.config(&[]).database).await.unwrap();
     // Makes a statement of one migration fail that is not its first.
     db.execute_unprepared("create table dead_job (x int)").await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use nvisy_api::command;
+use nvisy_api::cli;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, assert_single_error, run, text};
@@ -31,7 +31,7 @@ async fn operator_commands_record_the_operator() {
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let other = tempfile::tempdir().unwrap();
-    command::keys(other.path(), false).unwrap();
+    cli::keys(other.path(), false).unwrap();
     let file = |name: &str| other.path().join(name).display().to_string();
     let (private, public) = (file("private.pem"), file("public.pem"));
     let pair = [("NVISY_AUTH_PRIVATE_KEY_FILE", private.as_str()), ("NVISY_AUTH_PUBLIC_KEY_FILE", public.as_str())];
@@ -73,7 +73,7 @@ async fn operator_commands_record_the_operator() {
         app.rows("select signing_key_id from installation").await[0].try_get("", "signing_key_id").unwrap();
     assert_eq!(to, adopted);
     assert_ne!(from, to);
-    assert!(command::verify_activity(app.config(), None).await.unwrap().intact);
+    assert!(cli::verify_activity(app.config(), None).await.unwrap().intact);
     app.stop().await;
 }
 
@@ -93,7 +93,7 @@ async fn command_that_cannot_be_recorded_changes_nothing() {
     let app = TestApp::start().await;
     let ada = app.create_account("ada").await;
     let other = tempfile::tempdir().unwrap();
-    command::keys(other.path(), false).unwrap();
+    cli::keys(other.path(), false).unwrap();
     let encryption = other.path().join("encryption.key").display().to_string();
     let setting = [("NVISY_ENCRYPTION_KEY_FILE", encryption.as_str())];
     assert_single_error(
@@ -106,6 +106,6 @@ async fn command_that_cannot_be_recorded_changes_nothing() {
     );
     app.get(&ada, "/api/v1/account").await.expect(200);
     assert!(app.operator_entries().await.is_empty());
-    assert!(command::verify_activity(app.config(), None).await.unwrap().intact);
+    assert!(cli::verify_activity(app.config(), None).await.unwrap().intact);
     app.stop().await;
 }

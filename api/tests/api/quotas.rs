@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures::future::join_all;
-use nvisy_api::command::quota;
+use nvisy_api::cli::quota;
 use nvisy_shared::{
     domain::quota::{Amounts, Resource},
     id::WorkspaceId,

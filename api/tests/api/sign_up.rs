@@ -1,6 +1,6 @@
 //! Who can sign up, and what rejections do not reveal.
 
-use nvisy_api::command::{AdmitError, admit, suspend};
+use nvisy_api::cli::{AdmitError, admit, suspend};
 use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::{Value, json};

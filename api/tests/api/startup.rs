@@ -3,7 +3,7 @@
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, process::Stdio};
 
-use nvisy_api::command;
+use nvisy_api::cli;
 use nvisy_shared::{
     store::{self, Conn},
     testing::{TestDeployment, TestNats},
@@ -23,7 +23,7 @@ async fn assert_both_fail(deployment: &TestDeployment, settings: &[(&str, &str)]
 
 async fn deployment_with_keys() -> TestDeployment {
     let deployment = TestDeployment::new().await;
-    command::keys(deployment.keys().folder(), false).expect("new keys");
+    cli::keys(deployment.keys().folder(), false).expect("new keys");
     deployment
 }
 
@@ -107,7 +107,7 @@ async fn missing_and_broken_key_files_are_named() {
     );
     let own = fs::read(&public).unwrap();
     let other = tempfile::tempdir().unwrap();
-    command::keys(other.path(), false).unwrap();
+    cli::keys(other.path(), false).unwrap();
     fs::copy(other.path().join("public.pem"), &public).unwrap();
     assert_single_error(
         &api(&[]).await,
@@ -123,7 +123,7 @@ async fn missing_and_broken_key_files_are_named() {
 async fn keys_of_another_installation_are_rejected() {
     let app = TestApp::start().await;
     let other = tempfile::tempdir().unwrap();
-    command::keys(other.path(), false).unwrap();
+    cli::keys(other.path(), false).unwrap();
     let file = |name: &str| other.path().join(name).display().to_string();
 
     let encryption = file("encryption.key");
@@ -153,7 +153,7 @@ async fn keys_of_another_installation_are_rejected() {
 #[actix_web::test]
 async fn unusable_postgres_is_named() {
     let deployment = TestDeployment::empty().await;
-    command::keys(deployment.keys().folder(), false).unwrap();
+    cli::keys(deployment.keys().folder(), false).unwrap();
     let url = deployment.config(&[]).database.url.expose().clone();
     let unused = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
     let unreachable = format!("postgres://postgres:postgres@{unused}/postgres");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use nvisy_api::command;
+use nvisy_api::cli;
 use nvisy_shared::{probe, testing::TestDeployment};
 use reqwest::{Certificate, Version};
 
@@ -11,7 +11,7 @@ use crate::support::{TestApp, run, text};
 #[actix_web::test]
 async fn https_serves_http_1_and_http_2() {
     let deployment = TestDeployment::new().await;
-    command::keys(deployment.keys().folder(), false).unwrap();
+    cli::keys(deployment.keys().folder(), false).unwrap();
     let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let file = |name: &str| deployment.keys().path(name).display().to_string();
     let (chain, key) = (file("chain.pem"), file("key.pem"));

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use nvisy_api::{app::App, command};
+use nvisy_api::{app::App, cli};
 use nvisy_shared::{
     config::{Config, LogConfig, LogFormat},
     lifecycle::Lifecycle,
@@ -52,7 +52,7 @@ impl TestApp {
     }
 
     pub async fn start_in(deployment: TestDeployment, settings: &[(&str, &str)]) -> Self {
-        command::keys(deployment.keys().folder(), false).expect("new keys");
+        cli::keys(deployment.keys().folder(), false).expect("new keys");
         let config = deployment.config(settings);
         // `NVISY_TEST_LOG=debug just test --no-capture NAME` shows the logs.
         if let Ok(filter) = std::env::var("NVISY_TEST_LOG") {

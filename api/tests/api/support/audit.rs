@@ -1,6 +1,6 @@
 //! Counts of activity entries after a regular stop.
 
-use nvisy_api::command::verify_activity;
+use nvisy_api::cli::verify_activity;
 use nvisy_shared::store::{self, Conn};
 
 use super::TestApp;
