@@ -97,8 +97,8 @@ build:
 # Allow an address to sign up: prints its invite code
 [group('run')]
 [no-exit-message]
-admit email: build
-    @{{ stack }} run -- target/release/nvisy-api admit {{ quote(email) }}
+allow-sign-up email: build
+    @{{ stack }} run -- target/release/nvisy-api allow-sign-up {{ quote(email) }}
 
 # Download the local embedding model
 [group('prepare')]

@@ -29,7 +29,7 @@ class Client:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls))
 
     def sign_up(self, email: str, password: str, name: str, code: str) -> None:
-        """Creates an account with the code of `nvisy-api admit`."""
+        """Creates an account with the code of `nvisy-api allow-sign-up`."""
         self._send("POST", "/auth/sign-up", {"email": email, "password": password, "displayName": name, "inviteCode": code})
 
     def login(self, email: str, password: str) -> None:

@@ -1,36 +1,68 @@
-//! `nvisy-migrate up | down | status | fresh | grant`: the schema by hand, on `NVISY_MIGRATION_DATABASE_URL`
-//! or else `NVISY_DATABASE_URL`.
+//! `nvisy-migrate`: applies, reverts and inspects the schema by hand.
 
 use std::{
-    env, fs,
+    env,
+    error::Error,
+    fs,
     io::{self, BufRead, IsTerminal, Write},
     process::ExitCode,
 };
 
+use clap::{Args, Parser, Subcommand};
 use nvisy_migration::{apply, grant, revert};
 
-const USAGE: &str = "usage: nvisy-migrate up | down [--yes] | status | fresh [--yes] | grant ROLE
-  up      apply what is missing
-  down    revert everything: all data is lost
-  status  list the migrations and whether each is applied; status 1 unless all are
-  fresh   down, then up
-  grant   give a role what API and worker need, and nothing more; again after each `up`
-NVISY_MIGRATION_DATABASE_URL names the database, or else NVISY_DATABASE_URL; with _FILE at its end, a file that does.
-down and fresh ask before they delete anything, unless --yes is given.";
+/// The database schema of Nvisy.
+///
+/// NVISY_MIGRATION_DATABASE_URL names the database, or else NVISY_DATABASE_URL; with the suffix _FILE, a file that contains it.
+#[derive(Debug, Parser)]
+#[command(name = "nvisy-migrate", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
 
-type Failure = Box<dyn std::error::Error>;
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Apply pending migrations
+    Up,
+    /// Revert everything: all data is lost
+    Down(Consent),
+    /// List the migrations as applied or pending; exit status 1 unless all are applied
+    Status,
+    /// `down`, then `up`
+    Fresh(Consent),
+    /// Grant a role the privileges that API and worker need, and no others; again after each `up`
+    Grant {
+        /// The role, which must not own the schema
+        role: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Consent {
+    /// Delete all data without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+type CommandResult = Result<ExitCode, Box<dyn Error>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let result = match arguments.as_slice() {
-        ["up"] => up().await,
-        ["down", rest @ ..] if is_consent(rest) => down(!rest.is_empty()).await,
-        ["status"] => status().await,
-        ["fresh", rest @ ..] if is_consent(rest) => fresh(!rest.is_empty()).await,
-        ["grant", role] => grant_to(role).await,
-        _ => Err(USAGE.into()),
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // `--help` and `--version` arrive here, too.
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match cli.command {
+        Command::Up => up().await,
+        Command::Down(consent) => down(&consent).await,
+        Command::Status => status().await,
+        Command::Fresh(consent) => fresh(&consent).await,
+        Command::Grant { role } => grant_to(&role).await,
     };
     match result {
         Ok(code) => code,
@@ -42,36 +74,32 @@ async fn main() -> ExitCode {
     }
 }
 
-fn is_consent(rest: &[&str]) -> bool {
-    matches!(rest, [] | ["--yes"])
-}
-
-async fn up() -> Result<ExitCode, Failure> {
+async fn up() -> CommandResult {
     apply(&url()?).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn down(yes: bool) -> Result<ExitCode, Failure> {
+async fn down(consent: &Consent) -> CommandResult {
     let url = url()?;
-    consent(yes)?;
+    consent.check()?;
     revert(&url).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn fresh(yes: bool) -> Result<ExitCode, Failure> {
+async fn fresh(consent: &Consent) -> CommandResult {
     let url = url()?;
-    consent(yes)?;
+    consent.check()?;
     revert(&url).await?;
     apply(&url).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn grant_to(role: &str) -> Result<ExitCode, Failure> {
+async fn grant_to(role: &str) -> CommandResult {
     grant(&url()?, role).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn status() -> Result<ExitCode, Failure> {
+async fn status() -> CommandResult {
     let (_, history) = nvisy_migration::status(&url()?).await?;
     let lines =
         [(&history.applied, "applied"), (&history.pending, "pending"), (&history.unknown, "unknown to this program")];
@@ -84,35 +112,37 @@ async fn status() -> Result<ExitCode, Failure> {
     Ok(if current { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A word typed, not a key pressed: what it deletes is gone.
-fn consent(yes: bool) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
+impl Consent {
+    /// Asks for a typed word rather than a key: the data cannot be restored.
+    fn check(&self) -> Result<(), Box<dyn Error>> {
+        if self.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            return Err("this deletes all data of the database: give --yes, or run it in a terminal to be asked".into());
+        }
+        write!(io::stderr(), "This deletes all data of the database. Type `delete` to continue: ")?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        if answer.trim() == "delete" { Ok(()) } else { Err("nothing was changed".into()) }
     }
-    if !io::stdin().is_terminal() {
-        return Err("this deletes all data of the database: say --yes, or run it in a terminal to be asked".into());
-    }
-    write!(io::stderr(), "This deletes all data of the database. Type `delete` to go on: ")?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    if answer.trim() == "delete" { Ok(()) } else { Err("nothing was changed".into()) }
 }
 
-/// The same variables, with the same meaning, as the programs read: the owner's URL where there is one.
-fn url() -> Result<String, Failure> {
-    let owner = named("NVISY_MIGRATION_DATABASE_URL")?;
-    let url = if owner.is_some() { owner } else { named("NVISY_DATABASE_URL")? };
+/// The URL of the schema's owner if there is one, else that of the programs, from the variables that they read.
+fn url() -> Result<String, Box<dyn Error>> {
+    let owner = variable("NVISY_MIGRATION_DATABASE_URL")?;
+    let url = if owner.is_some() { owner } else { variable("NVISY_DATABASE_URL")? };
     url.ok_or_else(|| "NVISY_DATABASE_URL must be set".into())
 }
 
-fn named(name: &str) -> Result<Option<String>, Failure> {
-    let given = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let in_file = format!("{name}_FILE");
-    match (given(name), given(&in_file)) {
-        (Some(_), Some(_)) => Err(format!("{name} and {in_file} are both set: set one of them").into()),
+fn variable(name: &str) -> Result<Option<String>, Box<dyn Error>> {
+    let read = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let file_variable = format!("{name}_FILE");
+    match (read(name), read(&file_variable)) {
+        (Some(_), Some(_)) => Err(format!("{name} and {file_variable} are both set: set one of them").into()),
         (None, Some(file)) => {
             let text = fs::read_to_string(&file);
-            let text = text.map_err(|error| format!("{in_file} names {file}, which cannot be read: {error}"))?;
+            let text = text.map_err(|error| format!("{file_variable} names {file}, which cannot be read: {error}"))?;
             Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
         }
         (url, None) => Ok(url),

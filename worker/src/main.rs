@@ -1,32 +1,50 @@
-//! `nvisy-worker`: runs jobs until SIGTERM or SIGINT; a second signal stops at once.
-//!
-//! `nvisy-worker health` checks a running worker, `nvisy-worker config` prints the settings, `nvisy-worker extract` is the child process that
-//! extracts one file.
+//! `nvisy-worker [COMMAND]`: without a command it runs jobs until SIGTERM or SIGINT; a second signal stops it at once.
 
-use std::process::ExitCode;
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
+use clap::{Parser, Subcommand};
 use nvisy_shared::{
     config::{Config, Settings},
+    error_chain,
     lifecycle::Lifecycle,
     probe, telemetry,
 };
 use nvisy_worker::app::Worker;
 
+/// The worker of Nvisy. Without a command it runs jobs until SIGTERM or SIGINT.
+#[derive(Debug, Parser)]
+#[command(name = "nvisy-worker", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check the health of the running worker
+    Health,
+    /// Print every setting with its value and source; secrets are hidden
+    Config,
+    /// Read one file for a worker, in a process of its own
+    #[command(hide = true)]
+    Extract,
+}
+
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
+    match Cli::parse().command {
         // Before any thread starts, because the limits apply to the whole process.
-        Some("extract") => nvisy_extract::child::main(),
-        Some("health") => run(health()),
-        Some("config") => run(async { show_config() }),
+        Some(Command::Extract) => nvisy_extract::child::main(),
+        Some(Command::Health) => run(check_health()),
+        Some(Command::Config) => run(async { print_config() }),
         None => run(work()),
-        Some(other) => {
-            eprintln!("nvisy-worker: unknown command `{other}`; start it without one, or with `health` or `config`");
-            ExitCode::from(2)
-        }
     }
 }
 
-fn run(work: impl Future<Output = Result<(), Box<dyn std::error::Error>>>) -> ExitCode {
+fn run(work: impl Future<Output = Result<(), Box<dyn Error>>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(work),
@@ -35,13 +53,13 @@ fn run(work: impl Future<Output = Result<(), Box<dyn std::error::Error>>>) -> Ex
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("nvisy-worker: {}", nvisy_shared::error_chain(&*error));
+            eprintln!("nvisy-worker: {}", error_chain(&*error));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn work() -> Result<(), Box<dyn std::error::Error>> {
+async fn work() -> Result<(), Box<dyn Error>> {
     let config = Config::load()?;
     let telemetry = telemetry::init("nvisy-worker", &config.log)?;
     let lifecycle = Lifecycle::new();
@@ -56,18 +74,17 @@ async fn work() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn health() -> Result<(), Box<dyn std::error::Error>> {
+async fn check_health() -> Result<(), Box<dyn Error>> {
     let address = Config::load()?.worker.health_address;
     match probe::is_healthy(address, false).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("the worker on {address} reports that it is not healthy").into()),
-        Err(error) => Err(format!("no worker responds on {address}: {}", nvisy_shared::error_chain(&error)).into()),
+        Err(error) => Err(format!("no worker responds on {address}: {}", error_chain(&error)).into()),
     }
 }
 
-fn show_config() -> Result<(), Box<dyn std::error::Error>> {
-    use std::io::Write;
+fn print_config() -> Result<(), Box<dyn Error>> {
     let settings = Settings::read();
-    std::io::stdout().write_all(settings.to_string().as_bytes())?;
+    io::stdout().write_all(settings.to_string().as_bytes())?;
     Ok(settings.check().map(drop)?)
 }

@@ -1,4 +1,4 @@
-//! `nvisy-api adopt-signing-keys`: tells the database that the present pair is its own from now on.
+//! `nvisy-api adopt-signing-keys`: makes the configured signing keys those of the database.
 
 use nvisy_shared::{
     config::Config,
@@ -8,12 +8,12 @@ use nvisy_shared::{
 use serde_json::Map;
 use uuid::Uuid;
 
-use super::operator::{Operation, OperatorError};
+use super::operator::{OperatorChange, OperatorError};
 use crate::auth::jwt::{KeyError, SigningKeys};
 
-/// Why the pair is not adopted.
+/// Why the keys were not adopted.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the causes say it")]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum AdoptError {
     #[error(transparent)]
     Keys(#[from] KeyError),
@@ -21,17 +21,18 @@ pub enum AdoptError {
     Operator(#[from] OperatorError),
 }
 
-/// Makes the configured pair the one of the database; its fingerprint. Access tokens of the former pair are worthless.
+/// Makes the configured pair that of the database, and returns its fingerprint. Access tokens of the previous pair become
+/// invalid.
 ///
 /// # Errors
-/// When the keys cannot be used or the database not be reached.
+/// When keys or database cannot be used.
 pub async fn adopt_signing_keys(config: &Config) -> Result<String, AdoptError> {
     let keys = SigningKeys::load(&config.auth)?;
-    let operation = Operation::begin(config).await?;
-    let former =
-        store::installation::replace_signing_key(&operation.tx, keys.id()).await.map_err(OperatorError::from)?;
-    let details = [("from", former), ("to", Some(keys.id().to_owned()))];
+    let change = OperatorChange::begin(config).await?;
+    let previous =
+        store::installation::replace_signing_key(&change.tx, keys.id()).await.map_err(OperatorError::from)?;
+    let details = [("from", previous), ("to", Some(keys.id().to_owned()))];
     let details: Map<_, _> = details.into_iter().map(|(name, id)| (name.to_owned(), id.into())).collect();
-    operation.write_down(activity::ACCOUNT_CHAIN, Action::InstallationKeysAdopted, Uuid::nil(), details).await?;
+    change.commit(activity::ACCOUNT_CHAIN, Action::InstallationKeysAdopted, Uuid::nil(), details).await?;
     Ok(keys.id().to_owned())
 }

@@ -1,4 +1,4 @@
-//! `nvisy-api admit`: an operator's word that somebody may sign up.
+//! `nvisy-api allow-sign-up`: lets an address sign up.
 
 use chrono::{SubsecRound, TimeDelta};
 use nvisy_shared::{
@@ -12,54 +12,53 @@ use nvisy_shared::{
 };
 use serde_json::{Map, json};
 
-use super::operator::{Operation, OperatorError};
+use super::operator::{OperatorChange, OperatorError};
 use crate::http::validation::email_address;
 
-/// Longest that a code may be good, in days.
-const LONGEST: u32 = 30;
+const MAX_DAYS: u32 = 30;
 
-/// Why nobody is let in.
+/// Why there is no code.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
-pub enum AdmitError {
+#[allow(missing_docs, reason = "the messages explain them")]
+pub enum AllowSignUpError {
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    #[error("nobody can sign up with this address")]
-    NoAddress,
-    #[error("a code is good for 1 to {LONGEST} days")]
+    #[error("no account can have this address")]
+    InvalidAddress,
+    #[error("a code is valid for 1 to {MAX_DAYS} days")]
     Days,
-    #[error("an account has this address already")]
+    #[error("an account already has this address")]
     Taken,
 }
 
-impl From<store::Error> for AdmitError {
+impl From<store::Error> for AllowSignUpError {
     fn from(error: store::Error) -> Self {
         Self::Operator(error.into())
     }
 }
 
-/// Makes the code with which this address, and no other, signs up once within so many days (1 to 30), whatever
-/// `NVISY_AUTH_SIGN_UP` says. A code made before for the same address is void.
+/// Creates the code with which this address, and no other, can sign up once within so many days (1 to 30), whatever
+/// `NVISY_AUTH_SIGN_UP` allows. An earlier code for the address becomes invalid.
 ///
 /// # Errors
-/// When key or database cannot be used, or nobody can sign up with the address.
-pub async fn admit(config: &Config, email: &str, days: u32) -> Result<Secret<String>, AdmitError> {
-    if !(1..=LONGEST).contains(&days) {
-        return Err(AdmitError::Days);
+/// When key or database cannot be used, or no account can have the address.
+pub async fn allow_sign_up(config: &Config, email: &str, days: u32) -> Result<Secret<String>, AllowSignUpError> {
+    if !(1..=MAX_DAYS).contains(&days) {
+        return Err(AllowSignUpError::Days);
     }
-    email_address(email, &()).map_err(|_| AdmitError::NoAddress)?;
+    email_address(email, &()).map_err(|_| AllowSignUpError::InvalidAddress)?;
     let email = normalise_email(email);
-    let operation = Operation::begin(config).await?;
-    if store::account::by_email(&operation.tx, &email).await?.is_some() {
-        return Err(AdmitError::Taken);
+    let change = OperatorChange::begin(config).await?;
+    if store::account::by_email(&change.tx, &email).await?.is_some() {
+        return Err(AllowSignUpError::Taken);
     }
     let id = SignUpPermitId::new();
-    let code = InviteCodes::new(operation.keys.clone()).sign_up_permit(id);
-    let code_hash = invite_code::hash(&code).expect("a code of ours has a hash");
-    // As the database keeps it.
+    let code = InviteCodes::new(change.keys.clone()).sign_up_permit(id);
+    let code_hash = invite_code::hash(&code).expect("a generated code has a hash");
+    // The database's precision.
     let expires_at = (clock::now() + TimeDelta::days(i64::from(days))).trunc_subsecs(6);
-    store::sign_up_permit::insert(&operation.tx, &NewSignUpPermit { id, email: &email, code_hash, expires_at }).await?;
+    store::sign_up_permit::insert(&change.tx, &NewSignUpPermit { id, email: &email, code_hash, expires_at }).await?;
     let details = Map::from_iter([("expiresAt".to_owned(), json!(expires_at))]);
-    operation.write_down(activity::ACCOUNT_CHAIN, Action::AdmissionCreated, id.0, details).await?;
+    change.commit(activity::ACCOUNT_CHAIN, Action::AdmissionCreated, id.0, details).await?;
     Ok(code)
 }

@@ -1,4 +1,4 @@
-//! `nvisy-api doctor`: looks at everything an installation stands on, and says what is wrong and what to do.
+//! `nvisy-api doctor`: checks every dependency of an installation.
 
 use nvisy_shared::{
     config::Config,
@@ -10,7 +10,7 @@ use nvisy_shared::{
 
 use crate::auth::jwt::SigningKeys;
 
-/// One finding for each part. A part that fails does not keep the others from being looked at.
+/// One finding per check. All checks run even if one fails.
 pub async fn doctor(config: &Config) -> Vec<Finding> {
     let mut findings = schema(config).await;
     findings.extend(signing_keys(config).await);
@@ -65,9 +65,7 @@ async fn signing_keys(config: &Config) -> Vec<Finding> {
         Ok(Some(known)) if known == keys.id() => Ok("a pair, and that of this database".to_owned()),
         Ok(Some(_)) => Err(keys.foreign().to_string()),
         Ok(None) => Ok("a pair; the database will belong to it".to_owned()),
-        Err(error) => {
-            Err(format!("a pair, but the database cannot be asked whether it is its own: {}", error_chain(&error)))
-        }
+        Err(error) => Err(format!("a pair, but the database's pair cannot be read: {}", error_chain(&error))),
     };
     findings.push(Finding::from_result("signing keys", outcome));
     findings

@@ -1,4 +1,4 @@
-//! `nvisy-api keys`: the keys of an installation.
+//! `nvisy-api keys`: creates the keys of an installation.
 
 use std::{
     fs::{self, OpenOptions},
@@ -15,9 +15,9 @@ use nvisy_shared::crypt::generate_master_key;
 #[error("the key file {0} cannot be used")]
 pub struct KeysError(PathBuf, #[source] io::Error);
 
-/// Makes `private.pem` and `public.pem` (an Ed25519 pair) and `encryption.key` (32 bytes) in `directory`, readable by
-/// their owner only, and returns what it made. What exists is kept, unless `force`: everything signed or encrypted with
-/// an overwritten key is lost.
+/// Creates `private.pem` and `public.pem` (an Ed25519 pair) and `encryption.key` (32 bytes) in `directory`, readable by their
+/// owner only, and returns the paths of the new files. Existing files are kept, unless `force`: everything signed or
+/// encrypted with an overwritten key is lost.
 ///
 /// # Errors
 /// When the directory or a file cannot be written.
@@ -26,21 +26,21 @@ pub fn keys(directory: &Path, force: bool) -> Result<Vec<PathBuf>, KeysError> {
     let private = directory.join("private.pem");
     let public = directory.join("public.pem");
     let encryption = directory.join("encryption.key");
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     if force || !(private.exists() || public.exists()) {
         write(&private, Ed25519KeyPair::generate().to_pem().as_bytes())?;
-        made.push(private.clone());
+        created.push(private.clone());
     }
-    // Always of the private key that is there, also when a crash came between the two.
+    // Derived from the existing private key, also when a crash left only that one.
     if force || !public.exists() {
         write(&public, pair(&private)?.public_key().to_pem().as_bytes())?;
-        made.push(public);
+        created.push(public);
     }
     if force || !encryption.exists() {
         write(&encryption, &generate_master_key())?;
-        made.push(encryption);
+        created.push(encryption);
     }
-    Ok(made)
+    Ok(created)
 }
 
 fn pair(private: &Path) -> Result<Ed25519KeyPair, KeysError> {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_private_and_never_overwritten_unasked() {
+    fn keys_are_private_and_overwritten_only_with_force() {
         let directory = tempfile::tempdir().unwrap();
         let content = || {
             ["private.pem", "public.pem", "encryption.key"].map(|name| fs::read(directory.path().join(name)).unwrap())

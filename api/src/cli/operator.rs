@@ -1,4 +1,4 @@
-//! What operators do by hand: one transaction, which ends with an entry of the activity log that names the operator.
+//! Changes by operators: one transaction, which ends with an entry of the activity log that names the operator.
 
 use std::{env, path::PathBuf};
 
@@ -15,15 +15,15 @@ use nvisy_shared::{
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// Why nothing can be done by hand.
+/// Why the change was not made.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum OperatorError {
     #[error("the master key cannot be used (NVISY_ENCRYPTION_KEY_FILE)")]
     Key(#[from] KeyFileError),
     #[error(
-        "the encryption key {} does not belong to this database: what is written down under it would break the activity \
-         log (NVISY_ENCRYPTION_KEY_FILE, NVISY_DATABASE_URL)",
+        "the encryption key {} does not belong to this database: an entry made with it would break the activity log \
+         (NVISY_ENCRYPTION_KEY_FILE, NVISY_DATABASE_URL)",
         .0.display()
     )]
     ForeignKey(PathBuf),
@@ -31,16 +31,16 @@ pub enum OperatorError {
     Database(#[from] store::Error),
 }
 
-/// Something that an operator does. Unless it is written down, it was not done.
-pub struct Operation {
+/// A change by an operator. Dropped without `commit`, it is rolled back.
+pub struct OperatorChange {
     db: Db,
     pub keys: Keyring,
-    /// For all that it does.
+    /// The transaction of the change.
     pub tx: Tx,
 }
 
-impl Operation {
-    /// Opens the database, which must be the one of the master key.
+impl OperatorChange {
+    /// Opens the database, which must belong to the master key.
     pub async fn begin(config: &Config) -> Result<Self, OperatorError> {
         let file = &config.encryption.key_file;
         let key = MasterKey::read(file)?;
@@ -52,8 +52,8 @@ impl Operation {
         Ok(Self { db, keys: Keyring::new(key), tx })
     }
 
-    /// Writes down what was done to what, and commits it.
-    pub async fn write_down(
+    /// Appends the entry of the activity log and commits.
+    pub async fn commit(
         self,
         chain: WorkspaceId,
         action: Action,
@@ -61,17 +61,17 @@ impl Operation {
         mut details: Map<String, Value>,
     ) -> Result<(), OperatorError> {
         details.insert(OPERATOR_DETAIL.to_owned(), operator());
-        let act = AuditEntry::new(action, object, details.into());
-        activity::append(&self.tx, &AuditKeys::new(self.keys), chain, &ActorContext::system(), &[act]).await?;
+        let entry = AuditEntry::new(action, object, details.into());
+        activity::append(&self.tx, &AuditKeys::new(self.keys), chain, &ActorContext::system(), &[entry]).await?;
         self.tx.commit().await?;
         Ok(self.db.close().await?)
     }
 }
 
-/// Who runs this, as far as the machine says: whoever has the keys and the database can make it say anything.
+/// The login name and host of the operator. Not a proof: an operator has the keys and the database.
 fn operator() -> Value {
-    // Of `sudo` the name that somebody logged in with, not the one they became.
-    let before = env::var("SUDO_USER").ok().filter(|name| !name.is_empty());
-    let user = before.or_else(|| whoami::fallible::username().ok());
+    // Under `sudo` the login name, not the target user.
+    let sudo_user = env::var("SUDO_USER").ok().filter(|name| !name.is_empty());
+    let user = sudo_user.or_else(|| whoami::fallible::username().ok());
     json!({ "user": user, "host": whoami::fallible::hostname().ok() })
 }

@@ -1,4 +1,4 @@
-//! `nvisy-api quota`: an operator's word on how much one workspace may use.
+//! `nvisy-api quota`: sets the quotas of one workspace.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use nvisy_shared::{
 };
 use uuid::Uuid;
 
-use super::operator::{Operation, OperatorError};
+use super::operator::{OperatorChange, OperatorError};
 
-/// Why the quota could not be set.
+/// Why the quotas could not be set.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum QuotaError {
     #[error(transparent)]
     Operator(#[from] OperatorError),
@@ -22,17 +22,17 @@ pub enum QuotaError {
     NoWorkspace(Uuid),
 }
 
-/// Sets what is named and takes back what is not; from the next upload on.
+/// Sets the named quotas and removes the others, effective from the next upload.
 ///
 /// # Errors
 /// When key or database cannot be used, or there is no such workspace.
 pub async fn quota(config: &Config, workspace: Uuid, amounts: &HashMap<Resource, i64>) -> Result<(), QuotaError> {
-    let operation = Operation::begin(config).await?;
+    let change = OperatorChange::begin(config).await?;
     let id = WorkspaceId(workspace);
-    let set = store::usage::set_quota(&operation.tx, id, |resource| amounts.get(&resource).copied()).await;
+    let set = store::usage::set_quota(&change.tx, id, |resource| amounts.get(&resource).copied()).await;
     if !set.map_err(OperatorError::from)? {
         return Err(QuotaError::NoWorkspace(workspace));
     }
     let details = amounts.iter().map(|(resource, amount)| (resource.name().to_owned(), (*amount).into())).collect();
-    Ok(operation.write_down(id, Action::WorkspaceQuotaSet, workspace, details).await?)
+    Ok(change.commit(id, Action::WorkspaceQuotaSet, workspace, details).await?)
 }

@@ -1,4 +1,4 @@
-//! `nvisy-api schema`: compares the tables with what the programs take them for.
+//! `nvisy-api schema`: compares the tables with the entities.
 
 use nvisy_shared::{
     config::Config,
@@ -8,7 +8,7 @@ use nvisy_shared::{
 /// Each difference as a sentence; empty when there is none.
 ///
 /// # Errors
-/// When the database cannot be asked.
+/// When the database cannot be read.
 pub async fn differences(config: &Config) -> store::Result<Vec<String>> {
     schema::differences(&store::connect(&config.database).await?).await
 }

@@ -1,4 +1,4 @@
-//! `nvisy-api suspend` and `nvisy-api resume`: an operator's word on whether an account may do anything.
+//! `nvisy-api suspend` and `nvisy-api resume`.
 
 use nvisy_shared::{
     config::Config,
@@ -11,34 +11,33 @@ use nvisy_shared::{
 };
 use serde_json::Map;
 
-use super::operator::{Operation, OperatorError};
+use super::operator::{OperatorChange, OperatorError};
 
-/// Why the account stays as it is.
+/// Why the account was not changed.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum SuspendError {
     #[error(transparent)]
     Operator(#[from] OperatorError),
     #[error("no account has this address or id")]
     NoAccount,
-    #[error("the account {0} is that already")]
+    #[error("the account {0} is already in that state")]
     NothingToChange(AccountId),
 }
 
-/// Suspends the account with this address or id, or lets it go on; says which one it is. It takes effect at its next
-/// request. Sessions, API tokens and invites stay, so that a mistake does no harm; none of them is good for anything
-/// meanwhile, and nobody comes in by such an invite.
+/// Suspends or resumes the account with this address or id, and returns its id. Takes effect at its next request. Sessions,
+/// API tokens and invites are kept, so that a mistake does no harm, but rejected during the suspension.
 ///
 /// # Errors
 /// When key or database cannot be used, there is no such account, or there is nothing to change.
 pub async fn suspend(config: &Config, account: &str, state: AccountState) -> Result<AccountId, SuspendError> {
-    let operation = Operation::begin(config).await?;
+    let change = OperatorChange::begin(config).await?;
     let found = match account.parse() {
-        Ok(id) => store::account::find(&operation.tx, AccountId(id)).await,
-        Err(_) => store::account::by_email(&operation.tx, &normalise_email(account)).await,
+        Ok(id) => store::account::find(&change.tx, AccountId(id)).await,
+        Err(_) => store::account::by_email(&change.tx, &normalise_email(account)).await,
     };
     let id = found.map_err(OperatorError::from)?.ok_or(SuspendError::NoAccount)?.id;
-    let changed = store::account::set_state(&operation.tx, id, state).await;
+    let changed = store::account::set_state(&change.tx, id, state).await;
     if !changed.map_err(OperatorError::from)? {
         return Err(SuspendError::NothingToChange(id));
     }
@@ -46,6 +45,6 @@ pub async fn suspend(config: &Config, account: &str, state: AccountState) -> Res
         AccountState::Suspended => Action::AccountSuspended,
         AccountState::Active => Action::AccountResumed,
     };
-    operation.write_down(activity::ACCOUNT_CHAIN, action, id.0, Map::new()).await?;
+    change.commit(activity::ACCOUNT_CHAIN, action, id.0, Map::new()).await?;
     Ok(id)
 }

@@ -1,4 +1,4 @@
-//! `nvisy-api verify-activity`: whether the activity log is as it was written, and still holds what it held before.
+//! `nvisy-api verify-activity`: detects changed and removed entries of the activity log.
 
 use std::{collections::BTreeSet, fmt::Write, fs, io, path::PathBuf};
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// Why the log could not be checked.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
+#[allow(missing_docs, reason = "the messages explain them")]
 pub enum VerifyError {
     #[error("the master key cannot be used (NVISY_ENCRYPTION_KEY_FILE)")]
     Key(#[from] KeyFileError),
@@ -24,12 +24,12 @@ pub enum VerifyError {
     NoReport(PathBuf),
 }
 
-/// What came of it.
+/// The result of a check.
 #[derive(Debug)]
 pub struct Verified {
-    /// Every entry of every chain is as it was written.
+    /// Whether every entry of every chain is unchanged.
     pub intact: bool,
-    /// A line for each chain: its length and last seal, or its first broken entry.
+    /// A line per chain: its length and last MAC, or its first broken entry.
     pub report: String,
 }
 
@@ -43,64 +43,65 @@ pub async fn verify_activity(config: &Config, earlier: Option<PathBuf>) -> Resul
     let audit_keys = AuditKeys::new(Keyring::new(MasterKey::read(&config.encryption.key_file)?));
     let db = store::connect(&config.database).await?;
     let mut verified = Verified { intact: true, report: String::new() };
-    let named = earlier.iter().map(|head| head.chain);
+    let named = earlier.iter().map(|end| end.chain);
     let chains: BTreeSet<_> = activity::chains(&db).await?.into_iter().chain(named).collect();
     for chain in chains {
         let checked = activity::check(&db, &audit_keys, chain).await?;
-        let name = if chain == activity::ACCOUNT_CHAIN { ACCOUNTS.to_owned() } else { format!("{WORKSPACE}{chain}") };
-        let lost = lost(&db, earlier.iter().filter(|head| head.chain == chain)).await?;
-        let line = match (checked.broken, lost) {
-            (None, None) => format!("{name}{INTACT}{}{SEAL}{}", checked.intact, hex::encode(checked.mac)),
+        let name =
+            if chain == activity::ACCOUNT_CHAIN { ACCOUNTS.to_owned() } else { format!("{WORKSPACE_PREFIX}{chain}") };
+        let differing = first_differing(&db, earlier.iter().filter(|end| end.chain == chain)).await?;
+        let line = match (checked.broken, differing) {
+            (None, None) => format!("{name}{INTACT}{}{LAST_MAC}{}", checked.intact, hex::encode(checked.mac)),
             (Some(broken), _) => {
                 let id = broken.id.map(|id| format!(" ({id})")).unwrap_or_default();
                 format!("{name}: BROKEN at entry {}{id}: {}", broken.seq, broken.reason)
             }
-            (None, Some(seq)) => format!("{name}: BROKEN at entry {seq}: it is not the one of the earlier report"),
+            (None, Some(seq)) => format!("{name}: BROKEN at entry {seq}: it differs from the earlier report"),
         };
         verified.intact &= line.contains(INTACT);
-        writeln!(verified.report, "{line}").expect("a string takes every line");
+        writeln!(verified.report, "{line}").expect("writing to a string cannot fail");
     }
     db.close().await?;
     Ok(verified)
 }
 
-// A line of the report, in pieces: it is written for people and read again.
+// The parts of a report's line, which a later check reads.
 const ACCOUNTS: &str = "accounts";
-const WORKSPACE: &str = "workspace ";
+const WORKSPACE_PREFIX: &str = "workspace ";
 const INTACT: &str = ": intact, ";
-const SEAL: &str = " entries, last seal ";
+const LAST_MAC: &str = " entries, last MAC ";
 
-/// Where a chain ended.
-struct Head {
+/// The end of a chain in an earlier report.
+struct ChainEnd {
     chain: WorkspaceId,
     seq: i64,
-    seal: Vec<u8>,
+    mac: Vec<u8>,
 }
 
-/// The ends that a report names; other lines of a log it was kept in may stand between.
-fn read(path: PathBuf) -> Result<Vec<Head>, VerifyError> {
+/// Reads the ends of a report's chains. Other lines between them are ignored: the report may be part of a log.
+fn read(path: PathBuf) -> Result<Vec<ChainEnd>, VerifyError> {
     let text = fs::read_to_string(&path).map_err(|error| VerifyError::Report(path.clone(), error))?;
-    let heads: Vec<_> = text.lines().filter_map(head).collect();
-    if heads.is_empty() { Err(VerifyError::NoReport(path)) } else { Ok(heads) }
+    let ends: Vec<_> = text.lines().filter_map(parse_line).collect();
+    if ends.is_empty() { Err(VerifyError::NoReport(path)) } else { Ok(ends) }
 }
 
-fn head(line: &str) -> Option<Head> {
+fn parse_line(line: &str) -> Option<ChainEnd> {
     let (name, rest) = line.trim_end().split_once(INTACT)?;
-    let (seq, seal) = rest.split_once(SEAL)?;
-    let chain = match name.strip_prefix(WORKSPACE) {
+    let (seq, mac) = rest.split_once(LAST_MAC)?;
+    let chain = match name.strip_prefix(WORKSPACE_PREFIX) {
         Some(id) => WorkspaceId(id.parse::<Uuid>().ok()?),
         None if name == ACCOUNTS => activity::ACCOUNT_CHAIN,
         None => return None,
     };
     let seq = seq.parse().ok().filter(|seq| *seq > 0)?;
-    Some(Head { chain, seq, seal: hex::decode(seal).ok()? })
+    Some(ChainEnd { chain, seq, mac: hex::decode(mac).ok()? })
 }
 
-/// The first of these places that does not have its seal any more.
-async fn lost(db: &Db, heads: impl Iterator<Item = &Head>) -> Result<Option<i64>, store::Error> {
-    for head in heads {
-        if activity::mac_at(db, head.chain, head.seq).await?.as_ref() != Some(&head.seal) {
-            return Ok(Some(head.seq));
+/// The number of the first of these entries that has another MAC or is missing.
+async fn first_differing(db: &Db, ends: impl Iterator<Item = &ChainEnd>) -> Result<Option<i64>, store::Error> {
+    for end in ends {
+        if activity::mac_at(db, end.chain, end.seq).await?.as_ref() != Some(&end.mac) {
+            return Ok(Some(end.seq));
         }
     }
     Ok(None)

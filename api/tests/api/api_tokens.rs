@@ -26,7 +26,7 @@ async fn token_secret_is_shown_once_and_stored_as_a_hash() {
     app.stop().await;
 }
 
-/// Tokens created before they were keyed hashes of their ids are random.
+/// Authentication compares hashes only: it does not derive the token from its id.
 #[actix_web::test]
 async fn token_with_a_random_id_is_accepted() {
     let app = TestApp::start().await;
@@ -35,7 +35,7 @@ async fn token_with_a_random_id_is_accepted() {
     let hash = hex::encode(token::hash(TokenKind::Api, secret.expose()).unwrap());
     app.sql(&format!(
         "insert into api_token (id, account_id, name, hash, hint, permissions, expires_at)
-         values (gen_random_uuid(), '{}', 'Old', decode('{hash}', 'hex'), 'x', '{{search}}', now() + interval '1 day')",
+         values (gen_random_uuid(), '{}', 'Random', decode('{hash}', 'hex'), 'x', '{{search}}', now() + interval '1 day')",
         ada.id
     ))
     .await;

@@ -1,6 +1,6 @@
 //! Who can sign up, and what rejections do not reveal.
 
-use nvisy_api::cli::{AdmitError, admit, suspend};
+use nvisy_api::cli::{AllowSignUpError, allow_sign_up, suspend};
 use nvisy_shared::domain::account::AccountState;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ impl TestApp {
     }
 
     async fn operator_code(&self, email: &str) -> String {
-        admit(self.config(), email, VALID_DAYS).await.unwrap().expose().clone()
+        allow_sign_up(self.config(), email, VALID_DAYS).await.unwrap().expose().clone()
     }
 
     /// Signs up with an operator's code.
@@ -94,10 +94,12 @@ async fn operators_code_is_replayed_with_its_request_and_replaced_by_the_next() 
         ("bob@example.org", 0),
         ("bob@example.org", 31),
     ] {
-        let error = admit(app.config(), email, days).await.unwrap_err();
+        let error = allow_sign_up(app.config(), email, days).await.unwrap_err();
         let expected = matches!(
             (email, &error),
-            ("ada@example.org", AdmitError::Taken) | ("not an address", AdmitError::NoAddress) | (_, AdmitError::Days)
+            ("ada@example.org", AllowSignUpError::Taken)
+                | ("not an address", AllowSignUpError::InvalidAddress)
+                | (_, AllowSignUpError::Days)
         );
         assert!(expected, "{email}: {error}");
     }

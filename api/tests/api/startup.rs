@@ -28,6 +28,21 @@ async fn deployment_with_keys() -> TestDeployment {
 }
 
 #[actix_web::test]
+async fn programs_print_help_and_version_and_reject_unknown_commands() {
+    let deployment = TestDeployment::new().await;
+    for (name, usage_error) in [("nvisy-api", 1), ("nvisy-worker", 2), ("nvisy-migrate", 1)] {
+        for (argument, expected) in [("--help", format!("Usage: {name}")), ("--version", format!("{name} 0."))] {
+            let output = run(name, &[argument], &deployment, &[]).await;
+            assert!(output.status.success() && text(&output.stdout).contains(&expected), "{output:?}");
+        }
+        let output = run(name, &["unknown"], &deployment, &[]).await;
+        assert_eq!(output.status.code(), Some(usage_error), "{output:?}");
+        assert!(output.stdout.is_empty() && text(&output.stderr).contains("unknown"), "{output:?}");
+    }
+    deployment.close().await;
+}
+
+#[actix_web::test]
 async fn invalid_settings_are_named() {
     let deployment = deployment_with_keys().await;
     assert_both_fail(&deployment, &[("NVISY_HTTP_ADDRES", "x")], &["NVISY_HTTP_ADDRES is not a setting"]).await;

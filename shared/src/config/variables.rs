@@ -173,7 +173,7 @@ pub const VARIABLES: &[Variable] = &[
     ).within(0, YEAR_SECONDS),
     optional(
         "NVISY_AUTH_SIGN_UP",
-        "Sign-up policy: `open` accepts every address, `invited` those with an invite of a workspace or of `nvisy-api admit`, `closed` only those of `nvisy-api admit`. Unset: `open` if mail is sent, because then the mailbox proves the address, else `closed`.",
+        "Sign-up policy: `open` accepts every address, `invited` those with an invite of a workspace or of `nvisy-api allow-sign-up`, `closed` only those of `nvisy-api allow-sign-up`. Unset: `open` if mail is sent, because then the mailbox proves the address, else `closed`.",
     ),
     variable("NVISY_AUTH_HASHES", "2", "Most concurrent password hashes; each needs 64 MiB.").within(1, MAX_PARALLEL),
     optional(
