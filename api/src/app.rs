@@ -23,9 +23,9 @@ use crate::{
         password::Passwords,
         second_factor::SecondFactor,
     },
-    content::events::stream_limit::StreamLimit,
     http::{
         rate_limit::RateLimiter,
+        stream_limit::StreamLimit,
         tls::{Certificate, TlsError},
     },
     mailer::Mailer,

@@ -4,8 +4,10 @@ use actix_web::web::Data;
 use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform::Platform, queue::feed::EventFeed};
 
 use crate::{
-    auth::authenticator::Authenticator, content::events::stream_limit::StreamLimit, http::rate_limit::RateLimiter,
-    mailer::Mailer, search_counter::SearchCounter,
+    auth::authenticator::Authenticator,
+    http::{rate_limit::RateLimiter, stream_limit::StreamLimit},
+    mailer::Mailer,
+    search_counter::SearchCounter,
 };
 
 /// Handlers take it as `Data<State>`; extractors and middleware take the component that they need.

@@ -153,10 +153,11 @@ fn now() -> UnixTimeStamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::keys;
 
     fn load(folder: &std::path::Path) -> SigningKeys {
-        keys(folder, false).unwrap();
+        let pair = Ed25519KeyPair::generate();
+        fs::write(folder.join("private.pem"), pair.to_pem()).unwrap();
+        fs::write(folder.join("public.pem"), pair.public_key().to_pem()).unwrap();
         let auth = config::AuthConfig {
             private_key_file: folder.join("private.pem"),
             public_key_file: folder.join("public.pem"),

@@ -18,6 +18,7 @@ pub mod request_id;
 pub mod single_header;
 pub mod stall_guard;
 pub mod status_json;
+pub mod stream_limit;
 pub mod tls;
 pub mod trace;
 pub mod validation;

@@ -75,15 +75,16 @@ mod tests {
         let shutdown = Shutdown::new(&lifecycle);
         let written = RefCell::new(Vec::new());
         buffer.add("a", 1);
+        // Each loop writes once.
+        shutdown.requests_finished();
         let write = |batch: Vec<(&'static str, u32)>| {
             written.borrow_mut().extend(batch);
             buffer.add("a", 2);
-            shutdown.requests_finished();
             let is_first = written.borrow().len() == 1;
             ready(if is_first { Err(store::Error::Custom("refused".to_owned())) } else { Ok(()) })
         };
-        buffer.flush_loop(&shutdown, Duration::ZERO, "numbers", write).await;
-        buffer.flush_loop(&shutdown, Duration::ZERO, "numbers", write).await;
+        buffer.flush_loop(&shutdown, Duration::MAX, "numbers", write).await;
+        buffer.flush_loop(&shutdown, Duration::MAX, "numbers", write).await;
         assert_eq!(*written.borrow(), [("a", 1), ("a", 3)]);
     }
 }

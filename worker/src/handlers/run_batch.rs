@@ -13,8 +13,11 @@ use nvisy_shared::{
 use super::progress;
 use crate::{
     context::Context,
-    engine::{self, Effect, Scope},
-    nodes::Artifact,
+    pipeline::{
+        artifact::Artifact,
+        contract::{Effect, Scope},
+        engine,
+    },
     runner::{Handler, JobError, complete_in_tx},
 };
 

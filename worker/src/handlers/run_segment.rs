@@ -14,8 +14,11 @@ use nvisy_shared::{
 use super::progress;
 use crate::{
     context::Context,
-    engine::{self, Scope, SegmentOutput},
-    nodes::Artifact,
+    pipeline::{
+        artifact::Artifact,
+        contract::Scope,
+        engine::{self, SegmentOutput},
+    },
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
 

@@ -39,7 +39,7 @@ const LAST_EVENT_ID: &str = "Last-Event-ID";
     error_code = 429
 )]
 pub async fn stream(state: Data<State>, member: Member<ReadFiles>, last: LastEventId) -> Result<EventStream, Problem> {
-    let counted = state.streams.count(member.account, state.platform.config.limit.account_streams)?;
+    let counted = state.streams.acquire(member.account, state.platform.config.limit.account_streams)?;
     let live = state.feed.listen();
     let db = state.platform.db.clone();
     let range = store::event::range(&db, member.workspace).await?;

@@ -2,7 +2,6 @@
 
 mod handlers;
 mod sse;
-pub mod stream_limit;
 mod wire;
 
 use apistos::web::{ServiceConfig, get, resource};

@@ -16,11 +16,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{
-    stream_limit::StreamPermit,
-    wire::{COMMENT, Event},
-};
-use crate::auth::member::AccessGrant;
+use super::wire::{COMMENT, Event};
+use crate::{auth::member::AccessGrant, http::stream_limit::StreamPermit};
 
 /// Events read from the database at once.
 const BATCH_SIZE: usize = 200;

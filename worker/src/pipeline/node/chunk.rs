@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use nvisy_shared::domain::failure::{Failure, FailureCode};
 
-use super::{Artifact, Node, wrong_input};
 use crate::{
     chunk::{self, ChunkLimits},
-    engine::{Effect, Scope},
+    pipeline::{
+        artifact::Artifact,
+        contract::{Effect, Node, Scope, wrong_input},
+    },
     runner::JobError,
 };
 

@@ -3,32 +3,14 @@
 //! Nodes compute and write nothing. They return their writes as [`Effect`]s, which are committed in the transaction that
 //! completes the job. A failed attempt leaves no trace, and a repeated one writes nothing twice.
 
-use nvisy_shared::{
-    domain::plan::Segment,
-    id::{SpaceId, WorkspaceId},
-    store::{
-        self, Tx,
-        chunk::{ChunkVector, NewChunk},
-        file::{Extraction, StoredBlob},
-        run::Item,
-    },
-};
+use nvisy_shared::{domain::plan::Segment, store::chunk::NewChunk};
 
-use crate::{
-    context::Context,
-    nodes::{self, Artifact},
-    runner::JobError,
+use super::{
+    artifact::Artifact,
+    contract::{Effect, Scope},
+    node,
 };
-
-/// The surroundings of a node.
-pub struct Scope<'a> {
-    /// The context of the worker.
-    pub cx: &'a Context,
-    /// The tenant.
-    pub workspace: WorkspaceId,
-    /// The item that is processed.
-    pub item: &'a Item,
-}
+use crate::runner::JobError;
 
 /// The result of a segment.
 #[derive(Default)]
@@ -37,41 +19,6 @@ pub struct SegmentOutput {
     pub effects: Vec<Effect>,
     /// The chunks for the next segment, if the segment ends at a border.
     pub chunks: Option<Vec<NewChunk>>,
-}
-
-/// A write of a node.
-pub enum Effect {
-    /// The properties of the file's content. The text is registered first if it is a separate blob.
-    Extraction(Extraction, Option<StoredBlob>),
-    /// Vectors in a space.
-    Vectors(SpaceId, Vec<ChunkVector>),
-}
-
-impl Effect {
-    /// The number of vectors that it writes.
-    #[must_use]
-    pub fn vectors(&self) -> u64 {
-        match self {
-            Self::Extraction(..) => 0,
-            Self::Vectors(_, vectors) => vectors.len() as u64,
-        }
-    }
-
-    /// Writes to the database.
-    pub async fn apply(self, tx: &Tx, workspace: WorkspaceId, item: &Item) -> store::Result<()> {
-        match self {
-            Self::Extraction(mut extraction, text) => {
-                if let Some(text) = text {
-                    extraction.text_blob_id = store::file::register_blob(tx, workspace, text).await?;
-                }
-                store::file::set_extraction(tx, workspace, item.version_id, &extraction).await
-            }
-            Self::Vectors(space, vectors) => {
-                let of = (item.file_id, item.version_id);
-                store::chunk::insert_vectors(tx, workspace, space, of, vectors).await
-            }
-        }
-    }
 }
 
 /// Runs the nodes of a segment, each on the output of the one it depends on.
@@ -92,7 +39,7 @@ pub async fn run(scope: &Scope<'_>, segment: &Segment, entering: Artifact) -> Re
             Some(from) => outputs[from].take(),
         };
         let span = tracing::info_span!("node", otel.name = %step.node.id, node.id = %step.node.id);
-        let node = nodes::instantiate(&step.node.kind);
+        let node = node::instantiate(&step.node.kind);
         let run = node.run(scope, input.unwrap_or(Artifact::Nothing), &mut segment_output.effects);
         outputs.push(Some(tracing::Instrument::instrument(run, span).await?));
     }

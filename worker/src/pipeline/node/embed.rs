@@ -9,9 +9,11 @@ use nvisy_shared::{
     telemetry::metrics::metrics,
 };
 
-use super::{Artifact, Node, wrong_input};
 use crate::{
-    engine::{Effect, Scope},
+    pipeline::{
+        artifact::Artifact,
+        contract::{Effect, Node, Scope, wrong_input},
+    },
     runner::JobError,
 };
 

@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::{Artifact, Node, wrong_input};
 use crate::{
-    engine::{Effect, Scope},
+    pipeline::{
+        artifact::Artifact,
+        contract::{Effect, Node, Scope, wrong_input},
+    },
     runner::JobError,
 };
 

@@ -17,9 +17,11 @@ use nvisy_shared::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Artifact, Node, StagedFile, wrong_input};
 use crate::{
-    engine::{Effect, Scope},
+    pipeline::{
+        artifact::{Artifact, StagedFile},
+        contract::{Effect, Node, Scope, wrong_input},
+    },
     runner::JobError,
 };
 

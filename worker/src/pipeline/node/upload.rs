@@ -7,9 +7,11 @@ use futures::TryStreamExt;
 use nvisy_shared::store;
 use tokio::io::AsyncWriteExt;
 
-use super::{Artifact, Node, StagedFile};
 use crate::{
-    engine::{Effect, Scope},
+    pipeline::{
+        artifact::{Artifact, StagedFile},
+        contract::{Effect, Node, Scope},
+    },
     runner::JobError,
 };
 

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::source_files::rust_files;
+
 /// Dependencies of the API only; `schemars` is the name of apistos-schemars in the workspace.
 const HTTP_SERVER: [&str; 5] = ["actix-web", "apistos", "apistos-schemars", "jwt-simple", "schemars"];
 /// Dependencies of `shared` only.
@@ -165,19 +167,6 @@ fn code(file: &Path) -> String {
 }
 
 /// The Rust files below a folder of `shared/src`.
-fn sources(folder: &str) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("the folder can be read") {
-            let path = entry.expect("the entry can be read").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push(path);
-            }
-        }
-    }
-    assert!(!files.is_empty(), "no sources in {folder}");
-    files
+fn sources(directory: &str) -> Vec<PathBuf> {
+    rust_files(&format!("shared/src/{directory}"))
 }
