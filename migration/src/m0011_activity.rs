@@ -49,22 +49,22 @@ pub(crate) const SCRIPT: Script = Script {
             where chain = '00000000-0000-0000-0000-000000000000';
         create index activity_of_accounts on activity (id) where chain = '00000000-0000-0000-0000-000000000000';
 
-        create function refuse_activity_change() returns trigger language plpgsql as $$
+        create function reject_activity_change() returns trigger language plpgsql as $$
             begin
                 raise exception 'the activity log is append-only' using errcode = 'insufficient_privilege';
             end $$;
         create trigger activity_append_only before update or delete on activity
-            for each row execute function refuse_activity_change();
+            for each row execute function reject_activity_change();
         create trigger activity_not_emptied before truncate on activity
-            for each statement execute function refuse_activity_change();
+            for each statement execute function reject_activity_change();
 
         create trigger activity_chain_kept before delete on activity_chain
-            for each row execute function refuse_activity_change();
+            for each row execute function reject_activity_change();
         create trigger activity_chain_not_emptied before truncate on activity_chain
-            for each statement execute function refuse_activity_change();
+            for each statement execute function reject_activity_change();
         -- A chain only grows: another MAC at the same place would make an intact chain look broken.
         create trigger activity_chain_onward before update on activity_chain
-            for each row when (new.chain <> old.chain or new.seq <= old.seq) execute function refuse_activity_change();
+            for each row when (new.chain <> old.chain or new.seq <= old.seq) execute function reject_activity_change();
 
         -- Always: replication sessions skip ordinary triggers.
         alter table activity enable always trigger activity_append_only, enable always trigger activity_not_emptied;
@@ -75,5 +75,5 @@ pub(crate) const SCRIPT: Script = Script {
         revoke update, delete, truncate on activity from public, current_user;
         revoke delete, truncate on activity_chain from public, current_user;
     ",
-    down: "drop table activity, activity_chain; drop function refuse_activity_change();",
+    down: "drop table activity, activity_chain; drop function reject_activity_change();",
 };

@@ -40,7 +40,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Consent {
-    /// Delete all data without asking
+    /// Delete all data without confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -113,13 +113,13 @@ async fn status() -> CommandResult {
 }
 
 impl Consent {
-    /// Asks for a typed word rather than a key: the data cannot be restored.
+    /// Requires a typed word rather than a key: the data cannot be restored.
     fn check(&self) -> Result<(), Box<dyn Error>> {
         if self.yes {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
-            return Err("this deletes all data of the database: give --yes, or run it in a terminal to be asked".into());
+            return Err("this deletes all data of the database: give --yes, or confirm in a terminal".into());
         }
         write!(io::stderr(), "This deletes all data of the database. Type `delete` to continue: ")?;
         let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! What `nvisy-migrate` says without a database. That this test exists has Cargo build the program for all tests.
+//! Errors of `nvisy-migrate` without a database. This test also makes Cargo build the program for the other tests.
 
 use std::process::{Command, Output};
 
@@ -12,17 +12,20 @@ fn migrate(arguments: &[&str], database: Option<&str>) -> Output {
 }
 
 #[test]
-fn what_cannot_be_done_is_one_sentence_and_a_status() {
-    let nobody_listens = Some("postgres://nvisy:hunter2@127.0.0.1:1/nvisy");
+fn errors_name_their_cause_and_end_with_status_1() {
+    let unreachable = Some("postgres://nvisy:hunter2@127.0.0.1:1/nvisy");
     for (arguments, database, sentence) in [
-        (&[][..], None, "usage: nvisy-migrate"),
-        (&["sideways"], None, "usage: nvisy-migrate"),
+        (&[][..], None, "Usage: nvisy-migrate"),
+        (&["sideways"], None, "Usage: nvisy-migrate"),
         (&["up"], None, "NVISY_DATABASE_URL"),
-        (&["up"], nobody_listens, "NVISY_DATABASE_URL"),
+        (&["up"], unreachable, "NVISY_DATABASE_URL"),
     ] {
         let output = migrate(arguments, database);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(sentence) && !said.contains("hunter2") && !said.contains("panicked"), "{said}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(
+            message.contains(sentence) && !message.contains("hunter2") && !message.contains("panicked"),
+            "{message}"
+        );
     }
 }
