@@ -228,7 +228,7 @@ fn repeat(address: SocketAddr, request: &[u8], began: Instant) -> (Vec<Duration>
     let (mut reader, mut writer) = (BufReader::new(socket.try_clone().unwrap()), socket);
     let (mut times, mut rejected, mut line, mut body) = (Vec::new(), 0, String::new(), Vec::new());
     while began.elapsed() < WARM_UP + MEASURED {
-        let asked = Instant::now();
+        let sent = Instant::now();
         writer.write_all(request).unwrap();
         let mut length = 0;
         let (mut first, mut busy) = (true, false);
@@ -250,7 +250,7 @@ fn repeat(address: SocketAddr, request: &[u8], began: Instant) -> (Vec<Duration>
         reader.read_exact(&mut body).unwrap();
         match began.elapsed() > WARM_UP {
             true if busy => rejected += 1,
-            true => times.push(asked.elapsed()),
+            true => times.push(sent.elapsed()),
             false => {}
         }
     }

@@ -133,8 +133,8 @@ async fn invite_role_is_limited_by_the_inviters_role() {
     let own = format!("/api/v1/workspaces/{workspace}/members/{}", bob.id);
     let raise = app.request(Method::PATCH, &own).bearer_auth(&bob.token).json(&json!({ "role": "owner" }));
     send(raise).await.problem(403, "forbidden");
-    let refused = format!("select from activity where action = 'member.refused' and object_id = '{}'", bob.id);
-    assert_eq!(app.rows(&refused).await.len(), 2);
+    let rejected = format!("select from activity where action = 'member.refused' and object_id = '{}'", bob.id);
+    assert_eq!(app.rows(&rejected).await.len(), 2);
     let high = app.invite(&ada, &workspace, &json!({ "role": "owner" })).await.expect(201);
     let path = format!("/api/v1/workspaces/{workspace}/invites/{}", high["id"].as_str().unwrap());
     send(app.request(Method::DELETE, &path).bearer_auth(&bob.token)).await.problem(403, "forbidden");
