@@ -18,7 +18,7 @@ demo: build generate-env
 [positional-arguments]
 test *arguments: model
     @{{ services }} install
-    {{ services }} run --throwaway -- cargo test --workspace --locked "$@"
+    {{ services }} run --throwaway -- "$({{ services }} nextest)" nextest run --workspace --locked "$@"
 
 # Run services, API and workers in the background and wait until they are healthy
 [group('run')]

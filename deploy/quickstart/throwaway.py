@@ -54,14 +54,15 @@ def _foreground(command: list, environment: dict, directory: Path) -> int:
     except OSError as error:
         raise Failure(f"cannot run {command[0]}: {error.strerror}") from None
     _record(directory, owner=processes.record(os.getpid()), command=processes.record(child.pid))
-    # In its own process group, so that a signal also reaches the command's children (cargo's test programs).
+    # In its own process group, so that a signal also reaches the command's children (cargo, nextest).
     _set_foreground(child.pid)
     # The command is stopped if it used the terminal before it was in the foreground.
     _signal_group(child.pid, signal.SIGCONT)
     forwarded = []
     while True:
         try:
-            status = child.wait(timeout=10 if forwarded else None)
+            # nextest gives its tests 10 s to end.
+            status = child.wait(timeout=20 if forwarded else None)
             break
         except _Interrupted as interrupted:
             forwarded.append(interrupted.number)

