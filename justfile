@@ -20,6 +20,22 @@ test *arguments: model
     @{{ services }} install
     {{ services }} run --throwaway -- "$({{ services }} nextest)" nextest run --workspace --locked "$@"
 
+# Keep PostgreSQL and NATS running between test runs: start, stop or status
+[group('work')]
+[no-exit-message]
+test-services action="start":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    directory=.local/test-services
+    case {{ quote(action) }} in
+        start)
+            {{ services }} up --throwaway --postgres-port 0 --nats-port 0 --dir "$directory" >/dev/null
+            {{ services }} status --dir "$directory" ;;
+        stop) {{ services }} down --destroy --dir "$directory" ;;
+        status) {{ services }} status --dir "$directory" ;;
+        *) echo "test-services: start, stop or status" >&2; exit 2 ;;
+    esac
+
 # Run services, API and workers in the background and wait until they are healthy
 [group('run')]
 [no-exit-message]

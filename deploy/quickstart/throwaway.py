@@ -1,4 +1,4 @@
-"""Runs a command with temporary servers."""
+"""Runs a command with temporary servers, or with the warm ones of `just test-services`."""
 
 import json
 import os
@@ -13,24 +13,38 @@ import servers
 from wheels import Failure, mail_directory, model_directory, nats_directory
 
 PREFIX = "nvisy-services-"
+# Below the home directory: test servers that keep running between runs.
+WARM = "test-services"
 
 
 def run(home: Path, command: list) -> int:
-    """Starts the servers, runs `command`, removes everything, and returns the command's exit status."""
+    """Starts the servers, runs `command`, removes everything, and returns the command's exit status.
+
+    Warm servers are used as they are, and stay.
+    """
     if not command:
         raise Failure("no command given: services run --throwaway -- COMMAND")
     _remove_leftovers(home)
     # From here on every exit removes the servers: a signal becomes an exception, or is forwarded to the command.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+    warm = servers.Instance(home / WARM, home)
+    try:
+        if set(servers.status(warm).values()) == {"running"}:
+            print(f"using the test services of {warm.directory}", file=sys.stderr, flush=True)
+            return _foreground(command, _environment(home, warm.read()), None)
+        return _with_own_servers(home, command)
+    except _Interrupted as interrupted:
+        return 128 + interrupted.number
+
+
+def _with_own_servers(home: Path, command: list) -> int:
     directory = Path(tempfile.mkdtemp(prefix=PREFIX))
     instance = servers.Instance(directory, home)
     try:
         _record(directory, owner=processes.record(os.getpid()))
         state = servers.up(instance, list(servers.SERVERS), {"postgres": 0, "nats": 0}, throwaway=True)
         return _foreground(command, _environment(home, state), directory)
-    except _Interrupted as interrupted:
-        return 128 + interrupted.number
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -48,12 +62,14 @@ def _environment(home: Path, state: dict) -> dict:
     }
 
 
-def _foreground(command: list, environment: dict, directory: Path) -> int:
+def _foreground(command: list, environment: dict, directory: Path | None) -> int:
+    """Runs the command to its end; `directory` records it for `_remove_leftovers`."""
     try:
         child = subprocess.Popen(command, env=environment, process_group=0)
     except OSError as error:
         raise Failure(f"cannot run {command[0]}: {error.strerror}") from None
-    _record(directory, owner=processes.record(os.getpid()), command=processes.record(child.pid))
+    if directory:
+        _record(directory, owner=processes.record(os.getpid()), command=processes.record(child.pid))
     # In its own process group, so that a signal also reaches the command's children (cargo, nextest).
     _set_foreground(child.pid)
     # The command is stopped if it used the terminal before it was in the foreground.
