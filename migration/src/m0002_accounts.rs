@@ -15,7 +15,7 @@ pub(crate) const SCRIPT: Script = Script {
             state text not null default 'active' check (state in ('active', 'suspended')),
             -- Part of the key that encrypts this account's addresses in the activity log, and stored nowhere else:
             -- deleting the row makes them unreadable.
-            address_key uuid not null default gen_random_uuid(),
+            address_salt uuid not null default gen_random_uuid(),
             -- Raised by every change that the account's owner makes; the account's ETag.
             revision integer not null default 1,
             created_at timestamptz not null default now(),

@@ -22,16 +22,21 @@ use crate::{
 pub async fn record(
     platform: &Platform,
     tx: &Tx,
-    by: &ActorContext,
+    context: &ActorContext,
     action: Action,
     object: Uuid,
 ) -> Result<(), Problem> {
-    record_all(platform, tx, by, &[AuditEntry::new(action, object, json!({}))]).await
+    record_all(platform, tx, context, &[AuditEntry::new(action, object, json!({}))]).await
 }
 
 /// As [`record`], for several entries, or entries with details.
-pub async fn record_all(platform: &Platform, tx: &Tx, by: &ActorContext, acts: &[AuditEntry]) -> Result<(), Problem> {
-    Ok(activity::append(tx, &platform.audit_keys, activity::ACCOUNT_CHAIN, by, acts).await?)
+pub async fn record_all(
+    platform: &Platform,
+    tx: &Tx,
+    context: &ActorContext,
+    entries: &[AuditEntry],
+) -> Result<(), Problem> {
+    Ok(activity::append(tx, &platform.audit_keys, activity::ACCOUNT_CHAIN, context, entries).await?)
 }
 
 /// If the result is 403, records in a transaction of its own that a member attempted more than their role allows.
@@ -40,12 +45,12 @@ pub async fn record_denied<T>(
     workspace: WorkspaceId,
     actor: Actor,
     client: &ClientInfo,
-    act: AuditEntry,
+    entry: AuditEntry,
     result: Result<T, Problem>,
 ) -> Result<T, Problem> {
     if result.as_ref().is_err_and(|problem| problem.is(Code::Forbidden)) {
         let tx = platform.db.begin().await?;
-        activity::append(&tx, &platform.audit_keys, workspace, &client.by(actor), &[act]).await?;
+        activity::append(&tx, &platform.audit_keys, workspace, &client.actor_context(actor), &[entry]).await?;
         tx.commit().await?;
     }
     result

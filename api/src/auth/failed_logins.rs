@@ -95,7 +95,7 @@ struct Window {
 #[derive(Clone, Debug)]
 struct Repetitions {
     /// The last one.
-    by: ActorContext,
+    context: ActorContext,
     since: DateTime<Utc>,
     times: u64,
 }
@@ -114,7 +114,7 @@ impl Window {
 struct PendingEntry {
     key: WindowKey,
     started: Instant,
-    by: ActorContext,
+    context: ActorContext,
     /// `None` for the first failure.
     repetitions: Option<Repetitions>,
 }
@@ -129,19 +129,19 @@ impl FailedLogins {
     /// Buffers a failed login.
     pub fn record(&self, failure: FailedLogin, client: &ClientInfo) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut by = client.by(failure.actor);
-        let mut key = WindowKey { failure, network: by.address.map(ClientNetwork::of) };
+        let mut context = client.actor_context(failure.actor);
+        let mut key = WindowKey { failure, network: context.address.map(ClientNetwork::of) };
         if windows.len() >= MAX_KEYS && !windows.contains_key(&key) {
             key.network = None;
             if windows.len() >= 2 * MAX_KEYS && !windows.contains_key(&key) {
                 key.failure = FailedLogin { actor: Actor::System, account: Uuid::nil(), ..failure };
             }
-            by = ActorContext { actor: key.failure.actor, ..ActorContext::system() };
+            context = ActorContext { actor: key.failure.actor, ..ActorContext::system() };
         }
         let started = Instant::now();
         match windows.get_mut(&key) {
-            Some(window) => window.count(Repetitions { by, since: clock::now(), times: 1 }),
-            None => drop(windows.insert(key, Window { started, first: Some(by), repetitions: None })),
+            Some(window) => window.count(Repetitions { context, since: clock::now(), times: 1 }),
+            None => drop(windows.insert(key, Window { started, first: Some(context), repetitions: None })),
         }
     }
 
@@ -152,12 +152,13 @@ impl FailedLogins {
             if entries.len() >= BATCH_SIZE {
                 return true;
             }
-            let entry = |by, repetitions| PendingEntry { key: *key, started: window.started, by, repetitions };
-            entries.extend(window.first.take().map(|by| entry(by, None)));
+            let entry =
+                |context, repetitions| PendingEntry { key: *key, started: window.started, context, repetitions };
+            entries.extend(window.first.take().map(|context| entry(context, None)));
             let over = all || now.saturating_duration_since(window.started) >= AGGREGATION_WINDOW;
             if over {
                 entries.extend(
-                    window.repetitions.take().map(|repetitions| entry(repetitions.by.clone(), Some(repetitions))),
+                    window.repetitions.take().map(|repetitions| entry(repetitions.context.clone(), Some(repetitions))),
                 );
             }
             !over
@@ -170,12 +171,12 @@ impl FailedLogins {
     /// entry may then be written twice, rather than not at all.
     fn put_back(&self, entries: Vec<PendingEntry>) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        for PendingEntry { key, started, by, repetitions } in entries {
+        for PendingEntry { key, started, context, repetitions } in entries {
             let window = windows.entry(key).or_insert(Window { started, first: None, repetitions: None });
             match repetitions {
                 Some(repetitions) => window.count(repetitions),
-                None if window.first.is_none() => window.first = Some(by),
-                None => window.count(Repetitions { by, since: clock::now(), times: 1 }),
+                None if window.first.is_none() => window.first = Some(context),
+                None => window.count(Repetitions { context, since: clock::now(), times: 1 }),
             }
         }
     }
@@ -215,12 +216,12 @@ pub async fn flush_loop(failed_logins: &FailedLogins, platform: &Platform, shutd
 }
 
 /// Writes all of them in one transaction, with one lock of the log.
-async fn flush(platform: &Platform, entries: &[PendingEntry]) -> store::Result<()> {
+async fn flush(platform: &Platform, pending: &[PendingEntry]) -> store::Result<()> {
     let tx = platform.db.begin().await?;
-    let acts: Vec<AuditEntry> =
-        entries.iter().map(|entry| entry.key.failure.entry(entry.repetitions.as_ref())).collect();
-    let acts: Vec<_> = entries.iter().map(|entry| &entry.by).zip(&acts).collect();
-    activity::append_with_contexts(&tx, &platform.audit_keys, activity::ACCOUNT_CHAIN, &acts).await?;
+    let entries: Vec<AuditEntry> =
+        pending.iter().map(|entry| entry.key.failure.entry(entry.repetitions.as_ref())).collect();
+    let entries: Vec<_> = pending.iter().map(|entry| &entry.context).zip(&entries).collect();
+    activity::append_with_contexts(&tx, &platform.audit_keys, activity::ACCOUNT_CHAIN, &entries).await?;
     tx.commit().await
 }
 
@@ -248,12 +249,12 @@ mod tests {
         }
         let first = failed_logins.take(started, false);
         assert_eq!(times(&first), [1]);
-        assert_eq!(first[0].by.address, client.address);
+        assert_eq!(first[0].context.address, client.address);
         failed_logins.record(unknown, &client);
         assert!(failed_logins.take(started + AGGREGATION_WINDOW / 2, false).is_empty());
         let counted = failed_logins.take(Instant::now() + AGGREGATION_WINDOW, false);
         assert_eq!(times(&counted), [50]);
-        assert_eq!(counted[0].by.address, client.address);
+        assert_eq!(counted[0].context.address, client.address);
         // The window is over: the next failure is the first of another.
         assert!(failed_logins.take(Instant::now() + 2 * AGGREGATION_WINDOW, true).is_empty());
         failed_logins.record(unknown, &client);
@@ -303,7 +304,7 @@ mod tests {
             entries.extend(some);
         }
         assert_eq!(times(&entries).iter().sum::<u64>(), 2 * (u64::from(count(MAX_KEYS)) + 500));
-        assert!(entries.iter().all(|entry| entry.key.network == entry.by.address.map(ClientNetwork::of)));
+        assert!(entries.iter().all(|entry| entry.key.network == entry.context.address.map(ClientNetwork::of)));
         assert!(failed_logins.windows.lock().unwrap().is_empty());
     }
 

@@ -74,7 +74,7 @@ impl ClientInfo {
     }
 
     /// The request as the activity log records it.
-    pub fn by(&self, actor: Actor) -> ActorContext {
+    pub fn actor_context(&self, actor: Actor) -> ActorContext {
         ActorContext { actor, request_id: self.request_id.clone(), address: self.address }
     }
 }

@@ -57,8 +57,8 @@ pub async fn create(
     let workspace = store::workspace::insert(tx, name, slug, account.id, pipeline, space).await?;
     let workspace = workspace.ok_or_else(|| Problem::new(Code::SlugTaken))?;
     let entry = AuditEntry::new(Action::WorkspaceCreated, workspace.id.0, json!({}));
-    let by = client.by(account.actor());
-    activity::append(tx, &platform.audit_keys, workspace.id, &by, &[entry]).await?;
+    let context = client.actor_context(account.actor());
+    activity::append(tx, &platform.audit_keys, workspace.id, &context, &[entry]).await?;
     Ok(workspace)
 }
 
@@ -84,7 +84,8 @@ pub async fn update(
     }
     let workspace = find(&tx, member).await?;
     let entry = AuditEntry::new(Action::WorkspaceUpdated, member.workspace.0, json!({ "fields": changed }));
-    activity::append(&tx, &platform.audit_keys, member.workspace, &client.by(member.actor()), &[entry]).await?;
+    activity::append(&tx, &platform.audit_keys, member.workspace, &client.actor_context(member.actor()), &[entry])
+        .await?;
     tx.commit().await?;
     Ok(workspace)
 }
@@ -146,7 +147,8 @@ pub async fn delete(
     let withdrawn = store::workspace::delete(&tx, member.workspace).await?;
     let mut entries = vec![AuditEntry::new(Action::WorkspaceDeleted, member.workspace.0, json!({}))];
     entries.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("workspace_deleted")));
-    activity::append(&tx, &platform.audit_keys, member.workspace, &client.by(member.actor()), &entries).await?;
+    activity::append(&tx, &platform.audit_keys, member.workspace, &client.actor_context(member.actor()), &entries)
+        .await?;
     tx.commit().await?;
     Ok(())
 }

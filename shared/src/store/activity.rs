@@ -172,7 +172,7 @@ async fn lock(tx: &Tx, chain: WorkspaceId, accounts: HashSet<Uuid>) -> Result<Ch
     let find = "select seq, mac, accounts, salts
          from activity_chain
          cross join (
-             select coalesce(array_agg(id), '{}') as accounts, coalesce(array_agg(address_key), '{}') as salts
+             select coalesce(array_agg(id), '{}') as accounts, coalesce(array_agg(address_salt), '{}') as salts
              from account where id = any($2)) account
          where chain = $1 for update of activity_chain";
     let accounts: Vec<Uuid> = accounts.into_iter().collect();
@@ -369,7 +369,7 @@ async fn read(
 /// Adds the salts of address keys to a query for entries.
 fn with_salts(entries: &str, order: &str) -> String {
     format!(
-        "select entry.*, (select account.address_key from account
+        "select entry.*, (select account.address_salt from account
              where account.id = coalesce(entry.account_id, entry.object_id)) as address_salt
          from ({entries}) entry order by entry.seq {order}"
     )

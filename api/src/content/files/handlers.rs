@@ -81,8 +81,8 @@ pub async fn upload(
             if !member.access_grant().is_valid(tx).await? {
                 return Err(Problem::not_found());
             }
-            let by = client.by(member.actor());
-            let files = service::accept(tx, platform, member.workspace, &by, &received, &mut kept).await?;
+            let context = client.actor_context(member.actor());
+            let files = service::accept(tx, platform, member.workspace, &context, &received, &mut kept).await?;
             Ok(AcceptedFiles { items: files.into_iter().map(File::from).collect() })
         })
         .await
@@ -185,8 +185,15 @@ pub async fn delete(
     if !store::file::delete(&tx, member.workspace, FileId(file)).await? {
         return Err(Problem::not_found());
     }
-    let act = AuditEntry::new(Action::FileDeleted, file, json!({}));
-    activity::append(&tx, &state.platform.audit_keys, member.workspace, &client.by(member.actor()), &[act]).await?;
+    let entry = AuditEntry::new(Action::FileDeleted, file, json!({}));
+    activity::append(
+        &tx,
+        &state.platform.audit_keys,
+        member.workspace,
+        &client.actor_context(member.actor()),
+        &[entry],
+    )
+    .await?;
     store::event::append(&tx, member.workspace, EventType::FileDeleted, file, json!({})).await?;
     tx.commit().await?;
     Ok(NoContent)

@@ -27,7 +27,7 @@ pub async fn accept(
     tx: &Tx,
     platform: &Platform,
     workspace: WorkspaceId,
-    by: &ActorContext,
+    context: &ActorContext,
     received: &[Received],
     kept: &mut HashSet<BlobId>,
 ) -> Result<Vec<FileView>, Problem> {
@@ -38,7 +38,7 @@ pub async fn accept(
     for part in received {
         let blob = store::file::register_blob(tx, workspace, part.blob).await?;
         kept.insert(blob);
-        let file = index(tx, workspace, by.actor.account(), blob, part, (&pipeline, plan.stage(0))).await?;
+        let file = index(tx, workspace, context.actor.account(), blob, part, (&pipeline, plan.stage(0))).await?;
         let view = store::file::find(tx, workspace, file).await?;
         files.push(view.ok_or_else(|| Problem::internal("a file was not there right after it was added"))?);
     }
@@ -49,8 +49,8 @@ pub async fn accept(
         let details = json!({ "versionId": file.version_id, "bytes": file.bytes });
         AuditEntry::new(Action::FileUploaded, file.id.0, details)
     };
-    let acts: Vec<AuditEntry> = files.iter().map(uploaded).collect();
-    activity::append(tx, &platform.audit_keys, workspace, by, &acts).await?;
+    let entries: Vec<AuditEntry> = files.iter().map(uploaded).collect();
+    activity::append(tx, &platform.audit_keys, workspace, context, &entries).await?;
     for file in &files {
         let data = json!({ "name": file.name, "versionId": file.version_id });
         store::event::append(tx, workspace, EventType::FileQueued, file.id.0, data).await?;

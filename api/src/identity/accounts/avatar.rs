@@ -71,7 +71,8 @@ pub async fn replace(
     let sha256 = Sha256::digest(&image.bytes);
     let tx = state.platform.db.begin().await?;
     store::avatar::upsert(&tx, account.id, image.media_type, &image.bytes, &sha256).await?;
-    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::AccountPictured, account.id.0).await?;
+    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::AccountPictured, account.id.0)
+        .await?;
     tx.commit().await?;
     Ok(NoContent)
 }
@@ -87,7 +88,8 @@ pub async fn remove(state: Data<State>, account: SignedIn, client: ClientInfo) -
     if !store::avatar::delete(&tx, account.id).await? {
         return Err(Problem::not_found());
     }
-    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::AccountPictured, account.id.0).await?;
+    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::AccountPictured, account.id.0)
+        .await?;
     tx.commit().await?;
     Ok(NoContent)
 }

@@ -93,8 +93,8 @@ impl PreparedSignUp {
         let account =
             NewAccount { email: &self.email, display_name: &self.display_name, password_hash: &self.password_hash };
         let account = store::account::insert(tx, account).await?.ok_or_else(|| self.permit.address_taken())?;
-        let by = client.by(Actor::Account(account.id));
-        audit::record(&state.platform, tx, &by, Action::AccountSignedUp, account.id.0).await?;
+        let context = client.actor_context(Actor::Account(account.id));
+        audit::record(&state.platform, tx, &context, Action::AccountSignedUp, account.id.0).await?;
         Ok(account)
     }
 }
@@ -134,8 +134,8 @@ pub async fn confirm_sign_up(
     store::account::verify_email(tx, account.id, &mail.email).await?;
     // Other sign-ups with this address are void.
     store::mail::delete_links(tx, MailKind::SignUp, &mail.email).await?;
-    let by = client.by(Actor::Account(account.id));
-    audit::record(&state.platform, tx, &by, Action::AccountSignedUp, account.id.0).await?;
+    let context = client.actor_context(Actor::Account(account.id));
+    audit::record(&state.platform, tx, &context, Action::AccountSignedUp, account.id.0).await?;
     Ok(account)
 }
 
@@ -151,7 +151,8 @@ pub async fn update(
     let tx = state.platform.db.begin().await?;
     let changed = store::account::rename(&tx, account.id, revisions, display_name).await?;
     let changed = changed.ok_or_else(|| Problem::new(Code::PreconditionFailed))?;
-    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::AccountUpdated, account.id.0).await?;
+    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::AccountUpdated, account.id.0)
+        .await?;
     tx.commit().await?;
     Ok(changed)
 }
@@ -171,8 +172,8 @@ pub async fn change_password(
     account.lock(&tx).await?;
     store::account::set_password(&tx, account.id, &password_hash).await?;
     store::session::end_all(&tx, account.id, Some(account.session)).await?;
-    let by = client.by(account.actor());
-    audit::record(&state.platform, &tx, &by, Action::AccountPasswordChanged, account.id.0).await?;
+    let context = client.actor_context(account.actor());
+    audit::record(&state.platform, &tx, &context, Action::AccountPasswordChanged, account.id.0).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -200,14 +201,14 @@ pub async fn delete(
     }
     let erase_at = store::account::close(&tx, account.id, grace).await?;
     store::session::end_all(&tx, account.id, None).await?;
-    let by = client.by(account.actor());
+    let context = client.actor_context(account.actor());
     for workspace in workspaces {
         let withdrawn = store::invite::withdraw_of_closed_account(&tx, workspace, account.id).await?;
         let entries: Vec<AuditEntry> =
             withdrawn.into_iter().map(|invite| invite.audit_entry("account_deleted")).collect();
-        activity::append(&tx, &state.platform.audit_keys, workspace, &by, &entries).await?;
+        activity::append(&tx, &state.platform.audit_keys, workspace, &context, &entries).await?;
     }
-    audit::record(&state.platform, &tx, &by, Action::AccountDeleted, account.id.0).await?;
+    audit::record(&state.platform, &tx, &context, Action::AccountDeleted, account.id.0).await?;
     tx.commit().await?;
     Ok(erase_at)
 }

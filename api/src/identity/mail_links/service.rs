@@ -50,7 +50,7 @@ pub async fn reset_password(
     let revoked = |token| AuditEntry::new(Action::TokenRevoked, token, json!({ "reason": "reset" }));
     let revoked = tokens.into_iter().map(|token| revoked(token.0));
     let entries: Vec<AuditEntry> = [reset].into_iter().chain(revoked).collect();
-    audit::record_all(&state.platform, &tx, &client.by(Actor::Account(account.id)), &entries).await?;
+    audit::record_all(&state.platform, &tx, &client.actor_context(Actor::Account(account.id)), &entries).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -88,7 +88,8 @@ async fn send_link(
     let life = state.mailer.link_lifetime();
     let mail = NewMail { kind, email, account: Some(account.id), sign_up: None, invite: None, lifetime: life };
     state.mailer.send(tx, mail).await?;
-    audit::record(&state.platform, tx, &client.by(account.actor()), Action::AccountMailAsked, account.id.0).await
+    audit::record(&state.platform, tx, &client.actor_context(account.actor()), Action::AccountMailAsked, account.id.0)
+        .await
 }
 
 /// Changes or verifies an address with a link.
@@ -112,7 +113,7 @@ pub async fn confirm_email(state: &State, client: &ClientInfo, link_hash: &[u8; 
         _ if !store::account::verify_email(&tx, account, &mail.email).await? => return Err(invalid_link()),
         _ => {}
     }
-    audit::record(&state.platform, &tx, &client.by(Actor::Account(account)), action, account.0).await?;
+    audit::record(&state.platform, &tx, &client.actor_context(Actor::Account(account)), action, account.0).await?;
     tx.commit().await?;
     Ok(())
 }

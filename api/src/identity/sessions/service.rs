@@ -83,13 +83,13 @@ pub async fn login(
     let account = store::account::lock_verified(&tx, account.id, &hash).await?;
     let account = account.ok_or_else(|| Problem::new(Code::WrongCredentials))?;
     require_active(account.state)?;
-    let by = client.by(Actor::Account(account.id));
+    let context = client.actor_context(Actor::Account(account.id));
     let checked = authenticator.second_factor.check(&tx, account.id, code.as_deref()).await?;
     if let Err(problem) = checked.into_result() {
         // A missing code is not recorded: every login with a second factor begins like that.
         if checked != Checked::Missing {
             let entry = AuditEntry::new(Action::SessionRefused, account.id.0, json!({ "reason": "code" }));
-            audit::record_all(&state.platform, &tx, &by, &[entry]).await?;
+            audit::record_all(&state.platform, &tx, &context, &[entry]).await?;
         }
         tx.commit().await?;
         return Err(problem);
@@ -100,9 +100,9 @@ pub async fn login(
     let session = refresh.session();
     store::session::insert(&tx, session, account.id, device.as_stored(), life(state), &refresh.hash()).await?;
     if account.erase_at.is_some() {
-        audit::record(&state.platform, &tx, &by, Action::AccountRestored, account.id.0).await?;
+        audit::record(&state.platform, &tx, &context, Action::AccountRestored, account.id.0).await?;
     }
-    audit::record(&state.platform, &tx, &by, Action::SessionStarted, session.0).await?;
+    audit::record(&state.platform, &tx, &context, Action::SessionStarted, session.0).await?;
     tx.commit().await?;
     token_pair(state, account.id, &refresh)
 }
@@ -135,8 +135,8 @@ pub async fn refresh(
         RefreshTokenStatus::Retried(age) if age <= REUSE_GRACE => {}
         RefreshTokenStatus::Retried(_) | RefreshTokenStatus::Reused => {
             store::session::end(&tx, account, session).await?;
-            let by = client.by(Actor::Account(account));
-            audit::record(&state.platform, &tx, &by, Action::SessionStolen, session.0).await?;
+            let context = client.actor_context(Actor::Account(account));
+            audit::record(&state.platform, &tx, &context, Action::SessionStolen, session.0).await?;
             tx.commit().await?;
             tracing::warn!(
                 account.id = %account,
@@ -155,7 +155,8 @@ pub async fn end(state: &State, account: &SignedIn, client: &ClientInfo, session
     if !store::session::end(&tx, account.id, session).await? {
         return Err(Problem::not_found());
     }
-    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::SessionEnded, session.0).await?;
+    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::SessionEnded, session.0)
+        .await?;
     tx.commit().await?;
     Ok(())
 }
@@ -165,7 +166,8 @@ pub async fn end_all(state: &State, account: &SignedIn, client: &ClientInfo) -> 
     let tx = state.platform.db.begin().await?;
     store::session::end_all(&tx, account.id, None).await?;
     store::mail::invalidate_links(&tx, account.id).await?;
-    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::SessionAllEnded, account.id.0).await?;
+    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::SessionAllEnded, account.id.0)
+        .await?;
     tx.commit().await?;
     Ok(())
 }

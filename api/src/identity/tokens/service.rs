@@ -51,8 +51,8 @@ pub async fn reauthenticate(
     account.lock(&tx).await?;
     let checked = state.authenticator.second_factor.check(&tx, account.id, code).await?;
     if checked == Checked::Wrong {
-        let by = client.by(account.actor());
-        audit::record(&state.platform, &tx, &by, Action::AccountCodeRefused, account.id.0).await?;
+        let context = client.actor_context(account.actor());
+        audit::record(&state.platform, &tx, &context, Action::AccountCodeRefused, account.id.0).await?;
     }
     tx.commit().await?;
     checked.into_result()
@@ -90,7 +90,8 @@ pub async fn create(
         expires_at: *expires_at,
     };
     let token = store::api_token::insert(tx, token).await?.ok_or_else(Problem::not_found)?;
-    audit::record(&state.platform, tx, &client.by(account.actor()), Action::TokenCreated, token.id.0).await?;
+    audit::record(&state.platform, tx, &client.actor_context(account.actor()), Action::TokenCreated, token.id.0)
+        .await?;
     Ok(token)
 }
 
@@ -106,7 +107,7 @@ pub async fn revoke(state: &State, account: &SignedIn, client: &ClientInfo, toke
     if !store::api_token::revoke(&tx, account.id, token).await? {
         return Err(Problem::not_found());
     }
-    audit::record(&state.platform, &tx, &client.by(account.actor()), Action::TokenRevoked, token.0).await?;
+    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::TokenRevoked, token.0).await?;
     tx.commit().await?;
     Ok(())
 }

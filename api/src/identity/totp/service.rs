@@ -127,5 +127,5 @@ async fn record(
     client: &ClientInfo,
     action: Action,
 ) -> Result<(), Problem> {
-    audit::record(&state.platform, tx, &client.by(account.actor()), action, account.id.0).await
+    audit::record(&state.platform, tx, &client.actor_context(account.actor()), action, account.id.0).await
 }

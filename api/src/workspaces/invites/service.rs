@@ -80,8 +80,8 @@ pub async fn create(
     }
     let details = json!({ "role": role.name(), "byEmail": email.is_some(), "mailed": mailed });
     let entry = AuditEntry::new(Action::InviteCreated, id.0, details);
-    let by = client.by(member.actor());
-    activity::append(tx, &state.platform.audit_keys, member.workspace, &by, &[entry]).await?;
+    let context = client.actor_context(member.actor());
+    activity::append(tx, &state.platform.audit_keys, member.workspace, &context, &[entry]).await?;
     Ok(invite)
 }
 
@@ -115,7 +115,8 @@ pub async fn cancel(
     require_not_above(invite.role, own)?;
     store::invite::cancel(&tx, member.workspace, id).await?;
     let entry = AuditEntry::new(Action::InviteCancelled, id.0, json!({ "role": invite.role.name() }));
-    activity::append(&tx, &platform.audit_keys, member.workspace, &client.by(member.actor()), &[entry]).await?;
+    activity::append(&tx, &platform.audit_keys, member.workspace, &client.actor_context(member.actor()), &[entry])
+        .await?;
     tx.commit().await?;
     Ok(())
 }
@@ -139,7 +140,8 @@ pub async fn accept(
     let workspace = workspace.ok_or_else(Problem::not_found)?;
     let details = json!({ "role": invite.role.name(), "inviteId": invite.id, "invitedBy": invite.invited_by });
     let entry = AuditEntry::new(Action::MemberJoined, account.id.0, details);
-    activity::append(&tx, &platform.audit_keys, invite.workspace_id, &client.by(account.actor()), &[entry]).await?;
+    activity::append(&tx, &platform.audit_keys, invite.workspace_id, &client.actor_context(account.actor()), &[entry])
+        .await?;
     tx.commit().await?;
     Ok(workspace)
 }
@@ -153,7 +155,8 @@ pub async fn decline(
     let tx = platform.db.begin().await?;
     let invite = take(&tx, account, code, InviteDecision::Decline).await?;
     let entry = AuditEntry::new(Action::InviteDeclined, invite.id.0, json!({ "role": invite.role.name() }));
-    activity::append(&tx, &platform.audit_keys, invite.workspace_id, &client.by(account.actor()), &[entry]).await?;
+    activity::append(&tx, &platform.audit_keys, invite.workspace_id, &client.actor_context(account.actor()), &[entry])
+        .await?;
     tx.commit().await?;
     Ok(())
 }

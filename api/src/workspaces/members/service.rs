@@ -106,7 +106,7 @@ pub async fn transfer(
     store::member::set_role(&tx, member.workspace, account, Role::Owner).await?;
     let withdrawn = store::member::set_role(&tx, member.workspace, member.account, Role::Admin).await?;
     let workspace = store::workspace::find(&tx, member.workspace, member.account).await?;
-    let by = client.by(member.actor());
+    let context = client.actor_context(member.actor());
     let changed = |account: AccountId, from: Role, to: Role| {
         AuditEntry::new(Action::MemberRoleChanged, account.0, json!({ "from": from.name(), "to": to.name() }))
     };
@@ -116,7 +116,7 @@ pub async fn transfer(
         changed(member.account, own, Role::Admin),
     ];
     entries.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("role_changed")));
-    append(&tx, platform, member.workspace, &by, &entries).await?;
+    append(&tx, platform, member.workspace, &context, &entries).await?;
     tx.commit().await?;
     workspace.ok_or_else(Problem::not_found)
 }
@@ -153,15 +153,15 @@ async fn log<P: RequiredPermission>(
 ) -> Result<(), Problem> {
     let withdrawn = withdrawn.into_iter().map(|invite| invite.audit_entry(reason));
     let entries: Vec<AuditEntry> = [entry].into_iter().chain(withdrawn).collect();
-    append(tx, platform, member.workspace, &client.by(member.actor()), &entries).await
+    append(tx, platform, member.workspace, &client.actor_context(member.actor()), &entries).await
 }
 
 async fn append(
     tx: &Tx,
     platform: &Platform,
     workspace: WorkspaceId,
-    by: &ActorContext,
+    context: &ActorContext,
     entries: &[AuditEntry],
 ) -> Result<(), Problem> {
-    Ok(activity::append(tx, &platform.audit_keys, workspace, by, entries).await?)
+    Ok(activity::append(tx, &platform.audit_keys, workspace, context, entries).await?)
 }
