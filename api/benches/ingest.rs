@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nvisy_embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose};
+use nvisy_embed::{EmbedSettings, Embedder, InputType, LocalSettings, Provider};
 use nvisy_extract::Document;
 use nvisy_shared::testing::variable;
 use nvisy_worker::chunk::{self, ChunkLimits};
@@ -72,10 +72,10 @@ async fn bare(texts: &[String]) -> (usize, Duration) {
         })
         .map(|chunk| chunk.text)
         .collect();
-    embedder.embed(Purpose::Passage, chunks[..BATCH].to_vec()).await.expect("vectors");
+    embedder.embed(InputType::Passage, chunks[..BATCH].to_vec()).await.expect("vectors");
     let began = Instant::now();
     for batch in chunks.chunks(BATCH) {
-        embedder.embed(Purpose::Passage, batch.to_vec()).await.expect("vectors");
+        embedder.embed(InputType::Passage, batch.to_vec()).await.expect("vectors");
     }
     (chunks.len(), began.elapsed())
 }

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nvisy_embed::Purpose;
+use nvisy_embed::InputType;
 use nvisy_shared::{
     domain::{file::FileState, filter::Filter},
     id::{AccountId, BlobId, SpaceId, WorkspaceId},
@@ -99,7 +99,7 @@ async fn main() {
     let mut embedding = Vec::new();
     for _ in 0..ROUNDS {
         let began = Instant::now();
-        platform.embedder.embed(Purpose::Query, vec![words(&mut noise, 6)]).await.unwrap();
+        platform.embedder.embed(InputType::Query, vec![words(&mut noise, 6)]).await.unwrap();
         embedding.push(began.elapsed());
     }
     let embedding = p50(embedding);

@@ -1,14 +1,14 @@
-//! Speed and memory of the local encoder: 128 passages of 237 tokens, then single queries.
+//! Measures speed and memory of the local encoder with 128 passages of 237 tokens, then with single queries.
 //!
 //! `cargo bench --bench embedder [-- THREADS...]` with `NVISY_EMBEDDING_DIRECTORY` set to the model. CPU time and peak memory
 //! are the kernel's figures for this process (Linux); peak memory includes loading.
-#![allow(clippy::print_stdout, reason = "a report for people")]
+#![allow(clippy::print_stdout, reason = "the program prints a report")]
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use nvisy_embed::{EmbedSettings, Embedder, LocalSettings, Provider, Purpose};
+use nvisy_embed::{EmbedSettings, Embedder, InputType, LocalSettings, Provider};
 
 const PASSAGES: usize = 128;
 const TOKENS: usize = 237;
@@ -16,7 +16,7 @@ const TOKENS: usize = 237;
 const SPECIALS: usize = 2;
 const QUERIES: usize = 50;
 /// Clock ticks a second in `/proc/self/stat`, the same on every Linux that Rust runs on.
-const TICKS: u64 = 100;
+const TICKS_PER_SECOND: u64 = 100;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,15 +42,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let passages: Vec<_> = (0..PASSAGES).map(passage).collect();
         let tokens: usize = passages.iter().map(|text| embedder.tokenizer().count(text) + SPECIALS).sum();
         assert_eq!(tokens, PASSAGES * TOKENS, "the figures are for passages of {TOKENS} tokens");
-        embedder.embed(Purpose::Passage, passages[..threads].to_vec()).await?;
+        embedder.embed(InputType::Passage, passages[..threads].to_vec()).await?;
         let (started, cpu) = (Instant::now(), cpu_time()?);
-        embedder.embed(Purpose::Passage, passages).await?;
+        embedder.embed(InputType::Passage, passages).await?;
         let (wall, cpu) = (started.elapsed(), cpu_time()? - cpu);
 
         let started = Instant::now();
         for number in 0..QUERIES {
             embedder
-                .embed(Purpose::Query, vec![format!("how often are the blades of turbine {number} inspected?")])
+                .embed(InputType::Query, vec![format!("how often are the blades of turbine {number} inspected?")])
                 .await?;
         }
         let query = started.elapsed() / QUERIES as u32;
@@ -82,7 +82,7 @@ fn cpu_time() -> Result<Duration, Box<dyn std::error::Error>> {
     // The name in parentheses may hold spaces; user and system time are the 12th and 13th field after it.
     let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
     let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(Duration::from_millis(ticks * 1000 / TICKS))
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
 fn peak_megabytes() -> Result<u64, Box<dyn std::error::Error>> {

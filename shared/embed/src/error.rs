@@ -1,59 +1,59 @@
-//! Why a model cannot be opened, or a text not embedded.
+//! Errors of opening an embedder and of embedding.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why an embedder could not be opened: always something for the operator to mend.
+/// An embedder could not be opened. The operator has to correct the settings or the model's files.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory is not there or not complete.
+pub enum OpenEmbedderError {
+    /// The model directory is missing or incomplete.
     #[error("no embedding model in {}: {file} is missing; fetch the model with `just model` or point the directory setting to one", directory.display())]
     Missing {
-        /// The directory by the settings.
+        /// The directory that the settings name.
         directory: PathBuf,
-        /// The first file not found in it.
+        /// The first file that is missing in it.
         file: &'static str,
     },
-    /// A file of the model is damaged, or of a model this encoder does not know.
+    /// A file of the model is damaged, or the encoder does not support the model.
     #[error("the embedding model at {} cannot be used: {reason}", path.display())]
     Model {
         /// The file, or the directory where the files disagree.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// A tensor is not what the model's description says.
+    /// A tensor contradicts the model's description.
     #[error("the embedding model cannot be used: tensor {name}: {reason}")]
     Tensor {
-        /// Its name, without the prefix of the file.
+        /// The tensor's name, without the prefix of the file.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error("the embedding settings cannot be used: {0}")]
     Setting(String),
     /// A thread of the encoder could not be started.
-    #[error("no thread for the embedding model")]
+    #[error("a thread for the embedding model cannot be started")]
     Thread(#[source] std::io::Error),
-    /// Loading ended in a panic, which is a defect.
+    /// Loading panicked, which is a defect of the program.
     #[error("loading the embedding model panicked")]
     Panicked,
 }
 
-/// Why texts were not embedded. The variant says what to do next.
+/// Texts were not embedded. The variant says whether a retry can succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmbedError {
-    /// The server asks for patience (429, 503): try again then, and count no attempt.
+    /// The server is busy (429, 503). A retry after `retry_after` counts as no attempt.
     #[error("the embedding server is busy; try again in {} s", retry_after.as_secs())]
     Busy {
-        /// From now.
+        /// The time to wait from now.
         retry_after: Duration,
     },
-    /// It may work another time: no connection, a timeout, 5xx, an answer that makes no sense.
+    /// A retry may succeed: no connection, a timeout, 5xx, an invalid response.
     #[error("embedding is unavailable: {0}")]
     Unavailable(String),
-    /// It will not work however often it is tried: bad key, unknown model, refused text.
-    #[error("the embedding server refused: {0}")]
+    /// No retry succeeds: invalid key, unknown model, rejected text.
+    #[error("the embedding server rejected the request: {0}")]
     Rejected(String),
 }

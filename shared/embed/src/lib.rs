@@ -1,6 +1,7 @@
-//! Texts in, vectors out: one interface over the model in this process and any OpenAI-compatible server.
+//! Turns texts into vectors, with a model in this process or with any OpenAI-compatible server.
 //!
-//! The crate knows texts and vectors, and nothing of tenants, rows or queues. A vector belongs to the [`SpaceSpec`] of the embedder that made it, and has length one, so that a dot product is a cosine.
+//! A vector belongs to the [`SpaceSpec`] of its embedder and has length one, so that a dot product is a cosine. The crate knows texts
+//! and vectors, and nothing of tenants, rows or queues.
 
 mod error;
 mod local;
@@ -11,7 +12,7 @@ mod tokenizer;
 
 use std::sync::Arc;
 
-pub use error::{EmbedError, OpenError};
+pub use error::{EmbedError, OpenEmbedderError};
 pub use settings::{ApiKey, EmbedSettings, LocalSettings, OpenAiSettings, Provider};
 pub use space::SpaceSpec;
 pub use tokenizer::Tokenizer;
@@ -19,16 +20,16 @@ pub use tokenizer::Tokenizer;
 use local::Local;
 use openai::OpenAi;
 
-/// What a text is embedded for; decides the prefix put before it.
+/// The role of a text in a search; selects its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Something to search for. Somebody waits: goes ahead of passages.
+pub enum InputType {
+    /// A search query. Queries overtake passages, because a caller waits for the response.
     Query,
-    /// Something to be found.
+    /// A passage that searches find.
     Passage,
 }
 
-/// An open embedding model. Clones share it; with the last one its threads end.
+/// An open embedding model. Clones share it; dropping the last one ends its threads.
 #[derive(Clone)]
 pub struct Embedder {
     inner: Arc<Inner>,
@@ -38,62 +39,64 @@ struct Inner {
     space: SpaceSpec,
     max_tokens: usize,
     tokenizer: Tokenizer,
-    engine: Engine,
+    backend: Backend,
 }
 
-enum Engine {
+enum Backend {
     Local(Local),
     OpenAi(Box<OpenAi>),
 }
 
 impl Embedder {
-    /// Opens what the settings name: loads the local model (a fraction of a second, on a thread for blocking work), or checks
-    /// the settings of a server. Calls no server.
+    /// Loads the local model (a fraction of a second, on a thread for blocking work), or checks the settings of a server without
+    /// calling it.
     ///
     /// # Errors
-    /// [`OpenError`] if a file is missing or not understood, or a setting makes no sense.
-    pub async fn open(settings: &EmbedSettings) -> Result<Self, OpenError> {
+    /// [`OpenEmbedderError`] if a file is missing or unsupported, or a setting is invalid.
+    pub async fn open(settings: &EmbedSettings) -> Result<Self, OpenEmbedderError> {
         let inner = match &settings.provider {
             Provider::Local(settings) => {
                 let settings = settings.clone();
-                tokio::task::spawn_blocking(move || local::open(&settings)).await.map_err(|_| OpenError::Panicked)??
+                tokio::task::spawn_blocking(move || local::open(&settings))
+                    .await
+                    .map_err(|_| OpenEmbedderError::Panicked)??
             }
             Provider::OpenAi(settings) => openai::open(settings)?,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The space this embedder's vectors live in.
+    /// The space of this embedder's vectors.
     pub fn space(&self) -> &SpaceSpec {
         &self.inner.space
     }
 
-    /// Tokens of the longest passage the model takes whole, prefix and special tokens excluded. The local model reads no
-    /// further; a server may refuse a longer one.
+    /// Tokens of the longest passage that the model reads whole, prefix and special tokens excluded. The local model ignores the
+    /// rest of a longer one; a server may reject it.
     pub fn max_tokens(&self) -> usize {
         self.inner.max_tokens
     }
 
-    /// Counts and places tokens as this model does. Cheap to clone.
+    /// The model's tokenizer. Cheap to clone.
     pub fn tokenizer(&self) -> Tokenizer {
         self.inner.tokenizer.clone()
     }
 
-    /// The vectors of `texts`, in their order, each of length one. Drop the future and the work ends after the texts in hand.
+    /// The vectors of `texts`, in their order, each of length one. Dropping the future ends the work after the current batches.
     ///
     /// # Errors
-    /// See [`EmbedError`]; either all texts get a vector or none.
-    pub async fn embed(&self, purpose: Purpose, mut texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let prefix = match purpose {
-            Purpose::Query => &self.inner.space.query_prefix,
-            Purpose::Passage => &self.inner.space.passage_prefix,
+    /// See [`EmbedError`]; an error means that no text got a vector.
+    pub async fn embed(&self, input_type: InputType, mut texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let prefix = match input_type {
+            InputType::Query => &self.inner.space.query_prefix,
+            InputType::Passage => &self.inner.space.passage_prefix,
         };
         if !prefix.is_empty() {
             texts.iter_mut().for_each(|text| text.insert_str(0, prefix));
         }
-        match &self.inner.engine {
-            Engine::Local(local) => local.embed(purpose, texts).await,
-            Engine::OpenAi(openai) => openai.embed(purpose, texts).await,
+        match &self.inner.backend {
+            Backend::Local(local) => local.embed(input_type, texts).await,
+            Backend::OpenAi(openai) => openai.embed(input_type, texts).await,
         }
     }
 }
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_without_direction_is_refused() {
+    fn vector_without_direction_is_rejected() {
         assert!(!to_unit_length(&mut [0.0, 0.0]));
         assert!(!to_unit_length(&mut [f32::NAN, 1.0]));
         assert!(!to_unit_length(&mut [f32::INFINITY, 1.0]));

@@ -1,4 +1,4 @@
-//! Which model to open, and how.
+//! Settings of an embedder.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use reqwest::Client;
 use url::Url;
 
-/// What [`Embedder::open`](super::Embedder::open) needs to know.
+/// The settings of [`Embedder::open`](super::Embedder::open).
 #[derive(Clone, Debug)]
 pub struct EmbedSettings {
-    /// Where vectors come from.
+    /// The model that computes the vectors.
     pub provider: Provider,
 }
 
-/// Where vectors come from.
+/// The model that computes the vectors.
 #[derive(Clone, Debug)]
 pub enum Provider {
     /// A model in this process.
@@ -25,53 +25,53 @@ pub enum Provider {
 /// A model in this process.
 #[derive(Clone, Debug)]
 pub struct LocalSettings {
-    /// A published BERT-family sentence encoder: `model.safetensors`, `tokenizer.json`, and the JSON files beside them. The
-    /// directory's name is the model's name, and so part of the space.
+    /// The directory of a published BERT-family sentence encoder: `model.safetensors`, `tokenizer.json`, and the JSON files beside
+    /// them. The directory's name is the model's name, and so part of the space.
     pub directory: PathBuf,
-    /// Threads that compute; 0 for one a core. More than there are cores gains nothing.
+    /// Threads that compute; 0 means one per core. More threads than cores gain nothing.
     pub threads: usize,
-    /// Put before a query; empty for what the model's directory says (`config_sentence_transformers.json`), if anything.
+    /// The text before a query; empty for the prefix in the model's `config_sentence_transformers.json`, if there is one.
     pub query_prefix: String,
-    /// Put before a passage; empty as above.
+    /// The text before a passage; empty as above.
     pub passage_prefix: String,
 }
 
 /// A server that speaks OpenAI's embeddings protocol.
 #[derive(Clone, Debug)]
 pub struct OpenAiSettings {
-    /// Sends the requests. It follows no redirect, which would carry texts to a host that was not named, and its timeout is for a
-    /// whole request.
+    /// The client that sends the requests. It must not follow redirects, which would send texts to another host; its timeout
+    /// applies to a whole request.
     pub client: Client,
-    /// Up to, and without, `/embeddings`: `https://api.openai.com/v1`.
+    /// The URL without `/embeddings`: `https://api.openai.com/v1`.
     pub base_url: Url,
-    /// Sent as a bearer token, if the server wants one.
+    /// The bearer token, if the server requires one.
     pub api_key: Option<ApiKey>,
     /// The model's name at the server.
     pub model: String,
-    /// Length of a vector. An answer of another length is an error.
+    /// Length of a vector. A response with another length is an error.
     pub dimensions: u16,
-    /// Whether to ask the server for that length; many servers know only one and refuse the question.
+    /// Whether the request names that length; many servers support a single length and reject the parameter.
     pub request_dimensions: bool,
-    /// Requests under way at once, at least 1; passages and queries are counted apart.
+    /// Concurrent requests, at least 1, counted separately for passages and queries.
     pub concurrency: usize,
-    /// Tokens of the longest passage the model takes.
+    /// Tokens of the longest passage that the model accepts.
     pub max_tokens: usize,
-    /// Texts in a request, at least 1.
+    /// Texts per request, at least 1.
     pub batch: usize,
-    /// Put before a query.
+    /// The text before a query.
     pub query_prefix: String,
-    /// Put before a passage.
+    /// The text before a passage.
     pub passage_prefix: String,
-    /// A `tokenizer.json` of the model. Without it token counts are a cautious estimate.
+    /// The model's `tokenizer.json`. Without it token counts are estimates on the high side.
     pub tokenizer_file: Option<PathBuf>,
 }
 
-/// A key of the server, which `Debug` does not show.
+/// An API key that `Debug` does not show.
 #[derive(Clone)]
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// Hides the key.
+    /// Wraps a key.
     pub const fn new(key: String) -> Self {
         Self(key)
     }

@@ -1,18 +1,18 @@
-//! Embedding spaces: vectors compare only within one.
+//! Embedding spaces: only vectors of the same space are comparable.
 
 use serde::{Deserialize, Serialize};
 
-/// What makes two vectors comparable. Any difference here is another space.
+/// The properties that make vectors comparable. Any difference makes another space.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SpaceSpec {
-    /// Who computes the vectors: `local` or `openai`.
+    /// The provider of the model: `local` or `openai`.
     pub provider: String,
     /// The model's name at the provider.
     pub model: String,
     /// Length of a vector.
     pub dimensions: u16,
-    /// Put before a query's text.
+    /// The text before a query.
     pub query_prefix: String,
-    /// Put before a passage's text.
+    /// The text before a passage.
     pub passage_prefix: String,
 }

@@ -1,17 +1,17 @@
-//! Counting and placing tokens.
+//! Counts tokens and finds their byte ranges.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tokenizers::utils::truncation::TruncationDirection;
 
-use super::OpenError;
+use super::OpenEmbedderError;
 
-/// Bytes of a word that count as one token where the model's own tokenizer is not known. Common tokenizers average 4 in English
-/// and less elsewhere; an estimate must not be too low, since a passage too long is refused.
+/// Bytes of a word that count as one token where the model's own tokenizer is unknown. Common tokenizers average 4 in English and
+/// less in other languages. The estimate must not be too low, because servers reject passages that are too long.
 const BYTES_PER_TOKEN: usize = 3;
 
-/// Splits text as a model does. Clones share the vocabulary.
+/// The tokenizer of a model, or an estimate of one. Clones share the vocabulary.
 #[derive(Clone)]
 pub struct Tokenizer {
     /// `None`: estimate.
@@ -19,23 +19,23 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// A published `tokenizer.json`. The truncation and padding it may ask for are ignored: they are the model's affair.
-    pub(super) fn from_file(path: &Path) -> Result<Self, OpenError> {
-        let broken =
-            |error: tokenizers::Error| OpenError::Model { path: path.to_path_buf(), reason: error.to_string() };
-        let mut model = tokenizers::Tokenizer::from_file(path).map_err(broken)?;
-        model.with_truncation(None).map_err(broken)?;
+    /// Reads a published `tokenizer.json`. Its truncation and padding are ignored, because the encoder does both itself.
+    pub(super) fn from_file(path: &Path) -> Result<Self, OpenEmbedderError> {
+        let invalid =
+            |error: tokenizers::Error| OpenEmbedderError::Model { path: path.to_path_buf(), reason: error.to_string() };
+        let mut model = tokenizers::Tokenizer::from_file(path).map_err(invalid)?;
+        model.with_truncation(None).map_err(invalid)?;
         model.with_padding(None);
         Ok(Self { model: Some(Arc::new(model)) })
     }
 
-    /// Words, in pieces of three bytes.
+    /// A tokenizer that counts every three bytes of a word as a token.
     #[must_use]
     pub fn estimate() -> Self {
         Self { model: None }
     }
 
-    /// Number of tokens, special ones excluded.
+    /// The number of tokens, without special tokens.
     pub fn count(&self, text: &str) -> usize {
         match &self.model {
             Some(model) => {
@@ -45,8 +45,8 @@ impl Tokenizer {
         }
     }
 
-    /// The byte range of every token, in order, special ones excluded. Ranges lie on character borders; tokens that share a
-    /// character (a byte-level vocabulary splits rare ones) overlap there.
+    /// The byte range of every token, in order, without special tokens. Ranges start and end at character boundaries; tokens that
+    /// share a character (a byte-level vocabulary splits rare ones) overlap there.
     pub fn offsets(&self, text: &str) -> Vec<(usize, usize)> {
         match &self.model {
             Some(model) => model
@@ -56,22 +56,22 @@ impl Tokenizer {
         }
     }
 
-    /// Special tokens the model puts around a text.
+    /// The number of special tokens that the model adds to a text.
     pub(super) fn specials(&self) -> usize {
         use tokenizers::PostProcessor;
         self.model.as_ref().and_then(|model| model.get_post_processor()).map_or(0, |added| added.added_tokens(false))
     }
 
-    /// The ids of a text with special tokens, cut to `longest` in all.
-    pub(super) fn ids(&self, text: &str, longest: usize) -> Result<Vec<u32>, tokenizers::Error> {
+    /// The ids of a text with special tokens, truncated to `max_tokens` in all.
+    pub(super) fn ids(&self, text: &str, max_tokens: usize) -> Result<Vec<u32>, tokenizers::Error> {
         let model = self.model.as_ref().ok_or("an estimate has no ids")?;
         let mut encoding = model.encode_fast(text, false)?;
-        encoding.truncate(longest - self.specials(), 0, TruncationDirection::Right);
+        encoding.truncate(max_tokens - self.specials(), 0, TruncationDirection::Right);
         Ok(model.post_process(encoding, None, true)?.get_ids().to_vec())
     }
 }
 
-/// Every word in pieces of [`BYTES_PER_TOKEN`] bytes (at least a character), and every other visible character alone.
+/// Splits every word into pieces of [`BYTES_PER_TOKEN`] bytes (at least a character); every other visible character is a token.
 fn estimate(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
     let mut rest = text.char_indices().peekable();
     std::iter::from_fn(move || {
@@ -93,7 +93,7 @@ mod tests {
     use super::Tokenizer;
 
     #[test]
-    fn the_estimate_cuts_words_on_character_borders() {
+    fn estimate_splits_words_at_character_boundaries() {
         let text = "Blätter, 12 水!";
         let tokens: Vec<_> =
             Tokenizer::estimate().offsets(text).into_iter().map(|(start, end)| &text[start..end]).collect();

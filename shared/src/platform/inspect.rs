@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use nvisy_embed::{Embedder, Purpose, SpaceSpec};
+use nvisy_embed::{Embedder, InputType, SpaceSpec};
 
 use super::{bucket, embed_settings};
 use crate::{
@@ -180,7 +180,7 @@ async fn object_store(
 async fn model(config: &Config) -> Result<SpaceSpec, String> {
     let settings = embed_settings(&config.embedding).map_err(|error| error_chain(&error))?;
     let embedder = Embedder::open(&settings).await.map_err(|error| error_chain(&error))?;
-    let vectors = embedder.embed(Purpose::Query, vec!["test".to_owned()]).await;
+    let vectors = embedder.embed(InputType::Query, vec!["test".to_owned()]).await;
     vectors.map_err(|error| format!("{}; see NVISY_EMBEDDING_*", error_chain(&error)))?;
     Ok(embedder.space().clone())
 }

@@ -1,7 +1,6 @@
-//! The child's side: `nvisy-worker extract`. Reads one request, limits itself, reads the file, writes one reply.
+//! The child process, `nvisy-worker extract`: reads one request, limits itself, reads the file, writes one reply.
 //!
-//! The file is its standard input, which needs no name in any directory. Its standard output is a socket: requests come
-//! in by it and replies go out.
+//! The file is its standard input, so it needs no name in any directory. Its standard output is a socket for request and reply.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
@@ -13,15 +12,15 @@ use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::Limits;
+use super::ExtractLimits;
 use super::formats;
-use super::request::{EXIT_NOT_STARTED, Reply, Request};
+use super::request::{ChildReply, ChildRequest, EXIT_NOT_STARTED};
 use crate::{FileError, FileErrorKind};
 
-/// Files the child may hold open: the three standard streams, copies of them, and some room for the runtime.
+/// Limit of open files: the three standard streams, their copies, and some for the runtime.
 const MAX_OPEN_FILES: u64 = 32;
 
-/// Runs the subcommand. Prints nothing but the reply: a parser's panic message may quote the document.
+/// Runs the subcommand. It prints no panic message, which could quote the document.
 pub fn main() -> ExitCode {
     panic::set_hook(Box::new(|_| {}));
     match serve() {
@@ -35,20 +34,20 @@ fn serve() -> io::Result<()> {
     let mut listening = BufReader::new(parent.try_clone()?);
     let mut line = String::new();
     listening.read_line(&mut line)?;
-    let request: Request = serde_json::from_str(&line)?;
+    let request: ChildRequest = serde_json::from_str(&line)?;
     end_with_parent(listening)?;
     restrict(&request.limits)?;
     let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    // The place in the file is shared with whoever wrote it, and with a child that read it before.
+    // The process that wrote the file and an earlier child share its offset.
     file.rewind()?;
 
-    let reply: Reply = panic::catch_unwind(|| formats::read(file, &request.source, &request.limits))
-        .unwrap_or_else(|_| Err(FileError::new(FileErrorKind::Corrupt, "The content broke its reader.")));
+    let reply: ChildReply = panic::catch_unwind(|| formats::read(file, &request.info, &request.limits))
+        .unwrap_or_else(|_| Err(FileError::new(FileErrorKind::Corrupt, "The content crashed its reader.")));
     let bytes = postcard::to_stdvec(&reply).map_err(io::Error::other)?;
     parent.write_all(&bytes)
 }
 
-/// Ends the process when the parent closes its end of the socket, which it also does by dying.
+/// Ends the process when the parent closes its end of the socket, which also happens when the parent dies.
 fn end_with_parent(mut parent: BufReader<UnixStream>) -> io::Result<()> {
     let wait = move || {
         let _closed = parent.read(&mut [0]);
@@ -58,18 +57,18 @@ fn end_with_parent(mut parent: BufReader<UnixStream>) -> io::Result<()> {
     Ok(())
 }
 
-fn restrict(limits: &Limits) -> io::Result<()> {
-    for (resource, value, grace) in [
+fn restrict(limits: &ExtractLimits) -> io::Result<()> {
+    for (resource, value, margin) in [
         (Resource::Core, 0, 0),
         (Resource::Fsize, 0, 0),
         (Resource::Nofile, MAX_OPEN_FILES, 0),
-        // At the upper limit the kernel kills without saying why; a second before, it says so.
+        // At the hard limit the kernel sends SIGKILL; at the soft limit, a second before, SIGXCPU, which names the cause.
         (Resource::Cpu, limits.wall_seconds, 1),
         (Resource::As, limits.memory_bytes, 0),
     ] {
-        // Where the worker itself is held tighter, that stays: a limit cannot be raised.
+        // A limit cannot be raised, so a lower one of the worker stays.
         let highest = getrlimit(resource).maximum.unwrap_or(u64::MAX);
-        let [current, maximum] = [value, value.saturating_add(grace)].map(|limit| Some(limit.min(highest)));
+        let [current, maximum] = [value, value.saturating_add(margin)].map(|limit| Some(limit.min(highest)));
         setrlimit(resource, Rlimit { current, maximum })?;
     }
     Ok(())

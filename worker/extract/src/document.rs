@@ -1,17 +1,17 @@
-//! What extraction yields and chunking reads: one text and the structure over it.
+//! The result of extraction: a text and its structure.
 
 use serde::{Deserialize, Serialize};
 
 /// A file's content as text, with its structure as byte ranges of that text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// The whole text. For UTF-8 text files it is the file, byte for byte.
+    /// The whole text. That of a UTF-8 text file equals the file, byte for byte.
     pub text: String,
     /// Structure in reading order; ranges do not overlap.
     pub elements: Vec<Element>,
-    /// How many pages the file has, where it has pages.
+    /// Number of pages, if the format has pages.
     pub page_count: Option<u32>,
-    /// The title the file itself declares.
+    /// The title that the file declares.
     pub title: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub enum ElementKind {
     ListItem,
     /// A table, one row a line.
     Table,
-    /// Source code or other preformatted text.
+    /// FileInfo code or other preformatted text.
     Code,
     /// The border between two pages.
     PageBreak,

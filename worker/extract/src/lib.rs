@@ -1,13 +1,13 @@
-//! File bytes on disk to a [`Document`], or a typed failure. The crate knows files and texts, and nothing of tenants, rows or queues.
+//! Turns the bytes of a file into a [`Document`], or a typed error. The crate knows files and texts, and nothing of tenants, rows or
+//! queues.
 //!
-//! Files come from strangers and their parsers are large, so nothing is parsed in the worker itself: [`run`] starts the
-//! worker's own binary as `nvisy-worker extract`, a child with hard limits on memory, CPU and time that reads one
-//! request and writes one reply. A file that hangs, explodes or crashes its parser costs one child and one typed
-//! failure.
+//! Files are untrusted and their parsers are large, so the worker parses nothing itself: [`run`] starts the worker's own binary as
+//! `nvisy-worker extract`, a child with hard limits on memory, CPU and time that reads one request and writes one reply. A file that
+//! hangs, exhausts or crashes its parser costs one child and one typed error.
 //!
-//! - [`sniff`](fn@sniff) says what a file is: content first, then its name, then its declared type;
-//! - `formats` turns each kind of file into a document;
-//! - [`child`] is the hidden subcommand, [`run`](fn@run) its other end.
+//! - [`sniff`](fn@sniff) determines the media type: content first, then name, then declared type;
+//! - `formats` reads each media type;
+//! - [`child`] is the hidden subcommand, [`run`](fn@run) its parent.
 //!
 //! A new format is a [`MediaType`], a line in `formats::read` and a file beside the others.
 
@@ -22,7 +22,7 @@ mod sniff;
 
 pub use document::{Document, Element, ElementKind};
 pub use error::{ExtractError, FileError, FileErrorKind};
-pub use limits::Limits;
-pub use request::Source;
+pub use limits::ExtractLimits;
+pub use request::FileInfo;
 pub use run::run;
 pub use sniff::{MediaType, SNIFF_BYTES, sniff};

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-/// What reading one file may cost. Beyond any of these the file fails with a typed reason.
+/// The limits of reading one file. A file that exceeds one fails with the error kind named here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct ExtractLimits {
     /// Address space of the child in bytes, its own code included. More is `out_of_memory`.
     pub memory_bytes: u64,
     /// Seconds of wall-clock time, and of CPU time. More is `timed_out`.
@@ -15,7 +15,7 @@ pub struct Limits {
     pub max_expanded_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for ExtractLimits {
     fn default() -> Self {
         Self {
             memory_bytes: 1 << 30,

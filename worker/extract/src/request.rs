@@ -1,28 +1,28 @@
-//! What parent and child say to each other: one JSON line in, one postcard value out, over one socket.
+//! The protocol of parent and child: a JSON line in, a postcard value out, over one socket.
 
 use serde::{Deserialize, Serialize};
 
-use super::Limits;
+use super::ExtractLimits;
 use crate::{Document, FileError};
 
-/// What a file's owner says of it.
+/// What the uploader declared about the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Source {
-    /// The name it was uploaded under; only its extension matters.
+pub struct FileInfo {
+    /// The file name; only its extension matters.
     pub file_name: String,
-    /// The media type it was uploaded with, if any.
+    /// The declared media type, if any.
     pub declared_type: Option<String>,
 }
 
-/// What the child is told besides the bytes, on one line. The socket then stays open: the child ends when it closes.
+/// The request, on one line; the bytes are the child's standard input. The socket stays open: the child exits when it closes.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Request {
-    pub(super) source: Source,
-    pub(super) limits: Limits,
+pub(super) struct ChildRequest {
+    pub(super) info: FileInfo,
+    pub(super) limits: ExtractLimits,
 }
 
 /// The child's whole output.
-pub(super) type Reply = Result<Document, FileError>;
+pub(super) type ChildReply = Result<Document, FileError>;
 
-/// The child's exit code when the fault is not the file's (no request, no limits, no descriptor): worth a retry.
+/// The child's exit code for faults of its environment (no request, no limits, no descriptor). A retry may succeed.
 pub(super) const EXIT_NOT_STARTED: u8 = 75;

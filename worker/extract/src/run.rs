@@ -1,9 +1,9 @@
-//! The parent's side: starts the child, feeds it, bounds it, and puts a name to how it ended.
+//! The parent: starts the child, sends the request, enforces the time limit, and maps the child's exit to an error.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as Pair;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -15,27 +15,32 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::request::{EXIT_NOT_STARTED, Reply, Request};
-use super::{Limits, Source};
+use super::request::{ChildReply, ChildRequest, EXIT_NOT_STARTED};
+use super::{ExtractLimits, FileInfo};
 use crate::{Document, ExtractError, FileError, FileErrorKind};
 
-/// How much of the child's last words is read; enough for the runtime's out-of-memory notice.
-const STDERR_BYTES: u64 = 4 * 1024;
+/// The part of the child's standard error that is read; enough for the runtime's out-of-memory message.
+const STDERR_LIMIT_BYTES: u64 = 4 * 1024;
 
-/// Reads a file in a child process, `program extract`, within `limits`. The child is given the file itself, not a path.
+/// Reads a file in a child process, `program extract`, within `limits`. The child inherits the open file, not a path.
 ///
 /// `program` is the worker's own binary. Dropping the future kills the child.
 ///
 /// # Errors
-/// [`ExtractError::File`] when the file cannot become a document, [`ExtractError::Process`] when the fault is ours.
-pub async fn run(program: &Path, file: &File, source: &Source, limits: &Limits) -> Result<Document, ExtractError> {
-    let request = Request { source: source.clone(), limits: limits.clone() };
+/// [`ExtractError::File`] if the file cannot become a document, [`ExtractError::Process`] if the child fails for another reason.
+pub async fn run(
+    program: &Path,
+    file: &File,
+    info: &FileInfo,
+    limits: &ExtractLimits,
+) -> Result<Document, ExtractError> {
+    let request = ChildRequest { info: info.clone(), limits: limits.clone() };
     let mut line = serde_json::to_vec(&request).map_err(|e| ExtractError::Process(e.into()))?;
     line.push(b'\n');
 
     let (mut child, ours) = start(program, file).map_err(ExtractError::Process)?;
     let wall = Duration::from_secs(limits.wall_seconds);
-    match timeout(wall, converse(&mut child, ours, &line, limits)).await {
+    match timeout(wall, exchange(&mut child, ours, &line, limits)).await {
         Ok(outcome) => outcome,
         Err(_) => {
             child.kill().await.map_err(ExtractError::Process)?;
@@ -44,51 +49,51 @@ pub async fn run(program: &Path, file: &File, source: &Source, limits: &Limits) 
     }
 }
 
-/// A child with the file and one end of a socket, and the other end.
+/// Starts a child with the file and one end of a socket; returns the child and the other end.
 fn start(program: &Path, file: &File) -> io::Result<(Child, UnixStream)> {
-    let (ours, theirs) = Pair::pair()?;
+    let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let child = Command::new(program)
         .arg("extract")
         .env_clear()
-        // The PDF reader would otherwise start a thread per core, each with its own reserve of address space.
+        // By default the PDF reader starts a thread per core, each of which reserves address space.
         .env("RAYON_NUM_THREADS", "1")
         .stdin(Stdio::from(file.try_clone()?))
         .stdout(Stdio::from(OwnedFd::from(theirs)))
         .stderr(Stdio::piped())
-        // A Ctrl-C at the terminal reaches the worker alone, which then decides about its children.
+        // Ctrl-C at the terminal must reach the worker only, which stops its children itself.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
     Ok((child, UnixStream::from_std(ours)?))
 }
 
-async fn converse(
+async fn exchange(
     child: &mut Child,
     mut socket: UnixStream,
     line: &[u8],
-    limits: &Limits,
+    limits: &ExtractLimits,
 ) -> Result<Document, ExtractError> {
     let stderr = child.stderr.take().expect("stderr is piped");
-    // The writing half is held until the child has ended: a closed one tells it that nobody waits any more.
+    // The writing half stays open until the child has exited: closing it ends the child.
     let (reading, mut writing) = socket.split();
 
-    // A child that dies before it reads breaks the socket; how it died says more than that.
+    // If the child dies before it reads, its exit status is the better error than the broken socket.
     let _broken = writing.write_all(line).await;
 
-    let cap = reply_cap(limits);
-    let (reply, last_words) = tokio::join!(read_capped(reading, cap + 1), read_capped(stderr, STDERR_BYTES));
+    let limit = reply_limit(limits);
+    let (reply, stderr) = tokio::join!(read_limited(reading, limit + 1), read_limited(stderr, STDERR_LIMIT_BYTES));
     let reply = match reply {
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Vec::new(),
         reply => reply.map_err(ExtractError::Process)?,
     };
-    if reply.len() as u64 > cap {
+    if reply.len() as u64 > limit {
         return Err(FileError::new(FileErrorKind::TooLarge, "The extracted structure is too large.").into());
     }
     let status = child.wait().await.map_err(ExtractError::Process)?;
     if status.success() {
-        let broken = |_| FileError::new(FileErrorKind::Corrupt, "The reader gave no usable answer.");
-        return Ok(postcard::from_bytes::<Reply>(&reply).map_err(broken)??);
+        let invalid = |_| FileError::new(FileErrorKind::Corrupt, "The reader sent an invalid reply.");
+        return Ok(postcard::from_bytes::<ChildReply>(&reply).map_err(invalid)??);
     }
     if status.code() == Some(i32::from(EXIT_NOT_STARTED)) {
         return Err(ExtractError::Process(io::Error::other("the child could not take the file or limit itself")));
@@ -96,41 +101,41 @@ async fn converse(
     if stopped_from_outside(status) {
         return Err(ExtractError::Process(io::Error::other("the child was stopped from outside")));
     }
-    Err(died(status, &last_words.unwrap_or_default()).into())
+    Err(exit_error(status, &stderr.unwrap_or_default()).into())
 }
 
-/// The text and, since a text of many tiny lines has more structure than letters, several times as much for elements.
-fn reply_cap(limits: &Limits) -> u64 {
+/// The text, plus several times as much for elements: a text of many tiny lines has more structure than text.
+fn reply_limit(limits: &ExtractLimits) -> u64 {
     limits.max_text_bytes.saturating_mul(4).saturating_add(64 * 1024)
 }
 
-async fn read_capped(stream: impl AsyncRead + Unpin, cap: u64) -> io::Result<Vec<u8>> {
+async fn read_limited(stream: impl AsyncRead + Unpin, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    stream.take(cap).read_to_end(&mut bytes).await?;
+    stream.take(limit).read_to_end(&mut bytes).await?;
     Ok(bytes)
 }
 
-/// Ended by an operator, a supervisor, or a kernel short of memory for all: that says nothing about the file, which is
-/// bounded by its own limits.
+/// Whether an operator, a supervisor, or the kernel's out-of-memory killer ended the child. That is no fault of the file, which has
+/// its own limits.
 fn stopped_from_outside(status: ExitStatus) -> bool {
     [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].iter().any(|signal| status.signal() == Some(signal.as_raw()))
 }
 
-/// What a child's death says of the file. The child answers ordinary failures itself; this is what it could not answer.
-fn died(status: ExitStatus, last_words: &[u8]) -> FileError {
-    let words = String::from_utf8_lossy(last_words);
+/// The error of a child that exited without a reply. The child reports ordinary faults of the file itself.
+fn exit_error(status: ExitStatus, stderr: &[u8]) -> FileError {
+    let stderr = String::from_utf8_lossy(stderr);
     let killed_by = |signal: Signal| status.signal() == Some(signal.as_raw());
     if killed_by(Signal::XCPU) {
         return timed_out();
     }
-    // The second is a panic that found no memory to unwind with.
-    if ["memory allocation of", "failed to initiate panic"].iter().any(|words_of| words.contains(words_of)) {
+    // The second message is that of a panic without memory to unwind.
+    if ["memory allocation of", "failed to initiate panic"].iter().any(|message| stderr.contains(message)) {
         return FileError::new(
             FileErrorKind::OutOfMemory,
             "Reading the content takes more memory than one file may take.",
         );
     }
-    FileError::new(FileErrorKind::Corrupt, "The content broke its reader.")
+    FileError::new(FileErrorKind::Corrupt, "The content crashed its reader.")
 }
 
 fn timed_out() -> FileError {
@@ -141,12 +146,12 @@ fn timed_out() -> FileError {
 mod tests {
     use super::*;
 
-    fn killed(signal: Signal, words: &str) -> FileErrorKind {
-        died(ExitStatus::from_raw(signal.as_raw()), words.as_bytes()).kind
+    fn killed(signal: Signal, stderr: &str) -> FileErrorKind {
+        exit_error(ExitStatus::from_raw(signal.as_raw()), stderr.as_bytes()).kind
     }
 
     #[test]
-    fn every_death_has_its_name() {
+    fn exit_status_maps_to_the_error_kind() {
         assert_eq!(killed(Signal::XCPU, ""), FileErrorKind::TimedOut);
         assert!(stopped_from_outside(ExitStatus::from_raw(Signal::KILL.as_raw())));
         assert!(!stopped_from_outside(ExitStatus::from_raw(Signal::XCPU.as_raw())));
@@ -155,6 +160,6 @@ mod tests {
         assert_eq!(killed(Signal::ABORT, unwound), FileErrorKind::OutOfMemory);
         assert_eq!(killed(Signal::ABORT, "thread 'main' has overflowed its stack"), FileErrorKind::Corrupt);
         assert_eq!(killed(Signal::SEGV, ""), FileErrorKind::Corrupt);
-        assert_eq!(died(ExitStatus::from_raw(101 << 8), b"").kind, FileErrorKind::Corrupt);
+        assert_eq!(exit_error(ExitStatus::from_raw(101 << 8), b"").kind, FileErrorKind::Corrupt);
     }
 }

@@ -1,11 +1,11 @@
-//! What a file is. Pure: the first bytes, the name and the declared type decide, in this order.
+//! Determines the media type of a file from its first bytes, its name and its declared type, in this order. Does no I/O.
 
 use serde::{Deserialize, Serialize};
 
-/// How many of a file's first bytes [`sniff`] wants to see.
+/// The number of first bytes that [`sniff`] examines.
 pub const SNIFF_BYTES: usize = 8 * 1024;
 
-/// The kinds of content that are told apart.
+/// The kinds of content that are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MediaType {
@@ -19,7 +19,7 @@ pub enum MediaType {
     Markdown,
     /// Comma or tab separated values.
     Csv,
-    /// JSON, also one value a line.
+    /// JSON, also one value per line.
     Json,
     /// XML of any vocabulary.
     Xml,
@@ -27,16 +27,16 @@ pub enum MediaType {
     SourceCode,
     /// Any other text.
     PlainText,
-    /// A zip container of something else than what its name promises, or of nothing known.
+    /// A zip container with unknown content.
     Zip,
-    /// OLE container: an old Office file, or a new one under a password.
+    /// OLE container: an old Office file, or a new one with a password.
     Ole,
     /// Binary content, or text that only a program can read (PostScript, RTF).
     Unsupported,
 }
 
 impl MediaType {
-    /// The MIME type to store and to serve.
+    /// The MIME type that is stored and served.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pdf => "application/pdf",
@@ -56,10 +56,10 @@ impl MediaType {
 
 const DOCX_MIME: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
-/// Tells what a file is from its first [`SNIFF_BYTES`] bytes, its name and its declared type.
+/// Determines the media type from the first [`SNIFF_BYTES`] bytes, the name and the declared type.
 ///
-/// Content wins: a program named `report.pdf` is `Unsupported`, a text named so is `PlainText`. Name and declared
-/// type only choose between kinds of text, which look alike.
+/// Content takes precedence: a program named `report.pdf` is `Unsupported`, a text of that name is `PlainText`. Name and declared
+/// type only distinguish kinds of text, whose content looks alike.
 pub fn sniff(head: &[u8], file_name: &str, declared: Option<&str>) -> MediaType {
     let extension = file_name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).unwrap_or_default();
     let declared = declared.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -95,9 +95,9 @@ fn by_content(head: &[u8], extension: &str, declared: &str) -> Option<MediaType>
     None
 }
 
-/// Whether it is a PDF. Readers accept a kilobyte of anything before the header, so files with mail headers, printer
-/// commands or binary junk before it exist; but a text may also just mention the header. What comes before it decides:
-/// nothing but white space, or what is no text; where all is text, what the file is said to be.
+/// Whether the content is a PDF. Readers accept up to a kilobyte before the header, so files with mail headers, printer commands or
+/// binary junk before it exist; but a text may also mention the header. The file is a PDF if white space or binary content precedes
+/// the header; if text does, name or declared type decide.
 fn is_pdf(head: &[u8], extension: &str, declared: &str) -> bool {
     let Some(before) = head[..head.len().min(1024)].windows(5).position(|window| window == b"%PDF-") else {
         return false;
@@ -142,8 +142,8 @@ fn by_declared(declared: &str) -> Option<MediaType> {
     })
 }
 
-/// Text in any common encoding has no NUL (UTF-16 announces itself by its mark) and next to no control characters;
-/// compressed or compiled bytes have one control character in ten.
+/// Text in a common encoding has no NUL (UTF-16 starts with a byte order mark) and hardly any control characters; of compressed or
+/// compiled bytes one in ten is a control character.
 fn looks_binary(head: &[u8]) -> bool {
     if head.starts_with(&[0xFF, 0xFE]) || head.starts_with(&[0xFE, 0xFF]) {
         return false;
@@ -152,7 +152,7 @@ fn looks_binary(head: &[u8]) -> bool {
     head.contains(&0) || odd * 50 > head.len()
 }
 
-/// Control characters that text does not use: all but tab, line ends, form feed, backspace and escape.
+/// Control characters that do not occur in text: all but tab, line ends, form feed, backspace and escape.
 pub(super) fn is_odd_control(c: char) -> bool {
     matches!(c, '\0'..='\x07' | '\x0E'..='\x1A' | '\x1C'..='\x1F' | '\x7F')
 }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_beats_name_and_declared_type() {
+    fn content_takes_precedence_over_name_and_declared_type() {
         assert_eq!(sniff(b"%PDF-1.7\n", "a.txt", Some("text/plain")), MediaType::Pdf);
         assert_eq!(sniff(b"just words", "a.pdf", Some("application/pdf")), MediaType::PlainText);
         assert_eq!(sniff(b"MZ\x90\0\x03\0\0\0", "a.pdf", Some("application/pdf")), MediaType::Unsupported);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pdf_may_have_junk_before_its_header_and_a_text_may_mention_one() {
+    fn pdf_header_is_found_after_junk_and_ignored_in_text() {
         let mention = b"Look for `%PDF-` in the first kilobyte.\n%PDF-1.7\n1 0 obj";
         for (name, kind) in
             [("a.txt", MediaType::PlainText), ("a.md", MediaType::Markdown), ("a", MediaType::PlainText)]
@@ -196,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn zip_containers_are_told_by_their_entries_then_by_name() {
+    fn zip_containers_are_distinguished_by_entries_then_by_name() {
         assert_eq!(sniff(b"PK\x03\x04....word/document.xml", "a.bin", None), MediaType::Docx);
         assert_eq!(sniff(b"PK\x03\x04....[Content_Types].xml", "a.docx", None), MediaType::Docx);
         assert_eq!(sniff(b"PK\x03\x04....a.png", "a.zip", None), MediaType::Zip);
     }
 
     #[test]
-    fn name_beats_declared_type_among_texts() {
+    fn name_takes_precedence_over_declared_type_for_texts() {
         assert_eq!(sniff(b"# Hi", "a.MD", Some("text/plain")), MediaType::Markdown);
         assert_eq!(sniff(b"# Hi", "a", Some("text/markdown; charset=utf-8")), MediaType::Markdown);
         assert_eq!(sniff(b"a,b", "a.csv", None), MediaType::Csv);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn xml_prolog_of_a_web_page_is_a_web_page() {
+    fn web_page_with_xml_prolog_is_html() {
         assert_eq!(sniff(b"<?xml version='1.0'?>\n<html xmlns='x'>", "a", None), MediaType::Html);
         assert_eq!(sniff(b"\xEF\xBB\xBF<?xml version='1.0'?><feed/>", "a.txt", None), MediaType::Xml);
     }

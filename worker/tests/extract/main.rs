@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nvisy_extract::{Document, ElementKind, ExtractError, FileError, FileErrorKind, Limits, Source, run};
+use nvisy_extract::{Document, ElementKind, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, run};
 
 fn worker() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_nvisy-worker"))
@@ -19,11 +19,11 @@ fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
-fn named(name: &str) -> Source {
-    Source { file_name: name.to_owned(), declared_type: None }
+fn named(name: &str) -> FileInfo {
+    FileInfo { file_name: name.to_owned(), declared_type: None }
 }
 
-async fn extract_with(name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, ExtractError> {
+async fn extract_with(name: &str, bytes: &[u8], limits: &ExtractLimits) -> Result<Document, ExtractError> {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(bytes).expect("written");
     run(&worker(), &file, &named(name), limits).await
@@ -31,7 +31,7 @@ async fn extract_with(name: &str, bytes: &[u8], limits: &Limits) -> Result<Docum
 
 /// The document of this file, after a check of the invariants of documents.
 async fn document(name: &str, bytes: &[u8]) -> Document {
-    let document = extract_with(name, bytes, &Limits::default()).await.expect("a good file");
+    let document = extract_with(name, bytes, &ExtractLimits::default()).await.expect("a good file");
     let mut end = 0;
     for element in &document.elements {
         assert!(element.start >= end && element.end > element.start, "{name}: {element:?} overlaps or is empty");
@@ -41,7 +41,7 @@ async fn document(name: &str, bytes: &[u8]) -> Document {
     document
 }
 
-async fn failure_within(name: &str, bytes: &[u8], limits: &Limits) -> (FileErrorKind, String) {
+async fn failure_within(name: &str, bytes: &[u8], limits: &ExtractLimits) -> (FileErrorKind, String) {
     match extract_with(name, bytes, limits).await {
         Err(ExtractError::File(FileError { kind, detail })) => (kind, detail),
         other => panic!("{name}: expected a failure, got {other:?}"),
@@ -49,7 +49,7 @@ async fn failure_within(name: &str, bytes: &[u8], limits: &Limits) -> (FileError
 }
 
 async fn failure(name: &str, bytes: &[u8]) -> FileErrorKind {
-    failure_within(name, bytes, &Limits::default()).await.0
+    failure_within(name, bytes, &ExtractLimits::default()).await.0
 }
 
 fn pieces(document: &Document) -> Vec<(ElementKind, &str)> {
@@ -123,7 +123,7 @@ async fn files_without_text_are_empty() {
     assert_eq!(failure("a.txt", b" \r\n\t\n ").await, FileErrorKind::Empty);
     assert_eq!(failure("a.html", b"<p> </p><script>x()</script>").await, FileErrorKind::Empty);
     assert_eq!(failure("a.pdf", &files::pdf(&[])).await, FileErrorKind::Empty);
-    let (code, detail) = failure_within("a.pdf", &files::pdf(&["", ""]), &Limits::default()).await;
+    let (code, detail) = failure_within("a.pdf", &files::pdf(&["", ""]), &ExtractLimits::default()).await;
     assert_eq!(code, FileErrorKind::Empty);
     assert!(detail.contains("no text layer"), "{detail}");
 }
@@ -173,7 +173,7 @@ async fn files_above_size_and_page_limits_are_too_large() {
     assert_eq!(failure("a.txt", &vec![b'x'; 50 << 20]).await, FileErrorKind::TooLarge);
     assert!(started.elapsed() < Duration::from_secs(5), "the length must be checked before the file is read");
 
-    let limits = Limits { max_pages: 2, ..Limits::default() };
+    let limits = ExtractLimits { max_pages: 2, ..ExtractLimits::default() };
     let pdf = files::pdf(&["1", "2", "3"]);
     assert_eq!(failure_within("a.pdf", &pdf, &limits).await.0, FileErrorKind::TooLarge);
 }
@@ -193,7 +193,7 @@ async fn deep_nesting_does_not_overflow_the_stack() {
 #[tokio::test]
 async fn hanging_child_is_killed() {
     let file = tempfile::tempfile().expect("a temporary file");
-    let limits = Limits { wall_seconds: 1, ..Limits::default() };
+    let limits = ExtractLimits { wall_seconds: 1, ..ExtractLimits::default() };
     let started = Instant::now();
     let outcome = run(&data("hang.sh"), &file, &named("a.txt"), &limits).await;
     assert!(matches!(outcome, Err(ExtractError::File(FileError { kind: FileErrorKind::TimedOut, .. }))), "{outcome:?}");
@@ -203,19 +203,19 @@ async fn hanging_child_is_killed() {
 #[tokio::test]
 async fn file_above_the_memory_limit_fails_with_out_of_memory() {
     let page = "<p>".to_owned() + &"word ".repeat(6 << 20);
-    let limits = Limits { memory_bytes: 64 << 20, ..Limits::default() };
+    let limits = ExtractLimits { memory_bytes: 64 << 20, ..ExtractLimits::default() };
     assert_eq!(failure_within("a.html", page.as_bytes(), &limits).await.0, FileErrorKind::OutOfMemory);
 }
 
 #[tokio::test]
 async fn failures_of_the_worker_are_process_errors() {
     let file = tempfile::tempfile().expect("a temporary file");
-    let outcome = run(&data("no-such-program"), &file, &named("a.txt"), &Limits::default()).await;
+    let outcome = run(&data("no-such-program"), &file, &named("a.txt"), &ExtractLimits::default()).await;
     assert!(matches!(outcome, Err(ExtractError::Process(_))), "{outcome:?}");
     // A pipe cannot be read from its beginning: no file was staged.
     let (pipe, _writer) = std::io::pipe().expect("a pipe");
     let pipe = File::from(OwnedFd::from(pipe));
-    let outcome = run(&worker(), &pipe, &named("a.txt"), &Limits::default()).await;
+    let outcome = run(&worker(), &pipe, &named("a.txt"), &ExtractLimits::default()).await;
     assert!(matches!(outcome, Err(ExtractError::Process(_))), "{outcome:?}");
 }
 
@@ -224,7 +224,7 @@ async fn file_is_read_from_its_start_each_time() {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(b"Slack water is at six.").expect("written");
     for _ in 0..2 {
-        let document = run(&worker(), &file, &named("a.txt"), &Limits::default()).await.expect("a good file");
+        let document = run(&worker(), &file, &named("a.txt"), &ExtractLimits::default()).await.expect("a good file");
         assert_eq!(document.text, "Slack water is at six.");
     }
 }
@@ -242,8 +242,8 @@ fn child_exits_with_its_parent() {
         .spawn()
         .expect("the worker starts");
     let request = serde_json::json!({
-        "source": { "file_name": "a.html", "declared_type": null },
-        "limits": Limits::default(),
+        "info": { "file_name": "a.html", "declared_type": null },
+        "limits": ExtractLimits::default(),
     });
     writeln!(&ours, "{request}").expect("written");
     drop(ours);

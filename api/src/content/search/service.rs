@@ -1,6 +1,6 @@
 //! Searching: the query is embedded first, then one statement finds the hits.
 
-use nvisy_embed::{EmbedError, Purpose};
+use nvisy_embed::{EmbedError, InputType};
 use nvisy_shared::{
     domain::filter::{Filter, FilterError, FilterErrorKind},
     id::WorkspaceId,
@@ -87,7 +87,7 @@ fn check_vector(vector: Vec<f32>, dimensions: u16) -> Result<Vec<f32>, Problem> 
 
 async fn embed_query(platform: &Platform, text: &str) -> Result<Vec<f32>, Problem> {
     let vectors =
-        platform.embedder.embed(Purpose::Query, vec![text.to_owned()]).await.map_err(|error| match error {
+        platform.embedder.embed(InputType::Query, vec![text.to_owned()]).await.map_err(|error| match error {
             EmbedError::Busy { retry_after } => {
                 Problem::unavailable(u32::try_from(retry_after.as_secs().max(1)).unwrap_or(60))
             }

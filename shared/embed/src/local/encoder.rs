@@ -1,18 +1,18 @@
-//! The forward pass of a BERT-family encoder (BERT, MiniLM, E5, BGE, GTE-like, RoBERTa): tokens in, one vector a sequence out.
+//! The forward pass of a BERT-family encoder (BERT, MiniLM, E5, BGE, GTE-like, RoBERTa): turns each token sequence into a vector.
 //!
-//! The tokens of several sequences lie behind one another without padding: the linear layers see one tall matrix, attention
-//! works within each sequence. So nothing is computed for padding, and batches need no sorting by length.
+//! The tokens of several sequences are concatenated without padding: the linear layers process one tall matrix, attention works
+//! within each sequence. So nothing is computed for padding, and batches need no sorting by length.
 
 use std::ops::Range;
 
-use super::config::{Config, Pooling};
-use super::product::{Panels, Rows, multiply};
+use super::config::{ModelConfig, Pooling};
+use super::matmul::{Panels, RowView, multiply};
 use super::rowwise::{add_and_normalise, gelu, softmax};
 use super::weights::Weights;
-use crate::{OpenError, to_unit_length};
+use crate::{OpenEmbedderError, to_unit_length};
 
-/// Rows worked on at a time where rows are independent: their intermediate results stay in the second-level cache.
-const BLOCK: usize = 96;
+/// RowView worked on at a time where rows are independent: their intermediate results stay in the second-level cache.
+const BLOCK_ROWS: usize = 96;
 
 /// A loaded model; immutable, shared by all threads.
 pub(super) struct Encoder {
@@ -22,15 +22,15 @@ pub(super) struct Encoder {
     epsilon: f32,
     pooling: Pooling,
     words: Vec<f32>,
-    /// Position embedding plus the embedding of token type 0, which a single text has throughout.
+    /// Position embedding plus the embedding of token type 0, the type of every token of a single text.
     positions: Vec<f32>,
-    /// Norm over the embeddings.
+    /// Layer normalisation of the embeddings.
     norm: Norm,
     layers: Vec<Layer>,
 }
 
 struct Layer {
-    /// Query, key and value side by side, one product instead of three; the query scaled by 1 / sqrt(head size).
+    /// Query, key and value side by side: one product instead of three. The query is scaled by 1 / sqrt(head size).
     qkv: Panels,
     attended: Panels,
     attention_norm: Norm,
@@ -44,7 +44,7 @@ struct Norm {
     shift: Vec<f32>,
 }
 
-/// Working memory of one thread, kept between calls.
+/// Buffers of one thread, reused between calls.
 #[derive(Default)]
 pub(super) struct Scratch {
     hidden: Vec<f32>,
@@ -58,9 +58,9 @@ pub(super) struct Scratch {
 }
 
 impl Encoder {
-    /// Reads the tensors that `config` implies.
-    pub(super) fn load(config: &Config, weights: &mut Weights) -> Result<Self, OpenError> {
-        let Config { hidden, heads, intermediate, layers, vocabulary, positions, first_position, .. } = *config;
+    /// Reads the tensors that `config` requires.
+    pub(super) fn load(config: &ModelConfig, weights: &mut Weights) -> Result<Self, OpenEmbedderError> {
+        let ModelConfig { hidden, heads, intermediate, layers, vocabulary, positions, first_position, .. } = *config;
         let words = weights.read("embeddings.word_embeddings.weight", &[vocabulary, hidden])?;
         let types = match weights.shape("embeddings.token_type_embeddings.weight").map(<[usize]>::to_vec) {
             Some(shape) => weights.read("embeddings.token_type_embeddings.weight", &shape)?,
@@ -92,7 +92,7 @@ impl Encoder {
                         norm: norm(weights, &name("output.LayerNorm"), hidden)?,
                     })
                 })
-                .collect::<Result<_, OpenError>>()?,
+                .collect::<Result<_, OpenEmbedderError>>()?,
         })
     }
 
@@ -128,7 +128,7 @@ impl Encoder {
         let total = hidden.len() / self.hidden;
         let qkv = fit(qkv, total * wide);
         let context = fit(context, total * self.hidden);
-        multiply(Rows { data: hidden, stride: self.hidden, count: total }, &layer.qkv, qkv, wide);
+        multiply(RowView { data: hidden, stride: self.hidden, count: total }, &layer.qkv, qkv, wide);
 
         for span in spans {
             let length = span.len();
@@ -138,40 +138,42 @@ impl Encoder {
                 let value = &qkv[2 * self.hidden + head..];
                 keys.refill(size, length, |k, column| key[column * wide + k]);
                 values.refill(length, size, |k, column| value[k * wide + column]);
-                for first in (0..length).step_by(BLOCK) {
-                    let count = BLOCK.min(length - first);
+                for first in (0..length).step_by(BLOCK_ROWS) {
+                    let count = BLOCK_ROWS.min(length - first);
                     let scores = fit(scores, count * length);
-                    let query = Rows { data: &qkv[first * wide + head..], stride: wide, count };
+                    let query = RowView { data: &qkv[first * wide + head..], stride: wide, count };
                     multiply(query, keys, scores, length);
                     softmax(scores, length);
                     let out = &mut context[(span.start + first) * self.hidden + head..];
-                    multiply(Rows { data: scores, stride: length, count }, values, out, self.hidden);
+                    multiply(RowView { data: scores, stride: length, count }, values, out, self.hidden);
                 }
             }
         }
     }
 
-    /// What attention found, projected and added to the tokens.
+    /// Projects the attention output and adds it to the tokens.
     fn mix(&self, layer: &Layer, scratch: &mut Scratch) {
         let Scratch { hidden, context, added, .. } = scratch;
-        for (hidden, context) in hidden.chunks_mut(BLOCK * self.hidden).zip(context.chunks(BLOCK * self.hidden)) {
+        for (hidden, context) in
+            hidden.chunks_mut(BLOCK_ROWS * self.hidden).zip(context.chunks(BLOCK_ROWS * self.hidden))
+        {
             let count = hidden.len() / self.hidden;
             let added = fit(added, hidden.len());
-            multiply(Rows { data: context, stride: self.hidden, count }, &layer.attended, added, self.hidden);
+            multiply(RowView { data: context, stride: self.hidden, count }, &layer.attended, added, self.hidden);
             self.normalise(&layer.attention_norm, hidden, added);
         }
     }
 
-    /// The two-layer network every token passes alone.
+    /// The two-layer feed-forward network, token by token.
     fn feed_forward(&self, layer: &Layer, scratch: &mut Scratch) {
         let Scratch { hidden, inner, added, .. } = scratch;
-        for hidden in hidden.chunks_mut(BLOCK * self.hidden) {
+        for hidden in hidden.chunks_mut(BLOCK_ROWS * self.hidden) {
             let count = hidden.len() / self.hidden;
             let inner = fit(inner, count * self.intermediate);
-            multiply(Rows { data: hidden, stride: self.hidden, count }, &layer.up, inner, self.intermediate);
+            multiply(RowView { data: hidden, stride: self.hidden, count }, &layer.up, inner, self.intermediate);
             gelu(inner);
             let added = fit(added, hidden.len());
-            multiply(Rows { data: inner, stride: self.intermediate, count }, &layer.down, added, self.hidden);
+            multiply(RowView { data: inner, stride: self.intermediate, count }, &layer.down, added, self.hidden);
             self.normalise(&layer.norm, hidden, added);
         }
     }
@@ -184,7 +186,7 @@ impl Encoder {
         let mut rows = hidden[span.start * self.hidden..span.end * self.hidden].chunks_exact(self.hidden);
         let mut vector = rows.next().map(<[f32]>::to_vec).unwrap_or_default();
         if self.pooling == Pooling::Mean {
-            // A mean and a sum point the same way, and only the direction survives the next line.
+            // The sum has the direction of the mean, and only the direction survives the next line.
             for row in rows {
                 vector.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
             }
@@ -194,7 +196,7 @@ impl Encoder {
     }
 }
 
-/// The first `len` numbers of a buffer that only ever grows; what they hold is left over from earlier use.
+/// The first `len` numbers of a buffer that only grows; they hold values of earlier use.
 fn fit(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if buffer.len() < len {
         buffer.resize(len, 0.0);
@@ -202,13 +204,13 @@ fn fit(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut buffer[..len]
 }
 
-fn linear(weights: &mut Weights, name: &str, inner: usize, outer: usize) -> Result<Panels, OpenError> {
+fn linear(weights: &mut Weights, name: &str, inner: usize, outer: usize) -> Result<Panels, OpenEmbedderError> {
     let weight = weights.read(&format!("{name}.weight"), &[outer, inner])?;
     let bias = weights.read(&format!("{name}.bias"), &[outer])?;
     Ok(Panels::pack(inner, outer, &weight, &bias))
 }
 
-fn fused(weights: &mut Weights, name: &str, hidden: usize, heads: usize) -> Result<Panels, OpenError> {
+fn fused(weights: &mut Weights, name: &str, hidden: usize, heads: usize) -> Result<Panels, OpenEmbedderError> {
     let scale = ((hidden / heads) as f32).sqrt().recip();
     let (mut weight, mut bias) = (Vec::new(), Vec::new());
     for (part, scale) in [("query", scale), ("key", 1.0), ("value", 1.0)] {
@@ -220,7 +222,7 @@ fn fused(weights: &mut Weights, name: &str, hidden: usize, heads: usize) -> Resu
     Ok(Panels::pack(hidden, 3 * hidden, &weight, &bias))
 }
 
-fn norm(weights: &mut Weights, name: &str, hidden: usize) -> Result<Norm, OpenError> {
+fn norm(weights: &mut Weights, name: &str, hidden: usize) -> Result<Norm, OpenEmbedderError> {
     Ok(Norm {
         gain: weights.read(&format!("{name}.weight"), &[hidden])?,
         shift: weights.read(&format!("{name}.bias"), &[hidden])?,

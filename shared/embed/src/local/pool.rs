@@ -1,8 +1,7 @@
-//! The threads that compute, and the queue before them.
+//! The threads that compute, and their queue.
 //!
-//! Each thread takes one small unit of texts at a time and works on it alone, so threads never wait for one another and the
-//! processor's time goes into arithmetic. Units of queries are taken first: a query waits at most for the units in hand, not
-//! for the passages queued.
+//! Each thread processes one small batch of texts at a time, so threads never wait for one another. Batches of queries come first:
+//! a query waits at most for the batches in progress, not for the queued passages.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,117 +11,117 @@ use std::{io, thread};
 use tokio::sync::oneshot;
 
 use super::{Model, Scratch};
-use crate::{EmbedError, Purpose};
+use crate::{EmbedError, InputType};
 
-/// Texts in a unit. More would not run faster: a passage or two already fill the blocks of the matrix product.
-const UNIT_TEXTS: usize = 8;
-/// Bytes of text in a unit, unless one text alone is longer. About 500 tokens, a tenth of a second of one core: the most a query
-/// waits for a thread.
-const UNIT_BYTES: usize = 2_400;
+/// Texts in a batch. A larger batch is no faster: one or two passages already fill the blocks of the matrix product.
+const BATCH_TEXTS: usize = 8;
+/// Bytes of text in a batch, unless one text alone is longer. About 500 tokens, a tenth of a second of one core, which
+/// bounds the time that a query waits for a thread.
+const BATCH_BYTES: usize = 2_400;
 
-type Answer = Result<Vec<Vec<f32>>, EmbedError>;
+type EmbedResult = Result<Vec<Vec<f32>>, EmbedError>;
 
-struct Unit {
+struct Batch {
     texts: Vec<String>,
-    answer: oneshot::Sender<Answer>,
+    result: oneshot::Sender<EmbedResult>,
 }
 
-/// A handle on the threads; dropping it ends them.
-pub(super) struct Pool {
-    queue: Arc<Queue>,
+/// A handle to the threads; dropping it ends them.
+pub(super) struct ThreadPool {
+    queue: Arc<BatchQueue>,
 }
 
-struct Queue {
+struct BatchQueue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct Waiting {
-    queries: VecDeque<Unit>,
-    passages: VecDeque<Unit>,
+    queries: VecDeque<Batch>,
+    passages: VecDeque<Batch>,
     closed: bool,
 }
 
-impl Pool {
+impl ThreadPool {
     /// Starts `threads` threads over one model.
     pub(super) fn start(threads: usize, model: Model) -> io::Result<Self> {
         let model = Arc::new(model);
-        let pool = Self { queue: Arc::new(Queue { waiting: Mutex::default(), changed: Condvar::new() }) };
+        let pool = Self { queue: Arc::new(BatchQueue { waiting: Mutex::default(), changed: Condvar::new() }) };
         for number in 0..threads {
             let (queue, model) = (Arc::clone(&pool.queue), Arc::clone(&model));
-            thread::Builder::new().name(format!("embed-{number}")).spawn(move || work(&queue, &model))?;
+            thread::Builder::new().name(format!("embed-{number}")).spawn(move || run_thread(&queue, &model))?;
         }
         Ok(pool)
     }
 
     /// Queues the texts and waits for all vectors, in order.
-    pub(super) async fn embed(&self, purpose: Purpose, texts: Vec<String>) -> Answer {
+    pub(super) async fn embed(&self, input_type: InputType, texts: Vec<String>) -> EmbedResult {
         let mut vectors = Vec::with_capacity(texts.len());
-        let answers: Vec<_> = {
+        let receivers: Vec<_> = {
             let mut waiting = self.queue.lock();
-            units(texts)
+            batches(texts)
                 .map(|texts| {
-                    let (answer, receiver) = oneshot::channel();
-                    let unit = Unit { texts, answer };
-                    match purpose {
-                        Purpose::Query => waiting.queries.push_back(unit),
-                        Purpose::Passage => waiting.passages.push_back(unit),
+                    let (result, receiver) = oneshot::channel();
+                    let batch = Batch { texts, result };
+                    match input_type {
+                        InputType::Query => waiting.queries.push_back(batch),
+                        InputType::Passage => waiting.passages.push_back(batch),
                     }
                     receiver
                 })
                 .collect()
         };
         self.queue.changed.notify_all();
-        for answer in answers {
-            // The sender goes away without an answer only in a panic, which `work` has logged.
-            let answer = answer.await.map_err(|_| EmbedError::Unavailable("the encoder panicked".into()))?;
-            vectors.append(&mut answer?);
+        for result in receivers {
+            // The sender is dropped without a result only by a panic, which `run_thread` has logged.
+            let result = result.await.map_err(|_| EmbedError::Unavailable("the encoder panicked".into()))?;
+            vectors.append(&mut result?);
         }
         Ok(vectors)
     }
 }
 
-impl Drop for Pool {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.queue.lock().closed = true;
         self.queue.changed.notify_all();
     }
 }
 
-impl Queue {
-    /// The queue stays consistent under every line that runs with the lock held, so a panic elsewhere does not spoil it.
+impl BatchQueue {
+    /// A poisoned lock is used all the same: no line that holds it can leave the queue inconsistent.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next unit; `None` when the pool is gone.
-    fn next(&self) -> Option<Unit> {
+    /// Waits for the next batch; `None` when the pool is gone.
+    fn next(&self) -> Option<Batch> {
         let mut waiting = self.lock();
         loop {
             if waiting.closed {
                 return None;
             }
-            if let Some(unit) = waiting.queries.pop_front() {
-                return Some(unit);
+            if let Some(batch) = waiting.queries.pop_front() {
+                return Some(batch);
             }
-            if let Some(unit) = waiting.passages.pop_front() {
-                return Some(unit);
+            if let Some(batch) = waiting.passages.pop_front() {
+                return Some(batch);
             }
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-fn work(queue: &Queue, model: &Model) {
+fn run_thread(queue: &BatchQueue, model: &Model) {
     let mut scratch = Scratch::default();
-    while let Some(Unit { texts, answer }) = queue.next() {
-        if answer.is_closed() {
+    while let Some(Batch { texts, result }) = queue.next() {
+        if result.is_closed() {
             continue; // The caller dropped the future.
         }
         match catch_unwind(AssertUnwindSafe(|| model.embed(&texts, &mut scratch))) {
-            // A caller that is gone by now needs no answer.
-            Ok(vectors) => drop(answer.send(vectors)),
+            // The send fails if the caller has dropped the future, which needs no result.
+            Ok(vectors) => drop(result.send(vectors)),
             Err(_) => {
                 tracing::error!(embedding.texts = texts.len(), "the encoder panicked");
                 scratch = Scratch::default();
@@ -131,35 +130,35 @@ fn work(queue: &Queue, model: &Model) {
     }
 }
 
-/// Cuts texts into units, keeping their order.
-fn units(texts: Vec<String>) -> impl Iterator<Item = Vec<String>> {
+/// Splits texts into batches, in order.
+fn batches(texts: Vec<String>) -> impl Iterator<Item = Vec<String>> {
     let mut texts = texts.into_iter().peekable();
     std::iter::from_fn(move || {
-        let mut unit = vec![texts.next()?];
-        let mut bytes = unit[0].len();
-        while unit.len() < UNIT_TEXTS
-            && let Some(text) = texts.next_if(|text| bytes + text.len() <= UNIT_BYTES)
+        let mut batch = vec![texts.next()?];
+        let mut bytes = batch[0].len();
+        while batch.len() < BATCH_TEXTS
+            && let Some(text) = texts.next_if(|text| bytes + text.len() <= BATCH_BYTES)
         {
             bytes += text.len();
-            unit.push(text);
+            batch.push(text);
         }
-        Some(unit)
+        Some(batch)
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{UNIT_BYTES, UNIT_TEXTS, units};
+    use super::{BATCH_BYTES, BATCH_TEXTS, batches};
 
     fn lengths(texts: Vec<String>) -> Vec<Vec<usize>> {
-        units(texts).map(|unit| unit.iter().map(String::len).collect()).collect()
+        batches(texts).map(|batch| batch.iter().map(String::len).collect()).collect()
     }
 
     #[test]
-    fn units_hold_few_texts_and_few_bytes() {
-        let short = vec!["a".to_owned(); UNIT_TEXTS + 1];
-        assert_eq!(lengths(short), [vec![1; UNIT_TEXTS], vec![1]]);
-        let long: Vec<_> = [UNIT_BYTES + 5, 10, UNIT_BYTES - 10, 1].map(|length| "a".repeat(length)).into();
-        assert_eq!(lengths(long), [vec![UNIT_BYTES + 5], vec![10, UNIT_BYTES - 10], vec![1]]);
+    fn batches_are_limited_in_texts_and_bytes() {
+        let short = vec!["a".to_owned(); BATCH_TEXTS + 1];
+        assert_eq!(lengths(short), [vec![1; BATCH_TEXTS], vec![1]]);
+        let long: Vec<_> = [BATCH_BYTES + 5, 10, BATCH_BYTES - 10, 1].map(|length| "a".repeat(length)).into();
+        assert_eq!(lengths(long), [vec![BATCH_BYTES + 5], vec![10, BATCH_BYTES - 10], vec![1]]);
     }
 }

@@ -1,13 +1,13 @@
-//! What the encoder does between matrix products, number by number or row by row: GELU, softmax, layer normalisation.
+//! The operations between matrix products, number by number or row by row: GELU, softmax, layer normalisation.
 //!
-//! Plain loops in a form that the compiler turns into vectors; `pulp` has them compiled once for each kind of processor.
+//! The loops have a form that the compiler vectorises; `pulp` compiles them once for each kind of processor.
 
 use pulp::Arch;
 
-/// Lanes of the plain loops below: a sum over separate lanes may be vectorised, a running sum may not.
+/// Lanes of the loops below: the compiler may vectorise a sum over separate lanes, but not a running sum.
 const LANES: usize = 16;
 
-/// `e^x` to about two units in the last place, for `x` of at most 88; in operations that vectorise.
+/// `e^x` to about two units in the last place, for `x` of at most 88; in operations that the compiler vectorises.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     // x = n ln 2 + r; adding and subtracting 1.5 * 2^23 rounds to a whole n, which then sits in the low bits of the sum.
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn exp_is_close_to_the_library_s() {
+    fn exp_matches_the_standard_library() {
         for x in (-870..=200).map(|tenths| tenths as f32 / 10.0) {
             let ratio = f64::from(exp(x)) / f64::from(x).exp();
             assert!((ratio - 1.0).abs() < 1e-6, "{x}: {ratio}");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn softmax_rows_sum_to_one_and_bear_large_numbers() {
+    fn softmax_rows_sum_to_one_even_for_large_numbers() {
         let mut rows = numbers(3 * 19);
         rows[..19].iter_mut().for_each(|value| *value = *value * 40.0 + 1000.0);
         let before = rows.clone();

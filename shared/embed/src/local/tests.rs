@@ -1,15 +1,15 @@
-//! The model as published against vectors computed in 64-bit arithmetic by a plain, unoptimised implementation.
+//! The published model against vectors that an unoptimised implementation computed in 64-bit arithmetic.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{EmbedSettings, Embedder, LocalSettings, OpenError, Provider, Purpose};
+use crate::{EmbedSettings, Embedder, InputType, LocalSettings, OpenEmbedderError, Provider};
 
 #[derive(Deserialize)]
 struct Golden {
     text: String,
-    /// With the two special ones, cut to 256.
+    /// Number of tokens with the two special ones, truncated to 256.
     tokens: usize,
     vector: Vec<f32>,
 }
@@ -18,7 +18,7 @@ fn golden() -> Vec<Golden> {
     serde_json::from_str(include_str!("../golden.json")).unwrap()
 }
 
-/// By the variable that the programs read, or else where `just model` puts it.
+/// The model directory: the programs' variable, or the place where `just model` installs it.
 fn directory() -> PathBuf {
     let usual = ".local/models/all-MiniLM-L6-v2";
     std::env::var_os("NVISY_EMBEDDING_DIRECTORY")
@@ -43,23 +43,23 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[tokio::test]
-async fn vectors_are_those_of_the_published_model() {
+async fn vectors_match_those_of_the_published_model() {
     let (embedder, golden) = (embedder().await, golden());
-    let vectors = embedder.embed(Purpose::Passage, golden.iter().map(|it| it.text.clone()).collect()).await.unwrap();
+    let vectors = embedder.embed(InputType::Passage, golden.iter().map(|it| it.text.clone()).collect()).await.unwrap();
     assert_eq!(vectors.len(), golden.len());
-    for (Golden { text, vector, .. }, ours) in golden.iter().zip(&vectors) {
-        assert!((cosine(ours, ours) - 1.0).abs() < 1e-5, "length of {text:?}");
-        assert!(cosine(ours, vector) >= 0.99999, "{text:?}: {}", cosine(ours, vector));
+    for (Golden { text, vector, .. }, computed) in golden.iter().zip(&vectors) {
+        assert!((cosine(computed, computed) - 1.0).abs() < 1e-5, "length of {text:?}");
+        assert!(cosine(computed, vector) >= 0.99999, "{text:?}: {}", cosine(computed, vector));
     }
 }
 
 #[tokio::test]
-async fn company_does_not_change_a_vector() {
+async fn vector_is_independent_of_the_other_texts_in_its_batch() {
     let (embedder, golden) = (embedder().await, golden());
     let texts: Vec<_> = golden.into_iter().map(|it| it.text).collect();
-    let together = embedder.embed(Purpose::Passage, texts.clone()).await.unwrap();
+    let together = embedder.embed(InputType::Passage, texts.clone()).await.unwrap();
     for (text, together) in texts.into_iter().zip(together) {
-        let alone = embedder.embed(Purpose::Query, vec![text.clone()]).await.unwrap().remove(0);
+        let alone = embedder.embed(InputType::Query, vec![text.clone()]).await.unwrap().remove(0);
         for (alone, together) in alone.iter().zip(&together) {
             assert!((alone - together).abs() < 1e-5, "{text:?}: {alone} {together}");
         }
@@ -67,7 +67,7 @@ async fn company_does_not_change_a_vector() {
 }
 
 #[tokio::test]
-async fn tokens_are_counted_and_placed_as_the_model_sees_them() {
+async fn token_counts_and_offsets_match_those_of_the_model() {
     let (embedder, golden) = (embedder().await, golden());
     assert_eq!(embedder.max_tokens(), 254);
     for Golden { text, tokens, .. } in golden {
@@ -79,33 +79,33 @@ async fn tokens_are_counted_and_placed_as_the_model_sees_them() {
 }
 
 #[tokio::test]
-async fn the_space_names_the_model() {
+async fn space_names_the_model() {
     let space = embedder().await.space().clone();
     assert_eq!((space.provider.as_str(), space.dimensions), ("local", 384));
     assert_eq!(Some(space.model.as_str()), directory().canonicalize().unwrap().file_name().unwrap().to_str());
 }
 
 #[tokio::test]
-async fn a_query_overtakes_passages_and_an_abandoned_batch_is_left() {
+async fn query_overtakes_passages_and_dropped_batch_is_skipped() {
     let embedder = embedder().await;
     let text = golden().swap_remove(5).text;
-    // Minutes of work, so that nothing below can pass by waiting for it.
+    // Minutes of work, so that no assertion below can succeed by waiting for it.
     let flood = {
         let embedder = embedder.clone();
-        tokio::spawn(async move { embedder.embed(Purpose::Passage, vec![text; 20_000]).await })
+        tokio::spawn(async move { embedder.embed(InputType::Passage, vec![text; 20_000]).await })
     };
     tokio::task::yield_now().await;
-    embedder.embed(Purpose::Query, vec!["wind".into()]).await.unwrap();
+    embedder.embed(InputType::Query, vec!["wind".into()]).await.unwrap();
     assert!(!flood.is_finished());
     flood.abort();
     assert!(flood.await.unwrap_err().is_cancelled());
-    embedder.embed(Purpose::Passage, vec!["wind".into()]).await.unwrap();
+    embedder.embed(InputType::Passage, vec!["wind".into()]).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_missing_model_is_named_with_its_remedy() {
+async fn error_names_the_missing_model_and_the_remedy() {
     let nowhere = PathBuf::from("no-such-directory");
     let error = Embedder::open(&settings(nowhere.clone())).await.err().unwrap();
-    assert!(matches!(&error, OpenError::Missing { directory, .. } if *directory == nowhere));
+    assert!(matches!(&error, OpenEmbedderError::Missing { directory, .. } if *directory == nowhere));
     assert!(error.to_string().contains("no-such-directory") && error.to_string().contains("just model"), "{error}");
 }

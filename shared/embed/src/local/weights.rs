@@ -1,7 +1,7 @@
 //! Reads the tensors of a published `model.safetensors` one at a time.
 //!
-//! The file is never held whole: each tensor is read, laid out by its caller and dropped, so loading a model needs hardly more
-//! memory than the model. The format: eight bytes of length, that much JSON (name to type, shape and byte range), then the data.
+//! The caller lays out each tensor and drops it before the next, so loading needs hardly more memory than the model itself. The
+//! format: eight bytes of length, that much JSON (name to type, shape and byte range), then the data.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,12 +11,12 @@ use std::path::Path;
 use half::{bf16, f16};
 use serde::Deserialize;
 
-use crate::OpenError;
+use crate::OpenEmbedderError;
 
-/// A header longer than this is no header: a model of a thousand tensors has about 100 kB of it.
-const LONGEST_HEADER: u64 = 16 << 20;
-/// Bytes converted at a time.
-const PIECE: usize = 1 << 20;
+/// A longer header is invalid: that of a model with a thousand tensors has about 100 kB.
+const HEADER_LIMIT_BYTES: u64 = 16 << 20;
+/// Bytes that are read and converted at a time.
+const READ_BYTES: usize = 1 << 20;
 
 /// An open tensor file.
 pub(super) struct Weights {
@@ -34,31 +34,31 @@ struct Tensor {
 }
 
 impl Weights {
-    /// Opens `path` and reads its table of tensors. Names are looked up behind whatever prefix (`bert.`, `roberta.`, none)
-    /// `landmark`, a tensor that must be there, has in this file.
-    pub(super) fn open(path: &Path, landmark: &str) -> Result<Self, OpenError> {
-        let broken = |reason: String| OpenError::Model { path: path.to_path_buf(), reason };
-        let mut file = File::open(path).map_err(|error| broken(error.to_string()))?;
+    /// Opens `path` and reads its table of tensors. The prefix of tensor names (`bert.`, `roberta.`, none) is that of `landmark`, a
+    /// tensor that every model has.
+    pub(super) fn open(path: &Path, landmark: &str) -> Result<Self, OpenEmbedderError> {
+        let invalid = |reason: String| OpenEmbedderError::Model { path: path.to_path_buf(), reason };
+        let mut file = File::open(path).map_err(|error| invalid(error.to_string()))?;
         let mut length = [0; 8];
-        file.read_exact(&mut length).map_err(|error| broken(error.to_string()))?;
+        file.read_exact(&mut length).map_err(|error| invalid(error.to_string()))?;
         let length = u64::from_le_bytes(length);
-        if length > LONGEST_HEADER {
-            return Err(broken("it is not a safetensors file".into()));
+        if length > HEADER_LIMIT_BYTES {
+            return Err(invalid("it is not a safetensors file".into()));
         }
         let mut header = vec![0; length as usize];
-        file.read_exact(&mut header).map_err(|error| broken(error.to_string()))?;
+        file.read_exact(&mut header).map_err(|error| invalid(error.to_string()))?;
         let header: HashMap<String, serde_json::Value> =
-            serde_json::from_slice(&header).map_err(|error| broken(error.to_string()))?;
+            serde_json::from_slice(&header).map_err(|error| invalid(error.to_string()))?;
         let tensors: HashMap<String, Tensor> = header
             .into_iter()
             .filter(|(name, _)| name != "__metadata__")
             .map(|(name, value)| Ok((name, serde_json::from_value(value)?)))
             .collect::<Result<_, serde_json::Error>>()
-            .map_err(|error| broken(error.to_string()))?;
+            .map_err(|error| invalid(error.to_string()))?;
         let prefix = tensors
             .keys()
             .find_map(|name| name.strip_suffix(landmark))
-            .ok_or_else(|| broken(format!("it has no tensor {landmark}: not an encoder of the BERT family")))?
+            .ok_or_else(|| invalid(format!("it has no tensor {landmark}: not an encoder of the BERT family")))?
             .to_owned();
         Ok(Self { file, data: 8 + length, tensors, prefix })
     }
@@ -69,32 +69,32 @@ impl Weights {
     }
 
     /// Reads a tensor as 32-bit floats, row by row; fails if it is missing or not of `shape`.
-    pub(super) fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, OpenError> {
-        let broken = |reason: &str| OpenError::Tensor { name: name.to_owned(), reason: reason.to_owned() };
-        let tensor = self.tensors.get(&format!("{}{name}", self.prefix)).ok_or_else(|| broken("it is missing"))?;
+    pub(super) fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, OpenEmbedderError> {
+        let invalid = |reason: &str| OpenEmbedderError::Tensor { name: name.to_owned(), reason: reason.to_owned() };
+        let tensor = self.tensors.get(&format!("{}{name}", self.prefix)).ok_or_else(|| invalid("it is missing"))?;
         if tensor.shape != shape {
-            return Err(broken(&format!("its shape is {:?}, not {shape:?}", tensor.shape)));
+            return Err(invalid(&format!("its shape is {:?}, not {shape:?}", tensor.shape)));
         }
         let convert: fn(&[u8], &mut Vec<f32>) = match tensor.dtype.as_str() {
             "F32" => |bytes, out| out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
             "F16" => |bytes, out| out.extend(bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32())),
             "BF16" => |bytes, out| out.extend(bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32())),
-            other => return Err(broken(&format!("its type {other} is none of F32, F16, BF16"))),
+            other => return Err(invalid(&format!("its type {other} is not one of F32, F16, BF16"))),
         };
         let (start, end) = tensor.data_offsets;
         let mut left = end.saturating_sub(start) as usize;
         let count = shape.iter().product();
         let mut values = Vec::with_capacity(count);
-        let mut piece = vec![0; PIECE.min(left)];
-        self.file.seek(SeekFrom::Start(self.data + start)).map_err(|error| broken(&error.to_string()))?;
+        let mut piece = vec![0; READ_BYTES.min(left)];
+        self.file.seek(SeekFrom::Start(self.data + start)).map_err(|error| invalid(&error.to_string()))?;
         while left > 0 {
-            let piece = &mut piece[..PIECE.min(left)];
-            self.file.read_exact(piece).map_err(|error| broken(&error.to_string()))?;
+            let piece = &mut piece[..READ_BYTES.min(left)];
+            self.file.read_exact(piece).map_err(|error| invalid(&error.to_string()))?;
             convert(piece, &mut values);
             left -= piece.len();
         }
         if values.len() != count {
-            return Err(broken("its length does not match its shape"));
+            return Err(invalid("its length does not match its shape"));
         }
         Ok(values)
     }

@@ -1,6 +1,6 @@
-//! Any server that speaks OpenAI's embeddings protocol: `POST {base}/embeddings`.
+//! A client of OpenAI's embeddings protocol: `POST {base}/embeddings`.
 
-mod answer;
+mod response;
 #[cfg(test)]
 mod tests;
 
@@ -10,14 +10,14 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::tokenizer::Tokenizer;
-use super::{ApiKey, EmbedError, Engine, Inner, OpenAiSettings, OpenError, Purpose, SpaceSpec};
+use super::{ApiKey, Backend, EmbedError, Inner, InputType, OpenAiSettings, OpenEmbedderError, SpaceSpec};
 
-/// An answer longer than this is not read to its end: 2,048 vectors (OpenAI's most) of 4,096 numbers written out.
-const LONGEST_ANSWER: usize = 192 << 20;
-/// Of a refusal, this much is read for its message.
-const LONGEST_REFUSAL: usize = 16 << 10;
+/// The longest response that is accepted: 2,048 vectors (OpenAI's maximum) of 4,096 numbers in decimal.
+const RESPONSE_LIMIT_BYTES: usize = 192 << 20;
+/// The part of an error response that is read for its message.
+const ERROR_BODY_LIMIT_BYTES: usize = 16 << 10;
 
-/// A server and what is sent to it.
+/// A server and the fixed parts of its requests.
 pub(super) struct OpenAi {
     client: Client,
     url: Url,
@@ -27,12 +27,12 @@ pub(super) struct OpenAi {
     request_dimensions: bool,
     batch: usize,
     passages: Semaphore,
-    /// Queries have permits of their own, so that they never wait behind passages.
+    /// Queries have their own permits, so that they never wait behind passages.
     queries: Semaphore,
 }
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct EmbeddingsRequest<'a> {
     model: &'a str,
     input: &'a [String],
     encoding_format: &'static str,
@@ -41,7 +41,7 @@ struct Request<'a> {
 }
 
 /// Checks the settings; calls no server.
-pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenError> {
+pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenEmbedderError> {
     for (name, value) in [
         ("dimensions", usize::from(settings.dimensions)),
         ("batch", settings.batch),
@@ -49,12 +49,12 @@ pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenError> {
         ("max_tokens", settings.max_tokens),
     ] {
         if value == 0 {
-            return Err(OpenError::Setting(format!("{name} must be at least 1")));
+            return Err(OpenEmbedderError::Setting(format!("{name} must be at least 1")));
         }
     }
     let mut url = settings.base_url.clone();
     url.path_segments_mut()
-        .map_err(|()| OpenError::Setting(format!("{} is no base for an address", settings.base_url)))?
+        .map_err(|()| OpenEmbedderError::Setting(format!("{} is not a base URL", settings.base_url)))?
         .pop_if_empty()
         .push("embeddings");
     let tokenizer = match &settings.tokenizer_file {
@@ -69,11 +69,10 @@ pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenError> {
         passage_prefix: settings.passage_prefix.clone(),
     };
     let taken = tokenizer.specials() + tokenizer.count(&space.passage_prefix);
-    let max_tokens = settings
-        .max_tokens
-        .checked_sub(taken)
-        .filter(|left| *left > 0)
-        .ok_or_else(|| OpenError::Setting(format!("the prefix takes all of {} tokens", settings.max_tokens)))?;
+    let max_tokens =
+        settings.max_tokens.checked_sub(taken).filter(|left| *left > 0).ok_or_else(|| {
+            OpenEmbedderError::Setting(format!("the prefix takes all of {} tokens", settings.max_tokens))
+        })?;
     let openai = OpenAi {
         client: settings.client.clone(),
         url,
@@ -85,14 +84,14 @@ pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenError> {
         passages: Semaphore::new(settings.concurrency),
         queries: Semaphore::new(settings.concurrency),
     };
-    Ok(Inner { space, max_tokens, tokenizer, engine: Engine::OpenAi(Box::new(openai)) })
+    Ok(Inner { space, max_tokens, tokenizer, backend: Backend::OpenAi(Box::new(openai)) })
 }
 
 impl OpenAi {
-    pub(super) async fn embed(&self, purpose: Purpose, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let permits = match purpose {
-            Purpose::Query => &self.queries,
-            Purpose::Passage => &self.passages,
+    pub(super) async fn embed(&self, input_type: InputType, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let permits = match input_type {
+            InputType::Query => &self.queries,
+            InputType::Passage => &self.passages,
         };
         let batches = texts.chunks(self.batch).map(async |batch| {
             let _permit = permits.acquire().await.expect("the semaphore is never closed");
@@ -102,7 +101,7 @@ impl OpenAi {
     }
 
     async fn request(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let mut request = self.client.post(self.url.clone()).json(&Request {
+        let mut request = self.client.post(self.url.clone()).json(&EmbeddingsRequest {
             model: &self.model,
             input: texts,
             encoding_format: "float",
@@ -114,32 +113,32 @@ impl OpenAi {
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if status.is_success() {
-            let body = read(response, LONGEST_ANSWER).await?;
-            return answer::vectors(&body, texts.len(), usize::from(self.dimensions));
+            let body = read(response, RESPONSE_LIMIT_BYTES).await?;
+            return response::vectors(&body, texts.len(), usize::from(self.dimensions));
         }
-        let patience = answer::retry_after(response.headers());
-        // The status says enough if the message does not arrive.
-        let body = read(response, LONGEST_REFUSAL).await.unwrap_or_default();
-        Err(answer::refusal(status, patience, &body))
+        let retry_after = response::retry_after(response.headers());
+        // If the message does not arrive, the status is enough.
+        let body = read(response, ERROR_BODY_LIMIT_BYTES).await.unwrap_or_default();
+        Err(response::status_error(status, retry_after, &body))
     }
 }
 
-/// The body, which is an error if it is longer than `limit`: a server gone wild must not fill the memory.
+/// Reads the body. A body longer than `limit` is an error, so that a faulty server cannot fill the memory.
 async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, EmbedError> {
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + piece.len() > limit {
-            return Err(EmbedError::Unavailable(format!("the server's answer is longer than {limit} bytes")));
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > limit {
+            return Err(EmbedError::Unavailable(format!("the server's response is longer than {limit} bytes")));
         }
-        body.extend_from_slice(&piece);
+        body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-/// A failure before there was a whole answer. The address is left out: it may carry a key.
+/// The error of a response that did not arrive whole. It leaves out the URL, which may contain a key.
 fn unreachable(error: reqwest::Error) -> EmbedError {
     let reason = if error.is_timeout() {
-        "the server did not answer in time"
+        "the server did not respond in time"
     } else if error.is_connect() {
         "no connection to the server"
     } else {

@@ -1,4 +1,4 @@
-//! Parts of a zip container, unfolded under a budget.
+//! Reads parts of a zip container within a limit of expanded bytes.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -7,46 +7,51 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::encoding;
-use crate::{FileError, FileErrorKind, Limits};
+use crate::{ExtractLimits, FileError, FileErrorKind};
 
-/// Markup shrinks to a fifth or, at its most repetitive, a fiftieth. Beyond this it was made to explode.
-const MAX_RATIO: u64 = 200;
-/// Below this size a ratio proves nothing.
-const RATIO_FLOOR: u64 = 16 << 20;
+/// Markup compresses to a fifth or, if very repetitive, a fiftieth. A higher ratio indicates a zip bomb.
+const MAX_COMPRESSION_RATIO: u64 = 200;
+/// Parts below this size are not checked for their ratio.
+const RATIO_CHECK_MIN_BYTES: u64 = 16 << 20;
 
 pub(super) struct Archive {
     zip: ZipArchive<BufReader<File>>,
-    /// What the parts still to come may unfold to.
-    budget: u64,
+    /// Expanded bytes that the remaining parts may have.
+    remaining_bytes: u64,
 }
 
 impl Archive {
-    pub(super) fn open(file: File, limits: &Limits) -> Result<Self, FileError> {
-        let zip = ZipArchive::new(BufReader::new(file)).map_err(refused)?;
-        Ok(Self { zip, budget: limits.max_expanded_bytes })
+    pub(super) fn open(file: File, limits: &ExtractLimits) -> Result<Self, FileError> {
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(file_error)?;
+        Ok(Self { zip, remaining_bytes: limits.max_expanded_bytes })
     }
 
-    /// A part's text, or nothing when there is no part of this name.
+    /// The text of a part, or `None` if there is no part of this name.
     ///
-    /// Sizes are counted while unfolding: what the container says of itself is not believed.
+    /// Sizes are counted while expanding, because the container's own figures are untrusted.
     pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, FileError> {
         let part = match self.zip.by_name(name) {
             Ok(part) => part,
             Err(ZipError::FileNotFound) => return Ok(None),
-            Err(error) => return Err(refused(error)),
+            Err(error) => return Err(file_error(error)),
         };
-        let cap = self.budget.min(part.compressed_size().saturating_mul(MAX_RATIO).max(RATIO_FLOOR));
+        let limit = self
+            .remaining_bytes
+            .min(part.compressed_size().saturating_mul(MAX_COMPRESSION_RATIO).max(RATIO_CHECK_MIN_BYTES));
         let mut bytes = Vec::new();
-        part.take(cap + 1).read_to_end(&mut bytes).map_err(super::unreadable)?;
-        if bytes.len() as u64 > cap {
-            return Err(FileError::new(FileErrorKind::TooLarge, "The file unfolds to more than one file may hold."));
+        part.take(limit + 1).read_to_end(&mut bytes).map_err(super::unreadable)?;
+        if bytes.len() as u64 > limit {
+            return Err(FileError::new(
+                FileErrorKind::TooLarge,
+                "The file expands to more bytes than one file may have.",
+            ));
         }
-        self.budget -= bytes.len() as u64;
+        self.remaining_bytes -= bytes.len() as u64;
         encoding::decode(bytes).map(Some)
     }
 }
 
-fn refused(error: ZipError) -> FileError {
+fn file_error(error: ZipError) -> FileError {
     match error {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => {
             FileError::new(FileErrorKind::Encrypted, "The file is protected by a password.")

@@ -1,9 +1,9 @@
 use super::too_much_text;
-use crate::{Document, Element, ElementKind, FileError, FileErrorKind, Limits};
+use crate::{Document, Element, ElementKind, ExtractLimits, FileError, FileErrorKind};
 
-/// Writes a document piece by piece, keeping text and element ranges in step and the text within its limit.
+/// Builds a document element by element, with the text within its limit.
 ///
-/// Pieces are set apart by a blank line, items of a list and lines of a listing by a line end.
+/// A blank line separates elements; a line end separates items of a list and lines of a listing.
 pub(super) struct DocumentBuilder {
     document: Document,
     page: Option<u32>,
@@ -11,11 +11,11 @@ pub(super) struct DocumentBuilder {
 }
 
 impl DocumentBuilder {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &ExtractLimits) -> Self {
         Self { document: Document::default(), page: None, max_text_bytes: limits.max_text_bytes }
     }
 
-    /// Sets the title, unless there is one or this one is blank.
+    /// Sets the title, unless it is set already or the new one is blank.
     pub(super) fn title(&mut self, title: &str) {
         let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
         if self.document.title.is_none() && !title.is_empty() {
@@ -23,12 +23,12 @@ impl DocumentBuilder {
         }
     }
 
-    /// States how many pages the file has.
+    /// Sets the number of pages.
     pub(super) fn page_count(&mut self, pages: u32) {
         self.document.page_count = Some(pages);
     }
 
-    /// What follows is on this page, counted from 1.
+    /// Starts a page; pages are counted from 1.
     pub(super) fn page(&mut self, number: u32) {
         self.page = Some(number);
         if !self.document.text.is_empty() {
@@ -36,9 +36,9 @@ impl DocumentBuilder {
         }
     }
 
-    /// Adds a piece; a blank one is left out.
+    /// Adds an element, unless it is blank.
     pub(super) fn push(&mut self, kind: ElementKind, content: &str) -> Result<(), FileError> {
-        // Code keeps its first line's indentation; elsewhere white space at the ends means nothing.
+        // Code keeps the indentation of its first line; other elements are trimmed.
         let content = match kind {
             ElementKind::Code => content.trim_end().trim_start_matches(['\n', '\r']),
             _ => content.trim(),
@@ -52,7 +52,7 @@ impl DocumentBuilder {
         let separator = match (self.document.elements.last().map(|last| last.kind), kind) {
             (None | Some(ElementKind::PageBreak), _) => "",
             (Some(ElementKind::ListItem), ElementKind::ListItem) => "\n",
-            // Word processors keep each line of a listing in a paragraph of its own.
+            // Word processors store each line of a listing as a paragraph.
             (Some(ElementKind::Code), ElementKind::Code) => "\n",
             _ => "\n\n",
         };
@@ -64,14 +64,14 @@ impl DocumentBuilder {
     fn append(&mut self, kind: ElementKind, content: &str) {
         let text = &mut self.document.text;
         let start = text.len();
-        // Fonts without a proper map yield control characters, which neither a reader nor the database wants.
+        // Fonts without a proper character map yield control characters, which the database rejects.
         text.extend(content.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')));
         if text.len() > start {
             self.document.elements.push(Element { kind, start, end: text.len(), page: self.page });
         }
     }
 
-    /// The document; without any text it is a failure, for the reason given.
+    /// The document, or an error with the given sentence if it has no text.
     pub(super) fn finish(self, if_empty: &str) -> Result<Document, FileError> {
         if self.document.text.trim().is_empty() {
             return Err(FileError::new(FileErrorKind::Empty, if_empty));
@@ -89,8 +89,8 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_the_pieces_and_separators_lie_between() {
-        let mut builder = DocumentBuilder::new(&Limits::default());
+    fn element_ranges_exclude_separators() {
+        let mut builder = DocumentBuilder::new(&ExtractLimits::default());
         for (kind, content) in [
             (ElementKind::Heading { level: 1 }, " Grüße "),
             (ElementKind::Paragraph, "   "),
@@ -116,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_counted_and_set_apart() {
-        let mut builder = DocumentBuilder::new(&Limits::default());
+    fn page_breaks_separate_pages() {
+        let mut builder = DocumentBuilder::new(&ExtractLimits::default());
         builder.page(1);
         builder.page(2);
         builder.push(ElementKind::Paragraph, "a\0b").expect("small");
@@ -133,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn too_much_text_and_none_at_all_are_failures() {
-        let limits = Limits { max_text_bytes: 4, ..Limits::default() };
+    fn too_much_text_and_no_text_are_errors() {
+        let limits = ExtractLimits { max_text_bytes: 4, ..ExtractLimits::default() };
         let mut builder = DocumentBuilder::new(&limits);
-        let failure = builder.push(ElementKind::Paragraph, "12345").expect_err("five of four");
-        assert_eq!(failure.kind, FileErrorKind::TooLarge);
-        let failure = builder.finish("nothing there").expect_err("nothing was added");
-        assert_eq!((failure.kind, failure.detail.as_str()), (FileErrorKind::Empty, "nothing there"));
+        let error = builder.push(ElementKind::Paragraph, "12345").expect_err("five of four");
+        assert_eq!(error.kind, FileErrorKind::TooLarge);
+        let error = builder.finish("nothing there").expect_err("nothing was added");
+        assert_eq!((error.kind, error.detail.as_str()), (FileErrorKind::Empty, "nothing there"));
     }
 }

@@ -9,14 +9,14 @@ use quick_xml::{Reader, XmlVersion};
 use super::archive::Archive;
 use super::builder::DocumentBuilder;
 use super::docx_styles::{Styles, attribute, outline_level};
-use super::rows::Rows;
-use crate::{Document, ElementKind, FileError, FileErrorKind, Limits};
+use super::rows::TableRows;
+use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind};
 
 /// Reads a zip container as a Word document.
 ///
 /// # Errors
 /// `unsupported_media` for a container of something else.
-pub(super) fn read(file: File, limits: &Limits) -> Result<Document, FileError> {
+pub(super) fn read(file: File, limits: &ExtractLimits) -> Result<Document, FileError> {
     let mut archive = Archive::open(file, limits)?;
     let Some(body) = archive.text("word/document.xml")? else {
         return Err(FileError::new(FileErrorKind::UnsupportedMedia, "No reader knows what is in this container."));
@@ -65,7 +65,7 @@ fn append_text(text: &mut String, event: &Event<'_>) {
     match event {
         Event::Text(words) => text.push_str(&words.xml_content(XmlVersion::Implicit1_0)),
         Event::CData(words) => text.push_str(&words.xml_content(XmlVersion::Implicit1_0)),
-        // Only XML's own entities: a document type that defines more is how such files attack their readers.
+        // Only XML's predefined entities: entities of a document type can expand without bound.
         Event::GeneralRef(name) => match name.resolve_char_ref() {
             Ok(Some(c)) => text.push(c),
             _ => text.push_str(resolve_predefined_entity(name).unwrap_or_default()),
@@ -79,8 +79,8 @@ fn add_part(builder: &mut DocumentBuilder, styles: &Styles, xml: &str) -> Result
     let mut walk = Walk { builder, styles, paragraphs: Vec::new(), table: None, cell: String::new(), in_text: false };
     loop {
         match reader.read_event().map_err(malformed)? {
-            // A drawing's stand-in for old readers, a passage's old place, and properties as they were before a
-            // tracked change: each would repeat or revive text.
+            // The fallback of a drawing, the origin of a moved passage, and properties before a tracked change would repeat or
+            // restore text.
             Event::Start(tag) if matches!(tag.local_name().as_ref(), "Fallback" | "moveFrom" | "pPrChange") => {
                 reader.read_to_end(tag.name()).map_err(malformed)?;
             }
@@ -104,7 +104,7 @@ fn add_part(builder: &mut DocumentBuilder, styles: &Styles, xml: &str) -> Result
 #[derive(Default)]
 struct Paragraph {
     text: String,
-    meaning: Option<ElementKind>,
+    element_kind: Option<ElementKind>,
     /// Within the paragraph's properties, where `w:tab` is a tab stop and not a tab.
     in_properties: bool,
 }
@@ -114,8 +114,8 @@ struct Walk<'a> {
     styles: &'a Styles,
     /// The open paragraphs: a text box puts paragraphs into a paragraph.
     paragraphs: Vec<Paragraph>,
-    /// The outermost open table and how deep tables are nested; an inner one is part of its cell's text.
-    table: Option<(Rows, usize)>,
+    /// The outermost open table and the nesting depth; an inner table is part of its cell's text.
+    table: Option<(TableRows, usize)>,
     cell: String,
     in_text: bool,
 }
@@ -137,10 +137,10 @@ impl Walk<'_> {
                     "pPr" => paragraph.in_properties = true,
                     "pStyle" => {
                         let style = attribute(tag, "val").unwrap_or_default();
-                        paragraph.meaning = self.styles.meaning(&style).or(paragraph.meaning);
+                        paragraph.element_kind = self.styles.element_kind(&style).or(paragraph.element_kind);
                     }
-                    "numPr" => paragraph.meaning = paragraph.meaning.or(Some(ElementKind::ListItem)),
-                    "outlineLvl" => paragraph.meaning = paragraph.meaning.or(outline_level(tag)),
+                    "numPr" => paragraph.element_kind = paragraph.element_kind.or(Some(ElementKind::ListItem)),
+                    "outlineLvl" => paragraph.element_kind = paragraph.element_kind.or(outline_level(tag)),
                     "tab" if !paragraph.in_properties => paragraph.text.push('\t'),
                     "br" | "cr" => paragraph.text.push('\n'),
                     "noBreakHyphen" => paragraph.text.push('-'),
@@ -184,7 +184,7 @@ impl Walk<'_> {
             self.cell.push_str(&paragraph.text);
             return Ok(());
         }
-        match paragraph.meaning {
+        match paragraph.element_kind {
             Some(ElementKind::ListItem) if !paragraph.text.trim().is_empty() => {
                 self.builder.push(ElementKind::ListItem, &format!("- {}", paragraph.text.trim()))
             }
@@ -192,7 +192,7 @@ impl Walk<'_> {
                 self.builder.title(&paragraph.text);
                 self.builder.push(ElementKind::Title, &paragraph.text)
             }
-            meaning => self.builder.push(meaning.unwrap_or(ElementKind::Paragraph), &paragraph.text),
+            element_kind => self.builder.push(element_kind.unwrap_or(ElementKind::Paragraph), &paragraph.text),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a Word document's paragraph styles mean. Ids are localised (`berschrift1`), names are not (`heading 1`).
+//! Maps the paragraph styles of a Word document to element kinds. Ids are localised (`berschrift1`), names are not (`heading 1`).
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use quick_xml::{Reader, XmlVersion};
 
 use crate::ElementKind;
 
-/// How long a chain of styles based on styles may be; a cycle ends here.
-const MAX_CHAIN: usize = 16;
+/// The longest chain of styles based on styles that is followed; it ends cycles.
+const MAX_STYLE_DEPTH: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Styles {
@@ -17,12 +17,12 @@ pub(super) struct Styles {
 
 #[derive(Default)]
 struct Style {
-    meaning: Option<ElementKind>,
+    element_kind: Option<ElementKind>,
     based_on: Option<String>,
 }
 
 impl Styles {
-    /// Reads `word/styles.xml`; of a broken one, what can be read.
+    /// Reads `word/styles.xml`.
     pub(super) fn read(xml: &str) -> Result<Self, quick_xml::Error> {
         let mut styles = Self::default();
         let mut reader = Reader::from_str(xml);
@@ -33,11 +33,11 @@ impl Styles {
                     "style" => current = (attribute(&tag, "styleId").unwrap_or_default(), Style::default()),
                     "name" => {
                         let name = attribute(&tag, "val").unwrap_or_default();
-                        current.1.meaning = meaning_of(&name).or(current.1.meaning);
+                        current.1.element_kind = element_kind_of(&name).or(current.1.element_kind);
                     }
                     "basedOn" => current.1.based_on = attribute(&tag, "val"),
-                    "outlineLvl" if current.1.meaning.is_none() => current.1.meaning = outline_level(&tag),
-                    "numPr" if current.1.meaning.is_none() => current.1.meaning = Some(ElementKind::ListItem),
+                    "outlineLvl" if current.1.element_kind.is_none() => current.1.element_kind = outline_level(&tag),
+                    "numPr" if current.1.element_kind.is_none() => current.1.element_kind = Some(ElementKind::ListItem),
                     _ => {}
                 },
                 Event::End(tag) if tag.local_name().as_ref() == "style" => {
@@ -50,14 +50,14 @@ impl Styles {
         }
     }
 
-    /// What a paragraph of this style is, if its style says.
-    pub(super) fn meaning(&self, id: &str) -> Option<ElementKind> {
+    /// The element kind of a paragraph of this style, if the style implies one.
+    pub(super) fn element_kind(&self, id: &str) -> Option<ElementKind> {
         let mut id = id;
-        for _ in 0..MAX_CHAIN {
-            // A document without a style sheet still uses the ids that Word gives its own styles.
-            let Some(style) = self.by_id.get(id) else { return meaning_of(id) };
-            match (&style.meaning, &style.based_on) {
-                (Some(meaning), _) => return Some(*meaning),
+        for _ in 0..MAX_STYLE_DEPTH {
+            // Documents without a style sheet use the ids of Word's built-in styles.
+            let Some(style) = self.by_id.get(id) else { return element_kind_of(id) };
+            match (&style.element_kind, &style.based_on) {
+                (Some(element_kind), _) => return Some(*element_kind),
                 (None, Some(parent)) => id = parent,
                 (None, None) => return None,
             }
@@ -66,7 +66,7 @@ impl Styles {
     }
 }
 
-fn meaning_of(name: &str) -> Option<ElementKind> {
+fn element_kind_of(name: &str) -> Option<ElementKind> {
     let name = name.to_ascii_lowercase().replace(' ', "");
     if let Some(level) = name.strip_prefix("heading").and_then(|level| level.parse::<u8>().ok()) {
         return Some(ElementKind::Heading { level: level.clamp(1, 6) });
@@ -79,7 +79,7 @@ fn meaning_of(name: &str) -> Option<ElementKind> {
     }
 }
 
-/// The meaning of `w:outlineLvl`: 0 to 8 are headings, 9 is body text.
+/// The element kind of `w:outlineLvl`: 0 to 8 are headings, 9 is body text.
 pub(super) fn outline_level(tag: &BytesStart<'_>) -> Option<ElementKind> {
     let level: u8 = attribute(tag, "val")?.parse().ok()?;
     (level < 9).then(|| ElementKind::Heading { level: (level + 1).min(6) })
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_outline_levels_and_inheritance_give_the_meaning() {
+    fn element_kind_follows_from_name_outline_level_or_parent() {
         let xml = r#"<w:styles xmlns:w="w">
             <w:style w:type="paragraph" w:styleId="berschrift2"><w:name w:val="heading 2"/><w:pPr><w:numPr/></w:pPr></w:style>
             <w:style w:styleId="Mine"><w:name w:val="My own"/><w:basedOn w:val="berschrift2"/></w:style>
@@ -106,11 +106,11 @@ mod tests {
             <w:style w:styleId="B"><w:name w:val="b"/><w:basedOn w:val="A"/></w:style>
         </w:styles>"#;
         let styles = Styles::read(xml).expect("well formed");
-        assert_eq!(styles.meaning("berschrift2"), Some(ElementKind::Heading { level: 2 }));
-        assert_eq!(styles.meaning("Mine"), Some(ElementKind::Heading { level: 2 }));
-        assert_eq!(styles.meaning("Deep"), Some(ElementKind::Heading { level: 3 }));
-        assert_eq!(styles.meaning("Body"), None);
-        assert_eq!(styles.meaning("A"), None);
-        assert_eq!(styles.meaning("Heading1"), Some(ElementKind::Heading { level: 1 }));
+        assert_eq!(styles.element_kind("berschrift2"), Some(ElementKind::Heading { level: 2 }));
+        assert_eq!(styles.element_kind("Mine"), Some(ElementKind::Heading { level: 2 }));
+        assert_eq!(styles.element_kind("Deep"), Some(ElementKind::Heading { level: 3 }));
+        assert_eq!(styles.element_kind("Body"), None);
+        assert_eq!(styles.element_kind("A"), None);
+        assert_eq!(styles.element_kind("Heading1"), Some(ElementKind::Heading { level: 1 }));
     }
 }

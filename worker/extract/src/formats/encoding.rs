@@ -1,18 +1,15 @@
-//! Bytes to text, whatever their encoding. UTF-8 passes byte for byte.
+//! Decodes text of any encoding. UTF-8 stays byte for byte.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8};
 
 use crate::{FileError, FileErrorKind, sniff::is_odd_control};
 
-/// How much text the detector looks at; more does not make it wiser, only slower.
-const DETECT_BYTES: usize = 256 * 1024;
+/// The length of text that the detector examines; more would be slower but not more accurate.
+const DETECTION_BYTES: usize = 256 * 1024;
 
-/// Decodes a text file: UTF-8 as it is (its byte order mark included), UTF-16 by its mark, else what the file declares
-/// (web pages and XML do), else what its bytes look like.
-///
-/// # Errors
-/// `corrupt` when the result is not text.
+/// Decodes a text file: UTF-8 unchanged (with its byte order mark), UTF-16 by its byte order mark, otherwise the encoding that a web
+/// page or XML declares, otherwise the one that the detector finds. Fails as `Corrupt` if the result is not text.
 pub(super) fn decode(bytes: Vec<u8>) -> Result<String, FileError> {
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
@@ -23,7 +20,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<String, FileError> {
     };
     let odd = text.chars().filter(|&c| is_odd_control(c)).count();
     if text.contains('\0') || odd * 100 > text.len() {
-        return Err(FileError::new(FileErrorKind::Corrupt, "The file starts like text but holds binary content."));
+        return Err(FileError::new(FileErrorKind::Corrupt, "The file starts like text but contains binary content."));
     }
     Ok(text)
 }
@@ -42,7 +39,7 @@ fn decode_other(bytes: &[u8], bad_at: usize) -> String {
     encoding.decode_without_bom_handling(bytes).0.into_owned()
 }
 
-/// UTF-8 with a few broken places, told by many characters that did decode: in another encoding hardly any would.
+/// Whether the text is UTF-8 with a few invalid bytes: then many characters decode, of another encoding hardly any.
 fn is_damaged_utf8(lossy: &str) -> bool {
     let bad = lossy.chars().filter(|&c| c == char::REPLACEMENT_CHARACTER).count();
     let good = lossy.chars().filter(|&c| !c.is_ascii() && c != char::REPLACEMENT_CHARACTER).count();
@@ -62,8 +59,8 @@ fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
 }
 
 fn detect(bytes: &[u8], bad_at: usize) -> &'static Encoding {
-    let start = bad_at.saturating_sub(DETECT_BYTES / 2);
-    let end = bytes.len().min(start + DETECT_BYTES);
+    let start = bad_at.saturating_sub(DETECTION_BYTES / 2);
+    let end = bytes.len().min(start + DETECTION_BYTES);
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(&bytes[start..end], end == bytes.len());
     detector.guess(None, Utf8Detection::Deny)
@@ -78,13 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn utf8_passes_byte_for_byte() {
+    fn utf8_is_unchanged() {
         let original = "\u{FEFF}Zeile\r\n\ttab\u{A0}ﬁ e\u{301} 🦀\n\n";
         assert_eq!(text(original.as_bytes()), original);
     }
 
     #[test]
-    fn utf16_is_read_by_its_mark() {
+    fn utf16_is_decoded_by_its_byte_order_mark() {
         let mut bytes = vec![0xFF, 0xFE];
         bytes.extend("Grüße €".encode_utf16().flat_map(u16::to_le_bytes));
         assert_eq!(text(&bytes), "Grüße €");
@@ -107,13 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_encoding_beats_the_guess() {
+    fn declared_encoding_takes_precedence_over_detection() {
         let (bytes, ..) = encoding_rs::ISO_8859_7.encode("<meta charset='iso-8859-7'><p>αβγ</p>");
         assert!(text(&bytes).contains("αβγ"));
     }
 
     #[test]
-    fn one_bad_byte_does_not_ruin_the_rest() {
+    fn invalid_byte_leaves_the_rest_intact() {
         let mut bytes = "Grüße über Brücken, schöne Bäume für jährliche Müßiggänger".as_bytes().to_vec();
         bytes.push(0xFF);
         assert!(text(&bytes).starts_with("Grüße über Brücken"));

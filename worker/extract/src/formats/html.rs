@@ -1,4 +1,4 @@
-//! Web pages. Read as a stream of tags, without a tree: a tree of a hundred thousand nested elements overflows stacks.
+//! Reads web pages as a stream of tags: a tree of a hundred thousand nested elements would overflow the stack.
 
 use std::cell::RefCell;
 
@@ -7,22 +7,22 @@ use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 
 use super::builder::DocumentBuilder;
-use super::rows::Rows;
-use crate::{Document, ElementKind, FileError, Limits};
+use super::rows::TableRows;
+use crate::{Document, ElementKind, ExtractLimits, FileError};
 
 /// Reads a page's visible text: headings, paragraphs, list items, tables, preformatted text.
-pub(super) fn read(page: &str, limits: &Limits) -> Result<Document, FileError> {
+pub(super) fn read(page: &str, limits: &ExtractLimits) -> Result<Document, FileError> {
     let input = BufferQueue::default();
     input.push_back(StrTendril::from(page));
     let tokenizer = Tokenizer::new(Sink(RefCell::new(Walk::new(limits))), TokenizerOpts::default());
-    // The sink never asks for a pause, so one call takes all of the input.
+    // The sink never pauses the tokenizer, so one call consumes the whole input.
     let _done = tokenizer.feed(&input);
     tokenizer.end();
     let mut walk = tokenizer.sink.0.into_inner();
     walk.finish_table();
     walk.flush();
-    if let Some(failure) = walk.failure {
-        return Err(failure);
+    if let Some(error) = walk.error {
+        return Err(error);
     }
     walk.builder.title(&walk.title);
     walk.builder.finish("The page has no visible text.")
@@ -50,7 +50,7 @@ impl TokenSink for Sink {
     }
 }
 
-/// After these tags what looks like markup is text.
+/// The tokenizer state after tags whose content is text even if it looks like markup.
 fn text_mode(name: &str) -> TokenSinkResult<()> {
     match name {
         "script" => TokenSinkResult::RawData(RawKind::ScriptData),
@@ -63,30 +63,30 @@ fn text_mode(name: &str) -> TokenSinkResult<()> {
 
 struct Walk {
     builder: DocumentBuilder,
-    failure: Option<FileError>,
+    error: Option<FileError>,
     title: String,
     in_title: bool,
-    /// The tag whose content is not for reading, and how many of its name are open.
+    /// The open tag with invisible content, and the number of open tags of its name.
     hidden: Option<(String, usize)>,
-    /// The running text since the last border between blocks.
+    /// The text since the last block boundary.
     inline: String,
     heading: Option<u8>,
     preformatted: usize,
-    /// The open lists: the number of the last item of an ordered one.
+    /// The open lists; an ordered one has the number of its last item.
     lists: Vec<Option<u32>>,
-    /// The marker of the item whose text comes next.
+    /// The marker of the next item.
     marker: Option<String>,
-    /// The outermost open table and how deep tables are nested; an inner one is part of its cell's text.
-    table: Option<(Rows, usize)>,
+    /// The outermost open table and the nesting depth; an inner table is part of its cell's text.
+    table: Option<(TableRows, usize)>,
     /// Whether a cell of the outermost table is open.
     in_cell: bool,
 }
 
 impl Walk {
-    fn new(limits: &Limits) -> Self {
+    fn new(limits: &ExtractLimits) -> Self {
         Self {
             builder: DocumentBuilder::new(limits),
-            failure: None,
+            error: None,
             title: String::new(),
             in_title: false,
             hidden: None,
@@ -200,7 +200,7 @@ impl Walk {
 
     fn end_cell(&mut self) {
         match &mut self.table {
-            // Text beside the cells, as in a caption, becomes a cell of its own.
+            // Text outside of cells, such as a caption, becomes a cell.
             Some((rows, 1)) => {
                 let content = std::mem::take(&mut self.inline);
                 if std::mem::take(&mut self.in_cell) || !content.trim().is_empty() {
@@ -212,7 +212,7 @@ impl Walk {
         }
     }
 
-    /// Ends the outermost table, and with it whatever is still open in it.
+    /// Ends the outermost table and all tables inside of it.
     fn finish_table(&mut self) {
         if let Some((_, depth)) = &mut self.table {
             *depth = 1;
@@ -223,7 +223,7 @@ impl Walk {
         }
     }
 
-    /// Ends a block: the running text becomes an element, or within a table stays in its cell.
+    /// Ends a block: its text becomes an element, or inside of a table stays in its cell.
     fn flush(&mut self) {
         if self.table.is_some() {
             self.inline.push(' ');
@@ -245,8 +245,8 @@ impl Walk {
     }
 
     fn push(&mut self, kind: ElementKind, text: &str) {
-        if self.failure.is_none() {
-            self.failure = self.builder.push(kind, text).err();
+        if self.error.is_none() {
+            self.error = self.builder.push(kind, text).err();
         }
     }
 }
@@ -263,12 +263,12 @@ fn heading_level(name: &str) -> Option<u8> {
     }
 }
 
-/// Tags whose content is no text for readers.
+/// Tags with invisible content.
 fn is_hidden(name: &str) -> bool {
     matches!(name, "script" | "style" | "noscript" | "template" | "svg" | "iframe" | "noembed" | "noframes")
 }
 
-/// Tags that set what is before them apart from what is after them.
+/// Tags that separate blocks.
 fn is_block(name: &str) -> bool {
     heading_level(name).is_some()
         || matches!(
@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     fn document(page: &str) -> Document {
-        read(page, &Limits::default()).expect("has text")
+        read(page, &ExtractLimits::default()).expect("has text")
     }
 
     fn pieces(document: &Document) -> Vec<(ElementKind, &str)> {
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn structure_is_kept_and_markup_is_gone() {
+    fn structure_is_kept_and_markup_removed() {
         let document = document(
             "<!doctype html><html><head><title> A &amp; B </title><style>p{}</style><script>if (a<b) '<p>x</p>'</script>\
              </head><body><h2>Gr&uuml;&szlig;e</h2><p>One\n  <b>bold</b>word<br>next&nbsp;line</p>tail\
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_one_element_with_a_row_a_line() {
+    fn table_is_one_element_with_one_line_per_row() {
         let document = document(
             "<table><caption>Cap</caption><tr><th>a<th>b</tr><tr><td><p>1</p><p>2</p></td>\
              <td><table><tr><td>in<td>ner</table></td></tr></table><p>after",
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unclosed_table_is_not_lost() {
+    fn unclosed_table_is_kept() {
         assert_eq!(pieces(&document("<table><tr><td>x")), [(ElementKind::Table, "x")]);
     }
 }

@@ -1,4 +1,4 @@
-//! Markdown is described in place: element ranges are ranges of the file itself, markup included.
+//! Finds the elements of a Markdown file; their ranges are ranges of the file itself, markup included.
 
 use std::ops::Range;
 
@@ -8,11 +8,11 @@ use crate::{Document, Element, ElementKind};
 
 /// Finds the blocks of a Markdown text.
 pub(super) fn describe(text: String) -> Document {
-    // To the parser a byte order mark is a letter, and a heading after it none.
+    // The parser takes a byte order mark for a letter and would miss a heading after it.
     let skip = text.len() - text.trim_start_matches('\u{FEFF}').len();
     let mut blocks = Blocks { text: &text, skip, elements: Vec::new(), item: None };
     let mut title = Title::default();
-    // Blocks that are one element as a whole; what they hold is not looked at.
+    // Depth of blocks that are one element as a whole; their content is skipped.
     let mut inside = 0_usize;
 
     let options = Options::ENABLE_TABLES | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
@@ -72,12 +72,12 @@ fn is_whole_block_end(tag: &TagEnd) -> bool {
     )
 }
 
-/// Collects elements. A list item is one element up to the list within it, whose items are elements of their own.
+/// Collects elements. A list item is one element up to an inner list, whose items are separate elements.
 struct Blocks<'a> {
     text: &'a str,
     skip: usize,
     elements: Vec<Element>,
-    /// Where the item that is being read starts.
+    /// The start of the current item.
     item: Option<usize>,
 }
 
@@ -103,7 +103,7 @@ impl Blocks<'_> {
     }
 }
 
-/// The first heading of level 1 is what a Markdown file calls itself.
+/// Finds the title: the first heading of level 1.
 #[derive(Default)]
 struct Title {
     words: String,
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_ranges_of_the_file() {
+    fn element_ranges_are_ranges_of_the_file() {
         let file = "\u{FEFF}# Grüße *an* alle\r\n\r\nErster\r\nAbsatz.\r\n\r\nZwei\n----\n\n```rust\nfn f() {}\n\n```\n\n\
             | a | b |\n|---|---|\n| 1 | 2 |\n\n> Zitat\n";
         let document = describe(file.to_owned());
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn front_matter_is_not_prose() {
+    fn front_matter_is_code() {
         let document = describe("---\ntags: [a]\n---\n\nText\n".to_owned());
         assert_eq!(pieces(&document)[0].0, ElementKind::Code);
         assert_eq!(pieces(&document)[1], (ElementKind::Paragraph, "Text"));

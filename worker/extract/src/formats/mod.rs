@@ -1,5 +1,5 @@
-//! One file per format. Each turns bytes into a document through [`DocumentBuilder`](builder::DocumentBuilder), or, where
-//! the text is the file itself, describes it in place.
+//! One file per format. Each builds a document with [`DocumentBuilder`](builder::DocumentBuilder), or, for text files, finds the
+//! elements in the file itself.
 
 mod archive;
 mod builder;
@@ -16,11 +16,11 @@ mod rows;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
-use super::{Limits, MediaType, SNIFF_BYTES, Source, sniff};
+use super::{ExtractLimits, FileInfo, MediaType, SNIFF_BYTES, sniff};
 use crate::{Document, ElementKind, FileError, FileErrorKind};
 
-/// Reads a file of any known kind.
-pub(super) fn read(mut file: File, source: &Source, limits: &Limits) -> Result<Document, FileError> {
+/// Reads a file of any supported media type.
+pub(super) fn read(mut file: File, info: &FileInfo, limits: &ExtractLimits) -> Result<Document, FileError> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     (&file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
@@ -28,10 +28,10 @@ pub(super) fn read(mut file: File, source: &Source, limits: &Limits) -> Result<D
         return Err(FileError::new(FileErrorKind::Empty, "The file has no bytes."));
     }
 
-    match sniff(&head, &source.file_name, source.declared_type.as_deref()) {
+    match sniff(&head, &info.file_name, info.declared_type.as_deref()) {
         MediaType::Pdf => pdf::read(&all_bytes(file)?, limits),
         MediaType::Docx | MediaType::Zip => docx::read(file, limits),
-        MediaType::Ole => Err(ole::refuse(&all_bytes(file)?)),
+        MediaType::Ole => Err(ole::file_error(&all_bytes(file)?)),
         MediaType::Html => html::read(&encoding::decode(text_bytes(file, limits)?)?, limits),
         MediaType::Markdown => plain_text(file, limits, markdown::describe),
         MediaType::Csv => plain_text(file, limits, |text| plain::describe(text, ElementKind::Table)),
@@ -46,20 +46,24 @@ pub(super) fn read(mut file: File, source: &Source, limits: &Limits) -> Result<D
 }
 
 /// A document whose text is the file itself.
-fn plain_text(file: File, limits: &Limits, describe: impl Fn(String) -> Document) -> Result<Document, FileError> {
+fn plain_text(
+    file: File,
+    limits: &ExtractLimits,
+    describe: impl Fn(String) -> Document,
+) -> Result<Document, FileError> {
     let text = encoding::decode(text_bytes(file, limits)?)?;
     if text.len() as u64 > limits.max_text_bytes {
         return Err(too_much_text());
     }
     let document = describe(text);
     if document.elements.is_empty() {
-        return Err(FileError::new(FileErrorKind::Empty, "The file holds nothing but white space."));
+        return Err(FileError::new(FileErrorKind::Empty, "The file contains only white space."));
     }
     Ok(document)
 }
 
-/// All bytes of a text file, unless it is longer than text may be: its length tells, so nothing is read in vain.
-fn text_bytes(file: File, limits: &Limits) -> Result<Vec<u8>, FileError> {
+/// All bytes of a text file. A file longer than the limit is rejected by its length, before it is read.
+fn text_bytes(file: File, limits: &ExtractLimits) -> Result<Vec<u8>, FileError> {
     if file.metadata().map_err(unreadable)?.len() > limits.max_text_bytes {
         return Err(too_much_text());
     }

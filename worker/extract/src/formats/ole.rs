@@ -1,8 +1,8 @@
 use crate::{FileError, FileErrorKind};
 
-/// Why an OLE container is not read. Office puts password-protected documents into one, under a stream of a known name;
-/// anything else in one is a format of before 2007.
-pub(super) fn refuse(bytes: &[u8]) -> FileError {
+/// The error for an OLE container. Office stores password-protected documents in one, in a stream of a known name; all others are
+/// formats from before 2007.
+pub(super) fn file_error(bytes: &[u8]) -> FileError {
     let protected: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
     if bytes.windows(protected.len()).any(|window| window == protected) {
         return FileError::new(FileErrorKind::Encrypted, "The document is protected by a password.");

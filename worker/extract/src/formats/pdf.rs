@@ -1,19 +1,19 @@
-//! PDF, page by page.
+//! Reads PDF page by page.
 
 use std::ops::ControlFlow;
 
 use unpdf::{Block, Error, ExtractionQuality, Page, PageStreamOptions, ParseEvent, PdfParser, Table};
 
 use super::builder::DocumentBuilder;
-use super::rows::Rows;
-use crate::{Document, ElementKind, FileError, FileErrorKind, Limits};
+use super::rows::TableRows;
+use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind};
 
-/// Where readers look for the end mark: a file that ends without one was cut short.
+/// The part of the file in which readers search the end marker; a file without one is truncated.
 const TAIL_BYTES: usize = 1024;
 
 /// Reads a PDF's text with page numbers, headings, lists and tables.
-pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, FileError> {
-    let parser = PdfParser::from_bytes(bytes).map_err(refused)?;
+pub(super) fn read(bytes: &[u8], limits: &ExtractLimits) -> Result<Document, FileError> {
+    let parser = PdfParser::from_bytes(bytes).map_err(file_error)?;
     let pages = parser.page_count();
     if pages > limits.max_pages {
         return Err(FileError::new(FileErrorKind::TooLarge, "There are more pages than one file may have."));
@@ -21,8 +21,8 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, FileError>
 
     let mut builder = DocumentBuilder::new(limits);
     builder.page_count(pages);
-    let mut failure = None;
-    // Parallelism is the worker's: it runs several files at once, each within its own CPU limit.
+    let mut error = None;
+    // The worker reads several files in parallel, each within its own CPU limit.
     let options = PageStreamOptions { parallel: false, ..PageStreamOptions::default() };
     let quality = parser
         .for_each_page(options, |event| {
@@ -37,14 +37,14 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, FileError>
             match outcome {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(reason) => {
-                    failure = Some(reason);
+                    error = Some(reason);
                     ControlFlow::Break(())
                 }
             }
         })
-        .map_err(refused)?;
-    if let Some(failure) = failure {
-        return Err(failure);
+        .map_err(file_error)?;
+    if let Some(error) = error {
+        return Err(error);
     }
     if is_damaged(bytes, &quality) {
         return Err(FileError::new(FileErrorKind::Corrupt, "The PDF is cut short or damaged: pages are missing."));
@@ -55,8 +55,8 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Document, FileError>
     })
 }
 
-/// A repaired file is taken when the repair lost nothing that can be told; half a document indexed as if it were whole
-/// would be worse than a failure.
+/// Whether pages are missing. A repaired file is accepted only if no loss is detected: half a document indexed as a whole one would be
+/// worse than an error.
 fn is_damaged(bytes: &[u8], quality: &ExtractionQuality) -> bool {
     let tail = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
     let cut_short = !tail.windows(5).any(|window| window == b"%%EOF");
@@ -84,8 +84,8 @@ fn add_page(builder: &mut DocumentBuilder, page: &Page) -> Result<(), FileError>
     Ok(())
 }
 
-fn rows(table: &Table) -> Rows {
-    let mut rows = Rows::default();
+fn rows(table: &Table) -> TableRows {
+    let mut rows = TableRows::default();
     for row in &table.rows {
         rows.row();
         for cell in &row.cells {
@@ -95,7 +95,7 @@ fn rows(table: &Table) -> Rows {
     rows
 }
 
-fn refused(error: Error) -> FileError {
+fn file_error(error: Error) -> FileError {
     match error {
         Error::Encrypted | Error::InvalidPassword => {
             FileError::new(FileErrorKind::Encrypted, "The PDF is protected by a password.")

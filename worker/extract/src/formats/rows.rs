@@ -1,16 +1,16 @@
-/// A table as lines of text: a row a line, cells set apart by ` | `.
+/// A table as text: one line per row, with ` | ` between cells.
 #[derive(Default)]
-pub(super) struct Rows {
+pub(super) struct TableRows {
     rows: Vec<Vec<String>>,
 }
 
-impl Rows {
-    /// Begins a row.
+impl TableRows {
+    /// Starts a row.
     pub(super) fn row(&mut self) {
         self.rows.push(Vec::new());
     }
 
-    /// Adds a cell to the last row; a table that begins without a row gets one.
+    /// Adds a cell to the last row, or to a new row if there is none.
     pub(super) fn cell(&mut self, content: &str) {
         let cell = content.split_whitespace().collect::<Vec<_>>().join(" ");
         match self.rows.last_mut() {
@@ -19,7 +19,7 @@ impl Rows {
         }
     }
 
-    /// The lines; rows of nothing but empty cells are left out.
+    /// The lines, without rows that have only empty cells.
     pub(super) fn text(&self) -> String {
         let filled = self.rows.iter().filter(|row| row.iter().any(|cell| !cell.is_empty()));
         filled.map(|row| row.join(" | ")).collect::<Vec<_>>().join("\n")
@@ -31,8 +31,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_a_line() {
-        let mut rows = Rows::default();
+    fn each_row_becomes_a_line() {
+        let mut rows = TableRows::default();
         rows.cell("caption");
         rows.row();
         rows.cell(" a\n b ");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nvisy_embed::{EmbedError, Purpose};
+use nvisy_embed::{EmbedError, InputType};
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     telemetry::metrics::metrics,
@@ -26,7 +26,7 @@ impl Node for EmbedNode {
         let Artifact::Passages(passages) = input else { return Err(wrong_input("embed")) };
         let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().map(|passage| (passage.id, passage.text)).unzip();
         let embedder = &scope.cx.embedder;
-        let vectors = embedder.embed(Purpose::Passage, texts).await.map_err(|error| {
+        let vectors = embedder.embed(InputType::Passage, texts).await.map_err(|error| {
             let kind = match &error {
                 EmbedError::Busy { .. } => "busy",
                 EmbedError::Unavailable(_) => "unavailable",

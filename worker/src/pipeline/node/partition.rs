@@ -4,7 +4,9 @@ use std::{os::unix::fs::FileExt, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream;
-use nvisy_extract::{Document, ExtractError, FileError, FileErrorKind, Limits, MediaType, SNIFF_BYTES, Source, sniff};
+use nvisy_extract::{
+    Document, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType, SNIFF_BYTES, sniff,
+};
 use nvisy_shared::{
     blob::PutError,
     domain::failure::{Failure, FailureCode},
@@ -33,7 +35,7 @@ impl Node for PartitionNode {
     async fn run(&self, scope: &Scope<'_>, input: Artifact, effects: &mut Vec<Effect>) -> Result<Artifact, JobError> {
         let Artifact::File(file) = input else { return Err(wrong_input("partition")) };
         let settings = &scope.cx.config.extract;
-        let limits = Limits {
+        let limits = ExtractLimits {
             memory_bytes: settings.memory_bytes,
             wall_seconds: settings.seconds,
             max_pages: settings.pages,
@@ -41,8 +43,8 @@ impl Node for PartitionNode {
             max_expanded_bytes: settings.expanded_bytes,
         };
         let media_type = sniff_media_type(&file).map_err(JobError::retry("the staged file cannot be read"))?;
-        let source = Source { file_name: file.name, declared_type: Some(file.media_type) };
-        let read = nvisy_extract::run(&scope.cx.extractor, &file.file, &source, &limits).await;
+        let info = FileInfo { file_name: file.name, declared_type: Some(file.media_type) };
+        let read = nvisy_extract::run(&scope.cx.extractor, &file.file, &info, &limits).await;
         let document = read.map_err(|error| match error {
             ExtractError::File(error) => JobError::Fail(failure(error)),
             error @ ExtractError::Process(_) => JobError::retry("the extraction process cannot be started")(error),

@@ -1,17 +1,17 @@
-//! The matrix product, nine tenths of the encoder's work.
+//! The matrix product, which takes nine tenths of the encoder's time.
 //!
-//! One source for every processor: `pulp` compiles it for the vector units it knows (AVX-512, AVX2, NEON, none) and picks at
-//! run time. A weight matrix is stored once, in *panels* as wide as two vectors of this processor, in the order in
-//! which the inner loop reads it; the other operand is read where it lies, so a product copies nothing.
+//! `pulp` compiles the code for several vector units (AVX-512, AVX2, NEON, none) and selects one at run time. A weight matrix is
+//! stored once, in *panels* as wide as two vectors of this processor, in the order in which the inner loop reads it; the other
+//! operand is read in place, so a product copies nothing.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Vectors side by side in a panel. With the rows of a tile this fills the registers: more spills, fewer waits for memory.
-const VECTORS: usize = 2;
-/// Floats in the widest vector any supported processor has, times [`VECTORS`].
-const WIDEST: usize = 16 * VECTORS;
+/// Vectors side by side in a panel. With the rows of a tile they fill the registers: more would spill, fewer would wait for memory.
+const VECTORS_PER_PANEL: usize = 2;
+/// Floats in the widest vector of any supported processor, times [`VECTORS_PER_PANEL`].
+const MAX_PANEL_FLOATS: usize = 16 * VECTORS_PER_PANEL;
 /// Floats in a cache line: panels start on one, since a vector that straddles two costs two loads.
-const LINE: usize = 16;
+const CACHE_LINE_FLOATS: usize = 16;
 
 /// A matrix of `inner` x `outer` numbers plus a bias per column, laid out for [`multiply`].
 #[derive(Default)]
@@ -40,10 +40,10 @@ impl Panels {
         let count = outer.div_ceil(width);
         self.inner = inner;
         self.outer = outer;
-        let len = count * inner * width + LINE;
+        let len = count * inner * width + CACHE_LINE_FLOATS;
         if self.data.len() < len {
             self.data = vec![0.0; len];
-            self.start = self.data.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+            self.start = self.data.as_ptr().align_offset(CACHE_LINE_FLOATS * size_of::<f32>()).min(CACHE_LINE_FLOATS);
         }
         self.bias.clear();
         self.bias.resize(count * width, 0.0);
@@ -68,30 +68,30 @@ fn panel_width() -> usize {
         type Output = usize;
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) -> usize {
-            VECTORS * S::F32_LANES
+            VECTORS_PER_PANEL * S::F32_LANES
         }
     }
     Arch::new().dispatch(Width)
 }
 
-/// Rows of numbers inside a larger buffer: row `r` is `data[r * stride..]`.
+/// RowView of numbers inside a larger buffer: row `r` is `data[r * stride..]`.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
-    /// Where the first row begins.
+pub(super) struct RowView<'a> {
+    /// The buffer from the start of the first row.
     pub(super) data: &'a [f32],
-    /// From one row's start to the next.
+    /// Distance between the starts of two rows.
     pub(super) stride: usize,
-    /// How many.
+    /// Number of rows.
     pub(super) count: usize,
 }
 
 /// `out[r] = input[r] x panels + bias` for every row; `stride` apart in `out`. Reads `panels.inner` numbers of each row.
-pub(super) fn multiply(input: Rows<'_>, panels: &Panels, out: &mut [f32], stride: usize) {
+pub(super) fn multiply(input: RowView<'_>, panels: &Panels, out: &mut [f32], stride: usize) {
     Arch::new().dispatch(Multiply { input, panels, out, stride });
 }
 
 struct Multiply<'a> {
-    input: Rows<'a>,
+    input: RowView<'a>,
     panels: &'a Panels,
     out: &'a mut [f32],
     stride: usize,
@@ -102,15 +102,16 @@ impl WithSimd for Multiply<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let width = VECTORS * S::F32_LANES;
+        let width = VECTORS_PER_PANEL * S::F32_LANES;
         let data = &self.panels.data[self.panels.start..];
         for (panel, data) in
             data.chunks_exact(self.panels.inner * width).take(self.panels.outer.div_ceil(width)).enumerate()
         {
             let column = panel * width;
             let panel = Panel {
-                lines: S::as_simd_f32s(data).0.as_chunks::<VECTORS>().0,
-                bias: S::as_simd_f32s(&self.panels.bias[column..column + width]).0.as_chunks::<VECTORS>().0[0],
+                lines: S::as_simd_f32s(data).0.as_chunks::<VECTORS_PER_PANEL>().0,
+                bias: S::as_simd_f32s(&self.panels.bias[column..column + width]).0.as_chunks::<VECTORS_PER_PANEL>().0
+                    [0],
                 column,
                 filled: width.min(self.panels.outer - column),
             };
@@ -128,15 +129,15 @@ impl WithSimd for Multiply<'_> {
 }
 
 struct Panel<'a, S: Simd> {
-    lines: &'a [[S::f32s; VECTORS]],
-    bias: [S::f32s; VECTORS],
+    lines: &'a [[S::f32s; VECTORS_PER_PANEL]],
+    bias: [S::f32s; VECTORS_PER_PANEL],
     column: usize,
     filled: usize,
 }
 
 impl Multiply<'_> {
-    /// One panel times `A + B` rows, all sums in registers. That takes loops unrolled whole, which the compiler does to two
-    /// short ones at any level of optimisation, and to a long one only at the highest.
+    /// One panel times `A + B` rows, with all sums in registers. This requires fully unrolled loops: the compiler unrolls two short
+    /// ones at any level of optimisation, a long one only at the highest.
     #[inline(always)]
     fn tile<S: Simd, const A: usize, const B: usize>(&mut self, simd: S, panel: &Panel<'_, S>, row: usize) -> usize {
         let (upper, lower) = (self.rows::<S, A>(panel, row), self.rows::<S, B>(panel, row + A));
@@ -160,21 +161,26 @@ impl Multiply<'_> {
     }
 
     #[inline(always)]
-    fn store<S: Simd, const R: usize>(&mut self, panel: &Panel<'_, S>, first: usize, sums: [[S::f32s; VECTORS]; R]) {
+    fn store<S: Simd, const R: usize>(
+        &mut self,
+        panel: &Panel<'_, S>,
+        first: usize,
+        sums: [[S::f32s; VECTORS_PER_PANEL]; R],
+    ) {
         for (r, sums) in sums.iter().enumerate() {
             let out = &mut self.out[(first + r) * self.stride + panel.column..][..panel.filled];
-            if panel.filled == VECTORS * S::F32_LANES {
+            if panel.filled == VECTORS_PER_PANEL * S::F32_LANES {
                 S::as_mut_simd_f32s(out).0.copy_from_slice(sums);
             } else {
-                let mut edge = [0.0; WIDEST];
-                S::as_mut_simd_f32s(&mut edge).0[..VECTORS].copy_from_slice(sums);
+                let mut edge = [0.0; MAX_PANEL_FLOATS];
+                S::as_mut_simd_f32s(&mut edge).0[..VECTORS_PER_PANEL].copy_from_slice(sums);
                 out.copy_from_slice(&edge[..panel.filled]);
             }
         }
     }
 }
 
-/// The running sums of `R` rows, the two vectors of a row apart so that every access has a constant index.
+/// The running sums of `R` rows. The two vectors of a row are separate, so that every access has a constant index.
 struct Sums<S: Simd, const R: usize> {
     left: [S::f32s; R],
     right: [S::f32s; R],
@@ -191,7 +197,7 @@ impl<S: Simd, const R: usize> Sums<S, R> {
         clippy::needless_range_loop,
         reason = "an iterator over one of three arrays hides that all lengths are constant"
     )]
-    fn add(&mut self, simd: S, rows: &[&[f32]; R], k: usize, line: &[S::f32s; VECTORS]) {
+    fn add(&mut self, simd: S, rows: &[&[f32]; R], k: usize, line: &[S::f32s; VECTORS_PER_PANEL]) {
         for r in 0..R {
             let x = simd.splat_f32s(rows[r][k]);
             self.left[r] = simd.mul_add_e_f32s(x, line[0], self.left[r]);
@@ -199,9 +205,9 @@ impl<S: Simd, const R: usize> Sums<S, R> {
         }
     }
 
-    /// A copy to take references to: what has one taken does not stay in registers.
+    /// A copy for taking references: a variable whose address is taken does not stay in registers.
     #[inline(always)]
-    fn finish(&self) -> [[S::f32s; VECTORS]; R] {
+    fn finish(&self) -> [[S::f32s; VECTORS_PER_PANEL]; R] {
         std::array::from_fn(
             #[inline(always)]
             |r| [self.left[r], self.right[r]],
@@ -211,21 +217,21 @@ impl<S: Simd, const R: usize> Sums<S, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Panels, Rows, multiply};
+    use super::{Panels, RowView, multiply};
 
-    /// Numbers without a pattern that a wrong index could survive.
+    /// Numbers without a pattern that would hide a wrong index.
     fn numbers(count: usize) -> Vec<f32> {
         (0..count).map(|i| ((i * i * 37 + i * 11) % 101) as f32 / 50.0 - 1.0).collect()
     }
 
     #[test]
-    fn products_of_any_shape_are_those_of_the_definition() {
+    fn products_of_any_shape_match_the_definition() {
         for (rows, inner, outer) in [(1, 1, 1), (2, 3, 33), (5, 8, 32), (11, 17, 70), (12, 32, 64), (31, 40, 7)] {
             let (stride, out_stride) = (inner + 3, outer + 2);
             let (input, weights, bias) = (numbers(rows * stride), numbers(outer * inner), numbers(outer));
             let mut out = vec![f32::NAN; rows * out_stride];
             let panels = Panels::pack(inner, outer, &weights, &bias);
-            multiply(Rows { data: &input, stride, count: rows }, &panels, &mut out, out_stride);
+            multiply(RowView { data: &input, stride, count: rows }, &panels, &mut out, out_stride);
             for row in 0..rows {
                 for column in 0..outer {
                     let products = (0..inner).map(|k| input[row * stride + k] * weights[column * inner + k]);

@@ -1,4 +1,4 @@
-//! What the server's answer means.
+//! Interprets the server's response.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use serde::Deserialize;
 
 use crate::{EmbedError, to_unit_length};
 
-/// How long to wait when a server wants patience without saying how much.
-const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
-/// No server is waited for longer, whatever it says.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(3600);
+/// The wait when a busy server names none.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// The longest wait, whatever the server names.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Characters of the server's message that are kept.
-const LONGEST_MESSAGE: usize = 300;
+const MESSAGE_LIMIT_CHARS: usize = 300;
 
 #[derive(Deserialize)]
-struct Answer {
+struct EmbeddingsResponse {
     data: Vec<Item>,
 }
 
@@ -27,49 +27,49 @@ struct Item {
     embedding: Vec<f32>,
 }
 
-/// The vectors of a good answer in the order of the texts, each of length one. A server that answers 200 with something else is
-/// taken to be in trouble, not the texts.
+/// The vectors of a successful response in the order of the texts, each of length one. An invalid response with status 200 counts as
+/// a fault of the server, not of the texts.
 pub(super) fn vectors(body: &[u8], count: usize, dimensions: usize) -> Result<Vec<Vec<f32>>, EmbedError> {
-    let wrong = |reason: String| EmbedError::Unavailable(format!("the server's answer makes no sense: {reason}"));
-    let answer: Answer = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
-    if answer.data.len() != count {
-        return Err(wrong(format!("{} vectors for {count} texts", answer.data.len())));
+    let invalid = |reason: String| EmbedError::Unavailable(format!("the server's response is invalid: {reason}"));
+    let response: EmbeddingsResponse = serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
+    if response.data.len() != count {
+        return Err(invalid(format!("{} vectors for {count} texts", response.data.len())));
     }
     let mut vectors = vec![Vec::new(); count];
-    for (place, mut item) in answer.data.into_iter().enumerate() {
-        // Some servers leave the index out; then the order of the texts is meant.
-        let index = item.index.unwrap_or(place);
+    for (position, mut item) in response.data.into_iter().enumerate() {
+        // Some servers omit the index; their vectors are in the order of the texts.
+        let index = item.index.unwrap_or(position);
         if item.embedding.len() != dimensions {
-            // No retry mends a wrong setting.
+            // The setting is wrong, so a retry cannot succeed.
             let length = item.embedding.len();
             return Err(EmbedError::Rejected(format!("its vectors have {length} dimensions, not {dimensions}")));
         }
         if !to_unit_length(&mut item.embedding) {
-            return Err(wrong(format!("vector {index} has no direction")));
+            return Err(invalid(format!("vector {index} has no direction")));
         }
         match vectors.get_mut(index) {
             Some(vector) if vector.is_empty() => *vector = item.embedding,
-            _ => return Err(wrong(format!("index {index} is out of range or there twice"))),
+            _ => return Err(invalid(format!("index {index} is out of range or repeated"))),
         }
     }
     Ok(vectors)
 }
 
-/// The error that a status other than success stands for.
-pub(super) fn refusal(status: StatusCode, patience: Option<Duration>, body: &[u8]) -> EmbedError {
+/// The error for a status other than success.
+pub(super) fn status_error(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> EmbedError {
     let message = message(body);
-    let said = if message.is_empty() { status.to_string() } else { format!("{status}: {message}") };
+    let reason = if message.is_empty() { status.to_string() } else { format!("{status}: {message}") };
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            EmbedError::Busy { retry_after: patience.unwrap_or(DEFAULT_PATIENCE).min(LONGEST_PATIENCE) }
+            EmbedError::Busy { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER).min(MAX_RETRY_AFTER) }
         }
-        StatusCode::REQUEST_TIMEOUT => EmbedError::Unavailable(said),
-        _ if status.is_server_error() => EmbedError::Unavailable(said),
-        _ => EmbedError::Rejected(said),
+        StatusCode::REQUEST_TIMEOUT => EmbedError::Unavailable(reason),
+        _ if status.is_server_error() => EmbedError::Unavailable(reason),
+        _ => EmbedError::Rejected(reason),
     }
 }
 
-/// `Retry-After`: seconds, or a date, which is compared with the server's own `Date` so that its clock and ours may differ.
+/// `Retry-After`: seconds, or a date, which is compared with the server's own `Date`, so that its clock and ours may differ.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     let value = text(RETRY_AFTER)?.trim();
@@ -81,14 +81,14 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some((then - now).to_std().unwrap_or_default())
 }
 
-/// What the server says, shortened: the `message` of an OpenAI error, or the text as it came.
+/// The server's message, shortened: the `message` of an OpenAI error, or the body as it is.
 fn message(body: &[u8]) -> String {
     let parsed: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let known =
+    let field =
         ["/error/message", "/error", "/message", "/detail"].iter().find_map(|path| parsed.pointer(path)?.as_str());
-    let said = known.map_or_else(|| String::from_utf8_lossy(body), Into::into);
-    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(LONGEST_MESSAGE) {
+    let text = field.map_or_else(|| String::from_utf8_lossy(body), Into::into);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(MESSAGE_LIMIT_CHARS) {
         Some((end, _)) => format!("{}...", &words[..end]),
         None => words,
     }
@@ -101,7 +101,7 @@ mod tests {
     use reqwest::StatusCode;
     use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-    use super::{DEFAULT_PATIENCE, LONGEST_PATIENCE, refusal, retry_after, vectors};
+    use super::{DEFAULT_RETRY_AFTER, MAX_RETRY_AFTER, retry_after, status_error, vectors};
     use crate::EmbedError;
 
     fn headers(values: &[(HeaderName, &'static str)]) -> HeaderMap {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_is_read_as_seconds_or_as_a_date_by_the_servers_clock() {
+    fn retry_after_is_read_as_seconds_or_as_a_date_of_the_server_clock() {
         assert_eq!(retry_after(&headers(&[(RETRY_AFTER, "7")])), Some(Duration::from_secs(7)));
         let date = (DATE, "Sun, 06 Nov 1994 08:49:37 GMT");
         let later = (RETRY_AFTER, "Sun, 06 Nov 1994 08:50:07 GMT");
@@ -121,21 +121,22 @@ mod tests {
     }
 
     #[test]
-    fn patience_is_bounded() {
-        let busy = |patience| refusal(StatusCode::TOO_MANY_REQUESTS, patience, b"");
-        assert_eq!(busy(None), EmbedError::Busy { retry_after: DEFAULT_PATIENCE });
-        assert_eq!(busy(Some(Duration::MAX)), EmbedError::Busy { retry_after: LONGEST_PATIENCE });
+    fn retry_after_is_bounded() {
+        let busy = |retry_after| status_error(StatusCode::TOO_MANY_REQUESTS, retry_after, b"");
+        assert_eq!(busy(None), EmbedError::Busy { retry_after: DEFAULT_RETRY_AFTER });
+        assert_eq!(busy(Some(Duration::MAX)), EmbedError::Busy { retry_after: MAX_RETRY_AFTER });
     }
 
     #[test]
-    fn a_refusal_quotes_the_server_shortly() {
+    fn error_quotes_a_shortened_server_message() {
         let body = br#"{"error":{"message":"Incorrect\n key"}}"#;
-        let error = refusal(StatusCode::UNAUTHORIZED, None, body);
+        let error = status_error(StatusCode::UNAUTHORIZED, None, body);
         assert_eq!(error, EmbedError::Rejected("401 Unauthorized: Incorrect key".into()));
-        let EmbedError::Rejected(said) = refusal(StatusCode::BAD_REQUEST, None, "ü".repeat(1000).as_bytes()) else {
+        let EmbedError::Rejected(reason) = status_error(StatusCode::BAD_REQUEST, None, "ü".repeat(1000).as_bytes())
+        else {
             panic!("400 is final")
         };
-        assert!(said.chars().count() < 350);
+        assert!(reason.chars().count() < 350);
     }
 
     #[test]
