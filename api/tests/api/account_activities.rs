@@ -16,7 +16,7 @@ fn types(page: &Value) -> Vec<&str> {
 }
 
 #[actix_web::test]
-async fn account_lists_only_its_account_activities() {
+async fn account_lists_only_its_own_activities() {
     let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let ada = app.create_account("ada").await;
     let eve = app.create_account("eve").await;

@@ -218,8 +218,7 @@ async fn find_traces(app: &TestApp) -> Vec<(String, &'static str)> {
     for table in tables {
         let table: String = table.try_get("", "name").unwrap();
         for trace in TRACES {
-            let rows =
-                format!("select from {table} t where strpos(lower(t::text), lower('{trace}')) > 0 limit 1");
+            let rows = format!("select from {table} t where strpos(lower(t::text), lower('{trace}')) > 0 limit 1");
             if !app.rows(&rows).await.is_empty() {
                 found.push((table.clone(), trace));
             }
