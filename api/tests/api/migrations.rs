@@ -71,7 +71,7 @@ async fn tables_match_the_entities() {
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
     assert!(error.contains("installation.signing_key_id is _varchar"), "{error}");
-    assert!(error.contains("installation.extra must have a value"), "{error}");
+    assert!(error.contains("installation.extra requires a value"), "{error}");
     app.stop().await;
 }
 
