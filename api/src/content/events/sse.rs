@@ -129,8 +129,8 @@ impl EventStreamState {
         }
     }
 
-    /// Whether the caller may still listen. Events are sent only if they were there before this was last_checked: one that
-    /// happens after somebody was removed never reaches them.
+    /// Whether the caller may still listen. The stream sends only events that existed before this check, so events after a
+    /// member's removal never reach that member.
     async fn check_access(&mut self) -> Result<bool, StreamError> {
         let (now, read) = (Instant::now(), self.subscription.last);
         let holds = self.subscription.right.is_valid(&self.subscription.db).await?;

@@ -108,7 +108,7 @@ impl Filter {
 pub struct FilterError {
     /// The path of the invalid part, such as `and[1].value`; empty for the filter itself.
     pub path: String,
-    /// What is invalid.
+    /// The reason.
     pub kind: FilterErrorKind,
 }
 

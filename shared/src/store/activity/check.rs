@@ -30,7 +30,7 @@ pub struct ChainBreak {
     pub seq: i64,
     /// The entry with that number, if there is one.
     pub id: Option<ActivityId>,
-    /// What is wrong with it.
+    /// The kind of mismatch.
     pub reason: &'static str,
 }
 
