@@ -30,7 +30,6 @@ use crate::{
     tag = "workspaces",
     summary = "Create a workspace",
     description = "The caller becomes its owner. Uploads are indexed from the start.",
-    error_code = 401,
     error_code = 409
 )]
 pub async fn create(
@@ -54,7 +53,6 @@ pub async fn create(
     tag = "workspaces",
     summary = "List the caller's workspaces",
     description = "Newest first. An API token needs `workspace.read`.",
-    error_code = 401,
     error_code = 403
 )]
 pub async fn list(
@@ -86,7 +84,6 @@ pub async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<T
     tag = "workspaces",
     summary = "Change a workspace",
     description = "Changes what the body names: name, slug, retention, limits, embedding space. With `If-Match` only if nobody has changed it since it was read.",
-    error_code = 404,
     error_code = 409,
     error_code = 412
 )]
@@ -105,7 +102,6 @@ pub async fn update(
     tag = "workspaces",
     summary = "Delete a workspace",
     description = "For everybody, with all it holds: nobody reaches or finds anything of it when the answer arrives, and it is erased soon after. With `If-Match` only if nobody has changed it since it was read.",
-    error_code = 404,
     error_code = 412
 )]
 pub async fn delete(

@@ -32,11 +32,7 @@ const LAST_EVENT_ID: &str = "Last-Event-ID";
     tag = "events",
     summary = "Follow the workspace's events",
     description = "Server-sent events, in order. With `Last-Event-ID` the stream goes on after that event, without a gap or a repetition; `0` begins with the first, without it with the next. Where events after it are not kept any more the answer is 410. It ends when the caller may not listen any more, and what happens from then on is not sent.",
-    error_code = 400,
-    error_code = 401,
-    error_code = 404,
-    error_code = 410,
-    error_code = 429
+    error_code = 410
 )]
 pub async fn stream(state: Data<State>, member: Member<ReadFiles>, last: LastEventId) -> Result<EventStream, Problem> {
     let counted = state.streams.acquire(member.account, state.platform.config.limit.account_streams)?;

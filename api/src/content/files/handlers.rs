@@ -44,14 +44,9 @@ const OPERATION: &str = "uploadFiles";
     tag = "files",
     summary = "Upload files",
     description = "Each part named `file` becomes a file and is indexed in the background. A 202 is a promise: the file ends `ready` or `failed`, with a reason.",
-    error_code = 401,
-    error_code = 403,
-    error_code = 404,
     error_code = 409,
     error_code = 413,
     error_code = 415,
-    error_code = 422,
-    error_code = 503,
     error_code = 507
 )]
 pub async fn upload(
@@ -106,8 +101,6 @@ pub async fn upload(
     tag = "files",
     summary = "List files",
     description = "Newest first.",
-    error_code = 400,
-    error_code = 401,
     error_code = 404
 )]
 pub async fn list(
@@ -126,7 +119,6 @@ pub async fn list(
     tag = "files",
     summary = "Read a file's state",
     description = "Says where the file is on its way to being searchable: stage, done of total, or why it failed.",
-    error_code = 401,
     error_code = 404
 )]
 pub async fn read(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Json<File>, Problem> {
@@ -138,8 +130,6 @@ pub async fn read(state: Data<State>, member: Member<ReadFiles>, path: Path<File
     tag = "files",
     summary = "Download a file",
     description = "The bytes as they were uploaded.",
-    error_code = 401,
-    error_code = 404,
     error_code = 503
 )]
 pub async fn content(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Download, Problem> {
@@ -153,10 +143,7 @@ pub async fn content(state: Data<State>, member: Member<ReadFiles>, path: Path<F
     tag = "files",
     summary = "Read a file's text",
     description = "The extracted text that the `start` and `end` of search hits are byte offsets of; for a UTF-8 text file, its content. UTF-8.",
-    error_code = 401,
-    error_code = 404,
-    error_code = 409,
-    error_code = 503
+    error_code = 409
 )]
 pub async fn text(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Download, Problem> {
     let file = find(&state, &member, path.0).await?;
@@ -170,8 +157,6 @@ pub async fn text(state: Data<State>, member: Member<ReadFiles>, path: Path<File
     tag = "files",
     summary = "Delete a file",
     description = "It is gone from search when the answer arrives.",
-    error_code = 401,
-    error_code = 403,
     error_code = 404
 )]
 pub async fn delete(

@@ -22,12 +22,7 @@ use crate::{
     tag = "search",
     summary = "Search a workspace",
     description = "Finds passages by meaning and by words. Every hit says where it stands: file, page, byte range, headings.",
-    error_code = 400,
-    error_code = 401,
-    error_code = 404,
-    error_code = 409,
-    error_code = 422,
-    error_code = 503
+    error_code = 409
 )]
 pub async fn search(
     state: Data<State>,

@@ -60,8 +60,7 @@ pub async fn sign_up(
     tag = "accounts",
     summary = "Confirm a sign-up",
     description = "With the token of the link in the mail, and the password of that sign-up: whoever asked is whoever reads the mailbox. The account exists from now on. A wrong password uses nothing up.",
-    error_code = 401,
-    error_code = 429
+    error_code = 401
 )]
 pub async fn confirm_sign_up(
     state: Data<State>,
@@ -96,7 +95,6 @@ pub async fn read(account: CurrentAccount) -> Result<Tagged<Account>, Problem> {
     operation_id = "updateAccount",
     tag = "accounts",
     summary = "Change the caller's account",
-    error_code = 401,
     error_code = 412
 )]
 pub async fn update(
@@ -133,7 +131,6 @@ pub async fn change_password(
     tag = "accounts",
     summary = "Delete the caller's account",
     description = "Ends all sessions at once. Until `eraseAt` logging in takes the deletion back; then the account is erased, with the workspaces that nobody else belongs to. The last owner of a workspace with other members hands it over first.",
-    error_code = 403,
     error_code = 409
 )]
 pub async fn delete(

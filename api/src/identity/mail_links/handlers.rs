@@ -68,7 +68,6 @@ pub async fn reset_password(
     tag = "accounts",
     summary = "Change the account's address",
     description = "Sends a link to the new address; the change happens when that is confirmed. The answer is the same whether or not another account has it.",
-    error_code = 403,
     error_code = 501
 )]
 pub async fn change_email(

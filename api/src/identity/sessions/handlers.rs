@@ -26,8 +26,7 @@ use crate::{
     summary = "Log in",
     description = "Begins a session. An unknown address and a wrong password are answered alike. Where the account has a second factor, `second_factor_needed` asks for the same request with a `code`. Logging in takes the deletion of an account back.",
     error_code = 401,
-    error_code = 403,
-    error_code = 429
+    error_code = 403
 )]
 pub async fn login(
     state: Data<State>,
@@ -45,8 +44,7 @@ pub async fn login(
     summary = "Continue a session",
     description = "Gives the next pair of tokens. A refresh token that comes back after its successor was used, or later than half a minute, ends its session: somebody has a copy. Before that it gives the same successor again, for clients that lost the answer.",
     error_code = 401,
-    error_code = 403,
-    error_code = 429
+    error_code = 403
 )]
 pub async fn refresh(
     state: Data<State>,

@@ -26,11 +26,8 @@ use crate::{
     tag = "tokens",
     summary = "Create an API token",
     description = "Takes the password, and a code where there is a second factor. The token itself is in this answer and nowhere else; under the same `Idempotency-Key` the answer is given again, with the token. It never allows more than the account's role does at the time of a request, and no change of credentials.",
-    error_code = 401,
-    error_code = 403,
     error_code = 404,
-    error_code = 409,
-    error_code = 429
+    error_code = 409
 )]
 pub async fn create(
     state: Data<State>,

@@ -31,7 +31,6 @@ pub async fn read(state: Data<State>, account: SignedIn) -> Result<Json<SecondFa
     tag = "sessions",
     summary = "Begin to use a second factor",
     description = "Gives a secret for an app that makes codes (TOTP). It is asked for once a code of it has confirmed that the app has it.",
-    error_code = 403,
     error_code = 409
 )]
 pub async fn enrol(
@@ -49,9 +48,7 @@ pub async fn enrol(
     tag = "sessions",
     summary = "Confirm the second factor",
     description = "From now on logging in takes a code. The recovery codes are shown this once. All other sessions end: they began without a code.",
-    error_code = 401,
-    error_code = 409,
-    error_code = 429
+    error_code = 409
 )]
 pub async fn confirm(
     state: Data<State>,
@@ -68,10 +65,7 @@ pub async fn confirm(
     tag = "sessions",
     summary = "Get new recovery codes",
     description = "The old ones stop.",
-    error_code = 401,
-    error_code = 403,
-    error_code = 409,
-    error_code = 429
+    error_code = 409
 )]
 pub async fn renew(
     state: Data<State>,
@@ -89,10 +83,7 @@ pub async fn renew(
     tag = "sessions",
     summary = "Do without the second factor",
     description = "Takes the password and a code, or a recovery code.",
-    error_code = 401,
-    error_code = 403,
-    error_code = 409,
-    error_code = 429
+    error_code = 409
 )]
 pub async fn disable(
     state: Data<State>,

@@ -29,9 +29,6 @@ use crate::{
     tag = "activities",
     summary = "List who did what",
     description = "Newest first. Nothing in this log is ever changed or removed.",
-    error_code = 400,
-    error_code = 401,
-    error_code = 403,
     error_code = 404
 )]
 pub async fn list(
@@ -50,9 +47,6 @@ pub async fn list(
     tag = "activities",
     summary = "Export who did what",
     description = "Oldest first, all there is at this moment, as CSV or as JSON Lines: one object in each line.",
-    error_code = 400,
-    error_code = 401,
-    error_code = 403,
     error_code = 404
 )]
 pub async fn export(
@@ -68,8 +62,6 @@ pub async fn export(
     tag = "activities",
     summary = "List what happened to the caller's account",
     description = "Newest first: what was done with the account, its sessions, tokens and second factor, and logins that were refused. What was done in workspaces is in their logs.",
-    error_code = 400,
-    error_code = 401,
     error_code = 403
 )]
 pub async fn list_own(
@@ -95,8 +87,6 @@ pub async fn list_own(
     tag = "activities",
     summary = "Export what happened to the caller's account",
     description = "Oldest first, all there is at this moment, as CSV or as JSON Lines: one object in each line.",
-    error_code = 400,
-    error_code = 401,
     error_code = 403
 )]
 pub async fn export_own(state: Data<State>, account: SignedIn, query: Query<ExportQuery>) -> Result<Export, Problem> {

@@ -30,8 +30,6 @@ use crate::{
     tag = "invites",
     summary = "Invite somebody",
     description = "A code accepts the invite once. With an e-mail address only an account of that address can use it, and where the server sends mail the code goes there, and only there; else it is in the answer. Nobody invites to a role above their own.",
-    error_code = 403,
-    error_code = 404,
     error_code = 409
 )]
 pub async fn create(
@@ -63,8 +61,6 @@ pub async fn create(
     tag = "invites",
     summary = "List standing invites",
     description = "Newest first, without their codes.",
-    error_code = 400,
-    error_code = 403,
     error_code = 404
 )]
 pub async fn list(
@@ -78,13 +74,7 @@ pub async fn list(
     Ok(Json(Page::new(&query, rows, |invite| invite.id.0)))
 }
 
-#[api_operation(
-    operation_id = "cancelInvite",
-    tag = "invites",
-    summary = "Take an invite back",
-    error_code = 403,
-    error_code = 404
-)]
+#[api_operation(operation_id = "cancelInvite", tag = "invites", summary = "Take an invite back", error_code = 404)]
 pub async fn cancel(
     state: Data<State>,
     member: Member<ManageInvites>,
@@ -99,7 +89,6 @@ pub async fn cancel(
     tag = "invites",
     summary = "Accept an invite",
     description = "The caller becomes a member. A code that is unknown, used, expired, taken back or meant for another address is answered alike: 404. Where the server sends mail, an invite to an address takes a verified one.",
-    error_code = 403,
     error_code = 404,
     error_code = 409
 )]

@@ -21,14 +21,7 @@ use crate::{
     workspaces::wire::Workspace,
 };
 
-#[api_operation(
-    operation_id = "listMembers",
-    tag = "members",
-    summary = "List members",
-    error_code = 400,
-    error_code = 403,
-    error_code = 404
-)]
+#[api_operation(operation_id = "listMembers", tag = "members", summary = "List members", error_code = 404)]
 pub async fn list(
     state: Data<State>,
     member: Member<ReadMembers>,
@@ -40,13 +33,7 @@ pub async fn list(
     Ok(Json(Page::new(&query, rows, |member| member.account_id.0)))
 }
 
-#[api_operation(
-    operation_id = "readMember",
-    tag = "members",
-    summary = "Read a member",
-    error_code = 403,
-    error_code = 404
-)]
+#[api_operation(operation_id = "readMember", tag = "members", summary = "Read a member", error_code = 404)]
 pub async fn read(
     state: Data<State>,
     member: Member<ReadMembers>,
@@ -61,8 +48,6 @@ pub async fn read(
     tag = "members",
     summary = "Change a member's role",
     description = "Nobody gives a role above their own, or changes a member whose role is above their own. The last owner stays one.",
-    error_code = 403,
-    error_code = 404,
     error_code = 409
 )]
 pub async fn change(
@@ -82,8 +67,6 @@ pub async fn change(
     tag = "members",
     summary = "Remove a member",
     description = "Their next request finds no such workspace. Nobody removes a member whose role is above their own. The last owner stays.",
-    error_code = 403,
-    error_code = 404,
     error_code = 409
 )]
 pub async fn remove(
@@ -100,8 +83,6 @@ pub async fn remove(
     tag = "members",
     summary = "Leave a workspace",
     description = "The last owner cannot: hand the workspace over first, or delete it.",
-    error_code = 403,
-    error_code = 404,
     error_code = 409
 )]
 pub async fn leave(
@@ -117,7 +98,6 @@ pub async fn leave(
     tag = "members",
     summary = "Hand a workspace over",
     description = "The member named becomes an owner, the caller an admin.",
-    error_code = 403,
     error_code = 404
 )]
 pub async fn transfer(

@@ -21,7 +21,6 @@ const DAYS: i64 = 30;
     tag = "workspaces",
     summary = "Read how much a workspace uses",
     description = "What is in use, what may be, and how often was searched on each of the last 30 days (UTC). Searches appear within some seconds.",
-    error_code = 403,
     error_code = 404
 )]
 pub async fn read(state: Data<State>, member: Member<ReadUsage>) -> Result<Json<Usage>, Problem> {
