@@ -15,7 +15,7 @@ use nvisy_shared::{
 
 use crate::problem::{Code, Problem};
 
-/// A notice that could not be sent for this long is dropped.
+/// A notice that could not be sent within this time is dropped.
 const NOTICE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether this server sends mail, and how long the links in it are valid.

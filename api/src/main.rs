@@ -1,4 +1,4 @@
-//! `nvisy-api [COMMAND]`: without a command it serves.
+//! `nvisy-api [COMMAND]`: without a command, it runs the server.
 
 use std::{error::Error, process::ExitCode, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Refusing what is too much.
+//! Checks of quotas.
 
 use nvisy_shared::{
     domain::quota::Resource,
@@ -9,30 +9,31 @@ use nvisy_shared::{
 
 use crate::problem::{Code, FieldError, Problem};
 
-/// Fails when the account owns as many workspaces as it may: each has a quota of its own. To be asked in the transaction
-/// that makes one.
+/// Fails if the account owns the maximum number of workspaces, each of which has its own quota. To be called in the
+/// transaction that creates one.
 pub async fn check_workspace_count(tx: &Tx, platform: &Platform, account: AccountId) -> Result<(), Problem> {
     let limit = platform.config.quota.workspaces;
     if store::workspace::count_owned(tx, account).await? < limit {
         return Ok(());
     }
-    let error = FieldError::new("workspaces", format!("an account that owns {limit} makes no more"));
+    let error = FieldError::new("workspaces", format!("an account can own at most {limit}"));
     Err(Problem::new(Code::QuotaExceeded).fields(vec![error]))
 }
 
-/// How many bytes there is room for in the workspace.
+/// The rest of the workspace's quota of bytes.
 pub async fn free_bytes(platform: &Platform, workspace: WorkspaceId) -> Result<u64, Problem> {
     let usage = store::usage::find(&platform.db, workspace, platform.quota()).await?.ok_or_else(Problem::not_found)?;
     Ok(u64::try_from(usage.limits.bytes - usage.used.bytes).unwrap_or(0))
 }
 
-/// The refusal of bytes that are more than there was [`room`] for when they began to come.
+/// The problem where an upload exceeds the [`free_bytes`] of its start.
 pub fn bytes_exceeded() -> Problem {
-    let error = FieldError::new(Resource::Bytes.name(), "the workspace has no room for so many".to_owned());
+    let error =
+        FieldError::new(Resource::Bytes.name(), "the upload exceeds the rest of the workspace's quota".to_owned());
     Problem::new(Code::QuotaExceeded).fields(vec![error])
 }
 
-/// Fails when the workspace now has more than it may: to be asked after something was added, in the same transaction.
+/// Fails if the workspace exceeds its quota: to be called after an addition, in the same transaction.
 pub async fn check(tx: &Tx, platform: &Platform, workspace: WorkspaceId) -> Result<(), Problem> {
     let usage = store::usage::find(tx, workspace, platform.quota()).await?;
     let usage = usage.ok_or_else(Problem::not_found)?;
@@ -41,7 +42,7 @@ pub async fn check(tx: &Tx, platform: &Platform, workspace: WorkspaceId) -> Resu
         .exceeding(&usage.limits)
         .map(|resource| {
             let (limit, used) = (usage.limits.of(resource), usage.used.of(resource));
-            FieldError::new(resource.name(), format!("{limit} are allowed, with this there would be {used}"))
+            FieldError::new(resource.name(), format!("the limit is {limit}; the request would make it {used}"))
         })
         .collect();
     if exceeded.is_empty() { Ok(()) } else { Err(Problem::new(Code::QuotaExceeded).fields(exceeded)) }

@@ -1,4 +1,4 @@
-//! Counting searches by workspace and day, in batches.
+//! Counts searches by workspace and day, in batches.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use nvisy_shared::{
 
 use crate::{http::write_behind::WriteBehind, shutdown::Shutdown};
 
-/// How long a search may stay uncounted; a killed process loses the searches of this time.
+/// A killed process loses the counts of this time.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Searches that are not written yet.
+/// Counts that are not written yet.
 #[derive(Debug)]
 pub struct SearchCounter(WriteBehind<(WorkspaceId, NaiveDate), i64>);
 

@@ -1,5 +1,5 @@
-//! The order of stopping: requests are answered after the soft stop, and only after the last response nothing more is to
-//! be written.
+//! The order of stopping: the API handles requests after the soft stop, and buffers get their last entries with the last
+//! response.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Shutdown {
         Self { finished: CancellationToken::new(), hard: lifecycle.hard().clone() }
     }
 
-    /// Says that the last request has been answered.
+    /// Signals that the last request is finished.
     pub fn requests_finished(&self) {
         self.finished.cancel();
     }

@@ -17,7 +17,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// Records a change of an account or one of its things. It locks the accounts' log to the end of the transaction, so it comes
+/// Records a change of an account or of its sessions, tokens and factors. It locks the accounts' log to the end of the transaction, so it comes
 /// last.
 pub async fn record(
     platform: &Platform,

@@ -147,30 +147,30 @@ mod tests {
 
     impl Change {
         fn apply(&self, text: &str) -> String {
-            let mut letters: Vec<char> = text.chars().collect();
-            let length = letters.len();
+            let mut characters: Vec<char> = text.chars().collect();
+            let length = characters.len();
             match self {
-                Self::Put(place, letter) => letters[place.index(length)] = *letter,
-                Self::Insert(place, letter) => letters.insert(place.index(length + 1), *letter),
-                Self::Remove(place) => drop(letters.remove(place.index(length))),
-                Self::Swap(one, other) => letters.swap(one.index(length), other.index(length)),
-                Self::Cut(place) => letters.truncate(place.index(length)),
-                Self::Append(more) => letters.extend(more.chars()),
+                Self::Put(index, letter) => characters[index.index(length)] = *letter,
+                Self::Insert(index, letter) => characters.insert(index.index(length + 1), *letter),
+                Self::Remove(index) => drop(characters.remove(index.index(length))),
+                Self::Swap(one, other) => characters.swap(one.index(length), other.index(length)),
+                Self::Cut(index) => characters.truncate(index.index(length)),
+                Self::Append(more) => characters.extend(more.chars()),
             }
-            letters.into_iter().collect()
+            characters.into_iter().collect()
         }
     }
 
     fn change() -> impl Strategy<Value = Change> {
-        let place = any::<Index>;
+        let index = any::<Index>;
         // Mostly characters of the token alphabet, where a change is hardest to detect.
         let letter = || prop_oneof![4 => prop::char::ranges(vec!['0'..='9', 'A'..='Z', 'a'..='z', '-'..='.', '_'..='_'].into()), 1 => any::<char>()];
         prop_oneof![
-            6 => (place(), letter()).prop_map(|(place, letter)| Change::Put(place, letter)),
-            1 => (place(), letter()).prop_map(|(place, letter)| Change::Insert(place, letter)),
-            1 => place().prop_map(Change::Remove),
-            1 => (place(), place()).prop_map(|(one, other)| Change::Swap(one, other)),
-            1 => place().prop_map(Change::Cut),
+            6 => (index(), letter()).prop_map(|(index, letter)| Change::Put(index, letter)),
+            1 => (index(), letter()).prop_map(|(index, letter)| Change::Insert(index, letter)),
+            1 => index().prop_map(Change::Remove),
+            1 => (index(), index()).prop_map(|(one, other)| Change::Swap(one, other)),
+            1 => index().prop_map(Change::Cut),
             1 => "[A-Za-z0-9_.=-]{1,90}".prop_map(Change::Append),
         ]
     }

@@ -33,8 +33,8 @@ pub enum KeyError {
     )]
     Mismatch(PathBuf, PathBuf),
     #[error(
-        "the signing key {0} does not belong to this database: let NVISY_AUTH_PRIVATE_KEY_FILE name the one it was \
-         started with, or run `nvisy-api adopt-signing-keys` to sign with this one from now on, which makes all access \
+        "the signing key {0} does not belong to this database: let NVISY_AUTH_PRIVATE_KEY_FILE name the key of the \
+         database, or run `nvisy-api adopt-signing-keys` to sign with this one from now on, which makes all access \
          tokens invalid"
     )]
     Foreign(PathBuf),
@@ -174,14 +174,14 @@ mod tests {
 
     #[test]
     fn cached_token_is_still_checked_against_the_clock() {
-        let place = tempfile::tempdir().unwrap();
-        let keys = load(place.path());
+        let folder = tempfile::tempdir().unwrap();
+        let keys = load(folder.path());
         let (account, session) = (AccountId::new(), SessionId::new());
         let (token, seconds) = keys.issue(account, session).unwrap();
         let issued = now();
         let verify_at = |token: &str, now| keys.verify_at(token, now).map(|claims| (claims.account, claims.session));
-        for known in [false, true] {
-            assert_eq!(verify_at(&token, issued), Some((account, session)), "known: {known}");
+        for is_cached in [false, true] {
+            assert_eq!(verify_at(&token, issued), Some((account, session)), "cached: {is_cached}");
         }
         assert_eq!(verify_at(&token, issued + Duration::from_secs(seconds + 2)), None);
         assert_eq!(verify_at(&token, issued - Duration::from_secs(MAX_CLOCK_SKEW_SECONDS + 2)), None);

@@ -1,7 +1,7 @@
 //! Access tokens with a verified signature. Verifying one costs about as much as everything else that a read does, and a
 //! client sends the same token for minutes.
 //!
-//! Only the signature is cached: each request checks the clock, and asks the database for session and account.
+//! Only the signature is cached: each request checks the clock, and reads session and account from the database.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -29,7 +29,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// The path parameter that names the workspace.
+/// The path parameter with the workspace's id.
 const PARAMETER: &str = "ws";
 
 /// A permission as a type, so that a handler's signature names the permission it requires.
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(code(scope(Some(vec![WorkspaceId::new()])), Some(Role::Owner)), Err(StatusCode::NOT_FOUND));
         assert_eq!(code(scope(None), None), Err(StatusCode::NOT_FOUND));
         assert_eq!(code(scope(None), Some(Role::Guest)), Err(StatusCode::FORBIDDEN));
-        let refused = authorize_token(&scope(None), here, Some(Role::Owner), Permission::ReadFiles);
-        assert_eq!(refused.map_err(|problem| problem.status_code()), Err(StatusCode::FORBIDDEN));
+        let rejected = authorize_token(&scope(None), here, Some(Role::Owner), Permission::ReadFiles);
+        assert_eq!(rejected.map_err(|problem| problem.status_code()), Err(StatusCode::FORBIDDEN));
     }
 }

@@ -6,11 +6,18 @@ use std::{
     time::Duration,
 };
 
+use garde::Validate;
 use nvisy_shared::{
     crypt::{KeyPurpose, Keyring, hash_password, verify_password},
     id::AccountId,
     secret::Secret,
 };
+use schemars::{
+    JsonSchema,
+    r#gen::SchemaGenerator,
+    schema::{InstanceType, Schema, SchemaObject, StringValidation},
+};
+use serde::Deserialize;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use uuid::Uuid;
 use zxcvbn::{Score, zxcvbn};
@@ -21,7 +28,7 @@ use crate::{
 };
 
 /// Longer passwords only cost time.
-pub const MAX_CHARS: usize = 128;
+const MAX_CHARS: usize = 128;
 
 /// How long a request waits for a permit to hash.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -103,8 +110,40 @@ impl Drop for PerAccountLock<'_> {
     }
 }
 
-/// Rule for `garde(custom(..))`: 1 to 128 characters.
-pub fn length(value: &Secret<String>, (): &()) -> garde::Result {
+/// A password in a request: 1 to 128 characters.
+#[derive(Clone, Debug, Deserialize, Validate)]
+#[serde(transparent)]
+#[garde(transparent)]
+pub struct Password(#[garde(custom(check_length))] Secret<String>);
+
+impl Password {
+    pub fn into_secret(self) -> Secret<String> {
+        self.0
+    }
+}
+
+/// An inline string in the OpenAPI document.
+impl JsonSchema for Password {
+    fn is_referenceable() -> bool {
+        false
+    }
+
+    fn schema_name() -> String {
+        "Password".to_owned()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let length = StringValidation { max_length: u32::try_from(MAX_CHARS).ok(), ..StringValidation::default() };
+        SchemaObject {
+            instance_type: Some(InstanceType::String.into()),
+            string: Some(Box::new(length)),
+            ..SchemaObject::default()
+        }
+        .into()
+    }
+}
+
+fn check_length(value: &Secret<String>, (): &()) -> garde::Result {
     match value.expose().chars().count() {
         1..=MAX_CHARS => Ok(()),
         _ => Err(garde::Error::new(format!("must have 1 to {MAX_CHARS} characters"))),

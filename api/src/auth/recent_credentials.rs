@@ -1,5 +1,5 @@
 //! Credentials that were valid a short while ago. They stay usable while other credentials from the same network are rejected
-//! unseen; the database is asked about them as always.
+//! unseen; each request still looks them up in the database.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -23,15 +23,15 @@ impl RecentCredentials {
     }
 
     pub fn contains(&self, credential: &Credential, now: Instant) -> bool {
-        self.lock().get(&name(credential)).is_some_and(|seen| now.duration_since(*seen) < VALIDITY)
+        self.lock().get(&cache_key(credential)).is_some_and(|seen| now.duration_since(*seen) < VALIDITY)
     }
 
     pub fn insert(&self, credential: &Credential, now: Instant) {
-        self.lock().insert(name(credential), now);
+        self.lock().insert(cache_key(credential), now);
     }
 
     pub fn remove(&self, credential: &Credential) {
-        self.lock().remove(&name(credential));
+        self.lock().remove(&cache_key(credential));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<[u8; 32], Instant>> {
@@ -40,14 +40,14 @@ impl RecentCredentials {
 }
 
 /// A hash, or the ids of account and session.
-fn name(credential: &Credential) -> [u8; 32] {
+fn cache_key(credential: &Credential) -> [u8; 32] {
     match credential {
         Credential::Token(hash) => *hash,
         Credential::Session { account, session } => {
-            let mut name = [0; 32];
-            name[..16].copy_from_slice(account.0.as_bytes());
-            name[16..].copy_from_slice(session.0.as_bytes());
-            name
+            let mut key = [0; 32];
+            key[..16].copy_from_slice(account.0.as_bytes());
+            key[16..].copy_from_slice(session.0.as_bytes());
+            key
         }
     }
 }

@@ -59,9 +59,9 @@ impl Checked {
 
 /// The kinds of codes that a check accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accepts {
-    AppCodes,
-    AppAndRecoveryCodes,
+enum CodeKinds {
+    App,
+    AppAndRecovery,
 }
 
 /// A secret for an authenticator app.
@@ -76,8 +76,8 @@ pub fn generate(email: &str) -> Result<Enrolment, Problem> {
     let secret = random::<SECRET_BYTES>().to_vec();
     // A colon would end the account name in the URI.
     let name = email.replace(':', "_");
-    let totp = totp(&secret).with_account_name(name).with_issuer(Some(ISSUER)).build().map_err(broken)?;
-    let uri = totp.to_url().map_err(broken)?;
+    let totp = totp(&secret).with_account_name(name).with_issuer(Some(ISSUER)).build().map_err(totp_problem)?;
+    let uri = totp.to_url().map_err(totp_problem)?;
     let base32 = totp_rs::Secret::from(secret.clone()).to_base32();
     Ok(Enrolment { secret: Secret::new(secret), base32, uri })
 }
@@ -105,7 +105,7 @@ impl SecondFactor {
     pub async fn check(&self, tx: &Tx, account: AccountId, code: Option<&str>) -> Result<Checked, Problem> {
         match store::totp::lock(tx, account).await? {
             Some(factor) if factor.confirmed_at.is_some() => match code {
-                Some(code) => self.check_code(tx, &factor, code, Accepts::AppAndRecoveryCodes).await,
+                Some(code) => self.check_code(tx, &factor, code, CodeKinds::AppAndRecovery).await,
                 None => Ok(Checked::Missing),
             },
             _ => Ok(Checked::Passed),
@@ -116,18 +116,18 @@ impl SecondFactor {
     pub async fn confirm(&self, tx: &Tx, account: AccountId, code: &str) -> Result<Option<Checked>, Problem> {
         match store::totp::lock(tx, account).await? {
             Some(factor) if factor.confirmed_at.is_none() => {
-                self.check_code(tx, &factor, code, Accepts::AppCodes).await.map(Some)
+                self.check_code(tx, &factor, code, CodeKinds::App).await.map(Some)
             }
             _ => Ok(None),
         }
     }
 
-    async fn check_code(&self, tx: &Tx, factor: &Model, code: &str, accepts: Accepts) -> Result<Checked, Problem> {
+    async fn check_code(&self, tx: &Tx, factor: &Model, code: &str, accepts: CodeKinds) -> Result<Checked, Problem> {
         let now = clock::now();
         let account = factor.account_id;
-        let code = plain(code);
+        let code = normalize(code);
         // Recovery codes cannot be guessed, so the owner of one need not wait because of another caller's wrong codes.
-        let may_be_recovery = accepts == Accepts::AppAndRecoveryCodes && code.chars().count() == RECOVERY_CODE_CHARS;
+        let may_be_recovery = accepts == CodeKinds::AppAndRecovery && code.chars().count() == RECOVERY_CODE_CHARS;
         if may_be_recovery
             && store::totp::consume_recovery_code(tx, account, &self.recovery_hash(account, &code)).await?
         {
@@ -155,7 +155,7 @@ impl SecondFactor {
     fn unused_step(&self, factor: &Model, code: &str, now: DateTime<Utc>) -> Result<Option<i64>, Problem> {
         let key = self.keys.derive_for(factor.account_id.0, KeyPurpose::TotpSecret);
         let secret = envelope::open(&key, factor.account_id.0.as_bytes(), &factor.secret).map_err(Problem::internal)?;
-        let totp: Totp = totp(secret.expose()).build().map_err(broken)?;
+        let totp: Totp = totp(secret.expose()).build().map_err(totp_problem)?;
         let seconds = u64::try_from(now.timestamp()).map_err(Problem::internal)?;
         // The steps before and after count, too: clocks differ.
         let step = totp.check(code, seconds).and_then(|step| i64::try_from(step).ok());
@@ -165,7 +165,7 @@ impl SecondFactor {
     /// Replaces the recovery codes by new ones.
     pub async fn renew_recovery_codes(&self, tx: &Tx, account: AccountId) -> Result<Vec<String>, Problem> {
         let codes: Vec<String> = (0..RECOVERY_CODE_COUNT).map(|_| recovery_code()).collect();
-        let hashes: Vec<_> = codes.iter().map(|code| self.recovery_hash(account, &plain(code))).collect();
+        let hashes: Vec<_> = codes.iter().map(|code| self.recovery_hash(account, &normalize(code))).collect();
         store::totp::replace_recovery_codes(tx, account, &hashes).await?;
         Ok(codes)
     }
@@ -179,8 +179,8 @@ impl SecondFactor {
 /// The seconds until the next code counts, if it has to wait.
 fn wait(failures: i32, failed_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<u32> {
     let doublings = u32::try_from(failures.checked_sub(FREE_ATTEMPTS)?).ok()?;
-    let whole = FIRST_WAIT_SECONDS.checked_shl(doublings.min(32)).unwrap_or(MAX_WAIT_SECONDS).min(MAX_WAIT_SECONDS);
-    let left = chrono::Duration::seconds(whole) - (now - failed_at?);
+    let total = FIRST_WAIT_SECONDS.checked_shl(doublings.min(32)).unwrap_or(MAX_WAIT_SECONDS).min(MAX_WAIT_SECONDS);
+    let left = chrono::Duration::seconds(total) - (now - failed_at?);
     u32::try_from(left.num_milliseconds().max(0).cast_unsigned().div_ceil(1000)).ok().filter(|left| *left > 0)
 }
 
@@ -188,19 +188,19 @@ fn totp(secret: &[u8]) -> Builder {
     Builder::new().with_secret(secret)
 }
 
-fn broken(error: totp_rs::TotpError) -> Problem {
-    Problem::internal(format!("the second factor cannot be used: {error}"))
+fn totp_problem(error: totp_rs::TotpError) -> Problem {
+    Problem::internal(format!("the second factor is unusable: {error}"))
 }
 
 /// Sixteen characters in groups of four.
 fn recovery_code() -> String {
-    let letters = random::<RECOVERY_CODE_CHARS>().map(|byte| char::from(RECOVERY_ALPHABET[usize::from(byte % 32)]));
-    letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-")
+    let characters = random::<RECOVERY_CODE_CHARS>().map(|byte| char::from(RECOVERY_ALPHABET[usize::from(byte % 32)]));
+    characters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-")
 }
 
 /// A code as it was typed, in lower case and without hyphens and spaces.
-fn plain(code: &str) -> String {
-    code.chars().filter(|letter| !letter.is_whitespace() && *letter != '-').flat_map(char::to_lowercase).collect()
+fn normalize(code: &str) -> String {
+    code.chars().filter(|c| !c.is_whitespace() && *c != '-').flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -219,8 +219,8 @@ mod tests {
     fn recovery_code_is_random_and_ignores_case_hyphens_and_spaces() {
         let code = recovery_code();
         assert_eq!(code.len(), 19);
-        assert_eq!(plain(&code).len(), RECOVERY_CODE_CHARS);
-        assert_eq!(plain(&code.to_uppercase().replace('-', " ")), code.replace('-', ""));
+        assert_eq!(normalize(&code).len(), RECOVERY_CODE_CHARS);
+        assert_eq!(normalize(&code.to_uppercase().replace('-', " ")), code.replace('-', ""));
         assert_ne!(code, recovery_code());
     }
 

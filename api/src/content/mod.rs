@@ -1,4 +1,4 @@
-//! What workspaces hold: files, search over them, and the events of both.
+//! The contents of workspaces: files, search, and events.
 
 pub mod events;
 pub mod files;

@@ -1,4 +1,4 @@
-//! Which pages of other origins may use the API from a browser: those the settings name, letter by letter.
+//! CORS: the configured origins, compared exactly, may use the API from a browser.
 
 use actix_cors::Cors;
 use actix_web::http::{
@@ -10,12 +10,12 @@ use actix_web::http::{
 };
 use nvisy_shared::config::Origins;
 
-/// How long a browser remembers what it may do, in seconds.
-const REMEMBERED: usize = 3600;
+/// How long a browser caches a preflight response.
+const PREFLIGHT_CACHE_SECONDS: usize = 3600;
 
 const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-const fn own(name: &'static str) -> HeaderName {
+const fn custom(name: &'static str) -> HeaderName {
     HeaderName::from_static(name)
 }
 
@@ -28,11 +28,11 @@ pub fn cors(origins: &Origins) -> Cors {
         IF_MATCH,
         IF_NONE_MATCH,
         RANGE,
-        own("idempotency-key"),
-        own("last-event-id"),
-        own("traceparent"),
-        own("tracestate"),
-        own("x-request-id"),
+        custom("idempotency-key"),
+        custom("last-event-id"),
+        custom("traceparent"),
+        custom("tracestate"),
+        custom("x-request-id"),
     ];
     let exposed = [
         ACCEPT_RANGES,
@@ -41,13 +41,16 @@ pub fn cors(origins: &Origins) -> Cors {
         ETAG,
         LOCATION,
         RETRY_AFTER,
-        own("idempotency-replayed"),
-        own("ratelimit-limit"),
-        own("ratelimit-remaining"),
-        own("ratelimit-reset"),
-        own("x-request-id"),
+        custom("idempotency-replayed"),
+        custom("ratelimit-limit"),
+        custom("ratelimit-remaining"),
+        custom("ratelimit-reset"),
+        custom("x-request-id"),
     ];
-    let cors =
-        Cors::default().allowed_methods(METHODS).allowed_headers(allowed).expose_headers(exposed).max_age(REMEMBERED);
+    let cors = Cors::default()
+        .allowed_methods(METHODS)
+        .allowed_headers(allowed)
+        .expose_headers(exposed)
+        .max_age(PREFLIGHT_CACHE_SECONDS);
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }

@@ -39,7 +39,7 @@ impl FromRequest for ExpectedRevisions {
         ready(match IfMatch::parse(request) {
             Ok(IfMatch::Any) => Ok(Self(None)),
             Ok(IfMatch::Items(tags)) => Ok(Self(Some(tags.iter().filter_map(revision).collect()))),
-            Err(_) => Err(Problem::new(Code::InvalidHeader).detail("If-Match is * or a list of entity tags")),
+            Err(_) => Err(Problem::new(Code::InvalidHeader).detail("If-Match must be * or a list of entity tags")),
         })
     }
 }
@@ -54,7 +54,7 @@ api_component!(ExpectedRevisions {
         vec![Parameter {
             name: "If-Match".to_owned(),
             _in: ParameterIn::Header,
-            description: Some("The `ETag` that was read: the change is made only if it still matches.".to_owned()),
+            description: Some("The `ETag` that the client has read: the operation requires that it still matches.".to_owned()),
             definition: String::raw_schema().map(|schema| ParameterDefinition::Schema(Box::new(schema))),
             ..Parameter::default()
         }]

@@ -71,7 +71,7 @@ impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for Que
         Box::pin(async move {
             gate.passed().await;
             if has_nul {
-                return Err(Problem::new(Code::InvalidQuery).detail("holds a NUL character"));
+                return Err(Problem::new(Code::InvalidQuery).detail("the query string contains a NUL character"));
             }
             let web::Query(query) =
                 query.map_err(|error| Problem::new(Code::InvalidQuery).detail(error.to_string()))?;
@@ -99,8 +99,8 @@ impl<T: ApiComponent> ApiComponent for Query<T> {
     }
 }
 
-/// Path parameters, by name: `T` is a struct with a field for each that the handler wants. What is not an id names
-/// nothing, so it is 404.
+/// Path parameters, by name: `T` is a struct with a field for each that the handler wants. A value that is not an
+/// id is 404.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
@@ -124,7 +124,7 @@ api_component!({T: ApiComponent} Path<T> {
     }
 });
 
-/// One field of a body cannot be used, for a reason that only the handler can know.
+/// 422: a field of the body is invalid, by a rule that only the handler can check.
 pub fn invalid_field(field: &str, message: impl Into<String>) -> Problem {
     Problem::invalid(vec![FieldError::new(field, message)])
 }

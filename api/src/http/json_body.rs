@@ -42,33 +42,34 @@ impl JsonBody {
     /// Reads the body to its end and decodes it.
     pub async fn decode<T: DeserializeOwned>(mut self) -> Result<T, Problem> {
         if !self.is_json {
-            return Err(
-                Problem::new(Code::UnsupportedMediaType).detail("the content type of the body is application/json")
-            );
+            return Err(Problem::new(Code::UnsupportedMediaType)
+                .detail("the content type of the body must be application/json"));
         }
-        let too_large =
-            || Problem::new(Code::PayloadTooLarge).detail(format!("a JSON body has at most {} bytes here", self.limit));
+        let too_large = || {
+            Problem::new(Code::PayloadTooLarge)
+                .detail(format!("the JSON body of this operation can have at most {} bytes", self.limit))
+        };
         if self.declared > self.limit {
             return Err(too_large());
         }
         let mut json = BytesMut::with_capacity(self.declared);
-        while let Some(piece) = self.payload.next().await {
-            let piece = piece.map_err(|error| unreadable(&error))?;
-            if json.len() + piece.len() > self.limit {
+        while let Some(chunk) = self.payload.next().await {
+            let chunk = chunk.map_err(|error| body_problem(&error))?;
+            if json.len() + chunk.len() > self.limit {
                 return Err(too_large());
             }
-            json.extend_from_slice(&piece);
+            json.extend_from_slice(&chunk);
         }
         check_bounds(&json).map_err(|message| Problem::invalid(vec![FieldError::new("", message)]))?;
         decode_json(&json)
     }
 }
 
-fn unreadable(error: &PayloadError) -> Problem {
+fn body_problem(error: &PayloadError) -> Problem {
     if is_too_slow(error) {
         too_slow()
     } else {
-        Problem::new(Code::BadRequest).detail("the body could not be read to its end")
+        Problem::new(Code::BadRequest).detail("the body ended before it was complete")
     }
 }
 
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_a_text_is_not_permit() {
+    fn characters_in_strings_do_not_count() {
         assert!(check_bounds(format!("\"{}\"", "[,\\\"".repeat(MAX_VALUES)).as_bytes()).is_ok());
         assert!(check_bounds(br#"{"a":"\\u0000"}"#).is_ok(), "a backslash and five characters");
         assert!(check_bounds(br#"{"a":"\"#).is_ok(), "cut short");

@@ -1,4 +1,4 @@
-//! HTTP, apart from what the slices mean by it.
+//! HTTP building blocks, without knowledge of the slices.
 
 pub mod api_component;
 pub mod cached_probe;

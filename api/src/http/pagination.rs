@@ -23,20 +23,20 @@ tokio::task_local! {
 
 /// Middleware: binds cursors to the path, so that a cursor of one list is invalid for another.
 pub async fn bind_cursors<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
-    let list = mark(request.path());
+    let list = list_mark(request.path());
     LIST.scope(list, next.call(request)).await
 }
 
-fn mark(path: &str) -> [u8; 4] {
+fn list_mark(path: &str) -> [u8; 4] {
     let hash: [u8; 32] = Sha256::digest(path).into();
-    std::array::from_fn(|place| hash[place])
+    std::array::from_fn(|index| hash[index])
 }
 
-fn current() -> [u8; 4] {
+fn current_list_mark() -> [u8; 4] {
     LIST.try_with(|list| *list).unwrap_or_default()
 }
 
-/// A page of a list.
+/// The page of a list to return.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
@@ -65,7 +65,7 @@ impl PageQuery {
     pub fn after<K: DeserializeOwned>(&self) -> Result<Option<K>, Problem> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let key = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| {
-            let json = bytes.strip_prefix(&current())?;
+            let json = bytes.strip_prefix(&current_list_mark())?;
             serde_json::from_slice(json).ok()
         });
         key.map(Some).ok_or(Problem::new(Code::InvalidCursor))
@@ -96,12 +96,12 @@ impl<T: JsonSchema> Page<T> {
         T: From<R>,
     {
         let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-        let more = rows.len() > limit;
+        let has_more = rows.len() > limit;
         rows.truncate(limit);
-        let last = rows.last().filter(|_| more);
+        let last = rows.last().filter(|_| has_more);
         let next_cursor = last.map(|row| {
             let json = serde_json::to_vec(&key(row)).expect("keys are ids, numbers and times");
-            BASE64_URL_SAFE_NO_PAD.encode([current().as_slice(), &json].concat())
+            BASE64_URL_SAFE_NO_PAD.encode([current_list_mark().as_slice(), &json].concat())
         });
         Self { items: rows.into_iter().map(T::from).collect(), next_cursor }
     }
@@ -116,7 +116,7 @@ mod tests {
     proptest! {
         #[test]
         fn cursor_returns_its_key(key: (u64, String, bool), path in "/[a-z/]{0,40}") {
-            LIST.sync_scope(mark(&path), || {
+            LIST.sync_scope(list_mark(&path), || {
                 let mut query = PageQuery { limit: 1, cursor: None };
                 let page: Page<u8> = Page::new(&query, vec![0u8, 1], |_| key.clone());
                 query.cursor = page.next_cursor;
@@ -129,11 +129,11 @@ mod tests {
         fn cursor_of_one_list_is_invalid_for_another(key: u64, one in "/[a-z/]{0,40}", other in "/[a-z/]{0,40}") {
             prop_assume!(one != other);
             let mut query = PageQuery { limit: 1, cursor: None };
-            LIST.sync_scope(mark(&one), || {
+            LIST.sync_scope(list_mark(&one), || {
                 let page: Page<u8> = Page::new(&query, vec![0u8, 1], |_| key);
                 query.cursor = page.next_cursor;
             });
-            LIST.sync_scope(mark(&other), || assert!(query.after::<u64>().is_err()));
+            LIST.sync_scope(list_mark(&other), || assert!(query.after::<u64>().is_err()));
         }
 
         #[test]

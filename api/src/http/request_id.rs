@@ -11,7 +11,7 @@ use nvisy_shared::id;
 
 use super::{client_info::TrustedProxies, component::component};
 
-const MAX_CHARS: usize = 128;
+const MAX_ID_CHARS: usize = 128;
 
 /// The response, problems and every log line of the request carry it.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl fmt::Display for RequestId {
 
 /// Logs show the id, so it may hold plain characters only.
 fn is_plain_word(value: &[u8]) -> bool {
-    (1..=MAX_CHARS).contains(&value.len())
+    (1..=MAX_ID_CHARS).contains(&value.len())
         && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
 }
 

@@ -24,7 +24,7 @@ pub fn is_too_slow(error: &PayloadError) -> bool {
 /// 408: the body did not arrive in time.
 pub fn too_slow() -> Problem {
     Problem::new(Code::RequestTimeout)
-        .detail(format!("at least {MIN_BYTES} bytes of a body, or its end, have to arrive in each wait"))
+        .detail(format!("at least {MIN_BYTES} bytes of a body, or its end, must arrive within each wait"))
 }
 
 /// A body that fails when it stops arriving. Only the waits count, not the time that its consumer takes.

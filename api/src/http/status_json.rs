@@ -33,30 +33,30 @@ pub struct StatusJson<const STATUS: u16, T> {
     pub body: T,
     status: StatusCode,
     location: Option<String>,
-    replayed: bool,
+    is_replayed: bool,
 }
 
 impl<const STATUS: u16, T> StatusJson<STATUS, T> {
     /// The response of a request that has its effect now.
     pub fn new(body: T) -> Self {
         let status = StatusCode::from_u16(STATUS).expect("the aliases name valid statuses");
-        Self { body, status, location: None, replayed: false }
+        Self { body, status, location: None, is_replayed: false }
     }
 
     /// The response of an earlier request with the same idempotency key.
     pub fn replayed(status: StatusCode, body: T) -> Self {
-        Self { body, status, location: None, replayed: true }
+        Self { body, status, location: None, is_replayed: true }
     }
 
     /// The same response with another body, for content that is not stored with it.
     pub fn map<U>(self, with: impl FnOnce(T) -> U) -> StatusJson<STATUS, U> {
-        let Self { body, status, location, replayed } = self;
-        StatusJson { body: with(body), status, location, replayed }
+        let Self { body, status, location, is_replayed } = self;
+        StatusJson { body: with(body), status, location, is_replayed }
     }
 
     /// Whether this request had the effect, not an earlier one.
     pub fn is_first(&self) -> bool {
-        !self.replayed
+        !self.is_replayed
     }
 
     /// Adds the header `Location`.
@@ -73,7 +73,7 @@ impl<const STATUS: u16, T: Serialize> Responder for StatusJson<STATUS, T> {
         if let Some(location) = self.location {
             response.insert_header((LOCATION, location));
         }
-        if self.replayed {
+        if self.is_replayed {
             response.insert_header((REPLAYED, HeaderValue::from_static("true")));
         }
         response.json(self.body)

@@ -1,4 +1,4 @@
-//! HTTPS: the configured certificate, read again when its files change, so that a renewal needs no restart.
+//! HTTPS: the configured certificate, reloaded when its files change, so that a renewal needs no restart.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,9 +16,9 @@ use rustls::{
 };
 
 /// How often the files are read again.
-const LOOK: Duration = Duration::from_secs(60);
+const RELOAD_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Why HTTPS cannot be spoken.
+/// Why HTTPS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum TlsError {
@@ -32,7 +32,7 @@ pub enum TlsError {
     Setup(#[from] rustls::Error),
 }
 
-/// The certificate that is shown to whoever connects.
+/// The certificate of the server.
 #[derive(Debug)]
 pub struct Certificate {
     chain_file: PathBuf,
@@ -50,7 +50,7 @@ impl Certificate {
         Ok(Some(Arc::new(Self { chain_file: chain_file.clone(), key_file: key_file.clone(), current })))
     }
 
-    /// How connections are secured; HTTP/2 and HTTP/1.1 are offered by the server.
+    /// The TLS settings of connections; the server negotiates HTTP/2 or HTTP/1.1.
     pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
         Ok(ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
@@ -58,17 +58,17 @@ impl Certificate {
             .with_cert_resolver(self.clone()))
     }
 
-    /// Shows a renewed certificate from the next connection on, until the soft stop.
+    /// Reloads the certificate until the soft stop; new connections use it.
     pub async fn watch(self: Arc<Self>, lifecycle: Lifecycle) {
         loop {
             tokio::select! {
                 () = lifecycle.soft().cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(RELOAD_INTERVAL) => {}
             }
-            match self.renew() {
+            match self.reload() {
                 Ok(true) => tracing::info!(file = %self.chain_file.display(), "the certificate was renewed"),
                 Ok(false) => {}
-                // Perhaps one of the two files is written already and the other is not.
+                // A renewal may have written only one of the two files so far.
                 Err(error) => {
                     tracing::warn!(error = error_chain(&error), "the certificate cannot be read, keeping the old one")
                 }
@@ -76,12 +76,12 @@ impl Certificate {
         }
     }
 
-    /// Reads the files again; whether they hold another certificate.
-    fn renew(&self) -> Result<bool, TlsError> {
-        let found = read(&self.chain_file, &self.key_file)?;
+    /// Reads the files again; `true` if they hold another certificate.
+    fn reload(&self) -> Result<bool, TlsError> {
+        let loaded = read(&self.chain_file, &self.key_file)?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let renewed = current.cert != found.cert;
-        *current = Arc::new(found);
+        let renewed = current.cert != loaded.cert;
+        *current = Arc::new(loaded);
         Ok(renewed)
     }
 }
@@ -93,16 +93,16 @@ impl ResolvesServerCert for Certificate {
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    // Named rather than left to the process default: with none or two in the build that panics.
+    // Explicit: without exactly one provider in the build, the process default panics.
     Arc::new(ring::default_provider())
 }
 
 fn read(chain_file: &Path, key_file: &Path) -> Result<CertifiedKey, TlsError> {
-    let wrong = |error| TlsError::Certificate(chain_file.to_owned(), error);
-    let chain = CertificateDer::pem_file_iter(chain_file).map_err(wrong)?;
-    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    let invalid = |error| TlsError::Certificate(chain_file.to_owned(), error);
+    let chain = CertificateDer::pem_file_iter(chain_file).map_err(invalid)?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(invalid)?;
     if chain.is_empty() {
-        return Err(wrong(pem::Error::NoItemsFound));
+        return Err(invalid(pem::Error::NoItemsFound));
     }
     let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| TlsError::Key(key_file.to_owned(), error))?;
     CertifiedKey::from_der(chain, key, &provider())
@@ -119,10 +119,10 @@ mod tests {
 
     /// Writes a certificate of its own and its key; returns the certificate.
     fn issue(folder: &Path) -> String {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        fs::write(folder.join("chain.pem"), made.cert.pem()).unwrap();
-        fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        made.cert.pem()
+        let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(folder.join("chain.pem"), issued.cert.pem()).unwrap();
+        fs::write(folder.join("key.pem"), issued.signing_key.serialize_pem()).unwrap();
+        issued.cert.pem()
     }
 
     fn load(folder: &Path) -> Result<Option<Arc<Certificate>>, TlsError> {
@@ -135,27 +135,27 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() {
+    fn renewed_certificate_is_used_and_an_invalid_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         issue(folder);
         let certificate = load(folder).unwrap().unwrap();
-        let shown = || certificate.current.read().unwrap().cert.clone();
-        let first = shown();
-        assert!(!certificate.renew().unwrap());
+        let current = || certificate.current.read().unwrap().cert.clone();
+        let first = current();
+        assert!(!certificate.reload().unwrap());
 
         issue(folder);
-        assert!(certificate.renew().unwrap());
-        let second = shown();
+        assert!(certificate.reload().unwrap());
+        let second = current();
         assert_ne!(first, second);
 
         fs::write(folder.join("chain.pem"), "half a cert").unwrap();
-        assert!(certificate.renew().is_err());
-        assert_eq!(shown(), second);
+        assert!(certificate.reload().is_err());
+        assert_eq!(current(), second);
     }
 
     #[test]
-    fn what_is_wrong_with_the_files_is_said() {
+    fn errors_name_the_file_and_its_fault() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let error = || load(folder).unwrap_err().to_string();

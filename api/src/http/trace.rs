@@ -1,4 +1,4 @@
-//! The span of a request: it continues the caller's trace, and every log line of the request stands in it.
+//! The span of a request: it continues the caller's trace, and every log line of the request belongs to it.
 
 use actix_web::{
     Error,

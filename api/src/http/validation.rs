@@ -93,7 +93,7 @@ mod tests {
     use super::{email_address, text};
 
     #[test]
-    fn length_is_permit_in_characters_without_the_space_around() {
+    fn length_is_counted_in_characters_without_surrounding_space() {
         assert!(text(2, 3)("äöü", &()).is_ok());
         assert!(text(2, 3)(" a ", &()).is_err());
         assert!(text(2, 3)("abcd", &()).is_err());
@@ -106,13 +106,13 @@ mod tests {
             assert!(text(2, 30)(&format!("Ada{hidden}Lovelace"), &()).is_err(), "{hidden:?}");
         }
         // Persian, Hindi, a family, and Hebrew as it is.
-        for seen in [
+        for visible in [
             "\u{645}\u{6cc}\u{200c}\u{62e}",
             "\u{915}\u{94d}\u{200d}\u{937}",
             "\u{1f468}\u{200d}\u{1f469}",
             "\u{5d0}\u{5d3}\u{5d4}",
         ] {
-            assert!(text(2, 30)(seen, &()).is_ok(), "{seen:?}");
+            assert!(text(2, 30)(visible, &()).is_ok(), "{visible:?}");
         }
     }
 

@@ -81,7 +81,7 @@ mod tests {
             written.borrow_mut().extend(batch);
             buffer.add("a", 2);
             let is_first = written.borrow().len() == 1;
-            ready(if is_first { Err(store::Error::Custom("refused".to_owned())) } else { Ok(()) })
+            ready(if is_first { Err(store::Error::Custom("rejected".to_owned())) } else { Ok(()) })
         };
         buffer.flush_loop(&shutdown, Duration::MAX, "numbers", write).await;
         buffer.flush_loop(&shutdown, Duration::MAX, "numbers", write).await;

@@ -1,4 +1,4 @@
-//! Accounts, and the ways to prove who a caller is: `/account` and `/auth`.
+//! Accounts and their credentials: `/account` and `/auth`.
 
 pub mod accounts;
 pub mod mail_links;

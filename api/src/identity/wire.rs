@@ -4,7 +4,7 @@ use apistos::ApiComponent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A mail is on its way, if the address has an account or may get one.
+/// A mail was queued, if the address has an account or can get one.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Mailed {

@@ -1,7 +1,7 @@
-//! How requests fail: RFC 9457 problems, from one table.
+//! Errors of requests: RFC 9457 problems, from one table.
 //!
-//! Handlers and extractors return a [`Problem`]; the error middleware gives it the request's id, logs it if it is ours, and puts
-//! the framework's own failures into the same shape.
+//! Handlers and extractors return a [`Problem`]; the error middleware adds the request's id, logs server errors, and converts
+//! errors of the framework to problems.
 
 mod rate_limit_status;
 mod table;
@@ -14,7 +14,7 @@ use nvisy_shared::store;
 
 pub use rate_limit_status::RateLimitStatus;
 pub use table::Code;
-pub use wire::{Body, FieldError};
+pub use wire::{FieldError, ProblemBody};
 
 /// A request that failed.
 #[derive(Debug)]
@@ -28,62 +28,62 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that its title says all about.
+    /// A problem without details.
     pub fn new(code: Code) -> Self {
         Self { code, detail: None, errors: Vec::new(), retry_after: None, cause: None, rate_limit: None }
     }
 
-    /// Whether this is what went wrong.
+    /// Whether the problem has this code.
     pub fn is(&self, code: Code) -> bool {
         self.code == code
     }
 
-    /// There is no such thing, or it is not the caller's to know of.
+    /// 404: the resource does not exist, or the caller must not know that it does.
     pub fn not_found() -> Self {
         Self::new(Code::NotFound)
     }
 
-    /// Fields of the body cannot be used.
+    /// 422: these fields of the body are invalid.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         Self { errors, ..Self::new(Code::InvalidBody) }
     }
 
-    /// Which of the table it is.
+    /// The code.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// Names the fields, or limits, at fault.
+    /// Adds the invalid fields, or the exceeded limits.
     pub fn fields(self, errors: Vec<FieldError>) -> Self {
         Self { errors, ..self }
     }
 
-    /// Our fault. The cause is logged and not shown.
+    /// 500: a server error. The cause is logged and not shown.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new(Code::Internal).caused_by(cause)
     }
 
-    /// Worth another try after so many seconds.
+    /// 503: the client may retry after so many seconds.
     pub fn unavailable(retry_after: u32) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(Code::Unavailable) }
     }
 
-    /// Adds what is particular to this occurrence: one sentence that helps the caller to do better.
+    /// Adds a sentence about this occurrence that helps the caller to correct the request.
     pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
 
-    /// Adds in how many seconds another try may succeed.
+    /// Adds `Retry-After`.
     pub fn retry_in(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    /// Adds the limit that was reached.
+    /// Adds the `RateLimit-*` headers.
     pub fn rate_limit(self, status: RateLimitStatus) -> Self {
         Self { rate_limit: Some(status), ..self }
     }
 
-    /// Adds what only the log may say.
+    /// Adds a cause, which only the log shows.
     pub fn caused_by(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { cause: Some(cause.into()), ..self }
     }
@@ -114,7 +114,7 @@ impl ResponseError for Problem {
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
-            // The pool is exhausted or the database is away: it passes, and the caller may try again.
+            // The pool is exhausted or the database is unavailable: both are temporary.
             error if store::is_transient(&error) => Self::unavailable(1).caused_by(error),
             _ => Self::internal(error),
         }
@@ -124,13 +124,13 @@ impl From<store::Error> for Problem {
 impl From<garde::Report> for Problem {
     fn from(report: garde::Report) -> Self {
         Self::invalid(
-            report.iter().map(|(path, error)| FieldError::new(camel(&path.to_string()), error.message())).collect(),
+            report.iter().map(|(path, error)| FieldError::new(json_path(&path.to_string()), error.message())).collect(),
         )
     }
 }
 
-/// Validation speaks of Rust fields, clients of JSON fields.
-fn camel(path: &str) -> String {
+/// The JSON path of a Rust path: validation errors name Rust fields.
+fn json_path(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut upper = false;
     for c in path.chars() {
@@ -145,11 +145,11 @@ fn camel(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::camel;
+    use super::json_path;
 
     #[test]
-    fn paths_are_named_as_clients_write_them() {
-        assert_eq!(camel("display_name"), "displayName");
-        assert_eq!(camel("filter.max_tokens[0]"), "filter.maxTokens[0]");
+    fn field_paths_are_in_camel_case() {
+        assert_eq!(json_path("display_name"), "displayName");
+        assert_eq!(json_path("filter.max_tokens[0]"), "filter.maxTokens[0]");
     }
 }

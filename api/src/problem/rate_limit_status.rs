@@ -1,4 +1,4 @@
-//! How far a caller is from a limit: the headers `RateLimit-*`.
+//! The status of a rate limit: the headers `RateLimit-*`.
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -6,7 +6,7 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// A limit, the requests that remain, and when all of them do again.
+/// A limit, the remaining requests, and the seconds until the limit is fully available again.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimitStatus {
     limit: u32,

@@ -26,37 +26,37 @@ const CONTENT_TYPE: &str = "application/problem+json";
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Problem", example = "example")]
-pub struct Body {
-    /// `urn:nvisy:problem:` and the code.
+pub struct ProblemBody {
+    /// `urn:nvisy:problem:`, followed by the code.
     #[serde(rename = "type")]
     kind: String,
-    /// What went wrong, for machines.
+    /// The code of the error, for programs.
     #[schemars(schema_with = "codes")]
     code: &'static str,
-    /// What went wrong, for people; the same for every occurrence of the code.
+    /// The error, for people; the same for every occurrence of the code.
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What is particular to this occurrence.
+    /// Details of this occurrence.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    /// The fields at fault.
+    /// The invalid fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
-    /// Seconds after which another try may succeed.
+    /// The seconds after which the client may retry.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u32>,
-    /// Names the request in our logs; also in the header `x-request-id`.
+    /// The request's id, as in the server's log and in the header `x-request-id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
 }
 
-/// A field that cannot be used.
+/// An invalid field.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FieldError {
-    /// Its path in the body.
+    /// The path of the field in the body.
     field: String,
-    /// What is wrong with it.
+    /// The rule that the field violates.
     message: String,
 }
 
@@ -75,13 +75,13 @@ fn codes(_: &mut SchemaGenerator) -> Schema {
     .into()
 }
 
-fn example() -> Body {
+fn example() -> ProblemBody {
     Problem::invalid(vec![FieldError::new("displayName", "length is lower than 2")]).body(None)
 }
 
 impl Problem {
-    fn body(&self, request_id: Option<&str>) -> Body {
-        Body {
+    fn body(&self, request_id: Option<&str>) -> ProblemBody {
+        ProblemBody {
             kind: format!("urn:nvisy:problem:{}", self.code.name()),
             code: self.code.name(),
             title: self.code.title(),
@@ -93,7 +93,7 @@ impl Problem {
         }
     }
 
-    /// As it stands on the wire.
+    /// The body as JSON.
     #[cfg(test)]
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!(self.body(None))
@@ -107,7 +107,7 @@ impl Problem {
         if self.code.status() == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        // The rest of a body that nobody reads must not be taken for the next request.
+        // The server must not parse the unread rest of the body as the next request.
         if matches!(self.code, Code::RequestTimeout | Code::PayloadTooLarge) {
             response.force_close();
         }
@@ -119,10 +119,10 @@ impl Problem {
     }
 }
 
-/// Every status of the table, with the codes that stand behind it. An operation narrows it with `error_code`.
+/// Every status of the table, with its codes. An operation selects some with `error_code`.
 impl ApiErrorComponent for Problem {
     fn schemas_by_status_code() -> BTreeMap<String, (String, ReferenceOr<Schema>)> {
-        let schema = Body::schema().expect("a derived component has a schema");
+        let schema = ProblemBody::schema().expect("a derived component has a schema");
         Code::ALL.iter().map(|code| (code.status().as_str().to_owned(), schema.clone())).collect()
     }
 

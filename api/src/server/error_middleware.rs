@@ -16,7 +16,7 @@ use actix_web::{
 };
 use nvisy_shared::{error_chain, telemetry::metrics::metrics};
 
-use super::{openapi::Document, security_headers::SecurityHeaders};
+use super::{openapi::OpenApiDocument, security_headers::SecurityHeaders};
 use crate::{
     http::request_id::RequestId,
     problem::{Code, Problem, RateLimitStatus},
@@ -29,7 +29,7 @@ const KEPT_HEADER_PREFIXES: [&str; 3] = ["access-control-", "ratelimit-", "vary"
 /// and measures the request.
 pub async fn error_middleware<B: MessageBody + 'static>(
     security_headers: SecurityHeaders,
-    document: Data<Document>,
+    document: Data<OpenApiDocument>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -55,7 +55,7 @@ pub async fn error_middleware<B: MessageBody + 'static>(
             keep_headers(framework.headers(), response.headers_mut());
             let status = response.status();
             finish(response.headers_mut(), status);
-            return Err(InternalError::from_response("answered", response).into());
+            return Err(InternalError::from_response("the response is complete", response).into());
         }
     };
     if let Some(mut problem) = problem_response(&response, &document, &id) {
@@ -86,13 +86,13 @@ fn respond(problem: &Problem, id: &RequestId) -> HttpResponse {
 }
 
 /// The problem in the place of a failed response; `None` for a response that stays as it is.
-fn problem_response(response: &ServiceResponse, document: &Document, id: &RequestId) -> Option<HttpResponse> {
+fn problem_response(response: &ServiceResponse, document: &OpenApiDocument, id: &RequestId) -> Option<HttpResponse> {
     if let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>()) {
         return Some(respond(problem, id));
     }
     let status = response.status();
-    let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().ends_with(b"json"));
-    if ours || !(status.is_client_error() || status.is_server_error()) {
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().ends_with(b"json"));
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
     let mut replacement = respond(&Problem::new(Code::of_status(status)), id);
@@ -103,7 +103,7 @@ fn problem_response(response: &ServiceResponse, document: &Document, id: &Reques
 }
 
 /// The methods of a path as the OpenAPI document has them; paths outside of it are read-only.
-fn allowed_methods(response: &ServiceResponse, document: &Document) -> header::HeaderValue {
+fn allowed_methods(response: &ServiceResponse, document: &OpenApiDocument) -> header::HeaderValue {
     let methods = response.request().match_pattern().and_then(|path| document.methods(&path));
     methods.unwrap_or(header::HeaderValue::from_static("GET"))
 }

@@ -31,13 +31,13 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/health/ready").route(get().to(ready)));
 }
 
-/// The service and what it needs.
+/// The health of the service and its dependencies.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 struct Health {
-    /// The worst of all below.
+    /// The worst status of all components.
     status: Status,
-    /// By name, each thing the service cannot work without.
+    /// The status of each dependency, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     components: Components,
 }
@@ -57,7 +57,7 @@ impl Readiness {
         Self { db, queue, lifecycle, last: CachedProbe::new(CACHE_DURATION) }
     }
 
-    /// A stopping process says so at once, without a probe.
+    /// The current status; `stopping` from the soft stop on.
     async fn report(&self) -> Report {
         let components = self.last.get(self.probe()).await;
         let status = if self.lifecycle.soft().is_cancelled() {
@@ -70,44 +70,43 @@ impl Readiness {
         Report(Health { status, components })
     }
 
-    /// A further service is a further line here.
     async fn probe(&self) -> Components {
-        let (postgres, nats) = tokio::join!(answers(store::ping(&self.db)), answers(self.queue.ping()));
+        let (postgres, nats) = tokio::join!(status_of(store::ping(&self.db)), status_of(self.queue.ping()));
         BTreeMap::from([("postgres", postgres), ("nats", nats)])
     }
 }
 
-/// Whether something does its work.
+/// The status of the service or of a dependency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Status {
-    /// It does.
+    /// Working.
     Up,
-    /// It does not.
+    /// Not working.
     Down,
-    /// Not for much longer: the process has been told to stop.
+    /// The process is stopping.
     Stopping,
 }
 
 /// A [`Health`] as a response: 200 if it is up, else 503.
 struct Report(Health);
 
-#[api_operation(operation_id = "health", tag = "health", summary = "Health, as `/health/ready`")]
+#[api_operation(operation_id = "health", tag = "health", summary = "Readiness, as `/health/ready`")]
 async fn health(readiness: Data<Readiness>) -> Report {
     readiness.report().await
 }
 
-#[api_operation(operation_id = "live", tag = "health", summary = "Whether the process answers")]
+#[api_operation(operation_id = "live", tag = "health", summary = "Liveness: whether the process responds")]
 async fn live() -> Report {
     Report(Health { status: Status::Up, components: BTreeMap::new() })
 }
 
-#[api_operation(operation_id = "ready", tag = "health", summary = "Whether requests can be answered")]
+#[api_operation(operation_id = "ready", tag = "health", summary = "Readiness: whether the service can handle requests")]
 async fn ready(readiness: Data<Readiness>) -> Report {
     readiness.report().await
 }
 
-async fn answers<T, E>(probe: impl Future<Output = Result<T, E>>) -> Status {
+async fn status_of<T, E>(probe: impl Future<Output = Result<T, E>>) -> Status {
     match tokio::time::timeout(PROBE_TIMEOUT, probe).await {
         Ok(Ok(_)) => Status::Up,
         Ok(Err(_)) | Err(_) => Status::Down,

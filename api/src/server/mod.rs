@@ -30,7 +30,7 @@ use tokio::runtime::Handle;
 use tracing_actix_web::TracingLogger;
 
 use self::{
-    auth_rate_limit::auth_rate_limit, error_middleware::error_middleware, health::Readiness, openapi::Document,
+    auth_rate_limit::auth_rate_limit, error_middleware::error_middleware, health::Readiness, openapi::OpenApiDocument,
     runtime::on_process_runtime, security_headers::SecurityHeaders, timeouts::Timeouts,
 };
 use crate::{
@@ -44,11 +44,11 @@ use crate::{
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Everything that extractors, middleware and handlers find in a request. A server cannot be bound without it.
+/// The components that extractors, middleware and handlers use. A server cannot be bound without them.
 #[derive(Clone)]
 pub struct Components {
     pub state: Data<State>,
-    document: Data<Document>,
+    document: Data<OpenApiDocument>,
     readiness: Data<Readiness>,
     trusted_proxies: Data<TrustedProxies>,
     json_limit: Data<JsonLimit>,
@@ -63,7 +63,7 @@ impl Components {
         let http = &platform.config.http;
         let retention = Duration::from_secs(http.idempotency_seconds);
         Self {
-            document: Data::new(Document::collect().await),
+            document: Data::new(OpenApiDocument::collect().await),
             readiness: Data::new(Readiness::new(platform.db.clone(), platform.queue.clone(), state.lifecycle.clone())),
             trusted_proxies: Data::new(TrustedProxies::new(http.trusted_proxies.clone())),
             json_limit: Data::new(JsonLimit { limit_bytes: http.json_bytes }),

@@ -1,4 +1,4 @@
-//! The OpenAPI document: collected once, at start, from the same routes that are served.
+//! The OpenAPI document: collected once, at start, from the routes that the server mounts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,42 +24,42 @@ use crate::{
     problem::{self, Problem},
 };
 
-/// Where it is served.
+/// The path of the document.
 pub const PATH: &str = "/api/openapi.json";
 
-/// Of the HTTP API: `/api/v1`.
+/// The version of the HTTP API: `/api/v1`.
 const VERSION: &str = "1";
 
 const TAGS: [(&str, &str); 11] = [
-    ("accounts", "Signing up, and the caller's own account."),
-    ("sessions", "Logging in, staying logged in, logging out; where the caller is logged in."),
-    ("tokens", "API tokens: what programs act for an account with."),
-    ("workspaces", "Workspaces: tenants that share nothing with each other."),
-    ("members", "Who belongs to a workspace, and in which role."),
-    ("invites", "Asking people into a workspace."),
-    ("files", "Files of a workspace, and how far each is on its way to being searchable."),
-    ("search", "Finding passages by meaning, by words, or by both."),
-    ("events", "What happens in a workspace, as it happens."),
-    ("activities", "Who did what in a workspace."),
-    ("health", "Whether the service can do its work."),
+    ("accounts", "Sign-up, and the caller's own account."),
+    ("sessions", "Login, refresh and logout; the caller's sessions and second factor."),
+    ("tokens", "API tokens: credentials with which programs act for an account."),
+    ("workspaces", "Workspaces: tenants that are isolated from each other."),
+    ("members", "The members of a workspace and their roles."),
+    ("invites", "Invites to a workspace."),
+    ("files", "The files of a workspace, and the state of their indexing."),
+    ("search", "Semantic and full-text search."),
+    ("events", "The live events of a workspace."),
+    ("activities", "The activity logs of workspaces and of the caller's account."),
+    ("health", "Liveness and readiness of the service."),
 ];
 
-/// The document, ready to be sent.
+/// The serialized document, and the methods of its paths.
 #[derive(Debug)]
-pub struct Document {
+pub struct OpenApiDocument {
     json: Bytes,
-    /// By path template, what `Allow` says there.
+    /// The value of `Allow` by path template.
     methods: HashMap<String, HeaderValue>,
 }
 
-impl Document {
-    /// Collects the document. apistos gives it away only as an answer of an app of its own, so that is asked, once.
+impl OpenApiDocument {
+    /// Collects the document. apistos returns it only as a response of an app, so this requests it from one.
     pub async fn collect() -> Self {
         let app = App::new().document(spec()).configure(routes::mount).build(PATH);
         let raw = call_and_read_body(&init_service(app).await, TestRequest::get().uri(PATH).to_request()).await;
         let mut document = serde_json::from_slice(&raw).expect("the document is JSON");
         complete(&mut document);
-        let json = serde_json::to_vec(&document).expect("a JSON value can be written").into();
+        let json = serde_json::to_vec(&document).expect("a JSON value is serializable").into();
         Self { json, methods: methods(&document) }
     }
 
@@ -70,7 +70,7 @@ impl Document {
 }
 
 /// `GET /api/openapi.json`
-pub async fn serve(document: Data<Document>) -> HttpResponse {
+pub async fn serve(document: Data<OpenApiDocument>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
         .insert_header((CACHE_CONTROL, "no-cache"))
@@ -82,15 +82,15 @@ fn spec() -> Spec {
         info: Info {
             title: "Nvisy".to_owned(),
             description: Some(
-                "Files in, searchable knowledge out. Errors are RFC 9457 problems with a stable `code`; lists are \
-                 keyset-paginated; every POST that creates takes an `Idempotency-Key`."
+                "Makes uploaded files searchable. Errors are RFC 9457 problems with a stable `code`; lists are \
+                 keyset-paginated; every POST that creates a resource accepts an `Idempotency-Key`."
                     .to_owned(),
             ),
-            // Of what is described. Which build serves it is nobody's business.
+            // The version of the API. The document does not reveal the build.
             version: VERSION.to_owned(),
             ..Info::default()
         },
-        // Relative: wherever the document was read.
+        // Relative to the address of the document.
         servers: vec![Server { url: "/".to_owned(), ..Server::default() }],
         tags: TAGS
             .map(|(name, text)| Tag { name: name.to_owned(), description: Some(text.to_owned()), ..Tag::default() })
@@ -99,13 +99,13 @@ fn spec() -> Spec {
     }
 }
 
-/// Adds what follows from an operation's shape, so that no handler has to list it: what extractors and the framework
-/// refuse. What is particular to an operation stands in its `error_code`s.
+/// Adds the errors that follow from the shape of an operation: those of extractors and of the framework. The `error_code`s
+/// of an operation list only further ones (and at least one, because without any, apistos lists all).
 fn complete(document: &mut Value) {
     let problems: BTreeMap<String, Response> = Problem::error_responses().into_iter().collect();
-    alternatives(document);
+    add_session_alternatives(document);
     each_operation(document, |path, operation| {
-        let statuses = refusals(path, operation);
+        let statuses = implied_errors(path, operation);
         let Some(responses) = operation["responses"].as_object_mut() else { return };
         for status in statuses {
             responses.entry(status).or_insert_with(|| json!(problems[status]));
@@ -113,17 +113,17 @@ fn complete(document: &mut Value) {
         for (status, response) in responses {
             // A description is mandatory in OpenAPI, and apistos leaves it empty.
             if response["description"] == "" {
-                response["description"] = json!(reason(status));
+                response["description"] = json!(reason_phrase(status));
             }
         }
     });
-    for (name, schema) in problem::Body::child_schemas().into_iter().chain(problem::Body::schema()) {
+    for (name, schema) in problem::ProblemBody::child_schemas().into_iter().chain(problem::ProblemBody::schema()) {
         document["components"]["schemas"][name] = json!(schema);
     }
 }
 
-/// Where an API token is enough, so is a session. Outside of workspaces tokens only read.
-fn alternatives(document: &mut Value) {
+/// An operation that accepts an API token accepts a session, too. Outside of workspaces, API tokens can only read.
+fn add_session_alternatives(document: &mut Value) {
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             if operation["security"] == json!([{ (bearer::TOKEN): [] }]) {
@@ -135,8 +135,8 @@ fn alternatives(document: &mut Value) {
     }
 }
 
-/// The statuses with which any operation of this shape may be refused.
-fn refusals(path: &str, operation: &Value) -> Vec<&'static str> {
+/// The error statuses of every operation of this shape.
+fn implied_errors(path: &str, operation: &Value) -> Vec<&'static str> {
     let mut statuses = vec!["500", "503", "504"];
     if operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty()) {
         statuses.extend(["401", "403"]);
@@ -160,7 +160,7 @@ fn refusals(path: &str, operation: &Value) -> Vec<&'static str> {
     statuses
 }
 
-fn reason(status: &str) -> &'static str {
+fn reason_phrase(status: &str) -> &'static str {
     StatusCode::from_bytes(status.as_bytes()).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
 }
 
@@ -168,7 +168,7 @@ fn methods(document: &Value) -> HashMap<String, HeaderValue> {
     let paths = document["paths"].as_object().into_iter().flatten();
     let allow = |operations: &Value| {
         let names: Vec<_> = operations.as_object().into_iter().flatten().map(|(name, _)| name.to_uppercase()).collect();
-        HeaderValue::try_from(names.join(", ")).expect("methods are plain words")
+        HeaderValue::try_from(names.join(", ")).expect("methods are ASCII")
     };
     paths.map(|(path, operations)| (path.clone(), allow(operations))).collect()
 }

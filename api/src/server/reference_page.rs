@@ -8,10 +8,10 @@ use actix_web::{
 
 use crate::http::chunked_body::chunked_body;
 
-/// Compressed once, before it was committed: see `assets/README.md`.
+/// Compressed before it was committed: see `assets/README.md`.
 const SCRIPT: &[u8] = include_bytes!("../../assets/scalar.js.gz");
 
-/// What would need its maker's servers is switched off.
+/// Features that need the servers of Scalar are disabled.
 const PAGE: &str = r#"<!doctype html>
 <html lang="en">
   <head>

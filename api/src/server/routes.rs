@@ -1,4 +1,4 @@
-//! The one place where slices are mounted.
+//! Mounts the routes of all slices.
 
 use apistos::web::{ServiceConfig, scope};
 
@@ -9,7 +9,7 @@ use crate::{
     workspaces::{self, activity, invites, members, usage},
 };
 
-/// Everything that stands in the OpenAPI document.
+/// Mounts all operations of the OpenAPI document.
 pub fn mount(config: &mut ServiceConfig) {
     config.configure(health::routes);
     config.service(

@@ -32,7 +32,7 @@ pub async fn on_process_runtime<B: MessageBody>(
     }))
 }
 
-/// Polled and dropped on the runtime.
+/// A future or body that is polled and dropped on the runtime.
 pub struct OnRuntime<T> {
     runtime: Handle,
     /// `None` only during the drop.
@@ -148,9 +148,9 @@ mod tests {
             let mut client = TcpStream::connect(address).await.unwrap();
             let request = format!("GET /{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
             client.write_all(request.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            client.read_to_string(&mut answer).await.unwrap();
-            assert!(answer.contains("opened"), "{answer}");
+            let mut response = String::new();
+            client.read_to_string(&mut response).await.unwrap();
+            assert!(response.contains("opened"), "{response}");
         }
         stop.stop(true).await;
         running.await.unwrap().unwrap();
@@ -159,9 +159,9 @@ mod tests {
         assert_eq!(opened.len(), 2);
         for connection in opened.iter_mut() {
             connection.write_all(b"still there").await.unwrap();
-            let mut answer = [0; 11];
-            connection.read_exact(&mut answer).await.unwrap();
-            assert_eq!(&answer, b"still there");
+            let mut echoed = [0; 11];
+            connection.read_exact(&mut echoed).await.unwrap();
+            assert_eq!(&echoed, b"still there");
         }
     }
 }

@@ -21,22 +21,22 @@ static FIXED: [(HeaderName, HeaderValue); 5] = [
 /// The headers of every response.
 #[derive(Clone, Debug)]
 pub struct SecurityHeaders {
-    transport: Option<HeaderValue>,
+    strict_transport: Option<HeaderValue>,
 }
 
 impl SecurityHeaders {
     pub fn new(http: &HttpConfig) -> Self {
         let seconds = http.hsts();
-        let transport = (seconds > 0).then(|| {
+        let strict_transport = (seconds > 0).then(|| {
             HeaderValue::try_from(format!("max-age={seconds}; includeSubDomains")).expect("a number is a header value")
         });
-        Self { transport }
+        Self { strict_transport }
     }
 
     /// Adds the headers that the response does not have yet.
     pub fn add_to(&self, headers: &mut HeaderMap) {
-        let transport = self.transport.iter().map(|value| (&STRICT_TRANSPORT_SECURITY, value));
-        for (name, value) in FIXED.iter().map(|(name, value)| (name, value)).chain(transport) {
+        let strict_transport = self.strict_transport.iter().map(|value| (&STRICT_TRANSPORT_SECURITY, value));
+        for (name, value) in FIXED.iter().map(|(name, value)| (name, value)).chain(strict_transport) {
             if !headers.contains_key(name) {
                 headers.insert(name.clone(), value.clone());
             }

@@ -29,7 +29,7 @@ use crate::{
     operation_id = "createWorkspace",
     tag = "workspaces",
     summary = "Create a workspace",
-    description = "The caller becomes its owner. Uploads are indexed from the start.",
+    description = "The caller becomes its owner. The workspace has a pipeline that indexes uploads.",
     error_code = 409
 )]
 pub async fn create(
@@ -83,7 +83,7 @@ pub async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<T
     operation_id = "updateWorkspace",
     tag = "workspaces",
     summary = "Change a workspace",
-    description = "Changes what the body names: name, slug, retention, limits, embedding space. With `If-Match` only if nobody has changed it since it was read.",
+    description = "Changes the fields in the body: name, slug, retention, limits, embedding space. With `If-Match`, only if the workspace has not changed since the client read it.",
     error_code = 409,
     error_code = 412
 )]
@@ -101,7 +101,7 @@ pub async fn update(
     operation_id = "deleteWorkspace",
     tag = "workspaces",
     summary = "Delete a workspace",
-    description = "For everybody, with all it holds: nobody reaches or finds anything of it when the answer arrives, and it is erased soon after. With `If-Match` only if nobody has changed it since it was read.",
+    description = "Deletes the workspace with all its contents, for all members. Its contents are inaccessible when the response arrives, and are erased soon after. With `If-Match`, only if the workspace has not changed since the client read it.",
     error_code = 412
 )]
 pub async fn delete(

@@ -70,7 +70,7 @@ pub async fn update(
     change: SettingsChange,
 ) -> Result<Workspace, Problem> {
     let tx = platform.db.begin().await?;
-    let workspace = locked(&tx, member, revisions).await?;
+    let workspace = lock_revision(&tx, member, revisions).await?;
     let mut settings = WorkspaceSettings::from(&workspace);
     if let Some(space) = change.default_space_id.filter(|space| settings.default_space_id != Some(*space)) {
         require_served_space(platform, space)?;
@@ -143,7 +143,7 @@ pub async fn delete(
     revisions: Option<Vec<i32>>,
 ) -> Result<(), Problem> {
     let tx = platform.db.begin().await?;
-    locked(&tx, member, revisions).await?;
+    lock_revision(&tx, member, revisions).await?;
     let withdrawn = store::workspace::delete(&tx, member.workspace).await?;
     let mut entries = vec![AuditEntry::new(Action::WorkspaceDeleted, member.workspace.0, json!({}))];
     entries.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("workspace_deleted")));
@@ -154,7 +154,7 @@ pub async fn delete(
 }
 
 /// Locks the workspace; 412 unless it has one of these revisions.
-async fn locked<P: RequiredPermission>(
+async fn lock_revision<P: RequiredPermission>(
     tx: &Tx,
     member: &Member<P>,
     revisions: Option<Vec<i32>>,

@@ -1,4 +1,4 @@
-//! What the workspace operations take and give.
+//! Requests and responses of the workspace operations.
 
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
@@ -12,68 +12,68 @@ use uuid::Uuid;
 use super::service::{LimitsChange, SettingsChange};
 use crate::http::validation::{self, nullable, text};
 
-/// A new workspace; the caller owns it.
+/// A request for a new workspace, which the caller will own.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "create_example")]
 pub struct CreateWorkspace {
-    /// What people call it; need not be unique.
+    /// The display name, which need not be unique.
     #[garde(custom(text(1, 100)))]
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
-    /// A short name for addresses that no other workspace has; made of the name where it is absent.
+    /// A short name for URLs, unique among workspaces; absent: derived from the name.
     #[garde(inner(custom(validation::slug)))]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub slug: Option<String>,
 }
 
-/// What is to change of a workspace; what is absent stays.
+/// Changes of a workspace; absent fields keep their value.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "change_example")]
 pub struct ChangeWorkspace {
-    /// What people call it.
+    /// The display name.
     #[garde(inner(custom(text(1, 100))))]
     #[schemars(length(min = 1, max = 100))]
     pub name: Option<String>,
-    /// A short name for addresses that no other workspace has.
+    /// A short name for URLs, unique among workspaces.
     #[garde(inner(custom(validation::slug)))]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub slug: Option<String>,
-    /// Files are deleted this many days after they were uploaded; `null`: never.
+    /// The number of days after the upload at which a file is deleted; `null`: files are kept.
     #[garde(inner(inner(range(min = 1, max = 36500))))]
     #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 36500))]
     pub retention_days: Option<Option<i32>>,
-    /// Lower limits than the deployment's own.
+    /// Limits of the workspace, below those of the deployment.
     #[garde(dive)]
     pub limits: Option<ChangeLimits>,
-    /// The embedding space to search by meaning from now on: the one that this server computes vectors of. Files indexed in
-    /// another are found by words, and not by meaning until they are uploaded again.
+    /// The embedding space for indexing and semantic search from now on; it must be the server's own. Files indexed in
+    /// another space are found by full text only, until they are uploaded again.
     #[garde(skip)]
     pub default_space_id: Option<Uuid>,
 }
 
-/// What is to change of the limits; what is absent stays, `null` is no limit but the deployment's own.
+/// Changes of the limits; absent fields keep their value, and `null` removes the workspace's own limit.
 #[derive(Debug, Deserialize, Validate, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeLimits {
-    /// Most files.
+    /// The largest number of files.
     #[garde(inner(inner(range(min = 0))))]
     #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i64>", range(min = 0))]
     pub files: Option<Option<i64>>,
-    /// Most bytes of all versions of all files.
+    /// The largest total size of all versions of all files, in bytes.
     #[garde(inner(inner(range(min = 0))))]
     #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i64>", range(min = 0))]
     pub bytes: Option<Option<i64>>,
-    /// Most chunks.
+    /// The largest number of chunks.
     #[garde(inner(inner(range(min = 0))))]
     #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i64>", range(min = 0))]
     pub chunks: Option<Option<i64>>,
-    /// Most runs that are not finished.
+    /// The largest number of unfinished runs.
     #[garde(inner(inner(range(min = 0))))]
     #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i64>", range(min = 0))]
@@ -106,67 +106,68 @@ fn create_example() -> Value {
     json!({ "name": "Tidal energy" })
 }
 
-/// A workspace, as the caller sees it.
+/// A workspace, with the caller's role in it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Workspace {
-    /// Its name for ever: `{ws}` in paths.
+    /// The workspace's id: `{ws}` in paths.
     pub id: Uuid,
-    /// What people call it.
+    /// The display name.
     pub name: String,
-    /// A short name for addresses.
+    /// The short name for URLs.
     pub slug: String,
-    /// The caller's role in it.
+    /// The caller's role in the workspace.
     pub role: Role,
-    /// Files are deleted this many days after they were uploaded; never where it is absent.
+    /// The number of days after the upload at which a file is deleted; absent: files are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<i32>,
-    /// Limits that the workspace has set itself.
-    pub limits: Limits,
-    /// Where its vectors are written and searched; absent until the first are.
+    /// The workspace's own limits.
+    pub limits: WorkspaceLimits,
+    /// The embedding space in which the workspace's vectors are stored and searched; absent until the first one is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_space: Option<DefaultSpace>,
-    /// Counts the changes; the `ETag`.
+    /// The revision, which each change increments; also the `ETag`.
     pub revision: i32,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: DateTime<Utc>,
 }
 
-/// What makes vectors comparable.
+/// An embedding space: vectors of the same space are comparable.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DefaultSpace {
-    /// Its name for ever.
+    /// The embedding space's id.
     pub id: Uuid,
-    /// Who computes the vectors: `local` or `openai`.
+    /// The provider of the model: `local` or `openai`.
     pub provider: String,
-    /// The model's name there.
+    /// The provider's name of the model.
     pub model: String,
-    /// Length of a vector.
+    /// The number of dimensions of a vector.
     pub dimensions: i32,
 }
 
-/// Limits that a workspace has set itself; where one is absent, the deployment's own holds.
+/// A workspace's own limits; where one is absent, the deployment's limit applies.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Limits {
-    /// Most files.
+#[schemars(rename = "Limits")]
+pub struct WorkspaceLimits {
+    /// The largest number of files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<i64>,
-    /// Most bytes of all versions of all files.
+    /// The largest total size of all versions of all files, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<i64>,
-    /// Most chunks.
+    /// The largest number of chunks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunks: Option<i64>,
-    /// Most runs that are not finished.
+    /// The largest number of unfinished runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<i64>,
 }
 
-/// What a member may do; each role includes the ones before it.
+/// A member's role; each role includes the permissions of the previous ones.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -192,7 +193,7 @@ impl From<store::workspace::Workspace> for Workspace {
             slug: workspace.slug,
             role: workspace.role.into(),
             retention_days: workspace.retention_days,
-            limits: Limits {
+            limits: WorkspaceLimits {
                 files: workspace.limit_files,
                 bytes: workspace.limit_bytes,
                 chunks: workspace.limit_chunks,

@@ -1,4 +1,4 @@
-//! The event operation.
+//! The event stream operation.
 
 use std::collections::BTreeMap;
 
@@ -30,28 +30,28 @@ const LAST_EVENT_ID: &str = "Last-Event-ID";
 #[api_operation(
     operation_id = "streamEvents",
     tag = "events",
-    summary = "Follow the workspace's events",
-    description = "Server-sent events, in order. With `Last-Event-ID` the stream goes on after that event, without a gap or a repetition; `0` begins with the first, without it with the next. Where events after it are not kept any more the answer is 410. It ends when the caller may not listen any more, and what happens from then on is not sent.",
+    summary = "Stream the workspace's events",
+    description = "Server-sent events, in order. With `Last-Event-ID` the stream continues after that event, without gaps or repetitions; `0` starts with the first event. Without the header, the stream starts with the next event. If the events after `Last-Event-ID` have been deleted, the response is 410. When the caller loses access, the stream ends without later events.",
     error_code = 410
 )]
 pub async fn stream(state: Data<State>, member: Member<ReadFiles>, last: LastEventId) -> Result<EventStream, Problem> {
-    let counted = state.streams.acquire(member.account, state.platform.config.limit.account_streams)?;
+    let permit = state.streams.acquire(member.account, state.platform.config.limit.account_streams)?;
     let live = state.feed.listen();
     let db = state.platform.db.clone();
     let range = store::event::range(&db, member.workspace).await?;
     let newest = range.last;
     let last = match last.0 {
-        Some(seq) if seq < range.deleted_through => return Err(forgotten(range)),
-        // Of another workspace, or from before an older backup was brought back: what comes next is not what follows.
-        Some(seq) if seq > newest => return Err(stranger()),
+        Some(seq) if seq < range.deleted_through => return Err(events_deleted(range)),
+        // From another workspace, or from before a backup was restored: the events after it are not its successors.
+        Some(seq) if seq > newest => return Err(invalid_last_event_id()),
         Some(seq) => seq,
         None => newest,
     };
     let (workspace, right, lifecycle) = (member.workspace, member.access_grant(), state.lifecycle.clone());
-    Ok(EventStream(Subscription { db, live, workspace, right, last, newest, lifecycle, _permit: counted }))
+    Ok(EventStream(Subscription { db, live, workspace, right, last, newest, lifecycle, _permit: permit }))
 }
 
-/// Extractor: where the listener was when the connection broke.
+/// Extractor: the last event that the client received before it reconnects.
 pub struct LastEventId(Option<i64>);
 
 impl FromRequest for LastEventId {
@@ -70,18 +70,18 @@ impl FromRequest for LastEventId {
 
 fn parse(value: &HeaderValue) -> Result<i64, Problem> {
     let seq = value.to_str().ok().and_then(|value| value.parse().ok()).filter(|seq| *seq >= 0);
-    seq.ok_or_else(stranger)
+    seq.ok_or_else(invalid_last_event_id)
 }
 
-fn stranger() -> Problem {
-    Problem::new(Code::InvalidHeader).detail("Last-Event-ID is the id of an event of this stream")
+fn invalid_last_event_id() -> Problem {
+    Problem::new(Code::InvalidHeader).detail("Last-Event-ID must be the id of an event of this stream")
 }
 
-/// Nobody is to miss events without being told: who has been away for too long reads anew what there is.
-fn forgotten(range: EventRange) -> Problem {
+/// 410: a client must not miss events without noticing. One that has been away for too long reads the files again.
+fn events_deleted(range: EventRange) -> Problem {
     let EventRange { deleted_through, .. } = range;
-    Problem::new(Code::EventsForgotten).detail(format!(
-        "events up to {deleted_through} are not kept any more: read the files anew, then follow from Last-Event-ID {deleted_through} on"
+    Problem::new(Code::EventsDeleted).detail(format!(
+        "events up to {deleted_through} have been deleted: read the files again, then continue with Last-Event-ID {deleted_through}"
     ))
 }
 
@@ -97,7 +97,7 @@ api_component!(LastEventId {
     }
 });
 
-/// An answer that goes on until the client leaves.
+/// A response that lasts until the client disconnects.
 pub struct EventStream(Subscription);
 
 impl Responder for EventStream {
@@ -107,7 +107,7 @@ impl Responder for EventStream {
         HttpResponse::Ok()
             .insert_header((header::CONTENT_TYPE, "text/event-stream"))
             .insert_header((header::CACHE_CONTROL, "no-store"))
-            // Proxies must pass events on as they come.
+            // Proxies must not buffer events.
             .insert_header(("x-accel-buffering", "no"))
             .body(BodyStream::new(self.0.frames()))
     }

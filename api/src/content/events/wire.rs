@@ -1,4 +1,4 @@
-//! What an event looks like on the wire.
+//! Events in the stream.
 
 use apistos::ApiComponent;
 use bytes::Bytes;
@@ -9,23 +9,23 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Something that happened in a workspace: the `data` of a server-sent event.
+/// An event of a workspace: the `data` of a server-sent event.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// Its place in the workspace's log: 1, 2, 3 and so on. Also the SSE `id`.
+    /// The event's number in the workspace's log, from 1, without gaps. Also the SSE `id`.
     seq: i64,
-    /// Its name for ever.
+    /// The event's id.
     id: Uuid,
-    /// `file.queued`, `file.progressed`, `file.ready`, `file.failed` or `file.deleted`. Also the SSE `event`.
+    /// The type: `file.queued`, `file.progressed`, `file.ready`, `file.failed` or `file.deleted`. Also the SSE `event`.
     #[serde(rename = "type")]
     #[schemars(with = "String")]
     kind: EventType,
-    /// What it happened to.
+    /// The id of the object of the event.
     subject_id: Uuid,
-    /// The details; they depend on the type.
+    /// Further details, which depend on the type.
     data: Value,
-    /// When it happened.
+    /// The time of the event.
     created_at: DateTime<Utc>,
 }
 
@@ -42,7 +42,7 @@ impl From<store::event::Event> for Event {
     }
 }
 
-/// A line that keeps connections open and means nothing.
+/// A comment without meaning, which keeps the connection open.
 pub const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 impl Event {

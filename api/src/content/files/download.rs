@@ -1,4 +1,4 @@
-//! Sending stored bytes.
+//! Downloads of stored blobs.
 
 use std::{collections::BTreeMap, pin::Pin};
 
@@ -25,7 +25,8 @@ use crate::{http::api_component::api_component, problem::Problem};
 
 type Content = Pin<Box<dyn Stream<Item = Result<Bytes, GetError>>>>;
 
-/// A blob on its way to the client. A failure midway breaks the connection: a short body is never taken for a whole one.
+/// A response that streams a blob. A failure midway aborts the connection, so that a client cannot take a truncated body for
+/// a complete one.
 pub struct Download {
     content: Content,
     response: actix_web::HttpResponseBuilder,
@@ -43,7 +44,7 @@ impl Download {
         Ok(Self { content: Box::pin(content), response: HttpResponse::Ok(), size: None, tag: None })
     }
 
-    /// Says what to save it as. It is always an attachment: a page that somebody uploaded must not run as one of ours.
+    /// Sets name and media type. The disposition is always `attachment`: an uploaded page must not run in the API's origin.
     pub fn named(mut self, name: &str, media_type: &str) -> Self {
         let ascii: String = name
             .chars()
@@ -62,12 +63,12 @@ impl Download {
         self
     }
 
-    /// Says how long it is.
+    /// Sets the content length.
     pub fn sized(self, bytes: i64) -> Self {
         Self { size: u64::try_from(bytes).ok(), ..self }
     }
 
-    /// Says what it is, so that a client that has it need not get it again.
+    /// Sets the `ETag`, so that a client with a current copy gets 304.
     pub fn tagged(self, sha256: &[u8]) -> Self {
         Self { tag: Some(EntityTag::new_strong(hex::encode(sha256))), ..self }
     }
@@ -78,13 +79,13 @@ impl Responder for Download {
 
     fn respond_to(mut self, request: &HttpRequest) -> HttpResponse {
         if let Some(tag) = self.tag {
-            let known = match IfNoneMatch::parse(request) {
-                Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+            let is_current = match IfNoneMatch::parse(request) {
+                Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|cached| cached.weak_eq(&tag)),
                 Ok(IfNoneMatch::Any) => true,
-                // Absent or unreadable: send it.
+                // Absent or malformed.
                 Err(_) => false,
             };
-            if known {
+            if is_current {
                 return HttpResponse::NotModified().insert_header(ETag(tag)).finish();
             }
             self.response.insert_header(ETag(tag));

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{
     download::Download,
-    multipart::{Upload, UploadLimits},
+    multipart::{MultipartUpload, UploadLimits},
     service,
     wire::{AcceptedFiles, File, FilePath},
 };
@@ -36,14 +36,14 @@ use crate::{
     state::State,
 };
 
-/// What the idempotency keys of uploads belong to.
+/// The operation of which uploads use idempotency keys.
 const OPERATION: &str = "uploadFiles";
 
 #[api_operation(
     operation_id = "uploadFiles",
     tag = "files",
     summary = "Upload files",
-    description = "Each part named `file` becomes a file and is indexed in the background. A 202 is a promise: the file ends `ready` or `failed`, with a reason.",
+    description = "Each part named `file` becomes a file and is indexed in the background. After a 202, each file becomes `ready`, or `failed` with a reason.",
     error_code = 409,
     error_code = 413,
     error_code = 415,
@@ -54,37 +54,37 @@ pub async fn upload(
     member: Member<WriteFiles>,
     key: IdempotencyKey,
     client: ClientInfo,
-    upload: Upload,
+    upload: MultipartUpload,
 ) -> Result<Accepted<AcceptedFiles>, Problem> {
     let platform = &state.platform;
     let http = &platform.config.http;
     let free_bytes = match key.has_response(&platform.db, OPERATION, member.account).await? {
-        // Its bytes are there already, and what comes now is given up again.
+        // The first request has stored the bytes; the ones of this request are discarded.
         true => None,
         false => Some(quota::free_bytes(platform, member.workspace).await?),
     };
     let limits = UploadLimits { files: http.upload_files, file_bytes: http.upload_bytes, free_bytes };
-    // Before the body: whoever repeats the request while it arrives need not send it all to be told so.
+    // Before the body: a request that is repeated while the first one runs is rejected before it has sent everything.
     let lease = key.lease(&platform.db, OPERATION, member.account).await?;
-    let (mut received, mut kept) = (Vec::new(), HashSet::new());
+    let (mut received, mut referenced) = (Vec::new(), HashSet::new());
     let result = async {
         lease.hold_during(upload.receive(&platform.blobs, member.workspace, limits, &mut received)).await?;
         let fingerprint: Vec<_> = received.iter().map(|part| part.fingerprint()).collect();
         let request = key.bind(OPERATION, Some(member.account), &(member.workspace, fingerprint));
         idempotent(&platform.db, request, async |tx| {
-            // The bytes may have taken days to come.
+            // The upload may have taken days.
             if !member.access_grant().is_valid(tx).await? {
                 return Err(Problem::not_found());
             }
             let context = client.actor_context(member.actor());
-            let files = service::accept(tx, platform, member.workspace, &context, &received, &mut kept).await?;
+            let files = service::accept(tx, platform, member.workspace, &context, &received, &mut referenced).await?;
             Ok(AcceptedFiles { items: files.into_iter().map(File::from).collect() })
         })
         .await
     }
     .await;
-    // Also after a failure: a commit whose answer was lost may have happened, and then rows refer to these bytes.
-    service::discard(&platform.blobs, member.workspace, &received, &kept).await;
+    // Also after a failure, except for referenced bytes: a commit whose response was lost may have taken effect.
+    service::delete_unreferenced(&platform.blobs, member.workspace, &received, &referenced).await;
     lease.release().await;
     let accepted: Accepted<AcceptedFiles> = result?;
     if accepted.is_first() {
@@ -117,8 +117,8 @@ pub async fn list(
 #[api_operation(
     operation_id = "readFile",
     tag = "files",
-    summary = "Read a file's state",
-    description = "Says where the file is on its way to being searchable: stage, done of total, or why it failed.",
+    summary = "Read a file",
+    description = "Includes the state of the indexing: stage and progress, or the reason of a failure.",
     error_code = 404
 )]
 pub async fn read(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Json<File>, Problem> {
@@ -129,7 +129,7 @@ pub async fn read(state: Data<State>, member: Member<ReadFiles>, path: Path<File
     operation_id = "readFileContent",
     tag = "files",
     summary = "Download a file",
-    description = "The bytes as they were uploaded.",
+    description = "The content as uploaded.",
     error_code = 503
 )]
 pub async fn content(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Download, Problem> {
@@ -142,7 +142,7 @@ pub async fn content(state: Data<State>, member: Member<ReadFiles>, path: Path<F
     operation_id = "readFileText",
     tag = "files",
     summary = "Read a file's text",
-    description = "The extracted text that the `start` and `end` of search hits are byte offsets of; for a UTF-8 text file, its content. UTF-8.",
+    description = "The extracted text, in UTF-8. The `start` and `end` of search hits are byte offsets in it. For a UTF-8 text file, it equals the content.",
     error_code = 409
 )]
 pub async fn text(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Download, Problem> {
@@ -156,7 +156,7 @@ pub async fn text(state: Data<State>, member: Member<ReadFiles>, path: Path<File
     operation_id = "deleteFile",
     tag = "files",
     summary = "Delete a file",
-    description = "It is gone from search when the answer arrives.",
+    description = "Search does not find the file any more when the response arrives.",
     error_code = 404
 )]
 pub async fn delete(

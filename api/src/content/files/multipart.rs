@@ -1,4 +1,4 @@
-//! Reading an upload: each part goes to the object store as it arrives, nothing is buffered.
+//! Receiving an upload: each part is streamed to the object store, without a buffer.
 
 use std::future::{Ready, ready};
 
@@ -30,17 +30,17 @@ use crate::{
     quota,
 };
 
-/// Extractor: the body of an upload, not read yet.
-pub struct Upload {
+/// Extractor: the unread body of an upload.
+pub struct MultipartUpload {
     parts: Multipart,
     gate: Gate,
 }
 
-/// Files to index; each is a part named `file` with a file name.
+/// The files to index: each is a part named `file` with a file name.
 #[derive(JsonSchema, ApiComponent)]
-#[expect(dead_code, reason = "says in the OpenAPI document what `Upload` reads")]
+#[expect(dead_code, reason = "describes the body of `MultipartUpload` in the OpenAPI document")]
 struct UploadForm {
-    /// The files' bytes.
+    /// The contents of the files.
     #[schemars(schema_with = "binaries")]
     file: Vec<String>,
 }
@@ -54,65 +54,65 @@ fn binaries(_: &mut SchemaGenerator) -> schemars::schema::Schema {
 
 /// A part whose bytes are in the object store.
 #[derive(Debug)]
-pub struct Received {
+pub struct ReceivedFile {
     pub name: String,
     pub media_type: String,
     pub blob: StoredBlob,
 }
 
-/// What makes two uploads the same: names and contents, not boundaries and headers.
+/// The content of a part that distinguishes uploads: name and bytes, not boundaries and headers.
 #[derive(Serialize)]
 pub struct PartFingerprint<'a> {
     name: &'a str,
     sha256: &'a [u8],
 }
 
-impl Received {
+impl ReceivedFile {
     pub fn fingerprint(&self) -> PartFingerprint<'_> {
         PartFingerprint { name: &self.name, sha256: &self.blob.sha256 }
     }
 }
 
-/// How much one upload may hold.
+/// The limits of one upload.
 #[derive(Clone, Copy, Debug)]
 pub struct UploadLimits {
     pub files: usize,
     pub file_bytes: u64,
-    /// What the workspace has free_bytes for, if that was asked: nobody stores more for the time of an upload either.
+    /// The rest of the workspace's quota, also during the upload; `None`: not checked.
     pub free_bytes: Option<u64>,
 }
 
-impl Upload {
-    /// Puts every part into the store. `received` also holds what was stored before a failure.
+impl MultipartUpload {
+    /// Streams every part to the store. After a failure, `received` holds the parts stored before it.
     pub async fn receive(
         mut self,
         blobs: &Blobs,
         workspace: WorkspaceId,
         limits: UploadLimits,
-        received: &mut Vec<Received>,
+        received: &mut Vec<ReceivedFile>,
     ) -> Result<(), Problem> {
         self.gate.passed().await;
-        while let Some(part) = self.parts.try_next().await.map_err(unreadable)? {
+        while let Some(part) = self.parts.try_next().await.map_err(body_problem)? {
             if received.len() == limits.files {
-                let detail = format!("one upload has at most {} files", limits.files);
+                let detail = format!("an upload can have at most {} files", limits.files);
                 return Err(Problem::new(Code::PayloadTooLarge).detail(detail));
             }
             let stored: u64 = received.iter().map(|part| part.blob.bytes).sum();
             let free_bytes = limits.free_bytes.map_or(u64::MAX, |free_bytes| free_bytes.saturating_sub(stored));
             let part = store(blobs, workspace, part, limits.file_bytes.min(free_bytes)).await.map_err(|problem| {
-                let full = problem.code() == Code::PayloadTooLarge && free_bytes < limits.file_bytes;
-                if full { quota::bytes_exceeded() } else { problem }
+                let is_quota = problem.code() == Code::PayloadTooLarge && free_bytes < limits.file_bytes;
+                if is_quota { quota::bytes_exceeded() } else { problem }
             })?;
             received.push(part);
         }
         if received.is_empty() {
-            return Err(invalid_field("file", "at least one part named `file` is needed"));
+            return Err(invalid_field("file", "an upload needs at least one part named `file`"));
         }
         Ok(())
     }
 }
 
-async fn store(blobs: &Blobs, workspace: WorkspaceId, part: Field, limit: u64) -> Result<Received, Problem> {
+async fn store(blobs: &Blobs, workspace: WorkspaceId, part: Field, limit: u64) -> Result<ReceivedFile, Problem> {
     let disposition = part.content_disposition();
     let name = disposition.and_then(|disposition| {
         let extended = disposition.get_filename_ext().map(|name| String::from_utf8_lossy(&name.value).into_owned());
@@ -123,19 +123,19 @@ async fn store(blobs: &Blobs, workspace: WorkspaceId, part: Field, limit: u64) -
         (Some("file"), None) => return Err(invalid_field("file", "the part has no file name")),
         (other, _) => {
             let other = other.unwrap_or_default().chars().take(64).collect::<String>();
-            return Err(invalid_field(&other, "parts are named `file`"));
+            return Err(invalid_field(&other, "a part must be named `file`"));
         }
     };
     let media_type =
         part.content_type().map_or_else(|| "application/octet-stream".to_owned(), |mime| mime.essence_str().to_owned());
     let id = BlobId::new();
-    let stored = blobs.put(workspace, id, part, limit).await.map_err(|error| refused(error, &name))?;
-    Ok(Received { name, media_type, blob: StoredBlob { id, sha256: stored.sha256, bytes: stored.bytes } })
+    let stored = blobs.put(workspace, id, part, limit).await.map_err(|error| put_problem(error, &name))?;
+    Ok(ReceivedFile { name, media_type, blob: StoredBlob { id, sha256: stored.sha256, bytes: stored.bytes } })
 }
 
-fn refused(error: PutError<MultipartError>, name: &str) -> Problem {
+fn put_problem(error: PutError<MultipartError>, name: &str) -> Problem {
     match error {
-        PutError::Source(error) => unreadable(error),
+        PutError::Source(error) => body_problem(error),
         PutError::TooLarge { limit } => {
             Problem::new(Code::PayloadTooLarge).detail(format!("`{name}` has more than {limit} bytes"))
         }
@@ -144,19 +144,19 @@ fn refused(error: PutError<MultipartError>, name: &str) -> Problem {
     }
 }
 
-fn unreadable(error: MultipartError) -> Problem {
+fn body_problem(error: MultipartError) -> Problem {
     match error {
         MultipartError::ContentTypeMissing
         | MultipartError::ContentTypeIncompatible
         | MultipartError::ContentTypeParse => {
-            Problem::new(Code::UnsupportedMediaType).detail("the content type of an upload is multipart/form-data")
+            Problem::new(Code::UnsupportedMediaType).detail("the content type of an upload must be multipart/form-data")
         }
         MultipartError::Payload(error) if is_too_slow(&error) => too_slow(),
-        error => Problem::new(Code::BadRequest).detail(format!("the multipart body cannot be read: {error}")),
+        error => Problem::new(Code::BadRequest).detail(format!("the multipart body is malformed: {error}")),
     }
 }
 
-impl FromRequest for Upload {
+impl FromRequest for MultipartUpload {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -165,7 +165,7 @@ impl FromRequest for Upload {
     }
 }
 
-api_component!(Upload as UploadForm {
+api_component!(MultipartUpload as UploadForm {
     fn request_body() -> Option<RequestBody> {
         let schema = ReferenceOr::Reference { _ref: "#/components/schemas/UploadForm".to_owned() };
         let media = MediaType { schema: Some(schema), ..MediaType::default() };

@@ -1,5 +1,5 @@
-//! Accepting an upload: bytes first, then rows, so that a crash in between leaves bytes for the sweeper
-//! and never a row without bytes.
+//! Accepting an upload: bytes first, then rows. A crash in between leaves bytes for the garbage collector, and never a row
+//! without bytes.
 
 use std::collections::HashSet;
 
@@ -19,17 +19,18 @@ use nvisy_shared::{
 };
 use serde_json::json;
 
-use super::multipart::Received;
+use super::multipart::ReceivedFile;
 use crate::{problem::Problem, quota};
 
-/// Adds the files, and for each a run of the workspace's `index` pipeline. The ids of blobs that are now referred to go into `kept`.
+/// Adds the files, and a run of the workspace's `index` pipeline for each. `referenced` gets the ids of the blobs that the
+/// rows refer to.
 pub async fn accept(
     tx: &Tx,
     platform: &Platform,
     workspace: WorkspaceId,
     context: &ActorContext,
-    received: &[Received],
-    kept: &mut HashSet<BlobId>,
+    received: &[ReceivedFile],
+    referenced: &mut HashSet<BlobId>,
 ) -> Result<Vec<FileView>, Problem> {
     let pipeline = store::run::builtin_pipeline(tx, workspace).await?.ok_or_else(Problem::not_found)?;
     let definition: Definition = serde_json::from_value(pipeline.definition.clone()).map_err(Problem::internal)?;
@@ -37,14 +38,14 @@ pub async fn accept(
     let mut files = Vec::with_capacity(received.len());
     for part in received {
         let blob = store::file::register_blob(tx, workspace, part.blob).await?;
-        kept.insert(blob);
+        referenced.insert(blob);
         let file = index(tx, workspace, context.actor.account(), blob, part, (&pipeline, plan.stage(0))).await?;
         let view = store::file::find(tx, workspace, file).await?;
-        files.push(view.ok_or_else(|| Problem::internal("a file was not there right after it was added"))?);
+        files.push(view.ok_or_else(|| Problem::internal("a file is missing after its insertion"))?);
     }
-    // What is refused is referred to by nothing: its bytes go at once.
-    quota::check(tx, platform, workspace).await.inspect_err(|_| kept.clear())?;
-    // Activities and events last: from the first on, the workspace's sequences are locked.
+    // No row refers to a rejected upload: its bytes are deleted at once.
+    quota::check(tx, platform, workspace).await.inspect_err(|_| referenced.clear())?;
+    // Activities and events last: they lock the workspace's sequences until the end of the transaction.
     let uploaded = |file: &FileView| {
         let details = json!({ "versionId": file.version_id, "bytes": file.bytes });
         AuditEntry::new(Action::FileUploaded, file.id.0, details)
@@ -63,7 +64,7 @@ async fn index(
     workspace: WorkspaceId,
     account: Option<AccountId>,
     blob: BlobId,
-    part: &Received,
+    part: &ReceivedFile,
     (pipeline, stage): (&Pipeline, &str),
 ) -> Result<FileId, Problem> {
     let new =
@@ -74,12 +75,17 @@ async fn index(
     Ok(file)
 }
 
-/// Removes what was stored and is not referred to: copies of content that was there already, and the parts
-/// of an upload that failed. What cannot be removed now is the sweeper's.
-pub async fn discard(blobs: &Blobs, workspace: WorkspaceId, received: &[Received], kept: &HashSet<BlobId>) {
-    for part in received.iter().filter(|part| !kept.contains(&part.blob.id)) {
+/// Deletes stored bytes without a reference: copies of content that the workspace already has, and the parts of a failed
+/// upload. The garbage collector deletes the ones that cannot be deleted now.
+pub async fn delete_unreferenced(
+    blobs: &Blobs,
+    workspace: WorkspaceId,
+    received: &[ReceivedFile],
+    referenced: &HashSet<BlobId>,
+) {
+    for part in received.iter().filter(|part| !referenced.contains(&part.blob.id)) {
         if let Err(error) = blobs.delete(workspace, part.blob.id).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, blob.id = %part.blob.id, "surplus bytes stay for the sweeper");
+            tracing::warn!(error = &error as &dyn std::error::Error, blob.id = %part.blob.id, "unreferenced bytes could not be deleted; the garbage collector will delete them");
         }
     }
 }

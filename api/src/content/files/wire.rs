@@ -1,4 +1,4 @@
-//! What the file operations take and give.
+//! Responses of the file operations.
 
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
@@ -8,82 +8,82 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Which file.
+/// The path of a file.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
 pub struct FilePath {
     /// The file's id.
     pub file: Uuid,
 }
 
-/// A file: itself, its newest version, and how far that has come.
+/// A file, its newest version, and the state of its indexing.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct File {
-    /// Its name for ever.
+    /// The file's id.
     pub id: Uuid,
-    /// The name it was uploaded under, without any path.
+    /// The name of the uploaded file, without a path.
     pub name: String,
-    /// What the content is: first as declared, then as found.
+    /// The media type: first the declared one, then the detected one.
     pub media_type: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: i64,
-    /// SHA-256 of the content, hexadecimal.
+    /// The SHA-256 of the content, in hexadecimal.
     pub sha256: String,
-    /// The newest version's id.
+    /// The id of the newest version.
     pub version_id: Uuid,
-    /// The newest version's number, from 1.
+    /// The number of the newest version, from 1.
     pub version: i32,
-    /// Pages, where the content has pages and has been read.
+    /// The number of pages, once extracted; absent for content without pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_count: Option<i32>,
-    /// Chunks, once it has been cut.
+    /// The number of chunks, once the text is split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk_count: Option<i32>,
-    /// Labels.
+    /// The file's tags.
     pub tags: Vec<String>,
-    /// Anything the owner knows about it.
+    /// Custom metadata.
     pub metadata: Value,
-    /// Where it is on its way to being searchable.
+    /// The state of the indexing.
     pub state: FileState,
-    /// How far it has come.
+    /// The progress of the indexing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// Why it failed, if it did.
+    /// The reason of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// When it was accepted.
+    /// The time of the upload.
     pub created_at: DateTime<Utc>,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: DateTime<Utc>,
 }
 
-/// Where a file is on its way to being searchable. It ends `ready` or `failed`, whatever happens on the way.
+/// The state of a file's indexing. Every file becomes `ready` or `failed`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileState {
-    /// AcceptedFiles; no worker has begun.
+    /// Accepted; no worker has started on the file.
     Queued,
-    /// Being read, cut or embedded.
+    /// A worker extracts, splits or embeds the file.
     Processing,
-    /// Searchable.
+    /// The file is searchable.
     Ready,
-    /// It will not become searchable; `failure` says why.
+    /// The file will not become searchable; `failure` has the reason.
     Failed,
 }
 
-/// How far a file has come.
+/// The progress of a file's indexing.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
-    /// The step of the pipeline it is at.
+    /// The current step of the pipeline.
     pub stage: String,
-    /// Units of the step that are done for good.
+    /// The finished units of the step.
     pub done: i32,
-    /// Units of the step in all, once known.
+    /// All units of the step, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<i32>,
 }
 
-/// Why a file failed.
+/// The reason of a failed indexing.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// The reason, for machines: `unsupported_media`, `encrypted`, `corrupt`, `empty`, `too_large`, `timed_out`,
@@ -96,7 +96,7 @@ pub struct Failure {
 /// The accepted files, in the order of the upload.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 pub struct AcceptedFiles {
-    /// One for each part of the upload.
+    /// The files, one for each part of the upload.
     pub items: Vec<File>,
 }
 

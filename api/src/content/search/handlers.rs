@@ -21,7 +21,7 @@ use crate::{
     operation_id = "search",
     tag = "search",
     summary = "Search a workspace",
-    description = "Finds passages by meaning and by words. Every hit says where it stands: file, page, byte range, headings.",
+    description = "Finds passages by semantic search, full-text search, or both. Each hit has its location: file, page, byte range and headings.",
     error_code = 409
 )]
 pub async fn search(
@@ -29,16 +29,16 @@ pub async fn search(
     member: Member<Search>,
     body: Json<SearchRequest>,
 ) -> Result<Json<SearchResponse>, Problem> {
-    let began = Instant::now();
+    let started = Instant::now();
     let (mode, explain) = (body.0.mode, body.0.explain);
-    let answer = service::run(&state.platform, member.workspace, body.0.into()).await?;
+    let result = service::run(&state.platform, member.workspace, body.0.into()).await?;
     state.searches.count(member.workspace);
-    let took = began.elapsed();
-    metrics().searched(mode.name(), answer.access_path.name(), took);
+    let took = started.elapsed();
+    metrics().searched(mode.name(), result.access_path.name(), took);
     Ok(Json(SearchResponse {
-        hits: answer.hits.into_iter().map(Hit::from).collect(),
+        hits: result.hits.into_iter().map(Hit::from).collect(),
         mode,
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        plan: explain.then(|| answer.access_path.name().to_owned()),
+        plan: explain.then(|| result.access_path.name().to_owned()),
     }))
 }

@@ -1,4 +1,4 @@
-//! Searching: the query is embedded first, then one statement finds the hits.
+//! Search: the query is embedded first, then one statement finds the hits.
 
 use nvisy_embed::{EmbedError, InputType};
 use nvisy_shared::{
@@ -56,7 +56,7 @@ pub async fn run(platform: &Platform, workspace: WorkspaceId, command: SearchCom
 async fn require_served_space(platform: &Platform, workspace: WorkspaceId) -> Result<(), Problem> {
     match store::space::of_workspace(&platform.db, workspace).await? {
         Some(space) if space != platform.space => Err(Problem::new(Code::SpaceNotServed).detail(format!(
-            "the workspace's space is {space}, this server's is {}; mode `text` searches all the same",
+            "the workspace's space is {space}, the server's is {}; mode `text` works in both",
             platform.space
         ))),
         Some(_) | None => Ok(()),
@@ -80,7 +80,7 @@ fn check_vector(vector: Vec<f32>, dimensions: u16) -> Result<Vec<f32>, Problem> 
         return Err(invalid_field("vector", format!("must have {dimensions} numbers")));
     }
     if !vector.iter().any(|number| *number != 0.0) || vector.iter().any(|number| !number.is_finite()) {
-        return Err(invalid_field("vector", "must be finite numbers, not all of them 0"));
+        return Err(invalid_field("vector", "must have finite numbers, not all of them 0"));
     }
     Ok(vector)
 }
@@ -94,5 +94,5 @@ async fn embed_query(platform: &Platform, text: &str) -> Result<Vec<f32>, Proble
             error @ EmbedError::Unavailable(_) => Problem::unavailable(5).caused_by(error),
             error @ EmbedError::Rejected(_) => Problem::internal(error),
         })?;
-    vectors.into_iter().next().ok_or_else(|| Problem::internal("the embedder gave no vector"))
+    vectors.into_iter().next().ok_or_else(|| Problem::internal("the embedder returned no vector"))
 }

@@ -1,13 +1,13 @@
-//! From a chunk with marked words to a snippet: the stretch with most of them.
+//! Makes a snippet from a chunk with marked words: the passage with most of them.
 
 use nvisy_shared::store::search::{MARK_END, MARK_START};
 
 use super::wire::{Highlight, Snippet};
 
-/// Longest snippet, in bytes; a few more where a word would be cut.
-const LENGTH: usize = 300;
-/// How much stands before the first highlight.
-const LEAD: usize = 60;
+/// A snippet may be a few bytes longer, to end with a whole word.
+const MAX_BYTES: usize = 300;
+/// The text before the first highlight.
+const CONTEXT_BYTES: usize = 60;
 
 /// The part of the text that holds most marked words, or its beginning when nothing is marked.
 pub fn snippet(marked: &str) -> Snippet {
@@ -33,28 +33,28 @@ fn unmark(marked: &str) -> (String, Vec<Highlight>) {
 }
 
 fn window(text: &str, marks: &[Highlight]) -> (usize, usize) {
-    let held = |first: &Highlight| {
-        let end = first.start.saturating_sub(LEAD) + LENGTH;
+    let marks_from = |first: &Highlight| {
+        let end = first.start.saturating_sub(CONTEXT_BYTES) + MAX_BYTES;
         marks.iter().filter(|mark| mark.start >= first.start && mark.end <= end).count()
     };
-    // Of equals the first: readers expect the beginning.
-    let best = marks.iter().rev().max_by_key(|first| held(first));
-    let start = best.map_or(0, |first| first.start.saturating_sub(LEAD));
+    // The first one of equally good passages.
+    let best = marks.iter().rev().max_by_key(|first| marks_from(first));
+    let start = best.map_or(0, |first| first.start.saturating_sub(CONTEXT_BYTES));
     let start = word_start(text, text.floor_char_boundary(start));
-    let end = text.ceil_char_boundary((start + LENGTH).min(text.len()));
+    let end = text.ceil_char_boundary((start + MAX_BYTES).min(text.len()));
     let end = text[end..].find(char::is_whitespace).map_or(text.len(), |rest| end + rest);
-    // One endless word is cut rather than shown whole.
-    (start, end.min(text.ceil_char_boundary((start + 2 * LENGTH).min(text.len()))))
+    // A very long word is cut.
+    (start, end.min(text.ceil_char_boundary((start + 2 * MAX_BYTES).min(text.len()))))
 }
 
-fn word_start(text: &str, place: usize) -> usize {
-    if place == 0 {
+fn word_start(text: &str, position: usize) -> usize {
+    if position == 0 {
         return 0;
     }
-    text[place..]
+    text[position..]
         .char_indices()
         .find(|(_, c)| c.is_whitespace())
-        .map_or(place, |(offset, c)| place + offset + c.len_utf8())
+        .map_or(position, |(offset, c)| position + offset + c.len_utf8())
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn highlights_are_where_the_words_are() {
+    fn highlights_are_the_byte_ranges_of_the_marked_words() {
         let snippet = snippet(&mark("The tide turns. Ebb tide follows.", "tide"));
         assert_eq!(snippet.text, "The tide turns. Ebb tide follows.");
         let words: Vec<_> = snippet.highlights.iter().map(|range| &snippet.text[range.start..range.end]).collect();
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stretch_with_most_words_is_shown() {
+    fn snippet_is_the_passage_with_most_marked_words() {
         let text = format!("One gate here. {}Gate, gate and gate again, größer.", "Filler words. ".repeat(60));
         let snippet = snippet(&mark(&text, "ate"));
         assert!(snippet.text.contains("again"), "{}", snippet.text);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn without_marks_it_is_the_beginning() {
+    fn snippet_without_marked_words_is_the_beginning() {
         assert!(snippet(&"Wörter ".repeat(200)).text.starts_with("Wörter Wörter"));
         assert_eq!(snippet("").text, "");
         assert!(snippet(&"水".repeat(2000)).text.len() <= 603);

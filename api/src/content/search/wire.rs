@@ -1,4 +1,4 @@
-//! What the search operation takes and gives.
+//! Request and response of the search operation.
 
 use apistos::ApiComponent;
 use garde::Validate;
@@ -10,33 +10,33 @@ use uuid::Uuid;
 
 use super::{service::SearchCommand, snippet::snippet};
 
-/// What to look for.
+/// A search.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "example")]
 pub struct SearchRequest {
-    /// A question or some words; needed unless the mode is `vector` and there is a vector.
+    /// A question or words; required unless the mode is `vector` and the request has a vector.
     #[garde(inner(length(chars, min = 1, max = 10000)))]
     #[schemars(length(min = 1, max = 10000))]
     pub query: Option<String>,
-    /// A vector of the workspace's embedding space, in place of the query's own.
+    /// A vector of the workspace's embedding space, instead of the embedding of the query.
     #[garde(skip)]
     pub vector: Option<Vec<f32>>,
-    /// How to search.
+    /// The search mode.
     #[garde(skip)]
     #[serde(default)]
     pub mode: Mode,
-    /// Which files to look in: `{"field", "op", "value"}`, or conditions joined by `{"and": [..]}`, `{"or": [..]}` and
+    /// A filter of the files: `{"field", "op", "value"}`, or conditions joined by `{"and": [..]}`, `{"or": [..]}` and
     /// `{"not": {..}}`. Fields are `id`, `name`, `mediaType`, `size`, `pageCount`, `createdAt`, `tags` and
     /// `metadata.<key>`; operators `eq`, `ne`, `in`, `nin` and, where values have an order, `gt`, `gte`, `lt`, `lte`.
     #[garde(skip)]
     pub filter: Option<Value>,
-    /// Most hits.
+    /// The largest number of hits.
     #[garde(range(min = 1, max = 100))]
     #[schemars(range(min = 1, max = 100))]
     #[serde(default = "default_limit")]
     pub limit: u32,
-    /// Also say how the answer was found.
+    /// Whether the response has the `plan` of the search.
     #[garde(skip)]
     #[serde(default)]
     pub explain: bool,
@@ -66,16 +66,16 @@ fn example() -> Value {
     })
 }
 
-/// How to search.
+/// The search mode.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// By meaning and by words, fused by rank.
+    /// Semantic and full-text search, fused by rank.
     #[default]
     Hybrid,
-    /// By meaning.
+    /// Semantic search.
     Vector,
-    /// By words.
+    /// Full-text search.
     Text,
 }
 
@@ -90,7 +90,7 @@ impl From<Mode> for store::search::SearchMode {
 }
 
 impl Mode {
-    /// Its name in metrics.
+    /// The mode's name in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hybrid => "hybrid",
@@ -100,17 +100,17 @@ impl Mode {
     }
 }
 
-/// What was found, best first.
+/// The result of a search.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct SearchResponse {
-    /// Best first.
+    /// The hits, best first.
     pub hits: Vec<Hit>,
-    /// How it was searched.
+    /// The mode of the search.
     pub mode: Mode,
-    /// Milliseconds, the query's embedding included.
+    /// The duration in milliseconds, including the embedding of the query.
     pub took_ms: u64,
-    /// `exact`, `index` or `lexical`; with `explain` only.
+    /// The plan of the search, if requested with `explain`: `exact`, `index` or `lexical`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
 }
@@ -119,24 +119,24 @@ pub struct SearchResponse {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hit {
-    /// Where it stands.
+    /// The file of the passage.
     file: HitFile,
-    /// The version whose text it is a range of.
+    /// The id of the version that the passage is from.
     version_id: Uuid,
-    /// The page it begins on, where the file has pages.
+    /// The page on which the passage starts; absent for files without pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<i32>,
-    /// First byte in the file's text (`/files/{file}/text`).
+    /// The first byte of the passage in the file's text (`/files/{file}/text`).
     start: i64,
-    /// One past its last byte.
+    /// The position after the last byte of the passage.
     end: i64,
-    /// The headings above it, outermost first.
+    /// The headings above the passage, outermost first.
     heading_path: Vec<String>,
-    /// The part of it that shows best why it was found.
+    /// The part of the passage that matches best.
     snippet: Snippet,
-    /// What hits are ordered by; compares within one answer only.
+    /// The score that orders the hits; scores of different responses are not comparable.
     score: f64,
-    /// What each leg says.
+    /// The scores of the individual searches.
     scores: Scores,
 }
 
@@ -144,39 +144,39 @@ pub struct Hit {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct HitFile {
-    /// Its id.
+    /// The file's id.
     id: Uuid,
-    /// Its name.
+    /// The file's name.
     name: String,
-    /// What it is.
+    /// The file's media type.
     media_type: String,
 }
 
 /// A part of a passage.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Snippet {
-    /// The text, as it stands in the file.
+    /// The text, as in the file.
     pub text: String,
-    /// Where the words that were looked for are.
+    /// The byte ranges of the matching words.
     pub highlights: Vec<Highlight>,
 }
 
 /// A range of bytes of a snippet.
 #[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Highlight {
-    /// First byte.
+    /// The first byte.
     pub start: usize,
-    /// One past the last byte.
+    /// The position after the last byte.
     pub end: usize,
 }
 
-/// The scores of the legs that found a hit.
+/// The scores of the searches that found a hit.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Scores {
-    /// Cosine of the angle between query and passage.
+    /// The cosine similarity of query and passage.
     #[serde(skip_serializing_if = "Option::is_none")]
     vector: Option<f64>,
-    /// Rank by words.
+    /// The full-text rank.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<f64>,
 }

@@ -33,9 +33,9 @@ use super::{
 use crate::problem::{Code, Problem};
 
 pub const HEADER: &str = "Idempotency-Key";
-const MAX_CHARS: usize = 255;
+const MAX_KEY_CHARS: usize = 255;
 
-/// Component: how long responses are kept, and the keys that keep anonymous callers apart.
+/// Component: how long responses are kept, and the keys that distinguish anonymous callers.
 pub struct IdempotencySettings {
     retention: Duration,
     keys: Keyring,
@@ -178,10 +178,11 @@ impl FromRequest for IdempotencyKey {
 }
 
 fn parse(value: &[u8]) -> Result<String, Problem> {
-    if (1..=MAX_CHARS).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic) {
+    if (1..=MAX_KEY_CHARS).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic) {
         Ok(value.iter().copied().map(char::from).collect())
     } else {
-        Err(Problem::new(Code::InvalidHeader).detail(format!("{HEADER} has 1 to {MAX_CHARS} visible ASCII characters")))
+        Err(Problem::new(Code::InvalidHeader)
+            .detail(format!("{HEADER} must have 1 to {MAX_KEY_CHARS} visible ASCII characters")))
     }
 }
 
@@ -199,7 +200,7 @@ api_component!(IdempotencyKey {
         vec![Parameter {
             name: HEADER.to_owned(),
             _in: ParameterIn::Header,
-            description: Some("Makes the request safe to repeat: it has its effect once.".to_owned()),
+            description: Some("Makes the request safe to repeat: requests with the same key have one effect.".to_owned()),
             definition: Some(ParameterDefinition::Schema(Box::new(ReferenceOr::Object(Schema::Object(schema))))),
             ..Parameter::default()
         }]
@@ -212,7 +213,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{IdempotencyKey, MAX_CHARS, parse};
+    use super::{IdempotencyKey, MAX_KEY_CHARS, parse};
 
     fn anonymous_key() -> IdempotencyKey {
         IdempotencyKey { key: None, retention: Duration::ZERO, anonymous_scope: "anonymous".to_owned() }
@@ -221,7 +222,7 @@ mod tests {
     proptest! {
         #[test]
         fn key_is_accepted_unchanged_or_rejected(bytes: Vec<u8>) {
-            let usable = (1..=MAX_CHARS).contains(&bytes.len()) && bytes.iter().all(|byte| (0x21..=0x7e).contains(byte));
+            let usable = (1..=MAX_KEY_CHARS).contains(&bytes.len()) && bytes.iter().all(|byte| (0x21..=0x7e).contains(byte));
             match parse(&bytes) {
                 Ok(key) => prop_assert!(usable && key.as_bytes() == bytes),
                 Err(_) => prop_assert!(!usable),

@@ -9,14 +9,14 @@ use nvisy_shared::store::rate_limit::{Grant, Rate};
 
 /// Leased tokens expire after this; the shared bucket has refilled meanwhile.
 const LEASE_DURATION: Duration = Duration::from_secs(10);
-/// Without the shared bucket, a process counts by itself for this long before it asks again.
+/// Without the shared bucket, a process counts by itself for this long before it tries again.
 const LOCAL_FALLBACK_PERIOD: Duration = Duration::from_secs(1);
 
 /// A process's part of a shared bucket.
 #[derive(Debug)]
 pub struct Bucket {
     lease: Mutex<Lease>,
-    /// Of many requests that need a refill, one asks the shared bucket for all.
+    /// Of many requests that need a refill, one refills for all.
     pub refill: tokio::sync::Mutex<()>,
 }
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_shared_bucket_is_not_asked_before_it_can_hold_a_token() {
+    fn empty_shared_bucket_is_not_queried_before_it_can_hold_a_token() {
         let now = Instant::now();
         let bucket = Bucket::new(now);
         bucket.grant(now, Grant { granted: 0, tokens: 0.25 }, RATE);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn fail_closed_limit_is_permit_locally_without_the_database() {
+    fn fail_closed_limit_is_counted_locally_without_the_database() {
         let now = Instant::now();
         let bucket = Bucket::new(now);
         let rate = Rate { capacity: 2, per_second: 2.0 / 60.0 };

@@ -19,11 +19,12 @@ impl RateLimiter {
         client: &ClientInfo,
         lookup: impl Future<Output = store::Result<Option<T>>>,
     ) -> Result<Option<T>, Problem> {
-        let Some((rate, key)) = self.rate_and_key(LimitKind::Refused, hash(&[&client.network().octets()])) else {
+        let Some((rate, key)) = self.rate_and_key(LimitKind::InvalidCredentials, hash(&[&client.network().octets()]))
+        else {
             return Ok(lookup.await?);
         };
         if self.buckets.known(&key).is_some_and(|bucket| bucket.recently_exhausted(Instant::now())) {
-            let permit = self.draw(LimitKind::Refused, key, rate).await.map_err(Exhausted::problem)?;
+            let permit = self.draw(LimitKind::InvalidCredentials, key, rate).await.map_err(Exhausted::problem)?;
             let found = lookup.await?;
             if let Some(permit) = permit.filter(|_| found.is_some()) {
                 permit.refund(&self.db).await;
@@ -33,7 +34,7 @@ impl RateLimiter {
         let found = lookup.await?;
         if found.is_none() {
             // This request has had its lookup; an empty bucket rejects the next one.
-            let _ = self.draw(LimitKind::Refused, key, rate).await;
+            let _ = self.draw(LimitKind::InvalidCredentials, key, rate).await;
         }
         Ok(found)
     }

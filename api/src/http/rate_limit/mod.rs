@@ -61,7 +61,7 @@ pub enum LimitKind {
     /// Requests from one network for mail to one mailbox.
     Mailbox,
     /// Invalid credentials from one network.
-    Refused,
+    InvalidCredentials,
     /// Refresh tokens of one session, valid or not.
     Session,
 }
@@ -76,7 +76,7 @@ impl LimitKind {
             Self::Name => "name",
             Self::Failures => "failures",
             Self::Mailbox => "mailbox",
-            Self::Refused => "refused",
+            Self::InvalidCredentials => "refused",
             Self::Session => "session",
         }
     }
@@ -84,7 +84,7 @@ impl LimitKind {
     /// Whether the limit holds without the shared bucket, too: it protects something that can be guessed, that reaches
     /// other people, or that costs a statement before the caller is known.
     const fn fails_closed(self) -> bool {
-        matches!(self, Self::Address | Self::Name | Self::Failures | Self::Mailbox | Self::Refused)
+        matches!(self, Self::Address | Self::Name | Self::Failures | Self::Mailbox | Self::InvalidCredentials)
     }
 
     /// Tokens that a process leases at once.
@@ -94,7 +94,7 @@ impl LimitKind {
                 (capacity / LEASES_PER_BUCKET).clamp(1, MAX_LEASE_SIZE)
             }
             // Smaller: most tokens leased for a stray invalid credential are never spent.
-            Self::Refused => (capacity / 5 / LEASES_PER_BUCKET).clamp(1, MAX_LEASE_SIZE),
+            Self::InvalidCredentials => (capacity / 5 / LEASES_PER_BUCKET).clamp(1, MAX_LEASE_SIZE),
             Self::Address | Self::Name | Self::Failures | Self::Mailbox => 1,
         }
     }
@@ -177,7 +177,7 @@ impl RateLimiter {
             LimitKind::Address | LimitKind::Session => self.settings.address_minute,
             LimitKind::Name | LimitKind::Mailbox => self.settings.name_minute,
             LimitKind::Failures => self.settings.name_failures_minute,
-            LimitKind::Refused => self.settings.refused_minute,
+            LimitKind::InvalidCredentials => self.settings.refused_minute,
         }
     }
 
@@ -278,5 +278,5 @@ fn hash(parts: &[&[u8]]) -> [u8; 16] {
         hash.update(part);
     }
     let hash: [u8; 32] = hash.finalize().into();
-    std::array::from_fn(|place| hash[place])
+    std::array::from_fn(|index| hash[index])
 }

@@ -1,4 +1,4 @@
-//! The account's picture.
+//! The picture of an account.
 
 use std::collections::BTreeMap;
 
@@ -42,13 +42,18 @@ use crate::{
 
 const MEDIA_TYPES: [&str; 3] = ["image/png", "image/jpeg", "image/webp"];
 
-/// Extractor: a picture of a known format, told by its first bytes; what the caller declares is not believed.
+/// Extractor: a picture of a known format. Its first bytes decide, not the declared content type.
 pub struct Image {
     media_type: &'static str,
     bytes: Bytes,
 }
 
-#[api_operation(operation_id = "readAvatar", tag = "accounts", summary = "Get the account's picture", error_code = 404)]
+#[api_operation(
+    operation_id = "readAvatar",
+    tag = "accounts",
+    summary = "Read the account's picture",
+    error_code = 404
+)]
 pub async fn read(state: Data<State>, account: CurrentAccount) -> Result<Picture, Problem> {
     let avatar = store::avatar::find(&state.platform.db, account.id).await?;
     avatar.map(Picture).ok_or_else(Problem::not_found)
@@ -57,7 +62,7 @@ pub async fn read(state: Data<State>, account: CurrentAccount) -> Result<Picture
 #[api_operation(
     operation_id = "replaceAvatar",
     tag = "accounts",
-    summary = "Put a picture in the place of the one before",
+    summary = "Replace the account's picture",
     description = "PNG, JPEG or WebP, at most 1 MiB.",
     error_code = 413,
     error_code = 415
@@ -94,11 +99,11 @@ pub async fn remove(state: Data<State>, account: SignedIn, client: ClientInfo) -
     Ok(NoContent)
 }
 
-fn unreadable(error: &PayloadError) -> Problem {
+fn body_problem(error: &PayloadError) -> Problem {
     if is_too_slow(error) {
         too_slow()
     } else {
-        Problem::new(Code::BadRequest).detail("the body could not be read to its end")
+        Problem::new(Code::BadRequest).detail("the body ended before it was complete")
     }
 }
 
@@ -123,15 +128,15 @@ impl FromRequest for Image {
             let mut body = body.await.map_err(|error| Problem::internal(error.to_string()))?;
             let mut bytes = BytesMut::new();
             while let Some(part) = body.next().await {
-                let part = part.map_err(|error| unreadable(&error))?;
+                let part = part.map_err(|error| body_problem(&error))?;
                 if bytes.len() + part.len() > MAX_BYTES {
-                    let detail = format!("a picture has at most {MAX_BYTES} bytes");
+                    let detail = format!("a picture can have at most {MAX_BYTES} bytes");
                     return Err(Problem::new(Code::PayloadTooLarge).detail(detail));
                 }
                 bytes.extend_from_slice(&part);
             }
             let media_type = sniff(&bytes).ok_or_else(|| {
-                Problem::new(Code::UnsupportedMediaType).detail("this is no PNG, JPEG or WebP picture")
+                Problem::new(Code::UnsupportedMediaType).detail("the body is not a PNG, JPEG or WebP picture")
             })?;
             Ok(Self { media_type, bytes: bytes.freeze() })
         })
@@ -144,7 +149,7 @@ api_component!(Image {
     }
 });
 
-/// A stored picture as an answer.
+/// A stored picture as a response.
 pub struct Picture(entity::avatar::Model);
 
 impl Responder for Picture {
@@ -152,16 +157,16 @@ impl Responder for Picture {
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         let tag = EntityTag::new_strong(hex::encode(&self.0.sha256));
-        let known = match IfNoneMatch::parse(request) {
-            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
+        let is_current = match IfNoneMatch::parse(request) {
+            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|cached| cached.weak_eq(&tag)),
             Ok(IfNoneMatch::Any) => true,
             Err(_) => false,
         };
-        let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        let mut response = if is_current { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response
             .insert_header(ETag(tag))
             .insert_header(CacheControl(vec![CacheDirective::Private, CacheDirective::NoCache]));
-        if known {
+        if is_current {
             return response.finish();
         }
         response.insert_header((header::CONTENT_TYPE, self.0.media_type)).body(self.0.bytes)
@@ -187,7 +192,7 @@ mod tests {
     use super::sniff;
 
     #[test]
-    fn only_pictures_are_pictures() {
+    fn format_is_detected_by_the_first_bytes() {
         assert_eq!(sniff(b"\x89PNG\r\n\x1a\n...."), Some("image/png"));
         assert_eq!(sniff(b"\xff\xd8\xff\xe0"), Some("image/jpeg"));
         assert_eq!(sniff(b"RIFF\x01\x02\x03\x04WEBPVP8 "), Some("image/webp"));

@@ -29,7 +29,7 @@ use crate::{
     operation_id = "signUp",
     tag = "accounts",
     summary = "Sign up",
-    description = "Creates an account; log in with it. Where not everybody may sign up, it takes the code of an invite to the address; whoever has none learns nothing of the address. Where the server sends mail, it answers 202 whether or not the address has an account, and the account exists once the link in the mail is confirmed.",
+    description = "Creates an account; log in with it. A server with restricted sign-up requires the code of an invite to the address; without it, the response reveals nothing about the address. A server that sends mail responds 202 whether or not the address has an account, and creates the account when the link in the mail is confirmed.",
     error_code = 403,
     error_code = 409
 )]
@@ -59,7 +59,7 @@ pub async fn sign_up(
     operation_id = "confirmSignUp",
     tag = "accounts",
     summary = "Confirm a sign-up",
-    description = "With the token of the link in the mail, and the password of that sign-up: whoever asked is whoever reads the mailbox. The account exists from now on. A wrong password uses nothing up.",
+    description = "Takes the token of the link in the mail and the password of that sign-up: together they prove that the reader of the mailbox signed up. Creates the account. A wrong password does not use the link up.",
     error_code = 401
 )]
 pub async fn confirm_sign_up(
@@ -68,11 +68,12 @@ pub async fn confirm_sign_up(
     client: ClientInfo,
     body: Json<ConfirmSignUp>,
 ) -> Result<Created<Account>, Problem> {
-    let link = link_hash(&body.0.token)?;
+    let ConfirmSignUp { token, password } = body.0;
+    let (link, password) = (link_hash(&token)?, password.into_secret());
     // A random token's hash reveals nothing, unlike a password's; the mail has it, too.
-    let content = (link, password::fingerprint(&state.platform.keys, &body.0.password));
+    let content = (link, password::fingerprint(&state.platform.keys, &password));
     let request = key.bind("confirmSignUp", None, &content);
-    service::verify_sign_up_password(&state, &client, &link, body.0.password).await?;
+    service::verify_sign_up_password(&state, &client, &link, password).await?;
     let created: Created<Account> = idempotent(&state.platform.db, request, async |tx| {
         let account = service::confirm_sign_up(&state, tx, &client, &link).await?;
         Ok(Account { email_verified: true, ..account.into() })
@@ -123,14 +124,15 @@ pub async fn change_password(
     body: Json<ChangePassword>,
 ) -> Result<NoContent, Problem> {
     let ChangePassword { current_password, new_password } = body.0;
-    service::change_password(&state, &account, &client, current_password, new_password).await.map(|()| NoContent)
+    let (current, new) = (current_password.into_secret(), new_password.into_secret());
+    service::change_password(&state, &account, &client, current, new).await.map(|()| NoContent)
 }
 
 #[api_operation(
     operation_id = "deleteAccount",
     tag = "accounts",
     summary = "Delete the caller's account",
-    description = "Ends all sessions at once. Until `eraseAt` logging in takes the deletion back; then the account is erased, with the workspaces that nobody else belongs to. The last owner of a workspace with other members hands it over first.",
+    description = "Ends all sessions at once. Logging in before `eraseAt` cancels the deletion; at `eraseAt` the account is erased, with the workspaces that have no other member. The last owner of a workspace with other members has to transfer it first.",
     error_code = 409
 )]
 pub async fn delete(
@@ -139,6 +141,6 @@ pub async fn delete(
     client: ClientInfo,
     body: Json<Confirmation>,
 ) -> Result<Accepted<Deletion>, Problem> {
-    let erase_at = service::delete(&state, &account, &client, body.0.password).await?;
+    let erase_at = service::delete(&state, &account, &client, body.0.password.into_secret()).await?;
     Ok(Accepted::new(Deletion { erase_at }))
 }

@@ -1,4 +1,4 @@
-//! Signing up, and the caller's own account.
+//! Sign-up, and the caller's own account.
 
 mod avatar;
 mod handlers;

@@ -1,4 +1,4 @@
-//! What the account operations take and give.
+//! Requests and responses of the account operations.
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody};
 use apistos::{ApiComponent, Schema, paths::Responses, reference_or::ReferenceOr};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::service::SignUpCommand;
 use crate::{
-    auth::{account::CurrentAccount, password},
+    auth::{account::CurrentAccount, password::Password},
     http::{
         status_json::{Accepted, Created},
         validation::{email_address, text},
@@ -20,24 +20,23 @@ use crate::{
     identity::wire::Mailed,
 };
 
-/// A new account.
+/// A request for a new account.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "sign_up_example")]
 pub struct SignUp {
-    /// Where the person is reached, and what they log in with; upper and lower case are the same.
+    /// The e-mail address, which is also the login name; case does not matter.
     #[garde(custom(email_address))]
     #[schemars(length(max = 254))]
     pub email: String,
-    /// Must not be easy to guess.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub password: Secret<String>,
-    /// How others see the person.
+    /// The new password; one that is easy to guess is rejected.
+    #[garde(dive)]
+    pub password: Password,
+    /// The name that other members see.
     #[garde(custom(text(2, 100)))]
     #[schemars(length(min = 2, max = 100))]
     pub display_name: String,
-    /// The code of an invite to this address, where not everybody may sign up; else it is not looked at.
+    /// The code of an invite to this address, where the server restricts sign-up; otherwise ignored.
     #[garde(skip)]
     #[schemars(with = "Option<String>")]
     pub invite_code: Option<Secret<String>>,
@@ -51,7 +50,7 @@ impl From<SignUp> for SignUpCommand {
     fn from(body: SignUp) -> Self {
         Self {
             email: normalise_email(&body.email),
-            password: body.password,
+            password: body.password.into_secret(),
             display_name: body.display_name.trim().to_owned(),
             invite_code: body.invite_code,
         }
@@ -60,9 +59,9 @@ impl From<SignUp> for SignUpCommand {
 
 /// The response to a sign-up.
 pub enum SignedUp {
-    /// There is an account.
+    /// The account was created.
     Created(Created<Account>),
-    /// There is a mail, and whoever gets it decides.
+    /// A mail was queued; its link creates the account.
     Mailed(Accepted<Mailed>),
 }
 
@@ -71,8 +70,8 @@ impl Responder for SignedUp {
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         match self {
-            Self::Created(answer) => answer.respond_to(request),
-            Self::Mailed(answer) => answer.respond_to(request),
+            Self::Created(response) => response.respond_to(request),
+            Self::Mailed(response) => response.respond_to(request),
         }
     }
 }
@@ -93,7 +92,7 @@ impl ApiComponent for SignedUp {
     }
 }
 
-/// The link of a sign-up's mail, and the password of the sign-up.
+/// The token of a sign-up link, and the password of the sign-up.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConfirmSignUp {
@@ -101,68 +100,64 @@ pub struct ConfirmSignUp {
     #[garde(skip)]
     #[schemars(with = "String")]
     pub token: Secret<String>,
-    /// The password that was given at sign-up.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub password: Secret<String>,
+    /// The password of the sign-up.
+    #[garde(dive)]
+    pub password: Password,
 }
 
-/// What to change; what is absent stays.
+/// The changes; absent fields keep their value.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateAccount {
-    /// How others see the person.
+    /// The name that other members see.
     #[garde(inner(custom(text(2, 100))))]
     #[schemars(length(min = 2, max = 100))]
     pub display_name: Option<String>,
 }
 
-/// A new password, asked for by whoever knows the old one.
+/// A change of password.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangePassword {
-    /// The one to be replaced.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub current_password: Secret<String>,
-    /// Must not be easy to guess.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub new_password: Secret<String>,
+    /// The current password.
+    #[garde(dive)]
+    pub current_password: Password,
+    /// The new password; one that is easy to guess is rejected.
+    #[garde(dive)]
+    pub new_password: Password,
 }
 
-/// The password, to make sure that it is the person who asks.
+/// The password, to confirm the operation.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Confirmation {
-    /// The account's.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub password: Secret<String>,
+    /// The account's password.
+    #[garde(dive)]
+    pub password: Password,
 }
 
-/// An account on its way out.
+/// A requested deletion.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Deletion {
-    /// Until then logging in takes the deletion back; then the account is erased.
+    /// The time at which the account is erased; logging in before cancels the deletion.
     pub erase_at: DateTime<Utc>,
 }
 
-/// A person who can log in.
+/// The account of a person.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
-    /// Its name for ever.
+    /// The account's id.
     pub id: Uuid,
-    /// In lower case.
+    /// The e-mail address, in lower case.
     pub email: String,
-    /// How others see the person.
+    /// The name that other members see.
     pub display_name: String,
-    /// Whether mail to the address is known to reach them.
+    /// Whether the e-mail address is verified.
     #[serde(default)]
     pub email_verified: bool,
-    /// When they signed up.
+    /// The time of the sign-up.
     pub created_at: DateTime<Utc>,
 }
 

@@ -26,8 +26,8 @@ use crate::{
 #[api_operation(
     operation_id = "forgotPassword",
     tag = "accounts",
-    summary = "Ask for a new password",
-    description = "Sends a link to the address, if an account has it. The answer is the same whether or not.",
+    summary = "Request a password reset",
+    description = "Sends a link to the address if an account has it. The response is the same in both cases.",
     error_code = 501
 )]
 pub async fn forgot_password(
@@ -50,8 +50,8 @@ pub async fn forgot_password(
 #[api_operation(
     operation_id = "resetPassword",
     tag = "accounts",
-    summary = "Set a new password by mail",
-    description = "With the token of the link in the mail, once. All sessions and API tokens end, and so do other links of the account.",
+    summary = "Reset the password",
+    description = "Takes the token of the link in the mail, which is valid once. Ends all sessions, API tokens and other links of the account.",
     error_code = 401
 )]
 pub async fn reset_password(
@@ -60,14 +60,14 @@ pub async fn reset_password(
     body: Json<ResetPassword>,
 ) -> Result<NoContent, Problem> {
     let ResetPassword { token, new_password } = body.0;
-    service::reset_password(&state, &client, &link_hash(&token)?, new_password).await.map(|()| NoContent)
+    service::reset_password(&state, &client, &link_hash(&token)?, new_password.into_secret()).await.map(|()| NoContent)
 }
 
 #[api_operation(
     operation_id = "changeEmail",
     tag = "accounts",
     summary = "Change the account's address",
-    description = "Sends a link to the new address; the change happens when that is confirmed. The answer is the same whether or not another account has it.",
+    description = "Sends a link to the new address; confirming it changes the address. The response is the same whether or not another account has the address.",
     error_code = 501
 )]
 pub async fn change_email(
@@ -80,7 +80,7 @@ pub async fn change_email(
     state.mailer.require()?;
     let email = normalise_email(&body.0.email);
     state.limiter.count_mailbox(&client, &email).await?;
-    state.authenticator.reauthenticate(&account, &client, body.0.password).await?;
+    state.authenticator.reauthenticate(&account, &client, body.0.password.into_secret()).await?;
     let request = key.bind("changeEmail", Some(account.id), &email);
     idempotent(&state.platform.db, request, async |tx| {
         service::send_email_change(&state, tx, &account, &client, &email).await?;
@@ -92,7 +92,7 @@ pub async fn change_email(
 #[api_operation(
     operation_id = "verifyEmail",
     tag = "accounts",
-    summary = "Ask for a link that confirms the account's address",
+    summary = "Request a link that verifies the account's address",
     error_code = 501
 )]
 pub async fn verify_email(
@@ -115,7 +115,7 @@ pub async fn verify_email(
     operation_id = "confirmEmail",
     tag = "accounts",
     summary = "Confirm an address",
-    description = "With the token of the link in the mail: of a change of address, or of a verification.",
+    description = "Takes the token of the link in the mail of an address change or a verification.",
     error_code = 401
 )]
 pub async fn confirm_email(

@@ -31,7 +31,7 @@ pub async fn reset_password(
     link_hash: &[u8; 32],
     new_password: Secret<String>,
 ) -> Result<(), Problem> {
-    // Before the slow hash, so that guessing tokens is cheap for the server; taking the link below decides.
+    // Before the slow hash, so that a guessed token costs little; consuming the link below decides.
     let link = store::mail::find_link(&state.platform.db, MailKind::PasswordReset, link_hash).await?;
     let link = link.ok_or_else(invalid_link)?;
     check_strength("newPassword", &new_password, &[&link.email]).await?;

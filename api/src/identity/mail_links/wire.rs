@@ -1,4 +1,4 @@
-//! What the operations that take a mailbox take and give.
+//! Requests of the operations with links by mail.
 
 use apistos::ApiComponent;
 use garde::Validate;
@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    auth::password,
+    auth::password::Password,
     http::validation::{email_address, line},
 };
 
@@ -15,46 +15,44 @@ use crate::{
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LinkToken {
-    /// What stands behind `#token=`.
+    /// The part of the link after `#token=`.
     #[garde(skip)]
     #[schemars(with = "String")]
     pub token: Secret<String>,
 }
 
-/// Whose password is forgotten.
+/// A request for a password reset.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ForgottenPassword {
-    /// As at sign-up.
+    /// The account's e-mail address.
     #[garde(custom(line(1, MAX_EMAIL_CHARS)))]
     #[schemars(length(max = 254))]
     pub email: String,
 }
 
-/// A new password for whoever reads the mailbox.
+/// A new password, with the token of a reset link.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResetPassword {
-    /// What stands behind `#token=`.
+    /// The part of the link after `#token=`.
     #[garde(skip)]
     #[schemars(with = "String")]
     pub token: Secret<String>,
-    /// Must not be easy to guess.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub new_password: Secret<String>,
+    /// The new password; one that is easy to guess is rejected.
+    #[garde(dive)]
+    pub new_password: Password,
 }
 
-/// Another address for the account.
+/// A change of the account's address.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeEmail {
-    /// The new one.
+    /// The new e-mail address.
     #[garde(custom(email_address))]
     #[schemars(length(max = 254))]
     pub email: String,
-    /// The account's.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub password: Secret<String>,
+    /// The account's password.
+    #[garde(dive)]
+    pub password: Password,
 }

@@ -6,7 +6,7 @@ use nvisy_shared::{id::SessionId, store};
 
 use super::{
     service,
-    wire::{Login, Refresh, Seen, Session, SessionPath, Tokens},
+    wire::{Login, Refresh, SessionPath, SessionRow, SessionView, Tokens},
 };
 use crate::{
     auth::{account::SignedIn, device::Device},
@@ -24,7 +24,7 @@ use crate::{
     operation_id = "login",
     tag = "sessions",
     summary = "Log in",
-    description = "Begins a session. An unknown address and a wrong password are answered alike. Where the account has a second factor, `second_factor_needed` asks for the same request with a `code`. Logging in takes the deletion of an account back.",
+    description = "Starts a session. An unknown address and a wrong password get the same response. If the account has a second factor, a request without `code` fails with `second_factor_needed`. Logging in cancels the deletion of an account.",
     error_code = 401,
     error_code = 403
 )]
@@ -41,8 +41,8 @@ pub async fn login(
 #[api_operation(
     operation_id = "refresh",
     tag = "sessions",
-    summary = "Continue a session",
-    description = "Gives the next pair of tokens. A refresh token that comes back after its successor was used, or later than half a minute, ends its session: somebody has a copy. Before that it gives the same successor again, for clients that lost the answer.",
+    summary = "Refresh a session",
+    description = "Returns the next pair of tokens. A used refresh token returns the same successor again for 30 seconds, for clients that lost the response. Used later, or after its successor was used, it ends the session, because another client may have a copy.",
     error_code = 401,
     error_code = 403
 )]
@@ -54,7 +54,7 @@ pub async fn refresh(
     body: Json<Refresh>,
 ) -> Result<Json<Tokens>, Problem> {
     let token = service::parse_refresh_token(&state, body.0.refresh_token)?;
-    // Also for a session that has ended: a token that keeps coming must not cost statements for ever.
+    // Also for a session that has ended: a token that a client keeps sending must not cost a statement each time.
     state.limiter.count_session(&request, token.session()).await?;
     let tokens = service::refresh(&state, &device, &client, &token).await?;
     Ok(Json(tokens.into()))
@@ -64,7 +64,7 @@ pub async fn refresh(
     operation_id = "logout",
     tag = "sessions",
     summary = "Log out",
-    description = "Ends the session that the access token belongs to.",
+    description = "Ends the session of the access token.",
     error_code = 401
 )]
 pub async fn logout(state: Data<State>, account: SignedIn, client: ClientInfo) -> Result<NoContent, Problem> {
@@ -74,7 +74,7 @@ pub async fn logout(state: Data<State>, account: SignedIn, client: ClientInfo) -
 #[api_operation(
     operation_id = "listSessions",
     tag = "sessions",
-    summary = "List where the account is logged in",
+    summary = "List the account's sessions",
     description = "Newest first.",
     error_code = 401
 )]
@@ -82,18 +82,18 @@ pub async fn list(
     state: Data<State>,
     account: SignedIn,
     query: Query<PageQuery>,
-) -> Result<Json<Page<Session>>, Problem> {
+) -> Result<Json<Page<SessionView>>, Problem> {
     let query = query.0;
     let rows = store::session::list(&state.platform.db, account.id, query.after()?, query.fetch_limit()).await?;
-    let rows = rows.into_iter().map(|row| Seen(row, account.session)).collect();
-    Ok(Json(Page::new(&query, rows, |Seen(row, _)| row.id)))
+    let rows = rows.into_iter().map(|row| SessionRow(row, account.session)).collect();
+    Ok(Json(Page::new(&query, rows, |SessionRow(row, _)| row.id)))
 }
 
 #[api_operation(
     operation_id = "revokeSession",
     tag = "sessions",
     summary = "End a session",
-    description = "Its tokens stop at the next request.",
+    description = "Its tokens are invalid from the next request on.",
     error_code = 404
 )]
 pub async fn revoke(
@@ -109,7 +109,7 @@ pub async fn revoke(
     operation_id = "revokeSessions",
     tag = "sessions",
     summary = "Log out everywhere",
-    description = "Ends all sessions, this one included, and makes links void that the account has asked for by mail.",
+    description = "Ends all sessions, including the current one, and invalidates the links that the account has requested by mail.",
     error_code = 401
 )]
 pub async fn revoke_all(state: Data<State>, account: SignedIn, client: ClientInfo) -> Result<NoContent, Problem> {

@@ -1,4 +1,4 @@
-//! Sessions: logging in, staying logged in, logging out.
+//! Sessions: login, refresh, logout.
 
 mod handlers;
 mod service;

@@ -40,7 +40,7 @@ pub struct LoginCommand {
     /// Normalized.
     pub email: String,
     pub password: Secret<String>,
-    /// Of the second factor.
+    /// The code of the second factor.
     pub code: Option<String>,
 }
 
@@ -63,9 +63,9 @@ pub async fn login(
     let attempt = state.limiter.attempt(client, &email).await?;
     let account = store::account::by_email(&state.platform.db, &email).await?;
     let hash = account.as_ref().map(|account| Secret::new(account.password_hash.clone()));
-    let is_right = authenticator.passwords.verify(password, hash.clone()).await?;
-    let Some((account, hash)) = account.as_ref().zip(hash).filter(|_| is_right) else {
-        // Also for an address without an account, which takes as long.
+    let is_verified = authenticator.passwords.verify(password, hash.clone()).await?;
+    let Some((account, hash)) = account.as_ref().zip(hash).filter(|_| is_verified) else {
+        // Also for an address without an account, so that both cases take equally long.
         let account = account.map_or(Uuid::nil(), |account| account.id.0);
         authenticator.failed_logins.record(FailedLogin::login(account, "password"), client);
         return Err(Problem::new(Code::WrongCredentials));
@@ -98,7 +98,7 @@ pub async fn login(
         store::account::reopen(&tx, account.id).await?;
     }
     let session = refresh.session();
-    store::session::insert(&tx, session, account.id, device.as_stored(), life(state), &refresh.hash()).await?;
+    store::session::insert(&tx, session, account.id, device.as_stored(), lifetime(state), &refresh.hash()).await?;
     if account.erase_at.is_some() {
         audit::record(&state.platform, &tx, &context, Action::AccountRestored, account.id.0).await?;
     }
@@ -107,9 +107,9 @@ pub async fn login(
     token_pair(state, account.id, &refresh)
 }
 
-/// The refresh token in a text; 401 for a text that this installation did not make.
+/// Parses a refresh token; 401 for a text that this installation did not issue.
 pub fn parse_refresh_token(state: &State, text: Secret<String>) -> Result<RefreshToken, Problem> {
-    RefreshToken::parse(&refresh_key(state), text).ok_or_else(rejected)
+    RefreshToken::parse(&refresh_key(state), text).ok_or_else(invalid_refresh_token)
 }
 
 /// Exchanges a refresh token for its successor. One that was used before, beyond [`REUSE_GRACE`], ends its session.
@@ -125,12 +125,12 @@ pub async fn refresh(
     let tx = state.platform.db.begin().await?;
     let refreshed = store::session::lock_by_refresh_token(&tx, device.as_stored(), &token, &successor)
         .await?
-        .ok_or_else(rejected)?;
+        .ok_or_else(invalid_refresh_token)?;
     let RefreshedSession { session, account, .. } = refreshed;
     require_active(refreshed.state)?;
     match refreshed.token_status {
         RefreshTokenStatus::Current => {
-            store::session::rotate(&tx, session, device.as_stored(), life(state), &token, &successor).await?;
+            store::session::rotate(&tx, session, device.as_stored(), lifetime(state), &token, &successor).await?;
         }
         RefreshTokenStatus::Retried(age) if age <= REUSE_GRACE => {}
         RefreshTokenStatus::Retried(_) | RefreshTokenStatus::Reused => {
@@ -143,7 +143,7 @@ pub async fn refresh(
                 session.id = %session,
                 "a refresh token was used twice: its session has ended"
             );
-            return Err(rejected());
+            return Err(invalid_refresh_token());
         }
     }
     tx.commit().await?;
@@ -172,7 +172,7 @@ pub async fn end_all(state: &State, account: &SignedIn, client: &ClientInfo) -> 
     Ok(())
 }
 
-fn rejected() -> Problem {
+fn invalid_refresh_token() -> Problem {
     Problem::new(Code::RefreshTokenRefused)
 }
 
@@ -180,7 +180,7 @@ fn refresh_key(state: &State) -> DerivedKey {
     state.platform.keys.derive_for(Uuid::nil(), KeyPurpose::RefreshToken)
 }
 
-fn life(state: &State) -> SessionLifetime {
+fn lifetime(state: &State) -> SessionLifetime {
     let config::AuthConfig { session_seconds, session_longest_seconds, .. } = state.platform.config.auth;
     SessionLifetime { idle: Duration::from_secs(session_seconds), max: Duration::from_secs(session_longest_seconds) }
 }

@@ -1,4 +1,4 @@
-//! What the session operations take and give.
+//! Requests and responses of the session operations.
 
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
@@ -16,24 +16,23 @@ use uuid::Uuid;
 
 use super::service::{LoginCommand, TokenPair};
 use crate::{
-    auth::password,
+    auth::password::Password,
     http::validation::{line, text},
 };
 
-/// A login.
+/// The credentials of a login.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "login_example")]
 pub struct Login {
-    /// The address that was given at sign-up.
+    /// The account's e-mail address.
     #[garde(custom(line(1, MAX_EMAIL_CHARS)))]
     #[schemars(length(max = 254))]
     pub email: String,
     /// The account's password.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub password: Secret<String>,
-    /// Where the account has a second factor: six digits from the app, or a recovery code.
+    #[garde(dive)]
+    pub password: Password,
+    /// Six digits from the authenticator app, or a recovery code; required if the account has a second factor.
     #[garde(inner(custom(text(1, 32))))]
     #[schemars(length(max = 32))]
     pub code: Option<String>,
@@ -45,7 +44,7 @@ fn login_example() -> Value {
 
 impl From<Login> for LoginCommand {
     fn from(body: Login) -> Self {
-        Self { email: normalise_email(&body.email), password: body.password, code: body.code }
+        Self { email: normalise_email(&body.email), password: body.password.into_secret(), code: body.code }
     }
 }
 
@@ -53,7 +52,7 @@ impl From<Login> for LoginCommand {
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refresh {
-    /// The newest refresh token of the session.
+    /// The session's newest refresh token.
     #[garde(skip)]
     #[schemars(with = "String")]
     pub refresh_token: Secret<String>,
@@ -63,13 +62,13 @@ pub struct Refresh {
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Tokens {
-    /// For the header `Authorization: Bearer ...`.
+    /// The access token, for the header `Authorization: Bearer ...`.
     pub access_token: String,
     /// Always `Bearer`.
     pub token_type: TokenType,
     /// Seconds until the access token expires.
     pub expires_in: u64,
-    /// Exchanged for the next pair at `POST /api/v1/auth/refresh`, once.
+    /// The refresh token, which `POST /api/v1/auth/refresh` exchanges once for the next pair.
     pub refresh_token: String,
 }
 
@@ -84,16 +83,17 @@ impl From<TokenPair> for Tokens {
     }
 }
 
-/// How the token is used.
+/// The type of an access token.
 #[derive(Debug, Serialize, JsonSchema)]
 pub enum TokenType {
     Bearer,
 }
 
-/// A session of the account: a device where it is logged in.
+/// A session: a device on which the account is logged in.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub struct Session {
+#[schemars(rename = "Session")]
+pub struct SessionView {
     /// The session's id.
     pub id: Uuid,
     /// Whether the request belongs to this session.
@@ -104,19 +104,19 @@ pub struct Session {
     /// The network address of the last refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// When it began.
+    /// The time of the login.
     pub created_at: DateTime<Utc>,
-    /// When it was last refreshed.
+    /// The time of the last refresh.
     pub last_used_at: DateTime<Utc>,
-    /// When it ends, unless it is refreshed before.
+    /// The time at which the session ends unless it is refreshed.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A row, and the session of the caller.
-pub struct Seen(pub entity::session::Model, pub SessionId);
+/// A session, and the id of the caller's own.
+pub struct SessionRow(pub entity::session::Model, pub SessionId);
 
-impl From<Seen> for Session {
-    fn from(Seen(session, current): Seen) -> Self {
+impl From<SessionRow> for SessionView {
+    fn from(SessionRow(session, current): SessionRow) -> Self {
         Self {
             id: session.id.0,
             current: session.id == current,

@@ -25,7 +25,7 @@ use crate::{
     operation_id = "createToken",
     tag = "tokens",
     summary = "Create an API token",
-    description = "Takes the password, and a code where there is a second factor. The token itself is in this answer and nowhere else; under the same `Idempotency-Key` the answer is given again, with the token. It never allows more than the account's role does at the time of a request, and no change of credentials.",
+    description = "Requires the password, and a code if the account has a second factor. Only this response contains the token itself; a request with the same `Idempotency-Key` gets the same response. A token never allows more than the account's role at the time of a request, and cannot change credentials.",
     error_code = 404,
     error_code = 409
 )]
@@ -37,7 +37,7 @@ pub async fn create(
     body: Json<CreateToken>,
 ) -> Result<Created<NewToken>, Problem> {
     let body = body.0;
-    let (password, code) = (body.password.clone(), body.code.clone());
+    let (password, code) = (body.password.clone().into_secret(), body.code.clone());
     service::reauthenticate(&state, &account, &client, password, code.as_deref()).await?;
     let command = CreateTokenCommand::from(body);
     let request = key.bind("createToken", Some(account.id), &command);
@@ -56,7 +56,7 @@ pub async fn create(
     operation_id = "listTokens",
     tag = "tokens",
     summary = "List the caller's API tokens",
-    description = "Newest first. Those that have expired are listed for another month.",
+    description = "Newest first. Expired tokens stay in the list for a month.",
     error_code = 401
 )]
 pub async fn list(
@@ -73,7 +73,7 @@ pub async fn list(
     operation_id = "revokeToken",
     tag = "tokens",
     summary = "Revoke an API token",
-    description = "It stops at the next request, everywhere.",
+    description = "The token is invalid from the next request on.",
     error_code = 404
 )]
 pub async fn revoke(

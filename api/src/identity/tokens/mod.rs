@@ -1,4 +1,4 @@
-//! API tokens: what programs act with.
+//! API tokens: credentials of programs.
 
 mod handlers;
 mod service;

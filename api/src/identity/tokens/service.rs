@@ -38,7 +38,7 @@ pub struct CreateTokenCommand {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Verifies password and second factor: the token will outlive the session, and whatever ends the session.
+/// Verifies password and second factor: the token outlives the session, also one that was stolen.
 pub async fn reauthenticate(
     state: &State,
     account: &SignedIn,
@@ -68,11 +68,11 @@ pub async fn create(
     let CreateTokenCommand { name, permissions, workspaces, expires_at } = command;
     let now = clock::now();
     if *expires_at <= now || *expires_at > now + Duration::days(MAX_LIFETIME_DAYS) {
-        return Err(invalid_field("expiresAt", "must be in the future, and at most a year away"));
+        return Err(invalid_field("expiresAt", "must be in the future, and at most 366 days away"));
     }
     account.lock_session(tx).await?;
     if store::api_token::count(tx, account.id).await? >= MAX_TOKENS_PER_ACCOUNT {
-        let detail = format!("an account has at most {MAX_TOKENS_PER_ACCOUNT}");
+        let detail = format!("an account can have at most {MAX_TOKENS_PER_ACCOUNT} API tokens");
         return Err(Problem::new(Code::TooManyTokens).detail(detail));
     }
     let id = TokenId::new();

@@ -1,9 +1,9 @@
-//! What the operations on API tokens take and give.
+//! Requests and responses of the operations on API tokens.
 
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use nvisy_shared::{domain::role::Permission, entity, secret::Secret};
+use nvisy_shared::{domain::role::Permission, entity};
 use schemars::{
     JsonSchema,
     r#gen::SchemaGenerator,
@@ -14,33 +14,32 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::service::CreateTokenCommand;
-use crate::{auth::password, http::validation::text};
+use crate::{auth::password::Password, http::validation::text};
 
-/// A new token.
+/// A request for an API token.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "create_example")]
 pub struct CreateToken {
-    /// What it is for.
+    /// A name that describes the token's use.
     #[garde(custom(text(1, 100)))]
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
-    /// What it allows, as far as the account's role does.
-    #[garde(length(min = 1, max = 100), inner(custom(known)))]
+    /// The permissions; the account's role limits them further.
+    #[garde(length(min = 1, max = 100), inner(custom(known_permission)))]
     #[schemars(schema_with = "permissions")]
     pub permissions: Vec<String>,
-    /// Where it is good; absent: in all workspaces of the account, also those it joins later.
+    /// The workspaces in which the token is valid; absent: all workspaces of the account, also those it joins later.
     #[garde(length(min = 1, max = 100))]
     #[schemars(length(min = 1, max = 100))]
     pub workspaces: Option<Vec<Uuid>>,
-    /// When it ends by itself: at most a year from now.
+    /// The time of expiry, at most 366 days from now.
     #[garde(skip)]
     pub expires_at: DateTime<Utc>,
-    /// The account's: what outlives a session takes more than a session.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub password: Secret<String>,
-    /// Where there is a second factor: six digits from the app, or a recovery code.
+    /// The account's password: the token outlives the session, so the session alone is not enough.
+    #[garde(dive)]
+    pub password: Password,
+    /// Six digits from the authenticator app, or a recovery code; required if the account has a second factor.
     #[garde(inner(custom(text(6, 32))))]
     #[schemars(length(min = 6, max = 32))]
     pub code: Option<String>,
@@ -67,9 +66,9 @@ fn create_example() -> Value {
     })
 }
 
-fn known(name: &str, (): &()) -> garde::Result {
+fn known_permission(name: &str, (): &()) -> garde::Result {
     let known = Permission::ALL.iter().any(|permission| permission.name() == name);
-    if known { Ok(()) } else { Err(garde::Error::new("there is no such permission")) }
+    if known { Ok(()) } else { Err(garde::Error::new("is not a permission")) }
 }
 
 fn permissions(_: &mut SchemaGenerator) -> Schema {
@@ -86,23 +85,23 @@ fn permissions(_: &mut SchemaGenerator) -> Schema {
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
-    /// Its name for ever.
+    /// The token's id.
     pub id: Uuid,
-    /// What it is for.
+    /// A name that describes the token's use.
     pub name: String,
-    /// The last characters of the token.
+    /// The last characters of the token itself.
     pub hint: String,
-    /// What it allows, as far as the account's role does.
+    /// The permissions; the account's role limits them further.
     #[schemars(schema_with = "permissions")]
     pub permissions: Vec<String>,
-    /// Where it is good; absent: in all workspaces of the account.
+    /// The workspaces in which the token is valid; absent: all workspaces of the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspaces: Option<Vec<Uuid>>,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it ends by itself.
+    /// The time of expiry.
     pub expires_at: DateTime<Utc>,
-    /// When it was last used, give or take a few seconds; absent: never.
+    /// The time of last use, accurate to a few seconds; absent if the token has not been used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<DateTime<Utc>>,
 }
@@ -122,13 +121,13 @@ impl From<entity::api_token::Model> for Token {
     }
 }
 
-/// An API token that was created just now.
+/// A newly created API token.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct NewToken {
-    /// Goes into the header `Authorization: Bearer ...`; shown this once.
+    /// The token itself, for the header `Authorization: Bearer ...`; no other response contains it.
     pub secret: String,
-    /// What is known of it from now on.
+    /// The token's metadata.
     pub token: Token,
 }
 

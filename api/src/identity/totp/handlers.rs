@@ -18,19 +18,19 @@ use crate::{
 #[api_operation(
     operation_id = "readSecondFactor",
     tag = "sessions",
-    summary = "Read how the account stands with its second factor",
+    summary = "Read the status of the second factor",
     error_code = 401
 )]
 pub async fn read(state: Data<State>, account: SignedIn) -> Result<Json<SecondFactor>, Problem> {
-    let standing = store::totp::status(&state.platform.db, account.id).await?;
-    Ok(Json(standing.into()))
+    let status = store::totp::status(&state.platform.db, account.id).await?;
+    Ok(Json(status.into()))
 }
 
 #[api_operation(
     operation_id = "enrolSecondFactor",
     tag = "sessions",
-    summary = "Begin to use a second factor",
-    description = "Gives a secret for an app that makes codes (TOTP). It is asked for once a code of it has confirmed that the app has it.",
+    summary = "Enrol a second factor",
+    description = "Returns a secret for an authenticator app (TOTP). Logging in requires a code after the enrolment is confirmed with one.",
     error_code = 409
 )]
 pub async fn enrol(
@@ -39,7 +39,7 @@ pub async fn enrol(
     client: ClientInfo,
     body: Json<Enrol>,
 ) -> Result<Json<Enrolment>, Problem> {
-    let enrolment = service::enrol(&state, &account, &client, body.0.password).await?;
+    let enrolment = service::enrol(&state, &account, &client, body.0.password.into_secret()).await?;
     Ok(Json(Enrolment { secret: enrolment.base32, uri: enrolment.uri }))
 }
 
@@ -47,7 +47,7 @@ pub async fn enrol(
     operation_id = "confirmSecondFactor",
     tag = "sessions",
     summary = "Confirm the second factor",
-    description = "From now on logging in takes a code. The recovery codes are shown this once. All other sessions end: they began without a code.",
+    description = "From then on, logging in requires a code. Only this response contains the recovery codes. Ends all other sessions, which started without a code.",
     error_code = 409
 )]
 pub async fn confirm(
@@ -63,8 +63,8 @@ pub async fn confirm(
 #[api_operation(
     operation_id = "renewRecoveryCodes",
     tag = "sessions",
-    summary = "Get new recovery codes",
-    description = "The old ones stop.",
+    summary = "Renew the recovery codes",
+    description = "The previous codes become invalid.",
     error_code = 409
 )]
 pub async fn renew(
@@ -74,15 +74,16 @@ pub async fn renew(
     body: Json<BothFactors>,
 ) -> Result<Json<RecoveryCodes>, Problem> {
     let BothFactors { password, code } = body.0;
-    let recovery_codes = service::renew_recovery_codes(&state, &account, &client, password, &code).await?;
+    let recovery_codes =
+        service::renew_recovery_codes(&state, &account, &client, password.into_secret(), &code).await?;
     Ok(Json(RecoveryCodes { recovery_codes }))
 }
 
 #[api_operation(
     operation_id = "disableSecondFactor",
     tag = "sessions",
-    summary = "Do without the second factor",
-    description = "Takes the password and a code, or a recovery code.",
+    summary = "Disable the second factor",
+    description = "Requires the password and a code from the app, or a recovery code.",
     error_code = 409
 )]
 pub async fn disable(
@@ -92,5 +93,5 @@ pub async fn disable(
     body: Json<BothFactors>,
 ) -> Result<NoContent, Problem> {
     let BothFactors { password, code } = body.0;
-    service::disable(&state, &account, &client, password, &code).await.map(|()| NoContent)
+    service::disable(&state, &account, &client, password.into_secret(), &code).await.map(|()| NoContent)
 }

@@ -1,24 +1,23 @@
-//! What the operations on the second factor take and give.
+//! Requests and responses of the operations on the second factor.
 
 use apistos::ApiComponent;
 use garde::Validate;
-use nvisy_shared::{secret::Secret, store};
+use nvisy_shared::store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{auth::password, http::validation::text};
+use crate::{auth::password::Password, http::validation::text};
 
-/// The password, to begin an enrolment.
+/// The password, to start an enrolment.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Enrol {
-    /// The account's.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub password: Secret<String>,
+    /// The account's password.
+    #[garde(dive)]
+    pub password: Password,
 }
 
-/// A code from the app.
+/// A code from the authenticator app.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Confirm {
@@ -28,50 +27,49 @@ pub struct Confirm {
     pub code: String,
 }
 
-/// Both factors, to change the second.
+/// Both factors, to change the second factor.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BothFactors {
-    /// The account's.
-    #[garde(custom(password::length))]
-    #[schemars(with = "String", length(max = 128))]
-    pub password: Secret<String>,
-    /// Six digits from the app, or a recovery code.
+    /// The account's password.
+    #[garde(dive)]
+    pub password: Password,
+    /// Six digits from the authenticator app, or a recovery code.
     #[garde(custom(text(6, 32)))]
     #[schemars(length(min = 6, max = 32))]
     pub code: String,
 }
 
-/// What an app needs to make codes.
+/// The secret of an authenticator app.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Enrolment {
-    /// In Base32, to be typed.
+    /// The secret in Base32, to type in.
     pub secret: String,
-    /// To be shown as a QR code.
+    /// The `otpauth` URI, to show as a QR code.
     pub uri: String,
 }
 
-/// Codes for whoever has lost the app; each counts once.
+/// Codes for an account without access to its app; each is valid once.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryCodes {
-    /// Shown this once.
+    /// The codes; no other response contains them.
     pub recovery_codes: Vec<String>,
 }
 
-/// How the account stands with its second factor.
+/// The status of the second factor.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct SecondFactor {
-    /// Whether logging in takes a code.
+    /// Whether logging in requires a code.
     pub active: bool,
-    /// Recovery codes that are left.
+    /// The number of unused recovery codes.
     pub recovery_codes: i64,
 }
 
 impl From<store::totp::SecondFactorStatus> for SecondFactor {
-    fn from(standing: store::totp::SecondFactorStatus) -> Self {
-        Self { active: standing.active, recovery_codes: standing.recovery_codes }
+    fn from(status: store::totp::SecondFactorStatus) -> Self {
+        Self { active: status.active, recovery_codes: status.recovery_codes }
     }
 }

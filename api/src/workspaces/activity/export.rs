@@ -1,4 +1,4 @@
-//! The log as a file, batch by batch: memory does not grow with its length, and no connection is held while the client
+//! Exporting a log batch by batch: memory does not grow with its length, and the export holds no connection while the client
 //! reads.
 
 use std::collections::BTreeMap;
@@ -22,11 +22,11 @@ use nvisy_shared::{
     },
 };
 
-use super::wire::{Activity, Format, Log};
+use super::wire::{Activity, ActivityLog, ExportFormat};
 use crate::http::api_component::api_component;
 
-/// Entries read at once.
-const BATCH: i64 = 500;
+/// Entries that one statement reads.
+const BATCH_SIZE: i64 = 500;
 
 const COLUMNS: [&str; 13] = [
     "seq",
@@ -44,40 +44,48 @@ const COLUMNS: [&str; 13] = [
     "seal",
 ];
 
-/// An answer with every entry up to the one that was the last when it began.
+/// A response with every entry up to the last one at the start of the export.
 pub struct Export {
     db: Db,
     audit_keys: AuditKeys,
-    log: Log,
+    log: ActivityLog,
     filter: ActivityFilter,
-    format: Format,
+    format: ExportFormat,
     after: i64,
     last: i64,
-    begun: bool,
+    is_started: bool,
 }
 
 impl Export {
-    pub fn new(db: Db, audit_keys: AuditKeys, log: Log, filter: ActivityFilter, format: Format, last: i64) -> Self {
-        Self { db, audit_keys, log, filter: log.filter(filter), format, after: 0, last, begun: false }
+    pub fn new(
+        db: Db,
+        audit_keys: AuditKeys,
+        log: ActivityLog,
+        filter: ActivityFilter,
+        format: ExportFormat,
+        last: i64,
+    ) -> Self {
+        Self { db, audit_keys, log, filter: log.filter(filter), format, after: 0, last, is_started: false }
     }
 
     fn chunked_body(self) -> impl Stream<Item = Result<Bytes, store::Error>> {
-        stream::try_unfold(self, |mut export| async move { Ok(export.next().await?.map(|piece| (piece, export))) })
+        stream::try_unfold(self, |mut export| async move { Ok(export.next().await?.map(|chunk| (chunk, export))) })
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, store::Error> {
-        let place = SeqRange::Between(self.after, self.last);
-        let entries = activity::list(&self.db, &self.audit_keys, self.log.chain(), &self.filter, place, BATCH).await?;
-        let first = !std::mem::replace(&mut self.begun, true);
+        let range = SeqRange::Between(self.after, self.last);
+        let entries =
+            activity::list(&self.db, &self.audit_keys, self.log.chain(), &self.filter, range, BATCH_SIZE).await?;
+        let is_first = !std::mem::replace(&mut self.is_started, true);
         match entries.last() {
             Some(entry) => self.after = entry.seq,
-            None if !first => return Ok(None),
+            None if !is_first => return Ok(None),
             None => {}
         }
         let entries = entries.into_iter().map(|entry| self.log.entry(entry)).collect();
         Ok(Some(match self.format {
-            Format::Csv => csv(first, entries),
-            Format::Jsonl => lines(entries),
+            ExportFormat::Csv => csv(is_first, entries),
+            ExportFormat::Jsonl => lines(entries),
         }))
     }
 }
@@ -93,7 +101,7 @@ fn lines(entries: Vec<Activity>) -> Bytes {
 
 fn csv(header: bool, entries: Vec<Activity>) -> Bytes {
     let mut out = csv::Writer::from_writer(Vec::new());
-    let mut write = |cells: &[String]| out.write_record(cells).expect("memory takes every row");
+    let mut write = |cells: &[String]| out.write_record(cells).expect("a vector accepts every row");
     if header {
         write(&COLUMNS.map(str::to_owned));
     }
@@ -113,13 +121,13 @@ fn csv(header: bool, entries: Vec<Activity>) -> Bytes {
             entry.details.to_string(),
             entry.seal.unwrap_or_default(),
         ];
-        write(&cells.map(harmless));
+        write(&cells.map(escape_formula));
     }
-    out.into_inner().expect("memory takes every row").into()
+    out.into_inner().expect("a vector accepts every row").into()
 }
 
-/// A cell that no spreadsheet takes for a formula: callers choose their request ids.
-fn harmless(cell: String) -> String {
+/// Escapes a cell that spreadsheets would evaluate as a formula: trusted proxies choose request ids.
+fn escape_formula(cell: String) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 
@@ -141,8 +149,8 @@ api_component!(Export as Activity {
         let text = |schema| MediaType { schema: Some(schema), ..MediaType::default() };
         let entry = ReferenceOr::Reference { _ref: "#/components/schemas/Activity".to_owned() };
         let content = BTreeMap::from([
-            (Format::Csv.media_type().to_owned(), text(String::raw_schema()?)),
-            (Format::Jsonl.media_type().to_owned(), text(entry)),
+            (ExportFormat::Csv.media_type().to_owned(), text(String::raw_schema()?)),
+            (ExportFormat::Jsonl.media_type().to_owned(), text(entry)),
         ]);
         let response = Response { content, ..Response::default() };
         let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
@@ -152,13 +160,13 @@ api_component!(Export as Activity {
 
 #[cfg(test)]
 mod tests {
-    use super::harmless;
+    use super::escape_formula;
 
     #[test]
-    fn no_cell_is_a_formula() {
+    fn formulas_are_escaped() {
         for cell in ["=1+1", "+1", "-2", "@SUM(A1)", "\t=1", "\r=1"] {
-            assert_eq!(harmless(cell.to_owned()), format!("'{cell}"));
+            assert_eq!(escape_formula(cell.to_owned()), format!("'{cell}"));
         }
-        assert_eq!(harmless("019a-b".to_owned()), "019a-b");
+        assert_eq!(escape_formula("019a-b".to_owned()), "019a-b");
     }
 }

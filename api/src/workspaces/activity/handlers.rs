@@ -9,7 +9,7 @@ use nvisy_shared::{
 
 use super::{
     export::Export,
-    wire::{Activity, ExportQuery, ListQuery, Log},
+    wire::{Activity, ActivityLog, ExportQuery, ListQuery},
 };
 use crate::{
     auth::{
@@ -27,8 +27,8 @@ use crate::{
 #[api_operation(
     operation_id = "listActivities",
     tag = "activities",
-    summary = "List who did what",
-    description = "Newest first. Nothing in this log is ever changed or removed.",
+    summary = "List the workspace's activities",
+    description = "Newest first. The log is append-only.",
     error_code = 404
 )]
 pub async fn list(
@@ -38,15 +38,16 @@ pub async fn list(
 ) -> Result<Json<Page<Activity>>, Problem> {
     let filter = query.0.filter();
     let page = PageQuery::new(query.0.limit, query.0.cursor);
-    let entries = read(&state, Log::Workspace(member.workspace), &filter, page.after()?, page.fetch_limit()).await?;
+    let entries =
+        read(&state, ActivityLog::Workspace(member.workspace), &filter, page.after()?, page.fetch_limit()).await?;
     Ok(Json(Page::new(&page, entries, |activity| activity.seq)))
 }
 
 #[api_operation(
     operation_id = "exportActivities",
     tag = "activities",
-    summary = "Export who did what",
-    description = "Oldest first, all there is at this moment, as CSV or as JSON Lines: one object in each line.",
+    summary = "Export the workspace's activities",
+    description = "All current entries, oldest first, as CSV or as JSON Lines (one object per line).",
     error_code = 404
 )]
 pub async fn export(
@@ -54,14 +55,14 @@ pub async fn export(
     member: Member<ReadActivities>,
     query: Query<ExportQuery>,
 ) -> Result<Export, Problem> {
-    begin(&state, Log::Workspace(member.workspace), query.0).await
+    start_export(&state, ActivityLog::Workspace(member.workspace), query.0).await
 }
 
 #[api_operation(
     operation_id = "listAccountActivities",
     tag = "activities",
-    summary = "List what happened to the caller's account",
-    description = "Newest first: what was done with the account, its sessions, tokens and second factor, and logins that were refused. What was done in workspaces is in their logs.",
+    summary = "List the activities of the caller's account",
+    description = "Newest first: changes of the account, its sessions, API tokens and second factor, and failed logins. The logs of workspaces hold the activities in them.",
     error_code = 403
 )]
 pub async fn list_own(
@@ -73,41 +74,41 @@ pub async fn list_own(
     let page = PageQuery::new(query.0.limit, query.0.cursor);
     let before = match page.after()?.map(ActivityId) {
         Some(entry) => {
-            let place = activity::find_seq(&state.platform.db, account.id, entry).await?;
-            Some(place.ok_or_else(|| Problem::new(Code::InvalidCursor))?)
+            let seq = activity::find_seq(&state.platform.db, account.id, entry).await?;
+            Some(seq.ok_or_else(|| Problem::new(Code::InvalidCursor))?)
         }
         None => None,
     };
-    let entries = read(&state, Log::Account(account.id), &filter, before, page.fetch_limit()).await?;
+    let entries = read(&state, ActivityLog::Account(account.id), &filter, before, page.fetch_limit()).await?;
     Ok(Json(Page::new(&page, entries, |activity| activity.id)))
 }
 
 #[api_operation(
     operation_id = "exportAccountActivities",
     tag = "activities",
-    summary = "Export what happened to the caller's account",
-    description = "Oldest first, all there is at this moment, as CSV or as JSON Lines: one object in each line.",
+    summary = "Export the activities of the caller's account",
+    description = "All current entries, oldest first, as CSV or as JSON Lines (one object per line).",
     error_code = 403
 )]
 pub async fn export_own(state: Data<State>, account: SignedIn, query: Query<ExportQuery>) -> Result<Export, Problem> {
-    begin(&state, Log::Account(account.id), query.0).await
+    start_export(&state, ActivityLog::Account(account.id), query.0).await
 }
 
 async fn read(
     state: &State,
-    log: Log,
+    log: ActivityLog,
     filter: &activity::ActivityFilter,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Activity>, Problem> {
-    let place = SeqRange::Before(before.unwrap_or(i64::MAX));
+    let range = SeqRange::Before(before.unwrap_or(i64::MAX));
     let platform = &state.platform;
     let filter = log.filter(*filter);
-    let rows = activity::list(&platform.db, &platform.audit_keys, log.chain(), &filter, place, limit).await?;
+    let rows = activity::list(&platform.db, &platform.audit_keys, log.chain(), &filter, range, limit).await?;
     Ok(rows.into_iter().map(|entry| log.entry(entry)).collect())
 }
 
-async fn begin(state: &State, log: Log, query: ExportQuery) -> Result<Export, Problem> {
+async fn start_export(state: &State, log: ActivityLog, query: ExportQuery) -> Result<Export, Problem> {
     let db = state.platform.db.clone();
     let last = activity::last_seq(&db, log.chain()).await?;
     let audit_keys = state.platform.audit_keys.clone();

@@ -1,4 +1,4 @@
-//! The activity log: who did what in a workspace, and what happened to an account.
+//! The activity logs of workspaces and of the caller's account.
 
 mod export;
 mod handlers;

@@ -1,4 +1,4 @@
-//! What the activity log looks like on the wire.
+//! Requests and responses of the activity operations.
 
 use apistos::ApiComponent;
 use chrono::{DateTime, Datelike, Utc};
@@ -20,46 +20,46 @@ use uuid::Uuid;
 
 use crate::http::pagination::default_limit;
 
-/// Something that somebody did.
+/// An entry of an activity log.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Activity {
-    /// Its place in the workspace's log: 1, 2, 3 and so on. Absent in an account's own, which is part of a longer one.
+    /// The entry's number in the workspace's log, from 1, without gaps. Absent in the log of an account, which is part of a shared log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<i64>,
-    /// Its name for ever.
+    /// The entry's id.
     pub id: Uuid,
-    /// When it was done.
+    /// The time of the action.
     pub created_at: DateTime<Utc>,
-    /// Who did it.
+    /// The actor.
     pub actor: ActivityActor,
-    /// What was done.
+    /// The action.
     #[serde(rename = "type")]
     #[schemars(schema_with = "actions")]
     pub action: String,
-    /// What it was done to.
+    /// The object of the action.
     pub object: ActivityObject,
     /// `x-request-id` of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The address that the request came from, until the account is erased; where nobody was signed in and no account was named, its network only.
+    /// The IP address of the request; removed when the account is erased. For requests without a session and without a known account, the IP prefix only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// What else there is to know; depends on the type.
+    /// Further details, which depend on the type.
     pub details: Value,
-    /// Hexadecimal keyed hash of this entry and of the seal before it; stands with `seq`.
+    /// The MAC of this entry and of the previous entry's `seal`, in hexadecimal; present with `seq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seal: Option<String>,
 }
 
-/// Who did something.
+/// The actor of an activity.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActivityActor {
     /// `account`, `token` (an API token of the account) or `system`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The account; it may have been erased since.
+    /// The account, which may have been erased since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<Uuid>,
     /// The API token.
@@ -67,12 +67,12 @@ pub struct ActivityActor {
     pub token_id: Option<Uuid>,
 }
 
-/// What something was done to.
+/// The object of an activity.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ActivityObject {
-    /// What it is: the part of `type` before the dot.
+    /// The kind: the part of `type` before the dot.
     pub kind: String,
-    /// Its id; it may be gone.
+    /// The id of the object, which may have been deleted since.
     pub id: Uuid,
 }
 
@@ -97,7 +97,7 @@ impl From<Model> for Activity {
     }
 }
 
-/// Without the login name and host of an operator, which are nothing to tenants.
+/// The details, without the login name and host of an operator, which tenants must not see.
 fn details(stored: &str) -> Value {
     let mut details: Value = serde_json::from_str(stored).unwrap_or_default();
     if let Some(details) = details.as_object_mut() {
@@ -106,15 +106,15 @@ fn details(stored: &str) -> Value {
     details
 }
 
-/// Whose log is read.
+/// The log of a workspace or of an account.
 #[derive(Clone, Copy, Debug)]
-pub enum Log {
+pub enum ActivityLog {
     Workspace(WorkspaceId),
-    /// The part of the log of accounts that is about one.
+    /// The entries about one account in the accounts' log.
     Account(AccountId),
 }
 
-impl Log {
+impl ActivityLog {
     pub const fn chain(self) -> WorkspaceId {
         match self {
             Self::Workspace(workspace) => workspace,
@@ -129,7 +129,7 @@ impl Log {
         }
     }
 
-    /// An entry as its reader may see it. Places in the log of accounts would tell how busy all the others are.
+    /// An entry for the response. Sequence numbers of the accounts' log would reveal the activity of other accounts.
     pub fn entry(self, entry: Model) -> Activity {
         let activity = Activity::from(entry);
         match self {
@@ -139,56 +139,57 @@ impl Log {
     }
 }
 
-/// Which entries, and which part of them.
+/// Filters and page of a list of activities.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct ListQuery {
-    /// Only what this account did, itself or through its API tokens.
+    /// Only actions of this account or its API tokens.
     actor: Option<Uuid>,
-    /// Only what is of this type.
+    /// Only actions of this type.
     #[serde(rename = "type")]
     action: Option<ActionName>,
-    /// Only what was done at this time or later.
+    /// Only actions at this time or later.
     #[garde(inner(custom(storable)))]
     since: Option<DateTime<Utc>>,
-    /// Only what was done before this time.
+    /// Only actions before this time.
     #[garde(inner(custom(storable)))]
     until: Option<DateTime<Utc>>,
-    /// Most items in the answer.
+    /// The largest number of items in the response.
     #[serde(default = "default_limit")]
     #[garde(range(min = 1, max = 100))]
     #[schemars(range(min = 1, max = 100))]
     pub limit: u32,
-    /// `nextCursor` of the page before; absent for the first page.
+    /// `nextCursor` of the previous page; absent for the first page.
     pub cursor: Option<String>,
 }
 
-/// Which entries, in which form.
+/// Filters and format of an export.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct ExportQuery {
-    /// Only what this account did, itself or through its API tokens.
+    /// Only actions of this account or its API tokens.
     actor: Option<Uuid>,
-    /// Only what is of this type.
+    /// Only actions of this type.
     #[serde(rename = "type")]
     action: Option<ActionName>,
-    /// Only what was done at this time or later.
+    /// Only actions at this time or later.
     #[garde(inner(custom(storable)))]
     since: Option<DateTime<Utc>>,
-    /// Only what was done before this time.
+    /// Only actions before this time.
     #[garde(inner(custom(storable)))]
     until: Option<DateTime<Utc>>,
-    /// `csv`, or `jsonl`: one JSON object in each line.
+    /// The format: `csv`, or `jsonl` with one JSON object per line.
     #[serde(default)]
-    pub format: Format,
+    pub format: ExportFormat,
 }
 
-/// The form of an export.
+/// The format of an export.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+#[schemars(rename = "Format")]
+pub enum ExportFormat {
     /// Comma-separated values, with a header.
     Csv,
     /// JSON Lines.
@@ -196,7 +197,7 @@ pub enum Format {
     Jsonl,
 }
 
-impl Format {
+impl ExportFormat {
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -260,12 +261,12 @@ impl ExportQuery {
     }
 }
 
-/// PostgreSQL knows fewer years than RFC 3339 is read with here.
+/// Rejects years beyond the range of PostgreSQL timestamps.
 fn storable(time: &DateTime<Utc>, (): &()) -> garde::Result {
     if (1970..=9999).contains(&time.year()) {
         Ok(())
     } else {
-        Err(garde::Error::new("must be of the years 1970 to 9999"))
+        Err(garde::Error::new("must be in the years 1970 to 9999"))
     }
 }
 
@@ -283,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_documentation_lists_every_type() {
+    fn documentation_lists_every_activity_type() {
         let documentation = include_str!("../../../../docs/API.md");
         let listed: Vec<_> = Action::ALL.iter().map(|action| action.name()).collect();
         for name in listed {

@@ -28,8 +28,8 @@ use crate::{
 #[api_operation(
     operation_id = "createInvite",
     tag = "invites",
-    summary = "Invite somebody",
-    description = "A code accepts the invite once. With an e-mail address only an account of that address can use it, and where the server sends mail the code goes there, and only there; else it is in the answer. Nobody invites to a role above their own.",
+    summary = "Create an invite",
+    description = "The invite's code can be used once. With an e-mail address, only an account with that address can use it; a server that sends mail sends the code to that address and omits it from the response. The role cannot be above the caller's own.",
     error_code = 409
 )]
 pub async fn create(
@@ -59,7 +59,7 @@ pub async fn create(
 #[api_operation(
     operation_id = "listInvites",
     tag = "invites",
-    summary = "List standing invites",
+    summary = "List pending invites",
     description = "Newest first, without their codes.",
     error_code = 404
 )]
@@ -74,7 +74,7 @@ pub async fn list(
     Ok(Json(Page::new(&query, rows, |invite| invite.id.0)))
 }
 
-#[api_operation(operation_id = "cancelInvite", tag = "invites", summary = "Take an invite back", error_code = 404)]
+#[api_operation(operation_id = "cancelInvite", tag = "invites", summary = "Cancel an invite", error_code = 404)]
 pub async fn cancel(
     state: Data<State>,
     member: Member<ManageInvites>,
@@ -88,7 +88,7 @@ pub async fn cancel(
     operation_id = "acceptInvite",
     tag = "invites",
     summary = "Accept an invite",
-    description = "The caller becomes a member. A code that is unknown, used, expired, taken back or meant for another address is answered alike: 404. Where the server sends mail, an invite to an address takes a verified one.",
+    description = "The caller becomes a member. A code that is unknown, used, expired, cancelled or for another address gets the same response, 404. On a server that sends mail, an invite to an address requires that the caller's address is verified.",
     error_code = 404,
     error_code = 409
 )]
@@ -106,7 +106,7 @@ pub async fn accept(
     operation_id = "declineInvite",
     tag = "invites",
     summary = "Decline an invite",
-    description = "Nobody can use it any more. Codes that cannot be used are answered as by accepting.",
+    description = "Uses the invite up. An invalid code gets the same response as when accepting.",
     error_code = 404
 )]
 pub async fn decline(

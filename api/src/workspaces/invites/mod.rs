@@ -1,4 +1,4 @@
-//! Invites: asking people into a workspace, by e-mail address or by code.
+//! Invites to a workspace, by e-mail address or by code.
 
 mod handlers;
 mod service;

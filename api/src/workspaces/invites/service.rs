@@ -72,10 +72,10 @@ pub async fn create(
     let invite = store::invite::insert(tx, member.workspace, &new).await?;
     let invite = invite.ok_or_else(|| Problem::new(Code::AlreadyInvited))?;
     if let Some(email) = email.filter(|_| mailed) {
-        let life = Duration::from_secs(u64::from(*expires_in_days) * 24 * 60 * 60);
+        let lifetime = Duration::from_secs(u64::from(*expires_in_days) * 24 * 60 * 60);
         let invite = Some((member.workspace, id));
         // For every address alike: neither response nor mail shows whether the address has an account.
-        let mail = NewMail { kind: MailKind::Invite, email, account: None, sign_up: None, invite, lifetime: life };
+        let mail = NewMail { kind: MailKind::Invite, email, account: None, sign_up: None, invite, lifetime };
         state.mailer.send(tx, mail).await?;
     }
     let details = json!({ "role": role.name(), "byEmail": email.is_some(), "mailed": mailed });
@@ -128,7 +128,7 @@ pub async fn accept(
     code: &Secret<String>,
 ) -> Result<Workspace, Problem> {
     let tx = platform.db.begin().await?;
-    let invite = take(&tx, account, code, InviteDecision::Accept).await?;
+    let invite = consume(&tx, account, code, InviteDecision::Accept).await?;
     // The transaction is rolled back, so the invite stays.
     if invite.email.is_some() && !account.email_verified && platform.config.smtp.server().is_some() {
         return Err(Problem::new(Code::EmailNotVerified));
@@ -153,7 +153,7 @@ pub async fn decline(
     code: &Secret<String>,
 ) -> Result<(), Problem> {
     let tx = platform.db.begin().await?;
-    let invite = take(&tx, account, code, InviteDecision::Decline).await?;
+    let invite = consume(&tx, account, code, InviteDecision::Decline).await?;
     let entry = AuditEntry::new(Action::InviteDeclined, invite.id.0, json!({ "role": invite.role.name() }));
     activity::append(&tx, &platform.audit_keys, invite.workspace_id, &client.actor_context(account.actor()), &[entry])
         .await?;
@@ -163,7 +163,7 @@ pub async fn decline(
 
 /// Uses the invite up. An unknown, used, expired or cancelled code, one for another address, and one by a suspended account
 /// get the same 404.
-async fn take(
+async fn consume(
     tx: &Tx,
     account: &CurrentAccount,
     code: &Secret<String>,

@@ -1,4 +1,4 @@
-//! What the invite operations take and give.
+//! Requests and responses of the invite operations.
 
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
@@ -12,26 +12,26 @@ use uuid::Uuid;
 use super::service::CreateInviteCommand;
 use crate::{http::validation::email_address, workspaces::wire::Role};
 
-/// Which invite.
+/// The path of an invite.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
 pub struct InvitePath {
     /// The invite's id.
     pub invite: Uuid,
 }
 
-/// Somebody to ask into a workspace.
+/// A request for an invite.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "create_example")]
 pub struct CreateInvite {
-    /// Only an account with this address can use the invite; without it, whoever has the code.
+    /// The address of the only account that can use the invite; absent: any account with the code.
     #[garde(inner(custom(email_address)))]
     #[schemars(length(max = 254))]
     pub email: Option<String>,
-    /// At most the caller's own.
+    /// The role of the new member, at most the caller's own.
     #[garde(skip)]
     pub role: Role,
-    /// How long it can be used.
+    /// The lifetime of the invite in days.
     #[garde(range(min = 1, max = 30))]
     #[schemars(range(min = 1, max = 30))]
     #[serde(default = "default_days")]
@@ -56,29 +56,29 @@ fn create_example() -> Value {
     json!({ "email": "grace@example.org", "role": "member" })
 }
 
-/// A standing invite.
+/// A pending invite.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct Invite {
-    /// Its name for ever.
+    /// The invite's id.
     pub id: Uuid,
-    /// Whom it is for; whoever has the code where it is absent.
+    /// The address of the invited account; absent: any account with the code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// What they may do once they accept it.
+    /// The role of the new member.
     pub role: Role,
-    /// Who made it; absent when that account is gone.
+    /// The account that created the invite; absent if it has been erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invited_by: Option<Uuid>,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it stops being any good.
+    /// The time of expiry.
     pub expires_at: DateTime<Utc>,
-    /// Told to whoever makes the invite: whether its code is on its way to the address by mail. Else the answer has it.
+    /// Whether the code is sent by mail; otherwise the response contains it. Present only in the response to the creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mailed: Option<bool>,
-    /// What accepts or declines it: to be given to the person. Shown to whoever makes an invite that is not mailed, and
-    /// never again.
+    /// The code that accepts or declines the invite. Present only in the response to the creation of an invite that is not
+    /// mailed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
@@ -103,7 +103,7 @@ impl From<entity::invite::Model> for Invite {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "code_example")]
 pub struct InviteCode {
-    /// As it was given to whoever made the invite.
+    /// The code from the mail or from the response to the creation.
     #[garde(skip)]
     #[schemars(with = "String")]
     pub code: Secret<String>,

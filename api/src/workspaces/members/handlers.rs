@@ -47,7 +47,7 @@ pub async fn read(
     operation_id = "changeMember",
     tag = "members",
     summary = "Change a member's role",
-    description = "Nobody gives a role above their own, or changes a member whose role is above their own. The last owner stays one.",
+    description = "Neither the new role nor the member's current one can be above the caller's own. The last owner cannot be changed.",
     error_code = 409
 )]
 pub async fn change(
@@ -66,7 +66,7 @@ pub async fn change(
     operation_id = "removeMember",
     tag = "members",
     summary = "Remove a member",
-    description = "Their next request finds no such workspace. Nobody removes a member whose role is above their own. The last owner stays.",
+    description = "The member's next request gets 404. The member's role cannot be above the caller's own. The last owner cannot be removed.",
     error_code = 409
 )]
 pub async fn remove(
@@ -82,7 +82,7 @@ pub async fn remove(
     operation_id = "leaveWorkspace",
     tag = "members",
     summary = "Leave a workspace",
-    description = "The last owner cannot: hand the workspace over first, or delete it.",
+    description = "The last owner has to transfer or delete the workspace instead.",
     error_code = 409
 )]
 pub async fn leave(
@@ -96,8 +96,8 @@ pub async fn leave(
 #[api_operation(
     operation_id = "transferWorkspace",
     tag = "members",
-    summary = "Hand a workspace over",
-    description = "The member named becomes an owner, the caller an admin.",
+    summary = "Transfer a workspace",
+    description = "The named member becomes an owner, and the caller an admin.",
     error_code = 404
 )]
 pub async fn transfer(

@@ -1,4 +1,4 @@
-//! Members: who belongs to a workspace, and in which role.
+//! Members of a workspace and their roles.
 
 mod handlers;
 pub mod service;

@@ -1,5 +1,5 @@
 //! Changing, removing and transferring members, under the workspace's lock: of two owners who leave at once, the second
-//! one is refused.
+//! one is rejected.
 
 use nvisy_shared::{
     domain::{activity::Action, role::Role},
@@ -43,7 +43,7 @@ async fn change_role(
 ) -> Result<store::member::MemberProfile, Problem> {
     let tx = platform.db.begin().await?;
     let own = member.lock(&tx).await?;
-    let before = target(&tx, member, account, own).await?;
+    let before = find_manageable(&tx, member, account, own).await?;
     require_not_above(role, own)?;
     if before.role == Role::Owner && role != Role::Owner {
         require_other_owner(&tx, member.workspace, account).await?;
@@ -66,7 +66,7 @@ pub async fn remove(
 ) -> Result<(), Problem> {
     let tx = platform.db.begin().await?;
     let own = member.lock(&tx).await?;
-    let before = target(&tx, member, account, own).await?;
+    let before = find_manageable(&tx, member, account, own).await?;
     if before.role == Role::Owner {
         require_other_owner(&tx, member.workspace, account).await?;
     }
@@ -99,7 +99,7 @@ pub async fn transfer(
     let tx = platform.db.begin().await?;
     let own = member.lock(&tx).await?;
     if account == member.account {
-        return Err(invalid_field("accountId", "is the caller's own"));
+        return Err(invalid_field("accountId", "must not be the caller's own"));
     }
     let former = store::member::role(&tx, member.workspace, account).await?;
     let former = former.ok_or_else(Problem::not_found)?;
@@ -122,7 +122,7 @@ pub async fn transfer(
 }
 
 /// The member, if their role is not above the caller's own.
-async fn target<P: RequiredPermission>(
+async fn find_manageable<P: RequiredPermission>(
     tx: &Tx,
     member: &Member<P>,
     account: AccountId,

@@ -1,4 +1,4 @@
-//! What the member operations take and give.
+//! Requests and responses of the member operations.
 
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
@@ -11,27 +11,27 @@ use uuid::Uuid;
 
 use crate::workspaces::wire::Role;
 
-/// Which member.
+/// The path of a member.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
 pub struct MemberPath {
-    /// The member's account.
+    /// The id of the member's account.
     pub account: Uuid,
 }
 
-/// Somebody who belongs to a workspace.
+/// A member of a workspace.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Member")]
 pub struct MemberView {
-    /// Their account.
+    /// The id of the member's account.
     pub account_id: Uuid,
-    /// How others see them.
+    /// The name that other members see.
     pub display_name: String,
-    /// Where they are reached.
+    /// The member's e-mail address.
     pub email: String,
-    /// What they may do.
+    /// The member's role.
     pub role: Role,
-    /// Since when they belong to it.
+    /// The time at which the member joined.
     pub joined_at: DateTime<Utc>,
 }
 
@@ -47,12 +47,12 @@ impl From<store::member::MemberProfile> for MemberView {
     }
 }
 
-/// Another role for a member.
+/// A change of a member's role.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "change_example")]
 pub struct ChangeMember {
-    /// At most the caller's own.
+    /// The new role, at most the caller's own.
     #[garde(skip)]
     pub role: Role,
 }
@@ -61,12 +61,12 @@ fn change_example() -> Value {
     json!({ "role": "admin" })
 }
 
-/// Who is to own a workspace.
+/// A transfer of a workspace.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "transfer_example")]
 pub struct Transfer {
-    /// A member's account.
+    /// The account of the member who becomes an owner.
     #[garde(skip)]
     pub account_id: Uuid,
 }

@@ -1,4 +1,4 @@
-//! How much a workspace uses, and how much it may.
+//! The usage and limits of a workspace.
 
 mod handlers;
 mod wire;

@@ -1,4 +1,4 @@
-//! What the usage operation gives.
+//! The response of the usage operation.
 
 use apistos::ApiComponent;
 use chrono::NaiveDate;
@@ -9,46 +9,47 @@ use nvisy_shared::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What a workspace uses and may use.
+/// The usage and limits of a workspace.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub struct Usage {
-    /// Files.
+#[schemars(rename = "Usage")]
+pub struct UsageView {
+    /// The number of files.
     files: Amount,
-    /// Bytes of all versions of all files.
+    /// The bytes of all versions of all files.
     bytes: Amount,
-    /// Chunks.
+    /// The number of chunks.
     chunks: Amount,
-    /// Runs that are not finished.
+    /// The number of unfinished runs.
     runs: Amount,
-    /// Tokens of all chunks.
+    /// The tokens of all chunks.
     tokens: i64,
-    /// Searches of the last 30 days, oldest first; days without any are left out.
+    /// The searches of the last 30 days, oldest first; days without a search are omitted.
     searches: Vec<SearchesOfDay>,
 }
 
-/// How much of something.
+/// The usage of a resource and its limit.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Amount {
-    /// In use.
+    /// The amount in use.
     used: i64,
-    /// May be in use: the least of what the workspace and the deployment allow.
+    /// The limit: the lower one of the workspace's and the deployment's.
     limit: i64,
 }
 
-/// Searches of one day.
+/// The searches of one day.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SearchesOfDay {
     /// The day, UTC.
     day: NaiveDate,
-    /// How many.
+    /// The number of searches.
     count: i64,
 }
 
-impl Usage {
+impl UsageView {
     pub fn new(usage: usage::Usage, searches: Vec<DailySearches>) -> Self {
         let amount = |resource| Amount { used: usage.used.of(resource), limit: usage.limits.of(resource) };
-        let searches = searches.into_iter().map(|of| SearchesOfDay { day: of.day, count: of.searches });
+        let searches = searches.into_iter().map(|entry| SearchesOfDay { day: entry.day, count: entry.searches });
         Self {
             files: amount(Resource::Files),
             bytes: amount(Resource::Bytes),
