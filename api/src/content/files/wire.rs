@@ -95,6 +95,7 @@ pub struct Failure {
 
 /// The accepted files, in the order of the upload.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
+#[schemars(rename = "Accepted")]
 pub struct AcceptedFiles {
     /// The files, one for each part of the upload.
     pub items: Vec<File>,
