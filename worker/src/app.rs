@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::{
     context::Context,
     handlers, health,
-    mail::{self, Mailer},
+    mail::{self, SmtpMailer},
     maintenance::{self, Schedule},
     runner::{Heartbeats, JobRunner, run_lane},
 };
@@ -36,7 +36,7 @@ pub enum StartError {
     Open(#[from] PlatformError),
     /// The mail server.
     #[error(transparent)]
-    Mail(#[from] mail::MailerError),
+    Mail(#[from] mail::SmtpMailerError),
     /// The folder where files are staged.
     #[error(
         "no temporary file can be made in {}: let TMPDIR name a folder that may be written to, on a disk that is not full",
@@ -59,7 +59,7 @@ impl Worker {
         let address = config.worker.health_address;
         let health = TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))?;
         tempfile::tempfile().map_err(|error| StartError::Scratch(std::env::temp_dir(), error))?;
-        let mailer = Mailer::open(&config.smtp)?;
+        let mailer = SmtpMailer::open(&config.smtp)?;
         Ok(Self {
             cx: Context::new(Platform::open(config).await?, extractor, mailer),
             health,

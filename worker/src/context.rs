@@ -4,7 +4,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 
 use nvisy_shared::platform::Platform;
 
-use crate::mail::Mailer;
+use crate::mail::SmtpMailer;
 
 /// The shared state of a worker; cheap to clone.
 #[derive(Clone)]
@@ -13,13 +13,13 @@ pub struct Context {
     /// The program that extracts files in a child process: that of the worker.
     pub extractor: Arc<PathBuf>,
     /// The mail server, if one is configured.
-    pub mailer: Option<Arc<Mailer>>,
+    pub mailer: Option<Arc<SmtpMailer>>,
 }
 
 impl Context {
     /// A context from its parts.
     #[must_use]
-    pub fn new(platform: Platform, extractor: PathBuf, mailer: Option<Mailer>) -> Self {
+    pub fn new(platform: Platform, extractor: PathBuf, mailer: Option<SmtpMailer>) -> Self {
         Self { platform, extractor: Arc::new(extractor), mailer: mailer.map(Arc::new) }
     }
 }

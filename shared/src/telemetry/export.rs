@@ -10,7 +10,7 @@ use super::InitError;
 
 /// The endpoint of each signal; a signal without one is not exported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Export {
+pub(super) struct ExportSettings {
     pub(super) traces: Option<String>,
     pub(super) metrics: Option<String>,
     pub(super) logs: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct Export {
     pub(super) timeout: Duration,
 }
 
-impl Export {
+impl ExportSettings {
     /// Reads the variables through `get`. Without an endpoint nothing is exported: with the standard's default, a collector on the
     /// local host, every machine without one would try to connect in vain.
     pub(super) fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, InitError> {
@@ -82,8 +82,8 @@ fn unsupported(name: &str, value: &str, supported: &'static str) -> InitError {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Export, InitError> {
-        Export::from_variables(|name| {
+    fn read(variables: &[(&str, &str)]) -> Result<ExportSettings, InitError> {
+        ExportSettings::from_variables(|name| {
             variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         })
     }

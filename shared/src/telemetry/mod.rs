@@ -19,7 +19,7 @@ mod tests;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use self::{export::Export, otlp::Providers};
+use self::{export::ExportSettings, otlp::Providers};
 use crate::config;
 
 pub use self::metrics::metrics;
@@ -73,7 +73,7 @@ pub struct Telemetry {
 /// # Errors
 /// When the filter or an `OTEL_*` variable cannot be used, outside of a runtime, or at the second call.
 pub fn init(service: &'static str, log: &config::LogConfig) -> Result<Telemetry, InitError> {
-    let export = Export::from_variables(|name| std::env::var(name).ok())?;
+    let export = ExportSettings::from_variables(|name| std::env::var(name).ok())?;
     let providers = Providers::build(service, &export)?;
     subscriber::build(log, &providers)?.try_init()?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());

@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
 };
 use tokio::runtime::Handle;
 
-use super::{InitError, export::Export};
+use super::{InitError, export::ExportSettings};
 use crate::id;
 
 /// Longest wait for the last flush.
@@ -33,7 +33,7 @@ pub(super) struct Providers {
 }
 
 impl Providers {
-    pub(super) fn build(service: &'static str, export: &Export) -> Result<Self, InitError> {
+    pub(super) fn build(service: &'static str, export: &ExportSettings) -> Result<Self, InitError> {
         if export.is_off() {
             return Ok(Self::default());
         }
@@ -78,7 +78,7 @@ impl Providers {
 }
 
 /// The attributes of this process: the defaults below, then `OTEL_RESOURCE_ATTRIBUTES`, then `OTEL_SERVICE_NAME`. Later ones win.
-fn resource(service: &'static str, export: &Export) -> Resource {
+fn resource(service: &'static str, export: &ExportSettings) -> Resource {
     let resource = Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_service_name(service)
@@ -106,7 +106,7 @@ impl OtlpClient {
         clippy::disallowed_methods,
         reason = "the collector is the operator's choice and usually on a private address, which `outbound` rejects"
     )]
-    fn build(export: &Export) -> Result<Self, InitError> {
+    fn build(export: &ExportSettings) -> Result<Self, InitError> {
         // reqwest has no default cryptography and panics without one. An error means that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().timeout(export.timeout);

@@ -26,7 +26,7 @@ use tokio::{
     process::Command,
 };
 
-use super::{export::Export, metrics::Metrics, otlp::Providers, propagation, *};
+use super::{export::ExportSettings, metrics::Metrics, otlp::Providers, propagation, *};
 use crate::config::LogFormat;
 
 const LOG: fn() -> config::LogConfig = || config::LogConfig { filter: "info".to_owned(), format: LogFormat::Json };
@@ -53,9 +53,10 @@ impl Collector {
         Self { endpoint, posts }
     }
 
-    fn variables(&self) -> Export {
+    fn variables(&self) -> ExportSettings {
         let endpoint = self.endpoint.clone();
-        Export::from_variables(move |name| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| endpoint.clone())).unwrap()
+        ExportSettings::from_variables(move |name| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| endpoint.clone()))
+            .unwrap()
     }
 
     fn posted<M: Message + Default>(&self, path: &str) -> Vec<M> {
@@ -238,7 +239,8 @@ async fn shutdown_does_not_wait_for_a_silent_collector() {
     // The kernel accepts connections, and no process responds.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let export = Export { traces: Some(endpoint), timeout: Duration::from_secs(60), ..Export::default() };
+    let export =
+        ExportSettings { traces: Some(endpoint), timeout: Duration::from_secs(60), ..ExportSettings::default() };
     let providers = Providers::build("nvisy-test", &export).unwrap();
     {
         let _guard = subscriber::build(&LOG(), &providers).unwrap().set_default();

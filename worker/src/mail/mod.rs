@@ -27,7 +27,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why the settings of the mail server cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum MailerError {
+pub enum SmtpMailerError {
     /// `NVISY_SMTP_URL`.
     #[error("NVISY_SMTP_URL cannot be used")]
     Url(#[source] smtp::Error),
@@ -54,27 +54,28 @@ pub enum SendError {
 }
 
 /// The mail server.
-pub struct Mailer {
+pub struct SmtpMailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     links: String,
 }
 
-impl Mailer {
+impl SmtpMailer {
     /// The configured mail server, if there is one. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`MailerError`] names the setting.
-    pub fn open(settings: &config::SmtpConfig) -> Result<Option<Self>, MailerError> {
+    /// [`SmtpMailerError`] names the setting.
+    pub fn open(settings: &config::SmtpConfig) -> Result<Option<Self>, SmtpMailerError> {
         let Some(server) = settings.server() else { return Ok(None) };
         let MailServer { url, from, link_url, .. } = server;
-        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(MailerError::Url)?;
+        let mut transport =
+            AsyncSmtpTransport::<Tokio1Executor>::from_url(url.expose()).map_err(SmtpMailerError::Url)?;
         if let Some(tls) = custom_tls(&server)? {
             transport = transport.tls(tls);
         }
         Ok(Some(Self {
             transport: transport.timeout(Some(COMMAND_TIMEOUT)).build(),
-            from: from.parse().map_err(MailerError::From)?,
+            from: from.parse().map_err(SmtpMailerError::From)?,
             links: link_url.as_str().trim_end_matches('/').to_owned(),
         }))
     }
@@ -109,10 +110,10 @@ fn concerns_mail(code: Code) -> bool {
 }
 
 /// TLS with the configured certificate authorities in place of the system's.
-fn custom_tls(server: &MailServer<'_>) -> Result<Option<Tls>, MailerError> {
+fn custom_tls(server: &MailServer<'_>) -> Result<Option<Tls>, SmtpMailerError> {
     let Some(file) = server.ca_file else { return Ok(None) };
-    let pem = fs::read(file).map_err(|error| MailerError::Unreadable(file.to_owned(), error))?;
-    let invalid = |error| MailerError::NoCertificates(file.to_owned(), error);
+    let pem = fs::read(file).map_err(|error| SmtpMailerError::Unreadable(file.to_owned(), error))?;
+    let invalid = |error| SmtpMailerError::NoCertificates(file.to_owned(), error);
     if !pem.windows(PEM_CERTIFICATE_HEADER.len()).any(|window| window == PEM_CERTIFICATE_HEADER) {
         return Err(invalid(None));
     }
