@@ -30,8 +30,10 @@ async fn each_task_runs_once_with_two_workers() {
         accounts_interval: Duration::from_millis(500),
         ..Schedule::default()
     };
-    let lifecycle = Lifecycle::new();
-    let workers = built.map(|worker| tokio::spawn(worker.with_maintenance(schedule).run(lifecycle.clone())));
+    let workers = built.map(|worker| {
+        let lifecycle = Lifecycle::new();
+        (lifecycle.clone(), tokio::spawn(worker.with_maintenance(schedule).run(lifecycle)))
+    });
     let taken = async |name: &str| app.count(&format!("taken where name = '{name}'")).await;
     // By the second run of the task for accounts both workers have polled all tasks several times.
     wait_until("the task for accounts runs a second time", async || (taken("accounts").await >= 2).then_some(())).await;
@@ -40,8 +42,8 @@ async fn each_task_runs_once_with_two_workers() {
     app.sql("update maintenance_lease set due_at = now() - interval '1 second' where name = 'sweep'").await;
     let taken_again = async || (taken("sweep").await == 2).then_some(());
     wait_until("the due task runs again", taken_again).await;
-    lifecycle.soft().cancel();
-    for worker in workers {
+    for (lifecycle, worker) in workers {
+        lifecycle.soft().cancel();
         assert!(worker.await.unwrap(), "the worker finished in time");
     }
     app.stop().await;

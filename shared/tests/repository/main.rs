@@ -3,5 +3,7 @@
 
 mod boundaries;
 mod deploy;
+mod documents;
 mod imports;
+mod language;
 mod source_files;

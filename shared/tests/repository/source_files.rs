@@ -28,3 +28,23 @@ pub fn rust_files(directory: &str) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// All files of the repository that git tracks or may track, by their path in it, sorted.
+pub fn all_files() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut directories = vec![PathBuf::new()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(root().join(&directory)).expect("the directory is readable") {
+            let entry = entry.expect("the entry is readable");
+            let path = directory.join(entry.file_name());
+            let ignored = [".git", ".local", "target", "keys", "__pycache__"].iter().any(|name| path.ends_with(name));
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && !ignored => directories.push(path),
+                Ok(kind) if kind.is_file() => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    files.sort();
+    files
+}
