@@ -6,6 +6,7 @@ macro_rules! table {
     ($($code:ident $name:literal $status:literal $title:literal;)+) => {
         /// The machine-readable code of an error. Codes are never renamed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(clippy::enum_variant_names, reason = "`wrong_code` is about a code of the second factor")]
         pub enum Code {
             $($code,)+
         }
