@@ -98,7 +98,7 @@ async fn main() {
     for (place, connections) in CONNECTIONS.iter().enumerate() {
         let share = |line: usize, of: usize| results[line][place].per_second / results[of][place].per_second;
         println!(
-            "{connections:2} connections: authenticated read / bare with a statement  {:.2}  (aim at 16: at least 0.60)",
+            "{connections:2} connections: authenticated read / bare with a statement  {:.2}  (target at 16: at least 0.60)",
             share(4, 1)
         );
         println!("{connections:2} connections: read of a workspace / bare with a statement {:.2}", share(5, 1));
@@ -106,7 +106,7 @@ async fn main() {
         for (line, name) in [(0, "/account"), (1, "/workspaces/{ws}")] {
             let (before, after) = (results[4 + line][place].p50.as_secs_f64(), counted[line][place].p50.as_secs_f64());
             println!(
-                "{connections:2} connections: {name}, counted / not counted, p50  {:.3}  (aim: at most 1.05)",
+                "{connections:2} connections: {name}, counted / not counted, p50  {:.3}  (target: at most 1.05)",
                 after / before
             );
         }

@@ -44,12 +44,12 @@ async fn main() {
     println!("ingest of plain text, {FILES} files of {FILE_BYTES} bytes, {chunks} chunks");
     println!("  bare embedder        {:6.1} chunks/s", rate(bare));
     println!("  HTTP to searchable   {:6.1} chunks/s", rate(whole));
-    println!("  ratio                {:6.2}  (aim: at least 0.85)", rate(whole) / rate(bare));
+    println!("  ratio                {:6.2}  (target: at least 0.85)", rate(whole) / rate(bare));
 
     let mut times = small_files().await;
     times.sort();
     println!("202 to searchable, Markdown of 20 KB, idle system, {SMALL_FILES} times");
-    println!("  p50 {:?}, p95 {:?}  (aim: p95 under 1 s)", times[SMALL_FILES / 2], times[SMALL_FILES * 95 / 100]);
+    println!("  p50 {:?}, p95 {:?}  (target: p95 under 1 s)", times[SMALL_FILES / 2], times[SMALL_FILES * 95 / 100]);
 }
 
 /// The number of chunks, and the time that the embedder takes for them in batches of the worker's size.

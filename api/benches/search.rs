@@ -104,7 +104,7 @@ async fn main() {
     }
     let embedding = p50(embedding);
     println!("query embedding                 p50 {}", millis(embedding));
-    for (mode, aim) in [
+    for (mode, target) in [
         ("vector", embedding + 3 * bare_vector),
         ("text", 3 * bare_text),
         ("hybrid", embedding + 3 * (bare_vector + bare_text)),
@@ -117,8 +117,8 @@ async fn main() {
             times.push(began.elapsed());
         }
         let took = p50(times);
-        let aim = format!("aim: at most embedding + 3 x bare = {}", millis(aim).trim_start());
-        println!("over HTTP, {mode:7}              p50 {}  ({aim})", millis(took));
+        let target = format!("target: at most embedding + 3 x bare = {}", millis(target).trim_start());
+        println!("over HTTP, {mode:7}              p50 {}  ({target})", millis(took));
     }
 
     let tag = |tag: &str| Filter::parse(&json!({ "field": "tags", "op": "eq", "value": tag })).unwrap();
@@ -132,7 +132,7 @@ async fn main() {
     ] {
         let queries: Vec<Vec<f32>> = (0..ROUNDS).map(|n| noise.near(known[n * 7 % known.len()])).collect();
         let (recall, times) = recall(&app.db, workspace, space, &queries, &known, filter.as_ref()).await;
-        println!("recall@{TOP}, {name:24} {recall:.3}  p50 {}  (aim: at least 0.95)", millis(p50(times)));
+        println!("recall@{TOP}, {name:24} {recall:.3}  p50 {}  (target: at least 0.95)", millis(p50(times)));
     }
     app.stop().await;
 }

@@ -45,10 +45,10 @@ async fn main() {
         app.request_to(&url, Method::GET, "/health/ready").send().await.ok().filter(|response| response.status() == 200)
     })
     .await;
-    println!("API ready after {:?}  (aim: 2 s, on a migrated database, without a model)", began.elapsed());
+    println!("API ready after {:?}  (target: 2 s, on a migrated database, without a model)", began.elapsed());
     let pid = server.id().unwrap();
     let idle = memory(pid, "VmRSS");
-    println!("API idle             {idle:6.1} MB  (aim: under 60, without a model)");
+    println!("API idle             {idle:6.1} MB  (target: under 60, without a model)");
 
     let bare = app.deployment.time_bare_put(noise()).await;
     let request = app.request_to(&url, Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
@@ -66,8 +66,8 @@ async fn main() {
     let rate = |took: Duration| (UPLOAD_BYTES >> 20) as f64 / took.as_secs_f64();
     println!("bare object store    {:6.1} MiB/s", rate(bare));
     println!("upload over HTTP     {:6.1} MiB/s, encrypted", rate(took));
-    println!("ratio                {:6.2}  (aim: at least 0.50)", rate(took) / rate(bare));
-    println!("API peak above idle  {:6.1} MB  (aim: at most 64)", peak - idle);
+    println!("ratio                {:6.2}  (target: at least 0.50)", rate(took) / rate(bare));
+    println!("API peak above idle  {:6.1} MB  (target: at most 64)", peak - idle);
     drop(server);
     app.stop_and_drop_jobs().await;
 }
