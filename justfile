@@ -18,7 +18,7 @@ demo: build generate-env
 [positional-arguments]
 test *arguments: model
     @{{ services }} install
-    {{ services }} run --throwaway -- "$({{ services }} nextest)" nextest run --workspace --locked "$@"
+    {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
 
 # Keep PostgreSQL and NATS running between test runs: start, stop or status
 [group('work')]
@@ -82,12 +82,23 @@ fmt:
 lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
+# Check the spelling of code and documents
+[group('work')]
+spelling:
+    "$({{ services }} tool typos)"
+
+# Check dependencies: licences, sources, doubles, walls between crates, unused ones
+[group('work')]
+dependencies:
+    "$({{ services }} tool cargo-deny)" --offline --locked check bans licenses sources
+    "$({{ services }} tool cargo-shear)" --locked
+
 # Build the documentation with warnings as errors
 [group('work')]
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --locked
 
-# Run everything that a change must pass: format, lint, tests, docs
+# Run everything that a change must pass: format, spelling, dependencies, lint, tests, docs
 [group('work')]
 ci:
     #!/usr/bin/env bash
@@ -100,6 +111,8 @@ ci:
         printf '=== %s passed in %d s\n' "$name" $((SECONDS - started))
     }
     stage format cargo fmt --all --check
+    stage spelling {{ just_executable() }} spelling
+    stage dependencies {{ just_executable() }} dependencies
     stage lint {{ just_executable() }} lint
     stage test {{ just_executable() }} test
     stage docs {{ just_executable() }} doc

