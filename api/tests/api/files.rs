@@ -103,7 +103,7 @@ async fn file_names_are_sanitized() {
 }
 
 #[actix_web::test]
-async fn rejected_upload_leaves_nothing_stored() {
+async fn too_large_upload_leaves_nothing_stored() {
     let (app, ada, workspace) =
         start_with(&[("NVISY_HTTP_UPLOAD_BYTES", "1000"), ("NVISY_HTTP_UPLOAD_FILES", "2")]).await;
     let path = format!("/api/v1/workspaces/{workspace}/files");

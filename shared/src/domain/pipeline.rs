@@ -33,7 +33,7 @@ pub struct Edge {
     pub to: String,
 }
 
-/// The kind of a node. A new kind is a variant here and a file in the worker's `nodes/`.
+/// The kind of a node. A new kind is a variant here and a file in the worker's `node/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum NodeKind {

@@ -1,4 +1,5 @@
-//! The relay: publishes due jobs and new events from PostgreSQL to JetStream.
+//! The relay: publishes due jobs and new events from PostgreSQL to JetStream. `store::job::lock_due` decides the order of
+//! jobs and how many of a tenant are in flight.
 //!
 //! Any number of relays run at once: each locks the rows that it publishes. It marks the rows in the transaction that holds the
 //! lock, after JetStream has acknowledged the messages. After a crash in between the rows are published twice, and both
