@@ -1,6 +1,7 @@
 //! The HTTP server: components, middleware, routes, and the pages beside the documented operations.
 
 mod auth_rate_limit;
+mod entry_point;
 mod error_middleware;
 pub mod health;
 pub mod openapi;
@@ -108,8 +109,9 @@ pub fn bind(
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(move |request, next| on_process_runtime(runtime.clone(), request, next)))
             .configure(|config| routes::mount(&mut ServiceConfig::from(config)))
+            .service(web::resource("/").get(entry_point::links))
             .service(web::resource(openapi::PATH).get(openapi::serve))
-            .service(web::resource("/api/scalar").get(reference_page::page))
+            .service(web::resource(reference_page::PATH).get(reference_page::page))
             .service(web::resource("/api/scalar/scalar.js").get(reference_page::script))
     })
     .workers(http.workers)

@@ -27,8 +27,11 @@ use crate::{
 /// The path of the document.
 pub const PATH: &str = "/api/openapi.json";
 
+/// The name of the service.
+pub const TITLE: &str = "Nvisy";
+
 /// The version of the HTTP API: `/api/v1`.
-const VERSION: &str = "1";
+pub const VERSION: &str = "1";
 
 const TAGS: [(&str, &str); 11] = [
     ("accounts", "Sign-up, and the caller's own account."),
@@ -80,7 +83,7 @@ pub async fn serve(document: Data<OpenApiDocument>) -> HttpResponse {
 fn spec() -> Spec {
     Spec {
         info: Info {
-            title: "Nvisy".to_owned(),
+            title: TITLE.to_owned(),
             description: Some(
                 "Makes uploaded files searchable. Errors are RFC 9457 problems with a stable `code`; lists are \
                  keyset-paginated; every POST that creates a resource accepts an `Idempotency-Key`."

@@ -8,6 +8,9 @@ use actix_web::{
 
 use crate::http::chunked_body::chunked_body;
 
+/// The path of the page.
+pub const PATH: &str = "/api/scalar";
+
 /// Compressed before it was committed: see `assets/README.md`.
 const SCRIPT: &[u8] = include_bytes!("../../assets/scalar.js.gz");
 

@@ -17,6 +17,20 @@ async fn running_api_is_healthy() {
 }
 
 #[actix_web::test]
+async fn root_links_lead_to_the_api_its_reference_and_its_health() {
+    let app = TestApp::start().await;
+    let links = send(app.request(Method::GET, "/")).await.expect(200);
+    assert_eq!((links["name"].as_str(), links["version"].as_str()), (Some("Nvisy"), Some("1")));
+    for name in ["reference", "openapi", "health"] {
+        let path = links[name].as_str().unwrap();
+        assert_eq!(send(app.request(Method::GET, path)).await.status, 200, "{path}");
+    }
+    let api = links["api"].as_str().unwrap();
+    send(app.request(Method::GET, &format!("{api}/account"))).await.problem(401, "unauthenticated");
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn readiness_fails_without_the_database() {
     let app = TestApp::start().await;
     let url = app.config().database.url.expose().clone();

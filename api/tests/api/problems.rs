@@ -53,7 +53,7 @@ async fn wrong_media_type_and_oversized_body_are_rejected() {
 async fn framework_errors_are_problem_responses() {
     let app = TestApp::start().await;
     let ada = app.create_account("ada").await;
-    for path in ["/", "/nothing", "/api/v1/nothing", "/api/v2/account", "/api/v1/workspaces/x/y/z"] {
+    for path in ["/nothing", "//", "/api/v1/nothing", "/api/v2/account", "/api/v1/workspaces/x/y/z"] {
         send(app.request(Method::GET, path)).await.problem(404, "not_found");
     }
     app.get(&ada, "/api/v1/workspaces/not-an-id").await.problem(404, "not_found");
@@ -64,6 +64,7 @@ async fn framework_errors_are_problem_responses() {
         (Method::GET, SIGN_UP, "POST"),
         (Method::POST, "/api/openapi.json", "GET"),
         (Method::PUT, "/api/scalar", "GET"),
+        (Method::POST, "/", "GET"),
     ] {
         let response = send(app.request(method, path)).await;
         let mut allowed: Vec<_> = response.header("allow").split(", ").collect();

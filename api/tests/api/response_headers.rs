@@ -14,6 +14,7 @@ async fn all_kinds_of_responses(app: &TestApp) -> Vec<TestResponse> {
     let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let get = |path: &str| app.request(Method::GET, path);
     let requests: Vec<RequestBuilder> = vec![
+        get("/"),
         get("/health"),
         get("/api/openapi.json"),
         get("/api/scalar"),
@@ -82,7 +83,7 @@ async fn public_pages_do_not_reveal_the_version() {
     );
     let app = TestApp::start().await;
     assert_eq!(app.openapi().await.json()["info"]["version"], "1");
-    for path in ["/api/openapi.json", "/api/scalar", "/health", "/health/live", "/nothing"] {
+    for path in ["/", "/api/openapi.json", "/api/scalar", "/health", "/health/live", "/nothing"] {
         let response = send(app.request(Method::GET, path)).await;
         assert!(!response.text.is_empty() && !contains_version(&response.text, version), "{path} contains {version}");
     }
