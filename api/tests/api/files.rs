@@ -103,6 +103,23 @@ async fn file_names_are_sanitized() {
 }
 
 #[actix_web::test]
+async fn windows_path_as_file_name_keeps_its_last_segment() {
+    let (app, ada, workspace) = start().await;
+    // As browsers send it, as programs that escape backslashes send it, and a name with escaped quotes.
+    let sent = [r"C:\Users\me\plan.docx", r"C:\\Users\\me\\notes.txt", r#"the \"plan\".txt"#];
+    let part = |name: &str| {
+        format!("--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\ntide\r\n")
+    };
+    let body = sent.map(part).concat() + "--x--\r\n";
+    let request = app.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/files")).bearer_auth(&ada.token);
+    let request = request.header("content-type", "multipart/form-data; boundary=x").body(body);
+    let accepted = send(request).await.expect(202);
+    let names: Vec<_> = accepted["items"].as_array().unwrap().iter().map(|file| &file["name"]).collect();
+    assert_eq!(names, ["plan.docx", "notes.txt", "the \"plan\".txt"]);
+    app.stop_and_drop_jobs().await;
+}
+
+#[actix_web::test]
 async fn too_large_upload_leaves_nothing_stored() {
     let (app, ada, workspace) =
         start_with(&[("NVISY_HTTP_UPLOAD_BYTES", "1000"), ("NVISY_HTTP_UPLOAD_FILES", "2")]).await;

@@ -1,6 +1,7 @@
 //! Files: upload, list, read, content, delete.
 
 mod download;
+mod file_name;
 mod handlers;
 mod multipart;
 mod service;

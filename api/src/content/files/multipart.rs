@@ -19,6 +19,7 @@ use nvisy_shared::{
 use schemars::{JsonSchema, r#gen::SchemaGenerator};
 use serde::Serialize;
 
+use super::file_name::declared_name;
 use crate::{
     http::{
         api_component::api_component,
@@ -113,12 +114,7 @@ impl MultipartUpload {
 }
 
 async fn store(blobs: &Blobs, workspace: WorkspaceId, part: Field, limit: u64) -> Result<ReceivedFile, Problem> {
-    let disposition = part.content_disposition();
-    let name = disposition.and_then(|disposition| {
-        let extended = disposition.get_filename_ext().map(|name| String::from_utf8_lossy(&name.value).into_owned());
-        extended.or_else(|| disposition.get_filename().map(str::to_owned))
-    });
-    let name = match (part.name(), name) {
+    let name = match (part.name(), declared_name(&part)) {
         (Some("file"), Some(name)) => clean_name(&name),
         (Some("file"), None) => return Err(invalid_field("file", "the part has no file name")),
         (other, _) => {
