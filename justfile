@@ -2,6 +2,8 @@
 
 services := "deploy/quickstart/services"
 stack := "deploy/quickstart/stack"
+# The profile `local` of Cargo.toml: quick to build. Images have the profile `release`.
+programs := "target/local"
 
 [private]
 default:
@@ -117,17 +119,17 @@ ci:
     stage test {{ just_executable() }} test
     stage docs {{ just_executable() }} doc
 
-# Build the release programs
+# Build the programs for this machine
 [group('prepare')]
 build:
-    @test -x target/release/nvisy-api || echo "Building Nvisy; the first time this takes some minutes."
-    cargo build --release --workspace --bins --locked
+    @test -x {{ programs }}/nvisy-api || echo "Building Nvisy; the first time this takes some minutes."
+    cargo build --profile local --workspace --bins --locked
 
 # Allow an address to sign up: prints its invite code
 [group('run')]
 [no-exit-message]
 allow-sign-up email: build
-    @{{ stack }} run -- target/release/nvisy-api allow-sign-up {{ quote(email) }}
+    @{{ stack }} run -- {{ programs }}/nvisy-api allow-sign-up {{ quote(email) }}
 
 # Download the local embedding model
 [group('prepare')]
@@ -149,13 +151,13 @@ generate-example:
 [group('prepare')]
 [positional-arguments]
 generate-keys *arguments: build
-    target/release/nvisy-api keys "$@"
+    {{ programs }}/nvisy-api keys "$@"
 
 # Apply the migrations, and compare the tables with the entities
 [group('prepare')]
 generate-migrations: build generate-env
-    @{{ stack }} run -- target/release/nvisy-migrate up
-    @{{ stack }} run -- target/release/nvisy-api schema
+    @{{ stack }} run -- {{ programs }}/nvisy-migrate up
+    @{{ stack }} run -- {{ programs }}/nvisy-api schema
 
 # Create everything that a fresh clone lacks: .env, keys, tables
 [group('prepare')]
@@ -165,7 +167,7 @@ generate-all: generate-env generate-keys generate-migrations
 [group('prepare')]
 [no-exit-message]
 clear-migrations: build
-    @{{ stack }} run -- target/release/nvisy-migrate down
+    @{{ stack }} run -- {{ programs }}/nvisy-migrate down
 
 # Compare the embedder with the arithmetic limit of this machine
 [group('measure')]
@@ -189,6 +191,7 @@ bench-http: (bench "http")
 bench-upload: (bench "upload")
 
 [private]
-bench name: build model
+bench name: model
     @{{ services }} install
+    cargo build --release --workspace --bins --locked
     {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench {{ name }}

@@ -17,7 +17,7 @@ WORKSPACE = "Demo"
 def main() -> None:
     just = sys.argv[1] if len(sys.argv) > 1 else "just"
     tour.heading("Starting PostgreSQL, NATS, the API and a worker")
-    entries = applications.up(_workers(), "release")
+    entries = applications.up(_workers(), "local")
     base = applications.api_url(entries)
     print(f"  ready at {base}")
 
@@ -51,7 +51,7 @@ def _log_in(client) -> None:
     except HttpError as error:
         if error.status != 401:
             raise
-    client.sign_up(EMAIL, password, "Demo", applications.allow_sign_up(EMAIL, "release"))
+    client.sign_up(EMAIL, password, "Demo", applications.allow_sign_up(EMAIL, "local"))
     client.login(EMAIL, password)
 
 

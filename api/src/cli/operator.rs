@@ -72,6 +72,6 @@ impl OperatorChange {
 fn operator() -> Value {
     // Under `sudo` the login name, not the target user.
     let sudo_user = env::var("SUDO_USER").ok().filter(|name| !name.is_empty());
-    let user = sudo_user.or_else(|| whoami::fallible::username().ok());
-    json!({ "user": user, "host": whoami::fallible::hostname().ok() })
+    let user = sudo_user.or_else(|| whoami::username().ok());
+    json!({ "user": user, "host": whoami::hostname().ok() })
 }
