@@ -1,19 +1,15 @@
-//! Extractors of bodies, query strings and path parameters, whose failures are problems.
+//! Extractors of bodies and path parameters, whose failures are problems.
 //!
 //! They wait until the caller is authorized: see [`Gate`].
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, body::BoxBody, dev::Payload, web};
-use apistos::{
-    ApiComponent, Schema,
-    paths::{Parameter, RequestBody},
-    reference_or::ReferenceOr,
-};
+use apistos::{ApiComponent, paths::Parameter};
 use futures::future::LocalBoxFuture;
 use garde::Validate;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{api_component::api_component, component::component, gate::Gate, json_body::JsonBody};
-use crate::problem::{Code, FieldError, Problem};
+use crate::problem::{FieldError, Problem};
 
 /// Largest JSON body of operations without authorization.
 const ANONYMOUS_LIMIT_BYTES: usize = 16 * 1024;
@@ -55,49 +51,6 @@ impl<T: Serialize> Responder for Json<T> {
 }
 
 api_component!({T: ApiComponent} Json<T> as T);
-
-/// The query string: of the declared shape (else 400) and within its limits (else 422).
-#[derive(Debug)]
-pub struct Query<T>(pub T);
-
-impl<T: DeserializeOwned + Validate<Context = ()> + 'static> FromRequest for Query<T> {
-    type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let gate = Gate::of(request);
-        let query = web::Query::<T>::from_query(request.query_string());
-        let has_nul = request.query_string().contains("%00");
-        Box::pin(async move {
-            gate.passed().await;
-            if has_nul {
-                return Err(Problem::new(Code::InvalidQuery).detail("the query string contains a NUL character"));
-            }
-            let web::Query(query) =
-                query.map_err(|error| Problem::new(Code::InvalidQuery).detail(error.to_string()))?;
-            query.validate()?;
-            Ok(Self(query))
-        })
-    }
-}
-
-impl<T: ApiComponent> ApiComponent for Query<T> {
-    fn child_schemas() -> Vec<(String, ReferenceOr<Schema>)> {
-        T::child_schemas()
-    }
-
-    fn schema() -> Option<(String, ReferenceOr<Schema>)> {
-        None
-    }
-
-    fn request_body() -> Option<RequestBody> {
-        None
-    }
-
-    fn parameters() -> Vec<Parameter> {
-        web::Query::<T>::parameters()
-    }
-}
 
 /// Path parameters, by name: `T` is a struct with a field for each that the handler wants. A value that is not an
 /// id is 404.

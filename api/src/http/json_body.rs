@@ -114,11 +114,11 @@ fn rejected(path: &str, error: &serde_json::Error) -> Problem {
         return Problem::new(Code::MalformedJson).detail(text);
     }
     let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
-    Problem::invalid(vec![FieldError::new(field(path, &message), message)]).detail(text)
+    Problem::invalid(vec![FieldError::new(field_path(path, &message), message)]).detail(text)
 }
 
 /// The path of the field at fault. For a missing or surplus field, only the message has its name.
-fn field(path: &str, message: &str) -> String {
+pub fn field_path(path: &str, message: &str) -> String {
     let path = if path == "." { "" } else { path };
     let named = ["missing field `", "unknown field `", "duplicate field `"]
         .iter()

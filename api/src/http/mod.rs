@@ -13,6 +13,7 @@ pub mod gate;
 pub mod idempotency;
 mod json_body;
 pub mod pagination;
+pub mod query;
 pub mod rate_limit;
 pub mod request_id;
 pub mod single_header;

@@ -1,6 +1,6 @@
 //! Problems on the wire, and in the OpenAPI document.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use actix_web::{
     HttpResponse,
@@ -54,7 +54,7 @@ pub struct ProblemBody {
 /// An invalid field.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FieldError {
-    /// The path of the field in the body.
+    /// The path of the field in the body, or the name of the query parameter.
     field: String,
     /// The rule that the field violates.
     message: String,
@@ -63,6 +63,12 @@ pub struct FieldError {
 impl FieldError {
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.field, self.message)
     }
 }
 

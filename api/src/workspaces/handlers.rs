@@ -16,9 +16,10 @@ use crate::{
     http::{
         client_info::ClientInfo,
         etag::{ExpectedRevisions, Tagged},
-        extract::{Json, Query},
+        extract::Json,
         idempotency::{IdempotencyKey, idempotent},
         pagination::{Page, PageQuery},
+        query::Query,
         status_json::{Created, NoContent},
     },
     problem::Problem,

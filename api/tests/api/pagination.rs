@@ -1,6 +1,6 @@
 //! Cursors and limits of lists.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{TestApp, part};
 
@@ -55,12 +55,17 @@ async fn invalid_page_parameters_are_rejected() {
         let path = format!("/api/v1/workspaces?cursor={cursor}");
         app.get(&ada, &path).await.problem(400, "invalid_cursor");
     }
-    for limit in ["0", "101"] {
-        let problem = app.get(&ada, &format!("/api/v1/workspaces?limit={limit}")).await.problem(422, "invalid_body");
-        assert_eq!(problem["errors"][0]["field"], "limit");
-    }
-    for query in ["limit=many", "limit=-1", "colour=blue", "cursor=%00"] {
-        app.get(&ada, &format!("/api/v1/workspaces?{query}")).await.problem(400, "invalid_query");
+    for (query, field, message) in [
+        ("limit=0", "limit", "must be an integer from 1 to 100"),
+        ("limit=101", "limit", "must be an integer from 1 to 100"),
+        ("limit=many", "limit", "must be an integer from 1 to 100"),
+        ("limit=-1", "limit", "must be an integer from 1 to 100"),
+        ("limit=1&limit=2", "limit", "must not appear more than once"),
+        ("colour=blue", "colour", "is not a parameter of this operation"),
+        ("cursor=%00", "cursor", "must not contain a NUL character"),
+    ] {
+        let problem = app.get(&ada, &format!("/api/v1/workspaces?{query}")).await.problem(400, "invalid_query");
+        assert_eq!(problem["errors"], json!([{ "field": field, "message": message }]), "{query}");
     }
     app.stop().await;
 }

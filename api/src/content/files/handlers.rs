@@ -26,9 +26,10 @@ use crate::{
     auth::member::{Member, ReadFiles, WriteFiles},
     http::{
         client_info::ClientInfo,
-        extract::{Json, Path, Query},
+        extract::{Json, Path},
         idempotency::{IdempotencyKey, idempotent},
         pagination::{Page, PageQuery},
+        query::Query,
         status_json::{Accepted, NoContent},
     },
     problem::{Code, Problem},
@@ -149,7 +150,8 @@ pub async fn text(state: Data<State>, member: Member<ReadFiles>, path: Path<File
     let file = find(&state, &member, path.0).await?;
     let blob = file.text_blob_id.ok_or_else(|| Problem::new(Code::NotExtracted))?;
     let text = Download::open(&state.platform.blobs, member.workspace, blob).await?;
-    Ok(text.named(&format!("{}.txt", file.name), "text/plain; charset=utf-8"))
+    // A blob never changes, so its id is a tag.
+    Ok(text.named(&format!("{}.txt", file.name), "text/plain; charset=utf-8").tagged(blob.0.as_bytes()))
 }
 
 #[api_operation(

@@ -12,9 +12,10 @@ use crate::{
     auth::account::SignedIn,
     http::{
         client_info::ClientInfo,
-        extract::{Json, Path, Query},
+        extract::{Json, Path},
         idempotency::{IdempotencyKey, idempotent},
         pagination::{Page, PageQuery},
+        query::Query,
         status_json::{Created, NoContent},
     },
     problem::Problem,

@@ -17,8 +17,9 @@ use crate::{
         member::{Member, ReadActivities},
     },
     http::{
-        extract::{Json, Query},
+        extract::Json,
         pagination::{Page, PageQuery},
+        query::Query,
     },
     problem::{Code, Problem},
     state::State,

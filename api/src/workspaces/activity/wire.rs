@@ -12,7 +12,7 @@ use nvisy_shared::{
 use schemars::{
     JsonSchema,
     r#gen::SchemaGenerator,
-    schema::{InstanceType, Schema, SchemaObject},
+    schema::{InstanceType, Metadata, Schema, SchemaObject},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -182,13 +182,13 @@ pub struct ExportQuery {
     until: Option<DateTime<Utc>>,
     /// The format: `csv`, or `jsonl` with one JSON object per line.
     #[serde(default)]
+    #[schemars(schema_with = "formats")]
     pub format: ExportFormat,
 }
 
 /// The format of an export.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[schemars(rename = "Format")]
 pub enum ExportFormat {
     /// Comma-separated values, with a header.
     Csv,
@@ -244,6 +244,21 @@ fn actions(_: &mut SchemaGenerator) -> Schema {
     SchemaObject {
         instance_type: Some(InstanceType::String.into()),
         enum_values: Some(Action::ALL.iter().map(|action| action.name().into()).collect()),
+        ..SchemaObject::default()
+    }
+    .into()
+}
+
+/// Inline, as the parameter's own schema.
+fn formats(_: &mut SchemaGenerator) -> Schema {
+    let formats = [ExportFormat::Csv, ExportFormat::Jsonl];
+    SchemaObject {
+        instance_type: Some(InstanceType::String.into()),
+        enum_values: Some(formats.map(|format| format.extension().into()).into()),
+        metadata: Some(Box::new(Metadata {
+            default: Some(ExportFormat::default().extension().into()),
+            ..Metadata::default()
+        })),
         ..SchemaObject::default()
     }
     .into()

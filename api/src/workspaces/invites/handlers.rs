@@ -15,9 +15,10 @@ use crate::{
     },
     http::{
         client_info::ClientInfo,
-        extract::{Json, Path, Query},
+        extract::{Json, Path},
         idempotency::{IdempotencyKey, idempotent},
         pagination::{Page, PageQuery},
+        query::Query,
         status_json::{Created, NoContent},
     },
     problem::Problem,

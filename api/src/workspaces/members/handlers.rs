@@ -12,8 +12,9 @@ use crate::{
     auth::member::{LeaveWorkspace, ManageMembers, Member, ReadMembers, TransferWorkspace},
     http::{
         client_info::ClientInfo,
-        extract::{Json, Path, Query},
+        extract::{Json, Path},
         pagination::{Page, PageQuery},
+        query::Query,
         status_json::NoContent,
     },
     problem::Problem,
