@@ -22,7 +22,7 @@ impl Subscriber {
         let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
         let response = request.send().await.expect("a stream");
         assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
         Self { bytes: Box::pin(response.bytes_stream()), text: String::new() }
     }
 

@@ -10,7 +10,6 @@ use super::source_files::{all_files, root};
 
 /// Names in the documents that are not in this repository.
 const FOREIGN: &[&str] = &[
-    "EventSource",
     "Location",
     "SAFETY",
     "TRUNCATE",

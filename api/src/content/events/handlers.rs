@@ -26,6 +26,8 @@ use crate::{
 };
 
 const LAST_EVENT_ID: &str = "Last-Event-ID";
+/// With the charset: by the rules of `text/*`, clients such as Python's `requests` decode as ISO 8859-1 without one.
+const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 
 #[api_operation(
     operation_id = "streamEvents",
@@ -105,7 +107,7 @@ impl Responder for EventStream {
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
         HttpResponse::Ok()
-            .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+            .insert_header((header::CONTENT_TYPE, CONTENT_TYPE))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             // Proxies must not buffer events.
             .insert_header(("x-accel-buffering", "no"))
@@ -118,7 +120,7 @@ api_component!(EventStream as Event {
         let schema = ReferenceOr::Reference { _ref: "#/components/schemas/Event".to_owned() };
         let media = MediaType { schema: Some(schema), ..MediaType::default() };
         let response =
-            Response { content: BTreeMap::from([("text/event-stream".to_owned(), media)]), ..Response::default() };
+            Response { content: BTreeMap::from([(CONTENT_TYPE.to_owned(), media)]), ..Response::default() };
         let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
         Some(Responses { responses, ..Responses::default() })
     }
