@@ -105,7 +105,7 @@ fn problem_response(response: &ServiceResponse, document: &OpenApiDocument, id: 
 /// The methods of a path as the OpenAPI document has them; paths outside of it are read-only.
 fn allowed_methods(response: &ServiceResponse, document: &OpenApiDocument) -> header::HeaderValue {
     let methods = response.request().match_pattern().and_then(|path| document.methods(&path));
-    methods.unwrap_or(header::HeaderValue::from_static("GET"))
+    methods.unwrap_or(header::HeaderValue::from_static("GET, HEAD"))
 }
 
 /// Logs server errors, once, with all their causes; client errors are not logged.

@@ -3,12 +3,14 @@
 mod auth_rate_limit;
 mod entry_point;
 mod error_middleware;
+mod head_requests;
 pub mod health;
 pub mod openapi;
 mod reference_page;
 mod routes;
 mod runtime;
 mod security_headers;
+mod static_body;
 mod timeouts;
 
 use std::{
@@ -31,8 +33,9 @@ use tokio::runtime::Handle;
 use tracing_actix_web::TracingLogger;
 
 use self::{
-    auth_rate_limit::auth_rate_limit, error_middleware::error_middleware, health::Readiness, openapi::OpenApiDocument,
-    runtime::on_process_runtime, security_headers::SecurityHeaders, timeouts::Timeouts,
+    auth_rate_limit::auth_rate_limit, error_middleware::error_middleware, head_requests::head_as_get,
+    health::Readiness, openapi::OpenApiDocument, reference_page::ReferencePage, runtime::on_process_runtime,
+    security_headers::SecurityHeaders, timeouts::Timeouts,
 };
 use crate::{
     http::{
@@ -50,6 +53,7 @@ const BACKLOG: i32 = 1024;
 pub struct Components {
     pub state: Data<State>,
     document: Data<OpenApiDocument>,
+    reference_page: Data<ReferencePage>,
     readiness: Data<Readiness>,
     trusted_proxies: Data<TrustedProxies>,
     json_limit: Data<JsonLimit>,
@@ -65,6 +69,7 @@ impl Components {
         let retention = Duration::from_secs(http.idempotency_seconds);
         Self {
             document: Data::new(OpenApiDocument::collect().await),
+            reference_page: Data::new(ReferencePage::new()),
             readiness: Data::new(Readiness::new(platform.db.clone(), platform.queue.clone(), state.lifecycle.clone())),
             trusted_proxies: Data::new(TrustedProxies::new(http.trusted_proxies.clone())),
             json_limit: Data::new(JsonLimit { limit_bytes: http.json_bytes }),
@@ -80,6 +85,7 @@ impl Components {
             .app_data(self.state.authenticator.clone())
             .app_data(self.state.limiter.clone())
             .app_data(self.document.clone())
+            .app_data(self.reference_page.clone())
             .app_data(self.readiness.clone())
             .app_data(self.trusted_proxies.clone())
             .app_data(self.json_limit.clone())
@@ -101,6 +107,7 @@ pub fn bind(
         App::new()
             .configure(|config| components.register(config))
             // The last is the outermost.
+            .wrap(from_fn(head_as_get))
             .wrap(from_fn(pagination::bind_cursors))
             .wrap(from_fn(move |request, next| timeouts.apply(request, next)))
             .wrap(from_fn(move |request, next| auth_rate_limit(limiter.clone(), request, next)))

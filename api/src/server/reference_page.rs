@@ -1,12 +1,12 @@
 //! The API reference page at `/api/scalar`: our own HTML and the bundled script, so that it works without the internet.
 
 use actix_web::{
-    HttpResponse,
-    http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY},
-    web::Bytes,
+    HttpRequest, HttpResponse,
+    http::header::{CONTENT_SECURITY_POLICY, HeaderValue},
+    web::{Bytes, Data},
 };
 
-use crate::http::chunked_body::chunked_body;
+use super::static_body::StaticBody;
 
 /// The path of the page.
 pub const PATH: &str = "/api/scalar";
@@ -42,20 +42,31 @@ const PAGE: &str = r#"<!doctype html>
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       font-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// Component: the page and its script.
+#[derive(Debug)]
+pub struct ReferencePage {
+    page: StaticBody,
+    script: StaticBody,
+}
+
+impl ReferencePage {
+    pub fn new() -> Self {
+        let script = Bytes::from_static(SCRIPT);
+        Self {
+            page: StaticBody::new("text/html; charset=utf-8", "no-cache", PAGE.into()),
+            script: StaticBody::from_gzip("text/javascript; charset=utf-8", "public, max-age=86400", script),
+        }
+    }
+}
+
 /// `GET /api/scalar`
-pub async fn page() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/html; charset=utf-8")
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(PAGE)
+pub async fn page(reference: Data<ReferencePage>, request: HttpRequest) -> HttpResponse {
+    let mut response = reference.page.respond(&request);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
 }
 
 /// `GET /api/scalar/scalar.js`
-pub async fn script() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/javascript; charset=utf-8")
-        .insert_header((CONTENT_ENCODING, "gzip"))
-        .insert_header((CACHE_CONTROL, "public, max-age=86400"))
-        .body(chunked_body(Bytes::from_static(SCRIPT)))
+pub async fn script(reference: Data<ReferencePage>, request: HttpRequest) -> HttpResponse {
+    reference.script.respond(&request)
 }

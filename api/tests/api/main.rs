@@ -21,6 +21,7 @@ mod embedding_spaces;
 mod events;
 mod failed_logins;
 mod files;
+mod head_requests;
 mod health;
 mod idempotency;
 mod indexing;

@@ -48,8 +48,37 @@ async fn reference_page_loads_nothing_from_other_hosts() {
     let page = send(app.request(Method::GET, "/api/scalar")).await;
     assert!(page.header("content-security-policy").contains("default-src 'none'"));
     assert!(!page.text.contains("http://") && !page.text.contains("https://"), "{}", page.text);
-    let script = app.request(Method::GET, "/api/scalar/scalar.js").send().await.unwrap();
-    assert_eq!(script.headers()["content-encoding"], "gzip");
-    assert!(script.bytes().await.unwrap().starts_with(&[0x1f, 0x8b]));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn static_bodies_have_tags_and_honour_accept_encoding() {
+    let app = TestApp::start().await;
+    for path in ["/api/openapi.json", "/api/scalar", "/api/scalar/scalar.js"] {
+        let get = |encoding: &'static str| app.request(Method::GET, path).header("accept-encoding", encoding);
+        let plain = app.request(Method::GET, path).send().await.unwrap();
+        assert!(!plain.headers().contains_key("content-encoding"), "{path}");
+        assert_eq!(plain.headers()["vary"], "accept-encoding");
+        let plain_tag = plain.headers()["etag"].clone();
+        let plain = plain.bytes().await.unwrap();
+        let gzip = get("gzip, deflate, br").send().await.unwrap();
+        assert_eq!(gzip.headers()["content-encoding"], "gzip", "{path}");
+        let gzip_tag = gzip.headers()["etag"].clone();
+        assert_ne!(plain_tag, gzip_tag, "different bytes have different strong tags");
+        let gzip = gzip.bytes().await.unwrap();
+        assert!(gzip.starts_with(&[0x1f, 0x8b]) && gzip.len() < plain.len(), "{path}");
+        for refused in ["identity", "br", "gzip;q=0", "*;q=0.1, gzip;q=0"] {
+            let response = get(refused).send().await.unwrap();
+            assert!(!response.headers().contains_key("content-encoding"), "{path} {refused}");
+            assert_eq!(response.bytes().await.unwrap(), plain, "{path} {refused}");
+        }
+        for (encoding, tag, other) in [("gzip", &gzip_tag, &plain_tag), ("identity", &plain_tag, &gzip_tag)] {
+            let current = get(encoding).header("if-none-match", tag).send().await.unwrap();
+            assert_eq!((current.status().as_u16(), &current.headers()["etag"]), (304, tag), "{path} {encoding}");
+            assert_eq!(current.bytes().await.unwrap(), "");
+            let stale = get(encoding).header("if-none-match", other).send().await.unwrap();
+            assert_eq!(stale.status(), 200, "{path} {encoding}");
+        }
+    }
     app.stop().await;
 }

@@ -60,11 +60,11 @@ async fn framework_errors_are_problem_responses() {
     app.get(&ada, "/api/v1/workspaces/%00").await.problem(404, "not_found");
 
     for (method, path, allow) in [
-        (Method::DELETE, "/api/v1/workspaces", "POST, GET"),
+        (Method::DELETE, "/api/v1/workspaces", "POST, GET, HEAD"),
         (Method::GET, SIGN_UP, "POST"),
-        (Method::POST, "/api/openapi.json", "GET"),
-        (Method::PUT, "/api/scalar", "GET"),
-        (Method::POST, "/", "GET"),
+        (Method::POST, "/api/openapi.json", "GET, HEAD"),
+        (Method::PUT, "/api/scalar", "GET, HEAD"),
+        (Method::POST, "/", "GET, HEAD"),
     ] {
         let response = send(app.request(method, path)).await;
         let mut allowed: Vec<_> = response.header("allow").split(", ").collect();

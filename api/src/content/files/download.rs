@@ -69,8 +69,8 @@ impl Download {
     }
 
     /// Sets the `ETag`, so that a client with a current copy gets 304.
-    pub fn tagged(self, sha256: &[u8]) -> Self {
-        Self { tag: Some(EntityTag::new_strong(hex::encode(sha256))), ..self }
+    pub fn tagged(self, tag: &[u8]) -> Self {
+        Self { tag: Some(EntityTag::new_strong(hex::encode(tag))), ..self }
     }
 }
 

@@ -3,13 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use actix_web::{
-    App, HttpResponse,
-    http::{
-        StatusCode,
-        header::{CACHE_CONTROL, HeaderValue},
-    },
+    App, HttpRequest, HttpResponse,
+    http::{StatusCode, header::HeaderValue},
     test::{TestRequest, call_and_read_body, init_service},
-    web::{Bytes, Data},
+    web::Data,
 };
 use apistos::{
     ApiComponent, ApiErrorComponent, app::OpenApiWrapper, info::Info, paths::Response, server::Server, spec::Spec,
@@ -17,10 +14,10 @@ use apistos::{
 };
 use serde_json::{Value, json};
 
-use super::routes;
+use super::{routes, static_body::StaticBody};
 use crate::{
     auth::bearer,
-    http::{chunked_body::chunked_body, idempotency},
+    http::idempotency,
     problem::{self, Problem},
 };
 
@@ -50,7 +47,7 @@ const TAGS: [(&str, &str); 11] = [
 /// The serialized document, and the methods of its paths.
 #[derive(Debug)]
 pub struct OpenApiDocument {
-    json: Bytes,
+    body: StaticBody,
     /// The value of `Allow` by path template.
     methods: HashMap<String, HeaderValue>,
 }
@@ -62,8 +59,8 @@ impl OpenApiDocument {
         let raw = call_and_read_body(&init_service(app).await, TestRequest::get().uri(PATH).to_request()).await;
         let mut document = serde_json::from_slice(&raw).expect("the document is JSON");
         complete(&mut document);
-        let json = serde_json::to_vec(&document).expect("a JSON value is serializable").into();
-        Self { json, methods: methods(&document) }
+        let json = serde_json::to_vec(&document).expect("a JSON value is serializable");
+        Self { body: StaticBody::new("application/json", "no-cache", json), methods: methods(&document) }
     }
 
     /// The methods of a path template, as `Allow` lists them.
@@ -73,11 +70,8 @@ impl OpenApiDocument {
 }
 
 /// `GET /api/openapi.json`
-pub async fn serve(document: Data<OpenApiDocument>) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(chunked_body(document.json.clone()))
+pub async fn serve(document: Data<OpenApiDocument>, request: HttpRequest) -> HttpResponse {
+    document.body.respond(&request)
 }
 
 fn spec() -> Spec {
@@ -170,7 +164,11 @@ fn reason_phrase(status: &str) -> &'static str {
 fn methods(document: &Value) -> HashMap<String, HeaderValue> {
     let paths = document["paths"].as_object().into_iter().flatten();
     let allow = |operations: &Value| {
-        let names: Vec<_> = operations.as_object().into_iter().flatten().map(|(name, _)| name.to_uppercase()).collect();
+        let mut names: Vec<_> =
+            operations.as_object().into_iter().flatten().map(|(name, _)| name.to_uppercase()).collect();
+        if names.iter().any(|name| name == "GET") {
+            names.push("HEAD".to_owned());
+        }
         HeaderValue::try_from(names.join(", ")).expect("methods are ASCII")
     };
     paths.map(|(path, operations)| (path.clone(), allow(operations))).collect()
