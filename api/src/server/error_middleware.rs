@@ -108,9 +108,11 @@ fn allowed_methods(response: &ServiceResponse, document: &OpenApiDocument) -> he
     methods.unwrap_or(header::HeaderValue::from_static("GET, HEAD"))
 }
 
-/// Logs server errors, once, with all their causes; client errors are not logged.
+/// Logs server errors, once, with all their causes. Client errors are not logged, and neither is an operation that the
+/// configuration leaves out (501): both are what the caller asked for, not a failure.
 fn log(problem: &Problem) {
-    if !problem.code().status().is_server_error() {
+    let status = problem.code().status();
+    if !status.is_server_error() || status == StatusCode::NOT_IMPLEMENTED {
         return;
     }
     let cause = problem.source().map(error_chain);

@@ -27,6 +27,7 @@ mod idempotency;
 mod indexing;
 mod invite_mail;
 mod invites;
+mod log_levels;
 mod login_lockout;
 mod login_timing;
 mod mail;

@@ -26,6 +26,9 @@ use crate::context::Context;
 const CLAIM_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// How long a job waits that only a newer worker understands.
 const UNKNOWN_KIND_DELAY: Duration = Duration::from_secs(30);
+/// How long a job goes on after its lease is lost. The job's row also disappears when its last transaction commits, which the
+/// heartbeat may notice first.
+const COMMIT_GRACE: Duration = Duration::from_secs(1);
 /// Longest wait for the database when a job is handed back at the hard stop.
 const HAND_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -95,11 +98,18 @@ impl JobRunner {
         let kind = self.registry.label(&claim.kind);
         metrics().job_waited(kind, Duration::try_from_secs_f64(claim.waited_seconds).unwrap_or_default());
         let _in_flight = metrics().job_in_flight(claim.lane.name());
+        let mut work = Box::pin(self.work(claim));
         let outcome = tokio::select! {
-            outcome = self.work(claim) => outcome,
+            outcome = &mut work => outcome,
             never = keep_alive(delivery, self.cx.lease()) => match never {},
-            () = held.lease_lost.cancelled() => Ok(AttemptOutcome::LeaseLost),
-            () = lifecycle.hard().cancelled() => self.hand_back(claim).await,
+            () = held.lease_lost.cancelled() => {
+                tokio::time::timeout(COMMIT_GRACE, work).await.unwrap_or(Ok(AttemptOutcome::LeaseLost))
+            }
+            () = lifecycle.hard().cancelled() => {
+                // Its transaction locks the job.
+                drop(work);
+                self.hand_back(claim).await
+            }
         };
         let outcome = match outcome {
             Ok(outcome) => outcome,

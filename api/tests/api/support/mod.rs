@@ -20,6 +20,6 @@ pub use audit::stop_and_count;
 pub use files::part;
 pub use mailbox::{Mail, Mailbox, Security, create_authority, issue_certificate};
 pub use openapi::Operation;
-pub use processes::{assert_single_error, program, run, send_signal, spawn, start_second_api, text};
+pub use processes::{assert_single_error, program, program_command, run, send_signal, spawn, start_second_api, text};
 pub use response::{TestResponse, send};
 pub use valid_requests::{Body, WorkspaceFixture};

@@ -23,15 +23,16 @@ pub fn program(name: &str) -> PathBuf {
     program
 }
 
+/// A program with the settings of this deployment; its process is killed when dropped.
+pub fn program_command(name: &str, deployment: &TestDeployment, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program(name));
+    command.env_clear().envs(deployment.variables(settings)).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
 /// Starts a program, which is killed when dropped.
 pub fn spawn(name: &str, deployment: &TestDeployment, settings: &[(&str, &str)]) -> Child {
-    Command::new(program(name))
-        .env_clear()
-        .envs(deployment.variables(settings))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("a started program")
+    program_command(name, deployment, settings).spawn().expect("a started program")
 }
 
 /// Starts another API of the same deployment, and returns its URL once it is ready.
