@@ -29,16 +29,16 @@ pub mod space;
 mod sql;
 pub mod succession;
 pub mod totp;
+mod transaction;
 pub mod usage;
 pub mod workspace;
 
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database};
-pub use sea_orm::{
-    ConnectionTrait as Conn, DatabaseConnection as Db, DatabaseTransaction as Tx, DbErr as Error, TransactionTrait,
-};
+pub use sea_orm::{ConnectionTrait as Conn, DatabaseConnection as Db, DatabaseTransaction as Tx, DbErr as Error};
 
+pub use self::transaction::TransactionTrait;
 use crate::config;
 
 /// A row of a raw query, for tests that check the database directly.
