@@ -3,7 +3,7 @@
 services := "deploy/quickstart/services"
 stack := "deploy/quickstart/stack"
 # The profile `local` of Cargo.toml: quick to build. Images have the profile `release`.
-programs := "target/local"
+programs := env("CARGO_TARGET_DIR", "target") / "local"
 
 [private]
 default:
@@ -122,7 +122,7 @@ ci:
 # Build the programs for this machine
 [group('prepare')]
 build:
-    @test -x {{ programs }}/nvisy-api || echo "Building Nvisy; the first time this takes some minutes."
+    @test -x {{ programs }}/nvisy-api || echo "Building Nvisy; the first time this takes some minutes." >&2
     cargo build --profile local --workspace --bins --locked
 
 # Allow an address to sign up: prints its invite code

@@ -7,6 +7,7 @@ Everything keeps running. A second run reuses the account, workspace and files o
 import json
 import os
 import secrets
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +16,6 @@ WORKSPACE = "Demo"
 
 
 def main() -> None:
-    just = sys.argv[1] if len(sys.argv) > 1 else "just"
     tour.heading("Starting PostgreSQL, NATS, the API and a worker")
     entries = applications.up(_workers(), "local")
     base = applications.api_url(entries)
@@ -29,7 +29,15 @@ def main() -> None:
     tour.heading("Everything keeps running")
     print(f"  API reference   {base}/api/scalar")
     print(f"  Account         {EMAIL}, password in {_password_file().relative_to(applications.CHECKOUT)}")
-    print(f"  Stop            {just} down")
+    print("  Your own files  README.md, section \"Your own files\"")
+    print(f"  Stop            {_just()} down")
+
+
+def _just() -> str:
+    """The command `just` as this user can type it: its name if it is on the PATH, else the path given by the recipe."""
+    program = sys.argv[1] if len(sys.argv) > 1 else "just"
+    found = shutil.which("just")
+    return "just" if found and os.path.realpath(found) == os.path.realpath(program) else program
 
 
 def _workers() -> int:

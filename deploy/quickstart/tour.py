@@ -8,9 +8,9 @@ from wheels import Failure
 
 DOCUMENTS = Path(__file__).resolve().parents[1] / "demo"
 QUESTIONS = [
-    "How strong may the current be before a turbine has to be stopped?",
-    "Which coating keeps barnacles off the blades for the longest time?",
-    "What happens when a seal comes near a turning rotor?",
+    "What does an emergency stop do?",
+    "How close may a seal come before the rotor is stopped?",
+    "Why is the spring tide worth nine neap tides?",
 ]
 # Five short documents take seconds.
 INDEX_TIMEOUT_SECONDS = 300
@@ -63,17 +63,17 @@ def _progress(file: dict) -> str:
 
 
 def ask(client, workspace: str, question: str) -> None:
-    response = client.search(workspace, question, limit=3)
+    """Prints the best hit: file, page, headings and the passage."""
+    response = client.search(workspace, question, limit=1)
     heading(f"{question}  ({response['tookMs']} ms)")
-    for rank, hit in enumerate(response["hits"], 1):
-        place = hit["file"]["name"] + (f", page {hit['page']}" if hit.get("page") else "")
-        print(f"  {rank}. {place}  [score {hit['score']:.4f}]")
-        if hit.get("headingPath"):
-            print(f"     {' > '.join(hit['headingPath'])}")
-        snippet = " ".join(hit["snippet"]["text"].split())
-        print(textwrap.fill(snippet, 100, initial_indent="     ", subsequent_indent="     ", max_lines=3, placeholder=" ..."))
     if not response["hits"]:
         raise Failure("the search found nothing")
+    hit = response["hits"][0]
+    print(f"  {hit['file']['name']}" + (f", page {hit['page']}" if hit.get("page") else ""))
+    if hit.get("headingPath"):
+        print(f"  {' > '.join(hit['headingPath'])}")
+    passage = " ".join(hit["snippet"]["text"].split())
+    print(textwrap.fill(passage, 100, initial_indent="    ", subsequent_indent="    "))
 
 
 def heading(text: str) -> None:

@@ -41,6 +41,7 @@ mod operator_commands;
 mod pagination;
 mod password_reset;
 mod problems;
+mod quickstart;
 mod quotas;
 mod rate_limits;
 mod response_headers;

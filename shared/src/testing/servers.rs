@@ -53,6 +53,14 @@ impl TestServers {
         ]);
     }
 
+    /// The output of psql with these arguments, called as the recipe `psql` does.
+    #[must_use]
+    pub fn psql(&self, arguments: &[&str]) -> String {
+        let own = ["psql", "--dir"].map(OsStr::new);
+        let own = own.into_iter().chain([self.folder.path().as_os_str(), OsStr::new("--")]);
+        services(&own.chain(arguments.iter().map(OsStr::new)).collect::<Vec<_>>())
+    }
+
     /// Starts the servers that do not run, on the same port and data.
     pub fn restart_killed(&self) {
         up(self.folder.path().as_os_str());

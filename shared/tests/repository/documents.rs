@@ -92,14 +92,21 @@ fn identifiers_in_documents_exist() {
 }
 
 #[test]
+fn readme_lists_every_recipe() {
+    let justfile = read(Path::new("justfile"));
+    let readme = read(Path::new("README.md"));
+    let table = readme.split("## Recipes").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a section");
+    let listed: BTreeSet<String> = code(table).iter().map(|code| code.trim_start_matches("just ").to_owned()).collect();
+    let is_listed = |name: &str| listed.iter().any(|code| code.split(' ').next() == Some(name));
+    let missing: Vec<_> =
+        recipes(&justfile).into_iter().filter(|(name, is_private)| !is_private && !is_listed(name)).collect();
+    assert!(missing.is_empty(), "recipes that README does not list: {missing:?}");
+}
+
+#[test]
 fn recipes_in_documents_exist() {
     let justfile = read(Path::new("justfile"));
-    let recipes: BTreeSet<&str> = justfile
-        .lines()
-        .filter(|line| !line.starts_with([' ', '#', '[']) && line.contains(':') && !line.contains(":="))
-        .filter_map(|line| identifiers_with_hyphens(line).next())
-        .collect();
-    assert!(recipes.contains("demo"), "{recipes:?}");
+    let recipes = recipes(&justfile);
     for (path, text) in documents() {
         for line in text.lines() {
             for (place, _) in line.match_indices("just ") {
@@ -107,7 +114,7 @@ fn recipes_in_documents_exist() {
                 let rest = &line[place + 5..];
                 let name = identifiers_with_hyphens(rest).next().unwrap_or_default();
                 let is_recipe = starts && rest.starts_with(name);
-                assert!(!is_recipe || recipes.contains(name), "{}: `just {name}`", path.display());
+                assert!(!is_recipe || recipes.contains_key(name), "{}: `just {name}`", path.display());
             }
         }
     }
@@ -221,6 +228,22 @@ fn identifiers(text: &str) -> impl Iterator<Item = &str> {
 
 fn identifiers_with_hyphens(text: &str) -> impl Iterator<Item = &str> {
     text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-')).filter(|name| !name.is_empty())
+}
+
+/// The names of all recipes, and whether each is private.
+fn recipes(justfile: &str) -> BTreeMap<&str, bool> {
+    let mut is_private = false;
+    let mut recipes = BTreeMap::new();
+    for line in justfile.lines() {
+        is_private |= line == "[private]";
+        if line.starts_with([' ', '#', '[']) || !line.contains(':') || line.contains(":=") {
+            continue;
+        }
+        recipes.extend(identifiers_with_hyphens(line).next().map(|name| (name, is_private)));
+        is_private = false;
+    }
+    assert!(recipes.get("demo") == Some(&false) && recipes.get("bench") == Some(&true), "{recipes:?}");
+    recipes
 }
 
 /// Code, status and title of a line of the table of problems.
