@@ -25,6 +25,13 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::file_version::Entity",
+        from = "(Column::WorkspaceId, Column::VersionId)",
+        to = "(super::file_version::Column::WorkspaceId, super::file_version::Column::Id)"
+    )]
+    Version,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

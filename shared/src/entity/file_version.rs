@@ -32,6 +32,13 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::file::Entity",
+        from = "(Column::WorkspaceId, Column::FileId)",
+        to = "(super::file::Column::WorkspaceId, super::file::Column::Id)"
+    )]
+    File,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

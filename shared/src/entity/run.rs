@@ -23,6 +23,13 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::pipeline_version::Entity",
+        from = "(Column::WorkspaceId, Column::PipelineId, Column::PipelineVersion)",
+        to = "(super::pipeline_version::Column::WorkspaceId, super::pipeline_version::Column::PipelineId, super::pipeline_version::Column::Number)"
+    )]
+    Definition,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

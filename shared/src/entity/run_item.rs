@@ -29,6 +29,19 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::workspace::Entity",
+        from = "Column::WorkspaceId",
+        to = "super::workspace::Column::Id"
+    )]
+    Workspace,
+    #[sea_orm(
+        belongs_to = "super::run::Entity",
+        from = "(Column::WorkspaceId, Column::RunId)",
+        to = "(super::run::Column::WorkspaceId, super::run::Column::Id)"
+    )]
+    Run,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -25,6 +25,13 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::embedding_space::Entity",
+        from = "Column::DefaultSpaceId",
+        to = "super::embedding_space::Column::Id"
+    )]
+    DefaultSpace,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, raw_sql};
 
 use super::{Conn, Result, Tx, sql};
 use crate::{
-    entity::api_token::Model,
+    entity::api_token::{Column, Entity, Model},
     id::{AccountId, TokenId, WorkspaceId},
 };
 
@@ -36,94 +36,69 @@ pub struct NewToken<'a> {
 
 /// Adds a token. `None`: the account is not a member of one of the workspaces.
 pub async fn insert(tx: &Tx, token: NewToken<'_>) -> Result<Option<Model>> {
-    let workspaces: Option<Vec<Uuid>> = token.workspaces.map(|ids| ids.into_iter().map(|id| id.0).collect());
-    sql::first(
-        tx,
+    let hash = token.hash.as_slice();
+    let inserted = raw_sql!(
+        Postgres,
         "insert into api_token (id, account_id, name, hash, hint, permissions, workspaces, expires_at)
-         select $1, $2, $3, $4, $5, $6, $7, $8
-         where $7::uuid[] is null or not exists (
-             select from unnest($7::uuid[]) requested (id)
-             where not exists (select from member where workspace_id = requested.id and account_id = $2))
-         returning *",
-        [
-            token.id.into(),
-            token.account.into(),
-            token.name.into(),
-            token.hash.to_vec().into(),
-            token.hint.into(),
-            token.permissions.into(),
-            workspaces.into(),
-            token.expires_at.into(),
-        ],
-    )
-    .await
+         select {token.id}, {token.account}, {token.name}, {hash}, {token.hint}, {token.permissions}, {token.workspaces},
+             {token.expires_at}
+         where {token.workspaces}::uuid[] is null or not exists (
+             select from unnest({token.workspaces}::uuid[]) requested (id)
+             where not exists (
+                 select from member where workspace_id = requested.id and account_id = {token.account}))
+         returning *"
+    );
+    sql::first(tx, inserted).await
 }
 
 /// The account's tokens before `before`, newest first, at most `limit`.
 pub async fn list(conn: &impl Conn, account: AccountId, before: Option<TokenId>, limit: i64) -> Result<Vec<Model>> {
-    sql::all(
-        conn,
-        "select * from api_token where account_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3",
-        [account.into(), before.into(), limit.into()],
-    )
-    .await
+    Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
+        .order_by_desc(Column::Id)
+        .limit(sql::row_limit(limit))
+        .all(conn)
+        .await
 }
 
 /// The number of the account's tokens; call it under [`super::session::lock`].
 pub async fn count(conn: &impl Conn, account: AccountId) -> Result<i64> {
-    #[derive(sea_orm::FromQueryResult)]
-    struct Row {
-        tokens: i64,
-    }
-    let row: Option<Row> =
-        sql::first(conn, "select count(*) as tokens from api_token where account_id = $1", [account.into()]).await?;
-    Ok(row.map_or(0, |row| row.tokens))
+    let tokens = Entity::find().filter(Column::AccountId.eq(account)).count(conn).await?;
+    Ok(i64::try_from(tokens).unwrap_or(i64::MAX))
 }
 
 /// Revokes a token. `false`: the account has no such token.
 pub async fn revoke(tx: &Tx, account: AccountId, token: TokenId) -> Result<bool> {
-    let rows =
-        sql::execute(tx, "delete from api_token where account_id = $1 and id = $2", [account.into(), token.into()])
-            .await?;
-    Ok(rows == 1)
+    let revoked = Entity::delete_many().filter(Column::Id.eq(token)).filter(Column::AccountId.eq(account));
+    Ok(revoked.exec(tx).await?.rows_affected == 1)
 }
 
 /// Revokes all tokens of the account; returns their ids.
 pub async fn revoke_all(tx: &Tx, account: AccountId) -> Result<Vec<TokenId>> {
-    #[derive(sea_orm::FromQueryResult)]
-    struct Row {
-        id: TokenId,
-    }
-    let rows: Vec<Row> =
-        sql::all(tx, "delete from api_token where account_id = $1 returning id", [account.into()]).await?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    let revoked = Entity::delete_many().filter(Column::AccountId.eq(account)).exec_with_returning(tx).await?;
+    Ok(revoked.into_iter().map(|token| token.id).collect())
 }
 
 /// Stores the times of last use; a time before the stored one changes nothing.
 pub async fn mark_used(conn: &impl Conn, uses: &[(TokenId, DateTime<Utc>)]) -> Result<()> {
-    let ids: Vec<Uuid> = uses.iter().map(|(id, _)| id.0).collect();
-    let times: Vec<DateTime<Utc>> = uses.iter().map(|(_, time)| *time).collect();
-    sql::execute(
-        conn,
-        // Sorted by id: replicas that write at the same time lock rows in the same order and do not deadlock.
+    let (ids, times): (Vec<TokenId>, Vec<DateTime<Utc>>) = uses.iter().copied().unzip();
+    // Sorted by id: replicas that write at the same time lock rows in the same order and do not deadlock.
+    let used = raw_sql!(
+        Postgres,
         "with used as materialized (
              select api_token.id, seen.time
-             from api_token join unnest($1::uuid[], $2::timestamptz[]) seen (id, time) on seen.id = api_token.id
+             from api_token join unnest({ids}::uuid[], {times}::timestamptz[]) seen (id, time) on seen.id = api_token.id
              where last_used_at is null or last_used_at < seen.time
              order by api_token.id for update of api_token)
-         update api_token set last_used_at = used.time from used where api_token.id = used.id",
-        [ids.into(), times.into()],
-    )
-    .await?;
+         update api_token set last_used_at = used.time from used where api_token.id = used.id"
+    );
+    sql::execute(conn, used).await?;
     Ok(())
 }
 
 /// Deletes tokens that expired longer than `age` ago.
 pub async fn delete_expired(conn: &impl Conn, age: Duration) -> Result<u64> {
-    sql::execute(
-        conn,
-        "delete from api_token where expires_at < now() - make_interval(secs => $1)",
-        [age.as_secs_f64().into()],
-    )
-    .await
+    let expired = Entity::delete_many().filter(sql::is_older_than(Column::ExpiresAt, age));
+    Ok(expired.exec(conn).await?.rows_affected)
 }

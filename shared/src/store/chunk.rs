@@ -3,11 +3,14 @@
 use std::ops::Range;
 
 use pgvector::Vector;
-use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, raw_sql,
+    sea_query::OnConflict,
+};
 
 use super::{Conn, Result, Tx, sql};
 use crate::{
-    entity::{chunk, embedding},
+    entity::{chunk, embedding, file_version},
     id::{ChunkId, FileId, SpaceId, VersionId, WorkspaceId},
 };
 
@@ -38,19 +41,18 @@ pub async fn replace(
     version: VersionId,
     chunks: Vec<NewChunk>,
 ) -> Result<()> {
-    sql::execute(
-        tx,
-        "delete from chunk where workspace_id = $1 and version_id = $2",
-        [workspace.into(), version.into()],
-    )
-    .await?;
+    chunk::Entity::delete_many()
+        .filter(chunk::Column::WorkspaceId.eq(workspace))
+        .filter(chunk::Column::VersionId.eq(version))
+        .exec(tx)
+        .await?;
     let count = i32::try_from(chunks.len()).unwrap_or(i32::MAX);
-    sql::execute(
-        tx,
-        "update file_version set chunk_count = $3 where workspace_id = $1 and id = $2",
-        [workspace.into(), version.into(), count.into()],
-    )
-    .await?;
+    file_version::Entity::update_many()
+        .set(file_version::ActiveModel { chunk_count: Set(Some(count)), ..Default::default() })
+        .filter(file_version::Column::WorkspaceId.eq(workspace))
+        .filter(file_version::Column::Id.eq(version))
+        .exec(tx)
+        .await?;
     let mut rows = chunks.into_iter().zip(0_i32..).map(|(new, ordinal)| chunk::ActiveModel {
         workspace_id: Set(workspace),
         id: Set(ChunkId::new()),
@@ -89,13 +91,18 @@ pub async fn passages(
     version: VersionId,
     ordinals: Range<i32>,
 ) -> Result<Vec<Passage>> {
-    sql::all(
-        conn,
-        "select id, text, tokens from chunk
-         where workspace_id = $1 and version_id = $2 and ordinal >= $3 and ordinal < $4 order by ordinal",
-        [workspace.into(), version.into(), ordinals.start.into(), ordinals.end.into()],
-    )
-    .await
+    use chunk::Column;
+    chunk::Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::Text, Column::Tokens])
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::VersionId.eq(version))
+        .filter(Column::Ordinal.gte(ordinals.start))
+        .filter(Column::Ordinal.lt(ordinals.end))
+        .order_by_asc(Column::Ordinal)
+        .into_model()
+        .all(conn)
+        .await
 }
 
 /// A chunk and its vector.
@@ -139,14 +146,12 @@ pub async fn insert_vectors(
 /// Deletes a version's vectors if they are not all of this space, which happens if the workspace's space was changed while
 /// they were computed. Returns whether any were deleted.
 pub async fn delete_mixed_vectors(tx: &Tx, workspace: WorkspaceId, version: VersionId, space: SpaceId) -> Result<bool> {
-    let rows = sql::execute(
-        tx,
-        "delete from embedding where workspace_id = $1 and version_id = $2 and exists (
-             select from chunk where chunk.workspace_id = $1 and chunk.version_id = $2 and not exists (
-                 select from embedding own where own.workspace_id = $1 and own.space_id = $3 and own.version_id = $2
-                     and own.chunk_id = chunk.id))",
-        [workspace.into(), version.into(), space.into()],
-    )
-    .await?;
-    Ok(rows > 0)
+    let mixed = raw_sql!(
+        Postgres,
+        "delete from embedding where workspace_id = {workspace} and version_id = {version} and exists (
+             select from chunk where chunk.workspace_id = {workspace} and chunk.version_id = {version} and not exists (
+                 select from embedding own where own.workspace_id = {workspace} and own.space_id = {space}
+                     and own.version_id = {version} and own.chunk_id = chunk.id))"
+    );
+    Ok(sql::execute(tx, mixed).await? > 0)
 }

@@ -1,6 +1,6 @@
 //! Credentials of requests, and the account they belong to, read in one statement for each request.
 
-use sea_orm::{FromQueryResult, QueryResult};
+use sea_orm::{FromQueryResult, QueryResult, raw_sql};
 use uuid::Uuid;
 
 use super::{Conn, Result, sql};
@@ -84,26 +84,25 @@ impl FromQueryResult for Caller {
 
 /// The account of a credential; `None` if the credential is not valid.
 pub async fn caller(conn: &impl Conn, credential: &Credential) -> Result<Option<Caller>> {
-    match credential {
+    match *credential {
         Credential::Session { account, session } => {
-            sql::first(
-                conn,
+            let caller = raw_sql!(
+                Postgres,
                 "select account.*, session.id as session_id
                  from session join account on account.id = session.account_id
-                 where account.id = $1 and session.id = $2 and session.expires_at > now()",
-                [(*account).into(), (*session).into()],
-            )
-            .await
+                 where account.id = {account} and session.id = {session} and session.expires_at > now()"
+            );
+            sql::first(conn, caller).await
         }
         Credential::Token(hash) => {
-            sql::first(
-                conn,
+            let hash = hash.as_slice();
+            let caller = raw_sql!(
+                Postgres,
                 "select account.*, null::uuid as session_id, token.id as token_id, token.permissions, token.workspaces
                  from api_token token join account on account.id = token.account_id
-                 where token.hash = $1 and token.expires_at > now() and account.erase_at is null",
-                [hash.to_vec().into()],
-            )
-            .await
+                 where token.hash = {hash} and token.expires_at > now() and account.erase_at is null"
+            );
+            sql::first(conn, caller).await
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Privileges of the database role that the programs connect as.
 
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, raw_sql};
 
 use super::{Conn, Error, Result, sql};
 
@@ -17,13 +17,13 @@ pub struct DbPrivileges {
 
 /// The privileges of this connection's role.
 pub async fn current(conn: &impl Conn) -> Result<DbPrivileges> {
-    let privileges = sql::first(
-        conn,
+    let privileges = raw_sql!(
+        Postgres,
         "select current_user::text as role, rolsuper as superuser,
              exists (select from pg_class
                  where oid = to_regclass('activity') and pg_has_role(relowner, 'member')) as owner
-         from pg_roles where rolname = current_user",
-        [],
+         from pg_roles where rolname = current_user"
     );
-    privileges.await?.ok_or_else(|| Error::RecordNotFound("the role of the connection".to_owned()))
+    let privileges = sql::first(conn, privileges).await?;
+    privileges.ok_or_else(|| Error::RecordNotFound("the role of the connection".to_owned()))
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
+use sea_orm::{
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select, raw_sql,
+    sea_query::ExprTrait,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -11,6 +14,7 @@ use uuid::Uuid;
 use super::{Conn, Result, Tx, sql};
 use crate::{
     domain::event::EventType,
+    entity::event::{Column, Entity},
     id::{EventId, WorkspaceId},
 };
 
@@ -41,24 +45,31 @@ pub struct Event {
 
 /// Adds an event. The workspace's sequence stays locked until the transaction ends, so call this last.
 pub async fn append(tx: &Tx, workspace: WorkspaceId, kind: EventType, subject: Uuid, data: Json) -> Result<()> {
-    sql::execute(
-        tx,
+    let id = EventId::new();
+    let event = raw_sql!(
+        Postgres,
         "with next as (
-             insert into event_counter (workspace_id, last) values ($1, 1)
+             insert into event_counter (workspace_id, last) values ({workspace}, 1)
              on conflict (workspace_id) do update set last = event_counter.last + 1
-             returning last)
+             returning workspace_id, last)
          insert into event (workspace_id, seq, id, type, subject_id, data)
-         select $1, last, $2, $3, $4, $5 from next",
-        [
-            workspace.into(),
-            EventId::new().into(),
-            sea_orm::ActiveEnum::to_value(&kind).into(),
-            subject.into(),
-            data.into(),
-        ],
-    )
-    .await?;
+         select workspace_id, last, {id}, {kind}, {subject}, {data} from next"
+    );
+    sql::execute(tx, event).await?;
     Ok(())
+}
+
+fn select_events(limit: i64) -> Select<Entity> {
+    let columns = [
+        Column::WorkspaceId,
+        Column::Seq,
+        Column::Id,
+        Column::Kind,
+        Column::SubjectId,
+        Column::Data,
+        Column::CreatedAt,
+    ];
+    Entity::find().select_only().columns(columns).limit(sql::row_limit(limit))
 }
 
 /// The range of a workspace's stored events.
@@ -72,13 +83,13 @@ pub struct EventRange {
 
 /// Events after a sequence number, in order; `None` if the next one was deleted.
 pub async fn after(conn: &impl Conn, workspace: WorkspaceId, seq: i64, limit: i64) -> Result<Option<Vec<Event>>> {
-    let events: Vec<Event> = sql::all(
-        conn,
-        "select workspace_id, seq, id, type, subject_id, data, created_at from event
-         where workspace_id = $1 and seq > $2 order by seq limit $3",
-        [workspace.into(), seq.into(), limit.into()],
-    )
-    .await?;
+    let events: Vec<Event> = select_events(limit)
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Seq.gt(seq))
+        .order_by_asc(Column::Seq)
+        .into_model()
+        .all(conn)
+        .await?;
     // Sequence numbers have no gaps, so the first event shows whether one is missing. Without one, all may be deleted.
     let complete = match events.first() {
         Some(first) => first.seq == seq + 1,
@@ -89,103 +100,83 @@ pub async fn after(conn: &impl Conn, workspace: WorkspaceId, seq: i64, limit: i6
 
 /// The range of the workspace's stored events.
 pub async fn range(conn: &impl Conn, workspace: WorkspaceId) -> Result<EventRange> {
-    let row =
-        sql::first(conn, "select deleted_through, last from event_counter where workspace_id = $1", [workspace.into()])
-            .await?;
-    Ok(row.unwrap_or_default())
+    let counter =
+        raw_sql!(Postgres, "select deleted_through, last from event_counter where workspace_id = {workspace}");
+    Ok(sql::first(conn, counter).await?.unwrap_or_default())
 }
 
 /// The workspaces whose oldest event is older than `age`.
 pub async fn workspaces_with_expired(conn: &impl Conn, age: Duration) -> Result<Vec<WorkspaceId>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        workspace_id: WorkspaceId,
-    }
-    let rows: Vec<Row> = sql::all(
-        conn,
+    let age_seconds = age.as_secs_f64();
+    let workspaces = raw_sql!(
+        Postgres,
         "select c.workspace_id from event_counter c cross join lateral (
              select created_at from event e where e.workspace_id = c.workspace_id order by seq limit 1) oldest
-         where oldest.created_at < now() - make_interval(secs => $1)",
-        [age.as_secs_f64().into()],
-    )
-    .await?;
-    Ok(rows.into_iter().map(|row| row.workspace_id).collect())
+         where oldest.created_at < now() - make_interval(secs => {age_seconds})"
+    );
+    sql::all_values(conn, workspaces).await
 }
 
 /// Deletes up to `limit` of the workspace's oldest events that are older than `age` and published, and records how far.
 /// Returns the number; fewer than `limit` means that there are no more.
 pub async fn delete_expired(conn: &impl Conn, workspace: WorkspaceId, age: Duration, limit: i64) -> Result<u64> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        events: i64,
-    }
+    let age_seconds = age.as_secs_f64();
     // Only events before the first one to keep: times are not strictly ordered by sequence number, and deletion must leave
     // no gap.
-    let row: Option<Row> = sql::first(
-        conn,
+    let expired = raw_sql!(
+        Postgres,
         "with oldest as (
-             select seq, published and created_at < now() - make_interval(secs => $2) as expired
-             from event where workspace_id = $1 order by seq limit $3),
+             select seq, published and created_at < now() - make_interval(secs => {age_seconds}) as expired
+             from event where workspace_id = {workspace} order by seq limit {limit}),
          deletable as (
              select seq from oldest
              where seq < coalesce((select min(seq) from oldest where not expired), 9223372036854775807)),
          deleted as (
-             delete from event where workspace_id = $1 and seq in (select seq from deletable) returning seq),
+             delete from event where workspace_id = {workspace} and seq in (select seq from deletable) returning seq),
          counted as (
              update event_counter set deleted_through = greatest(deleted_through, (select max(seq) from deleted))
-             where workspace_id = $1 and exists (select from deleted))
-         select count(*) as events from deleted",
-        [workspace.into(), age.as_secs_f64().into(), limit.into()],
-    )
-    .await?;
-    Ok(row.map_or(0, |row| u64::try_from(row.events).unwrap_or(0)))
+             where workspace_id = {workspace} and exists (select from deleted))
+         select count(*) from deleted"
+    );
+    let deleted: Option<i64> = sql::first_value(conn, expired).await?;
+    Ok(deleted.map_or(0, |events| u64::try_from(events).unwrap_or(0)))
 }
 
 /// The age of the oldest unpublished event in seconds; 0 if there is none.
 pub async fn unpublished_age_seconds(conn: &impl Conn) -> Result<f64> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        seconds: f64,
-    }
-    let row: Option<Row> = sql::first(
-        conn,
-        "select coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as seconds from event where not published",
-        [],
-    )
-    .await?;
-    Ok(row.map_or(0.0, |row| row.seconds))
+    let age = raw_sql!(
+        Postgres,
+        "select coalesce(extract(epoch from now() - min(created_at)), 0)::float8 from event where not published"
+    );
+    Ok(sql::first_value(conn, age).await?.unwrap_or_default())
 }
 
 /// Locks up to `limit` unpublished events. Empty also while another relay publishes.
 pub async fn lock_unpublished(tx: &Tx, limit: i64) -> Result<Vec<Event>> {
-    #[derive(FromQueryResult)]
-    struct Lock {
-        held: bool,
-    }
-    let lock: Option<Lock> =
-        sql::first(tx, "select pg_try_advisory_xact_lock($1) as held", [PUBLISHER_LOCK.into()]).await?;
-    if !lock.is_some_and(|lock| lock.held) {
+    let lock = raw_sql!(Postgres, "select pg_try_advisory_xact_lock({PUBLISHER_LOCK})");
+    if sql::first_value(tx, lock).await? != Some(true) {
         return Ok(Vec::new());
     }
-    sql::all(
-        tx,
-        "select workspace_id, seq, id, type, subject_id, data, created_at from event
-         where not published order by workspace_id, seq limit $1",
-        [limit.into()],
-    )
-    .await
+    select_events(limit)
+        // Not a comparison with a parameter, which would hide the partial index.
+        .filter(Column::Published.into_expr().not())
+        .order_by_asc(Column::WorkspaceId)
+        .order_by_asc(Column::Seq)
+        .into_model()
+        .all(tx)
+        .await
 }
 
 /// Marks these events as published.
 pub async fn mark_published(tx: &Tx, events: &[Event]) -> Result<()> {
-    let workspaces: Vec<Uuid> = events.iter().map(|event| event.workspace_id.0).collect();
-    let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
-    sql::execute(
-        tx,
-        "update event set published = true from unnest($1::uuid[], $2::bigint[]) published (workspace_id, seq)
-         where event.workspace_id = published.workspace_id and event.seq = published.seq",
-        [workspaces.into(), seqs.into()],
-    )
-    .await?;
+    let (workspaces, seqs): (Vec<WorkspaceId>, Vec<i64>) =
+        events.iter().map(|event| (event.workspace_id, event.seq)).unzip();
+    let published = raw_sql!(
+        Postgres,
+        "update event set published = true
+         from unnest({workspaces}::uuid[], {seqs}::bigint[]) published (workspace_id, seq)
+         where event.workspace_id = published.workspace_id and event.seq = published.seq"
+    );
+    sql::execute(tx, published).await?;
     Ok(())
 }

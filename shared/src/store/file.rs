@@ -1,7 +1,12 @@
 //! Files, their versions and their blobs.
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, FromQueryResult, JoinType, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    RelationTrait, Select, SelectExt, UpdateMany, raw_sql,
+    sea_query::{Expr, ExprTrait, OnConflict, Query},
+};
 
 use super::{Conn, Result, Tx, sql};
 use crate::{
@@ -9,6 +14,7 @@ use crate::{
         failure::{Failure, FailureCode},
         file::FileState,
     },
+    entity::{blob, file, file_version, run_item},
     id::{AccountId, BlobId, FileId, VersionId, WorkspaceId},
 };
 
@@ -26,20 +32,18 @@ pub struct StoredBlob {
 /// Registers stored content and returns the blob id to refer to. Identical content of a workspace shares one blob: if the
 /// returned id differs from the given one, the given object is a duplicate and can be deleted.
 pub async fn register_blob(tx: &Tx, workspace: WorkspaceId, blob: StoredBlob) -> Result<BlobId> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        id: BlobId,
-    }
+    let row = blob::ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(blob.id),
+        sha256: Set(blob.sha256.to_vec()),
+        bytes: Set(size(blob.bytes)),
+        ..Default::default()
+    };
     // The update locks the row, so that garbage collection cannot delete the blob before a version refers to it.
-    let row: Option<Row> = sql::first(
-        tx,
-        "insert into blob (workspace_id, id, sha256, bytes) values ($1, $2, $3, $4)
-         on conflict (workspace_id, sha256) do update set used_at = now()
-         returning id",
-        [workspace.into(), blob.id.into(), blob.sha256.to_vec().into(), size(blob.bytes).into()],
-    )
-    .await?;
-    Ok(row.map_or(blob.id, |row| row.id))
+    let mark_used = OnConflict::columns([blob::Column::WorkspaceId, blob::Column::Sha256])
+        .value(blob::Column::UsedAt, sql::now())
+        .to_owned();
+    Ok(blob::Entity::insert(row).on_conflict(mark_used).exec_with_returning(tx).await?.id)
 }
 
 fn size(bytes: u64) -> i64 {
@@ -59,27 +63,27 @@ pub struct NewFile {
 /// Adds a file and its first version; `blob` must be registered.
 pub async fn insert(tx: &Tx, workspace: WorkspaceId, blob: BlobId, file: &NewFile) -> Result<(FileId, VersionId)> {
     let (id, version) = (FileId::new(), VersionId::new());
-    sql::execute(
-        tx,
-        "insert into file (workspace_id, id, name, version_id, created_by) values ($1, $2, $3, $4, $5)",
-        [workspace.into(), id.into(), file.name.clone().into(), version.into(), file.created_by.into()],
-    )
-    .await?;
-    sql::execute(
-        tx,
-        "insert into file_version (workspace_id, id, file_id, number, blob_id, bytes, sha256, media_type)
-         values ($1, $2, $3, 1, $4, $5, $6, $7)",
-        [
-            workspace.into(),
-            version.into(),
-            id.into(),
-            blob.into(),
-            size(file.blob.bytes).into(),
-            file.blob.sha256.to_vec().into(),
-            file.media_type.clone().into(),
-        ],
-    )
-    .await?;
+    let new_file = file::ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(id),
+        name: Set(file.name.clone()),
+        version_id: Set(version),
+        created_by: Set(file.created_by),
+        ..Default::default()
+    };
+    file::Entity::insert(new_file).exec_without_returning(tx).await?;
+    let new_version = file_version::ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(version),
+        file_id: Set(id),
+        number: Set(1),
+        blob_id: Set(blob),
+        bytes: Set(size(file.blob.bytes)),
+        sha256: Set(file.blob.sha256.to_vec()),
+        media_type: Set(file.media_type.clone()),
+        ..Default::default()
+    };
+    file_version::Entity::insert(new_version).exec_without_returning(tx).await?;
     Ok((id, version))
 }
 
@@ -118,21 +122,53 @@ impl FileView {
     }
 }
 
-const VIEW: &str = "
-    select f.id, f.name, f.tags, f.metadata, f.created_at, f.updated_at, f.version_id,
-        v.number, v.blob_id, v.text_blob_id, v.bytes, v.sha256, v.media_type, v.page_count, v.chunk_count, v.state,
-        v.failure_code, v.failure_detail, i.stage, i.done, i.total
-    from file f
-    join file_version v on v.workspace_id = f.workspace_id and v.id = f.version_id
-    left join lateral (
-        select stage, done, total from run_item
-        where run_item.workspace_id = f.workspace_id and run_item.version_id = f.version_id
-        order by run_item.id desc limit 1) i on true
-    where f.workspace_id = $1";
+fn select_views(workspace: WorkspaceId) -> Select<file::Entity> {
+    const ITEM: &str = "item";
+    let newest_item = Query::select()
+        .columns([run_item::Column::Stage, run_item::Column::Done, run_item::Column::Total])
+        .from(run_item::Entity)
+        .and_where(run_item::Column::WorkspaceId.into_expr().equals((file::Entity, file::Column::WorkspaceId)))
+        .and_where(run_item::Column::VersionId.into_expr().equals((file::Entity, file::Column::VersionId)))
+        .order_by((run_item::Entity, run_item::Column::Id), Order::Desc)
+        .limit(1)
+        .take();
+    let mut select = file::Entity::find()
+        .select_only()
+        .columns([
+            file::Column::Id,
+            file::Column::Name,
+            file::Column::Tags,
+            file::Column::Metadata,
+            file::Column::CreatedAt,
+            file::Column::UpdatedAt,
+            file::Column::VersionId,
+        ])
+        .columns([
+            file_version::Column::Number,
+            file_version::Column::BlobId,
+            file_version::Column::TextBlobId,
+            file_version::Column::Bytes,
+            file_version::Column::Sha256,
+            file_version::Column::MediaType,
+            file_version::Column::PageCount,
+            file_version::Column::ChunkCount,
+            file_version::Column::State,
+            file_version::Column::FailureCode,
+            file_version::Column::FailureDetail,
+        ])
+        .exprs(
+            [run_item::Column::Stage, run_item::Column::Done, run_item::Column::Total]
+                .map(|column| Expr::col((ITEM, column))),
+        )
+        .join(JoinType::InnerJoin, file::Relation::Version.def())
+        .filter(file::Column::WorkspaceId.eq(workspace));
+    QueryTrait::query(&mut select).join_lateral(JoinType::LeftJoin, newest_item, ITEM, Expr::cust("true"));
+    select
+}
 
 /// One file.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, file: FileId) -> Result<Option<FileView>> {
-    sql::first(conn, &format!("{VIEW} and f.id = $2"), [workspace.into(), file.into()]).await
+    select_views(workspace).filter(file::Column::Id.eq(file)).into_model().one(conn).await
 }
 
 /// Files before `before`, newest first, at most `limit`.
@@ -142,24 +178,29 @@ pub async fn list(
     before: Option<FileId>,
     limit: i64,
 ) -> Result<Vec<FileView>> {
-    sql::all(
-        conn,
-        &format!("{VIEW} and ($2::uuid is null or f.id < $2) order by f.id desc limit $3"),
-        [workspace.into(), before.into(), limit.into()],
-    )
-    .await
+    select_views(workspace)
+        .apply_if(before, |select, before| select.filter(file::Column::Id.lt(before)))
+        .order_by_desc(file::Column::Id)
+        .limit(sql::row_limit(limit))
+        .into_model()
+        .all(conn)
+        .await
 }
 
 /// Deletes a file with its versions, runs, chunks and embeddings. Garbage collection deletes its blobs, and its jobs end
 /// when they do not find it. Returns whether the file existed.
 pub async fn delete(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<bool> {
-    let values = || -> [sea_orm::Value; 2] { [workspace.into(), file.into()] };
-    let runs = "delete from run r using run_item i
-         where i.workspace_id = $1 and i.file_id = $2 and r.workspace_id = $1 and r.id = i.run_id
-           and not exists (select from run_item o where o.workspace_id = $1 and o.run_id = r.id and o.file_id <> $2)";
-    sql::execute(tx, runs, values()).await?;
-    let rows = sql::execute(tx, "delete from file where workspace_id = $1 and id = $2", values()).await?;
-    Ok(rows == 1)
+    let runs_of_file_alone = raw_sql!(
+        Postgres,
+        "delete from run r using run_item i
+         where i.workspace_id = {workspace} and i.file_id = {file} and r.workspace_id = i.workspace_id and r.id = i.run_id
+           and not exists (
+               select from run_item o
+               where o.workspace_id = r.workspace_id and o.run_id = r.id and o.file_id <> i.file_id)"
+    );
+    sql::execute(tx, runs_of_file_alone).await?;
+    let deleted = file::Entity::delete_by_id((workspace, file)).exec(tx).await?;
+    Ok(deleted.rows_affected == 1)
 }
 
 /// The content of a version as it was uploaded.
@@ -175,14 +216,22 @@ pub struct VersionSource {
 
 /// The uploaded content of a version, and its declared type.
 pub async fn source(conn: &impl Conn, workspace: WorkspaceId, version: VersionId) -> Result<Option<VersionSource>> {
-    sql::first(
-        conn,
-        "select f.name, v.blob_id, v.bytes, v.sha256, v.media_type
-         from file_version v join file f on f.workspace_id = v.workspace_id and f.id = v.file_id
-         where v.workspace_id = $1 and v.id = $2",
-        [workspace.into(), version.into()],
-    )
-    .await
+    use file_version::Column;
+    file_version::Entity::find_by_id((workspace, version))
+        .select_only()
+        .column(file::Column::Name)
+        .columns([Column::BlobId, Column::Bytes, Column::Sha256, Column::MediaType])
+        .join(JoinType::InnerJoin, file_version::Relation::File.def())
+        .into_model()
+        .one(conn)
+        .await
+}
+
+fn update_version(workspace: WorkspaceId, version: VersionId) -> UpdateMany<file_version::Entity> {
+    file_version::Entity::update_many()
+        .col_expr(file_version::Column::UpdatedAt, sql::now())
+        .filter(file_version::Column::WorkspaceId.eq(workspace))
+        .filter(file_version::Column::Id.eq(version))
 }
 
 /// The results of extraction.
@@ -201,19 +250,13 @@ pub async fn set_extraction(
     version: VersionId,
     extraction: &Extraction,
 ) -> Result<()> {
-    sql::execute(
-        tx,
-        "update file_version set media_type = $3, text_blob_id = $4, page_count = $5, updated_at = now()
-         where workspace_id = $1 and id = $2",
-        [
-            workspace.into(),
-            version.into(),
-            extraction.media_type.clone().into(),
-            extraction.text_blob_id.into(),
-            extraction.page_count.and_then(|pages| i32::try_from(pages).ok()).into(),
-        ],
-    )
-    .await?;
+    let extracted = file_version::ActiveModel {
+        media_type: Set(extraction.media_type.clone()),
+        text_blob_id: Set(Some(extraction.text_blob_id)),
+        page_count: Set(extraction.page_count.and_then(|pages| i32::try_from(pages).ok())),
+        ..Default::default()
+    };
+    update_version(workspace, version).set(extracted).exec(tx).await?;
     Ok(())
 }
 
@@ -225,103 +268,84 @@ pub async fn set_state(
     state: FileState,
     failure: Option<&Failure>,
 ) -> Result<()> {
-    sql::execute(
-        tx,
-        "update file_version set state = $3, failure_code = $4, failure_detail = $5, updated_at = now()
-         where workspace_id = $1 and id = $2",
-        [
-            workspace.into(),
-            version.into(),
-            sea_orm::ActiveEnum::to_value(&state).into(),
-            failure.map(|failure| sea_orm::ActiveEnum::to_value(&failure.code)).into(),
-            failure.map(|failure| failure.detail.clone()).into(),
-        ],
-    )
-    .await?;
+    let changed = file_version::ActiveModel {
+        state: Set(state),
+        failure_code: Set(failure.map(|failure| failure.code)),
+        failure_detail: Set(failure.map(|failure| failure.detail.clone())),
+        ..Default::default()
+    };
+    update_version(workspace, version).set(changed).exec(tx).await?;
     Ok(())
 }
 
 /// Makes a version searchable and deletes the chunks of the version before it. Returns the seconds since the version's
 /// upload, or `None` if a newer version is live already.
 pub async fn make_live(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<Option<f64>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        seconds: f64,
-    }
-    let row: Option<Row> = sql::first(
-        tx,
+    let live = raw_sql!(
+        Postgres,
         "update file f set live_version_id = v.id, updated_at = now()
          from file_version v
-         where f.workspace_id = $1 and f.id = $2 and v.workspace_id = $1 and v.id = $3
+         where f.workspace_id = {workspace} and f.id = {file} and v.workspace_id = f.workspace_id and v.id = {version}
            and not exists (
                select from file_version live
-               where live.workspace_id = $1 and live.id = f.live_version_id and live.number > v.number)
-         returning extract(epoch from clock_timestamp() - v.created_at)::float8 as seconds",
-        [workspace.into(), file.into(), version.into()],
-    )
-    .await?;
-    sql::execute(
-        tx,
+               where live.workspace_id = f.workspace_id and live.id = f.live_version_id and live.number > v.number)
+         returning extract(epoch from clock_timestamp() - v.created_at)::float8"
+    );
+    let seconds = sql::first_value(tx, live).await?;
+    let older_chunks = raw_sql!(
+        Postgres,
         "delete from chunk c using file f
-         where f.workspace_id = $1 and f.id = $2 and c.workspace_id = $1 and c.file_id = $2
-           and c.version_id <> f.live_version_id and c.version_id <> f.version_id",
-        [workspace.into(), file.into()],
-    )
-    .await?;
-    Ok(row.map(|row| row.seconds))
+         where f.workspace_id = {workspace} and f.id = {file} and c.workspace_id = f.workspace_id and c.file_id = f.id
+           and c.version_id <> f.live_version_id and c.version_id <> f.version_id"
+    );
+    sql::execute(tx, older_chunks).await?;
+    Ok(seconds)
 }
 
 /// Deletes up to `limit` blob rows without references that were not used for `age_seconds`. Once the transaction commits,
 /// their objects can be deleted.
 pub async fn delete_unused_blobs(tx: &Tx, age_seconds: f64, limit: i64) -> Result<Vec<(WorkspaceId, BlobId)>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        workspace_id: WorkspaceId,
-        id: BlobId,
-    }
-    let rows: Vec<Row> = sql::all(
-        tx,
+    let unused = raw_sql!(
+        Postgres,
         "delete from blob where (workspace_id, id) in (
              select b.workspace_id, b.id from blob b
-             where b.used_at < now() - make_interval(secs => $1)
+             where b.used_at < now() - make_interval(secs => {age_seconds})
                and not exists (select from file_version v where v.workspace_id = b.workspace_id and v.blob_id = b.id)
                and not exists (select from file_version v where v.workspace_id = b.workspace_id and v.text_blob_id = b.id)
-             limit $2 for update skip locked)
-         returning workspace_id, id",
-        [age_seconds.into(), limit.into()],
-    )
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.workspace_id, row.id)).collect())
+             limit {limit} for update skip locked)
+         returning workspace_id, id"
+    );
+    sql::all_values(tx, unused).await
 }
 
 /// Whether a blob is registered.
 pub async fn blob_is_registered(conn: &impl Conn, workspace: WorkspaceId, blob: BlobId) -> Result<bool> {
-    let rows =
-        sql::execute(conn, "select from blob where workspace_id = $1 and id = $2", [workspace.into(), blob.into()])
-            .await?;
-    Ok(rows == 1)
+    blob::Entity::find_by_id((workspace, blob)).exists(conn).await
 }
 
 /// Deletes up to `limit` files of a deleted workspace, with everything that belongs to them.
 pub async fn delete_batch(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Result<u64> {
-    sql::execute(
-        conn,
-        "delete from file where workspace_id = $1 and id in (select id from file where workspace_id = $1 limit $2)",
-        [workspace.into(), limit.into()],
-    )
-    .await
+    let batch = file::Entity::find()
+        .select_only()
+        .column(file::Column::Id)
+        .filter(file::Column::WorkspaceId.eq(workspace))
+        .limit(sql::row_limit(limit));
+    let deleted = file::Entity::delete_many()
+        .filter(file::Column::WorkspaceId.eq(workspace))
+        .filter(file::Column::Id.in_subquery(batch.into_query()));
+    Ok(deleted.exec(conn).await?.rows_affected)
 }
 
 /// Up to `limit` blobs of a workspace.
 pub async fn list_blobs(conn: &impl Conn, workspace: WorkspaceId, limit: i64) -> Result<Vec<BlobId>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        id: BlobId,
-    }
-    let rows: Vec<Row> =
-        sql::all(conn, "select id from blob where workspace_id = $1 limit $2", [workspace.into(), limit.into()])
-            .await?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    blob::Entity::find()
+        .select_only()
+        .column(blob::Column::Id)
+        .filter(blob::Column::WorkspaceId.eq(workspace))
+        .limit(sql::row_limit(limit))
+        .into_tuple()
+        .all(conn)
+        .await
 }
 
 /// Deletes the rows of a deleted workspace's blobs whose objects were deleted.
@@ -329,7 +353,8 @@ pub async fn list_blobs(conn: &impl Conn, workspace: WorkspaceId, limit: i64) ->
 /// # Errors
 /// Also when a file version refers to one of them.
 pub async fn delete_blob_rows(conn: &impl Conn, workspace: WorkspaceId, blobs: &[BlobId]) -> Result<u64> {
-    let ids: Vec<uuid::Uuid> = blobs.iter().map(|blob| blob.0).collect();
-    sql::execute(conn, "delete from blob where workspace_id = $1 and id = any($2)", [workspace.into(), ids.into()])
-        .await
+    let deleted = blob::Entity::delete_many()
+        .filter(blob::Column::WorkspaceId.eq(workspace))
+        .filter(blob::Column::Id.eq_any(blobs.to_vec()));
+    Ok(deleted.exec(conn).await?.rows_affected)
 }

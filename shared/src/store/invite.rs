@@ -1,14 +1,24 @@
 //! Invites to become a member of a workspace.
 
-use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    RelationTrait, SelectExt, raw_sql,
+    sea_query::{Expr, ExprTrait, OnConflict, Query},
+};
 use serde_json::json;
 
 use super::{Conn, Result, Tx, activity::AuditEntry, sql};
 use crate::{
-    domain::{activity::Action, role::Role},
-    entity::invite::Model,
+    domain::{account::AccountState, activity::Action, role::Role},
+    entity::{
+        account,
+        invite::{ActiveModel, Column, Entity, Model, Relation},
+        workspace,
+    },
     id::{AccountId, InviteId, WorkspaceId},
 };
 
@@ -27,28 +37,29 @@ pub struct NewInvite<'a> {
 
 /// Adds an invite and deletes an expired one for the same address. `None`: the address has an invite already.
 pub async fn insert(tx: &Tx, workspace: WorkspaceId, invite: &NewInvite<'_>) -> Result<Option<Model>> {
-    sql::execute(
-        tx,
-        "delete from invite where workspace_id = $1 and email = $2 and expires_at <= now()",
-        [workspace.into(), invite.email.into()],
-    )
-    .await?;
-    sql::first(
-        tx,
-        "insert into invite (workspace_id, id, role, email, code_hash, invited_by, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7)
-         on conflict (workspace_id, email) where email is not null do nothing returning *",
-        [
-            workspace.into(),
-            invite.id.into(),
-            sea_orm::ActiveEnum::to_value(&invite.role).into(),
-            invite.email.into(),
-            invite.code_hash.to_vec().into(),
-            invite.invited_by.into(),
-            invite.expires_at.into(),
-        ],
-    )
-    .await
+    if let Some(email) = invite.email {
+        Entity::delete_many()
+            .filter(Column::WorkspaceId.eq(workspace))
+            .filter(Column::Email.eq(email))
+            .filter(sql::is_future(Column::ExpiresAt).not())
+            .exec(tx)
+            .await?;
+    }
+    let row = ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(invite.id),
+        role: Set(invite.role),
+        email: Set(invite.email.map(str::to_owned)),
+        code_hash: Set(invite.code_hash.to_vec()),
+        invited_by: Set(Some(invite.invited_by)),
+        expires_at: Set(invite.expires_at),
+        ..Default::default()
+    };
+    let unless_invited = OnConflict::columns([Column::WorkspaceId, Column::Email])
+        .target_and_where(Expr::col(Column::Email).is_not_null())
+        .do_nothing()
+        .to_owned();
+    Ok(Entity::insert(row).on_conflict(unless_invited).exec_with_returning_many(tx).await?.pop())
 }
 
 /// Unexpired invites before `before`, newest first, at most `limit`.
@@ -58,29 +69,33 @@ pub async fn list(
     before: Option<InviteId>,
     limit: i64,
 ) -> Result<Vec<Model>> {
-    sql::all(
-        conn,
-        "select * from invite where workspace_id = $1 and expires_at > now() and ($2::uuid is null or id < $2)
-         order by id desc limit $3",
-        [workspace.into(), before.into(), limit.into()],
-    )
-    .await
+    Entity::find()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(sql::is_future(Column::ExpiresAt))
+        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
+        .order_by_desc(Column::Id)
+        .limit(sql::row_limit(limit))
+        .all(conn)
+        .await
+}
+
+/// The unexpired invite with this code, if an account with this address may use it.
+fn usable(code_hash: &[u8; 32], email: &str) -> Condition {
+    Condition::all()
+        .add(Column::CodeHash.eq(code_hash.to_vec()))
+        .add(sql::is_future(Column::ExpiresAt))
+        .add(Condition::any().add(Column::Email.is_null()).add(Column::Email.eq(email)))
 }
 
 /// The workspace of an unexpired invite that an account with this address may use.
 pub async fn find_workspace(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<Option<WorkspaceId>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        workspace_id: WorkspaceId,
-    }
-    let row: Option<Row> = sql::first(
-        conn,
-        "select workspace_id from invite
-         where code_hash = $1 and expires_at > now() and (email is null or email = $2)",
-        [code_hash.to_vec().into(), email.into()],
-    )
-    .await?;
-    Ok(row.map(|row| row.workspace_id))
+    Entity::find()
+        .select_only()
+        .column(Column::WorkspaceId)
+        .filter(usable(code_hash, email))
+        .into_tuple()
+        .one(conn)
+        .await
 }
 
 /// An account's decision on an invite.
@@ -95,44 +110,37 @@ pub enum InviteDecision {
 /// Deletes and returns the invite with this code if an account with this address may use it. Of several concurrent calls
 /// only one gets it.
 pub async fn consume(tx: &Tx, code_hash: &[u8; 32], email: &str, decision: InviteDecision) -> Result<Option<Model>> {
-    sql::first(
-        tx,
-        &format!(
-            "delete from invite
-             where code_hash = $1 and expires_at > now() and (email is null or email = $2)
-                 and ($3 or not {INVITER_SUSPENDED})
-             returning *"
-        ),
-        [code_hash.to_vec().into(), email.into(), (decision == InviteDecision::Decline).into()],
-    )
-    .await
+    let mut consumed = Entity::delete_many().filter(usable(code_hash, email));
+    if decision == InviteDecision::Accept {
+        consumed = consumed.filter(inviter_is_suspended().not());
+    }
+    Ok(consumed.exec_with_returning(tx).await?.pop())
 }
 
 /// Whether an invite with this code and exactly this address can be accepted; the invite stays usable.
 pub async fn is_addressed_to(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<bool> {
-    let rows = sql::execute(
-        conn,
-        &format!(
-            "select from invite where code_hash = $1 and email = $2 and expires_at > now() and not {INVITER_SUSPENDED}"
-        ),
-        [code_hash.to_vec().into(), email.into()],
-    )
-    .await?;
-    Ok(rows > 0)
+    Entity::find()
+        .filter(usable(code_hash, email))
+        .filter(Column::Email.is_not_null())
+        .filter(inviter_is_suspended().not())
+        .exists(conn)
+        .await
 }
 
 /// A suspended inviter's invites cannot be accepted.
-const INVITER_SUSPENDED: &str =
-    "exists (select from account inviter where inviter.id = invite.invited_by and inviter.state = 'suspended')";
+fn inviter_is_suspended() -> Expr {
+    let suspended = Query::select()
+        .expr(Expr::cust("1"))
+        .from(account::Entity)
+        .and_where(account::Column::Id.into_expr().equals((Entity, Column::InvitedBy)))
+        .and_where(account::Column::State.eq(AccountState::Suspended))
+        .take();
+    Expr::exists(suspended)
+}
 
 /// An unexpired invite.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Result<Option<Model>> {
-    sql::first(
-        conn,
-        "select * from invite where workspace_id = $1 and id = $2 and expires_at > now()",
-        [workspace.into(), id.into()],
-    )
-    .await
+    Entity::find_by_id((workspace, id)).filter(sql::is_future(Column::ExpiresAt)).one(conn).await
 }
 
 /// An invite with names, as the mail shows it.
@@ -150,26 +158,23 @@ pub struct InviteSummary {
 
 /// The summary of an invite that can be accepted.
 pub async fn find_summary(conn: &impl Conn, workspace: WorkspaceId, id: InviteId) -> Result<Option<InviteSummary>> {
-    sql::first(
-        conn,
-        &format!(
-            "select workspace.name as workspace, account.display_name as inviter, invite.role, invite.expires_at
-             from invite
-             join workspace on workspace.id = invite.workspace_id
-             left join account on account.id = invite.invited_by
-             where invite.workspace_id = $1 and invite.id = $2 and invite.expires_at > now() and not {INVITER_SUSPENDED}"
-        ),
-        [workspace.into(), id.into()],
-    )
-    .await
+    Entity::find_by_id((workspace, id))
+        .select_only()
+        .column_as(workspace::Column::Name, "workspace")
+        .column_as(account::Column::DisplayName, "inviter")
+        .columns([Column::Role, Column::ExpiresAt])
+        .join(JoinType::InnerJoin, Relation::Workspace.def())
+        .join(JoinType::LeftJoin, Relation::Inviter.def())
+        .filter(sql::is_future(Column::ExpiresAt))
+        .filter(inviter_is_suspended().not())
+        .into_model()
+        .one(conn)
+        .await
 }
 
 /// Cancels an invite. `false`: there is none.
 pub async fn cancel(tx: &Tx, workspace: WorkspaceId, id: InviteId) -> Result<bool> {
-    let rows =
-        sql::execute(tx, "delete from invite where workspace_id = $1 and id = $2", [workspace.into(), id.into()])
-            .await?;
-    Ok(rows == 1)
+    Ok(Entity::delete_by_id((workspace, id)).exec(tx).await?.rows_affected == 1)
 }
 
 /// An invite that another change has withdrawn.
@@ -196,24 +201,23 @@ pub(super) async fn withdraw(
     account: AccountId,
     roles: &[Role],
 ) -> Result<Vec<WithdrawnInvite>> {
-    let roles: Vec<String> = roles.iter().map(|role| role.name().to_owned()).collect();
-    sql::all(
-        tx,
-        "delete from invite where workspace_id = $1 and invited_by = $2 and role = any($3) returning id, role",
-        [workspace.into(), account.into(), roles.into()],
-    )
-    .await
+    let roles = roles.to_vec();
+    let withdrawn = raw_sql!(
+        Postgres,
+        "delete from invite where workspace_id = {workspace} and invited_by = {account} and role = any({roles})
+         returning id, role"
+    );
+    sql::all(tx, withdrawn).await
 }
 
 /// Withdraws all invites to a workspace; expired ones are deleted but not returned.
 pub(super) async fn withdraw_all(tx: &Tx, workspace: WorkspaceId) -> Result<Vec<WithdrawnInvite>> {
-    sql::all(
-        tx,
-        "with withdrawn as (delete from invite where workspace_id = $1 returning id, role, expires_at)
-         select id, role from withdrawn where expires_at > now() order by id",
-        [workspace.into()],
-    )
-    .await
+    let withdrawn = raw_sql!(
+        Postgres,
+        "with withdrawn as (delete from invite where workspace_id = {workspace} returning id, role, expires_at)
+         select id, role from withdrawn where expires_at > now() order by id"
+    );
+    sql::all(tx, withdrawn).await
 }
 
 /// Withdraws the invites of an account that is being closed and, if its workspace has no other active owner, all invites
@@ -223,21 +227,22 @@ pub async fn withdraw_of_closed_account(
     workspace: WorkspaceId,
     account: AccountId,
 ) -> Result<Vec<WithdrawnInvite>> {
-    sql::all(
-        tx,
-        "delete from invite where workspace_id = $1 and (invited_by = $2
-             or exists (select from member where workspace_id = $1 and account_id = $2 and member.role = 'owner')
+    let withdrawn = raw_sql!(
+        Postgres,
+        "delete from invite where workspace_id = {workspace} and (invited_by = {account}
+             or exists (select from member
+                    where workspace_id = {workspace} and account_id = {account} and member.role = 'owner')
                 and not exists (
                     select from member join account on account.id = member.account_id
-                    where member.workspace_id = $1 and member.account_id <> $2 and member.role = 'owner'
+                    where member.workspace_id = {workspace} and member.account_id <> {account} and member.role = 'owner'
                       and account.state = 'active' and account.erase_at is null))
-         returning id, role",
-        [workspace.into(), account.into()],
-    )
-    .await
+         returning id, role"
+    );
+    sql::all(tx, withdrawn).await
 }
 
 /// Deletes invites that expired more than a day ago.
 pub async fn delete_expired(conn: &impl Conn) -> Result<u64> {
-    sql::execute(conn, "delete from invite where expires_at < now() - interval '1 day'", []).await
+    let expired = Entity::delete_many().filter(sql::is_older_than(Column::ExpiresAt, Duration::from_hours(24)));
+    Ok(expired.exec(conn).await?.rows_affected)
 }

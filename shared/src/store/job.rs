@@ -6,13 +6,20 @@
 
 use std::time::Duration;
 
-use sea_orm::FromQueryResult;
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, raw_sql,
+    sea_query::{Expr, ExprTrait},
+};
 use serde_json::Value as Json;
-use uuid::Uuid;
 
 use super::{Conn, Result, Tx, sql};
 use crate::{
-    domain::job::Lane,
+    domain::job::{JobState, Lane},
+    entity::{
+        dead_job,
+        job::{ActiveModel, Column, Entity},
+    },
     id::{JobId, WorkspaceId},
 };
 
@@ -31,20 +38,17 @@ pub struct NewJob {
 /// Adds a job; a notification wakes the relays when the transaction commits.
 pub async fn insert(tx: &Tx, job: NewJob) -> Result<JobId> {
     let id = JobId::new();
-    sql::execute(
-        tx,
-        "insert into job (id, workspace_id, kind, version, lane, payload, traceparent) values ($1, $2, $3, $4, $5, $6, $7)",
-        [
-            id.into(),
-            job.workspace_id.into(),
-            job.kind.into(),
-            job.version.into(),
-            job.lane.name().into(),
-            job.payload.into(),
-            job.traceparent.into(),
-        ],
-    )
-    .await?;
+    let row = ActiveModel {
+        id: Set(id),
+        workspace_id: Set(job.workspace_id),
+        kind: Set(job.kind.to_owned()),
+        version: Set(job.version),
+        lane: Set(job.lane),
+        payload: Set(job.payload),
+        traceparent: Set(job.traceparent),
+        ..Default::default()
+    };
+    Entity::insert(row).exec_without_returning(tx).await?;
     Ok(id)
 }
 
@@ -66,8 +70,8 @@ pub struct DueJob {
 /// The statement walks the index from tenant to tenant, so its cost grows with the number of
 /// tenants that have jobs, not with the length of a backlog.
 pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64) -> Result<Vec<DueJob>> {
-    sql::all(
-        tx,
+    let due = raw_sql!(
+        Postgres,
         "with recursive tenant as (
              (select workspace_id, lane from job where state = 'waiting' order by workspace_id, lane limit 1)
              union all
@@ -87,29 +91,27 @@ pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64) -> Result<Vec<Due
                      where job.workspace_id = tenant.workspace_id and job.lane = tenant.lane
                        and state = 'waiting' and run_at <= now()
                      order by run_at, id
-                     limit greatest($2 - flight.jobs, 0)) first) due
+                     limit greatest({per_workspace} - flight.jobs, 0)) first) due
              order by due.position, due.run_at
-             limit $1
+             limit {limit}
          )
          select id, workspace_id, lane, epoch, traceparent
          from job where id in (select id from turn) and state = 'waiting'
-         for update skip locked",
-        [limit.into(), per_workspace.into()],
-    )
-    .await
+         for update skip locked"
+    );
+    sql::all(tx, due).await
 }
 
 /// Records that JetStream stores these jobs, with their stream sequence numbers.
 pub async fn mark_queued(tx: &Tx, published: &[(JobId, u64)]) -> Result<()> {
-    let ids: Vec<Uuid> = published.iter().map(|(id, _)| id.0).collect();
+    let ids: Vec<JobId> = published.iter().map(|(id, _)| *id).collect();
     let seqs: Vec<i64> = published.iter().map(|(_, seq)| i64::try_from(*seq).unwrap_or(i64::MAX)).collect();
-    sql::execute(
-        tx,
+    let queued = raw_sql!(
+        Postgres,
         "update job set state = 'queued', queued_at = now(), stream_seq = published.seq
-         from unnest($1::uuid[], $2::bigint[]) published (id, seq) where job.id = published.id",
-        [ids.into(), seqs.into()],
-    )
-    .await?;
+         from unnest({ids}::uuid[], {seqs}::bigint[]) published (id, seq) where job.id = published.id"
+    );
+    sql::execute(tx, queued).await?;
     Ok(())
 }
 
@@ -138,61 +140,51 @@ pub struct Claim {
 /// relay holds the row lock then, and this statement waits for the commit; without `waiting` in the condition it would
 /// read the old state and skip the job instead of waiting.
 pub async fn claim(conn: &impl Conn, id: JobId, holder: &str, lease: Duration) -> Result<Option<Claim>> {
-    sql::first(
-        conn,
-        "update job set state = 'running', epoch = epoch + 1, attempts = attempts + 1, holder = $2, heartbeat_at = now()
-         where id = $1 and (state = 'queued'
+    let lease_seconds = lease.as_secs_f64();
+    let claimed = raw_sql!(
+        Postgres,
+        "update job set state = 'running', epoch = epoch + 1, attempts = attempts + 1, holder = {holder},
+             heartbeat_at = now()
+         where id = {id} and (state = 'queued'
              or (state = 'waiting' and run_at <= now())
-             or (state = 'running' and heartbeat_at < now() - make_interval(secs => $3)))
+             or (state = 'running' and heartbeat_at < now() - make_interval(secs => {lease_seconds})))
          returning id, workspace_id, kind, version, lane, payload, epoch, attempts,
-             extract(epoch from now() - run_at)::float8 as waited_seconds",
-        [id.into(), holder.into(), lease.as_secs_f64().into()],
-    )
-    .await
+             extract(epoch from now() - run_at)::float8 as waited_seconds"
+    );
+    sql::first(conn, claimed).await
 }
 
 /// Renews leases; returns those (by job and epoch) that are still held.
 pub async fn heartbeat(conn: &impl Conn, claims: &[(JobId, i32)]) -> Result<Vec<(JobId, i32)>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        id: JobId,
-        epoch: i32,
-    }
-    let ids: Vec<Uuid> = claims.iter().map(|(id, _)| id.0).collect();
-    let epochs: Vec<i32> = claims.iter().map(|(_, epoch)| *epoch).collect();
-    let rows: Vec<Row> = sql::all(
-        conn,
+    let (ids, epochs): (Vec<JobId>, Vec<i32>) = claims.iter().copied().unzip();
+    let renewed = raw_sql!(
+        Postgres,
         "update job set heartbeat_at = now()
-         from unnest($1::uuid[], $2::integer[]) held (id, epoch)
+         from unnest({ids}::uuid[], {epochs}::integer[]) held (id, epoch)
          where job.id = held.id and job.epoch = held.epoch and job.state = 'running'
-         returning job.id, job.epoch",
-        [ids.into(), epochs.into()],
-    )
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.epoch)).collect())
+         returning job.id, job.epoch"
+    );
+    sql::all_values(conn, renewed).await
+}
+
+/// The fence: the job of this claim, while the claim holds the lease.
+fn held(claim: &Claim) -> Condition {
+    Condition::all()
+        .add(Column::Id.eq(claim.id))
+        .add(Column::Epoch.eq(claim.epoch))
+        .add(Column::State.eq(JobState::Running))
 }
 
 /// Whether the claim still holds the lease; if so, the job is locked until the transaction ends. Every transaction in
 /// which a handler writes begins with this.
 pub async fn assert_lease(tx: &Tx, claim: &Claim) -> Result<bool> {
-    let rows = sql::execute(
-        tx,
-        "select 1 from job where id = $1 and epoch = $2 and state = 'running' for update",
-        [claim.id.into(), claim.epoch.into()],
-    )
-    .await?;
-    Ok(rows == 1)
+    let job = Entity::find().select_only().column(Column::Id).filter(held(claim)).lock_exclusive();
+    Ok(job.into_tuple::<JobId>().one(tx).await?.is_some())
 }
 
 /// Deletes a finished job. `false`: the lease was lost.
 pub async fn complete(conn: &impl Conn, claim: &Claim) -> Result<bool> {
-    let rows = sql::execute(
-        conn,
-        "delete from job where id = $1 and epoch = $2 and state = 'running'",
-        [claim.id.into(), claim.epoch.into()],
-    )
-    .await?;
-    Ok(rows == 1)
+    Ok(Entity::delete_many().filter(held(claim)).exec(conn).await?.rows_affected == 1)
 }
 
 /// Releases a job to be claimed again after `delay`; the attempt counts. `false`: the lease was lost.
@@ -213,40 +205,57 @@ async fn release(
     error: &str,
     uncounted_attempts: i32,
 ) -> Result<bool> {
-    let rows = sql::execute(
-        conn,
-        "update job set state = 'waiting', run_at = now() + make_interval(secs => $3), last_error = $4,
-             attempts = attempts - $5, holder = null, heartbeat_at = null, stream_seq = null
-         where id = $1 and epoch = $2 and state = 'running'",
-        [claim.id.into(), claim.epoch.into(), delay.as_secs_f64().into(), error.into(), uncounted_attempts.into()],
-    )
-    .await?;
-    Ok(rows == 1)
+    let waiting = ActiveModel {
+        state: Set(JobState::Waiting),
+        last_error: Set(Some(error.to_owned())),
+        holder: Set(None),
+        heartbeat_at: Set(None),
+        stream_seq: Set(None),
+        ..Default::default()
+    };
+    let released = Entity::update_many()
+        .set(waiting)
+        .col_expr(Column::RunAt, sql::from_now(delay))
+        .col_expr(Column::Attempts, Expr::col(Column::Attempts).sub(uncounted_attempts))
+        .filter(held(claim))
+        .exec(conn)
+        .await?;
+    Ok(released.rows_affected == 1)
 }
 
 /// Moves a job to `dead_job`, with the reason. `false`: the lease was lost.
 pub async fn dead_letter(tx: &Tx, claim: &Claim, reason: &str, error: &str) -> Result<bool> {
-    let rows = sql::execute(
-        tx,
-        "with dead as (delete from job where id = $1 and epoch = $2 and state = 'running' returning *)
-         insert into dead_job (id, workspace_id, kind, version, lane, payload, attempts, reason, error, created_at)
-         select id, workspace_id, kind, version, lane, payload, attempts, $3, $4, created_at from dead",
-        [claim.id.into(), claim.epoch.into(), reason.into(), error.into()],
-    )
-    .await?;
-    Ok(rows == 1)
+    let Some(job) = Entity::delete_many().filter(held(claim)).exec_with_returning(tx).await?.pop() else {
+        return Ok(false);
+    };
+    let dead = dead_job::ActiveModel {
+        id: Set(job.id),
+        workspace_id: Set(job.workspace_id),
+        kind: Set(job.kind),
+        version: Set(job.version),
+        lane: Set(job.lane),
+        payload: Set(job.payload),
+        attempts: Set(job.attempts),
+        reason: Set(reason.to_owned()),
+        error: Set(error.to_owned()),
+        created_at: Set(job.created_at),
+        ..Default::default()
+    };
+    dead_job::Entity::insert(dead).exec_without_returning(tx).await?;
+    Ok(true)
 }
 
 /// Releases jobs whose lease has expired; the attempt counts.
 pub async fn release_expired(conn: &impl Conn, lease: Duration) -> Result<u64> {
-    sql::execute(
-        conn,
+    let lease_seconds = lease.as_secs_f64();
+    // The state is a literal, here and below, so that the planner finds the partial index of jobs in flight.
+    let released = raw_sql!(
+        Postgres,
         "update job set state = 'waiting', run_at = now(), holder = null, heartbeat_at = null, stream_seq = null,
              last_error = 'the lease expired: the worker sent no heartbeat'
-         where state = 'running' and heartbeat_at < now() - make_interval(secs => $1)",
-        [lease.as_secs_f64().into()],
-    )
-    .await
+         where state = 'running' and heartbeat_at < now() - make_interval(secs => {lease_seconds})"
+    );
+    sql::execute(conn, released).await
 }
 
 /// A job that JetStream stores.
@@ -259,29 +268,27 @@ pub struct QueuedJob {
 
 /// Up to `limit` jobs published to JetStream more than `age` ago, oldest first.
 pub async fn queued_longer_than(conn: &impl Conn, age: Duration, limit: i64) -> Result<Vec<QueuedJob>> {
-    sql::all(
-        conn,
+    let age_seconds = age.as_secs_f64();
+    let queued = raw_sql!(
+        Postgres,
         "select id, stream_seq from job
-         where state = 'queued' and queued_at < now() - make_interval(secs => $1)
-         order by queued_at limit $2",
-        [age.as_secs_f64().into(), limit.into()],
-    )
-    .await
+         where state = 'queued' and queued_at < now() - make_interval(secs => {age_seconds})
+         order by queued_at limit {limit}"
+    );
+    sql::all(conn, queued).await
 }
 
 /// Returns jobs that JetStream has lost to `waiting`, unless a worker has claimed them meanwhile. The epoch rises, so that
 /// JetStream does not drop the next message as a duplicate of the lost one.
 pub async fn requeue_lost(conn: &impl Conn, lost: &[QueuedJob]) -> Result<u64> {
-    let ids: Vec<Uuid> = lost.iter().map(|job| job.id.0).collect();
-    let seqs: Vec<i64> = lost.iter().map(|job| job.stream_seq).collect();
-    sql::execute(
-        conn,
+    let (ids, seqs): (Vec<JobId>, Vec<i64>) = lost.iter().map(|job| (job.id, job.stream_seq)).unzip();
+    let requeued = raw_sql!(
+        Postgres,
         "update job set state = 'waiting', stream_seq = null, epoch = epoch + 1
-         from unnest($1::uuid[], $2::bigint[]) lost (id, seq)
-         where job.id = lost.id and job.stream_seq = lost.seq and job.state = 'queued'",
-        [ids.into(), seqs.into()],
-    )
-    .await
+         from unnest({ids}::uuid[], {seqs}::bigint[]) lost (id, seq)
+         where job.id = lost.id and job.stream_seq = lost.seq and job.state = 'queued'"
+    );
+    sql::execute(conn, requeued).await
 }
 
 /// The number of jobs of a lane by state, and the age of its oldest due job.
@@ -297,16 +304,15 @@ pub struct Backlog {
 
 /// The backlog of each lane that has jobs.
 pub async fn backlog(conn: &impl Conn) -> Result<Vec<Backlog>> {
-    sql::all(
-        conn,
+    let backlog = raw_sql!(
+        Postgres,
         "select lane,
              count(*) filter (where state = 'waiting') as waiting,
              count(*) filter (where state = 'queued') as queued,
              count(*) filter (where state = 'running') as running,
              coalesce(extract(epoch from now() - min(run_at) filter (where state <> 'running' and run_at <= now())), 0)::float8
                  as oldest_seconds
-         from job group by lane",
-        [],
-    )
-    .await
+         from job group by lane"
+    );
+    sql::all(conn, backlog).await
 }

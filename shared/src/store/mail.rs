@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveEnum, FromQueryResult, QueryResult};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryResult, raw_sql,
+};
 
 use super::{Conn, Result, Tx, sql};
 use crate::{
     domain::mail::MailKind,
-    entity::mail::Model,
+    entity::mail::{ActiveModel, Column, Entity, Model},
     id::{AccountId, InviteId, MailId, WorkspaceId},
     secret::Secret,
 };
@@ -37,23 +39,16 @@ pub async fn insert(tx: &Tx, mail: NewMail<'_>) -> Result<MailId> {
     let id = MailId::new();
     let (display_name, password_hash) = mail.sign_up.unzip();
     let (workspace, invite) = mail.invite.unzip();
-    sql::execute(
-        tx,
+    let kind = mail.kind;
+    let password_hash = password_hash.map(|hash| hash.expose().as_str());
+    let lifetime_seconds = mail.lifetime.as_secs_f64();
+    let inserted = raw_sql!(
+        Postgres,
         "insert into mail (id, kind, email, account_id, display_name, password_hash, expires_at, workspace_id, invite_id)
-         values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7), $8, $9)",
-        [
-            id.into(),
-            mail.kind.to_value().into(),
-            mail.email.into(),
-            mail.account.into(),
-            display_name.into(),
-            password_hash.map(|hash| hash.expose().clone()).into(),
-            mail.lifetime.as_secs_f64().into(),
-            workspace.into(),
-            invite.into(),
-        ],
-    )
-    .await?;
+         values ({id}, {kind}, {mail.email}, {mail.account}, {display_name}, {password_hash},
+             now() + make_interval(secs => {lifetime_seconds}), {workspace}, {invite})"
+    );
+    sql::execute(tx, inserted).await?;
     Ok(id)
 }
 
@@ -80,8 +75,8 @@ impl FromQueryResult for PendingMail {
 
 /// A mail whose link has not expired.
 pub async fn find(conn: &impl Conn, id: MailId) -> Result<Option<PendingMail>> {
-    sql::first(
-        conn,
+    let pending = raw_sql!(
+        Postgres,
         "select mail.*,
              exists (select from mail other where other.email = mail.email and other.kind = mail.kind
                  and other.id <> mail.id and other.hash is not null
@@ -89,64 +84,64 @@ pub async fn find(conn: &impl Conn, id: MailId) -> Result<Option<PendingMail>> {
              exists (select from mail other where other.email = mail.email and other.kind = mail.kind
                  and other.id <> mail.id and other.sent_at > now() - interval '1 minute') as rate_limited
          from mail
-         where mail.id = $1 and mail.expires_at > now()",
-        [id.into()],
-    )
-    .await
+         where mail.id = {id} and mail.expires_at > now()"
+    );
+    sql::first(conn, pending).await
 }
 
 /// Stores the hash of the link's token, which replaces the one of an earlier attempt, and marks the mail as sent.
 pub async fn set_link_hash(tx: &Tx, id: MailId, hash: &[u8; 32]) -> Result<()> {
-    sql::execute(tx, "update mail set hash = $2, sent_at = now() where id = $1", [id.into(), hash.to_vec().into()])
+    Entity::update_many()
+        .set(ActiveModel { hash: Set(Some(hash.to_vec())), ..Default::default() })
+        .col_expr(Column::SentAt, sql::now())
+        .filter(Column::Id.eq(id))
+        .exec(tx)
         .await?;
     Ok(())
 }
 
 /// Deletes a mail that is not to be sent.
 pub async fn delete(tx: &Tx, id: MailId) -> Result<()> {
-    sql::execute(tx, "delete from mail where id = $1", [id.into()]).await?;
+    Entity::delete_by_id(id).exec(tx).await?;
     Ok(())
+}
+
+/// The mail with this link, unless it has expired.
+fn usable(kind: MailKind, hash: &[u8; 32]) -> Condition {
+    Condition::all()
+        .add(Column::Hash.eq(hash.to_vec()))
+        .add(Column::Kind.eq(kind))
+        .add(sql::is_future(Column::ExpiresAt))
 }
 
 /// The mail with this link, if it has not expired; the link stays usable.
 pub async fn find_link(conn: &impl Conn, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Model>> {
-    sql::first(
-        conn,
-        "select * from mail where hash = $1 and kind = $2 and expires_at > now()",
-        [hash.to_vec().into(), kind.to_value().into()],
-    )
-    .await
+    Entity::find().filter(usable(kind, hash)).one(conn).await
 }
 
 /// Uses up a link: of several concurrent uses only one gets the mail.
 pub async fn consume_link(tx: &Tx, kind: MailKind, hash: &[u8; 32]) -> Result<Option<Model>> {
-    sql::first(
-        tx,
-        "delete from mail where hash = $1 and kind = $2 and expires_at > now() returning *",
-        [hash.to_vec().into(), kind.to_value().into()],
-    )
-    .await
+    Ok(Entity::delete_many().filter(usable(kind, hash)).exec_with_returning(tx).await?.pop())
 }
 
 /// Deletes all links of a kind to an address.
 pub async fn delete_links(tx: &Tx, kind: MailKind, email: &str) -> Result<()> {
-    sql::execute(tx, "delete from mail where kind = $1 and email = $2", [kind.to_value().into(), email.into()]).await?;
+    Entity::delete_many().filter(Column::Kind.eq(kind)).filter(Column::Email.eq(email)).exec(tx).await?;
     Ok(())
 }
 
 /// Deletes all links that the account requested or that reset its password.
 pub async fn invalidate_links(tx: &Tx, account: AccountId) -> Result<()> {
-    sql::execute(
-        tx,
-        "delete from mail where account_id = $1
-             or kind = 'password_reset' and email = (select email from account where id = $1)",
-        [account.into()],
-    )
-    .await?;
+    let links = raw_sql!(
+        Postgres,
+        "delete from mail where account_id = {account}
+             or kind = 'password_reset' and email = (select email from account where id = {account})"
+    );
+    sql::execute(tx, links).await?;
     Ok(())
 }
 
 /// Deletes mail whose link has expired.
 pub async fn delete_expired(conn: &impl Conn) -> Result<u64> {
-    sql::execute(conn, "delete from mail where expires_at < now()", []).await
+    Ok(Entity::delete_many().filter(sql::is_past(Column::ExpiresAt)).exec(conn).await?.rows_affected)
 }

@@ -1,7 +1,10 @@
 //! Members of workspaces and their roles.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{FromQueryResult, QueryResult};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, QueryTrait, RelationTrait, Select, SelectExt, raw_sql, sea_query::OnConflict,
+};
 
 use super::{
     Conn, Result, Tx,
@@ -13,6 +16,10 @@ use crate::{
     domain::{
         account::AccountState,
         role::{Permission, Role},
+    },
+    entity::{
+        account,
+        member::{ActiveModel, Column, Entity, Relation},
     },
     id::{AccountId, WorkspaceId},
 };
@@ -43,29 +50,28 @@ impl FromQueryResult for Access {
 
 /// Reads the access of a credential to a workspace with one statement. `None`: the credential is not valid.
 pub async fn access(conn: &impl Conn, workspace: WorkspaceId, credential: &Credential) -> Result<Option<Access>> {
-    match credential {
+    match *credential {
         Credential::Session { account, session } => {
-            sql::first(
-                conn,
+            let access = raw_sql!(
+                Postgres,
                 "select account.id as account_id, account.state, member.role, session.id as session_id
                  from session join account on account.id = session.account_id
-                 left join member on member.account_id = account.id and member.workspace_id = $1
-                 where account.id = $2 and session.id = $3 and session.expires_at > now()",
-                [workspace.into(), (*account).into(), (*session).into()],
-            )
-            .await
+                 left join member on member.account_id = account.id and member.workspace_id = {workspace}
+                 where account.id = {account} and session.id = {session} and session.expires_at > now()"
+            );
+            sql::first(conn, access).await
         }
         Credential::Token(hash) => {
-            sql::first(
-                conn,
+            let hash = hash.as_slice();
+            let access = raw_sql!(
+                Postgres,
                 "select account.id as account_id, account.state, member.role, null::uuid as session_id,
                      token.id as token_id, token.permissions, token.workspaces
                  from api_token token join account on account.id = token.account_id
-                 left join member on member.account_id = account.id and member.workspace_id = $1
-                 where token.hash = $2 and token.expires_at > now() and account.erase_at is null",
-                [workspace.into(), hash.to_vec().into()],
-            )
-            .await
+                 left join member on member.account_id = account.id and member.workspace_id = {workspace}
+                 where token.hash = {hash} and token.expires_at > now() and account.erase_at is null"
+            );
+            sql::first(conn, access).await
         }
     }
 }
@@ -75,13 +81,12 @@ pub async fn access(conn: &impl Conn, workspace: WorkspaceId, credential: &Crede
 /// # Errors
 /// Also when the account is a member already.
 pub async fn insert(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<()> {
-    sql::execute(
-        tx,
-        "insert into member (workspace_id, account_id, role) values ($1, $2, $3)",
-        [workspace.into(), account.into(), sea_orm::ActiveEnum::to_value(&role).into()],
-    )
-    .await?;
+    Entity::insert(membership(workspace, account, role)).exec_without_returning(tx).await?;
     Ok(())
+}
+
+fn membership(workspace: WorkspaceId, account: AccountId, role: Role) -> ActiveModel {
+    ActiveModel { workspace_id: Set(workspace), account_id: Set(account), role: Set(role), ..Default::default() }
 }
 
 /// A member as other members see it.
@@ -95,14 +100,18 @@ pub struct MemberProfile {
     pub created_at: DateTime<Utc>,
 }
 
-const VIEW: &str = "
-    select account_id, display_name, email, role, member.created_at
-    from member join account on account.id = account_id
-    where workspace_id = $1";
+fn select_profiles(workspace: WorkspaceId) -> Select<Entity> {
+    Entity::find()
+        .select_only()
+        .columns([Column::AccountId, Column::Role, Column::CreatedAt])
+        .columns([account::Column::DisplayName, account::Column::Email])
+        .join(JoinType::InnerJoin, Relation::Account.def())
+        .filter(Column::WorkspaceId.eq(workspace))
+}
 
 /// A member.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, account: AccountId) -> Result<Option<MemberProfile>> {
-    sql::first(conn, &format!("{VIEW} and account_id = $2"), [workspace.into(), account.into()]).await
+    select_profiles(workspace).filter(Column::AccountId.eq(account)).into_model().one(conn).await
 }
 
 /// Members after `after`, sorted by account id, at most `limit`.
@@ -112,51 +121,49 @@ pub async fn list(
     after: Option<AccountId>,
     limit: i64,
 ) -> Result<Vec<MemberProfile>> {
-    sql::all(
-        conn,
-        &format!("{VIEW} and ($2::uuid is null or account_id > $2) order by account_id limit $3"),
-        [workspace.into(), after.into(), limit.into()],
-    )
-    .await
+    select_profiles(workspace)
+        .apply_if(after, |select, after| select.filter(Column::AccountId.gt(after)))
+        .order_by_asc(Column::AccountId)
+        .limit(sql::row_limit(limit))
+        .into_model()
+        .all(conn)
+        .await
 }
 
 /// The account's role; for decisions under [`super::workspace::lock`].
 pub async fn role(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Option<Role>> {
-    Ok(find(tx, workspace, account).await?.map(|member| member.role))
+    Ok(Entity::find_by_id((workspace, account)).one(tx).await?.map(|member| member.role))
 }
 
 /// Whether the workspace has another owner who is neither suspended nor being erased; call it under
 /// [`super::workspace::lock`].
 pub async fn has_other_owner(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<bool> {
-    let rows = sql::execute(
-        tx,
-        "select 1 from member join account on account.id = member.account_id
-         where workspace_id = $1 and account_id <> $2 and role = 'owner' and state = 'active' and erase_at is null limit 1",
-        [workspace.into(), account.into()],
-    )
-    .await?;
-    Ok(rows == 1)
+    Entity::find()
+        .join(JoinType::InnerJoin, Relation::Account.def())
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::AccountId.ne(account))
+        .filter(Column::Role.eq(Role::Owner))
+        .filter(account::Column::State.eq(AccountState::Active))
+        .filter(account::Column::EraseAt.is_null())
+        .exists(tx)
+        .await
 }
 
 /// Adds a member who accepted an invite. `false`: the account is a member already.
 pub async fn join(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<bool> {
-    let rows = sql::execute(
-        tx,
-        "insert into member (workspace_id, account_id, role) values ($1, $2, $3) on conflict do nothing",
-        [workspace.into(), account.into(), sea_orm::ActiveEnum::to_value(&role).into()],
-    )
-    .await?;
-    Ok(rows == 1)
+    let unless_member = OnConflict::new().do_nothing().to_owned();
+    let joined = Entity::insert(membership(workspace, account, role)).on_conflict(unless_member);
+    Ok(joined.exec_without_returning(tx).await? == 1)
 }
 
 /// Changes a member's role and withdraws the member's invites that the new role does not allow.
 pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role: Role) -> Result<Vec<WithdrawnInvite>> {
-    sql::execute(
-        tx,
-        "update member set role = $3 where workspace_id = $1 and account_id = $2",
-        [workspace.into(), account.into(), sea_orm::ActiveEnum::to_value(&role).into()],
-    )
-    .await?;
+    Entity::update_many()
+        .set(ActiveModel { role: Set(role), ..Default::default() })
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::AccountId.eq(account))
+        .exec(tx)
+        .await?;
     let withdrawn_roles: &[Role] = match Permission::ManageInvites.lowest_role() {
         lowest if role < lowest => &Role::ALL,
         _ => Role::ALL.split_at(Role::ALL.iter().take_while(|other| **other <= role).count()).1,
@@ -166,11 +173,6 @@ pub async fn set_role(tx: &Tx, workspace: WorkspaceId, account: AccountId, role:
 
 /// Removes a member and withdraws the member's invites.
 pub async fn remove(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> Result<Vec<WithdrawnInvite>> {
-    sql::execute(
-        tx,
-        "delete from member where workspace_id = $1 and account_id = $2",
-        [workspace.into(), account.into()],
-    )
-    .await?;
+    Entity::delete_by_id((workspace, account)).exec(tx).await?;
     super::invite::withdraw(tx, workspace, account, &Role::ALL).await
 }

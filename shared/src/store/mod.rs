@@ -27,6 +27,8 @@ pub mod session;
 pub mod sign_up_permit;
 pub mod space;
 mod sql;
+#[cfg(all(test, feature = "testing"))]
+mod statements;
 pub mod succession;
 pub mod totp;
 mod transaction;
@@ -35,7 +37,7 @@ pub mod workspace;
 
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, Database};
+use sea_orm::{ConnectOptions, Database, raw_sql};
 pub use sea_orm::{ConnectionTrait as Conn, DatabaseConnection as Db, DatabaseTransaction as Tx, DbErr as Error};
 
 pub use self::transaction::TransactionTrait;
@@ -129,12 +131,8 @@ pub fn pool_usage(db: &Db) -> (u64, u64) {
 
 /// The time of the database's clock, in seconds since 1970.
 pub async fn clock_seconds(db: &Db) -> Result<f64> {
-    #[derive(sea_orm::FromQueryResult)]
-    struct Row {
-        now: f64,
-    }
-    let row: Option<Row> = sql::first(db, "select extract(epoch from clock_timestamp())::float8 as now", []).await?;
-    Ok(row.map_or(0.0, |row| row.now))
+    let clock = raw_sql!(Postgres, "select extract(epoch from clock_timestamp())::float8");
+    Ok(sql::first_value(db, clock).await?.unwrap_or_default())
 }
 
 /// Checks that the database responds.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, raw_sql};
 
 use super::{Conn, Result, sql};
 
@@ -26,39 +26,37 @@ pub struct Grant {
 
 /// Takes up to `requested` tokens from the bucket of this key, by the database's clock.
 pub async fn take(conn: &impl Conn, key: &[u8], rate: Rate, requested: u32) -> Result<Grant> {
-    let grant = sql::first(
-        conn,
+    let (capacity, per_second, requested) = (f64::from(rate.capacity), rate.per_second, f64::from(requested));
+    let take = raw_sql!(
+        Postgres,
         "insert into rate_limit_bucket as bucket (key, tokens, granted, at)
-         values ($1, $2 - least($2, $4), least($2, $4), now())
+         values ({key}, {capacity}::float8 - least({capacity}::float8, {requested}), least({capacity}, {requested}), now())
          on conflict (key) do update set
-             granted = least($4, floor(least($2, bucket.tokens + $3 * greatest(0, extract(epoch from now() - bucket.at))))),
-             tokens = least($2, bucket.tokens + $3 * greatest(0, extract(epoch from now() - bucket.at)))
-                 - least($4, floor(least($2, bucket.tokens + $3 * greatest(0, extract(epoch from now() - bucket.at))))),
+             granted = least({requested}, floor(least({capacity}, bucket.tokens
+                 + {per_second} * greatest(0, extract(epoch from now() - bucket.at))))),
+             tokens = least({capacity}, bucket.tokens + {per_second} * greatest(0, extract(epoch from now() - bucket.at)))
+                 - least({requested}, floor(least({capacity}, bucket.tokens
+                     + {per_second} * greatest(0, extract(epoch from now() - bucket.at))))),
              at = greatest(bucket.at, now())
-         returning granted, tokens",
-        [key.to_vec().into(), f64::from(rate.capacity).into(), rate.per_second.into(), f64::from(requested).into()],
-    )
-    .await?;
+         returning granted, tokens"
+    );
+    let grant = sql::first(conn, take).await?;
     grant.ok_or_else(|| super::Error::Custom("an upsert returned nothing".to_owned()))
 }
 
 /// Returns one token to the bucket of this key.
 pub async fn refund(conn: &impl Conn, key: &[u8], rate: Rate) -> Result<()> {
-    sql::execute(
-        conn,
-        "update rate_limit_bucket set tokens = least($2, tokens + 1) where key = $1",
-        [key.to_vec().into(), f64::from(rate.capacity).into()],
-    )
-    .await?;
+    let capacity = f64::from(rate.capacity);
+    let refunded =
+        raw_sql!(Postgres, "update rate_limit_bucket set tokens = least({capacity}, tokens + 1) where key = {key}");
+    sql::execute(conn, refunded).await?;
     Ok(())
 }
 
 /// Deletes buckets that were not used for `age`: they are full again.
 pub async fn delete_idle(conn: &impl Conn, age: Duration) -> Result<u64> {
-    sql::execute(
-        conn,
-        "delete from rate_limit_bucket where at < now() - make_interval(secs => $1)",
-        [age.as_secs_f64().into()],
-    )
-    .await
+    let age_seconds = age.as_secs_f64();
+    let idle =
+        raw_sql!(Postgres, "delete from rate_limit_bucket where at < now() - make_interval(secs => {age_seconds})");
+    sql::execute(conn, idle).await
 }

@@ -1,11 +1,17 @@
 //! Runs of pipelines and their items.
 
-use sea_orm::FromQueryResult;
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, QueryTrait, RelationTrait, Select,
+    UpdateMany, raw_sql,
+    sea_query::{Expr, ExprTrait, LockType},
+};
 use serde_json::Value as Json;
 
 use super::{Conn, Result, Tx, sql};
 use crate::{
     domain::{failure::Failure, file::FileState, run::RunState},
+    entity::{pipeline, pipeline_version, run, run_item, workspace},
     id::{FileId, ItemId, PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
 };
 
@@ -20,15 +26,16 @@ pub struct Pipeline {
 
 /// The workspace's built-in `index` pipeline.
 pub async fn builtin_pipeline(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<Pipeline>> {
-    sql::first(
-        conn,
-        "select p.id, p.version, v.definition
-         from pipeline p
-         join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
-         where p.workspace_id = $1 and p.builtin",
-        [workspace.into()],
-    )
-    .await
+    pipeline::Entity::find()
+        .select_only()
+        .columns([pipeline::Column::Id, pipeline::Column::Version])
+        .column(pipeline_version::Column::Definition)
+        .join(JoinType::InnerJoin, pipeline::Relation::Version.def())
+        .filter(pipeline::Column::WorkspaceId.eq(workspace))
+        .filter(pipeline::Column::Builtin.into_expr())
+        .into_model()
+        .one(conn)
+        .await
 }
 
 /// Adds a run with one item, which is at `stage`.
@@ -41,18 +48,24 @@ pub async fn insert(
     stage: &str,
 ) -> Result<(RunId, ItemId)> {
     let (run, item) = (RunId::new(), ItemId::new());
-    sql::execute(
-        tx,
-        "insert into run (workspace_id, id, pipeline_id, pipeline_version) values ($1, $2, $3, $4)",
-        [workspace.into(), run.into(), pipeline.id.into(), pipeline.version.into()],
-    )
-    .await?;
-    sql::execute(
-        tx,
-        "insert into run_item (workspace_id, id, run_id, file_id, version_id, stage) values ($1, $2, $3, $4, $5, $6)",
-        [workspace.into(), item.into(), run.into(), file.into(), version.into(), stage.into()],
-    )
-    .await?;
+    let new_run = run::ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(run),
+        pipeline_id: Set(pipeline.id),
+        pipeline_version: Set(pipeline.version),
+        ..Default::default()
+    };
+    run::Entity::insert(new_run).exec_without_returning(tx).await?;
+    let new_item = run_item::ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(item),
+        run_id: Set(run),
+        file_id: Set(file),
+        version_id: Set(version),
+        stage: Set(stage.to_owned()),
+        ..Default::default()
+    };
+    run_item::Entity::insert(new_item).exec_without_returning(tx).await?;
     Ok((run, item))
 }
 
@@ -72,93 +85,100 @@ pub struct Item {
     pub space_id: Option<SpaceId>,
 }
 
-const ITEM: &str = "
-    select i.id, i.run_id, i.file_id, i.version_id, i.state, i.done, i.total, v.definition, w.default_space_id as space_id
-    from run_item i
-    join workspace w on w.id = i.workspace_id
-    join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
-    join pipeline_version v on v.workspace_id = r.workspace_id
-        and v.pipeline_id = r.pipeline_id and v.number = r.pipeline_version
-    where i.workspace_id = $1 and i.id = $2";
+fn select_item(workspace: WorkspaceId, item: ItemId) -> Select<run_item::Entity> {
+    use run_item::Column;
+    run_item::Entity::find_by_id((workspace, item))
+        .select_only()
+        .columns([
+            Column::Id,
+            Column::RunId,
+            Column::FileId,
+            Column::VersionId,
+            Column::State,
+            Column::Done,
+            Column::Total,
+        ])
+        .column(pipeline_version::Column::Definition)
+        .column_as(workspace::Column::DefaultSpaceId, "space_id")
+        .join(JoinType::InnerJoin, run_item::Relation::Workspace.def())
+        .join(JoinType::InnerJoin, run_item::Relation::Run.def())
+        .join(JoinType::InnerJoin, run::Relation::Definition.def())
+}
 
 /// An item; `None` if its file was deleted.
 pub async fn find_item(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
-    sql::first(conn, ITEM, [workspace.into(), item.into()]).await
+    select_item(workspace, item).into_model().one(conn).await
 }
 
 /// Like [`find_item`], and locks the item, so that one transaction at a time decides whether the item is finished.
 pub async fn lock_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
-    sql::first(tx, &format!("{ITEM} for update of i"), [workspace.into(), item.into()]).await
+    let mut select = select_item(workspace, item);
+    QueryTrait::query(&mut select).lock_with_tables(LockType::Update, [run_item::Entity]);
+    select.into_model().one(tx).await
+}
+
+fn update_item(workspace: WorkspaceId, item: ItemId) -> UpdateMany<run_item::Entity> {
+    run_item::Entity::update_many()
+        .col_expr(run_item::Column::UpdatedAt, sql::now())
+        .filter(run_item::Column::WorkspaceId.eq(workspace))
+        .filter(run_item::Column::Id.eq(item))
 }
 
 /// Marks the item as processing and its run as running.
 pub async fn start_item(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Result<()> {
-    sql::execute(
-        tx,
-        "update run_item set state = 'processing', updated_at = now() where workspace_id = $1 and id = $2",
-        [workspace.into(), item.id.into()],
-    )
-    .await?;
+    let processing = run_item::ActiveModel { state: Set(FileState::Processing), ..Default::default() };
+    update_item(workspace, item.id).set(processing).exec(tx).await?;
     set_run_state(tx, workspace, item.run_id, RunState::Running).await
 }
 
 /// Moves an item to a stage with `total` units, of which none is done.
 pub async fn enter_stage(tx: &Tx, workspace: WorkspaceId, item: ItemId, stage: &str, total: i32) -> Result<()> {
-    sql::execute(
-        tx,
-        "update run_item set stage = $3, done = 0, total = $4, updated_at = now() where workspace_id = $1 and id = $2",
-        [workspace.into(), item.into(), stage.into(), total.into()],
-    )
-    .await?;
+    let entered = run_item::ActiveModel {
+        stage: Set(stage.to_owned()),
+        done: Set(0),
+        total: Set(Some(total)),
+        ..Default::default()
+    };
+    update_item(workspace, item).set(entered).exec(tx).await?;
     Ok(())
 }
 
 /// Adds to the number of units done.
 pub async fn add_done(tx: &Tx, workspace: WorkspaceId, item: ItemId, units: i32) -> Result<()> {
-    sql::execute(
-        tx,
-        "update run_item set done = done + $3, updated_at = now() where workspace_id = $1 and id = $2",
-        [workspace.into(), item.into(), units.into()],
-    )
-    .await?;
+    let done = Expr::col(run_item::Column::Done).add(units);
+    update_item(workspace, item).col_expr(run_item::Column::Done, done).exec(tx).await?;
     Ok(())
 }
 
 /// Finishes an item and, if it was the last one, its run.
 pub async fn finish_item(tx: &Tx, workspace: WorkspaceId, item: &Item, failure: Option<&Failure>) -> Result<()> {
-    let state = if failure.is_some() { FileState::Failed } else { FileState::Ready };
-    sql::execute(
-        tx,
-        "update run_item set state = $3, failure_code = $4, failure_detail = $5, updated_at = now()
-         where workspace_id = $1 and id = $2",
-        [
-            workspace.into(),
-            item.id.into(),
-            sea_orm::ActiveEnum::to_value(&state).into(),
-            failure.map(|failure| sea_orm::ActiveEnum::to_value(&failure.code)).into(),
-            failure.map(|failure| failure.detail.clone()).into(),
-        ],
-    )
-    .await?;
-    sql::execute(
-        tx,
+    let finished = run_item::ActiveModel {
+        state: Set(if failure.is_some() { FileState::Failed } else { FileState::Ready }),
+        failure_code: Set(failure.map(|failure| failure.code)),
+        failure_detail: Set(failure.map(|failure| failure.detail.clone())),
+        ..Default::default()
+    };
+    update_item(workspace, item.id).set(finished).exec(tx).await?;
+    let run = item.run_id;
+    let finish_run = raw_sql!(
+        Postgres,
         "update run set finished_at = now(), state = case when exists (
-                 select from run_item i where i.workspace_id = $1 and i.run_id = $2 and i.state = 'failed')
+                 select from run_item i where i.workspace_id = {workspace} and i.run_id = {run} and i.state = 'failed')
              then 'failed' else 'completed' end
-         where workspace_id = $1 and id = $2 and not exists (
-             select from run_item i where i.workspace_id = $1 and i.run_id = $2 and i.state in ('queued', 'processing'))",
-        [workspace.into(), item.run_id.into()],
-    )
-    .await?;
+         where workspace_id = {workspace} and id = {run} and not exists (
+             select from run_item i where i.workspace_id = {workspace} and i.run_id = {run}
+                 and i.state in ('queued', 'processing'))"
+    );
+    sql::execute(tx, finish_run).await?;
     Ok(())
 }
 
 async fn set_run_state(tx: &Tx, workspace: WorkspaceId, run: RunId, state: RunState) -> Result<()> {
-    sql::execute(
-        tx,
-        "update run set state = $3 where workspace_id = $1 and id = $2",
-        [workspace.into(), run.into(), sea_orm::ActiveEnum::to_value(&state).into()],
-    )
-    .await?;
+    run::Entity::update_many()
+        .set(run::ActiveModel { state: Set(state), ..Default::default() })
+        .filter(run::Column::WorkspaceId.eq(workspace))
+        .filter(run::Column::Id.eq(run))
+        .exec(tx)
+        .await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait, ColumnType, EntityTrait, FromQueryResult, IdenStatic, Iterable};
+use sea_orm::{ColumnTrait, ColumnType, EntityTrait, FromQueryResult, IdenStatic, Iterable, raw_sql};
 
 use super::{Conn, Result, sql};
 use crate::entity;
@@ -72,14 +72,13 @@ pub fn table_count() -> usize {
 
 /// The differences between tables and entities, one sentence each.
 pub async fn differences(conn: &impl Conn) -> Result<Vec<String>> {
-    let found: Vec<FoundColumn> = sql::all(
-        conn,
+    let columns = raw_sql!(
+        Postgres,
         "select table_name::text, column_name::text, udt_name::text, is_nullable = 'YES' as nullable,
              is_generated = 'ALWAYS' or column_default is not null as has_default
-         from information_schema.columns where table_schema = current_schema()",
-        [],
-    )
-    .await?;
+         from information_schema.columns where table_schema = current_schema()"
+    );
+    let found: Vec<FoundColumn> = sql::all(conn, columns).await?;
     Ok(expected_tables().iter().flat_map(|table| compare(table, &found)).collect())
 }
 

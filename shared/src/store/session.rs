@@ -4,12 +4,18 @@
 
 use std::time::Duration;
 
-use sea_orm::FromQueryResult;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    raw_sql, sea_query::LockType,
+};
 
 use super::{Conn, Error, Result, Tx, sql};
 use crate::{
     domain::account::AccountState,
-    entity::session::Model,
+    entity::{
+        refresh_token,
+        session::{Column, Entity, Model},
+    },
     id::{AccountId, SessionId},
 };
 
@@ -40,24 +46,16 @@ pub async fn insert(
     lifetime: SessionLifetime,
     refresh: &[u8; 32],
 ) -> Result<()> {
-    sql::execute(
-        tx,
-        "with session as (
-             insert into session (id, account_id, user_agent, address, expires_at)
-             values ($1, $2, $3, $4, now() + make_interval(secs => least($5, $6)))
-             returning id)
-         insert into refresh_token (hash, session_id) select $7, id from session",
-        [
-            id.into(),
-            account.into(),
-            device.user_agent.into(),
-            device.address.into(),
-            lifetime.idle.as_secs_f64().into(),
-            lifetime.max.as_secs_f64().into(),
-            refresh.to_vec().into(),
-        ],
-    )
-    .await?;
+    let SessionDevice { user_agent, address } = device;
+    let lifetime_seconds = lifetime.idle.min(lifetime.max).as_secs_f64();
+    let session = raw_sql!(
+        Postgres,
+        "insert into session (id, account_id, user_agent, address, expires_at)
+         values ({id}, {account}, {user_agent}, {address}, now() + make_interval(secs => {lifetime_seconds}))"
+    );
+    sql::execute(tx, session).await?;
+    let token = refresh_token::ActiveModel { hash: Set(refresh.to_vec()), session_id: Set(id), ..Default::default() };
+    refresh_token::Entity::insert(token).exec_without_returning(tx).await?;
     Ok(())
 }
 
@@ -106,26 +104,27 @@ pub async fn lock_by_refresh_token(
         age: Option<f64>,
         successor_unused: bool,
     }
-    let session: Option<Session> = sql::first(
-        tx,
+    let hash = token.as_slice();
+    let session = raw_sql!(
+        Postgres,
         "select session.id, account_id, state, user_agent, address from session join account on account.id = account_id
-         where session.id = (select session_id from refresh_token where hash = $1) and expires_at > now()
-         for update of session",
-        [token.to_vec().into()],
-    )
-    .await?;
+         where session.id = (select session_id from refresh_token where hash = {hash}) and expires_at > now()
+         for update of session"
+    );
+    let session: Option<Session> = sql::first(tx, session).await?;
     let Some(session) = session else { return Ok(None) };
     let same_device = device.user_agent.is_some() && session.user_agent.as_deref() == device.user_agent
         || device.address.is_some() && session.address.as_deref() == device.address;
     // A separate statement: it sees what the previous holder of the lock has committed.
-    let token: Option<Token> = sql::first(
-        tx,
+    let successor = successor.as_slice();
+    let status = raw_sql!(
+        Postgres,
         "select extract(epoch from clock_timestamp() - used_at)::float8 as age,
-             exists (select from refresh_token next where next.hash = $2 and next.used_at is null) as successor_unused
-         from refresh_token where hash = $1",
-        [token.to_vec().into(), successor.to_vec().into()],
-    )
-    .await?;
+             exists (select from refresh_token next where next.hash = {successor} and next.used_at is null)
+                 as successor_unused
+         from refresh_token where hash = {hash}"
+    );
+    let token: Option<Token> = sql::first(tx, status).await?;
     let token = token.ok_or(Error::RecordNotFound("a refresh token of a locked session".to_owned()))?;
     let token_status = match token.age {
         None => RefreshTokenStatus::Current,
@@ -146,24 +145,20 @@ pub async fn rotate(
     token: &[u8; 32],
     successor: &[u8; 32],
 ) -> Result<()> {
-    sql::execute(
-        tx,
-        "with used as (update refresh_token set used_at = clock_timestamp() where hash = $1),
-              next as (insert into refresh_token (hash, session_id) values ($2, $3))
-         update session set last_used_at = now(), user_agent = coalesce($4, user_agent), address = coalesce($5, address),
-             expires_at = least(now() + make_interval(secs => $6), created_at + make_interval(secs => $7))
-         where id = $3",
-        [
-            token.to_vec().into(),
-            successor.to_vec().into(),
-            session.into(),
-            device.user_agent.into(),
-            device.address.into(),
-            lifetime.idle.as_secs_f64().into(),
-            lifetime.max.as_secs_f64().into(),
-        ],
-    )
-    .await?;
+    let SessionDevice { user_agent, address } = device;
+    let (idle_seconds, max_seconds) = (lifetime.idle.as_secs_f64(), lifetime.max.as_secs_f64());
+    let (hash, successor) = (token.as_slice(), successor.as_slice());
+    let rotated = raw_sql!(
+        Postgres,
+        "with used as (update refresh_token set used_at = clock_timestamp() where hash = {hash}),
+              next as (insert into refresh_token (hash, session_id) values ({successor}, {session}))
+         update session set last_used_at = now(), user_agent = coalesce({user_agent}, user_agent),
+             address = coalesce({address}, address),
+             expires_at = least(now() + make_interval(secs => {idle_seconds}),
+                 created_at + make_interval(secs => {max_seconds}))
+         where id = {session}"
+    );
+    sql::execute(tx, rotated).await?;
     Ok(())
 }
 
@@ -171,61 +166,57 @@ pub async fn rotate(
 /// `false`: the session has ended.
 pub async fn lock(tx: &Tx, account: AccountId, session: SessionId) -> Result<bool> {
     // The account first, in the lock order of a password change, which ends the sessions.
-    sql::execute(tx, "select from account where id = $1 for no key update", [account.into()]).await?;
-    let rows = sql::execute(
-        tx,
-        "select from session where account_id = $1 and id = $2 and expires_at > now() for key share",
-        [account.into(), session.into()],
-    )
-    .await?;
-    Ok(rows == 1)
+    super::account::lock(tx, account).await?;
+    let session = Entity::find_by_id(session)
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::AccountId.eq(account))
+        .filter(sql::is_future(Column::ExpiresAt))
+        .lock(LockType::KeyShare);
+    Ok(session.into_tuple::<SessionId>().one(tx).await?.is_some())
 }
 
 /// Ends a session. `false`: the account has no such session.
 pub async fn end(tx: &Tx, account: AccountId, session: SessionId) -> Result<bool> {
-    let rows =
-        sql::execute(tx, "delete from session where account_id = $1 and id = $2", [account.into(), session.into()])
-            .await?;
-    Ok(rows == 1)
+    let ended = Entity::delete_many().filter(Column::Id.eq(session)).filter(Column::AccountId.eq(account));
+    Ok(ended.exec(tx).await?.rows_affected == 1)
 }
 
 /// Ends all sessions of an account, or all but one; returns the number.
 pub async fn end_all(tx: &Tx, account: AccountId, except: Option<SessionId>) -> Result<u64> {
-    sql::execute(
-        tx,
-        "delete from session where account_id = $1 and id is distinct from $2",
-        [account.into(), except.into()],
-    )
-    .await
+    let ended = Entity::delete_many()
+        .filter(Column::AccountId.eq(account))
+        .apply_if(except, |ended, except| ended.filter(Column::Id.ne(except)));
+    Ok(ended.exec(tx).await?.rows_affected)
 }
 
 /// The account's unexpired sessions before `before`, newest first, at most `limit`.
 pub async fn list(conn: &impl Conn, account: AccountId, before: Option<SessionId>, limit: i64) -> Result<Vec<Model>> {
-    sql::all(
-        conn,
-        "select * from session where account_id = $1 and ($2::uuid is null or id < $2) and expires_at > now()
-         order by id desc limit $3",
-        [account.into(), before.into(), limit.into()],
-    )
-    .await
+    Entity::find()
+        .filter(Column::AccountId.eq(account))
+        .filter(sql::is_future(Column::ExpiresAt))
+        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
+        .order_by_desc(Column::Id)
+        .limit(sql::row_limit(limit))
+        .all(conn)
+        .await
 }
 
 /// Whether an active account has a session from this network: an IPv4 address with `/32`, or an IPv6 `/64`, as in the
 /// index `session_by_network`.
 pub async fn has_session_from_network(conn: &impl Conn, network: &str) -> Result<bool> {
-    let rows = sql::execute(
-        conn,
+    let found = raw_sql!(
+        Postgres,
         "select from session join account on account.id = account_id
-         where network(set_masklen(address::inet, case family(address::inet) when 4 then 32 else 64 end)) = $1::cidr
+         where network(set_masklen(address::inet, case family(address::inet) when 4 then 32 else 64 end))
+                 = {network}::text::cidr
              and expires_at > now() and state = 'active' and erase_at is null
-         limit 1",
-        [network.into()],
-    )
-    .await?;
-    Ok(rows > 0)
+         limit 1"
+    );
+    Ok(sql::execute(conn, found).await? > 0)
 }
 
 /// Deletes expired sessions.
 pub async fn delete_expired(conn: &impl Conn) -> Result<u64> {
-    sql::execute(conn, "delete from session where expires_at < now()", []).await
+    Ok(Entity::delete_many().filter(sql::is_past(Column::ExpiresAt)).exec(conn).await?.rows_affected)
 }

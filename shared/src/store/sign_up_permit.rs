@@ -1,9 +1,13 @@
 //! Sign-up permits: an operator allows one address to sign up where sign-up is restricted.
 
 use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, SelectExt, sea_query::OnConflict};
 
 use super::{Conn, Result, Tx, sql};
-use crate::id::SignUpPermitId;
+use crate::{
+    entity::sign_up_permit::{ActiveModel, Column, Entity},
+    id::SignUpPermitId,
+};
 
 /// A permit to be added.
 #[derive(Debug)]
@@ -18,29 +22,32 @@ pub struct NewSignUpPermit<'a> {
 
 /// Adds a permit and replaces an earlier one for the same address.
 pub async fn insert(tx: &Tx, permit: &NewSignUpPermit<'_>) -> Result<()> {
-    sql::execute(
-        tx,
-        "insert into sign_up_permit (id, email, code_hash, expires_at) values ($1, $2, $3, $4)
-         on conflict (email) do update set
-             id = excluded.id, code_hash = excluded.code_hash, created_at = now(), expires_at = excluded.expires_at",
-        [permit.id.into(), permit.email.into(), permit.code_hash.to_vec().into(), permit.expires_at.into()],
-    )
-    .await?;
+    let row = ActiveModel {
+        id: Set(permit.id),
+        email: Set(permit.email.to_owned()),
+        code_hash: Set(permit.code_hash.to_vec()),
+        expires_at: Set(permit.expires_at),
+        ..Default::default()
+    };
+    let replace = OnConflict::column(Column::Email)
+        .update_columns([Column::Id, Column::CodeHash, Column::ExpiresAt])
+        .value(Column::CreatedAt, sql::now())
+        .to_owned();
+    Entity::insert(row).on_conflict(replace).exec_without_returning(tx).await?;
     Ok(())
 }
 
 /// Whether an unexpired permit has this code and address.
 pub async fn is_valid(conn: &impl Conn, code_hash: &[u8; 32], email: &str) -> Result<bool> {
-    let rows = sql::execute(
-        conn,
-        "select from sign_up_permit where code_hash = $1 and email = $2 and expires_at > now()",
-        [code_hash.to_vec().into(), email.into()],
-    )
-    .await?;
-    Ok(rows > 0)
+    Entity::find()
+        .filter(Column::CodeHash.eq(code_hash.to_vec()))
+        .filter(Column::Email.eq(email))
+        .filter(sql::is_future(Column::ExpiresAt))
+        .exists(conn)
+        .await
 }
 
 /// Deletes expired permits.
 pub async fn delete_expired(conn: &impl Conn) -> Result<u64> {
-    sql::execute(conn, "delete from sign_up_permit where expires_at < now()", []).await
+    Ok(Entity::delete_many().filter(sql::is_past(Column::ExpiresAt)).exec(conn).await?.rows_affected)
 }

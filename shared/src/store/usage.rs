@@ -5,8 +5,7 @@
 //! transactions can both use up the rest of a quota, and a deletion frees its part at once.
 
 use chrono::NaiveDate;
-use sea_orm::FromQueryResult;
-use uuid::Uuid;
+use sea_orm::{FromQueryResult, raw_sql};
 
 use super::{Conn, Result, sql};
 use crate::{
@@ -40,20 +39,19 @@ struct Row {
 
 /// The usage of a workspace, including changes of the current transaction. `defaults` are the deployment's settings.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, defaults: Amounts) -> Result<Option<Usage>> {
-    let row: Option<Row> = sql::first(
-        conn,
+    let usage = raw_sql!(
+        Postgres,
         "select u.files, u.bytes, u.chunks, u.tokens, u.runs,
-             least(w.limit_files, coalesce(q.files, $2)) as limit_files,
-             least(w.limit_bytes, coalesce(q.bytes, $3)) as limit_bytes,
-             least(w.limit_chunks, coalesce(q.chunks, $4)) as limit_chunks,
-             least(w.limit_runs, coalesce(q.runs, $5)) as limit_runs
+             least(w.limit_files, coalesce(q.files, {defaults.files})) as limit_files,
+             least(w.limit_bytes, coalesce(q.bytes, {defaults.bytes})) as limit_bytes,
+             least(w.limit_chunks, coalesce(q.chunks, {defaults.chunks})) as limit_chunks,
+             least(w.limit_runs, coalesce(q.runs, {defaults.runs})) as limit_runs
          from workspace w
          join workspace_usage u on u.workspace_id = w.id
          left join workspace_quota q on q.workspace_id = w.id
-         where w.id = $1",
-        [workspace.into(), defaults.files.into(), defaults.bytes.into(), defaults.chunks.into(), defaults.runs.into()],
-    )
-    .await?;
+         where w.id = {workspace}"
+    );
+    let row: Option<Row> = sql::first(conn, usage).await?;
     Ok(row.map(|row| Usage {
         used: Amounts { files: row.files, bytes: row.bytes, chunks: row.chunks, runs: row.runs },
         tokens: row.tokens,
@@ -68,25 +66,16 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, defaults: Amounts) -
 
 /// Counts the usage from the tables: slow, to verify the counters.
 pub async fn recount(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<(Amounts, i64)>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        files: i64,
-        bytes: i64,
-        chunks: i64,
-        tokens: i64,
-        runs: i64,
-    }
-    let row: Option<Row> = sql::first(
-        conn,
-        "select (select count(*) from file where workspace_id = $1) as files,
-             (select coalesce(sum(bytes), 0)::bigint from file_version where workspace_id = $1) as bytes,
-             (select count(*) from chunk where workspace_id = $1) as chunks,
-             (select coalesce(sum(tokens), 0)::bigint from chunk where workspace_id = $1) as tokens,
-             (select count(*) from run where workspace_id = $1 and finished_at is null) as runs",
-        [workspace.into()],
-    )
-    .await?;
-    Ok(row.map(|row| (Amounts { files: row.files, bytes: row.bytes, chunks: row.chunks, runs: row.runs }, row.tokens)))
+    let recount = raw_sql!(
+        Postgres,
+        "select (select count(*) from file where workspace_id = {workspace}),
+             (select coalesce(sum(bytes), 0)::bigint from file_version where workspace_id = {workspace}),
+             (select count(*) from chunk where workspace_id = {workspace}),
+             (select count(*) from run where workspace_id = {workspace} and finished_at is null),
+             (select coalesce(sum(tokens), 0)::bigint from chunk where workspace_id = {workspace})"
+    );
+    let row = sql::first_value(conn, recount).await?;
+    Ok(row.map(|(files, bytes, chunks, runs, tokens)| (Amounts { files, bytes, chunks, runs }, tokens)))
 }
 
 /// Sets the operator's quota of a workspace; `None` for a resource: the deployment's setting. `false`: there is no such
@@ -96,39 +85,32 @@ pub async fn set_quota(
     workspace: WorkspaceId,
     quota: impl Fn(Resource) -> Option<i64>,
 ) -> Result<bool> {
-    let rows = sql::execute(
-        conn,
+    let [files, bytes, chunks, runs] = [Resource::Files, Resource::Bytes, Resource::Chunks, Resource::Runs].map(quota);
+    let set = raw_sql!(
+        Postgres,
         "insert into workspace_quota (workspace_id, files, bytes, chunks, runs)
-         select id, $2, $3, $4, $5 from workspace where id = $1
+         select id, {files}, {bytes}, {chunks}, {runs} from workspace where id = {workspace}
          on conflict (workspace_id) do update set files = excluded.files, bytes = excluded.bytes,
-             chunks = excluded.chunks, runs = excluded.runs, updated_at = now()",
-        [
-            workspace.into(),
-            quota(Resource::Files).into(),
-            quota(Resource::Bytes).into(),
-            quota(Resource::Chunks).into(),
-            quota(Resource::Runs).into(),
-        ],
-    )
-    .await?;
-    Ok(rows == 1)
+             chunks = excluded.chunks, runs = excluded.runs, updated_at = now()"
+    );
+    Ok(sql::execute(conn, set).await? == 1)
 }
 
 /// Adds to the number of searches by workspace and day; ignores deleted workspaces.
 pub async fn add_searches(conn: &impl Conn, searches: &[(WorkspaceId, NaiveDate, i64)]) -> Result<()> {
-    let workspaces: Vec<Uuid> = searches.iter().map(|(workspace, ..)| workspace.0).collect();
+    let workspaces: Vec<WorkspaceId> = searches.iter().map(|(workspace, ..)| *workspace).collect();
     let days: Vec<NaiveDate> = searches.iter().map(|(_, day, _)| *day).collect();
     let counts: Vec<i64> = searches.iter().map(|(.., count)| *count).collect();
-    sql::execute(
-        conn,
+    let added = raw_sql!(
+        Postgres,
         "insert into search_count (workspace_id, day, searches)
-         select workspace_id, day, n from unnest($1::uuid[], $2::date[], $3::bigint[]) added (workspace_id, day, n)
+         select workspace_id, day, n
+         from unnest({workspaces}::uuid[], {days}::date[], {counts}::bigint[]) added (workspace_id, day, n)
          where exists (select from workspace where id = workspace_id)
          order by workspace_id, day
-         on conflict (workspace_id, day) do update set searches = search_count.searches + excluded.searches",
-        [workspaces.into(), days.into(), counts.into()],
-    )
-    .await?;
+         on conflict (workspace_id, day) do update set searches = search_count.searches + excluded.searches"
+    );
+    sql::execute(conn, added).await?;
     Ok(())
 }
 
@@ -142,10 +124,9 @@ pub struct DailySearches {
 
 /// The number of searches for each day since `since` that has any, oldest first.
 pub async fn daily_searches(conn: &impl Conn, workspace: WorkspaceId, since: NaiveDate) -> Result<Vec<DailySearches>> {
-    sql::all(
-        conn,
-        "select day, searches from search_count where workspace_id = $1 and day >= $2 order by day",
-        [workspace.into(), since.into()],
-    )
-    .await
+    let counts = raw_sql!(
+        Postgres,
+        "select day, searches from search_count where workspace_id = {workspace} and day >= {since} order by day"
+    );
+    sql::all(conn, counts).await
 }

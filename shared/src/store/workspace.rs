@@ -1,16 +1,24 @@
 //! Workspaces: tenants.
 
 use chrono::{DateTime, Utc};
-use sea_orm::FromQueryResult;
-use uuid::Uuid;
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, FromQueryResult, JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, RelationTrait, Select, UpdateMany, raw_sql,
+    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
+};
 
 use super::{
-    Conn, Error, Result, Tx,
+    Conn, Error, Result, Tx, account,
     invite::{self, WithdrawnInvite},
     member, sql,
 };
 use crate::{
     domain::{pipeline::Definition, role::Role, slug::derive_slug},
+    entity::{
+        embedding_space, job, member as membership, pipeline, pipeline_version,
+        workspace::{ActiveModel, Column, Entity, Relation},
+    },
     id::{AccountId, FileId, PipelineId, SpaceId, WorkspaceId},
 };
 
@@ -38,15 +46,33 @@ pub struct Workspace {
     pub updated_at: DateTime<Utc>,
 }
 
-const VIEW: &str = "
-    select id, name, slug, role, retention_days, limit_files, limit_bytes, limit_chunks, limit_runs,
-        default_space_id as space_id, space_provider, space_model, space_dimensions, revision,
-        workspace.created_at, updated_at
-    from workspace join member on workspace_id = id
-    left join (
-        select id as of_space, provider as space_provider, model as space_model, dimensions as space_dimensions
-        from embedding_space) space on of_space = default_space_id
-    where deleted_at is null";
+/// The workspaces of an account.
+fn select_views(account: AccountId) -> Select<Entity> {
+    Entity::find()
+        .select_only()
+        .columns([
+            Column::Id,
+            Column::Name,
+            Column::Slug,
+            Column::RetentionDays,
+            Column::LimitFiles,
+            Column::LimitBytes,
+            Column::LimitChunks,
+            Column::LimitRuns,
+            Column::Revision,
+            Column::CreatedAt,
+            Column::UpdatedAt,
+        ])
+        .column(membership::Column::Role)
+        .column_as(Column::DefaultSpaceId, "space_id")
+        .column_as(embedding_space::Column::Provider, "space_provider")
+        .column_as(embedding_space::Column::Model, "space_model")
+        .column_as(embedding_space::Column::Dimensions, "space_dimensions")
+        .join_rev(JoinType::InnerJoin, membership::Relation::Workspace.def())
+        .join(JoinType::LeftJoin, Relation::DefaultSpace.def())
+        .filter(membership::Column::AccountId.eq(account))
+        .filter(Column::DeletedAt.is_null())
+}
 
 /// Adds a workspace with its owner, its embedding space and the built-in `index` pipeline, whose definition must compile.
 /// Without a slug the workspace gets one derived from its name. `None`: the slug is taken.
@@ -64,31 +90,36 @@ pub async fn insert(
     }
     member::insert(tx, id, owner, Role::Owner).await?;
     let definition = serde_json::to_value(index).map_err(|error| Error::Json(error.to_string()))?;
-    sql::execute(
-        tx,
-        "with pipeline as (
-             insert into pipeline (workspace_id, id, name, builtin, version) values ($1, $2, 'index', true, 1)
-             returning workspace_id, id, version)
-         insert into pipeline_version (workspace_id, pipeline_id, number, definition)
-         select workspace_id, id, version, $3 from pipeline",
-        [id.into(), PipelineId::new().into(), definition.into()],
-    )
-    .await?;
+    let pipeline = pipeline::ActiveModel {
+        workspace_id: Set(id),
+        id: Set(PipelineId::new()),
+        name: Set("index".to_owned()),
+        builtin: Set(true),
+        version: Set(1),
+        ..Default::default()
+    };
+    let version = pipeline_version::ActiveModel {
+        workspace_id: Set(id),
+        pipeline_id: pipeline.id.clone(),
+        number: pipeline.version.clone(),
+        definition: Set(definition),
+        ..Default::default()
+    };
+    pipeline::Entity::insert(pipeline).exec_without_returning(tx).await?;
+    pipeline_version::Entity::insert(version).exec_without_returning(tx).await?;
     find(tx, id, owner).await?.ok_or_else(|| Error::RecordNotInserted).map(Some)
 }
 
 /// The number of workspaces that an account owns. The account stays locked until the transaction ends, so that concurrent
 /// calls for it wait.
 pub async fn count_owned(tx: &Tx, account: AccountId) -> Result<i64> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        count: i64,
-    }
-    sql::execute(tx, "select 1 from account where id = $1 for no key update", [account.into()]).await?;
-    let row: Option<Row> =
-        sql::first(tx, "select count(*) from member where account_id = $1 and role = 'owner'", [account.into()])
-            .await?;
-    Ok(row.map_or(0, |row| row.count))
+    account::lock(tx, account).await?;
+    let owned = membership::Entity::find()
+        .filter(membership::Column::AccountId.eq(account))
+        .filter(membership::Column::Role.eq(Role::Owner))
+        .count(tx)
+        .await?;
+    Ok(i64::try_from(owned).unwrap_or(i64::MAX))
 }
 
 async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>, space: SpaceId) -> Result<bool> {
@@ -103,14 +134,18 @@ async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>, 
     };
     for slug in candidates {
         lock_slug(tx, slug).await?;
-        let rows = sql::execute(
-            tx,
-            "insert into workspace (id, name, slug, default_space_id) values ($1, $2, $3, $4)
-             on conflict (slug) where deleted_at is null do nothing",
-            [id.into(), name.into(), slug.into(), space.into()],
-        )
-        .await?;
-        if rows == 1 {
+        let workspace = ActiveModel {
+            id: Set(id),
+            name: Set(name.to_owned()),
+            slug: Set(slug.to_owned()),
+            default_space_id: Set(Some(space)),
+            ..Default::default()
+        };
+        let unless_taken = OnConflict::column(Column::Slug)
+            .target_and_where(Expr::col(Column::DeletedAt).is_null())
+            .do_nothing()
+            .to_owned();
+        if Entity::insert(workspace).on_conflict(unless_taken).exec_without_returning(tx).await? == 1 {
             return Ok(true);
         }
     }
@@ -119,13 +154,14 @@ async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>, 
 
 /// Serialises transactions that choose the same slug.
 async fn lock_slug(tx: &Tx, slug: &str) -> Result<()> {
-    sql::execute(tx, "select pg_advisory_xact_lock(hashtextextended('slug ' || $1, 0))", [slug.into()]).await?;
+    let lock = raw_sql!(Postgres, "select pg_advisory_xact_lock(hashtextextended('slug ' || {slug}::text, 0))");
+    sql::execute(tx, lock).await?;
     Ok(())
 }
 
 /// The workspace, if the account is a member of it.
 pub async fn find(conn: &impl Conn, id: WorkspaceId, account: AccountId) -> Result<Option<Workspace>> {
-    sql::first(conn, &format!("{VIEW} and id = $1 and account_id = $2"), [id.into(), account.into()]).await
+    select_views(account).filter(Column::Id.eq(id)).into_model().one(conn).await
 }
 
 /// The account's workspaces (if `among` is set, only those in it) before `before`, newest first, at most `limit`.
@@ -136,27 +172,27 @@ pub async fn list(
     before: Option<WorkspaceId>,
     limit: i64,
 ) -> Result<Vec<Workspace>> {
-    let among: Option<Vec<Uuid>> = among.map(|ids| ids.iter().map(|id| id.0).collect());
     // Ids are ordered by creation time.
-    sql::all(
-        conn,
-        &format!(
-            "{VIEW} and account_id = $1 and ($2::uuid is null or id < $2) and ($4::uuid[] is null or id = any($4))
-             order by id desc limit $3"
-        ),
-        [account.into(), before.into(), limit.into(), among.into()],
-    )
-    .await
+    select_views(account)
+        .apply_if(among, |select, among| select.filter(Column::Id.eq_any(among.to_vec())))
+        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
+        .order_by_desc(Column::Id)
+        .limit(sql::row_limit(limit))
+        .into_model()
+        .all(conn)
+        .await
 }
 
 /// Locks the workspace's row until the transaction ends. Every change of its members or settings and its deletion begin
 /// with this, so that they decide on current data. `false`: the workspace does not exist or is deleted.
 pub async fn lock(tx: &Tx, id: WorkspaceId) -> Result<bool> {
     // Not `for update`, which would block inserts of rows that refer to the workspace.
-    let rows =
-        sql::execute(tx, "select 1 from workspace where id = $1 and deleted_at is null for no key update", [id.into()])
-            .await?;
-    Ok(rows == 1)
+    let workspace = Entity::find_by_id(id)
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::DeletedAt.is_null())
+        .lock(LockType::NoKeyUpdate);
+    Ok(workspace.into_tuple::<WorkspaceId>().one(tx).await?.is_some())
 }
 
 /// The settings of a workspace.
@@ -192,78 +228,76 @@ impl From<&Workspace> for WorkspaceSettings {
 pub async fn update(tx: &Tx, id: WorkspaceId, settings: &WorkspaceSettings) -> Result<bool> {
     // Checked in the statement: an update that violates the unique index would abort the transaction.
     lock_slug(tx, &settings.slug).await?;
-    let rows = sql::execute(
-        tx,
-        "update workspace set name = $2, slug = $3, retention_days = $4, limit_files = $5, limit_bytes = $6,
-             limit_chunks = $7, limit_runs = $8, default_space_id = $9, revision = revision + 1, updated_at = now()
-         where id = $1 and not exists (
-             select from workspace other where other.slug = $3 and other.deleted_at is null and other.id <> $1)",
-        [
-            id.into(),
-            settings.name.as_str().into(),
-            settings.slug.as_str().into(),
-            settings.retention_days.into(),
-            settings.limit_files.into(),
-            settings.limit_bytes.into(),
-            settings.limit_chunks.into(),
-            settings.limit_runs.into(),
-            settings.default_space_id.into(),
-        ],
-    )
-    .await?;
-    Ok(rows == 1)
+    let taken = Query::select()
+        .expr(Expr::cust("1"))
+        .from_as(Entity, "other")
+        .and_where(Expr::col(("other", Column::Slug)).eq(settings.slug.as_str()))
+        .and_where(Expr::col(("other", Column::DeletedAt)).is_null())
+        .and_where(Expr::col(("other", Column::Id)).ne(id))
+        .take();
+    let changed = ActiveModel {
+        name: Set(settings.name.clone()),
+        slug: Set(settings.slug.clone()),
+        retention_days: Set(settings.retention_days),
+        limit_files: Set(settings.limit_files),
+        limit_bytes: Set(settings.limit_bytes),
+        limit_chunks: Set(settings.limit_chunks),
+        limit_runs: Set(settings.limit_runs),
+        default_space_id: Set(settings.default_space_id),
+        ..Default::default()
+    };
+    let updated = revise(id, changed).filter(Expr::not_exists(taken)).exec(tx).await?;
+    Ok(updated.rows_affected == 1)
+}
+
+/// An update that other changes of the workspace can detect.
+pub(super) fn revise(id: WorkspaceId, values: ActiveModel) -> UpdateMany<Entity> {
+    Entity::update_many()
+        .set(values)
+        .col_expr(Column::Revision, sql::incremented(Column::Revision))
+        .col_expr(Column::UpdatedAt, sql::now())
+        .filter(Column::Id.eq(id))
 }
 
 /// Deletes a workspace that this transaction has locked, with its members, invites and jobs. Its content stays until it is
 /// erased. Returns the withdrawn invites.
 pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<Vec<WithdrawnInvite>> {
     let withdrawn = invite::withdraw_all(tx, id).await?;
-    for statement in [
-        "delete from job where workspace_id = $1",
-        "delete from member where workspace_id = $1",
-        "update workspace set deleted_at = now(), updated_at = now(), revision = revision + 1 where id = $1",
-    ] {
-        sql::execute(tx, statement, [id.into()]).await?;
-    }
+    job::Entity::delete_many().filter(job::Column::WorkspaceId.eq(id)).exec(tx).await?;
+    membership::Entity::delete_many().filter(membership::Column::WorkspaceId.eq(id)).exec(tx).await?;
+    revise(id, ActiveModel::default()).col_expr(Column::DeletedAt, sql::now()).exec(tx).await?;
     Ok(withdrawn)
 }
 
 /// The workspace that was deleted first among those that are not erased yet.
 pub async fn next_deleted(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        id: WorkspaceId,
-    }
-    let row: Option<Row> =
-        sql::first(conn, "select id from workspace where deleted_at is not null order by deleted_at limit 1", [])
-            .await?;
-    Ok(row.map(|row| row.id))
+    Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::DeletedAt.is_not_null())
+        .order_by_asc(Column::DeletedAt)
+        .into_tuple()
+        .one(conn)
+        .await
 }
 
 /// Deletes the row of a deleted workspace, with every row that belongs to it. `false`: there is none.
 pub async fn erase(tx: &Tx, id: WorkspaceId) -> Result<bool> {
-    let rows = sql::execute(tx, "delete from workspace where id = $1 and deleted_at is not null", [id.into()]).await?;
-    Ok(rows == 1)
+    let erased = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::DeletedAt.is_not_null());
+    Ok(erased.exec(tx).await?.rows_affected == 1)
 }
 
 /// Up to `limit` files that are older than their workspace's retention, oldest first.
 pub async fn files_past_retention(conn: &impl Conn, limit: i64) -> Result<Vec<(WorkspaceId, FileId)>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        workspace_id: WorkspaceId,
-        id: FileId,
-    }
-    let rows: Vec<Row> = sql::all(
-        conn,
+    let files = raw_sql!(
+        Postgres,
         "select file.workspace_id, file.id from workspace
          cross join lateral (
              select workspace_id, id from file
              where file.workspace_id = workspace.id and file.created_at < now() - make_interval(days => retention_days)
-             order by id limit $1) file
+             order by id limit {limit}) file
          where retention_days is not null and deleted_at is null
-         limit $1",
-        [limit.into()],
-    )
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.workspace_id, row.id)).collect())
+         limit {limit}"
+    );
+    sql::all_values(conn, files).await
 }

@@ -1,10 +1,14 @@
 //! Verifies the MACs of a chain from its first entry to its last.
 
-use sea_orm::FromQueryResult;
+use sea_orm::{EntityTrait, QuerySelect, raw_sql};
 
-use super::{ActivityFilter, SeqRange, StoredEntry, head, mac_input, read};
+use super::{
+    head, mac_input,
+    read::{ActivityFilter, SeqRange, StoredEntry, read},
+};
 use crate::{
     crypt::audit_mac::{AuditKeys, ChainMac, MAC_BYTES},
+    entity::activity::{Column, Entity},
     id::{ActivityId, WorkspaceId},
     store::{Conn, Result, sql},
 };
@@ -77,32 +81,21 @@ pub async fn check(conn: &impl Conn, keys: &AuditKeys, chain: WorkspaceId) -> Re
 
 /// The MAC of the entry with this sequence number, if there is one.
 pub async fn mac_at(conn: &impl Conn, chain: WorkspaceId, seq: i64) -> Result<Option<Vec<u8>>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        mac: Vec<u8>,
-    }
-    let values = [chain.into(), seq.into()];
-    let row: Option<Row> = sql::first(conn, "select mac from activity where chain = $1 and seq = $2", values).await?;
-    Ok(row.map(|row| row.mac))
+    let entry = Entity::find_by_id((chain.0, seq)).select_only().column(Column::Mac);
+    entry.into_tuple().one(conn).await
 }
 
 /// Every chain that has a head or an entry.
 pub async fn chains(conn: &impl Conn) -> Result<Vec<WorkspaceId>> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        chain: WorkspaceId,
-    }
     // Skips from chain to chain along the primary key instead of reading all entries.
-    let rows: Vec<Row> = sql::all(
-        conn,
+    let chains = raw_sql!(
+        Postgres,
         "with recursive found as (
              (select chain from activity order by chain limit 1)
              union all
              select next.chain from found cross join lateral (
                  select chain from activity where chain > found.chain order by chain limit 1) next)
-         select chain from found union select chain from activity_chain order by chain",
-        [],
-    )
-    .await?;
-    Ok(rows.into_iter().map(|row| row.chain).collect())
+         select chain from found union select chain from activity_chain order by chain"
+    );
+    sql::all_values(conn, chains).await
 }

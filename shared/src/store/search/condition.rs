@@ -3,32 +3,10 @@
 //! Values are bound as parameters, never part of the text. Every condition is true or false, never null, so that `not`
 //! negates it.
 
-use sea_orm::Value;
 use serde_json::json;
 
+use super::parameters::Parameters;
 use crate::domain::filter::{Comparison, Field, Filter, Operand};
-
-/// The parameters of a statement, in order.
-#[derive(Debug, Default)]
-pub(super) struct Parameters {
-    values: Vec<Value>,
-}
-
-impl Parameters {
-    pub(super) fn new(values: impl IntoIterator<Item = Value>) -> Self {
-        Self { values: values.into_iter().collect() }
-    }
-
-    /// Adds a value and returns its placeholder.
-    fn bind(&mut self, value: impl Into<Value>) -> String {
-        self.values.push(value.into());
-        format!("${}", self.values.len())
-    }
-
-    pub(super) fn into_values(self) -> Vec<Value> {
-        self.values
-    }
-}
 
 /// The condition for a filter.
 pub(super) fn condition(filter: &Filter, parameters: &mut Parameters) -> String {

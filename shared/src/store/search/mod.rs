@@ -5,9 +5,9 @@
 //! hits.
 
 mod condition;
+mod parameters;
 mod statement;
 
-use pgvector::Vector;
 use sea_orm::{FromQueryResult, QueryResult};
 
 use super::{Conn, Result, sql};
@@ -166,12 +166,7 @@ async fn search_with(
     query: &SearchQuery,
     thresholds: Thresholds,
 ) -> Result<SearchResult> {
-    let shape =
-        statement::Shape { space, mode: query.mode, filter: query.filter.as_ref(), limit: query.limit, thresholds };
-    let vector = (query.mode != SearchMode::Text).then(|| Vector::from(query.vector.clone()));
-    let first = [workspace.into(), query.text.clone().into(), vector.into(), query.limit.into()];
-    let (sql, values) = statement::build(&shape, first);
-    let rows: Vec<Row> = sql::all(conn, &sql, values).await?;
+    let rows: Vec<Row> = sql::all(conn, statement::build(workspace, space, query, thresholds)).await?;
     let access_path = match query.mode {
         SearchMode::Text => AccessPath::Lexical,
         _ if rows.iter().any(|row| row.indexed == Some(true)) => AccessPath::Index,

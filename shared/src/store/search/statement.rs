@@ -4,16 +4,15 @@
 //! condition that PostgreSQL evaluates before the first row (one-time filter), so it costs nothing. `lateral .. offset 0`
 //! fixes the join order from files to their rows: PostgreSQL caches one plan for all tenants, and the plan for an average
 //! tenant would read the whole table for a small one.
-//!
-//! Parameters: `$1` workspace, `$2` text, `$3` vector, `$4` limit; those of the filter follow.
 
-use sea_orm::Value;
+use pgvector::Vector;
+use sea_orm::Statement;
 
 use super::{
-    MARK_END, MARK_START, SearchMode, SearchSpace, Thresholds,
-    condition::{Parameters, condition},
+    MARK_END, MARK_START, SearchMode, SearchQuery, SearchSpace, Thresholds, condition::condition,
+    parameters::Parameters,
 };
-use crate::domain::filter::Filter;
+use crate::id::WorkspaceId;
 
 /// The constant k of reciprocal rank fusion; 60 is the usual value and keeps the first few ranks close.
 const FUSION_K: u32 = 60;
@@ -22,55 +21,73 @@ const MAX_WORDS: u32 = 64;
 /// Assumed share of chunks that contain a word for which PostgreSQL has no statistics.
 const RARE_WORD_SHARE: f64 = 0.005;
 
-/// The properties of a search that determine the statement's text.
-pub(super) struct Shape<'a> {
-    pub(super) space: SearchSpace,
-    pub(super) mode: SearchMode,
-    pub(super) filter: Option<&'a Filter>,
+/// A search, and the placeholders of its values.
+struct Shape<'a> {
+    space: SearchSpace,
+    query: &'a SearchQuery,
+    thresholds: Thresholds,
+    workspace: String,
+    text: String,
     /// Maximum number of hits.
-    pub(super) limit: i64,
-    pub(super) thresholds: Thresholds,
+    limit: String,
 }
 
-/// Returns the statement and its parameters, which begin with `fixed`.
-pub(super) fn build(shape: &Shape<'_>, fixed: [Value; 4]) -> (String, Vec<Value>) {
-    let mut parameters = Parameters::new(fixed);
-    let mut parts = vec![live(shape, &mut parameters), scope(shape), words(shape.mode), terms(shape)];
-    if shape.mode != SearchMode::Text {
-        parts.push(vector_leg(shape));
+/// The statement of a search.
+pub(super) fn build(
+    workspace: WorkspaceId,
+    space: SearchSpace,
+    query: &SearchQuery,
+    thresholds: Thresholds,
+) -> Statement {
+    let mut parameters = Parameters::default();
+    let shape = Shape {
+        space,
+        query,
+        thresholds,
+        workspace: parameters.bind(workspace),
+        text: parameters.bind(query.text.as_str()),
+        limit: parameters.bind(query.limit),
+    };
+    let mut parts = vec![live(&shape, &mut parameters), scope(&shape), words(&shape), terms(&shape)];
+    if query.mode != SearchMode::Text {
+        parts.push(vector_leg(&shape, &mut parameters));
     }
-    if shape.mode != SearchMode::Vector {
-        parts.push(text_leg(shape));
+    if query.mode != SearchMode::Vector {
+        parts.push(text_leg(&shape));
     }
-    let sql = format!(
+    let text = format!(
         "with {parts},
-         best as materialized (select * from ({fused}) fused order by fused desc, chunk_id limit $4)
+         best as materialized (select * from ({fused}) fused order by fused desc, chunk_id limit {limit})
          select c.id as chunk_id, c.file_id, f.name as file_name, v.media_type, c.version_id, c.page,
              c.start_byte, c.end_byte, c.heading_path, best.fused as score, best.vector_score, best.text_score, best.indexed,
              coalesce(ts_headline('english', c.text, (select all_terms from terms),
                  'HighlightAll=true,StartSel={MARK_START},StopSel={MARK_END}'), c.text) as marked_text
          from best
-         join chunk c on c.workspace_id = $1 and c.id = best.chunk_id
-         join file f on f.workspace_id = $1 and f.id = c.file_id
-         join file_version v on v.workspace_id = $1 and v.id = c.version_id
+         join chunk c on c.workspace_id = {workspace} and c.id = best.chunk_id
+         join file f on f.workspace_id = {workspace} and f.id = c.file_id
+         join file_version v on v.workspace_id = {workspace} and v.id = c.version_id
          order by best.fused desc, c.id",
         parts = parts.join(",\n"),
-        fused = fused(shape.mode),
+        fused = fused(query.mode),
+        limit = shape.limit,
+        workspace = shape.workspace,
     );
-    (sql, parameters.into_values())
+    parameters.into_statement(text)
 }
 
 /// The files to search, with their live versions.
 fn live(shape: &Shape<'_>, parameters: &mut Parameters) -> String {
-    match shape.filter {
-        None => "live as not materialized (
-             select f.id as file_id, f.live_version_id as version_id from file f where f.workspace_id = $1)"
-            .to_owned(),
+    let workspace = &shape.workspace;
+    match &shape.query.filter {
+        None => format!(
+            "live as not materialized (
+             select f.id as file_id, f.live_version_id as version_id from file f where f.workspace_id = {workspace})"
+        ),
         Some(filter) => format!(
             "live as materialized (
                  select f.id as file_id, f.live_version_id as version_id, v.chunk_count
                  from file f join file_version v on v.workspace_id = f.workspace_id and v.id = f.live_version_id
-                 where f.workspace_id = $1 and {})",
+                 where f.workspace_id = {workspace} and {})",
             condition(filter, parameters)
         ),
     }
@@ -79,7 +96,7 @@ fn live(shape: &Shape<'_>, parameters: &mut Parameters) -> String {
 /// Row counts: chunks of the tenant, chunks of the files to search, and the number (`max_exact`) up to which an exact scan
 /// is faster. `workspace_usage` has the tenant's count, so that the statement counts no rows.
 fn scope(shape: &Shape<'_>) -> String {
-    let matching = match shape.filter {
+    let matching = match &shape.query.filter {
         None => "tenant.n",
         Some(_) => "(select coalesce(sum(chunk_count), 0) from live)",
     };
@@ -88,17 +105,18 @@ fn scope(shape: &Shape<'_>) -> String {
              select tenant.n as tenant, {matching} as matching, bound.max_exact
              from (select greatest({exact}, {per_root} * sqrt(greatest(reltuples, 0)))::bigint as max_exact
                    from pg_class where oid = to_regclass('embedding_hnsw_{index}')) bound,
-             (select coalesce(max(chunks), 0) as n from workspace_usage where workspace_id = $1) tenant)",
+             (select coalesce(max(chunks), 0) as n from workspace_usage where workspace_id = {workspace}) tenant)",
         exact = shape.thresholds.exact_vectors,
         per_root = shape.thresholds.exact_vectors_per_root,
         index = shape.space.id.0.simple(),
+        workspace = shape.workspace,
     )
 }
 
 /// The words of the query, each with the share of chunks that contain it by PostgreSQL's statistics, which tell without an
 /// index scan how selective a word is.
-fn words(mode: SearchMode) -> String {
-    let statistics = if mode == SearchMode::Vector {
+fn words(shape: &Shape<'_>) -> String {
+    let statistics = if shape.query.mode == SearchMode::Vector {
         // The words are highlighted, not searched.
         "select null::text[] as words, null::float4[] as shares"
     } else {
@@ -111,9 +129,10 @@ fn words(mode: SearchMode) -> String {
              select word, array_to_tsvector(array[word])::text::tsquery as term, share,
                  sum(share) over rarest as total, row_number() over rarest as position
              from (select word, coalesce((select shares[array_position(words, word)] from statistics), {RARE_WORD_SHARE}) as share
-                   from unnest(tsvector_to_array(to_tsvector('english', $2))) as word) shared
+                   from unnest(tsvector_to_array(to_tsvector('english', {text}))) as word) shared
              window rarest as (order by share, word)
-             order by share, word limit {MAX_WORDS})"
+             order by share, word limit {MAX_WORDS})",
+        text = shape.text,
     )
 }
 
@@ -131,34 +150,39 @@ fn terms(shape: &Shape<'_>) -> String {
 
 /// The number of candidates of a leg.
 fn candidates(shape: &Shape<'_>) -> i64 {
-    shape.thresholds.min_candidates.max(2 * shape.limit)
+    shape.thresholds.min_candidates.max(2 * shape.query.limit)
 }
 
 /// The nearest vectors: from a walk of the index if there are many, and from an exact scan if there are few or the walk
 /// found too few.
-fn vector_leg(shape: &Shape<'_>) -> String {
+fn vector_leg(shape: &Shape<'_>, parameters: &mut Parameters) -> String {
     let SearchSpace { id, dimensions } = shape.space;
+    let Shape { workspace, limit, .. } = shape;
+    let vector = parameters.bind(Vector::from(shape.query.vector.clone()));
     let candidates = candidates(shape);
     // The fewer of the visited vectors match, the less accurate the order of the walk: with a filter it visits more. Without
     // a filter almost all vectors are live, so the others are dropped afterwards.
-    let (matching, walk_limit, live) = match shape.filter {
+    let (matching, walk_limit, live) = match &shape.query.filter {
         None => (
             "",
             candidates,
-            "where version_id = (select f.live_version_id from file f where f.workspace_id = $1 and f.id = walk.file_id)",
+            format!(
+                "where version_id = (
+                     select f.live_version_id from file f where f.workspace_id = {workspace} and f.id = walk.file_id)"
+            ),
         ),
-        Some(_) => ("and (e.version_id in (select version_id from live)) is true", 2 * candidates, ""),
+        Some(_) => ("and (e.version_id in (select version_id from live)) is true", 2 * candidates, String::new()),
     };
     // Space and dimensions are literals, because the index is partial and on an expression. `is true` hides conditions from
     // the planner that would make it choose another index. `distance + 0` forces a sort: the planner takes the walk for
     // sorted, but its order is relaxed.
     format!(
-        "query as materialized (select ($3::vector)::halfvec({dimensions}) as vector),
+        "query as materialized (select ({vector}::vector)::halfvec({dimensions}) as vector),
          walk as materialized (
              select e.chunk_id, e.file_id, e.version_id,
                  e.vector::halfvec({dimensions}) <=> (select vector from query) as distance
              from embedding e
-             where e.space_id = '{id}' and (e.workspace_id = $1) is true {matching}
+             where e.space_id = '{id}' and (e.workspace_id = {workspace}) is true {matching}
                  and (select matching > max_exact from scope)
              order by e.vector::halfvec({dimensions}) <=> (select vector from query) limit {walk_limit}),
          near as materialized (select chunk_id, distance from walk {live}),
@@ -166,13 +190,13 @@ fn vector_leg(shape: &Shape<'_>) -> String {
              select e.chunk_id, e.vector <=> (select vector from query) as distance
              from live cross join lateral (
                  select chunk_id, vector from embedding
-                 where workspace_id = $1 and space_id = '{id}' and version_id = live.version_id offset 0) e
-             where (select count(*) from near) < $4
+                 where workspace_id = {workspace} and space_id = '{id}' and version_id = live.version_id offset 0) e
+             where (select count(*) from near) < {limit}
              order by distance, e.chunk_id limit {candidates}),
          by_vector as materialized (
              select chunk_id, 1 - distance as score, indexed, row_number() over (order by distance, chunk_id) as position
              from (
-                 select chunk_id, distance + 0 as distance, true as indexed from near where (select count(*) from near) >= $4
+                 select chunk_id, distance + 0 as distance, true as indexed from near where (select count(*) from near) >= {limit}
                  union all
                  select chunk_id, distance + 0 as distance, false as indexed from scan) nearest
              order by position limit {candidates})"
@@ -183,27 +207,31 @@ fn vector_leg(shape: &Shape<'_>) -> String {
 /// files a scan of every chunk is faster.
 fn text_leg(shape: &Shape<'_>) -> String {
     let candidates = candidates(shape);
+    let Shape { workspace, limit, .. } = shape;
     let leg = |chunks: &str, condition: &str| {
         format!(
             "select c.id as chunk_id, ({SCORE}) as score from live {chunks} where {condition}
              order by score desc, c.id limit {candidates}"
         )
     };
-    let by_index =
-        "join chunk c on c.workspace_id = $1 and c.version_id = live.version_id and c.file_id = live.file_id";
-    let by_file = "cross join lateral (
-        select id, lexemes from chunk where workspace_id = $1 and version_id = live.version_id offset 0) c";
-    let few_files = match shape.filter {
+    let by_index = format!(
+        "join chunk c on c.workspace_id = {workspace} and c.version_id = live.version_id and c.file_id = live.file_id"
+    );
+    let by_file = format!(
+        "cross join lateral (
+             select id, lexemes from chunk where workspace_id = {workspace} and version_id = live.version_id offset 0) c"
+    );
+    let few_files = match &shape.query.filter {
         None => "false".to_owned(),
         Some(_) => format!("(select matching <= {} from scope)", shape.thresholds.ranked_chunks),
     };
-    let in_few_files = leg(by_file, &format!("c.lexemes @@ (select all_terms from terms) and {few_files}"));
-    let by_rare_words = leg(by_index, &format!("c.lexemes @@ (select rare_terms from terms) and not {few_files}"));
+    let in_few_files = leg(&by_file, &format!("c.lexemes @@ (select all_terms from terms) and {few_files}"));
+    let by_rare_words = leg(&by_index, &format!("c.lexemes @@ (select rare_terms from terms) and not {few_files}"));
     let by_any_word = leg(
-        by_index,
+        &by_index,
         &format!(
             "c.lexemes @@ (select all_terms from terms) and (select rare_terms <> all_terms from terms) and not {few_files}
-                 and (select count(*) from by_rare_words) < $4"
+                 and (select count(*) from by_rare_words) < {limit}"
         ),
     );
     format!(

@@ -182,12 +182,9 @@ async fn only_the_index_walk_uses_the_index() {
     fixture.sql("analyze").await;
     let index = format!("using embedding_hnsw_{}", fixture.space.id.0.simple());
     for (thresholds, walks) in [(SMALL, true), (THRESHOLDS, false)] {
-        let shape =
-            statement::Shape { space: fixture.space, mode: SearchMode::Vector, filter: None, limit: 10, thresholds };
-        let fixed = [owner.0.into(), String::new().into(), Some(Vector::from(vector(1))).into(), 10_i64.into()];
-        let (sql, values) = statement::build(&shape, fixed);
-        let explain = format!("explain (analyze, costs off, timing off) {sql}");
-        let statement = sea_orm::Statement::from_sql_and_values(sea_orm::DbBackend::Postgres, &explain, values);
+        let query = query(SearchMode::Vector, "", vector(1), 10);
+        let mut statement = statement::build(owner.0, fixture.space, &query, thresholds);
+        statement.sql.insert_str(0, "explain (analyze, costs off, timing off) ");
         let rows = fixture.db.query_all_raw(statement).await.unwrap();
         let lines: Vec<String> = rows.iter().map(|row| row.try_get("", "QUERY PLAN").unwrap()).collect();
         let line = lines.iter().find(|line| line.contains(&index)).expect("the index is in the plan");
