@@ -17,8 +17,9 @@ use nvisy_shared::{
     domain::activity::{Action, Actor},
     platform::Platform,
     store::{
-        self, TransactionTrait,
-        activity::{self, ActorContext, AuditEntry},
+        self,
+        activity::{ACCOUNT_CHAIN, ActorContext, AuditEntry},
+        change::ChangeScope,
     },
 };
 use serde_json::{Map, Value, json};
@@ -215,14 +216,19 @@ pub async fn flush_loop(failed_logins: &FailedLogins, platform: &Platform, shutd
     }
 }
 
-/// Writes all of them in one transaction, with one lock of the log.
+/// Writes all of them in one change, with one lock of the log.
 async fn flush(platform: &Platform, pending: &[PendingEntry]) -> store::Result<()> {
-    let tx = platform.db.begin().await?;
-    let entries: Vec<AuditEntry> =
-        pending.iter().map(|entry| entry.key.failure.entry(entry.repetitions.as_ref())).collect();
-    let entries: Vec<_> = pending.iter().map(|entry| &entry.context).zip(&entries).collect();
-    activity::append_with_contexts(&tx, &platform.audit_keys, activity::ACCOUNT_CHAIN, &entries).await?;
-    tx.commit().await
+    let changes = ChangeScope::new(&platform.db, &platform.audit_keys, ACCOUNT_CHAIN, ActorContext::system());
+    changes
+        .run_send(|| {
+            async |change| {
+                for entry in pending {
+                    change.audit_as(entry.context.clone(), entry.key.failure.entry(entry.repetitions.as_ref()));
+                }
+                Ok(())
+            }
+        })
+        .await
 }
 
 #[cfg(test)]

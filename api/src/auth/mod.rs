@@ -4,9 +4,9 @@
 //! account, [`member::Member`] for everything below a workspace.
 
 pub mod account;
-pub mod audit;
 pub mod authenticator;
 pub mod bearer;
+pub mod change;
 pub mod device;
 pub mod failed_logins;
 pub mod jwt;

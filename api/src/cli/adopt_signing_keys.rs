@@ -3,12 +3,12 @@
 use nvisy_shared::{
     config::Config,
     domain::activity::Action,
-    store::{self, activity},
+    store::{self, activity::ACCOUNT_CHAIN},
 };
 use serde_json::Map;
 use uuid::Uuid;
 
-use super::operator::{OperatorChange, OperatorError};
+use super::operator::{OperatorEntry, OperatorError, operator_change};
 use crate::auth::jwt::{KeyError, SigningKeys};
 
 /// Why the keys were not adopted.
@@ -21,6 +21,12 @@ pub enum AdoptError {
     Operator(#[from] OperatorError),
 }
 
+impl From<store::Error> for AdoptError {
+    fn from(error: store::Error) -> Self {
+        Self::Operator(error.into())
+    }
+}
+
 /// Makes the configured pair that of the database, and returns its fingerprint. Access tokens of the previous pair become
 /// invalid.
 ///
@@ -28,11 +34,12 @@ pub enum AdoptError {
 /// When keys or database cannot be used.
 pub async fn adopt_signing_keys(config: &Config) -> Result<String, AdoptError> {
     let keys = SigningKeys::load(&config.auth)?;
-    let change = OperatorChange::begin(config).await?;
-    let previous =
-        store::installation::replace_signing_key(&change.tx, keys.id()).await.map_err(OperatorError::from)?;
-    let details = [("from", previous), ("to", Some(keys.id().to_owned()))];
-    let details: Map<_, _> = details.into_iter().map(|(name, id)| (name.to_owned(), id.into())).collect();
-    change.commit(activity::ACCOUNT_CHAIN, Action::InstallationKeysAdopted, Uuid::nil(), details).await?;
-    Ok(keys.id().to_owned())
+    operator_change(config, ACCOUNT_CHAIN, async |tx, _| {
+        let previous = store::installation::replace_signing_key(tx, keys.id()).await?;
+        let details = [("from", previous), ("to", Some(keys.id().to_owned()))];
+        let details: Map<_, _> = details.into_iter().map(|(name, id)| (name.to_owned(), id.into())).collect();
+        let entry = OperatorEntry { action: Action::InstallationKeysAdopted, object: Uuid::nil(), details };
+        Ok::<_, AdoptError>((keys.id().to_owned(), entry))
+    })
+    .await
 }

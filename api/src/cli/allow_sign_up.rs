@@ -8,11 +8,11 @@ use nvisy_shared::{
     domain::{account::normalise_email, activity::Action},
     id::SignUpPermitId,
     secret::Secret,
-    store::{self, activity, sign_up_permit::NewSignUpPermit},
+    store::{self, activity::ACCOUNT_CHAIN, sign_up_permit::NewSignUpPermit},
 };
 use serde_json::{Map, json};
 
-use super::operator::{OperatorChange, OperatorError};
+use super::operator::{OperatorEntry, OperatorError, operator_change};
 use crate::http::validation::email_address;
 
 const MAX_DAYS: u32 = 30;
@@ -48,17 +48,18 @@ pub async fn allow_sign_up(config: &Config, email: &str, days: u32) -> Result<Se
     }
     email_address(email, &()).map_err(|_| AllowSignUpError::InvalidAddress)?;
     let email = normalise_email(email);
-    let change = OperatorChange::begin(config).await?;
-    if store::account::by_email(&change.tx, &email).await?.is_some() {
-        return Err(AllowSignUpError::Taken);
-    }
-    let id = SignUpPermitId::new();
-    let code = InviteCodes::new(change.keys.clone()).sign_up_permit(id);
-    let code_hash = invite_code::hash(&code).expect("a generated code has a hash");
-    // The database's precision.
-    let expires_at = (clock::now() + TimeDelta::days(i64::from(days))).trunc_subsecs(6);
-    store::sign_up_permit::insert(&change.tx, &NewSignUpPermit { id, email: &email, code_hash, expires_at }).await?;
-    let details = Map::from_iter([("expiresAt".to_owned(), json!(expires_at))]);
-    change.commit(activity::ACCOUNT_CHAIN, Action::AdmissionCreated, id.0, details).await?;
-    Ok(code)
+    operator_change(config, ACCOUNT_CHAIN, async |tx, keys| {
+        if store::account::by_email(tx, &email).await?.is_some() {
+            return Err(AllowSignUpError::Taken);
+        }
+        let id = SignUpPermitId::new();
+        let code = InviteCodes::new(keys.clone()).sign_up_permit(id);
+        let code_hash = invite_code::hash(&code).expect("a generated code has a hash");
+        // The database's precision.
+        let expires_at = (clock::now() + TimeDelta::days(i64::from(days))).trunc_subsecs(6);
+        store::sign_up_permit::insert(tx, &NewSignUpPermit { id, email: &email, code_hash, expires_at }).await?;
+        let details = Map::from_iter([("expiresAt".to_owned(), json!(expires_at))]);
+        Ok((code, OperatorEntry { action: Action::AdmissionCreated, object: id.0, details }))
+    })
+    .await
 }

@@ -1,4 +1,4 @@
-//! Changes by operators: one transaction, which ends with an entry of the activity log that names the operator.
+//! Changes by operators, each with an entry of the activity log that names the operator.
 
 use std::{env, path::PathBuf};
 
@@ -7,10 +7,7 @@ use nvisy_shared::{
     crypt::{KeyFileError, Keyring, MasterKey, audit_mac::AuditKeys},
     domain::activity::{Action, OPERATOR_DETAIL},
     id::WorkspaceId,
-    store::{
-        self, Db, TransactionTrait, Tx,
-        activity::{self, ActorContext, AuditEntry},
-    },
+    store::{self, Tx, activity::ActorContext, change::ChangeScope},
 };
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -31,41 +28,41 @@ pub enum OperatorError {
     Database(#[from] store::Error),
 }
 
-/// A change by an operator. Dropped without `commit`, it is rolled back.
-pub struct OperatorChange {
-    db: Db,
-    pub keys: Keyring,
-    /// The transaction of the change.
-    pub tx: Tx,
+/// The entry of an operator's change.
+pub struct OperatorEntry {
+    pub action: Action,
+    pub object: Uuid,
+    pub details: Map<String, Value>,
 }
 
-impl OperatorChange {
-    /// Opens the database, which must belong to the master key.
-    pub async fn begin(config: &Config) -> Result<Self, OperatorError> {
-        let file = &config.encryption.key_file;
-        let key = MasterKey::read(file)?;
-        let db = store::connect(&config.database).await?;
-        if !store::installation::verify_master_key(&db, &key.check_value()).await? {
-            return Err(OperatorError::ForeignKey(file.clone()));
-        }
-        let tx = db.begin().await?;
-        Ok(Self { db, keys: Keyring::new(key), tx })
+/// Runs an operator's change, which returns its entry, in a chain of the activity log. The database must belong to the
+/// configured master key.
+pub async fn operator_change<T, E>(
+    config: &Config,
+    chain: WorkspaceId,
+    mut operation: impl AsyncFnMut(&Tx, &Keyring) -> Result<(T, OperatorEntry), E>,
+) -> Result<T, E>
+where
+    E: From<OperatorError> + From<store::Error> + std::error::Error + 'static,
+{
+    let file = &config.encryption.key_file;
+    let key = MasterKey::read(file).map_err(OperatorError::from)?;
+    let db = store::connect(&config.database).await?;
+    if !store::installation::verify_master_key(&db, &key.check_value()).await? {
+        return Err(OperatorError::ForeignKey(file.clone()).into());
     }
-
-    /// Appends the entry of the activity log and commits.
-    pub async fn commit(
-        self,
-        chain: WorkspaceId,
-        action: Action,
-        object: Uuid,
-        mut details: Map<String, Value>,
-    ) -> Result<(), OperatorError> {
+    let keys = Keyring::new(key);
+    let audit_keys = AuditKeys::new(keys.clone());
+    let changes = ChangeScope::new(&db, &audit_keys, chain, ActorContext::system());
+    let changed = changes.run(async |change| {
+        let (value, OperatorEntry { action, object, mut details }) = operation(change, &keys).await?;
         details.insert(OPERATOR_DETAIL.to_owned(), operator());
-        let entry = AuditEntry::new(action, object, details.into());
-        activity::append(&self.tx, &AuditKeys::new(self.keys), chain, &ActorContext::system(), &[entry]).await?;
-        self.tx.commit().await?;
-        Ok(self.db.close().await?)
-    }
+        change.audit_with(action, object, details.into());
+        Ok::<_, E>(value)
+    });
+    let value = changed.await?;
+    db.close().await?;
+    Ok(value)
 }
 
 /// The login name and host of the operator. Not a proof: an operator has the keys and the database.

@@ -10,7 +10,7 @@ use nvisy_shared::{
 };
 use uuid::Uuid;
 
-use super::operator::{OperatorChange, OperatorError};
+use super::operator::{OperatorEntry, OperatorError, operator_change};
 
 /// Why the quotas could not be set.
 #[derive(Debug, thiserror::Error)]
@@ -22,17 +22,24 @@ pub enum QuotaError {
     NoWorkspace(Uuid),
 }
 
+impl From<store::Error> for QuotaError {
+    fn from(error: store::Error) -> Self {
+        Self::Operator(error.into())
+    }
+}
+
 /// Sets the named quotas and removes the others, effective from the next upload.
 ///
 /// # Errors
 /// When key or database cannot be used, or there is no such workspace.
 pub async fn quota(config: &Config, workspace: Uuid, amounts: &HashMap<Resource, i64>) -> Result<(), QuotaError> {
-    let change = OperatorChange::begin(config).await?;
     let id = WorkspaceId(workspace);
-    let set = store::usage::set_quota(&change.tx, id, |resource| amounts.get(&resource).copied()).await;
-    if !set.map_err(OperatorError::from)? {
-        return Err(QuotaError::NoWorkspace(workspace));
-    }
-    let details = amounts.iter().map(|(resource, amount)| (resource.name().to_owned(), (*amount).into())).collect();
-    Ok(change.commit(id, Action::WorkspaceQuotaSet, workspace, details).await?)
+    operator_change(config, id, async |tx, _| {
+        if !store::usage::set_quota(tx, id, |resource| amounts.get(&resource).copied()).await? {
+            return Err(QuotaError::NoWorkspace(workspace));
+        }
+        let details = amounts.iter().map(|(resource, amount)| (resource.name().to_owned(), (*amount).into())).collect();
+        Ok(((), OperatorEntry { action: Action::WorkspaceQuotaSet, object: workspace, details }))
+    })
+    .await
 }

@@ -7,11 +7,11 @@ use nvisy_shared::{
         activity::Action,
     },
     id::AccountId,
-    store::{self, activity},
+    store::{self, activity::ACCOUNT_CHAIN},
 };
 use serde_json::Map;
 
-use super::operator::{OperatorChange, OperatorError};
+use super::operator::{OperatorEntry, OperatorError, operator_change};
 
 /// Why the account was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -25,26 +25,32 @@ pub enum SuspendError {
     NothingToChange(AccountId),
 }
 
+impl From<store::Error> for SuspendError {
+    fn from(error: store::Error) -> Self {
+        Self::Operator(error.into())
+    }
+}
+
 /// Suspends or resumes the account with this address or id, and returns its id. Takes effect at its next request. Sessions,
 /// API tokens and invites are kept, so that a mistake does no harm, but rejected during the suspension.
 ///
 /// # Errors
 /// When key or database cannot be used, there is no such account, or there is nothing to change.
 pub async fn suspend(config: &Config, account: &str, state: AccountState) -> Result<AccountId, SuspendError> {
-    let change = OperatorChange::begin(config).await?;
-    let found = match account.parse() {
-        Ok(id) => store::account::find(&change.tx, AccountId(id)).await,
-        Err(_) => store::account::by_email(&change.tx, &normalise_email(account)).await,
-    };
-    let id = found.map_err(OperatorError::from)?.ok_or(SuspendError::NoAccount)?.id;
-    let changed = store::account::set_state(&change.tx, id, state).await;
-    if !changed.map_err(OperatorError::from)? {
-        return Err(SuspendError::NothingToChange(id));
-    }
     let action = match state {
         AccountState::Suspended => Action::AccountSuspended,
         AccountState::Active => Action::AccountResumed,
     };
-    change.commit(activity::ACCOUNT_CHAIN, action, id.0, Map::new()).await?;
-    Ok(id)
+    operator_change(config, ACCOUNT_CHAIN, async |tx, _| {
+        let found = match account.parse() {
+            Ok(id) => store::account::find(tx, AccountId(id)).await?,
+            Err(_) => store::account::by_email(tx, &normalise_email(account)).await?,
+        };
+        let id = found.ok_or(SuspendError::NoAccount)?.id;
+        if !store::account::set_state(tx, id, state).await? {
+            return Err(SuspendError::NothingToChange(id));
+        }
+        Ok((id, OperatorEntry { action, object: id.0, details: Map::new() }))
+    })
+    .await
 }

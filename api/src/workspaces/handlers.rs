@@ -42,10 +42,11 @@ pub async fn create(
 ) -> Result<Created<Workspace>, Problem> {
     let (name, slug) = (body.0.name.trim(), body.0.slug.as_deref());
     let request = key.bind("createWorkspace", Some(account.id), &(name, slug));
-    let workspace: Created<Workspace> = idempotent(&state.platform.db, request, async |tx| {
-        service::create(&state, tx, &account, &client, name, slug).await.map(Workspace::from)
-    })
-    .await?;
+    let workspace: Created<Workspace> =
+        idempotent(&account.changes(&state.platform, &client), request, async |change| {
+            service::create(&state, change, &account, name, slug).await.map(Workspace::from)
+        })
+        .await?;
     Ok(workspace.with_location(|workspace| format!("/api/v1/workspaces/{}", workspace.id)))
 }
 

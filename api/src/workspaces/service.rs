@@ -5,8 +5,9 @@ use nvisy_shared::{
     id::SpaceId,
     platform::Platform,
     store::{
-        self, TransactionTrait, Tx,
-        activity::{self, AuditEntry},
+        self, Tx,
+        activity::AuditEntry,
+        change::Change,
         workspace::{Workspace, WorkspaceSettings},
     },
 };
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// The settings to change; `None`: unchanged.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SettingsChange {
     pub name: Option<String>,
     pub slug: Option<String>,
@@ -35,7 +36,7 @@ pub struct SettingsChange {
 }
 
 /// The workspace's own limits to change; `Some(None)`: no limit but the deployment's.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LimitsChange {
     pub files: Option<Option<i64>>,
     pub bytes: Option<Option<i64>>,
@@ -45,20 +46,17 @@ pub struct LimitsChange {
 
 pub async fn create(
     state: &State,
-    tx: &Tx,
+    change: &mut Change,
     account: &SignedIn,
-    client: &ClientInfo,
     name: &str,
     slug: Option<&str>,
 ) -> Result<Workspace, Problem> {
     let platform = &state.platform;
-    quota::check_workspace_count(tx, platform, account.id).await?;
+    quota::check_workspace_count(change, platform, account.id).await?;
     let (pipeline, space) = (&state.default_pipeline, platform.space);
-    let workspace = store::workspace::insert(tx, name, slug, account.id, pipeline, space).await?;
+    let workspace = store::workspace::insert(change, name, slug, account.id, pipeline, space).await?;
     let workspace = workspace.ok_or_else(|| Problem::new(Code::SlugTaken))?;
-    let entry = AuditEntry::new(Action::WorkspaceCreated, workspace.id.0, json!({}));
-    let context = client.actor_context(account.actor());
-    activity::append(tx, &platform.audit_keys, workspace.id, &context, &[entry]).await?;
+    change.audit_in(workspace.id, AuditEntry::new(Action::WorkspaceCreated, workspace.id, json!({})));
     Ok(workspace)
 }
 
@@ -67,27 +65,28 @@ pub async fn update(
     member: &Member<UpdateWorkspace>,
     client: &ClientInfo,
     revisions: Option<Vec<i32>>,
-    change: SettingsChange,
+    requested: SettingsChange,
 ) -> Result<Workspace, Problem> {
-    let tx = platform.db.begin().await?;
-    let workspace = lock_revision(&tx, member, revisions).await?;
-    let mut settings = WorkspaceSettings::from(&workspace);
-    if let Some(space) = change.default_space_id.filter(|space| settings.default_space_id != Some(*space)) {
-        require_served_space(platform, space)?;
-    }
-    let changed = apply(&mut settings, change);
-    if changed.is_empty() {
-        return Ok(workspace);
-    }
-    if !store::workspace::update(&tx, member.workspace, &settings).await? {
-        return Err(Problem::new(Code::SlugTaken));
-    }
-    let workspace = find(&tx, member).await?;
-    let entry = AuditEntry::new(Action::WorkspaceUpdated, member.workspace.0, json!({ "fields": changed }));
-    activity::append(&tx, &platform.audit_keys, member.workspace, &client.actor_context(member.actor()), &[entry])
-        .await?;
-    tx.commit().await?;
-    Ok(workspace)
+    let changes = member.changes(platform, client);
+    changes
+        .run(async |change| {
+            let workspace = lock_revision(change, member, revisions.as_deref()).await?;
+            let mut settings = WorkspaceSettings::from(&workspace);
+            let space = requested.default_space_id;
+            if let Some(space) = space.filter(|space| settings.default_space_id != Some(*space)) {
+                require_served_space(platform, space)?;
+            }
+            let changed = apply(&mut settings, requested.clone());
+            if changed.is_empty() {
+                return Ok(workspace);
+            }
+            if !store::workspace::update(change, member.workspace, &settings).await? {
+                return Err(Problem::new(Code::SlugTaken));
+            }
+            change.audit_with(Action::WorkspaceUpdated, member.workspace, json!({ "fields": changed }));
+            find(change, member).await
+        })
+        .await
 }
 
 /// Applies the change; returns the names of the fields that differ.
@@ -142,22 +141,24 @@ pub async fn delete(
     client: &ClientInfo,
     revisions: Option<Vec<i32>>,
 ) -> Result<(), Problem> {
-    let tx = platform.db.begin().await?;
-    lock_revision(&tx, member, revisions).await?;
-    let withdrawn = store::workspace::delete(&tx, member.workspace).await?;
-    let mut entries = vec![AuditEntry::new(Action::WorkspaceDeleted, member.workspace.0, json!({}))];
-    entries.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("workspace_deleted")));
-    activity::append(&tx, &platform.audit_keys, member.workspace, &client.actor_context(member.actor()), &entries)
-        .await?;
-    tx.commit().await?;
-    Ok(())
+    let changes = member.changes(platform, client);
+    changes
+        .run(async |change| {
+            lock_revision(change, member, revisions.as_deref()).await?;
+            change.audit(Action::WorkspaceDeleted, member.workspace);
+            for invite in store::workspace::delete(change, member.workspace).await? {
+                change.audit_entry(invite.audit_entry("workspace_deleted"));
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Locks the workspace; 412 unless it has one of these revisions.
 async fn lock_revision<P: RequiredPermission>(
     tx: &Tx,
     member: &Member<P>,
-    revisions: Option<Vec<i32>>,
+    revisions: Option<&[i32]>,
 ) -> Result<Workspace, Problem> {
     member.lock(tx).await?;
     let workspace = find(tx, member).await?;

@@ -9,8 +9,9 @@ use nvisy_shared::{
     domain::activity::Action,
     id::WorkspaceId,
     store::{
-        Conn, TransactionTrait,
+        self, Conn, TransactionTrait,
         activity::{self, ActivityFilter, ActorContext, AuditEntry, SeqRange},
+        change::ChangeScope,
     },
 };
 use reqwest::Method;
@@ -28,6 +29,18 @@ impl TestApp {
         send(self.request(Method::DELETE, &path).bearer_auth(&account.token)).await
     }
 
+    async fn append_entries(&self, chain: WorkspaceId, entries: &[AuditEntry]) {
+        let keys = self.audit_keys();
+        let changes = ChangeScope::new(&self.db, &keys, chain, ActorContext::system());
+        let appended = changes.run(async |change| {
+            for entry in entries {
+                change.audit_entry(entry.clone());
+            }
+            store::Result::Ok(())
+        });
+        appended.await.unwrap();
+    }
+
     async fn verify(&self) -> Verified {
         verify_activity(self.config(), None).await.unwrap()
     }
@@ -38,7 +51,7 @@ impl TestApp {
         verify_activity(self.config(), Some(report)).await.unwrap()
     }
 
-    fn audit_keys(&self) -> AuditKeys {
+    pub fn audit_keys(&self) -> AuditKeys {
         AuditKeys::new(Keyring::new(MasterKey::read(&self.config().encryption.key_file).unwrap()))
     }
 }
@@ -158,11 +171,9 @@ async fn full_log_is_exported_as_jsonl_and_csv() {
     assert_eq!(send(delete).await.status, 204);
     // More than one batch.
     let id: WorkspaceId = workspace.parse::<uuid::Uuid>().unwrap().into();
-    let tx = app.db.begin().await.unwrap();
     let entries: Vec<_> =
-        (0..1200).map(|n| AuditEntry::new(Action::FileUploaded, id.0, json!({ "n": n, "q": "a \"b\", c" }))).collect();
-    activity::append(&tx, &app.audit_keys(), id, &ActorContext::system(), &entries).await.unwrap();
-    tx.commit().await.unwrap();
+        (0..1200).map(|n| AuditEntry::new(Action::FileUploaded, id, json!({ "n": n, "q": "a \"b\", c" }))).collect();
+    app.append_entries(id, &entries).await;
 
     let lines = app.activities(&ada, &workspace, "/export?format=jsonl").await;
     assert_eq!((lines.status.as_u16(), lines.header("content-type")), (200, "application/jsonl"));
@@ -304,10 +315,7 @@ async fn verification_against_an_earlier_report_detects_truncation() {
     assert!(!app.verify_against(&two).await.intact);
     let entries =
         [0; 3].map(|_| AuditEntry::new(Action::FileUploaded, ada.id.parse::<uuid::Uuid>().unwrap(), json!({})));
-    let tx = app.db.begin().await.unwrap();
-    let chain: WorkspaceId = workspace.parse::<uuid::Uuid>().unwrap().into();
-    activity::append(&tx, &app.audit_keys(), chain, &ActorContext::system(), &entries).await.unwrap();
-    tx.commit().await.unwrap();
+    app.append_entries(workspace.parse::<uuid::Uuid>().unwrap().into(), &entries).await;
     assert!(app.verify().await.intact);
     assert!(!app.verify_against(&two).await.intact && !app.verify_against(&three).await.intact);
 
@@ -371,17 +379,9 @@ async fn concurrent_entries_form_one_chain_per_workspace_without_cross_tenant_bl
     assert!(app.verify().await.intact);
 
     // A locked chain of one tenant does not block another tenant.
-    let id: WorkspaceId = tidal.parse::<uuid::Uuid>().unwrap().into();
     let tx = app.db.begin().await.unwrap();
-    activity::append(
-        &tx,
-        &app.audit_keys(),
-        id,
-        &ActorContext::system(),
-        &[AuditEntry::new(Action::FileDeleted, id.0, json!({}))],
-    )
-    .await
-    .unwrap();
+    let lock = format!("select seq from activity_chain where chain = '{tidal}' for update");
+    tx.execute_raw(store::statement(&lock)).await.unwrap();
     assert_eq!(upload_and_delete(&wind, "last.txt".to_owned()).await.status, 204);
     tx.rollback().await.unwrap();
     assert_eq!(upload_and_delete(&tidal, "last.txt".to_owned()).await.status, 204);

@@ -12,6 +12,7 @@ mod activities;
 mod api_token_scopes;
 mod api_tokens;
 mod audit_coverage;
+mod concurrent_changes;
 mod crash_recovery;
 mod database_role;
 mod disk_full;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany, raw_sql,
-    sea_query::{LockBehavior, LockType, OnConflict},
+    sea_query::{LockType, OnConflict},
 };
 
 use super::{Conn, Error, Result, Tx, sql};
@@ -162,17 +162,27 @@ pub async fn reopen(tx: &Tx, id: AccountId) -> Result<()> {
     Ok(())
 }
 
-/// Locks an account whose erasure is due. `None`: there is none, or another worker has locked it.
-pub async fn lock_due_for_erasure(tx: &Tx) -> Result<Option<AccountId>> {
+/// The account whose erasure has been due for the longest time.
+pub async fn find_due_for_erasure(conn: &impl Conn) -> Result<Option<AccountId>> {
     Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(sql::is_past(Column::EraseAt))
         .order_by_asc(Column::EraseAt)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .into_tuple()
-        .one(tx)
+        .one(conn)
         .await
+}
+
+/// Locks an account if its erasure is due.
+pub async fn lock_due_for_erasure(tx: &Tx, id: AccountId) -> Result<bool> {
+    let due = Entity::find_by_id(id)
+        .select_only()
+        .column(Column::Id)
+        .filter(sql::is_past(Column::EraseAt))
+        .lock(LockType::Update)
+        .into_tuple::<AccountId>();
+    Ok(due.one(tx).await?.is_some())
 }
 
 /// Erases an account with everything that belongs to it alone, and personal data in rows of others: invites and mail to

@@ -70,23 +70,9 @@ impl AuditEntry {
     }
 }
 
-/// Adds entries to the chain of a workspace, or to [`ACCOUNT_CHAIN`].
-///
-/// The chain stays locked until the transaction ends, so call this after the transaction's other writes. To avoid
-/// deadlocks, every transaction takes locks in this order: counters of a workspace, its activity chain, its events.
-pub async fn append(
-    tx: &Tx,
-    keys: &AuditKeys,
-    chain: WorkspaceId,
-    context: &ActorContext,
-    entries: &[AuditEntry],
-) -> Result<()> {
-    let entries: Vec<_> = entries.iter().map(|entry| (context, entry)).collect();
-    append_with_contexts(tx, keys, chain, &entries).await
-}
-
-/// Like [`append`], with a context for each entry.
-pub async fn append_with_contexts(
+/// Adds entries to the chain of a workspace, or to [`ACCOUNT_CHAIN`]. The chain stays locked until the transaction ends;
+/// [`super::change::Change`] calls this last.
+pub(super) async fn append(
     tx: &Tx,
     keys: &AuditKeys,
     chain: WorkspaceId,

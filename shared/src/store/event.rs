@@ -43,8 +43,9 @@ pub struct Event {
     pub created_at: DateTime<Utc>,
 }
 
-/// Adds an event. The workspace's sequence stays locked until the transaction ends, so call this last.
-pub async fn append(tx: &Tx, workspace: WorkspaceId, kind: EventType, subject: Uuid, data: Json) -> Result<()> {
+/// Adds an event. The workspace's sequence stays locked until the transaction ends; [`super::change::Change`] calls this
+/// last.
+pub(super) async fn append(tx: &Tx, workspace: WorkspaceId, kind: EventType, subject: Uuid, data: Json) -> Result<()> {
     let id = EventId::new();
     let event = raw_sql!(
         Postgres,

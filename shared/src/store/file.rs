@@ -5,10 +5,10 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, FromQueryResult, JoinType, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     RelationTrait, Select, SelectExt, UpdateMany, raw_sql,
-    sea_query::{Expr, ExprTrait, OnConflict, Query},
+    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
 };
 
-use super::{Conn, Result, Tx, sql};
+use super::{Conn, Result, Tx, locks, sql};
 use crate::{
     domain::{
         failure::{Failure, FailureCode},
@@ -190,13 +190,13 @@ pub async fn list(
 /// Deletes a file with its versions, runs, chunks and embeddings. Garbage collection deletes its blobs, and its jobs end
 /// when they do not find it. Returns whether the file existed.
 pub async fn delete(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<bool> {
+    let Some(runs) = locks::lock_for_deletion(tx, workspace, file).await? else { return Ok(false) };
     let runs_of_file_alone = raw_sql!(
         Postgres,
-        "delete from run r using run_item i
-         where i.workspace_id = {workspace} and i.file_id = {file} and r.workspace_id = i.workspace_id and r.id = i.run_id
+        "delete from run r where r.workspace_id = {workspace} and r.id = any({runs})
            and not exists (
                select from run_item o
-               where o.workspace_id = r.workspace_id and o.run_id = r.id and o.file_id <> i.file_id)"
+               where o.workspace_id = r.workspace_id and o.run_id = r.id and o.file_id <> {file})"
     );
     sql::execute(tx, runs_of_file_alone).await?;
     let deleted = file::Entity::delete_by_id((workspace, file)).exec(tx).await?;
@@ -329,7 +329,9 @@ pub async fn delete_batch(conn: &impl Conn, workspace: WorkspaceId, limit: i64) 
         .select_only()
         .column(file::Column::Id)
         .filter(file::Column::WorkspaceId.eq(workspace))
-        .limit(sql::row_limit(limit));
+        .order_by_asc(file::Column::Id)
+        .limit(sql::row_limit(limit))
+        .lock(LockType::Update);
     let deleted = file::Entity::delete_many()
         .filter(file::Column::WorkspaceId.eq(workspace))
         .filter(file::Column::Id.in_subquery(batch.into_query()));

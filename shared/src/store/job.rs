@@ -3,6 +3,8 @@
 //! A job is `waiting` (for its time or its workspace's turn), `queued` (published to JetStream) or `running`
 //! (leased by a worker). Each claim raises the job's epoch, and every write of a holder is fenced by the epoch
 //! it claimed, so a holder whose lease has expired cannot write after the next claim.
+//!
+//! A statement that changes several jobs locks them by id, so that two of them do not wait for each other in a circle.
 
 use std::time::Duration;
 
@@ -159,10 +161,11 @@ pub async fn heartbeat(conn: &impl Conn, claims: &[(JobId, i32)]) -> Result<Vec<
     let (ids, epochs): (Vec<JobId>, Vec<i32>) = claims.iter().copied().unzip();
     let renewed = raw_sql!(
         Postgres,
-        "update job set heartbeat_at = now()
-         from unnest({ids}::uuid[], {epochs}::integer[]) held (id, epoch)
-         where job.id = held.id and job.epoch = held.epoch and job.state = 'running'
-         returning job.id, job.epoch"
+        "with held as (
+             select job.id from job join unnest({ids}::uuid[], {epochs}::integer[]) claim (id, epoch)
+                 on job.id = claim.id and job.epoch = claim.epoch and job.state = 'running'
+             order by job.id for update of job)
+         update job set heartbeat_at = now() from held where job.id = held.id returning job.id, job.epoch"
     );
     sql::all_values(conn, renewed).await
 }
@@ -223,6 +226,16 @@ async fn release(
     Ok(released.rows_affected == 1)
 }
 
+/// Deletes all jobs of a workspace.
+pub(super) async fn delete_all(tx: &Tx, workspace: WorkspaceId) -> Result<u64> {
+    let deleted = raw_sql!(
+        Postgres,
+        "with obsolete as (select id from job where workspace_id = {workspace} order by id for update)
+         delete from job using obsolete where job.id = obsolete.id"
+    );
+    sql::execute(tx, deleted).await
+}
+
 /// Moves a job to `dead_job`, with the reason. `false`: the lease was lost.
 pub async fn dead_letter(tx: &Tx, claim: &Claim, reason: &str, error: &str) -> Result<bool> {
     let Some(job) = Entity::delete_many().filter(held(claim)).exec_with_returning(tx).await?.pop() else {
@@ -251,9 +264,12 @@ pub async fn release_expired(conn: &impl Conn, lease: Duration) -> Result<u64> {
     // The state is a literal, here and below, so that the planner finds the partial index of jobs in flight.
     let released = raw_sql!(
         Postgres,
-        "update job set state = 'waiting', run_at = now(), holder = null, heartbeat_at = null, stream_seq = null,
+        "with expired as (
+             select id from job where state = 'running' and heartbeat_at < now() - make_interval(secs => {lease_seconds})
+             order by id for update)
+         update job set state = 'waiting', run_at = now(), holder = null, heartbeat_at = null, stream_seq = null,
              last_error = 'the lease expired: the worker sent no heartbeat'
-         where state = 'running' and heartbeat_at < now() - make_interval(secs => {lease_seconds})"
+         from expired where job.id = expired.id"
     );
     sql::execute(conn, released).await
 }
@@ -284,9 +300,12 @@ pub async fn requeue_lost(conn: &impl Conn, lost: &[QueuedJob]) -> Result<u64> {
     let (ids, seqs): (Vec<JobId>, Vec<i64>) = lost.iter().map(|job| (job.id, job.stream_seq)).unzip();
     let requeued = raw_sql!(
         Postgres,
-        "update job set state = 'waiting', stream_seq = null, epoch = epoch + 1
-         from unnest({ids}::uuid[], {seqs}::bigint[]) lost (id, seq)
-         where job.id = lost.id and job.stream_seq = lost.seq and job.state = 'queued'"
+        "with requeued as (
+             select job.id from job join unnest({ids}::uuid[], {seqs}::bigint[]) lost (id, seq)
+                 on job.id = lost.id and job.stream_seq = lost.seq and job.state = 'queued'
+             order by job.id for update of job)
+         update job set state = 'waiting', stream_seq = null, epoch = epoch + 1
+         from requeued where job.id = requeued.id"
     );
     sql::execute(conn, requeued).await
 }

@@ -1,12 +1,13 @@
 //! Database access: free functions over a connection or a transaction; the tenant is the first parameter.
 //!
-//! A function that takes [`Tx`] is one step of a larger atomic change; one that takes [`Conn`] is complete in itself.
+//! A function that takes [`Tx`] is one step of a larger atomic [`change`]; one that takes [`Conn`] is complete in itself.
 //! Every function returns the database's error; further errors are documented on the function.
 
 pub mod account;
 pub mod activity;
 pub mod api_token;
 pub mod avatar;
+pub mod change;
 pub mod chunk;
 pub mod credential;
 pub mod db_privileges;
@@ -16,6 +17,7 @@ pub mod idempotency;
 pub mod installation;
 pub mod invite;
 pub mod job;
+pub mod locks;
 pub mod mail;
 pub mod maintenance_lease;
 pub mod member;
@@ -35,9 +37,9 @@ mod transaction;
 pub mod usage;
 pub mod workspace;
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use sea_orm::{ConnectOptions, Database, raw_sql};
+use sea_orm::{ConnectOptions, Database, RuntimeErr, raw_sql, sqlx::Error as Sqlx};
 pub use sea_orm::{ConnectionTrait as Conn, DatabaseConnection as Db, DatabaseTransaction as Tx, DbErr as Error};
 
 pub use self::transaction::TransactionTrait;
@@ -76,32 +78,46 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// space, or two transactions conflicted.
 #[must_use]
 pub fn is_transient(error: &Error) -> bool {
-    use sea_orm::{RuntimeErr, sqlx::Error as Sqlx};
     // SQLSTATE classes: connection failure, deadlock or serialisation failure, insufficient resources, shutdown.
     const CLASSES: [&str; 4] = ["08", "40", "53", "57P"];
-    let (Error::Conn(source) | Error::Exec(source) | Error::Query(source)) = error else {
-        return matches!(error, Error::ConnectionAcquire(_));
-    };
-    match source {
-        RuntimeErr::SqlxError(error) => match &**error {
-            Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => true,
-            Sqlx::Database(error) => {
-                error.code().is_some_and(|code| CLASSES.iter().any(|class| code.starts_with(class)))
-            }
-            _ => false,
-        },
-        RuntimeErr::Internal(_) => false,
+    match driver_error(error) {
+        Some(Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed) => true,
+        Some(_) => sqlstate(error).is_some_and(|code| CLASSES.iter().any(|class| code.starts_with(class))),
+        None => matches!(error, Error::ConnectionAcquire(_)),
     }
 }
 
 /// Whether the database's disk is full.
 #[must_use]
 pub fn is_full(error: &Error) -> bool {
-    use sea_orm::{RuntimeErr, sqlx::Error as Sqlx};
-    let (Error::Exec(RuntimeErr::SqlxError(error)) | Error::Query(RuntimeErr::SqlxError(error))) = error else {
-        return false;
-    };
-    matches!(&**error, Sqlx::Database(error) if error.code().is_some_and(|code| code == "53100"))
+    sqlstate(error).is_some_and(|code| code == "53100")
+}
+
+/// Whether PostgreSQL has aborted the transaction because of a concurrent one: a deadlock, or a serialisation failure. It has
+/// written nothing, and may succeed when it is repeated. Searches the causes of the error, too.
+#[must_use]
+pub fn is_conflict(error: &(dyn std::error::Error + 'static)) -> bool {
+    const CODES: [&str; 2] = ["40P01", "40001"];
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<Error>())
+        .any(|error| sqlstate(error).is_some_and(|code| CODES.contains(&&*code)))
+}
+
+/// PostgreSQL's code of an error.
+fn sqlstate(error: &Error) -> Option<Cow<'_, str>> {
+    match driver_error(error)? {
+        Sqlx::Database(error) => error.code(),
+        _ => None,
+    }
+}
+
+fn driver_error(error: &Error) -> Option<&Sqlx> {
+    match error {
+        Error::Conn(RuntimeErr::SqlxError(error))
+        | Error::Exec(RuntimeErr::SqlxError(error))
+        | Error::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
 }
 
 /// Opens the connection pool.

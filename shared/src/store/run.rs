@@ -110,8 +110,8 @@ pub async fn find_item(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -
     select_item(workspace, item).into_model().one(conn).await
 }
 
-/// Like [`find_item`], and locks the item, so that one transaction at a time decides whether the item is finished.
-pub async fn lock_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
+/// Like [`find_item`], and locks the item; [`super::locks::lock_item`] locks its file before.
+pub(super) async fn lock_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
     let mut select = select_item(workspace, item);
     QueryTrait::query(&mut select).lock_with_tables(LockType::Update, [run_item::Entity]);
     select.into_model().one(tx).await

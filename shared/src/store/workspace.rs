@@ -11,12 +11,12 @@ use sea_orm::{
 use super::{
     Conn, Error, Result, Tx, account,
     invite::{self, WithdrawnInvite},
-    member, sql,
+    job, member, sql,
 };
 use crate::{
     domain::{pipeline::Definition, role::Role, slug::derive_slug},
     entity::{
-        embedding_space, job, member as membership, pipeline, pipeline_version,
+        embedding_space, member as membership, pipeline, pipeline_version,
         workspace::{ActiveModel, Column, Entity, Relation},
     },
     id::{AccountId, FileId, PipelineId, SpaceId, WorkspaceId},
@@ -263,7 +263,7 @@ pub(super) fn revise(id: WorkspaceId, values: ActiveModel) -> UpdateMany<Entity>
 /// erased. Returns the withdrawn invites.
 pub async fn delete(tx: &Tx, id: WorkspaceId) -> Result<Vec<WithdrawnInvite>> {
     let withdrawn = invite::withdraw_all(tx, id).await?;
-    job::Entity::delete_many().filter(job::Column::WorkspaceId.eq(id)).exec(tx).await?;
+    job::delete_all(tx, id).await?;
     membership::Entity::delete_many().filter(membership::Column::WorkspaceId.eq(id)).exec(tx).await?;
     revise(id, ActiveModel::default()).col_expr(Column::DeletedAt, sql::now()).exec(tx).await?;
     Ok(withdrawn)

@@ -12,7 +12,7 @@ use nvisy_shared::{
     id::WorkspaceId,
     job::{RunBatch, RunSegment, SendMail},
     queue::outbox,
-    store::{self, Tx, run::Item},
+    store::{self, change::Change, run::Item},
 };
 
 use crate::{
@@ -50,7 +50,7 @@ fn check_space(cx: &Context, item: &Item) -> Result<(), JobError> {
 
 /// Enqueues all batches of the work behind the first border.
 async fn enqueue_batches(
-    tx: &Tx,
+    change: &mut Change,
     cx: &Context,
     workspace: WorkspaceId,
     item: &Item,
@@ -60,15 +60,16 @@ async fn enqueue_batches(
     let next: Vec<usize> = plan.after(0).collect();
     let Some(&first) = next.first() else { return Ok(()) };
     let total = chunks.saturating_mul(i32::try_from(next.len()).unwrap_or(i32::MAX));
-    store::run::enter_stage(tx, workspace, item.id, plan.stage(first), total).await?;
+    store::run::enter_stage(change, workspace, item.id, plan.stage(first), total).await?;
     let step = i32::try_from(cx.config.worker.batch_chunks).unwrap_or(i32::MAX).max(1);
     for segment in next {
         let mut from = 0;
         while from < chunks {
             let end = from.saturating_add(step).min(chunks);
-            outbox::enqueue(tx, workspace, &RunBatch { item: item.id, segment, first: from, end }).await?;
+            outbox::enqueue(change, workspace, &RunBatch { item: item.id, segment, first: from, end }).await?;
             from = end;
         }
     }
-    progress::progressed(tx, workspace, item, plan.stage(first), 0, Some(total)).await
+    progress::progressed(change, item, plan.stage(first), 0, Some(total));
+    Ok(())
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use nvisy_shared::{
     domain::{failure::Failure, file::FileState},
     job::RunBatch,
-    store::{self, Tx, job::Claim, run::Item},
+    store::{self, change::Change, job::Claim, run::Item},
     telemetry::metrics::metrics,
 };
 
@@ -45,26 +45,29 @@ impl Handler for RunBatch {
         let output = engine::run(&scope, segment, Artifact::Passages(passages)).await?;
 
         let chunks = output.effects.iter().map(Effect::vectors).sum();
-        let seconds = complete_in_tx(&cx.db, claim, async |tx| {
-            // The lock decides which of concurrent batches is the last.
-            let item = progress::open_item(tx, workspace, self.item).await?;
-            for effect in output.effects {
-                effect.apply(tx, workspace, &item).await?;
-            }
-            let units = self.end - self.first;
-            store::run::add_done(tx, workspace, item.id, units).await?;
-            if Some(item.done + units) >= item.total {
-                let chunks = item.total.unwrap_or_default() / i32::try_from(plan.after(0).count()).unwrap_or(1).max(1);
-                // The space of the workspace changed during the run: search must not find a part of the file.
-                if store::chunk::delete_mixed_vectors(tx, workspace, item.version_id, cx.space).await? {
-                    super::enqueue_batches(tx, cx, workspace, &item, &plan, chunks).await?;
-                    return Ok(None);
+        let seconds = complete_in_tx(cx, claim, || {
+            async |change| {
+                // The lock decides which of concurrent batches is the last.
+                let item = progress::open_item(change, workspace, self.item).await?;
+                for effect in &output.effects {
+                    effect.apply(change, workspace, &item).await?;
                 }
-                progress::finished(tx, workspace, &item).await
-            } else {
-                let stage = plan.stage(self.segment);
-                progress::progressed(tx, workspace, &item, stage, item.done + units, item.total).await?;
-                Ok(None)
+                let units = self.end - self.first;
+                store::run::add_done(change, workspace, item.id, units).await?;
+                if Some(item.done + units) >= item.total {
+                    let chunks =
+                        item.total.unwrap_or_default() / i32::try_from(plan.after(0).count()).unwrap_or(1).max(1);
+                    // The space of the workspace changed during the run: search must not find a part of the file.
+                    if store::chunk::delete_mixed_vectors(change, workspace, item.version_id, cx.space).await? {
+                        super::enqueue_batches(change, cx, workspace, &item, &plan, chunks).await?;
+                        return Ok(None);
+                    }
+                    progress::finished(change, workspace, &item).await
+                } else {
+                    let stage = plan.stage(self.segment);
+                    progress::progressed(change, &item, stage, item.done + units, item.total);
+                    Ok(None)
+                }
             }
         })
         .await?;
@@ -78,7 +81,7 @@ impl Handler for RunBatch {
         Ok(())
     }
 
-    async fn give_up(&self, tx: &Tx, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
-        progress::failed(tx, claim.workspace_id, self.item, failure).await
+    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
+        progress::failed(change, claim.workspace_id, self.item, failure).await
     }
 }

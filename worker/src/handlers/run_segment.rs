@@ -8,7 +8,7 @@ use nvisy_shared::{
     },
     id::WorkspaceId,
     job::RunSegment,
-    store::{self, Tx, job::Claim, run::Item},
+    store::{self, Tx, change::Change, job::Claim, run::Item},
 };
 
 use super::progress;
@@ -26,49 +26,53 @@ use crate::{
 impl Handler for RunSegment {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;
-        let (item, plan) = write_in_tx(&cx.db, claim, async |tx| {
-            let item = progress::open_item(tx, workspace, self.item).await?;
-            super::check_space(cx, &item)?;
-            let plan = super::compile(&item)?;
-            progress::started(tx, workspace, &item, plan.stage(0)).await?;
-            Ok((item, plan))
+        let (item, plan) = write_in_tx(cx, claim, || {
+            async |change| {
+                let item = progress::open_item(change, workspace, self.item).await?;
+                super::check_space(cx, &item)?;
+                let plan = super::compile(&item)?;
+                progress::started(change, workspace, &item, plan.stage(0)).await?;
+                Ok((item, plan))
+            }
         })
         .await?;
 
         let scope = Scope { cx, workspace, item: &item };
         let output = engine::run(&scope, &plan.segments[0], Artifact::Nothing).await?;
-        complete_in_tx(&cx.db, claim, async |tx| {
-            let item = progress::open_item(tx, workspace, self.item).await?;
-            cross_border(tx, cx, workspace, &item, &plan, output).await
+        complete_in_tx(cx, claim, || {
+            async |change| {
+                let item = progress::open_item(change, workspace, self.item).await?;
+                cross_border(change, cx, workspace, &item, &plan, &output).await
+            }
         })
         .await
     }
 
-    async fn give_up(&self, tx: &Tx, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
-        progress::failed(tx, claim.workspace_id, self.item, failure).await
+    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
+        progress::failed(change, claim.workspace_id, self.item, failure).await
     }
 }
 
 /// Stores the output of the segment and enqueues the work behind the border.
 async fn cross_border(
-    tx: &Tx,
+    change: &mut Change,
     cx: &Context,
     workspace: WorkspaceId,
     item: &Item,
     plan: &Plan,
-    output: SegmentOutput,
+    output: &SegmentOutput,
 ) -> Result<(), JobError> {
-    for effect in output.effects {
-        effect.apply(tx, workspace, item).await?;
+    for effect in &output.effects {
+        effect.apply(change, workspace, item).await?;
     }
-    let chunks = output.chunks.unwrap_or_default();
+    let chunks = output.chunks.as_deref().unwrap_or_default();
     let count = i32::try_from(chunks.len()).unwrap_or(i32::MAX);
     if count == 0 || plan.after(0).next().is_none() {
-        return progress::finished(tx, workspace, item).await.map(drop);
+        return progress::finished(change, workspace, item).await.map(drop);
     }
-    store::chunk::replace(tx, workspace, item.file_id, item.version_id, chunks).await?;
-    check_quota(tx, cx, workspace).await?;
-    super::enqueue_batches(tx, cx, workspace, item, plan, count).await
+    store::chunk::replace(change, workspace, item.file_id, item.version_id, chunks.to_vec()).await?;
+    check_quota(change, cx, workspace).await?;
+    super::enqueue_batches(change, cx, workspace, item, plan, count).await
 }
 
 /// Fails the file if the workspace now exceeds its quota of chunks.

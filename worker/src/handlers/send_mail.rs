@@ -14,8 +14,9 @@ use nvisy_shared::{
     job::SendMail,
     secret::Secret,
     store::{
-        self, Tx,
-        activity::{self, ActorContext, AuditEntry},
+        self,
+        activity::{ACCOUNT_CHAIN, AuditEntry},
+        change::Change,
         job::Claim,
         mail::PendingMail,
     },
@@ -54,13 +55,15 @@ impl Handler for SendMail {
         let hash = hash.ok_or_else(|| JobError::retry("a link has no token")("a generated token has no hash"))?;
         // Stored before the mail is sent, so that the link is valid as soon as it arrives. A mail without a link gets a hash as well
         // and is kept, because the limits on repeated mails count it.
-        write_in_tx(&cx.db, claim, async |tx| {
-            store::mail::set_link_hash(tx, self.mail, &hash).await?;
-            audit_password_reset(cx, tx, &template, &found).await
+        write_in_tx(cx, claim, || {
+            async |change| {
+                store::mail::set_link_hash(change, self.mail, &hash).await?;
+                audit_password_reset(change, &template, &found).await
+            }
         })
         .await?;
         match mailer.send(&found.mail.email, &template, &token).await {
-            Ok(()) => complete_in_tx(&cx.db, claim, async |_| Ok(())).await,
+            Ok(()) => complete_in_tx(cx, claim, || async |_| Ok(())).await,
             Err(error @ SendError::Rejected(_)) => {
                 tracing::warn!(mail.id = %self.mail, error = &error as &dyn Error, "a mail cannot be delivered");
                 discard(cx, claim, self.mail).await
@@ -74,30 +77,30 @@ impl Handler for SendMail {
         }
     }
 
-    async fn give_up(&self, tx: &Tx, _: &Claim, _: &Failure) -> Result<(), JobError> {
-        Ok(store::mail::delete(tx, self.mail).await?)
+    async fn give_up(&self, change: &mut Change, _: &Claim, _: &Failure) -> Result<(), JobError> {
+        Ok(store::mail::delete(change, self.mail).await?)
     }
 }
 
 /// Completes the job and removes the mail.
 async fn discard(cx: &Context, claim: &Claim, mail: MailId) -> Result<(), JobError> {
-    complete_in_tx(&cx.db, claim, async |tx| Ok(store::mail::delete(tx, mail).await?)).await
+    complete_in_tx(cx, claim, || async |change| Ok(store::mail::delete(change, mail).await?)).await
 }
 
 /// Records in the activity log that a link resets the password. The request cannot record it, because only this job finds out
 /// whether an account has the address. Records once, however often the mail is retried.
 async fn audit_password_reset(
-    cx: &Context,
-    tx: &Tx,
+    change: &mut Change,
     template: &MailTemplate,
     found: &PendingMail,
 ) -> Result<(), JobError> {
     if !matches!(template, MailTemplate::PasswordReset) || found.mail.hash.is_some() {
         return Ok(());
     }
-    let Some(owner) = store::account::by_email(tx, &found.mail.email).await? else { return Ok(()) };
-    let entry = AuditEntry::new(Action::AccountResetAsked, owner.id.0, json!({}));
-    Ok(activity::append(tx, &cx.audit_keys, activity::ACCOUNT_CHAIN, &ActorContext::system(), &[entry]).await?)
+    if let Some(owner) = store::account::by_email(change.tx(), &found.mail.email).await? {
+        change.audit_in(ACCOUNT_CHAIN, AuditEntry::new(Action::AccountResetAsked, owner.id, json!({})));
+    }
+    Ok(())
 }
 
 /// The token of the link. For an invite it is the code that the API would also return to the inviter.

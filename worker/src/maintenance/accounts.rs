@@ -6,8 +6,9 @@ use nvisy_shared::{
     domain::{activity::Action, role::Role},
     id::{AccountId, WorkspaceId},
     store::{
-        self, TransactionTrait, Tx,
-        activity::{self, ActorContext, AuditEntry},
+        self,
+        activity::{ACCOUNT_CHAIN, ActorContext, AuditEntry},
+        change::{Change, ChangeScope},
         succession::Succession,
     },
 };
@@ -26,50 +27,64 @@ pub(super) async fn delete_expired_credentials(cx: &Context) -> store::Result<()
     store::api_token::delete_expired(&cx.db, EXPIRED_TOKEN_RETENTION).await.map(drop)
 }
 
-/// Erases deleted accounts whose grace period has ended, one transaction each.
+/// Erases deleted accounts whose grace period has ended, one change each.
 pub(super) async fn erase(cx: &Context) -> store::Result<()> {
-    loop {
-        let tx = cx.db.begin().await?;
-        let Some(account) = store::account::lock_due_for_erasure(&tx).await? else { return Ok(()) };
-        let context = ActorContext::system();
-        for workspace in store::succession::workspaces(&tx, account).await? {
-            // The members are read again under the lock: they may have changed since.
-            if store::workspace::lock(&tx, workspace).await? {
-                let entries = leave(&tx, workspace, account).await?;
-                activity::append(&tx, &cx.audit_keys, workspace, &context, &entries).await?;
-            }
+    let changes = ChangeScope::new(&cx.db, &cx.audit_keys, ACCOUNT_CHAIN, ActorContext::system());
+    while let Some(account) = store::account::find_due_for_erasure(&cx.db).await? {
+        if changes.run_send(|| async |change| erase_account(change, account).await).await? {
+            tracing::info!(account.id = %account, "erased an account");
         }
-        store::account::erase(&tx, account).await?;
-        let entry = AuditEntry::new(Action::AccountErased, account.0, json!({}));
-        activity::append(&tx, &cx.audit_keys, activity::ACCOUNT_CHAIN, &context, &[entry]).await?;
-        tx.commit().await?;
-        tracing::info!(account.id = %account, "erased an account");
     }
+    Ok(())
 }
 
-/// Removes the account from a locked workspace: an owner's workspace goes to a successor, or is deleted. Returns the entries for
-/// the activity log.
-async fn leave(tx: &Tx, workspace: WorkspaceId, account: AccountId) -> store::Result<Vec<AuditEntry>> {
+/// `false`: the account is no longer due, because its owner has logged in or another worker has erased it.
+async fn erase_account(change: &mut Change, account: AccountId) -> store::Result<bool> {
+    // Workspaces before the account, as always.
+    let mut workspaces = Vec::new();
+    for workspace in store::succession::workspaces(change, account).await? {
+        if store::workspace::lock(change, workspace).await? {
+            workspaces.push(workspace);
+        }
+    }
+    if !store::account::lock_due_for_erasure(change, account).await? {
+        return Ok(false);
+    }
+    for workspace in workspaces {
+        // The members are read again under the lock: they may have changed since.
+        leave(change, workspace, account).await?;
+    }
+    store::account::erase(change, account).await?;
+    change.audit(Action::AccountErased, account);
+    Ok(true)
+}
+
+/// Removes the account from a locked workspace: an owner's workspace goes to a successor, or is deleted.
+async fn leave(change: &mut Change, workspace: WorkspaceId, account: AccountId) -> store::Result<()> {
     const REASON: &str = "erased";
-    let withdrawn = store::invite::withdraw_of_closed_account(tx, workspace, account).await?;
-    let mut entries: Vec<AuditEntry> = withdrawn.into_iter().map(|invite| invite.audit_entry(REASON)).collect();
-    let Some((role, succession)) = store::succession::decide(tx, workspace, account).await? else { return Ok(entries) };
+    for invite in store::invite::withdraw_of_closed_account(change, workspace, account).await? {
+        change.audit_in(workspace, invite.audit_entry(REASON));
+    }
+    let Some((role, succession)) = store::succession::decide(change, workspace, account).await? else { return Ok(()) };
     match succession {
         Succession::Keep => {}
         Succession::Transfer(successor) => {
-            store::member::set_role(tx, workspace, successor, Role::Owner).await?;
-            entries.push(AuditEntry::new(Action::WorkspaceTransferred, workspace.0, json!({ "accountId": successor })));
+            let details = json!({ "accountId": successor });
+            change.audit_in(workspace, AuditEntry::new(Action::WorkspaceTransferred, workspace, details));
             let details = json!({ "from": Role::Admin.name(), "to": Role::Owner.name() });
-            entries.push(AuditEntry::new(Action::MemberRoleChanged, successor.0, details));
+            change.audit_in(workspace, AuditEntry::new(Action::MemberRoleChanged, successor, details));
+            store::member::set_role(change, workspace, successor, Role::Owner).await?;
         }
         Succession::Delete => {
-            let withdrawn = store::workspace::delete(tx, workspace).await?;
-            entries.push(AuditEntry::new(Action::WorkspaceDeleted, workspace.0, json!({ "reason": REASON })));
-            entries.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("workspace_deleted")));
-            return Ok(entries);
+            let details = json!({ "reason": REASON });
+            change.audit_in(workspace, AuditEntry::new(Action::WorkspaceDeleted, workspace, details));
+            for invite in store::workspace::delete(change, workspace).await? {
+                change.audit_in(workspace, invite.audit_entry("workspace_deleted"));
+            }
+            return Ok(());
         }
     }
     let details = json!({ "role": role.name(), "reason": REASON });
-    entries.push(AuditEntry::new(Action::MemberLeft, account.0, details));
-    Ok(entries)
+    change.audit_in(workspace, AuditEntry::new(Action::MemberLeft, account, details));
+    Ok(())
 }

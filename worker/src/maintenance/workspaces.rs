@@ -4,10 +4,8 @@ use std::error::Error;
 
 use nvisy_shared::{
     domain::{activity::Action, event::EventType},
-    store::{
-        self, TransactionTrait,
-        activity::{self, ActorContext, AuditEntry},
-    },
+    id::WorkspaceId,
+    store::{self, activity::ActorContext, change::ChangeScope},
 };
 use serde_json::json;
 
@@ -32,12 +30,16 @@ pub(super) async fn erase(cx: &Context) -> Result<(), Box<dyn Error + Send + Syn
             }
             store::file::delete_blob_rows(&cx.db, workspace, &blobs).await?;
         }
-        let tx = cx.db.begin().await?;
-        if store::workspace::erase(&tx, workspace).await? {
-            let entry = AuditEntry::new(Action::WorkspaceErased, workspace.0, json!({}));
-            activity::append(&tx, &cx.audit_keys, workspace, &ActorContext::system(), &[entry]).await?;
-        }
-        tx.commit().await?;
+        let changes = changes(cx, workspace);
+        let erased = changes.run_send(|| {
+            async |change| {
+                if store::workspace::erase(change, workspace).await? {
+                    change.audit(Action::WorkspaceErased, workspace);
+                }
+                store::Result::Ok(())
+            }
+        });
+        erased.await?;
         tracing::info!(workspace.id = %workspace, "erased a deleted workspace");
     }
     Ok(())
@@ -51,15 +53,23 @@ pub(super) async fn apply_retention(cx: &Context) -> Result<(), Box<dyn Error + 
             return Ok(());
         }
         for (workspace, file) in files {
-            let tx = cx.db.begin().await?;
-            if store::file::delete(&tx, workspace, file).await? {
-                let entry = AuditEntry::new(Action::FileDeleted, file.0, json!({ "reason": "retention" }));
-                activity::append(&tx, &cx.audit_keys, workspace, &ActorContext::system(), &[entry]).await?;
-                store::event::append(&tx, workspace, EventType::FileDeleted, file.0, json!({})).await?;
-            }
-            tx.commit().await?;
+            let changes = changes(cx, workspace);
+            let deleted = changes.run_send(|| {
+                async |change| {
+                    if store::file::delete(change, workspace, file).await? {
+                        change.audit_with(Action::FileDeleted, file, json!({ "reason": "retention" }));
+                        change.emit(EventType::FileDeleted, file, json!({}));
+                    }
+                    store::Result::Ok(())
+                }
+            });
+            deleted.await?;
         }
     }
+}
+
+fn changes(cx: &Context, workspace: WorkspaceId) -> ChangeScope<'_> {
+    ChangeScope::new(&cx.db, &cx.audit_keys, workspace, ActorContext::system())
 }
 
 /// Deletes expired invites.

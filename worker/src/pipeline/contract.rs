@@ -51,17 +51,18 @@ impl Effect {
     }
 
     /// Writes to the database.
-    pub async fn apply(self, tx: &Tx, workspace: WorkspaceId, item: &Item) -> store::Result<()> {
+    pub async fn apply(&self, tx: &Tx, workspace: WorkspaceId, item: &Item) -> store::Result<()> {
         match self {
-            Self::Extraction(mut extraction, text) => {
+            Self::Extraction(extraction, text) => {
+                let mut extraction = extraction.clone();
                 if let Some(text) = text {
-                    extraction.text_blob_id = store::file::register_blob(tx, workspace, text).await?;
+                    extraction.text_blob_id = store::file::register_blob(tx, workspace, *text).await?;
                 }
                 store::file::set_extraction(tx, workspace, item.version_id, &extraction).await
             }
             Self::Vectors(space, vectors) => {
                 let of = (item.file_id, item.version_id);
-                store::chunk::insert_vectors(tx, workspace, space, of, vectors).await
+                store::chunk::insert_vectors(tx, workspace, *space, of, vectors.clone()).await
             }
         }
     }

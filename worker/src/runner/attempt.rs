@@ -11,7 +11,7 @@ use nvisy_shared::{
     id::JobId,
     lifecycle::Lifecycle,
     queue::Delivery,
-    store::{self, TransactionTrait, job::Claim},
+    store::{self, job::Claim},
     telemetry::{metrics::metrics, propagation},
 };
 use tracing::Instrument;
@@ -190,7 +190,7 @@ impl JobRunner {
         handler: &dyn ErasedHandler,
         failure: &Failure,
     ) -> Result<AttemptOutcome, JobError> {
-        super::complete_in_tx(&self.cx.db, claim, async |tx| handler.give_up(tx, claim, failure).await).await?;
+        super::complete_in_tx(&self.cx, claim, || async |change| handler.give_up(change, claim, failure).await).await?;
         count_failed(claim, failure.code);
         tracing::info!(failure.code = ?failure.code, "a file failed: {}", failure.detail);
         Ok(AttemptOutcome::Failed)
@@ -204,16 +204,21 @@ impl JobRunner {
         error: &(dyn Error + Send + Sync + 'static),
         handler: Option<&dyn ErasedHandler>,
     ) -> Result<AttemptOutcome, JobError> {
-        let tx = self.cx.db.begin().await?;
-        if !store::job::assert_lease(&tx, claim).await? {
-            return Ok(AttemptOutcome::LeaseLost);
+        let written = super::write_in_tx(&self.cx, claim, || {
+            async |change| {
+                if let Some(handler) = handler {
+                    let detail =
+                        format!("processing failed {} times; the dead job {} has the cause", claim.attempts, claim.id);
+                    handler.give_up(change, claim, &Failure::new(FailureCode::AttemptsExhausted, detail)).await?;
+                }
+                store::job::dead_letter(change, claim, reason, &nvisy_shared::error_chain(error)).await?;
+                Ok(())
+            }
+        });
+        match written.await {
+            Err(JobError::LeaseLost) => return Ok(AttemptOutcome::LeaseLost),
+            written => written?,
         }
-        if let Some(handler) = handler {
-            let detail = format!("processing failed {} times; the dead job {} has the cause", claim.attempts, claim.id);
-            handler.give_up(&tx, claim, &Failure::new(FailureCode::AttemptsExhausted, detail)).await?;
-        }
-        store::job::dead_letter(&tx, claim, reason, &nvisy_shared::error_chain(error)).await?;
-        tx.commit().await?;
         tracing::error!(job.id = %claim.id, reason, error = error as &dyn Error, "a job is dead");
         metrics().job_dead(self.registry.label(&claim.kind), reason);
         if handler.is_some() {

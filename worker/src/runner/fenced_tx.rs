@@ -1,46 +1,51 @@
-//! Transactions fenced by the job's lease: they begin by asserting it, and write all or nothing.
+//! Changes fenced by the job's lease: they begin by asserting it, and write all or nothing.
 
-use nvisy_shared::store::{self, Db, TransactionTrait, Tx, job::Claim};
+use nvisy_shared::store::{
+    self,
+    activity::ActorContext,
+    change::{Change, ChangeScope},
+    job::Claim,
+};
 
 use super::JobError;
+use crate::context::Context;
 
-/// Does the job's last writes and completes the job, in one transaction.
+/// Does the job's last writes and completes the job, in one change. `work` makes the closure that writes, for each attempt.
 ///
 /// # Errors
 /// [`JobError::LeaseLost`] when another worker has the lease; then nothing is written.
-pub async fn complete_in_tx<T>(
-    db: &Db,
-    claim: &Claim,
-    work: impl AsyncFnOnce(&Tx) -> Result<T, JobError>,
-) -> Result<T, JobError> {
-    let tx = fenced(db, claim).await?;
-    let value = work(&tx).await?;
-    if !store::job::complete(&tx, claim).await? {
-        return Err(JobError::LeaseLost);
-    }
-    tx.commit().await?;
-    Ok(value)
+pub async fn complete_in_tx<T, F>(cx: &Context, claim: &Claim, mut work: impl FnMut() -> F) -> Result<T, JobError>
+where
+    F: AsyncFnOnce(&mut Change) -> Result<T, JobError>,
+{
+    write_in_tx(cx, claim, || {
+        let work = work();
+        async move |change: &mut Change| {
+            let value = work(change).await?;
+            if store::job::complete(change.tx(), claim).await? { Ok(value) } else { Err(JobError::LeaseLost) }
+        }
+    })
+    .await
 }
 
 /// Writes in the middle of a job, which goes on afterwards.
 ///
 /// # Errors
 /// As [`complete_in_tx`].
-pub async fn write_in_tx<T>(
-    db: &Db,
-    claim: &Claim,
-    work: impl AsyncFnOnce(&Tx) -> Result<T, JobError>,
-) -> Result<T, JobError> {
-    let tx = fenced(db, claim).await?;
-    let value = work(&tx).await?;
-    tx.commit().await?;
-    Ok(value)
-}
-
-async fn fenced(db: &Db, claim: &Claim) -> Result<Tx, JobError> {
-    let tx = db.begin().await?;
-    if !store::job::assert_lease(&tx, claim).await? {
-        return Err(JobError::LeaseLost);
-    }
-    Ok(tx)
+pub async fn write_in_tx<T, F>(cx: &Context, claim: &Claim, mut work: impl FnMut() -> F) -> Result<T, JobError>
+where
+    F: AsyncFnOnce(&mut Change) -> Result<T, JobError>,
+{
+    let changes = ChangeScope::new(&cx.db, &cx.audit_keys, claim.workspace_id, ActorContext::system());
+    changes
+        .run_send(|| {
+            let work = work();
+            async move |change: &mut Change| {
+                if !store::job::assert_lease(change, claim).await? {
+                    return Err(JobError::LeaseLost);
+                }
+                work(change).await
+            }
+        })
+        .await
 }

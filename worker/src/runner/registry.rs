@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use nvisy_shared::{domain::failure::Failure, job::Job, store::job::Claim};
+use nvisy_shared::{
+    domain::failure::Failure,
+    job::Job,
+    store::{change::Change, job::Claim},
+};
 use serde_json::Value as Json;
 
 use super::JobError;
@@ -18,15 +22,15 @@ pub trait Handler: Job {
     /// The error says whether and when to retry.
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError>;
 
-    /// Records that the work will never be done. The caller ends the job in the same transaction.
-    async fn give_up(&self, tx: &nvisy_shared::store::Tx, claim: &Claim, failure: &Failure) -> Result<(), JobError>;
+    /// Records that the work will never be done. The caller ends the job in the same change.
+    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError>;
 }
 
 /// A handler without the type of its payload.
 #[async_trait]
 pub(super) trait ErasedHandler: Send + Sync {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError>;
-    async fn give_up(&self, tx: &nvisy_shared::store::Tx, claim: &Claim, failure: &Failure) -> Result<(), JobError>;
+    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError>;
 }
 
 #[async_trait]
@@ -35,8 +39,8 @@ impl<H: Handler> ErasedHandler for H {
         Handler::run(self, cx, claim).await
     }
 
-    async fn give_up(&self, tx: &nvisy_shared::store::Tx, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
-        Handler::give_up(self, tx, claim, failure).await
+    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
+        Handler::give_up(self, change, claim, failure).await
     }
 }
 

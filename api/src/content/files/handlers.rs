@@ -7,11 +7,7 @@ use apistos::api_operation;
 use nvisy_shared::{
     domain::{activity::Action, event::EventType},
     id::FileId,
-    store::{
-        self, TransactionTrait,
-        activity::{self, AuditEntry},
-        file::FileView,
-    },
+    store::{self, file::FileView},
     telemetry::metrics::metrics,
 };
 use serde_json::json;
@@ -72,13 +68,12 @@ pub async fn upload(
         lease.hold_during(upload.receive(&platform.blobs, member.workspace, limits, &mut received)).await?;
         let fingerprint: Vec<_> = received.iter().map(|part| part.fingerprint()).collect();
         let request = key.bind(OPERATION, Some(member.account), &(member.workspace, fingerprint));
-        idempotent(&platform.db, request, async |tx| {
+        idempotent(&member.changes(platform, &client), request, async |change| {
             // The upload may have taken days.
-            if !member.access_grant().is_valid(tx).await? {
+            if !member.access_grant().is_valid(change.tx()).await? {
                 return Err(Problem::not_found());
             }
-            let context = client.actor_context(member.actor());
-            let files = service::accept(tx, platform, member.workspace, &context, &received, &mut referenced).await?;
+            let files = service::accept(change, platform, member.workspace, &received, &mut referenced).await?;
             Ok(AcceptedFiles { items: files.into_iter().map(File::from).collect() })
         })
         .await
@@ -168,22 +163,17 @@ pub async fn delete(
     path: Path<FilePath>,
 ) -> Result<NoContent, Problem> {
     let file = path.0.file;
-    let tx = state.platform.db.begin().await?;
-    if !store::file::delete(&tx, member.workspace, FileId(file)).await? {
-        return Err(Problem::not_found());
-    }
-    let entry = AuditEntry::new(Action::FileDeleted, file, json!({}));
-    activity::append(
-        &tx,
-        &state.platform.audit_keys,
-        member.workspace,
-        &client.actor_context(member.actor()),
-        &[entry],
-    )
-    .await?;
-    store::event::append(&tx, member.workspace, EventType::FileDeleted, file, json!({})).await?;
-    tx.commit().await?;
-    Ok(NoContent)
+    let changes = member.changes(&state.platform, &client);
+    changes
+        .run(async |change| {
+            if !store::file::delete(change, member.workspace, FileId(file)).await? {
+                return Err(Problem::not_found());
+            }
+            change.audit(Action::FileDeleted, file);
+            change.emit(EventType::FileDeleted, file, json!({}));
+            Ok(NoContent)
+        })
+        .await
 }
 
 async fn find(state: &State, member: &Member<ReadFiles>, path: FilePath) -> Result<FileView, Problem> {

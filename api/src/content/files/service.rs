@@ -12,7 +12,7 @@ use nvisy_shared::{
     queue::outbox,
     store::{
         self, Tx,
-        activity::{self, ActorContext, AuditEntry},
+        change::Change,
         file::{FileView, NewFile},
         run::Pipeline,
     },
@@ -25,38 +25,47 @@ use crate::{problem::Problem, quota};
 /// Adds the files, and a run of the workspace's `index` pipeline for each. `referenced` gets the ids of the blobs that the
 /// rows refer to.
 pub async fn accept(
-    tx: &Tx,
+    change: &mut Change,
     platform: &Platform,
     workspace: WorkspaceId,
-    context: &ActorContext,
     received: &[ReceivedFile],
     referenced: &mut HashSet<BlobId>,
 ) -> Result<Vec<FileView>, Problem> {
+    // An attempt before this one may have found other blobs.
+    referenced.clear();
+    let (tx, account) = (change.tx(), change.actor().account());
     let pipeline = store::run::builtin_pipeline(tx, workspace).await?.ok_or_else(Problem::not_found)?;
     let definition: Definition = serde_json::from_value(pipeline.definition.clone()).map_err(Problem::internal)?;
     let plan = plan::compile(&definition).map_err(Problem::internal)?;
+    let blobs = register_blobs(tx, workspace, received).await?;
+    referenced.extend(&blobs);
     let mut files = Vec::with_capacity(received.len());
-    for part in received {
-        let blob = store::file::register_blob(tx, workspace, part.blob).await?;
-        referenced.insert(blob);
-        let file = index(tx, workspace, context.actor.account(), blob, part, (&pipeline, plan.stage(0))).await?;
+    for (part, blob) in received.iter().zip(blobs) {
+        let file = index(tx, workspace, account, blob, part, (&pipeline, plan.stage(0))).await?;
         let view = store::file::find(tx, workspace, file).await?;
         files.push(view.ok_or_else(|| Problem::internal("a file is missing after its insertion"))?);
     }
     // No row refers to a rejected upload: its bytes are deleted at once.
     quota::check(tx, platform, workspace).await.inspect_err(|_| referenced.clear())?;
-    // Activities and events last: they lock the workspace's sequences until the end of the transaction.
-    let uploaded = |file: &FileView| {
-        let details = json!({ "versionId": file.version_id, "bytes": file.bytes });
-        AuditEntry::new(Action::FileUploaded, file.id.0, details)
-    };
-    let entries: Vec<AuditEntry> = files.iter().map(uploaded).collect();
-    activity::append(tx, &platform.audit_keys, workspace, context, &entries).await?;
     for file in &files {
+        let details = json!({ "versionId": file.version_id, "bytes": file.bytes });
+        change.audit_with(Action::FileUploaded, file.id, details);
         let data = json!({ "name": file.name, "versionId": file.version_id });
-        store::event::append(tx, workspace, EventType::FileQueued, file.id.0, data).await?;
+        change.emit(EventType::FileQueued, file.id, data);
     }
     Ok(files)
+}
+
+/// Registers the content of all parts and returns its blobs, in the order of the parts. Locks the rows before anything else, and
+/// in one order, so that uploads of the same contents do not wait for each other in a circle.
+async fn register_blobs(tx: &Tx, workspace: WorkspaceId, received: &[ReceivedFile]) -> Result<Vec<BlobId>, Problem> {
+    let mut blobs: Vec<BlobId> = received.iter().map(|part| part.blob.id).collect();
+    let mut order: Vec<usize> = (0..received.len()).collect();
+    order.sort_by_key(|at| received[*at].blob.sha256);
+    for at in order {
+        blobs[at] = store::file::register_blob(tx, workspace, received[at].blob).await?;
+    }
+    Ok(blobs)
 }
 
 async fn index(

@@ -18,7 +18,10 @@ use nvisy_shared::{
     crypt::{KeyPurpose, Keyring},
     entity::idempotency::Model,
     id::AccountId,
-    store::{self, Db, TransactionTrait, Tx},
+    store::{
+        self, Db,
+        change::{Change, ChangeScope},
+    },
 };
 use schemars::schema::{InstanceType, SchemaObject, StringValidation};
 use serde::{Serialize, de::DeserializeOwned};
@@ -103,44 +106,32 @@ fn scope(operation: &str, caller: impl Display) -> String {
     format!("{caller} {operation}")
 }
 
-/// Runs `effect` in a transaction, unless the same request has been answered before: then it repeats the response. An error
-/// of `effect` undoes everything it wrote.
+/// Runs `effect` in a change, unless the same request has been answered before: then it repeats the response. An error of
+/// `effect` undoes everything it wrote.
 pub async fn idempotent<const STATUS: u16, T, F>(
-    db: &Db,
+    changes: &ChangeScope<'_>,
     request: IdempotentRequest,
-    effect: F,
+    mut effect: F,
 ) -> Result<StatusJson<STATUS, T>, Problem>
 where
     T: Serialize + DeserializeOwned,
-    F: AsyncFnOnce(&Tx) -> Result<T, Problem>,
+    F: AsyncFnMut(&mut Change) -> Result<T, Problem>,
 {
-    let tx = db.begin().await?;
-    if let Some(key) = &request.key {
-        if !store::idempotency::try_lock(&tx, &request.scope, key).await? {
-            return Err(Problem::new(Code::IdempotencyKeyInUse).retry_in(1));
-        }
-        if let Some(earlier) = store::idempotency::find(&tx, &request.scope, key, request.retention).await? {
-            tx.rollback().await?;
-            return replay(&request, earlier);
-        }
-    }
-    let body = match effect(&tx).await {
-        Ok(body) => body,
-        Err(problem) => {
-            // Before the response: a client that repeats the request at once would find the key in use.
-            if let Err(error) = tx.rollback().await {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "a rollback failed; PostgreSQL rolls back when the connection ends");
+    changes
+        .run(async |change| {
+            let Some(key) = &request.key else { return effect(change).await.map(StatusJson::new) };
+            if !store::idempotency::try_lock(change, &request.scope, key).await? {
+                return Err(Problem::new(Code::IdempotencyKeyInUse).retry_in(1));
             }
-            return Err(problem);
-        }
-    };
-    if let Some(key) = &request.key {
-        let json = serde_json::to_value(&body).map_err(Problem::internal)?;
-        store::idempotency::insert(&tx, &request.scope, key, &request.fingerprint, STATUS, json).await?;
-    }
-    tx.commit().await?;
-    Ok(StatusJson::new(body))
+            if let Some(earlier) = store::idempotency::find(change, &request.scope, key, request.retention).await? {
+                return replay(&request, earlier);
+            }
+            let body = effect(change).await?;
+            let json = serde_json::to_value(&body).map_err(Problem::internal)?;
+            store::idempotency::insert(change, &request.scope, key, &request.fingerprint, STATUS, json).await?;
+            Ok(StatusJson::new(body))
+        })
+        .await
 }
 
 fn replay<const STATUS: u16, T: DeserializeOwned>(

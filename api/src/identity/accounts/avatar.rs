@@ -20,15 +20,12 @@ use futures::{StreamExt, future::LocalBoxFuture};
 use nvisy_shared::{
     domain::activity::Action,
     entity,
-    store::{self, TransactionTrait, avatar::MAX_BYTES},
+    store::{self, avatar::MAX_BYTES},
 };
 use sha2::{Digest, Sha256};
 
 use crate::{
-    auth::{
-        account::{CurrentAccount, SignedIn},
-        audit,
-    },
+    auth::account::{CurrentAccount, SignedIn},
     http::{
         api_component::api_component,
         client_info::ClientInfo,
@@ -74,12 +71,14 @@ pub async fn replace(
     image: Image,
 ) -> Result<NoContent, Problem> {
     let sha256 = Sha256::digest(&image.bytes);
-    let tx = state.platform.db.begin().await?;
-    store::avatar::upsert(&tx, account.id, image.media_type, &image.bytes, &sha256).await?;
-    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::AccountPictured, account.id.0)
-        .await?;
-    tx.commit().await?;
-    Ok(NoContent)
+    let changes = account.changes(&state.platform, &client);
+    changes
+        .run(async |change| {
+            store::avatar::upsert(change.tx(), account.id, image.media_type, &image.bytes, &sha256).await?;
+            change.audit(Action::AccountPictured, account.id);
+            Ok(NoContent)
+        })
+        .await
 }
 
 #[api_operation(
@@ -89,14 +88,16 @@ pub async fn replace(
     error_code = 404
 )]
 pub async fn remove(state: Data<State>, account: SignedIn, client: ClientInfo) -> Result<NoContent, Problem> {
-    let tx = state.platform.db.begin().await?;
-    if !store::avatar::delete(&tx, account.id).await? {
-        return Err(Problem::not_found());
-    }
-    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::AccountPictured, account.id.0)
-        .await?;
-    tx.commit().await?;
-    Ok(NoContent)
+    let changes = account.changes(&state.platform, &client);
+    changes
+        .run(async |change| {
+            if !store::avatar::delete(change.tx(), account.id).await? {
+                return Err(Problem::not_found());
+            }
+            change.audit(Action::AccountPictured, account.id);
+            Ok(NoContent)
+        })
+        .await
 }
 
 fn body_problem(error: &PayloadError) -> Problem {

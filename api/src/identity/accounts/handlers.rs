@@ -2,6 +2,7 @@
 
 use actix_web::web::Data;
 use apistos::api_operation;
+use nvisy_shared::domain::activity::Actor;
 
 use super::{
     service::{self, PreparedSignUp},
@@ -10,6 +11,7 @@ use super::{
 use crate::{
     auth::{
         account::{CurrentAccount, SignedIn},
+        change::account_changes,
         password,
     },
     http::{
@@ -41,17 +43,16 @@ pub async fn sign_up(
 ) -> Result<SignedUp, Problem> {
     let sign_up = PreparedSignUp::new(&state, &client, body.0.into()).await?;
     let request = key.bind("signUp", None, &sign_up.content());
+    let changes = account_changes(&state.platform, &client, Actor::System);
     if state.mailer.is_configured() {
-        let accepted = idempotent(&state.platform.db, request, async |tx| {
-            sign_up.send_link(&state, tx).await?;
+        let accepted = idempotent(&changes, request, async |change| {
+            sign_up.send_link(&state, change).await?;
             Ok(Mailed { email: sign_up.email().to_owned() })
         });
         return accepted.await.map(SignedUp::Mailed);
     }
-    let created: Created<Account> = idempotent(&state.platform.db, request, async |tx| {
-        sign_up.create(&state, tx, &client).await.map(Account::from)
-    })
-    .await?;
+    let created: Created<Account> =
+        idempotent(&changes, request, async |change| sign_up.create(change).await.map(Account::from)).await?;
     Ok(SignedUp::Created(created.with_location(|_| "/api/v1/account".to_owned())))
 }
 
@@ -74,8 +75,9 @@ pub async fn confirm_sign_up(
     let content = (link, password::fingerprint(&state.platform.keys, &password));
     let request = key.bind("confirmSignUp", None, &content);
     service::verify_sign_up_password(&state, &client, &link, password).await?;
-    let created: Created<Account> = idempotent(&state.platform.db, request, async |tx| {
-        let account = service::confirm_sign_up(&state, tx, &client, &link).await?;
+    let changes = account_changes(&state.platform, &client, Actor::System);
+    let created: Created<Account> = idempotent(&changes, request, async |change| {
+        let account = service::confirm_sign_up(change, &link).await?;
         Ok(Account { email_verified: true, ..account.into() })
     })
     .await?;

@@ -10,12 +10,7 @@ use nvisy_shared::{
     },
     entity::account::Model,
     secret::Secret,
-    store::{
-        self, TransactionTrait, Tx,
-        account::NewAccount,
-        activity::{self, AuditEntry},
-        mail::NewMail,
-    },
+    store::{self, Tx, account::NewAccount, change::Change, mail::NewMail},
 };
 use serde::Serialize;
 
@@ -23,7 +18,6 @@ use super::sign_up_policy::SignUpPermit;
 use crate::{
     auth::{
         account::SignedIn,
-        audit,
         password::{self, check_strength},
     },
     http::client_info::ClientInfo,
@@ -88,13 +82,12 @@ impl PreparedSignUp {
     }
 
     /// Without mail: creates the account at once. Where every address may sign up, the response shows that one is taken.
-    pub async fn create(&self, state: &State, tx: &Tx, client: &ClientInfo) -> Result<Model, Problem> {
-        self.permit.check(tx, &self.email).await?;
+    pub async fn create(&self, change: &mut Change) -> Result<Model, Problem> {
+        self.permit.check(change, &self.email).await?;
         let account =
             NewAccount { email: &self.email, display_name: &self.display_name, password_hash: &self.password_hash };
-        let account = store::account::insert(tx, account).await?.ok_or_else(|| self.permit.address_taken())?;
-        let context = client.actor_context(Actor::Account(account.id));
-        audit::record(&state.platform, tx, &context, Action::AccountSignedUp, account.id.0).await?;
+        let account = store::account::insert(change, account).await?.ok_or_else(|| self.permit.address_taken())?;
+        audit_signed_up(change, &account);
         Ok(account)
     }
 }
@@ -120,23 +113,22 @@ pub async fn verify_sign_up_password(
 }
 
 /// Uses a sign-up's link up and creates the account, with a verified address.
-pub async fn confirm_sign_up(
-    state: &State,
-    tx: &Tx,
-    client: &ClientInfo,
-    link_hash: &[u8; 32],
-) -> Result<Model, Problem> {
-    let mail = store::mail::consume_link(tx, MailKind::SignUp, link_hash).await?.ok_or_else(invalid_link)?;
+pub async fn confirm_sign_up(change: &mut Change, link_hash: &[u8; 32]) -> Result<Model, Problem> {
+    let mail = store::mail::consume_link(change, MailKind::SignUp, link_hash).await?.ok_or_else(invalid_link)?;
     let (display_name, password_hash) = mail.display_name.zip(mail.password_hash).ok_or_else(invalid_link)?;
     let password_hash = Secret::new(password_hash);
     let account = NewAccount { email: &mail.email, display_name: &display_name, password_hash: &password_hash };
-    let account = store::account::insert(tx, account).await?.ok_or_else(invalid_link)?;
-    store::account::verify_email(tx, account.id, &mail.email).await?;
+    let account = store::account::insert(change, account).await?.ok_or_else(invalid_link)?;
+    store::account::verify_email(change, account.id, &mail.email).await?;
     // Other sign-ups with this address are void.
-    store::mail::delete_links(tx, MailKind::SignUp, &mail.email).await?;
-    let context = client.actor_context(Actor::Account(account.id));
-    audit::record(&state.platform, tx, &context, Action::AccountSignedUp, account.id.0).await?;
+    store::mail::delete_links(change, MailKind::SignUp, &mail.email).await?;
+    audit_signed_up(change, &account);
     Ok(account)
+}
+
+fn audit_signed_up(change: &mut Change, account: &Model) {
+    change.set_actor(Actor::Account(account.id));
+    change.audit(Action::AccountSignedUp, account.id);
 }
 
 /// Changes the display name; 412 unless the account has one of these revisions.
@@ -148,13 +140,14 @@ pub async fn update(
     display_name: Option<&str>,
 ) -> Result<Model, Problem> {
     let display_name = display_name.map_or(account.display_name.as_str(), str::trim);
-    let tx = state.platform.db.begin().await?;
-    let changed = store::account::rename(&tx, account.id, revisions, display_name).await?;
-    let changed = changed.ok_or_else(|| Problem::new(Code::PreconditionFailed))?;
-    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::AccountUpdated, account.id.0)
-        .await?;
-    tx.commit().await?;
-    Ok(changed)
+    let changes = account.changes(&state.platform, client);
+    changes
+        .run(async |change| {
+            change.audit(Action::AccountUpdated, account.id);
+            let changed = store::account::rename(change, account.id, revisions.clone(), display_name).await?;
+            changed.ok_or_else(|| Problem::new(Code::PreconditionFailed))
+        })
+        .await
 }
 
 pub async fn change_password(
@@ -168,14 +161,16 @@ pub async fn change_password(
     let lock = state.authenticator.reauthenticate(account, client, current).await?;
     let password_hash = state.authenticator.passwords.hash(new).await?;
     drop(lock);
-    let tx = state.platform.db.begin().await?;
-    account.lock(&tx).await?;
-    store::account::set_password(&tx, account.id, &password_hash).await?;
-    store::session::end_all(&tx, account.id, Some(account.session)).await?;
-    let context = client.actor_context(account.actor());
-    audit::record(&state.platform, &tx, &context, Action::AccountPasswordChanged, account.id.0).await?;
-    tx.commit().await?;
-    Ok(())
+    let changes = account.changes(&state.platform, client);
+    changes
+        .run(async |change| {
+            account.lock(change).await?;
+            store::account::set_password(change, account.id, &password_hash).await?;
+            store::session::end_all(change, account.id, Some(account.session)).await?;
+            change.audit(Action::AccountPasswordChanged, account.id);
+            Ok(())
+        })
+        .await
 }
 
 /// Closes the account; returns the time at which it is erased.
@@ -187,28 +182,28 @@ pub async fn delete(
 ) -> Result<DateTime<Utc>, Problem> {
     state.authenticator.reauthenticate(account, client, password).await?;
     let grace = Duration::from_secs(state.platform.config.auth.erase_seconds);
-    let tx = state.platform.db.begin().await?;
+    let changes = account.changes(&state.platform, client);
+    changes.run(async |change| close(change, account, grace).await).await
+}
+
+async fn close(change: &mut Change, account: &SignedIn, grace: Duration) -> Result<DateTime<Utc>, Problem> {
     // Workspaces before the account, in the order in which joining locks them: no member comes or goes meanwhile.
     let mut workspaces = Vec::new();
-    for workspace in store::succession::workspaces(&tx, account.id).await? {
-        if store::workspace::lock(&tx, workspace).await? {
+    for workspace in store::succession::workspaces(change, account.id).await? {
+        if store::workspace::lock(change, workspace).await? {
             workspaces.push(workspace);
         }
     }
-    account.lock(&tx).await?;
-    if store::account::is_last_owner(&tx, account.id).await? {
+    account.lock(change).await?;
+    if store::account::is_last_owner(change.tx(), account.id).await? {
         return Err(Problem::new(Code::LastOwner));
     }
-    let erase_at = store::account::close(&tx, account.id, grace).await?;
-    store::session::end_all(&tx, account.id, None).await?;
-    let context = client.actor_context(account.actor());
     for workspace in workspaces {
-        let withdrawn = store::invite::withdraw_of_closed_account(&tx, workspace, account.id).await?;
-        let entries: Vec<AuditEntry> =
-            withdrawn.into_iter().map(|invite| invite.audit_entry("account_deleted")).collect();
-        activity::append(&tx, &state.platform.audit_keys, workspace, &context, &entries).await?;
+        for invite in store::invite::withdraw_of_closed_account(change, workspace, account.id).await? {
+            change.audit_in(workspace, invite.audit_entry("account_deleted"));
+        }
     }
-    audit::record(&state.platform, &tx, &context, Action::AccountDeleted, account.id.0).await?;
-    tx.commit().await?;
-    Ok(erase_at)
+    store::session::end_all(change, account.id, None).await?;
+    change.audit(Action::AccountDeleted, account.id);
+    Ok(store::account::close(change, account.id, grace).await?)
 }

@@ -2,15 +2,14 @@
 
 use actix_web::web::Data;
 use apistos::api_operation;
-
-use nvisy_shared::domain::account::normalise_email;
+use nvisy_shared::domain::{account::normalise_email, activity::Actor};
 
 use super::{
     service,
     wire::{ChangeEmail, ForgottenPassword, LinkToken, ResetPassword},
 };
 use crate::{
-    auth::account::SignedIn,
+    auth::{account::SignedIn, change::account_changes},
     http::{
         client_info::ClientInfo,
         extract::Json,
@@ -40,8 +39,8 @@ pub async fn forgot_password(
     let email = normalise_email(&body.0.email);
     state.limiter.count_mailbox(&client, &email).await?;
     let request = key.bind("forgotPassword", None, &email);
-    idempotent(&state.platform.db, request, async |tx| {
-        service::send_password_reset(&state, tx, &email).await?;
+    idempotent(&account_changes(&state.platform, &client, Actor::System), request, async |change| {
+        service::send_password_reset(&state, change, &email).await?;
         Ok(Mailed { email: email.clone() })
     })
     .await
@@ -82,8 +81,8 @@ pub async fn change_email(
     state.limiter.count_mailbox(&client, &email).await?;
     state.authenticator.reauthenticate(&account, &client, body.0.password.into_secret()).await?;
     let request = key.bind("changeEmail", Some(account.id), &email);
-    idempotent(&state.platform.db, request, async |tx| {
-        service::send_email_change(&state, tx, &account, &client, &email).await?;
+    idempotent(&account.changes(&state.platform, &client), request, async |change| {
+        service::send_email_change(&state, change, &account, &email).await?;
         Ok(Mailed { email: email.clone() })
     })
     .await
@@ -104,8 +103,8 @@ pub async fn verify_email(
     state.mailer.require()?;
     state.limiter.count_mailbox(&client, &account.email).await?;
     let request = key.bind("verifyEmail", Some(account.id), &account.email);
-    idempotent(&state.platform.db, request, async |tx| {
-        service::send_email_verification(&state, tx, &account, &client).await?;
+    idempotent(&account.changes(&state.platform, &client), request, async |change| {
+        service::send_email_verification(&state, change, &account).await?;
         Ok(Mailed { email: account.email.clone() })
     })
     .await

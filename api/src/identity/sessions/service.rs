@@ -6,11 +6,12 @@ use nvisy_shared::{
     config,
     crypt::{DerivedKey, KeyPurpose, refresh::RefreshToken},
     domain::activity::{Action, Actor},
+    entity::account::Model,
     id::{AccountId, SessionId},
     secret::Secret,
     store::{
-        self, TransactionTrait,
-        activity::AuditEntry,
+        self,
+        change::Change,
         session::{RefreshTokenStatus, RefreshedSession, SessionLifetime},
     },
 };
@@ -20,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     auth::{
         account::{SignedIn, require_active},
-        audit,
+        change::account_changes,
         device::Device,
         failed_logins::FailedLogin,
         second_factor::Checked,
@@ -78,33 +79,43 @@ pub async fn login(
     }
 
     let refresh = RefreshToken::first(&refresh_key(state), SessionId::new());
-    let tx = state.platform.db.begin().await?;
-    // If the password has changed since it was verified, a session that begins now would outlive the change.
-    let account = store::account::lock_verified(&tx, account.id, &hash).await?;
-    let account = account.ok_or_else(|| Problem::new(Code::WrongCredentials))?;
-    require_active(account.state)?;
-    let context = client.actor_context(Actor::Account(account.id));
-    let checked = authenticator.second_factor.check(&tx, account.id, code.as_deref()).await?;
-    if let Err(problem) = checked.into_result() {
-        // A missing code is not recorded: every login with a second factor begins like that.
-        if checked != Checked::Missing {
-            let entry = AuditEntry::new(Action::SessionRefused, account.id.0, json!({ "reason": "code" }));
-            audit::record_all(&state.platform, &tx, &context, &[entry]).await?;
+    let changes = account_changes(&state.platform, client, Actor::Account(account.id));
+    let checked = changes.run(async |change| {
+        // If the password has changed since it was verified, a session that begins now would outlive the change.
+        let account = store::account::lock_verified(change, account.id, &hash).await?;
+        let account = account.ok_or_else(|| Problem::new(Code::WrongCredentials))?;
+        require_active(account.state)?;
+        let checked = authenticator.second_factor.check(change, account.id, code.as_deref()).await?;
+        match checked {
+            Checked::Passed => start(change, state, device, &account, &refresh).await?,
+            // Not recorded: every login with a second factor begins like that.
+            Checked::Missing => {}
+            Checked::Wrong | Checked::Blocked(_) => {
+                change.audit_with(Action::SessionRefused, account.id, json!({ "reason": "code" }));
+            }
         }
-        tx.commit().await?;
-        return Err(problem);
-    }
+        Ok::<_, Problem>(checked)
+    });
+    checked.await?.into_result()?;
+    token_pair(state, account.id, &refresh)
+}
+
+/// Adds the session. Cancels the deletion of the account.
+async fn start(
+    change: &mut Change,
+    state: &State,
+    device: &Device,
+    account: &Model,
+    refresh: &RefreshToken,
+) -> Result<(), Problem> {
     if account.erase_at.is_some() {
-        store::account::reopen(&tx, account.id).await?;
+        store::account::reopen(change, account.id).await?;
+        change.audit(Action::AccountRestored, account.id);
     }
     let session = refresh.session();
-    store::session::insert(&tx, session, account.id, device.as_stored(), lifetime(state), &refresh.hash()).await?;
-    if account.erase_at.is_some() {
-        audit::record(&state.platform, &tx, &context, Action::AccountRestored, account.id.0).await?;
-    }
-    audit::record(&state.platform, &tx, &context, Action::SessionStarted, session.0).await?;
-    tx.commit().await?;
-    token_pair(state, account.id, &refresh)
+    store::session::insert(change, session, account.id, device.as_stored(), lifetime(state), &refresh.hash()).await?;
+    change.audit(Action::SessionStarted, session);
+    Ok(())
 }
 
 /// Parses a refresh token; 401 for a text that this installation did not issue.
@@ -122,54 +133,65 @@ pub async fn refresh(
     let next = token.successor(&refresh_key(state));
     let (token, successor) = (token.hash(), next.hash());
 
-    let tx = state.platform.db.begin().await?;
-    let refreshed = store::session::lock_by_refresh_token(&tx, device.as_stored(), &token, &successor)
-        .await?
-        .ok_or_else(invalid_refresh_token)?;
-    let RefreshedSession { session, account, .. } = refreshed;
-    require_active(refreshed.state)?;
-    match refreshed.token_status {
-        RefreshTokenStatus::Current => {
-            store::session::rotate(&tx, session, device.as_stored(), lifetime(state), &token, &successor).await?;
+    let changes = account_changes(&state.platform, client, Actor::System);
+    let refreshed = changes.run(async |change| {
+        let refreshed = store::session::lock_by_refresh_token(change, device.as_stored(), &token, &successor)
+            .await?
+            .ok_or_else(invalid_refresh_token)?;
+        let RefreshedSession { session, account, .. } = refreshed;
+        require_active(refreshed.state)?;
+        match refreshed.token_status {
+            RefreshTokenStatus::Current => {
+                store::session::rotate(change, session, device.as_stored(), lifetime(state), &token, &successor)
+                    .await?;
+            }
+            RefreshTokenStatus::Retried(age) if age <= REUSE_GRACE => {}
+            RefreshTokenStatus::Retried(_) | RefreshTokenStatus::Reused => {
+                store::session::end(change, account, session).await?;
+                change.set_actor(Actor::Account(account));
+                change.audit(Action::SessionStolen, session);
+                return Ok(Err((account, session)));
+            }
         }
-        RefreshTokenStatus::Retried(age) if age <= REUSE_GRACE => {}
-        RefreshTokenStatus::Retried(_) | RefreshTokenStatus::Reused => {
-            store::session::end(&tx, account, session).await?;
-            let context = client.actor_context(Actor::Account(account));
-            audit::record(&state.platform, &tx, &context, Action::SessionStolen, session.0).await?;
-            tx.commit().await?;
+        Ok::<_, Problem>(Ok(account))
+    });
+    match refreshed.await? {
+        Ok(account) => token_pair(state, account, &next),
+        Err((account, session)) => {
             tracing::warn!(
                 account.id = %account,
                 session.id = %session,
                 "a refresh token was used twice: its session has ended"
             );
-            return Err(invalid_refresh_token());
+            Err(invalid_refresh_token())
         }
     }
-    tx.commit().await?;
-    token_pair(state, account, &next)
 }
 
 pub async fn end(state: &State, account: &SignedIn, client: &ClientInfo, session: SessionId) -> Result<(), Problem> {
-    let tx = state.platform.db.begin().await?;
-    if !store::session::end(&tx, account.id, session).await? {
-        return Err(Problem::not_found());
-    }
-    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::SessionEnded, session.0)
-        .await?;
-    tx.commit().await?;
-    Ok(())
+    let changes = account.changes(&state.platform, client);
+    changes
+        .run(async |change| {
+            if !store::session::end(change, account.id, session).await? {
+                return Err(Problem::not_found());
+            }
+            change.audit(Action::SessionEnded, session);
+            Ok(())
+        })
+        .await
 }
 
 /// Ends all sessions. Another person may have been signed in and requested links: they become void, too.
 pub async fn end_all(state: &State, account: &SignedIn, client: &ClientInfo) -> Result<(), Problem> {
-    let tx = state.platform.db.begin().await?;
-    store::session::end_all(&tx, account.id, None).await?;
-    store::mail::invalidate_links(&tx, account.id).await?;
-    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::SessionAllEnded, account.id.0)
-        .await?;
-    tx.commit().await?;
-    Ok(())
+    let changes = account.changes(&state.platform, client);
+    changes
+        .run(async |change| {
+            store::session::end_all(change, account.id, None).await?;
+            store::mail::invalidate_links(change, account.id).await?;
+            change.audit(Action::SessionAllEnded, account.id);
+            Ok(())
+        })
+        .await
 }
 
 fn invalid_refresh_token() -> Problem {

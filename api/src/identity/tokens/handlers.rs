@@ -42,8 +42,8 @@ pub async fn create(
     service::reauthenticate(&state, &account, &client, password, code.as_deref()).await?;
     let command = CreateTokenCommand::from(body);
     let request = key.bind("createToken", Some(account.id), &command);
-    let created: Created<Token> = idempotent(&state.platform.db, request, async |tx| {
-        service::create(&state, tx, &account, &client, &command).await.map(Token::from)
+    let created: Created<Token> = idempotent(&account.changes(&state.platform, &client), request, async |change| {
+        service::create(&state, change, &account, &command).await.map(Token::from)
     })
     .await?;
     // Not stored with the response: the rows of idempotency keys must not grant access.

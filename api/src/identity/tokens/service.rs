@@ -11,13 +11,13 @@ use nvisy_shared::{
     entity::api_token::Model,
     id::{AccountId, TokenId, WorkspaceId},
     secret::Secret,
-    store::{self, TransactionTrait, Tx, api_token::NewToken},
+    store::{self, api_token::NewToken, change::Change},
 };
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    auth::{account::SignedIn, audit, second_factor::Checked},
+    auth::{account::SignedIn, second_factor::Checked},
     http::{client_info::ClientInfo, extract::invalid_field},
     problem::{Code, Problem},
     state::State,
@@ -47,22 +47,22 @@ pub async fn reauthenticate(
     code: Option<&str>,
 ) -> Result<(), Problem> {
     let _lock = state.authenticator.reauthenticate(account, client, password).await?;
-    let tx = state.platform.db.begin().await?;
-    account.lock(&tx).await?;
-    let checked = state.authenticator.second_factor.check(&tx, account.id, code).await?;
-    if checked == Checked::Wrong {
-        let context = client.actor_context(account.actor());
-        audit::record(&state.platform, &tx, &context, Action::AccountCodeRefused, account.id.0).await?;
-    }
-    tx.commit().await?;
-    checked.into_result()
+    let changes = account.changes(&state.platform, client);
+    let checked = changes.run(async |change| {
+        account.lock(change).await?;
+        let checked = state.authenticator.second_factor.check(change, account.id, code).await?;
+        if checked == Checked::Wrong {
+            change.audit(Action::AccountCodeRefused, account.id);
+        }
+        Ok::<_, Problem>(checked)
+    });
+    checked.await?.into_result()
 }
 
 pub async fn create(
     state: &State,
-    tx: &Tx,
+    change: &mut Change,
     account: &SignedIn,
-    client: &ClientInfo,
     command: &CreateTokenCommand,
 ) -> Result<Model, Problem> {
     let CreateTokenCommand { name, permissions, workspaces, expires_at } = command;
@@ -70,8 +70,8 @@ pub async fn create(
     if *expires_at <= now || *expires_at > now + Duration::days(MAX_LIFETIME_DAYS) {
         return Err(invalid_field("expiresAt", "must be in the future, and at most 366 days away"));
     }
-    account.lock_session(tx).await?;
-    if store::api_token::count(tx, account.id).await? >= MAX_TOKENS_PER_ACCOUNT {
+    account.lock_session(change).await?;
+    if store::api_token::count(change.tx(), account.id).await? >= MAX_TOKENS_PER_ACCOUNT {
         let detail = format!("an account can have at most {MAX_TOKENS_PER_ACCOUNT} API tokens");
         return Err(Problem::new(Code::TooManyTokens).detail(detail));
     }
@@ -89,9 +89,8 @@ pub async fn create(
         workspaces: workspaces.as_ref().map(|ids| ids.iter().copied().map(WorkspaceId).collect()),
         expires_at: *expires_at,
     };
-    let token = store::api_token::insert(tx, token).await?.ok_or_else(Problem::not_found)?;
-    audit::record(&state.platform, tx, &client.actor_context(account.actor()), Action::TokenCreated, token.id.0)
-        .await?;
+    let token = store::api_token::insert(change, token).await?.ok_or_else(Problem::not_found)?;
+    change.audit(Action::TokenCreated, token.id);
     Ok(token)
 }
 
@@ -103,11 +102,14 @@ pub fn secret(state: &State, account: AccountId, id: TokenId) -> Secret<String> 
 }
 
 pub async fn revoke(state: &State, account: &SignedIn, client: &ClientInfo, token: TokenId) -> Result<(), Problem> {
-    let tx = state.platform.db.begin().await?;
-    if !store::api_token::revoke(&tx, account.id, token).await? {
-        return Err(Problem::not_found());
-    }
-    audit::record(&state.platform, &tx, &client.actor_context(account.actor()), Action::TokenRevoked, token.0).await?;
-    tx.commit().await?;
-    Ok(())
+    let changes = account.changes(&state.platform, client);
+    changes
+        .run(async |change| {
+            if !store::api_token::revoke(change, account.id, token).await? {
+                return Err(Problem::not_found());
+            }
+            change.audit(Action::TokenRevoked, token);
+            Ok(())
+        })
+        .await
 }

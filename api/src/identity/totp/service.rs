@@ -3,13 +3,12 @@
 use nvisy_shared::{
     domain::activity::Action,
     secret::Secret,
-    store::{self, TransactionTrait, Tx},
+    store::{self, change::Change},
 };
 
 use crate::{
     auth::{
         account::SignedIn,
-        audit,
         second_factor::{self, Enrolment},
     },
     http::client_info::ClientInfo,
@@ -25,13 +24,16 @@ pub async fn enrol(
 ) -> Result<Enrolment, Problem> {
     state.authenticator.reauthenticate(account, client, password).await?;
     let enrolment = second_factor::generate(&account.email)?;
-    let tx = state.platform.db.begin().await?;
-    account.lock(&tx).await?;
-    if !state.authenticator.second_factor.enrol(&tx, account.id, &enrolment).await? {
-        return Err(Problem::new(Code::SecondFactorActive));
-    }
-    record(state, &tx, account, client, Action::AccountFactorEnrolled).await?;
-    tx.commit().await?;
+    let changes = account.changes(&state.platform, client);
+    let enrolled = changes.run(async |change| {
+        account.lock(change).await?;
+        if !state.authenticator.second_factor.enrol(change, account.id, &enrolment).await? {
+            return Err(Problem::new(Code::SecondFactorActive));
+        }
+        change.audit(Action::AccountFactorEnrolled, account.id);
+        Ok(())
+    });
+    enrolled.await?;
     Ok(enrolment)
 }
 
@@ -43,18 +45,20 @@ pub async fn confirm(
     code: &str,
 ) -> Result<Vec<String>, Problem> {
     let factor = &state.authenticator.second_factor;
-    let tx = state.platform.db.begin().await?;
-    account.lock(&tx).await?;
-    let checked = factor.confirm(&tx, account.id, code).await?;
-    let checked = checked.ok_or_else(|| Problem::new(Code::NoEnrolment))?;
-    if let Err(problem) = checked.into_result() {
-        return Err(record_wrong_code(state, tx, account, client, problem).await?);
-    }
-    let recovery_codes = factor.renew_recovery_codes(&tx, account.id).await?;
-    store::session::end_all(&tx, account.id, Some(account.session)).await?;
-    record(state, &tx, account, client, Action::AccountFactorConfirmed).await?;
-    tx.commit().await?;
-    Ok(recovery_codes)
+    let changes = account.changes(&state.platform, client);
+    let confirmed = changes.run(async |change| {
+        account.lock(change).await?;
+        let checked = factor.confirm(change, account.id, code).await?;
+        let checked = checked.ok_or_else(|| Problem::new(Code::NoEnrolment))?;
+        if let Err(problem) = checked.into_result() {
+            return Ok(Err(audit_refused_code(change, account, problem)));
+        }
+        let recovery_codes = factor.renew_recovery_codes(change, account.id).await?;
+        store::session::end_all(change, account.id, Some(account.session)).await?;
+        change.audit(Action::AccountFactorConfirmed, account.id);
+        Ok::<_, Problem>(Ok(recovery_codes))
+    });
+    confirmed.await?
 }
 
 /// Replaces the recovery codes.
@@ -65,11 +69,16 @@ pub async fn renew_recovery_codes(
     password: Secret<String>,
     code: &str,
 ) -> Result<Vec<String>, Problem> {
-    let tx = begin_with_both_factors(state, account, client, password, code).await?;
-    let recovery_codes = state.authenticator.second_factor.renew_recovery_codes(&tx, account.id).await?;
-    record(state, &tx, account, client, Action::AccountCodesRenewed).await?;
-    tx.commit().await?;
-    Ok(recovery_codes)
+    state.authenticator.reauthenticate(account, client, password).await?;
+    let changes = account.changes(&state.platform, client);
+    let renewed = changes.run(async |change| {
+        if let Err(problem) = check_active(change, state, account, code).await? {
+            return Ok(Err(problem));
+        }
+        change.audit(Action::AccountCodesRenewed, account.id);
+        state.authenticator.second_factor.renew_recovery_codes(change, account.id).await.map(Ok)
+    });
+    renewed.await?
 }
 
 pub async fn disable(
@@ -79,53 +88,36 @@ pub async fn disable(
     password: Secret<String>,
     code: &str,
 ) -> Result<(), Problem> {
-    let tx = begin_with_both_factors(state, account, client, password, code).await?;
-    store::totp::delete(&tx, account.id).await?;
-    record(state, &tx, account, client, Action::AccountFactorDisabled).await?;
-    tx.commit().await?;
-    Ok(())
+    state.authenticator.reauthenticate(account, client, password).await?;
+    let changes = account.changes(&state.platform, client);
+    let disabled = changes.run(async |change| {
+        if let Err(problem) = check_active(change, state, account, code).await? {
+            return Ok(Err(problem));
+        }
+        change.audit(Action::AccountFactorDisabled, account.id);
+        store::totp::delete(change, account.id).await?;
+        Ok::<_, Problem>(Ok(()))
+    });
+    disabled.await?
 }
 
-/// Begins a transaction after verifying password and code, with the account locked.
-async fn begin_with_both_factors(
+/// Locks the account and checks a code of its second factor. The inner problem is that of a wrong code, which is counted: it
+/// does not undo the change.
+async fn check_active(
+    change: &mut Change,
     state: &State,
     account: &SignedIn,
-    client: &ClientInfo,
-    password: Secret<String>,
     code: &str,
-) -> Result<Tx, Problem> {
-    state.authenticator.reauthenticate(account, client, password).await?;
-    let tx = state.platform.db.begin().await?;
-    account.lock(&tx).await?;
-    if !store::totp::status(&tx, account.id).await?.active {
+) -> Result<Result<(), Problem>, Problem> {
+    account.lock(change).await?;
+    if !store::totp::status(change.tx(), account.id).await?.active {
         return Err(Problem::new(Code::NoSecondFactor));
     }
-    let checked = state.authenticator.second_factor.check(&tx, account.id, Some(code)).await?;
-    match checked.into_result() {
-        Ok(()) => Ok(tx),
-        Err(problem) => Err(record_wrong_code(state, tx, account, client, problem).await?),
-    }
+    let checked = state.authenticator.second_factor.check(change, account.id, Some(code)).await?;
+    Ok(checked.into_result().map_err(|problem| audit_refused_code(change, account, problem)))
 }
 
-/// Commits the count of a wrong code with an entry; returns the problem.
-async fn record_wrong_code(
-    state: &State,
-    tx: Tx,
-    account: &SignedIn,
-    client: &ClientInfo,
-    problem: Problem,
-) -> Result<Problem, Problem> {
-    record(state, &tx, account, client, Action::AccountCodeRefused).await?;
-    tx.commit().await?;
-    Ok(problem)
-}
-
-async fn record(
-    state: &State,
-    tx: &Tx,
-    account: &SignedIn,
-    client: &ClientInfo,
-    action: Action,
-) -> Result<(), Problem> {
-    audit::record(&state.platform, tx, &client.actor_context(account.actor()), action, account.id.0).await
+fn audit_refused_code(change: &mut Change, account: &SignedIn, problem: Problem) -> Problem {
+    change.audit(Action::AccountCodeRefused, account.id);
+    problem
 }

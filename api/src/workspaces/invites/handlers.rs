@@ -43,12 +43,14 @@ pub async fn create(
     let command = CreateInviteCommand::from(body.0);
     let is_mailed = command.is_mailed(&state);
     let request = key.bind("createInvite", Some(member.account), &(member.workspace, &command));
-    let created: Result<Created<Invite>, Problem> = idempotent(&state.platform.db, request, async |tx| {
-        let invite = service::create(&state, tx, &member, &client, &command).await?;
+    let changes = member.changes(&state.platform, &client);
+    let created: Result<Created<Invite>, Problem> = idempotent(&changes, request, async |change| {
+        let invite = service::create(&state, change, &member, &command).await?;
         Ok(Invite { mailed: Some(is_mailed), ..invite.into() })
     })
     .await;
-    let mut created = service::record_denied(&state, &member, &client, &command, created).await?;
+    let attempt = command.denied_entry(member.account);
+    let mut created = member.record_denied(&state.platform, &client, attempt, created).await?;
     // Not stored with the response: the rows of idempotency keys must not grant access.
     if created.body.mailed != Some(true) {
         let code = service::code(&state, member.workspace, InviteId(created.body.id));

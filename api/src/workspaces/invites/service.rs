@@ -8,12 +8,13 @@ use nvisy_shared::{
     crypt::invite_code,
     domain::{activity::Action, mail::MailKind, role::Role},
     entity::invite::Model,
-    id::{InviteId, WorkspaceId},
+    id::{AccountId, InviteId, WorkspaceId},
     platform::Platform,
     secret::Secret,
     store::{
-        self, TransactionTrait, Tx,
-        activity::{self, AuditEntry},
+        self, Tx,
+        activity::AuditEntry,
+        change::Change,
         invite::{InviteDecision, NewInvite},
         mail::NewMail,
         workspace::Workspace,
@@ -25,7 +26,6 @@ use serde_json::json;
 use crate::{
     auth::{
         account::CurrentAccount,
-        audit,
         member::{ManageInvites, Member, require_not_above},
     },
     http::client_info::ClientInfo,
@@ -47,18 +47,22 @@ impl CreateInviteCommand {
     pub fn is_mailed(&self, state: &State) -> bool {
         self.email.is_some() && state.mailer.is_configured()
     }
+
+    /// The entry for an attempt to invite to a role above the caller's own.
+    pub fn denied_entry(&self, caller: AccountId) -> AuditEntry {
+        AuditEntry::new(Action::MemberRefused, caller, json!({ "role": self.role.name(), "invites": true }))
+    }
 }
 
 pub async fn create(
     state: &State,
-    tx: &Tx,
+    change: &mut Change,
     member: &Member<ManageInvites>,
-    client: &ClientInfo,
     command: &CreateInviteCommand,
 ) -> Result<Model, Problem> {
     let CreateInviteCommand { email, role, expires_in_days } = command;
     let (email, mailed) = (email.as_deref(), command.is_mailed(state));
-    require_not_above(*role, member.lock(tx).await?)?;
+    require_not_above(*role, member.lock(change).await?)?;
     let id = InviteId::new();
     let code = code(state, member.workspace, id);
     let new = NewInvite {
@@ -69,33 +73,18 @@ pub async fn create(
         invited_by: member.account,
         expires_at: clock::now() + TimeDelta::days(i64::from(*expires_in_days)),
     };
-    let invite = store::invite::insert(tx, member.workspace, &new).await?;
+    let invite = store::invite::insert(change, member.workspace, &new).await?;
     let invite = invite.ok_or_else(|| Problem::new(Code::AlreadyInvited))?;
     if let Some(email) = email.filter(|_| mailed) {
         let lifetime = Duration::from_secs(u64::from(*expires_in_days) * 24 * 60 * 60);
         let invite = Some((member.workspace, id));
         // For every address alike: neither response nor mail shows whether the address has an account.
         let mail = NewMail { kind: MailKind::Invite, email, account: None, sign_up: None, invite, lifetime };
-        state.mailer.send(tx, mail).await?;
+        state.mailer.send(change, mail).await?;
     }
     let details = json!({ "role": role.name(), "byEmail": email.is_some(), "mailed": mailed });
-    let entry = AuditEntry::new(Action::InviteCreated, id.0, details);
-    let context = client.actor_context(member.actor());
-    activity::append(tx, &state.platform.audit_keys, member.workspace, &context, &[entry]).await?;
+    change.audit_with(Action::InviteCreated, id, details);
     Ok(invite)
-}
-
-/// Records an attempt to invite to a role above the caller's own; returns the result.
-pub async fn record_denied<T>(
-    state: &State,
-    member: &Member<ManageInvites>,
-    client: &ClientInfo,
-    command: &CreateInviteCommand,
-    result: Result<T, Problem>,
-) -> Result<T, Problem> {
-    let details = json!({ "role": command.role.name(), "invites": true });
-    let attempt = AuditEntry::new(Action::MemberRefused, member.account.0, details);
-    audit::record_denied(&state.platform, member.workspace, member.actor(), client, attempt, result).await
 }
 
 /// The code that accepts an invite: a keyed hash of its id, which no row holds.
@@ -109,16 +98,18 @@ pub async fn cancel(
     client: &ClientInfo,
     id: InviteId,
 ) -> Result<(), Problem> {
-    let tx = platform.db.begin().await?;
-    let own = member.lock(&tx).await?;
-    let invite = store::invite::find(&tx, member.workspace, id).await?.ok_or_else(Problem::not_found)?;
-    require_not_above(invite.role, own)?;
-    store::invite::cancel(&tx, member.workspace, id).await?;
-    let entry = AuditEntry::new(Action::InviteCancelled, id.0, json!({ "role": invite.role.name() }));
-    activity::append(&tx, &platform.audit_keys, member.workspace, &client.actor_context(member.actor()), &[entry])
-        .await?;
-    tx.commit().await?;
-    Ok(())
+    let changes = member.changes(platform, client);
+    changes
+        .run(async |change| {
+            let own = member.lock(change).await?;
+            let invite =
+                store::invite::find(change.tx(), member.workspace, id).await?.ok_or_else(Problem::not_found)?;
+            require_not_above(invite.role, own)?;
+            store::invite::cancel(change, member.workspace, id).await?;
+            change.audit_with(Action::InviteCancelled, id, json!({ "role": invite.role.name() }));
+            Ok(())
+        })
+        .await
 }
 
 pub async fn accept(
@@ -127,23 +118,24 @@ pub async fn accept(
     client: &ClientInfo,
     code: &Secret<String>,
 ) -> Result<Workspace, Problem> {
-    let tx = platform.db.begin().await?;
-    let invite = consume(&tx, account, code, InviteDecision::Accept).await?;
-    // The transaction is rolled back, so the invite stays.
-    if invite.email.is_some() && !account.email_verified && platform.config.smtp.server().is_some() {
-        return Err(Problem::new(Code::EmailNotVerified));
-    }
-    if !store::member::join(&tx, invite.workspace_id, account.id, invite.role).await? {
-        return Err(Problem::new(Code::AlreadyMember));
-    }
-    let workspace = store::workspace::find(&tx, invite.workspace_id, account.id).await?;
-    let workspace = workspace.ok_or_else(Problem::not_found)?;
-    let details = json!({ "role": invite.role.name(), "inviteId": invite.id, "invitedBy": invite.invited_by });
-    let entry = AuditEntry::new(Action::MemberJoined, account.id.0, details);
-    activity::append(&tx, &platform.audit_keys, invite.workspace_id, &client.actor_context(account.actor()), &[entry])
-        .await?;
-    tx.commit().await?;
-    Ok(workspace)
+    let changes = account.changes(platform, client);
+    changes
+        .run(async |change| {
+            let invite = consume(change, account, code, InviteDecision::Accept).await?;
+            // The change is rolled back, so the invite stays.
+            if invite.email.is_some() && !account.email_verified && platform.config.smtp.server().is_some() {
+                return Err(Problem::new(Code::EmailNotVerified));
+            }
+            if !store::member::join(change, invite.workspace_id, account.id, invite.role).await? {
+                return Err(Problem::new(Code::AlreadyMember));
+            }
+            let details = json!({ "role": invite.role.name(), "inviteId": invite.id, "invitedBy": invite.invited_by });
+            let joined = AuditEntry::new(Action::MemberJoined, account.id, details);
+            change.audit_in(invite.workspace_id, joined);
+            let workspace = store::workspace::find(change.tx(), invite.workspace_id, account.id).await?;
+            workspace.ok_or_else(Problem::not_found)
+        })
+        .await
 }
 
 pub async fn decline(
@@ -152,13 +144,15 @@ pub async fn decline(
     client: &ClientInfo,
     code: &Secret<String>,
 ) -> Result<(), Problem> {
-    let tx = platform.db.begin().await?;
-    let invite = consume(&tx, account, code, InviteDecision::Decline).await?;
-    let entry = AuditEntry::new(Action::InviteDeclined, invite.id.0, json!({ "role": invite.role.name() }));
-    activity::append(&tx, &platform.audit_keys, invite.workspace_id, &client.actor_context(account.actor()), &[entry])
-        .await?;
-    tx.commit().await?;
-    Ok(())
+    let changes = account.changes(platform, client);
+    changes
+        .run(async |change| {
+            let invite = consume(change, account, code, InviteDecision::Decline).await?;
+            let details = json!({ "role": invite.role.name() });
+            change.audit_in(invite.workspace_id, AuditEntry::new(Action::InviteDeclined, invite.id, details));
+            Ok(())
+        })
+        .await
 }
 
 /// Uses the invite up. An unknown, used, expired or cancelled code, one for another address, and one by a suspended account

@@ -6,18 +6,14 @@ use nvisy_shared::{
     id::{AccountId, WorkspaceId},
     platform::Platform,
     store::{
-        self, TransactionTrait, Tx,
-        activity::{self, ActorContext, AuditEntry},
-        invite::WithdrawnInvite,
+        self, Tx, activity::AuditEntry, change::Change, invite::WithdrawnInvite, member::MemberProfile,
+        workspace::Workspace,
     },
 };
 use serde_json::json;
 
 use crate::{
-    auth::{
-        audit,
-        member::{LeaveWorkspace, ManageMembers, Member, RequiredPermission, TransferWorkspace, require_not_above},
-    },
+    auth::member::{LeaveWorkspace, ManageMembers, Member, RequiredPermission, TransferWorkspace, require_not_above},
     http::{client_info::ClientInfo, extract::invalid_field},
     problem::{Code, Problem},
 };
@@ -28,34 +24,32 @@ pub async fn change(
     client: &ClientInfo,
     account: AccountId,
     role: Role,
-) -> Result<store::member::MemberProfile, Problem> {
-    let changed = change_role(platform, member, client, account, role).await;
-    let attempt = AuditEntry::new(Action::MemberRefused, account.0, json!({ "role": role.name() }));
-    audit::record_denied(platform, member.workspace, member.actor(), client, attempt, changed).await
+) -> Result<MemberProfile, Problem> {
+    let changes = member.changes(platform, client);
+    let changed = changes.run(async |change| change_role(change, member, account, role).await).await;
+    let attempt = AuditEntry::new(Action::MemberRefused, account, json!({ "role": role.name() }));
+    member.record_denied(platform, client, attempt, changed).await
 }
 
 async fn change_role(
-    platform: &Platform,
+    change: &mut Change,
     member: &Member<ManageMembers>,
-    client: &ClientInfo,
     account: AccountId,
     role: Role,
-) -> Result<store::member::MemberProfile, Problem> {
-    let tx = platform.db.begin().await?;
-    let own = member.lock(&tx).await?;
-    let before = find_manageable(&tx, member, account, own).await?;
+) -> Result<MemberProfile, Problem> {
+    let own = member.lock(change).await?;
+    let before = find_manageable(change, member, account, own).await?;
     require_not_above(role, own)?;
     if before.role == Role::Owner && role != Role::Owner {
-        require_other_owner(&tx, member.workspace, account).await?;
+        require_other_owner(change, member.workspace, account).await?;
     }
     if before.role != role {
-        let withdrawn = store::member::set_role(&tx, member.workspace, account, role).await?;
+        let withdrawn = store::member::set_role(change, member.workspace, account, role).await?;
         let details = json!({ "from": before.role.name(), "to": role.name() });
-        let entry = AuditEntry::new(Action::MemberRoleChanged, account.0, details);
-        log(&tx, platform, member, client, entry, withdrawn, "role_changed").await?;
+        change.audit_with(Action::MemberRoleChanged, account, details);
+        audit_withdrawn(change, withdrawn, "role_changed");
     }
-    tx.commit().await?;
-    Ok(store::member::MemberProfile { role, ..before })
+    Ok(MemberProfile { role, ..before })
 }
 
 pub async fn remove(
@@ -64,30 +58,36 @@ pub async fn remove(
     client: &ClientInfo,
     account: AccountId,
 ) -> Result<(), Problem> {
-    let tx = platform.db.begin().await?;
-    let own = member.lock(&tx).await?;
-    let before = find_manageable(&tx, member, account, own).await?;
-    if before.role == Role::Owner {
-        require_other_owner(&tx, member.workspace, account).await?;
-    }
-    let withdrawn = store::member::remove(&tx, member.workspace, account).await?;
-    let entry = AuditEntry::new(Action::MemberRemoved, account.0, json!({ "role": before.role.name() }));
-    log(&tx, platform, member, client, entry, withdrawn, "removed").await?;
-    tx.commit().await?;
-    Ok(())
+    let changes = member.changes(platform, client);
+    changes
+        .run(async |change| {
+            let own = member.lock(change).await?;
+            let before = find_manageable(change, member, account, own).await?;
+            if before.role == Role::Owner {
+                require_other_owner(change, member.workspace, account).await?;
+            }
+            let withdrawn = store::member::remove(change, member.workspace, account).await?;
+            change.audit_with(Action::MemberRemoved, account, json!({ "role": before.role.name() }));
+            audit_withdrawn(change, withdrawn, "removed");
+            Ok(())
+        })
+        .await
 }
 
 pub async fn leave(platform: &Platform, member: &Member<LeaveWorkspace>, client: &ClientInfo) -> Result<(), Problem> {
-    let tx = platform.db.begin().await?;
-    let own = member.lock(&tx).await?;
-    if own == Role::Owner {
-        require_other_owner(&tx, member.workspace, member.account).await?;
-    }
-    let withdrawn = store::member::remove(&tx, member.workspace, member.account).await?;
-    let entry = AuditEntry::new(Action::MemberLeft, member.account.0, json!({ "role": own.name() }));
-    log(&tx, platform, member, client, entry, withdrawn, "left").await?;
-    tx.commit().await?;
-    Ok(())
+    let changes = member.changes(platform, client);
+    changes
+        .run(async |change| {
+            let own = member.lock(change).await?;
+            if own == Role::Owner {
+                require_other_owner(change, member.workspace, member.account).await?;
+            }
+            let withdrawn = store::member::remove(change, member.workspace, member.account).await?;
+            change.audit_with(Action::MemberLeft, member.account, json!({ "role": own.name() }));
+            audit_withdrawn(change, withdrawn, "left");
+            Ok(())
+        })
+        .await
 }
 
 pub async fn transfer(
@@ -95,30 +95,28 @@ pub async fn transfer(
     member: &Member<TransferWorkspace>,
     client: &ClientInfo,
     account: AccountId,
-) -> Result<store::workspace::Workspace, Problem> {
-    let tx = platform.db.begin().await?;
-    let own = member.lock(&tx).await?;
-    if account == member.account {
-        return Err(invalid_field("accountId", "must not be the caller's own"));
-    }
-    let former = store::member::role(&tx, member.workspace, account).await?;
-    let former = former.ok_or_else(Problem::not_found)?;
-    store::member::set_role(&tx, member.workspace, account, Role::Owner).await?;
-    let withdrawn = store::member::set_role(&tx, member.workspace, member.account, Role::Admin).await?;
-    let workspace = store::workspace::find(&tx, member.workspace, member.account).await?;
-    let context = client.actor_context(member.actor());
-    let changed = |account: AccountId, from: Role, to: Role| {
-        AuditEntry::new(Action::MemberRoleChanged, account.0, json!({ "from": from.name(), "to": to.name() }))
-    };
-    let mut entries = vec![
-        AuditEntry::new(Action::WorkspaceTransferred, member.workspace.0, json!({ "accountId": account })),
-        changed(account, former, Role::Owner),
-        changed(member.account, own, Role::Admin),
-    ];
-    entries.extend(withdrawn.into_iter().map(|invite| invite.audit_entry("role_changed")));
-    append(&tx, platform, member.workspace, &context, &entries).await?;
-    tx.commit().await?;
-    workspace.ok_or_else(Problem::not_found)
+) -> Result<Workspace, Problem> {
+    let changes = member.changes(platform, client);
+    changes
+        .run(async |change| {
+            let own = member.lock(change).await?;
+            if account == member.account {
+                return Err(invalid_field("accountId", "must not be the caller's own"));
+            }
+            let former = store::member::role(change, member.workspace, account).await?;
+            let former = former.ok_or_else(Problem::not_found)?;
+            change.audit_with(Action::WorkspaceTransferred, member.workspace, json!({ "accountId": account }));
+            store::member::set_role(change, member.workspace, account, Role::Owner).await?;
+            let details = json!({ "from": former.name(), "to": Role::Owner.name() });
+            change.audit_with(Action::MemberRoleChanged, account, details);
+            let withdrawn = store::member::set_role(change, member.workspace, member.account, Role::Admin).await?;
+            let details = json!({ "from": own.name(), "to": Role::Admin.name() });
+            change.audit_with(Action::MemberRoleChanged, member.account, details);
+            audit_withdrawn(change, withdrawn, "role_changed");
+            let workspace = store::workspace::find(change.tx(), member.workspace, member.account).await?;
+            workspace.ok_or_else(Problem::not_found)
+        })
+        .await
 }
 
 /// The member, if their role is not above the caller's own.
@@ -127,7 +125,7 @@ async fn find_manageable<P: RequiredPermission>(
     member: &Member<P>,
     account: AccountId,
     own: Role,
-) -> Result<store::member::MemberProfile, Problem> {
+) -> Result<MemberProfile, Problem> {
     let found = store::member::find(tx, member.workspace, account).await?.ok_or_else(Problem::not_found)?;
     require_not_above(found.role, own)?;
     Ok(found)
@@ -141,27 +139,9 @@ async fn require_other_owner(tx: &Tx, workspace: WorkspaceId, leaving: AccountId
     }
 }
 
-/// Records a change of a member, and the invites that it withdrew.
-async fn log<P: RequiredPermission>(
-    tx: &Tx,
-    platform: &Platform,
-    member: &Member<P>,
-    client: &ClientInfo,
-    entry: AuditEntry,
-    withdrawn: Vec<WithdrawnInvite>,
-    reason: &str,
-) -> Result<(), Problem> {
-    let withdrawn = withdrawn.into_iter().map(|invite| invite.audit_entry(reason));
-    let entries: Vec<AuditEntry> = [entry].into_iter().chain(withdrawn).collect();
-    append(tx, platform, member.workspace, &client.actor_context(member.actor()), &entries).await
-}
-
-async fn append(
-    tx: &Tx,
-    platform: &Platform,
-    workspace: WorkspaceId,
-    context: &ActorContext,
-    entries: &[AuditEntry],
-) -> Result<(), Problem> {
-    Ok(activity::append(tx, &platform.audit_keys, workspace, context, entries).await?)
+/// Records the invites that a change of a member withdrew.
+fn audit_withdrawn(change: &mut Change, withdrawn: Vec<WithdrawnInvite>, reason: &str) {
+    for invite in withdrawn {
+        change.audit_entry(invite.audit_entry(reason));
+    }
 }

@@ -1,0 +1,206 @@
+//! Changes that meet: none fails because of another, and each is recorded once.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use nvisy_shared::{
+    domain::activity::Action,
+    id::WorkspaceId,
+    store::{
+        self, Conn, Error,
+        activity::ActorContext,
+        change::{Change, ChangeScope},
+    },
+    testing::TestDeployment,
+};
+use reqwest::Method;
+use tokio::sync::Barrier;
+
+use crate::support::{TestAccount, TestApp, part, send, wait_until};
+
+/// Rounds of each race, with [`UPLOADS`] files at once.
+const ROUNDS: usize = 15;
+const UPLOADS: usize = 4;
+
+/// The number of deadlocks that PostgreSQL has detected in the database, which repeated transactions hide. Connections report it
+/// at the latest when they end.
+async fn deadlocks(deployment: &TestDeployment) -> i64 {
+    let db = store::connect(&deployment.config(&[]).database).await.unwrap();
+    let number = async |sql: &str| -> i64 {
+        let row = db.query_one_raw(store::statement(sql)).await.unwrap().unwrap();
+        row.try_get("", "n").unwrap()
+    };
+    let others = "select count(pg_terminate_backend(pid)) as n from pg_stat_activity
+        where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()";
+    wait_until("all connections have ended", async || (number(others).await == 0).then_some(())).await;
+    let deadlocks = number("select deadlocks as n from pg_stat_database where datname = current_database()").await;
+    db.close().await.unwrap();
+    deadlocks
+}
+
+async fn assert_no_deadlock(deployment: &TestDeployment) {
+    assert_eq!(deadlocks(deployment).await, 0, "PostgreSQL detected deadlocks");
+}
+
+/// Uploads a file and deletes it: at once, or as soon as a worker has begun with it.
+async fn upload_and_delete(app: &TestApp, ada: &TestAccount, workspace: &str, name: String, begun: bool) {
+    let content = format!("{name}: the tide turns at noon.\n").repeat(40);
+    let accepted = app.upload(ada, workspace, vec![part(&name, content)]).await.expect(202);
+    let path = format!("/api/v1/workspaces/{workspace}/files/{}", accepted["items"][0]["id"].as_str().unwrap());
+    if begun {
+        wait_until("a worker has begun", async || {
+            (app.get(ada, &path).await.expect(200)["state"] != "queued").then_some(())
+        })
+        .await;
+    }
+    let deleted = send(app.request(Method::DELETE, &path).bearer_auth(&ada.token)).await;
+    assert_eq!(deleted.status, 204, "{name}: {deleted:?}");
+}
+
+#[actix_web::test]
+async fn file_is_deleted_while_a_worker_processes_it() {
+    let app = TestApp::start_with_worker(&[]).await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tides").await;
+    for round in 0..ROUNDS {
+        let deleted =
+            (0..UPLOADS).map(|n| upload_and_delete(&app, &ada, &workspace, format!("{round}-{n}"), n % 2 == 1));
+        join_all(deleted).await;
+    }
+    app.wait_until_no_jobs_are_left().await;
+    assert_eq!(app.count("run").await + app.count("run_item").await + app.count("chunk").await, 0);
+    assert_eq!(app.count("dead_job").await, 0);
+    let deleted = app.count("activity where action = 'file.deleted'").await;
+    assert_eq!(deleted, i64::try_from(ROUNDS * UPLOADS).unwrap());
+    app.stop_then(async |deployment| assert_no_deadlock(deployment).await).await;
+}
+
+#[actix_web::test]
+async fn workspace_is_deleted_while_a_worker_processes_its_files() {
+    let app = TestApp::start_with_worker(&[]).await;
+    let ada = app.create_account("ada").await;
+    for round in 0..ROUNDS / 3 {
+        let workspace = app.create_workspace(&ada, &format!("Tides {round}")).await;
+        let parts = (0..UPLOADS).map(|n| part(&format!("{n}.txt"), format!("Tide {n} turns at noon.\n").repeat(40)));
+        app.upload(&ada, &workspace, parts.collect()).await.expect(202);
+        wait_until("a worker has begun", async || {
+            (app.count("run_item where state <> 'queued'").await > 0).then_some(())
+        })
+        .await;
+        assert_eq!(app.delete(&ada, &format!("/api/v1/workspaces/{workspace}")).await.status, 204);
+    }
+    app.wait_until_no_jobs_are_left().await;
+    assert_eq!(app.count("dead_job").await, 0);
+    app.stop_then(async |deployment| assert_no_deadlock(deployment).await).await;
+}
+
+#[actix_web::test]
+async fn uploads_of_the_same_contents_in_any_order_do_not_deadlock() {
+    let app = TestApp::start().await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tides").await;
+    for round in 0..ROUNDS {
+        let uploads = (0..UPLOADS).map(|n| {
+            let mut parts: Vec<_> =
+                (0..4).map(|name| part(&format!("{name}.txt"), format!("round {round}, content {name}"))).collect();
+            parts.rotate_left(n);
+            app.upload(&ada, &workspace, parts)
+        });
+        for response in join_all(uploads).await {
+            response.expect(202);
+        }
+    }
+    assert_eq!(app.count("blob").await, i64::try_from(ROUNDS * 4).unwrap());
+    app.sql("delete from job").await;
+    app.stop_then(async |deployment| assert_no_deadlock(deployment).await).await;
+}
+
+/// Runs the same change twice at the same time, in two workspaces; `meet` gets the number of the change, that of its attempt, and
+/// both workspaces. Returns the attempts of each change.
+async fn run_two_changes(
+    app: &TestApp,
+    meet: impl AsyncFn(&mut Change, usize, u32, [WorkspaceId; 2]) -> Result<(), Error>,
+) -> Vec<Result<u32, Error>> {
+    let ada = app.create_account("ada").await;
+    let ids = [app.create_workspace(&ada, "Tides").await, app.create_workspace(&ada, "Winds").await];
+    let ids = ids.map(|id| id.parse::<uuid::Uuid>().unwrap().into());
+    let keys = app.audit_keys();
+    let changes = [0, 1].map(async |number| {
+        let mut attempts = 0;
+        let changes = ChangeScope::new(&app.db, &keys, ids[number], ActorContext::system());
+        let changed = changes.run(async |change| {
+            attempts += 1;
+            change.audit(Action::WorkspaceUpdated, ids[number]);
+            meet(change, number, attempts, ids).await
+        });
+        changed.await.map(|()| attempts)
+    });
+    join_all(changes).await
+}
+
+#[actix_web::test]
+async fn deadlock_is_repeated_and_recorded_once() {
+    let app = TestApp::start().await;
+    let both_hold_one = Barrier::new(2);
+    let attempts = run_two_changes(&app, async |change, number, attempt, ids| {
+        store::workspace::lock(change, ids[number]).await?;
+        if attempt == 1 {
+            both_hold_one.wait().await;
+        }
+        store::workspace::lock(change, ids[1 - number]).await.map(drop)
+    })
+    .await;
+    let attempts: u32 = attempts.into_iter().map(Result::unwrap).sum();
+    assert_eq!(attempts, 3, "one of the two is repeated");
+    assert_eq!(app.count("activity where action = 'workspace.updated'").await, 2);
+    app.stop_then(async |deployment| assert_eq!(deadlocks(deployment).await, 1)).await;
+}
+
+#[actix_web::test]
+async fn serialisation_failure_is_repeated_and_recorded_once() {
+    let app = TestApp::start().await;
+    let both_have_read = Barrier::new(2);
+    let attempts = run_two_changes(&app, async |change, _, attempt, ids| {
+        change.execute_unprepared("set transaction isolation level repeatable read").await?;
+        let update = format!("update workspace set revision = revision + 1 where id = '{}'", ids[0]);
+        change.execute_unprepared(&format!("select from workspace where id = '{}'", ids[0])).await?;
+        if attempt == 1 {
+            both_have_read.wait().await;
+        }
+        change.execute_unprepared(&update).await.map(drop)
+    })
+    .await;
+    let attempts: u32 = attempts.into_iter().map(Result::unwrap).sum();
+    assert_eq!(attempts, 3, "one of the two is repeated");
+    assert_eq!(app.count("activity where action = 'workspace.updated'").await, 2);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn other_errors_are_not_repeated_and_undo_the_change() {
+    let app = TestApp::start().await;
+    let attempts = run_two_changes(&app, async |change, number, attempt, _| {
+        assert_eq!(attempt, 1);
+        match number {
+            0 => change.execute_unprepared("select 1 / 0").await.map(drop),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    assert!(attempts[0].is_err() && attempts[1].is_ok());
+    assert_eq!(app.count("activity where action = 'workspace.updated'").await, 1);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn change_that_waits_for_another_is_not_repeated() {
+    let app = TestApp::start().await;
+    let attempts = run_two_changes(&app, async |change, _, _, ids| {
+        store::workspace::lock(change, ids[0]).await?;
+        tokio::task::yield_now().await;
+        store::workspace::lock(change, ids[1]).await.map(drop)
+    });
+    let attempts = tokio::time::timeout(Duration::from_secs(60), attempts).await.expect("no deadlock");
+    assert_eq!(attempts.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [1, 1]);
+    app.stop().await;
+}
