@@ -32,6 +32,9 @@ use crate::{
 /// The path parameter with the workspace's id.
 const PARAMETER: &str = "ws";
 
+/// The extension of that parameter with which the OpenAPI document learns the permission.
+pub const PERMISSION_EXTENSION: &str = "x-permission";
+
 /// A permission as a type, so that a handler's signature names the permission it requires.
 pub trait RequiredPermission: 'static {
     const PERMISSION: Permission;
@@ -185,6 +188,7 @@ api_component!({P: RequiredPermission} Member<P> {
             description: Some("The workspace's id.".to_owned()),
             required: Some(true),
             definition: Uuid::raw_schema().map(|schema| ParameterDefinition::Schema(Box::new(schema))),
+            extensions: [(PERMISSION_EXTENSION.to_owned(), P::PERMISSION.name().into())].into(),
             ..Parameter::default()
         }]
     }

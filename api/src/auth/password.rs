@@ -133,7 +133,11 @@ impl JsonSchema for Password {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let length = StringValidation { max_length: u32::try_from(MAX_CHARS).ok(), ..StringValidation::default() };
+        let length = StringValidation {
+            min_length: Some(1),
+            max_length: u32::try_from(MAX_CHARS).ok(),
+            pattern: Some(r"^[^\u0000]*$".to_owned()),
+        };
         SchemaObject {
             instance_type: Some(InstanceType::String.into()),
             string: Some(Box::new(length)),

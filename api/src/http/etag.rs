@@ -1,6 +1,9 @@
 //! `ETag` and `If-Match`: a client does not overwrite a revision that it has not read.
 
-use std::future::{Ready, ready};
+use std::{
+    collections::BTreeMap,
+    future::{Ready, ready},
+};
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, Responder,
@@ -10,12 +13,20 @@ use actix_web::{
 };
 use apistos::{
     ApiComponent,
-    paths::{Parameter, ParameterDefinition, ParameterIn, Responses},
+    paths::{MediaType, Parameter, ParameterDefinition, ParameterIn, Response, Responses},
+    reference_or::ReferenceOr,
 };
 use serde::Serialize;
+use serde_json::json;
 
-use super::{api_component::api_component, extract::Json};
+use super::api_component::{api_component, sent_header};
 use crate::problem::{Code, Problem};
+
+/// The header with the expected revisions.
+pub const EXPECTED: &str = "If-Match";
+
+/// `*`, or a list of entity tags.
+const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
 
 /// Extractor: the revisions that the client expects, from `If-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +63,12 @@ fn revision(tag: &EntityTag) -> Option<i32> {
 api_component!(ExpectedRevisions {
     fn parameters() -> Vec<Parameter> {
         vec![Parameter {
-            name: "If-Match".to_owned(),
+            name: EXPECTED.to_owned(),
             _in: ParameterIn::Header,
             description: Some("The `ETag` that the client has read: the operation requires that it still matches.".to_owned()),
-            definition: String::raw_schema().map(|schema| ParameterDefinition::Schema(Box::new(schema))),
+            definition: serde_json::from_value(json!({ "type": "string", "pattern": TAGS }))
+                .ok()
+                .map(|schema| ParameterDefinition::Schema(Box::new(ReferenceOr::Object(schema)))),
             ..Parameter::default()
         }]
     }
@@ -77,7 +90,16 @@ impl<T: Serialize> Responder for Tagged<T> {
 }
 
 api_component!({T: ApiComponent} Tagged<T> as T {
-    fn responses(content_type: Option<String>) -> Option<Responses> {
-        Json::<T>::responses(content_type)
+    fn responses(_: Option<String>) -> Option<Responses> {
+        let (name, _) = T::schema()?;
+        let schema = ReferenceOr::Reference { _ref: format!("#/components/schemas/{name}") };
+        let media = MediaType { schema: Some(schema), ..MediaType::default() };
+        let response = Response {
+            headers: BTreeMap::from([("ETag".to_owned(), sent_header("The revision, for `If-Match`."))]),
+            content: BTreeMap::from([("application/json".to_owned(), media)]),
+            ..Response::default()
+        };
+        let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
+        Some(Responses { responses, ..Responses::default() })
     }
 });

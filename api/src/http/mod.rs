@@ -20,6 +20,7 @@ pub mod single_header;
 pub mod stall_guard;
 pub mod status_json;
 pub mod stream_limit;
+pub mod string_schema;
 pub mod tls;
 pub mod trace;
 pub mod validation;

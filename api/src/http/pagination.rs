@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
+use super::string_schema::Opaque;
 use crate::problem::{Code, Problem};
 
 tokio::task_local! {
@@ -47,6 +48,7 @@ pub struct PageQuery {
     limit: u32,
     /// `nextCursor` of the previous page; absent for the first page.
     #[garde(skip)]
+    #[schemars(with = "Option<Opaque>")]
     cursor: Option<String>,
 }
 

@@ -12,7 +12,7 @@ use actix_web::{
 };
 use apistos::{
     ApiComponent,
-    paths::{Header, MediaType, ParameterDefinition, Response, Responses},
+    paths::{MediaType, Response, Responses},
     reference_or::ReferenceOr,
 };
 use serde::Serialize;
@@ -85,9 +85,7 @@ api_component!({const STATUS: u16, T: ApiComponent} StatusJson<STATUS, T> as T {
         let (name, _) = T::schema()?;
         let schema = ReferenceOr::Reference { _ref: format!("#/components/schemas/{name}") };
         let media = MediaType { schema: Some(schema), ..MediaType::default() };
-        let headers = [(LOCATION, "The path of the resource."), (REPLAYED, "`true` if this is the response of an earlier request with the same `Idempotency-Key`.")];
         let response = Response {
-            headers: headers.into_iter().map(|(name, text)| (name.to_string(), header(text))).collect(),
             content: BTreeMap::from([("application/json".to_owned(), media)]),
             ..Response::default()
         };
@@ -114,12 +112,3 @@ api_component!(NoContent {
         Some(Responses { responses, ..Responses::default() })
     }
 });
-
-fn header(description: &str) -> ReferenceOr<Header> {
-    let schema = String::raw_schema().expect("a string has a schema");
-    ReferenceOr::Object(Header {
-        description: Some(description.to_owned()),
-        definition: Some(ParameterDefinition::Schema(Box::new(schema))),
-        ..Header::default()
-    })
-}

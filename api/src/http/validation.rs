@@ -11,6 +11,11 @@ pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Res
     Option::deserialize(field).map(Some)
 }
 
+/// For `deserialize_with`, with `default`: a field that may be absent, but not `null`.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
+}
+
 /// A slug.
 pub fn slug(value: &str, (): &()) -> garde::Result {
     if is_slug(value) {
@@ -22,8 +27,8 @@ pub fn slug(value: &str, (): &()) -> garde::Result {
     }
 }
 
-/// Text for people: `min` to `max` characters without the white space around them, no control characters, and no invisible
-/// or direction-changing ones: two names that look the same are the same.
+/// Text for people: as [`line`], and no invisible or direction-changing characters: two names that look the same are the
+/// same. Its schema is `string_schema::Text`.
 pub fn text(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
     move |value, ()| {
         if value.chars().any(is_hidden) {
@@ -39,14 +44,14 @@ fn is_hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A search key: `min` to `max` characters without the white space around them, and no control characters (PostgreSQL
-/// cannot store NUL).
+/// A line: at most `max` characters, at least `min` between the white space at both ends, and no control characters
+/// (PostgreSQL cannot store NUL). Its schema is `string_schema::Line`.
 pub fn line(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
     move |value, ()| {
-        let length = value.trim().chars().count();
+        let (all, inner) = (value.chars().count(), value.trim().chars().count());
         if value.chars().any(char::is_control) {
             Err(garde::Error::new("control characters are not allowed"))
-        } else if (min..=max).contains(&length) {
+        } else if all <= max && inner >= min {
             Ok(())
         } else {
             Err(garde::Error::new(format!("must have {min} to {max} characters")))
@@ -93,9 +98,10 @@ mod tests {
     use super::{email_address, text};
 
     #[test]
-    fn length_is_counted_in_characters_without_surrounding_space() {
+    fn length_is_counted_in_characters() {
         assert!(text(2, 3)("äöü", &()).is_ok());
         assert!(text(2, 3)(" a ", &()).is_err());
+        assert!(text(2, 3)(" ab ", &()).is_err());
         assert!(text(2, 3)("abcd", &()).is_err());
         assert!(text(2, 3)("a\0", &()).is_err());
     }

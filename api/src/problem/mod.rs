@@ -14,7 +14,7 @@ use nvisy_shared::store;
 
 pub use rate_limit_status::RateLimitStatus;
 pub use table::Code;
-pub use wire::{FieldError, ProblemBody};
+pub use wire::{FieldError, MEDIA_TYPE, ProblemBody};
 
 /// A request that failed.
 #[derive(Debug)]

@@ -6,11 +6,7 @@ use actix_web::{
     HttpResponse,
     http::{StatusCode, header},
 };
-use apistos::{
-    ApiComponent, ApiErrorComponent, Schema,
-    paths::{MediaType, Response},
-    reference_or::ReferenceOr,
-};
+use apistos::{ApiComponent, ApiErrorComponent, Schema, paths::Response, reference_or::ReferenceOr};
 use schemars::{
     JsonSchema,
     r#gen::SchemaGenerator,
@@ -20,7 +16,8 @@ use serde::Serialize;
 
 use super::{Code, Problem};
 
-const CONTENT_TYPE: &str = "application/problem+json";
+/// The media type of problems.
+pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// A failed request (RFC 9457).
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
@@ -99,8 +96,7 @@ impl Problem {
         }
     }
 
-    /// The body as JSON.
-    #[cfg(test)]
+    /// The body as JSON, without the id of a request.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!(self.body(None))
     }
@@ -117,7 +113,7 @@ impl Problem {
         if matches!(self.code, Code::RequestTimeout | Code::PayloadTooLarge) {
             response.force_close();
         }
-        let mut response = response.insert_header((header::CONTENT_TYPE, CONTENT_TYPE)).json(self.body(request_id));
+        let mut response = response.insert_header((header::CONTENT_TYPE, MEDIA_TYPE)).json(self.body(request_id));
         if let Some(status) = self.rate_limit {
             status.write_headers(response.headers_mut());
         }
@@ -125,28 +121,13 @@ impl Problem {
     }
 }
 
-/// Every status of the table, with its codes. An operation selects some with `error_code`.
+/// No status: the OpenAPI document declares the errors of each operation (`server::openapi::errors`).
 impl ApiErrorComponent for Problem {
     fn schemas_by_status_code() -> BTreeMap<String, (String, ReferenceOr<Schema>)> {
-        let schema = ProblemBody::schema().expect("a derived component has a schema");
-        Code::ALL.iter().map(|code| (code.status().as_str().to_owned(), schema.clone())).collect()
+        BTreeMap::new()
     }
 
     fn error_responses() -> Vec<(String, Response)> {
-        let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for code in Code::ALL {
-            names.entry(code.status().as_str().to_owned()).or_default().push(format!("`{}`", code.name()));
-        }
-        names.into_iter().map(|(status, names)| (status, response(&names.join(", ")))).collect()
-    }
-}
-
-fn response(description: &str) -> Response {
-    let schema = ReferenceOr::Reference { _ref: "#/components/schemas/Problem".to_owned() };
-    let media = MediaType { schema: Some(schema), ..MediaType::default() };
-    Response {
-        description: description.to_owned(),
-        content: BTreeMap::from([(CONTENT_TYPE.to_owned(), media)]),
-        ..Response::default()
+        Vec::new()
     }
 }

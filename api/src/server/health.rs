@@ -17,7 +17,7 @@ use nvisy_shared::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::http::{api_component::api_component, cached_probe::CachedProbe};
+use crate::http::{api_component::api_component, cached_probe::CachedProbe, extract::Json};
 
 /// A service that takes longer to answer is down.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -97,8 +97,8 @@ async fn health(readiness: Data<Readiness>) -> Report {
 }
 
 #[api_operation(operation_id = "live", tag = "health", summary = "Liveness: whether the process responds")]
-async fn live() -> Report {
-    Report(Health { status: Status::Up, components: BTreeMap::new() })
+async fn live() -> Json<Health> {
+    Json(Health { status: Status::Up, components: BTreeMap::new() })
 }
 
 #[api_operation(operation_id = "ready", tag = "health", summary = "Readiness: whether the service can handle requests")]

@@ -118,6 +118,7 @@ pub fn bind(
             .configure(|config| routes::mount(&mut ServiceConfig::from(config)))
             .service(web::resource("/").get(entry_point::links))
             .service(web::resource(openapi::PATH).get(openapi::serve))
+            .service(web::resource(openapi::PATH_3_1).get(openapi::serve_3_1))
             .service(web::resource(reference_page::PATH).get(reference_page::page))
             .service(web::resource("/api/scalar/scalar.js").get(reference_page::script))
     })

@@ -30,8 +30,7 @@ use crate::{
     operation_id = "createWorkspace",
     tag = "workspaces",
     summary = "Create a workspace",
-    description = "The caller becomes its owner. The workspace has a pipeline that indexes uploads.",
-    error_code = 409
+    description = "The caller becomes its owner. The workspace has a pipeline that indexes uploads."
 )]
 pub async fn create(
     state: Data<State>,
@@ -54,8 +53,7 @@ pub async fn create(
     operation_id = "listWorkspaces",
     tag = "workspaces",
     summary = "List the caller's workspaces",
-    description = "Newest first. An API token needs `workspace.read`.",
-    error_code = 403
+    description = "Newest first. An API token needs `workspace.read`."
 )]
 pub async fn list(
     state: Data<State>,
@@ -75,7 +73,7 @@ pub async fn list(
     Ok(Json(Page::new(&query, rows, |workspace| workspace.id)))
 }
 
-#[api_operation(operation_id = "readWorkspace", tag = "workspaces", summary = "Read a workspace", error_code = 404)]
+#[api_operation(operation_id = "readWorkspace", tag = "workspaces", summary = "Read a workspace")]
 pub async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<Tagged<Workspace>, Problem> {
     let workspace = store::workspace::find(&state.platform.db, member.workspace, member.account).await?;
     workspace.map(tagged).ok_or_else(Problem::not_found)
@@ -85,9 +83,7 @@ pub async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<T
     operation_id = "updateWorkspace",
     tag = "workspaces",
     summary = "Change a workspace",
-    description = "Changes the fields in the body: name, slug, retention, limits, embedding space. With `If-Match`, only if the workspace has not changed since the client read it.",
-    error_code = 409,
-    error_code = 412
+    description = "Changes the fields in the body: name, slug, retention, limits, embedding space. With `If-Match`, only if the workspace has not changed since the client read it."
 )]
 pub async fn update(
     state: Data<State>,
@@ -103,8 +99,7 @@ pub async fn update(
     operation_id = "deleteWorkspace",
     tag = "workspaces",
     summary = "Delete a workspace",
-    description = "Deletes the workspace with all its contents, for all members. Its contents are inaccessible when the response arrives, and are erased soon after. With `If-Match`, only if the workspace has not changed since the client read it.",
-    error_code = 412
+    description = "Deletes the workspace with all its contents, for all members. Its contents are inaccessible when the response arrives, and are erased soon after. With `If-Match`, only if the workspace has not changed since the client read it."
 )]
 pub async fn delete(
     state: Data<State>,

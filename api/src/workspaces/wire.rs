@@ -10,7 +10,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::service::{LimitsChange, SettingsChange};
-use crate::http::validation::{self, nullable, text};
+use crate::http::{
+    string_schema::Text,
+    validation::{self, nullable, present, text},
+};
+
+/// The largest limit: the largest integer that every JSON library reads exactly.
+const MAX_LIMIT: i64 = 9_007_199_254_740_991;
 
 /// A request for a new workspace, which the caller will own.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -19,7 +25,7 @@ use crate::http::validation::{self, nullable, text};
 pub struct CreateWorkspace {
     /// The display name, which need not be unique.
     #[garde(custom(text(1, 100)))]
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(with = "Text<1, 100>")]
     pub name: String,
     /// A short name for URLs, unique among workspaces; absent: derived from the name.
     #[garde(inner(custom(validation::slug)))]
@@ -34,7 +40,7 @@ pub struct CreateWorkspace {
 pub struct ChangeWorkspace {
     /// The display name.
     #[garde(inner(custom(text(1, 100))))]
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(with = "Option<Text<1, 100>>")]
     pub name: Option<String>,
     /// A short name for URLs, unique among workspaces.
     #[garde(inner(custom(validation::slug)))]
@@ -47,6 +53,8 @@ pub struct ChangeWorkspace {
     pub retention_days: Option<Option<i32>>,
     /// Limits of the workspace, below those of the deployment.
     #[garde(dive)]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "ChangeLimits")]
     pub limits: Option<ChangeLimits>,
     /// The embedding space for indexing and semantic search from now on; it must be the server's own. Files indexed in
     /// another space are found by full text only, until they are uploaded again.
@@ -59,24 +67,24 @@ pub struct ChangeWorkspace {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangeLimits {
     /// The largest number of files.
-    #[garde(inner(inner(range(min = 0))))]
+    #[garde(inner(inner(range(min = 0, max = MAX_LIMIT))))]
     #[serde(default, deserialize_with = "nullable")]
-    #[schemars(with = "Option<i64>", range(min = 0))]
+    #[schemars(with = "Option<i64>", range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub files: Option<Option<i64>>,
     /// The largest total size of all versions of all files, in bytes.
-    #[garde(inner(inner(range(min = 0))))]
+    #[garde(inner(inner(range(min = 0, max = MAX_LIMIT))))]
     #[serde(default, deserialize_with = "nullable")]
-    #[schemars(with = "Option<i64>", range(min = 0))]
+    #[schemars(with = "Option<i64>", range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub bytes: Option<Option<i64>>,
     /// The largest number of chunks.
-    #[garde(inner(inner(range(min = 0))))]
+    #[garde(inner(inner(range(min = 0, max = MAX_LIMIT))))]
     #[serde(default, deserialize_with = "nullable")]
-    #[schemars(with = "Option<i64>", range(min = 0))]
+    #[schemars(with = "Option<i64>", range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub chunks: Option<Option<i64>>,
     /// The largest number of unfinished runs.
-    #[garde(inner(inner(range(min = 0))))]
+    #[garde(inner(inner(range(min = 0, max = MAX_LIMIT))))]
     #[serde(default, deserialize_with = "nullable")]
-    #[schemars(with = "Option<i64>", range(min = 0))]
+    #[schemars(with = "Option<i64>", range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub runs: Option<Option<i64>>,
 }
 

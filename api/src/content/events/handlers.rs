@@ -33,8 +33,7 @@ const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
     operation_id = "streamEvents",
     tag = "events",
     summary = "Stream the workspace's events",
-    description = "Server-sent events, in order. With `Last-Event-ID` the stream continues after that event, without gaps or repetitions; `0` starts with the first event. Without the header, the stream starts with the next event. If the events after `Last-Event-ID` have been deleted, the response is 410. When the caller loses access, the stream ends without later events.",
-    error_code = 410
+    description = "Server-sent events, in order. With `Last-Event-ID` the stream continues after that event, without gaps or repetitions; `0` starts with the first event. Without the header, the stream starts with the next event. If the events after `Last-Event-ID` have been deleted, the response is 410. When the caller loses access, the stream ends without later events."
 )]
 pub async fn stream(state: Data<State>, member: Member<ReadFiles>, last: LastEventId) -> Result<EventStream, Problem> {
     let permit = state.streams.acquire(member.account, state.platform.config.limit.account_streams)?;

@@ -20,8 +20,12 @@ use nvisy_shared::{
     blob::{Blobs, GetError},
     id::{BlobId, WorkspaceId},
 };
+use serde_json::{Value, json};
 
-use crate::{http::api_component::api_component, problem::Problem};
+use crate::{
+    http::api_component::{api_component, not_modified, sent_header},
+    problem::Problem,
+};
 
 type Content = Pin<Box<dyn Stream<Item = Result<Bytes, GetError>>>>;
 
@@ -97,12 +101,49 @@ impl Responder for Download {
     }
 }
 
+/// The extracted text as a response.
+pub struct TextDownload(Download);
+
+impl TextDownload {
+    pub const MEDIA_TYPE: &str = "text/plain; charset=utf-8";
+
+    /// The text of a file with this name. A blob never changes, so its id is a tag.
+    pub fn new(text: Download, file_name: &str, blob: BlobId) -> Self {
+        Self(text.named(&format!("{file_name}.txt"), Self::MEDIA_TYPE).tagged(blob.0.as_bytes()))
+    }
+}
+
+impl Responder for TextDownload {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        self.0.respond_to(request)
+    }
+}
+
 api_component!(Download {
     fn responses(_: Option<String>) -> Option<Responses> {
-        let binary = serde_json::from_value(serde_json::json!({ "type": "string", "format": "binary" })).ok()?;
-        let media = MediaType { schema: Some(ReferenceOr::Object(binary)), ..MediaType::default() };
-        let response = Response { content: BTreeMap::from([("*/*".to_owned(), media)]), ..Response::default() };
-        let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
-        Some(Responses { responses, ..Responses::default() })
+        // The media type is the file's.
+        responses("*/*", json!({ "type": "string", "format": "binary" }))
     }
 });
+
+api_component!(TextDownload {
+    fn responses(_: Option<String>) -> Option<Responses> {
+        responses(TextDownload::MEDIA_TYPE, json!({ "type": "string" }))
+    }
+});
+
+fn responses(media_type: &str, schema: Value) -> Option<Responses> {
+    let schema = ReferenceOr::Object(serde_json::from_value(schema).ok()?);
+    let media = MediaType { schema: Some(schema), ..MediaType::default() };
+    let headers = [("ETag", "The tag of the content."), ("Content-Disposition", "`attachment`, with the file's name.")];
+    let response = Response {
+        headers: headers.map(|(name, text)| (name.to_owned(), sent_header(text))).into(),
+        content: BTreeMap::from([(media_type.to_owned(), media)]),
+        ..Response::default()
+    };
+    let responses = [("200", ReferenceOr::Object(response)), ("304", not_modified())];
+    let responses = responses.map(|(status, response)| (status.to_owned(), response)).into();
+    Some(Responses { responses, ..Responses::default() })
+}

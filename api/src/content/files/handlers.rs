@@ -13,7 +13,7 @@ use nvisy_shared::{
 use serde_json::json;
 
 use super::{
-    download::Download,
+    download::{Download, TextDownload},
     multipart::{MultipartUpload, UploadLimits},
     service,
     wire::{AcceptedFiles, File, FilePath},
@@ -40,11 +40,7 @@ const OPERATION: &str = "uploadFiles";
     operation_id = "uploadFiles",
     tag = "files",
     summary = "Upload files",
-    description = "Each part named `file` becomes a file and is indexed in the background. After a 202, each file becomes `ready`, or `failed` with a reason.",
-    error_code = 409,
-    error_code = 413,
-    error_code = 415,
-    error_code = 507
+    description = "Each part named `file` becomes a file and is indexed in the background. After a 202, each file becomes `ready`, or `failed` with a reason."
 )]
 pub async fn upload(
     state: Data<State>,
@@ -92,13 +88,7 @@ pub async fn upload(
     }))
 }
 
-#[api_operation(
-    operation_id = "listFiles",
-    tag = "files",
-    summary = "List files",
-    description = "Newest first.",
-    error_code = 404
-)]
+#[api_operation(operation_id = "listFiles", tag = "files", summary = "List files", description = "Newest first.")]
 pub async fn list(
     state: Data<State>,
     member: Member<ReadFiles>,
@@ -114,8 +104,7 @@ pub async fn list(
     operation_id = "readFile",
     tag = "files",
     summary = "Read a file",
-    description = "Includes the state of the indexing: stage and progress, or the reason of a failure.",
-    error_code = 404
+    description = "Includes the state of the indexing: stage and progress, or the reason of a failure."
 )]
 pub async fn read(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Json<File>, Problem> {
     find(&state, &member, path.0).await.map(|file| Json(file.into()))
@@ -125,8 +114,7 @@ pub async fn read(state: Data<State>, member: Member<ReadFiles>, path: Path<File
     operation_id = "readFileContent",
     tag = "files",
     summary = "Download a file",
-    description = "The content as uploaded.",
-    error_code = 503
+    description = "The content as uploaded."
 )]
 pub async fn content(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Download, Problem> {
     let file = find(&state, &member, path.0).await?;
@@ -138,23 +126,24 @@ pub async fn content(state: Data<State>, member: Member<ReadFiles>, path: Path<F
     operation_id = "readFileText",
     tag = "files",
     summary = "Read a file's text",
-    description = "The extracted text, in UTF-8. The `start` and `end` of search hits are byte offsets in it. For a UTF-8 text file, it equals the content.",
-    error_code = 409
+    description = "The extracted text, in UTF-8. The `start` and `end` of search hits are byte offsets in it. For a UTF-8 text file, it equals the content."
 )]
-pub async fn text(state: Data<State>, member: Member<ReadFiles>, path: Path<FilePath>) -> Result<Download, Problem> {
+pub async fn text(
+    state: Data<State>,
+    member: Member<ReadFiles>,
+    path: Path<FilePath>,
+) -> Result<TextDownload, Problem> {
     let file = find(&state, &member, path.0).await?;
     let blob = file.text_blob_id.ok_or_else(|| Problem::new(Code::NotExtracted))?;
     let text = Download::open(&state.platform.blobs, member.workspace, blob).await?;
-    // A blob never changes, so its id is a tag.
-    Ok(text.named(&format!("{}.txt", file.name), "text/plain; charset=utf-8").tagged(blob.0.as_bytes()))
+    Ok(TextDownload::new(text, &file.name, blob))
 }
 
 #[api_operation(
     operation_id = "deleteFile",
     tag = "files",
     summary = "Delete a file",
-    description = "Search does not find the file any more when the response arrives.",
-    error_code = 404
+    description = "Search does not find the file any more when the response arrives."
 )]
 pub async fn delete(
     state: Data<State>,

@@ -6,7 +6,7 @@ use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use apistos::{
     ApiComponent,
-    paths::{MediaType, RequestBody},
+    paths::{Examples::Example, MediaType, RequestBody},
     reference_or::ReferenceOr,
 };
 use futures::TryStreamExt;
@@ -18,6 +18,7 @@ use nvisy_shared::{
 };
 use schemars::{JsonSchema, r#gen::SchemaGenerator};
 use serde::Serialize;
+use serde_json::json;
 
 use super::file_name::declared_name;
 use crate::{
@@ -164,7 +165,8 @@ impl FromRequest for MultipartUpload {
 api_component!(MultipartUpload as UploadForm {
     fn request_body() -> Option<RequestBody> {
         let schema = ReferenceOr::Reference { _ref: "#/components/schemas/UploadForm".to_owned() };
-        let media = MediaType { schema: Some(schema), ..MediaType::default() };
+        let example = Example(json!({ "file": ["The tide turns at noon."] }));
+        let media = MediaType { schema: Some(schema), example: Some(example), ..MediaType::default() };
         Some(RequestBody {
             content: [("multipart/form-data".to_owned(), media)].into(),
             required: Some(true),

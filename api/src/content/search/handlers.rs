@@ -21,8 +21,7 @@ use crate::{
     operation_id = "search",
     tag = "search",
     summary = "Search a workspace",
-    description = "Finds passages by semantic search, full-text search, or both. Each hit has its location: file, page, byte range and headings.",
-    error_code = 409
+    description = "Finds passages by semantic search, full-text search, or both. Each hit has its location: file, page, byte range and headings."
 )]
 pub async fn search(
     state: Data<State>,

@@ -1,5 +1,6 @@
 //! Search.
 
+mod filter_schema;
 mod handlers;
 mod service;
 mod snippet;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{service::SearchCommand, snippet::snippet};
+use super::{filter_schema::FilterSchema, service::SearchCommand, snippet::snippet};
+use crate::http::{string_schema::Words, validation::present};
 
 /// A search.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -17,10 +18,11 @@ use super::{service::SearchCommand, snippet::snippet};
 pub struct SearchRequest {
     /// A question or words; required unless the mode is `vector` and the request has a vector.
     #[garde(inner(length(chars, min = 1, max = 10000)))]
-    #[schemars(length(min = 1, max = 10000))]
+    #[schemars(with = "Option<Words<10000>>")]
     pub query: Option<String>,
     /// A vector of the workspace's embedding space, instead of the embedding of the query.
     #[garde(skip)]
+    #[schemars(length(min = 1))]
     pub vector: Option<Vec<f32>>,
     /// The search mode.
     #[garde(skip)]
@@ -30,6 +32,8 @@ pub struct SearchRequest {
     /// `{"not": {..}}`. Fields are `id`, `name`, `mediaType`, `size`, `pageCount`, `createdAt`, `tags` and
     /// `metadata.<key>`; operators `eq`, `ne`, `in`, `nin` and, where values have an order, `gt`, `gte`, `lt`, `lte`.
     #[garde(skip)]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "FilterSchema")]
     pub filter: Option<Value>,
     /// The largest number of hits.
     #[garde(range(min = 1, max = 100))]

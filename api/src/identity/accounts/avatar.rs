@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     auth::account::{CurrentAccount, SignedIn},
     http::{
-        api_component::api_component,
+        api_component::{api_component, not_modified, sent_header},
         client_info::ClientInfo,
         gate::Gate,
         stall_guard::{is_too_slow, too_slow},
@@ -45,12 +45,7 @@ pub struct Image {
     bytes: Bytes,
 }
 
-#[api_operation(
-    operation_id = "readAvatar",
-    tag = "accounts",
-    summary = "Read the account's picture",
-    error_code = 404
-)]
+#[api_operation(operation_id = "readAvatar", tag = "accounts", summary = "Read the account's picture")]
 pub async fn read(state: Data<State>, account: CurrentAccount) -> Result<Picture, Problem> {
     let avatar = store::avatar::find(&state.platform.db, account.id).await?;
     avatar.map(Picture).ok_or_else(Problem::not_found)
@@ -60,9 +55,7 @@ pub async fn read(state: Data<State>, account: CurrentAccount) -> Result<Picture
     operation_id = "replaceAvatar",
     tag = "accounts",
     summary = "Replace the account's picture",
-    description = "PNG, JPEG or WebP, at most 1 MiB.",
-    error_code = 413,
-    error_code = 415
+    description = "PNG, JPEG or WebP, at most 1 MiB."
 )]
 pub async fn replace(
     state: Data<State>,
@@ -81,12 +74,7 @@ pub async fn replace(
         .await
 }
 
-#[api_operation(
-    operation_id = "removeAvatar",
-    tag = "accounts",
-    summary = "Remove the account's picture",
-    error_code = 404
-)]
+#[api_operation(operation_id = "removeAvatar", tag = "accounts", summary = "Remove the account's picture")]
 pub async fn remove(state: Data<State>, account: SignedIn, client: ClientInfo) -> Result<NoContent, Problem> {
     let changes = account.changes(&state.platform, &client);
     changes
@@ -176,8 +164,10 @@ impl Responder for Picture {
 
 api_component!(Picture {
     fn responses(_: Option<String>) -> Option<Responses> {
-        let response = Response { content: binary(), ..Response::default() };
-        let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
+        let headers = BTreeMap::from([("ETag".to_owned(), sent_header("The tag of the picture."))]);
+        let response = Response { headers, content: binary(), ..Response::default() };
+        let responses = [("200", ReferenceOr::Object(response)), ("304", not_modified())];
+        let responses = responses.map(|(status, response)| (status.to_owned(), response)).into();
         Some(Responses { responses, ..Responses::default() })
     }
 });

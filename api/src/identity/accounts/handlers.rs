@@ -31,9 +31,7 @@ use crate::{
     operation_id = "signUp",
     tag = "accounts",
     summary = "Sign up",
-    description = "Creates an account; log in with it. A server with restricted sign-up requires the code of an invite to the address; without it, the response reveals nothing about the address. A server that sends mail responds 202 whether or not the address has an account, and creates the account when the link in the mail is confirmed.",
-    error_code = 403,
-    error_code = 409
+    description = "Creates an account; log in with it. A server with restricted sign-up requires the code of an invite to the address; without it, the response reveals nothing about the address. A server that sends mail responds 202 whether or not the address has an account, and creates the account when the link in the mail is confirmed."
 )]
 pub async fn sign_up(
     state: Data<State>,
@@ -60,8 +58,7 @@ pub async fn sign_up(
     operation_id = "confirmSignUp",
     tag = "accounts",
     summary = "Confirm a sign-up",
-    description = "Takes the token of the link in the mail and the password of that sign-up: together they prove that the reader of the mailbox signed up. Creates the account. A wrong password does not use the link up.",
-    error_code = 401
+    description = "Takes the token of the link in the mail and the password of that sign-up: together they prove that the reader of the mailbox signed up. Creates the account. A wrong password does not use the link up."
 )]
 pub async fn confirm_sign_up(
     state: Data<State>,
@@ -84,22 +81,12 @@ pub async fn confirm_sign_up(
     Ok(created.with_location(|_| "/api/v1/account".to_owned()))
 }
 
-#[api_operation(
-    operation_id = "readAccount",
-    tag = "accounts",
-    summary = "Read the caller's account",
-    error_code = 401
-)]
+#[api_operation(operation_id = "readAccount", tag = "accounts", summary = "Read the caller's account")]
 pub async fn read(account: CurrentAccount) -> Result<Tagged<Account>, Problem> {
     Ok(Tagged { body: (&account).into(), revision: account.revision })
 }
 
-#[api_operation(
-    operation_id = "updateAccount",
-    tag = "accounts",
-    summary = "Change the caller's account",
-    error_code = 412
-)]
+#[api_operation(operation_id = "updateAccount", tag = "accounts", summary = "Change the caller's account")]
 pub async fn update(
     state: Data<State>,
     account: SignedIn,
@@ -116,8 +103,7 @@ pub async fn update(
     operation_id = "changePassword",
     tag = "accounts",
     summary = "Change the password",
-    description = "Ends all other sessions.",
-    error_code = 403
+    description = "Ends all other sessions."
 )]
 pub async fn change_password(
     state: Data<State>,
@@ -134,8 +120,7 @@ pub async fn change_password(
     operation_id = "deleteAccount",
     tag = "accounts",
     summary = "Delete the caller's account",
-    description = "Ends all sessions at once. Logging in before `eraseAt` cancels the deletion; at `eraseAt` the account is erased, with the workspaces that have no other member. The last owner of a workspace with other members has to transfer it first.",
-    error_code = 409
+    description = "Ends all sessions at once. Logging in before `eraseAt` cancels the deletion; at `eraseAt` the account is erased, with the workspaces that have no other member. The last owner of a workspace with other members has to transfer it first."
 )]
 pub async fn delete(
     state: Data<State>,

@@ -15,6 +15,7 @@ use crate::{
     auth::{account::CurrentAccount, password::Password},
     http::{
         status_json::{Accepted, Created},
+        string_schema::{Email, Opaque, Text},
         validation::{email_address, text},
     },
     identity::wire::Mailed,
@@ -27,23 +28,27 @@ use crate::{
 pub struct SignUp {
     /// The e-mail address, which is also the login name; case does not matter.
     #[garde(custom(email_address))]
-    #[schemars(length(max = 254))]
+    #[schemars(with = "Email")]
     pub email: String,
     /// The new password; one that is easy to guess is rejected.
     #[garde(dive)]
     pub password: Password,
     /// The name that other members see.
     #[garde(custom(text(2, 100)))]
-    #[schemars(length(min = 2, max = 100))]
+    #[schemars(with = "Text<2, 100>")]
     pub display_name: String,
-    /// The code of an invite to this address, where the server restricts sign-up; otherwise ignored.
+    /// The code of an invite to this address, or of `nvisy-api allow-sign-up`, where the server restricts sign-up;
+    /// otherwise ignored.
     #[garde(skip)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<Opaque>")]
     pub invite_code: Option<Secret<String>>,
 }
 
 fn sign_up_example() -> Value {
-    json!({ "email": "ada@example.org", "password": "seven otters juggle", "displayName": "Ada Lovelace" })
+    json!({
+        "email": "ada@example.org", "password": "seven otters juggle", "displayName": "Ada Lovelace",
+        "inviteCode": "nvisy_invite_Zm9yIGV4YW1wbGUgb25seSwgYWNjZXB0cyBub3RoaW5n"
+    })
 }
 
 impl From<SignUp> for SignUpCommand {
@@ -95,14 +100,19 @@ impl ApiComponent for SignedUp {
 /// The token of a sign-up link, and the password of the sign-up.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "confirm_example")]
 pub struct ConfirmSignUp {
     /// The part of the link after `#token=`.
     #[garde(skip)]
-    #[schemars(with = "String")]
+    #[schemars(with = "Opaque")]
     pub token: Secret<String>,
     /// The password of the sign-up.
     #[garde(dive)]
     pub password: Password,
+}
+
+fn confirm_example() -> Value {
+    json!({ "token": "Zm9yIGV4YW1wbGUgb25seSwgb3BlbnMgbm90aGluZywgYW5kIG5vIGRvb3I", "password": "seven otters juggle" })
 }
 
 /// The changes; absent fields keep their value.
@@ -111,7 +121,7 @@ pub struct ConfirmSignUp {
 pub struct UpdateAccount {
     /// The name that other members see.
     #[garde(inner(custom(text(2, 100))))]
-    #[schemars(length(min = 2, max = 100))]
+    #[schemars(with = "Option<Text<2, 100>>")]
     pub display_name: Option<String>,
 }
 
@@ -151,6 +161,7 @@ pub struct Account {
     /// The account's id.
     pub id: Uuid,
     /// The e-mail address, in lower case.
+    #[schemars(with = "Email")]
     pub email: String,
     /// The name that other members see.
     pub display_name: String,

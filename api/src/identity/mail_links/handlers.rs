@@ -26,8 +26,7 @@ use crate::{
     operation_id = "forgotPassword",
     tag = "accounts",
     summary = "Request a password reset",
-    description = "Sends a link to the address if an account has it. The response is the same in both cases.",
-    error_code = 501
+    description = "Sends a link to the address if an account has it. The response is the same in both cases."
 )]
 pub async fn forgot_password(
     state: Data<State>,
@@ -50,8 +49,7 @@ pub async fn forgot_password(
     operation_id = "resetPassword",
     tag = "accounts",
     summary = "Reset the password",
-    description = "Takes the token of the link in the mail, which is valid once. Ends all sessions, API tokens and other links of the account.",
-    error_code = 401
+    description = "Takes the token of the link in the mail, which is valid once. Ends all sessions, API tokens and other links of the account."
 )]
 pub async fn reset_password(
     state: Data<State>,
@@ -66,8 +64,7 @@ pub async fn reset_password(
     operation_id = "changeEmail",
     tag = "accounts",
     summary = "Change the account's address",
-    description = "Sends a link to the new address; confirming it changes the address. The response is the same whether or not another account has the address.",
-    error_code = 501
+    description = "Sends a link to the new address; confirming it changes the address. The response is the same whether or not another account has the address."
 )]
 pub async fn change_email(
     state: Data<State>,
@@ -91,8 +88,7 @@ pub async fn change_email(
 #[api_operation(
     operation_id = "verifyEmail",
     tag = "accounts",
-    summary = "Request a link that verifies the account's address",
-    error_code = 501
+    summary = "Request a link that verifies the account's address"
 )]
 pub async fn verify_email(
     state: Data<State>,
@@ -114,8 +110,7 @@ pub async fn verify_email(
     operation_id = "confirmEmail",
     tag = "accounts",
     summary = "Confirm an address",
-    description = "Takes the token of the link in the mail of an address change or a verification.",
-    error_code = 401
+    description = "Takes the token of the link in the mail of an address change or a verification."
 )]
 pub async fn confirm_email(
     state: Data<State>,

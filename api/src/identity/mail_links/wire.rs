@@ -8,7 +8,10 @@ use serde::Deserialize;
 
 use crate::{
     auth::password::Password,
-    http::validation::{email_address, line},
+    http::{
+        string_schema::{Email, Line, Opaque},
+        validation::{email_address, line},
+    },
 };
 
 /// The token of a link in a mail.
@@ -17,7 +20,7 @@ use crate::{
 pub struct LinkToken {
     /// The part of the link after `#token=`.
     #[garde(skip)]
-    #[schemars(with = "String")]
+    #[schemars(with = "Opaque")]
     pub token: Secret<String>,
 }
 
@@ -27,7 +30,7 @@ pub struct LinkToken {
 pub struct ForgottenPassword {
     /// The account's e-mail address.
     #[garde(custom(line(1, MAX_EMAIL_CHARS)))]
-    #[schemars(length(max = 254))]
+    #[schemars(with = "Line<1, 254>")]
     pub email: String,
 }
 
@@ -37,7 +40,7 @@ pub struct ForgottenPassword {
 pub struct ResetPassword {
     /// The part of the link after `#token=`.
     #[garde(skip)]
-    #[schemars(with = "String")]
+    #[schemars(with = "Opaque")]
     pub token: Secret<String>,
     /// The new password; one that is easy to guess is rejected.
     #[garde(dive)]
@@ -50,7 +53,7 @@ pub struct ResetPassword {
 pub struct ChangeEmail {
     /// The new e-mail address.
     #[garde(custom(email_address))]
-    #[schemars(length(max = 254))]
+    #[schemars(with = "Email")]
     pub email: String,
     /// The account's password.
     #[garde(dive)]

@@ -25,9 +25,7 @@ use crate::{
     operation_id = "login",
     tag = "sessions",
     summary = "Log in",
-    description = "Starts a session. An unknown address and a wrong password get the same response. If the account has a second factor, a request without `code` fails with `second_factor_needed`. Logging in cancels the deletion of an account.",
-    error_code = 401,
-    error_code = 403
+    description = "Starts a session. An unknown address and a wrong password get the same response. If the account has a second factor, a request without `code` fails with `second_factor_needed`. Logging in cancels the deletion of an account."
 )]
 pub async fn login(
     state: Data<State>,
@@ -43,9 +41,7 @@ pub async fn login(
     operation_id = "refresh",
     tag = "sessions",
     summary = "Refresh a session",
-    description = "Returns the next pair of tokens. A used refresh token returns the same successor again for 30 seconds, for clients that lost the response. Used later, or after its successor was used, it ends the session, because another client may have a copy.",
-    error_code = 401,
-    error_code = 403
+    description = "Returns the next pair of tokens. A used refresh token returns the same successor again for 30 seconds, for clients that lost the response. Used later, or after its successor was used, it ends the session, because another client may have a copy."
 )]
 pub async fn refresh(
     state: Data<State>,
@@ -65,8 +61,7 @@ pub async fn refresh(
     operation_id = "logout",
     tag = "sessions",
     summary = "Log out",
-    description = "Ends the session of the access token.",
-    error_code = 401
+    description = "Ends the session of the access token."
 )]
 pub async fn logout(state: Data<State>, account: SignedIn, client: ClientInfo) -> Result<NoContent, Problem> {
     service::end(&state, &account, &client, account.session).await.map(|()| NoContent)
@@ -76,8 +71,7 @@ pub async fn logout(state: Data<State>, account: SignedIn, client: ClientInfo) -
     operation_id = "listSessions",
     tag = "sessions",
     summary = "List the account's sessions",
-    description = "Newest first.",
-    error_code = 401
+    description = "Newest first."
 )]
 pub async fn list(
     state: Data<State>,
@@ -94,8 +88,7 @@ pub async fn list(
     operation_id = "revokeSession",
     tag = "sessions",
     summary = "End a session",
-    description = "Its tokens are invalid from the next request on.",
-    error_code = 404
+    description = "Its tokens are invalid from the next request on."
 )]
 pub async fn revoke(
     state: Data<State>,
@@ -110,8 +103,7 @@ pub async fn revoke(
     operation_id = "revokeSessions",
     tag = "sessions",
     summary = "Log out everywhere",
-    description = "Ends all sessions, including the current one, and invalidates the links that the account has requested by mail.",
-    error_code = 401
+    description = "Ends all sessions, including the current one, and invalidates the links that the account has requested by mail."
 )]
 pub async fn revoke_all(state: Data<State>, account: SignedIn, client: ClientInfo) -> Result<NoContent, Problem> {
     service::end_all(&state, &account, &client).await.map(|()| NoContent)

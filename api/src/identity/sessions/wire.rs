@@ -17,7 +17,10 @@ use uuid::Uuid;
 use super::service::{LoginCommand, TokenPair};
 use crate::{
     auth::password::Password,
-    http::validation::{line, text},
+    http::{
+        string_schema::{Line, Opaque, Text},
+        validation::{line, text},
+    },
 };
 
 /// The credentials of a login.
@@ -27,14 +30,14 @@ use crate::{
 pub struct Login {
     /// The account's e-mail address.
     #[garde(custom(line(1, MAX_EMAIL_CHARS)))]
-    #[schemars(length(max = 254))]
+    #[schemars(with = "Line<1, 254>")]
     pub email: String,
     /// The account's password.
     #[garde(dive)]
     pub password: Password,
     /// Six digits from the authenticator app, or a recovery code; required if the account has a second factor.
     #[garde(inner(custom(text(1, 32))))]
-    #[schemars(length(max = 32))]
+    #[schemars(with = "Option<Text<1, 32>>")]
     pub code: Option<String>,
 }
 
@@ -54,7 +57,7 @@ impl From<Login> for LoginCommand {
 pub struct Refresh {
     /// The session's newest refresh token.
     #[garde(skip)]
-    #[schemars(with = "String")]
+    #[schemars(with = "Opaque")]
     pub refresh_token: Secret<String>,
 }
 

@@ -26,9 +26,7 @@ use crate::{
     operation_id = "createToken",
     tag = "tokens",
     summary = "Create an API token",
-    description = "Requires the password, and a code if the account has a second factor. Only this response contains the token itself; a request with the same `Idempotency-Key` gets the same response. A token never allows more than the account's role at the time of a request, and cannot change credentials.",
-    error_code = 404,
-    error_code = 409
+    description = "Requires the password, and a code if the account has a second factor. Only this response contains the token itself; a request with the same `Idempotency-Key` gets the same response. A token never allows more than the account's role at the time of a request, and cannot change credentials."
 )]
 pub async fn create(
     state: Data<State>,
@@ -57,8 +55,7 @@ pub async fn create(
     operation_id = "listTokens",
     tag = "tokens",
     summary = "List the caller's API tokens",
-    description = "Newest first. Expired tokens stay in the list for a month.",
-    error_code = 401
+    description = "Newest first. Expired tokens stay in the list for a month."
 )]
 pub async fn list(
     state: Data<State>,
@@ -74,8 +71,7 @@ pub async fn list(
     operation_id = "revokeToken",
     tag = "tokens",
     summary = "Revoke an API token",
-    description = "The token is invalid from the next request on.",
-    error_code = 404
+    description = "The token is invalid from the next request on."
 )]
 pub async fn revoke(
     state: Data<State>,

@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::service::CreateTokenCommand;
-use crate::{auth::password::Password, http::validation::text};
+use crate::{
+    auth::password::Password,
+    http::{string_schema::Text, validation::text},
+};
 
 /// A request for an API token.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -23,7 +26,7 @@ use crate::{auth::password::Password, http::validation::text};
 pub struct CreateToken {
     /// A name that describes the token's use.
     #[garde(custom(text(1, 100)))]
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(with = "Text<1, 100>")]
     pub name: String,
     /// The permissions; the account's role limits them further.
     #[garde(length(min = 1, max = 100), inner(custom(known_permission)))]
@@ -41,7 +44,7 @@ pub struct CreateToken {
     pub password: Password,
     /// Six digits from the authenticator app, or a recovery code; required if the account has a second factor.
     #[garde(inner(custom(text(6, 32))))]
-    #[schemars(length(min = 6, max = 32))]
+    #[schemars(with = "Option<Text<6, 32>>")]
     pub code: Option<String>,
 }
 
@@ -78,7 +81,7 @@ fn permissions(_: &mut SchemaGenerator) -> Schema {
         enum_values: Some(names),
         ..SchemaObject::default()
     };
-    serde_json::from_value(json!({ "type": "array", "minItems": 1, "items": one })).expect("a schema")
+    serde_json::from_value(json!({ "type": "array", "minItems": 1, "maxItems": 100, "items": one })).expect("a schema")
 }
 
 /// An API token, without the token itself.

@@ -15,12 +15,7 @@ use crate::{
     state::State,
 };
 
-#[api_operation(
-    operation_id = "readSecondFactor",
-    tag = "sessions",
-    summary = "Read the status of the second factor",
-    error_code = 401
-)]
+#[api_operation(operation_id = "readSecondFactor", tag = "sessions", summary = "Read the status of the second factor")]
 pub async fn read(state: Data<State>, account: SignedIn) -> Result<Json<SecondFactor>, Problem> {
     let status = store::totp::status(&state.platform.db, account.id).await?;
     Ok(Json(status.into()))
@@ -30,8 +25,7 @@ pub async fn read(state: Data<State>, account: SignedIn) -> Result<Json<SecondFa
     operation_id = "enrolSecondFactor",
     tag = "sessions",
     summary = "Enrol a second factor",
-    description = "Returns a secret for an authenticator app (TOTP). Logging in requires a code after the enrolment is confirmed with one.",
-    error_code = 409
+    description = "Returns a secret for an authenticator app (TOTP). Logging in requires a code after the enrolment is confirmed with one."
 )]
 pub async fn enrol(
     state: Data<State>,
@@ -47,8 +41,7 @@ pub async fn enrol(
     operation_id = "confirmSecondFactor",
     tag = "sessions",
     summary = "Confirm the second factor",
-    description = "From then on, logging in requires a code. Only this response contains the recovery codes. Ends all other sessions, which started without a code.",
-    error_code = 409
+    description = "From then on, logging in requires a code. Only this response contains the recovery codes. Ends all other sessions, which started without a code."
 )]
 pub async fn confirm(
     state: Data<State>,
@@ -64,8 +57,7 @@ pub async fn confirm(
     operation_id = "renewRecoveryCodes",
     tag = "sessions",
     summary = "Renew the recovery codes",
-    description = "The previous codes become invalid.",
-    error_code = 409
+    description = "The previous codes become invalid."
 )]
 pub async fn renew(
     state: Data<State>,
@@ -83,8 +75,7 @@ pub async fn renew(
     operation_id = "disableSecondFactor",
     tag = "sessions",
     summary = "Disable the second factor",
-    description = "Requires the password and a code from the app, or a recovery code.",
-    error_code = 409
+    description = "Requires the password and a code from the app, or a recovery code."
 )]
 pub async fn disable(
     state: Data<State>,

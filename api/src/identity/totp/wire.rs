@@ -6,7 +6,10 @@ use nvisy_shared::store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{auth::password::Password, http::validation::text};
+use crate::{
+    auth::password::Password,
+    http::{string_schema::Text, validation::text},
+};
 
 /// The password, to start an enrolment.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -23,7 +26,7 @@ pub struct Enrol {
 pub struct Confirm {
     /// Six digits.
     #[garde(custom(text(6, 32)))]
-    #[schemars(length(min = 6, max = 32))]
+    #[schemars(with = "Text<6, 32>")]
     pub code: String,
 }
 
@@ -36,7 +39,7 @@ pub struct BothFactors {
     pub password: Password,
     /// Six digits from the authenticator app, or a recovery code.
     #[garde(custom(text(6, 32)))]
-    #[schemars(length(min = 6, max = 32))]
+    #[schemars(with = "Text<6, 32>")]
     pub code: String,
 }
 

@@ -1,6 +1,17 @@
 //! The OpenAPI document: collected once, at start, from the routes that the server mounts.
+//!
+//! apistos describes routes, parameters, bodies and successes. The passes of the modules here add what it does not know, and
+//! rewrite what foreign tools would misread.
 
-use std::collections::{BTreeMap, HashMap};
+mod errors;
+mod headers;
+mod operations;
+mod samples;
+mod schemas;
+mod security;
+mod version_3_1;
+
+use std::collections::HashMap;
 
 use actix_web::{
     App, HttpRequest, HttpResponse,
@@ -8,27 +19,26 @@ use actix_web::{
     test::{TestRequest, call_and_read_body, init_service},
     web::Data,
 };
-use apistos::{
-    ApiComponent, ApiErrorComponent, app::OpenApiWrapper, info::Info, paths::Response, server::Server, spec::Spec,
-    tag::Tag,
-};
+use apistos::{ApiComponent, app::OpenApiWrapper, info::Info, server::Server, spec::Spec, tag::Tag};
 use serde_json::{Value, json};
 
+use self::operations::each_operation;
 use super::{routes, static_body::StaticBody};
-use crate::{
-    auth::bearer,
-    http::idempotency,
-    problem::{self, Problem},
-};
+use crate::{auth::member::PERMISSION_EXTENSION, problem};
 
-/// The path of the document.
+/// The path of the document in OpenAPI 3.0.
 pub const PATH: &str = "/api/openapi.json";
+
+/// The path of the document in OpenAPI 3.1.
+pub const PATH_3_1: &str = "/api/openapi-3.1.json";
 
 /// The name of the service.
 pub const TITLE: &str = "Nvisy";
 
 /// The version of the HTTP API: `/api/v1`.
 pub const VERSION: &str = "1";
+
+const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
 
 const TAGS: [(&str, &str); 11] = [
     ("accounts", "Sign-up, and the caller's own account."),
@@ -44,23 +54,36 @@ const TAGS: [(&str, &str); 11] = [
     ("health", "Liveness and readiness of the service."),
 ];
 
-/// The serialized document, and the methods of its paths.
+/// The serialized document in both versions, and the methods of its paths.
 #[derive(Debug)]
 pub struct OpenApiDocument {
-    body: StaticBody,
+    version_3_0: StaticBody,
+    version_3_1: StaticBody,
     /// The value of `Allow` by path template.
     methods: HashMap<String, HeaderValue>,
 }
 
 impl OpenApiDocument {
-    /// Collects the document. apistos returns it only as a response of an app, so this requests it from one.
     pub async fn collect() -> Self {
+        let document = Self::collect_json().await;
+        let body = |document: &Value| {
+            let json = serde_json::to_vec(document).expect("a JSON value is serializable");
+            StaticBody::new("application/json", "no-cache", json)
+        };
+        Self {
+            version_3_0: body(&document),
+            version_3_1: body(&version_3_1::converted(&document)),
+            methods: methods(&document),
+        }
+    }
+
+    /// Collects the document. apistos returns it only as a response of an app, so this requests it from one.
+    pub async fn collect_json() -> Value {
         let app = App::new().document(spec()).configure(routes::mount).build(PATH);
         let raw = call_and_read_body(&init_service(app).await, TestRequest::get().uri(PATH).to_request()).await;
         let mut document = serde_json::from_slice(&raw).expect("the document is JSON");
         complete(&mut document);
-        let json = serde_json::to_vec(&document).expect("a JSON value is serializable");
-        Self { body: StaticBody::new("application/json", "no-cache", json), methods: methods(&document) }
+        document
     }
 
     /// The methods of a path template, as `Allow` lists them.
@@ -71,7 +94,12 @@ impl OpenApiDocument {
 
 /// `GET /api/openapi.json`
 pub async fn serve(document: Data<OpenApiDocument>, request: HttpRequest) -> HttpResponse {
-    document.body.respond(&request)
+    document.version_3_0.respond(&request)
+}
+
+/// `GET /api/openapi-3.1.json`
+pub async fn serve_3_1(document: Data<OpenApiDocument>, request: HttpRequest) -> HttpResponse {
+    document.version_3_1.respond(&request)
 }
 
 fn spec() -> Spec {
@@ -80,7 +108,8 @@ fn spec() -> Spec {
             title: TITLE.to_owned(),
             description: Some(
                 "Makes uploaded files searchable. Errors are RFC 9457 problems with a stable `code`; lists are \
-                 keyset-paginated; every POST that creates a resource accepts an `Idempotency-Key`."
+                 keyset-paginated; every POST that creates a resource accepts an `Idempotency-Key`. `HEAD` works wherever \
+                 `GET` does. This document is also available in OpenAPI 3.1, at `/api/openapi-3.1.json`."
                     .to_owned(),
             ),
             // The version of the API. The document does not reveal the build.
@@ -96,65 +125,36 @@ fn spec() -> Spec {
     }
 }
 
-/// Adds the errors that follow from the shape of an operation: those of extractors and of the framework. The `error_code`s
-/// of an operation list only further ones (and at least one, because without any, apistos lists all).
+/// Completes the document that apistos collects.
 fn complete(document: &mut Value) {
-    let problems: BTreeMap<String, Response> = Problem::error_responses().into_iter().collect();
-    add_session_alternatives(document);
-    each_operation(document, |path, operation| {
-        let statuses = implied_errors(path, operation);
-        let Some(responses) = operation["responses"].as_object_mut() else { return };
-        for status in statuses {
-            responses.entry(status).or_insert_with(|| json!(problems[status]));
-        }
-        for (status, response) in responses {
+    for (name, schema) in problem::ProblemBody::child_schemas().into_iter().chain(problem::ProblemBody::schema()) {
+        document["components"]["schemas"][name] = json!(schema);
+    }
+    document["info"]["license"] = json!({ "name": "Apache-2.0", "url": LICENSE_URL });
+    security::declare(document);
+    errors::declare(document);
+    headers::declare(document);
+    samples::declare(document);
+    schemas::simplify(document);
+    each_operation(document, |mut operation| {
+        operation.object.remove("deprecated");
+        for (status, response) in operation.responses() {
             // A description is mandatory in OpenAPI, and apistos leaves it empty.
             if response["description"] == "" {
                 response["description"] = json!(reason_phrase(status));
             }
         }
-    });
-    for (name, schema) in problem::ProblemBody::child_schemas().into_iter().chain(problem::ProblemBody::schema()) {
-        document["components"]["schemas"][name] = json!(schema);
-    }
-}
-
-/// An operation that accepts an API token accepts a session, too. Outside of workspaces, API tokens can only read.
-fn add_session_alternatives(document: &mut Value) {
-    for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
-        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
-            if operation["security"] == json!([{ (bearer::TOKEN): [] }]) {
-                let both = json!([{ (bearer::SESSION): [] }, { (bearer::TOKEN): [] }]);
-                let session = json!([{ (bearer::SESSION): [] }]);
-                operation["security"] = if method == "get" || path.contains("{ws}") { both } else { session };
+        for parameter in operation.object.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some(parameter) = parameter.as_object_mut() else { continue };
+            parameter.remove(PERMISSION_EXTENSION);
+            // apistos leaves it in the schema.
+            let description =
+                parameter.get_mut("schema").and_then(|schema| schema.as_object_mut()?.remove("description"));
+            if let Some(description) = description {
+                parameter.entry("description").or_insert(description);
             }
         }
-    }
-}
-
-/// The error statuses of every operation of this shape.
-fn implied_errors(path: &str, operation: &Value) -> Vec<&'static str> {
-    let mut statuses = vec!["500", "503", "504"];
-    if operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty()) {
-        statuses.extend(["401", "403"]);
-    }
-    if path.starts_with("/api/v1/") {
-        statuses.push("429");
-    }
-    if operation.get("requestBody").is_some() {
-        statuses.extend(["400", "408", "413", "415", "422"]);
-    }
-    if operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["in"] != "path")) {
-        statuses.extend(["400", "422"]);
-    }
-    let names_header = |one: &Value| one["name"].as_str().is_some_and(|name| name == idempotency::HEADER);
-    if operation["parameters"].as_array().is_some_and(|all| all.iter().any(names_header)) {
-        statuses.push("409");
-    }
-    if path.contains('{') {
-        statuses.push("404");
-    }
-    statuses
+    });
 }
 
 fn reason_phrase(status: &str) -> &'static str {
@@ -172,12 +172,4 @@ fn methods(document: &Value) -> HashMap<String, HeaderValue> {
         HeaderValue::try_from(names.join(", ")).expect("methods are ASCII")
     };
     paths.map(|(path, operations)| (path.clone(), allow(operations))).collect()
-}
-
-fn each_operation(document: &mut Value, mut visit: impl FnMut(&str, &mut Value)) {
-    for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
-        for (_, operation) in operations.as_object_mut().into_iter().flatten() {
-            visit(path, operation);
-        }
-    }
 }

@@ -23,7 +23,7 @@ use nvisy_shared::{
 };
 
 use super::wire::{Activity, ActivityLog, ExportFormat};
-use crate::http::api_component::api_component;
+use crate::http::api_component::{api_component, sent_header};
 
 /// Entries that one statement reads.
 const BATCH_SIZE: i64 = 500;
@@ -152,7 +152,8 @@ api_component!(Export as Activity {
             (ExportFormat::Csv.media_type().to_owned(), text(String::raw_schema()?)),
             (ExportFormat::Jsonl.media_type().to_owned(), text(entry)),
         ]);
-        let response = Response { content, ..Response::default() };
+        let disposition = ("Content-Disposition".to_owned(), sent_header("`attachment`, with a file name."));
+        let response = Response { headers: BTreeMap::from([disposition]), content, ..Response::default() };
         let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
         Some(Responses { responses, ..Responses::default() })
     }

@@ -29,8 +29,7 @@ use crate::{
     operation_id = "listActivities",
     tag = "activities",
     summary = "List the workspace's activities",
-    description = "Newest first. The log is append-only.",
-    error_code = 404
+    description = "Newest first. The log is append-only."
 )]
 pub async fn list(
     state: Data<State>,
@@ -48,8 +47,7 @@ pub async fn list(
     operation_id = "exportActivities",
     tag = "activities",
     summary = "Export the workspace's activities",
-    description = "All current entries, oldest first, as CSV or as JSON Lines (one object per line).",
-    error_code = 404
+    description = "All current entries, oldest first, as CSV or as JSON Lines (one object per line)."
 )]
 pub async fn export(
     state: Data<State>,
@@ -63,8 +61,7 @@ pub async fn export(
     operation_id = "listAccountActivities",
     tag = "activities",
     summary = "List the activities of the caller's account",
-    description = "Newest first: changes of the account, its sessions, API tokens and second factor, and failed logins. The logs of workspaces hold the activities in them.",
-    error_code = 403
+    description = "Newest first: changes of the account, its sessions, API tokens and second factor, and failed logins. The logs of workspaces hold the activities in them."
 )]
 pub async fn list_own(
     state: Data<State>,
@@ -88,8 +85,7 @@ pub async fn list_own(
     operation_id = "exportAccountActivities",
     tag = "activities",
     summary = "Export the activities of the caller's account",
-    description = "All current entries, oldest first, as CSV or as JSON Lines (one object per line).",
-    error_code = 403
+    description = "All current entries, oldest first, as CSV or as JSON Lines (one object per line)."
 )]
 pub async fn export_own(state: Data<State>, account: SignedIn, query: Query<ExportQuery>) -> Result<Export, Problem> {
     start_export(&state, ActivityLog::Account(account.id), query.0).await

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::http::pagination::default_limit;
+use crate::http::{pagination::default_limit, string_schema::Opaque};
 
 /// An entry of an activity log.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
@@ -161,6 +161,7 @@ pub struct ListQuery {
     #[schemars(range(min = 1, max = 100))]
     pub limit: u32,
     /// `nextCursor` of the previous page; absent for the first page.
+    #[schemars(with = "Option<Opaque>")]
     pub cursor: Option<String>,
 }
 
@@ -276,13 +277,9 @@ impl ExportQuery {
     }
 }
 
-/// Rejects years beyond the range of PostgreSQL timestamps.
+/// Rejects years that RFC 3339 does not have, which the decoder accepts and PostgreSQL may not.
 fn storable(time: &DateTime<Utc>, (): &()) -> garde::Result {
-    if (1970..=9999).contains(&time.year()) {
-        Ok(())
-    } else {
-        Err(garde::Error::new("must be in the years 1970 to 9999"))
-    }
+    if (0..=9999).contains(&time.year()) { Ok(()) } else { Err(garde::Error::new("must be in the years 0 to 9999")) }
 }
 
 fn filter(

@@ -30,8 +30,7 @@ use crate::{
     operation_id = "createInvite",
     tag = "invites",
     summary = "Create an invite",
-    description = "The invite's code can be used once. With an e-mail address, only an account with that address can use it; a server that sends mail sends the code to that address and omits it from the response. The role cannot be above the caller's own.",
-    error_code = 409
+    description = "The invite's code can be used once. With an e-mail address, only an account with that address can use it; a server that sends mail sends the code to that address and omits it from the response. The role cannot be above the caller's own."
 )]
 pub async fn create(
     state: Data<State>,
@@ -63,8 +62,7 @@ pub async fn create(
     operation_id = "listInvites",
     tag = "invites",
     summary = "List pending invites",
-    description = "Newest first, without their codes.",
-    error_code = 404
+    description = "Newest first, without their codes."
 )]
 pub async fn list(
     state: Data<State>,
@@ -77,7 +75,7 @@ pub async fn list(
     Ok(Json(Page::new(&query, rows, |invite| invite.id.0)))
 }
 
-#[api_operation(operation_id = "cancelInvite", tag = "invites", summary = "Cancel an invite", error_code = 404)]
+#[api_operation(operation_id = "cancelInvite", tag = "invites", summary = "Cancel an invite")]
 pub async fn cancel(
     state: Data<State>,
     member: Member<ManageInvites>,
@@ -91,9 +89,7 @@ pub async fn cancel(
     operation_id = "acceptInvite",
     tag = "invites",
     summary = "Accept an invite",
-    description = "The caller becomes a member. A code that is unknown, used, expired, cancelled or for another address gets the same response, 404. On a server that sends mail, an invite to an address requires that the caller's address is verified.",
-    error_code = 404,
-    error_code = 409
+    description = "The caller becomes a member. A code that is unknown, used, expired, cancelled or for another address gets the same response, 404. On a server that sends mail, an invite to an address requires that the caller's address is verified."
 )]
 pub async fn accept(
     state: Data<State>,
@@ -109,8 +105,7 @@ pub async fn accept(
     operation_id = "declineInvite",
     tag = "invites",
     summary = "Decline an invite",
-    description = "Uses the invite up. An invalid code gets the same response as when accepting.",
-    error_code = 404
+    description = "Uses the invite up. An invalid code gets the same response as when accepting."
 )]
 pub async fn decline(
     state: Data<State>,

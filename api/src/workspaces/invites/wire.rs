@@ -10,7 +10,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::service::CreateInviteCommand;
-use crate::{http::validation::email_address, workspaces::wire::Role};
+use crate::{
+    http::{
+        string_schema::{Email, Opaque},
+        validation::email_address,
+    },
+    workspaces::wire::Role,
+};
 
 /// The path of an invite.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
@@ -26,7 +32,7 @@ pub struct InvitePath {
 pub struct CreateInvite {
     /// The address of the only account that can use the invite; absent: any account with the code.
     #[garde(inner(custom(email_address)))]
-    #[schemars(length(max = 254))]
+    #[schemars(with = "Option<Email>")]
     pub email: Option<String>,
     /// The role of the new member, at most the caller's own.
     #[garde(skip)]
@@ -64,6 +70,7 @@ pub struct Invite {
     pub id: Uuid,
     /// The address of the invited account; absent: any account with the code.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Email>")]
     pub email: Option<String>,
     /// The role of the new member.
     pub role: Role,
@@ -105,7 +112,7 @@ impl From<entity::invite::Model> for Invite {
 pub struct InviteCode {
     /// The code from the mail or from the response to the creation.
     #[garde(skip)]
-    #[schemars(with = "String")]
+    #[schemars(with = "Opaque")]
     pub code: Secret<String>,
 }
 

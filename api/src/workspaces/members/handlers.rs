@@ -22,7 +22,7 @@ use crate::{
     workspaces::wire::Workspace,
 };
 
-#[api_operation(operation_id = "listMembers", tag = "members", summary = "List members", error_code = 404)]
+#[api_operation(operation_id = "listMembers", tag = "members", summary = "List members")]
 pub async fn list(
     state: Data<State>,
     member: Member<ReadMembers>,
@@ -34,7 +34,7 @@ pub async fn list(
     Ok(Json(Page::new(&query, rows, |member| member.account_id.0)))
 }
 
-#[api_operation(operation_id = "readMember", tag = "members", summary = "Read a member", error_code = 404)]
+#[api_operation(operation_id = "readMember", tag = "members", summary = "Read a member")]
 pub async fn read(
     state: Data<State>,
     member: Member<ReadMembers>,
@@ -48,8 +48,7 @@ pub async fn read(
     operation_id = "changeMember",
     tag = "members",
     summary = "Change a member's role",
-    description = "Neither the new role nor the member's current one can be above the caller's own. The last owner cannot be changed.",
-    error_code = 409
+    description = "Neither the new role nor the member's current one can be above the caller's own. The last owner cannot be changed."
 )]
 pub async fn change(
     state: Data<State>,
@@ -67,8 +66,7 @@ pub async fn change(
     operation_id = "removeMember",
     tag = "members",
     summary = "Remove a member",
-    description = "The member's next request gets 404. The member's role cannot be above the caller's own. The last owner cannot be removed.",
-    error_code = 409
+    description = "The member's next request gets 404. The member's role cannot be above the caller's own. The last owner cannot be removed."
 )]
 pub async fn remove(
     state: Data<State>,
@@ -83,8 +81,7 @@ pub async fn remove(
     operation_id = "leaveWorkspace",
     tag = "members",
     summary = "Leave a workspace",
-    description = "The last owner has to transfer or delete the workspace instead.",
-    error_code = 409
+    description = "The last owner has to transfer or delete the workspace instead."
 )]
 pub async fn leave(
     state: Data<State>,
@@ -98,8 +95,7 @@ pub async fn leave(
     operation_id = "transferWorkspace",
     tag = "members",
     summary = "Transfer a workspace",
-    description = "The named member becomes an owner, and the caller an admin.",
-    error_code = 404
+    description = "The named member becomes an owner, and the caller an admin."
 )]
 pub async fn transfer(
     state: Data<State>,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::workspaces::wire::Role;
+use crate::{http::string_schema::Email, workspaces::wire::Role};
 
 /// The path of a member.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
@@ -28,6 +28,7 @@ pub struct MemberView {
     /// The name that other members see.
     pub display_name: String,
     /// The member's e-mail address.
+    #[schemars(with = "Email")]
     pub email: String,
     /// The member's role.
     pub role: Role,

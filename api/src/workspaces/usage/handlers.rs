@@ -20,8 +20,7 @@ const SEARCH_HISTORY_DAYS: i64 = 30;
     operation_id = "readUsage",
     tag = "workspaces",
     summary = "Read the workspace's usage",
-    description = "The usage and limits of each resource, and the number of searches on each of the last 30 days (UTC). Searches appear within seconds.",
-    error_code = 404
+    description = "The usage and limits of each resource, and the number of searches on each of the last 30 days (UTC). Searches appear within seconds."
 )]
 pub async fn read(state: Data<State>, member: Member<ReadUsage>) -> Result<Json<UsageView>, Problem> {
     let platform = &state.platform;

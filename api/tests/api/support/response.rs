@@ -3,6 +3,8 @@
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
+use super::declared::assert_declared;
+
 #[derive(Debug)]
 pub struct TestResponse {
     pub status: StatusCode,
@@ -47,8 +49,14 @@ impl TestResponse {
     }
 }
 
+/// Sends the request, and fails unless the OpenAPI document declares the response.
 pub async fn send(request: RequestBuilder) -> TestResponse {
-    let response: Response = request.send().await.expect("a response");
+    let (client, request) = request.build_split();
+    let request = request.expect("a valid request");
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response: Response = client.execute(request).await.expect("a response");
     let (status, headers) = (response.status(), response.headers().clone());
-    TestResponse { status, headers, text: response.text().await.expect("a complete body") }
+    let response = TestResponse { status, headers, text: response.text().await.expect("a complete body") };
+    assert_declared(&method, &path, &response);
+    response
 }

@@ -26,6 +26,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
+/// The largest integer of a filter: the largest one that every JSON library reads exactly.
+pub const MAX_INTEGER: i64 = 9_007_199_254_740_991;
+
 /// A condition on files.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filter {

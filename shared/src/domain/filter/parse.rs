@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use serde_json::{Map, Value};
 
-use super::{Comparison, Field, Filter, FilterError, FilterErrorKind, Operand};
+use super::{Comparison, Field, Filter, FilterError, FilterErrorKind, MAX_INTEGER, Operand};
 
 /// Maximum nesting of `and`, `or` and `not`.
 const MAX_DEPTH: usize = 8;
@@ -12,7 +12,7 @@ const MAX_CONDITIONS: usize = 100;
 /// Maximum number of values of an `in` or `nin`.
 const MAX_VALUES: usize = 200;
 /// Maximum length of a text.
-const MAX_TEXT_BYTES: usize = 1_000;
+const MAX_TEXT_CHARS: usize = 1_000;
 
 pub(super) fn filter(value: &Value) -> Result<Filter, FilterError> {
     Parser { conditions: 0 }.filter(value, "", 0)
@@ -96,7 +96,8 @@ fn field(name: &str) -> Option<Field> {
         "tags" => Field::Tags,
         _ => {
             let keys: Vec<_> = name.strip_prefix("metadata.")?.split('.').map(str::to_owned).collect();
-            let valid = name.len() <= MAX_TEXT_BYTES && keys.iter().all(|key| !key.is_empty() && !key.contains('\0'));
+            let valid =
+                name.chars().count() <= MAX_TEXT_CHARS && keys.iter().all(|key| !key.is_empty() && !key.contains('\0'));
             return valid.then_some(Field::Metadata(keys));
         }
     })
@@ -123,8 +124,11 @@ fn operands(field: &Field, value: &Value, path: &str) -> Result<Vec<Operand>, Fi
 fn operand(field: &Field, value: &Value, path: &str) -> Result<Operand, FilterError> {
     let (operand, expected) = match field {
         Field::Id => (value.as_str().and_then(|id| id.parse().ok()).map(Operand::Id), "must be a UUID"),
-        Field::Name | Field::MediaType | Field::Tags => (text(value), "must be a text of at most 1000 bytes"),
-        Field::Size | Field::PageCount => (value.as_i64().map(Operand::Integer), "must be an integer"),
+        Field::Name | Field::MediaType | Field::Tags => (text(value), "must be a text of at most 1000 characters"),
+        Field::Size | Field::PageCount => {
+            let integer = value.as_i64().filter(|number| (-MAX_INTEGER..=MAX_INTEGER).contains(number));
+            (integer.map(Operand::Integer), "must be an integer of at most 2^53 - 1")
+        }
         Field::CreatedAt => {
             let time = value.as_str().and_then(|time| DateTime::parse_from_rfc3339(time).ok());
             (time.map(|time| Operand::Time(time.into())), "must be an RFC 3339 time")
@@ -135,7 +139,7 @@ fn operand(field: &Field, value: &Value, path: &str) -> Result<Operand, FilterEr
                 Value::Bool(value) => Some(Operand::Boolean(*value)),
                 value => text(value),
             };
-            (operand, "must be a number, a boolean, or a text of at most 1000 bytes")
+            (operand, "must be a number, a boolean, or a text of at most 1000 characters")
         }
     };
     operand.ok_or_else(|| fail(path, FilterErrorKind::Value(expected)))
@@ -145,7 +149,7 @@ fn operand(field: &Field, value: &Value, path: &str) -> Result<Operand, FilterEr
 fn text(value: &Value) -> Option<Operand> {
     value
         .as_str()
-        .filter(|text| text.len() <= MAX_TEXT_BYTES && !text.contains('\0'))
+        .filter(|text| text.chars().count() <= MAX_TEXT_CHARS && !text.contains('\0'))
         .map(|text| Operand::Text(text.to_owned()))
 }
 
@@ -188,11 +192,8 @@ mod tests {
         let condition = prop_oneof![
             ("(name|mediaType|tags|metadata\\.[a-z]{1,5})", "(eq|ne)", "[^\0]{0,20}")
                 .prop_map(|(field, op, value)| one(&field, &op, json!(value))),
-            ("(size|pageCount)", "(eq|ne|gt|gte|lt|lte)", any::<i64>()).prop_map(|(field, op, value)| one(
-                &field,
-                &op,
-                json!(value)
-            )),
+            ("(size|pageCount)", "(eq|ne|gt|gte|lt|lte)", -MAX_INTEGER..=MAX_INTEGER)
+                .prop_map(|(field, op, value)| one(&field, &op, json!(value))),
             (any::<u128>(), "(in|nin)").prop_map(|(id, op)| one("id", &op, json!([uuid::Uuid::from_u128(id)]))),
             ("(createdAt|metadata\\.x)", "(gt|lte)").prop_map(|(field, op)| one(
                 &field,
