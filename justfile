@@ -22,6 +22,12 @@ test *arguments: model
     @{{ services }} install
     {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
 
+# Lint the OpenAPI document, use clients generated from it, and compare the API with it
+[group('work')]
+test-openapi: model
+    @{{ services }} install
+    NVISY_TEST_OPENAPI_TOOLS="$({{ services }} openapi-tools)" {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked --run-ignored only openapi_tools::
+
 # Keep PostgreSQL and NATS running between test runs: start, stop or status
 [group('work')]
 [no-exit-message]
@@ -117,6 +123,7 @@ ci:
     stage dependencies {{ just_executable() }} dependencies
     stage lint {{ just_executable() }} lint
     stage test {{ just_executable() }} test
+    stage openapi {{ just_executable() }} test-openapi
     stage docs {{ just_executable() }} doc
 
 # Build the programs for this machine

