@@ -1,8 +1,11 @@
 //! Validation rules for `garde(custom(..))` that several slices use.
 
-use nvisy_shared::domain::{
-    account::{MAX_EMAIL_CHARS, normalise_email},
-    slug::{MAX_SLUG_CHARS, is_slug},
+use nvisy_shared::{
+    domain::{
+        account::{MAX_EMAIL_CHARS, normalise_email},
+        slug::{MAX_SLUG_CHARS, is_slug},
+    },
+    secret::Secret,
 };
 use serde::{Deserialize, Deserializer};
 
@@ -14,6 +17,14 @@ pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Res
 /// For `deserialize_with`, with `default`: a field that may be absent, but not `null`.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
     T::deserialize(field).map(Some)
+}
+
+/// A secret of 1 to 512 characters, where it is not looked up. Its schema is `string_schema::Opaque`.
+pub fn opaque(value: &Secret<String>, (): &()) -> garde::Result {
+    match value.expose().chars().count() {
+        1..=512 => Ok(()),
+        _ => Err(garde::Error::new("must have 1 to 512 characters")),
+    }
 }
 
 /// A slug.

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 /// The largest integer that every JSON library reads exactly.
 const MAX_INTEGER: i64 = domain::filter::MAX_INTEGER;
 
-/// A connective counts as a condition, too.
-const MAX_ITEMS: u32 = 99;
+const MAX_ITEMS: u32 = 100;
 
 const EQUALITY: [&str; 2] = ["eq", "ne"];
 const ORDER: [&str; 4] = ["gt", "gte", "lt", "lte"];
@@ -30,7 +29,7 @@ impl JsonSchema for FilterSchema {
             generator.definitions_mut().insert(name.to_owned(), schema(part));
         }
         schema(json!({
-            "description": "A condition on files: at most 100, connectives included, nested at most 8 levels deep.",
+            "description": "A condition on files: at most 200, connectives included, nested at most 8 levels deep.",
             "anyOf": variants,
         }))
     }

@@ -16,7 +16,7 @@ use crate::{
     http::{
         status_json::{Accepted, Created},
         string_schema::{Email, Opaque, Text},
-        validation::{email_address, text},
+        validation::{email_address, opaque, text},
     },
     identity::wire::Mailed,
 };
@@ -39,7 +39,7 @@ pub struct SignUp {
     pub display_name: String,
     /// The code of an invite to this address, or of `nvisy-api allow-sign-up`, where the server restricts sign-up;
     /// otherwise ignored.
-    #[garde(skip)]
+    #[garde(inner(custom(opaque)))]
     #[schemars(with = "Option<Opaque>")]
     pub invite_code: Option<Secret<String>>,
 }

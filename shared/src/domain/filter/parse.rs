@@ -8,7 +8,9 @@ use super::{Comparison, Field, Filter, FilterError, FilterErrorKind, MAX_INTEGER
 /// Maximum nesting of `and`, `or` and `not`.
 const MAX_DEPTH: usize = 8;
 /// Maximum number of conditions.
-const MAX_CONDITIONS: usize = 100;
+const MAX_CONDITIONS: usize = 200;
+/// Maximum number of conditions in one list.
+const MAX_LIST: usize = 100;
 /// Maximum number of values of an `in` or `nin`.
 const MAX_VALUES: usize = 200;
 /// Maximum length of a text.
@@ -30,7 +32,7 @@ impl Parser {
             return Err(fail(path, FilterErrorKind::TooLarge("is nested deeper than 8 levels")));
         }
         if self.conditions > MAX_CONDITIONS {
-            return Err(fail(path, FilterErrorKind::TooLarge("has more than 100 conditions")));
+            return Err(fail(path, FilterErrorKind::TooLarge("has more than 200 conditions")));
         }
         if object.contains_key("field") || object.contains_key("op") {
             return condition(object, path);
@@ -51,6 +53,9 @@ impl Parser {
     fn list(&mut self, value: &Value, path: &str, depth: usize) -> Result<Vec<Filter>, FilterError> {
         let items =
             value.as_array().ok_or_else(|| fail(path, FilterErrorKind::Form("must be a list of conditions")))?;
+        if items.len() > MAX_LIST {
+            return Err(fail(path, FilterErrorKind::TooLarge("has more than 100 conditions in a list")));
+        }
         let items = items.iter().enumerate();
         items.map(|(index, item)| self.filter(item, &format!("{path}[{index}]"), depth + 1)).collect()
     }
@@ -313,7 +318,10 @@ mod tests {
         let too_large = |value: &Value| matches!(filter(value).unwrap_err().kind, FilterErrorKind::TooLarge(_));
         assert!(too_large(&deep));
         assert!(filter(&deep["not"]).is_ok());
-        assert!(too_large(&json!({ "or": vec![one("size", "eq", json!(1)); MAX_CONDITIONS] })));
+        let list = |length| json!({ "or": vec![one("size", "eq", json!(1)); length] });
+        assert!(filter(&list(MAX_LIST)).is_ok());
+        assert!(too_large(&list(MAX_LIST + 1)));
+        assert!(too_large(&json!({ "and": [list(MAX_LIST), list(MAX_LIST)] })));
         assert!(too_large(&one("size", "in", json!(vec![1; MAX_VALUES + 1]))));
     }
 }
