@@ -18,9 +18,13 @@ use tokio::sync::Barrier;
 
 use crate::support::{TestAccount, TestApp, part, send, wait_until};
 
-/// Rounds of each race, with [`UPLOADS`] files at once.
+/// Rounds of each race, with [`UPLOADS`] files at once. `NVISY_TEST_ROUNDS=250 just test while_a_worker` runs a longer one.
 const ROUNDS: usize = 15;
 const UPLOADS: usize = 4;
+
+fn rounds() -> usize {
+    std::env::var("NVISY_TEST_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number of rounds"))
+}
 
 /// The number of deadlocks that PostgreSQL has detected in the database, which repeated transactions hide. Connections report it
 /// at the latest when they end.
@@ -62,7 +66,7 @@ async fn file_is_deleted_while_a_worker_processes_it() {
     let app = TestApp::start_with_worker(&[]).await;
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Tides").await;
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         let deleted =
             (0..UPLOADS).map(|n| upload_and_delete(&app, &ada, &workspace, format!("{round}-{n}"), n % 2 == 1));
         join_all(deleted).await;
@@ -71,7 +75,7 @@ async fn file_is_deleted_while_a_worker_processes_it() {
     assert_eq!(app.count("run").await + app.count("run_item").await + app.count("chunk").await, 0);
     assert_eq!(app.count("dead_job").await, 0);
     let deleted = app.count("activity where action = 'file.deleted'").await;
-    assert_eq!(deleted, i64::try_from(ROUNDS * UPLOADS).unwrap());
+    assert_eq!(deleted, i64::try_from(rounds() * UPLOADS).unwrap());
     app.stop_then(async |deployment| assert_no_deadlock(deployment).await).await;
 }
 
