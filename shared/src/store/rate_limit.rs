@@ -30,7 +30,7 @@ pub async fn take(conn: &impl Conn, key: &[u8], rate: Rate, requested: u32) -> R
     let take = raw_sql!(
         Postgres,
         "insert into rate_limit_bucket as bucket (key, tokens, granted, at)
-         values ({key}, {capacity}::float8 - least({capacity}::float8, {requested}), least({capacity}, {requested}), now())
+         values ({key}, {capacity}::float8 - least({capacity}::float8, {requested}), least({capacity}::float8, {requested}), now())
          on conflict (key) do update set
              granted = least({requested}, floor(least({capacity}, bucket.tokens
                  + {per_second} * greatest(0, extract(epoch from now() - bucket.at))))),
