@@ -51,7 +51,6 @@ async fn sign_up_without_mail_requires_an_operators_code() {
     let unknown = rejected(app.sign_up_with_code("ada@example.org", None).await);
     for (email, wrong) in [
         ("ada@example.org", "x"),
-        ("ada@example.org", ""),
         ("ada@example.org", "nvisy_invite_Zm9yIGV4YW1wbGUgb25seSwgYWNjZXB0cyBub3RoaW5n"),
         ("eve@example.org", &code),
     ] {
