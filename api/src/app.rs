@@ -5,11 +5,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use actix_web::{dev::Server, web::Data};
 use nvisy_shared::{
     config::{self, Config},
-    domain::{
-        pipeline::{self, Definition},
-        plan,
-    },
     lifecycle::Lifecycle,
+    pipeline::{self, Definition, InvalidDefinition},
     platform::{self, Platform},
     queue::{QueueError, feed::EventFeed},
     store,
@@ -52,7 +49,7 @@ pub enum StartError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("chunks cannot be cut as NVISY_CHUNK_* says")]
-    Chunk(#[from] plan::InvalidDefinition),
+    Chunk(#[from] InvalidDefinition),
     #[error("{0} cannot be listened on: stop what uses it, or change NVISY_HTTP_ADDRESS")]
     Bind(SocketAddr, #[source] io::Error),
 }
@@ -159,9 +156,9 @@ fn spawn_writers(state: &Data<State>, shutdown: &Shutdown) {
 }
 
 /// The built-in pipeline as configured; a mistake must stop the start, not the first upload.
-fn default_pipeline(settings: &config::ChunkConfig) -> Result<Definition, plan::InvalidDefinition> {
-    let definition = pipeline::builtin_index(settings.max_tokens, settings.overlap_tokens);
-    plan::compile(&definition)?;
+fn default_pipeline(settings: &config::ChunkConfig) -> Result<Definition, InvalidDefinition> {
+    let definition = pipeline::builtin::definition(settings.max_tokens, settings.overlap_tokens);
+    pipeline::compile_definition(&definition)?;
     Ok(definition)
 }
 

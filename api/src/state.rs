@@ -1,7 +1,7 @@
 //! The components that handlers share: opened once, used by all threads.
 
 use actix_web::web::Data;
-use nvisy_shared::{domain::pipeline::Definition, lifecycle::Lifecycle, platform::Platform, queue::feed::EventFeed};
+use nvisy_shared::{lifecycle::Lifecycle, pipeline::Definition, platform::Platform, queue::feed::EventFeed};
 
 use crate::{
     auth::authenticator::Authenticator,

@@ -9,9 +9,13 @@ pub(crate) const SCRIPT: Script = Script {
             workspace_id uuid not null references workspace on delete cascade,
             id uuid not null,
             name text not null check (char_length(name) between 1 and 100),
-            -- The workspace's `index` pipeline: every upload is a run of it.
+            -- The pipeline that the workspace was created with.
             builtin boolean not null default false,
+            state text not null default 'draft' check (state in ('draft', 'enabled', 'disabled')),
+            -- The newest definition.
             version integer not null default 1,
+            -- Counts the changes of the row.
+            revision integer not null default 1,
             created_at timestamptz not null default now(),
             updated_at timestamptz not null default now(),
             primary key (workspace_id, id),

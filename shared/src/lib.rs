@@ -7,7 +7,8 @@
 //! | base | [`id`] [`clock`] [`lifecycle`] [`secret`] | no other module |
 //! | adapters | [`config`] [`telemetry`] [`outbound`] (HTTP clients: model endpoints, later webhooks and connections) [`probe`] (health of a process, findings of `doctor`) | base |
 //! | domain | [`domain`] (no I/O) | base |
-//! | store | [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain <- entity <- store`; `store` uses [`crypt`] for the MACs of the activity log |
+//! | pipelines | [`pipeline`] (definitions that users author, their compiler, node types; no I/O. Beside [`domain`], because it is as large and its files depend on each other) | base, domain |
+//! | store | [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain, pipeline <- entity <- store`; `store` uses [`crypt`] for the MACs of the activity log |
 //! | jobs | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; `queue` reads the rows to publish from `store`; `store` does not use `queue` |
 //! | bytes | [`crypt`] [`blob`] | base, domain |
 //! | platform | [`platform`] (opens everything from the configuration, or checks each part for `doctor`; otherwise the API and the worker would repeat it) | all |
@@ -24,6 +25,7 @@ pub mod id;
 pub mod job;
 pub mod lifecycle;
 pub mod outbound;
+pub mod pipeline;
 pub mod platform;
 pub mod probe;
 pub mod queue;

@@ -1,7 +1,7 @@
 //! Workspaces: creation, changes, deletion, retention.
 
 use futures::future::join_all;
-use nvisy_shared::domain::{pipeline, plan};
+use nvisy_shared::pipeline;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -22,21 +22,20 @@ async fn creator_owns_and_reads_the_workspace() {
 }
 
 #[actix_web::test]
-async fn new_workspace_has_the_builtin_index_pipeline() {
+async fn new_workspace_has_the_builtin_pipeline() {
     let app = TestApp::start_with(&[("NVISY_CHUNK_MAX_TOKENS", "128"), ("NVISY_CHUNK_OVERLAP_TOKENS", "16")]).await;
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let sql = format!(
         "select definition from pipeline join pipeline_version version
              on version.workspace_id = pipeline.workspace_id and pipeline_id = id and number = pipeline.version
-         where pipeline.workspace_id = '{workspace}' and builtin and name = 'index'"
+         where pipeline.workspace_id = '{workspace}' and builtin and name = 'default' and state = 'enabled'"
     );
     let rows = app.rows(&sql).await;
     assert_eq!(rows.len(), 1);
     let stored: Value = rows[0].try_get("", "definition").unwrap();
-    let definition: pipeline::Definition = serde_json::from_value(stored).unwrap();
-    assert_eq!(definition, pipeline::builtin_index(Some(128), 16));
-    plan::compile(&definition).unwrap();
+    let compiled = pipeline::compile(&stored).unwrap();
+    assert_eq!(compiled.definition, pipeline::builtin::definition(Some(128), 16));
     app.stop().await;
 }
 

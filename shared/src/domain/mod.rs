@@ -1,4 +1,4 @@
-//! Domain types without I/O: states, roles, pipelines, failures.
+//! Domain types without I/O: states, roles, filters, failures.
 
 pub mod account;
 pub mod activity;
@@ -8,8 +8,6 @@ pub mod file;
 pub mod filter;
 pub mod job;
 pub mod mail;
-pub mod pipeline;
-pub mod plan;
 pub mod quota;
 pub mod role;
 pub mod run;

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::id::{PipelineId, WorkspaceId};
+use crate::{
+    id::{PipelineId, WorkspaceId},
+    pipeline::state::PipelineState,
+};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "pipeline")]
@@ -14,7 +17,9 @@ pub struct Model {
     pub id: PipelineId,
     pub name: String,
     pub builtin: bool,
+    pub state: PipelineState,
     pub version: i32,
+    pub revision: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }

@@ -21,6 +21,7 @@ pub mod locks;
 pub mod mail;
 pub mod maintenance_lease;
 pub mod member;
+pub mod pipeline;
 pub mod rate_limit;
 pub mod run;
 pub mod schema;

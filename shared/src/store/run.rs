@@ -13,6 +13,7 @@ use crate::{
     domain::{failure::Failure, file::FileState, run::RunState},
     entity::{pipeline, pipeline_version, run, run_item, workspace},
     id::{FileId, ItemId, PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
+    pipeline::state::PipelineState,
 };
 
 /// A pipeline at one version.
@@ -24,8 +25,8 @@ pub struct Pipeline {
     pub definition: Json,
 }
 
-/// The workspace's built-in `index` pipeline.
-pub async fn builtin_pipeline(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<Pipeline>> {
+/// The pipeline that processes uploads: the built-in one, if it is enabled.
+pub async fn upload_pipeline(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<Pipeline>> {
     pipeline::Entity::find()
         .select_only()
         .columns([pipeline::Column::Id, pipeline::Column::Version])
@@ -33,6 +34,7 @@ pub async fn builtin_pipeline(conn: &impl Conn, workspace: WorkspaceId) -> Resul
         .join(JoinType::InnerJoin, pipeline::Relation::Version.def())
         .filter(pipeline::Column::WorkspaceId.eq(workspace))
         .filter(pipeline::Column::Builtin.into_expr())
+        .filter(pipeline::Column::State.eq(PipelineState::Enabled))
         .into_model()
         .one(conn)
         .await

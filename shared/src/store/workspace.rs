@@ -11,15 +11,16 @@ use sea_orm::{
 use super::{
     Conn, Error, Result, Tx, account,
     invite::{self, WithdrawnInvite},
-    job, member, sql,
+    job, member, pipeline, sql,
 };
 use crate::{
-    domain::{pipeline::Definition, role::Role, slug::derive_slug},
+    domain::{role::Role, slug::derive_slug},
     entity::{
-        embedding_space, member as membership, pipeline, pipeline_version,
+        embedding_space, member as membership,
         workspace::{ActiveModel, Column, Entity, Relation},
     },
-    id::{AccountId, FileId, PipelineId, SpaceId, WorkspaceId},
+    id::{AccountId, FileId, SpaceId, WorkspaceId},
+    pipeline::Definition,
 };
 
 /// A workspace as one of its members sees it.
@@ -74,14 +75,14 @@ fn select_views(account: AccountId) -> Select<Entity> {
         .filter(Column::DeletedAt.is_null())
 }
 
-/// Adds a workspace with its owner, its embedding space and the built-in `index` pipeline, whose definition must compile.
+/// Adds a workspace with its owner, its embedding space and the built-in pipeline, whose definition must compile.
 /// Without a slug the workspace gets one derived from its name. `None`: the slug is taken.
 pub async fn insert(
     tx: &Tx,
     name: &str,
     slug: Option<&str>,
     owner: AccountId,
-    index: &Definition,
+    builtin: &Definition,
     space: SpaceId,
 ) -> Result<Option<Workspace>> {
     let id = WorkspaceId::new();
@@ -89,24 +90,7 @@ pub async fn insert(
         return Ok(None);
     }
     member::insert(tx, id, owner, Role::Owner).await?;
-    let definition = serde_json::to_value(index).map_err(|error| Error::Json(error.to_string()))?;
-    let pipeline = pipeline::ActiveModel {
-        workspace_id: Set(id),
-        id: Set(PipelineId::new()),
-        name: Set("index".to_owned()),
-        builtin: Set(true),
-        version: Set(1),
-        ..Default::default()
-    };
-    let version = pipeline_version::ActiveModel {
-        workspace_id: Set(id),
-        pipeline_id: pipeline.id.clone(),
-        number: pipeline.version.clone(),
-        definition: Set(definition),
-        ..Default::default()
-    };
-    pipeline::Entity::insert(pipeline).exec_without_returning(tx).await?;
-    pipeline_version::Entity::insert(version).exec_without_returning(tx).await?;
+    pipeline::insert_builtin(tx, id, builtin).await?;
     find(tx, id, owner).await?.ok_or_else(|| Error::RecordNotInserted).map(Some)
 }
 

@@ -8,9 +8,9 @@ mod send_mail;
 use std::time::Duration;
 
 use nvisy_shared::{
-    domain::plan::{self, Plan},
     id::WorkspaceId,
     job::{RunBatch, RunSegment, SendMail},
+    pipeline::{self, plan::Plan},
     queue::outbox,
     store::{self, change::Change, run::Item},
 };
@@ -28,9 +28,8 @@ pub fn registry() -> Registry {
 
 /// The plan of an item's run. Its definition was validated before it was stored.
 fn compile(item: &Item) -> Result<Plan, JobError> {
-    let definition = serde_json::from_value(item.definition.clone())
-        .map_err(JobError::retry("the definition of the pipeline cannot be read"))?;
-    plan::compile(&definition).map_err(JobError::retry("the definition of the pipeline is not valid"))
+    let compiled = pipeline::compile(&item.definition);
+    Ok(compiled.map_err(JobError::retry("the definition of the pipeline is not valid"))?.plan)
 }
 
 /// How long a job waits that only a worker of another embedding space can do.

@@ -36,13 +36,13 @@ impl Handler for RunBatch {
         let item = Item { space_id, ..item };
         super::check_space(cx, &item)?;
         let plan = super::compile(&item)?;
-        let segment = plan.segments.get(self.segment);
-        let segment =
-            segment.ok_or_else(|| JobError::retry("the plan has no such segment")(self.segment.to_string()))?;
+        if self.segment >= plan.segments.len() {
+            return Err(JobError::retry("the plan has no such segment")(self.segment.to_string()));
+        }
         let passages = store::chunk::passages(&cx.db, workspace, item.version_id, self.first..self.end).await?;
         let tokens = passages.iter().map(|passage| u64::try_from(passage.tokens).unwrap_or(0)).sum();
         let scope = Scope { cx, workspace, item: &item };
-        let output = engine::run(&scope, segment, Artifact::Passages(passages)).await?;
+        let output = engine::run(&scope, &plan, self.segment, Artifact::Passages(passages)).await?;
 
         let chunks = output.effects.iter().map(Effect::vectors).sum();
         let seconds = complete_in_tx(cx, claim, || {

@@ -2,12 +2,10 @@
 
 use async_trait::async_trait;
 use nvisy_shared::{
-    domain::{
-        failure::{Failure, FailureCode},
-        plan::Plan,
-    },
+    domain::failure::{Failure, FailureCode},
     id::WorkspaceId,
     job::RunSegment,
+    pipeline::plan::Plan,
     store::{self, Tx, change::Change, job::Claim, run::Item},
 };
 
@@ -38,7 +36,7 @@ impl Handler for RunSegment {
         .await?;
 
         let scope = Scope { cx, workspace, item: &item };
-        let output = engine::run(&scope, &plan.segments[0], Artifact::Nothing).await?;
+        let output = engine::run(&scope, &plan, 0, Artifact::Nothing).await?;
         complete_in_tx(cx, claim, || {
             async |change| {
                 let item = progress::open_item(change, workspace, self.item).await?;

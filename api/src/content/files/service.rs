@@ -5,9 +5,10 @@ use std::collections::HashSet;
 
 use nvisy_shared::{
     blob::Blobs,
-    domain::{activity::Action, event::EventType, pipeline::Definition, plan},
+    domain::{activity::Action, event::EventType, file::FileState},
     id::{AccountId, BlobId, FileId, WorkspaceId},
     job::RunSegment,
+    pipeline,
     platform::Platform,
     queue::outbox,
     store::{
@@ -22,8 +23,8 @@ use serde_json::json;
 use super::multipart::ReceivedFile;
 use crate::{problem::Problem, quota};
 
-/// Adds the files, and a run of the workspace's `index` pipeline for each. `referenced` gets the ids of the blobs that the
-/// rows refer to.
+/// Adds the files, and a run of the pipeline that processes uploads for each. Without an enabled one, files are stored and
+/// ready at once, without chunks. `referenced` gets the ids of the blobs that the rows refer to.
 pub async fn accept(
     change: &mut Change,
     platform: &Platform,
@@ -34,14 +35,19 @@ pub async fn accept(
     // An attempt before this one may have found other blobs.
     referenced.clear();
     let (tx, account) = (change.tx(), change.actor().account());
-    let pipeline = store::run::builtin_pipeline(tx, workspace).await?.ok_or_else(Problem::not_found)?;
-    let definition: Definition = serde_json::from_value(pipeline.definition.clone()).map_err(Problem::internal)?;
-    let plan = plan::compile(&definition).map_err(Problem::internal)?;
+    let pipeline = match store::run::upload_pipeline(tx, workspace).await? {
+        Some(pipeline) => {
+            let compiled = pipeline::compile(&pipeline.definition).map_err(Problem::internal)?;
+            Some((pipeline, compiled.plan.stage(0).to_owned()))
+        }
+        None => None,
+    };
     let blobs = register_blobs(tx, workspace, received).await?;
     referenced.extend(&blobs);
     let mut files = Vec::with_capacity(received.len());
     for (part, blob) in received.iter().zip(blobs) {
-        let file = index(tx, workspace, account, blob, part, (&pipeline, plan.stage(0))).await?;
+        let pipeline = pipeline.as_ref().map(|(pipeline, stage)| (pipeline, stage.as_str()));
+        let file = insert(tx, workspace, account, blob, part, pipeline).await?;
         let view = store::file::find(tx, workspace, file).await?;
         files.push(view.ok_or_else(|| Problem::internal("a file is missing after its insertion"))?);
     }
@@ -52,6 +58,10 @@ pub async fn accept(
         change.audit_with(Action::FileUploaded, file.id, details);
         let data = json!({ "name": file.name, "versionId": file.version_id });
         change.emit(EventType::FileQueued, file.id, data);
+        if pipeline.is_none() {
+            let data = json!({ "versionId": file.version_id, "chunks": 0 });
+            change.emit(EventType::FileReady, file.id, data);
+        }
     }
     Ok(files)
 }
@@ -68,19 +78,27 @@ async fn register_blobs(tx: &Tx, workspace: WorkspaceId, received: &[ReceivedFil
     Ok(blobs)
 }
 
-async fn index(
+async fn insert(
     tx: &Tx,
     workspace: WorkspaceId,
     account: Option<AccountId>,
     blob: BlobId,
     part: &ReceivedFile,
-    (pipeline, stage): (&Pipeline, &str),
+    pipeline: Option<(&Pipeline, &str)>,
 ) -> Result<FileId, Problem> {
     let new =
         NewFile { name: part.name.clone(), media_type: part.media_type.clone(), blob: part.blob, created_by: account };
     let (file, version) = store::file::insert(tx, workspace, blob, &new).await?;
-    let (_, item) = store::run::insert(tx, workspace, pipeline, file, version, stage).await?;
-    outbox::enqueue(tx, workspace, &RunSegment { item }).await?;
+    match pipeline {
+        Some((pipeline, stage)) => {
+            let (_, item) = store::run::insert(tx, workspace, pipeline, file, version, stage).await?;
+            outbox::enqueue(tx, workspace, &RunSegment { item }).await?;
+        }
+        None => {
+            store::file::set_state(tx, workspace, version, FileState::Ready, None).await?;
+            store::file::make_live(tx, workspace, file, version).await?;
+        }
+    }
     Ok(file)
 }
 

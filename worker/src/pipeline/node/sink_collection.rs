@@ -11,12 +11,12 @@ use crate::{
 };
 
 /// See the module.
-pub(super) struct IndexNode;
+pub(super) struct SinkCollectionNode;
 
 #[async_trait]
-impl Node for IndexNode {
+impl Node for SinkCollectionNode {
     async fn run(&self, scope: &Scope<'_>, input: Artifact, effects: &mut Vec<Effect>) -> Result<Artifact, JobError> {
-        let Artifact::Vectors(vectors) = input else { return Err(wrong_input("index")) };
+        let Artifact::Vectors(vectors) = input else { return Err(wrong_input("sink.collection")) };
         effects.push(Effect::Vectors(scope.cx.space, vectors));
         Ok(Artifact::Nothing)
     }

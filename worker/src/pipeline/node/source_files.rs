@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// See the module.
-pub(super) struct UploadNode;
+pub(super) struct SourceFilesNode;
 
 #[async_trait]
-impl Node for UploadNode {
+impl Node for SourceFilesNode {
     async fn run(&self, scope: &Scope<'_>, _: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
         let source = store::file::source(&scope.cx.db, scope.workspace, scope.item.version_id).await?;
         let source = source.ok_or(JobError::Obsolete)?;

@@ -13,15 +13,15 @@ use crate::{
 };
 
 /// See the module.
-pub(super) struct ChunkNode {
+pub(super) struct ChunkSectionNode {
     pub(super) max_tokens: Option<u32>,
     pub(super) overlap_tokens: u32,
 }
 
 #[async_trait]
-impl Node for ChunkNode {
+impl Node for ChunkSectionNode {
     async fn run(&self, scope: &Scope<'_>, input: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
-        let Artifact::Document(document) = input else { return Err(wrong_input("chunk")) };
+        let Artifact::Document(document) = input else { return Err(wrong_input("chunk.section")) };
         let embedder = &scope.cx.embedder;
         let model = embedder.max_tokens();
         let max_tokens = self.max_tokens.map_or(model, |wanted| model.min(wanted as usize));

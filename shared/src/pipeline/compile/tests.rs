@@ -1,0 +1,392 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::pipeline::{
+    builtin, diff, node,
+    plan::Start,
+    problem::{Problem, ProblemCode},
+    render, runnable, schema,
+};
+
+fn node(id: &str, kind: &str) -> Value {
+    json!({ "id": id, "type": kind })
+}
+
+/// A definition of these nodes and edges (`from to`).
+fn graph(nodes: &[Value], edges: &[&str]) -> Value {
+    let edge = |edge: &&str| {
+        let (from, to) = edge.split_once(' ').unwrap();
+        json!({ "from": from, "to": to })
+    };
+    json!({ "schemaVersion": 1, "nodes": nodes, "edges": edges.iter().map(edge).collect::<Vec<_>>() })
+}
+
+/// The definition of PIPELINES' documentation: a switch whose branches meet again.
+fn languages() -> Value {
+    graph(
+        &[
+            json!({ "id": "in", "type": "source.files", "filter": { "field": "mediaType", "op": "eq", "value": "application/pdf" } }),
+            json!({ "id": "read", "type": "partition", "ocr": "auto" }),
+            json!({ "id": "lang", "type": "switch.language", "branches": { "german": ["de"] }, "minConfidence": 0.8 }),
+            json!({ "id": "cut", "type": "chunk.section", "maxTokens": 240, "retry": { "attempts": 3 } }),
+            node("vec", "embed"),
+            json!({ "id": "out", "type": "sink.collection", "collection": "default" }),
+        ],
+        &["in read", "read lang", "lang.german cut", "lang.else cut", "cut vec", "vec out"],
+    )
+}
+
+fn problems(json: &Value) -> Vec<Problem> {
+    compile(json).expect_err("the definition is not valid").0
+}
+
+/// Code, node and field of each problem.
+fn found(json: &Value) -> Vec<(ProblemCode, String, String)> {
+    problems(json).into_iter().map(|all| (all.code, all.node.unwrap_or_default(), all.field)).collect()
+}
+
+fn segments(json: &Value) -> Vec<(Start, Vec<String>)> {
+    let plan = compile(json).unwrap_or_else(|error| panic!("{error}")).plan;
+    let ids = |segment: &crate::pipeline::plan::Segment| segment.steps.iter().map(|step| step.id.clone()).collect();
+    plan.segments.iter().map(|segment| (segment.start, ids(segment))).collect()
+}
+
+fn set(mut json: Value, pointer: &str, value: Value) -> Value {
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let parent = json.pointer_mut(parent).unwrap();
+    match key.parse::<usize>() {
+        Ok(index) if parent.is_array() && parent.as_array().unwrap().len() == index => {
+            parent.as_array_mut().unwrap().push(value);
+        }
+        Ok(index) if parent.is_array() => parent[index] = value,
+        _ => parent[key] = value,
+    }
+    json
+}
+
+#[test]
+fn builtin_pipeline_starts_a_segment_at_embedding() {
+    let compiled = compile_definition(&builtin::definition(None, 0)).unwrap();
+    let plan = &compiled.plan;
+    assert_eq!(
+        segments(&compiled.definition.to_json()),
+        [
+            (Start::Source, vec!["upload".to_owned(), "partition".to_owned(), "chunk".to_owned()]),
+            (Start::Units, vec!["embed".to_owned(), "index".to_owned()]),
+        ]
+    );
+    assert_eq!((plan.stage(0), plan.stage(1)), ("upload", "embed"));
+    assert_eq!((plan.segments[0].lane.name(), plan.segments[1].lane.name()), ("extract", "model"));
+    assert_eq!(plan.after(0).collect::<Vec<_>>(), [1]);
+    assert_eq!(plan.after(1).count(), 0);
+    assert_eq!(plan.exports(0), plan.inputs(1));
+    assert!(runnable::problems(&compiled).is_empty());
+}
+
+#[test]
+fn definition_survives_a_json_round_trip() {
+    for json in [languages(), builtin::definition(Some(64), 8).to_json()] {
+        let compiled = compile(&json).unwrap();
+        assert_eq!(compiled.definition.to_json(), json);
+        assert_eq!(compile_definition(&compiled.definition).unwrap(), compiled);
+    }
+}
+
+#[test]
+fn branches_that_meet_again_stay_in_one_segment_until_a_border() {
+    let found = segments(&languages());
+    assert_eq!(found[0].1, ["in", "read", "lang", "cut"]);
+    assert_eq!(found[1], (Start::Units, vec!["vec".to_owned(), "out".to_owned()]));
+}
+
+#[test]
+fn outputs_of_several_segments_meet_in_a_segment_of_their_own() {
+    let json = graph(
+        &[
+            node("a", "source.files"),
+            node("read", "partition"),
+            node("cut1", "chunk.section"),
+            node("cut2", "chunk.page"),
+            node("vec1", "embed"),
+            node("vec2", "embed"),
+            node("out", "sink.collection"),
+        ],
+        &["a read", "read cut1", "read cut2", "cut1 vec1", "cut2 vec2", "vec1 out", "vec2 out"],
+    );
+    let plan = compile(&json).unwrap().plan;
+    let starts: Vec<_> = plan.segments.iter().map(|segment| segment.start).collect();
+    assert_eq!(starts, [Start::Source, Start::Units, Start::Units, Start::Join]);
+    assert_eq!(plan.inputs(3).len(), 2);
+    assert_eq!(plan.after(0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(plan.after(2).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn members_of_archives_begin_a_segment_and_other_files_do_not() {
+    let json = graph(
+        &[
+            node("a", "source.files"),
+            node("open", "unpack"),
+            node("read", "partition"),
+            node("read2", "partition"),
+            json!({ "id": "o1", "type": "sink.file", "suffix": ".txt" }),
+            json!({ "id": "o2", "type": "sink.file", "suffix": ".txt" }),
+        ],
+        &["a open", "open.members read", "open.else read2", "read o1", "read2 o2"],
+    );
+    assert_eq!(
+        segments(&json),
+        [
+            (Start::Source, vec!["a".to_owned(), "open".to_owned(), "read2".to_owned(), "o2".to_owned()]),
+            (Start::Items, vec!["read".to_owned(), "o1".to_owned()]),
+        ]
+    );
+}
+
+#[test]
+fn several_sources_join_where_they_meet() {
+    let json = graph(
+        &[
+            node("a", "source.files"),
+            json!({ "id": "b", "type": "source.search", "query": "tides" }),
+            node("read", "partition"),
+            json!({ "id": "out", "type": "sink.file", "suffix": ".txt" }),
+        ],
+        &["a read", "b read", "read out"],
+    );
+    let starts: Vec<_> = segments(&json).into_iter().map(|segment| segment.0).collect();
+    assert_eq!(starts, [Start::Source, Start::Source, Start::Join]);
+}
+
+#[test]
+fn slot_connects_every_writer_with_every_reader() {
+    let mut json = graph(
+        &[
+            node("a", "source.files"),
+            node("read", "partition"),
+            node("cut", "chunk.section"),
+            json!({ "id": "file", "type": "sink.file", "suffix": ".txt" }),
+            node("out", "sink.collection"),
+        ],
+        &["a read", "read text", "text cut", "text file", "cut out"],
+    );
+    json["slots"] = json!([{ "id": "text" }]);
+    let plan = compile(&json).unwrap().plan;
+    let of = |id: &str| plan.segments[0].steps.iter().find(|step| step.id == id).unwrap().origins.clone();
+    assert_eq!(of("cut"), of("file"));
+    for (edge, message) in [(1, "no node writes"), (2, ""), (3, "")] {
+        let mut broken = json.clone();
+        broken["edges"].as_array_mut().unwrap().remove(edge);
+        assert!(problems(&broken).iter().any(|problem| problem.message.contains(message)), "{edge}");
+    }
+    json["slots"] = json!([{ "id": "text" }, { "id": "unused" }]);
+    assert_eq!(found(&json), [(ProblemCode::OneSidedSlot, "unused".to_owned(), "edges".to_owned())]);
+}
+
+#[test]
+fn each_mistake_names_node_and_field() {
+    use ProblemCode::*;
+    let valid = languages();
+    assert!(compile(&valid).is_ok());
+    for (pointer, value, code, node, field) in [
+        ("/schemaVersion", json!(2), UnknownSchemaVersion, "", "schemaVersion"),
+        ("/schemaVersion", json!("1"), InvalidShape, "", "schemaVersion"),
+        ("/colour", json!("blue"), UnknownField, "", "colour"),
+        ("/nodes", json!({}), InvalidShape, "", "nodes"),
+        ("/nodes/6", json!("x"), InvalidShape, "", "nodes[6]"),
+        ("/nodes/6", json!({ "type": "embed" }), InvalidShape, "", "nodes[6].id"),
+        ("/nodes/1/id", json!("lang"), DuplicateId, "lang", "id"),
+        ("/nodes/1/id", json!("a.b"), InvalidId, "a.b", "id"),
+        ("/nodes/1/type", json!("paint"), UnknownType, "read", "type"),
+        ("/nodes/1/colour", json!("blue"), UnknownField, "read", "colour"),
+        ("/nodes/1/ocr", json!("maybe"), InvalidSetting, "read", "ocr"),
+        ("/nodes/0/filter/op", json!("like"), InvalidFilter, "in", "filter.op"),
+        ("/nodes/3/maxTokens", json!(15), InvalidSetting, "cut", "maxTokens"),
+        ("/nodes/3/maxTokens", json!("many"), InvalidSetting, "cut", "maxTokens"),
+        ("/nodes/3/overlapTokens", json!(121), InvalidSetting, "cut", "overlapTokens"),
+        ("/nodes/3/retry/attempts", json!(0), InvalidSetting, "cut", "retry.attempts"),
+        ("/nodes/3/retry/colour", json!(0), InvalidSetting, "cut", "retry.colour"),
+        ("/nodes/3/onError", json!("panic"), InvalidSetting, "cut", "onError"),
+        ("/nodes/2/branches", json!({}), InvalidSetting, "lang", "branches"),
+        ("/nodes/2/branches/english", json!(["de"]), InvalidSetting, "lang", "branches"),
+        ("/nodes/2/branches/else", json!(["fr"]), InvalidId, "lang", "branches"),
+        ("/nodes/2/minConfidence", json!(2), InvalidSetting, "lang", "minConfidence"),
+        ("/nodes/5/collection", json!("A b"), InvalidSetting, "out", "collection"),
+        ("/nodes/6", json!({ "id": "lone", "type": "embed" }), NoInput, "lone", "edges"),
+        ("/edges/0/from", json!("ghost"), UnknownNode, "ghost", "edges[0].from"),
+        ("/edges/0/colour", json!(1), InvalidShape, "", "edges[0].colour"),
+        ("/edges/2/from", json!("lang"), PortMissing, "lang", "edges[2].from"),
+        ("/edges/2/from", json!("lang.french"), UnknownPort, "lang", "edges[2].from"),
+        ("/edges/6", json!({ "from": "out", "to": "cut" }), UnknownPort, "out", "edges[6].from"),
+        ("/edges/6", json!({ "from": "cut", "to": "in" }), UnknownPort, "in", "edges[6].to"),
+        ("/edges/6", json!({ "from": "in", "to": "read" }), DuplicateEdge, "read", "edges[6]"),
+        ("/edges/6", json!({ "from": "read", "to": "vec" }), WrongFlow, "vec", "edges"),
+        ("/edges/6", json!({ "from": "cut", "to": "out" }), MixedFlows, "out", "edges"),
+        ("/edges/6", json!({ "from": "cut", "to": "lang" }), Cycle, "lang", "edges"),
+    ] {
+        let found = found(&set(valid.clone(), pointer, value.clone()));
+        let expected = (code, node.to_owned(), field.to_owned());
+        assert!(found.contains(&expected), "{pointer} = {value}: {found:?}");
+    }
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let json = graph(
+        &[
+            json!({ "id": "in", "type": "source.files", "trigger": "never", "colour": "blue", "shape": 1 }),
+            json!({ "id": "cut", "type": "chunk.section", "maxTokens": "many", "overlapTokens": "few" }),
+            json!({ "id": "keep", "type": "filter", "expression": "files.size > 'x'" }),
+            json!({ "id": "test", "type": "check" }),
+        ],
+        &["in cut", "cut keep", "keep ghost", "ghost test"],
+    );
+    let found = found(&json);
+    for (node, field) in [
+        ("in", "trigger"),
+        ("in", "colour"),
+        ("in", "shape"),
+        ("cut", "maxTokens"),
+        ("cut", "overlapTokens"),
+        ("keep", "expression"),
+        ("test", "expression"),
+        ("ghost", "edges[2].to"),
+        ("ghost", "edges[3].from"),
+    ] {
+        assert!(
+            found.iter().any(|problem| (problem.1.as_str(), problem.2.as_str()) == (node, field)),
+            "{node}.{field}: {found:?}"
+        );
+    }
+    assert!(problems(&json).iter().all(|problem| !problem.message.is_empty() && !problem.remedy.is_empty()));
+}
+
+#[test]
+fn cycle_is_named() {
+    let expression = json!({ "id": "b", "type": "filter", "expression": "true" });
+    let mut nodes = vec![node("in", "source.files"), expression.clone(), expression.clone(), expression];
+    for (node, id) in nodes[1..].iter_mut().zip(["a", "b", "c"]) {
+        node["id"] = json!(id);
+    }
+    let json = graph(&nodes, &["in a", "a b", "b c", "c a"]);
+    let problem = problems(&json).into_iter().find(|problem| problem.code == ProblemCode::Cycle).unwrap();
+    assert_eq!(problem.message, "depends on itself: a -> b -> c -> a");
+    let own = graph(&nodes[..2], &["in a", "a a"]);
+    let own = problems(&own).into_iter().find(|problem| problem.code == ProblemCode::Cycle).unwrap();
+    assert_eq!(own.message, "depends on itself: a -> a");
+}
+
+#[test]
+fn large_definitions_are_refused_before_they_are_read() {
+    let many: Vec<_> = (0..10_001).map(|index| node(&format!("n{index}"), "embed")).collect();
+    assert_eq!(found(&graph(&many, &[])), [(ProblemCode::TooLarge, String::new(), "nodes".to_owned())]);
+    let large = set(languages(), "/nodes/0/filter/value", json!("x".repeat(MAX_BYTES)));
+    assert_eq!(found(&large), [(ProblemCode::TooLarge, String::new(), String::new())]);
+    for json in [json!(null), json!([]), json!("x"), json!({}), json!({ "nodes": [null, [], {}], "edges": [null, 1] })]
+    {
+        assert!(!problems(&json).is_empty(), "{json}");
+    }
+}
+
+#[test]
+fn slots_cannot_multiply_edges_beyond_the_limit() {
+    let mut nodes = vec![node("in", "source.files")];
+    let mut edges = vec!["in a0".to_owned()];
+    for index in 0..200 {
+        nodes.push(json!({ "id": format!("a{index}"), "type": "filter", "expression": "true" }));
+        nodes.push(json!({ "id": format!("b{index}"), "type": "sink.file", "suffix": ".txt" }));
+        edges.extend([format!("in a{index}"), format!("a{index} all"), format!("all b{index}")]);
+    }
+    edges.remove(0);
+    let edges: Vec<&str> = edges.iter().map(String::as_str).collect();
+    let mut json = graph(&nodes, &edges);
+    json["slots"] = json!([{ "id": "all" }]);
+    assert!(found(&json).contains(&(ProblemCode::TooLarge, String::new(), "edges".to_owned())));
+}
+
+#[test]
+fn examples_and_defaults_of_every_node_type_are_valid() {
+    for of in node::node_types() {
+        let mut problems = Problems::default();
+        of.example.validate(&mut problems.of("example"));
+        of.defaults.validate(&mut problems.of("defaults"));
+        assert!(problems.is_empty(), "{}: {problems:?}", of.name);
+        assert_eq!(of.example.kind(), of.name);
+        let json = of.example.to_json();
+        let fields: std::collections::BTreeSet<&str> = of.fields().collect();
+        let shown: std::collections::BTreeSet<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, shown, "{}: the example sets every field of the schema", of.name);
+        assert_eq!(node::Settings::read(of.name, json.as_object().unwrap().clone()).unwrap().unwrap(), of.example);
+        let schema = schema::node_schema(&of);
+        assert_eq!(schema["additionalProperties"], false, "{}", of.name);
+        for (name, property) in schema["properties"].as_object().unwrap() {
+            let described = ["id", "type"].contains(&name.as_str()) || property["description"].is_string();
+            assert!(described, "{}.{name} has no description", of.name);
+        }
+        assert!(!of.example.ports().outputs.iter().any(|output| output.name.is_empty()), "{}", of.name);
+    }
+    let names: std::collections::BTreeSet<_> = node::NAMES.iter().collect();
+    assert_eq!(names.len(), node::NAMES.len());
+    assert_eq!(
+        schema::definition_schema()["properties"]["nodes"]["items"]["oneOf"].as_array().unwrap().len(),
+        names.len()
+    );
+}
+
+#[test]
+fn plan_is_shown_as_json_and_mermaid() {
+    let plan = compile(&languages()).unwrap().plan;
+    let json = render::to_json(&plan);
+    assert_eq!(json["segments"][1]["inputs"], json!(["cut"]));
+    assert_eq!(json["segments"][0]["exports"], json!(["cut"]));
+    assert_eq!(json["segments"][0]["steps"][3]["inputs"], json!(["lang.german", "lang.else"]));
+    assert_eq!(json["segments"][0]["steps"][3]["options"]["retry"], json!({ "attempts": 3 }));
+    let text = render::to_mermaid(&plan);
+    assert!(text.contains("n_lang -->|\"german: document\"| n_cut"), "{text}");
+    assert!(text.contains("n_cut ==>|\"chunks\"| n_vec"), "{text}");
+}
+
+#[test]
+fn diff_names_nodes_fields_and_edges() {
+    let old = compile(&languages()).unwrap().definition;
+    assert!(diff::diff(&old, &old).is_empty());
+    let mut json = languages();
+    json["nodes"].as_array_mut().unwrap().reverse();
+    let same = compile(&json).unwrap().definition;
+    assert!(diff::diff(&old, &same).is_empty(), "the order makes no difference");
+    let json = set(languages(), "/nodes/3/maxTokens", json!(200));
+    let json = set(json, "/nodes/6", json!({ "id": "file", "type": "sink.file", "suffix": ".txt" }));
+    let json = set(json, "/edges/6", json!({ "from": "read", "to": "file" }));
+    let found = diff::diff(&old, &compile(&json).unwrap().definition);
+    assert_eq!(
+        serde_json::to_value(&found).unwrap(),
+        json!({
+            "nodesAdded": ["file"], "nodesRemoved": [],
+            "nodesChanged": [{ "id": "cut", "fields": [{ "field": "maxTokens", "from": 240, "to": 200 }] }],
+            "slotsAdded": [], "slotsRemoved": [],
+            "edgesAdded": [{ "from": "read", "to": "file" }], "edgesRemoved": [],
+        })
+    );
+}
+
+#[test]
+fn definition_that_the_engine_cannot_run_says_so() {
+    let default = builtin::definition(None, 0).to_json();
+    let reasons = |json: &Value| {
+        let problems = runnable::problems(&compile(json).unwrap()).0;
+        problems.into_iter().map(|all| (all.node.unwrap_or_default(), all.field)).collect::<Vec<_>>()
+    };
+    assert!(reasons(&set(default.clone(), "/nodes/2/maxTokens", json!(64))).is_empty());
+    let at = |node: &str, field: &str| vec![(node.to_owned(), field.to_owned())];
+    for (pointer, value, node, field) in [
+        ("/nodes/0/trigger", json!("manual"), "upload", "trigger"),
+        ("/nodes/1/ocr", json!("auto"), "partition", "ocr"),
+        ("/nodes/2/minTokens", json!(10), "chunk", "minTokens"),
+        ("/nodes/2/contextualPrefix", json!(true), "chunk", "contextualPrefix"),
+        ("/nodes/3/timeoutSeconds", json!(5), "embed", "timeoutSeconds"),
+        ("/nodes/4/collection", json!("other"), "index", "collection"),
+    ] {
+        assert_eq!(reasons(&set(default.clone(), pointer, value)), at(node, field), "{pointer}");
+    }
+    assert!(reasons(&languages()).contains(&(String::new(), "nodes".to_owned())));
+}

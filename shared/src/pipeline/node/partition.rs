@@ -1,0 +1,58 @@
+//! `partition`: bytes to a document.
+
+use json_schema::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::spec::{Cost, Group, NodeSpec};
+use crate::pipeline::port::{Flow, Ports};
+
+/// Settings of `partition`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Partition {
+    /// How much of the structure is read.
+    pub mode: PartitionMode,
+    /// Whether text in images is recognised.
+    pub ocr: Ocr,
+}
+
+/// How much of the structure is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionMode {
+    /// Headings, lists, tables and pages.
+    #[default]
+    Auto,
+    /// Text and pages only.
+    Fast,
+}
+
+/// Whether text in images is recognised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "snake_case")]
+pub enum Ocr {
+    /// Never.
+    #[default]
+    Never,
+    /// On pages without text.
+    Auto,
+}
+
+impl NodeSpec for Partition {
+    const TYPE: &'static str = "partition";
+    const TITLE: &'static str = "Read";
+    const DESCRIPTION: &'static str = "Reads files into text with headings, lists, tables and pages.";
+    const GROUP: Group = Group::Read;
+    const COST: Cost = Cost::Processor;
+
+    fn ports(&self) -> Ports {
+        Ports::transform(Flow::Bytes, Flow::Document)
+    }
+
+    fn example() -> Self {
+        Self { mode: PartitionMode::Auto, ocr: Ocr::Auto }
+    }
+}

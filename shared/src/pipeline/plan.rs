@@ -1,0 +1,115 @@
+//! Plans: compiled definitions. A segment runs in one process, as one job or one job for each unit; outputs that cross from
+//! one segment to another are stored durably, so a run resumes at a segment.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{node::Settings, options::NodeOptions, port::Flow};
+use crate::domain::job::Lane;
+
+/// A compiled definition: segments, each after those that it takes inputs from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The segments.
+    pub segments: Vec<Segment>,
+}
+
+/// Nodes that run together; each comes after its inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// How it begins.
+    pub start: Start,
+    /// The lane of its jobs.
+    pub lane: Lane,
+    /// The nodes.
+    pub steps: Vec<Step>,
+}
+
+/// How a segment begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// At a source, which takes no input.
+    Source,
+    /// At a node whose input is divided into units.
+    Units,
+    /// Behind an output whose elements are items of their own.
+    Items,
+    /// Where outputs of several segments meet: it waits for all of them.
+    Join,
+}
+
+/// A node of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The node's id.
+    pub id: String,
+    /// Its type and settings.
+    pub settings: Settings,
+    /// Its options, with the defaults of the type.
+    pub options: NodeOptions,
+    /// The flow that enters; `None` for a source.
+    pub input: Option<Flow>,
+    /// The outputs that enter, sorted; several are merged. Those of other segments cross a border.
+    pub origins: Vec<Origin>,
+    /// The outputs.
+    pub outputs: Vec<Port>,
+}
+
+/// An output of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The segment of the step.
+    pub segment: usize,
+    /// The index of the step in the segment.
+    pub step: usize,
+    /// The index of the output.
+    pub output: usize,
+}
+
+/// An output with its flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Port {
+    /// The name.
+    pub name: String,
+    /// The flow; `None` only where no data can arrive.
+    pub flow: Option<Flow>,
+}
+
+impl Plan {
+    /// The outputs of other segments that segment `index` takes.
+    #[must_use]
+    pub fn inputs(&self, index: usize) -> BTreeSet<Origin> {
+        let origins = self.segments[index].steps.iter().flat_map(|step| &step.origins);
+        origins.copied().filter(|origin| origin.segment != index).collect()
+    }
+
+    /// The outputs of segment `index` that other segments take: those that must be durable.
+    #[must_use]
+    pub fn exports(&self, index: usize) -> BTreeSet<Origin> {
+        let others = (0..self.segments.len()).filter(|&other| other != index);
+        others.flat_map(|other| self.inputs(other)).filter(|origin| origin.segment == index).collect()
+    }
+
+    /// The segments that take an output of segment `index`.
+    pub fn after(&self, index: usize) -> impl Iterator<Item = usize> {
+        (0..self.segments.len()).filter(move |&other| self.inputs(other).iter().any(|origin| origin.segment == index))
+    }
+
+    /// The id of the first node of segment `index`, which is the stage of a file that enters it.
+    #[must_use]
+    pub fn stage(&self, index: usize) -> &str {
+        self.segments[index].steps[0].id.as_str()
+    }
+
+    /// The name of an output as edges write it: `node`, or `node.port` where there are several.
+    #[must_use]
+    pub fn output_name(&self, origin: Origin) -> String {
+        let step = &self.segments[origin.segment].steps[origin.step];
+        match step.outputs.len() {
+            1 => step.id.clone(),
+            _ => format!("{}.{}", step.id, step.outputs[origin.output].name),
+        }
+    }
+}
