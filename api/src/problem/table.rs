@@ -65,6 +65,9 @@ table! {
     AlreadyMember         "already_member"          409 "The account is already a member of the workspace";
     EmailTaken            "email_taken"             409 "An account already has this e-mail address";
     LastOwner             "last_owner"              409 "A workspace with other members would be left without an owner";
+    BuiltinPipeline       "builtin_pipeline"        409 "The workspace's built-in pipeline cannot be deleted";
+    PipelineNotRunnable   "pipeline_not_runnable"   409 "The engine of this version cannot run the pipeline";
+    NameTaken             "name_taken"              409 "Another pipeline of the workspace has this name";
     NotExtracted          "not_extracted"           409 "The file has no text yet";
     IdempotencyKeyInUse   "idempotency_key_in_use"  409 "A request with this idempotency key is still running";
     QuotaExceeded         "quota_exceeded"          409 "A quota is exceeded";

@@ -4,7 +4,7 @@ use apistos::web::{ServiceConfig, scope};
 
 use super::health;
 use crate::{
-    content::{events, files, search},
+    content::{events, files, pipelines, search},
     identity::{accounts, mail_links, sessions, tokens, totp},
     workspaces::{self, activity, invites, members, usage},
 };
@@ -24,6 +24,7 @@ pub fn mount(config: &mut ServiceConfig) {
             .configure(usage::routes)
             .configure(invites::routes)
             .configure(files::routes)
+            .configure(pipelines::routes)
             .configure(events::routes)
             .configure(search::routes)
             .configure(activity::routes),

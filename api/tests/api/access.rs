@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 60] = [
+const TABLE: [(&str, Requirement); 72] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -37,6 +37,7 @@ const TABLE: [(&str, Requirement); 60] = [
     ("readAccount", Account),
     ("readAvatar", Account),
     ("listWorkspaces", Account),
+    ("listNodeTypes", Account),
     ("updateAccount", Session),
     ("changePassword", Session),
     ("changeEmail", Session),
@@ -80,6 +81,17 @@ const TABLE: [(&str, Requirement); 60] = [
     ("readFile", Within(Permission::ReadFiles)),
     ("readFileContent", Within(Permission::ReadFiles)),
     ("readFileText", Within(Permission::ReadFiles)),
+    ("createPipeline", Within(Permission::WritePipelines)),
+    ("updatePipeline", Within(Permission::WritePipelines)),
+    ("deletePipeline", Within(Permission::WritePipelines)),
+    ("listPipelines", Within(Permission::ReadPipelines)),
+    ("validatePipeline", Within(Permission::ReadPipelines)),
+    ("readPipeline", Within(Permission::ReadPipelines)),
+    ("exportPipeline", Within(Permission::ReadPipelines)),
+    ("readPipelinePlan", Within(Permission::ReadPipelines)),
+    ("diffPipelineVersions", Within(Permission::ReadPipelines)),
+    ("listPipelineVersions", Within(Permission::ReadPipelines)),
+    ("readPipelineVersion", Within(Permission::ReadPipelines)),
     ("streamEvents", Within(Permission::ReadFiles)),
     ("search", Within(Permission::Search)),
     ("listActivities", Within(Permission::ReadActivities)),

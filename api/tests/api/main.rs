@@ -42,6 +42,7 @@ mod openapi_tools;
 mod operator_commands;
 mod pagination;
 mod password_reset;
+mod pipelines;
 mod problems;
 mod quickstart;
 mod quotas;

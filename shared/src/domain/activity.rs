@@ -161,6 +161,12 @@ actions! {
     FileUploaded "file.uploaded";
     /// A file was deleted.
     FileDeleted "file.deleted";
+    /// A pipeline was created.
+    PipelineCreated "pipeline.created";
+    /// Name, state or definition of a pipeline was changed.
+    PipelineUpdated "pipeline.updated";
+    /// A pipeline was deleted.
+    PipelineDeleted "pipeline.deleted";
     /// An operator replaced the keys that sign access tokens.
     InstallationKeysAdopted "installation.keys_adopted";
 }

@@ -27,4 +27,16 @@ pub enum EventType {
     #[sea_orm(string_value = "file.deleted")]
     #[serde(rename = "file.deleted")]
     FileDeleted,
+    /// A pipeline was created.
+    #[sea_orm(string_value = "pipeline.created")]
+    #[serde(rename = "pipeline.created")]
+    PipelineCreated,
+    /// Name, state or definition of a pipeline was changed.
+    #[sea_orm(string_value = "pipeline.updated")]
+    #[serde(rename = "pipeline.updated")]
+    PipelineUpdated,
+    /// A pipeline was deleted.
+    #[sea_orm(string_value = "pipeline.deleted")]
+    #[serde(rename = "pipeline.deleted")]
+    PipelineDeleted,
 }

@@ -17,7 +17,8 @@ pub struct Event {
     seq: i64,
     /// The event's id.
     id: Uuid,
-    /// The type: `file.queued`, `file.progressed`, `file.ready`, `file.failed` or `file.deleted`. Also the SSE `event`.
+    /// The type: `file.queued`, `file.progressed`, `file.ready`, `file.failed`, `file.deleted`,
+    /// `pipeline.created`, `pipeline.updated` or `pipeline.deleted`. Also the SSE `event`.
     #[serde(rename = "type")]
     #[schemars(with = "String")]
     kind: EventType,

@@ -66,6 +66,9 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("declineInvite", &[Code::NotFound]),
     ("uploadFiles", &[Code::QuotaExceeded, Code::StorageFull]),
     ("readFileText", &[Code::NotExtracted]),
+    ("createPipeline", &[Code::NameTaken, Code::QuotaExceeded]),
+    ("updatePipeline", &[Code::NameTaken, Code::PipelineNotRunnable]),
+    ("deletePipeline", &[Code::BuiltinPipeline]),
     ("streamEvents", &[Code::EventsDeleted]),
     ("search", &[Code::InvalidFilter, Code::SpaceNotServed]),
 ];

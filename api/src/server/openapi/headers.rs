@@ -12,11 +12,12 @@ use crate::{
 };
 
 /// The operations whose success names the new resource in `Location`.
-const LOCATED: [(&str, &str); 5] = [
+const LOCATED: [(&str, &str); 6] = [
     ("signUp", "201"),
     ("confirmSignUp", "201"),
     ("createWorkspace", "201"),
     ("createInvite", "201"),
+    ("createPipeline", "201"),
     ("uploadFiles", "202"),
 ];
 

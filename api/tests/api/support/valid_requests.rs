@@ -1,5 +1,6 @@
 //! A request that succeeds for every operation within a workspace. A documented operation without one here fails the tests.
 
+use nvisy_shared::pipeline::builtin;
 use reqwest::{Method, RequestBuilder, multipart::Form};
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ pub struct WorkspaceFixture {
     pub workspace: String,
     pub file: String,
     pub invite: String,
+    pub pipeline: String,
 }
 
 impl WorkspaceFixture {
@@ -20,8 +22,12 @@ impl WorkspaceFixture {
         let accepted = app.upload(owner, &workspace, vec![part("a.txt", "tide")]).await.expect(202);
         let path = format!("/api/v1/workspaces/{workspace}/invites");
         let invite = app.post(owner, &path, &json!({ "role": "guest" })).await.expect(201);
+        let pipeline = json!({ "name": "Reports", "definition": builtin::definition(None, 0) });
+        let path = format!("/api/v1/workspaces/{workspace}/pipelines");
+        let pipeline = app.post(owner, &path, &pipeline).await.expect(201);
         let id = |object: &Value| object["id"].as_str().unwrap().to_owned();
-        Self { member: member.clone(), file: id(&accepted["items"][0]), invite: id(&invite), workspace }
+        let (file, invite, pipeline) = (id(&accepted["items"][0]), id(&invite), id(&pipeline));
+        Self { member: member.clone(), file, invite, pipeline, workspace }
     }
 
     /// The value of a path parameter, which is in braces.
@@ -31,6 +37,8 @@ impl WorkspaceFixture {
             "{file}" => &self.file,
             "{account}" => &self.member.id,
             "{invite}" => &self.invite,
+            "{pipeline}" => &self.pipeline,
+            "{version}" => "1",
             _ => return None,
         })
     }
@@ -49,6 +57,11 @@ impl Operation {
         match (self.id.as_str(), &self.method) {
             ("uploadFiles", _) => Body::Upload,
             ("search", _) => Body::Json(json!({ "query": "tide", "mode": "text" })),
+            ("createPipeline", _) => {
+                Body::Json(json!({ "name": "Contracts", "definition": builtin::definition(Some(64), 0) }))
+            }
+            ("validatePipeline", _) => Body::Json(json!({ "definition": {} })),
+            ("updatePipeline", _) => Body::Json(json!({ "name": "Contracts" })),
             ("updateWorkspace", _) => Body::Json(json!({ "name": "Wind" })),
             ("changeMember", _) => Body::Json(json!({ "role": "guest" })),
             ("transferWorkspace", _) => Body::Json(json!({ "accountId": fixture.member.id })),
