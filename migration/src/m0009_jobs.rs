@@ -14,6 +14,8 @@ pub(crate) const SCRIPT: Script = Script {
             kind text not null,
             version integer not null,
             lane text not null,
+            -- Dispatched first within a tenant and lane: the lower level.
+            level smallint not null default 0 check (level >= 0),
             payload jsonb not null,
             -- waiting: for `run_at` or its tenant's turn; queued: JetStream has its message; running: a worker holds it.
             state text not null default 'waiting' check (state in ('waiting', 'queued', 'running')),
@@ -30,8 +32,9 @@ pub(crate) const SCRIPT: Script = Script {
             traceparent text,
             created_at timestamptz not null default now()
         );
-        -- The relay reads tenant by tenant, and only the head of each tenant's backlog.
-        create index job_waiting on job (workspace_id, lane, run_at, id) where state = 'waiting';
+        -- The relay reads tenant by tenant, and only the head of each tenant's backlog: by level, and by age.
+        create index job_waiting on job (workspace_id, lane, level, run_at, id) where state = 'waiting';
+        create index job_waiting_by_age on job (workspace_id, lane, run_at, id) where state = 'waiting';
         create index job_in_flight on job (workspace_id, lane) where state <> 'waiting';
 
         create table dead_job (
@@ -64,6 +67,9 @@ pub(crate) const SCRIPT: Script = Script {
             end $$;
         -- Also on delete: a finished job makes room for its workspace's next one.
         create trigger job_changed after insert or delete on job for each statement execute function notify_outbox('job');
+        -- A claimed job leaves the queue, which has room for another one.
+        create trigger job_claimed after update of state on job for each row
+            when (old.state = 'queued' and new.state = 'running') execute function notify_outbox('job');
     ",
     down: r"
         drop table maintenance_lease, dead_job, job;

@@ -21,6 +21,7 @@ mod email_change;
 mod embedding_spaces;
 mod events;
 mod failed_logins;
+mod fairness;
 mod files;
 mod head_requests;
 mod health;

@@ -17,6 +17,7 @@ pub struct Model {
     pub kind: String,
     pub version: i32,
     pub lane: Lane,
+    pub level: i16,
     pub payload: Json,
     pub state: JobState,
     pub epoch: i32,

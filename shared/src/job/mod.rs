@@ -23,4 +23,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const VERSION: i32;
     /// The lane of the resource that it needs most.
     const LANE: Lane;
+
+    /// Among the due jobs of a tenant and lane, those of a lower level are dispatched first: a job at the beginning of its
+    /// run before one far into a longer run. 0 to 30.
+    fn level(&self) -> i16 {
+        0
+    }
 }

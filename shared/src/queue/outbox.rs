@@ -20,6 +20,7 @@ pub async fn enqueue<J: Job>(tx: &Tx, workspace: WorkspaceId, job: &J) -> store:
             kind: J::KIND,
             version: J::VERSION,
             lane: J::LANE,
+            level: job.level(),
             payload,
             traceparent: propagation::current_traceparent(),
         },

@@ -19,6 +19,8 @@ use crate::{
 
 /// Rows published in one transaction.
 const BATCH_SIZE: i64 = 256;
+/// One round in this many takes the oldest jobs first.
+const OLDEST_EVERY: u32 = 4;
 /// Wait after a failure, so that the relay does not flood a service that is down.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -43,9 +45,9 @@ enum RelayError {
 impl Relay {
     /// Relays until the soft stop.
     pub async fn run(self, db: Db, queue: Queue, lifecycle: Lifecycle) {
-        let mut listener = None;
+        let (mut listener, mut rounds) = (None, 0);
         while !lifecycle.soft().is_cancelled() {
-            match self.drain(&db, &queue).await {
+            match self.drain(&db, &queue, &mut rounds).await {
                 Ok(()) => {
                     tokio::select! {
                         () = lifecycle.soft().cancelled() => {}
@@ -71,15 +73,22 @@ impl Relay {
     }
 
     /// Publishes all rows that are due now.
-    async fn drain(&self, db: &Db, queue: &Queue) -> Result<(), RelayError> {
-        while self.publish_jobs(db, queue).await? == BATCH_SIZE as usize {}
+    async fn drain(&self, db: &Db, queue: &Queue, rounds: &mut u32) -> Result<(), RelayError> {
+        loop {
+            *rounds = rounds.wrapping_add(1);
+            if self.publish_jobs(db, queue, *rounds).await? < BATCH_SIZE as usize {
+                break;
+            }
+        }
         while publish_events(db, queue).await? == BATCH_SIZE as usize {}
         Ok(())
     }
 
-    async fn publish_jobs(&self, db: &Db, queue: &Queue) -> Result<usize, RelayError> {
+    async fn publish_jobs(&self, db: &Db, queue: &Queue, rounds: u32) -> Result<usize, RelayError> {
         let tx = db.begin().await?;
-        let due = store::job::lock_due(&tx, BATCH_SIZE, self.per_workspace).await?;
+        // Every fourth time the oldest job of each tenant comes first, whatever its level, so that none waits forever.
+        let oldest_first = rounds.is_multiple_of(OLDEST_EVERY);
+        let due = store::job::lock_due(&tx, BATCH_SIZE, self.per_workspace, oldest_first).await?;
         let mut sent = Vec::with_capacity(due.len());
         for job in &due {
             let mut message = PublishMessage::build()

@@ -33,6 +33,7 @@ pub struct NewJob {
     pub kind: &'static str,
     pub version: i32,
     pub lane: Lane,
+    pub level: i16,
     pub payload: Json,
     pub traceparent: Option<String>,
 }
@@ -46,6 +47,7 @@ pub async fn insert(tx: &Tx, job: NewJob) -> Result<JobId> {
         kind: Set(job.kind.to_owned()),
         version: Set(job.version),
         lane: Set(job.lane),
+        level: Set(job.level),
         payload: Set(job.payload),
         traceparent: Set(job.traceparent),
         ..Default::default()
@@ -53,6 +55,9 @@ pub async fn insert(tx: &Tx, job: NewJob) -> Result<JobId> {
     Entity::insert(row).exec_without_returning(tx).await?;
     Ok(id)
 }
+
+/// Jobs of a lane that may be queued however few run: a worker that becomes free finds one without waiting for a relay.
+const QUEUED_AT_LEAST: i64 = 2;
 
 /// A job to be published to JetStream.
 #[derive(Clone, Debug, FromQueryResult)]
@@ -65,13 +70,17 @@ pub struct DueJob {
     pub traceparent: Option<String>,
 }
 
-/// Locks up to `limit` due jobs.
+/// Locks up to `limit` due jobs, in the order in which they are to be published.
 ///
-/// Round-robin: every workspace's first due job comes before any workspace's second. At most
-/// `per_workspace` jobs of a workspace and lane are in flight; the rest stay `waiting`.
-/// The statement walks the index from tenant to tenant, so its cost grows with the number of
-/// tenants that have jobs, not with the length of a backlog.
-pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64) -> Result<Vec<DueJob>> {
+/// - In front of each lane's workers stand few jobs, half as many as run and at least two: a job that becomes due waits for
+///   those, and not for the backlog of others.
+/// - Tenants take turns: the one with the fewest jobs in flight comes first. At most `per_workspace` jobs of a tenant and lane
+///   are in flight.
+/// - Within a tenant a lower level comes first, then age; with `oldest_first` age alone decides.
+///
+/// The statement walks the index from tenant to tenant, so its cost grows with the number of tenants that have jobs, not with
+/// the length of a backlog. Relays that run at the same time each publish up to the bound.
+pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64, oldest_first: bool) -> Result<Vec<DueJob>> {
     let due = raw_sql!(
         Postgres,
         "with recursive tenant as (
@@ -81,25 +90,43 @@ pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64) -> Result<Vec<Due
                  select workspace_id, lane from job
                  where state = 'waiting' and (workspace_id, lane) > (tenant.workspace_id, tenant.lane)
                  order by workspace_id, lane limit 1) next
+         ), flight as (
+             select workspace_id, lane, count(*) as jobs, count(*) filter (where state = 'queued') as queued
+             from job where state <> 'waiting' group by workspace_id, lane
+         ), room as (
+             select lane, (greatest({QUEUED_AT_LEAST}, sum(jobs - queued) / 2) - sum(queued))::bigint as jobs
+             from flight group by lane
          ), turn as (
-             select due.id, due.run_at, due.position
+             select due.id, tenant.lane, row_number() over (
+                 partition by tenant.lane order by coalesce(flight.jobs, 0) + due.position, due.run_at) as position
              from tenant
+             left join flight on flight.workspace_id = tenant.workspace_id and flight.lane = tenant.lane
+             left join room on room.lane = tenant.lane
              cross join lateral (
-                 select count(*) as jobs from job
-                 where job.workspace_id = tenant.workspace_id and job.lane = tenant.lane and state <> 'waiting') flight
-             cross join lateral (
-                 select id, run_at, row_number() over (order by run_at, id) as position from (
-                     select id, run_at from job
-                     where job.workspace_id = tenant.workspace_id and job.lane = tenant.lane
-                       and state = 'waiting' and run_at <= now()
-                     order by run_at, id
-                     limit greatest({per_workspace} - flight.jobs, 0)) first) due
-             order by due.position, due.run_at
+                 select id, run_at, row_number() over (order by place) as position from (
+                     (select id, run_at, row_number() over (order by level, run_at, id) as place from job
+                      where not {oldest_first} and job.workspace_id = tenant.workspace_id and job.lane = tenant.lane
+                        and state = 'waiting' and run_at <= now()
+                      order by level, run_at, id
+                      limit greatest(least({per_workspace} - coalesce(flight.jobs, 0), coalesce(room.jobs, {QUEUED_AT_LEAST})), 0))
+                     union all
+                     (select id, run_at, row_number() over (order by run_at, id) as place from job
+                      where {oldest_first} and job.workspace_id = tenant.workspace_id and job.lane = tenant.lane
+                        and state = 'waiting' and run_at <= now()
+                      order by run_at, id
+                      limit greatest(least({per_workspace} - coalesce(flight.jobs, 0), coalesce(room.jobs, {QUEUED_AT_LEAST})), 0))
+                 ) first) due
+         ), chosen as (
+             select turn.id, turn.position from turn left join room on room.lane = turn.lane
+             where turn.position <= coalesce(room.jobs, {QUEUED_AT_LEAST})
+             order by turn.position
              limit {limit}
          )
-         select id, workspace_id, lane, epoch, traceparent
-         from job where id in (select id from turn) and state = 'waiting'
-         for update skip locked"
+         select job.id, workspace_id, lane, epoch, traceparent
+         from job join chosen on chosen.id = job.id
+         where state = 'waiting'
+         order by chosen.position
+         for update of job skip locked"
     );
     sql::all(tx, due).await
 }

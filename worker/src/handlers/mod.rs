@@ -8,6 +8,7 @@ mod send_mail;
 use std::time::Duration;
 
 use nvisy_shared::{
+    config::EmbeddingProvider,
     id::WorkspaceId,
     job::{RunBatch, RunSegment, SendMail},
     pipeline::{self, plan::Plan},
@@ -47,6 +48,17 @@ fn check_space(cx: &Context, item: &Item) -> Result<(), JobError> {
     }
 }
 
+/// Chunks of a batch where `NVISY_WORKER_BATCH_CHUNKS` is 0. The local model gains nothing by longer ones, and a short file waits
+/// for the batches in progress; a server gets fewer requests.
+fn batch_chunks(cx: &Context) -> i32 {
+    let chunks = match (cx.config.worker.batch_chunks, cx.config.embedding.provider) {
+        (0, EmbeddingProvider::Local) => 8,
+        (0, EmbeddingProvider::Openai) => 32,
+        (chunks, _) => chunks,
+    };
+    i32::try_from(chunks).unwrap_or(i32::MAX)
+}
+
 /// Enqueues all batches of the work behind the first border.
 async fn enqueue_batches(
     change: &mut Change,
@@ -60,7 +72,7 @@ async fn enqueue_batches(
     let Some(&first) = next.first() else { return Ok(()) };
     let total = chunks.saturating_mul(i32::try_from(next.len()).unwrap_or(i32::MAX));
     store::run::enter_stage(change, workspace, item.id, plan.stage(first), total).await?;
-    let step = i32::try_from(cx.config.worker.batch_chunks).unwrap_or(i32::MAX).max(1);
+    let step = batch_chunks(cx);
     for segment in next {
         let mut from = 0;
         while from < chunks {

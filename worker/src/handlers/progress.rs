@@ -28,6 +28,15 @@ pub(super) async fn started(
     Ok(())
 }
 
+/// Progress events of a stage, at most: a long file must not fill the event log.
+const MAX_EVENTS: i64 = 64;
+
+/// Whether an event is due when the units done rise from `before` to `after`.
+pub(super) fn is_step(before: i32, after: i32, total: Option<i32>) -> bool {
+    let step = |done: i32| i64::from(done) * MAX_EVENTS / i64::from(total.unwrap_or_default()).max(1);
+    step(before) < step(after)
+}
+
 /// Records progress within a stage.
 pub(super) fn progressed(change: &mut Change, item: &Item, stage: &str, done: i32, total: Option<i32>) {
     let data = json!({ "stage": stage, "done": done, "total": total });
@@ -64,4 +73,18 @@ pub(super) async fn failed(
     store::chunk::replace(change, workspace, item.file_id, item.version_id, Vec::new()).await?;
     change.emit(EventType::FileFailed, item.file_id, json!({ "code": failure.code, "detail": failure.detail }));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_stage_has_at_most_64_events_and_a_short_one_all() {
+        let events = |total: i32, units: usize| {
+            (0..total).step_by(units).filter(|done| is_step(*done, done + units as i32, Some(total))).count()
+        };
+        assert_eq!(events(13_000, 8), 64);
+        assert_eq!(events(40, 8), 5);
+    }
 }

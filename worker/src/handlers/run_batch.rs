@@ -64,8 +64,10 @@ impl Handler for RunBatch {
                     }
                     progress::finished(change, workspace, &item).await
                 } else {
-                    let stage = plan.stage(self.segment);
-                    progress::progressed(change, &item, stage, item.done + units, item.total);
+                    let done = item.done + units;
+                    if progress::is_step(item.done, done, item.total) {
+                        progress::progressed(change, &item, plan.stage(self.segment), done, item.total);
+                    }
                     Ok(None)
                 }
             }
