@@ -1,4 +1,5 @@
-//! `just bench-http`: requests per second and the 99th percentile, compared with a bare handler and the bare statement.
+//! `just bench-http`: requests per second, the 99th percentile and CPU time per request, compared with a bare handler and
+//! the bare statement.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -12,6 +13,7 @@
 mod support;
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
@@ -45,11 +47,57 @@ const LIMITS: [(&str, &str); 6] = [
 /// The result of one measurement.
 #[derive(Clone, Copy)]
 struct Load {
+    /// The warm-up's included.
+    requests: usize,
     per_second: f64,
     p50: Duration,
     p99: Duration,
     /// 503 responses in the same time.
     rejected: usize,
+    /// CPU time per request of the process, without the client's, and of PostgreSQL.
+    cpu: Cpu,
+}
+
+/// CPU time in microseconds.
+#[derive(Clone, Copy, Default)]
+struct Cpu {
+    process: f64,
+    postgres: f64,
+}
+
+impl Cpu {
+    /// The CPU time that this process and the connections of PostgreSQL have used so far.
+    async fn now(db: &Db) -> Self {
+        let backends = db
+            .query_all_raw(store::statement("select pid from pg_stat_activity where datname = current_database()"))
+            .await
+            .unwrap();
+        let pids = backends.iter().map(|row| row.try_get::<i32>("", "pid").unwrap());
+        Self { process: process_micros(), postgres: pids.map(|pid| scheduled_micros(&format!("/proc/{pid}"))).sum() }
+    }
+
+    fn since(self, earlier: Self) -> Self {
+        Self { process: self.process - earlier.process, postgres: self.postgres - earlier.postgres }
+    }
+
+    fn per_request(self, requests: usize) -> Self {
+        let requests = requests.max(1) as f64;
+        Self { process: self.process / requests, postgres: self.postgres / requests }
+    }
+}
+
+/// Of all threads of this process, also of those that have ended; in ticks of 10 ms.
+fn process_micros() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: f64 = fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum();
+    ticks * 1e4
+}
+
+/// Of one thread, or a process with one thread; 0 when it has ended.
+fn scheduled_micros(proc: &str) -> f64 {
+    let stat = fs::read_to_string(format!("{proc}/schedstat")).unwrap_or_default();
+    stat.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).unwrap_or_default() / 1e3
 }
 
 // The runtime of the API itself.
@@ -70,7 +118,10 @@ async fn main() {
 
     let statement = statement(&app.db, &sql).await;
     println!("the bare statement, one after the other             p50 {}", millis(statement));
-    println!("{:44} {:>5} {:>10} {:>10} {:>10} {:>8}", "", "conn.", "req/s", "p50", "p99", "503");
+    println!(
+        "{:44} {:>5} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8}",
+        "", "conn.", "req/s", "p50", "p99", "503", "CPU us", "PG us"
+    );
     let mut results = Vec::new();
     for (name, address, request) in [
         ("bare handler", bare, plain("/bare")),
@@ -81,9 +132,9 @@ async fn main() {
         ("GET /workspaces/{ws}", app.address, get(&read)),
         ("GET /workspaces, 20 of them", app.address, get(&listed)),
     ] {
-        results.push(measure(name, address, &request).await);
+        results.push(measure(&app.db, name, address, &request).await);
     }
-    measure("POST /auth/login", app.address, &login(&ada)).await;
+    measure(&app.db, "POST /auth/login", app.address, &login(&ada)).await;
 
     let lifecycle = Lifecycle::new();
     let limited =
@@ -93,7 +144,7 @@ async fn main() {
     let mut counted = Vec::new();
     for (name, path) in [("GET /account, counted", "/api/v1/account"), ("GET /workspaces/{ws}, counted", read.as_str())]
     {
-        counted.push(measure(name, address, &get(path)).await);
+        counted.push(measure(&app.db, name, address, &get(path)).await);
     }
     for (place, connections) in CONNECTIONS.iter().enumerate() {
         let share = |line: usize, of: usize| results[line][place].per_second / results[of][place].per_second;
@@ -102,6 +153,14 @@ async fn main() {
             share(4, 1)
         );
         println!("{connections:2} connections: read of a workspace / bare with a statement {:.2}", share(5, 1));
+        let bare = results[0][place].cpu.process + results[1][place].cpu.postgres;
+        for (line, name) in [(4, "/account"), (5, "/workspaces/{ws}")] {
+            let Cpu { process, postgres } = results[line][place].cpu;
+            println!(
+                "{connections:2} connections: CPU of {name} / bare handler and bare statement  {:.2}  (target at 16: at most 2)",
+                (process + postgres) / bare
+            );
+        }
         println!("{connections:2} connections: health / bare handler                       {:.2}", share(2, 0));
         for (line, name) in [(0, "/account"), (1, "/workspaces/{ws}")] {
             let (before, after) = (results[4 + line][place].p50.as_secs_f64(), counted[line][place].p50.as_secs_f64());
@@ -187,17 +246,23 @@ fn login(account: &TestAccount) -> Vec<u8> {
 }
 
 /// The same request over few and many connections.
-async fn measure(name: &str, address: SocketAddr, request: &[u8]) -> [Load; 3] {
+async fn measure(db: &Db, name: &str, address: SocketAddr, request: &[u8]) -> [Load; 3] {
     let mut found = Vec::new();
     for connections in CONNECTIONS {
         let request = request.to_vec();
-        let load = tokio::task::spawn_blocking(move || load(address, &request, connections)).await.unwrap();
+        let before = Cpu::now(db).await;
+        let mut load = tokio::task::spawn_blocking(move || load(address, &request, connections)).await.unwrap();
+        let mut used = Cpu::now(db).await.since(before);
+        used.process -= load.cpu.process;
+        load.cpu = used.per_request(load.requests);
         println!(
-            "{name:44} {connections:5} {:10.0} {:>10} {:>10} {:8}",
+            "{name:44} {connections:5} {:10.0} {:>10} {:>10} {:8} {:8.0} {:8.0}",
             load.per_second,
             millis(load.p50),
             millis(load.p99),
-            load.rejected
+            load.rejected,
+            load.cpu.process,
+            load.cpu.postgres
         );
         found.push(load);
     }
@@ -207,26 +272,41 @@ async fn measure(name: &str, address: SocketAddr, request: &[u8]) -> [Load; 3] {
 /// Bare sockets that repeat the request as soon as the response has arrived: a client with minimal cost.
 fn load(address: SocketAddr, request: &[u8], connections: usize) -> Load {
     let began = Instant::now();
-    let (mut times, mut rejected) = (Vec::new(), 0);
+    let (mut times, mut rejected, mut requests, mut client) = (Vec::new(), 0, 0, 0.0);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..connections).map(|_| scope.spawn(|| repeat(address, request, began))).collect();
         for thread in threads {
-            let (responses, busy) = thread.join().unwrap();
-            times.extend(responses);
-            rejected += busy;
+            let client_thread = thread.join().unwrap();
+            times.extend(client_thread.times);
+            rejected += client_thread.rejected;
+            requests += client_thread.requests;
+            client += client_thread.cpu_micros;
         }
     });
     times.sort();
     let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
-    Load { per_second: times.len() as f64 / MEASURED.as_secs_f64(), p50: at(50), p99: at(99), rejected }
+    let per_second = times.len() as f64 / MEASURED.as_secs_f64();
+    // The client's CPU time; `measure` takes it from that of the process.
+    let cpu = Cpu { process: client, postgres: 0.0 };
+    Load { requests, per_second, p50: at(50), p99: at(99), rejected, cpu }
 }
 
-/// The durations of responses, and the number of 503 responses, because few passwords are hashed at a time.
-fn repeat(address: SocketAddr, request: &[u8], began: Instant) -> (Vec<Duration>, usize) {
+/// What one connection did.
+struct ClientThread {
+    /// The durations of responses after the warm-up.
+    times: Vec<Duration>,
+    /// 503 responses, because few passwords are hashed at a time.
+    rejected: usize,
+    requests: usize,
+    cpu_micros: f64,
+}
+
+fn repeat(address: SocketAddr, request: &[u8], began: Instant) -> ClientThread {
     let socket = TcpStream::connect(address).unwrap();
     socket.set_nodelay(true).unwrap();
     let (mut reader, mut writer) = (BufReader::new(socket.try_clone().unwrap()), socket);
     let (mut times, mut rejected, mut line, mut body) = (Vec::new(), 0, String::new(), Vec::new());
+    let mut requests = 0;
     while began.elapsed() < WARM_UP + MEASURED {
         let sent = Instant::now();
         writer.write_all(request).unwrap();
@@ -253,8 +333,9 @@ fn repeat(address: SocketAddr, request: &[u8], began: Instant) -> (Vec<Duration>
             true => times.push(sent.elapsed()),
             false => {}
         }
+        requests += 1;
     }
-    (times, rejected)
+    ClientThread { times, rejected, requests, cpu_micros: scheduled_micros("/proc/thread-self") }
 }
 
 fn millis(time: Duration) -> String {
