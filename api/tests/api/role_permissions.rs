@@ -26,7 +26,8 @@ pub fn succeeded(operation: &Operation, response: &TestResponse) -> bool {
 
 #[actix_web::test]
 async fn every_role_has_exactly_the_permissions_of_the_table() {
-    let app = TestApp::start().await;
+    // One account owns a workspace for each operation and role.
+    let app = TestApp::start_with(&[("NVISY_QUOTA_WORKSPACES", "100000")]).await;
     let [ada, grace] = [app.create_account("ada").await, app.create_account("grace").await];
     let mut accounts = Vec::new();
     for role in Role::ALL {
