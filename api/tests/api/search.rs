@@ -161,7 +161,10 @@ async fn filter_narrows_the_hits_and_invalid_filters_are_named() {
     assert!(problem["detail"].as_str().unwrap().starts_with("filter.or[0].field is not a field"), "{problem}");
     search_with(one("name", "like", json!("x"))).await.problem(400, "invalid_filter");
     let problem = search_with(one("size", "eq", json!("large"))).await.problem(422, "invalid_body");
-    assert_eq!(problem["errors"], json!([{ "field": "filter.value", "message": "must be an integer of at most 2^53 - 1" }]));
+    assert_eq!(
+        problem["errors"],
+        json!([{ "field": "filter.value", "message": "must be an integer of at most 2^53 - 1" }])
+    );
     let problem = search_with(json!(7)).await.problem(422, "invalid_body");
     assert_eq!(problem["errors"][0]["field"], "filter");
     app.stop().await;

@@ -16,7 +16,9 @@ async fn other_tenants_ids_are_not_found() {
         // A new workspace for each operation, because operations may delete things.
         let own = WorkspaceFixture::new(&app, &eve, &mallory).await;
         // Each id of the other tenant alone, and all of them together.
-        let parameters = operation.path_parameters();
+        let mut parameters = operation.path_parameters();
+        // The number of a version is the same for both.
+        parameters.retain(|parameter| adas.id(parameter) != own.id(parameter));
         for swapped in parameters.iter().map(|parameter| vec![*parameter]).chain([parameters.clone()]) {
             let path = operation.path_with(|parameter| {
                 let from = if swapped.contains(&parameter) { &adas } else { &own };

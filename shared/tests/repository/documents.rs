@@ -15,6 +15,9 @@ const FOREIGN: &[&str] = &[
     "TRUNCATE",
     "UPDATE",
     "curl",
+    // Values that serde makes of Rust's names.
+    "fail_item",
+    "fail_run",
     "governor",
     "helpers",
     "nvisy_grafana",

@@ -215,6 +215,6 @@ mod tests {
             })
             .count();
         assert_eq!(long, 10);
-        assert_eq!(std::iter::from_fn(|| passages.pop()).count(), 98 - 10 + 30);
+        assert_eq!(std::iter::from_fn(|| passages.pop()).count(), 98 - 10 + 10);
     }
 }

@@ -291,7 +291,7 @@ mod tests {
             (one("tags", "gt", json!("x")), "op", FilterErrorKind::UnknownOperator),
             (one("metadata.a", "lt", json!(true)), "op", FilterErrorKind::UnknownOperator),
             (json!({ "xor": [] }), "xor", FilterErrorKind::UnknownOperator),
-            (one("size", "eq", json!(1.5)), "value", FilterErrorKind::Value("must be an integer")),
+            (one("size", "eq", json!(1.5)), "value", FilterErrorKind::Value("must be an integer of at most 2^53 - 1")),
             (one("id", "in", json!(["x"])), "value[0]", FilterErrorKind::Value("must be a UUID")),
             (one("name", "in", json!("x")), "value", FilterErrorKind::Value("must be a list")),
             (one("createdAt", "gt", json!("today")), "value", FilterErrorKind::Value("must be an RFC 3339 time")),
