@@ -111,7 +111,7 @@ impl Operation {
     /// The fields of the JSON body that hold ids.
     pub fn id_fields(&self, document: &Document) -> Vec<String> {
         let mut fields = Vec::new();
-        collect_id_fields(document, self.body_schema(), "", &mut fields);
+        collect_id_fields(document, self.body_schema(), "", &mut Vec::new(), &mut fields);
         fields
     }
 
@@ -133,22 +133,31 @@ fn collect_references(value: &Value, references: &mut Vec<String>) {
     }
 }
 
-fn collect_id_fields(document: &Document, schema: &Value, field: &str, found: &mut Vec<String>) {
-    if let Some(reference) = schema["$ref"].as_str() {
-        collect_id_fields(document, document.resolve(reference).expect("a schema"), field, found);
+/// `within`: the references that lead to the schema. A recursive schema is followed once.
+fn collect_id_fields<'a>(
+    document: &'a Document,
+    schema: &'a Value,
+    field: &str,
+    within: &mut Vec<&'a str>,
+    found: &mut Vec<String>,
+) {
+    if let Some(reference) = schema["$ref"].as_str().filter(|reference| !within.contains(reference)) {
+        within.push(reference);
+        collect_id_fields(document, document.resolve(reference).expect("a schema"), field, within, found);
+        within.pop();
     }
     if schema["format"] == "uuid" {
         found.push(field.to_owned());
     }
     for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
-        collect_id_fields(document, schema, name, found);
+        collect_id_fields(document, schema, name, within, found);
     }
     if schema["items"].is_object() {
-        collect_id_fields(document, &schema["items"], field, found);
+        collect_id_fields(document, &schema["items"], field, within, found);
     }
     for combination in ["items", "allOf", "anyOf", "oneOf"] {
         for schema in schema[combination].as_array().into_iter().flatten() {
-            collect_id_fields(document, schema, field, found);
+            collect_id_fields(document, schema, field, within, found);
         }
     }
 }
