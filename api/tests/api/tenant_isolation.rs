@@ -156,11 +156,12 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
     app.stop_and_drop_jobs().await;
 }
 
-/// Operations, and the fields of their JSON bodies that hold ids.
+/// Operations, and the fields of their JSON bodies that hold ids. Without values of filters, which name no object: search
+/// compares them with files of the workspace.
 async fn id_fields(app: &TestApp) -> Vec<(String, String)> {
     let document = app.openapi().await;
     let mut fields = Vec::new();
-    for operation in document.operations() {
+    for operation in document.operations().into_iter().filter(|operation| operation.id != "search") {
         fields.extend(operation.id_fields(&document).into_iter().map(|field| (operation.id.clone(), field)));
     }
     fields.sort();
