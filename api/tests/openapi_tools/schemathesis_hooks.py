@@ -7,6 +7,17 @@ import schemathesis
 from schemathesis.generation import GenerationMode
 
 STRONG = "seven otters juggle"
+# The operation `listNodeTypes` returns the schema of definitions; a graph has rules beyond any schema.
+DEFINITION = {
+    "schemaVersion": 1,
+    "nodes": [
+        {"id": "in", "type": "source.files"},
+        {"id": "read", "type": "partition"},
+        {"id": "cut", "type": "chunk.section"},
+        {"id": "out", "type": "sink.collection", "collection": "default"},
+    ],
+    "edges": [{"from": "in", "to": "read"}, {"from": "read", "to": "cut"}, {"from": "cut", "to": "out"}],
+}
 
 
 @schemathesis.hook
@@ -31,6 +42,8 @@ def before_call(context, case, kwargs):
         if "expiresAt" in body:
             expiry = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=30)
             body["expiresAt"] = expiry.isoformat().replace("+00:00", "Z")
+        if "definition" in body and case.operation.definition.raw["operationId"] in ("createPipeline", "updatePipeline"):
+            body["definition"] = DEFINITION
         # The embedding space decides about the length of a vector; without one, a search needs words.
         if case.operation.definition.raw["operationId"] == "search":
             body.pop("vector", None)

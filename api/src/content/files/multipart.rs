@@ -40,6 +40,7 @@ pub struct MultipartUpload {
 
 /// The files to index: each is a part named `file` with a file name.
 #[derive(JsonSchema, ApiComponent)]
+#[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body of `MultipartUpload` in the OpenAPI document")]
 struct UploadForm {
     /// The contents of the files.
