@@ -1,7 +1,7 @@
 //! Conditions and mappings in CEL: parsed, checked and bounded before they are stored, evaluated by the engine.
 //!
 //! CEL (crate `cel`) has no loops, no recursion and no side effects. Its macros over lists can still multiply work, so the
-//! steps of an evaluation are bounded before it starts ([`cost`]).
+//! steps of an evaluation are bounded before it starts (`cost`).
 
 mod cost;
 mod types;

@@ -1,4 +1,4 @@
-//! Node types, one file each: settings, ports, limits, borders. A new type is a file here and a line in [`nodes!`], and a file
+//! Node types, one file each: settings, ports, limits, borders. A new type is a file here and a line in `nodes!`, and a file
 //! and a line in the worker.
 
 pub mod check;
