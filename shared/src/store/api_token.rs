@@ -15,7 +15,7 @@ use crate::{
 
 /// A token to be added.
 #[derive(Clone, Debug)]
-pub struct NewToken<'a> {
+pub struct NewApiToken<'a> {
     /// The token's id.
     pub id: TokenId,
     /// The account it acts for.
@@ -35,7 +35,7 @@ pub struct NewToken<'a> {
 }
 
 /// Adds a token. `None`: the account is not a member of one of the workspaces.
-pub async fn insert(tx: &Tx, token: NewToken<'_>) -> Result<Option<Model>> {
+pub async fn insert(tx: &Tx, token: NewApiToken<'_>) -> Result<Option<Model>> {
     let hash = token.hash.as_slice();
     let inserted = raw_sql!(
         Postgres,

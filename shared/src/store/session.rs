@@ -100,7 +100,7 @@ pub async fn lock_by_refresh_token(
         address: Option<String>,
     }
     #[derive(FromQueryResult)]
-    struct Token {
+    struct RefreshToken {
         age: Option<f64>,
         successor_unused: bool,
     }
@@ -124,7 +124,7 @@ pub async fn lock_by_refresh_token(
                  as successor_unused
          from refresh_token where hash = {hash}"
     );
-    let token: Option<Token> = sql::first(tx, status).await?;
+    let token: Option<RefreshToken> = sql::first(tx, status).await?;
     let token = token.ok_or(Error::RecordNotFound("a refresh token of a locked session".to_owned()))?;
     let token_status = match token.age {
         None => RefreshTokenStatus::Current,

@@ -6,7 +6,7 @@ use nvisy_shared::{id::TokenId, store};
 
 use super::{
     service::{self, CreateTokenCommand},
-    wire::{CreateToken, NewToken, Token, TokenPath},
+    wire::{ApiToken, CreateToken, CreatedApiToken, TokenPath},
 };
 use crate::{
     auth::account::SignedIn,
@@ -34,20 +34,20 @@ pub async fn create(
     key: IdempotencyKey,
     client: ClientInfo,
     body: Json<CreateToken>,
-) -> Result<Created<NewToken>, Problem> {
+) -> Result<Created<CreatedApiToken>, Problem> {
     let body = body.0;
     let (password, code) = (body.password.clone().into_secret(), body.code.clone());
     service::reauthenticate(&state, &account, &client, password, code.as_deref()).await?;
     let command = CreateTokenCommand::from(body);
     let request = key.bind("createToken", Some(account.id), &command);
-    let created: Created<Token> = idempotent(&account.changes(&state.platform, &client), request, async |change| {
-        service::create(&state, change, &account, &command).await.map(Token::from)
+    let created: Created<ApiToken> = idempotent(&account.changes(&state.platform, &client), request, async |change| {
+        service::create(&state, change, &account, &command).await.map(ApiToken::from)
     })
     .await?;
     // Not stored with the response: the rows of idempotency keys must not grant access.
     Ok(created.map(|token| {
         let secret = service::secret(&state, account.id, TokenId(token.id)).expose().clone();
-        NewToken { secret, token }
+        CreatedApiToken { secret, token }
     }))
 }
 
@@ -61,7 +61,7 @@ pub async fn list(
     state: Data<State>,
     account: SignedIn,
     query: Query<PageQuery>,
-) -> Result<Json<Page<Token>>, Problem> {
+) -> Result<Json<Page<ApiToken>>, Problem> {
     let query = query.0;
     let rows = store::api_token::list(&state.platform.db, account.id, query.after()?, query.fetch_limit()).await?;
     Ok(Json(Page::new(&query, rows, |token| token.id)))

@@ -11,7 +11,7 @@ use nvisy_shared::{
     entity::api_token::Model,
     id::{AccountId, TokenId, WorkspaceId},
     secret::Secret,
-    store::{self, api_token::NewToken, change::Change},
+    store::{self, api_token::NewApiToken, change::Change},
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -79,7 +79,7 @@ pub async fn create(
     let secret = secret(state, account.id, id);
     let hash = token::hash(TokenKind::Api, secret.expose());
     let hash = hash.ok_or_else(|| Problem::internal("a new API token has no hash"))?;
-    let token = NewToken {
+    let token = NewApiToken {
         id,
         account: account.id,
         name,

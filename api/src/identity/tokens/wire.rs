@@ -87,7 +87,8 @@ fn permissions(_: &mut SchemaGenerator) -> Schema {
 /// An API token, without the token itself.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub struct Token {
+#[schemars(rename = "Token")]
+pub struct ApiToken {
     /// The token's id.
     pub id: Uuid,
     /// A name that describes the token's use.
@@ -109,7 +110,7 @@ pub struct Token {
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-impl From<entity::api_token::Model> for Token {
+impl From<entity::api_token::Model> for ApiToken {
     fn from(token: entity::api_token::Model) -> Self {
         Self {
             id: token.id.0,
@@ -127,11 +128,12 @@ impl From<entity::api_token::Model> for Token {
 /// A newly created API token.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub struct NewToken {
+#[schemars(rename = "NewToken")]
+pub struct CreatedApiToken {
     /// The token itself, for the header `Authorization: Bearer ...`; no other response contains it.
     pub secret: String,
     /// The token's metadata.
-    pub token: Token,
+    pub token: ApiToken,
 }
 
 /// The path of a token.
