@@ -125,7 +125,7 @@ pub struct Workspace {
     /// The short name for URLs.
     pub slug: String,
     /// The caller's role in the workspace.
-    pub role: Role,
+    pub role: MemberRole,
     /// The number of days after the upload at which a file is deleted; absent: files are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<i32>,
@@ -178,7 +178,8 @@ pub struct WorkspaceLimits {
 /// A member's role; each role includes the permissions of the previous ones.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+#[schemars(rename = "Role")]
+pub enum MemberRole {
     /// Reads and searches.
     Guest,
     /// Adds and deletes files.
@@ -215,7 +216,7 @@ impl From<store::workspace::Workspace> for Workspace {
     }
 }
 
-impl From<domain::role::Role> for Role {
+impl From<domain::role::Role> for MemberRole {
     fn from(role: domain::role::Role) -> Self {
         match role {
             domain::role::Role::Guest => Self::Guest,
@@ -226,13 +227,13 @@ impl From<domain::role::Role> for Role {
     }
 }
 
-impl From<Role> for domain::role::Role {
-    fn from(role: Role) -> Self {
+impl From<MemberRole> for domain::role::Role {
+    fn from(role: MemberRole) -> Self {
         match role {
-            Role::Guest => Self::Guest,
-            Role::Member => Self::Member,
-            Role::Admin => Self::Admin,
-            Role::Owner => Self::Owner,
+            MemberRole::Guest => Self::Guest,
+            MemberRole::Member => Self::Member,
+            MemberRole::Admin => Self::Admin,
+            MemberRole::Owner => Self::Owner,
         }
     }
 }

@@ -10,13 +10,13 @@ use serde_json::json;
 use crate::support::{PASSWORD, TestApp, assert_single_error, part, run, text, wait_until};
 
 /// The role of one test.
-struct Role {
+struct DatabaseRole {
     name: String,
     url: String,
     owner_url: String,
 }
 
-impl Role {
+impl DatabaseRole {
     async fn create(deployment: &TestDeployment) -> Self {
         let owner_url = deployment.config(&[]).database.url.expose().clone();
         // Roles belong to the whole server: named after the database of the test.
@@ -46,7 +46,7 @@ async fn connect_as_owner(deployment: &TestDeployment) -> Db {
 #[actix_web::test]
 async fn api_and_worker_run_under_a_role_that_owns_nothing() {
     let deployment = TestDeployment::empty().await;
-    let role = Role::create(&deployment).await;
+    let role = DatabaseRole::create(&deployment).await;
     let owner = connect_as_owner(&deployment).await;
     let [url, owner_url] = role.settings();
     let settings = [url, owner_url, ("NVISY_EMBEDDING_PROVIDER", "local"), ("NVISY_AUTH_ERASE_SECONDS", "0")];
@@ -122,7 +122,7 @@ async fn assert_changes_are_denied(db: &Db, role: &str) {
 #[actix_web::test]
 async fn unprivileged_role_requires_a_migrated_schema() {
     let deployment = TestDeployment::empty().await;
-    let role = Role::create(&deployment).await;
+    let role = DatabaseRole::create(&deployment).await;
     let owner = connect_as_owner(&deployment).await;
     let url = role.settings()[0];
     nvisy_api::cli::keys(deployment.keys().folder(), false).unwrap();

@@ -8,7 +8,7 @@ use nvisy_shared::telemetry::metrics::metrics;
 
 use super::{
     service,
-    wire::{Hit, SearchRequest, SearchResponse},
+    wire::{SearchHit, SearchRequest, SearchResponse},
 };
 use crate::{
     auth::member::{Member, Search},
@@ -35,7 +35,7 @@ pub async fn search(
     let took = started.elapsed();
     metrics().searched(mode.name(), result.access_path.name(), took);
     Ok(Json(SearchResponse {
-        hits: result.hits.into_iter().map(Hit::from).collect(),
+        hits: result.hits.into_iter().map(SearchHit::from).collect(),
         mode,
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         plan: explain.then(|| result.access_path.name().to_owned()),

@@ -109,7 +109,7 @@ impl Mode {
 #[serde(rename_all = "camelCase")]
 pub struct SearchResponse {
     /// The hits, best first.
-    pub hits: Vec<Hit>,
+    pub hits: Vec<SearchHit>,
     /// The mode of the search.
     pub mode: Mode,
     /// The duration in milliseconds, including the embedding of the query.
@@ -122,7 +122,8 @@ pub struct SearchResponse {
 /// A passage of a file.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Hit {
+#[schemars(rename = "Hit")]
+pub struct SearchHit {
     /// The file of the passage.
     file: HitFile,
     /// The id of the version that the passage is from.
@@ -185,7 +186,7 @@ struct Scores {
     text: Option<f64>,
 }
 
-impl From<store::search::Hit> for Hit {
+impl From<store::search::Hit> for SearchHit {
     fn from(hit: store::search::Hit) -> Self {
         Self {
             file: HitFile { id: hit.file_id.0, name: hit.file_name, media_type: hit.media_type },

@@ -45,7 +45,7 @@ const COLUMNS: [&str; 13] = [
 ];
 
 /// A response with every entry up to the last one at the start of the export.
-pub struct Export {
+pub struct ActivityExport {
     db: Db,
     audit_keys: AuditKeys,
     log: ActivityLog,
@@ -56,7 +56,7 @@ pub struct Export {
     is_started: bool,
 }
 
-impl Export {
+impl ActivityExport {
     pub fn new(
         db: Db,
         audit_keys: AuditKeys,
@@ -131,7 +131,7 @@ fn escape_formula(cell: String) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 
-impl Responder for Export {
+impl Responder for ActivityExport {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
@@ -144,7 +144,7 @@ impl Responder for Export {
     }
 }
 
-api_component!(Export as Activity {
+api_component!(ActivityExport as Activity {
     fn responses(_: Option<String>) -> Option<Responses> {
         let text = |schema| MediaType { schema: Some(schema), ..MediaType::default() };
         let entry = ReferenceOr::Reference { _ref: "#/components/schemas/Activity".to_owned() };

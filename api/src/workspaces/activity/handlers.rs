@@ -8,7 +8,7 @@ use nvisy_shared::{
 };
 
 use super::{
-    export::Export,
+    export::ActivityExport,
     wire::{Activity, ActivityLog, ExportQuery, ListQuery},
 };
 use crate::{
@@ -53,7 +53,7 @@ pub async fn export(
     state: Data<State>,
     member: Member<ReadActivities>,
     query: Query<ExportQuery>,
-) -> Result<Export, Problem> {
+) -> Result<ActivityExport, Problem> {
     start_export(&state, ActivityLog::Workspace(member.workspace), query.0).await
 }
 
@@ -87,7 +87,11 @@ pub async fn list_own(
     summary = "Export the activities of the caller's account",
     description = "All current entries, oldest first, as CSV or as JSON Lines (one object per line)."
 )]
-pub async fn export_own(state: Data<State>, account: SignedIn, query: Query<ExportQuery>) -> Result<Export, Problem> {
+pub async fn export_own(
+    state: Data<State>,
+    account: SignedIn,
+    query: Query<ExportQuery>,
+) -> Result<ActivityExport, Problem> {
     start_export(&state, ActivityLog::Account(account.id), query.0).await
 }
 
@@ -105,9 +109,9 @@ async fn read(
     Ok(rows.into_iter().map(|entry| log.entry(entry)).collect())
 }
 
-async fn start_export(state: &State, log: ActivityLog, query: ExportQuery) -> Result<Export, Problem> {
+async fn start_export(state: &State, log: ActivityLog, query: ExportQuery) -> Result<ActivityExport, Problem> {
     let db = state.platform.db.clone();
     let last = activity::last_seq(&db, log.chain()).await?;
     let audit_keys = state.platform.audit_keys.clone();
-    Ok(Export::new(db, audit_keys, log, query.filter(), query.format, last))
+    Ok(ActivityExport::new(db, audit_keys, log, query.filter(), query.format, last))
 }

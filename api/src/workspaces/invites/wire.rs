@@ -15,7 +15,7 @@ use crate::{
         string_schema::{Email, Opaque},
         validation::email_address,
     },
-    workspaces::wire::Role,
+    workspaces::wire::MemberRole,
 };
 
 /// The path of an invite.
@@ -36,7 +36,7 @@ pub struct CreateInvite {
     pub email: Option<String>,
     /// The role of the new member, at most the caller's own.
     #[garde(skip)]
-    pub role: Role,
+    pub role: MemberRole,
     /// The lifetime of the invite in days.
     #[garde(range(min = 1, max = 30))]
     #[schemars(range(min = 1, max = 30))]
@@ -73,7 +73,7 @@ pub struct Invite {
     #[schemars(with = "Option<Email>")]
     pub email: Option<String>,
     /// The role of the new member.
-    pub role: Role,
+    pub role: MemberRole,
     /// The account that created the invite; absent if it has been erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invited_by: Option<Uuid>,

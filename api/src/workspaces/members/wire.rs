@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{http::string_schema::Email, workspaces::wire::Role};
+use crate::{http::string_schema::Email, workspaces::wire::MemberRole};
 
 /// The path of a member.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
@@ -31,7 +31,7 @@ pub struct MemberView {
     #[schemars(with = "Email")]
     pub email: String,
     /// The member's role.
-    pub role: Role,
+    pub role: MemberRole,
     /// The time at which the member joined.
     pub joined_at: DateTime<Utc>,
 }
@@ -55,7 +55,7 @@ impl From<store::member::MemberProfile> for MemberView {
 pub struct ChangeMember {
     /// The new role, at most the caller's own.
     #[garde(skip)]
-    pub role: Role,
+    pub role: MemberRole,
 }
 
 fn change_example() -> Value {
