@@ -65,21 +65,21 @@ enum CodeKinds {
 }
 
 /// A secret for an authenticator app.
-pub struct Enrolment {
-    pub secret: Secret<Vec<u8>>,
+pub struct AppSecret {
+    pub bytes: Secret<Vec<u8>>,
     pub base32: String,
     pub uri: String,
 }
 
 /// A new secret; the app shows the address.
-pub fn generate(email: &str) -> Result<Enrolment, Problem> {
+pub fn generate(email: &str) -> Result<AppSecret, Problem> {
     let secret = random::<SECRET_BYTES>().to_vec();
     // A colon would end the account name in the URI.
     let name = email.replace(':', "_");
     let totp = totp(&secret).with_account_name(name).with_issuer(Some(ISSUER)).build().map_err(totp_problem)?;
     let uri = totp.to_url().map_err(totp_problem)?;
     let base32 = totp_rs::Secret::from(secret.clone()).to_base32();
-    Ok(Enrolment { secret: Secret::new(secret), base32, uri })
+    Ok(AppSecret { bytes: Secret::new(secret), base32, uri })
 }
 
 /// The keys of secrets and recovery codes, and the mailer that notifies owners of wrong codes.
@@ -94,9 +94,9 @@ impl SecondFactor {
     }
 
     /// Begins an enrolment; `false` where the account has a second factor already.
-    pub async fn enrol(&self, tx: &Tx, account: AccountId, enrolment: &Enrolment) -> Result<bool, Problem> {
+    pub async fn enrol(&self, tx: &Tx, account: AccountId, secret: &AppSecret) -> Result<bool, Problem> {
         let key = self.keys.derive_for(account.0, KeyPurpose::TotpSecret);
-        let sealed = envelope::seal(&key, account.0.as_bytes(), &enrolment.secret);
+        let sealed = envelope::seal(&key, account.0.as_bytes(), &secret.bytes);
         let id = i32::try_from(key.generation()).map_err(Problem::internal)?;
         Ok(store::totp::enrol(tx, account, id, &sealed).await?)
     }

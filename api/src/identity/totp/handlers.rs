@@ -6,7 +6,7 @@ use nvisy_shared::store;
 
 use super::{
     service,
-    wire::{BothFactors, Confirm, Enrol, Enrolment, RecoveryCodes, SecondFactor},
+    wire::{BothFactors, Confirm, Enrol, Enrolment, RecoveryCodes, SecondFactorStatus},
 };
 use crate::{
     auth::account::SignedIn,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[api_operation(operation_id = "readSecondFactor", tag = "sessions", summary = "Read the status of the second factor")]
-pub async fn read(state: Data<State>, account: SignedIn) -> Result<Json<SecondFactor>, Problem> {
+pub async fn read(state: Data<State>, account: SignedIn) -> Result<Json<SecondFactorStatus>, Problem> {
     let status = store::totp::status(&state.platform.db, account.id).await?;
     Ok(Json(status.into()))
 }
@@ -33,8 +33,8 @@ pub async fn enrol(
     client: ClientInfo,
     body: Json<Enrol>,
 ) -> Result<Json<Enrolment>, Problem> {
-    let enrolment = service::enrol(&state, &account, &client, body.0.password.into_secret()).await?;
-    Ok(Json(Enrolment { secret: enrolment.base32, uri: enrolment.uri }))
+    let secret = service::enrol(&state, &account, &client, body.0.password.into_secret()).await?;
+    Ok(Json(Enrolment { secret: secret.base32, uri: secret.uri }))
 }
 
 #[api_operation(

@@ -9,7 +9,7 @@ use nvisy_shared::{
 use crate::{
     auth::{
         account::SignedIn,
-        second_factor::{self, Enrolment},
+        second_factor::{self, AppSecret},
     },
     http::client_info::ClientInfo,
     problem::{Code, Problem},
@@ -21,20 +21,20 @@ pub async fn enrol(
     account: &SignedIn,
     client: &ClientInfo,
     password: Secret<String>,
-) -> Result<Enrolment, Problem> {
+) -> Result<AppSecret, Problem> {
     state.authenticator.reauthenticate(account, client, password).await?;
-    let enrolment = second_factor::generate(&account.email)?;
+    let secret = second_factor::generate(&account.email)?;
     let changes = account.changes(&state.platform, client);
     let enrolled = changes.run(async |change| {
         account.lock(change).await?;
-        if !state.authenticator.second_factor.enrol(change, account.id, &enrolment).await? {
+        if !state.authenticator.second_factor.enrol(change, account.id, &secret).await? {
             return Err(Problem::new(Code::SecondFactorActive));
         }
         change.audit(Action::AccountFactorEnrolled, account.id);
         Ok(())
     });
     enrolled.await?;
-    Ok(enrolment)
+    Ok(secret)
 }
 
 /// Confirms an enrolment; returns the recovery codes. Other sessions began without a code, and end.

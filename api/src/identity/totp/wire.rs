@@ -64,14 +64,15 @@ pub struct RecoveryCodes {
 /// The status of the second factor.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
-pub struct SecondFactor {
+#[schemars(rename = "SecondFactor")]
+pub struct SecondFactorStatus {
     /// Whether logging in requires a code.
     pub active: bool,
     /// The number of unused recovery codes.
     pub recovery_codes: i64,
 }
 
-impl From<store::totp::SecondFactorStatus> for SecondFactor {
+impl From<store::totp::SecondFactorStatus> for SecondFactorStatus {
     fn from(status: store::totp::SecondFactorStatus) -> Self {
         Self { active: status.active, recovery_codes: status.recovery_codes }
     }
