@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use nvisy_shared::{
-    config::{Config, Settings},
+    config::{Config, LayeredSettings},
     error_chain,
     lifecycle::Lifecycle,
     probe, telemetry,
@@ -84,7 +84,7 @@ async fn check_health() -> Result<(), Box<dyn Error>> {
 }
 
 fn print_config() -> Result<(), Box<dyn Error>> {
-    let settings = Settings::read();
+    let settings = LayeredSettings::read();
     io::stdout().write_all(settings.to_string().as_bytes())?;
     Ok(settings.check().map(drop)?)
 }

@@ -191,7 +191,7 @@ async fn check_health() -> CommandResult {
 }
 
 fn print_config() -> CommandResult {
-    let settings = config::Settings::read();
+    let settings = config::LayeredSettings::read();
     print(&settings.to_string())?;
     Ok(settings.check().map(drop)?)
 }

@@ -74,7 +74,7 @@ fn without_credentials(url: Url) -> String {
 
 /// All variables with their values, and the mistakes in them.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct LayeredSettings {
     settings: Vec<Setting>,
     mistakes: Vec<String>,
 }
@@ -82,7 +82,7 @@ pub struct Settings {
 /// The values of one layer by name.
 pub(super) type Layer = HashMap<String, String>;
 
-impl Settings {
+impl LayeredSettings {
     /// Reads the environment, `.env` if it exists, and the files that they name.
     #[must_use]
     pub fn read() -> Self {
@@ -137,7 +137,7 @@ impl Settings {
 }
 
 /// A line for each variable, secrets hidden.
-impl fmt::Display for Settings {
+impl fmt::Display for LayeredSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for setting in &self.settings {
             let assignment = format!("{}={}", setting.variable.name, setting.redacted());

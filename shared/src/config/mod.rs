@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 
-pub use layers::{Setting, SettingSource, Settings};
+pub use layers::{LayeredSettings, Setting, SettingSource};
 pub use networks::Networks;
 pub use origins::Origins;
 pub use sections::*;
@@ -50,12 +50,12 @@ pub struct Config {
 pub struct ConfigError(Vec<String>);
 
 impl Config {
-    /// Reads the layers: see [`Settings`].
+    /// Reads the layers: see [`LayeredSettings`].
     ///
     /// # Errors
     /// Lists every variable that is unknown or has an invalid value.
     pub fn load() -> Result<Self, ConfigError> {
-        Settings::read().check()
+        LayeredSettings::read().check()
     }
 
     /// Reads the given variables; those without the prefix `NVISY_` are ignored.
@@ -63,14 +63,14 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn from_variables(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        Settings::from_variables(variables).check()
+        LayeredSettings::from_variables(variables).check()
     }
 
     /// The sign-up policy. Without mail an address is not verified, and a sign-up reveals whether it is taken; therefore the default
     /// is then that an operator allows each address.
     #[must_use]
-    pub fn sign_up(&self) -> SignUp {
-        let default = if self.smtp.server().is_some() { SignUp::Open } else { SignUp::Closed };
+    pub fn sign_up(&self) -> SignUpPolicy {
+        let default = if self.smtp.server().is_some() { SignUpPolicy::Open } else { SignUpPolicy::Closed };
         self.auth.sign_up.unwrap_or(default)
     }
 
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn environment_overrides_dot_env_also_with_a_file_variable() {
         let layer = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let settings = Settings::of(
+        let settings = LayeredSettings::of(
             &[
                 (
                     SettingSource::Environment,
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn every_variable_is_described_and_has_a_valid_default() {
-        let settings = Settings::from_variables([]);
+        let settings = LayeredSettings::from_variables([]);
         assert!(settings.check().is_ok(), "{:?}", settings.check().err());
         for variable in VARIABLES {
             let group = variable.name.split('_').nth(1).unwrap();
@@ -345,7 +345,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         std::fs::write(&path, "sk-hunter2").unwrap();
-        let shown = Settings::from_variables(
+        let shown = LayeredSettings::from_variables(
             [
                 ("NVISY_DATABASE_URL", "postgres://ada:hunter2@db:5433/nvisy?password=hunter2"),
                 ("NVISY_NATS_URL", "nats://hunter2@nats:4222"),

@@ -83,13 +83,13 @@ pub struct AuthConfig {
     pub session_longest_seconds: u64,
     pub erase_seconds: u64,
     pub hashes: usize,
-    pub sign_up: Option<SignUp>,
+    pub sign_up: Option<SignUpPolicy>,
 }
 
 /// The sign-up policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum SignUp {
+pub enum SignUpPolicy {
     /// Every person.
     Open,
     /// Addresses invited by a workspace or by an operator.

@@ -4,7 +4,7 @@
 //! the same response: without the code of an address, a caller learns nothing about it.
 
 use nvisy_shared::{
-    config::SignUp,
+    config::SignUpPolicy,
     crypt::invite_code,
     secret::Secret,
     store::{self, Tx},
@@ -28,9 +28,9 @@ impl SignUpPermit {
     /// 403 where the policy needs a code and the request has none that is well-formed: before anything slow happens.
     pub fn from_code(state: &State, code: Option<&Secret<String>>) -> Result<Self, Problem> {
         let by_invite = match state.platform.config.sign_up() {
-            SignUp::Open => return Ok(Self::Open),
-            SignUp::Invited => true,
-            SignUp::Closed => false,
+            SignUpPolicy::Open => return Ok(Self::Open),
+            SignUpPolicy::Invited => true,
+            SignUpPolicy::Closed => false,
         };
         let hash = code.and_then(invite_code::hash).ok_or_else(rejected)?;
         Ok(Self::Code { hash, by_invite })
