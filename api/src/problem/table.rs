@@ -77,7 +77,7 @@ table! {
     NoSecondFactor        "no_second_factor"        409 "The account has no second factor";
     SecondFactorActive    "second_factor_active"    409 "The account already has a second factor";
     TooManyTokens         "too_many_tokens"         409 "The account has the maximum number of API tokens";
-    EventsDeleted         "events_forgotten"        410 "The events after this one have been deleted";
+    EventsDeleted         "events_deleted"          410 "The events after this one have been deleted";
     PreconditionFailed    "precondition_failed"     412 "The resource has changed since the client read it";
     PayloadTooLarge       "payload_too_large"       413 "The body is too large";
     UnsupportedMediaType  "unsupported_media_type"  415 "The body has the wrong content type";

@@ -271,7 +271,7 @@ async fn last_event_id_older_than_the_retention_gets_410() {
         send(request.bearer_auth(&ada.token).header("last-event-id", last)).await
     };
     for expired in [0, 1] {
-        let problem = reconnect(expired).await.problem(410, "events_forgotten");
+        let problem = reconnect(expired).await.problem(410, "events_deleted");
         assert!(problem["detail"].as_str().unwrap().contains("Last-Event-ID 2"), "{problem}");
     }
     let mut reconnected = Subscriber::open(&app, &ada, &workspace, Some(2)).await;
@@ -281,7 +281,7 @@ async fn last_event_id_older_than_the_retention_gets_410() {
     // When all events are deleted, the sequence goes on, and the id of the last event remains valid.
     age(&app, 1, 4, 8).await;
     collect_garbage(&app, 0).await;
-    reconnect(3).await.problem(410, "events_forgotten");
+    reconnect(3).await.problem(410, "events_deleted");
     let mut next = Subscriber::open(&app, &ada, &workspace, Some(4)).await;
     assert_eq!(app.delete(&ada, &format!("/api/v1/workspaces/{workspace}/files/{file}")).await.status, 204);
     for subscriber in [&mut next, &mut reconnected] {
