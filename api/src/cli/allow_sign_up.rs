@@ -59,7 +59,7 @@ pub async fn allow_sign_up(config: &Config, email: &str, days: u32) -> Result<Se
         let expires_at = (clock::now() + TimeDelta::days(i64::from(days))).trunc_subsecs(6);
         store::sign_up_permit::insert(tx, &NewSignUpPermit { id, email: &email, code_hash, expires_at }).await?;
         let details = Map::from_iter([("expiresAt".to_owned(), json!(expires_at))]);
-        Ok((code, OperatorEntry { action: Action::AdmissionCreated, object: id.0, details }))
+        Ok((code, OperatorEntry { action: Action::SignUpPermitCreated, object: id.0, details }))
     })
     .await
 }

@@ -105,7 +105,8 @@ async fn operators_code_is_replayed_with_its_request_and_replaced_by_the_next() 
     app.operator_code("bob@example.org").await;
     app.sql("update sign_up_permit set expires_at = now()").await;
     app.sign_up_with_code("bob@example.org", Some(&code)).await.problem(403, REJECTED);
-    let recorded = "select 1 as one from activity where action = 'admission.created' and details like '%\"operator\"%'";
+    let recorded =
+        "select 1 as one from activity where action = 'sign_up_permit.created' and details like '%\"operator\"%'";
     assert_eq!(app.rows(recorded).await.len(), 3);
     app.stop().await;
 }

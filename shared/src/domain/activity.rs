@@ -74,7 +74,7 @@ macro_rules! actions {
 
 actions! {
     /// An operator added a sign-up permit.
-    AdmissionCreated "admission.created";
+    SignUpPermitCreated "sign_up_permit.created";
     /// An account was created by sign-up.
     AccountSignedUp "account.signed_up";
     /// The display name of an account was changed.

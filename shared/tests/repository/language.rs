@@ -22,6 +22,7 @@ const WORDS: &[(&str, &str)] = &[
     ("What came", "the noun: \"The result of\""),
     ("What somebody", "the noun"),
     // Dialect and metaphors.
+    ("admission", "sign-up permit"),
     ("at home", "on the runtime, from a known network"),
     ("at leisure", "without a limit"),
     ("bury", "dead-letter"),
