@@ -55,8 +55,8 @@ impl AttemptOutcome {
     const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::LeaseLost => "lost",
-            Self::Snoozed => "busy",
+            Self::LeaseLost => "lease_lost",
+            Self::Snoozed => "snoozed",
             Self::Retried => "retried",
             Self::Failed => "failed",
             Self::Dead => "dead",
