@@ -241,7 +241,7 @@ async fn age(app: &TestApp, first: i64, last: i64, days: i64) {
 /// Runs garbage collection until so many events are left.
 async fn collect_garbage(app: &TestApp, left: usize) {
     wait_until("old events are deleted", async || {
-        app.sql("update maintenance_lease set due_at = now() where name = 'sweep'").await;
+        app.sql("update maintenance_lease set due_at = now() where name = 'gc'").await;
         (app.rows("select seq from event").await.len() == left).then_some(())
     })
     .await;

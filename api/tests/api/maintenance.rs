@@ -37,10 +37,10 @@ async fn each_task_runs_once_with_two_workers() {
     let taken = async |name: &str| app.count(&format!("taken where name = '{name}'")).await;
     // By the second run of the task for accounts both workers have polled all tasks several times.
     wait_until("the task for accounts runs a second time", async || (taken("accounts").await >= 2).then_some(())).await;
-    assert_eq!(taken("sweep").await, 1);
+    assert_eq!(taken("gc").await, 1);
 
-    app.sql("update maintenance_lease set due_at = now() - interval '1 second' where name = 'sweep'").await;
-    let taken_again = async || (taken("sweep").await == 2).then_some(());
+    app.sql("update maintenance_lease set due_at = now() - interval '1 second' where name = 'gc'").await;
+    let taken_again = async || (taken("gc").await == 2).then_some(());
     wait_until("the due task runs again", taken_again).await;
     for (lifecycle, worker) in workers {
         lifecycle.soft().cancel();

@@ -46,6 +46,7 @@ const WORDS: &[(&str, &str)] = &[
     ("refusals", "rejections, failed logins"),
     ("stranger", "unauthenticated caller, other tenant"),
     ("strangers", "unauthenticated callers, other tenants"),
+    ("sweep", "garbage collection"),
     ("swept", "garbage-collected"),
     ("taken back", "cancelled, revoked"),
     ("tally", "counter"),

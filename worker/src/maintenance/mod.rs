@@ -58,7 +58,7 @@ impl MaintenanceTask {
     const fn name(self) -> &'static str {
         match self {
             Self::Accounts => "accounts",
-            Self::Gc => "sweep",
+            Self::Gc => "gc",
         }
     }
 
