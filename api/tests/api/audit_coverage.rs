@@ -5,7 +5,7 @@ use nvisy_shared::clock;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{PASSWORD, TestAccount, TestApp, WorkspaceFixture, second_factor, send};
+use crate::support::{Body, PASSWORD, TestAccount, TestApp, WorkspaceFixture, second_factor, send};
 
 /// Operations that record no activity here, and the reason.
 const EXEMPT: [(&str, &str); 9] = [
@@ -120,5 +120,44 @@ async fn every_mutating_operation_records_an_activity() {
         assert!(entries > 0, "{id} recorded no activity");
     }
     assert_eq!(exempt.len(), EXEMPT.len(), "an exempt operation is not documented: {exempt:?}");
+    app.stop_and_drop_jobs().await;
+}
+
+#[actix_web::test]
+async fn every_denied_change_of_a_higher_role_records_an_activity() {
+    // A trusted proxy sets the request ids.
+    let app = TestApp::start_with(&[("NVISY_HTTP_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let [owner, other, admin] =
+        [app.create_account("owner").await, app.create_account("other").await, app.create_account("admin").await];
+    let mut denied = Vec::new();
+    for operation in app.openapi().await.workspace_operations() {
+        if operation.method == Method::GET {
+            continue;
+        }
+        let fixture = WorkspaceFixture::new(&app, &owner, &other).await;
+        app.add_member(&fixture.workspace, &admin, "admin").await;
+        for table in ["member", "invite"] {
+            let raised = format!("update {table} set role = 'owner' where workspace_id = '{}'", fixture.workspace);
+            app.sql(&format!("{raised} and role in ('guest', 'member')")).await;
+        }
+        let mut body = operation.valid_body(&fixture);
+        if let Body::Json(fields) = &mut body
+            && let Some(role) = fields.get_mut("role")
+        {
+            *role = json!("owner");
+        }
+        let request_id = format!("denied-{}", operation.id);
+        let request = operation.request(&app, &admin, &operation.path_in(&fixture), body);
+        let response = send(request.header("x-request-id", &request_id)).await;
+        // A role that lacks the permission of the operation is rejected before anything is read, and has no detail.
+        if response.text.contains("the role is above the caller's own") {
+            response.problem(403, "forbidden");
+            let entries = app.rows(&format!("select from activity where request_id = '{request_id}'")).await.len();
+            assert_eq!(entries, 1, "{} recorded no denial", operation.id);
+            denied.push(operation.id);
+        }
+    }
+    denied.sort();
+    assert_eq!(denied, ["cancelInvite", "changeMember", "createInvite", "removeMember"]);
     app.stop_and_drop_jobs().await;
 }

@@ -149,7 +149,7 @@ actions! {
     MemberRemoved "member.removed";
     /// A member left the workspace.
     MemberLeft "member.left";
-    /// A member tried to grant a role above the member's own.
+    /// A member tried to grant a role above the member's own, or to change a member or an invite with one.
     MemberRefused "member.refused";
     /// An invite was created.
     InviteCreated "invite.created";

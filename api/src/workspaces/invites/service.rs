@@ -99,17 +99,17 @@ pub async fn cancel(
     id: InviteId,
 ) -> Result<(), Problem> {
     let changes = member.changes(platform, client);
-    changes
-        .run(async |change| {
-            let own = member.lock(change).await?;
-            let invite =
-                store::invite::find(change.tx(), member.workspace, id).await?.ok_or_else(Problem::not_found)?;
-            require_not_above(invite.role, own)?;
-            store::invite::cancel(change, member.workspace, id).await?;
-            change.audit_with(Action::InviteCancelled, id, json!({ "role": invite.role.name() }));
-            Ok(())
-        })
-        .await
+    let cancelled = changes.run(async |change| {
+        let own = member.lock(change).await?;
+        let invite = store::invite::find(change.tx(), member.workspace, id).await?.ok_or_else(Problem::not_found)?;
+        require_not_above(invite.role, own)?;
+        store::invite::cancel(change, member.workspace, id).await?;
+        change.audit_with(Action::InviteCancelled, id, json!({ "role": invite.role.name() }));
+        Ok(())
+    });
+    let details = json!({ "invites": true, "inviteId": id });
+    let attempt = AuditEntry::new(Action::MemberRefused, member.account, details);
+    member.record_denied(platform, client, attempt, cancelled.await).await
 }
 
 pub async fn accept(

@@ -59,19 +59,19 @@ pub async fn remove(
     account: AccountId,
 ) -> Result<(), Problem> {
     let changes = member.changes(platform, client);
-    changes
-        .run(async |change| {
-            let own = member.lock(change).await?;
-            let before = find_manageable(change, member, account, own).await?;
-            if before.role == Role::Owner {
-                require_other_owner(change, member.workspace, account).await?;
-            }
-            let withdrawn = store::member::remove(change, member.workspace, account).await?;
-            change.audit_with(Action::MemberRemoved, account, json!({ "role": before.role.name() }));
-            audit_withdrawn(change, withdrawn, "removed");
-            Ok(())
-        })
-        .await
+    let removed = changes.run(async |change| {
+        let own = member.lock(change).await?;
+        let before = find_manageable(change, member, account, own).await?;
+        if before.role == Role::Owner {
+            require_other_owner(change, member.workspace, account).await?;
+        }
+        let withdrawn = store::member::remove(change, member.workspace, account).await?;
+        change.audit_with(Action::MemberRemoved, account, json!({ "role": before.role.name() }));
+        audit_withdrawn(change, withdrawn, "removed");
+        Ok(())
+    });
+    let attempt = AuditEntry::new(Action::MemberRefused, account, json!({ "removes": true }));
+    member.record_denied(platform, client, attempt, removed.await).await
 }
 
 pub async fn leave(platform: &Platform, member: &Member<LeaveWorkspace>, client: &ClientInfo) -> Result<(), Problem> {
