@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Db, Error, Result, TransactionTrait, Tx,
     activity::{self, ACCOUNT_CHAIN, ActorContext, AuditEntry},
-    event, is_conflict,
+    event, is_conflict, transaction,
 };
 use crate::{
     crypt::{self, audit_mac::AuditKeys},
@@ -218,7 +218,7 @@ impl Change {
             self.roll_back().await;
             return Err(error);
         }
-        self.tx.commit().await
+        transaction::commit(self.tx).await
     }
 
     /// Appends to the logs: to the chains of workspaces by id, to the chain of accounts, to the events of workspaces by id.
@@ -238,7 +238,7 @@ impl Change {
 
     /// Awaited, so that a client that repeats the request at once finds nothing locked.
     async fn roll_back(self) {
-        if let Err(error) = self.tx.rollback().await {
+        if let Err(error) = transaction::roll_back(self.tx).await {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "a rollback failed; PostgreSQL rolls back when the connection ends");
         }
