@@ -133,6 +133,12 @@ async fn upload_search_and_delete(programs: &Programs, workspace: &str) {
     // The client leaves before the end of the stream.
     drop(programs.request(Method::GET, &format!("{workspace}/events")).send().await.expect("a stream"));
 
+    // The worker may not have begun, may read the file, or be about to commit.
+    for length in [1, 100, 10_000] {
+        let content = "The lock gates open at slack water. ".repeat(length);
+        let file = upload(programs, &files, "withdrawn.txt", content.as_bytes()).await;
+        assert_eq!(send(programs.request(Method::DELETE, &format!("{files}/{file}"))).await.status, 204);
+    }
     for file in [&unreadable, &good] {
         assert_eq!(send(programs.request(Method::DELETE, &format!("{files}/{file}"))).await.status, 204);
         programs.get(&format!("{files}/{file}")).await.problem(404, "not_found");
