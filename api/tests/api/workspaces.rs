@@ -222,9 +222,13 @@ async fn files_are_deleted_after_the_workspaces_retention() {
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let path = format!("/api/v1/workspaces/{workspace}");
-    let accepted = app.upload(&ada, &workspace, vec![part("old.txt", "old"), part("new.txt", "new")]).await.expect(202);
-    let [old, new] = [0, 1].map(|n| accepted["items"][n]["id"].as_str().unwrap().to_owned());
-    app.sql(&format!("update file set created_at = now() - interval '8 days' where id = '{old}'")).await;
+    let parts = vec![part("old.txt", "old"), part("new.txt", "new"), part("renewed.txt", "renewed")];
+    let accepted = app.upload(&ada, &workspace, parts).await.expect(202);
+    let [old, new, renewed] = [0, 1, 2].map(|n| accepted["items"][n]["id"].as_str().unwrap().to_owned());
+    let age = "set created_at = now() - interval '8 days'";
+    app.sql(&format!("update file_version {age} where file_id = '{old}'")).await;
+    // Its newest version is from today.
+    app.sql(&format!("update file {age} where id in ('{old}', '{renewed}')")).await;
     let body = json!({ "retentionDays": 7 });
     send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&body)).await.expect(200);
     app.start_worker().await;
@@ -232,7 +236,9 @@ async fn files_are_deleted_after_the_workspaces_retention() {
         (app.get(&ada, &format!("{path}/files/{old}")).await.status == 404).then_some(())
     })
     .await;
-    app.file(&ada, &workspace, &new).await;
+    for kept in [&new, &renewed] {
+        app.file(&ada, &workspace, kept).await;
+    }
     let log = app.get(&ada, &format!("{path}/activities?type=file.deleted")).await.expect(200);
     assert_eq!(log["items"][0]["actor"], json!({ "type": "system" }));
     assert_eq!(log["items"][0]["details"], json!({ "reason": "retention" }));

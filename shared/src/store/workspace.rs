@@ -271,15 +271,17 @@ pub async fn erase(tx: &Tx, id: WorkspaceId) -> Result<bool> {
     Ok(erased.exec(tx).await?.rows_affected == 1)
 }
 
-/// Up to `limit` files that are older than their workspace's retention, oldest first.
+/// Up to `limit` files whose newest versions are older than their workspace's retention, oldest first.
 pub async fn files_past_retention(conn: &impl Conn, limit: i64) -> Result<Vec<(WorkspaceId, FileId)>> {
     let files = raw_sql!(
         Postgres,
         "select file.workspace_id, file.id from workspace
          cross join lateral (
-             select workspace_id, id from file
-             where file.workspace_id = workspace.id and file.created_at < now() - make_interval(days => retention_days)
-             order by id limit {limit}) file
+             select f.workspace_id, f.id from file f
+             join file_version v on v.workspace_id = f.workspace_id and v.id = f.version_id
+             where f.workspace_id = workspace.id and f.created_at < now() - make_interval(days => retention_days)
+                 and v.created_at < now() - make_interval(days => retention_days)
+             order by f.id limit {limit}) file
          where retention_days is not null and deleted_at is null
          limit {limit}"
     );
