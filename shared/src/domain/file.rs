@@ -1,10 +1,23 @@
-//! File states and file names.
+//! File states, file names and tags.
+
+use std::collections::HashSet;
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 
 /// Maximum length of a file name, in characters.
 pub const MAX_NAME_CHARS: usize = 255;
+
+/// Maximum number of tags of a file.
+pub const MAX_TAGS: usize = 100;
+/// Maximum length of a tag, in characters.
+pub const MAX_TAG_CHARS: usize = 100;
+
+/// Maximum length of an external id, in characters. An index entry, which holds the id, has a limit of 2,700 bytes.
+pub const MAX_EXTERNAL_ID_CHARS: usize = 512;
+
+/// The source of uploaded files. Source and external id identify a file.
+pub const UPLOAD_SOURCE: &str = "upload";
 
 /// The processing state of a file version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
@@ -44,9 +57,23 @@ pub fn clean_name(raw: &str) -> String {
     stem.chars().take(stem_chars).collect::<String>() + &extension
 }
 
+/// Tags without white space at the ends, each of them once, in the order of their first occurrence.
+#[must_use]
+pub fn clean_tags(tags: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let trimmed = tags.into_iter().map(|tag| tag.trim().to_owned());
+    trimmed.filter(|tag| seen.insert(tag.clone())).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{MAX_NAME_CHARS, clean_name};
+    use super::{MAX_NAME_CHARS, clean_name, clean_tags};
+
+    #[test]
+    fn tags_are_trimmed_and_unique_in_their_order() {
+        let tags = [" wind ", "tide", "wind", "Wind"].map(str::to_owned).to_vec();
+        assert_eq!(clean_tags(tags), ["wind", "tide", "Wind"]);
+    }
 
     #[test]
     fn path_is_reduced_to_its_last_segment() {

@@ -8,6 +8,7 @@ pub mod file;
 pub mod filter;
 pub mod job;
 pub mod mail;
+pub mod metadata;
 pub mod quota;
 pub mod role;
 pub mod run;
