@@ -156,7 +156,7 @@ async fn load(
         let blob = StoredBlob { id: BlobId::new(), sha256, bytes: 1 };
         store::file::register_blob(&tx, workspace, blob).await.unwrap();
         let name = format!("bench {}.txt", number / PER_FILE);
-        let new = NewFile { name, media_type: "text/plain".to_owned(), blob, created_by: Some(owner) };
+        let new = NewFile::new(name, "text/plain".to_owned(), blob, Some(owner));
         let (file, version) = store::file::insert(&tx, workspace, blob.id, &new).await.unwrap();
         let mut place = 0;
         let chunks = (0..PER_FILE).map(|_| {

@@ -17,6 +17,7 @@ mod m0009_jobs;
 mod m0010_events;
 mod m0011_activity;
 mod m0012_requests;
+mod m0015_file_revisions;
 mod requirements;
 mod script;
 
@@ -30,7 +31,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 12] = [
+const SCRIPTS: [Script; 13] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -43,6 +44,7 @@ const SCRIPTS: [Script; 12] = [
     m0010_events::SCRIPT,
     m0011_activity::SCRIPT,
     m0012_requests::SCRIPT,
+    m0015_file_revisions::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

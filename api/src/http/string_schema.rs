@@ -19,6 +19,9 @@ pub struct Text<const MIN: u32, const MAX: u32>;
 /// A line without control characters: the rule `line(MIN, MAX)`.
 pub struct Line<const MIN: u32, const MAX: u32>;
 
+/// The name of a file: the rule `file_name`.
+pub struct FileName;
+
 /// An e-mail address: the rule `email_address`.
 pub struct Email;
 
@@ -51,6 +54,10 @@ string_schema!({const MIN: u32, const MAX: u32} Text<MIN, MAX>, "Text", {
     string(MIN, MAX, Some(pattern(MIN, &format!("{CONTROL}{HIDDEN}"))), None)
 });
 string_schema!({const MIN: u32, const MAX: u32} Line<MIN, MAX>, "Line", string(MIN, MAX, Some(pattern(MIN, CONTROL)), None));
+string_schema!(FileName, "FileName", {
+    let any = format!(r"[^{CONTROL}{HIDDEN}/\\]");
+    string(1, 255, Some(format!(r"^{any}*[^{CONTROL}{HIDDEN}/\\.\s]{any}*$")), None)
+});
 string_schema!({const MAX: u32} Words<MAX>, "Words", string(1, MAX, Some(pattern(1, r"\u0000")), None));
 string_schema!(Email, "Email", string(3, 254, None, Some("email")));
 string_schema!(Opaque, "Opaque", string(1, 512, Some(r"^[^\u0000]*$".to_owned()), None));

@@ -3,6 +3,7 @@
 use nvisy_shared::{
     domain::{
         account::{MAX_EMAIL_CHARS, normalise_email},
+        file::MAX_NAME_CHARS,
         slug::{MAX_SLUG_CHARS, is_slug},
     },
     secret::Secret,
@@ -47,6 +48,15 @@ pub fn text(min: usize, max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
         }
         line(min, max)(value, &())
     }
+}
+
+/// The name of a file: as [`text`], without a path, and not only dots. Its schema is `string_schema::FileName`.
+pub fn file_name(value: &str, (): &()) -> garde::Result {
+    text(1, MAX_NAME_CHARS)(value, &())?;
+    if value.contains(['/', '\\']) || value.chars().all(|c| c == '.' || c.is_whitespace()) {
+        return Err(garde::Error::new("must be the name of a file, without a path"));
+    }
+    Ok(())
 }
 
 /// Invisible characters: breaks, and changes of direction. Joiners (U+200C, U+200D) are not among them, since some scripts
@@ -106,7 +116,18 @@ fn is_ignorable(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{email_address, text};
+    use super::{email_address, file_name, text};
+
+    #[test]
+    fn file_names_are_names_and_no_paths() {
+        for good in ["a", "Größe 🌊.md", ".env", "a. .b", " plan.docx "] {
+            assert!(file_name(good, &()).is_ok(), "{good:?}");
+        }
+        let long = "n".repeat(256);
+        for bad in ["", " ", ".", "..", ". .", "a/b", r"C:\plan.docx", "a\nb", "a\u{202e}fdp.exe", &long] {
+            assert!(file_name(bad, &()).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn length_is_counted_in_characters() {

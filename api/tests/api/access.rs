@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 72] = [
+const TABLE: [(&str, Requirement); 74] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -76,9 +76,11 @@ const TABLE: [(&str, Requirement); 72] = [
     ("listInvites", Within(Permission::ManageInvites)),
     ("cancelInvite", Within(Permission::ManageInvites)),
     ("uploadFiles", Within(Permission::WriteFiles)),
+    ("updateFile", Within(Permission::WriteFiles)),
     ("deleteFile", Within(Permission::WriteFiles)),
     ("listFiles", Within(Permission::ReadFiles)),
     ("readFile", Within(Permission::ReadFiles)),
+    ("listFileVersions", Within(Permission::ReadFiles)),
     ("readFileContent", Within(Permission::ReadFiles)),
     ("readFileText", Within(Permission::ReadFiles)),
     ("createPipeline", Within(Permission::WritePipelines)),

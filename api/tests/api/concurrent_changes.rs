@@ -13,7 +13,7 @@ use nvisy_shared::{
     },
     testing::TestDeployment,
 };
-use reqwest::Method;
+use reqwest::{Method, multipart::Form};
 use tokio::sync::Barrier;
 
 use crate::support::{TestAccount, TestApp, part, send, wait_until};
@@ -116,6 +116,55 @@ async fn uploads_of_the_same_contents_in_any_order_do_not_deadlock() {
     }
     assert_eq!(app.count("blob").await, i64::try_from(ROUNDS * 4).unwrap());
     app.sql("delete from job").await;
+    app.stop_then(async |deployment| assert_no_deadlock(deployment).await).await;
+}
+
+/// Uploads files with these external ids.
+async fn upload_ids(app: &TestApp, ada: &TestAccount, workspace: &str, ids: &[String], content: &str) -> Vec<String> {
+    let form = ids.iter().fold(Form::new(), |form, id| {
+        let tag = format!("{} bytes", content.len());
+        form.text("externalId", id.clone()).text("tags", tag).part("file", part(id, content.to_owned()))
+    });
+    let accepted = app.upload_form(ada, workspace, form, None).await.expect(202);
+    accepted["items"].as_array().unwrap().iter().map(|file| file["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[actix_web::test]
+async fn uploads_of_the_same_external_ids_in_any_order_do_not_deadlock() {
+    let app = TestApp::start_with_worker(&[]).await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tides").await;
+    for round in 0..rounds() {
+        // Files that do not exist, and files of which a worker processes versions meanwhile.
+        let ids = [format!("{round}-0"), format!("{}-1", round / 4), format!("{}-2", round / 4)];
+        let uploads = (0..UPLOADS).map(async |n| {
+            let mut ids = ids.clone();
+            ids.rotate_left(n % 3);
+            // Some contents are the same, and some files have no new content.
+            let content = format!("Tide {} turns at noon in round {}.\n", n / 2, round / 2).repeat(40);
+            let files = upload_ids(&app, &ada, &workspace, &ids, &content[..20]).await;
+            let files = [files, upload_ids(&app, &ada, &workspace, &ids, &content[..80]).await].concat();
+            let path = format!("/api/v1/workspaces/{workspace}/files/{}", files[n]);
+            if n == 0 {
+                let deleted = app.delete(&ada, &path).await.status.as_u16();
+                assert!([204, 404].contains(&deleted), "{deleted}");
+            } else {
+                let change = serde_json::json!({ "metadata": { n.to_string(): round } });
+                let changed =
+                    send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&change)).await.status;
+                assert!([200, 404].contains(&changed.as_u16()), "{changed}");
+            }
+        });
+        join_all(uploads).await;
+    }
+    app.wait_until_no_jobs_are_left().await;
+    assert_eq!(app.count("dead_job").await, 0);
+    let ids = app.count("(select distinct external_id from file) ids").await;
+    assert_eq!(app.count("file").await, ids);
+    let numbered =
+        "(select max(number) = count(*) as complete from file_version group by file_id) v where not complete";
+    assert_eq!(app.count(numbered).await, 0, "numbers have gaps");
+    assert_eq!(app.count("file where live_version_id <> version_id").await, 0);
     app.stop_then(async |deployment| assert_no_deadlock(deployment).await).await;
 }
 

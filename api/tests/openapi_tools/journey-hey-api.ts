@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createClient } from "./hey-api-3.0/client/index.js";
 import { listMembers, readFile, readFileText, search, uploadFiles } from "./hey-api-3.0/sdk.gen.js";
-import type { File as IndexedFile, Filter, Invite, Member, Workspace } from "./hey-api-3.0/types.gen.js";
+import type { AcceptedFile, File as IndexedFile, Filter, Invite, Member, Workspace } from "./hey-api-3.0/types.gen.js";
 import type { Workspace as Workspace31 } from "./hey-api-3.1/types.gen.js";
 
 const TEXT = "The tide turns at noon. The turbine blades are cleaned twice a year.";
@@ -13,8 +13,12 @@ const client = createClient({ baseUrl: BASE!, auth: () => TOKEN! });
 const path = { ws: WS! };
 
 const upload = new File([TEXT], "blades.txt", { type: "text/plain" });
-const accepted = await uploadFiles({ client, path, body: { file: [upload] }, throwOnError: true });
-let file: IndexedFile = accepted.data.items[0]!;
+const described = { externalId: "drive/blades", tags: ["manual", "blades"], metadata: { site: { name: "Fall of Warness" } } };
+const accepted = await uploadFiles({ client, path, body: { ...described, file: [upload] }, throwOnError: true });
+const uploaded: AcceptedFile = accepted.data.items[0]!;
+assert.deepEqual([uploaded.outcome, uploaded.externalId, uploaded.tags], ["created", "drive/blades", described.tags]);
+assert.deepEqual(uploaded.metadata, described.metadata);
+let file: IndexedFile = uploaded;
 
 const deadline = Date.now() + 120_000;
 while (file.state === "queued" || file.state === "processing") {

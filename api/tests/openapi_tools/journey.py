@@ -24,6 +24,8 @@ from nvisy_client.models import (
     TextConditionField,
     TextConditionOp,
     UploadForm,
+    UploadFormMetadata,
+    UploadOutcome,
 )
 from nvisy_client.models import File as IndexedFile
 from nvisy_client.types import File
@@ -33,10 +35,22 @@ TEXT = "The tide turns at noon. The turbine blades are cleaned twice a year."
 workspace = UUID(os.environ["WS"])
 client = AuthenticatedClient(base_url=os.environ["BASE"], token=os.environ["TOKEN"])
 
-form = UploadForm(file=[File(payload=BytesIO(TEXT.encode()), file_name="blades.txt", mime_type="text/plain")])
+form = UploadForm(
+    file=[File(payload=BytesIO(TEXT.encode()), file_name="blades.txt", mime_type="text/plain")],
+    external_id="drive/blades",
+    tags=["manual", "blades"],
+    metadata=UploadFormMetadata.from_dict({"site": {"name": "Fall of Warness"}}),
+)
 accepted = upload_files.sync(workspace, client=client, body=form)
 assert isinstance(accepted, Accepted), accepted
-[file] = accepted.items
+[uploaded] = accepted.items
+assert uploaded.outcome == UploadOutcome.CREATED, uploaded
+assert uploaded.external_id == "drive/blades" and uploaded.tags == ["manual", "blades"], uploaded
+assert uploaded.metadata.to_dict() == {"site": {"name": "Fall of Warness"}}, uploaded
+
+found_file = read_file.sync(workspace, uploaded.id, client=client)
+assert isinstance(found_file, IndexedFile), found_file
+file = found_file
 
 deadline = time.monotonic() + 120
 while file.state in (FileState.QUEUED, FileState.PROCESSING):

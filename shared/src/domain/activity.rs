@@ -157,8 +157,10 @@ actions! {
     InviteDeclined "invite.declined";
     /// An invite was cancelled.
     InviteCancelled "invite.cancelled";
-    /// A file was uploaded.
+    /// A file, or a version of one, was uploaded.
     FileUploaded "file.uploaded";
+    /// Name, tags or metadata of a file were changed.
+    FileUpdated "file.updated";
     /// A file was deleted.
     FileDeleted "file.deleted";
     /// A pipeline was created.

@@ -23,6 +23,10 @@ pub enum EventType {
     #[sea_orm(string_value = "file.failed")]
     #[serde(rename = "file.failed")]
     FileFailed,
+    /// Name, tags or metadata of a file were changed.
+    #[sea_orm(string_value = "file.updated")]
+    #[serde(rename = "file.updated")]
+    FileUpdated,
     /// A file was deleted.
     #[sea_orm(string_value = "file.deleted")]
     #[serde(rename = "file.deleted")]

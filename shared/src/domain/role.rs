@@ -47,7 +47,7 @@ macro_rules! permissions {
             ReadFiles "files.read" Guest "See files, their content and progress, and follow events";
             Search "search" Guest "Search";
             ReadPipelines "pipelines.read" Guest "See pipelines and their versions, plans and differences; validate definitions";
-            WriteFiles "files.write" Member "Upload and delete files";
+            WriteFiles "files.write" Member "Upload, change and delete files";
             ReadMembers "members.read" Member "See who belongs to the workspace, with e-mail addresses";
             ReadUsage "usage.read" Member "See how much the workspace uses, and how much it may";
             UpdateWorkspace "workspace.update" Admin "Change name, slug and settings";

@@ -20,6 +20,7 @@ pub struct Model {
     pub version_id: VersionId,
     pub live_version_id: Option<VersionId>,
     pub created_by: Option<AccountId>,
+    pub revision: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }

@@ -1,20 +1,23 @@
 //! Files, their versions and their blobs.
 
-use chrono::{DateTime, Utc};
+mod read;
+
+pub use read::{FileQuery, FileView, find, find_version, list, list_versions};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, FromQueryResult, JoinType, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    RelationTrait, Select, SelectExt, UpdateMany, raw_sql,
-    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
+    ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    RelationTrait, SelectExt, UpdateMany, raw_sql,
+    sea_query::{LockType, OnConflict},
 };
+use serde_json::{Value as Json, json};
 
 use super::{Conn, Result, Tx, locks, sql};
 use crate::{
     domain::{
-        failure::{Failure, FailureCode},
-        file::FileState,
+        failure::Failure,
+        file::{FileState, UPLOAD_SOURCE},
     },
-    entity::{blob, file, file_version, run_item},
+    entity::{blob, file, file_version},
     id::{AccountId, BlobId, FileId, VersionId, WorkspaceId},
 };
 
@@ -50,7 +53,7 @@ fn size(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// A file to be added, with its first version.
+/// An uploaded content, and the description of its file.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "columns of `file` and `file_version`")]
 pub struct NewFile {
@@ -58,6 +61,17 @@ pub struct NewFile {
     pub media_type: String,
     pub blob: StoredBlob,
     pub created_by: Option<AccountId>,
+    pub external_id: Option<String>,
+    pub tags: Vec<String>,
+    pub metadata: Json,
+}
+
+impl NewFile {
+    /// A file without external id, tags and metadata.
+    #[must_use]
+    pub fn new(name: String, media_type: String, blob: StoredBlob, created_by: Option<AccountId>) -> Self {
+        Self { name, media_type, blob, created_by, external_id: None, tags: Vec::new(), metadata: json!({}) }
+    }
 }
 
 /// Adds a file and its first version; `blob` must be registered.
@@ -66,125 +80,71 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, blob: BlobId, file: &NewFil
     let new_file = file::ActiveModel {
         workspace_id: Set(workspace),
         id: Set(id),
+        source: Set(UPLOAD_SOURCE.to_owned()),
+        external_id: Set(file.external_id.clone()),
         name: Set(file.name.clone()),
+        tags: Set(file.tags.clone()),
+        metadata: Set(file.metadata.clone()),
         version_id: Set(version),
         created_by: Set(file.created_by),
         ..Default::default()
     };
     file::Entity::insert(new_file).exec_without_returning(tx).await?;
-    let new_version = file_version::ActiveModel {
-        workspace_id: Set(workspace),
-        id: Set(version),
-        file_id: Set(id),
-        number: Set(1),
-        blob_id: Set(blob),
-        bytes: Set(size(file.blob.bytes)),
-        sha256: Set(file.blob.sha256.to_vec()),
-        media_type: Set(file.media_type.clone()),
-        ..Default::default()
-    };
-    file_version::Entity::insert(new_version).exec_without_returning(tx).await?;
+    let new_version = NewVersion { id: version, number: 1, blob, media_type: &file.media_type, content: file.blob };
+    insert_version(tx, workspace, id, &new_version).await?;
     Ok((id, version))
 }
 
-/// A file with its newest version and the progress of that version.
-#[derive(Clone, Debug, FromQueryResult)]
-#[allow(missing_docs, reason = "columns of `file`, `file_version` and `run_item`")]
-pub struct FileView {
-    pub id: FileId,
-    pub name: String,
-    pub tags: Vec<String>,
-    pub metadata: serde_json::Value,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-    pub version_id: VersionId,
+/// A version to be added.
+#[derive(Clone, Copy, Debug)]
+pub struct NewVersion<'a> {
+    /// The id.
+    pub id: VersionId,
+    /// One more than that of the version before.
     pub number: i32,
-    pub blob_id: BlobId,
-    pub text_blob_id: Option<BlobId>,
-    pub bytes: i64,
-    pub sha256: Vec<u8>,
-    pub media_type: String,
-    pub page_count: Option<i32>,
-    pub chunk_count: Option<i32>,
-    pub state: FileState,
-    pub failure_code: Option<FailureCode>,
-    pub failure_detail: Option<String>,
-    pub stage: Option<String>,
-    pub done: Option<i32>,
-    pub total: Option<i32>,
+    /// The registered blob.
+    pub blob: BlobId,
+    /// The declared media type.
+    pub media_type: &'a str,
+    /// Size and hash of the content.
+    pub content: StoredBlob,
 }
 
-impl FileView {
-    /// The reason why the version failed, if it did.
-    #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
-        self.failure_code.map(|code| Failure::new(code, self.failure_detail.clone().unwrap_or_default()))
-    }
+/// Adds a version of a file. [`update`] makes it the newest one.
+pub async fn insert_version(tx: &Tx, workspace: WorkspaceId, file: FileId, version: &NewVersion<'_>) -> Result<()> {
+    let row = file_version::ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(version.id),
+        file_id: Set(file),
+        number: Set(version.number),
+        blob_id: Set(version.blob),
+        bytes: Set(size(version.content.bytes)),
+        sha256: Set(version.content.sha256.to_vec()),
+        media_type: Set(version.media_type.to_owned()),
+        ..Default::default()
+    };
+    file_version::Entity::insert(row).exec_without_returning(tx).await?;
+    Ok(())
 }
 
-fn select_views(workspace: WorkspaceId) -> Select<file::Entity> {
-    const ITEM: &str = "item";
-    let newest_item = Query::select()
-        .columns([run_item::Column::Stage, run_item::Column::Done, run_item::Column::Total])
-        .from(run_item::Entity)
-        .and_where(run_item::Column::WorkspaceId.into_expr().equals((file::Entity, file::Column::WorkspaceId)))
-        .and_where(run_item::Column::VersionId.into_expr().equals((file::Entity, file::Column::VersionId)))
-        .order_by((run_item::Entity, run_item::Column::Id), Order::Desc)
-        .limit(1)
-        .take();
-    let mut select = file::Entity::find()
-        .select_only()
-        .columns([
-            file::Column::Id,
-            file::Column::Name,
-            file::Column::Tags,
-            file::Column::Metadata,
-            file::Column::CreatedAt,
-            file::Column::UpdatedAt,
-            file::Column::VersionId,
-        ])
-        .columns([
-            file_version::Column::Number,
-            file_version::Column::BlobId,
-            file_version::Column::TextBlobId,
-            file_version::Column::Bytes,
-            file_version::Column::Sha256,
-            file_version::Column::MediaType,
-            file_version::Column::PageCount,
-            file_version::Column::ChunkCount,
-            file_version::Column::State,
-            file_version::Column::FailureCode,
-            file_version::Column::FailureDetail,
-        ])
-        .exprs(
-            [run_item::Column::Stage, run_item::Column::Done, run_item::Column::Total]
-                .map(|column| Expr::col((ITEM, column))),
-        )
-        .join(JoinType::InnerJoin, file::Relation::Version.def())
-        .filter(file::Column::WorkspaceId.eq(workspace));
-    QueryTrait::query(&mut select).join_lateral(JoinType::LeftJoin, newest_item, ITEM, Expr::cust("true"));
-    select
-}
-
-/// One file.
-pub async fn find(conn: &impl Conn, workspace: WorkspaceId, file: FileId) -> Result<Option<FileView>> {
-    select_views(workspace).filter(file::Column::Id.eq(file)).into_model().one(conn).await
-}
-
-/// Files before `before`, newest first, at most `limit`.
-pub async fn list(
-    conn: &impl Conn,
-    workspace: WorkspaceId,
-    before: Option<FileId>,
-    limit: i64,
-) -> Result<Vec<FileView>> {
-    select_views(workspace)
-        .apply_if(before, |select, before| select.filter(file::Column::Id.lt(before)))
-        .order_by_desc(file::Column::Id)
-        .limit(sql::row_limit(limit))
-        .into_model()
-        .all(conn)
-        .await
+/// Stores name, tags, metadata and newest version of a file that this transaction has locked; raises its revision.
+pub async fn update(tx: &Tx, model: &file::Model) -> Result<()> {
+    let changed = file::ActiveModel {
+        name: Set(model.name.clone()),
+        tags: Set(model.tags.clone()),
+        metadata: Set(model.metadata.clone()),
+        version_id: Set(model.version_id),
+        revision: Set(model.revision + 1),
+        ..Default::default()
+    };
+    file::Entity::update_many()
+        .set(changed)
+        .col_expr(file::Column::UpdatedAt, sql::now())
+        .filter(file::Column::WorkspaceId.eq(model.workspace_id))
+        .filter(file::Column::Id.eq(model.id))
+        .exec(tx)
+        .await?;
+    Ok(())
 }
 
 /// Deletes a file with its versions, runs, chunks and embeddings. Garbage collection deletes its blobs, and its jobs end

@@ -1,19 +1,21 @@
 //! Locks on a file and everything that its processing changes, in the order of
-//! [docs/ARCHITECTURE.md](../../../docs/ARCHITECTURE.md#locks): file, items, runs.
+//! [docs/ARCHITECTURE.md](../../../docs/ARCHITECTURE.md#locks): external ids, file, items, runs.
 //!
 //! A worker that processes an item, and a transaction that deletes the file, both begin with the file: then none of them has
 //! a row that the other waits for.
 
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, raw_sql,
     sea_query::{LockType, SelectStatement},
 };
 
 use super::{
     Result, Tx,
     run::{self, Item},
+    sql,
 };
 use crate::{
+    domain::file::UPLOAD_SOURCE,
     entity::{file, file_version, run_item},
     id::{FileId, ItemId, RunId, WorkspaceId},
 };
@@ -30,6 +32,47 @@ pub async fn lock_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<
         Some(_) => run::lock_item(tx, workspace, item).await,
         None => Ok(None),
     }
+}
+
+/// Locks a file whose description is to be changed. `None`: there is no such file.
+pub async fn lock_file(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<Option<file::Model>> {
+    file::Entity::find_by_id((workspace, file)).lock(LockType::NoKeyUpdate).one(tx).await
+}
+
+/// Locks external ids of uploads, and then the files that have them; returns these with their newest versions. Uploads with an
+/// external id in common run one after the other, also while no file has it yet.
+pub async fn lock_uploads(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    external_ids: Vec<String>,
+) -> Result<Vec<(file::Model, file_version::Model)>> {
+    if external_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Of the external ids themselves, because a file that does not exist cannot be locked. Two ids with the same key wait for
+    // each other without need, and nothing else happens.
+    let lock_ids = raw_sql!(
+        Postgres,
+        "select pg_advisory_xact_lock(key) from (
+             select distinct hashtextextended('upload ' || {workspace}::uuid || ' ' || external_id, 0) as key
+             from unnest({external_ids}::text[]) external_id order by key) ordered"
+    );
+    sql::execute(tx, lock_ids).await?;
+    let files = file::Entity::find()
+        .filter(file::Column::WorkspaceId.eq(workspace))
+        .filter(file::Column::Source.eq(UPLOAD_SOURCE))
+        .filter(file::Column::ExternalId.eq_any(external_ids))
+        .order_by_asc(file::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(tx)
+        .await?;
+    let mut locked = Vec::with_capacity(files.len());
+    for file in files {
+        // After the lock, which may have waited for a newer version.
+        let newest = file_version::Entity::find_by_id((workspace, file.version_id)).one(tx).await?;
+        locked.extend(newest.map(|newest| (file, newest)));
+    }
+    Ok(locked)
 }
 
 /// Locks a file that is to be deleted, then its items; returns their runs. `None`: there is no such file.

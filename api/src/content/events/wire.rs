@@ -17,7 +17,7 @@ pub struct Event {
     seq: i64,
     /// The event's id.
     id: Uuid,
-    /// The type: `file.queued`, `file.progressed`, `file.ready`, `file.failed`, `file.deleted`,
+    /// The type: `file.queued`, `file.progressed`, `file.ready`, `file.failed`, `file.updated`, `file.deleted`,
     /// `pipeline.created`, `pipeline.updated` or `pipeline.deleted`. Also the SSE `event`.
     #[serde(rename = "type")]
     #[schemars(with = "String")]

@@ -1,13 +1,14 @@
-//! Files: upload, list, read, content, delete.
+//! Files: upload, list, read, change, versions, content, delete.
 
 mod download;
 mod file_name;
 mod handlers;
 mod multipart;
+mod part_fields;
 mod service;
 mod wire;
 
-use apistos::web::{ServiceConfig, delete, get, post, resource};
+use apistos::web::{ServiceConfig, delete, get, patch, post, resource};
 
 pub fn routes(config: &mut ServiceConfig) {
     config
@@ -15,8 +16,10 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(
             resource("/workspaces/{ws}/files/{file}")
                 .route(get().to(handlers::read))
+                .route(patch().to(handlers::update))
                 .route(delete().to(handlers::delete)),
         )
+        .service(resource("/workspaces/{ws}/files/{file}/versions").route(get().to(handlers::list_versions)))
         .service(resource("/workspaces/{ws}/files/{file}/content").route(get().to(handlers::content)))
         .service(resource("/workspaces/{ws}/files/{file}/text").route(get().to(handlers::text)));
 }

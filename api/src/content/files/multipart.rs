@@ -1,6 +1,10 @@
 //! Receiving an upload: each part is streamed to the object store, without a buffer.
 
-use std::future::{Ready, ready};
+use std::{
+    collections::HashSet,
+    future::{Ready, ready},
+    mem,
+};
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
@@ -18,15 +22,19 @@ use nvisy_shared::{
 };
 use schemars::{JsonSchema, r#gen::SchemaGenerator};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::file_name::declared_name;
+use super::{
+    file_name::declared_name,
+    part_fields::{FIELD_LIMIT_BYTES, PartFields},
+};
 use crate::{
     http::{
         api_component::api_component,
         extract::invalid_field,
         gate::Gate,
         stall_guard::{is_too_slow, too_slow},
+        string_schema::{Line, Text},
     },
     problem::{Code, Problem},
     quota,
@@ -38,14 +46,29 @@ pub struct MultipartUpload {
     gate: Gate,
 }
 
-/// The files to index: each is a part named `file` with a file name.
+/// The files to index: each is a part named `file` with a file name. The other fields describe the next file of the body; in
+/// a body with one file, they may also follow it.
 #[derive(JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body of `MultipartUpload` in the OpenAPI document")]
 struct UploadForm {
     /// The contents of the files.
     #[schemars(schema_with = "binaries")]
     file: Vec<String>,
+    /// The id of the file in the system that it comes from. A workspace has one file with this id: an upload with the same id
+    /// adds a version to it.
+    #[serde(default)]
+    #[schemars(with = "Line<1, 512>")]
+    external_id: Option<String>,
+    /// The tags: a field for each, or one with a JSON list.
+    #[serde(default)]
+    #[schemars(with = "Vec<Text<1, 100>>", length(max = 100))]
+    tags: Option<Vec<String>>,
+    /// Custom metadata: a JSON object of at most 65,536 bytes, 4,096 values and 8 levels.
+    #[serde(default)]
+    #[schemars(with = "Map<String, Value>")]
+    metadata: Option<Map<String, Value>>,
 }
 
 fn binaries(_: &mut SchemaGenerator) -> schemars::schema::Schema {
@@ -61,18 +84,21 @@ pub struct ReceivedFile {
     pub name: String,
     pub media_type: String,
     pub blob: StoredBlob,
+    pub fields: PartFields,
 }
 
-/// The content of a part that distinguishes uploads: name and bytes, not boundaries and headers.
+/// The content of a part that distinguishes uploads: name, bytes and fields, not boundaries and headers.
 #[derive(Serialize)]
 pub struct PartFingerprint<'a> {
     name: &'a str,
     sha256: &'a [u8],
+    #[serde(flatten)]
+    fields: &'a PartFields,
 }
 
 impl ReceivedFile {
     pub fn fingerprint(&self) -> PartFingerprint<'_> {
-        PartFingerprint { name: &self.name, sha256: &self.blob.sha256 }
+        PartFingerprint { name: &self.name, sha256: &self.blob.sha256, fields: &self.fields }
     }
 }
 
@@ -95,7 +121,13 @@ impl MultipartUpload {
         received: &mut Vec<ReceivedFile>,
     ) -> Result<(), Problem> {
         self.gate.passed().await;
+        let mut fields = PartFields::default();
         while let Some(part) = self.parts.try_next().await.map_err(body_problem)? {
+            if let Some(name) = part.name().filter(|name| PartFields::has(name)).map(str::to_owned) {
+                let added = read_field(&name, part).await.and_then(|bytes| fields.add(&name, bytes));
+                added.map_err(|problem| of_file(received.len(), problem))?;
+                continue;
+            }
             if received.len() == limits.files {
                 let detail = format!("an upload can have at most {} files", limits.files);
                 return Err(Problem::new(Code::PayloadTooLarge).detail(detail));
@@ -106,12 +138,44 @@ impl MultipartUpload {
                 let is_quota = problem.code() == Code::PayloadTooLarge && free_bytes < limits.file_bytes;
                 if is_quota { quota::bytes_exceeded() } else { problem }
             })?;
-            received.push(part);
+            received.push(ReceivedFile { fields: mem::take(&mut fields), ..part });
         }
-        if received.is_empty() {
-            return Err(invalid_field("file", "an upload needs at least one part named `file`"));
+        match received.as_mut_slice() {
+            [] => Err(invalid_field("file", "an upload needs at least one part named `file`")),
+            // Clients that write the fields of a form in an order of their own.
+            [only] => only.fields.merge(fields),
+            _ if fields.is_empty() => Ok(()),
+            files => Err(of_file(files.len(), invalid_field("file", "must follow the fields that describe it"))),
+        }?;
+        require_distinct_ids(received)
+    }
+}
+
+/// Names the file of the upload, from 0, at whose fields it failed.
+fn of_file(index: usize, problem: Problem) -> Problem {
+    if problem.is(Code::InvalidBody) { problem.detail(format!("of file {} of the upload", index + 1)) } else { problem }
+}
+
+async fn read_field(name: &str, mut part: Field) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = part.try_next().await.map_err(body_problem)? {
+        if bytes.len() + chunk.len() > FIELD_LIMIT_BYTES {
+            return Err(invalid_field(name, format!("must have at most {FIELD_LIMIT_BYTES} bytes")));
         }
-        Ok(())
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn require_distinct_ids(received: &[ReceivedFile]) -> Result<(), Problem> {
+    let mut seen = HashSet::new();
+    let mut ids =
+        received.iter().enumerate().filter_map(|(index, part)| Some((index, part.fields.external_id.as_ref()?)));
+    match ids.find(|(_, id)| !seen.insert(*id)) {
+        Some((index, _)) => {
+            Err(of_file(index, invalid_field("externalId", "must be different for each file of an upload")))
+        }
+        None => Ok(()),
     }
 }
 
@@ -121,14 +185,15 @@ async fn store(blobs: &Blobs, workspace: WorkspaceId, part: Field, limit: u64) -
         (Some("file"), None) => return Err(invalid_field("file", "the part has no file name")),
         (other, _) => {
             let other = other.unwrap_or_default().chars().take(64).collect::<String>();
-            return Err(invalid_field(&other, "a part must be named `file`"));
+            return Err(invalid_field(&other, "a part must be named `file`, `externalId`, `tags` or `metadata`"));
         }
     };
     let media_type =
         part.content_type().map_or_else(|| "application/octet-stream".to_owned(), |mime| mime.essence_str().to_owned());
     let id = BlobId::new();
     let stored = blobs.put(workspace, id, part, limit).await.map_err(|error| put_problem(error, &name))?;
-    Ok(ReceivedFile { name, media_type, blob: StoredBlob { id, sha256: stored.sha256, bytes: stored.bytes } })
+    let blob = StoredBlob { id, sha256: stored.sha256, bytes: stored.bytes };
+    Ok(ReceivedFile { name, media_type, blob, fields: PartFields::default() })
 }
 
 fn put_problem(error: PutError<MultipartError>, name: &str) -> Problem {
@@ -166,7 +231,8 @@ impl FromRequest for MultipartUpload {
 api_component!(MultipartUpload as UploadForm {
     fn request_body() -> Option<RequestBody> {
         let schema = ReferenceOr::Reference { _ref: "#/components/schemas/UploadForm".to_owned() };
-        let example = Example(json!({ "file": ["The tide turns at noon."] }));
+        let example = json!({ "externalId": "tides/2026", "tags": ["manual"], "file": ["The tide turns at noon."] });
+        let example = Example(example);
         let media = MediaType { schema: Some(schema), example: Some(example), ..MediaType::default() };
         Some(RequestBody {
             content: [("multipart/form-data".to_owned(), media)].into(),

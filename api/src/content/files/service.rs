@@ -1,105 +1,322 @@
-//! Accepting an upload: bytes first, then rows. A crash in between leaves bytes for the garbage collector, and never a row
-//! without bytes.
+//! Accepting uploads, changing and deleting files.
+//!
+//! Of an upload, bytes come first, then rows. A crash in between leaves bytes for the garbage collector, and never a row without
+//! bytes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use nvisy_shared::{
     blob::Blobs,
-    domain::{activity::Action, event::EventType, file::FileState},
-    id::{AccountId, BlobId, FileId, WorkspaceId},
+    domain::{activity::Action, event::EventType, file::FileState, metadata},
+    entity,
+    id::{BlobId, FileId, VersionId, WorkspaceId},
     job::RunSegment,
     pipeline,
     platform::Platform,
     queue::outbox,
     store::{
         self, Tx,
-        change::Change,
-        file::{FileView, NewFile},
+        change::{Change, ChangeScope},
+        file::{FileView, NewFile, NewVersion},
         run::Pipeline,
     },
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::multipart::ReceivedFile;
-use crate::{problem::Problem, quota};
+use crate::{
+    http::extract::invalid_field,
+    problem::{Code, Problem},
+    quota,
+};
 
-/// Adds the files, and a run of the pipeline that processes uploads for each. Without an enabled one, files are stored and
-/// ready at once, without chunks. `referenced` gets the ids of the blobs that the rows refer to.
+/// The effect of an upload on one of its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadOutcome {
+    /// A new file.
+    Created,
+    /// A new version of the file with the external id.
+    NewVersion,
+    /// The newest version of the file with the external id has this content: only its description may have changed.
+    Unchanged,
+}
+
+pub type FileRow = entity::file::Model;
+
+/// An existing file, which is locked, and its newest version.
+type KnownFile = (FileRow, entity::file_version::Model);
+
+/// The transaction of an upload.
+struct Upload<'a> {
+    change: &'a mut Change,
+    workspace: WorkspaceId,
+    /// The pipeline that processes uploads, and its first stage.
+    pipeline: Option<(Pipeline, String)>,
+}
+
+/// Adds files, and versions of files whose external ids exist, and starts a run of the pipeline that processes uploads for each.
+/// Without an enabled one, they are ready at once, without chunks. `referenced` gets the ids of the blobs that the rows refer to.
 pub async fn accept(
     change: &mut Change,
     platform: &Platform,
     workspace: WorkspaceId,
     received: &[ReceivedFile],
     referenced: &mut HashSet<BlobId>,
-) -> Result<Vec<FileView>, Problem> {
+) -> Result<Vec<(FileView, UploadOutcome)>, Problem> {
     // An attempt before this one may have found other blobs.
     referenced.clear();
-    let (tx, account) = (change.tx(), change.actor().account());
-    let pipeline = match store::run::upload_pipeline(tx, workspace).await? {
+    let pipeline = match store::run::upload_pipeline(change.tx(), workspace).await? {
         Some(pipeline) => {
             let compiled = pipeline::compile(&pipeline.definition).map_err(Problem::internal)?;
             Some((pipeline, compiled.plan.stage(0).to_owned()))
         }
         None => None,
     };
-    let blobs = register_blobs(tx, workspace, received).await?;
-    referenced.extend(&blobs);
+    // Locks in the order of docs/ARCHITECTURE.md: files, then blobs.
+    let external_ids = received.iter().filter_map(|part| part.fields.external_id.clone()).collect();
+    let known = store::locks::lock_uploads(change, workspace, external_ids).await?;
+    let mut known: HashMap<_, _> = known.into_iter().map(|known| (known.0.external_id.clone(), known)).collect();
+    let parts: Vec<_> = received.iter().map(|part| (part, known.remove(&part.fields.external_id))).collect();
+    let blobs = register_blobs(change, workspace, &parts).await?;
+    referenced.extend(blobs.iter().flatten());
+
+    let mut upload = Upload { change, workspace, pipeline };
     let mut files = Vec::with_capacity(received.len());
-    for (part, blob) in received.iter().zip(blobs) {
-        let pipeline = pipeline.as_ref().map(|(pipeline, stage)| (pipeline, stage.as_str()));
-        let file = insert(tx, workspace, account, blob, part, pipeline).await?;
-        let view = store::file::find(tx, workspace, file).await?;
-        files.push(view.ok_or_else(|| Problem::internal("a file is missing after its insertion"))?);
+    for ((part, known), blob) in parts.into_iter().zip(blobs) {
+        files.push(upload.accept(part, known, blob).await?);
     }
-    // No row refers to a rejected upload: its bytes are deleted at once.
-    quota::check(tx, platform, workspace).await.inspect_err(|_| referenced.clear())?;
-    for file in &files {
-        let details = json!({ "versionId": file.version_id, "bytes": file.bytes });
-        change.audit_with(Action::FileUploaded, file.id, details);
-        let data = json!({ "name": file.name, "versionId": file.version_id });
-        change.emit(EventType::FileQueued, file.id, data);
-        if pipeline.is_none() {
-            let data = json!({ "versionId": file.version_id, "chunks": 0 });
-            change.emit(EventType::FileReady, file.id, data);
-        }
+    if files.iter().any(|(_, outcome)| *outcome != UploadOutcome::Unchanged) {
+        // No row refers to a rejected upload: its bytes are deleted at once.
+        quota::check(change, platform, workspace).await.inspect_err(|_| referenced.clear())?;
     }
     Ok(files)
 }
 
-/// Registers the content of all parts and returns its blobs, in the order of the parts. Locks the rows before anything else, and
-/// in one order, so that uploads of the same contents do not wait for each other in a circle.
-async fn register_blobs(tx: &Tx, workspace: WorkspaceId, received: &[ReceivedFile]) -> Result<Vec<BlobId>, Problem> {
-    let mut blobs: Vec<BlobId> = received.iter().map(|part| part.blob.id).collect();
-    let mut order: Vec<usize> = (0..received.len()).collect();
-    order.sort_by_key(|at| received[*at].blob.sha256);
+fn has_content(version: &entity::file_version::Model, part: &ReceivedFile) -> bool {
+    version.sha256 == part.blob.sha256
+}
+
+/// Registers the content of all parts but those that change no content, and returns the blobs in the order of the parts. In one
+/// order of the contents, so that uploads of the same contents do not wait for each other in a circle.
+async fn register_blobs(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    parts: &[(&ReceivedFile, Option<KnownFile>)],
+) -> Result<Vec<Option<BlobId>>, Problem> {
+    let mut blobs = vec![None; parts.len()];
+    let is_new = |at: &usize| {
+        let (part, known) = &parts[*at];
+        !known.as_ref().is_some_and(|(_, newest)| has_content(newest, part))
+    };
+    let mut order: Vec<usize> = (0..parts.len()).filter(is_new).collect();
+    order.sort_by_key(|at| parts[*at].0.blob.sha256);
     for at in order {
-        blobs[at] = store::file::register_blob(tx, workspace, received[at].blob).await?;
+        blobs[at] = Some(store::file::register_blob(tx, workspace, parts[at].0.blob).await?);
     }
     Ok(blobs)
 }
 
-async fn insert(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    account: Option<AccountId>,
-    blob: BlobId,
-    part: &ReceivedFile,
-    pipeline: Option<(&Pipeline, &str)>,
-) -> Result<FileId, Problem> {
-    let new =
-        NewFile { name: part.name.clone(), media_type: part.media_type.clone(), blob: part.blob, created_by: account };
-    let (file, version) = store::file::insert(tx, workspace, blob, &new).await?;
-    match pipeline {
-        Some((pipeline, stage)) => {
-            let (_, item) = store::run::insert(tx, workspace, pipeline, file, version, stage).await?;
-            outbox::enqueue(tx, workspace, &RunSegment { item }).await?;
+impl Upload<'_> {
+    /// Stores a part. `blob` is its registered content, or `None` if the file has it already.
+    async fn accept(
+        &mut self,
+        part: &ReceivedFile,
+        known: Option<KnownFile>,
+        blob: Option<BlobId>,
+    ) -> Result<(FileView, UploadOutcome), Problem> {
+        let (file, outcome) = match (known, blob) {
+            (None, None) => return Err(Problem::internal("a new file without content")),
+            (None, Some(blob)) => (self.create(part, blob).await?, UploadOutcome::Created),
+            (Some((row, newest)), Some(blob)) => {
+                (self.add_version(part, row, newest.number + 1, blob).await?, UploadOutcome::NewVersion)
+            }
+            (Some((mut row, _)), None) => {
+                let changed = describe(&mut row, part);
+                record_update(self.change, &row, &changed).await?;
+                (row.id, UploadOutcome::Unchanged)
+            }
+        };
+        let view = store::file::find(self.change.tx(), self.workspace, file).await?;
+        let view = view.ok_or_else(|| Problem::internal("a file is missing after its upload"))?;
+        if outcome != UploadOutcome::Unchanged {
+            self.record_version(&view);
         }
-        None => {
-            store::file::set_state(tx, workspace, version, FileState::Ready, None).await?;
-            store::file::make_live(tx, workspace, file, version).await?;
+        Ok((view, outcome))
+    }
+
+    async fn create(&mut self, part: &ReceivedFile, blob: BlobId) -> Result<FileId, Problem> {
+        let new = NewFile {
+            name: part.name.clone(),
+            media_type: part.media_type.clone(),
+            blob: part.blob,
+            created_by: self.change.actor().account(),
+            external_id: part.fields.external_id.clone(),
+            tags: part.fields.tags.clone().unwrap_or_default(),
+            metadata: Value::Object(part.fields.metadata.clone().unwrap_or_default()),
+        };
+        let (file, version) = store::file::insert(self.change, self.workspace, blob, &new).await?;
+        self.process(file, version).await?;
+        Ok(file)
+    }
+
+    async fn add_version(
+        &mut self,
+        part: &ReceivedFile,
+        mut row: FileRow,
+        number: i32,
+        blob: BlobId,
+    ) -> Result<FileId, Problem> {
+        let (file, id) = (row.id, VersionId::new());
+        let version = NewVersion { id, number, blob, media_type: &part.media_type, content: part.blob };
+        store::file::insert_version(self.change, self.workspace, file, &version).await?;
+        row.version_id = id;
+        let changed = describe(&mut row, part);
+        store::file::update(self.change, &row).await?;
+        emit_update(self.change, file, &changed);
+        self.process(file, id).await?;
+        Ok(file)
+    }
+
+    /// Starts the run of a version.
+    async fn process(&mut self, file: FileId, version: VersionId) -> Result<(), Problem> {
+        let (tx, workspace) = (self.change.tx(), self.workspace);
+        match &self.pipeline {
+            Some((pipeline, stage)) => {
+                let (_, item) = store::run::insert(tx, workspace, pipeline, file, version, stage).await?;
+                outbox::enqueue(tx, workspace, &RunSegment { item }).await?;
+            }
+            None => {
+                store::file::set_state(tx, workspace, version, FileState::Ready, None).await?;
+                store::file::make_live(tx, workspace, file, version).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record_version(&mut self, file: &FileView) {
+        let details = json!({ "versionId": file.version_id, "version": file.number, "bytes": file.bytes });
+        self.change.audit_with(Action::FileUploaded, file.id, details);
+        let data = json!({ "name": file.name, "versionId": file.version_id, "version": file.number });
+        self.change.emit(EventType::FileQueued, file.id, data);
+        if self.pipeline.is_none() {
+            let data = json!({ "versionId": file.version_id, "chunks": 0 });
+            self.change.emit(EventType::FileReady, file.id, data);
         }
     }
-    Ok(file)
+}
+
+/// Sets the name of a file, and the tags and metadata that the part has. Returns the names of the fields that differ.
+fn describe(row: &mut FileRow, part: &ReceivedFile) -> Vec<&'static str> {
+    let mut changed = Vec::new();
+    set(&mut row.name, Some(part.name.clone()), "name", &mut changed);
+    set(&mut row.tags, part.fields.tags.clone(), "tags", &mut changed);
+    set(&mut row.metadata, part.fields.metadata.clone().map(Value::Object), "metadata", &mut changed);
+    changed
+}
+
+fn set<T: PartialEq>(field: &mut T, value: Option<T>, name: &'static str, changed: &mut Vec<&'static str>) {
+    if let Some(value) = value.filter(|value| value != field) {
+        *field = value;
+        changed.push(name);
+    }
+}
+
+/// Stores a locked file if fields of it have changed, and records that.
+async fn record_update(change: &mut Change, row: &FileRow, changed: &[&str]) -> Result<(), Problem> {
+    if !changed.is_empty() {
+        store::file::update(change, row).await?;
+        emit_update(change, row.id, changed);
+    }
+    Ok(())
+}
+
+fn emit_update(change: &mut Change, file: FileId, changed: &[&str]) {
+    if !changed.is_empty() {
+        let details = json!({ "fields": changed });
+        change.audit_with(Action::FileUpdated, file, details.clone());
+        change.emit(EventType::FileUpdated, file, details);
+    }
+}
+
+/// Changes of a file's description; `None`: unchanged.
+#[derive(Clone, Debug)]
+pub struct FileChange {
+    pub name: Option<String>,
+    /// All tags.
+    pub tags: Option<Vec<String>>,
+    pub metadata: Option<MetadataChange>,
+}
+
+/// A change of a file's metadata.
+#[derive(Clone, Debug)]
+pub enum MetadataChange {
+    /// Removes all.
+    Clear,
+    /// As a JSON Merge Patch.
+    Merge(Map<String, Value>),
+}
+
+/// Changes the description of a file. `revisions` are those that it may have; `None`: any.
+pub async fn update(
+    changes: &ChangeScope<'_>,
+    workspace: WorkspaceId,
+    file: FileId,
+    revisions: Option<&[i32]>,
+    requested: &FileChange,
+) -> Result<FileView, Problem> {
+    changes
+        .run(async |change| {
+            let mut row = lock(change, workspace, file, revisions).await?;
+            let metadata = requested.metadata.as_ref().map(|change| changed_metadata(&row, change)).transpose()?;
+            let mut changed = Vec::new();
+            set(&mut row.name, requested.name.clone(), "name", &mut changed);
+            set(&mut row.tags, requested.tags.clone(), "tags", &mut changed);
+            set(&mut row.metadata, metadata, "metadata", &mut changed);
+            record_update(change, &row, &changed).await?;
+            store::file::find(change.tx(), workspace, file).await?.ok_or_else(Problem::not_found)
+        })
+        .await
+}
+
+fn changed_metadata(row: &FileRow, change: &MetadataChange) -> Result<Value, Problem> {
+    let mut metadata = row.metadata.as_object().cloned().unwrap_or_default();
+    match change {
+        MetadataChange::Clear => metadata.clear(),
+        MetadataChange::Merge(changes) => metadata::merge(&mut metadata, changes.clone()),
+    }
+    metadata::check(&metadata).map_err(|error| invalid_field("metadata", error.to_string()))?;
+    Ok(Value::Object(metadata))
+}
+
+/// Deletes a file. `revisions` are those that it may have; `None`: any.
+pub async fn delete(
+    changes: &ChangeScope<'_>,
+    workspace: WorkspaceId,
+    file: FileId,
+    revisions: Option<&[i32]>,
+) -> Result<(), Problem> {
+    changes
+        .run(async |change| {
+            if revisions.is_some() {
+                lock(change, workspace, file, revisions).await?;
+            }
+            if !store::file::delete(change, workspace, file).await? {
+                return Err(Problem::not_found());
+            }
+            change.audit(Action::FileDeleted, file);
+            change.emit(EventType::FileDeleted, file, json!({}));
+            Ok(())
+        })
+        .await
+}
+
+/// Locks a file; 412 unless it has one of these revisions.
+async fn lock(tx: &Tx, workspace: WorkspaceId, file: FileId, revisions: Option<&[i32]>) -> Result<FileRow, Problem> {
+    let row = store::locks::lock_file(tx, workspace, file).await?.ok_or_else(Problem::not_found)?;
+    match revisions {
+        Some(revisions) if !revisions.contains(&row.revision) => Err(Problem::new(Code::PreconditionFailed)),
+        _ => Ok(row),
+    }
 }
 
 /// Deletes stored bytes without a reference: copies of content that the workspace already has, and the parts of a failed

@@ -1,12 +1,31 @@
-//! Responses of the file operations.
+//! Requests and responses of the file operations.
 
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
-use nvisy_shared::{domain, store::file::FileView};
+use garde::Validate;
+use nvisy_shared::{
+    domain::{
+        self,
+        file::{MAX_TAG_CHARS, MAX_TAGS, clean_tags},
+        filter::{Filter, FilterErrorKind},
+    },
+    entity,
+    store::file::{FileQuery, FileView},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
+
+use super::service::{self, FileChange, MetadataChange};
+use crate::{
+    http::{
+        pagination::default_limit,
+        string_schema::{FileName, Opaque, Text},
+        validation::{self, nullable, text},
+    },
+    problem::{Code, FieldError, Problem},
+};
 
 /// The path of a file.
 #[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
@@ -15,13 +34,109 @@ pub struct FilePath {
     pub file: Uuid,
 }
 
+/// The version of a file to return.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VersionQuery {
+    /// The id of the version, as in search hits; absent: the newest.
+    #[garde(skip)]
+    pub version_id: Option<Uuid>,
+}
+
+/// Conditions and page of a list of files.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct ListQuery {
+    /// Only files that match this filter: JSON, as in searches. Media type, size and pages are those of the newest version.
+    filter: Option<String>,
+    /// Only files with this tag.
+    tag: Option<String>,
+    /// Only the file with this external id.
+    external_id: Option<String>,
+    /// The largest number of items in the response.
+    #[serde(default = "default_limit")]
+    #[garde(range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 100))]
+    pub limit: u32,
+    /// `nextCursor` of the previous page; absent for the first page.
+    #[schemars(with = "Option<Opaque>")]
+    pub cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// The conditions; 400 if the filter is invalid.
+    pub fn conditions(&self) -> Result<FileQuery, Problem> {
+        let filter = self.filter.as_deref().map(parse_filter).transpose()?;
+        Ok(FileQuery { before: None, filter, tag: self.tag.clone(), external_id: self.external_id.clone() })
+    }
+}
+
+fn parse_filter(json: &str) -> Result<Filter, Problem> {
+    let invalid = |field: String, message: String| {
+        let error = FieldError::new(field, message);
+        Problem::new(Code::InvalidQuery).detail(error.to_string()).fields(vec![error])
+    };
+    let value =
+        serde_json::from_str(json).map_err(|error| invalid("filter".to_owned(), format!("must be JSON: {error}")))?;
+    Filter::parse(&value).map_err(|error| {
+        let separator = if error.path.is_empty() { "" } else { "." };
+        let path = format!("filter{separator}{}", error.path);
+        match error.kind {
+            FilterErrorKind::UnknownField | FilterErrorKind::UnknownOperator => {
+                Problem::new(Code::InvalidFilter).detail(format!("{path} {}", error.kind))
+            }
+            rule => invalid(path, rule.to_string()),
+        }
+    })
+}
+
+/// Changes of a file; absent fields keep their value.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "change_example")]
+pub struct ChangeFile {
+    /// The name, without a path.
+    #[garde(inner(custom(validation::file_name)))]
+    #[schemars(with = "Option<FileName>")]
+    pub name: Option<String>,
+    /// All tags; `null`: none.
+    #[garde(inner(inner(length(max = MAX_TAGS), inner(custom(text(1, MAX_TAG_CHARS))))))]
+    #[serde(default, deserialize_with = "nullable")]
+    #[schemars(with = "Option<Vec<Text<1, 100>>>", length(max = 100))]
+    pub tags: Option<Option<Vec<String>>>,
+    /// Changes of the metadata, as JSON Merge Patch (RFC 7396): keys that are absent stay, `null` removes a key, objects are
+    /// merged. `null` instead of an object removes all metadata.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "nullable")]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    pub metadata: Option<Option<Map<String, Value>>>,
+}
+
+fn change_example() -> Value {
+    json!({ "tags": ["manual", "safety"], "metadata": { "review": { "state": "approved" }, "draft": null } })
+}
+
+impl From<ChangeFile> for FileChange {
+    fn from(body: ChangeFile) -> Self {
+        Self {
+            name: body.name.map(|name| name.trim().to_owned()),
+            tags: body.tags.map(|tags| clean_tags(tags.unwrap_or_default())),
+            metadata: body.metadata.map(|metadata| metadata.map_or(MetadataChange::Clear, MetadataChange::Merge)),
+        }
+    }
+}
+
 /// A file, its newest version, and the state of its indexing.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
 pub struct File {
     /// The file's id.
     pub id: Uuid,
-    /// The name of the uploaded file, without a path.
+    /// The id of the file in the system that it comes from, if the upload had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// The name, without a path.
     pub name: String,
     /// The media type: first the declared one, then the detected one.
     pub media_type: String,
@@ -33,6 +148,9 @@ pub struct File {
     pub version_id: Uuid,
     /// The number of the newest version, from 1.
     pub version: i32,
+    /// The id of the version that search finds: the newest one that became `ready`; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_version_id: Option<Uuid>,
     /// The number of pages, once extracted; absent for content without pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_count: Option<i32>,
@@ -42,6 +160,7 @@ pub struct File {
     /// The file's tags.
     pub tags: Vec<String>,
     /// Custom metadata.
+    #[schemars(with = "Map<String, Value>")]
     pub metadata: Value,
     /// The state of the indexing.
     pub state: FileState,
@@ -51,7 +170,7 @@ pub struct File {
     /// The reason of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// The time of the upload.
+    /// The time of the first upload.
     pub created_at: DateTime<Utc>,
     /// The time of the last change.
     pub updated_at: DateTime<Utc>,
@@ -98,7 +217,102 @@ pub struct Failure {
 #[schemars(rename = "Accepted")]
 pub struct AcceptedFiles {
     /// The files, one for each part of the upload.
-    pub items: Vec<File>,
+    pub items: Vec<AcceptedFile>,
+}
+
+/// A file of an upload.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct AcceptedFile {
+    #[serde(flatten)]
+    pub file: File,
+    /// The effect of the upload on the file.
+    pub outcome: UploadOutcome,
+}
+
+/// The effect of an upload on a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UploadOutcome {
+    /// The file is new.
+    Created,
+    /// The file with the external id has a new version.
+    NewVersion,
+    /// The newest version of the file with the external id has this content already. Changes of name, tags and metadata are
+    /// stored.
+    Unchanged,
+}
+
+impl From<(FileView, service::UploadOutcome)> for AcceptedFile {
+    fn from((file, outcome): (FileView, service::UploadOutcome)) -> Self {
+        let outcome = match outcome {
+            service::UploadOutcome::Created => UploadOutcome::Created,
+            service::UploadOutcome::NewVersion => UploadOutcome::NewVersion,
+            service::UploadOutcome::Unchanged => UploadOutcome::Unchanged,
+        };
+        Self { file: file.into(), outcome }
+    }
+}
+
+/// A version of a file.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub struct FileVersion {
+    /// The version's id.
+    pub id: Uuid,
+    /// The number, from 1.
+    pub version: i32,
+    /// The media type: first the declared one, then the detected one.
+    pub media_type: String,
+    /// The size in bytes.
+    pub size: i64,
+    /// The SHA-256 of the content, in hexadecimal.
+    pub sha256: String,
+    /// The number of pages, once extracted; absent for content without pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_count: Option<i32>,
+    /// The number of chunks, once the text is split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk_count: Option<i32>,
+    /// The state of the indexing.
+    pub state: FileState,
+    /// The reason of a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Whether search finds this version.
+    pub live: bool,
+    /// The time of the upload.
+    pub created_at: DateTime<Utc>,
+    /// The time of the last change.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A row of a version, and whether search finds it.
+#[derive(Debug)]
+pub struct VersionRow {
+    pub row: entity::file_version::Model,
+    pub live: bool,
+}
+
+impl From<VersionRow> for FileVersion {
+    fn from(VersionRow { row, live }: VersionRow) -> Self {
+        let failure = row
+            .failure_code
+            .map(|code| Failure { code: code.as_str().to_owned(), detail: row.failure_detail.unwrap_or_default() });
+        Self {
+            id: row.id.0,
+            version: row.number,
+            media_type: row.media_type,
+            size: row.bytes,
+            sha256: hex::encode(row.sha256),
+            page_count: row.page_count,
+            chunk_count: row.chunk_count,
+            state: row.state.into(),
+            failure,
+            live,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
 }
 
 impl From<FileView> for File {
@@ -106,12 +320,14 @@ impl From<FileView> for File {
         let failure = file.failure();
         Self {
             id: file.id.0,
+            external_id: file.external_id,
             name: file.name,
             media_type: file.media_type,
             size: file.bytes,
             sha256: hex::encode(file.sha256),
             version_id: file.version_id.0,
             version: file.number,
+            live_version_id: file.live_version_id.map(|version| version.0),
             page_count: file.page_count,
             chunk_count: file.chunk_count,
             tags: file.tags,

@@ -65,6 +65,7 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("acceptInvite", &[Code::NotFound, Code::AlreadyMember, Code::EmailNotVerified]),
     ("declineInvite", &[Code::NotFound]),
     ("uploadFiles", &[Code::QuotaExceeded, Code::StorageFull]),
+    ("listFiles", &[Code::InvalidFilter]),
     ("readFileText", &[Code::NotExtracted]),
     ("createPipeline", &[Code::NameTaken, Code::QuotaExceeded]),
     ("updatePipeline", &[Code::NameTaken, Code::PipelineNotRunnable]),

@@ -6,7 +6,7 @@ use super::operations::each_operation;
 
 const UPLOAD: &str = r#"curl -sS "$BASE/api/v1/workspaces/$WS/files" \
   -H "Authorization: Bearer $TOKEN" \
-  -F 'file=@manual.pdf'"#;
+  -F tags=manual -F 'metadata={"year":2026}' -F file=@manual.pdf"#;
 
 const DOWNLOAD: &str = r#"curl -sSOJ "$BASE/api/v1/workspaces/$WS/files/$FILE/content" \
   -H "Authorization: Bearer $TOKEN""#;

@@ -26,9 +26,26 @@ impl TestApp {
         key: Option<&str>,
     ) -> TestResponse {
         let form = parts.into_iter().fold(Form::new(), |form, part| form.part("file", part));
+        self.upload_form(caller, workspace, form, key).await
+    }
+
+    /// With any fields.
+    pub async fn upload_form(
+        &self,
+        caller: &TestAccount,
+        workspace: &str,
+        form: Form,
+        key: Option<&str>,
+    ) -> TestResponse {
         let request = self.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
         let request = request.bearer_auth(&caller.token).multipart(form);
         send(key.into_iter().fold(request, |request, key| request.header("idempotency-key", key))).await
+    }
+
+    /// Uploads a file with an external id; returns it as the response has it.
+    pub async fn upload_as(&self, caller: &TestAccount, workspace: &str, external_id: &str, content: &str) -> Value {
+        let form = Form::new().text("externalId", external_id.to_owned()).part("file", part("tide.txt", content));
+        self.upload_form(caller, workspace, form, None).await.expect(202)["items"][0].take()
     }
 
     /// Creates a workspace with one file, and returns their ids.

@@ -56,6 +56,7 @@ impl Operation {
     pub fn valid_body(&self, fixture: &WorkspaceFixture) -> Body {
         match (self.id.as_str(), &self.method) {
             ("uploadFiles", _) => Body::Upload,
+            ("updateFile", _) => Body::Json(json!({ "tags": ["manual"] })),
             ("search", _) => Body::Json(json!({ "query": "tide", "mode": "text" })),
             ("createPipeline", _) => {
                 Body::Json(json!({ "name": "Contracts", "definition": builtin::definition(Some(64), 0) }))

@@ -9,7 +9,7 @@ use super::parameters::Parameters;
 use crate::domain::filter::{Comparison, Field, Filter, Operand};
 
 /// The condition for a filter.
-pub(super) fn condition(filter: &Filter, parameters: &mut Parameters) -> String {
+pub(in crate::store) fn condition(filter: &Filter, parameters: &mut Parameters) -> String {
     match filter {
         Filter::And(filters) => join(filters, " and ", "true", parameters),
         Filter::Or(filters) => join(filters, " or ", "false", parameters),

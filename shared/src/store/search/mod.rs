@@ -4,8 +4,8 @@
 //! walks the HNSW index: for a tenant with one percent of the vectors, the planner's choice finds four percent of the
 //! hits.
 
-mod condition;
-mod parameters;
+pub(super) mod condition;
+pub(super) mod parameters;
 mod statement;
 
 use sea_orm::{FromQueryResult, QueryResult};

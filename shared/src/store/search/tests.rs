@@ -71,8 +71,7 @@ impl Fixture {
         sha256[..16].copy_from_slice(crate::id::new().as_bytes());
         let blob = StoredBlob { id: BlobId::new(), sha256, bytes: 10 * chunks.len() as u64 };
         store::file::register_blob(&tx, workspace, blob).await.unwrap();
-        let new =
-            NewFile { name: name.to_owned(), media_type: "text/plain".to_owned(), blob, created_by: Some(account) };
+        let new = NewFile::new(name.to_owned(), "text/plain".to_owned(), blob, Some(account));
         let (file, version) = store::file::insert(&tx, workspace, blob.id, &new).await.unwrap();
         let (texts, vectors): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
         let count = i32::try_from(texts.len()).unwrap();
