@@ -33,13 +33,22 @@ pub fn bytes_exceeded() -> Problem {
     Problem::new(Code::QuotaExceeded).fields(vec![error])
 }
 
-/// Fails if the workspace exceeds its quota: to be called after an addition, in the same transaction.
-pub async fn check(tx: &Tx, platform: &Platform, workspace: WorkspaceId) -> Result<(), Problem> {
+/// The resources that an upload takes.
+pub const OF_UPLOADS: &[Resource] = &[Resource::Files, Resource::Bytes, Resource::Chunks, Resource::Runs];
+
+/// Fails if the workspace exceeds its quota of one of these resources: to be called after an addition, in the same transaction.
+pub async fn check(
+    tx: &Tx,
+    platform: &Platform,
+    workspace: WorkspaceId,
+    resources: &[Resource],
+) -> Result<(), Problem> {
     let usage = store::usage::find(tx, workspace, platform.quota()).await?;
     let usage = usage.ok_or_else(Problem::not_found)?;
     let exceeded: Vec<FieldError> = usage
         .used
         .exceeding(&usage.limits)
+        .filter(|resource| resources.contains(resource))
         .map(|resource| {
             let (limit, used) = (usage.limits.of(resource), usage.used.of(resource));
             FieldError::new(resource.name(), format!("the limit is {limit}; the request would make it {used}"))

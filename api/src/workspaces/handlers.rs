@@ -30,7 +30,7 @@ use crate::{
     operation_id = "createWorkspace",
     tag = "workspaces",
     summary = "Create a workspace",
-    description = "The caller becomes its owner. The workspace has a pipeline that indexes uploads."
+    description = "The caller becomes its owner. The workspace has a pipeline that indexes uploads, and the collection `default`."
 )]
 pub async fn create(
     state: Data<State>,
@@ -83,7 +83,7 @@ pub async fn read(state: Data<State>, member: Member<ReadWorkspace>) -> Result<T
     operation_id = "updateWorkspace",
     tag = "workspaces",
     summary = "Change a workspace",
-    description = "Changes the fields in the body: name, slug, retention, limits, embedding space. With `If-Match`, only if the workspace has not changed since the client read it."
+    description = "Changes the fields in the body: name, slug, retention, limits. With `If-Match`, only if the workspace has not changed since the client read it."
 )]
 pub async fn update(
     state: Data<State>,

@@ -2,7 +2,6 @@
 
 use nvisy_shared::{
     domain::activity::Action,
-    id::SpaceId,
     platform::Platform,
     store::{
         self, Tx,
@@ -32,7 +31,6 @@ pub struct SettingsChange {
     /// `Some(None)`: files are kept.
     pub retention_days: Option<Option<i32>>,
     pub limits: LimitsChange,
-    pub default_space_id: Option<SpaceId>,
 }
 
 /// The workspace's own limits to change; `Some(None)`: no limit but the deployment's.
@@ -42,6 +40,7 @@ pub struct LimitsChange {
     pub bytes: Option<Option<i64>>,
     pub chunks: Option<Option<i64>>,
     pub runs: Option<Option<i64>>,
+    pub collections: Option<Option<i64>>,
 }
 
 pub async fn create(
@@ -53,7 +52,7 @@ pub async fn create(
 ) -> Result<Workspace, Problem> {
     let platform = &state.platform;
     quota::check_workspace_count(change, platform, account.id).await?;
-    let (pipeline, space) = (&state.default_pipeline, platform.space);
+    let (pipeline, space) = (&state.default_pipeline, platform.spaces.default().id);
     let workspace = store::workspace::insert(change, name, slug, account.id, pipeline, space).await?;
     let workspace = workspace.ok_or_else(|| Problem::new(Code::SlugTaken))?;
     change.audit_in(workspace.id, AuditEntry::new(Action::WorkspaceCreated, workspace.id, json!({})));
@@ -72,10 +71,6 @@ pub async fn update(
         .run(async |change| {
             let workspace = lock_revision(change, member, revisions.as_deref()).await?;
             let mut settings = WorkspaceSettings::from(&workspace);
-            let space = requested.default_space_id;
-            if let Some(space) = space.filter(|space| settings.default_space_id != Some(*space)) {
-                require_served_space(platform, space)?;
-            }
             let changed = apply(&mut settings, requested.clone());
             if changed.is_empty() {
                 return Ok(workspace);
@@ -119,20 +114,8 @@ fn apply(settings: &mut WorkspaceSettings, change: SettingsChange) -> Vec<&'stat
     limit("limits.bytes", &mut settings.limit_bytes, change.limits.bytes);
     limit("limits.chunks", &mut settings.limit_chunks, change.limits.chunks);
     limit("limits.runs", &mut settings.limit_runs, change.limits.runs);
-    if let Some(space) = change.default_space_id {
-        set("defaultSpaceId", settings.default_space_id != Some(space));
-        settings.default_space_id = Some(space);
-    }
+    limit("limits.collections", &mut settings.limit_collections, change.limits.collections);
     changed
-}
-
-/// A workspace can only use the space that this server computes vectors of: in another one, search would find nothing. Other
-/// tenants' spaces are not revealed.
-fn require_served_space(platform: &Platform, space: SpaceId) -> Result<(), Problem> {
-    if space == platform.space {
-        return Ok(());
-    }
-    Err(Problem::not_found().detail(format!("the embedding space of this server is {}", platform.space)))
 }
 
 pub async fn delete(

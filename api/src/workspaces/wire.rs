@@ -3,7 +3,7 @@
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use nvisy_shared::{domain, id::SpaceId, store};
+use nvisy_shared::{domain, store};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -56,10 +56,6 @@ pub struct ChangeWorkspace {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "ChangeLimits")]
     pub limits: Option<ChangeLimits>,
-    /// The embedding space for indexing and semantic search from now on; it must be the server's own. Files indexed in
-    /// another space are found by full text only, until they are uploaded again.
-    #[garde(skip)]
-    pub default_space_id: Option<Uuid>,
 }
 
 /// Changes of the limits; absent fields keep their value, and `null` removes the workspace's own limit.
@@ -86,6 +82,11 @@ pub struct ChangeLimits {
     #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i64>", range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub runs: Option<Option<i64>>,
+    /// The largest number of collections.
+    #[garde(inner(inner(range(min = 0, max = MAX_LIMIT))))]
+    #[serde(default, deserialize_with = "nullable")]
+    #[schemars(with = "Option<i64>", range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub collections: Option<Option<i64>>,
 }
 
 impl From<ChangeWorkspace> for SettingsChange {
@@ -95,13 +96,13 @@ impl From<ChangeWorkspace> for SettingsChange {
             bytes: limits.bytes,
             chunks: limits.chunks,
             runs: limits.runs,
+            collections: limits.collections,
         });
         Self {
             name: body.name,
             slug: body.slug,
             retention_days: body.retention_days,
             limits: limits.unwrap_or_default(),
-            default_space_id: body.default_space_id.map(SpaceId),
         }
     }
 }
@@ -131,29 +132,12 @@ pub struct Workspace {
     pub retention_days: Option<i32>,
     /// The workspace's own limits.
     pub limits: WorkspaceLimits,
-    /// The embedding space in which the workspace's vectors are stored and searched; absent until the first one is set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default_space: Option<DefaultSpace>,
     /// The revision, which each change increments; also the `ETag`.
     pub revision: i32,
     /// The time of creation.
     pub created_at: DateTime<Utc>,
     /// The time of the last change.
     pub updated_at: DateTime<Utc>,
-}
-
-/// An embedding space: vectors of the same space are comparable.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DefaultSpace {
-    /// The embedding space's id.
-    pub id: Uuid,
-    /// The provider of the model: `local` or `openai`.
-    pub provider: String,
-    /// The provider's name of the model.
-    pub model: String,
-    /// The number of dimensions of a vector.
-    pub dimensions: i32,
 }
 
 /// A workspace's own limits; where one is absent, the deployment's limit applies.
@@ -173,6 +157,9 @@ pub struct WorkspaceLimits {
     /// The largest number of unfinished runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<i64>,
+    /// The largest number of collections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collections: Option<i64>,
 }
 
 /// A member's role; each role includes the permissions of the previous ones.
@@ -192,10 +179,6 @@ pub enum MemberRole {
 
 impl From<store::workspace::Workspace> for Workspace {
     fn from(workspace: store::workspace::Workspace) -> Self {
-        let space = workspace.space_id.zip(workspace.space_provider);
-        let space = space.zip(workspace.space_model).zip(workspace.space_dimensions);
-        let default_space =
-            space.map(|(((id, provider), model), dimensions)| DefaultSpace { id: id.0, provider, model, dimensions });
         Self {
             id: workspace.id.0,
             name: workspace.name,
@@ -207,8 +190,8 @@ impl From<store::workspace::Workspace> for Workspace {
                 bytes: workspace.limit_bytes,
                 chunks: workspace.limit_chunks,
                 runs: workspace.limit_runs,
+                collections: workspace.limit_collections,
             },
-            default_space,
             revision: workspace.revision,
             created_at: workspace.created_at,
             updated_at: workspace.updated_at,

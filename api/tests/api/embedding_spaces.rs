@@ -1,4 +1,4 @@
-//! Processes with different models: a workspace is indexed and searched in its own space, or the response says why not.
+//! Processes with different models: a collection is indexed and searched in its own space, or the response says why not.
 
 use std::net::SocketAddr;
 
@@ -112,22 +112,21 @@ async fn waiting_job(app: &TestApp) -> (i32, String) {
 }
 
 #[actix_web::test]
-async fn vector_search_requires_the_workspaces_own_space() {
+async fn vector_search_requires_the_collections_own_space() {
     let url = start_embedding_server().await;
     let app = TestApp::start_with(&settings(&url, "small")).await;
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let path = format!("/api/v1/workspaces/{workspace}");
     let search = format!("{path}/search");
-    let small = app.get(&ada, &path).await.expect(200)["defaultSpace"].clone();
-    assert_eq!((small["provider"].as_str(), small["model"].as_str()), (Some("openai"), Some("small")));
-    assert_eq!(small["dimensions"], 4);
+    let collection = format!("{path}/collections/default");
+    let small = app.get(&ada, &collection).await.expect(200)["space"]["id"].as_str().unwrap().to_owned();
 
     // With only a worker of another model, the upload waits with a reason and without spending an attempt.
     let other = OtherModel::start(&app, &url, "large").await;
     let old = upload(&app, &ada, &workspace, "old.txt").await;
     let (attempts, error) = waiting_job(&app).await;
-    assert!(attempts == 0 && error.contains(small["id"].as_str().unwrap()), "{attempts} {error}");
+    assert!(attempts == 0 && error.contains(&small), "{attempts} {error}");
     assert_eq!(app.get(&ada, &format!("{path}/files/{old}")).await.expect(200)["state"], "queued");
     assert_eq!(app.count("dead_job").await, 0);
 
@@ -151,35 +150,29 @@ async fn vector_search_requires_the_workspaces_own_space() {
         json!({ "vector": [1, 1, 1, 1], "mode": "vector" }),
     ] {
         let problem = other.request(&app, &ada, Method::POST, &search, &body).await.problem(409, "space_not_served");
-        assert!(problem["detail"].as_str().unwrap().contains(small["id"].as_str().unwrap()), "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("`default`"), "{problem}");
     }
     let text_search = json!({ "query": "seals", "mode": "text" });
     assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &text_search).await.expect(200)), ["old.txt"]);
 
-    // The doctor reports the workspace.
+    // The doctor reports the collection.
     let large = settings(&url, "large");
     let report = text(&run("nvisy-api", &["doctor"], &app.deployment, &large).await.stdout);
     let line = report.lines().find(|line| line.starts_with("embedding spaces ")).unwrap();
     assert!(line.contains(" WRONG ") && line.contains("1 of small (openai, 4 dimensions)"), "{report}");
 
-    // The workspace can change only to the space of the API that gets the request.
-    let wind =
-        other.request(&app, &ada, Method::POST, "/api/v1/workspaces", &json!({ "name": "Wind" })).await.expect(201);
-    let large = wind["defaultSpace"]["id"].clone();
-    for wrong in [json!(nvisy_shared::id::new()), large.clone()] {
-        let rejected =
-            send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&json!({ "defaultSpaceId": wrong })));
-        let problem = rejected.await.problem(404, "not_found");
-        assert!(problem["detail"].as_str().unwrap().contains(small["id"].as_str().unwrap()), "{problem}");
-    }
+    // A collection can change only to a model of the API that gets the request.
+    let change = json!({ "model": "large" });
+    let own = send(app.request(Method::PATCH, &collection).bearer_auth(&ada.token).json(&change)).await;
+    let problem = own.problem(422, "invalid_body");
+    assert!(problem["errors"][0]["message"].as_str().unwrap().contains("`small`"), "{problem}");
     let bob = app.create_account("bob").await;
-    app.add_member(&workspace, &bob, "member").await;
-    let change = json!({ "defaultSpaceId": large });
-    other.request(&app, &bob, Method::PATCH, &path, &change).await.problem(403, "forbidden");
-    let changed = other.request(&app, &ada, Method::PATCH, &path, &change).await.expect(200);
-    assert_eq!(changed["defaultSpace"]["model"], "large");
-    let log = app.get(&ada, &format!("{path}/activities?type=workspace.updated")).await.expect(200);
-    assert_eq!(log["items"][0]["details"], json!({ "fields": ["defaultSpaceId"] }));
+    app.add_member(&workspace, &bob, "guest").await;
+    other.request(&app, &bob, Method::PATCH, &collection, &change).await.problem(403, "forbidden");
+    let changed = other.request(&app, &ada, Method::PATCH, &collection, &change).await.expect(200);
+    assert_eq!((&changed["space"]["model"], &changed["space"]["dimensions"]), (&json!("large"), &json!(4)));
+    let log = app.get(&ada, &format!("{path}/activities?type=collection.updated")).await.expect(200);
+    assert_eq!(log["items"][0]["details"], json!({ "fields": ["model"] }));
 
     // Files indexed before are found by text search, and by vector search after another upload.
     app.post(&ada, &search, &json!({ "query": "seals" })).await.problem(409, "space_not_served");
@@ -198,18 +191,23 @@ async fn vector_search_requires_the_workspaces_own_space() {
 }
 
 #[actix_web::test]
-async fn workspace_without_a_space_adopts_the_space_of_its_first_vectors() {
+async fn collection_without_a_space_adopts_the_space_of_its_first_vectors() {
     let url = start_embedding_server().await;
     let mut app = TestApp::start_with(&settings(&url, "small")).await;
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Tidal energy").await;
-    let path = format!("/api/v1/workspaces/{workspace}");
-    app.sql("update workspace set default_space_id = null").await;
-    assert!(app.get(&ada, &path).await.expect(200).get("defaultSpace").is_none());
+    let collection = format!("/api/v1/workspaces/{workspace}/collections/default");
+    app.sql("update collection set space_id = null").await;
+    assert!(app.get(&ada, &collection).await.expect(200).get("space").is_none());
+    // Without vectors there is nothing to find, and nothing to reject.
+    for body in [json!({ "query": "seals" }), json!({ "vector": [1, 1, 1, 1], "mode": "vector" })] {
+        let search = format!("/api/v1/workspaces/{workspace}/search");
+        assert_eq!(names(&app.post(&ada, &search, &body).await.expect(200)), [""; 0]);
+    }
     app.start_worker().await;
     let file = upload(&app, &ada, &workspace, "a.txt").await;
     assert_eq!(app.finished_file(&ada, &workspace, &file).await["state"], "ready");
-    assert_eq!(app.get(&ada, &path).await.expect(200)["defaultSpace"]["model"], "small");
+    assert_eq!(app.get(&ada, &collection).await.expect(200)["space"]["model"], "small");
     app.stop().await;
 }
 
@@ -248,5 +246,73 @@ async fn file_with_vectors_in_two_spaces_is_embedded_again() {
     let number = |name: &str| rows[0].try_get::<i64>("", name).unwrap();
     assert!(number("chunks") > 1);
     assert_eq!((number("vectors"), number("spaces")), (number("chunks"), 1));
+    app.stop().await;
+}
+
+/// Lets the built-in pipeline write to another collection.
+async fn index_into(app: &TestApp, ada: &TestAccount, workspace: &str, collection: &str) {
+    let list = app.get(ada, &format!("{workspace}/pipelines")).await.expect(200);
+    let path = format!("{workspace}/pipelines/{}", list["items"][0]["id"].as_str().unwrap());
+    let mut definition = app.get(ada, &path).await.expect(200)["definition"].take();
+    definition["nodes"][4]["collection"] = json!(collection);
+    let request = app.request(Method::PATCH, &path).bearer_auth(&ada.token);
+    send(request.json(&json!({ "definition": definition }))).await.expect(200);
+}
+
+#[actix_web::test]
+async fn collections_with_different_models_are_indexed_and_searched_together() {
+    let url = start_embedding_server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let models = folder.path().join("models.json");
+    let wide = json!({ "provider": "openai", "url": url, "model": "wide", "dimensions": 4, "query_prefix": "query: " });
+    std::fs::write(&models, json!([wide]).to_string()).unwrap();
+    let file = ("NVISY_EMBEDDING_MODELS_FILE", models.to_str().unwrap());
+    let mut app = TestApp::start_with(&[&settings(&url, "small")[..], &[file]].concat()).await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    let path = format!("/api/v1/workspaces/{workspace}");
+    let models = app.get(&ada, "/api/v1/embedding-models").await.expect(200);
+    assert_eq!((&models["items"][0]["name"], &models["items"][1]["name"]), (&json!("small"), &json!("wide")));
+    let body = json!({ "name": "notes", "model": "wide" });
+    let notes = app.post(&ada, &format!("{path}/collections"), &body).await.expect(201);
+    assert_eq!(notes["space"]["model"], "wide");
+    app.start_worker().await;
+    let small = upload(&app, &ada, &workspace, "small.txt").await;
+    assert_eq!(app.finished_file(&ada, &workspace, &small).await["state"], "ready");
+    index_into(&app, &ada, &path, "notes").await;
+    let wide = upload(&app, &ada, &workspace, "wide.txt").await;
+    assert_eq!(app.finished_file(&ada, &workspace, &wide).await["state"], "ready");
+    let sql = "select count(distinct space_id) as n from embedding";
+    assert_eq!(app.rows(sql).await[0].try_get::<i64>("", "n").unwrap(), 2);
+
+    let search = format!("{path}/search");
+    for mode in ["vector", "hybrid", "text"] {
+        let found = app.post(&ada, &search, &json!({ "query": "seals", "mode": mode })).await.expect(200);
+        let mut found = names(&found);
+        found.sort_unstable();
+        assert_eq!(found, ["small.txt", "wide.txt"], "{mode}");
+        let chosen = json!({ "query": "seals", "mode": mode, "collections": ["notes"] });
+        assert_eq!(names(&app.post(&ada, &search, &chosen).await.expect(200)), ["wide.txt"], "{mode}");
+    }
+    // A vector belongs to one space.
+    let vector = json!({ "vector": [1, 1, 1, 1], "mode": "vector" });
+    let problem = app.post(&ada, &search, &vector).await.problem(422, "invalid_body");
+    assert_eq!(problem["errors"][0]["field"], "vector");
+    let vector = json!({ "vector": [1, 1, 1, 1], "mode": "vector", "collections": ["default"] });
+    assert_eq!(names(&app.post(&ada, &search, &vector).await.expect(200)), ["small.txt"]);
+
+    // An API without the second model serves the other collection, and says which one it does not.
+    let other = OtherModel::start(&app, &url, "small").await;
+    let request = async |body: Value| other.request(&app, &ada, Method::POST, &search, &body).await;
+    for body in [json!({ "query": "seals" }), json!({ "query": "seals", "collections": ["notes", "default"] })] {
+        let problem = request(body).await.problem(409, "space_not_served");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("`notes`") && !detail.contains("`default`"), "{detail}");
+    }
+    let chosen = json!({ "query": "seals", "collections": ["default"] });
+    assert_eq!(names(&request(chosen).await.expect(200)), ["small.txt"]);
+    let text_search = json!({ "query": "seals", "mode": "text", "collections": ["notes"] });
+    assert_eq!(names(&request(text_search).await.expect(200)), ["wide.txt"]);
+    other.stop().await;
     app.stop().await;
 }

@@ -10,7 +10,7 @@ use std::{
 
 use url::Url;
 
-use super::{Config, ConfigError, PREFIX, TEST_PREFIX, VARIABLES, Variable, rules};
+use super::{Config, ConfigError, PREFIX, TEST_PREFIX, VARIABLES, Variable, models, rules};
 use crate::secret::Secret;
 
 /// Replaces hidden values.
@@ -129,7 +129,13 @@ impl LayeredSettings {
             let value = setting.value.as_ref()?.expose().clone();
             Some((setting.variable.name, value))
         });
-        match super::typed(given, &mut mistakes) {
+        let mut config = super::typed(given, &mut mistakes);
+        if let Some(config) = &mut config
+            && let Some(file) = &config.embedding.models_file
+        {
+            config.embedding.models = models::read(file, &mut mistakes);
+        }
+        match config {
             Some(config) if mistakes.is_empty() => Ok(config),
             _ => Err(ConfigError(mistakes)),
         }

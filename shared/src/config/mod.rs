@@ -2,6 +2,7 @@
 
 mod compose;
 mod layers;
+mod models;
 mod networks;
 mod origins;
 mod rules;

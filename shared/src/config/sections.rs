@@ -196,6 +196,10 @@ pub struct EmbeddingConfig {
     pub tokenizer_file: Option<PathBuf>,
     pub query_prefix: String,
     pub passage_prefix: String,
+    pub models_file: Option<PathBuf>,
+    /// The models in that file.
+    #[serde(skip)]
+    pub models: Vec<EmbeddingConfig>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -219,6 +223,7 @@ pub struct QuotaConfig {
     pub bytes: i64,
     pub chunks: i64,
     pub runs: i64,
+    pub collections: i64,
     pub workspaces: i64,
 }
 

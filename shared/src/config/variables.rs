@@ -223,6 +223,10 @@ pub const VARIABLES: &[Variable] = &[
     optional("NVISY_EMBEDDING_TOKENIZER_FILE", "openai: tokenizer.json of the model. Unset: tokens are estimated."),
     variable("NVISY_EMBEDDING_QUERY_PREFIX", "", "Prefix of each query; part of the embedding space."),
     variable("NVISY_EMBEDDING_PASSAGE_PREFIX", "", "Prefix of each passage; part of the embedding space."),
+    optional(
+        "NVISY_EMBEDDING_MODELS_FILE",
+        "JSON file with further models that collections may have: a list of objects with the settings of this group, such as `{\"provider\": \"openai\", \"url\": .., \"model\": .., \"dimensions\": 768}`.",
+    ),
     variable("NVISY_EXTRACT_MEMORY_BYTES", "1073741824", "Most memory of the extraction of one file, in bytes.").within(1, i64::MAX as u64),
     variable("NVISY_EXTRACT_SECONDS", "120", "Longest duration of the extraction of one file.").within(1, YEAR_SECONDS),
     variable("NVISY_EXTRACT_PAGES", "5000", "Most pages of a file.").within(1, 1_000_000),
@@ -242,6 +246,7 @@ pub const VARIABLES: &[Variable] = &[
         .within(0, i64::MAX as u64),
     variable("NVISY_QUOTA_CHUNKS", "50000000", "Most chunks of a workspace; a file that would exceed it fails.")
         .within(0, i64::MAX as u64),
+    variable("NVISY_QUOTA_COLLECTIONS", "100", "Most collections of a workspace.").within(0, i64::MAX as u64),
     variable("NVISY_QUOTA_RUNS", "100000", "Most unfinished runs of a workspace; each uploaded file is one.")
         .within(0, i64::MAX as u64),
     variable("NVISY_QUOTA_WORKSPACES", "100", "Most workspaces that an account may own; each has the quota above.")

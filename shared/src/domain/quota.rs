@@ -11,11 +11,13 @@ pub enum Resource {
     Chunks,
     /// Unfinished runs.
     Runs,
+    /// Collections.
+    Collections,
 }
 
 impl Resource {
     /// All resources.
-    pub const ALL: [Self; 4] = [Self::Files, Self::Bytes, Self::Chunks, Self::Runs];
+    pub const ALL: [Self; 5] = [Self::Files, Self::Bytes, Self::Chunks, Self::Runs, Self::Collections];
 
     /// The identifier in the API.
     #[must_use]
@@ -25,6 +27,7 @@ impl Resource {
             Self::Bytes => "bytes",
             Self::Chunks => "chunks",
             Self::Runs => "runs",
+            Self::Collections => "collections",
         }
     }
 }
@@ -37,6 +40,7 @@ pub struct Amounts {
     pub bytes: i64,
     pub chunks: i64,
     pub runs: i64,
+    pub collections: i64,
 }
 
 impl Amounts {
@@ -48,6 +52,7 @@ impl Amounts {
             Resource::Bytes => self.bytes,
             Resource::Chunks => self.chunks,
             Resource::Runs => self.runs,
+            Resource::Collections => self.collections,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::id::{ChunkId, FileId, VersionId, WorkspaceId};
+use crate::id::{ChunkId, FileId, TargetId, VersionId, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "chunk")]
@@ -11,6 +11,7 @@ pub struct Model {
     pub workspace_id: WorkspaceId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: ChunkId,
+    pub target_id: TargetId,
     pub file_id: FileId,
     pub version_id: VersionId,
     pub ordinal: i32,

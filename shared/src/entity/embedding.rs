@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::id::{ChunkId, FileId, SpaceId, VersionId, WorkspaceId};
+use crate::id::{ChunkId, SpaceId, TargetId, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "embedding")]
@@ -12,10 +12,10 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub space_id: SpaceId,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub version_id: VersionId,
+    pub target_id: TargetId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub chunk_id: ChunkId,
-    pub file_id: FileId,
+    pub input_hash: Uuid,
     #[sea_orm(column_type = r#"custom("halfvec")"#, select_as = "vector", save_as = "halfvec")]
     pub vector: PgVector,
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::id::{SpaceId, WorkspaceId};
+use crate::id::WorkspaceId;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "workspace")]
@@ -21,17 +21,10 @@ pub struct Model {
     pub limit_chunks: Option<i64>,
     pub limit_runs: Option<i64>,
     pub deleted_at: Option<DateTime<Utc>>,
-    pub default_space_id: Option<SpaceId>,
+    pub limit_collections: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {
-    #[sea_orm(
-        belongs_to = "super::embedding_space::Entity",
-        from = "Column::DefaultSpaceId",
-        to = "super::embedding_space::Column::Id"
-    )]
-    DefaultSpace,
-}
+pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}

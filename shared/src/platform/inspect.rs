@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use nvisy_embed::{Embedder, InputType, SpaceSpec};
 
-use super::{bucket, embed_settings};
+use super::{all_embed_settings, bucket, check_names};
 use crate::{
     blob::Blobs,
     clock,
@@ -42,11 +42,14 @@ pub async fn inspect(config: &Config) -> Vec<Finding> {
     if let (Some((jetstream, names)), Ok(key)) = (nats.jetstream, key) {
         findings.push(object_store(config, jetstream, &names, key).await);
     }
-    let model = model(config).await;
-    let described = |space: &SpaceSpec| named(&space.model, &space.provider, i32::from(space.dimensions));
+    let model = models(config).await;
+    let described = |spaces: &Vec<SpaceSpec>| {
+        let names = spaces.iter().map(|space| named(&space.model, &space.provider, i32::from(space.dimensions)));
+        names.collect::<Vec<_>>().join(", ")
+    };
     findings.push(Finding::from_result("model", model.as_ref().map(described).map_err(Clone::clone)));
-    if let (Ok(db), Ok(space)) = (&db, &model) {
-        findings.push(Finding::from_result("embedding spaces", spaces(db, space).await));
+    if let (Ok(db), Ok(served)) = (&db, &model) {
+        findings.push(Finding::from_result("embedding spaces", spaces(db, served).await));
     }
     findings
 }
@@ -177,26 +180,37 @@ async fn object_store(
     Finding::from_result(part, tried.await)
 }
 
-async fn model(config: &Config) -> Result<SpaceSpec, String> {
-    let settings = embed_settings(&config.embedding).map_err(|error| error_chain(&error))?;
-    let embedder = Embedder::open(&settings).await.map_err(|error| error_chain(&error))?;
-    let vectors = embedder.embed(InputType::Query, vec!["test".to_owned()]).await;
-    vectors.map_err(|error| format!("{}; see NVISY_EMBEDDING_*", error_chain(&error)))?;
-    Ok(embedder.space().clone())
+/// Opens every model and computes a vector with it.
+async fn models(config: &Config) -> Result<Vec<SpaceSpec>, String> {
+    let settings = all_embed_settings(&config.embedding).map_err(|error| error_chain(&error))?;
+    let mut embedders = Vec::with_capacity(settings.len());
+    for settings in &settings {
+        let embedder = Embedder::open(settings).await.map_err(|error| error_chain(&error))?;
+        let vectors = embedder.embed(InputType::Query, vec!["test".to_owned()]).await;
+        vectors
+            .map_err(|error| format!("{}: {}; see NVISY_EMBEDDING_*", embedder.space().model, error_chain(&error)))?;
+        embedders.push(embedder);
+    }
+    check_names(&embedders)?;
+    Ok(embedders.iter().map(|embedder| embedder.space().clone()).collect())
 }
 
-/// Checks that every workspace has the embedding space of these settings.
-async fn spaces(db: &Db, space: &SpaceSpec) -> Result<String, String> {
-    let others = store::space::other_spaces_in_use(db, space).await.map_err(|error| error_chain(&error))?;
+/// Checks that every collection has an embedding space of these settings.
+async fn spaces(db: &Db, models: &[SpaceSpec]) -> Result<String, String> {
+    let mut served = Vec::new();
+    for model in models {
+        served.extend(store::space::find(db, model).await.map_err(|error| error_chain(&error))?);
+    }
+    let others = store::space::other_spaces_in_use(db, &served).await.map_err(|error| error_chain(&error))?;
     if others.is_empty() {
-        return Ok("every workspace has the space of the model".to_owned());
+        return Ok("every collection has the space of a model".to_owned());
     }
     let described = |other: &store::space::SpaceUsage| {
-        format!("{} of {}", other.workspaces, named(&other.model, &other.provider, other.dimensions))
+        format!("{} of {}", other.collections, named(&other.model, &other.provider, other.dimensions))
     };
     Err(format!(
-        "workspaces with another space have no semantic search and index nothing: {}; restore NVISY_EMBEDDING_*, or \
-         change `defaultSpaceId` of each (docs/EMBEDDING.md, changing the model)",
+        "collections with another space have no semantic search and index nothing: {}; restore NVISY_EMBEDDING_*, or \
+         change the model of each (docs/EMBEDDING.md, changing the model)",
         others.iter().map(described).collect::<Vec<_>>().join(", ")
     ))
 }

@@ -1,18 +1,20 @@
 //! The platform of a process: connections, keys and model, opened from the configuration.
 
 mod inspect;
+pub mod spaces;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
+use futures::future::try_join_all;
 pub use inspect::{FileAccess, check_key_file, inspect};
 use nvisy_embed::{ApiKey, EmbedSettings, Embedder, LocalSettings, OpenAiSettings, Provider};
 
+use self::spaces::{ServedSpace, Spaces};
 use crate::{
     blob::{BlobSettings, Blobs},
     config::{self, Config},
     crypt::{Keyring, MasterKey, audit_mac::AuditKeys, invite_code::InviteCodes},
     domain::quota::Amounts,
-    id::SpaceId,
     lifecycle::Lifecycle,
     outbound::{self, OutboundError},
     queue::{NatsNames, Queue, QueueError, reconciler::Reconciler, relay::Relay},
@@ -39,10 +41,8 @@ pub struct Platform {
     pub audit_keys: AuditKeys,
     /// The codes of invites.
     pub invite_codes: InviteCodes,
-    /// The embedding model.
-    pub embedder: Embedder,
-    /// The embedding space of the model.
-    pub space: SpaceId,
+    /// The embedding models and their spaces.
+    pub spaces: Spaces,
 }
 
 /// The part that could not be opened and the remedy, in one sentence; the cause follows.
@@ -90,12 +90,12 @@ impl Platform {
     pub async fn open(config: Config) -> Result<Self, PlatformError> {
         let key = MasterKey::read(&config.encryption.key_file)
             .context("NVISY_ENCRYPTION_KEY_FILE must name a key file of 32 bytes (`nvisy-api keys` creates one)")?;
-        let settings = embed_settings(&config.embedding)
-            .context("the settings of the embedding model are incomplete (NVISY_EMBEDDING_*)")?;
-        let (db, queue, embedder) = tokio::join!(
+        let settings = all_embed_settings(&config.embedding)
+            .context("the settings of an embedding model are incomplete (NVISY_EMBEDDING_*)")?;
+        let (db, queue, embedders) = tokio::join!(
             store::connect(&config.database),
             Queue::connect(&config.nats, &config.queue),
-            Embedder::open(&settings)
+            try_join_all(settings.iter().map(Embedder::open))
         );
         let db = db.context("PostgreSQL cannot be reached: NVISY_DATABASE_URL must name a running server")?;
         // Checked before anything is written under a key that does not belong to the database.
@@ -106,10 +106,11 @@ impl Platform {
             return Err(PlatformError::ForeignKey(config.encryption.key_file.clone()));
         }
         let queue = queue?;
-        let embedder = embedder.context(
+        let embedders = embedders.context(
             "the embedding model cannot be opened: NVISY_EMBEDDING_DIRECTORY must name its folder, or \
              NVISY_EMBEDDING_PROVIDER be openai",
         )?;
+        check_names(&embedders).context("NVISY_EMBEDDING_MODELS_FILE must have each model once")?;
         let bucket = bucket(&config, queue.names());
         let keys = Keyring::new(key);
         let audit_keys = AuditKeys::new(keys.clone());
@@ -117,10 +118,15 @@ impl Platform {
         let blobs = Blobs::open(queue.jetstream().clone(), &bucket, keys.clone())
             .await
             .context("the object store of NATS cannot be opened: see the log of the NATS server")?;
-        let space = store::space::ensure(&db, embedder.space())
-            .await
-            .context("the embedding space cannot be registered: see the log of PostgreSQL")?;
-        Ok(Self { config: Arc::new(config), db, queue, keys, blobs, audit_keys, invite_codes, embedder, space })
+        let mut served = Vec::with_capacity(embedders.len());
+        for embedder in embedders {
+            let id = store::space::ensure(&db, embedder.space())
+                .await
+                .context("an embedding space cannot be registered: see the log of PostgreSQL")?;
+            served.push(ServedSpace { id, embedder });
+        }
+        let spaces = Spaces::new(served.remove(0), served);
+        Ok(Self { config: Arc::new(config), db, queue, keys, blobs, audit_keys, invite_codes, spaces })
     }
 
     /// Starts the background tasks of every process: the relay of the outbox, and the reconciler of jobs.
@@ -136,7 +142,13 @@ impl Platform {
     #[must_use]
     pub fn quota(&self) -> Amounts {
         let quota = &self.config.quota;
-        Amounts { files: quota.files, bytes: quota.bytes, chunks: quota.chunks, runs: quota.runs }
+        Amounts {
+            files: quota.files,
+            bytes: quota.bytes,
+            chunks: quota.chunks,
+            runs: quota.runs,
+            collections: quota.collections,
+        }
     }
 
     /// How long a worker may be silent before its jobs go to other workers.
@@ -163,6 +175,18 @@ enum EmbeddingError {
     Missing(&'static str),
     #[error("no client for the embedding server")]
     Client(#[from] OutboundError),
+}
+
+/// The model of `NVISY_EMBEDDING_*`, and the further ones.
+fn all_embed_settings(settings: &config::EmbeddingConfig) -> Result<Vec<EmbedSettings>, EmbeddingError> {
+    std::iter::once(settings).chain(&settings.models).map(embed_settings).collect()
+}
+
+/// Collections name their model, so two models of a process must not have the same name.
+fn check_names(embedders: &[Embedder]) -> Result<(), String> {
+    let mut names = HashSet::new();
+    let twice = embedders.iter().map(|embedder| &embedder.space().model).find(|name| !names.insert(*name));
+    twice.map_or(Ok(()), |name| Err(format!("two models have the name {name}")))
 }
 
 fn embed_settings(settings: &config::EmbeddingConfig) -> Result<EmbedSettings, EmbeddingError> {

@@ -1,23 +1,26 @@
 //! Chunks and their vectors.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
+use nvisy_embed::SpaceSpec;
 use pgvector::Vector;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, raw_sql,
     sea_query::OnConflict,
 };
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
-use super::{Conn, Result, Tx, sql};
+use super::{Conn, Error, Result, Tx, sql};
 use crate::{
-    entity::{chunk, embedding, file_version},
-    id::{ChunkId, FileId, SpaceId, VersionId, WorkspaceId},
+    entity::{chunk, embedding},
+    id::{ChunkId, FileId, SpaceId, TargetId, VersionId, WorkspaceId},
 };
 
 /// Rows of one insert; PostgreSQL accepts 65,535 parameters per statement.
 const INSERT_BATCH_ROWS: usize = 2_000;
 
-/// A chunk to be added. Its ordinal is its index in the list.
+/// A chunk to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewChunk {
     /// The text; equal to this byte range of the version's text.
@@ -32,30 +35,29 @@ pub struct NewChunk {
     pub tokens: u32,
 }
 
-/// Replaces the chunks of a version, so that a retried attempt overwrites the one before. An empty list removes the version
-/// from search.
-pub async fn replace(
+/// Adds chunks to a target, each with its ordinal, which is unique in the target. Returns their ids, in the same order.
+///
+/// # Errors
+/// [`Error::RecordNotFound`] if there is no such target.
+pub async fn insert(
     tx: &Tx,
     workspace: WorkspaceId,
-    file: FileId,
-    version: VersionId,
-    chunks: Vec<NewChunk>,
-) -> Result<()> {
-    chunk::Entity::delete_many()
-        .filter(chunk::Column::WorkspaceId.eq(workspace))
-        .filter(chunk::Column::VersionId.eq(version))
-        .exec(tx)
-        .await?;
+    target: TargetId,
+    chunks: Vec<(i32, NewChunk)>,
+) -> Result<Vec<ChunkId>> {
     let count = i32::try_from(chunks.len()).unwrap_or(i32::MAX);
-    file_version::Entity::update_many()
-        .set(file_version::ActiveModel { chunk_count: Set(Some(count)), ..Default::default() })
-        .filter(file_version::Column::WorkspaceId.eq(workspace))
-        .filter(file_version::Column::Id.eq(version))
-        .exec(tx)
-        .await?;
-    let mut rows = chunks.into_iter().zip(0_i32..).map(|(new, ordinal)| chunk::ActiveModel {
+    let counted = raw_sql!(
+        Postgres,
+        "update target set chunk_count = chunk_count + {count} where workspace_id = {workspace} and id = {target}
+         returning file_id, version_id"
+    );
+    let written: Option<(FileId, VersionId)> = sql::first_value(tx, counted).await?;
+    let (file, version) = written.ok_or_else(|| Error::RecordNotFound("the target".to_owned()))?;
+    let ids: Vec<_> = chunks.iter().map(|_| ChunkId::new()).collect();
+    let mut rows = chunks.into_iter().zip(&ids).map(|((ordinal, new), id)| chunk::ActiveModel {
         workspace_id: Set(workspace),
-        id: Set(ChunkId::new()),
+        id: Set(*id),
+        target_id: Set(target),
         file_id: Set(file),
         version_id: Set(version),
         ordinal: Set(ordinal),
@@ -69,7 +71,7 @@ pub async fn replace(
     loop {
         let batch: Vec<_> = rows.by_ref().take(INSERT_BATCH_ROWS).collect();
         if batch.is_empty() {
-            return Ok(());
+            return Ok(ids);
         }
         chunk::Entity::insert_many(batch).exec_without_returning(tx).await?;
     }
@@ -84,11 +86,11 @@ pub struct Passage {
     pub tokens: i32,
 }
 
-/// Chunks of a version by their ordinals.
+/// Chunks of a target by their ordinals.
 pub async fn passages(
     conn: &impl Conn,
     workspace: WorkspaceId,
-    version: VersionId,
+    target: TargetId,
     ordinals: Range<i32>,
 ) -> Result<Vec<Passage>> {
     use chunk::Column;
@@ -96,7 +98,7 @@ pub async fn passages(
         .select_only()
         .columns([Column::Id, Column::Text, Column::Tokens])
         .filter(Column::WorkspaceId.eq(workspace))
-        .filter(Column::VersionId.eq(version))
+        .filter(Column::TargetId.eq(target))
         .filter(Column::Ordinal.gte(ordinals.start))
         .filter(Column::Ordinal.lt(ordinals.end))
         .order_by_asc(Column::Ordinal)
@@ -105,53 +107,115 @@ pub async fn passages(
         .await
 }
 
-/// A chunk and its vector.
-pub type ChunkVector = (ChunkId, Vec<f32>);
+/// A vector to be added.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewVector {
+    /// Its chunk.
+    pub chunk: ChunkId,
+    /// The [`input_hash`] of the chunk's text.
+    pub input_hash: Uuid,
+    /// The vector, of length one.
+    pub vector: Vec<f32>,
+}
 
-/// Adds vectors of a space; existing ones stay.
+/// Identifies the input of a vector: the first half of the SHA-256 of the text that is embedded, prefix included.
+#[must_use]
+pub fn input_hash(space: &SpaceSpec, text: &str) -> Uuid {
+    let digest: [u8; 32] = Sha256::new().chain_update(&space.passage_prefix).chain_update(text).finalize().into();
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    Uuid::from_bytes(half)
+}
+
+/// Adds vectors of a target's chunks in a space; existing ones stay.
 pub async fn insert_vectors(
     tx: &Tx,
     workspace: WorkspaceId,
     space: SpaceId,
-    (file, version): (FileId, VersionId),
-    vectors: Vec<ChunkVector>,
+    target: TargetId,
+    vectors: Vec<NewVector>,
 ) -> Result<()> {
-    if vectors.is_empty() {
-        return Ok(());
-    }
-    let rows = vectors.into_iter().map(|(chunk, vector)| embedding::ActiveModel {
+    let mut rows = vectors.into_iter().map(|new| embedding::ActiveModel {
         workspace_id: Set(workspace),
         space_id: Set(space),
-        chunk_id: Set(chunk),
-        file_id: Set(file),
-        version_id: Set(version),
-        vector: Set(Vector::from(vector)),
+        target_id: Set(target),
+        chunk_id: Set(new.chunk),
+        input_hash: Set(new.input_hash),
+        vector: Set(Vector::from(new.vector)),
     });
-    embedding::Entity::insert_many(rows)
-        .on_conflict(
-            OnConflict::columns([
-                embedding::Column::WorkspaceId,
-                embedding::Column::SpaceId,
-                embedding::Column::VersionId,
-                embedding::Column::ChunkId,
-            ])
-            .do_nothing()
-            .to_owned(),
-        )
-        .exec_without_returning(tx)
-        .await?;
-    Ok(())
+    loop {
+        let batch: Vec<_> = rows.by_ref().take(INSERT_BATCH_ROWS).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let unless_known = OnConflict::columns([
+            embedding::Column::WorkspaceId,
+            embedding::Column::SpaceId,
+            embedding::Column::TargetId,
+            embedding::Column::ChunkId,
+        ]);
+        embedding::Entity::insert_many(batch)
+            .on_conflict(unless_known.clone().do_nothing().to_owned())
+            .exec_without_returning(tx)
+            .await?;
+    }
 }
 
-/// Deletes a version's vectors if they are not all of this space, which happens if the workspace's space was changed while
+#[derive(FromQueryResult)]
+struct KnownVector {
+    input_hash: Uuid,
+    vector: Vector,
+}
+
+/// The vectors that the workspace already has of these inputs in a space, by [`input_hash`].
+pub async fn find_vectors(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    space: SpaceId,
+    hashes: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<f32>>> {
+    let hashes = hashes.to_vec();
+    let known = raw_sql!(
+        Postgres,
+        "select input.hash as input_hash, known.vector::vector as vector
+         from (select distinct unnest({hashes}::uuid[]) as hash) input
+         cross join lateral (
+             select e.vector from embedding e
+             where e.workspace_id = {workspace} and e.space_id = {space} and e.input_hash = input.hash limit 1) known"
+    );
+    let known: Vec<KnownVector> = sql::all(conn, known).await?;
+    Ok(known.into_iter().map(|row| (row.input_hash, row.vector.to_vec())).collect())
+}
+
+/// Deletes a target's vectors if they are not all of this space, which happens if the collection's space was changed while
 /// they were computed. Returns whether any were deleted.
-pub async fn delete_mixed_vectors(tx: &Tx, workspace: WorkspaceId, version: VersionId, space: SpaceId) -> Result<bool> {
+pub async fn delete_mixed_vectors(tx: &Tx, workspace: WorkspaceId, target: TargetId, space: SpaceId) -> Result<bool> {
     let mixed = raw_sql!(
         Postgres,
-        "delete from embedding where workspace_id = {workspace} and version_id = {version} and exists (
-             select from chunk where chunk.workspace_id = {workspace} and chunk.version_id = {version} and not exists (
+        "delete from embedding where workspace_id = {workspace} and target_id = {target} and exists (
+             select from chunk where chunk.workspace_id = {workspace} and chunk.target_id = {target} and not exists (
                  select from embedding own where own.workspace_id = {workspace} and own.space_id = {space}
-                     and own.version_id = {version} and own.chunk_id = chunk.id))"
+                     and own.target_id = {target} and own.chunk_id = chunk.id))"
     );
     Ok(sql::execute(tx, mixed).await? > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_hash_is_half_of_the_sha256_of_prefix_and_text() {
+        let space = |prefix: &str| SpaceSpec {
+            provider: "local".to_owned(),
+            model: "m".to_owned(),
+            dimensions: 3,
+            query_prefix: "query: ".to_owned(),
+            passage_prefix: prefix.to_owned(),
+        };
+        // The SHA-256 of `abc` begins with these bytes.
+        let expected: Uuid = "ba7816bf-8f01-cfea-4141-40de5dae2223".parse().unwrap();
+        assert_eq!(input_hash(&space(""), "abc"), expected);
+        assert_eq!(input_hash(&space("a"), "bc"), expected);
+    }
 }

@@ -3,13 +3,10 @@
 use nvisy_embed::SpaceSpec;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, raw_sql};
 
-use super::{Conn, Db, Result, TransactionTrait, Tx, sql, workspace::revise};
+use super::{Conn, Db, Result, TransactionTrait, Tx, sql};
 use crate::{
-    entity::{
-        embedding_space::{ActiveModel, Column, Entity},
-        workspace,
-    },
-    id::{SpaceId, WorkspaceId},
+    entity::embedding_space::{ActiveModel, Column, Entity},
+    id::SpaceId,
 };
 
 /// Advisory lock of the creation of a space, so that processes that start at the same time create its index once.
@@ -30,7 +27,8 @@ pub async fn ensure(db: &Db, spec: &SpaceSpec) -> Result<SpaceId> {
     Ok(id)
 }
 
-async fn find(conn: &impl Conn, spec: &SpaceSpec) -> Result<Option<SpaceId>> {
+/// The id of a space; `None`: no process has opened an embedder of it.
+pub async fn find(conn: &impl Conn, spec: &SpaceSpec) -> Result<Option<SpaceId>> {
     Entity::find()
         .select_only()
         .column(Column::Id)
@@ -60,28 +58,7 @@ async fn create(tx: &Tx, spec: &SpaceSpec) -> Result<SpaceId> {
     Ok(id)
 }
 
-/// The workspace's default space; `None`: it has no vectors yet.
-pub async fn of_workspace(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<SpaceId>> {
-    let space: Option<Option<SpaceId>> = workspace::Entity::find_by_id(workspace)
-        .select_only()
-        .column(workspace::Column::DefaultSpaceId)
-        .into_tuple()
-        .one(conn)
-        .await?;
-    Ok(space.flatten())
-}
-
-/// Assigns the space to a workspace without one, and returns the workspace's space.
-pub async fn assign_default(conn: &impl Conn, workspace: WorkspaceId, space: SpaceId) -> Result<Option<SpaceId>> {
-    // Two statements: the second sees the space that another process assigned while the first waited for its lock.
-    revise(workspace, workspace::ActiveModel { default_space_id: Set(Some(space)), ..Default::default() })
-        .filter(workspace::Column::DefaultSpaceId.is_null())
-        .exec(conn)
-        .await?;
-    of_workspace(conn, workspace).await
-}
-
-/// A space, and the number of workspaces that use it.
+/// A space, and the number of collections that use it.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct SpaceUsage {
     /// The embedding provider.
@@ -90,21 +67,21 @@ pub struct SpaceUsage {
     pub model: String,
     /// Length of a vector.
     pub dimensions: i32,
-    /// Workspaces with this default space.
-    pub workspaces: i64,
+    /// Collections with this space.
+    pub collections: i64,
 }
 
-/// The other default spaces of workspaces, the most used first.
-pub async fn other_spaces_in_use(conn: &impl Conn, spec: &SpaceSpec) -> Result<Vec<SpaceUsage>> {
-    let dimensions = i32::from(spec.dimensions);
+/// The spaces of collections that are not among these, the most used first.
+pub async fn other_spaces_in_use(conn: &impl Conn, served: &[SpaceId]) -> Result<Vec<SpaceUsage>> {
+    let served = served.to_vec();
     let others = raw_sql!(
         Postgres,
-        "select provider, model, dimensions, count(*) as workspaces
-         from workspace join embedding_space space on space.id = default_space_id
-         where deleted_at is null
-             and (provider, model, dimensions, query_prefix, passage_prefix) is distinct from
-                 ({spec.provider}, {spec.model}, {dimensions}, {spec.query_prefix}, {spec.passage_prefix})
-         group by space.id order by workspaces desc, space.id"
+        "select provider, model, dimensions, count(*) as collections
+         from collection
+         join workspace on workspace.id = collection.workspace_id
+         join embedding_space space on space.id = collection.space_id
+         where workspace.deleted_at is null and collection.deleted_at is null and space.id <> all({served}::uuid[])
+         group by space.id order by collections desc, space.id"
     );
     sql::all(conn, others).await
 }

@@ -31,21 +31,24 @@ struct Row {
     chunks: i64,
     tokens: i64,
     runs: i64,
+    collections: i64,
     limit_files: i64,
     limit_bytes: i64,
     limit_chunks: i64,
     limit_runs: i64,
+    limit_collections: i64,
 }
 
 /// The usage of a workspace, including changes of the current transaction. `defaults` are the deployment's settings.
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, defaults: Amounts) -> Result<Option<Usage>> {
     let usage = raw_sql!(
         Postgres,
-        "select u.files, u.bytes, u.chunks, u.tokens, u.runs,
+        "select u.files, u.bytes, u.chunks, u.tokens, u.runs, u.collections,
              least(w.limit_files, coalesce(q.files, {defaults.files})) as limit_files,
              least(w.limit_bytes, coalesce(q.bytes, {defaults.bytes})) as limit_bytes,
              least(w.limit_chunks, coalesce(q.chunks, {defaults.chunks})) as limit_chunks,
-             least(w.limit_runs, coalesce(q.runs, {defaults.runs})) as limit_runs
+             least(w.limit_runs, coalesce(q.runs, {defaults.runs})) as limit_runs,
+             least(w.limit_collections, coalesce(q.collections, {defaults.collections})) as limit_collections
          from workspace w
          join workspace_usage u on u.workspace_id = w.id
          left join workspace_quota q on q.workspace_id = w.id
@@ -53,13 +56,20 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, defaults: Amounts) -
     );
     let row: Option<Row> = sql::first(conn, usage).await?;
     Ok(row.map(|row| Usage {
-        used: Amounts { files: row.files, bytes: row.bytes, chunks: row.chunks, runs: row.runs },
+        used: Amounts {
+            files: row.files,
+            bytes: row.bytes,
+            chunks: row.chunks,
+            runs: row.runs,
+            collections: row.collections,
+        },
         tokens: row.tokens,
         limits: Amounts {
             files: row.limit_files,
             bytes: row.limit_bytes,
             chunks: row.limit_chunks,
             runs: row.limit_runs,
+            collections: row.limit_collections,
         },
     }))
 }
@@ -72,10 +82,13 @@ pub async fn recount(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<
              (select coalesce(sum(bytes), 0)::bigint from file_version where workspace_id = {workspace}),
              (select count(*) from chunk where workspace_id = {workspace}),
              (select count(*) from run where workspace_id = {workspace} and finished_at is null),
+             (select count(*) from collection where workspace_id = {workspace} and deleted_at is null),
              (select coalesce(sum(tokens), 0)::bigint from chunk where workspace_id = {workspace})"
     );
     let row = sql::first_value(conn, recount).await?;
-    Ok(row.map(|(files, bytes, chunks, runs, tokens)| (Amounts { files, bytes, chunks, runs }, tokens)))
+    Ok(row.map(|(files, bytes, chunks, runs, collections, tokens)| {
+        (Amounts { files, bytes, chunks, runs, collections }, tokens)
+    }))
 }
 
 /// Sets the operator's quota of a workspace; `None` for a resource: the deployment's setting. `false`: there is no such
@@ -85,13 +98,13 @@ pub async fn set_quota(
     workspace: WorkspaceId,
     quota: impl Fn(Resource) -> Option<i64>,
 ) -> Result<bool> {
-    let [files, bytes, chunks, runs] = [Resource::Files, Resource::Bytes, Resource::Chunks, Resource::Runs].map(quota);
+    let [files, bytes, chunks, runs, collections] = Resource::ALL.map(quota);
     let set = raw_sql!(
         Postgres,
-        "insert into workspace_quota (workspace_id, files, bytes, chunks, runs)
-         select id, {files}, {bytes}, {chunks}, {runs} from workspace where id = {workspace}
+        "insert into workspace_quota (workspace_id, files, bytes, chunks, runs, collections)
+         select id, {files}, {bytes}, {chunks}, {runs}, {collections} from workspace where id = {workspace}
          on conflict (workspace_id) do update set files = excluded.files, bytes = excluded.bytes,
-             chunks = excluded.chunks, runs = excluded.runs, updated_at = now()"
+             chunks = excluded.chunks, runs = excluded.runs, collections = excluded.collections, updated_at = now()"
     );
     Ok(sql::execute(conn, set).await? == 1)
 }

@@ -10,17 +10,18 @@ use sea_orm::{
 
 use super::{
     Conn, Error, Result, Tx, account,
+    collection::{self, NewCollection},
     invite::{self, WithdrawnInvite},
     job, member, pipeline, sql,
 };
 use crate::{
     domain::{role::Role, slug::derive_slug},
     entity::{
-        embedding_space, member as membership,
-        workspace::{ActiveModel, Column, Entity, Relation},
+        member as membership,
+        workspace::{ActiveModel, Column, Entity},
     },
     id::{AccountId, FileId, SpaceId, WorkspaceId},
-    pipeline::Definition,
+    pipeline::{Definition, node::sink_collection::DEFAULT_COLLECTION},
 };
 
 /// A workspace as one of its members sees it.
@@ -37,11 +38,7 @@ pub struct Workspace {
     pub limit_bytes: Option<i64>,
     pub limit_chunks: Option<i64>,
     pub limit_runs: Option<i64>,
-    /// The default space and its properties; `None`: the workspace has no vectors yet.
-    pub space_id: Option<SpaceId>,
-    pub space_provider: Option<String>,
-    pub space_model: Option<String>,
-    pub space_dimensions: Option<i32>,
+    pub limit_collections: Option<i64>,
     pub revision: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -60,23 +57,19 @@ fn select_views(account: AccountId) -> Select<Entity> {
             Column::LimitBytes,
             Column::LimitChunks,
             Column::LimitRuns,
+            Column::LimitCollections,
             Column::Revision,
             Column::CreatedAt,
             Column::UpdatedAt,
         ])
         .column(membership::Column::Role)
-        .column_as(Column::DefaultSpaceId, "space_id")
-        .column_as(embedding_space::Column::Provider, "space_provider")
-        .column_as(embedding_space::Column::Model, "space_model")
-        .column_as(embedding_space::Column::Dimensions, "space_dimensions")
         .join_rev(JoinType::InnerJoin, membership::Relation::Workspace.def())
-        .join(JoinType::LeftJoin, Relation::DefaultSpace.def())
         .filter(membership::Column::AccountId.eq(account))
         .filter(Column::DeletedAt.is_null())
 }
 
-/// Adds a workspace with its owner, its embedding space and the built-in pipeline, whose definition must compile.
-/// Without a slug the workspace gets one derived from its name. `None`: the slug is taken.
+/// Adds a workspace with its owner, the collection `default` in this space, and the built-in pipeline, whose definition must
+/// compile. Without a slug the workspace gets one derived from its name. `None`: the slug is taken.
 pub async fn insert(
     tx: &Tx,
     name: &str,
@@ -86,10 +79,12 @@ pub async fn insert(
     space: SpaceId,
 ) -> Result<Option<Workspace>> {
     let id = WorkspaceId::new();
-    if !insert_named(tx, id, name, slug, space).await? {
+    if !insert_named(tx, id, name, slug).await? {
         return Ok(None);
     }
     member::insert(tx, id, owner, Role::Owner).await?;
+    let default = NewCollection { name: DEFAULT_COLLECTION, description: "", space: Some(space) };
+    collection::insert(tx, id, &default).await?.ok_or(Error::RecordNotInserted)?;
     pipeline::insert_builtin(tx, id, builtin).await?;
     find(tx, id, owner).await?.ok_or_else(|| Error::RecordNotInserted).map(Some)
 }
@@ -106,7 +101,7 @@ pub async fn count_owned(tx: &Tx, account: AccountId) -> Result<i64> {
     Ok(i64::try_from(owned).unwrap_or(i64::MAX))
 }
 
-async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>, space: SpaceId) -> Result<bool> {
+async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>) -> Result<bool> {
     let derived = derive_slug(name);
     // The end of an id is random, so the suffix is unique.
     let unique = format!("{derived}-{}", &id.0.simple().to_string()[20..]);
@@ -118,13 +113,8 @@ async fn insert_named(tx: &Tx, id: WorkspaceId, name: &str, slug: Option<&str>, 
     };
     for slug in candidates {
         lock_slug(tx, slug).await?;
-        let workspace = ActiveModel {
-            id: Set(id),
-            name: Set(name.to_owned()),
-            slug: Set(slug.to_owned()),
-            default_space_id: Set(Some(space)),
-            ..Default::default()
-        };
+        let workspace =
+            ActiveModel { id: Set(id), name: Set(name.to_owned()), slug: Set(slug.to_owned()), ..Default::default() };
         let unless_taken = OnConflict::column(Column::Slug)
             .target_and_where(Expr::col(Column::DeletedAt).is_null())
             .do_nothing()
@@ -190,7 +180,7 @@ pub struct WorkspaceSettings {
     pub limit_bytes: Option<i64>,
     pub limit_chunks: Option<i64>,
     pub limit_runs: Option<i64>,
-    pub default_space_id: Option<SpaceId>,
+    pub limit_collections: Option<i64>,
 }
 
 impl From<&Workspace> for WorkspaceSettings {
@@ -203,7 +193,7 @@ impl From<&Workspace> for WorkspaceSettings {
             limit_bytes: workspace.limit_bytes,
             limit_chunks: workspace.limit_chunks,
             limit_runs: workspace.limit_runs,
-            default_space_id: workspace.space_id,
+            limit_collections: workspace.limit_collections,
         }
     }
 }
@@ -227,7 +217,7 @@ pub async fn update(tx: &Tx, id: WorkspaceId, settings: &WorkspaceSettings) -> R
         limit_bytes: Set(settings.limit_bytes),
         limit_chunks: Set(settings.limit_chunks),
         limit_runs: Set(settings.limit_runs),
-        default_space_id: Set(settings.default_space_id),
+        limit_collections: Set(settings.limit_collections),
         ..Default::default()
     };
     let updated = revise(id, changed).filter(Expr::not_exists(taken)).exec(tx).await?;
@@ -235,7 +225,7 @@ pub async fn update(tx: &Tx, id: WorkspaceId, settings: &WorkspaceSettings) -> R
 }
 
 /// An update that other changes of the workspace can detect.
-pub(super) fn revise(id: WorkspaceId, values: ActiveModel) -> UpdateMany<Entity> {
+fn revise(id: WorkspaceId, values: ActiveModel) -> UpdateMany<Entity> {
     Entity::update_many()
         .set(values)
         .col_expr(Column::Revision, sql::incremented(Column::Revision))

@@ -20,10 +20,15 @@ pub struct SearchRequest {
     #[garde(inner(length(chars, min = 1, max = 10000)))]
     #[schemars(with = "Option<Words<10000>>")]
     pub query: Option<String>,
-    /// A vector of the workspace's embedding space, instead of the embedding of the query.
+    /// A vector of the embedding space of the collections, instead of the embedding of the query.
     #[garde(skip)]
     #[schemars(length(min = 1))]
     pub vector: Option<Vec<f32>>,
+    /// The collections to search, by name or id; absent: all.
+    #[garde(inner(length(min = 1, max = 100)))]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Vec<String>", length(min = 1, max = 100))]
+    pub collections: Option<Vec<String>>,
     /// The search mode.
     #[garde(skip)]
     #[serde(default)]
@@ -52,6 +57,7 @@ impl From<SearchRequest> for SearchCommand {
             mode: body.mode.into(),
             text: body.query.unwrap_or_default(),
             vector: body.vector,
+            collections: body.collections,
             filter: body.filter,
             limit: body.limit.into(),
         }
@@ -128,6 +134,8 @@ pub struct SearchHit {
     file: HitFile,
     /// The id of the version that the passage is from.
     version_id: Uuid,
+    /// The collection of the passage.
+    collection: HitCollection,
     /// The page on which the passage starts; absent for files without pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<i32>,
@@ -155,6 +163,15 @@ struct HitFile {
     name: String,
     /// The file's media type.
     media_type: String,
+}
+
+/// The collection of a hit.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HitCollection {
+    /// The collection's id.
+    id: Uuid,
+    /// The collection's name.
+    name: String,
 }
 
 /// A part of a passage.
@@ -191,6 +208,7 @@ impl From<store::search::Hit> for SearchHit {
         Self {
             file: HitFile { id: hit.file_id.0, name: hit.file_name, media_type: hit.media_type },
             version_id: hit.version_id.0,
+            collection: HitCollection { id: hit.collection_id.0, name: hit.collection_name },
             page: hit.page,
             start: hit.start_byte,
             end: hit.end_byte,

@@ -22,6 +22,8 @@ pub struct UsageView {
     chunks: Amount,
     /// The number of unfinished runs.
     runs: Amount,
+    /// The number of collections.
+    collections: Amount,
     /// The tokens of all chunks.
     tokens: i64,
     /// The searches of the last 30 days, oldest first; days without a search are omitted.
@@ -55,6 +57,7 @@ impl UsageView {
             bytes: amount(Resource::Bytes),
             chunks: amount(Resource::Chunks),
             runs: amount(Resource::Runs),
+            collections: amount(Resource::Collections),
             tokens: usage.tokens,
             searches: searches.collect(),
         }

@@ -1,4 +1,4 @@
-//! Search: one statement for each mode, over the live file versions of one workspace that match a filter.
+//! Search: one statement for each mode, over the live targets of collections whose files match a filter.
 //!
 //! The statement itself, not PostgreSQL's planner, decides from row counts whether the vector leg scans all vectors or
 //! walks the HNSW index: for a tenant with one percent of the vectors, the planner's choice finds four percent of the
@@ -10,10 +10,12 @@ mod statement;
 
 use sea_orm::{FromQueryResult, QueryResult};
 
+pub(super) use self::{condition::condition, parameters::Parameters};
+
 use super::{Conn, Result, sql};
 use crate::{
     domain::filter::Filter,
-    id::{ChunkId, FileId, SpaceId, VersionId, WorkspaceId},
+    id::{ChunkId, CollectionId, FileId, SpaceId, VersionId, WorkspaceId},
 };
 
 /// Row counts that select an access path.
@@ -75,21 +77,23 @@ pub struct SearchQuery {
     pub mode: SearchMode,
     /// The words. [`SearchMode::Vector`] only highlights them.
     pub text: String,
-    /// A unit vector of the space; empty for [`SearchMode::Text`].
-    pub vector: Vec<f32>,
+    /// The query in each space to search; [`SearchMode::Text`] ignores them.
+    pub vectors: Vec<SpaceVector>,
+    /// The collections to search; `None`: all of the workspace.
+    pub collections: Option<Vec<CollectionId>>,
     /// Limits the search to matching files.
     pub filter: Option<Filter>,
     /// Maximum number of hits.
     pub limit: i64,
 }
 
-/// The space to search in.
-#[derive(Clone, Copy, Debug)]
-pub struct SearchSpace {
-    /// The id.
-    pub id: SpaceId,
-    /// Length of the vectors.
-    pub dimensions: u16,
+/// The query in one space.
+#[derive(Clone, Debug)]
+pub struct SpaceVector {
+    /// The space.
+    pub space: SpaceId,
+    /// A unit vector of the space.
+    pub vector: Vec<f32>,
 }
 
 /// A chunk that matches.
@@ -105,6 +109,10 @@ pub struct Hit {
     pub media_type: String,
     /// The file version that contains the chunk.
     pub version_id: VersionId,
+    /// The collection that contains it.
+    pub collection_id: CollectionId,
+    /// The collection's name.
+    pub collection_name: String,
     /// The page it begins on.
     pub page: Option<i32>,
     /// First byte in the version's text.
@@ -149,24 +157,18 @@ impl FromQueryResult for Row {
     }
 }
 
-/// Searches the live file versions of a workspace in one round trip. Returns every match, up to the limit.
-pub async fn search(
-    conn: &impl Conn,
-    workspace: WorkspaceId,
-    space: SearchSpace,
-    query: &SearchQuery,
-) -> Result<SearchResult> {
-    search_with(conn, workspace, space, query, THRESHOLDS).await
+/// Searches collections of a workspace in one round trip. Returns every match, up to the limit.
+pub async fn search(conn: &impl Conn, workspace: WorkspaceId, query: &SearchQuery) -> Result<SearchResult> {
+    search_with(conn, workspace, query, THRESHOLDS).await
 }
 
 async fn search_with(
     conn: &impl Conn,
     workspace: WorkspaceId,
-    space: SearchSpace,
     query: &SearchQuery,
     thresholds: Thresholds,
 ) -> Result<SearchResult> {
-    let rows: Vec<Row> = sql::all(conn, statement::build(workspace, space, query, thresholds)).await?;
+    let rows: Vec<Row> = sql::all(conn, statement::build(workspace, query, thresholds)).await?;
     let access_path = match query.mode {
         SearchMode::Text => AccessPath::Lexical,
         _ if rows.iter().any(|row| row.indexed == Some(true)) => AccessPath::Index,

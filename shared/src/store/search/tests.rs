@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    id::{AccountId, BlobId},
+    id::{AccountId, BlobId, ItemId},
     platform::Platform,
     store::{
         self, Db, TransactionTrait,
-        chunk::NewChunk,
+        chunk::{NewChunk, NewVector},
+        collection::{CollectionKey, NewCollection},
         file::{NewFile, StoredBlob},
+        target::NewTarget,
     },
     testing::TestDeployment,
 };
@@ -26,22 +28,15 @@ const SMALL: Thresholds =
 struct Fixture {
     deployment: TestDeployment,
     db: Db,
-    space: SearchSpace,
+    space: SpaceId,
 }
 
 impl Fixture {
     async fn new() -> Self {
         let deployment = TestDeployment::new().await;
         let db = Platform::open(deployment.config(&[])).await.unwrap().db;
-        let spec = SpaceSpec {
-            provider: "test".to_owned(),
-            model: "test".to_owned(),
-            dimensions: DIMENSIONS,
-            query_prefix: String::new(),
-            passage_prefix: String::new(),
-        };
-        let id = store::space::ensure(&db, &spec).await.unwrap();
-        Self { deployment, db, space: SearchSpace { id, dimensions: DIMENSIONS } }
+        let space = store::space::ensure(&db, &spec("test", DIMENSIONS)).await.unwrap();
+        Self { deployment, db, space }
     }
 
     async fn workspace(&self) -> (WorkspaceId, AccountId) {
@@ -51,20 +46,42 @@ impl Fixture {
              insert into workspace (id, name) values ('{workspace}', 'x')"
         ))
         .await;
+        self.collection(workspace, "default", self.space).await;
         (workspace, account)
+    }
+
+    async fn collection(&self, workspace: WorkspaceId, name: &str, space: SpaceId) -> CollectionId {
+        let tx = self.db.begin().await.unwrap();
+        let new = NewCollection { name, description: "", space: Some(space) };
+        let id = store::collection::insert(&tx, workspace, &new).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        id
     }
 
     async fn sql(&self, sql: &str) {
         self.db.execute_unprepared(sql).await.unwrap();
     }
 
-    /// Adds a file with these chunks, whose version is searchable if `live`.
+    /// Adds a file with these chunks to the collection `default`, searchable if `live`.
     async fn file(
+        &self,
+        owner: (WorkspaceId, AccountId),
+        name: &str,
+        chunks: Vec<(String, Vec<f32>)>,
+        live: bool,
+    ) -> (FileId, VersionId) {
+        let default = CollectionKey::Name("default".to_owned());
+        let collection = store::collection::find(&self.db, owner.0, &default).await.unwrap().unwrap();
+        self.file_in(owner, name, chunks, live, (collection.id, self.space)).await
+    }
+
+    async fn file_in(
         &self,
         (workspace, account): (WorkspaceId, AccountId),
         name: &str,
         chunks: Vec<(String, Vec<f32>)>,
         live: bool,
+        (collection, space): (CollectionId, SpaceId),
     ) -> (FileId, VersionId) {
         let tx = self.db.begin().await.unwrap();
         let mut sha256 = [0; 32];
@@ -73,8 +90,9 @@ impl Fixture {
         store::file::register_blob(&tx, workspace, blob).await.unwrap();
         let new = NewFile::new(name.to_owned(), "text/plain".to_owned(), blob, Some(account));
         let (file, version) = store::file::insert(&tx, workspace, blob.id, &new).await.unwrap();
+        let new = NewTarget { collection, pipeline: None, node: "index", item: ItemId::new(), file, version };
+        let target = store::target::open(&tx, workspace, &new).await.unwrap();
         let (texts, vectors): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
-        let count = i32::try_from(texts.len()).unwrap();
         let new = texts.into_iter().map(|text| NewChunk {
             bytes: 0..text.len(),
             text,
@@ -82,19 +100,25 @@ impl Fixture {
             heading_path: Vec::new(),
             tokens: 1,
         });
-        store::chunk::replace(&tx, workspace, file, version, new.collect()).await.unwrap();
-        let passages = store::chunk::passages(&tx, workspace, version, 0..count).await.unwrap();
-        let rows = passages.into_iter().map(|passage| passage.id).zip(vectors).collect();
-        store::chunk::insert_vectors(&tx, workspace, self.space.id, (file, version), rows).await.unwrap();
+        let ids = store::chunk::insert(&tx, workspace, target, (0..).zip(new).collect()).await.unwrap();
+        let rows = ids.into_iter().zip(vectors);
+        let rows = rows.map(|(chunk, vector)| NewVector { chunk, input_hash: crate::id::new(), vector });
+        store::chunk::insert_vectors(&tx, workspace, space, target, rows.collect()).await.unwrap();
         if live {
             store::file::make_live(&tx, workspace, file, version).await.unwrap();
+            tx.execute_unprepared(&format!("update target set live = true where id = '{target}'")).await.unwrap();
         }
         tx.commit().await.unwrap();
         (file, version)
     }
 
+    fn query(&self, mode: SearchMode, text: &str, vector: Vec<f32>, limit: i64) -> SearchQuery {
+        let vectors = vec![SpaceVector { space: self.space, vector }];
+        SearchQuery { mode, text: text.to_owned(), vectors, collections: None, filter: None, limit }
+    }
+
     async fn search(&self, workspace: WorkspaceId, query: &SearchQuery, thresholds: Thresholds) -> SearchResult {
-        search_with(&self.db, workspace, self.space, query, thresholds).await.unwrap()
+        search_with(&self.db, workspace, query, thresholds).await.unwrap()
     }
 
     async fn close(self) {
@@ -103,8 +127,14 @@ impl Fixture {
     }
 }
 
-fn query(mode: SearchMode, text: &str, vector: Vec<f32>, limit: i64) -> SearchQuery {
-    SearchQuery { mode, text: text.to_owned(), vector, filter: None, limit }
+fn spec(model: &str, dimensions: u16) -> SpaceSpec {
+    SpaceSpec {
+        provider: "test".to_owned(),
+        model: model.to_owned(),
+        dimensions,
+        query_prefix: String::new(),
+        passage_prefix: String::new(),
+    }
 }
 
 fn filtered(query: SearchQuery, filter: &Value) -> SearchQuery {
@@ -136,19 +166,19 @@ fn chunks(count: usize, seed: usize) -> Vec<(String, Vec<f32>)> {
 #[tokio::test]
 async fn index_walk_has_the_recall_of_an_exact_scan_and_stays_in_its_tenant() {
     let fixture = Fixture::new().await;
-    fixture.sql(&format!("drop index embedding_hnsw_{}", fixture.space.id.0.simple())).await;
+    fixture.sql(&format!("drop index embedding_hnsw_{}", fixture.space.0.simple())).await;
     let (large, small) = (fixture.workspace().await, fixture.workspace().await);
     for part in 0..4 {
         let (file, _) = fixture.file(large, "large", chunks(1_000, part * 1_000), true).await;
         fixture.sql(&format!("update file set tags = array['p{part}'] where id = '{file}'")).await;
     }
     fixture.file(small, "small", chunks(10, 100_000), true).await;
-    fixture.sql(&format!("select create_space_index('{}', {DIMENSIONS})", fixture.space.id)).await;
+    fixture.sql(&format!("select create_space_index('{}', {DIMENSIONS})", fixture.space)).await;
     fixture.sql("analyze").await;
 
     let (mut found, mut expected) = (0, 0);
     for seed in 0..20 {
-        let plain = query(SearchMode::Vector, "", vector(7_000_000 + seed), 10);
+        let plain = fixture.query(SearchMode::Vector, "", vector(7_000_000 + seed), 10);
         let half = json!({ "field": "tags", "op": "in", "value": ["p1", "p2"] });
         for query in [plain.clone(), filtered(plain, &half)] {
             let exact = fixture.search(large.0, &query, THRESHOLDS).await;
@@ -165,7 +195,7 @@ async fn index_walk_has_the_recall_of_an_exact_scan_and_stays_in_its_tenant() {
     }
     assert!(found * 100 >= expected * 95, "recall {found} of {expected}");
 
-    let own = fixture.search(small.0, &query(SearchMode::Vector, "", vector(3), 100), SMALL).await;
+    let own = fixture.search(small.0, &fixture.query(SearchMode::Vector, "", vector(3), 100), SMALL).await;
     assert_eq!((own.access_path, own.hits.len()), (AccessPath::Exact, 10), "all matches up to the limit are returned");
     assert!(texts(&own).iter().all(|text| text.starts_with("c1000")));
     fixture.close().await;
@@ -179,10 +209,10 @@ async fn only_the_index_walk_uses_the_index() {
         fixture.file(owner, "large", chunks(1_000, part * 1_000), true).await;
     }
     fixture.sql("analyze").await;
-    let index = format!("using embedding_hnsw_{}", fixture.space.id.0.simple());
+    let index = format!("using embedding_hnsw_{}", fixture.space.0.simple());
     for (thresholds, walks) in [(SMALL, true), (THRESHOLDS, false)] {
-        let query = query(SearchMode::Vector, "", vector(1), 10);
-        let mut statement = statement::build(owner.0, fixture.space, &query, thresholds);
+        let query = fixture.query(SearchMode::Vector, "", vector(1), 10);
+        let mut statement = statement::build(owner.0, &query, thresholds);
         statement.sql.insert_str(0, "explain (analyze, costs off, timing off) ");
         let rows = fixture.db.query_all_raw(statement).await.unwrap();
         let lines: Vec<String> = rows.iter().map(|row| row.try_get("", "QUERY PLAN").unwrap()).collect();
@@ -200,7 +230,7 @@ async fn exact_scan_replaces_an_index_walk_with_too_few_hits() {
     fixture.file(owner, "waiting", (0..300).map(|_| ("waiting".to_owned(), vector(1))).collect(), false).await;
     fixture.file(owner, "live", chunks(30, 500), true).await;
     fixture.sql("analyze").await;
-    let result = fixture.search(owner.0, &query(SearchMode::Vector, "", vector(1), 10), SMALL).await;
+    let result = fixture.search(owner.0, &fixture.query(SearchMode::Vector, "", vector(1), 10), SMALL).await;
     assert_eq!((result.access_path, result.hits.len()), (AccessPath::Exact, 10));
     assert!(result.hits.iter().all(|hit| hit.file_name == "live"));
     fixture.close().await;
@@ -264,7 +294,7 @@ async fn every_filter_operator_works_in_every_mode() {
     ];
     for (filter, expected) in cases {
         for mode in [SearchMode::Vector, SearchMode::Text, SearchMode::Hybrid] {
-            let query = filtered(query(mode, "tidal", vector(9), 10), &filter);
+            let query = filtered(fixture.query(mode, "tidal", vector(9), 10), &filter);
             let result = fixture.search(owner.0, &query, THRESHOLDS).await;
             let names: BTreeSet<_> =
                 result.hits.iter().map(|hit| hit.file_name.strip_suffix(".txt").unwrap()).collect();
@@ -283,7 +313,7 @@ async fn rare_words_rank_higher_and_frequent_words_still_match() {
     passages[60].0 = "turbine turbine turbine turbine".to_owned();
     fixture.file(owner, "notes", passages, true).await;
     fixture.sql("analyze chunk").await;
-    let by_words = |text: &str| query(SearchMode::Text, text, Vec::new(), 20);
+    let by_words = |text: &str| fixture.query(SearchMode::Text, text, Vec::new(), 20);
     // If no chunk may be ranked, only the rarest word is searched first; twenty hits need the other words, too.
     let tight = Thresholds { ranked_chunks: 0, ..THRESHOLDS };
     let all = json!({ "field": "tags", "op": "nin", "value": [] });
@@ -315,10 +345,73 @@ async fn hybrid_search_ranks_chunks_of_both_legs_first() {
     let passages =
         vec![("near".to_owned(), vector(1)), ("tide far".to_owned(), vector(50)), ("tide".to_owned(), vector(1))];
     fixture.file(owner, "f", passages, true).await;
-    let result = fixture.search(owner.0, &query(SearchMode::Hybrid, "tides", vector(1), 10), THRESHOLDS).await;
+    let result = fixture.search(owner.0, &fixture.query(SearchMode::Hybrid, "tides", vector(1), 10), THRESHOLDS).await;
     let [first, ..] = &result.hits[..] else { panic!("nothing found") };
     assert_eq!(first.marked_text, format!("{MARK_START}tide{MARK_END}"));
     assert!(first.vector_score.unwrap() > 0.999 && first.text_score.is_some());
     assert_eq!(result.hits.len(), 3);
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn search_is_limited_to_collections_and_fuses_their_spaces() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    let narrow = store::space::ensure(&fixture.db, &spec("narrow", 2)).await.unwrap();
+    let reports = fixture.collection(owner.0, "reports", fixture.space).await;
+    let notes = fixture.collection(owner.0, "notes", narrow).await;
+    fixture.file(owner, "default", vec![("tide in default".to_owned(), vector(2))], true).await;
+    fixture
+        .file_in(owner, "reports", vec![("tide in reports".to_owned(), vector(1))], true, (reports, fixture.space))
+        .await;
+    let near = ("tide in notes".to_owned(), vec![1.0, 0.0]);
+    let far = ("ebb in notes".to_owned(), vec![0.0, 1.0]);
+    fixture.file_in(owner, "notes", vec![near, far], true, (notes, narrow)).await;
+    let vectors = vec![
+        SpaceVector { space: fixture.space, vector: vector(1) },
+        SpaceVector { space: narrow, vector: vec![1.0, 0.0] },
+    ];
+    let search = async |mode, collections: Option<Vec<CollectionId>>, filter: Option<&Value>| {
+        let query = SearchQuery {
+            mode,
+            text: "tide".to_owned(),
+            vectors: vectors.clone(),
+            collections,
+            filter: filter.map(|filter| Filter::parse(filter).unwrap()),
+            limit: 10,
+        };
+        let mut found = Vec::new();
+        // The second thresholds make each leg walk its index.
+        for thresholds in [THRESHOLDS, Thresholds { exact_vectors: 0, exact_vectors_per_root: 0, ..THRESHOLDS }] {
+            let result = fixture.search(owner.0, &query, thresholds).await;
+            assert!(result.hits.iter().all(|hit| hit.file_name == hit.collection_name), "{:?}", result.hits);
+            found.push(texts(&result).iter().map(|text| text.replace([MARK_START, MARK_END], "")).collect::<Vec<_>>());
+        }
+        assert_eq!(found[0], found[1]);
+        found.remove(0)
+    };
+    // The nearest of each space come first.
+    let by_rank = search(SearchMode::Vector, None, None).await;
+    assert_eq!(
+        by_rank[..2].iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        ["tide in notes", "tide in reports"].into()
+    );
+    assert_eq!(by_rank.len(), 4);
+    let hybrid = search(SearchMode::Hybrid, None, None).await;
+    assert_eq!((hybrid.len(), hybrid[3].as_str()), (4, "ebb in notes"));
+    assert_eq!(search(SearchMode::Text, Some(vec![reports]), None).await, ["tide in reports"]);
+    assert_eq!(search(SearchMode::Vector, Some(vec![notes]), None).await, ["tide in notes", "ebb in notes"]);
+    assert_eq!(search(SearchMode::Hybrid, Some(vec![reports, notes]), None).await.len(), 3);
+    let filter = json!({ "field": "name", "op": "eq", "value": "reports" });
+    assert_eq!(search(SearchMode::Hybrid, Some(vec![reports, notes]), Some(&filter)).await, ["tide in reports"]);
+    assert_eq!(search(SearchMode::Hybrid, Some(vec![notes]), Some(&filter)).await, [""; 0]);
+    assert_eq!(search(SearchMode::Hybrid, Some(Vec::new()), None).await, [""; 0]);
+    // Deleted collections are not searched.
+    let tx = fixture.db.begin().await.unwrap();
+    assert!(store::collection::delete(&tx, owner.0, notes).await.unwrap());
+    tx.commit().await.unwrap();
+    let left = search(SearchMode::Hybrid, None, None).await;
+    assert_eq!(left.iter().map(String::as_str).collect::<BTreeSet<_>>(), ["tide in reports", "tide in default"].into());
+    assert_eq!(search(SearchMode::Text, Some(vec![notes]), None).await, [""; 0]);
     fixture.close().await;
 }

@@ -1,0 +1,168 @@
+//! Creating, changing and deleting collections, under the workspace's lock.
+
+use nvisy_shared::{
+    domain::{activity::Action, event::EventType, quota::Resource},
+    id::{SpaceId, WorkspaceId},
+    pipeline::node::sink_collection::DEFAULT_COLLECTION,
+    platform::Platform,
+    store::{
+        self, Conn, Tx,
+        change::Change,
+        collection::{Collection, CollectionKey, CollectionSettings, NewCollection},
+    },
+};
+use serde_json::json;
+
+use crate::{
+    auth::member::{Member, WriteCollections},
+    http::{client_info::ClientInfo, extract::invalid_field},
+    problem::{Code, Problem},
+    quota,
+};
+
+/// The fields to change; `None`: unchanged.
+#[derive(Debug)]
+pub struct CollectionChange {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub model: Option<String>,
+}
+
+pub async fn find(conn: &impl Conn, workspace: WorkspaceId, key: &CollectionKey) -> Result<Collection, Problem> {
+    store::collection::find(conn, workspace, key).await?.ok_or_else(Problem::not_found)
+}
+
+/// The space of a model of this server; 422 with the names of its models.
+fn space_of(platform: &Platform, model: &str) -> Result<SpaceId, Problem> {
+    let spaces = &platform.spaces;
+    spaces.of_model(model).map(|space| space.id).ok_or_else(|| {
+        let names: Vec<_> = spaces.iter().map(|space| format!("`{}`", space.embedder.space().model)).collect();
+        invalid_field("model", format!("must be a model of this server: {}", names.join(", ")))
+    })
+}
+
+pub async fn create(
+    change: &mut Change,
+    platform: &Platform,
+    member: &Member<WriteCollections>,
+    name: &str,
+    description: &str,
+    model: Option<&str>,
+) -> Result<Collection, Problem> {
+    let space = model.map_or(Ok(platform.spaces.default().id), |model| space_of(platform, model))?;
+    // The lock makes concurrent creations see each other.
+    member.lock(change).await?;
+    let new = NewCollection { name, description, space: Some(space) };
+    let created = store::collection::insert(change, member.workspace, &new).await?;
+    let id = created.ok_or_else(name_taken)?;
+    quota::check(change, platform, member.workspace, &[Resource::Collections]).await?;
+    change.audit(Action::CollectionCreated, id);
+    change.emit(EventType::CollectionCreated, id, json!({ "name": name }));
+    find(change.tx(), member.workspace, &CollectionKey::Id(id)).await
+}
+
+pub async fn update(
+    platform: &Platform,
+    member: &Member<WriteCollections>,
+    client: &ClientInfo,
+    key: &CollectionKey,
+    revisions: Option<Vec<i32>>,
+    requested: CollectionChange,
+) -> Result<Collection, Problem> {
+    let space = requested.model.as_deref().map(|model| space_of(platform, model)).transpose()?;
+    let changes = member.changes(platform, client);
+    changes
+        .run(async |change| {
+            let row = lock(change, member, key, revisions.as_deref()).await?;
+            apply(change, member.workspace, row, &requested, space).await
+        })
+        .await
+}
+
+/// Applies the change to a locked collection.
+async fn apply(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    row: Collection,
+    requested: &CollectionChange,
+    space: Option<SpaceId>,
+) -> Result<Collection, Problem> {
+    let mut settings =
+        CollectionSettings { name: row.name.clone(), description: row.description.clone(), space_id: row.space_id };
+    let mut changed = Vec::new();
+    if let Some(name) = requested.name.as_ref().filter(|name| **name != row.name) {
+        require_not_default(&row, "it keeps its name")?;
+        settings.name.clone_from(name);
+        changed.push("name");
+    }
+    if let Some(description) = requested.description.as_ref().filter(|text| **text != row.description) {
+        settings.description.clone_from(description);
+        changed.push("description");
+    }
+    if space.is_some() && space != row.space_id {
+        settings.space_id = space;
+        changed.push("model");
+    }
+    if changed.is_empty() {
+        return Ok(row);
+    }
+    if !store::collection::update(change, workspace, row.id, &settings).await? {
+        return Err(name_taken());
+    }
+    let details = json!({ "fields": changed });
+    change.audit_with(Action::CollectionUpdated, row.id, details.clone());
+    change.emit(EventType::CollectionUpdated, row.id, details);
+    find(change.tx(), workspace, &CollectionKey::Id(row.id)).await
+}
+
+pub async fn delete(
+    platform: &Platform,
+    member: &Member<WriteCollections>,
+    client: &ClientInfo,
+    key: &CollectionKey,
+    revisions: Option<Vec<i32>>,
+) -> Result<(), Problem> {
+    let changes = member.changes(platform, client);
+    changes
+        .run(async |change| {
+            let row = lock(change, member, key, revisions.as_deref()).await?;
+            require_not_default(&row, "it can be emptied by deleting files")?;
+            store::collection::delete(change, member.workspace, row.id).await?;
+            change.audit(Action::CollectionDeleted, row.id);
+            change.emit(EventType::CollectionDeleted, row.id, json!({}));
+            Ok(())
+        })
+        .await
+}
+
+fn name_taken() -> Problem {
+    Problem::new(Code::NameTaken)
+}
+
+/// 409 for the collection that every workspace has, which the built-in pipeline writes to.
+fn require_not_default(row: &Collection, detail: &'static str) -> Result<(), Problem> {
+    if row.name == DEFAULT_COLLECTION {
+        return Err(Problem::new(Code::DefaultCollection).detail(detail));
+    }
+    Ok(())
+}
+
+/// Locks workspace and collection; 412 unless it has one of these revisions.
+async fn lock(
+    tx: &Tx,
+    member: &Member<WriteCollections>,
+    key: &CollectionKey,
+    revisions: Option<&[i32]>,
+) -> Result<Collection, Problem> {
+    member.lock(tx).await?;
+    let id = find(tx, member.workspace, key).await?.id;
+    if !store::collection::lock(tx, member.workspace, id).await? {
+        return Err(Problem::not_found());
+    }
+    // Read under the lock: the first vectors may have decided on the space meanwhile.
+    let row = find(tx, member.workspace, &CollectionKey::Id(id)).await?;
+    match revisions {
+        Some(revisions) if !revisions.contains(&row.revision) => Err(Problem::new(Code::PreconditionFailed)),
+        _ => Ok(row),
+    }
+}

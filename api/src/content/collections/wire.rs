@@ -1,0 +1,193 @@
+//! Requests and responses of the collection operations.
+
+use apistos::ApiComponent;
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use nvisy_shared::{
+    id::CollectionId,
+    platform::spaces::ServedSpace,
+    store::{self, collection::CollectionKey},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::service::CollectionChange;
+use crate::http::{
+    string_schema::{Prose, Text},
+    validation::{self, prose, text},
+};
+
+/// The path of a collection.
+#[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
+pub struct CollectionPath {
+    /// The collection's id or name.
+    #[schemars(length(min = 1, max = 63))]
+    pub collection: String,
+}
+
+impl CollectionPath {
+    pub fn key(self) -> CollectionKey {
+        match self.collection.parse() {
+            Ok(id) => CollectionKey::Id(CollectionId(id)),
+            Err(_) => CollectionKey::Name(self.collection),
+        }
+    }
+}
+
+/// The name of a collection: a slug that cannot be taken for an id.
+fn collection_name(value: &str, context: &()) -> garde::Result {
+    match value.parse::<Uuid>() {
+        Ok(_) => Err(garde::Error::new("must not be an id")),
+        Err(_) => validation::slug(value, context),
+    }
+}
+
+/// A collection to create.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "create_example")]
+pub struct CreateCollection {
+    /// The name, unique in the workspace: a short name for URLs and definitions of pipelines.
+    #[garde(custom(collection_name))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub name: String,
+    /// A description for people.
+    #[garde(inner(custom(prose(1000))))]
+    #[schemars(with = "Option<Prose<1000>>")]
+    pub description: Option<String>,
+    /// The name of the embedding model, as `listEmbeddingModels` returns it; absent: the server's default.
+    #[garde(inner(custom(text(1, 200))))]
+    #[schemars(with = "Option<Text<1, 200>>")]
+    pub model: Option<String>,
+}
+
+fn create_example() -> Value {
+    json!({ "name": "reports", "description": "Yearly reports of all sites." })
+}
+
+/// Changes of a collection; absent fields keep their value.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "change_example")]
+pub struct ChangeCollection {
+    /// The name, unique in the workspace. The collection `default` keeps its name.
+    #[garde(inner(custom(collection_name)))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub name: Option<String>,
+    /// A description for people.
+    #[garde(inner(custom(prose(1000))))]
+    #[schemars(with = "Option<Prose<1000>>")]
+    pub description: Option<String>,
+    /// The name of the embedding model for indexing and semantic search from now on. Files indexed with another model are
+    /// found by full text only, until they are indexed again.
+    #[garde(inner(custom(text(1, 200))))]
+    #[schemars(with = "Option<Text<1, 200>>")]
+    pub model: Option<String>,
+}
+
+impl From<ChangeCollection> for CollectionChange {
+    fn from(body: ChangeCollection) -> Self {
+        Self { name: body.name, description: body.description, model: body.model }
+    }
+}
+
+fn change_example() -> Value {
+    json!({ "description": "Yearly reports of all sites." })
+}
+
+/// A collection: a named index of a workspace.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub struct Collection {
+    /// The collection's id.
+    pub id: Uuid,
+    /// The name, unique in the workspace.
+    pub name: String,
+    /// The description.
+    pub description: String,
+    /// The embedding space of its vectors; absent until the first one is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<EmbeddingSpace>,
+    /// The contents that search reads.
+    pub usage: CollectionUsage,
+    /// The time of creation.
+    pub created_at: DateTime<Utc>,
+    /// The time of the last change.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// An embedding space: vectors of the same space are comparable.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EmbeddingSpace {
+    /// The embedding space's id.
+    pub id: Uuid,
+    /// The provider of the model: `local` or `openai`.
+    pub provider: String,
+    /// The provider's name of the model.
+    pub model: String,
+    /// The number of dimensions of a vector.
+    pub dimensions: i32,
+}
+
+/// The contents of a collection.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CollectionUsage {
+    /// The number of files.
+    pub files: i64,
+    /// The number of chunks.
+    pub chunks: i64,
+    /// The number of vectors.
+    pub vectors: i64,
+}
+
+impl From<store::collection::Collection> for Collection {
+    fn from(row: store::collection::Collection) -> Self {
+        let space = row.space_id.zip(row.space_provider);
+        let space = space.zip(row.space_model).zip(row.space_dimensions);
+        Self {
+            id: row.id.0,
+            name: row.name,
+            description: row.description,
+            space: space.map(|(((id, provider), model), dimensions)| EmbeddingSpace {
+                id: id.0,
+                provider,
+                model,
+                dimensions,
+            }),
+            usage: CollectionUsage { files: row.files, chunks: row.chunks, vectors: row.vectors },
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// The embedding models of the server.
+#[derive(Debug, Serialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub struct EmbeddingModels {
+    /// The models; the first one is the default of new collections.
+    pub items: Vec<EmbeddingModel>,
+}
+
+/// An embedding model.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EmbeddingModel {
+    /// The name: `model` of a collection.
+    pub name: String,
+    /// The provider of the model: `local` or `openai`.
+    pub provider: String,
+    /// The number of dimensions of a vector.
+    pub dimensions: u16,
+}
+
+impl From<&ServedSpace> for EmbeddingModel {
+    fn from(space: &ServedSpace) -> Self {
+        let spec = space.embedder.space();
+        Self { name: spec.model.clone(), provider: spec.provider.clone(), dimensions: spec.dimensions }
+    }
+}

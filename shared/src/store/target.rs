@@ -1,0 +1,238 @@
+//! Targets: the rows that sinks have written for items. They become visible to search together, and are deleted together.
+//!
+//! Functions that take an item expect that the transaction holds the lock of its file ([`super::locks::lock_item`]).
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, raw_sql,
+    sea_query::{ExprTrait, LockType, OnConflict},
+};
+
+use super::{Conn, Error, Result, Tx, sql};
+use crate::{
+    entity::target::{ActiveModel, Column, Entity},
+    id::{CollectionId, FileId, ItemId, PipelineId, TargetId, VersionId, WorkspaceId},
+};
+
+/// A target to be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct NewTarget<'a> {
+    /// The collection that the sink writes to.
+    pub collection: CollectionId,
+    /// The pipeline; `None`: a run of a definition that is not stored.
+    pub pipeline: Option<PipelineId>,
+    /// The id of the sink in the definition.
+    pub node: &'a str,
+    /// The item.
+    pub item: ItemId,
+    /// The item's file.
+    pub file: FileId,
+    /// The item's version of the file.
+    pub version: VersionId,
+}
+
+/// The target of an item and a sink, which search does not read until [`publish`]. The first call adds it; it stays locked
+/// until the transaction ends.
+pub async fn open(tx: &Tx, workspace: WorkspaceId, new: &NewTarget<'_>) -> Result<TargetId> {
+    let id = TargetId::new();
+    let row = ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(id),
+        collection_id: Set(new.collection),
+        pipeline_id: Set(new.pipeline),
+        node: Set(new.node.to_owned()),
+        item_id: Set(Some(new.item)),
+        file_id: Set(new.file),
+        version_id: Set(new.version),
+        ..ActiveModel::default()
+    };
+    let unless_open = OnConflict::columns([Column::WorkspaceId, Column::ItemId, Column::Node]).do_nothing().to_owned();
+    match Entity::insert(row).on_conflict(unless_open).exec_without_returning(tx).await {
+        Ok(0) | Err(Error::RecordNotInserted) => {}
+        Ok(_) => return Ok(id),
+        Err(error) => return Err(error),
+    }
+    let open = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::ItemId.eq(new.item))
+        .filter(Column::Node.eq(new.node))
+        .lock(LockType::NoKeyUpdate);
+    open.into_tuple().one(tx).await?.ok_or_else(|| Error::RecordNotFound("the target".to_owned()))
+}
+
+/// The targets of an item, the oldest first.
+pub async fn of_item(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> Result<Vec<TargetId>> {
+    Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::ItemId.eq(item))
+        .order_by_asc(Column::Id)
+        .into_tuple()
+        .all(conn)
+        .await
+}
+
+#[derive(FromQueryResult)]
+struct Source {
+    file: FileId,
+    version: VersionId,
+    number: i32,
+    pipeline: Option<PipelineId>,
+}
+
+/// Makes the item's targets visible to search, and deletes those that other items of the same pipeline and file have
+/// published, or will publish for an older version: nothing of them stays, also where the item has no target. If a newer
+/// version is published already, the item's own targets are deleted instead.
+pub async fn publish(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()> {
+    let source = raw_sql!(
+        Postgres,
+        "select i.file_id as file, i.version_id as version, v.number, r.pipeline_id as pipeline
+         from run_item i
+         join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
+         join file_version v on v.workspace_id = i.workspace_id and v.id = i.version_id
+         where i.workspace_id = {workspace} and i.id = {item}"
+    );
+    let Some(Source { file, version, number, pipeline }) = sql::first(tx, source).await? else { return Ok(()) };
+    let outdated = raw_sql!(
+        Postgres,
+        "select exists (
+             select from target t join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
+             where t.workspace_id = {workspace} and t.file_id = {file} and t.pipeline_id is not distinct from {pipeline}
+                 and t.live and v.number > {number})"
+    );
+    if sql::first_value(tx, outdated).await?.unwrap_or(false) {
+        return discard(tx, workspace, item).await;
+    }
+    let others = raw_sql!(
+        Postgres,
+        "delete from target t using file_version v
+         where t.workspace_id = {workspace} and t.file_id = {file} and t.pipeline_id is not distinct from {pipeline}
+             and t.item_id is distinct from {item} and v.workspace_id = t.workspace_id and v.id = t.version_id
+             and (v.number < {number} or v.number = {number} and t.live)"
+    );
+    sql::execute(tx, others).await?;
+    let own = raw_sql!(
+        Postgres,
+        "update target t set live = true, vector_count = (
+             select count(*) from embedding e join collection c on c.workspace_id = e.workspace_id and c.space_id = e.space_id
+             where e.workspace_id = t.workspace_id and e.target_id = t.id and c.id = t.collection_id)
+         where t.workspace_id = {workspace} and t.item_id = {item} and not t.live"
+    );
+    sql::execute(tx, own).await?;
+    let chunk_count = raw_sql!(
+        Postgres,
+        "update file_version set chunk_count = (
+             select coalesce(sum(t.chunk_count), 0)::integer from target t
+             where t.workspace_id = {workspace} and t.file_id = {file} and t.version_id = {version} and t.live)
+         where workspace_id = {workspace} and id = {version}"
+    );
+    sql::execute(tx, chunk_count).await?;
+    Ok(())
+}
+
+/// Whether vectors that an item has written are not of the space that their collection has by now.
+pub async fn has_other_vectors(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<bool> {
+    let other = raw_sql!(
+        Postgres,
+        "select exists (
+             select from target t
+             join collection c on c.workspace_id = t.workspace_id and c.id = t.collection_id
+             join embedding e on e.workspace_id = t.workspace_id and e.target_id = t.id
+             where t.workspace_id = {workspace} and t.item_id = {item} and e.space_id is distinct from c.space_id)"
+    );
+    Ok(sql::first_value(tx, other).await?.unwrap_or(false))
+}
+
+/// Deletes the targets of an item that failed or was cancelled.
+pub async fn discard(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()> {
+    Entity::delete_many()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::ItemId.eq(item))
+        .filter(Column::Live.into_expr().not())
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+/// Deletes the targets of the versions before this one: of a file whose newest version no pipeline processes.
+pub async fn delete_of_older_versions(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<()> {
+    let older = raw_sql!(
+        Postgres,
+        "delete from target t using file_version v, file_version newest
+         where t.workspace_id = {workspace} and t.file_id = {file}
+             and v.workspace_id = t.workspace_id and v.id = t.version_id
+             and newest.workspace_id = t.workspace_id and newest.id = {version} and v.number < newest.number"
+    );
+    sql::execute(tx, older).await?;
+    Ok(())
+}
+
+/// Hides everything that a pipeline has written. The worker deletes the rows. To be called before the pipeline is deleted.
+pub async fn delete_of_pipeline(tx: &Tx, workspace: WorkspaceId, pipeline: PipelineId) -> Result<()> {
+    let lock = raw_sql!(
+        Postgres,
+        "select id from file where workspace_id = {workspace} and id in (
+             select file_id from target where workspace_id = {workspace} and pipeline_id = {pipeline})
+         order by id for no key update"
+    );
+    sql::execute(tx, lock).await?;
+    let hidden = raw_sql!(
+        Postgres,
+        "update target set live = false, item_id = null, pipeline_id = null
+         where workspace_id = {workspace} and pipeline_id = {pipeline}"
+    );
+    sql::execute(tx, hidden).await?;
+    Ok(())
+}
+
+/// The workspace with the oldest target that [`delete_abandoned`] deletes.
+pub async fn next_abandoned(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
+    let oldest =
+        raw_sql!(Postgres, "select workspace_id from target where not live and item_id is null order by id limit 1");
+    sql::first_value(conn, oldest).await
+}
+
+/// Deletes up to `limit` targets of deleted pipelines, the oldest first, with their chunks and vectors. Returns their number.
+pub async fn delete_abandoned(tx: &Tx, workspace: WorkspaceId, limit: i64) -> Result<u64> {
+    let targets = raw_sql!(
+        Postgres,
+        "select id, file_id from target where workspace_id = {workspace} and not live and item_id is null
+         order by id limit {limit}"
+    );
+    let targets = sql::all_values(tx, targets).await?;
+    delete_all(tx, workspace, targets).await
+}
+
+/// Deletes up to `limit` targets of a deleted collection, with their chunks and vectors. Returns their number.
+pub async fn delete_of_collection(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    collection: CollectionId,
+    limit: i64,
+) -> Result<u64> {
+    let targets = raw_sql!(
+        Postgres,
+        "select id, file_id from target where workspace_id = {workspace} and collection_id = {collection}
+         order by live, id limit {limit}"
+    );
+    let targets = sql::all_values(tx, targets).await?;
+    delete_all(tx, workspace, targets).await
+}
+
+/// Deletes targets under the locks of their files, as everything else that writes to them.
+async fn delete_all(tx: &Tx, workspace: WorkspaceId, targets: Vec<(TargetId, FileId)>) -> Result<u64> {
+    let (targets, files): (Vec<TargetId>, Vec<FileId>) = targets.into_iter().unzip();
+    let lock = raw_sql!(
+        Postgres,
+        "select id from file where workspace_id = {workspace} and id = any({files}) order by id for no key update"
+    );
+    sql::execute(tx, lock).await?;
+    let deleted = raw_sql!(Postgres, "delete from target where workspace_id = {workspace} and id = any({targets})");
+    sql::execute(tx, deleted).await
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

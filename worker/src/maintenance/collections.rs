@@ -1,0 +1,40 @@
+//! Deleted collections, and the targets of deleted pipelines.
+
+use std::error::Error;
+
+use nvisy_shared::store::{self, TransactionTrait};
+
+use crate::context::Context;
+
+/// Targets removed at once: each has the chunks and vectors of one file.
+const BATCH_SIZE: i64 = 20;
+
+/// Erases deleted collections: their targets in batches, with chunks and vectors, then the row. An interrupted erasure goes on
+/// the next time.
+pub(super) async fn erase(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    while let Some((workspace, collection)) = store::collection::next_deleted(&cx.db).await? {
+        loop {
+            let tx = cx.db.begin().await?;
+            let deleted = store::target::delete_of_collection(&tx, workspace, collection, BATCH_SIZE).await?;
+            tx.commit().await?;
+            if deleted == 0 {
+                break;
+            }
+        }
+        // A job that was running may have added a target after the last batch: then the collection is the next one again.
+        if store::collection::erase(&cx.db, workspace, collection).await? {
+            tracing::info!(workspace.id = %workspace, collection.id = %collection, "erased a deleted collection");
+        }
+    }
+    Ok(())
+}
+
+/// Removes the targets of deleted pipelines, which search does not read any more.
+pub(super) async fn delete_abandoned_targets(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    while let Some(workspace) = store::target::next_abandoned(&cx.db).await? {
+        let tx = cx.db.begin().await?;
+        store::target::delete_abandoned(&tx, workspace, BATCH_SIZE).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
