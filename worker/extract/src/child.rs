@@ -1,4 +1,5 @@
-//! The child process, `nvisy-worker extract`: reads one request, limits itself, reads the file, writes one reply.
+//! The child process, `nvisy-worker extract`: reads one request, limits itself, reads the file, writes one reply, or the members
+//! of an archive.
 //!
 //! The file is its standard input, so it needs no name in any directory. Its standard output is a socket for request and reply.
 
@@ -15,6 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::ExtractLimits;
 use super::formats;
 use super::request::{ChildReply, ChildRequest, EXIT_NOT_STARTED};
+use super::unpack::{self, UnpackLimits, UnpackMessage};
 use crate::{FileError, FileErrorKind};
 
 /// Limit of open files: the three standard streams, their copies, and some for the runtime.
@@ -40,11 +42,29 @@ fn serve() -> io::Result<()> {
     let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     // The process that wrote the file and an earlier child share its offset.
     file.rewind()?;
-
-    let reply: ChildReply = panic::catch_unwind(|| formats::read(file, &request.info, &request.limits))
-        .unwrap_or_else(|_| Err(FileError::new(FileErrorKind::Corrupt, "The content crashed its reader.")));
+    if let Some(limits) = request.unpack {
+        return send_members(file, &request, limits, parent);
+    }
+    let reply: ChildReply =
+        panic::catch_unwind(|| formats::read(file, &request.info, &request.limits)).unwrap_or_else(|_| Err(crashed()));
     let bytes = postcard::to_stdvec(&reply).map_err(io::Error::other)?;
     parent.write_all(&bytes)
+}
+
+fn crashed() -> FileError {
+    FileError::new(FileErrorKind::Corrupt, "The content crashed its reader.")
+}
+
+/// Sends the messages of [`unpack`](unpack::unpack), each after its length.
+fn send_members(file: File, request: &ChildRequest, limits: UnpackLimits, parent: UnixStream) -> io::Result<()> {
+    let send = |message: UnpackMessage| {
+        let bytes = postcard::to_stdvec(&message).map_err(io::Error::other)?;
+        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        (&parent).write_all(&length.to_le_bytes())?;
+        (&parent).write_all(&bytes)
+    };
+    let unpacked = panic::catch_unwind(|| unpack::unpack(file, &request.info, &request.limits, limits, &mut { send }));
+    unpacked.unwrap_or_else(|_| send(UnpackMessage::Failed(crashed())))
 }
 
 /// Ends the process when the parent closes its end of the socket, which also happens when the parent dies.

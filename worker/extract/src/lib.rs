@@ -7,7 +7,8 @@
 //!
 //! - [`sniff`](fn@sniff) determines the media type: content first, then name, then declared type;
 //! - `formats` reads each media type;
-//! - [`child`] is the hidden subcommand, [`run`](fn@run) its parent.
+//! - [`child`] is the hidden subcommand, [`run`](fn@run) its parent;
+//! - [`Members::open`] is another parent of it, which takes the members of an archive one after the other.
 //!
 //! A new format is a [`MediaType`], a line in `formats::read` and a file beside the others.
 
@@ -16,13 +17,17 @@ mod document;
 mod error;
 mod formats;
 mod limits;
+mod members;
 mod request;
 mod run;
 mod sniff;
+mod unpack;
 
 pub use document::{Document, Element, ElementKind};
 pub use error::{ExtractError, FileError, FileErrorKind};
 pub use limits::ExtractLimits;
+pub use members::Members;
 pub use request::FileInfo;
 pub use run::run;
 pub use sniff::{MediaType, SNIFF_BYTES, sniff};
+pub use unpack::{ArchiveKind, UnpackLimits, archive_kind};

@@ -1,9 +1,9 @@
-//! The protocol of parent and child: a JSON line in, a postcard value out, over one socket.
+//! The protocol of parent and child: a JSON line in, a postcard value or a sequence of them out, over one socket.
 
 use serde::{Deserialize, Serialize};
 
 use super::ExtractLimits;
-use crate::{Document, FileError};
+use crate::{Document, FileError, unpack::UnpackLimits};
 
 /// What the uploader declared about the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,9 +19,13 @@ pub struct FileInfo {
 pub(super) struct ChildRequest {
     pub(super) info: FileInfo,
     pub(super) limits: ExtractLimits,
+    /// Present: the reply is the file's members, not a document.
+    #[serde(default)]
+    pub(super) unpack: Option<UnpackLimits>,
 }
 
-/// The child's whole output.
+/// The child's whole output, if it reads a document. The members of an archive are messages
+/// ([`UnpackMessage`](crate::unpack::UnpackMessage)), each after its length in four bytes, lowest first.
 pub(super) type ChildReply = Result<Document, FileError>;
 
 /// The child's exit code for faults of its environment (no request, no limits, no descriptor). A retry may succeed.

@@ -20,7 +20,7 @@ use super::{ExtractLimits, FileInfo};
 use crate::{Document, ExtractError, FileError, FileErrorKind};
 
 /// The part of the child's standard error that is read; enough for the runtime's out-of-memory message.
-const STDERR_LIMIT_BYTES: u64 = 4 * 1024;
+pub(super) const STDERR_LIMIT_BYTES: u64 = 4 * 1024;
 
 /// Reads a file in a child process, `program extract`, within `limits`. The child inherits the open file, not a path.
 ///
@@ -34,10 +34,7 @@ pub async fn run(
     info: &FileInfo,
     limits: &ExtractLimits,
 ) -> Result<Document, ExtractError> {
-    let request = ChildRequest { info: info.clone(), limits: limits.clone() };
-    let mut line = serde_json::to_vec(&request).map_err(|e| ExtractError::Process(e.into()))?;
-    line.push(b'\n');
-
+    let line = request_line(&ChildRequest { info: info.clone(), limits: limits.clone(), unpack: None })?;
     let (mut child, ours) = start(program, file).map_err(ExtractError::Process)?;
     let wall = Duration::from_secs(limits.wall_seconds);
     match timeout(wall, exchange(&mut child, ours, &line, limits)).await {
@@ -49,8 +46,14 @@ pub async fn run(
     }
 }
 
+pub(super) fn request_line(request: &ChildRequest) -> Result<Vec<u8>, ExtractError> {
+    let mut line = serde_json::to_vec(request).map_err(|error| ExtractError::Process(error.into()))?;
+    line.push(b'\n');
+    Ok(line)
+}
+
 /// Starts a child with the file and one end of a socket; returns the child and the other end.
-fn start(program: &Path, file: &File) -> io::Result<(Child, UnixStream)> {
+pub(super) fn start(program: &Path, file: &File) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let child = Command::new(program)
@@ -92,16 +95,24 @@ async fn exchange(
     }
     let status = child.wait().await.map_err(ExtractError::Process)?;
     if status.success() {
-        let invalid = |_| FileError::new(FileErrorKind::Corrupt, "The reader sent an invalid reply.");
-        return Ok(postcard::from_bytes::<ChildReply>(&reply).map_err(invalid)??);
+        return Ok(postcard::from_bytes::<ChildReply>(&reply).map_err(|_| invalid_reply())??);
     }
+    Err(failed(status, &stderr.unwrap_or_default()))
+}
+
+/// The error of a child that did not exit with success.
+pub(super) fn failed(status: ExitStatus, stderr: &[u8]) -> ExtractError {
     if status.code() == Some(i32::from(EXIT_NOT_STARTED)) {
-        return Err(ExtractError::Process(io::Error::other("the child could not take the file or limit itself")));
+        return ExtractError::Process(io::Error::other("the child could not take the file or limit itself"));
     }
     if stopped_from_outside(status) {
-        return Err(ExtractError::Process(io::Error::other("the child was stopped from outside")));
+        return ExtractError::Process(io::Error::other("the child was stopped from outside"));
     }
-    Err(exit_error(status, &stderr.unwrap_or_default()).into())
+    exit_error(status, stderr).into()
+}
+
+pub(super) fn invalid_reply() -> FileError {
+    FileError::new(FileErrorKind::Corrupt, "The reader sent an invalid reply.")
 }
 
 /// The text, plus several times as much for elements: a text of many tiny lines has more structure than text.
@@ -109,7 +120,7 @@ fn reply_limit(limits: &ExtractLimits) -> u64 {
     limits.max_text_bytes.saturating_mul(4).saturating_add(64 * 1024)
 }
 
-async fn read_limited(stream: impl AsyncRead + Unpin, limit: u64) -> io::Result<Vec<u8>> {
+pub(super) async fn read_limited(stream: impl AsyncRead + Unpin, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream.take(limit).read_to_end(&mut bytes).await?;
     Ok(bytes)
@@ -138,7 +149,7 @@ fn exit_error(status: ExitStatus, stderr: &[u8]) -> FileError {
     FileError::new(FileErrorKind::Corrupt, "The content crashed its reader.")
 }
 
-fn timed_out() -> FileError {
+pub(super) fn timed_out() -> FileError {
     FileError::new(FileErrorKind::TimedOut, "Reading the content takes longer than one file may take.")
 }
 

@@ -4,22 +4,34 @@ use std::ops::Range;
 
 use nvisy_embed::Tokenizer;
 
-use super::ChunkLimits;
-
 /// Bytes of text that are tokenized at once, which bounds the memory for files with one endless line.
 const WINDOW_BYTES: usize = 256 * 1024;
 
 /// Byte ranges of `text` within `range`, in order, without white space at their ends. Together they cover everything but white
 /// space; consecutive ones overlap by up to `overlap_tokens`.
-pub(super) fn cut(text: &str, range: Range<usize>, tokenizer: &Tokenizer, limits: ChunkLimits) -> Vec<Range<usize>> {
-    let mut pieces = Vec::new();
+pub(super) fn cut(
+    text: &str,
+    range: Range<usize>,
+    tokenizer: &Tokenizer,
+    max_tokens: usize,
+    overlap_tokens: usize,
+) -> Vec<Range<usize>> {
+    let mut cutter = Cutter { text, tokenizer, max_tokens: max_tokens.max(1), overlap_tokens, pieces: Vec::new() };
     let mut from = range.start;
     while from < range.end {
         let to = window_end(text, from, range.end);
-        window(text, from..to, tokenizer, limits, &mut pieces);
+        cutter.window(from..to);
         from = to;
     }
-    pieces
+    cutter.pieces
+}
+
+struct Cutter<'a> {
+    text: &'a str,
+    tokenizer: &'a Tokenizer,
+    max_tokens: usize,
+    overlap_tokens: usize,
+    pieces: Vec<Range<usize>>,
 }
 
 /// The end of the window: the last natural pause in its second half.
@@ -31,54 +43,49 @@ fn window_end(text: &str, from: usize, end: usize) -> usize {
     best_break(text, from + WINDOW_BYTES / 2, limit).unwrap_or(limit)
 }
 
-fn window(
-    text: &str,
-    window: Range<usize>,
-    tokenizer: &Tokenizer,
-    limits: ChunkLimits,
-    pieces: &mut Vec<Range<usize>>,
-) {
-    let tokens: Vec<usize> =
-        tokenizer.offsets(&text[window.clone()]).into_iter().map(|(start, _)| window.start + start).collect();
-    let max = limits.max_tokens.max(1);
-    let mut first = 0;
-    while first < tokens.len() {
-        let start = tokens[first];
-        let mut after = (first + max).min(tokens.len());
-        let mut end = if after == tokens.len() {
-            window.end
-        } else {
-            let half = tokens[first + max / 2];
-            best_break(text, half, tokens[after]).unwrap_or(tokens[after])
-        };
-        // Cut out, a piece can have more tokens than within the whole text, because a word cut in two is tokenized anew.
-        while after > first + 1 && tokenizer.count(&text[start..end]) > limits.max_tokens {
-            after -= 1;
-            end = tokens[after].max(text.ceil_char_boundary(start + 1));
-        }
-        push_trimmed(text, start..end, pieces);
-        if end >= window.end {
-            return;
-        }
-        let next = tokens.partition_point(|&token| token < end);
-        first = next.max(first + 1);
-        // The overlap has whole words only, and is short enough that each piece advances.
-        let overlap = limits.overlap_tokens.min(max / 2);
-        if overlap > 0 {
-            let back = next.saturating_sub(overlap).max(first.saturating_sub(max / 2));
-            let word = (back..next).find(|&token| text[..tokens[token]].ends_with(char::is_whitespace));
-            first = word.filter(|&token| tokens[token] > start).unwrap_or(first);
+impl Cutter<'_> {
+    fn window(&mut self, window: Range<usize>) {
+        let (text, max) = (self.text, self.max_tokens);
+        let tokens: Vec<usize> =
+            self.tokenizer.offsets(&text[window.clone()]).into_iter().map(|(start, _)| window.start + start).collect();
+        let mut first = 0;
+        while first < tokens.len() {
+            let start = tokens[first];
+            let mut after = (first + max).min(tokens.len());
+            let mut end = if after == tokens.len() {
+                window.end
+            } else {
+                let half = tokens[first + max / 2];
+                best_break(text, half, tokens[after]).unwrap_or(tokens[after])
+            };
+            // Cut out, a piece can have more tokens than within the whole text, because a word cut in two is tokenized anew.
+            while after > first + 1 && self.tokenizer.count(&text[start..end]) > max {
+                after -= 1;
+                end = tokens[after].max(text.ceil_char_boundary(start + 1));
+            }
+            self.pieces.extend(trimmed(text, start..end));
+            if end >= window.end {
+                return;
+            }
+            let next = tokens.partition_point(|&token| token < end);
+            first = next.max(first + 1);
+            // The overlap has whole words only, and is short enough that each piece advances.
+            let overlap = self.overlap_tokens.min(max / 2);
+            if overlap > 0 {
+                let back = next.saturating_sub(overlap).max(first.saturating_sub(max / 2));
+                let word = (back..next).find(|&token| text[..tokens[token]].ends_with(char::is_whitespace));
+                first = word.filter(|&token| tokens[token] > start).unwrap_or(first);
+            }
         }
     }
 }
 
-fn push_trimmed(text: &str, piece: Range<usize>, pieces: &mut Vec<Range<usize>>) {
-    let slice = &text[piece.clone()];
-    let start = piece.start + (slice.len() - slice.trim_start().len());
-    let end = piece.start + slice.trim_end().len();
-    if start < end {
-        pieces.push(start..end);
-    }
+/// The range without white space at its ends.
+pub(super) fn trimmed(text: &str, range: Range<usize>) -> Option<Range<usize>> {
+    let slice = &text[range.clone()];
+    let start = range.start + (slice.len() - slice.trim_start().len());
+    let end = range.start + slice.trim_end().len();
+    (start < end).then_some(start..end)
 }
 
 /// The best break between two offsets: the end of a paragraph, else of a line, of a sentence, or of a word; the last of its kind.
@@ -104,18 +111,12 @@ fn best_break(text: &str, from: usize, to: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const LIMITS: ChunkLimits = ChunkLimits { max_tokens: 20, overlap_tokens: 0 };
-
-    fn pieces(text: &str, limits: ChunkLimits) -> Vec<Range<usize>> {
-        cut(text, 0..text.len(), &Tokenizer::estimate(), limits)
-    }
-
-    fn check(text: &str, limits: ChunkLimits) -> Vec<Range<usize>> {
-        let pieces = pieces(text, limits);
+    fn check(text: &str, max_tokens: usize, overlap_tokens: usize) -> Vec<Range<usize>> {
         let tokenizer = Tokenizer::estimate();
+        let pieces = cut(text, 0..text.len(), &tokenizer, max_tokens, overlap_tokens);
         let mut covered = 0;
         for piece in &pieces {
-            assert!(tokenizer.count(&text[piece.clone()]) <= limits.max_tokens, "{piece:?}");
+            assert!(tokenizer.count(&text[piece.clone()]) <= max_tokens, "{piece:?}");
             // Only white space is left out.
             if piece.start > covered {
                 assert_eq!(text[covered..piece.start].trim(), "");
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn pieces_end_at_paragraphs_if_possible() {
         let text = "One two three four five six seven.\n\nEight nine ten eleven twelve thirteen fourteen fifteen.";
-        let pieces = check(text, LIMITS);
+        let pieces = check(text, 20, 0);
         assert_eq!(&text[pieces[0].clone()], "One two three four five six seven.");
     }
 
@@ -139,16 +140,16 @@ mod tests {
         for text in
             ["", "   \n", "a", "word ".repeat(500).as_str(), "x".repeat(3000).as_str(), "水と火。".repeat(200).as_str()]
         {
-            check(text, LIMITS);
-            check(text, ChunkLimits { max_tokens: 1, overlap_tokens: 0 });
-            check(text, ChunkLimits { max_tokens: 20, overlap_tokens: 8 });
+            check(text, 20, 0);
+            check(text, 1, 0);
+            check(text, 20, 8);
         }
     }
 
     #[test]
     fn overlap_repeats_whole_words() {
         let text = "alpha beta gamma delta epsilon zeta eta theta iota kappa ".repeat(5);
-        let pieces = check(&text, ChunkLimits { max_tokens: 20, overlap_tokens: 6 });
+        let pieces = check(&text, 20, 6);
         assert!(pieces.windows(2).all(|pair| pair[1].start < pair[0].end));
         assert!(pieces.iter().all(|piece| text[..piece.start].is_empty() || text[..piece.start].ends_with(' ')));
     }
@@ -156,6 +157,6 @@ mod tests {
     #[test]
     fn endless_line_is_cut_in_bounded_time() {
         let text = "lorem ipsum dolor ".repeat(200_000);
-        assert!(check(&text, ChunkLimits { max_tokens: 254, overlap_tokens: 0 }).len() >= 1_200_000 / 254);
+        assert!(check(&text, 254, 0).len() >= 1_200_000 / 254);
     }
 }

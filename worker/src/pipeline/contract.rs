@@ -1,74 +1,261 @@
-//! The contract of nodes: they compute an output from an input, and return their writes as effects.
+//! The contract of nodes: a behaviour maps a list of elements to a list for each output, and returns its writes as effects.
+//!
+//! A behaviour writes nothing itself except content-addressed blobs, which garbage collection removes unless an effect refers to
+//! them. It keeps no state between calls, and gives the same output for the same input and settings, or raises the code version of
+//! its type (`NodeSpec::CODE_VERSION`).
+
+use std::{io::ErrorKind, sync::Arc};
 
 use async_trait::async_trait;
+use chrono::SecondsFormat;
+use futures::TryStreamExt;
+use nvisy_embed::Embedder;
 use nvisy_shared::{
-    id::{SpaceId, WorkspaceId},
-    store::{
-        self, Tx,
-        chunk::ChunkVector,
-        file::{Extraction, StoredBlob},
-        run::Item,
-    },
+    id::{BlobId, SpaceId, WorkspaceId},
+    pipeline::{content_key::ContentKey, expression::Variables},
+    platform::spaces::ServedSpace,
+    store::{file::StoredBlob, processing::VersionFacts},
 };
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+use tokio::io::AsyncWriteExt;
 
-use super::artifact::Artifact;
+use super::{
+    element::{Elements, FileElement, StagedFile, VectorElement},
+    spaces::served,
+};
 use crate::{context::Context, runner::JobError};
 
-/// The surroundings of a node.
-pub struct Scope<'a> {
+/// The surroundings of one call of a node.
+pub struct Call<'a> {
     /// The context of the worker.
     pub cx: &'a Context,
     /// The tenant.
     pub workspace: WorkspaceId,
-    /// The item that is processed.
-    pub item: &'a Item,
+    /// The node's id.
+    pub node: &'a str,
+    /// The file that is processed.
+    pub file: &'a FileFacts,
+    /// The spaces of the collections behind the node; empty where there are none.
+    pub spaces: &'a [SpaceId],
 }
 
-/// A step of a pipeline.
-#[async_trait]
-pub trait Node: Send + Sync {
-    /// Computes the output from the input, and adds the necessary writes to `effects`. Compiled plans give each node an input of
-    /// its kind; another kind is a bug.
-    async fn run(&self, scope: &Scope<'_>, input: Artifact, effects: &mut Vec<Effect>) -> Result<Artifact, JobError>;
+/// The file version that an item processes.
+#[derive(Clone, Debug)]
+pub struct FileFacts {
+    /// The content as it was uploaded.
+    pub content: FileElement,
+    /// The variable `file` of expressions.
+    pub variables: Json,
+    /// The metadata of the file.
+    pub metadata: Map<String, Json>,
+    /// The key of these properties, without those that `partition` finds out: they follow from the content.
+    pub key: ContentKey,
 }
 
-/// A write of a node.
-pub enum Effect {
-    /// The properties of the file's content. The text is registered first if it is a separate blob.
-    Extraction(Extraction, Option<StoredBlob>),
-    /// Vectors in a space.
-    Vectors(SpaceId, Vec<ChunkVector>),
-}
-
-impl Effect {
-    /// The number of vectors that it writes.
+impl FileFacts {
+    /// The properties of a file version, as nodes see them. The media type of the content is the declared one: that of the content
+    /// is an output of `partition`.
     #[must_use]
-    pub fn vectors(&self) -> u64 {
-        match self {
-            Self::Extraction(..) => 0,
-            Self::Vectors(_, vectors) => vectors.len() as u64,
+    pub fn new(facts: VersionFacts) -> Self {
+        let content = FileElement {
+            blob: facts.blob_id,
+            bytes: u64::try_from(facts.bytes).unwrap_or_default(),
+            sha256: hex::encode(&facts.sha256),
+            name: facts.name.clone(),
+            media_type: facts.declared_type,
+            origin: Arc::default(),
+            staged: None,
+        };
+        let mut variables = json!({
+            "id": facts.file_id, "name": facts.name, "mediaType": content.media_type, "size": facts.bytes,
+            "createdAt": facts.created_at.to_rfc3339_opts(SecondsFormat::Secs, true), "tags": facts.tags,
+        });
+        if let Some(id) = facts.external_id {
+            variables["externalId"] = id.into();
         }
-    }
-
-    /// Writes to the database.
-    pub async fn apply(&self, tx: &Tx, workspace: WorkspaceId, item: &Item) -> store::Result<()> {
-        match self {
-            Self::Extraction(extraction, text) => {
-                let mut extraction = extraction.clone();
-                if let Some(text) = text {
-                    extraction.text_blob_id = store::file::register_blob(tx, workspace, *text).await?;
-                }
-                store::file::set_extraction(tx, workspace, item.version_id, &extraction).await
-            }
-            Self::Vectors(space, vectors) => {
-                let of = (item.file_id, item.version_id);
-                store::chunk::insert_vectors(tx, workspace, *space, of, vectors.clone()).await
-            }
+        let key = ContentKey::of([variables.to_string().as_bytes(), facts.metadata.to_string().as_bytes()]);
+        variables["mediaType"] = facts.media_type.into();
+        if let Some(pages) = facts.page_count {
+            variables["pageCount"] = pages.into();
         }
+        let metadata = match facts.metadata {
+            Json::Object(metadata) => metadata,
+            _ => Map::new(),
+        };
+        Self { content, variables, metadata, key }
     }
 }
 
-/// The error for an input of another kind, which compiled plans never give.
+/// The step that a node does.
+#[async_trait]
+pub trait Behaviour: Send + Sync {
+    /// Computes the outputs from the input. Compiled plans give a node only flows that its ports accept.
+    ///
+    /// # Errors
+    /// [`JobError::Fail`] where no repetition can help: the item fails. Others are repeated by the node's options.
+    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError>;
+}
+
+/// The result of a call.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// The elements of each output, in the order of the ports; none for a sink.
+    pub ports: Vec<Elements>,
+    /// The writes.
+    pub effects: Vec<Effect>,
+    /// Tokens that a model was given.
+    pub tokens: u64,
+    /// Tokens whose results were found instead.
+    pub tokens_saved: u64,
+}
+
+impl Output {
+    /// One output, and no writes.
+    #[must_use]
+    pub fn one(elements: Elements) -> Self {
+        Self { ports: vec![elements], ..Self::default() }
+    }
+
+    /// Several outputs, and no writes.
+    #[must_use]
+    pub fn ports(ports: Vec<Elements>) -> Self {
+        Self { ports, ..Self::default() }
+    }
+
+    /// Writes without an output.
+    #[must_use]
+    pub fn effects(effects: Vec<Effect>) -> Self {
+        Self { effects, ..Self::default() }
+    }
+}
+
+/// A write of a node. It is done in the transaction that completes the job, or not at all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Effect {
+    /// What `partition` found out about the file itself.
+    Extraction {
+        /// The media type by content.
+        media_type: String,
+        /// The blob that has the text.
+        text: TextBlob,
+        /// The number of pages, where there are pages.
+        page_count: Option<u32>,
+    },
+    /// Metadata to set in the file.
+    Metadata(Map<String, Json>),
+    /// Chunks for a collection, with their vectors; those without a vector are found by words only.
+    Collection {
+        /// The name of the collection.
+        collection: String,
+        /// The chunks. Their ordinals are their places in the input.
+        rows: Vec<VectorElement>,
+    },
+    /// A file derived from the item's.
+    DerivedFile {
+        /// The name.
+        name: String,
+        /// The media type.
+        media_type: String,
+        /// The stored content.
+        content: StoredBlob,
+    },
+    /// A member of the item's file, which becomes an item of its own.
+    Member {
+        /// The path within the file, which identifies the member.
+        path: String,
+        /// The media type, as far as the name tells.
+        media_type: String,
+        /// The stored content.
+        content: StoredBlob,
+    },
+    /// A condition of `check` did not hold.
+    CheckFailed {
+        /// The message.
+        message: String,
+        /// The number of elements for which it did not hold.
+        elements: u64,
+    },
+}
+
+/// The blob of a text.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TextBlob {
+    /// A registered one.
+    Stored(BlobId),
+    /// A new one, to be registered.
+    New(StoredBlob),
+}
+
+impl Call<'_> {
+    /// The model of a space.
+    ///
+    /// # Errors
+    /// As [`served`].
+    pub fn space(&self, id: SpaceId) -> Result<&ServedSpace, JobError> {
+        served(self.cx, id)
+    }
+
+    /// The model that chunks must fit: of the collections behind the node the one that takes the fewest tokens, otherwise the
+    /// default.
+    ///
+    /// # Errors
+    /// As [`Call::space`].
+    pub fn model(&self) -> Result<&Embedder, JobError> {
+        let mut smallest = None;
+        for &id in self.spaces {
+            let embedder = &self.space(id)?.embedder;
+            if smallest.is_none_or(|smallest: &Embedder| embedder.max_tokens() < smallest.max_tokens()) {
+                smallest = Some(embedder);
+            }
+        }
+        Ok(smallest.unwrap_or(&self.cx.spaces.default().embedder))
+    }
+
+    /// The variables of an expression at element `index`.
+    #[must_use]
+    pub fn variables(&self, elements: &Elements, index: usize) -> Variables {
+        let origin = elements.origin(index);
+        let mut metadata = self.file.metadata.clone();
+        let document = origin.and_then(|origin| origin.document.as_ref());
+        metadata.extend(origin.map(|origin| origin.metadata.clone()).unwrap_or_default());
+        Variables {
+            file: self.file.variables.clone(),
+            metadata: Json::Object(metadata),
+            item: elements.item(index),
+            document: document.map_or_else(|| json!({}), |document| json!(document)),
+        }
+    }
+
+    /// The content of a file on the local disk.
+    ///
+    /// # Errors
+    /// Temporary ones: storage that cannot be read, a full disk.
+    pub async fn stage(&self, file: &FileElement) -> Result<StagedFile, JobError> {
+        if let Some(staged) = &file.staged {
+            return Ok(Arc::clone(staged));
+        }
+        let reading = || JobError::retry("the upload cannot be read");
+        let staging = |error: std::io::Error| match error.kind() {
+            ErrorKind::StorageFull => JobError::storage_full("the temporary directory is full")(error),
+            _ => JobError::retry("the upload cannot be staged on disk")(error),
+        };
+        // Without a name that a killed worker could leave behind.
+        let target = tempfile::tempfile().map_err(JobError::retry("no temporary file can be created"))?;
+        let content = self.cx.blobs.get(self.workspace, file.blob).await.map_err(reading())?;
+        let mut content = std::pin::pin!(content);
+        let mut target = tokio::fs::File::from_std(target);
+        while let Some(bytes) = content.try_next().await.map_err(reading())? {
+            target.write_all(&bytes).await.map_err(staging)?;
+        }
+        target.flush().await.map_err(staging)?;
+        Ok(Arc::new(target.into_std().await))
+    }
+}
+
+/// The error for an input of another flow, which compiled plans never give.
 pub fn wrong_input(node: &'static str) -> JobError {
     JobError::retry("a plan gave a node the wrong input")(node)
 }

@@ -1,6 +1,8 @@
 //! Extraction in a child process: good files give their text, bad ones a typed failure.
 
 mod files;
+mod golden;
+mod members;
 
 use std::fs::File;
 use std::io::Write;

@@ -14,6 +14,11 @@ const MAX_COMPRESSION_RATIO: u64 = 200;
 /// Parts below this size are not checked for their ratio.
 const RATIO_CHECK_MIN_BYTES: u64 = 16 << 20;
 
+/// Most bytes that a part may expand to, by its packed size.
+pub(crate) fn compression_limit(packed: u64) -> u64 {
+    packed.saturating_mul(MAX_COMPRESSION_RATIO).max(RATIO_CHECK_MIN_BYTES)
+}
+
 pub(super) struct Archive {
     zip: ZipArchive<BufReader<File>>,
     /// Expanded bytes that the remaining parts may have.
@@ -35,9 +40,7 @@ impl Archive {
             Err(ZipError::FileNotFound) => return Ok(None),
             Err(error) => return Err(file_error(error)),
         };
-        let limit = self
-            .remaining_bytes
-            .min(part.compressed_size().saturating_mul(MAX_COMPRESSION_RATIO).max(RATIO_CHECK_MIN_BYTES));
+        let limit = self.remaining_bytes.min(compression_limit(part.compressed_size()));
         let mut bytes = Vec::new();
         part.take(limit + 1).read_to_end(&mut bytes).map_err(super::unreadable)?;
         if bytes.len() as u64 > limit {

@@ -16,6 +16,7 @@ mod rows;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
+pub(super) use self::archive::compression_limit;
 use super::{ExtractLimits, FileInfo, MediaType, SNIFF_BYTES, sniff};
 use crate::{Document, ElementKind, FileError, FileErrorKind};
 

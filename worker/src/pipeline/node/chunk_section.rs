@@ -1,39 +1,32 @@
-//! Transform: a document to chunks that fit the model.
+//! Transform: documents to chunks at headings, paragraphs and sentences.
 
 use async_trait::async_trait;
-use nvisy_shared::domain::failure::{Failure, FailureCode};
+use nvisy_shared::pipeline::node::chunk_section::ChunkSection;
 
+use super::chunking;
 use crate::{
-    chunk::{self, ChunkLimits},
+    chunk::{SectionLimits, by_sections},
     pipeline::{
-        artifact::Artifact,
-        contract::{Effect, Node, Scope, wrong_input},
+        contract::{Behaviour, Call, Output},
+        element::Elements,
     },
     runner::JobError,
 };
 
-/// See the module.
-pub(super) struct ChunkSectionNode {
-    pub(super) max_tokens: Option<u32>,
-    pub(super) overlap_tokens: u32,
+#[async_trait]
+impl Behaviour for ChunkSection {
+    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
+        let documents = chunking::documents("chunk.section", input)?;
+        let model = chunking::model(call, self.contextual_prefix)?;
+        let limits = limits(self, model.max_tokens);
+        chunking::cut_all(documents, move |document| by_sections(document, &model, limits)).await
+    }
 }
 
-#[async_trait]
-impl Node for ChunkSectionNode {
-    async fn run(&self, scope: &Scope<'_>, input: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
-        let Artifact::Document(document) = input else { return Err(wrong_input("chunk.section")) };
-        let embedder = &scope.cx.embedder;
-        let model = embedder.max_tokens();
-        let max_tokens = self.max_tokens.map_or(model, |wanted| model.min(wanted as usize));
-        let limits = ChunkLimits { max_tokens, overlap_tokens: self.overlap_tokens as usize };
-        let tokenizer = embedder.tokenizer();
-        // Tokenizing a large document takes seconds of computation, which must not block the async threads.
-        let chunks = tokio::task::spawn_blocking(move || chunk::split(&document, &tokenizer, limits))
-            .await
-            .map_err(JobError::retry("chunking was interrupted"))?;
-        if chunks.is_empty() {
-            return Err(JobError::Fail(Failure::new(FailureCode::Empty, "there is no text in it")));
-        }
-        Ok(Artifact::Chunks(chunks))
+pub(super) fn limits(settings: &ChunkSection, model_tokens: usize) -> SectionLimits {
+    SectionLimits {
+        min_tokens: settings.min_tokens.map(|tokens| tokens as usize),
+        max_tokens: settings.max_tokens.map_or(model_tokens, |tokens| model_tokens.min(tokens as usize)),
+        overlap_tokens: settings.overlap_tokens as usize,
     }
 }

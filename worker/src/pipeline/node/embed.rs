@@ -1,60 +1,75 @@
-//! Transform: passages to vectors.
+//! Transform: chunks to vectors.
 
-use std::time::Duration;
-
-use async_trait::async_trait;
-use nvisy_embed::{EmbedError, InputType};
-use nvisy_shared::{
-    domain::failure::{Failure, FailureCode},
-    telemetry::metrics::metrics,
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
 };
 
+use async_trait::async_trait;
+use nvisy_shared::{id::SpaceId, pipeline::node::embed::Embed, store};
+use uuid::Uuid;
+
+use super::embedding;
 use crate::{
     pipeline::{
-        artifact::Artifact,
-        contract::{Effect, Node, Scope, wrong_input},
+        contract::{Behaviour, Call, Output, wrong_input},
+        element::{Elements, VectorElement, input_hash},
     },
     runner::JobError,
 };
 
-/// See the module.
-pub(super) struct EmbedNode;
-
 #[async_trait]
-impl Node for EmbedNode {
-    async fn run(&self, scope: &Scope<'_>, input: Artifact, _: &mut Vec<Effect>) -> Result<Artifact, JobError> {
-        let Artifact::Passages(passages) = input else { return Err(wrong_input("embed")) };
-        let (ids, texts): (Vec<_>, Vec<_>) = passages.into_iter().map(|passage| (passage.id, passage.text)).unzip();
-        let embedder = &scope.cx.embedder;
-        let vectors = embedder.embed(InputType::Passage, texts).await.map_err(|error| {
-            let kind = match &error {
-                EmbedError::Busy { .. } => "busy",
-                EmbedError::Unavailable(_) => "unavailable",
-                EmbedError::Rejected(_) => "rejected",
-            };
-            metrics().provider_error(scope.cx.config.embedding.provider.name(), kind);
-            job_error(error)
-        })?;
-        Ok(Artifact::Vectors(ids.into_iter().zip(vectors).collect()))
+impl Behaviour for Embed {
+    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
+        let Elements::Chunks(chunks) = input else { return Err(wrong_input("embed")) };
+        let inputs: Vec<Input> = chunks
+            .iter()
+            .map(|chunk| {
+                let text = chunk.input().into_owned();
+                Input { hash: input_hash(&text), text, tokens: u64::from(chunk.tokens) }
+            })
+            .collect();
+        let mut vectors: Vec<BTreeMap<SpaceId, Arc<[f32]>>> = vec![BTreeMap::new(); chunks.len()];
+        let (mut tokens, mut tokens_saved) = (0, 0);
+        for &space in call.spaces {
+            let (computed, spent) = vectors_in(call, space, &inputs).await?;
+            tokens += spent;
+            tokens_saved += inputs.iter().map(|input| input.tokens).sum::<u64>().saturating_sub(spent);
+            for (vectors, input) in vectors.iter_mut().zip(&inputs) {
+                if let Some(vector) = computed.get(&input.hash) {
+                    vectors.insert(space, Arc::clone(vector));
+                }
+            }
+        }
+        let elements = chunks.into_iter().zip(vectors).map(|(chunk, vectors)| VectorElement { chunk, vectors });
+        Ok(Output { tokens, tokens_saved, ..Output::one(Elements::Vectors(elements.collect())) })
     }
 }
 
-/// Shortest wait for a busy provider, also when it requests none.
-const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Longest wait for a busy provider, however long a wait it requests.
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(600);
+/// A text to embed.
+struct Input {
+    hash: Uuid,
+    text: String,
+    tokens: u64,
+}
 
-fn job_error(error: EmbedError) -> JobError {
-    match error {
-        EmbedError::Busy { retry_after } => JobError::Snooze {
-            what: "the provider is busy",
-            delay: retry_after.clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY),
-            source: None,
-        },
-        EmbedError::Rejected(reason) => JobError::Fail(Failure::new(
-            FailureCode::ProviderRejected,
-            format!("the embedding provider rejected the request: {reason}"),
-        )),
-        error @ EmbedError::Unavailable(_) => JobError::retry("the embedding provider cannot be reached")(error),
-    }
+/// The vectors of inputs.
+type Vectors = HashMap<Uuid, Arc<[f32]>>;
+
+/// The vectors of all inputs in a space, and the tokens that the model was given. Those that the workspace has already are not
+/// computed again, and equal inputs once.
+async fn vectors_in(call: &Call<'_>, space: SpaceId, inputs: &[Input]) -> Result<(Vectors, u64), JobError> {
+    let embedder = &call.space(space)?.embedder;
+    let hashes: Vec<Uuid> = inputs.iter().map(|input| input.hash).collect();
+    let stored = store::chunk::find_vectors(&call.cx.db, call.workspace, space, &hashes).await?;
+    let mut vectors: HashMap<Uuid, Arc<[f32]>> =
+        stored.into_iter().map(|(hash, vector)| (hash, vector.into())).collect();
+    let missing: BTreeMap<Uuid, &Input> =
+        inputs.iter().filter(|input| !vectors.contains_key(&input.hash)).map(|input| (input.hash, input)).collect();
+    let spent = missing.values().map(|input| input.tokens).sum();
+    let (hashes, texts): (Vec<Uuid>, Vec<String>) =
+        missing.into_iter().map(|(hash, input)| (hash, input.text.clone())).unzip();
+    let computed = embedding::embed(embedder, texts).await?;
+    vectors.extend(hashes.into_iter().zip(computed).map(|(hash, vector)| (hash, vector.into())));
+    Ok((vectors, spent))
 }

@@ -1,59 +1,81 @@
-//! Transform: bytes to a document, extracted in a child process.
+//! Transform: bytes to documents, extracted in a child process.
 
 use std::{os::unix::fs::FileExt, sync::Arc};
 
 use async_trait::async_trait;
-use futures::stream;
 use nvisy_extract::{
-    Document, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType, SNIFF_BYTES, sniff,
+    Document, Element, ElementKind, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType,
+    SNIFF_BYTES, sniff,
 };
 use nvisy_shared::{
-    blob::PutError,
+    config::ExtractConfig,
     domain::failure::{Failure, FailureCode},
-    id::BlobId,
-    store::{
-        self,
-        file::{Extraction, StoredBlob},
-    },
+    pipeline::node::partition::{Partition, PartitionMode},
 };
-
 use sha2::{Digest, Sha256};
 
+use super::storing::store_text;
 use crate::{
     pipeline::{
-        artifact::{Artifact, StagedFile},
-        contract::{Effect, Node, Scope, wrong_input},
+        contract::{Behaviour, Call, Effect, Output, TextBlob, wrong_input},
+        element::{DocumentElement, DocumentInfo, Elements, FileElement, Origin, StagedFile},
     },
     runner::JobError,
 };
 
-/// See the module.
-pub(super) struct PartitionNode;
-
 #[async_trait]
-impl Node for PartitionNode {
-    async fn run(&self, scope: &Scope<'_>, input: Artifact, effects: &mut Vec<Effect>) -> Result<Artifact, JobError> {
-        let Artifact::File(file) = input else { return Err(wrong_input("partition")) };
-        let settings = &scope.cx.config.extract;
-        let limits = ExtractLimits {
-            memory_bytes: settings.memory_bytes,
-            wall_seconds: settings.seconds,
-            max_pages: settings.pages,
-            max_text_bytes: settings.text_bytes,
-            max_expanded_bytes: settings.expanded_bytes,
-        };
-        let media_type = sniff_media_type(&file).map_err(JobError::retry("the staged file cannot be read"))?;
-        let info = FileInfo { file_name: file.name, declared_type: Some(file.media_type) };
-        let read = nvisy_extract::run(&scope.cx.extractor, &file.file, &info, &limits).await;
-        let document = read.map_err(|error| match error {
-            ExtractError::File(error) => JobError::Fail(failure(error)),
-            error @ ExtractError::Process(_) => JobError::retry("the extraction process cannot be started")(error),
-        })?;
-        let (text_blob_id, new) = store_text(scope, &document).await?;
-        let extraction =
-            Extraction { media_type: media_type.as_str().to_owned(), text_blob_id, page_count: document.page_count };
-        effects.push(Effect::Extraction(extraction, new));
-        Ok(Artifact::Document(Arc::new(document)))
+impl Behaviour for Partition {
+    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
+        let Elements::Bytes(files) = input else { return Err(wrong_input("partition")) };
+        let mut documents = Vec::with_capacity(files.len());
+        let mut effects = Vec::new();
+        for file in files {
+            let (document, media_type) = read(call, &file, self.mode).await?;
+            if file.blob == call.file.content.blob {
+                let text = text_blob(call, &file, &document).await?;
+                let media_type = media_type.as_str().to_owned();
+                effects.push(Effect::Extraction { media_type, text, page_count: document.page_count });
+            }
+            documents.push(element(document, &file.origin));
+        }
+        Ok(Output { ports: vec![Elements::Documents(documents)], effects, ..Output::default() })
+    }
+}
+
+/// The document of a file, and the media type of its content, which may differ from the declared one.
+async fn read(call: &Call<'_>, file: &FileElement, mode: PartitionMode) -> Result<(Document, MediaType), JobError> {
+    let staged = call.stage(file).await?;
+    let head = head(&staged)?;
+    let media_type = sniff(&head, &file.name, Some(&file.media_type));
+    let limits = extract_limits(&call.cx.config.extract);
+    let read = nvisy_extract::run(&call.cx.extractor, &staged, &file_info(file), &limits).await;
+    let document = read.map_err(job_error)?;
+    let document = match mode {
+        PartitionMode::Auto => document,
+        PartitionMode::Fast => without_structure(document),
+    };
+    Ok((document, media_type))
+}
+
+/// What the reader of a file is told about it.
+pub(super) fn file_info(file: &FileElement) -> FileInfo {
+    FileInfo { file_name: file.name.clone(), declared_type: Some(file.media_type.clone()) }
+}
+
+pub(super) fn extract_limits(config: &ExtractConfig) -> ExtractLimits {
+    ExtractLimits {
+        memory_bytes: config.memory_bytes,
+        wall_seconds: config.seconds,
+        max_pages: config.pages,
+        max_text_bytes: config.text_bytes,
+        max_expanded_bytes: config.expanded_bytes,
+    }
+}
+
+pub(super) fn job_error(error: ExtractError) -> JobError {
+    match error {
+        ExtractError::File(error) => JobError::Fail(failure(error)),
+        error @ ExtractError::Process(_) => JobError::retry("the extraction process cannot be started")(error),
     }
 }
 
@@ -70,39 +92,87 @@ fn failure(FileError { kind, detail }: FileError) -> Failure {
     Failure::new(code, detail)
 }
 
-/// The media type of the content, which may differ from the declared one. The file was just written, so the
-/// blocking read is served from memory.
-fn sniff_media_type(file: &StagedFile) -> std::io::Result<MediaType> {
-    let mut head = [0; SNIFF_BYTES];
+/// The first bytes of a file. It was just written, so the blocking read is served from memory.
+pub(super) fn head(file: &StagedFile) -> Result<Vec<u8>, JobError> {
+    let mut head = vec![0; SNIFF_BYTES];
     let mut filled = 0;
     while filled < head.len() {
-        match file.file.read_at(&mut head[filled..], filled as u64)? {
+        let read = file.read_at(&mut head[filled..], filled as u64);
+        match read.map_err(JobError::retry("the staged file cannot be read"))? {
             0 => break,
             read => filled += read,
         }
     }
-    Ok(sniff(&head[..filled], &file.name, Some(&file.media_type)))
+    head.truncate(filled);
+    Ok(head)
 }
 
-/// Stores the text of which chunks are ranges, unless it equals the content of the file.
-async fn store_text(scope: &Scope<'_>, document: &Document) -> Result<(BlobId, Option<StoredBlob>), JobError> {
-    let source = store::file::source(&scope.cx.db, scope.workspace, scope.item.version_id).await?;
-    let source = source.ok_or(JobError::Obsolete)?;
-    if source.sha256 == Sha256::digest(document.text.as_bytes()).as_slice() {
-        return Ok((source.blob_id, None));
+/// The blob of the text of which chunks are ranges: that of the file if it has the same bytes.
+async fn text_blob(call: &Call<'_>, file: &FileElement, document: &Document) -> Result<TextBlob, JobError> {
+    if file.sha256 == hex::encode(Sha256::digest(document.text.as_bytes())) {
+        return Ok(TextBlob::Stored(file.blob));
     }
-    let id = BlobId::new();
-    let limit = document.text.len() as u64;
-    let text = stream::iter([Ok::<_, std::convert::Infallible>(document.text.clone().into())]);
-    let stored = scope.cx.blobs.put(scope.workspace, id, text, limit).await.map_err(|error| match error {
-        PutError::TooLarge { .. } => {
-            JobError::Fail(Failure::new(FailureCode::TooLarge, "the extracted text is too large to store"))
+    Ok(TextBlob::New(store_text(call, document.text.clone()).await?))
+}
+
+fn element(document: Document, origin: &Origin) -> DocumentElement {
+    let info = DocumentInfo {
+        characters: document.text.chars().count() as u64,
+        page_count: document.page_count,
+        title: document.title.clone(),
+        ..DocumentInfo::default()
+    };
+    let origin = Origin { metadata: origin.metadata.clone(), document: Some(info) };
+    DocumentElement { document: Arc::new(document), origin: Arc::new(origin) }
+}
+
+/// The document with its pages as the only structure: one element for the text of each page, and the breaks between them.
+pub(super) fn without_structure(document: Document) -> Document {
+    let mut elements: Vec<Element> = Vec::new();
+    for element in document.elements {
+        match elements.last_mut() {
+            Some(last)
+                if last.kind == ElementKind::Paragraph
+                    && element.kind != ElementKind::PageBreak
+                    && (element.page.is_none() || element.page == last.page) =>
+            {
+                last.end = element.end;
+            }
+            _ if element.kind == ElementKind::PageBreak => elements.push(element),
+            _ => elements.push(Element { kind: ElementKind::Paragraph, ..element }),
         }
-        // JetStream may also respond with a timeout if its disk is full. The text is valid, so the job waits.
-        error @ (PutError::StorageFull | PutError::Store(_)) => {
-            JobError::storage_full("the object store is full or unavailable")(error)
-        }
-        error => JobError::retry("the extracted text cannot be stored")(error),
-    })?;
-    Ok((id, Some(StoredBlob { id, sha256: stored.sha256, bytes: stored.bytes })))
+    }
+    Document { elements, ..document }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn document_without_structure_keeps_text_and_pages() {
+        let element = |kind, start, end, page| Element { kind, start, end, page };
+        let document = Document {
+            text: "Title\n\none\n\n- two\n\nthree".to_owned(),
+            elements: vec![
+                element(ElementKind::Heading { level: 1 }, 0, 5, Some(1)),
+                element(ElementKind::Paragraph, 7, 10, Some(1)),
+                element(ElementKind::ListItem, 12, 17, Some(1)),
+                element(ElementKind::PageBreak, 17, 19, Some(2)),
+                element(ElementKind::Table, 19, 24, Some(2)),
+            ],
+            page_count: Some(2),
+            title: Some("Title".to_owned()),
+        };
+        let plain = without_structure(document.clone());
+        assert_eq!((&plain.text, plain.page_count, &plain.title), (&document.text, Some(2), &document.title));
+        assert_eq!(
+            plain.elements,
+            [
+                element(ElementKind::Paragraph, 0, 17, Some(1)),
+                element(ElementKind::PageBreak, 17, 19, Some(2)),
+                element(ElementKind::Paragraph, 19, 24, Some(2)),
+            ]
+        );
+    }
 }

@@ -1,23 +1,28 @@
-//! Sink: vectors into the workspace's index.
+//! Sink: chunks with their vectors into a collection.
 
 use async_trait::async_trait;
+use nvisy_shared::pipeline::node::sink_collection::SinkCollection;
 
 use crate::{
     pipeline::{
-        artifact::Artifact,
-        contract::{Effect, Node, Scope, wrong_input},
+        contract::{Behaviour, Call, Effect, Output, wrong_input},
+        element::{Elements, VectorElement},
     },
     runner::JobError,
 };
 
-/// See the module.
-pub(super) struct SinkCollectionNode;
-
 #[async_trait]
-impl Node for SinkCollectionNode {
-    async fn run(&self, scope: &Scope<'_>, input: Artifact, effects: &mut Vec<Effect>) -> Result<Artifact, JobError> {
-        let Artifact::Vectors(vectors) = input else { return Err(wrong_input("sink.collection")) };
-        effects.push(Effect::Vectors(scope.cx.space, vectors));
-        Ok(Artifact::Nothing)
+impl Behaviour for SinkCollection {
+    async fn run(&self, _: &Call<'_>, input: Elements) -> Result<Output, JobError> {
+        let rows = match input {
+            Elements::Vectors(rows) => rows,
+            Elements::Chunks(chunks) => {
+                chunks.into_iter().map(|chunk| VectorElement { chunk, vectors: Default::default() }).collect()
+            }
+            _ => return Err(wrong_input("sink.collection")),
+        };
+        // A branch that is not taken writes nothing.
+        let effect = (!rows.is_empty()).then(|| Effect::Collection { collection: self.collection.clone(), rows });
+        Ok(Output::effects(effect.into_iter().collect()))
     }
 }

@@ -1,0 +1,295 @@
+//! The outline of a document: the text between two headings, with the headings above it, and its pages.
+
+use std::{ops::Range, sync::Arc};
+
+use nvisy_extract::{Document, ElementKind};
+
+use super::{
+    cut::{cut, trimmed},
+    piece::{ChunkModel, Piece},
+};
+
+/// Longest heading kept, in characters: some files mark whole paragraphs as headings.
+const MAX_HEADING_CHARS: usize = 200;
+
+/// Between the headings of a contextual prefix.
+const PREFIX_SEPARATOR: &str = " > ";
+
+/// The line between a contextual prefix and the text, as the embedding node writes it.
+pub(super) const PREFIX_END: &str = "\n\n";
+
+/// A heading.
+#[derive(Debug, PartialEq, Eq)]
+struct Heading {
+    text: String,
+    /// One past its last byte.
+    end: usize,
+}
+
+/// A stretch of text under the same headings.
+#[derive(Clone, Debug)]
+pub(super) struct Section {
+    /// Its range, which begins with its own heading.
+    pub(super) bytes: Range<usize>,
+    /// The headings above and at its beginning, outermost first.
+    path: Vec<Arc<Heading>>,
+    /// The tokens that a contextual prefix of its text takes, at most.
+    prefix_tokens: usize,
+}
+
+/// The sections and pages of a document.
+pub(super) struct Outline<'a> {
+    pub(super) document: &'a Document,
+    pub(super) model: &'a ChunkModel,
+    /// Together they cover the text.
+    pub(super) sections: Vec<Section>,
+    has_pages: bool,
+}
+
+impl<'a> Outline<'a> {
+    pub(super) fn new(document: &'a Document, model: &'a ChunkModel) -> Self {
+        let mut sections = sections(document);
+        if model.contextual {
+            for section in &mut sections {
+                let tokens = prefix(&section.path).map_or(0, |prefix| prefix_tokens(model, &prefix));
+                // A prefix may take half of the model; longer ones lose their outermost headings.
+                section.prefix_tokens = tokens.min(model.max_tokens / 2);
+            }
+        }
+        let has_pages = document.elements.iter().any(|element| element.page.is_some());
+        Self { document, model, sections, has_pages }
+    }
+
+    /// The sections that a range overlaps.
+    fn overlapped(&self, bytes: &Range<usize>) -> &[Section] {
+        let first = self.sections.partition_point(|section| section.bytes.end <= bytes.start);
+        let after = self.sections.partition_point(|section| section.bytes.start < bytes.end);
+        &self.sections[first.min(after)..after]
+    }
+
+    /// Tokens that a piece of this range may have, so that its contextual prefix also fits the model.
+    pub(super) fn max_tokens(&self, bytes: &Range<usize>) -> usize {
+        let prefix = self.overlapped(bytes).iter().map(|section| section.prefix_tokens).max().unwrap_or(0);
+        (self.model.max_tokens - prefix).max(1)
+    }
+
+    /// Adds a piece, or the pieces of a range that is too long for the model.
+    pub(super) fn add(&self, bytes: Range<usize>, pieces: &mut Vec<Piece>) {
+        let max_tokens = self.max_tokens(&bytes);
+        let tokens = self.model.tokenizer.count(&self.document.text[bytes.clone()]);
+        if tokens <= max_tokens {
+            pieces.extend(self.piece(bytes, tokens));
+            return;
+        }
+        for part in cut(&self.document.text, bytes, &self.model.tokenizer, max_tokens, 0) {
+            let tokens = self.model.tokenizer.count(&self.document.text[part.clone()]);
+            pieces.extend(self.piece(part, tokens));
+        }
+    }
+
+    /// The piece of a range, without white space at its ends; `None`: there is nothing else in it.
+    pub(super) fn piece(&self, bytes: Range<usize>, tokens: usize) -> Option<Piece> {
+        let bytes = trimmed(&self.document.text, bytes)?;
+        let path = common_path(self.overlapped(&bytes));
+        let tokens = tokens.max(1);
+        let prefix = if self.model.contextual { self.fitting_prefix(&path, bytes.start, tokens) } else { None };
+        Some(Piece {
+            page: self.page_at(bytes.start),
+            headings: path.iter().map(|heading| heading.text.clone()).collect(),
+            tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
+            prefix,
+            bytes,
+        })
+    }
+
+    /// The headings above a text at `start`, without the outermost ones if all do not fit the model beside the text.
+    fn fitting_prefix(&self, path: &[Arc<Heading>], start: usize, tokens: usize) -> Option<String> {
+        let above = path.iter().take_while(|heading| heading.end <= start).count();
+        let room = self.model.max_tokens.saturating_sub(tokens);
+        (0..above)
+            .filter_map(|outermost| prefix(&path[outermost..above]))
+            .find(|prefix| prefix_tokens(self.model, prefix) <= room)
+    }
+
+    /// The page of a byte offset, if the document has pages.
+    fn page_at(&self, offset: usize) -> Option<u32> {
+        if !self.has_pages {
+            return None;
+        }
+        let after = self.document.elements.partition_point(|element| element.start <= offset);
+        self.document.elements[..after].iter().rev().find_map(|element| element.page)
+    }
+}
+
+fn prefix(path: &[Arc<Heading>]) -> Option<String> {
+    let headings: Vec<&str> =
+        path.iter().map(|heading| heading.text.as_str()).filter(|text| !text.is_empty()).collect();
+    (!headings.is_empty()).then(|| headings.join(PREFIX_SEPARATOR))
+}
+
+fn prefix_tokens(model: &ChunkModel, prefix: &str) -> usize {
+    model.tokenizer.count(&format!("{prefix}{PREFIX_END}"))
+}
+
+/// The headings that are above all of the sections.
+fn common_path(sections: &[Section]) -> Vec<Arc<Heading>> {
+    let Some((first, others)) = sections.split_first() else { return Vec::new() };
+    let mut common = first.path.len();
+    for section in others {
+        let same = first.path.iter().zip(&section.path).take_while(|(one, other)| Arc::ptr_eq(one, other)).count();
+        common = common.min(same);
+    }
+    first.path[..common].to_vec()
+}
+
+/// The sections of a document, which together cover its text. A heading directly followed by another shares its section, because
+/// a chunk with only a heading is useless.
+fn sections(document: &Document) -> Vec<Section> {
+    let mut sections = Vec::new();
+    let mut path: Vec<(u8, Arc<Heading>)> = Vec::new();
+    let mut start = 0;
+    // Where the text after the last heading begins.
+    let mut body = 0;
+    for element in &document.elements {
+        let Some(level) = heading_level(element.kind) else { continue };
+        if !document.text[body..element.start].trim().is_empty() {
+            sections.push(section(start..element.start, &path));
+            start = element.start;
+        }
+        path.retain(|(above, _)| *above < level);
+        let text = document.text[element.start..element.end].trim().trim_start_matches('#').trim();
+        let text = text.chars().take(MAX_HEADING_CHARS).collect();
+        path.push((level, Arc::new(Heading { text, end: element.end })));
+        body = element.end;
+    }
+    sections.push(section(start..document.text.len(), &path));
+    sections
+}
+
+/// The level of a heading; `None`: it is none.
+pub(super) const fn heading_level(kind: ElementKind) -> Option<u8> {
+    match kind {
+        ElementKind::Title => Some(0),
+        ElementKind::Heading { level } => Some(level),
+        _ => None,
+    }
+}
+
+fn section(bytes: Range<usize>, path: &[(u8, Arc<Heading>)]) -> Section {
+    Section { bytes, path: path.iter().map(|(_, heading)| Arc::clone(heading)).collect(), prefix_tokens: 0 }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use nvisy_embed::Tokenizer;
+    use nvisy_extract::Element;
+
+    use super::*;
+
+    /// A document of these elements, each with its page.
+    pub(crate) fn document(parts: &[(ElementKind, &str, u32)]) -> Document {
+        let mut document = Document::default();
+        for (kind, text, page) in parts {
+            let start = document.text.len();
+            document.text.push_str(text);
+            let end = document.text.len();
+            document.elements.push(Element { kind: *kind, start, end, page: Some(*page) });
+            document.text.push_str("\n\n");
+        }
+        document.page_count = parts.last().map(|(_, _, page)| *page);
+        document
+    }
+
+    pub(crate) fn model(max_tokens: usize, contextual: bool) -> ChunkModel {
+        ChunkModel { tokenizer: Tokenizer::estimate(), max_tokens, contextual }
+    }
+
+    /// Checks that pieces fit the model and cover everything but white space.
+    pub(crate) fn check(document: &Document, model: &ChunkModel, pieces: &[Piece]) {
+        let mut covered = 0;
+        for piece in pieces {
+            let text = &document.text[piece.bytes.clone()];
+            assert_eq!(text.trim(), text);
+            assert_eq!(piece.tokens as usize, model.tokenizer.count(text).max(1));
+            let prefix = piece.prefix.as_ref().map_or(0, |prefix| model.tokenizer.count(prefix));
+            assert!(piece.tokens as usize + prefix <= model.max_tokens, "{piece:?}");
+            if piece.bytes.start > covered {
+                assert_eq!(document.text[covered..piece.bytes.start].trim(), "");
+            }
+            assert!(piece.bytes.end > covered, "each piece must advance");
+            covered = piece.bytes.end;
+        }
+        assert_eq!(document.text[covered..].trim(), "");
+    }
+
+    /// Texts of difficult shapes.
+    pub(crate) fn texts() -> Vec<String> {
+        vec![
+            String::new(),
+            "   \n".to_owned(),
+            "a".to_owned(),
+            "word ".repeat(500),
+            "x".repeat(3000),
+            "水と火。".repeat(200),
+            "🦀".repeat(700),
+            "e\u{301}\u{301} \u{a0}\u{2003}".repeat(300),
+            "One. Two! Three?\n\nFour.\r\n\r\nFive\n".repeat(60),
+        ]
+    }
+
+    #[test]
+    fn sections_carry_the_path_of_their_headings() {
+        use ElementKind::{Heading, Paragraph};
+        let document = document(&[
+            (Paragraph, "Before.", 1),
+            (Heading { level: 1 }, "# One", 1),
+            (Heading { level: 2 }, "Inner", 1),
+            (Paragraph, "Body.", 2),
+            (Heading { level: 1 }, "Two", 3),
+            (Paragraph, "End.", 3),
+        ]);
+        let model = model(100, false);
+        let outline = Outline::new(&document, &model);
+        let found: Vec<_> = outline
+            .sections
+            .iter()
+            .map(|section| {
+                let path = section.path.iter().map(|heading| heading.text.clone()).collect::<Vec<_>>();
+                (document.text[section.bytes.clone()].trim().to_owned(), path)
+            })
+            .collect();
+        let path = |headings: &[&str]| headings.iter().map(|heading| (*heading).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            found,
+            [
+                ("Before.".to_owned(), path(&[])),
+                ("# One\n\nInner\n\nBody.".to_owned(), path(&["One", "Inner"])),
+                ("Two\n\nEnd.".to_owned(), path(&["Two"])),
+            ]
+        );
+        assert_eq!(outline.page_at(document.text.find("Body").unwrap()), Some(2));
+        assert_eq!(outline.page_at(document.text.len()), Some(3));
+    }
+
+    #[test]
+    fn prefix_that_does_not_fit_loses_its_outermost_headings() {
+        use ElementKind::{Heading, Paragraph};
+        let long = "a very long heading that says nothing at all ".repeat(4);
+        let document = document(&[
+            (Heading { level: 1 }, &long, 1),
+            (Heading { level: 2 }, "Inner", 1),
+            (Paragraph, "Opening words.", 1),
+            (Paragraph, "Body.", 1),
+        ]);
+        let model = model(40, true);
+        let outline = Outline::new(&document, &model);
+        let start = document.text.find("Body").unwrap();
+        let piece = outline.piece(start..document.text.len(), 2).unwrap();
+        assert_eq!(piece.prefix.as_deref(), Some("Inner"));
+        assert_eq!(piece.headings.len(), 2);
+        // No room at all.
+        assert_eq!(outline.piece(start..document.text.len(), 40).unwrap().prefix, None);
+        // The text has its own headings.
+        assert_eq!(outline.piece(0..document.text.len(), 30).unwrap().prefix, None);
+    }
+}

@@ -1,0 +1,158 @@
+//! Outputs that are stored are computed again only when the code version of their type rises. So a change of an output must
+//! raise it: this table has the output of a fixed input, for each type whose output is computed from the input alone.
+//! That of `partition` is in `worker/tests/extract`; `chunk.similarity` has fixed similarities here.
+
+use std::sync::Arc;
+
+use nvisy_embed::Tokenizer;
+use nvisy_extract::{Document, Element, ElementKind};
+use nvisy_shared::pipeline::node::{
+    NodeSpec, chunk_characters::ChunkCharacters, chunk_page::ChunkPage, chunk_section::ChunkSection,
+    chunk_similarity::ChunkSimilarity, language::Language,
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{chunk_characters, chunk_page, chunk_section, chunk_similarity, chunking::Chunks, language};
+use crate::{
+    chunk::{ChunkModel, Piece, Stretches, by_characters, by_pages, by_sections},
+    pipeline::element::{DocumentElement, Elements},
+};
+
+/// The code version of each type, and the hash of its output.
+const OUTPUTS: [(&str, u32, &str); 5] = [
+    (ChunkCharacters::TYPE, 1, "ca50f018b2d68de265bd4a5d5e6dd7cf"),
+    (ChunkPage::TYPE, 1, "5d96c89b2fecb9853ed2700a0ee1633f"),
+    (ChunkSection::TYPE, 1, "e62d5c83917bb279cb48f05b5d13c3f1"),
+    (ChunkSimilarity::TYPE, 1, "0bfe82c20e081201f83c728f4ab3cb0d"),
+    (Language::TYPE, 1, "9cf87833065476841eacd1f712f1c500"),
+];
+
+#[test]
+fn changed_output_has_another_code_version() {
+    let found: Vec<_> = OUTPUTS
+        .iter()
+        .map(|(kind, ..)| {
+            let (code_version, output) = output(kind);
+            (*kind, code_version, hex::encode(&Sha256::digest(output.as_bytes())[..16]))
+        })
+        .collect();
+    let expected: Vec<_> = OUTPUTS.iter().map(|(kind, version, hash)| (*kind, *version, (*hash).to_owned())).collect();
+    assert_eq!(
+        expected, found,
+        "an output or a code version has changed: raise `CODE_VERSION` in `shared/src/pipeline/node` with each change of the \
+         output of a type, and enter both here"
+    );
+}
+
+/// The current code version of a type, and its output for the document with several settings.
+fn output(kind: &str) -> (u32, String) {
+    match kind {
+        ChunkCharacters::TYPE => of([ChunkCharacters::default(), short(), ChunkCharacters::example()], |settings| {
+            let model = model(settings.contextual_prefix);
+            chunks(&by_characters(&document(), &model, chunk_characters::limits(settings)))
+        }),
+        ChunkPage::TYPE => of([ChunkPage::default(), ChunkPage::example()], |settings| {
+            let model = model(settings.contextual_prefix);
+            chunks(&by_pages(&document(), &model, chunk_page::limits(settings)))
+        }),
+        ChunkSection::TYPE => of([ChunkSection::default(), ChunkSection::example()], |settings| {
+            let model = model(settings.contextual_prefix);
+            chunks(&by_sections(&document(), &model, chunk_section::limits(settings, model.max_tokens)))
+        }),
+        ChunkSimilarity::TYPE => of([ChunkSimilarity::default(), ChunkSimilarity::example()], |settings| {
+            let (document, model) = (document(), model(settings.contextual_prefix));
+            let limits = chunk_similarity::limits(settings, model.max_tokens);
+            let stretches = Stretches::new(&document, &model);
+            let similarities: Vec<_> = (0..stretches.compared(limits.max_tokens).count())
+                .map(|place| (place % 5 != 4).then_some(if place % 3 == 2 { 0.4 } else { 0.6 }))
+                .collect();
+            chunks(&stretches.pieces(&document, &model, &similarities, limits))
+        }),
+        Language::TYPE => of([Language::default(), Language::example()], |settings| {
+            let element = DocumentElement { document: Arc::new(document()), origin: Arc::default() };
+            let documents = language::set(Elements::Documents(vec![element]), settings.min_confidence);
+            let all: Vec<_> = documents.origins().into_iter().map(|origin| json(origin.as_ref())).collect();
+            let chunks = by_pages(&document(), &model(false), chunk_page::limits(&ChunkPage::default()));
+            let chunks = match self::elements(&chunks) {
+                Elements::Chunks(chunks) => language::set(Elements::Chunks(chunks), settings.min_confidence),
+                other => other,
+            };
+            format!("{all:?}{}", chunks_json(&chunks))
+        }),
+        other => panic!("{other} has no output here"),
+    }
+}
+
+fn of<T: NodeSpec, const N: usize>(settings: [T; N], output: impl Fn(&T) -> String) -> (u32, String) {
+    (T::CODE_VERSION, settings.iter().map(output).collect::<Vec<_>>().join("\n"))
+}
+
+fn short() -> ChunkCharacters {
+    ChunkCharacters { max_characters: 60, overlap_characters: 20, contextual_prefix: false }
+}
+
+fn model(contextual: bool) -> ChunkModel {
+    ChunkModel { tokenizer: Tokenizer::estimate(), max_tokens: 64, contextual }
+}
+
+fn chunks(pieces: &[Piece]) -> String {
+    chunks_json(&elements(pieces))
+}
+
+fn elements(pieces: &[Piece]) -> Elements {
+    let element = DocumentElement { document: Arc::new(document()), origin: Arc::default() };
+    let mut chunks = Chunks::default();
+    chunks.add(&element, pieces.to_vec());
+    chunks.output().expect("chunks").ports.swap_remove(0)
+}
+
+fn chunks_json(elements: &Elements) -> String {
+    match elements {
+        Elements::Chunks(chunks) => json(chunks),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain values")
+}
+
+/// Two chapters of several sections and pages, in two languages and some odd shapes.
+fn document() -> Document {
+    use ElementKind::{Code, Heading, ListItem, PageBreak, Paragraph, Table, Title};
+    let long = "The spring tide turns the blades twice a day. Divers clean them at slack water! Is it worth the cost? "
+        .repeat(6);
+    let german =
+        "Die Turbinen werden jedes Frühjahr gereinigt. Das Wasser ist dann ruhig, und die Tage sind lang. ".repeat(4);
+    let parts: [(ElementKind, &str, u32); 16] = [
+        (Title, "Tidal energy", 1),
+        (Paragraph, "A short opening.", 1),
+        (Heading { level: 1 }, "Turbines", 1),
+        (Heading { level: 2 }, "Blades", 1),
+        (Paragraph, &long, 1),
+        (PageBreak, "\n\n", 2),
+        (Heading { level: 2 }, "Seals", 2),
+        (Paragraph, "Short.", 2),
+        (Heading { level: 2 }, "Bearings", 2),
+        (ListItem, "- one", 2),
+        (ListItem, "- two", 2),
+        (PageBreak, "\n\n", 4),
+        (Heading { level: 1 }, "Auf Deutsch", 4),
+        (Paragraph, &german, 4),
+        (Table, "水 | 火。土 | 🦀\na | b", 5),
+        (
+            Code,
+            "let endless = \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\";",
+            5,
+        ),
+    ];
+    let mut document = Document { page_count: Some(5), ..Document::default() };
+    for (kind, text, page) in parts {
+        let start = document.text.len();
+        document.text.push_str(text.trim_end_matches(' '));
+        document.elements.push(Element { kind, start, end: document.text.len(), page: Some(page) });
+        document.text.push_str(if kind == PageBreak { "" } else { "\n\n" });
+    }
+    document
+}

@@ -1,0 +1,92 @@
+//! Read: archives and mails to their members, unpacked in a child process.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream;
+use nvisy_extract::{ArchiveKind, Members, UnpackLimits, archive_kind};
+use nvisy_shared::pipeline::node::unpack::Unpack;
+
+use super::{
+    media_type,
+    partition::{extract_limits, file_info, head, job_error},
+    storing::store,
+};
+use crate::{
+    pipeline::{
+        contract::{Behaviour, Call, Effect, Output, wrong_input},
+        element::{Elements, FileElement, StagedFile},
+    },
+    runner::JobError,
+};
+
+#[async_trait]
+impl Behaviour for Unpack {
+    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
+        let Elements::Bytes(files) = input else { return Err(wrong_input("unpack")) };
+        let mut members = Vec::new();
+        let mut others = Vec::new();
+        // A file that came on two ways has its members once.
+        let mut unpacked = HashSet::new();
+        for mut file in files {
+            let staged = call.stage(&file).await?;
+            let kind = archive_kind(&head(&staged)?, &file.name, Some(&file.media_type));
+            let is_archive = match kind {
+                Some(_) if unpacked.contains(&file.blob) => true,
+                Some(_) => match unpack(self, call, &file, &staged, &mut members).await {
+                    Ok(is_archive) => is_archive,
+                    Err(error) => {
+                        discard(call, &members).await;
+                        return Err(error);
+                    }
+                },
+                None => false,
+            };
+            if is_archive {
+                unpacked.insert(file.blob);
+            }
+            // The text of a mail is in the mail itself.
+            if !is_archive || kind == Some(ArchiveKind::Mail) {
+                file.staged = Some(staged);
+                others.push(file);
+            }
+        }
+        // The engine makes items of the members: the output for them stays empty.
+        let ports = vec![Elements::Bytes(Vec::new()), Elements::Bytes(others)];
+        Ok(Output { ports, effects: members, ..Output::default() })
+    }
+}
+
+/// Stores the members of a file and adds an effect for each. False: it is no archive.
+async fn unpack(
+    settings: &Unpack,
+    call: &Call<'_>,
+    file: &FileElement,
+    staged: &StagedFile,
+    effects: &mut Vec<Effect>,
+) -> Result<bool, JobError> {
+    let limits = extract_limits(&call.cx.config.extract);
+    let unpack = UnpackLimits { max_members: settings.max_members, max_depth: settings.max_depth };
+    let opened = Members::open(&call.cx.extractor, staged, &file_info(file), &limits, unpack).await;
+    let Some(mut members) = opened.map_err(job_error)? else { return Ok(false) };
+    while let Some(path) = members.next().await.map_err(job_error)? {
+        let content = stream::try_unfold(&mut members, async |members| {
+            let bytes = members.bytes().await.map_err(job_error)?;
+            Ok::<_, JobError>(bytes.map(|bytes| (Bytes::from(bytes), members)))
+        });
+        let content = store(call, content, limits.max_expanded_bytes).await?;
+        effects.push(Effect::Member { media_type: media_type::by_name(&path).to_owned(), path, content });
+    }
+    Ok(true)
+}
+
+/// Deletes what was stored for a file that failed, as far as possible: a failure may be repeated many times before garbage
+/// collection comes. An archive that was unpacked on a full disk would fill it again with each attempt.
+async fn discard(call: &Call<'_>, effects: &[Effect]) {
+    for effect in effects {
+        if let Effect::Member { content, .. } = effect {
+            let _unreachable = call.cx.blobs.delete(call.workspace, content.id).await;
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Documents are stored and read again only when the code version of `partition` rises. So a change of what a reader gives must
+//! raise it: this table has the document of a fixed file of each format.
+
+use nvisy_extract::MediaType;
+use nvisy_shared::pipeline::node::{NodeSpec, partition::Partition};
+use sha2::{Digest, Sha256};
+
+use super::{document, files};
+
+/// The code version of `partition`, and the hash of the document of each file.
+const CODE_VERSION: u32 = 1;
+const DOCUMENTS: [(&str, MediaType, &str); 7] = [
+    ("a.pdf", MediaType::Pdf, "7caadfaeec069a526131f876749a3726"),
+    ("a.docx", MediaType::Docx, "d1de292da749fea1c867ee8eb36d7784"),
+    ("a.html", MediaType::Html, "46d32ac1f23d185fb3cdaaaf9261ebc1"),
+    ("a.md", MediaType::Markdown, "d4092ab493651d8dad4a9e3f93143d1f"),
+    ("a.csv", MediaType::Csv, "a50a6bf0711550ec9a18fc4e7a222aba"),
+    ("a.json", MediaType::Json, "5c35828fd591e5c4164897e29b20c974"),
+    ("a.txt", MediaType::PlainText, "f99a0c83261f31a70e34a539a3c53562"),
+];
+
+#[tokio::test]
+async fn changed_document_has_another_code_version() {
+    let mut found = Vec::new();
+    for (name, media_type, _) in DOCUMENTS {
+        let document = document(name, &content(media_type)).await;
+        let json = serde_json::to_string(&document).expect("plain values");
+        let hash: String = Sha256::digest(json)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        found.push((name, hash));
+    }
+    let expected: Vec<_> = DOCUMENTS.iter().map(|(name, _, hash)| (*name, (*hash).to_owned())).collect();
+    assert_eq!(
+        (CODE_VERSION, expected),
+        (Partition::CODE_VERSION, found),
+        "the output of `partition` or its code version has changed: raise `CODE_VERSION` in \
+         `shared/src/pipeline/node/partition.rs` with each change of a document, and enter both here"
+    );
+}
+
+fn content(media_type: MediaType) -> Vec<u8> {
+    match media_type {
+        MediaType::Pdf => files::pdf(&["First page here.\nAnother line.", "", "Third page here."]),
+        MediaType::Docx => files::docx(
+            r#"<w:p><w:pPr><w:pStyle w:val="berschrift1"/></w:pPr><w:r><w:t>Gr&#252;&#xDF;e</w:t></w:r></w:p>
+            <w:p><w:r><w:t>One</w:t><w:tab/><w:t>two</w:t></w:r></w:p>
+            <w:p><w:pPr><w:numPr/></w:pPr><w:r><w:t>item</w:t></w:r></w:p>
+            <w:tbl><w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc><w:tc><w:p><w:r><w:t>b</w:t></w:r></w:p></w:tc></w:tr></w:tbl>"#,
+        ),
+        MediaType::Html => b"<title>T</title><h1>Head</h1><p>Text &amp; more<ul><li>one<li>two</ul>\
+            <table><tr><td>a<td>b</table><pre>  x\n y</pre><script>no()</script>"
+            .to_vec(),
+        MediaType::Markdown => {
+            b"# One\n\nText.\n\n- a\n- b\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\ncode\n```\n".to_vec()
+        }
+        MediaType::Csv => b"a,b\n1,2\n\nc,d\n".to_vec(),
+        MediaType::Json => b"{\n  \"a\": 1\n}\n".to_vec(),
+        _ => "\u{FEFF}Erste\r\nZeile\r\n\r\nZweite 🦀\n".as_bytes().to_vec(),
+    }
+}
