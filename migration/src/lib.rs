@@ -17,7 +17,10 @@ mod m0009_jobs;
 mod m0010_events;
 mod m0011_activity;
 mod m0012_requests;
+mod m0013_collections;
+mod m0014_runs;
 mod m0015_file_revisions;
+mod m0016_staleness;
 mod requirements;
 mod script;
 
@@ -31,7 +34,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 13] = [
+const SCRIPTS: [Script; 16] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -44,7 +47,10 @@ const SCRIPTS: [Script; 13] = [
     m0010_events::SCRIPT,
     m0011_activity::SCRIPT,
     m0012_requests::SCRIPT,
+    m0013_collections::SCRIPT,
+    m0014_runs::SCRIPT,
     m0015_file_revisions::SCRIPT,
+    m0016_staleness::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

@@ -76,6 +76,14 @@ ids! {
     RunId,
     /// One file version in a run.
     ItemId,
+    /// An entry of an item's log.
+    LogEntryId,
+    /// A node's durable output.
+    ArtifactId,
+    /// A collection of a workspace.
+    CollectionId,
+    /// The rows that a sink has written for an item.
+    TargetId,
     /// A chunk of a version's text.
     ChunkId,
     /// An embedding space.

@@ -10,6 +10,7 @@
 //! | pipelines | [`pipeline`] (definitions that users author, their compiler, node types; no I/O. Beside [`domain`], because it is as large and its files depend on each other) | base, domain |
 //! | store | [`entity`] (tables), [`store`] (functions over a transaction, tenant first) | `domain, pipeline <- entity <- store`; `store` uses [`crypt`] for the MACs of the activity log |
 //! | jobs | [`job`] (payload types), [`queue`] (outbox, relay, consumers) | `domain <- job <- queue`; `queue` reads the rows to publish from `store`; `store` does not use `queue` |
+//! | runs | [`runs`] (starting and ending runs of pipelines: rows, jobs and events together; the API and workers do both) | `store`, `queue`, `job`, `pipeline` |
 //! | bytes | [`crypt`] [`blob`] | base, domain |
 //! | platform | [`platform`] (opens everything from the configuration, or checks each part for `doctor`; otherwise the API and the worker would repeat it) | all |
 //! | tests | `testing` (feature), `test_nats` (shared by it and the tests of `blob`) | all |
@@ -29,6 +30,7 @@ pub mod pipeline;
 pub mod platform;
 pub mod probe;
 pub mod queue;
+pub mod runs;
 pub mod secret;
 pub mod store;
 pub mod telemetry;

@@ -4,7 +4,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 
 use nvisy_shared::platform::Platform;
 
-use crate::mail::SmtpMailer;
+use crate::{mail::SmtpMailer, pipeline::plans::Plans};
 
 /// The shared state of a worker; cheap to clone.
 #[derive(Clone)]
@@ -12,6 +12,8 @@ pub struct Context {
     platform: Platform,
     /// The program that extracts files in a child process: that of the worker.
     pub extractor: Arc<PathBuf>,
+    /// The plans of pipelines.
+    pub plans: Plans,
     /// The mail server, if one is configured.
     pub mailer: Option<Arc<SmtpMailer>>,
 }
@@ -20,7 +22,7 @@ impl Context {
     /// A context from its parts.
     #[must_use]
     pub fn new(platform: Platform, extractor: PathBuf, mailer: Option<SmtpMailer>) -> Self {
-        Self { platform, extractor: Arc::new(extractor), mailer: mailer.map(Arc::new) }
+        Self { platform, extractor: Arc::new(extractor), plans: Plans::default(), mailer: mailer.map(Arc::new) }
     }
 }
 

@@ -169,6 +169,18 @@ actions! {
     PipelineUpdated "pipeline.updated";
     /// A pipeline was deleted.
     PipelineDeleted "pipeline.deleted";
+    /// A collection was created.
+    CollectionCreated "collection.created";
+    /// Name, description or model of a collection was changed.
+    CollectionUpdated "collection.updated";
+    /// A collection was deleted.
+    CollectionDeleted "collection.deleted";
+    /// A run was started by request: over files that exist, as a fork, as a preview, or with a definition of its own.
+    RunStarted "run.started";
+    /// A run was cancelled.
+    RunCancelled "run.cancelled";
+    /// Failed items of a run were put back into the queue.
+    RunRetried "run.retried";
     /// An operator replaced the keys that sign access tokens.
     InstallationKeysAdopted "installation.keys_adopted";
 }

@@ -43,4 +43,32 @@ pub enum EventType {
     #[sea_orm(string_value = "pipeline.deleted")]
     #[serde(rename = "pipeline.deleted")]
     PipelineDeleted,
+    /// A collection was created.
+    #[sea_orm(string_value = "collection.created")]
+    #[serde(rename = "collection.created")]
+    CollectionCreated,
+    /// Name, description or model of a collection was changed.
+    #[sea_orm(string_value = "collection.updated")]
+    #[serde(rename = "collection.updated")]
+    CollectionUpdated,
+    /// A collection was deleted.
+    #[sea_orm(string_value = "collection.deleted")]
+    #[serde(rename = "collection.deleted")]
+    CollectionDeleted,
+    /// A run over files that exist was started.
+    #[sea_orm(string_value = "run.started")]
+    #[serde(rename = "run.started")]
+    RunStarted,
+    /// Items of a run ended; at most one event for each percent of the items. Runs of uploads are left out.
+    #[sea_orm(string_value = "run.progressed")]
+    #[serde(rename = "run.progressed")]
+    RunProgressed,
+    /// A run ended. Runs of uploads are left out: the events of their files tell as much.
+    #[sea_orm(string_value = "run.ended")]
+    #[serde(rename = "run.ended")]
+    RunEnded,
+    /// An item of a run failed. Of uploads, `file.failed` tells as much.
+    #[sea_orm(string_value = "item.failed")]
+    #[serde(rename = "item.failed")]
+    ItemFailed,
 }

@@ -1,6 +1,6 @@
 //! Failures of file processing, with stable codes.
 
-use sea_orm::{DeriveActiveEnum, EnumIter};
+use sea_orm::{DeriveActiveEnum, EnumIter, Iterable};
 use serde::{Deserialize, Serialize};
 
 /// The reason why a file failed. Codes are part of the HTTP contract: new ones are added, existing ones never change.
@@ -26,11 +26,24 @@ pub enum FailureCode {
     ProviderRejected,
     /// The workspace has reached its quota of chunks.
     QuotaExceeded,
+    /// A condition of a `check` node did not hold.
+    CheckFailed,
+    /// An expression has no value for this file.
+    ExpressionFailed,
+    /// The run was cancelled.
+    Cancelled,
+    /// The collection that the pipeline writes to does not exist.
+    CollectionNotFound,
     /// A job failed at every attempt; `dead_job` has the cause.
     AttemptsExhausted,
 }
 
 impl FailureCode {
+    /// All codes.
+    pub fn all() -> impl Iterator<Item = Self> {
+        <Self as Iterable>::iter()
+    }
+
     /// The identifier in the API and the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -44,6 +57,10 @@ impl FailureCode {
             Self::OutOfMemory => "out_of_memory",
             Self::ProviderRejected => "provider_rejected",
             Self::QuotaExceeded => "quota_exceeded",
+            Self::CheckFailed => "check_failed",
+            Self::ExpressionFailed => "expression_failed",
+            Self::Cancelled => "cancelled",
+            Self::CollectionNotFound => "collection_not_found",
             Self::AttemptsExhausted => "attempts_exhausted",
         }
     }
@@ -56,11 +73,20 @@ pub struct Failure {
     pub code: FailureCode,
     /// One sentence; never contains document text.
     pub detail: String,
+    /// The node of the pipeline that failed, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 impl Failure {
     /// A failure with its detail.
     pub fn new(code: FailureCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), node: None }
+    }
+
+    /// The failure, at a node.
+    #[must_use]
+    pub fn at(self, node: impl Into<String>) -> Self {
+        Self { node: Some(node.into()), ..self }
     }
 }

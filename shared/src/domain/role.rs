@@ -46,14 +46,16 @@ macro_rules! permissions {
             LeaveWorkspace "workspace.leave" Guest "Leave the workspace";
             ReadFiles "files.read" Guest "See files, their content and progress, and follow events";
             Search "search" Guest "Search";
-            ReadPipelines "pipelines.read" Guest "See pipelines and their versions, plans and differences; validate definitions";
+            ReadPipelines "pipelines.read" Guest "See pipelines and their versions, plans and differences, and runs; validate definitions";
+            ReadCollections "collections.read" Guest "See collections, their models and their usage";
             WriteFiles "files.write" Member "Upload, change and delete files";
+            WriteCollections "collections.write" Member "Create, change and delete collections";
             ReadMembers "members.read" Member "See who belongs to the workspace, with e-mail addresses";
             ReadUsage "usage.read" Member "See how much the workspace uses, and how much it may";
             UpdateWorkspace "workspace.update" Admin "Change name, slug and settings";
             ManageMembers "members.manage" Admin "Change roles up to one's own, remove members up to one's own role";
             ManageInvites "invites.manage" Admin "See, make and cancel invites, for roles up to one's own";
-            WritePipelines "pipelines.write" Admin "Create, change and delete pipelines";
+            WritePipelines "pipelines.write" Admin "Create, change and delete pipelines; start, cancel and repeat runs";
             ReadActivities "activities.read" Admin "Read and export the activity log";
             TransferWorkspace "workspace.transfer" Owner "Hand the workspace over to another member";
             DeleteWorkspace "workspace.delete" Owner "Delete the workspace with all it holds";

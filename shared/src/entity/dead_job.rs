@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::{
     domain::job::Lane,
-    id::{JobId, WorkspaceId},
+    id::{JobId, RunId, WorkspaceId},
 };
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -18,6 +18,7 @@ pub struct Model {
     pub version: i32,
     pub lane: Lane,
     pub payload: Json,
+    pub run_id: Option<RunId>,
     pub attempts: i32,
     pub reason: String,
     pub error: String,

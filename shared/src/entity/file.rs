@@ -14,6 +14,7 @@ pub struct Model {
     pub id: FileId,
     pub source: String,
     pub external_id: Option<String>,
+    pub parent_id: Option<FileId>,
     pub name: String,
     pub tags: Vec<String>,
     pub metadata: Json,

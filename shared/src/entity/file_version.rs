@@ -21,6 +21,7 @@ pub struct Model {
     pub bytes: i64,
     pub sha256: Vec<u8>,
     pub media_type: String,
+    pub declared_type: Option<String>,
     pub text_blob_id: Option<BlobId>,
     pub page_count: Option<i32>,
     pub chunk_count: Option<i32>,

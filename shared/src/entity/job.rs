@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::{
     domain::job::{JobState, Lane},
-    id::{JobId, WorkspaceId},
+    id::{JobId, RunId, WorkspaceId},
 };
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -19,6 +19,7 @@ pub struct Model {
     pub lane: Lane,
     pub level: i16,
     pub payload: Json,
+    pub run_id: Option<RunId>,
     pub state: JobState,
     pub epoch: i32,
     pub attempts: i32,

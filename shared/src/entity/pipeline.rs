@@ -17,6 +17,8 @@ pub struct Model {
     pub id: PipelineId,
     pub name: String,
     pub builtin: bool,
+    pub inline: bool,
+    pub next_run_at: Option<DateTime<Utc>>,
     pub state: PipelineState,
     pub version: i32,
     pub revision: i32,

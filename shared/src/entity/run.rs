@@ -4,8 +4,11 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
 use crate::{
-    domain::run::RunState,
-    id::{PipelineId, RunId, WorkspaceId},
+    domain::{
+        failure::FailureCode,
+        run::{RunState, RunTrigger},
+    },
+    id::{AccountId, PipelineId, RunId, WorkspaceId},
 };
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -18,6 +21,26 @@ pub struct Model {
     pub pipeline_id: PipelineId,
     pub pipeline_version: i32,
     pub state: RunState,
+    pub trigger: RunTrigger,
+    pub preview: bool,
+    pub low_priority: bool,
+    pub recompute_from: Option<String>,
+    pub origin_run_id: Option<RunId>,
+    pub selection: Option<Json>,
+    pub checkpoint: Option<Json>,
+    pub admitted: bool,
+    pub items: i32,
+    pub items_open: i32,
+    pub items_failed: i32,
+    pub items_skipped: i32,
+    pub reused: i64,
+    pub recomputed: i64,
+    pub tokens: i64,
+    pub tokens_saved: i64,
+    pub failure_code: Option<FailureCode>,
+    pub failure_detail: Option<String>,
+    pub started_by: Option<AccountId>,
+    pub code_versions: Option<Json>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
 use crate::{
-    domain::{failure::FailureCode, file::FileState},
+    domain::{failure::FailureCode, run::ItemState},
     id::{FileId, ItemId, RunId, VersionId, WorkspaceId},
 };
 
@@ -18,24 +18,28 @@ pub struct Model {
     pub run_id: RunId,
     pub file_id: FileId,
     pub version_id: VersionId,
-    pub state: FileState,
+    pub state: ItemState,
     pub stage: String,
     pub done: i32,
     pub total: Option<i32>,
     pub failure_code: Option<FailureCode>,
     pub failure_detail: Option<String>,
+    pub failure_node: Option<String>,
+    pub failure_attempt: Option<i32>,
+    pub entry: i32,
+    pub parent_id: Option<ItemId>,
+    pub progress: Json,
+    pub reused: i32,
+    pub recomputed: i32,
+    pub tokens: i64,
+    pub tokens_saved: i64,
+    pub finished_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
-    #[sea_orm(
-        belongs_to = "super::workspace::Entity",
-        from = "Column::WorkspaceId",
-        to = "super::workspace::Column::Id"
-    )]
-    Workspace,
     #[sea_orm(
         belongs_to = "super::run::Entity",
         from = "(Column::WorkspaceId, Column::RunId)",

@@ -3,17 +3,17 @@
 //! Payloads contain ids, never data that can be read again: a job that waited an hour must see the state at the time when it
 //! runs.
 
-mod run_batch;
+mod admit_items;
 mod run_segment;
 mod send_mail;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use run_batch::RunBatch;
+pub use admit_items::AdmitItems;
 pub use run_segment::RunSegment;
 pub use send_mail::SendMail;
 
-use crate::domain::job::Lane;
+use crate::{domain::job::Lane, id::RunId};
 
 /// A kind of work.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -21,12 +21,18 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const KIND: &'static str;
     /// Raised when the meaning of the payload changes. Workers that do not know a version leave the job to newer ones.
     const VERSION: i32;
+
     /// The lane of the resource that it needs most.
-    const LANE: Lane;
+    fn lane(&self) -> Lane;
 
     /// Among the due jobs of a tenant and lane, those of a lower level are dispatched first: a job at the beginning of its
     /// run before one far into a longer run. 0 to 30.
     fn level(&self) -> i16 {
         0
+    }
+
+    /// The run that it works for: with the run, its jobs are cancelled.
+    fn run(&self) -> Option<RunId> {
+        None
     }
 }

@@ -16,5 +16,8 @@ pub struct SendMail {
 impl Job for SendMail {
     const KIND: &'static str = "mail.send";
     const VERSION: i32 = 1;
-    const LANE: Lane = Lane::Mail;
+
+    fn lane(&self) -> Lane {
+        Lane::Mail
+    }
 }

@@ -5,6 +5,7 @@
 
 pub mod builtin;
 pub mod compile;
+pub mod content_key;
 pub mod definition;
 pub mod diff;
 pub mod expression;
@@ -15,8 +16,10 @@ pub mod options;
 pub mod plan;
 pub mod port;
 pub mod problem;
+pub mod progress;
+pub mod references;
 pub mod render;
-pub mod runnable;
+pub mod schedule;
 pub mod schema;
 pub mod state;
 

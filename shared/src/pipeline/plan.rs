@@ -1,7 +1,7 @@
 //! Plans: compiled definitions. A segment runs in one process, as one job or one job for each unit; outputs that cross from
 //! one segment to another are stored durably, so a run resumes at a segment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -101,6 +101,26 @@ impl Plan {
     #[must_use]
     pub fn stage(&self, index: usize) -> &str {
         self.segments[index].steps[0].id.as_str()
+    }
+
+    /// The names of the collections that sinks behind each node write to, by the ids of nodes.
+    #[must_use]
+    pub fn collections_behind(&self) -> BTreeMap<String, Vec<String>> {
+        let mut behind: BTreeMap<(usize, usize), BTreeSet<String>> = BTreeMap::new();
+        for (segment, of) in self.segments.iter().enumerate().rev() {
+            for (place, step) in of.steps.iter().enumerate().rev() {
+                let mut collections = behind.remove(&(segment, place)).unwrap_or_default();
+                if let Settings::SinkCollection(sink) = &step.settings {
+                    collections.insert(sink.collection.clone());
+                }
+                for origin in &step.origins {
+                    behind.entry((origin.segment, origin.step)).or_default().extend(collections.iter().cloned());
+                }
+                behind.insert((segment, place), collections);
+            }
+        }
+        let id = |(segment, place): (usize, usize)| self.segments[segment].steps[place].id.clone();
+        behind.into_iter().map(|(at, collections)| (id(at), collections.into_iter().collect())).collect()
     }
 
     /// The name of an output as edges write it: `node`, or `node.port` where there are several.

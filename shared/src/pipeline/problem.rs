@@ -56,8 +56,12 @@ pub enum ProblemCode {
     WrongFlow,
     /// Several flows meet in one input.
     MixedFlows,
-    /// The engine of this version cannot run it yet.
-    NotRunnable,
+    /// A schedule is not valid, or its time zone is not known.
+    InvalidSchedule,
+    /// The workspace has no collection of this name.
+    UnknownCollection,
+    /// The workspace has no pipeline of this name.
+    UnknownPipeline,
 }
 
 impl ProblemCode {

@@ -19,9 +19,10 @@ pub async fn enqueue<J: Job>(tx: &Tx, workspace: WorkspaceId, job: &J) -> store:
             workspace_id: workspace,
             kind: J::KIND,
             version: J::VERSION,
-            lane: J::LANE,
+            lane: job.lane(),
             level: job.level(),
             payload,
+            run_id: job.run(),
             traceparent: propagation::current_traceparent(),
         },
     )

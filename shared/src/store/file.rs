@@ -9,6 +9,7 @@ use sea_orm::{
     RelationTrait, SelectExt, UpdateMany, raw_sql,
     sea_query::{LockType, OnConflict},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::{Conn, Result, Tx, locks, sql};
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// Content in the object store.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct StoredBlob {
     /// The id under which it is stored.
     pub id: BlobId,
@@ -121,6 +122,7 @@ pub async fn insert_version(tx: &Tx, workspace: WorkspaceId, file: FileId, versi
         bytes: Set(size(version.content.bytes)),
         sha256: Set(version.content.sha256.to_vec()),
         media_type: Set(version.media_type.to_owned()),
+        declared_type: Set(Some(version.media_type.to_owned())),
         ..Default::default()
     };
     file_version::Entity::insert(row).exec_without_returning(tx).await?;
@@ -147,7 +149,7 @@ pub async fn update(tx: &Tx, model: &file::Model) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a file with its versions, runs, chunks and embeddings. Garbage collection deletes its blobs, and its jobs end
+/// Deletes a file with its versions, runs, targets, chunks and embeddings. Garbage collection deletes its blobs, and its jobs end
 /// when they do not find it. Returns whether the file existed.
 pub async fn delete(tx: &Tx, workspace: WorkspaceId, file: FileId) -> Result<bool> {
     let Some(runs) = locks::lock_for_deletion(tx, workspace, file).await? else { return Ok(false) };
@@ -238,8 +240,8 @@ pub async fn set_state(
     Ok(())
 }
 
-/// Makes a version searchable and deletes the chunks of the version before it. Returns the seconds since the version's
-/// upload, or `None` if a newer version is live already.
+/// Makes a version the live one; [`super::target::publish`] makes its chunks searchable. Returns the seconds since the
+/// version's upload, or `None` if a newer version is live already.
 pub async fn make_live(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<Option<f64>> {
     let live = raw_sql!(
         Postgres,
@@ -251,15 +253,7 @@ pub async fn make_live(tx: &Tx, workspace: WorkspaceId, file: FileId, version: V
                where live.workspace_id = f.workspace_id and live.id = f.live_version_id and live.number > v.number)
          returning extract(epoch from clock_timestamp() - v.created_at)::float8"
     );
-    let seconds = sql::first_value(tx, live).await?;
-    let older_chunks = raw_sql!(
-        Postgres,
-        "delete from chunk c using file f
-         where f.workspace_id = {workspace} and f.id = {file} and c.workspace_id = f.workspace_id and c.file_id = f.id
-           and c.version_id <> f.live_version_id and c.version_id <> f.version_id"
-    );
-    sql::execute(tx, older_chunks).await?;
-    Ok(seconds)
+    sql::first_value(tx, live).await
 }
 
 /// Deletes up to `limit` blob rows without references that were not used for `age_seconds`. Once the transaction commits,

@@ -22,7 +22,7 @@ use crate::{
         dead_job,
         job::{ActiveModel, Column, Entity},
     },
-    id::{JobId, WorkspaceId},
+    id::{JobId, RunId, WorkspaceId},
 };
 
 /// A job to be added.
@@ -35,6 +35,8 @@ pub struct NewJob {
     pub lane: Lane,
     pub level: i16,
     pub payload: Json,
+    /// The run that the job works for.
+    pub run_id: Option<RunId>,
     pub traceparent: Option<String>,
 }
 
@@ -49,6 +51,7 @@ pub async fn insert(tx: &Tx, job: NewJob) -> Result<JobId> {
         lane: Set(job.lane),
         level: Set(job.level),
         payload: Set(job.payload),
+        run_id: Set(job.run_id),
         traceparent: Set(job.traceparent),
         ..Default::default()
     };
@@ -263,6 +266,16 @@ pub(super) async fn delete_all(tx: &Tx, workspace: WorkspaceId) -> Result<u64> {
     sql::execute(tx, deleted).await
 }
 
+/// Deletes all jobs of a run except one, those in progress too: their holders lose the lease.
+pub async fn delete_of_run(tx: &Tx, run: RunId, except: Option<JobId>) -> Result<u64> {
+    let deleted = raw_sql!(
+        Postgres,
+        "with obsolete as (select id from job where run_id = {run} and id is distinct from {except} order by id for update)
+         delete from job using obsolete where job.id = obsolete.id"
+    );
+    sql::execute(tx, deleted).await
+}
+
 /// Moves a job to `dead_job`, with the reason. `false`: the lease was lost.
 pub async fn dead_letter(tx: &Tx, claim: &Claim, reason: &str, error: &str) -> Result<bool> {
     let Some(job) = Entity::delete_many().filter(held(claim)).exec_with_returning(tx).await?.pop() else {
@@ -275,6 +288,7 @@ pub async fn dead_letter(tx: &Tx, claim: &Claim, reason: &str, error: &str) -> R
         version: Set(job.version),
         lane: Set(job.lane),
         payload: Set(job.payload),
+        run_id: Set(job.run_id),
         attempts: Set(job.attempts),
         reason: Set(reason.to_owned()),
         error: Set(error.to_owned()),

@@ -1,12 +1,16 @@
 //! Pipelines and the versions of their definitions.
 
+use std::{collections::BTreeSet, time::Duration};
+
+use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, raw_sql,
+    sea_query::{ExprTrait, OnConflict},
 };
 use serde_json::Value as Json;
 
-use super::{Conn, Error, Result, Tx, sql};
+use super::{Conn, Error, Result, Tx, run, sql, target};
 use crate::{
     clock,
     entity::{
@@ -14,12 +18,19 @@ use crate::{
         pipeline_version,
     },
     id::{PipelineId, WorkspaceId},
-    pipeline::{Definition, builtin, state::PipelineState},
+    pipeline::{
+        Definition, builtin,
+        node::{
+            Settings,
+            source_files::{SourceFiles, Trigger},
+        },
+        state::PipelineState,
+    },
 };
 
 /// Adds the pipeline that a workspace is created with. Its definition must compile.
 pub async fn insert_builtin(tx: &Tx, workspace: WorkspaceId, definition: &Definition) -> Result<()> {
-    let new = NewPipeline { name: builtin::NAME, builtin: true, state: PipelineState::Enabled };
+    let new = NewPipeline { name: builtin::NAME, builtin: true, inline: false, state: PipelineState::Enabled };
     match insert(tx, workspace, &new, definition.to_json()).await? {
         Some(_) => Ok(()),
         None => Err(Error::RecordNotInserted),
@@ -32,6 +43,8 @@ pub async fn insert_builtin(tx: &Tx, workspace: WorkspaceId, definition: &Defini
 pub struct NewPipeline<'a> {
     pub name: &'a str,
     pub builtin: bool,
+    /// Whether it is made for one run, with a definition of its own.
+    pub inline: bool,
     pub state: PipelineState,
 }
 
@@ -43,10 +56,14 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, new: &NewPipeline<'_>, defi
         id: Set(id),
         name: Set(new.name.to_owned()),
         builtin: Set(new.builtin),
+        inline: Set(new.inline),
         state: Set(new.state),
         ..ActiveModel::default()
     };
-    let unique_name = OnConflict::columns([Column::WorkspaceId, Column::Name]).do_nothing().to_owned();
+    let unique_name = OnConflict::columns([Column::WorkspaceId, Column::Name])
+        .target_and_where(Column::Inline.into_expr().not())
+        .do_nothing()
+        .to_owned();
     let rows = Entity::insert(row).on_conflict(unique_name).exec_without_returning(tx).await;
     match rows {
         Ok(_) => {}
@@ -75,16 +92,30 @@ pub async fn list(
     before: Option<PipelineId>,
     limit: i64,
 ) -> Result<Vec<Model>> {
-    let mut query = Entity::find().filter(Column::WorkspaceId.eq(workspace));
+    let mut query = Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Inline.into_expr().not());
     if let Some(before) = before {
         query = query.filter(Column::Id.lt(before));
     }
     query.order_by_desc(Column::Id).limit(sql::row_limit(limit)).all(conn).await
 }
 
+/// The names of a workspace's pipelines.
+pub async fn names(conn: &impl Conn, workspace: WorkspaceId) -> Result<BTreeSet<String>> {
+    let names: Vec<String> = Entity::find()
+        .select_only()
+        .column(Column::Name)
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Inline.into_expr().not())
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(names.into_iter().collect())
+}
+
 /// The number of pipelines of a workspace.
 pub async fn count(conn: &impl Conn, workspace: WorkspaceId) -> Result<u64> {
-    Entity::find().filter(Column::WorkspaceId.eq(workspace)).count(conn).await
+    let own = Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Inline.into_expr().not());
+    own.count(conn).await
 }
 
 /// A version of a pipeline's definition.
@@ -136,7 +167,7 @@ pub async fn insert_version(
 /// Whether another pipeline of the workspace has this name.
 pub async fn is_name_taken(tx: &Tx, workspace: WorkspaceId, id: PipelineId, name: &str) -> Result<bool> {
     let others = Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Id.ne(id));
-    Ok(others.filter(Column::Name.eq(name)).count(tx).await? > 0)
+    Ok(others.filter(Column::Name.eq(name)).filter(Column::Inline.into_expr().not()).count(tx).await? > 0)
 }
 
 /// Stores name, state and version of a pipeline that this transaction has locked; raises its revision.
@@ -147,6 +178,7 @@ pub async fn update(tx: &Tx, model: &Model) -> Result<Model> {
         name: Set(model.name.clone()),
         state: Set(model.state),
         version: Set(model.version),
+        next_run_at: Set(model.next_run_at),
         revision: Set(model.revision + 1),
         updated_at: Set(clock::now()),
         ..ActiveModel::default()
@@ -154,7 +186,71 @@ pub async fn update(tx: &Tx, model: &Model) -> Result<Model> {
     Entity::update(row).exec(tx).await
 }
 
-/// Deletes a pipeline with its versions and runs. `false`: there is none.
+/// Deletes a pipeline with its versions, its runs, and everything that it has written. `false`: there is none.
 pub async fn delete(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result<bool> {
+    target::delete_of_pipeline(tx, workspace, id).await?;
     Ok(Entity::delete_by_id((workspace, id)).exec(tx).await?.rows_affected == 1)
+}
+
+/// The first time after `after` at which a schedule of the definition starts a run; `None`: it has none.
+#[must_use]
+pub fn next_run(definition: &Json, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let compiled = crate::pipeline::compile(definition).ok()?;
+    let sources = compiled.plan.segments.iter().map(|segment| &segment.steps[0].settings);
+    let times = sources.filter_map(|settings| match settings {
+        Settings::SourceFiles(SourceFiles { trigger: Trigger::Schedule(schedule), .. }) => {
+            schedule.next_after(after).ok()
+        }
+        _ => None,
+    });
+    times.min()
+}
+
+/// A pipeline that is due by its schedule, the one that waits longest.
+pub async fn next_due(conn: &impl Conn) -> Result<Option<(WorkspaceId, PipelineId)>> {
+    let due = raw_sql!(
+        Postgres,
+        "select workspace_id, id from pipeline where next_run_at <= now() and state = 'enabled'
+         order by next_run_at limit 1"
+    );
+    sql::first_value(conn, due).await
+}
+
+/// Locks a pipeline that is due; `None`: another worker was faster, or it changed.
+pub async fn lock_due(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result<Option<run::Pipeline>> {
+    let due = raw_sql!(
+        Postgres,
+        "select p.id, p.name, p.version, v.definition
+         from pipeline p
+         join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
+         where p.workspace_id = {workspace} and p.id = {id} and p.next_run_at <= now() and p.state = 'enabled'
+         for update of p"
+    );
+    sql::first(tx, due).await
+}
+
+/// Sets when the schedule of a pipeline starts the next run.
+pub async fn set_next_run(tx: &Tx, workspace: WorkspaceId, id: PipelineId, next: Option<DateTime<Utc>>) -> Result<()> {
+    let row = ActiveModel { next_run_at: Set(next), ..ActiveModel::default() };
+    Entity::update_many().set(row).filter(Column::WorkspaceId.eq(workspace)).filter(Column::Id.eq(id)).exec(tx).await?;
+    Ok(())
+}
+
+/// A pipeline of one run that may go: each of its runs ended longer than `age` ago, and nothing that it wrote is left.
+pub async fn next_expired_inline(conn: &impl Conn, age: Duration) -> Result<Option<(WorkspaceId, PipelineId)>> {
+    let age_seconds = age.as_secs_f64();
+    let expired = raw_sql!(
+        Postgres,
+        "select p.workspace_id, p.id from pipeline p
+         where p.inline and p.created_at < now() - make_interval(secs => {age_seconds})
+             and not exists (
+                 select from run r where r.workspace_id = p.workspace_id and r.pipeline_id = p.id
+                     and (r.finished_at is null or r.finished_at > now() - make_interval(secs => {age_seconds})))
+             and not exists (select from target t where t.workspace_id = p.workspace_id and t.pipeline_id = p.id)
+             and not exists (
+                 select from file f where f.workspace_id = p.workspace_id and f.parent_id is not null
+                     and f.source = 'pipeline:' || p.id::text)
+         order by p.id limit 1"
+    );
+    sql::first_value(conn, expired).await
 }

@@ -1,19 +1,25 @@
 //! Runs of pipelines and their items.
+//!
+//! A run counts its items in its own row, so that no statement counts rows; the row is locked after its items
+//! ([docs/ARCHITECTURE.md](../../../docs/ARCHITECTURE.md#locks)).
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, QueryTrait, RelationTrait, Select,
-    UpdateMany, raw_sql,
+    ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    RelationTrait, Select, SelectExt, UpdateMany, raw_sql,
     sea_query::{Expr, ExprTrait, LockType},
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use super::{Conn, Result, Tx, sql};
+use super::{Conn, Error, Result, Tx, sql};
 use crate::{
-    domain::{failure::Failure, file::FileState, run::RunState},
-    entity::{pipeline, pipeline_version, run, run_item, workspace},
-    id::{FileId, ItemId, PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
-    pipeline::state::PipelineState,
+    domain::{
+        failure::Failure,
+        run::{ItemState, LogKind, RunState, RunTrigger},
+    },
+    entity::{pipeline, pipeline_version, run, run_item, run_item_log},
+    id::{AccountId, FileId, ItemId, LogEntryId, PipelineId, RunId, VersionId, WorkspaceId},
+    pipeline::{progress::Progress, state::PipelineState},
 };
 
 /// A pipeline at one version.
@@ -21,70 +27,240 @@ use crate::{
 #[allow(missing_docs, reason = "columns of `pipeline` and `pipeline_version`")]
 pub struct Pipeline {
     pub id: PipelineId,
+    pub name: String,
     pub version: i32,
     pub definition: Json,
 }
 
-/// The pipeline that processes uploads: the built-in one, if it is enabled.
-pub async fn upload_pipeline(conn: &impl Conn, workspace: WorkspaceId) -> Result<Option<Pipeline>> {
+fn select_pipelines(workspace: WorkspaceId) -> Select<pipeline::Entity> {
     pipeline::Entity::find()
         .select_only()
-        .columns([pipeline::Column::Id, pipeline::Column::Version])
+        .columns([pipeline::Column::Id, pipeline::Column::Name, pipeline::Column::Version])
         .column(pipeline_version::Column::Definition)
         .join(JoinType::InnerJoin, pipeline::Relation::Version.def())
         .filter(pipeline::Column::WorkspaceId.eq(workspace))
-        .filter(pipeline::Column::Builtin.into_expr())
+}
+
+/// The enabled pipelines of a workspace, oldest first.
+pub async fn enabled_pipelines(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<Pipeline>> {
+    select_pipelines(workspace)
         .filter(pipeline::Column::State.eq(PipelineState::Enabled))
+        .filter(pipeline::Column::Inline.into_expr().not())
+        .order_by_asc(pipeline::Column::Id)
         .into_model()
+        .all(conn)
+        .await
+}
+
+/// Whether an enabled pipeline of the workspace runs after another one.
+pub async fn has_followers(conn: &impl Conn, workspace: WorkspaceId) -> Result<bool> {
+    let followers = raw_sql!(
+        Postgres,
+        "select exists (
+             select from pipeline p
+             join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
+             where p.workspace_id = {workspace} and p.state = 'enabled' and not p.inline
+                 and jsonb_path_exists(v.definition, '$.nodes[*].trigger.after'))"
+    );
+    Ok(sql::first_value(conn, followers).await?.unwrap_or(false))
+}
+
+/// A pipeline at its newest version.
+pub async fn newest(conn: &impl Conn, workspace: WorkspaceId, id: PipelineId) -> Result<Option<Pipeline>> {
+    select_pipelines(workspace).filter(pipeline::Column::Id.eq(id)).into_model().one(conn).await
+}
+
+/// The definition that a version of a pipeline has.
+pub async fn definition(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    pipeline: PipelineId,
+    version: i32,
+) -> Result<Option<Json>> {
+    pipeline_version::Entity::find_by_id((workspace, pipeline, version))
+        .select_only()
+        .column(pipeline_version::Column::Definition)
+        .into_tuple()
         .one(conn)
         .await
 }
 
-/// Adds a run with one item, which is at `stage`.
-pub async fn insert(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    pipeline: &Pipeline,
-    file: FileId,
-    version: VersionId,
-    stage: &str,
-) -> Result<(RunId, ItemId)> {
-    let (run, item) = (RunId::new(), ItemId::new());
-    let new_run = run::ActiveModel {
-        workspace_id: Set(workspace),
-        id: Set(run),
-        pipeline_id: Set(pipeline.id),
-        pipeline_version: Set(pipeline.version),
-        ..Default::default()
-    };
-    run::Entity::insert(new_run).exec_without_returning(tx).await?;
-    let new_item = run_item::ActiveModel {
-        workspace_id: Set(workspace),
-        id: Set(item),
-        run_id: Set(run),
-        file_id: Set(file),
-        version_id: Set(version),
-        stage: Set(stage.to_owned()),
-        ..Default::default()
-    };
-    run_item::Entity::insert(new_item).exec_without_returning(tx).await?;
-    Ok((run, item))
+/// A run to be added.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "columns of `run`")]
+pub struct NewRun {
+    pub pipeline: PipelineId,
+    pub version: i32,
+    pub trigger: RunTrigger,
+    pub preview: bool,
+    pub low_priority: bool,
+    pub recompute_from: Option<String>,
+    pub origin: Option<RunId>,
+    /// The files that enter one page after another; `None`: all items are added with the run.
+    pub selection: Option<Json>,
+    pub started_by: Option<AccountId>,
+    /// The code versions of the definition's node types.
+    pub code_versions: Option<Json>,
 }
 
-/// An item, with the pipeline definition of its run.
-#[derive(Clone, Debug, FromQueryResult)]
-#[allow(missing_docs, reason = "columns of `run_item` and `pipeline_version`")]
+impl NewRun {
+    /// A run of a pipeline, of which the caller adds all items.
+    #[must_use]
+    pub const fn new(pipeline: PipelineId, version: i32, trigger: RunTrigger) -> Self {
+        Self {
+            pipeline,
+            version,
+            trigger,
+            preview: false,
+            low_priority: false,
+            recompute_from: None,
+            origin: None,
+            selection: None,
+            started_by: None,
+            code_versions: None,
+        }
+    }
+}
+
+/// Adds a run.
+pub async fn insert(tx: &Tx, workspace: WorkspaceId, new: NewRun) -> Result<RunId> {
+    let id = RunId::new();
+    let admitted = new.selection.is_none();
+    let row = run::ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(id),
+        pipeline_id: Set(new.pipeline),
+        pipeline_version: Set(new.version),
+        trigger: Set(new.trigger),
+        preview: Set(new.preview),
+        low_priority: Set(new.low_priority),
+        recompute_from: Set(new.recompute_from),
+        origin_run_id: Set(new.origin),
+        selection: Set(new.selection),
+        admitted: Set(admitted),
+        started_by: Set(new.started_by),
+        code_versions: Set(new.code_versions),
+        ..Default::default()
+    };
+    run::Entity::insert(row).exec_without_returning(tx).await?;
+    Ok(id)
+}
+
+/// An item to be added.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "columns of `run_item`")]
+pub struct NewItem {
+    pub file: FileId,
+    pub version: VersionId,
+    /// The segment where it enters.
+    pub entry: usize,
+    pub parent: Option<ItemId>,
+    /// The id of the first node.
+    pub stage: String,
+}
+
+/// Adds items to a run, and counts them. Their progress begins with their entry.
+pub async fn insert_items(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<NewItem>) -> Result<Vec<ItemId>> {
+    let count = i32::try_from(items.len()).unwrap_or(i32::MAX);
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::with_capacity(items.len());
+    let rows: Vec<_> = items
+        .into_iter()
+        .map(|item| {
+            let id = ItemId::new();
+            ids.push(id);
+            let (progress, _) = Progress::begin(item.entry);
+            run_item::ActiveModel {
+                workspace_id: Set(workspace),
+                id: Set(id),
+                run_id: Set(run),
+                file_id: Set(item.file),
+                version_id: Set(item.version),
+                stage: Set(item.stage),
+                entry: Set(i32::try_from(item.entry).unwrap_or(i32::MAX)),
+                parent_id: Set(item.parent),
+                progress: Set(json!(progress)),
+                ..Default::default()
+            }
+        })
+        .collect();
+    run_item::Entity::insert_many(rows).exec_without_returning(tx).await?;
+    update_run(workspace, run)
+        .col_expr(run::Column::Items, Expr::col(run::Column::Items).add(count))
+        .col_expr(run::Column::ItemsOpen, Expr::col(run::Column::ItemsOpen).add(count))
+        .exec(tx)
+        .await?;
+    Ok(ids)
+}
+
+/// An item, with what its run says about it.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "columns of `run_item` and `run`")]
 pub struct Item {
     pub id: ItemId,
     pub run_id: RunId,
     pub file_id: FileId,
     pub version_id: VersionId,
-    pub state: FileState,
-    pub done: i32,
-    pub total: Option<i32>,
-    pub definition: Json,
-    /// The workspace's current default space.
-    pub space_id: Option<SpaceId>,
+    pub state: ItemState,
+    pub entry: usize,
+    pub parent: Option<ItemId>,
+    pub progress: Progress,
+    pub pipeline_id: PipelineId,
+    pub pipeline_version: i32,
+    pub trigger: RunTrigger,
+    pub preview: bool,
+    pub low_priority: bool,
+    pub recompute_from: Option<String>,
+}
+
+impl Item {
+    /// Whether the state of the file follows the item: it belongs to the file's arrival, by an upload or as a member of another file.
+    #[must_use]
+    pub const fn decides_file(&self) -> bool {
+        !self.preview && (self.trigger.decides_file() || self.parent.is_some())
+    }
+}
+
+#[derive(FromQueryResult)]
+struct ItemRow {
+    id: ItemId,
+    run_id: RunId,
+    file_id: FileId,
+    version_id: VersionId,
+    state: ItemState,
+    entry: i32,
+    parent_id: Option<ItemId>,
+    progress: Json,
+    pipeline_id: PipelineId,
+    pipeline_version: i32,
+    trigger: RunTrigger,
+    preview: bool,
+    low_priority: bool,
+    recompute_from: Option<String>,
+}
+
+impl ItemRow {
+    fn into_item(self) -> Result<Item> {
+        let progress = serde_json::from_value(self.progress).map_err(|error| Error::Json(error.to_string()))?;
+        Ok(Item {
+            id: self.id,
+            run_id: self.run_id,
+            file_id: self.file_id,
+            version_id: self.version_id,
+            state: self.state,
+            entry: usize::try_from(self.entry).unwrap_or_default(),
+            parent: self.parent_id,
+            progress,
+            pipeline_id: self.pipeline_id,
+            pipeline_version: self.pipeline_version,
+            trigger: self.trigger,
+            preview: self.preview,
+            low_priority: self.low_priority,
+            recompute_from: self.recompute_from,
+        })
+    }
 }
 
 fn select_item(workspace: WorkspaceId, item: ItemId) -> Select<run_item::Entity> {
@@ -97,26 +273,33 @@ fn select_item(workspace: WorkspaceId, item: ItemId) -> Select<run_item::Entity>
             Column::FileId,
             Column::VersionId,
             Column::State,
-            Column::Done,
-            Column::Total,
+            Column::Entry,
+            Column::ParentId,
+            Column::Progress,
         ])
-        .column(pipeline_version::Column::Definition)
-        .column_as(workspace::Column::DefaultSpaceId, "space_id")
-        .join(JoinType::InnerJoin, run_item::Relation::Workspace.def())
+        .columns([
+            run::Column::PipelineId,
+            run::Column::PipelineVersion,
+            run::Column::Trigger,
+            run::Column::Preview,
+            run::Column::LowPriority,
+            run::Column::RecomputeFrom,
+        ])
         .join(JoinType::InnerJoin, run_item::Relation::Run.def())
-        .join(JoinType::InnerJoin, run::Relation::Definition.def())
 }
 
 /// An item; `None` if its file was deleted.
 pub async fn find_item(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
-    select_item(workspace, item).into_model().one(conn).await
+    let row: Option<ItemRow> = select_item(workspace, item).into_model().one(conn).await?;
+    row.map(ItemRow::into_item).transpose()
 }
 
 /// Like [`find_item`], and locks the item; [`super::locks::lock_item`] locks its file before.
 pub(super) async fn lock_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
     let mut select = select_item(workspace, item);
     QueryTrait::query(&mut select).lock_with_tables(LockType::Update, [run_item::Entity]);
-    select.into_model().one(tx).await
+    let row: Option<ItemRow> = select.into_model().one(tx).await?;
+    row.map(ItemRow::into_item).transpose()
 }
 
 fn update_item(workspace: WorkspaceId, item: ItemId) -> UpdateMany<run_item::Entity> {
@@ -126,61 +309,247 @@ fn update_item(workspace: WorkspaceId, item: ItemId) -> UpdateMany<run_item::Ent
         .filter(run_item::Column::Id.eq(item))
 }
 
-/// Marks the item as processing and its run as running.
-pub async fn start_item(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Result<()> {
-    let processing = run_item::ActiveModel { state: Set(FileState::Processing), ..Default::default() };
-    update_item(workspace, item.id).set(processing).exec(tx).await?;
-    set_run_state(tx, workspace, item.run_id, RunState::Running).await
+fn update_run(workspace: WorkspaceId, run: RunId) -> UpdateMany<run::Entity> {
+    run::Entity::update_many().filter(run::Column::WorkspaceId.eq(workspace)).filter(run::Column::Id.eq(run))
 }
 
-/// Moves an item to a stage with `total` units, of which none is done.
-pub async fn enter_stage(tx: &Tx, workspace: WorkspaceId, item: ItemId, stage: &str, total: i32) -> Result<()> {
-    let entered = run_item::ActiveModel {
-        stage: Set(stage.to_owned()),
-        done: Set(0),
-        total: Set(Some(total)),
+/// Marks the item as running, and its run.
+pub async fn start_item(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Result<()> {
+    let running = run_item::ActiveModel { state: Set(ItemState::Running), ..Default::default() };
+    update_item(workspace, item.id).set(running).exec(tx).await?;
+    update_run(workspace, item.run_id)
+        .set(run::ActiveModel { state: Set(RunState::Running), ..Default::default() })
+        .filter(run::Column::State.eq(RunState::Queued))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+/// What a job has computed, reused and spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkDone {
+    /// Outputs that were found by their content keys.
+    pub reused: u32,
+    /// Outputs that were computed.
+    pub recomputed: u32,
+    /// Tokens that a model was given.
+    pub tokens: u64,
+    /// Tokens whose results were found.
+    pub tokens_saved: u64,
+}
+
+/// Stores the progress of an item, and adds the work of a job. `stage` is the first node of the current segment.
+pub async fn store_progress(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    item: &Item,
+    stage: Option<&str>,
+    work: WorkDone,
+) -> Result<()> {
+    use run_item::Column;
+    let current = item.progress.current().map(|(_, at)| at).unwrap_or_default();
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let mut row = run_item::ActiveModel {
+        progress: Set(json!(item.progress)),
+        done: Set(i32::try_from(current.done).unwrap_or(i32::MAX)),
+        total: Set(Some(i32::try_from(current.total).unwrap_or(i32::MAX))),
         ..Default::default()
     };
-    update_item(workspace, item).set(entered).exec(tx).await?;
+    if let Some(stage) = stage {
+        row.stage = Set(stage.to_owned());
+    }
+    update_item(workspace, item.id)
+        .set(row)
+        .col_expr(Column::Reused, Expr::col(Column::Reused).add(i64::from(work.reused)))
+        .col_expr(Column::Recomputed, Expr::col(Column::Recomputed).add(i64::from(work.recomputed)))
+        .col_expr(Column::Tokens, Expr::col(Column::Tokens).add(number(work.tokens)))
+        .col_expr(Column::TokensSaved, Expr::col(Column::TokensSaved).add(number(work.tokens_saved)))
+        .exec(tx)
+        .await?;
     Ok(())
 }
 
-/// Adds to the number of units done.
-pub async fn add_done(tx: &Tx, workspace: WorkspaceId, item: ItemId, units: i32) -> Result<()> {
-    let done = Expr::col(run_item::Column::Done).add(units);
-    update_item(workspace, item).col_expr(run_item::Column::Done, done).exec(tx).await?;
-    Ok(())
+/// Where and at which attempt an item failed.
+#[derive(Clone, Debug)]
+pub struct ItemFailure<'a> {
+    /// The failure.
+    pub failure: &'a Failure,
+    /// The attempt, from 1.
+    pub attempt: i32,
+}
+
+/// How far a run is, behind the end of one of its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunProgress {
+    /// The run's state, if it ended with this item.
+    pub ended: Option<RunState>,
+    /// Its items.
+    pub items: i32,
+    /// Those that have ended.
+    pub items_ended: i32,
 }
 
 /// Finishes an item and, if it was the last one, its run.
-pub async fn finish_item(tx: &Tx, workspace: WorkspaceId, item: &Item, failure: Option<&Failure>) -> Result<()> {
+pub async fn finish_item(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    item: &Item,
+    state: ItemState,
+    failure: Option<ItemFailure<'_>>,
+) -> Result<RunProgress> {
     let finished = run_item::ActiveModel {
-        state: Set(if failure.is_some() { FileState::Failed } else { FileState::Ready }),
-        failure_code: Set(failure.map(|failure| failure.code)),
-        failure_detail: Set(failure.map(|failure| failure.detail.clone())),
+        state: Set(state),
+        failure_code: Set(failure.as_ref().map(|at| at.failure.code)),
+        failure_detail: Set(failure.as_ref().map(|at| at.failure.detail.clone())),
+        failure_node: Set(failure.as_ref().and_then(|at| at.failure.node.clone())),
+        failure_attempt: Set(failure.as_ref().map(|at| at.attempt)),
+        progress: Set(json!(item.progress)),
         ..Default::default()
     };
-    update_item(workspace, item.id).set(finished).exec(tx).await?;
-    let run = item.run_id;
-    let finish_run = raw_sql!(
+    update_item(workspace, item.id).set(finished).col_expr(run_item::Column::FinishedAt, sql::now()).exec(tx).await?;
+    let (run, item) = (item.run_id, item.id);
+    let (failed, skipped) = (i32::from(state == ItemState::Failed), i32::from(state == ItemState::Skipped));
+    let count = raw_sql!(
         Postgres,
-        "update run set finished_at = now(), state = case when exists (
-                 select from run_item i where i.workspace_id = {workspace} and i.run_id = {run} and i.state = 'failed')
-             then 'failed' else 'completed' end
-         where workspace_id = {workspace} and id = {run} and not exists (
-             select from run_item i where i.workspace_id = {workspace} and i.run_id = {run}
-                 and i.state in ('queued', 'processing'))"
+        "update run set items_open = items_open - 1, items_failed = items_failed + {failed},
+             items_skipped = items_skipped + {skipped}, reused = run.reused + item.reused,
+             recomputed = run.recomputed + item.recomputed, tokens = run.tokens + item.tokens,
+             tokens_saved = run.tokens_saved + item.tokens_saved
+         from run_item item
+         where run.workspace_id = {workspace} and run.id = {run}
+             and item.workspace_id = run.workspace_id and item.id = {item}
+         returning run.items, run.items - run.items_open"
     );
-    sql::execute(tx, finish_run).await?;
+    let (items, items_ended) = sql::first_value(tx, count).await?.unwrap_or_default();
+    Ok(RunProgress { ended: finish_run(tx, workspace, run).await?, items, items_ended })
+}
+
+/// Ends a run of which every file has entered and every item is finished. Returns its state, if it ended.
+pub async fn finish_run(tx: &Tx, workspace: WorkspaceId, run: RunId) -> Result<Option<RunState>> {
+    let finish = raw_sql!(
+        Postgres,
+        "update run set finished_at = now(),
+             state = case when items_failed > 0 then 'completed_with_errors' else 'completed' end
+         where workspace_id = {workspace} and id = {run} and state in ('queued', 'running') and admitted
+             and items_open <= 0
+         returning state"
+    );
+    sql::first_value(tx, finish).await
+}
+
+/// Ends a run before its items: those that are not finished are cancelled. Its jobs must be deleted before
+/// ([`super::job::delete_of_run`]). Returns the files and versions of the items that ended; `None`: the run had ended already.
+pub async fn abort(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    run: RunId,
+    state: RunState,
+    failure: Option<&Failure>,
+) -> Result<Option<Vec<ItemId>>> {
+    let items = raw_sql!(
+        Postgres,
+        "update run_item set state = 'cancelled', finished_at = now(), updated_at = now()
+         where (workspace_id, id) in (
+             select workspace_id, id from run_item
+             where workspace_id = {workspace} and run_id = {run} and state in ('queued', 'running') order by id for update)
+         returning id"
+    );
+    let items: Vec<ItemId> = sql::all_values(tx, items).await?;
+    let (code, detail) = (failure.map(|failure| failure.code), failure.map(|failure| failure.detail.clone()));
+    let aborted = raw_sql!(
+        Postgres,
+        "update run set state = {state}, finished_at = now(), items_open = 0, admitted = true,
+             failure_code = {code}, failure_detail = {detail}
+         where workspace_id = {workspace} and id = {run} and state in ('queued', 'running')"
+    );
+    Ok((sql::execute(tx, aborted).await? == 1).then_some(items))
+}
+
+/// A run.
+pub async fn find(conn: &impl Conn, workspace: WorkspaceId, run: RunId) -> Result<Option<run::Model>> {
+    run::Entity::find_by_id((workspace, run)).one(conn).await
+}
+
+/// Like [`find`], and locks the row.
+pub async fn lock(tx: &Tx, workspace: WorkspaceId, run: RunId) -> Result<Option<run::Model>> {
+    run::Entity::find_by_id((workspace, run)).lock_exclusive().one(tx).await
+}
+
+/// Whether a run of a pipeline with this trigger goes on.
+pub async fn has_open(tx: &Tx, workspace: WorkspaceId, pipeline: PipelineId, trigger: RunTrigger) -> Result<bool> {
+    let open = run::Entity::find()
+        .filter(run::Column::WorkspaceId.eq(workspace))
+        .filter(run::Column::PipelineId.eq(pipeline))
+        .filter(run::Column::Trigger.eq(trigger))
+        .filter(run::Column::FinishedAt.is_null());
+    open.exists(tx).await
+}
+
+/// Records how far the source of a run was read, and whether that was all of it.
+pub async fn set_checkpoint(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    run: RunId,
+    checkpoint: Option<Json>,
+    admitted: bool,
+) -> Result<()> {
+    let row = run::ActiveModel { checkpoint: Set(checkpoint), admitted: Set(admitted), ..Default::default() };
+    update_run(workspace, run).set(row).exec(tx).await?;
     Ok(())
 }
 
-async fn set_run_state(tx: &Tx, workspace: WorkspaceId, run: RunId, state: RunState) -> Result<()> {
-    run::Entity::update_many()
-        .set(run::ActiveModel { state: Set(state), ..Default::default() })
-        .filter(run::Column::WorkspaceId.eq(workspace))
-        .filter(run::Column::Id.eq(run))
-        .exec(tx)
-        .await?;
+/// Puts failed items back into the queue, those with `code` only if one is given; returns them. The run is open again.
+pub async fn requeue_failed(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    run: RunId,
+    code: Option<&str>,
+    item: Option<ItemId>,
+) -> Result<Vec<(ItemId, i32)>> {
+    let requeued = raw_sql!(
+        Postgres,
+        "update run_item set state = 'queued', failure_code = null, failure_detail = null, failure_node = null,
+             failure_attempt = null, finished_at = null, updated_at = now(), done = 0, total = null,
+             progress = jsonb_build_object('segments', jsonb_build_object(entry::text, jsonb_build_object('done', 0, 'total', 1)))
+         where (workspace_id, id) in (
+             select workspace_id, id from run_item
+             where workspace_id = {workspace} and run_id = {run} and state = 'failed'
+                 and ({code}::text is null or failure_code = {code}) and ({item}::uuid is null or id = {item})
+             order by id for update)
+         returning id, entry"
+    );
+    let items: Vec<(ItemId, i32)> = sql::all_values(tx, requeued).await?;
+    let count = i32::try_from(items.len()).unwrap_or(i32::MAX);
+    if count > 0 {
+        let reopened = raw_sql!(
+            Postgres,
+            "update run set state = 'running', finished_at = null, items_open = items_open + {count},
+                 items_failed = items_failed - {count}, failure_code = null, failure_detail = null
+             where workspace_id = {workspace} and id = {run}"
+        );
+        sql::execute(tx, reopened).await?;
+    }
+    Ok(items)
+}
+
+/// Adds an entry to the log of an item.
+pub async fn log(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    item: ItemId,
+    kind: LogKind,
+    node: Option<&str>,
+    detail: &str,
+) -> Result<()> {
+    let row = run_item_log::ActiveModel {
+        workspace_id: Set(workspace),
+        item_id: Set(item),
+        id: Set(LogEntryId::new()),
+        node: Set(node.map(str::to_owned)),
+        kind: Set(kind),
+        detail: Set(detail.to_owned()),
+        ..Default::default()
+    };
+    run_item_log::Entity::insert(row).exec_without_returning(tx).await?;
     Ok(())
 }

@@ -20,7 +20,7 @@ const API_FLOORS: [&[&str]; 8] = [
     &["identity", "workspaces", "content"],
     &["state"],
     &["auth"],
-    &["mailer", "quota", "search_counter"],
+    &["definition", "mailer", "quota", "search_counter"],
     &["http", "shutdown"],
     &["problem"],
 ];

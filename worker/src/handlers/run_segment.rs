@@ -1,21 +1,39 @@
-//! `run.segment`: the segment from the source to the first border.
+//! `run.segment`: a segment of a plan for an item, or for some of the elements that enter it.
+
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use nvisy_shared::{
-    domain::failure::{Failure, FailureCode},
-    id::WorkspaceId,
+    config::EmbeddingProvider,
+    domain::{
+        failure::{Failure, FailureCode},
+        run::{LogKind, Units},
+    },
+    id::{ArtifactId, WorkspaceId},
     job::RunSegment,
-    pipeline::plan::Plan,
-    store::{self, Tx, change::Change, job::Claim, run::Item},
+    pipeline::{
+        content_key::ContentKey,
+        options::OnError,
+        plan::{Origin, Plan, Start},
+        port::Flow,
+        progress::{NextJob, Progress, StoredOutput},
+    },
+    queue::outbox,
+    store::{self, artifact::NewArtifact, change::Change, collection::CollectionSpace, job::Claim, run::Item},
+    telemetry::metrics::metrics,
 };
 
-use super::progress;
+use super::item;
 use crate::{
     context::Context,
     pipeline::{
-        artifact::Artifact,
-        contract::Scope,
-        engine::{self, SegmentOutput},
+        contract::FileFacts,
+        effects::{self, Applied},
+        element::Elements,
+        engine::{self, Content, Entering, Kept, Recompute, SegmentOutput, SegmentScope},
+        limits,
+        plans::CompiledPlan,
+        preview, spaces, storage,
     },
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
@@ -24,62 +42,359 @@ use crate::{
 impl Handler for RunSegment {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;
-        let (item, plan) = write_in_tx(cx, claim, || {
-            async |change| {
-                let item = progress::open_item(change, workspace, self.item).await?;
-                super::check_space(cx, &item)?;
-                let plan = super::compile(&item)?;
-                progress::started(change, workspace, &item, plan.stage(0)).await?;
-                Ok((item, plan))
+        let item = store::run::find_item(&cx.db, workspace, self.item).await?;
+        let item = item.filter(|item| item.state.is_open()).ok_or(JobError::Obsolete)?;
+        let plan = cx.plans.get(&cx.db, workspace, item.pipeline_id, item.pipeline_version).await?;
+        if self.segment >= plan.plan.segments.len() {
+            return Err(JobError::retry("the plan has no such segment")(self.segment.to_string()));
+        }
+        let collections = store::collection::spaces(&cx.db, workspace).await?;
+        let spaces = spaces::of_segment(cx, workspace, &plan, self.segment, collections).await?;
+        limits::admit(cx, claim, &item, &plan.plan.segments[self.segment]).await?;
+        let item = if self.segment == item.entry {
+            write_in_tx(cx, claim, || {
+                async |change| {
+                    let item = item::open(change, workspace, self.item).await?;
+                    item::started(change, workspace, &item, plan.plan.stage(self.segment)).await?;
+                    Ok(item)
+                }
+            })
+            .await?
+        } else {
+            item
+        };
+        let file = facts(cx, workspace, &item).await?;
+        if item.preview {
+            return preview::run(cx, claim, self, &item, &plan, &file, &spaces.collections).await;
+        }
+        let entering = enter(cx, workspace, &item, &plan.plan, self, &file).await?;
+        let (first, salt) = (self.units.map_or(0, |units| units.first), item.run_id.0.as_bytes());
+        let scope = SegmentScope {
+            cx,
+            workspace,
+            version: item.version_id,
+            file: &file,
+            plan: &plan.plan,
+            spaces: &spaces.by_node,
+            attempt: claim.attempts,
+            recompute: item.recompute_from.as_deref().map(|node| Recompute { node, salt }),
+            reuse: true,
+        };
+        let output = engine::run(&scope, self.segment, entering).await?;
+        let (applied, finished) = complete_in_tx(cx, claim, || {
+            let (output, plan, collections) = (&output, &plan, &spaces.collections);
+            async move |change: &mut Change| {
+                let item = item::open(change, workspace, self.item).await?;
+                let mut done = Completion { cx, change, workspace, job: self, item, plan, output };
+                done.run(collections, first).await
             }
         })
         .await?;
-
-        let scope = Scope { cx, workspace, item: &item };
-        let output = engine::run(&scope, &plan, 0, Artifact::Nothing).await?;
-        complete_in_tx(cx, claim, || {
-            async |change| {
-                let item = progress::open_item(change, workspace, self.item).await?;
-                cross_border(change, cx, workspace, &item, &plan, &output).await
-            }
-        })
-        .await
+        // Counted after the commit: vectors of an attempt that did not commit do not count.
+        if applied.vectors > 0 {
+            metrics().embedded(applied.vectors, output.work.tokens);
+        }
+        if let Some(after) = finished.searchable_after {
+            metrics().file_searchable(after);
+        }
+        Ok(())
     }
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
-        progress::failed(change, claim.workspace_id, self.item, failure).await
+        let workspace = claim.workspace_id;
+        let Some(item) = store::run::find_item(change.tx(), workspace, self.item).await? else { return Ok(()) };
+        item::failed(change, workspace, self.item, failure, claim.attempts).await?;
+        if ends_run(change, workspace, &item, failure).await? {
+            item::fail_run(change, workspace, &item, failure, claim.id).await?;
+        }
+        Ok(())
     }
 }
 
-/// Stores the output of the segment and enqueues the work behind the border.
-async fn cross_border(
-    change: &mut Change,
+/// Whether the node that failed says that its failure is that of the run.
+async fn ends_run(change: &Change, workspace: WorkspaceId, item: &Item, failure: &Failure) -> Result<bool, JobError> {
+    let Some(node) = &failure.node else { return Ok(false) };
+    let definition = store::run::definition(change.tx(), workspace, item.pipeline_id, item.pipeline_version).await?;
+    let compiled = definition.and_then(|definition| nvisy_shared::pipeline::compile(&definition).ok());
+    let steps = compiled.iter().flat_map(|compiled| &compiled.plan.segments).flat_map(|segment| &segment.steps);
+    Ok(steps.into_iter().any(|step| step.id == *node && step.options.on_error == Some(OnError::FailRun)))
+}
+
+/// The properties of the item's file.
+pub(super) async fn facts(cx: &Context, workspace: WorkspaceId, item: &Item) -> Result<FileFacts, JobError> {
+    let facts = store::processing::facts(&cx.db, workspace, item.version_id).await?.ok_or(JobError::Obsolete)?;
+    Ok(FileFacts::new(facts))
+}
+
+/// The elements that enter the job.
+async fn enter(
     cx: &Context,
     workspace: WorkspaceId,
     item: &Item,
     plan: &Plan,
-    output: &SegmentOutput,
-) -> Result<(), JobError> {
-    for effect in &output.effects {
-        effect.apply(change, workspace, item).await?;
+    job: &RunSegment,
+    file: &FileFacts,
+) -> Result<Entering, JobError> {
+    let segment = &plan.segments[job.segment];
+    if job.segment == item.entry {
+        let elements = match segment.start {
+            Start::Source => Elements::empty(Flow::Bytes),
+            _ => Elements::Bytes(vec![file.content.clone()]),
+        };
+        return Ok(Entering { elements, key: engine::file_key(file) });
     }
-    let chunks = output.chunks.as_deref().unwrap_or_default();
-    let count = i32::try_from(chunks.len()).unwrap_or(i32::MAX);
-    if count == 0 || plan.after(0).next().is_none() {
-        return progress::finished(change, workspace, item).await.map(drop);
+    let flow = segment.steps[0].input.unwrap_or(Flow::Bytes);
+    let units = job.units.unwrap_or(Units { first: 0, end: u32::MAX });
+    let mut elements = Elements::empty(flow);
+    let mut keys = Vec::new();
+    let mut place = 0_u32;
+    for origin in plan.inputs(job.segment) {
+        let Some(stored) = item.progress.outputs.get(&origin) else { continue };
+        keys.push(stored.key);
+        let end = place.saturating_add(stored.elements);
+        let (from, to) = (units.first.max(place), units.end.min(end));
+        if from < to {
+            let number = |place: u32| i32::try_from(place).unwrap_or(i32::MAX);
+            let part =
+                storage::range(cx, workspace, stored.artifact, flow, number(from - place), number(to - place)).await?;
+            elements.append(part);
+        }
+        place = end;
     }
-    store::chunk::replace(change, workspace, item.file_id, item.version_id, chunks.to_vec()).await?;
-    check_quota(change, cx, workspace).await?;
-    super::enqueue_batches(change, cx, workspace, item, plan, count).await
+    let mut parts: Vec<&[u8]> = keys.iter().map(|key| key.0.as_slice()).collect();
+    let range = job.units.map(|units| [units.first.to_le_bytes(), units.end.to_le_bytes()].concat());
+    parts.extend(range.as_deref());
+    let key = match (keys.as_slice(), &range) {
+        ([key], None) => *key,
+        _ => ContentKey::of(parts),
+    };
+    Ok(Entering { elements, key })
 }
 
-/// Fails the file if the workspace now exceeds its quota of chunks.
-async fn check_quota(tx: &Tx, cx: &Context, workspace: WorkspaceId) -> Result<(), JobError> {
-    let usage = store::usage::find(tx, workspace, cx.quota()).await?.ok_or(JobError::Obsolete)?;
-    let (used, limit) = (usage.used.chunks, usage.limits.chunks);
-    if used <= limit {
-        return Ok(());
+/// The end of a job: everything that it writes.
+struct Completion<'a> {
+    cx: &'a Context,
+    change: &'a mut Change,
+    workspace: WorkspaceId,
+    job: &'a RunSegment,
+    item: Item,
+    plan: &'a CompiledPlan,
+    output: &'a SegmentOutput,
+}
+
+impl Completion<'_> {
+    async fn run(
+        &mut self,
+        collections: &[CollectionSpace],
+        first: u32,
+    ) -> Result<(Applied, item::Finished), JobError> {
+        let (workspace, plan, segment) = (self.workspace, &self.plan.plan, self.job.segment);
+        let applied =
+            effects::apply(self.change, workspace, &self.item, collections, &self.output.effects, first).await?;
+        self.item.progress.written += applied.written + applied.members.len() as u64;
+        self.item.progress.files.extend(&applied.files);
+        if applied.written > 0 {
+            self.check_quota(0).await?;
+        }
+        for failure in &self.output.skipped {
+            let node = failure.node.as_deref();
+            store::run::log(self.change, workspace, self.item.id, LogKind::NodeSkipped, node, &failure.detail).await?;
+        }
+        self.store_outputs().await?;
+        self.add_members(&applied).await?;
+        self.trace();
+        let before = self.item.progress.segments.get(&segment).copied().unwrap_or_default();
+        self.item.progress.advance(segment, self.job.units);
+        let at = self.item.progress.segments.get(&segment).copied().unwrap_or_default();
+        if at.is_complete() && self.job.units.is_some() {
+            self.complete_outputs().await?;
+        }
+        let next = self.item.progress.start_ready(plan, self.item.entry, |_| unit(self.cx));
+        self.enqueue(&next).await?;
+        let stage = next.first().map(|next| plan.stage(next.segment));
+        store::run::store_progress(self.change, workspace, &self.item, stage, self.output.work).await?;
+        if self.item.progress.is_complete(plan, self.item.entry) {
+            if store::target::has_other_vectors(self.change, workspace, self.item.id).await? {
+                self.begin_again().await?;
+                return Ok((applied, item::Finished::default()));
+            }
+            let finished = item::finished(self.change, workspace, &self.item).await?;
+            return Ok((applied, finished));
+        }
+        if let Some(next) = next.first() {
+            let total = self.item.progress.segments.get(&next.segment).map(|at| at.total);
+            item::progressed(self.change, &self.item, plan.stage(next.segment), 0, total);
+        } else if item::is_step(before.done, at.done, at.total) {
+            item::progressed(self.change, &self.item, plan.stage(segment), at.done, Some(at.total));
+        }
+        Ok((applied, item::Finished::default()))
     }
-    let detail = format!("the workspace may have {limit} chunks, and with this file it would have {used}");
-    Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)))
+
+    /// Lets the item begin again: the space of a collection changed while it was embedded, and search must not find a part of it.
+    /// What does not depend on the space is found by its content keys.
+    async fn begin_again(&mut self) -> Result<(), JobError> {
+        store::target::discard(self.change, self.workspace, self.item.id).await?;
+        let (progress, job) = Progress::begin(self.item.entry);
+        self.item.progress = progress;
+        let stage = Some(self.plan.plan.stage(self.item.entry));
+        let work = store::run::WorkDone::default();
+        store::run::store_progress(self.change, self.workspace, &self.item, stage, work).await?;
+        self.enqueue_job(self.item.id, job).await
+    }
+
+    /// Keeps outputs for later runs, and those that other segments take.
+    async fn store_outputs(&mut self) -> Result<(), JobError> {
+        let mut stored: HashMap<ContentKey, (ArtifactId, u32)> = HashMap::new();
+        for memo in &self.output.memos {
+            let kept = self.store(memo, memo.key, true, 0).await?;
+            stored.insert(memo.key, kept);
+        }
+        let first = self.job.units.map_or(0, |units| units.first);
+        for (origin, kept) in &self.output.exports {
+            let known = stored.get(&kept.key).copied();
+            let (artifact, elements) = match known {
+                Some(known) => known,
+                None => self.store(kept, self.key(*origin, kept), self.job.units.is_none(), first).await?,
+            };
+            let elements = i64::from(elements);
+            let unlimited = kept_flow(&self.plan.plan, *origin) != Some(Flow::Chunks);
+            if !unlimited {
+                self.check_quota(elements).await?;
+            }
+            // Of a divided segment the number is known when all parts are there.
+            let before = self.item.progress.outputs.get(origin).filter(|_| self.job.units.is_some());
+            let elements = before.map_or(0, |before| before.elements) + u32::try_from(elements).unwrap_or(u32::MAX);
+            self.item
+                .progress
+                .outputs
+                .insert(*origin, StoredOutput { artifact, elements, key: self.key(*origin, kept) });
+        }
+        Ok(())
+    }
+
+    /// The key under which an output is stored: of a divided segment, one for the item, to which each unit adds its part.
+    fn key(&self, origin: Origin, kept: &Kept) -> ContentKey {
+        if self.job.units.is_none() {
+            return kept.key;
+        }
+        let place = [origin.segment, origin.step, origin.output].map(|part| (part as u64).to_le_bytes());
+        ContentKey::of([self.item.id.0.as_bytes().as_slice(), place.as_flattened()])
+    }
+
+    async fn store(
+        &self,
+        kept: &Kept,
+        key: ContentKey,
+        complete: bool,
+        first: u32,
+    ) -> Result<(ArtifactId, u32), JobError> {
+        let of = (self.item.file_id, self.item.version_id);
+        match &kept.content {
+            Content::Stored(found) => {
+                let artifact = store::artifact::adopt(self.change, self.workspace, of, found).await?;
+                Ok((artifact, u32::try_from(found.elements).unwrap_or_default()))
+            }
+            Content::New(elements, effects) => {
+                let new = NewArtifact {
+                    key,
+                    node_type: kept.node_type,
+                    flow: elements.flow(),
+                    effects: storage::write_effects(effects)?,
+                    parts: storage::parts(elements, first)?,
+                    complete,
+                };
+                let artifact = store::artifact::insert(self.change, self.workspace, of, new).await?;
+                Ok((artifact, u32::try_from(elements.len()).unwrap_or(u32::MAX)))
+            }
+        }
+    }
+
+    /// Ends the outputs of a divided segment, whose last unit this was.
+    async fn complete_outputs(&mut self) -> Result<(), JobError> {
+        for origin in self.plan.plan.exports(self.job.segment) {
+            if let Some(output) = self.item.progress.outputs.get_mut(&origin) {
+                let elements = store::artifact::complete(self.change, self.workspace, output.artifact).await?;
+                output.elements = u32::try_from(elements).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds members of the file as items of the run, which enter behind the output that gives them.
+    async fn add_members(&mut self, applied: &Applied) -> Result<(), JobError> {
+        if applied.members.is_empty() {
+            return Ok(());
+        }
+        let plan = &self.plan.plan;
+        let mut items = Vec::new();
+        for member in &applied.members {
+            for entry in preview::entries_behind(plan, self.job.segment, &member.node) {
+                items.push(store::run::NewItem {
+                    file: member.file,
+                    version: member.version,
+                    entry,
+                    parent: Some(self.item.id),
+                    stage: plan.stage(entry).to_owned(),
+                });
+            }
+        }
+        let entries: Vec<usize> = items.iter().map(|item| item.entry).collect();
+        let ids = store::run::insert_items(self.change, self.workspace, self.item.run_id, items).await?;
+        for (item, segment) in ids.into_iter().zip(entries) {
+            self.enqueue_job(item, NextJob { segment, units: None }).await?;
+        }
+        Ok(())
+    }
+
+    fn trace(&mut self) {
+        for trace in &self.output.trace {
+            let node = self.item.progress.nodes.entry(trace.node.clone()).or_default();
+            node.millis += u64::try_from(trace.took.as_millis()).unwrap_or_default();
+            node.reused = trace.reused;
+            for (port, elements) in &trace.ports {
+                *node.elements.entry(port.clone()).or_default() += elements.len() as u64;
+            }
+        }
+    }
+
+    async fn enqueue(&mut self, jobs: &[NextJob]) -> Result<(), JobError> {
+        for job in jobs {
+            self.enqueue_job(self.item.id, *job).await?;
+        }
+        Ok(())
+    }
+
+    async fn enqueue_job(&mut self, item: nvisy_shared::id::ItemId, job: NextJob) -> Result<(), JobError> {
+        let lane = Some(self.plan.plan.segments[job.segment].lane);
+        let (run, low_priority) = (self.item.run_id, self.item.low_priority);
+        let job = RunSegment { run, item, segment: job.segment, units: job.units, lane, low_priority };
+        outbox::enqueue(self.change, self.workspace, &job).await?;
+        Ok(())
+    }
+
+    /// Fails the item if the workspace exceeds its quota of chunks, with so many more.
+    async fn check_quota(&self, more: i64) -> Result<(), JobError> {
+        let usage = store::usage::find(self.change.tx(), self.workspace, self.cx.quota()).await?;
+        let usage = usage.ok_or(JobError::Obsolete)?;
+        let (used, limit) = (usage.used.chunks + more, usage.limits.chunks);
+        if used <= limit {
+            return Ok(());
+        }
+        let detail = format!("the workspace may have {limit} chunks, and with this file it would have {used}");
+        Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)))
+    }
+}
+
+fn kept_flow(plan: &Plan, origin: Origin) -> Option<Flow> {
+    plan.segments[origin.segment].steps[origin.step].outputs[origin.output].flow
+}
+
+/// Elements of one unit where `NVISY_WORKER_BATCH_CHUNKS` is 0. The local model gains nothing by longer units, and a short file waits
+/// for those in progress; a server gets fewer requests.
+fn unit(cx: &Context) -> u32 {
+    match (cx.config.worker.batch_chunks, cx.config.embedding.provider) {
+        (0, EmbeddingProvider::Local) => 8,
+        (0, EmbeddingProvider::Openai) => 32,
+        (chunks, _) => u32::try_from(chunks).unwrap_or(u32::MAX),
+    }
 }

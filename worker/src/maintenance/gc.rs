@@ -10,6 +10,8 @@ use crate::context::Context;
 
 /// How long content stays after its last use, because an upload in progress may have found it stored.
 const UNUSED_BLOB_AGE: Duration = Duration::from_secs(3600);
+/// How long the output of a node stays after its last use.
+const UNUSED_ARTIFACT_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Age at which an object without a row belongs to no upload in progress: its process died between bytes and row.
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Blobs removed in one transaction.
@@ -29,6 +31,34 @@ pub(super) async fn unreferenced_blobs(cx: &Context) -> Result<(), Box<dyn Error
         }
         tracing::info!(blobs = unused.len(), "removed unreferenced content");
     }
+}
+
+/// Removes outputs of nodes that no run has used for long.
+pub(super) async fn unused_artifacts(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    loop {
+        let deleted = store::artifact::delete_unused(&cx.db, UNUSED_ARTIFACT_AGE, BATCH_SIZE).await?;
+        if deleted == 0 {
+            return Ok(());
+        }
+        tracing::info!(artifacts = deleted, "removed unused outputs");
+    }
+}
+
+/// Removes pipelines that were made for one run, once its outputs are gone. A pipeline whose rows are in a collection stays: they
+/// would go with it.
+pub(super) async fn expired_inline_pipelines(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    while let Some((workspace, pipeline)) = store::pipeline::next_expired_inline(&cx.db, UNUSED_ARTIFACT_AGE).await? {
+        let tx = cx.db.begin().await?;
+        store::pipeline::delete(&tx, workspace, pipeline).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Removes files that deleted pipelines have made of others.
+pub(super) async fn abandoned_files(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    while store::derived::delete_abandoned(&cx.db, BATCH_SIZE).await? > 0 {}
+    Ok(())
 }
 
 /// Removes objects without rows.

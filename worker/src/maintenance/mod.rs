@@ -1,11 +1,13 @@
 //! Maintenance: recurring tasks that no request waits for.
 
 mod accounts;
+mod collections;
 mod events;
 mod gc;
 mod idempotency;
 mod limits;
 mod measure;
+mod schedules;
 mod workspaces;
 
 use std::{error::Error, time::Duration};
@@ -47,16 +49,19 @@ impl Default for Schedule {
 enum MaintenanceTask {
     /// Expired sessions and tokens, and accounts due for erasure.
     Accounts,
+    /// Pipelines with a schedule.
+    Schedules,
     /// Everything that may wait some minutes.
     Gc,
 }
 
 impl MaintenanceTask {
-    const ALL: [Self; 2] = [Self::Accounts, Self::Gc];
+    const ALL: [Self; 3] = [Self::Schedules, Self::Accounts, Self::Gc];
 
     /// The key of its lease in the database.
     const fn name(self) -> &'static str {
         match self {
+            Self::Schedules => "schedules",
             Self::Accounts => "accounts",
             Self::Gc => "gc",
         }
@@ -64,6 +69,7 @@ impl MaintenanceTask {
 
     const fn interval(self, schedule: &Schedule) -> Duration {
         match self {
+            Self::Schedules => schedule.poll_interval,
             Self::Accounts => schedule.accounts_interval,
             Self::Gc => schedule.gc_interval,
         }
@@ -71,6 +77,7 @@ impl MaintenanceTask {
 
     async fn work(self, cx: &Context) -> TaskResult {
         match self {
+            Self::Schedules => schedules::start_due(cx).await?,
             Self::Accounts => {
                 accounts::delete_expired_credentials(cx).await?;
                 accounts::erase(cx).await?;
@@ -81,7 +88,12 @@ impl MaintenanceTask {
                 workspaces::delete_expired_invites(cx).await?;
                 workspaces::erase(cx).await?;
                 workspaces::apply_retention(cx).await?;
+                collections::erase(cx).await?;
+                collections::delete_abandoned_targets(cx).await?;
                 limits::delete_full(cx).await?;
+                gc::unused_artifacts(cx).await?;
+                gc::expired_inline_pipelines(cx).await?;
+                gc::abandoned_files(cx).await?;
                 gc::unreferenced_blobs(cx).await?;
                 gc::orphaned_objects(cx).await?;
             }

@@ -1,56 +1,380 @@
-//! Running one segment of a plan.
+//! Running one segment of a plan, node by node.
 //!
-//! Nodes compute and write nothing. They return their writes as [`Effect`]s, which are committed in the transaction that
-//! completes the job. A failed attempt leaves no trace, and a repeated one writes nothing twice.
+//! Nodes compute and write nothing. Their writes are returned, and committed in the transaction that completes the job: a failed
+//! attempt leaves no trace, and a repeated one writes nothing twice. The output of a node that is worth it is kept as an artifact
+//! under its content key, and is found instead of being computed again.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use nvisy_shared::{
-    pipeline::plan::{Plan, Step},
-    store::chunk::NewChunk,
+    domain::failure::{Failure, FailureCode},
+    id::{SpaceId, VersionId, WorkspaceId},
+    pipeline::{
+        content_key::ContentKey,
+        options::{NodeOptions, OnError},
+        plan::{Origin, Plan, Step},
+    },
+    platform::spaces::ServedSpace,
+    store::{self, artifact::FoundArtifact, run::WorkDone},
 };
+use tracing::Instrument;
 
 use super::{
-    artifact::Artifact,
-    contract::{Effect, Scope},
-    node,
+    contract::{Call, Effect, FileFacts, Output},
+    element::Elements,
+    node, storage,
 };
-use crate::runner::JobError;
+use crate::{context::Context, runner::JobError};
+
+/// The surroundings of a segment.
+pub struct SegmentScope<'a> {
+    /// The context of the worker.
+    pub cx: &'a Context,
+    /// The tenant.
+    pub workspace: WorkspaceId,
+    /// The file version that is processed.
+    pub version: VersionId,
+    /// Its properties.
+    pub file: &'a FileFacts,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The spaces of the collections behind each node, by node id.
+    pub spaces: &'a BTreeMap<String, Vec<SpaceId>>,
+    /// The attempt at the job, from 1: the last one decides what a failure means.
+    pub attempt: i32,
+    /// Nodes whose outputs are not taken from artifacts, with what tells this run from others.
+    pub recompute: Option<Recompute<'a>>,
+    /// Whether artifacts are looked up and kept.
+    pub reuse: bool,
+}
+
+/// From which node on nothing is reused.
+#[derive(Clone, Copy, Debug)]
+pub struct Recompute<'a> {
+    /// The node.
+    pub node: &'a str,
+    /// Makes the keys of its outputs, and of those behind it, new.
+    pub salt: &'a [u8],
+}
+
+/// What enters a segment.
+pub struct Entering {
+    /// The elements; for a source, none.
+    pub elements: Elements,
+    /// Their key.
+    pub key: ContentKey,
+}
 
 /// The result of a segment.
 #[derive(Default)]
 pub struct SegmentOutput {
-    /// The writes of the nodes.
-    pub effects: Vec<Effect>,
-    /// The chunks for the next segment, if the segment ends at a border.
-    pub chunks: Option<Vec<NewChunk>>,
+    /// The writes, each with its node.
+    pub effects: Vec<(String, Effect)>,
+    /// The outputs that other segments take.
+    pub exports: Vec<(Origin, Kept)>,
+    /// Other outputs that are to be kept for later runs.
+    pub memos: Vec<Kept>,
+    /// The computed and reused outputs, and the spent tokens.
+    pub work: WorkDone,
+    /// Nodes whose failure lets the item go on.
+    pub skipped: Vec<Failure>,
+    /// The result of each node, in order, for a preview.
+    pub trace: Vec<NodeTrace>,
 }
 
-/// Runs the nodes of segment `index`, each on the output of the one it depends on. Plans that this engine runs are chains of
-/// nodes with one output (`shared::pipeline::runnable`).
+/// An output to be stored, or one that is.
+pub struct Kept {
+    /// The key.
+    pub key: ContentKey,
+    /// The type of the node.
+    pub node_type: &'static str,
+    /// The elements.
+    pub content: Content,
+}
+
+/// The elements of an output.
+pub enum Content {
+    /// In an artifact.
+    Stored(FoundArtifact),
+    /// New ones, with the writes that belong to them.
+    New(Arc<Elements>, Vec<Effect>),
+}
+
+/// What a node did.
+#[derive(Debug)]
+pub struct NodeTrace {
+    /// The node.
+    pub node: String,
+    /// Its outputs by the names of their ports.
+    pub ports: Vec<(String, Arc<Elements>)>,
+    /// Its writes.
+    pub effects: Vec<Effect>,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it was found instead of computed.
+    pub reused: bool,
+    /// Why it has no output.
+    pub failure: Option<Failure>,
+}
+
+/// An output within the segment.
+#[derive(Clone)]
+struct Lazy {
+    key: ContentKey,
+    content: LazyContent,
+}
+
+#[derive(Clone)]
+enum LazyContent {
+    Here(Arc<Elements>),
+    Stored(FoundArtifact),
+}
+
+/// Runs the nodes of segment `index`, each on what those before it gave.
 ///
 /// # Errors
-/// The error of the first node that fails.
-pub async fn run(scope: &Scope<'_>, plan: &Plan, index: usize, entering: Artifact) -> Result<SegmentOutput, JobError> {
-    let steps = &plan.segments[index].steps;
-    // The step of this segment that the input of a step comes from.
-    let input = |step: &Step| step.origins.first().filter(|origin| origin.segment == index).map(|origin| origin.step);
-    let mut segment_output = SegmentOutput::default();
+/// The error of the first node that fails, with the node's id and retry policy.
+pub async fn run(scope: &SegmentScope<'_>, index: usize, entering: Entering) -> Result<SegmentOutput, JobError> {
+    let steps = &scope.plan.segments[index].steps;
+    let exported = scope.plan.exports(index);
+    let mut run = SegmentRun {
+        scope,
+        index,
+        salted: vec![false; steps.len()],
+        outputs: Vec::new(),
+        result: SegmentOutput::default(),
+    };
     let mut entering = Some(entering);
-    let mut outputs: Vec<Option<Artifact>> = Vec::with_capacity(steps.len());
     for (place, step) in steps.iter().enumerate() {
-        let artifact = match input(step) {
-            None => entering.take(),
-            // Moved, not cloned, into the last node that takes it.
-            Some(from) if steps[place + 1..].iter().any(|later| input(later) == Some(from)) => outputs[from].clone(),
-            Some(from) => outputs[from].take(),
-        };
-        let span = tracing::info_span!("node", otel.name = %step.id, node.id = %step.id);
-        let node = node::instantiate(&step.settings)?;
-        let run = node.run(scope, artifact.unwrap_or(Artifact::Nothing), &mut segment_output.effects);
-        outputs.push(Some(tracing::Instrument::instrument(run, span).await?));
+        let started = Instant::now();
+        run.step(place, step, if place == 0 { entering.take() } else { None }, started).await?;
     }
-    segment_output.chunks = outputs.into_iter().flatten().find_map(|output| match output {
-        Artifact::Chunks(chunks) => Some(chunks),
-        _ => None,
-    });
-    Ok(segment_output)
+    for origin in exported {
+        let Some(lazy) = run.outputs.get(origin.step).and_then(|outputs| outputs.get(origin.output)) else { continue };
+        let content = match &lazy.content {
+            LazyContent::Here(elements) if elements.is_empty() => continue,
+            LazyContent::Here(elements) => Content::New(Arc::clone(elements), Vec::new()),
+            LazyContent::Stored(found) if found.elements == 0 => continue,
+            LazyContent::Stored(found) => Content::Stored(found.clone()),
+        };
+        // A memo of the same output has its effects and is stored first.
+        let node_type = steps[origin.step].settings.kind();
+        run.result.exports.push((origin, Kept { key: lazy.key, node_type, content }));
+    }
+    Ok(run.result)
+}
+
+struct SegmentRun<'a, 's> {
+    scope: &'a SegmentScope<'s>,
+    index: usize,
+    /// Whether a step is at or behind the node from which nothing is reused.
+    salted: Vec<bool>,
+    outputs: Vec<Vec<Lazy>>,
+    result: SegmentOutput,
+}
+
+impl SegmentRun<'_, '_> {
+    async fn step(
+        &mut self,
+        place: usize,
+        step: &Step,
+        entering: Option<Entering>,
+        started: Instant,
+    ) -> Result<(), JobError> {
+        let inputs: Vec<Lazy> = match entering {
+            Some(Entering { elements, key }) => vec![Lazy { key, content: LazyContent::Here(Arc::new(elements)) }],
+            None => step.origins.iter().map(|origin| self.outputs[origin.step][origin.output].clone()).collect(),
+        };
+        self.salted[place] = self.scope.recompute.is_some_and(|from| from.node == step.id)
+            || step.origins.iter().any(|origin| origin.segment == self.index && self.salted[origin.step]);
+        let key = self.key(place, step, &inputs);
+        let keeps = step.settings.keeps_output();
+        let scope = self.scope;
+        if keeps
+            && scope.reuse
+            && let Some(found) =
+                store::artifact::find(&scope.cx.db, scope.workspace, scope.version, key.output(0)).await?
+        {
+            return self.reuse(step, key, found, started).await;
+        }
+        let input = self.materialise(step, inputs).await?;
+        let call = self.call(step);
+        let passed = input.clone();
+        let span =
+            tracing::info_span!("node", otel.name = %step.id, node.id = %step.id, node.type = step.settings.kind());
+        let output = attempt(&call, step, input).instrument(span).await;
+        let (mut output, failure) = match output {
+            Ok(output) => (output, None),
+            Err(error) => (self.skip(step, passed, error)?, Some(())),
+        };
+        let failure = failure.and_then(|()| self.result.skipped.last().cloned());
+        pad(step, &mut output);
+        let kept: Vec<_> = output.ports.into_iter().map(Arc::new).collect();
+        if keeps && failure.is_none() {
+            self.result.work.recomputed += 1;
+            if let ([elements], true) = (kept.as_slice(), self.scope.reuse) {
+                let content = Content::New(Arc::clone(elements), output.effects.clone());
+                self.result.memos.push(Kept { key: key.output(0), node_type: step.settings.kind(), content });
+            }
+        }
+        let ports = step.outputs.iter().map(|port| port.name.clone()).zip(kept.iter().cloned()).collect();
+        let node = step.id.clone();
+        let effects = output.effects.clone();
+        self.result.trace.push(NodeTrace { node, ports, effects, took: started.elapsed(), reused: false, failure });
+        self.result.work.tokens += output.tokens;
+        self.result.work.tokens_saved += output.tokens_saved;
+        self.result.effects.extend(output.effects.into_iter().map(|effect| (step.id.clone(), effect)));
+        let lazy = |(port, elements)| Lazy { key: key.output(port), content: LazyContent::Here(elements) };
+        self.outputs.push(kept.into_iter().enumerate().map(lazy).collect());
+        Ok(())
+    }
+
+    fn call<'c>(&'c self, step: &'c Step) -> Call<'c> {
+        Call {
+            cx: self.scope.cx,
+            workspace: self.scope.workspace,
+            node: &step.id,
+            file: self.scope.file,
+            spaces: self.scope.spaces.get(&step.id).map(Vec::as_slice).unwrap_or_default(),
+        }
+    }
+
+    /// The key of a call: see [`ContentKey`].
+    fn key(&self, place: usize, step: &Step, inputs: &[Lazy]) -> ContentKey {
+        let keys: Vec<_> = inputs.iter().map(|input| input.key).collect();
+        let mut surroundings = Vec::new();
+        let file = step.settings.reads_file().then(|| self.scope.file.key.to_string());
+        surroundings.extend(file.as_deref());
+        let model = step.settings.reads_model().then(|| {
+            let served = self.scope.spaces.get(&step.id).into_iter().flatten();
+            let mut models: Vec<_> = served.filter_map(|space| self.scope.cx.spaces.get(*space)).collect();
+            if models.is_empty() {
+                models.push(self.scope.cx.spaces.default());
+            }
+            let name = |model: &ServedSpace| format!("{:?} {}", model.embedder.space(), model.embedder.max_tokens());
+            models.into_iter().map(name).collect::<String>()
+        });
+        surroundings.extend(model.as_deref());
+        let salt =
+            self.scope.recompute.filter(|_| self.salted[place]).map(|from| ContentKey::of([from.salt]).to_string());
+        surroundings.extend(salt.as_deref());
+        ContentKey::of_call(&step.settings, &surroundings, &keys)
+    }
+
+    /// Takes the output of an artifact, with the writes that belong to it.
+    async fn reuse(
+        &mut self,
+        step: &Step,
+        key: ContentKey,
+        found: FoundArtifact,
+        started: Instant,
+    ) -> Result<(), JobError> {
+        self.result.work.reused += 1;
+        let effects = storage::read_effects(&found.effects)?;
+        self.result.effects.extend(effects.into_iter().map(|effect| (step.id.clone(), effect)));
+        let name = step.outputs.first().map(|port| port.name.clone()).unwrap_or_default();
+        let lazy = Lazy { key: key.output(0), content: LazyContent::Stored(found.clone()) };
+        let ports = if self.scope.reuse && self.wants_trace() {
+            let flow = step.outputs[0].flow;
+            vec![(name, Arc::new(storage::load(self.scope.cx, self.scope.workspace, &found, flow).await?))]
+        } else {
+            Vec::new()
+        };
+        let kept = Kept { key: key.output(0), node_type: step.settings.kind(), content: Content::Stored(found) };
+        self.result.memos.push(kept);
+        let node = step.id.clone();
+        let took = started.elapsed();
+        self.result.trace.push(NodeTrace { node, ports, effects: Vec::new(), took, reused: true, failure: None });
+        self.outputs.push(vec![lazy]);
+        Ok(())
+    }
+
+    const fn wants_trace(&self) -> bool {
+        false
+    }
+
+    /// The elements of all inputs, joined.
+    async fn materialise(&self, step: &Step, inputs: Vec<Lazy>) -> Result<Elements, JobError> {
+        let Some(flow) = step.input else {
+            // A source.
+            return Ok(Elements::empty(nvisy_shared::pipeline::port::Flow::Bytes));
+        };
+        let mut joined = Elements::empty(flow);
+        for input in inputs {
+            let elements = match input.content {
+                LazyContent::Here(elements) => Arc::unwrap_or_clone(elements),
+                LazyContent::Stored(found) => {
+                    storage::load(self.scope.cx, self.scope.workspace, &found, Some(flow)).await?
+                }
+            };
+            joined.append(elements);
+        }
+        Ok(joined)
+    }
+
+    /// The output of a node that failed finally and lets the item go on: its input, where the flow stays the same.
+    fn skip(&mut self, step: &Step, input: Elements, error: JobError) -> Result<Output, JobError> {
+        let final_failure = match error {
+            JobError::Fail(failure) => Ok(failure),
+            JobError::Retry { what, ref source, .. } if self.scope.attempt >= attempts(&step.options) => {
+                let detail = format!("{what}: {source}");
+                tracing::warn!(node.id = %step.id, error = detail, "a node failed at its last attempt");
+                let detail = format!("the node failed {} times: {what}", self.scope.attempt);
+                if step.options.on_error == Some(OnError::Skip) {
+                    Ok(Failure::new(FailureCode::AttemptsExhausted, detail))
+                } else {
+                    Err(error)
+                }
+            }
+            error => Err(error),
+        };
+        match (final_failure, step.options.on_error) {
+            (Ok(failure), Some(OnError::Skip)) => {
+                self.result.skipped.push(failure.at(&step.id));
+                let passes = step.outputs.len() == 1 && step.outputs[0].flow == Some(input.flow());
+                Ok(Output::ports(if passes { vec![input] } else { Vec::new() }))
+            }
+            (Ok(failure), _) => Err(JobError::Fail(failure.at(&step.id))),
+            (Err(error), _) => Err(error.at(&step.id, &step.options)),
+        }
+    }
+}
+
+/// The number of attempts at a node.
+fn attempts(options: &NodeOptions) -> i32 {
+    options.retry.map_or(1, |retry| i32::try_from(retry.attempts).unwrap_or(i32::MAX))
+}
+
+/// One call of a node, within its time.
+async fn attempt(call: &Call<'_>, step: &Step, input: Elements) -> Result<Output, JobError> {
+    let node = node::instantiate(&step.settings);
+    let run = node.run(call, input);
+    match step.options.timeout_seconds {
+        None => run.await,
+        Some(seconds) => {
+            let limit = Duration::from_secs(seconds.into());
+            tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
+                Err(JobError::retry("the node exceeded its time limit")(format!("{seconds} seconds")))
+            })
+        }
+    }
+}
+
+/// Outputs that a node did not give are empty.
+fn pad(step: &Step, output: &mut Output) {
+    for port in step.outputs.iter().skip(output.ports.len()) {
+        // Without a flow no data can arrive.
+        output.ports.push(Elements::empty(port.flow.unwrap_or(nvisy_shared::pipeline::port::Flow::Records)));
+    }
+}
+
+/// The key of the file that enters at a source.
+#[must_use]
+pub fn file_key(file: &FileFacts) -> ContentKey {
+    let content = &file.content;
+    ContentKey::of([content.sha256.as_bytes(), content.name.as_bytes(), content.media_type.as_bytes()])
 }

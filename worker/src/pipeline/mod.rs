@@ -1,6 +1,13 @@
-//! Running pipelines: the engine runs a segment of a plan, node by node.
+//! Running pipelines: the engine runs a segment of a plan, node by node; what nodes give crosses borders as artifacts, and what
+//! they write is applied in the transaction that completes the job.
 
-pub mod artifact;
 pub mod contract;
+pub mod effects;
+pub mod element;
 pub mod engine;
+pub mod limits;
 mod node;
+pub mod plans;
+pub mod preview;
+pub mod spaces;
+pub mod storage;

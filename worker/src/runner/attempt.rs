@@ -4,10 +4,7 @@ use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use nvisy_shared::{
-    domain::{
-        failure::{Failure, FailureCode},
-        job::Lane,
-    },
+    domain::failure::{Failure, FailureCode},
     id::JobId,
     lifecycle::Lifecycle,
     queue::Delivery,
@@ -134,7 +131,7 @@ impl JobRunner {
                 return self.dead_letter(claim, "undecodable", &error, None).await;
             }
         };
-        let limit = self.cx.config.queue.attempts;
+        let limit = handler.attempts(&self.cx);
         // The last allowed attempt took its worker down, so its outcome was never stored.
         if claim.attempts > limit {
             let error = JobError::retry("the worker died at every attempt")("no attempt returned");
@@ -157,12 +154,16 @@ impl JobRunner {
                 self.snooze(claim, delay, &error).await
             }
             Err(JobError::Fail(failure)) => self.fail(claim, &*handler, &failure).await,
-            Err(error @ JobError::Retry { .. }) if claim.attempts >= limit => {
-                self.dead_letter(claim, "attempts_exhausted", &error, Some(&*handler)).await
-            }
             Err(error @ JobError::Retry { .. }) => {
+                let retry = error.retry_policy();
+                if claim.attempts >= retry.map_or(limit, |retry| i32::try_from(retry.attempts).unwrap_or(i32::MAX)) {
+                    return self.dead_letter(claim, "attempts_exhausted", &error, Some(&*handler)).await;
+                }
                 warn(claim.id, "an attempt failed, the job is retried", &error);
-                let first = Duration::from_millis(self.cx.config.queue.backoff_millis);
+                let first = retry.map_or_else(
+                    || Duration::from_millis(self.cx.config.queue.backoff_millis),
+                    |retry| Duration::from_secs(retry.backoff_seconds.into()),
+                );
                 let delay = backoff(first, claim.attempts, claim.id.0.as_u128());
                 let error = nvisy_shared::error_chain(&error);
                 let held = store::job::retry_after(&self.cx.db, claim, delay, &error).await?;
@@ -191,8 +192,7 @@ impl JobRunner {
         failure: &Failure,
     ) -> Result<AttemptOutcome, JobError> {
         super::complete_in_tx(&self.cx, claim, || async |change| handler.give_up(change, claim, failure).await).await?;
-        count_failed(claim, failure.code);
-        tracing::info!(failure.code = ?failure.code, "a file failed: {}", failure.detail);
+        tracing::info!(failure.code = ?failure.code, "a job failed: {}", failure.detail);
         Ok(AttemptOutcome::Failed)
     }
 
@@ -204,12 +204,15 @@ impl JobRunner {
         error: &(dyn Error + Send + Sync + 'static),
         handler: Option<&dyn ErasedHandler>,
     ) -> Result<AttemptOutcome, JobError> {
+        let at = error.downcast_ref::<JobError>().and_then(JobError::node);
         let written = super::write_in_tx(&self.cx, claim, || {
             async |change| {
                 if let Some(handler) = handler {
+                    let node = at.map(str::to_owned);
                     let detail =
                         format!("processing failed {} times; the dead job {} has the cause", claim.attempts, claim.id);
-                    handler.give_up(change, claim, &Failure::new(FailureCode::AttemptsExhausted, detail)).await?;
+                    let failure = Failure { node, ..Failure::new(FailureCode::AttemptsExhausted, detail) };
+                    handler.give_up(change, claim, &failure).await?;
                 }
                 store::job::dead_letter(change, claim, reason, &nvisy_shared::error_chain(error)).await?;
                 Ok(())
@@ -221,9 +224,6 @@ impl JobRunner {
         }
         tracing::error!(job.id = %claim.id, reason, error = error as &dyn Error, "a job is dead");
         metrics().job_dead(self.registry.label(&claim.kind), reason);
-        if handler.is_some() {
-            count_failed(claim, FailureCode::AttemptsExhausted);
-        }
         Ok(AttemptOutcome::Dead)
     }
 
@@ -234,13 +234,6 @@ impl JobRunner {
             Ok(done) => done.map(|_| AttemptOutcome::HandedBack).map_err(JobError::from),
             Err(elapsed) => Err(JobError::retry("the job cannot be handed back")(elapsed)),
         }
-    }
-}
-
-/// Counts the file that failed with the job. Mail jobs have none.
-fn count_failed(claim: &Claim, code: FailureCode) {
-    if claim.lane != Lane::Mail {
-        metrics().file_failed(code.as_str());
     }
 }
 

@@ -2,7 +2,13 @@
 
 use std::{error::Error, time::Duration};
 
-use nvisy_shared::{domain::failure::Failure, store};
+use nvisy_shared::{
+    domain::failure::Failure,
+    pipeline::options::{NodeOptions, Retry},
+    store,
+};
+
+use crate::pipeline::plans::PlanError;
 
 /// How long a job waits before it looks again for free disk space.
 const STORAGE_FULL_DELAY: Duration = Duration::from_secs(15);
@@ -35,6 +41,8 @@ pub enum JobError {
         /// Why it failed.
         #[source]
         source: Box<dyn Error + Send + Sync>,
+        /// The node of a pipeline that failed, with its own retry policy.
+        at: Option<FailedNode>,
     },
     /// No attempt can succeed. The user sees the failure.
     #[error("{}", .0.detail)]
@@ -44,12 +52,65 @@ pub enum JobError {
 impl JobError {
     /// A [`JobError::Retry`] that names the operation that failed.
     pub fn retry<E: Into<Box<dyn Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> Self {
-        move |source| Self::Retry { what, source: source.into() }
+        move |source| Self::Retry { what, source: source.into(), at: None }
     }
 
     /// A [`JobError::Snooze`] until an operator has made space in the named storage.
     pub fn storage_full<E: Into<Box<dyn Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::Snooze { what, delay: STORAGE_FULL_DELAY, source: Some(source.into()) }
+    }
+}
+
+/// The node of a pipeline that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailedNode {
+    /// Its id.
+    pub node: String,
+    /// Its retry policy; `None`: that of the queue.
+    pub retry: Option<Retry>,
+}
+
+impl JobError {
+    /// The node that failed, if one did.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::Retry { at: Some(at), .. } => Some(&at.node),
+            Self::Fail(failure) => failure.node.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The retry policy of the node that failed, if it has one.
+    #[must_use]
+    pub const fn retry_policy(&self) -> Option<Retry> {
+        match self {
+            Self::Retry { at: Some(FailedNode { retry, .. }), .. } => *retry,
+            _ => None,
+        }
+    }
+
+    /// The error, at a node.
+    #[must_use]
+    pub fn at(self, node: &str, options: &NodeOptions) -> Self {
+        match self {
+            Self::Retry { what, source, at: None } => {
+                let at = Some(FailedNode { node: node.to_owned(), retry: options.retry });
+                Self::Retry { what, source, at }
+            }
+            Self::Fail(failure) if failure.node.is_none() => Self::Fail(failure.at(node)),
+            other => other,
+        }
+    }
+}
+
+impl From<PlanError> for JobError {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Deleted => Self::Obsolete,
+            PlanError::Store(error) => error.into(),
+            error @ PlanError::Invalid(_) => Self::retry("the plan of the run cannot be compiled")(error),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod registry;
 
 pub use attempt::JobRunner;
 pub use backoff::backoff;
-pub use error::JobError;
+pub use error::{FailedNode, JobError};
 pub use fenced_tx::{complete_in_tx, write_in_tx};
 pub use heartbeat::Heartbeats;
 pub use lane::run as run_lane;

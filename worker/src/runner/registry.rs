@@ -22,6 +22,11 @@ pub trait Handler: Job {
     /// The error says whether and when to retry.
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError>;
 
+    /// The number of attempts, the first included.
+    fn attempts(&self, cx: &Context) -> i32 {
+        cx.config.queue.attempts
+    }
+
     /// Records that the work will never be done. The caller ends the job in the same change.
     async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError>;
 }
@@ -30,6 +35,7 @@ pub trait Handler: Job {
 #[async_trait]
 pub(super) trait ErasedHandler: Send + Sync {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError>;
+    fn attempts(&self, cx: &Context) -> i32;
     async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError>;
 }
 
@@ -37,6 +43,10 @@ pub(super) trait ErasedHandler: Send + Sync {
 impl<H: Handler> ErasedHandler for H {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         Handler::run(self, cx, claim).await
+    }
+
+    fn attempts(&self, cx: &Context) -> i32 {
+        Handler::attempts(self, cx)
     }
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {

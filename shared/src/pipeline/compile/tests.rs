@@ -5,7 +5,7 @@ use crate::pipeline::{
     builtin, diff, node,
     plan::Start,
     problem::{Problem, ProblemCode},
-    render, runnable, schema,
+    references, render, schema,
 };
 
 fn node(id: &str, kind: &str) -> Value {
@@ -80,7 +80,8 @@ fn builtin_pipeline_starts_a_segment_at_embedding() {
     assert_eq!(plan.after(0).collect::<Vec<_>>(), [1]);
     assert_eq!(plan.after(1).count(), 0);
     assert_eq!(plan.exports(0), plan.inputs(1));
-    assert!(runnable::problems(&compiled).is_empty());
+    let collections = [builtin::NAME.to_owned()].into();
+    assert_eq!(references::missing(&compiled, &collections, &collections), []);
 }
 
 #[test]
@@ -370,23 +371,40 @@ fn diff_names_nodes_fields_and_edges() {
 }
 
 #[test]
-fn definition_that_the_engine_cannot_run_says_so() {
+fn collections_and_pipelines_that_do_not_exist_are_named() {
     let default = builtin::definition(None, 0).to_json();
-    let reasons = |json: &Value| {
-        let problems = runnable::problems(&compile(json).unwrap()).0;
-        problems.into_iter().map(|all| (all.node.unwrap_or_default(), all.field)).collect::<Vec<_>>()
+    let after = set(default.clone(), "/nodes/0/trigger", json!({ "after": { "pipeline": "first" } }));
+    let json = set(after, "/nodes/4/collection", json!("other"));
+    let missing = |collections: &[&str], pipelines: &[&str]| {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let found = references::missing(&compile(&json).unwrap(), &names(collections), &names(pipelines));
+        found.into_iter().map(|problem| (problem.code, problem.node.unwrap_or_default())).collect::<Vec<_>>()
     };
-    assert!(reasons(&set(default.clone(), "/nodes/2/maxTokens", json!(64))).is_empty());
-    let at = |node: &str, field: &str| vec![(node.to_owned(), field.to_owned())];
-    for (pointer, value, node, field) in [
-        ("/nodes/0/trigger", json!("manual"), "upload", "trigger"),
-        ("/nodes/1/ocr", json!("auto"), "partition", "ocr"),
-        ("/nodes/2/minTokens", json!(10), "chunk", "minTokens"),
-        ("/nodes/2/contextualPrefix", json!(true), "chunk", "contextualPrefix"),
-        ("/nodes/3/timeoutSeconds", json!(5), "embed", "timeoutSeconds"),
-        ("/nodes/4/collection", json!("other"), "index", "collection"),
+    assert_eq!(
+        missing(&["default"], &["second"]),
+        [(ProblemCode::UnknownPipeline, "upload".to_owned()), (ProblemCode::UnknownCollection, "index".to_owned())]
+    );
+    assert_eq!(missing(&["other"], &["first"]), []);
+}
+
+#[test]
+fn triggers_are_read_and_schedules_checked() {
+    let default = builtin::definition(None, 0).to_json();
+    for trigger in [
+        json!("manual"),
+        json!("change"),
+        json!({ "schedule": { "cron": "0 3 * * *", "timeZone": "Europe/Berlin" } }),
+        json!({ "after": { "pipeline": "first" } }),
     ] {
-        assert_eq!(reasons(&set(default.clone(), pointer, value)), at(node, field), "{pointer}");
+        let json = set(default.clone(), "/nodes/0/trigger", trigger);
+        assert_eq!(compile(&json).unwrap().definition.to_json(), json);
     }
-    assert!(reasons(&languages()).contains(&(String::new(), "nodes".to_owned())));
+    for (trigger, code) in [
+        (json!({ "schedule": { "cron": "every day", "timeZone": "UTC" } }), ProblemCode::InvalidSchedule),
+        (json!({ "schedule": { "cron": "0 3 * * *", "timeZone": "Mars" } }), ProblemCode::InvalidSchedule),
+        (json!("sometimes"), ProblemCode::InvalidSetting),
+    ] {
+        let problems = compile(&set(default.clone(), "/nodes/0/trigger", trigger)).unwrap_err().0;
+        assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [code]);
+    }
 }

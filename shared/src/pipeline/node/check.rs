@@ -48,6 +48,7 @@ impl NodeSpec for Check {
     const DESCRIPTION: &'static str = "Tests a condition; where it does not hold, it warns or fails the item.";
     const GROUP: Group = Group::Check;
     const COST: Cost = Cost::Negligible;
+    const READS_FILE: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::pass(&Flow::ALL)

@@ -36,6 +36,8 @@ impl NodeSpec for ChunkCharacters {
     const DESCRIPTION: &'static str = "Cuts documents into chunks of a number of characters, at white space.";
     const GROUP: Group = Group::Cut;
     const COST: Cost = Cost::Processor;
+    const KEEPS_OUTPUT: bool = true;
+    const READS_MODEL: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Document, Flow::Chunks)

@@ -36,6 +36,8 @@ impl NodeSpec for ChunkPage {
     const DESCRIPTION: &'static str = "Cuts documents into chunks of one or several pages.";
     const GROUP: Group = Group::Cut;
     const COST: Cost = Cost::Processor;
+    const KEEPS_OUTPUT: bool = true;
+    const READS_MODEL: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Document, Flow::Chunks)

@@ -40,6 +40,8 @@ impl NodeSpec for ChunkSection {
     const DESCRIPTION: &'static str = "Cuts documents at headings, then at paragraphs and sentences.";
     const GROUP: Group = Group::Cut;
     const COST: Cost = Cost::Processor;
+    const KEEPS_OUTPUT: bool = true;
+    const READS_MODEL: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Document, Flow::Chunks)

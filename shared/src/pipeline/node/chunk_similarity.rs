@@ -40,6 +40,8 @@ impl NodeSpec for ChunkSimilarity {
     const DESCRIPTION: &'static str = "Cuts documents where neighbouring sentences are about different subjects.";
     const GROUP: Group = Group::Cut;
     const COST: Cost = Cost::Model;
+    const KEEPS_OUTPUT: bool = true;
+    const READS_MODEL: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Document, Flow::Chunks)

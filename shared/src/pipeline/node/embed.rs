@@ -21,6 +21,7 @@ impl NodeSpec for Embed {
     const DESCRIPTION: &'static str = "Computes a vector for each chunk, in batches.";
     const GROUP: Group = Group::Compute;
     const COST: Cost = Cost::Model;
+    const READS_MODEL: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Chunks, Flow::Vectors)

@@ -26,6 +26,7 @@ impl NodeSpec for Filter {
     const DESCRIPTION: &'static str = "Keeps the elements for which a condition holds.";
     const GROUP: Group = Group::Compute;
     const COST: Cost = Cost::Negligible;
+    const READS_FILE: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::pass(&Flow::ALL)

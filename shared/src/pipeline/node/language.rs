@@ -32,6 +32,7 @@ impl NodeSpec for Language {
         "Detects the language and sets `document.language`, or `item.language` of chunks.";
     const GROUP: Group = Group::Compute;
     const COST: Cost = Cost::Processor;
+    const KEEPS_OUTPUT: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::pass(&[Flow::Document, Flow::Chunks])

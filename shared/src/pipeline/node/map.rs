@@ -36,6 +36,7 @@ impl NodeSpec for MapValues {
     const DESCRIPTION: &'static str = "Computes metadata, or a record for each element, by expressions.";
     const GROUP: Group = Group::Compute;
     const COST: Cost = Cost::Negligible;
+    const READS_FILE: bool = true;
 
     fn ports(&self) -> Ports {
         let flow = self.record.as_ref().map(|_| Flow::Records);

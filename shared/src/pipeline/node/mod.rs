@@ -114,6 +114,30 @@ macro_rules! nodes {
                 }
             }
 
+            /// Whether the output is kept and found by its content key.
+            #[must_use]
+            pub const fn keeps_output(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => $module::$variant::KEEPS_OUTPUT,)+
+                }
+            }
+
+            /// Whether the output depends on properties of the file, besides the input.
+            #[must_use]
+            pub const fn reads_file(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => $module::$variant::READS_FILE,)+
+                }
+            }
+
+            /// Whether the output depends on the embedding model.
+            #[must_use]
+            pub const fn reads_model(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => $module::$variant::READS_MODEL,)+
+                }
+            }
+
             /// The ports.
             #[must_use]
             pub fn ports(&self) -> Ports {

@@ -37,7 +37,7 @@ pub enum Ocr {
     /// Never.
     #[default]
     Never,
-    /// On pages without text.
+    /// On pages without text. There is no engine for it yet: they stay empty.
     Auto,
 }
 
@@ -47,6 +47,7 @@ impl NodeSpec for Partition {
     const DESCRIPTION: &'static str = "Reads files into text with headings, lists, tables and pages.";
     const GROUP: Group = Group::Read;
     const COST: Cost = Cost::Processor;
+    const KEEPS_OUTPUT: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Bytes, Flow::Document)

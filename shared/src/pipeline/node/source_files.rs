@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::spec::{Cost, Group, NodeSpec};
-use crate::pipeline::{
-    file_filter::FileFilter,
-    port::{Flow, Ports},
-    problem::NodeProblems,
+use crate::{
+    clock,
+    pipeline::{
+        file_filter::FileFilter,
+        port::{Flow, Ports},
+        problem::{NodeProblems, ProblemCode},
+    },
 };
 
 /// Settings of `source.files`.
@@ -23,16 +26,54 @@ pub struct SourceFiles {
     pub filter: Option<FileFilter>,
 }
 
-/// The event that starts a run of a source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// The event that starts a run of a source. A request can start one of any source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// Each upload, for the uploaded file.
     #[default]
     Upload,
-    /// A request, for all files.
+    /// A change of a file's name, tags or metadata, for that file.
+    Change,
+    /// Only a request, for all files.
     Manual,
+    /// A time, for all files.
+    Schedule(Schedule),
+    /// The end of another pipeline's run, for the file of its upload or for all files.
+    After(After),
+}
+
+/// Times by a cron expression.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Schedule {
+    /// Minute, hour, day of the month, month, day of the week: `0 3 * * *` is each day at three.
+    #[schemars(length(min = 9, max = 100))]
+    pub cron: String,
+    /// The time zone, by its name in the IANA database.
+    #[serde(default = "utc", skip_serializing_if = "is_utc")]
+    #[schemars(length(min = 1, max = 50))]
+    pub time_zone: String,
+}
+
+/// The pipeline that comes before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct After {
+    /// Its name.
+    #[schemars(length(min = 1, max = 100))]
+    pub pipeline: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+fn is_utc(zone: &String) -> bool {
+    *zone == utc()
 }
 
 impl NodeSpec for SourceFiles {
@@ -49,6 +90,13 @@ impl NodeSpec for SourceFiles {
     fn validate(&self, problems: &mut NodeProblems<'_>) {
         if let Some(filter) = &self.filter {
             filter.validate("filter", problems);
+        }
+        if let Trigger::Schedule(schedule) = &self.trigger
+            && let Err(error) = schedule.next_after(clock::now())
+        {
+            let remedy =
+                "write minute, hour, day of the month, month and day of the week, and a zone such as `Europe/Berlin`";
+            problems.add(ProblemCode::InvalidSchedule, "trigger.schedule", error.to_string(), remedy);
         }
     }
 

@@ -63,6 +63,15 @@ pub trait NodeSpec: Clone + PartialEq + Serialize + DeserializeOwned + JsonSchem
     /// Raised by hand when the same input and settings give another output.
     const CODE_VERSION: u32 = 1;
 
+    /// Whether the output is kept and found by its content key: whether it costs more to compute than to store.
+    const KEEPS_OUTPUT: bool = false;
+
+    /// Whether the output depends on name, tags, metadata or other properties of the file, besides the input.
+    const READS_FILE: bool = false;
+
+    /// Whether the output depends on the embedding model or its tokenizer.
+    const READS_MODEL: bool = false;
+
     /// The ports with these settings.
     fn ports(&self) -> Ports;
 

@@ -44,6 +44,7 @@ impl NodeSpec for SwitchCategory {
         "Sends text, images, documents, spreadsheets, presentations, archives, code and others different ways.";
     const GROUP: Group = Group::Route;
     const COST: Cost = Cost::Negligible;
+    const READS_FILE: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::switch(&[Flow::Bytes, Flow::Document], self.branches.keys().cloned())

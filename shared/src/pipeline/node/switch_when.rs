@@ -38,6 +38,7 @@ impl NodeSpec for SwitchWhen {
     const DESCRIPTION: &'static str = "Sends each element to the first branch whose condition holds.";
     const GROUP: Group = Group::Route;
     const COST: Cost = Cost::Negligible;
+    const READS_FILE: bool = true;
 
     fn ports(&self) -> Ports {
         let flows = [Flow::Bytes, Flow::Document, Flow::Chunks, Flow::Records];

@@ -155,8 +155,9 @@ impl Metrics {
     }
 
     /// A call of a model provider failed.
-    pub fn provider_error(&self, provider: &'static str, kind: &'static str) {
-        self.provider_error.add(1, &[KeyValue::new("provider", provider), KeyValue::new("error.type", kind)]);
+    pub fn provider_error(&self, provider: &str, kind: &'static str) {
+        let provider = KeyValue::new("provider", provider.to_owned());
+        self.provider_error.add(1, &[provider, KeyValue::new("error.type", kind)]);
     }
 
     /// The number of used and idle connections of the pool.

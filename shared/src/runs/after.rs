@@ -1,0 +1,50 @@
+//! Pipelines that follow others.
+
+use super::start::{Selection, StartRun, start};
+use crate::{
+    domain::run::{RunState, RunTrigger},
+    id::{FileId, PipelineId, WorkspaceId},
+    pipeline::{self, node::Settings, node::source_files::Trigger},
+    store::{self, Result, change::Change, run::Pipeline},
+};
+
+/// Starts the enabled pipelines that run after this one, over `files` or all of theirs. A failed or cancelled run has no followers, and a pipeline does not follow
+/// itself.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn start_followers(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    ended: PipelineId,
+    state: RunState,
+    files: Option<Vec<FileId>>,
+) -> Result<()> {
+    if !matches!(state, RunState::Completed | RunState::CompletedWithErrors) {
+        return Ok(());
+    }
+    if !store::run::has_followers(change.tx(), workspace).await? {
+        return Ok(());
+    }
+    let pipelines = store::run::enabled_pipelines(change.tx(), workspace).await?;
+    let Some(name) = pipelines.iter().find(|pipeline| pipeline.id == ended).map(|pipeline| pipeline.name.clone())
+    else {
+        return Ok(());
+    };
+    for pipeline in pipelines.iter().filter(|pipeline| pipeline.id != ended && follows(pipeline, &name)) {
+        let selection = Selection { files: files.clone(), ..Selection::default() };
+        start(change, workspace, pipeline, StartRun::new(RunTrigger::After, selection)).await?;
+    }
+    Ok(())
+}
+
+fn follows(pipeline: &Pipeline, name: &str) -> bool {
+    let Ok(compiled) = pipeline::compile(&pipeline.definition) else { return false };
+    let steps = compiled.plan.segments.iter().map(|segment| &segment.steps[0].settings);
+    steps.into_iter().any(|settings| match settings {
+        Settings::SourceFiles(source) => {
+            matches!(&source.trigger, Trigger::After(after) if after.pipeline == name)
+        }
+        _ => false,
+    })
+}

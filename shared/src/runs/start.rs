@@ -1,0 +1,100 @@
+//! Starting a run over files that exist.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use super::code_versions;
+use crate::{
+    domain::{
+        event::EventType,
+        run::{ItemState, RunTrigger},
+    },
+    id::{FileId, RunId, WorkspaceId},
+    job::AdmitItems,
+    pipeline,
+    queue::outbox,
+    store::{
+        self, Result,
+        change::Change,
+        run::{NewRun, Pipeline},
+    },
+};
+
+/// Items of another run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemsOfRun {
+    /// The run.
+    pub run: RunId,
+    /// Only items in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ItemState>,
+}
+
+/// Which files enter a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Selection {
+    /// These files; `None`: all that the sources of the pipeline take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<FileId>>,
+    /// Of them, those of another run's items, at their newest versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_of: Option<ItemsOfRun>,
+    /// Of them, those that match: the filter language of search.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Json>,
+    /// The largest number of files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// A run to be started.
+#[derive(Clone, Debug)]
+pub struct StartRun {
+    /// Why.
+    pub trigger: RunTrigger,
+    /// The files.
+    pub selection: Selection,
+    /// Whether it computes everything and writes nothing.
+    pub preview: bool,
+    /// Whether its jobs stand behind those of others.
+    pub low_priority: bool,
+    /// The node from which nothing is reused.
+    pub recompute_from: Option<String>,
+    /// The run that it continues.
+    pub origin: Option<RunId>,
+}
+
+impl StartRun {
+    /// A run over a selection of files.
+    #[must_use]
+    pub const fn new(trigger: RunTrigger, selection: Selection) -> Self {
+        Self { trigger, selection, preview: false, low_priority: false, recompute_from: None, origin: None }
+    }
+}
+
+/// Adds a run whose files enter one page after another, and its first job.
+///
+/// # Errors
+/// When the database fails.
+pub async fn start(change: &mut Change, workspace: WorkspaceId, of: &Pipeline, start: StartRun) -> Result<RunId> {
+    // Every stored definition has compiled.
+    let code_versions = pipeline::compile(&of.definition).ok().map(|compiled| code_versions(&compiled.plan));
+    let new = NewRun {
+        pipeline: of.id,
+        version: of.version,
+        trigger: start.trigger,
+        preview: start.preview,
+        low_priority: start.low_priority,
+        recompute_from: start.recompute_from,
+        origin: start.origin,
+        selection: Some(json!(start.selection)),
+        started_by: change.actor().account(),
+        code_versions,
+    };
+    let run = store::run::insert(change, workspace, new).await?;
+    outbox::enqueue(change, workspace, &AdmitItems { run }).await?;
+    let data = json!({ "pipelineId": of.id, "pipelineVersion": of.version, "trigger": start.trigger });
+    change.emit(EventType::RunStarted, run, data);
+    Ok(run)
+}

@@ -1,0 +1,194 @@
+//! The visible course of an item: its states, its progress and events, and the end of its run, changed together.
+
+use std::time::Duration;
+
+use nvisy_shared::{
+    domain::{
+        event::EventType,
+        failure::Failure,
+        file::FileState,
+        run::{ItemState, LogKind, RunState, RunTrigger},
+    },
+    id::{ItemId, JobId, WorkspaceId},
+    runs,
+    store::{
+        self,
+        change::Change,
+        run::{Item, ItemFailure, RunProgress},
+    },
+    telemetry::metrics::metrics,
+};
+use serde_json::json;
+
+use crate::{pipeline::effects, runner::JobError};
+
+/// Locks an unfinished item and its file. [`JobError::Obsolete`] when the item is finished or the file is deleted.
+pub(crate) async fn open(change: &Change, workspace: WorkspaceId, item: ItemId) -> Result<Item, JobError> {
+    let item = store::locks::lock_item(change, workspace, item).await?;
+    item.filter(|item| item.state.is_open()).ok_or(JobError::Obsolete)
+}
+
+/// Records that a worker has started the item.
+pub(super) async fn started(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    item: &Item,
+    stage: &str,
+) -> Result<(), JobError> {
+    store::run::start_item(change, workspace, item).await?;
+    if item.decides_file() {
+        store::file::set_state(change, workspace, item.version_id, FileState::Processing, None).await?;
+        progressed(change, item, stage, 0, None);
+    }
+    Ok(())
+}
+
+/// Progress events of a stage, at most: a long file must not fill the event log.
+const MAX_EVENTS: u64 = 64;
+
+/// Whether an event is due when the elements done rise from `before` to `after`.
+pub(super) fn is_step(before: u32, after: u32, total: u32) -> bool {
+    let step = |done: u32| u64::from(done) * MAX_EVENTS / u64::from(total).max(1);
+    step(before) < step(after)
+}
+
+/// Records progress within a stage.
+pub(super) fn progressed(change: &mut Change, item: &Item, stage: &str, done: u32, total: Option<u32>) {
+    if item.decides_file() {
+        let data = json!({ "stage": stage, "done": done, "total": total });
+        change.emit(EventType::FileProgressed, item.file_id, data);
+    }
+}
+
+/// Measures of a finished item, to be counted once the transaction has committed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Finished {
+    /// How long the file took from its upload until search finds it.
+    pub searchable_after: Option<Duration>,
+}
+
+/// Records that every sink has what is due to it: the item's rows become visible together, and those of its pipeline for the
+/// file before it go.
+pub(super) async fn finished(change: &mut Change, workspace: WorkspaceId, item: &Item) -> Result<Finished, JobError> {
+    let state = if item.progress.written > 0 { ItemState::Done } else { ItemState::Skipped };
+    end(change, workspace, item, state, None).await
+}
+
+/// Records that the item failed, and removes its partial results.
+pub(super) async fn failed(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    item: ItemId,
+    failure: &Failure,
+    attempt: i32,
+) -> Result<(), JobError> {
+    let item = match open(change, workspace, item).await {
+        Err(JobError::Obsolete) => return Ok(()),
+        item => item?,
+    };
+    store::run::log(change, workspace, item.id, LogKind::Failed, failure.node.as_deref(), &failure.detail).await?;
+    // Before the end of the run, which this may be.
+    if !item.decides_file() {
+        let data = json!({ "runId": item.run_id, "fileId": item.file_id, "code": failure.code, "node": failure.node });
+        change.emit(EventType::ItemFailed, item.id, data);
+    }
+    let at = Some(ItemFailure { failure, attempt });
+    end(change, workspace, &item, ItemState::Failed, at).await?;
+    metrics().file_failed(failure.code.as_str());
+    Ok(())
+}
+
+/// Records the end of an item that wrote nothing itself: a preview.
+pub(crate) async fn finish(change: &mut Change, workspace: WorkspaceId, item: &Item) -> Result<(), JobError> {
+    finished(change, workspace, item).await.map(drop)
+}
+
+/// Whether the last item that ended completes a percent of those that have entered.
+const fn is_percent(run: RunProgress) -> bool {
+    let step = if run.items > 100 { run.items / 100 } else { 1 };
+    run.items_ended % step == 0
+}
+
+async fn end(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    item: &Item,
+    state: ItemState,
+    failure: Option<ItemFailure<'_>>,
+) -> Result<Finished, JobError> {
+    // The run before the rows in collections, whose deletion locks the workspace's usage.
+    let run = store::run::finish_item(change, workspace, item, state, failure).await?;
+    let mut finished = Finished::default();
+    if !item.preview {
+        if state == ItemState::Failed {
+            store::target::discard(change, workspace, item.id).await?;
+        } else {
+            store::target::publish(change, workspace, item.id).await?;
+            // Files that an earlier run made of this file, and this one did not.
+            let source = effects::derived_source(item);
+            store::derived::delete_others(change, workspace, item.file_id, &source, &item.progress.files).await?;
+        }
+        if item.decides_file() {
+            finished.searchable_after = settle_file(change, workspace, item).await?;
+        }
+    }
+    match run.ended {
+        Some(state) => runs::ended(change, workspace, item, state).await?,
+        None if item.trigger != RunTrigger::Upload && is_percent(run) => {
+            let data = json!({ "items": run.items, "ended": run.items_ended });
+            change.emit(EventType::RunProgressed, item.run_id, data);
+        }
+        None => {}
+    }
+    Ok(finished)
+}
+
+/// Sets the state of a file whose arrival started the item, once all pipelines that process it are done. Returns how long it took.
+async fn settle_file(change: &mut Change, workspace: WorkspaceId, item: &Item) -> Result<Option<Duration>, JobError> {
+    let (file, version) = (item.file_id, item.version_id);
+    let Some(outcome) = store::processing::arrival_outcome(change, workspace, version).await? else { return Ok(None) };
+    if let Some(failure) = outcome.failure {
+        store::file::set_state(change, workspace, version, FileState::Failed, Some(&failure)).await?;
+        change.emit(EventType::FileFailed, file, json!({ "code": failure.code, "detail": failure.detail }));
+        return Ok(None);
+    }
+    let (chunks, seconds) = store::processing::set_ready(change, workspace, file, version).await?;
+    change.emit(EventType::FileReady, file, json!({ "versionId": version, "chunks": chunks }));
+    Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+}
+
+/// Ends a run because of one item; the job that decides it goes on.
+pub(super) async fn fail_run(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    item: &Item,
+    failure: &Failure,
+    job: JobId,
+) -> Result<(), JobError> {
+    runs::abort(change, workspace, item.run_id, RunState::Failed, Some(failure), Some(job)).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_has_an_event_for_each_percent_of_its_items() {
+        let events = |items: i32| {
+            (1..items).filter(|ended| is_percent(RunProgress { ended: None, items, items_ended: *ended })).count()
+        };
+        assert_eq!(events(3), 2);
+        assert_eq!(events(100), 99);
+        assert_eq!(events(1_000_000), 99);
+    }
+
+    #[test]
+    fn long_stage_has_at_most_64_events_and_a_short_one_all() {
+        let events = |total: u32, units: u32| {
+            (0..total).step_by(units as usize).filter(|done| is_step(*done, done + units, total)).count()
+        };
+        assert_eq!(events(13_000, 8), 64);
+        assert_eq!(events(40, 8), 5);
+    }
+}

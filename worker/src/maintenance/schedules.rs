@@ -1,0 +1,41 @@
+//! Pipelines that are due by their schedule.
+
+use std::error::Error;
+
+use nvisy_shared::{
+    clock,
+    domain::run::RunTrigger,
+    runs::{self, Selection, StartRun},
+    store::{
+        self,
+        activity::ActorContext,
+        change::{Change, ChangeScope},
+    },
+};
+
+use crate::context::Context;
+
+/// Starts a run of each pipeline that is due. A pipeline whose last scheduled run goes on is left out this time, and times that no
+/// worker was there for happen once.
+pub(super) async fn start_due(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    while let Some((workspace, pipeline)) = store::pipeline::next_due(&cx.db).await? {
+        let changes = ChangeScope::new(&cx.db, &cx.audit_keys, workspace, ActorContext::system());
+        changes
+            .run_send(|| {
+                async move |change: &mut Change| -> store::Result<()> {
+                    let Some(due) = store::pipeline::lock_due(change, workspace, pipeline).await? else {
+                        return Ok(());
+                    };
+                    let next = store::pipeline::next_run(&due.definition, clock::now());
+                    store::pipeline::set_next_run(change, workspace, pipeline, next).await?;
+                    if !store::run::has_open(change, workspace, pipeline, RunTrigger::Schedule).await? {
+                        let start = StartRun::new(RunTrigger::Schedule, Selection::default());
+                        runs::start(change, workspace, &due, start).await?;
+                    }
+                    Ok(())
+                }
+            })
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Applying the writes of nodes, in the transaction that completes their job.
+
+use std::collections::HashMap;
+
+use nvisy_shared::{
+    domain::{
+        failure::{Failure, FailureCode},
+        run::LogKind,
+    },
+    id::{CollectionId, FileId, SpaceId, TargetId, VersionId, WorkspaceId},
+    store::{
+        self,
+        change::Change,
+        chunk::{NewChunk, NewVector},
+        collection::CollectionSpace,
+        derived::DerivedFile,
+        file::Extraction,
+        run::Item,
+        target::NewTarget,
+    },
+};
+
+use serde_json::Value as Json;
+
+use super::{
+    contract::{Effect, TextBlob},
+    element::{VectorElement, input_hash},
+};
+use crate::runner::JobError;
+
+/// The writes of a job that has no other effects than rows.
+#[derive(Default)]
+pub struct Applied {
+    /// The number of elements that sinks wrote.
+    pub written: u64,
+    /// The number of vectors among them.
+    pub vectors: u64,
+    /// Files that were made.
+    pub files: Vec<FileId>,
+    /// Members of the item's file, each a version of a file of its own.
+    pub members: Vec<Member>,
+}
+
+/// A file that was a member of the item's file.
+pub struct Member {
+    /// The node that found it.
+    pub node: String,
+    /// The file.
+    pub file: FileId,
+    /// Its version.
+    pub version: VersionId,
+}
+
+/// What makes files of others: with the external id, their identity.
+#[must_use]
+pub fn derived_source(item: &Item) -> String {
+    format!("pipeline:{}", item.pipeline_id)
+}
+
+/// Applies writes, each of a node. `first` is the place of the first element that entered the job.
+///
+/// # Errors
+/// When the database fails, or a collection does not exist.
+pub async fn apply(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    item: &Item,
+    collections: &[CollectionSpace],
+    effects: &[(String, Effect)],
+    first: u32,
+) -> Result<Applied, JobError> {
+    let mut applied = Applied::default();
+    for (node, effect) in effects {
+        match effect {
+            Effect::Extraction { media_type, text, page_count } => {
+                let text_blob_id = match text {
+                    TextBlob::Stored(blob) => *blob,
+                    TextBlob::New(blob) => store::file::register_blob(change, workspace, *blob).await?,
+                };
+                let extraction = Extraction { media_type: media_type.clone(), text_blob_id, page_count: *page_count };
+                store::file::set_extraction(change, workspace, item.version_id, &extraction).await?;
+            }
+            Effect::Metadata(metadata) => {
+                store::processing::merge_metadata(change, workspace, item.file_id, Json::Object(metadata.clone()))
+                    .await?;
+            }
+            Effect::Collection { collection, rows } => {
+                let to = find(collections, collection)?;
+                let target = open(change, workspace, item, node, to.id).await?;
+                applied.written += rows.len() as u64;
+                applied.vectors += write(change, workspace, target, to.space_id, rows, first).await?;
+            }
+            Effect::DerivedFile { name, media_type, content } => {
+                let derived = DerivedFile {
+                    source: derived_source(item),
+                    external_id: format!("{}/{node}/{name}", item.file_id),
+                    parent: item.file_id,
+                    name: name.clone(),
+                    media_type: media_type.clone(),
+                    blob: *content,
+                };
+                let (file, version, _) = store::derived::put(change, workspace, &derived).await?;
+                store::processing::set_ready(change, workspace, file, version).await?;
+                applied.files.push(file);
+                applied.written += 1;
+            }
+            Effect::Member { path, media_type, content } => {
+                let derived = DerivedFile {
+                    source: derived_source(item),
+                    external_id: format!("{}/{node}/{path}", item.file_id),
+                    parent: item.file_id,
+                    name: nvisy_shared::domain::file::clean_name(path),
+                    media_type: media_type.clone(),
+                    blob: *content,
+                };
+                let (file, version, _) = store::derived::put(change, workspace, &derived).await?;
+                applied.files.push(file);
+                applied.members.push(Member { node: node.clone(), file, version });
+            }
+            Effect::CheckFailed { message, elements } => {
+                let detail = format!("{message} ({elements} elements)");
+                store::run::log(change, workspace, item.id, LogKind::CheckFailed, Some(node), &detail).await?;
+            }
+        }
+    }
+    Ok(applied)
+}
+
+/// The collection with this name.
+fn find<'a>(collections: &'a [CollectionSpace], name: &str) -> Result<&'a CollectionSpace, JobError> {
+    collections.iter().find(|collection| collection.name == name).ok_or_else(|| {
+        let detail = format!("there is no collection `{name}`: create it, or name another one");
+        JobError::Fail(Failure::new(FailureCode::CollectionNotFound, detail))
+    })
+}
+
+async fn open(
+    change: &Change,
+    workspace: WorkspaceId,
+    item: &Item,
+    node: &str,
+    collection: CollectionId,
+) -> Result<TargetId, JobError> {
+    let target = NewTarget {
+        collection,
+        pipeline: Some(item.pipeline_id),
+        node,
+        item: item.id,
+        file: item.file_id,
+        version: item.version_id,
+    };
+    Ok(store::target::open(change, workspace, &target).await?)
+}
+
+/// Writes chunks and their vectors in the collection's space; returns the number of vectors.
+async fn write(
+    change: &Change,
+    workspace: WorkspaceId,
+    target: TargetId,
+    space: Option<SpaceId>,
+    rows: &[VectorElement],
+    first: u32,
+) -> Result<u64, JobError> {
+    let places = i32::try_from(first).unwrap_or(i32::MAX)..;
+    let chunks = rows.iter().zip(places).map(|(row, place)| (place, new_chunk(row))).collect();
+    let ids = store::chunk::insert(change, workspace, target, chunks).await?;
+    let mut by_space: HashMap<SpaceId, Vec<NewVector>> = HashMap::new();
+    for (row, chunk) in rows.iter().zip(ids) {
+        for (of, vector) in row.vectors.iter().filter(|(of, _)| space.is_none_or(|space| space == **of)) {
+            let vector = NewVector { chunk, input_hash: input_hash(&row.chunk.input()), vector: vector.to_vec() };
+            by_space.entry(*of).or_default().push(vector);
+        }
+    }
+    let mut count = 0;
+    for (space, vectors) in by_space {
+        count += vectors.len() as u64;
+        store::chunk::insert_vectors(change, workspace, space, target, vectors).await?;
+    }
+    Ok(count)
+}
+
+fn new_chunk(row: &VectorElement) -> NewChunk {
+    let chunk = &row.chunk;
+    let place = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
+    NewChunk {
+        text: chunk.text.clone(),
+        bytes: place(chunk.bytes.start)..place(chunk.bytes.end),
+        page: chunk.page,
+        heading_path: chunk.headings.clone(),
+        tokens: chunk.tokens.max(1),
+    }
+}

@@ -1,0 +1,186 @@
+//! A preview: the whole plan in memory for one item, writing nothing but what its author looks at.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use nvisy_shared::{
+    job::RunSegment,
+    pipeline::{
+        content_key::ContentKey,
+        plan::{Origin, Plan, Start},
+        port::Flow,
+        progress::{self, StoredOutput},
+    },
+    store::{self, artifact::NewArtifact, change::Change, collection::CollectionSpace, job::Claim, run::Item},
+};
+use serde_json::json;
+
+use super::{
+    contract::FileFacts,
+    element::Elements,
+    engine::{self, Content, Entering, SegmentOutput, SegmentScope},
+    plans::CompiledPlan,
+    spaces, storage,
+};
+use crate::{
+    context::Context,
+    runner::{JobError, complete_in_tx},
+};
+
+/// Elements of an output that a preview shows.
+const MAX_SHOWN: usize = 200;
+
+/// The outputs of an evaluation, and what each segment gave.
+pub struct Evaluation {
+    /// The results of the segments that the item came through, in order.
+    pub segments: Vec<(usize, SegmentOutput)>,
+}
+
+/// Evaluates all segments that the item comes through, one after another, in memory.
+///
+/// # Errors
+/// The error of the first node that fails.
+pub async fn evaluate(
+    cx: &Context,
+    workspace: nvisy_shared::id::WorkspaceId,
+    item: &Item,
+    plan: &CompiledPlan,
+    file: &FileFacts,
+    collections: &[CollectionSpace],
+) -> Result<Evaluation, JobError> {
+    let mut outputs: BTreeMap<Origin, (Arc<Elements>, ContentKey)> = BTreeMap::new();
+    let mut segments = Vec::new();
+    for index in progress::reachable(&plan.plan, item.entry) {
+        let segment = &plan.plan.segments[index];
+        let entering = if index == item.entry {
+            let elements = match segment.start {
+                Start::Source => Elements::empty(Flow::Bytes),
+                _ => Elements::Bytes(vec![file.content.clone()]),
+            };
+            Entering { elements, key: engine::file_key(file) }
+        } else {
+            let mut elements = Elements::empty(segment.steps[0].input.unwrap_or(Flow::Bytes));
+            let mut keys = Vec::new();
+            for origin in plan.plan.inputs(index) {
+                let Some((part, key)) = outputs.get(&origin) else { continue };
+                elements.append(part.as_ref().clone());
+                keys.push(*key);
+            }
+            if elements.is_empty() {
+                continue;
+            }
+            let key = match keys.as_slice() {
+                [key] => *key,
+                keys => ContentKey::of(keys.iter().map(|key| key.0.as_slice())),
+            };
+            Entering { elements, key }
+        };
+        let spaces = spaces::of_segment(cx, workspace, plan, index, collections.to_vec()).await?;
+        let scope = SegmentScope {
+            cx,
+            workspace,
+            version: item.version_id,
+            file,
+            plan: &plan.plan,
+            spaces: &spaces.by_node,
+            attempt: 1,
+            recompute: None,
+            reuse: true,
+        };
+        let output = engine::run(&scope, index, entering).await?;
+        for (origin, kept) in &output.exports {
+            let elements = match &kept.content {
+                Content::New(elements, _) => Arc::clone(elements),
+                Content::Stored(found) => {
+                    let flow = plan.plan.segments[origin.segment].steps[origin.step].outputs[origin.output].flow;
+                    Arc::new(storage::load(cx, workspace, found, flow).await?)
+                }
+            };
+            outputs.insert(*origin, (elements, kept.key));
+        }
+        segments.push((index, output));
+    }
+    Ok(Evaluation { segments })
+}
+
+/// Runs a preview, and keeps what each node gave with the item.
+///
+/// # Errors
+/// The error of the first node that fails, and those of the database.
+pub async fn run(
+    cx: &Context,
+    claim: &Claim,
+    job: &RunSegment,
+    item: &Item,
+    plan: &CompiledPlan,
+    file: &FileFacts,
+    collections: &[CollectionSpace],
+) -> Result<(), JobError> {
+    let workspace = claim.workspace_id;
+    let evaluation = evaluate(cx, workspace, item, plan, file, collections).await?;
+    complete_in_tx(cx, claim, || {
+        let evaluation = &evaluation;
+        async move |change: &mut Change| {
+            let mut item = crate::handlers::open_item(change, workspace, job.item).await?;
+            show(change, workspace, &mut item, &plan.plan, evaluation).await?;
+            crate::handlers::finish_item(change, workspace, &item).await
+        }
+    })
+    .await
+}
+
+async fn show(
+    change: &mut Change,
+    workspace: nvisy_shared::id::WorkspaceId,
+    item: &mut Item,
+    plan: &Plan,
+    evaluation: &Evaluation,
+) -> Result<(), JobError> {
+    for (segment, output) in &evaluation.segments {
+        for (step, trace) in output.trace.iter().enumerate() {
+            let node = item.progress.nodes.entry(trace.node.clone()).or_default();
+            node.millis = u64::try_from(trace.took.as_millis()).unwrap_or_default();
+            node.reused = trace.reused;
+            for (place, (port, elements)) in trace.ports.iter().enumerate() {
+                node.elements.insert(port.clone(), elements.len() as u64);
+                let shown = elements.as_ref().clone().select(|index| index < MAX_SHOWN);
+                let key = ContentKey::of([
+                    b"preview".as_slice(),
+                    item.id.0.as_bytes(),
+                    trace.node.as_bytes(),
+                    port.as_bytes(),
+                ]);
+                let new = NewArtifact {
+                    key,
+                    node_type: plan.segments[*segment].steps[step].settings.kind(),
+                    flow: elements.flow(),
+                    effects: json!([]),
+                    parts: storage::parts(&shown, 0)?,
+                    complete: true,
+                };
+                let of = (item.file_id, item.version_id);
+                let artifact = store::artifact::insert(change, workspace, of, new).await?;
+                let origin = Origin { segment: *segment, step, output: place };
+                let elements = u32::try_from(shown.len()).unwrap_or(u32::MAX);
+                item.progress.outputs.insert(origin, StoredOutput { artifact, elements, key });
+            }
+        }
+        // Each write that a run would make.
+        item.progress.written += output.effects.len() as u64;
+        for failure in &output.skipped {
+            let kind = nvisy_shared::domain::run::LogKind::NodeSkipped;
+            store::run::log(change, workspace, item.id, kind, failure.node.as_deref(), &failure.detail).await?;
+        }
+    }
+    store::run::store_progress(change, workspace, item, None, Default::default()).await?;
+    Ok(())
+}
+
+/// The segments where members that a node finds enter.
+#[must_use]
+pub fn entries_behind(plan: &Plan, segment: usize, node: &str) -> Vec<usize> {
+    let Some(step) = plan.segments[segment].steps.iter().position(|step| step.id == node) else { return Vec::new() };
+    let from_members = |origin: &Origin| origin.segment == segment && origin.step == step && origin.output == 0;
+    (segment + 1..plan.segments.len())
+        .filter(|&index| plan.segments[index].start == Start::Items && plan.inputs(index).iter().any(from_members))
+        .collect()
+}
