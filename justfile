@@ -185,6 +185,10 @@ bench-embedder: model
 [group('measure')]
 bench-ingest: (bench "ingest")
 
+# Show the CPU time of a worker for each item and node of a run
+[group('measure')]
+bench-pipelines: (bench "pipelines")
+
 # Compare search with its bare SQL statement, and its recall with exact search
 [group('measure')]
 bench-search: (bench "search")

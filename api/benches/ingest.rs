@@ -21,7 +21,7 @@ use std::{
 use nvisy_embed::{EmbedSettings, Embedder, InputType, LocalSettings, Provider};
 use nvisy_extract::Document;
 use nvisy_shared::testing::variable;
-use nvisy_worker::chunk::{self, ChunkLimits};
+use nvisy_worker::chunk::{ChunkModel, SectionLimits, by_sections};
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -63,14 +63,16 @@ async fn bare(texts: &[String]) -> (usize, Duration) {
         }),
     };
     let embedder = Embedder::open(&settings).await.expect("the model: run `just model`");
-    let limits = ChunkLimits { max_tokens: embedder.max_tokens(), overlap_tokens: 0 };
+    let max_tokens = embedder.max_tokens();
+    let model = ChunkModel { tokenizer: embedder.tokenizer(), max_tokens, contextual: false };
+    let limits = SectionLimits { min_tokens: None, max_tokens, overlap_tokens: 0 };
     let chunks: Vec<String> = texts
         .iter()
         .flat_map(|text| {
             let document = Document { text: text.clone(), ..Document::default() };
-            chunk::split(&document, &embedder.tokenizer(), limits)
+            let pieces = by_sections(&document, &model, limits);
+            pieces.into_iter().map(|piece| text[piece.bytes].to_owned()).collect::<Vec<_>>()
         })
-        .map(|chunk| chunk.text)
         .collect();
     embedder.embed(InputType::Passage, chunks[..BATCH].to_vec()).await.expect("vectors");
     let began = Instant::now();

@@ -19,13 +19,14 @@ use std::{
 use nvisy_embed::InputType;
 use nvisy_shared::{
     domain::{file::FileState, filter::Filter},
-    id::{AccountId, BlobId, SpaceId, WorkspaceId},
+    id::{self, AccountId, BlobId, ItemId, SpaceId, WorkspaceId},
     platform::Platform,
     store::{
         self, Conn, Db, TransactionTrait,
-        chunk::NewChunk,
+        chunk::{NewChunk, NewVector},
         file::{NewFile, StoredBlob},
-        search::{SearchMode, SearchQuery, SearchSpace, search},
+        search::{SearchMode, SearchQuery, SpaceVector, search},
+        target::NewTarget,
     },
 };
 use serde_json::json;
@@ -48,11 +49,11 @@ async fn main() {
     let platform = Platform::open(app.config().clone()).await.unwrap();
     let ada = app.create_account("ada").await;
     let owner = AccountId(ada.id.parse().unwrap());
-    let space = SearchSpace { id: platform.space, dimensions: DIMENSIONS };
+    let space = platform.spaces.default().id;
     let mut noise = Noise(42);
     let centres: Vec<Vec<f32>> = (0..CENTRES).map(|_| noise.unit()).collect();
 
-    app.sql(&format!("drop index embedding_hnsw_{}", space.id.0.simple())).await;
+    app.sql(&format!("drop index embedding_hnsw_{}", space.0.simple())).await;
     let began = Instant::now();
     let mut tenants = Vec::new();
     for (name, size) in [("Large", CHUNKS), ("Small", SMALL), ("Middle", MIDDLE)] {
@@ -61,17 +62,18 @@ async fn main() {
         let mut known = Vec::new();
         while known.len() < size {
             let count = LOAD_CHUNKS.min(size - known.len());
-            known.extend(load(&app.db, (id, owner), space.id, (known.len(), count), &centres, &mut noise).await);
+            known.extend(load(&app.db, (id, owner), space, (known.len(), count), &centres, &mut noise).await);
         }
         tenants.push((workspace, id, known));
     }
     app.sql(
-        "update workspace_usage u set chunks = (select count(*) from chunk c where c.workspace_id = u.workspace_id)",
+        "update target set live = true;
+         update workspace_usage u set chunks = (select count(*) from chunk c where c.workspace_id = u.workspace_id)",
     )
     .await;
     // A tenth of the files has `t0`, a hundredth `h0`.
     app.sql(r"update file set tags = array['t' || substring(name from '\d+')::int % 10, 'h' || substring(name from '\d+')::int % 100]").await;
-    app.sql(&format!("select create_space_index('{}', {DIMENSIONS})", space.id)).await;
+    app.sql(&format!("select create_space_index('{}', {DIMENSIONS})", space)).await;
     app.sql("vacuum analyze").await;
     println!("tenants of {CHUNKS}, {MIDDLE} and {SMALL} chunks, loaded and indexed in {:.0?}", began.elapsed());
     let [(large, large_id, large_known), (_, small_id, small_known), (_, middle_id, middle_known)] = &tenants[..]
@@ -81,17 +83,16 @@ async fn main() {
 
     let queries: Vec<Vec<f32>> =
         (0..ROUNDS).map(|n| noise.near(&large_known[n * (large_known.len() / ROUNDS)])).collect();
-    let bare_vector = p50(bare_vector(&app.db, space.id, &queries).await);
+    let bare_vector = p50(bare_vector(&app.db, space, &queries).await);
     let bare_text = p50(bare_text(&app.db, *large_id, &mut noise).await);
     println!("bare statement, vector          p50 {}", millis(bare_vector));
     println!("bare statement, text            p50 {}", millis(bare_text));
     for (name, mode) in [("vector", SearchMode::Vector), ("text", SearchMode::Text), ("hybrid", SearchMode::Hybrid)] {
         let mut times = Vec::new();
         for vector in &queries {
-            let query =
-                SearchQuery { mode, text: words(&mut noise, 6), vector: vector.clone(), filter: None, limit: TOP };
+            let query = search_query(mode, words(&mut noise, 6), space, vector.clone(), None);
             let began = Instant::now();
-            search(&app.db, *large_id, space, &query).await.unwrap();
+            search(&app.db, *large_id, &query).await.unwrap();
             times.push(began.elapsed());
         }
         println!("store::search, {name:7}          p50 {}", millis(p50(times)));
@@ -99,7 +100,7 @@ async fn main() {
     let mut embedding = Vec::new();
     for _ in 0..ROUNDS {
         let began = Instant::now();
-        platform.embedder.embed(InputType::Query, vec![words(&mut noise, 6)]).await.unwrap();
+        platform.spaces.default().embedder.embed(InputType::Query, vec![words(&mut noise, 6)]).await.unwrap();
         embedding.push(began.elapsed());
     }
     let embedding = p50(embedding);
@@ -146,6 +147,7 @@ async fn load(
     centres: &[Vec<f32>],
     noise: &mut Noise,
 ) -> Vec<Vec<f32>> {
+    let collection = store::collection::spaces(db, workspace).await.unwrap()[0].id;
     let tx = db.begin().await.unwrap();
     // The references are valid; checking each of them would take minutes.
     tx.execute_unprepared("set local session_replication_role = replica").await.unwrap();
@@ -165,19 +167,31 @@ async fn load(
             place = bytes.end;
             NewChunk { text, bytes, page: None, heading_path: Vec::new(), tokens: 60 }
         });
-        store::chunk::replace(&tx, workspace, file, version, chunks.collect()).await.unwrap();
+        let new = NewTarget { collection, pipeline: None, node: "index", item: ItemId::new(), file, version };
+        let target = store::target::open(&tx, workspace, &new).await.unwrap();
+        let chunks = store::chunk::insert(&tx, workspace, target, (0..).zip(chunks).collect()).await.unwrap();
         let vectors: Vec<Vec<f32>> =
             (number..number + PER_FILE).map(|n| noise.near(&centres[(n * 7919) % centres.len()])).collect();
-        let end = i32::try_from(PER_FILE).unwrap();
-        let passages = store::chunk::passages(&tx, workspace, version, 0..end).await.unwrap();
-        let rows = passages.iter().map(|passage| passage.id).zip(vectors.iter().cloned()).collect();
-        store::chunk::insert_vectors(&tx, workspace, space, (file, version), rows).await.unwrap();
+        let rows = chunks.into_iter().zip(vectors.iter().cloned());
+        let rows = rows.map(|(chunk, vector)| NewVector { chunk, input_hash: id::new(), vector }).collect();
+        store::chunk::insert_vectors(&tx, workspace, space, target, rows).await.unwrap();
         store::file::set_state(&tx, workspace, version, FileState::Ready, None).await.unwrap();
         store::file::make_live(&tx, workspace, file, version).await.unwrap();
         loaded.extend(vectors);
     }
     tx.commit().await.unwrap();
     loaded
+}
+
+fn search_query(
+    mode: SearchMode,
+    text: String,
+    space: SpaceId,
+    vector: Vec<f32>,
+    filter: Option<Filter>,
+) -> SearchQuery {
+    let vectors = vec![SpaceVector { space, vector }];
+    SearchQuery { mode, text, vectors, collections: None, filter, limit: TOP }
 }
 
 /// The plain pgvector statement, without tenants, files or snippets.
@@ -218,7 +232,7 @@ async fn timed(db: &Db, sql: &str) -> Duration {
 async fn recall(
     db: &Db,
     workspace: WorkspaceId,
-    space: SearchSpace,
+    space: SpaceId,
     queries: &[Vec<f32>],
     known: &[&Vec<f32>],
     filter: Option<&Filter>,
@@ -228,15 +242,9 @@ async fn recall(
     for vector in queries {
         let mut exact: Vec<f64> = known.iter().map(|other| dot(vector, other)).collect();
         exact.sort_by(|a, b| b.total_cmp(a));
-        let query = SearchQuery {
-            mode: SearchMode::Vector,
-            text: String::new(),
-            vector: vector.clone(),
-            filter: filter.cloned(),
-            limit: TOP,
-        };
+        let query = search_query(SearchMode::Vector, String::new(), space, vector.clone(), filter.cloned());
         let began = Instant::now();
-        let hits = search(db, workspace, space, &query).await.unwrap().hits;
+        let hits = search(db, workspace, &query).await.unwrap().hits;
         times.push(began.elapsed());
         let distinct: HashSet<_> = hits.iter().map(|hit| hit.chunk_id).collect();
         assert_eq!(distinct.len(), top, "as many results as match");

@@ -7,7 +7,7 @@
 //! | server | `server` (routes, OpenAPI document, middleware, health), [`app`], [`cli`] |
 //! | slices | `identity` `workspaces` `content`: each slice a folder with its routes (`mod.rs`), thin handlers, wire types, and a service |
 //! | state | `state`: the components that handlers use |
-//! | base | `auth`, then `mailer` `quota` `search_counter` `shutdown`, then `http`, then `problem` |
+//! | base | `auth`, then `definition` `mailer` `quota` `search_counter` `shutdown`, then `http`, then `problem` |
 #![allow(unreachable_pub, reason = "the modules are private: that is the boundary")]
 
 pub mod app;
@@ -15,6 +15,7 @@ pub mod cli;
 
 mod auth;
 mod content;
+mod definition;
 mod http;
 mod identity;
 mod mailer;

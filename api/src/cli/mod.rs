@@ -86,6 +86,9 @@ pub enum Command {
         /// Unfinished runs
         #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(0..))]
         runs: Option<i64>,
+        /// Collections
+        #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(0..))]
+        collections: Option<i64>,
     },
     /// Print the invite code with which this address can sign up once
     AllowSignUp {
@@ -134,12 +137,13 @@ impl Command {
                 print(&verified.report)?;
                 if verified.intact { Ok(()) } else { Err("the activity log was changed".into()) }
             }
-            Self::Quota { workspace, files, bytes, chunks, runs } => {
+            Self::Quota { workspace, files, bytes, chunks, runs, collections } => {
                 let amounts = [
                     (Resource::Files, files),
                     (Resource::Bytes, bytes),
                     (Resource::Chunks, chunks),
                     (Resource::Runs, runs),
+                    (Resource::Collections, collections),
                 ];
                 let amounts = amounts.into_iter().filter_map(|(resource, amount)| Some((resource, amount?))).collect();
                 Ok(quota(&Config::load()?, workspace, &amounts).await?)

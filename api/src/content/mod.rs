@@ -1,6 +1,8 @@
-//! The contents of workspaces: files, pipelines, search, and events.
+//! The contents of workspaces: files, collections, pipelines, runs, search, and events.
 
+pub mod collections;
 pub mod events;
 pub mod files;
 pub mod pipelines;
+pub mod runs;
 pub mod search;

@@ -22,6 +22,9 @@ pub struct Line<const MIN: u32, const MAX: u32>;
 /// The name of a file: the rule `file_name`.
 pub struct FileName;
 
+/// Text of several lines: the rule `prose(MAX)`.
+pub struct Prose<const MAX: u32>;
+
 /// An e-mail address: the rule `email_address`.
 pub struct Email;
 
@@ -57,6 +60,10 @@ string_schema!({const MIN: u32, const MAX: u32} Line<MIN, MAX>, "Line", string(M
 string_schema!(FileName, "FileName", {
     let any = format!(r"[^{CONTROL}{HIDDEN}/\\]");
     string(1, 255, Some(format!(r"^{any}*[^{CONTROL}{HIDDEN}/\\.\s]{any}*$")), None)
+});
+
+string_schema!({const MAX: u32} Prose<MAX>, "Prose", {
+    string(0, MAX, Some(format!(r"^([^{CONTROL}{HIDDEN}]|[\t\n\r])*$")), None)
 });
 string_schema!({const MAX: u32} Words<MAX>, "Words", string(1, MAX, Some(pattern(1, r"\u0000")), None));
 string_schema!(Email, "Email", string(3, 254, None, Some("email")));

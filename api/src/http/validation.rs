@@ -59,6 +59,21 @@ pub fn file_name(value: &str, (): &()) -> garde::Result {
     Ok(())
 }
 
+/// Text of several lines: at most `max` characters, and the same characters as in [`text`], line breaks and tabs. Its schema
+/// is `string_schema::Prose`.
+pub fn prose(max: usize) -> impl FnOnce(&str, &()) -> garde::Result {
+    move |value, ()| {
+        let is_control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+        if value.chars().any(|c| is_hidden(c) || is_control(c)) {
+            Err(garde::Error::new("control and invisible characters are not allowed"))
+        } else if value.chars().count() <= max {
+            Ok(())
+        } else {
+            Err(garde::Error::new(format!("must have at most {max} characters")))
+        }
+    }
+}
+
 /// Invisible characters: breaks, and changes of direction. Joiners (U+200C, U+200D) are not among them, since some scripts
 /// cannot be written without them.
 fn is_hidden(c: char) -> bool {

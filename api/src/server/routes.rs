@@ -4,7 +4,7 @@ use apistos::web::{ServiceConfig, scope};
 
 use super::health;
 use crate::{
-    content::{events, files, pipelines, search},
+    content::{collections, events, files, pipelines, runs, search},
     identity::{accounts, mail_links, sessions, tokens, totp},
     workspaces::{self, activity, invites, members, usage},
 };
@@ -24,7 +24,9 @@ pub fn mount(config: &mut ServiceConfig) {
             .configure(usage::routes)
             .configure(invites::routes)
             .configure(files::routes)
+            .configure(collections::routes)
             .configure(pipelines::routes)
+            .configure(runs::routes)
             .configure(events::routes)
             .configure(search::routes)
             .configure(activity::routes),

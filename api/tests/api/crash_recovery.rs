@@ -26,11 +26,11 @@ async fn upload(app: &TestApp, ada: &TestAccount, workspace: &str, files: usize)
     accepted["items"].as_array().unwrap().iter().map(|file| file["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Waits until some vectors are written and some are not.
+/// Waits until some vectors are written and work is left.
 async fn wait_until_embedding_has_begun(app: &TestApp) {
     wait_until("embedding has begun", async || {
-        let (chunks, vectors) = (app.count("chunk").await, app.count("embedding").await);
-        (vectors > 0 && vectors < chunks).then_some(())
+        let (vectors, jobs) = (app.count("embedding").await, app.count("job").await);
+        (vectors > 0 && jobs > 0).then_some(())
     })
     .await;
 }

@@ -152,3 +152,78 @@ async fn destructive_commands_require_confirmation() {
     db.close().await.unwrap();
     deployment.close().await;
 }
+
+/// A workspace of the schema before collections, with a searchable file, one that failed and one in progress.
+const BEFORE_COLLECTIONS: &str = r#"
+    insert into embedding_space (id, provider, model, dimensions, query_prefix, passage_prefix)
+        values ('00000000-0000-7000-8000-000000000009', 'local', 'm', 2, '', 'passage: ');
+    insert into workspace (id, name, default_space_id)
+        values ('00000000-0000-7000-8000-000000000001', 'x', '00000000-0000-7000-8000-000000000009');
+    insert into pipeline (workspace_id, id, name, builtin)
+        values ('00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002', 'default', true);
+    insert into pipeline_version (workspace_id, pipeline_id, number, definition)
+        values ('00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002', 1,
+            '{"nodes": [{"id": "in", "type": "source.files"}, {"id": "out", "type": "sink.collection"}]}');
+    insert into blob (workspace_id, id, sha256, bytes)
+        values ('00000000-0000-7000-8000-000000000001', gen_random_uuid(), sha256(''), 0);
+    do $$
+        declare
+            ws uuid := '00000000-0000-7000-8000-000000000001';
+            file uuid; version uuid; run uuid; chunk uuid;
+        begin
+            for n in 1..3 loop
+                file := uuidv7(); version := uuidv7(); run := uuidv7();
+                insert into file (workspace_id, id, name, version_id, live_version_id)
+                    values (ws, file, 'file' || n, version, case n when 1 then version end);
+                insert into file_version (workspace_id, id, file_id, number, blob_id, bytes, sha256, media_type)
+                    select ws, version, file, 1, id, 0, sha256, 'text/plain' from blob;
+                insert into run (workspace_id, id, pipeline_id, pipeline_version)
+                    values (ws, run, '00000000-0000-7000-8000-000000000002', 1);
+                insert into run_item (workspace_id, id, run_id, file_id, version_id, stage)
+                    values (ws, uuidv7(), run, file, version, 'out');
+                continue when n = 2;
+                for ordinal in 0..1 loop
+                    chunk := uuidv7();
+                    insert into chunk (workspace_id, id, file_id, version_id, ordinal, text, start_byte, end_byte, tokens)
+                        values (ws, chunk, file, version, ordinal, 'abc', 0, 3, 1);
+                    insert into embedding (workspace_id, space_id, chunk_id, file_id, version_id, vector)
+                        values (ws, '00000000-0000-7000-8000-000000000009', chunk, file, version, '[0.6,0.8]');
+                end loop;
+            end loop;
+        end $$;
+"#;
+
+#[actix_web::test]
+async fn chunks_of_an_older_schema_belong_to_the_collection_default() {
+    let deployment = TestDeployment::empty().await;
+    let db = store::connect(&deployment.config(&[]).database).await.unwrap();
+    db.execute_unprepared("create table collection (x int)").await.unwrap();
+    assert_single_error(&migrate(&deployment, &["up"]).await, &["migration m0013_collections failed"]);
+    db.execute_unprepared("drop table collection").await.unwrap();
+    db.execute_unprepared(BEFORE_COLLECTIONS).await.unwrap();
+    let up = migrate(&deployment, &["up"]).await;
+    assert!(up.status.success(), "{}", text(&up.stderr));
+
+    assert_eq!(
+        number(&db, "select count(*) as n from collection where name = 'default' and space_id is not null").await,
+        1
+    );
+    let targets = "select count(*) as n from target t
+         join run_item i on i.id = t.item_id and i.version_id = t.version_id
+         join file f on f.id = t.file_id
+         where t.node = 'out' and t.pipeline_id = '00000000-0000-7000-8000-000000000002' and t.chunk_count = 2
+             and t.vector_count = 2 and t.live = (f.name = 'file1') and f.name <> 'file2'";
+    assert_eq!(number(&db, targets).await, 2);
+    let vectors =
+        "select count(*) as n from embedding e join chunk c on c.id = e.chunk_id and c.target_id = e.target_id
+         where replace(e.input_hash::text, '-', '') = left(encode(sha256('passage: abc'), 'hex'), 32)";
+    assert_eq!(number(&db, vectors).await, 4);
+    let usage = "select count(*) as n from collection_usage where (files, chunks, vectors) = (1, 2, 2)";
+    assert_eq!(number(&db, usage).await, 1);
+    assert_eq!(number(&db, "select collections as n from workspace_usage order by n desc limit 1").await, 1);
+    assert_eq!(schema::differences(&db).await.unwrap(), Vec::<String>::new());
+    let down = migrate(&deployment, &["down", "--yes"]).await;
+    assert!(down.status.success(), "{}", text(&down.stderr));
+    db.close().await.unwrap();
+    deployment.close().await;
+}

@@ -1,6 +1,5 @@
 //! Pipelines: definitions, versions, validation, plans, states.
 
-use nvisy_shared::pipeline::builtin;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -184,7 +183,7 @@ async fn invalid_definition_is_rejected_with_every_problem() {
     let valid = json!({ "definition": languages() });
     let found = setup.app.post(&setup.ada, &format!("{}/validate", setup.pipelines), &valid).await.expect(200);
     assert_eq!((&found["valid"], &found["problems"]), (&json!(true), &json!([])));
-    assert_eq!(found["notRunnable"][0]["code"], "not_runnable");
+    assert_eq!(found["notRunnable"], json!([]));
     assert!(found["plan"]["segments"].is_array());
     setup.app.stop().await;
 }
@@ -201,26 +200,26 @@ async fn large_definition_is_rejected() {
 }
 
 #[actix_web::test]
-async fn pipeline_that_the_engine_cannot_run_stays_a_draft() {
+async fn pipeline_with_missing_references_stays_a_draft() {
     let setup = Setup::new().await;
-    // Even a copy of the built-in one: uploads start only that.
-    for (name, definition) in [("Languages", languages()), ("Copy", builtin::definition(None, 0).to_json())] {
-        let path = setup.create(name, &definition).await.header("location").to_owned();
-        let problem = setup.patch(&path, json!({ "state": "enabled" }), None).await;
-        let problem = problem.problem(409, "pipeline_not_runnable");
-        assert_eq!(problem["errors"][0]["field"], "state");
-        assert_eq!(setup.get(&path).await.expect(200)["state"], "draft");
-        assert_eq!(setup.patch(&path, json!({ "state": "disabled" }), None).await.expect(200)["state"], "disabled");
-    }
-    let path = setup.builtin().await;
-    let problem = setup.patch(&path, json!({ "definition": languages() }), None).await;
+    let mut definition = languages();
+    definition["nodes"][0]["trigger"] = json!({ "after": { "pipeline": "First" } });
+    definition["nodes"][6]["collection"] = json!("german");
+    let body = json!({ "definition": definition });
+    let found = setup.app.post(&setup.ada, &format!("{}/validate", setup.pipelines), &body).await.expect(200);
+    let codes: Vec<_> =
+        found["notRunnable"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert_eq!((&found["valid"], codes), (&json!(true), vec!["unknown_pipeline", "unknown_collection"]));
+    let path = setup.create("Languages", &definition).await.header("location").to_owned();
+    let problem = setup.patch(&path, json!({ "state": "enabled" }), None).await;
     let problem = problem.problem(409, "pipeline_not_runnable");
-    assert!(
-        problem["errors"].as_array().unwrap().iter().any(|error| error["field"] == "definition.nodes"),
-        "{problem}"
-    );
-    assert_eq!(setup.get(&path).await.expect(200)["version"], 1);
-    setup.delete(&path).await.problem(409, "builtin_pipeline");
+    assert_eq!(problem["errors"][0]["field"], "definition.nodes.in.trigger");
+    assert_eq!(problem["errors"][1]["field"], "definition.nodes.out.collection");
+    assert_eq!(setup.get(&path).await.expect(200)["state"], "draft");
+    assert_eq!(setup.patch(&path, json!({ "state": "disabled" }), None).await.expect(200)["state"], "disabled");
+    assert_eq!(setup.patch(&path, json!({ "definition": languages() }), None).await.expect(200)["version"], 2);
+    assert_eq!(setup.patch(&path, json!({ "state": "enabled" }), None).await.expect(200)["state"], "enabled");
+    setup.delete(&setup.builtin().await).await.problem(409, "builtin_pipeline");
     setup.app.stop().await;
 }
 

@@ -20,6 +20,8 @@ DEFINITION = {
     "edges": [{"from": "in", "to": "read"}, {"from": "read", "to": "cut"}, {"from": "cut", "to": "out"}],
 }
 
+DEFINING = ("createPipeline", "updatePipeline", "previewPipeline", "startInlineRun", "forkRun")
+
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
@@ -45,12 +47,22 @@ def before_call(context, case, kwargs):
         if "expiresAt" in body:
             expiry = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=30)
             body["expiresAt"] = expiry.isoformat().replace("+00:00", "Z")
-        if "definition" in body and case.operation.definition.raw["operationId"] in ("createPipeline", "updatePipeline"):
+        if "definition" in body and case.operation.definition.raw["operationId"] in DEFINING:
             body["definition"] = DEFINITION
-        # Their size and depth are limited.
-        if "metadata" in body and body["metadata"] is not None:
+        # Nodes, versions and pipelines that a request names must exist.
+        for field in ("recomputeFrom", "fromNode", "version"):
+            body.pop(field, None)
+        if case.operation.definition.raw["operationId"] == "uploadFiles":
+            body.pop("pipeline", None)
+            body.pop("collection", None)
+        # Size, depth and number of values are limited.
+        if body.get("metadata") and case.operation.definition.raw["operationId"] == "updateFile":
             body["metadata"] = {"review": {"state": "draft"}, "year": 2026}
+        # A collection has one of the server's models, and no name that is an id.
+        if case.operation.definition.raw["operationId"] in ("createCollection", "updateCollection"):
+            body.pop("model", None)
         # The embedding space decides about the length of a vector; without one, a search needs words.
         if case.operation.definition.raw["operationId"] == "search":
             body.pop("vector", None)
+            body.pop("collections", None)
             body["query"] = body.get("query") or "tide"

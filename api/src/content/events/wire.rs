@@ -18,7 +18,8 @@ pub struct Event {
     /// The event's id.
     id: Uuid,
     /// The type: `file.queued`, `file.progressed`, `file.ready`, `file.failed`, `file.updated`, `file.deleted`,
-    /// `pipeline.created`, `pipeline.updated` or `pipeline.deleted`. Also the SSE `event`.
+    /// `collection.created`, `collection.updated`, `collection.deleted`, `pipeline.created`, `pipeline.updated`,
+    /// `pipeline.deleted`, `run.started`, `run.progressed`, `run.ended` or `item.failed`. Also the SSE `event`.
     #[serde(rename = "type")]
     #[schemars(with = "String")]
     kind: EventType,

@@ -69,6 +69,12 @@ struct UploadForm {
     #[serde(default)]
     #[schemars(with = "Map<String, Value>")]
     metadata: Option<Map<String, Value>>,
+    /// The name of a collection: of the pipelines that take uploads, only those that write to it process the file.
+    #[schemars(with = "Option<Line<1, 100>>")]
+    collection: Option<String>,
+    /// The name or id of an enabled pipeline: only this one processes the file, whatever its trigger and filter.
+    #[schemars(with = "Option<Line<1, 100>>")]
+    pipeline: Option<String>,
 }
 
 fn binaries(_: &mut SchemaGenerator) -> schemars::schema::Schema {

@@ -18,6 +18,11 @@ use crate::{
 const EXTERNAL_ID: &str = "externalId";
 const TAGS: &str = "tags";
 const METADATA: &str = "metadata";
+const COLLECTION: &str = "collection";
+const PIPELINE: &str = "pipeline";
+
+/// Maximum length of the name of a collection or pipeline, in characters.
+const MAX_NAME_CHARS: usize = 100;
 
 /// The largest field, in bytes. Metadata are the largest ones.
 pub const FIELD_LIMIT_BYTES: usize = metadata::MAX_BYTES;
@@ -31,12 +36,18 @@ pub struct PartFields {
     pub tags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Map<String, Value>>,
+    /// Only pipelines that write to this collection process the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
+    /// Only this pipeline processes the file, by its name or id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
 }
 
 impl PartFields {
     /// Whether a part with this name is such a field.
     pub fn has(name: &str) -> bool {
-        [EXTERNAL_ID, TAGS, METADATA].contains(&name)
+        [EXTERNAL_ID, TAGS, METADATA, COLLECTION, PIPELINE].contains(&name)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -53,6 +64,8 @@ impl PartFields {
     pub fn merge(&mut self, other: Self) -> Result<(), Problem> {
         set_once(EXTERNAL_ID, &mut self.external_id, other.external_id)?;
         set_once(METADATA, &mut self.metadata, other.metadata)?;
+        set_once(COLLECTION, &mut self.collection, other.collection)?;
+        set_once(PIPELINE, &mut self.pipeline, other.pipeline)?;
         if let Some(tags) = other.tags {
             let tags = clean_tags([self.tags.take().unwrap_or_default(), tags].concat());
             if tags.len() > MAX_TAGS {
@@ -82,6 +95,11 @@ fn parse(name: &str, value: String) -> Result<PartFields, Problem> {
         EXTERNAL_ID => {
             line(1, MAX_EXTERNAL_ID_CHARS)(&value, &()).map_err(invalid)?;
             fields.external_id = Some(value);
+        }
+        COLLECTION | PIPELINE => {
+            line(1, MAX_NAME_CHARS)(&value, &()).map_err(invalid)?;
+            let field = if name == COLLECTION { &mut fields.collection } else { &mut fields.pipeline };
+            *field = Some(value);
         }
         TAGS => {
             let tags = match value.trim_start().starts_with('[') {
@@ -157,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_values_are_handled(name in "(externalId|tags|metadata)", value: String) {
+        fn arbitrary_values_are_handled(name in "(externalId|tags|metadata|collection|pipeline)", value: String) {
             let _ = parse(&name, value);
         }
 

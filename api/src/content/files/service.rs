@@ -7,13 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use nvisy_shared::{
     blob::Blobs,
-    domain::{activity::Action, event::EventType, file::FileState, metadata},
+    domain::{activity::Action, event::EventType, metadata, run::RunTrigger},
     entity,
     id::{BlobId, FileId, VersionId, WorkspaceId},
-    job::RunSegment,
-    pipeline,
     platform::Platform,
-    queue::outbox,
+    runs::{self, Route},
     store::{
         self, Tx,
         change::{Change, ChangeScope},
@@ -50,8 +48,8 @@ type KnownFile = (FileRow, entity::file_version::Model);
 struct Upload<'a> {
     change: &'a mut Change,
     workspace: WorkspaceId,
-    /// The pipeline that processes uploads, and its first stage.
-    pipeline: Option<(Pipeline, String)>,
+    /// The enabled pipelines.
+    pipelines: Vec<Pipeline>,
 }
 
 /// Adds files, and versions of files whose external ids exist, and starts a run of the pipeline that processes uploads for each.
@@ -65,13 +63,7 @@ pub async fn accept(
 ) -> Result<Vec<(FileView, UploadOutcome)>, Problem> {
     // An attempt before this one may have found other blobs.
     referenced.clear();
-    let pipeline = match store::run::upload_pipeline(change.tx(), workspace).await? {
-        Some(pipeline) => {
-            let compiled = pipeline::compile(&pipeline.definition).map_err(Problem::internal)?;
-            Some((pipeline, compiled.plan.stage(0).to_owned()))
-        }
-        None => None,
-    };
+    let pipelines = store::run::enabled_pipelines(change.tx(), workspace).await?;
     // Locks in the order of docs/ARCHITECTURE.md: files, then blobs.
     let external_ids = received.iter().filter_map(|part| part.fields.external_id.clone()).collect();
     let known = store::locks::lock_uploads(change, workspace, external_ids).await?;
@@ -80,14 +72,14 @@ pub async fn accept(
     let blobs = register_blobs(change, workspace, &parts).await?;
     referenced.extend(blobs.iter().flatten());
 
-    let mut upload = Upload { change, workspace, pipeline };
+    let mut upload = Upload { change, workspace, pipelines };
     let mut files = Vec::with_capacity(received.len());
     for ((part, known), blob) in parts.into_iter().zip(blobs) {
         files.push(upload.accept(part, known, blob).await?);
     }
     if files.iter().any(|(_, outcome)| *outcome != UploadOutcome::Unchanged) {
         // No row refers to a rejected upload: its bytes are deleted at once.
-        quota::check(change, platform, workspace).await.inspect_err(|_| referenced.clear())?;
+        quota::check(change, platform, workspace, quota::OF_UPLOADS).await.inspect_err(|_| referenced.clear())?;
     }
     Ok(files)
 }
@@ -124,11 +116,18 @@ impl Upload<'_> {
         known: Option<KnownFile>,
         blob: Option<BlobId>,
     ) -> Result<(FileView, UploadOutcome), Problem> {
+        let mut runs = 0;
         let (file, outcome) = match (known, blob) {
             (None, None) => return Err(Problem::internal("a new file without content")),
-            (None, Some(blob)) => (self.create(part, blob).await?, UploadOutcome::Created),
+            (None, Some(blob)) => {
+                let (file, version) = self.create(part, blob).await?;
+                runs = self.process(part, file, version).await?;
+                (file, UploadOutcome::Created)
+            }
             (Some((row, newest)), Some(blob)) => {
-                (self.add_version(part, row, newest.number + 1, blob).await?, UploadOutcome::NewVersion)
+                let (file, version) = self.add_version(part, row, newest.number + 1, blob).await?;
+                runs = self.process(part, file, version).await?;
+                (file, UploadOutcome::NewVersion)
             }
             (Some((mut row, _)), None) => {
                 let changed = describe(&mut row, part);
@@ -139,12 +138,12 @@ impl Upload<'_> {
         let view = store::file::find(self.change.tx(), self.workspace, file).await?;
         let view = view.ok_or_else(|| Problem::internal("a file is missing after its upload"))?;
         if outcome != UploadOutcome::Unchanged {
-            self.record_version(&view);
+            self.record_version(&view, runs);
         }
         Ok((view, outcome))
     }
 
-    async fn create(&mut self, part: &ReceivedFile, blob: BlobId) -> Result<FileId, Problem> {
+    async fn create(&mut self, part: &ReceivedFile, blob: BlobId) -> Result<(FileId, VersionId), Problem> {
         let new = NewFile {
             name: part.name.clone(),
             media_type: part.media_type.clone(),
@@ -154,9 +153,7 @@ impl Upload<'_> {
             tags: part.fields.tags.clone().unwrap_or_default(),
             metadata: Value::Object(part.fields.metadata.clone().unwrap_or_default()),
         };
-        let (file, version) = store::file::insert(self.change, self.workspace, blob, &new).await?;
-        self.process(file, version).await?;
-        Ok(file)
+        Ok(store::file::insert(self.change, self.workspace, blob, &new).await?)
     }
 
     async fn add_version(
@@ -165,7 +162,7 @@ impl Upload<'_> {
         mut row: FileRow,
         number: i32,
         blob: BlobId,
-    ) -> Result<FileId, Problem> {
+    ) -> Result<(FileId, VersionId), Problem> {
         let (file, id) = (row.id, VersionId::new());
         let version = NewVersion { id, number, blob, media_type: &part.media_type, content: part.blob };
         store::file::insert_version(self.change, self.workspace, file, &version).await?;
@@ -173,32 +170,45 @@ impl Upload<'_> {
         let changed = describe(&mut row, part);
         store::file::update(self.change, &row).await?;
         emit_update(self.change, file, &changed);
-        self.process(file, id).await?;
-        Ok(file)
+        Ok((file, id))
     }
 
-    /// Starts the run of a version.
-    async fn process(&mut self, file: FileId, version: VersionId) -> Result<(), Problem> {
-        let (tx, workspace) = (self.change.tx(), self.workspace);
-        match &self.pipeline {
-            Some((pipeline, stage)) => {
-                let (_, item) = store::run::insert(tx, workspace, pipeline, file, version, stage).await?;
-                outbox::enqueue(tx, workspace, &RunSegment { item }).await?;
+    /// Starts the runs of a version; returns their number.
+    async fn process(&mut self, part: &ReceivedFile, file: FileId, version: VersionId) -> Result<usize, Problem> {
+        let (workspace, of) = (self.workspace, (file, version));
+        let route = self.route(part)?;
+        let trigger = RunTrigger::Upload;
+        let runs = runs::start_for_file(self.change, workspace, &self.pipelines, of, trigger, &route).await?;
+        if runs == 0 {
+            if let Some(collection) = &route.collection {
+                let message =
+                    format!("no enabled pipeline that takes this upload writes to the collection `{collection}`");
+                return Err(invalid_field("collection", message));
             }
-            None => {
-                store::file::set_state(tx, workspace, version, FileState::Ready, None).await?;
-                store::file::make_live(tx, workspace, file, version).await?;
-            }
+            store::processing::set_ready(self.change, workspace, file, version).await?;
         }
-        Ok(())
+        Ok(runs)
     }
 
-    fn record_version(&mut self, file: &FileView) {
+    /// Which pipelines process a part.
+    fn route(&self, part: &ReceivedFile) -> Result<Route, Problem> {
+        let named = part.fields.pipeline.as_deref();
+        let find = |name: &str| self.pipelines.iter().find(|one| one.name == name || one.id.to_string() == name);
+        let pipeline = named
+            .map(|name| {
+                let found = find(name).map(|pipeline| pipeline.id);
+                found.ok_or_else(|| invalid_field("pipeline", format!("there is no enabled pipeline `{name}`")))
+            })
+            .transpose()?;
+        Ok(Route { pipeline, collection: part.fields.collection.clone() })
+    }
+
+    fn record_version(&mut self, file: &FileView, runs: usize) {
         let details = json!({ "versionId": file.version_id, "version": file.number, "bytes": file.bytes });
         self.change.audit_with(Action::FileUploaded, file.id, details);
         let data = json!({ "name": file.name, "versionId": file.version_id, "version": file.number });
         self.change.emit(EventType::FileQueued, file.id, data);
-        if self.pipeline.is_none() {
+        if runs == 0 {
             let data = json!({ "versionId": file.version_id, "chunks": 0 });
             self.change.emit(EventType::FileReady, file.id, data);
         }
@@ -273,6 +283,12 @@ pub async fn update(
             set(&mut row.tags, requested.tags.clone(), "tags", &mut changed);
             set(&mut row.metadata, metadata, "metadata", &mut changed);
             record_update(change, &row, &changed).await?;
+            if !changed.is_empty() {
+                let pipelines = store::run::enabled_pipelines(change.tx(), workspace).await?;
+                let of = (file, row.version_id);
+                let (trigger, route) = (RunTrigger::Change, Route::default());
+                runs::start_for_file(change, workspace, &pipelines, of, trigger, &route).await?;
+            }
             store::file::find(change.tx(), workspace, file).await?.ok_or_else(Problem::not_found)
         })
         .await

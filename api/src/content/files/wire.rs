@@ -206,7 +206,8 @@ pub struct Progress {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// The reason, for machines: `unsupported_media`, `encrypted`, `corrupt`, `empty`, `too_large`, `timed_out`,
-    /// `out_of_memory`, `provider_rejected`, `quota_exceeded` or `attempts_exhausted`.
+    /// `out_of_memory`, `provider_rejected`, `quota_exceeded`, `check_failed`, `expression_failed`, `collection_not_found`,
+    /// `cancelled` or `attempts_exhausted`.
     pub code: String,
     /// The reason, for people.
     pub detail: String,

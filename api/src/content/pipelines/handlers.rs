@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     auth::member::{Member, ReadPipelines, WritePipelines},
+    definition::compile,
     http::{
         client_info::ClientInfo,
         etag::{ExpectedRevisions, Tagged},
@@ -33,7 +34,7 @@ use crate::{
     operation_id = "createPipeline",
     tag = "pipelines",
     summary = "Create a pipeline",
-    description = "Stores a valid definition as a draft. The body is what an export returns. An invalid definition is 422, with every problem."
+    description = "Stores a valid definition as a draft. An export is imported like this: it is a body of this operation. An invalid definition is 422, with every problem."
 )]
 pub async fn create(
     state: Data<State>,
@@ -43,7 +44,7 @@ pub async fn create(
     body: Json<CreatePipeline>,
 ) -> Result<Created<Pipeline>, Problem> {
     let (name, json) = (body.0.name.trim(), &body.0.definition);
-    let definition = service::compile(json)?.definition;
+    let definition = compile(json)?.definition;
     let request = key.bind("createPipeline", Some(member.account), &(member.workspace, name, json));
     let created: Created<Pipeline> = idempotent(&member.changes(&state.platform, &client), request, async |change| {
         let pipeline = service::create(change, &member, name, &definition).await?;
@@ -90,7 +91,7 @@ pub async fn read(
     operation_id = "updatePipeline",
     tag = "pipelines",
     summary = "Change a pipeline",
-    description = "Changes the fields in the body. A different definition becomes a new version; runs keep the version that they began with. This version of the server can only enable the built-in pipeline, with changed settings of its chunks; others stay drafts. With `If-Match`, only if the pipeline has not changed since the client read it."
+    description = "Changes the fields in the body. A different definition becomes a new version; runs keep the version that they began with. What an enabled pipeline refers to must exist: its collections, and the pipelines that it runs after. With `If-Match`, only if the pipeline has not changed since the client read it."
 )]
 pub async fn update(
     state: Data<State>,
@@ -111,7 +112,7 @@ pub async fn update(
     operation_id = "deletePipeline",
     tag = "pipelines",
     summary = "Delete a pipeline",
-    description = "With all its versions. The built-in pipeline can only be disabled. With `If-Match`, only if the pipeline has not changed since the client read it."
+    description = "With all its versions and runs; search finds nothing any more of what it has written. The built-in pipeline can only be disabled. With `If-Match`, only if the pipeline has not changed since the client read it."
 )]
 pub async fn delete(
     state: Data<State>,

@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use apistos::api_operation;
 use nvisy_shared::{
     id::PipelineId,
-    pipeline::{self, InvalidDefinition, diff as difference, render, runnable},
+    pipeline::{self, InvalidDefinition, diff as difference, render},
 };
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     auth::member::{Member, ReadPipelines},
+    definition::missing_references,
     http::{
         extract::{Json, Path},
         query::Query,
@@ -28,14 +29,19 @@ use crate::{
     description = "Returns every problem of the definition, or its plan. Stores nothing."
 )]
 pub async fn validate(
-    _member: Member<ReadPipelines>,
+    state: Data<State>,
+    member: Member<ReadPipelines>,
     body: Json<ValidateDefinition>,
 ) -> Result<Json<ValidationResult>, Problem> {
     let result = match pipeline::compile(&body.0.definition) {
         Ok(compiled) => ValidationResult {
             valid: true,
             problems: Vec::new(),
-            not_runnable: runnable::problems(&compiled).0.into_iter().map(Into::into).collect(),
+            not_runnable: missing_references(&state.platform.db, member.workspace, &compiled)
+                .await?
+                .into_iter()
+                .map(Into::into)
+                .collect(),
             plan: Some(PipelinePlan::new(None, &compiled.plan)),
         },
         Err(InvalidDefinition(problems)) => ValidationResult {

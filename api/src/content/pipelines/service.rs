@@ -1,10 +1,11 @@
 //! Creating, changing and deleting pipelines, under the workspace's lock.
 
 use nvisy_shared::{
+    clock,
     domain::{activity::Action, event::EventType},
     entity,
     id::{PipelineId, WorkspaceId},
-    pipeline::{self, Compiled, Definition, InvalidDefinition, runnable, state::PipelineState},
+    pipeline::{Definition, state::PipelineState},
     platform::Platform,
     store::{self, Conn, Tx, change::Change, pipeline::NewPipeline},
 };
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     auth::member::{Member, WritePipelines},
+    definition::{compile, require_references},
     http::client_info::ClientInfo,
     problem::{Code, FieldError, Problem},
 };
@@ -28,24 +30,6 @@ pub struct PipelineChange {
     pub name: Option<String>,
     pub state: Option<PipelineState>,
     pub definition: Option<Value>,
-}
-
-/// Compiles a definition; 422 with every problem.
-pub fn compile(json: &Value) -> Result<Compiled, Problem> {
-    pipeline::compile(json).map_err(|InvalidDefinition(problems)| {
-        Problem::invalid(problems.into_iter().map(|problem| field_error("definition", problem)).collect())
-    })
-}
-
-fn field_error(root: &str, problem: pipeline::Problem) -> FieldError {
-    let pipeline::Problem { code, node, field, message, remedy } = problem;
-    // Fields of edges and slots are paths of the definition already.
-    let place = match node {
-        Some(node) if !field.contains('[') || !field.starts_with("edges") => format!("nodes.{node}.{field}"),
-        _ => field,
-    };
-    let path = if place.is_empty() { root.to_owned() } else { format!("{root}.{place}") };
-    FieldError::new(path, format!("{}: {message}; {remedy}", code.name()))
 }
 
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: PipelineId) -> Result<PipelineRow, Problem> {
@@ -69,7 +53,7 @@ pub async fn create(
         let error = FieldError::new("pipelines", format!("a workspace can have at most {MAX_PIPELINES}"));
         return Err(Problem::new(Code::QuotaExceeded).fields(vec![error]));
     }
-    let new = NewPipeline { name, builtin: false, state: PipelineState::Draft };
+    let new = NewPipeline { name, builtin: false, inline: false, state: PipelineState::Draft };
     let created = store::pipeline::insert(change, member.workspace, &new, definition.to_json()).await?;
     let created = created.ok_or_else(|| Problem::new(Code::NameTaken))?;
     let details = json!({ "version": created.version });
@@ -129,8 +113,12 @@ async fn apply(
         return Ok((row, definition));
     }
     if row.state == PipelineState::Enabled {
-        require_runnable(&row, &definition)?;
+        require_references(change.tx(), row.workspace_id, &definition).await?;
     }
+    row.next_run_at = match row.state {
+        PipelineState::Enabled => store::pipeline::next_run(&definition, clock::now()),
+        PipelineState::Draft | PipelineState::Disabled => None,
+    };
     let row = store::pipeline::update(change, &row).await?;
     let details = json!({ "fields": changed, "version": row.version, "state": row.state.name() });
     change.audit_with(Action::PipelineUpdated, id, details.clone());
@@ -160,18 +148,6 @@ pub async fn delete(
         .await
 }
 
-/// An enabled pipeline must be one that the engine of this version runs: uploads start the built-in one only.
-fn require_runnable(row: &PipelineRow, definition: &Value) -> Result<(), Problem> {
-    let compiled = pipeline::compile(definition).map_err(Problem::internal)?;
-    let mut errors: Vec<_> =
-        runnable::problems(&compiled).0.into_iter().map(|problem| field_error("definition", problem)).collect();
-    if !row.builtin {
-        let message = "this version runs only the built-in pipeline; keep others as drafts";
-        errors.insert(0, FieldError::new("state", message));
-    }
-    if errors.is_empty() { Ok(()) } else { Err(Problem::new(Code::PipelineNotRunnable).fields(errors)) }
-}
-
 /// Locks workspace and pipeline; 412 unless it has one of these revisions.
 async fn lock(
     tx: &Tx,
@@ -180,7 +156,9 @@ async fn lock(
     revisions: Option<&[i32]>,
 ) -> Result<PipelineRow, Problem> {
     member.lock(tx).await?;
-    let row = store::pipeline::lock(tx, member.workspace, id).await?.ok_or_else(Problem::not_found)?;
+    let row = store::pipeline::lock(tx, member.workspace, id).await?;
+    // A pipeline that was made for one run belongs to that run.
+    let row = row.filter(|row| !row.inline).ok_or_else(Problem::not_found)?;
     match revisions {
         Some(revisions) if !revisions.contains(&row.revision) => Err(Problem::new(Code::PreconditionFailed)),
         _ => Ok(row),

@@ -237,7 +237,7 @@ pub struct ValidationResult {
     pub valid: bool,
     /// Every problem.
     pub problems: Vec<DefinitionProblem>,
-    /// The reasons why this version of the server cannot run the definition, if it is valid.
+    /// What a valid definition refers to and the workspace does not have: until it does, the pipeline cannot be enabled.
     pub not_runnable: Vec<DefinitionProblem>,
     /// The plan, if the definition is valid.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,13 +12,18 @@ use crate::{
 };
 
 /// The operations whose success names the new resource in `Location`.
-const LOCATED: [(&str, &str); 6] = [
+const LOCATED: [(&str, &str); 11] = [
     ("signUp", "201"),
     ("confirmSignUp", "201"),
     ("createWorkspace", "201"),
     ("createInvite", "201"),
     ("createPipeline", "201"),
+    ("createCollection", "201"),
     ("uploadFiles", "202"),
+    ("startRun", "202"),
+    ("startInlineRun", "202"),
+    ("previewPipeline", "202"),
+    ("forkRun", "202"),
 ];
 
 /// Adds `Location`, `Idempotency-Replayed`, `Retry-After` and `WWW-Authenticate`, and `If-None-Match` beside 304.

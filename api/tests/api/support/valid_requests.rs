@@ -4,15 +4,19 @@ use nvisy_shared::pipeline::builtin;
 use reqwest::{Method, RequestBuilder, multipart::Form};
 use serde_json::{Value, json};
 
-use super::{Operation, TestAccount, TestApp, part};
+use super::{Operation, TestAccount, TestApp, part, send};
 
-/// A workspace with a member, a file and an invite.
+/// A workspace with a member, a file, an invite, a collection, an enabled pipeline, and a run with a failed item.
 pub struct WorkspaceFixture {
     pub member: TestAccount,
     pub workspace: String,
     pub file: String,
     pub invite: String,
     pub pipeline: String,
+    pub run: String,
+    pub item: String,
+    pub artifact: String,
+    pub collection: String,
 }
 
 impl WorkspaceFixture {
@@ -25,9 +29,19 @@ impl WorkspaceFixture {
         let pipeline = json!({ "name": "Reports", "definition": builtin::definition(None, 0) });
         let path = format!("/api/v1/workspaces/{workspace}/pipelines");
         let pipeline = app.post(owner, &path, &pipeline).await.expect(201);
+        let path = format!("/api/v1/workspaces/{workspace}/collections");
+        let collection = app.post(owner, &path, &json!({ "name": "reports" })).await.expect(201);
         let id = |object: &Value| object["id"].as_str().unwrap().to_owned();
-        let (file, invite, pipeline) = (id(&accepted["items"][0]), id(&invite), id(&pipeline));
-        Self { member: member.clone(), file, invite, pipeline, workspace }
+        let (file, invite) = (id(&accepted["items"][0]), id(&invite));
+        let (pipeline, collection) = (id(&pipeline), id(&collection));
+        let path = format!("/api/v1/workspaces/{workspace}/pipelines/{pipeline}");
+        let enabled = app.request(Method::PATCH, &path).bearer_auth(&owner.token);
+        send(enabled.json(&json!({ "state": "enabled" }))).await.expect(200);
+        let runs = format!("/api/v1/workspaces/{workspace}/runs");
+        let run = id(&app.get(owner, &runs).await.expect(200)["items"][0]);
+        let item = id(&app.get(owner, &format!("{runs}/{run}/items")).await.expect(200)["items"][0]);
+        let artifact = fail_with_artifact(app, &item).await;
+        Self { member: member.clone(), file, invite, pipeline, collection, run, item, artifact, workspace }
     }
 
     /// The value of a path parameter, which is in braces.
@@ -38,10 +52,31 @@ impl WorkspaceFixture {
             "{account}" => &self.member.id,
             "{invite}" => &self.invite,
             "{pipeline}" => &self.pipeline,
+            "{run}" => &self.run,
+            "{item}" => &self.item,
+            "{artifact}" => &self.artifact,
+            "{collection}" => &self.collection,
             "{version}" => "1",
             _ => return None,
         })
     }
+}
+
+/// Fails an item as a worker would have, with an output; returns the id of that.
+async fn fail_with_artifact(app: &TestApp, item: &str) -> String {
+    let artifact = nvisy_shared::id::new().to_string();
+    let outputs = json!([[0, 0, 0, { "artifact": artifact, "elements": 1, "key": "00".repeat(32) }]]);
+    app.sql(&format!(
+        "insert into artifact (workspace_id, id, file_id, version_id, key, node_type, flow, elements)
+             select workspace_id, '{artifact}', file_id, version_id, sha256('a'), 'source.files', 'records', 1
+             from run_item where id = '{item}';
+         insert into artifact_part (workspace_id, artifact_id, first, elements, data)
+             select workspace_id, id, 0, 1, convert_to('[{{\"tide\": 1}}]', 'UTF8') from artifact where id = '{artifact}';
+         update run_item set state = 'failed', failure_code = 'corrupt', failure_detail = 'broken', failure_node = 'read',
+             failure_attempt = 1, progress = jsonb_set(progress, '{{outputs}}', '{outputs}') where id = '{item}'"
+    ))
+    .await;
+    artifact
 }
 
 #[derive(Clone, Debug)]
@@ -57,10 +92,20 @@ impl Operation {
         match (self.id.as_str(), &self.method) {
             ("uploadFiles", _) => Body::Upload,
             ("updateFile", _) => Body::Json(json!({ "tags": ["manual"] })),
-            ("search", _) => Body::Json(json!({ "query": "tide", "mode": "text" })),
+            ("search", _) => {
+                Body::Json(json!({ "query": "tide", "mode": "text", "collections": [fixture.collection] }))
+            }
+            ("createCollection", _) => Body::Json(json!({ "name": "contracts" })),
+            ("updateCollection", _) => Body::Json(json!({ "name": "contracts" })),
             ("createPipeline", _) => {
                 Body::Json(json!({ "name": "Contracts", "definition": builtin::definition(Some(64), 0) }))
             }
+            ("startRun" | "previewPipeline", _) => Body::Json(json!({ "files": [fixture.file] })),
+            ("startInlineRun", _) => {
+                Body::Json(json!({ "definition": builtin::definition(Some(64), 0), "files": [fixture.file] }))
+            }
+            ("retryRun" | "forkRun", _) => Body::Json(json!({})),
+            ("cancelRun" | "retryItem", _) => Body::None,
             ("validatePipeline", _) => Body::Json(json!({ "definition": {} })),
             ("updatePipeline", _) => Body::Json(json!({ "name": "Contracts" })),
             ("updateWorkspace", _) => Body::Json(json!({ "name": "Wind" })),

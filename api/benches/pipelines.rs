@@ -1,0 +1,97 @@
+//! `just bench-pipelines`: the CPU time of a worker for each item and node of graphs that do nothing.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "a benchmark that prints a report and uses a part of the test support"
+)]
+
+#[path = "../tests/api/support/mod.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::{TestAccount, TestApp, part, send, spawn};
+
+const ITEMS: usize = 1_000;
+const FILES_OF_UPLOAD: usize = 100;
+/// Nodes between the source and the sink.
+const NODES: [usize; 3] = [1, 5, 20];
+
+#[actix_web::main]
+async fn main() {
+    let app = TestApp::start_with(&[]).await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    let path = format!("/api/v1/workspaces/{workspace}");
+    let list = app.get(&ada, &format!("{path}/pipelines")).await.expect(200);
+    set_state(&app, &ada, &format!("{path}/pipelines/{}", list["items"][0]["id"].as_str().unwrap()), "disabled").await;
+    for upload in 0..ITEMS / FILES_OF_UPLOAD {
+        let name = |n: usize| format!("{}.txt", upload * FILES_OF_UPLOAD + n);
+        let parts = (0..FILES_OF_UPLOAD).map(|n| part(&name(n), name(n))).collect();
+        app.upload(&ada, &workspace, parts).await.expect(202);
+    }
+    let worker = spawn("nvisy-worker", &app.deployment, &[]);
+    let worker_id = worker.id().expect("a worker that runs");
+    run(&app, &ada, &path, 1).await;
+    println!("{ITEMS} items through a source, filters that hold, and a sink that nothing reaches");
+    let mut before = None;
+    for nodes in NODES {
+        let (cpu, began) = (cpu_time(worker_id), Instant::now());
+        run(&app, &ada, &path, nodes).await;
+        let (cpu, took) = (cpu_time(worker_id) - cpu, began.elapsed());
+        let per_item = cpu.as_secs_f64() * 1e3 / ITEMS as f64;
+        print!("  {nodes:2} nodes  worker CPU {per_item:.2} ms/item, {:.3} ms/item and node", per_item / nodes as f64);
+        if let Some((fewer, cheaper)) = before {
+            print!(", each further node {:.4} ms", (per_item - cheaper) / (nodes - fewer) as f64);
+        }
+        println!("; {:.0} items/s  (target: under 1 ms/item and node)", ITEMS as f64 / took.as_secs_f64());
+        before = Some((nodes, per_item));
+    }
+    drop(worker);
+    app.stop().await;
+}
+
+/// Runs all files through so many filters, and waits for the end.
+async fn run(app: &TestApp, ada: &TestAccount, path: &str, nodes: usize) {
+    let mut all = vec![json!({ "id": "in", "type": "source.files", "trigger": "manual" })];
+    all.extend((0..nodes).map(|n| {
+        let expression = if n + 1 == nodes { "file.size < 0" } else { "file.size > 0" };
+        json!({ "id": format!("n{n}"), "type": "filter", "expression": expression })
+    }));
+    all.push(json!({ "id": "out", "type": "sink.file", "suffix": ".txt" }));
+    let edges: Vec<Value> = all.windows(2).map(|pair| json!({ "from": pair[0]["id"], "to": pair[1]["id"] })).collect();
+    let definition = json!({ "schemaVersion": 1, "nodes": all, "edges": edges });
+    let name = format!("{nodes} nodes {}", nvisy_shared::id::new());
+    let body = json!({ "name": name, "definition": definition });
+    let created = app.post(ada, &format!("{path}/pipelines"), &body).await.expect(201);
+    let pipeline = format!("{path}/pipelines/{}", created["id"].as_str().unwrap());
+    set_state(app, ada, &pipeline, "enabled").await;
+    let started = app.post(ada, &format!("{pipeline}/runs"), &json!({})).await.expect(202);
+    let run = format!("{path}/runs/{}", started["id"].as_str().unwrap());
+    loop {
+        let run = app.get(ada, &run).await.expect(200);
+        match run["state"].as_str() {
+            Some("queued" | "running") => tokio::time::sleep(Duration::from_millis(50)).await,
+            state => return assert_eq!(state, Some("completed"), "{run}"),
+        }
+    }
+}
+
+async fn set_state(app: &TestApp, ada: &TestAccount, path: &str, state: &str) {
+    let request = app.request(Method::PATCH, path).bearer_auth(&ada.token);
+    send(request.json(&json!({ "state": state }))).await.expect(200);
+}
+
+/// User and system time of a process.
+fn cpu_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // The name, in brackets, may have spaces.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}

@@ -1,0 +1,162 @@
+//! Operations that show the outputs of nodes, and their download part by part: memory does not grow with an output.
+
+use std::collections::{BTreeMap, HashMap};
+
+use actix_web::{
+    HttpRequest, HttpResponse, Responder,
+    body::{BodyStream, BoxBody},
+    http::header,
+    web::Data,
+};
+use apistos::{
+    api_operation,
+    paths::{MediaType, Response, Responses},
+    reference_or::ReferenceOr,
+};
+use bytes::Bytes;
+use futures::{Stream, stream};
+use nvisy_shared::{
+    id::{ArtifactId, WorkspaceId},
+    pipeline,
+    store::{self, Db},
+};
+use serde_json::{Value, json};
+
+use super::{
+    service,
+    wire::{Artifact, ArtifactPath, Artifacts, ItemPath, read_progress},
+};
+use crate::{
+    auth::member::{Member, ReadFiles, ReadPipelines},
+    http::{
+        api_component::{api_component, sent_header},
+        extract::{Json, Path},
+    },
+    problem::Problem,
+    state::State,
+};
+
+const MEDIA_TYPE: &str = "application/jsonl";
+
+#[api_operation(
+    operation_id = "listRunArtifacts",
+    tag = "runs",
+    summary = "List the artifacts of an item",
+    description = "The outputs of nodes that are kept: those between the segments of the plan, and those of every node of a preview. An artifact is deleted 30 days after its last use."
+)]
+pub async fn list(
+    state: Data<State>,
+    member: Member<ReadPipelines>,
+    path: Path<ItemPath>,
+) -> Result<Json<Artifacts>, Problem> {
+    let (db, workspace) = (&state.platform.db, member.workspace);
+    let run = service::find(db, workspace, path.0.run).await?;
+    let item = service::find_item(db, workspace, path.0.run, path.0.item).await?;
+    let definition = store::run::definition(db, workspace, run.pipeline_id, run.pipeline_version).await?;
+    let definition = definition.ok_or_else(Problem::not_found)?;
+    let plan = pipeline::compile(&definition).map_err(Problem::internal)?.plan;
+    let outputs = read_progress(&item)?.outputs;
+    let ids = outputs.values().map(|output| output.artifact).collect();
+    let rows = store::artifact::list(db, workspace, ids).await?;
+    let mut rows: HashMap<ArtifactId, _> = rows.into_iter().map(|row| (row.id, row)).collect();
+    let artifacts = outputs.into_iter().filter_map(|(origin, output)| {
+        let step = plan.segments.get(origin.segment)?.steps.get(origin.step)?;
+        let port = step.outputs.get(origin.output)?;
+        let row = rows.remove(&output.artifact)?;
+        Some(Artifact {
+            id: row.id.0,
+            node: step.id.clone(),
+            port: port.name.clone(),
+            flow: row.flow.name().to_owned(),
+            elements: row.elements,
+            complete: row.complete,
+            created_at: row.created_at,
+        })
+    });
+    Ok(Json(Artifacts { items: artifacts.collect() }))
+}
+
+#[api_operation(
+    operation_id = "readRunArtifact",
+    tag = "runs",
+    summary = "Download an artifact",
+    description = "One JSON object per line, one for each element. Chunks have the byte range of their text in the document."
+)]
+pub async fn read(
+    state: Data<State>,
+    member: Member<ReadFiles>,
+    path: Path<ArtifactPath>,
+) -> Result<ArtifactDownload, Problem> {
+    let (db, workspace, ArtifactPath { run, item, artifact }) = (&state.platform.db, member.workspace, path.0);
+    let item = service::find_item(db, workspace, run, item).await?;
+    let artifact = ArtifactId(artifact);
+    let is_of_item = read_progress(&item)?.outputs.values().any(|output| output.artifact == artifact);
+    if !is_of_item || store::artifact::list(db, workspace, vec![artifact]).await?.is_empty() {
+        return Err(Problem::not_found());
+    }
+    Ok(ArtifactDownload { db: db.clone(), workspace, artifact, next: 0 })
+}
+
+/// A response with the elements of an artifact. No connection is held while the client reads.
+pub struct ArtifactDownload {
+    db: Db,
+    workspace: WorkspaceId,
+    artifact: ArtifactId,
+    /// The place of the next element.
+    next: i32,
+}
+
+impl ArtifactDownload {
+    fn chunked_body(self) -> impl Stream<Item = Result<Bytes, DownloadError>> {
+        stream::try_unfold(self, |mut download| async move { Ok(download.part().await?.map(|part| (part, download))) })
+    }
+
+    async fn part(&mut self) -> Result<Option<Bytes>, DownloadError> {
+        let part = store::artifact::next_part(&self.db, self.workspace, self.artifact, self.next).await?;
+        let Some(part) = part else { return Ok(None) };
+        self.next = part.first + part.elements.max(1);
+        let elements: Vec<Value> = serde_json::from_slice(&part.data)?;
+        let mut lines = Vec::with_capacity(part.data.len());
+        for element in elements {
+            serde_json::to_writer(&mut lines, &element)?;
+            lines.push(b'\n');
+        }
+        Ok(Some(lines.into()))
+    }
+}
+
+/// Why a download ends early: the connection is aborted, so that a client cannot take a part for the whole.
+#[derive(Debug, thiserror::Error)]
+enum DownloadError {
+    #[error("an artifact cannot be read")]
+    Store(#[from] store::Error),
+    #[error("a part of an artifact is not JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Responder for ArtifactDownload {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let name = format!("attachment; filename=\"{}.jsonl\"", self.artifact);
+        HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, MEDIA_TYPE))
+            .insert_header((header::CONTENT_DISPOSITION, name))
+            .body(BodyStream::new(Box::pin(self.chunked_body())))
+    }
+}
+
+api_component!(ArtifactDownload {
+    fn responses(_: Option<String>) -> Option<Responses> {
+        let schema = serde_json::from_value(json!({ "type": "string", "format": "binary" })).ok()?;
+        let media = MediaType { schema: Some(ReferenceOr::Object(schema)), ..MediaType::default() };
+        let disposition = ("Content-Disposition".to_owned(), sent_header("`attachment`, with a file name."));
+        let response = Response {
+            headers: BTreeMap::from([disposition]),
+            content: BTreeMap::from([(MEDIA_TYPE.to_owned(), media)]),
+            ..Response::default()
+        };
+        let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
+        Some(Responses { responses, ..Responses::default() })
+    }
+});

@@ -1,0 +1,92 @@
+//! Operations that show runs, and what of a pipeline is stale.
+
+use actix_web::web::Data;
+use apistos::api_operation;
+use nvisy_shared::{
+    id::{PipelineId, RunId},
+    pipeline, runs,
+    store::{self, run_list},
+};
+
+use super::{
+    service,
+    wire::{PipelinePath, RefreshCost, Run, RunPath, RunsQuery, StaleNodeType, Staleness},
+};
+use crate::{
+    auth::member::{Member, ReadPipelines},
+    http::{
+        extract::{Json, Path},
+        pagination::Page,
+        query::Query,
+    },
+    problem::Problem,
+    state::State,
+};
+
+#[api_operation(
+    operation_id = "listRuns",
+    tag = "runs",
+    summary = "List runs",
+    description = "Newest first, those of uploads included."
+)]
+pub async fn list(
+    state: Data<State>,
+    member: Member<ReadPipelines>,
+    query: Query<RunsQuery>,
+) -> Result<Json<Page<Run>>, Problem> {
+    let (filter, query) = query.0.into_parts();
+    let before = query.after()?.map(RunId);
+    let rows = run_list::runs(&state.platform.db, member.workspace, filter, before, query.fetch_limit()).await?;
+    Ok(Json(Page::new(&query, rows, |run| run.id.0)))
+}
+
+#[api_operation(
+    operation_id = "readRun",
+    tag = "runs",
+    summary = "Read a run",
+    description = "State and counts. Work of items is counted when they end."
+)]
+pub async fn read(
+    state: Data<State>,
+    member: Member<ReadPipelines>,
+    path: Path<RunPath>,
+) -> Result<Json<Run>, Problem> {
+    let run = service::find(&state.platform.db, member.workspace, path.0.run).await?;
+    Ok(Json(run.into()))
+}
+
+#[api_operation(
+    operation_id = "readPipelineStaleness",
+    tag = "runs",
+    summary = "Read what of a pipeline is stale",
+    description = "Items in collections that an older version of the definition has written, or older code of a node type. Nothing is computed again by itself: a run of the pipeline does that."
+)]
+pub async fn staleness(
+    state: Data<State>,
+    member: Member<ReadPipelines>,
+    path: Path<PipelinePath>,
+) -> Result<Json<Staleness>, Problem> {
+    let (db, workspace, id) = (&state.platform.db, member.workspace, PipelineId(path.0.pipeline));
+    let newest = store::run::newest(db, workspace, id).await?.ok_or_else(Problem::not_found)?;
+    let compiled = pipeline::compile(&newest.definition).map_err(Problem::internal)?;
+    let versions = runs::code_versions(&compiled.plan);
+    let found = store::staleness::find(db, workspace, id, newest.version, versions.clone()).await?;
+    let raised = store::staleness::raised_node_types(db, workspace, id, versions.clone()).await?;
+    let current = |kind: &str| versions[kind].as_u64().and_then(|version| u32::try_from(version).ok());
+    Ok(Json(Staleness {
+        items: found.live,
+        stale: found.items,
+        older_version: found.older_version,
+        older_code: found.older_code,
+        node_types: raised
+            .into_iter()
+            .map(|raised| StaleNodeType {
+                to: current(&raised.node_type).unwrap_or_default(),
+                kind: raised.node_type,
+                from: raised.oldest,
+                items: raised.items,
+            })
+            .collect(),
+        refresh: RefreshCost { files: found.files, chunks: found.chunks, tokens: found.tokens },
+    }))
+}

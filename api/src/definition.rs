@@ -1,0 +1,51 @@
+//! Definitions in requests: the problems of invalid ones, and the references of valid ones.
+
+use nvisy_shared::{
+    id::WorkspaceId,
+    pipeline::{self, Compiled, InvalidDefinition, references},
+    store::{self, Conn, Tx},
+};
+use serde_json::Value;
+
+use crate::problem::{Code, FieldError, Problem};
+
+/// Compiles a definition; 422 with every problem.
+pub fn compile(json: &Value) -> Result<Compiled, Problem> {
+    pipeline::compile(json).map_err(|InvalidDefinition(problems)| {
+        Problem::invalid(problems.into_iter().map(|problem| field_error("definition", problem)).collect())
+    })
+}
+
+fn field_error(root: &str, problem: pipeline::Problem) -> FieldError {
+    let pipeline::Problem { code, node, field, message, remedy } = problem;
+    // Fields of edges and slots are paths of the definition already.
+    let place = match node {
+        Some(node) if !field.contains('[') || !field.starts_with("edges") => format!("nodes.{node}.{field}"),
+        _ => field,
+    };
+    let path = if place.is_empty() { root.to_owned() } else { format!("{root}.{place}") };
+    FieldError::new(path, format!("{}: {message}; {remedy}", code.name()))
+}
+
+/// 409 unless everything exists that a stored definition refers to.
+pub async fn require_references(tx: &Tx, workspace: WorkspaceId, definition: &Value) -> Result<(), Problem> {
+    let compiled = pipeline::compile(definition).map_err(Problem::internal)?;
+    let missing = missing_references(tx, workspace, &compiled).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let errors = missing.into_iter().map(|problem| field_error("definition", problem)).collect();
+    Err(Problem::new(Code::PipelineNotRunnable).fields(errors))
+}
+
+/// The collections and pipelines that a definition names and the workspace does not have.
+pub async fn missing_references(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    compiled: &Compiled,
+) -> Result<Vec<pipeline::Problem>, Problem> {
+    let collections = store::collection::spaces(conn, workspace).await?;
+    let collections = collections.into_iter().map(|collection| collection.name).collect();
+    let pipelines = store::pipeline::names(conn, workspace).await?;
+    Ok(references::missing(compiled, &collections, &pipelines))
+}

@@ -1,0 +1,310 @@
+//! Authored pipelines of every shape, from uploads to collections and derived files.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{TestAccount, TestApp, part, send, spawn, wait_until};
+
+const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
+
+struct Setup {
+    app: TestApp,
+    ada: TestAccount,
+    workspace: String,
+}
+
+impl Setup {
+    /// Without the built-in pipeline: uploads start only what the test has authored.
+    async fn of(app: TestApp) -> Self {
+        let ada = app.create_account("ada").await;
+        let workspace = app.create_workspace(&ada, "Tidal energy").await;
+        let setup = Self { app, ada, workspace };
+        let list = setup.get("pipelines").await;
+        let id = list["items"][0]["id"].as_str().unwrap().to_owned();
+        setup.patch(&format!("pipelines/{id}"), &json!({ "state": "disabled" })).await;
+        setup
+    }
+
+    async fn with_worker() -> Self {
+        Self::of(TestApp::start_with_worker(&[]).await).await
+    }
+
+    fn path(&self, path: &str) -> String {
+        format!("/api/v1/workspaces/{}/{path}", self.workspace)
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.app.get(&self.ada, &self.path(path)).await.expect(200)
+    }
+
+    async fn patch(&self, path: &str, body: &Value) -> Value {
+        let request = self.app.request(Method::PATCH, &self.path(path));
+        send(request.bearer_auth(&self.ada.token).json(body)).await.expect(200)
+    }
+
+    async fn collection(&self, name: &str) {
+        self.app.post(&self.ada, &self.path("collections"), &json!({ "name": name })).await.expect(201);
+    }
+
+    /// Creates and enables a pipeline; returns its path.
+    async fn pipeline(&self, name: &str, definition: &Value) -> String {
+        let body = json!({ "name": name, "definition": definition });
+        let created = self.app.post(&self.ada, &self.path("pipelines"), &body).await.expect(201);
+        let path = format!("pipelines/{}", created["id"].as_str().unwrap());
+        self.patch(&path, &json!({ "state": "enabled" })).await;
+        path
+    }
+
+    /// Uploads files and waits until they are finished; returns them by name.
+    async fn upload(&self, files: &[(&str, &str)]) -> BTreeMap<String, Value> {
+        let parts = files.iter().map(|(name, content)| part(name, (*content).to_owned())).collect();
+        let accepted = self.app.upload(&self.ada, &self.workspace, parts).await.expect(202);
+        let mut finished = BTreeMap::new();
+        for item in accepted["items"].as_array().unwrap() {
+            let file = self.app.finished_file(&self.ada, &self.workspace, item["id"].as_str().unwrap()).await;
+            finished.insert(file["name"].as_str().unwrap().to_owned(), file);
+        }
+        finished
+    }
+
+    /// The texts that search can find, by collection.
+    async fn live_chunks(&self) -> BTreeMap<String, Vec<String>> {
+        let sql = format!(
+            "select col.name, c.text from chunk c
+             join target t on t.workspace_id = c.workspace_id and t.id = c.target_id
+             join collection col on col.workspace_id = t.workspace_id and col.id = t.collection_id
+             where c.workspace_id = '{}' and t.live order by 1, 2",
+            self.workspace
+        );
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for row in self.app.rows(&sql).await {
+            found.entry(row.try_get("", "name").unwrap()).or_default().push(row.try_get("", "text").unwrap());
+        }
+        found
+    }
+}
+
+fn definition(nodes: &Value, edges: &[&str]) -> Value {
+    let edges: Vec<_> = edges
+        .iter()
+        .map(|edge| {
+            let (from, to) = edge.split_once(" > ").unwrap();
+            json!({ "from": from, "to": to })
+        })
+        .collect();
+    json!({ "schemaVersion": 1, "nodes": nodes, "edges": edges })
+}
+
+const GERMAN: &str =
+    "Die Gezeiten wechseln zweimal am Tag, und das Kraftwerk steht dann still, bis das Wasser wieder steigt.";
+const ENGLISH: &str = "The tide turns twice a day, and the power station stands still until the water rises again.";
+
+/// Languages to collections of their own, and everything to a third one, with a check before.
+fn languages() -> Value {
+    definition(
+        &json!([
+            { "id": "in", "type": "source.files", "trigger": "upload" },
+            { "id": "read", "type": "partition" },
+            { "id": "check", "type": "check", "expression": "document.characters > 20", "severity": "block", "message": "too short" },
+            { "id": "lang", "type": "switch.language", "branches": { "german": ["de"] }, "minConfidence": 0.2 },
+            { "id": "cutGerman", "type": "chunk.section" },
+            { "id": "cutOther", "type": "chunk.characters", "maxCharacters": 200 },
+            { "id": "vecGerman", "type": "embed" },
+            { "id": "vecOther", "type": "embed" },
+            { "id": "german", "type": "sink.collection", "collection": "german" },
+            { "id": "other", "type": "sink.collection", "collection": "other" },
+            { "id": "all", "type": "sink.collection", "collection": "default" },
+        ]),
+        &[
+            "in > read",
+            "read > check",
+            "check > lang",
+            "lang.german > cutGerman",
+            "lang.else > cutOther",
+            "cutGerman > vecGerman",
+            "cutOther > vecOther",
+            "vecGerman > german",
+            "vecOther > other",
+            "vecGerman > all",
+            "vecOther > all",
+        ],
+    )
+}
+
+#[actix_web::test]
+async fn documents_go_to_the_collection_of_their_language_and_fail_a_check_alone() {
+    let setup = Setup::with_worker().await;
+    setup.collection("german").await;
+    setup.collection("other").await;
+    setup.pipeline("Languages", &languages()).await;
+    let files = setup.upload(&[("gezeiten.txt", GERMAN), ("tides.txt", ENGLISH), ("short.txt", "Ebb.")]).await;
+    assert_eq!(files["gezeiten.txt"]["state"], "ready", "{files:?}");
+    assert_eq!(files["tides.txt"]["state"], "ready", "{files:?}");
+    assert_eq!(files["short.txt"]["failure"]["code"], "check_failed", "{files:?}");
+    let text = |text: &str| text.to_owned();
+    let found = setup.live_chunks().await;
+    assert_eq!(found["german"], [text(GERMAN)]);
+    assert_eq!(found["other"], [text(ENGLISH)]);
+    assert_eq!(found["default"], [text(GERMAN), text(ENGLISH)]);
+    // A vector for each chunk, and the same text embedded once.
+    assert_eq!(setup.app.count("embedding").await, 4);
+    let search = json!({ "query": "When does the water rise?", "collections": ["other"] });
+    let hits = setup.app.post(&setup.ada, &setup.path("search"), &search).await.expect(200);
+    assert_eq!(hits["hits"].as_array().unwrap().len(), 1, "{hits}");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn branches_that_meet_again_write_everything_that_reaches_them() {
+    let setup = Setup::with_worker().await;
+    setup
+        .pipeline(
+            "Diamond",
+            &definition(
+                &json!([
+                    { "id": "in", "type": "source.files" },
+                    { "id": "read", "type": "partition" },
+                    { "id": "long", "type": "chunk.characters", "maxCharacters": 4000 },
+                    { "id": "short", "type": "chunk.characters", "maxCharacters": 50 },
+                    { "id": "keep", "type": "filter", "expression": "item.text.contains('tide')" },
+                    { "id": "vecLong", "type": "embed" },
+                    { "id": "vecShort", "type": "embed" },
+                    { "id": "out", "type": "sink.collection" },
+                ]),
+                &[
+                    "in > read",
+                    "read > long",
+                    "read > short",
+                    "short > keep",
+                    "long > vecLong",
+                    "keep > vecShort",
+                    "vecLong > out",
+                    "vecShort > out",
+                ],
+            ),
+        )
+        .await;
+    let files = setup.upload(&[("tides.txt", ENGLISH)]).await;
+    assert_eq!(files["tides.txt"]["state"], "ready", "{files:?}");
+    let found = &setup.live_chunks().await["default"];
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|text| text.contains("tide")), "{found:?}");
+    assert!(found.contains(&ENGLISH.to_owned()));
+    assert_eq!(files["tides.txt"]["chunkCount"], 2);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn derived_files_and_metadata_are_written_and_go_with_their_source() {
+    let setup = Setup::with_worker().await;
+    setup
+        .pipeline(
+            "Rows",
+            &definition(
+                &json!([
+                    { "id": "in", "type": "source.files" },
+                    { "id": "read", "type": "partition" },
+                    { "id": "facts", "type": "map", "metadata": { "characters": "document.characters" } },
+                    { "id": "rows", "type": "map", "record": "{'name': file.name, 'characters': metadata.characters}" },
+                    { "id": "out", "type": "sink.file", "suffix": ".jsonl" },
+                ]),
+                &["in > read", "read > facts", "facts > rows", "rows > out"],
+            ),
+        )
+        .await;
+    let files = setup.upload(&[("tides.txt", ENGLISH)]).await;
+    let file = &files["tides.txt"];
+    assert_eq!(file["state"], "ready", "{file}");
+    assert_eq!(file["metadata"]["characters"], ENGLISH.len());
+    let list = setup.get("files").await;
+    let derived = list["items"].as_array().unwrap().iter().find(|file| file["name"] == "tides.txt.jsonl");
+    let derived = derived.unwrap_or_else(|| panic!("{list}"))["id"].as_str().unwrap().to_owned();
+    let content = setup.app.get(&setup.ada, &setup.path(&format!("files/{derived}/content"))).await.text;
+    let row: Value = serde_json::from_str(content.trim()).unwrap();
+    assert_eq!(row, json!({ "name": "tides.txt", "characters": ENGLISH.len() }));
+
+    let path = setup.path(&format!("files/{}", file["id"].as_str().unwrap()));
+    assert_eq!(setup.app.delete(&setup.ada, &path).await.status, 204);
+    assert_eq!(setup.app.count("file").await, 0);
+    setup.app.stop().await;
+}
+
+/// Rows of each kind that a run must have written once, whatever was killed.
+#[actix_web::test]
+async fn every_effect_happens_once_however_often_workers_are_killed() {
+    const FILES: usize = 60;
+    let setup = Setup::of(TestApp::start_with(&[LOCAL]).await).await;
+    setup.collection("german").await;
+    setup.collection("other").await;
+    setup.pipeline("Languages", &languages()).await;
+    let text = |n: usize| format!("{} {n}", if n.is_multiple_of(2) { GERMAN } else { ENGLISH });
+    let parts = (0..FILES).map(|n| part(&format!("{n}.txt"), text(n))).collect();
+    setup.app.upload(&setup.ada, &setup.workspace, parts).await.expect(202);
+    let lease = ("NVISY_QUEUE_LEASE_SECONDS", "2");
+    for round in 1..=5 {
+        let mut worker = spawn("nvisy-worker", &setup.app.deployment, &[LOCAL, lease]);
+        let enough = (FILES * round / 6) as i64;
+        wait_until("some files are ready", async || {
+            (setup.app.count("file_version where state = 'ready'").await >= enough).then_some(())
+        })
+        .await;
+        worker.kill().await.expect("a killed worker");
+    }
+    let worker = spawn("nvisy-worker", &setup.app.deployment, &[LOCAL, lease]);
+    wait_until("all files are ready", async || {
+        (setup.app.count("file_version where state = 'ready'").await == FILES as i64).then_some(())
+    })
+    .await;
+    setup.app.wait_until_no_jobs_are_left().await;
+    drop(worker);
+    let found = setup.live_chunks().await;
+    let expected = |keep: fn(usize) -> bool| {
+        let mut texts: Vec<_> = (0..FILES).filter(|n| keep(*n)).map(text).collect();
+        texts.sort();
+        texts
+    };
+    let sorted = |name: &str| {
+        let mut texts = found[name].clone();
+        texts.sort();
+        texts
+    };
+    assert_eq!(sorted("german"), expected(|n| n.is_multiple_of(2)));
+    assert_eq!(sorted("other"), expected(|n| !n.is_multiple_of(2)));
+    assert_eq!(sorted("default"), expected(|_| true));
+    assert_eq!(setup.app.count("embedding").await, 2 * FILES as i64);
+    assert_eq!(setup.app.count("target where not live").await, 0);
+    assert_eq!(setup.app.count("run where state <> 'completed'").await, 0);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn new_version_embeds_only_what_changed() {
+    let app = TestApp::start_with_worker(&[]).await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    let section =
+        |n: usize, state: &str| format!("# Gauge {n}\n\nThe water at gauge {n} stood {state} on that day.\n\n");
+    let text =
+        |changed: usize| (0..60).map(|n| section(n, if n == changed { "high" } else { "low" })).collect::<String>();
+    let mut runs = Vec::new();
+    for changed in [60, 7] {
+        let form =
+            reqwest::multipart::Form::new().text("externalId", "gauges").part("file", part("gauges.md", text(changed)));
+        let request = app.request(Method::POST, &format!("/api/v1/workspaces/{workspace}/files"));
+        let accepted = send(request.bearer_auth(&ada.token).multipart(form)).await.expect(202);
+        let id = accepted["items"][0]["id"].as_str().unwrap().to_owned();
+        let file = app.finished_file(&ada, &workspace, &id).await;
+        assert_eq!((&file["state"], &file["chunkCount"]), (&json!("ready"), &json!(60)), "{file}");
+        let list = app.get(&ada, &format!("/api/v1/workspaces/{workspace}/runs")).await.expect(200);
+        runs.push(list["items"][0].clone());
+    }
+    let number = |run: &Value, field: &str| run[field].as_u64().unwrap_or_else(|| panic!("{field}: {run}"));
+    assert_eq!(number(&runs[0], "tokensSaved"), 0);
+    let (tokens, saved) = (number(&runs[1], "tokens"), number(&runs[1], "tokensSaved"));
+    assert!(tokens * 20 <= tokens + saved, "{tokens} tokens were embedded again, {saved} were not");
+    assert_eq!(app.count("target").await, 1, "the version before is gone");
+    assert_eq!(app.count("chunk").await, 60);
+    app.stop().await;
+}
