@@ -98,6 +98,8 @@ spelling:
 # Check dependencies: licences, sources, doubles, walls between crates, unused ones
 [group('work')]
 dependencies:
+    @# Also those of other systems, which no build here downloads.
+    cargo fetch --quiet --locked
     "$({{ services }} tool cargo-deny)" --offline --locked check bans licenses sources
     "$({{ services }} tool cargo-shear)" --locked
 
