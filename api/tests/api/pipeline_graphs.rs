@@ -308,3 +308,37 @@ async fn new_version_embeds_only_what_changed() {
     assert_eq!(app.count("chunk").await, 60);
     app.stop().await;
 }
+
+#[actix_web::test]
+async fn run_over_a_search_processes_the_files_that_it_finds() {
+    let app = TestApp::start_with_worker(&[]).await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    let path = format!("/api/v1/workspaces/{workspace}");
+    let texts =
+        [("seals.txt", "Grey seals rest on the sandbank."), ("rates.txt", "The bank raised its interest rates.")];
+    let parts = texts.iter().map(|(name, text)| part(name, (*text).to_owned())).collect();
+    let accepted = app.upload(&ada, &workspace, parts).await.expect(202);
+    for file in accepted["items"].as_array().unwrap() {
+        app.finished_file(&ada, &workspace, file["id"].as_str().unwrap()).await;
+    }
+    let definition = definition(
+        &json!([
+            { "id": "in", "type": "source.search", "query": "animals at the coast", "limit": 1 },
+            { "id": "out", "type": "sink.file", "suffix": ".copy" },
+        ]),
+        &["in > out"],
+    );
+    let body = json!({ "definition": definition });
+    let run = app.post(&ada, &format!("{path}/runs"), &body).await.expect(202);
+    let run = format!("{path}/runs/{}", run["id"].as_str().unwrap());
+    let ended = wait_until("the run has ended", async || {
+        let run = app.get(&ada, &run).await.expect(200);
+        (run["state"] != "queued" && run["state"] != "running").then_some(run)
+    })
+    .await;
+    assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(1)), "{ended}");
+    assert_eq!(app.count("file where name = 'seals.txt.copy'").await, 1);
+    assert_eq!(app.count("file").await, 3);
+    app.stop().await;
+}

@@ -1,17 +1,25 @@
 //! `run.admit`: the files of a run enter one page after another, while few of its items are in progress. So the memory and the
 //! queue of a run do not grow with the number of its files.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use async_trait::async_trait;
+use nvisy_embed::InputType;
 use nvisy_shared::{
     domain::{failure::Failure, filter::Filter, run::RunState},
-    id::{FileId, VersionId, WorkspaceId},
+    id::{FileId, SpaceId, VersionId, WorkspaceId},
     job::AdmitItems,
-    pipeline::{node::Settings, plan::Plan},
+    pipeline::{file_filter::FileFilter, node::Settings, plan::Plan},
     queue::outbox,
     runs::{self, Selection},
-    store::{self, change::Change, job::Claim, run::NewItem, selection::Named},
+    store::{
+        self,
+        change::Change,
+        job::Claim,
+        run::NewItem,
+        search::{SearchMode, SearchQuery, SpaceVector},
+        selection::Named,
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -115,15 +123,23 @@ async fn page(
 ) -> Result<Page, JobError> {
     let sources: Vec<_> = sources(plan);
     let left = selection.limit.map_or(u32::MAX, |limit| limit.saturating_sub(checkpoint.entered));
-    let Some((entry, of_source, limit)) = sources.get(checkpoint.source).cloned().filter(|_| left > 0) else {
+    let Some(source) = sources.get(checkpoint.source).cloned().filter(|_| left > 0) else {
         return Ok(Page { entry: 0, files: Vec::new(), next: None });
     };
+    let Source { entry, filter: of_source, query, limit } = source;
+    let mut files = selection.files.clone();
+    if let Some(query) = query {
+        let found = find(cx, workspace, query, of_source.clone(), limit.unwrap_or(u32::MAX)).await?;
+        files = Some(match files {
+            Some(named) => named.into_iter().filter(|file| found.contains(file)).collect(),
+            None => found,
+        });
+    }
     let own = selection.filter.as_ref().and_then(|filter| Filter::parse(filter).ok());
     let filters: Vec<_> = of_source.into_iter().chain(own).collect();
     let left = left.min(limit.map_or(u32::MAX, |limit| limit.saturating_sub(checkpoint.entered)));
     let size = PAGE_FILES.min(i64::from(left));
-    let named =
-        Named { files: selection.files.as_deref(), items_of: selection.items_of.map(|items| (items.run, items.state)) };
+    let named = Named { files: files.as_deref(), items_of: selection.items_of.map(|items| (items.run, items.state)) };
     let found = store::selection::page(&cx.db, workspace, named, &filters, checkpoint.after, size).await?;
     let entered = checkpoint.entered + u32::try_from(found.len()).unwrap_or(u32::MAX);
     let more = i64::try_from(found.len()).unwrap_or(i64::MAX) == PAGE_FILES;
@@ -137,14 +153,59 @@ async fn page(
     Ok(Page { entry, files: found, next })
 }
 
-/// The sources of a plan: their segments, filters and limits.
-fn sources(plan: &Plan) -> Vec<(usize, Option<Filter>, Option<u32>)> {
-    let filter = |filter: &Option<nvisy_shared::pipeline::file_filter::FileFilter>| {
-        filter.as_ref().and_then(|filter| filter.parse().ok())
-    };
-    let sources = plan.segments.iter().enumerate().filter_map(|(index, segment)| match &segment.steps[0].settings {
-        Settings::SourceFiles(source) => Some((index, filter(&source.filter), None)),
-        Settings::SourceSearch(source) => Some((index, filter(&source.filter), Some(source.limit))),
+/// Chunks that a search of a source looks at, at most.
+const MAX_HITS: i64 = 1_000;
+
+/// The files that a query finds, best first: by meaning in the spaces that this worker has the model of, and by words.
+async fn find(
+    cx: &Context,
+    workspace: WorkspaceId,
+    query: String,
+    filter: Option<Filter>,
+    limit: u32,
+) -> Result<Vec<FileId>, JobError> {
+    let mut spaces: Vec<SpaceId> = store::collection::spaces(&cx.db, workspace)
+        .await?
+        .into_iter()
+        .filter_map(|collection| collection.space_id)
+        .collect();
+    spaces.sort_unstable();
+    spaces.dedup();
+    let mut vectors = Vec::new();
+    for served in spaces.into_iter().filter_map(|space| cx.spaces.get(space)) {
+        let embedded = served.embedder.embed(InputType::Query, vec![query.clone()]).await;
+        let embedded = embedded.map_err(JobError::retry("the query of a source cannot be embedded"))?;
+        vectors.extend(embedded.into_iter().map(|vector| SpaceVector { space: served.id, vector }));
+    }
+    let mode = if vectors.is_empty() { SearchMode::Text } else { SearchMode::Hybrid };
+    let search = SearchQuery { mode, text: query, vectors, collections: None, filter, limit: MAX_HITS };
+    let hits = store::search::search(&cx.db, workspace, &search).await?.hits;
+    let mut seen = HashSet::new();
+    let files = hits.into_iter().map(|hit| hit.file_id).filter(|file| seen.insert(*file));
+    Ok(files.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
+}
+
+/// A source of a plan.
+#[derive(Clone)]
+struct Source {
+    /// Its segment.
+    entry: usize,
+    /// The files that may enter.
+    filter: Option<Filter>,
+    /// The query that finds them.
+    query: Option<String>,
+    /// The largest number.
+    limit: Option<u32>,
+}
+
+fn sources(plan: &Plan) -> Vec<Source> {
+    let read = |filter: &Option<FileFilter>| filter.as_ref().and_then(|filter| filter.parse().ok());
+    let sources = plan.segments.iter().enumerate().filter_map(|(entry, segment)| match &segment.steps[0].settings {
+        Settings::SourceFiles(source) => Some(Source { entry, filter: read(&source.filter), query: None, limit: None }),
+        Settings::SourceSearch(source) => {
+            let (query, limit) = (source.query.clone(), Some(source.limit));
+            Some(Source { entry, filter: read(&source.filter), query, limit })
+        }
         _ => None,
     });
     sources.collect()
