@@ -46,7 +46,7 @@ pub struct ChangeWorkspace {
     #[garde(inner(custom(validation::slug)))]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub slug: Option<String>,
-    /// The number of days after the upload at which a file is deleted; `null`: files are kept.
+    /// The number of days after the upload of its newest version at which a file is deleted; `null`: files are kept.
     #[garde(inner(inner(range(min = 1, max = 36500))))]
     #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 36500))]
@@ -127,7 +127,7 @@ pub struct Workspace {
     pub slug: String,
     /// The caller's role in the workspace.
     pub role: MemberRole,
-    /// The number of days after the upload at which a file is deleted; absent: files are kept.
+    /// The number of days after the upload of its newest version at which a file is deleted; absent: files are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<i32>,
     /// The workspace's own limits.

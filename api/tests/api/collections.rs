@@ -131,7 +131,7 @@ async fn collection_is_created_read_changed_and_deleted() {
     setup.get(&format!("{}/reports", setup.collections)).await.problem(404, "not_found");
 
     assert_eq!(setup.delete(&path, Some(&new_tag)).await.status, 204);
-    for path in [path, format!("{}/annual", setup.collections), format!("{}/No_Slug", setup.collections)] {
+    for path in [path, format!("{}/annual", setup.collections), format!("{}/No%00Slug", setup.collections)] {
         setup.get(&path).await.problem(404, "not_found");
         setup.patch(&path, json!({ "name": "x" }), None).await.problem(404, "not_found");
         setup.delete(&path, None).await.problem(404, "not_found");

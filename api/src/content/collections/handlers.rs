@@ -89,7 +89,7 @@ pub async fn read(
     member: Member<ReadCollections>,
     path: Path<CollectionPath>,
 ) -> Result<Tagged<Collection>, Problem> {
-    service::find(&state.platform.db, member.workspace, &path.0.key()).await.map(tagged)
+    service::find(&state.platform.db, member.workspace, &path.0.key()?).await.map(tagged)
 }
 
 #[api_operation(
@@ -106,7 +106,7 @@ pub async fn update(
     path: Path<CollectionPath>,
     body: Json<ChangeCollection>,
 ) -> Result<Tagged<Collection>, Problem> {
-    let (key, change) = (path.0.key(), body.0.into());
+    let (key, change) = (path.0.key()?, body.0.into());
     service::update(&state.platform, &member, &client, &key, expected.revisions(), change).await.map(tagged)
 }
 
@@ -123,7 +123,7 @@ pub async fn delete(
     expected: ExpectedRevisions,
     path: Path<CollectionPath>,
 ) -> Result<NoContent, Problem> {
-    let key = path.0.key();
+    let key = path.0.key()?;
     service::delete(&state.platform, &member, &client, &key, expected.revisions()).await.map(|()| NoContent)
 }
 

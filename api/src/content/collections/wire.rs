@@ -4,6 +4,7 @@ use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use nvisy_shared::{
+    domain::slug::is_slug,
     id::CollectionId,
     platform::spaces::ServedSpace,
     store::{self, collection::CollectionKey},
@@ -14,9 +15,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::service::CollectionChange;
-use crate::http::{
-    string_schema::{Prose, Text},
-    validation::{self, prose, text},
+use crate::{
+    http::{
+        string_schema::{Prose, Text},
+        validation::{self, prose, text},
+    },
+    problem::Problem,
 };
 
 /// The path of a collection.
@@ -28,10 +32,12 @@ pub struct CollectionPath {
 }
 
 impl CollectionPath {
-    pub fn key(self) -> CollectionKey {
+    /// 404 for a text that can be no name: PostgreSQL rejects some of them, such as those with NUL.
+    pub fn key(self) -> Result<CollectionKey, Problem> {
         match self.collection.parse() {
-            Ok(id) => CollectionKey::Id(CollectionId(id)),
-            Err(_) => CollectionKey::Name(self.collection),
+            Ok(id) => Ok(CollectionKey::Id(CollectionId(id))),
+            Err(_) if is_slug(&self.collection) => Ok(CollectionKey::Name(self.collection)),
+            Err(_) => Err(Problem::not_found()),
         }
     }
 }

@@ -58,7 +58,8 @@ impl FileView {
 
 /// The statement that reads the [`FileView`]s with these conditions. Not by the builder of SeaORM: [`condition`] writes the
 /// text of a filter, over `file f` and `file_version v`.
-fn select_views(parameters: Parameters, conditions: &[String], limit: i64) -> Statement {
+fn select_views(mut parameters: Parameters, conditions: &[String], limit: i64) -> Statement {
+    let limit = parameters.bind(limit);
     let text = format!(
         "select f.id, f.external_id, f.name, f.tags, f.metadata, f.revision, f.created_at, f.updated_at, f.version_id,
              f.live_version_id, v.number, v.blob_id, v.text_blob_id, v.bytes, v.sha256, v.media_type, v.page_count,
@@ -69,9 +70,8 @@ fn select_views(parameters: Parameters, conditions: &[String], limit: i64) -> St
              select stage, done, total from run_item i
              where i.workspace_id = f.workspace_id and i.version_id = f.version_id
              order by i.id desc limit 1) item on true
-         where {} order by f.id desc limit {}",
+         where {} order by f.id desc limit {limit}",
         conditions.join(" and "),
-        sql::row_limit(limit),
     );
     parameters.into_statement(text)
 }
