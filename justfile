@@ -191,6 +191,10 @@ bench-ingest: (bench "ingest")
 [group('measure')]
 bench-pipelines: (bench "pipelines")
 
+# Show how long a short file waits behind a long one, and the throughput meanwhile
+[group('measure')]
+bench-fairness: (bench "fairness")
+
 # Compare search with its bare SQL statement, and its recall with exact search
 [group('measure')]
 bench-search: (bench "search")

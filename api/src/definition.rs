@@ -1,4 +1,4 @@
-//! Definitions in requests: the problems of invalid ones, and the references of valid ones.
+//! Definitions in requests: the problems of invalid ones, the references of valid ones, and their users.
 
 use nvisy_shared::{
     id::WorkspaceId,
@@ -48,4 +48,16 @@ pub async fn missing_references(
     let collections = collections.into_iter().map(|collection| collection.name).collect();
     let pipelines = store::pipeline::names(conn, workspace).await?;
     Ok(references::missing(compiled, &collections, &pipelines))
+}
+
+/// 409 if an enabled pipeline has a node with these settings: its runs would fail without what the node names.
+pub async fn require_unused(tx: &Tx, workspace: WorkspaceId, settings: &Value) -> Result<(), Problem> {
+    match store::pipeline::enabled_with_node(tx, workspace, settings).await? {
+        None => Ok(()),
+        Some(name) => {
+            let detail =
+                format!("the pipeline `{name}` is enabled and names it; change or disable that pipeline first");
+            Err(Problem::new(Code::InUse).detail(detail))
+        }
+    }
 }

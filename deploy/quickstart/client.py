@@ -65,8 +65,41 @@ class Client:
         kind = f"multipart/form-data; boundary={boundary}"
         return self._send("POST", f"/workspaces/{workspace}/files", b"".join(parts), kind, key)["items"]
 
-    def search(self, workspace: str, query: str, limit: int) -> dict:
-        return self._send("POST", f"/workspaces/{workspace}/search", {"query": query, "mode": "hybrid", "limit": limit})
+    def search(self, workspace: str, query: str, limit: int, collections: list | None = None) -> dict:
+        """The best hits, in all collections or in these."""
+        body = {"query": query, "mode": "hybrid", "limit": limit} | ({"collections": collections} if collections else {})
+        return self._send("POST", f"/workspaces/{workspace}/search", body)
+
+    def collections(self, workspace: str):
+        return self._pages(f"/workspaces/{workspace}/collections")
+
+    def create_collection(self, workspace: str, name: str) -> dict:
+        return self._send("POST", f"/workspaces/{workspace}/collections", {"name": name})
+
+    def pipelines(self, workspace: str):
+        return self._pages(f"/workspaces/{workspace}/pipelines")
+
+    def create_pipeline(self, workspace: str, name: str, definition: dict) -> dict:
+        """A draft."""
+        return self._send("POST", f"/workspaces/{workspace}/pipelines", {"name": name, "definition": definition})
+
+    def enable(self, workspace: str, pipeline: str) -> dict:
+        return self._send("PATCH", f"/workspaces/{workspace}/pipelines/{pipeline}", {"state": "enabled"})
+
+    def preview(self, workspace: str, pipeline: str, files: list) -> dict:
+        """The run of a preview, which may not have ended."""
+        body = {"files": files, "waitSeconds": 20}
+        return self._send("POST", f"/workspaces/{workspace}/pipelines/{pipeline}/preview", body)
+
+    def start(self, workspace: str, pipeline: str) -> dict:
+        """A run over all files."""
+        return self._send("POST", f"/workspaces/{workspace}/pipelines/{pipeline}/runs", {})
+
+    def run(self, workspace: str, run: str) -> dict:
+        return self._send("GET", f"/workspaces/{workspace}/runs/{run}")
+
+    def items(self, workspace: str, run: str):
+        return self._pages(f"/workspaces/{workspace}/runs/{run}/items")
 
     def _pages(self, path: str):
         cursor = None

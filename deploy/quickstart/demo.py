@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Starts Nvisy, uploads the sample documents, waits for the index and asks three questions.
+"""Starts Nvisy, uploads the sample documents, waits for the index, asks three questions and runs a pipeline of its own.
 
 Everything keeps running. A second run reuses the account, workspace and files of the first.
 """
@@ -25,6 +25,7 @@ def main() -> None:
     _log_in(client)
     workspace = next((w for w in client.workspaces() if w["name"] == WORKSPACE), None) or client.create_workspace(WORKSPACE)
     tour.run(client, workspace["id"])
+    authored.run(client, workspace["id"])
 
     tour.heading("Everything keeps running")
     print(f"  API reference   {base}/api/scalar")
@@ -71,6 +72,7 @@ if __name__ == "__main__":
     if sys.version_info < (3, 11) or sys.platform != "linux":
         sys.exit("demo: needs Linux and Python 3.11 or newer")
     import applications
+    import authored
     import tour
     from client import Client, HttpError
     from wheels import Failure

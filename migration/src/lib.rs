@@ -21,6 +21,7 @@ mod m0013_collections;
 mod m0014_runs;
 mod m0015_file_revisions;
 mod m0016_staleness;
+mod m0017_collection_limits;
 mod requirements;
 mod script;
 
@@ -34,7 +35,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 16] = [
+const SCRIPTS: [Script; 17] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -51,6 +52,7 @@ const SCRIPTS: [Script; 16] = [
     m0014_runs::SCRIPT,
     m0015_file_revisions::SCRIPT,
     m0016_staleness::SCRIPT,
+    m0017_collection_limits::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

@@ -72,6 +72,7 @@ table! {
     NotFailed             "not_failed"              409 "The item has not failed";
     NameTaken             "name_taken"              409 "The workspace has another pipeline or collection of this name";
     DefaultCollection     "default_collection"      409 "The collection `default` cannot be deleted or renamed";
+    InUse                 "in_use"                  409 "An enabled pipeline names the resource";
     NotExtracted          "not_extracted"           409 "The file has no text yet";
     IdempotencyKeyInUse   "idempotency_key_in_use"  409 "A request with this idempotency key is still running";
     QuotaExceeded         "quota_exceeded"          409 "A quota is exceeded";

@@ -150,6 +150,22 @@ async fn collection_is_created_read_changed_and_deleted() {
 }
 
 #[actix_web::test]
+async fn collection_that_an_enabled_pipeline_writes_to_keeps_its_name() {
+    let setup = Setup::new().await;
+    let path = setup.create(json!({ "name": "reports" })).await.header("location").to_owned();
+    setup.index_into("reports").await;
+    let problem = setup.patch(&path, json!({ "name": "annual" }), None).await.problem(409, "in_use");
+    assert!(problem["detail"].as_str().unwrap().contains("`default`"), "the pipeline is named: {problem}");
+    setup.delete(&path, None).await.problem(409, "in_use");
+    setup.patch(&path, json!({ "name": "reports", "description": "Yearly" }), None).await.expect(200);
+    // Only the newest definition counts.
+    setup.index_into("default").await;
+    setup.patch(&path, json!({ "name": "annual" }), None).await.expect(200);
+    assert_eq!(setup.delete(&path, None).await.status, 204);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
 async fn invalid_collections_are_rejected_with_the_field() {
     let setup = Setup::new().await;
     let id = nvisy_shared::id::new().to_string();
@@ -174,6 +190,38 @@ async fn invalid_collections_are_rejected_with_the_field() {
     let unknown = setup.create(json!({ "name": "a", "model": "unknown" })).await.problem(422, "invalid_body");
     assert!(unknown["errors"][0]["message"].as_str().unwrap().contains("`none`"), "{unknown}");
     assert_eq!(setup.app.count("collection").await, 1);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn run_that_began_before_its_collection_was_deleted_fails_with_the_reason() {
+    let mut setup = Setup::of(TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local")]).await).await;
+    setup.create(json!({ "name": "reports" })).await.expect(201);
+    setup.index_into("reports").await;
+    let accepted = setup.app.upload(&setup.ada, &setup.workspace, vec![part("one.txt", "Seals.")]).await.expect(202);
+    setup.index_into("default").await;
+    assert_eq!(setup.delete(&format!("{}/reports", setup.collections), None).await.status, 204);
+    setup.app.start_worker().await;
+    let id = accepted["items"][0]["id"].as_str().unwrap();
+    let failed = setup.app.finished_file(&setup.ada, &setup.workspace, id).await;
+    assert_eq!((&failed["state"], &failed["failure"]["code"]), (&json!("failed"), &json!("collection_not_found")));
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn file_that_would_overfill_a_collection_fails_and_writes_nothing() {
+    let setup = Setup::of(TestApp::start_with_worker(&[]).await).await;
+    let path = format!("{}/default", setup.collections);
+    let limited = setup.patch(&path, json!({ "maxChunks": 1 }), None).await.expect(200);
+    assert_eq!(limited["maxChunks"], 1);
+    assert_eq!(setup.upload("one.txt", "The ebb began at noon.").await["state"], "ready");
+    let failed = setup.upload("two.txt", "The flood began at six.").await;
+    assert_eq!(failed["failure"]["code"], "quota_exceeded", "{failed}");
+    assert!(failed["failure"]["detail"].as_str().unwrap().contains("`default` may have 1 chunks"), "{failed}");
+    assert_eq!(setup.get(&path).await.expect(200)["usage"], json!({ "files": 1, "chunks": 1, "vectors": 1 }));
+    let unlimited = setup.patch(&path, json!({ "maxChunks": null }), None).await.expect(200);
+    assert_eq!(unlimited.get("maxChunks"), None);
+    assert_eq!(setup.upload("three.txt", "Slack water at nine.").await["state"], "ready");
     setup.app.stop().await;
 }
 
@@ -279,6 +327,7 @@ async fn deleted_collection_is_not_searched_and_erased_by_the_worker() {
     for name in ["two.txt", "three.txt"] {
         assert_eq!(setup.upload(name, &format!("Seals were counted in {name}.")).await["state"], "ready");
     }
+    setup.index_into("default").await;
     // Without the worker's deletion: search reads the collection's state.
     assert_eq!(setup.delete(&format!("{}/reports", setup.collections), None).await.status, 204);
     for mode in ["vector", "text", "hybrid"] {
@@ -290,13 +339,9 @@ async fn deleted_collection_is_not_searched_and_erased_by_the_worker() {
         (left == 2 && setup.app.count("collection").await == 1).then_some(())
     })
     .await;
-    // The files stay, and the pipeline needs another collection.
+    // The files stay.
     let files = setup.get(&format!("/api/v1/workspaces/{}/files", setup.workspace)).await.expect(200);
     assert_eq!(files["items"].as_array().unwrap().len(), 3);
-    let failed = setup.upload("four.txt", "Seals.").await;
-    assert_eq!((&failed["state"], &failed["failure"]["code"]), (&json!("failed"), &json!("collection_not_found")));
-    setup.index_into("default").await;
-    assert_eq!(setup.upload("five.txt", "Seals.").await["state"], "ready");
     lifecycle.soft().cancel();
     assert!(worker.await.unwrap(), "the worker finished in time");
     setup.app.stop().await;

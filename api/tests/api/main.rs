@@ -52,6 +52,7 @@ mod pipelines;
 mod problems;
 mod quickstart;
 mod quotas;
+mod random_pipelines;
 mod rate_limits;
 mod response_headers;
 mod role_permissions;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nvisy_shared::testing::{Server, TestDeployment, TestServers};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -231,6 +232,66 @@ async fn derived_files_and_metadata_are_written_and_go_with_their_source() {
     setup.app.stop().await;
 }
 
+#[actix_web::test]
+async fn members_of_archives_become_files_of_their_own_and_go_with_the_archive() {
+    let setup = Setup::with_worker().await;
+    setup
+        .pipeline(
+            "Mails",
+            &definition(
+                &json!([
+                    { "id": "in", "type": "source.files" },
+                    { "id": "open", "type": "unpack" },
+                    { "id": "read", "type": "partition" },
+                    { "id": "cut", "type": "chunk.characters", "maxCharacters": 4000 },
+                    { "id": "out", "type": "sink.collection" },
+                ]),
+                &["in > open", "open.members > read", "open.else > read", "read > cut", "cut > out"],
+            ),
+        )
+        .await;
+    let attachment = |name: &str, text: &str| {
+        format!(
+            "--x\r\ncontent-type: text/plain\r\ncontent-disposition: attachment; filename=\"{name}\"\r\n\r\n{text}\r\n"
+        )
+    };
+    let mail = format!(
+        "from: ada@example.com\r\nsubject: Tides\r\nmime-version: 1.0\r\ncontent-type: multipart/mixed; boundary=x\r\n\r\n\
+         --x\r\ncontent-type: text/plain\r\n\r\nSee below.\r\n{}{}{}--x--\r\n",
+        attachment("german.txt", GERMAN),
+        attachment("empty.txt", " "),
+        attachment("english.txt", ENGLISH),
+    );
+    let files = setup.upload(&[("report.eml", &mail), ("ebb.txt", "The ebb began at noon.")]).await;
+    setup.app.wait_until_no_jobs_are_left().await;
+    assert_eq!(files["ebb.txt"]["state"], "ready", "{files:?}");
+    let mut found = setup.live_chunks().await.remove("default").unwrap();
+    // The mail's own text is read as well.
+    found.retain(|text| !text.contains("See below."));
+    assert_eq!(found, [GERMAN, "The ebb began at noon.", ENGLISH]);
+
+    // A member that fails is the failure of an item of its own.
+    let list = setup.get("files").await;
+    let state = |name: &str| {
+        let file = list["items"].as_array().unwrap().iter().find(|file| file["name"] == name);
+        let file = file.unwrap_or_else(|| panic!("no {name}: {list}"));
+        (file["state"].as_str().unwrap().to_owned(), file["parentId"].clone())
+    };
+    let mail = files["report.eml"]["id"].clone();
+    assert_eq!(state("german.txt"), ("ready".to_owned(), mail.clone()));
+    assert_eq!(state("english.txt"), ("ready".to_owned(), mail.clone()));
+    assert_eq!(state("empty.txt"), ("failed".to_owned(), mail.clone()));
+    assert_eq!(state("report.eml").0, "ready");
+
+    let of_mail = setup.get(&format!("files?parentId={}", mail.as_str().unwrap())).await;
+    assert_eq!(of_mail["items"].as_array().unwrap().len(), 3, "{of_mail}");
+    let path = setup.path(&format!("files/{}", mail.as_str().unwrap()));
+    assert_eq!(setup.app.delete(&setup.ada, &path).await.status, 204);
+    assert_eq!(setup.app.count("file").await, 1);
+    assert_eq!(setup.live_chunks().await["default"], ["The ebb began at noon."]);
+    setup.app.stop().await;
+}
+
 /// Rows of each kind that a run must have written once, whatever was killed.
 #[actix_web::test]
 async fn every_effect_happens_once_however_often_workers_are_killed() {
@@ -239,8 +300,7 @@ async fn every_effect_happens_once_however_often_workers_are_killed() {
     setup.collection("german").await;
     setup.collection("other").await;
     setup.pipeline("Languages", &languages()).await;
-    let text = |n: usize| format!("{} {n}", if n.is_multiple_of(2) { GERMAN } else { ENGLISH });
-    let parts = (0..FILES).map(|n| part(&format!("{n}.txt"), text(n))).collect();
+    let parts = (0..FILES).map(|n| part(&format!("{n}.txt"), numbered(n))).collect();
     setup.app.upload(&setup.ada, &setup.workspace, parts).await.expect(202);
     let lease = ("NVISY_QUEUE_LEASE_SECONDS", "2");
     for round in 1..=5 {
@@ -259,9 +319,20 @@ async fn every_effect_happens_once_however_often_workers_are_killed() {
     .await;
     setup.app.wait_until_no_jobs_are_left().await;
     drop(worker);
+    assert_every_effect_happened_once(&setup, FILES).await;
+    setup.app.stop().await;
+}
+
+/// The text of a file, which no other file has.
+fn numbered(n: usize) -> String {
+    format!("{} {n}", if n.is_multiple_of(2) { GERMAN } else { ENGLISH })
+}
+
+/// Every chunk is in the collection of its language and in `default`, once and with its vector.
+async fn assert_every_effect_happened_once(setup: &Setup, files: usize) {
     let found = setup.live_chunks().await;
     let expected = |keep: fn(usize) -> bool| {
-        let mut texts: Vec<_> = (0..FILES).filter(|n| keep(*n)).map(text).collect();
+        let mut texts: Vec<_> = (0..files).filter(|n| keep(*n)).map(numbered).collect();
         texts.sort();
         texts
     };
@@ -273,9 +344,53 @@ async fn every_effect_happens_once_however_often_workers_are_killed() {
     assert_eq!(sorted("german"), expected(|n| n.is_multiple_of(2)));
     assert_eq!(sorted("other"), expected(|n| !n.is_multiple_of(2)));
     assert_eq!(sorted("default"), expected(|_| true));
-    assert_eq!(setup.app.count("embedding").await, 2 * FILES as i64);
+    assert_eq!(setup.app.count("embedding").await, 2 * files as i64);
     assert_eq!(setup.app.count("target where not live").await, 0);
     assert_eq!(setup.app.count("run where state <> 'completed'").await, 0);
+}
+
+#[actix_web::test]
+async fn every_effect_happens_once_when_workers_postgres_and_nats_are_killed() {
+    const FILES: usize = 300;
+    let servers = TestServers::start();
+    let deployment = TestDeployment::on(&servers.database_url, &servers.nats_url).await;
+    let setup = Setup::of(TestApp::start_in(deployment, &[LOCAL]).await).await;
+    setup.collection("german").await;
+    setup.collection("other").await;
+    setup.pipeline("Languages", &languages()).await;
+    for first in (0..FILES).step_by(100) {
+        let parts = (first..first + 100).map(|n| part(&format!("{n}.txt"), numbered(n))).collect();
+        setup.app.upload(&setup.ada, &setup.workspace, parts).await.expect(202);
+    }
+    // Each round lets some files through, and then kills something else.
+    let lease = ("NVISY_QUEUE_LEASE_SECONDS", "2");
+    let start = || spawn("nvisy-worker", &setup.app.deployment, &[LOCAL, lease]);
+    let mut workers = [start(), start()];
+    let usage = setup.path("usage");
+    let chunks = async || {
+        let response = setup.app.get(&setup.ada, &usage).await;
+        (response.status == 200).then(|| response.expect(200)["chunks"]["used"].as_u64().unwrap_or_default())
+    };
+    let rounds = ["worker", "postgres", "nats", "worker", "nats", "postgres", "worker"];
+    for (round, killed) in (1..).zip(rounds) {
+        let enough = (2 * FILES * round / (rounds.len() + 2)) as u64;
+        wait_until("some chunks are written", async || (chunks().await? >= enough).then_some(())).await;
+        match killed {
+            "worker" => {
+                let worker = &mut workers[round % 2];
+                worker.kill().await.expect("a killed worker");
+                *worker = start();
+            }
+            server => {
+                servers.kill(if server == "nats" { Server::Nats } else { Server::Postgres });
+                servers.restart_killed();
+            }
+        }
+    }
+    wait_until("all chunks are written", async || (chunks().await? == 2 * FILES as u64).then_some(())).await;
+    setup.app.wait_until_no_jobs_are_left().await;
+    drop(workers);
+    assert_every_effect_happened_once(&setup, FILES).await;
     setup.app.stop().await;
 }
 

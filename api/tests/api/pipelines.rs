@@ -224,6 +224,21 @@ async fn pipeline_with_missing_references_stays_a_draft() {
 }
 
 #[actix_web::test]
+async fn pipeline_keeps_its_name_while_an_enabled_one_starts_after_it() {
+    let setup = Setup::new().await;
+    let first = setup.create("First", &languages()).await.header("location").to_owned();
+    let mut definition = languages();
+    definition["nodes"][0]["trigger"] = json!({ "after": { "pipeline": "First" } });
+    let second = setup.create("Second", &definition).await.header("location").to_owned();
+    setup.patch(&second, json!({ "state": "enabled" }), None).await.expect(200);
+    setup.patch(&first, json!({ "name": "Start" }), None).await.problem(409, "in_use");
+    assert_eq!(setup.delete(&first).await.problem(409, "in_use")["code"], "in_use");
+    setup.patch(&second, json!({ "state": "disabled" }), None).await.expect(200);
+    assert_eq!(setup.delete(&first).await.status, 204);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
 async fn upload_follows_the_changed_chunk_settings_of_the_builtin_pipeline() {
     let setup = Setup::of(TestApp::start_with_worker(&[]).await).await;
     let path = setup.builtin().await;

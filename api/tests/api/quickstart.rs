@@ -55,13 +55,17 @@ async fn demo_answers_its_questions_as_readme_shows() {
     let app = TestApp::start_with_worker(&[]).await;
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Demo").await;
-    let tour = "import sys; sys.path.insert(0, 'deploy/quickstart'); import client, tour; base, email, password, \
+    let tour = "import sys; sys.path.insert(0, 'deploy/quickstart'); import authored, client, tour; base, email, password, \
                 workspace = sys.argv[1:]; api = client.Client(base); api.login(email, password); \
-                tour.run(api, workspace)";
+                tour.run(api, workspace); authored.run(api, workspace)";
     let base = format!("http://{}", app.address);
     let arguments = ["-B", "-c", tour, &base, &ada.email, PASSWORD, &workspace];
     let printed = without_times(&output_of(Command::new("python3").args(arguments)).await);
-    let answers = &printed[printed.find(ANSWERS[0].0).unwrap_or_else(|| panic!("{printed}"))..];
+    let (tour, authored) = printed.split_once("\nA pipeline of your own").unwrap_or_else(|| panic!("{printed}"));
+    for part in ["run over all files: completed, 5 items", "  default  ", "  safety   "] {
+        assert!(authored.contains(part), "no `{part}` in: {authored}");
+    }
+    let answers = &tour[tour.find(ANSWERS[0].0).unwrap_or_else(|| panic!("{printed}"))..];
     let parts: Vec<_> = answers.split("\n\n").collect();
     assert_eq!(parts.len(), ANSWERS.len(), "{answers}");
     for (part, (question, place, answer)) in parts.iter().zip(ANSWERS) {

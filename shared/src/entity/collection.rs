@@ -15,6 +15,7 @@ pub struct Model {
     pub name: String,
     pub description: String,
     pub space_id: Option<SpaceId>,
+    pub max_chunks: Option<i64>,
     pub revision: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use nvisy_embed::SpaceSpec;
 use pgvector::Vector;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, raw_sql,
@@ -118,12 +117,12 @@ pub struct NewVector {
     pub vector: Vec<f32>,
 }
 
-/// Identifies the input of a vector: the first half of the SHA-256 of the text that is embedded, prefix included.
+/// Identifies the input of a vector within its space: the first half of the SHA-256 of the embedded text, its contextual prefix
+/// included. The prefix of the space is a property of the space.
 #[must_use]
-pub fn input_hash(space: &SpaceSpec, text: &str) -> Uuid {
-    let digest: [u8; 32] = Sha256::new().chain_update(&space.passage_prefix).chain_update(text).finalize().into();
+pub fn input_hash(input: &str) -> Uuid {
     let mut half = [0; 16];
-    half.copy_from_slice(&digest[..16]);
+    half.copy_from_slice(&Sha256::digest(input)[..16]);
     Uuid::from_bytes(half)
 }
 
@@ -205,17 +204,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn input_hash_is_half_of_the_sha256_of_prefix_and_text() {
-        let space = |prefix: &str| SpaceSpec {
-            provider: "local".to_owned(),
-            model: "m".to_owned(),
-            dimensions: 3,
-            query_prefix: "query: ".to_owned(),
-            passage_prefix: prefix.to_owned(),
-        };
+    fn input_hash_is_half_of_the_sha256_of_the_input() {
         // The SHA-256 of `abc` begins with these bytes.
         let expected: Uuid = "ba7816bf-8f01-cfea-4141-40de5dae2223".parse().unwrap();
-        assert_eq!(input_hash(&space(""), "abc"), expected);
-        assert_eq!(input_hash(&space("a"), "bc"), expected);
+        assert_eq!(input_hash("abc"), expected);
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         collection::{ActiveModel, Column, Entity, Relation},
         collection_usage, embedding_space,
     },
-    id::{CollectionId, SpaceId, WorkspaceId},
+    id::{CollectionId, ItemId, SpaceId, WorkspaceId},
 };
 
 /// A collection with its space and its usage.
@@ -29,6 +29,8 @@ pub struct Collection {
     pub space_provider: Option<String>,
     pub space_model: Option<String>,
     pub space_dimensions: Option<i32>,
+    /// `None`: only the quota of the workspace counts.
+    pub max_chunks: Option<i64>,
     /// Files, chunks and vectors that search reads.
     pub files: i64,
     pub chunks: i64,
@@ -53,6 +55,7 @@ pub struct NewCollection<'a> {
     pub name: &'a str,
     pub description: &'a str,
     pub space: Option<SpaceId>,
+    pub max_chunks: Option<i64>,
 }
 
 /// The collections of a workspace that are not deleted.
@@ -64,6 +67,7 @@ fn select_views(workspace: WorkspaceId) -> Select<Entity> {
             Column::Name,
             Column::Description,
             Column::SpaceId,
+            Column::MaxChunks,
             Column::Revision,
             Column::CreatedAt,
             Column::UpdatedAt,
@@ -87,6 +91,7 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, new: &NewCollection<'_>) ->
         name: Set(new.name.to_owned()),
         description: Set(new.description.to_owned()),
         space_id: Set(new.space),
+        max_chunks: Set(new.max_chunks),
         ..ActiveModel::default()
     };
     let unless_taken = OnConflict::columns([Column::WorkspaceId, Column::Name])
@@ -163,6 +168,7 @@ pub struct CollectionSettings {
     pub name: String,
     pub description: String,
     pub space_id: Option<SpaceId>,
+    pub max_chunks: Option<i64>,
 }
 
 /// Stores the settings of a collection that this transaction has locked, under the workspace's lock. `false`: another
@@ -180,6 +186,7 @@ pub async fn update(tx: &Tx, workspace: WorkspaceId, id: CollectionId, settings:
         name: Set(settings.name.clone()),
         description: Set(settings.description.clone()),
         space_id: Set(settings.space_id),
+        max_chunks: Set(settings.max_chunks),
         ..ActiveModel::default()
     };
     Ok(revise(workspace, id, changed).exec(tx).await?.rows_affected == 1)
@@ -216,6 +223,32 @@ pub async fn assign_space(
         .one(conn)
         .await?;
     Ok(assigned.flatten())
+}
+
+/// A collection with more chunks than it may have.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+#[allow(missing_docs, reason = "columns of `collection` and `collection_usage`")]
+pub struct OverfullCollection {
+    pub name: String,
+    pub chunks: i64,
+    pub max_chunks: i64,
+}
+
+/// A collection that this item has written to and that has more chunks than it may have.
+pub async fn find_overfull(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    item: ItemId,
+) -> Result<Option<OverfullCollection>> {
+    let overfull = raw_sql!(
+        Postgres,
+        "select c.name, u.chunks, c.max_chunks from target t
+         join collection c on c.workspace_id = t.workspace_id and c.id = t.collection_id
+         join collection_usage u on u.workspace_id = c.workspace_id and u.collection_id = c.id
+         where t.workspace_id = {workspace} and t.item_id = {item} and u.chunks > c.max_chunks
+         order by c.name limit 1"
+    );
+    sql::first(conn, overfull).await
 }
 
 /// Deletes a collection: search does not read it any more, and its name is free. The worker erases its rows. `false`: there

@@ -8,7 +8,7 @@ use sea_orm::{
     ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, raw_sql,
     sea_query::{ExprTrait, OnConflict},
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{Conn, Error, Result, Tx, run, sql, target};
 use crate::{
@@ -110,6 +110,19 @@ pub async fn names(conn: &impl Conn, workspace: WorkspaceId) -> Result<BTreeSet<
         .all(conn)
         .await?;
     Ok(names.into_iter().collect())
+}
+
+/// The name of an enabled pipeline whose newest definition has a node with these settings.
+pub async fn enabled_with_node(conn: &impl Conn, workspace: WorkspaceId, settings: &Json) -> Result<Option<String>> {
+    let node = json!({ "nodes": [settings] });
+    let users = raw_sql!(
+        Postgres,
+        "select p.name from pipeline p
+         join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
+         where p.workspace_id = {workspace} and p.state = 'enabled' and not p.inline and v.definition @> {node}
+         order by p.name limit 1"
+    );
+    sql::first_value(conn, users).await
 }
 
 /// The number of pipelines of a workspace.

@@ -83,7 +83,7 @@ pub async fn insert(
         return Ok(None);
     }
     member::insert(tx, id, owner, Role::Owner).await?;
-    let default = NewCollection { name: DEFAULT_COLLECTION, description: "", space: Some(space) };
+    let default = NewCollection { name: DEFAULT_COLLECTION, description: "", space: Some(space), max_chunks: None };
     collection::insert(tx, id, &default).await?.ok_or(Error::RecordNotInserted)?;
     pipeline::insert_builtin(tx, id, builtin).await?;
     find(tx, id, owner).await?.ok_or_else(|| Error::RecordNotInserted).map(Some)

@@ -19,7 +19,14 @@ use nvisy_shared::{
         progress::{NextJob, Progress, StoredOutput},
     },
     queue::outbox,
-    store::{self, artifact::NewArtifact, change::Change, collection::CollectionSpace, job::Claim, run::Item},
+    store::{
+        self,
+        artifact::NewArtifact,
+        change::Change,
+        collection::{CollectionSpace, OverfullCollection},
+        job::Claim,
+        run::Item,
+    },
     telemetry::metrics::metrics,
 };
 
@@ -219,6 +226,7 @@ impl Completion<'_> {
                 return Ok((applied, item::Finished::default()));
             }
             let finished = item::finished(self.change, workspace, &self.item).await?;
+            self.check_collections().await?;
             return Ok((applied, finished));
         }
         if let Some(next) = next.first() {
@@ -382,6 +390,19 @@ impl Completion<'_> {
         }
         let detail = format!("the workspace may have {limit} chunks, and with this file it would have {used}");
         Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)))
+    }
+
+    /// Fails the item if it makes a collection larger than it may be.
+    async fn check_collections(&self) -> Result<(), JobError> {
+        match store::collection::find_overfull(self.change.tx(), self.workspace, self.item.id).await? {
+            None => Ok(()),
+            Some(OverfullCollection { name, chunks, max_chunks }) => {
+                let detail = format!(
+                    "the collection `{name}` may have {max_chunks} chunks, and with this file it would have {chunks}"
+                );
+                Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)))
+            }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use nvisy_shared::{
     store::{
         self,
         change::Change,
-        chunk::{NewChunk, NewVector},
+        chunk::{NewChunk, NewVector, input_hash},
         collection::CollectionSpace,
         derived::DerivedFile,
         file::Extraction,
@@ -24,7 +24,7 @@ use serde_json::Value as Json;
 
 use super::{
     contract::{Effect, TextBlob},
-    element::{VectorElement, input_hash},
+    element::VectorElement,
 };
 use crate::runner::JobError;
 

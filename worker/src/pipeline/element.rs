@@ -12,8 +12,6 @@ use nvisy_shared::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 /// The elements of one flow.
 #[derive(Clone, Debug)]
@@ -132,14 +130,6 @@ impl ChunkElement {
             None => self.text.as_str().into(),
         }
     }
-}
-
-/// The hash by which a workspace finds the vector of the same input again: the first half of its SHA-256.
-#[must_use]
-pub fn input_hash(input: &str) -> Uuid {
-    let mut half = [0; 16];
-    half.copy_from_slice(&Sha256::digest(input.as_bytes())[..16]);
-    Uuid::from_bytes(half)
 }
 
 /// A chunk with its vectors.

@@ -5,7 +5,7 @@ use apistos::api_operation;
 use nvisy_shared::{id::CollectionId, store};
 
 use super::{
-    service,
+    service::{self, RequestedCollection},
     wire::{ChangeCollection, Collection, CollectionPath, CreateCollection, EmbeddingModel, EmbeddingModels},
 };
 use crate::{
@@ -49,12 +49,10 @@ pub async fn create(
     client: ClientInfo,
     body: Json<CreateCollection>,
 ) -> Result<Created<Collection>, Problem> {
-    let CreateCollection { name, description, model } = body.0;
-    let description = description.unwrap_or_default();
-    let request = key.bind("createCollection", Some(member.account), &(member.workspace, &name, &description, &model));
+    let requested = RequestedCollection::from(body.0);
+    let request = key.bind("createCollection", Some(member.account), &(member.workspace, &requested));
     let created: Created<Collection> = idempotent(&member.changes(&state.platform, &client), request, async |change| {
-        let created = service::create(change, &state.platform, &member, &name, &description, model.as_deref()).await;
-        created.map(Collection::from)
+        service::create(change, &state.platform, &member, &requested).await.map(Collection::from)
     })
     .await?;
     Ok(created

@@ -3,7 +3,10 @@
 use nvisy_shared::{
     domain::{activity::Action, event::EventType, quota::Resource},
     id::{SpaceId, WorkspaceId},
-    pipeline::node::sink_collection::DEFAULT_COLLECTION,
+    pipeline::node::{
+        NodeSpec,
+        sink_collection::{DEFAULT_COLLECTION, SinkCollection},
+    },
     platform::Platform,
     store::{
         self, Conn, Tx,
@@ -11,10 +14,12 @@ use nvisy_shared::{
         collection::{Collection, CollectionKey, CollectionSettings, NewCollection},
     },
 };
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::{
     auth::member::{Member, WriteCollections},
+    definition::require_unused,
     http::{client_info::ClientInfo, extract::invalid_field},
     problem::{Code, Problem},
     quota,
@@ -26,6 +31,17 @@ pub struct CollectionChange {
     pub name: Option<String>,
     pub description: Option<String>,
     pub model: Option<String>,
+    /// `Some(None)`: no limit.
+    pub max_chunks: Option<Option<i64>>,
+}
+
+/// A collection to create.
+#[derive(Debug, Serialize)]
+pub struct RequestedCollection {
+    pub name: String,
+    pub description: String,
+    pub model: Option<String>,
+    pub max_chunks: Option<i64>,
 }
 
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, key: &CollectionKey) -> Result<Collection, Problem> {
@@ -45,14 +61,13 @@ pub async fn create(
     change: &mut Change,
     platform: &Platform,
     member: &Member<WriteCollections>,
-    name: &str,
-    description: &str,
-    model: Option<&str>,
+    requested: &RequestedCollection,
 ) -> Result<Collection, Problem> {
-    let space = model.map_or(Ok(platform.spaces.default().id), |model| space_of(platform, model))?;
+    let RequestedCollection { name, description, model, max_chunks } = requested;
+    let space = model.as_deref().map_or(Ok(platform.spaces.default().id), |model| space_of(platform, model))?;
     // The lock makes concurrent creations see each other.
     member.lock(change).await?;
-    let new = NewCollection { name, description, space: Some(space) };
+    let new = NewCollection { name, description, space: Some(space), max_chunks: *max_chunks };
     let created = store::collection::insert(change, member.workspace, &new).await?;
     let id = created.ok_or_else(name_taken)?;
     quota::check(change, platform, member.workspace, &[Resource::Collections]).await?;
@@ -87,11 +102,16 @@ async fn apply(
     requested: &CollectionChange,
     space: Option<SpaceId>,
 ) -> Result<Collection, Problem> {
-    let mut settings =
-        CollectionSettings { name: row.name.clone(), description: row.description.clone(), space_id: row.space_id };
+    let mut settings = CollectionSettings {
+        name: row.name.clone(),
+        description: row.description.clone(),
+        space_id: row.space_id,
+        max_chunks: row.max_chunks,
+    };
     let mut changed = Vec::new();
     if let Some(name) = requested.name.as_ref().filter(|name| **name != row.name) {
         require_not_default(&row, "it keeps its name")?;
+        require_unused(change.tx(), workspace, &sink_of(&row.name)).await?;
         settings.name.clone_from(name);
         changed.push("name");
     }
@@ -102,6 +122,10 @@ async fn apply(
     if space.is_some() && space != row.space_id {
         settings.space_id = space;
         changed.push("model");
+    }
+    if let Some(max_chunks) = requested.max_chunks.filter(|max_chunks| *max_chunks != row.max_chunks) {
+        settings.max_chunks = max_chunks;
+        changed.push("maxChunks");
     }
     if changed.is_empty() {
         return Ok(row);
@@ -127,12 +151,18 @@ pub async fn delete(
         .run(async |change| {
             let row = lock(change, member, key, revisions.as_deref()).await?;
             require_not_default(&row, "it can be emptied by deleting files")?;
+            require_unused(change.tx(), member.workspace, &sink_of(&row.name)).await?;
             store::collection::delete(change, member.workspace, row.id).await?;
             change.audit(Action::CollectionDeleted, row.id);
             change.emit(EventType::CollectionDeleted, row.id, json!({}));
             Ok(())
         })
         .await
+}
+
+/// The settings that every sink into a collection has.
+fn sink_of(collection: &str) -> Value {
+    json!({ "type": SinkCollection::TYPE, "collection": collection })
 }
 
 fn name_taken() -> Problem {

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::service::CollectionChange;
+use super::service::{CollectionChange, RequestedCollection};
 use crate::{
     http::{
         string_schema::{Prose, Text},
-        validation::{self, prose, text},
+        validation::{self, nullable, prose, text},
     },
     problem::Problem,
 };
@@ -67,6 +67,10 @@ pub struct CreateCollection {
     #[garde(inner(custom(text(1, 200))))]
     #[schemars(with = "Option<Text<1, 200>>")]
     pub model: Option<String>,
+    /// The maximum number of chunks; absent: only the quota of the workspace counts. A file with more fails with `quota_exceeded`.
+    #[garde(inner(range(min = 0)))]
+    #[schemars(range(min = 0))]
+    pub max_chunks: Option<i64>,
 }
 
 fn create_example() -> Value {
@@ -91,11 +95,23 @@ pub struct ChangeCollection {
     #[garde(inner(custom(text(1, 200))))]
     #[schemars(with = "Option<Text<1, 200>>")]
     pub model: Option<String>,
+    /// The maximum number of chunks; `null`: only the quota of the workspace counts. Chunks that are there stay.
+    #[garde(inner(inner(range(min = 0))))]
+    #[serde(default, deserialize_with = "nullable")]
+    #[schemars(with = "Option<i64>", range(min = 0))]
+    pub max_chunks: Option<Option<i64>>,
+}
+
+impl From<CreateCollection> for RequestedCollection {
+    fn from(body: CreateCollection) -> Self {
+        let CreateCollection { name, description, model, max_chunks } = body;
+        Self { name, description: description.unwrap_or_default(), model, max_chunks }
+    }
 }
 
 impl From<ChangeCollection> for CollectionChange {
     fn from(body: ChangeCollection) -> Self {
-        Self { name: body.name, description: body.description, model: body.model }
+        Self { name: body.name, description: body.description, model: body.model, max_chunks: body.max_chunks }
     }
 }
 
@@ -116,6 +132,9 @@ pub struct Collection {
     /// The embedding space of its vectors; absent until the first one is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub space: Option<EmbeddingSpace>,
+    /// The maximum number of chunks; absent: only the quota of the workspace counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_chunks: Option<i64>,
     /// The contents that search reads.
     pub usage: CollectionUsage,
     /// The time of creation.
@@ -164,6 +183,7 @@ impl From<store::collection::Collection> for Collection {
                 model,
                 dimensions,
             }),
+            max_chunks: row.max_chunks,
             usage: CollectionUsage { files: row.files, chunks: row.chunks, vectors: row.vectors },
             created_at: row.created_at,
             updated_at: row.updated_at,

@@ -10,6 +10,7 @@ use nvisy_shared::{
         filter::{Filter, FilterErrorKind},
     },
     entity,
+    id::FileId,
     store::file::{FileQuery, FileView},
 };
 use schemars::JsonSchema;
@@ -54,6 +55,8 @@ pub struct ListQuery {
     tag: Option<String>,
     /// Only the file with this external id.
     external_id: Option<String>,
+    /// Only files that pipelines made from this file.
+    parent_id: Option<Uuid>,
     /// The largest number of items in the response.
     #[serde(default = "default_limit")]
     #[garde(range(min = 1, max = 100))]
@@ -68,7 +71,8 @@ impl ListQuery {
     /// The conditions; 400 if the filter is invalid.
     pub fn conditions(&self) -> Result<FileQuery, Problem> {
         let filter = self.filter.as_deref().map(parse_filter).transpose()?;
-        Ok(FileQuery { before: None, filter, tag: self.tag.clone(), external_id: self.external_id.clone() })
+        let parent = self.parent_id.map(FileId);
+        Ok(FileQuery { before: None, filter, tag: self.tag.clone(), external_id: self.external_id.clone(), parent })
     }
 }
 
@@ -133,6 +137,10 @@ impl From<ChangeFile> for FileChange {
 pub struct File {
     /// The file's id.
     pub id: Uuid,
+    /// The file that a pipeline made this one from: an archive, a mail, or the source of a derived file. It takes this one along
+    /// when it is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<Uuid>,
     /// The id of the file in the system that it comes from, if the upload had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
@@ -321,6 +329,7 @@ impl From<FileView> for File {
         let failure = file.failure();
         Self {
             id: file.id.0,
+            parent_id: file.parent_id.map(|id| id.0),
             external_id: file.external_id,
             name: file.name,
             media_type: file.media_type,

@@ -5,7 +5,11 @@ use nvisy_shared::{
     domain::{activity::Action, event::EventType},
     entity,
     id::{PipelineId, WorkspaceId},
-    pipeline::{Definition, state::PipelineState},
+    pipeline::{
+        Definition,
+        node::{NodeSpec, source_files::SourceFiles},
+        state::PipelineState,
+    },
     platform::Platform,
     store::{self, Conn, Tx, change::Change, pipeline::NewPipeline},
 };
@@ -13,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     auth::member::{Member, WritePipelines},
-    definition::{compile, require_references},
+    definition::{compile, require_references, require_unused},
     http::client_info::ClientInfo,
     problem::{Code, FieldError, Problem},
 };
@@ -95,6 +99,7 @@ async fn apply(
         if store::pipeline::is_name_taken(change, workspace, id, name).await? {
             return Err(Problem::new(Code::NameTaken));
         }
+        require_unused(change.tx(), workspace, &follower_of(&row.name)).await?;
         row.name = name.to_owned();
         changed.push("name");
     }
@@ -140,12 +145,18 @@ pub async fn delete(
             if row.builtin {
                 return Err(Problem::new(Code::BuiltinPipeline).detail("it can be disabled"));
             }
+            require_unused(change.tx(), member.workspace, &follower_of(&row.name)).await?;
             store::pipeline::delete(change, member.workspace, id).await?;
             change.audit(Action::PipelineDeleted, id);
             change.emit(EventType::PipelineDeleted, id, json!({}));
             Ok(())
         })
         .await
+}
+
+/// The settings that every source has that starts after a pipeline.
+fn follower_of(pipeline: &str) -> Value {
+    json!({ "type": SourceFiles::TYPE, "trigger": { "after": { "pipeline": pipeline } } })
 }
 
 /// Locks workspace and pipeline; 412 unless it has one of these revisions.

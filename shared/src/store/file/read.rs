@@ -23,6 +23,8 @@ use crate::{
 #[allow(missing_docs, reason = "columns of `file`, `file_version` and `run_item`")]
 pub struct FileView {
     pub id: FileId,
+    /// The file that this one was made from by a pipeline.
+    pub parent_id: Option<FileId>,
     pub external_id: Option<String>,
     pub name: String,
     pub tags: Vec<String>,
@@ -61,8 +63,8 @@ impl FileView {
 fn select_views(mut parameters: Parameters, conditions: &[String], limit: i64) -> Statement {
     let limit = parameters.bind(limit);
     let text = format!(
-        "select f.id, f.external_id, f.name, f.tags, f.metadata, f.revision, f.created_at, f.updated_at, f.version_id,
-             f.live_version_id, v.number, v.blob_id, v.text_blob_id, v.bytes, v.sha256, v.media_type, v.page_count,
+        "select f.id, f.parent_id, f.external_id, f.name, f.tags, f.metadata, f.revision, f.created_at, f.updated_at,
+             f.version_id, f.live_version_id, v.number, v.blob_id, v.text_blob_id, v.bytes, v.sha256, v.media_type, v.page_count,
              v.chunk_count, v.state, v.failure_code, v.failure_detail, item.stage, item.done, item.total
          from file f
          join file_version v on v.workspace_id = f.workspace_id and v.id = f.version_id
@@ -95,6 +97,8 @@ pub struct FileQuery {
     pub tag: Option<String>,
     /// The external id of an upload.
     pub external_id: Option<String>,
+    /// The file that the files were made from.
+    pub parent: Option<FileId>,
 }
 
 /// The files of a list, newest first, at most `limit`.
@@ -110,6 +114,9 @@ pub async fn list(conn: &impl Conn, workspace: WorkspaceId, query: FileQuery, li
     if let Some(external_id) = query.external_id {
         let (source, external_id) = (parameters.bind(UPLOAD_SOURCE), parameters.bind(external_id));
         conditions.push(format!("f.source = {source} and f.external_id = {external_id}"));
+    }
+    if let Some(parent) = query.parent {
+        conditions.push(format!("f.parent_id = {}", parameters.bind(parent)));
     }
     if let Some(filter) = query.filter {
         conditions.push(condition(&filter, &mut parameters));

@@ -52,7 +52,7 @@ impl Fixture {
 
     async fn collection(&self, workspace: WorkspaceId, name: &str, space: SpaceId) -> CollectionId {
         let tx = self.db.begin().await.unwrap();
-        let new = NewCollection { name, description: "", space: Some(space) };
+        let new = NewCollection { name, description: "", space: Some(space), max_chunks: None };
         let id = store::collection::insert(&tx, workspace, &new).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         id

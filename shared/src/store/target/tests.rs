@@ -60,7 +60,7 @@ impl Fixture {
 
     async fn collection(&self, name: &str) -> CollectionId {
         let tx = self.db.begin().await.unwrap();
-        let new = NewCollection { name, description: "", space: Some(self.space) };
+        let new = NewCollection { name, description: "", space: Some(self.space), max_chunks: None };
         let id = store::collection::insert(&tx, self.workspace, &new).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         id
@@ -140,7 +140,7 @@ impl Fixture {
         let ids = store::chunk::insert(&tx, self.workspace, target, chunks).await.unwrap();
         let vectors = ids.iter().zip(texts).map(|(chunk, text)| NewVector {
             chunk: *chunk,
-            input_hash: input_hash(&spec(), text),
+            input_hash: input_hash(text),
             vector: vec![0.6, 0.8],
         });
         store::chunk::insert_vectors(&tx, self.workspace, self.space, target, vectors.collect()).await.unwrap();
@@ -310,7 +310,7 @@ async fn deleted_collection_frees_its_name_and_is_erased_in_batches() {
         fixture.publish(item).await;
     }
     let workspace = fixture.workspace;
-    let new = NewCollection { name: "reports", description: "", space: None };
+    let new = NewCollection { name: "reports", description: "", space: None, max_chunks: None };
     let tx = fixture.db.begin().await.unwrap();
     assert_eq!(store::collection::insert(&tx, workspace, &new).await.unwrap(), None, "the name is taken");
     assert!(store::collection::delete(&tx, workspace, collection).await.unwrap());
@@ -349,7 +349,7 @@ async fn vectors_of_known_inputs_are_found_in_their_space_and_workspace() {
     let (file, version) = fixture.file().await;
     let item = fixture.item(&pipeline, (file, version)).await;
     fixture.write(&pipeline, (item, file, version), (collection, "out"), &["a", "a", "b"]).await;
-    let [a, b, c] = ["a", "b", "c"].map(|text| input_hash(&spec(), text));
+    let [a, b, c] = ["a", "b", "c"].map(input_hash);
     let find = async |workspace, space| {
         let found = store::chunk::find_vectors(&fixture.db, workspace, space, &[a, a, b, c]).await.unwrap();
         let mut found: Vec<_> = found.into_iter().collect();

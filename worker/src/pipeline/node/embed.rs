@@ -6,14 +6,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use nvisy_shared::{id::SpaceId, pipeline::node::embed::Embed, store};
+use nvisy_shared::{
+    id::SpaceId,
+    pipeline::node::embed::Embed,
+    store::{self, chunk::input_hash},
+};
 use uuid::Uuid;
 
 use super::embedding;
 use crate::{
     pipeline::{
         contract::{Behaviour, Call, Output, wrong_input},
-        element::{Elements, VectorElement, input_hash},
+        element::{Elements, VectorElement},
     },
     runner::JobError,
 };
