@@ -22,6 +22,7 @@ mod m0014_runs;
 mod m0015_file_revisions;
 mod m0016_staleness;
 mod m0017_collection_limits;
+mod m0018_artifact_parts;
 mod requirements;
 mod script;
 
@@ -35,7 +36,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 17] = [
+const SCRIPTS: [Script; 18] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -53,6 +54,7 @@ const SCRIPTS: [Script; 17] = [
     m0015_file_revisions::SCRIPT,
     m0016_staleness::SCRIPT,
     m0017_collection_limits::SCRIPT,
+    m0018_artifact_parts::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

@@ -17,6 +17,8 @@ const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 /// Small units, so that each item has several.
 const BATCH: (&str, &str) = ("NVISY_WORKER_BATCH_CHUNKS", "2");
 const LEASE: (&str, &str) = ("NVISY_QUEUE_LEASE_SECONDS", "2");
+/// A kill costs the job in progress an attempt.
+const ATTEMPTS: (&str, &str) = ("NVISY_QUEUE_ATTEMPTS", "50");
 const COLLECTIONS: usize = 3;
 
 /// A flow, with what an item has of it: the number of files or documents, or the texts of chunks.
@@ -135,7 +137,9 @@ impl Graph {
             let condition = Condition::of(second, &flow);
             let (kind, flows) = match (&flow, choice % 4) {
                 (_, 0) => (Kind::Filter(condition), vec![flow]),
-                (_, 1) => (Kind::Switch(condition), vec![flow.clone(), flow]),
+                (Data::Bytes(_) | Data::Documents(_) | Data::Chunks(_), 1) => {
+                    (Kind::Switch(condition), vec![flow.clone(), flow])
+                }
                 (Data::Bytes(_), _) => (Kind::Partition, vec![Data::Documents(0)]),
                 (Data::Documents(_), _) => (Kind::Cut, vec![Data::Chunks(Vec::new())]),
                 (Data::Chunks(_), _) => (Kind::Embed, vec![Data::Vectors(Vec::new())]),
@@ -328,7 +332,7 @@ impl Setup {
     }
 
     fn worker(&self) -> tokio::process::Child {
-        spawn("nvisy-worker", &self.app.deployment, &[LOCAL, BATCH, LEASE])
+        spawn("nvisy-worker", &self.app.deployment, &[LOCAL, BATCH, LEASE, ATTEMPTS])
     }
 
     async fn set_state(&self, pipeline: &str, state: &str) {

@@ -12,7 +12,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub artifact_id: ArtifactId,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub first: i32,
+    pub first: i64,
     pub elements: i32,
     pub data: Vec<u8>,
 }

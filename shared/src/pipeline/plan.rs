@@ -92,6 +92,19 @@ impl Plan {
         others.flat_map(|other| self.inputs(other)).filter(|origin| origin.segment == index).collect()
     }
 
+    /// The number of ways on which an element that enters segment `index` can reach each node, by the ids of nodes: how often a node
+    /// can get it.
+    #[must_use]
+    pub fn paths(&self, index: usize) -> BTreeMap<&str, u32> {
+        let steps = &self.segments[index].steps;
+        let mut paths: Vec<u32> = Vec::with_capacity(steps.len());
+        for (place, step) in steps.iter().enumerate() {
+            let within = step.origins.iter().filter(|origin| place > 0 && origin.segment == index);
+            paths.push(within.fold(u32::from(place == 0), |sum, origin| sum.saturating_add(paths[origin.step])));
+        }
+        steps.iter().map(|step| step.id.as_str()).zip(paths).collect()
+    }
+
     /// The segments that take an output of segment `index`.
     pub fn after(&self, index: usize) -> impl Iterator<Item = usize> {
         (0..self.segments.len()).filter(move |&other| self.inputs(other).iter().any(|origin| origin.segment == index))

@@ -45,8 +45,8 @@ pub struct NewArtifact {
 /// Elements of an artifact, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
 pub struct Part {
-    /// The place of the first element.
-    pub first: i32,
+    /// The place of the first element; of an artifact that is not complete, it only tells the order.
+    pub first: i64,
     /// The number of elements.
     pub elements: i32,
     /// A JSON array.
@@ -115,8 +115,26 @@ pub async fn insert(
     Ok(id)
 }
 
-/// Records that all parts are there; returns the number of elements.
+/// Records that all parts are there, and gives their elements places without gaps; returns the number of elements.
 pub async fn complete(tx: &Tx, workspace: WorkspaceId, artifact: ArtifactId) -> Result<i32> {
+    // Out of the way first: a place must be free when a part gets it.
+    let moved = raw_sql!(
+        Postgres,
+        "update artifact_part set first = first + (1::bigint << 62)
+         where workspace_id = {workspace} and artifact_id = {artifact}
+             and not (select complete from artifact where workspace_id = {workspace} and id = {artifact})"
+    );
+    if sql::execute(tx, moved).await? > 0 {
+        let numbered = raw_sql!(
+            Postgres,
+            "update artifact_part part set first = numbered.place
+             from (
+                 select first, sum(elements) over (order by first) - elements as place from artifact_part
+                 where workspace_id = {workspace} and artifact_id = {artifact}) numbered
+             where part.workspace_id = {workspace} and part.artifact_id = {artifact} and part.first = numbered.first"
+        );
+        sql::execute(tx, numbered).await?;
+    }
     let completed = raw_sql!(
         Postgres,
         "update artifact set complete = true, elements = (
@@ -171,8 +189,8 @@ pub async fn parts(
     conn: &impl Conn,
     workspace: WorkspaceId,
     artifact: ArtifactId,
-    first: i32,
-    end: i32,
+    first: i64,
+    end: i64,
 ) -> Result<Vec<Part>> {
     use artifact_part::Column;
     artifact_part::Entity::find()
@@ -223,7 +241,7 @@ pub async fn next_part(
     conn: &impl Conn,
     workspace: WorkspaceId,
     artifact: ArtifactId,
-    first: i32,
+    first: i64,
 ) -> Result<Option<Part>> {
     use artifact_part::Column;
     artifact_part::Entity::find()

@@ -75,7 +75,7 @@ impl Handler for RunSegment {
             return preview::run(cx, claim, self, &item, &plan, &file, &spaces.collections).await;
         }
         let entering = enter(cx, workspace, &item, &plan.plan, self, &file).await?;
-        let (first, salt) = (self.units.map_or(0, |units| units.first), item.run_id.0.as_bytes());
+        let salt = item.run_id.0.as_bytes();
         let scope = SegmentScope {
             cx,
             workspace,
@@ -93,7 +93,7 @@ impl Handler for RunSegment {
             async move |change: &mut Change| {
                 let item = item::open(change, workspace, self.item).await?;
                 let mut done = Completion { cx, change, workspace, job: self, item, plan, output };
-                done.run(collections, first).await
+                done.run(collections).await
             }
         })
         .await?;
@@ -161,9 +161,8 @@ async fn enter(
         let end = place.saturating_add(stored.elements);
         let (from, to) = (units.first.max(place), units.end.min(end));
         if from < to {
-            let number = |place: u32| i32::try_from(place).unwrap_or(i32::MAX);
-            let part =
-                storage::range(cx, workspace, stored.artifact, flow, number(from - place), number(to - place)).await?;
+            let range = (from - place).into()..(to - place).into();
+            let part = storage::range(cx, workspace, stored.artifact, flow, range.start, range.end).await?;
             elements.append(part);
         }
         place = end;
@@ -190,14 +189,13 @@ struct Completion<'a> {
 }
 
 impl Completion<'_> {
-    async fn run(
-        &mut self,
-        collections: &[CollectionSpace],
-        first: u32,
-    ) -> Result<(Applied, item::Finished), JobError> {
+    async fn run(&mut self, collections: &[CollectionSpace]) -> Result<(Applied, item::Finished), JobError> {
         let (workspace, plan, segment) = (self.workspace, &self.plan.plan, self.job.segment);
+        let first = self.job.units.map_or(0, |units| units.first);
+        let paths = plan.paths(segment);
+        let place = |node: &str| first.saturating_mul(paths.get(node).copied().unwrap_or(1));
         let applied =
-            effects::apply(self.change, workspace, &self.item, collections, &self.output.effects, first).await?;
+            effects::apply(self.change, workspace, &self.item, collections, &self.output.effects, place).await?;
         self.item.progress.written += applied.written + applied.members.len() as u64;
         self.item.progress.files.extend(&applied.files);
         if applied.written > 0 {
@@ -257,12 +255,12 @@ impl Completion<'_> {
             let kept = self.store(memo, memo.key, true, 0).await?;
             stored.insert(memo.key, kept);
         }
-        let first = self.job.units.map_or(0, |units| units.first);
+        let unit = self.job.units.map_or(0, |units| units.first);
         for (origin, kept) in &self.output.exports {
             let known = stored.get(&kept.key).copied();
             let (artifact, elements) = match known {
                 Some(known) => known,
-                None => self.store(kept, self.key(*origin, kept), self.job.units.is_none(), first).await?,
+                None => self.store(kept, self.key(*origin, kept), self.job.units.is_none(), unit).await?,
             };
             let elements = i64::from(elements);
             let unlimited = kept_flow(&self.plan.plan, *origin) != Some(Flow::Chunks);
@@ -294,7 +292,7 @@ impl Completion<'_> {
         kept: &Kept,
         key: ContentKey,
         complete: bool,
-        first: u32,
+        unit: u32,
     ) -> Result<(ArtifactId, u32), JobError> {
         let of = (self.item.file_id, self.item.version_id);
         match &kept.content {
@@ -308,7 +306,7 @@ impl Completion<'_> {
                     node_type: kept.node_type,
                     flow: elements.flow(),
                     effects: storage::write_effects(effects)?,
-                    parts: storage::parts(elements, first)?,
+                    parts: storage::parts(elements, unit)?,
                     complete,
                 };
                 let artifact = store::artifact::insert(self.change, self.workspace, of, new).await?;

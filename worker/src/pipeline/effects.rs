@@ -57,7 +57,7 @@ pub fn derived_source(item: &Item) -> String {
     format!("pipeline:{}", item.pipeline_id)
 }
 
-/// Applies writes, each of a node. `first` is the place of the first element that entered the job.
+/// Applies writes, each of a node. `place` gives the place of the first chunk that a sink has written in this job.
 ///
 /// # Errors
 /// When the database fails, or a collection does not exist.
@@ -67,7 +67,7 @@ pub async fn apply(
     item: &Item,
     collections: &[CollectionSpace],
     effects: &[(String, Effect)],
-    first: u32,
+    place: impl Fn(&str) -> u32 + Send + Sync,
 ) -> Result<Applied, JobError> {
     let mut applied = Applied::default();
     for (node, effect) in effects {
@@ -88,7 +88,7 @@ pub async fn apply(
                 let to = find(collections, collection)?;
                 let target = open(change, workspace, item, node, to.id).await?;
                 applied.written += rows.len() as u64;
-                applied.vectors += write(change, workspace, target, to.space_id, rows, first).await?;
+                applied.vectors += write(change, workspace, target, to.space_id, rows, place(node)).await?;
             }
             Effect::DerivedFile { name, media_type, content } => {
                 let derived = DerivedFile {
@@ -161,7 +161,7 @@ async fn write(
     rows: &[VectorElement],
     first: u32,
 ) -> Result<u64, JobError> {
-    let places = i32::try_from(first).unwrap_or(i32::MAX)..;
+    let places = (0..).map(|n| i32::try_from(first).unwrap_or(i32::MAX).saturating_add(n));
     let chunks = rows.iter().zip(places).map(|(row, place)| (place, new_chunk(row))).collect();
     let ids = store::chunk::insert(change, workspace, target, chunks).await?;
     let mut by_space: HashMap<SpaceId, Vec<NewVector>> = HashMap::new();

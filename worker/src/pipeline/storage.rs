@@ -17,17 +17,20 @@ use crate::{context::Context, runner::JobError};
 /// Elements of one part; a unit of work reads few of them. Files and documents have parts of their own.
 const PART_ELEMENTS: usize = 64;
 
-/// The parts of a list, of which the first element is at `first`.
+/// Places for the elements that one entering element can become: more than any node gives.
+const ROOM: i64 = 1 << 24;
+
+/// The parts of a list. `unit`: the place of the first element that entered, where each unit adds parts of its own.
 ///
 /// # Errors
 /// When it cannot be written as JSON.
-pub fn parts(elements: &Elements, first: u32) -> Result<Vec<Part>, JobError> {
-    fn of<T: Serialize>(elements: &[T], size: usize, first: u32) -> Result<Vec<Part>, JobError> {
+pub fn parts(elements: &Elements, unit: u32) -> Result<Vec<Part>, JobError> {
+    fn of<T: Serialize>(elements: &[T], size: usize, unit: u32) -> Result<Vec<Part>, JobError> {
         let mut parts = Vec::with_capacity(elements.len().div_ceil(size));
         for (index, chunk) in elements.chunks(size).enumerate() {
             let data = serde_json::to_vec(chunk).map_err(JobError::retry("an output cannot be written as JSON"))?;
             parts.push(Part {
-                first: i32::try_from(first as usize + index * size).unwrap_or(i32::MAX),
+                first: i64::from(unit) * ROOM + i64::try_from(index * size).unwrap_or(i64::MAX),
                 elements: i32::try_from(chunk.len()).unwrap_or(i32::MAX),
                 data,
             });
@@ -35,11 +38,11 @@ pub fn parts(elements: &Elements, first: u32) -> Result<Vec<Part>, JobError> {
         Ok(parts)
     }
     match elements {
-        Elements::Bytes(elements) => of(elements, 1, first),
-        Elements::Documents(elements) => of(elements, 1, first),
-        Elements::Chunks(elements) => of(elements, PART_ELEMENTS, first),
-        Elements::Vectors(elements) => of(elements, PART_ELEMENTS, first),
-        Elements::Records(elements) => of(elements, PART_ELEMENTS, first),
+        Elements::Bytes(elements) => of(elements, 1, unit),
+        Elements::Documents(elements) => of(elements, 1, unit),
+        Elements::Chunks(elements) => of(elements, PART_ELEMENTS, unit),
+        Elements::Vectors(elements) => of(elements, PART_ELEMENTS, unit),
+        Elements::Records(elements) => of(elements, PART_ELEMENTS, unit),
     }
 }
 
@@ -53,7 +56,7 @@ pub async fn load(
     artifact: &FoundArtifact,
     flow: Option<Flow>,
 ) -> Result<Elements, JobError> {
-    range(cx, workspace, artifact.id, flow.unwrap_or(Flow::Records), 0, i32::MAX).await
+    range(cx, workspace, artifact.id, flow.unwrap_or(Flow::Records), 0, i64::MAX).await
 }
 
 /// The elements of an artifact from `first` to before `end`.
@@ -65,10 +68,10 @@ pub async fn range(
     workspace: WorkspaceId,
     artifact: ArtifactId,
     flow: Flow,
-    first: i32,
-    end: i32,
+    first: i64,
+    end: i64,
 ) -> Result<Elements, JobError> {
-    fn of<T: DeserializeOwned>(parts: &[Part], first: i32, end: i32) -> Result<Vec<T>, JobError> {
+    fn of<T: DeserializeOwned>(parts: &[Part], first: i64, end: i64) -> Result<Vec<T>, JobError> {
         let mut elements = Vec::new();
         for part in parts {
             let all: Vec<T> =

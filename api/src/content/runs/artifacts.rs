@@ -103,7 +103,7 @@ pub struct ArtifactDownload {
     workspace: WorkspaceId,
     artifact: ArtifactId,
     /// The place of the next element.
-    next: i32,
+    next: i64,
 }
 
 impl ArtifactDownload {
@@ -114,7 +114,7 @@ impl ArtifactDownload {
     async fn part(&mut self) -> Result<Option<Bytes>, DownloadError> {
         let part = store::artifact::next_part(&self.db, self.workspace, self.artifact, self.next).await?;
         let Some(part) = part else { return Ok(None) };
-        self.next = part.first + part.elements.max(1);
+        self.next = part.first + i64::from(part.elements.max(1));
         let elements: Vec<Value> = serde_json::from_slice(&part.data)?;
         let mut lines = Vec::with_capacity(part.data.len());
         for element in elements {
