@@ -36,6 +36,7 @@ pub struct Config {
     pub smtp: SmtpConfig,
     pub encryption: EncryptionConfig,
     pub embedding: EmbeddingConfig,
+    pub outbound: OutboundConfig,
     pub extract: ExtractConfig,
     pub chunk: ChunkConfig,
     pub quota: QuotaConfig,
@@ -86,6 +87,7 @@ impl Config {
         let smtp = section(source, "smtp", mistakes);
         let encryption = section(source, "encryption", mistakes);
         let embedding = section(source, "embedding", mistakes);
+        let outbound = section(source, "outbound", mistakes);
         let extract = section(source, "extract", mistakes);
         let chunk = section(source, "chunk", mistakes);
         let quota = section(source, "quota", mistakes);
@@ -103,6 +105,7 @@ impl Config {
             smtp: smtp?,
             encryption: encryption?,
             embedding: embedding?,
+            outbound: outbound?,
             extract: extract?,
             chunk: chunk?,
             quota: quota?,

@@ -1,8 +1,8 @@
 //! A setting that lists networks.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, str::FromStr};
 
-use ipnet::IpNet;
+use ipnet::{AddrParseError, IpNet};
 use serde::{Deserialize, Deserializer, de::Error};
 
 /// Networks and single addresses, as in `10.0.0.0/8, ::1`.
@@ -20,10 +20,18 @@ impl Networks {
 
 impl<'de> Deserialize<'de> for Networks {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl FromStr for Networks {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let network = |part: &str| part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
-        parts.map(network).collect::<Result<_, _>>().map(Self).map_err(D::Error::custom)
+        let network =
+            |part: &str| part.parse().or_else(|error| part.parse::<IpAddr>().map(IpNet::from).map_err(|_| error));
+        parts.map(network).collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -203,6 +203,14 @@ pub struct EmbeddingConfig {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub struct OutboundConfig {
+    #[serde(default)]
+    pub allowed_networks: Networks,
+    pub response_bytes: usize,
+    pub timeout_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub struct ExtractConfig {
     pub memory_bytes: u64,
     pub seconds: u64,

@@ -227,6 +227,12 @@ pub const VARIABLES: &[Variable] = &[
         "NVISY_EMBEDDING_MODELS_FILE",
         "JSON file with further models that collections may have: a list of objects with the settings of this group, such as `{\"provider\": \"openai\", \"url\": .., \"model\": .., \"dimensions\": 768}`.",
     ),
+    optional(
+        "NVISY_OUTBOUND_ALLOWED_NETWORKS",
+        "Networks beside the public internet that calls of tenants may reach (model providers, HTTP steps, webhooks), such as `10.1.0.0/16, ::1`. Unset: none, so that no tenant reaches this machine, private networks or metadata services.",
+    ),
+    variable("NVISY_OUTBOUND_RESPONSE_BYTES", "16777216", "Largest response to a call of a tenant, in bytes, also after decompression.").within(1024, 1 << 30),
+    variable("NVISY_OUTBOUND_TIMEOUT_SECONDS", "120", "Longest wait for the response to a call of a tenant.").within(1, 3600),
     variable("NVISY_EXTRACT_MEMORY_BYTES", "1073741824", "Most memory of the extraction of one file, in bytes.").within(1, i64::MAX as u64),
     variable("NVISY_EXTRACT_SECONDS", "120", "Longest duration of the extraction of one file.").within(1, YEAR_SECONDS),
     variable("NVISY_EXTRACT_PAGES", "5000", "Most pages of a file.").within(1, 1_000_000),

@@ -16,7 +16,7 @@ use crate::{
     crypt::{Keyring, MasterKey, audit_mac::AuditKeys, invite_code::InviteCodes},
     domain::quota::Amounts,
     lifecycle::Lifecycle,
-    outbound::{self, OutboundError},
+    outbound::{self, GuardedClient, OutboundError},
     queue::{NatsNames, Queue, QueueError, reconciler::Reconciler, relay::Relay},
     store::{self, Db},
 };
@@ -43,6 +43,8 @@ pub struct Platform {
     pub invite_codes: InviteCodes,
     /// The embedding models and their spaces.
     pub spaces: Spaces,
+    /// The HTTP client for addresses that tenants choose.
+    pub outbound: GuardedClient,
 }
 
 /// The part that could not be opened and the remedy, in one sentence; the cause follows.
@@ -92,6 +94,8 @@ impl Platform {
             .context("NVISY_ENCRYPTION_KEY_FILE must name a key file of 32 bytes (`nvisy-api keys` creates one)")?;
         let settings = all_embed_settings(&config.embedding)
             .context("the settings of an embedding model are incomplete (NVISY_EMBEDDING_*)")?;
+        let outbound = GuardedClient::new(&config.outbound)
+            .context("the HTTP client cannot be set up: see the certificate authorities of the system")?;
         let (db, queue, embedders) = tokio::join!(
             store::connect(&config.database),
             Queue::connect(&config.nats, &config.queue),
@@ -126,7 +130,7 @@ impl Platform {
             served.push(ServedSpace { id, embedder });
         }
         let spaces = Spaces::new(served.remove(0), served);
-        Ok(Self { config: Arc::new(config), db, queue, keys, blobs, audit_keys, invite_codes, spaces })
+        Ok(Self { config: Arc::new(config), db, queue, keys, blobs, audit_keys, invite_codes, spaces, outbound })
     }
 
     /// Starts the background tasks of every process: the relay of the outbox, and the reconciler of jobs.

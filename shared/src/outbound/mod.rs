@@ -1,10 +1,18 @@
-//! HTTP clients; no other module builds one.
+//! HTTP clients; no other module builds one. [`client`] is for addresses that an operator has set, [`GuardedClient`] for those that a
+//! tenant chooses.
 
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+mod address;
+mod guarded;
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
+
+pub use guarded::{GuardedClient, OutboundFailure, OutboundResponse};
 
 /// Longest wait for a connection, within the timeout of the whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,8 +45,12 @@ static ROOT_CERTIFICATES: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
 ///
 /// # Errors
 /// [`OutboundError`] if TLS or the client cannot be set up.
-#[expect(clippy::disallowed_methods, reason = "this module builds the clients")]
 pub fn client(timeout: Duration) -> Result<reqwest::Client, OutboundError> {
+    Ok(builder(timeout)?.build()?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module builds the clients")]
+fn builder(timeout: Duration) -> Result<reqwest::ClientBuilder, OutboundError> {
     // Named explicitly, because the process default panics if the build has no provider or two.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
@@ -50,8 +62,7 @@ pub fn client(timeout: Duration) -> Result<reqwest::Client, OutboundError> {
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         .timeout(timeout)
-        .user_agent("nvisy")
-        .build()?)
+        .user_agent("nvisy"))
 }
 
 /// A client for the health of a process on this machine. It verifies no certificate, because the certificate has the public
@@ -72,23 +83,4 @@ pub fn local_client(timeout: Duration) -> Result<reqwest::Client, OutboundError>
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
-
-    use super::client;
-
-    #[tokio::test]
-    async fn https_request_starts_a_tls_handshake() {
-        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = server.local_addr().unwrap();
-        let first = tokio::spawn(async move {
-            let (mut stream, _) = server.accept().await.unwrap();
-            stream.read_u8().await.unwrap()
-        });
-        client(Duration::from_secs(5)).unwrap().get(format!("https://{address}/")).send().await.unwrap_err();
-        assert_eq!(first.await.unwrap(), 22, "a TLS connection opens with a handshake record");
-    }
-}
+mod tests;

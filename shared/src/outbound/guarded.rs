@@ -1,0 +1,236 @@
+//! The client for calls whose target a tenant chooses: model providers, webhooks, HTTP steps, connections.
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    io::Read,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use flate2::read::{GzDecoder, ZlibDecoder};
+use reqwest::{
+    Request, RequestBuilder, StatusCode,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue},
+};
+use url::{Host, Url};
+
+use super::{OutboundError, address};
+use crate::{
+    config::{Networks, OutboundConfig},
+    error_chain,
+};
+
+/// Longest chain of causes that is read; a cycle would never end.
+const MAX_CAUSES: usize = 16;
+
+/// A client that reaches public addresses only, and those of networks that the operator allows. It resolves a name itself, checks
+/// each address and connects to the checked ones, so that a second, different response of a DNS server has no effect. It follows no
+/// redirect, uses no proxy (a proxy would resolve names itself), and reads bounded bodies. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct GuardedClient {
+    client: reqwest::Client,
+    policy: Arc<AddressPolicy>,
+    max_response_bytes: usize,
+}
+
+/// A response whose body was read to its end and decompressed.
+#[derive(Clone, Debug)]
+pub struct OutboundResponse {
+    /// The status; redirects are responses like any other.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// Why a guarded call has no response. No text contains the URL, because a path or query may contain a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutboundFailure {
+    /// The URL, or each address of its name, is not allowed.
+    #[error("{0}")]
+    Blocked(&'static str),
+    /// No connection: the name does not resolve, the server does not respond, TLS fails.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// The timeout passed.
+    #[error("no response in time")]
+    Timeout,
+    /// The response has more bytes than allowed, also after decompression.
+    #[error("the response is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The response ended early, or is not HTTP, or cannot be decompressed.
+    #[error("the response cannot be read: {0}")]
+    Broken(String),
+    /// The request cannot be built.
+    #[error("the request is invalid: {0}")]
+    Request(String),
+}
+
+impl OutboundFailure {
+    /// Whether the same call can succeed later without a change.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Timeout | Self::Broken(_))
+    }
+}
+
+/// The address of a URL is closed to tenants.
+#[derive(Clone, Copy, Debug)]
+struct ClosedAddress;
+
+const CLOSED_ADDRESS: &str = "the address is not on the public internet; an operator can allow its network";
+
+impl fmt::Display for ClosedAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(CLOSED_ADDRESS)
+    }
+}
+
+impl StdError for ClosedAddress {}
+
+/// The addresses that a call may reach.
+#[derive(Debug)]
+struct AddressPolicy {
+    allowed: Networks,
+}
+
+impl AddressPolicy {
+    fn allows(&self, ip: IpAddr) -> bool {
+        address::is_public(ip) || self.allowed.contains(address::reached(ip))
+    }
+}
+
+/// Resolves names and drops the addresses that are not allowed. The connector connects to the returned addresses, and to no others.
+struct CheckedResolver(Arc<AddressPolicy>);
+
+impl Resolve for CheckedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let policy = Arc::clone(&self.0);
+        Box::pin(async move {
+            let resolved: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed: Vec<_> = resolved.into_iter().filter(|address| policy.allows(address.ip())).collect();
+            if allowed.is_empty() {
+                return Err(ClosedAddress.into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+impl GuardedClient {
+    /// With the operator's settings.
+    ///
+    /// # Errors
+    /// [`OutboundError`] if TLS or the client cannot be set up.
+    pub fn new(settings: &OutboundConfig) -> Result<Self, OutboundError> {
+        let policy = Arc::new(AddressPolicy { allowed: settings.allowed_networks.clone() });
+        let builder = super::builder(Duration::from_secs(settings.timeout_seconds))?;
+        let client = builder.no_proxy().dns_resolver(CheckedResolver(Arc::clone(&policy))).build()?;
+        Ok(Self { client, policy, max_response_bytes: settings.response_bytes })
+    }
+
+    /// Checks a URL as far as that is possible without resolving its name; validations report it early.
+    ///
+    /// # Errors
+    /// [`OutboundFailure::Blocked`] with the reason.
+    pub fn check(&self, url: &Url) -> Result<(), OutboundFailure> {
+        let blocked = |reason| Err(OutboundFailure::Blocked(reason));
+        if !["http", "https"].contains(&url.scheme()) {
+            return blocked("the URL is neither http nor https");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return blocked("the URL contains credentials");
+        }
+        let ip: IpAddr = match url.host() {
+            // An address in a URL is not resolved, so the resolver does not see it.
+            Some(Host::Ipv4(ip)) => ip.into(),
+            Some(Host::Ipv6(ip)) => ip.into(),
+            Some(Host::Domain(_)) => return Ok(()),
+            None => return blocked("the URL has no host"),
+        };
+        if self.policy.allows(ip) { Ok(()) } else { blocked(CLOSED_ADDRESS) }
+    }
+
+    /// Starts a request; [`GuardedClient::send`] sends it. A timeout of its own replaces that of the settings.
+    #[must_use]
+    pub fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// The most bytes of a response by the operator's settings.
+    #[must_use]
+    pub const fn max_response_bytes(&self) -> usize {
+        self.max_response_bytes
+    }
+
+    /// Checks the address, sends the request, and reads at most `max_bytes` of the response, or fewer if the operator's limit is
+    /// lower.
+    ///
+    /// # Errors
+    /// [`OutboundFailure`] without a complete response; a response of any status is none.
+    pub async fn send(&self, request: RequestBuilder, max_bytes: usize) -> Result<OutboundResponse, OutboundFailure> {
+        let mut request: Request =
+            request.build().map_err(|error| OutboundFailure::Request(error_chain(&error.without_url())))?;
+        self.check(request.url())?;
+        request.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, deflate"));
+        let response = self.client.execute(request).await.map_err(failure)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let max_bytes = max_bytes.min(self.max_response_bytes);
+        let body = decompress(&headers, read(response, max_bytes).await?, max_bytes)?;
+        Ok(OutboundResponse { status, headers, body })
+    }
+}
+
+async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes, OutboundFailure> {
+    let too_large = OutboundFailure::TooLarge(max_bytes);
+    if response.content_length().is_some_and(|length| length > max_bytes as u64) {
+        return Err(too_large);
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(failure)? {
+        if body.len() + chunk.len() > max_bytes {
+            return Err(too_large);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// Some servers compress without being asked, so the encoding of the response decides.
+fn decompress(headers: &HeaderMap, body: Bytes, max_bytes: usize) -> Result<Bytes, OutboundFailure> {
+    let encoding = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+    let mut plain = Vec::new();
+    // One byte more than allowed shows that there is more.
+    let limit = max_bytes as u64 + 1;
+    let read = match encoding.to_ascii_lowercase().as_str() {
+        "" | "identity" => return Ok(body),
+        _ if body.is_empty() => return Ok(body),
+        "gzip" | "x-gzip" => GzDecoder::new(body.as_ref()).take(limit).read_to_end(&mut plain),
+        "deflate" => ZlibDecoder::new(body.as_ref()).take(limit).read_to_end(&mut plain),
+        _ => return Err(OutboundFailure::Broken("its compression is unknown".to_owned())),
+    };
+    match read {
+        Ok(length) if length > max_bytes => Err(OutboundFailure::TooLarge(max_bytes)),
+        Ok(_) => Ok(plain.into()),
+        Err(_) => Err(OutboundFailure::Broken("its compression is damaged".to_owned())),
+    }
+}
+
+fn failure(error: reqwest::Error) -> OutboundFailure {
+    let closed = std::iter::successors(Some(&error as &(dyn StdError + 'static)), |error| (*error).source())
+        .take(MAX_CAUSES)
+        .any(|cause| cause.is::<ClosedAddress>());
+    if closed {
+        return OutboundFailure::Blocked(CLOSED_ADDRESS);
+    }
+    if error.is_timeout() {
+        return OutboundFailure::Timeout;
+    }
+    let (connect, text) = (error.is_connect(), error_chain(&error.without_url()));
+    if connect { OutboundFailure::Connect(text) } else { OutboundFailure::Broken(text) }
+}

@@ -1,0 +1,161 @@
+//! The guarded client against servers on sockets.
+
+use std::{io::Write, time::Duration};
+
+use flate2::{Compression, write::GzEncoder};
+use reqwest::Method;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use url::Url;
+
+use super::{GuardedClient, OutboundFailure, OutboundResponse, client};
+use crate::config::OutboundConfig;
+
+const LOOPBACK: &str = "127.0.0.0/8, ::1";
+
+fn guarded(allowed: &str) -> GuardedClient {
+    let allowed_networks = allowed.parse().unwrap();
+    GuardedClient::new(&OutboundConfig { allowed_networks, response_bytes: 1_000_000, timeout_seconds: 5 }).unwrap()
+}
+
+async fn get(client: &GuardedClient, url: &str, max_bytes: usize) -> Result<OutboundResponse, OutboundFailure> {
+    let url = Url::parse(url).unwrap();
+    client.send(client.request(Method::GET, url), max_bytes).await
+}
+
+/// A server that gives every connection the same bytes; returns its port.
+async fn serve(response: Vec<u8>) -> u16 {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = server.accept().await {
+            let response = response.clone();
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(&response).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    port
+}
+
+fn response(head: &str, body: &[u8]) -> Vec<u8> {
+    let mut bytes =
+        format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len()).into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn https_request_starts_a_tls_handshake() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let first = tokio::spawn(async move {
+        let (mut stream, _) = server.accept().await.unwrap();
+        stream.read_u8().await.unwrap()
+    });
+    client(Duration::from_secs(5)).unwrap().get(format!("https://{address}/")).send().await.unwrap_err();
+    assert_eq!(first.await.unwrap(), 22, "a TLS connection opens with a handshake record");
+}
+
+#[tokio::test]
+async fn closed_addresses_are_blocked_in_every_spelling() {
+    let client = guarded("");
+    for url in [
+        "http://127.0.0.1/",
+        "http://127.1/",
+        "http://2130706433/",
+        "http://0x7f.0.0.1/",
+        "http://0177.0.0.1/",
+        "http://0/",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[::ffff:a9fe:a9fe]/",
+        "http://[64:ff9b::a9fe:a9fe]/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://10.0.0.1:8080/",
+        // A name, which the resolver checks.
+        "http://localhost/",
+        "ftp://example.org/",
+        "http://user:secret@example.org/",
+    ] {
+        let failure = get(&client, url, 10).await.unwrap_err();
+        assert!(matches!(failure, OutboundFailure::Blocked(_)), "{url}: {failure:?}");
+        assert!(!failure.is_temporary() && !failure.to_string().contains("secret"), "{url}: {failure}");
+    }
+}
+
+#[tokio::test]
+async fn name_of_a_closed_address_gets_no_connection() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    let failure = get(&guarded(""), &format!("http://localhost:{port}/"), 10).await.unwrap_err();
+    assert!(matches!(failure, OutboundFailure::Blocked(_)), "{failure:?}");
+    let accepted = tokio::time::timeout(Duration::from_millis(100), server.accept()).await;
+    assert!(accepted.is_err(), "the server saw a connection");
+}
+
+#[tokio::test]
+async fn allowed_networks_are_reached_by_address_and_by_name() {
+    let port = serve(response("200 OK", b"hello")).await;
+    let client = guarded(LOOPBACK);
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+        let answer = get(&client, &format!("http://{host}:{port}/"), 10).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.body.as_ref()), (200, b"hello".as_ref()), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn redirect_is_returned_and_not_followed() {
+    let port = serve(response("302 Found\r\nlocation: http://169.254.169.254/", b"")).await;
+    let answer = get(&guarded(LOOPBACK), &format!("http://127.0.0.1:{port}/"), 10).await.unwrap();
+    assert_eq!(answer.status.as_u16(), 302);
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_before_and_after_decompression() {
+    let client = guarded(LOOPBACK);
+    let plain = serve(response("200 OK", &[b'a'; 101])).await;
+    let endless = serve([b"HTTP/1.1 200 OK\r\n\r\n".as_ref(), &[b'a'; 5000]].concat()).await;
+    let bomb = serve(response("200 OK\r\ncontent-encoding: gzip", &gzip(&[0; 50_000]))).await;
+    for port in [plain, endless, bomb] {
+        let failure = get(&client, &format!("http://127.0.0.1:{port}/"), 100).await.unwrap_err();
+        assert_eq!(failure, OutboundFailure::TooLarge(100));
+    }
+    let answer = get(&client, &format!("http://127.0.0.1:{bomb}/"), 50_000).await.unwrap();
+    assert_eq!(answer.body.len(), 50_000);
+}
+
+#[tokio::test]
+async fn broken_and_missing_responses_are_temporary_failures() {
+    let client = guarded(LOOPBACK);
+    let half = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf".to_vec()).await;
+    let nonsense = serve(b"nonsense\r\n\r\n".to_vec()).await;
+    let damaged = serve(response("200 OK\r\ncontent-encoding: gzip", b"no gzip")).await;
+    for port in [half, nonsense, damaged] {
+        let failure = get(&client, &format!("http://127.0.0.1:{port}/secret"), 100).await.unwrap_err();
+        assert!(matches!(failure, OutboundFailure::Broken(_)) && failure.is_temporary(), "{failure:?}");
+        assert!(!failure.to_string().contains("secret"), "{failure}");
+    }
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let failure = get(&client, &format!("http://127.0.0.1:{closed}/"), 100).await.unwrap_err();
+    assert!(matches!(failure, OutboundFailure::Connect(_)), "{failure:?}");
+}
+
+#[tokio::test]
+async fn silent_server_meets_the_timeout_of_the_request() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}/", server.local_addr().unwrap())).unwrap();
+    let client = guarded(LOOPBACK);
+    let request = client.request(Method::GET, url).timeout(Duration::from_millis(50));
+    assert_eq!(client.send(request, 10).await.unwrap_err(), OutboundFailure::Timeout);
+}
