@@ -23,6 +23,7 @@ mod m0015_file_revisions;
 mod m0016_staleness;
 mod m0017_collection_limits;
 mod m0018_artifact_parts;
+mod m0019_services;
 mod requirements;
 mod script;
 
@@ -36,7 +37,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 18] = [
+const SCRIPTS: [Script; 19] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -55,6 +56,7 @@ const SCRIPTS: [Script; 18] = [
     m0016_staleness::SCRIPT,
     m0017_collection_limits::SCRIPT,
     m0018_artifact_parts::SCRIPT,
+    m0019_services::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

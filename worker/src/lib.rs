@@ -11,4 +11,5 @@ pub mod health;
 pub mod mail;
 pub mod maintenance;
 pub mod pipeline;
+pub mod redact;
 pub mod runner;

@@ -126,6 +126,10 @@ pub enum KeyPurpose {
     RecoveryCode,
     /// Computes secrets of API tokens.
     ApiToken,
+    /// Hashes passages that a pipeline redacts.
+    Redaction,
+    /// Computes the secrets by which requests to services of tenants are signed.
+    WebhookSignature,
 }
 
 impl KeyPurpose {
@@ -141,6 +145,8 @@ impl KeyPurpose {
             Self::TotpSecret => b"totp",
             Self::RecoveryCode => b"recovery",
             Self::ApiToken => b"token",
+            Self::Redaction => b"redaction",
+            Self::WebhookSignature => b"webhook",
         }
     }
 }

@@ -12,6 +12,7 @@ mod password;
 pub mod refresh;
 pub mod stream;
 pub mod token;
+pub mod webhook_signature;
 
 pub use keys::{DerivedKey, KeyFileError, KeyPurpose, Keyring, MasterKey};
 pub use password::{PasswordError, hash_password, verify_password};

@@ -30,6 +30,14 @@ pub enum FailureCode {
     CheckFailed,
     /// An expression has no value for this file.
     ExpressionFailed,
+    /// An element does not match the schema of a step.
+    SchemaMismatch,
+    /// The service of a step rejects the request for good.
+    ServiceRejected,
+    /// The response of a step's service is not valid, too large, or does not match the schema.
+    InvalidResponse,
+    /// The address of a service is not allowed.
+    AddressRefused,
     /// The run was cancelled.
     Cancelled,
     /// The collection that the pipeline writes to does not exist.
@@ -59,6 +67,10 @@ impl FailureCode {
             Self::QuotaExceeded => "quota_exceeded",
             Self::CheckFailed => "check_failed",
             Self::ExpressionFailed => "expression_failed",
+            Self::SchemaMismatch => "schema_mismatch",
+            Self::ServiceRejected => "service_rejected",
+            Self::InvalidResponse => "invalid_response",
+            Self::AddressRefused => "address_refused",
             Self::Cancelled => "cancelled",
             Self::CollectionNotFound => "collection_not_found",
             Self::AttemptsExhausted => "attempts_exhausted",

@@ -6,12 +6,14 @@
 mod admit_items;
 mod run_segment;
 mod send_mail;
+mod tell_obsolete;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use admit_items::AdmitItems;
 pub use run_segment::RunSegment;
 pub use send_mail::SendMail;
+pub use tell_obsolete::TellObsolete;
 
 use crate::{domain::job::Lane, id::RunId};
 

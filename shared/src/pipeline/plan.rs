@@ -34,6 +34,8 @@ pub enum Start {
     Source,
     /// At a node whose input is divided into units.
     Units,
+    /// At a node whose calls must repeat nothing before them.
+    Durable,
     /// Behind an output whose elements are items of their own.
     Items,
     /// Where outputs of several segments meet: it waits for all of them.

@@ -46,6 +46,8 @@ impl Flow {
 pub enum Border {
     /// Before a node: its input is processed in batches of an item, each of which is retried alone.
     Units,
+    /// Before a node: its input is durable, so that a repetition of its calls repeats nothing before them.
+    Durable,
     /// Behind an output: each element becomes an item of its own.
     Items,
 }

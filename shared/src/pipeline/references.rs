@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     Problem,
     compile::Compiled,
-    node::{Settings, source_files::Trigger},
+    node::{Settings, deduplicate::Deduplicate, source_files::Trigger},
     problem::{ProblemCode, Problems},
 };
 
@@ -18,6 +18,13 @@ pub fn missing(compiled: &Compiled, collections: &BTreeSet<String>, pipelines: &
         match &step.settings {
             Settings::SinkCollection(sink) if !collections.contains(&sink.collection) => {
                 let message = format!("there is no collection `{}`", sink.collection);
+                let remedy = "create it, or name another one";
+                problems.of(&step.id).add(ProblemCode::UnknownCollection, "collection", message, remedy);
+            }
+            Settings::Deduplicate(Deduplicate { collection: Some(collection), .. })
+                if !collections.contains(collection) =>
+            {
+                let message = format!("there is no collection `{collection}`");
                 let remedy = "create it, or name another one";
                 problems.of(&step.id).add(ProblemCode::UnknownCollection, "collection", message, remedy);
             }

@@ -44,6 +44,7 @@ pub fn to_mermaid(plan: &Plan) -> String {
         let start = match segment.start {
             Start::Source => "source",
             Start::Units => "units",
+            Start::Durable => "durable",
             Start::Items => "items",
             Start::Join => "join",
         };

@@ -4,8 +4,9 @@ mod admit_items;
 mod item;
 mod run_segment;
 mod send_mail;
+mod tell_obsolete;
 
-use nvisy_shared::job::{AdmitItems, RunSegment, SendMail};
+use nvisy_shared::job::{AdmitItems, RunSegment, SendMail, TellObsolete};
 
 use crate::runner::Registry;
 
@@ -14,5 +15,5 @@ pub(crate) use self::item::{finish as finish_item, open as open_item};
 /// The registry of all handlers.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry::default().with::<AdmitItems>().with::<RunSegment>().with::<SendMail>()
+    Registry::default().with::<AdmitItems>().with::<RunSegment>().with::<SendMail>().with::<TellObsolete>()
 }

@@ -79,6 +79,9 @@ impl Handler for RunSegment {
         let scope = SegmentScope {
             cx,
             workspace,
+            run: item.run_id,
+            pipeline: item.pipeline_id,
+            preview: false,
             version: item.version_id,
             file: &file,
             plan: &plan.plan,

@@ -44,6 +44,12 @@ pub(super) async fn unused_artifacts(cx: &Context) -> Result<(), Box<dyn Error +
     }
 }
 
+/// Removes fingerprints that no run compares with any more.
+pub(super) async fn obsolete_fingerprints(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    store::fingerprint::delete_obsolete(&cx.db).await?;
+    Ok(())
+}
+
 /// Removes pipelines that were made for one run, once its outputs are gone. A pipeline whose rows are in a collection stays: they
 /// would go with it.
 pub(super) async fn expired_inline_pipelines(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -8,6 +8,7 @@ mod idempotency;
 mod limits;
 mod measure;
 mod schedules;
+mod webhooks;
 mod workspaces;
 
 use std::{error::Error, time::Duration};
@@ -30,6 +31,8 @@ pub struct Schedule {
     pub poll_interval: Duration,
     /// From the end of one run of the task for sessions, tokens and accounts to the next.
     pub accounts_interval: Duration,
+    /// From the end of one search for obsolete deliveries to the next.
+    pub webhooks_interval: Duration,
     /// From the end of one run of garbage collection to the next.
     pub gc_interval: Duration,
 }
@@ -39,6 +42,7 @@ impl Default for Schedule {
         Self {
             poll_interval: Duration::from_secs(5),
             accounts_interval: Duration::from_secs(30),
+            webhooks_interval: Duration::from_secs(30),
             gc_interval: Duration::from_secs(600),
         }
     }
@@ -51,18 +55,21 @@ enum MaintenanceTask {
     Accounts,
     /// Pipelines with a schedule.
     Schedules,
+    /// Deliveries that are obsolete.
+    Webhooks,
     /// Everything that may wait some minutes.
     Gc,
 }
 
 impl MaintenanceTask {
-    const ALL: [Self; 3] = [Self::Schedules, Self::Accounts, Self::Gc];
+    const ALL: [Self; 4] = [Self::Schedules, Self::Accounts, Self::Webhooks, Self::Gc];
 
     /// The key of its lease in the database.
     const fn name(self) -> &'static str {
         match self {
             Self::Schedules => "schedules",
             Self::Accounts => "accounts",
+            Self::Webhooks => "webhooks",
             Self::Gc => "gc",
         }
     }
@@ -71,6 +78,7 @@ impl MaintenanceTask {
         match self {
             Self::Schedules => schedule.poll_interval,
             Self::Accounts => schedule.accounts_interval,
+            Self::Webhooks => schedule.webhooks_interval,
             Self::Gc => schedule.gc_interval,
         }
     }
@@ -82,6 +90,7 @@ impl MaintenanceTask {
                 accounts::delete_expired_credentials(cx).await?;
                 accounts::erase(cx).await?;
             }
+            Self::Webhooks => webhooks::tell_obsolete(cx).await?,
             Self::Gc => {
                 idempotency::delete_expired(cx).await?;
                 events::delete_expired(cx).await?;
@@ -90,6 +99,7 @@ impl MaintenanceTask {
                 workspaces::apply_retention(cx).await?;
                 collections::erase(cx).await?;
                 collections::delete_abandoned_targets(cx).await?;
+                gc::obsolete_fingerprints(cx).await?;
                 limits::delete_full(cx).await?;
                 gc::unused_artifacts(cx).await?;
                 gc::expired_inline_pipelines(cx).await?;

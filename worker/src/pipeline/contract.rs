@@ -11,7 +11,7 @@ use chrono::SecondsFormat;
 use futures::TryStreamExt;
 use nvisy_embed::Embedder;
 use nvisy_shared::{
-    id::{BlobId, SpaceId, WorkspaceId},
+    id::{BlobId, FileId, PipelineId, RunId, SpaceId, WorkspaceId},
     pipeline::{content_key::ContentKey, expression::Variables},
     platform::spaces::ServedSpace,
     store::{file::StoredBlob, processing::VersionFacts},
@@ -32,8 +32,16 @@ pub struct Call<'a> {
     pub cx: &'a Context,
     /// The tenant.
     pub workspace: WorkspaceId,
+    /// The run.
+    pub run: RunId,
+    /// The pipeline.
+    pub pipeline: PipelineId,
+    /// Whether the call is a preview, which writes nothing.
+    pub preview: bool,
     /// The node's id.
     pub node: &'a str,
+    /// The content key of the call.
+    pub key: ContentKey,
     /// The file that is processed.
     pub file: &'a FileFacts,
     /// The spaces of the collections behind the node; empty where there are none.
@@ -43,6 +51,8 @@ pub struct Call<'a> {
 /// The file version that an item processes.
 #[derive(Clone, Debug)]
 pub struct FileFacts {
+    /// The id.
+    pub id: FileId,
     /// The content as it was uploaded.
     pub content: FileElement,
     /// The variable `file` of expressions.
@@ -83,7 +93,7 @@ impl FileFacts {
             Json::Object(metadata) => metadata,
             _ => Map::new(),
         };
-        Self { content, variables, metadata, key }
+        Self { id: facts.file_id, content, variables, metadata, key }
     }
 }
 
@@ -169,6 +179,13 @@ pub enum Effect {
         media_type: String,
         /// The stored content.
         content: StoredBlob,
+    },
+    /// A service has got elements.
+    Delivered {
+        /// The number of elements.
+        elements: u64,
+        /// The address, where the receiver is to be told when they are obsolete.
+        url: Option<String>,
     },
     /// A condition of `check` did not hold.
     CheckFailed {

@@ -17,6 +17,7 @@ use nvisy_shared::{
         file::Extraction,
         run::Item,
         target::NewTarget,
+        webhook_target::WebhookTarget,
     },
 };
 
@@ -116,6 +117,18 @@ pub async fn apply(
                 let (file, version, _) = store::derived::put(change, workspace, &derived).await?;
                 applied.files.push(file);
                 applied.members.push(Member { node: node.clone(), file, version });
+            }
+            Effect::Delivered { elements, url } => {
+                applied.written += elements;
+                if let Some(url) = url {
+                    let target = WebhookTarget {
+                        workspace_id: workspace,
+                        pipeline_id: item.pipeline_id,
+                        node: node.clone(),
+                        file_id: item.file_id,
+                    };
+                    store::webhook_target::put(change, &target, item.run_id, url).await?;
+                }
             }
             Effect::CheckFailed { message, elements } => {
                 let detail = format!("{message} ({elements} elements)");

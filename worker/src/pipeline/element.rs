@@ -13,6 +13,8 @@ use nvisy_shared::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use super::edits::Edits;
+
 /// The elements of one flow.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "named as the flows")]
@@ -90,6 +92,13 @@ pub struct DocumentElement {
     /// See [`Origin`].
     #[serde(default)]
     pub origin: Arc<Origin>,
+    /// Where the text differs from the stored one.
+    #[serde(default, skip_serializing_if = "has_no_edits")]
+    pub edits: Arc<Edits>,
+}
+
+fn has_no_edits(edits: &Edits) -> bool {
+    edits.is_empty()
 }
 
 /// A piece of a document.
@@ -98,9 +107,9 @@ pub struct DocumentElement {
 pub struct ChunkElement {
     /// Its place among the chunks of the document, from 0.
     pub ordinal: u32,
-    /// The text; equal to `bytes` of the document's text.
+    /// The text; equal to `bytes` of the document's stored text, unless a node has changed it.
     pub text: String,
-    /// The byte range in the document's text.
+    /// The byte range in the document's stored text.
     pub bytes: Range<u64>,
     /// The page on which it begins, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use std::{
 
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
-    id::{SpaceId, VersionId, WorkspaceId},
+    id::{PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
     pipeline::{
         content_key::ContentKey,
         options::{NodeOptions, OnError},
@@ -36,6 +36,12 @@ pub struct SegmentScope<'a> {
     pub cx: &'a Context,
     /// The tenant.
     pub workspace: WorkspaceId,
+    /// The run.
+    pub run: RunId,
+    /// The pipeline.
+    pub pipeline: PipelineId,
+    /// Whether the run is a preview, which writes nothing.
+    pub preview: bool,
     /// The file version that is processed.
     pub version: VersionId,
     /// Its properties.
@@ -202,7 +208,7 @@ impl SegmentRun<'_, '_> {
             return self.reuse(step, key, found, started).await;
         }
         let input = self.materialise(step, inputs).await?;
-        let call = self.call(step);
+        let call = self.call(step, key);
         let passed = input.clone();
         let span =
             tracing::info_span!("node", otel.name = %step.id, node.id = %step.id, node.type = step.settings.kind());
@@ -233,11 +239,15 @@ impl SegmentRun<'_, '_> {
         Ok(())
     }
 
-    fn call<'c>(&'c self, step: &'c Step) -> Call<'c> {
+    fn call<'c>(&'c self, step: &'c Step, key: ContentKey) -> Call<'c> {
         Call {
             cx: self.scope.cx,
             workspace: self.scope.workspace,
+            run: self.scope.run,
+            pipeline: self.scope.pipeline,
+            preview: self.scope.preview,
             node: &step.id,
+            key,
             file: self.scope.file,
             spaces: self.scope.spaces.get(&step.id).map(Vec::as_slice).unwrap_or_default(),
         }
@@ -259,6 +269,8 @@ impl SegmentRun<'_, '_> {
             models.into_iter().map(name).collect::<String>()
         });
         surroundings.extend(model.as_deref());
+        let run = step.settings.reads_run().then(|| self.scope.run.to_string());
+        surroundings.extend(run.as_deref());
         let salt =
             self.scope.recompute.filter(|_| self.salted[place]).map(|from| ContentKey::of([from.salt]).to_string());
         surroundings.extend(salt.as_deref());

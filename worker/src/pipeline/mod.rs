@@ -1,7 +1,9 @@
 //! Running pipelines: the engine runs a segment of a plan, node by node; what nodes give crosses borders as artifacts, and what
 //! they write is applied in the transaction that completes the job.
 
+pub(crate) mod calling;
 pub mod contract;
+pub mod edits;
 pub mod effects;
 pub mod element;
 pub mod engine;

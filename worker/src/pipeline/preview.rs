@@ -78,6 +78,9 @@ pub async fn evaluate(
         let scope = SegmentScope {
             cx,
             workspace,
+            run: item.run_id,
+            pipeline: item.pipeline_id,
+            preview: true,
             version: item.version_id,
             file,
             plan: &plan.plan,

@@ -70,8 +70,10 @@ fn start(node: &Settings, origins: &[Origin], mut borders: impl Iterator<Item = 
     if borders.any(|border| border == Border::Items) {
         return Some(Start::Items);
     }
-    if node.border() == Some(Border::Units) {
-        return Some(Start::Units);
+    match node.border() {
+        Some(Border::Units) => return Some(Start::Units),
+        Some(Border::Durable) => return Some(Start::Durable),
+        Some(Border::Items) | None => {}
     }
     origins.iter().any(|origin| origin.segment != first.segment).then_some(Start::Join)
 }

@@ -6,13 +6,21 @@ pub mod chunk_characters;
 pub mod chunk_page;
 pub mod chunk_section;
 pub mod chunk_similarity;
+pub mod convert_table;
+pub mod deduplicate;
 pub mod embed;
+pub mod extract_keywords;
 pub mod filter;
+pub mod http;
 pub mod language;
 pub mod map;
+mod metadata_key;
 pub mod partition;
+pub mod redact;
+pub mod service;
 pub mod sink_collection;
 pub mod sink_file;
+pub mod sink_webhook;
 pub mod source_files;
 pub mod source_search;
 mod spec;
@@ -130,6 +138,14 @@ macro_rules! nodes {
                 }
             }
 
+            /// Whether another run computes the output again, though the input is the same.
+            #[must_use]
+            pub fn reads_run(&self) -> bool {
+                match self {
+                    $(Self::$variant(settings) => settings.reads_run(),)+
+                }
+            }
+
             /// Whether the output depends on the embedding model.
             #[must_use]
             pub const fn reads_model(&self) -> bool {
@@ -212,12 +228,18 @@ nodes! {
     ChunkSimilarity chunk_similarity;
     Embed embed;
     Language language;
+    ExtractKeywords extract_keywords;
+    Redact redact;
+    Deduplicate deduplicate;
     MapValues map;
     Filter filter;
+    ConvertTable convert_table;
+    Http http;
     Check check;
     SwitchCategory switch_category;
     SwitchLanguage switch_language;
     SwitchWhen switch_when;
     SinkCollection sink_collection;
     SinkFile sink_file;
+    SinkWebhook sink_webhook;
 }

@@ -25,10 +25,14 @@ pub enum Group {
     Cut,
     /// Data is derived or selected.
     Compute,
+    /// Tables take another form.
+    Table,
     /// Data takes one of several ways.
     Route,
     /// Data is tested.
     Check,
+    /// A service of one's own computes.
+    Own,
     /// Results are written.
     Sink,
 }
@@ -46,6 +50,8 @@ pub enum Cost {
     Model,
     /// Database rows or stored bytes.
     Storage,
+    /// Requests to a service of one's own that grow with the text.
+    Service,
 }
 
 /// A node type: its settings, and everything that follows from them without running it.
@@ -81,6 +87,11 @@ pub trait NodeSpec: Clone + PartialEq + Serialize + DeserializeOwned + JsonSchem
     /// The border before the node.
     fn border(&self) -> Option<Border> {
         None
+    }
+
+    /// Whether another run computes the output again, though the input is the same: the output depends on more than the input.
+    fn reads_run(&self) -> bool {
+        false
     }
 
     /// The resource that the node mainly uses.

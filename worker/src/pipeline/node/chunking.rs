@@ -70,7 +70,7 @@ impl Chunks {
         self.chunks.extend(pieces.into_iter().zip(first..).map(|(piece, ordinal)| ChunkElement {
             ordinal,
             text: element.document.text[piece.bytes.clone()].to_owned(),
-            bytes: piece.bytes.start as u64..piece.bytes.end as u64,
+            bytes: element.edits.source(piece.bytes.start as u64..piece.bytes.end as u64),
             page: piece.page,
             headings: piece.headings,
             tokens: piece.tokens,
@@ -101,7 +101,7 @@ mod tests {
 
     fn element(text: &str) -> DocumentElement {
         let document = Document { text: text.to_owned(), ..Document::default() };
-        DocumentElement { document: Arc::new(document), origin: Arc::default() }
+        DocumentElement { document: Arc::new(document), origin: Arc::default(), edits: Arc::default() }
     }
 
     async fn cut(texts: &[&str]) -> Result<Vec<ChunkElement>, JobError> {

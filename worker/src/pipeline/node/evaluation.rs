@@ -1,5 +1,10 @@
 //! Evaluating expressions for each element of an input.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     pipeline::expression::{EvaluationError, Expected, Expression, Variables},
@@ -12,10 +17,29 @@ use crate::{
     runner::JobError,
 };
 
-/// Parses an expression of the settings, once for a call.
-pub(super) fn parse(source: &str, expected: Expected) -> Result<Expression, JobError> {
+/// Expressions that a worker remembers: parsing and checking one takes longer than evaluating it for an item.
+const MAX_EXPRESSIONS: usize = 2_000;
+
+type KnownExpressions = HashMap<(Expected, String), Arc<Expression>>;
+
+/// Expressions by their text, which has everything that they depend on.
+static EXPRESSIONS: LazyLock<Mutex<KnownExpressions>> = LazyLock::new(Mutex::default);
+
+/// An expression of the settings, parsed once.
+pub(super) fn parse(source: &str, expected: Expected) -> Result<Arc<Expression>, JobError> {
+    let key = (expected, source.to_owned());
+    if let Some(known) = EXPRESSIONS.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return Ok(Arc::clone(known));
+    }
     // The definition was validated before it was stored.
-    Expression::parse(source, expected).map_err(JobError::retry("an expression of the pipeline is not valid"))
+    let parsed = Expression::parse(source, expected);
+    let parsed = Arc::new(parsed.map_err(JobError::retry("an expression of the pipeline is not valid"))?);
+    let mut known = EXPRESSIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= MAX_EXPRESSIONS {
+        known.clear();
+    }
+    known.insert(key, Arc::clone(&parsed));
+    Ok(parsed)
 }
 
 /// Evaluates something for each element, with its variables, and gives the elements back. It runs on a thread for computation,
@@ -29,10 +53,11 @@ pub(super) async fn evaluate<T: Send + 'static>(
     evaluate: impl Fn(&Variables) -> Result<T, EvaluationError> + Send + 'static,
 ) -> Result<(Elements, Vec<T>), JobError> {
     let (cx, workspace, file) = (call.cx.clone(), call.workspace, call.file.clone());
+    let (run, pipeline, preview, key) = (call.run, call.pipeline, call.preview, call.key);
     let stop = CancellationToken::new();
     let _stop_when_dropped = stop.clone().drop_guard();
     let evaluated = compute(move || {
-        let call = Call { cx: &cx, workspace, node: "", file: &file, spaces: &[] };
+        let call = Call { cx: &cx, workspace, run, pipeline, preview, node: "", key, file: &file, spaces: &[] };
         let values = (0..elements.len()).map(|index| {
             if stop.is_cancelled() {
                 return Err(EvaluationFailure { index, reason: "the evaluation was cancelled" });
@@ -71,5 +96,27 @@ const fn reason(error: &EvaluationError) -> &'static str {
         EvaluationError::TooCostly => "it takes too many steps with these values",
         EvaluationError::Failed(_) => "a value is missing or has the wrong type",
         EvaluationError::NotBool => "the result is not true or false",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expression_is_parsed_once_and_by_its_type() {
+        let source = "file.size > 41 && file.name == 'evaluation'";
+        let first = parse(source, Expected::Bool).unwrap();
+        assert!(Arc::ptr_eq(&first, &parse(source, Expected::Bool).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &parse(source, Expected::Any).unwrap()));
+        assert!(parse(source, Expected::Map).is_err());
+    }
+
+    #[test]
+    fn remembered_expressions_are_bounded() {
+        for number in 0..MAX_EXPRESSIONS + 10 {
+            parse(&format!("file.size > {number}"), Expected::Bool).unwrap();
+        }
+        assert!(EXPRESSIONS.lock().unwrap().len() <= MAX_EXPRESSIONS);
     }
 }

@@ -70,7 +70,8 @@ fn output(kind: &str) -> (u32, String) {
             chunks(&stretches.pieces(&document, &model, &similarities, limits))
         }),
         Language::TYPE => of([Language::default(), Language::example()], |settings| {
-            let element = DocumentElement { document: Arc::new(document()), origin: Arc::default() };
+            let element =
+                DocumentElement { document: Arc::new(document()), origin: Arc::default(), edits: Arc::default() };
             let documents = language::set(Elements::Documents(vec![element]), settings.min_confidence);
             let all: Vec<_> = documents.origins().into_iter().map(|origin| json(origin.as_ref())).collect();
             let chunks = by_pages(&document(), &model(false), chunk_page::limits(&ChunkPage::default()));
@@ -101,7 +102,7 @@ fn chunks(pieces: &[Piece]) -> String {
 }
 
 fn elements(pieces: &[Piece]) -> Elements {
-    let element = DocumentElement { document: Arc::new(document()), origin: Arc::default() };
+    let element = DocumentElement { document: Arc::new(document()), origin: Arc::default(), edits: Arc::default() };
     let mut chunks = Chunks::default();
     chunks.add(&element, pieces.to_vec());
     chunks.output().expect("chunks").ports.swap_remove(0)

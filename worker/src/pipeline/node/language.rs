@@ -66,7 +66,11 @@ mod tests {
         let document = Document { text: text.to_owned(), ..Document::default() };
         let info = DocumentInfo { characters: 7, language: Some("xx".to_owned()), ..DocumentInfo::default() };
         let origin = Origin { document: Some(info), ..Origin::default() };
-        Elements::Documents(vec![DocumentElement { document: Arc::new(document), origin: Arc::new(origin) }])
+        Elements::Documents(vec![DocumentElement {
+            document: Arc::new(document),
+            origin: Arc::new(origin),
+            edits: Arc::default(),
+        }])
     }
 
     fn info(elements: &Elements) -> DocumentInfo {

@@ -12,19 +12,17 @@ use nvisy_shared::{
 };
 use serde_json::{Map, Value};
 
-use super::evaluation::{evaluate, parse};
+use super::{
+    evaluation::{evaluate, parse},
+    metadata::{MAX_RECORD_BYTES, check, set_metadata},
+};
 use crate::{
     pipeline::{
-        contract::{Behaviour, Call, Effect, Output},
-        element::{Elements, Origin, RecordElement},
+        contract::{Behaviour, Call, Output},
+        element::{Elements, RecordElement},
     },
     runner::JobError,
 };
-
-/// Maximum size of the metadata of a file, as JSON.
-const MAX_METADATA_BYTES: usize = 64 * 1024;
-/// Maximum size of a record, as JSON.
-const MAX_RECORD_BYTES: usize = 1024 * 1024;
 
 #[async_trait]
 impl Behaviour for MapValues {
@@ -40,7 +38,8 @@ impl Behaviour for MapValues {
         let (mut elements, values) = evaluate(call, input, move |variables| expressions.values(variables)).await?;
         let mut effects = Vec::new();
         if !self.metadata.is_empty() {
-            effects.extend(set_metadata(&mut elements, &values)?);
+            let metadata = values.iter().map(|values| values.metadata.clone()).collect();
+            effects.extend(set_metadata(&mut elements, metadata)?);
         }
         if self.record.is_some() {
             elements = records(&elements, values)?;
@@ -50,8 +49,8 @@ impl Behaviour for MapValues {
 }
 
 struct Expressions {
-    metadata: Vec<(String, Expression)>,
-    record: Option<Expression>,
+    metadata: Vec<(String, Arc<Expression>)>,
+    record: Option<Arc<Expression>>,
 }
 
 /// The values for one element.
@@ -72,19 +71,6 @@ impl Expressions {
     }
 }
 
-/// Sets the metadata of the elements. The file gets those of the last element for each key.
-fn set_metadata(elements: &mut Elements, values: &[Values]) -> Result<Option<Effect>, JobError> {
-    let mut all = Map::new();
-    for (origin, values) in elements.origins_mut().into_iter().zip(values) {
-        let mut metadata = origin.metadata.clone();
-        metadata.extend(values.metadata.clone());
-        *origin = Arc::new(Origin { metadata, document: origin.document.clone() });
-        all.extend(values.metadata.clone());
-    }
-    check("the metadata", &Value::Object(all.clone()), MAX_METADATA_BYTES)?;
-    Ok((!values.is_empty()).then_some(Effect::Metadata(all)))
-}
-
 fn records(elements: &Elements, values: Vec<Values>) -> Result<Elements, JobError> {
     let records = elements.origins().into_iter().zip(values).map(|(origin, values)| {
         let row = values.record.unwrap_or_default();
@@ -97,27 +83,6 @@ fn records(elements: &Elements, values: Vec<Values>) -> Result<Elements, JobErro
     Ok(Elements::Records(records.collect::<Result<_, JobError>>()?))
 }
 
-/// Checks that a value can be stored.
-fn check(what: &str, value: &Value, max_bytes: usize) -> Result<(), JobError> {
-    if has_nul(value) {
-        return Err(failed(FailureCode::ExpressionFailed, format!("{what} would contain the character U+0000")));
-    }
-    if value.to_string().len() > max_bytes {
-        return Err(failed(FailureCode::TooLarge, format!("{what} would have more than {max_bytes} bytes")));
-    }
-    Ok(())
-}
-
 fn failed(code: FailureCode, detail: impl Into<String>) -> JobError {
     JobError::Fail(Failure::new(code, detail))
-}
-
-/// Whether a text in the value contains a character that PostgreSQL cannot store.
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(entries) => entries.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
-        _ => false,
-    }
 }

@@ -123,7 +123,7 @@ fn element(document: Document, origin: &Origin) -> DocumentElement {
         ..DocumentInfo::default()
     };
     let origin = Origin { metadata: origin.metadata.clone(), document: Some(info) };
-    DocumentElement { document: Arc::new(document), origin: Arc::new(origin) }
+    DocumentElement { document: Arc::new(document), origin: Arc::new(origin), edits: Arc::default() }
 }
 
 /// The document with its pages as the only structure: one element for the text of each page, and the breaks between them.

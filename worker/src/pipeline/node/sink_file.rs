@@ -3,18 +3,20 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Stream, stream};
-use nvisy_extract::{Document, ElementKind};
 use nvisy_shared::{
     pipeline::node::sink_file::{FileFormat, SinkFile},
     store::file::StoredBlob,
 };
 use serde::Serialize;
 
-use super::storing::{store, store_text};
+use super::{
+    element_json::{ChunkJson, DocumentJson},
+    storing::{store, store_text},
+};
 use crate::{
     pipeline::{
         contract::{Behaviour, Call, Effect, Output, wrong_input},
-        element::{ChunkElement, DocumentElement, Elements, FileElement},
+        element::{DocumentElement, Elements, FileElement},
     },
     runner::JobError,
 };
@@ -109,91 +111,9 @@ fn json(value: &impl Serialize) -> Result<String, JobError> {
 
 /// A document as text or as JSON with its structure, and its media type.
 fn document(element: &DocumentElement, format: FileFormat) -> Result<(&'static str, String), JobError> {
-    let document = &element.document;
     match format {
-        FileFormat::Auto => Ok((TEXT, document.text.clone())),
-        FileFormat::Json => Ok((JSON, json(&DocumentJson::from(document.as_ref()))?)),
-    }
-}
-
-/// A document, as it is written.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DocumentJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    page_count: Option<u32>,
-    text: &'a str,
-    /// Byte ranges of the text.
-    elements: Vec<ElementJson>,
-}
-
-#[derive(Serialize)]
-struct ElementJson {
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    level: Option<u8>,
-    start: usize,
-    end: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    page: Option<u32>,
-}
-
-impl<'a> From<&'a Document> for DocumentJson<'a> {
-    fn from(document: &'a Document) -> Self {
-        let elements = document.elements.iter().map(|element| {
-            let (kind, level) = match element.kind {
-                ElementKind::Title => ("title", None),
-                ElementKind::Heading { level } => ("heading", Some(level)),
-                ElementKind::Paragraph => ("paragraph", None),
-                ElementKind::ListItem => ("list_item", None),
-                ElementKind::Table => ("table", None),
-                ElementKind::Code => ("code", None),
-                ElementKind::PageBreak => ("page_break", None),
-            };
-            ElementJson { kind, level, start: element.start, end: element.end, page: element.page }
-        });
-        Self {
-            title: document.title.as_deref(),
-            page_count: document.page_count,
-            text: &document.text,
-            elements: elements.collect(),
-        }
-    }
-}
-
-/// A chunk, as it is written: the names are those of hits of a search.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ChunkJson<'a> {
-    ordinal: u32,
-    text: &'a str,
-    start: u64,
-    end: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    page: Option<u32>,
-    heading_path: &'a [String],
-    tokens: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prefix: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    language: Option<&'a str>,
-}
-
-impl<'a> From<&'a ChunkElement> for ChunkJson<'a> {
-    fn from(chunk: &'a ChunkElement) -> Self {
-        Self {
-            ordinal: chunk.ordinal,
-            text: &chunk.text,
-            start: chunk.bytes.start,
-            end: chunk.bytes.end,
-            page: chunk.page,
-            heading_path: &chunk.headings,
-            tokens: chunk.tokens,
-            prefix: chunk.prefix.as_deref(),
-            language: chunk.language.as_deref(),
-        }
+        FileFormat::Auto => Ok((TEXT, element.document.text.clone())),
+        FileFormat::Json => Ok((JSON, json(&DocumentJson::from(element))?)),
     }
 }
 
@@ -202,7 +122,7 @@ mod tests {
     use std::sync::Arc;
 
     use futures::TryStreamExt;
-    use nvisy_extract::Element;
+    use nvisy_extract::{Document, Element, ElementKind};
 
     use super::*;
 
@@ -226,7 +146,7 @@ mod tests {
             page_count: Some(1),
             title: None,
         };
-        let element = DocumentElement { document: Arc::new(document), origin: Arc::default() };
+        let element = DocumentElement { document: Arc::new(document), origin: Arc::default(), edits: Arc::default() };
         assert_eq!(super::document(&element, FileFormat::Auto).unwrap(), (TEXT, "One".to_owned()));
         let (media_type, json) = super::document(&element, FileFormat::Json).unwrap();
         let expected = serde_json::json!({

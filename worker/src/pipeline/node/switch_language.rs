@@ -79,7 +79,8 @@ mod tests {
     }
 
     fn document(text: &str, origin: Arc<Origin>) -> DocumentElement {
-        DocumentElement { document: Arc::new(Document { text: text.to_owned(), ..Document::default() }), origin }
+        let document = Arc::new(Document { text: text.to_owned(), ..Document::default() });
+        DocumentElement { document, origin, edits: Arc::default() }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Route: the first branch whose condition holds.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use nvisy_shared::pipeline::{
     expression::{EvaluationError, Expected, Expression, Variables},
@@ -33,7 +35,7 @@ impl Behaviour for SwitchWhen {
 }
 
 /// The place of the first condition that holds; the last output takes the rest.
-fn place(conditions: &[Expression], variables: &Variables) -> Result<usize, EvaluationError> {
+fn place(conditions: &[Arc<Expression>], variables: &Variables) -> Result<usize, EvaluationError> {
     for (place, condition) in conditions.iter().enumerate() {
         if condition.holds(variables)? {
             return Ok(place);

@@ -7,7 +7,7 @@ use futures::stream;
 use nvisy_extract::Document;
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
-    id::{BlobId, SpaceId, WorkspaceId},
+    id::{BlobId, FileId, PipelineId, RunId, SpaceId, WorkspaceId},
     pipeline::content_key::ContentKey,
     pipeline::{node::Settings, port::Flow},
     platform::Platform,
@@ -75,7 +75,7 @@ impl Fixture {
         };
         let variables = json!({ "name": name, "mediaType": media_type, "size": blob.bytes, "tags": [] });
         let metadata = Map::from_iter([("state".to_owned(), json!("final"))]);
-        FileFacts { content, variables, metadata, key: ContentKey([0; 32]) }
+        FileFacts { id: FileId::new(), content, variables, metadata, key: ContentKey([0; 32]) }
     }
 
     async fn run(&self, kind: &str, settings: Value, file: &FileFacts, input: Elements) -> Result<Output, JobError> {
@@ -93,7 +93,17 @@ impl Fixture {
         let Value::Object(settings) = settings else { panic!("settings are a map") };
         let settings = Settings::read(kind, settings).expect("a known type").expect("valid settings");
         let ports = settings.ports().outputs.len();
-        let call = Call { cx: &self.cx, workspace: self.workspace, node: "step", file, spaces };
+        let call = Call {
+            cx: &self.cx,
+            workspace: self.workspace,
+            run: RunId::new(),
+            pipeline: PipelineId::new(),
+            preview: false,
+            node: "step",
+            key: ContentKey([7; 32]),
+            file,
+            spaces,
+        };
         let output = instantiate(&settings).run(&call, input).await;
         if let Ok(output) = &output {
             assert_eq!(output.ports.len(), ports, "{kind} has other ports than its settings say");
@@ -128,7 +138,7 @@ fn zip(parts: &[(&str, &[u8])]) -> Vec<u8> {
 
 fn document(text: &str) -> DocumentElement {
     let document = Document { text: text.to_owned(), ..Document::default() };
-    DocumentElement { document: Arc::new(document), origin: Arc::default() }
+    DocumentElement { document: Arc::new(document), origin: Arc::default(), edits: Arc::default() }
 }
 
 fn chunk(ordinal: u32, text: &str, prefix: Option<&str>) -> ChunkElement {

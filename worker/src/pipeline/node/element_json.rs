@@ -1,0 +1,91 @@
+//! Elements as JSON, as derived files and requests have them.
+
+use nvisy_extract::{Document, ElementKind};
+use serde::Serialize;
+
+use crate::pipeline::element::{ChunkElement, DocumentElement};
+
+/// A document, as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DocumentJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_count: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'a str>,
+    text: &'a str,
+    /// Byte ranges of the text.
+    elements: Vec<ElementJson>,
+}
+
+#[derive(Serialize)]
+struct ElementJson {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<u8>,
+    start: usize,
+    end: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<u32>,
+}
+
+impl<'a> From<&'a DocumentElement> for DocumentJson<'a> {
+    fn from(element: &'a DocumentElement) -> Self {
+        let document: &Document = &element.document;
+        let elements = document.elements.iter().map(|element| {
+            let (kind, level) = match element.kind {
+                ElementKind::Title => ("title", None),
+                ElementKind::Heading { level } => ("heading", Some(level)),
+                ElementKind::Paragraph => ("paragraph", None),
+                ElementKind::ListItem => ("list_item", None),
+                ElementKind::Table => ("table", None),
+                ElementKind::Code => ("code", None),
+                ElementKind::PageBreak => ("page_break", None),
+            };
+            ElementJson { kind, level, start: element.start, end: element.end, page: element.page }
+        });
+        Self {
+            title: document.title.as_deref(),
+            page_count: document.page_count,
+            language: element.origin.document.as_ref().and_then(|info| info.language.as_deref()),
+            text: &document.text,
+            elements: elements.collect(),
+        }
+    }
+}
+
+/// A chunk, as it is written: the names are those of hits of a search.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChunkJson<'a> {
+    ordinal: u32,
+    text: &'a str,
+    start: u64,
+    end: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<u32>,
+    heading_path: &'a [String],
+    tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'a str>,
+}
+
+impl<'a> From<&'a ChunkElement> for ChunkJson<'a> {
+    fn from(chunk: &'a ChunkElement) -> Self {
+        Self {
+            ordinal: chunk.ordinal,
+            text: &chunk.text,
+            start: chunk.bytes.start,
+            end: chunk.bytes.end,
+            page: chunk.page,
+            heading_path: &chunk.headings,
+            tokens: chunk.tokens,
+            prefix: chunk.prefix.as_deref(),
+            language: chunk.language.as_deref(),
+        }
+    }
+}
