@@ -195,6 +195,11 @@ bench-pipelines: (bench "pipelines")
 [group('measure')]
 bench-fairness: (bench "fairness")
 
+# Compare each node that runs on this machine with the bare library that it is built on
+bench-nodes: model
+    @{{ services }} install
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-worker --bench nodes
+
 # Compare search with its bare SQL statement, and its recall with exact search
 [group('measure')]
 bench-search: (bench "search")

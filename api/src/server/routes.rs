@@ -6,7 +6,7 @@ use super::health;
 use crate::{
     content::{collections, events, files, pipelines, runs, search},
     identity::{accounts, mail_links, sessions, tokens, totp},
-    workspaces::{self, activity, invites, members, usage},
+    workspaces::{self, activity, invites, members, signing, usage},
 };
 
 /// Mounts all operations of the OpenAPI document.
@@ -22,6 +22,7 @@ pub fn mount(config: &mut ServiceConfig) {
             .configure(workspaces::routes)
             .configure(members::routes)
             .configure(usage::routes)
+            .configure(signing::routes)
             .configure(invites::routes)
             .configure(files::routes)
             .configure(collections::routes)

@@ -5,6 +5,7 @@ mod handlers;
 pub mod invites;
 pub mod members;
 mod service;
+pub mod signing;
 pub mod usage;
 pub mod wire;
 

@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 95] = [
+const TABLE: [(&str, Requirement); 96] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -66,6 +66,7 @@ const TABLE: [(&str, Requirement); 95] = [
     ("readWorkspace", Within(Permission::ReadWorkspace)),
     ("leaveWorkspace", Within(Permission::LeaveWorkspace)),
     ("updateWorkspace", Within(Permission::UpdateWorkspace)),
+    ("renewSigningSecret", Within(Permission::UpdateWorkspace)),
     ("deleteWorkspace", Within(Permission::DeleteWorkspace)),
     ("transferWorkspace", Within(Permission::TransferWorkspace)),
     ("readUsage", Within(Permission::ReadUsage)),

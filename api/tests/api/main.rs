@@ -59,6 +59,7 @@ mod role_permissions;
 mod runs;
 mod search;
 mod second_factor;
+mod services;
 mod sessions;
 mod shutdown;
 mod sign_up;

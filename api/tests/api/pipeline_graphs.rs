@@ -10,15 +10,15 @@ use crate::support::{TestAccount, TestApp, part, send, spawn, wait_until};
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 
-struct Setup {
-    app: TestApp,
-    ada: TestAccount,
-    workspace: String,
+pub struct Setup {
+    pub app: TestApp,
+    pub ada: TestAccount,
+    pub workspace: String,
 }
 
 impl Setup {
     /// Without the built-in pipeline: uploads start only what the test has authored.
-    async fn of(app: TestApp) -> Self {
+    pub async fn of(app: TestApp) -> Self {
         let ada = app.create_account("ada").await;
         let workspace = app.create_workspace(&ada, "Tidal energy").await;
         let setup = Self { app, ada, workspace };
@@ -28,29 +28,29 @@ impl Setup {
         setup
     }
 
-    async fn with_worker() -> Self {
+    pub async fn with_worker() -> Self {
         Self::of(TestApp::start_with_worker(&[]).await).await
     }
 
-    fn path(&self, path: &str) -> String {
+    pub fn path(&self, path: &str) -> String {
         format!("/api/v1/workspaces/{}/{path}", self.workspace)
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub async fn get(&self, path: &str) -> Value {
         self.app.get(&self.ada, &self.path(path)).await.expect(200)
     }
 
-    async fn patch(&self, path: &str, body: &Value) -> Value {
+    pub async fn patch(&self, path: &str, body: &Value) -> Value {
         let request = self.app.request(Method::PATCH, &self.path(path));
         send(request.bearer_auth(&self.ada.token).json(body)).await.expect(200)
     }
 
-    async fn collection(&self, name: &str) {
+    pub async fn collection(&self, name: &str) {
         self.app.post(&self.ada, &self.path("collections"), &json!({ "name": name })).await.expect(201);
     }
 
     /// Creates and enables a pipeline; returns its path.
-    async fn pipeline(&self, name: &str, definition: &Value) -> String {
+    pub async fn pipeline(&self, name: &str, definition: &Value) -> String {
         let body = json!({ "name": name, "definition": definition });
         let created = self.app.post(&self.ada, &self.path("pipelines"), &body).await.expect(201);
         let path = format!("pipelines/{}", created["id"].as_str().unwrap());
@@ -59,7 +59,7 @@ impl Setup {
     }
 
     /// Uploads files and waits until they are finished; returns them by name.
-    async fn upload(&self, files: &[(&str, &str)]) -> BTreeMap<String, Value> {
+    pub async fn upload(&self, files: &[(&str, &str)]) -> BTreeMap<String, Value> {
         let parts = files.iter().map(|(name, content)| part(name, (*content).to_owned())).collect();
         let accepted = self.app.upload(&self.ada, &self.workspace, parts).await.expect(202);
         let mut finished = BTreeMap::new();
@@ -71,7 +71,7 @@ impl Setup {
     }
 
     /// The texts that search can find, by collection.
-    async fn live_chunks(&self) -> BTreeMap<String, Vec<String>> {
+    pub async fn live_chunks(&self) -> BTreeMap<String, Vec<String>> {
         let sql = format!(
             "select col.name, c.text from chunk c
              join target t on t.workspace_id = c.workspace_id and t.id = c.target_id
@@ -87,7 +87,7 @@ impl Setup {
     }
 }
 
-fn definition(nodes: &Value, edges: &[&str]) -> Value {
+pub fn definition(nodes: &Value, edges: &[&str]) -> Value {
     let edges: Vec<_> = edges
         .iter()
         .map(|edge| {

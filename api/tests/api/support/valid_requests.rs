@@ -105,7 +105,7 @@ impl Operation {
                 Body::Json(json!({ "definition": builtin::definition(Some(64), 0), "files": [fixture.file] }))
             }
             ("retryRun" | "forkRun", _) => Body::Json(json!({})),
-            ("cancelRun" | "retryItem", _) => Body::None,
+            ("cancelRun" | "retryItem" | "renewSigningSecret", _) => Body::None,
             ("validatePipeline", _) => Body::Json(json!({ "definition": {} })),
             ("updatePipeline", _) => Body::Json(json!({ "name": "Contracts" })),
             ("updateWorkspace", _) => Body::Json(json!({ "name": "Wind" })),

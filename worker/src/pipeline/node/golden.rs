@@ -6,26 +6,48 @@ use std::sync::Arc;
 
 use nvisy_embed::Tokenizer;
 use nvisy_extract::{Document, Element, ElementKind};
-use nvisy_shared::pipeline::node::{
-    NodeSpec, chunk_characters::ChunkCharacters, chunk_page::ChunkPage, chunk_section::ChunkSection,
-    chunk_similarity::ChunkSimilarity, language::Language,
+use nvisy_shared::{
+    crypt::{KeyPurpose, Keyring, MasterKey},
+    id::WorkspaceId,
+    pipeline::node::{
+        NodeSpec,
+        chunk_characters::ChunkCharacters,
+        chunk_page::ChunkPage,
+        chunk_section::ChunkSection,
+        chunk_similarity::ChunkSimilarity,
+        convert_table::{ConvertTable, TableFormat},
+        deduplicate::Deduplicate,
+        extract_keywords::ExtractKeywords,
+        language::Language,
+        redact::{Identifier, Redact, Replacement},
+    },
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{chunk_characters, chunk_page, chunk_section, chunk_similarity, chunking::Chunks, language};
+use super::{
+    chunk_characters, chunk_page, chunk_section, chunk_similarity,
+    chunking::Chunks,
+    convert_table, deduplicate, extract_keywords, language,
+    redact::{self, Entities, Redactor},
+};
 use crate::{
     chunk::{ChunkModel, Piece, Stretches, by_characters, by_pages, by_sections},
     pipeline::element::{DocumentElement, Elements},
+    redact::Finder,
 };
 
 /// The code version of each type, and the hash of its output.
-const OUTPUTS: [(&str, u32, &str); 5] = [
+const OUTPUTS: [(&str, u32, &str); 9] = [
     (ChunkCharacters::TYPE, 1, "ca50f018b2d68de265bd4a5d5e6dd7cf"),
     (ChunkPage::TYPE, 1, "5d96c89b2fecb9853ed2700a0ee1633f"),
     (ChunkSection::TYPE, 1, "e62d5c83917bb279cb48f05b5d13c3f1"),
     (ChunkSimilarity::TYPE, 1, "0bfe82c20e081201f83c728f4ab3cb0d"),
     (Language::TYPE, 1, "9cf87833065476841eacd1f712f1c500"),
+    (ExtractKeywords::TYPE, 1, ""),
+    (Redact::TYPE, 1, ""),
+    (Deduplicate::TYPE, 1, ""),
+    (ConvertTable::TYPE, 1, ""),
 ];
 
 #[test]
@@ -81,12 +103,66 @@ fn output(kind: &str) -> (u32, String) {
             };
             format!("{all:?}{}", chunks_json(&chunks))
         }),
+        ExtractKeywords::TYPE => of([ExtractKeywords::default(), ExtractKeywords::example()], |settings| {
+            json(&extract_keywords::statistical(&documents(), settings).expect("documents"))
+        }),
+        // Without the hash, whose key is another one in each installation.
+        Redact::TYPE => of(
+            [Redact::default(), Redact { replace_with: Replacement::Nothing, ..Redact::example() }, all_identifiers()],
+            |settings| {
+                let redactor = Redactor {
+                    finder: Finder::new(settings.find.iter().copied(), &settings.patterns).expect("valid patterns"),
+                    replacement: settings.replace_with,
+                    key: Keyring::new(MasterKey::generate()).derive(WorkspaceId::SYSTEM, KeyPurpose::Redaction),
+                };
+                let entities = Entities { keys: &settings.entities, file: &serde_json::Map::new() };
+                let (elements, counts) =
+                    redact::redact(documents(), &redactor, &entities, &Tokenizer::estimate()).expect("documents");
+                match elements {
+                    Elements::Documents(documents) => format!("{}{counts:?}", json(&documents)),
+                    other => panic!("{other:?}"),
+                }
+            },
+        ),
+        Deduplicate::TYPE => of([Deduplicate::default(), Deduplicate::example()], |settings| {
+            let chunks = elements(&by_characters(&document(), &model(false), chunk_characters::limits(&short())));
+            let prints = deduplicate::prints(&chunks, settings.similarity).expect("chunks");
+            format!("{:?}", deduplicate::within(&prints, settings.similarity))
+        }),
+        ConvertTable::TYPE => of(
+            [TableFormat::Html, TableFormat::Markdown, TableFormat::Csv, TableFormat::Json]
+                .map(|format| ConvertTable { format, header: true }),
+            |settings| match documents() {
+                Elements::Documents(documents) => {
+                    let (documents, tables) = convert_table::convert(documents, settings);
+                    json(&documents) + &json(&tables)
+                }
+                other => panic!("{other:?}"),
+            },
+        ),
         other => panic!("{other} has no output here"),
     }
 }
 
 fn of<T: NodeSpec, const N: usize>(settings: [T; N], output: impl Fn(&T) -> String) -> (u32, String) {
     (T::CODE_VERSION, settings.iter().map(output).collect::<Vec<_>>().join("\n"))
+}
+
+fn all_identifiers() -> Redact {
+    Redact { find: Identifier::ALL.iter().copied().collect(), ..Redact::default() }
+}
+
+fn documents() -> Elements {
+    let mut document = document();
+    let start = document.text.len();
+    document.text.push_str("Write to ada@example.org or +49 30 901820 about CASE-123456 and DE89 3704 0044 0532 0130 00.");
+    let end = document.text.len();
+    document.elements.push(Element { kind: ElementKind::Paragraph, start, end, page: Some(5) });
+    Elements::Documents(vec![DocumentElement {
+        document: Arc::new(document),
+        origin: Arc::default(),
+        edits: Arc::default(),
+    }])
 }
 
 fn short() -> ChunkCharacters {

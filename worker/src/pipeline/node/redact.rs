@@ -66,7 +66,7 @@ fn json(counts: Counts) -> Value {
 }
 
 /// Replacements by kind.
-type Counts = BTreeMap<String, u64>;
+pub(super) type Counts = BTreeMap<String, u64>;
 
 /// Finds and replaces.
 pub(super) struct Redactor {
@@ -117,9 +117,9 @@ impl Redactor {
 }
 
 /// Entities that earlier nodes have set as metadata, of the element or of the file.
-struct Entities<'a> {
-    keys: &'a [String],
-    file: &'a Map<String, Value>,
+pub(super) struct Entities<'a> {
+    pub(super) keys: &'a [String],
+    pub(super) file: &'a Map<String, Value>,
 }
 
 /// An entity: a byte range of the source, or a text wherever it stands.
@@ -174,7 +174,7 @@ fn passages(text: &str, entities: Vec<Entity>, place: impl Fn(Range<u64>) -> Opt
 }
 
 /// Redacts all elements, and counts the replacements of each.
-fn redact(
+pub(super) fn redact(
     input: Elements,
     redactor: &Redactor,
     entities: &Entities<'_>,
