@@ -12,7 +12,11 @@ use nvisy_embed::Tokenizer;
 use nvisy_extract::{Document, Element, ElementKind};
 use nvisy_shared::{
     id::{BlobId, FileId, PipelineId, RunId, WorkspaceId},
-    pipeline::{content_key::ContentKey, expression::{Expected, Expression}, node::Settings},
+    pipeline::{
+        content_key::ContentKey,
+        expression::{Expected, Expression},
+        node::Settings,
+    },
     platform::Platform,
     testing::TestDeployment,
 };
@@ -39,68 +43,166 @@ type Bare<'a> = (&'static str, Box<dyn Fn() + 'a>);
 async fn main() {
     let deployment = TestDeployment::new().await;
     let platform = Platform::open(deployment.config(&[("NVISY_EMBEDDING_PROVIDER", "local")])).await.unwrap();
-    let bench = Bench { cx: Context::new(platform, "nvisy-worker".into(), None), workspace: WorkspaceId::new(), file: file() };
+    let bench =
+        Bench { cx: Context::new(platform, "nvisy-worker".into(), None), workspace: WorkspaceId::new(), file: file() };
     let (document, table) = (document(), table());
     let chunks = chunks(&document);
     println!("{} MB of text, {} chunks; the best of {ROUNDS} rounds", TEXT_BYTES / 1024 / 1024, chunks.len());
     println!("  {:18} {:>10}  {:28} {:>10}  ratio", "node", "MB/s", "beside", "MB/s");
 
-    let model = || ChunkModel { tokenizer: bench.cx.spaces.default().embedder.tokenizer(), max_tokens: 254, contextual: false };
+    let model =
+        || ChunkModel { tokenizer: bench.cx.spaces.default().embedder.tokenizer(), max_tokens: 254, contextual: false };
     let text = document.text.as_str();
     let documents = || Elements::Documents(vec![element(&document)]);
     let all_chunks = || Elements::Chunks(chunks.clone());
 
-    bench.compare("chunk.section", json!({}), &documents, ("tokenizer, once", Box::new(|| {
-        black_box(model().tokenizer.count(text));
-    }))).await;
-    let by_sections = || drop(black_box(by_sections(&document, &model(), SectionLimits { max_tokens: 254, min_tokens: None, overlap_tokens: 0 })));
+    bench
+        .compare(
+            "chunk.section",
+            json!({}),
+            &documents,
+            (
+                "tokenizer, once",
+                Box::new(|| {
+                    black_box(model().tokenizer.count(text));
+                }),
+            ),
+        )
+        .await;
+    let by_sections = || {
+        drop(black_box(by_sections(
+            &document,
+            &model(),
+            SectionLimits { max_tokens: 254, min_tokens: None, overlap_tokens: 0 },
+        )))
+    };
     bench.compare("chunk.section", json!({}), &documents, ("the chunker alone", Box::new(by_sections))).await;
-    let by_characters = || drop(black_box(by_characters(&document, &model(), CharacterLimits { max_characters: 1000, overlap_characters: 0 })));
-    bench.compare("chunk.characters", json!({ "maxCharacters": 1000 }), &documents, ("the chunker alone", Box::new(by_characters))).await;
+    let by_characters = || {
+        drop(black_box(by_characters(
+            &document,
+            &model(),
+            CharacterLimits { max_characters: 1000, overlap_characters: 0 },
+        )))
+    };
+    bench
+        .compare(
+            "chunk.characters",
+            json!({ "maxCharacters": 1000 }),
+            &documents,
+            ("the chunker alone", Box::new(by_characters)),
+        )
+        .await;
     let by_pages = || drop(black_box(by_pages(&document, &model(), PageLimits { pages: 1, overlap_pages: 0 })));
     bench.compare("chunk.page", json!({}), &documents, ("the chunker alone", Box::new(by_pages))).await;
-    bench.compare("language", json!({}), &all_chunks, ("whatlang on each chunk", Box::new(|| {
-        for chunk in &chunks {
-            black_box(whatlang::detect(&chunk.text));
-        }
-    }))).await;
+    bench
+        .compare(
+            "language",
+            json!({}),
+            &all_chunks,
+            (
+                "whatlang on each chunk",
+                Box::new(|| {
+                    for chunk in &chunks {
+                        black_box(whatlang::detect(&chunk.text));
+                    }
+                }),
+            ),
+        )
+        .await;
     let expression = Expression::parse("item.text.contains('tide')", Expected::Bool).unwrap();
     let call = bench.call("expression");
-    bench.compare("filter", json!({ "expression": "item.text.contains('tide')" }), &all_chunks, ("CEL on each chunk", Box::new(|| {
-        let elements = Elements::Chunks(chunks.clone());
-        for index in 0..chunks.len() {
-            black_box(expression.holds(&call.variables(&elements, index)).unwrap());
-        }
-    }))).await;
+    bench
+        .compare(
+            "filter",
+            json!({ "expression": "item.text.contains('tide')" }),
+            &all_chunks,
+            (
+                "CEL on each chunk",
+                Box::new(|| {
+                    let elements = Elements::Chunks(chunks.clone());
+                    for index in 0..chunks.len() {
+                        black_box(expression.holds(&call.variables(&elements, index)).unwrap());
+                    }
+                }),
+            ),
+        )
+        .await;
     let email = regex::Regex::new(r"(?i)[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,24}").unwrap();
-    bench.compare("redact", json!({ "find": ["email"] }), &documents, ("regex, one pattern", Box::new(|| {
-        black_box(email.find_iter(text).count());
-    }))).await;
-    bench.compare("redact", json!({}), &documents, ("regex, one pattern", Box::new(|| {
-        black_box(email.find_iter(text).count());
-    }))).await;
+    bench
+        .compare(
+            "redact",
+            json!({ "find": ["email"] }),
+            &documents,
+            (
+                "regex, one pattern",
+                Box::new(|| {
+                    black_box(email.find_iter(text).count());
+                }),
+            ),
+        )
+        .await;
+    bench
+        .compare(
+            "redact",
+            json!({}),
+            &documents,
+            (
+                "regex, one pattern",
+                Box::new(|| {
+                    black_box(email.find_iter(text).count());
+                }),
+            ),
+        )
+        .await;
     let hashed = || {
         for chunk in &chunks {
             black_box(Sha256::digest(&chunk.text));
         }
     };
     bench.compare("deduplicate", json!({}), &all_chunks, ("SHA-256 of each chunk", Box::new(hashed))).await;
-    bench.compare("deduplicate", json!({ "similarity": 0.8 }), &all_chunks, ("SHA-256 of each chunk", Box::new(hashed))).await;
-    bench.compare("extract.keywords", json!({}), &all_chunks, ("yake-rust on each chunk", Box::new(|| {
-        let (words, config) = (yake_rust::StopWords::predefined("en").unwrap(), yake_rust::Config::default());
-        for chunk in &chunks {
-            black_box(yake_rust::get_n_best(10, &chunk.text, &words, &config));
-        }
-    }))).await;
+    bench
+        .compare("deduplicate", json!({ "similarity": 0.8 }), &all_chunks, ("SHA-256 of each chunk", Box::new(hashed)))
+        .await;
+    bench
+        .compare(
+            "extract.keywords",
+            json!({}),
+            &all_chunks,
+            (
+                "yake-rust on each chunk",
+                Box::new(|| {
+                    let (words, config) =
+                        (yake_rust::StopWords::predefined("en").unwrap(), yake_rust::Config::default());
+                    for chunk in &chunks {
+                        black_box(yake_rust::get_n_best(10, &chunk.text, &words, &config));
+                    }
+                }),
+            ),
+        )
+        .await;
     let tables = || Elements::Documents(vec![element(&table)]);
-    bench.compare("convert.table", json!({ "format": "csv" }), &tables, ("csv, read and written", Box::new(|| {
-        let mut reader = csv::ReaderBuilder::new().delimiter(b'|').flexible(true).has_headers(false).from_reader(table.text.as_bytes());
-        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
-        for record in reader.records() {
-            writer.write_record(&record.unwrap()).unwrap();
-        }
-        black_box(writer.into_inner().unwrap());
-    }))).await;
+    bench
+        .compare(
+            "convert.table",
+            json!({ "format": "csv" }),
+            &tables,
+            (
+                "csv, read and written",
+                Box::new(|| {
+                    let mut reader = csv::ReaderBuilder::new()
+                        .delimiter(b'|')
+                        .flexible(true)
+                        .has_headers(false)
+                        .from_reader(table.text.as_bytes());
+                    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+                    for record in reader.records() {
+                        writer.write_record(&record.unwrap()).unwrap();
+                    }
+                    black_box(writer.into_inner().unwrap());
+                }),
+            ),
+        )
+        .await;
     drop(bench);
     deployment.close().await;
 }
@@ -172,12 +274,19 @@ fn document() -> Document {
         for _ in 0..6 {
             number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let (gauge, depth) = (number >> 50, number >> 44 & 63);
-            document.text.push_str(&format!("The tide at gauge {gauge} stood {depth} metres high when divers cleaned the blades. "));
+            document.text.push_str(&format!(
+                "The tide at gauge {gauge} stood {depth} metres high when divers cleaned the blades. "
+            ));
         }
         if number.is_multiple_of(4) {
             document.text.push_str("Write to ada@example.org. ");
         }
-        document.elements.push(Element { kind: ElementKind::Paragraph, start, end: document.text.len(), page: Some(1) });
+        document.elements.push(Element {
+            kind: ElementKind::Paragraph,
+            start,
+            end: document.text.len(),
+            page: Some(1),
+        });
         document.text.push_str("\n\n");
     }
     document

@@ -124,7 +124,8 @@ fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {
 
 /// A service with every fault, by the text of the first element; `count` requests had this text.
 fn faulty(received: &Received, count: usize) -> Vec<u8> {
-    let good = |item: &Value| json!({ "id": item["id"], "metadata": { "length": item["text"].as_str().unwrap().len() } });
+    let good =
+        |item: &Value| json!({ "id": item["id"], "metadata": { "length": item["text"].as_str().unwrap().len() } });
     let mut items: Vec<Value> = received.items().iter().map(good).collect();
     let text = text_of(received);
     match text.split(' ').next().unwrap_or_default() {
@@ -336,9 +337,11 @@ async fn webhook_gets_elements_and_is_told_when_they_are_obsolete() {
         let form = reqwest::multipart::Form::new()
             .text("metadata", r#"{"hidden": false}"#)
             .part("file", crate::support::part(name, text.to_owned()));
-        let request = setup.app.request(Method::POST, &setup.path("files")).bearer_auth(&setup.ada.token).multipart(form);
+        let request =
+            setup.app.request(Method::POST, &setup.path("files")).bearer_auth(&setup.ada.token).multipart(form);
         let accepted = send(request).await.expect(202);
-        let file = setup.app.finished_file(&setup.ada, &setup.workspace, accepted["items"][0]["id"].as_str().unwrap()).await;
+        let file =
+            setup.app.finished_file(&setup.ada, &setup.workspace, accepted["items"][0]["id"].as_str().unwrap()).await;
         assert_eq!(file["state"], "ready", "{file}");
         requests.push(file["id"].as_str().unwrap().to_owned());
     }
@@ -356,7 +359,8 @@ async fn webhook_gets_elements_and_is_told_when_they_are_obsolete() {
     // The file takes another way.
     setup.patch(&format!("files/{}", requests[0]), &json!({ "metadata": { "hidden": true } })).await;
     assert_eq!(run_again(&setup, &path).await["state"], "completed");
-    wait_until("the receiver knows of the first file", async || (deleted(&service) == requests[..1]).then_some(())).await;
+    wait_until("the receiver knows of the first file", async || (deleted(&service) == requests[..1]).then_some(()))
+        .await;
     // The file is deleted.
     let file = setup.path(&format!("files/{}", requests[1]));
     assert_eq!(setup.app.delete(&setup.ada, &file).await.status, 204);
@@ -369,7 +373,8 @@ async fn webhook_gets_elements_and_is_told_when_they_are_obsolete() {
 
 #[actix_web::test]
 async fn redacted_chunks_lead_to_their_places_in_the_stored_text() {
-    const TEXT: &str = "Grüße an Ada.\n\nShe is ada@example.org, DE89 3704 0044 0532 0130 00, and reads CASE-123456 today.\n\nEnd.";
+    const TEXT: &str =
+        "Grüße an Ada.\n\nShe is ada@example.org, DE89 3704 0044 0532 0130 00, and reads CASE-123456 today.\n\nEnd.";
     let setup = Setup::with_worker().await;
     setup
         .pipeline(
@@ -393,7 +398,9 @@ async fn redacted_chunks_lead_to_their_places_in_the_stored_text() {
     let chunks: Vec<(String, i64, i64)> = rows
         .iter()
         .map(|row| {
-            let number = |column: &str| row.try_get::<i64>("", column).or_else(|_| row.try_get::<i32>("", column).map(i64::from));
+            let number = |column: &str| {
+                row.try_get::<i64>("", column).or_else(|_| row.try_get::<i32>("", column).map(i64::from))
+            };
             (row.try_get("", "text").unwrap(), number("start_byte").unwrap(), number("end_byte").unwrap())
         })
         .collect();
@@ -458,7 +465,13 @@ async fn tables_and_keywords_become_files_and_metadata() {
                     { "id": "document", "type": "sink.file", "suffix": ".txt" },
                     { "id": "records", "type": "sink.file", "suffix": ".jsonl" },
                 ]),
-                &["in > read", "read > about", "about > tables", "tables.document > document", "tables.tables > records"],
+                &[
+                    "in > read",
+                    "read > about",
+                    "about > tables",
+                    "tables.document > document",
+                    "tables.tables > records",
+                ],
             ),
         )
         .await;

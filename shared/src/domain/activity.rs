@@ -133,6 +133,8 @@ actions! {
     WorkspaceCreated "workspace.created";
     /// Name, slug or settings of a workspace were changed.
     WorkspaceUpdated "workspace.updated";
+    /// A workspace got a new secret by which requests to services are signed.
+    WorkspaceSigningRenewed "workspace.signing_renewed";
     /// An operator set the quota of a workspace.
     WorkspaceQuotaSet "workspace.quota_set";
     /// A workspace was transferred to another owner.

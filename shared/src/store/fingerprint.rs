@@ -145,6 +145,8 @@ pub async fn delete_obsolete(conn: &impl Conn) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::ConnectionTrait;
+
     use super::*;
     use crate::{
         store::{self, TransactionTrait},
@@ -162,7 +164,7 @@ mod tests {
         let (first, second) = (print(&[1, 2]), print(&[3]));
         let tx = db.begin().await.unwrap();
         // Rows without those that they refer to: the functions read no other table.
-        sql::execute(&tx, raw_sql!(Postgres, "set local session_replication_role = replica")).await.unwrap();
+        tx.execute_unprepared("set local session_replication_role = replica").await.unwrap();
         lock(&tx, workspace, &owner(one)).await.unwrap();
         replace(&tx, workspace, &owner(one), vec![first.clone(), second.clone()]).await.unwrap();
         let found = of_others(&tx, workspace, &owner(two), &[first.hash], &[3]).await.unwrap();

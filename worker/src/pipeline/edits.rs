@@ -97,54 +97,45 @@ impl Edits {
     /// These edits and later ones of the text, each a range of the text and the length of its replacement, in order and disjoint.
     #[must_use]
     pub fn then(&self, later: &[(Range<u64>, u64)]) -> Self {
-        // The ranges of the text that one or several edits change together, and the lengths that they become.
-        let mut groups: Vec<(Range<u64>, u64)> = Vec::with_capacity(self.0.len() + later.len());
-        let mut add = |range: Range<u64>, grown: i128| {
-            let length = i128::from(range.end - range.start);
+        // Ranges of the text, the source of each, and how much longer they become; those that overlap are one.
+        let mut groups: Vec<Group> = Vec::with_capacity(self.0.len() + later.len());
+        let own =
+            self.0.iter().map(|edit| Group { text: edit.at..edit.text_end(), source: edit.start..edit.end, grown: 0 });
+        let later = later.iter().map(|(range, length)| Group {
+            text: range.clone(),
+            source: self.source(range.clone()),
+            grown: i128::from(*length) - i128::from(range.end - range.start),
+        });
+        let mut all: Vec<Group> = own.chain(later).collect();
+        // Stable: removed ranges at one place stay in the order of the source.
+        all.sort_by_key(|group| (group.text.start, group.text.end));
+        for group in all {
             match groups.last_mut() {
-                Some((last, becomes)) if range.start < last.end => {
-                    let more = range.end.saturating_sub(last.end);
-                    last.end += more;
-                    *becomes = clamp(i128::from(*becomes) + i128::from(more) + grown);
+                Some(last) if group.text.start < last.text.end => {
+                    last.text.end = last.text.end.max(group.text.end);
+                    last.source.start = last.source.start.min(group.source.start);
+                    last.source.end = last.source.end.max(group.source.end);
+                    last.grown += group.grown;
                 }
-                _ => groups.push((range, clamp(length + grown))),
-            }
-        };
-        let (mut own, mut others) = (self.0.iter().peekable(), later.iter().peekable());
-        loop {
-            let next_is_own = match (own.peek(), others.peek()) {
-                (None, None) => break,
-                (Some(edit), Some((range, _))) => (edit.at, edit.text_end()) <= (range.start, range.end),
-                (Some(_), None) => true,
-                (None, Some(_)) => false,
-            };
-            if next_is_own {
-                if let Some(edit) = own.next() {
-                    add(edit.at..edit.text_end(), 0);
-                }
-            } else if let Some((range, length)) = others.next() {
-                add(range.clone(), i128::from(*length) - i128::from(range.end - range.start));
+                _ => groups.push(group),
             }
         }
         let mut moved: i128 = 0;
-        let edits = groups.into_iter().map(|(range, length)| {
-            let at = clamp(i128::from(range.start) + moved);
-            moved += i128::from(length) - i128::from(range.end - range.start);
-            let source = self.source_of_group(&range);
+        let edits = groups.into_iter().map(|Group { text, source, grown }| {
+            let at = clamp(i128::from(text.start) + moved);
+            moved += grown;
+            let length = clamp(i128::from(text.end - text.start) + grown);
             Edit { start: source.start, end: source.end, at, length }
         });
         Self(edits.collect())
     }
+}
 
-    /// The source of a group; that of a removed range is between equal places of the text.
-    fn source_of_group(&self, range: &Range<u64>) -> Range<u64> {
-        if range.is_empty()
-            && let Some(edit) = self.0.iter().find(|edit| edit.at == range.start && edit.length == 0)
-        {
-            return edit.start..edit.end;
-        }
-        self.source(range.clone())
-    }
+/// A range of a text that one or several edits change together.
+struct Group {
+    text: Range<u64>,
+    source: Range<u64>,
+    grown: i128,
 }
 
 fn clamp(length: i128) -> u64 {

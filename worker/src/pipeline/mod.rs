@@ -8,7 +8,7 @@ pub mod effects;
 pub mod element;
 pub mod engine;
 pub mod limits;
-mod node;
+pub mod node;
 pub mod plans;
 pub mod preview;
 pub mod spaces;

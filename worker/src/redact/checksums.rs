@@ -98,14 +98,14 @@ pub(super) fn fr_nir(text: &str) -> bool {
         return false;
     }
     // The departments of Corsica have a letter.
-    let (number, less) = match &text[5..7] {
-        "2A" => (text[..13].replacen("2A", "19", 1), 0),
-        "2B" => (text[..13].replacen("2B", "18", 1), 0),
-        _ => (text[..13].to_owned(), 0),
+    let number = match &text[5..7] {
+        "2A" => text[..13].replacen("2A", "19", 1),
+        "2B" => text[..13].replacen("2B", "18", 1),
+        _ => text[..13].to_owned(),
     };
     let (Ok(number), Ok(key)) = (number.parse::<u64>(), text[13..].parse::<u64>()) else { return false };
     let first = text.as_bytes()[0];
-    matches!(first, b'1'..=b'4' | b'7' | b'8') && 97 - (number - less) % 97 == key
+    matches!(first, b'1'..=b'4' | b'7' | b'8') && 97 - number % 97 == key
 }
 
 pub(super) fn es_dni(text: &str) -> bool {

@@ -166,7 +166,13 @@ fn candidates<'t>(
 /// The end of the longest valid identifier that begins where the candidate does.
 fn valid_end(text: &str, range: &Range<usize>, check: fn(&str) -> bool, identifier: Identifier) -> Option<usize> {
     let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
-    if text[..range.start].ends_with(is_part) {
+    let before = &text[..range.start];
+    // A number that began before a dot is longer, too.
+    let is_rest = identifier == Identifier::IpAddress
+        && before
+            .strip_suffix(['.', ':'])
+            .is_some_and(|before| before.ends_with(|letter: char| letter.is_ascii_hexdigit()));
+    if before.ends_with(is_part) || is_rest {
         return None;
     }
     // Dots and hyphens within these are parts, not separators.

@@ -48,6 +48,10 @@ fn identifiers_are_found_by_format_and_checksum() {
         for number in *numbers {
             let text = format!("Grün: {number}, {number}.\n({number}) {number}");
             assert_eq!(find(&[*identifier], &text), [*number; 4], "{identifier:?}");
+            // With a letter before it, an address is another one.
+            if *identifier == I::Email {
+                continue;
+            }
             assert_eq!(
                 find(&[*identifier], &format!("x{number}")),
                 Vec::<String>::new(),

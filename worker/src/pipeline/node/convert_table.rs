@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(document.text, "Intro\n\nTop\n\nName,Note\nAda,x\n\nEnd");
         let last = &document.elements[3];
         assert_eq!(&document.text[last.start..last.end], "End");
-        assert_eq!(documents[0].edits.source(28..31), 33..36);
+        assert_eq!(documents[0].edits.source(29..32), 33..36);
         assert_eq!(
             tables[0].row,
             json!({

@@ -48,7 +48,8 @@ use nvisy_shared::pipeline::node::Settings;
 use super::contract::Behaviour;
 
 /// The behaviour of a node.
-pub(super) fn instantiate(settings: &Settings) -> Box<dyn Behaviour> {
+#[must_use]
+pub fn instantiate(settings: &Settings) -> Box<dyn Behaviour> {
     match settings.clone() {
         Settings::SourceFiles(settings) => Box::new(settings),
         Settings::SourceSearch(settings) => Box::new(settings),
