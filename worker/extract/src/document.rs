@@ -1,6 +1,10 @@
 //! The result of extraction: a text and its structure.
 
+use std::{collections::BTreeMap, ops::Range};
+
 use serde::{Deserialize, Serialize};
+
+use crate::MediaType;
 
 /// A file's content as text, with its structure as byte ranges of that text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +17,15 @@ pub struct Document {
     pub page_count: Option<u32>,
     /// The title that the file declares.
     pub title: Option<String>,
+    /// The media type, where the content tells more than its first bytes.
+    #[serde(default)]
+    pub media_type: Option<MediaType>,
+    /// What the file says about itself, such as the headers of a mail or the language of source code.
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
+    /// What is missing from the text, in sentences: `partial` reading.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// A piece of structure.
@@ -24,9 +37,75 @@ pub struct Element {
     pub start: usize,
     /// One past the last byte.
     pub end: usize,
-    /// The page it begins on, counted from 1.
+    /// The page, slide, sheet or message it begins on, counted from 1.
     pub page: Option<u32>,
+    /// The words of a heading, if the text also has markup.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Where in the file it is, in the file's own terms: the cells of a sheet.
+    #[serde(default)]
+    pub place: Option<String>,
+    /// How the records of a table are told apart.
+    #[serde(default)]
+    pub records: Option<Records>,
 }
+
+impl Element {
+    /// An element without further details.
+    #[must_use]
+    pub const fn new(kind: ElementKind, bytes: Range<usize>, page: Option<u32>) -> Self {
+        Self { kind, start: bytes.start, end: bytes.end, page, label: None, place: None, records: None }
+    }
+}
+
+/// How the records of a table are told apart: each is a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    /// Bytes of the first record, if it names the columns; 0 otherwise.
+    pub header_bytes: usize,
+    /// Whether line ends within quotation marks belong to their record.
+    pub is_quoted: bool,
+}
+
+impl Element {
+    /// The byte ranges of the records of a table in the document's text, without their line ends. The first is the header,
+    /// if there is one.
+    pub fn records<'a>(&self, text: &'a str) -> impl Iterator<Item = Range<usize>> + use<'a> {
+        let is_quoted = self.records.is_some_and(|records| records.is_quoted);
+        let (mut from, end) = (self.start, self.end);
+        std::iter::from_fn(move || {
+            if from >= end {
+                return None;
+            }
+            let to = from + record_bytes(&text[from..end], is_quoted);
+            let record = from..from + text[from..to].trim_end_matches(['\r', '\n']).len();
+            from = to;
+            Some(record)
+        })
+    }
+}
+
+/// Bytes of the first record with its line end. A quotation mark that is never closed quotes nothing.
+pub(crate) fn record_bytes(text: &str, is_quoted: bool) -> usize {
+    let first_line = || text.find('\n').map_or(text.len(), |place| place + 1);
+    if !is_quoted {
+        return first_line();
+    }
+    let mut in_quotes = false;
+    for (place, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' => in_quotes = !in_quotes,
+            b'\n' if !in_quotes => return place + 1,
+            // A record of so many bytes has a stray quotation mark.
+            _ if place > MAX_RECORD_BYTES => return first_line(),
+            _ => {}
+        }
+    }
+    if in_quotes { first_line() } else { text.len() }
+}
+
+/// Longest record with line ends in quotation marks.
+const MAX_RECORD_BYTES: usize = 64 * 1024;
 
 /// What a piece of structure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +124,9 @@ pub enum ElementKind {
     ListItem,
     /// A table, one row a line.
     Table,
-    /// FileInfo code or other preformatted text.
+    /// Text beside the body: page heads and feet, notes, comments, navigation, quoted mails.
+    Aside,
+    /// Source code or other preformatted text.
     Code,
     /// The border between two pages.
     PageBreak,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::formats::{codepage::is_ebcdic, encoding};
+
 /// The number of first bytes that [`sniff`] examines.
 pub const SNIFF_BYTES: usize = 8 * 1024;
 
@@ -13,6 +15,44 @@ pub enum MediaType {
     Pdf,
     /// Word document (Office Open XML).
     Docx,
+    /// Presentation (Office Open XML).
+    Pptx,
+    /// Workbook (Office Open XML).
+    Xlsx,
+    /// Workbook in the binary form of Office Open XML.
+    Xlsb,
+    /// Workbook of before 2007.
+    Xls,
+    /// Text (OpenDocument).
+    Odt,
+    /// Presentation (OpenDocument).
+    Odp,
+    /// Workbook (OpenDocument).
+    Ods,
+    /// Electronic book.
+    Epub,
+    /// Rich Text Format.
+    Rtf,
+    /// Mail.
+    Mail,
+    /// Mails one after the other (mbox).
+    Mailbox,
+    /// Mail of Outlook.
+    Outlook,
+    /// Notebook (Jupyter).
+    Notebook,
+    /// Picture.
+    Png,
+    /// Picture.
+    Jpeg,
+    /// Picture, or several.
+    Tiff,
+    /// Picture.
+    Webp,
+    /// Picture.
+    Bmp,
+    /// Picture.
+    Gif,
     /// Web page.
     Html,
     /// Markdown.
@@ -31,7 +71,7 @@ pub enum MediaType {
     Zip,
     /// OLE container: an old Office file, or a new one with a password.
     Ole,
-    /// Binary content, or text that only a program can read (PostScript, RTF).
+    /// Binary content, or text that only a program can read (PostScript).
     Unsupported,
 }
 
@@ -41,6 +81,25 @@ impl MediaType {
         match self {
             Self::Pdf => "application/pdf",
             Self::Docx => DOCX_MIME,
+            Self::Pptx => "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Xlsb => "application/vnd.ms-excel.sheet.binary.macroenabled.12",
+            Self::Xls => "application/vnd.ms-excel",
+            Self::Odt => "application/vnd.oasis.opendocument.text",
+            Self::Odp => "application/vnd.oasis.opendocument.presentation",
+            Self::Ods => "application/vnd.oasis.opendocument.spreadsheet",
+            Self::Epub => "application/epub+zip",
+            Self::Rtf => "application/rtf",
+            Self::Mail => "message/rfc822",
+            Self::Mailbox => "application/mbox",
+            Self::Outlook => "application/vnd.ms-outlook",
+            Self::Notebook => "application/x-ipynb+json",
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Tiff => "image/tiff",
+            Self::Webp => "image/webp",
+            Self::Bmp => "image/bmp",
+            Self::Gif => "image/gif",
             Self::Html => "text/html",
             Self::Markdown => "text/markdown",
             Self::Csv => "text/csv",
@@ -72,17 +131,41 @@ pub fn sniff(head: &[u8], file_name: &str, declared: Option<&str>) -> MediaType 
 
 fn by_content(head: &[u8], extension: &str, declared: &str) -> Option<MediaType> {
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-        let docx = contains(head, b"word/") || extension == "docx" || declared == DOCX_MIME;
-        return Some(if docx { MediaType::Docx } else { MediaType::Zip });
+        return Some(zip_kind(head, extension, declared));
     }
     if head.starts_with(&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1]) {
-        return Some(MediaType::Ole);
+        return Some(match extension {
+            "xls" | "xlt" => MediaType::Xls,
+            "msg" => MediaType::Outlook,
+            _ => MediaType::Ole,
+        });
     }
     if is_pdf(head, extension, declared) {
         return Some(MediaType::Pdf);
     }
-    if looks_binary(head) || head.starts_with(b"{\\rtf") || head.starts_with(b"%!PS") {
+    if let Some(picture) = picture(head) {
+        return Some(picture);
+    }
+    if head.starts_with(b"{\\rtf") {
+        return Some(MediaType::Rtf);
+    }
+    if head.starts_with(b"%!PS") {
         return Some(MediaType::Unsupported);
+    }
+    let wide = encoding::wide(head);
+    if wide.is_none() && looks_binary(head) && !is_ebcdic(head) {
+        return Some(MediaType::Unsupported);
+    }
+    let wide = wide.unwrap_or_default();
+    let head = if wide.is_empty() { head } else { wide.as_bytes() };
+    if matches!(extension, "eml" | "mbox" | "mbx" | "") || by_extension(extension).is_none() {
+        let declares_mail = declared == "message/rfc822" || extension == "eml";
+        if head.starts_with(b"From ") && has_mail_headers(head.splitn(2, |&byte| byte == b'\n').nth(1).unwrap_or_default()) {
+            return Some(MediaType::Mailbox);
+        }
+        if declares_mail || has_mail_headers(head) {
+            return Some(MediaType::Mail);
+        }
     }
     let start = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head).trim_ascii_start();
     let start = start[..start.len().min(1024)].to_ascii_lowercase();
@@ -93,6 +176,73 @@ fn by_content(head: &[u8], extension: &str, declared: &str) -> Option<MediaType>
         return Some(if contains(&start, b"<html") { MediaType::Html } else { MediaType::Xml });
     }
     None
+}
+
+/// The kind of a zip container by what is at its beginning, then by its name; its reader looks at all of it.
+fn zip_kind(head: &[u8], extension: &str, declared: &str) -> MediaType {
+    for (part, kind) in [
+        (&b"opendocument.text"[..], MediaType::Odt),
+        (b"opendocument.presentation", MediaType::Odp),
+        (b"opendocument.spreadsheet", MediaType::Ods),
+        (b"application/epub+zip", MediaType::Epub),
+        (b"word/", MediaType::Docx),
+        (b"ppt/", MediaType::Pptx),
+        (b"xl/workbook.bin", MediaType::Xlsb),
+        (b"xl/", MediaType::Xlsx),
+    ] {
+        if contains(head, part) {
+            return kind;
+        }
+    }
+    match extension {
+        "docx" | "docm" | "dotx" => MediaType::Docx,
+        "pptx" | "pptm" | "ppsx" | "potx" => MediaType::Pptx,
+        "xlsx" | "xlsm" | "xltx" => MediaType::Xlsx,
+        "xlsb" => MediaType::Xlsb,
+        "odt" | "ott" => MediaType::Odt,
+        "odp" | "otp" => MediaType::Odp,
+        "ods" | "ots" => MediaType::Ods,
+        "epub" => MediaType::Epub,
+        _ if declared == DOCX_MIME => MediaType::Docx,
+        _ => MediaType::Zip,
+    }
+}
+
+/// The kind of a picture by its first bytes.
+fn picture(head: &[u8]) -> Option<MediaType> {
+    Some(match head {
+        [0x89, b'P', b'N', b'G', ..] => MediaType::Png,
+        [0xFF, 0xD8, 0xFF, ..] => MediaType::Jpeg,
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => MediaType::Tiff,
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => MediaType::Webp,
+        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => MediaType::Bmp,
+        [b'G', b'I', b'F', b'8', ..] => MediaType::Gif,
+        _ => return None,
+    })
+}
+
+/// Whether a text begins with the headers of a mail: only such lines, and among them two that mails have.
+fn has_mail_headers(head: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(&head[..head.len().min(4096)]);
+    let mut known = 0;
+    for (place, line) in head.lines().enumerate() {
+        if line.is_empty() {
+            break;
+        }
+        if line.starts_with([' ', '\t']) && place > 0 {
+            continue;
+        }
+        let Some((name, _)) = line.split_once(':') else { return known >= 4 };
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return false;
+        }
+        known += usize::from(
+            ["received", "return-path", "message-id", "mime-version", "delivered-to", "from", "date", "subject", "content-type"]
+                .iter()
+                .any(|header| name.eq_ignore_ascii_case(header)),
+        );
+    }
+    known >= 3
 }
 
 /// Whether the content is a PDF. Readers accept up to a kilobyte before the header, so files with mail headers, printer commands or
@@ -117,10 +267,53 @@ fn by_extension(extension: &str) -> Option<MediaType> {
         "html" | "htm" | "xhtml" => MediaType::Html,
         "csv" | "tsv" => MediaType::Csv,
         "json" | "jsonl" | "ndjson" => MediaType::Json,
-        "xml" => MediaType::Xml,
-        "rs" | "py" | "js" | "mjs" | "jsx" | "ts" | "tsx" | "java" | "kt" | "scala" | "go" | "c" | "h" | "cc"
-        | "cpp" | "hpp" | "cs" | "rb" | "php" | "swift" | "lua" | "pl" | "r" | "sql" | "sh" | "bash" | "ps1"
-        | "css" | "scss" | "yaml" | "yml" | "toml" | "ini" | "proto" | "graphql" => MediaType::SourceCode,
+        "xml" | "xsd" | "xsl" | "svg" => MediaType::Xml,
+        "ipynb" => MediaType::Notebook,
+        _ if language_of(extension).is_some() => MediaType::SourceCode,
+        _ => return None,
+    })
+}
+
+/// The language of source code, by the name of its file.
+pub(crate) fn language(file_name: &str) -> Option<&'static str> {
+    language_of(&file_name.rsplit_once('.')?.1.to_ascii_lowercase())
+}
+
+fn language_of(extension: &str) -> Option<&'static str> {
+    Some(match extension {
+        "rs" => "rust",
+        "py" | "pyi" => "python",
+        "js" | "mjs" | "cjs" | "jsx" => "javascript",
+        "ts" | "tsx" => "typescript",
+        "java" => "java",
+        "kt" | "kts" => "kotlin",
+        "scala" => "scala",
+        "go" => "go",
+        "c" | "h" => "c",
+        "cc" | "cpp" | "cxx" | "hpp" | "hh" => "cpp",
+        "cs" => "csharp",
+        "rb" => "ruby",
+        "php" => "php",
+        "swift" => "swift",
+        "lua" => "lua",
+        "pl" | "pm" => "perl",
+        "r" => "r",
+        "jl" => "julia",
+        "hs" => "haskell",
+        "ex" | "exs" => "elixir",
+        "erl" => "erlang",
+        "clj" => "clojure",
+        "dart" => "dart",
+        "sql" => "sql",
+        "sh" | "bash" | "zsh" => "shell",
+        "ps1" => "powershell",
+        "css" | "scss" | "less" => "css",
+        "yaml" | "yml" => "yaml",
+        "toml" => "toml",
+        "ini" | "cfg" | "conf" => "ini",
+        "proto" => "protobuf",
+        "graphql" => "graphql",
+        "tf" => "hcl",
         _ => return None,
     })
 }
@@ -142,14 +335,15 @@ fn by_declared(declared: &str) -> Option<MediaType> {
     })
 }
 
-/// Text in a common encoding has no NUL (UTF-16 starts with a byte order mark) and hardly any control characters; of compressed or
-/// compiled bytes one in ten is a control character.
+/// Text in a common encoding has hardly any control characters (UTF-16 is recognised before); of compressed or compiled bytes one in
+/// ten is a control character.
 fn looks_binary(head: &[u8]) -> bool {
     if head.starts_with(&[0xFF, 0xFE]) || head.starts_with(&[0xFE, 0xFF]) {
         return false;
     }
     let odd = head.iter().filter(|&&b| is_odd_control(char::from(b))).count();
-    head.contains(&0) || odd * 50 > head.len()
+    // A slip of a program or a keyboard makes no text binary.
+    odd > 2 + head.len() / 100
 }
 
 /// Control characters that do not occur in text: all but tab, line ends, form feed, backspace and escape.
@@ -172,7 +366,12 @@ mod tests {
         assert_eq!(sniff(b"MZ\x90\0\x03\0\0\0", "a.pdf", Some("application/pdf")), MediaType::Unsupported);
         assert_eq!(sniff(b"\x7fELF\x02\x01\x01\0", "a.md", None), MediaType::Unsupported);
         assert_eq!(sniff(b" \n<!DOCTYPE html><html>", "a.txt", None), MediaType::Html);
-        assert_eq!(sniff(b"{\\rtf1\\ansi hello}", "a.txt", None), MediaType::Unsupported);
+        assert_eq!(sniff(b"{\\rtf1\\ansi hello}", "a.txt", None), MediaType::Rtf);
+        assert_eq!(sniff(b"\x89PNG\r\n\x1a\n\0", "a.docx", None), MediaType::Png);
+        assert_eq!(sniff(b"From: a\nSubject: b\nDate: c\n\nx", "mail", None), MediaType::Mail);
+        assert_eq!(sniff(b"From: a\nSubject: b\nDate: c\n\nx", "mail.txt", None), MediaType::PlainText);
+        assert_eq!(sniff(b"From a Sat\nFrom: a\nSubject: b\nDate: c\n\nx", "inbox", None), MediaType::Mailbox);
+        assert_eq!(sniff(b"Alarm \x07 rang", "a.txt", None), MediaType::PlainText);
         assert_eq!(sniff(&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1, 0], "a.docx", None), MediaType::Ole);
     }
 

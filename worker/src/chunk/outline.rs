@@ -150,19 +150,32 @@ fn sections(document: &Document) -> Vec<Section> {
     let mut start = 0;
     // Where the text after the last heading begins.
     let mut body = 0;
+    let mut in_aside = false;
     for element in &document.elements {
+        // What stands beside the body stands under no heading.
+        let is_aside = element.kind == ElementKind::Aside;
+        if is_aside != in_aside {
+            if !document.text[start..element.start].trim().is_empty() {
+                sections.push(section(start..element.start, if in_aside { &[] } else { &path }));
+                start = element.start;
+            }
+            (in_aside, body) = (is_aside, element.start);
+        }
         let Some(level) = heading_level(element.kind) else { continue };
         if !document.text[body..element.start].trim().is_empty() {
             sections.push(section(start..element.start, &path));
             start = element.start;
         }
         path.retain(|(above, _)| *above < level);
-        let text = document.text[element.start..element.end].trim().trim_start_matches('#').trim();
+        let text = match &element.label {
+            Some(words) => words,
+            None => document.text[element.start..element.end].trim().trim_start_matches('#').trim(),
+        };
         let text = text.chars().take(MAX_HEADING_CHARS).collect();
         path.push((level, Arc::new(Heading { text, end: element.end })));
         body = element.end;
     }
-    sections.push(section(start..document.text.len(), &path));
+    sections.push(section(start..document.text.len(), if in_aside { &[] } else { &path }));
     sections
 }
 
@@ -193,7 +206,7 @@ pub(super) mod tests {
             let start = document.text.len();
             document.text.push_str(text);
             let end = document.text.len();
-            document.elements.push(Element { kind: *kind, start, end, page: Some(*page) });
+            document.elements.push(Element::new(*kind, start..end, Some(*page)));
             document.text.push_str("\n\n");
         }
         document.page_count = parts.last().map(|(_, _, page)| *page);

@@ -50,6 +50,12 @@ pub struct DocumentInfo {
     /// The title that the file declares.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// What the file says about itself: the headers of a mail, the author, the language of source code.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, String>,
+    /// What is missing from the text, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The ISO 639 code of the language, behind `language`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use quick_xml::{Reader, XmlVersion};
 
+use super::markup::{attribute, number};
 use crate::ElementKind;
 
 /// The longest chain of styles based on styles that is followed; it ends cycles.
@@ -19,6 +20,9 @@ pub(super) struct Styles {
 struct Style {
     element_kind: Option<ElementKind>,
     based_on: Option<String>,
+    /// The list and level that number its paragraphs.
+    list: Option<String>,
+    level: Option<usize>,
 }
 
 impl Styles {
@@ -37,6 +41,8 @@ impl Styles {
                     }
                     "basedOn" => current.1.based_on = attribute(&tag, "val"),
                     "outlineLvl" if current.1.element_kind.is_none() => current.1.element_kind = outline_level(&tag),
+                    "numId" => current.1.list = attribute(&tag, "val"),
+                    "ilvl" => current.1.level = number(&tag, "val"),
                     "numPr" if current.1.element_kind.is_none() => current.1.element_kind = Some(ElementKind::ListItem),
                     _ => {}
                 },
@@ -48,6 +54,22 @@ impl Styles {
                 _ => {}
             }
         }
+    }
+
+    /// The list that numbers paragraphs of this style, the style that says so, and the level if it says one.
+    pub(super) fn list(&self, id: &str) -> Option<(&str, &str, Option<usize>)> {
+        let mut id = id;
+        let mut level = None;
+        for _ in 0..MAX_STYLE_DEPTH {
+            let (key, style) = self.by_id.get_key_value(id)?;
+            level = level.or(style.level);
+            match (&style.list, &style.based_on) {
+                (Some(list), _) => return Some((list, key, level)),
+                (None, Some(parent)) => id = parent,
+                (None, None) => return None,
+            }
+        }
+        None
     }
 
     /// The element kind of a paragraph of this style, if the style implies one.
@@ -83,12 +105,6 @@ fn element_kind_of(name: &str) -> Option<ElementKind> {
 pub(super) fn outline_level(tag: &BytesStart<'_>) -> Option<ElementKind> {
     let level: u8 = attribute(tag, "val")?.parse().ok()?;
     (level < 9).then(|| ElementKind::Heading { level: (level + 1).min(6) })
-}
-
-/// An attribute by its name without prefix.
-pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
-    let found = tag.attributes().flatten().find(|attribute| attribute.key.local_name().as_ref() == name)?;
-    found.normalized_value(XmlVersion::Implicit1_0).ok().map(|value| value.into_owned())
 }
 
 #[cfg(test)]

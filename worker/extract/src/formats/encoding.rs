@@ -1,31 +1,125 @@
 //! Decodes text of any encoding. UTF-8 stays byte for byte.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{Encoding, ISO_2022_JP, MACINTOSH, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254};
 
+use super::codepage::{CodePage, is_ebcdic};
 use crate::{FileError, FileErrorKind, sniff::is_odd_control};
 
 /// The length of text that the detector examines; more would be slower but not more accurate.
 const DETECTION_BYTES: usize = 256 * 1024;
+/// Control characters in a row that no slip explains.
+const MAX_CONTROL_RUN: usize = 8;
 
-/// Decodes a text file: UTF-8 unchanged (with its byte order mark), UTF-16 by its byte order mark, otherwise the encoding that a web
-/// page or XML declares, otherwise the one that the detector finds. Fails as `Corrupt` if the result is not text.
+/// Decodes a text file: UTF-8 unchanged (with its byte order mark), UTF-16 and UTF-32 also without their marks, otherwise the
+/// encoding that a web page or XML declares, otherwise the one that its bytes look like. Stray control characters are left out.
+/// Fails as `Corrupt` if the result is not text.
 pub(super) fn decode(bytes: Vec<u8>) -> Result<String, FileError> {
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let bad_at = error.utf8_error().valid_up_to();
-            decode_other(&error.into_bytes(), bad_at)
-        }
-    };
-    let odd = text.chars().filter(|&c| is_odd_control(c)).count();
-    if text.contains('\0') || odd * 100 > text.len() {
-        return Err(FileError::new(FileErrorKind::Corrupt, "The file starts like text but contains binary content."));
-    }
-    Ok(text)
+    decode_declared(bytes, None)
 }
 
-fn decode_other(bytes: &[u8], bad_at: usize) -> String {
+/// As [`decode`], with an encoding that is declared outside of the text.
+pub(super) fn decode_declared(bytes: Vec<u8>, declared: Option<&'static Encoding>) -> Result<String, FileError> {
+    let text = match wide(&bytes) {
+        Some(text) => text,
+        None => match String::from_utf8(bytes) {
+            Ok(text) => decode_escaped(&text).unwrap_or(text),
+            Err(error) => {
+                let bad_at = error.utf8_error().valid_up_to();
+                decode_other(&error.into_bytes(), bad_at, declared)
+            }
+        },
+    };
+    without_controls(text)
+}
+
+/// The text without stray control characters.
+fn without_controls(text: String) -> Result<String, FileError> {
+    let (mut odd, mut run, mut longest) = (0, 0, 0);
+    for c in text.chars() {
+        match is_odd_control(c) {
+            true => (odd, run) = (odd + 1, run + 1),
+            false => run = 0,
+        }
+        longest = longest.max(run);
+    }
+    if odd == 0 {
+        return Ok(text);
+    }
+    if longest >= MAX_CONTROL_RUN || odd > 2 + text.len() / 100 {
+        return Err(FileError::new(FileErrorKind::Corrupt, "The file starts like text but contains binary content."));
+    }
+    Ok(text.chars().filter(|&c| !is_odd_control(c)).collect())
+}
+
+/// A text in UTF-16 or UTF-32 without a mark, or UTF-32 with one; `None`: it is none.
+pub(crate) fn wide(bytes: &[u8]) -> Option<String> {
+    let head = &bytes[..bytes.len().min(4096) & !3];
+    if head.len() < 8 || head.starts_with(&[0xFF, 0xFE]) && head[2..4] != [0, 0] || head.starts_with(&[0xFE, 0xFF]) {
+        return None;
+    }
+    let zeros: Vec<usize> = (0..4).map(|place| head.iter().skip(place).step_by(4).filter(|&&byte| byte == 0).count()).collect();
+    let units = head.len() / 4;
+    let (most, few) = (units * 9 / 10, units / 20);
+    if zeros[3] >= most.max(1) && zeros[2] >= most.max(1) && zeros[0] <= few {
+        return utf32(bytes, u32::from_le_bytes);
+    }
+    if zeros[0] >= most.max(1) && zeros[1] >= most.max(1) && zeros[3] <= few {
+        return utf32(bytes, u32::from_be_bytes);
+    }
+    let (even, odd) = (zeros[0] + zeros[2], zeros[1] + zeros[3]);
+    let pairs = head.len() / 2;
+    let encoding = match () {
+        () if odd * 5 >= pairs * 2 && even * 20 <= pairs => UTF_16LE,
+        () if even * 5 >= pairs * 2 && odd * 20 <= pairs => UTF_16BE,
+        () => return without_zeros(bytes),
+    };
+    let text = encoding.decode_without_bom_handling(bytes).0;
+    is_text(&text).then(|| text.into_owned())
+}
+
+/// A text in UTF-16 whose letters have no zero bytes: of East Asia, for example.
+fn without_zeros(bytes: &[u8]) -> Option<String> {
+    let head = &bytes[..bytes.len().min(4096) & !1];
+    if std::str::from_utf8(head).is_ok() {
+        return None;
+    }
+    let is_common = |c: char| {
+        matches!(c, '\n' | '\r' | ' '..='~' | '\u{3000}'..='\u{30FF}' | '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7A3}'
+            | '\u{FF00}'..='\u{FFEF}' | '\u{400}'..='\u{44F}' | '\u{620}'..='\u{64A}')
+    };
+    let found = [UTF_16LE, UTF_16BE].into_iter().find(|encoding| {
+        let (text, had_errors) = encoding.decode_without_bom_handling_and_without_replacement(head).map_or(("".into(), true), |text| (text, false));
+        let count = text.chars().count();
+        let pauses = text.chars().filter(|c| matches!(c, '\n' | ' ' | '\u{3001}' | '\u{3002}' | '\u{FF0C}')).count();
+        // Compressed bytes also give many letters of East Asia, but no pauses between them.
+        !had_errors && count >= 8 && pauses * 40 >= count && text.chars().filter(|&c| is_common(c)).count() * 50 >= count * 49
+    })?;
+    Some(found.decode_without_bom_handling(bytes).0.into_owned())
+}
+
+fn utf32(bytes: &[u8], unit: fn([u8; 4]) -> u32) -> Option<String> {
+    let units = bytes.chunks_exact(4).filter_map(|bytes| bytes.try_into().ok()).map(unit);
+    let text: String = units.map(|unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+    is_text(&text).then(|| text.trim_start_matches('\u{FEFF}').to_owned())
+}
+
+/// Whether hardly any characters are none that people write.
+fn is_text(text: &str) -> bool {
+    let bad = text.chars().filter(|&c| is_odd_control(c) || c == char::REPLACEMENT_CHARACTER).count();
+    bad * 50 <= text.chars().count()
+}
+
+/// A text whose bytes are all ASCII because it switches between sets of letters.
+fn decode_escaped(text: &str) -> Option<String> {
+    if !["\x1b$B", "\x1b$@", "\x1b(J", "\x1b(I"].iter().any(|escape| text.contains(escape)) {
+        return None;
+    }
+    let decoded = ISO_2022_JP.decode_without_bom_handling_and_without_replacement(text.as_bytes())?;
+    Some(decoded.into_owned())
+}
+
+fn decode_other(bytes: &[u8], bad_at: usize, given: Option<&'static Encoding>) -> String {
     if let Some((encoding, _)) = Encoding::for_bom(bytes)
         && encoding != UTF_8
     {
@@ -35,8 +129,64 @@ fn decode_other(bytes: &[u8], bad_at: usize) -> String {
     if is_damaged_utf8(&lossy) {
         return lossy.into_owned();
     }
-    let encoding = declared(bytes).unwrap_or_else(|| detect(bytes, bad_at));
-    encoding.decode_without_bom_handling(bytes).0.into_owned()
+    if let Some(encoding) = declared(bytes).or(given) {
+        return encoding.decode_without_bom_handling(bytes).0.into_owned();
+    }
+    if is_ebcdic(bytes) {
+        return CodePage::Ebcdic.decode(bytes);
+    }
+    let detected = detect(bytes, bad_at);
+    let text = detected.decode_without_bom_handling(bytes).0;
+    // The detector knows the encodings of the web, which are not those of DOS and old Macs.
+    if ![WINDOWS_1252, WINDOWS_1250, WINDOWS_1254].contains(&detected) && oddness(&text) < 2 {
+        return text.into_owned();
+    }
+    let (start, end) = window(bytes, bad_at);
+    let sample = &bytes[start..end];
+    let others = [CodePage::Cp850, CodePage::Cp437, CodePage::Cp852].map(|page| page.decode(sample));
+    let mac = MACINTOSH.decode_without_bom_handling(sample).0;
+    let found = oddness(&detected.decode_without_bom_handling(sample).0);
+    let best = others.iter().map(|text| oddness(text)).chain([oddness(&mac)]).enumerate().min_by_key(|(_, odd)| *odd);
+    match best {
+        // Only with clear letters: a third of the oddities, and at least two fewer.
+        Some((place, odd)) if odd * 3 <= found && odd + 2 <= found => match place {
+            0 => CodePage::Cp850.decode(bytes),
+            1 => CodePage::Cp437.decode(bytes),
+            2 => CodePage::Cp852.decode(bytes),
+            _ => MACINTOSH.decode_without_bom_handling(bytes).0.into_owned(),
+        },
+        _ => text.into_owned(),
+    }
+}
+
+/// How many letters beyond ASCII stand where no language puts them: signs within words, capitals behind small letters, rare signs.
+fn oddness(text: &str) -> usize {
+    let letters: Vec<char> = text.chars().take(DETECTION_BYTES).collect();
+    let mut odd = 0;
+    for (place, &c) in letters.iter().enumerate() {
+        if c.is_ascii() {
+            continue;
+        }
+        let before = place.checked_sub(1).map_or(' ', |place| letters[place]);
+        let after = letters.get(place + 1).copied().unwrap_or(' ');
+        let touches = before.is_alphabetic() || after.is_alphabetic();
+        odd += match c {
+            c if c.is_control() => 3,
+            'ƒ' | '‰' | '\u{2C6}' | '\u{2DC}' | '¤' | '¦' | '¬' | '¯' | '¸' | '¨' if touches => 2,
+            '’' | '‘' | '“' | '”' | '«' | '»' | '–' | '—' | '…' | '·' | '°' | '€' | '§' | '´' | '¿' | '¡' | '„' => {
+                // Within a word only an apostrophe stands.
+                usize::from(c != '’' && before.is_alphabetic() && after.is_alphabetic()) * 2
+            }
+            c if c.is_uppercase() => usize::from(before.is_lowercase()) * 2,
+            // Small letters behind a capital and before none are common.
+            c if c.is_lowercase() => usize::from(before.is_uppercase() && after.is_uppercase()),
+            c if c.is_alphabetic() => usize::from(matches!(c, 'ª' | 'º') && after.is_alphabetic()) * 2,
+            '\u{2500}'..='\u{25FF}' => usize::from(touches) * 2,
+            '\u{A0}' | '\u{AD}' => 0,
+            _ => usize::from(touches),
+        };
+    }
+    odd
 }
 
 /// Whether the text is UTF-8 with a few invalid bytes: then many characters decode, of another encoding hardly any.
@@ -58,10 +208,15 @@ fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(&label.as_bytes()[..end]).filter(|&encoding| encoding != UTF_8)
 }
 
-fn detect(bytes: &[u8], bad_at: usize) -> &'static Encoding {
+/// The part of a text around its first byte beyond ASCII.
+fn window(bytes: &[u8], bad_at: usize) -> (usize, usize) {
     let start = bad_at.saturating_sub(DETECTION_BYTES / 2);
-    let end = bytes.len().min(start + DETECTION_BYTES);
-    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    (start, bytes.len().min(start + DETECTION_BYTES))
+}
+
+fn detect(bytes: &[u8], bad_at: usize) -> &'static Encoding {
+    let (start, end) = window(bytes, bad_at);
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     detector.feed(&bytes[start..end], end == bytes.len());
     detector.guess(None, Utf8Detection::Deny)
 }
@@ -118,8 +273,49 @@ mod tests {
 
     #[test]
     fn binary_junk_is_corrupt() {
-        for junk in [&b"text\0more"[..], b"\x01\x02\x03\x04 abc"] {
+        let late = [&[b'a'; 20_000][..], &[0; 10]].concat();
+        for junk in [&late, &b"\x01\x02\x03\x04 abc"[..]] {
             assert_eq!(decode(junk.to_vec()).expect_err("not text").kind, FileErrorKind::Corrupt);
+        }
+    }
+
+    #[test]
+    fn stray_control_characters_are_left_out() {
+        assert_eq!(text(b"Alarm \x07 rang at noon."), "Alarm  rang at noon.");
+        assert_eq!(text(b"one\0two\x1a"), "onetwo");
+    }
+
+    #[test]
+    fn wide_text_without_a_mark_is_recognised() {
+        for words in ["No mark, but plainly text.\n", "水道料金は、来月から値上げされます。\n図書館は休み。"] {
+            let units: Vec<u16> = words.encode_utf16().collect();
+            let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+            let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+            assert_eq!((text(&little).as_str(), text(&big).as_str()), (words, words));
+            let little: Vec<u8> = words.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+            assert_eq!(text(&little), words);
+        }
+    }
+
+    #[test]
+    fn switching_encoding_is_decoded() {
+        assert_eq!(text(b"\x1b$B2q5D$N5D;vO?$G$9!#\x1b(B ok"), "会議の議事録です。 ok");
+    }
+
+    #[test]
+    fn encodings_of_dos_and_macs_are_told_by_their_letters() {
+        let german = "Die Größe der Möbel für die Küche überprüfen, Käufer wählen Türen.";
+        let french = "Le café est fermé, il a été vidé à l’aube par des élèves zélés.";
+        let encode = |words: &str, page: CodePage| -> Vec<u8> {
+            let all: Vec<u8> = (0..=255).collect();
+            let letters: Vec<char> = page.decode(&all).chars().collect();
+            words.chars().map(|c| letters.iter().position(|letter| *letter == c).unwrap_or(usize::from(b'?')) as u8).collect()
+        };
+        assert_eq!(text(&encode(german, CodePage::Cp850)), german);
+        assert_eq!(text(&encode(&french.replace('’', "'"), CodePage::Cp850)), french.replace('’', "'"));
+        for words in [german, french] {
+            assert_eq!(text(&MACINTOSH.encode(words).0), words);
+            assert_eq!(text(&WINDOWS_1252.encode(words).0), words);
         }
     }
 }

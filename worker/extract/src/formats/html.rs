@@ -10,11 +10,22 @@ use super::builder::DocumentBuilder;
 use super::rows::TableRows;
 use crate::{Document, ElementKind, ExtractLimits, FileError};
 
-/// Reads a page's visible text: headings, paragraphs, list items, tables, preformatted text.
+/// Reads a page's visible text: headings, paragraphs, list items, tables, preformatted text. Navigation stands beside the body.
 pub(super) fn read(page: &str, limits: &ExtractLimits) -> Result<Document, FileError> {
+    let mut builder = DocumentBuilder::new(limits);
+    read_into(page, &mut builder)?;
+    builder.finish("The page has no visible text.")
+}
+
+/// Adds the content of a page to a document.
+pub(super) fn read_into(page: &str, builder: &mut DocumentBuilder) -> Result<(), FileError> {
+    let head = page[..page.floor_char_boundary(1024)].trim_start_matches('\u{FEFF}').trim_start();
+    // In XML any tag can close itself.
+    let is_xml = head.starts_with("<?xml") || head.contains("http://www.w3.org/1999/xhtml");
+    let walk = Walk::new(std::mem::take(builder), is_xml);
     let input = BufferQueue::default();
     input.push_back(StrTendril::from(page));
-    let tokenizer = Tokenizer::new(Sink(RefCell::new(Walk::new(limits))), TokenizerOpts::default());
+    let tokenizer = Tokenizer::new(Sink(RefCell::new(walk)), TokenizerOpts::default());
     // The sink never pauses the tokenizer, so one call consumes the whole input.
     let _done = tokenizer.feed(&input);
     tokenizer.end();
@@ -24,8 +35,10 @@ pub(super) fn read(page: &str, limits: &ExtractLimits) -> Result<Document, FileE
     if let Some(error) = walk.error {
         return Err(error);
     }
+    walk.end_aside();
     walk.builder.title(&walk.title);
-    walk.builder.finish("The page has no visible text.")
+    *builder = walk.builder;
+    Ok(())
 }
 
 struct Sink(RefCell<Walk>);
@@ -39,9 +52,13 @@ impl TokenSink for Sink {
             Token::CharacterTokens(text) => walk.text(&text),
             Token::TagToken(tag) if tag.kind == TagKind::EndTag => walk.end(&tag.name),
             Token::TagToken(tag) => {
+                let has_text_mode = !matches!(text_mode(&tag.name), TokenSinkResult::Continue);
                 walk.start(&tag);
                 if !tag.self_closing {
                     return text_mode(&tag.name);
+                }
+                if (walk.is_xml || has_text_mode) && !is_void(&tag.name) {
+                    walk.end(&tag.name);
                 }
             }
             _ => {}
@@ -66,6 +83,19 @@ struct Walk {
     error: Option<FileError>,
     title: String,
     in_title: bool,
+    is_xml: bool,
+    /// The open tag of a passage beside the body, and the number of open tags of its name.
+    aside: Option<(String, usize)>,
+    /// The text of the passage beside the body.
+    beside: String,
+    /// Open articles and main parts: a foot in them belongs to them.
+    articles: usize,
+    /// The open reading of a word in another script.
+    reading: Option<String>,
+    /// The open elements of a formula, and how many each has had.
+    formula: Vec<(String, usize)>,
+    /// Columns and rows of the open cell.
+    spans: (usize, usize),
     /// The open tag with invisible content, and the number of open tags of its name.
     hidden: Option<(String, usize)>,
     /// The text since the last block boundary.
@@ -83,9 +113,16 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(limits: &ExtractLimits) -> Self {
+    fn new(builder: DocumentBuilder, is_xml: bool) -> Self {
         Self {
-            builder: DocumentBuilder::new(limits),
+            builder,
+            is_xml,
+            aside: None,
+            beside: String::new(),
+            articles: 0,
+            reading: None,
+            formula: Vec::new(),
+            spans: (1, 1),
             error: None,
             title: String::new(),
             in_title: false,
@@ -106,6 +143,8 @@ impl Walk {
         }
         if self.in_title {
             self.title.push_str(text);
+        } else if let Some(reading) = &mut self.reading {
+            reading.push_str(text);
         } else if self.preformatted > 0 {
             self.inline.push_str(text);
         } else {
@@ -125,8 +164,44 @@ impl Walk {
             *depth += usize::from(hidden == name && !tag.self_closing);
             return;
         }
+        if is_hidden(name) || (is_invisible(tag) && !is_void(name)) {
+            // In HTML only void elements close themselves.
+            let is_closed = tag.self_closing && (self.is_xml || name == "svg");
+            self.hidden = (!is_closed).then(|| (name.to_owned(), 1));
+            if is_block(name) {
+                self.flush();
+            }
+            return;
+        }
+        if is_invisible(tag) {
+            return;
+        }
+        self.start_aside(tag);
+        self.start_formula(tag);
         match name {
-            _ if is_hidden(name) => self.hidden = (!tag.self_closing).then(|| (name.to_owned(), 1)),
+            "img" | "area" | "input" | "button" | "label" | "select" | "textarea" | "object" | "video" | "audio" | "canvas" => {
+                self.text(" ");
+                let words = match name {
+                    "img" | "area" => attribute(tag, "alt"),
+                    "input" if attribute(tag, "type").is_some_and(|kind| matches!(kind, "checkbox" | "radio" | "file")) => None,
+                    "input" => attribute(tag, "value").or_else(|| attribute(tag, "alt")),
+                    _ => None,
+                };
+                if let Some(words) = words {
+                    self.text(words);
+                    self.text(" ");
+                }
+            }
+            "a" if self.aside.is_some() => self.text(" "),
+            "rt" | "rp" => {
+                self.end_reading();
+                self.reading = Some(String::new());
+            }
+            "article" | "main" => {
+                self.flush();
+                self.articles += 1;
+            }
+            "caption" if self.table.is_some() => self.end_cell(),
             "title" => self.in_title = true,
             "br" => self.inline.push('\n'),
             "table" => {
@@ -140,7 +215,13 @@ impl Walk {
                 if let Some((rows, 1)) = &mut self.table {
                     match name {
                         "tr" => rows.row(),
-                        _ => self.in_cell = true,
+                        _ => {
+                            let span = |name| attribute(tag, name).and_then(|span| span.trim().parse().ok()).unwrap_or(1);
+                            // A span of 0 reaches to the end.
+                            let rows = span("rowspan");
+                            self.spans = (span("colspan"), if rows == 0 { usize::MAX } else { rows });
+                            self.in_cell = true;
+                        }
                     }
                 }
             }
@@ -166,8 +247,19 @@ impl Walk {
             }
             return;
         }
+        self.end_formula(name);
         match name {
             "title" => self.in_title = false,
+            "button" | "label" | "select" | "textarea" => self.text(" "),
+            "rt" | "ruby" | "rp" => self.end_reading(),
+            "article" | "main" => {
+                self.flush();
+                self.articles = self.articles.saturating_sub(1);
+            }
+            "caption" if matches!(self.table, Some((_, 1))) => {
+                let caption = std::mem::take(&mut self.inline);
+                self.push(ElementKind::Paragraph, &caption);
+            }
             "td" | "th" | "tr" => self.end_cell(),
             "table" => match &mut self.table {
                 Some((_, depth)) if *depth > 1 => *depth -= 1,
@@ -185,6 +277,77 @@ impl Walk {
                 }
             }
             _ => {}
+        }
+        if let Some((aside, depth)) = &mut self.aside
+            && aside == name
+        {
+            *depth -= 1;
+            if *depth == 0 {
+                self.end_aside();
+            }
+        }
+    }
+
+    /// Begins a passage beside the body, if the tag does.
+    fn start_aside(&mut self, tag: &Tag) {
+        if let Some((aside, depth)) = &mut self.aside {
+            *depth += usize::from(**aside == *tag.name && !tag.self_closing);
+            return;
+        }
+        if !tag.self_closing && is_aside(tag, self.articles > 0) && self.table.is_none() {
+            self.flush();
+            self.aside = Some((tag.name.to_string(), 1));
+        }
+    }
+
+    fn end_aside(&mut self) {
+        if self.aside.is_none() {
+            return;
+        }
+        self.flush();
+        self.aside = None;
+        let text = std::mem::take(&mut self.beside);
+        if self.error.is_none() {
+            self.error = self.builder.aside(&text).err();
+        }
+    }
+
+    fn end_reading(&mut self) {
+        if let Some(reading) = self.reading.take()
+            && self.error.is_none()
+            && reading.contains(char::is_alphanumeric)
+        {
+            self.error = self.builder.aside(&reading).err();
+        }
+    }
+
+    /// Writes the sign between two parts of a formula.
+    fn start_formula(&mut self, tag: &Tag) {
+        let name: &str = &tag.name;
+        if self.formula.is_empty() && name != "math" {
+            return;
+        }
+        if let Some((parent, children)) = self.formula.last_mut() {
+            *children += 1;
+            let sign = match (parent.as_str(), *children) {
+                ("mfrac", 2) => "/",
+                ("msup" | "mover", 2) | ("msubsup" | "munderover", 3) => "^",
+                ("msub" | "munder" | "msubsup" | "munderover", 2) => "_",
+                _ => "",
+            };
+            self.inline.push_str(sign);
+        }
+        if matches!(name, "msqrt" | "mroot") {
+            self.inline.push('√');
+        }
+        if !tag.self_closing && self.formula.len() < 1_000 {
+            self.formula.push((name.to_owned(), 0));
+        }
+    }
+
+    fn end_formula(&mut self, name: &str) {
+        if let Some(place) = self.formula.iter().rposition(|(open, _)| open == name) {
+            self.formula.truncate(place);
         }
     }
 
@@ -204,7 +367,8 @@ impl Walk {
             Some((rows, 1)) => {
                 let content = std::mem::take(&mut self.inline);
                 if std::mem::take(&mut self.in_cell) || !content.trim().is_empty() {
-                    rows.cell(&content);
+                    let (columns, below) = std::mem::replace(&mut self.spans, (1, 1));
+                    rows.spanning_cell(&content, columns, below);
                 }
             }
             Some(_) => self.inline.push(' '),
@@ -218,8 +382,12 @@ impl Walk {
             *depth = 1;
         }
         self.end_cell();
-        if let Some((rows, _)) = self.table.take() {
-            self.push(ElementKind::Table, &rows.text());
+        if let Some((mut rows, _)) = self.table.take() {
+            if self.aside.is_some() {
+                self.push(ElementKind::Table, &rows.text());
+            } else if self.error.is_none() {
+                self.error = self.builder.table(&mut rows).err();
+            }
         }
     }
 
@@ -245,6 +413,11 @@ impl Walk {
     }
 
     fn push(&mut self, kind: ElementKind, text: &str) {
+        if self.aside.is_some() {
+            self.beside.push_str(text.trim());
+            self.beside.push('\n');
+            return;
+        }
         if self.error.is_none() {
             self.error = self.builder.push(kind, text).err();
         }
@@ -265,7 +438,49 @@ fn heading_level(name: &str) -> Option<u8> {
 
 /// Tags with invisible content.
 fn is_hidden(name: &str) -> bool {
-    matches!(name, "script" | "style" | "noscript" | "template" | "svg" | "iframe" | "noembed" | "noframes")
+    matches!(
+        name,
+        "script" | "style" | "noscript" | "template" | "svg" | "iframe" | "noembed" | "noframes" | "annotation" | "annotation-xml"
+    )
+}
+
+/// Whether an attribute hides the element.
+fn is_invisible(tag: &Tag) -> bool {
+    tag.attrs.iter().any(|attribute| match &*attribute.name.local {
+        "hidden" => !attribute.value.eq_ignore_ascii_case("until-found"),
+        "aria-hidden" => attribute.value.eq_ignore_ascii_case("true"),
+        "type" => &*tag.name == "input" && attribute.value.eq_ignore_ascii_case("hidden"),
+        "style" => {
+            let style: String = attribute.value.to_ascii_lowercase().split_whitespace().collect();
+            ["display:none", "visibility:hidden", "visibility:collapse", "mso-hide:all"].iter().any(|rule| style.contains(rule))
+        }
+        _ => false,
+    })
+}
+
+/// Whether the element stands beside the body: navigation, the foot of a page, a quoted mail or a signature.
+fn is_aside(tag: &Tag, in_article: bool) -> bool {
+    let role = attribute(tag, "role").unwrap_or_default();
+    let class = attribute(tag, "class").unwrap_or_default();
+    match &*tag.name {
+        "nav" => true,
+        "footer" => !in_article,
+        "blockquote" => attribute(tag, "type") == Some("cite") || class.contains("gmail_quote"),
+        "div" if class.split_whitespace().any(|class| matches!(class, "gmail_quote" | "gmail_signature" | "moz-signature")) => true,
+        _ => matches!(role, "navigation" | "contentinfo" | "search" | "menu" | "menubar"),
+    }
+}
+
+/// Tags without content.
+fn is_void(name: &str) -> bool {
+    matches!(
+        name,
+        "area" | "base" | "br" | "col" | "embed" | "hr" | "img" | "input" | "link" | "meta" | "param" | "source" | "track" | "wbr"
+    )
+}
+
+fn attribute<'a>(tag: &'a Tag, name: &str) -> Option<&'a str> {
+    tag.attrs.iter().find(|attribute| &*attribute.name.local == name).map(|attribute| &*attribute.value)
 }
 
 /// Tags that separate blocks.
@@ -360,8 +575,47 @@ mod tests {
         );
         assert_eq!(
             pieces(&document),
-            [(ElementKind::Table, "Cap\na | b\n1 2 | in ner"), (ElementKind::Paragraph, "after")]
+            [
+                (ElementKind::Paragraph, "Cap"),
+                (ElementKind::Table, "a | b\n1 2 | in ner"),
+                (ElementKind::Paragraph, "after")
+            ]
         );
+    }
+
+    #[test]
+    fn spanned_values_stay_in_their_columns() {
+        let page = "<table><tr><th>Region<th>Product<th>Units<tr><td rowspan=2>EU<td>Cable<td>12<tr><td>Hub<td>7\
+                    <tr><td colspan=2>Total<td>19</table>";
+        assert_eq!(document(page).text, "Region | Product | Units\nEU | Cable | 12\nEU | Hub | 7\nTotal | Total | 19");
+    }
+
+    #[test]
+    fn title_that_closes_itself_swallows_nothing() {
+        for page in ["<html><head><title/></head><body><p>Text", "<?xml version='1.0'?><html><script/><title/><p/><p>Text</p></html>"] {
+            assert_eq!(document(page).text, "Text", "{page}");
+        }
+    }
+
+    #[test]
+    fn hidden_text_is_left_out_and_alternative_text_is_read() {
+        let page = "<p>Seen<div hidden>no<div>no</div></div><div style='color:red; DISPLAY : none'>no</div><p aria-hidden=true>no</p>\
+                    <input type=hidden value=no><img alt='A seal' src=x><input value=typed>";
+        assert_eq!(document(page).text, "Seen\n\nA seal typed");
+    }
+
+    #[test]
+    fn neighbouring_buttons_and_links_are_separate_words() {
+        let page = "<nav><a>Home</a><a>Prices</a></nav><button>One</button><button>Two</button><p>Text";
+        let document = document(page);
+        assert_eq!(document.text, "One Two\n\nText\n\nHome Prices");
+        assert_eq!(document.elements.last().map(|element| element.kind), Some(ElementKind::Aside));
+    }
+
+    #[test]
+    fn readings_and_formulas_are_told_apart() {
+        let page = "<p><ruby>東<rp>(<rt>とう<rp>)</ruby>京 <math><mfrac><mn>2</mn><mn>4</mn></mfrac><msup><mi>x</mi><mn>12</mn></msup></math>";
+        assert_eq!(document(page).text, "東京 2/4x^12\n\nとう");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use crate::{Document, Element, ElementKind};
+use crate::{Document, Element, ElementKind, document::Records};
 
 /// Finds the blocks of a Markdown text.
 pub(super) fn describe(text: String) -> Document {
@@ -12,17 +12,37 @@ pub(super) fn describe(text: String) -> Document {
     let skip = text.len() - text.trim_start_matches('\u{FEFF}').len();
     let mut blocks = Blocks { text: &text, skip, elements: Vec::new(), item: None };
     let mut title = Title::default();
+    // The words of the open heading, and of which element.
+    let mut label: Option<String> = None;
+    let mut decoding = Decoding { text: &text, skip, replaced: Vec::new(), in_code: false };
     // Depth of blocks that are one element as a whole; their content is skipped.
     let mut inside = 0_usize;
 
-    let options = Options::ENABLE_TABLES | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
+    let options = Options::ENABLE_TABLES
+        | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS
+        | Options::ENABLE_HEADING_ATTRIBUTES
+        | Options::ENABLE_STRIKETHROUGH;
     for (event, range) in Parser::new_ext(&text[skip..], options).into_offset_iter() {
         title.see(&event);
+        decoding.see(&event, &range);
+        match (&event, &mut label) {
+            (Event::Start(Tag::Heading { .. }), _) => label = Some(String::new()),
+            (Event::Text(words) | Event::Code(words), Some(label)) => label.push_str(words),
+            (Event::SoftBreak | Event::HardBreak, Some(label)) => label.push(' '),
+            _ => {}
+        }
         match event {
             Event::Start(tag) => match whole_block(&tag) {
                 Some(kind) => {
                     if inside == 0 {
-                        blocks.block(kind, range);
+                        let html = || html_heading(&text[skip + range.start..skip + range.end]);
+                        match (&tag, matches!(tag, Tag::HtmlBlock).then(html).flatten()) {
+                            (Tag::HtmlBlock, Some((level, words))) => {
+                                blocks.block(ElementKind::Heading { level }, range);
+                                blocks.label(&words);
+                            }
+                            _ => blocks.block(kind, range),
+                        }
                     }
                     inside += 1;
                 }
@@ -39,6 +59,9 @@ pub(super) fn describe(text: String) -> Document {
             Event::End(tag) => {
                 if is_whole_block_end(&tag) {
                     inside -= 1;
+                    if let (TagEnd::Heading(_), Some(words)) = (tag, label.take()) {
+                        blocks.label(&words);
+                    }
                 } else if inside == 0 && tag == TagEnd::Item {
                     blocks.end_item(range.end);
                 }
@@ -47,7 +70,98 @@ pub(super) fn describe(text: String) -> Document {
         }
     }
     let elements = blocks.elements;
-    Document { title: title.text(), text, elements, page_count: None }
+    let replaced = decoding.replaced;
+    let document = Document { title: title.text(), text, elements, ..Document::default() };
+    if replaced.is_empty() { document } else { decoded(document, &replaced) }
+}
+
+/// Finds escapes: what they stand for is written in their places.
+struct Decoding<'a> {
+    text: &'a str,
+    skip: usize,
+    replaced: Vec<(Range<usize>, String)>,
+    in_code: bool,
+}
+
+impl Decoding<'_> {
+    fn see(&mut self, event: &Event<'_>, range: &Range<usize>) {
+        match event {
+            Event::Start(Tag::CodeBlock(_) | Tag::MetadataBlock(_) | Tag::HtmlBlock) => self.in_code = true,
+            Event::End(TagEnd::CodeBlock | TagEnd::MetadataBlock(_) | TagEnd::HtmlBlock) => self.in_code = false,
+            Event::Text(words) if !self.in_code => {
+                let (start, end) = (self.skip + range.start, self.skip + range.end);
+                let source = &self.text[start..end];
+                if source.starts_with('&') && **words != *source {
+                    self.replaced.push((start..end, words.to_string()));
+                } else if self.text[..start].ends_with('\\')
+                    && source.starts_with(|c: char| c.is_ascii_punctuation())
+                    && self.replaced.last().is_none_or(|(last, _)| last.end < start)
+                {
+                    self.replaced.push((start - 1..start, String::new()));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The document with parts of its text replaced.
+fn decoded(document: Document, replaced: &[(Range<usize>, String)]) -> Document {
+    let mut text = String::with_capacity(document.text.len());
+    // Where each replaced part ends, before and after.
+    let mut ends = vec![(0, 0)];
+    let mut from = 0;
+    for (range, words) in replaced {
+        text.push_str(&document.text[from..range.start]);
+        text.push_str(words);
+        from = range.end;
+        ends.push((from, text.len()));
+    }
+    text.push_str(&document.text[from..]);
+    let moved = |place: usize| {
+        let (before, after) = ends[ends.partition_point(|(before, _)| *before <= place) - 1];
+        (after + place - before).min(text.len())
+    };
+    let elements = document.elements.into_iter().map(|mut element| {
+        let (start, end) = (moved(element.start), moved(element.end));
+        if let Some(records) = &mut element.records {
+            records.header_bytes = moved(element.start + records.header_bytes) - start;
+        }
+        (element.start, element.end) = (text.floor_char_boundary(start), text.floor_char_boundary(end));
+        element
+    });
+    let elements = elements.filter(|element| element.start < element.end).collect();
+    Document { elements, text, ..document }
+}
+
+/// The level and words of a heading that is written as HTML.
+fn html_heading(block: &str) -> Option<(u8, String)> {
+    let inner = block.trim().strip_prefix("<h")?;
+    let level = inner.chars().next()?.to_digit(10).filter(|level| (1..=6).contains(level))?;
+    let (_, inner) = inner.split_once('>')?;
+    let (inner, rest) = inner.split_once(&format!("</h{level}"))?;
+    if rest.trim() != ">" {
+        return None;
+    }
+    let mut words = String::new();
+    let mut in_tag = false;
+    for c in inner.chars() {
+        match c {
+            '<' => in_tag = true,
+            '>' => in_tag = false,
+            c if !in_tag => words.push(c),
+            _ => {}
+        }
+    }
+    Some((level as u8, words))
+}
+
+/// Bytes of the heading of a table with its delimiter row.
+fn table_header(table: &str) -> usize {
+    let mut lines = table.split_inclusive('\n');
+    let head = lines.next().map_or(0, str::len);
+    let delimiter = lines.next().unwrap_or_default();
+    head + delimiter.trim_end().len()
 }
 
 fn whole_block(tag: &Tag<'_>) -> Option<ElementKind> {
@@ -98,7 +212,24 @@ impl Blocks<'_> {
         let start = self.skip + range.start;
         let end = start + self.text[start..self.skip + range.end].trim_end().len();
         if start < end {
-            self.elements.push(Element { kind, start, end, page: None });
+            let mut element = Element::new(kind, start..end, None);
+            if kind == ElementKind::Table {
+                let header_bytes = table_header(&self.text[start..end]);
+                element.records = Some(Records { header_bytes, is_quoted: false });
+            }
+            self.elements.push(element);
+        }
+    }
+
+    /// Sets the words of the last element, if it is a heading whose text also has markup.
+    fn label(&mut self, words: &str) {
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some(element) = self.elements.last_mut()
+            && self.item.is_none()
+            && matches!(element.kind, ElementKind::Heading { .. })
+            && self.text[element.start..element.end] != *words
+        {
+            element.label = Some(words);
         }
     }
 }
@@ -152,6 +283,8 @@ mod tests {
         let document = describe(file.to_owned());
         assert_eq!(document.text, file);
         assert_eq!(document.title.as_deref(), Some("Grüße an alle"));
+        let labels: Vec<_> = document.elements.iter().filter_map(|element| element.label.as_deref()).collect();
+        assert_eq!(labels, ["Grüße an alle", "Zwei"]);
         assert_eq!(
             pieces(&document),
             [
@@ -163,6 +296,23 @@ mod tests {
                 (ElementKind::Paragraph, "Zitat"),
             ]
         );
+    }
+
+    #[test]
+    fn headings_have_their_words_as_labels() {
+        let text = "## [My Resume](https://example.com) ##\n\n## **Bold** `code` {#id}\n\n# C\\# and F#\n\n## &Uuml;ber\n\n<h2 align=x>H</h2>\n";
+        let document = describe(text.to_owned());
+        let labels: Vec<_> = document.elements.iter().filter_map(|element| element.label.as_deref()).collect();
+        assert_eq!(labels, ["My Resume", "Bold code", "C# and F#", "Über", "H"]);
+        assert_eq!(document.elements.last().map(|element| element.kind), Some(ElementKind::Heading { level: 2 }));
+    }
+
+    #[test]
+    fn escapes_are_resolved_outside_of_code() {
+        let text = "# Stra&szlig;e\n\nsnake\\_case `a&amp;b` 2\\*3 R&amp;D.\n\n    x&amp;y\n";
+        let document = describe(text.to_owned());
+        assert_eq!(document.text, "# Straße\n\nsnake_case `a&amp;b` 2*3 R&D.\n\n    x&amp;y\n");
+        assert_eq!(pieces(&document)[1], (ElementKind::Paragraph, "snake_case `a&amp;b` 2*3 R&D."));
     }
 
     #[test]

@@ -3,19 +3,33 @@
 
 mod archive;
 mod builder;
+pub(crate) mod codepage;
 mod docx;
+mod docx_numbering;
 mod docx_styles;
-mod encoding;
+pub(crate) mod encoding;
+mod epub;
+mod escapes;
 mod html;
+mod mail;
 mod markdown;
+mod markup;
+pub(crate) mod msg;
+mod notebook;
+mod odf;
 mod ole;
 mod pdf;
 mod plain;
+mod pptx;
 mod rows;
+mod rtf;
+mod sheets;
+mod symbols;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
+use self::archive::Archive;
 pub(super) use self::archive::compression_limit;
 use super::{ExtractLimits, FileInfo, MediaType, SNIFF_BYTES, sniff};
 use crate::{Document, ElementKind, FileError, FileErrorKind};
@@ -29,21 +43,112 @@ pub(super) fn read(mut file: File, info: &FileInfo, limits: &ExtractLimits) -> R
         return Err(FileError::new(FileErrorKind::Empty, "The file has no bytes."));
     }
 
-    match sniff(&head, &info.file_name, info.declared_type.as_deref()) {
-        MediaType::Pdf => pdf::read(&all_bytes(file)?, limits),
-        MediaType::Docx | MediaType::Zip => docx::read(file, limits),
-        MediaType::Ole => Err(ole::file_error(&all_bytes(file)?)),
+    let media_type = sniff(&head, &info.file_name, info.declared_type.as_deref());
+    match media_type {
+        MediaType::Pdf => pdf::read(all_bytes(file)?, limits),
+        MediaType::Docx
+        | MediaType::Pptx
+        | MediaType::Xlsx
+        | MediaType::Xlsb
+        | MediaType::Odt
+        | MediaType::Odp
+        | MediaType::Ods
+        | MediaType::Epub
+        | MediaType::Zip => container(file, limits),
+        MediaType::Ole | MediaType::Xls | MediaType::Outlook => ole::read(file, limits),
+        MediaType::Rtf => rtf::read(&all_bytes(file)?, limits),
+        MediaType::Mail => mail::read(&text_bytes(file, limits)?, limits),
+        MediaType::Mailbox => mail::read_mailbox(&text_bytes(file, limits)?, limits),
         MediaType::Html => html::read(&encoding::decode(text_bytes(file, limits)?)?, limits),
         MediaType::Markdown => plain_text(file, limits, markdown::describe),
-        MediaType::Csv => plain_text(file, limits, |text| plain::describe(text, ElementKind::Table)),
-        MediaType::Json | MediaType::Xml | MediaType::SourceCode => {
-            plain_text(file, limits, |text| plain::describe(text, ElementKind::Code))
+        MediaType::Csv => plain_text(file, limits, plain::describe_records),
+        MediaType::Json | MediaType::Notebook => json(file, limits),
+        MediaType::Xml => plain_text(file, limits, |text| {
+            plain::describe(escapes::xml(&text).unwrap_or(text), ElementKind::Code)
+        }),
+        MediaType::SourceCode => {
+            let mut document = plain_text(file, limits, |text| plain::describe(text, ElementKind::Code))?;
+            if let Some(language) = sniff::language(&info.file_name) {
+                document.properties.insert("language".to_owned(), language.to_owned());
+            }
+            Ok(document)
         }
         MediaType::PlainText => plain_text(file, limits, |text| plain::describe(text, ElementKind::Paragraph)),
+        MediaType::Png | MediaType::Jpeg | MediaType::Tiff | MediaType::Webp | MediaType::Bmp | MediaType::Gif => {
+            Err(FileError::new(FileErrorKind::UnsupportedMedia, "Text in pictures is not read."))
+        }
         MediaType::Unsupported => {
             Err(FileError::new(FileErrorKind::UnsupportedMedia, "No reader knows this kind of content."))
         }
     }
+}
+
+/// Reads a zip container by what is in it, whatever its name says.
+fn container(file: File, limits: &ExtractLimits) -> Result<Document, FileError> {
+    let copy = file.try_clone().map_err(unreadable)?;
+    let mut archive = Archive::open(file, limits)?;
+    let mimetype = archive.head("mimetype")?.unwrap_or_default();
+    let main = archive.relationships("")?.into_iter().find(|part| part.kind == "officeDocument").map(|part| part.target);
+    let main = main.filter(|main| archive.has(main));
+    let usual = || ["word/document.xml", "ppt/presentation.xml", "xl/workbook.xml", "xl/workbook.bin"];
+    let main = main.or_else(|| usual().into_iter().find(|name| archive.has(name)).map(str::to_owned));
+    let open_document = |suffix: &str| mimetype.contains("opendocument") && mimetype.contains(suffix);
+    if open_document("spreadsheet") {
+        odf::check_protection(&mut archive)?;
+        archive.check_size()?;
+        return sheets::read(copy, MediaType::Ods, limits);
+    }
+    if open_document("presentation") || open_document("graphics") {
+        return odf::read(archive, MediaType::Odp, limits);
+    }
+    if mimetype.contains("opendocument") {
+        return odf::read(archive, MediaType::Odt, limits);
+    }
+    if mimetype.contains("epub") || (main.is_none() && archive.has("META-INF/container.xml")) {
+        return epub::read(archive, limits);
+    }
+    if let Some(main) = main {
+        if main.ends_with(".bin") {
+            archive.check_size()?;
+            return sheets::read(copy, MediaType::Xlsb, limits);
+        }
+        let head = archive.head(&main)?.unwrap_or_default();
+        match root_element(&head) {
+            "presentation" => return pptx::read(archive, &main, limits),
+            "workbook" => {
+                archive.check_size()?;
+                return sheets::read(copy, MediaType::Xlsx, limits);
+            }
+            "document" => return docx::read(archive, &main, limits),
+            // The reader says what is wrong with the markup.
+            _ if main.to_lowercase().contains("word/") => return docx::read(archive, &main, limits),
+            _ => {}
+        }
+    }
+    if archive.has("content.xml") && archive.has("META-INF/manifest.xml") {
+        return odf::read(archive, MediaType::Odt, limits);
+    }
+    Err(FileError::new(FileErrorKind::UnsupportedMedia, "No reader knows what is in this container."))
+}
+
+/// The name of the first element of an XML text, without prefix.
+fn root_element(xml: &str) -> &str {
+    let tags = xml.split('<').skip(1);
+    let tag = tags.into_iter().find(|tag| tag.starts_with(|c: char| c.is_alphabetic())).unwrap_or_default();
+    let name = tag.split(|c: char| c.is_whitespace() || matches!(c, '>' | '/')).next().unwrap_or_default();
+    name.rsplit(':').next().unwrap_or_default()
+}
+
+/// Reads JSON, which may be a notebook.
+fn json(file: File, limits: &ExtractLimits) -> Result<Document, FileError> {
+    let text = encoding::decode(text_bytes(file, limits)?)?;
+    if text.contains("\"nbformat\"") {
+        let value: Option<serde_json::Value> = serde_json::from_str(text.trim_start_matches('\u{FEFF}')).ok();
+        if value.is_some_and(|value| notebook::is_notebook(&value)) {
+            return notebook::read(&text, limits);
+        }
+    }
+    described(escapes::json(&text).unwrap_or(text), limits, |text| plain::describe(text, ElementKind::Code))
 }
 
 /// A document whose text is the file itself.
@@ -52,7 +157,14 @@ fn plain_text(
     limits: &ExtractLimits,
     describe: impl Fn(String) -> Document,
 ) -> Result<Document, FileError> {
-    let text = encoding::decode(text_bytes(file, limits)?)?;
+    described(encoding::decode(text_bytes(file, limits)?)?, limits, describe)
+}
+
+fn described(
+    text: String,
+    limits: &ExtractLimits,
+    describe: impl Fn(String) -> Document,
+) -> Result<Document, FileError> {
     if text.len() as u64 > limits.max_text_bytes {
         return Err(too_much_text());
     }
@@ -84,6 +196,10 @@ fn unreadable(error: io::Error) -> FileError {
         }
         _ => FileError::new(FileErrorKind::Corrupt, "The content cannot be read to its end."),
     }
+}
+
+fn too_many_pages() -> FileError {
+    FileError::new(FileErrorKind::TooLarge, "There are more pages than one file may have.")
 }
 
 fn too_much_text() -> FileError {

@@ -1,14 +1,38 @@
-use crate::{FileError, FileErrorKind};
+//! OLE containers: workbooks of before 2007, mails of Outlook, and documents with a password.
 
-/// The error for an OLE container. Office stores password-protected documents in one, in a stream of a known name; all others are
-/// formats from before 2007.
-pub(super) fn file_error(bytes: &[u8]) -> FileError {
-    let protected: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    if bytes.windows(protected.len()).any(|window| window == protected) {
-        return FileError::new(FileErrorKind::Encrypted, "The document is protected by a password.");
+use std::fs::File;
+use std::io::{BufReader, Seek};
+
+use cfb::CompoundFile;
+
+use super::{msg, sheets, unreadable};
+use crate::{Document, ExtractLimits, FileError, FileErrorKind, MediaType};
+
+/// Reads a container by what is in it.
+pub(super) fn read(mut file: File, limits: &ExtractLimits) -> Result<Document, FileError> {
+    let copy = file.try_clone().map_err(unreadable)?;
+    let container = match CompoundFile::open(BufReader::new(copy)) {
+        Ok(container) => container,
+        Err(_) => {
+            // Workbooks are read in spite of damage that others are not.
+            file.rewind().map_err(unreadable)?;
+            return sheets::read(file, MediaType::Xls, limits).map_err(|_| {
+                FileError::new(FileErrorKind::Corrupt, "The file's container is cut short or damaged.")
+            });
+        }
+    };
+    if container.exists("/EncryptedPackage") {
+        return Err(FileError::new(FileErrorKind::Encrypted, "The document is protected by a password."));
     }
-    FileError::new(
+    if msg::is_mail(&container) {
+        return msg::read(container, limits);
+    }
+    if ["/Workbook", "/Book"].iter().any(|stream| container.exists(stream)) {
+        file.rewind().map_err(unreadable)?;
+        return sheets::read(file, MediaType::Xls, limits);
+    }
+    Err(FileError::new(
         FileErrorKind::UnsupportedMedia,
-        "Office formats of before 2007 are not read; save it as DOCX or PDF.",
-    )
+        "Texts and presentations of Office before 2007 are not read; save it as DOCX or PDF.",
+    ))
 }

@@ -42,6 +42,7 @@ impl<'a> From<&'a DocumentElement> for DocumentJson<'a> {
                 ElementKind::ListItem => ("list_item", None),
                 ElementKind::Table => ("table", None),
                 ElementKind::Code => ("code", None),
+                ElementKind::Aside => ("aside", None),
                 ElementKind::PageBreak => ("page_break", None),
             };
             ElementJson { kind, level, start: element.start, end: element.end, page: element.page }

@@ -230,7 +230,7 @@ fn document() -> Document {
     for (kind, text, page) in parts {
         let start = document.text.len();
         document.text.push_str(text.trim_end_matches(' '));
-        document.elements.push(Element { kind, start, end: document.text.len(), page: Some(page) });
+        document.elements.push(Element::new(kind, start..document.text.len(), Some(page)));
         document.text.push_str(if kind == PageBreak { "" } else { "\n\n" });
     }
     document

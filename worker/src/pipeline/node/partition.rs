@@ -50,6 +50,8 @@ async fn read(call: &Call<'_>, file: &FileElement, mode: PartitionMode) -> Resul
     let limits = extract_limits(&call.cx.config.extract);
     let read = nvisy_extract::run(&call.cx.extractor, &staged, &file_info(file), &limits).await;
     let document = read.map_err(job_error)?;
+    // A reader that looked at the whole file knows better than its first bytes tell.
+    let media_type = document.media_type.unwrap_or(media_type);
     let document = match mode {
         PartitionMode::Auto => document,
         PartitionMode::Fast => without_structure(document),
@@ -120,6 +122,8 @@ fn element(document: Document, origin: &Origin) -> DocumentElement {
         characters: document.text.chars().count() as u64,
         page_count: document.page_count,
         title: document.title.clone(),
+        properties: document.properties.clone(),
+        warnings: document.warnings.clone(),
         ..DocumentInfo::default()
     };
     let origin = Origin { metadata: origin.metadata.clone(), document: Some(info) };
@@ -139,7 +143,7 @@ pub(super) fn without_structure(document: Document) -> Document {
                 last.end = element.end;
             }
             _ if element.kind == ElementKind::PageBreak => elements.push(element),
-            _ => elements.push(Element { kind: ElementKind::Paragraph, ..element }),
+            _ => elements.push(Element::new(ElementKind::Paragraph, element.start..element.end, element.page)),
         }
     }
     Document { elements, ..document }
@@ -151,7 +155,7 @@ mod tests {
 
     #[test]
     fn document_without_structure_keeps_text_and_pages() {
-        let element = |kind, start, end, page| Element { kind, start, end, page };
+        let element = |kind, start, end, page| Element::new(kind, start..end, page);
         let document = Document {
             text: "Title\n\none\n\n- two\n\nthree".to_owned(),
             elements: vec![
@@ -163,6 +167,7 @@ mod tests {
             ],
             page_count: Some(2),
             title: Some("Title".to_owned()),
+            ..Document::default()
         };
         let plain = without_structure(document.clone());
         assert_eq!((&plain.text, plain.page_count, &plain.title), (&document.text, Some(2), &document.title));

@@ -142,7 +142,7 @@ mod tests {
     fn document_is_text_or_json_with_structure() {
         let document = Document {
             text: "One".to_owned(),
-            elements: vec![Element { kind: ElementKind::Heading { level: 2 }, start: 0, end: 3, page: Some(1) }],
+            elements: vec![Element::new(ElementKind::Heading { level: 2 }, 0..3, Some(1))],
             page_count: Some(1),
             title: None,
         };

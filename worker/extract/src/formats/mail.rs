@@ -1,0 +1,196 @@
+//! Mails: headers as properties, the best alternative of the body, quoted mails and signatures beside it.
+
+use std::io::Cursor;
+
+use mail_parser::mailbox::mbox::MessageIterator;
+use mail_parser::{Address, Message, MessageParser, PartType};
+
+use super::builder::DocumentBuilder;
+use super::html;
+use super::too_many_pages;
+use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
+
+/// Reads a mail.
+pub(super) fn read(bytes: &[u8], limits: &ExtractLimits) -> Result<Document, FileError> {
+    let message = MessageParser::default().parse(bytes).ok_or_else(no_mail)?;
+    let mut builder = DocumentBuilder::new(limits);
+    builder.media_type(MediaType::Mail);
+    add(&mut builder, &message, true)?;
+    builder.finish("The mail has no text.")
+}
+
+/// Reads a mailbox: each mail is a page.
+pub(super) fn read_mailbox(bytes: &[u8], limits: &ExtractLimits) -> Result<Document, FileError> {
+    let mut builder = DocumentBuilder::new(limits);
+    builder.media_type(MediaType::Mailbox);
+    let mut count = 0;
+    for mail in MessageIterator::new(Cursor::new(bytes)) {
+        let Ok(mail) = mail else { continue };
+        count += 1;
+        if count > limits.max_pages {
+            return Err(too_many_pages());
+        }
+        builder.page(count);
+        match MessageParser::default().parse(mail.contents()) {
+            Some(message) => add(&mut builder, &message, false)?,
+            None => builder.warn(format!("Mail {count} was not read.")),
+        }
+    }
+    builder.page_count(count);
+    builder.finish("The mailbox has no mails with text.")
+}
+
+fn no_mail() -> FileError {
+    FileError::new(FileErrorKind::Corrupt, "The mail has no readable header.")
+}
+
+fn add(builder: &mut DocumentBuilder, message: &Message<'_>, is_only: bool) -> Result<(), FileError> {
+    let subject = message.subject().unwrap_or_default();
+    let mut head = String::new();
+    let lines = [
+        ("from", "From", message.from().map(people)),
+        ("to", "To", message.to().map(people)),
+        ("cc", "Cc", message.cc().map(people)),
+        ("date", "Date", message.date().map(|date| date.to_rfc3339())),
+    ];
+    for (name, label, value) in lines {
+        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+        head.push_str(&format!("{label}: {value}\n"));
+        if is_only {
+            builder.property(name, &value);
+        }
+    }
+    if is_only {
+        builder.title(subject);
+        builder.property("subject", subject);
+        builder.property("messageId", message.message_id().unwrap_or_default());
+        builder.property("inReplyTo", message.in_reply_to().as_text().unwrap_or_default());
+        let attachments: Vec<_> = message.attachments().filter_map(mail_parser::MimeHeaders::attachment_name).collect();
+        builder.property("attachments", &attachments.join(", "));
+    }
+    builder.push(ElementKind::Heading { level: 1 }, subject)?;
+    builder.push(ElementKind::Paragraph, &head)?;
+    body(builder, message)
+}
+
+/// Names and addresses.
+fn people(addresses: &Address<'_>) -> String {
+    let shown = addresses.iter().map(|person| match (person.name(), person.address()) {
+        (Some(name), Some(address)) => format!("{name} <{address}>"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => String::new(),
+    });
+    shown.filter(|person| !person.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// Adds the parts of the body. A part that exists as text and as page is read as the page, which has structure; if the page says
+/// much less than the text, as the text.
+fn body(builder: &mut DocumentBuilder, message: &Message<'_>) -> Result<(), FileError> {
+    let words = |text: &str| text.split_whitespace().count();
+    let parts = if message.html_body_count() >= message.text_body_count() {
+        message.html_bodies().collect::<Vec<_>>()
+    } else {
+        message.text_bodies().collect()
+    };
+    for (place, part) in parts.iter().enumerate() {
+        match &part.body {
+            PartType::Html(page) => {
+                let alternative = message.text_bodies().nth(place).and_then(|part| match &part.body {
+                    PartType::Text(text) => Some(text),
+                    _ => None,
+                });
+                let mut trial = DocumentBuilder::new(&ExtractLimits::default());
+                let is_read = html::read_into(page, &mut trial).is_ok();
+                let read = trial.finish("").map_or(0, |page| words(&page.text));
+                match alternative {
+                    Some(text) if !is_read || read * 2 < words(text) => plain(builder, text)?,
+                    _ => html::read_into(page, builder)?,
+                }
+            }
+            PartType::Text(text) => plain(builder, text)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Adds a plain body: its own text, then quoted mails and signature beside it.
+pub(super) fn plain(builder: &mut DocumentBuilder, text: &str) -> Result<(), FileError> {
+    let mut paragraph = String::new();
+    let mut quoted = String::new();
+    let mut lines = text.lines().peekable();
+    let mut is_signature = false;
+    let flush = |builder: &mut DocumentBuilder, paragraph: &mut String, is_aside: bool| {
+        let text = std::mem::take(paragraph);
+        match is_aside {
+            true => builder.push(ElementKind::Aside, &text),
+            false => builder.push(ElementKind::Paragraph, &text),
+        }
+    };
+    while let Some(line) = lines.next() {
+        let is_quoted = line.starts_with('>');
+        // The line that introduces a quotation.
+        let introduces = !is_quoted
+            && line.trim_end().ends_with(':')
+            && lines.peek().is_some_and(|next| next.starts_with('>') || next.trim().is_empty())
+            && lines.clone().find(|line| !line.trim().is_empty()).is_some_and(|next| next.starts_with('>'));
+        if line.trim_end() == "--" {
+            flush(builder, &mut paragraph, is_signature)?;
+            is_signature = true;
+        }
+        if !is_quoted && !quoted.is_empty() {
+            flush(builder, &mut quoted, true)?;
+        }
+        if is_quoted || introduces {
+            flush(builder, &mut paragraph, is_signature)?;
+            quoted.push_str(line.trim_start_matches(['>', ' ']));
+            quoted.push('\n');
+        } else if line.trim().is_empty() {
+            flush(builder, &mut paragraph, is_signature)?;
+        } else {
+            paragraph.push_str(line);
+            paragraph.push('\n');
+        }
+    }
+    flush(builder, &mut quoted, true)?;
+    flush(builder, &mut paragraph, is_signature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mail_has_headers_body_and_quotation_apart() {
+        let mail = b"From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\nTo: a@example.org, B <b@example.org>\r\nSubject: Tides\r\n\
+            Date: Sat, 1 Nov 2025 10:00:00 +0100\r\nMessage-ID: <1@example.org>\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            Content-Transfer-Encoding: quoted-printable\r\n\r\nHello there=2C\r\nsee below.\r\n\r\nOn Friday, A wrote:\r\n> Is it slack?\r\n> Yes.\r\n\
+            \r\nBye\r\n-- \r\nJ\r\n";
+        let document = read(mail, &ExtractLimits::default()).expect("has text");
+        assert_eq!(document.title.as_deref(), Some("Tides"));
+        assert_eq!(document.properties["from"], "Jürgen <j@example.org>");
+        assert_eq!(document.properties["to"], "a@example.org, B <b@example.org>");
+        let pieces: Vec<_> = document.elements.iter().map(|e| (e.kind, &document.text[e.start..e.end])).collect();
+        assert_eq!(pieces[2], (ElementKind::Paragraph, "Hello there,\nsee below."));
+        assert_eq!(pieces[3], (ElementKind::Aside, "On Friday, A wrote:\nIs it slack?\nYes."));
+        assert_eq!(pieces[4..], [(ElementKind::Paragraph, "Bye"), (ElementKind::Aside, "--\nJ")]);
+    }
+
+    #[test]
+    fn page_is_the_best_alternative() {
+        let mail = b"Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\
+            Content-Type: text/plain\r\n\r\nHead\r\nwords\r\n--b\r\nContent-Type: text/html\r\n\r\n<h2>Head</h2><p>words\r\n--b--\r\n";
+        let document = read(mail, &ExtractLimits::default()).expect("has text");
+        assert_eq!(document.elements[1].kind, ElementKind::Heading { level: 2 });
+        assert_eq!(document.text.matches("words").count(), 1);
+    }
+
+    #[test]
+    fn mails_of_a_mailbox_are_pages() {
+        let mailbox = b"From a Sat Nov  1 10:00:00 2025\nSubject: One\n\nfirst\n>From the start\n\nFrom b Sat Nov  1 10:00:00 2025\nSubject: Two\n\nsecond\n";
+        let document = read_mailbox(mailbox, &ExtractLimits::default()).expect("has text");
+        assert_eq!(document.page_count, Some(2));
+        assert!(document.text.contains("second"));
+        assert_eq!(document.elements.last().and_then(|element| element.page), Some(2));
+    }
+}

@@ -1,0 +1,78 @@
+//! What readers of XML share.
+
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
+
+use crate::{FileError, FileErrorKind};
+
+/// The error of markup that is no XML.
+pub(super) fn malformed(_: quick_xml::Error) -> FileError {
+    FileError::new(FileErrorKind::Corrupt, "The document's markup is malformed.")
+}
+
+/// An attribute by its name without prefix.
+pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+    let found = tag.attributes().flatten().find(|attribute| attribute.key.local_name().as_ref() == name)?;
+    found.normalized_value(XmlVersion::Implicit1_0).ok().map(|value| value.into_owned())
+}
+
+/// An attribute as a number.
+pub(super) fn number(tag: &BytesStart<'_>, name: &str) -> Option<usize> {
+    attribute(tag, name)?.parse().ok()
+}
+
+/// Adds the characters of an event to a text.
+pub(super) fn append_text(text: &mut String, event: &Event<'_>) {
+    match event {
+        Event::Text(words) => text.push_str(&words.xml_content(XmlVersion::Implicit1_0)),
+        Event::CData(words) => text.push_str(&words.xml_content(XmlVersion::Implicit1_0)),
+        // Only XML's predefined entities: entities of a document type can expand without bound.
+        Event::GeneralRef(name) => match name.resolve_char_ref() {
+            Ok(Some(c)) => text.push(c),
+            _ => text.push_str(resolve_predefined_entity(name).unwrap_or_default()),
+        },
+        _ => {}
+    }
+}
+
+/// The text of the first element of this name, without prefix.
+pub(super) fn first_text(xml: &str, name: &str) -> Result<String, FileError> {
+    let mut reader = Reader::from_str(xml);
+    let mut text = None;
+    loop {
+        match reader.read_event().map_err(malformed)? {
+            Event::Start(tag) if tag.local_name().as_ref() == name => text = Some(String::new()),
+            Event::End(tag) if tag.local_name().as_ref() == name => return Ok(text.unwrap_or_default()),
+            Event::Eof => return Ok(String::new()),
+            event => {
+                if let Some(text) = &mut text {
+                    append_text(text, &event);
+                }
+            }
+        }
+    }
+}
+
+/// The texts of all elements of these names, in order: what a chart or a diagram says.
+pub(super) fn texts(xml: &str, names: &[&str]) -> Result<Vec<String>, FileError> {
+    let mut reader = Reader::from_str(xml);
+    let mut texts: Vec<String> = Vec::new();
+    let mut open = false;
+    loop {
+        match reader.read_event().map_err(malformed)? {
+            Event::Start(tag) if names.contains(&tag.local_name().as_ref()) => {
+                open = true;
+                texts.push(String::new());
+            }
+            Event::End(tag) if names.contains(&tag.local_name().as_ref()) => open = false,
+            Event::Eof => return Ok(texts),
+            event if open => {
+                if let Some(text) = texts.last_mut() {
+                    append_text(text, &event);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! OpenDocument texts and presentations: headings, paragraphs, lists, tables; slides are pages.
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+use super::archive::Archive;
+use super::builder::DocumentBuilder;
+use super::markup::{append_text, attribute, first_text, malformed, number};
+use super::rows::TableRows;
+use super::too_many_pages;
+use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
+
+/// Most times that a repeated cell or row with content is repeated here.
+const MAX_REPEATED: usize = 100;
+
+/// Fails if parts of the document are encrypted.
+pub(super) fn check_protection(archive: &mut Archive) -> Result<(), FileError> {
+    let manifest = archive.text("META-INF/manifest.xml")?.unwrap_or_default();
+    if manifest.contains("encryption-data") {
+        return Err(FileError::new(FileErrorKind::Encrypted, "The document is protected by a password."));
+    }
+    Ok(())
+}
+
+/// Reads a text or a presentation.
+pub(super) fn read(mut archive: Archive, media_type: MediaType, limits: &ExtractLimits) -> Result<Document, FileError> {
+    check_protection(&mut archive)?;
+    let mut builder = DocumentBuilder::new(limits);
+    builder.media_type(media_type);
+    if let Some(xml) = archive.text("meta.xml")? {
+        builder.title(&first_text(&xml, "title")?);
+        builder.property("author", &first_text(&xml, "creator")?);
+    }
+    let Some(content) = archive.text("content.xml")? else {
+        return Err(FileError::new(FileErrorKind::Corrupt, "The document has no content."));
+    };
+    let mut walk = Walk::new(&mut builder, limits);
+    walk.part(&content)?;
+    let pages = walk.page;
+    drop(content);
+    if let Some(styles) = archive.text("styles.xml")? {
+        // Heads and feet of pages.
+        let mut walk = Walk::new(&mut builder, limits);
+        walk.is_styles = true;
+        walk.part(&styles)?;
+    }
+    if pages > 0 {
+        builder.page_count(pages);
+    }
+    builder.finish("The document has no text.")
+}
+
+struct Block {
+    text: String,
+    heading: Option<u8>,
+    in_list: bool,
+}
+
+struct Walk<'a> {
+    builder: &'a mut DocumentBuilder,
+    max_pages: u32,
+    page: u32,
+    /// The open paragraphs: a frame puts paragraphs into a paragraph.
+    blocks: Vec<Block>,
+    lists: usize,
+    is_first_in_item: bool,
+    table: Option<(TableRows, usize)>,
+    cell: String,
+    /// Columns, rows, and times that the open cell stands for.
+    spans: (usize, usize, usize),
+    /// The open note, comment, or notes of a slide.
+    note: Option<(String, usize)>,
+    /// Within the class of a placeholder of a slide.
+    class: String,
+    in_title: bool,
+    /// Reading styles: only heads and feet of pages have text.
+    is_styles: bool,
+    in_head: bool,
+    reading: Option<String>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(builder: &'a mut DocumentBuilder, limits: &ExtractLimits) -> Self {
+        Self {
+            builder,
+            max_pages: limits.max_pages,
+            page: 0,
+            blocks: Vec::new(),
+            lists: 0,
+            is_first_in_item: false,
+            table: None,
+            cell: String::new(),
+            spans: (1, 1, 1),
+            note: None,
+            class: String::new(),
+            in_title: false,
+            is_styles: false,
+            in_head: false,
+            reading: None,
+        }
+    }
+
+    fn part(&mut self, xml: &str) -> Result<(), FileError> {
+        let mut reader = Reader::from_str(xml);
+        loop {
+            match reader.read_event().map_err(malformed)? {
+                // Deleted text, and what only programs read.
+                Event::Start(tag)
+                    if matches!(
+                        tag.local_name().as_ref(),
+                        "tracked-changes" | "scripts" | "font-face-decls" | "forms" | "index-title-template" | "note-citation"
+                    ) =>
+                {
+                    reader.read_to_end(tag.name()).map_err(malformed)?;
+                }
+                Event::Start(tag) => self.start(&tag)?,
+                Event::Empty(tag) => {
+                    self.start(&tag)?;
+                    self.end(tag.local_name().as_ref())?;
+                }
+                Event::End(tag) => self.end(tag.local_name().as_ref())?,
+                Event::Eof => return Ok(()),
+                event => {
+                    if let Some(reading) = &mut self.reading {
+                        append_text(reading, &event);
+                    } else if let Some(block) = self.blocks.last_mut() {
+                        let from = block.text.len();
+                        append_text(&mut block.text, &event);
+                        // White space in the markup is a single space; `text:s` has more.
+                        let words = block.text[from..].replace(['\n', '\t', '\r'], " ");
+                        block.text.truncate(from);
+                        block.text.push_str(&words);
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), FileError> {
+        let name = tag.local_name();
+        match name.as_ref() {
+            "page" if self.blocks.is_empty() && !self.is_styles => {
+                self.page += 1;
+                if self.page > self.max_pages {
+                    return Err(too_many_pages());
+                }
+                self.builder.page(self.page);
+            }
+            "frame" => self.class = attribute(tag, "class").unwrap_or_default(),
+            "h" | "p" => {
+                let heading = (name.as_ref() == "h")
+                    .then(|| attribute(tag, "outline-level").and_then(|level| level.parse().ok()).unwrap_or(1_u8).clamp(1, 6));
+                let heading = heading.or((self.class == "title").then_some(1));
+                let style = attribute(tag, "style-name").unwrap_or_default();
+                self.in_title = style == "Title";
+                self.blocks.push(Block { text: String::new(), heading, in_list: self.lists > 0 });
+            }
+            "list" => self.lists += 1,
+            "list-item" | "list-header" => self.is_first_in_item = true,
+            "header" | "footer" | "header-left" | "footer-left" | "header-first" | "footer-first" => self.in_head = true,
+            "s" => self.push_str(&" ".repeat(number(tag, "c").unwrap_or(1).clamp(1, 100))),
+            "tab" => self.push_str("\t"),
+            "line-break" => self.push_str("\n"),
+            "ruby-text" => self.reading = Some(String::new()),
+            "note-body" | "annotation" | "notes" => match &mut self.note {
+                Some((_, depth)) => *depth += 1,
+                None => self.note = Some((String::new(), 1)),
+            },
+            "table" => self.table.get_or_insert_with(Default::default).1 += 1,
+            "table-row" => {
+                if let Some((rows, 1)) = &mut self.table {
+                    rows.row();
+                }
+            }
+            "table-cell" | "covered-table-cell" if matches!(self.table, Some((_, 1))) => {
+                self.cell.clear();
+                let value = |name| number(tag, name).unwrap_or(1);
+                self.spans = (
+                    value("number-columns-spanned"),
+                    value("number-rows-spanned"),
+                    value("number-columns-repeated").min(MAX_REPEATED),
+                );
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn push_str(&mut self, text: &str) {
+        if let Some(block) = self.blocks.last_mut() {
+            block.text.push_str(text);
+        }
+    }
+
+    fn end(&mut self, name: &str) -> Result<(), FileError> {
+        match name {
+            "h" | "p" => {
+                if let Some(block) = self.blocks.pop() {
+                    self.add(block)?;
+                }
+            }
+            "list" => self.lists = self.lists.saturating_sub(1),
+            "frame" => self.class.clear(),
+            "header" | "footer" | "header-left" | "footer-left" | "header-first" | "footer-first" => self.in_head = false,
+            "ruby-text" => {
+                if let Some(reading) = self.reading.take() {
+                    self.builder.aside(&reading)?;
+                }
+            }
+            "note-body" | "annotation" | "notes" => {
+                if let Some((_, depth)) = &mut self.note {
+                    *depth -= 1;
+                    if *depth == 0 {
+                        let (note, _) = self.note.take().unwrap_or_default();
+                        self.builder.aside(&note)?;
+                    }
+                }
+            }
+            "table-cell" => {
+                if let Some((rows, 1)) = &mut self.table {
+                    let (columns, below, repeated) = self.spans;
+                    // An empty cell repeated to the edge of the sheet.
+                    let repeated = if self.cell.trim().is_empty() { repeated.min(1) } else { repeated };
+                    for _ in 0..repeated {
+                        rows.spanning_cell(&self.cell, columns, below);
+                    }
+                }
+            }
+            "table" => match self.table.take() {
+                Some((mut rows, 1)) => self.builder.table(&mut rows)?,
+                Some((rows, depth)) => self.table = Some((rows, depth - 1)),
+                None => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, block: Block) -> Result<(), FileError> {
+        let text = block.text;
+        if self.is_styles {
+            return if self.in_head { self.builder.aside(&text) } else { Ok(()) };
+        }
+        if let Some((note, _)) = &mut self.note {
+            note.push_str(text.trim());
+            note.push('\n');
+            return Ok(());
+        }
+        if self.table.is_some() {
+            self.cell.push(' ');
+            self.cell.push_str(&text);
+            return Ok(());
+        }
+        if text.trim().is_empty() {
+            return Ok(());
+        }
+        if let Some(level) = block.heading {
+            return self.builder.push(ElementKind::Heading { level }, &text);
+        }
+        if block.in_list && std::mem::take(&mut self.is_first_in_item) {
+            let indent = "  ".repeat(self.lists.saturating_sub(1).min(8));
+            return self.builder.push(ElementKind::ListItem, &format!("{indent}- {}", text.trim()));
+        }
+        if std::mem::take(&mut self.in_title) {
+            self.builder.title(&text);
+            return self.builder.push(ElementKind::Title, &text);
+        }
+        self.builder.push(ElementKind::Paragraph, &text)
+    }
+}

@@ -1,0 +1,314 @@
+//! Lines in reading order to paragraphs, headings, items and tables.
+
+use std::collections::{HashMap, HashSet};
+
+use super::columns::median;
+use super::lines::Line;
+use crate::ElementKind;
+use crate::formats::rows::TableRows;
+
+/// A piece of a page.
+pub(super) enum Block {
+    Text(ElementKind, String),
+    Table(String),
+}
+
+/// The sizes of the file's fonts: that of most text, and the larger ones, which are those of headings.
+pub(super) struct Sizes {
+    body: f32,
+    headings: Vec<f32>,
+}
+
+impl Sizes {
+    pub(super) fn new<'a>(lines: impl Iterator<Item = &'a Line>) -> Self {
+        let mut letters: HashMap<i32, usize> = HashMap::new();
+        for line in lines {
+            *letters.entry((line.size * 2.0).round() as i32).or_default() += line.text.len();
+        }
+        let body = letters.iter().max_by_key(|(size, count)| (**count, **size)).map_or(10, |(size, _)| *size);
+        let all: usize = letters.values().sum();
+        let mut headings: Vec<i32> = letters
+            .iter()
+            .filter(|(size, count)| **size as f32 >= body as f32 * 1.12 && **count * 5 <= all.max(1))
+            .map(|(size, _)| *size)
+            .collect();
+        headings.sort_unstable_by(|one, other| other.cmp(one));
+        Self { body: body as f32 / 2.0, headings: headings.into_iter().map(|size| size as f32 / 2.0).collect() }
+    }
+
+    /// The level of a heading of this size.
+    fn level(&self, size: f32) -> Option<u8> {
+        let size = (size * 2.0).round() / 2.0;
+        let place = self.headings.iter().position(|heading| *heading == size)?;
+        (size > self.body).then(|| (place + 1).min(6) as u8)
+    }
+}
+
+/// The words of the file, to tell how those that are cut at the end of a line are written.
+pub(super) struct Words {
+    words: HashSet<String>,
+}
+
+impl Words {
+    pub(super) fn new<'a>(lines: impl Iterator<Item = &'a Line>) -> Self {
+        let mut words = HashSet::new();
+        for line in lines {
+            // The last word may be cut.
+            let text = line.text.trim_end();
+            let text = if text.ends_with(is_hyphen) { text.rsplit_once(' ').map_or("", |(text, _)| text) } else { text };
+            words.extend(text.split_whitespace().map(bare).filter(|word| word.len() > 3).map(str::to_lowercase));
+        }
+        Self { words }
+    }
+
+    /// Whether a word that is cut after `head` is written without the hyphen.
+    fn is_one(&self, head: &str, tail: &str) -> bool {
+        let (head, tail) = (bare(head).to_lowercase(), bare(tail).to_lowercase());
+        if self.words.contains(&format!("{head}-{tail}")) {
+            return false;
+        }
+        if self.words.contains(&format!("{head}{tail}")) {
+            return true;
+        }
+        !head.contains('-') && !APART.contains(&head.as_str()) && head.chars().count() > 1
+    }
+}
+
+/// Words between which the last part of the first is left out.
+const BETWEEN: [&str; 18] =
+    ["und", "oder", "bzw.", "sowie", "and", "or", "to", "en", "of", "et", "ou", "y", "o", "e", "og", "och", "eller", "bis"];
+
+/// Words that stand whole before a hyphen, so that one at the end of a line belongs to a word like `price-determining`.
+const APART: &[&str] = &[
+    "self", "well", "non", "ex", "semi", "quasi", "half", "high", "low", "long", "short", "cross", "price", "time", "cost", "data",
+    "user", "case", "world", "state", "full", "open", "large", "small", "real", "part", "hard", "soft", "fast", "slow", "old",
+    "new", "young", "good", "best", "better", "ill", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "first", "second", "third", "last", "single", "double", "triple", "multi", "ready", "free", "deep", "wide", "broad", "late",
+    "early", "mid", "post", "pre", "anti", "pro", "co", "re", "so", "up", "down", "off", "on", "out", "by", "then", "vice", "energy",
+    "water", "market", "labour", "labor", "health", "human", "machine", "computer", "network", "machine", "object", "model",
+    "domain", "task", "goal", "event", "test", "problem", "decision", "policy", "evidence", "rule", "knowledge", "content",
+    "context", "value", "risk", "error", "fault", "user", "client", "server", "system", "source", "target", "end", "start", "top",
+    "bottom", "left", "right", "back", "front", "side", "near", "far", "above", "below", "much", "more", "most", "less", "least",
+    "ever", "never", "all", "some", "many", "few", "every", "any", "day", "week", "month", "year", "hour", "minute", "right", "light",
+    "dark", "red", "blue", "green", "black", "white", "yellow", "grey", "gray", "north", "south", "east", "west", "middle", "upper",
+    "lower", "inner", "outer", "under", "over", "steady", "mother", "father", "son", "daughter", "brother", "sister", "commander",
+    "attorney", "editor", "passer", "runner", "merry", "know", "how", "state", "cutting", "built", "run", "make", "take", "give",
+    "set", "check", "break", "follow", "read", "write", "show", "call", "line", "point", "space", "word", "sentence", "document",
+    "character", "language", "speech", "image", "video", "audio", "text", "web", "site", "page", "file", "key", "name", "number",
+    "class", "type", "size", "rate", "level", "order", "higher", "longer", "shorter", "larger", "smaller", "lowest", "highest",
+];
+
+fn bare(word: &str) -> &str {
+    word.trim_matches(|c: char| !c.is_alphanumeric())
+}
+
+fn is_hyphen(c: char) -> bool {
+    matches!(c, '-' | '\u{AD}' | '\u{2010}')
+}
+
+/// The blocks of lines in reading order.
+pub(super) fn blocks(lines: Vec<Line>, sizes: &Sizes, words: &Words) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let rows = rows(lines);
+    let mut place = 0;
+    let mut text = Text { sizes, words, lines: Vec::new() };
+    while place < rows.len() {
+        if let Some((table, end)) = table(&rows[place..]) {
+            text.flush(&mut blocks);
+            blocks.push(Block::Table(table));
+            place += end;
+            continue;
+        }
+        let row = joined(&rows[place]);
+        text.add(row, &mut blocks);
+        place += 1;
+    }
+    text.flush(&mut blocks);
+    blocks
+}
+
+/// The parts of lines that stand side by side.
+fn rows(lines: Vec<Line>) -> Vec<Vec<Line>> {
+    let mut rows: Vec<Vec<Line>> = Vec::new();
+    for line in lines {
+        match rows.last_mut() {
+            Some(row)
+                if row.last().is_some_and(|last| {
+                    (last.y - line.y).abs() < 0.4 * last.size.min(line.size) && line.left >= last.right - 0.5 * line.size
+                }) =>
+            {
+                row.push(line);
+            }
+            _ => rows.push(vec![line]),
+        }
+    }
+    rows
+}
+
+fn joined(row: &[Line]) -> Line {
+    let mut joined = row[0].clone();
+    for line in &row[1..] {
+        joined.text.push(' ');
+        joined.text.push_str(&line.text);
+        joined.right = joined.right.max(line.right);
+        joined.size = joined.size.max(line.size);
+    }
+    joined
+}
+
+/// A table at the beginning of rows, and the number of its rows: rows of several parts that leave gaps between columns.
+fn table(rows: &[Vec<Line>]) -> Option<(String, usize)> {
+    let mut gaps: Vec<(f32, f32)> = Vec::new();
+    let mut end = 0;
+    for (place, row) in rows.iter().enumerate() {
+        if row.len() < 2 || row.iter().any(|line| line.text.chars().count() > 200) {
+            break;
+        }
+        if let Some(above) = place.checked_sub(1).map(|place| &rows[place][0])
+            && row[0].y - above.y > 3.5 * row[0].size.max(above.size)
+        {
+            break;
+        }
+        let row_gaps: Vec<(f32, f32)> = row.windows(2).map(|pair| (pair[0].right, pair[1].left)).collect();
+        let next = match gaps.is_empty() {
+            true => row_gaps,
+            // The gaps that both have; a row with an empty cell has a wider one.
+            false => {
+                let open = |gap: &(f32, f32)| {
+                    let mut parts = vec![*gap];
+                    for line in row {
+                        parts = parts
+                            .into_iter()
+                            .flat_map(|(from, to)| [(from, to.min(line.left)), (from.max(line.right), to)])
+                            .filter(|(from, to)| to - from > 0.3 * line.size)
+                            .collect();
+                    }
+                    parts
+                };
+                gaps.iter().flat_map(open).collect()
+            }
+        };
+        if next.is_empty() {
+            break;
+        }
+        gaps = next;
+        end = place + 1;
+    }
+    let columns = gaps.len() + 1;
+    if end < 2 || (end == 2 && columns < 3) {
+        return None;
+    }
+    let mut table = TableRows::default();
+    for row in &rows[..end] {
+        table.row();
+        for column in 0..columns {
+            let from = column.checked_sub(1).map_or(f32::MIN, |place| (gaps[place].0 + gaps[place].1) / 2.0);
+            let to = gaps.get(column).map_or(f32::MAX, |gap| (gap.0 + gap.1) / 2.0);
+            let parts = row.iter().filter(|line| (from..to).contains(&((line.left + line.right) / 2.0)));
+            table.cell(&parts.map(|line| line.text.as_str()).collect::<Vec<_>>().join(" "));
+        }
+    }
+    Some((table.text(), end))
+}
+
+struct Text<'a> {
+    sizes: &'a Sizes,
+    words: &'a Words,
+    lines: Vec<Line>,
+}
+
+impl Text<'_> {
+    fn add(&mut self, line: Line, blocks: &mut Vec<Block>) {
+        if self.lines.last().is_some_and(|last| self.is_new(last, &line)) {
+            self.flush(blocks);
+        }
+        self.lines.push(line);
+    }
+
+    /// Whether a paragraph begins with a line.
+    fn is_new(&self, last: &Line, line: &Line) -> bool {
+        let size = last.size.max(line.size);
+        let spacing = line.y - last.y;
+        let usual = match self.lines.len() {
+            1 => 1.45 * size,
+            _ => {
+                let spacings = self.lines.windows(2).map(|pair| pair[1].y - pair[0].y);
+                1.25 * median(spacings).max(0.8 * size)
+            }
+        };
+        let left = self.lines.iter().map(|line| line.left).fold(f32::MAX, f32::min);
+        let right = self.lines.iter().map(|line| line.right).fold(f32::MIN, f32::max);
+        let is_indented = line.left - left > 0.8 * size && self.lines.len() > 1 && self.lines.iter().skip(1).all(|line| line.left - left < 0.5 * size);
+        let ends_short = right - last.right > 0.15 * (right - left) && last.text.ends_with(['.', '!', '?', ':', '”', '"']) && self.lines.len() > 1;
+        (last.size - line.size).abs() > 0.12 * size
+            || spacing > usual.max(1.2 * size)
+            || spacing < -0.5 * size && line.left < last.right
+            || is_item(&line.text)
+            || is_indented
+            || ends_short
+    }
+
+    fn flush(&mut self, blocks: &mut Vec<Block>) {
+        let lines = std::mem::take(&mut self.lines);
+        let Some(first) = lines.first() else { return };
+        let size = median(lines.iter().map(|line| line.size));
+        let is_item = is_item(&first.text);
+        let mut text = String::new();
+        for line in &lines {
+            self.append(&mut text, line.text.trim());
+        }
+        let is_short = lines.len() <= 3 && text.chars().count() <= 200 && text.chars().any(char::is_alphabetic);
+        let kind = match self.sizes.level(size).filter(|_| is_short) {
+            Some(level) => ElementKind::Heading { level },
+            None if is_item => ElementKind::ListItem,
+            None => ElementKind::Paragraph,
+        };
+        blocks.push(Block::Text(kind, text));
+    }
+
+    /// Adds a line to a text. A word that is cut at the end of the line is put together.
+    fn append(&self, text: &mut String, line: &str) {
+        if text.is_empty() {
+            text.push_str(line);
+            return;
+        }
+        let tail = line.split_whitespace().next().unwrap_or_default();
+        let head = text.split_whitespace().next_back().unwrap_or_default();
+        let is_cut = head.ends_with(is_hyphen) && head.chars().rev().nth(1).is_some_and(char::is_alphanumeric);
+        // A hyphen that stands for the rest of a word: `Vor- und Nachteile`.
+        let is_left_out = BETWEEN.contains(&tail);
+        if is_cut && tail.starts_with(char::is_alphanumeric) && !is_left_out {
+            let is_soft = head.ends_with('\u{AD}');
+            let is_letter = head.chars().rev().nth(1).is_some_and(char::is_alphabetic);
+            let is_one = is_soft || (is_letter && tail.starts_with(char::is_lowercase) && self.words.is_one(head, tail));
+            if is_one {
+                text.pop();
+            }
+            text.push_str(line);
+            return;
+        }
+        // Scripts without blanks between words have none at line ends either.
+        let is_wide = |c: Option<char>| c.is_some_and(|c| matches!(c, '\u{2E80}'..='\u{D7A3}' | '\u{FF00}'..='\u{FFEF}') && !('\u{AC00}'..='\u{D7A3}').contains(&c));
+        if !(is_wide(text.chars().next_back()) && is_wide(line.chars().next())) {
+            text.push(' ');
+        }
+        text.push_str(line);
+    }
+}
+
+/// Whether a line begins an item of a list.
+fn is_item(text: &str) -> bool {
+    let text = text.trim_start();
+    if text.starts_with(['•', '◦', '▪', '■', '●', '○', '‣', '⁃', '–', '➢', '✓', '☐', '☒']) {
+        return text.chars().nth(1).is_some_and(|c| c.is_whitespace() || c.is_alphanumeric());
+    }
+    if text.starts_with("- ") || text.starts_with("* ") {
+        return true;
+    }
+    let Some((marker, rest)) = text.split_once(' ') else { return false };
+    let Some(mark) = marker.strip_suffix(['.', ')']) else { return false };
+    let mark = mark.trim_start_matches('(');
+    let is_number = !mark.is_empty() && mark.len() <= 3 && mark.bytes().all(|byte| byte.is_ascii_digit());
+    let is_letter = mark.len() == 1 && mark.bytes().all(|byte| byte.is_ascii_lowercase());
+    (is_number || is_letter) && !rest.trim().is_empty()
+}

@@ -1,0 +1,164 @@
+//! Collects the glyphs of a page as the interpreter places them.
+
+use std::collections::HashMap;
+
+use hayro_interpret::font::{Glyph as FontGlyph, GlyphRun};
+use hayro_interpret::hayro_cmap::{BfString, WritingMode};
+use hayro_interpret::hayro_syntax::object::{Dict, String as PdfString};
+use hayro_interpret::{BlendMode, ClipPath, Device, DrawMode, DrawProps, Image, ImageDrawProps, SoftMask};
+
+use super::annotations::text_string;
+use super::kurbo::{BezPath, Point, Rect};
+
+/// A glyph. Its place is along and across its line, whatever direction that has on the page.
+#[derive(Clone, Debug)]
+pub(super) struct Glyph {
+    pub(super) text: String,
+    /// Where it begins and ends along the line.
+    pub(super) start: f32,
+    pub(super) end: f32,
+    /// The base line, growing downwards.
+    pub(super) base: f32,
+    pub(super) size: f32,
+    /// The direction of the line in degrees, clockwise.
+    pub(super) angle: i16,
+    /// The number of the run of glyphs that it was shown with.
+    pub(super) run: u32,
+    /// Whether the file marks it as no part of the text.
+    pub(super) is_artifact: bool,
+}
+
+/// The text of a page.
+#[derive(Default)]
+pub(super) struct PageText {
+    pub(super) glyphs: Vec<Glyph>,
+    /// Texts of notes beside the page.
+    pub(super) notes: Vec<String>,
+    /// Glyphs of which the file does not say what they are.
+    pub(super) lost: usize,
+}
+
+/// A marked passage.
+#[derive(Default)]
+struct Mark {
+    is_artifact: bool,
+    /// What the passage reads as, until its first glyph took it.
+    actual: Option<String>,
+    has_actual: bool,
+}
+
+/// Takes glyphs from the interpreter.
+pub(super) struct Collector {
+    area: Rect,
+    max_glyphs: usize,
+    text: PageText,
+    marks: Vec<Mark>,
+    run: u32,
+    /// Texts of glyphs by font and code.
+    known: HashMap<(u128, u32), Option<String>>,
+}
+
+impl Collector {
+    pub(super) fn new(area: Rect, max_glyphs: usize) -> Self {
+        Self { area, max_glyphs, text: PageText::default(), marks: Vec::new(), run: 0, known: HashMap::new() }
+    }
+
+    pub(super) fn finish(self) -> PageText {
+        self.text
+    }
+
+    /// The text of a glyph; `None`: the file does not say.
+    fn letters(&mut self, glyph: &FontGlyph<'_>) -> Option<String> {
+        let key = match glyph {
+            FontGlyph::Outline(outline) => (outline.identifier().cache_key(), outline.char_code()),
+            FontGlyph::Type3(_) => return readable(glyph.as_unicode()),
+        };
+        self.known.entry(key).or_insert_with(|| readable(glyph.as_unicode())).clone()
+    }
+}
+
+/// The letters that a font says a glyph is. Letters of the private area say nothing.
+fn readable(unicode: Option<BfString>) -> Option<String> {
+    let text = match unicode? {
+        BfString::Char(c) => c.to_string(),
+        BfString::String(text) => text,
+    };
+    let is_readable = |c: char| !matches!(c, '\u{E000}'..='\u{F8FF}' | '\u{FFFD}' | '\u{F0000}'..) && (!c.is_control() || c.is_whitespace());
+    let text: String = text.chars().filter(|&c| is_readable(c)).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+impl<'a> Device<'a> for Collector {
+    fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, _mode: &DrawMode) {
+        self.run += 1;
+        let is_vertical = run.writing_mode() == WritingMode::Vertical;
+        let is_artifact = self.marks.iter().any(|mark| mark.is_artifact);
+        for glyph in run.glyphs() {
+            if self.text.glyphs.len() >= self.max_glyphs {
+                return;
+            }
+            let transform = props.transform * glyph.transform();
+            let advance = match &**glyph {
+                FontGlyph::Outline(outline) => outline.advance_width(),
+                FontGlyph::Type3(type3) => type3.advance_width(),
+            };
+            let origin = transform * Point::ZERO;
+            let along = transform * Point::new(f64::from(advance.unwrap_or(500.0)), 0.0) - origin;
+            let up = transform * Point::new(0.0, 1000.0) - origin;
+            let unit = transform * Point::new(1000.0, 0.0) - origin;
+            let size = up.hypot();
+            if !size.is_finite() || size < 0.05 || !self.area.inflate(size, size).contains(origin) {
+                continue;
+            }
+            let mut letters = self.letters(glyph);
+            if let Some(mark) = self.marks.iter_mut().rev().find(|mark| mark.has_actual) {
+                letters = Some(mark.actual.take().unwrap_or_default());
+            }
+            let Some(text) = letters else {
+                self.text.lost += 1;
+                continue;
+            };
+            let mut angle = unit.y.atan2(unit.x).to_degrees();
+            let mut length = along.hypot();
+            if is_vertical {
+                angle += 90.0;
+                length = size;
+            }
+            // Nearly straight is straight.
+            let quarter = (angle / 90.0).round() * 90.0;
+            let angle = if (angle - quarter).abs() < 3.0 { quarter } else { angle.round() };
+            let (sin, cos) = angle.to_radians().sin_cos();
+            let start = origin.x * cos + origin.y * sin;
+            let base = origin.y * cos - origin.x * sin;
+            self.text.glyphs.push(Glyph {
+                text,
+                start: start as f32,
+                end: (start + length) as f32,
+                base: base as f32,
+                size: size as f32,
+                angle: (angle as i16).rem_euclid(360),
+                run: self.run,
+                is_artifact,
+            });
+        }
+    }
+
+    fn begin_marked_content(&mut self, tag: &[u8], properties: Option<&Dict<'_>>) {
+        let actual = properties.and_then(|properties| properties.get::<PdfString<'_>>(b"ActualText"));
+        let actual = actual.map(|text| text_string(text.as_bytes()));
+        self.marks.push(Mark { is_artifact: tag == b"Artifact", has_actual: actual.is_some(), actual });
+    }
+
+    fn end_marked_content(&mut self) {
+        self.marks.pop();
+    }
+
+    fn draw_path(&mut self, _: &BezPath, _: DrawProps<'a>, _: &DrawMode) {}
+    fn draw_rect(&mut self, _: &Rect, _: DrawProps<'a>, _: &DrawMode) {}
+    fn push_clip_path(&mut self, _: &ClipPath) {}
+    fn push_clip_rect(&mut self, _: &Rect) {}
+    fn push_transparency_group(&mut self, _: f32, _: Option<SoftMask<'a>>, _: BlendMode) {}
+    fn draw_image(&mut self, _: Image<'a, '_>, _: ImageDrawProps<'a>) {}
+    fn pop_clip(&mut self) {}
+    fn pop_transparency_group(&mut self) {}
+}

@@ -1,0 +1,246 @@
+//! Reads PDF page by page: the glyphs that `hayro-interpret` places, put into lines, columns and paragraphs here.
+
+mod annotations;
+mod blocks;
+mod columns;
+mod glyphs;
+mod lines;
+
+use std::collections::{HashMap, HashSet};
+
+use hayro_interpret::hayro_syntax::object::{Array, Dict, Filter, Stream};
+use hayro_interpret::hayro_syntax::page::Page;
+use hayro_interpret::hayro_syntax::{LoadPdfError, Pdf};
+use hayro_interpret::{Context, InterpreterCache, InterpreterSettings, interpret_page};
+use kurbo::{Affine, Rect};
+
+use self::blocks::Block;
+use self::glyphs::{Collector, PageText};
+use self::lines::Line;
+use super::builder::DocumentBuilder;
+use super::too_many_pages;
+use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind};
+
+use hayro_interpret::kurbo;
+
+/// The part of the file in which readers search the end marker; a file without one is truncated.
+const TAIL_BYTES: usize = 1024;
+/// The part of the file in which readers search the header.
+const HEAD_BYTES: usize = 1024;
+/// Most marked glyphs of a page; more is an attack.
+const MAX_GLYPHS: usize = 1_000_000;
+/// Lost glyphs of a file that are worth a warning, and their share of all that make the text useless.
+const WARNED_LOST: usize = 20;
+
+/// Reads a PDF's text with page numbers, headings, lists and tables.
+pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits) -> Result<Document, FileError> {
+    let is_cut_short = is_cut_short(&bytes);
+    let pdf = open(bytes)?;
+    let pages = pdf.pages();
+    let count = u32::try_from(pages.len()).unwrap_or(u32::MAX);
+    if count > limits.max_pages {
+        return Err(too_many_pages());
+    }
+    if is_cut_short || declared_pages(&pdf).is_some_and(|declared| declared > pages.len()) {
+        return Err(FileError::new(FileErrorKind::Corrupt, "The PDF is cut short or damaged: pages are missing."));
+    }
+
+    let mut builder = DocumentBuilder::new(limits);
+    builder.page_count(count);
+    let metadata = pdf.metadata();
+    for (name, value) in [("author", &metadata.author), ("subject", &metadata.subject), ("keywords", &metadata.keywords)] {
+        builder.property(name, &annotations::text_string(value.as_deref().unwrap_or_default()));
+    }
+    builder.title(&annotations::text_string(metadata.title.as_deref().unwrap_or_default()));
+
+    let mut reading = Reading::default();
+    let cache = InterpreterCache::new();
+    let mut bytes = 0_u64;
+    for page in pages.iter() {
+        if has_damaged_content(page) {
+            return Err(FileError::new(FileErrorKind::Corrupt, "The PDF is damaged: a part of a page cannot be read."));
+        }
+        let text = collect(page, &pdf, &cache);
+        reading.lost += text.lost;
+        reading.kept += text.glyphs.len();
+        let (width, height) = page.render_dimensions();
+        let read = ReadPage { lines: lines::lines(text.glyphs, width, height), notes: text.notes, height };
+        bytes += read.lines.iter().map(|line| line.text.len() as u64).sum::<u64>();
+        if bytes > limits.max_text_bytes {
+            return Err(super::too_much_text());
+        }
+        reading.pages.push(read);
+    }
+    if reading.lost > reading.kept {
+        return Err(FileError::new(
+            FileErrorKind::Corrupt,
+            "Most of the text cannot be decoded: its fonts do not say which letters they show.",
+        ));
+    }
+    if reading.lost >= WARNED_LOST {
+        builder.warn(format!("{} letters were not decoded: their fonts do not say which they are.", reading.lost));
+    }
+    reading.write(&mut builder)?;
+    builder.finish(match count {
+        0 => "The PDF has no pages.",
+        _ => "The PDF has no text layer: its pages are pictures or blank.",
+    })
+}
+
+/// Loads a file, with or without what stands before its header.
+fn open(mut bytes: Vec<u8>) -> Result<Pdf, FileError> {
+    let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+    let header = head.windows(5).position(|window| window == b"%PDF-").unwrap_or(0);
+    if header > 0 {
+        // Offsets count from the header in most such files, and from the beginning in some.
+        let whole = bytes.clone();
+        bytes.drain(..header);
+        return match load(bytes) {
+            Ok(pdf) if !pdf.pages().is_empty() => Ok(pdf),
+            _ => load(whole),
+        };
+    }
+    load(bytes)
+}
+
+fn load(bytes: Vec<u8>) -> Result<Pdf, FileError> {
+    Pdf::new(bytes).map_err(|error| match error {
+        LoadPdfError::Decryption(_) => FileError::new(FileErrorKind::Encrypted, "The PDF is protected by a password."),
+        LoadPdfError::Invalid => FileError::new(FileErrorKind::Corrupt, "The PDF's structure cannot be read."),
+    })
+}
+
+fn is_cut_short(bytes: &[u8]) -> bool {
+    let tail = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
+    !tail.windows(5).any(|window| window == b"%%EOF") && !tail.windows(9).any(|window| window == b"startxref")
+}
+
+/// The number of pages that the file says it has.
+fn declared_pages(pdf: &Pdf) -> Option<usize> {
+    let root = pdf.xref().get::<Dict<'_>>(pdf.xref().root_id())?;
+    let count = root.get::<Dict<'_>>(b"Pages")?.get::<i32>(b"Count")?;
+    usize::try_from(count).ok()
+}
+
+/// Whether a part of the page's content cannot be unpacked. Half a page indexed as a whole one would be worse than an error.
+fn has_damaged_content(page: &Page<'_>) -> bool {
+    let is_damaged = |stream: &Stream<'_>| match stream.filters().as_slice() {
+        _ if stream.raw_data().is_empty() => false,
+        // The interpreter takes what it can unpack for all.
+        [Filter::FlateDecode] => !is_deflated(&stream.raw_data()),
+        _ => stream.decoded_data().is_err(),
+    };
+    if let Some(stream) = page.raw().get::<Stream<'_>>(b"Contents") {
+        return is_damaged(&stream);
+    }
+    page.raw().get::<Array<'_>>(b"Contents").is_some_and(|parts| parts.iter::<Stream<'_>>().any(|stream| is_damaged(&stream)))
+}
+
+/// Whether data can be unpacked. Writers leave out checksums and ends, which loses nothing.
+fn is_deflated(data: &[u8]) -> bool {
+    let mut sink = std::io::sink();
+    match std::io::copy(&mut flate2::read::ZlibDecoder::new(data), &mut sink) {
+        Ok(_) => true,
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => true,
+        // A wrong checksum is found behind all data.
+        Err(_) => std::io::copy(&mut flate2::read::DeflateDecoder::new(data.get(2..).unwrap_or_default()), &mut sink).is_ok(),
+    }
+}
+
+fn collect<'a>(page: &Page<'a>, pdf: &'a Pdf, cache: &InterpreterCache<'a>) -> PageText {
+    let (width, height) = page.render_dimensions();
+    let area = Rect::new(0.0, 0.0, f64::from(width), f64::from(height));
+    let transform = Affine::new(page.initial_transform(true).as_coeffs());
+    let mut context = Context::new(transform, area, cache, pdf.xref(), InterpreterSettings::default());
+    let mut collector = Collector::new(area, MAX_GLYPHS);
+    interpret_page(page, &mut context, &mut collector);
+    let mut text = collector.finish();
+    annotations::add(page, transform, &mut text);
+    text
+}
+
+struct ReadPage {
+    lines: Vec<Line>,
+    notes: Vec<String>,
+    height: f32,
+}
+
+#[derive(Default)]
+struct Reading {
+    pages: Vec<ReadPage>,
+    lost: usize,
+    kept: usize,
+}
+
+impl Reading {
+    /// Adds all pages to a document.
+    fn write(self, builder: &mut DocumentBuilder) -> Result<(), FileError> {
+        let running = running_lines(&self.pages);
+        let sizes = blocks::Sizes::new(self.pages.iter().flat_map(|page| &page.lines));
+        let words = blocks::Words::new(self.pages.iter().flat_map(|page| &page.lines));
+        for (page, number) in self.pages.into_iter().zip(1..) {
+            builder.page(number);
+            let (mut body, mut beside) = (Vec::new(), Vec::new());
+            for line in page.lines {
+                let is_running = line.is_artifact || running.contains(&pattern(&line.text)) && is_at_edge(&line, page.height);
+                if is_running { &mut beside } else { &mut body }.push(line);
+            }
+            for line in beside {
+                let is_number = line.text.trim().chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '–' | ' '));
+                if !is_number {
+                    builder.aside(&line.text)?;
+                }
+            }
+            let (upright, turned): (Vec<_>, Vec<_>) = body.into_iter().partition(|line| line.is_upright);
+            for block in blocks::blocks(columns::order(upright), &sizes, &words) {
+                match block {
+                    Block::Table(lines) => builder.table_at(&lines, None)?,
+                    Block::Text(kind, text) => builder.push(kind, &text)?,
+                }
+            }
+            for block in blocks::blocks(turned, &sizes, &words) {
+                let (Block::Table(text) | Block::Text(_, text)) = block;
+                builder.push(ElementKind::Aside, &text)?;
+            }
+            for note in page.notes {
+                builder.push(ElementKind::Aside, &note)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A line without its numbers, by which a running head is known again.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        match c {
+            '0'..='9' if pattern.ends_with('#') => {}
+            '0'..='9' => pattern.push('#'),
+            c if c.is_whitespace() => pattern.push(' '),
+            c => pattern.push(c),
+        }
+    }
+    pattern
+}
+
+fn is_at_edge(line: &Line, height: f32) -> bool {
+    line.y < height * 0.12 || line.y > height * 0.88
+}
+
+/// The patterns of lines that stand at the edge of many pages.
+fn running_lines(pages: &[ReadPage]) -> HashSet<String> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for page in pages {
+        let patterns: HashSet<String> =
+            page.lines.iter().filter(|line| is_at_edge(line, page.height)).map(|line| pattern(&line.text)).collect();
+        for pattern in patterns {
+            *counts.entry(pattern).or_default() += 1;
+        }
+    }
+    let least = (pages.len() / 5).max(3);
+    counts.into_iter().filter(|(_, count)| *count >= least).map(|(pattern, _)| pattern).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! Spreadsheets: each sheet is a page with a heading, each block of filled rows a table with the place of its cells.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+
+use calamine::{CellErrorType, Data, ExcelDateTime, Ods, Reader, SheetVisible, Sheets, Xls, Xlsb, Xlsx};
+
+use super::builder::DocumentBuilder;
+use super::{too_many_pages, too_much_text, unreadable};
+use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
+
+/// Most columns of a row that are padded with empty cells; rows of wider sheets have only their filled cells.
+const MAX_PADDED_COLUMNS: u32 = 256;
+
+/// The filled cells of a row: its number, and each with its column, both from 0.
+type Row = (u32, Vec<(u32, String)>);
+
+/// Reads a workbook of any kind.
+pub(super) fn read(file: File, media_type: MediaType, limits: &ExtractLimits) -> Result<Document, FileError> {
+    let reader = BufReader::new(file);
+    let mut workbook = match media_type {
+        MediaType::Xls => Sheets::Xls(Xls::new(reader).map_err(|error| file_error(error.into()))?),
+        MediaType::Xlsb => Sheets::Xlsb(Xlsb::new(reader).map_err(|error| file_error(error.into()))?),
+        MediaType::Ods => Sheets::Ods(Ods::new(reader).map_err(|error| file_error(error.into()))?),
+        _ => Sheets::Xlsx(Xlsx::new(reader).map_err(|error| file_error(error.into()))?),
+    };
+    let mut builder = DocumentBuilder::new(limits);
+    builder.media_type(media_type);
+    if let Ok(properties) = workbook.workbook_properties() {
+        builder.title(properties.title.as_deref().unwrap_or_default());
+        builder.property("author", properties.creator.as_deref().unwrap_or_default());
+    }
+    let sheets = workbook.sheets_metadata().to_vec();
+    let count = u32::try_from(sheets.len()).unwrap_or(u32::MAX);
+    if count > limits.max_pages {
+        return Err(too_many_pages());
+    }
+    builder.page_count(count);
+    for (sheet, page) in sheets.iter().zip(1..) {
+        builder.page(page);
+        if sheet.visible == SheetVisible::VeryHidden {
+            continue;
+        }
+        let rows = match rows(&mut workbook, &sheet.name, limits) {
+            Ok(rows) => rows,
+            Err(error) if error.kind == FileErrorKind::Corrupt => {
+                builder.warn(format!("Sheet {page} was not read."));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if !rows.is_empty() {
+            builder.push(ElementKind::Heading { level: 1 }, &sheet.name)?;
+        }
+        for block in rows.chunk_by(|(above, _), (below, _)| above + 1 == *below) {
+            add_block(&mut builder, &sheet.name, block)?;
+        }
+    }
+    builder.finish("The workbook has no filled cells.")
+}
+
+/// Adds rows without an empty one between them.
+fn add_block(builder: &mut DocumentBuilder, sheet: &str, block: &[Row]) -> Result<(), FileError> {
+    let columns = || block.iter().flat_map(|(_, cells)| cells.iter().map(|(column, _)| *column));
+    let (Some(left), Some(right)) = (columns().min(), columns().max()) else { return Ok(()) };
+    let (Some((top, _)), Some((bottom, _))) = (block.first(), block.last()) else { return Ok(()) };
+    let is_padded = right - left < MAX_PADDED_COLUMNS;
+    let mut lines = String::new();
+    for (place, (_, cells)) in block.iter().enumerate() {
+        if place > 0 {
+            lines.push('\n');
+        }
+        let mut next = left;
+        for (column, value) in cells {
+            let missing = if is_padded { column - next } else { 0 };
+            for _ in 0..missing {
+                lines.push_str(" | ");
+            }
+            if next > left {
+                lines.push_str(" | ");
+            }
+            lines.push_str(value);
+            next = column + 1;
+        }
+    }
+    let place = format!("{sheet}!{}:{}", cell_name(left, *top), cell_name(right, *bottom));
+    builder.table_at(&lines, Some(place))
+}
+
+/// The name of a cell, such as `AB12`.
+fn cell_name(column: u32, row: u32) -> String {
+    let mut letters = Vec::new();
+    let mut rest = u64::from(column) + 1;
+    while rest > 0 {
+        letters.push(b'A' + ((rest - 1) % 26) as u8);
+        rest = (rest - 1) / 26;
+    }
+    letters.reverse();
+    format!("{}{}", String::from_utf8_lossy(&letters), u64::from(row) + 1)
+}
+
+/// The filled rows of a sheet. Cells of XLSX come one by one; a sheet with a cell in its last corner has no grid in memory.
+fn rows(workbook: &mut Sheets<BufReader<File>>, sheet: &str, limits: &ExtractLimits) -> Result<Vec<Row>, FileError> {
+    let mut rows = Rows { rows: Vec::new(), bytes: 0, max_bytes: limits.max_text_bytes };
+    match workbook {
+        Sheets::Xlsx(xlsx) => streamed(xlsx, sheet, &mut rows)?,
+        other => {
+            let range = other.worksheet_range(sheet).map_err(file_error)?;
+            let (top, left) = range.start().unwrap_or_default();
+            for (row, column, value) in range.used_cells() {
+                rows.add(top + row as u32, left + column as u32, shown(value))?;
+            }
+        }
+    }
+    Ok(rows.rows)
+}
+
+fn streamed<R: Read + Seek>(xlsx: &mut Xlsx<R>, sheet: &str, rows: &mut Rows) -> Result<(), FileError> {
+    let mut cells = match xlsx.worksheet_cells_reader(sheet) {
+        Ok(cells) => cells,
+        // Sheets of charts have no cells.
+        Err(calamine::XlsxError::NotAWorksheet(_)) => return Ok(()),
+        Err(error) => return Err(file_error(error.into())),
+    };
+    while let Some(cell) = cells.next_cell().map_err(|error| file_error(error.into()))? {
+        let (row, column) = cell.get_position();
+        rows.add(row, column, shown(&Data::from(cell.get_value().clone())))?;
+    }
+    Ok(())
+}
+
+struct Rows {
+    rows: Vec<Row>,
+    bytes: u64,
+    max_bytes: u64,
+}
+
+impl Rows {
+    fn add(&mut self, row: u32, column: u32, value: String) -> Result<(), FileError> {
+        let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+        if value.is_empty() {
+            return Ok(());
+        }
+        self.bytes += value.len() as u64 + 3;
+        if self.bytes > self.max_bytes {
+            return Err(too_much_text());
+        }
+        match self.rows.last_mut() {
+            Some((last, cells)) if *last == row => {
+                if cells.last().is_none_or(|(before, _)| *before < column) {
+                    cells.push((column, value));
+                }
+            }
+            // Rows out of order are damage; their words are kept.
+            Some((last, _)) if *last > row => {
+                let next = *last + 1;
+                self.rows.push((next, vec![(column, value)]));
+            }
+            _ => self.rows.push((row, vec![(column, value)])),
+        }
+        Ok(())
+    }
+}
+
+/// A value as a person reads it.
+fn shown(value: &Data) -> String {
+    match value {
+        Data::Int(number) => number.to_string(),
+        Data::Float(number) => decimal(*number),
+        Data::String(text) => text.clone(),
+        Data::Bool(true) => "TRUE".to_owned(),
+        Data::Bool(false) => "FALSE".to_owned(),
+        Data::DateTime(time) => date_time(time),
+        Data::DateTimeIso(text) | Data::DurationIso(text) => text.clone(),
+        Data::Error(CellErrorType::NA) | Data::Empty => String::new(),
+        Data::Error(error) => error.to_string(),
+    }
+}
+
+/// Fifteen digits, as spreadsheets show: 0.1 + 0.2 is 0.3.
+fn decimal(number: f64) -> String {
+    if !number.is_finite() || number == 0.0 {
+        return number.to_string();
+    }
+    let digits = (14 - number.abs().log10().floor() as i32).clamp(0, 17) as usize;
+    let text = format!("{number:.digits$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+fn date_time(time: &ExcelDateTime) -> String {
+    let (year, month, day, hour, minute, second, _) = time.to_ymd_hms_milli();
+    if time.is_duration() {
+        let seconds = (time.as_f64() * 86_400.0).round() as i64;
+        return format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    }
+    let clock = match second {
+        0 => format!("{hour:02}:{minute:02}"),
+        _ => format!("{hour:02}:{minute:02}:{second:02}"),
+    };
+    if (0.0..1.0).contains(&time.as_f64()) {
+        return clock;
+    }
+    match time.as_f64().fract() == 0.0 {
+        true => format!("{year:04}-{month:02}-{day:02}"),
+        false => format!("{year:04}-{month:02}-{day:02} {clock}"),
+    }
+}
+
+fn file_error(error: calamine::Error) -> FileError {
+    use calamine::{Error, OdsError, XlsError, XlsbError, XlsxError};
+    match error {
+        Error::Io(error)
+        | Error::Xlsx(XlsxError::Io(error))
+        | Error::Xls(XlsError::Io(error))
+        | Error::Xlsb(XlsbError::Io(error))
+        | Error::Ods(OdsError::Io(error)) => unreadable(error),
+        Error::Xlsx(XlsxError::Password)
+        | Error::Xls(XlsError::Password)
+        | Error::Xlsb(XlsbError::Password)
+        | Error::Ods(OdsError::Password) => {
+            FileError::new(FileErrorKind::Encrypted, "The workbook is protected by a password.")
+        }
+        _ => FileError::new(FileErrorKind::Corrupt, "The workbook is damaged."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_shown_as_people_read_them() {
+        assert_eq!(decimal(0.1 + 0.2), "0.3");
+        assert_eq!(decimal(1_234_567.0), "1234567");
+        assert_eq!(decimal(-2.5), "-2.5");
+        assert_eq!(decimal(1e20), "100000000000000000000");
+        assert_eq!(cell_name(0, 0), "A1");
+        assert_eq!(cell_name(27, 11), "AB12");
+        assert_eq!(cell_name(16_383, 1_048_575), "XFD1048576");
+    }
+
+    #[test]
+    fn blocks_keep_their_columns() {
+        let mut builder = DocumentBuilder::new(&ExtractLimits::default());
+        let cell = |column, text: &str| (column, text.to_owned());
+        let rows = [(2, vec![cell(1, "a"), cell(3, "c")]), (3, vec![cell(2, "b")])];
+        add_block(&mut builder, "S", &rows).expect("small");
+        let document = builder.finish("empty").expect("has text");
+        assert_eq!(document.text, "a |  | c\n | b");
+        assert_eq!(document.elements[0].place.as_deref(), Some("S!B3:D4"));
+    }
+}
