@@ -217,6 +217,7 @@ pub struct ExtractConfig {
     pub pages: u32,
     pub text_bytes: u64,
     pub expanded_bytes: u64,
+    pub ocr_directory: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -239,6 +239,10 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_EXTRACT_TEXT_BYTES", "33554432", "Most text of a file, in bytes.").within(1, i64::MAX as u64),
     variable("NVISY_EXTRACT_EXPANDED_BYTES", "268435456", "Most bytes to which a compressed file may expand.").within(1, i64::MAX as u64),
     optional(
+        "NVISY_EXTRACT_OCR_DIRECTORY",
+        "Folder with PP-OCRv6_det_small.rten, PP-OCRv6_rec_small.rten and ppocrv6_dict.txt, the models that recognise text in pictures and scanned pages. Unset: such files have no text.",
+    ),
+    optional(
         "NVISY_CHUNK_MAX_TOKENS",
         "Most tokens of a chunk, in workspaces created from now on. Unset or larger: the limit of the model.",
     ),

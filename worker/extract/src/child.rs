@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::thread;
 
@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::ExtractLimits;
 use super::formats;
+use super::ocr::Ocr;
 use super::request::{ChildReply, ChildRequest, EXIT_NOT_STARTED};
 use super::unpack::{self, UnpackLimits, UnpackMessage};
 use crate::{FileError, FileErrorKind};
@@ -38,6 +39,7 @@ fn serve() -> io::Result<()> {
     listening.read_line(&mut line)?;
     let request: ChildRequest = serde_json::from_str(&line)?;
     end_with_parent(listening)?;
+    let mut ocr = Ocr::open(&request.ocr)?;
     restrict(&request.limits)?;
     let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     // The process that wrote the file and an earlier child share its offset.
@@ -45,8 +47,8 @@ fn serve() -> io::Result<()> {
     if let Some(limits) = request.unpack {
         return send_members(file, &request, limits, parent);
     }
-    let reply: ChildReply =
-        panic::catch_unwind(|| formats::read(file, &request.info, &request.limits)).unwrap_or_else(|_| Err(crashed()));
+    let read = AssertUnwindSafe(|| formats::read(file, &request.info, &request.limits, &mut ocr));
+    let reply: ChildReply = panic::catch_unwind(read).unwrap_or_else(|_| Err(crashed()));
     let bytes = postcard::to_stdvec(&reply).map_err(io::Error::other)?;
     parent.write_all(&bytes)
 }

@@ -18,6 +18,7 @@ mod error;
 mod formats;
 mod limits;
 mod members;
+mod ocr;
 mod request;
 mod run;
 mod sniff;
@@ -27,7 +28,23 @@ pub use document::{Document, Element, ElementKind};
 pub use error::{ExtractError, FileError, FileErrorKind};
 pub use limits::ExtractLimits;
 pub use members::Members;
+pub use ocr::{OCR_FILES, OcrMode, OcrSettings};
 pub use request::FileInfo;
 pub use run::run;
 pub use sniff::{MediaType, SNIFF_BYTES, sniff};
+/// Reads a file in this process, without the limits that only a child has: for measurements.
+///
+/// # Errors
+/// If the file cannot become a document, or the models of the recognition of text are missing.
+pub fn read_here(
+    file: std::fs::File,
+    info: &FileInfo,
+    limits: &ExtractLimits,
+    settings: &OcrSettings,
+) -> Result<Document, FileError> {
+    let mut ocr = ocr::Ocr::open(settings)
+        .map_err(|_| FileError::new(FileErrorKind::UnsupportedMedia, "The models are not in their folder."))?;
+    formats::read(file, info, limits, &mut ocr)
+}
+
 pub use unpack::{ArchiveKind, UnpackLimits, archive_kind};

@@ -47,7 +47,9 @@ impl Members {
         limits: &ExtractLimits,
         unpack: UnpackLimits,
     ) -> Result<Option<Self>, ExtractError> {
-        let line = request_line(&ChildRequest { info: info.clone(), limits: limits.clone(), unpack: Some(unpack) })?;
+        let ocr = crate::OcrSettings::default();
+        let request = ChildRequest { info: info.clone(), limits: limits.clone(), ocr, unpack: Some(unpack) };
+        let line = request_line(&request)?;
         let (child, mut socket) = start(program, file).map_err(ExtractError::Process)?;
         // If the child dies before it reads, its exit status is the better error than the broken socket.
         let _broken = socket.write_all(&line).await;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ExtractLimits;
-use crate::{Document, FileError, unpack::UnpackLimits};
+use crate::{Document, FileError, OcrSettings, unpack::UnpackLimits};
 
 /// What the uploader declared about the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct FileInfo {
 pub(super) struct ChildRequest {
     pub(super) info: FileInfo,
     pub(super) limits: ExtractLimits,
+    #[serde(default)]
+    pub(super) ocr: OcrSettings,
     /// Present: the reply is the file's members, not a document.
     #[serde(default)]
     pub(super) unpack: Option<UnpackLimits>,

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::request::{ChildReply, ChildRequest, EXIT_NOT_STARTED};
 use super::{ExtractLimits, FileInfo};
-use crate::{Document, ExtractError, FileError, FileErrorKind};
+use crate::{Document, ExtractError, FileError, FileErrorKind, OcrSettings};
 
 /// The part of the child's standard error that is read; enough for the runtime's out-of-memory message.
 pub(super) const STDERR_LIMIT_BYTES: u64 = 4 * 1024;
@@ -33,8 +33,10 @@ pub async fn run(
     file: &File,
     info: &FileInfo,
     limits: &ExtractLimits,
+    ocr: &OcrSettings,
 ) -> Result<Document, ExtractError> {
-    let line = request_line(&ChildRequest { info: info.clone(), limits: limits.clone(), unpack: None })?;
+    let request = ChildRequest { info: info.clone(), limits: limits.clone(), ocr: ocr.clone(), unpack: None };
+    let line = request_line(&request)?;
     let (mut child, ours) = start(program, file).map_err(ExtractError::Process)?;
     let wall = Duration::from_secs(limits.wall_seconds);
     match timeout(wall, exchange(&mut child, ours, &line, limits)).await {

@@ -35,10 +35,12 @@ pub enum PartitionMode {
 #[serde(rename_all = "snake_case")]
 pub enum Ocr {
     /// Never.
-    #[default]
     Never,
-    /// On pages without text. There is no engine for it yet: they stay empty.
+    /// In pictures, and on pages without readable text, if the operator has installed the models.
+    #[default]
     Auto,
+    /// In pictures and on all pages, whatever text they have.
+    Always,
 }
 
 impl NodeSpec for Partition {
@@ -48,6 +50,7 @@ impl NodeSpec for Partition {
     const GROUP: Group = Group::Read;
     const COST: Cost = Cost::Processor;
     const KEEPS_OUTPUT: bool = true;
+    const CODE_VERSION: u32 = 2;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Bytes, Flow::Document)

@@ -19,6 +19,7 @@ mod notebook;
 mod odf;
 mod ole;
 mod pdf;
+mod picture;
 mod plain;
 mod pptx;
 mod rows;
@@ -32,10 +33,16 @@ use std::io::{self, Read, Seek};
 use self::archive::Archive;
 pub(super) use self::archive::compression_limit;
 use super::{ExtractLimits, FileInfo, MediaType, SNIFF_BYTES, sniff};
+use crate::ocr::Ocr;
 use crate::{Document, ElementKind, FileError, FileErrorKind};
 
 /// Reads a file of any supported media type.
-pub(super) fn read(mut file: File, info: &FileInfo, limits: &ExtractLimits) -> Result<Document, FileError> {
+pub(super) fn read(
+    mut file: File,
+    info: &FileInfo,
+    limits: &ExtractLimits,
+    ocr: &mut Ocr,
+) -> Result<Document, FileError> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     (&file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
@@ -45,7 +52,7 @@ pub(super) fn read(mut file: File, info: &FileInfo, limits: &ExtractLimits) -> R
 
     let media_type = sniff(&head, &info.file_name, info.declared_type.as_deref());
     match media_type {
-        MediaType::Pdf => pdf::read(all_bytes(file)?, limits),
+        MediaType::Pdf => pdf::read(all_bytes(file)?, limits, ocr),
         MediaType::Docx
         | MediaType::Pptx
         | MediaType::Xlsx
@@ -75,7 +82,7 @@ pub(super) fn read(mut file: File, info: &FileInfo, limits: &ExtractLimits) -> R
         }
         MediaType::PlainText => plain_text(file, limits, |text| plain::describe(text, ElementKind::Paragraph)),
         MediaType::Png | MediaType::Jpeg | MediaType::Tiff | MediaType::Webp | MediaType::Bmp | MediaType::Gif => {
-            Err(FileError::new(FileErrorKind::UnsupportedMedia, "Text in pictures is not read."))
+            picture::read(&all_bytes(file)?, media_type, limits, ocr)
         }
         MediaType::Unsupported => {
             Err(FileError::new(FileErrorKind::UnsupportedMedia, "No reader knows this kind of content."))

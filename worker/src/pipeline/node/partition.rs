@@ -5,12 +5,12 @@ use std::{os::unix::fs::FileExt, sync::Arc};
 use async_trait::async_trait;
 use nvisy_extract::{
     Document, Element, ElementKind, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType,
-    SNIFF_BYTES, sniff,
+    OcrMode, OcrSettings, SNIFF_BYTES, sniff,
 };
 use nvisy_shared::{
     config::ExtractConfig,
     domain::failure::{Failure, FailureCode},
-    pipeline::node::partition::{Partition, PartitionMode},
+    pipeline::node::partition::{Ocr, Partition, PartitionMode},
 };
 use sha2::{Digest, Sha256};
 
@@ -30,7 +30,7 @@ impl Behaviour for Partition {
         let mut documents = Vec::with_capacity(files.len());
         let mut effects = Vec::new();
         for file in files {
-            let (document, media_type) = read(call, &file, self.mode).await?;
+            let (document, media_type) = read(call, &file, self.mode, self.ocr).await?;
             if file.blob == call.file.content.blob {
                 let text = text_blob(call, &file, &document).await?;
                 let media_type = media_type.as_str().to_owned();
@@ -43,12 +43,18 @@ impl Behaviour for Partition {
 }
 
 /// The document of a file, and the media type of its content, which may differ from the declared one.
-async fn read(call: &Call<'_>, file: &FileElement, mode: PartitionMode) -> Result<(Document, MediaType), JobError> {
+async fn read(
+    call: &Call<'_>,
+    file: &FileElement,
+    mode: PartitionMode,
+    ocr: Ocr,
+) -> Result<(Document, MediaType), JobError> {
     let staged = call.stage(file).await?;
     let head = head(&staged)?;
     let media_type = sniff(&head, &file.name, Some(&file.media_type));
     let limits = extract_limits(&call.cx.config.extract);
-    let read = nvisy_extract::run(&call.cx.extractor, &staged, &file_info(file), &limits).await;
+    let ocr = ocr_settings(&call.cx.config.extract, ocr);
+    let read = nvisy_extract::run(&call.cx.extractor, &staged, &file_info(file), &limits, &ocr).await;
     let document = read.map_err(job_error)?;
     // A reader that looked at the whole file knows better than its first bytes tell.
     let media_type = document.media_type.unwrap_or(media_type);
@@ -72,6 +78,16 @@ pub(super) fn extract_limits(config: &ExtractConfig) -> ExtractLimits {
         max_text_bytes: config.text_bytes,
         max_expanded_bytes: config.expanded_bytes,
     }
+}
+
+/// When text in pictures is recognised: never where the operator has not given the models.
+fn ocr_settings(config: &ExtractConfig, ocr: Ocr) -> OcrSettings {
+    let mode = match ocr {
+        Ocr::Never => OcrMode::Never,
+        Ocr::Auto => OcrMode::Auto,
+        Ocr::Always => OcrMode::Always,
+    };
+    OcrSettings { mode, directory: config.ocr_directory.clone() }
 }
 
 pub(super) fn job_error(error: ExtractError) -> JobError {

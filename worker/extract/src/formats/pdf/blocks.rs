@@ -36,6 +36,11 @@ impl Sizes {
         Self { body: body as f32 / 2.0, headings: headings.into_iter().map(|size| size as f32 / 2.0).collect() }
     }
 
+    /// Sizes in a picture, which are too uncertain to tell headings.
+    pub(super) fn of_picture(lines: &[Line]) -> Self {
+        Self { body: median(lines.iter().map(|line| line.size)), headings: Vec::new() }
+    }
+
     /// The level of a heading of this size.
     fn level(&self, size: f32) -> Option<u8> {
         let size = (size * 2.0).round() / 2.0;

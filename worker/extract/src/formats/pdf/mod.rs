@@ -5,10 +5,11 @@ mod blocks;
 mod columns;
 mod glyphs;
 mod lines;
+mod raster;
 
 use std::collections::{HashMap, HashSet};
 
-use hayro_interpret::hayro_syntax::object::{Array, Dict, Filter, Stream};
+use hayro_interpret::hayro_syntax::object::{Array, Dict, Name, Stream};
 use hayro_interpret::hayro_syntax::page::Page;
 use hayro_interpret::hayro_syntax::{LoadPdfError, Pdf};
 use hayro_interpret::{Context, InterpreterCache, InterpreterSettings, interpret_page};
@@ -19,6 +20,7 @@ use self::glyphs::{Collector, PageText};
 use self::lines::Line;
 use super::builder::DocumentBuilder;
 use super::too_many_pages;
+use crate::ocr::{FoundLine, Ocr, Picture};
 use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind};
 
 use hayro_interpret::kurbo;
@@ -29,11 +31,13 @@ const TAIL_BYTES: usize = 1024;
 const HEAD_BYTES: usize = 1024;
 /// Most marked glyphs of a page; more is an attack.
 const MAX_GLYPHS: usize = 1_000_000;
+/// Glyphs of a page that has text.
+const MIN_GLYPHS: usize = 10;
 /// Lost glyphs of a file that are worth a warning, and their share of all that make the text useless.
 const WARNED_LOST: usize = 20;
 
 /// Reads a PDF's text with page numbers, headings, lists and tables.
-pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits) -> Result<Document, FileError> {
+pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits, ocr: &mut Ocr) -> Result<Document, FileError> {
     let is_cut_short = is_cut_short(&bytes);
     let pdf = open(bytes)?;
     let pages = pdf.pages();
@@ -56,15 +60,29 @@ pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits) -> Result<Document, F
     let mut reading = Reading::default();
     let cache = InterpreterCache::new();
     let mut bytes = 0_u64;
+    let mut unread = 0;
     for page in pages.iter() {
         if has_damaged_content(page) {
             return Err(FileError::new(FileErrorKind::Corrupt, "The PDF is damaged: a part of a page cannot be read."));
         }
         let text = collect(page, &pdf, &cache);
-        reading.lost += text.lost;
-        reading.kept += text.glyphs.len();
         let (width, height) = page.render_dimensions();
-        let read = ReadPage { lines: lines::lines(text.glyphs, width, height), notes: text.notes, height };
+        let is_readable = text.glyphs.len() >= MIN_GLYPHS && text.glyphs.len() >= text.lost;
+        let found = match ocr.is_ready() && (ocr.is_always() || !is_readable) {
+            true => recognized(page, &pdf, &cache, ocr, &mut unread)?,
+            false => Vec::new(),
+        };
+        let lines = match found.is_empty() {
+            true => {
+                reading.lost += text.lost;
+                reading.kept += text.glyphs.len();
+                lines::lines(text.glyphs, width, height)
+            }
+            // The few letters of an unreadable page are in its picture, too.
+            false if !is_readable => found,
+            false => with_found(lines::lines(text.glyphs, width, height), found),
+        };
+        let read = ReadPage { lines, notes: text.notes, height };
         bytes += read.lines.iter().map(|line| line.text.len() as u64).sum::<u64>();
         if bytes > limits.max_text_bytes {
             return Err(super::too_much_text());
@@ -76,6 +94,12 @@ pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits) -> Result<Document, F
             FileErrorKind::Corrupt,
             "Most of the text cannot be decoded: its fonts do not say which letters they show.",
         ));
+    }
+    if unread > 0 {
+        builder.warn(format!("{unread} pages without text were not recognised: there are many."));
+    }
+    if let Some(confidence) = ocr.confidence() {
+        builder.property("ocrConfidence", &format!("{confidence:.2}"));
     }
     if reading.lost >= WARNED_LOST {
         builder.warn(format!("{} letters were not decoded: their fonts do not say which they are.", reading.lost));
@@ -124,11 +148,17 @@ fn declared_pages(pdf: &Pdf) -> Option<usize> {
 
 /// Whether a part of the page's content cannot be unpacked. Half a page indexed as a whole one would be worse than an error.
 fn has_damaged_content(page: &Page<'_>) -> bool {
-    let is_damaged = |stream: &Stream<'_>| match stream.filters().as_slice() {
-        _ if stream.raw_data().is_empty() => false,
+    let is_damaged = |stream: &Stream<'_>| {
+        let data = stream.raw_data();
+        let filter = stream.dict().get::<Name<'_>>(b"Filter");
+        let first = || stream.dict().get::<Array<'_>>(b"Filter").and_then(|filters| filters.iter::<Name<'_>>().next());
+        let is_first = |name: Name<'_>| matches!(&*name, b"FlateDecode" | b"Fl");
         // The interpreter takes what it can unpack for all.
-        [Filter::FlateDecode] => !is_deflated(&stream.raw_data()),
-        _ => stream.decoded_data().is_err(),
+        !data.is_empty()
+            && match filter.or_else(first).is_some_and(is_first) {
+                true => !is_deflated(&data),
+                false => stream.decoded_data().is_err(),
+            }
     };
     if let Some(stream) = page.raw().get::<Stream<'_>>(b"Contents") {
         return is_damaged(&stream);
@@ -157,6 +187,62 @@ fn collect<'a>(page: &Page<'a>, pdf: &'a Pdf, cache: &InterpreterCache<'a>) -> P
     let mut text = collector.finish();
     annotations::add(page, transform, &mut text);
     text
+}
+
+/// The lines that are recognised in the picture of a page.
+fn recognized<'a>(
+    page: &Page<'a>,
+    pdf: &'a Pdf,
+    cache: &InterpreterCache<'a>,
+    ocr: &mut Ocr,
+    unread: &mut usize,
+) -> Result<Vec<Line>, FileError> {
+    let (width, height) = page.render_dimensions();
+    let Some(picture) = raster::picture(page, pdf, cache) else { return Ok(Vec::new()) };
+    let Some(found) = ocr.read(&picture) else {
+        *unread += 1;
+        return Ok(Vec::new());
+    };
+    Ok(found.into_iter().map(|line| line_of(line, width, height)).collect())
+}
+
+/// A recognised line at its place on the page.
+fn line_of(found: FoundLine, width: f32, height: f32) -> Line {
+    Line {
+        text: found.text,
+        left: found.left * width,
+        right: found.right * width,
+        y: (found.bottom * 0.8 + found.top * 0.2) * height,
+        // A box is higher than the letters in it.
+        size: (found.bottom - found.top) * height * 0.75,
+        is_artifact: false,
+        is_upright: true,
+    }
+}
+
+/// The lines of a page, and those of its picture whose words it does not have.
+fn with_found(mut lines: Vec<Line>, found: Vec<Line>) -> Vec<Line> {
+    let squeezed = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let known: String = lines.iter().map(|line| squeezed(&line.text)).collect();
+    lines.extend(found.into_iter().filter(|line| {
+        let text = squeezed(&line.text);
+        !text.is_empty() && !known.contains(&text)
+    }));
+    lines
+}
+
+/// Adds the recognised lines of a picture to a document.
+pub(super) fn add_found(builder: &mut DocumentBuilder, picture: &Picture, found: Vec<FoundLine>) -> Result<(), FileError> {
+    let (width, height) = (picture.width as f32, picture.height as f32);
+    let lines: Vec<Line> = found.into_iter().map(|line| line_of(line, width, height)).collect();
+    let (sizes, words) = (blocks::Sizes::of_picture(&lines), blocks::Words::new(lines.iter()));
+    for block in blocks::blocks(columns::order(lines), &sizes, &words) {
+        match block {
+            Block::Table(lines) => builder.table_at(&lines, None)?,
+            Block::Text(kind, text) => builder.push(kind, &text)?,
+        }
+    }
+    Ok(())
 }
 
 struct ReadPage {

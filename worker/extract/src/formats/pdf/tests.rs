@@ -5,7 +5,7 @@ use super::*;
 /// A case with this name.
 fn read_case(name: &str) -> Result<Document, FileError> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
-    read(std::fs::read(path).expect("a case"), &ExtractLimits::default())
+    read(std::fs::read(path).expect("a case"), &ExtractLimits::default(), &mut Ocr::default())
 }
 
 fn text(name: &str) -> String {

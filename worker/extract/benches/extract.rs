@@ -1,0 +1,193 @@
+//! Quality, speed and memory of extraction over a folder of files, by format, against the reference tools that are installed:
+//! `pdftotext` for PDF, `pandoc` for office files, books and pages, `tesseract` for pictures.
+//!
+//! Words are compared as sets with counts (recall: the share of the reference's words that are found) and in order (F1 of pairs
+//! of neighbouring words). Each file is read in a process of its own, as in the worker, which says its CPU time and memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use nvisy_extract::{ExtractLimits, FileInfo, OcrMode, OcrSettings};
+
+/// Most files of one format.
+const MAX_FILES: usize = 400;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.as_slice() {
+        [mode, file] if mode == "read" => read(Path::new(file)),
+        [folder] => measure(Path::new(folder)),
+        _ => {
+            eprintln!("extract: give a folder of files");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Reads a file, writes its text, and says what it took.
+fn read(path: &Path) -> ExitCode {
+    let file = File::open(path).expect("the file");
+    let info = FileInfo { file_name: path.to_string_lossy().into_owned(), declared_type: None };
+    let directory = std::env::var_os("NVISY_OCR_DIRECTORY").map(PathBuf::from);
+    let ocr = OcrSettings { mode: OcrMode::Auto, directory, ..OcrSettings::default() };
+    let outcome = nvisy_extract::read_here(file, &info, &ExtractLimits::default(), &ocr);
+    let code = match outcome {
+        Ok(document) => {
+            std::io::stdout().write_all(document.text.as_bytes()).expect("written");
+            eprintln!("warnings {:?}", document.warnings);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("failed {error}");
+            ExitCode::FAILURE
+        }
+    };
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default().replace("kB", "");
+    eprintln!("peak_kb {}", peak.trim());
+    code
+}
+
+#[derive(Default)]
+struct Row {
+    files: usize,
+    failed: usize,
+    compared: usize,
+    recall: f64,
+    order: f64,
+    seconds: f64,
+    reference_seconds: f64,
+    peak_kb: u64,
+    worst: Vec<(f64, String)>,
+}
+
+fn measure(folder: &Path) -> ExitCode {
+    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    walk(folder, &mut files);
+    let mut table = BTreeMap::new();
+    for (extension, paths) in files {
+        let mut row = Row::default();
+        for path in paths.iter().take(MAX_FILES) {
+            one(&extension, path, &mut row);
+        }
+        table.insert(extension, row);
+    }
+    println!("| format | files | failed | compared | word recall | order F1 | s | reference s | peak MB |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for (extension, row) in &table {
+        let mean = |sum: f64| if row.compared == 0 { "-".to_owned() } else { format!("{:.3}", sum / row.compared as f64) };
+        println!(
+            "| {extension} | {} | {} | {} | {} | {} | {:.1} | {:.1} | {} |",
+            row.files,
+            row.failed,
+            row.compared,
+            mean(row.recall),
+            mean(row.order),
+            row.seconds,
+            row.reference_seconds,
+            row.peak_kb / 1024
+        );
+    }
+    for (extension, row) in &mut table {
+        row.worst.sort_by(|one, other| one.0.total_cmp(&other.0));
+        for (recall, note) in row.worst.iter().take(12).filter(|(recall, _)| *recall < 0.97) {
+            println!("{extension} {recall:.3} {note}");
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn walk(folder: &Path, files: &mut BTreeMap<String, Vec<PathBuf>>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            walk(&path, files);
+        } else if let Some(extension) = path.extension() {
+            files.entry(extension.to_string_lossy().to_lowercase()).or_default().push(path);
+        }
+    }
+}
+
+fn one(extension: &str, path: &Path, row: &mut Row) {
+    let program = std::env::current_exe().expect("this program");
+    row.files += 1;
+    let started = Instant::now();
+    let output = Command::new(program).arg("read").arg(path).env("RAYON_NUM_THREADS", "1").output().expect("it runs");
+    row.seconds += started.elapsed().as_secs_f64();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let peak = said.lines().find_map(|line| line.strip_prefix("peak_kb ")).and_then(|peak| peak.parse().ok());
+    row.peak_kb = row.peak_kb.max(peak.unwrap_or(0));
+    let started = Instant::now();
+    let reference = reference(extension, path);
+    row.reference_seconds += started.elapsed().as_secs_f64();
+    let name = path.display();
+    if !output.status.success() {
+        row.failed += 1;
+        let reason = said.lines().find(|line| line.starts_with("failed")).unwrap_or("it died");
+        if reference.as_ref().is_some_and(|text| words(text).len() >= 5) {
+            row.worst.push((0.0, format!("{name}: {reason}")));
+        }
+        return;
+    }
+    let Some(reference) = reference else { return };
+    let (ours, theirs) = (words(&String::from_utf8_lossy(&output.stdout)), words(&reference));
+    if theirs.len() < 5 {
+        return;
+    }
+    let recall = shared(&counts(&theirs), &counts(&ours)) as f64 / theirs.len() as f64;
+    let pairs = |words: &[String]| counts(&words.windows(2).map(|pair| pair.join(" ")).collect::<Vec<_>>());
+    let both = shared(&pairs(&theirs), &pairs(&ours)) as f64;
+    let order = 2.0 * both / (ours.len().saturating_sub(1) + theirs.len() - 1).max(1) as f64;
+    row.compared += 1;
+    row.recall += recall;
+    row.order += order;
+    row.worst.push((recall.min(order + 0.04), format!("{name}: recall {recall:.3}, order {order:.3}")));
+}
+
+/// The text by the reference tool, if there is one and it is installed.
+fn reference(extension: &str, path: &Path) -> Option<String> {
+    let mut command = match extension {
+        "pdf" => {
+            let mut command = Command::new("pdftotext");
+            command.arg(path).arg("-");
+            command
+        }
+        "docx" | "odt" | "epub" | "rtf" | "html" | "ipynb" => {
+            let mut command = Command::new("pandoc");
+            command.args(["-t", "plain", "--wrap=none"]).arg(path);
+            command
+        }
+        "png" | "jpg" | "jpeg" | "tif" | "tiff" => {
+            let mut command = Command::new("tesseract");
+            command.arg(path).arg("-").env("OMP_THREAD_LIMIT", "1");
+            command
+        }
+        _ => return None,
+    };
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Words in small letters, without signs.
+fn words(text: &str) -> Vec<String> {
+    let text = text.replace(['\u{AD}', '\u{200B}'], "").replace('ﬁ', "fi").replace('ﬂ', "fl").replace("-\n", "");
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+}
+
+fn counts(words: &[String]) -> HashMap<&str, usize> {
+    let mut counts = HashMap::new();
+    for word in words {
+        *counts.entry(word.as_str()).or_default() += 1;
+    }
+    counts
+}
+
+fn shared(one: &HashMap<&str, usize>, other: &HashMap<&str, usize>) -> usize {
+    one.iter().map(|(word, count)| (*count).min(other.get(word).copied().unwrap_or(0))).sum()
+}

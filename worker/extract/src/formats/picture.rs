@@ -1,0 +1,87 @@
+//! Pictures: their text, if it is recognised.
+
+use std::io::Cursor;
+
+use super::builder::DocumentBuilder;
+use super::pdf;
+use super::too_many_pages;
+use crate::ocr::{Ocr, Picture};
+use crate::{Document, ExtractLimits, FileError, FileErrorKind, MediaType};
+
+/// Reads a picture.
+pub(super) fn read(bytes: &[u8], media_type: MediaType, limits: &ExtractLimits, ocr: &mut Ocr) -> Result<Document, FileError> {
+    if !ocr.is_ready() {
+        return Err(FileError::new(FileErrorKind::UnsupportedMedia, "Text in pictures is not recognised here."));
+    }
+    let mut builder = DocumentBuilder::new(limits);
+    builder.media_type(media_type);
+    match media_type {
+        MediaType::Tiff => pages(bytes, limits, ocr, &mut builder)?,
+        _ => {
+            let picture = Picture::decode(bytes)?;
+            pdf::add_found(&mut builder, &picture, ocr.read(&picture).unwrap_or_default())?;
+        }
+    }
+    if let Some(confidence) = ocr.confidence() {
+        builder.property("ocrConfidence", &format!("{confidence:.2}"));
+    }
+    builder.finish("There is no readable text in the picture.")
+}
+
+/// Reads all pictures of a TIFF.
+fn pages(bytes: &[u8], limits: &ExtractLimits, ocr: &mut Ocr, builder: &mut DocumentBuilder) -> Result<(), FileError> {
+    let damaged = || FileError::new(FileErrorKind::Corrupt, "The picture is cut short or damaged.");
+    let mut decoder = tiff::decoder::Decoder::new(Cursor::new(bytes)).map_err(|_| damaged())?;
+    let mut page = 0;
+    loop {
+        page += 1;
+        if page > limits.max_pages {
+            return Err(too_many_pages());
+        }
+        builder.page(page);
+        if page == 1 {
+            // The general reader knows all ways of colours.
+            let picture = Picture::decode(bytes)?;
+            pdf::add_found(builder, &picture, ocr.read(&picture).unwrap_or_default())?;
+        } else if let Some(picture) = frame(&mut decoder) {
+            match ocr.read(&picture) {
+                Some(found) => pdf::add_found(builder, &picture, found)?,
+                None => builder.warn(format!("Page {page} was not read: there are many.")),
+            }
+        } else {
+            builder.warn(format!("Page {page} was not read."));
+        }
+        if !decoder.more_images() {
+            break;
+        }
+        decoder.next_image().map_err(|_| damaged())?;
+    }
+    builder.page_count(page);
+    Ok(())
+}
+
+/// A further picture of a TIFF, in grey or colours of eight bits.
+fn frame(decoder: &mut tiff::decoder::Decoder<Cursor<&[u8]>>) -> Option<Picture> {
+    let (width, height) = decoder.dimensions().ok()?;
+    let color = decoder.colortype().ok()?;
+    let tiff::decoder::DecodingResult::U8(data) = decoder.read_image().ok()? else { return None };
+    let (width, height) = (width as usize, height as usize);
+    let channels = match color {
+        tiff::ColorType::Gray(1) => {
+            let row = width.div_ceil(8);
+            let bit = |place: usize| data.get(place / width * row + place % width / 8).copied().unwrap_or(255) >> (7 - place % width % 8) & 1;
+            let points = (0..width * height).flat_map(|place| [bit(place) * 255; 3]).collect();
+            return Some(Picture { width, height, points });
+        }
+        tiff::ColorType::Gray(8) => 1,
+        tiff::ColorType::RGB(8) => 3,
+        tiff::ColorType::RGBA(8) => 4,
+        _ => return None,
+    };
+    let points = data.chunks_exact(channels).take(width * height).flat_map(|point| match channels {
+        1 => [point[0]; 3],
+        _ => [point[0], point[1], point[2]],
+    });
+    let points: Vec<u8> = points.collect();
+    (points.len() == width * height * 3).then_some(Picture { width, height, points })
+}

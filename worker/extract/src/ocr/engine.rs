@@ -1,0 +1,164 @@
+//! The two models: one finds lines in a picture, the other reads them.
+
+use rten::{Model, ValueView};
+use rten_tensor::prelude::*;
+use rten_tensor::{NdTensor, NdTensorView};
+
+use super::Picture;
+use super::detect::{Area, areas};
+
+/// Longest side of the picture in which lines are searched.
+const SEARCH_SIDE: usize = 1_280;
+/// Height of the picture of a line that is read.
+const LINE_HEIGHT: usize = 48;
+/// Longest picture of a line that is read.
+const MAX_LINE_WIDTH: usize = 3_200;
+/// Most lines of a picture.
+const MAX_LINES: usize = 2_000;
+/// Confidence below which a line is no text.
+const MIN_CONFIDENCE: f32 = 0.5;
+/// Mean confidence below which the picture may be upside down.
+const DOUBTFUL: f32 = 0.75;
+
+/// A line of text in a picture, with its place in shares of the picture.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundLine {
+    pub(crate) text: String,
+    pub(crate) confidence: f32,
+    pub(crate) left: f32,
+    pub(crate) top: f32,
+    pub(crate) right: f32,
+    pub(crate) bottom: f32,
+}
+
+/// The models.
+pub(crate) struct Engine {
+    detector: Model,
+    recognizer: Model,
+    /// Letters by their number in the output; the first stands for none.
+    letters: Vec<String>,
+}
+
+impl Engine {
+    pub(crate) fn new(detector: Vec<u8>, recognizer: Vec<u8>, letters: &str) -> Option<Self> {
+        let mut all = vec![String::new()];
+        all.extend(letters.lines().map(str::to_owned));
+        all.push(" ".to_owned());
+        Some(Self { detector: Model::load(detector).ok()?, recognizer: Model::load(recognizer).ok()?, letters: all })
+    }
+
+    /// The lines of a picture, which may be turned: most text tells how.
+    pub(crate) fn read(&self, picture: &Picture) -> Vec<FoundLine> {
+        let found = self.find(picture);
+        let tall = found.iter().filter(|area| is_tall(area, picture)).count();
+        if tall * 2 > found.len() && found.len() > 2 {
+            let turned = [1, 3].map(|times| self.read_upright(&picture.turned(times)));
+            let [one, other] = turned;
+            return if mean(&one) >= mean(&other) { one } else { other };
+        }
+        let lines = self.read_areas(picture, &found);
+        if !found.is_empty() && mean(&lines) < DOUBTFUL {
+            let turned = self.read_upright(&picture.turned(2));
+            if mean(&turned) > mean(&lines) + 0.1 {
+                return turned;
+            }
+        }
+        lines.into_iter().filter(|line| line.confidence >= MIN_CONFIDENCE).collect()
+    }
+
+    fn read_upright(&self, picture: &Picture) -> Vec<FoundLine> {
+        let lines = self.read_areas(picture, &self.find(picture));
+        lines.into_iter().filter(|line| line.confidence >= MIN_CONFIDENCE).collect()
+    }
+
+    /// Where lines are.
+    fn find(&self, picture: &Picture) -> Vec<Area> {
+        let longest = picture.width.max(picture.height).max(1);
+        let scale = (SEARCH_SIDE as f32 / longest as f32).min(2.0);
+        let side = |length: usize| ((length as f32 * scale / 32.0).round() as usize).clamp(1, SEARCH_SIDE / 32) * 32;
+        let (width, height) = (side(picture.width), side(picture.height));
+        let values = picture.scaled(0.0, 0.0, picture.width as f32, picture.height as f32, width, height);
+        let (means, deviations) = ([0.406, 0.456, 0.485], [0.225, 0.224, 0.229]);
+        let mut input = NdTensor::<f32, 4>::zeros([1, 3, height, width]);
+        fill(&mut input, &values, width, |value, channel| (value / 255.0 - means[channel]) / deviations[channel]);
+        let Some(map) = run(&self.detector, input.view()) else { return Vec::new() };
+        let shape = map.shape().to_vec();
+        let [.., map_height, map_width] = shape.as_slice() else { return Vec::new() };
+        let values = map.to_vec();
+        let mut found = areas(&values[..(map_height * map_width).min(values.len())], *map_width, *map_height);
+        found.truncate(MAX_LINES);
+        found
+    }
+
+    fn read_areas(&self, picture: &Picture, found: &[Area]) -> Vec<FoundLine> {
+        found.iter().filter_map(|area| self.read_area(picture, area)).collect()
+    }
+
+    fn read_area(&self, picture: &Picture, area: &Area) -> Option<FoundLine> {
+        let (left, top) = (area.left * picture.width as f32, area.top * picture.height as f32);
+        let (width, height) = ((area.right - area.left) * picture.width as f32, (area.bottom - area.top) * picture.height as f32);
+        let to_width = (LINE_HEIGHT as f32 * width / height.max(1.0)).ceil() as usize;
+        let to_width = to_width.clamp(LINE_HEIGHT / 3, MAX_LINE_WIDTH);
+        let values = picture.scaled(left, top, width, height, to_width, LINE_HEIGHT);
+        // The model is used to lines of some length.
+        let padded = to_width.max(320);
+        let mut input = NdTensor::<f32, 4>::zeros([1, 3, LINE_HEIGHT, padded]);
+        fill(&mut input, &values, to_width, |value, _| value / 127.5 - 1.0);
+        let output = run(&self.recognizer, input.view())?;
+        let shape = output.shape().to_vec();
+        let [_, steps, classes] = shape.as_slice() else { return None };
+        let (text, confidence) = self.letters(&output.to_vec(), *steps, *classes);
+        let text = text.trim().to_owned();
+        (!text.is_empty()).then_some(FoundLine {
+            text,
+            confidence,
+            left: area.left,
+            top: area.top,
+            right: area.right,
+            bottom: area.bottom,
+        })
+    }
+
+    /// The letters of the most probable classes: repeated ones are one, and the first class separates.
+    fn letters(&self, output: &[f32], steps: usize, classes: usize) -> (String, f32) {
+        let (mut text, mut sum, mut count) = (String::new(), 0.0, 0_usize);
+        let mut before = 0;
+        for step in output.chunks_exact(classes).take(steps) {
+            let best = step.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
+            let Some((class, probability)) = best else { continue };
+            if class != 0 && class != before {
+                if let Some(letter) = self.letters.get(class) {
+                    text.push_str(letter);
+                }
+                sum += probability;
+                count += 1;
+            }
+            before = class;
+        }
+        (text, if count == 0 { 0.0 } else { sum / count as f32 })
+    }
+}
+
+/// Fills a tensor with the points of a picture; the models take blue first.
+fn fill(input: &mut NdTensor<f32, 4>, values: &[f32], width: usize, value: impl Fn(f32, usize) -> f32) {
+    for (place, point) in values.chunks_exact(3).enumerate() {
+        for channel in 0..3 {
+            input[[0, channel, place / width, place % width]] = value(point[2 - channel], channel);
+        }
+    }
+}
+
+fn run(model: &Model, input: NdTensorView<'_, f32, 4>) -> Option<rten_tensor::Tensor<f32>> {
+    let output = model.run_one(ValueView::from(input).into(), None).ok()?;
+    output.into_tensor::<f32>()
+}
+
+fn is_tall(area: &Area, picture: &Picture) -> bool {
+    (area.bottom - area.top) * picture.height as f32 > 1.5 * (area.right - area.left) * picture.width as f32
+}
+
+/// The mean confidence of lines, longer ones count more.
+fn mean(lines: &[FoundLine]) -> f32 {
+    let letters: f32 = lines.iter().map(|line| line.text.len() as f32).sum();
+    lines.iter().map(|line| line.confidence * line.text.len() as f32).sum::<f32>() / letters.max(1.0)
+}
