@@ -38,7 +38,7 @@ pub async fn require_references(tx: &Tx, workspace: WorkspaceId, definition: &Va
     Err(Problem::new(Code::PipelineNotRunnable).fields(errors))
 }
 
-/// The collections and pipelines that a definition names and the workspace does not have.
+/// The collections, pipelines and connections that a definition names and the workspace does not have.
 pub async fn missing_references(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -47,7 +47,8 @@ pub async fn missing_references(
     let collections = store::collection::spaces(conn, workspace).await?;
     let collections = collections.into_iter().map(|collection| collection.name).collect();
     let pipelines = store::pipeline::names(conn, workspace).await?;
-    Ok(references::missing(compiled, &collections, &pipelines))
+    let connections = store::connection::ids(conn, workspace).await?.into_iter().collect();
+    Ok(references::missing(compiled, &collections, &pipelines, &connections))
 }
 
 /// 409 if an enabled pipeline has a node with these settings: its runs would fail without what the node names.

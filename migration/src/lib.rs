@@ -24,6 +24,7 @@ mod m0016_staleness;
 mod m0017_collection_limits;
 mod m0018_artifact_parts;
 mod m0019_services;
+mod m0020_connections;
 mod requirements;
 mod script;
 
@@ -37,7 +38,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 19] = [
+const SCRIPTS: [Script; 20] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -57,6 +58,7 @@ const SCRIPTS: [Script; 19] = [
     m0017_collection_limits::SCRIPT,
     m0018_artifact_parts::SCRIPT,
     m0019_services::SCRIPT,
+    m0020_connections::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

@@ -84,6 +84,10 @@ ids! {
     CollectionId,
     /// The rows that a sink has written for an item.
     TargetId,
+    /// A connection to another system.
+    ConnectionId,
+    /// A request to check a connection.
+    CheckId,
     /// A chunk of a version's text.
     ChunkId,
     /// An embedding space.

@@ -11,5 +11,6 @@ pub mod health;
 pub mod mail;
 pub mod maintenance;
 pub mod pipeline;
+pub mod providers;
 pub mod redact;
 pub mod runner;

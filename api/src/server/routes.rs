@@ -4,7 +4,7 @@ use apistos::web::{ServiceConfig, scope};
 
 use super::health;
 use crate::{
-    content::{collections, events, files, pipelines, runs, search},
+    content::{collections, connections, events, files, pipelines, runs, search},
     identity::{accounts, mail_links, sessions, tokens, totp},
     workspaces::{self, activity, invites, members, signing, usage},
 };
@@ -26,6 +26,7 @@ pub fn mount(config: &mut ServiceConfig) {
             .configure(invites::routes)
             .configure(files::routes)
             .configure(collections::routes)
+            .configure(connections::routes)
             .configure(pipelines::routes)
             .configure(runs::routes)
             .configure(events::routes)

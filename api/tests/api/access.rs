@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 96] = [
+const TABLE: [(&str, Requirement); 104] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -39,6 +39,7 @@ const TABLE: [(&str, Requirement); 96] = [
     ("listWorkspaces", Account),
     ("listNodeTypes", Account),
     ("listEmbeddingModels", Account),
+    ("listProviders", Account),
     ("updateAccount", Session),
     ("changePassword", Session),
     ("changeEmail", Session),
@@ -90,6 +91,13 @@ const TABLE: [(&str, Requirement); 96] = [
     ("deleteCollection", Within(Permission::WriteCollections)),
     ("listCollections", Within(Permission::ReadCollections)),
     ("readCollection", Within(Permission::ReadCollections)),
+    ("createConnection", Within(Permission::WriteConnections)),
+    ("updateConnection", Within(Permission::WriteConnections)),
+    ("deleteConnection", Within(Permission::WriteConnections)),
+    ("checkConnection", Within(Permission::WriteConnections)),
+    ("listConnections", Within(Permission::ReadConnections)),
+    ("readConnection", Within(Permission::ReadConnections)),
+    ("listModelUsage", Within(Permission::ReadConnections)),
     ("createPipeline", Within(Permission::WritePipelines)),
     ("updatePipeline", Within(Permission::WritePipelines)),
     ("deletePipeline", Within(Permission::WritePipelines)),

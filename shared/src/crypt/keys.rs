@@ -130,6 +130,8 @@ pub enum KeyPurpose {
     Redaction,
     /// Computes the secrets by which requests to services of tenants are signed.
     WebhookSignature,
+    /// Seals credentials of connections.
+    Connection,
 }
 
 impl KeyPurpose {
@@ -147,6 +149,7 @@ impl KeyPurpose {
             Self::ApiToken => b"token",
             Self::Redaction => b"redaction",
             Self::WebhookSignature => b"webhook",
+            Self::Connection => b"connection",
         }
     }
 }

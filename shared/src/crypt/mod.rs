@@ -14,8 +14,16 @@ pub mod stream;
 pub mod token;
 pub mod webhook_signature;
 
+use crate::id::{ConnectionId, WorkspaceId};
+
 pub use keys::{DerivedKey, KeyFileError, KeyPurpose, Keyring, MasterKey};
 pub use password::{PasswordError, hash_password, verify_password};
+
+/// The owner of sealed credentials: they open for no other connection, not even of the same workspace.
+#[must_use]
+pub fn connection_owner(workspace: WorkspaceId, connection: ConnectionId) -> Vec<u8> {
+    [workspace.0.as_bytes().as_slice(), connection.0.as_bytes()].concat()
+}
 
 /// Random bytes for a new master key file.
 #[must_use]

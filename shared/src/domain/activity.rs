@@ -177,6 +177,14 @@ actions! {
     CollectionUpdated "collection.updated";
     /// A collection was deleted.
     CollectionDeleted "collection.deleted";
+    /// A connection was created.
+    ConnectionCreated "connection.created";
+    /// Name, settings, credentials or state of a connection were changed.
+    ConnectionUpdated "connection.updated";
+    /// A check of a connection was requested.
+    ConnectionChecked "connection.checked";
+    /// A connection was deleted.
+    ConnectionDeleted "connection.deleted";
     /// A run was started by request: over files that exist, as a fork, as a preview, or with a definition of its own.
     RunStarted "run.started";
     /// A run was cancelled.

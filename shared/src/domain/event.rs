@@ -55,6 +55,22 @@ pub enum EventType {
     #[sea_orm(string_value = "collection.deleted")]
     #[serde(rename = "collection.deleted")]
     CollectionDeleted,
+    /// A connection was created.
+    #[sea_orm(string_value = "connection.created")]
+    #[serde(rename = "connection.created")]
+    ConnectionCreated,
+    /// Name, settings, credentials or state of a connection were changed.
+    #[sea_orm(string_value = "connection.updated")]
+    #[serde(rename = "connection.updated")]
+    ConnectionUpdated,
+    /// A check of a connection ended; `state` is `ok` or `failed`.
+    #[sea_orm(string_value = "connection.checked")]
+    #[serde(rename = "connection.checked")]
+    ConnectionChecked,
+    /// A connection was deleted.
+    #[sea_orm(string_value = "connection.deleted")]
+    #[serde(rename = "connection.deleted")]
+    ConnectionDeleted,
     /// A run over files that exist was started.
     #[sea_orm(string_value = "run.started")]
     #[serde(rename = "run.started")]

@@ -42,6 +42,12 @@ pub enum FailureCode {
     Cancelled,
     /// The collection that the pipeline writes to does not exist.
     CollectionNotFound,
+    /// The connection that the pipeline uses does not exist, or is disabled.
+    ConnectionNotFound,
+    /// The answer of a model is not what the node asks for, also after it was told so.
+    InvalidModelOutput,
+    /// The budget of the run, or that of the connection for this month, is spent.
+    BudgetExceeded,
     /// A job failed at every attempt; `dead_job` has the cause.
     AttemptsExhausted,
 }
@@ -73,6 +79,9 @@ impl FailureCode {
             Self::AddressRefused => "address_refused",
             Self::Cancelled => "cancelled",
             Self::CollectionNotFound => "collection_not_found",
+            Self::ConnectionNotFound => "connection_not_found",
+            Self::InvalidModelOutput => "invalid_model_output",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::AttemptsExhausted => "attempts_exhausted",
         }
     }

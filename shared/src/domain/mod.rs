@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod activity;
+pub mod connection;
 pub mod event;
 pub mod failure;
 pub mod file;

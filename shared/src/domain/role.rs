@@ -48,6 +48,7 @@ macro_rules! permissions {
             Search "search" Guest "Search";
             ReadPipelines "pipelines.read" Guest "See pipelines and their versions, plans and differences, and runs; validate definitions";
             ReadCollections "collections.read" Guest "See collections, their models and their usage";
+            ReadConnections "connections.read" Member "See connections to other systems, and what they cost; never their credentials";
             WriteFiles "files.write" Member "Upload, change and delete files";
             WriteCollections "collections.write" Member "Create, change and delete collections";
             ReadMembers "members.read" Member "See who belongs to the workspace, with e-mail addresses";
@@ -56,6 +57,7 @@ macro_rules! permissions {
             ManageMembers "members.manage" Admin "Change roles up to one's own, remove members up to one's own role";
             ManageInvites "invites.manage" Admin "See, make and cancel invites, for roles up to one's own";
             WritePipelines "pipelines.write" Admin "Create, change and delete pipelines; start, cancel and repeat runs";
+            WriteConnections "connections.write" Admin "Create, check, change and delete connections";
             ReadActivities "activities.read" Admin "Read and export the activity log";
             TransferWorkspace "workspace.transfer" Owner "Hand the workspace over to another member";
             DeleteWorkspace "workspace.delete" Owner "Delete the workspace with all it holds";

@@ -29,6 +29,7 @@ pub struct Model {
     pub holder: Option<String>,
     pub heartbeat_at: Option<DateTime<Utc>>,
     pub last_error: Option<String>,
+    pub wait_reason: Option<String>,
     pub traceparent: Option<String>,
     pub created_at: DateTime<Utc>,
 }

@@ -12,6 +12,7 @@ pub mod blob;
 pub mod chunk;
 pub mod collection;
 pub mod collection_usage;
+pub mod connection;
 pub mod dead_job;
 pub mod embedding;
 pub mod embedding_space;

@@ -41,6 +41,7 @@ pub struct Model {
     pub failure_detail: Option<String>,
     pub started_by: Option<AccountId>,
     pub code_versions: Option<Json>,
+    pub budget: Option<i64>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
 }

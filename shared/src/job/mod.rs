@@ -4,6 +4,7 @@
 //! runs.
 
 mod admit_items;
+mod check_connection;
 mod run_segment;
 mod send_mail;
 mod tell_obsolete;
@@ -11,6 +12,7 @@ mod tell_obsolete;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use admit_items::AdmitItems;
+pub use check_connection::CheckConnection;
 pub use run_segment::RunSegment;
 pub use send_mail::SendMail;
 pub use tell_obsolete::TellObsolete;

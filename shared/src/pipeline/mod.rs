@@ -11,6 +11,7 @@ pub mod diff;
 pub mod expression;
 pub mod file_filter;
 pub mod id;
+pub mod json_output;
 pub mod node;
 pub mod options;
 pub mod plan;

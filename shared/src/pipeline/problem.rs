@@ -62,6 +62,8 @@ pub enum ProblemCode {
     UnknownCollection,
     /// The workspace has no pipeline of this name.
     UnknownPipeline,
+    /// The workspace has no connection of this id.
+    UnknownConnection,
 }
 
 impl ProblemCode {

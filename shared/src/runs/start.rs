@@ -63,13 +63,23 @@ pub struct StartRun {
     pub recompute_from: Option<String>,
     /// The run that it continues.
     pub origin: Option<RunId>,
+    /// The largest cost of its calls of models, in millionths.
+    pub budget: Option<i64>,
 }
 
 impl StartRun {
     /// A run over a selection of files.
     #[must_use]
     pub const fn new(trigger: RunTrigger, selection: Selection) -> Self {
-        Self { trigger, selection, preview: false, low_priority: false, recompute_from: None, origin: None }
+        Self {
+            trigger,
+            selection,
+            preview: false,
+            low_priority: false,
+            recompute_from: None,
+            origin: None,
+            budget: None,
+        }
     }
 }
 
@@ -91,6 +101,7 @@ pub async fn start(change: &mut Change, workspace: WorkspaceId, of: &Pipeline, s
         selection: Some(json!(start.selection)),
         started_by: change.actor().account(),
         code_versions,
+        budget: start.budget,
     };
     let run = store::run::insert(change, workspace, new).await?;
     outbox::enqueue(change, workspace, &AdmitItems { run }).await?;

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, raw_sql,
@@ -22,7 +23,7 @@ use crate::{
         dead_job,
         job::{ActiveModel, Column, Entity},
     },
-    id::{JobId, RunId, WorkspaceId},
+    id::{ItemId, JobId, RunId, WorkspaceId},
 };
 
 /// A job to be added.
@@ -222,25 +223,52 @@ pub async fn complete(conn: &impl Conn, claim: &Claim) -> Result<bool> {
 
 /// Releases a job to be claimed again after `delay`; the attempt counts. `false`: the lease was lost.
 pub async fn retry_after(conn: &impl Conn, claim: &Claim, delay: Duration, error: &str) -> Result<bool> {
-    release(conn, claim, delay, error, 0).await
+    release(conn, claim, delay, (error, None), 0).await
 }
 
 /// Releases a job to be claimed again after `delay`; the attempt does not count, because the job was not at fault.
 /// `false`: the lease was lost.
 pub async fn snooze(conn: &impl Conn, claim: &Claim, delay: Duration, error: &str) -> Result<bool> {
-    release(conn, claim, delay, error, 1).await
+    release(conn, claim, delay, (error, None), 1).await
+}
+
+/// As [`snooze`], for a reason that members see: an operator or a user can remedy it.
+pub async fn snooze_because(conn: &impl Conn, claim: &Claim, delay: Duration, reason: &str) -> Result<bool> {
+    release(conn, claim, delay, (reason, Some(reason)), 1).await
+}
+
+/// Why an item waits.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+#[allow(missing_docs, reason = "documented on the struct")]
+pub struct ItemWait {
+    pub item_id: ItemId,
+    pub reason: String,
+    pub until: DateTime<Utc>,
+}
+
+/// The items of these runs that wait for a reason that members see.
+pub async fn item_waits(conn: &impl Conn, workspace: WorkspaceId, runs: Vec<RunId>) -> Result<Vec<ItemWait>> {
+    let waits = raw_sql!(
+        Postgres,
+        "select distinct on (item_id) (payload->>'item')::uuid as item_id, wait_reason as reason, run_at as until
+         from job where run_id = any({runs}) and workspace_id = {workspace} and wait_reason is not null
+             and payload->>'item' is not null
+         order by item_id, run_at"
+    );
+    sql::all(conn, waits).await
 }
 
 async fn release(
     conn: &impl Conn,
     claim: &Claim,
     delay: Duration,
-    error: &str,
+    (error, reason): (&str, Option<&str>),
     uncounted_attempts: i32,
 ) -> Result<bool> {
     let waiting = ActiveModel {
         state: Set(JobState::Waiting),
         last_error: Set(Some(error.to_owned())),
+        wait_reason: Set(reason.map(str::to_owned)),
         holder: Set(None),
         heartbeat_at: Set(None),
         stream_seq: Set(None),

@@ -101,6 +101,8 @@ pub struct NewRun {
     pub started_by: Option<AccountId>,
     /// The code versions of the definition's node types.
     pub code_versions: Option<Json>,
+    /// The largest cost of its calls of models, in millionths.
+    pub budget: Option<i64>,
 }
 
 impl NewRun {
@@ -118,6 +120,7 @@ impl NewRun {
             selection: None,
             started_by: None,
             code_versions: None,
+            budget: None,
         }
     }
 }
@@ -140,6 +143,7 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, new: NewRun) -> Result<RunI
         admitted: Set(admitted),
         started_by: Set(new.started_by),
         code_versions: Set(new.code_versions),
+        budget: Set(new.budget),
         ..Default::default()
     };
     run::Entity::insert(row).exec_without_returning(tx).await?;

@@ -35,6 +35,7 @@ fn expected_tables() -> Vec<ExpectedTable> {
         expected_table::<entity::chunk::Entity>(),
         expected_table::<entity::collection::Entity>(),
         expected_table::<entity::collection_usage::Entity>(),
+        expected_table::<entity::connection::Entity>(),
         expected_table::<entity::dead_job::Entity>(),
         expected_table::<entity::embedding::Entity>(),
         expected_table::<entity::embedding_space::Entity>(),

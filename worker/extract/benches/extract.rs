@@ -79,7 +79,8 @@ fn measure(folder: &Path) -> ExitCode {
     println!("| format | files | failed | compared | word recall | order F1 | s | reference s | peak MB |");
     println!("|---|---|---|---|---|---|---|---|---|");
     for (extension, row) in &table {
-        let mean = |sum: f64| if row.compared == 0 { "-".to_owned() } else { format!("{:.3}", sum / row.compared as f64) };
+        let mean =
+            |sum: f64| if row.compared == 0 { "-".to_owned() } else { format!("{:.3}", sum / row.compared as f64) };
         println!(
             "| {extension} | {} | {} | {} | {} | {} | {:.1} | {:.1} | {} |",
             row.files,

@@ -160,7 +160,9 @@ fn by_content(head: &[u8], extension: &str, declared: &str) -> Option<MediaType>
     let head = if wide.is_empty() { head } else { wide.as_bytes() };
     if matches!(extension, "eml" | "mbox" | "mbx" | "") || by_extension(extension).is_none() {
         let declares_mail = declared == "message/rfc822" || extension == "eml";
-        if head.starts_with(b"From ") && has_mail_headers(head.splitn(2, |&byte| byte == b'\n').nth(1).unwrap_or_default()) {
+        if head.starts_with(b"From ")
+            && has_mail_headers(head.splitn(2, |&byte| byte == b'\n').nth(1).unwrap_or_default())
+        {
             return Some(MediaType::Mailbox);
         }
         if declares_mail || has_mail_headers(head) {
@@ -237,9 +239,19 @@ fn has_mail_headers(head: &[u8]) -> bool {
             return false;
         }
         known += usize::from(
-            ["received", "return-path", "message-id", "mime-version", "delivered-to", "from", "date", "subject", "content-type"]
-                .iter()
-                .any(|header| name.eq_ignore_ascii_case(header)),
+            [
+                "received",
+                "return-path",
+                "message-id",
+                "mime-version",
+                "delivered-to",
+                "from",
+                "date",
+                "subject",
+                "content-type",
+            ]
+            .iter()
+            .any(|header| name.eq_ignore_ascii_case(header)),
         );
     }
     known >= 3

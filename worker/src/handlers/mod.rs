@@ -1,12 +1,13 @@
 //! The handlers of jobs, one for each payload.
 
 mod admit_items;
+mod check_connection;
 mod item;
 mod run_segment;
 mod send_mail;
 mod tell_obsolete;
 
-use nvisy_shared::job::{AdmitItems, RunSegment, SendMail, TellObsolete};
+use nvisy_shared::job::{AdmitItems, CheckConnection, RunSegment, SendMail, TellObsolete};
 
 use crate::runner::Registry;
 
@@ -15,5 +16,10 @@ pub(crate) use self::item::{finish as finish_item, open as open_item};
 /// The registry of all handlers.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry::default().with::<AdmitItems>().with::<RunSegment>().with::<SendMail>().with::<TellObsolete>()
+    Registry::default()
+        .with::<AdmitItems>()
+        .with::<CheckConnection>()
+        .with::<RunSegment>()
+        .with::<SendMail>()
+        .with::<TellObsolete>()
 }

@@ -34,6 +34,7 @@ use super::item;
 use crate::{
     context::Context,
     pipeline::{
+        connections,
         contract::FileFacts,
         effects::{self, Applied},
         element::Elements,
@@ -57,6 +58,7 @@ impl Handler for RunSegment {
         }
         let collections = store::collection::spaces(&cx.db, workspace).await?;
         let spaces = spaces::of_segment(cx, workspace, &plan, self.segment, collections).await?;
+        let connections = connections::of_segment(cx, workspace, &plan, self.segment).await?;
         limits::admit(cx, claim, &item, &plan.plan.segments[self.segment]).await?;
         let item = if self.segment == item.entry {
             write_in_tx(cx, claim, || {
@@ -86,6 +88,8 @@ impl Handler for RunSegment {
             file: &file,
             plan: &plan.plan,
             spaces: &spaces.by_node,
+            connections: &connections,
+            claim,
             attempt: claim.attempts,
             recompute: item.recompute_from.as_deref().map(|node| Recompute { node, salt }),
             reuse: true,
@@ -123,6 +127,10 @@ impl Handler for RunSegment {
 
 /// Whether the node that failed says that its failure is that of the run.
 async fn ends_run(change: &Change, workspace: WorkspaceId, item: &Item, failure: &Failure) -> Result<bool, JobError> {
+    // No further item may spend anything.
+    if failure.code == FailureCode::BudgetExceeded {
+        return Ok(true);
+    }
     let Some(node) = &failure.node else { return Ok(false) };
     let definition = store::run::definition(change.tx(), workspace, item.pipeline_id, item.pipeline_version).await?;
     let compiled = definition.and_then(|definition| nvisy_shared::pipeline::compile(&definition).ok());

@@ -33,8 +33,9 @@ pub(super) async fn unreferenced_blobs(cx: &Context) -> Result<(), Box<dyn Error
     }
 }
 
-/// Removes outputs of nodes that no run has used for long.
+/// Removes outputs of nodes that no run has used for long, and old answers of models.
 pub(super) async fn unused_artifacts(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    while store::model_usage::delete_answers(&cx.db, UNUSED_ARTIFACT_AGE, BATCH_SIZE).await? > 0 {}
     loop {
         let deleted = store::artifact::delete_unused(&cx.db, UNUSED_ARTIFACT_AGE, BATCH_SIZE).await?;
         if deleted == 0 {

@@ -22,6 +22,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::{
     element::{Elements, FileElement, StagedFile, VectorElement},
+    model::ModelAccess,
     spaces::served,
 };
 use crate::{context::Context, runner::JobError};
@@ -46,6 +47,8 @@ pub struct Call<'a> {
     pub file: &'a FileFacts,
     /// The spaces of the collections behind the node; empty where there are none.
     pub spaces: &'a [SpaceId],
+    /// The model of the node's connection; `None`: the node has none.
+    pub model_access: Option<ModelAccess<'a>>,
 }
 
 /// The file version that an item processes.

@@ -19,13 +19,15 @@ use nvisy_shared::{
         plan::{Origin, Plan, Step},
     },
     platform::spaces::ServedSpace,
-    store::{self, artifact::FoundArtifact, run::WorkDone},
+    store::{self, artifact::FoundArtifact, job::Claim, run::WorkDone},
 };
 use tracing::Instrument;
 
 use super::{
+    connections::ModelConnection,
     contract::{Call, Effect, FileFacts, Output},
     element::Elements,
+    model::ModelAccess,
     node, storage,
 };
 use crate::{context::Context, runner::JobError};
@@ -50,6 +52,10 @@ pub struct SegmentScope<'a> {
     pub plan: &'a Plan,
     /// The spaces of the collections behind each node, by node id.
     pub spaces: &'a BTreeMap<String, Vec<SpaceId>>,
+    /// The connections of nodes, by node id.
+    pub connections: &'a BTreeMap<String, ModelConnection>,
+    /// The job.
+    pub claim: &'a Claim,
     /// The attempt at the job, from 1: the last one decides what a failure means.
     pub attempt: i32,
     /// Nodes whose outputs are not taken from artifacts, with what tells this run from others.
@@ -208,7 +214,8 @@ impl SegmentRun<'_, '_> {
             return self.reuse(step, key, found, started).await;
         }
         let input = self.materialise(step, inputs).await?;
-        let call = self.call(step, key);
+        let salt = self.salt(place);
+        let call = self.call(step, key, salt.as_deref());
         let passed = input.clone();
         let span =
             tracing::info_span!("node", otel.name = %step.id, node.id = %step.id, node.type = step.settings.kind());
@@ -239,7 +246,7 @@ impl SegmentRun<'_, '_> {
         Ok(())
     }
 
-    fn call<'c>(&'c self, step: &'c Step, key: ContentKey) -> Call<'c> {
+    fn call<'c>(&'c self, step: &'c Step, key: ContentKey, salt: Option<&'c str>) -> Call<'c> {
         Call {
             cx: self.scope.cx,
             workspace: self.scope.workspace,
@@ -250,6 +257,12 @@ impl SegmentRun<'_, '_> {
             key,
             file: self.scope.file,
             spaces: self.scope.spaces.get(&step.id).map(Vec::as_slice).unwrap_or_default(),
+            model_access: self.scope.connections.get(&step.id).map(|connection| ModelAccess {
+                connection,
+                run: self.scope.run,
+                claim: self.scope.claim,
+                salt,
+            }),
         }
     }
 
@@ -271,10 +284,17 @@ impl SegmentRun<'_, '_> {
         surroundings.extend(model.as_deref());
         let run = step.settings.reads_run().then(|| self.scope.run.to_string());
         surroundings.extend(run.as_deref());
-        let salt =
-            self.scope.recompute.filter(|_| self.salted[place]).map(|from| ContentKey::of([from.salt]).to_string());
+        // Another model, or another temperature, gives other answers.
+        let connection = self.scope.connections.get(&step.id).map(|connection| connection.identity.as_str());
+        surroundings.extend(connection);
+        let salt = self.salt(place);
         surroundings.extend(salt.as_deref());
         ContentKey::of_call(&step.settings, &surroundings, &keys)
+    }
+
+    /// What makes the output of a step new, if nothing from it on is reused.
+    fn salt(&self, place: usize) -> Option<String> {
+        self.scope.recompute.filter(|_| self.salted[place]).map(|from| ContentKey::of([from.salt]).to_string())
     }
 
     /// Takes the output of an artifact, with the writes that belong to it.

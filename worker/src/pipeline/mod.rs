@@ -2,12 +2,14 @@
 //! they write is applied in the transaction that completes the job.
 
 pub(crate) mod calling;
+pub mod connections;
 pub mod contract;
 pub mod edits;
 pub mod effects;
 pub mod element;
 pub mod engine;
 pub mod limits;
+pub mod model;
 pub mod node;
 pub mod plans;
 pub mod preview;

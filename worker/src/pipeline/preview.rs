@@ -15,6 +15,7 @@ use nvisy_shared::{
 use serde_json::json;
 
 use super::{
+    connections,
     contract::FileFacts,
     element::Elements,
     engine::{self, Content, Entering, SegmentOutput, SegmentScope},
@@ -46,6 +47,7 @@ pub async fn evaluate(
     plan: &CompiledPlan,
     file: &FileFacts,
     collections: &[CollectionSpace],
+    claim: &Claim,
 ) -> Result<Evaluation, JobError> {
     let mut outputs: BTreeMap<Origin, (Arc<Elements>, ContentKey)> = BTreeMap::new();
     let mut segments = Vec::new();
@@ -75,6 +77,7 @@ pub async fn evaluate(
             Entering { elements, key }
         };
         let spaces = spaces::of_segment(cx, workspace, plan, index, collections.to_vec()).await?;
+        let connections = connections::of_segment(cx, workspace, plan, index).await?;
         let scope = SegmentScope {
             cx,
             workspace,
@@ -85,6 +88,8 @@ pub async fn evaluate(
             file,
             plan: &plan.plan,
             spaces: &spaces.by_node,
+            connections: &connections,
+            claim,
             attempt: 1,
             recompute: None,
             reuse: true,
@@ -119,7 +124,7 @@ pub async fn run(
     collections: &[CollectionSpace],
 ) -> Result<(), JobError> {
     let workspace = claim.workspace_id;
-    let evaluation = evaluate(cx, workspace, item, plan, file, collections).await?;
+    let evaluation = evaluate(cx, workspace, item, plan, file, collections, claim).await?;
     complete_in_tx(cx, claim, || {
         let evaluation = &evaluation;
         async move |change: &mut Change| {

@@ -153,6 +153,11 @@ impl JobRunner {
                 }
                 self.snooze(claim, delay, &error).await
             }
+            Err(JobError::Blocked { reason, delay }) => {
+                tracing::warn!(job.id = %claim.id, reason, "a job waits, and its members see why");
+                let held = store::job::snooze_because(&self.cx.db, claim, delay, &reason).await?;
+                Ok(if held { AttemptOutcome::Snoozed } else { AttemptOutcome::LeaseLost })
+            }
             Err(JobError::Fail(failure)) => self.fail(claim, &*handler, &failure).await,
             Err(error @ JobError::Retry { .. }) => {
                 let retry = error.retry_policy();
@@ -209,8 +214,16 @@ impl JobRunner {
             async |change| {
                 if let Some(handler) = handler {
                     let node = at.map(str::to_owned);
-                    let detail =
-                        format!("processing failed {} times; the dead job {} has the cause", claim.attempts, claim.id);
+                    let cause = error.downcast_ref::<JobError>().and_then(JobError::public_cause);
+                    let detail = match cause {
+                        Some(cause) => format!("processing failed {} times: {cause}", claim.attempts),
+                        None => {
+                            format!(
+                                "processing failed {} times; the dead job {} has the cause",
+                                claim.attempts, claim.id
+                            )
+                        }
+                    };
                     let failure = Failure { node, ..Failure::new(FailureCode::AttemptsExhausted, detail) };
                     handler.give_up(change, claim, &failure).await?;
                 }

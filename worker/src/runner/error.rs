@@ -2,13 +2,14 @@
 
 use std::{error::Error, time::Duration};
 
+use nvisy_embed::EmbedError;
 use nvisy_shared::{
     domain::failure::Failure,
     pipeline::options::{NodeOptions, Retry},
     store,
 };
 
-use crate::pipeline::plans::PlanError;
+use crate::{pipeline::plans::PlanError, providers::ModelFailure};
 
 /// How long a job waits before it looks again for free disk space.
 const STORAGE_FULL_DELAY: Duration = Duration::from_secs(15);
@@ -32,6 +33,15 @@ pub enum JobError {
         /// The failure behind it. It is logged; a wait in the normal course of events has none.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// Something that a user or an operator can remedy, or time, keeps the job from going on. Costs no attempt, and members see the
+    /// reason, which therefore contains no secret and nothing of a document.
+    #[error("{reason}")]
+    Blocked {
+        /// The reason.
+        reason: String,
+        /// The wait.
+        delay: Duration,
     },
     /// Another attempt may succeed. Costs an attempt.
     #[error("{what}")]
@@ -79,6 +89,15 @@ impl JobError {
             Self::Fail(failure) => failure.node.as_deref(),
             _ => None,
         }
+    }
+
+    /// What failed and why, where the cause is a provider's and may be shown to members.
+    #[must_use]
+    pub fn public_cause(&self) -> Option<String> {
+        let Self::Retry { what, source, .. } = self else { return None };
+        let cause = source.downcast_ref::<ModelFailure>().map(ToString::to_string);
+        let cause = cause.or_else(|| source.downcast_ref::<EmbedError>().map(ToString::to_string));
+        cause.map(|cause| format!("{what}: {cause}"))
     }
 
     /// The retry policy of the node that failed, if it has one.

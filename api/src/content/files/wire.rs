@@ -175,6 +175,9 @@ pub struct File {
     /// The progress of the indexing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// Why the indexing waits, where a member or an operator can remedy it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// The reason of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -208,6 +211,16 @@ pub struct Progress {
     /// All units of the step, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<i32>,
+}
+
+/// Why work waits.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// The reason, such as the message of a provider.
+    pub reason: String,
+    /// The time of the next attempt; the wait costs none.
+    pub until: DateTime<Utc>,
 }
 
 /// The reason of a failed indexing.
@@ -344,6 +357,7 @@ impl From<FileView> for File {
             metadata: file.metadata,
             state: file.state.into(),
             progress: file.stage.map(|stage| Progress { stage, done: file.done.unwrap_or(0), total: file.total }),
+            waiting: file.wait_reason.zip(file.wait_until).map(|(reason, until)| Waiting { reason, until }),
             failure: failure.map(|failure| Failure { code: failure.code.as_str().to_owned(), detail: failure.detail }),
             created_at: file.created_at,
             updated_at: file.updated_at,

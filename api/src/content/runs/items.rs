@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use apistos::api_operation;
 use nvisy_shared::{
     id::{ItemId, LogEntryId, RunId},
-    store::run_list,
+    store::{self, run_list},
 };
 
 use super::{
@@ -39,7 +39,9 @@ pub async fn list(
     let after = query.after()?.map(ItemId);
     service::find(db, workspace, run).await?;
     let rows = run_list::items(db, workspace, RunId(run), filter, after, query.fetch_limit()).await?;
-    Ok(Json(Page::new(&query, rows, |item| item.id.0)))
+    let waits = store::job::item_waits(db, workspace, vec![RunId(run)]).await?;
+    let items: Vec<Item> = rows.into_iter().map(|row| Item::from(row).waiting(&waits)).collect();
+    Ok(Json(Page::new(&query, items, |item| item.id)))
 }
 
 #[api_operation(
@@ -53,8 +55,10 @@ pub async fn read(
     member: Member<ReadPipelines>,
     path: Path<ItemPath>,
 ) -> Result<Json<Item>, Problem> {
-    let item = service::find_item(&state.platform.db, member.workspace, path.0.run, path.0.item).await?;
-    Ok(Json(item.into()))
+    let db = &state.platform.db;
+    let item = service::find_item(db, member.workspace, path.0.run, path.0.item).await?;
+    let waits = store::job::item_waits(db, member.workspace, vec![item.run_id]).await?;
+    Ok(Json(Item::from(item).waiting(&waits)))
 }
 
 #[api_operation(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::web::Data;
 use apistos::api_operation;
 use nvisy_shared::{
-    domain::run::RunTrigger,
+    domain::{connection::model::micros, run::RunTrigger},
     id::{FileId, PipelineId, RunId, WorkspaceId},
     pipeline,
     runs::{self, Selection},
@@ -60,6 +60,7 @@ pub async fn start(
         let start = runs::StartRun {
             low_priority: body.low_priority,
             recompute_from: body.recompute_from.clone(),
+            budget: body.budget.map(micros),
             ..runs::StartRun::new(trigger, selection)
         };
         service::start(change, &state.platform, workspace, &of, start).await.map(Run::from)
@@ -90,8 +91,11 @@ pub async fn start_inline(
         require_references(change, workspace, &definition).await?;
         let of = service::insert_inline(change, workspace, &definition).await?;
         let selection = Selection { files, filter: body.filter.clone(), limit: body.limit, ..Selection::default() };
-        let start =
-            runs::StartRun { low_priority: body.low_priority, ..runs::StartRun::new(RunTrigger::Inline, selection) };
+        let start = runs::StartRun {
+            low_priority: body.low_priority,
+            budget: body.budget.map(micros),
+            ..runs::StartRun::new(RunTrigger::Inline, selection)
+        };
         service::start(change, &state.platform, workspace, &of, start).await.map(Run::from)
     })
     .await?;

@@ -7,7 +7,10 @@ use nvisy_shared::{
     domain::{failure::FailureCode, run},
     entity,
     pipeline::{builtin, progress},
-    store::run_list::{ItemFilter, RunFilter},
+    store::{
+        self,
+        run_list::{ItemFilter, RunFilter},
+    },
 };
 use schemars::{
     JsonSchema,
@@ -136,6 +139,11 @@ pub struct StartRun {
     #[garde(inner(custom(line(1, 100))))]
     #[schemars(with = "Option<Line<1, 100>>")]
     pub recompute_from: Option<String>,
+    /// The largest cost of calls of models, in the currency of the connections' prices. When it is spent, the run fails with
+    /// `budget_exceeded`; calls in progress may exceed it.
+    #[garde(inner(range(min = 0.0, max = 1e9)))]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub budget: Option<f64>,
 }
 
 fn start_example() -> Value {
@@ -167,6 +175,10 @@ pub struct StartInlineRun {
     #[garde(skip)]
     #[serde(default)]
     pub low_priority: bool,
+    /// The largest cost of calls of models, as of `startRun`.
+    #[garde(inner(range(min = 0.0, max = 1e9)))]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub budget: Option<f64>,
 }
 
 fn inline_example() -> Value {
@@ -349,6 +361,9 @@ pub struct Run {
     pub tokens: i64,
     /// Tokens whose results were found, of items that have ended.
     pub tokens_saved: i64,
+    /// The largest cost of calls of models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<f64>,
     /// Why the run ended before its items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<RunFailure>,
@@ -393,6 +408,7 @@ impl From<entity::run::Model> for Run {
             recomputed: row.recomputed,
             tokens: row.tokens,
             tokens_saved: row.tokens_saved,
+            budget: row.budget.map(|budget| budget as f64 / 1e6),
             failure: row.failure_code.map(|code| RunFailure { code: code.as_str().to_owned(), detail }),
             started_by: row.started_by.map(Into::into),
             created_at: row.created_at,
@@ -422,6 +438,9 @@ pub struct Item {
     /// The current step, of an item that is queued or running.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<ItemProgress>,
+    /// Why the item waits, where a member or an operator can remedy it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<ItemWaiting>,
     /// What each node did, by the ids of the nodes.
     pub nodes: Vec<NodeProgress>,
     /// Why the item failed.
@@ -442,6 +461,16 @@ pub struct Item {
     /// The time of the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Why an item waits.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemWaiting {
+    /// The reason, such as the message of a provider.
+    pub reason: String,
+    /// The time of the next attempt; the wait costs none.
+    pub until: DateTime<Utc>,
 }
 
 /// How far an item is.
@@ -502,6 +531,15 @@ pub fn read_progress(row: &entity::run_item::Model) -> Result<progress::Progress
     serde_json::from_value(row.progress.clone()).map_err(Problem::internal)
 }
 
+impl Item {
+    /// With why it waits, if it does.
+    pub fn waiting(mut self, waits: &[store::job::ItemWait]) -> Self {
+        let wait = waits.iter().find(|wait| wait.item_id.0 == self.id);
+        self.waiting = wait.map(|wait| ItemWaiting { reason: wait.reason.clone(), until: wait.until });
+        self
+    }
+}
+
 impl From<entity::run_item::Model> for Item {
     fn from(row: entity::run_item::Model) -> Self {
         let nodes = read_progress(&row).map(|progress| progress.nodes).unwrap_or_default();
@@ -518,6 +556,7 @@ impl From<entity::run_item::Model> for Item {
             parent_id: row.parent_id.map(Into::into),
             state: ItemState(row.state),
             progress: row.state.is_open().then_some(ItemProgress { stage, done, total }),
+            waiting: None,
             nodes: nodes.into_iter().map(|(node, did)| NodeProgress::new(node, did)).collect(),
             failure,
             reused: row.reused,

@@ -80,6 +80,8 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("createCollection", &[Code::NameTaken, Code::QuotaExceeded]),
     ("updateCollection", &[Code::NameTaken, Code::DefaultCollection, Code::InUse]),
     ("deleteCollection", &[Code::DefaultCollection, Code::InUse]),
+    ("createConnection", &[Code::NameTaken]),
+    ("updateConnection", &[Code::NameTaken]),
     ("streamEvents", &[Code::EventsDeleted]),
     ("search", &[Code::InvalidFilter, Code::SpaceNotServed]),
 ];

@@ -12,13 +12,14 @@ use crate::{
 };
 
 /// The operations whose success names the new resource in `Location`.
-const LOCATED: [(&str, &str); 11] = [
+const LOCATED: [(&str, &str); 12] = [
     ("signUp", "201"),
     ("confirmSignUp", "201"),
     ("createWorkspace", "201"),
     ("createInvite", "201"),
     ("createPipeline", "201"),
     ("createCollection", "201"),
+    ("createConnection", "201"),
     ("uploadFiles", "202"),
     ("startRun", "202"),
     ("startInlineRun", "202"),

@@ -17,6 +17,7 @@ pub struct WorkspaceFixture {
     pub item: String,
     pub artifact: String,
     pub collection: String,
+    pub connection: String,
 }
 
 impl WorkspaceFixture {
@@ -31,9 +32,13 @@ impl WorkspaceFixture {
         let pipeline = app.post(owner, &path, &pipeline).await.expect(201);
         let path = format!("/api/v1/workspaces/{workspace}/collections");
         let collection = app.post(owner, &path, &json!({ "name": "reports" })).await.expect(201);
+        let path = format!("/api/v1/workspaces/{workspace}/connections");
+        let settings = json!({ "model": "m", "baseUrl": "http://127.0.0.1:9/v1" });
+        let connection = json!({ "name": "model", "provider": "openai", "settings": settings });
+        let connection = app.post(owner, &path, &connection).await.expect(201);
         let id = |object: &Value| object["id"].as_str().unwrap().to_owned();
         let (file, invite) = (id(&accepted["items"][0]), id(&invite));
-        let (pipeline, collection) = (id(&pipeline), id(&collection));
+        let (pipeline, collection, connection) = (id(&pipeline), id(&collection), id(&connection));
         let path = format!("/api/v1/workspaces/{workspace}/pipelines/{pipeline}");
         let enabled = app.request(Method::PATCH, &path).bearer_auth(&owner.token);
         send(enabled.json(&json!({ "state": "enabled" }))).await.expect(200);
@@ -41,7 +46,7 @@ impl WorkspaceFixture {
         let run = id(&app.get(owner, &runs).await.expect(200)["items"][0]);
         let item = id(&app.get(owner, &format!("{runs}/{run}/items")).await.expect(200)["items"][0]);
         let artifact = fail_with_artifact(app, &item).await;
-        Self { member: member.clone(), file, invite, pipeline, collection, run, item, artifact, workspace }
+        Self { member: member.clone(), file, invite, pipeline, collection, connection, run, item, artifact, workspace }
     }
 
     /// The value of a path parameter, which is in braces.
@@ -56,6 +61,7 @@ impl WorkspaceFixture {
             "{item}" => &self.item,
             "{artifact}" => &self.artifact,
             "{collection}" => &self.collection,
+            "{connection}" => &self.connection,
             "{version}" => "1",
             _ => return None,
         })
@@ -97,6 +103,11 @@ impl Operation {
             }
             ("createCollection", _) => Body::Json(json!({ "name": "contracts" })),
             ("updateCollection", _) => Body::Json(json!({ "name": "contracts" })),
+            ("createConnection", _) => Body::Json(json!({
+                "name": "other", "provider": "openai", "settings": { "model": "m" }, "credentials": { "apiKey": "key" },
+            })),
+            ("updateConnection", _) => Body::Json(json!({ "enabled": false })),
+            ("checkConnection", _) => Body::None,
             ("createPipeline", _) => {
                 Body::Json(json!({ "name": "Contracts", "definition": builtin::definition(Some(64), 0) }))
             }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -81,7 +83,7 @@ fn builtin_pipeline_starts_a_segment_at_embedding() {
     assert_eq!(plan.after(1).count(), 0);
     assert_eq!(plan.exports(0), plan.inputs(1));
     let collections = [builtin::NAME.to_owned()].into();
-    assert_eq!(references::missing(&compiled, &collections, &collections), []);
+    assert_eq!(references::missing(&compiled, &collections, &collections, &BTreeSet::new()), []);
 }
 
 #[test]
@@ -377,7 +379,8 @@ fn collections_and_pipelines_that_do_not_exist_are_named() {
     let json = set(after, "/nodes/4/collection", json!("other"));
     let missing = |collections: &[&str], pipelines: &[&str]| {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let found = references::missing(&compile(&json).unwrap(), &names(collections), &names(pipelines));
+        let found =
+            references::missing(&compile(&json).unwrap(), &names(collections), &names(pipelines), &BTreeSet::new());
         found.into_iter().map(|problem| (problem.code, problem.node.unwrap_or_default())).collect::<Vec<_>>()
     };
     assert_eq!(

@@ -6,17 +6,25 @@ pub mod chunk_characters;
 pub mod chunk_page;
 pub mod chunk_section;
 pub mod chunk_similarity;
+pub mod classify;
 pub mod convert_table;
 pub mod deduplicate;
 pub mod embed;
+pub mod enrich_image;
+pub mod enrich_table;
+pub mod extract_entities;
+pub mod extract_json;
 pub mod extract_keywords;
 pub mod filter;
 pub mod http;
 pub mod language;
 pub mod map;
 mod metadata_key;
+mod model_options;
 pub mod partition;
 pub mod redact;
+pub mod relations;
+pub mod sentiment;
 pub mod service;
 pub mod sink_collection;
 pub mod sink_file;
@@ -24,21 +32,24 @@ pub mod sink_webhook;
 pub mod source_files;
 pub mod source_search;
 mod spec;
+pub mod summarize;
 pub mod switch_category;
 pub mod switch_language;
 pub mod switch_when;
+pub mod title;
 pub mod unpack;
 
 use json_schema::{Schema, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
+pub use self::model_options::ResultKind;
 pub use self::spec::{Cost, Group, NodeSpec};
 use super::{
     options::NodeOptions,
     port::{Border, Ports},
     problem::NodeProblems,
 };
-use crate::domain::job::Lane;
+use crate::{domain::job::Lane, id::ConnectionId};
 
 /// A node type, described for editors.
 #[derive(Clone, Debug)]
@@ -154,6 +165,14 @@ macro_rules! nodes {
                 }
             }
 
+            /// The connection that the node calls.
+            #[must_use]
+            pub fn connection(&self) -> Option<ConnectionId> {
+                match self {
+                    $(Self::$variant(settings) => settings.connection(),)+
+                }
+            }
+
             /// The ports.
             #[must_use]
             pub fn ports(&self) -> Ports {
@@ -236,6 +255,15 @@ nodes! {
     ConvertTable convert_table;
     Http http;
     Check check;
+    ExtractJson extract_json;
+    ExtractEntities extract_entities;
+    Classify classify;
+    Sentiment sentiment;
+    Relations relations;
+    Summarize summarize;
+    Title title;
+    EnrichTable enrich_table;
+    EnrichImage enrich_image;
     SwitchCategory switch_category;
     SwitchLanguage switch_language;
     SwitchWhen switch_when;

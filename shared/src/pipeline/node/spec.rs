@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     domain::job::Lane,
+    id::ConnectionId,
     pipeline::{
         options::{NodeOptions, OnError, Retry},
         port::{Border, Ports},
@@ -27,6 +28,8 @@ pub enum Group {
     Compute,
     /// Tables take another form.
     Table,
+    /// A language model derives data.
+    Model,
     /// Data takes one of several ways.
     Route,
     /// Data is tested.
@@ -77,6 +80,11 @@ pub trait NodeSpec: Clone + PartialEq + Serialize + DeserializeOwned + JsonSchem
 
     /// Whether the output depends on the embedding model or its tokenizer.
     const READS_MODEL: bool = false;
+
+    /// The connection that the node calls.
+    fn connection(&self) -> Option<ConnectionId> {
+        None
+    }
 
     /// The ports with these settings.
     fn ports(&self) -> Ports;

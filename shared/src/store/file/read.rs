@@ -48,6 +48,9 @@ pub struct FileView {
     pub stage: Option<String>,
     pub done: Option<i32>,
     pub total: Option<i32>,
+    /// Why the processing waits, where a member or an operator can remedy it, and for how long.
+    pub wait_reason: Option<String>,
+    pub wait_until: Option<DateTime<Utc>>,
 }
 
 impl FileView {
@@ -65,13 +68,18 @@ fn select_views(mut parameters: Parameters, conditions: &[String], limit: i64) -
     let text = format!(
         "select f.id, f.parent_id, f.external_id, f.name, f.tags, f.metadata, f.revision, f.created_at, f.updated_at,
              f.version_id, f.live_version_id, v.number, v.blob_id, v.text_blob_id, v.bytes, v.sha256, v.media_type, v.page_count,
-             v.chunk_count, v.state, v.failure_code, v.failure_detail, item.stage, item.done, item.total
+             v.chunk_count, v.state, v.failure_code, v.failure_detail, item.stage, item.done, item.total,
+             wait.wait_reason, wait.run_at as wait_until
          from file f
          join file_version v on v.workspace_id = f.workspace_id and v.id = f.version_id
          left join lateral (
-             select stage, done, total from run_item i
+             select id, run_id, stage, done, total from run_item i
              where i.workspace_id = f.workspace_id and i.version_id = f.version_id
              order by i.id desc limit 1) item on true
+         left join lateral (
+             select j.wait_reason, j.run_at from job j
+             where j.run_id = item.run_id and j.payload->>'item' = item.id::text and j.wait_reason is not null
+             order by j.run_at limit 1) wait on true
          where {} order by f.id desc limit {limit}",
         conditions.join(" and "),
     );

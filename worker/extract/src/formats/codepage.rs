@@ -45,12 +45,15 @@ impl CodePage {
 /// Whether bytes are a text in EBCDIC: most are its letters and spaces, hardly any are letters of ASCII.
 pub(crate) fn is_ebcdic(bytes: &[u8]) -> bool {
     let count = |is: fn(u8) -> bool| bytes.iter().filter(|&&byte| is(byte)).count();
-    let letters = count(|byte| {
-        matches!(byte, 0x81..=0x89 | 0x91..=0x99 | 0xA2..=0xA9 | 0xC1..=0xC9 | 0xD1..=0xD9 | 0xE2..=0xE9 | 0xF0..=0xF9)
-    });
+    let letters = count(
+        |byte| matches!(byte, 0x81..=0x89 | 0x91..=0x99 | 0xA2..=0xA9 | 0xC1..=0xC9 | 0xD1..=0xD9 | 0xE2..=0xE9 | 0xF0..=0xF9),
+    );
     let spaces = count(|byte| byte == 0x40);
     let ascii = count(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
-    bytes.len() >= 16 && (letters + spaces) * 10 >= bytes.len() * 8 && spaces * 30 >= bytes.len() && ascii * 10 <= bytes.len()
+    bytes.len() >= 16
+        && (letters + spaces) * 10 >= bytes.len() * 8
+        && spaces * 30 >= bytes.len()
+        && ascii * 10 <= bytes.len()
 }
 
 #[cfg(test)]
@@ -63,7 +66,8 @@ mod tests {
         assert_eq!(CP037.chars().count(), 256);
         assert_eq!(CodePage::Cp850.decode(b"Gr\x94\xE1e"), "Größe");
         assert_eq!(CodePage::Cp852.decode(b"\xA6lu\x9Cou\x9Fk\xEC"), "Žluťoučký");
-        let ebcdic = [0xC8, 0x85, 0x93, 0x93, 0x96, 0x40, 0xA6, 0x96, 0x99, 0x93, 0x84, 0x15, 0xF1, 0x40, 0xF2, 0x4B, 0x40];
+        let ebcdic =
+            [0xC8, 0x85, 0x93, 0x93, 0x96, 0x40, 0xA6, 0x96, 0x99, 0x93, 0x84, 0x15, 0xF1, 0x40, 0xF2, 0x4B, 0x40];
         assert!(is_ebcdic(&ebcdic));
         assert_eq!(CodePage::Ebcdic.decode(&ebcdic), "Hello world\n1 2. ");
         assert!(!is_ebcdic(b"Plain words in plain ASCII."));

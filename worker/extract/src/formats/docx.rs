@@ -65,7 +65,8 @@ pub(super) fn read(mut archive: Archive, main: &str, limits: &ExtractLimits) -> 
     for name in part("aFChunk") {
         let Some(bytes) = archive.bytes(&name)? else { continue };
         let text = encoding::decode(bytes)?;
-        let is_page = text.get(..text.floor_char_boundary(1024)).is_some_and(|head| head.to_lowercase().contains("<html"));
+        let is_page =
+            text.get(..text.floor_char_boundary(1024)).is_some_and(|head| head.to_lowercase().contains("<html"));
         let is_page = is_page || name.to_lowercase().ends_with("html") || name.to_lowercase().ends_with("htm");
         match is_page {
             true => match html::read(&text, limits) {

@@ -1,7 +1,9 @@
 //! Decodes text of any encoding. UTF-8 stays byte for byte.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{Encoding, ISO_2022_JP, MACINTOSH, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254};
+use encoding_rs::{
+    Encoding, ISO_2022_JP, MACINTOSH, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254,
+};
 
 use super::codepage::{CodePage, is_ebcdic};
 use crate::{FileError, FileErrorKind, sniff::is_odd_control};
@@ -58,7 +60,8 @@ pub(crate) fn wide(bytes: &[u8]) -> Option<String> {
     if head.len() < 8 || head.starts_with(&[0xFF, 0xFE]) && head[2..4] != [0, 0] || head.starts_with(&[0xFE, 0xFF]) {
         return None;
     }
-    let zeros: Vec<usize> = (0..4).map(|place| head.iter().skip(place).step_by(4).filter(|&&byte| byte == 0).count()).collect();
+    let zeros: Vec<usize> =
+        (0..4).map(|place| head.iter().skip(place).step_by(4).filter(|&&byte| byte == 0).count()).collect();
     let units = head.len() / 4;
     let (most, few) = (units * 9 / 10, units / 20);
     if zeros[3] >= most.max(1) && zeros[2] >= most.max(1) && zeros[0] <= few {
@@ -89,11 +92,16 @@ fn without_zeros(bytes: &[u8]) -> Option<String> {
             | '\u{FF00}'..='\u{FFEF}' | '\u{400}'..='\u{44F}' | '\u{620}'..='\u{64A}')
     };
     let found = [UTF_16LE, UTF_16BE].into_iter().find(|encoding| {
-        let (text, had_errors) = encoding.decode_without_bom_handling_and_without_replacement(head).map_or(("".into(), true), |text| (text, false));
+        let (text, had_errors) = encoding
+            .decode_without_bom_handling_and_without_replacement(head)
+            .map_or(("".into(), true), |text| (text, false));
         let count = text.chars().count();
         let pauses = text.chars().filter(|c| matches!(c, '\n' | ' ' | '\u{3001}' | '\u{3002}' | '\u{FF0C}')).count();
         // Compressed bytes also give many letters of East Asia, but no pauses between them.
-        !had_errors && count >= 8 && pauses * 40 >= count && text.chars().filter(|&c| is_common(c)).count() * 50 >= count * 49
+        !had_errors
+            && count >= 8
+            && pauses * 40 >= count
+            && text.chars().filter(|&c| is_common(c)).count() * 50 >= count * 49
     })?;
     Some(found.decode_without_bom_handling(bytes).0.into_owned())
 }
@@ -173,7 +181,8 @@ fn oddness(text: &str) -> usize {
         odd += match c {
             c if c.is_control() => 3,
             'ƒ' | '‰' | '\u{2C6}' | '\u{2DC}' | '¤' | '¦' | '¬' | '¯' | '¸' | '¨' if touches => 2,
-            '’' | '‘' | '“' | '”' | '«' | '»' | '–' | '—' | '…' | '·' | '°' | '€' | '§' | '´' | '¿' | '¡' | '„' => {
+            '’' | '‘' | '“' | '”' | '«' | '»' | '–' | '—' | '…' | '·' | '°' | '€' | '§' | '´' | '¿' | '¡' | '„' =>
+            {
                 // Within a word only an apostrophe stands.
                 usize::from(c != '’' && before.is_alphabetic() && after.is_alphabetic()) * 2
             }
@@ -287,7 +296,8 @@ mod tests {
 
     #[test]
     fn wide_text_without_a_mark_is_recognised() {
-        for words in ["No mark, but plainly text.\n", "水道料金は、来月から値上げされます。\n図書館は休み。"] {
+        for words in ["No mark, but plainly text.\n", "水道料金は、来月から値上げされます。\n図書館は休み。"]
+        {
             let units: Vec<u16> = words.encode_utf16().collect();
             let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
             let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
@@ -309,7 +319,10 @@ mod tests {
         let encode = |words: &str, page: CodePage| -> Vec<u8> {
             let all: Vec<u8> = (0..=255).collect();
             let letters: Vec<char> = page.decode(&all).chars().collect();
-            words.chars().map(|c| letters.iter().position(|letter| *letter == c).unwrap_or(usize::from(b'?')) as u8).collect()
+            words
+                .chars()
+                .map(|c| letters.iter().position(|letter| *letter == c).unwrap_or(usize::from(b'?')) as u8)
+                .collect()
         };
         assert_eq!(text(&encode(german, CodePage::Cp850)), german);
         assert_eq!(text(&encode(&french.replace('’', "'"), CodePage::Cp850)), french.replace('’', "'"));

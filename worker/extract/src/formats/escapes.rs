@@ -91,7 +91,10 @@ mod tests {
 
     #[test]
     fn escapes_become_their_characters() {
-        assert_eq!(json(r#"{"a": "\u53d6\n\"x\" \ud83e\udd80 \\d \q \u00"}"#).unwrap(), "{\"a\": \"取\n\"x\" 🦀 \\d \\q \\u00\"}");
+        assert_eq!(
+            json(r#"{"a": "\u53d6\n\"x\" \ud83e\udd80 \\d \q \u00"}"#).unwrap(),
+            "{\"a\": \"取\n\"x\" 🦀 \\d \\q \\u00\"}"
+        );
         assert_eq!(json(r#"["\ud83e x", "\u0000"]"#).unwrap(), "[\"\u{FFFD} x\", \"\"]");
         assert_eq!(json("plain"), None);
         assert_eq!(xml("K&#246;ln &amp; M&#xFC;nchen &foo; &").unwrap(), "Köln & München &foo; &");

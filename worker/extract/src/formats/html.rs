@@ -179,11 +179,16 @@ impl Walk {
         self.start_aside(tag);
         self.start_formula(tag);
         match name {
-            "img" | "area" | "input" | "button" | "label" | "select" | "textarea" | "object" | "video" | "audio" | "canvas" => {
+            "img" | "area" | "input" | "button" | "label" | "select" | "textarea" | "object" | "video" | "audio"
+            | "canvas" => {
                 self.text(" ");
                 let words = match name {
                     "img" | "area" => attribute(tag, "alt"),
-                    "input" if attribute(tag, "type").is_some_and(|kind| matches!(kind, "checkbox" | "radio" | "file")) => None,
+                    "input"
+                        if attribute(tag, "type").is_some_and(|kind| matches!(kind, "checkbox" | "radio" | "file")) =>
+                    {
+                        None
+                    }
                     "input" => attribute(tag, "value").or_else(|| attribute(tag, "alt")),
                     _ => None,
                 };
@@ -216,7 +221,8 @@ impl Walk {
                     match name {
                         "tr" => rows.row(),
                         _ => {
-                            let span = |name| attribute(tag, name).and_then(|span| span.trim().parse().ok()).unwrap_or(1);
+                            let span =
+                                |name| attribute(tag, name).and_then(|span| span.trim().parse().ok()).unwrap_or(1);
                             // A span of 0 reaches to the end.
                             let rows = span("rowspan");
                             self.spans = (span("colspan"), if rows == 0 { usize::MAX } else { rows });
@@ -440,7 +446,16 @@ fn heading_level(name: &str) -> Option<u8> {
 fn is_hidden(name: &str) -> bool {
     matches!(
         name,
-        "script" | "style" | "noscript" | "template" | "svg" | "iframe" | "noembed" | "noframes" | "annotation" | "annotation-xml"
+        "script"
+            | "style"
+            | "noscript"
+            | "template"
+            | "svg"
+            | "iframe"
+            | "noembed"
+            | "noframes"
+            | "annotation"
+            | "annotation-xml"
     )
 }
 
@@ -452,7 +467,9 @@ fn is_invisible(tag: &Tag) -> bool {
         "type" => &*tag.name == "input" && attribute.value.eq_ignore_ascii_case("hidden"),
         "style" => {
             let style: String = attribute.value.to_ascii_lowercase().split_whitespace().collect();
-            ["display:none", "visibility:hidden", "visibility:collapse", "mso-hide:all"].iter().any(|rule| style.contains(rule))
+            ["display:none", "visibility:hidden", "visibility:collapse", "mso-hide:all"]
+                .iter()
+                .any(|rule| style.contains(rule))
         }
         _ => false,
     })
@@ -466,7 +483,13 @@ fn is_aside(tag: &Tag, in_article: bool) -> bool {
         "nav" => true,
         "footer" => !in_article,
         "blockquote" => attribute(tag, "type") == Some("cite") || class.contains("gmail_quote"),
-        "div" if class.split_whitespace().any(|class| matches!(class, "gmail_quote" | "gmail_signature" | "moz-signature")) => true,
+        "div"
+            if class
+                .split_whitespace()
+                .any(|class| matches!(class, "gmail_quote" | "gmail_signature" | "moz-signature")) =>
+        {
+            true
+        }
         _ => matches!(role, "navigation" | "contentinfo" | "search" | "menu" | "menubar"),
     }
 }
@@ -475,7 +498,20 @@ fn is_aside(tag: &Tag, in_article: bool) -> bool {
 fn is_void(name: &str) -> bool {
     matches!(
         name,
-        "area" | "base" | "br" | "col" | "embed" | "hr" | "img" | "input" | "link" | "meta" | "param" | "source" | "track" | "wbr"
+        "area"
+            | "base"
+            | "br"
+            | "col"
+            | "embed"
+            | "hr"
+            | "img"
+            | "input"
+            | "link"
+            | "meta"
+            | "param"
+            | "source"
+            | "track"
+            | "wbr"
     )
 }
 
@@ -592,7 +628,10 @@ mod tests {
 
     #[test]
     fn title_that_closes_itself_swallows_nothing() {
-        for page in ["<html><head><title/></head><body><p>Text", "<?xml version='1.0'?><html><script/><title/><p/><p>Text</p></html>"] {
+        for page in [
+            "<html><head><title/></head><body><p>Text",
+            "<?xml version='1.0'?><html><script/><title/><p/><p>Text</p></html>",
+        ] {
             assert_eq!(document(page).text, "Text", "{page}");
         }
     }

@@ -70,9 +70,9 @@ pub(super) fn read(
         MediaType::Markdown => plain_text(file, limits, markdown::describe),
         MediaType::Csv => plain_text(file, limits, plain::describe_records),
         MediaType::Json | MediaType::Notebook => json(file, limits),
-        MediaType::Xml => plain_text(file, limits, |text| {
-            plain::describe(escapes::xml(&text).unwrap_or(text), ElementKind::Code)
-        }),
+        MediaType::Xml => {
+            plain_text(file, limits, |text| plain::describe(escapes::xml(&text).unwrap_or(text), ElementKind::Code))
+        }
         MediaType::SourceCode => {
             let mut document = plain_text(file, limits, |text| plain::describe(text, ElementKind::Code))?;
             if let Some(language) = sniff::language(&info.file_name) {
@@ -95,7 +95,8 @@ fn container(file: File, limits: &ExtractLimits) -> Result<Document, FileError> 
     let copy = file.try_clone().map_err(unreadable)?;
     let mut archive = Archive::open(file, limits)?;
     let mimetype = archive.head("mimetype")?.unwrap_or_default();
-    let main = archive.relationships("")?.into_iter().find(|part| part.kind == "officeDocument").map(|part| part.target);
+    let main =
+        archive.relationships("")?.into_iter().find(|part| part.kind == "officeDocument").map(|part| part.target);
     let main = main.filter(|main| archive.has(main));
     let usual = || ["word/document.xml", "ppt/presentation.xml", "xl/workbook.xml", "xl/workbook.bin"];
     let main = main.or_else(|| usual().into_iter().find(|name| archive.has(name)).map(str::to_owned));

@@ -52,7 +52,10 @@ fn codepage<F: Read + Seek>(container: &mut CompoundFile<F>) -> Option<&'static 
 }
 
 /// Reads a mail.
-pub(super) fn read<F: Read + Seek>(mut container: CompoundFile<F>, limits: &ExtractLimits) -> Result<Document, FileError> {
+pub(super) fn read<F: Read + Seek>(
+    mut container: CompoundFile<F>,
+    limits: &ExtractLimits,
+) -> Result<Document, FileError> {
     let mut builder = DocumentBuilder::new(limits);
     builder.media_type(MediaType::Outlook);
     let mut get = |tag| text(&mut container, "", tag).unwrap_or_default();
@@ -90,7 +93,8 @@ pub(super) fn read<F: Read + Seek>(mut container: CompoundFile<F>, limits: &Extr
 }
 
 /// The text that the dictionary of packed bodies begins with.
-const DICTIONARY: &[u8] = b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \
+const DICTIONARY: &[u8] =
+    b"{\\rtf1\\ansi\\mac\\deff0\\deftab720{\\fonttbl;}{\\f0\\fnil \\froman \\fswiss \\fmodern \\fscript \
 \\fdecor MS Sans SerifSymbolArialTimes New RomanCourier{\\colortbl\\red0\\green0\\blue0\r\n\\par \
 \\pard\\plain\\f0\\fs20\\b\\i\\u\\tab\\tx";
 

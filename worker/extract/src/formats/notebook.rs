@@ -8,7 +8,8 @@ use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, Medi
 
 /// Whether a JSON text is a notebook: it has cells and says in which format.
 pub(super) fn is_notebook(value: &Value) -> bool {
-    value.get("nbformat").is_some() && value.get("cells").or_else(|| value.get("worksheets")).is_some_and(Value::is_array)
+    value.get("nbformat").is_some()
+        && value.get("cells").or_else(|| value.get("worksheets")).is_some_and(Value::is_array)
 }
 
 /// Reads a notebook.

@@ -108,7 +108,12 @@ impl<'a> Walk<'a> {
                 Event::Start(tag)
                     if matches!(
                         tag.local_name().as_ref(),
-                        "tracked-changes" | "scripts" | "font-face-decls" | "forms" | "index-title-template" | "note-citation"
+                        "tracked-changes"
+                            | "scripts"
+                            | "font-face-decls"
+                            | "forms"
+                            | "index-title-template"
+                            | "note-citation"
                     ) =>
                 {
                     reader.read_to_end(tag.name()).map_err(malformed)?;
@@ -148,8 +153,9 @@ impl<'a> Walk<'a> {
             }
             "frame" => self.class = attribute(tag, "class").unwrap_or_default(),
             "h" | "p" => {
-                let heading = (name.as_ref() == "h")
-                    .then(|| attribute(tag, "outline-level").and_then(|level| level.parse().ok()).unwrap_or(1_u8).clamp(1, 6));
+                let heading = (name.as_ref() == "h").then(|| {
+                    attribute(tag, "outline-level").and_then(|level| level.parse().ok()).unwrap_or(1_u8).clamp(1, 6)
+                });
                 let heading = heading.or((self.class == "title").then_some(1));
                 let style = attribute(tag, "style-name").unwrap_or_default();
                 self.in_title = style == "Title";
@@ -157,7 +163,9 @@ impl<'a> Walk<'a> {
             }
             "list" => self.lists += 1,
             "list-item" | "list-header" => self.is_first_in_item = true,
-            "header" | "footer" | "header-left" | "footer-left" | "header-first" | "footer-first" => self.in_head = true,
+            "header" | "footer" | "header-left" | "footer-left" | "header-first" | "footer-first" => {
+                self.in_head = true
+            }
             "s" => self.push_str(&" ".repeat(number(tag, "c").unwrap_or(1).clamp(1, 100))),
             "tab" => self.push_str("\t"),
             "line-break" => self.push_str("\n"),
@@ -201,7 +209,9 @@ impl<'a> Walk<'a> {
             }
             "list" => self.lists = self.lists.saturating_sub(1),
             "frame" => self.class.clear(),
-            "header" | "footer" | "header-left" | "footer-left" | "header-first" | "footer-first" => self.in_head = false,
+            "header" | "footer" | "header-left" | "footer-left" | "header-first" | "footer-first" => {
+                self.in_head = false
+            }
             "ruby-text" => {
                 if let Some(reading) = self.reading.take() {
                     self.builder.aside(&reading)?;

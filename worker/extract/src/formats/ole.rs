@@ -16,9 +16,8 @@ pub(super) fn read(mut file: File, limits: &ExtractLimits) -> Result<Document, F
         Err(_) => {
             // Workbooks are read in spite of damage that others are not.
             file.rewind().map_err(unreadable)?;
-            return sheets::read(file, MediaType::Xls, limits).map_err(|_| {
-                FileError::new(FileErrorKind::Corrupt, "The file's container is cut short or damaged.")
-            });
+            return sheets::read(file, MediaType::Xls, limits)
+                .map_err(|_| FileError::new(FileErrorKind::Corrupt, "The file's container is cut short or damaged."));
         }
     };
     if container.exists("/EncryptedPackage") {

@@ -9,7 +9,12 @@ use crate::ocr::{Ocr, Picture};
 use crate::{Document, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Reads a picture.
-pub(super) fn read(bytes: &[u8], media_type: MediaType, limits: &ExtractLimits, ocr: &mut Ocr) -> Result<Document, FileError> {
+pub(super) fn read(
+    bytes: &[u8],
+    media_type: MediaType,
+    limits: &ExtractLimits,
+    ocr: &mut Ocr,
+) -> Result<Document, FileError> {
     if !ocr.is_ready() {
         return Err(FileError::new(FileErrorKind::UnsupportedMedia, "Text in pictures is not recognised here."));
     }
@@ -69,7 +74,9 @@ fn frame(decoder: &mut tiff::decoder::Decoder<Cursor<&[u8]>>) -> Option<Picture>
     let channels = match color {
         tiff::ColorType::Gray(1) => {
             let row = width.div_ceil(8);
-            let bit = |place: usize| data.get(place / width * row + place % width / 8).copied().unwrap_or(255) >> (7 - place % width % 8) & 1;
+            let bit = |place: usize| {
+                data.get(place / width * row + place % width / 8).copied().unwrap_or(255) >> (7 - place % width % 8) & 1
+            };
             let points = (0..width * height).flat_map(|place| [bit(place) * 255; 3]).collect();
             return Some(Picture { width, height, points });
         }

@@ -68,9 +68,10 @@ fn slide_ids(xml: &str) -> Result<Vec<String>, FileError> {
         match reader.read_event().map_err(malformed)? {
             Event::Start(tag) | Event::Empty(tag) if tag.local_name().as_ref() == "sldId" => {
                 // Two attributes have this name without its prefix.
-                let id = tag.attributes().flatten().find(|attribute| {
-                    attribute.key.local_name().as_ref() == "id" && attribute.key.prefix().is_some()
-                });
+                let id = tag
+                    .attributes()
+                    .flatten()
+                    .find(|attribute| attribute.key.local_name().as_ref() == "id" && attribute.key.prefix().is_some());
                 ids.extend(id.map(|attribute| attribute.value.to_string()));
             }
             Event::Eof => return Ok(ids),
@@ -223,7 +224,9 @@ impl<'a> Walk<'a> {
             "sldNum" => Ok(()),
             "ftr" | "dt" | "hdr" => self.builder.aside(&text),
             _ if text.trim().is_empty() => Ok(()),
-            "body" | "obj" => self.builder.push(ElementKind::ListItem, &format!("{}- {}", "  ".repeat(self.level.min(8)), text.trim())),
+            "body" | "obj" => self
+                .builder
+                .push(ElementKind::ListItem, &format!("{}- {}", "  ".repeat(self.level.min(8)), text.trim())),
             _ if self.has_bullet => self.builder.push(ElementKind::ListItem, &format!("- {}", text.trim())),
             _ => self.builder.push(ElementKind::Paragraph, &text),
         }

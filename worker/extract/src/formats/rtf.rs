@@ -12,10 +12,40 @@ const MAX_DEPTH: usize = 10_000;
 
 /// Groups without text for people.
 const SILENT: [&str; 34] = [
-    "colortbl", "stylesheet", "pict", "object", "objdata", "themedata", "colorschememapping", "datastore", "latentstyles",
-    "listtable", "listoverridetable", "rsidtbl", "generator", "xmlnstbl", "mmathPr", "fldinst", "bkmkstart", "bkmkend",
-    "revtbl", "filetbl", "pgptbl", "operator", "creatim", "revtim", "printim", "company", "nonshppict", "shpinst", "panose",
-    "falt", "template", "atnref", "atnid", "blipuid",
+    "colortbl",
+    "stylesheet",
+    "pict",
+    "object",
+    "objdata",
+    "themedata",
+    "colorschememapping",
+    "datastore",
+    "latentstyles",
+    "listtable",
+    "listoverridetable",
+    "rsidtbl",
+    "generator",
+    "xmlnstbl",
+    "mmathPr",
+    "fldinst",
+    "bkmkstart",
+    "bkmkend",
+    "revtbl",
+    "filetbl",
+    "pgptbl",
+    "operator",
+    "creatim",
+    "revtim",
+    "printim",
+    "company",
+    "nonshppict",
+    "shpinst",
+    "panose",
+    "falt",
+    "template",
+    "atnref",
+    "atnid",
+    "blipuid",
 ];
 
 #[derive(Clone)]
@@ -67,8 +97,7 @@ struct Rtf<'a> {
 
 /// Reads a file in Rich Text Format.
 pub(super) fn read(bytes: &[u8], limits: &ExtractLimits) -> Result<Document, FileError> {
-    let state =
-        State { place: Place::Body, codepage: WINDOWS_1252, font: String::new(), is_hidden: false, skip: 1 };
+    let state = State { place: Place::Body, codepage: WINDOWS_1252, font: String::new(), is_hidden: false, skip: 1 };
     let mut builder = DocumentBuilder::new(limits);
     builder.media_type(MediaType::Rtf);
     let mut rtf = Rtf {
@@ -116,7 +145,10 @@ impl Rtf<'_> {
                 b'{' => {
                     self.flush();
                     if self.states.len() >= MAX_DEPTH {
-                        return Err(FileError::new(FileErrorKind::Corrupt, "The document's groups are nested too deep."));
+                        return Err(FileError::new(
+                            FileErrorKind::Corrupt,
+                            "The document's groups are nested too deep.",
+                        ));
                     }
                     self.states.push(self.state.clone());
                     self.skipping = 0;
@@ -153,7 +185,8 @@ impl Rtf<'_> {
         if !first.is_ascii_alphabetic() {
             match first {
                 b'\'' => {
-                    let digits = self.bytes.get(self.at..self.at + 2).and_then(|digits| std::str::from_utf8(digits).ok());
+                    let digits =
+                        self.bytes.get(self.at..self.at + 2).and_then(|digits| std::str::from_utf8(digits).ok());
                     if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
                         self.at += 2;
                         match self.skipping {
@@ -196,7 +229,8 @@ impl Rtf<'_> {
         while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) && self.at - digits < 12 {
             self.at += 1;
         }
-        let number = std::str::from_utf8(&self.bytes[digits..self.at]).ok().and_then(|digits| digits.parse::<i64>().ok());
+        let number =
+            std::str::from_utf8(&self.bytes[digits..self.at]).ok().and_then(|digits| digits.parse::<i64>().ok());
         if self.bytes.get(self.at) == Some(&b' ') {
             self.at += 1;
         }
@@ -265,7 +299,9 @@ impl Rtf<'_> {
                 self.is_item = false;
                 self.in_table = false;
             }
-            "outlinelevel" => self.heading = u8::try_from(value).ok().filter(|level| *level < 9).map(|level| (level + 1).min(6)),
+            "outlinelevel" => {
+                self.heading = u8::try_from(value).ok().filter(|level| *level < 9).map(|level| (level + 1).min(6))
+            }
             "ls" | "pnlvlblt" => self.is_item = true,
             "intbl" => self.in_table = true,
             "trowd" => {
@@ -290,8 +326,8 @@ impl Rtf<'_> {
             "info" => {}
             "title" => self.begin(Place::Title),
             "author" => self.begin(Place::Author),
-            "footnote" | "annotation" | "header" | "headerl" | "headerr" | "headerf" | "footer" | "footerl" | "footerr"
-            | "footerf" => self.begin(Place::Aside),
+            "footnote" | "annotation" | "header" | "headerl" | "headerr" | "headerf" | "footer" | "footerl"
+            | "footerr" | "footerf" => self.begin(Place::Aside),
             "subject" | "keywords" | "doccomm" | "category" | "manager" | "comment" => self.begin(Place::Silent),
             _ if SILENT.contains(&word) => self.begin(Place::Silent),
             _ => {}

@@ -76,6 +76,9 @@ mod tests {
         map[19 * width + 39] = 0.9;
         let areas = areas(&map, width, height);
         assert_eq!(areas.len(), 1);
-        assert!(areas[0].left < 0.1 && areas[0].right > 0.75 && areas[0].top < 0.25 && areas[0].bottom > 0.5, "{areas:?}");
+        assert!(
+            areas[0].left < 0.1 && areas[0].right > 0.75 && areas[0].top < 0.25 && areas[0].bottom > 0.5,
+            "{areas:?}"
+        );
     }
 }

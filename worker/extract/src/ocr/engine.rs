@@ -96,7 +96,8 @@ impl Engine {
 
     fn read_area(&self, picture: &Picture, area: &Area) -> Option<FoundLine> {
         let (left, top) = (area.left * picture.width as f32, area.top * picture.height as f32);
-        let (width, height) = ((area.right - area.left) * picture.width as f32, (area.bottom - area.top) * picture.height as f32);
+        let (width, height) =
+            ((area.right - area.left) * picture.width as f32, (area.bottom - area.top) * picture.height as f32);
         let to_width = (LINE_HEIGHT as f32 * width / height.max(1.0)).ceil() as usize;
         let to_width = to_width.clamp(LINE_HEIGHT / 3, MAX_LINE_WIDTH);
         let values = picture.scaled(left, top, width, height, to_width, LINE_HEIGHT);

@@ -48,7 +48,8 @@ impl Picture {
             let rgba = image.into_rgba8().into_raw();
             let over_white = |point: &[u8]| {
                 let alpha = u32::from(point[3]);
-                [point[0], point[1], point[2]].map(|value| ((u32::from(value) * alpha + 255 * (255 - alpha)) / 255) as u8)
+                [point[0], point[1], point[2]]
+                    .map(|value| ((u32::from(value) * alpha + 255 * (255 - alpha)) / 255) as u8)
             };
             rgba.chunks_exact(4).flat_map(over_white).collect()
         } else {
@@ -75,7 +76,15 @@ impl Picture {
     }
 
     /// A part of the picture in another size, by means of areas or between points.
-    pub(crate) fn scaled(&self, left: f32, top: f32, width: f32, height: f32, to_width: usize, to_height: usize) -> Vec<f32> {
+    pub(crate) fn scaled(
+        &self,
+        left: f32,
+        top: f32,
+        width: f32,
+        height: f32,
+        to_width: usize,
+        to_height: usize,
+    ) -> Vec<f32> {
         let mut values = vec![255.0; to_width * to_height * 3];
         if self.points.is_empty() {
             return values;
@@ -91,7 +100,8 @@ impl Picture {
                     let from_y = top + (y as f32 + (y_sample as f32 + 0.5) / y_samples as f32) * y_step - 0.5;
                     for x_sample in 0..x_samples {
                         let from_x = left + (x as f32 + (x_sample as f32 + 0.5) / x_samples as f32) * x_step - 0.5;
-                        let point = if x_samples > 1 { self.nearest(from_x, from_y) } else { self.between(from_x, from_y) };
+                        let point =
+                            if x_samples > 1 { self.nearest(from_x, from_y) } else { self.between(from_x, from_y) };
                         for (sum, value) in sums.iter_mut().zip(point) {
                             *sum += value;
                         }

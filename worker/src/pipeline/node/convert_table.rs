@@ -274,14 +274,14 @@ mod tests {
     #[test]
     fn tables_are_replaced_in_place_and_given_as_records() {
         let text = "Intro\n\nTop\n\nName | Note\nAda | x\n\nEnd";
-        let part = |kind, start, end| Element { kind, start, end, page: Some(2) };
+        let part = |kind, start, end| Element::new(kind, start..end, Some(2));
         let elements = vec![
             part(ElementKind::Paragraph, 0, 5),
             part(ElementKind::Heading { level: 1 }, 7, 10),
             part(ElementKind::Table, 12, 31),
             part(ElementKind::Paragraph, 33, 36),
         ];
-        let document = Document { text: text.to_owned(), elements, page_count: Some(2), title: None };
+        let document = Document { text: text.to_owned(), elements, page_count: Some(2), ..Document::default() };
         let element = DocumentElement { document: Arc::new(document), origin: Arc::default(), edits: Arc::default() };
         let settings = ConvertTable { format: TableFormat::Csv, header: true };
         let (documents, tables) = convert(vec![element], &settings);

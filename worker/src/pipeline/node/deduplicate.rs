@@ -8,6 +8,7 @@ use nvisy_shared::{
     pipeline::node::deduplicate::{Deduplicate, Scope},
     store::{
         self, TransactionTrait,
+        chunk::input_hash,
         fingerprint::{Fingerprint, FingerprintScope, Owner},
     },
 };
@@ -17,7 +18,7 @@ use super::{chunking::compute, minhash::Signature};
 use crate::{
     pipeline::{
         contract::{Behaviour, Call, Output, wrong_input},
-        element::{Elements, input_hash},
+        element::Elements,
     },
     runner::JobError,
 };

@@ -57,7 +57,18 @@ pub(super) async fn evaluate<T: Send + 'static>(
     let stop = CancellationToken::new();
     let _stop_when_dropped = stop.clone().drop_guard();
     let evaluated = compute(move || {
-        let call = Call { cx: &cx, workspace, run, pipeline, preview, node: "", key, file: &file, spaces: &[] };
+        let call = Call {
+            cx: &cx,
+            workspace,
+            run,
+            pipeline,
+            preview,
+            node: "",
+            key,
+            file: &file,
+            spaces: &[],
+            model_access: None,
+        };
         let values = (0..elements.len()).map(|index| {
             if stop.is_cancelled() {
                 return Err(EvaluationFailure { index, reason: "the evaluation was cancelled" });

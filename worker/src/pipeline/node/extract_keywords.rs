@@ -1,55 +1,134 @@
-//! Compute: keywords of documents and chunks.
+//! Model: the most important words and phrases of texts.
+
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
-use nvisy_shared::pipeline::node::extract_keywords::{ExtractKeywords, KeywordMethod};
-use serde_json::{Map, Value};
+use nvisy_shared::pipeline::node::{
+    NodeSpec, ResultKind,
+    extract_keywords::{ExtractKeywords, KeywordMethod},
+};
+use serde_json::{Map, Value, json};
 
-use super::{chunking::compute, keywords::keywords, metadata::set_metadata};
+use super::{
+    chunking::compute,
+    found_text::find,
+    keywords::keywords,
+    prompting::{self, Part, TextTask},
+};
 use crate::{
     pipeline::{
         contract::{Behaviour, Call, Output, wrong_input},
-        element::{Elements, Origin},
+        element::{ChunkElement, Elements, Origin},
     },
     runner::JobError,
 };
 
 #[async_trait]
 impl Behaviour for ExtractKeywords {
-    async fn run(&self, _: &Call<'_>, input: Elements) -> Result<Output, JobError> {
+    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         match self.method {
+            KeywordMethod::Model => prompting::run(self, call, input).await,
             KeywordMethod::Statistical => {
                 let settings = self.clone();
-                let (mut elements, values) = compute(move || {
-                    let values = statistical(&input, &settings);
-                    (input, values)
-                })
-                .await?;
-                let effects = set_metadata(&mut elements, values?)?.into_iter().collect();
-                Ok(Output { ports: vec![elements], effects, ..Output::default() })
+                compute(move || by_statistics(&settings, input)).await?
             }
         }
     }
 }
 
-/// The metadata of each element.
-pub(super) fn statistical(
-    elements: &Elements,
-    settings: &ExtractKeywords,
-) -> Result<Vec<Map<String, Value>>, JobError> {
-    let of = |text: &str, language: Option<&str>| {
-        let (count, max_words) = (settings.count as usize, settings.max_words as usize);
-        let found = keywords(text, language, count, max_words);
-        Map::from_iter([(settings.metadata.clone(), found.into())])
+/// A keyword, and its byte range where it is known.
+fn keyword(text: &str, found: Option<(u64, u64)>) -> Value {
+    let mut keyword = json!({ "text": text });
+    if let Some((start, end)) = found {
+        keyword["start"] = start.into();
+        keyword["end"] = end.into();
+    }
+    keyword
+}
+
+/// Keywords by statistics, as metadata or records.
+///
+/// # Errors
+/// When the input is neither documents nor chunks.
+pub(super) fn by_statistics(settings: &ExtractKeywords, mut input: Elements) -> Result<Output, JobError> {
+    let of = |text: &str, language: Option<&str>| -> Value {
+        let found = keywords(text, language, settings.max as usize, settings.max_words as usize);
+        found.iter().map(|one| keyword(one, None)).collect()
     };
     let known = |origin: &Origin| origin.document.as_ref()?.language.clone();
-    match elements {
-        Elements::Documents(documents) => {
-            Ok(documents.iter().map(|element| of(&element.document.text, known(&element.origin).as_deref())).collect())
+    let results: Vec<Value> = match &input {
+        Elements::Documents(all) => {
+            all.iter().map(|one| of(&one.document.text, known(&one.origin).as_deref())).collect()
         }
-        Elements::Chunks(chunks) => Ok(chunks
-            .iter()
-            .map(|chunk| of(&chunk.text, chunk.language.clone().or_else(|| known(&chunk.origin)).as_deref()))
-            .collect()),
-        Elements::Bytes(_) | Elements::Vectors(_) | Elements::Records(_) => Err(wrong_input("extract.keywords")),
+        Elements::Chunks(all) => {
+            let language = |chunk: &ChunkElement| chunk.language.clone().or_else(|| known(&chunk.origin));
+            all.iter().map(|chunk| of(&chunk.text, language(chunk).as_deref())).collect()
+        }
+        _ => return Err(wrong_input("extract.keywords")),
+    };
+    let mut effects = Vec::new();
+    let output = match settings.result {
+        ResultKind::Metadata => {
+            if let (Elements::Documents(_), Some(last)) = (&input, results.last()) {
+                effects.push(prompting::file_metadata(Map::from_iter([(settings.field.clone(), last.clone())]))?);
+            }
+            for (origin, result) in input.origins_mut().into_iter().zip(results) {
+                Arc::make_mut(origin).metadata.insert(settings.field.clone(), result);
+            }
+            input
+        }
+        ResultKind::Records => {
+            let of = input.origins().into_iter().zip(results);
+            Elements::Records(
+                of.flat_map(|(origin, result)| prompting::records(&settings.field, origin, result)).collect(),
+            )
+        }
+    };
+    Ok(Output { ports: vec![output], effects, ..Output::default() })
+}
+
+impl TextTask for ExtractKeywords {
+    const TYPE: &'static str = <Self as NodeSpec>::TYPE;
+
+    fn prompt(&self) -> Option<&str> {
+        self.prompt.as_deref()
+    }
+
+    fn field(&self) -> &str {
+        &self.field
+    }
+
+    fn result(&self) -> ResultKind {
+        self.result
+    }
+
+    fn values(&self) -> Vec<(&'static str, String)> {
+        vec![("max", self.max.to_string())]
+    }
+
+    fn schema(&self) -> Value {
+        let keyword = json!({ "type": "string", "minLength": 1, "maxLength": 200 });
+        json!({
+            "type": "object", "properties": { "keywords": { "type": "array", "items": keyword } }, "required": ["keywords"],
+            "additionalProperties": false,
+        })
+    }
+
+    /// In turns from each part, so that each has a say.
+    fn merge(&self, parts: &[Part<'_>]) -> Value {
+        let lists: Vec<&Vec<Value>> = parts.iter().filter_map(|part| part.answer["keywords"].as_array()).collect();
+        let longest = lists.iter().map(|list| list.len()).max().unwrap_or_default();
+        let mut seen = HashSet::new();
+        let mut all = Vec::new();
+        for place in 0..longest {
+            for list in &lists {
+                let Some(text) = list.get(place).and_then(Value::as_str) else { continue };
+                if all.len() < self.max as usize && seen.insert(text.to_lowercase()) {
+                    let found = parts.iter().find_map(|part| find(part, text));
+                    all.push(keyword(text, found));
+                }
+            }
+        }
+        Value::Array(all)
     }
 }

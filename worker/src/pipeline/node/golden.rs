@@ -17,7 +17,7 @@ use nvisy_shared::{
         chunk_similarity::ChunkSimilarity,
         convert_table::{ConvertTable, TableFormat},
         deduplicate::Deduplicate,
-        extract_keywords::ExtractKeywords,
+        extract_keywords::{ExtractKeywords, KeywordMethod},
         language::Language,
         redact::{Identifier, Redact, Replacement},
     },
@@ -103,9 +103,20 @@ fn output(kind: &str) -> (u32, String) {
             };
             format!("{all:?}{}", chunks_json(&chunks))
         }),
-        ExtractKeywords::TYPE => of([ExtractKeywords::default(), ExtractKeywords::example()], |settings| {
-            json(&extract_keywords::statistical(&documents(), settings).expect("documents"))
-        }),
+        ExtractKeywords::TYPE => {
+            let statistical = |max| ExtractKeywords {
+                connection: None,
+                method: KeywordMethod::Statistical,
+                max,
+                ..ExtractKeywords::example()
+            };
+            of([statistical(10), statistical(5)], |settings| {
+                let output = extract_keywords::by_statistics(settings, documents()).expect("documents");
+                let origins: Vec<_> =
+                    output.ports[0].origins().into_iter().map(|origin| json(&origin.metadata)).collect();
+                format!("{origins:?}")
+            })
+        }
         // Without the hash, whose key is another one in each installation.
         Redact::TYPE => of(
             [Redact::default(), Redact { replace_with: Replacement::Nothing, ..Redact::example() }, all_identifiers()],
@@ -159,7 +170,7 @@ fn documents() -> Elements {
         .text
         .push_str("Write to ada@example.org or +49 30 901820 about CASE-123456 and DE89 3704 0044 0532 0130 00.");
     let end = document.text.len();
-    document.elements.push(Element { kind: ElementKind::Paragraph, start, end, page: Some(5) });
+    document.elements.push(Element::new(ElementKind::Paragraph, start..end, Some(5)));
     Elements::Documents(vec![DocumentElement {
         document: Arc::new(document),
         origin: Arc::default(),

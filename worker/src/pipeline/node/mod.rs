@@ -8,14 +8,20 @@ mod chunk_page;
 mod chunk_section;
 mod chunk_similarity;
 mod chunking;
+mod classify;
 mod convert_table;
 mod deduplicate;
 mod element_json;
 mod embed;
 mod embedding;
+mod enrich_image;
+mod enrich_table;
 mod evaluation;
+mod extract_entities;
+mod extract_json;
 mod extract_keywords;
 mod filter;
+mod found_text;
 mod http;
 mod items;
 mod keywords;
@@ -26,17 +32,24 @@ mod media_type;
 mod metadata;
 mod minhash;
 mod partition;
+mod prompt;
+mod prompting;
 mod redact;
+mod relations;
+mod sentiment;
 mod sink_collection;
 mod sink_file;
 mod sink_webhook;
 mod source_files;
 mod source_search;
 mod storing;
+mod summarize;
 mod switch_category;
 mod switch_language;
 mod switch_when;
+mod title;
 mod unpack;
+mod windows;
 
 #[cfg(test)]
 mod golden;
@@ -69,6 +82,15 @@ pub fn instantiate(settings: &Settings) -> Box<dyn Behaviour> {
         Settings::ConvertTable(settings) => Box::new(settings),
         Settings::Http(settings) => Box::new(settings),
         Settings::Check(settings) => Box::new(settings),
+        Settings::ExtractJson(settings) => Box::new(settings),
+        Settings::ExtractEntities(settings) => Box::new(settings),
+        Settings::Classify(settings) => Box::new(settings),
+        Settings::Sentiment(settings) => Box::new(settings),
+        Settings::Relations(settings) => Box::new(settings),
+        Settings::Summarize(settings) => Box::new(settings),
+        Settings::Title(settings) => Box::new(settings),
+        Settings::EnrichTable(settings) => Box::new(settings),
+        Settings::EnrichImage(settings) => Box::new(settings),
         Settings::SwitchCategory(settings) => Box::new(settings),
         Settings::SwitchLanguage(settings) => Box::new(settings),
         Settings::SwitchWhen(settings) => Box::new(settings),

@@ -213,13 +213,17 @@ fn document(element: &mut DocumentElement, redactor: &Redactor, entities: &Entit
     let known =
         passages(&element.document.text, entities.of(&element.origin.metadata), |range| Some(edits.text(range)));
     let replacements = redactor.replacements(&element.document.text, known, counts);
-    let title = |title: &mut String| redactor.text(title, &mut Counts::new());
+    // What is repeated beside the text: title, words of headings, properties such as the sender of a mail.
+    let beside = |text: &mut String| redactor.text(text, &mut Counts::new());
     let mut changed = replace_in(element, &replacements);
-    changed.title.as_mut().map(title);
+    changed.title.as_mut().map(beside);
+    changed.elements.iter_mut().filter_map(|part| part.label.as_mut()).for_each(beside);
+    changed.properties.values_mut().for_each(beside);
     element.document = Arc::new(changed);
     if let Some(info) = Arc::make_mut(&mut element.origin).document.as_mut() {
         info.characters = element.document.text.chars().count() as u64;
-        info.title.as_mut().map(title);
+        info.title.as_mut().map(beside);
+        info.properties.values_mut().for_each(beside);
     }
 }
 
@@ -295,7 +299,7 @@ mod tests {
 
     fn one_document(text: &str, elements: Vec<Element>, metadata: Value) -> Elements {
         let document =
-            Document { text: text.to_owned(), elements, title: Some("To a@b.org".to_owned()), page_count: None };
+            Document { text: text.to_owned(), elements, title: Some("To a@b.org".to_owned()), ..Document::default() };
         let Value::Object(metadata) = metadata else { panic!("metadata is a map") };
         let origin = Arc::new(Origin { metadata, ..Origin::default() });
         Elements::Documents(vec![DocumentElement { document: Arc::new(document), origin, edits: Arc::default() }])
@@ -311,10 +315,12 @@ mod tests {
     #[test]
     fn document_keeps_its_structure_and_its_way_to_the_source() {
         let text = "Grüße\n\nWrite to ada@example.org about CASE-12.\n\nEnd";
-        let part = |start: usize, end: usize| Element { kind: ElementKind::Paragraph, start, end, page: None };
-        let parts = vec![part(0, 7), part(9, 48), part(50, 53)];
+        let part = |start: usize, end: usize| Element::new(ElementKind::Paragraph, start..end, None);
+        let mut parts = vec![part(0, 7), part(9, 48), part(50, 53)];
+        parts[0].label = Some("For a@b.org".to_owned());
         let (elements, counts) = redacted(one_document(text, parts, json!({})), Replacement::Mask, &[]);
         let element = first(&elements);
+        assert_eq!(element.document.elements[0].label.as_deref(), Some("For [EMAIL]"));
         let document = &element.document;
         assert_eq!(document.text, "Grüße\n\nWrite to [EMAIL] about [CASE].\n\nEnd");
         assert_eq!(document.title.as_deref(), Some("To [EMAIL]"));
@@ -412,7 +418,7 @@ mod tests {
             let ranges: Vec<_> = found.iter().map(|found| found.bytes.clone()).collect();
             prop_assert_eq!(&ranges, &secrets);
             let replacements = redactor.replacements(&text, Vec::new(), &mut Counts::new());
-            let parts = vec![Element { kind: ElementKind::Paragraph, start: 0, end: text.len(), page: None }];
+            let parts = vec![Element::new(ElementKind::Paragraph, 0..text.len(), None)];
             let mut elements = one_document(&text, parts, json!({}));
             let Elements::Documents(documents) = &mut elements else { unreachable!() };
             document(&mut documents[0], &redactor, &Entities { keys: &[], file: &Map::new() }, &mut Counts::new());

@@ -144,7 +144,7 @@ mod tests {
             text: "One".to_owned(),
             elements: vec![Element::new(ElementKind::Heading { level: 2 }, 0..3, Some(1))],
             page_count: Some(1),
-            title: None,
+            ..Document::default()
         };
         let element = DocumentElement { document: Arc::new(document), origin: Arc::default(), edits: Arc::default() };
         assert_eq!(super::document(&element, FileFormat::Auto).unwrap(), (TEXT, "One".to_owned()));

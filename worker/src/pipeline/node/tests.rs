@@ -103,6 +103,7 @@ impl Fixture {
             key: ContentKey([7; 32]),
             file,
             spaces,
+            model_access: None,
         };
         let output = instantiate(&settings).run(&call, input).await;
         if let Ok(output) = &output {

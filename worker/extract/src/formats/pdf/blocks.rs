@@ -60,7 +60,8 @@ impl Words {
         for line in lines {
             // The last word may be cut.
             let text = line.text.trim_end();
-            let text = if text.ends_with(is_hyphen) { text.rsplit_once(' ').map_or("", |(text, _)| text) } else { text };
+            let text =
+                if text.ends_with(is_hyphen) { text.rsplit_once(' ').map_or("", |(text, _)| text) } else { text };
             words.extend(text.split_whitespace().map(bare).filter(|word| word.len() > 3).map(str::to_lowercase));
         }
         Self { words }
@@ -80,27 +81,244 @@ impl Words {
 }
 
 /// Words between which the last part of the first is left out.
-const BETWEEN: [&str; 18] =
-    ["und", "oder", "bzw.", "sowie", "and", "or", "to", "en", "of", "et", "ou", "y", "o", "e", "og", "och", "eller", "bis"];
+const BETWEEN: [&str; 18] = [
+    "und", "oder", "bzw.", "sowie", "and", "or", "to", "en", "of", "et", "ou", "y", "o", "e", "og", "och", "eller",
+    "bis",
+];
 
 /// Words that stand whole before a hyphen, so that one at the end of a line belongs to a word like `price-determining`.
 const APART: &[&str] = &[
-    "self", "well", "non", "ex", "semi", "quasi", "half", "high", "low", "long", "short", "cross", "price", "time", "cost", "data",
-    "user", "case", "world", "state", "full", "open", "large", "small", "real", "part", "hard", "soft", "fast", "slow", "old",
-    "new", "young", "good", "best", "better", "ill", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    "first", "second", "third", "last", "single", "double", "triple", "multi", "ready", "free", "deep", "wide", "broad", "late",
-    "early", "mid", "post", "pre", "anti", "pro", "co", "re", "so", "up", "down", "off", "on", "out", "by", "then", "vice", "energy",
-    "water", "market", "labour", "labor", "health", "human", "machine", "computer", "network", "machine", "object", "model",
-    "domain", "task", "goal", "event", "test", "problem", "decision", "policy", "evidence", "rule", "knowledge", "content",
-    "context", "value", "risk", "error", "fault", "user", "client", "server", "system", "source", "target", "end", "start", "top",
-    "bottom", "left", "right", "back", "front", "side", "near", "far", "above", "below", "much", "more", "most", "less", "least",
-    "ever", "never", "all", "some", "many", "few", "every", "any", "day", "week", "month", "year", "hour", "minute", "right", "light",
-    "dark", "red", "blue", "green", "black", "white", "yellow", "grey", "gray", "north", "south", "east", "west", "middle", "upper",
-    "lower", "inner", "outer", "under", "over", "steady", "mother", "father", "son", "daughter", "brother", "sister", "commander",
-    "attorney", "editor", "passer", "runner", "merry", "know", "how", "state", "cutting", "built", "run", "make", "take", "give",
-    "set", "check", "break", "follow", "read", "write", "show", "call", "line", "point", "space", "word", "sentence", "document",
-    "character", "language", "speech", "image", "video", "audio", "text", "web", "site", "page", "file", "key", "name", "number",
-    "class", "type", "size", "rate", "level", "order", "higher", "longer", "shorter", "larger", "smaller", "lowest", "highest",
+    "self",
+    "well",
+    "non",
+    "ex",
+    "semi",
+    "quasi",
+    "half",
+    "high",
+    "low",
+    "long",
+    "short",
+    "cross",
+    "price",
+    "time",
+    "cost",
+    "data",
+    "user",
+    "case",
+    "world",
+    "state",
+    "full",
+    "open",
+    "large",
+    "small",
+    "real",
+    "part",
+    "hard",
+    "soft",
+    "fast",
+    "slow",
+    "old",
+    "new",
+    "young",
+    "good",
+    "best",
+    "better",
+    "ill",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "first",
+    "second",
+    "third",
+    "last",
+    "single",
+    "double",
+    "triple",
+    "multi",
+    "ready",
+    "free",
+    "deep",
+    "wide",
+    "broad",
+    "late",
+    "early",
+    "mid",
+    "post",
+    "pre",
+    "anti",
+    "pro",
+    "co",
+    "re",
+    "so",
+    "up",
+    "down",
+    "off",
+    "on",
+    "out",
+    "by",
+    "then",
+    "vice",
+    "energy",
+    "water",
+    "market",
+    "labour",
+    "labor",
+    "health",
+    "human",
+    "machine",
+    "computer",
+    "network",
+    "machine",
+    "object",
+    "model",
+    "domain",
+    "task",
+    "goal",
+    "event",
+    "test",
+    "problem",
+    "decision",
+    "policy",
+    "evidence",
+    "rule",
+    "knowledge",
+    "content",
+    "context",
+    "value",
+    "risk",
+    "error",
+    "fault",
+    "user",
+    "client",
+    "server",
+    "system",
+    "source",
+    "target",
+    "end",
+    "start",
+    "top",
+    "bottom",
+    "left",
+    "right",
+    "back",
+    "front",
+    "side",
+    "near",
+    "far",
+    "above",
+    "below",
+    "much",
+    "more",
+    "most",
+    "less",
+    "least",
+    "ever",
+    "never",
+    "all",
+    "some",
+    "many",
+    "few",
+    "every",
+    "any",
+    "day",
+    "week",
+    "month",
+    "year",
+    "hour",
+    "minute",
+    "right",
+    "light",
+    "dark",
+    "red",
+    "blue",
+    "green",
+    "black",
+    "white",
+    "yellow",
+    "grey",
+    "gray",
+    "north",
+    "south",
+    "east",
+    "west",
+    "middle",
+    "upper",
+    "lower",
+    "inner",
+    "outer",
+    "under",
+    "over",
+    "steady",
+    "mother",
+    "father",
+    "son",
+    "daughter",
+    "brother",
+    "sister",
+    "commander",
+    "attorney",
+    "editor",
+    "passer",
+    "runner",
+    "merry",
+    "know",
+    "how",
+    "state",
+    "cutting",
+    "built",
+    "run",
+    "make",
+    "take",
+    "give",
+    "set",
+    "check",
+    "break",
+    "follow",
+    "read",
+    "write",
+    "show",
+    "call",
+    "line",
+    "point",
+    "space",
+    "word",
+    "sentence",
+    "document",
+    "character",
+    "language",
+    "speech",
+    "image",
+    "video",
+    "audio",
+    "text",
+    "web",
+    "site",
+    "page",
+    "file",
+    "key",
+    "name",
+    "number",
+    "class",
+    "type",
+    "size",
+    "rate",
+    "level",
+    "order",
+    "higher",
+    "longer",
+    "shorter",
+    "larger",
+    "smaller",
+    "lowest",
+    "highest",
 ];
 
 fn bare(word: &str) -> &str {
@@ -139,7 +357,8 @@ fn rows(lines: Vec<Line>) -> Vec<Vec<Line>> {
         match rows.last_mut() {
             Some(row)
                 if row.last().is_some_and(|last| {
-                    (last.y - line.y).abs() < 0.4 * last.size.min(line.size) && line.left >= last.right - 0.5 * line.size
+                    (last.y - line.y).abs() < 0.4 * last.size.min(line.size)
+                        && line.left >= last.right - 0.5 * line.size
                 }) =>
             {
                 row.push(line);
@@ -243,8 +462,12 @@ impl Text<'_> {
         };
         let left = self.lines.iter().map(|line| line.left).fold(f32::MAX, f32::min);
         let right = self.lines.iter().map(|line| line.right).fold(f32::MIN, f32::max);
-        let is_indented = line.left - left > 0.8 * size && self.lines.len() > 1 && self.lines.iter().skip(1).all(|line| line.left - left < 0.5 * size);
-        let ends_short = right - last.right > 0.15 * (right - left) && last.text.ends_with(['.', '!', '?', ':', '”', '"']) && self.lines.len() > 1;
+        let is_indented = line.left - left > 0.8 * size
+            && self.lines.len() > 1
+            && self.lines.iter().skip(1).all(|line| line.left - left < 0.5 * size);
+        let ends_short = right - last.right > 0.15 * (right - left)
+            && last.text.ends_with(['.', '!', '?', ':', '”', '"'])
+            && self.lines.len() > 1;
         (last.size - line.size).abs() > 0.12 * size
             || spacing > usual.max(1.2 * size)
             || spacing < -0.5 * size && line.left < last.right
@@ -285,7 +508,8 @@ impl Text<'_> {
         if is_cut && tail.starts_with(char::is_alphanumeric) && !is_left_out {
             let is_soft = head.ends_with('\u{AD}');
             let is_letter = head.chars().rev().nth(1).is_some_and(char::is_alphabetic);
-            let is_one = is_soft || (is_letter && tail.starts_with(char::is_lowercase) && self.words.is_one(head, tail));
+            let is_one =
+                is_soft || (is_letter && tail.starts_with(char::is_lowercase) && self.words.is_one(head, tail));
             if is_one {
                 text.pop();
             }
@@ -293,7 +517,12 @@ impl Text<'_> {
             return;
         }
         // Scripts without blanks between words have none at line ends either.
-        let is_wide = |c: Option<char>| c.is_some_and(|c| matches!(c, '\u{2E80}'..='\u{D7A3}' | '\u{FF00}'..='\u{FFEF}') && !('\u{AC00}'..='\u{D7A3}').contains(&c));
+        let is_wide = |c: Option<char>| {
+            c.is_some_and(|c| {
+                matches!(c, '\u{2E80}'..='\u{D7A3}' | '\u{FF00}'..='\u{FFEF}')
+                    && !('\u{AC00}'..='\u{D7A3}').contains(&c)
+            })
+        };
         if !(is_wide(text.chars().next_back()) && is_wide(line.chars().next())) {
             text.push(' ');
         }

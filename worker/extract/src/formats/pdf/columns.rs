@@ -87,7 +87,9 @@ fn sort_rows(lines: &mut [Line]) {
     lines.sort_by(|one, other| one.y.total_cmp(&other.y));
     let mut from = 0;
     for place in 1..=lines.len() {
-        let is_next = lines.get(place).is_none_or(|line| line.y - lines[place - 1].y > 0.4 * line.size.min(lines[place - 1].size));
+        let is_next = lines
+            .get(place)
+            .is_none_or(|line| line.y - lines[place - 1].y > 0.4 * line.size.min(lines[place - 1].size));
         if is_next {
             lines[from..place].sort_by(|one, other| one.left.total_cmp(&other.left));
             from = place;

@@ -83,7 +83,9 @@ fn readable(unicode: Option<BfString>) -> Option<String> {
         BfString::Char(c) => c.to_string(),
         BfString::String(text) => text,
     };
-    let is_readable = |c: char| !matches!(c, '\u{E000}'..='\u{F8FF}' | '\u{FFFD}' | '\u{F0000}'..) && (!c.is_control() || c.is_whitespace());
+    let is_readable = |c: char| {
+        !matches!(c, '\u{E000}'..='\u{F8FF}' | '\u{FFFD}' | '\u{F0000}'..) && (!c.is_control() || c.is_whitespace())
+    };
     let text: String = text.chars().filter(|&c| is_readable(c)).collect();
     (!text.is_empty()).then_some(text)
 }

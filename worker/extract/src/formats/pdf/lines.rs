@@ -205,7 +205,12 @@ fn word_gap(glyphs: &[&Glyph]) -> f32 {
 
 /// Texts of glyphs from left to right, in the order in which they are read.
 fn logical(pieces: Vec<String>) -> String {
-    let is_right_to_left = |piece: &str| piece.chars().any(|c| matches!(c, '\u{590}'..='\u{8FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}') && !is_arabic_digit(c));
+    let is_right_to_left = |piece: &str| {
+        piece.chars().any(|c| {
+            matches!(c, '\u{590}'..='\u{8FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}')
+                && !is_arabic_digit(c)
+        })
+    };
     let turned = pieces.iter().filter(|piece| is_right_to_left(piece)).count();
     if turned == 0 {
         return pieces.concat();
@@ -291,12 +296,17 @@ fn raised(lines: Vec<Line>) -> Vec<Line> {
                 && (small.y - large.y).abs() < 0.6 * large.size
                 && small.text.chars().count() <= 12
                 && host.is_artifact == line.is_artifact
-                && ((small.left - large.right).abs() < 0.3 * large.size || (large.left - small.right).abs() < 0.3 * large.size)
+                && ((small.left - large.right).abs() < 0.3 * large.size
+                    || (large.left - small.right).abs() < 0.3 * large.size)
         });
         match host {
             Some(host) => {
                 let first_is_host = host.left <= line.left;
-                let text = if first_is_host { format!("{}{}", host.text, line.text) } else { format!("{}{}", line.text, host.text) };
+                let text = if first_is_host {
+                    format!("{}{}", host.text, line.text)
+                } else {
+                    format!("{}{}", line.text, host.text)
+                };
                 let large = if host.size >= line.size { (host.y, host.size) } else { (line.y, line.size) };
                 host.text = text;
                 host.left = host.left.min(line.left);

@@ -52,7 +52,9 @@ pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits, ocr: &mut Ocr) -> Res
     let mut builder = DocumentBuilder::new(limits);
     builder.page_count(count);
     let metadata = pdf.metadata();
-    for (name, value) in [("author", &metadata.author), ("subject", &metadata.subject), ("keywords", &metadata.keywords)] {
+    for (name, value) in
+        [("author", &metadata.author), ("subject", &metadata.subject), ("keywords", &metadata.keywords)]
+    {
         builder.property(name, &annotations::text_string(value.as_deref().unwrap_or_default()));
     }
     builder.title(&annotations::text_string(metadata.title.as_deref().unwrap_or_default()));
@@ -163,7 +165,9 @@ fn has_damaged_content(page: &Page<'_>) -> bool {
     if let Some(stream) = page.raw().get::<Stream<'_>>(b"Contents") {
         return is_damaged(&stream);
     }
-    page.raw().get::<Array<'_>>(b"Contents").is_some_and(|parts| parts.iter::<Stream<'_>>().any(|stream| is_damaged(&stream)))
+    page.raw()
+        .get::<Array<'_>>(b"Contents")
+        .is_some_and(|parts| parts.iter::<Stream<'_>>().any(|stream| is_damaged(&stream)))
 }
 
 /// Whether data can be unpacked. Writers leave out checksums and ends, which loses nothing.
@@ -173,7 +177,9 @@ fn is_deflated(data: &[u8]) -> bool {
         Ok(_) => true,
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => true,
         // A wrong checksum is found behind all data.
-        Err(_) => std::io::copy(&mut flate2::read::DeflateDecoder::new(data.get(2..).unwrap_or_default()), &mut sink).is_ok(),
+        Err(_) => {
+            std::io::copy(&mut flate2::read::DeflateDecoder::new(data.get(2..).unwrap_or_default()), &mut sink).is_ok()
+        }
     }
 }
 
@@ -222,7 +228,8 @@ fn line_of(found: FoundLine, width: f32, height: f32) -> Line {
 
 /// The lines of a page, and those of its picture whose words it does not have.
 fn with_found(mut lines: Vec<Line>, found: Vec<Line>) -> Vec<Line> {
-    let squeezed = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let squeezed =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let known: String = lines.iter().map(|line| squeezed(&line.text)).collect();
     lines.extend(found.into_iter().filter(|line| {
         let text = squeezed(&line.text);
@@ -232,7 +239,11 @@ fn with_found(mut lines: Vec<Line>, found: Vec<Line>) -> Vec<Line> {
 }
 
 /// Adds the recognised lines of a picture to a document.
-pub(super) fn add_found(builder: &mut DocumentBuilder, picture: &Picture, found: Vec<FoundLine>) -> Result<(), FileError> {
+pub(super) fn add_found(
+    builder: &mut DocumentBuilder,
+    picture: &Picture,
+    found: Vec<FoundLine>,
+) -> Result<(), FileError> {
     let (width, height) = (picture.width as f32, picture.height as f32);
     let lines: Vec<Line> = found.into_iter().map(|line| line_of(line, width, height)).collect();
     let (sizes, words) = (blocks::Sizes::of_picture(&lines), blocks::Words::new(lines.iter()));
@@ -268,7 +279,8 @@ impl Reading {
             builder.page(number);
             let (mut body, mut beside) = (Vec::new(), Vec::new());
             for line in page.lines {
-                let is_running = line.is_artifact || running.contains(&pattern(&line.text)) && is_at_edge(&line, page.height);
+                let is_running =
+                    line.is_artifact || running.contains(&pattern(&line.text)) && is_at_edge(&line, page.height);
                 if is_running { &mut beside } else { &mut body }.push(line);
             }
             for line in beside {

@@ -4,12 +4,12 @@ use hayro_interpret::font::{Glyph, GlyphRun};
 use hayro_interpret::hayro_syntax::Pdf;
 use hayro_interpret::hayro_syntax::page::Page;
 use hayro_interpret::{
-    BlendMode, ClipPath, Context, Device, DrawMode, DrawProps, FillRule, Image, ImageData, ImageDrawProps, InterpreterCache,
-    InterpreterSettings, LumaData, Paint, SoftMask, interpret_page,
+    BlendMode, ClipPath, Context, Device, DrawMode, DrawProps, FillRule, Image, ImageData, ImageDrawProps,
+    InterpreterCache, InterpreterSettings, LumaData, Paint, SoftMask, interpret_page,
 };
 use tiny_skia::{
-    Color, FilterQuality, Paint as Brush, PathBuilder, Pattern, Pixmap, PremultipliedColorU8, Rect as SkiaRect, Shader, SpreadMode,
-    Stroke, Transform,
+    Color, FilterQuality, Paint as Brush, PathBuilder, Pattern, Pixmap, PremultipliedColorU8, Rect as SkiaRect, Shader,
+    SpreadMode, Stroke, Transform,
 };
 
 use super::kurbo::{Affine, BezPath, PathEl, Rect};
@@ -69,7 +69,11 @@ fn brush(paint: &Paint<'_>) -> Brush<'static> {
         // Patterns are backgrounds more often than letters.
         Paint::Pattern(_) => [235, 235, 235, 255],
     };
-    Brush { shader: Shader::SolidColor(Color::from_rgba8(red, green, blue, alpha)), anti_alias: true, ..Brush::default() }
+    Brush {
+        shader: Shader::SolidColor(Color::from_rgba8(red, green, blue, alpha)),
+        anti_alias: true,
+        ..Brush::default()
+    }
 }
 
 impl Canvas {
@@ -105,12 +109,16 @@ impl Canvas {
         let mut ratio = (a.hypot(b)).max(c.hypot(d));
         while ratio < 0.6 && source.width() > 1 && source.height() > 1 {
             let Some(half) = halved(&source) else { break };
-            let (x, y) = (f64::from(source.width()) / f64::from(half.width()), f64::from(source.height()) / f64::from(half.height()));
+            let (x, y) = (
+                f64::from(source.width()) / f64::from(half.width()),
+                f64::from(source.height()) / f64::from(half.height()),
+            );
             transform = transform * Affine::scale_non_uniform(x, y);
             ratio *= 2.0;
             source = half;
         }
-        let pattern = Pattern::new(source.as_ref(), SpreadMode::Pad, FilterQuality::Bilinear, 1.0, Transform::identity());
+        let pattern =
+            Pattern::new(source.as_ref(), SpreadMode::Pad, FilterQuality::Bilinear, 1.0, Transform::identity());
         let brush = Brush { shader: pattern, ..Brush::default() };
         if let Some(area) = SkiaRect::from_xywh(0.0, 0.0, source.width() as f32, source.height() as f32) {
             self.pixmap.fill_rect(area, &brush, skia(transform), None);
@@ -127,9 +135,15 @@ fn halved(source: &Pixmap) -> Option<Pixmap> {
         let (x, y) = (place % width as usize * 2, place / width as usize * 2);
         let at = |x: usize, y: usize| from[y.min(from_height - 1) * from_width + x.min(from_width - 1)];
         let four = [at(x, y), at(x + 1, y), at(x, y + 1), at(x + 1, y + 1)];
-        let mean = |value: fn(&PremultipliedColorU8) -> u8| (four.iter().map(|point| u16::from(value(point))).sum::<u16>() / 4) as u8;
-        let [red, green, blue, alpha] =
-            [mean(|point| point.red()), mean(|point| point.green()), mean(|point| point.blue()), mean(|point| point.alpha())];
+        let mean = |value: fn(&PremultipliedColorU8) -> u8| {
+            (four.iter().map(|point| u16::from(value(point))).sum::<u16>() / 4) as u8
+        };
+        let [red, green, blue, alpha] = [
+            mean(|point| point.red()),
+            mean(|point| point.green()),
+            mean(|point| point.blue()),
+            mean(|point| point.alpha()),
+        ];
         if let Some(color) = PremultipliedColorU8::from_rgba(red.min(alpha), green.min(alpha), blue.min(alpha), alpha) {
             *target = color;
         }
@@ -159,7 +173,10 @@ impl<'a> Device<'a> for Canvas {
 
     fn draw_image(&mut self, image: Image<'a, '_>, props: ImageDrawProps<'a>) {
         let [a, b, c, d, ..] = props.transform.as_coeffs();
-        let target = ((a.hypot(b) * f64::from(image.width())).ceil() as u32, (c.hypot(d) * f64::from(image.height())).ceil() as u32);
+        let target = (
+            (a.hypot(b) * f64::from(image.width())).ceil() as u32,
+            (c.hypot(d) * f64::from(image.height())).ceil() as u32,
+        );
         let scaled = |factors: (f32, f32)| {
             props.transform * Affine::scale_non_uniform(f64::from(factors.0), f64::from(factors.1))
         };
@@ -181,7 +198,8 @@ impl<'a> Device<'a> for Canvas {
                 |data, alpha| {
                     let (width, height) = (data.width(), data.height());
                     let alpha: Option<LumaData> = alpha.filter(|alpha| alpha.width == width && alpha.height == height);
-                    let opacity = |place: usize| alpha.as_ref().and_then(|alpha| alpha.data.get(place)).copied().unwrap_or(255);
+                    let opacity =
+                        |place: usize| alpha.as_ref().and_then(|alpha| alpha.data.get(place)).copied().unwrap_or(255);
                     let transform = scaled(data.scale_factors());
                     match &data {
                         ImageData::Rgb(rgb) => self.put(width, height, transform, |place| {

@@ -1,0 +1,66 @@
+//! The providers of connections, described for editors.
+
+use std::sync::LazyLock;
+
+use apistos::{ApiComponent, api_operation};
+use nvisy_shared::domain::connection;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{auth::account::CurrentAccount, http::extract::Json, problem::Problem};
+
+/// The providers of connections.
+#[derive(Clone, Debug, Serialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub struct Providers {
+    /// The providers.
+    items: Vec<Provider>,
+}
+
+/// A provider of connections.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ConnectionProvider")]
+pub struct Provider {
+    /// The identifier: `provider` of a connection.
+    name: String,
+    /// The name for people.
+    title: String,
+    /// The kind of its connections: `model`.
+    kind: String,
+    /// The abilities of its connections.
+    capabilities: Vec<String>,
+    /// The JSON Schema of `settings`.
+    settings_schema: Value,
+    /// The JSON Schema of `credentials`.
+    credentials_schema: Value,
+    /// Whether a connection must have credentials.
+    needs_credentials: bool,
+}
+
+/// The same for every caller.
+static PROVIDERS: LazyLock<Providers> = LazyLock::new(|| Providers {
+    items: connection::providers()
+        .into_iter()
+        .map(|of| Provider {
+            name: of.name.to_owned(),
+            title: of.title.to_owned(),
+            kind: of.kind.name().to_owned(),
+            capabilities: of.capabilities.iter().map(|&name| name.to_owned()).collect(),
+            settings_schema: json!(of.settings),
+            credentials_schema: json!(of.credentials),
+            needs_credentials: of.needs_credentials,
+        })
+        .collect(),
+});
+
+#[api_operation(
+    operation_id = "listProviders",
+    tag = "connections",
+    summary = "List providers",
+    description = "The providers of connections, with their abilities and the JSON Schemas of settings and credentials."
+)]
+pub async fn list(_account: CurrentAccount) -> Result<Json<Providers>, Problem> {
+    Ok(Json(PROVIDERS.clone()))
+}

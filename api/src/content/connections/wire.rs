@@ -1,0 +1,177 @@
+//! Requests and responses of the connection operations.
+
+use apistos::ApiComponent;
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use nvisy_shared::{
+    domain::connection::{self, CheckStep},
+    entity,
+    secret::Secret,
+    store,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::http::validation::{nullable, present, slug};
+
+/// The path of a connection.
+#[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
+pub struct ConnectionPath {
+    /// The connection's id.
+    pub connection: Uuid,
+}
+
+/// A connection to create.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "create_example")]
+pub struct CreateConnection {
+    /// The name, unique in the workspace.
+    #[garde(custom(slug))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The provider, as `listProviders` returns it.
+    #[garde(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63))]
+    pub provider: String,
+    /// The settings, as the provider's schema has them.
+    #[garde(skip)]
+    pub settings: Value,
+    /// The credentials, as the provider's schema has them. No response contains them.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Value")]
+    pub credentials: Option<Secret<Value>>,
+    /// Whether pipelines may use it.
+    #[garde(skip)]
+    #[serde(default = "enabled")]
+    pub enabled: bool,
+}
+
+const fn enabled() -> bool {
+    true
+}
+
+fn create_example() -> Value {
+    json!({ "name": "gpt", "provider": "openai", "settings": { "model": "gpt-5-mini" }, "credentials": { "apiKey": "sk-.." } })
+}
+
+/// Changes of a connection; absent fields keep their value.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "change_example")]
+pub struct ChangeConnection {
+    /// The name, unique in the workspace.
+    #[garde(inner(custom(slug)))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub name: Option<String>,
+    /// The whole settings.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Value")]
+    pub settings: Option<Value>,
+    /// The whole credentials; `null` removes them. They must be given again with another address, which they would be sent to.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "nullable")]
+    #[schemars(with = "Option<Value>")]
+    pub credentials: Option<Option<Secret<Value>>>,
+    /// Whether pipelines may use it.
+    #[garde(skip)]
+    pub enabled: Option<bool>,
+}
+
+fn change_example() -> Value {
+    json!({ "credentials": { "apiKey": "sk-.." } })
+}
+
+/// A connection to another system.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    /// The connection's id.
+    pub id: Uuid,
+    /// The name, unique in the workspace.
+    pub name: String,
+    /// The kind: `model`.
+    pub kind: String,
+    /// The provider.
+    pub provider: String,
+    /// The settings.
+    pub settings: Value,
+    /// Whether there are credentials.
+    pub has_credentials: bool,
+    /// Whether pipelines may use it.
+    pub enabled: bool,
+    /// Why it is not called for now; absent: it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Blocked>,
+    /// The check that was requested last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// The time of creation.
+    pub created_at: DateTime<Utc>,
+    /// The time of the last change.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Why a connection is not called for now.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Blocked {
+    /// The reason.
+    pub reason: String,
+    /// The time of the next call.
+    pub until: DateTime<Utc>,
+}
+
+/// A check of a connection.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ConnectionCheck")]
+pub struct Check {
+    /// The result: `running`, `ok` or `failed`.
+    pub state: String,
+    /// The steps, in order; after a failure there are no more.
+    pub steps: Vec<Step>,
+    /// The time of the result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<DateTime<Utc>>,
+}
+
+/// A step of a check.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ConnectionCheckStep")]
+pub struct Step {
+    /// The step: `address`, `answer` or `json`.
+    pub name: String,
+    /// Whether it succeeded.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+}
+
+impl Connection {
+    pub fn new(row: entity::connection::Model, blocks: &[store::connection::Block]) -> Self {
+        let steps: Vec<CheckStep> = serde_json::from_value(row.check_steps).unwrap_or_default();
+        let steps = steps.into_iter().map(|step| Step { name: step.name, ok: step.ok, detail: step.detail }).collect();
+        let check =
+            row.check_state.map(|state| Check { state: state.name().to_owned(), steps, checked_at: row.checked_at });
+        let blocked = blocks.iter().find(|block| block.connection_id == row.id);
+        Self {
+            id: row.id.0,
+            kind: connection::kind_of(&row.provider).map_or("", |kind| kind.name()).to_owned(),
+            name: row.name,
+            provider: row.provider,
+            settings: row.settings,
+            has_credentials: row.credentials.is_some(),
+            enabled: row.enabled,
+            blocked: blocked.map(|block| Blocked { reason: block.reason.clone(), until: block.blocked_until }),
+            check,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A server that speaks OpenAI's chat completions on a socket, and answers as a test says.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+};
+
+/// A request that the server received.
+#[derive(Clone, Debug)]
+pub struct ModelRequest {
+    /// The request line and the headers, in lower case.
+    pub head: String,
+    pub body: Value,
+}
+
+impl ModelRequest {
+    /// The text of the last message.
+    pub fn prompt(&self) -> String {
+        let messages = self.body["messages"].as_array().cloned().unwrap_or_default();
+        let content = messages.last().map(|message| message["content"].clone()).unwrap_or_default();
+        content.as_str().map_or_else(|| content[0]["text"].as_str().unwrap_or_default().to_owned(), str::to_owned)
+    }
+}
+
+/// How a request is answered: status, headers and body, as they go over the socket.
+type Respond = Box<dyn FnMut(&ModelRequest) -> String + Send>;
+
+pub struct ModelServer {
+    pub base_url: String,
+    received: Arc<Mutex<Vec<ModelRequest>>>,
+    respond: Arc<Mutex<Respond>>,
+}
+
+impl ModelServer {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+        let received: Arc<Mutex<Vec<ModelRequest>>> = Arc::default();
+        let respond: Arc<Mutex<Respond>> = Arc::new(Mutex::new(Box::new(|_| completion("{}"))));
+        let (log, responder) = (Arc::clone(&received), Arc::clone(&respond));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (log, responder) = (Arc::clone(&log), Arc::clone(&responder));
+                tokio::spawn(async move {
+                    let mut stream = BufReader::new(stream);
+                    let request = read(&mut stream).await;
+                    log.lock().unwrap().push(request.clone());
+                    let response = responder.lock().unwrap()(&request);
+                    let _ = stream.write_all(response.as_bytes()).await;
+                    let _ = stream.shutdown().await;
+                });
+            }
+        });
+        Self { base_url, received, respond }
+    }
+
+    pub fn requests(&self) -> Vec<ModelRequest> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// Answers every request from here on with what `respond` gives.
+    pub fn respond(&self, respond: impl FnMut(&ModelRequest) -> String + Send + 'static) {
+        *self.respond.lock().unwrap() = Box::new(respond);
+    }
+
+    /// Answers every request from here on with this JSON.
+    pub fn answer(&self, answer: Value) {
+        self.respond(move |_| completion(&answer.to_string()));
+    }
+
+    /// Answers every request from here on with an error.
+    pub fn fail(&self, status: u16, message: &str) {
+        let body = json!({ "error": { "message": message } }).to_string();
+        self.respond(move |_| http(&status.to_string(), "", &body));
+    }
+}
+
+/// An answer of the model, of ten tokens to a question of a hundred.
+pub fn completion(content: &str) -> String {
+    let body = json!({
+        "choices": [{ "message": { "role": "assistant", "content": content }, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 100, "completion_tokens": 10 },
+    });
+    http("200", "content-type: application/json\r\n", &body.to_string())
+}
+
+pub fn http(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status} S\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+}
+
+async fn read(stream: &mut BufReader<TcpStream>) -> ModelRequest {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).await.unwrap_or(0) > 0 {}
+    let head = head.to_ascii_lowercase();
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    let _ = stream.read_exact(&mut body).await;
+    ModelRequest { head, body: serde_json::from_slice(&body).unwrap_or_default() }
+}

@@ -1,0 +1,85 @@
+//! `enrich.image`: describes images, as documents that can be cut, embedded and searched.
+
+use json_schema::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    model_options::{EXAMPLE_CONNECTION, validate},
+    spec::{Cost, Group, NodeSpec},
+};
+use crate::{
+    domain::job::Lane,
+    id::ConnectionId,
+    pipeline::{
+        port::{Border, Flow, Ports},
+        problem::NodeProblems,
+    },
+};
+
+fn default_max_words() -> u32 {
+    150
+}
+
+/// Settings of `enrich.image`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnrichImage {
+    /// The id of the connection to a model.
+    #[schemars(with = "String")]
+    pub connection: ConnectionId,
+    /// The largest number of words.
+    #[serde(default = "default_max_words")]
+    #[schemars(range(min = 5, max = 2000))]
+    pub max_words: u32,
+    /// A prompt in place of the built-in one, with the same placeholders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The key of the metadata that has the result.
+    #[serde(default = "default_field")]
+    pub field: String,
+}
+
+fn default_field() -> String {
+    "description".to_owned()
+}
+
+impl NodeSpec for EnrichImage {
+    const TYPE: &'static str = "enrich.image";
+    const TITLE: &'static str = "Describe images";
+    const DESCRIPTION: &'static str = "Describes images, as documents that can be cut, embedded and searched.";
+    const GROUP: Group = Group::Model;
+    const COST: Cost = Cost::Model;
+    const CODE_VERSION: u32 = 1;
+    const KEEPS_OUTPUT: bool = true;
+
+    fn connection(&self) -> Option<ConnectionId> {
+        Some(self.connection)
+    }
+
+    fn ports(&self) -> Ports {
+        Ports::transform(Flow::Bytes, Flow::Document)
+    }
+
+    fn validate(&self, problems: &mut NodeProblems<'_>) {
+        validate(self.prompt.as_ref(), &self.field, problems);
+        problems.range("maxWords", self.max_words, 5, 2000);
+    }
+
+    fn border(&self) -> Option<Border> {
+        Some(Border::Units)
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Model
+    }
+
+    fn example() -> Self {
+        Self {
+            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            max_words: 80,
+            prompt: Some("Answer about this text: {{text}}".to_owned()),
+            field: default_field(),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `extract.entities`: finds names of people, organisations, places and other entities, with the byte ranges where they stand.
+
+use json_schema::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    model_options::{EXAMPLE_CONNECTION, ResultKind, text_ports, validate, validate_labels},
+    spec::{Cost, Group, NodeSpec},
+};
+use crate::{
+    domain::job::Lane,
+    id::ConnectionId,
+    pipeline::{
+        port::{Border, Flow, Ports},
+        problem::NodeProblems,
+    },
+};
+
+fn default_types() -> Vec<String> {
+    ["person", "organization", "location", "date", "amount"].map(str::to_owned).into()
+}
+
+/// Settings of `extract.entities`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExtractEntities {
+    /// The id of the connection to a model.
+    #[schemars(with = "String")]
+    pub connection: ConnectionId,
+    /// The types of entities.
+    #[serde(default = "default_types")]
+    #[schemars(length(min = 1, max = 200))]
+    pub types: Vec<String>,
+    /// A prompt in place of the built-in one, with the same placeholders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The key of the metadata that has the result.
+    #[serde(default = "default_field")]
+    pub field: String,
+    /// Where the results go.
+    #[serde(default)]
+    pub result: ResultKind,
+}
+
+fn default_field() -> String {
+    "entities".to_owned()
+}
+
+impl NodeSpec for ExtractEntities {
+    const TYPE: &'static str = "extract.entities";
+    const TITLE: &'static str = "Extract entities";
+    const DESCRIPTION: &'static str =
+        "Finds names of people, organisations, places and other entities, with the byte ranges where they stand.";
+    const GROUP: Group = Group::Model;
+    const COST: Cost = Cost::Model;
+    const CODE_VERSION: u32 = 1;
+    const KEEPS_OUTPUT: bool = true;
+
+    fn connection(&self) -> Option<ConnectionId> {
+        Some(self.connection)
+    }
+
+    fn ports(&self) -> Ports {
+        text_ports(self.result, &[Flow::Document, Flow::Chunks])
+    }
+
+    fn validate(&self, problems: &mut NodeProblems<'_>) {
+        validate(self.prompt.as_ref(), &self.field, problems);
+        validate_labels("types", &self.types, 1, problems);
+    }
+
+    fn border(&self) -> Option<Border> {
+        Some(Border::Units)
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Model
+    }
+
+    fn example() -> Self {
+        Self {
+            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            types: ["person", "organization"].map(str::to_owned).into(),
+            prompt: Some("Answer about this text: {{text}}".to_owned()),
+            field: default_field(),
+            result: ResultKind::Metadata,
+        }
+    }
+}

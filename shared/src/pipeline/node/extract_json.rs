@@ -1,0 +1,93 @@
+//! `extract.json`: extracts values from texts, in the form of a JSON Schema.
+
+use json_schema::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    model_options::{EXAMPLE_CONNECTION, ResultKind, text_ports, validate},
+    spec::{Cost, Group, NodeSpec},
+};
+use crate::pipeline::json_output;
+use crate::{
+    domain::job::Lane,
+    id::ConnectionId,
+    pipeline::{
+        port::{Border, Flow, Ports},
+        problem::{NodeProblems, ProblemCode},
+    },
+};
+
+/// Settings of `extract.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExtractJson {
+    /// The id of the connection to a model.
+    #[schemars(with = "String")]
+    pub connection: ConnectionId,
+    /// The JSON Schema (2020-12) of the result: an object.
+    #[schemars(with = "serde_json::Map<String, Value>")]
+    pub schema: Value,
+    /// A prompt in place of the built-in one, with the same placeholders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The key of the metadata that has the result.
+    #[serde(default = "default_field")]
+    pub field: String,
+    /// Where the results go.
+    #[serde(default)]
+    pub result: ResultKind,
+}
+
+fn default_field() -> String {
+    "extracted".to_owned()
+}
+
+impl NodeSpec for ExtractJson {
+    const TYPE: &'static str = "extract.json";
+    const TITLE: &'static str = "Extract JSON";
+    const DESCRIPTION: &'static str = "Extracts values from texts, in the form of a JSON Schema.";
+    const GROUP: Group = Group::Model;
+    const COST: Cost = Cost::Model;
+    const CODE_VERSION: u32 = 1;
+    const KEEPS_OUTPUT: bool = true;
+
+    fn connection(&self) -> Option<ConnectionId> {
+        Some(self.connection)
+    }
+
+    fn ports(&self) -> Ports {
+        text_ports(self.result, &[Flow::Document, Flow::Chunks])
+    }
+
+    fn validate(&self, problems: &mut NodeProblems<'_>) {
+        validate(self.prompt.as_ref(), &self.field, problems);
+        if let Err(reason) = json_output::check_schema(&self.schema) {
+            problems.add(
+                ProblemCode::InvalidSetting,
+                "schema",
+                reason,
+                "use a JSON Schema of an object, without references",
+            );
+        }
+    }
+
+    fn border(&self) -> Option<Border> {
+        Some(Border::Units)
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Model
+    }
+
+    fn example() -> Self {
+        Self {
+            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            schema: json!({ "type": "object", "properties": { "total": { "type": "number" } }, "required": ["total"] }),
+            prompt: Some("Answer about this text: {{text}}".to_owned()),
+            field: default_field(),
+            result: ResultKind::Metadata,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What node types that call a language model have in common.
+
+use json_schema::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::{
+    port::{Flow, OUTPUT, Output, Ports},
+    problem::{NodeProblems, ProblemCode},
+};
+
+/// Maximum length of a prompt, in bytes.
+const MAX_PROMPT_BYTES: usize = 20_000;
+/// Maximum length of a key of metadata, in bytes.
+const MAX_KEY_BYTES: usize = 100;
+/// Maximum length of a label, in bytes.
+const MAX_LABEL_BYTES: usize = 200;
+
+/// Where the results of a node go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "snake_case")]
+pub enum ResultKind {
+    /// Into the metadata of the file and of the element, which is passed on.
+    #[default]
+    Metadata,
+    /// The output is records: one for each found object, or for each element.
+    Records,
+}
+
+/// The ports of a node that reads text.
+pub(super) fn text_ports(result: ResultKind, input: &[Flow]) -> Ports {
+    let flow = (result == ResultKind::Records).then_some(Flow::Records);
+    Ports { input: input.to_vec(), outputs: vec![Output::new(OUTPUT, flow)] }
+}
+
+/// Adds the problems of the common settings.
+pub(super) fn validate(prompt: Option<&String>, field: &str, problems: &mut NodeProblems<'_>) {
+    if prompt.is_some_and(|prompt| prompt.trim().is_empty() || prompt.len() > MAX_PROMPT_BYTES) {
+        let message = format!("must have 1 to {MAX_PROMPT_BYTES} bytes");
+        problems.add(ProblemCode::InvalidSetting, "prompt", message, "shorten it, or leave it out");
+    }
+    if field.is_empty() || field.len() > MAX_KEY_BYTES || field.contains(['.', '\0']) {
+        let message = format!("must have 1 to {MAX_KEY_BYTES} bytes and no dot");
+        problems.add(ProblemCode::InvalidSetting, "field", message, "use another key of the metadata");
+    }
+}
+
+/// Adds the problems of a list of labels.
+pub(super) fn validate_labels(name: &str, labels: &[String], min: usize, problems: &mut NodeProblems<'_>) {
+    if labels.len() < min || labels.len() > 200 {
+        problems.add(
+            ProblemCode::InvalidSetting,
+            name,
+            format!("must have {min} to 200 entries"),
+            "add or remove some",
+        );
+    }
+    if labels.iter().any(|label| label.trim().is_empty() || label.len() > MAX_LABEL_BYTES) {
+        let message = format!("entries must have 1 to {MAX_LABEL_BYTES} bytes");
+        problems.add(ProblemCode::InvalidSetting, name, message, "rename the entry");
+    }
+    let mut sorted: Vec<_> = labels.iter().collect();
+    sorted.sort_unstable();
+    if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+        problems.add(ProblemCode::InvalidSetting, name, "has an entry twice", "remove one");
+    }
+}
+
+/// The id of a connection, as examples have it.
+pub(super) const EXAMPLE_CONNECTION: &str = "01975c3e-0000-7000-8000-000000000000";

@@ -1,0 +1,97 @@
+//! `summarize`: summarizes texts.
+
+use json_schema::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    model_options::{EXAMPLE_CONNECTION, ResultKind, text_ports, validate},
+    spec::{Cost, Group, NodeSpec},
+};
+use crate::{
+    domain::job::Lane,
+    id::ConnectionId,
+    pipeline::{
+        port::{Border, Flow, Ports},
+        problem::{NodeProblems, ProblemCode},
+    },
+};
+
+fn default_max_words() -> u32 {
+    120
+}
+
+/// Settings of `summarize`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Summarize {
+    /// The id of the connection to a model.
+    #[schemars(with = "String")]
+    pub connection: ConnectionId,
+    /// The largest number of words.
+    #[serde(default = "default_max_words")]
+    #[schemars(range(min = 5, max = 2000))]
+    pub max_words: u32,
+    /// The language of the summary; absent: that of the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 60))]
+    pub language: Option<String>,
+    /// A prompt in place of the built-in one, with the same placeholders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The key of the metadata that has the result.
+    #[serde(default = "default_field")]
+    pub field: String,
+    /// Where the results go.
+    #[serde(default)]
+    pub result: ResultKind,
+}
+
+fn default_field() -> String {
+    "summary".to_owned()
+}
+
+impl NodeSpec for Summarize {
+    const TYPE: &'static str = "summarize";
+    const TITLE: &'static str = "Summarize";
+    const DESCRIPTION: &'static str = "Summarizes texts.";
+    const GROUP: Group = Group::Model;
+    const COST: Cost = Cost::Model;
+    const CODE_VERSION: u32 = 1;
+    const KEEPS_OUTPUT: bool = true;
+
+    fn connection(&self) -> Option<ConnectionId> {
+        Some(self.connection)
+    }
+
+    fn ports(&self) -> Ports {
+        text_ports(self.result, &[Flow::Document, Flow::Chunks])
+    }
+
+    fn validate(&self, problems: &mut NodeProblems<'_>) {
+        validate(self.prompt.as_ref(), &self.field, problems);
+        problems.range("maxWords", self.max_words, 5, 2000);
+        if self.language.as_ref().is_some_and(|language| language.is_empty() || language.len() > 60) {
+            problems.add(ProblemCode::InvalidSetting, "language", "must have 1 to 60 bytes", "name a language");
+        }
+    }
+
+    fn border(&self) -> Option<Border> {
+        Some(Border::Units)
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Model
+    }
+
+    fn example() -> Self {
+        Self {
+            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            max_words: 80,
+            language: Some("English".to_owned()),
+            prompt: Some("Answer about this text: {{text}}".to_owned()),
+            field: default_field(),
+            result: ResultKind::Metadata,
+        }
+    }
+}

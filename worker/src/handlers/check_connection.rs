@@ -1,0 +1,109 @@
+//! `connection.check`: checks a connection step by step. Credentials are opened here, and nowhere in the API.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nvisy_shared::{
+    domain::{
+        connection::{CheckStep, model::ModelProvider},
+        event::EventType,
+        failure::Failure,
+    },
+    job::CheckConnection,
+    outbound::OutboundFailure,
+    store::{self, change::Change, job::Claim},
+};
+use serde_json::json;
+
+use crate::{
+    context::Context,
+    pipeline::connections::{self, ModelConnection},
+    providers::{ModelFailure, Question, Turn},
+    runner::{Handler, JobError, complete_in_tx},
+};
+
+/// Longest wait for the answer of a check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+/// The answer is this short, but models that think need more.
+const MAX_ANSWER_TOKENS: u32 = 1024;
+
+#[async_trait]
+impl Handler for CheckConnection {
+    async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
+        let workspace = claim.workspace_id;
+        let row = store::connection::find(&cx.db, workspace, self.connection).await?.ok_or(JobError::Obsolete)?;
+        if row.check_id != Some(self.check) {
+            return Err(JobError::Obsolete);
+        }
+        let provider = row.provider.clone();
+        let steps = match connections::open(cx, workspace, row) {
+            Ok(connection) => check(cx, &connection, &provider).await,
+            Err(error) => vec![step("address", Err(error.to_string()))],
+        };
+        complete_in_tx(cx, claim, || {
+            let steps = &steps;
+            async move |change: &mut Change| {
+                store::connection::finish_check(change, workspace, self.connection, self.check, steps).await?;
+                let state = if steps.iter().all(|step| step.ok) { "ok" } else { "failed" };
+                change.emit(EventType::ConnectionChecked, self.connection, json!({ "state": state }));
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
+        let steps = [step("address", Err(failure.detail.clone()))];
+        store::connection::finish_check(change, claim.workspace_id, self.connection, self.check, &steps).await?;
+        change.emit(EventType::ConnectionChecked, self.connection, json!({ "state": "failed" }));
+        Ok(())
+    }
+}
+
+fn step(name: &str, result: Result<String, String>) -> CheckStep {
+    let ok = result.is_ok();
+    CheckStep { name: name.to_owned(), ok, detail: result.unwrap_or_else(|reason| reason) }
+}
+
+/// The steps up to the first that fails.
+async fn check(cx: &Context, connection: &ModelConnection, provider: &str) -> Vec<CheckStep> {
+    let url = ModelProvider::parse(provider).and_then(|provider| connection.client.settings().base_url(provider));
+    let address = match url {
+        None => Err("the connection has no address".to_owned()),
+        Some(url) => match cx.outbound.check(&url) {
+            Ok(()) => Ok(format!("{} may be called", url.host_str().unwrap_or_default())),
+            Err(failure @ OutboundFailure::Blocked(_)) => Err(failure.to_string()),
+            Err(failure) => Err(format!("the address cannot be checked: {failure}")),
+        },
+    };
+    let mut steps = vec![step("address", address)];
+    if !steps[0].ok {
+        return steps;
+    }
+    let schema = json!({
+        "type": "object", "properties": { "ok": { "type": "boolean" } }, "required": ["ok"], "additionalProperties": false,
+    });
+    let question = Question {
+        system: "Answer with one JSON object and nothing else.".to_owned(),
+        turns: vec![Turn::user("Return the JSON object {\"ok\": true}.")],
+        image: None,
+        schema: Some(schema),
+        max_tokens: MAX_ANSWER_TOKENS.min(connection.client.settings().max_output_tokens),
+    };
+    let asked = tokio::time::timeout(CHECK_TIMEOUT, connection.client.ask(&question)).await;
+    let asked = asked.unwrap_or_else(|_| Err(ModelFailure::Unavailable("no answer in time".to_owned())));
+    let answer = match asked {
+        Ok(answer) => answer,
+        Err(failure) => {
+            steps.push(step("answer", Err(failure.to_string())));
+            return steps;
+        }
+    };
+    let tokens = format!("{} tokens read, {} written", answer.input_tokens, answer.output_tokens);
+    steps.push(step("answer", Ok(format!("the model answers ({tokens})"))));
+    let is_json = answer.text.contains('{') && answer.text.contains("ok");
+    let json =
+        if is_json { Ok("the model answers with JSON".to_owned()) } else { Err("the answer is not JSON".to_owned()) };
+    steps.push(step("json", json));
+    steps
+}

@@ -1,0 +1,304 @@
+//! Asking the model of a connection: limits that all workers share, budgets, answers that are found again, and the repair of
+//! answers that do not fit.
+
+use std::time::Duration;
+
+use nvisy_shared::{
+    domain::{
+        connection::model::{CallRate, ModelSettings, micros},
+        failure::{Failure, FailureCode},
+    },
+    id::RunId,
+    pipeline::{content_key::ContentKey, json_output},
+    store::{self, TransactionTrait, job::Claim, model_usage::ModelCall, rate_limit::Rate},
+    telemetry::metrics::metrics,
+};
+use serde_json::{Value, json};
+
+use super::{connections::ModelConnection, contract::Call};
+use crate::{
+    providers::{Answer, ModelFailure, Question, Turn},
+    runner::JobError,
+};
+
+/// How long a job waits for another one to end its calls.
+const WAIT_FOR_CALL: Duration = Duration::from_millis(500);
+/// Longest wait for a rate limit before it is asked again.
+const MAX_RATE_WAIT: Duration = Duration::from_secs(60);
+/// The wait of a busy provider that names none.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(10);
+/// How long nothing is sent to a provider that does not accept the connection. A change of the connection ends it.
+const BLOCKED_DELAY: Duration = Duration::from_secs(60);
+/// Failures in a row after which nothing is sent for a while.
+const CIRCUIT_FAILURES: i32 = 5;
+/// How long that is at first; it doubles with each further failure.
+const FIRST_CIRCUIT_DELAY: Duration = Duration::from_secs(10);
+/// The longest time without a call.
+const MAX_CIRCUIT_DELAY: Duration = Duration::from_secs(300);
+
+/// What a call of a node needs to ask a model.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelAccess<'a> {
+    /// The connection of the node.
+    pub connection: &'a ModelConnection,
+    /// The run, which pays.
+    pub run: RunId,
+    /// The job.
+    pub claim: &'a Claim,
+    /// Makes answers new, where nothing is to be reused.
+    pub salt: Option<&'a str>,
+}
+
+/// An answer that fits its schema.
+#[derive(Debug)]
+pub struct Asked {
+    /// The answer.
+    pub value: Value,
+    /// Tokens that were read and written for it.
+    pub tokens: u64,
+    /// Tokens of an answer that was found.
+    pub tokens_saved: u64,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum AskError {
+    /// The question or its answer is too long for the model: a part of it may not be.
+    TooLong(String),
+    /// Any other reason.
+    Job(JobError),
+}
+
+impl<E: Into<JobError>> From<E> for AskError {
+    fn from(error: E) -> Self {
+        Self::Job(error.into())
+    }
+}
+
+/// Asks a question whose answer is JSON of the question's schema. An answer is paid once: it is kept under a key of the question, in
+/// the transaction that counts it, and a repeated attempt finds it.
+///
+/// # Errors
+/// [`AskError::TooLong`]; waits, budgets and failures as of nodes.
+pub async fn ask(call: &Call<'_>, access: ModelAccess<'_>, question: &Question) -> Result<Asked, AskError> {
+    let schema = question.schema.as_ref().unwrap_or(&Value::Bool(true));
+    let validator = json_output::validator(schema).map_err(JobError::retry("the schema of a node cannot be used"))?;
+    let key = key(access, question);
+    if let Some(found) = store::model_usage::find_answer(&call.cx.db, call.workspace, &key.0).await? {
+        let tokens_saved = found["tokens"].as_u64().unwrap_or_default();
+        return Ok(Asked { value: found["value"].clone(), tokens: 0, tokens_saved });
+    }
+    let mut question = question.clone();
+    let mut tokens = 0;
+    let mut reasons = Vec::new();
+    // Once, and once more to repair it.
+    for _ in 0..2 {
+        let answer = send(call, access, &question).await?;
+        tokens += answer.input_tokens + answer.output_tokens;
+        let value = parse(&answer.text);
+        reasons = match &value {
+            Some(value) => json_output::errors(&validator, value),
+            None => vec!["the answer is not a JSON object".to_owned()],
+        };
+        let kept = value.filter(|_| reasons.is_empty()).map(without_nul);
+        record(call, access, &answer, kept.as_ref().map(|value| (&key, value, tokens))).await?;
+        match kept {
+            Some(value) => return Ok(Asked { value, tokens, tokens_saved: 0 }),
+            None if answer.is_cut => {
+                return Err(AskError::TooLong("the answer has more tokens than `maxOutputTokens` allows".to_owned()));
+            }
+            None => question.turns.extend([Turn::model(answer.text), Turn::user(repair(&reasons))]),
+        }
+    }
+    let detail = format!("the model `{}` gave no valid answer, also when asked again", settings(access).model);
+    // The reasons quote the answer, and with it the document.
+    tracing::info!(connection.id = %access.connection.id, reasons = reasons.len(), "a model gave no valid answer");
+    Err(JobError::Fail(Failure::new(FailureCode::InvalidModelOutput, detail)).into())
+}
+
+fn settings<'a>(access: ModelAccess<'a>) -> &'a ModelSettings {
+    access.connection.client.settings()
+}
+
+/// The key of an answer: a hash of everything on which it depends.
+fn key(access: ModelAccess<'_>, question: &Question) -> ContentKey {
+    let turns: Vec<_> = question.turns.iter().map(|turn| json!([turn.model, turn.text])).collect();
+    let image = question.image.as_ref().map(|image| json!([image.media_type, image.base64]));
+    let question = json!([question.system, turns, image, question.schema, question.max_tokens]).to_string();
+    let salt = access.salt.unwrap_or_default();
+    ContentKey::of([b"answer".as_slice(), access.connection.identity.as_bytes(), salt.as_bytes(), question.as_bytes()])
+}
+
+/// What the model is told about an answer that does not fit.
+fn repair(reasons: &[String]) -> String {
+    let reasons = reasons.iter().map(|reason| format!("- {reason}")).collect::<Vec<_>>().join("\n");
+    format!("This answer does not fit the schema:\n{reasons}\nAnswer again, with the corrected JSON object only.")
+}
+
+/// Sends a question within all limits.
+async fn send(call: &Call<'_>, access: ModelAccess<'_>, question: &Question) -> Result<Answer, AskError> {
+    admit(call, access).await?;
+    let (db, workspace, id) = (&call.cx.db, call.workspace, access.connection.id);
+    let failure = match access.connection.client.ask(question).await {
+        Ok(answer) => {
+            store::connection::reset_health(db, workspace, id).await?;
+            return Ok(answer);
+        }
+        Err(failure) => failure,
+    };
+    metrics().provider_error("model", failure.name());
+    let reason = format!("connection `{}`: {failure}", access.connection.name);
+    let block = async |delay: Duration| -> Result<JobError, JobError> {
+        store::connection::block(db, workspace, id, delay, &reason).await?;
+        Ok(JobError::Blocked { reason: reason.clone(), delay })
+    };
+    Err(AskError::Job(match failure {
+        ModelFailure::TooLong(reason) => return Err(AskError::TooLong(reason)),
+        ModelFailure::Busy { retry_after, .. } => block(retry_after.unwrap_or(DEFAULT_RETRY_AFTER)).await?,
+        ModelFailure::Blocked(_) => block(BLOCKED_DELAY).await?,
+        ModelFailure::Unavailable(_) => {
+            let failures = store::connection::record_failure(db, workspace, id, &reason).await?;
+            match circuit_delay(failures) {
+                Some(delay) => block(delay).await?,
+                None => JobError::retry("the model provider is not available")(failure),
+            }
+        }
+        ModelFailure::Invalid(_) => JobError::retry("the model provider gives no valid response")(failure),
+        ModelFailure::Rejected(_) | ModelFailure::Refused(_) => {
+            JobError::Fail(Failure::new(FailureCode::ProviderRejected, failure.to_string()))
+        }
+    }))
+}
+
+/// How long nothing is sent after so many failures in a row; `None`: the next call is made at once.
+fn circuit_delay(failures: i32) -> Option<Duration> {
+    let over = u32::try_from(failures - CIRCUIT_FAILURES).ok()?;
+    Some(FIRST_CIRCUIT_DELAY.saturating_mul(2_u32.saturating_pow(over.min(10))).min(MAX_CIRCUIT_DELAY))
+}
+
+/// Waits for nothing: a job that may not call now is given back.
+async fn admit(call: &Call<'_>, access: ModelAccess<'_>) -> Result<(), JobError> {
+    let (db, workspace, connection) = (&call.cx.db, call.workspace, access.connection);
+    let blocks = store::connection::blocks(db, workspace).await?;
+    if let Some(block) = blocks.into_iter().find(|block| block.connection_id == connection.id) {
+        let delay = Duration::try_from_secs_f64(block.seconds).unwrap_or(BLOCKED_DELAY);
+        return Err(JobError::Blocked { reason: block.reason, delay });
+    }
+    check_budget(call, access).await?;
+    let settings = settings(access);
+    if let Some(limit) = settings.concurrency {
+        let tx = db.begin().await?;
+        let begun = store::connection::begin_calls(&tx, connection.id, access.claim, limit.into()).await?;
+        tx.commit().await?;
+        if !begun {
+            let what = "as many jobs as the connection's `concurrency` allows call it";
+            return Err(JobError::Snooze { what, delay: WAIT_FOR_CALL, source: None });
+        }
+    }
+    if let Some(CallRate { calls, per_seconds }) = settings.rate_limit {
+        let per_second = f64::from(calls) / f64::from(per_seconds);
+        let key = [b"connection:".as_slice(), connection.id.0.as_bytes()].concat();
+        let grant = store::rate_limit::take(db, &key, Rate { capacity: calls, per_second }, 1).await?;
+        if grant.granted == 0 {
+            let wait = Duration::try_from_secs_f64((1.0 - grant.tokens) / per_second).unwrap_or(MAX_RATE_WAIT);
+            let what = "the connection has been called as often as its `rateLimit` allows";
+            return Err(JobError::Snooze { what, delay: wait.min(MAX_RATE_WAIT), source: None });
+        }
+    }
+    Ok(())
+}
+
+/// Fails when the budget of the run or that of the connection is spent.
+async fn check_budget(call: &Call<'_>, access: ModelAccess<'_>) -> Result<(), JobError> {
+    let connection = access.connection;
+    let spent = store::model_usage::spent(&call.cx.db, call.workspace, access.run, connection.id).await?;
+    let Some(spent) = spent else { return Ok(()) };
+    let fail = |detail: String| Err(JobError::Fail(Failure::new(FailureCode::BudgetExceeded, detail)));
+    if spent.run_budget.is_some_and(|budget| spent.run >= budget) {
+        return fail("the budget of the run is spent: start another run with a larger one".to_owned());
+    }
+    if settings(access).monthly_budget.is_some_and(|budget| spent.month >= micros(budget)) {
+        return fail(format!("the budget of the connection `{}` for this month is spent", connection.name));
+    }
+    Ok(())
+}
+
+/// Counts a call, and keeps the answer if it is one.
+async fn record(
+    call: &Call<'_>,
+    access: ModelAccess<'_>,
+    answer: &Answer,
+    kept: Option<(&ContentKey, &Value, u64)>,
+) -> Result<(), JobError> {
+    let settings = settings(access);
+    let tx = call.cx.db.begin().await?;
+    let counted = ModelCall {
+        connection: access.connection.id,
+        model: &settings.model,
+        run: access.run,
+        input_tokens: i64::try_from(answer.input_tokens).unwrap_or(i64::MAX),
+        output_tokens: i64::try_from(answer.output_tokens).unwrap_or(i64::MAX),
+        cost: settings.cost(answer.input_tokens, answer.output_tokens),
+    };
+    store::model_usage::record(&tx, call.workspace, counted).await?;
+    if let Some((key, value, tokens)) = kept {
+        let kept = json!({ "value": value, "tokens": tokens });
+        store::model_usage::insert_answer(&tx, call.workspace, &key.0, kept).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The JSON object of an answer, which many models surround with words or a code fence.
+fn parse(text: &str) -> Option<Value> {
+    let text = text.trim().trim_start_matches('\u{feff}');
+    let whole = serde_json::from_str(text).ok();
+    let object = || serde_json::from_str(&text[text.find('{')?..=text.rfind('}')?]).ok();
+    whole.filter(Value::is_object).or_else(object).filter(Value::is_object)
+}
+
+/// The value without the character that PostgreSQL cannot store.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(entries) => {
+            let entries = entries.into_iter().map(|(key, value)| (key.replace('\0', "\u{fffd}"), without_nul(value)));
+            Value::Object(entries.collect())
+        }
+        value => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_found_within_words_and_fences() {
+        for text in
+            ["{\"a\":1}", " \u{feff}{\"a\":1}\n", "```json\n{\"a\":1}\n```", "Here it is: {\"a\":1}. Anything else?"]
+        {
+            assert_eq!(parse(text), Some(json!({ "a": 1 })), "{text}");
+        }
+        for text in ["", "[1]", "no", "{\"a\":", "}{"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn circuit_opens_after_five_failures_and_stays_open_longer_each_time() {
+        assert_eq!(circuit_delay(4), None);
+        assert_eq!(circuit_delay(5), Some(FIRST_CIRCUIT_DELAY));
+        assert_eq!(circuit_delay(6), Some(FIRST_CIRCUIT_DELAY * 2));
+        assert_eq!(circuit_delay(1000), Some(MAX_CIRCUIT_DELAY));
+    }
+
+    #[test]
+    fn nul_is_replaced_everywhere() {
+        assert_eq!(
+            without_nul(json!({ "a\0": ["b\0", { "c": "\0" }] })),
+            json!({ "a\u{fffd}": ["b\u{fffd}", { "c": "\u{fffd}" }] })
+        );
+    }
+}

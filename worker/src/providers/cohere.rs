@@ -1,0 +1,56 @@
+//! Cohere's chat, version 2.
+
+use nvisy_shared::{
+    domain::connection::model::{JsonMode, ModelSettings},
+    secret::Secret,
+};
+use serde_json::{Value, json};
+
+use super::{Answer, ModelFailure, ProviderRequest, Question, bearer, invalid, joined, message, set, tokens};
+
+pub(super) fn request(
+    settings: &ModelSettings,
+    key: Option<&Secret<String>>,
+    question: &Question,
+    mode: JsonMode,
+) -> ProviderRequest {
+    let mut messages = vec![message("system", question.system.as_str())];
+    for (place, turn) in question.turns.iter().enumerate() {
+        let content = match question.image.as_ref().filter(|_| place == 0) {
+            None => turn.text.as_str().into(),
+            Some(image) => json!([
+                { "type": "text", "text": turn.text },
+                { "type": "image_url", "image_url": { "url": format!("data:{};base64,{}", image.media_type, image.base64) } },
+            ]),
+        };
+        messages.push(message(turn.role(), content));
+    }
+    let mut body = json!({
+        "model": settings.model, "messages": messages, "max_tokens": question.max_tokens, "stream": false,
+    });
+    set(&mut body, "temperature", settings.temperature.map(Value::from));
+    if let Some(schema) = question.schema.as_ref().filter(|_| mode != JsonMode::Prompt) {
+        let mut format = json!({ "type": "json_object" });
+        set(&mut format, "json_schema", (mode == JsonMode::Schema).then(|| schema.clone()));
+        set(&mut body, "response_format", Some(format));
+    }
+    ProviderRequest { path: vec!["v2".to_owned(), "chat".to_owned()], headers: bearer(key), body }
+}
+
+pub(super) fn answer(body: &Value) -> Result<Answer, ModelFailure> {
+    let content = body.pointer("/message/content").ok_or_else(|| invalid("message"))?;
+    let reason = body.get("finish_reason").and_then(Value::as_str).unwrap_or_default();
+    if reason.starts_with("ERROR") {
+        return Err(ModelFailure::Unavailable(format!("the provider ended the answer: {reason}")));
+    }
+    let count = |name: &str| match tokens(body, &format!("/usage/tokens/{name}")) {
+        0 => tokens(body, &format!("/usage/billed_units/{name}")),
+        count => count,
+    };
+    Ok(Answer {
+        text: content.as_str().map_or_else(|| joined(Some(content)), str::to_owned),
+        input_tokens: count("input_tokens"),
+        output_tokens: count("output_tokens"),
+        is_cut: reason == "MAX_TOKENS",
+    })
+}
