@@ -10,7 +10,7 @@ from pathlib import Path
 
 import processes
 import servers
-from wheels import Failure, mail_directory, model_directory, nats_directory
+from wheels import Failure, mail_directory, model_directory, nats_directory, ocr_directory
 
 PREFIX = "nvisy-services-"
 # Below the home directory: test servers that keep running between runs.
@@ -59,6 +59,7 @@ def _environment(home: Path, state: dict) -> dict:
         "NVISY_TEST_SERVICES": str(Path(__file__).resolve().with_name("services")),
         "NVISY_TEST_MAIL_DIRECTORY": str(mail_directory(home)),
         "NVISY_EMBEDDING_DIRECTORY": str(model_directory(home)),
+        "NVISY_EXTRACT_OCR_DIRECTORY": str(ocr_directory(home)),
     }
 
 

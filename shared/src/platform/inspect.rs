@@ -47,11 +47,38 @@ pub async fn inspect(config: &Config) -> Vec<Finding> {
         let names = spaces.iter().map(|space| named(&space.model, &space.provider, i32::from(space.dimensions)));
         names.collect::<Vec<_>>().join(", ")
     };
+    findings.extend(extraction(config));
     findings.push(Finding::from_result("model", model.as_ref().map(described).map_err(Clone::clone)));
     if let (Ok(db), Ok(served)) = (&db, &model) {
         findings.push(Finding::from_result("embedding spaces", spaces(db, served).await));
     }
     findings
+}
+
+/// What confines the processes that read files, and whether text in pictures is recognised.
+fn extraction(config: &Config) -> [Finding; 2] {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let seccomp = read("/proc/sys/kernel/seccomp/actions_avail").contains("errno");
+    let landlock = read("/sys/kernel/security/lsm").contains("landlock");
+    let sandbox = match (seccomp, landlock) {
+        (true, true) => Finding::ok("sandbox", "seccomp and Landlock confine the processes that read files"),
+        (true, false) => Finding::ok("sandbox", "seccomp confines the processes that read files; Landlock is not visible here"),
+        (false, true) => Finding::ok("sandbox", "Landlock confines the processes that read files; seccomp is not visible here"),
+        (false, false) => Finding::warning(
+            "sandbox",
+            "neither seccomp nor Landlock is visible here: processes that read files may have only their limits",
+        ),
+    };
+    let directory = &config.extract.ocr_directory;
+    let is_there = directory.join("PP-OCRv6_rec_small.rten").is_file();
+    let recognition = match is_there {
+        true => Finding::ok("text recognition", directory.display().to_string()),
+        false => Finding::warning(
+            "text recognition",
+            format!("no models in {}: pictures and scanned pages have no text; see NVISY_EXTRACT_OCR_DIRECTORY", directory.display()),
+        ),
+    };
+    [sandbox, recognition]
 }
 
 /// The permitted readers of a file.

@@ -16,6 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::ExtractLimits;
 use super::formats;
 use super::ocr::Ocr;
+use super::sandbox;
 use super::request::{ChildReply, ChildRequest, EXIT_NOT_STARTED};
 use super::unpack::{self, UnpackLimits, UnpackMessage};
 use crate::{FileError, FileErrorKind};
@@ -38,8 +39,11 @@ fn serve() -> io::Result<()> {
     let mut line = String::new();
     listening.read_line(&mut line)?;
     let request: ChildRequest = serde_json::from_str(&line)?;
+    // Without the models, files that need them fail.
+    let mut ocr = Ocr::open(&request.ocr).unwrap_or_default();
+    // Threads that start later inherit it.
+    let _confinement = sandbox::confine();
     end_with_parent(listening)?;
-    let mut ocr = Ocr::open(&request.ocr)?;
     restrict(&request.limits)?;
     let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     // The process that wrote the file and an earlier child share its offset.

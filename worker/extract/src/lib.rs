@@ -21,10 +21,11 @@ mod members;
 mod ocr;
 mod request;
 mod run;
+mod sandbox;
 mod sniff;
 mod unpack;
 
-pub use document::{Document, Element, ElementKind};
+pub use document::{Document, Element, ElementKind, Records};
 pub use error::{ExtractError, FileError, FileErrorKind};
 pub use limits::ExtractLimits;
 pub use members::Members;

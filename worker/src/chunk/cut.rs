@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use nvisy_embed::Tokenizer;
 
+/// Most bytes of a token.
+pub(super) const MAX_TOKEN_BYTES: usize = 64;
 /// Bytes of text that are tokenized at once, which bounds the memory for files with one endless line.
 const WINDOW_BYTES: usize = 256 * 1024;
 
@@ -44,10 +46,28 @@ fn window_end(text: &str, from: usize, end: usize) -> usize {
 }
 
 impl Cutter<'_> {
+    /// Where the tokens of a window begin. A token of very many bytes counts as several: a tokenizer may know none of the words
+    /// of an endless line, and a piece is bounded in bytes, too.
+    fn starts(&self, window: Range<usize>) -> Vec<usize> {
+        let mut starts: Vec<usize> = Vec::new();
+        let mut reach = window.start;
+        let offsets = self.tokenizer.offsets(&self.text[window.clone()]);
+        for start in offsets.into_iter().map(|(start, _)| window.start + start).chain([window.end]) {
+            while let Some(&last) = starts.last()
+                && start.saturating_sub(last.max(reach)) > MAX_TOKEN_BYTES
+            {
+                reach = self.text.ceil_char_boundary(last + MAX_TOKEN_BYTES);
+                starts.push(reach);
+            }
+            starts.push(start);
+        }
+        starts.pop();
+        starts
+    }
+
     fn window(&mut self, window: Range<usize>) {
         let (text, max) = (self.text, self.max_tokens);
-        let tokens: Vec<usize> =
-            self.tokenizer.offsets(&text[window.clone()]).into_iter().map(|(start, _)| window.start + start).collect();
+        let tokens = self.starts(window.clone());
         let mut first = 0;
         while first < tokens.len() {
             let start = tokens[first];
@@ -152,6 +172,14 @@ mod tests {
         let pieces = check(&text, 20, 6);
         assert!(pieces.windows(2).all(|pair| pair[1].start < pair[0].end));
         assert!(pieces.iter().all(|piece| text[..piece.start].is_empty() || text[..piece.start].ends_with(' ')));
+    }
+
+    #[test]
+    fn pieces_are_bounded_in_bytes() {
+        let text = "x".repeat(10_000);
+        for piece in cut(&text, 0..text.len(), &Tokenizer::estimate(), 8, 0) {
+            assert!(piece.len() <= 9 * MAX_TOKEN_BYTES, "{piece:?}");
+        }
     }
 
     #[test]

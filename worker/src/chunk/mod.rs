@@ -1,11 +1,12 @@
 //! Cutting a document into pieces that fit a model.
 //!
 //! A piece is a byte range of the document's text without white space at its ends. Together the pieces of a document cover all
-//! text but white space. The text is tokenized once for cutting and once for counting; general splitters tokenize every
+//! text but white space and encoded binary. The text is tokenized once for cutting and once for counting; general splitters tokenize every
 //! candidate, which costs up to a tenth of the embedding itself.
 
 mod characters;
 mod cut;
+mod noise;
 mod outline;
 mod pages;
 mod piece;

@@ -2,10 +2,11 @@
 
 use std::{ops::Range, sync::Arc};
 
-use nvisy_extract::{Document, ElementKind};
+use nvisy_extract::{Document, Element, ElementKind};
 
 use super::{
-    cut::{cut, trimmed},
+    cut::{MAX_TOKEN_BYTES, cut, trimmed},
+    noise::without_noise,
     piece::{ChunkModel, Piece},
 };
 
@@ -76,15 +77,96 @@ impl<'a> Outline<'a> {
     /// Adds a piece, or the pieces of a range that is too long for the model.
     pub(super) fn add(&self, bytes: Range<usize>, pieces: &mut Vec<Piece>) {
         let max_tokens = self.max_tokens(&bytes);
-        let tokens = self.model.tokenizer.count(&self.document.text[bytes.clone()]);
-        if tokens <= max_tokens {
-            pieces.extend(self.piece(bytes, tokens));
-            return;
+        self.cut(bytes, max_tokens, 0, pieces);
+    }
+
+    /// Adds the pieces of a range. A long table is cut between its records, and its header is a prefix of each piece.
+    pub(super) fn cut(&self, range: Range<usize>, max_tokens: usize, overlap_tokens: usize, pieces: &mut Vec<Piece>) {
+        let mut from = range.start;
+        let first = self.document.elements.partition_point(|element| element.start < range.start);
+        for element in &self.document.elements[first..] {
+            if element.start >= range.end {
+                break;
+            }
+            let is_table = element.records.is_some() && element.end <= range.end;
+            if is_table && self.count(element.start..element.end) > max_tokens / 2 && self.count(range.clone()) > max_tokens {
+                // What is short stays with the table that it introduces.
+                let lead = from..element.start;
+                let is_short = !lead.is_empty() && self.count(lead.clone()) <= max_tokens / 4;
+                if !is_short {
+                    self.cut_text(lead.clone(), max_tokens, overlap_tokens, pieces);
+                }
+                self.cut_table(element, if is_short { lead.start } else { element.start }, max_tokens, pieces);
+                from = element.end;
+            }
         }
-        for part in cut(&self.document.text, bytes, &self.model.tokenizer, max_tokens, 0) {
-            let tokens = self.model.tokenizer.count(&self.document.text[part.clone()]);
-            pieces.extend(self.piece(part, tokens));
+        self.cut_text(from..range.end, max_tokens, overlap_tokens, pieces);
+    }
+
+    /// The tokens of a range; of a very long one, as many as it has at least.
+    fn count(&self, bytes: Range<usize>) -> usize {
+        let longest = bytes.len() / MAX_TOKEN_BYTES;
+        if longest > self.model.max_tokens { longest } else { self.model.tokenizer.count(&self.document.text[bytes]) }
+    }
+
+    fn cut_text(&self, range: Range<usize>, max_tokens: usize, overlap_tokens: usize, pieces: &mut Vec<Piece>) {
+        let text = &self.document.text;
+        for part in without_noise(text, range) {
+            for bytes in cut(text, part, &self.model.tokenizer, max_tokens, overlap_tokens) {
+                let tokens = self.model.tokenizer.count(&text[bytes.clone()]);
+                pieces.extend(self.piece(bytes, tokens));
+            }
         }
+    }
+
+    /// Adds pieces of whole records. The first begins at `start`, which may be before the table.
+    fn cut_table(&self, table: &Element, start: usize, max_tokens: usize, pieces: &mut Vec<Piece>) {
+        let text = &self.document.text;
+        let header = table.start..table.start + table.records.map_or(0, |records| records.header_bytes);
+        let header_tokens = self.model.tokenizer.count(&format!("{}{PREFIX_END}", &text[header.clone()]));
+        // A header of half a piece is no header.
+        let header = (!header.is_empty() && header_tokens <= max_tokens / 2).then_some(header);
+        let later_tokens = max_tokens - header.as_ref().map_or(0, |_| header_tokens);
+        let mut open: Option<(Range<usize>, usize)> = Some((start..table.start, self.count(start..table.start)));
+        let mut close = |open: &mut Option<(Range<usize>, usize)>, pieces: &mut Vec<Piece>| {
+            let Some((bytes, tokens)) = open.take() else { return };
+            let limit = if bytes.start <= table.start { max_tokens } else { later_tokens };
+            let before = pieces.len();
+            let is_short = tokens <= limit && bytes.len() <= limit * MAX_TOKEN_BYTES && self.count(bytes.clone()) <= limit;
+            match is_short && without_noise(text, bytes.clone()).len() == 1 {
+                true => pieces.extend(self.piece(bytes.clone(), self.model.tokenizer.count(&text[bytes.clone()]))),
+                // A record that is longer than a piece.
+                false => self.cut_text(bytes.clone(), limit, 0, pieces),
+            }
+            for piece in &mut pieces[before..] {
+                if let Some(header) = header.as_ref().filter(|header| piece.bytes.start >= header.end) {
+                    let columns = text[header.clone()].trim();
+                    piece.prefix = Some(match piece.prefix.take() {
+                        Some(headings) => format!("{headings}\n{columns}"),
+                        None => columns.to_owned(),
+                    });
+                }
+            }
+        };
+        for record in table.records(text) {
+            // A line end may be a token of its own.
+            let tokens = self.count(record.clone()) + 1;
+            match &mut open {
+                Some((bytes, sum)) if {
+                    let limit = if bytes.start <= table.start { max_tokens } else { later_tokens };
+                    *sum + tokens <= limit
+                } =>
+                {
+                    bytes.end = record.end;
+                    *sum += tokens;
+                }
+                _ => {
+                    close(&mut open, pieces);
+                    open = Some((record, tokens));
+                }
+            }
+        }
+        close(&mut open, pieces);
     }
 
     /// The piece of a range, without white space at its ends; `None`: there is nothing else in it.
@@ -195,8 +277,6 @@ fn section(bytes: Range<usize>, path: &[(u8, Arc<Heading>)]) -> Section {
 #[cfg(test)]
 pub(super) mod tests {
     use nvisy_embed::Tokenizer;
-    use nvisy_extract::Element;
-
     use super::*;
 
     /// A document of these elements, each with its page.

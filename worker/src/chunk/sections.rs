@@ -5,13 +5,10 @@ use std::ops::Range;
 use nvisy_extract::Document;
 
 use super::{
-    cut::cut,
+    cut::MAX_TOKEN_BYTES,
     outline::Outline,
     piece::{ChunkModel, Piece},
 };
-
-/// Bytes of a token at most, as far as joining sections goes: a longer section is not counted.
-const MAX_TOKEN_BYTES: usize = 64;
 
 /// Limits of a piece, in tokens of the model.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +29,7 @@ pub fn by_sections(document: &Document, model: &ChunkModel, limits: SectionLimit
     let mut pieces = Vec::new();
     for range in joined(&outline, model, limits.min_tokens.unwrap_or(0)) {
         let max_tokens = outline.max_tokens(&range).min(limits.max_tokens.max(1));
-        for bytes in cut(&document.text, range, &model.tokenizer, max_tokens, limits.overlap_tokens) {
-            let tokens = model.tokenizer.count(&document.text[bytes.clone()]);
-            pieces.extend(outline.piece(bytes, tokens));
-        }
+        outline.cut(range, max_tokens, limits.overlap_tokens, &mut pieces);
     }
     pieces
 }
@@ -65,7 +59,11 @@ fn joined(outline: &Outline<'_>, model: &ChunkModel, min_tokens: usize) -> Vec<R
 
 #[cfg(test)]
 mod tests {
-    use nvisy_extract::ElementKind::{Heading, Paragraph};
+    use nvisy_extract::{
+        Element, ElementKind,
+        ElementKind::{Heading, Paragraph},
+        Records,
+    };
 
     use super::{
         super::outline::tests::{check, document, model, texts},
@@ -134,6 +132,41 @@ mod tests {
         let prefixes: Vec<_> = pieces.iter().map(|piece| piece.prefix.as_deref()).collect();
         assert_eq!(prefixes[..3], [None, Some("Book"), Some("Book")]);
         assert!(prefixes[3..].iter().all(|prefix| *prefix == Some("Book > Three")), "{prefixes:?}");
+    }
+
+    #[test]
+    fn long_table_is_cut_between_records_with_its_header_as_prefix() {
+        let mut text = "name,note\n".to_owned();
+        for number in 0..60 {
+            text.push_str(&format!("Cable {number},\"two\nlines {number}\"\n"));
+        }
+        let mut table = Element::new(ElementKind::Table, 0..text.trim_end().len(), None);
+        table.records = Some(Records { header_bytes: 9, is_quoted: true });
+        let document = Document { text: text.clone(), elements: vec![table], ..Document::default() };
+        let model = model(60, false);
+        let pieces = by_sections(&document, &model, SectionLimits { min_tokens: None, max_tokens: 60, overlap_tokens: 0 });
+        check(&document, &model, &pieces);
+        assert!(pieces.len() > 5);
+        assert_eq!(pieces[0].prefix, None);
+        for piece in &pieces[1..] {
+            assert_eq!(piece.prefix.as_deref(), Some("name,note"));
+            let words = &text[piece.bytes.clone()];
+            assert!(words.starts_with("Cable") && words.ends_with('"') && words.matches('"').count() % 2 == 0, "{words}");
+        }
+    }
+
+    #[test]
+    fn text_beside_the_body_is_apart_and_under_no_heading() {
+        let document = document(&[
+            (Heading { level: 1 }, "One", 1),
+            (Paragraph, "Body.", 1),
+            (ElementKind::Aside, "Head of the page", 1),
+        ]);
+        let model = model(40, false);
+        let pieces = by_sections(&document, &model, LIMITS);
+        check(&document, &model, &pieces);
+        let found = described(&document, &pieces);
+        assert_eq!((found[1].0.as_str(), found[1].1.as_str()), ("Head of the page", ""));
     }
 
     #[test]

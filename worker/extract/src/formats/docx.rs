@@ -126,6 +126,8 @@ struct Walk<'a> {
     /// The open reading of a word in another script.
     reading: Option<String>,
     formulas: Vec<Formula>,
+    /// One more than the elements of the open row of a matrix; 0 before its first row.
+    row_elements: Option<usize>,
     /// The text of an open note or comment.
     note: Option<String>,
 }
@@ -146,6 +148,7 @@ impl<'a> Walk<'a> {
             font: String::new(),
             reading: None,
             formulas: Vec::new(),
+            row_elements: None,
             note: None,
         }
     }
@@ -298,7 +301,18 @@ impl<'a> Walk<'a> {
                     }
                 }
             }
-            "mr" if !paragraph.text.ends_with(['(', '[']) => paragraph.text.push_str("; "),
+            "m" => self.row_elements = Some(0),
+            "mr" => {
+                let is_first = self.row_elements == Some(0);
+                paragraph.text.push_str(if is_first { "" } else { "; " });
+                self.row_elements = Some(1);
+            }
+            "e" => {
+                if let Some(count @ 1..) = &mut self.row_elements {
+                    paragraph.text.push_str(if *count > 1 { " " } else { "" });
+                    *count += 1;
+                }
+            }
             _ => {}
         }
     }
@@ -343,6 +357,7 @@ impl<'a> Walk<'a> {
                 None => {}
             },
             "footnote" | "endnote" | "comment" => self.end_note()?,
+            "m" => self.row_elements = None,
             "num" | "sup" | "sub" | "den" | "deg" | "d" | "nary" => self.end_formula(name),
             _ => {}
         }

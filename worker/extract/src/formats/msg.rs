@@ -13,7 +13,7 @@ use crate::{Document, ElementKind, ExtractLimits, FileError, MediaType};
 const MAX_PROPERTY_BYTES: u64 = 64 << 20;
 
 /// Whether a container has the properties of a mail.
-pub(super) fn is_mail<F: Read + Seek>(container: &CompoundFile<F>) -> bool {
+pub(crate) fn is_mail<F: Read + Seek>(container: &CompoundFile<F>) -> bool {
     container.exists("/__properties_version1.0")
 }
 

@@ -9,6 +9,10 @@ pub enum ArchiveKind {
     Tar,
     /// A gzip stream: one member, or a tape archive.
     Gzip,
+    /// A 7z container.
+    SevenZip,
+    /// A mail of Outlook, as [`Mail`](Self::Mail). An OLE container with something else turns out to be none when it is opened.
+    Outlook,
     /// A mail, whose attachments are its members; its text stays with the mail.
     Mail,
 }
@@ -25,6 +29,12 @@ pub fn archive_kind(head: &[u8], file_name: &str, declared: Option<&str>) -> Opt
     }
     if head.starts_with(&[0x1F, 0x8B, 0x08]) {
         return Some(ArchiveKind::Gzip);
+    }
+    if head.starts_with(b"7z\xBC\xAF\x27\x1C") {
+        return Some(ArchiveKind::SevenZip);
+    }
+    if head.starts_with(&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1]) {
+        return Some(ArchiveKind::Outlook);
     }
     if head.get(TAR_MAGIC..).is_some_and(|rest| rest.starts_with(b"ustar")) {
         return Some(ArchiveKind::Tar);
@@ -48,6 +58,7 @@ mod tests {
             (b"PK\x05\x06", "empty.zip", None, Some(ArchiveKind::Zip)),
             (&[0x1F, 0x8B, 0x08, 0], "noext", None, Some(ArchiveKind::Gzip)),
             (&tar, "noext", None, Some(ArchiveKind::Tar)),
+            (b"7z\xBC\xAF\x27\x1C\0", "a", None, Some(ArchiveKind::SevenZip)),
             (b"From: a\r\n", "a.EML", None, Some(ArchiveKind::Mail)),
             (b"From: a\r\n", "a", Some("message/rfc822; charset=x"), Some(ArchiveKind::Mail)),
             (b"From: a\r\n", "a.txt", Some("text/plain"), None),

@@ -4,7 +4,9 @@ mod budget;
 mod gzip;
 mod kind;
 mod mail;
+mod outlook;
 mod path;
+mod seven_zip;
 mod stop;
 mod tar;
 mod zip;
@@ -92,6 +94,8 @@ impl Walk<'_> {
             Some(ArchiveKind::Zip) => self.zip(&mut io::BufReader::new(file), "", 1),
             Some(ArchiveKind::Tar) => self.tar(file, "", 1).map(|()| true),
             Some(ArchiveKind::Gzip) => self.gzip(file, &info.file_name, "", 1).map(|()| true),
+            Some(ArchiveKind::SevenZip) => self.seven_zip(&mut io::BufReader::new(file), "", 1).map(|()| true),
+            Some(ArchiveKind::Outlook) => self.outlook(file),
             Some(ArchiveKind::Mail) => self.mail(file).map(|()| true),
             None => Ok(false),
         }
@@ -120,6 +124,17 @@ impl Walk<'_> {
         self.member(&mut whole, &gzip::content_name(name), within, depth)
     }
 
+    fn seven_zip(&mut self, source: &mut dyn zip::Source, within: &str, depth: u32) -> Result<(), Stop> {
+        let budgets = Rc::clone(&self.budgets);
+        let room = (self.limits.max_members as usize).saturating_sub(self.paths.len());
+        seven_zip::each(source, &budgets, room, &mut |reader, path| self.member(reader, path, within, depth))
+    }
+
+    fn outlook(&mut self, file: &mut File) -> Result<bool, Stop> {
+        let budgets = Rc::clone(&self.budgets);
+        outlook::each(io::BufReader::new(file), &budgets, &mut |reader, name| self.member(reader, name, "", 1))
+    }
+
     fn mail(&mut self, file: &mut File) -> Result<(), Stop> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|error| self.budgets.fault(&error))?;
@@ -146,10 +161,16 @@ impl Walk<'_> {
                 }
                 Ok(())
             }
+            Some(ArchiveKind::SevenZip) => {
+                let mut bytes = Vec::new();
+                let read = Limited::new(&mut whole, &self.budgets.expanded).read_to_end(&mut bytes);
+                read.map_err(|error| self.budgets.fault(&error))?;
+                self.seven_zip(&mut Cursor::new(bytes.as_slice()), &inner, depth + 1)
+            }
             Some(ArchiveKind::Tar) => self.tar(&mut whole, &inner, depth + 1),
             Some(ArchiveKind::Gzip) => self.gzip(&mut whole, &path, &inner, depth + 1),
             // A mail within an archive is a member: its text would be lost otherwise.
-            Some(ArchiveKind::Mail) | None => self.send_member(&mut whole, path),
+            Some(ArchiveKind::Mail | ArchiveKind::Outlook) | None => self.send_member(&mut whole, path),
         }
     }
 

@@ -169,6 +169,22 @@ fn archives_within_archives_are_unpacked_to_the_depth() {
     assert_eq!(at(3), ["m/middle.tar.gz/inner.zip/deep.txt", "m/middle.tar.gz/middle.txt", "outer.txt"]);
 }
 
+/// Two small files and a folder, made with 7z.
+const SEVEN_ZIP: &[u8] = include_bytes!("../../tests/data/two.7z");
+
+#[test]
+fn seven_zip_gives_its_files() {
+    assert_eq!(unpacked("a.7z", SEVEN_ZIP), members(&[("folder/b.txt", "Second file.\n"), ("a.txt", "First file.\n")]));
+    let outer = zip(&[("inner.7z", SEVEN_ZIP)]);
+    let limits = UnpackLimits { max_depth: 2, ..LIMITS };
+    let Unpacked::Members(found) = unpack_within("o.zip", &outer, limits, 64 << 20) else { panic!("an archive") };
+    assert!(found.iter().any(|(path, _)| path == "inner.7z/folder/b.txt"), "{found:?}");
+    assert_eq!(unpacked("a.7z", &SEVEN_ZIP[..SEVEN_ZIP.len() - 20]), Unpacked::Failed(FileErrorKind::Corrupt));
+    let few = UnpackLimits { max_members: 1, ..LIMITS };
+    assert_eq!(unpack_within("a.7z", SEVEN_ZIP, few, 64 << 20), Unpacked::Failed(FileErrorKind::TooLarge));
+    assert_eq!(unpack_within("a.7z", SEVEN_ZIP, LIMITS, 10), Unpacked::Failed(FileErrorKind::TooLarge));
+}
+
 #[test]
 fn office_documents_are_no_archives() {
     let docx = zip(&[("[Content_Types].xml", b"<Types/>"), ("word/document.xml", b"<w/>")]);

@@ -87,7 +87,7 @@ fn ocr_settings(config: &ExtractConfig, ocr: Ocr) -> OcrSettings {
         Ocr::Auto => OcrMode::Auto,
         Ocr::Always => OcrMode::Always,
     };
-    OcrSettings { mode, directory: config.ocr_directory.clone() }
+    OcrSettings { mode, directory: Some(config.ocr_directory.clone()) }
 }
 
 pub(super) fn job_error(error: ExtractError) -> JobError {

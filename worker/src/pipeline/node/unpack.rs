@@ -47,7 +47,7 @@ impl Behaviour for Unpack {
                 unpacked.insert(file.blob);
             }
             // The text of a mail is in the mail itself.
-            if !is_archive || kind == Some(ArchiveKind::Mail) {
+            if !is_archive || matches!(kind, Some(ArchiveKind::Mail | ArchiveKind::Outlook)) {
                 file.staged = Some(staged);
                 others.push(file);
             }

@@ -339,6 +339,3 @@ fn running_lines(pages: &[ReadPage]) -> HashSet<String> {
     let least = (pages.len() / 5).max(3);
     counts.into_iter().filter(|(_, count)| *count >= least).map(|(pattern, _)| pattern).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,165 @@
+//! Confines the child as far as the kernel can: no files but those that are open, no network, no other programs.
+//!
+//! Landlock and seccomp are both applied, because kernels and containers may have only one of them. Without either, the limits
+//! of the process and its empty environment remain.
+
+use std::collections::BTreeMap;
+
+use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter_all_threads};
+
+/// What confines the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Confinement {
+    pub(crate) landlock: bool,
+    pub(crate) seccomp: bool,
+}
+
+/// Confines this process with all its threads; call it before others start.
+pub(crate) fn confine() -> Confinement {
+    Confinement { landlock: landlock().unwrap_or(false), seccomp: seccomp().is_some() }
+}
+
+/// Takes away all access to files and to TCP.
+fn landlock() -> Option<bool> {
+    let ruleset = Ruleset::default().handle_access(AccessFs::from_all(ABI::V5)).ok()?;
+    let ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V5)).ok()?;
+    let status = ruleset.create().ok()?.restrict_self().ok()?;
+    Some(status.ruleset != RulesetStatus::NotEnforced)
+}
+
+/// Refuses system calls that a reader of files never needs. They fail with an error, as without permission.
+fn seccomp() -> Option<()> {
+    let rules: BTreeMap<i64, Vec<_>> = refused().into_iter().map(|call| (call, Vec::new())).collect();
+    let refuse = SeccompAction::Errno(libc::EPERM as u32);
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into().ok()?).ok()?;
+    let program: BpfProgram = filter.try_into().ok()?;
+    apply_filter_all_threads(&program).ok()
+}
+
+fn refused() -> Vec<i64> {
+    let mut calls = vec![
+        // Files by name.
+        libc::SYS_openat,
+        libc::SYS_openat2,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_name_to_handle_at,
+        libc::SYS_mkdirat,
+        libc::SYS_mknodat,
+        libc::SYS_unlinkat,
+        libc::SYS_renameat2,
+        libc::SYS_linkat,
+        libc::SYS_symlinkat,
+        libc::SYS_fchmodat,
+        libc::SYS_fchownat,
+        libc::SYS_utimensat,
+        libc::SYS_truncate,
+        libc::SYS_setxattr,
+        libc::SYS_removexattr,
+        libc::SYS_chdir,
+        libc::SYS_chroot,
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_pivot_root,
+        libc::SYS_memfd_create,
+        libc::SYS_inotify_init1,
+        libc::SYS_fanotify_init,
+        // Network.
+        libc::SYS_socket,
+        libc::SYS_socketpair,
+        libc::SYS_bind,
+        libc::SYS_connect,
+        libc::SYS_listen,
+        libc::SYS_accept,
+        libc::SYS_accept4,
+        // Other programs and processes.
+        libc::SYS_execve,
+        libc::SYS_execveat,
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_pidfd_open,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_kill,
+        libc::SYS_setns,
+        libc::SYS_unshare,
+        // The kernel itself.
+        libc::SYS_bpf,
+        libc::SYS_perf_event_open,
+        libc::SYS_io_uring_setup,
+        libc::SYS_userfaultfd,
+        libc::SYS_keyctl,
+        libc::SYS_add_key,
+        libc::SYS_request_key,
+        libc::SYS_init_module,
+        libc::SYS_finit_module,
+        libc::SYS_delete_module,
+        libc::SYS_kexec_load,
+        libc::SYS_reboot,
+        libc::SYS_swapon,
+        libc::SYS_sethostname,
+        libc::SYS_settimeofday,
+        libc::SYS_personality,
+    ];
+    #[cfg(target_arch = "x86_64")]
+    calls.extend([
+        libc::SYS_open,
+        libc::SYS_creat,
+        libc::SYS_fork,
+        libc::SYS_vfork,
+        libc::SYS_unlink,
+        libc::SYS_rename,
+        libc::SYS_renameat,
+        libc::SYS_mkdir,
+        libc::SYS_rmdir,
+        libc::SYS_link,
+        libc::SYS_symlink,
+        libc::SYS_chmod,
+        libc::SYS_chown,
+        libc::SYS_mknod,
+        libc::SYS_iopl,
+        libc::SYS_ioperm,
+    ]);
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::net::TcpStream;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Confines this process, so it runs in one of its own, below.
+    #[test]
+    #[ignore = "confines its process: run by the other test"]
+    fn confined_process_probes_its_limits() {
+        let open = File::open("/proc/self/exe").expect("an open file");
+        let confinement = confine();
+        if !confinement.seccomp && !confinement.landlock {
+            // This kernel has neither.
+            return;
+        }
+        assert!(File::open("/etc/passwd").is_err(), "a file was opened");
+        assert!(File::create("/tmp/nvisy-confined").is_err(), "a file was created");
+        assert!(open.metadata().is_ok(), "the open file is lost");
+        if confinement.seccomp {
+            assert!(TcpStream::connect("127.0.0.1:9").is_err_and(|error| error.raw_os_error() == Some(libc::EPERM)));
+            assert!(Command::new("/bin/true").status().is_err(), "a program was started");
+        }
+        assert!(std::thread::spawn(|| vec![1_u8; 1 << 20].len()).join().is_ok(), "threads and memory are lost");
+        println!("confined by {confinement:?}");
+    }
+
+    #[test]
+    fn confined_process_has_no_files_network_or_programs() {
+        let name = "sandbox::tests::confined_process_probes_its_limits";
+        let output = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", name, "--ignored", "--nocapture", "--test-threads", "1"])
+            .output()
+            .expect("it runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
