@@ -1,4 +1,5 @@
-//! `just bench-pipelines`: the CPU time of a worker for each item and node of graphs that do nothing.
+//! `just bench-pipelines`: the CPU time of a worker for each item and node of graphs that do nothing, and the speed of one and of four
+//! workers with a service that takes its time.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -15,10 +16,17 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
 use support::{TestAccount, TestApp, part, send, spawn};
 
 const ITEMS: usize = 1_000;
 const FILES_OF_UPLOAD: usize = 100;
+/// The time that a call of the service takes.
+const CALL_TIME: Duration = Duration::from_millis(50);
 /// Nodes between the source and the sink.
 const NODES: [usize; 3] = [1, 5, 20];
 
@@ -53,20 +61,76 @@ async fn main() {
         before = Some((nodes, per_item));
     }
     drop(worker);
+    services(&app, &ada, &path).await;
     app.stop().await;
+}
+
+/// The same items through an `http` step, with one and with four workers.
+async fn services(app: &TestApp, ada: &TestAccount, path: &str) {
+    let url = slow_service().await;
+    println!("{ITEMS} items through an `http` step that takes {} ms", CALL_TIME.as_millis());
+    let mut alone = None;
+    for workers in [1, 4] {
+        let settings = [("NVISY_OUTBOUND_ALLOWED_NETWORKS", "127.0.0.0/8"), ("NVISY_WORKER_MODEL_SLOTS", "4")];
+        let workers: Vec<_> = (0..workers).map(|_| spawn("nvisy-worker", &app.deployment, &settings)).collect();
+        let step = json!({ "id": "step", "type": "http", "url": url });
+        let record = json!({ "id": "record", "type": "map", "record": "{'name': file.name}" });
+        let nothing = json!({ "id": "none", "type": "filter", "expression": "false" });
+        let began = Instant::now();
+        run_nodes(app, ada, path, vec![record, step, nothing]).await;
+        let speed = ITEMS as f64 / began.elapsed().as_secs_f64();
+        print!("  {} workers  {speed:.0} items/s", workers.len());
+        match alone {
+            None => println!(),
+            Some(alone) => println!(", {:.2} times  (target: at least 3.5)", speed / alone),
+        }
+        alone = Some(speed);
+    }
+}
+
+/// A service that responds to each request after some time, with what it got.
+async fn slow_service() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut bytes = Vec::new();
+                // Requests of one item, and small: their end is that of the JSON.
+                while !bytes.ends_with(b"}]}}") {
+                    if stream.read_buf(&mut bytes).await.unwrap() == 0 {
+                        return;
+                    }
+                }
+                tokio::time::sleep(CALL_TIME).await;
+                let body = json!({ "items": [{ "id": "0" }] }).to_string();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+            });
+        }
+    });
+    url
 }
 
 /// Runs all files through so many filters, and waits for the end.
 async fn run(app: &TestApp, ada: &TestAccount, path: &str, nodes: usize) {
-    let mut all = vec![json!({ "id": "in", "type": "source.files", "trigger": "manual" })];
-    all.extend((0..nodes).map(|n| {
+    let filter = |n| {
         let expression = if n + 1 == nodes { "file.size < 0" } else { "file.size > 0" };
         json!({ "id": format!("n{n}"), "type": "filter", "expression": expression })
-    }));
+    };
+    run_nodes(app, ada, path, (0..nodes).map(filter).collect()).await;
+}
+
+/// Runs all files through these nodes, one after the other, and waits for the end.
+async fn run_nodes(app: &TestApp, ada: &TestAccount, path: &str, nodes: Vec<Value>) {
+    let mut all = vec![json!({ "id": "in", "type": "source.files", "trigger": "manual" })];
+    let count = nodes.len();
+    all.extend(nodes);
     all.push(json!({ "id": "out", "type": "sink.file", "suffix": ".txt" }));
     let edges: Vec<Value> = all.windows(2).map(|pair| json!({ "from": pair[0]["id"], "to": pair[1]["id"] })).collect();
     let definition = json!({ "schemaVersion": 1, "nodes": all, "edges": edges });
-    let name = format!("{nodes} nodes {}", nvisy_shared::id::new());
+    let name = format!("{count} nodes {}", nvisy_shared::id::new());
     let body = json!({ "name": name, "definition": definition });
     let created = app.post(ada, &format!("{path}/pipelines"), &body).await.expect(201);
     let pipeline = format!("{path}/pipelines/{}", created["id"].as_str().unwrap());

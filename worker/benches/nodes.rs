@@ -203,6 +203,7 @@ async fn main() {
             ),
         )
         .await;
+    bench.expressions(&chunks[..1]).await;
     drop(bench);
     deployment.close().await;
 }
@@ -226,6 +227,27 @@ impl Bench {
             file: &self.file,
             spaces: &[],
         }
+    }
+
+    /// The time of a filter with one element, whose expression is parsed once, and that of parsing it at each call.
+    async fn expressions(&self, chunks: &[ChunkElement]) {
+        const CALLS: u32 = 2_000;
+        let source = "item.text.contains('tide') || has(metadata.state) && metadata.state == 'final'";
+        let settings = Map::from_iter([("expression".to_owned(), json!(source))]);
+        let node = instantiate(&Settings::read("filter", settings).unwrap().unwrap());
+        let started = Instant::now();
+        for _ in 0..CALLS {
+            black_box(node.run(&self.call("node"), Elements::Chunks(chunks.to_vec())).await.unwrap());
+        }
+        let call = started.elapsed() / CALLS;
+        let started = Instant::now();
+        for _ in 0..CALLS {
+            black_box(Expression::parse(source, Expected::Bool).unwrap());
+        }
+        println!(
+            "  a filter with one element takes {call:?}; parsing its expression, once in a worker, {:?}",
+            started.elapsed() / CALLS
+        );
     }
 
     async fn compare(&self, kind: &str, settings: Value, input: &impl Fn() -> Elements, (name, bare): Bare<'_>) {

@@ -53,7 +53,7 @@ pub async fn mark_obsolete(tx: &Tx, limit: i64) -> Result<Vec<WebhookTarget>> {
                  or exists (
                      select from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
                      where i.workspace_id = t.workspace_id and i.file_id = t.file_id and i.run_id > t.run_id
-                         and r.pipeline_id = t.pipeline_id and not r.preview and i.state = 'done'
+                         and r.pipeline_id = t.pipeline_id and not r.preview and i.state in ('done', 'skipped')
                          and not exists (
                              select from run_item o
                              where o.workspace_id = i.workspace_id and o.run_id = i.run_id and o.file_id = i.file_id

@@ -282,7 +282,7 @@ impl SegmentRun<'_, '_> {
             models.into_iter().map(name).collect::<String>()
         });
         surroundings.extend(model.as_deref());
-        let run = step.settings.reads_run().then(|| self.scope.run.to_string());
+        let run = step.settings.reads_run().then(|| format!("{} {}", self.scope.run, self.scope.file.id));
         surroundings.extend(run.as_deref());
         // Another model, or another temperature, gives other answers.
         let connection = self.scope.connections.get(&step.id).map(|connection| connection.identity.as_str());

@@ -2,7 +2,12 @@
 
 mod checksums;
 
-use std::{collections::BTreeMap, net::Ipv6Addr, ops::Range, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
+    ops::Range,
+    sync::LazyLock,
+};
 
 use nvisy_shared::pipeline::node::redact::{Identifier, Pattern};
 use regex::Regex;
@@ -102,7 +107,7 @@ fn ip_address(text: &str) -> bool {
         // `a::b` of a program is an address, too, but rarely meant as one.
         return text.contains(|letter: char| letter.is_ascii_digit()) && text.parse::<Ipv6Addr>().is_ok();
     }
-    text.matches('.').count() == 3
+    text.parse::<Ipv4Addr>().is_ok()
 }
 
 impl Finder {
@@ -198,6 +203,11 @@ fn valid_end(text: &str, range: &Range<usize>, check: fn(&str) -> bool, identifi
                 && follows.trim_start_matches(['.', ':']).starts_with(|letter: char| letter.is_ascii_hexdigit());
         if !goes_on && check(&plain) {
             return Some(end);
+        }
+        // The closing bracket of a number in brackets is not a part of it.
+        if identifier == Identifier::Phone && candidate.ends_with(')') {
+            end -= 1;
+            continue;
         }
         if as_it_is {
             return None;

@@ -30,7 +30,8 @@ pub struct Http {
     /// The result of a response.
     #[serde(default)]
     pub output: HttpOutput,
-    /// Whether the service gives the same response to the same elements at any time. Its outputs are then reused by other runs.
+    /// Whether the service gives the same response to the same elements at any time. Requests then have nothing of the file, and outputs
+    /// are reused by other runs and files.
     #[serde(default)]
     pub pure: bool,
     /// The number of elements in a request.
@@ -85,7 +86,6 @@ impl NodeSpec for Http {
     const GROUP: Group = Group::Own;
     const COST: Cost = Cost::Service;
     const KEEPS_OUTPUT: bool = true;
-    const READS_FILE: bool = true;
     const READS_MODEL: bool = true;
 
     fn ports(&self) -> Ports {

@@ -46,7 +46,7 @@ impl Behaviour for Http {
             Service::open(call.cx, call.workspace, &self.url, self.request_timeout_seconds, max_bytes).await?;
         let mut results = Vec::with_capacity(items.len());
         for batch in batches(&items, self.batch_size)? {
-            let body = Bytes::from(request(call, &input, &items[batch.clone()]).to_string());
+            let body = Bytes::from(request(self, call, &input, &items[batch.clone()]).to_string());
             let id = message_id(&[&call.key.0, &(batch.start as u64).to_le_bytes()]);
             let response = service.post(&id, body).await?;
             let invalid = |reason: String| service.failed(FailureCode::InvalidResponse, &reason);
@@ -73,14 +73,15 @@ fn mismatch(schema: &Validator, value: &Value) -> Option<String> {
 }
 
 /// The body of a request.
-fn request(call: &Call<'_>, input: &Elements, items: &[Value]) -> Value {
-    json!({
-        "type": "pipeline.step",
-        "data": {
-            "workspaceId": call.workspace, "node": call.node, "flow": input.flow().name(), "file": call.file.variables,
-            "metadata": call.file.metadata, "items": items,
-        },
-    })
+fn request(settings: &Http, call: &Call<'_>, input: &Elements, items: &[Value]) -> Value {
+    let mut data =
+        json!({ "workspaceId": call.workspace, "node": call.node, "flow": input.flow().name(), "items": items });
+    // The output of a pure step is reused for other files, so it must not depend on them.
+    if !settings.pure {
+        data["file"] = call.file.variables.clone();
+        data["metadata"] = call.file.metadata.clone().into();
+    }
+    json!({ "type": "pipeline.step", "data": data })
 }
 
 /// The body of a response.
