@@ -226,6 +226,7 @@ impl Bench {
             key: ContentKey([0; 32]),
             file: &self.file,
             spaces: &[],
+            model_access: None,
         }
     }
 
@@ -303,12 +304,7 @@ fn document() -> Document {
         if number.is_multiple_of(4) {
             document.text.push_str("Write to ada@example.org. ");
         }
-        document.elements.push(Element {
-            kind: ElementKind::Paragraph,
-            start,
-            end: document.text.len(),
-            page: Some(1),
-        });
+        document.elements.push(Element::new(ElementKind::Paragraph, start..document.text.len(), Some(1)));
         document.text.push_str("\n\n");
     }
     document
@@ -321,7 +317,7 @@ fn table() -> Document {
         text.push_str(&format!("{row} | {} | cleaned at slack water\n", row % 17));
         row += 1;
     }
-    let elements = vec![Element { kind: ElementKind::Table, start: 0, end: text.len(), page: None }];
+    let elements = vec![Element::new(ElementKind::Table, 0..text.len(), None)];
     Document { text, elements, ..Document::default() }
 }
 

@@ -45,15 +45,21 @@ pub enum OpenEmbedderError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmbedError {
     /// The server is busy (429, 503). A retry after `retry_after` counts as no attempt.
-    #[error("the embedding server is busy; try again in {} s", retry_after.as_secs())]
+    #[error("the embedding server is busy; try again in {} s: {reason}", retry_after.as_secs())]
     Busy {
         /// The time to wait from now.
         retry_after: Duration,
+        /// The server's message.
+        reason: String,
     },
+    /// The server accepts no request with these settings (401 to 404, redirects, an exhausted account), whatever the texts are. An
+    /// operator has to correct them, or the account; until then work waits.
+    #[error("the embedding server does not accept the settings: {0}")]
+    Blocked(String),
     /// A retry may succeed: no connection, a timeout, 5xx, an invalid response.
     #[error("embedding is unavailable: {0}")]
     Unavailable(String),
-    /// No retry succeeds: invalid key, unknown model, rejected text.
+    /// No retry succeeds: the server rejects the texts.
     #[error("the embedding server rejected the request: {0}")]
     Rejected(String),
 }

@@ -96,10 +96,32 @@ impl Embedder {
         }
         match &self.inner.backend {
             Backend::Local(local) => local.embed(input_type, texts).await,
-            Backend::OpenAi(openai) => openai.embed(input_type, texts).await,
+            Backend::OpenAi(openai) => {
+                let vectors = openai.embed(input_type, texts).await?;
+                vectors.into_iter().map(|vector| vector.map_err(EmbedError::Rejected)).collect()
+            }
         }
     }
+
+    /// As [`Embedder::embed`], but a text that the server rejects costs no other one its vector: it has the server's message instead.
+    ///
+    /// # Errors
+    /// See [`EmbedError`]. [`EmbedError::Rejected`] if the server rejects every text, also a harmless one.
+    pub async fn embed_each(&self, input_type: InputType, mut texts: Vec<String>) -> Result<Vec<Embedded>, EmbedError> {
+        let Backend::OpenAi(openai) = &self.inner.backend else {
+            return Ok(self.embed(input_type, texts).await?.into_iter().map(Ok).collect());
+        };
+        let prefix = match input_type {
+            InputType::Query => &self.inner.space.query_prefix,
+            InputType::Passage => &self.inner.space.passage_prefix,
+        };
+        texts.iter_mut().for_each(|text| text.insert_str(0, prefix));
+        openai.embed(input_type, texts).await
+    }
 }
+
+/// The vector of a text, or the server's reason for rejecting it.
+pub type Embedded = Result<Vec<f32>, String>;
 
 /// Scales a vector to length one; false if it has no direction (zero, or not of finite numbers).
 fn to_unit_length(vector: &mut [f32]) -> bool {

@@ -56,8 +56,10 @@ pub struct OpenAiSettings {
     pub concurrency: usize,
     /// Tokens of the longest passage that the model accepts.
     pub max_tokens: usize,
-    /// Texts per request, at least 1.
+    /// The largest number of texts in a request, at least 1. A server that takes fewer is found out, and remembered.
     pub batch: usize,
+    /// Whether requests ask for vectors of decimal numbers. A server that rejects the parameter is asked without it.
+    pub request_encoding: bool,
     /// The text before a query.
     pub query_prefix: String,
     /// The text before a passage.

@@ -190,6 +190,8 @@ pub struct EmbeddingConfig {
     pub model: Option<String>,
     pub dimensions: Option<u16>,
     pub request_dimensions: bool,
+    pub request_encoding: bool,
+    pub request_texts: usize,
     pub max_tokens: usize,
     pub concurrency: usize,
     pub timeout_seconds: u64,

@@ -217,6 +217,16 @@ pub const VARIABLES: &[Variable] = &[
         "false",
         "openai: whether requests contain the dimensions; many endpoints support only one value and reject the parameter.",
     ),
+    variable(
+        "NVISY_EMBEDDING_REQUEST_ENCODING",
+        "true",
+        "openai: whether requests contain `encoding_format`; an endpoint that rejects it is asked without it in any case.",
+    ),
+    variable(
+        "NVISY_EMBEDDING_REQUEST_TEXTS",
+        "64",
+        "openai: most texts in a request; an endpoint that takes fewer is found out, at the cost of some rejected requests.",
+    ).within(1, 2048),
     variable("NVISY_EMBEDDING_MAX_TOKENS", "512", "openai: longest passage of the model, in tokens.").within(16, 1_000_000),
     variable("NVISY_EMBEDDING_CONCURRENCY", "4", "openai: most concurrent requests.").within(1, MAX_PARALLEL),
     variable("NVISY_EMBEDDING_TIMEOUT_SECONDS", "60", "openai: longest wait for a response.").within(1, YEAR_SECONDS),

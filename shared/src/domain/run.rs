@@ -163,6 +163,8 @@ impl RunTrigger {
 pub enum LogKind {
     /// A condition of a `check` did not hold.
     CheckFailed,
+    /// The item goes on without something, such as the vector of a passage that the provider rejects.
+    Warning,
     /// A node failed finally, and its option `onError` lets the item go on.
     NodeSkipped,
     /// A node failed finally, and the item with it.
@@ -173,13 +175,14 @@ pub enum LogKind {
 
 impl LogKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::CheckFailed, Self::NodeSkipped, Self::Failed, Self::Retried];
+    pub const ALL: [Self; 5] = [Self::CheckFailed, Self::Warning, Self::NodeSkipped, Self::Failed, Self::Retried];
 
     /// The identifier.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::CheckFailed => "check_failed",
+            Self::Warning => "warning",
             Self::NodeSkipped => "node_skipped",
             Self::Failed => "failed",
             Self::Retried => "retried",

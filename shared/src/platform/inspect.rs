@@ -62,8 +62,12 @@ fn extraction(config: &Config) -> [Finding; 2] {
     let landlock = read("/sys/kernel/security/lsm").contains("landlock");
     let sandbox = match (seccomp, landlock) {
         (true, true) => Finding::ok("sandbox", "seccomp and Landlock confine the processes that read files"),
-        (true, false) => Finding::ok("sandbox", "seccomp confines the processes that read files; Landlock is not visible here"),
-        (false, true) => Finding::ok("sandbox", "Landlock confines the processes that read files; seccomp is not visible here"),
+        (true, false) => {
+            Finding::ok("sandbox", "seccomp confines the processes that read files; Landlock is not visible here")
+        }
+        (false, true) => {
+            Finding::ok("sandbox", "Landlock confines the processes that read files; seccomp is not visible here")
+        }
         (false, false) => Finding::warning(
             "sandbox",
             "neither seccomp nor Landlock is visible here: processes that read files may have only their limits",
@@ -75,7 +79,10 @@ fn extraction(config: &Config) -> [Finding; 2] {
         true => Finding::ok("text recognition", directory.display().to_string()),
         false => Finding::warning(
             "text recognition",
-            format!("no models in {}: pictures and scanned pages have no text; see NVISY_EXTRACT_OCR_DIRECTORY", directory.display()),
+            format!(
+                "no models in {}: pictures and scanned pages have no text; see NVISY_EXTRACT_OCR_DIRECTORY",
+                directory.display()
+            ),
         ),
     };
     [sandbox, recognition]

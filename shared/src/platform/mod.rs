@@ -21,9 +21,6 @@ use crate::{
     store::{self, Db},
 };
 
-/// Texts in one request to an OpenAI-compatible endpoint.
-const TEXTS_PER_REQUEST: usize = 64;
-
 /// Connections to services, keys and model; cheap to clone.
 #[derive(Clone)]
 pub struct Platform {
@@ -211,7 +208,8 @@ fn embed_settings(settings: &config::EmbeddingConfig) -> Result<EmbedSettings, E
             request_dimensions: settings.request_dimensions,
             concurrency: settings.concurrency,
             max_tokens: settings.max_tokens,
-            batch: TEXTS_PER_REQUEST,
+            batch: settings.request_texts,
+            request_encoding: settings.request_encoding,
             query_prefix: settings.query_prefix.clone(),
             passage_prefix: settings.passage_prefix.clone(),
             tokenizer_file: settings.tokenizer_file.clone(),

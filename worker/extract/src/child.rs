@@ -16,8 +16,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::ExtractLimits;
 use super::formats;
 use super::ocr::Ocr;
-use super::sandbox;
 use super::request::{ChildReply, ChildRequest, EXIT_NOT_STARTED};
+use super::sandbox;
 use super::unpack::{self, UnpackLimits, UnpackMessage};
 use crate::{FileError, FileErrorKind};
 

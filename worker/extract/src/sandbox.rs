@@ -32,7 +32,8 @@ fn landlock() -> Option<bool> {
 fn seccomp() -> Option<()> {
     let rules: BTreeMap<i64, Vec<_>> = refused().into_iter().map(|call| (call, Vec::new())).collect();
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into().ok()?).ok()?;
+    let filter =
+        SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into().ok()?).ok()?;
     let program: BpfProgram = filter.try_into().ok()?;
     apply_filter_all_threads(&program).ok()
 }
@@ -160,6 +161,10 @@ mod tests {
             .output()
             .expect("it runs");
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success() && text.contains("1 passed"),
+            "{text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use nvisy_extract::{
-    Document, ElementKind, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType, OcrMode, OcrSettings, read_here,
+    Document, ElementKind, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType, OcrMode, OcrSettings,
+    read_here,
 };
 
 fn data(name: &str) -> PathBuf {
@@ -34,92 +35,82 @@ fn pieces(document: &Document) -> Vec<(ElementKind, &str)> {
 
 /// Files with the whole text that they must have.
 const TEXTS: &[(&str, &str)] = &[
-    ("r01-main-document2.docx",
-     "The quokka census of 1987 counted 412 animals."),
-    ("r01b-main-other-folder.docx",
-     "The quokka census of 1988 counted 413 animals."),
-    ("alt.docx",
-     "All the text is in an alternative chunk."),
-    ("chart.docx",
-     "A chart and a diagram follow.\n\nRevenue by region Northern shires 4711\n\nPlan, do, check, act"),
-    ("r09-header-footer.docx",
-     "Dear customer, the delivery has left the yard.\n\nWombat Logistics BV, contract KX-20417\n\nVAT number NL001234567B01"),
-    ("math.docx",
-     "Half is 2/4 and a power x^12 and a matrix 1 2; 3 4"),
-    ("n-sym.docx",
-     "Tolerance ±5 mm, angle 30°, non-slip, Donaudampf"),
-    ("r32-numbering.docx",
-     "3 Obligations\n\n3.1 The supplier shall deliver on Mondays.\n3.2 The buyer shall pay as in clause 3.1.\n3.2.1 Sub-clause on interest."),
-    ("r23-ruby.docx",
-     "会議は東京で開かれた。\n\nとうきょう"),
-    ("r10-merged.docx",
-     "Region | Product | Units\nEU | Cable | 12\nEU | Hub | 7\nTotal of all regions | Total of all regions | 19\n | Hub in US | 3"),
-    ("r10-rowspan.html",
-     "Region | Product | Units\nEU | Cable | 12\nEU | Hub | 7\nTotal of all | Total of all | 19\n | Late | 1"),
-    ("buttons.html",
-     "Text\n\nName x\n\nOne\n\nTwo\n\na | b\n\nSeal count by year\n\nCap\n\nHome Prices Contact"),
-    ("hidden.html",
-     "Visible words.\n\nAlternative text of a diagram\n\ntyped value\n\nMore\n\nfolded words"),
-    ("r02-title-selfclosed.xhtml",
-     "Tides\n\nThe tapir sleeps at noon."),
-    ("r02b-title-selfclosed.html",
-     "The tapir sleeps at eleven."),
-    ("r06-iso2022jp.txt",
-     "会議の議事録です。水道料金は来月から値上げされます。"),
-    ("r29-cp850.txt",
-     "Die Größe der Möbel für die Küche überprüfen, Käufer wählen Türen."),
-    ("r29-macroman.txt",
-     "Die Größe der Möbel für die Küche überprüfen, Käufer wählen Türen."),
-    ("bell.txt",
-     "Alarm  rang at noon."),
-    ("utf-16-le.txt",
-     "No mark, but plainly UTF-16 as Windows programs write it.\n"),
-    ("r07-escaped.json",
-     "{\"title\": \"取扱説明書\", \"body\": \"水道料金は来月から値上げされます。\", \"city\": \"Malmö\", \"note\": \"emoji 😀 and “quotes”\", \"path\": \"C:\\temp\\new\", \"html\": \"<p>x</p>\"}"),
-    ("r07d-entities.xml",
-     "<?xml version=\"1.0\"?><rows><row>Größe & Maß in Malmö</row><row><![CDATA[Raw <b> & text]]></row></rows>"),
-    ("r07e-entities.md",
-     "# Straße\n\nDie Größe in Malmö ist snake_case und 2*3.\n"),
-    ("r13-shy.html",
-     "Ein Indexfonds bildet einen Wertpapierindex nach.\n\nsupercalifragilistic and zerowidth and keyboard"),
-    ("book.xlsx",
-     "Orders\n\nItem | Units | When | Share\nCable | 12 | 2025-11-01 | 0.5\nHub |  | 2025-11-02 14:30 | 0.333333333333333\n\nTotal | 12\n\nNotes & more\n\nOnly cell"),
-    ("book.xls",
-     "Blatt\n\nGröße | Wert\nKabel | 3.25"),
-    ("book.ods",
-     "Werte\n\nName | Anzahl\nKabel | 7"),
-    ("text.odt",
-     "Gezeiten\n\nDas Wasser steigt.\n\n- erstens\n\na | b\n1 | 2"),
-    ("deck.pptx",
-     "Tides\n\n- High water\n- at six\n\nSay hello first.\n\nTable\n\nr0c0 | r0c1\nr1c0 | r1c1"),
-    ("bfrange.pdf",
-     "annotation"),
-    ("cm-rot180.pdf",
-     "The harbour crane lifts forty tonnes in calm weather. Operators check the wind speed before each lift. Above twelve metres per second the crane is parked. The parking brake is inspected on Mondays."),
-    ("cm-table-rot90.pdf",
-     "Item | Jan | Feb | Mar\nCable | 11 | 12 | 13\nHub | 21 | 22 | 23\nPlug | 31 | 32 | 33"),
-    ("cm-table-upright.pdf",
-     "Item | Jan | Feb | Mar\nCable | 11 | 12 | 13\nHub | 21 | 22 | 23\nPlug | 31 | 32 | 33"),
-    ("mac.pdf",
-     "here is some text that was printed on a mac"),
-    ("mail-header.pdf",
-     "Junk before the header is allowed by every reader"),
-    ("only-values.pdf",
-     "Wilhelmina Oakenshield"),
-    ("r11-form.pdf",
-     "Name of applicant: | Marjolein Quist\nAccount: | NL13\nI agree: | ☒\nCountry: | Netherlands\n\nReviewer note about ospreys\n\nSticky note about kestrels"),
-    ("r12-ligatures.pdf",
-     "The final workflow office.\n\nPlain text line for company."),
-    ("r26-hyphen.pdf",
-     "If replicated at scale this would let the sea take up more of the gas that is driving climate change, while price-determining factors stay. Vracht- en verzendkosten stay too."),
-    ("r30-fakebold-chars.pdf",
-     "HELLO WORLD\n\nBody text about plovers."),
-    ("salam.pdf",
-     "سلام كتب"),
-    ("tracking.pdf",
-     "RANGERS IN THE CLASSROOM\n\nAn ordinary line under a spaced heading"),
-    ("truetype-winansi.pdf",
-     "annotation"),
+    ("r01-main-document2.docx", "The quokka census of 1987 counted 412 animals."),
+    ("r01b-main-other-folder.docx", "The quokka census of 1988 counted 413 animals."),
+    ("alt.docx", "All the text is in an alternative chunk."),
+    ("chart.docx", "A chart and a diagram follow.\n\nRevenue by region Northern shires 4711\n\nPlan, do, check, act"),
+    (
+        "r09-header-footer.docx",
+        "Dear customer, the delivery has left the yard.\n\nWombat Logistics BV, contract KX-20417\n\nVAT number NL001234567B01",
+    ),
+    ("math.docx", "Half is 2/4 and a power x^12 and a matrix 1 2; 3 4"),
+    ("n-sym.docx", "Tolerance ±5 mm, angle 30°, non-slip, Donaudampf"),
+    (
+        "r32-numbering.docx",
+        "3 Obligations\n\n3.1 The supplier shall deliver on Mondays.\n3.2 The buyer shall pay as in clause 3.1.\n3.2.1 Sub-clause on interest.",
+    ),
+    ("r23-ruby.docx", "会議は東京で開かれた。\n\nとうきょう"),
+    (
+        "r10-merged.docx",
+        "Region | Product | Units\nEU | Cable | 12\nEU | Hub | 7\nTotal of all regions | Total of all regions | 19\n | Hub in US | 3",
+    ),
+    (
+        "r10-rowspan.html",
+        "Region | Product | Units\nEU | Cable | 12\nEU | Hub | 7\nTotal of all | Total of all | 19\n | Late | 1",
+    ),
+    ("buttons.html", "Text\n\nName x\n\nOne\n\nTwo\n\na | b\n\nSeal count by year\n\nCap\n\nHome Prices Contact"),
+    ("hidden.html", "Visible words.\n\nAlternative text of a diagram\n\ntyped value\n\nMore\n\nfolded words"),
+    ("r02-title-selfclosed.xhtml", "Tides\n\nThe tapir sleeps at noon."),
+    ("r02b-title-selfclosed.html", "The tapir sleeps at eleven."),
+    ("r06-iso2022jp.txt", "会議の議事録です。水道料金は来月から値上げされます。"),
+    ("r29-cp850.txt", "Die Größe der Möbel für die Küche überprüfen, Käufer wählen Türen."),
+    ("r29-macroman.txt", "Die Größe der Möbel für die Küche überprüfen, Käufer wählen Türen."),
+    ("bell.txt", "Alarm  rang at noon."),
+    ("utf-16-le.txt", "No mark, but plainly UTF-16 as Windows programs write it.\n"),
+    (
+        "r07-escaped.json",
+        "{\"title\": \"取扱説明書\", \"body\": \"水道料金は来月から値上げされます。\", \"city\": \"Malmö\", \"note\": \"emoji 😀 and “quotes”\", \"path\": \"C:\\temp\\new\", \"html\": \"<p>x</p>\"}",
+    ),
+    (
+        "r07d-entities.xml",
+        "<?xml version=\"1.0\"?><rows><row>Größe & Maß in Malmö</row><row><![CDATA[Raw <b> & text]]></row></rows>",
+    ),
+    ("r07e-entities.md", "# Straße\n\nDie Größe in Malmö ist snake_case und 2*3.\n"),
+    (
+        "r13-shy.html",
+        "Ein Indexfonds bildet einen Wertpapierindex nach.\n\nsupercalifragilistic and zerowidth and keyboard",
+    ),
+    (
+        "book.xlsx",
+        "Orders\n\nItem | Units | When | Share\nCable | 12 | 2025-11-01 | 0.5\nHub |  | 2025-11-02 14:30 | 0.333333333333333\n\nTotal | 12\n\nNotes & more\n\nOnly cell",
+    ),
+    ("book.xls", "Blatt\n\nGröße | Wert\nKabel | 3.25"),
+    ("book.ods", "Werte\n\nName | Anzahl\nKabel | 7"),
+    ("text.odt", "Gezeiten\n\nDas Wasser steigt.\n\n- erstens\n\na | b\n1 | 2"),
+    ("deck.pptx", "Tides\n\n- High water\n- at six\n\nSay hello first.\n\nTable\n\nr0c0 | r0c1\nr1c0 | r1c1"),
+    ("bfrange.pdf", "annotation"),
+    (
+        "cm-rot180.pdf",
+        "The harbour crane lifts forty tonnes in calm weather. Operators check the wind speed before each lift. Above twelve metres per second the crane is parked. The parking brake is inspected on Mondays.",
+    ),
+    ("cm-table-rot90.pdf", "Item | Jan | Feb | Mar\nCable | 11 | 12 | 13\nHub | 21 | 22 | 23\nPlug | 31 | 32 | 33"),
+    ("cm-table-upright.pdf", "Item | Jan | Feb | Mar\nCable | 11 | 12 | 13\nHub | 21 | 22 | 23\nPlug | 31 | 32 | 33"),
+    ("mac.pdf", "here is some text that was printed on a mac"),
+    ("mail-header.pdf", "Junk before the header is allowed by every reader"),
+    ("only-values.pdf", "Wilhelmina Oakenshield"),
+    (
+        "r11-form.pdf",
+        "Name of applicant: | Marjolein Quist\nAccount: | NL13\nI agree: | ☒\nCountry: | Netherlands\n\nReviewer note about ospreys\n\nSticky note about kestrels",
+    ),
+    ("r12-ligatures.pdf", "The final workflow office.\n\nPlain text line for company."),
+    (
+        "r26-hyphen.pdf",
+        "If replicated at scale this would let the sea take up more of the gas that is driving climate change, while price-determining factors stay. Vracht- en verzendkosten stay too.",
+    ),
+    ("r30-fakebold-chars.pdf", "HELLO WORLD\n\nBody text about plovers."),
+    ("salam.pdf", "سلام كتب"),
+    ("tracking.pdf", "RANGERS IN THE CLASSROOM\n\nAn ordinary line under a spaced heading"),
+    ("truetype-winansi.pdf", "annotation"),
 ];
 
 #[test]
@@ -134,10 +125,9 @@ fn cases_have_the_right_text() {
 
 #[test]
 fn damage_and_loss_are_failures() {
-    for (name, kind) in [
-        ("second-stream-broken.pdf", FileErrorKind::Corrupt),
-        ("mostly-lost.pdf", FileErrorKind::Corrupt),
-    ] {
+    for (name, kind) in
+        [("second-stream-broken.pdf", FileErrorKind::Corrupt), ("mostly-lost.pdf", FileErrorKind::Corrupt)]
+    {
         assert_eq!(read(name).expect_err(name).kind, kind, "{name}");
     }
 }
@@ -189,8 +179,16 @@ fn headings_of_markdown_have_their_words() {
     assert_eq!(
         words,
         [
-            "Intro", "Sub part one", "My Resume", "Bold code heading", "24/7 Support", "C# and F#", "HTML heading", "Quoted heading",
-            "Chapter Two", "Über uns"
+            "Intro",
+            "Sub part one",
+            "My Resume",
+            "Bold code heading",
+            "24/7 Support",
+            "C# and F#",
+            "HTML heading",
+            "Quoted heading",
+            "Chapter Two",
+            "Über uns"
         ]
     );
 }
@@ -237,7 +235,10 @@ fn books_notebooks_and_rich_text_are_read() {
     let mut book = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, content) in [
         ("mimetype", "application/epub+zip"),
-        ("META-INF/container.xml", "<container><rootfiles><rootfile full-path='OPS/book.opf'/></rootfiles></container>"),
+        (
+            "META-INF/container.xml",
+            "<container><rootfiles><rootfile full-path='OPS/book.opf'/></rootfiles></container>",
+        ),
         (
             "OPS/book.opf",
             "<package><metadata><dc:title>Sea</dc:title><dc:creator>Ada</dc:creator></metadata><manifest>\
@@ -245,7 +246,10 @@ fn books_notebooks_and_rich_text_are_read() {
              <item id='a' href='text/one.xhtml' media-type='application/xhtml+xml'/></manifest>\
              <spine><itemref idref='a'/><itemref idref='b'/></spine></package>",
         ),
-        ("OPS/text/one.xhtml", "<?xml version='1.0'?><html><head><title/></head><body><h1>One</h1><p>First.</p></body></html>"),
+        (
+            "OPS/text/one.xhtml",
+            "<?xml version='1.0'?><html><head><title/></head><body><h1>One</h1><p>First.</p></body></html>",
+        ),
         ("OPS/two.xhtml", "<?xml version='1.0'?><html><body><h1>Two</h1><p>Second.</p></body></html>"),
     ] {
         book.start_file(name, zip::write::SimpleFileOptions::default()).expect("in memory");
@@ -265,7 +269,8 @@ fn pictures_have_no_text_without_models() {
 
 /// The folder of the models, which `just test` names.
 fn models() -> OcrSettings {
-    let directory = std::env::var_os("NVISY_EXTRACT_OCR_DIRECTORY").expect("NVISY_EXTRACT_OCR_DIRECTORY: run `just test`");
+    let directory =
+        std::env::var_os("NVISY_EXTRACT_OCR_DIRECTORY").expect("NVISY_EXTRACT_OCR_DIRECTORY: run `just test`");
     OcrSettings { mode: OcrMode::Auto, directory: Some(directory.into()) }
 }
 

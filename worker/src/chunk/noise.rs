@@ -124,8 +124,12 @@ mod tests {
     #[test]
     fn encoded_binary_is_left_out() {
         let picture = encoded(4_000);
-        assert_eq!(kept(&format!("before ![x](data:image/png;base64,{picture}) after")), "before ![x](data:image/png;base64,) after");
-        let lines: Vec<String> = encoded(760).as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+        assert_eq!(
+            kept(&format!("before ![x](data:image/png;base64,{picture}) after")),
+            "before ![x](data:image/png;base64,) after"
+        );
+        let lines: Vec<String> =
+            encoded(760).as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
         assert_eq!(kept(&format!("key:\n{}\nQUJD\nend.", lines.join("\n"))), "key:\n\nend.");
         assert_eq!(kept(&format!("sum {}.", "deadbeef".repeat(2_000))), "sum .");
     }

@@ -89,7 +89,10 @@ impl<'a> Outline<'a> {
                 break;
             }
             let is_table = element.records.is_some() && element.end <= range.end;
-            if is_table && self.count(element.start..element.end) > max_tokens / 2 && self.count(range.clone()) > max_tokens {
+            if is_table
+                && self.count(element.start..element.end) > max_tokens / 2
+                && self.count(range.clone()) > max_tokens
+            {
                 // What is short stays with the table that it introduces.
                 let lead = from..element.start;
                 let is_short = !lead.is_empty() && self.count(lead.clone()) <= max_tokens / 4;
@@ -128,11 +131,12 @@ impl<'a> Outline<'a> {
         let header = (!header.is_empty() && header_tokens <= max_tokens / 2).then_some(header);
         let later_tokens = max_tokens - header.as_ref().map_or(0, |_| header_tokens);
         let mut open: Option<(Range<usize>, usize)> = Some((start..table.start, self.count(start..table.start)));
-        let mut close = |open: &mut Option<(Range<usize>, usize)>, pieces: &mut Vec<Piece>| {
+        let close = |open: &mut Option<(Range<usize>, usize)>, pieces: &mut Vec<Piece>| {
             let Some((bytes, tokens)) = open.take() else { return };
             let limit = if bytes.start <= table.start { max_tokens } else { later_tokens };
             let before = pieces.len();
-            let is_short = tokens <= limit && bytes.len() <= limit * MAX_TOKEN_BYTES && self.count(bytes.clone()) <= limit;
+            let is_short =
+                tokens <= limit && bytes.len() <= limit * MAX_TOKEN_BYTES && self.count(bytes.clone()) <= limit;
             match is_short && without_noise(text, bytes.clone()).len() == 1 {
                 true => pieces.extend(self.piece(bytes.clone(), self.model.tokenizer.count(&text[bytes.clone()]))),
                 // A record that is longer than a piece.
@@ -152,10 +156,11 @@ impl<'a> Outline<'a> {
             // A line end may be a token of its own.
             let tokens = self.count(record.clone()) + 1;
             match &mut open {
-                Some((bytes, sum)) if {
-                    let limit = if bytes.start <= table.start { max_tokens } else { later_tokens };
-                    *sum + tokens <= limit
-                } =>
+                Some((bytes, sum))
+                    if {
+                        let limit = if bytes.start <= table.start { max_tokens } else { later_tokens };
+                        *sum + tokens <= limit
+                    } =>
                 {
                     bytes.end = record.end;
                     *sum += tokens;
@@ -276,8 +281,8 @@ fn section(bytes: Range<usize>, path: &[(u8, Arc<Heading>)]) -> Section {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use nvisy_embed::Tokenizer;
     use super::*;
+    use nvisy_embed::Tokenizer;
 
     /// A document of these elements, each with its page.
     pub(crate) fn document(parts: &[(ElementKind, &str, u32)]) -> Document {

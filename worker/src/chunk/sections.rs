@@ -144,14 +144,18 @@ mod tests {
         table.records = Some(Records { header_bytes: 9, is_quoted: true });
         let document = Document { text: text.clone(), elements: vec![table], ..Document::default() };
         let model = model(60, false);
-        let pieces = by_sections(&document, &model, SectionLimits { min_tokens: None, max_tokens: 60, overlap_tokens: 0 });
+        let pieces =
+            by_sections(&document, &model, SectionLimits { min_tokens: None, max_tokens: 60, overlap_tokens: 0 });
         check(&document, &model, &pieces);
         assert!(pieces.len() > 5);
         assert_eq!(pieces[0].prefix, None);
         for piece in &pieces[1..] {
             assert_eq!(piece.prefix.as_deref(), Some("name,note"));
             let words = &text[piece.bytes.clone()];
-            assert!(words.starts_with("Cable") && words.ends_with('"') && words.matches('"').count() % 2 == 0, "{words}");
+            assert!(
+                words.starts_with("Cable") && words.ends_with('"') && words.matches('"').count() % 2 == 0,
+                "{words}"
+            );
         }
     }
 

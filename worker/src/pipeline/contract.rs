@@ -190,6 +190,11 @@ pub enum Effect {
         /// The address, where the receiver is to be told when they are obsolete.
         url: Option<String>,
     },
+    /// Something that the item goes on without, for its log.
+    Warning {
+        /// The message.
+        message: String,
+    },
     /// A condition of `check` did not hold.
     CheckFailed {
         /// The message.

@@ -130,6 +130,9 @@ pub async fn apply(
                     store::webhook_target::put(change, &target, item.run_id, url).await?;
                 }
             }
+            Effect::Warning { message } => {
+                store::run::log(change, workspace, item.id, LogKind::Warning, Some(node), message).await?;
+            }
             Effect::CheckFailed { message, elements } => {
                 let detail = format!("{message} ({elements} elements)");
                 store::run::log(change, workspace, item.id, LogKind::CheckFailed, Some(node), &detail).await?;

@@ -126,7 +126,8 @@ fn check_vector(platform: &Platform, spaces: &[&ServedSpace], vector: Vec<f32>) 
 /// The query's vector in each space, computed at the same time.
 async fn embed_query(spaces: Vec<&ServedSpace>, text: &str) -> Result<Vec<SpaceVector>, Problem> {
     try_join_all(spaces.into_iter().map(async |space| {
-        let vectors = space.embedder.embed(InputType::Query, vec![text.to_owned()]).await.map_err(embed_problem)?;
+        let vectors = space.embedder.embed(InputType::Query, vec![text.to_owned()]).await;
+        let vectors = vectors.map_err(|error| embed_problem(&space.embedder.space().model, error))?;
         let vector = vectors.into_iter().next();
         let vector = vector.ok_or_else(|| Problem::internal("the embedder returned no vector"))?;
         Ok(SpaceVector { space: space.id, vector })
@@ -134,12 +135,17 @@ async fn embed_query(spaces: Vec<&ServedSpace>, text: &str) -> Result<Vec<SpaceV
     .await
 }
 
-fn embed_problem(error: EmbedError) -> Problem {
-    match error {
-        EmbedError::Busy { retry_after } => {
-            Problem::unavailable(u32::try_from(retry_after.as_secs().max(1)).unwrap_or(60))
+/// 503 that names the model whose provider is away. Its message is logged: it is for operators.
+fn embed_problem(model: &str, error: EmbedError) -> Problem {
+    let detail = format!("the embedding model `{model}` is not available; mode `text` works");
+    let seconds = match &error {
+        EmbedError::Busy { retry_after, .. } => u32::try_from(retry_after.as_secs().max(1)).unwrap_or(60),
+        EmbedError::Blocked(_) => 60,
+        EmbedError::Unavailable(_) => 5,
+        // The query itself.
+        EmbedError::Rejected(_) => {
+            return invalid_field("query", format!("is rejected by the embedding model `{model}`"));
         }
-        error @ EmbedError::Unavailable(_) => Problem::unavailable(5).caused_by(error),
-        error @ EmbedError::Rejected(_) => Problem::internal(error),
-    }
+    };
+    Problem::unavailable(seconds).detail(detail).caused_by(error)
 }

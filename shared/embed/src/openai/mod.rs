@@ -1,16 +1,20 @@
 //! A client of OpenAI's embeddings protocol: `POST {base}/embeddings`.
 
+mod batches;
 mod response;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use futures::future::try_join_all;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap};
 use reqwest::{Client, Response, Url};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::tokenizer::Tokenizer;
-use super::{ApiKey, Backend, EmbedError, Inner, InputType, OpenAiSettings, OpenEmbedderError, SpaceSpec};
+use super::{ApiKey, Backend, EmbedError, Embedded, Inner, InputType, OpenAiSettings, OpenEmbedderError, SpaceSpec};
 
 /// The longest response that is accepted: 2,048 vectors (OpenAI's maximum) of 4,096 numbers in decimal.
 const RESPONSE_LIMIT_BYTES: usize = 192 << 20;
@@ -25,7 +29,10 @@ pub(super) struct OpenAi {
     model: String,
     dimensions: u16,
     request_dimensions: bool,
-    batch: usize,
+    /// The largest number of texts in a request: that of the settings, or fewer where the server has rejected more.
+    batch: AtomicUsize,
+    /// Whether requests ask for decimal numbers; false once the server has rejected that.
+    request_encoding: AtomicBool,
     passages: Semaphore,
     /// Queries have their own permits, so that they never wait behind passages.
     queries: Semaphore,
@@ -35,7 +42,8 @@ pub(super) struct OpenAi {
 struct EmbeddingsRequest<'a> {
     model: &'a str,
     input: &'a [String],
-    encoding_format: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding_format: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dimensions: Option<u16>,
 }
@@ -80,7 +88,8 @@ pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenEmbedderError
         model: settings.model.clone(),
         dimensions: settings.dimensions,
         request_dimensions: settings.request_dimensions,
-        batch: settings.batch,
+        batch: AtomicUsize::new(settings.batch),
+        request_encoding: AtomicBool::new(settings.request_encoding),
         passages: Semaphore::new(settings.concurrency),
         queries: Semaphore::new(settings.concurrency),
     };
@@ -88,38 +97,99 @@ pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenEmbedderError
 }
 
 impl OpenAi {
-    pub(super) async fn embed(&self, input_type: InputType, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    /// The vector of each text, or why the server rejects it.
+    pub(super) async fn embed(&self, input_type: InputType, texts: Vec<String>) -> Result<Vec<Embedded>, EmbedError> {
         let permits = match input_type {
             InputType::Query => &self.queries,
             InputType::Passage => &self.passages,
         };
-        let batches = texts.chunks(self.batch).map(async |batch| {
+        let size = self.batch.load(Ordering::Relaxed);
+        let batches = texts.chunks(size).map(async |batch| {
             let _permit = permits.acquire().await.expect("the semaphore is never closed");
-            self.request(batch).await
+            self.embed_batch(batch).await
         });
         Ok(try_join_all(batches).await?.concat())
     }
 
+    /// One request. A server that rejects it is asked once more without the parameter that not every server knows.
     async fn request(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let mut request = self.client.post(self.url.clone()).json(&EmbeddingsRequest {
+        let encoding = self.request_encoding.load(Ordering::Relaxed);
+        match self.send(texts, encoding).await {
+            Err(EmbedError::Rejected(reason)) if encoding => match self.send(texts, false).await {
+                Ok(vectors) => {
+                    tracing::info!(
+                        reason,
+                        "the embedding server rejects `encoding_format`, which is left out from now on"
+                    );
+                    self.request_encoding.store(false, Ordering::Relaxed);
+                    Ok(vectors)
+                }
+                Err(EmbedError::Rejected(_)) => Err(EmbedError::Rejected(reason)),
+                Err(error) => Err(error),
+            },
+            result => result,
+        }
+    }
+
+    async fn send(&self, texts: &[String], encoding: bool) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let body = EmbeddingsRequest {
             model: &self.model,
             input: texts,
-            encoding_format: "float",
+            encoding_format: encoding.then_some("float"),
             dimensions: self.request_dimensions.then_some(self.dimensions),
-        });
+        };
+        let mut request = self.client.post(self.url.clone()).header(ACCEPT_ENCODING, "gzip, deflate").json(&body);
         if let Some(key) = &self.api_key {
             request = request.bearer_auth(key.expose());
         }
         let response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         if status.is_success() {
             let body = read(response, RESPONSE_LIMIT_BYTES).await?;
-            return response::vectors(&body, texts.len(), usize::from(self.dimensions));
+            let body = decompressed(&headers, body)?;
+            return response::vectors(&body, texts.len(), usize::from(self.dimensions))
+                .map_err(|error| self.redact(error));
         }
-        let retry_after = response::retry_after(response.headers());
+        let retry_after = response::retry_after(&headers);
         // If the message does not arrive, the status is enough.
         let body = read(response, ERROR_BODY_LIMIT_BYTES).await.unwrap_or_default();
-        Err(response::status_error(status, retry_after, &body))
+        let body = decompressed(&headers, body).unwrap_or_default();
+        Err(self.redact(response::status_error(status, retry_after, &body)))
+    }
+
+    /// The error without the key, which some servers quote.
+    fn redact(&self, error: EmbedError) -> EmbedError {
+        let Some(key) = self.api_key.as_ref().map(ApiKey::expose).filter(|key| !key.is_empty()) else { return error };
+        let hide = |text: String| text.replace(key, "[hidden]");
+        match error {
+            EmbedError::Busy { retry_after, reason } => EmbedError::Busy { retry_after, reason: hide(reason) },
+            EmbedError::Blocked(reason) => EmbedError::Blocked(hide(reason)),
+            EmbedError::Unavailable(reason) => EmbedError::Unavailable(hide(reason)),
+            EmbedError::Rejected(reason) => EmbedError::Rejected(hide(reason)),
+        }
+    }
+}
+
+/// The body as it was before its compression, which some servers apply without being asked, and some do not declare.
+fn decompressed(headers: &HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, EmbedError> {
+    use std::io::Read;
+
+    let encoding = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut plain = Vec::new();
+    let limit = RESPONSE_LIMIT_BYTES as u64 + 1;
+    let read = if body.starts_with(&[0x1f, 0x8b]) {
+        flate2::read::MultiGzDecoder::new(body.as_slice()).take(limit).read_to_end(&mut plain)
+    } else if encoding.eq_ignore_ascii_case("deflate") && body.first().is_some_and(|byte| byte & 0x0f == 8) {
+        flate2::read::ZlibDecoder::new(body.as_slice()).take(limit).read_to_end(&mut plain)
+    } else {
+        return Ok(body);
+    };
+    match read {
+        Ok(length) if length > RESPONSE_LIMIT_BYTES => {
+            Err(EmbedError::Unavailable(format!("the server's response is longer than {RESPONSE_LIMIT_BYTES} bytes")))
+        }
+        Ok(_) => Ok(plain),
+        Err(_) => Err(EmbedError::Unavailable("the compression of the server's response is damaged".into())),
     }
 }
 

@@ -42,6 +42,7 @@ async fn server(responses: Vec<String>) -> (OpenAiSettings, Arc<Mutex<Vec<Receiv
         concurrency: 1,
         max_tokens: 512,
         batch: 2,
+        request_encoding: true,
         query_prefix: "query: ".into(),
         passage_prefix: String::new(),
         tokenizer_file: None,
@@ -110,7 +111,9 @@ async fn request_has_the_prefix_and_the_dimensions_if_set() {
 async fn busy_response_gives_the_retry_after_time() {
     for status in ["429 Too Many Requests", "503 Service Unavailable"] {
         let (settings, _) = server(vec![http(status, "retry-after: 7\r\n", "slow down")]).await;
-        assert_eq!(embed(settings, &["a"]).await, Err(EmbedError::Busy { retry_after: Duration::from_secs(7) }));
+        let error = embed(settings, &["a"]).await.unwrap_err();
+        let reason = format!("{status}: slow down");
+        assert_eq!(error, EmbedError::Busy { retry_after: Duration::from_secs(7), reason });
     }
 }
 
@@ -122,18 +125,128 @@ async fn server_error_is_retryable() {
 }
 
 #[tokio::test]
-async fn client_error_and_redirect_are_final() {
-    for status in ["401 Unauthorized", "307 Temporary Redirect"] {
+async fn wrong_key_redirect_and_length_are_faults_of_the_settings() {
+    for (status, reason) in [
+        ("401 Unauthorized", "401 Unauthorized"),
+        ("307 Temporary Redirect", "307 Temporary Redirect: redirects are not followed; correct the address"),
+    ] {
         let (settings, received) = server(vec![http(status, "location: /elsewhere\r\n", "")]).await;
-        assert_eq!(embed(settings, &["a"]).await, Err(EmbedError::Rejected(status.into())));
+        assert_eq!(embed(settings, &["a"]).await, Err(EmbedError::Blocked(reason.into())));
         assert_eq!(received.lock().unwrap().len(), 1);
     }
+    let (settings, _) = server(vec![vectors(&[(0, &[1.0, 2.0, 3.0])])]).await;
+    assert!(matches!(embed(settings, &["a"]).await, Err(EmbedError::Blocked(said)) if said.contains("3 dimensions")));
+    let (settings, _) = server(vec![http("403 Forbidden", "", r#"{"error":{"message":"no access for key-7"}}"#)]).await;
+    assert_eq!(embed(settings, &["a"]).await, Err(EmbedError::Blocked("403 Forbidden: no access for [hidden]".into())));
+}
+
+/// A server that answers each request by its JSON body.
+async fn answering(answer: impl Fn(&Value) -> String + Send + 'static) -> (OpenAiSettings, Arc<Mutex<Vec<Received>>>) {
+    let (mut settings, received) = server(vec![String::new()]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    settings.base_url = format!("http://{}/v1/", listener.local_addr().unwrap()).parse().unwrap();
+    let log = Arc::clone(&received);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            let request = read(&mut stream).await;
+            let response = answer(&request.body);
+            log.lock().unwrap().push(request);
+            stream.write_all(response.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    });
+    (settings, received)
+}
+
+/// A vector for each input of a request.
+fn vectors_for(body: &Value) -> String {
+    let count = body["input"].as_array().unwrap().len();
+    vectors(&(0..count).map(|index| (index, [1.0, 0.0].as_slice())).collect::<Vec<_>>())
+}
+
+fn rejected() -> String {
+    http("400 Bad Request", "", r#"{"error":{"message":"no"}}"#)
 }
 
 #[tokio::test]
-async fn vector_of_another_length_is_final() {
-    let (settings, _) = server(vec![vectors(&[(0, &[1.0, 2.0, 3.0])])]).await;
-    assert!(matches!(embed(settings, &["a"]).await, Err(EmbedError::Rejected(said)) if said.contains("3 dimensions")));
+async fn rejected_encoding_format_is_left_out_from_then_on() {
+    let (settings, received) =
+        answering(|body| if body.get("encoding_format").is_some() { rejected() } else { vectors_for(body) }).await;
+    let embedder = Embedder::open(&EmbedSettings { provider: Provider::OpenAi(settings) }).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(embedder.embed(InputType::Passage, vec!["a".into()]).await, Ok(vec![vec![1.0, 0.0]]));
+    }
+    assert_eq!(received.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn batch_is_halved_until_the_server_takes_it_and_the_size_is_remembered() {
+    let (mut settings, received) =
+        answering(|body| if body["input"].as_array().unwrap().len() > 10 { rejected() } else { vectors_for(body) })
+            .await;
+    settings.batch = 64;
+    settings.request_encoding = false;
+    let embedder = Embedder::open(&EmbedSettings { provider: Provider::OpenAi(settings) }).await.unwrap();
+    let texts = vec!["a".to_owned(); 32];
+    assert_eq!(embedder.embed(InputType::Passage, texts.clone()).await.unwrap().len(), 32);
+    // 32, twice 16, four times 8.
+    assert_eq!(received.lock().unwrap().len(), 7);
+    assert_eq!(embedder.embed(InputType::Passage, texts).await.unwrap().len(), 32);
+    assert_eq!(received.lock().unwrap().len(), 11);
+}
+
+#[tokio::test]
+async fn rejected_text_costs_no_other_text_its_vector() {
+    let has = |body: &Value, text: &str| body["input"].as_array().unwrap().iter().any(|input| input == text);
+    let (mut settings, _) =
+        answering(move |body| if has(body, "poison") { rejected() } else { vectors_for(body) }).await;
+    settings.batch = 8;
+    let embedder = Embedder::open(&EmbedSettings { provider: Provider::OpenAi(settings) }).await.unwrap();
+    let texts = |poison: usize| (0..8).map(|place| if place == poison { "poison" } else { "a" }.to_owned()).collect();
+    for poison in [0, 5, 7] {
+        let vectors = embedder.embed_each(InputType::Passage, texts(poison)).await.unwrap();
+        let rejected: Vec<_> = (0..8).filter(|place| vectors[*place].is_err()).collect();
+        assert_eq!(rejected, [poison]);
+        assert_eq!(vectors[poison], Err("400 Bad Request: no".to_owned()));
+    }
+    let alone = embedder.embed_each(InputType::Passage, vec!["poison".into()]).await.unwrap();
+    assert_eq!(alone, [Err("400 Bad Request: no".to_owned())]);
+    assert!(matches!(embedder.embed(InputType::Passage, texts(3)).await, Err(EmbedError::Rejected(_))));
+}
+
+#[tokio::test]
+async fn server_that_rejects_everything_is_at_fault_itself() {
+    let (settings, received) = answering(|_| rejected()).await;
+    let embedder = Embedder::open(&EmbedSettings { provider: Provider::OpenAi(settings) }).await.unwrap();
+    let error = embedder.embed_each(InputType::Passage, vec!["a".into(), "b".into()]).await.unwrap_err();
+    assert_eq!(error, EmbedError::Rejected("400 Bad Request: no".into()));
+    assert!(received.lock().unwrap().len() <= 6);
+}
+
+#[tokio::test]
+async fn compressed_response_is_read() {
+    use std::io::Write;
+
+    let json = json!({ "data": [{ "index": 0, "embedding": [3.0, 4.0] }] }).to_string();
+    for declared in ["content-encoding: gzip\r\n", ""] {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(json.as_bytes()).unwrap();
+        let body = encoder.finish().unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\n{declared}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        let (mut settings, _) = server(vec![String::new()]).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        settings.base_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            read(&mut stream).await;
+            stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+            stream.shutdown().await.unwrap();
+        });
+        assert_eq!(embed(settings, &["a"]).await, Ok(vec![vec![0.6, 0.8]]));
+    }
 }
 
 #[tokio::test]

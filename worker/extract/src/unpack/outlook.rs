@@ -35,7 +35,8 @@ pub(super) fn each<F: Read + Seek>(
         }
         let inner = format!("{storage}/__substg1.0_3701000D");
         if container.is_storage(&inner) {
-            let subject = text(&mut container, &inner, "0037").or(name).unwrap_or_else(|| format!("attachment-{number}"));
+            let subject =
+                text(&mut container, &inner, "0037").or(name).unwrap_or_else(|| format!("attachment-{number}"));
             let mail = copied(&mut container, &inner, budgets)?;
             member(&mut mail.as_slice(), &format!("{}.msg", subject.replace(['/', '\\'], "_")))?;
         }

@@ -37,8 +37,11 @@ pub(super) fn each(
             return Ok(true);
         }
         // Files are packed together, so that only the sum of their packed sizes is known.
-        let mut content =
-            LimitedMember { reader: content, remaining: compression_limit(packed), budget: Rc::clone(&budgets.members) };
+        let mut content = LimitedMember {
+            reader: content,
+            remaining: compression_limit(packed),
+            budget: Rc::clone(&budgets.members),
+        };
         match member(&mut content, entry.name()) {
             Ok(()) => Ok(true),
             Err(reason) => {
@@ -59,7 +62,9 @@ fn fault(error: Error, budgets: &Budgets) -> Stop {
         Error::PasswordRequired | Error::MaybeBadPassword(_) => Stop::encrypted(),
         // Ciphers are a method of compression for the format.
         Error::UnsupportedCompressionMethod(method) if method.to_ascii_uppercase().contains("AES") => Stop::encrypted(),
-        Error::UnsupportedCompressionMethod(_) | Error::Unsupported(_) | Error::ExternalUnsupported => Stop::unsupported(),
+        Error::UnsupportedCompressionMethod(_) | Error::Unsupported(_) | Error::ExternalUnsupported => {
+            Stop::unsupported()
+        }
         Error::MaxMemLimited { .. } => Stop::out_of_memory(),
         Error::Io(error, _) => budgets.fault(&error),
         _ => Stop::corrupt(),

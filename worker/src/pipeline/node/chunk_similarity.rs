@@ -62,7 +62,8 @@ async fn similarities(
         let texts = batch.iter().flatten().map(|range| document.text[range.clone()].to_owned()).collect();
         let mut vectors = embed(call.model()?, texts).await?.into_iter();
         for range in batch {
-            let vector = range.as_ref().and_then(|_| vectors.next());
+            // A stretch that the provider rejects is compared with none.
+            let vector = range.as_ref().and_then(|_| vectors.next()).and_then(Result::ok);
             // The first stretch has none before it.
             similarities.push(previous.as_ref().zip(vector.as_ref()).map(|(one, other)| cosine(one, other)));
             previous = vector;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::embedding;
 use crate::{
     pipeline::{
-        contract::{Behaviour, Call, Output, wrong_input},
+        contract::{Behaviour, Call, Effect, Output, wrong_input},
         element::{Elements, VectorElement},
     },
     runner::JobError,
@@ -35,8 +35,15 @@ impl Behaviour for Embed {
             .collect();
         let mut vectors: Vec<BTreeMap<SpaceId, Arc<[f32]>>> = vec![BTreeMap::new(); chunks.len()];
         let (mut tokens, mut tokens_saved) = (0, 0);
+        let mut effects = Vec::new();
         for &space in call.spaces {
-            let (computed, spent) = vectors_in(call, space, &inputs).await?;
+            let Embeddings { vectors: computed, tokens: spent, rejected } = vectors_in(call, space, &inputs).await?;
+            if let Some(reason) = rejected.values().next() {
+                // Found by words only; the others are not lost with them.
+                let count = inputs.iter().filter(|input| rejected.contains_key(&input.hash)).count();
+                let message = format!("the embedding provider rejected {count} of {} passages: {reason}", inputs.len());
+                effects.push(Effect::Warning { message });
+            }
             tokens += spent;
             tokens_saved += inputs.iter().map(|input| input.tokens).sum::<u64>().saturating_sub(spent);
             for (vectors, input) in vectors.iter_mut().zip(&inputs) {
@@ -46,7 +53,7 @@ impl Behaviour for Embed {
             }
         }
         let elements = chunks.into_iter().zip(vectors).map(|(chunk, vectors)| VectorElement { chunk, vectors });
-        Ok(Output { tokens, tokens_saved, ..Output::one(Elements::Vectors(elements.collect())) })
+        Ok(Output { tokens, tokens_saved, effects, ..Output::one(Elements::Vectors(elements.collect())) })
     }
 }
 
@@ -58,11 +65,17 @@ struct Input {
 }
 
 /// The vectors of inputs.
-type Vectors = HashMap<Uuid, Arc<[f32]>>;
+struct Embeddings {
+    vectors: HashMap<Uuid, Arc<[f32]>>,
+    /// The tokens that the model was given.
+    tokens: u64,
+    /// Why the provider rejects an input.
+    rejected: HashMap<Uuid, String>,
+}
 
-/// The vectors of all inputs in a space, and the tokens that the model was given. Those that the workspace has already are not
+/// The vectors of all inputs in a space. Those that the workspace has already are not
 /// computed again, and equal inputs once.
-async fn vectors_in(call: &Call<'_>, space: SpaceId, inputs: &[Input]) -> Result<(Vectors, u64), JobError> {
+async fn vectors_in(call: &Call<'_>, space: SpaceId, inputs: &[Input]) -> Result<Embeddings, JobError> {
     let embedder = &call.space(space)?.embedder;
     let hashes: Vec<Uuid> = inputs.iter().map(|input| input.hash).collect();
     let stored = store::chunk::find_vectors(&call.cx.db, call.workspace, space, &hashes).await?;
@@ -73,7 +86,21 @@ async fn vectors_in(call: &Call<'_>, space: SpaceId, inputs: &[Input]) -> Result
     let spent = missing.values().map(|input| input.tokens).sum();
     let (hashes, texts): (Vec<Uuid>, Vec<String>) =
         missing.into_iter().map(|(hash, input)| (hash, input.text.clone())).unzip();
-    let computed = embedding::embed(embedder, texts).await?;
-    vectors.extend(hashes.into_iter().zip(computed).map(|(hash, vector)| (hash, vector.into())));
-    Ok((vectors, spent))
+    let mut rejected = HashMap::new();
+    let computed = embedding::embed(embedder, texts.clone()).await?;
+    for ((hash, text), vector) in hashes.into_iter().zip(texts).zip(computed) {
+        let vector = match vector {
+            Ok(vector) => Ok(vector),
+            Err(reason) => embedding::embed_in_parts(embedder, &text).await?.ok_or(reason),
+        };
+        match vector {
+            Ok(vector) => {
+                vectors.insert(hash, vector.into());
+            }
+            Err(reason) => {
+                rejected.insert(hash, reason);
+            }
+        }
+    }
+    Ok(Embeddings { vectors, tokens: spent, rejected })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nvisy_embed::{EmbedError, Embedder, InputType};
+use nvisy_embed::{EmbedError, Embedded, Embedder, InputType};
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     telemetry::metrics::metrics,
@@ -10,41 +10,94 @@ use nvisy_shared::{
 
 use crate::runner::JobError;
 
-/// The vectors of passages, in their order.
+/// The vectors of passages in their order, or why the provider rejects one: the others are not lost with it.
 ///
 /// # Errors
 /// A busy provider costs no attempt, a rejected request fails the item, and others are repeated.
-pub(super) async fn embed(embedder: &Embedder, texts: Vec<String>) -> Result<Vec<Vec<f32>>, JobError> {
+pub(super) async fn embed(embedder: &Embedder, texts: Vec<String>) -> Result<Vec<Embedded>, JobError> {
     if texts.is_empty() {
         return Ok(Vec::new());
     }
-    embedder.embed(InputType::Passage, texts).await.map_err(|error| {
+    embedder.embed_each(InputType::Passage, texts).await.map_err(|error| {
         let kind = match &error {
             EmbedError::Busy { .. } => "busy",
             EmbedError::Unavailable(_) => "unavailable",
+            EmbedError::Blocked(_) => "blocked",
             EmbedError::Rejected(_) => "rejected",
         };
         metrics().provider_error(&embedder.space().provider, kind);
-        job_error(error)
+        job_error(&embedder.space().model, error)
     })
 }
 
+/// The vector of a passage that the provider rejects whole: the mean of the vectors of its parts, if it takes those. Some providers
+/// count more tokens than the estimate.
+///
+/// # Errors
+/// As [`embed`].
+pub(super) async fn embed_in_parts(embedder: &Embedder, text: &str) -> Result<Option<Vec<f32>>, JobError> {
+    for parts in [2, 4] {
+        let texts: Vec<String> = super::windows::windows(text, text.len().div_ceil(parts).max(MIN_PART_BYTES))
+            .into_iter()
+            .map(|window| text[window].to_owned())
+            .filter(|part| !part.trim().is_empty())
+            .collect();
+        if texts.len() < 2 {
+            return Ok(None);
+        }
+        let vectors: Result<Vec<Vec<f32>>, String> = embed(embedder, texts).await?.into_iter().collect();
+        if let Ok(vectors) = vectors {
+            return Ok(mean(&vectors));
+        }
+    }
+    Ok(None)
+}
+
+/// The direction of several vectors together; `None`: they have none.
+fn mean(vectors: &[Vec<f32>]) -> Option<Vec<f32>> {
+    let mut sum = vec![0.0_f32; vectors.first()?.len()];
+    for vector in vectors {
+        sum.iter_mut().zip(vector).for_each(|(sum, number)| *sum += number);
+    }
+    let length = sum.iter().map(|number| f64::from(*number) * f64::from(*number)).sum::<f64>().sqrt();
+    length.is_normal().then(|| sum.iter().map(|number| (f64::from(*number) / length) as f32).collect())
+}
+
+/// The shortest part of a passage, in bytes.
+const MIN_PART_BYTES: usize = 16;
 /// Shortest wait for a busy provider, also when it requests none.
 const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Longest wait for a busy provider, however long a wait it requests.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(600);
+/// How long work waits for an operator to correct the settings.
+const BLOCKED_DELAY: Duration = Duration::from_secs(60);
 
-fn job_error(error: EmbedError) -> JobError {
+fn job_error(model: &str, error: EmbedError) -> JobError {
+    let reason = format!("model `{model}`: {error}");
     match error {
-        EmbedError::Busy { retry_after } => JobError::Snooze {
-            what: "the provider is busy",
-            delay: retry_after.clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY),
-            source: None,
-        },
+        EmbedError::Busy { retry_after, .. } => {
+            JobError::Blocked { reason, delay: retry_after.clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY) }
+        }
+        EmbedError::Blocked(_) => {
+            tracing::error!(reason, "an embedding provider rejects the settings, and files wait");
+            JobError::Blocked { reason, delay: BLOCKED_DELAY }
+        }
         EmbedError::Rejected(reason) => JobError::Fail(Failure::new(
             FailureCode::ProviderRejected,
             format!("the embedding provider rejected the request: {reason}"),
         )),
         error @ EmbedError::Unavailable(_) => JobError::retry("the embedding provider cannot be reached")(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn mean_has_length_one_and_opposite_vectors_have_none() {
+        let vectors = [vec![1.0, 0.0], vec![0.0, 1.0]];
+        let mean = super::mean(&vectors).unwrap();
+        assert!((mean[0] - 0.5_f32.sqrt()).abs() < 1e-6 && (mean[1] - mean[0]).abs() < 1e-6);
+        assert_eq!(super::mean(&[vec![1.0], vec![-1.0]]), None);
+        assert_eq!(super::mean(&[]), None);
     }
 }
