@@ -212,6 +212,11 @@ bench-http: (bench "http")
 [group('measure')]
 bench-upload: (bench "upload")
 
+# Compare extraction of the files of a folder with reference tools: quality, speed, memory
+[group('measure')]
+bench-extract folder: model
+    NVISY_OCR_DIRECTORY="$(realpath .local/models/PP-OCRv6-small)" cargo bench --locked -p nvisy-extract --bench extract -- "$(realpath {{ quote(folder) }})"
+
 [private]
 bench name: model
     @{{ services }} install

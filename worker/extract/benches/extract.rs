@@ -142,8 +142,8 @@ fn one(extension: &str, path: &Path, row: &mut Row) {
         return;
     }
     let recall = shared(&counts(&theirs), &counts(&ours)) as f64 / theirs.len() as f64;
-    let pairs = |words: &[String]| counts(&words.windows(2).map(|pair| pair.join(" ")).collect::<Vec<_>>());
-    let both = shared(&pairs(&theirs), &pairs(&ours)) as f64;
+    let pairs = |words: &[String]| words.windows(2).map(|pair| pair.join(" ")).collect::<Vec<_>>();
+    let both = shared(&counts(&pairs(&theirs)), &counts(&pairs(&ours))) as f64;
     let order = 2.0 * both / (ours.len().saturating_sub(1) + theirs.len() - 1).max(1) as f64;
     row.compared += 1;
     row.recall += recall;

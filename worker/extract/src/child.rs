@@ -45,6 +45,7 @@ fn serve() -> io::Result<()> {
     let _confinement = sandbox::confine();
     end_with_parent(listening)?;
     restrict(&request.limits)?;
+    ocr.within(&request.limits);
     let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     // The process that wrote the file and an earlier child share its offset.
     file.rewind()?;

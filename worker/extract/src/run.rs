@@ -61,8 +61,9 @@ pub(super) fn start(program: &Path, file: &File) -> io::Result<(Child, UnixStrea
     let child = Command::new(program)
         .arg("extract")
         .env_clear()
-        // By default the PDF reader starts a thread per core, each of which reserves address space.
+        // By default the recognition of text starts a thread per core, each of which reserves address space.
         .env("RAYON_NUM_THREADS", "1")
+        .env("RTEN_NUM_THREADS", "1")
         .stdin(Stdio::from(file.try_clone()?))
         .stdout(Stdio::from(OwnedFd::from(theirs)))
         .stderr(Stdio::piped())

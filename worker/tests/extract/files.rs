@@ -73,11 +73,32 @@ pub(crate) fn zip_bomb() -> Vec<u8> {
     zip(&[("word/document.xml", &vec![b' '; 300 << 20])])
 }
 
-/// The head of an OLE container, with a stream of this name in its directory.
+/// A workbook of one sheet with these cells.
+pub(crate) fn workbook(sheet: &str) -> Vec<u8> {
+    let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+    let relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let package = "http://schemas.openxmlformats.org/package/2006/relationships";
+    let related = |kind: &str, target: &str| {
+        format!(
+            "<Relationships xmlns='{package}'><Relationship Id='r1' Type='{relations}/{kind}' Target='{target}'/></Relationships>"
+        )
+    };
+    let book = format!(
+        "<workbook xmlns='{main}' xmlns:r='{relations}'><sheets><sheet name='S' sheetId='1' r:id='r1'/></sheets></workbook>"
+    );
+    let sheet = sheet.replace("<worksheet>", &format!("<worksheet xmlns='{main}'>"));
+    zip(&[
+        ("[Content_Types].xml", b"<Types/>"),
+        ("_rels/.rels", related("officeDocument", "xl/workbook.xml").as_bytes()),
+        ("xl/workbook.xml", book.as_bytes()),
+        ("xl/_rels/workbook.xml.rels", related("worksheet", "worksheets/sheet1.xml").as_bytes()),
+        ("xl/worksheets/sheet1.xml", sheet.as_bytes()),
+    ])
+}
+
+/// An OLE container with a stream of this name.
 pub(crate) fn ole(stream: &str) -> Vec<u8> {
-    let mut file = vec![0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1];
-    file.resize(1024, 0);
-    file.extend(stream.encode_utf16().flat_map(u16::to_le_bytes));
-    file.resize(2048, 0);
-    file
+    let mut container = cfb::CompoundFile::create(Cursor::new(Vec::new())).expect("in memory");
+    container.create_stream(stream).and_then(|mut stream| stream.write_all(&[7; 600])).expect("in memory");
+    container.into_inner().into_inner()
 }

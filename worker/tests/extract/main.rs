@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nvisy_extract::{Document, ElementKind, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, run};
+use nvisy_extract::{
+    Document, ElementKind, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, OcrSettings, run,
+};
 
 fn worker() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_nvisy-worker"))
@@ -28,12 +30,13 @@ fn named(name: &str) -> FileInfo {
 async fn extract_with(name: &str, bytes: &[u8], limits: &ExtractLimits) -> Result<Document, ExtractError> {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(bytes).expect("written");
-    run(&worker(), &file, &named(name), limits).await
+    run(&worker(), &file, &named(name), limits, &OcrSettings::default()).await
 }
 
 /// The document of this file, after a check of the invariants of documents.
 async fn document(name: &str, bytes: &[u8]) -> Document {
-    let document = extract_with(name, bytes, &ExtractLimits::default()).await.expect("a good file");
+    let document =
+        extract_with(name, bytes, &ExtractLimits::default(), &OcrSettings::default()).await.expect("a good file");
     let mut end = 0;
     for element in &document.elements {
         assert!(element.start >= end && element.end > element.start, "{name}: {element:?} overlaps or is empty");
@@ -92,7 +95,7 @@ async fn docx_structure_is_read() {
             (ElementKind::Table, "a | b"),
             (ElementKind::Paragraph, "boxed"),
             (ElementKind::Paragraph, "last"),
-            (ElementKind::Paragraph, "A note."),
+            (ElementKind::Aside, "A note."),
         ]
     );
 }
@@ -193,11 +196,48 @@ async fn deep_nesting_does_not_overflow_the_stack() {
 }
 
 #[tokio::test]
+async fn confined_child_reads_containers_and_pdf() {
+    assert_eq!(
+        document("a.docx", &files::docx("<w:p><w:r><w:t>words</w:t></w:r></w:p>")).await.text,
+        "words\n\nA note."
+    );
+    assert_eq!(document("a.rtf", b"{\\rtf1 rich \\b text}").await.text, "rich text");
+    let mail = b"From: a@example.org\r\nSubject: Tides\r\nDate: Sat, 1 Nov 2025 10:00:00 +0100\r\n\r\nSlack water.\r\n";
+    let mail = document("a.eml", mail).await;
+    assert_eq!(mail.properties["subject"], "Tides");
+    assert!(mail.text.ends_with("Slack water."), "{}", mail.text);
+}
+
+#[tokio::test]
+async fn attacks_fail_or_end_within_limits() {
+    // Entities that expand without bound are not expanded.
+    let laughs = "<?xml version='1.0'?><!DOCTYPE x [<!ENTITY a 'ha'><!ENTITY b '&a;&a;&a;&a;&a;&a;'>]><w:p><w:t>&b;ok</w:t></w:p>";
+    let docx = files::zip(&[("word/document.xml", laughs.as_bytes())]);
+    assert_eq!(document("a.docx", &docx).await.text, "ok");
+    // A cell in the last corner of a sheet, and one in the first.
+    let cells = "<worksheet><sheetData><row r='1'><c r='A1'><v>1</v></c></row>\
+                 <row r='1048576'><c r='XFD1048576'><v>2</v></c></row></sheetData></worksheet>";
+    let book = files::workbook(cells);
+    assert_eq!(document("a.xlsx", &book).await.text, "S\n\n1\n\n2");
+    // Nesting.
+    let groups = format!("{{\\rtf1 {}", "{".repeat(200_000));
+    assert_eq!(failure("a.rtf", groups.as_bytes()).await, FileErrorKind::Corrupt);
+    let odt = format!("<x>{}</x>", "<text:list><text:list-item>".repeat(50_000));
+    let odt = files::zip(&[("mimetype", b"application/vnd.oasis.opendocument.text"), ("content.xml", odt.as_bytes())]);
+    assert_eq!(failure("a.odt", &odt).await, FileErrorKind::Corrupt);
+    // A page tree that contains itself.
+    let loop_ =
+        b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Count 1/Kids[2 0 R]>>endobj\n\
+                  trailer<</Root 1 0 R>>\nstartxref\n0\n%%EOF";
+    assert!([FileErrorKind::Empty, FileErrorKind::Corrupt].contains(&failure("a.pdf", loop_).await));
+}
+
+#[tokio::test]
 async fn hanging_child_is_killed() {
     let file = tempfile::tempfile().expect("a temporary file");
     let limits = ExtractLimits { wall_seconds: 1, ..ExtractLimits::default() };
     let started = Instant::now();
-    let outcome = run(&data("hang.sh"), &file, &named("a.txt"), &limits).await;
+    let outcome = run(&data("hang.sh"), &file, &named("a.txt"), &limits, &OcrSettings::default()).await;
     assert!(matches!(outcome, Err(ExtractError::File(FileError { kind: FileErrorKind::TimedOut, .. }))), "{outcome:?}");
     assert!(started.elapsed() < Duration::from_secs(30));
 }
@@ -212,12 +252,13 @@ async fn file_above_the_memory_limit_fails_with_out_of_memory() {
 #[tokio::test]
 async fn failures_of_the_worker_are_process_errors() {
     let file = tempfile::tempfile().expect("a temporary file");
-    let outcome = run(&data("no-such-program"), &file, &named("a.txt"), &ExtractLimits::default()).await;
+    let outcome =
+        run(&data("no-such-program"), &file, &named("a.txt"), &ExtractLimits::default(), &OcrSettings::default()).await;
     assert!(matches!(outcome, Err(ExtractError::Process(_))), "{outcome:?}");
     // A pipe cannot be read from its beginning: no file was staged.
     let (pipe, _writer) = std::io::pipe().expect("a pipe");
     let pipe = File::from(OwnedFd::from(pipe));
-    let outcome = run(&worker(), &pipe, &named("a.txt"), &ExtractLimits::default()).await;
+    let outcome = run(&worker(), &pipe, &named("a.txt"), &ExtractLimits::default(), &OcrSettings::default()).await;
     assert!(matches!(outcome, Err(ExtractError::Process(_))), "{outcome:?}");
 }
 
@@ -226,7 +267,9 @@ async fn file_is_read_from_its_start_each_time() {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(b"Slack water is at six.").expect("written");
     for _ in 0..2 {
-        let document = run(&worker(), &file, &named("a.txt"), &ExtractLimits::default()).await.expect("a good file");
+        let document = run(&worker(), &file, &named("a.txt"), &ExtractLimits::default(), &OcrSettings::default())
+            .await
+            .expect("a good file");
         assert_eq!(document.text, "Slack water is at six.");
     }
 }

@@ -38,6 +38,7 @@ impl NodeSpec for ChunkCharacters {
     const COST: Cost = Cost::Processor;
     const KEEPS_OUTPUT: bool = true;
     const READS_MODEL: bool = true;
+    const CODE_VERSION: u32 = 2;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Document, Flow::Chunks)

@@ -51,10 +51,10 @@ impl Engine {
     pub(crate) fn read(&self, picture: &Picture) -> Vec<FoundLine> {
         let found = self.find(picture);
         let tall = found.iter().filter(|area| is_tall(area, picture)).count();
-        if tall * 2 > found.len() && found.len() > 2 {
-            let turned = [1, 3].map(|times| self.read_upright(&picture.turned(times)));
-            let [one, other] = turned;
-            return if mean(&one) >= mean(&other) { one } else { other };
+        if tall * 2 > found.len() {
+            let turned = [0, 1, 3].map(|times| self.read_upright(&picture.turned(times)));
+            let best = turned.into_iter().max_by(|one, other| mean(one).total_cmp(&mean(other)));
+            return best.unwrap_or_default();
         }
         let lines = self.read_areas(picture, &found);
         if !found.is_empty() && mean(&lines) < DOUBTFUL {

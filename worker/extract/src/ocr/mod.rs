@@ -7,9 +7,11 @@ mod picture;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ExtractLimits;
 pub(crate) use engine::{Engine, FoundLine};
 pub(crate) use picture::Picture;
 
@@ -17,6 +19,9 @@ pub(crate) use picture::Picture;
 pub const OCR_FILES: [&str; 3] = ["PP-OCRv6_det_small.rten", "PP-OCRv6_rec_small.rten", "ppocrv6_dict.txt"];
 /// Most pages that are recognised in one file.
 const MAX_PAGES: u32 = 500;
+
+/// The share of a file's time in which pages are recognised.
+const TIME_SHARE: f64 = 0.7;
 
 /// When text in pictures is recognised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +51,8 @@ pub(crate) struct Ocr {
     mode: OcrMode,
     files: Option<[File; 3]>,
     engine: Option<Engine>,
+    /// When no further page is begun.
+    until: Option<Instant>,
     pages: u32,
     confidence: f64,
     lines: usize,
@@ -74,11 +81,16 @@ impl Ocr {
         self.is_ready() && self.mode == OcrMode::Always
     }
 
+    /// Ends recognition when most of the time of a file is over, so that what was read is not lost.
+    pub(crate) fn within(&mut self, limits: &ExtractLimits) {
+        self.until = Some(Instant::now() + Duration::from_secs(limits.wall_seconds).mul_f64(TIME_SHARE));
+    }
+
     /// The lines of a picture. `None`: it was not read, because the models are missing or many pages were read already.
     pub(crate) fn read(&mut self, picture: &Picture) -> Option<Vec<FoundLine>> {
         let files = self.files.as_mut()?;
         self.pages += 1;
-        if self.pages > MAX_PAGES {
+        if self.pages > MAX_PAGES || self.until.is_some_and(|until| Instant::now() > until) {
             return None;
         }
         if self.engine.is_none() {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use nvisy_embed::Tokenizer;
-use nvisy_extract::{Document, Element, ElementKind};
+use nvisy_extract::{Document, Element, ElementKind, Records};
 use nvisy_shared::{
     crypt::{KeyPurpose, Keyring, MasterKey},
     id::WorkspaceId,
@@ -39,10 +39,10 @@ use crate::{
 
 /// The code version of each type, and the hash of its output.
 const OUTPUTS: [(&str, u32, &str); 9] = [
-    (ChunkCharacters::TYPE, 1, "ca50f018b2d68de265bd4a5d5e6dd7cf"),
-    (ChunkPage::TYPE, 1, "5d96c89b2fecb9853ed2700a0ee1633f"),
-    (ChunkSection::TYPE, 1, "e62d5c83917bb279cb48f05b5d13c3f1"),
-    (ChunkSimilarity::TYPE, 1, "0bfe82c20e081201f83c728f4ab3cb0d"),
+    (ChunkCharacters::TYPE, 2, "ca50f018b2d68de265bd4a5d5e6dd7cf"),
+    (ChunkPage::TYPE, 2, "5d96c89b2fecb9853ed2700a0ee1633f"),
+    (ChunkSection::TYPE, 2, "e62d5c83917bb279cb48f05b5d13c3f1"),
+    (ChunkSimilarity::TYPE, 2, "0bfe82c20e081201f83c728f4ab3cb0d"),
     (Language::TYPE, 1, "9cf87833065476841eacd1f712f1c500"),
     (ExtractKeywords::TYPE, 1, "53989c3b4b2138199a74ce952cb84397"),
     (Redact::TYPE, 1, "4a5253eb97c1ac1c6e2f6ba706853217"),
@@ -241,7 +241,9 @@ fn document() -> Document {
     for (kind, text, page) in parts {
         let start = document.text.len();
         document.text.push_str(text.trim_end_matches(' '));
-        document.elements.push(Element::new(kind, start..document.text.len(), Some(page)));
+        let mut element = Element::new(kind, start..document.text.len(), Some(page));
+        element.records = (kind == Table).then_some(Records { header_bytes: 0, is_quoted: false });
+        document.elements.push(element);
         document.text.push_str(if kind == PageBreak { "" } else { "\n\n" });
     }
     document

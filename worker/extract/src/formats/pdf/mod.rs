@@ -98,7 +98,7 @@ pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits, ocr: &mut Ocr) -> Res
         ));
     }
     if unread > 0 {
-        builder.warn(format!("{unread} pages without text were not recognised: there are many."));
+        builder.warn(format!("{unread} pages without text were not recognised: there are too many for one file."));
     }
     if let Some(confidence) = ocr.confidence() {
         builder.property("ocrConfidence", &format!("{confidence:.2}"));
