@@ -35,8 +35,7 @@ async fn extract_with(name: &str, bytes: &[u8], limits: &ExtractLimits) -> Resul
 
 /// The document of this file, after a check of the invariants of documents.
 async fn document(name: &str, bytes: &[u8]) -> Document {
-    let document =
-        extract_with(name, bytes, &ExtractLimits::default(), &OcrSettings::default()).await.expect("a good file");
+    let document = extract_with(name, bytes, &ExtractLimits::default()).await.expect("a good file");
     let mut end = 0;
     for element in &document.elements {
         assert!(element.start >= end && element.end > element.start, "{name}: {element:?} overlaps or is empty");

@@ -95,7 +95,7 @@ fn index(value: &Value) -> Option<u64> {
         value => value.as_f64()?,
     };
     // Beyond all batches.
-    (number >= 0.0 && number < 1e9 && number.fract() == 0.0).then_some(number as u64)
+    ((0.0..1e9).contains(&number) && number.fract() == 0.0).then_some(number as u64)
 }
 
 /// The place of each vector among the texts. Indices that say nothing, because some are missing or all are equal, leave the order of

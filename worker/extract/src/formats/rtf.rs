@@ -304,12 +304,11 @@ impl Rtf<'_> {
             }
             "ls" | "pnlvlblt" => self.is_item = true,
             "intbl" => self.in_table = true,
-            "trowd" => {
-                if self.table.is_none() {
-                    self.paragraph()?;
-                    self.table = Some(TableRows::default());
-                }
+            "trowd" if self.table.is_none() => {
+                self.paragraph()?;
+                self.table = Some(TableRows::default());
             }
+            "trowd" => {}
             "cell" | "nestcell" => {
                 self.flush();
                 let text = std::mem::take(&mut self.text);

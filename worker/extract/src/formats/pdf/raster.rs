@@ -113,7 +113,7 @@ impl Canvas {
                 f64::from(source.width()) / f64::from(half.width()),
                 f64::from(source.height()) / f64::from(half.height()),
             );
-            transform = transform * Affine::scale_non_uniform(x, y);
+            transform *= Affine::scale_non_uniform(x, y);
             ratio *= 2.0;
             source = half;
         }
