@@ -10,6 +10,9 @@ pub(crate) const SCRIPT: Script = Script {
             add column signing_version integer not null default 0 check (signing_version >= 0),
             add column signing_changed_at timestamptz;
 
+        -- A redacted text is not as long as the source that it comes from.
+        alter table chunk drop constraint chunk_check, add constraint chunk_range check (end_byte >= start_byte);
+
         -- The texts that files had first, among those of a run or of a collection.
         create table fingerprint (
             workspace_id uuid not null,
@@ -55,6 +58,10 @@ pub(crate) const SCRIPT: Script = Script {
     down: r"
         drop table webhook_target;
         drop table fingerprint;
+        delete from chunk where end_byte - start_byte <> octet_length(text);
+        alter table chunk
+            drop constraint chunk_range,
+            add constraint chunk_check check (end_byte - start_byte = octet_length(text));
         alter table workspace drop column signing_changed_at, drop column signing_version;
     ",
 };

@@ -383,7 +383,7 @@ async fn redacted_chunks_lead_to_their_places_in_the_stored_text() {
                 &json!([
                     { "id": "in", "type": "source.files" },
                     { "id": "read", "type": "partition" },
-                    { "id": "redact", "type": "redact", "counts": "redacted",
+                    { "id": "redact", "type": "redact", "counts": "redacted", "replaceWith": "mask",
                       "patterns": [{ "name": "case", "pattern": r"CASE-\d+" }] },
                     { "id": "cut", "type": "chunk.characters", "maxCharacters": 60 },
                     { "id": "out", "type": "sink.collection" },

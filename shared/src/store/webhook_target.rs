@@ -15,7 +15,7 @@ pub struct WebhookTarget {
     pub file_id: FileId,
 }
 
-/// What was delivered last.
+/// The last delivery.
 #[derive(Clone, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `webhook_target`")]
 pub struct Delivered {

@@ -21,7 +21,7 @@ pub struct Found {
     pub kind: String,
 }
 
-/// What is searched for.
+/// Identifiers and patterns to search for.
 pub struct Finder {
     identifiers: Vec<Identifier>,
     patterns: Vec<(String, Regex)>,
@@ -205,11 +205,11 @@ fn valid_end(text: &str, range: &Range<usize>, check: fn(&str) -> bool, identifi
             return Some(end);
         }
         // The closing bracket of a number in brackets is not a part of it.
-        if identifier == Identifier::Phone && candidate.ends_with(')') {
+        if candidate.ends_with(')') && candidate.matches('(').count() < candidate.matches(')').count() {
             end -= 1;
             continue;
         }
-        if as_it_is {
+        if as_it_is && identifier != Identifier::Phone {
             return None;
         }
         let shorter = candidate.rfind(SEPARATORS)?;

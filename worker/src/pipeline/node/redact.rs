@@ -46,6 +46,10 @@ impl Behaviour for Redact {
         if let Some(key) = &self.counts {
             effects.extend(report(&mut elements, key, counts)?);
         }
+        if let Elements::Chunks(chunks) = &mut elements {
+            // A chunk of which nothing is left has nothing to search.
+            chunks.retain(|chunk| !chunk.text.trim().is_empty());
+        }
         Ok(Output { ports: vec![elements], effects, ..Output::default() })
     }
 }
