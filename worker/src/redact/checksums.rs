@@ -142,7 +142,7 @@ pub(super) fn it_codice_fiscale(text: &str) -> bool {
 pub(super) fn nl_bsn(text: &str) -> bool {
     let Some(digits) = digits_of::<9>(text) else { return false };
     let sum = weighted(&digits[..8], &[9, 8, 7, 6, 5, 4, 3, 2]);
-    !is_uniform(&digits) && sum >= digits[8] && (sum - digits[8]) % 11 == 0
+    !is_uniform(&digits) && sum >= digits[8] && (sum - digits[8]).is_multiple_of(11)
 }
 
 pub(super) fn be_national_number(text: &str) -> bool {

@@ -30,8 +30,11 @@ pub struct Finder {
 /// How an identifier is found: the format, and a check of a candidate without separators in capital letters.
 struct Format {
     regex: Regex,
-    check: fn(&str) -> bool,
+    check: Check,
 }
+
+/// Whether a candidate without separators, in capital letters, is an identifier.
+type Check = fn(&str) -> bool;
 
 /// Characters between the groups of an identifier.
 const SEPARATORS: [char; 5] = [' ', '\u{a0}', '-', '.', '/'];
@@ -40,8 +43,8 @@ const SEPARATORS: [char; 5] = [' ', '\u{a0}', '-', '.', '/'];
 static FORMATS: LazyLock<BTreeMap<Identifier, Format>> = LazyLock::new(|| {
     use Identifier as I;
     // Any text that has the format.
-    let always: fn(&str) -> bool = |_| true;
-    let formats: Vec<(Identifier, &str, fn(&str) -> bool)> = vec![
+    let always: Check = |_| true;
+    let formats: [(Identifier, &str, Check); 23] = [
         (
             I::Email,
             r"(?i)[a-z0-9](?:[a-z0-9._%+'-]{0,62}[a-z0-9_+-])?@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}",
@@ -169,7 +172,7 @@ fn candidates<'t>(
 }
 
 /// The end of the longest valid identifier that begins where the candidate does.
-fn valid_end(text: &str, range: &Range<usize>, check: fn(&str) -> bool, identifier: Identifier) -> Option<usize> {
+fn valid_end(text: &str, range: &Range<usize>, check: Check, identifier: Identifier) -> Option<usize> {
     let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
     let before = &text[..range.start];
     // A number that began before a dot is longer, too.
