@@ -6,8 +6,8 @@ use mail_parser::mailbox::mbox::MessageIterator;
 use mail_parser::{Address, Message, MessageParser, PartType};
 
 use super::builder::DocumentBuilder;
-use super::html;
 use super::too_many_pages;
+use super::{encoding, html};
 use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Reads a mail.
@@ -16,6 +16,12 @@ pub(super) fn read(bytes: &[u8], limits: &ExtractLimits) -> Result<Document, Fil
     let mut builder = DocumentBuilder::new(limits);
     builder.media_type(MediaType::Mail);
     add(&mut builder, &message, true)?;
+    if builder.is_empty() || message.parts.iter().all(|part| part.is_empty()) {
+        // A mail whose parts are malformed is read as the text that it is.
+        let raw = encoding::decode(bytes.to_vec())?;
+        let (_, body) = raw.split_once("\n\n").or_else(|| raw.split_once("\r\n\r\n")).unwrap_or_default();
+        plain(&mut builder, body)?;
+    }
     builder.finish("The mail has no text.")
 }
 
@@ -183,6 +189,12 @@ mod tests {
         let document = read(mail, &ExtractLimits::default()).expect("has text");
         assert_eq!(document.elements[1].kind, ElementKind::Heading { level: 2 });
         assert_eq!(document.text.matches("words").count(), 1);
+    }
+
+    #[test]
+    fn malformed_mail_is_read_as_text() {
+        let mail = b"Content-Type: multipart/mixed; boundary=\"b\"\n\n--b\nContent-Type: text/plain\n\nno end\n";
+        assert!(read(mail, &ExtractLimits::default()).expect("has text").text.contains("no end"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::columns::median;
 use super::lines::Line;
+use super::outline::key;
 use crate::ElementKind;
 use crate::formats::rows::TableRows;
 
@@ -17,6 +18,8 @@ pub(super) enum Block {
 pub(super) struct Sizes {
     body: f32,
     headings: Vec<f32>,
+    /// The titles of the file's outline, with their levels: they are headings of any size.
+    pub(super) titles: HashMap<String, u8>,
 }
 
 impl Sizes {
@@ -33,12 +36,16 @@ impl Sizes {
             .map(|(size, _)| *size)
             .collect();
         headings.sort_unstable_by(|one, other| other.cmp(one));
-        Self { body: body as f32 / 2.0, headings: headings.into_iter().map(|size| size as f32 / 2.0).collect() }
+        Self {
+            body: body as f32 / 2.0,
+            headings: headings.into_iter().map(|size| size as f32 / 2.0).collect(),
+            titles: HashMap::new(),
+        }
     }
 
     /// Sizes in a picture, which are too uncertain to tell headings.
     pub(super) fn of_picture(lines: &[Line]) -> Self {
-        Self { body: median(lines.iter().map(|line| line.size)), headings: Vec::new() }
+        Self { body: median(lines.iter().map(|line| line.size)), headings: Vec::new(), titles: HashMap::new() }
     }
 
     /// The level of a heading of this size.
@@ -472,8 +479,15 @@ impl Text<'_> {
             || spacing > usual.max(1.2 * size)
             || spacing < -0.5 * size && line.left < last.right
             || is_item(&line.text)
+            || self.is_title(line)
+            || (self.lines.len() == 1 && self.is_title(last))
             || is_indented
             || ends_short
+    }
+
+    /// Whether a line is a title of the outline.
+    fn is_title(&self, line: &Line) -> bool {
+        !self.sizes.titles.is_empty() && line.text.len() <= 200 && self.sizes.titles.contains_key(&key(&line.text))
     }
 
     fn flush(&mut self, blocks: &mut Vec<Block>) {
@@ -486,7 +500,9 @@ impl Text<'_> {
             self.append(&mut text, line.text.trim());
         }
         let is_short = lines.len() <= 3 && text.chars().count() <= 200 && text.chars().any(char::is_alphabetic);
-        let kind = match self.sizes.level(size).filter(|_| is_short) {
+        // Entries of a table of contents have the titles, too, and the numbers of pages behind them.
+        let title = (is_short && !self.sizes.titles.is_empty()).then(|| self.sizes.titles.get(&key(&text))).flatten();
+        let kind = match title.copied().or(self.sizes.level(size)).filter(|_| is_short) {
             Some(level) => ElementKind::Heading { level },
             None if is_item => ElementKind::ListItem,
             None => ElementKind::Paragraph,

@@ -5,6 +5,7 @@ mod blocks;
 mod columns;
 mod glyphs;
 mod lines;
+mod outline;
 mod raster;
 
 use std::collections::{HashMap, HashSet};
@@ -59,7 +60,7 @@ pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits, ocr: &mut Ocr) -> Res
     }
     builder.title(&annotations::text_string(metadata.title.as_deref().unwrap_or_default()));
 
-    let mut reading = Reading::default();
+    let mut reading = Reading { titles: outline::titles(&pdf), ..Reading::default() };
     let cache = InterpreterCache::new();
     let mut bytes = 0_u64;
     let mut unread = 0;
@@ -267,13 +268,16 @@ struct Reading {
     pages: Vec<ReadPage>,
     lost: usize,
     kept: usize,
+    /// The titles of the outline, with their levels.
+    titles: HashMap<String, u8>,
 }
 
 impl Reading {
     /// Adds all pages to a document.
     fn write(self, builder: &mut DocumentBuilder) -> Result<(), FileError> {
         let running = running_lines(&self.pages);
-        let sizes = blocks::Sizes::new(self.pages.iter().flat_map(|page| &page.lines));
+        let mut sizes = blocks::Sizes::new(self.pages.iter().flat_map(|page| &page.lines));
+        sizes.titles = self.titles;
         let words = blocks::Words::new(self.pages.iter().flat_map(|page| &page.lines));
         for (page, number) in self.pages.into_iter().zip(1..) {
             builder.page(number);
