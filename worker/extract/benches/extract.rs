@@ -4,6 +4,8 @@
 //! Words are compared as sets with counts (recall: the share of the reference's words that are found) and in order (F1 of pairs
 //! of neighbouring words). Each file is read in a process of its own, as in the worker, which says its CPU time and memory.
 
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::Write;
@@ -33,7 +35,7 @@ fn read(path: &Path) -> ExitCode {
     let file = File::open(path).expect("the file");
     let info = FileInfo { file_name: path.to_string_lossy().into_owned(), declared_type: None };
     let directory = std::env::var_os("NVISY_OCR_DIRECTORY").map(PathBuf::from);
-    let ocr = OcrSettings { mode: OcrMode::Auto, directory, ..OcrSettings::default() };
+    let ocr = OcrSettings { mode: OcrMode::Auto, directory };
     let outcome = nvisy_extract::read_here(file, &info, &ExtractLimits::default(), &ocr);
     let code = match outcome {
         Ok(document) => {

@@ -150,7 +150,6 @@ mod tests {
             assert!(Command::new("/bin/true").status().is_err(), "a program was started");
         }
         assert!(std::thread::spawn(|| vec![1_u8; 1 << 20].len()).join().is_ok(), "threads and memory are lost");
-        println!("confined by {confinement:?}");
     }
 
     #[test]
