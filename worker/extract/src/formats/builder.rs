@@ -5,6 +5,8 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use super::{rows::TableRows, too_much_text};
 use crate::{Document, Element, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType, document::Records};
 
+/// Longest property: each chunk carries all of them.
+const MAX_PROPERTY_BYTES: usize = 300;
 /// Most warnings of a document.
 const MAX_WARNINGS: usize = 20;
 
@@ -49,7 +51,7 @@ impl DocumentBuilder {
     pub(super) fn property(&mut self, name: &str, value: &str) {
         let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
         if !value.is_empty() {
-            let end = value.floor_char_boundary(1_000);
+            let end = value.floor_char_boundary(MAX_PROPERTY_BYTES);
             self.document.properties.insert(name.to_owned(), cleaned(&value[..end]).into_owned());
         }
     }
