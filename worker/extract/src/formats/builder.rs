@@ -8,7 +8,7 @@ use crate::{Document, Element, ElementKind, ExtractLimits, FileError, FileErrorK
 /// Longest property: each chunk carries all of them.
 const MAX_PROPERTY_BYTES: usize = 300;
 /// Most warnings of a document.
-const MAX_WARNINGS: usize = 20;
+const MAX_WARNINGS: usize = 8;
 
 /// Builds a document element by element, with the text within its limit.
 ///
