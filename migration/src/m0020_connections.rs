@@ -75,10 +75,14 @@ pub(crate) const SCRIPT: Script = Script {
         create table model_answer (
             workspace_id uuid not null references workspace on delete cascade,
             key bytea not null check (octet_length(key) = 32),
+            -- The file that the question was about: the answer goes with it.
+            file_id uuid not null,
             answer jsonb not null,
             created_at timestamptz not null default now(),
-            primary key (workspace_id, key)
+            primary key (workspace_id, key),
+            foreign key (workspace_id, file_id) references file (workspace_id, id) on delete cascade
         );
+        create index model_answer_by_file on model_answer (workspace_id, file_id);
         create index model_answer_by_age on model_answer (created_at);
 
         -- The largest cost of a run, in millionths; null: no limit.

@@ -66,11 +66,11 @@ table! {
     EmailTaken            "email_taken"             409 "An account already has this e-mail address";
     LastOwner             "last_owner"              409 "A workspace with other members would be left without an owner";
     BuiltinPipeline       "builtin_pipeline"        409 "The workspace's built-in pipeline cannot be deleted";
-    PipelineNotRunnable   "pipeline_not_runnable"   409 "The pipeline refers to collections or pipelines that do not exist";
+    PipelineNotRunnable   "pipeline_not_runnable"   409 "The pipeline refers to collections, pipelines or connections that do not exist";
     PipelineNotEnabled    "pipeline_not_enabled"    409 "The pipeline is not enabled";
     RunEnded              "run_ended"               409 "The run has ended";
     NotFailed             "not_failed"              409 "The item has not failed";
-    NameTaken             "name_taken"              409 "The workspace has another pipeline or collection of this name";
+    NameTaken             "name_taken"              409 "The workspace has another pipeline, collection or connection of this name";
     DefaultCollection     "default_collection"      409 "The collection `default` cannot be deleted or renamed";
     InUse                 "in_use"                  409 "An enabled pipeline names the resource";
     NotExtracted          "not_extracted"           409 "The file has no text yet";

@@ -20,6 +20,7 @@ mod database_role;
 mod disk_full;
 mod doctor;
 mod email_change;
+mod embedding_faults;
 mod embedding_spaces;
 mod events;
 mod failed_logins;

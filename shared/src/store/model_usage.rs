@@ -7,7 +7,7 @@ use sea_orm::{FromQueryResult, raw_sql};
 use serde_json::Value as Json;
 
 use super::{Conn, Result, Tx, sql};
-use crate::id::{ConnectionId, RunId, WorkspaceId};
+use crate::id::{ConnectionId, FileId, RunId, WorkspaceId};
 
 /// The answer to a question that was asked before.
 pub async fn find_answer(conn: &impl Conn, workspace: WorkspaceId, key: &[u8]) -> Result<Option<Json>> {
@@ -15,11 +15,12 @@ pub async fn find_answer(conn: &impl Conn, workspace: WorkspaceId, key: &[u8]) -
     sql::first_value(conn, answer).await
 }
 
-/// Keeps an answer.
-pub async fn insert_answer(tx: &Tx, workspace: WorkspaceId, key: &[u8], answer: Json) -> Result<()> {
+/// Keeps an answer about a file, as long as the file exists.
+pub async fn insert_answer(tx: &Tx, workspace: WorkspaceId, file: FileId, key: &[u8], answer: Json) -> Result<()> {
     let kept = raw_sql!(
         Postgres,
-        "insert into model_answer (workspace_id, key, answer) values ({workspace}, {key}, {answer})
+        "insert into model_answer (workspace_id, key, file_id, answer)
+         select workspace_id, {key}, id, {answer} from file where workspace_id = {workspace} and id = {file} for key share
          on conflict (workspace_id, key) do nothing"
     );
     sql::execute(tx, kept).await?;

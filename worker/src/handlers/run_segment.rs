@@ -89,6 +89,7 @@ impl Handler for RunSegment {
             plan: &plan.plan,
             spaces: &spaces.by_node,
             connections: &connections,
+            file_id: item.file_id,
             claim,
             attempt: claim.attempts,
             recompute: item.recompute_from.as_deref().map(|node| Recompute { node, salt }),

@@ -12,7 +12,7 @@ use std::{
 
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
-    id::{PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
+    id::{FileId, PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
     pipeline::{
         content_key::ContentKey,
         options::{NodeOptions, OnError},
@@ -54,6 +54,8 @@ pub struct SegmentScope<'a> {
     pub spaces: &'a BTreeMap<String, Vec<SpaceId>>,
     /// The connections of nodes, by node id.
     pub connections: &'a BTreeMap<String, ModelConnection>,
+    /// The file, with which the answers of models go.
+    pub file_id: FileId,
     /// The job.
     pub claim: &'a Claim,
     /// The attempt at the job, from 1: the last one decides what a failure means.
@@ -260,6 +262,7 @@ impl SegmentRun<'_, '_> {
             model_access: self.scope.connections.get(&step.id).map(|connection| ModelAccess {
                 connection,
                 run: self.scope.run,
+                file: self.scope.file_id,
                 claim: self.scope.claim,
                 salt,
             }),

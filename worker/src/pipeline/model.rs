@@ -8,7 +8,7 @@ use nvisy_shared::{
         connection::model::{CallRate, ModelSettings, micros},
         failure::{Failure, FailureCode},
     },
-    id::RunId,
+    id::{FileId, RunId},
     pipeline::{content_key::ContentKey, json_output},
     store::{self, TransactionTrait, job::Claim, model_usage::ModelCall, rate_limit::Rate},
     telemetry::metrics::metrics,
@@ -43,6 +43,8 @@ pub struct ModelAccess<'a> {
     pub connection: &'a ModelConnection,
     /// The run, which pays.
     pub run: RunId,
+    /// The file, with which the answers go.
+    pub file: FileId,
     /// The job.
     pub claim: &'a Claim,
     /// Makes answers new, where nothing is to be reused.
@@ -243,7 +245,7 @@ async fn record(
     store::model_usage::record(&tx, call.workspace, counted).await?;
     if let Some((key, value, tokens)) = kept {
         let kept = json!({ "value": value, "tokens": tokens });
-        store::model_usage::insert_answer(&tx, call.workspace, &key.0, kept).await?;
+        store::model_usage::insert_answer(&tx, call.workspace, access.file, &key.0, kept).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -89,6 +89,7 @@ pub async fn evaluate(
             plan: &plan.plan,
             spaces: &spaces.by_node,
             connections: &connections,
+            file_id: item.file_id,
             claim,
             attempt: 1,
             recompute: None,

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     service,
-    wire::{Connection, ConnectionPath},
+    wire::{Connection, ConnectionPath, RequestCheck},
 };
 use crate::{
     auth::member::{Member, WriteConnections},
@@ -30,24 +30,26 @@ use crate::{
 
 /// How often the result is looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Longest wait for the result.
-const MAX_WAIT: Duration = Duration::from_secs(20);
 
 #[api_operation(
     operation_id = "checkConnection",
     tag = "connections",
     summary = "Check a connection",
-    description = "A worker resolves the address and asks the model a short question. The response has the result; if that takes longer than 20 seconds, its state is `running`, and `readConnection` has the result later. A successful check lets work that waits for the connection go on."
+    description = "A worker resolves the address and asks the model a short question. The response has the result; if that takes longer than `waitSeconds`, its state is `running`, and `readConnection` has the result later. A successful check lets work that waits for the connection go on."
 )]
 pub async fn check(
     state: Data<State>,
     member: Member<WriteConnections>,
     client: ClientInfo,
     path: Path<ConnectionPath>,
+    body: Json<RequestCheck>,
 ) -> Result<Json<Connection>, Problem> {
     let (id, workspace, check) = (ConnectionId(path.0.connection), member.workspace, CheckId::new());
     // A response that waits is a stream for as long as it waits.
-    let _permit = state.streams.acquire(member.account, state.platform.config.limit.account_streams)?;
+    let _permit = match body.0.wait_seconds {
+        0 => None,
+        _ => Some(state.streams.acquire(member.account, state.platform.config.limit.account_streams)?),
+    };
     let changes = member.changes(&state.platform, &client);
     changes
         .run(async |change| {
@@ -58,7 +60,8 @@ pub async fn check(
             Ok::<_, Problem>(())
         })
         .await?;
-    let row = wait(&state, &member, id, check).await?;
+    let limit = Duration::from_secs(body.0.wait_seconds.into());
+    let row = wait(&state, &member, (id, check), limit).await?;
     Ok(Json(service::view(&state.platform.db, workspace, row).await?))
 }
 
@@ -66,11 +69,11 @@ pub async fn check(
 async fn wait(
     state: &State,
     member: &Member<WriteConnections>,
-    id: ConnectionId,
-    check: CheckId,
+    (id, check): (ConnectionId, CheckId),
+    limit: Duration,
 ) -> Result<Model, Problem> {
     // The response must not come later than the server's limit.
-    let longest = Duration::from_secs(state.platform.config.http.request_seconds / 2).min(MAX_WAIT);
+    let longest = Duration::from_secs(state.platform.config.http.request_seconds / 2).min(limit);
     let deadline = Instant::now() + longest;
     loop {
         let row = service::find(&state.platform.db, member.workspace, id).await?;

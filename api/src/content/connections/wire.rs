@@ -86,6 +86,26 @@ fn change_example() -> Value {
     json!({ "credentials": { "apiKey": "sk-.." } })
 }
 
+/// A check to be made.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "check_example")]
+pub struct RequestCheck {
+    /// The longest wait for the result, in seconds; 0 returns at once.
+    #[garde(range(max = 60))]
+    #[schemars(range(min = 0, max = 60))]
+    #[serde(default = "default_wait")]
+    pub wait_seconds: u16,
+}
+
+const fn default_wait() -> u16 {
+    20
+}
+
+fn check_example() -> Value {
+    json!({ "waitSeconds": 20 })
+}
+
 /// A connection to another system.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]

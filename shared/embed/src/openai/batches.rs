@@ -14,7 +14,8 @@ impl OpenAi {
         let mut results: Vec<Option<Embedded>> = vec![None; texts.len()];
         // The largest part that the server took, after it has rejected a larger one.
         let (mut taken, mut is_halved) = (0, false);
-        let mut open = Vec::from([0..texts.len()]);
+        let mut open = Vec::new();
+        open.push(0..texts.len());
         while let Some(range) = open.pop() {
             match self.request(&texts[range.clone()]).await {
                 Ok(vectors) => {

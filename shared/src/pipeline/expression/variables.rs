@@ -115,7 +115,11 @@ const DOCUMENT: &[Field] = &[
     field("characters", Kind::Int, "the number of characters"),
     field("pageCount", Kind::Int, "the number of pages, where there are pages"),
     field("title", Kind::Text, "the title, where there is one"),
-    field("properties", Kind::Map, "what the file says about itself, such as the headers of a mail, where there is something"),
+    field(
+        "properties",
+        Kind::Map,
+        "what the file says about itself, such as the headers of a mail, where there is something",
+    ),
     field("warnings", Kind::List, "what could not be read, where there is something"),
     field("language", Kind::Text, "the ISO 639 code of the language, behind `language`"),
     field("confidence", Kind::Double, "the confidence of the language, from 0 to 1"),
