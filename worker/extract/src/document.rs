@@ -23,7 +23,7 @@ pub struct Document {
     /// What the file says about itself, such as the headers of a mail or the language of source code.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
-    /// What is missing from the text, in sentences: `partial` reading.
+    /// The gaps of the text, in sentences.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
@@ -45,7 +45,7 @@ pub struct Element {
     /// Where in the file it is, in the file's own terms: the cells of a sheet.
     #[serde(default)]
     pub place: Option<String>,
-    /// How the records of a table are told apart.
+    /// How the records of a table are distinguished.
     #[serde(default)]
     pub records: Option<Records>,
 }
@@ -58,7 +58,7 @@ impl Element {
     }
 }
 
-/// How the records of a table are told apart: each is a line.
+/// How the records of a table are distinguished: each is a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Records {
     /// Bytes of the first record, if it names the columns; 0 otherwise.

@@ -93,7 +93,7 @@ impl<'a> Outline<'a> {
                 && self.count(element.start..element.end) > max_tokens / 2
                 && self.count(range.clone()) > max_tokens
             {
-                // What is short stays with the table that it introduces.
+                // A short text stays with the table that it introduces.
                 let lead = from..element.start;
                 let is_short = !lead.is_empty() && self.count(lead.clone()) <= max_tokens / 4;
                 if !is_short {

@@ -53,7 +53,7 @@ pub struct DocumentInfo {
     /// What the file says about itself: the headers of a mail, the author, the language of source code.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,
-    /// What is missing from the text, in sentences.
+    /// The gaps of the text, in sentences.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// The ISO 639 code of the language, behind `language`.

@@ -652,7 +652,7 @@ mod tests {
     }
 
     #[test]
-    fn readings_and_formulas_are_told_apart() {
+    fn readings_and_formulas_are_distinguished() {
         let page = "<p><ruby>東<rp>(<rt>とう<rp>)</ruby>京 <math><mfrac><mn>2</mn><mn>4</mn></mfrac><msup><mi>x</mi><mn>12</mn></msup></math>";
         assert_eq!(document(page).text, "東京 2/4x^12\n\nとう");
     }

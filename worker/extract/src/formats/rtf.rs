@@ -477,7 +477,7 @@ mod tests {
     #[test]
     fn text_structure_and_encodings_are_read() {
         let rtf = br"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}{\f1\fcharset204 Arial Cyr;}{\f2 Symbol;}}{\info{\title A {\b B}}{\author Me}}
-            {\*\generator Nobody;}{\header Head\par}\pard\outlinelevel0 Gr\'fc\'dfe\par\pard \u8364?5 \f1\'cf\'f0\f0  {\v hidden}end\par
+            {\*\generator Writer;}{\header Head\par}\pard\outlinelevel0 Gr\'fc\'dfe\par\pard \u8364?5 \f1\'cf\'f0\f0  {\v hidden}end\par
             \trowd\cellx1\cellx2\pard\intbl a\cell b\cell\row\trowd\intbl 1\cell 2\cell\row\pard last{\footnote A note.}\par}";
         let document = document(rtf);
         assert_eq!(document.title.as_deref(), Some("A B"));

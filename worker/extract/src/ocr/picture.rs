@@ -41,7 +41,7 @@ impl Picture {
         Ok(Self::from_image(image))
     }
 
-    /// What is transparent is white.
+    /// Transparent points become white.
     pub(crate) fn from_image(image: DynamicImage) -> Self {
         let (width, height) = (image.width() as usize, image.height() as usize);
         let points = if image.color().has_alpha() {

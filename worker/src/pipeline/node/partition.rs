@@ -56,7 +56,7 @@ async fn read(
     let ocr = ocr_settings(&call.cx.config.extract, ocr);
     let read = nvisy_extract::run(&call.cx.extractor, &staged, &file_info(file), &limits, &ocr).await;
     let document = read.map_err(job_error)?;
-    // A reader that looked at the whole file knows better than its first bytes tell.
+    // The reader of the whole file knows more than its first bytes tell.
     let media_type = document.media_type.unwrap_or(media_type);
     let document = match mode {
         PartitionMode::Auto => document,

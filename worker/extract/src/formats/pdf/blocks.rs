@@ -83,7 +83,7 @@ impl Words {
         if self.words.contains(&format!("{head}{tail}")) {
             return true;
         }
-        !head.contains('-') && !APART.contains(&head.as_str()) && head.chars().count() > 1
+        !head.contains('-') && !HYPHENATED.contains(&head.as_str()) && head.chars().count() > 1
     }
 }
 
@@ -94,7 +94,7 @@ const BETWEEN: [&str; 18] = [
 ];
 
 /// Words that stand whole before a hyphen, so that one at the end of a line belongs to a word like `price-determining`.
-const APART: &[&str] = &[
+const HYPHENATED: &[&str] = &[
     "self",
     "well",
     "non",
