@@ -157,7 +157,6 @@ impl GuardedClient {
     }
 
     /// Starts a request; [`GuardedClient::send`] sends it. A timeout of its own replaces that of the settings.
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
         self.client.request(method, url)
     }

@@ -153,7 +153,7 @@ mod tests {
             assert_eq!(piece.prefix.as_deref(), Some("name,note"));
             let words = &text[piece.bytes.clone()];
             assert!(
-                words.starts_with("Cable") && words.ends_with('"') && words.matches('"').count() % 2 == 0,
+                words.starts_with("Cable") && words.ends_with('"') && words.matches('"').count().is_multiple_of(2),
                 "{words}"
             );
         }
