@@ -4,7 +4,7 @@ use hayro_interpret::hayro_syntax::object::{Array, Dict, Name, Object, Rect as P
 use hayro_interpret::hayro_syntax::page::Page;
 
 use super::glyphs::{Glyph, PageText};
-use super::kurbo::{Affine, Point};
+use hayro_interpret::kurbo::{Affine, Point};
 
 /// Longest chain of a field's parents.
 const MAX_PARENTS: usize = 16;

@@ -8,7 +8,7 @@ use hayro_interpret::hayro_syntax::object::{Dict, String as PdfString};
 use hayro_interpret::{BlendMode, ClipPath, Device, DrawMode, DrawProps, Image, ImageDrawProps, SoftMask};
 
 use super::annotations::text_string;
-use super::kurbo::{BezPath, Point, Rect};
+use hayro_interpret::kurbo::{BezPath, Point, Rect};
 
 /// A glyph. Its place is along and across its line, whatever direction that has on the page.
 #[derive(Clone, Debug)]

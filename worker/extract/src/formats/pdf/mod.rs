@@ -14,7 +14,6 @@ use hayro_interpret::hayro_syntax::object::{Array, Dict, Name, Stream};
 use hayro_interpret::hayro_syntax::page::Page;
 use hayro_interpret::hayro_syntax::{LoadPdfError, Pdf};
 use hayro_interpret::{Context, InterpreterCache, InterpreterSettings, interpret_page};
-use kurbo::{Affine, Rect};
 
 use self::blocks::Block;
 use self::glyphs::{Collector, PageText};
@@ -24,7 +23,7 @@ use super::too_many_pages;
 use crate::ocr::{FoundLine, Ocr, Picture};
 use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind};
 
-use hayro_interpret::kurbo;
+use hayro_interpret::kurbo::{Affine, Rect};
 
 /// The part of the file in which readers search the end marker; a file without one is truncated.
 const TAIL_BYTES: usize = 1024;

@@ -12,8 +12,8 @@ use tiny_skia::{
     SpreadMode, Stroke, Transform,
 };
 
-use super::kurbo::{Affine, BezPath, PathEl, Rect};
 use crate::ocr::Picture;
+use hayro_interpret::kurbo::{Affine, BezPath, PathEl, Rect};
 
 /// Longest side of the picture of a page.
 const SIDE: f32 = 1_800.0;
