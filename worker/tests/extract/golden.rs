@@ -10,13 +10,13 @@ use super::{document, files};
 /// The code version of `partition`, and the hash of the document of each file.
 const CODE_VERSION: u32 = 2;
 const DOCUMENTS: [(&str, MediaType, &str); 7] = [
-    ("a.pdf", MediaType::Pdf, "7caadfaeec069a526131f876749a3726"),
-    ("a.docx", MediaType::Docx, "d1de292da749fea1c867ee8eb36d7784"),
-    ("a.html", MediaType::Html, "46d32ac1f23d185fb3cdaaaf9261ebc1"),
-    ("a.md", MediaType::Markdown, "d4092ab493651d8dad4a9e3f93143d1f"),
-    ("a.csv", MediaType::Csv, "a50a6bf0711550ec9a18fc4e7a222aba"),
-    ("a.json", MediaType::Json, "5c35828fd591e5c4164897e29b20c974"),
-    ("a.txt", MediaType::PlainText, "f99a0c83261f31a70e34a539a3c53562"),
+    ("a.pdf", MediaType::Pdf, "dd106d661105b0f582635b7f9c7370f6"),
+    ("a.docx", MediaType::Docx, "e02f0d55269e2e81b5b4a4be41d3d3d6"),
+    ("a.html", MediaType::Html, "8ab7526d2106eef857cb5d1515b979b5"),
+    ("a.md", MediaType::Markdown, "b2e23d434c9b537ce421f7047bd7244c"),
+    ("a.csv", MediaType::Csv, "250ada0cbcd374cf1eb13eb7de246389"),
+    ("a.json", MediaType::Json, "d0b6a2fbcd4767dfab3d2159c728585f"),
+    ("a.txt", MediaType::PlainText, "a449c78b71742abd539e2d1bd8c2f096"),
 ];
 
 #[tokio::test]
