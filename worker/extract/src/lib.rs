@@ -13,7 +13,9 @@
 //! A new format is a [`MediaType`], a line in `formats::read` and a file beside the others.
 
 pub mod child;
+mod codepage;
 mod document;
+mod encoding;
 mod error;
 mod formats;
 mod limits;

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::{codepage::is_ebcdic, encoding};
+use crate::{
+    codepage::is_ebcdic,
+    encoding::{self, is_odd_control},
+};
 
 /// The number of first bytes that [`sniff`] examines.
 pub const SNIFF_BYTES: usize = 8 * 1024;
@@ -356,11 +359,6 @@ fn looks_binary(head: &[u8]) -> bool {
     let odd = head.iter().filter(|&&b| is_odd_control(char::from(b))).count();
     // A slip of a program or a keyboard makes no text binary.
     odd > 2 + head.len() / 100
-}
-
-/// Control characters that do not occur in text: all but tab, line ends, form feed, backspace and escape.
-pub(super) fn is_odd_control(c: char) -> bool {
-    matches!(c, '\0'..='\x07' | '\x0E'..='\x1A' | '\x1C'..='\x1F' | '\x7F')
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

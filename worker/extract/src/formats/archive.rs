@@ -9,8 +9,8 @@ use quick_xml::events::Event;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::encoding;
 use super::markup::{attribute, malformed};
+use crate::encoding;
 use crate::{ExtractLimits, FileError, FileErrorKind};
 
 /// Markup compresses to a fifth or, if very repetitive, a fiftieth. A higher ratio indicates a zip bomb.

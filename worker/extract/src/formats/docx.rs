@@ -8,10 +8,11 @@ use super::archive::Archive;
 use super::builder::DocumentBuilder;
 use super::docx_numbering::Numbering;
 use super::docx_styles::{Styles, outline_level};
+use super::html;
 use super::markup::{append_text, attribute, first_text, malformed, number, texts};
 use super::rows::TableRows;
 use super::symbols;
-use super::{encoding, html};
+use crate::encoding;
 use crate::{Document, ElementKind, ExtractLimits, FileError, MediaType};
 
 /// Reads the main part of a Word document.

@@ -6,8 +6,9 @@ use mail_parser::mailbox::mbox::MessageIterator;
 use mail_parser::{Address, Message, MessageParser, PartType};
 
 use super::builder::DocumentBuilder;
+use super::html;
 use super::too_many_pages;
-use super::{encoding, html};
+use crate::encoding;
 use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Reads a mail.

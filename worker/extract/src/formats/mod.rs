@@ -3,11 +3,9 @@
 
 mod archive;
 mod builder;
-pub(crate) mod codepage;
 mod docx;
 mod docx_numbering;
 mod docx_styles;
-pub(crate) mod encoding;
 mod epub;
 mod escapes;
 mod html;
@@ -33,6 +31,7 @@ use std::io::{self, Read, Seek};
 use self::archive::Archive;
 pub(super) use self::archive::compression_limit;
 use super::{ExtractLimits, FileInfo, MediaType, SNIFF_BYTES, sniff};
+use crate::encoding;
 use crate::ocr::Ocr;
 use crate::{Document, ElementKind, FileError, FileErrorKind};
 

@@ -6,7 +6,8 @@ use cfb::CompoundFile;
 use encoding_rs::{Encoding, WINDOWS_1252};
 
 use super::builder::DocumentBuilder;
-use super::{encoding, html, mail, rtf};
+use super::{html, mail, rtf};
+use crate::encoding;
 use crate::{Document, ElementKind, ExtractLimits, FileError, MediaType};
 
 /// Most bytes of a property.

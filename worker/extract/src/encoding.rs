@@ -5,8 +5,8 @@ use encoding_rs::{
     Encoding, ISO_2022_JP, MACINTOSH, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254,
 };
 
-use super::codepage::{CodePage, is_ebcdic};
-use crate::{FileError, FileErrorKind, sniff::is_odd_control};
+use crate::codepage::{CodePage, is_ebcdic};
+use crate::{FileError, FileErrorKind};
 
 /// The length of text that the detector examines; more would be slower but not more accurate.
 const DETECTION_BYTES: usize = 256 * 1024;
@@ -16,12 +16,12 @@ const MAX_CONTROL_RUN: usize = 8;
 /// Decodes a text file: UTF-8 unchanged (with its byte order mark), UTF-16 and UTF-32 also without their marks, otherwise the
 /// encoding that a web page or XML declares, otherwise the one that its bytes look like. Stray control characters are left out.
 /// Fails as `Corrupt` if the result is not text.
-pub(super) fn decode(bytes: Vec<u8>) -> Result<String, FileError> {
+pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, FileError> {
     decode_declared(bytes, None)
 }
 
 /// As [`decode`], with an encoding that is declared outside of the text.
-pub(super) fn decode_declared(bytes: Vec<u8>, declared: Option<&'static Encoding>) -> Result<String, FileError> {
+pub(crate) fn decode_declared(bytes: Vec<u8>, declared: Option<&'static Encoding>) -> Result<String, FileError> {
     let text = match wide(&bytes) {
         Some(text) => text,
         None => match String::from_utf8(bytes) {
@@ -110,6 +110,11 @@ fn utf32(bytes: &[u8], unit: fn([u8; 4]) -> u32) -> Option<String> {
     let units = bytes.chunks_exact(4).filter_map(|bytes| bytes.try_into().ok()).map(unit);
     let text: String = units.map(|unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
     is_text(&text).then(|| text.trim_start_matches('\u{FEFF}').to_owned())
+}
+
+/// Control characters that do not occur in text: all but tab, line ends, form feed, backspace and escape.
+pub(crate) fn is_odd_control(c: char) -> bool {
+    matches!(c, '\0'..='\x07' | '\x0E'..='\x1A' | '\x1C'..='\x1F' | '\x7F')
 }
 
 /// Whether hardly any characters are none that people write.

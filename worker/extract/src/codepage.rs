@@ -11,7 +11,7 @@ const CP037: &str = "\u{0}\u{1}\u{2}\u{3}\u{9C}\u{9}\u{86}\u{7F}\u{97}\u{8D}\u{8
 
 /// A code page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CodePage {
+pub(crate) enum CodePage {
     Cp437,
     Cp850,
     Cp852,
@@ -20,7 +20,7 @@ pub(super) enum CodePage {
 
 impl CodePage {
     /// Decodes a text.
-    pub(super) fn decode(self, bytes: &[u8]) -> String {
+    pub(crate) fn decode(self, bytes: &[u8]) -> String {
         let letters: Vec<char> = match self {
             Self::Cp437 => CP437,
             Self::Cp850 => CP850,
