@@ -15,13 +15,13 @@ use hayro_interpret::hayro_syntax::page::Page;
 use hayro_interpret::hayro_syntax::{LoadPdfError, Pdf};
 use hayro_interpret::{Context, InterpreterCache, InterpreterSettings, interpret_page};
 
-use self::blocks::Block;
-use self::glyphs::{Collector, PageText};
-use self::lines::Line;
 use super::builder::DocumentBuilder;
 use super::too_many_pages;
 use crate::ocr::{FoundLine, Ocr, Picture};
 use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind};
+use blocks::Block;
+use glyphs::{Collector, PageText};
+use lines::Line;
 
 use hayro_interpret::kurbo::{Affine, Rect};
 
