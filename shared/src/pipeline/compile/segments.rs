@@ -1,7 +1,7 @@
 //! Cuts the ordered graph into segments.
 //!
 //! A node joins the segment of its inputs if they are all of one segment and no border lies between. Otherwise it begins a
-//! segment: at a source, at a border, or where outputs of several segments meet.
+//! segment: at a source, at a border, where outputs of several segments meet, or where it needs the whole item behind units.
 
 use super::{edges::Link, flows::NodeFlows};
 use crate::{
@@ -36,7 +36,8 @@ pub(super) fn plan(
             .collect();
         origins.sort_unstable();
         let borders = inputs[node].iter().filter_map(|&(from, output)| settings[from].ports().outputs[output].border);
-        let start = start(own, &origins, borders);
+        let in_units = origins.first().is_some_and(|origin| segments[origin.segment].start == Start::Units);
+        let start = start(own, &origins, borders, in_units);
         let segment = match start {
             Some(start) => {
                 segments.push(Segment { start, lane: own.lane(), steps: Vec::new() });
@@ -65,7 +66,12 @@ pub(super) fn plan(
 }
 
 /// How the segment of a node begins; `None`: the node joins the segment of its inputs.
-fn start(node: &Settings, origins: &[Origin], mut borders: impl Iterator<Item = Border>) -> Option<Start> {
+fn start(
+    node: &Settings,
+    origins: &[Origin],
+    mut borders: impl Iterator<Item = Border>,
+    in_units: bool,
+) -> Option<Start> {
     let Some(first) = origins.first() else { return Some(Start::Source) };
     if borders.any(|border| border == Border::Items) {
         return Some(Start::Items);
@@ -75,5 +81,6 @@ fn start(node: &Settings, origins: &[Origin], mut borders: impl Iterator<Item = 
         Some(Border::Durable) => return Some(Start::Durable),
         Some(Border::Items) | None => {}
     }
-    origins.iter().any(|origin| origin.segment != first.segment).then_some(Start::Join)
+    let is_join = (in_units && node.needs_whole()) || origins.iter().any(|origin| origin.segment != first.segment);
+    is_join.then_some(Start::Join)
 }

@@ -147,6 +147,28 @@ fn members_of_archives_begin_a_segment_and_other_files_do_not() {
 }
 
 #[test]
+fn file_behind_units_is_written_when_all_of_them_are_done() {
+    let json = graph(
+        &[
+            node("a", "source.files"),
+            node("read", "partition"),
+            node("cut", "chunk.section"),
+            json!({ "id": "rate", "type": "sentiment", "connection": "01975c3e-8c1a-7d13-9b58-0242ac120002" }),
+            json!({ "id": "out", "type": "sink.file", "suffix": ".jsonl" }),
+        ],
+        &["a read", "read cut", "cut rate", "rate out"],
+    );
+    assert_eq!(
+        segments(&json),
+        [
+            (Start::Source, vec!["a".to_owned(), "read".to_owned(), "cut".to_owned()]),
+            (Start::Units, vec!["rate".to_owned()]),
+            (Start::Join, vec!["out".to_owned()]),
+        ]
+    );
+}
+
+#[test]
 fn several_sources_join_where_they_meet() {
     let json = graph(
         &[

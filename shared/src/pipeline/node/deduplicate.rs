@@ -53,6 +53,7 @@ impl NodeSpec for Deduplicate {
         "Finds elements whose text was there before: output `unique` has the first of each, `duplicates` the others.";
     const GROUP: Group = Group::Compute;
     const COST: Cost = Cost::Processor;
+    const NEEDS_WHOLE: bool = true;
 
     fn ports(&self) -> Ports {
         Ports {

@@ -149,6 +149,14 @@ macro_rules! nodes {
                 }
             }
 
+            /// Whether the node takes all elements of an item at once.
+            #[must_use]
+            pub const fn needs_whole(&self) -> bool {
+                match self {
+                    $(Self::$variant(_) => $module::$variant::NEEDS_WHOLE,)+
+                }
+            }
+
             /// Whether another run computes the output again, though the input is the same.
             #[must_use]
             pub fn reads_run(&self) -> bool {

@@ -43,6 +43,7 @@ impl NodeSpec for SinkFile {
     const DESCRIPTION: &'static str = "Writes a file into the workspace that is derived from the source file.";
     const GROUP: Group = Group::Sink;
     const COST: Cost = Cost::Storage;
+    const NEEDS_WHOLE: bool = true;
 
     fn ports(&self) -> Ports {
         Ports::sink(&[Flow::Bytes, Flow::Document, Flow::Chunks, Flow::Records])

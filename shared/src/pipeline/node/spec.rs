@@ -78,6 +78,9 @@ pub trait NodeSpec: Clone + PartialEq + Serialize + DeserializeOwned + JsonSchem
     /// Whether the output depends on name, tags, metadata or other properties of the file, besides the input.
     const READS_FILE: bool = false;
 
+    /// Whether the node takes all elements of an item at once: units of the input are joined before it.
+    const NEEDS_WHOLE: bool = false;
+
     /// Whether the output depends on the embedding model or its tokenizer.
     const READS_MODEL: bool = false;
 
