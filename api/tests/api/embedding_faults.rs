@@ -11,7 +11,6 @@ async fn start(server: &ModelServer) -> (TestApp, TestAccount, String) {
         ("NVISY_EMBEDDING_MODEL", "foreign"),
         ("NVISY_EMBEDDING_DIMENSIONS", "2"),
         ("NVISY_EMBEDDING_API_KEY", "hunter2"),
-        ("NVISY_QUEUE_ATTEMPTS", "2"),
     ])
     .await;
     app.start_worker().await;

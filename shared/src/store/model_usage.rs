@@ -72,7 +72,7 @@ pub async fn record(conn: &impl Conn, workspace: WorkspaceId, call: ModelCall<'_
     Ok(())
 }
 
-/// What has been spent, and how much may be, in millionths.
+/// The costs so far, and the limit of a run, in millionths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
 pub struct Spent {
     /// The cost of the run so far.

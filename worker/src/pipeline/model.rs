@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{connections::ModelConnection, contract::Call};
 use crate::{
-    providers::{Answer, ModelFailure, Question, Turn},
+    providers::{Completion, ModelFailure, Question, Turn},
     runner::JobError,
 };
 
@@ -138,7 +138,7 @@ fn repair(reasons: &[String]) -> String {
 }
 
 /// Sends a question within all limits.
-async fn send(call: &Call<'_>, access: ModelAccess<'_>, question: &Question) -> Result<Answer, AskError> {
+async fn send(call: &Call<'_>, access: ModelAccess<'_>, question: &Question) -> Result<Completion, AskError> {
     admit(call, access).await?;
     let (db, workspace, id) = (&call.cx.db, call.workspace, access.connection.id);
     let failure = match access.connection.client.ask(question).await {
@@ -229,7 +229,7 @@ async fn check_budget(call: &Call<'_>, access: ModelAccess<'_>) -> Result<(), Jo
 async fn record(
     call: &Call<'_>,
     access: ModelAccess<'_>,
-    answer: &Answer,
+    answer: &Completion,
     kept: Option<(&ContentKey, &Value, u64)>,
 ) -> Result<(), JobError> {
     let settings = settings(access);

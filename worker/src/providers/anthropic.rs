@@ -3,7 +3,7 @@
 use nvisy_shared::{domain::connection::model::ModelSettings, secret::Secret};
 use serde_json::{Value, json};
 
-use super::{Answer, ModelFailure, ProviderRequest, Question, invalid, joined, message, set, tokens};
+use super::{Completion, ModelFailure, ProviderRequest, Question, invalid, joined, message, set, tokens};
 
 /// The version of the protocol.
 const VERSION: &str = "2023-06-01";
@@ -30,14 +30,14 @@ pub(super) fn request(settings: &ModelSettings, key: Option<&Secret<String>>, qu
     ProviderRequest { path: vec!["v1".to_owned(), "messages".to_owned()], headers, body }
 }
 
-pub(super) fn answer(body: &Value) -> Result<Answer, ModelFailure> {
+pub(super) fn answer(body: &Value) -> Result<Completion, ModelFailure> {
     let content = body.get("content").ok_or_else(|| invalid("content"))?;
     let reason = body.get("stop_reason").and_then(Value::as_str).unwrap_or_default();
     if reason == "refusal" {
         return Err(ModelFailure::Refused("the model refused to answer".to_owned()));
     }
     let cached = tokens(body, "/usage/cache_read_input_tokens") + tokens(body, "/usage/cache_creation_input_tokens");
-    Ok(Answer {
+    Ok(Completion {
         text: joined(Some(content)),
         input_tokens: tokens(body, "/usage/input_tokens") + cached,
         output_tokens: tokens(body, "/usage/output_tokens"),

@@ -6,7 +6,7 @@ use nvisy_shared::{
 };
 use serde_json::{Value, json};
 
-use super::{Answer, ModelFailure, ProviderRequest, Question, bearer, invalid, joined, message, set, tokens};
+use super::{Completion, ModelFailure, ProviderRequest, Question, bearer, invalid, joined, message, set, tokens};
 
 pub(super) fn request(
     settings: &ModelSettings,
@@ -37,7 +37,7 @@ pub(super) fn request(
     ProviderRequest { path: vec!["v2".to_owned(), "chat".to_owned()], headers: bearer(key), body }
 }
 
-pub(super) fn answer(body: &Value) -> Result<Answer, ModelFailure> {
+pub(super) fn answer(body: &Value) -> Result<Completion, ModelFailure> {
     let content = body.pointer("/message/content").ok_or_else(|| invalid("message"))?;
     let reason = body.get("finish_reason").and_then(Value::as_str).unwrap_or_default();
     if reason.starts_with("ERROR") {
@@ -47,7 +47,7 @@ pub(super) fn answer(body: &Value) -> Result<Answer, ModelFailure> {
         0 => tokens(body, &format!("/usage/billed_units/{name}")),
         count => count,
     };
-    Ok(Answer {
+    Ok(Completion {
         text: content.as_str().map_or_else(|| joined(Some(content)), str::to_owned),
         input_tokens: count("input_tokens"),
         output_tokens: count("output_tokens"),

@@ -6,7 +6,7 @@ use nvisy_shared::{
 };
 use serde_json::{Value, json};
 
-use super::{Answer, ModelFailure, ProviderRequest, Question, invalid, joined, set, tokens};
+use super::{Completion, ModelFailure, ProviderRequest, Question, invalid, joined, set, tokens};
 
 pub(super) fn request(
     settings: &ModelSettings,
@@ -39,7 +39,7 @@ pub(super) fn request(
     ProviderRequest { path: vec!["v1beta".to_owned(), "models".to_owned(), model], headers, body }
 }
 
-pub(super) fn answer(body: &Value) -> Result<Answer, ModelFailure> {
+pub(super) fn answer(body: &Value) -> Result<Completion, ModelFailure> {
     if let Some(reason) = body.pointer("/promptFeedback/blockReason").and_then(Value::as_str) {
         return Err(ModelFailure::Refused(format!("the provider blocked the question: {reason}")));
     }
@@ -49,7 +49,7 @@ pub(super) fn answer(body: &Value) -> Result<Answer, ModelFailure> {
         return Err(ModelFailure::Refused(format!("the provider stopped the answer: {reason}")));
     }
     let thoughts = tokens(body, "/usageMetadata/thoughtsTokenCount");
-    Ok(Answer {
+    Ok(Completion {
         text: joined(candidate.pointer("/content/parts")),
         input_tokens: tokens(body, "/usageMetadata/promptTokenCount"),
         output_tokens: tokens(body, "/usageMetadata/candidatesTokenCount") + thoughts,

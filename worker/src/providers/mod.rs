@@ -81,7 +81,7 @@ pub struct Image {
 
 /// An answer of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Completion {
     /// The text.
     pub text: String,
     /// Tokens that the model read.
@@ -131,7 +131,7 @@ impl ModelClient {
     ///
     /// # Errors
     /// [`ModelFailure`] says whether waiting, or a change of the connection, helps.
-    pub async fn ask(&self, question: &Question) -> Result<Answer, ModelFailure> {
+    pub async fn ask(&self, question: &Question) -> Result<Completion, ModelFailure> {
         let mode = self.settings.json_mode;
         match self.ask_in(question, mode).await {
             Err(ModelFailure::Rejected(reason)) if mode != JsonMode::Prompt && is_about_json_mode(&reason) => {
@@ -142,7 +142,7 @@ impl ModelClient {
         }
     }
 
-    async fn ask_in(&self, question: &Question, mode: JsonMode) -> Result<Answer, ModelFailure> {
+    async fn ask_in(&self, question: &Question, mode: JsonMode) -> Result<Completion, ModelFailure> {
         let key = self.credentials.as_ref().map(|credentials| &credentials.api_key);
         let request = match self.provider {
             ModelProvider::OpenAi => openai::request(&self.settings, key, question, mode),

@@ -6,7 +6,7 @@ use nvisy_shared::{
 };
 use serde_json::{Value, json};
 
-use super::{Answer, ModelFailure, ProviderRequest, Question, bearer, invalid, message, set, tokens};
+use super::{Completion, ModelFailure, ProviderRequest, Question, bearer, invalid, message, set, tokens};
 
 pub(super) fn request(
     settings: &ModelSettings,
@@ -35,12 +35,12 @@ pub(super) fn request(
     ProviderRequest { path: vec!["api".to_owned(), "chat".to_owned()], headers: bearer(key), body }
 }
 
-pub(super) fn answer(body: &Value) -> Result<Answer, ModelFailure> {
+pub(super) fn answer(body: &Value) -> Result<Completion, ModelFailure> {
     if let Some(message) = body.get("error").and_then(Value::as_str) {
         return Err(ModelFailure::Unavailable(message.to_owned()));
     }
     let text = body.pointer("/message/content").and_then(Value::as_str).ok_or_else(|| invalid("message"))?;
-    Ok(Answer {
+    Ok(Completion {
         text: text.to_owned(),
         input_tokens: tokens(body, "/prompt_eval_count"),
         output_tokens: tokens(body, "/eval_count"),

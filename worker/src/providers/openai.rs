@@ -6,7 +6,7 @@ use nvisy_shared::{
 };
 use serde_json::{Value, json};
 
-use super::{Answer, ModelFailure, ProviderRequest, Question, bearer, invalid, joined, message, set, tokens};
+use super::{Completion, ModelFailure, ProviderRequest, Question, bearer, invalid, joined, message, set, tokens};
 
 pub(super) fn request(
     settings: &ModelSettings,
@@ -43,14 +43,14 @@ pub(super) fn request(
     ProviderRequest { path: vec!["chat".to_owned(), "completions".to_owned()], headers: bearer(key), body }
 }
 
-pub(super) fn answer(body: &Value) -> Result<Answer, ModelFailure> {
+pub(super) fn answer(body: &Value) -> Result<Completion, ModelFailure> {
     // Some servers report an error with status 200.
     if let Some(message) = body.pointer("/error/message").and_then(Value::as_str) {
         return Err(ModelFailure::Unavailable(message.to_owned()));
     }
     let choice = body.pointer("/choices/0").ok_or_else(|| invalid("choice"))?;
-    if let Some(refusal) = choice.pointer("/message/refusal").and_then(Value::as_str) {
-        return Err(ModelFailure::Refused(refusal.to_owned()));
+    if let Some(reason) = choice.get("message").and_then(|message| message.get("refusal")?.as_str()) {
+        return Err(ModelFailure::Refused(reason.to_owned()));
     }
     let reason = choice.get("finish_reason").and_then(Value::as_str).unwrap_or_default();
     if reason == "content_filter" {
@@ -58,7 +58,7 @@ pub(super) fn answer(body: &Value) -> Result<Answer, ModelFailure> {
     }
     let content = choice.pointer("/message/content");
     let text = content.and_then(Value::as_str).map_or_else(|| joined(content), str::to_owned);
-    Ok(Answer {
+    Ok(Completion {
         text,
         input_tokens: tokens(body, "/usage/prompt_tokens"),
         output_tokens: tokens(body, "/usage/completion_tokens"),

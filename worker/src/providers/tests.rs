@@ -98,8 +98,8 @@ fn question() -> Question {
     }
 }
 
-fn answer(input_tokens: u64, output_tokens: u64) -> Answer {
-    Answer { text: "{\"a\":1}".to_owned(), input_tokens, output_tokens, is_cut: false }
+fn answer(input_tokens: u64, output_tokens: u64) -> Completion {
+    Completion { text: "{\"a\":1}".to_owned(), input_tokens, output_tokens, is_cut: false }
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn ollama_protocol_is_spoken() {
                        "prompt_eval_count": 11, "eval_count": 12 });
     let server = Server::start(vec![ok(&body)]).await;
     let found = client(ModelProvider::Ollama, &server.base_url, json!({})).ask(&question()).await.unwrap();
-    assert_eq!(found, Answer { is_cut: true, ..answer(11, 12) });
+    assert_eq!(found, Completion { is_cut: true, ..answer(11, 12) });
     let request = &server.requests()[0];
     assert!(request.head.starts_with("post /api/chat http/1.1\r\n"));
     assert_eq!(request.body["messages"][1]["images"], json!(["AAAA"]));

@@ -169,7 +169,7 @@ pub struct Step {
     pub name: String,
     /// Whether it succeeded.
     pub ok: bool,
-    /// What was found.
+    /// The finding.
     pub detail: String,
 }
 
