@@ -79,6 +79,7 @@ impl TestDeployment {
             ("NVISY_EMBEDDING_MODEL".to_owned(), "none".to_owned()),
             ("NVISY_EMBEDDING_DIMENSIONS".to_owned(), "384".to_owned()),
             ("NVISY_EMBEDDING_DIRECTORY".to_owned(), variable("NVISY_EMBEDDING_DIRECTORY")),
+            ("NVISY_EXTRACT_OCR_DIRECTORY".to_owned(), variable("NVISY_EXTRACT_OCR_DIRECTORY")),
             ("NVISY_EMBEDDING_THREADS".to_owned(), "1".to_owned()),
             // Servers of tests are on this machine.
             ("NVISY_OUTBOUND_ALLOWED_NETWORKS".to_owned(), "127.0.0.0/8, ::1".to_owned()),
