@@ -354,6 +354,7 @@ async fn spent_budget_ends_the_run() {
     let items = setup.get(&format!("runs/{run}/items")).await;
     let failed = items["items"].as_array().unwrap().iter().filter(|item| item["failure"]["code"] == "budget_exceeded");
     assert_eq!(failed.count(), 1, "{items}");
+    assert_eq!((&ended["state"], &ended["failure"]["code"]), (&json!("failed"), &json!("budget_exceeded")), "{ended}");
     assert_eq!(ended["budget"], 0.5);
     assert_eq!(setup.server.requests().len(), 1);
     setup.app.stop().await;

@@ -380,6 +380,8 @@ pub struct ItemFailure<'a> {
     pub failure: &'a Failure,
     /// The attempt, from 1.
     pub attempt: i32,
+    /// Whether the failure is that of the run.
+    pub fails_run: bool,
 }
 
 /// How far a run is, behind the end of one of its items.
@@ -425,15 +427,24 @@ pub async fn finish_item(
          returning run.items, run.items - run.items_open"
     );
     let (items, items_ended) = sql::first_value(tx, count).await?.unwrap_or_default();
-    Ok(RunProgress { ended: finish_run(tx, workspace, run).await?, items, items_ended })
+    let run_failure = failure.filter(|at| at.fails_run).map(|at| at.failure);
+    Ok(RunProgress { ended: finish_run(tx, workspace, run, run_failure).await?, items, items_ended })
 }
 
-/// Ends a run of which every file has entered and every item is finished. Returns its state, if it ended.
-pub async fn finish_run(tx: &Tx, workspace: WorkspaceId, run: RunId) -> Result<Option<RunState>> {
+/// Ends a run of which every file has entered and every item is finished. `failure`: that of the run. Returns its state, if it
+/// ended.
+pub async fn finish_run(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    run: RunId,
+    failure: Option<&Failure>,
+) -> Result<Option<RunState>> {
+    let (code, detail) = (failure.map(|failure| failure.code), failure.map(|failure| failure.detail.clone()));
     let finish = raw_sql!(
         Postgres,
-        "update run set finished_at = now(),
-             state = case when items_failed > 0 then 'completed_with_errors' else 'completed' end
+        "update run set finished_at = now(), failure_code = {code}, failure_detail = {detail},
+             state = case when {code}::text is not null then 'failed'
+                 when items_failed > 0 then 'completed_with_errors' else 'completed' end
          where workspace_id = {workspace} and id = {run} and state in ('queued', 'running') and admitted
              and items_open <= 0
          returning state"

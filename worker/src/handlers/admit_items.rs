@@ -90,7 +90,7 @@ impl Handler for AdmitItems {
                 store::run::set_checkpoint(change, workspace, self.run, checkpoint, admitted).await?;
                 if !admitted {
                     outbox::enqueue(change, workspace, self).await?;
-                } else if let Some(state) = store::run::finish_run(change, workspace, self.run).await? {
+                } else if let Some(state) = store::run::finish_run(change, workspace, self.run, None).await? {
                     runs::ended_without_items(change, self.run, run.pipeline_id, state);
                 }
                 Ok(())

@@ -74,13 +74,14 @@ pub(super) async fn finished(change: &mut Change, workspace: WorkspaceId, item: 
     end(change, workspace, item, state, None).await
 }
 
-/// Records that the item failed, and removes its partial results.
+/// Records that the item failed, and removes its partial results. `fails_run`: the run fails with it.
 pub(super) async fn failed(
     change: &mut Change,
     workspace: WorkspaceId,
     item: ItemId,
     failure: &Failure,
     attempt: i32,
+    fails_run: bool,
 ) -> Result<(), JobError> {
     let item = match open(change, workspace, item).await {
         Err(JobError::Obsolete) => return Ok(()),
@@ -92,7 +93,7 @@ pub(super) async fn failed(
         let data = json!({ "runId": item.run_id, "fileId": item.file_id, "code": failure.code, "node": failure.node });
         change.emit(EventType::ItemFailed, item.id, data);
     }
-    let at = Some(ItemFailure { failure, attempt });
+    let at = Some(ItemFailure { failure, attempt, fails_run });
     end(change, workspace, &item, ItemState::Failed, at).await?;
     metrics().file_failed(failure.code.as_str());
     Ok(())

@@ -118,8 +118,9 @@ impl Handler for RunSegment {
     async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
         let workspace = claim.workspace_id;
         let Some(item) = store::run::find_item(change.tx(), workspace, self.item).await? else { return Ok(()) };
-        item::failed(change, workspace, self.item, failure, claim.attempts).await?;
-        if ends_run(change, workspace, &item, failure).await? {
+        let fails_run = fails_run(change, workspace, &item, failure).await?;
+        item::failed(change, workspace, self.item, failure, claim.attempts, fails_run).await?;
+        if fails_run {
             item::fail_run(change, workspace, &item, failure, claim.id).await?;
         }
         Ok(())
@@ -127,7 +128,7 @@ impl Handler for RunSegment {
 }
 
 /// Whether the node that failed says that its failure is that of the run.
-async fn ends_run(change: &Change, workspace: WorkspaceId, item: &Item, failure: &Failure) -> Result<bool, JobError> {
+async fn fails_run(change: &Change, workspace: WorkspaceId, item: &Item, failure: &Failure) -> Result<bool, JobError> {
     // No further item may spend anything.
     if failure.code == FailureCode::BudgetExceeded {
         return Ok(true);
