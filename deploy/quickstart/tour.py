@@ -9,7 +9,7 @@ from wheels import Failure
 DOCUMENTS = Path(__file__).resolve().parents[1] / "demo"
 QUESTIONS = [
     "What does an emergency stop do?",
-    "How close may a seal come before the rotor is stopped?",
+    "What happens when an animal comes within 15 m of the rotor?",
     "Why is the spring tide worth nine neap tides?",
 ]
 # Five short documents take seconds.

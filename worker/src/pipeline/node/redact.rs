@@ -217,7 +217,7 @@ fn document(element: &mut DocumentElement, redactor: &Redactor, entities: &Entit
     let known =
         passages(&element.document.text, entities.of(&element.origin.metadata), |range| Some(edits.text(range)));
     let replacements = redactor.replacements(&element.document.text, known, counts);
-    // What is repeated beside the text: title, words of headings, properties such as the sender of a mail.
+    // Copies beside the text: title, words of headings, properties such as the sender of a mail.
     let beside = |text: &mut String| redactor.text(text, &mut Counts::new());
     let mut changed = replace_in(element, &replacements);
     changed.title.as_mut().map(beside);
