@@ -9,7 +9,7 @@ from wheels import Failure
 DOCUMENTS = Path(__file__).resolve().parents[1] / "demo"
 QUESTIONS = [
     "What does an emergency stop do?",
-    "What happens when an animal comes within 15 m of the rotor?",
+    "What happens when a porpoise comes close to the rotor?",
     "Why is the spring tide worth nine neap tides?",
 ]
 # Five short documents take seconds.
