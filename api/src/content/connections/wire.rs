@@ -11,7 +11,7 @@ use nvisy_shared::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::http::validation::{nullable, present, slug};
@@ -38,11 +38,12 @@ pub struct CreateConnection {
     pub provider: String,
     /// The settings, as the provider's schema has them.
     #[garde(skip)]
+    #[schemars(with = "Map<String, Value>")]
     pub settings: Value,
     /// The credentials, as the provider's schema has them. No response contains them.
     #[garde(skip)]
     #[serde(default, deserialize_with = "present")]
-    #[schemars(with = "Value")]
+    #[schemars(with = "Map<String, Value>")]
     pub credentials: Option<Secret<Value>>,
     /// Whether pipelines may use it.
     #[garde(skip)]
@@ -70,12 +71,12 @@ pub struct ChangeConnection {
     /// The whole settings.
     #[garde(skip)]
     #[serde(default, deserialize_with = "present")]
-    #[schemars(with = "Value")]
+    #[schemars(with = "Map<String, Value>")]
     pub settings: Option<Value>,
     /// The whole credentials; `null` removes them. They must be given again with another address, which they would be sent to.
     #[garde(skip)]
     #[serde(default, deserialize_with = "nullable")]
-    #[schemars(with = "Option<Value>")]
+    #[schemars(with = "Option<Map<String, Value>>")]
     pub credentials: Option<Option<Secret<Value>>>,
     /// Whether pipelines may use it.
     #[garde(skip)]
@@ -119,6 +120,7 @@ pub struct Connection {
     /// The provider.
     pub provider: String,
     /// The settings.
+    #[schemars(with = "Map<String, Value>")]
     pub settings: Value,
     /// Whether there are credentials.
     pub has_credentials: bool,
