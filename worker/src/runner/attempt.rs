@@ -161,7 +161,9 @@ impl JobRunner {
             Err(JobError::Fail(failure)) => self.fail(claim, &*handler, &failure).await,
             Err(error @ JobError::Retry { .. }) => {
                 let retry = error.retry_policy();
-                if claim.attempts >= retry.map_or(limit, |retry| i32::try_from(retry.attempts).unwrap_or(i32::MAX)) {
+                // Beyond the limit of the queue the next claim would see a worker that died, and hide the cause.
+                let own = retry.map_or(limit, |retry| i32::try_from(retry.attempts).unwrap_or(i32::MAX));
+                if claim.attempts >= own.min(limit) {
                     return self.dead_letter(claim, "attempts_exhausted", &error, Some(&*handler)).await;
                 }
                 warn(claim.id, "an attempt failed, the job is retried", &error);
