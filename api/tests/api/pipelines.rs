@@ -51,7 +51,7 @@ impl Setup {
     }
 }
 
-/// A definition that is valid, and that the engine does not run yet.
+/// A definition with a switch and a trigger by request only.
 fn languages() -> Value {
     json!({
         "schemaVersion": 1,
