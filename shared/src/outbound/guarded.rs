@@ -139,10 +139,18 @@ impl GuardedClient {
     /// # Errors
     /// [`OutboundFailure::Blocked`] with the reason.
     pub fn check(&self, url: &Url) -> Result<(), OutboundFailure> {
-        let blocked = |reason| Err(OutboundFailure::Blocked(reason));
         if !["http", "https"].contains(&url.scheme()) {
-            return blocked("the URL is neither http nor https");
+            return Err(OutboundFailure::Blocked("the URL is neither http nor https"));
         }
+        self.check_host(url)
+    }
+
+    /// As [`GuardedClient::check`], for other protocols.
+    ///
+    /// # Errors
+    /// [`OutboundFailure::Blocked`] with the reason.
+    pub fn check_host(&self, url: &Url) -> Result<(), OutboundFailure> {
+        let blocked = |reason| Err(OutboundFailure::Blocked(reason));
         if !url.username().is_empty() || url.password().is_some() {
             return blocked("the URL contains credentials");
         }
@@ -150,10 +158,27 @@ impl GuardedClient {
             // An address in a URL is not resolved, so the resolver does not see it.
             Some(Host::Ipv4(ip)) => ip.into(),
             Some(Host::Ipv6(ip)) => ip.into(),
-            Some(Host::Domain(_)) => return Ok(()),
+            Some(Host::Domain(name)) => match name.parse() {
+                // URLs of other schemes than those of the web have addresses as names.
+                Ok(ip) => ip,
+                Err(_) => return Ok(()),
+            },
             None => return blocked("the URL has no host"),
         };
         if self.policy.allows(ip) { Ok(()) } else { blocked(CLOSED_ADDRESS) }
+    }
+
+    /// The addresses of a host that may be called, for protocols other than HTTP. The caller connects to one of them, and does not
+    /// resolve the name again.
+    ///
+    /// # Errors
+    /// [`OutboundFailure::Blocked`] if none may be called, [`OutboundFailure::Connect`] if the name does not resolve.
+    pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, OutboundFailure> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let resolved = tokio::net::lookup_host((host, port)).await;
+        let resolved = resolved.map_err(|error| OutboundFailure::Connect(error_chain(&error)))?;
+        let allowed: Vec<_> = resolved.filter(|address| self.policy.allows(address.ip())).collect();
+        if allowed.is_empty() { Err(OutboundFailure::Blocked(CLOSED_ADDRESS)) } else { Ok(allowed) }
     }
 
     /// Starts a request; [`GuardedClient::send`] sends it. A timeout of its own replaces that of the settings.

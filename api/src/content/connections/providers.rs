@@ -27,7 +27,7 @@ pub struct Provider {
     name: String,
     /// The name for people.
     title: String,
-    /// The kind of its connections: `model`.
+    /// The kind of its connections: `model`, `objects`, `web`, `mail`, `relational` or `vectors`.
     kind: String,
     /// The abilities of its connections.
     capabilities: Vec<String>,
@@ -42,12 +42,12 @@ pub struct Provider {
 /// The same for every caller.
 static PROVIDERS: LazyLock<Providers> = LazyLock::new(|| Providers {
     items: connection::providers()
-        .into_iter()
+        .iter()
         .map(|of| Provider {
             name: of.name.to_owned(),
             title: of.title.to_owned(),
             kind: of.kind.name().to_owned(),
-            capabilities: of.capabilities.iter().map(|&name| name.to_owned()).collect(),
+            capabilities: of.capabilities.iter().map(|capability| capability.name().to_owned()).collect(),
             settings_schema: json!(of.settings),
             credentials_schema: json!(of.credentials),
             needs_credentials: of.needs_credentials,

@@ -4,11 +4,12 @@ use nvisy_shared::{
     crypt::{self, KeyPurpose},
     domain::{
         activity::Action,
-        connection::{self, model::ModelProvider},
+        connection::{self, Address},
         event::EventType,
     },
     entity::connection::Model,
     id::{ConnectionId, WorkspaceId},
+    outbound::OutboundFailure,
     platform::Platform,
     secret::Secret,
     store::{
@@ -47,21 +48,21 @@ fn validate(
     connection::validate(provider, settings, credentials.map(Secret::expose)).map_err(|problems| {
         Problem::invalid(problems.into_iter().map(|one| FieldError::new(one.field, one.message)).collect())
     })?;
-    let known = ModelProvider::parse(provider);
-    if known.is_some_and(ModelProvider::needs_key) && credentials.is_none() && !has_credentials {
+    let needs_credentials = connection::provider(provider).is_some_and(|provider| provider.needs_credentials);
+    if needs_credentials && credentials.is_none() && !has_credentials {
         return Err(invalid_field("credentials", "must be set for this provider"));
     }
     // Names are resolved and checked at every call; an address in the URL is known now.
-    if let Some(url) = address(provider, settings) {
-        platform.outbound.check(&url).map_err(|failure| invalid_field("settings.baseUrl", failure.to_string()))?;
+    if let Some(Address { field, url }) = address(provider, settings) {
+        let blocked = |failure: OutboundFailure| invalid_field(&format!("settings.{field}"), failure.to_string());
+        platform.outbound.check_host(&url).map_err(blocked)?;
     }
     Ok(())
 }
 
-/// The address that the settings lead to.
-fn address(provider: &str, settings: &Value) -> Option<url::Url> {
-    let provider = ModelProvider::parse(provider)?;
-    connection::read::<connection::model::ModelSettings>(settings).ok()?.base_url(provider)
+/// The server that the settings lead to.
+fn address(provider: &str, settings: &Value) -> Option<Address> {
+    connection::provider(provider)?.address(settings)
 }
 
 /// The credentials sealed, with the key's generation. Workers alone open them.

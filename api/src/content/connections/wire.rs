@@ -184,7 +184,7 @@ impl Connection {
         let blocked = blocks.iter().find(|block| block.connection_id == row.id);
         Self {
             id: row.id.0,
-            kind: connection::kind_of(&row.provider).map_or("", |kind| kind.name()).to_owned(),
+            kind: connection::provider(&row.provider).map_or("", |provider| provider.kind.name()).to_owned(),
             name: row.name,
             provider: row.provider,
             settings: row.settings,

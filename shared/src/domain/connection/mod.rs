@@ -1,15 +1,21 @@
 //! Connections to other systems: which providers there are, and what their settings mean.
+//!
+//! A provider is a file with a [`ProviderSpec`] and a line in [`providers`]; what it does is in the worker.
 
 pub mod model;
+mod provider;
+mod setting;
 
-use std::fmt;
+use std::sync::LazyLock;
 
-use json_schema::{JsonSchema, Schema, generate::SchemaSettings};
 use sea_orm::{DeriveActiveEnum, EnumIter};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::model::{ModelCredentials, ModelProvider, ModelSettings};
+pub use self::{
+    provider::{Address, Capability, Provider, ProviderSpec},
+    setting::{InvalidSetting, read},
+};
 
 /// The kind of the systems that a provider connects with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +23,16 @@ use self::model::{ModelCredentials, ModelProvider, ModelSettings};
 pub enum ConnectionKind {
     /// Language models.
     Model,
+    /// Stores of objects or files.
+    Objects,
+    /// Websites and services over HTTP.
+    Web,
+    /// Mailboxes.
+    Mail,
+    /// Relational databases.
+    Relational,
+    /// Vector stores.
+    Vectors,
 }
 
 impl ConnectionKind {
@@ -25,6 +41,11 @@ impl ConnectionKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
+            Self::Objects => "objects",
+            Self::Web => "web",
+            Self::Mail => "mail",
+            Self::Relational => "relational",
+            Self::Vectors => "vectors",
         }
     }
 }
@@ -66,116 +87,49 @@ pub struct CheckStep {
     pub detail: String,
 }
 
-/// A provider of connections, described for editors.
-#[derive(Clone, Debug)]
-pub struct Provider {
-    /// The identifier.
-    pub name: &'static str,
-    /// The name for people.
-    pub title: &'static str,
-    /// The kind of its connections.
-    pub kind: ConnectionKind,
-    /// What its connections can do.
-    pub capabilities: &'static [&'static str],
-    /// The JSON Schema of the settings.
-    pub settings: Schema,
-    /// The JSON Schema of the credentials.
-    pub credentials: Schema,
-    /// Whether a connection must have credentials.
-    pub needs_credentials: bool,
-}
+/// All providers, in the order of the documentation.
+static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
+    vec![
+        Provider::of::<model::OpenAi>(),
+        Provider::of::<model::Anthropic>(),
+        Provider::of::<model::Gemini>(),
+        Provider::of::<model::Cohere>(),
+        Provider::of::<model::Ollama>(),
+    ]
+});
 
-/// All providers.
+/// All providers, in the order of the documentation.
 #[must_use]
-pub fn providers() -> Vec<Provider> {
-    ModelProvider::ALL
-        .iter()
-        .map(|provider| Provider {
-            name: provider.name(),
-            title: provider.title(),
-            kind: ConnectionKind::Model,
-            capabilities: &["chat", "images", "json"],
-            settings: schema::<ModelSettings>(),
-            credentials: schema::<ModelCredentials>(),
-            needs_credentials: provider.needs_key(),
-        })
-        .collect()
+pub fn providers() -> &'static [Provider] {
+    &PROVIDERS
 }
 
-/// The kind of a provider's connections; `None`: no provider has this name.
+/// The provider of this identifier.
 #[must_use]
-pub fn kind_of(provider: &str) -> Option<ConnectionKind> {
-    ModelProvider::parse(provider).map(|_| ConnectionKind::Model)
-}
-
-fn schema<T: JsonSchema>() -> Schema {
-    let generator = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    generator.into_generator().into_root_schema_for::<T>()
-}
-
-/// A setting that a provider does not accept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidSetting {
-    /// The path of the field; empty: the whole.
-    pub field: String,
-    /// The rule that is violated. It quotes no value, which may be secret.
-    pub message: String,
-}
-
-impl fmt::Display for InvalidSetting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.field.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.field, self.message) }
-    }
-}
-
-impl InvalidSetting {
-    fn new(field: &str, message: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), message: message.into() }
-    }
-}
-
-/// Reads settings or credentials. Messages name the field and the expected type only.
-///
-/// # Errors
-/// [`InvalidSetting`] with the first field that has another shape.
-pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, InvalidSetting> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let text = error.inner().to_string();
-        // Other texts of serde quote the value.
-        let message = ["missing field", "unknown field", "unknown variant"].iter().any(|known| text.starts_with(known));
-        let field = if path == "." { String::new() } else { path };
-        InvalidSetting {
-            field,
-            message: if message { text } else { "has another type or form than the schema".to_owned() },
-        }
-    })
+pub fn provider(name: &str) -> Option<&'static Provider> {
+    providers().iter().find(|provider| provider.name == name)
 }
 
 /// Checks the settings and the credentials of a connection.
 ///
 /// # Errors
 /// Every [`InvalidSetting`], with a path that begins with `settings` or `credentials`.
-pub fn validate(provider: &str, settings: &Value, credentials: Option<&Value>) -> Result<(), Vec<InvalidSetting>> {
-    let Some(provider) = ModelProvider::parse(provider) else {
-        let names: Vec<_> = ModelProvider::ALL.iter().map(|provider| format!("`{}`", provider.name())).collect();
+pub fn validate(name: &str, settings: &Value, credentials: Option<&Value>) -> Result<(), Vec<InvalidSetting>> {
+    let Some(provider) = provider(name) else {
+        let names: Vec<_> = providers().iter().map(|provider| format!("`{}`", provider.name)).collect();
         return Err(vec![InvalidSetting::new("provider", format!("must be one of {}", names.join(", ")))]);
     };
-    let within = |root: &str, invalid: InvalidSetting| InvalidSetting {
-        field: if invalid.field.is_empty() { root.to_owned() } else { format!("{root}.{}", invalid.field) },
-        ..invalid
-    };
-    let mut problems = Vec::new();
-    match read::<ModelSettings>(settings) {
-        Ok(settings) => problems.extend(settings.problems(provider).into_iter().map(|one| within("settings", one))),
-        Err(invalid) => problems.push(within("settings", invalid)),
-    }
-    match credentials.map(read::<ModelCredentials>) {
-        Some(Ok(credentials)) => {
-            problems.extend(credentials.problems().into_iter().map(|one| within("credentials", one)));
-        }
-        Some(Err(invalid)) => problems.push(within("credentials", invalid)),
-        None => {}
+    let mut problems = within("settings", provider.settings_problems(settings));
+    if let Some(credentials) = credentials {
+        problems.extend(within("credentials", provider.credentials_problems(credentials)));
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn within(root: &str, problems: Vec<InvalidSetting>) -> Vec<InvalidSetting> {
+    let prefixed = problems.into_iter().map(|problem| InvalidSetting {
+        field: if problem.field.is_empty() { root.to_owned() } else { format!("{root}.{}", problem.field) },
+        ..problem
+    });
+    prefixed.collect()
 }

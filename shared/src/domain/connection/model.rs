@@ -4,7 +4,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::InvalidSetting;
+use super::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec};
 use crate::secret::Secret;
 
 /// A protocol of language models.
@@ -44,18 +44,6 @@ impl ModelProvider {
         Self::ALL.into_iter().find(|provider| provider.name() == name)
     }
 
-    /// The name for people.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::OpenAi => "OpenAI, or a compatible server",
-            Self::Anthropic => "Anthropic",
-            Self::Gemini => "Google Gemini",
-            Self::Cohere => "Cohere",
-            Self::Ollama => "Ollama",
-        }
-    }
-
     /// The provider's own address; `None`: each user has a server.
     #[must_use]
     pub const fn default_base_url(self) -> Option<&'static str> {
@@ -67,12 +55,48 @@ impl ModelProvider {
             Self::Ollama => None,
         }
     }
+}
 
-    /// Whether every server of the provider requires a key. Servers that are compatible with OpenAI's may not.
-    #[must_use]
-    pub const fn needs_key(self) -> bool {
-        matches!(self, Self::Anthropic | Self::Gemini | Self::Cohere)
-    }
+macro_rules! model_providers {
+    ($($provider:ident, $title:literal, needs_key: $needs_key:literal;)+) => {
+        $(
+            #[doc = concat!("The provider of [`ModelProvider::", stringify!($provider), "`].")]
+            #[derive(Debug)]
+            pub struct $provider;
+
+            impl ProviderSpec for $provider {
+                const NAME: &'static str = ModelProvider::$provider.name();
+                const TITLE: &'static str = $title;
+                const KIND: ConnectionKind = ConnectionKind::Model;
+                const CAPABILITIES: &'static [Capability] = &[Capability::Chat, Capability::Images, Capability::Json];
+                const NEEDS_CREDENTIALS: bool = $needs_key;
+                type Settings = ModelSettings;
+                type Credentials = ModelCredentials;
+
+                fn settings_problems(settings: &ModelSettings) -> Vec<InvalidSetting> {
+                    settings.problems(ModelProvider::$provider)
+                }
+
+                fn credentials_problems(credentials: &ModelCredentials) -> Vec<InvalidSetting> {
+                    credentials.problems()
+                }
+
+                fn address(settings: &ModelSettings) -> Option<Address> {
+                    let url = settings.base_url(ModelProvider::$provider)?;
+                    Some(Address { field: "baseUrl", url })
+                }
+            }
+        )+
+    };
+}
+
+model_providers! {
+    // Servers that are compatible with OpenAI's may require no key.
+    OpenAi, "OpenAI, or a compatible server", needs_key: false;
+    Anthropic, "Anthropic", needs_key: true;
+    Gemini, "Google Gemini", needs_key: true;
+    Cohere, "Cohere", needs_key: true;
+    Ollama, "Ollama", needs_key: false;
 }
 
 /// How a model is made to answer with JSON.
@@ -217,7 +241,7 @@ impl ModelSettings {
         format!("{} {base} {} {limits:?} {:?} {:?}", provider.name(), self.model, self.temperature, self.json_mode)
     }
 
-    pub(super) fn problems(&self, provider: ModelProvider) -> Vec<InvalidSetting> {
+    fn problems(&self, provider: ModelProvider) -> Vec<InvalidSetting> {
         let mut problems = Vec::new();
         let mut range = |field: &str, value: f64, min: f64, max: f64| {
             if !(min..=max).contains(&value) {
@@ -262,7 +286,7 @@ impl ModelSettings {
 }
 
 impl ModelCredentials {
-    pub(super) fn problems(&self) -> Vec<InvalidSetting> {
+    fn problems(&self) -> Vec<InvalidSetting> {
         let key = self.api_key.expose();
         // It becomes a header.
         let usable = (1..=4096).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());

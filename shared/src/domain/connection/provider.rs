@@ -1,0 +1,167 @@
+//! What a provider declares, and its description for editors.
+
+use json_schema::{JsonSchema, Schema, generate::SchemaSettings};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    ConnectionKind,
+    setting::{InvalidSetting, read},
+};
+
+/// An ability of a provider's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// Answers to questions (language models).
+    Chat,
+    /// Questions about images (language models).
+    Images,
+    /// Answers in the form of a JSON Schema (language models).
+    Json,
+    /// Naming the streams that it has: buckets, tables, folders.
+    Discover,
+    /// Listing objects and reading them.
+    Read,
+    /// Listing ids without content, by which deletions are found.
+    ListIds,
+    /// Listing only what changed.
+    Incremental,
+    /// Saying who may read an object.
+    Acl,
+    /// Writing objects, rows or vectors.
+    Write,
+    /// Deleting what was written.
+    Delete,
+}
+
+impl Capability {
+    /// The identifier.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Images => "images",
+            Self::Json => "json",
+            Self::Discover => "discover",
+            Self::Read => "read",
+            Self::ListIds => "list_ids",
+            Self::Incremental => "incremental",
+            Self::Acl => "acl",
+            Self::Write => "write",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// The server that gets the credentials of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The setting that names it.
+    pub field: &'static str,
+    /// Scheme, host and port.
+    pub url: url::Url,
+}
+
+/// What a provider declares.
+pub trait ProviderSpec: 'static {
+    /// The identifier.
+    const NAME: &'static str;
+    /// The name for people.
+    const TITLE: &'static str;
+    /// The kind of its connections.
+    const KIND: ConnectionKind;
+    /// What its connections can do.
+    const CAPABILITIES: &'static [Capability];
+    /// Whether a connection must have credentials.
+    const NEEDS_CREDENTIALS: bool;
+    /// The settings.
+    type Settings: DeserializeOwned + JsonSchema;
+    /// The credentials.
+    type Credentials: DeserializeOwned + JsonSchema;
+
+    /// Everything that the schema of the settings does not say.
+    fn settings_problems(settings: &Self::Settings) -> Vec<InvalidSetting>;
+
+    /// Everything that the schema of the credentials does not say.
+    fn credentials_problems(credentials: &Self::Credentials) -> Vec<InvalidSetting>;
+
+    /// The server of the settings; `None`: they name none. Credentials must be given again when it changes, because they would be
+    /// sent there.
+    fn address(settings: &Self::Settings) -> Option<Address>;
+}
+
+/// A provider of connections, described for editors.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The identifier.
+    pub name: &'static str,
+    /// The name for people.
+    pub title: &'static str,
+    /// The kind of its connections.
+    pub kind: ConnectionKind,
+    /// What its connections can do.
+    pub capabilities: &'static [Capability],
+    /// The JSON Schema of the settings.
+    pub settings: Schema,
+    /// The JSON Schema of the credentials.
+    pub credentials: Schema,
+    /// Whether a connection must have credentials.
+    pub needs_credentials: bool,
+    settings_problems: fn(&Value) -> Vec<InvalidSetting>,
+    credentials_problems: fn(&Value) -> Vec<InvalidSetting>,
+    address: fn(&Value) -> Option<Address>,
+}
+
+impl Provider {
+    pub(super) fn of<T: ProviderSpec>() -> Self {
+        Self {
+            name: T::NAME,
+            title: T::TITLE,
+            kind: T::KIND,
+            capabilities: T::CAPABILITIES,
+            settings: schema::<T::Settings>(),
+            credentials: schema::<T::Credentials>(),
+            needs_credentials: T::NEEDS_CREDENTIALS,
+            settings_problems: |json| problems(json, T::settings_problems),
+            credentials_problems: |json| problems(json, T::credentials_problems),
+            address: |json| T::address(&read(json).ok()?),
+        }
+    }
+
+    /// What is wrong with settings.
+    #[must_use]
+    pub fn settings_problems(&self, settings: &Value) -> Vec<InvalidSetting> {
+        (self.settings_problems)(settings)
+    }
+
+    /// What is wrong with credentials. No message quotes a value.
+    #[must_use]
+    pub fn credentials_problems(&self, credentials: &Value) -> Vec<InvalidSetting> {
+        (self.credentials_problems)(credentials)
+    }
+
+    /// The server of valid settings.
+    #[must_use]
+    pub fn address(&self, settings: &Value) -> Option<Address> {
+        (self.address)(settings)
+    }
+
+    /// Whether connections have an ability.
+    #[must_use]
+    pub fn can(&self, capability: Capability) -> bool {
+        self.capabilities.contains(&capability)
+    }
+}
+
+fn problems<T: DeserializeOwned>(json: &Value, check: fn(&T) -> Vec<InvalidSetting>) -> Vec<InvalidSetting> {
+    match read(json) {
+        Ok(value) => check(&value),
+        Err(invalid) => vec![invalid],
+    }
+}
+
+fn schema<T: JsonSchema>() -> Schema {
+    let generator = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    generator.into_generator().into_root_schema_for::<T>()
+}
