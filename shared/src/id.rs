@@ -2,6 +2,7 @@
 
 use sea_orm::{DbErr, DeriveValueType, TryFromU64};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// A new time-ordered UUID.
@@ -9,6 +10,19 @@ use uuid::Uuid;
 #[expect(clippy::disallowed_methods, reason = "this module creates ids")]
 pub fn new() -> Uuid {
     Uuid::now_v7()
+}
+
+/// The UUID of these parts: the same for the same parts, in the form of version 5 with SHA-256.
+#[must_use]
+pub fn derived(parts: &[&[u8]]) -> Uuid {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
 }
 
 macro_rules! ids {

@@ -227,6 +227,7 @@ impl Bench {
             file: &self.file,
             spaces: &[],
             model_access: None,
+            target_access: None,
         }
     }
 

@@ -28,7 +28,7 @@ async fn each_task_runs_once_with_two_workers() {
     let schedule = Schedule {
         poll_interval: Duration::from_millis(50),
         accounts_interval: Duration::from_millis(500),
-        webhooks_interval: Duration::from_millis(500),
+        targets_interval: Duration::from_millis(500),
         ..Schedule::default()
     };
     let workers = built.map(|worker| {

@@ -315,7 +315,7 @@ async fn webhook_gets_elements_and_is_told_when_they_are_obsolete() {
     let build = Worker::build(setup.app.config().clone(), program("nvisy-worker")).await.unwrap();
     let schedule = Schedule {
         poll_interval: Duration::from_millis(100),
-        webhooks_interval: Duration::from_millis(200),
+        targets_interval: Duration::from_millis(200),
         ..Schedule::default()
     };
     let lifecycle = Lifecycle::new();
@@ -367,7 +367,8 @@ async fn webhook_gets_elements_and_is_told_when_they_are_obsolete() {
     let file = setup.path(&format!("files/{}", requests[1]));
     assert_eq!(setup.app.delete(&setup.ada, &file).await.status, 204);
     wait_until("the receiver knows of both files", async || (deleted(&service) == requests).then_some(())).await;
-    wait_until("deliveries are forgotten", async || (setup.app.count("webhook_target").await == 0).then_some(())).await;
+    wait_until("deliveries are forgotten", async || (setup.app.count("external_target").await == 0).then_some(()))
+        .await;
     lifecycle.soft().cancel();
     assert!(worker.await.unwrap(), "the worker finished in time");
     setup.app.stop().await;

@@ -44,6 +44,8 @@ pub enum FailureCode {
     CollectionNotFound,
     /// The connection that the pipeline uses does not exist, or is disabled.
     ConnectionNotFound,
+    /// The table or collection behind a connection does not exist, or has other columns or dimensions.
+    TargetMismatch,
     /// The answer of a model is not what the node asks for, also after it was told so.
     InvalidModelOutput,
     /// The budget of the run, or that of the connection for this month, is spent.
@@ -80,6 +82,7 @@ impl FailureCode {
             Self::Cancelled => "cancelled",
             Self::CollectionNotFound => "collection_not_found",
             Self::ConnectionNotFound => "connection_not_found",
+            Self::TargetMismatch => "target_mismatch",
             Self::InvalidModelOutput => "invalid_model_output",
             Self::BudgetExceeded => "budget_exceeded",
             Self::AttemptsExhausted => "attempts_exhausted",

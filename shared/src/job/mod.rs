@@ -5,17 +5,17 @@
 
 mod admit_items;
 mod check_connection;
+mod clear_target;
 mod run_segment;
 mod send_mail;
-mod tell_obsolete;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use admit_items::AdmitItems;
 pub use check_connection::CheckConnection;
+pub use clear_target::ClearTarget;
 pub use run_segment::RunSegment;
 pub use send_mail::SendMail;
-pub use tell_obsolete::TellObsolete;
 
 use crate::{domain::job::Lane, id::RunId};
 

@@ -16,6 +16,7 @@ pub mod credential;
 pub mod db_privileges;
 pub mod derived;
 pub mod event;
+pub mod external_target;
 pub mod file;
 pub mod fingerprint;
 pub mod idempotency;
@@ -49,7 +50,6 @@ pub mod target;
 pub mod totp;
 mod transaction;
 pub mod usage;
-pub mod webhook_target;
 pub mod workspace;
 
 use std::{borrow::Cow, time::Duration};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nvisy_shared::{
     domain::{
-        connection::{CheckStep, model::ModelProvider},
+        connection::{self, CheckStep, ConnectionKind, model::ModelProvider},
         event::EventType,
         failure::Failure,
     },
@@ -16,6 +16,7 @@ use nvisy_shared::{
 use serde_json::json;
 
 use crate::{
+    connectors::{self, OpenConnection, target::step},
     context::Context,
     pipeline::connections::{self, ModelConnection},
     providers::{ModelFailure, Question, Turn},
@@ -36,9 +37,15 @@ impl Handler for CheckConnection {
             return Err(JobError::Obsolete);
         }
         let provider = row.provider.clone();
-        let steps = match connections::open(cx, workspace, row) {
-            Ok(connection) => check(cx, &connection, &provider).await,
-            Err(error) => vec![step("address", Err(error.to_string()))],
+        let steps = match connection::provider(&provider).map(|provider| provider.kind) {
+            Some(ConnectionKind::Model) | None => match connections::open(cx, workspace, row) {
+                Ok(connection) => check(cx, &connection, &provider).await,
+                Err(error) => vec![step("address", Err(error.to_string()))],
+            },
+            Some(_) => match OpenConnection::open(cx, workspace, row) {
+                Ok(connection) => connectors::check_target(cx, &connection).await,
+                Err(error) => vec![step("address", Err(error.to_string()))],
+            },
         };
         complete_in_tx(cx, claim, || {
             let steps = &steps;
@@ -58,11 +65,6 @@ impl Handler for CheckConnection {
         change.emit(EventType::ConnectionChecked, self.connection, json!({ "state": "failed" }));
         Ok(())
     }
-}
-
-fn step(name: &str, result: Result<String, String>) -> CheckStep {
-    let ok = result.is_ok();
-    CheckStep { name: name.to_owned(), ok, detail: result.unwrap_or_else(|reason| reason) }
 }
 
 /// The steps up to the first that fails.

@@ -123,11 +123,14 @@ async fn end(
     if !item.preview {
         if state == ItemState::Failed {
             store::target::discard(change, workspace, item.id).await?;
+            store::external_target::abandon(change, workspace, item.pipeline_id, item.file_id, item.run_id).await?;
         } else {
             store::target::publish(change, workspace, item.id).await?;
             // Files that an earlier run made of this file, and this one did not.
             let source = effects::derived_source(item);
             store::derived::delete_others(change, workspace, item.file_id, &source, &item.progress.files).await?;
+            let source = effects::source(item);
+            store::external_target::supersede(change, workspace, item.pipeline_id, item.file_id, source).await?;
         }
         if item.decides_file() {
             finished.searchable_after = settle_file(change, workspace, item).await?;

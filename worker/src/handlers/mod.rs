@@ -2,12 +2,12 @@
 
 mod admit_items;
 mod check_connection;
+mod clear_target;
 mod item;
 mod run_segment;
 mod send_mail;
-mod tell_obsolete;
 
-use nvisy_shared::job::{AdmitItems, CheckConnection, RunSegment, SendMail, TellObsolete};
+use nvisy_shared::job::{AdmitItems, CheckConnection, ClearTarget, RunSegment, SendMail};
 
 use crate::runner::Registry;
 
@@ -21,5 +21,5 @@ pub fn registry() -> Registry {
         .with::<CheckConnection>()
         .with::<RunSegment>()
         .with::<SendMail>()
-        .with::<TellObsolete>()
+        .with::<ClearTarget>()
 }

@@ -3,12 +3,12 @@
 mod accounts;
 mod collections;
 mod events;
+mod external_targets;
 mod gc;
 mod idempotency;
 mod limits;
 mod measure;
 mod schedules;
-mod webhooks;
 mod workspaces;
 
 use std::{error::Error, time::Duration};
@@ -31,8 +31,8 @@ pub struct Schedule {
     pub poll_interval: Duration,
     /// From the end of one run of the task for sessions, tokens and accounts to the next.
     pub accounts_interval: Duration,
-    /// From the end of one search for obsolete deliveries to the next.
-    pub webhooks_interval: Duration,
+    /// From the end of one search for obsolete targets of sinks to the next.
+    pub targets_interval: Duration,
     /// From the end of one run of garbage collection to the next.
     pub gc_interval: Duration,
 }
@@ -42,7 +42,7 @@ impl Default for Schedule {
         Self {
             poll_interval: Duration::from_secs(5),
             accounts_interval: Duration::from_secs(30),
-            webhooks_interval: Duration::from_secs(30),
+            targets_interval: Duration::from_secs(30),
             gc_interval: Duration::from_secs(600),
         }
     }
@@ -55,21 +55,21 @@ enum MaintenanceTask {
     Accounts,
     /// Pipelines with a schedule.
     Schedules,
-    /// Deliveries that are obsolete.
-    Webhooks,
+    /// What sinks have written outside and is obsolete.
+    ExternalTargets,
     /// Everything that may wait some minutes.
     Gc,
 }
 
 impl MaintenanceTask {
-    const ALL: [Self; 4] = [Self::Schedules, Self::Accounts, Self::Webhooks, Self::Gc];
+    const ALL: [Self; 4] = [Self::Schedules, Self::Accounts, Self::ExternalTargets, Self::Gc];
 
     /// The key of its lease in the database.
     const fn name(self) -> &'static str {
         match self {
             Self::Schedules => "schedules",
             Self::Accounts => "accounts",
-            Self::Webhooks => "webhooks",
+            Self::ExternalTargets => "external_targets",
             Self::Gc => "gc",
         }
     }
@@ -78,7 +78,7 @@ impl MaintenanceTask {
         match self {
             Self::Schedules => schedule.poll_interval,
             Self::Accounts => schedule.accounts_interval,
-            Self::Webhooks => schedule.webhooks_interval,
+            Self::ExternalTargets => schedule.targets_interval,
             Self::Gc => schedule.gc_interval,
         }
     }
@@ -90,7 +90,7 @@ impl MaintenanceTask {
                 accounts::delete_expired_credentials(cx).await?;
                 accounts::erase(cx).await?;
             }
-            Self::Webhooks => webhooks::tell_obsolete(cx).await?,
+            Self::ExternalTargets => external_targets::clear(cx).await?,
             Self::Gc => {
                 idempotency::delete_expired(cx).await?;
                 events::delete_expired(cx).await?;

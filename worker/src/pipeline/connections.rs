@@ -1,24 +1,28 @@
 //! The connections that a segment needs, with their credentials opened.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use nvisy_shared::{
-    crypt::{self, KeyPurpose, envelope},
     domain::{
-        connection::{self, model::ModelProvider},
+        connection::{InvalidSetting, model::ModelProvider},
         failure::{Failure, FailureCode},
     },
     entity::connection::Model,
     id::{ConnectionId, WorkspaceId},
+    pipeline::node::Settings,
     store,
 };
-use serde_json::Value;
 
 use super::plans::CompiledPlan;
-use crate::{context::Context, providers::ModelClient, runner::JobError};
-
-/// How long a job waits before it looks again for an enabled connection.
-const DISABLED_DELAY: Duration = Duration::from_secs(60);
+use crate::{
+    connectors::{
+        self, CallFailure, OpenConnection, Target,
+        gate::{BLOCKED_DELAY, CallLimits, Gate},
+    },
+    context::Context,
+    providers::ModelClient,
+    runner::JobError,
+};
 
 /// A connection to a model.
 #[derive(Debug)]
@@ -27,13 +31,32 @@ pub struct ModelConnection {
     pub id: ConnectionId,
     /// Its name.
     pub name: String,
+    /// How often it may be called.
+    pub limits: CallLimits,
     /// Everything on which an answer depends, besides the question.
     pub identity: String,
     /// The model.
     pub client: ModelClient,
 }
 
-/// The connections of the nodes of segment `index`, by node.
+/// A connection that a sink writes to.
+pub struct TargetConnection {
+    /// The connection.
+    pub connection: OpenConnection,
+    /// The system behind it.
+    pub target: Box<dyn Target>,
+}
+
+/// The connections of the nodes of a segment, by node.
+#[derive(Default)]
+pub struct SegmentConnections {
+    /// Models.
+    pub models: BTreeMap<String, ModelConnection>,
+    /// Targets of sinks.
+    pub targets: BTreeMap<String, TargetConnection>,
+}
+
+/// The connections of the nodes of segment `index`.
 ///
 /// # Errors
 /// [`FailureCode::ConnectionNotFound`]; a disabled connection is waited for.
@@ -42,8 +65,8 @@ pub async fn of_segment(
     workspace: WorkspaceId,
     plan: &CompiledPlan,
     index: usize,
-) -> Result<BTreeMap<String, ModelConnection>, JobError> {
-    let mut by_node = BTreeMap::new();
+) -> Result<SegmentConnections, JobError> {
+    let mut connections = SegmentConnections::default();
     for step in &plan.plan.segments[index].steps {
         let Some(id) = step.settings.connection() else { continue };
         let row = store::connection::find(&cx.db, workspace, id).await?.ok_or_else(|| {
@@ -52,11 +75,24 @@ pub async fn of_segment(
         })?;
         if !row.enabled {
             let reason = format!("the connection `{}` is disabled", row.name);
-            return Err(JobError::Blocked { reason, delay: DISABLED_DELAY });
+            return Err(JobError::Blocked { reason, delay: BLOCKED_DELAY });
         }
-        by_node.insert(step.id.clone(), open(cx, workspace, row)?);
+        match step.settings {
+            Settings::SinkConnection(_) => {
+                let connection = OpenConnection::open(cx, workspace, row)?;
+                let target = match connectors::open_target(cx, &connection) {
+                    Ok(target) => target,
+                    Err(CallFailure::Item(failure)) => return Err(JobError::Fail(failure.at(&step.id))),
+                    Err(failure) => return Err(Gate::of(cx, &connection).failed(failure).await?),
+                };
+                connections.targets.insert(step.id.clone(), TargetConnection { connection, target });
+            }
+            _ => {
+                connections.models.insert(step.id.clone(), open(cx, workspace, row)?);
+            }
+        }
     }
-    Ok(by_node)
+    Ok(connections)
 }
 
 /// Opens a connection to a model.
@@ -64,24 +100,14 @@ pub async fn of_segment(
 /// # Errors
 /// When the row was changed behind our back, or another key sealed it.
 pub fn open(cx: &Context, workspace: WorkspaceId, row: Model) -> Result<ModelConnection, JobError> {
-    let unreadable = |error: connection::InvalidSetting| {
-        JobError::retry("the settings of a connection cannot be read")(error.to_string())
-    };
-    let provider = ModelProvider::parse(&row.provider)
-        .ok_or_else(|| JobError::retry("this worker does not know the provider")(row.provider.clone()))?;
-    let settings = connection::read(&row.settings).map_err(unreadable)?;
-    let credentials = match &row.credentials {
-        None => None,
-        Some(sealed) => {
-            let key = cx.keys.derive(workspace, KeyPurpose::Connection);
-            let opened = envelope::open(&key, &crypt::connection_owner(workspace, row.id), sealed)
-                .map_err(JobError::retry("the credentials of a connection cannot be opened"))?;
-            let json: Value = serde_json::from_slice(opened.expose())
-                .map_err(|_| JobError::retry("the credentials of a connection cannot be read")("they are not JSON"))?;
-            Some(connection::read(&json).map_err(unreadable)?)
-        }
-    };
+    let unreadable =
+        |error: InvalidSetting| JobError::retry("the settings of a connection cannot be read")(error.to_string());
+    let connection = OpenConnection::open(cx, workspace, row)?;
+    let provider = ModelProvider::parse(&connection.provider)
+        .ok_or_else(|| JobError::retry("this worker does not know the provider")(connection.provider.clone()))?;
+    let settings = connection.settings().map_err(unreadable)?;
+    let credentials = connection.credentials().map_err(unreadable)?;
     let client = ModelClient::new(cx.outbound.clone(), provider, settings, credentials);
     let identity = client.settings().identity(provider);
-    Ok(ModelConnection { id: row.id, name: row.name, identity, client })
+    Ok(ModelConnection { id: connection.id, limits: connection.limits(), name: connection.name, identity, client })
 }

@@ -11,16 +11,17 @@ use chrono::SecondsFormat;
 use futures::TryStreamExt;
 use nvisy_embed::Embedder;
 use nvisy_shared::{
-    id::{BlobId, FileId, PipelineId, RunId, SpaceId, WorkspaceId},
+    id::{BlobId, FileId, PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
     pipeline::{content_key::ContentKey, expression::Variables},
     platform::spaces::ServedSpace,
-    store::{file::StoredBlob, processing::VersionFacts},
+    store::{file::StoredBlob, job::Claim, processing::VersionFacts},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use tokio::io::AsyncWriteExt;
 
 use super::{
+    connections::TargetConnection,
     element::{Elements, FileElement, StagedFile, VectorElement},
     model::ModelAccess,
     spaces::served,
@@ -49,6 +50,19 @@ pub struct Call<'a> {
     pub spaces: &'a [SpaceId],
     /// The model of the node's connection; `None`: the node has none.
     pub model_access: Option<ModelAccess<'a>>,
+    /// The system that a sink writes to; `None`: the node is none.
+    pub target_access: Option<TargetAccess<'a>>,
+}
+
+/// What a call of a sink needs to write to a connection.
+#[derive(Clone, Copy)]
+pub struct TargetAccess<'a> {
+    /// The connection of the node.
+    pub connection: &'a TargetConnection,
+    /// The version of the file.
+    pub version: VersionId,
+    /// The job.
+    pub claim: &'a Claim,
 }
 
 /// The file version that an item processes.
@@ -182,6 +196,13 @@ pub enum Effect {
         media_type: String,
         /// The stored content.
         content: StoredBlob,
+    },
+    /// A connection has got rows, and no others of the file.
+    Written {
+        /// The number of elements.
+        elements: u32,
+        /// A hash of the place.
+        destination: String,
     },
     /// A service has got elements.
     Delivered {

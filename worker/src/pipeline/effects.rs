@@ -14,10 +14,10 @@ use nvisy_shared::{
         chunk::{NewChunk, NewVector, input_hash},
         collection::CollectionSpace,
         derived::DerivedFile,
+        external_target::{self, TargetKey},
         file::Extraction,
         run::Item,
         target::NewTarget,
-        webhook_target::WebhookTarget,
     },
 };
 
@@ -121,14 +121,15 @@ pub async fn apply(
             Effect::Delivered { elements, url } => {
                 applied.written += elements;
                 if let Some(url) = url {
-                    let target = WebhookTarget {
-                        workspace_id: workspace,
-                        pipeline_id: item.pipeline_id,
-                        node: node.clone(),
-                        file_id: item.file_id,
-                    };
-                    store::webhook_target::put(change, &target, item.run_id, url).await?;
+                    let key = target_key(workspace, item, node, external_target::destination(&[url.as_bytes()]));
+                    external_target::put(change, &key, url, source(item)).await?;
                 }
+            }
+            Effect::Written { elements, destination } => {
+                applied.written += u64::from(*elements);
+                let key = target_key(workspace, item, node, destination.clone());
+                let elements = i32::try_from(*elements).unwrap_or(i32::MAX);
+                external_target::complete(change, &key, item.run_id, elements).await?;
             }
             Effect::Warning { message } => {
                 store::run::log(change, workspace, item.id, LogKind::Warning, Some(node), message).await?;
@@ -140,6 +141,22 @@ pub async fn apply(
         }
     }
     Ok(applied)
+}
+
+/// The version of the item's file, and its run.
+#[must_use]
+pub fn source(item: &Item) -> external_target::Source {
+    external_target::Source { version: item.version_id, run: item.run_id }
+}
+
+fn target_key(workspace: WorkspaceId, item: &Item, node: &str, destination: String) -> TargetKey {
+    TargetKey {
+        workspace_id: workspace,
+        pipeline_id: item.pipeline_id,
+        node: node.to_owned(),
+        file_id: item.file_id,
+        destination,
+    }
 }
 
 /// The collection with this name.

@@ -24,8 +24,8 @@ use nvisy_shared::{
 use tracing::Instrument;
 
 use super::{
-    connections::ModelConnection,
-    contract::{Call, Effect, FileFacts, Output},
+    connections::SegmentConnections,
+    contract::{Call, Effect, FileFacts, Output, TargetAccess},
     element::Elements,
     model::ModelAccess,
     node, storage,
@@ -53,7 +53,7 @@ pub struct SegmentScope<'a> {
     /// The spaces of the collections behind each node, by node id.
     pub spaces: &'a BTreeMap<String, Vec<SpaceId>>,
     /// The connections of nodes, by node id.
-    pub connections: &'a BTreeMap<String, ModelConnection>,
+    pub connections: &'a SegmentConnections,
     /// The file, with which the answers of models go.
     pub file_id: FileId,
     /// The job.
@@ -259,12 +259,17 @@ impl SegmentRun<'_, '_> {
             key,
             file: self.scope.file,
             spaces: self.scope.spaces.get(&step.id).map(Vec::as_slice).unwrap_or_default(),
-            model_access: self.scope.connections.get(&step.id).map(|connection| ModelAccess {
+            model_access: self.scope.connections.models.get(&step.id).map(|connection| ModelAccess {
                 connection,
                 run: self.scope.run,
                 file: self.scope.file_id,
                 claim: self.scope.claim,
                 salt,
+            }),
+            target_access: self.scope.connections.targets.get(&step.id).map(|connection| TargetAccess {
+                connection,
+                version: self.scope.version,
+                claim: self.scope.claim,
             }),
         }
     }
@@ -288,7 +293,7 @@ impl SegmentRun<'_, '_> {
         let run = step.settings.reads_run().then(|| format!("{} {}", self.scope.run, self.scope.file.id));
         surroundings.extend(run.as_deref());
         // Another model, or another temperature, gives other answers.
-        let connection = self.scope.connections.get(&step.id).map(|connection| connection.identity.as_str());
+        let connection = self.scope.connections.models.get(&step.id).map(|connection| connection.identity.as_str());
         surroundings.extend(connection);
         let salt = self.salt(place);
         surroundings.extend(salt.as_deref());

@@ -15,3 +15,4 @@ pub mod plans;
 pub mod preview;
 pub mod spaces;
 pub mod storage;
+pub(crate) mod writing;

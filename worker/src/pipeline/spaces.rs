@@ -50,6 +50,11 @@ pub async fn of_segment(
                 spaces.push(space);
             }
         }
+        // Without a collection the vectors go elsewhere: they are those of the default model.
+        let has_collection = plan.collections.get(&step.id).is_some_and(|collections| !collections.is_empty());
+        if !has_collection && matches!(step.settings, Settings::Embed(_)) {
+            spaces.push(cx.spaces.default().id);
+        }
         spaces.sort_unstable();
         spaces.dedup();
         by_node.insert(step.id.clone(), spaces);

@@ -115,13 +115,14 @@ pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) ->
 }
 
 /// The provider's message: the field of the known protocols; other bodies, such as pages of proxies, are not shown.
-fn message(json: &Value) -> String {
-    let paths = ["/error/message", "/error", "/message", "/detail", "/0/error/message"];
+pub(crate) fn message(json: &Value) -> String {
+    let paths =
+        ["/error/message", "/error", "/message", "/detail", "/0/error/message", "/status/error", "/error/0/message"];
     let text = paths.iter().find_map(|path| json.pointer(path)?.as_str()).unwrap_or_default();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     match text.char_indices().nth(MAX_MESSAGE_CHARS) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
@@ -160,7 +161,7 @@ fn is_about_length(json: &Value, message: &str) -> bool {
 }
 
 /// `Retry-After`: seconds, or a date, which is compared with the server's own `Date`, so that its clock and ours may differ.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     let value = text(RETRY_AFTER)?.trim();
     let wait = match value.parse::<f64>() {

@@ -5,7 +5,7 @@
 
 mod anthropic;
 mod cohere;
-mod failure;
+pub(crate) mod failure;
 mod gemini;
 mod ollama;
 mod openai;

@@ -2,9 +2,12 @@
 //!
 //! A provider is a file with a [`ProviderSpec`] and a line in [`providers`]; what it does is in the worker.
 
+mod limits;
 pub mod model;
 mod provider;
+pub mod relational;
 mod setting;
+pub mod vectors;
 
 use std::sync::LazyLock;
 
@@ -79,7 +82,7 @@ impl CheckState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckStep {
-    /// The step: `address`, `answer`, `json`.
+    /// The step, such as `address` or `answer`.
     pub name: String,
     /// Whether it succeeded.
     pub ok: bool,
@@ -95,6 +98,12 @@ static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
         Provider::of::<model::Gemini>(),
         Provider::of::<model::Cohere>(),
         Provider::of::<model::Ollama>(),
+        Provider::of::<relational::PostgreSql>(),
+        Provider::of::<relational::MySql>(),
+        Provider::of::<vectors::Qdrant>(),
+        Provider::of::<vectors::Weaviate>(),
+        Provider::of::<vectors::Milvus>(),
+        Provider::of::<vectors::Pinecone>(),
     ]
 });
 

@@ -27,6 +27,7 @@ pub mod relations;
 pub mod sentiment;
 pub mod service;
 pub mod sink_collection;
+pub mod sink_connection;
 pub mod sink_file;
 pub mod sink_webhook;
 pub mod source_files;
@@ -276,6 +277,7 @@ nodes! {
     SwitchLanguage switch_language;
     SwitchWhen switch_when;
     SinkCollection sink_collection;
+    SinkConnection sink_connection;
     SinkFile sink_file;
     SinkWebhook sink_webhook;
 }

@@ -68,6 +68,7 @@ pub(super) async fn evaluate<T: Send + 'static>(
             file: &file,
             spaces: &[],
             model_access: None,
+            target_access: None,
         };
         let values = (0..elements.len()).map(|index| {
             if stop.is_cancelled() {

@@ -38,6 +38,7 @@ mod redact;
 mod relations;
 mod sentiment;
 mod sink_collection;
+mod sink_connection;
 mod sink_file;
 mod sink_webhook;
 mod source_files;
@@ -95,6 +96,7 @@ pub fn instantiate(settings: &Settings) -> Box<dyn Behaviour> {
         Settings::SwitchLanguage(settings) => Box::new(settings),
         Settings::SwitchWhen(settings) => Box::new(settings),
         Settings::SinkCollection(settings) => Box::new(settings),
+        Settings::SinkConnection(settings) => Box::new(settings),
         Settings::SinkFile(settings) => Box::new(settings),
         Settings::SinkWebhook(settings) => Box::new(settings),
     }

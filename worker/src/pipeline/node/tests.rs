@@ -104,6 +104,7 @@ impl Fixture {
             file,
             spaces,
             model_access: None,
+            target_access: None,
         };
         let output = instantiate(&settings).run(&call, input).await;
         if let Ok(output) = &output {

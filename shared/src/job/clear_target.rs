@@ -6,19 +6,21 @@ use crate::{
     id::{FileId, PipelineId},
 };
 
-/// Tells the receiver of a `sink.webhook` that its deliveries of a file are obsolete.
+/// Removes what a sink has written outside and is obsolete: tells the receiver of requests, or deletes rows behind a connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct TellObsolete {
+pub struct ClearTarget {
     /// The pipeline.
     pub pipeline: PipelineId,
     /// The node.
     pub node: String,
     /// The file.
     pub file: FileId,
+    /// The hash of the place.
+    pub destination: String,
 }
 
-impl Job for TellObsolete {
-    const KIND: &'static str = "webhook.tell_obsolete";
+impl Job for ClearTarget {
+    const KIND: &'static str = "target.clear";
     const VERSION: i32 = 1;
 
     fn lane(&self) -> Lane {
