@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod chunk;
+pub mod connectors;
 pub mod context;
 pub mod handlers;
 pub mod health;

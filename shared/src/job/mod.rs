@@ -5,16 +5,22 @@
 
 mod admit_items;
 mod check_connection;
+mod fetch_objects;
+mod query_connection;
 mod run_segment;
 mod send_mail;
+mod sync_source;
 mod tell_obsolete;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use admit_items::AdmitItems;
 pub use check_connection::CheckConnection;
+pub use fetch_objects::FetchObjects;
+pub use query_connection::QueryConnection;
 pub use run_segment::RunSegment;
 pub use send_mail::SendMail;
+pub use sync_source::SyncSource;
 pub use tell_obsolete::TellObsolete;
 
 use crate::{domain::job::Lane, id::RunId};

@@ -5,6 +5,7 @@ mod check_connection;
 mod item;
 mod run_segment;
 mod send_mail;
+mod sync_source;
 mod tell_obsolete;
 
 use nvisy_shared::job::{AdmitItems, CheckConnection, RunSegment, SendMail, TellObsolete};

@@ -1,24 +1,28 @@
 //! The connections that a segment needs, with their credentials opened.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use nvisy_shared::{
-    crypt::{self, KeyPurpose, envelope},
     domain::{
-        connection::{self, model::ModelProvider},
+        connection::{InvalidSetting, model::ModelProvider},
         failure::{Failure, FailureCode},
     },
     entity::connection::Model,
     id::{ConnectionId, WorkspaceId},
+    pipeline::node::Settings,
     store,
 };
-use serde_json::Value;
 
 use super::plans::CompiledPlan;
-use crate::{context::Context, providers::ModelClient, runner::JobError};
-
-/// How long a job waits before it looks again for an enabled connection.
-const DISABLED_DELAY: Duration = Duration::from_secs(60);
+use crate::{
+    connectors::{
+        OpenConnection,
+        gate::{BLOCKED_DELAY, CallLimits},
+    },
+    context::Context,
+    providers::ModelClient,
+    runner::JobError,
+};
 
 /// A connection to a model.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub struct ModelConnection {
     pub id: ConnectionId,
     /// Its name.
     pub name: String,
+    /// How often it may be called.
+    pub limits: CallLimits,
     /// Everything on which an answer depends, besides the question.
     pub identity: String,
     /// The model.
@@ -45,6 +51,10 @@ pub async fn of_segment(
 ) -> Result<BTreeMap<String, ModelConnection>, JobError> {
     let mut by_node = BTreeMap::new();
     for step in &plan.plan.segments[index].steps {
+        // Sources read their connection before items enter.
+        if matches!(step.settings, Settings::SourceConnection(_)) {
+            continue;
+        }
         let Some(id) = step.settings.connection() else { continue };
         let row = store::connection::find(&cx.db, workspace, id).await?.ok_or_else(|| {
             let detail = format!("there is no connection {id}: create one, and name it in the pipeline");
@@ -52,7 +62,7 @@ pub async fn of_segment(
         })?;
         if !row.enabled {
             let reason = format!("the connection `{}` is disabled", row.name);
-            return Err(JobError::Blocked { reason, delay: DISABLED_DELAY });
+            return Err(JobError::Blocked { reason, delay: BLOCKED_DELAY });
         }
         by_node.insert(step.id.clone(), open(cx, workspace, row)?);
     }
@@ -64,24 +74,14 @@ pub async fn of_segment(
 /// # Errors
 /// When the row was changed behind our back, or another key sealed it.
 pub fn open(cx: &Context, workspace: WorkspaceId, row: Model) -> Result<ModelConnection, JobError> {
-    let unreadable = |error: connection::InvalidSetting| {
-        JobError::retry("the settings of a connection cannot be read")(error.to_string())
-    };
-    let provider = ModelProvider::parse(&row.provider)
-        .ok_or_else(|| JobError::retry("this worker does not know the provider")(row.provider.clone()))?;
-    let settings = connection::read(&row.settings).map_err(unreadable)?;
-    let credentials = match &row.credentials {
-        None => None,
-        Some(sealed) => {
-            let key = cx.keys.derive(workspace, KeyPurpose::Connection);
-            let opened = envelope::open(&key, &crypt::connection_owner(workspace, row.id), sealed)
-                .map_err(JobError::retry("the credentials of a connection cannot be opened"))?;
-            let json: Value = serde_json::from_slice(opened.expose())
-                .map_err(|_| JobError::retry("the credentials of a connection cannot be read")("they are not JSON"))?;
-            Some(connection::read(&json).map_err(unreadable)?)
-        }
-    };
+    let unreadable =
+        |error: InvalidSetting| JobError::retry("the settings of a connection cannot be read")(error.to_string());
+    let connection = OpenConnection::open(cx, workspace, row)?;
+    let provider = ModelProvider::parse(&connection.provider)
+        .ok_or_else(|| JobError::retry("this worker does not know the provider")(connection.provider.clone()))?;
+    let settings = connection.settings().map_err(unreadable)?;
+    let credentials = connection.credentials().map_err(unreadable)?;
     let client = ModelClient::new(cx.outbound.clone(), provider, settings, credentials);
     let identity = client.settings().identity(provider);
-    Ok(ModelConnection { id: row.id, name: row.name, identity, client })
+    Ok(ModelConnection { id: connection.id, limits: connection.limits(), name: connection.name, identity, client })
 }

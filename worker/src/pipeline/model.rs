@@ -1,40 +1,24 @@
 //! Asking the model of a connection: limits that all workers share, budgets, answers that are found again, and the repair of
 //! answers that do not fit.
 
-use std::time::Duration;
-
 use nvisy_shared::{
     domain::{
-        connection::model::{CallRate, ModelSettings, micros},
+        connection::model::{ModelSettings, micros},
         failure::{Failure, FailureCode},
     },
     id::{FileId, RunId},
     pipeline::{content_key::ContentKey, json_output},
-    store::{self, TransactionTrait, job::Claim, model_usage::ModelCall, rate_limit::Rate},
+    store::{self, TransactionTrait, job::Claim, model_usage::ModelCall},
     telemetry::metrics::metrics,
 };
 use serde_json::{Value, json};
 
 use super::{connections::ModelConnection, contract::Call};
 use crate::{
+    connectors::gate::{self, BLOCKED_DELAY, Gate},
     providers::{Completion, ModelFailure, Question, Turn},
     runner::JobError,
 };
-
-/// How long a job waits for another one to end its calls.
-const WAIT_FOR_CALL: Duration = Duration::from_millis(500);
-/// Longest wait for a rate limit before it is asked again.
-const MAX_RATE_WAIT: Duration = Duration::from_secs(60);
-/// The wait of a busy provider that names none.
-const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(10);
-/// How long nothing is sent to a provider that does not accept the connection. A change of the connection ends it.
-const BLOCKED_DELAY: Duration = Duration::from_secs(60);
-/// Failures in a row after which nothing is sent for a while.
-const CIRCUIT_FAILURES: i32 = 5;
-/// How long that is at first; it doubles with each further failure.
-const FIRST_CIRCUIT_DELAY: Duration = Duration::from_secs(10);
-/// The longest time without a call.
-const MAX_CIRCUIT_DELAY: Duration = Duration::from_secs(300);
 
 /// What a call of a node needs to ask a model.
 #[derive(Clone, Copy, Debug)]
@@ -139,75 +123,37 @@ fn repair(reasons: &[String]) -> String {
 
 /// Sends a question within all limits.
 async fn send(call: &Call<'_>, access: ModelAccess<'_>, question: &Question) -> Result<Completion, AskError> {
-    admit(call, access).await?;
-    let (db, workspace, id) = (&call.cx.db, call.workspace, access.connection.id);
+    let connection = access.connection;
+    let gate = Gate {
+        cx: call.cx,
+        workspace: call.workspace,
+        connection: connection.id,
+        name: &connection.name,
+        limits: connection.limits,
+    };
+    gate.check_circuit().await?;
+    check_budget(call, access).await?;
+    gate.begin(access.claim).await?;
+    gate.take(1).await?;
     let failure = match access.connection.client.ask(question).await {
         Ok(answer) => {
-            store::connection::reset_health(db, workspace, id).await?;
+            gate.succeeded().await?;
             return Ok(answer);
         }
         Err(failure) => failure,
     };
     metrics().provider_error("model", failure.name());
-    let reason = format!("connection `{}`: {failure}", access.connection.name);
-    let block = async |delay: Duration| -> Result<JobError, JobError> {
-        store::connection::block(db, workspace, id, delay, &reason).await?;
-        Ok(JobError::Blocked { reason: reason.clone(), delay })
-    };
+    let reason = gate.reason(&failure);
     Err(AskError::Job(match failure {
         ModelFailure::TooLong(reason) => return Err(AskError::TooLong(reason)),
-        ModelFailure::Busy { retry_after, .. } => block(retry_after.unwrap_or(DEFAULT_RETRY_AFTER)).await?,
-        ModelFailure::Blocked(_) => block(BLOCKED_DELAY).await?,
-        ModelFailure::Unavailable(_) => {
-            let failures = store::connection::record_failure(db, workspace, id, &reason).await?;
-            match circuit_delay(failures) {
-                Some(delay) => block(delay).await?,
-                None => JobError::retry("the model provider is not available")(failure),
-            }
-        }
+        ModelFailure::Busy { retry_after, .. } => gate.block(gate::wait_of(retry_after), reason).await?,
+        ModelFailure::Blocked(_) => gate.block(BLOCKED_DELAY, reason).await?,
+        ModelFailure::Unavailable(_) => gate.unavailable("the model provider is not available", failure).await?,
         ModelFailure::Invalid(_) => JobError::retry("the model provider gives no valid response")(failure),
         ModelFailure::Rejected(_) | ModelFailure::Refused(_) => {
             JobError::Fail(Failure::new(FailureCode::ProviderRejected, failure.to_string()))
         }
     }))
-}
-
-/// How long nothing is sent after so many failures in a row; `None`: the next call is made at once.
-fn circuit_delay(failures: i32) -> Option<Duration> {
-    let over = u32::try_from(failures - CIRCUIT_FAILURES).ok()?;
-    Some(FIRST_CIRCUIT_DELAY.saturating_mul(2_u32.saturating_pow(over.min(10))).min(MAX_CIRCUIT_DELAY))
-}
-
-/// Waits for nothing: a job that may not call now is given back.
-async fn admit(call: &Call<'_>, access: ModelAccess<'_>) -> Result<(), JobError> {
-    let (db, workspace, connection) = (&call.cx.db, call.workspace, access.connection);
-    let blocks = store::connection::blocks(db, workspace).await?;
-    if let Some(block) = blocks.into_iter().find(|block| block.connection_id == connection.id) {
-        let delay = Duration::try_from_secs_f64(block.seconds).unwrap_or(BLOCKED_DELAY);
-        return Err(JobError::Blocked { reason: block.reason, delay });
-    }
-    check_budget(call, access).await?;
-    let settings = settings(access);
-    if let Some(limit) = settings.concurrency {
-        let tx = db.begin().await?;
-        let begun = store::connection::begin_calls(&tx, connection.id, access.claim, limit.into()).await?;
-        tx.commit().await?;
-        if !begun {
-            let what = "as many jobs as the connection's `concurrency` allows call it";
-            return Err(JobError::Snooze { what, delay: WAIT_FOR_CALL, source: None });
-        }
-    }
-    if let Some(CallRate { calls, per_seconds }) = settings.rate_limit {
-        let per_second = f64::from(calls) / f64::from(per_seconds);
-        let key = [b"connection:".as_slice(), connection.id.0.as_bytes()].concat();
-        let grant = store::rate_limit::take(db, &key, Rate { capacity: calls, per_second }, 1).await?;
-        if grant.granted == 0 {
-            let wait = Duration::try_from_secs_f64((1.0 - grant.tokens) / per_second).unwrap_or(MAX_RATE_WAIT);
-            let what = "the connection has been called as often as its `rateLimit` allows";
-            return Err(JobError::Snooze { what, delay: wait.min(MAX_RATE_WAIT), source: None });
-        }
-    }
-    Ok(())
 }
 
 /// Fails when the budget of the run or that of the connection is spent.
@@ -286,14 +232,6 @@ mod tests {
         for text in ["", "[1]", "no", "{\"a\":", "}{"] {
             assert_eq!(parse(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn circuit_opens_after_five_failures_and_stays_open_longer_each_time() {
-        assert_eq!(circuit_delay(4), None);
-        assert_eq!(circuit_delay(5), Some(FIRST_CIRCUIT_DELAY));
-        assert_eq!(circuit_delay(6), Some(FIRST_CIRCUIT_DELAY * 2));
-        assert_eq!(circuit_delay(1000), Some(MAX_CIRCUIT_DELAY));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use nvisy_shared::{
     store,
 };
 
-use crate::{pipeline::plans::PlanError, providers::ModelFailure};
+use crate::{connectors::CallFailure, pipeline::plans::PlanError, providers::ModelFailure};
 
 /// How long a job waits before it looks again for free disk space.
 const STORAGE_FULL_DELAY: Duration = Duration::from_secs(15);
@@ -96,6 +96,7 @@ impl JobError {
     pub fn public_cause(&self) -> Option<String> {
         let Self::Retry { what, source, .. } = self else { return None };
         let cause = source.downcast_ref::<ModelFailure>().map(ToString::to_string);
+        let cause = cause.or_else(|| source.downcast_ref::<CallFailure>().map(ToString::to_string));
         let cause = cause.or_else(|| source.downcast_ref::<EmbedError>().map(ToString::to_string));
         cause.map(|cause| format!("{what}: {cause}"))
     }

@@ -3,6 +3,7 @@
 //! A provider is a file with a [`ProviderSpec`] and a line in [`providers`]; what it does is in the worker.
 
 pub mod model;
+pub mod objects;
 mod provider;
 mod setting;
 
@@ -95,6 +96,12 @@ static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
         Provider::of::<model::Gemini>(),
         Provider::of::<model::Cohere>(),
         Provider::of::<model::Ollama>(),
+        Provider::of::<objects::S3>(),
+        Provider::of::<objects::Gcs>(),
+        Provider::of::<objects::AzureBlob>(),
+        Provider::of::<objects::WebDav>(),
+        Provider::of::<objects::Sftp>(),
+        Provider::of::<objects::LocalFolder>(),
     ]
 });
 

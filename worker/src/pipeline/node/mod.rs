@@ -40,6 +40,7 @@ mod sentiment;
 mod sink_collection;
 mod sink_file;
 mod sink_webhook;
+mod source_connection;
 mod source_files;
 mod source_search;
 mod storing;
@@ -66,6 +67,7 @@ pub fn instantiate(settings: &Settings) -> Box<dyn Behaviour> {
     match settings.clone() {
         Settings::SourceFiles(settings) => Box::new(settings),
         Settings::SourceSearch(settings) => Box::new(settings),
+        Settings::SourceConnection(settings) => Box::new(settings),
         Settings::Partition(settings) => Box::new(settings),
         Settings::Unpack(settings) => Box::new(settings),
         Settings::ChunkCharacters(settings) => Box::new(settings),

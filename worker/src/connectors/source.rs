@@ -1,0 +1,150 @@
+//! What a source of a connection can do: the contract of all providers that hold documents.
+//!
+//! An implementation knows no row, job or transaction. A listing names objects and how to recognise a change of each; only new and
+//! changed ones are fetched. Everything that it returns is checked again by the caller: names, sizes, counts.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::Stream as FutureStream;
+use nvisy_shared::domain::{connection::CheckStep, failure::Failure};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::CallFailure;
+
+/// The steps of a check, up to the first that fails.
+pub type CheckResult = Vec<CheckStep>;
+
+/// A part of a system that can be read on its own: a bucket, a folder, a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stream {
+    /// The name for people.
+    pub name: String,
+    /// The `stream` of a `source.connection` that reads it.
+    pub settings: Value,
+    /// Fields that tell what changed, where the provider needs one of them.
+    #[serde(default)]
+    pub cursor_fields: Vec<String>,
+    /// Whether a listing can name only what changed.
+    #[serde(default)]
+    pub incremental: bool,
+}
+
+/// What is to be listed.
+#[derive(Clone, Debug, Default)]
+pub struct ListRequest {
+    /// The setting `stream` of the node, in the form of the provider.
+    pub stream: Value,
+    /// Where the listing of this sync goes on: [`Page::checkpoint`] of the page before.
+    pub checkpoint: Option<Value>,
+    /// Where the last complete sync ended, if only changes are wanted: its last [`Page::cursor`].
+    pub cursor: Option<Value>,
+}
+
+/// An object of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListedObject {
+    /// What identifies the object within the connection, whatever the stream; permanent.
+    pub external_id: String,
+    /// The name for people; the caller cleans it.
+    pub name: String,
+    /// Changes with the content: an ETag, a version, a cursor, time and size.
+    pub revision: String,
+    /// The size, where the listing has it.
+    pub bytes: Option<u64>,
+    /// The time of the last change.
+    pub modified: Option<DateTime<Utc>>,
+    /// The media type, where the system knows it.
+    pub media_type: Option<String>,
+    /// Values for the metadata of the file.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+    /// Who may read the object, as the system says it. Kept and shown; nothing enforces it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Value>,
+    /// What [`Source::fetch`] needs beside the external id, such as a path that the id shortens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locator: Option<Value>,
+    /// The content, where the listing has it (rows): such objects are not fetched.
+    #[serde(skip)]
+    pub content: Option<Bytes>,
+}
+
+/// An object that cannot be listed properly: the others can.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectFailure {
+    /// What identifies the object, as far as it can be written.
+    pub external_id: String,
+    /// The name for people.
+    pub name: String,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// Some objects of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The objects, at most about a thousand.
+    pub objects: Vec<ListedObject>,
+    /// Objects that cannot be listed properly.
+    pub failures: Vec<ObjectFailure>,
+    /// External ids of objects that the system says are deleted, where it does.
+    pub deleted: Vec<String>,
+    /// Where a listing goes on behind this page, also in another process; `None`: this is the last page.
+    pub checkpoint: Option<Value>,
+    /// On the last page: where the next incremental listing begins.
+    pub cursor: Option<Value>,
+    /// On the last page: whether the pages of the listing named every object that exists, so that others are deleted.
+    pub complete: bool,
+}
+
+/// A listing in progress. It may hold a connection, so it is used for several pages, and dropped when its caller waits.
+#[async_trait]
+pub trait Listing: Send {
+    /// The next page.
+    ///
+    /// # Errors
+    /// [`CallFailure`], after which the listing is opened again at the last checkpoint. [`CallFailure::Item`] fails the sync.
+    async fn next(&mut self) -> Result<Page, CallFailure>;
+}
+
+/// The bytes of an object.
+pub type Content = Pin<Box<dyn FutureStream<Item = Result<Bytes, CallFailure>> + Send>>;
+
+/// An object while it is read.
+pub struct FetchedObject {
+    /// The bytes as they arrive. An object that changes meanwhile, or ends early, is an error of the stream.
+    pub content: Content,
+    /// The media type, where it is known only now.
+    pub media_type: Option<String>,
+}
+
+/// A system that documents are read from.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Says what works, step by step, within a few seconds, for settings of a stream if given.
+    async fn check(&self, stream: Option<&Value>) -> CheckResult;
+
+    /// The parts that can be read.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    async fn discover(&self) -> Result<Vec<Stream>, CallFailure>;
+
+    /// Opens a listing. It may make no call before its first page.
+    ///
+    /// # Errors
+    /// [`CallFailure`]: [`CallFailure::Item`] if the settings of the stream cannot be used.
+    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure>;
+
+    /// Opens an object as it was listed. Where the protocol can, the call has the condition that the revision is the listed one.
+    ///
+    /// # Errors
+    /// [`CallFailure`]; [`CallFailure::Item`] with `source_changed` or `source_missing` if it is no longer the listed one.
+    async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure>;
+}
