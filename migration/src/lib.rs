@@ -25,6 +25,7 @@ mod m0017_collection_limits;
 mod m0018_artifact_parts;
 mod m0019_services;
 mod m0020_connections;
+mod m0021_sync;
 mod m0022_external_targets;
 mod requirements;
 mod script;
@@ -39,7 +40,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 21] = [
+const SCRIPTS: [Script; 22] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -60,6 +61,7 @@ const SCRIPTS: [Script; 21] = [
     m0018_artifact_parts::SCRIPT,
     m0019_services::SCRIPT,
     m0020_connections::SCRIPT,
+    m0021_sync::SCRIPT,
     m0022_external_targets::SCRIPT,
 ];
 

@@ -102,6 +102,10 @@ ids! {
     ConnectionId,
     /// A request to check a connection.
     CheckId,
+    /// A question to a connection.
+    ConnectionQueryId,
+    /// Objects of a source that one job fetches.
+    BatchId,
     /// A chunk of a version's text.
     ChunkId,
     /// An embedding space.

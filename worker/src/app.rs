@@ -82,8 +82,12 @@ impl Worker {
         cx.start_relays(&lifecycle);
         lifecycle.spawn(heartbeats.run(cx.db.clone(), cx.lease(), lifecycle.clone()));
         let slots = &cx.config.worker;
-        let lanes =
-            [(Lane::Extract, slots.extract_slots), (Lane::Model, slots.model_slots), (Lane::Mail, slots.mail_slots)];
+        let lanes = [
+            (Lane::Extract, slots.extract_slots),
+            (Lane::Model, slots.model_slots),
+            (Lane::Source, slots.source_slots),
+            (Lane::Mail, slots.mail_slots),
+        ];
         for (lane, slots) in lanes {
             for _ in 0..slots {
                 lifecycle.spawn_graceful(run_lane(lane, cx.queue.clone(), Arc::clone(&runner), lifecycle.clone()));

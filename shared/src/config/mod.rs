@@ -2,6 +2,7 @@
 
 mod compose;
 mod layers;
+mod local_folders;
 mod models;
 mod networks;
 mod origins;
@@ -14,6 +15,7 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 
 pub use layers::{LayeredSettings, Setting, SettingSource};
+pub use local_folders::LocalFolders;
 pub use networks::Networks;
 pub use origins::Origins;
 pub use sections::*;

@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
-use super::{Networks, origins::Origins};
+use super::{LocalFolders, Networks, origins::Origins};
 use crate::secret::Secret;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -210,6 +210,8 @@ pub struct OutboundConfig {
     pub allowed_networks: Networks,
     pub response_bytes: usize,
     pub timeout_seconds: u64,
+    #[serde(default)]
+    pub local_folders: LocalFolders,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -248,6 +250,7 @@ pub struct WorkerConfig {
     pub health_address: SocketAddr,
     pub extract_slots: usize,
     pub model_slots: usize,
+    pub source_slots: usize,
     pub mail_slots: usize,
     pub batch_chunks: usize,
 }

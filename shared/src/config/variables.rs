@@ -241,6 +241,10 @@ pub const VARIABLES: &[Variable] = &[
         "NVISY_OUTBOUND_ALLOWED_NETWORKS",
         "Networks beside the public internet that calls of tenants may reach (model providers, HTTP steps, webhooks), such as `10.1.0.0/16, ::1`. Unset: none, so that no tenant reaches this machine, private networks or metadata services.",
     ),
+    optional(
+        "NVISY_OUTBOUND_LOCAL_FOLDERS",
+        "Folders of the workers' machines below which connections of tenants may read, such as `/srv/shared, /srv/tenants/{workspace}`, where `{workspace}` is the id of the workspace. Unset: none.",
+    ),
     variable("NVISY_OUTBOUND_RESPONSE_BYTES", "16777216", "Largest response to a call of a tenant, in bytes, also after decompression.").within(1024, 1 << 30),
     variable("NVISY_OUTBOUND_TIMEOUT_SECONDS", "120", "Longest wait for the response to a call of a tenant.").within(1, 3600),
     variable("NVISY_EXTRACT_MEMORY_BYTES", "1073741824", "Most memory of the extraction of one file, in bytes.").within(1, i64::MAX as u64),
@@ -281,6 +285,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_WORKER_HEALTH_ADDRESS", "127.0.0.1:8081", "Address on which the worker serves `GET /health`."),
     variable("NVISY_WORKER_EXTRACT_SLOTS", "2", "Files that a worker extracts concurrently.").within(0, MAX_PARALLEL),
     variable("NVISY_WORKER_MODEL_SLOTS", "4", "Embedding batches that a worker processes concurrently.").within(0, MAX_PARALLEL),
+    variable("NVISY_WORKER_SOURCE_SLOTS", "2", "Listings and batches of objects that a worker reads from connections concurrently.").within(0, MAX_PARALLEL),
     variable("NVISY_WORKER_MAIL_SLOTS", "2", "Mails that a worker sends concurrently.").within(1, MAX_PARALLEL),
     variable("NVISY_WORKER_BATCH_CHUNKS", "0", "Chunks of an embedding batch; a failure repeats at most one batch. 0: 8 for the local model, 32 for a server.").within(0, MAX_PARALLEL),
     variable(

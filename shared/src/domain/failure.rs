@@ -50,6 +50,14 @@ pub enum FailureCode {
     InvalidModelOutput,
     /// The budget of the run, or that of the connection for this month, is spent.
     BudgetExceeded,
+    /// The name of an object in the source cannot be used.
+    InvalidName,
+    /// The object in the source changed while it was read.
+    SourceChanged,
+    /// The object in the source was deleted, or cannot be opened any more.
+    SourceMissing,
+    /// The source cannot be listed with these settings.
+    SourceRejected,
     /// A job failed at every attempt; `dead_job` has the cause.
     AttemptsExhausted,
 }
@@ -85,6 +93,10 @@ impl FailureCode {
             Self::TargetMismatch => "target_mismatch",
             Self::InvalidModelOutput => "invalid_model_output",
             Self::BudgetExceeded => "budget_exceeded",
+            Self::InvalidName => "invalid_name",
+            Self::SourceChanged => "source_changed",
+            Self::SourceMissing => "source_missing",
+            Self::SourceRejected => "source_rejected",
             Self::AttemptsExhausted => "attempts_exhausted",
         }
     }

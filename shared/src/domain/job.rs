@@ -25,6 +25,8 @@ pub enum Lane {
     Extract,
     /// Calls of a model.
     Model,
+    /// Reading of connections: networks and other systems. Apart from extraction, so that a sync delays no upload.
+    Source,
     /// Mail: people wait for it, so it must not queue behind files.
     Mail,
 }
@@ -36,6 +38,7 @@ impl Lane {
         match self {
             Self::Extract => "extract",
             Self::Model => "model",
+            Self::Source => "source",
             Self::Mail => "mail",
         }
     }

@@ -21,6 +21,8 @@ pub struct Model {
     pub version_id: VersionId,
     pub live_version_id: Option<VersionId>,
     pub created_by: Option<AccountId>,
+    pub acl: Option<Json>,
+    pub source_deleted_at: Option<DateTime<Utc>>,
     pub revision: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

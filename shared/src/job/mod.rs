@@ -6,16 +6,22 @@
 mod admit_items;
 mod check_connection;
 mod clear_target;
+mod fetch_objects;
+mod query_connection;
 mod run_segment;
 mod send_mail;
+mod sync_source;
 
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use admit_items::AdmitItems;
 pub use check_connection::CheckConnection;
 pub use clear_target::ClearTarget;
+pub use fetch_objects::FetchObjects;
+pub use query_connection::QueryConnection;
 pub use run_segment::RunSegment;
 pub use send_mail::SendMail;
+pub use sync_source::SyncSource;
 
 use crate::{domain::job::Lane, id::RunId};
 

@@ -17,7 +17,13 @@ const LOOPBACK: &str = "127.0.0.0/8, ::1";
 
 fn guarded(allowed: &str) -> GuardedClient {
     let allowed_networks = allowed.parse().unwrap();
-    GuardedClient::new(&OutboundConfig { allowed_networks, response_bytes: 1_000_000, timeout_seconds: 5 }).unwrap()
+    GuardedClient::new(&OutboundConfig {
+        allowed_networks,
+        response_bytes: 1_000_000,
+        timeout_seconds: 5,
+        local_folders: Default::default(),
+    })
+    .unwrap()
 }
 
 async fn get(client: &GuardedClient, url: &str, max_bytes: usize) -> Result<OutboundResponse, OutboundFailure> {

@@ -7,7 +7,7 @@ mod start;
 
 pub use arrival::{Route, start_for_file};
 pub use end::{abort, ended, ended_without_items, retry_failed};
-pub use start::{ItemsOfRun, Selection, StartRun, start};
+pub use start::{ItemsOfRun, Selection, StartRun, start, syncs};
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use crate::{
     },
     id::{FileId, RunId, WorkspaceId},
     job::AdmitItems,
-    pipeline,
+    pipeline::{self, node::Settings, plan::Plan},
     queue::outbox,
     store::{
         self, Result,
@@ -48,6 +48,21 @@ pub struct Selection {
     pub limit: Option<u32>,
 }
 
+impl Selection {
+    /// Whether everything enters that the sources have: sources that are connections are listed then. Otherwise files enter that
+    /// earlier runs have brought.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether a plan has a source that lists a connection.
+#[must_use]
+pub fn syncs(plan: &Plan) -> bool {
+    plan.segments.iter().any(|segment| matches!(segment.steps[0].settings, Settings::SourceConnection(_)))
+}
+
 /// A run to be started.
 #[derive(Clone, Debug)]
 pub struct StartRun {
@@ -65,6 +80,8 @@ pub struct StartRun {
     pub origin: Option<RunId>,
     /// The largest cost of its calls of models, in millionths.
     pub budget: Option<i64>,
+    /// Whether a sync counts what would change, and writes nothing.
+    pub dry_run: bool,
 }
 
 impl StartRun {
@@ -79,6 +96,7 @@ impl StartRun {
             recompute_from: None,
             origin: None,
             budget: None,
+            dry_run: false,
         }
     }
 }
@@ -89,7 +107,10 @@ impl StartRun {
 /// When the database fails.
 pub async fn start(change: &mut Change, workspace: WorkspaceId, of: &Pipeline, start: StartRun) -> Result<RunId> {
     // Every stored definition has compiled.
-    let code_versions = pipeline::compile(&of.definition).ok().map(|compiled| code_versions(&compiled.plan));
+    let compiled = pipeline::compile(&of.definition).ok();
+    let syncs =
+        !start.preview && start.selection.is_all() && compiled.as_ref().is_some_and(|compiled| syncs(&compiled.plan));
+    let code_versions = compiled.map(|compiled| code_versions(&compiled.plan));
     let new = NewRun {
         pipeline: of.id,
         version: of.version,
@@ -102,6 +123,8 @@ pub async fn start(change: &mut Change, workspace: WorkspaceId, of: &Pipeline, s
         started_by: change.actor().account(),
         code_versions,
         budget: start.budget,
+        syncs,
+        dry_run: start.dry_run,
     };
     let run = store::run::insert(change, workspace, new).await?;
     outbox::enqueue(change, workspace, &AdmitItems { run }).await?;

@@ -46,6 +46,16 @@ pub async fn lock_uploads(
     workspace: WorkspaceId,
     external_ids: Vec<String>,
 ) -> Result<Vec<(file::Model, file_version::Model)>> {
+    lock_external_ids(tx, workspace, UPLOAD_SOURCE, external_ids).await
+}
+
+/// As [`lock_uploads`], of any source.
+pub async fn lock_external_ids(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    source: &str,
+    external_ids: Vec<String>,
+) -> Result<Vec<(file::Model, file_version::Model)>> {
     if external_ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -54,13 +64,13 @@ pub async fn lock_uploads(
     let lock_ids = raw_sql!(
         Postgres,
         "select pg_advisory_xact_lock(key) from (
-             select distinct hashtextextended('upload ' || {workspace}::uuid || ' ' || external_id, 0) as key
+             select distinct hashtextextended({source}::text || ' ' || {workspace}::uuid || ' ' || external_id, 0) as key
              from unnest({external_ids}::text[]) external_id order by key) ordered"
     );
     sql::execute(tx, lock_ids).await?;
     let files = file::Entity::find()
         .filter(file::Column::WorkspaceId.eq(workspace))
-        .filter(file::Column::Source.eq(UPLOAD_SOURCE))
+        .filter(file::Column::Source.eq(source))
         .filter(file::Column::ExternalId.eq_any(external_ids))
         .order_by_asc(file::Column::Id)
         .lock(LockType::NoKeyUpdate)

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, raw_sql,
@@ -22,6 +22,7 @@ use crate::{
         Definition, builtin,
         node::{
             Settings,
+            source_connection::SourceConnection,
             source_files::{SourceFiles, Trigger},
         },
         state::PipelineState,
@@ -207,16 +208,27 @@ pub async fn delete(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result<b
 
 /// The first time after `after` at which a schedule of the definition starts a run; `None`: it has none.
 #[must_use]
-pub fn next_run(definition: &Json, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub fn next_run(pipeline: PipelineId, definition: &Json, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let compiled = crate::pipeline::compile(definition).ok()?;
     let sources = compiled.plan.segments.iter().map(|segment| &segment.steps[0].settings);
     let times = sources.filter_map(|settings| match settings {
         Settings::SourceFiles(SourceFiles { trigger: Trigger::Schedule(schedule), .. }) => {
             schedule.next_after(after).ok()
         }
+        Settings::SourceConnection(SourceConnection { schedule: Some(schedule), jitter_seconds, .. }) => {
+            let next = schedule.next_after(after).ok()?;
+            Some(next + TimeDelta::seconds(jitter(pipeline, *jitter_seconds)))
+        }
         _ => None,
     });
     times.min()
+}
+
+/// The seconds after its time at which a schedule starts a pipeline: always the same for a pipeline, and spread over all of them.
+fn jitter(pipeline: PipelineId, seconds: u32) -> i64 {
+    let part =
+        u64::try_from(pipeline.0.as_u128() & u128::from(u32::MAX)).unwrap_or_default() * u64::from(seconds) >> 32;
+    i64::try_from(part).unwrap_or_default()
 }
 
 /// A pipeline that is due by its schedule, the one that waits longest.

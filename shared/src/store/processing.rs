@@ -81,7 +81,7 @@ pub async fn arrival_outcome(tx: &Tx, workspace: WorkspaceId, version: VersionId
              select distinct on (r.pipeline_id) i.state, i.failure_code, i.failure_detail, i.failure_node, i.updated_at
              from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
              where i.workspace_id = {workspace} and i.version_id = {version} and not r.preview
-                 and (r.trigger = 'upload' or i.parent_id is not null)
+                 and (r.trigger = 'upload' or r.syncs or i.parent_id is not null)
              order by r.pipeline_id, i.id desc),
          failed as (select * from newest where state = 'failed' order by updated_at desc limit 1)
          select coalesce((select bool_or(state in ('queued', 'running')) from newest), false) as open,

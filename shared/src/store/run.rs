@@ -103,6 +103,10 @@ pub struct NewRun {
     pub code_versions: Option<Json>,
     /// The largest cost of its calls of models, in millionths.
     pub budget: Option<i64>,
+    /// Whether its sources list connections.
+    pub syncs: bool,
+    /// Whether it counts what would change, and writes nothing.
+    pub dry_run: bool,
 }
 
 impl NewRun {
@@ -121,6 +125,8 @@ impl NewRun {
             started_by: None,
             code_versions: None,
             budget: None,
+            syncs: false,
+            dry_run: false,
         }
     }
 }
@@ -144,6 +150,8 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, new: NewRun) -> Result<RunI
         started_by: Set(new.started_by),
         code_versions: Set(new.code_versions),
         budget: Set(new.budget),
+        syncs: Set(new.syncs),
+        dry_run: Set(new.dry_run),
         ..Default::default()
     };
     run::Entity::insert(row).exec_without_returning(tx).await?;
@@ -217,13 +225,16 @@ pub struct Item {
     pub preview: bool,
     pub low_priority: bool,
     pub recompute_from: Option<String>,
+    /// Whether the run synchronises files with a connection.
+    pub syncs: bool,
 }
 
 impl Item {
-    /// Whether the state of the file follows the item: it belongs to the file's arrival, by an upload or as a member of another file.
+    /// Whether the state of the file follows the item: it belongs to the file's arrival, by an upload, by a sync, or as a member of
+    /// another file.
     #[must_use]
     pub const fn decides_file(&self) -> bool {
-        !self.preview && (self.trigger.decides_file() || self.parent.is_some())
+        !self.preview && (self.trigger.decides_file() || self.syncs || self.parent.is_some())
     }
 }
 
@@ -243,6 +254,7 @@ struct ItemRow {
     preview: bool,
     low_priority: bool,
     recompute_from: Option<String>,
+    syncs: bool,
 }
 
 impl ItemRow {
@@ -263,6 +275,7 @@ impl ItemRow {
             preview: self.preview,
             low_priority: self.low_priority,
             recompute_from: self.recompute_from,
+            syncs: self.syncs,
         })
     }
 }
@@ -288,6 +301,7 @@ fn select_item(workspace: WorkspaceId, item: ItemId) -> Select<run_item::Entity>
             run::Column::Preview,
             run::Column::LowPriority,
             run::Column::RecomputeFrom,
+            run::Column::Syncs,
         ])
         .join(JoinType::InnerJoin, run_item::Relation::Run.def())
 }
@@ -444,9 +458,9 @@ pub async fn finish_run(
         Postgres,
         "update run set finished_at = now(), failure_code = {code}, failure_detail = {detail},
              state = case when {code}::text is not null then 'failed'
-                 when items_failed > 0 then 'completed_with_errors' else 'completed' end
+                 when items_failed > 0 or objects_failed > 0 then 'completed_with_errors' else 'completed' end
          where workspace_id = {workspace} and id = {run} and state in ('queued', 'running') and admitted
-             and items_open <= 0
+             and items_open <= 0 and objects_pending <= 0
          returning state"
     );
     sql::first_value(tx, finish).await
@@ -473,7 +487,7 @@ pub async fn abort(
     let (code, detail) = (failure.map(|failure| failure.code), failure.map(|failure| failure.detail.clone()));
     let aborted = raw_sql!(
         Postgres,
-        "update run set state = {state}, finished_at = now(), items_open = 0, admitted = true,
+        "update run set state = {state}, finished_at = now(), items_open = 0, objects_pending = 0, admitted = true,
              failure_code = {code}, failure_detail = {detail}
          where workspace_id = {workspace} and id = {run} and state in ('queued', 'running')"
     );

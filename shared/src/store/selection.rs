@@ -37,6 +37,8 @@ pub struct Named<'a> {
     pub files: Option<&'a [FileId]>,
     /// Those of a run's items, in this state if given; members of other items are left out, as they enter with them.
     pub items_of: Option<(RunId, Option<ItemState>)>,
+    /// Those of this source.
+    pub source: Option<&'a str>,
 }
 
 /// The files after `after`, by id, that match all of these filters, with their newest versions; of the named ones, if there are
@@ -61,6 +63,9 @@ pub async fn page(
             "exists (select from run_item i where i.workspace_id = f.workspace_id and i.run_id = {run}
                  and i.file_id = f.id and i.parent_id is null{state})"
         ));
+    }
+    if let Some(source) = named.source {
+        conditions.push(format!("f.source = {}", parameters.bind(source.to_owned())));
     }
     if named.files.is_none() && named.items_of.is_none() {
         conditions.push("f.parent_id is null".to_owned());

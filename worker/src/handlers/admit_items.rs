@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use nvisy_embed::InputType;
 use nvisy_shared::{
     domain::{failure::Failure, filter::Filter, run::RunState},
-    id::{FileId, SpaceId, VersionId, WorkspaceId},
-    job::AdmitItems,
+    id::{ConnectionId, FileId, SpaceId, VersionId, WorkspaceId},
+    job::{AdmitItems, SyncSource},
     pipeline::{file_filter::FileFilter, node::Settings, plan::Plan},
     queue::outbox,
     runs::{self, Selection},
@@ -19,11 +19,13 @@ use nvisy_shared::{
         run::NewItem,
         search::{SearchMode, SearchQuery, SpaceVector},
         selection::Named,
+        synced_file,
     },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::sync_source::ListingCheckpoint;
 use crate::{
     context::Context,
     runner::{Handler, JobError, complete_in_tx},
@@ -39,14 +41,25 @@ const WAIT_FOR_ITEMS: Duration = Duration::from_millis(500);
 /// How far the sources of a run were read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Checkpoint {
+pub(super) struct Checkpoint {
     /// The place of the source among those of the plan.
-    source: usize,
+    pub(super) source: usize,
     /// The last file of it that entered.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<FileId>,
     /// The number of files that entered.
     entered: u32,
+    /// How far the connection of the source was listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) listing: Option<ListingCheckpoint>,
+}
+
+impl Checkpoint {
+    /// The beginning of the source behind this one; `None`: there is none.
+    pub(super) fn next_source(&self, plan: &Plan) -> Option<Self> {
+        let source = self.source + 1;
+        (source < sources(plan).len()).then_some(Self { source, after: None, entered: self.entered, listing: None })
+    }
 }
 
 /// A page of files for a source, and the checkpoint behind it; `None`: there are no more.
@@ -69,6 +82,16 @@ impl Handler for AdmitItems {
         let plan = cx.plans.get(&cx.db, workspace, run.pipeline_id, run.pipeline_version).await?;
         let selection: Selection = read(run.selection.clone())?;
         let checkpoint: Checkpoint = read(run.checkpoint.clone())?;
+        let source = sources(&plan.plan).get(checkpoint.source).cloned();
+        if run.syncs && source.is_some_and(|source| source.connection.is_some()) {
+            return complete_in_tx(cx, claim, || {
+                async |change: &mut Change| {
+                    outbox::enqueue(change, workspace, &SyncSource { run: self.run }).await?;
+                    Ok(())
+                }
+            })
+            .await;
+        }
         let page = page(cx, workspace, &plan.plan, &selection, checkpoint).await?;
         complete_in_tx(cx, claim, || {
             let (plan, page, run) = (&plan.plan, &page, &run);
@@ -106,7 +129,7 @@ impl Handler for AdmitItems {
     }
 }
 
-fn read<T: Default + serde::de::DeserializeOwned>(json: Option<serde_json::Value>) -> Result<T, JobError> {
+pub(super) fn read<T: Default + serde::de::DeserializeOwned>(json: Option<serde_json::Value>) -> Result<T, JobError> {
     match json {
         None => Ok(T::default()),
         Some(json) => serde_json::from_value(json).map_err(JobError::retry("the selection of the run cannot be read")),
@@ -126,7 +149,9 @@ async fn page(
     let Some(source) = sources.get(checkpoint.source).cloned().filter(|_| left > 0) else {
         return Ok(Page { entry: 0, files: Vec::new(), next: None });
     };
-    let Source { entry, filter: of_source, query, limit } = source;
+    let Source { entry, filter: of_source, query, limit, connection } = source;
+    // Files that syncs have brought; a preview may show any file.
+    let of_connection = connection.filter(|_| files_of_connection_only(selection)).map(synced_file::source_of);
     let mut files = selection.files.clone();
     if let Some(query) = query {
         let found = find(cx, workspace, query, of_source.clone(), limit.unwrap_or(u32::MAX)).await?;
@@ -139,14 +164,18 @@ async fn page(
     let filters: Vec<_> = of_source.into_iter().chain(own).collect();
     let left = left.min(limit.map_or(u32::MAX, |limit| limit.saturating_sub(checkpoint.entered)));
     let size = PAGE_FILES.min(i64::from(left));
-    let named = Named { files: files.as_deref(), items_of: selection.items_of.map(|items| (items.run, items.state)) };
+    let named = Named {
+        files: files.as_deref(),
+        items_of: selection.items_of.map(|items| (items.run, items.state)),
+        source: of_connection.as_deref(),
+    };
     let found = store::selection::page(&cx.db, workspace, named, &filters, checkpoint.after, size).await?;
     let entered = checkpoint.entered + u32::try_from(found.len()).unwrap_or(u32::MAX);
     let more = i64::try_from(found.len()).unwrap_or(i64::MAX) == PAGE_FILES;
     let next = if more {
         Some(Checkpoint { after: found.last().map(|(file, _)| *file), entered, ..checkpoint })
     } else if checkpoint.source + 1 < sources.len() {
-        Some(Checkpoint { source: checkpoint.source + 1, after: None, entered })
+        Some(Checkpoint { source: checkpoint.source + 1, after: None, entered, listing: None })
     } else {
         None
     };
@@ -196,15 +225,28 @@ struct Source {
     query: Option<String>,
     /// The largest number.
     limit: Option<u32>,
+    /// The connection that has them.
+    connection: Option<ConnectionId>,
+}
+
+/// Whether a source that is a connection takes the connection's files only: files that a request names may be any.
+const fn files_of_connection_only(selection: &Selection) -> bool {
+    selection.files.is_none()
 }
 
 fn sources(plan: &Plan) -> Vec<Source> {
     let read = |filter: &Option<FileFilter>| filter.as_ref().and_then(|filter| filter.parse().ok());
     let sources = plan.segments.iter().enumerate().filter_map(|(entry, segment)| match &segment.steps[0].settings {
-        Settings::SourceFiles(source) => Some(Source { entry, filter: read(&source.filter), query: None, limit: None }),
+        Settings::SourceFiles(source) => {
+            Some(Source { entry, filter: read(&source.filter), query: None, limit: None, connection: None })
+        }
         Settings::SourceSearch(source) => {
             let (query, limit) = (source.query.clone(), Some(source.limit));
-            Some(Source { entry, filter: read(&source.filter), query, limit })
+            Some(Source { entry, filter: read(&source.filter), query, limit, connection: None })
+        }
+        Settings::SourceConnection(source) => {
+            let connection = Some(source.connection);
+            Some(Source { entry, filter: None, query: None, limit: None, connection })
         }
         _ => None,
     });

@@ -6,6 +6,7 @@ mod clear_target;
 mod item;
 mod run_segment;
 mod send_mail;
+mod sync_source;
 
 use nvisy_shared::job::{AdmitItems, CheckConnection, ClearTarget, RunSegment, SendMail};
 

@@ -9,7 +9,7 @@ use crate::context::Context;
 /// Records the backlog of every lane, the lag of the outbox, and the use of the pool.
 pub(super) async fn backlog(cx: &Context) -> store::Result<()> {
     let backlog = store::job::backlog(&cx.db).await?;
-    for lane in [Lane::Extract, Lane::Model, Lane::Mail] {
+    for lane in [Lane::Extract, Lane::Model, Lane::Source, Lane::Mail] {
         let found = backlog.iter().find(|backlog| backlog.lane == lane);
         let count =
             |of: fn(&store::job::Backlog) -> i64| found.map_or(0, |found| u64::try_from(of(found)).unwrap_or(0));

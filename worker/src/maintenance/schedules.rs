@@ -26,9 +26,11 @@ pub(super) async fn start_due(cx: &Context) -> Result<(), Box<dyn Error + Send +
                     let Some(due) = store::pipeline::lock_due(change, workspace, pipeline).await? else {
                         return Ok(());
                     };
-                    let next = store::pipeline::next_run(&due.definition, clock::now());
+                    let next = store::pipeline::next_run(pipeline, &due.definition, clock::now());
                     store::pipeline::set_next_run(change, workspace, pipeline, next).await?;
-                    if !store::run::has_open(change, workspace, pipeline, RunTrigger::Schedule).await? {
+                    let goes_on = store::run::has_open(change, workspace, pipeline, RunTrigger::Schedule).await?
+                        || store::source_object::has_open_sync(change.tx(), workspace, pipeline, None).await?;
+                    if !goes_on {
                         let start = StartRun::new(RunTrigger::Schedule, Selection::default());
                         runs::start(change, workspace, &due, start).await?;
                     }

@@ -68,6 +68,10 @@ pub async fn of_segment(
 ) -> Result<SegmentConnections, JobError> {
     let mut connections = SegmentConnections::default();
     for step in &plan.plan.segments[index].steps {
+        // Sources read their connection before items enter.
+        if matches!(step.settings, Settings::SourceConnection(_)) {
+            continue;
+        }
         let Some(id) = step.settings.connection() else { continue };
         let row = store::connection::find(&cx.db, workspace, id).await?.ok_or_else(|| {
             let detail = format!("there is no connection {id}: create one, and name it in the pipeline");

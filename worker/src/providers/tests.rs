@@ -84,6 +84,7 @@ fn client(provider: ModelProvider, base_url: &str, changes: Value) -> ModelClien
         allowed_networks: "127.0.0.0/8".parse().unwrap(),
         response_bytes: 1_000_000,
         timeout_seconds: 5,
+        local_folders: Default::default(),
     };
     ModelClient::new(GuardedClient::new(&outbound).unwrap(), provider, settings, Some(credentials))
 }

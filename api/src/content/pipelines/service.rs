@@ -121,7 +121,7 @@ async fn apply(
         require_references(change.tx(), row.workspace_id, &definition).await?;
     }
     row.next_run_at = match row.state {
-        PipelineState::Enabled => store::pipeline::next_run(&definition, clock::now()),
+        PipelineState::Enabled => store::pipeline::next_run(id, &definition, clock::now()),
         PipelineState::Draft | PipelineState::Disabled => None,
     };
     let row = store::pipeline::update(change, &row).await?;

@@ -4,6 +4,7 @@
 
 mod limits;
 pub mod model;
+pub mod objects;
 mod provider;
 pub mod relational;
 mod setting;
@@ -98,6 +99,12 @@ static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
         Provider::of::<model::Gemini>(),
         Provider::of::<model::Cohere>(),
         Provider::of::<model::Ollama>(),
+        Provider::of::<objects::S3>(),
+        Provider::of::<objects::Gcs>(),
+        Provider::of::<objects::AzureBlob>(),
+        Provider::of::<objects::WebDav>(),
+        Provider::of::<objects::Sftp>(),
+        Provider::of::<objects::LocalFolder>(),
         Provider::of::<relational::PostgreSql>(),
         Provider::of::<relational::MySql>(),
         Provider::of::<vectors::Qdrant>(),

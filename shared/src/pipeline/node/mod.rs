@@ -30,6 +30,7 @@ pub mod sink_collection;
 pub mod sink_connection;
 pub mod sink_file;
 pub mod sink_webhook;
+pub mod source_connection;
 pub mod source_files;
 pub mod source_search;
 mod spec;
@@ -248,6 +249,7 @@ pub type ReadError = serde_path_to_error::Error<serde_json::Error>;
 nodes! {
     SourceFiles source_files;
     SourceSearch source_search;
+    SourceConnection source_connection;
     Partition partition;
     Unpack unpack;
     ChunkCharacters chunk_characters;

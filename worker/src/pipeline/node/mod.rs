@@ -41,6 +41,7 @@ mod sink_collection;
 mod sink_connection;
 mod sink_file;
 mod sink_webhook;
+mod source_connection;
 mod source_files;
 mod source_search;
 mod storing;
@@ -67,6 +68,7 @@ pub fn instantiate(settings: &Settings) -> Box<dyn Behaviour> {
     match settings.clone() {
         Settings::SourceFiles(settings) => Box::new(settings),
         Settings::SourceSearch(settings) => Box::new(settings),
+        Settings::SourceConnection(settings) => Box::new(settings),
         Settings::Partition(settings) => Box::new(settings),
         Settings::Unpack(settings) => Box::new(settings),
         Settings::ChunkCharacters(settings) => Box::new(settings),
