@@ -20,7 +20,7 @@ demo: build generate-env
 [positional-arguments]
 test *arguments: model
     @{{ services }} install
-    {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
+    NVISY_TEST_MARIADB="$({{ services }} mariadb)" {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
 
 # Lint the OpenAPI document, use clients generated from it, and compare the API with it
 [group('work')]

@@ -131,7 +131,10 @@ async fn providers_have_schemas_that_accept_their_settings() {
     let setup = Setup::of(TestApp::start().await).await;
     let providers = setup.app.get(&setup.ada, "/api/v1/providers").await.expect(200);
     let names: Vec<_> = providers["items"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
-    assert_eq!(names, ["openai", "anthropic", "gemini", "cohere", "ollama"]);
+    let models = ["openai", "anthropic", "gemini", "cohere", "ollama"];
+    let objects = ["s3", "gcs", "azure_blob", "webdav", "sftp", "local_folder"];
+    let others = ["postgresql", "mysql", "qdrant", "weaviate", "milvus", "pinecone"];
+    assert_eq!(names, models.into_iter().chain(objects).chain(others).collect::<Vec<_>>());
     let schema = &providers["items"][0]["settingsSchema"];
     assert_eq!(schema["required"], json!(["model"]));
     assert!(schema["properties"]["baseUrl"].is_object() && schema["additionalProperties"] == false);

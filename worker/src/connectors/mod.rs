@@ -138,7 +138,7 @@ fn hide(value: &Value, text: &mut String) {
 type OpenSource = fn(&Context, &OpenConnection) -> Result<Box<dyn Source>, CallFailure>;
 
 /// What opens the sources, by provider.
-const SOURCES: &[(&str, OpenSource)] = &[];
+const SOURCES: &[(&str, OpenSource)] = &[("postgresql", sql::source), ("mysql", sql::source)];
 
 /// Opens the target of a connection; makes no call.
 type OpenTarget = fn(&Context, &OpenConnection) -> Result<Box<dyn Target>, CallFailure>;

@@ -167,7 +167,7 @@ pub struct Check {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ConnectionCheckStep")]
 pub struct Step {
-    /// The step: `address`, `answer` or `json`.
+    /// The step, such as `address`, `login` or `answer`.
     pub name: String,
     /// Whether it succeeded.
     pub ok: bool,

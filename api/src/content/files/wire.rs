@@ -228,7 +228,7 @@ pub struct Waiting {
 pub struct Failure {
     /// The reason, for machines: `unsupported_media`, `encrypted`, `corrupt`, `empty`, `too_large`, `timed_out`,
     /// `out_of_memory`, `provider_rejected`, `quota_exceeded`, `check_failed`, `expression_failed`, `collection_not_found`,
-    /// `connection_not_found`, `invalid_model_output`, `budget_exceeded`, `cancelled` or `attempts_exhausted`.
+    /// `connection_not_found`, `target_mismatch`, `invalid_model_output`, `budget_exceeded`, `cancelled` or `attempts_exhausted`.
     pub code: String,
     /// The reason, for people.
     pub detail: String,

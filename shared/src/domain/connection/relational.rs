@@ -46,6 +46,16 @@ impl Dialect {
     }
 }
 
+/// What every database can do.
+const CAPABILITIES: &[Capability] = &[
+    Capability::Discover,
+    Capability::Read,
+    Capability::ListIds,
+    Capability::Incremental,
+    Capability::Write,
+    Capability::Delete,
+];
+
 macro_rules! relational_providers {
     ($($provider:ident, $title:literal;)+) => {
         $(
@@ -57,7 +67,7 @@ macro_rules! relational_providers {
                 const NAME: &'static str = Dialect::$provider.name();
                 const TITLE: &'static str = $title;
                 const KIND: ConnectionKind = ConnectionKind::Relational;
-                const CAPABILITIES: &'static [Capability] = &[Capability::Write, Capability::Delete];
+                const CAPABILITIES: &'static [Capability] = CAPABILITIES;
                 const NEEDS_CREDENTIALS: bool = true;
                 type Settings = DatabaseSettings;
                 type Credentials = DatabaseCredentials;
@@ -131,6 +141,64 @@ pub struct DatabaseSettings {
     /// The largest number of jobs in a period, of all workers together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<CallRate>,
+}
+
+/// Maximum length of a query or a template, in bytes.
+const MAX_TEXT_BYTES: usize = 20_000;
+
+/// The setting `stream` of a `source.connection` that reads rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RowStream {
+    /// The table or view, with its schema if it is not the default one.
+    #[schemars(length(min = 1, max = 255))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// A query in place of a table. It runs in a transaction that can only read.
+    #[schemars(length(min = 1, max = 20000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The column that identifies a row: unique, and never null.
+    #[schemars(length(min = 1, max = 63))]
+    pub key: String,
+    /// The column that grows with every change of a row, such as the time of the change. Without one, contents are compared.
+    #[schemars(length(min = 1, max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The column that has the name of the file.
+    #[schemars(length(min = 1, max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The text of the file, with the values of columns in place of `{column}`; absent: the row as JSON.
+    #[schemars(length(min = 1, max = 20000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+}
+
+impl RowStream {
+    /// Everything that the schema does not say.
+    #[must_use]
+    pub fn problems(&self) -> Vec<InvalidSetting> {
+        let mut problems = Vec::new();
+        if self.table.is_some() == self.query.is_some() {
+            problems.push(InvalidSetting::new("table", "must be set, or `query`, and not both"));
+        }
+        let texts = [("query", &self.query), ("template", &self.template)];
+        for (field, text) in texts.into_iter().filter_map(|(field, text)| Some((field, text.as_ref()?))) {
+            if text.trim().is_empty() || text.len() > MAX_TEXT_BYTES || text.contains('\0') {
+                problems.push(InvalidSetting::new(field, format!("must have 1 to {MAX_TEXT_BYTES} bytes")));
+            }
+        }
+        let names = [("table", self.table.as_ref(), 255), ("key", Some(&self.key), 63)];
+        let columns = [("cursor", self.cursor.as_ref(), 63), ("name", self.name.as_ref(), 63)];
+        for (field, name, max) in names.into_iter().chain(columns) {
+            if name.is_some_and(|name| name.is_empty() || name.len() > max || name.contains(char::is_control)) {
+                problems.push(InvalidSetting::new(field, format!("must have 1 to {max} bytes")));
+            }
+        }
+        problems
+    }
 }
 
 const fn default_timeout() -> u32 {

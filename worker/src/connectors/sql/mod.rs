@@ -2,8 +2,11 @@
 
 mod failure;
 mod mysql;
+mod mysql_rows;
 mod postgres;
+mod postgres_rows;
 mod relay;
+mod source;
 mod target;
 
 use std::time::Duration;
@@ -17,8 +20,8 @@ use nvisy_shared::{
 };
 use sqlx::{Connection, mysql::MySqlConnection, postgres::PgConnection};
 
-use self::{failure::of_error, relay::Relay, target::SqlTarget};
-use super::{CallFailure, OpenConnection, Target};
+use self::{failure::of_error, relay::Relay, source::SqlSource, target::SqlTarget};
+use super::{CallFailure, OpenConnection, Source, Target};
 use crate::context::Context;
 
 /// Longest wait for a connection, with its authentication.
@@ -31,7 +34,13 @@ pub(super) fn target(cx: &Context, connection: &OpenConnection) -> Result<Box<dy
     Ok(Box::new(SqlTarget::new(Database::new(cx, connection)?)))
 }
 
+/// The source of a connection to a database.
+pub(super) fn source(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+    Ok(Box::new(SqlSource(Database::new(cx, connection)?)))
+}
+
 /// The database of a connection.
+#[derive(Clone)]
 pub(super) struct Database {
     client: GuardedClient,
     connection: OpenConnection,

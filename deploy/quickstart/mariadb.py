@@ -1,0 +1,45 @@
+"""MariaDB for tests of connections: the server that is installed, or Debian's package, unpacked without root."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from wheels import Failure, created_atomically, locked
+
+PACKAGE = "mariadb-server-core"
+# Where packages of Debian and Ubuntu put the server.
+INSTALLED = Path("/usr/sbin/mariadbd")
+
+
+def install(home: Path) -> Path:
+    """The directory that has `sbin/mariadbd` and `share/mysql`."""
+    if INSTALLED.exists() and Path("/usr/share/mysql/mysql_system_tables.sql").exists():
+        return Path("/usr")
+    directory = home / "mariadb"
+    program = directory / "usr" / "sbin" / "mariadbd"
+    home.mkdir(parents=True, exist_ok=True)
+    with locked(home / ".mariadb.lock"):
+        if not program.exists():
+            _unpack(directory)
+    return directory / "usr"
+
+
+def _unpack(directory: Path) -> None:
+    missing = [name for name in ("apt-get", "dpkg-deb") if shutil.which(name) is None]
+    if missing:
+        raise Failure(f"tests need MariaDB: install the package {PACKAGE} of your distribution")
+    with tempfile.TemporaryDirectory() as scratch:
+        _run(["apt-get", "download", PACKAGE], cwd=scratch)
+        packages = list(Path(scratch).glob("*.deb"))
+        if not packages:
+            raise Failure(f"apt-get downloaded no {PACKAGE}")
+        shutil.rmtree(directory, ignore_errors=True)
+        with created_atomically(directory) as unpacked:
+            _run(["dpkg-deb", "-x", str(packages[0]), str(unpacked)], cwd=scratch)
+
+
+def _run(command: list, cwd: str) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(command[:2])} failed:\n{done.stdout}{done.stderr}")

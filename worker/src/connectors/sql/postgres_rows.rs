@@ -1,0 +1,134 @@
+//! Reading rows from PostgreSQL. Each page is a transaction that can only read.
+
+use nvisy_shared::domain::connection::relational::{Dialect, RowStream};
+use sqlx::{AssertSqlSafe, Connection, Error, Executor, Row as _, postgres::PgConnection};
+
+use super::{
+    quoted,
+    source::{Position, RawRow, from_clause},
+};
+
+const DIALECT: Dialect = Dialect::PostgreSql;
+
+/// Does something in a transaction that can only read.
+async fn reading<T>(
+    connection: &mut PgConnection,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut tx = connection.begin().await?;
+    tx.execute("set transaction read only").await?;
+    let done = work(&mut tx).await?;
+    tx.rollback().await?;
+    Ok(done)
+}
+
+/// Tables and views with their unique columns, and the columns that can be cursors.
+pub(super) async fn tables(connection: &mut PgConnection) -> Result<Vec<(String, Option<String>, Vec<String>)>, Error> {
+    let statement = "select n.nspname || '.' || c.relname,
+             (select a.attname::text from pg_index i join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+                 where i.indrelid = c.oid and i.indisunique and i.indnkeyatts = 1 and i.indpred is null
+                     and a.attnotnull order by i.indisprimary desc, a.attnum limit 1),
+             array(select a.attname::text from pg_attribute a
+                 where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                     and a.atttypid in ('timestamptz'::regtype, 'timestamp'::regtype, 'bigint'::regtype, 'integer'::regtype)
+                 order by a.attnum)
+         from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname not in ('pg_catalog', 'information_schema')
+             and n.nspname not like 'pg_toast%' and has_table_privilege(c.oid, 'select')
+         order by 1 limit 1000";
+    let rows = reading(connection, async |tx| sqlx::query(statement).fetch_all(tx).await).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+}
+
+/// The largest cursor, and the number of rows without a key.
+pub(super) async fn begin(connection: &mut PgConnection, stream: &RowStream) -> Result<(Option<String>, i64), Error> {
+    let (from, key) = (from_clause(DIALECT, stream), quoted(DIALECT, &stream.key));
+    let mark = stream.cursor.as_ref().map_or_else(
+        || "null::text".to_owned(),
+        |cursor| format!("(select max(t.{})::text from {from})", quoted(DIALECT, cursor)),
+    );
+    let statement = format!("select {mark}, (select count(*) from {from} where t.{key} is null)");
+    let row = reading(connection, async |tx| sqlx::query(AssertSqlSafe(statement)).fetch_one(tx).await).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
+/// Up to `limit` rows from a position on.
+pub(super) async fn rows(
+    connection: &mut PgConnection,
+    stream: &RowStream,
+    position: &Position,
+    limit: usize,
+) -> Result<Vec<RawRow>, Error> {
+    reading(connection, async |tx| {
+        let Some((key_type, cursor_type)) = types(tx, stream).await? else { return Ok(Vec::new()) };
+        let (key, cursor) = (column(Some(&stream.key)), column(stream.cursor.as_ref()));
+        let mut values: Vec<&str> = Vec::new();
+        let mut value = |text, kind: &str| {
+            values.push(text);
+            format!("cast(${}::text as {kind})", values.len())
+        };
+        let mut conditions = vec![format!("{key} is not null")];
+        let order = match position {
+            Position::Key { after, only_without_cursor } => {
+                if *only_without_cursor {
+                    conditions.push(format!("{cursor} is null"));
+                }
+                if let Some(after) = after {
+                    conditions.push(format!("{key} > {}", value(after, &key_type)));
+                }
+                key.clone()
+            }
+            Position::Cursor { from, after } => {
+                conditions.push(format!("{cursor} >= {}", value(from, &cursor_type)));
+                if let Some((last_cursor, last_key)) = after {
+                    let last = (value(last_cursor, &cursor_type), value(last_key, &key_type));
+                    conditions.push(format!("({cursor}, {key}) > ({}, {})", last.0, last.1));
+                }
+                format!("{cursor}, {key}")
+            }
+        };
+        let statement = format!(
+            "select {key}::text, {cursor}::text, row_to_json(t)::text from {} where {} order by {order} limit {limit}",
+            from_clause(DIALECT, stream),
+            conditions.join(" and ")
+        );
+        let mut query = sqlx::query(AssertSqlSafe(statement));
+        for value in values {
+            query = query.bind(value);
+        }
+        query.fetch_all(tx).await?.iter().map(raw).collect()
+    })
+    .await
+}
+
+/// The row with a key.
+pub(super) async fn row(connection: &mut PgConnection, stream: &RowStream, key: &str) -> Result<Option<RawRow>, Error> {
+    reading(connection, async |tx| {
+        let (column_of_key, cursor) = (column(Some(&stream.key)), column(stream.cursor.as_ref()));
+        let statement = format!(
+            "select {column_of_key}::text, {cursor}::text, row_to_json(t)::text from {} where {column_of_key}::text = $1 limit 1",
+            from_clause(DIALECT, stream)
+        );
+        sqlx::query(AssertSqlSafe(statement)).bind(key).fetch_optional(tx).await?.as_ref().map(raw).transpose()
+    })
+    .await
+}
+
+fn raw(row: &sqlx::postgres::PgRow) -> Result<RawRow, Error> {
+    Ok(RawRow { key: row.try_get(0)?, cursor: row.try_get(1)?, json: row.try_get(2)? })
+}
+
+fn column(name: Option<&String>) -> String {
+    name.map_or_else(|| "null".to_owned(), |name| format!("t.{}", quoted(DIALECT, name)))
+}
+
+/// The types of key and cursor, as the server writes them; `None`: there are no rows.
+async fn types(tx: &mut PgConnection, stream: &RowStream) -> Result<Option<(String, String)>, Error> {
+    let (key, cursor) = (column(Some(&stream.key)), column(stream.cursor.as_ref()));
+    let statement = format!(
+        "select pg_typeof({key})::text, pg_typeof({cursor})::text from {} limit 1",
+        from_clause(DIALECT, stream)
+    );
+    let row = sqlx::query(AssertSqlSafe(statement)).fetch_optional(tx).await?;
+    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+}

@@ -1,0 +1,413 @@
+//! Rows of a table or a query as objects: page by page in the order of a key, or of a cursor and the key.
+//!
+//! A listing of all rows goes by the key alone, which no change of a row moves. An incremental one goes by the cursor, from the value
+//! at which the listing before began, so that rows which changed while they were read are read again. Rows without a cursor are
+//! in each of them: nothing says whether they changed but their content.
+
+use std::fmt::Write;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream;
+use nvisy_shared::domain::{
+    connection::relational::{Dialect, RowStream},
+    failure::{Failure, FailureCode},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::{
+        CallFailure,
+        source::{CheckResult, FetchedObject, ListRequest, ListedObject, Listing, ObjectFailure, Page, Source, Stream},
+        target::step,
+    },
+    Database, Inner, Session, mysql_rows, postgres_rows,
+};
+
+/// Rows of a page.
+const PAGE_ROWS: usize = 500;
+
+/// The rows of a connection.
+pub(super) struct SqlSource(pub(super) Database);
+
+/// A row as the database gives it, with the values that order it as text.
+pub(super) struct RawRow {
+    pub(super) key: String,
+    pub(super) cursor: Option<String>,
+    /// The row as a JSON object.
+    pub(super) json: String,
+}
+
+/// Which rows come next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "order")]
+pub(super) enum Position {
+    /// By the key.
+    Key {
+        /// The last key.
+        after: Option<String>,
+        /// Whether only rows without a cursor count.
+        only_without_cursor: bool,
+    },
+    /// By the cursor, then the key.
+    Cursor {
+        /// The first cursor that counts.
+        from: String,
+        /// Cursor and key of the last row.
+        after: Option<(String, String)>,
+    },
+}
+
+/// Where a listing goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Checkpoint {
+    position: Position,
+    /// The largest cursor when the listing began: the next incremental one begins there.
+    mark: Option<String>,
+    /// Whether all rows are listed.
+    complete: bool,
+}
+
+fn source_rejected(reason: impl Into<String>) -> CallFailure {
+    CallFailure::item(FailureCode::SourceRejected, reason)
+}
+
+fn read_stream(stream: &Value) -> Result<RowStream, CallFailure> {
+    let read: RowStream = nvisy_shared::domain::connection::read(stream)
+        .map_err(|invalid| source_rejected(format!("`stream` of the source cannot be used: {invalid}")))?;
+    match read.problems().first() {
+        Some(problem) => Err(source_rejected(format!("`stream` of the source cannot be used: {problem}"))),
+        None => Ok(read),
+    }
+}
+
+/// A missing table or column is the sync's failure, not that of what is written.
+fn reading(failure: CallFailure) -> CallFailure {
+    match failure {
+        CallFailure::Item(failure) => CallFailure::Item(Failure { code: FailureCode::SourceRejected, ..failure }),
+        failure => failure,
+    }
+}
+
+#[async_trait]
+impl Source for SqlSource {
+    async fn check(&self, stream: Option<&Value>) -> CheckResult {
+        let text = |failure: CallFailure| failure.to_string();
+        let mut session = match self.0.connect().await {
+            Ok(session) => session,
+            Err(failure) => return vec![step("login", Err(text(failure)))],
+        };
+        let database = &self.0.settings.database;
+        let mut steps = vec![step("login", Ok(format!("the database `{database}` accepts the user")))];
+        if let Some(stream) = stream {
+            let listed = match read_stream(stream) {
+                Ok(stream) => {
+                    let first = Position::Key { after: None, only_without_cursor: false };
+                    self.0.rows(&mut session, &stream, &first, 1).await.map_err(reading)
+                }
+                Err(failure) => Err(failure),
+            };
+            steps.push(step("list", listed.map(|_| "rows can be read".to_owned()).map_err(text)));
+        }
+        session.close().await;
+        steps
+    }
+
+    async fn discover(&self) -> Result<Vec<Stream>, CallFailure> {
+        let mut session = self.0.connect().await?;
+        let listed = match &mut session.inner {
+            Inner::Postgres(connection) => self.0.within(postgres_rows::tables(connection)).await,
+            Inner::MySql(connection) => self.0.within(mysql_rows::tables(connection)).await,
+        };
+        session.close().await;
+        let streams = listed?.into_iter().map(|(table, key, cursor_fields)| Stream {
+            settings: match key {
+                Some(key) => json!({ "table": table, "key": key }),
+                None => json!({ "table": table }),
+            },
+            name: table,
+            incremental: !cursor_fields.is_empty(),
+            cursor_fields,
+        });
+        Ok(streams.collect())
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+        let stream = read_stream(&request.stream)?;
+        let checkpoint = match request.checkpoint {
+            Some(checkpoint) => {
+                Some(serde_json::from_value(checkpoint).map_err(|_| source_rejected("the checkpoint cannot be read"))?)
+            }
+            None => None,
+        };
+        let from =
+            request.cursor.and_then(|cursor| cursor.as_str().map(str::to_owned)).filter(|_| stream.cursor.is_some());
+        let database = self.0.clone();
+        Ok(Box::new(RowListing { database, stream, from, checkpoint, session: None, last_key: None }))
+    }
+
+    async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure> {
+        let locator = object.locator.clone().unwrap_or_default();
+        let stream = read_stream(&locator["stream"])?;
+        let key = locator["key"].as_str().unwrap_or_default();
+        let mut session = self.0.connect().await?;
+        let found = match &mut session.inner {
+            Inner::Postgres(connection) => self.0.within(postgres_rows::row(connection, &stream, key)).await,
+            Inner::MySql(connection) => self.0.within(mysql_rows::row(connection, &stream, key)).await,
+        };
+        session.close().await;
+        let row = found.map_err(reading)?;
+        let row = row.ok_or_else(|| CallFailure::item(FailureCode::SourceMissing, "the row was deleted"))?;
+        let now = listed(&stream, row).map_err(CallFailure::Item)?;
+        if now.revision != object.revision {
+            return Err(CallFailure::item(FailureCode::SourceChanged, "the row changed while it was read"));
+        }
+        let content = now.content.unwrap_or_default();
+        Ok(FetchedObject { content: Box::pin(stream::iter([Ok(content)])), media_type: now.media_type })
+    }
+}
+
+impl Database {
+    /// Up to `limit` rows from a position on.
+    async fn rows(
+        &self,
+        session: &mut Session,
+        stream: &RowStream,
+        position: &Position,
+        limit: usize,
+    ) -> Result<Vec<RawRow>, CallFailure> {
+        match &mut session.inner {
+            Inner::Postgres(connection) => self.within(postgres_rows::rows(connection, stream, position, limit)).await,
+            Inner::MySql(connection) => self.within(mysql_rows::rows(connection, stream, position, limit)).await,
+        }
+    }
+
+    /// The largest cursor, and the number of rows without a key.
+    async fn begin(&self, session: &mut Session, stream: &RowStream) -> Result<(Option<String>, i64), CallFailure> {
+        match &mut session.inner {
+            Inner::Postgres(connection) => self.within(postgres_rows::begin(connection, stream)).await,
+            Inner::MySql(connection) => self.within(mysql_rows::begin(connection, stream)).await,
+        }
+    }
+}
+
+/// A listing, with the connection that its pages share.
+struct RowListing {
+    database: Database,
+    stream: RowStream,
+    /// The cursor from which on rows count; `None`: all.
+    from: Option<String>,
+    checkpoint: Option<Checkpoint>,
+    session: Option<Session>,
+    /// The last key by now, to find keys that are there twice.
+    last_key: Option<String>,
+}
+
+#[async_trait]
+impl Listing for RowListing {
+    async fn next(&mut self) -> Result<Page, CallFailure> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.database.connect().await?,
+        };
+        let mut page = Page::default();
+        let mut checkpoint = match self.checkpoint.take() {
+            Some(checkpoint) => checkpoint,
+            None => self.begin(&mut session, &mut page).await?,
+        };
+        let rows = self.database.rows(&mut session, &self.stream, &checkpoint.position, PAGE_ROWS).await;
+        let rows = rows.map_err(reading)?;
+        let is_last = rows.len() < PAGE_ROWS;
+        let last = rows.last().map(|row| (row.cursor.clone(), row.key.clone()));
+        for row in rows {
+            let key = row.key.clone();
+            if self.last_key.as_ref() == Some(&key) {
+                page.failures.push(self.failed(&key, "another row has the same key, so they cannot be told apart"));
+                continue;
+            }
+            match listed(&self.stream, row) {
+                Ok(object) => page.objects.push(object),
+                Err(failure) => page.failures.push(ObjectFailure { failure, ..self.failed(&key, "") }),
+            }
+            self.last_key = Some(key);
+        }
+        let next = match (&checkpoint.position, is_last, last) {
+            (Position::Key { only_without_cursor, .. }, false, Some((_, key))) => {
+                Some(Position::Key { after: Some(key), only_without_cursor: *only_without_cursor })
+            }
+            (Position::Cursor { from, .. }, false, Some((Some(cursor), key))) => {
+                Some(Position::Cursor { from: from.clone(), after: Some((cursor, key)) })
+            }
+            (Position::Cursor { .. }, _, _) => Some(Position::Key { after: None, only_without_cursor: true }),
+            (Position::Key { .. }, _, _) => None,
+        };
+        match next {
+            Some(position) => {
+                checkpoint.position = position;
+                page.checkpoint = serde_json::to_value(&checkpoint).ok();
+                self.checkpoint = Some(checkpoint);
+                self.session = Some(session);
+            }
+            None => {
+                page.cursor = checkpoint.mark.map(Value::from);
+                page.complete = checkpoint.complete;
+                session.close().await;
+            }
+        }
+        Ok(page)
+    }
+}
+
+impl RowListing {
+    async fn begin(&self, session: &mut Session, page: &mut Page) -> Result<Checkpoint, CallFailure> {
+        let (mark, without_key) = self.database.begin(session, &self.stream).await.map_err(reading)?;
+        if without_key > 0 {
+            let reason = format!("{without_key} rows have no value in the column `{}`", self.stream.key);
+            page.failures.push(self.failed("null", &reason));
+        }
+        let position = match &self.from {
+            Some(from) => Position::Cursor { from: from.clone(), after: None },
+            None => Position::Key { after: None, only_without_cursor: false },
+        };
+        let mark = mark.or_else(|| self.from.clone());
+        Ok(Checkpoint { position, mark, complete: self.from.is_none() })
+    }
+
+    fn failed(&self, key: &str, reason: &str) -> ObjectFailure {
+        ObjectFailure {
+            external_id: external_id(&self.stream, key),
+            name: format!("{} {key}", label(&self.stream)),
+            failure: Failure::new(FailureCode::SourceRejected, reason),
+        }
+    }
+}
+
+/// What identifies table or query within the connection.
+fn label(stream: &RowStream) -> String {
+    match (&stream.table, &stream.query) {
+        (Some(table), _) => table.clone(),
+        (None, query) => format!("query-{}", &hash(query.as_deref().unwrap_or_default().as_bytes())[..8]),
+    }
+}
+
+fn external_id(stream: &RowStream, key: &str) -> String {
+    format!("{}/{key}", label(stream))
+}
+
+/// A row as an object.
+fn listed(stream: &RowStream, row: RawRow) -> Result<ListedObject, Failure> {
+    let failure = |reason: &str| Failure::new(FailureCode::SourceRejected, reason);
+    let fields: Map<String, Value> =
+        serde_json::from_str(&row.json).map_err(|_| failure("the row cannot be read as JSON"))?;
+    let name = stream.name.as_ref().and_then(|column| fields.get(column)).map(as_text);
+    let (content, media_type, extension) = match &stream.template {
+        Some(template) => (render(template, &fields).map_err(|reason| failure(&reason))?, "text/plain", "txt"),
+        None => (row.json, "application/json", "json"),
+    };
+    let name = name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| format!("{}-{}", label(stream), row.key));
+    // Another form of the same row is another content.
+    let form = format!("{:?}{:?}", stream.name, stream.template);
+    let revision = match &row.cursor {
+        Some(cursor) => format!("{cursor} {}", &hash(form.as_bytes())[..8]),
+        None => hash(format!("{name}\n{content}").as_bytes()),
+    };
+    Ok(ListedObject {
+        external_id: external_id(stream, &row.key),
+        name: format!("{name}.{extension}"),
+        revision,
+        bytes: Some(content.len() as u64),
+        media_type: Some(media_type.to_owned()),
+        locator: Some(json!({ "stream": stream, "key": row.key })),
+        content: Some(Bytes::from(content)),
+        ..ListedObject::default()
+    })
+}
+
+/// The template with the values of columns in place of `{column}`.
+fn render(template: &str, fields: &Map<String, Value>) -> Result<String, String> {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let (name, after) = after.split_once('}').ok_or("a `{` of the template has no `}`")?;
+        let value =
+            fields.get(name).ok_or_else(|| format!("the template names `{name}`, and the row has no such column"))?;
+        text.push_str(&as_text(value));
+        rest = after;
+    }
+    text.push_str(rest);
+    Ok(text)
+}
+
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// What rows are read from, as statements have it. A query is a statement of its own within brackets, and ends with its line.
+pub(super) fn from_clause(dialect: Dialect, stream: &RowStream) -> String {
+    match (&stream.query, &stream.table) {
+        (Some(query), _) => format!("({}\n) as t", query.trim().trim_end_matches(';')),
+        (None, table) => {
+            format!("{} as t", super::Table::of(table.as_deref().unwrap_or_default()).quoted(dialect))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(settings: Value) -> RowStream {
+        read_stream(&settings).unwrap()
+    }
+
+    fn row(cursor: Option<&str>, json: &Value) -> RawRow {
+        RawRow { key: "7".to_owned(), cursor: cursor.map(str::to_owned), json: json.to_string() }
+    }
+
+    #[test]
+    fn template_has_the_values_of_columns() {
+        let stream =
+            stream(json!({ "table": "a", "key": "id", "name": "title", "template": "# {title}\n{n} {none}{list}" }));
+        let fields = json!({ "title": "Tide", "n": 7, "none": null, "list": [1], "id": 7 });
+        let object = listed(&stream, row(Some("9"), &fields)).unwrap();
+        assert_eq!((object.name.as_str(), object.external_id.as_str()), ("Tide.txt", "a/7"));
+        assert_eq!(object.content.unwrap(), "# Tide\n7 [1]");
+        let failure = listed(&stream, row(None, &json!({ "title": "Tide" }))).unwrap_err();
+        assert!(failure.detail.contains("`n`"), "{failure:?}");
+    }
+
+    #[test]
+    fn revision_changes_with_cursor_or_content_and_with_the_template() {
+        let plain = stream(json!({ "table": "a", "key": "id" }));
+        let templated = stream(json!({ "table": "a", "key": "id", "template": "x" }));
+        let revision = |stream: &RowStream, cursor, value: i32| {
+            listed(stream, row(cursor, &json!({ "id": 7, "v": value }))).unwrap().revision
+        };
+        assert_eq!(revision(&plain, Some("1"), 1), revision(&plain, Some("1"), 2));
+        assert_ne!(revision(&plain, Some("1"), 1), revision(&plain, Some("2"), 1));
+        assert_ne!(revision(&plain, None, 1), revision(&plain, None, 2));
+        assert_ne!(revision(&plain, Some("1"), 1), revision(&templated, Some("1"), 1));
+    }
+
+    #[test]
+    fn query_stays_within_its_brackets() {
+        let stream = stream(json!({ "query": "select 1 as id -- all\n;", "key": "id" }));
+        assert_eq!(from_clause(Dialect::MySql, &stream), "(select 1 as id -- all\n\n) as t");
+        assert!(read_stream(&json!({ "query": "select 1", "table": "a", "key": "id" })).is_err());
+        assert!(read_stream(&json!({ "table": "a" })).is_err());
+    }
+}
