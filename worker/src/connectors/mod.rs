@@ -5,6 +5,7 @@
 
 pub mod failure;
 pub mod gate;
+mod objects;
 pub mod source;
 
 use nvisy_shared::{
@@ -130,7 +131,14 @@ fn hide(value: &Value, text: &mut String) {
 type OpenSource = fn(&Context, &OpenConnection) -> Result<Box<dyn Source>, CallFailure>;
 
 /// What opens the sources, by provider.
-const SOURCES: &[(&str, OpenSource)] = &[];
+const SOURCES: &[(&str, OpenSource)] = &[
+    ("s3", objects::open_s3),
+    ("gcs", objects::open_gcs),
+    ("azure_blob", objects::open_azure_blob),
+    ("webdav", objects::open_webdav),
+    ("sftp", objects::open_sftp),
+    ("local_folder", objects::open_local_folder),
+];
 
 /// The source of a connection.
 ///
