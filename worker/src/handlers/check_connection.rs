@@ -9,6 +9,8 @@ use nvisy_shared::{
         event::EventType,
         failure::Failure,
     },
+    entity::connection::Model,
+    id::WorkspaceId,
     job::CheckConnection,
     outbound::OutboundFailure,
     store::{self, change::Change, job::Claim},
@@ -16,6 +18,7 @@ use nvisy_shared::{
 use serde_json::json;
 
 use crate::{
+    connectors::{OpenConnection, open_source},
     context::Context,
     pipeline::connections::{self, ModelConnection},
     providers::{ModelFailure, Question, Turn},
@@ -36,9 +39,13 @@ impl Handler for CheckConnection {
             return Err(JobError::Obsolete);
         }
         let provider = row.provider.clone();
-        let steps = match connections::open(cx, workspace, row) {
-            Ok(connection) => check(cx, &connection, &provider).await,
-            Err(error) => vec![step("address", Err(error.to_string()))],
+        let steps = if ModelProvider::parse(&provider).is_some() {
+            match connections::open(cx, workspace, row) {
+                Ok(connection) => check(cx, &connection, &provider).await,
+                Err(error) => vec![step("address", Err(error.to_string()))],
+            }
+        } else {
+            check_source(cx, workspace, row).await
         };
         complete_in_tx(cx, claim, || {
             let steps = &steps;
@@ -63,6 +70,24 @@ impl Handler for CheckConnection {
 fn step(name: &str, result: Result<String, String>) -> CheckStep {
     let ok = result.is_ok();
     CheckStep { name: name.to_owned(), ok, detail: result.unwrap_or_else(|reason| reason) }
+}
+
+/// The steps of a system that documents are read from.
+async fn check_source(cx: &Context, workspace: WorkspaceId, row: Model) -> Vec<CheckStep> {
+    let opened = match OpenConnection::open(cx, workspace, row) {
+        Err(error) => return vec![step("address", Err(error.to_string()))],
+        Ok(connection) => connection,
+    };
+    let source = match open_source(cx, &opened) {
+        Err(failure) => return vec![step("address", Err(failure.redacted(&opened).to_string()))],
+        Ok(source) => source,
+    };
+    let steps = tokio::time::timeout(CHECK_TIMEOUT, source.check(None)).await;
+    let mut steps = steps.unwrap_or_else(|_| vec![step("list", Err("the system does not respond in time".to_owned()))]);
+    for step in &mut steps {
+        step.detail = opened.redact(&step.detail);
+    }
+    steps
 }
 
 /// The steps up to the first that fails.

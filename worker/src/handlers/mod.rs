@@ -2,17 +2,22 @@
 
 mod admit_items;
 mod check_connection;
+mod fetch_objects;
 mod item;
+mod query_connection;
 mod run_segment;
 mod send_mail;
 mod sync_source;
 mod tell_obsolete;
 
-use nvisy_shared::job::{AdmitItems, CheckConnection, RunSegment, SendMail, TellObsolete};
+use nvisy_shared::job::{
+    AdmitItems, CheckConnection, FetchObjects, QueryConnection, RunSegment, SendMail, SyncSource, TellObsolete,
+};
 
 use crate::runner::Registry;
 
 pub(crate) use self::item::{finish as finish_item, open as open_item};
+pub(crate) use self::sync_source::ListingCheckpoint;
 
 /// The registry of all handlers.
 #[must_use]
@@ -20,7 +25,10 @@ pub fn registry() -> Registry {
     Registry::default()
         .with::<AdmitItems>()
         .with::<CheckConnection>()
+        .with::<FetchObjects>()
+        .with::<QueryConnection>()
         .with::<RunSegment>()
         .with::<SendMail>()
+        .with::<SyncSource>()
         .with::<TellObsolete>()
 }

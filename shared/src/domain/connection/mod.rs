@@ -80,12 +80,38 @@ impl CheckState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckStep {
-    /// The step: `address`, `answer`, `json`.
+    /// The step: of models `address`, `answer`, `json`; of stores `address`, `folder`, `login`, `list`, `read`.
     pub name: String,
     /// Whether it succeeded.
     pub ok: bool,
     /// One sentence for people; contains no secret.
     pub detail: String,
+}
+
+/// A question to the system behind a connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum ConnectionQuery {
+    /// Which streams it has.
+    Discover,
+    /// The first objects of a stream.
+    Browse {
+        /// The stream, in the form of the provider.
+        stream: serde_json::Map<String, Value>,
+        /// The largest number of objects.
+        limit: u32,
+    },
+}
+
+impl ConnectionQuery {
+    /// The identifier.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Discover => "discover",
+            Self::Browse { .. } => "browse",
+        }
+    }
 }
 
 /// All providers, in the order of the documentation.
