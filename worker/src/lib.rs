@@ -15,3 +15,4 @@ pub mod pipeline;
 pub mod providers;
 pub mod redact;
 pub mod runner;
+mod sync;

@@ -69,6 +69,7 @@ table! {
     PipelineNotRunnable   "pipeline_not_runnable"   409 "The pipeline refers to collections, pipelines or connections that do not exist";
     PipelineNotEnabled    "pipeline_not_enabled"    409 "The pipeline is not enabled";
     RunEnded              "run_ended"               409 "The run has ended";
+    SyncRunning           "sync_running"            409 "A sync of the pipeline goes on";
     NotFailed             "not_failed"              409 "The item has not failed";
     NameTaken             "name_taken"              409 "The workspace has another pipeline, collection or connection of this name";
     DefaultCollection     "default_collection"      409 "The collection `default` cannot be deleted or renamed";

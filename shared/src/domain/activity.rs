@@ -183,6 +183,8 @@ actions! {
     ConnectionUpdated "connection.updated";
     /// A check of a connection was requested.
     ConnectionChecked "connection.checked";
+    /// The streams or first objects of a connection were asked for.
+    ConnectionQueried "connection.queried";
     /// A connection was deleted.
     ConnectionDeleted "connection.deleted";
     /// A run was started by request: over files that exist, as a fork, as a preview, or with a definition of its own.

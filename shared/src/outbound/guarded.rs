@@ -192,6 +192,15 @@ impl GuardedClient {
         self.max_response_bytes
     }
 
+    /// Checks the address and sends the request; the caller reads the body, and bounds it. It is not decompressed.
+    ///
+    /// # Errors
+    /// [`OutboundFailure`] without a response.
+    pub async fn open(&self, request: Request) -> Result<reqwest::Response, OutboundFailure> {
+        self.check(request.url())?;
+        self.client.execute(request).await.map_err(failure)
+    }
+
     /// Checks the address, sends the request, and reads at most `max_bytes` of the response, or fewer if the operator's limit is
     /// lower.
     ///
@@ -207,6 +216,14 @@ impl GuardedClient {
         let max_bytes = max_bytes.min(self.max_response_bytes);
         let body = decompress(&headers, read(response, max_bytes).await?, max_bytes)?;
         Ok(OutboundResponse { status, headers, body })
+    }
+}
+
+impl OutboundFailure {
+    /// The failure behind an error of a response that is read piece by piece.
+    #[must_use]
+    pub fn of(error: reqwest::Error) -> Self {
+        failure(error)
     }
 }
 

@@ -10,7 +10,9 @@ use crate::{
         file::FileState,
         run::{LogKind, RunState, RunTrigger},
     },
-    id::{ItemId, JobId, PipelineId, RunId, WorkspaceId},
+    entity::run,
+    id::{BatchId, ItemId, JobId, PipelineId, RunId, WorkspaceId},
+    job::FetchObjects,
     pipeline,
     queue::outbox,
     store::{self, Error, Result, change::Change, run::Item},
@@ -106,5 +108,31 @@ pub async fn retry_failed(
             change.emit(EventType::FileQueued, item.file_id, json!({ "versionId": item.version_id }));
         }
     }
-    Ok(items.len())
+    let objects = if item.is_none() && row.syncs { retry_objects(change, workspace, &row, code).await? } else { 0 };
+    Ok(items.len() + objects)
+}
+
+/// Objects of one job.
+const BATCH_OBJECTS: i64 = 64;
+
+/// Reads objects of a sync again that could not be read. Returns their number.
+async fn retry_objects(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    run: &run::Model,
+    code: Option<&str>,
+) -> Result<usize> {
+    let mut objects = 0;
+    loop {
+        let (batch, of) = (BatchId::new(), (run.pipeline_id, run.id));
+        let requeued = store::source_object::requeue(change, workspace, of, code, batch, BATCH_OBJECTS).await?;
+        let Some((node, _)) = requeued.first().cloned() else { break };
+        objects += requeued.len();
+        outbox::enqueue(change, workspace, &FetchObjects { run: run.id, node, batch }).await?;
+    }
+    if objects > 0 {
+        let count = i32::try_from(objects).unwrap_or(i32::MAX);
+        store::source_object::reopen(change, workspace, run.id, count).await?;
+    }
+    Ok(objects)
 }

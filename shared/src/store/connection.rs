@@ -15,7 +15,7 @@ use super::{Conn, Error, Result, Tx, job::Claim, sql};
 use crate::{
     domain::connection::{CheckState, CheckStep},
     entity::connection::{ActiveModel, Column, Entity, Model},
-    id::{CheckId, ConnectionId, WorkspaceId},
+    id::{CheckId, ConnectionId, PipelineId, WorkspaceId},
 };
 
 /// A connection to be added.
@@ -127,6 +127,34 @@ pub async fn update(tx: &Tx, workspace: WorkspaceId, id: ConnectionId, settings:
         .await?;
     reset_health(tx, workspace, id).await?;
     Ok(true)
+}
+
+/// A pipeline that names a connection.
+#[derive(Clone, Debug, FromQueryResult)]
+#[allow(missing_docs, reason = "columns of `pipeline`")]
+pub struct ConnectionUser {
+    pub id: PipelineId,
+    pub name: String,
+    pub state: String,
+    /// The ids of the nodes that name it.
+    pub nodes: Vec<String>,
+}
+
+/// The pipelines whose newest definition names a connection, at most a thousand, oldest first.
+pub async fn users(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) -> Result<Vec<ConnectionUser>> {
+    let users = raw_sql!(
+        Postgres,
+        "select p.id, p.name, p.state, named.nodes
+         from pipeline p
+         join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
+         join lateral (
+             select coalesce(array_agg(node->>'id'), '{}') as nodes
+             from jsonb_array_elements(v.definition->'nodes') node
+             where node->>'connection' = {id}::uuid::text) named on named.nodes <> '{}'
+         where p.workspace_id = {workspace} and not p.inline
+         order by p.id limit 1000"
+    );
+    sql::all(conn, users).await
 }
 
 /// Deletes a connection. `false`: there is none.

@@ -246,6 +246,17 @@ pub struct ItemWait {
     pub until: DateTime<Utc>,
 }
 
+/// Why jobs of a run wait that belong to no item: its sources. The reason, and until when.
+pub async fn run_wait(conn: &impl Conn, workspace: WorkspaceId, run: RunId) -> Result<Option<(String, DateTime<Utc>)>> {
+    let wait = raw_sql!(
+        Postgres,
+        "select wait_reason, run_at from job
+         where run_id = {run} and workspace_id = {workspace} and wait_reason is not null and payload->>'item' is null
+         order by run_at limit 1"
+    );
+    sql::first_value(conn, wait).await
+}
+
 /// The items of these runs that wait for a reason that members see.
 pub async fn item_waits(conn: &impl Conn, workspace: WorkspaceId, runs: Vec<RunId>) -> Result<Vec<ItemWait>> {
     let waits = raw_sql!(

@@ -194,6 +194,17 @@ pub async fn failed(
     Ok(())
 }
 
+/// Records why no object of a batch can be fetched. Returns their number.
+pub async fn fail_batch(tx: &Tx, workspace: WorkspaceId, batch: BatchId, failure: &Failure) -> Result<u64> {
+    let (code, detail) = (failure.code, failure.detail.as_str());
+    let failed = raw_sql!(
+        Postgres,
+        "update source_object set batch_id = null, failure_code = {code}, failure_detail = {detail}
+         where workspace_id = {workspace} and batch_id = {batch}"
+    );
+    sql::execute(tx, failed).await
+}
+
 /// Objects that the complete listing of a run did not name, after `after`, at most `limit`: id and file.
 pub async fn unseen(
     conn: &impl Conn,
@@ -261,20 +272,43 @@ pub async fn set_deleted(
     Ok(())
 }
 
-/// Forgets an object. Returns whether another node still has the file.
-pub async fn forget(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, external_id: &str) -> Result<bool> {
+/// Whether another node has the file too.
+pub async fn is_shared(conn: &impl Conn, workspace: WorkspaceId, of: &SourceNode, file: FileId) -> Result<bool> {
+    let (pipeline, node) = (of.pipeline, of.node.as_str());
+    let shared = raw_sql!(
+        Postgres,
+        "select exists (
+             select from source_object where workspace_id = {workspace} and file_id = {file} and deleted_at is null
+                 and (pipeline_id, node) <> ({pipeline}, {node}))"
+    );
+    Ok(sql::first_value(conn, shared).await?.unwrap_or(false))
+}
+
+/// Forgets an object.
+pub async fn forget(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, external_id: &str) -> Result<()> {
     let (pipeline, node) = (of.pipeline, of.node.as_str());
     let forgotten = raw_sql!(
         Postgres,
-        "with forgotten as (
-             delete from source_object
-             where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = {external_id}
-             returning workspace_id, pipeline_id, node, file_id)
-         select exists (
-             select from source_object o join forgotten f on f.workspace_id = o.workspace_id and f.file_id = o.file_id
-             where (o.pipeline_id, o.node) <> (f.pipeline_id, f.node) and o.deleted_at is null)"
+        "delete from source_object
+         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = {external_id}"
     );
-    Ok(sql::first_value(tx, forgotten).await?.unwrap_or(false))
+    sql::execute(tx, forgotten).await?;
+    Ok(())
+}
+
+/// Puts up to `limit` objects into a batch that earlier runs have listed and could not read. Returns their number.
+pub async fn adopt(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, batch: BatchId, limit: i64) -> Result<u64> {
+    let (pipeline, node, connection, run) = (of.pipeline, of.node.as_str(), of.connection, of.run);
+    let adopted = raw_sql!(
+        Postgres,
+        "update source_object set batch_id = {batch}, seen_run_id = {run}, failure_code = null, failure_detail = null
+         where (workspace_id, pipeline_id, node, external_id) in (
+             select workspace_id, pipeline_id, node, external_id from source_object
+             where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and connection_id = {connection}
+                 and pending is not null and seen_run_id <> {run} and deleted_at is null
+             order by external_id limit {limit} for update)"
+    );
+    sql::execute(tx, adopted).await
 }
 
 /// Counts of the objects that a run has listed.

@@ -188,6 +188,18 @@ pub async fn delete_of_pipeline(tx: &Tx, workspace: WorkspaceId, pipeline: Pipel
     Ok(())
 }
 
+/// Deletes what a pipeline has written for a file, under the lock of the file.
+pub async fn delete_of_file(tx: &Tx, workspace: WorkspaceId, pipeline: PipelineId, file: FileId) -> Result<()> {
+    let targets = raw_sql!(
+        Postgres,
+        "select id, file_id from target
+         where workspace_id = {workspace} and file_id = {file} and pipeline_id = {pipeline} order by id"
+    );
+    let targets = sql::all_values(tx, targets).await?;
+    delete_all(tx, workspace, targets).await?;
+    Ok(())
+}
+
 /// The workspace with the oldest target that [`delete_abandoned`] deletes.
 pub async fn next_abandoned(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
     let oldest =

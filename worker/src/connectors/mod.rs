@@ -6,6 +6,7 @@
 pub mod failure;
 pub mod gate;
 mod milvus;
+mod objects;
 mod pinecone;
 mod qdrant;
 mod rest;
@@ -138,7 +139,16 @@ fn hide(value: &Value, text: &mut String) {
 type OpenSource = fn(&Context, &OpenConnection) -> Result<Box<dyn Source>, CallFailure>;
 
 /// What opens the sources, by provider.
-const SOURCES: &[(&str, OpenSource)] = &[("postgresql", sql::source), ("mysql", sql::source)];
+const SOURCES: &[(&str, OpenSource)] = &[
+    ("s3", objects::open_s3),
+    ("gcs", objects::open_gcs),
+    ("azure_blob", objects::open_azure_blob),
+    ("webdav", objects::open_webdav),
+    ("sftp", objects::open_sftp),
+    ("local_folder", objects::open_local_folder),
+    ("postgresql", sql::source),
+    ("mysql", sql::source),
+];
 
 /// Opens the target of a connection; makes no call.
 type OpenTarget = fn(&Context, &OpenConnection) -> Result<Box<dyn Target>, CallFailure>;
@@ -164,8 +174,18 @@ pub fn open_target(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn 
     open(cx, connection)
 }
 
-/// The steps of a check of a target, up to the first that fails.
-pub async fn check_target(cx: &Context, connection: &OpenConnection) -> Vec<CheckStep> {
+/// The steps of a check, up to the first that fails.
+pub async fn check(cx: &Context, connection: &OpenConnection) -> Vec<CheckStep> {
+    if TARGETS.iter().any(|(provider, _)| *provider == connection.provider) {
+        return check_target(cx, connection).await;
+    }
+    match open_source(cx, connection) {
+        Ok(source) => source.check(None).await,
+        Err(failure) => vec![target::step("address", Err(failure.to_string()))],
+    }
+}
+
+async fn check_target(cx: &Context, connection: &OpenConnection) -> Vec<CheckStep> {
     let address =
         connection::provider(&connection.provider).and_then(|provider| provider.address(&connection.settings));
     let Some(Address { url, .. }) = address else {

@@ -46,9 +46,9 @@ pub(super) struct Checkpoint {
     pub(super) source: usize,
     /// The last file of it that entered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<FileId>,
+    pub(super) after: Option<FileId>,
     /// The number of files that entered.
-    entered: u32,
+    pub(super) entered: u32,
     /// How far the connection of the source was listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) listing: Option<ListingCheckpoint>,
@@ -227,6 +227,11 @@ struct Source {
     limit: Option<u32>,
     /// The connection that has them.
     connection: Option<ConnectionId>,
+}
+
+/// The segment of a source, by its place among those of the plan.
+pub(super) fn entry(plan: &Plan, source: usize) -> Option<usize> {
+    sources(plan).get(source).map(|source| source.entry)
 }
 
 /// Whether a source that is a connection takes the connection's files only: files that a request names may be any.

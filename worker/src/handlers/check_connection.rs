@@ -5,10 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nvisy_shared::{
     domain::{
-        connection::{self, CheckStep, ConnectionKind, model::ModelProvider},
+        connection::{CheckStep, model::ModelProvider},
         event::EventType,
         failure::Failure,
     },
+    entity::connection::Model,
+    id::WorkspaceId,
     job::CheckConnection,
     outbound::OutboundFailure,
     store::{self, change::Change, job::Claim},
@@ -37,15 +39,13 @@ impl Handler for CheckConnection {
             return Err(JobError::Obsolete);
         }
         let provider = row.provider.clone();
-        let steps = match connection::provider(&provider).map(|provider| provider.kind) {
-            Some(ConnectionKind::Model) | None => match connections::open(cx, workspace, row) {
+        let steps = if ModelProvider::parse(&provider).is_some() {
+            match connections::open(cx, workspace, row) {
                 Ok(connection) => check(cx, &connection, &provider).await,
                 Err(error) => vec![step("address", Err(error.to_string()))],
-            },
-            Some(_) => match OpenConnection::open(cx, workspace, row) {
-                Ok(connection) => connectors::check_target(cx, &connection).await,
-                Err(error) => vec![step("address", Err(error.to_string()))],
-            },
+            }
+        } else {
+            check_system(cx, workspace, row).await
         };
         complete_in_tx(cx, claim, || {
             let steps = &steps;
@@ -65,6 +65,20 @@ impl Handler for CheckConnection {
         change.emit(EventType::ConnectionChecked, self.connection, json!({ "state": "failed" }));
         Ok(())
     }
+}
+
+/// The steps of a system that is no model.
+async fn check_system(cx: &Context, workspace: WorkspaceId, row: Model) -> Vec<CheckStep> {
+    let opened = match OpenConnection::open(cx, workspace, row) {
+        Err(error) => return vec![step("address", Err(error.to_string()))],
+        Ok(connection) => connection,
+    };
+    let steps = tokio::time::timeout(CHECK_TIMEOUT, connectors::check(cx, &opened)).await;
+    let mut steps = steps.unwrap_or_else(|_| vec![step("list", Err("the system does not respond in time".to_owned()))]);
+    for step in &mut steps {
+        step.detail = opened.redact(&step.detail);
+    }
+    steps
 }
 
 /// The steps up to the first that fails.

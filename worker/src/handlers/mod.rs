@@ -3,16 +3,21 @@
 mod admit_items;
 mod check_connection;
 mod clear_target;
+mod fetch_objects;
 mod item;
+mod query_connection;
 mod run_segment;
 mod send_mail;
 mod sync_source;
 
-use nvisy_shared::job::{AdmitItems, CheckConnection, ClearTarget, RunSegment, SendMail};
+use nvisy_shared::job::{
+    AdmitItems, CheckConnection, ClearTarget, FetchObjects, QueryConnection, RunSegment, SendMail, SyncSource,
+};
 
 use crate::runner::Registry;
 
 pub(crate) use self::item::{finish as finish_item, open as open_item};
+pub(crate) use self::sync_source::ListingCheckpoint;
 
 /// The registry of all handlers.
 #[must_use]
@@ -20,7 +25,10 @@ pub fn registry() -> Registry {
     Registry::default()
         .with::<AdmitItems>()
         .with::<CheckConnection>()
+        .with::<FetchObjects>()
+        .with::<QueryConnection>()
         .with::<RunSegment>()
         .with::<SendMail>()
         .with::<ClearTarget>()
+        .with::<SyncSource>()
 }

@@ -1,12 +1,291 @@
-//! `source.sync`.
+//! `source.sync`: lists the objects of a connection page by page, and finds those that are new, changed or gone. Batches of objects
+//! to be read are jobs of their own.
 
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use nvisy_shared::{
+    domain::{
+        failure::{Failure, FailureCode},
+        run::RunState,
+    },
+    entity,
+    id::WorkspaceId,
+    job::{AdmitItems, SyncSource},
+    pipeline::node::source_connection::{Deletions, SyncMode},
+    queue::outbox,
+    runs,
+    store::{
+        self,
+        change::Change,
+        job::Claim,
+        source_object::{self, SyncCounts},
+    },
+};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::admit_items::{self, Checkpoint};
+use crate::{
+    connectors::{ListRequest, Listing, Source, gate::Gate},
+    context::Context,
+    runner::{Handler, JobError, complete_in_tx, write_in_tx},
+    sync::{SyncedSource, deletions, page::ListedPage, selection::Selection},
+};
+
+/// How long a job lists before it lets others have its slot.
+const SLICE: Duration = Duration::from_secs(20);
+/// Unfinished items and objects of a run above which nothing more is listed.
+const MAX_OPEN: i32 = 1_000;
+/// How long the listing waits while there are so many.
+const WAIT_FOR_ITEMS: Duration = Duration::from_millis(500);
+/// Objects whose deletion is one transaction.
+const DELETED_AT_ONCE: i64 = 100;
+/// Repetitions of objects after which a listing has no end.
+const MAX_REPEATED: i64 = 10_000;
 
 /// How far a connection was listed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct ListingCheckpoint {
+pub(crate) struct ListingCheckpoint {
     /// Where the listing goes on, in the form of the provider.
-    pub(super) at: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<Value>,
+    /// The listing is complete, and objects up to this one that it did not name are handled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deleted_to: Option<String>,
+    /// Objects that it named.
+    pub(crate) seen: i64,
+    /// Of them, those that have files; counted by a dry run only.
+    pub(crate) matched: i64,
+    /// Objects that it named again.
+    pub(crate) repeated: i64,
+}
+
+#[async_trait]
+impl Handler for SyncSource {
+    async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
+        let workspace = claim.workspace_id;
+        let run = SyncedSource::run(cx, workspace, self.run).await?;
+        if run.admitted {
+            return Err(JobError::Obsolete);
+        }
+        let checkpoint: Checkpoint = admit_items::read(run.checkpoint.clone())?;
+        let plan = cx.plans.get(&cx.db, workspace, run.pipeline_id, run.pipeline_version).await?;
+        let entry = admit_items::entry(&plan.plan, checkpoint.source).ok_or(JobError::Obsolete)?;
+        let of = SyncedSource::open(cx, workspace, run, |at, _| at == entry).await?;
+        let mut sync = Sync { job: *self, cx, claim, of, checkpoint, began: Instant::now() };
+        Gate::of(cx, &sync.of.connection).begin(claim).await?;
+        if sync.listing().deleted_to.is_none() && !sync.list().await? {
+            return sync.go_on_later().await;
+        }
+        while !sync.delete().await? {
+            if sync.is_over() {
+                return sync.go_on_later().await;
+            }
+        }
+        sync.finish().await
+    }
+
+    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
+        let workspace = claim.workspace_id;
+        runs::abort(change, workspace, self.run, RunState::Failed, Some(failure), Some(claim.id)).await?;
+        Ok(())
+    }
+}
+
+/// A listing in progress.
+struct Sync<'a> {
+    job: SyncSource,
+    cx: &'a Context,
+    claim: &'a Claim,
+    of: SyncedSource,
+    checkpoint: Checkpoint,
+    began: Instant,
+}
+
+impl Sync<'_> {
+    fn listing(&self) -> ListingCheckpoint {
+        self.checkpoint.listing.clone().unwrap_or_default()
+    }
+
+    fn is_over(&self) -> bool {
+        self.began.elapsed() > SLICE
+    }
+
+    fn rejected(&self, detail: &str) -> JobError {
+        JobError::Fail(Failure::new(FailureCode::SourceRejected, detail).at(&self.of.node.node))
+    }
+
+    /// Lists until the end, or for the time of the job. Returns whether that was the end.
+    async fn list(&mut self) -> Result<bool, JobError> {
+        let source = self.of.source(self.cx).await?;
+        let mut listing = self.open(&*source).await?;
+        let selection = Selection::new(&self.of.settings)?;
+        loop {
+            self.wait_for_items().await?;
+            Gate::of(self.cx, &self.of.connection).take(1).await?;
+            let page = match listing.next().await {
+                Ok(page) => page,
+                Err(failure) => {
+                    let failure = failure.redacted(&self.of.connection);
+                    let error = Gate::of(self.cx, &self.of.connection).failed(failure).await?;
+                    return Err(self.at_node(error));
+                }
+            };
+            let is_last = page.checkpoint.is_none();
+            let listed = ListedPage::new(self.cx, &self.of, page, &selection);
+            self.record(listed, &*source).await?;
+            if is_last {
+                Gate::of(self.cx, &self.of.connection).succeeded().await?;
+                return Ok(true);
+            }
+            if self.is_over() {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn at_node(&self, error: JobError) -> JobError {
+        match error {
+            JobError::Fail(failure) => JobError::Fail(failure.at(&self.of.node.node)),
+            other => other,
+        }
+    }
+
+    async fn open(&self, source: &dyn Source) -> Result<Box<dyn Listing>, JobError> {
+        let cursor = match self.of.settings.mode {
+            SyncMode::Full => None,
+            SyncMode::Incremental => source_object::cursor(&self.cx.db, self.of.workspace, &self.of.node).await?,
+        };
+        let stream = Value::Object(self.of.settings.stream.clone());
+        match source.list(ListRequest { stream, checkpoint: self.listing().at, cursor }).await {
+            Ok(listing) => Ok(listing),
+            Err(failure) => {
+                let failure = failure.redacted(&self.of.connection);
+                let error = Gate::of(self.cx, &self.of.connection).failed(failure).await?;
+                Err(self.at_node(error))
+            }
+        }
+    }
+
+    /// Gives the job back while enough objects and items are in progress.
+    async fn wait_for_items(&self) -> Result<(), JobError> {
+        let run = self.find_run().await?;
+        if run.items_open.saturating_add(run.objects_pending) < MAX_OPEN {
+            return Ok(());
+        }
+        let what = "enough objects of the sync are in progress";
+        Err(JobError::Snooze { what, delay: WAIT_FOR_ITEMS, source: None })
+    }
+
+    async fn find_run(&self) -> Result<entity::run::Model, JobError> {
+        SyncedSource::run(self.cx, self.of.workspace, self.job.run).await
+    }
+
+    /// Records a page, with the checkpoint behind it.
+    async fn record(&mut self, page: ListedPage, source: &dyn Source) -> Result<(), JobError> {
+        let page = page.with_inline_content(self.cx, &self.of, source).await?;
+        let (before, base) = (self.listing(), self.checkpoint.clone());
+        let next = write_in_tx(self.cx, self.claim, || {
+            let (of, page, cx) = (&self.of, &page, self.cx);
+            let (mut listing, base) = (before.clone(), base.clone());
+            async move |change: &mut Change| {
+                page.record(change, cx, of, &mut listing).await?;
+                let next = Checkpoint { listing: Some(listing), ..base };
+                store::run::set_checkpoint(change, of.workspace, of.run.id, Some(json!(next)), false).await?;
+                Ok(next)
+            }
+        })
+        .await?;
+        page.delete_unused(self.cx, &self.of).await;
+        self.checkpoint = next;
+        let listing = self.listing();
+        if listing.repeated > listing.seen + MAX_REPEATED {
+            return Err(self.rejected("the source names the same objects again and again, so its listing has no end"));
+        }
+        Ok(())
+    }
+
+    /// Handles some of the objects that a complete listing did not name. Returns whether none are left.
+    async fn delete(&mut self) -> Result<bool, JobError> {
+        let listing = self.listing();
+        let Some(after) = listing.deleted_to.clone() else { return Ok(true) };
+        let (workspace, run) = (self.of.workspace, self.find_run().await?);
+        let known = source_object::count(&self.cx.db, workspace, &self.of.node).await?;
+        if listing.seen == 0
+            && known > 0
+            && !self.of.settings.allow_empty
+            && self.of.settings.deletions != Deletions::Ignore
+        {
+            let detail = format!(
+                "the source has no objects, though {known} were there: nothing was deleted; set `allowEmpty` if that is right"
+            );
+            return Err(self.rejected(&detail));
+        }
+        if run.dry_run {
+            let counts = SyncCounts { deleted: (known - listing.matched).max(0), ..SyncCounts::default() };
+            self.write_deleted(None, &[], counts).await?;
+            return Ok(true);
+        }
+        let gone = source_object::unseen(&self.cx.db, workspace, &self.of.node, &after, DELETED_AT_ONCE).await?;
+        let last = gone.last().map(|(id, _)| id.clone());
+        let is_end = last.is_none();
+        let deleted = i64::try_from(gone.len()).unwrap_or(i64::MAX);
+        self.write_deleted(last, &gone, SyncCounts { deleted, ..SyncCounts::default() }).await?;
+        Ok(is_end)
+    }
+
+    async fn write_deleted(
+        &mut self,
+        last: Option<String>,
+        gone: &[(String, Option<nvisy_shared::id::FileId>)],
+        counts: SyncCounts,
+    ) -> Result<(), JobError> {
+        let listing = ListingCheckpoint { deleted_to: last, ..self.listing() };
+        let next = Checkpoint { listing: Some(listing), ..self.checkpoint.clone() };
+        write_in_tx(self.cx, self.claim, || {
+            let (of, next) = (&self.of, json!(next));
+            async move |change: &mut Change| {
+                deletions::apply(change, of, gone).await?;
+                source_object::add_counts(change, of.workspace, of.run.id, counts).await?;
+                store::run::set_checkpoint(change, of.workspace, of.run.id, Some(next), false).await?;
+                Ok(())
+            }
+        })
+        .await?;
+        self.checkpoint = next;
+        Ok(())
+    }
+
+    /// Completes the job, and lets another one go on.
+    async fn go_on_later(&self) -> Result<(), JobError> {
+        complete_in_tx(self.cx, self.claim, || {
+            async |change: &mut Change| {
+                outbox::enqueue(change, self.of.workspace, &self.job).await?;
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    /// Completes the job: the next source follows, or the run ends with its last object and item.
+    async fn finish(&self) -> Result<(), JobError> {
+        let next = self.checkpoint.next_source(&self.of.plan.plan).map(|next| json!(next));
+        complete_in_tx(self.cx, self.claim, || {
+            let next = next.clone();
+            async move |change: &mut Change| {
+                let (workspace, run): (WorkspaceId, _) = (self.of.workspace, self.job.run);
+                let admitted = next.is_none();
+                store::run::set_checkpoint(change, workspace, run, next, admitted).await?;
+                if !admitted {
+                    outbox::enqueue(change, workspace, &AdmitItems { run }).await?;
+                } else if let Some(state) = store::run::finish_run(change, workspace, run, None).await? {
+                    runs::ended_without_items(change, run, self.of.node.pipeline, state);
+                }
+                Ok(())
+            }
+        })
+        .await
+    }
 }

@@ -68,6 +68,12 @@ pub(super) async fn abandoned_files(cx: &Context) -> Result<(), Box<dyn Error + 
     Ok(())
 }
 
+/// Removes answers of connections that were given long ago.
+pub(super) async fn old_connection_queries(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    store::connection_query::delete_old(&cx.db, ORPHAN_AGE).await?;
+    Ok(())
+}
+
 /// Removes objects without rows.
 pub(super) async fn orphaned_objects(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut objects = std::pin::pin!(cx.blobs.list().await?);

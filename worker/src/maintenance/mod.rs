@@ -103,6 +103,7 @@ impl MaintenanceTask {
                 limits::delete_full(cx).await?;
                 gc::unused_artifacts(cx).await?;
                 gc::expired_inline_pipelines(cx).await?;
+                gc::old_connection_queries(cx).await?;
                 gc::abandoned_files(cx).await?;
                 gc::unreferenced_blobs(cx).await?;
                 gc::orphaned_objects(cx).await?;

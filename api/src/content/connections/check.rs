@@ -35,7 +35,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
     operation_id = "checkConnection",
     tag = "connections",
     summary = "Check a connection",
-    description = "A worker resolves the address and asks the model a short question. The response has the result; if that takes longer than `waitSeconds`, its state is `running`, and `readConnection` has the result later. A successful check lets work that waits for the connection go on."
+    description = "A worker tries each step: it looks whether the address may be called, and asks a model a short question, or lists a store of objects and reads the beginning of one. The response has the result; if that takes longer than `waitSeconds`, its state is `running`, and `readConnection` has the result later. A successful check lets work that waits for the connection go on."
 )]
 pub async fn check(
     state: Data<State>,

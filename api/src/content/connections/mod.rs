@@ -1,10 +1,12 @@
-//! Connections to other systems: accounts at model providers, with which pipelines work.
+//! Connections to other systems: accounts at model providers, and stores of documents, with which pipelines work.
 
 mod check;
 mod handlers;
 mod providers;
+mod query;
 mod service;
 mod usage;
+mod used_by;
 mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, patch, post, resource};
@@ -22,5 +24,8 @@ pub fn routes(config: &mut ServiceConfig) {
                 .route(delete().to(handlers::delete)),
         )
         .service(resource("/workspaces/{ws}/connections/{connection}/check").route(post().to(check::check)))
+        .service(resource("/workspaces/{ws}/connections/{connection}/discover").route(post().to(query::discover)))
+        .service(resource("/workspaces/{ws}/connections/{connection}/browse").route(post().to(query::browse)))
+        .service(resource("/workspaces/{ws}/connections/{connection}/pipelines").route(get().to(used_by::list)))
         .service(resource("/workspaces/{ws}/model-usage").route(get().to(usage::list)));
 }

@@ -107,6 +107,113 @@ fn check_example() -> Value {
     json!({ "waitSeconds": 20 })
 }
 
+/// The objects to be listed.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "browse_example")]
+pub struct BrowseConnection {
+    /// The part of the system: `stream` of a `source.connection`; absent: all.
+    #[garde(skip)]
+    #[serde(default)]
+    pub stream: Map<String, Value>,
+    /// The largest number of objects.
+    #[garde(range(min = 1, max = 1000))]
+    #[schemars(range(min = 1, max = 1000))]
+    #[serde(default = "default_objects")]
+    pub limit: u32,
+    /// The longest wait for the answer, in seconds; 0 returns at once.
+    #[garde(range(max = 60))]
+    #[schemars(range(min = 0, max = 60))]
+    #[serde(default = "default_wait")]
+    pub wait_seconds: u16,
+}
+
+const fn default_objects() -> u32 {
+    50
+}
+
+fn browse_example() -> Value {
+    json!({ "stream": { "path": "contracts" }, "limit": 10 })
+}
+
+/// Whether a worker has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "ConnectionQueryState")]
+pub enum QueryState {
+    /// Not yet.
+    Running,
+    /// With the items.
+    Done,
+    /// The system gave none.
+    Failed,
+}
+
+/// The streams of a connection.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub struct Streams {
+    /// Whether a worker has answered.
+    pub state: QueryState,
+    /// The streams.
+    pub items: Vec<Stream>,
+    /// Why there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// A part of a system that can be read on its own.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ConnectionStream")]
+pub struct Stream {
+    /// The name.
+    pub name: String,
+    /// The `stream` of a `source.connection` that reads it.
+    #[schemars(with = "Map<String, Value>")]
+    pub settings: Value,
+    /// Fields that tell what changed, where the provider needs one of them.
+    pub cursor_fields: Vec<String>,
+    /// Whether a sync can list only what changed.
+    pub incremental: bool,
+}
+
+/// The first objects of a connection.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub struct Objects {
+    /// Whether a worker has answered.
+    pub state: QueryState,
+    /// The objects.
+    pub items: Vec<Object>,
+    /// Why there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// An object of a connection.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ConnectionObject")]
+pub struct Object {
+    /// The id of the object in the connection, which its file gets.
+    pub external_id: String,
+    /// The name, or path.
+    pub name: String,
+    /// The size in bytes, where the system says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The time of the last change, where the system says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modified_at: Option<DateTime<Utc>>,
+    /// The media type, where the system says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Who may read it, where the system says it. Nothing enforces it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Value>,
+}
+
 /// A connection to another system.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase")]
@@ -115,7 +222,7 @@ pub struct Connection {
     pub id: Uuid,
     /// The name, unique in the workspace.
     pub name: String,
-    /// The kind: `model`.
+    /// The kind: `model`, `objects`, `web`, `mail`, `relational` or `vectors`.
     pub kind: String,
     /// The provider.
     pub provider: String,

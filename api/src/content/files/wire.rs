@@ -144,6 +144,16 @@ pub struct File {
     /// The id of the file in the system that it comes from, if the upload had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
+    /// The id of the connection that the file is kept in step with, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<Uuid>,
+    /// Who may read the file at its source, as the source says it. It is shown only: Nvisy does not enforce it, and every member who
+    /// may read files reads this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Value>,
+    /// When a sync found that the source has deleted the file, which stays here by the setting of the pipeline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_deleted_at: Option<DateTime<Utc>>,
     /// The name, without a path.
     pub name: String,
     /// The media type: first the declared one, then the detected one.
@@ -344,6 +354,9 @@ impl From<FileView> for File {
             id: file.id.0,
             parent_id: file.parent_id.map(|id| id.0),
             external_id: file.external_id,
+            connection_id: file.source.strip_prefix("connection:").and_then(|id| id.parse().ok()),
+            acl: file.acl,
+            source_deleted_at: file.source_deleted_at,
             name: file.name,
             media_type: file.media_type,
             size: file.bytes,

@@ -10,7 +10,10 @@ use nvisy_shared::{
 
 use super::{
     service,
-    wire::{PipelinePath, RefreshCost, Run, RunPath, RunsQuery, StaleNodeType, Staleness},
+    wire::{
+        FailedObject, FailedObjects, ItemWaiting, PipelinePath, RefreshCost, Run, RunPath, RunsQuery, StaleNodeType,
+        Staleness,
+    },
 };
 use crate::{
     auth::member::{Member, ReadPipelines},
@@ -51,8 +54,39 @@ pub async fn read(
     member: Member<ReadPipelines>,
     path: Path<RunPath>,
 ) -> Result<Json<Run>, Problem> {
-    let run = service::find(&state.platform.db, member.workspace, path.0.run).await?;
-    Ok(Json(run.into()))
+    let (db, workspace) = (&state.platform.db, member.workspace);
+    let row = service::find(db, workspace, path.0.run).await?;
+    let wait = if row.state.is_open() { store::job::run_wait(db, workspace, row.id).await? } else { None };
+    let waiting = wait.map(|(reason, until)| ItemWaiting { reason, until });
+    Ok(Json(Run { waiting, ..row.into() }))
+}
+
+/// Objects of one response.
+const MAX_FAILED_OBJECTS: i64 = 1_000;
+
+#[api_operation(
+    operation_id = "listFailedObjects",
+    tag = "runs",
+    summary = "List the objects that a sync could not read",
+    description = "Of the last sync that listed each of them; `retryRun` reads them again. At most a thousand."
+)]
+pub async fn failed_objects(
+    state: Data<State>,
+    member: Member<ReadPipelines>,
+    path: Path<RunPath>,
+) -> Result<Json<FailedObjects>, Problem> {
+    let (db, workspace) = (&state.platform.db, member.workspace);
+    let run = service::find(db, workspace, path.0.run).await?;
+    let (pipeline, limit) = (run.pipeline_id, MAX_FAILED_OBJECTS);
+    let rows = store::source_object::failures(db, workspace, pipeline, run.id, ("", ""), limit).await?;
+    let items = rows.into_iter().map(|row| FailedObject {
+        node: row.node,
+        external_id: row.external_id,
+        code: row.failure_code,
+        detail: row.failure_detail,
+        file_id: row.file_id.map(Into::into),
+    });
+    Ok(Json(FailedObjects { items: items.collect() }))
 }
 
 #[api_operation(

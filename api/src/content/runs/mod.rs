@@ -18,6 +18,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/workspaces/{ws}/pipelines/{pipeline}/staleness").route(get().to(lists::staleness)))
         .service(resource("/workspaces/{ws}/runs").route(post().to(start::start_inline)).route(get().to(lists::list)))
         .service(resource("/workspaces/{ws}/runs/{run}").route(get().to(lists::read)))
+        .service(resource("/workspaces/{ws}/runs/{run}/failed-objects").route(get().to(lists::failed_objects)))
         .service(resource("/workspaces/{ws}/runs/{run}/cancel").route(post().to(steer::cancel)))
         .service(resource("/workspaces/{ws}/runs/{run}/retry").route(post().to(steer::retry)))
         .service(resource("/workspaces/{ws}/runs/{run}/fork").route(post().to(steer::fork)))

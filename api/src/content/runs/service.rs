@@ -46,6 +46,12 @@ pub async fn lock_pipeline(
     Ok((newest, row.state))
 }
 
+/// Locks the pipeline of a run, so that no sync of it is started meanwhile.
+pub async fn lock_pipeline_of(tx: &Tx, run: &RunRow) -> Result<(), Problem> {
+    store::pipeline::lock(tx, run.workspace_id, run.pipeline_id).await?;
+    Ok(())
+}
+
 /// 409 unless the pipeline is enabled.
 pub fn require_enabled(state: PipelineState) -> Result<(), Problem> {
     match state {
@@ -55,6 +61,17 @@ pub fn require_enabled(state: PipelineState) -> Result<(), Problem> {
         }
         PipelineState::Disabled => Err(Problem::new(Code::PipelineNotEnabled)),
     }
+}
+
+/// 409 while a sync of the pipeline goes on, other than this run.
+pub async fn require_no_sync(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    pipeline: PipelineId,
+    except: Option<RunId>,
+) -> Result<(), Problem> {
+    let goes_on = store::source_object::has_open_sync(tx, workspace, pipeline, except).await?;
+    if goes_on { Err(Problem::new(Code::SyncRunning)) } else { Ok(()) }
 }
 
 /// Stores a definition as a pipeline for one run.

@@ -24,7 +24,7 @@ use crate::{
     definition::{compile, require_references},
     http::{
         client_info::ClientInfo,
-        extract::{Json, Path},
+        extract::{Json, Path, invalid_field},
         idempotency::{IdempotencyKey, idempotent},
         status_json::Accepted,
     },
@@ -57,8 +57,18 @@ pub async fn start(
         service::check_node(&compiled, "recomputeFrom", body.recompute_from.as_deref())?;
         let trigger = if body.low_priority { RunTrigger::Backfill } else { RunTrigger::Manual };
         let selection = Selection { files, filter: body.filter.clone(), limit: body.limit, ..Selection::default() };
+        let syncs = selection.is_all() && runs::syncs(&compiled.plan);
+        if body.dry_run && !syncs {
+            let message =
+                "must be absent unless the pipeline has a source that is a connection, and no files are selected";
+            return Err(invalid_field("dryRun", message));
+        }
+        if syncs {
+            service::require_no_sync(change, workspace, pipeline, None).await?;
+        }
         let start = runs::StartRun {
             low_priority: body.low_priority,
+            dry_run: body.dry_run,
             recompute_from: body.recompute_from.clone(),
             budget: body.budget.map(micros),
             ..runs::StartRun::new(trigger, selection)

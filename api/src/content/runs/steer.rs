@@ -77,7 +77,11 @@ pub async fn retry(
     let changes = member.changes(&state.platform, &client);
     changes
         .run(async |change| {
-            service::find(change.tx(), workspace, run).await?;
+            let found = service::find(change.tx(), workspace, run).await?;
+            if found.syncs {
+                service::lock_pipeline_of(change, &found).await?;
+                service::require_no_sync(change, workspace, found.pipeline_id, Some(found.id)).await?;
+            }
             retry_items(change, &state, workspace, RunId(run), code, None).await?;
             Ok(Accepted::new(service::find(change.tx(), workspace, run).await?.into()))
         })
@@ -102,6 +106,11 @@ pub async fn retry_item(
         .run(async |change| {
             let found = service::find_item(change.tx(), workspace, run, item).await?;
             let is_failed = found.state == ItemState::Failed;
+            let of = service::find(change.tx(), workspace, run).await?;
+            if of.syncs {
+                service::lock_pipeline_of(change, &of).await?;
+                service::require_no_sync(change, workspace, of.pipeline_id, Some(of.id)).await?;
+            }
             if !is_failed || retry_items(change, &state, workspace, RunId(run), None, Some(ItemId(item))).await? == 0 {
                 return Err(Problem::new(Code::NotFailed));
             }

@@ -144,6 +144,11 @@ pub struct StartRun {
     #[garde(inner(range(min = 0.0, max = 1e9)))]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub budget: Option<f64>,
+    /// Whether a sync only counts what would change, and writes nothing. The pipeline must have a source that is a connection, and
+    /// the request must select no files.
+    #[garde(skip)]
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 fn start_example() -> Value {
@@ -343,6 +348,12 @@ pub struct Run {
     /// The id of the run that it was forked from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin_run_id: Option<Uuid>,
+    /// What the sources that are connections have listed; absent: the run lists none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncCounts>,
+    /// Why the run waits, where a member or an operator can remedy it; in the response of `readRun`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<ItemWaiting>,
     /// Whether every file has entered.
     pub admitted: bool,
     /// The items that have entered.
@@ -377,6 +388,54 @@ pub struct Run {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// Objects of connections in a run.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncCounts {
+    /// Whether the run only counts what would change.
+    pub dry_run: bool,
+    /// Objects that were listed.
+    pub seen: i64,
+    /// Objects that became files.
+    pub new: i64,
+    /// Objects that became new versions of files.
+    pub changed: i64,
+    /// Objects whose content is that of their file.
+    pub unchanged: i64,
+    /// Objects that are gone.
+    pub deleted: i64,
+    /// Objects that could not be read; `listFailedObjects` has the reasons.
+    pub failed: i64,
+    /// Objects that are still to be read.
+    pub pending: i32,
+}
+
+/// The first objects of a sync that could not be read.
+#[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedObjects {
+    /// The objects, at most a thousand, by the ids of nodes and objects.
+    pub items: Vec<FailedObject>,
+}
+
+/// An object of a connection that could not be read.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedObject {
+    /// The id of the source in the definition.
+    pub node: String,
+    /// The id of the object in the connection.
+    pub external_id: String,
+    /// The reason, for machines.
+    #[schemars(schema_with = "failure_codes")]
+    pub code: FailureCode,
+    /// The reason, for people.
+    pub detail: String,
+    /// The id of the file that has an earlier state of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<Uuid>,
+}
+
 /// Why a run failed.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -399,6 +458,17 @@ impl From<entity::run::Model> for Run {
             low_priority: row.low_priority,
             recompute_from: row.recompute_from,
             origin_run_id: row.origin_run_id.map(Into::into),
+            sync: row.syncs.then_some(SyncCounts {
+                dry_run: row.dry_run,
+                seen: row.objects_seen,
+                new: row.objects_new,
+                changed: row.objects_changed,
+                unchanged: row.objects_unchanged,
+                deleted: row.objects_deleted,
+                failed: row.objects_failed,
+                pending: row.objects_pending,
+            }),
+            waiting: None,
             admitted: row.admitted,
             items: row.items,
             items_open: row.items_open,

@@ -70,7 +70,7 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("createPipeline", &[Code::NameTaken, Code::QuotaExceeded]),
     ("updatePipeline", &[Code::NameTaken, Code::PipelineNotRunnable, Code::InUse]),
     ("deletePipeline", &[Code::BuiltinPipeline, Code::InUse]),
-    ("startRun", &[Code::PipelineNotEnabled, Code::QuotaExceeded]),
+    ("startRun", &[Code::PipelineNotEnabled, Code::SyncRunning, Code::QuotaExceeded]),
     ("startInlineRun", &[Code::PipelineNotRunnable, Code::QuotaExceeded]),
     ("previewPipeline", &[Code::QuotaExceeded]),
     ("cancelRun", &[Code::RunEnded]),

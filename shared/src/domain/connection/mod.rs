@@ -91,6 +91,32 @@ pub struct CheckStep {
     pub detail: String,
 }
 
+/// A question to the system behind a connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum ConnectionQuery {
+    /// Which streams it has.
+    Discover,
+    /// The first objects of a stream.
+    Browse {
+        /// The stream, in the form of the provider.
+        stream: serde_json::Map<String, Value>,
+        /// The largest number of objects.
+        limit: u32,
+    },
+}
+
+impl ConnectionQuery {
+    /// The identifier.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Discover => "discover",
+            Self::Browse { .. } => "browse",
+        }
+    }
+}
+
 /// All providers, in the order of the documentation.
 static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
     vec![

@@ -26,6 +26,9 @@ pub struct FileView {
     /// The file that this one was made from by a pipeline.
     pub parent_id: Option<FileId>,
     pub external_id: Option<String>,
+    pub source: String,
+    pub acl: Option<serde_json::Value>,
+    pub source_deleted_at: Option<DateTime<Utc>>,
     pub name: String,
     pub tags: Vec<String>,
     pub metadata: serde_json::Value,
@@ -66,7 +69,7 @@ impl FileView {
 fn select_views(mut parameters: Parameters, conditions: &[String], limit: i64) -> Statement {
     let limit = parameters.bind(limit);
     let text = format!(
-        "select f.id, f.parent_id, f.external_id, f.name, f.tags, f.metadata, f.revision, f.created_at, f.updated_at,
+        "select f.id, f.parent_id, f.external_id, f.source, f.acl, f.source_deleted_at, f.name, f.tags, f.metadata, f.revision, f.created_at, f.updated_at,
              f.version_id, f.live_version_id, v.number, v.blob_id, v.text_blob_id, v.bytes, v.sha256, v.media_type, v.page_count,
              v.chunk_count, v.state, v.failure_code, v.failure_detail, item.stage, item.done, item.total,
              wait.wait_reason, wait.run_at as wait_until

@@ -1,0 +1,129 @@
+//! Stores of objects and files: S3, Google Cloud Storage, Azure Blob and WebDAV through `opendal`, SFTP through `russh`, and folders
+//! of the worker's machine.
+//!
+//! SFTP is not opendal's, because that starts the program `ssh`, which resolves and dials by itself. Folders are not, because
+//! opendal follows links and loses names that are not UTF-8.
+
+mod flat;
+mod local_folder;
+mod names;
+mod read;
+mod sftp;
+mod sftp_session;
+mod store;
+mod transport;
+mod walk;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use nvisy_shared::domain::{connection::CheckStep, failure::FailureCode};
+use serde_json::{Map, Value, json};
+
+pub(super) use self::{
+    local_folder::open as open_local_folder,
+    sftp::open as open_sftp,
+    store::{open_azure_blob, open_gcs, open_s3, open_webdav},
+};
+use super::{CallFailure, ListedObject, source::CheckResult};
+use crate::connectors::source::Listing;
+
+/// Objects of a page.
+const PAGE_OBJECTS: usize = 500;
+
+/// What is known of an object by its listing.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    bytes: Option<u64>,
+    modified: Option<DateTime<Utc>>,
+    /// What the store says changes with the content.
+    etag: Option<String>,
+    media_type: Option<String>,
+    acl: Option<Value>,
+}
+
+/// The object at a path. `container` is a bucket, where the path is within one.
+fn listed(container: Option<&str>, path: &str, facts: Facts) -> ListedObject {
+    let Facts { bytes, modified, etag, media_type, acl } = facts;
+    let modified_at = modified.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
+    let revision = match (&etag, &modified_at, bytes) {
+        (Some(etag), _, _) => etag.clone(),
+        (None, time, bytes) => {
+            format!(
+                "{} {}",
+                time.as_deref().unwrap_or_default(),
+                bytes.map_or_else(String::new, |bytes| bytes.to_string())
+            )
+        }
+    };
+    let mut metadata = Map::new();
+    metadata.insert("sourcePath".to_owned(), path.into());
+    if let Some(time) = modified_at {
+        metadata.insert("sourceModifiedAt".to_owned(), time.into());
+    }
+    ListedObject {
+        external_id: names::external_id(container, path),
+        name: path.to_owned(),
+        revision,
+        bytes,
+        modified,
+        media_type,
+        metadata,
+        acl,
+        locator: Some(json!({ "path": path, "etag": etag })),
+        content: None,
+    }
+}
+
+/// The path of an object that [`listed`] has made.
+fn path_of(object: &ListedObject) -> Result<&str, CallFailure> {
+    let path = object.locator.as_ref().and_then(|locator| locator.get("path")?.as_str());
+    path.ok_or_else(|| CallFailure::item(FailureCode::InvalidName, "the object was listed without its path"))
+}
+
+/// The path of a stream: without `/` at its ends.
+fn stream_path(stream: &Value) -> Result<String, CallFailure> {
+    let stream: nvisy_shared::domain::connection::objects::ObjectStream =
+        nvisy_shared::domain::connection::read(stream)
+            .map_err(|error| CallFailure::item(FailureCode::SourceRejected, format!("`stream`: {error}")))?;
+    let path = stream.path.trim_matches('/');
+    match names::problem(path).filter(|_| !path.is_empty()) {
+        Some(reason) => Err(CallFailure::item(FailureCode::SourceRejected, format!("`stream.path` {reason}"))),
+        None => Ok(path.to_owned()),
+    }
+}
+
+/// The result of a step.
+fn step(name: &str, result: Result<String, CallFailure>) -> CheckStep {
+    let ok = result.is_ok();
+    let detail = match result {
+        Ok(detail) => detail,
+        Err(failure) => failure.to_string(),
+    };
+    CheckStep { name: name.to_owned(), ok, detail }
+}
+
+/// The steps that list a store and read the beginning of its first object.
+async fn check_reading(
+    source: &dyn super::Source,
+    listing: Result<Box<dyn Listing>, CallFailure>,
+    steps: &mut CheckResult,
+) {
+    let page = match listing {
+        Ok(mut listing) => listing.next().await,
+        Err(failure) => Err(failure),
+    };
+    let page = match page {
+        Ok(page) => page,
+        Err(failure) => return steps.push(step("list", Err(failure))),
+    };
+    let more = if page.checkpoint.is_some() { " or more" } else { "" };
+    steps.push(step("list", Ok(format!("{}{more} objects are listed", page.objects.len()))));
+    let Some(object) = page.objects.iter().find(|object| object.bytes != Some(0)) else { return };
+    let first = async {
+        use futures::TryStreamExt;
+        let mut content = source.fetch(object).await?.content;
+        content.try_next().await
+    };
+    let read =
+        first.await.map(|bytes| format!("an object is read: {} bytes at once", bytes.map_or(0, |bytes| bytes.len())));
+    steps.push(step("read", read));
+}

@@ -1,0 +1,184 @@
+//! Servers with SFTP.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use futures::TryStreamExt;
+use nvisy_shared::{
+    domain::connection::{
+        InvalidSetting,
+        objects::{SftpCredentials, SftpSettings},
+    },
+    outbound::GuardedClient,
+};
+use russh_sftp::client::fs::Metadata;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio_util::io::ReaderStream;
+
+use super::{
+    Facts, check_reading, listed, path_of, read,
+    sftp_session::{OpenSession, connect, failed},
+    step, stream_path,
+    walk::{self, Folder, FolderEntry, Kind, Walk},
+};
+use crate::{
+    connectors::{
+        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Source, Stream,
+    },
+    context::Context,
+};
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 256 * 1024;
+
+/// A server; connected when it is asked something, and again after a failure.
+struct Server {
+    outbound: GuardedClient,
+    settings: SftpSettings,
+    credentials: SftpCredentials,
+    connection: OpenConnection,
+    session: Mutex<Option<Arc<OpenSession>>>,
+}
+
+/// Opens a server.
+pub(crate) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+    let credentials: Option<SftpCredentials> = connection.credentials()?;
+    let server = Server {
+        outbound: cx.outbound.clone(),
+        settings: connection.settings()?,
+        credentials: credentials.ok_or_else(|| InvalidSetting::new("credentials", "must be set"))?,
+        connection: connection.clone(),
+        session: Mutex::default(),
+    };
+    Ok(Box::new(SftpSource(Arc::new(server))))
+}
+
+impl Server {
+    async fn session(&self) -> Result<Arc<OpenSession>, CallFailure> {
+        let mut open = self.session.lock().await;
+        if let Some(session) = &*open {
+            return Ok(Arc::clone(session));
+        }
+        let session = connect(&self.outbound, &self.settings, &self.credentials).await;
+        let session = Arc::new(session.map_err(|failure| failure.redacted(&self.connection))?);
+        *open = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// The failure; the next call connects again where the connection is at fault.
+    async fn failed(&self, failure: CallFailure) -> CallFailure {
+        if matches!(failure, CallFailure::Unavailable(_)) {
+            *self.session.lock().await = None;
+        }
+        failure.redacted(&self.connection)
+    }
+
+    /// A path as the server has it.
+    fn full(&self, path: &str) -> String {
+        let root = self.settings.root.trim_end_matches('/');
+        match (root.is_empty(), path.is_empty()) {
+            (true, true) if self.settings.root.starts_with('/') => "/".to_owned(),
+            (true, true) => ".".to_owned(),
+            (true, false) if self.settings.root.starts_with('/') => format!("/{path}"),
+            (true, false) => path.to_owned(),
+            (false, true) => root.to_owned(),
+            (false, false) => format!("{root}/{path}"),
+        }
+    }
+}
+
+fn facts(metadata: &Metadata) -> Facts {
+    let modified = metadata.mtime.and_then(|time| DateTime::from_timestamp(i64::from(time), 0));
+    let name = |name: &Option<String>, id: Option<u32>| name.clone().or_else(|| id.map(|id| id.to_string()));
+    let acl = json!({
+        "owner": name(&metadata.user, metadata.uid), "group": name(&metadata.group, metadata.gid),
+        "mode": metadata.permissions.map(|mode| format!("{:04o}", mode & 0o7777)),
+    });
+    Facts { bytes: metadata.size, modified, etag: None, media_type: None, acl: Some(acl) }
+}
+
+#[async_trait]
+impl Folder for Server {
+    async fn entries(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure> {
+        let session = self.session().await?;
+        let entries = match session.sftp.read_dir(self.full(path)).await {
+            Ok(entries) => entries,
+            Err(error) => return Err(self.failed(failed(&error)).await),
+        };
+        let entries = entries.map(|entry| {
+            let (metadata, kind) = (entry.metadata(), entry.file_type());
+            let kind = match () {
+                () if kind.is_dir() => Kind::Folder,
+                () if kind.is_file() => Kind::File,
+                () => Kind::Other,
+            };
+            FolderEntry { name: entry.file_name(), kind, facts: facts(&metadata) }
+        });
+        Ok(entries.filter(|entry| !matches!(entry.name.as_str(), "." | "..")).collect())
+    }
+}
+
+/// Reads a server.
+struct SftpSource(Arc<Server>);
+
+#[async_trait]
+impl Source for SftpSource {
+    async fn check(&self, stream: Option<&Value>) -> CheckResult {
+        let server = &self.0;
+        let address = server.outbound.resolve(&server.settings.host, server.settings.port).await;
+        let address = address.map(|_| format!("{} may be called", server.settings.host));
+        let mut steps = vec![step("address", address.map_err(CallFailure::from))];
+        if !steps[0].ok {
+            return steps;
+        }
+        let login =
+            server.session().await.map(|_| "the server has the host key, and accepts the credentials".to_owned());
+        steps.push(step("login", login));
+        if steps[1].ok {
+            let request =
+                ListRequest { stream: stream.cloned().unwrap_or_else(|| json!({})), ..ListRequest::default() };
+            check_reading(self, self.list(request).await, &mut steps).await;
+        }
+        steps
+    }
+
+    async fn discover(&self) -> Result<Vec<Stream>, CallFailure> {
+        walk::folders(&*self.0).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+        let path = stream_path(&request.stream)?;
+        Ok(Box::new(Walk::new(Arc::clone(&self.0), path, request.checkpoint)))
+    }
+
+    async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure> {
+        let server = Arc::clone(&self.0);
+        let path = path_of(object)?.to_owned();
+        let full = server.full(&path);
+        let session = server.session().await?;
+        let file = match session.sftp.open(full.clone()).await {
+            Ok(file) => file,
+            Err(error) => return Err(server.failed(failed(&error)).await),
+        };
+        let content = ReaderStream::with_capacity(file, READ_BYTES).or_else({
+            let server = Arc::clone(&server);
+            move |error| {
+                let server = Arc::clone(&server);
+                async move { Err(server.failed(CallFailure::Unavailable(error.to_string())).await) }
+            }
+        });
+        let revision = object.revision.clone();
+        // The protocol has no condition: the file is looked at again behind its last byte.
+        let last = async move {
+            let now = session.sftp.symlink_metadata(full).await;
+            let now = match now {
+                Ok(metadata) => listed(None, &path, facts(&metadata)),
+                Err(error) => return Err(server.failed(failed(&error)).await),
+            };
+            if now.revision == revision { Ok(()) } else { Err(read::changed()) }
+        };
+        Ok(FetchedObject { content: read::checked(content, object.bytes, last), media_type: None })
+    }
+}

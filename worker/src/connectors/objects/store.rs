@@ -1,0 +1,395 @@
+//! Stores that opendal speaks to.
+
+use std::{error::Error as StdError, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use futures::TryStreamExt;
+use nvisy_shared::{
+    domain::{
+        connection::{
+            InvalidSetting,
+            objects::{
+                AzureBlobCredentials, AzureBlobSettings, GcsCredentials, GcsSettings, S3Credentials, S3Settings,
+                WebDavCredentials, WebDavSettings,
+            },
+        },
+        failure::FailureCode,
+    },
+    outbound::{GuardedClient, OutboundFailure},
+};
+use opendal::{
+    EntryMode, ErrorKind, HttpTransporter, Metadata, OperationContext, Operator,
+    options::{ListOptions, ReaderOptions},
+    services,
+};
+use reqwest::Url;
+use serde_json::{Value, json};
+
+use super::{
+    Facts, check_reading,
+    flat::FlatListing,
+    path_of, read, step, stream_path,
+    transport::GuardedTransport,
+    walk::{Folder, FolderEntry, Kind, Walk},
+};
+use crate::{
+    connectors::{
+        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Source, Stream,
+    },
+    context::Context,
+};
+
+/// Largest response that is not the content of an object.
+const MAX_ANSWER_BYTES: u64 = 64 << 20;
+/// Streams that are discovered.
+const MAX_STREAMS: usize = 1_000;
+
+/// A store of objects.
+pub(super) struct ObjectStore {
+    /// The bucket, where paths are within one.
+    pub(super) container: Option<String>,
+    /// Lists; its responses are bounded.
+    pub(super) lister: Operator,
+    reader: Operator,
+    transport: GuardedTransport,
+    client: GuardedClient,
+    address: Url,
+    connection: OpenConnection,
+    has_folders: bool,
+}
+
+/// What makes an operator.
+type Opened = Result<Box<dyn Source>, CallFailure>;
+
+fn finish(
+    cx: &Context,
+    connection: &OpenConnection,
+    operator: opendal::Result<Operator>,
+    (container, address): (Option<String>, Option<Url>),
+    has_folders: bool,
+) -> Opened {
+    let invalid = |error: opendal::Error| CallFailure::Blocked(error.message().to_owned()).redacted(connection);
+    let operator = operator.map_err(invalid)?;
+    let address = address.ok_or_else(|| CallFailure::Blocked("the connection has no address".to_owned()))?;
+    let transport = GuardedTransport::new(cx.outbound.clone(), MAX_ANSWER_BYTES);
+    let with = |transport: GuardedTransport| {
+        let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
+        operator.clone().with_context(context)
+    };
+    let store = ObjectStore {
+        container,
+        lister: with(transport.clone()),
+        reader: with(GuardedTransport::new(cx.outbound.clone(), u64::MAX)),
+        transport,
+        client: cx.outbound.clone(),
+        address,
+        connection: connection.clone(),
+        has_folders,
+    };
+    Ok(Box::new(StoreSource(Arc::new(store))))
+}
+
+fn without_slash(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
+}
+
+/// Opens a bucket of S3.
+pub(crate) fn open_s3(cx: &Context, connection: &OpenConnection) -> Opened {
+    let settings: S3Settings = connection.settings()?;
+    let credentials: Option<S3Credentials> = connection.credentials()?;
+    let endpoint = settings.endpoint();
+    // Nothing of this machine: no variables, files or metadata services.
+    let mut builder = services::S3::default()
+        .bucket(&settings.bucket)
+        .region(&settings.region)
+        .disable_config_load()
+        .disable_ec2_metadata();
+    if let Some(endpoint) = &endpoint {
+        builder = builder.endpoint(without_slash(endpoint));
+    }
+    if settings.virtual_host {
+        builder = builder.enable_virtual_host_style();
+    }
+    builder = match &credentials {
+        None => builder.skip_signature(),
+        Some(keys) => {
+            let builder = builder.access_key_id(&keys.access_key_id).secret_access_key(keys.secret_access_key.expose());
+            match &keys.session_token {
+                Some(token) => builder.session_token(token.expose()),
+                None => builder,
+            }
+        }
+    };
+    finish(cx, connection, Operator::new(builder), (Some(settings.bucket), endpoint), false)
+}
+
+/// Opens a bucket of Google Cloud Storage.
+pub(crate) fn open_gcs(cx: &Context, connection: &OpenConnection) -> Opened {
+    use base64::Engine as _;
+    let settings: GcsSettings = connection.settings()?;
+    let credentials: Option<GcsCredentials> = connection.credentials()?;
+    let endpoint = settings.endpoint();
+    let mut builder = services::Gcs::default().bucket(&settings.bucket).disable_config_load().disable_vm_metadata();
+    if let Some(endpoint) = &endpoint {
+        builder = builder.endpoint(without_slash(endpoint));
+    }
+    builder = match &credentials {
+        None => builder.skip_signature(),
+        Some(keys) => {
+            let account = keys.service_account.expose();
+            if account.get("type").and_then(Value::as_str) != Some("service_account") {
+                return Err(InvalidSetting::new("serviceAccount.type", "must be `service_account`").into());
+            }
+            builder.credential(&base64::engine::general_purpose::STANDARD.encode(account.to_string()))
+        }
+    };
+    finish(cx, connection, Operator::new(builder), (Some(settings.bucket), endpoint), false)
+}
+
+/// Opens a container of Azure.
+pub(crate) fn open_azure_blob(cx: &Context, connection: &OpenConnection) -> Opened {
+    let settings: AzureBlobSettings = connection.settings()?;
+    let credentials: Option<AzureBlobCredentials> = connection.credentials()?;
+    let endpoint = settings.endpoint();
+    let mut builder = services::Azblob::default().container(&settings.container).account_name(&settings.account);
+    if let Some(endpoint) = &endpoint {
+        builder = builder.endpoint(without_slash(endpoint));
+    }
+    builder = match credentials {
+        Some(AzureBlobCredentials { account_key: Some(key), .. }) => builder.account_key(key.expose()),
+        Some(AzureBlobCredentials { sas_token: Some(token), .. }) => {
+            builder.sas_token(token.expose().trim_start_matches('?'))
+        }
+        _ => builder.skip_signature(),
+    };
+    finish(cx, connection, Operator::new(builder), (Some(settings.container), endpoint), false)
+}
+
+/// Opens a WebDAV server.
+pub(crate) fn open_webdav(cx: &Context, connection: &OpenConnection) -> Opened {
+    let settings: WebDavSettings = connection.settings()?;
+    let credentials: Option<WebDavCredentials> = connection.credentials()?;
+    let mut builder = services::Webdav::default().endpoint(without_slash(&settings.url)).root(&settings.root);
+    if let Some(credentials) = credentials {
+        if let (Some(username), Some(password)) = (&credentials.username, &credentials.password) {
+            builder = builder.username(username).password(password.expose());
+        }
+        if let Some(token) = &credentials.token {
+            builder = builder.token(token.expose());
+        }
+    }
+    finish(cx, connection, Operator::new(builder), (None, Some(settings.url)), true)
+}
+
+impl ObjectStore {
+    pub(super) fn facts(metadata: &Metadata) -> Facts {
+        let time = metadata.last_modified().map(|time| time.into_inner().as_millisecond());
+        let etag = metadata.etag().filter(|etag| !etag.is_empty());
+        Facts {
+            bytes: Some(metadata.content_length()),
+            modified: time.and_then(DateTime::from_timestamp_millis),
+            etag: etag.or(metadata.version()).map(str::to_owned),
+            media_type: metadata.content_type().map(str::to_owned),
+            acl: None,
+        }
+    }
+
+    /// What an error means, wherever it occurs; `None`: that depends on the call.
+    fn general_failure(&self, error: &opendal::Error) -> Option<CallFailure> {
+        let message = || error.message().to_owned();
+        let failure = match error.kind() {
+            ErrorKind::RateLimited => {
+                let retry_after = self.transport.take_retry_after();
+                CallFailure::Busy { retry_after, reason: message() }
+            }
+            ErrorKind::ConfigInvalid | ErrorKind::Unsupported => CallFailure::Blocked(message()),
+            ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::ConditionNotMatch => return None,
+            _ => match outbound_failure(error) {
+                Some(failure) => failure.clone().into(),
+                None if is_about_credentials(&message()) => CallFailure::Blocked(message()),
+                None => CallFailure::Unavailable(message()),
+            },
+        };
+        Some(failure.redacted(&self.connection))
+    }
+
+    pub(super) fn list_failed(&self, error: &opendal::Error) -> CallFailure {
+        let failure = self.general_failure(error);
+        failure.unwrap_or_else(|| CallFailure::Blocked(error.message().to_owned()).redacted(&self.connection))
+    }
+
+    /// What the failed read of an object means. A denial is the object's, unless nothing can be listed either.
+    async fn read_failed(&self, error: &opendal::Error) -> CallFailure {
+        if let Some(failure) = self.general_failure(error) {
+            return failure;
+        }
+        match error.kind() {
+            ErrorKind::ConditionNotMatch => read::changed(),
+            ErrorKind::PermissionDenied if is_about_credentials(error.message()) => self.list_failed(error),
+            ErrorKind::PermissionDenied => match self.first_page().await {
+                Err(failure) => failure,
+                Ok(()) => CallFailure::item(FailureCode::SourceMissing, "the store does not allow reading the object"),
+            },
+            _ => match self.first_page().await {
+                Err(failure) => failure,
+                Ok(()) => CallFailure::item(FailureCode::SourceMissing, "the object is gone since it was listed"),
+            },
+        }
+    }
+
+    /// Looks whether the store can be listed.
+    async fn first_page(&self) -> Result<(), CallFailure> {
+        let options = ListOptions { limit: Some(1), ..ListOptions::default() };
+        let mut lister = self.lister.lister_options("/", options).await.map_err(|error| self.list_failed(&error))?;
+        lister.try_next().await.map(drop).map_err(|error| self.list_failed(&error))
+    }
+}
+
+/// The failure of the call behind an error.
+fn outbound_failure(error: &opendal::Error) -> Option<&OutboundFailure> {
+    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(error) = cause {
+        if let Some(failure) = error.downcast_ref() {
+            return Some(failure);
+        }
+        if let Some(inner) = error.downcast_ref::<opendal::Error>() {
+            return outbound_failure(inner);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Whether a store's message says that credentials are not valid (any more): some stores do so with a status of other errors.
+fn is_about_credentials(message: &str) -> bool {
+    let words = [
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "TokenRefreshRequired",
+        "AuthenticationFailed",
+        "AuthorizationHeaderMalformed",
+        "InvalidSecurity",
+        "invalid_grant",
+    ];
+    words.iter().any(|word| message.contains(word))
+}
+
+/// Reads a store.
+struct StoreSource(Arc<ObjectStore>);
+
+#[async_trait]
+impl Folder for ObjectStore {
+    async fn entries(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure> {
+        let listed_path = if path.is_empty() { "/".to_owned() } else { format!("{path}/") };
+        let failed = |error: opendal::Error| match (self.general_failure(&error), error.kind()) {
+            (Some(failure), _) => failure,
+            (None, ErrorKind::NotFound) => CallFailure::item(FailureCode::SourceMissing, "the folder does not exist"),
+            (None, _) if path.is_empty() => self.list_failed(&error),
+            (None, _) => CallFailure::item(FailureCode::SourceRejected, "the store does not allow listing the folder"),
+        };
+        let mut lister = self.lister.lister_options(&listed_path, ListOptions::default()).await.map_err(failed)?;
+        let mut entries = Vec::new();
+        while let Some(entry) = lister.try_next().await.map_err(failed)? {
+            let (entry_path, metadata) = entry.into_parts();
+            if entry_path == listed_path {
+                continue;
+            }
+            let name = entry_path.strip_prefix(listed_path.trim_start_matches('/')).unwrap_or(&entry_path);
+            let kind = if metadata.mode() == EntryMode::DIR { Kind::Folder } else { Kind::File };
+            let name = name.trim_end_matches('/').to_owned();
+            entries.push(FolderEntry { name, kind, facts: Self::facts(&metadata) });
+        }
+        Ok(entries)
+    }
+}
+
+#[async_trait]
+impl Source for StoreSource {
+    async fn check(&self, stream: Option<&Value>) -> CheckResult {
+        let store = &self.0;
+        let host = store.address.host_str().unwrap_or_default();
+        let address = store.client.check_host(&store.address).map(|()| format!("{host} may be called"));
+        let mut steps = vec![step("address", address.map_err(CallFailure::from))];
+        if steps[0].ok {
+            let request =
+                ListRequest { stream: stream.cloned().unwrap_or_else(|| json!({})), ..ListRequest::default() };
+            check_reading(self, self.list(request).await, &mut steps).await;
+        }
+        steps
+    }
+
+    async fn discover(&self) -> Result<Vec<Stream>, CallFailure> {
+        let store = &self.0;
+        let all = store.container.clone().unwrap_or_else(|| "/".to_owned());
+        let mut streams = vec![super::walk::stream(&all, "")];
+        let mut lister = store
+            .lister
+            .lister_options("/", ListOptions::default())
+            .await
+            .map_err(|error| store.list_failed(&error))?;
+        while let Some(entry) = lister.try_next().await.map_err(|error| store.list_failed(&error))? {
+            let path = entry.path().trim_end_matches('/');
+            if entry.metadata().mode() == EntryMode::DIR && !path.is_empty() && super::names::problem(path).is_none() {
+                streams.push(super::walk::stream(path, path));
+            }
+            if streams.len() >= MAX_STREAMS {
+                break;
+            }
+        }
+        Ok(streams)
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+        let path = stream_path(&request.stream)?;
+        let store = Arc::clone(&self.0);
+        Ok(if store.has_folders {
+            Box::new(Walk::new(store, path, request.checkpoint))
+        } else {
+            Box::new(FlatListing::new(store, path, request.checkpoint))
+        })
+    }
+
+    async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure> {
+        let store = Arc::clone(&self.0);
+        let path = path_of(object)?.to_owned();
+        let etag = object.locator.as_ref().and_then(|locator| locator.get("etag")?.as_str());
+        // A weak tag never matches this condition.
+        let etag = etag.filter(|etag| !etag.starts_with("W/") && store.reader.info().capability().read_with_if_match);
+        let is_conditional = etag.is_some();
+        let options = ReaderOptions { if_match: etag.map(str::to_owned), ..ReaderOptions::default() };
+        let reader = match store.reader.reader_options(&path, options).await {
+            Ok(reader) => reader,
+            Err(error) => return Err(store.read_failed(&error).await),
+        };
+        let content = match reader.into_bytes_stream(..).await {
+            Ok(content) => content,
+            Err(error) => return Err(store.read_failed(&error).await),
+        };
+        let failing = Arc::clone(&store);
+        let content = content.or_else(move |error| {
+            let store = Arc::clone(&failing);
+            async move {
+                let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<opendal::Error>());
+                Err(match inner {
+                    Some(error) => store.read_failed(error).await,
+                    None => CallFailure::Unavailable("the object cannot be read to its end".to_owned()),
+                })
+            }
+        });
+        let revision = object.revision.clone();
+        let last = async move {
+            if is_conditional {
+                return Ok(());
+            }
+            let now = match store.lister.stat(&path).await {
+                Ok(metadata) => super::listed(store.container.as_deref(), &path, ObjectStore::facts(&metadata)),
+                Err(error) => return Err(store.read_failed(&error).await),
+            };
+            if now.revision == revision { Ok(()) } else { Err(read::changed()) }
+        };
+        Ok(FetchedObject { content: read::checked(content, object.bytes, last), media_type: None })
+    }
+}

@@ -1,0 +1,157 @@
+//! `source.fetch`: reads a batch of objects, and makes them files and items of the run.
+
+use async_trait::async_trait;
+use nvisy_shared::{
+    domain::failure::{Failure, FailureCode},
+    id::BlobId,
+    job::FetchObjects,
+    queue::outbox,
+    runs,
+    store::{
+        self,
+        change::Change,
+        job::Claim,
+        source_object::{self, SyncCounts},
+    },
+};
+
+use crate::{
+    connectors::{ListedObject, gate::Gate},
+    context::Context,
+    runner::{Handler, JobError, complete_in_tx, write_in_tx},
+    sync::{
+        SyncedSource,
+        fetching::{self, FetchResult, Fetched, Stop},
+        ingest,
+    },
+};
+
+#[async_trait]
+impl Handler for FetchObjects {
+    async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
+        let workspace = claim.workspace_id;
+        let run = SyncedSource::run(cx, workspace, self.run).await?;
+        let mut objects = Vec::new();
+        for pending in source_object::batch(&cx.db, self.batch).await? {
+            let object: ListedObject = serde_json::from_value(pending.pending)
+                .map_err(JobError::retry("an object of a batch cannot be read"))?;
+            objects.push(object);
+        }
+        let of = SyncedSource::open(cx, workspace, run, |_, node| node == self.node).await?;
+        let gate = Gate::of(cx, &of.connection);
+        gate.begin(claim).await?;
+        let wanted = u32::try_from(objects.len()).unwrap_or(u32::MAX);
+        let allowed = if wanted == 0 { 0 } else { gate.take(wanted).await? };
+        let is_cut = allowed < wanted;
+        objects.truncate(usize::try_from(allowed).unwrap_or(usize::MAX));
+        let source = of.source(cx).await?;
+        let mut result = fetching::fetch(cx, &of, &*source, objects).await?;
+        let stopped = result.stopped.take();
+        if stopped.is_none() && !result.fetched.is_empty() {
+            gate.succeeded().await?;
+        }
+        Batch { job: self, cx, claim, of: &of }.store(&result, stopped.is_some(), is_cut).await?;
+        match stopped {
+            None => Ok(()),
+            Some(Stop::Call(failure)) => Err(gate.failed(failure).await?),
+            Some(Stop::Job(error)) => Err(error),
+        }
+    }
+
+    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
+        let workspace = claim.workspace_id;
+        let Some(run) = store::run::find(change.tx(), workspace, self.run).await? else { return Ok(()) };
+        if !run.state.is_open() {
+            return Ok(());
+        }
+        let failed = source_object::fail_batch(change, workspace, self.batch, failure).await?;
+        let pending = i32::try_from(failed).unwrap_or(i32::MAX);
+        let counts = SyncCounts { pending: -pending, failed: pending.into(), ..SyncCounts::default() };
+        source_object::add_counts(change, workspace, self.run, counts).await?;
+        if let Some(state) = store::run::finish_run(change, workspace, self.run, None).await? {
+            runs::ended_without_items(change, self.run, run.pipeline_id, state);
+        }
+        Ok(())
+    }
+}
+
+/// A batch that was read.
+struct Batch<'a> {
+    job: &'a FetchObjects,
+    cx: &'a Context,
+    claim: &'a Claim,
+    of: &'a SyncedSource,
+}
+
+impl Batch<'_> {
+    /// Stores what was fetched. Objects that exceed a quota together are stored one by one, so that those that fit are.
+    async fn store(&self, result: &FetchResult, is_stopped: bool, is_cut: bool) -> Result<(), JobError> {
+        let mut failed = result.failed.clone();
+        let mut kept = Vec::new();
+        match self.write(&result.fetched).await {
+            Ok(used) => kept.extend(used),
+            Err(JobError::Fail(failure)) if failure.code == FailureCode::QuotaExceeded => {
+                for object in &result.fetched {
+                    match self.write(std::slice::from_ref(object)).await {
+                        Ok(used) => kept.extend(used),
+                        Err(JobError::Fail(failure)) => failed.push((object.file.external_id.clone(), failure)),
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        let failed = &failed;
+        if is_stopped {
+            // The job waits, and reads the rest of the batch then.
+            write_in_tx(self.cx, self.claim, || async move |change: &mut Change| self.finish(change, failed).await)
+                .await?;
+        } else {
+            complete_in_tx(self.cx, self.claim, || {
+                async move |change: &mut Change| {
+                    if is_cut {
+                        // Another job with the same batch reads the rest.
+                        outbox::enqueue(change, self.claim.workspace_id, self.job).await?;
+                    }
+                    self.finish(change, failed).await
+                }
+            })
+            .await?;
+        }
+        let unused = result.fetched.iter().map(|object| object.file.blob.id).filter(|blob| !kept.contains(blob));
+        fetching::delete_unused(self.cx, self.of, unused.collect()).await;
+        Ok(())
+    }
+
+    /// Makes files and items of objects, in one transaction.
+    async fn write(&self, fetched: &[Fetched]) -> Result<Vec<BlobId>, JobError> {
+        if fetched.is_empty() {
+            return Ok(Vec::new());
+        }
+        write_in_tx(self.cx, self.claim, || {
+            async move |change: &mut Change| {
+                let pending = i32::try_from(fetched.len()).unwrap_or(i32::MAX);
+                let mut counts = SyncCounts { pending: -pending, ..SyncCounts::default() };
+                let used = ingest::ingest(change, self.cx, self.of, fetched, &mut counts).await?;
+                source_object::add_counts(change, self.of.workspace, self.of.run.id, counts).await?;
+                Ok(used.into_iter().collect())
+            }
+        })
+        .await
+    }
+
+    /// Records the failures, and ends the run if nothing is left.
+    async fn finish(&self, change: &mut Change, failed: &[(String, Failure)]) -> Result<(), JobError> {
+        let (of, run) = (self.of, self.of.run.id);
+        for (id, failure) in failed {
+            source_object::failed(change, of.workspace, &of.node, id, failure).await?;
+        }
+        let pending = i32::try_from(failed.len()).unwrap_or(i32::MAX);
+        let counts = SyncCounts { pending: -pending, failed: pending.into(), ..SyncCounts::default() };
+        source_object::add_counts(change, of.workspace, run, counts).await?;
+        if let Some(state) = store::run::finish_run(change, of.workspace, run, None).await? {
+            runs::ended_without_items(change, run, of.node.pipeline, state);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! Making files and items of fetched objects, in the transaction of their job.
+
+use std::collections::HashSet;
+
+use nvisy_shared::{
+    domain::{
+        event::EventType,
+        failure::{Failure, FailureCode},
+        quota::Resource,
+    },
+    id::BlobId,
+    queue::outbox,
+    runs,
+    store::{
+        self,
+        change::Change,
+        run::NewItem,
+        source_object::{self, SyncCounts},
+        synced_file::{self, StoredFile, SyncOutcome},
+    },
+};
+use serde_json::json;
+
+use super::{SyncedSource, fetching::Fetched};
+use crate::{context::Context, runner::JobError};
+
+/// The resources that objects take.
+const TAKEN: [Resource; 2] = [Resource::Files, Resource::Bytes];
+
+/// Adds files, versions and items for fetched objects. Returns the blobs that the rows refer to.
+pub(crate) async fn ingest(
+    change: &mut Change,
+    cx: &Context,
+    of: &SyncedSource,
+    fetched: &[Fetched],
+    counts: &mut SyncCounts,
+) -> Result<HashSet<BlobId>, JobError> {
+    let files: Vec<_> = fetched.iter().map(|object| object.file.clone()).collect();
+    let known: Vec<_> = fetched.iter().map(|object| object.file.external_id.clone()).collect();
+    let known = source_object::known(change.tx(), of.workspace, &of.node, known).await?;
+    let stored = synced_file::put(change, of.workspace, of.connection.id, &files).await?;
+    let mut entering = Vec::new();
+    let mut used = HashSet::new();
+    for (object, file) in fetched.iter().zip(&stored) {
+        let id = object.file.external_id.as_str();
+        let had_file = known.get(id).is_some_and(|known| known.has_file);
+        used.insert(file.blob);
+        match file.outcome {
+            // Another node, or an earlier state of this one, has brought the same content.
+            SyncOutcome::SameContent if had_file => counts.unchanged += 1,
+            SyncOutcome::SameContent | SyncOutcome::Created => {
+                counts.new += 1;
+                entering.push((object, *file));
+            }
+            SyncOutcome::NewVersion => {
+                if had_file {
+                    counts.changed += 1
+                } else {
+                    counts.new += 1
+                }
+                entering.push((object, *file));
+            }
+        }
+        source_object::fetched(change, of.workspace, &of.node, id, &object.revision, file.file).await?;
+    }
+    enter(change, of, &entering).await?;
+    let usage = store::usage::find(change.tx(), of.workspace, cx.quota()).await?.ok_or(JobError::Obsolete)?;
+    if let Some(resource) = usage.used.exceeding(&usage.limits).find(|resource| TAKEN.contains(resource)) {
+        let detail = format!("the object exceeds the workspace's quota of {}", resource.name());
+        return Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)));
+    }
+    Ok(used)
+}
+
+/// Adds an item for each file, and the job of its first segment.
+async fn enter(change: &mut Change, of: &SyncedSource, files: &[(&Fetched, StoredFile)]) -> Result<(), JobError> {
+    let plan = &of.plan.plan;
+    let stage = plan.stage(of.entry);
+    let items = files.iter().map(|(_, file)| NewItem {
+        file: file.file,
+        version: file.version,
+        entry: of.entry,
+        parent: None,
+        stage: stage.to_owned(),
+    });
+    for item in store::run::insert_items(change, of.workspace, of.run.id, items.collect()).await? {
+        let job = runs::segment_job(plan, (of.run.id, of.run.low_priority), item, of.entry, None);
+        outbox::enqueue(change, of.workspace, &job).await?;
+    }
+    for (object, file) in files {
+        let data = json!({ "name": object.file.name, "versionId": file.version, "version": file.number });
+        change.emit(EventType::FileQueued, file.file, data);
+    }
+    Ok(())
+}

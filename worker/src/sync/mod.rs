@@ -1,0 +1,101 @@
+//! Keeping files in step with connections: what the handlers of listings and of batches share.
+
+pub(crate) mod deletions;
+pub(crate) mod fetching;
+pub(crate) mod ingest;
+pub(crate) mod page;
+pub(crate) mod selection;
+
+use std::sync::Arc;
+
+use nvisy_shared::{
+    domain::failure::{Failure, FailureCode},
+    entity,
+    id::{RunId, WorkspaceId},
+    pipeline::node::{Settings, source_connection::SourceConnection},
+    store::{self, source_object::SourceNode},
+};
+
+use crate::{
+    connectors::{OpenConnection, Source, gate::Gate, open_source},
+    context::Context,
+    pipeline::plans::CompiledPlan,
+    runner::JobError,
+};
+
+/// A source of a pipeline that is a connection, in a run.
+pub(crate) struct SyncedSource {
+    /// The tenant.
+    pub(crate) workspace: WorkspaceId,
+    /// The run.
+    pub(crate) run: entity::run::Model,
+    /// The plan of the run.
+    pub(crate) plan: Arc<CompiledPlan>,
+    /// The segment where its files enter.
+    pub(crate) entry: usize,
+    /// The settings of the node.
+    pub(crate) settings: SourceConnection,
+    /// The node.
+    pub(crate) node: SourceNode,
+    /// The connection.
+    pub(crate) connection: OpenConnection,
+}
+
+impl SyncedSource {
+    /// The run of a job, if it goes on.
+    ///
+    /// # Errors
+    /// [`JobError::Obsolete`] for a run that has ended.
+    pub(crate) async fn run(cx: &Context, workspace: WorkspaceId, run: RunId) -> Result<entity::run::Model, JobError> {
+        let run = store::run::find(&cx.db, workspace, run).await?;
+        run.filter(|run| run.state.is_open()).ok_or(JobError::Obsolete)
+    }
+
+    /// Finds a source by its segment, and opens its connection.
+    ///
+    /// # Errors
+    /// [`FailureCode::ConnectionNotFound`]; a disabled connection, and one that is not called for now, is waited for.
+    pub(crate) async fn open(
+        cx: &Context,
+        workspace: WorkspaceId,
+        run: entity::run::Model,
+        find: impl Fn(usize, &str) -> bool,
+    ) -> Result<Self, JobError> {
+        let plan = cx.plans.get(&cx.db, workspace, run.pipeline_id, run.pipeline_version).await?;
+        let found = plan.plan.segments.iter().enumerate().find_map(|(entry, segment)| {
+            let step = &segment.steps[0];
+            match &step.settings {
+                Settings::SourceConnection(settings) if find(entry, &step.id) => {
+                    Some((entry, step.id.clone(), settings.clone()))
+                }
+                _ => None,
+            }
+        });
+        let (entry, node, settings) = found.ok_or(JobError::Obsolete)?;
+        let connection = OpenConnection::find(cx, workspace, settings.connection).await?.ok_or_else(|| {
+            let detail =
+                format!("there is no connection {}: create one, and name it in the pipeline", settings.connection);
+            JobError::Fail(Failure::new(FailureCode::ConnectionNotFound, detail).at(&node))
+        })?;
+        let node = SourceNode { pipeline: run.pipeline_id, node, connection: settings.connection, run: run.id };
+        Gate::of(cx, &connection).check_circuit().await?;
+        Ok(Self { workspace, run, plan, entry, settings, node, connection })
+    }
+
+    /// Opens the system behind the connection; makes no call.
+    ///
+    /// # Errors
+    /// The job waits until the connection is changed.
+    pub(crate) async fn source(&self, cx: &Context) -> Result<Box<dyn Source>, JobError> {
+        match open_source(cx, &self.connection) {
+            Ok(source) => Ok(source),
+            Err(failure) => Err(Gate::of(cx, &self.connection).failed(failure.redacted(&self.connection)).await?),
+        }
+    }
+
+    /// The largest size of an object.
+    pub(crate) fn max_bytes(&self, cx: &Context) -> u64 {
+        let limit = cx.config.http.upload_bytes;
+        self.settings.max_bytes.unwrap_or(limit)
+    }
+}
