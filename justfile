@@ -20,7 +20,8 @@ demo: build generate-env
 [positional-arguments]
 test *arguments: model
     @{{ services }} install
-    NVISY_TEST_MARIADB="$({{ services }} mariadb)" {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
+    @{{ services }} mariadb >/dev/null
+    {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
 
 # Lint the OpenAPI document, use clients generated from it, and compare the API with it
 [group('work')]

@@ -12,20 +12,23 @@ PACKAGE = "mariadb-server-core"
 INSTALLED = Path("/usr/sbin/mariadbd")
 
 
-def install(home: Path) -> Path:
-    """The directory that has `sbin/mariadbd` and `share/mysql`."""
+def directory(home: Path) -> Path:
+    """The directory that has `sbin/mariadbd` and `share/mysql`, once it is installed."""
     if INSTALLED.exists() and Path("/usr/share/mysql/mysql_system_tables.sql").exists():
         return Path("/usr")
-    directory = home / "mariadb"
-    program = directory / "usr" / "sbin" / "mariadbd"
+    return home / "mariadb" / "usr"
+
+
+def install(home: Path) -> None:
+    """Unpacks the server, unless there is one."""
+    target = directory(home)
     home.mkdir(parents=True, exist_ok=True)
     with locked(home / ".mariadb.lock"):
-        if not program.exists():
-            _unpack(directory)
-    return directory / "usr"
+        if not (target / "sbin" / "mariadbd").exists():
+            _unpack(home / "mariadb")
 
 
-def _unpack(directory: Path) -> None:
+def _unpack(target: Path) -> None:
     missing = [name for name in ("apt-get", "dpkg-deb") if shutil.which(name) is None]
     if missing:
         raise Failure(f"tests need MariaDB: install the package {PACKAGE} of your distribution")
@@ -34,8 +37,8 @@ def _unpack(directory: Path) -> None:
         packages = list(Path(scratch).glob("*.deb"))
         if not packages:
             raise Failure(f"apt-get downloaded no {PACKAGE}")
-        shutil.rmtree(directory, ignore_errors=True)
-        with created_atomically(directory) as unpacked:
+        shutil.rmtree(target, ignore_errors=True)
+        with created_atomically(target) as unpacked:
             _run(["dpkg-deb", "-x", str(packages[0]), str(unpacked)], cwd=scratch)
 
 

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::{
     pipeline_graphs::{Setup, definition},
-    support::{MariaDb, TestApp, VectorServer, create_authority, program, send, spawn, wait_until},
+    support::{MariaDb, TestApp, VectorServer, create_authority, program, program_command, send, spawn, wait_until},
 };
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
@@ -476,4 +476,59 @@ async fn table_equals_the_files_after_workers_are_killed_at_random() {
     assert_eq!(setup.app.count("external_target where obsolete or written <> elements").await, 0);
     drop(running);
     setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn planted_secrets_are_in_no_log_no_row_and_no_response() {
+    const PLANTED: &str = "hunter2-planted";
+    let setup = Setup::of(TestApp::start_with(&[LOCAL]).await).await;
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let output = || std::process::Stdio::from(log.reopen().unwrap());
+    let settings = [LOCAL, ("NVISY_LOG_FILTER", "debug"), ("NVISY_LOG_FORMAT", "json")];
+    let mut worker = program_command("nvisy-worker", &setup.app.deployment, &settings);
+    let worker = worker.stdout(output()).stderr(output()).spawn().unwrap();
+
+    let server = VectorServer::start(PLANTED, 384).await;
+    let store = connect(&setup, "qdrant", json!({ "baseUrl": server.url }), json!({ "apiKey": PLANTED })).await;
+    let (mut settings, mut credentials) = postgres_settings(&setup);
+    credentials["password"] = PLANTED.into();
+    let wrong = connect(&setup, "postgresql", settings.take(), credentials).await;
+    let mut seen = String::new();
+    let (state, steps) = check(&setup, &store).await;
+    assert_eq!(state, "ok", "{steps:?}");
+    let (state, steps) = check(&setup, &wrong).await;
+    assert!(state == "failed" && steps.len() == 2, "{steps:?}");
+    seen += &format!("{steps:?}");
+    // Servers that quote the key in every kind of failure, one of which fails the file.
+    let quoting = json!({ "status": { "error": format!("the key {PLANTED} cannot do that") } });
+    server.fail(1, 401, &quoting);
+    let (_, steps) = check(&setup, &store).await;
+    assert!(steps[1].1.contains("[hidden] cannot do that"), "{steps:?}");
+    seen += &format!("{steps:?}");
+    setup.pipeline("Out", &vectors_into(&store, "documents")).await;
+    server.fail(1, 400, &quoting);
+    server.fail(1, 500, &quoting);
+    let files = setup.upload(&[("a.txt", &text("a", 3))]).await;
+    assert_eq!(files["a.txt"]["failure"]["code"], "provider_rejected", "{files:?}");
+    seen += &format!("{files:?}");
+    for path in ["connections", "activity", "pipelines", "runs"] {
+        let request = setup.app.request(Method::GET, &setup.path(path)).bearer_auth(&setup.ada.token);
+        seen += &send(request).await.text;
+    }
+    assert!(seen.contains("qdrant") && !seen.contains(PLANTED), "a response has a secret");
+
+    drop(worker);
+    let logged = std::fs::read_to_string(log.path()).unwrap();
+    assert!(logged.lines().count() > 20 && logged.contains("\"DEBUG\""), "{} lines", logged.lines().count());
+    let leaked: Vec<_> = logged.lines().filter(|line| line.contains(PLANTED)).collect();
+    assert!(leaked.is_empty(), "{leaked:#?}");
+    let tables = "select table_name::text from information_schema.tables where table_schema = current_schema()";
+    let tables: Vec<String> =
+        setup.app.rows(tables).await.iter().map(|row| row.try_get("", "table_name").unwrap()).collect();
+    assert!(tables.len() > 40, "{tables:?}");
+    for table in tables {
+        let rows = setup.app.count(&format!("\"{table}\" as t where t::text like '%{PLANTED}%'")).await;
+        assert_eq!(rows, 0, "table {table} has a secret");
+    }
+    setup.app.stop_and_drop_jobs().await;
 }

@@ -14,6 +14,7 @@ mod api_tokens;
 mod audit_coverage;
 mod collections;
 mod concurrent_changes;
+mod connection_rows;
 mod connection_targets;
 mod connections;
 mod crash_recovery;
