@@ -25,7 +25,8 @@ const GRANTS: &str = "
     where relnamespace = quote_ident(current_schema())::regnamespace and relkind = 'r'
         and relowner = quote_ident(current_user)::regrole
     union all
-    select format('grant execute on function %I.create_space_index(uuid, integer) to %I', current_schema(), $1::text)";
+    select format('grant execute on function %I.%s to %I', current_schema(), signature, $1::text)
+    from unnest(array['create_space_index(uuid, integer)', 'delete_connection_space(uuid)']) signature";
 
 /// Grants a role the privileges that the programs need, and revokes its other privileges on tables. `url` is the owner's.
 ///

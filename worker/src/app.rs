@@ -15,6 +15,7 @@ use crate::{
     handlers, health,
     mail::{self, SmtpMailer},
     maintenance::{self, Schedule},
+    pipeline::embedding_connection,
     runner::{Heartbeats, JobRunner, run_lane},
 };
 
@@ -92,6 +93,14 @@ impl Worker {
             for _ in 0..slots {
                 lifecycle.spawn_graceful(run_lane(lane, cx.queue.clone(), Arc::clone(&runner), lifecycle.clone()));
             }
+        }
+        let of_queries = cx.clone();
+        let answered = cx.queue.answer_queries(&lifecycle, move |query| {
+            embedding_connection::answer(of_queries.clone(), query)
+        });
+        if let Err(error) = answered.await {
+            // Searches of collections with a connection answer 503 until the worker is restarted; jobs need NATS as well.
+            tracing::error!(error = &error as &dyn std::error::Error, "queries cannot be answered");
         }
         lifecycle.spawn(maintenance::run(cx.clone(), self.schedule, lifecycle.clone()));
         lifecycle.spawn(health::serve(self.health, cx.clone(), lifecycle.clone()));

@@ -22,6 +22,7 @@ mod database_role;
 mod disk_full;
 mod doctor;
 mod email_change;
+mod embedding_connections;
 mod embedding_faults;
 mod embedding_spaces;
 mod events;

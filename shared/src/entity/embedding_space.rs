@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::id::SpaceId;
+use crate::id::{ConnectionId, SpaceId, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "embedding_space")]
@@ -15,6 +15,8 @@ pub struct Model {
     pub dimensions: i32,
     pub query_prefix: String,
     pub passage_prefix: String,
+    pub workspace_id: Option<WorkspaceId>,
+    pub connection_id: Option<ConnectionId>,
     pub created_at: DateTime<Utc>,
 }
 

@@ -181,6 +181,13 @@ impl GuardedClient {
         if allowed.is_empty() { Err(OutboundFailure::Blocked(CLOSED_ADDRESS)) } else { Ok(allowed) }
     }
 
+    /// The client without the check of addresses that stand in URLs and without the limit of responses, for libraries that send
+    /// requests themselves. The caller checks the URL with [`GuardedClient::check`].
+    #[must_use]
+    pub const fn http(&self) -> &reqwest::Client {
+        &self.client
+    }
+
     /// Starts a request; [`GuardedClient::send`] sends it. A timeout of its own replaces that of the settings.
     pub fn request(&self, method: reqwest::Method, url: Url) -> RequestBuilder {
         self.client.request(method, url)

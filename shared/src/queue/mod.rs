@@ -5,6 +5,7 @@
 
 mod address;
 mod consumer;
+mod embed_query;
 pub mod feed;
 mod inspect;
 mod names;
@@ -23,6 +24,7 @@ use async_nats::jetstream::{
 use sea_orm::Iterable;
 
 pub use consumer::{Delivery, LaneConsumer};
+pub use embed_query::{EmbedQuery, EmbedReply};
 pub(crate) use inspect::inspect;
 pub use names::NatsNames;
 

@@ -46,6 +46,11 @@ impl NatsNames {
         format!("{}.events.{workspace}", self.prefix)
     }
 
+    /// Requests for the vector of a query, which a worker answers.
+    pub(super) fn query_subject(&self) -> String {
+        format!("{}.query", self.prefix)
+    }
+
     /// A stream that is created and deleted at once, to learn how much space is free.
     pub(super) fn free_space_stream(&self) -> String {
         format!("{}_room", self.prefix)

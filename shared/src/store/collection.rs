@@ -14,7 +14,7 @@ use crate::{
         collection::{ActiveModel, Column, Entity, Relation},
         collection_usage, embedding_space,
     },
-    id::{CollectionId, ItemId, SpaceId, WorkspaceId},
+    id::{CollectionId, ConnectionId, ItemId, SpaceId, WorkspaceId},
 };
 
 /// A collection with its space and its usage.
@@ -29,6 +29,8 @@ pub struct Collection {
     pub space_provider: Option<String>,
     pub space_model: Option<String>,
     pub space_dimensions: Option<i32>,
+    /// The connection whose server computes its vectors; `None`: a model of the installation.
+    pub space_connection_id: Option<ConnectionId>,
     /// `None`: only the quota of the workspace counts.
     pub max_chunks: Option<i64>,
     /// Files, chunks and vectors that search reads.
@@ -75,6 +77,7 @@ fn select_views(workspace: WorkspaceId) -> Select<Entity> {
         .column_as(embedding_space::Column::Provider, "space_provider")
         .column_as(embedding_space::Column::Model, "space_model")
         .column_as(embedding_space::Column::Dimensions, "space_dimensions")
+        .column_as(embedding_space::Column::ConnectionId, "space_connection_id")
         .columns([collection_usage::Column::Files, collection_usage::Column::Chunks, collection_usage::Column::Vectors])
         .join(JoinType::InnerJoin, Relation::Usage.def())
         .join(JoinType::LeftJoin, Relation::Space.def())
@@ -138,6 +141,8 @@ pub struct CollectionSpace {
     pub name: String,
     /// `None`: the collection has no vectors yet.
     pub space_id: Option<SpaceId>,
+    /// The connection whose server computes its vectors.
+    pub connection_id: Option<ConnectionId>,
 }
 
 /// All collections of a workspace with their spaces, by name.
@@ -145,11 +150,31 @@ pub async fn spaces(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<Coll
     Entity::find()
         .select_only()
         .columns([Column::Id, Column::Name, Column::SpaceId])
+        .column(embedding_space::Column::ConnectionId)
+        .join(JoinType::LeftJoin, Relation::Space.def())
         .filter(Column::WorkspaceId.eq(workspace))
         .filter(Column::DeletedAt.is_null())
         .order_by_asc(Column::Name)
         .into_model()
         .all(conn)
+        .await
+}
+
+/// The name of a collection whose vectors the server of a connection computes.
+pub async fn named_by_connection(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    connection: ConnectionId,
+) -> Result<Option<String>> {
+    Entity::find()
+        .select_only()
+        .column(Column::Name)
+        .join(JoinType::InnerJoin, Relation::Space.def())
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::DeletedAt.is_null())
+        .filter(embedding_space::Column::ConnectionId.eq(connection))
+        .into_tuple()
+        .one(conn)
         .await
 }
 

@@ -10,7 +10,7 @@ use nvisy_shared::{
     id::{ConnectionId, FileId, SpaceId, VersionId, WorkspaceId},
     job::{AdmitItems, SyncSource},
     pipeline::{file_filter::FileFilter, node::Settings, plan::Plan},
-    queue::outbox,
+    queue::{EmbedQuery, EmbedReply, outbox},
     runs::{self, Selection},
     store::{
         self,
@@ -28,6 +28,7 @@ use serde_json::json;
 use super::sync_source::ListingCheckpoint;
 use crate::{
     context::Context,
+    pipeline::embedding_connection,
     runner::{Handler, JobError, complete_in_tx},
 };
 
@@ -201,7 +202,16 @@ async fn find(
     spaces.sort_unstable();
     spaces.dedup();
     let mut vectors = Vec::new();
-    for served in spaces.into_iter().filter_map(|space| cx.spaces.get(space)) {
+    for space in spaces {
+        let Some(served) = cx.spaces.get(space) else {
+            // A space of a connection; that of a model which this worker does not have is searched by words.
+            let query = EmbedQuery { workspace, space, text: query.clone() };
+            match embedding_connection::answer(cx.clone(), query).await {
+                EmbedReply::Vector(vector) => vectors.push(SpaceVector { space, vector }),
+                reply => tracing::info!(?reply, "the query of a source is not compared in a space"),
+            }
+            continue;
+        };
         let embedded = served.embedder.embed(InputType::Query, vec![query.clone()]).await;
         let embedded = embedded.map_err(JobError::retry("the query of a source cannot be embedded"))?;
         vectors.extend(embedded.into_iter().map(|vector| SpaceVector { space: served.id, vector }));

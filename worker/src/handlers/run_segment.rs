@@ -38,6 +38,7 @@ use crate::{
         contract::FileFacts,
         effects::{self, Applied},
         element::Elements,
+        embedding_connection::Caller,
         engine::{self, Content, Entering, Kept, Recompute, SegmentOutput, SegmentScope},
         limits,
         plans::CompiledPlan,
@@ -57,7 +58,8 @@ impl Handler for RunSegment {
             return Err(JobError::retry("the plan has no such segment")(self.segment.to_string()));
         }
         let collections = store::collection::spaces(&cx.db, workspace).await?;
-        let spaces = spaces::of_segment(cx, workspace, &plan, self.segment, collections).await?;
+        let caller = Caller { run: item.run_id, claim: Some(claim.clone()) };
+        let spaces = spaces::of_segment(cx, workspace, caller, &plan, self.segment, collections).await?;
         let connections = connections::of_segment(cx, workspace, &plan, self.segment).await?;
         limits::admit(cx, claim, &item, &plan.plan.segments[self.segment]).await?;
         let item = if self.segment == item.entry {

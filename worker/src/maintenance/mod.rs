@@ -9,6 +9,7 @@ mod idempotency;
 mod limits;
 mod measure;
 mod schedules;
+mod spaces;
 mod workspaces;
 
 use std::{error::Error, time::Duration};
@@ -99,6 +100,7 @@ impl MaintenanceTask {
                 workspaces::apply_retention(cx).await?;
                 collections::erase(cx).await?;
                 collections::delete_abandoned_targets(cx).await?;
+                spaces::tidy(cx).await?;
                 gc::obsolete_fingerprints(cx).await?;
                 limits::delete_full(cx).await?;
                 gc::unused_artifacts(cx).await?;

@@ -9,11 +9,9 @@ use std::{io::ErrorKind, sync::Arc};
 use async_trait::async_trait;
 use chrono::SecondsFormat;
 use futures::TryStreamExt;
-use nvisy_embed::Embedder;
 use nvisy_shared::{
-    id::{BlobId, FileId, PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
+    id::{BlobId, FileId, PipelineId, RunId, VersionId, WorkspaceId},
     pipeline::{content_key::ContentKey, expression::Variables},
-    platform::spaces::ServedSpace,
     store::{file::StoredBlob, job::Claim, processing::VersionFacts},
 };
 use serde::{Deserialize, Serialize};
@@ -24,7 +22,7 @@ use super::{
     connections::TargetConnection,
     element::{Elements, FileElement, StagedFile, VectorElement},
     model::ModelAccess,
-    spaces::served,
+    spaces::OpenSpace,
 };
 use crate::{context::Context, runner::JobError};
 
@@ -47,7 +45,7 @@ pub struct Call<'a> {
     /// The file that is processed.
     pub file: &'a FileFacts,
     /// The spaces of the collections behind the node; empty where there are none.
-    pub spaces: &'a [SpaceId],
+    pub spaces: &'a [OpenSpace],
     /// The model of the node's connection; `None`: the node has none.
     pub model_access: Option<ModelAccess<'a>>,
     /// The system that a sink writes to; `None`: the node is none.
@@ -236,28 +234,12 @@ pub enum TextBlob {
 }
 
 impl Call<'_> {
-    /// The model of a space.
-    ///
-    /// # Errors
-    /// As [`served`].
-    pub fn space(&self, id: SpaceId) -> Result<&ServedSpace, JobError> {
-        served(self.cx, id)
-    }
-
     /// The model that chunks must fit: of the collections behind the node the one that takes the fewest tokens, otherwise the
     /// default.
-    ///
-    /// # Errors
-    /// As [`Call::space`].
-    pub fn model(&self) -> Result<&Embedder, JobError> {
-        let mut smallest = None;
-        for &id in self.spaces {
-            let embedder = &self.space(id)?.embedder;
-            if smallest.is_none_or(|smallest: &Embedder| embedder.max_tokens() < smallest.max_tokens()) {
-                smallest = Some(embedder);
-            }
-        }
-        Ok(smallest.unwrap_or(&self.cx.spaces.default().embedder))
+    #[must_use]
+    pub fn model(&self) -> OpenSpace {
+        let smallest = self.spaces.iter().min_by_key(|space| space.embedder().max_tokens());
+        smallest.cloned().unwrap_or_else(|| OpenSpace { served: self.cx.spaces.default().clone(), connection: None })
     }
 
     /// The variables of an expression at element `index`.

@@ -12,13 +12,12 @@ use std::{
 
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
-    id::{FileId, PipelineId, RunId, SpaceId, VersionId, WorkspaceId},
+    id::{FileId, PipelineId, RunId, VersionId, WorkspaceId},
     pipeline::{
         content_key::ContentKey,
         options::{NodeOptions, OnError},
         plan::{Origin, Plan, Step},
     },
-    platform::spaces::ServedSpace,
     store::{self, artifact::FoundArtifact, job::Claim, run::WorkDone},
 };
 use tracing::Instrument;
@@ -28,7 +27,9 @@ use super::{
     contract::{Call, Effect, FileFacts, Output, TargetAccess},
     element::Elements,
     model::ModelAccess,
-    node, storage,
+    node,
+    spaces::OpenSpace,
+    storage,
 };
 use crate::{context::Context, runner::JobError};
 
@@ -51,7 +52,7 @@ pub struct SegmentScope<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// The spaces of the collections behind each node, by node id.
-    pub spaces: &'a BTreeMap<String, Vec<SpaceId>>,
+    pub spaces: &'a BTreeMap<String, Vec<OpenSpace>>,
     /// The connections of nodes, by node id.
     pub connections: &'a SegmentConnections,
     /// The file, with which the answers of models go.
@@ -281,13 +282,9 @@ impl SegmentRun<'_, '_> {
         let file = step.settings.reads_file().then(|| self.scope.file.key.to_string());
         surroundings.extend(file.as_deref());
         let model = step.settings.reads_model().then(|| {
-            let served = self.scope.spaces.get(&step.id).into_iter().flatten();
-            let mut models: Vec<_> = served.filter_map(|space| self.scope.cx.spaces.get(*space)).collect();
-            if models.is_empty() {
-                models.push(self.scope.cx.spaces.default());
-            }
-            let name = |model: &ServedSpace| format!("{:?} {}", model.embedder.space(), model.embedder.max_tokens());
-            models.into_iter().map(name).collect::<String>()
+            let spaces = self.scope.spaces.get(&step.id).filter(|spaces| !spaces.is_empty());
+            let default = || OpenSpace { served: self.scope.cx.spaces.default().clone(), connection: None }.identity();
+            spaces.map_or_else(default, |spaces| spaces.iter().map(OpenSpace::identity).collect())
         });
         surroundings.extend(model.as_deref());
         let run = step.settings.reads_run().then(|| format!("{} {}", self.scope.run, self.scope.file.id));

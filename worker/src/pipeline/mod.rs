@@ -7,6 +7,8 @@ pub mod contract;
 pub mod edits;
 pub mod effects;
 pub mod element;
+mod embedding;
+pub mod embedding_connection;
 pub mod engine;
 pub mod limits;
 pub mod model;

@@ -18,6 +18,7 @@ use super::{
     connections,
     contract::FileFacts,
     element::Elements,
+    embedding_connection::Caller,
     engine::{self, Content, Entering, SegmentOutput, SegmentScope},
     plans::CompiledPlan,
     spaces, storage,
@@ -76,7 +77,8 @@ pub async fn evaluate(
             };
             Entering { elements, key }
         };
-        let spaces = spaces::of_segment(cx, workspace, plan, index, collections.to_vec()).await?;
+        let caller = Caller { run: item.run_id, claim: Some(claim.clone()) };
+        let spaces = spaces::of_segment(cx, workspace, caller, plan, index, collections.to_vec()).await?;
         let connections = connections::of_segment(cx, workspace, plan, index).await?;
         let scope = SegmentScope {
             cx,

@@ -1,7 +1,8 @@
 //! The embedding spaces that a segment needs: those of the collections behind its nodes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use nvisy_embed::{Embedded, Embedder, InputType};
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     id::{SpaceId, WorkspaceId},
@@ -10,13 +11,53 @@ use nvisy_shared::{
     store::{self, collection::CollectionSpace},
 };
 
-use super::plans::CompiledPlan;
+use super::{
+    embedding,
+    embedding_connection::{Caller, EmbeddingConnection},
+    plans::CompiledPlan,
+};
 use crate::{context::Context, runner::JobError};
+
+/// A space, and the model that computes vectors in it.
+#[derive(Clone)]
+pub struct OpenSpace {
+    /// The id and the embedder.
+    pub served: ServedSpace,
+    /// The connection whose server computes the vectors; `None`: a model of this worker.
+    pub connection: Option<Arc<EmbeddingConnection>>,
+}
+
+impl OpenSpace {
+    /// The embedder.
+    #[must_use]
+    pub fn embedder(&self) -> &Embedder {
+        &self.served.embedder
+    }
+
+    /// Everything on which a vector depends, besides the text.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let server = self.connection.as_ref().map(|_| self.served.id);
+        format!("{:?} {} {server:?}", self.embedder().space(), self.embedder().max_tokens())
+    }
+
+    /// The vectors of passages in their order, or why the server rejects one.
+    ///
+    /// # Errors
+    /// As [`embedding::embed`], and those of a connection's limits.
+    pub async fn embed(&self, texts: Vec<String>) -> Result<Vec<Embedded>, JobError> {
+        match &self.connection {
+            None => embedding::embed(self.embedder(), texts).await,
+            Some(_) if texts.is_empty() => Ok(Vec::new()),
+            Some(connection) => connection.embed(self.embedder(), InputType::Passage, texts).await,
+        }
+    }
+}
 
 /// Spaces by node, and the collections of the workspace.
 pub struct SegmentSpaces {
     /// The spaces of the collections behind each node that embeds, or cuts for a model.
-    pub by_node: BTreeMap<String, Vec<SpaceId>>,
+    pub by_node: BTreeMap<String, Vec<OpenSpace>>,
     /// The collections of the workspace, each with the space that it has by now.
     pub collections: Vec<CollectionSpace>,
 }
@@ -28,13 +69,15 @@ pub struct SegmentSpaces {
 pub async fn of_segment(
     cx: &Context,
     workspace: WorkspaceId,
+    caller: Caller,
     plan: &CompiledPlan,
     index: usize,
     mut collections: Vec<CollectionSpace>,
 ) -> Result<SegmentSpaces, JobError> {
+    let mut opened: BTreeMap<SpaceId, OpenSpace> = BTreeMap::new();
     let mut by_node = BTreeMap::new();
     for step in plan.plan.segments[index].steps.iter().filter(|step| step.settings.reads_model()) {
-        let mut spaces = Vec::new();
+        let mut spaces = BTreeMap::new();
         for name in plan.collections.get(&step.id).into_iter().flatten() {
             let collection = collections.iter_mut().find(|collection| collection.name == *name).ok_or_else(|| {
                 let detail = format!("there is no collection `{name}`: create it, or name another one");
@@ -44,20 +87,23 @@ pub async fn of_segment(
                 collection.space_id =
                     store::collection::assign_space(&cx.db, workspace, collection.id, cx.spaces.default().id).await?;
             }
-            if let Some(space) = collection.space_id {
+            if let Some(id) = collection.space_id {
                 // Before anything of the item changes: it waits for a worker that has the model.
-                served(cx, space)?;
-                spaces.push(space);
+                let space = match opened.get(&id) {
+                    Some(space) => space.clone(),
+                    None => open(cx, workspace, id, caller.clone()).await?,
+                };
+                opened.insert(id, space.clone());
+                spaces.insert(id, space);
             }
         }
         // Without a collection the vectors go elsewhere: they are those of the default model.
         let has_collection = plan.collections.get(&step.id).is_some_and(|collections| !collections.is_empty());
         if !has_collection && matches!(step.settings, Settings::Embed(_)) {
-            spaces.push(cx.spaces.default().id);
+            let served = cx.spaces.default().clone();
+            spaces.insert(served.id, OpenSpace { served, connection: None });
         }
-        spaces.sort_unstable();
-        spaces.dedup();
-        by_node.insert(step.id.clone(), spaces);
+        by_node.insert(step.id.clone(), spaces.into_values().collect());
     }
     Ok(SegmentSpaces { by_node, collections })
 }
@@ -69,8 +115,15 @@ const OTHER_SPACE_DELAY: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// [`JobError::Snooze`] when this worker does not have it: vectors of two spaces never mix.
-pub fn served(cx: &Context, id: SpaceId) -> Result<&ServedSpace, JobError> {
-    cx.spaces.get(id).ok_or_else(|| JobError::Snooze {
+async fn open(cx: &Context, workspace: WorkspaceId, id: SpaceId, caller: Caller) -> Result<OpenSpace, JobError> {
+    if let Some(served) = cx.spaces.get(id) {
+        return Ok(OpenSpace { served: served.clone(), connection: None });
+    }
+    if let Some(space) = store::space::of_connection(&cx.db, workspace, id).await? {
+        let (embedder, connection) = EmbeddingConnection::open(cx, workspace, &space, caller).await?;
+        return Ok(OpenSpace { served: ServedSpace { id, embedder }, connection: Some(Arc::new(connection)) });
+    }
+    Err(JobError::Snooze {
         what: "this worker does not embed in the collection's space",
         delay: OTHER_SPACE_DELAY,
         source: Some(format!("the collection's space is {id}, and no model of NVISY_EMBEDDING_* has it").into()),

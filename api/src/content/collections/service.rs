@@ -1,13 +1,18 @@
 //! Creating, changing and deleting collections, under the workspace's lock.
 
 use nvisy_shared::{
-    domain::{activity::Action, event::EventType, quota::Resource},
-    id::{SpaceId, WorkspaceId},
+    domain::{
+        activity::Action,
+        connection::{self, ProviderSpec as _, embedding::OpenAiEmbeddings},
+        event::EventType,
+        quota::Resource,
+    },
+    id::{ConnectionId, SpaceId, WorkspaceId},
     pipeline::node::{
         NodeSpec,
         sink_collection::{DEFAULT_COLLECTION, SinkCollection},
     },
-    platform::Platform,
+    platform::{Platform, spaces::connection_space},
     store::{
         self, Conn, Tx,
         change::Change,
@@ -31,6 +36,7 @@ pub struct CollectionChange {
     pub name: Option<String>,
     pub description: Option<String>,
     pub model: Option<String>,
+    pub connection: Option<ConnectionId>,
     /// `Some(None)`: no limit.
     pub max_chunks: Option<Option<i64>>,
 }
@@ -41,6 +47,7 @@ pub struct RequestedCollection {
     pub name: String,
     pub description: String,
     pub model: Option<String>,
+    pub connection: Option<ConnectionId>,
     pub max_chunks: Option<i64>,
 }
 
@@ -48,8 +55,37 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, key: &CollectionKey)
     store::collection::find(conn, workspace, key).await?.ok_or_else(Problem::not_found)
 }
 
+/// The space of a model or of a connection; `None`: neither is named.
+async fn requested_space(
+    change: &Change,
+    platform: &Platform,
+    workspace: WorkspaceId,
+    model: Option<&str>,
+    connection: Option<ConnectionId>,
+) -> Result<Option<SpaceId>, Problem> {
+    match (model, connection) {
+        (None, None) => Ok(None),
+        (Some(model), None) => space_of_model(platform, model).map(Some),
+        (None, Some(connection)) => space_of_connection(change, workspace, connection).await.map(Some),
+        (Some(_), Some(_)) => Err(invalid_field("connection", "must not be set together with `model`")),
+    }
+}
+
+/// The space of a connection, of which this is the first collection perhaps; 422 unless it computes embeddings.
+async fn space_of_connection(
+    change: &Change,
+    workspace: WorkspaceId,
+    id: ConnectionId,
+) -> Result<SpaceId, Problem> {
+    let row = store::connection::lock(change.tx(), workspace, id).await?;
+    let of_kind = row.filter(|row| row.provider == OpenAiEmbeddings::NAME);
+    let row = of_kind.ok_or_else(|| invalid_field("connection", "must be a connection of kind `embedding`"))?;
+    let settings = connection::read(&row.settings).map_err(|error| Problem::internal(error.to_string()))?;
+    Ok(store::space::ensure_of_connection(change.tx(), workspace, id, &connection_space(&settings)).await?)
+}
+
 /// The space of a model of this server; 422 with the names of its models.
-fn space_of(platform: &Platform, model: &str) -> Result<SpaceId, Problem> {
+fn space_of_model(platform: &Platform, model: &str) -> Result<SpaceId, Problem> {
     let spaces = &platform.spaces;
     spaces.of_model(model).map(|space| space.id).ok_or_else(|| {
         let names: Vec<_> = spaces.iter().map(|space| format!("`{}`", space.embedder.space().model)).collect();
@@ -63,10 +99,11 @@ pub async fn create(
     member: &Member<WriteCollections>,
     requested: &RequestedCollection,
 ) -> Result<Collection, Problem> {
-    let RequestedCollection { name, description, model, max_chunks } = requested;
-    let space = model.as_deref().map_or(Ok(platform.spaces.default().id), |model| space_of(platform, model))?;
+    let RequestedCollection { name, description, model, connection, max_chunks } = requested;
     // The lock makes concurrent creations see each other.
     member.lock(change).await?;
+    let space = requested_space(change, platform, member.workspace, model.as_deref(), *connection).await?;
+    let space = space.unwrap_or(platform.spaces.default().id);
     let new = NewCollection { name, description, space: Some(space), max_chunks: *max_chunks };
     let created = store::collection::insert(change, member.workspace, &new).await?;
     let id = created.ok_or_else(name_taken)?;
@@ -84,11 +121,12 @@ pub async fn update(
     revisions: Option<Vec<i32>>,
     requested: CollectionChange,
 ) -> Result<Collection, Problem> {
-    let space = requested.model.as_deref().map(|model| space_of(platform, model)).transpose()?;
     let changes = member.changes(platform, client);
     changes
         .run(async |change| {
             let row = lock(change, member, key, revisions.as_deref()).await?;
+            let (model, connection) = (requested.model.as_deref(), requested.connection);
+            let space = requested_space(change, platform, member.workspace, model, connection).await?;
             apply(change, member.workspace, row, &requested, space).await
         })
         .await

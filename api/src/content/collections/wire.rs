@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use garde::Validate;
 use nvisy_shared::{
     domain::slug::is_slug,
-    id::CollectionId,
+    id::{CollectionId, ConnectionId},
     platform::spaces::ServedSpace,
     store::{self, collection::CollectionKey},
 };
@@ -67,6 +67,9 @@ pub struct CreateCollection {
     #[garde(inner(custom(text(1, 200))))]
     #[schemars(with = "Option<Text<1, 200>>")]
     pub model: Option<String>,
+    /// The id of a connection of kind `embedding` whose server computes the vectors, in place of `model`.
+    #[garde(skip)]
+    pub connection: Option<Uuid>,
     /// The maximum number of chunks; absent: only the quota of the workspace counts. A file with more fails with `quota_exceeded`.
     #[garde(inner(range(min = 0)))]
     #[schemars(range(min = 0))]
@@ -95,6 +98,9 @@ pub struct ChangeCollection {
     #[garde(inner(custom(text(1, 200))))]
     #[schemars(with = "Option<Text<1, 200>>")]
     pub model: Option<String>,
+    /// The id of a connection of kind `embedding` whose server computes the vectors from now on, in place of `model`.
+    #[garde(skip)]
+    pub connection: Option<Uuid>,
     /// The maximum number of chunks; `null`: only the quota of the workspace counts. Chunks that are there stay.
     #[garde(inner(inner(range(min = 0))))]
     #[serde(default, deserialize_with = "nullable")]
@@ -104,14 +110,16 @@ pub struct ChangeCollection {
 
 impl From<CreateCollection> for RequestedCollection {
     fn from(body: CreateCollection) -> Self {
-        let CreateCollection { name, description, model, max_chunks } = body;
-        Self { name, description: description.unwrap_or_default(), model, max_chunks }
+        let CreateCollection { name, description, model, connection, max_chunks } = body;
+        let connection = connection.map(ConnectionId);
+        Self { name, description: description.unwrap_or_default(), model, connection, max_chunks }
     }
 }
 
 impl From<ChangeCollection> for CollectionChange {
     fn from(body: ChangeCollection) -> Self {
-        Self { name: body.name, description: body.description, model: body.model, max_chunks: body.max_chunks }
+        let ChangeCollection { name, description, model, connection, max_chunks } = body;
+        Self { name, description, model, connection: connection.map(ConnectionId), max_chunks }
     }
 }
 
@@ -155,6 +163,9 @@ pub struct EmbeddingSpace {
     pub model: String,
     /// The number of dimensions of a vector.
     pub dimensions: i32,
+    /// The connection whose server computes the vectors; absent: a model of the installation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<Uuid>,
 }
 
 /// The contents of a collection.
@@ -182,6 +193,7 @@ impl From<store::collection::Collection> for Collection {
                 provider,
                 model,
                 dimensions,
+                connection_id: row.space_connection_id.map(|id| id.0),
             }),
             max_chunks: row.max_chunks,
             usage: CollectionUsage { files: row.files, chunks: row.chunks, vectors: row.vectors },

@@ -4,7 +4,7 @@ use nvisy_shared::{
     crypt::{self, KeyPurpose},
     domain::{
         activity::Action,
-        connection::{self, Address},
+        connection::{self, Address, embedding::EmbeddingSettings},
         event::EventType,
     },
     entity::connection::Model,
@@ -142,6 +142,9 @@ async fn apply(
     if keeps && address(&row.provider, &settings) != address(&row.provider, &row.settings) {
         return Err(invalid_field("credentials", "must be given again if the address changes"));
     }
+    if settings != row.settings {
+        require_same_space(change, workspace, &row, &settings).await?;
+    }
     let credentials = match given {
         None => None,
         Some(None) => Some(None),
@@ -170,6 +173,24 @@ async fn apply(
     find(change.tx(), workspace, id).await
 }
 
+/// 409 if the vectors of a collection would no longer be comparable with those of its queries.
+async fn require_same_space(change: &Change, workspace: WorkspaceId, row: &Model, new: &Value) -> Result<(), Problem> {
+    let read = |settings| connection::read::<EmbeddingSettings>(settings).ok();
+    let (Some(old), Some(new)) = (read(&row.settings), read(new)) else { return Ok(()) };
+    if old.is_same_space(&new) {
+        return Ok(());
+    }
+    match store::collection::named_by_connection(change.tx(), workspace, row.id).await? {
+        None => Ok(()),
+        Some(name) => {
+            let detail = format!(
+                "the collection `{name}` has vectors of its model: create another connection for another model"
+            );
+            Err(Problem::new(Code::InUse).detail(detail))
+        }
+    }
+}
+
 pub async fn delete(
     platform: &Platform,
     member: &Member<WriteConnections>,
@@ -181,6 +202,10 @@ pub async fn delete(
     changes
         .run(async |change| {
             let row = lock(change, member, id, revisions.as_deref()).await?;
+            if let Some(name) = store::collection::named_by_connection(change.tx(), member.workspace, row.id).await? {
+                let detail = format!("it computes the vectors of the collection `{name}`");
+                return Err(Problem::new(Code::InUse).detail(detail));
+            }
             store::connection::delete(change, member.workspace, row.id).await?;
             change.audit(Action::ConnectionDeleted, row.id);
             change.emit(EventType::ConnectionDeleted, row.id, json!({}));

@@ -4,8 +4,9 @@ use futures::future::try_join_all;
 use nvisy_embed::{EmbedError, InputType};
 use nvisy_shared::{
     domain::filter::{Filter, FilterError, FilterErrorKind},
-    id::{CollectionId, WorkspaceId},
+    id::{CollectionId, SpaceId, WorkspaceId},
     platform::{Platform, spaces::ServedSpace},
+    queue::{EmbedQuery, EmbedReply},
     store::{
         self,
         collection::CollectionSpace,
@@ -44,8 +45,8 @@ pub async fn run(platform: &Platform, workspace: WorkspaceId, command: SearchCom
     let chosen = choose(&all, collections.as_deref())?;
     let vectors = match (mode, vector) {
         (SearchMode::Text, _) => Vec::new(),
-        (_, Some(vector)) => vec![check_vector(platform, &served_spaces(platform, &chosen)?, vector)?],
-        (_, None) => embed_query(served_spaces(platform, &chosen)?, &text).await?,
+        (_, Some(vector)) => vec![check_vector(platform, workspace, &query_spaces(platform, &chosen)?, vector).await?],
+        (_, None) => embed_query(platform, workspace, query_spaces(platform, &chosen)?, &text).await?,
     };
     // Without the ids of all, the statement need not look at the collection of each chunk.
     let collections = (chosen.len() < all.len()).then(|| chosen.iter().map(|collection| collection.id).collect());
@@ -70,20 +71,26 @@ fn choose<'a>(all: &'a [CollectionSpace], keys: Option<&[String]>) -> Result<Vec
     Ok(chosen)
 }
 
+/// A space to search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct QuerySpace {
+    id: SpaceId,
+    /// Whether a worker computes the query's vector, because the credentials of connections are opened in workers only.
+    of_connection: bool,
+}
+
 /// The spaces of collections, each once. 409 unless this server embeds in all of them: vectors of two spaces do not compare,
 /// and the search would find nothing. Not 503, because waiting does not help; other collections can be searched, and mode
 /// `text` works meanwhile. Collections without vectors have no space.
-fn served_spaces<'a>(
-    platform: &'a Platform,
-    collections: &[&CollectionSpace],
-) -> Result<Vec<&'a ServedSpace>, Problem> {
-    let (mut spaces, mut others) = (Vec::<&ServedSpace>::new(), Vec::new());
+fn query_spaces(platform: &Platform, collections: &[&CollectionSpace]) -> Result<Vec<QuerySpace>, Problem> {
+    let (mut spaces, mut others) = (Vec::new(), Vec::new());
     for collection in collections {
         let Some(id) = collection.space_id else { continue };
-        match platform.spaces.get(id) {
-            Some(space) if spaces.iter().all(|known| known.id != id) => spaces.push(space),
-            Some(_) => {}
-            None => others.push(format!("`{}`", collection.name)),
+        let space = QuerySpace { id, of_connection: collection.connection_id.is_some() };
+        if !space.of_connection && platform.spaces.get(id).is_none() {
+            others.push(format!("`{}`", collection.name));
+        } else if !spaces.contains(&space) {
+            spaces.push(space);
         }
     }
     if others.is_empty() {
@@ -107,32 +114,72 @@ fn filter_problem(error: FilterError) -> Problem {
     }
 }
 
-fn check_vector(platform: &Platform, spaces: &[&ServedSpace], vector: Vec<f32>) -> Result<SpaceVector, Problem> {
-    let space = match spaces {
-        [] => platform.spaces.default(),
-        [space] => space,
+async fn check_vector(
+    platform: &Platform,
+    workspace: WorkspaceId,
+    spaces: &[QuerySpace],
+    vector: Vec<f32>,
+) -> Result<SpaceVector, Problem> {
+    let id = match spaces {
+        [] => platform.spaces.default().id,
+        [space] => space.id,
         _ => return Err(invalid_field("vector", "needs `collections` that have the same model")),
     };
-    let dimensions = space.embedder.space().dimensions;
+    let dimensions = match platform.spaces.get(id) {
+        Some(served) => served.embedder.space().dimensions,
+        None => {
+            let space = store::space::of_connection(&platform.db, workspace, id).await?;
+            space.ok_or_else(|| Problem::internal("the space of a collection is gone"))?.spec.dimensions
+        }
+    };
     if vector.len() != usize::from(dimensions) {
         return Err(invalid_field("vector", format!("must have {dimensions} numbers")));
     }
     if !vector.iter().any(|number| *number != 0.0) || vector.iter().any(|number| !number.is_finite()) {
         return Err(invalid_field("vector", "must have finite numbers, not all of them 0"));
     }
-    Ok(SpaceVector { space: space.id, vector })
+    Ok(SpaceVector { space: id, vector })
 }
 
 /// The query's vector in each space, computed at the same time.
-async fn embed_query(spaces: Vec<&ServedSpace>, text: &str) -> Result<Vec<SpaceVector>, Problem> {
-    try_join_all(spaces.into_iter().map(async |space| {
-        let vectors = space.embedder.embed(InputType::Query, vec![text.to_owned()]).await;
-        let vectors = vectors.map_err(|error| embed_problem(&space.embedder.space().model, error))?;
-        let vector = vectors.into_iter().next();
-        let vector = vector.ok_or_else(|| Problem::internal("the embedder returned no vector"))?;
-        Ok(SpaceVector { space: space.id, vector })
+async fn embed_query(
+    platform: &Platform,
+    workspace: WorkspaceId,
+    spaces: Vec<QuerySpace>,
+    text: &str,
+) -> Result<Vec<SpaceVector>, Problem> {
+    try_join_all(spaces.into_iter().map(async |QuerySpace { id, .. }| {
+        let vector = match platform.spaces.get(id) {
+            Some(served) => embed(served, text).await?,
+            None => ask_worker(platform, EmbedQuery { workspace, space: id, text: text.to_owned() }).await?,
+        };
+        Ok(SpaceVector { space: id, vector })
     }))
     .await
+}
+
+async fn embed(served: &ServedSpace, text: &str) -> Result<Vec<f32>, Problem> {
+    let vectors = served.embedder.embed(InputType::Query, vec![text.to_owned()]).await;
+    let vectors = vectors.map_err(|error| embed_problem(&served.embedder.space().model, error))?;
+    vectors.into_iter().next().ok_or_else(|| Problem::internal("the embedder returned no vector"))
+}
+
+/// Seconds after which a client repeats a search that no worker has answered.
+const NO_WORKER_SECONDS: u32 = 5;
+
+async fn ask_worker(platform: &Platform, query: EmbedQuery) -> Result<Vec<f32>, Problem> {
+    match platform.queue.embed_query(&query).await {
+        Ok(Some(EmbedReply::Vector(vector))) => Ok(vector),
+        Ok(Some(EmbedReply::Rejected)) => {
+            Err(invalid_field("query", "is rejected by the embedding server of the collection's connection"))
+        }
+        Ok(Some(EmbedReply::Unavailable { seconds, reason })) => {
+            Err(Problem::unavailable(seconds).detail(format!("{reason}; mode `text` works")))
+        }
+        Ok(None) => Err(Problem::unavailable(NO_WORKER_SECONDS)
+            .detail("no worker computes the query's vector; mode `text` works")),
+        Err(error) => Err(Problem::unavailable(NO_WORKER_SECONDS).caused_by(error)),
+    }
 }
 
 /// 503 that names the model whose provider is away. Its message is logged: it is for operators.

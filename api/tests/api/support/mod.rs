@@ -24,7 +24,7 @@ pub use audit::stop_and_count;
 pub use files::part;
 pub use mailbox::{Mail, Mailbox, Security, create_authority, issue_certificate};
 pub use mariadb::MariaDb;
-pub use model_server::{ModelServer, completion, http as model_response};
+pub use model_server::{ModelRequest, ModelServer, completion, http as model_response};
 pub use openapi::{Document, Operation};
 pub use processes::{assert_single_error, program, program_command, run, send_signal, spawn, start_second_api, text};
 pub use response::{TestResponse, send};

@@ -3,6 +3,7 @@
 //! A provider is a file with a [`ProviderSpec`] and a line in [`providers`]; what it does is in the worker.
 
 mod limits;
+pub mod embedding;
 pub mod model;
 pub mod objects;
 mod provider;
@@ -15,6 +16,7 @@ use std::sync::LazyLock;
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use url::Url;
 
 pub use self::{
     provider::{Address, Capability, Provider, ProviderSpec},
@@ -27,6 +29,8 @@ pub use self::{
 pub enum ConnectionKind {
     /// Language models.
     Model,
+    /// Models that compute embeddings.
+    Embedding,
     /// Stores of objects or files.
     Objects,
     /// Websites and services over HTTP.
@@ -45,6 +49,7 @@ impl ConnectionKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
+            Self::Embedding => "embedding",
             Self::Objects => "objects",
             Self::Web => "web",
             Self::Mail => "mail",
@@ -137,6 +142,7 @@ static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
         Provider::of::<vectors::Weaviate>(),
         Provider::of::<vectors::Milvus>(),
         Provider::of::<vectors::Pinecone>(),
+        Provider::of::<embedding::OpenAiEmbeddings>(),
     ]
 });
 
@@ -174,4 +180,13 @@ fn within(root: &str, problems: Vec<InvalidSetting>) -> Vec<InvalidSetting> {
         ..problem
     });
     prefixed.collect()
+}
+
+/// Why an address of a server over HTTP is not one; `None`: it is.
+fn url_problem(field: &str, url: &Url) -> Option<InvalidSetting> {
+    if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
+        return Some(InvalidSetting::new(field, "must be an http or https address"));
+    }
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    (!is_plain).then(|| InvalidSetting::new(field, "must have no user, password or query"))
 }

@@ -273,20 +273,14 @@ impl ModelSettings {
         }
         match self.base_url(provider) {
             None => problems.push(InvalidSetting::new("baseUrl", "must be set for this provider")),
-            Some(url) if !["http", "https"].contains(&url.scheme()) || !url.has_host() => {
-                problems.push(InvalidSetting::new("baseUrl", "must be an http or https address"));
-            }
-            Some(url) if !url.username().is_empty() || url.password().is_some() || url.query().is_some() => {
-                problems.push(InvalidSetting::new("baseUrl", "must have no user, password or query"));
-            }
-            Some(_) => {}
+            Some(url) => problems.extend(super::url_problem("baseUrl", &url)),
         }
         problems
     }
 }
 
 impl ModelCredentials {
-    fn problems(&self) -> Vec<InvalidSetting> {
+    pub(super) fn problems(&self) -> Vec<InvalidSetting> {
         let key = self.api_key.expose();
         // It becomes a header.
         let usable = (1..=4096).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());

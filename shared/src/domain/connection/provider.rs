@@ -19,6 +19,8 @@ pub enum Capability {
     Images,
     /// Answers in the form of a JSON Schema (language models).
     Json,
+    /// Vectors of texts.
+    Embed,
     /// Naming the streams that it has: buckets, tables, folders.
     Discover,
     /// Listing objects and reading them.
@@ -43,6 +45,7 @@ impl Capability {
             Self::Chat => "chat",
             Self::Images => "images",
             Self::Json => "json",
+            Self::Embed => "embed",
             Self::Discover => "discover",
             Self::Read => "read",
             Self::ListIds => "list_ids",

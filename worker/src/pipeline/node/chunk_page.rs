@@ -17,7 +17,7 @@ use crate::{
 impl Behaviour for ChunkPage {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let documents = chunking::documents("chunk.page", input)?;
-        let model = chunking::model(call, self.contextual_prefix)?;
+        let model = chunking::model(call, self.contextual_prefix);
         let limits = limits(self);
         chunking::cut_all(documents, move |document| by_pages(document, &model, limits)).await
     }

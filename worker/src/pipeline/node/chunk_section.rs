@@ -17,7 +17,7 @@ use crate::{
 impl Behaviour for ChunkSection {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let documents = chunking::documents("chunk.section", input)?;
-        let model = chunking::model(call, self.contextual_prefix)?;
+        let model = chunking::model(call, self.contextual_prefix);
         let limits = limits(self, model.max_tokens);
         chunking::cut_all(documents, move |document| by_sections(document, &model, limits)).await
     }

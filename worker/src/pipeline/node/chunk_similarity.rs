@@ -8,7 +8,6 @@ use nvisy_shared::pipeline::node::chunk_similarity::ChunkSimilarity;
 
 use super::{
     chunking::{self, Chunks, compute},
-    embedding::embed,
 };
 use crate::{
     chunk::{SimilarityLimits, Stretches},
@@ -25,7 +24,7 @@ const BATCH_TEXTS: usize = 256;
 #[async_trait]
 impl Behaviour for ChunkSimilarity {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
-        let model = chunking::model(call, self.contextual_prefix)?;
+        let model = chunking::model(call, self.contextual_prefix);
         let limits = limits(self, model.max_tokens);
         let mut chunks = Chunks::default();
         for element in chunking::documents("chunk.similarity", input)? {
@@ -58,9 +57,10 @@ async fn similarities(
 ) -> Result<Vec<Option<f64>>, JobError> {
     let mut similarities = Vec::with_capacity(compared.len());
     let mut previous: Option<Vec<f32>> = None;
+    let model = call.model();
     for batch in compared.chunks(BATCH_TEXTS) {
         let texts = batch.iter().flatten().map(|range| document.text[range.clone()].to_owned()).collect();
-        let mut vectors = embed(call.model()?, texts).await?.into_iter();
+        let mut vectors = model.embed(texts).await?.into_iter();
         for range in batch {
             // A stretch that the provider rejects is compared with none.
             let vector = range.as_ref().and_then(|_| vectors.next()).and_then(Result::ok);

@@ -15,12 +15,10 @@ use crate::{
 };
 
 /// The model that chunks must fit.
-///
-/// # Errors
-/// When this worker does not have it.
-pub(super) fn model(call: &Call<'_>, contextual: bool) -> Result<ChunkModel, JobError> {
-    let embedder = call.model()?;
-    Ok(ChunkModel { tokenizer: embedder.tokenizer(), max_tokens: embedder.max_tokens(), contextual })
+pub(super) fn model(call: &Call<'_>, contextual: bool) -> ChunkModel {
+    let model = call.model();
+    let embedder = model.embedder();
+    ChunkModel { tokenizer: embedder.tokenizer(), max_tokens: embedder.max_tokens(), contextual }
 }
 
 /// The documents of the input of `node`.

@@ -13,11 +13,12 @@ use nvisy_shared::{
 };
 use uuid::Uuid;
 
-use super::embedding;
 use crate::{
     pipeline::{
         contract::{Behaviour, Call, Effect, Output, wrong_input},
         element::{Elements, VectorElement},
+        embedding::embed_in_parts,
+        spaces::OpenSpace,
     },
     runner::JobError,
 };
@@ -36,8 +37,9 @@ impl Behaviour for Embed {
         let mut vectors: Vec<BTreeMap<SpaceId, Arc<[f32]>>> = vec![BTreeMap::new(); chunks.len()];
         let (mut tokens, mut tokens_saved) = (0, 0);
         let mut effects = Vec::new();
-        for &space in call.spaces {
-            let Embeddings { vectors: computed, tokens: spent, rejected } = vectors_in(call, space, &inputs).await?;
+        for open in call.spaces {
+            let Embeddings { vectors: computed, tokens: spent, rejected } = vectors_in(call, open, &inputs).await?;
+            let space = open.served.id;
             if let Some(reason) = rejected.values().next() {
                 // Found by words only; the others are not lost with them.
                 let count = inputs.iter().filter(|input| rejected.contains_key(&input.hash)).count();
@@ -75,10 +77,9 @@ struct Embeddings {
 
 /// The vectors of all inputs in a space. Those that the workspace has already are not
 /// computed again, and equal inputs once.
-async fn vectors_in(call: &Call<'_>, space: SpaceId, inputs: &[Input]) -> Result<Embeddings, JobError> {
-    let embedder = &call.space(space)?.embedder;
+async fn vectors_in(call: &Call<'_>, space: &OpenSpace, inputs: &[Input]) -> Result<Embeddings, JobError> {
     let hashes: Vec<Uuid> = inputs.iter().map(|input| input.hash).collect();
-    let stored = store::chunk::find_vectors(&call.cx.db, call.workspace, space, &hashes).await?;
+    let stored = store::chunk::find_vectors(&call.cx.db, call.workspace, space.served.id, &hashes).await?;
     let mut vectors: HashMap<Uuid, Arc<[f32]>> =
         stored.into_iter().map(|(hash, vector)| (hash, vector.into())).collect();
     let missing: BTreeMap<Uuid, &Input> =
@@ -87,11 +88,11 @@ async fn vectors_in(call: &Call<'_>, space: SpaceId, inputs: &[Input]) -> Result
     let (hashes, texts): (Vec<Uuid>, Vec<String>) =
         missing.into_iter().map(|(hash, input)| (hash, input.text.clone())).unzip();
     let mut rejected = HashMap::new();
-    let computed = embedding::embed(embedder, texts.clone()).await?;
+    let computed = space.embed(texts.clone()).await?;
     for ((hash, text), vector) in hashes.into_iter().zip(texts).zip(computed) {
         let vector = match vector {
             Ok(vector) => Ok(vector),
-            Err(reason) => embedding::embed_in_parts(embedder, &text).await?.ok_or(reason),
+            Err(reason) => embed_in_parts(space, &text).await?.ok_or(reason),
         };
         match vector {
             Ok(vector) => {

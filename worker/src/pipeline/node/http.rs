@@ -179,7 +179,7 @@ fn same(
             if results.iter().any(|result| result.record.is_some()) {
                 return Err(invalid("the response has a `record` for a chunk"));
             }
-            let tokenizer = call.model()?.tokenizer();
+            let tokenizer = call.model().embedder().tokenizer();
             for (chunk, text) in chunks.iter_mut().zip(results.iter().map(|result| &result.text)) {
                 if let Some(text) = text {
                     chunk.text.clone_from(text);

@@ -13,7 +13,6 @@ mod convert_table;
 mod deduplicate;
 mod element_json;
 mod embed;
-mod embedding;
 mod enrich_image;
 mod enrich_table;
 mod evaluation;
@@ -51,7 +50,7 @@ mod switch_language;
 mod switch_when;
 mod title;
 mod unpack;
-mod windows;
+pub(super) mod windows;
 
 #[cfg(test)]
 mod golden;

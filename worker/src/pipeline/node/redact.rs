@@ -35,7 +35,7 @@ impl Behaviour for Redact {
             replacement: self.replace_with,
             key: call.cx.keys.derive(call.workspace, KeyPurpose::Redaction),
         };
-        let tokenizer = call.model()?.tokenizer();
+        let tokenizer = call.model().embedder().tokenizer();
         let (entities, file_metadata) = (self.entities.clone(), call.file.metadata.clone());
         let (mut elements, counts) = compute(move || {
             let entities = Entities { keys: &entities, file: &file_metadata };

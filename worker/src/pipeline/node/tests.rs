@@ -84,7 +84,7 @@ impl Fixture {
 
     async fn run_for(
         &self,
-        spaces: &[SpaceId],
+        spaces: &[OpenSpace],
         kind: &str,
         settings: Value,
         file: &FileFacts,

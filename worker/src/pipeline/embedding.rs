@@ -8,6 +8,7 @@ use nvisy_shared::{
     telemetry::metrics::metrics,
 };
 
+use super::spaces::OpenSpace;
 use crate::runner::JobError;
 
 /// The vectors of passages in their order, or why the provider rejects one: the others are not lost with it.
@@ -19,15 +20,19 @@ pub(super) async fn embed(embedder: &Embedder, texts: Vec<String>) -> Result<Vec
         return Ok(Vec::new());
     }
     embedder.embed_each(InputType::Passage, texts).await.map_err(|error| {
-        let kind = match &error {
-            EmbedError::Busy { .. } => "busy",
-            EmbedError::Unavailable(_) => "unavailable",
-            EmbedError::Blocked(_) => "blocked",
-            EmbedError::Rejected(_) => "rejected",
-        };
-        metrics().provider_error(&embedder.space().provider, kind);
+        count_error(embedder, &error);
         job_error(&embedder.space().model, error)
     })
+}
+
+pub(super) fn count_error(embedder: &Embedder, error: &EmbedError) {
+    let kind = match error {
+        EmbedError::Busy { .. } => "busy",
+        EmbedError::Unavailable(_) => "unavailable",
+        EmbedError::Blocked(_) => "blocked",
+        EmbedError::Rejected(_) => "rejected",
+    };
+    metrics().provider_error(&embedder.space().provider, kind);
 }
 
 /// The vector of a passage that the provider rejects whole: the mean of the vectors of its parts, if it takes those. Some providers
@@ -35,9 +40,9 @@ pub(super) async fn embed(embedder: &Embedder, texts: Vec<String>) -> Result<Vec
 ///
 /// # Errors
 /// As [`embed`].
-pub(super) async fn embed_in_parts(embedder: &Embedder, text: &str) -> Result<Option<Vec<f32>>, JobError> {
+pub(super) async fn embed_in_parts(space: &OpenSpace, text: &str) -> Result<Option<Vec<f32>>, JobError> {
     for parts in [2, 4] {
-        let texts: Vec<String> = super::windows::windows(text, text.len().div_ceil(parts).max(MIN_PART_BYTES))
+        let texts: Vec<String> = super::node::windows::windows(text, text.len().div_ceil(parts).max(MIN_PART_BYTES))
             .into_iter()
             .map(|window| text[window].to_owned())
             .filter(|part| !part.trim().is_empty())
@@ -45,7 +50,7 @@ pub(super) async fn embed_in_parts(embedder: &Embedder, text: &str) -> Result<Op
         if texts.len() < 2 {
             return Ok(None);
         }
-        let vectors: Result<Vec<Vec<f32>>, String> = embed(embedder, texts).await?.into_iter().collect();
+        let vectors: Result<Vec<Vec<f32>>, String> = space.embed(texts).await?.into_iter().collect();
         if let Ok(vectors) = vectors {
             return Ok(mean(&vectors));
         }
@@ -66,9 +71,9 @@ fn mean(vectors: &[Vec<f32>]) -> Option<Vec<f32>> {
 /// The shortest part of a passage, in bytes.
 const MIN_PART_BYTES: usize = 16;
 /// Shortest wait for a busy provider, also when it requests none.
-const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
+pub(super) const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Longest wait for a busy provider, however long a wait it requests.
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(600);
+pub(super) const MAX_RETRY_DELAY: Duration = Duration::from_secs(600);
 /// How long work waits for an operator to correct the settings.
 const BLOCKED_DELAY: Duration = Duration::from_secs(60);
 
@@ -82,12 +87,15 @@ fn job_error(model: &str, error: EmbedError) -> JobError {
             tracing::error!(reason, "an embedding provider rejects the settings, and files wait");
             JobError::Blocked { reason, delay: BLOCKED_DELAY }
         }
-        EmbedError::Rejected(reason) => JobError::Fail(Failure::new(
-            FailureCode::ProviderRejected,
-            format!("the embedding provider rejected the request: {reason}"),
-        )),
+        EmbedError::Rejected(reason) => rejected(&reason),
         error @ EmbedError::Unavailable(_) => JobError::retry("the embedding provider cannot be reached")(error),
     }
+}
+
+/// A request that is rejected whenever it is sent.
+pub(super) fn rejected(reason: &str) -> JobError {
+    let detail = format!("the embedding provider rejected the request: {reason}");
+    JobError::Fail(Failure::new(FailureCode::ProviderRejected, detail))
 }
 
 #[cfg(test)]

@@ -1,0 +1,182 @@
+//! Connections to servers that compute embeddings.
+
+use json_schema::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{
+    Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
+    model::{CallRate, ModelCredentials},
+};
+
+/// The largest number of dimensions that an index can have.
+const MAX_DIMENSIONS: u16 = 4_000;
+/// OpenAI's own address.
+const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
+
+/// Settings of a connection to a server that computes embeddings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EmbeddingSettings {
+    /// The address of the server up to and including `/v1`. Absent: OpenAI's own.
+    #[schemars(with = "Option<String>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<Url>,
+    /// The name of the model at the server.
+    #[schemars(length(min = 1, max = 200))]
+    pub model: String,
+    /// The number of dimensions of a vector. A response with another number is an error.
+    #[schemars(range(min = 1, max = 4000))]
+    pub dimensions: u16,
+    /// Whether requests name that number, which shortens the vectors of models that can; other servers reject it.
+    #[serde(default)]
+    pub request_dimensions: bool,
+    /// The number of tokens of the longest passage that the model reads.
+    #[schemars(range(min = 16, max = 1_000_000))]
+    #[serde(default = "default_max_tokens")]
+    pub max_tokens: u32,
+    /// The largest number of texts in a request.
+    #[schemars(range(min = 1, max = 2048))]
+    #[serde(default = "default_request_texts")]
+    pub request_texts: u32,
+    /// The text before a query, if the model expects one.
+    #[schemars(length(max = 1000))]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub query_prefix: String,
+    /// The text before a passage, if the model expects one.
+    #[schemars(length(max = 1000))]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub passage_prefix: String,
+    /// The largest number of jobs that call the server at the same time, of all workers together.
+    #[schemars(range(min = 1, max = 1000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// The largest number of batches in a period, of all workers together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<CallRate>,
+    /// The price of a million tokens, from which costs are computed.
+    #[schemars(range(min = 0, max = 100_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_per_million: Option<f64>,
+    /// The largest cost of a calendar month (UTC), in the currency of the price. Beyond it runs fail with `budget_exceeded`.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly_budget: Option<f64>,
+}
+
+const fn default_max_tokens() -> u32 {
+    512
+}
+
+const fn default_request_texts() -> u32 {
+    64
+}
+
+impl EmbeddingSettings {
+    /// The address of the server.
+    #[must_use]
+    pub fn base_url(&self) -> Option<Url> {
+        self.base_url.clone().or_else(|| DEFAULT_BASE_URL.parse().ok())
+    }
+
+    /// The cost of so many tokens, in millionths.
+    #[must_use]
+    pub fn cost(&self, tokens: u64) -> i64 {
+        // A price for a million tokens is the price for one token in millionths.
+        (self.price_per_million.unwrap_or_default() * tokens as f64).ceil() as i64
+    }
+
+    /// Whether vectors that both settings give are comparable.
+    #[must_use]
+    pub fn is_same_space(&self, other: &Self) -> bool {
+        let space = |of: &Self| (of.model.clone(), of.dimensions, of.query_prefix.clone(), of.passage_prefix.clone());
+        space(self) == space(other)
+    }
+}
+
+/// Servers that speak OpenAI's embeddings protocol.
+#[derive(Debug)]
+pub struct OpenAiEmbeddings;
+
+impl ProviderSpec for OpenAiEmbeddings {
+    const NAME: &'static str = "openai-embeddings";
+    const TITLE: &'static str = "OpenAI embeddings, or a compatible server";
+    const KIND: ConnectionKind = ConnectionKind::Embedding;
+    const CAPABILITIES: &'static [Capability] = &[Capability::Embed];
+    // Servers that are compatible with OpenAI's may require no key.
+    const NEEDS_CREDENTIALS: bool = false;
+    type Settings = EmbeddingSettings;
+    type Credentials = ModelCredentials;
+
+    fn settings_problems(settings: &EmbeddingSettings) -> Vec<InvalidSetting> {
+        let mut problems = Vec::new();
+        let mut range = |field: &str, value: f64, min: f64, max: f64| {
+            if !(min..=max).contains(&value) {
+                problems.push(InvalidSetting::new(field, format!("must be between {min} and {max}")));
+            }
+        };
+        range("dimensions", settings.dimensions.into(), 1.0, MAX_DIMENSIONS.into());
+        range("maxTokens", settings.max_tokens.into(), 16.0, 1_000_000.0);
+        range("requestTexts", settings.request_texts.into(), 1.0, 2048.0);
+        range("concurrency", settings.concurrency.unwrap_or(1).into(), 1.0, 1000.0);
+        range("pricePerMillion", settings.price_per_million.unwrap_or_default(), 0.0, 1e5);
+        range("monthlyBudget", settings.monthly_budget.unwrap_or_default(), 0.0, 1e9);
+        if let Some(limit) = settings.rate_limit {
+            range("rateLimit.calls", limit.calls.into(), 1.0, 1e6);
+            range("rateLimit.perSeconds", limit.per_seconds.into(), 1.0, 86_400.0);
+        }
+        for (field, prefix) in [("queryPrefix", &settings.query_prefix), ("passagePrefix", &settings.passage_prefix)] {
+            if prefix.chars().count() > 1000 || prefix.contains('\0') {
+                problems.push(InvalidSetting::new(field, "must have at most 1000 characters, and no NUL"));
+            }
+        }
+        if settings.model.is_empty()
+            || settings.model.chars().count() > 200
+            || settings.model.contains(char::is_control)
+        {
+            problems.push(InvalidSetting::new("model", "must have 1 to 200 characters"));
+        }
+        if settings.monthly_budget.is_some() && settings.price_per_million.is_none() {
+            problems.push(InvalidSetting::new("pricePerMillion", "must be set if `monthlyBudget` is"));
+        }
+        problems.extend(settings.base_url().and_then(|url| super::url_problem("baseUrl", &url)));
+        problems
+    }
+
+    fn credentials_problems(credentials: &ModelCredentials) -> Vec<InvalidSetting> {
+        credentials.problems()
+    }
+
+    fn address(settings: &EmbeddingSettings) -> Option<Address> {
+        Some(Address { field: "baseUrl", url: settings.base_url()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{read, validate};
+    use super::*;
+
+    #[test]
+    fn settings_are_checked_by_field() {
+        let fields = |settings: serde_json::Value| -> Vec<String> {
+            let problems = validate("openai-embeddings", &settings, None).err().unwrap_or_default();
+            problems.into_iter().map(|problem| problem.field).collect()
+        };
+        assert_eq!(fields(json!({ "model": "m", "dimensions": 3 })), Vec::<String>::new());
+        assert_eq!(fields(json!({ "model": "m" })), ["settings"]);
+        let settings = json!({ "model": "", "dimensions": 4001, "baseUrl": "file:///etc", "monthlyBudget": 1 });
+        let expected = ["dimensions", "model", "pricePerMillion", "baseUrl"].map(|field| format!("settings.{field}"));
+        assert_eq!(fields(settings), expected);
+    }
+
+    #[test]
+    fn cost_is_rounded_up_to_millionths() {
+        let settings: EmbeddingSettings =
+            read(&json!({ "model": "m", "dimensions": 3, "pricePerMillion": 0.02 })).unwrap();
+        assert_eq!((settings.cost(1000), settings.cost(1)), (20, 1));
+    }
+}

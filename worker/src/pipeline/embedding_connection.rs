@@ -1,0 +1,194 @@
+//! Embeddings that the server of a connection computes, within the limits of the connection.
+
+use std::time::Duration;
+
+use nvisy_embed::{EmbedError, Embedded, Embedder, InputType};
+use nvisy_shared::{
+    domain::{
+        connection::{embedding::EmbeddingSettings, model::micros},
+        failure::{Failure, FailureCode},
+    },
+    id::{RunId, WorkspaceId},
+    platform::spaces::connection_embed_settings,
+    queue::{EmbedQuery, EmbedReply},
+    store::{self, job::Claim, model_usage::ModelCall, space::ConnectionSpace},
+};
+use uuid::Uuid;
+
+use super::embedding::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, count_error, rejected};
+use crate::{
+    connectors::{
+        OpenConnection,
+        gate::{BLOCKED_DELAY, Gate},
+    },
+    context::Context,
+    runner::JobError,
+};
+
+/// On whose behalf a server is called.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The run, which pays.
+    pub run: RunId,
+    /// The job; `None`: a search.
+    pub claim: Option<Claim>,
+}
+
+impl Caller {
+    /// A search, which belongs to no run.
+    const SEARCH: Self = Self { run: RunId(Uuid::nil()), claim: None };
+}
+
+/// A connection to a server that computes embeddings.
+pub struct EmbeddingConnection {
+    cx: Context,
+    connection: OpenConnection,
+    settings: EmbeddingSettings,
+    caller: Caller,
+}
+
+impl EmbeddingConnection {
+    /// Opens the connection of a space; no server is called.
+    ///
+    /// # Errors
+    /// [`JobError::Blocked`] while the connection is disabled, has another model than the space, or an address that is not allowed;
+    /// [`FailureCode::ConnectionNotFound`] when it was deleted.
+    pub async fn open(
+        cx: &Context,
+        workspace: WorkspaceId,
+        space: &ConnectionSpace,
+        caller: Caller,
+    ) -> Result<(Embedder, Self), JobError> {
+        let row = store::connection::find(&cx.db, workspace, space.connection).await?.ok_or_else(|| {
+            let detail = "the connection that computes the collection's vectors was deleted: give the collection another";
+            JobError::Fail(Failure::new(FailureCode::ConnectionNotFound, detail))
+        })?;
+        let blocked = |reason: String| JobError::Blocked { reason, delay: BLOCKED_DELAY };
+        if !row.enabled {
+            return Err(blocked(format!("the connection `{}` is disabled", row.name)));
+        }
+        let connection = OpenConnection::open(cx, workspace, row)?;
+        let unreadable = |error: &dyn std::fmt::Display| {
+            JobError::retry("the settings of a connection cannot be read")(error.to_string())
+        };
+        let settings: EmbeddingSettings = connection.settings().map_err(|error| unreadable(&error))?;
+        let credentials = connection.credentials().map_err(|error| unreadable(&error))?;
+        let embed_settings =
+            connection_embed_settings(&settings, credentials.as_ref(), &cx.outbound).map_err(|failure| {
+                blocked(format!("the connection `{}` cannot be used: {failure}", connection.name))
+            })?;
+        let embedder = Embedder::open(&embed_settings).await.map_err(|error| unreadable(&error))?;
+        if *embedder.space() != space.spec {
+            let name = &connection.name;
+            return Err(blocked(format!("the connection `{name}` has another model than the collection")));
+        }
+        Ok((embedder, Self { cx: cx.clone(), connection, settings, caller }))
+    }
+
+    /// The vectors of texts, or why the server rejects one, within the limits of the connection; counted with its cost.
+    ///
+    /// # Errors
+    /// Waits and failures as of nodes.
+    pub async fn embed(
+        &self,
+        embedder: &Embedder,
+        input_type: InputType,
+        texts: Vec<String>,
+    ) -> Result<Vec<Embedded>, JobError> {
+        let gate = Gate::of(&self.cx, &self.connection);
+        gate.check_circuit().await?;
+        self.check_budget().await?;
+        if let Some(claim) = &self.caller.claim {
+            gate.begin(claim).await?;
+        }
+        gate.take(1).await?;
+        // An estimate: not every server counts.
+        let tokenizer = embedder.tokenizer();
+        let tokens = texts.iter().map(|text| tokenizer.count(text) as u64).sum();
+        let error = match embedder.embed_each(input_type, texts).await {
+            Ok(vectors) => {
+                gate.succeeded().await?;
+                self.record(tokens).await?;
+                return Ok(vectors);
+            }
+            Err(error) => error,
+        };
+        count_error(embedder, &error);
+        let reason = gate.reason(&error);
+        Err(match error {
+            EmbedError::Busy { retry_after, .. } => {
+                gate.block(retry_after.clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY), reason).await?
+            }
+            EmbedError::Blocked(_) => gate.block(BLOCKED_DELAY, reason).await?,
+            EmbedError::Rejected(reason) => rejected(&reason),
+            error @ EmbedError::Unavailable(_) => {
+                gate.unavailable("the embedding server is not available", error).await?
+            }
+        })
+    }
+
+    /// Fails when the budget of the run or that of the connection is spent.
+    async fn check_budget(&self) -> Result<(), JobError> {
+        let OpenConnection { id, workspace, name, .. } = &self.connection;
+        let spent = store::model_usage::spent(&self.cx.db, *workspace, self.caller.run, *id).await?;
+        let Some(spent) = spent else { return Ok(()) };
+        let fail = |detail: String| Err(JobError::Fail(Failure::new(FailureCode::BudgetExceeded, detail)));
+        if spent.run_budget.is_some_and(|budget| spent.run >= budget) {
+            return fail("the budget of the run is spent: start another run with a larger one".to_owned());
+        }
+        if self.settings.monthly_budget.is_some_and(|budget| spent.month >= micros(budget)) {
+            return fail(format!("the budget of the connection `{name}` for this month is spent"));
+        }
+        Ok(())
+    }
+
+    async fn record(&self, tokens: u64) -> Result<(), JobError> {
+        let call = ModelCall {
+            connection: self.connection.id,
+            model: &self.settings.model,
+            run: self.caller.run,
+            input_tokens: i64::try_from(tokens).unwrap_or(i64::MAX),
+            output_tokens: 0,
+            cost: self.settings.cost(tokens),
+        };
+        Ok(store::model_usage::record(&self.cx.db, self.connection.workspace, call).await?)
+    }
+}
+
+/// How long a search waits after a failure that names no time, in seconds.
+const RETRY_SECONDS: u32 = 5;
+
+/// Answers a query of the API: credentials are opened in workers only.
+pub async fn answer(cx: Context, query: EmbedQuery) -> EmbedReply {
+    match vector(&cx, query).await {
+        Ok(reply) => reply,
+        Err(JobError::Blocked { reason, delay }) => EmbedReply::Unavailable { seconds: seconds(delay), reason },
+        Err(JobError::Snooze { what, delay, .. }) => {
+            EmbedReply::Unavailable { seconds: seconds(delay), reason: what.to_owned() }
+        }
+        Err(JobError::Fail(Failure { code: FailureCode::ProviderRejected, .. })) => EmbedReply::Rejected,
+        Err(JobError::Fail(failure)) => EmbedReply::Unavailable { seconds: RETRY_SECONDS, reason: failure.detail },
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a query has no vector");
+            let reason = "the server of the connection is not available".to_owned();
+            EmbedReply::Unavailable { seconds: RETRY_SECONDS, reason }
+        }
+    }
+}
+
+fn seconds(delay: Duration) -> u32 {
+    u32::try_from(delay.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+async fn vector(cx: &Context, EmbedQuery { workspace, space, text }: EmbedQuery) -> Result<EmbedReply, JobError> {
+    let Some(space) = store::space::of_connection(&cx.db, workspace, space).await? else {
+        let reason = "the space belongs to no connection of the workspace".to_owned();
+        return Ok(EmbedReply::Unavailable { seconds: RETRY_SECONDS, reason });
+    };
+    let (embedder, connection) = EmbeddingConnection::open(cx, workspace, &space, Caller::SEARCH).await?;
+    let vectors = connection.embed(&embedder, InputType::Query, vec![text]).await?;
+    Ok(match vectors.into_iter().next() {
+        Some(Ok(vector)) => EmbedReply::Vector(vector),
+        Some(Err(_)) | None => EmbedReply::Rejected,
+    })
+}
