@@ -95,9 +95,8 @@ impl Worker {
             }
         }
         let of_queries = cx.clone();
-        let answered = cx.queue.answer_queries(&lifecycle, move |query| {
-            embedding_connection::answer(of_queries.clone(), query)
-        });
+        let answered =
+            cx.queue.answer_queries(&lifecycle, move |query| embedding_connection::answer(of_queries.clone(), query));
         if let Err(error) = answered.await {
             // Searches of collections with a connection answer 503 until the worker is restarted; jobs need NATS as well.
             tracing::error!(error = &error as &dyn std::error::Error, "queries cannot be answered");

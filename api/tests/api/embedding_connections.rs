@@ -71,7 +71,8 @@ fn embeddings(request: &ModelRequest) -> String {
 #[actix_web::test]
 async fn collection_is_indexed_and_searched_by_its_connection() {
     let setup = Setup::new(&json!({ "queryPrefix": "query: ", "pricePerMillion": 1_000_000 })).await;
-    let checked = setup.app.post(&setup.ada, &setup.path(&format!("connections/{}/check", setup.connection)), &json!({}));
+    let checked =
+        setup.app.post(&setup.ada, &setup.path(&format!("connections/{}/check", setup.connection)), &json!({}));
     let checked = checked.await.expect(200);
     assert_eq!(checked["check"]["state"], "ok", "{checked}");
     let tides = setup.upload("tides.txt", "The tide rises twice a day.").await;
@@ -97,7 +98,9 @@ async fn collection_is_indexed_and_searched_by_its_connection() {
     let settings = json!({ "model": "e-2", "dimensions": 3, "baseUrl": setup.server.base_url });
     setup.patch(&connection, &json!({ "settings": settings })).await.problem(409, "in_use");
     setup.app.delete(&setup.ada, &setup.path(&connection)).await.problem(409, "in_use");
-    setup.patch("collections/default", &json!({ "connection": setup.connection, "model": "x" })).await
+    setup
+        .patch("collections/default", &json!({ "connection": setup.connection, "model": "x" }))
+        .await
         .problem(422, "invalid_body");
     setup.app.stop().await;
 }

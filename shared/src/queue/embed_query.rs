@@ -60,8 +60,12 @@ impl Queue {
         let payload = serde_json::to_vec(query).context("a query cannot be written")?;
         let request = async_nats::Request::new().payload(payload.into()).timeout(Some(REQUEST_TIMEOUT));
         match self.client.send_request(self.names.query_subject(), request).await {
-            Ok(reply) => serde_json::from_slice(&reply.payload).context("the answer of a worker cannot be read").map(Some),
-            Err(error) if matches!(error.kind(), RequestErrorKind::NoResponders | RequestErrorKind::TimedOut) => Ok(None),
+            Ok(reply) => {
+                serde_json::from_slice(&reply.payload).context("the answer of a worker cannot be read").map(Some)
+            }
+            Err(error) if matches!(error.kind(), RequestErrorKind::NoResponders | RequestErrorKind::TimedOut) => {
+                Ok(None)
+            }
             Err(error) => Err(error).context("a query cannot be sent to the workers"),
         }
     }

@@ -2,7 +2,8 @@
 
 use nvisy_embed::SpaceSpec;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, SelectGetableTuple, Selector, raw_sql,
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, SelectGetableTuple,
+    Selector, raw_sql,
 };
 
 use super::{Conn, Db, Result, TransactionTrait, Tx, sql};
@@ -58,11 +59,7 @@ pub struct ConnectionSpace {
 }
 
 /// The connection of a space of this workspace; `None`: it is a model of the installation, or of another workspace.
-pub async fn of_connection(
-    conn: &impl Conn,
-    workspace: WorkspaceId,
-    id: SpaceId,
-) -> Result<Option<ConnectionSpace>> {
+pub async fn of_connection(conn: &impl Conn, workspace: WorkspaceId, id: SpaceId) -> Result<Option<ConnectionSpace>> {
     let row = Entity::find_by_id(id).filter(Column::WorkspaceId.eq(workspace)).one(conn).await?;
     Ok(row.and_then(|row| {
         let spec = SpaceSpec {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nvisy_shared::{
     domain::{
-        connection::{CheckStep, model::ModelProvider},
+        connection::{CheckStep, ProviderSpec as _, embedding::OpenAiEmbeddings, model::ModelProvider},
         event::EventType,
         failure::Failure,
     },
@@ -20,7 +20,10 @@ use serde_json::json;
 use crate::{
     connectors::{self, OpenConnection, target::step},
     context::Context,
-    pipeline::connections::{self, ModelConnection},
+    pipeline::{
+        connections::{self, ModelConnection},
+        embedding_connection,
+    },
     providers::{ModelFailure, Question, Turn},
     runner::{Handler, JobError, complete_in_tx},
 };
@@ -39,7 +42,9 @@ impl Handler for CheckConnection {
             return Err(JobError::Obsolete);
         }
         let provider = row.provider.clone();
-        let steps = if ModelProvider::parse(&provider).is_some() {
+        let steps = if provider == OpenAiEmbeddings::NAME {
+            embedding_connection::check(cx, workspace, row).await
+        } else if ModelProvider::parse(&provider).is_some() {
             match connections::open(cx, workspace, row) {
                 Ok(connection) => check(cx, &connection, &provider).await,
                 Err(error) => vec![step("address", Err(error.to_string()))],
@@ -47,16 +52,7 @@ impl Handler for CheckConnection {
         } else {
             check_system(cx, workspace, row).await
         };
-        complete_in_tx(cx, claim, || {
-            let steps = &steps;
-            async move |change: &mut Change| {
-                store::connection::finish_check(change, workspace, self.connection, self.check, steps).await?;
-                let state = if steps.iter().all(|step| step.ok) { "ok" } else { "failed" };
-                change.emit(EventType::ConnectionChecked, self.connection, json!({ "state": state }));
-                Ok(())
-            }
-        })
-        .await
+        finish(cx, claim, self, &steps).await
     }
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
@@ -65,6 +61,17 @@ impl Handler for CheckConnection {
         change.emit(EventType::ConnectionChecked, self.connection, json!({ "state": "failed" }));
         Ok(())
     }
+}
+
+/// Stores the steps, unless a newer check was requested.
+async fn finish(cx: &Context, claim: &Claim, job: &CheckConnection, steps: &[CheckStep]) -> Result<(), JobError> {
+    complete_in_tx(cx, claim, || async move |change: &mut Change| {
+        store::connection::finish_check(change, claim.workspace_id, job.connection, job.check, steps).await?;
+        let state = if steps.iter().all(|step| step.ok) { "ok" } else { "failed" };
+        change.emit(EventType::ConnectionChecked, job.connection, json!({ "state": state }));
+        Ok(())
+    })
+    .await
 }
 
 /// The steps of a system that is no model.

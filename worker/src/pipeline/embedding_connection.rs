@@ -5,9 +5,10 @@ use std::time::Duration;
 use nvisy_embed::{EmbedError, Embedded, Embedder, InputType};
 use nvisy_shared::{
     domain::{
-        connection::{embedding::EmbeddingSettings, model::micros},
+        connection::{CheckStep, embedding::EmbeddingSettings, model::micros},
         failure::{Failure, FailureCode},
     },
+    entity::connection::Model,
     id::{RunId, WorkspaceId},
     platform::spaces::connection_embed_settings,
     queue::{EmbedQuery, EmbedReply},
@@ -20,10 +21,14 @@ use crate::{
     connectors::{
         OpenConnection,
         gate::{BLOCKED_DELAY, Gate},
+        target::step,
     },
     context::Context,
     runner::JobError,
 };
+
+/// Longest wait for the answer of a check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// On whose behalf a server is called.
 #[derive(Clone, Debug)]
@@ -60,7 +65,8 @@ impl EmbeddingConnection {
         caller: Caller,
     ) -> Result<(Embedder, Self), JobError> {
         let row = store::connection::find(&cx.db, workspace, space.connection).await?.ok_or_else(|| {
-            let detail = "the connection that computes the collection's vectors was deleted: give the collection another";
+            let detail =
+                "the connection that computes the collection's vectors was deleted: give the collection another";
             JobError::Fail(Failure::new(FailureCode::ConnectionNotFound, detail))
         })?;
         let blocked = |reason: String| JobError::Blocked { reason, delay: BLOCKED_DELAY };
@@ -73,10 +79,8 @@ impl EmbeddingConnection {
         };
         let settings: EmbeddingSettings = connection.settings().map_err(|error| unreadable(&error))?;
         let credentials = connection.credentials().map_err(|error| unreadable(&error))?;
-        let embed_settings =
-            connection_embed_settings(&settings, credentials.as_ref(), &cx.outbound).map_err(|failure| {
-                blocked(format!("the connection `{}` cannot be used: {failure}", connection.name))
-            })?;
+        let embed_settings = connection_embed_settings(&settings, credentials.as_ref(), &cx.outbound)
+            .map_err(|failure| blocked(format!("the connection `{}` cannot be used: {failure}", connection.name)))?;
         let embedder = Embedder::open(&embed_settings).await.map_err(|error| unreadable(&error))?;
         if *embedder.space() != space.spec {
             let name = &connection.name;
@@ -191,4 +195,27 @@ async fn vector(cx: &Context, EmbedQuery { workspace, space, text }: EmbedQuery)
         Some(Ok(vector)) => EmbedReply::Vector(vector),
         Some(Err(_)) | None => EmbedReply::Rejected,
     })
+}
+
+/// Checks a connection step by step, up to the first that fails: its address, and the vector of a word.
+pub async fn check(cx: &Context, workspace: WorkspaceId, row: Model) -> Vec<CheckStep> {
+    let opened = async {
+        let connection = OpenConnection::open(cx, workspace, row).map_err(|error| error.to_string())?;
+        let settings: EmbeddingSettings = connection.settings().map_err(|error| error.to_string())?;
+        let credentials = connection.credentials().map_err(|error| error.to_string())?;
+        let embed_settings = connection_embed_settings(&settings, credentials.as_ref(), &cx.outbound);
+        let embed_settings = embed_settings.map_err(|failure| failure.to_string())?;
+        Embedder::open(&embed_settings).await.map_err(|error| error.to_string())
+    };
+    let embedder = match opened.await {
+        Ok(embedder) => embedder,
+        Err(reason) => return vec![step("address", Err(reason))],
+    };
+    let answer = tokio::time::timeout(CHECK_TIMEOUT, embedder.embed(InputType::Query, vec!["word".to_owned()])).await;
+    let answer = match answer {
+        Ok(Ok(vectors)) => Ok(format!("the server answers with {} dimensions", vectors.first().map_or(0, Vec::len))),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer in time".to_owned()),
+    };
+    vec![step("address", Ok("the address may be called".to_owned())), step("answer", answer)]
 }

@@ -72,11 +72,7 @@ async fn requested_space(
 }
 
 /// The space of a connection, of which this is the first collection perhaps; 422 unless it computes embeddings.
-async fn space_of_connection(
-    change: &Change,
-    workspace: WorkspaceId,
-    id: ConnectionId,
-) -> Result<SpaceId, Problem> {
+async fn space_of_connection(change: &Change, workspace: WorkspaceId, id: ConnectionId) -> Result<SpaceId, Problem> {
     let row = store::connection::lock(change.tx(), workspace, id).await?;
     let of_kind = row.filter(|row| row.provider == OpenAiEmbeddings::NAME);
     let row = of_kind.ok_or_else(|| invalid_field("connection", "must be a connection of kind `embedding`"))?;

@@ -176,8 +176,10 @@ async fn ask_worker(platform: &Platform, query: EmbedQuery) -> Result<Vec<f32>, 
         Ok(Some(EmbedReply::Unavailable { seconds, reason })) => {
             Err(Problem::unavailable(seconds).detail(format!("{reason}; mode `text` works")))
         }
-        Ok(None) => Err(Problem::unavailable(NO_WORKER_SECONDS)
-            .detail("no worker computes the query's vector; mode `text` works")),
+        Ok(None) => {
+            Err(Problem::unavailable(NO_WORKER_SECONDS)
+                .detail("no worker computes the query's vector; mode `text` works"))
+        }
         Err(error) => Err(Problem::unavailable(NO_WORKER_SECONDS).caused_by(error)),
     }
 }

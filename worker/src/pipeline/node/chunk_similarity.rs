@@ -6,9 +6,7 @@ use async_trait::async_trait;
 use nvisy_extract::Document;
 use nvisy_shared::pipeline::node::chunk_similarity::ChunkSimilarity;
 
-use super::{
-    chunking::{self, Chunks, compute},
-};
+use super::chunking::{self, Chunks, compute};
 use crate::{
     chunk::{SimilarityLimits, Stretches},
     pipeline::{
