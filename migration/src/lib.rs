@@ -25,6 +25,7 @@ mod m0017_collection_limits;
 mod m0018_artifact_parts;
 mod m0019_services;
 mod m0020_connections;
+mod m0023_postings;
 mod requirements;
 mod script;
 
@@ -38,7 +39,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 20] = [
+const SCRIPTS: [Script; 21] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -59,6 +60,7 @@ const SCRIPTS: [Script; 20] = [
     m0018_artifact_parts::SCRIPT,
     m0019_services::SCRIPT,
     m0020_connections::SCRIPT,
+    m0023_postings::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

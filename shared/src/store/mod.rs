@@ -29,6 +29,7 @@ pub mod member;
 pub mod model_usage;
 pub mod node_call;
 pub mod pipeline;
+pub mod posting;
 pub mod processing;
 pub mod rate_limit;
 pub mod run;

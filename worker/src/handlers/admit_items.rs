@@ -17,7 +17,7 @@ use nvisy_shared::{
         change::Change,
         job::Claim,
         run::NewItem,
-        search::{SearchMode, SearchQuery, SpaceVector},
+        search::{SearchMode, SearchQuery, SpaceVector, meaning},
         selection::Named,
     },
 };
@@ -173,12 +173,13 @@ async fn find(
     spaces.dedup();
     let mut vectors = Vec::new();
     for served in spaces.into_iter().filter_map(|space| cx.spaces.get(space)) {
-        let embedded = served.embedder.embed(InputType::Query, vec![query.clone()]).await;
+        let embedded = served.embedder.embed(InputType::Query, vec![meaning(&query)]).await;
         let embedded = embedded.map_err(JobError::retry("the query of a source cannot be embedded"))?;
         vectors.extend(embedded.into_iter().map(|vector| SpaceVector { space: served.id, vector }));
     }
     let mode = if vectors.is_empty() { SearchMode::Text } else { SearchMode::Hybrid };
-    let search = SearchQuery { mode, text: query, vectors, collections: None, filter, limit: MAX_HITS };
+    let search =
+        SearchQuery { mode, text: query, language: None, vectors, collections: None, filter, limit: MAX_HITS };
     let hits = store::search::search(&cx.db, workspace, &search).await?.hits;
     let mut seen = HashSet::new();
     let files = hits.into_iter().map(|hit| hit.file_id).filter(|file| seen.insert(*file));

@@ -7,6 +7,7 @@ mod gc;
 mod idempotency;
 mod limits;
 mod measure;
+mod postings;
 mod schedules;
 mod webhooks;
 mod workspaces;
@@ -33,6 +34,8 @@ pub struct Schedule {
     pub accounts_interval: Duration,
     /// From the end of one search for obsolete deliveries to the next.
     pub webhooks_interval: Duration,
+    /// From the end of one merge of postings to the next.
+    pub postings_interval: Duration,
     /// From the end of one run of garbage collection to the next.
     pub gc_interval: Duration,
 }
@@ -43,6 +46,7 @@ impl Default for Schedule {
             poll_interval: Duration::from_secs(5),
             accounts_interval: Duration::from_secs(30),
             webhooks_interval: Duration::from_secs(30),
+            postings_interval: Duration::from_secs(20),
             gc_interval: Duration::from_secs(600),
         }
     }
@@ -57,12 +61,14 @@ enum MaintenanceTask {
     Schedules,
     /// Deliveries that are obsolete.
     Webhooks,
+    /// Postings that are missing, many small rows, or of deleted chunks.
+    Postings,
     /// Everything that may wait some minutes.
     Gc,
 }
 
 impl MaintenanceTask {
-    const ALL: [Self; 4] = [Self::Schedules, Self::Accounts, Self::Webhooks, Self::Gc];
+    const ALL: [Self; 5] = [Self::Schedules, Self::Accounts, Self::Webhooks, Self::Postings, Self::Gc];
 
     /// The key of its lease in the database.
     const fn name(self) -> &'static str {
@@ -70,6 +76,7 @@ impl MaintenanceTask {
             Self::Schedules => "schedules",
             Self::Accounts => "accounts",
             Self::Webhooks => "webhooks",
+            Self::Postings => "postings",
             Self::Gc => "gc",
         }
     }
@@ -79,6 +86,7 @@ impl MaintenanceTask {
             Self::Schedules => schedule.poll_interval,
             Self::Accounts => schedule.accounts_interval,
             Self::Webhooks => schedule.webhooks_interval,
+            Self::Postings => schedule.postings_interval,
             Self::Gc => schedule.gc_interval,
         }
     }
@@ -91,6 +99,10 @@ impl MaintenanceTask {
                 accounts::erase(cx).await?;
             }
             Self::Webhooks => webhooks::tell_obsolete(cx).await?,
+            Self::Postings => {
+                postings::add_missing(cx).await?;
+                postings::merge(cx).await?;
+            }
             Self::Gc => {
                 idempotency::delete_expired(cx).await?;
                 events::delete_expired(cx).await?;
