@@ -27,6 +27,7 @@ mod m0019_services;
 mod m0020_connections;
 mod m0021_sync;
 mod m0022_external_targets;
+mod m0023_postings;
 mod m0024_connection_spaces;
 mod requirements;
 mod script;
@@ -41,7 +42,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 23] = [
+const SCRIPTS: [Script; 24] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -64,6 +65,7 @@ const SCRIPTS: [Script; 23] = [
     m0020_connections::SCRIPT,
     m0021_sync::SCRIPT,
     m0022_external_targets::SCRIPT,
+    m0023_postings::SCRIPT,
     m0024_connection_spaces::SCRIPT,
 ];
 

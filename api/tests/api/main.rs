@@ -64,6 +64,7 @@ mod response_headers;
 mod role_permissions;
 mod runs;
 mod search;
+mod search_words;
 mod second_factor;
 mod services;
 mod sessions;

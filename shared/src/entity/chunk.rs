@@ -1,4 +1,4 @@
-//! Table `chunk`: chunks of texts (without the generated column `lexemes`, which only SQL uses).
+//! Table `chunk`: chunks of texts.
 
 use sea_orm::entity::prelude::*;
 
@@ -21,6 +21,7 @@ pub struct Model {
     pub page: Option<i32>,
     pub heading_path: Vec<String>,
     pub tokens: i32,
+    pub document: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

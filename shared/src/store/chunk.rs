@@ -10,10 +10,10 @@ use sea_orm::{
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Conn, Error, Result, Tx, sql};
+use super::{Conn, Error, Result, Tx, posting, sql};
 use crate::{
     entity::{chunk, embedding},
-    id::{ChunkId, FileId, SpaceId, TargetId, VersionId, WorkspaceId},
+    id::{ChunkId, CollectionId, FileId, SpaceId, TargetId, VersionId, WorkspaceId},
 };
 
 /// Rows of one insert; PostgreSQL accepts 65,535 parameters per statement.
@@ -34,7 +34,8 @@ pub struct NewChunk {
     pub tokens: u32,
 }
 
-/// Adds chunks to a target, each with its ordinal, which is unique in the target. Returns their ids, in the same order.
+/// Adds chunks to a target, each with its ordinal, which is unique in the target, and the postings of their words. Returns
+/// their ids, in the same order.
 ///
 /// # Errors
 /// [`Error::RecordNotFound`] if there is no such target.
@@ -48,24 +49,29 @@ pub async fn insert(
     let counted = raw_sql!(
         Postgres,
         "update target set chunk_count = chunk_count + {count} where workspace_id = {workspace} and id = {target}
-         returning file_id, version_id"
+         returning file_id, version_id, collection_id"
     );
-    let written: Option<(FileId, VersionId)> = sql::first_value(tx, counted).await?;
-    let (file, version) = written.ok_or_else(|| Error::RecordNotFound("the target".to_owned()))?;
+    let written: Option<(FileId, VersionId, CollectionId)> = sql::first_value(tx, counted).await?;
+    let (file, version, collection) = written.ok_or_else(|| Error::RecordNotFound("the target".to_owned()))?;
     let ids: Vec<_> = chunks.iter().map(|_| ChunkId::new()).collect();
-    let mut rows = chunks.into_iter().zip(&ids).map(|((ordinal, new), id)| chunk::ActiveModel {
-        workspace_id: Set(workspace),
-        id: Set(*id),
-        target_id: Set(target),
-        file_id: Set(file),
-        version_id: Set(version),
-        ordinal: Set(ordinal),
-        text: Set(new.text),
-        start_byte: Set(i64::try_from(new.bytes.start).unwrap_or(i64::MAX)),
-        end_byte: Set(i64::try_from(new.bytes.end).unwrap_or(i64::MAX)),
-        page: Set(new.page.and_then(|page| i32::try_from(page).ok())),
-        heading_path: Set(new.heading_path),
-        tokens: Set(i32::try_from(new.tokens).unwrap_or(i32::MAX)),
+    let texts = chunks.iter().map(|(_, new)| new.text.clone()).collect();
+    let documents = posting::insert(tx, workspace, collection, target, texts).await?;
+    let mut rows = chunks.into_iter().zip(&ids).zip(documents).map(|(((ordinal, new), id), document)| {
+        chunk::ActiveModel {
+            workspace_id: Set(workspace),
+            id: Set(*id),
+            target_id: Set(target),
+            file_id: Set(file),
+            version_id: Set(version),
+            ordinal: Set(ordinal),
+            text: Set(new.text),
+            start_byte: Set(i64::try_from(new.bytes.start).unwrap_or(i64::MAX)),
+            end_byte: Set(i64::try_from(new.bytes.end).unwrap_or(i64::MAX)),
+            page: Set(new.page.and_then(|page| i32::try_from(page).ok())),
+            heading_path: Set(new.heading_path),
+            tokens: Set(i32::try_from(new.tokens).unwrap_or(i32::MAX)),
+            document: Set(Some(document)),
+        }
     });
     loop {
         let batch: Vec<_> = rows.by_ref().take(INSERT_BATCH_ROWS).collect();

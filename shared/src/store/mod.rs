@@ -31,6 +31,7 @@ pub mod member;
 pub mod model_usage;
 pub mod node_call;
 pub mod pipeline;
+pub mod posting;
 pub mod processing;
 pub mod rate_limit;
 pub mod run;

@@ -17,7 +17,7 @@ use nvisy_shared::{
         change::Change,
         job::Claim,
         run::NewItem,
-        search::{SearchMode, SearchQuery, SpaceVector},
+        search::{SearchMode, SearchQuery, SpaceVector, meaning},
         selection::Named,
         synced_file,
     },
@@ -205,19 +205,20 @@ async fn find(
     for space in spaces {
         let Some(served) = cx.spaces.get(space) else {
             // A space of a connection; that of a model which this worker does not have is searched by words.
-            let query = EmbedQuery { workspace, space, text: query.clone() };
+            let query = EmbedQuery { workspace, space, text: meaning(&query) };
             match embedding_connection::answer(cx.clone(), query).await {
                 EmbedReply::Vector(vector) => vectors.push(SpaceVector { space, vector }),
                 reply => tracing::info!(?reply, "the query of a source is not compared in a space"),
             }
             continue;
         };
-        let embedded = served.embedder.embed(InputType::Query, vec![query.clone()]).await;
+        let embedded = served.embedder.embed(InputType::Query, vec![meaning(&query)]).await;
         let embedded = embedded.map_err(JobError::retry("the query of a source cannot be embedded"))?;
         vectors.extend(embedded.into_iter().map(|vector| SpaceVector { space: served.id, vector }));
     }
     let mode = if vectors.is_empty() { SearchMode::Text } else { SearchMode::Hybrid };
-    let search = SearchQuery { mode, text: query, vectors, collections: None, filter, limit: MAX_HITS };
+    let search =
+        SearchQuery { mode, text: query, language: None, vectors, collections: None, filter, limit: MAX_HITS };
     let hits = store::search::search(&cx.db, workspace, &search).await?.hits;
     let mut seen = HashSet::new();
     let files = hits.into_iter().map(|hit| hit.file_id).filter(|file| seen.insert(*file));

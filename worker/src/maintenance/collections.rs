@@ -8,8 +8,10 @@ use crate::context::Context;
 
 /// Targets removed at once: each has the chunks and vectors of one file.
 const BATCH_SIZE: i64 = 20;
+/// Rows of postings removed at once.
+const BATCH_POSTINGS: i64 = 20_000;
 
-/// Erases deleted collections: their targets in batches, with chunks and vectors, then the row. An interrupted erasure goes on
+/// Erases deleted collections: their targets in batches, with chunks and vectors, then postings, then the row. An interrupted erasure goes on
 /// the next time.
 pub(super) async fn erase(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     while let Some((workspace, collection)) = store::collection::next_deleted(&cx.db).await? {
@@ -21,6 +23,7 @@ pub(super) async fn erase(cx: &Context) -> Result<(), Box<dyn Error + Send + Syn
                 break;
             }
         }
+        while store::posting::delete_of_collection(&cx.db, workspace, collection, BATCH_POSTINGS).await? > 0 {}
         // A job that was running may have added a target after the last batch: then the collection is the next one again.
         if store::collection::erase(&cx.db, workspace, collection).await? {
             tracing::info!(workspace.id = %workspace, collection.id = %collection, "erased a deleted collection");

@@ -8,6 +8,7 @@ mod gc;
 mod idempotency;
 mod limits;
 mod measure;
+mod postings;
 mod schedules;
 mod spaces;
 mod workspaces;
@@ -34,6 +35,8 @@ pub struct Schedule {
     pub accounts_interval: Duration,
     /// From the end of one search for obsolete targets of sinks to the next.
     pub targets_interval: Duration,
+    /// From the end of one merge of postings to the next.
+    pub postings_interval: Duration,
     /// From the end of one run of garbage collection to the next.
     pub gc_interval: Duration,
 }
@@ -44,6 +47,7 @@ impl Default for Schedule {
             poll_interval: Duration::from_secs(5),
             accounts_interval: Duration::from_secs(30),
             targets_interval: Duration::from_secs(30),
+            postings_interval: Duration::from_secs(20),
             gc_interval: Duration::from_secs(600),
         }
     }
@@ -58,12 +62,14 @@ enum MaintenanceTask {
     Schedules,
     /// What sinks have written outside and is obsolete.
     ExternalTargets,
+    /// Postings that are missing, many small rows, or of deleted chunks.
+    Postings,
     /// Everything that may wait some minutes.
     Gc,
 }
 
 impl MaintenanceTask {
-    const ALL: [Self; 4] = [Self::Schedules, Self::Accounts, Self::ExternalTargets, Self::Gc];
+    const ALL: [Self; 5] = [Self::Schedules, Self::Accounts, Self::ExternalTargets, Self::Postings, Self::Gc];
 
     /// The key of its lease in the database.
     const fn name(self) -> &'static str {
@@ -71,6 +77,7 @@ impl MaintenanceTask {
             Self::Schedules => "schedules",
             Self::Accounts => "accounts",
             Self::ExternalTargets => "external_targets",
+            Self::Postings => "postings",
             Self::Gc => "gc",
         }
     }
@@ -80,6 +87,7 @@ impl MaintenanceTask {
             Self::Schedules => schedule.poll_interval,
             Self::Accounts => schedule.accounts_interval,
             Self::ExternalTargets => schedule.targets_interval,
+            Self::Postings => schedule.postings_interval,
             Self::Gc => schedule.gc_interval,
         }
     }
@@ -92,6 +100,10 @@ impl MaintenanceTask {
                 accounts::erase(cx).await?;
             }
             Self::ExternalTargets => external_targets::clear(cx).await?,
+            Self::Postings => {
+                postings::add_missing(cx).await?;
+                postings::merge(cx).await?;
+            }
             Self::Gc => {
                 idempotency::delete_expired(cx).await?;
                 events::delete_expired(cx).await?;

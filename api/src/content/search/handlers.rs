@@ -38,6 +38,7 @@ pub async fn search(
         hits: result.hits.into_iter().map(SearchHit::from).collect(),
         mode,
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        incomplete: result.is_incomplete,
         plan: explain.then(|| result.access_path.name().to_owned()),
     }))
 }

@@ -1,4 +1,4 @@
-//! Search: the query is embedded in the spaces of the collections first, then one statement finds the hits.
+//! Search: the query is embedded in the spaces of the collections first, then the store finds the hits.
 
 use futures::future::try_join_all;
 use nvisy_embed::{EmbedError, InputType};
@@ -10,7 +10,7 @@ use nvisy_shared::{
     store::{
         self,
         collection::CollectionSpace,
-        search::{SearchMode, SearchQuery, SearchResult, SpaceVector, search},
+        search::{AccessPath, Language, SearchMode, SearchQuery, SearchResult, SpaceVector, has_words, meaning, search},
     },
 };
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub struct SearchCommand {
     pub mode: SearchMode,
     /// A question or words; may be empty where there is a vector.
     pub text: String,
+    /// The language of the text; `None`: it is detected.
+    pub language: Option<Language>,
     /// A vector of the collections' space, in place of the text's own.
     pub vector: Option<Vec<f32>>,
     /// Names or ids; `None`: all.
@@ -36,23 +38,27 @@ pub struct SearchCommand {
 
 /// Searches. No database connection is held while the query is embedded.
 pub async fn run(platform: &Platform, workspace: WorkspaceId, command: SearchCommand) -> Result<SearchResult, Problem> {
-    let SearchCommand { mode, text, vector, collections, filter, limit } = command;
+    let SearchCommand { mode, text, language, vector, collections, filter, limit } = command;
     if text.trim().is_empty() && (mode != SearchMode::Vector || vector.is_none()) {
         return Err(invalid_field("query", "must not be empty"));
     }
     let filter = filter.as_ref().map(Filter::parse).transpose().map_err(filter_problem)?;
     let all = store::collection::spaces(&platform.db, workspace).await?;
     let chosen = choose(&all, collections.as_deref())?;
+    if vector.is_none() && !has_words(&text) {
+        // Punctuation or excluded words only: its vector would find passages at random.
+        return Ok(SearchResult { hits: Vec::new(), access_path: AccessPath::Lexical, is_incomplete: false });
+    }
     let vectors = match (mode, vector) {
         (SearchMode::Text, _) => Vec::new(),
         (_, Some(vector)) => vec![check_vector(platform, workspace, &query_spaces(platform, &chosen)?, vector).await?],
-        (_, None) => embed_query(platform, workspace, query_spaces(platform, &chosen)?, &text).await?,
+        (_, None) => embed_query(platform, workspace, query_spaces(platform, &chosen)?, &meaning(&text)).await?,
     };
-    // Without the ids of all, the statement need not look at the collection of each chunk.
+    // Without the ids of all, no statement looks at the collection of each chunk.
     let collections = (chosen.len() < all.len()).then(|| chosen.iter().map(|collection| collection.id).collect());
     // PostgreSQL cannot store NUL in a text; like other control characters, it separates words.
     let text = text.replace('\0', " ");
-    let query = SearchQuery { mode, text, vectors, collections, filter, limit };
+    let query = SearchQuery { mode, text, language, vectors, collections, filter, limit };
     Ok(search(&platform.db, workspace, &query).await?)
 }
 

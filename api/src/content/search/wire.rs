@@ -2,7 +2,7 @@
 
 use apistos::ApiComponent;
 use garde::Validate;
-use nvisy_shared::store;
+use nvisy_shared::store::{self, search::Language};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,10 +16,17 @@ use crate::http::{string_schema::Words, validation::present};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "example")]
 pub struct SearchRequest {
-    /// A question or words; required unless the mode is `vector` and the request has a vector.
+    /// A question or words; required unless the mode is `vector` and the request has a vector. `"several words"` in quotes
+    /// stand in each passage one after the other, `-word` and `-"several words"` in none, and `prefix*` finds all words that
+    /// begin with it.
     #[garde(inner(length(chars, min = 1, max = 10000)))]
     #[schemars(with = "Option<Words<10000>>")]
     pub query: Option<String>,
+    /// The language of the query, as an ISO 639-1 code; absent: it is detected, or taken from the passages.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "QueryLanguage")]
+    pub language: Option<QueryLanguage>,
     /// A vector of the embedding space of the collections, instead of the embedding of the query.
     #[garde(skip)]
     #[schemars(length(min = 1))]
@@ -56,6 +63,7 @@ impl From<SearchRequest> for SearchCommand {
         Self {
             mode: body.mode.into(),
             text: body.query.unwrap_or_default(),
+            language: body.language.map(Into::into),
             vector: body.vector,
             collections: body.collections,
             filter: body.filter,
@@ -74,6 +82,64 @@ fn example() -> Value {
         "filter": { "field": "mediaType", "op": "eq", "value": "application/pdf" },
         "limit": 3,
     })
+}
+
+/// A language, as an ISO 639-1 code.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "QueryLanguage")]
+pub enum QueryLanguage {
+    Ar,
+    Da,
+    De,
+    El,
+    En,
+    Es,
+    Fi,
+    Fr,
+    Hu,
+    It,
+    Ja,
+    Ko,
+    Nl,
+    No,
+    Pt,
+    Ro,
+    Ru,
+    Sv,
+    Ta,
+    Th,
+    Tr,
+    Zh,
+}
+
+impl From<QueryLanguage> for Language {
+    fn from(language: QueryLanguage) -> Self {
+        match language {
+            QueryLanguage::Ar => Self::Arabic,
+            QueryLanguage::Da => Self::Danish,
+            QueryLanguage::De => Self::German,
+            QueryLanguage::El => Self::Greek,
+            QueryLanguage::En => Self::English,
+            QueryLanguage::Es => Self::Spanish,
+            QueryLanguage::Fi => Self::Finnish,
+            QueryLanguage::Fr => Self::French,
+            QueryLanguage::Hu => Self::Hungarian,
+            QueryLanguage::It => Self::Italian,
+            QueryLanguage::Ja => Self::Japanese,
+            QueryLanguage::Ko => Self::Korean,
+            QueryLanguage::Nl => Self::Dutch,
+            QueryLanguage::No => Self::Norwegian,
+            QueryLanguage::Pt => Self::Portuguese,
+            QueryLanguage::Ro => Self::Romanian,
+            QueryLanguage::Ru => Self::Russian,
+            QueryLanguage::Sv => Self::Swedish,
+            QueryLanguage::Ta => Self::Tamil,
+            QueryLanguage::Th => Self::Thai,
+            QueryLanguage::Tr => Self::Turkish,
+            QueryLanguage::Zh => Self::Chinese,
+        }
+    }
 }
 
 /// The search mode.
@@ -123,6 +189,9 @@ pub struct SearchResponse {
     /// The plan of the search, if requested with `explain`: `exact`, `index` or `lexical`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// Whether words of some passages cannot be found yet, because the server is indexing them after an update.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
 }
 
 /// A passage of a file.
@@ -198,7 +267,7 @@ struct Scores {
     /// The cosine similarity of query and passage.
     #[serde(skip_serializing_if = "Option::is_none")]
     vector: Option<f64>,
-    /// The full-text rank.
+    /// The score of the matching words (BM25).
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<f64>,
 }

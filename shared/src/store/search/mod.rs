@@ -1,18 +1,28 @@
-//! Search: one statement for each mode, over the live targets of collections whose files match a filter.
+//! Search over the live targets of collections whose files match a filter: by vector, by words, or both.
 //!
-//! The statement itself, not PostgreSQL's planner, decides from row counts whether the vector leg scans all vectors or
-//! walks the HNSW index: for a tenant with one percent of the vectors, the planner's choice finds four percent of the
-//! hits.
+//! All statements of a search read one snapshot. The statement of the vector leg itself, not PostgreSQL's planner, decides from
+//! row counts whether it scans all vectors or walks the HNSW index: for a tenant with one percent of the vectors, the planner's
+//! choice finds four percent of the hits.
 
 pub(super) mod condition;
+mod expansion;
+mod fusion;
+mod hits;
 pub(super) mod parameters;
-mod statement;
+mod phrases;
+mod text_leg;
+mod vector_leg;
 
-use sea_orm::{FromQueryResult, QueryResult};
+pub use nvisy_lexical::Language;
+use nvisy_lexical::{highlight::Matcher, query::Query};
 
 pub(super) use self::{condition::condition, parameters::Parameters};
-
-use super::{Conn, Result, sql};
+use self::{
+    fusion::Candidate,
+    text_leg::{Found, Scope},
+    vector_leg::{Near, VectorLeg},
+};
+use super::{Conn, Db, Result, TransactionTrait as _, Tx, sql, transaction};
 use crate::{
     domain::filter::Filter,
     id::{ChunkId, CollectionId, FileId, SpaceId, VersionId, WorkspaceId},
@@ -26,15 +36,13 @@ struct Thresholds {
     /// A second bound, times the square root of the number of vectors in the space: a walk also visits vectors of other
     /// tenants, so its cost grows with the space; the cost of a scan grows with the tenant.
     exact_vectors_per_root: u32,
-    /// Above this estimated number of ranked chunks the text leg leaves out frequent words.
-    ranked_chunks: u32,
     /// Minimum number of candidates of a leg.
     min_candidates: i64,
 }
 
 /// Measured with `just bench-search`.
 const THRESHOLDS: Thresholds =
-    Thresholds { exact_vectors: 10_000, exact_vectors_per_root: 40, ranked_chunks: 5_000, min_candidates: 50 };
+    Thresholds { exact_vectors: 10_000, exact_vectors_per_root: 40, min_candidates: 50 };
 
 /// The ranking of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +83,11 @@ impl AccessPath {
 pub struct SearchQuery {
     /// The ranking.
     pub mode: SearchMode,
-    /// The words. [`SearchMode::Vector`] only highlights them.
+    /// The words, with operators (`"phrase"`, `-word`, `prefix*`). [`SearchMode::Vector`] highlights the words, and heeds phrases
+    /// and excluded words.
     pub text: String,
+    /// The language of the words; `None`: it is detected, or that of the chunks.
+    pub language: Option<Language>,
     /// The query in each space to search; [`SearchMode::Text`] ignores them.
     pub vectors: Vec<SpaceVector>,
     /// The collections to search; `None`: all of the workspace.
@@ -97,7 +108,7 @@ pub struct SpaceVector {
 }
 
 /// A chunk that matches.
-#[derive(Clone, Debug, PartialEq, FromQueryResult)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
     /// The chunk.
     pub chunk_id: ChunkId,
@@ -127,7 +138,7 @@ pub struct Hit {
     pub score: f64,
     /// Cosine similarity to the query's vector, if the vector leg found the chunk.
     pub vector_score: Option<f64>,
-    /// Score of the matched words, if the text leg found the chunk.
+    /// BM25 of the matched words, if the text leg found the chunk.
     pub text_score: Option<f64>,
 }
 
@@ -143,38 +154,151 @@ pub struct SearchResult {
     pub hits: Vec<Hit>,
     /// How the vectors were accessed.
     pub access_path: AccessPath,
+    /// Whether the words of some chunks are not indexed yet, after an update from a version without postings.
+    pub is_incomplete: bool,
 }
 
-/// A hit, and whether the index walk found it.
-struct Row {
-    hit: Hit,
-    indexed: Option<bool>,
+/// The part of a query that has a meaning to be embedded: without operators and excluded words.
+#[must_use]
+pub fn meaning(query: &str) -> String {
+    Query::parse(query).text()
 }
 
-impl FromQueryResult for Row {
-    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self> {
-        Ok(Self { hit: Hit::from_query_result(row, prefix)?, indexed: row.try_get(prefix, "indexed")? })
-    }
+/// Whether a query has a word to be found.
+#[must_use]
+pub fn has_words(query: &str) -> bool {
+    !Query::parse(query).is_empty()
 }
 
-/// Searches collections of a workspace in one round trip. Returns every match, up to the limit.
-pub async fn search(conn: &impl Conn, workspace: WorkspaceId, query: &SearchQuery) -> Result<SearchResult> {
-    search_with(conn, workspace, query, THRESHOLDS).await
+/// Searches collections of a workspace. Returns every match, up to the limit.
+pub async fn search(db: &Db, workspace: WorkspaceId, query: &SearchQuery) -> Result<SearchResult> {
+    search_with(db, workspace, query, THRESHOLDS).await
 }
 
 async fn search_with(
-    conn: &impl Conn,
+    db: &Db,
     workspace: WorkspaceId,
     query: &SearchQuery,
     thresholds: Thresholds,
 ) -> Result<SearchResult> {
-    let rows: Vec<Row> = sql::all(conn, statement::build(workspace, query, thresholds)).await?;
-    let access_path = match query.mode {
-        SearchMode::Text => AccessPath::Lexical,
-        _ if rows.iter().any(|row| row.indexed == Some(true)) => AccessPath::Index,
-        _ => AccessPath::Exact,
-    };
-    Ok(SearchResult { hits: rows.into_iter().map(|row| row.hit).collect(), access_path })
+    let tx = db.begin().await?;
+    // PostgreSQL plans a statement with parameters anew each time if it expects to save more than planning costs, and the
+    // statements of a search are made so that nothing can be saved.
+    tx.execute_unprepared(
+        "set transaction isolation level repeatable read, read only; set local plan_cache_mode = force_generic_plan",
+    )
+    .await?;
+    let search = Search { conn: &tx, workspace, query, thresholds };
+    let result = search.run().await?;
+    transaction::commit(tx).await?;
+    Ok(result)
+}
+
+/// A search in its transaction.
+struct Search<'a> {
+    conn: &'a Tx,
+    workspace: WorkspaceId,
+    query: &'a SearchQuery,
+    thresholds: Thresholds,
+}
+
+impl Search<'_> {
+    async fn run(&self) -> Result<SearchResult> {
+        let Self { conn, workspace, query, .. } = self;
+        let parsed = Query::parse(&query.text);
+        let mut scope =
+            Scope::read(*conn, *workspace, query.collections.as_deref(), &parsed, query.language).await?;
+        let (found, text) = match query.mode {
+            SearchMode::Vector => (Found::of_words(&scope), Vec::new()),
+            SearchMode::Text | SearchMode::Hybrid => self.by_text(&mut scope).await?,
+        };
+        let (near, walked) = match query.mode {
+            SearchMode::Text => (Vec::new(), false),
+            SearchMode::Vector | SearchMode::Hybrid => self.by_vector(&scope).await?,
+        };
+        let mut best = match query.mode {
+            SearchMode::Text => fusion::by_text(&text),
+            SearchMode::Vector => fusion::by_vector(near),
+            SearchMode::Hybrid => {
+                fusion::hybrid(fusion::by_vector(near), &text, |document| found.is_exact(document))
+            }
+        };
+        best.truncate(usize::try_from(query.limit).unwrap_or_default());
+        let access_path = match query.mode {
+            SearchMode::Text => AccessPath::Lexical,
+            _ if walked => AccessPath::Index,
+            _ => AccessPath::Exact,
+        };
+        let hits = self.read(best, &found.matcher).await?;
+        Ok(SearchResult { hits, access_path, is_incomplete: scope.is_incomplete })
+    }
+
+    async fn read(&self, best: Vec<Candidate>, matcher: &Matcher) -> Result<Vec<Hit>> {
+        hits::read(self.conn, self.workspace, best, matcher).await
+    }
+
+    /// The number of candidates of a leg: a power of two of the least number, so that the statements of most limits are the
+    /// same.
+    fn candidates(&self) -> i64 {
+        let mut candidates = self.thresholds.min_candidates;
+        while candidates < 2 * self.query.limit {
+            candidates *= 2;
+        }
+        candidates
+    }
+
+    /// The best chunks by words.
+    async fn by_text(&self, scope: &mut Scope) -> Result<(Found, Vec<(i64, f64)>)> {
+        if let Some(filter) = &self.query.filter {
+            scope.restrict(self.conn, filter).await?;
+        }
+        let found = scope.find(self.conn).await?;
+        let candidates = usize::try_from(self.candidates()).unwrap_or_default();
+        let best = if phrases::must_be_read(&scope.conditions) {
+            phrases::filter(self.conn, self.workspace, &scope.conditions, &found, scope, candidates).await?
+        } else {
+            found.best(scope, candidates)
+        };
+        Ok((found, best))
+    }
+
+    /// The nearest chunks in each space, and whether an index was walked.
+    async fn by_vector(&self, scope: &Scope) -> Result<(Vec<Vec<Near>>, bool)> {
+        let (mut legs, mut walked) = (Vec::new(), false);
+        for vector in &self.query.vectors {
+            let near = self.vector_leg(scope, vector).await?;
+            walked |= near.iter().any(|near| near.indexed);
+            legs.push(near);
+        }
+        Ok((legs, walked))
+    }
+
+    /// The nearest chunks in a space whose texts meet the conditions of the query. If they leave too few, more are read.
+    async fn vector_leg(&self, scope: &Scope, vector: &SpaceVector) -> Result<Vec<Near>> {
+        let query = self.query;
+        let mut leg = VectorLeg {
+            workspace: self.workspace,
+            query: vector,
+            collections: query.collections.as_deref(),
+            filter: query.filter.as_ref(),
+            limit: query.limit,
+            candidates: self.candidates(),
+        };
+        loop {
+            let near: Vec<Near> = sql::all(self.conn, vector_leg::statement(&leg, self.thresholds)).await?;
+            if scope.conditions.required.is_empty() && scope.conditions.excluded.is_empty() {
+                return Ok(near);
+            }
+            let is_all = i64::try_from(near.len()).unwrap_or(i64::MAX) < leg.candidates;
+            let allowed = phrases::filter_near(self.conn, self.workspace, &scope.conditions, near).await?;
+            let is_enough = i64::try_from(allowed.len()).unwrap_or(i64::MAX) >= query.limit;
+            if is_all || is_enough || leg.candidates >= phrases::MAX_READ_CHUNKS {
+                return Ok(allowed);
+            }
+            leg.candidates *= 8;
+            leg.limit = leg.candidates;
+        }
+    }
 }
 
 #[cfg(all(test, feature = "testing"))]

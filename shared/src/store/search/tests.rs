@@ -20,10 +20,12 @@ use crate::{
     testing::TestDeployment,
 };
 
+mod words;
+
 const DIMENSIONS: u16 = 16;
 /// Thresholds that a small test corpus exceeds.
 const SMALL: Thresholds =
-    Thresholds { exact_vectors: 20, exact_vectors_per_root: 0, ranked_chunks: 5_000, min_candidates: 40 };
+    Thresholds { exact_vectors: 20, exact_vectors_per_root: 0, min_candidates: 40 };
 
 struct Fixture {
     deployment: TestDeployment,
@@ -114,7 +116,7 @@ impl Fixture {
 
     fn query(&self, mode: SearchMode, text: &str, vector: Vec<f32>, limit: i64) -> SearchQuery {
         let vectors = vec![SpaceVector { space: self.space, vector }];
-        SearchQuery { mode, text: text.to_owned(), vectors, collections: None, filter: None, limit }
+        SearchQuery { mode, text: text.to_owned(), language: None, vectors, collections: None, filter: None, limit }
     }
 
     async fn search(&self, workspace: WorkspaceId, query: &SearchQuery, thresholds: Thresholds) -> SearchResult {
@@ -212,7 +214,15 @@ async fn only_the_index_walk_uses_the_index() {
     let index = format!("using embedding_hnsw_{}", fixture.space.0.simple());
     for (thresholds, walks) in [(SMALL, true), (THRESHOLDS, false)] {
         let query = fixture.query(SearchMode::Vector, "", vector(1), 10);
-        let mut statement = statement::build(owner.0, &query, thresholds);
+        let leg = VectorLeg {
+            workspace: owner.0,
+            query: &query.vectors[0],
+            collections: None,
+            filter: None,
+            limit: query.limit,
+            candidates: 50,
+        };
+        let mut statement = vector_leg::statement(&leg, thresholds);
         statement.sql.insert_str(0, "explain (analyze, costs off, timing off) ");
         let rows = fixture.db.query_all_raw(statement).await.unwrap();
         let lines: Vec<String> = rows.iter().map(|row| row.try_get("", "QUERY PLAN").unwrap()).collect();
@@ -314,21 +324,17 @@ async fn rare_words_rank_higher_and_frequent_words_still_match() {
     fixture.file(owner, "notes", passages, true).await;
     fixture.sql("analyze chunk").await;
     let by_words = |text: &str| fixture.query(SearchMode::Text, text, Vec::new(), 20);
-    // If no chunk may be ranked, only the rarest word is searched first; twenty hits need the other words, too.
-    let tight = Thresholds { ranked_chunks: 0, ..THRESHOLDS };
     let all = json!({ "field": "tags", "op": "nin", "value": [] });
-    for thresholds in [THRESHOLDS, tight] {
-        for query in [by_words("Did the turbine disturb an osprey?"), filtered(by_words("turbine osprey"), &all)] {
-            let result = fixture.search(owner.0, &query, thresholds).await;
-            let mark = |word: &str| format!("{MARK_START}{word}{MARK_END}");
-            assert_eq!(texts(&result)[0], format!("one {} was seen", mark("osprey")));
-            assert_eq!(texts(&result)[1], [&*mark("turbine"); 4].join(" "));
-            assert_eq!(
-                (result.access_path, result.hits.len()),
-                (AccessPath::Lexical, 20),
-                "all matches up to the limit are returned"
-            );
-        }
+    for query in [by_words("Did the turbine disturb an osprey?"), filtered(by_words("turbine osprey"), &all)] {
+        let result = fixture.search(owner.0, &query, THRESHOLDS).await;
+        let mark = |word: &str| format!("{MARK_START}{word}{MARK_END}");
+        assert_eq!(texts(&result)[0], format!("one {} was seen", mark("osprey")));
+        assert_eq!(texts(&result)[1], [&*mark("turbine"); 4].join(" "));
+        assert_eq!(
+            (result.access_path, result.hits.len()),
+            (AccessPath::Lexical, 20),
+            "all matches up to the limit are returned"
+        );
     }
     for nothing in ["", "the of and", "!&|:*()'\\", "xylophone"] {
         assert!(fixture.search(owner.0, &by_words(nothing), THRESHOLDS).await.hits.is_empty(), "{nothing}");
@@ -375,6 +381,7 @@ async fn search_is_limited_to_collections_and_fuses_their_spaces() {
         let query = SearchQuery {
             mode,
             text: "tide".to_owned(),
+            language: None,
             vectors: vectors.clone(),
             collections,
             filter: filter.map(|filter| Filter::parse(filter).unwrap()),

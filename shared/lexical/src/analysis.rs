@@ -1,0 +1,157 @@
+//! The terms of the chunks that are indexed together.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use crate::{
+    fold::lower_case,
+    language::Language,
+    postings::{Posting, pack},
+    token::{Kind, Token, tokens},
+};
+
+/// The maximum number of chunks of a unit: the number of a document has this many places for each unit.
+pub const UNIT_CHUNKS: usize = 1 << 12;
+/// The fewest letters of a word that has a stem of its own.
+const MIN_STEMMED_LETTERS: usize = 3;
+/// Begins a term that no word has: the language of a chunk.
+const LANGUAGE_MARK: char = '\u{1}';
+
+/// The number of a document: a chunk's place in a unit.
+#[must_use]
+pub const fn document(unit: i64, place: usize) -> i64 {
+    unit * UNIT_CHUNKS as i64 + place as i64
+}
+
+/// The unit of a document.
+#[must_use]
+pub const fn unit_of(document: i64) -> i64 {
+    document.div_euclid(UNIT_CHUNKS as i64)
+}
+
+/// The term that the chunks of a language have beside their words.
+#[must_use]
+pub fn language_term(language: Language) -> String {
+    format!("{LANGUAGE_MARK}{}", language.code())
+}
+
+/// The language of a [`language_term`].
+#[must_use]
+pub fn language_of_term(term: &str) -> Option<Language> {
+    term.strip_prefix(LANGUAGE_MARK).and_then(Language::from_code)
+}
+
+/// The terms of a unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitTerms {
+    /// Each term with its packed postings and their number.
+    pub terms: Vec<(String, Vec<u8>, i32)>,
+    /// The number of words of each chunk.
+    pub lengths: Vec<u32>,
+}
+
+/// The terms of up to [`UNIT_CHUNKS`] chunks that are written together.
+#[must_use]
+pub fn index_unit(unit: i64, texts: &[&str]) -> UnitTerms {
+    let surroundings = surroundings(texts);
+    let mut terms: BTreeMap<String, Vec<Posting>> = BTreeMap::new();
+    let mut lengths = Vec::with_capacity(texts.len());
+    for (place, text) in texts.iter().enumerate() {
+        let document = document(unit, place);
+        let languages = Language::of_text(text, &surroundings);
+        let (counts, length) = count_terms(text, &languages);
+        for (term, frequency) in counts {
+            terms.entry(term).or_default().push(Posting { document, frequency, length });
+        }
+        for language in languages {
+            let posting = Posting { document, frequency: 1, length };
+            terms.entry(language_term(language)).or_default().push(posting);
+        }
+        lengths.push(length);
+    }
+    let terms = terms.into_iter().map(|(term, postings)| {
+        let count = i32::try_from(postings.len()).unwrap_or(i32::MAX);
+        (term, pack(&postings), count)
+    });
+    UnitTerms { terms: terms.collect(), lengths }
+}
+
+/// The beginnings of the texts, from which the language of a short one is detected.
+fn surroundings(texts: &[&str]) -> String {
+    const BYTES: usize = 4_096;
+    let mut joined = String::new();
+    for text in texts {
+        if joined.len() >= BYTES {
+            break;
+        }
+        joined.push_str(&text[..text.floor_char_boundary(BYTES - joined.len())]);
+        joined.push('\n');
+    }
+    joined
+}
+
+/// How often each term occurs in the text, and the number of its words.
+fn count_terms(text: &str, languages: &[Language]) -> (FxHashMap<String, u32>, u32) {
+    let mut counts: FxHashMap<String, u32> = FxHashMap::default();
+    let mut length = 0;
+    for token in tokens(text) {
+        length += u32::from(token.kind.has_place());
+        for stem in stems(text, &token, languages) {
+            *counts.entry(stem).or_default() += 1;
+        }
+        *counts.entry(token.folded).or_default() += 1;
+    }
+    (counts, length)
+}
+
+/// The stems of a token that are not its folded form, each once.
+pub(crate) fn stems(text: &str, token: &Token, languages: &[Language]) -> Vec<String> {
+    if token.kind != Kind::Word || token.folded.chars().nth(MIN_STEMMED_LETTERS - 1).is_none() {
+        return Vec::new();
+    }
+    let written = lower_case(&text[token.bytes.clone()]);
+    let mut stems = Vec::new();
+    for language in languages {
+        if let Some(stem) = language.stem(&written).filter(|stem| !stem.is_empty())
+            && stem != token.folded
+            && !stems.contains(&stem)
+        {
+            stems.push(stem);
+        }
+    }
+    stems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postings::unpack;
+
+    fn postings(unit: &UnitTerms, term: &str) -> Vec<(i64, u32, u32)> {
+        let found = unit.terms.iter().find(|(known, ..)| known == term);
+        found.map_or_else(Vec::new, |(_, packed, _)| {
+            unpack(packed).map(|posting| (posting.document, posting.frequency, posting.length)).collect()
+        })
+    }
+
+    #[test]
+    fn words_have_postings_of_their_form_and_their_stem() {
+        let unit = index_unit(3, &["Tides turn. The tide turns.", "no such word"]);
+        let first = document(3, 0);
+        assert_eq!(postings(&unit, "tide"), [(first, 2, 5)], "the stem of both");
+        assert_eq!(postings(&unit, "tides"), [(first, 1, 5)]);
+        assert_eq!(postings(&unit, "word"), [(document(3, 1), 1, 3)]);
+        assert_eq!(unit.lengths, [5, 3]);
+        assert_eq!(unit_of(document(3, 4_095)), 3);
+    }
+
+    #[test]
+    fn chunks_have_a_term_of_their_language() {
+        let german = "Die Wartung der Schleuse beginnt im Frühjahr, wenn der Wasserstand niedrig ist und die Schiffe warten.";
+        let unit = index_unit(1, &[german]);
+        assert_eq!(postings(&unit, &language_term(Language::German)).len(), 1);
+        assert_eq!(language_of_term(&language_term(Language::German)), Some(Language::German));
+        assert_eq!(postings(&unit, "schiff").len(), 1);
+    }
+}

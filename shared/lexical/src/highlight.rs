@@ -1,0 +1,128 @@
+//! Finds the words of a query in a text.
+
+use std::ops::Range;
+
+use rustc_hash::FxHashSet;
+
+use crate::{
+    analysis::stems,
+    language::Language,
+    query::Phrase,
+    token::{Token, tokens},
+};
+
+/// The terms of a query, with those of other words that it stands for.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    terms: FxHashSet<String>,
+    prefixes: Vec<String>,
+    first_letters: FxHashSet<char>,
+    languages: Vec<Language>,
+}
+
+impl Matcher {
+    /// Of words that are stemmed in these languages.
+    #[must_use]
+    pub fn new(languages: Vec<Language>) -> Self {
+        Self { languages, ..Self::default() }
+    }
+
+    /// Adds a term; as a prefix, with all terms that begin with it.
+    pub fn add(&mut self, term: &str, is_prefix: bool) {
+        self.first_letters.extend(term.chars().next());
+        if is_prefix {
+            self.prefixes.push(term.to_owned());
+        } else {
+            self.terms.insert(term.to_owned());
+        }
+    }
+
+    /// The matched words of a text, in order and without overlap.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        if self.first_letters.is_empty() {
+            return found;
+        }
+        for token in tokens(text) {
+            if self.matches(text, &token) {
+                found.push(token.bytes);
+            }
+        }
+        found.sort_by_key(|range| (range.start, range.end));
+        let mut merged: Vec<Range<usize>> = Vec::with_capacity(found.len());
+        for range in found {
+            match merged.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => merged.push(range),
+            }
+        }
+        merged
+    }
+
+    fn matches(&self, text: &str, token: &Token) -> bool {
+        // A stem begins with the letter of its word: most words need not be stemmed.
+        if !token.folded.chars().next().is_some_and(|first| self.first_letters.contains(&first)) {
+            return false;
+        }
+        let has = |term: &str| {
+            self.terms.contains(term) || self.prefixes.iter().any(|prefix| term.starts_with(prefix.as_str()))
+        };
+        has(&token.folded) || stems(text, token, &self.languages).iter().any(|stem| has(stem))
+    }
+}
+
+impl Phrase {
+    /// Whether a text has the words one after the other.
+    #[must_use]
+    pub fn is_in(&self, text: &str, languages: &[Language]) -> bool {
+        let tokens: Vec<Token> = tokens(text).into_iter().filter(|token| token.kind.has_place()).collect();
+        let last = self.places.len() - 1;
+        let matches = |token: &Token, place: usize| {
+            let terms = &self.places[place];
+            let has = |term: &String| {
+                terms.contains(term)
+                    || self.is_prefix && place == last && terms.iter().any(|prefix| term.starts_with(prefix.as_str()))
+            };
+            has(&token.folded) || terms.len() > 1 && stems(text, token, languages).iter().any(has)
+        };
+        tokens.windows(self.places.len()).any(|window| {
+            window.iter().enumerate().all(|(place, token)| matches(token, place))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::Query;
+
+    fn marked(text: &str, query: &str) -> Vec<String> {
+        let conditions = Query::parse(query).conditions(None, &[Language::English, Language::German]);
+        let mut matcher = Matcher::new(conditions.languages);
+        for word in &conditions.words {
+            word.terms.iter().for_each(|term| matcher.add(term, word.is_prefix));
+        }
+        matcher.find(text).into_iter().map(|range| text[range].to_owned()).collect()
+    }
+
+    #[test]
+    fn matched_words_are_found_in_any_form() {
+        assert_eq!(marked("The tide; tides, TIDAL.", "tides"), ["tide", "tides"]);
+        assert_eq!(marked("Die Ha\u{308}user am See", "haus"), ["Ha\u{308}user"]);
+        assert_eq!(marked("市立図書館は月曜日", "図書館"), ["図書館"]);
+        assert_eq!(marked("Seal AB-1234/5 and 1234.", "AB-1234/5"), ["AB-1234/5", "1234"]);
+        assert_eq!(marked("turbine turbot", "turb*"), ["turbine", "turbot"]);
+        assert_eq!(marked("nothing", ""), [""; 0]);
+    }
+
+    #[test]
+    fn phrase_is_found_only_as_a_sequence() {
+        let phrase = |query: &str| Query::parse(query).conditions(None, &[Language::English]).required.remove(0);
+        assert!(phrase("\"rear extension\"").is_in("A rear, Extension.", &[]));
+        assert!(!phrase("\"rear extension\"").is_in("rear and extension", &[]));
+        assert!(phrase("\"図書館\"").is_in("市立図書館は", &[]));
+        assert!(!phrase("\"図書館\"").is_in("図書と書館", &[]));
+        assert!(phrase("\"AB-1234/5\"").is_in("seal AB-1234/5.", &[]));
+    }
+}

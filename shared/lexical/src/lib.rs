@@ -1,0 +1,20 @@
+//! Search by words: [`analysis`] turns texts into terms, [`query`] has the syntax of queries, [`postings`] packs the places of
+//! terms, [`rank`] scores documents by BM25, and [`highlight`] finds the matched words in a text.
+//!
+//! Indexing, queries and highlights use the same analysis, so that they agree about the words of a text. The crate knows no
+//! tenant, table or connection.
+//!
+//! A **term** is a string that the index has postings of. A word has two of them, its folded form and, if it differs, its
+//! stem, so that names and numbers match as they are written and other words in all their forms.
+#![warn(missing_docs)]
+
+pub mod analysis;
+mod fold;
+pub mod highlight;
+mod language;
+pub mod postings;
+pub mod query;
+pub mod rank;
+mod token;
+
+pub use language::Language;

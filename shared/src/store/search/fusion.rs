@@ -1,0 +1,152 @@
+//! Fuses the results of the legs.
+
+use std::collections::HashMap;
+
+use super::vector_leg::Near;
+use crate::id::ChunkId;
+
+/// The constant k of reciprocal rank fusion; 60 is the usual value and keeps the first few ranks close.
+const FUSION_K: f64 = 60.0;
+
+/// A chunk that a leg has found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Candidate {
+    /// The chunk; `None`: only its document is known.
+    pub(super) chunk: Option<ChunkId>,
+    /// Its document; `None`: it has no postings yet.
+    pub(super) document: Option<i64>,
+    /// The score by which hits are sorted.
+    pub(super) score: f64,
+    /// Cosine similarity, if the vector leg found it.
+    pub(super) vector_score: Option<f64>,
+    /// BM25, if the text leg found it.
+    pub(super) text_score: Option<f64>,
+}
+
+/// The chunks of one vector leg with their similarity, or of several by their rank: similarities of different spaces do not
+/// compare.
+pub(super) fn by_vector(legs: Vec<Vec<Near>>) -> Vec<Candidate> {
+    let is_single = legs.len() == 1;
+    let mut best: HashMap<ChunkId, Candidate> = HashMap::new();
+    for leg in legs {
+        for (place, near) in leg.into_iter().enumerate() {
+            let score = if is_single { near.score } else { share(place) };
+            let candidate = Candidate {
+                chunk: Some(near.chunk_id),
+                document: near.document,
+                score,
+                vector_score: Some(near.score),
+                text_score: None,
+            };
+            match best.get(&near.chunk_id) {
+                Some(known) if known.score >= score => {}
+                _ => drop(best.insert(near.chunk_id, candidate)),
+            }
+        }
+    }
+    sorted(best.into_values().collect())
+}
+
+/// The chunks of the text leg.
+pub(super) fn by_text(scored: &[(i64, f64)]) -> Vec<Candidate> {
+    let candidate = |(document, score): &(i64, f64)| Candidate {
+        document: Some(*document),
+        score: *score,
+        text_score: Some(*score),
+        ..Candidate::default()
+    };
+    scored.iter().map(candidate).collect()
+}
+
+/// Both legs by reciprocal rank. Chunks that have an identifier as the query has it are a third list: a number as it was typed
+/// means more than another with a common part.
+pub(super) fn hybrid(
+    vector: Vec<Candidate>,
+    text: &[(i64, f64)],
+    is_exact: impl Fn(i64) -> bool,
+) -> Vec<Candidate> {
+    let ranks = ranks_of(&vector);
+    let mut fused: Vec<Candidate> =
+        vector.into_iter().zip(ranks).map(|(found, rank)| Candidate { score: share(rank), ..found }).collect();
+    let places: HashMap<i64, usize> =
+        fused.iter().enumerate().filter_map(|(place, found)| Some((found.document?, place))).collect();
+    let mut exact = 0;
+    for (place, (document, text_score)) in text.iter().enumerate() {
+        let mut gain = share(place);
+        if is_exact(*document) {
+            gain += share(exact);
+            exact += 1;
+        }
+        let found = match places.get(document) {
+            Some(place) => &mut fused[*place],
+            None => {
+                fused.push(Candidate { document: Some(*document), ..Candidate::default() });
+                fused.last_mut().expect("a candidate was added")
+            }
+        };
+        found.score += gain;
+        found.text_score = Some(*text_score);
+    }
+    sorted(fused)
+}
+
+/// The place of each in its leg. Those of several spaces may share one.
+fn ranks_of(vector: &[Candidate]) -> Vec<usize> {
+    let mut ranks = Vec::with_capacity(vector.len());
+    for (place, found) in vector.iter().enumerate() {
+        let same = place > 0 && vector[place - 1].score == found.score;
+        ranks.push(if same { ranks[place - 1] } else { place });
+    }
+    ranks
+}
+
+fn share(place: usize) -> f64 {
+    1.0 / (FUSION_K + 1.0 + place as f64)
+}
+
+/// Best first; equal scores by words, then by document and chunk.
+fn sorted(mut found: Vec<Candidate>) -> Vec<Candidate> {
+    found.sort_by(|a, b| {
+        let by_text = |found: &Candidate| found.text_score.unwrap_or_default();
+        let by_score = b.score.total_cmp(&a.score).then_with(|| by_text(b).total_cmp(&by_text(a)));
+        by_score.then_with(|| a.document.cmp(&b.document)).then_with(|| a.chunk.cmp(&b.chunk))
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(number: i64, score: f64) -> Near {
+        let id = format!("00000000-0000-7000-8000-{number:012}");
+        Near { chunk_id: ChunkId(id.parse().unwrap()), document: Some(number), score, indexed: false }
+    }
+
+    fn documents(found: &[Candidate]) -> Vec<i64> {
+        found.iter().filter_map(|found| found.document).collect()
+    }
+
+    #[test]
+    fn chunks_of_both_legs_are_before_those_of_one() {
+        let vector = by_vector(vec![vec![near(1, 0.9), near(2, 0.8)]]);
+        let fused = hybrid(vector, &[(3, 5.0), (2, 4.0)], |_| false);
+        assert_eq!(documents(&fused), [2, 3, 1]);
+        assert!((fused[0].score - 2.0 / 62.0).abs() < 1e-9 && fused[0].vector_score == Some(0.8));
+        assert_eq!(fused[1].vector_score, None);
+    }
+
+    #[test]
+    fn chunk_with_the_identifier_as_typed_is_first() {
+        let vector = by_vector(vec![vec![near(1, 0.9), near(2, 0.8), near(3, 0.7)]]);
+        let fused = hybrid(vector, &[(3, 9.0), (1, 2.0)], |document| document == 3);
+        assert_eq!(documents(&fused)[0], 3);
+    }
+
+    #[test]
+    fn chunks_of_several_spaces_are_ordered_by_rank() {
+        let found = by_vector(vec![vec![near(1, 0.2), near(2, 0.1)], vec![near(3, 0.9), near(1, 0.8)]]);
+        assert_eq!(documents(&found), [1, 3, 2]);
+        assert_eq!(found[0].vector_score, Some(0.2));
+    }
+}

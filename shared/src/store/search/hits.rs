@@ -1,0 +1,106 @@
+//! Reads the rows of hits, and marks the matched words in their texts.
+
+use std::collections::HashMap;
+
+use nvisy_lexical::highlight::Matcher;
+use sea_orm::{FromQueryResult, raw_sql};
+
+use super::{Hit, MARK_END, MARK_START, fusion::Candidate};
+use crate::{
+    id::{ChunkId, CollectionId, FileId, VersionId, WorkspaceId},
+    store::{Conn, Result, sql},
+};
+
+#[derive(FromQueryResult)]
+struct Row {
+    chunk_id: ChunkId,
+    document: Option<i64>,
+    file_id: FileId,
+    file_name: String,
+    media_type: String,
+    version_id: VersionId,
+    collection_id: CollectionId,
+    collection_name: String,
+    page: Option<i32>,
+    start_byte: i64,
+    end_byte: i64,
+    heading_path: Vec<String>,
+    text: String,
+}
+
+/// The hits of candidates, in their order.
+pub(super) async fn read(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    found: Vec<Candidate>,
+    matcher: &Matcher,
+) -> Result<Vec<Hit>> {
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let chunks: Vec<ChunkId> = found.iter().filter_map(|found| found.chunk).collect();
+    let documents: Vec<i64> =
+        found.iter().filter(|found| found.chunk.is_none()).filter_map(|found| found.document).collect();
+    let rows = raw_sql!(
+        Postgres,
+        "select c.id as chunk_id, c.document, c.file_id, f.name as file_name, v.media_type, c.version_id, c.page,
+             c.start_byte, c.end_byte, c.heading_path, c.text, k.id as collection_id, k.name as collection_name
+         from (
+             select c.* from unnest({chunks}::uuid[]) as found (id)
+             join chunk c on c.workspace_id = {workspace} and c.id = found.id
+             union all
+             select c.* from unnest({documents}::bigint[]) as found (document)
+             join chunk c on c.workspace_id = {workspace} and c.document = found.document) c
+         join file f on f.workspace_id = {workspace} and f.id = c.file_id
+         join file_version v on v.workspace_id = {workspace} and v.id = c.version_id
+         join target t on t.workspace_id = {workspace} and t.id = c.target_id
+         join collection k on k.workspace_id = {workspace} and k.id = t.collection_id"
+    );
+    let rows: Vec<Row> = sql::all(conn, rows).await?;
+    let mut by_chunk: HashMap<ChunkId, Row> = HashMap::with_capacity(rows.len());
+    let mut by_document: HashMap<i64, ChunkId> = HashMap::with_capacity(rows.len());
+    for row in rows {
+        by_document.extend(row.document.map(|document| (document, row.chunk_id)));
+        by_chunk.insert(row.chunk_id, row);
+    }
+    let hits = found.into_iter().filter_map(|found| {
+        let id = found.chunk.or_else(|| by_document.get(&found.document?).copied())?;
+        Some(hit(by_chunk.remove(&id)?, &found, matcher))
+    });
+    Ok(hits.collect())
+}
+
+fn hit(row: Row, found: &Candidate, matcher: &Matcher) -> Hit {
+    Hit {
+        marked_text: marked(&row.text, matcher),
+        chunk_id: row.chunk_id,
+        file_id: row.file_id,
+        file_name: row.file_name,
+        media_type: row.media_type,
+        version_id: row.version_id,
+        collection_id: row.collection_id,
+        collection_name: row.collection_name,
+        page: row.page,
+        start_byte: row.start_byte,
+        end_byte: row.end_byte,
+        heading_path: row.heading_path,
+        score: found.score,
+        vector_score: found.vector_score,
+        text_score: found.text_score,
+    }
+}
+
+/// The text with matched words between marks.
+fn marked(text: &str, matcher: &Matcher) -> String {
+    let mut marked = String::with_capacity(text.len() + 64);
+    let mut end = 0;
+    for range in matcher.find(text) {
+        marked.push_str(&text[end..range.start]);
+        marked.push(MARK_START);
+        marked.push_str(&text[range.clone()]);
+        marked.push(MARK_END);
+        end = range.end;
+    }
+    marked.push_str(&text[end..]);
+    marked
+}

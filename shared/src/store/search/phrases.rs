@@ -1,0 +1,78 @@
+//! Phrases, which postings do not know: their words are looked for in the texts of candidates.
+
+use std::collections::HashMap;
+
+use nvisy_lexical::query::Conditions;
+use sea_orm::raw_sql;
+
+use super::{
+    text_leg::{Found, Scope},
+    vector_leg::Near,
+};
+use crate::{
+    id::{ChunkId, WorkspaceId},
+    store::{Conn, Result, sql},
+};
+
+/// Maximum number of chunks whose texts a search reads.
+pub(super) const MAX_READ_CHUNKS: i64 = 10_000;
+/// Texts of one statement.
+const BATCH_CHUNKS: usize = 200;
+
+/// Whether postings do not decide on the conditions.
+pub(super) fn must_be_read(conditions: &Conditions) -> bool {
+    let phrases = conditions.required.iter().chain(&conditions.excluded);
+    phrases.into_iter().any(|phrase| phrase.places.len() > 1)
+        || conditions.required.iter().any(|phrase| phrase.is_prefix)
+}
+
+/// Whether a text meets the conditions.
+fn allows(conditions: &Conditions, text: &str) -> bool {
+    let is_in = |phrase: &nvisy_lexical::query::Phrase| phrase.is_in(text, &conditions.languages);
+    conditions.required.iter().all(is_in) && !conditions.excluded.iter().any(is_in)
+}
+
+/// The best chunks by words that meet the conditions, at most `limit`.
+pub(super) async fn filter(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    conditions: &Conditions,
+    found: &Found,
+    scope: &Scope,
+    limit: usize,
+) -> Result<Vec<(i64, f64)>> {
+    let candidates = found.best(scope, usize::try_from(MAX_READ_CHUNKS).unwrap_or_default());
+    let mut allowed = Vec::new();
+    for batch in candidates.chunks(BATCH_CHUNKS) {
+        let documents: Vec<i64> = batch.iter().map(|(document, _)| *document).collect();
+        let texts = raw_sql!(
+            Postgres,
+            "select document, text from chunk where workspace_id = {workspace} and document = any({documents}::bigint[])"
+        );
+        let texts: HashMap<i64, String> = sql::all_values::<(i64, String)>(conn, texts).await?.into_iter().collect();
+        allowed.extend(
+            batch.iter().filter(|(document, _)| texts.get(document).is_some_and(|text| allows(conditions, text))),
+        );
+        if allowed.len() >= limit {
+            allowed.truncate(limit);
+            break;
+        }
+    }
+    Ok(allowed)
+}
+
+/// Those of the nearest chunks that meet the conditions.
+pub(super) async fn filter_near(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    conditions: &Conditions,
+    near: Vec<Near>,
+) -> Result<Vec<Near>> {
+    let chunks: Vec<ChunkId> = near.iter().map(|near| near.chunk_id).collect();
+    let texts = raw_sql!(
+        Postgres,
+        "select id, text from chunk where workspace_id = {workspace} and id = any({chunks}::uuid[])"
+    );
+    let texts: HashMap<ChunkId, String> = sql::all_values::<(ChunkId, String)>(conn, texts).await?.into_iter().collect();
+    Ok(near.into_iter().filter(|near| texts.get(&near.chunk_id).is_some_and(|text| allows(conditions, text))).collect())
+}

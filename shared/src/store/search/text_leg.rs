@@ -1,0 +1,298 @@
+//! The search by words: reads the postings of the query's words, and scores their chunks by BM25.
+
+use std::collections::{HashMap, HashSet};
+
+use nvisy_lexical::{
+    Language,
+    analysis::{language_of_term, language_term, unit_of},
+    highlight::Matcher,
+    postings::Posting,
+    query::{Conditions, Phrase, Query, Word},
+    rank::{Scores, Totals, merge},
+};
+use rustc_hash::FxHashSet;
+use sea_orm::{FromQueryResult, raw_sql};
+use uuid::Uuid;
+
+use super::{Filter, Parameters, condition, expansion};
+use crate::{
+    id::{CollectionId, WorkspaceId},
+    store::{Conn, Result, sql},
+};
+
+/// An identifier that more than this share of the chunks has is a word like others.
+const MAX_IDENTIFIER_SHARE: f64 = 0.05;
+
+/// What the searched collections have, and the query in their languages.
+#[derive(Debug)]
+pub(super) struct Scope {
+    workspace: WorkspaceId,
+    collections: Vec<Uuid>,
+    totals: Totals,
+    dead_units: Units,
+    /// The units of the files that match the filter.
+    matching_units: Option<Units>,
+    /// Whether chunks have no postings yet.
+    pub(super) is_incomplete: bool,
+    /// The conditions of the query.
+    pub(super) conditions: Conditions,
+}
+
+type Units = FxHashSet<i64>;
+
+/// The chunks that words find.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    scores: Scores,
+    /// The chunks with each phrase's words, and those with an excluded word.
+    required: Vec<HashSet<i64>>,
+    excluded: HashSet<i64>,
+    /// Chunks with an identifier as the query has it.
+    exact: HashSet<i64>,
+    /// Finds the words in texts.
+    pub(super) matcher: Matcher,
+}
+
+#[derive(FromQueryResult)]
+struct ScopeRow {
+    collections: Vec<Uuid>,
+    documents: i64,
+    words: i64,
+    dead_units: Vec<i64>,
+    languages: Vec<String>,
+    is_incomplete: bool,
+}
+
+impl Scope {
+    /// Reads the statistics of collections, all of the workspace or these.
+    pub(super) async fn read(
+        conn: &impl Conn,
+        workspace: WorkspaceId,
+        collections: Option<&[CollectionId]>,
+        query: &Query,
+        language: Option<Language>,
+    ) -> Result<Self> {
+        let is_all = collections.is_none();
+        let among: Vec<CollectionId> = collections.unwrap_or_default().to_vec();
+        let languages: Vec<String> = Language::all().map(language_term).collect();
+        let scope = raw_sql!(
+            Postgres,
+            "with searched as materialized (
+                 select id from collection
+                 where workspace_id = {workspace} and deleted_at is null and ({is_all} or id = any({among})))
+             select array(select id from searched) as collections,
+                 coalesce(sum(u.chunks), 0)::bigint as documents, coalesce(sum(u.words), 0)::bigint as words,
+                 array(
+                     select unnest(t.units) from searched cross join lateral (
+                         select units from target
+                         where workspace_id = {workspace} and collection_id = searched.id and not live offset 0) t
+                     union all
+                     select unnest(d.units) from searched cross join lateral (
+                         select units from posting_tombstone
+                         where workspace_id = {workspace} and collection_id = searched.id offset 0) d) as dead_units,
+                 array(
+                     select language.term
+                     from unnest({languages}::text[]) as language (term)
+                     where exists (
+                         select from searched cross join lateral (
+                             select from posting
+                             where workspace_id = {workspace} and collection_id = searched.id and term = language.term
+                             offset 0) p)) as languages,
+                 exists (
+                     select from searched cross join lateral (
+                         select from target
+                         where workspace_id = {workspace} and collection_id = searched.id and not has_postings
+                         offset 0) t) as is_incomplete
+             from searched
+             join collection_usage u on u.workspace_id = {workspace} and u.collection_id = searched.id"
+        );
+        let row: Option<ScopeRow> = sql::first(conn, scope).await?;
+        let row = row.unwrap_or(ScopeRow {
+            collections: Vec::new(),
+            documents: 0,
+            words: 0,
+            dead_units: Vec::new(),
+            languages: Vec::new(),
+            is_incomplete: false,
+        });
+        let indexed: Vec<Language> = row.languages.iter().filter_map(|term| language_of_term(term)).collect();
+        Ok(Self {
+            workspace,
+            collections: row.collections,
+            totals: Totals { documents: row.documents.unsigned_abs(), words: row.words.unsigned_abs() },
+            dead_units: row.dead_units.into_iter().collect(),
+            matching_units: None,
+            is_incomplete: row.is_incomplete,
+            conditions: query.conditions(language, &indexed),
+        })
+    }
+
+    /// Limits the search to files that match a filter.
+    pub(super) async fn restrict(&mut self, conn: &impl Conn, filter: &Filter) -> Result<()> {
+        let mut parameters = Parameters::default();
+        let (workspace, collections) = (parameters.bind(self.workspace), parameters.bind(self.collections.clone()));
+        let text = format!(
+            "select unnest(t.units) as unit
+             from target t
+             join file f on f.workspace_id = t.workspace_id and f.id = t.file_id
+             join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
+             where t.workspace_id = {workspace} and t.live and t.collection_id = any({collections}) and {}",
+            condition(filter, &mut parameters)
+        );
+        let units: Vec<(i64,)> = sql::all_values(conn, parameters.into_statement(text)).await?;
+        self.matching_units = Some(units.into_iter().map(|(unit,)| unit).collect());
+        Ok(())
+    }
+
+    /// Reads the postings of the query, and scores their chunks.
+    pub(super) async fn find(&self, conn: &impl Conn) -> Result<Found> {
+        let mut words = self.conditions.words.clone();
+        let mut patterns: Vec<Phrase> = self.conditions.excluded.clone();
+        self.expand_prefixes(conn, &mut words, &mut patterns).await?;
+        let needed = words.iter().flat_map(|word| &word.terms);
+        let needed = needed
+            .chain(self.conditions.required.iter().chain(&patterns).flat_map(|phrase| phrase.places.iter().flatten()))
+            .chain(&self.conditions.identifiers);
+        let mut packed = self.postings(conn, needed).await?;
+        if self.replace_unknown(conn, &mut words, &packed).await? {
+            let more: HashSet<&String> =
+                words.iter().flat_map(|word| &word.terms).filter(|term| !packed.contains_key(*term)).collect();
+            let more = self.postings(conn, more.into_iter()).await?;
+            packed.extend(more);
+        }
+        Ok(self.score(&words, &patterns, &packed))
+    }
+
+    fn score(&self, words: &[Word], excluded: &[Phrase], packed: &Packed) -> Found {
+        let mut found = Found { matcher: Matcher::new(self.conditions.languages.clone()), ..Found::default() };
+        for word in words {
+            let postings = self.merged(&word.terms, packed);
+            for term in &word.terms {
+                found.matcher.add(term, word.is_prefix);
+            }
+            if !postings.is_empty() {
+                found.scores.add(&postings, word.weight, &self.totals);
+            }
+        }
+        for phrase in &self.conditions.required {
+            let places = phrase.places.iter().filter(|_| !phrase.is_prefix);
+            found.required.extend(places.map(|terms| documents(&self.merged(terms, packed))));
+        }
+        for phrase in excluded.iter().filter(|phrase| phrase.places.len() == 1) {
+            found.excluded.extend(documents(&self.merged(&phrase.places[0], packed)));
+        }
+        for identifier in &self.conditions.identifiers {
+            let postings = self.merged(std::slice::from_ref(identifier), packed);
+            if postings.len() as f64 <= (self.totals.documents as f64 * MAX_IDENTIFIER_SHARE).max(3.0) {
+                found.exact.extend(documents(&postings));
+            }
+        }
+        found
+    }
+
+    /// The chunks with one of the terms.
+    fn merged(&self, terms: &[String], packed: &Packed) -> Vec<Posting> {
+        let rows = terms.iter().filter_map(|term| packed.get(term)).flatten().map(Vec::as_slice);
+        merge(rows, &self.dead_units)
+    }
+
+    /// The rows of terms.
+    async fn postings(&self, conn: &impl Conn, terms: impl Iterator<Item = &String>) -> Result<Packed> {
+        let terms: Vec<String> = terms.cloned().collect::<HashSet<_>>().into_iter().collect();
+        let mut packed = Packed::new();
+        if terms.is_empty() || self.collections.is_empty() {
+            return Ok(packed);
+        }
+        let (workspace, collections) = (self.workspace, self.collections.clone());
+        let rows = raw_sql!(
+            Postgres,
+            "select term, postings from posting
+             where workspace_id = {workspace} and collection_id = any({collections}::uuid[]) and term = any({terms}::text[])"
+        );
+        for (term, postings) in sql::all_values::<(String, Vec<u8>)>(conn, rows).await? {
+            packed.entry(term).or_default().push(postings);
+        }
+        Ok(packed)
+    }
+
+    /// Adds the terms that begin with prefixes.
+    async fn expand_prefixes(
+        &self,
+        conn: &impl Conn,
+        words: &mut [Word],
+        excluded: &mut [Phrase],
+    ) -> Result<()> {
+        let of_words = words.iter_mut().filter(|word| word.is_prefix).map(|word| &mut word.terms);
+        let of_phrases = excluded.iter_mut().filter(|phrase| phrase.is_prefix).filter_map(|p| p.places.last_mut());
+        for terms in of_words.chain(of_phrases) {
+            for prefix in terms.clone() {
+                terms.extend(expansion::starting_with(conn, self.workspace, &self.collections, &prefix).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces words that no chunk has by those that contain them, or by their parts. Returns whether there are any.
+    async fn replace_unknown(&self, conn: &impl Conn, words: &mut Vec<Word>, packed: &Packed) -> Result<bool> {
+        let is_unknown = |word: &Word| {
+            word.is_plain && !word.is_prefix && word.terms.iter().all(|term| !packed.contains_key(term))
+        };
+        let mut replaced = false;
+        let mut parts = Vec::new();
+        let unknown = words.iter_mut().filter(|word| is_unknown(word)).take(expansion::MAX_UNKNOWN_WORDS);
+        for word in unknown {
+            let found = expansion::compounds(conn, self.workspace, &self.collections, &word.terms).await?;
+            replaced |= !found.is_empty();
+            if found.is_empty() {
+                let split = expansion::split(conn, self.workspace, &self.collections, &word.terms[0]).await?;
+                parts.extend(split.into_iter().map(|term| Word {
+                    terms: vec![term],
+                    is_prefix: false,
+                    weight: word.weight / 2.0,
+                    is_plain: true,
+                }));
+            }
+            word.terms.extend(found);
+        }
+        replaced |= !parts.is_empty();
+        words.append(&mut parts);
+        Ok(replaced)
+    }
+}
+
+/// The packed postings of terms.
+type Packed = HashMap<String, Vec<Vec<u8>>>;
+
+fn documents(postings: &[Posting]) -> HashSet<i64> {
+    postings.iter().map(|posting| posting.document).collect()
+}
+
+impl Found {
+    /// For a search without words, which only marks them.
+    pub(super) fn of_words(scope: &Scope) -> Self {
+        let mut matcher = Matcher::new(scope.conditions.languages.clone());
+        for word in &scope.conditions.words {
+            for term in &word.terms {
+                matcher.add(term, word.is_prefix);
+            }
+        }
+        Self { matcher, ..Self::default() }
+    }
+
+    /// Whether a chunk that words have found can be a hit, apart from the phrases in its text.
+    fn allows(&self, scope: &Scope, document: i64) -> bool {
+        scope.matching_units.as_ref().is_none_or(|units| units.contains(&unit_of(document)))
+            && !self.excluded.contains(&document)
+            && self.required.iter().all(|documents| documents.contains(&document))
+    }
+
+    /// The best chunks, at most `limit`: document and score.
+    pub(super) fn best(&self, scope: &Scope, limit: usize) -> Vec<(i64, f64)> {
+        self.scores.best(limit, |document| self.allows(scope, document))
+    }
+
+    /// Whether a chunk has an identifier as the query has it.
+    pub(super) fn is_exact(&self, document: i64) -> bool {
+        self.exact.contains(&document)
+    }
+}

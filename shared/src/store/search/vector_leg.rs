@@ -1,0 +1,182 @@
+//! The search by vector in one space.
+//!
+//! One statement contains all access paths, and row counts decide which branches run. A branch that is not needed has a
+//! condition that PostgreSQL evaluates before the first row (one-time filter), so it costs nothing. `lateral .. offset 0`
+//! fixes the join order from files to their rows. The text of the statement depends on few properties of the search, so that
+//! PostgreSQL plans it once per connection and not for each search.
+
+use pgvector::Vector;
+use sea_orm::{FromQueryResult, Statement};
+
+use super::{SpaceVector, Thresholds, condition::condition, parameters::Parameters};
+use crate::{
+    domain::filter::Filter,
+    id::{ChunkId, CollectionId, WorkspaceId},
+};
+
+/// A search by vector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VectorLeg<'a> {
+    /// The tenant.
+    pub(super) workspace: WorkspaceId,
+    /// The query in the space.
+    pub(super) query: &'a SpaceVector,
+    /// The collections to search; `None`: all.
+    pub(super) collections: Option<&'a [CollectionId]>,
+    /// Limits the search to matching files.
+    pub(super) filter: Option<&'a Filter>,
+    /// Maximum number of hits of the search.
+    pub(super) limit: i64,
+    /// Number of chunks to return.
+    pub(super) candidates: i64,
+}
+
+/// A chunk that is near.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(super) struct Near {
+    pub(super) chunk_id: ChunkId,
+    /// Its number in postings; `None`: it has none yet.
+    pub(super) document: Option<i64>,
+    /// The cosine similarity.
+    pub(super) score: f64,
+    /// Whether a walk of the index found it.
+    pub(super) indexed: bool,
+}
+
+/// The ids of the collections to search, of the part [`collections`]. The cast makes it an array instead of rows.
+const COLLECTIONS: &str = "(select ids from collections)::uuid[]";
+
+/// The statement: the nearest vectors, from a walk of the index if there are many to search, and from an exact scan if there are
+/// few or the walk found too few. `max_exact` is the number up to which an exact scan is faster.
+pub(super) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -> Statement {
+    let mut parameters = Parameters::default();
+    let VectorLeg { query, candidates, .. } = leg;
+    let (space, dimensions) = (query.space, query.vector.len());
+    let workspace = parameters.bind(leg.workspace);
+    let limit = parameters.bind(leg.limit);
+    let vector = parameters.bind(Vector::from(query.vector.clone()));
+    let parts = [
+        collections(leg, &workspace, &mut parameters),
+        live(leg, &workspace, &mut parameters),
+        scope(leg, &workspace),
+    ];
+    // The fewer of the visited vectors match, the less accurate the order of the walk: if it searches a part, it visits more.
+    // Otherwise almost all vectors are live, so the others are dropped afterwards.
+    let is_live = |row: &str| {
+        format!(
+            "(select t.live and t.collection_id = any({COLLECTIONS}) from target t
+              where t.workspace_id = {workspace} and t.id = {row}.target_id)"
+        )
+    };
+    let (matching, walk_limit, live) = match (leg.filter, leg.collections) {
+        (None, None) => (String::new(), *candidates, format!("where {}", is_live("first"))),
+        (None, Some(_)) => (format!("and {} is true", is_live("e")), 2 * candidates, String::new()),
+        (Some(_), _) => {
+            ("and (e.target_id in (select target_id from live)) is true".to_owned(), 2 * candidates, String::new())
+        }
+    };
+    // Of everything, the nearest vectors are taken first, and those that are not live are dropped: this reads no target of the
+    // others. A scan of the live ones follows only if too few are left.
+    let all_limit = candidates + candidates / 4;
+    let (all, is_exhausted) = if leg.filter.is_none() && leg.collections.is_none() {
+        (
+            format!(
+                "union all
+                 (select e.chunk_id, e.target_id, e.vector <=> (select vector from query) as distance, false as indexed
+                  from embedding e
+                  where e.workspace_id = {workspace} and e.space_id = '{space}'
+                      and (select matching <= max_exact from scope, query)
+                  order by distance, e.chunk_id limit {all_limit})"
+            ),
+            format!("(select count(*) < {all_limit} and not coalesce(bool_or(indexed), true) from first)"),
+        )
+    } else {
+        (String::new(), "false".to_owned())
+    };
+    // Space and dimensions are literals, because the index is partial and on an expression. `is true` hides conditions from
+    // the planner that would make it choose another index. `distance + 0` forces a sort: the planner takes the walk for
+    // sorted, but its order is relaxed.
+    let text = format!(
+        "with {parts},
+         query as materialized (
+             select ({vector}::vector)::halfvec({dimensions}) as vector,
+                 (select greatest({exact}, {per_root} * sqrt(greatest(reltuples, 0)))::bigint
+                  from pg_class where oid = to_regclass('embedding_hnsw_{index}')) as max_exact),
+         first as materialized (
+             (select e.chunk_id, e.target_id, e.vector::halfvec({dimensions}) <=> (select vector from query) as distance,
+                  true as indexed
+              from embedding e
+              where e.space_id = '{space}' and (e.workspace_id = {workspace}) is true {matching}
+                  and (select matching > max_exact from scope, query)
+              order by e.vector::halfvec({dimensions}) <=> (select vector from query) limit {walk_limit})
+             {all}),
+         near as materialized (select chunk_id, distance, indexed from first {live}),
+         scan as (
+             select e.chunk_id, e.vector <=> (select vector from query) as distance
+             from live cross join lateral (
+                 select chunk_id, vector from embedding
+                 where workspace_id = {workspace} and space_id = '{space}' and target_id = live.target_id offset 0) e
+             where (select count(*) from near) < {limit} and not {is_exhausted}
+             order by distance, e.chunk_id limit {candidates}),
+         best as materialized (
+             select chunk_id, distance, indexed from (
+                 select chunk_id, distance + 0 as distance, indexed from near
+                 where (select count(*) from near) >= {limit} or {is_exhausted}
+                 union all
+                 select chunk_id, distance + 0 as distance, false as indexed from scan) nearest
+             order by distance, chunk_id limit {candidates})
+         select c.id as chunk_id, c.document, 1 - best.distance as score, best.indexed
+         from best join chunk c on c.workspace_id = {workspace} and c.id = best.chunk_id
+         order by best.distance, c.id",
+        parts = parts.join(",\n"),
+        exact = thresholds.exact_vectors,
+        per_root = thresholds.exact_vectors_per_root,
+        index = space.0.simple(),
+    );
+    parameters.into_statement(text)
+}
+
+/// The collections to search that are not deleted.
+fn collections(leg: &VectorLeg<'_>, workspace: &str, parameters: &mut Parameters) -> String {
+    let among = match leg.collections {
+        None => String::new(),
+        Some(ids) => format!(" and id = any({})", parameters.bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())),
+    };
+    format!(
+        "collections as materialized (
+             select array(select id from collection where workspace_id = {workspace} and deleted_at is null{among}) as ids)"
+    )
+}
+
+/// The targets to search.
+fn live(leg: &VectorLeg<'_>, workspace: &str, parameters: &mut Parameters) -> String {
+    let visible = format!("t.workspace_id = {workspace} and t.live and t.collection_id = any({COLLECTIONS})");
+    match leg.filter {
+        None => format!("live as not materialized (select t.id as target_id from target t where {visible})"),
+        Some(filter) => format!(
+            "live as materialized (
+                 select t.id as target_id, t.chunk_count
+                 from target t
+                 join file f on f.workspace_id = t.workspace_id and f.id = t.file_id
+                 join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
+                 where {visible} and {})",
+            condition(filter, parameters)
+        ),
+    }
+}
+
+/// The number of chunks to search. `workspace_usage` and `collection_usage` have it, so that the statement counts no rows
+/// without a filter.
+fn scope(leg: &VectorLeg<'_>, workspace: &str) -> String {
+    let matching = match (leg.filter, leg.collections) {
+        (Some(_), _) => "(select coalesce(sum(chunk_count), 0) from live)".to_owned(),
+        (None, Some(_)) => format!(
+            "(select coalesce(sum(chunks), 0) from collection_usage
+              where workspace_id = {workspace} and collection_id = any({COLLECTIONS}))"
+        ),
+        (None, None) => {
+            format!("(select coalesce(max(chunks), 0) from workspace_usage where workspace_id = {workspace})")
+        }
+    };
+    format!("scope as materialized (select {matching} as matching)")
+}
