@@ -248,7 +248,8 @@ impl Splitter<'_> {
     fn programming_language(&mut self, word: Range<usize>) {
         let signs = self.text[word.end..].chars().take_while(|c| matches!(c, '+' | '#')).count();
         let ends = |c: char| c.is_whitespace() || c.is_ascii_punctuation();
-        if (1..=2).contains(&signs) && word.len() <= 2 && self.text[word.end + signs..].chars().next().is_none_or(ends) {
+        if (1..=2).contains(&signs) && word.len() <= 2 && self.text[word.end + signs..].chars().next().is_none_or(ends)
+        {
             self.add(word.start..word.end + signs, Kind::Form);
         }
     }

@@ -65,11 +65,13 @@ impl Handler for CheckConnection {
 
 /// Stores the steps, unless a newer check was requested.
 async fn finish(cx: &Context, claim: &Claim, job: &CheckConnection, steps: &[CheckStep]) -> Result<(), JobError> {
-    complete_in_tx(cx, claim, || async move |change: &mut Change| {
-        store::connection::finish_check(change, claim.workspace_id, job.connection, job.check, steps).await?;
-        let state = if steps.iter().all(|step| step.ok) { "ok" } else { "failed" };
-        change.emit(EventType::ConnectionChecked, job.connection, json!({ "state": state }));
-        Ok(())
+    complete_in_tx(cx, claim, || {
+        async move |change: &mut Change| {
+            store::connection::finish_check(change, claim.workspace_id, job.connection, job.check, steps).await?;
+            let state = if steps.iter().all(|step| step.ok) { "ok" } else { "failed" };
+            change.emit(EventType::ConnectionChecked, job.connection, json!({ "state": state }));
+            Ok(())
+        }
     })
     .await
 }

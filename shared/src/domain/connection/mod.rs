@@ -2,8 +2,8 @@
 //!
 //! A provider is a file with a [`ProviderSpec`] and a line in [`providers`]; what it does is in the worker.
 
-mod limits;
 pub mod embedding;
+mod limits;
 pub mod model;
 pub mod objects;
 mod provider;
