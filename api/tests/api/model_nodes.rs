@@ -200,6 +200,31 @@ async fn records_of_a_node_are_written_as_a_file() {
 }
 
 #[actix_web::test]
+async fn chunks_get_a_prefix_that_fits_the_embedding_model() {
+    let setup = Setup::new().await;
+    let context = "About the tidal power station of Ada Lovelace.".to_owned() + &" More words.".repeat(300);
+    setup.server.answer(json!({ "context": context }));
+    let file = setup.upload("invoice.txt", TIDES).await;
+    let mut definition = setup.definition("contextualize", json!({ "maxWords": 12 }));
+    definition["nodes"].as_array_mut().unwrap().push(json!({ "id": "cut", "type": "chunk.section", "maxTokens": 100 }));
+    definition["edges"] = json!([
+        { "from": "in", "to": "read" }, { "from": "read", "to": "cut" }, { "from": "cut", "to": "step" },
+        { "from": "step", "to": "out" } ]);
+    let run = setup.start(&definition, &file, json!({})).await;
+    assert_eq!(setup.ended(&run).await["state"], "completed", "{}", setup.item(&run).await);
+    let prompt = setup.server.requests()[0].prompt();
+    assert!(prompt.contains("at most 12 words") && prompt.contains("invoice.txt") && prompt.contains(TIDES), "{prompt}");
+    let derived = setup.get(&format!("files?parentId={file}")).await["items"][0]["id"].as_str().unwrap().to_owned();
+    let content = setup.app.get(&setup.ada, &setup.path(&format!("files/{derived}/content"))).await;
+    let chunks: Value = serde_json::from_str(&content.text).unwrap();
+    let chunk = &chunks[0];
+    let prefix = chunk["prefix"].as_str().unwrap_or_else(|| panic!("{chunks}"));
+    assert!(prefix.starts_with("About the tidal power station") && prefix.len() < context.len(), "{prefix}");
+    assert_eq!(chunk["text"], TIDES);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
 async fn image_becomes_a_document_and_table_gets_a_description() {
     let setup = Setup::new().await;
     setup.server.respond(|request| completion(&helpful(&request.prompt()).to_string()));

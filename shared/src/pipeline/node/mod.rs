@@ -7,6 +7,7 @@ pub mod chunk_page;
 pub mod chunk_section;
 pub mod chunk_similarity;
 pub mod classify;
+pub mod contextualize;
 pub mod convert_table;
 pub mod deduplicate;
 pub mod embed;
@@ -273,6 +274,7 @@ nodes! {
     Relations relations;
     Summarize summarize;
     Title title;
+    Contextualize contextualize;
     EnrichTable enrich_table;
     EnrichImage enrich_image;
     SwitchCategory switch_category;

@@ -35,13 +35,18 @@ pub(super) fn text_ports(result: ResultKind, input: &[Flow]) -> Ports {
 
 /// Adds the problems of the common settings.
 pub(super) fn validate(prompt: Option<&String>, field: &str, problems: &mut NodeProblems<'_>) {
-    if prompt.is_some_and(|prompt| prompt.trim().is_empty() || prompt.len() > MAX_PROMPT_BYTES) {
-        let message = format!("must have 1 to {MAX_PROMPT_BYTES} bytes");
-        problems.add(ProblemCode::InvalidSetting, "prompt", message, "shorten it, or leave it out");
-    }
+    validate_prompt(prompt, problems);
     if field.is_empty() || field.len() > MAX_KEY_BYTES || field.contains(['.', '\0']) {
         let message = format!("must have 1 to {MAX_KEY_BYTES} bytes and no dot");
         problems.add(ProblemCode::InvalidSetting, "field", message, "use another key of the metadata");
+    }
+}
+
+/// Adds the problems of a prompt.
+pub(super) fn validate_prompt(prompt: Option<&String>, problems: &mut NodeProblems<'_>) {
+    if prompt.is_some_and(|prompt| prompt.trim().is_empty() || prompt.len() > MAX_PROMPT_BYTES) {
+        let message = format!("must have 1 to {MAX_PROMPT_BYTES} bytes");
+        problems.add(ProblemCode::InvalidSetting, "prompt", message, "shorten it, or leave it out");
     }
 }
 

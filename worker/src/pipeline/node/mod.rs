@@ -9,6 +9,7 @@ mod chunk_section;
 mod chunk_similarity;
 mod chunking;
 mod classify;
+mod contextualize;
 mod convert_table;
 mod deduplicate;
 mod element_json;
@@ -91,6 +92,7 @@ pub fn instantiate(settings: &Settings) -> Box<dyn Behaviour> {
         Settings::Relations(settings) => Box::new(settings),
         Settings::Summarize(settings) => Box::new(settings),
         Settings::Title(settings) => Box::new(settings),
+        Settings::Contextualize(settings) => Box::new(settings),
         Settings::EnrichTable(settings) => Box::new(settings),
         Settings::EnrichImage(settings) => Box::new(settings),
         Settings::SwitchCategory(settings) => Box::new(settings),

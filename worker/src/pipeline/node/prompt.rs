@@ -10,6 +10,7 @@ const PROMPTS: &[(&str, &str)] = &[
     ("relations", include_str!("../../../prompts/relations.md")),
     ("summarize", include_str!("../../../prompts/summarize.md")),
     ("title", include_str!("../../../prompts/title.md")),
+    ("contextualize", include_str!("../../../prompts/contextualize.md")),
     ("enrich.table", include_str!("../../../prompts/enrich.table.md")),
     ("enrich.image", include_str!("../../../prompts/enrich.image.md")),
 ];
@@ -93,6 +94,7 @@ mod tests {
         ("relations", 1, "f148fe31"),
         ("summarize", 1, "8ff8f085"),
         ("title", 1, "d021cf4d"),
+        ("contextualize", 1, "ac61fd84"),
         ("enrich.table", 1, "5c3c1a66"),
         ("enrich.image", 1, "7bdf6c04"),
     ];

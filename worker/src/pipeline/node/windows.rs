@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// Parts of a text of at most `max` bytes that together are all of it. A part ends at a blank line if there is one in its second
 /// half, otherwise at a line end, a sentence, a space, or anywhere between two characters.
-pub(super) fn windows(text: &str, max: usize) -> Vec<Range<usize>> {
+pub(in crate::pipeline) fn windows(text: &str, max: usize) -> Vec<Range<usize>> {
     let mut windows = Vec::new();
     let mut start = 0;
     while start < text.len() {

@@ -1,0 +1,83 @@
+//! `contextualize`: gives chunks a contextual prefix that a model writes.
+
+use json_schema::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    model_options::{EXAMPLE_CONNECTION, validate_prompt},
+    spec::{Cost, Group, NodeSpec},
+};
+use crate::{
+    domain::job::Lane,
+    id::ConnectionId,
+    pipeline::{
+        port::{Border, Flow, Ports},
+        problem::NodeProblems,
+    },
+};
+
+const fn default_max_words() -> u32 {
+    40
+}
+
+/// Settings of `contextualize`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Contextualize {
+    /// The id of the connection to a model.
+    #[schemars(with = "String")]
+    pub connection: ConnectionId,
+    /// The largest number of words of a prefix. The chunker before leaves room for them with `maxTokens`: a prefix that does not fit
+    /// the embedding model is shortened.
+    #[serde(default = "default_max_words")]
+    #[schemars(range(min = 5, max = 200))]
+    pub max_words: u32,
+    /// A prompt in place of the built-in one, with the same placeholders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+}
+
+impl NodeSpec for Contextualize {
+    const TYPE: &'static str = "contextualize";
+    const TITLE: &'static str = "Contextualize";
+    const DESCRIPTION: &'static str =
+        "Writes a sentence for each chunk that says what it is about within its document, and is embedded with it.";
+    const GROUP: Group = Group::Model;
+    const COST: Cost = Cost::Model;
+    const CODE_VERSION: u32 = 1;
+    const KEEPS_OUTPUT: bool = true;
+    // The name of the file is part of the question.
+    const READS_FILE: bool = true;
+    // A prefix is shortened to what the embedding model reads.
+    const READS_MODEL: bool = true;
+
+    fn connection(&self) -> Option<ConnectionId> {
+        Some(self.connection)
+    }
+
+    fn ports(&self) -> Ports {
+        Ports::pass(&[Flow::Chunks])
+    }
+
+    fn validate(&self, problems: &mut NodeProblems<'_>) {
+        validate_prompt(self.prompt.as_ref(), problems);
+        problems.range("maxWords", self.max_words, 5, 200);
+    }
+
+    fn border(&self) -> Option<Border> {
+        Some(Border::Units)
+    }
+
+    fn lane(&self) -> Lane {
+        Lane::Model
+    }
+
+    fn example() -> Self {
+        Self {
+            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            max_words: 30,
+            prompt: Some("What is the last passage about? {{text}}".to_owned()),
+        }
+    }
+}
