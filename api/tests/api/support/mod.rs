@@ -10,10 +10,12 @@ mod files;
 pub mod mail_requests;
 mod mailbox;
 mod model_server;
+pub mod object_store;
 mod openapi;
 mod processes;
 mod response;
 pub mod second_factor;
+pub mod synced;
 mod valid_requests;
 
 pub use accounts::{PASSWORD, TestAccount};
