@@ -15,12 +15,19 @@ default:
 demo: build generate-env
     @deploy/quickstart/demo.py {{ quote(just_executable()) }}
 
+# Keep a local object store in step: connect, sync, search, change, sync again
+[group('start here')]
+[no-exit-message]
+demo-sync: build generate-env
+    @deploy/quickstart/demo_sync.py
+
 # Run all tests against real servers on free ports
 [group('start here')]
 [positional-arguments]
 test *arguments: model
     @{{ services }} install
     @{{ services }} mariadb >/dev/null
+    @{{ services }} object-stores >/dev/null
     {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
 
 # Lint the OpenAPI document, use clients generated from it, and compare the API with it

@@ -91,9 +91,21 @@ class Client:
         body = {"files": files, "waitSeconds": 20}
         return self._send("POST", f"/workspaces/{workspace}/pipelines/{pipeline}/preview", body)
 
-    def start(self, workspace: str, pipeline: str) -> dict:
-        """A run over all files."""
-        return self._send("POST", f"/workspaces/{workspace}/pipelines/{pipeline}/runs", {})
+    def start(self, workspace: str, pipeline: str, body: dict | None = None) -> dict:
+        """A run over all files, or a sync."""
+        return self._send("POST", f"/workspaces/{workspace}/pipelines/{pipeline}/runs", body or {})
+
+    def connect(self, workspace: str, name: str, provider: str, settings: dict, credentials: dict) -> dict:
+        """A connection to another system."""
+        body = {"name": name, "provider": provider, "settings": settings, "credentials": credentials}
+        return self._send("POST", f"/workspaces/{workspace}/connections", body)
+
+    def check(self, workspace: str, connection: str) -> dict:
+        """The connection, with the result of a check."""
+        return self._send("POST", f"/workspaces/{workspace}/connections/{connection}/check", {})
+
+    def delete_workspace(self, workspace: str) -> None:
+        self._request("DELETE", f"/workspaces/{workspace}")
 
     def run(self, workspace: str, run: str) -> dict:
         return self._send("GET", f"/workspaces/{workspace}/runs/{run}")

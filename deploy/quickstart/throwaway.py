@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import mariadb
+import object_stores
 import processes
 import servers
 from wheels import Failure, mail_directory, model_directory, nats_directory, ocr_directory
@@ -60,6 +61,7 @@ def _environment(home: Path, state: dict) -> dict:
         "NVISY_TEST_SERVICES": str(Path(__file__).resolve().with_name("services")),
         "NVISY_TEST_MAIL_DIRECTORY": str(mail_directory(home)),
         "NVISY_TEST_MARIADB": str(mariadb.directory(home)),
+        "NVISY_TEST_OBJECT_STORES": str(object_stores.directory(home)),
         "NVISY_EMBEDDING_DIRECTORY": str(model_directory(home)),
         "NVISY_EXTRACT_OCR_DIRECTORY": str(ocr_directory(home)),
     }

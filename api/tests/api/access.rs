@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 104] = [
+const TABLE: [(&str, Requirement); 108] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -95,6 +95,9 @@ const TABLE: [(&str, Requirement); 104] = [
     ("updateConnection", Within(Permission::WriteConnections)),
     ("deleteConnection", Within(Permission::WriteConnections)),
     ("checkConnection", Within(Permission::WriteConnections)),
+    ("discoverConnection", Within(Permission::WriteConnections)),
+    ("browseConnection", Within(Permission::WriteConnections)),
+    ("listConnectionUsers", Within(Permission::ReadConnections)),
     ("listConnections", Within(Permission::ReadConnections)),
     ("readConnection", Within(Permission::ReadConnections)),
     ("listModelUsage", Within(Permission::ReadConnections)),
@@ -119,6 +122,7 @@ const TABLE: [(&str, Requirement); 104] = [
     ("listRuns", Within(Permission::ReadPipelines)),
     ("readRun", Within(Permission::ReadPipelines)),
     ("readPipelineStaleness", Within(Permission::ReadPipelines)),
+    ("listFailedObjects", Within(Permission::ReadPipelines)),
     ("listRunItems", Within(Permission::ReadPipelines)),
     ("readRunItem", Within(Permission::ReadPipelines)),
     ("listRunItemLog", Within(Permission::ReadPipelines)),

@@ -11,7 +11,11 @@ use sea_orm::{
 };
 use serde_json::Value as Json;
 
-use super::{Conn, Error, Result, Tx, job::Claim, sql};
+use super::{
+    Conn, Error, Result, Tx,
+    job::{self, Claim},
+    sql,
+};
 use crate::{
     domain::connection::{CheckState, CheckStep},
     entity::connection::{ActiveModel, Column, Entity, Model},
@@ -126,6 +130,7 @@ pub async fn update(tx: &Tx, workspace: WorkspaceId, id: ConnectionId, settings:
         .exec(tx)
         .await?;
     reset_health(tx, workspace, id).await?;
+    job::wake_blocked(tx, workspace).await?;
     Ok(true)
 }
 
@@ -204,6 +209,7 @@ pub async fn finish_check(
         .await?;
     if ok {
         reset_health(tx, workspace, id).await?;
+        job::wake_blocked(tx, workspace).await?;
     }
     Ok(())
 }

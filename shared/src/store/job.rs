@@ -246,6 +246,18 @@ pub struct ItemWait {
     pub until: DateTime<Utc>,
 }
 
+/// Lets jobs of a workspace go on that wait for a reason that members see, because one may be remedied. Returns their number.
+pub async fn wake_blocked(conn: &impl Conn, workspace: WorkspaceId) -> Result<u64> {
+    let woken = raw_sql!(
+        Postgres,
+        "update job set run_at = now() where id in (
+             select id from job where workspace_id = {workspace} and state = 'waiting' and wait_reason is not null
+                 and run_at > now()
+             order by id for update skip locked)"
+    );
+    sql::execute(conn, woken).await
+}
+
 /// Why jobs of a run wait that belong to no item: its sources. The reason, and until when.
 pub async fn run_wait(conn: &impl Conn, workspace: WorkspaceId, run: RunId) -> Result<Option<(String, DateTime<Utc>)>> {
     let wait = raw_sql!(

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::{Conn, Result, Tx, sql};
 use crate::{
     domain::failure::{Failure, FailureCode},
-    id::{BatchId, ConnectionId, FileId, PipelineId, RunId, WorkspaceId},
+    id::{BatchId, ConnectionId, FileId, PipelineId, RunId, VersionId, WorkspaceId},
 };
 
 /// The node of a pipeline that reads a connection, in a run.
@@ -174,6 +174,23 @@ pub async fn fetched(
     );
     sql::execute(tx, fetched).await?;
     Ok(())
+}
+
+/// Whether a version has been an item of a pipeline.
+pub async fn has_entered(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    pipeline: PipelineId,
+    version: VersionId,
+) -> Result<bool> {
+    let entered = raw_sql!(
+        Postgres,
+        "select exists (
+             select from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
+             where i.workspace_id = {workspace} and i.version_id = {version} and r.pipeline_id = {pipeline}
+                 and not r.preview)"
+    );
+    Ok(sql::first_value(conn, entered).await?.unwrap_or(false))
 }
 
 /// Records why an object cannot be fetched. It stays as it was listed, so that a retry can fetch it.

@@ -45,21 +45,16 @@ pub(crate) async fn ingest(
         let id = object.file.external_id.as_str();
         let had_file = known.get(id).is_some_and(|known| known.has_file);
         used.insert(file.blob);
-        match file.outcome {
-            // Another node, or an earlier state of this one, has brought the same content.
-            SyncOutcome::SameContent if had_file => counts.unchanged += 1,
-            SyncOutcome::SameContent | SyncOutcome::Created => {
-                counts.new += 1;
-                entering.push((object, *file));
-            }
-            SyncOutcome::NewVersion => {
-                if had_file {
-                    counts.changed += 1
-                } else {
-                    counts.new += 1
-                }
-                entering.push((object, *file));
-            }
+        // Another pipeline may have brought the content, which this one has not processed.
+        let is_same = file.outcome == SyncOutcome::SameContent
+            && source_object::has_entered(change.tx(), of.workspace, of.node.pipeline, file.version).await?;
+        match (is_same, had_file) {
+            (true, _) => counts.unchanged += 1,
+            (false, true) => counts.changed += 1,
+            (false, false) => counts.new += 1,
+        }
+        if !is_same {
+            entering.push((object, *file));
         }
         source_object::fetched(change, of.workspace, &of.node, id, &object.revision, file.file).await?;
     }

@@ -11,10 +11,12 @@ pub mod mail_requests;
 mod mailbox;
 mod mariadb;
 mod model_server;
+pub mod object_store;
 mod openapi;
 mod processes;
 mod response;
 pub mod second_factor;
+pub mod synced;
 mod valid_requests;
 mod vector_server;
 

@@ -107,7 +107,9 @@ impl Operation {
                 "name": "other", "provider": "openai", "settings": { "model": "m" }, "credentials": { "apiKey": "key" },
             })),
             ("updateConnection", _) => Body::Json(json!({ "enabled": false })),
-            ("checkConnection", _) => Body::Json(json!({ "waitSeconds": 0 })),
+            ("checkConnection" | "discoverConnection" | "browseConnection", _) => {
+                Body::Json(json!({ "waitSeconds": 0 }))
+            }
             ("createPipeline", _) => {
                 Body::Json(json!({ "name": "Contracts", "definition": builtin::definition(Some(64), 0) }))
             }

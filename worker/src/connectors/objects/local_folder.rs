@@ -107,7 +107,7 @@ fn facts(metadata: &fs::Metadata) -> Facts {
         format!("{}.{nanos} {}.{} {}", metadata.mtime(), metadata.ctime(), metadata.ctime_nsec(), metadata.len());
     let mode = format!("{:04o}", metadata.mode() & 0o7777);
     let acl = json!({ "owner": metadata.uid().to_string(), "group": metadata.gid().to_string(), "mode": mode });
-    Facts { bytes: Some(metadata.len()), modified, etag: Some(etag), media_type: None, acl: Some(acl) }
+    Facts { bytes: Some(metadata.len()), modified, etag: Some(etag), version: None, media_type: None, acl: Some(acl) }
 }
 
 fn failed(error: &io::Error) -> CallFailure {

@@ -36,15 +36,17 @@ struct Facts {
     modified: Option<DateTime<Utc>>,
     /// What the store says changes with the content.
     etag: Option<String>,
+    /// What the store names this content by, for as long as it is the newest.
+    version: Option<String>,
     media_type: Option<String>,
     acl: Option<Value>,
 }
 
 /// The object at a path. `container` is a bucket, where the path is within one.
 fn listed(container: Option<&str>, path: &str, facts: Facts) -> ListedObject {
-    let Facts { bytes, modified, etag, media_type, acl } = facts;
+    let Facts { bytes, modified, etag, version, media_type, acl } = facts;
     let modified_at = modified.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
-    let revision = match (&etag, &modified_at, bytes) {
+    let revision = match (version.as_ref().or(etag.as_ref()), &modified_at, bytes) {
         (Some(etag), _, _) => etag.clone(),
         (None, time, bytes) => {
             format!(
@@ -68,7 +70,7 @@ fn listed(container: Option<&str>, path: &str, facts: Facts) -> ListedObject {
         media_type,
         metadata,
         acl,
-        locator: Some(json!({ "path": path, "etag": etag })),
+        locator: Some(json!({ "path": path, "etag": etag, "version": version })),
         content: None,
     }
 }

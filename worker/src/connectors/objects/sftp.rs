@@ -96,7 +96,7 @@ fn facts(metadata: &Metadata) -> Facts {
         "owner": name(&metadata.user, metadata.uid), "group": name(&metadata.group, metadata.gid),
         "mode": metadata.permissions.map(|mode| format!("{:04o}", mode & 0o7777)),
     });
-    Facts { bytes: metadata.size, modified, etag: None, media_type: None, acl: Some(acl) }
+    Facts { bytes: metadata.size, modified, etag: None, version: None, media_type: None, acl: Some(acl) }
 }
 
 #[async_trait]

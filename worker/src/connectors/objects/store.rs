@@ -189,7 +189,8 @@ impl ObjectStore {
         Facts {
             bytes: Some(metadata.content_length()),
             modified: time.and_then(DateTime::from_timestamp_millis),
-            etag: etag.or(metadata.version()).map(str::to_owned),
+            etag: etag.map(str::to_owned),
+            version: metadata.version().map(str::to_owned),
             media_type: metadata.content_type().map(str::to_owned),
             acl: None,
         }
@@ -355,11 +356,17 @@ impl Source for StoreSource {
     async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure> {
         let store = Arc::clone(&self.0);
         let path = path_of(object)?.to_owned();
-        let etag = object.locator.as_ref().and_then(|locator| locator.get("etag")?.as_str());
-        // A weak tag never matches this condition.
-        let etag = etag.filter(|etag| !etag.starts_with("W/") && store.reader.info().capability().read_with_if_match);
-        let is_conditional = etag.is_some();
-        let options = ReaderOptions { if_match: etag.map(str::to_owned), ..ReaderOptions::default() };
+        let can = store.reader.info().capability();
+        let known = |name: &str| object.locator.as_ref().and_then(|locator| locator.get(name)?.as_str());
+        let version = known("version").filter(|_| can.read_with_if_version_match);
+        // A tag that is weak, or not a tag of HTTP, never matches this condition.
+        let etag = known("etag").filter(|etag| version.is_none() && etag.starts_with('"') && can.read_with_if_match);
+        let is_conditional = version.is_some() || etag.is_some();
+        let options = ReaderOptions {
+            if_match: etag.map(str::to_owned),
+            if_version_match: version.map(str::to_owned),
+            ..ReaderOptions::default()
+        };
         let reader = match store.reader.reader_options(&path, options).await {
             Ok(reader) => reader,
             Err(error) => return Err(store.read_failed(&error).await),
