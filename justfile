@@ -208,9 +208,9 @@ bench-nodes: model
     @{{ services }} install
     {{ services }} run --throwaway -- cargo bench --locked -p nvisy-worker --bench nodes
 
-# Compare search with its bare SQL statement, and its recall with exact search
+# Compare search with its bare SQL statement and with exact search, and show the CPU time of searches
 [group('measure')]
-bench-search: (bench "search")
+bench-search: (bench "search") (bench "search_cost")
 
 # Compare requests with a bare handler and the bare statement, with and without limits
 [group('measure')]

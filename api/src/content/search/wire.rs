@@ -4,7 +4,7 @@ use apistos::ApiComponent;
 use garde::Validate;
 use nvisy_shared::store::{self, search::Language};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IntoDeserializer};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ pub struct SearchRequest {
     pub query: Option<String>,
     /// The language of the query, as an ISO 639-1 code; absent: it is detected, or taken from the passages.
     #[garde(skip)]
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "language")]
     #[schemars(with = "QueryLanguage")]
     pub language: Option<QueryLanguage>,
     /// A vector of the embedding space of the collections, instead of the embedding of the query.
@@ -70,6 +70,12 @@ impl From<SearchRequest> for SearchCommand {
             limit: body.limit.into(),
         }
     }
+}
+
+/// A language that is not null. By way of a string: an enumeration that is null or a number is an error of syntax for serde_json.
+fn language<'de, D: Deserializer<'de>>(field: D) -> Result<Option<QueryLanguage>, D::Error> {
+    let code = String::deserialize(field)?;
+    QueryLanguage::deserialize(IntoDeserializer::<D::Error>::into_deserializer(code.as_str())).map(Some)
 }
 
 const fn default_limit() -> u32 {

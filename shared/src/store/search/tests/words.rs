@@ -175,7 +175,7 @@ async fn rolled_back_chunks_and_deleted_collections_leave_no_postings() {
     tx.rollback().await.unwrap();
     assert_eq!(fixture.number(rows).await, before);
     assert_eq!(fixture.by_words(owner.0, "ebb").await, [""; 0]);
-    fixture.sql(&format!("delete from workspace where id = '{}'", owner.0)).await;
+    fixture.sql(&format!("delete from file; delete from workspace where id = '{}'", owner.0)).await;
     assert_eq!(fixture.number(rows).await + fixture.number("select count(*) from posting_tombstone").await, 0);
     fixture.close().await;
 }

@@ -1,0 +1,224 @@
+//! `just bench-search`: CPU of PostgreSQL and of the API for a search, by mode, length of the question and number of chunks.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "a benchmark that prints a report and uses a part of the test support"
+)]
+
+#[path = "../tests/api/support/mod.rs"]
+mod support;
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use nvisy_embed::InputType;
+use nvisy_shared::{
+    domain::file::FileState,
+    id::{self, AccountId, BlobId, ItemId, WorkspaceId},
+    platform::Platform,
+    store::{
+        self, Conn, Db, TransactionTrait,
+        chunk::{NewChunk, NewVector},
+        file::{NewFile, StoredBlob},
+        posting,
+        target::NewTarget,
+    },
+};
+use serde_json::json;
+use support::{TestAccount, TestApp};
+
+/// Chunks, and chunks of a file.
+const CORPORA: [(usize, usize); 3] = [(1_845, 2), (10_000, 10), (100_000, 100)];
+const CHUNK_WORDS: usize = 160;
+const DIMENSIONS: usize = 384;
+const CONNECTIONS: usize = 4;
+/// Searches of each connection.
+const SEARCHES: usize = 40;
+const VOCABULARY: usize = 30_000;
+const STOP_WORDS: [&str; 16] =
+    ["the", "of", "and", "in", "to", "is", "for", "with", "that", "on", "are", "by", "was", "how", "what", "which"];
+
+#[actix_web::main]
+async fn main() {
+    let app = TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local"), ("NVISY_EMBEDDING_THREADS", "0")]).await;
+    let platform = Platform::open(app.config().clone()).await.unwrap();
+    let ada = app.create_account("ada").await;
+    println!("CPU of PostgreSQL, CPU of the API with the client, and p50, per search at {CONNECTIONS} connections:");
+    for (chunks, per_file) in CORPORA {
+        let workspace = app.create_workspace(&ada, &format!("{chunks} chunks")).await;
+        let began = Instant::now();
+        let mut noise = Noise(42);
+        load(&platform, &ada, &workspace, (chunks, per_file), &mut noise).await;
+        println!("{chunks} chunks in files of {per_file}, loaded in {:.0?}", began.elapsed());
+        for words in [3, 17, 60] {
+            for mode in ["text", "hybrid", "vector"] {
+                let questions: Vec<Vec<String>> = (0..CONNECTIONS)
+                    .map(|_| (0..SEARCHES).map(|_| question(&mut noise, words)).collect())
+                    .collect();
+                // Plans the statements on each connection.
+                search_all(&app, &ada, &workspace, mode, &questions).await;
+                let (postgres, api) = (postgres_cpu(&app.db).await, own_cpu());
+                let mut times = search_all(&app, &ada, &workspace, mode, &questions).await;
+                let count = (CONNECTIONS * SEARCHES) as f64;
+                let postgres = (postgres_cpu(&app.db).await - postgres) / count;
+                let api = (own_cpu() - api) / count;
+                times.sort();
+                let p50 = times[times.len() / 2].as_secs_f64() * 1e3;
+                println!("  {words:2} words, {mode:6}  PostgreSQL {postgres:6.2} ms  API {api:6.2} ms  p50 {p50:6.2} ms");
+            }
+        }
+    }
+    let before = own_cpu();
+    for _ in 0..SEARCHES {
+        platform.spaces.default().embedder.embed(InputType::Query, vec![question(&mut Noise(7), 17)]).await.unwrap();
+    }
+    println!("embedding of 17 words: {:.2} ms of the API", (own_cpu() - before) / SEARCHES as f64);
+    app.stop().await;
+}
+
+async fn search_all(
+    app: &TestApp,
+    ada: &TestAccount,
+    workspace: &str,
+    mode: &str,
+    questions: &[Vec<String>],
+) -> Vec<Duration> {
+    let connections = questions.iter().map(async |questions| {
+        let mut times = Vec::new();
+        for question in questions {
+            let body = json!({ "query": question, "mode": mode });
+            let began = Instant::now();
+            app.post(ada, &format!("/api/v1/workspaces/{workspace}/search"), &body).await.expect(200);
+            times.push(began.elapsed());
+        }
+        times
+    });
+    join_all(connections).await.concat()
+}
+
+/// Milliseconds on a processor of the connections to the database.
+async fn postgres_cpu(db: &Db) -> f64 {
+    let connections =
+        "select pid from pg_stat_activity where datname = current_database() and backend_type = 'client backend'";
+    let rows = db.query_all_raw(store::statement(connections)).await.unwrap();
+    let pids = rows.iter().map(|row| row.try_get_by_index::<i32>(0).unwrap());
+    pids.map(|pid| on_processor(&format!("/proc/{pid}/schedstat"))).sum()
+}
+
+/// Milliseconds on a processor of all threads of this process.
+fn own_cpu() -> f64 {
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    threads.map(|thread| on_processor(thread.unwrap().path().join("schedstat").to_str().unwrap())).sum()
+}
+
+fn on_processor(path: &str) -> f64 {
+    let found = fs::read_to_string(path).unwrap_or_default();
+    found.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).unwrap_or_default() / 1e6
+}
+
+async fn load(
+    platform: &Platform,
+    ada: &TestAccount,
+    workspace: &str,
+    (chunks, per_file): (usize, usize),
+    noise: &mut Noise,
+) {
+    let workspace = WorkspaceId(workspace.parse().unwrap());
+    let owner = AccountId(ada.id.parse().unwrap());
+    let (db, space) = (&platform.db, platform.spaces.default().id);
+    let collection = store::collection::spaces(db, workspace).await.unwrap()[0].id;
+    for first in (0..chunks).step_by(1_000) {
+        let tx = db.begin().await.unwrap();
+        // The references are valid; checking each of them would take minutes.
+        tx.execute_unprepared("set local session_replication_role = replica").await.unwrap();
+        for number in (first..chunks.min(first + 1_000)).step_by(per_file) {
+            let count = per_file.min(chunks - number);
+            let mut sha256 = [0; 32];
+            sha256[..8].copy_from_slice(&noise.next().to_le_bytes());
+            let blob = StoredBlob { id: BlobId::new(), sha256, bytes: 1 };
+            store::file::register_blob(&tx, workspace, blob).await.unwrap();
+            let new = NewFile::new(format!("{number}.txt"), "text/plain".to_owned(), blob, Some(owner));
+            let (file, version) = store::file::insert(&tx, workspace, blob.id, &new).await.unwrap();
+            let mut place = 0;
+            let texts = (0..count).map(|_| {
+                let text = question(noise, CHUNK_WORDS);
+                let bytes = place..place + text.len();
+                place = bytes.end;
+                NewChunk { text, bytes, page: None, heading_path: Vec::new(), tokens: 200 }
+            });
+            let new = NewTarget { collection, pipeline: None, node: "index", item: ItemId::new(), file, version };
+            let target = store::target::open(&tx, workspace, &new).await.unwrap();
+            let ids = store::chunk::insert(&tx, workspace, target, (0..).zip(texts).collect()).await.unwrap();
+            let vectors = ids.into_iter().map(|chunk| NewVector { chunk, input_hash: id::new(), vector: noise.unit() });
+            store::chunk::insert_vectors(&tx, workspace, space, target, vectors.collect()).await.unwrap();
+            store::file::set_state(&tx, workspace, version, FileState::Ready, None).await.unwrap();
+            store::file::make_live(&tx, workspace, file, version).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+    db.execute_unprepared(&format!(
+        "update collection set space_id = '{space}' where workspace_id = '{workspace}';
+         update workspace_usage set chunks = {chunks} where workspace_id = '{workspace}';
+         update target set live = true where workspace_id = '{workspace}'"
+    ))
+    .await
+    .unwrap();
+    for collection in posting::next_fragmented(db).await.unwrap() {
+        while posting::merge(db, collection).await.unwrap() {}
+    }
+    db.execute_unprepared("vacuum analyze").await.unwrap();
+}
+
+/// Words of a vocabulary in which a few are frequent, as in a language, and a third are stop words.
+fn question(noise: &mut Noise, count: usize) -> String {
+    let word = |noise: &mut Noise| {
+        let share = noise.share();
+        if noise.share() < 0.35 {
+            return STOP_WORDS[(share * share * STOP_WORDS.len() as f64) as usize].to_owned();
+        }
+        let rank = ((VOCABULARY as f64).powf(share) as usize).min(VOCABULARY - 1);
+        name(rank)
+    };
+    (0..count).map(|_| word(noise)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word for each number.
+fn name(mut number: usize) -> String {
+    const SYLLABLES: [&str; 16] = [
+        "ba", "cor", "den", "fi", "gal", "hu", "jo", "kem", "lin", "mar", "nok", "pel", "rus", "tav", "vor", "zan",
+    ];
+    let mut name = String::new();
+    for _ in 0..4 {
+        name.push_str(SYLLABLES[number % 16]);
+        number /= 16;
+    }
+    name
+}
+
+/// Repeatable randomness.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn unit(&mut self) -> Vec<f32> {
+        let vector: Vec<f32> = (0..DIMENSIONS).map(|_| (self.share() - 0.5) as f32).collect();
+        let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+        vector.into_iter().map(|x| x / length).collect()
+    }
+}
