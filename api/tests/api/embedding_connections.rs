@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, model_response, part, send, text, wait_until,
+    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, model_response, part, send, wait_until,
 };
 
 struct Setup {
@@ -30,7 +30,7 @@ impl Setup {
         });
         let created = app.post(&ada, &format!("/api/v1/workspaces/{workspace}/connections"), &body).await.expect(201);
         assert_eq!(created["kind"], "embedding");
-        let connection = text(&created, "id");
+        let connection = created["id"].as_str().unwrap().to_owned();
         let setup = Self { app, ada, workspace, server, connection };
         let changed = setup.patch("collections/default", &json!({ "connection": setup.connection })).await.expect(200);
         assert_eq!((&changed["space"]["model"], &changed["space"]["dimensions"]), (&json!("e-1"), &json!(3)));
@@ -49,7 +49,7 @@ impl Setup {
 
     async fn upload(&self, name: &str, content: &str) -> String {
         let accepted = self.app.upload(&self.ada, &self.workspace, vec![part(name, content)]).await.expect(202);
-        text(&accepted["items"][0], "id")
+        accepted["items"][0]["id"].as_str().unwrap().to_owned()
     }
 
     async fn search(&self, query: &str) -> TestResponse {

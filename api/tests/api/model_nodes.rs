@@ -213,7 +213,10 @@ async fn chunks_get_a_prefix_that_fits_the_embedding_model() {
     let run = setup.start(&definition, &file, json!({})).await;
     assert_eq!(setup.ended(&run).await["state"], "completed", "{}", setup.item(&run).await);
     let prompt = setup.server.requests()[0].prompt();
-    assert!(prompt.contains("at most 12 words") && prompt.contains("invoice.txt") && prompt.contains(TIDES), "{prompt}");
+    assert!(
+        prompt.contains("at most 12 words") && prompt.contains("invoice.txt") && prompt.contains(TIDES),
+        "{prompt}"
+    );
     let derived = setup.get(&format!("files?parentId={file}")).await["items"][0]["id"].as_str().unwrap().to_owned();
     let content = setup.app.get(&setup.ada, &setup.path(&format!("files/{derived}/content"))).await;
     let chunks: Value = serde_json::from_str(&content.text).unwrap();

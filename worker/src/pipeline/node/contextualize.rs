@@ -91,7 +91,8 @@ async fn prefix(
 fn question(name: &str, chunks: &[ChunkElement], place: usize, context_bytes: usize) -> String {
     let chunk = &chunks[place];
     let document = chunk.origin.document.as_ref().and_then(|document| document.title.as_deref());
-    let mut text = format!("Document: {}\n", document.map_or_else(|| name.to_owned(), |title| format!("{title} ({name})")));
+    let mut text =
+        format!("Document: {}\n", document.map_or_else(|| name.to_owned(), |title| format!("{title} ({name})")));
     if !chunk.headings.is_empty() {
         text += &format!("Headings: {}\n", chunk.headings.join(" > "));
     }
