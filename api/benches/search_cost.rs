@@ -58,9 +58,8 @@ async fn main() {
         println!("{chunks} chunks in files of {per_file}, loaded in {:.0?}", began.elapsed());
         for words in [3, 17, 60] {
             for mode in ["text", "hybrid", "vector"] {
-                let questions: Vec<Vec<String>> = (0..CONNECTIONS)
-                    .map(|_| (0..SEARCHES).map(|_| question(&mut noise, words)).collect())
-                    .collect();
+                let questions: Vec<Vec<String>> =
+                    (0..CONNECTIONS).map(|_| (0..SEARCHES).map(|_| question(&mut noise, words)).collect()).collect();
                 // Plans the statements on each connection.
                 search_all(&app, &ada, &workspace, mode, &questions).await;
                 let (postgres, api) = (postgres_cpu(&app.db).await, own_cpu());
@@ -70,7 +69,9 @@ async fn main() {
                 let api = (own_cpu() - api) / count;
                 times.sort();
                 let p50 = times[times.len() / 2].as_secs_f64() * 1e3;
-                println!("  {words:2} words, {mode:6}  PostgreSQL {postgres:6.2} ms  API {api:6.2} ms  p50 {p50:6.2} ms");
+                println!(
+                    "  {words:2} words, {mode:6}  PostgreSQL {postgres:6.2} ms  API {api:6.2} ms  p50 {p50:6.2} ms"
+                );
             }
         }
     }
@@ -190,9 +191,8 @@ fn question(noise: &mut Noise, count: usize) -> String {
 
 /// A word for each number.
 fn name(mut number: usize) -> String {
-    const SYLLABLES: [&str; 16] = [
-        "ba", "cor", "den", "fi", "gal", "hu", "jo", "kem", "lin", "mar", "nok", "pel", "rus", "tav", "vor", "zan",
-    ];
+    const SYLLABLES: [&str; 16] =
+        ["ba", "cor", "den", "fi", "gal", "hu", "jo", "kem", "lin", "mar", "nok", "pel", "rus", "tav", "vor", "zan"];
     let mut name = String::new();
     for _ in 0..4 {
         name.push_str(SYLLABLES[number % 16]);

@@ -38,7 +38,8 @@ impl Setup {
 
 /// A passage of other words, with these at places of their own.
 fn passage(words: &[&str], length: usize) -> String {
-    let other = "report gauge harbour valve crane manual inspection weather engine bolt shift deck cargo winch rope anchor";
+    let other =
+        "report gauge harbour valve crane manual inspection weather engine bolt shift deck cargo winch rope anchor";
     let mut text: Vec<&str> = other.split(' ').cycle().take(length).collect();
     for (place, word) in words.iter().enumerate() {
         text[(place + 1) * length / (words.len() + 1)] = word;

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn chunks_have_a_term_of_their_language() {
-        let german = "Die Wartung der Schleuse beginnt im Frühjahr, wenn der Wasserstand niedrig ist und die Schiffe warten.";
+        let german =
+            "Die Wartung der Schleuse beginnt im Frühjahr, wenn der Wasserstand niedrig ist und die Schiffe warten.";
         let unit = index_unit(1, &[german]);
         assert_eq!(postings(&unit, &language_term(Language::German)).len(), 1);
         assert_eq!(language_of_term(&language_term(Language::German)), Some(Language::German));

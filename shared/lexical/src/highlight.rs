@@ -86,9 +86,9 @@ impl Phrase {
             };
             has(&token.folded) || terms.len() > 1 && stems(text, token, languages).iter().any(has)
         };
-        tokens.windows(self.places.len()).any(|window| {
-            window.iter().enumerate().all(|(place, token)| matches(token, place))
-        })
+        tokens
+            .windows(self.places.len())
+            .any(|window| window.iter().enumerate().all(|(place, token)| matches(token, place)))
     }
 }
 

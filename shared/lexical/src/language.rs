@@ -95,9 +95,7 @@ impl Language {
     pub fn is_stop_word(self, folded: &str) -> bool {
         let code = if self == Self::Norwegian { "nb" } else { self.code() };
         let list = stop_words::lookup(code).or_else(|| stop_words::lookup(self.code())).unwrap_or_default();
-        list.iter().any(|word| {
-            if word.is_ascii() { *word == folded } else { fold(word) == folded }
-        })
+        list.iter().any(|word| if word.is_ascii() { *word == folded } else { fold(word) == folded })
     }
 
     /// The folded stem of a word in lower case.
@@ -182,7 +180,8 @@ mod tests {
 
     #[test]
     fn language_is_detected_in_long_texts_and_guessed_in_short_ones() {
-        let german = "Die Wartung der Schleuse beginnt im Frühjahr, wenn der Wasserstand niedrig ist und die Schiffe warten.";
+        let german =
+            "Die Wartung der Schleuse beginnt im Frühjahr, wenn der Wasserstand niedrig ist und die Schiffe warten.";
         assert_eq!(Language::detect(german), Ok(Some(Language::German)));
         assert_eq!(Language::of_text("Häuser", german), [Language::German]);
         assert!(Language::of_text("Tide", "Tide").contains(&Language::English));

@@ -136,7 +136,8 @@ impl Splitter<'_> {
 
     /// The words from `start` on that single joiners connect; returns the position after them.
     fn joined_words(&mut self, start: usize) -> usize {
-        let mut words = vec![start..self.end_of_word(start)];
+        let mut words = Vec::with_capacity(4);
+        words.push(start..self.end_of_word(start));
         let mut joiners = Vec::new();
         loop {
             let end = words[words.len() - 1].end;
@@ -248,7 +249,8 @@ impl Splitter<'_> {
     fn programming_language(&mut self, word: Range<usize>) {
         let signs = self.text[word.end..].chars().take_while(|c| matches!(c, '+' | '#')).count();
         let ends = |c: char| c.is_whitespace() || c.is_ascii_punctuation();
-        if (1..=2).contains(&signs) && word.len() <= 2 && self.text[word.end + signs..].chars().next().is_none_or(ends) {
+        if (1..=2).contains(&signs) && word.len() <= 2 && self.text[word.end + signs..].chars().next().is_none_or(ends)
+        {
             self.add(word.start..word.end + signs, Kind::Form);
         }
     }

@@ -56,8 +56,8 @@ pub async fn insert(
     let ids: Vec<_> = chunks.iter().map(|_| ChunkId::new()).collect();
     let texts = chunks.iter().map(|(_, new)| new.text.clone()).collect();
     let documents = posting::insert(tx, workspace, collection, target, texts).await?;
-    let mut rows = chunks.into_iter().zip(&ids).zip(documents).map(|(((ordinal, new), id), document)| {
-        chunk::ActiveModel {
+    let mut rows =
+        chunks.into_iter().zip(&ids).zip(documents).map(|(((ordinal, new), id), document)| chunk::ActiveModel {
             workspace_id: Set(workspace),
             id: Set(*id),
             target_id: Set(target),
@@ -71,8 +71,7 @@ pub async fn insert(
             heading_path: Set(new.heading_path),
             tokens: Set(i32::try_from(new.tokens).unwrap_or(i32::MAX)),
             document: Set(Some(document)),
-        }
-    });
+        });
     loop {
         let batch: Vec<_> = rows.by_ref().take(INSERT_BATCH_ROWS).collect();
         if batch.is_empty() {

@@ -96,17 +96,17 @@ async fn write(
 
 /// A target whose chunks are older than the postings, and have none yet.
 pub async fn next_without_postings(conn: &impl Conn) -> Result<Option<(WorkspaceId, TargetId, FileId)>> {
-    let next =
-        raw_sql!(Postgres, "select workspace_id, id, file_id from target where not has_postings order by live desc limit 1");
+    let next = raw_sql!(
+        Postgres,
+        "select workspace_id, id, file_id from target where not has_postings order by live desc limit 1"
+    );
     sql::first_value(conn, next).await
 }
 
 /// Adds the postings of such a target.
 pub async fn add_missing(tx: &Tx, workspace: WorkspaceId, target: TargetId, file: FileId) -> Result<()> {
-    let lock = raw_sql!(
-        Postgres,
-        "select id from file where workspace_id = {workspace} and id = {file} for no key update"
-    );
+    let lock =
+        raw_sql!(Postgres, "select id from file where workspace_id = {workspace} and id = {file} for no key update");
     sql::execute(tx, lock).await?;
     let begun = raw_sql!(
         Postgres,

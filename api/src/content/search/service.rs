@@ -9,7 +9,9 @@ use nvisy_shared::{
     store::{
         self,
         collection::CollectionSpace,
-        search::{AccessPath, Language, SearchMode, SearchQuery, SearchResult, SpaceVector, has_words, meaning, search},
+        search::{
+            AccessPath, Language, SearchMode, SearchQuery, SearchResult, SpaceVector, has_words, meaning, search,
+        },
     },
 };
 use serde_json::Value;

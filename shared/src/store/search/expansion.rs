@@ -98,7 +98,8 @@ pub(super) async fn split(
         "select distinct term from posting
          where workspace_id = {workspace} and collection_id = any({collections}::uuid[]) and term = any({parts}::text[])"
     );
-    let known: HashSet<String> = sql::all_values::<(String,)>(conn, known).await?.into_iter().map(|(term,)| term).collect();
+    let known: HashSet<String> =
+        sql::all_values::<(String,)>(conn, known).await?.into_iter().map(|(term,)| term).collect();
     let is_known = |part: &str| known.contains(part);
     // Of several splits, that with parts of similar length.
     let best = pairs.into_iter().filter(|(first, second)| is_known(first) && is_known(second));

@@ -60,11 +60,7 @@ pub(super) fn by_text(scored: &[(i64, f64)]) -> Vec<Candidate> {
 
 /// Both legs by reciprocal rank. Chunks that have an identifier as the query has it are a third list: a number as it was typed
 /// means more than another with a common part.
-pub(super) fn hybrid(
-    vector: Vec<Candidate>,
-    text: &[(i64, f64)],
-    is_exact: impl Fn(i64) -> bool,
-) -> Vec<Candidate> {
+pub(super) fn hybrid(vector: Vec<Candidate>, text: &[(i64, f64)], is_exact: impl Fn(i64) -> bool) -> Vec<Candidate> {
     let ranks = ranks_of(&vector);
     let mut fused: Vec<Candidate> =
         vector.into_iter().zip(ranks).map(|(found, rank)| Candidate { score: share(rank), ..found }).collect();

@@ -73,6 +73,7 @@ pub(super) async fn filter_near(
         Postgres,
         "select id, text from chunk where workspace_id = {workspace} and id = any({chunks}::uuid[])"
     );
-    let texts: HashMap<ChunkId, String> = sql::all_values::<(ChunkId, String)>(conn, texts).await?.into_iter().collect();
+    let texts: HashMap<ChunkId, String> =
+        sql::all_values::<(ChunkId, String)>(conn, texts).await?.into_iter().collect();
     Ok(near.into_iter().filter(|near| texts.get(&near.chunk_id).is_some_and(|text| allows(conditions, text))).collect())
 }

@@ -24,8 +24,7 @@ mod words;
 
 const DIMENSIONS: u16 = 16;
 /// Thresholds that a small test corpus exceeds.
-const SMALL: Thresholds =
-    Thresholds { exact_vectors: 20, exact_vectors_per_root: 0, min_candidates: 40 };
+const SMALL: Thresholds = Thresholds { exact_vectors: 20, exact_vectors_per_root: 0, min_candidates: 40 };
 
 struct Fixture {
     deployment: TestDeployment,

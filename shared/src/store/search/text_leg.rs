@@ -204,10 +204,14 @@ impl Scope {
             return Ok(packed);
         }
         let (workspace, collections) = (self.workspace, self.collections.clone());
+        // One look-up for each term, whatever the planner believes about their number.
         let rows = raw_sql!(
             Postgres,
-            "select term, postings from posting
-             where workspace_id = {workspace} and collection_id = any({collections}::uuid[]) and term = any({terms}::text[])"
+            "select found.term, found.postings
+             from unnest({collections}::uuid[]) as searched (id) cross join unnest({terms}::text[]) as wanted (term)
+             cross join lateral (
+                 select term, postings from posting
+                 where workspace_id = {workspace} and collection_id = searched.id and term = wanted.term offset 0) found"
         );
         for (term, postings) in sql::all_values::<(String, Vec<u8>)>(conn, rows).await? {
             packed.entry(term).or_default().push(postings);
@@ -216,12 +220,7 @@ impl Scope {
     }
 
     /// Adds the terms that begin with prefixes.
-    async fn expand_prefixes(
-        &self,
-        conn: &impl Conn,
-        words: &mut [Word],
-        excluded: &mut [Phrase],
-    ) -> Result<()> {
+    async fn expand_prefixes(&self, conn: &impl Conn, words: &mut [Word], excluded: &mut [Phrase]) -> Result<()> {
         let of_words = words.iter_mut().filter(|word| word.is_prefix).map(|word| &mut word.terms);
         let of_phrases = excluded.iter_mut().filter(|phrase| phrase.is_prefix).filter_map(|p| p.places.last_mut());
         for terms in of_words.chain(of_phrases) {
@@ -234,9 +233,8 @@ impl Scope {
 
     /// Replaces words that no chunk has by those that contain them, or by their parts. Returns whether there are any.
     async fn replace_unknown(&self, conn: &impl Conn, words: &mut Vec<Word>, packed: &Packed) -> Result<bool> {
-        let is_unknown = |word: &Word| {
-            word.is_plain && !word.is_prefix && word.terms.iter().all(|term| !packed.contains_key(term))
-        };
+        let is_unknown =
+            |word: &Word| word.is_plain && !word.is_prefix && word.terms.iter().all(|term| !packed.contains_key(term));
         let mut replaced = false;
         let mut parts = Vec::new();
         let unknown = words.iter_mut().filter(|word| is_unknown(word)).take(expansion::MAX_UNKNOWN_WORDS);

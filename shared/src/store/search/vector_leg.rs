@@ -55,11 +55,8 @@ pub(super) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -> Statemen
     let workspace = parameters.bind(leg.workspace);
     let limit = parameters.bind(leg.limit);
     let vector = parameters.bind(Vector::from(query.vector.clone()));
-    let parts = [
-        collections(leg, &workspace, &mut parameters),
-        live(leg, &workspace, &mut parameters),
-        scope(leg, &workspace),
-    ];
+    let parts =
+        [collections(leg, &workspace, &mut parameters), live(leg, &workspace, &mut parameters), scope(leg, &workspace)];
     // The fewer of the visited vectors match, the less accurate the order of the walk: if it searches a part, it visits more.
     // Otherwise almost all vectors are live, so the others are dropped afterwards.
     let is_live = |row: &str| {

@@ -37,7 +37,8 @@ impl Fixture {
 }
 
 const VOCABULARY: [&str; 12] = [
-    "osprey", "harbor", "gravel", "lantern", "copper", "walnut", "velvet", "saffron", "quartz", "bamboo", "falcon", "magnet",
+    "osprey", "harbor", "gravel", "lantern", "copper", "walnut", "velvet", "saffron", "quartz", "bamboo", "falcon",
+    "magnet",
 ];
 
 fn random(state: &mut u64, below: usize) -> usize {
@@ -149,7 +150,8 @@ async fn merging_keeps_the_hits_and_removes_the_postings_of_deleted_chunks() {
     assert_eq!(fixture.by_words(owner.0, "turbine").await.len(), 50);
     assert!(fixture.number("select count(*) from posting_tombstone").await > 0);
     fixture.merge_all().await;
-    let left = "select (select count(*) from posting_tombstone) + (select count(*) from posting where term = 'number7')";
+    let left =
+        "select (select count(*) from posting_tombstone) + (select count(*) from posting where term = 'number7')";
     assert_eq!(fixture.number(left).await, 0);
     assert_eq!(fixture.number("select sum(documents) from posting where term = 'turbine'").await, 50);
     assert_eq!(fixture.by_words(owner.0, "turbine number280").await[0], "turbine number280 in the estuary");
