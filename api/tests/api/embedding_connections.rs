@@ -71,9 +71,8 @@ fn embeddings(request: &ModelRequest) -> String {
 #[actix_web::test]
 async fn collection_is_indexed_and_searched_by_its_connection() {
     let setup = Setup::new(&json!({ "queryPrefix": "query: ", "pricePerMillion": 1_000_000 })).await;
-    let checked =
-        setup.app.post(&setup.ada, &setup.path(&format!("connections/{}/check", setup.connection)), &json!({}));
-    let checked = checked.await.expect(200);
+    let check = setup.path(&format!("connections/{}/check", setup.connection));
+    let checked = setup.app.post(&setup.ada, &check, &json!({})).await.expect(200);
     assert_eq!(checked["check"]["state"], "ok", "{checked}");
     let tides = setup.upload("tides.txt", "The tide rises twice a day.").await;
     let seals = setup.upload("seals.txt", "Seals rest on the sand.").await;

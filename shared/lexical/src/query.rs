@@ -177,7 +177,7 @@ fn operator(rest: &str) -> Option<(Clause, usize)> {
         return None;
     }
     let word = &after[..after.find(char::is_whitespace).unwrap_or(after.len())];
-    let bare = word.trim_end_matches(|c: char| matches!(c, ')' | ',' | ';' | '.' | '?' | '!'));
+    let bare = word.trim_end_matches([')', ',', ';', '.', '?', '!']);
     if let Some(prefix) = bare.strip_suffix('*')
         && prefix.chars().count() >= MIN_PREFIX_CHARACTERS
         && prefix.ends_with(char::is_alphanumeric)

@@ -136,7 +136,8 @@ impl Splitter<'_> {
 
     /// The words from `start` on that single joiners connect; returns the position after them.
     fn joined_words(&mut self, start: usize) -> usize {
-        let mut words = vec![start..self.end_of_word(start)];
+        let mut words = Vec::with_capacity(4);
+        words.push(start..self.end_of_word(start));
         let mut joiners = Vec::new();
         loop {
             let end = words[words.len() - 1].end;

@@ -204,10 +204,14 @@ impl Scope {
             return Ok(packed);
         }
         let (workspace, collections) = (self.workspace, self.collections.clone());
+        // One look-up for each term, whatever the planner believes about their number.
         let rows = raw_sql!(
             Postgres,
-            "select term, postings from posting
-             where workspace_id = {workspace} and collection_id = any({collections}::uuid[]) and term = any({terms}::text[])"
+            "select found.term, found.postings
+             from unnest({collections}::uuid[]) as searched (id) cross join unnest({terms}::text[]) as wanted (term)
+             cross join lateral (
+                 select term, postings from posting
+                 where workspace_id = {workspace} and collection_id = searched.id and term = wanted.term offset 0) found"
         );
         for (term, postings) in sql::all_values::<(String, Vec<u8>)>(conn, rows).await? {
             packed.entry(term).or_default().push(postings);
