@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt, stream};
 use nvisy_shared::{id::WorkspaceId, platform::Platform, store};
 use nvisy_worker::{
-    connectors::{ListRequest, OpenConnection, Source, open_source},
+    connectors::{ListRequest, OpenConnection, Source, table::open_source},
     context::Context,
 };
 use serde_json::json;

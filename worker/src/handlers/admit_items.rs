@@ -25,10 +25,10 @@ use nvisy_shared::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::sync_source::ListingCheckpoint;
 use crate::{
     context::Context,
     runner::{Handler, JobError, complete_in_tx},
+    sync::checkpoint::ListingCheckpoint,
 };
 
 /// Files of one page.

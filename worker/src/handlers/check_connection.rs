@@ -18,7 +18,7 @@ use nvisy_shared::{
 use serde_json::json;
 
 use crate::{
-    connectors::{OpenConnection, open_source},
+    connectors::{OpenConnection, Redact, table::open_source},
     context::Context,
     pipeline::connections::{self, ModelConnection},
     providers::{ModelFailure, Question, Turn},

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::{
-    Facts, check_reading, path_of, read, step, stream_path,
+    object::{Facts, check_reading, path_of, step, stream_path},
+    read,
     walk::{self, Folder, FolderEntry, Kind, Walk},
 };
 use crate::{
@@ -178,8 +179,7 @@ impl Source for FolderSource {
         let last = async move {
             // Of the open file, which may have no name any more.
             let now = again.metadata().map_err(|error| failed(&error))?;
-            let is_same = now.len() == facts.bytes.unwrap_or_default()
-                && super::local_folder::facts(&now).modified == facts.modified;
+            let is_same = now.len() == facts.bytes.unwrap_or_default() && self::facts(&now).modified == facts.modified;
             if is_same { Ok(()) } else { Err(read::changed()) }
         };
         Ok(FetchedObject { content: read::checked(content, object.bytes, last), media_type: None })
