@@ -220,6 +220,14 @@ bench-http: (bench "http")
 [group('measure')]
 bench-upload: (bench "upload")
 
+# Compare a sync of small objects with the bare client of the store, and show its memory
+[group('measure')]
+bench-sync objects="5000": model
+    @{{ services }} install
+    @{{ services }} object-stores >/dev/null
+    cargo build --release --workspace --bins --locked
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench sync -- {{ objects }}
+
 # Compare extraction of the files of a folder with reference tools: quality, speed, memory
 [group('measure')]
 bench-extract folder: model

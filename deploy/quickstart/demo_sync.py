@@ -117,7 +117,8 @@ class Store:
             % (ACCESS_KEY, SECRET_KEY))
         weed = object_stores.directory(applications.HOME) / "weed"
         command = [weed, "server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.config=s3.json",
-                   "-volume.max=20", "-master.volumeSizeLimitMB=64", "-volume.preStopSeconds=0"]
+                   "-volume.max=20", "-master.volumeSizeLimitMB=64", "-volume.preStopSeconds=0",
+                   "-s3.port.iceberg=0", "-s3.port.lance=0"]
         command += [f"-{name}={port}" for name, port in ports.items()]
         self.log = folder / "log"
         environment = {"PATH": os.defpath, "HOME": str(folder)}

@@ -73,7 +73,7 @@ pub(crate) const SCRIPT: Script = Script {
             workspace_id uuid not null,
             id uuid not null,
             connection_id uuid not null,
-            -- What is asked.
+            -- The question.
             query jsonb not null,
             -- The answer, or why there is none; both null: no worker has answered yet.
             answer jsonb,

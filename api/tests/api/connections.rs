@@ -131,10 +131,11 @@ async fn providers_have_schemas_that_accept_their_settings() {
     let setup = Setup::of(TestApp::start().await).await;
     let providers = setup.app.get(&setup.ada, "/api/v1/providers").await.expect(200);
     let names: Vec<_> = providers["items"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
-    let models = ["openai", "anthropic", "gemini", "cohere", "ollama"];
-    let objects = ["s3", "gcs", "azure_blob", "webdav", "sftp", "local_folder"];
-    let others = ["postgresql", "mysql", "qdrant", "weaviate", "milvus", "pinecone"];
-    assert_eq!(names, models.into_iter().chain(objects).chain(others).collect::<Vec<_>>());
+    assert_eq!(names[..5], ["openai", "anthropic", "gemini", "cohere", "ollama"]);
+    assert_eq!(names[5..11], ["s3", "gcs", "azure_blob", "webdav", "sftp", "local_folder"]);
+    let capabilities = &providers["items"][5]["capabilities"];
+    assert_eq!(*capabilities, json!(["discover", "read", "list_ids"]));
+    assert_eq!(names[11..], ["postgresql", "mysql", "qdrant", "weaviate", "milvus", "pinecone", "openai-embeddings"]);
     let schema = &providers["items"][0]["settingsSchema"];
     assert_eq!(schema["required"], json!(["model"]));
     assert!(schema["properties"]["baseUrl"].is_object() && schema["additionalProperties"] == false);

@@ -314,13 +314,13 @@ async fn node_types_describe_themselves_to_editors() {
     let setup = Setup::new().await;
     let found = setup.get("/api/v1/node-types").await.expect(200);
     let items = found["items"].as_array().unwrap();
-    assert_eq!(items.len(), 35);
+    assert_eq!(items.len(), 36);
     let chunk = items.iter().find(|item| item["type"] == "chunk.section").unwrap();
     assert_eq!((&chunk["input"], &chunk["outputs"][0]["flow"]), (&json!(["document"]), &json!("chunks")));
     assert_eq!(chunk["schema"]["properties"]["type"], json!({ "const": "chunk.section" }));
     assert_eq!(chunk["schema"]["additionalProperties"], false);
     assert!(chunk["schema"]["properties"]["maxTokens"]["description"].is_string());
-    assert_eq!(found["definitionSchema"]["properties"]["nodes"]["items"]["oneOf"].as_array().unwrap().len(), 35);
+    assert_eq!(found["definitionSchema"]["properties"]["nodes"]["items"]["oneOf"].as_array().unwrap().len(), 36);
     assert_eq!(found["variables"][0]["name"], "file");
     setup.app.stop().await;
 }

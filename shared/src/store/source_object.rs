@@ -24,7 +24,7 @@ pub struct SourceNode {
     pub run: RunId,
 }
 
-/// What is known of an object.
+/// An object as it was known before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownObject {
     /// The revision of the content that the file has; `None`: it has none of this connection.

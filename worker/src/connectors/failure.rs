@@ -8,10 +8,14 @@ use nvisy_shared::{
     outbound::OutboundFailure,
 };
 
-use super::OpenConnection;
-
 /// Characters of a system's message that are kept.
 const MAX_MESSAGE_CHARS: usize = 300;
+
+/// Knows secrets that no text may contain.
+pub trait Redact {
+    /// The text without them.
+    fn redact(&self, text: &str) -> String;
+}
 
 /// Why a call of another system has no result. No text contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +58,7 @@ impl CallFailure {
 
     /// The failure with a short text, without the values of the connection's credentials.
     #[must_use]
-    pub fn redacted(self, connection: &OpenConnection) -> Self {
+    pub fn redacted(self, connection: &impl Redact) -> Self {
         let redact = |text: String| shorten(&connection.redact(&text));
         match self {
             Self::Busy { retry_after, reason } => Self::Busy { retry_after, reason: redact(reason) },

@@ -10,7 +10,7 @@ use nvisy_shared::{
     telemetry::metrics::metrics,
 };
 
-use super::{CallFailure, OpenConnection};
+use super::{connection::OpenConnection, failure::CallFailure};
 use crate::{context::Context, runner::JobError};
 
 /// How long a job waits for another one to end its calls.

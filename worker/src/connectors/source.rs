@@ -13,7 +13,7 @@ use nvisy_shared::domain::{connection::CheckStep, failure::Failure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::CallFailure;
+use super::failure::CallFailure;
 
 /// The steps of a check, up to the first that fails.
 pub type CheckResult = Vec<CheckStep>;
@@ -34,7 +34,7 @@ pub struct Stream {
     pub incremental: bool,
 }
 
-/// What is to be listed.
+/// A listing to be opened.
 #[derive(Clone, Debug, Default)]
 pub struct ListRequest {
     /// The setting `stream` of the node, in the form of the provider.

@@ -25,11 +25,11 @@ use nvisy_shared::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::sync_source::ListingCheckpoint;
 use crate::{
     context::Context,
     pipeline::embedding_connection,
     runner::{Handler, JobError, complete_in_tx},
+    sync::checkpoint::ListingCheckpoint,
 };
 
 /// Files of one page.

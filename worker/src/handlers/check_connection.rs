@@ -18,7 +18,7 @@ use nvisy_shared::{
 use serde_json::json;
 
 use crate::{
-    connectors::{self, OpenConnection, target::step},
+    connectors::{OpenConnection, Redact, table, target::step},
     context::Context,
     pipeline::{
         connections::{self, ModelConnection},
@@ -82,7 +82,7 @@ async fn check_system(cx: &Context, workspace: WorkspaceId, row: Model) -> Vec<C
         Err(error) => return vec![step("address", Err(error.to_string()))],
         Ok(connection) => connection,
     };
-    let steps = tokio::time::timeout(CHECK_TIMEOUT, connectors::check(cx, &opened)).await;
+    let steps = tokio::time::timeout(CHECK_TIMEOUT, table::check(cx, &opened)).await;
     let mut steps = steps.unwrap_or_else(|_| vec![step("list", Err("the system does not respond in time".to_owned()))]);
     for step in &mut steps {
         step.detail = opened.redact(&step.detail);

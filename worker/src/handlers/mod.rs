@@ -17,7 +17,6 @@ use nvisy_shared::job::{
 use crate::runner::Registry;
 
 pub(crate) use self::item::{finish as finish_item, open as open_item};
-pub(crate) use self::sync_source::ListingCheckpoint;
 
 /// The registry of all handlers.
 #[must_use]

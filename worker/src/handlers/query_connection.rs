@@ -11,7 +11,7 @@ use nvisy_shared::{
 use serde_json::{Value, json};
 
 use crate::{
-    connectors::{CallFailure, ListRequest, OpenConnection, open_source},
+    connectors::{CallFailure, ListRequest, OpenConnection, table::open_source},
     context::Context,
     runner::{Handler, JobError, complete_in_tx},
 };

@@ -22,7 +22,6 @@ use nvisy_shared::{
         source_object::{self, SyncCounts},
     },
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::admit_items::{self, Checkpoint};
@@ -30,7 +29,7 @@ use crate::{
     connectors::{ListRequest, Listing, Source, gate::Gate},
     context::Context,
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
-    sync::{SyncedSource, deletions, page::ListedPage, selection::Selection},
+    sync::{SyncedSource, checkpoint::ListingCheckpoint, deletions, page::ListedPage, selection::Selection},
 };
 
 /// How long a job lists before it lets others have its slot.
@@ -43,24 +42,6 @@ const WAIT_FOR_ITEMS: Duration = Duration::from_millis(500);
 const DELETED_AT_ONCE: i64 = 100;
 /// Repetitions of objects after which a listing has no end.
 const MAX_REPEATED: i64 = 10_000;
-
-/// How far a connection was listed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct ListingCheckpoint {
-    /// Where the listing goes on, in the form of the provider.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) at: Option<Value>,
-    /// The listing is complete, and objects up to this one that it did not name are handled.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) deleted_to: Option<String>,
-    /// Objects that it named.
-    pub(crate) seen: i64,
-    /// Of them, those that have files; counted by a dry run only.
-    pub(crate) matched: i64,
-    /// Objects that it named again.
-    pub(crate) repeated: i64,
-}
 
 #[async_trait]
 impl Handler for SyncSource {

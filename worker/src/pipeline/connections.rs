@@ -102,7 +102,7 @@ pub async fn of_segment(
 /// Opens a connection to a model.
 ///
 /// # Errors
-/// When the row was changed behind our back, or another key sealed it.
+/// When the row was changed without the API, or another key sealed it.
 pub fn open(cx: &Context, workspace: WorkspaceId, row: Model) -> Result<ModelConnection, JobError> {
     let unreadable =
         |error: InvalidSetting| JobError::retry("the settings of a connection cannot be read")(error.to_string());

@@ -9,7 +9,7 @@ use nvisy_shared::{
     store,
 };
 
-use crate::{connectors::CallFailure, pipeline::plans::PlanError, providers::ModelFailure};
+use crate::{connectors::failure::CallFailure, pipeline::plans::PlanError, providers::ModelFailure};
 
 /// How long a job waits before it looks again for free disk space.
 const STORAGE_FULL_DELAY: Duration = Duration::from_secs(15);

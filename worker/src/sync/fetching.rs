@@ -29,11 +29,11 @@ const UNKNOWN_TYPE: &str = "application/octet-stream";
 pub(crate) struct Fetched {
     /// The revision of the content.
     pub(crate) revision: String,
-    /// What becomes a file.
+    /// The file to be made of it.
     pub(crate) file: SyncedFile,
 }
 
-/// What became of the objects of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Default)]
 pub(crate) struct FetchResult {
     /// Those that are stored.

@@ -1,5 +1,6 @@
 //! Keeping files in step with connections: what the handlers of listings and of batches share.
 
+pub(crate) mod checkpoint;
 pub(crate) mod deletions;
 pub(crate) mod fetching;
 pub(crate) mod ingest;
@@ -17,7 +18,7 @@ use nvisy_shared::{
 };
 
 use crate::{
-    connectors::{OpenConnection, Source, gate::Gate, open_source},
+    connectors::{OpenConnection, Source, gate::Gate, table::open_source},
     context::Context,
     pipeline::plans::CompiledPlan,
     runner::JobError,

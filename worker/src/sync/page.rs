@@ -18,7 +18,9 @@ use nvisy_shared::{
 use serde_json::{Value, json};
 
 use super::{
-    SyncedSource, deletions,
+    SyncedSource,
+    checkpoint::ListingCheckpoint,
+    deletions,
     fetching::{self, FetchResult, Stop},
     ingest,
     selection::Selection,
@@ -26,7 +28,6 @@ use super::{
 use crate::{
     connectors::{ListedObject, ObjectFailure, Page, Source, gate::Gate},
     context::Context,
-    handlers::ListingCheckpoint,
     runner::JobError,
 };
 

@@ -73,7 +73,7 @@ pub async fn browse(
     Ok(Json(Objects { state, items, failure }))
 }
 
-type Answer = (QueryState, Option<serde_json::Value>, Option<String>);
+type AskedResult = (QueryState, Option<serde_json::Value>, Option<String>);
 
 /// Lets a worker ask, and waits for the answer without holding a connection of the pool.
 async fn ask(
@@ -83,7 +83,7 @@ async fn ask(
     connection: ConnectionId,
     query: &ConnectionQuery,
     wait_seconds: u16,
-) -> Result<Answer, Problem> {
+) -> Result<AskedResult, Problem> {
     let (id, workspace) = (ConnectionQueryId::new(), member.workspace);
     // A response that waits is a stream for as long as it waits.
     let _permit = match wait_seconds {

@@ -61,7 +61,7 @@ pub struct SeaweedFs {
     pub sftp_port: u16,
     filer: String,
     client: Client,
-    process: Child,
+    _process: Child,
     folder: TempDir,
 }
 
@@ -99,6 +99,9 @@ impl SeaweedFs {
             "-volume.max=20",
             "-master.volumeSizeLimitMB=64",
             "-volume.preStopSeconds=0",
+            // Ports that every process would take.
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
         ];
         let ports = [
             ("master.port", master),
@@ -122,7 +125,7 @@ impl SeaweedFs {
             sftp_port: sftp,
             filer: url(filer),
             client: TestApp::new_client(),
-            process,
+            _process: process,
             folder,
         };
         wait_until("the store takes objects", async || {
@@ -161,11 +164,6 @@ impl SeaweedFs {
         let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/object_stores/ssh_host_ed25519_key.pub");
         let key = std::fs::read_to_string(key).expect("the host key");
         json!({ "host": "127.0.0.1", "port": self.sftp_port, "hostKey": key.trim() })
-    }
-
-    /// Ends the store, like a crash.
-    pub async fn kill(&mut self) {
-        self.process.kill().await.expect("a killed store");
     }
 
     /// What the store has logged.

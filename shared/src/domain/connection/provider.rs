@@ -132,13 +132,13 @@ impl Provider {
         }
     }
 
-    /// What is wrong with settings.
+    /// The problems of settings.
     #[must_use]
     pub fn settings_problems(&self, settings: &Value) -> Vec<InvalidSetting> {
         (self.settings_problems)(settings)
     }
 
-    /// What is wrong with credentials. No message quotes a value.
+    /// The problems of credentials. No message quotes a value.
     #[must_use]
     pub fn credentials_problems(&self, credentials: &Value) -> Vec<InvalidSetting> {
         (self.credentials_problems)(credentials)

@@ -9,7 +9,11 @@ use opendal::{EntryMode, Lister, options::ListOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{PAGE_OBJECTS, listed, names, store::ObjectStore};
+use super::{
+    names,
+    object::{PAGE_OBJECTS, listed},
+    store::ObjectStore,
+};
 use crate::connectors::{CallFailure, Page, source::Listing};
 
 /// Longest wait for a page of the store.

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::{
-    Facts, check_reading, path_of, read, step, stream_path,
+    object::{Facts, check_reading, path_of, step, stream_path},
+    read,
     walk::{self, Folder, FolderEntry, Kind, Walk},
 };
 use crate::{
@@ -34,6 +35,7 @@ const READ_BYTES: usize = 256 * 1024;
 const NO_FOLLOW: i32 = 0o400_000;
 
 /// A folder.
+#[derive(Clone)]
 struct LocalFolder {
     root: PathBuf,
     /// The operator's folders, as they are without links.
@@ -122,10 +124,19 @@ fn failed(error: &io::Error) -> CallFailure {
     }
 }
 
+/// Runs calls of the file system on a thread that may wait for the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CallFailure> + Send + 'static,
+) -> Result<T, CallFailure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(CallFailure::Unavailable("the folder cannot be read".to_owned())))
+}
+
 #[async_trait]
 impl Folder for LocalFolder {
     async fn entries(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure> {
-        tokio::task::block_in_place(|| self.list(path))
+        let (folder, path) = (self.clone(), path.to_owned());
+        blocking(move || folder.list(&path)).await
     }
 }
 
@@ -156,7 +167,8 @@ impl Source for FolderSource {
 
     async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure> {
         let path = path_of(object)?.to_owned();
-        let (file, facts) = self.0.open(&path)?;
+        let folder = Arc::clone(&self.0);
+        let (file, facts) = blocking(move || folder.open(&path)).await?;
         if facts.etag.as_deref() != Some(&object.revision) {
             return Err(read::changed());
         }
@@ -167,8 +179,7 @@ impl Source for FolderSource {
         let last = async move {
             // Of the open file, which may have no name any more.
             let now = again.metadata().map_err(|error| failed(&error))?;
-            let is_same = now.len() == facts.bytes.unwrap_or_default()
-                && super::local_folder::facts(&now).modified == facts.modified;
+            let is_same = now.len() == facts.bytes.unwrap_or_default() && self::facts(&now).modified == facts.modified;
             if is_same { Ok(()) } else { Err(read::changed()) }
         };
         Ok(FetchedObject { content: read::checked(content, object.bytes, last), media_type: None })

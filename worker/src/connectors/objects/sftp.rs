@@ -18,9 +18,9 @@ use tokio::sync::Mutex;
 use tokio_util::io::ReaderStream;
 
 use super::{
-    Facts, check_reading, listed, path_of, read,
+    object::{Facts, check_reading, listed, path_of, step, stream_path},
+    read,
     sftp_session::{OpenSession, connect, failed},
-    step, stream_path,
     walk::{self, Folder, FolderEntry, Kind, Walk},
 };
 use crate::{
@@ -170,7 +170,7 @@ impl Source for SftpSource {
             }
         });
         let revision = object.revision.clone();
-        // The protocol has no condition: the file is looked at again behind its last byte.
+        // The protocol has no condition: the attributes are read again behind the last byte.
         let last = async move {
             let now = session.sftp.symlink_metadata(full).await;
             let now = match now {

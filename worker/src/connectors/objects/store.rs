@@ -27,11 +27,12 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::{
-    Facts, check_reading,
     flat::FlatListing,
-    path_of, read, step, stream_path,
+    names,
+    object::{Facts, check_reading, listed, path_of, step, stream_path},
+    read,
     transport::GuardedTransport,
-    walk::{Folder, FolderEntry, Kind, Walk},
+    walk::{self, Folder, FolderEntry, Kind, Walk},
 };
 use crate::{
     connectors::{
@@ -325,7 +326,7 @@ impl Source for StoreSource {
     async fn discover(&self) -> Result<Vec<Stream>, CallFailure> {
         let store = &self.0;
         let all = store.container.clone().unwrap_or_else(|| "/".to_owned());
-        let mut streams = vec![super::walk::stream(&all, "")];
+        let mut streams = vec![walk::stream(&all, "")];
         let mut lister = store
             .lister
             .lister_options("/", ListOptions::default())
@@ -333,8 +334,8 @@ impl Source for StoreSource {
             .map_err(|error| store.list_failed(&error))?;
         while let Some(entry) = lister.try_next().await.map_err(|error| store.list_failed(&error))? {
             let path = entry.path().trim_end_matches('/');
-            if entry.metadata().mode() == EntryMode::DIR && !path.is_empty() && super::names::problem(path).is_none() {
-                streams.push(super::walk::stream(path, path));
+            if entry.metadata().mode() == EntryMode::DIR && !path.is_empty() && names::problem(path).is_none() {
+                streams.push(walk::stream(path, path));
             }
             if streams.len() >= MAX_STREAMS {
                 break;
@@ -392,7 +393,7 @@ impl Source for StoreSource {
                 return Ok(());
             }
             let now = match store.lister.stat(&path).await {
-                Ok(metadata) => super::listed(store.container.as_deref(), &path, ObjectStore::facts(&metadata)),
+                Ok(metadata) => listed(store.container.as_deref(), &path, ObjectStore::facts(&metadata)),
                 Err(error) => return Err(store.read_failed(&error).await),
             };
             if now.revision == revision { Ok(()) } else { Err(read::changed()) }

@@ -7,7 +7,10 @@ use nvisy_shared::domain::failure::{Failure, FailureCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Facts, PAGE_OBJECTS, listed, names};
+use super::{
+    names,
+    object::{Facts, PAGE_OBJECTS, listed},
+};
 use crate::connectors::{CallFailure, ObjectFailure, Page, Stream, source::Listing};
 
 /// Folders within each other.

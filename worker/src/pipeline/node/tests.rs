@@ -171,7 +171,10 @@ fn texts(elements: &Elements) -> Vec<&str> {
 async fn sources_give_the_content_of_the_file() {
     let fixture = Fixture::new().await;
     let file = fixture.file("a.txt", "text/plain", b"words").await;
-    for (kind, settings) in [("source.files", json!({})), ("source.search", json!({ "query": "words" }))] {
+    let connection = json!({ "connection": nvisy_shared::id::ConnectionId::new() });
+    for (kind, settings) in
+        [("source.files", json!({})), ("source.search", json!({ "query": "words" })), ("source.connection", connection)]
+    {
         let output = fixture.run(kind, settings, &file, Elements::empty(Flow::Bytes)).await.unwrap();
         assert_eq!(texts(&output.ports[0]), ["a.txt"]);
         assert!(output.effects.is_empty());

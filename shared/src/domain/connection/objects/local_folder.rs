@@ -3,7 +3,7 @@ use std::path::Path;
 use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{READS_WITH_ACL, limits, root};
+use super::rules::{READS_WITH_ACL, limits, root};
 use crate::domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate};
 
 /// A folder of the machines on which workers run, below a root that the operator allows.

@@ -2,7 +2,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{READS, bucket, limits, text, web_address};
+use super::rules::{READS, bucket, limits, text, web_address};
 use crate::{
     domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
     secret::Secret,

@@ -1,7 +1,7 @@
 use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{READS_WITH_ACL, limits, root, text};
+use super::rules::{READS_WITH_ACL, limits, root, text};
 use crate::{
     domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
     secret::Secret,
