@@ -91,6 +91,10 @@ pub async fn of_segment(
                 };
                 connections.targets.insert(step.id.clone(), TargetConnection { connection, target });
             }
+            _ if ModelProvider::parse(&row.provider).is_none() => {
+                let detail = format!("the connection `{}` is not to a language model", row.name);
+                return Err(JobError::Fail(Failure::new(FailureCode::ConnectionNotFound, detail).at(&step.id)));
+            }
             _ => {
                 connections.models.insert(step.id.clone(), open(cx, workspace, row)?);
             }
