@@ -72,6 +72,7 @@ pub fn destination(parts: &[&[u8]]) -> String {
 
 #[derive(FromQueryResult)]
 struct Found {
+    inline: bool,
     is_newer: bool,
 }
 
@@ -111,15 +112,18 @@ pub async fn begin(
     }
     let found = raw_sql!(
         Postgres,
-        "select (t.version, t.run_id) > (v.number, {run}) as is_newer
-         from external_target t join file_version v on v.workspace_id = t.workspace_id and v.id = {version}
-         where t.workspace_id = {workspace_id} and t.pipeline_id = {pipeline_id} and t.node = {node} and t.file_id = {file_id}
-             and t.destination = {destination}"
+        "select p.inline, coalesce((t.version, t.run_id) > (v.number, {run}), false) as is_newer
+         from pipeline p
+         left join external_target t on t.workspace_id = p.workspace_id and t.pipeline_id = p.id and t.node = {node}
+             and t.file_id = {file_id} and t.destination = {destination}
+         left join file_version v on v.workspace_id = p.workspace_id and v.id = {version}
+         where p.workspace_id = {workspace_id} and p.id = {pipeline_id}"
     );
     Ok(match sql::first(tx, found).await? {
-        None => Begun::Granted(elements),
-        Some(Found { is_newer: true }) => Begun::Superseded,
-        Some(Found { is_newer: false }) => Begun::Busy,
+        Some(Found { inline: true, .. }) => Begun::Granted(elements),
+        Some(Found { is_newer: false, .. }) => Begun::Busy,
+        // Of a deleted pipeline nothing is to be there.
+        Some(_) | None => Begun::Superseded,
     })
 }
 

@@ -3,8 +3,15 @@
 use nvisy_shared::domain::connection::{self, Address, CheckStep};
 
 use super::{
-    CallFailure, OpenConnection, Source, Target, milvus::Milvus, objects, pinecone::Pinecone, qdrant::Qdrant, rest::Server, sql,
-    target::{self, step}, weaviate::Weaviate,
+    CallFailure, OpenConnection, Source, Target,
+    milvus::Milvus,
+    objects,
+    pinecone::Pinecone,
+    qdrant::Qdrant,
+    rest::Server,
+    sql,
+    target::{self, step},
+    weaviate::Weaviate,
 };
 use crate::context::Context;
 

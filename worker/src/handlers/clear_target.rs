@@ -17,7 +17,7 @@ use nvisy_shared::{
 use serde_json::json;
 
 use crate::{
-    connectors::{self, CallFailure, OpenConnection, Place, gate::Gate},
+    connectors::{CallFailure, OpenConnection, Place, gate::Gate, table},
     context::Context,
     pipeline::{
         calling::{MAX_IGNORED_BYTES, Service, message_id},
@@ -105,7 +105,7 @@ async fn delete(cx: &Context, claim: &Claim, key: &TargetKey, obsolete: &Obsolet
     let gate = Gate::of(cx, &connection);
     gate.check_circuit().await?;
     gate.begin(claim).await?;
-    let target = match connectors::open_target(cx, &connection) {
+    let target = match table::open_target(cx, &connection) {
         Ok(target) => target,
         Err(CallFailure::Item(failure)) => return Err(JobError::Fail(failure)),
         Err(failure) => return Err(gate.failed(failure).await?),

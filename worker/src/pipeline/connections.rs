@@ -16,8 +16,9 @@ use nvisy_shared::{
 use super::plans::CompiledPlan;
 use crate::{
     connectors::{
-        self, CallFailure, OpenConnection, Target,
+        CallFailure, OpenConnection, Target,
         gate::{BLOCKED_DELAY, CallLimits, Gate},
+        table,
     },
     context::Context,
     providers::ModelClient,
@@ -84,12 +85,16 @@ pub async fn of_segment(
         match step.settings {
             Settings::SinkConnection(_) => {
                 let connection = OpenConnection::open(cx, workspace, row)?;
-                let target = match connectors::open_target(cx, &connection) {
+                let target = match table::open_target(cx, &connection) {
                     Ok(target) => target,
                     Err(CallFailure::Item(failure)) => return Err(JobError::Fail(failure.at(&step.id))),
                     Err(failure) => return Err(Gate::of(cx, &connection).failed(failure).await?),
                 };
                 connections.targets.insert(step.id.clone(), TargetConnection { connection, target });
+            }
+            _ if ModelProvider::parse(&row.provider).is_none() => {
+                let detail = format!("the connection `{}` is not to a language model", row.name);
+                return Err(JobError::Fail(Failure::new(FailureCode::ConnectionNotFound, detail).at(&step.id)));
             }
             _ => {
                 connections.models.insert(step.id.clone(), open(cx, workspace, row)?);

@@ -26,7 +26,6 @@ struct State {
     rows: BTreeMap<String, StoredRow>,
     /// The next responses: status and body.
     failures: Vec<(u16, String)>,
-    requests: Vec<String>,
 }
 
 /// One collection, `documents` (class `Documents`), of vectors of one dimension.
@@ -56,11 +55,6 @@ impl VectorServer {
         self.state.lock().unwrap().rows.clone()
     }
 
-    /// The method and the path of each request.
-    pub fn requests(&self) -> Vec<String> {
-        self.state.lock().unwrap().requests.clone()
-    }
-
     /// Answers the next requests so.
     pub fn fail(&self, times: usize, status: u16, body: &Value) {
         let failures = vec![(status, body.to_string()); times];
@@ -88,7 +82,6 @@ async fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
     let (status, response) = {
         let mut state = state.lock().unwrap();
-        state.requests.push(line.clone());
         match state.failures.pop() {
             Some(failure) => failure,
             None => {

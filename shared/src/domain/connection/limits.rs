@@ -4,7 +4,7 @@ use url::Url;
 
 use super::{InvalidSetting, model::CallRate};
 
-/// What is wrong with the limits of calls.
+/// Adds the problems of the limits of calls.
 pub(super) fn call_limits(problems: &mut Vec<InvalidSetting>, concurrency: Option<u32>, rate_limit: Option<CallRate>) {
     range(problems, "concurrency", concurrency.unwrap_or(1), 1, 1000);
     if let Some(limit) = rate_limit {
@@ -19,7 +19,7 @@ pub(super) fn range(problems: &mut Vec<InvalidSetting>, field: &str, value: u32,
     }
 }
 
-/// What is wrong with the address of an HTTP server.
+/// Adds the problem of the address of an HTTP server.
 pub(super) fn base_url(problems: &mut Vec<InvalidSetting>, url: &Url) {
     let mut add = |message: &str| problems.push(InvalidSetting::new("baseUrl", message));
     if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
@@ -29,7 +29,7 @@ pub(super) fn base_url(problems: &mut Vec<InvalidSetting>, url: &Url) {
     }
 }
 
-/// What is wrong with a secret that becomes a header.
+/// Adds the problem of a secret that becomes a header.
 pub(super) fn header_secret(problems: &mut Vec<InvalidSetting>, field: &str, secret: &str) {
     if !(1..=4096).contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         problems.push(InvalidSetting::new(field, "must have 1 to 4096 visible ASCII characters"));

@@ -9,7 +9,11 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Database, Table, list, quoted, relay::Relay, target::Column};
+use super::{
+    database::Database,
+    relay::Relay,
+    table::{Column, Table, list, quoted},
+};
 use crate::connectors::target::{Place, Row};
 
 const DIALECT: Dialect = Dialect::MySql;

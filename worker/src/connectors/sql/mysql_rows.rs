@@ -10,8 +10,8 @@ use sqlx::{
 };
 
 use super::{
-    quoted,
-    source::{Position, RawRow, from_clause},
+    rows::{Position, RawRow, from_clause},
+    table::quoted,
 };
 
 const DIALECT: Dialect = Dialect::MySql;
@@ -83,17 +83,18 @@ pub(super) async fn rows(
             }
             if let Some(after) = after {
                 conditions.push(format!("{key} > ?"));
-                values.push((of_key, after));
+                values.push((of_key, after.as_str()));
             }
             key.clone()
         }
         Position::Cursor { from, after } => {
             conditions.push(format!("{cursor} >= ?"));
-            values.push((of_cursor, from));
+            values.push((of_cursor, from.as_str()));
             if let Some((last_cursor, last_key)) = after {
                 // The server uses no index for a comparison of rows.
                 conditions.push(format!("({cursor} > ? or ({cursor} = ? and {key} > ?))"));
-                values.extend([(of_cursor, last_cursor.as_str()), (of_cursor, last_cursor), (of_key, last_key)]);
+                let (last_cursor, last_key) = (last_cursor.as_str(), last_key.as_str());
+                values.extend([(of_cursor, last_cursor), (of_cursor, last_cursor), (of_key, last_key)]);
             }
             format!("{cursor}, {key}")
         }

@@ -4,8 +4,8 @@ use nvisy_shared::domain::connection::relational::{Dialect, RowStream};
 use sqlx::{AssertSqlSafe, Connection, Error, Executor, Row as _, postgres::PgConnection};
 
 use super::{
-    quoted,
-    source::{Position, RawRow, from_clause},
+    rows::{Position, RawRow, from_clause},
+    table::quoted,
 };
 
 const DIALECT: Dialect = Dialect::PostgreSql;

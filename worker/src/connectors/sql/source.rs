@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use nvisy_shared::domain::{
-    connection::relational::{Dialect, RowStream},
+    connection::relational::RowStream,
     failure::{Failure, FailureCode},
 };
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,9 @@ use super::{
         source::{CheckResult, FetchedObject, ListRequest, ListedObject, Listing, ObjectFailure, Page, Source, Stream},
         target::step,
     },
-    Database, Inner, Session, mysql_rows, postgres_rows,
+    database::{Database, Inner, Session},
+    mysql_rows, postgres_rows,
+    rows::{Position, RawRow},
 };
 
 /// Rows of a page.
@@ -31,34 +33,6 @@ const PAGE_ROWS: usize = 500;
 
 /// The rows of a connection.
 pub(super) struct SqlSource(pub(super) Database);
-
-/// A row as the database gives it, with the values that order it as text.
-pub(super) struct RawRow {
-    pub(super) key: String,
-    pub(super) cursor: Option<String>,
-    /// The row as a JSON object.
-    pub(super) json: String,
-}
-
-/// Which rows come next.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "order")]
-pub(super) enum Position {
-    /// By the key.
-    Key {
-        /// The last key.
-        after: Option<String>,
-        /// Whether only rows without a cursor count.
-        only_without_cursor: bool,
-    },
-    /// By the cursor, then the key.
-    Cursor {
-        /// The first cursor that counts.
-        from: String,
-        /// Cursor and key of the last row.
-        after: Option<(String, String)>,
-    },
-}
 
 /// Where a listing goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -224,7 +198,9 @@ impl Listing for RowListing {
         for row in rows {
             let key = row.key.clone();
             if self.last_key.as_ref() == Some(&key) {
-                page.failures.push(self.failed(&key, "another row has the same key, so they cannot be told apart"));
+                // The first one is an object, so this is another one.
+                let again = format!("{key} (again)");
+                page.failures.push(self.failed(&again, "another row has the same key, so nothing distinguishes them"));
                 continue;
             }
             match listed(&self.stream, row) {
@@ -356,19 +332,11 @@ fn hash(bytes: &[u8]) -> String {
     })
 }
 
-/// What rows are read from, as statements have it. A query is a statement of its own within brackets, and ends with its line.
-pub(super) fn from_clause(dialect: Dialect, stream: &RowStream) -> String {
-    match (&stream.query, &stream.table) {
-        (Some(query), _) => format!("({}\n) as t", query.trim().trim_end_matches(';')),
-        (None, table) => {
-            format!("{} as t", super::Table::of(table.as_deref().unwrap_or_default()).quoted(dialect))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use nvisy_shared::domain::connection::relational::Dialect;
+
+    use super::{super::rows::from_clause, *};
 
     fn stream(settings: Value) -> RowStream {
         read_stream(&settings).unwrap()

@@ -12,26 +12,19 @@ use super::{
         CallFailure,
         target::{Place, Row, Target, is_mismatch, mismatch, step},
     },
-    Database, Inner, Session, Table, mysql, postgres,
+    database::{Database, Inner, Session},
+    mysql, postgres,
+    table::{Column, Table},
 };
 
 /// A table of a database, with the connection that the calls of one job share.
-pub(in crate::connectors) struct SqlTarget {
+pub(super) struct SqlTarget {
     database: Database,
     session: Mutex<Option<Session>>,
 }
 
-/// A column of a table.
-pub(super) struct Column {
-    pub(super) name: String,
-    /// The type, as the database writes it.
-    pub(super) kind: String,
-    /// Whether its values differ.
-    pub(super) is_unique: bool,
-}
-
 impl SqlTarget {
-    pub(in crate::connectors) fn new(database: Database) -> Self {
+    pub(super) fn new(database: Database) -> Self {
         Self { database, session: Mutex::new(None) }
     }
 
