@@ -90,6 +90,21 @@ impl Language {
         TABLE[self as usize].3.is_some()
     }
 
+    /// Whether it writes compounds as one word.
+    #[must_use]
+    pub const fn has_compounds(self) -> bool {
+        matches!(
+            self,
+            Self::Danish
+                | Self::Dutch
+                | Self::Finnish
+                | Self::German
+                | Self::Hungarian
+                | Self::Norwegian
+                | Self::Swedish
+        )
+    }
+
     /// Whether the folded word is frequent in the language and says little about a text's subject.
     #[must_use]
     pub fn is_stop_word(self, folded: &str) -> bool {

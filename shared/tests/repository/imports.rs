@@ -10,8 +10,15 @@ use syn::{Path, UseTree, visit::Visit};
 use super::source_files::{root, rust_files};
 
 /// The source directories of all crates.
-const CRATES: [&str; 6] =
-    ["api/src", "worker/src", "worker/extract/src", "shared/src", "shared/embed/src", "migration/src"];
+const CRATES: [&str; 7] = [
+    "api/src",
+    "worker/src",
+    "worker/extract/src",
+    "shared/src",
+    "shared/embed/src",
+    "shared/lexical/src",
+    "migration/src",
+];
 const MAX_CIRCLE: usize = 4;
 /// The floors of `api`, top down; a file imports from its own floor and those below.
 const API_FLOORS: [&[&str]; 8] = [

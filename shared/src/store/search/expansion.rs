@@ -1,6 +1,6 @@
-//! The terms of an index that a word of a query stands for: those with its prefix, those that contain it, and its parts.
+//! The terms of an index that words of a query stand for: those that begin with them, those that contain them, and their parts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::raw_sql;
 use uuid::Uuid;
@@ -12,101 +12,138 @@ use crate::{
 
 /// Maximum number of words of a query, of those that no chunk has, for which others are searched.
 pub(super) const MAX_UNKNOWN_WORDS: usize = 4;
-/// Maximum number of terms for one.
-const MAX_TERMS: i64 = 128;
+/// The fewest characters of a word that is searched inside others.
+pub(super) const MIN_INNER_CHARACTERS: usize = 5;
+/// Maximum number of terms for one word.
+const MAX_TERMS: usize = 128;
 /// Rows of the index that are read at most to find terms that contain a word.
 const MAX_SCANNED_ROWS: i64 = 200_000;
-/// The fewest characters of a word that is searched inside others.
-const MIN_INNER_CHARACTERS: usize = 5;
 /// The fewest characters of a part of a word.
 const MIN_PART_CHARACTERS: usize = 4;
 /// Letters that join the parts of a compound.
 const LINKS: [&str; 6] = ["s", "es", "n", "en", "er", "e"];
 
-/// The terms that begin with a prefix.
+/// The terms for each word.
+pub(super) type Terms = HashMap<String, Vec<String>>;
+
+/// The terms that begin with prefixes.
 pub(super) async fn starting_with(
     conn: &impl Conn,
     workspace: WorkspaceId,
     collections: &[Uuid],
-    prefix: &str,
-) -> Result<Vec<String>> {
+    prefixes: Vec<String>,
+) -> Result<Terms> {
     let collections = collections.to_vec();
     // No term has this character.
-    let end = format!("{prefix}\u{10ffff}");
+    let ends: Vec<String> = prefixes.iter().map(|prefix| format!("{prefix}\u{10ffff}")).collect();
+    // A term has a few rows.
+    let rows = i64::try_from(8 * MAX_TERMS).unwrap_or(i64::MAX);
     let terms = raw_sql!(
         Postgres,
-        "select distinct term from unnest({collections}::uuid[]) as searched (id) cross join lateral (
+        "select distinct prefix.first, found.term
+         from unnest({prefixes}::text[], {ends}::text[]) as prefix (first, last)
+         cross join unnest({collections}::uuid[]) as searched (id) cross join lateral (
              select term from posting
-             where workspace_id = {workspace} and collection_id = searched.id and term >= {prefix} and term < {end}
-             order by term limit 10 * {MAX_TERMS}) found
-         order by term limit {MAX_TERMS}"
+             where workspace_id = {workspace} and collection_id = searched.id
+                 and term >= prefix.first and term < prefix.last
+             order by term limit {rows}) found
+         order by prefix.first, found.term"
     );
-    sql::all_values::<(String,)>(conn, terms).await.map(first_column)
+    sql::all_values(conn, terms).await.map(by_word)
 }
 
-/// The terms that contain a word, which has these terms: compounds.
-pub(super) async fn compounds(
+/// The terms that contain words, as compounds do.
+pub(super) async fn containing(
     conn: &impl Conn,
     workspace: WorkspaceId,
     collections: &[Uuid],
-    terms: &[String],
-) -> Result<Vec<String>> {
-    let Some(inner) = terms.iter().min_by_key(|term| term.len()) else { return Ok(Vec::new()) };
-    if inner.chars().count() < MIN_INNER_CHARACTERS {
-        return Ok(Vec::new());
-    }
-    let found = starting_with(conn, workspace, collections, inner).await?;
-    if !found.is_empty() {
-        return Ok(found);
-    }
+    words: Vec<String>,
+) -> Result<Terms> {
     let collections = collections.to_vec();
-    // Folded terms have letters and digits, so no wildcard.
-    let pattern = format!("%{inner}%");
     let terms = raw_sql!(
         Postgres,
-        "select distinct term from (
+        "select distinct word.part, known.term
+         from (
              select term from posting
-             where workspace_id = {workspace} and collection_id = any({collections}::uuid[]) limit {MAX_SCANNED_ROWS}) known
-         where term like {pattern} limit {MAX_TERMS}"
+             where workspace_id = {workspace} and collection_id = any({collections}::uuid[])
+             limit {MAX_SCANNED_ROWS}) known
+         join unnest({words}::text[]) as word (part) on position(word.part in known.term) > 0
+         order by word.part, known.term"
     );
-    sql::all_values::<(String,)>(conn, terms).await.map(first_column)
+    sql::all_values(conn, terms).await.map(by_word)
 }
 
-/// The two known terms of which a word consists.
+/// The two known terms of which each word consists.
 pub(super) async fn split(
     conn: &impl Conn,
     workspace: WorkspaceId,
     collections: &[Uuid],
-    word: &str,
-) -> Result<Vec<String>> {
-    let cuts: Vec<usize> = word.char_indices().map(|(at, _)| at).collect();
-    if cuts.len() < 2 * MIN_PART_CHARACTERS {
-        return Ok(Vec::new());
+    words: Vec<String>,
+) -> Result<Terms> {
+    let pairs: Vec<(&String, Vec<(&str, &str)>)> = words.iter().map(|word| (word, pairs(word))).collect();
+    let parts: HashSet<&str> = pairs.iter().flat_map(|(_, pairs)| pairs).flat_map(|(a, b)| [*a, *b]).collect();
+    if parts.is_empty() {
+        return Ok(Terms::new());
     }
-    let mut pairs: Vec<(&str, &str)> = Vec::new();
+    let parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
+    let collections = collections.to_vec();
+    let known = raw_sql!(
+        Postgres,
+        "select distinct part.term
+         from unnest({parts}::text[]) as part (term) cross join unnest({collections}::uuid[]) as searched (id)
+         cross join lateral (
+             select from posting
+             where workspace_id = {workspace} and collection_id = searched.id and term = part.term limit 1) found"
+    );
+    let known: HashSet<String> = sql::all_values::<String>(conn, known).await?.into_iter().collect();
+    let mut found = Terms::new();
+    for (word, pairs) in pairs {
+        let pairs = pairs.into_iter().filter(|(first, second)| known.contains(*first) && known.contains(*second));
+        // Of several splits, that with parts of similar length.
+        if let Some((first, second)) = pairs.max_by_key(|(first, second)| first.len().min(second.len())) {
+            found.insert(word.clone(), vec![first.to_owned(), second.to_owned()]);
+        }
+    }
+    Ok(found)
+}
+
+/// The ways to cut a word in two, without the letters that join them.
+fn pairs(word: &str) -> Vec<(&str, &str)> {
+    let cuts: Vec<usize> = word.char_indices().map(|(at, _)| at).collect();
+    let mut pairs = Vec::new();
+    if cuts.len() < 2 * MIN_PART_CHARACTERS {
+        return pairs;
+    }
     for at in &cuts[MIN_PART_CHARACTERS..=cuts.len() - MIN_PART_CHARACTERS] {
         let (first, second) = word.split_at(*at);
         pairs.push((first, second));
         let shorter = LINKS.iter().filter_map(|link| first.strip_suffix(link));
         pairs.extend(shorter.filter(|first| first.len() >= MIN_PART_CHARACTERS).map(|first| (first, second)));
     }
-    let parts: HashSet<&str> = pairs.iter().flat_map(|(first, second)| [*first, *second]).collect();
-    let parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
-    let collections = collections.to_vec();
-    let known = raw_sql!(
-        Postgres,
-        "select distinct term from posting
-         where workspace_id = {workspace} and collection_id = any({collections}::uuid[]) and term = any({parts}::text[])"
-    );
-    let known: HashSet<String> =
-        sql::all_values::<(String,)>(conn, known).await?.into_iter().map(|(term,)| term).collect();
-    let is_known = |part: &str| known.contains(part);
-    // Of several splits, that with parts of similar length.
-    let best = pairs.into_iter().filter(|(first, second)| is_known(first) && is_known(second));
-    let best = best.max_by_key(|(first, second)| first.len().min(second.len()));
-    Ok(best.map_or_else(Vec::new, |(first, second)| vec![first.to_owned(), second.to_owned()]))
+    pairs
 }
 
-fn first_column(rows: Vec<(String,)>) -> Vec<String> {
-    rows.into_iter().map(|(term,)| term).collect()
+fn by_word(rows: Vec<(String, String)>) -> Terms {
+    let mut terms = Terms::new();
+    for (word, term) in rows {
+        let of_word = terms.entry(word).or_default();
+        if of_word.len() < MAX_TERMS {
+            of_word.push(term);
+        }
+    }
+    terms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_cut_with_and_without_joining_letters() {
+        let cut = pairs("zorgverzekering");
+        assert!(cut.contains(&("zorg", "verzekering")));
+        assert!(pairs("arbeitsamt").is_empty() || pairs("arbeitsamt").contains(&("arbeit", "samt")));
+        assert!(pairs("arbeitsplatz").contains(&("arbeit", "platz")));
+        assert_eq!(pairs("kurz"), []);
+    }
 }

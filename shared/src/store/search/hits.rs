@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use nvisy_lexical::highlight::Matcher;
 use sea_orm::{FromQueryResult, raw_sql};
 
-use super::{Hit, MARK_END, MARK_START, fusion::Candidate};
+use super::{
+    fusion::Candidate,
+    model::{Hit, MARK_END, MARK_START},
+};
 use crate::{
     id::{ChunkId, CollectionId, FileId, VersionId, WorkspaceId},
     store::{Conn, Result, sql},
@@ -28,7 +31,7 @@ struct Row {
     text: String,
 }
 
-/// The hits of candidates, in their order.
+/// The hits of candidates, in their order. `offset 0` keeps the planner from reading all files of the tenant.
 pub(super) async fn read(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -46,15 +49,19 @@ pub(super) async fn read(
         "select c.id as chunk_id, c.document, c.file_id, f.name as file_name, v.media_type, c.version_id, c.page,
              c.start_byte, c.end_byte, c.heading_path, c.text, k.id as collection_id, k.name as collection_name
          from (
-             select c.* from unnest({chunks}::uuid[]) as found (id)
-             join chunk c on c.workspace_id = {workspace} and c.id = found.id
+             select c.* from unnest({chunks}::uuid[]) as found (id) cross join lateral (
+                 select * from chunk where workspace_id = {workspace} and id = found.id offset 0) c
              union all
-             select c.* from unnest({documents}::bigint[]) as found (document)
-             join chunk c on c.workspace_id = {workspace} and c.document = found.document) c
-         join file f on f.workspace_id = {workspace} and f.id = c.file_id
-         join file_version v on v.workspace_id = {workspace} and v.id = c.version_id
-         join target t on t.workspace_id = {workspace} and t.id = c.target_id
-         join collection k on k.workspace_id = {workspace} and k.id = t.collection_id"
+             select c.* from unnest({documents}::bigint[]) as found (document) cross join lateral (
+                 select * from chunk where workspace_id = {workspace} and document = found.document offset 0) c) c
+         cross join lateral (
+             select name from file where workspace_id = {workspace} and id = c.file_id offset 0) f
+         cross join lateral (
+             select media_type from file_version where workspace_id = {workspace} and id = c.version_id offset 0) v
+         cross join lateral (
+             select collection_id from target where workspace_id = {workspace} and id = c.target_id offset 0) t
+         cross join lateral (
+             select id, name from collection where workspace_id = {workspace} and id = t.collection_id offset 0) k"
     );
     let rows: Vec<Row> = sql::all(conn, rows).await?;
     let mut by_chunk: HashMap<ChunkId, Row> = HashMap::with_capacity(rows.len());

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    id::{AccountId, BlobId, ItemId},
+    domain::filter::Filter,
+    id::{AccountId, BlobId, CollectionId, FileId, ItemId, SpaceId, VersionId},
     platform::Platform,
     store::{
         self, Db, TransactionTrait,

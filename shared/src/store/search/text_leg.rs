@@ -14,8 +14,9 @@ use rustc_hash::FxHashSet;
 use sea_orm::{FromQueryResult, raw_sql};
 use uuid::Uuid;
 
-use super::{Filter, Parameters, condition, expansion};
+use super::{condition::condition, expansion, parameters::Parameters};
 use crate::{
+    domain::filter::Filter,
     id::{CollectionId, WorkspaceId},
     store::{Conn, Result, sql},
 };
@@ -29,6 +30,8 @@ pub(super) struct Scope {
     workspace: WorkspaceId,
     collections: Vec<Uuid>,
     totals: Totals,
+    /// The languages of the chunks.
+    indexed: Vec<Language>,
     dead_units: Units,
     /// The units of the files that match the filter.
     matching_units: Option<Units>,
@@ -124,6 +127,7 @@ impl Scope {
             matching_units: None,
             is_incomplete: row.is_incomplete,
             conditions: query.conditions(language, &indexed),
+            indexed,
         })
     }
 
@@ -223,37 +227,62 @@ impl Scope {
     async fn expand_prefixes(&self, conn: &impl Conn, words: &mut [Word], excluded: &mut [Phrase]) -> Result<()> {
         let of_words = words.iter_mut().filter(|word| word.is_prefix).map(|word| &mut word.terms);
         let of_phrases = excluded.iter_mut().filter(|phrase| phrase.is_prefix).filter_map(|p| p.places.last_mut());
-        for terms in of_words.chain(of_phrases) {
-            for prefix in terms.clone() {
-                terms.extend(expansion::starting_with(conn, self.workspace, &self.collections, &prefix).await?);
-            }
+        let mut expanded: Vec<&mut Vec<String>> = of_words.chain(of_phrases).collect();
+        if expanded.is_empty() {
+            return Ok(());
+        }
+        let prefixes = expanded.iter().flat_map(|terms| terms.iter().cloned()).collect();
+        let found = expansion::starting_with(conn, self.workspace, &self.collections, prefixes).await?;
+        for terms in &mut expanded {
+            let more: Vec<String> = terms.iter().filter_map(|prefix| found.get(prefix)).flatten().cloned().collect();
+            terms.extend(more);
         }
         Ok(())
     }
 
-    /// Replaces words that no chunk has by those that contain them, or by their parts. Returns whether there are any.
+    /// Adds to words that no chunk has those that contain them, or their parts. Returns whether there are any.
     async fn replace_unknown(&self, conn: &impl Conn, words: &mut Vec<Word>, packed: &Packed) -> Result<bool> {
+        let (workspace, collections) = (self.workspace, &self.collections);
         let is_unknown =
             |word: &Word| word.is_plain && !word.is_prefix && word.terms.iter().all(|term| !packed.contains_key(term));
+        // Each with its shortest term.
+        let mut unknown: Vec<(usize, String)> = words
+            .iter()
+            .enumerate()
+            .filter(|(_, word)| is_unknown(word))
+            .filter_map(|(place, word)| Some((place, word.terms.iter().min_by_key(|term| term.len())?.clone())))
+            .filter(|(_, inner)| inner.chars().count() >= expansion::MIN_INNER_CHARACTERS)
+            .take(expansion::MAX_UNKNOWN_WORDS)
+            .collect();
         let mut replaced = false;
-        let mut parts = Vec::new();
-        let unknown = words.iter_mut().filter(|word| is_unknown(word)).take(expansion::MAX_UNKNOWN_WORDS);
-        for word in unknown {
-            let found = expansion::compounds(conn, self.workspace, &self.collections, &word.terms).await?;
-            replaced |= !found.is_empty();
-            if found.is_empty() {
-                let split = expansion::split(conn, self.workspace, &self.collections, &word.terms[0]).await?;
-                parts.extend(split.into_iter().map(|term| Word {
-                    terms: vec![term],
-                    is_prefix: false,
-                    weight: word.weight / 2.0,
-                    is_plain: true,
-                }));
-            }
-            word.terms.extend(found);
+        let mut extend = |words: &mut Vec<Word>, unknown: &mut Vec<(usize, String)>, found: &expansion::Terms| {
+            unknown.retain(|(place, inner)| {
+                let terms = found.get(inner);
+                words[*place].terms.extend(terms.into_iter().flatten().cloned());
+                replaced |= terms.is_some();
+                terms.is_none()
+            });
+        };
+        let inners = |unknown: &[(usize, String)]| unknown.iter().map(|(_, inner)| inner.clone()).collect();
+        if !unknown.is_empty() {
+            let found = expansion::starting_with(conn, workspace, collections, inners(&unknown)).await?;
+            extend(words, &mut unknown, &found);
         }
-        replaced |= !parts.is_empty();
-        words.append(&mut parts);
+        // This reads many terms, so only where the language makes long words.
+        if !unknown.is_empty() && self.indexed.iter().any(|language| language.has_compounds()) {
+            let found = expansion::containing(conn, workspace, collections, inners(&unknown)).await?;
+            extend(words, &mut unknown, &found);
+        }
+        if !unknown.is_empty() {
+            let whole = unknown.iter().map(|(place, _)| words[*place].terms[0].clone()).collect();
+            let parts = expansion::split(conn, workspace, collections, whole).await?;
+            replaced |= !parts.is_empty();
+            for (place, _) in unknown {
+                let (word, weight) = (&words[place].terms[0], words[place].weight / 2.0);
+                let parts = parts.get(word).cloned().unwrap_or_default().into_iter();
+                words.extend(parts.map(|term| Word { terms: vec![term], is_prefix: false, weight, is_plain: true }));
+            }
+        }
         Ok(replaced)
     }
 }

@@ -8,7 +8,11 @@
 use pgvector::Vector;
 use sea_orm::{FromQueryResult, Statement};
 
-use super::{SpaceVector, Thresholds, condition::condition, parameters::Parameters};
+use super::{
+    condition::condition,
+    model::{SpaceVector, Thresholds},
+    parameters::Parameters,
+};
 use crate::{
     domain::filter::Filter,
     id::{ChunkId, CollectionId, WorkspaceId},
