@@ -67,7 +67,8 @@ fn counts(run: &Value) -> [i64; 6] {
 }
 
 async fn found(setup: &Setup, words: &str) -> Vec<String> {
-    let body = json!({ "query": words, "mode": "text" });
+    // As a phrase, because the parts of such a word are in all rows.
+    let body = json!({ "query": format!("\"{words}\""), "mode": "text" });
     let found = setup.app.post(&setup.ada, &setup.path("search"), &body).await.expect(200);
     let mut names: Vec<String> =
         found["hits"].as_array().unwrap().iter().map(|hit| hit["file"]["name"].as_str().unwrap().to_owned()).collect();
