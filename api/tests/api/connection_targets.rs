@@ -143,7 +143,9 @@ async fn assert_store_has_what_the_files_have(provider: &'static str) {
 
     // Another way, without a change of the file.
     setup.patch(&format!("files/{other}"), &json!({ "metadata": { "hidden": true } })).await;
-    setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
+    let run = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
+    let run = format!("runs/{}", run["id"].as_str().unwrap());
+    wait_until("the run has ended", async || setup.get(&run).await["finishedAt"].as_str().map(str::to_owned)).await;
     wait_until("the rows of the hidden file are gone", async || texts(&other).is_empty().then_some(())).await;
     assert_eq!(texts(&id), without_space(&text("a2", 2)), "{provider}");
     // A deleted file, and a deleted pipeline.

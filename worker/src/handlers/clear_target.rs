@@ -1,6 +1,8 @@
 //! `target.clear`: removes what a sink has written outside and is obsolete. The receiver of a `sink.webhook` is told, and rows behind a
 //! connection are deleted.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use nvisy_shared::{
@@ -28,12 +30,19 @@ use crate::{
 
 /// Attempts at a system: with waits of up to five minutes, about two hours. Waits for a connection that is blocked cost none.
 const ATTEMPTS: i32 = 30;
+/// How much longer than a lease a job may go on that has lost it.
+const WRITER_GRACE: Duration = Duration::from_secs(2);
 /// The longest time of a request to a receiver, in seconds.
 const TIMEOUT_SECONDS: u32 = 30;
 
 #[async_trait]
 impl Handler for ClearTarget {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
+        // A worker whose job was deleted with its file or pipeline may go on for a lease, and would write behind the deletion.
+        if claim.epoch <= 1 {
+            let what = "a job that writes for the same file may be ending";
+            return Err(JobError::Snooze { what, delay: cx.lease() + WRITER_GRACE, source: None });
+        }
         let key = key(self, claim.workspace_id);
         let begun = write_in_tx(cx, claim, || {
             let key = &key;
