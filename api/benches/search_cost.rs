@@ -192,7 +192,7 @@ fn question(noise: &mut Noise, count: usize) -> String {
 /// A word for each number.
 fn name(mut number: usize) -> String {
     const SYLLABLES: [&str; 16] =
-        ["ba", "cor", "den", "fi", "gal", "hu", "jo", "kem", "lin", "mar", "nok", "pel", "rus", "tav", "vor", "zan"];
+        ["bal", "cor", "den", "fi", "gal", "hu", "jo", "kem", "lin", "mar", "nok", "pel", "rus", "tav", "vor", "zan"];
     let mut name = String::new();
     for _ in 0..4 {
         name.push_str(SYLLABLES[number % 16]);
