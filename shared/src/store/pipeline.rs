@@ -227,7 +227,7 @@ pub fn next_run(pipeline: PipelineId, definition: &Json, after: DateTime<Utc>) -
 /// The seconds after its time at which a schedule starts a pipeline: always the same for a pipeline, and spread over all of them.
 fn jitter(pipeline: PipelineId, seconds: u32) -> i64 {
     let part =
-        u64::try_from(pipeline.0.as_u128() & u128::from(u32::MAX)).unwrap_or_default() * u64::from(seconds) >> 32;
+        (u64::try_from(pipeline.0.as_u128() & u128::from(u32::MAX)).unwrap_or_default() * u64::from(seconds)) >> 32;
     i64::try_from(part).unwrap_or_default()
 }
 

@@ -83,7 +83,7 @@ pub async fn put(
     let mut blobs = vec![None; objects.len()];
     for at in order {
         let (object, known) = &objects[at];
-        if !known.as_ref().is_some_and(|(_, newest)| newest.sha256 == object.blob.sha256) {
+        if known.as_ref().is_none_or(|(_, newest)| newest.sha256 != object.blob.sha256) {
             blobs[at] = Some(file::register_blob(tx, workspace, object.blob).await?);
         }
     }
