@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// Maximum number of words of a query, of those that no chunk has, for which others are searched.
-pub(super) const MAX_UNKNOWN_WORDS: usize = 4;
+pub(in crate::store) const MAX_UNKNOWN_WORDS: usize = 4;
 /// The fewest characters of a word that is searched inside others.
-pub(super) const MIN_INNER_CHARACTERS: usize = 5;
+pub(in crate::store) const MIN_INNER_CHARACTERS: usize = 5;
 /// Maximum number of terms for one word.
 const MAX_TERMS: usize = 128;
 /// Rows of the index that are read at most to find terms that contain a word.
@@ -24,10 +24,10 @@ const MIN_PART_CHARACTERS: usize = 4;
 const LINKS: [&str; 6] = ["s", "es", "n", "en", "er", "e"];
 
 /// The terms for each word.
-pub(super) type Terms = HashMap<String, Vec<String>>;
+pub(in crate::store) type Terms = HashMap<String, Vec<String>>;
 
 /// The terms that begin with prefixes.
-pub(super) async fn starting_with(
+pub(in crate::store) async fn starting_with(
     conn: &impl Conn,
     workspace: WorkspaceId,
     collections: &[Uuid],
@@ -53,7 +53,7 @@ pub(super) async fn starting_with(
 }
 
 /// The terms that contain words, as compounds do.
-pub(super) async fn containing(
+pub(in crate::store) async fn containing(
     conn: &impl Conn,
     workspace: WorkspaceId,
     collections: &[Uuid],
@@ -74,7 +74,7 @@ pub(super) async fn containing(
 }
 
 /// The two known terms of which each word consists.
-pub(super) async fn split(
+pub(in crate::store) async fn split(
     conn: &impl Conn,
     workspace: WorkspaceId,
     collections: &[Uuid],

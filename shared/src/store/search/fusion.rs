@@ -10,22 +10,22 @@ const FUSION_K: f64 = 60.0;
 
 /// A chunk that a leg has found.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Candidate {
+pub(in crate::store) struct Candidate {
     /// The chunk; `None`: only its document is known.
-    pub(super) chunk: Option<ChunkId>,
+    pub(in crate::store) chunk: Option<ChunkId>,
     /// Its document; `None`: it has no postings yet.
-    pub(super) document: Option<i64>,
+    pub(in crate::store) document: Option<i64>,
     /// The score by which hits are sorted.
-    pub(super) score: f64,
+    pub(in crate::store) score: f64,
     /// Cosine similarity, if the vector leg found it.
-    pub(super) vector_score: Option<f64>,
+    pub(in crate::store) vector_score: Option<f64>,
     /// BM25, if the text leg found it.
-    pub(super) text_score: Option<f64>,
+    pub(in crate::store) text_score: Option<f64>,
 }
 
 /// The chunks of one vector leg with their similarity, or of several by their rank: similarities of different spaces do not
 /// compare.
-pub(super) fn by_vector(legs: Vec<Vec<Near>>) -> Vec<Candidate> {
+pub(in crate::store) fn by_vector(legs: Vec<Vec<Near>>) -> Vec<Candidate> {
     let is_single = legs.len() == 1;
     let mut best: HashMap<ChunkId, Candidate> = HashMap::new();
     for leg in legs {
@@ -48,7 +48,7 @@ pub(super) fn by_vector(legs: Vec<Vec<Near>>) -> Vec<Candidate> {
 }
 
 /// The chunks of the text leg.
-pub(super) fn by_text(scored: &[(i64, f64)]) -> Vec<Candidate> {
+pub(in crate::store) fn by_text(scored: &[(i64, f64)]) -> Vec<Candidate> {
     let candidate = |(document, score): &(i64, f64)| Candidate {
         document: Some(*document),
         score: *score,
@@ -60,7 +60,11 @@ pub(super) fn by_text(scored: &[(i64, f64)]) -> Vec<Candidate> {
 
 /// Both legs by reciprocal rank. Chunks that have an identifier as the query has it are a third list: a number as it was typed
 /// means more than another with a common part.
-pub(super) fn hybrid(vector: Vec<Candidate>, text: &[(i64, f64)], is_exact: impl Fn(i64) -> bool) -> Vec<Candidate> {
+pub(in crate::store) fn hybrid(
+    vector: Vec<Candidate>,
+    text: &[(i64, f64)],
+    is_exact: impl Fn(i64) -> bool,
+) -> Vec<Candidate> {
     let ranks = ranks_of(&vector);
     let mut fused: Vec<Candidate> =
         vector.into_iter().zip(ranks).map(|(found, rank)| Candidate { score: share(rank), ..found }).collect();

@@ -9,14 +9,14 @@ use crate::{
 
 /// Row counts that select an access path.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Thresholds {
+pub(in crate::store) struct Thresholds {
     /// Up to this many vectors the vector leg scans exactly, which is no slower than an index walk of good recall.
-    pub(super) exact_vectors: u32,
+    pub(in crate::store) exact_vectors: u32,
     /// A second bound, times the square root of the number of vectors in the space: a walk also visits vectors of other
     /// tenants, so its cost grows with the space; the cost of a scan grows with the tenant.
-    pub(super) exact_vectors_per_root: u32,
+    pub(in crate::store) exact_vectors_per_root: u32,
     /// Minimum number of candidates of a leg.
-    pub(super) min_candidates: i64,
+    pub(in crate::store) min_candidates: i64,
 }
 
 /// The ranking of a search.

@@ -26,7 +26,7 @@ const MAX_IDENTIFIER_SHARE: f64 = 0.05;
 
 /// What the searched collections have, and the query in their languages.
 #[derive(Debug)]
-pub(super) struct Scope {
+pub(in crate::store) struct Scope {
     workspace: WorkspaceId,
     collections: Vec<Uuid>,
     totals: Totals,
@@ -36,16 +36,16 @@ pub(super) struct Scope {
     /// The units of the files that match the filter.
     matching_units: Option<Units>,
     /// Whether chunks have no postings yet.
-    pub(super) is_incomplete: bool,
+    pub(in crate::store) is_incomplete: bool,
     /// The conditions of the query.
-    pub(super) conditions: Conditions,
+    pub(in crate::store) conditions: Conditions,
 }
 
 type Units = FxHashSet<i64>;
 
 /// The chunks that words find.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(in crate::store) struct Found {
     scores: Scores,
     /// The chunks with each phrase's words, and those with an excluded word.
     required: Vec<HashSet<i64>>,
@@ -53,7 +53,7 @@ pub(super) struct Found {
     /// Chunks with an identifier as the query has it.
     exact: HashSet<i64>,
     /// Finds the words in texts.
-    pub(super) matcher: Matcher,
+    pub(in crate::store) matcher: Matcher,
 }
 
 #[derive(FromQueryResult)]
@@ -68,7 +68,7 @@ struct ScopeRow {
 
 impl Scope {
     /// Reads the statistics of collections, all of the workspace or these.
-    pub(super) async fn read(
+    pub(in crate::store) async fn read(
         conn: &impl Conn,
         workspace: WorkspaceId,
         collections: Option<&[CollectionId]>,
@@ -132,7 +132,7 @@ impl Scope {
     }
 
     /// Limits the search to files that match a filter.
-    pub(super) async fn restrict(&mut self, conn: &impl Conn, filter: &Filter) -> Result<()> {
+    pub(in crate::store) async fn restrict(&mut self, conn: &impl Conn, filter: &Filter) -> Result<()> {
         let mut parameters = Parameters::default();
         let (workspace, collections) = (parameters.bind(self.workspace), parameters.bind(self.collections.clone()));
         let text = format!(
@@ -149,7 +149,7 @@ impl Scope {
     }
 
     /// Reads the postings of the query, and scores their chunks.
-    pub(super) async fn find(&self, conn: &impl Conn) -> Result<Found> {
+    pub(in crate::store) async fn find(&self, conn: &impl Conn) -> Result<Found> {
         let mut words = self.conditions.words.clone();
         let mut patterns: Vec<Phrase> = self.conditions.excluded.clone();
         self.expand_prefixes(conn, &mut words, &mut patterns).await?;
@@ -296,7 +296,7 @@ fn documents(postings: &[Posting]) -> HashSet<i64> {
 
 impl Found {
     /// For a search without words, which only marks them.
-    pub(super) fn of_words(scope: &Scope) -> Self {
+    pub(in crate::store) fn of_words(scope: &Scope) -> Self {
         let mut matcher = Matcher::new(scope.conditions.languages.clone());
         for word in &scope.conditions.words {
             for term in &word.terms {
@@ -314,12 +314,12 @@ impl Found {
     }
 
     /// The best chunks, at most `limit`: document and score.
-    pub(super) fn best(&self, scope: &Scope, limit: usize) -> Vec<(i64, f64)> {
+    pub(in crate::store) fn best(&self, scope: &Scope, limit: usize) -> Vec<(i64, f64)> {
         self.scores.best(limit, |document| self.allows(scope, document))
     }
 
     /// Whether a chunk has an identifier as the query has it.
-    pub(super) fn is_exact(&self, document: i64) -> bool {
+    pub(in crate::store) fn is_exact(&self, document: i64) -> bool {
         self.exact.contains(&document)
     }
 }

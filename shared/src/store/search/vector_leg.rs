@@ -20,31 +20,31 @@ use crate::{
 
 /// A search by vector.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct VectorLeg<'a> {
+pub(in crate::store) struct VectorLeg<'a> {
     /// The tenant.
-    pub(super) workspace: WorkspaceId,
+    pub(in crate::store) workspace: WorkspaceId,
     /// The query in the space.
-    pub(super) query: &'a SpaceVector,
+    pub(in crate::store) query: &'a SpaceVector,
     /// The collections to search; `None`: all.
-    pub(super) collections: Option<&'a [CollectionId]>,
+    pub(in crate::store) collections: Option<&'a [CollectionId]>,
     /// Limits the search to matching files.
-    pub(super) filter: Option<&'a Filter>,
+    pub(in crate::store) filter: Option<&'a Filter>,
     /// Maximum number of hits of the search.
-    pub(super) limit: i64,
+    pub(in crate::store) limit: i64,
     /// Number of chunks to return.
-    pub(super) candidates: i64,
+    pub(in crate::store) candidates: i64,
 }
 
 /// A chunk that is near.
 #[derive(Clone, Debug, FromQueryResult)]
-pub(super) struct Near {
-    pub(super) chunk_id: ChunkId,
+pub(in crate::store) struct Near {
+    pub(in crate::store) chunk_id: ChunkId,
     /// Its number in postings; `None`: it has none yet.
-    pub(super) document: Option<i64>,
+    pub(in crate::store) document: Option<i64>,
     /// The cosine similarity.
-    pub(super) score: f64,
+    pub(in crate::store) score: f64,
     /// Whether a walk of the index found it.
-    pub(super) indexed: bool,
+    pub(in crate::store) indexed: bool,
 }
 
 /// The ids of the collections to search, of the part [`collections`]. The cast makes it an array instead of rows.
@@ -52,7 +52,7 @@ const COLLECTIONS: &str = "(select ids from collections)::uuid[]";
 
 /// The statement: the nearest vectors, from a walk of the index if there are many to search, and from an exact scan if there are
 /// few or the walk found too few. `max_exact` is the number up to which an exact scan is faster.
-pub(super) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -> Statement {
+pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -> Statement {
     let mut parameters = Parameters::default();
     let VectorLeg { query, candidates, .. } = leg;
     let (space, dimensions) = (query.space, query.vector.len());
