@@ -70,7 +70,7 @@ fn embeddings(request: &ModelRequest) -> String {
 
 #[actix_web::test]
 async fn collection_is_indexed_and_searched_by_its_connection() {
-    let setup = Setup::new(&json!({ "queryPrefix": "query: ", "pricePerMillion": 1_000_000 })).await;
+    let setup = Setup::new(&json!({ "queryPrefix": "query: ", "pricePerMillion": 100_000 })).await;
     let check = setup.path(&format!("connections/{}/check", setup.connection));
     let checked = setup.app.post(&setup.ada, &check, &json!({})).await.expect(200);
     assert_eq!(checked["check"]["state"], "ok", "{checked}");
@@ -112,7 +112,7 @@ async fn server_that_rejects_the_key_makes_files_wait_and_searches_say_why() {
     let path = setup.path(&format!("files/{file}"));
     let waiting = wait_until("the file says why it waits", async || {
         let file = setup.app.get(&setup.ada, &path).await.expect(200);
-        file["waiting"].as_str().map(str::to_owned)
+        file["waiting"]["reason"].as_str().map(str::to_owned)
     })
     .await;
     assert!(waiting.contains("vectors") && !waiting.contains("hunter2"), "{waiting}");
@@ -147,7 +147,7 @@ async fn space_of_a_connection_goes_with_its_last_collection() {
     let other = setup.app.create_workspace(&setup.ada, "Other").await;
     let foreign = json!({ "name": "c", "connection": setup.connection });
     let created = setup.app.post(&setup.ada, &format!("/api/v1/workspaces/{other}/collections"), &foreign).await;
-    created.problem(422, "invalid_body");
+    created.problem(404, "not_found");
     let own = json!({ "name": "c", "connection": setup.connection });
     setup.app.post(&setup.ada, &setup.path("collections"), &own).await.expect(201);
     assert_eq!(setup.app.count(spaces).await, 1, "two collections of a connection share its space");

@@ -78,7 +78,8 @@ fn api_slices_do_not_import_each_other() {
 #[test]
 fn imports_of_every_form_are_found() {
     let modules: BTreeSet<String> = ["", "a", "a::b", "a::c", "d"].map(str::to_owned).into();
-    let code = "use crate::a::{b::One, c}; use super::c::Two; fn f() { crate::d::g(); super::super::d::h(); }
+    let code =
+        "use crate::a::{b::One, c}; use super::c::Two; pub(super) fn f() { crate::d::g(); super::super::d::h(); }
                 mod tests { use super::*; use crate::a::c::Three; }";
     assert_eq!(imports(code, "a::b", &modules).into_iter().collect::<Vec<_>>(), ["a::b", "a::c", "d"]);
 }
@@ -176,6 +177,9 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         self.add_tree(&item.tree, &mut Vec::new());
     }
+
+    // `pub(super)` says who may import, and imports nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast Path) {
         let parts: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();

@@ -71,11 +71,14 @@ async fn requested_space(
     }
 }
 
-/// The space of a connection, of which this is the first collection perhaps; 422 unless it computes embeddings.
+/// The space of a connection, of which this is the first collection perhaps; 404 without such a connection, 422 unless it computes
+/// embeddings.
 async fn space_of_connection(change: &Change, workspace: WorkspaceId, id: ConnectionId) -> Result<SpaceId, Problem> {
     let row = store::connection::lock(change.tx(), workspace, id).await?;
-    let of_kind = row.filter(|row| row.provider == OpenAiEmbeddings::NAME);
-    let row = of_kind.ok_or_else(|| invalid_field("connection", "must be a connection of kind `embedding`"))?;
+    let row = row.ok_or_else(|| Problem::not_found().detail("the connection does not exist"))?;
+    if row.provider != OpenAiEmbeddings::NAME {
+        return Err(invalid_field("connection", "must be a connection of kind `embedding`"));
+    }
     let settings = connection::read(&row.settings).map_err(|error| Problem::internal(error.to_string()))?;
     Ok(store::space::ensure_of_connection(change.tx(), workspace, id, &connection_space(&settings)).await?)
 }

@@ -166,7 +166,7 @@ mod tests {
             let problems = validate("openai-embeddings", &settings, None).err().unwrap_or_default();
             problems.into_iter().map(|problem| problem.field).collect()
         };
-        assert_eq!(fields(json!({ "model": "m", "dimensions": 3 })), Vec::<String>::new());
+        assert_eq!(fields(json!({ "model": "m", "dimensions": 3, "requestDimensions": true })), Vec::<String>::new());
         assert_eq!(fields(json!({ "model": "m" })), ["settings"]);
         let settings = json!({ "model": "", "dimensions": 4001, "baseUrl": "file:///etc", "monthlyBudget": 1 });
         let expected = ["dimensions", "model", "pricePerMillion", "baseUrl"].map(|field| format!("settings.{field}"));

@@ -1,4 +1,4 @@
-//! Settings and credentials as JSON: reading them, and what is wrong with them.
+//! Settings and credentials as JSON: reading them, and their problems.
 
 use std::fmt;
 

@@ -77,7 +77,7 @@ impl NodeSpec for Contextualize {
         Self {
             connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
             max_words: 30,
-            prompt: Some("What is the last passage about? {{text}}".to_owned()),
+            prompt: Some("Name the subject of the last passage. {{text}}".to_owned()),
         }
     }
 }
