@@ -81,7 +81,8 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("updateCollection", &[Code::NameTaken, Code::DefaultCollection, Code::InUse]),
     ("deleteCollection", &[Code::DefaultCollection, Code::InUse]),
     ("createConnection", &[Code::NameTaken]),
-    ("updateConnection", &[Code::NameTaken]),
+    ("updateConnection", &[Code::NameTaken, Code::InUse]),
+    ("deleteConnection", &[Code::InUse]),
     ("streamEvents", &[Code::EventsDeleted]),
     ("search", &[Code::InvalidFilter, Code::SpaceNotServed]),
 ];
