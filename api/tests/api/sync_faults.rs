@@ -294,7 +294,7 @@ async fn busy_store_is_asked_again_when_it_says() {
 async fn credentials_that_expire_in_a_sync_stop_it_until_they_are_changed() {
     // The second key alone is valid after the first requests.
     let endpoint = scripted_s3(|target, at| match target {
-        _ if at >= 1 && at < 4 => (
+        _ if (1..4).contains(&at) => (
             400,
             String::new(),
             "<Error><Code>ExpiredToken</Code><Message>The token has expired</Message></Error>".to_owned(),

@@ -26,7 +26,7 @@ async fn sync_under_fire(synced: &Synced, kills: usize) -> serde_json::Value {
     let settings = [LOCAL, LEASE, LOOPBACK];
     for kill in 0..kills {
         let mut worker = spawn("nvisy-worker", &synced.app.deployment, &settings);
-        let millis = 600 + uuid::Uuid::new_v4().as_u128() as u64 % 1_500;
+        let millis = 600 + nvisy_shared::id::new().as_u128() as u64 % 1_500;
         tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
         worker.kill().await.unwrap_or_else(|error| panic!("worker {kill} could not be killed: {error}"));
     }
