@@ -196,7 +196,6 @@ pub struct SearchResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
     /// Whether words of some passages cannot be found yet, because the server is indexing them after an update.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
 }
 
