@@ -44,7 +44,7 @@ impl OpenSpace {
     /// The vectors of passages in their order, or why the server rejects one.
     ///
     /// # Errors
-    /// As [`embedding::embed`], and those of a connection's limits.
+    /// A busy server costs no attempt, a rejected request fails the item, others are repeated; and the limits of a connection.
     pub async fn embed(&self, texts: Vec<String>) -> Result<Vec<Embedded>, JobError> {
         match &self.connection {
             None => embedding::embed(self.embedder(), texts).await,
