@@ -29,6 +29,7 @@ mod m0021_sync;
 mod m0022_external_targets;
 mod m0023_postings;
 mod m0024_connection_spaces;
+mod m0025_workspace_budget;
 mod requirements;
 mod script;
 
@@ -67,6 +68,7 @@ const SCRIPTS: [Script; 24] = [
     m0022_external_targets::SCRIPT,
     m0023_postings::SCRIPT,
     m0024_connection_spaces::SCRIPT,
+    m0025_workspace_budget::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

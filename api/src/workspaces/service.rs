@@ -31,6 +31,8 @@ pub struct SettingsChange {
     /// `Some(None)`: files are kept.
     pub retention_days: Option<Option<i32>>,
     pub limits: LimitsChange,
+    /// In millionths; `Some(None)`: no limit.
+    pub monthly_budget: Option<Option<i64>>,
 }
 
 /// The workspace's own limits to change; `Some(None)`: no limit but the deployment's.
@@ -104,17 +106,18 @@ fn apply(settings: &mut WorkspaceSettings, change: SettingsChange) -> Vec<&'stat
         set("retentionDays", settings.retention_days != days);
         settings.retention_days = days;
     }
-    let mut limit = |field, current: &mut Option<i64>, new: Option<Option<i64>>| {
+    let mut amount = |field, current: &mut Option<i64>, new: Option<Option<i64>>| {
         if let Some(new) = new {
             set(field, *current != new);
             *current = new;
         }
     };
-    limit("limits.files", &mut settings.limit_files, change.limits.files);
-    limit("limits.bytes", &mut settings.limit_bytes, change.limits.bytes);
-    limit("limits.chunks", &mut settings.limit_chunks, change.limits.chunks);
-    limit("limits.runs", &mut settings.limit_runs, change.limits.runs);
-    limit("limits.collections", &mut settings.limit_collections, change.limits.collections);
+    amount("limits.files", &mut settings.limit_files, change.limits.files);
+    amount("limits.bytes", &mut settings.limit_bytes, change.limits.bytes);
+    amount("limits.chunks", &mut settings.limit_chunks, change.limits.chunks);
+    amount("limits.runs", &mut settings.limit_runs, change.limits.runs);
+    amount("limits.collections", &mut settings.limit_collections, change.limits.collections);
+    amount("monthlyBudget", &mut settings.monthly_budget, change.monthly_budget);
     changed
 }
 

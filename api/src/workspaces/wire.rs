@@ -3,7 +3,10 @@
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use nvisy_shared::{domain, store};
+use nvisy_shared::{
+    domain::{self, connection::model::micros},
+    store,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,6 +20,8 @@ use crate::http::{
 
 /// The largest limit: the largest integer that every JSON library reads exactly.
 const MAX_LIMIT: i64 = 9_007_199_254_740_991;
+/// The largest budget: that of a connection.
+const MAX_BUDGET: f64 = 1e9;
 
 /// A request for a new workspace, which the caller will own.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
@@ -56,6 +61,12 @@ pub struct ChangeWorkspace {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "ChangeLimits")]
     pub limits: Option<ChangeLimits>,
+    /// The largest cost of model calls in a calendar month (UTC), of all connections together, in the currency of their
+    /// prices; `null`: no limit. Beyond it runs fail with `budget_exceeded`.
+    #[garde(inner(inner(range(min = 0.0, max = MAX_BUDGET))))]
+    #[serde(default, deserialize_with = "nullable")]
+    #[schemars(with = "Option<f64>", range(min = 0, max = 1_000_000_000))]
+    pub monthly_budget: Option<Option<f64>>,
 }
 
 /// Changes of the limits; absent fields keep their value, and `null` removes the workspace's own limit.
@@ -103,6 +114,7 @@ impl From<ChangeWorkspace> for SettingsChange {
             slug: body.slug,
             retention_days: body.retention_days,
             limits: limits.unwrap_or_default(),
+            monthly_budget: body.monthly_budget.map(|budget| budget.map(micros)),
         }
     }
 }
@@ -132,6 +144,9 @@ pub struct Workspace {
     pub retention_days: Option<i32>,
     /// The workspace's own limits.
     pub limits: WorkspaceLimits,
+    /// The largest cost of model calls in a calendar month (UTC); absent: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_budget: Option<f64>,
     /// The revision, which each change increments; also the `ETag`.
     pub revision: i32,
     /// The time of creation.
@@ -192,6 +207,7 @@ impl From<store::workspace::Workspace> for Workspace {
                 runs: workspace.limit_runs,
                 collections: workspace.limit_collections,
             },
+            monthly_budget: workspace.monthly_budget.map(|budget| budget as f64 / 1e6),
             revision: workspace.revision,
             created_at: workspace.created_at,
             updated_at: workspace.updated_at,

@@ -371,6 +371,31 @@ async fn busy_provider_costs_no_attempt() {
 }
 
 #[actix_web::test]
+async fn spent_budget_of_the_workspace_ends_runs_until_it_is_raised() {
+    let setup = Setup::with(json!({ "prices": { "inputPerMillion": 10000.0, "outputPerMillion": 0.0 } })).await;
+    setup.server.respond(|_| completion("{\"title\": \"T\"}"));
+    let set_budget = async |budget: Value| {
+        let request = setup.app.request(Method::PATCH, &format!("/api/v1/workspaces/{}", setup.workspace));
+        let changed = request.bearer_auth(&setup.ada.token).json(&json!({ "monthlyBudget": budget }));
+        send(changed).await.expect(200)
+    };
+    assert_eq!(set_budget(json!(0.5)).await["monthlyBudget"], 0.5);
+    let run = async |name: &str| {
+        let file = setup.upload(name, &format!("{TIDES} {name}")).await;
+        let body = json!({ "definition": setup.definition("title", json!({})), "files": [file] });
+        let run = setup.post("runs", &body).await["id"].as_str().unwrap().to_owned();
+        setup.ended(&run).await
+    };
+    assert_eq!(run("one.txt").await["state"], "completed");
+    let ended = run("two.txt").await;
+    assert_eq!((&ended["state"], &ended["failure"]["code"]), (&json!("failed"), &json!("budget_exceeded")), "{ended}");
+    assert!(ended["failure"]["detail"].as_str().unwrap().contains("of the workspace"), "{ended}");
+    assert_eq!(set_budget(Value::Null).await.get("monthlyBudget"), None);
+    assert_eq!(run("three.txt").await["state"], "completed");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
 async fn spent_budget_ends_the_run() {
     let setup = Setup::with(json!({ "prices": { "inputPerMillion": 10000.0, "outputPerMillion": 0.0 } })).await;
     setup.server.respond(|_| completion("{\"title\": \"T\"}"));

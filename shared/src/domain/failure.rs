@@ -48,7 +48,7 @@ pub enum FailureCode {
     TargetMismatch,
     /// The answer of a model is not what the node asks for, also after it was told so.
     InvalidModelOutput,
-    /// The budget of the run, or that of the connection for this month, is spent.
+    /// The budget of the run, or that of the connection or the workspace for this month, is spent.
     BudgetExceeded,
     /// The name of an object in the source cannot be used.
     InvalidName,

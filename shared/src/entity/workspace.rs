@@ -22,6 +22,7 @@ pub struct Model {
     pub limit_runs: Option<i64>,
     pub deleted_at: Option<DateTime<Utc>>,
     pub limit_collections: Option<i64>,
+    pub monthly_budget: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

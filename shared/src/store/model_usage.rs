@@ -72,7 +72,7 @@ pub async fn record(conn: &impl Conn, workspace: WorkspaceId, call: ModelCall<'_
     Ok(())
 }
 
-/// The costs so far, and the limit of a run, in millionths.
+/// The costs so far, and the budgets of run and workspace, in millionths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
 pub struct Spent {
     /// The cost of the run so far.
@@ -80,10 +80,14 @@ pub struct Spent {
     /// The run's budget; `None`: no limit.
     pub run_budget: Option<i64>,
     /// The cost of the connection in this month.
-    pub month: i64,
+    pub connection: i64,
+    /// The cost of all connections of the workspace in this month.
+    pub workspace: i64,
+    /// The workspace's budget of a month; `None`: no limit.
+    pub workspace_budget: Option<i64>,
 }
 
-/// What a run and a connection have spent.
+/// What a run, a connection and a workspace have spent.
 pub async fn spent(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -95,9 +99,11 @@ pub async fn spent(
         "select
              (select coalesce(sum(cost), 0)::bigint from model_usage where workspace_id = {workspace} and run_id = {run}) as run,
              (select budget from run where workspace_id = {workspace} and id = {run}) as run_budget,
-             (select coalesce(sum(cost), 0)::bigint from model_usage
-              where workspace_id = {workspace} and connection_id = {connection}
-                  and month = date_trunc('month', now() at time zone 'UTC')::date) as month"
+             coalesce(sum(cost) filter (where connection_id = {connection}), 0)::bigint as connection,
+             coalesce(sum(cost), 0)::bigint as workspace,
+             (select monthly_budget from workspace where id = {workspace}) as workspace_budget
+         from model_usage
+         where workspace_id = {workspace} and month = date_trunc('month', now() at time zone 'UTC')::date"
     );
     sql::first(conn, spent).await
 }

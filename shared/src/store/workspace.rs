@@ -39,6 +39,8 @@ pub struct Workspace {
     pub limit_chunks: Option<i64>,
     pub limit_runs: Option<i64>,
     pub limit_collections: Option<i64>,
+    /// In millionths.
+    pub monthly_budget: Option<i64>,
     pub revision: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -58,6 +60,7 @@ fn select_views(account: AccountId) -> Select<Entity> {
             Column::LimitChunks,
             Column::LimitRuns,
             Column::LimitCollections,
+            Column::MonthlyBudget,
             Column::Revision,
             Column::CreatedAt,
             Column::UpdatedAt,
@@ -181,6 +184,8 @@ pub struct WorkspaceSettings {
     pub limit_chunks: Option<i64>,
     pub limit_runs: Option<i64>,
     pub limit_collections: Option<i64>,
+    /// In millionths.
+    pub monthly_budget: Option<i64>,
 }
 
 impl From<&Workspace> for WorkspaceSettings {
@@ -194,6 +199,7 @@ impl From<&Workspace> for WorkspaceSettings {
             limit_chunks: workspace.limit_chunks,
             limit_runs: workspace.limit_runs,
             limit_collections: workspace.limit_collections,
+            monthly_budget: workspace.monthly_budget,
         }
     }
 }
@@ -218,6 +224,7 @@ pub async fn update(tx: &Tx, id: WorkspaceId, settings: &WorkspaceSettings) -> R
         limit_chunks: Set(settings.limit_chunks),
         limit_runs: Set(settings.limit_runs),
         limit_collections: Set(settings.limit_collections),
+        monthly_budget: Set(settings.monthly_budget),
         ..Default::default()
     };
     let updated = revise(id, changed).filter(Expr::not_exists(taken)).exec(tx).await?;

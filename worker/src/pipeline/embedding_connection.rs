@@ -5,7 +5,7 @@ use std::time::Duration;
 use nvisy_embed::{EmbedError, Embedded, Embedder, InputType};
 use nvisy_shared::{
     domain::{
-        connection::{CheckStep, embedding::EmbeddingSettings, model::micros},
+        connection::{CheckStep, embedding::EmbeddingSettings},
         failure::{Failure, FailureCode},
     },
     entity::connection::Model,
@@ -16,7 +16,10 @@ use nvisy_shared::{
 };
 use uuid::Uuid;
 
-use super::embedding::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, count_error, rejected};
+use super::{
+    budget::{self, Account},
+    embedding::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, count_error, rejected},
+};
 use crate::{
     connectors::{
         OpenConnection,
@@ -101,7 +104,7 @@ impl EmbeddingConnection {
     ) -> Result<Vec<Embedded>, JobError> {
         let gate = Gate::of(&self.cx, &self.connection);
         gate.check_circuit().await?;
-        self.check_budget().await?;
+        budget::check(&self.cx, self.account()).await?;
         if let Some(claim) = &self.caller.claim {
             gate.begin(claim).await?;
         }
@@ -131,19 +134,14 @@ impl EmbeddingConnection {
         })
     }
 
-    /// Fails when the budget of the run or that of the connection is spent.
-    async fn check_budget(&self) -> Result<(), JobError> {
-        let OpenConnection { id, workspace, name, .. } = &self.connection;
-        let spent = store::model_usage::spent(&self.cx.db, *workspace, self.caller.run, *id).await?;
-        let Some(spent) = spent else { return Ok(()) };
-        let fail = |detail: String| Err(JobError::Fail(Failure::new(FailureCode::BudgetExceeded, detail)));
-        if spent.run_budget.is_some_and(|budget| spent.run >= budget) {
-            return fail("the budget of the run is spent: start another run with a larger one".to_owned());
+    fn account(&self) -> Account<'_> {
+        Account {
+            workspace: self.connection.workspace,
+            run: self.caller.run,
+            connection: self.connection.id,
+            name: &self.connection.name,
+            monthly_budget: self.settings.monthly_budget,
         }
-        if self.settings.monthly_budget.is_some_and(|budget| spent.month >= micros(budget)) {
-            return fail(format!("the budget of the connection `{name}` for this month is spent"));
-        }
-        Ok(())
     }
 
     async fn record(&self, tokens: u64) -> Result<(), JobError> {

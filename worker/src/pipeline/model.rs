@@ -3,7 +3,7 @@
 
 use nvisy_shared::{
     domain::{
-        connection::model::{ModelSettings, micros},
+        connection::model::ModelSettings,
         failure::{Failure, FailureCode},
     },
     id::{FileId, RunId},
@@ -13,7 +13,11 @@ use nvisy_shared::{
 };
 use serde_json::{Value, json};
 
-use super::{connections::ModelConnection, contract::Call};
+use super::{
+    budget::{self, Account},
+    connections::ModelConnection,
+    contract::Call,
+};
 use crate::{
     connectors::gate::{self, BLOCKED_DELAY, Gate},
     providers::{Completion, ModelFailure, Question, Turn},
@@ -132,7 +136,14 @@ async fn send(call: &Call<'_>, access: ModelAccess<'_>, question: &Question) -> 
         limits: connection.limits,
     };
     gate.check_circuit().await?;
-    check_budget(call, access).await?;
+    let account = Account {
+        workspace: call.workspace,
+        run: access.run,
+        connection: connection.id,
+        name: &connection.name,
+        monthly_budget: settings(access).monthly_budget,
+    };
+    budget::check(call.cx, account).await?;
     gate.begin(access.claim).await?;
     gate.take(1).await?;
     let failure = match access.connection.client.ask(question).await {
@@ -154,21 +165,6 @@ async fn send(call: &Call<'_>, access: ModelAccess<'_>, question: &Question) -> 
             JobError::Fail(Failure::new(FailureCode::ProviderRejected, failure.to_string()))
         }
     }))
-}
-
-/// Fails when the budget of the run or that of the connection is spent.
-async fn check_budget(call: &Call<'_>, access: ModelAccess<'_>) -> Result<(), JobError> {
-    let connection = access.connection;
-    let spent = store::model_usage::spent(&call.cx.db, call.workspace, access.run, connection.id).await?;
-    let Some(spent) = spent else { return Ok(()) };
-    let fail = |detail: String| Err(JobError::Fail(Failure::new(FailureCode::BudgetExceeded, detail)));
-    if spent.run_budget.is_some_and(|budget| spent.run >= budget) {
-        return fail("the budget of the run is spent: start another run with a larger one".to_owned());
-    }
-    if settings(access).monthly_budget.is_some_and(|budget| spent.month >= micros(budget)) {
-        return fail(format!("the budget of the connection `{}` for this month is spent", connection.name));
-    }
-    Ok(())
 }
 
 /// Counts a call, and keeps the answer if it is one.
