@@ -381,7 +381,7 @@ async fn spent_budget_of_the_workspace_ends_runs_until_it_is_raised() {
     };
     assert_eq!(set_budget(json!(0.5)).await["monthlyBudget"], 0.5);
     let run = async |name: &str| {
-        let file = setup.upload(name, &format!("{TIDES} {name}")).await;
+        let file = setup.upload(name, format!("{TIDES} {name}")).await;
         let body = json!({ "definition": setup.definition("title", json!({})), "files": [file] });
         let run = setup.post("runs", &body).await["id"].as_str().unwrap().to_owned();
         setup.ended(&run).await

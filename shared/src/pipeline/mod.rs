@@ -18,6 +18,7 @@ pub mod plan;
 pub mod port;
 pub mod problem;
 pub mod progress;
+pub mod reference;
 pub mod references;
 pub mod render;
 pub mod schedule;

@@ -1,14 +1,12 @@
-//! Plans as JSON and Mermaid, and node types as tables.
+//! Plans as JSON and Mermaid.
 
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
 use super::{
-    expression::{Kind, VARIABLES},
-    node::node_types,
     plan::{Plan, Start, Step},
-    port::{Flow, Output},
+    port::Flow,
 };
 
 /// The plan as JSON.
@@ -70,59 +68,4 @@ pub fn to_mermaid(plan: &Plan) -> String {
         }
     }
     text
-}
-
-/// The table of node types in Markdown, as in `docs/PIPELINES.md`.
-#[must_use]
-pub fn node_types_table() -> String {
-    let mut table = String::from("| type | does | takes | gives | settings |\n|---|---|---|---|---|\n");
-    for of in node_types() {
-        let ports = of.example.ports();
-        let input: Vec<_> = ports.input.iter().map(|flow| flow.name()).collect();
-        let output = |output: &Output| {
-            let flow = output.flow.map_or("the same", Flow::name);
-            if ports.outputs.len() == 1 { flow.to_owned() } else { format!("`{}`: {flow}", output.name) }
-        };
-        let branches = of.fields().any(|field| field == "branches");
-        let gives = match branches {
-            true => "a port for each branch, `else`: the same".to_owned(),
-            false => ports.outputs.iter().map(output).collect::<Vec<_>>().join(", "),
-        };
-        let settings: Vec<_> = of.fields().map(|field| format!("`{field}`")).collect();
-        let cells = [input.join(", "), gives, settings.join(" ")]
-            .map(|cell| if cell.is_empty() { "-".to_owned() } else { cell });
-        let _ = writeln!(table, "| `{}` | {} | {} |", of.name, of.description, cells.join(" | "));
-    }
-    table
-}
-
-/// The table of the variables of expressions in Markdown, as in `docs/PIPELINES.md`.
-#[must_use]
-pub fn variables_table() -> String {
-    let mut table = String::from("| variable | is | fields |\n|---|---|---|\n");
-    for variable in VARIABLES {
-        let fields = match variable.kind {
-            Kind::Fields(fields) => fields
-                .iter()
-                .map(|field| format!("`{}`: {}", field.name, field.description))
-                .collect::<Vec<_>>()
-                .join("; "),
-            _ => "any".to_owned(),
-        };
-        let _ = writeln!(table, "| `{}` | {} | {fields} |", variable.name, variable.description);
-    }
-    table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn documentation_contains_the_tables() {
-        let document = include_str!("../../../docs/PIPELINES.md");
-        for table in [node_types_table(), variables_table()] {
-            assert!(document.contains(&table), "docs/PIPELINES.md must contain this table:\n{table}");
-        }
-    }
 }

@@ -1,6 +1,9 @@
 //! A server that speaks OpenAI's chat completions on a socket, and answers as a test says.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -32,6 +35,7 @@ pub struct ModelServer {
     pub base_url: String,
     received: Arc<Mutex<Vec<ModelRequest>>>,
     respond: Arc<Mutex<Respond>>,
+    time_to_answer: Arc<Mutex<Duration>>,
 }
 
 impl ModelServer {
@@ -40,21 +44,24 @@ impl ModelServer {
         let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
         let received: Arc<Mutex<Vec<ModelRequest>>> = Arc::default();
         let respond: Arc<Mutex<Respond>> = Arc::new(Mutex::new(Box::new(|_| completion("{}"))));
-        let (log, responder) = (Arc::clone(&received), Arc::clone(&respond));
+        let time_to_answer: Arc<Mutex<Duration>> = Arc::default();
+        let (log, responder, time) = (Arc::clone(&received), Arc::clone(&respond), Arc::clone(&time_to_answer));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (log, responder) = (Arc::clone(&log), Arc::clone(&responder));
+                let time = *time.lock().unwrap();
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
                     let request = read(&mut stream).await;
                     log.lock().unwrap().push(request.clone());
+                    tokio::time::sleep(time).await;
                     let response = responder.lock().unwrap()(&request);
                     let _ = stream.write_all(response.as_bytes()).await;
                     let _ = stream.shutdown().await;
                 });
             }
         });
-        Self { base_url, received, respond }
+        Self { base_url, received, respond, time_to_answer }
     }
 
     pub fn requests(&self) -> Vec<ModelRequest> {
@@ -69,6 +76,11 @@ impl ModelServer {
     /// Answers every request from here on with this JSON.
     pub fn answer(&self, answer: Value) {
         self.respond(move |_| completion(&answer.to_string()));
+    }
+
+    /// Takes this time for every answer from here on.
+    pub fn answer_after(&self, time: Duration) {
+        *self.time_to_answer.lock().unwrap() = time;
     }
 
     /// Answers every request from here on with an error.
