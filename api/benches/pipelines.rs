@@ -1,5 +1,5 @@
-//! `just bench-pipelines`: the CPU time of a worker for each item and node of graphs that do nothing, and the speed of one and of four
-//! workers with a service that takes its time.
+//! `just bench-pipelines`: the CPU time of a worker for each item and node of graphs that do nothing, the speed of one and of four
+//! workers with a service that takes its time, and the memory of a worker and the wait of an upload during runs of many items.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -21,6 +21,7 @@ use tokio::{
     net::TcpListener,
 };
 
+use nvisy_shared::store::Conn as _;
 use support::{TestAccount, TestApp, part, send, spawn};
 
 const ITEMS: usize = 1_000;
@@ -29,6 +30,10 @@ const FILES_OF_UPLOAD: usize = 100;
 const CALL_TIME: Duration = Duration::from_millis(50);
 /// Nodes between the source and the sink.
 const NODES: [usize; 3] = [1, 5, 20];
+/// The items of runs whose memory is compared.
+const MANY: [usize; 2] = [10_000, 100_000];
+/// Uploads during such a run.
+const UPLOADS: usize = 20;
 
 #[actix_web::main]
 async fn main() {
@@ -60,9 +65,86 @@ async fn main() {
         println!("; {:.0} items/s  (target: under 1 ms/item and node)", ITEMS as f64 / took.as_secs_f64());
         before = Some((nodes, per_item));
     }
+    many(&app, &ada, &path, worker_id).await;
     drop(worker);
     services(&app, &ada, &path).await;
     app.stop().await;
+}
+
+/// Runs of more and more items: the peak memory of the worker, and how long an upload waits meanwhile.
+async fn many(app: &TestApp, ada: &TestAccount, path: &str, worker: u32) {
+    println!("a run of many items through one filter");
+    let mut fewer: Option<f64> = None;
+    for items in MANY {
+        seed(app, items).await;
+        reset_peak_memory(worker);
+        let began = Instant::now();
+        let filter = json!({ "id": "none", "type": "filter", "expression": "file.size < 0" });
+        let (run, waits) =
+            tokio::join!(run_nodes(app, ada, path, items, vec![filter]), waits_of_uploads(app, ada, path));
+        let (took, peak) = (began.elapsed(), peak_memory(worker));
+        print!("  {run:7} items  peak memory of the worker {peak:.1} MB");
+        if let Some(fewer) = fewer {
+            print!(", {:.2} times that of fewer  (target: at most 1.1)", peak / fewer);
+        }
+        println!(
+            "; {:.0} items/s; an upload waits {waits:.2} s at most  (target: 2 s)",
+            run as f64 / took.as_secs_f64()
+        );
+        fewer = Some(peak);
+    }
+}
+
+/// The longest time from upload to ready of some files while other work is in progress.
+async fn waits_of_uploads(app: &TestApp, ada: &TestAccount, path: &str) -> f64 {
+    let nodes = json!([
+        { "id": "in", "type": "source.files", "trigger": "upload" }, { "id": "read", "type": "partition" },
+        { "id": "out", "type": "sink.file", "suffix": ".copy" },
+    ]);
+    let edges = json!([{ "from": "in", "to": "read" }, { "from": "read", "to": "out" }]);
+    let definition = json!({ "schemaVersion": 1, "nodes": nodes, "edges": edges });
+    let body = json!({ "name": format!("uploads {}", nvisy_shared::id::new()), "definition": definition });
+    let created = app.post(ada, &format!("{path}/pipelines"), &body).await.expect(201);
+    let pipeline = format!("{path}/pipelines/{}", created["id"].as_str().unwrap());
+    set_state(app, ada, &pipeline, "enabled").await;
+    let workspace = path.rsplit('/').next().unwrap();
+    let mut longest = Duration::ZERO;
+    for n in 0..UPLOADS {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let text = format!("An upload among many others: {n}, {}", nvisy_shared::id::new());
+        let began = Instant::now();
+        let accepted = app.upload(ada, workspace, vec![part("among.txt", text)]).await.expect(202);
+        app.finished_file(ada, workspace, accepted["items"][0]["id"].as_str().unwrap()).await;
+        longest = longest.max(began.elapsed());
+    }
+    set_state(app, ada, &pipeline, "disabled").await;
+    longest.as_secs_f64()
+}
+
+/// Adds files with the content of one that is there, up to a number, without the API: only runs are measured.
+async fn seed(app: &TestApp, files: usize) {
+    let sql = format!(
+        "with one as (select f.workspace_id, f.created_by, v.blob_id, v.bytes, v.sha256, v.media_type
+             from file f join file_version v on v.workspace_id = f.workspace_id and v.id = f.version_id
+             order by f.id limit 1),
+         ids as materialized (select uuidv7() as file, uuidv7() as version, n from generate_series(1, {files} - (select count(*) from file)) n),
+         files as (insert into file (workspace_id, id, name, version_id, created_by)
+             select workspace_id, file, 'seeded ' || n || '.txt', version, created_by from one, ids)
+         insert into file_version (workspace_id, id, file_id, number, blob_id, bytes, sha256, media_type, state)
+         select workspace_id, version, file, 1, blob_id, bytes, sha256, media_type, 'ready' from one, ids"
+    );
+    app.db.execute_unprepared(&sql).await.unwrap();
+}
+
+/// The highest resident memory of a process since the last reset, in megabytes.
+fn peak_memory(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
+
+fn reset_peak_memory(process: u32) {
+    std::fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
 }
 
 /// The same items through an `http` step, with one and with four workers.
@@ -77,7 +159,7 @@ async fn services(app: &TestApp, ada: &TestAccount, path: &str) {
         let record = json!({ "id": "record", "type": "map", "record": "{'name': file.name}" });
         let nothing = json!({ "id": "none", "type": "filter", "expression": "false" });
         let began = Instant::now();
-        run_nodes(app, ada, path, vec![record, step, nothing]).await;
+        run_nodes(app, ada, path, ITEMS, vec![record, step, nothing]).await;
         let speed = ITEMS as f64 / began.elapsed().as_secs_f64();
         print!("  {} workers  {speed:.0} items/s", workers.len());
         match alone {
@@ -119,11 +201,11 @@ async fn run(app: &TestApp, ada: &TestAccount, path: &str, nodes: usize) {
         let expression = if n + 1 == nodes { "file.size < 0" } else { "file.size > 0" };
         json!({ "id": format!("n{n}"), "type": "filter", "expression": expression })
     };
-    run_nodes(app, ada, path, (0..nodes).map(filter).collect()).await;
+    run_nodes(app, ada, path, ITEMS, (0..nodes).map(filter).collect()).await;
 }
 
-/// Runs all files through these nodes, one after the other, and waits for the end.
-async fn run_nodes(app: &TestApp, ada: &TestAccount, path: &str, nodes: Vec<Value>) {
+/// Runs so many files through these nodes, one after the other, and waits for the end; returns the number of items.
+async fn run_nodes(app: &TestApp, ada: &TestAccount, path: &str, limit: usize, nodes: Vec<Value>) -> u64 {
     let mut all = vec![json!({ "id": "in", "type": "source.files", "trigger": "manual" })];
     let count = nodes.len();
     all.extend(nodes);
@@ -135,13 +217,16 @@ async fn run_nodes(app: &TestApp, ada: &TestAccount, path: &str, nodes: Vec<Valu
     let created = app.post(ada, &format!("{path}/pipelines"), &body).await.expect(201);
     let pipeline = format!("{path}/pipelines/{}", created["id"].as_str().unwrap());
     set_state(app, ada, &pipeline, "enabled").await;
-    let started = app.post(ada, &format!("{pipeline}/runs"), &json!({})).await.expect(202);
+    let started = app.post(ada, &format!("{pipeline}/runs"), &json!({ "limit": limit })).await.expect(202);
     let run = format!("{path}/runs/{}", started["id"].as_str().unwrap());
     loop {
         let run = app.get(ada, &run).await.expect(200);
         match run["state"].as_str() {
             Some("queued" | "running") => tokio::time::sleep(Duration::from_millis(50)).await,
-            state => return assert_eq!(state, Some("completed"), "{run}"),
+            state => {
+                assert_eq!(state, Some("completed"), "{run}");
+                return run["items"].as_u64().unwrap();
+            }
         }
     }
 }

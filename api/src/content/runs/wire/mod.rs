@@ -11,7 +11,7 @@ mod staleness;
 
 pub use self::{
     artifact::{Artifact, Artifacts},
-    item::{Item, LogEntry, read_progress},
+    item::{Item, ItemWaiting, LogEntry, read_progress},
     paths::{ArtifactPath, ItemPath, PipelinePath, RunPath},
     queries::{ItemsQuery, RunsQuery},
     requests::{ForkRun, PreviewPipeline, RetryRun, StartInlineRun, StartRun},
