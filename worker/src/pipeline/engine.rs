@@ -33,6 +33,9 @@ use super::{
 };
 use crate::{context::Context, runner::JobError};
 
+/// The largest number of elements at an input or an output: graphs that branch and meet again can double it with each node.
+const MAX_ELEMENTS: usize = 1_000_000;
+
 /// The surroundings of a segment.
 pub struct SegmentScope<'a> {
     /// The context of the worker.
@@ -228,6 +231,9 @@ impl SegmentRun<'_, '_> {
             Err(error) => (self.skip(step, passed, error)?, Some(())),
         };
         let failure = failure.and_then(|()| self.result.skipped.last().cloned());
+        for elements in &output.ports {
+            limit_elements(&step.id, elements.len())?;
+        }
         pad(step, &mut output);
         let kept: Vec<_> = output.ports.into_iter().map(Arc::new).collect();
         if keeps && failure.is_none() {
@@ -340,6 +346,11 @@ impl SegmentRun<'_, '_> {
             // A source.
             return Ok(Elements::empty(nvisy_shared::pipeline::port::Flow::Bytes));
         };
+        let count = inputs.iter().map(|input| match &input.content {
+            LazyContent::Here(elements) => elements.len(),
+            LazyContent::Stored(found) => usize::try_from(found.elements).unwrap_or(usize::MAX),
+        });
+        limit_elements(&step.id, count.fold(0, usize::saturating_add))?;
         let mut joined = Elements::empty(flow);
         for input in inputs {
             let elements = match input.content {
@@ -381,6 +392,15 @@ impl SegmentRun<'_, '_> {
     }
 }
 
+/// Fails the item where a node has too many elements.
+fn limit_elements(node: &str, elements: usize) -> Result<(), JobError> {
+    if elements <= MAX_ELEMENTS {
+        return Ok(());
+    }
+    let detail = format!("the node has {elements} elements, more than {MAX_ELEMENTS} of one file: cut it into larger chunks");
+    Err(JobError::Fail(Failure::new(FailureCode::TooLarge, detail).at(node)))
+}
+
 /// The number of attempts at a node.
 fn attempts(options: &NodeOptions) -> i32 {
     options.retry.map_or(1, |retry| i32::try_from(retry.attempts).unwrap_or(i32::MAX))
@@ -414,4 +434,17 @@ fn pad(step: &Step, output: &mut Output) {
 pub fn file_key(file: &FileFacts) -> ContentKey {
     let content = &file.content;
     ContentKey::of([content.sha256.as_bytes(), content.name.as_bytes(), content.media_type.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn item_with_too_many_elements_fails_at_the_node() {
+        assert!(limit_elements("join", MAX_ELEMENTS).is_ok());
+        let error = limit_elements("join", MAX_ELEMENTS + 1).unwrap_err();
+        let JobError::Fail(failure) = error else { panic!("{error}") };
+        assert_eq!((failure.code, failure.node.as_deref()), (FailureCode::TooLarge, Some("join")));
+    }
 }
