@@ -170,7 +170,7 @@ async fn load(
             let text = words(noise, 60);
             let bytes = place..place + text.len();
             place = bytes.end;
-            NewChunk { text, bytes, page: None, heading_path: Vec::new(), tokens: 60 }
+            NewChunk { text, bytes, page: None, heading_path: Vec::new(), tokens: 60, prefix: None }
         });
         let new = NewTarget { collection, pipeline: None, node: "index", item: ItemId::new(), file, version };
         let target = store::target::open(&tx, workspace, &new).await.unwrap();

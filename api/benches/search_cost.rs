@@ -151,7 +151,7 @@ async fn load(
                 let text = question(noise, CHUNK_WORDS);
                 let bytes = place..place + text.len();
                 place = bytes.end;
-                NewChunk { text, bytes, page: None, heading_path: Vec::new(), tokens: 200 }
+                NewChunk { text, bytes, page: None, heading_path: Vec::new(), tokens: 200, prefix: None }
             });
             let new = NewTarget { collection, pipeline: None, node: "index", item: ItemId::new(), file, version };
             let target = store::target::open(&tx, workspace, &new).await.unwrap();

@@ -30,6 +30,7 @@ mod m0022_external_targets;
 mod m0023_postings;
 mod m0024_connection_spaces;
 mod m0025_workspace_budget;
+mod m0028_second_spaces;
 mod requirements;
 mod script;
 
@@ -43,7 +44,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 24] = [
+const SCRIPTS: [Script; 26] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -69,6 +70,7 @@ const SCRIPTS: [Script; 24] = [
     m0023_postings::SCRIPT,
     m0024_connection_spaces::SCRIPT,
     m0025_workspace_budget::SCRIPT,
+    m0028_second_spaces::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

@@ -72,6 +72,8 @@ table! {
     SyncRunning           "sync_running"            409 "A sync of the pipeline goes on";
     NotFailed             "not_failed"              409 "The item has not failed";
     NameTaken             "name_taken"              409 "The workspace has another pipeline, collection or connection of this name";
+    HasVectors            "has_vectors"             409 "The collection has vectors: give it a second space with the other model";
+    SecondSpaceExists     "second_space_exists"     409 "The collection has a second space";
     DefaultCollection     "default_collection"      409 "The collection `default` cannot be deleted or renamed";
     InUse                 "in_use"                  409 "An enabled pipeline names the resource";
     NotExtracted          "not_extracted"           409 "The file has no text yet";

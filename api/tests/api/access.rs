@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 108] = [
+const TABLE: [(&str, Requirement); 114] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -89,6 +89,12 @@ const TABLE: [(&str, Requirement); 108] = [
     ("createCollection", Within(Permission::WriteCollections)),
     ("updateCollection", Within(Permission::WriteCollections)),
     ("deleteCollection", Within(Permission::WriteCollections)),
+    ("createSecondSpace", Within(Permission::WriteCollections)),
+    ("updateSecondSpace", Within(Permission::WriteCollections)),
+    ("exchangeSpaces", Within(Permission::WriteCollections)),
+    ("deleteSecondSpace", Within(Permission::WriteCollections)),
+    ("readSecondSpace", Within(Permission::ReadCollections)),
+    ("estimateSecondSpace", Within(Permission::ReadCollections)),
     ("listCollections", Within(Permission::ReadCollections)),
     ("readCollection", Within(Permission::ReadCollections)),
     ("createConnection", Within(Permission::WriteConnections)),

@@ -93,7 +93,7 @@ async fn every_answer_of_a_failing_model_is_counted_when_workers_are_killed() {
     let connection =
         json!({ "name": "main", "provider": "openai", "settings": settings, "credentials": { "apiKey": "hunter2" } });
     let connection = setup.app.post(&setup.ada, &setup.path("connections"), &connection).await.expect(201);
-    let retry = json!({ "attempts": 50, "backoffSeconds": 1 });
+    let retry = json!({ "attempts": 20, "backoffSeconds": 1 });
     let step = json!({ "id": "step", "type": "title", "connection": connection["id"], "retry": retry });
     let calls = Arc::clone(&paid);
     let ended = run_and_kill(&setup, &step, move || calls.lock().unwrap().len()).await;
@@ -138,7 +138,7 @@ async fn repeated_call_of_a_service_has_the_same_id_when_workers_are_killed() {
     let server = server.run();
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
-    let node = json!({ "id": "step", "type": "http", "url": url, "retry": { "attempts": 50, "backoffSeconds": 1 } });
+    let node = json!({ "id": "step", "type": "http", "url": url, "retry": { "attempts": 20, "backoffSeconds": 1 } });
     let made = calls.clone();
     run_and_kill(&setup, &node, move || made.0.lock().unwrap().len()).await;
 

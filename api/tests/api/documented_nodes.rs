@@ -126,7 +126,7 @@ impl Setup {
     }
 
     async fn connect(&self, provider: &str, settings: Value, credentials: Value) -> String {
-        let mut body = json!({ "name": provider, "provider": provider, "settings": settings });
+        let mut body = json!({ "name": provider.replace('_', "-"), "provider": provider, "settings": settings });
         if !credentials.is_null() {
             body["credentials"] = credentials;
         }

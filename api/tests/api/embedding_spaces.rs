@@ -169,23 +169,35 @@ async fn vector_search_requires_the_collections_own_space() {
     let bob = app.create_account("bob").await;
     app.add_member(&workspace, &bob, "guest").await;
     other.request(&app, &bob, Method::PATCH, &collection, &change).await.problem(403, "forbidden");
-    let changed = other.request(&app, &ada, Method::PATCH, &collection, &change).await.expect(200);
-    assert_eq!((&changed["space"]["model"], &changed["space"]["dimensions"]), (&json!("large"), &json!(4)));
-    let log = app.get(&ada, &format!("{path}/activities?type=collection.updated")).await.expect(200);
-    assert_eq!(log["items"][0]["details"], json!({ "fields": ["model"] }));
+    other.request(&app, &ada, Method::PATCH, &collection, &change).await.problem(409, "has_vectors");
 
-    // Files indexed before are found by text search, and by vector search after another upload.
+    // It moves to the model of the other API and worker, also where no API serves the model that it had.
+    let second = format!("{collection}/second-space");
+    other.request(&app, &ada, Method::POST, &second, &change).await.expect(201);
+    let exchange = format!("{second}/exchange");
+    other.request(&app, &ada, Method::POST, &exchange, &Value::Null).await.expect(200);
+    wait_until("search reads the second space", async || {
+        app.sql("update job set run_at = now() where state = 'waiting'").await;
+        let changed = app.get(&ada, &collection).await.expect(200);
+        (changed["space"]["model"] == "large" && changed["space"]["dimensions"] == 4).then_some(())
+    })
+    .await;
     app.post(&ada, &search, &json!({ "query": "seals" })).await.problem(409, "space_not_served");
     let vector_search = json!({ "query": "seals", "mode": "vector" });
-    assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &vector_search).await.expect(200)), [""; 0]);
-    assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &text_search).await.expect(200)), ["old.txt"]);
+    assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &vector_search).await.expect(200)), ["old.txt"]);
+    // Without the second space, new files need no worker with the model before.
+    assert_eq!(other.request(&app, &ada, Method::DELETE, &second, &Value::Null).await.status, 204);
     let new = upload(&app, &ada, &workspace, "new.txt").await;
     wait_until("the file is ready", async || {
         app.sql("update job set run_at = now() where state = 'waiting'").await;
         (app.get(&ada, &format!("{path}/files/{new}")).await.expect(200)["state"] == "ready").then_some(())
     })
     .await;
-    assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &vector_search).await.expect(200)), ["new.txt"]);
+    let found = other.request(&app, &ada, Method::POST, &search, &vector_search).await.expect(200);
+    let mut found = names(&found);
+    found.sort_unstable();
+    assert_eq!(found, ["new.txt", "old.txt"]);
+    app.wait_until_no_jobs_are_left().await;
     other.stop().await;
     app.stop().await;
 }

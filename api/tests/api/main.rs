@@ -68,6 +68,7 @@ mod runs;
 mod search;
 mod search_words;
 mod second_factor;
+mod second_spaces;
 mod services;
 mod sessions;
 mod shutdown;

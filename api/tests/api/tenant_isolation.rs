@@ -96,9 +96,11 @@ async fn other_accounts_ids_are_not_found() {
 }
 
 /// The documented fields of JSON bodies that hold ids.
-const ID_FIELDS: [(&str, &str); 7] = [
+const ID_FIELDS: [(&str, &str); 9] = [
     ("createCollection", "connection"),
+    ("createSecondSpace", "connection"),
     ("createToken", "workspaces"),
+    ("estimateSecondSpace", "connection"),
     ("previewPipeline", "files"),
     ("startInlineRun", "files"),
     ("startRun", "files"),
@@ -114,7 +116,6 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
     let [eve, mallory] = [app.create_account("eve").await, app.create_account("mallory").await];
     let adas = WorkspaceFixture::new(&app, &ada, &grace).await;
     let own = WorkspaceFixture::new(&app, &eve, &mallory).await;
-    let connections = [embedding_connection(&app, &ada, &adas).await, embedding_connection(&app, &eve, &own).await];
     let before = workspace_rows(&app, &adas).await;
     let call = async |operation: &str, id: &str| match operation {
         "createToken" => {
@@ -146,13 +147,25 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
             let request = app.request(Method::PATCH, &path).bearer_auth(&eve.token);
             send(request.json(&json!({ "connection": id }))).await
         }
+        "createSecondSpace" => {
+            let path = format!("/api/v1/workspaces/{}/collections", own.workspace);
+            let name = format!("c-{}", nvisy_shared::id::new());
+            app.post(&eve, &path, &json!({ "name": name })).await.expect(201);
+            app.post(&eve, &format!("{path}/{name}/second-space"), &json!({ "connection": id })).await
+        }
+        "estimateSecondSpace" => {
+            let path = format!("/api/v1/workspaces/{}/collections/default/second-space/estimate", own.workspace);
+            app.post(&eve, &path, &json!({ "connection": id })).await
+        }
         other => panic!("{other} has an id in its body: add a request for it"),
     };
     for (operation, _) in ID_FIELDS {
         let (foreign, own_id) = match operation {
             "createToken" => (&adas.workspace, &own.workspace),
             "previewPipeline" | "startInlineRun" | "startRun" => (&adas.file, &own.file),
-            "createCollection" | "updateCollection" => (&connections[0], &connections[1]),
+            "createCollection" | "updateCollection" | "createSecondSpace" | "estimateSecondSpace" => {
+                (&adas.embedding_connection, &own.embedding_connection)
+            }
             _ => (&adas.member.id, &own.member.id),
         };
         let response = call(operation, foreign).await.anonymous_problem(404, "not_found");
@@ -163,14 +176,6 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
     }
     assert_eq!(workspace_rows(&app, &adas).await, before);
     app.stop_and_drop_jobs().await;
-}
-
-/// A connection that a collection can have.
-async fn embedding_connection(app: &TestApp, owner: &TestAccount, of: &WorkspaceFixture) -> String {
-    let settings = json!({ "model": "m", "dimensions": 3, "baseUrl": "http://127.0.0.1:9/v1" });
-    let body = json!({ "name": "vectors", "provider": "openai-embeddings", "settings": settings });
-    let created = app.post(owner, &format!("/api/v1/workspaces/{}/connections", of.workspace), &body).await.expect(201);
-    created["id"].as_str().unwrap().to_owned()
 }
 
 /// Operations, and the fields of their JSON bodies that hold ids. Without values of filters, which name no object: they are

@@ -14,3 +14,4 @@ pub mod quota;
 pub mod role;
 pub mod run;
 pub mod slug;
+pub mod space;

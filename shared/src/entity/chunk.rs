@@ -22,6 +22,7 @@ pub struct Model {
     pub heading_path: Vec<String>,
     pub tokens: i32,
     pub document: Option<i64>,
+    pub prefix: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -32,6 +32,7 @@ pub mod refresh_token;
 pub mod run;
 pub mod run_item;
 pub mod run_item_log;
+pub mod second_space;
 pub mod session;
 pub mod sign_up_permit;
 pub mod target;

@@ -5,8 +5,10 @@
 
 mod admit_items;
 mod check_connection;
+mod clear_space;
 mod clear_target;
 mod fetch_objects;
+mod fill_space;
 mod query_connection;
 mod run_segment;
 mod send_mail;
@@ -16,8 +18,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use admit_items::AdmitItems;
 pub use check_connection::CheckConnection;
+pub use clear_space::ClearSpace;
 pub use clear_target::ClearTarget;
 pub use fetch_objects::FetchObjects;
+pub use fill_space::FillSpace;
 pub use query_connection::QueryConnection;
 pub use run_segment::RunSegment;
 pub use send_mail::SendMail;

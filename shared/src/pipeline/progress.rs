@@ -30,9 +30,17 @@ pub struct Progress {
     pub nodes: BTreeMap<String, NodeProgress>,
     /// The number of elements that sinks have written.
     pub written: u64,
+    /// How often the item began again because the space of a collection had changed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub restarts: u32,
     /// Files that were made from the item's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileId>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What a node did.

@@ -96,11 +96,11 @@ fn section(page: &mut String, of: &NodeType) {
         }
         page.push('\n');
     }
-    let mut node = json!({ "id": "step", "type": of.name });
-    if let (Some(node), Value::Object(settings)) = (node.as_object_mut(), of.example.to_json()) {
-        node.extend(settings);
+    let _ = write!(page, "```json\n{{ \"id\": \"step\", \"type\": \"{}\"", of.name);
+    for (name, value) in of.example.to_json().as_object().into_iter().flatten() {
+        let _ = write!(page, ",\n  \"{name}\": {value}");
     }
-    let _ = writeln!(page, "```json\n{node:#}\n```");
+    page.push_str(" }\n```\n");
 }
 
 /// The document that describes a type at length, beside `docs/PIPELINES.md`.

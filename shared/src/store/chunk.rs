@@ -1,11 +1,10 @@
 //! Chunks and their vectors.
 
-use std::{collections::HashMap, ops::Range};
+use std::{borrow::Cow, collections::HashMap, ops::Range};
 
 use pgvector::Vector;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, raw_sql,
-    sea_query::OnConflict,
+    ActiveValue::Set, EntityTrait, FromQueryResult, raw_sql, sea_query::OnConflict,
 };
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -32,6 +31,17 @@ pub struct NewChunk {
     pub heading_path: Vec<String>,
     /// The number of tokens by the space's model.
     pub tokens: u32,
+    /// The contextual prefix, which is embedded before the text.
+    pub prefix: Option<String>,
+}
+
+/// The text that is embedded: the contextual prefix, a blank line, and the text.
+#[must_use]
+pub fn input<'a>(prefix: Option<&str>, text: &'a str) -> Cow<'a, str> {
+    match prefix {
+        Some(prefix) => format!("{prefix}\n\n{text}").into(),
+        None => text.into(),
+    }
 }
 
 /// Adds chunks to a target, each with its ordinal, which is unique in the target, and the postings of their words. Returns
@@ -71,6 +81,7 @@ pub async fn insert(
             heading_path: Set(new.heading_path),
             tokens: Set(i32::try_from(new.tokens).unwrap_or(i32::MAX)),
             document: Set(Some(document)),
+            prefix: Set(new.prefix),
         });
     loop {
         let batch: Vec<_> = rows.by_ref().take(INSERT_BATCH_ROWS).collect();
@@ -79,36 +90,6 @@ pub async fn insert(
         }
         chunk::Entity::insert_many(batch).exec_without_returning(tx).await?;
     }
-}
-
-/// The part of a chunk that is embedded.
-#[derive(Clone, Debug, FromQueryResult)]
-#[allow(missing_docs, reason = "columns of `chunk`")]
-pub struct Passage {
-    pub id: ChunkId,
-    pub text: String,
-    pub tokens: i32,
-}
-
-/// Chunks of a target by their ordinals.
-pub async fn passages(
-    conn: &impl Conn,
-    workspace: WorkspaceId,
-    target: TargetId,
-    ordinals: Range<i32>,
-) -> Result<Vec<Passage>> {
-    use chunk::Column;
-    chunk::Entity::find()
-        .select_only()
-        .columns([Column::Id, Column::Text, Column::Tokens])
-        .filter(Column::WorkspaceId.eq(workspace))
-        .filter(Column::TargetId.eq(target))
-        .filter(Column::Ordinal.gte(ordinals.start))
-        .filter(Column::Ordinal.lt(ordinals.end))
-        .order_by_asc(Column::Ordinal)
-        .into_model()
-        .all(conn)
-        .await
 }
 
 /// A vector to be added.
@@ -189,19 +170,6 @@ pub async fn find_vectors(
     );
     let known: Vec<KnownVector> = sql::all(conn, known).await?;
     Ok(known.into_iter().map(|row| (row.input_hash, row.vector.to_vec())).collect())
-}
-
-/// Deletes a target's vectors if they are not all of this space, which happens if the collection's space was changed while
-/// they were computed. Returns whether any were deleted.
-pub async fn delete_mixed_vectors(tx: &Tx, workspace: WorkspaceId, target: TargetId, space: SpaceId) -> Result<bool> {
-    let mixed = raw_sql!(
-        Postgres,
-        "delete from embedding where workspace_id = {workspace} and target_id = {target} and exists (
-             select from chunk where chunk.workspace_id = {workspace} and chunk.target_id = {target} and not exists (
-                 select from embedding own where own.workspace_id = {workspace} and own.space_id = {space}
-                     and own.target_id = {target} and own.chunk_id = chunk.id))"
-    );
-    Ok(sql::execute(tx, mixed).await? > 0)
 }
 
 #[cfg(test)]

@@ -143,21 +143,29 @@ pub struct CollectionSpace {
     pub space_id: Option<SpaceId>,
     /// The connection whose server computes its vectors.
     pub connection_id: Option<ConnectionId>,
+    /// The second space, where new chunks get vectors in both.
+    pub second_space_id: Option<SpaceId>,
+}
+
+impl CollectionSpace {
+    /// The spaces in which new chunks get vectors.
+    pub fn written(&self) -> impl Iterator<Item = SpaceId> + use<> {
+        self.space_id.into_iter().chain(self.second_space_id)
+    }
 }
 
 /// All collections of a workspace with their spaces, by name.
 pub async fn spaces(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<CollectionSpace>> {
-    Entity::find()
-        .select_only()
-        .columns([Column::Id, Column::Name, Column::SpaceId])
-        .column(embedding_space::Column::ConnectionId)
-        .join(JoinType::LeftJoin, Relation::Space.def())
-        .filter(Column::WorkspaceId.eq(workspace))
-        .filter(Column::DeletedAt.is_null())
-        .order_by_asc(Column::Name)
-        .into_model()
-        .all(conn)
-        .await
+    let spaces = raw_sql!(
+        Postgres,
+        "select c.id, c.name, c.space_id, space.connection_id, second.space_id as second_space_id
+         from collection c
+         left join embedding_space space on space.id = c.space_id
+         left join second_space second on second.workspace_id = c.workspace_id and second.collection_id = c.id
+             and second.state in ('running', 'ready')
+         where c.workspace_id = {workspace} and c.deleted_at is null order by c.name"
+    );
+    sql::all(conn, spaces).await
 }
 
 /// The name of a collection whose vectors the server of a connection computes.
@@ -166,16 +174,15 @@ pub async fn named_by_connection(
     workspace: WorkspaceId,
     connection: ConnectionId,
 ) -> Result<Option<String>> {
-    Entity::find()
-        .select_only()
-        .column(Column::Name)
-        .join(JoinType::InnerJoin, Relation::Space.def())
-        .filter(Column::WorkspaceId.eq(workspace))
-        .filter(Column::DeletedAt.is_null())
-        .filter(embedding_space::Column::ConnectionId.eq(connection))
-        .into_tuple()
-        .one(conn)
-        .await
+    let named = raw_sql!(
+        Postgres,
+        "select c.name from collection c
+         left join second_space second on second.workspace_id = c.workspace_id and second.collection_id = c.id
+         join embedding_space space on space.id in (c.space_id, second.space_id)
+         where c.workspace_id = {workspace} and c.deleted_at is null and space.connection_id = {connection}
+         order by c.name limit 1"
+    );
+    sql::first_value(conn, named).await
 }
 
 /// Locks a collection until the transaction ends. `false`: there is none. Its usage may change meanwhile.

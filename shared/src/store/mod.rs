@@ -38,6 +38,7 @@ pub mod run;
 pub mod run_list;
 pub mod schema;
 pub mod search;
+pub mod second_space;
 pub mod selection;
 pub mod session;
 pub mod sign_up_permit;

@@ -87,7 +87,9 @@ pub async fn without_index(conn: &impl Conn, vectors: i64) -> Result<Vec<SpaceSi
         Postgres,
         "select space.id, space.dimensions
          from embedding_space space
-         join collection on collection.space_id = space.id
+         join (
+             select workspace_id, id, space_id from collection
+             union all select workspace_id, collection_id, space_id from second_space) collection on collection.space_id = space.id
          join collection_usage usage on usage.workspace_id = collection.workspace_id and usage.collection_id = collection.id
          where space.connection_id is not null
              and to_regclass('embedding_hnsw_' || replace(space.id::text, '-', '')) is null
@@ -114,6 +116,15 @@ pub async fn delete_unused(tx: &Tx) -> Result<i64> {
              and not exists (select from collection where collection.space_id = space.id)"
     );
     Ok(sql::first_value(tx, deleted).await?.unwrap_or_default())
+}
+
+/// The id of the space of a connection's vectors; `None`: no collection has had it.
+pub async fn find_of_connection(
+    conn: &impl Conn,
+    connection: ConnectionId,
+    spec: &SpaceSpec,
+) -> Result<Option<SpaceId>> {
+    select(spec, Some(connection)).one(conn).await
 }
 
 /// The id of a space of the installation; `None`: no process has opened an embedder of it.

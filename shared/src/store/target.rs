@@ -133,15 +133,19 @@ pub async fn publish(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()
     Ok(())
 }
 
-/// Whether vectors that an item has written are not of the space that their collection has by now.
+/// Whether vectors that an item has written are not of the spaces that their collection has by now, or none of its first one.
 pub async fn has_other_vectors(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<bool> {
     let other = raw_sql!(
         Postgres,
         "select exists (
              select from target t
              join collection c on c.workspace_id = t.workspace_id and c.id = t.collection_id
-             join embedding e on e.workspace_id = t.workspace_id and e.target_id = t.id
-             where t.workspace_id = {workspace} and t.item_id = {item} and e.space_id is distinct from c.space_id)"
+             left join second_space second on second.workspace_id = t.workspace_id and second.collection_id = c.id
+             cross join lateral (
+                 select bool_or(e.space_id is distinct from c.space_id and e.space_id is distinct from second.space_id) as other,
+                     bool_or(e.space_id = c.space_id) as own
+                 from embedding e where e.workspace_id = t.workspace_id and e.target_id = t.id) vectors
+             where t.workspace_id = {workspace} and t.item_id = {item} and (vectors.other or not vectors.own))"
     );
     Ok(sql::first_value(tx, other).await?.unwrap_or(false))
 }

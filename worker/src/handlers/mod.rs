@@ -2,8 +2,10 @@
 
 mod admit_items;
 mod check_connection;
+mod clear_space;
 mod clear_target;
 mod fetch_objects;
+mod fill_space;
 mod item;
 mod query_connection;
 mod run_segment;
@@ -11,7 +13,8 @@ mod send_mail;
 mod sync_source;
 
 use nvisy_shared::job::{
-    AdmitItems, CheckConnection, ClearTarget, FetchObjects, QueryConnection, RunSegment, SendMail, SyncSource,
+    AdmitItems, CheckConnection, ClearSpace, ClearTarget, FetchObjects, FillSpace, QueryConnection, RunSegment,
+    SendMail, SyncSource,
 };
 
 use crate::runner::Registry;
@@ -24,7 +27,9 @@ pub fn registry() -> Registry {
     Registry::default()
         .with::<AdmitItems>()
         .with::<CheckConnection>()
+        .with::<ClearSpace>()
         .with::<FetchObjects>()
+        .with::<FillSpace>()
         .with::<QueryConnection>()
         .with::<RunSegment>()
         .with::<SendMail>()

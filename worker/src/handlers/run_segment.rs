@@ -47,6 +47,9 @@ use crate::{
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
 
+/// How often an item begins again because the space of a collection has changed.
+const MAX_RESTARTS: u32 = 3;
+
 #[async_trait]
 impl Handler for RunSegment {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
@@ -234,7 +237,9 @@ impl Completion<'_> {
         let stage = next.first().map(|next| plan.stage(next.segment));
         store::run::store_progress(self.change, workspace, &self.item, stage, self.output.work).await?;
         if self.item.progress.is_complete(plan, self.item.entry) {
-            if store::target::has_other_vectors(self.change, workspace, self.item.id).await? {
+            // A provider that rejects every passage of a file gives none of the first space, however often.
+            let may_restart = self.item.progress.restarts < MAX_RESTARTS;
+            if may_restart && store::target::has_other_vectors(self.change, workspace, self.item.id).await? {
                 self.begin_again().await?;
                 return Ok((applied, item::Finished::default()));
             }
@@ -256,7 +261,7 @@ impl Completion<'_> {
     async fn begin_again(&mut self) -> Result<(), JobError> {
         store::target::discard(self.change, self.workspace, self.item.id).await?;
         let (progress, job) = Progress::begin(self.item.entry);
-        self.item.progress = progress;
+        self.item.progress = Progress { restarts: self.item.progress.restarts + 1, ..progress };
         let stage = Some(self.plan.plan.stage(self.item.entry));
         let work = store::run::WorkDone::default();
         store::run::store_progress(self.change, self.workspace, &self.item, stage, work).await?;

@@ -89,7 +89,7 @@ pub async fn apply(
                 let to = find(collections, collection)?;
                 let target = open(change, workspace, item, node, to.id).await?;
                 applied.written += rows.len() as u64;
-                applied.vectors += write(change, workspace, target, to.space_id, rows, place(node)).await?;
+                applied.vectors += write(change, workspace, target, to, rows, place(node)).await?;
             }
             Effect::DerivedFile { name, media_type, content } => {
                 let derived = DerivedFile {
@@ -185,12 +185,12 @@ async fn open(
     Ok(store::target::open(change, workspace, &target).await?)
 }
 
-/// Writes chunks and their vectors in the collection's space; returns the number of vectors.
+/// Writes chunks and their vectors in the collection's spaces; returns the number of vectors.
 async fn write(
     change: &Change,
     workspace: WorkspaceId,
     target: TargetId,
-    space: Option<SpaceId>,
+    to: &CollectionSpace,
     rows: &[VectorElement],
     first: u32,
 ) -> Result<u64, JobError> {
@@ -199,7 +199,8 @@ async fn write(
     let ids = store::chunk::insert(change, workspace, target, chunks).await?;
     let mut by_space: HashMap<SpaceId, Vec<NewVector>> = HashMap::new();
     for (row, chunk) in rows.iter().zip(ids) {
-        for (of, vector) in row.vectors.iter().filter(|(of, _)| space.is_none_or(|space| space == **of)) {
+        let is_written = |space: &SpaceId| to.space_id.is_none() || to.written().any(|of| of == *space);
+        for (of, vector) in row.vectors.iter().filter(|(of, _)| is_written(of)) {
             let vector = NewVector { chunk, input_hash: input_hash(&row.chunk.input()), vector: vector.to_vec() };
             by_space.entry(*of).or_default().push(vector);
         }
@@ -221,5 +222,6 @@ fn new_chunk(row: &VectorElement) -> NewChunk {
         page: chunk.page,
         heading_path: chunk.headings.clone(),
         tokens: chunk.tokens.max(1),
+        prefix: chunk.prefix.clone(),
     }
 }

@@ -9,6 +9,7 @@ use nvisy_extract::Document;
 use nvisy_shared::{
     id::{BlobId, SpaceId},
     pipeline::port::Flow,
+    store,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -140,10 +141,7 @@ impl ChunkElement {
     /// The text that is embedded: the contextual prefix, a blank line, and the text.
     #[must_use]
     pub fn input(&self) -> Cow<'_, str> {
-        match &self.prefix {
-            Some(prefix) => format!("{prefix}\n\n{}", self.text).into(),
-            None => self.text.as_str().into(),
-        }
+        store::chunk::input(self.prefix.as_deref(), &self.text)
     }
 }
 

@@ -58,6 +58,20 @@ pub(super) async fn embed_in_parts(space: &OpenSpace, text: &str) -> Result<Opti
     Ok(None)
 }
 
+/// The vector of a passage that is longer than the model reads: the mean of the vectors of parts that it reads whole.
+///
+/// # Errors
+/// As [`embed`].
+pub(super) async fn embed_long(space: &OpenSpace, text: &str) -> Result<Embedded, JobError> {
+    let (tokens, max) = (space.embedder().tokenizer().count(text), space.embedder().max_tokens());
+    // Tokens are not spread evenly.
+    let parts = tokens.div_ceil(max.max(1)) + 1;
+    let windows = super::node::windows::windows(text, text.len().div_ceil(parts).max(MIN_PART_BYTES)).into_iter();
+    let texts = windows.map(|window| text[window].to_owned()).filter(|part| !part.trim().is_empty()).collect();
+    let vectors: Result<Vec<Vec<f32>>, String> = space.embed(texts).await?.into_iter().collect();
+    Ok(vectors.and_then(|vectors| mean(&vectors).ok_or_else(|| "its parts have no common direction".to_owned())))
+}
+
 /// The direction of several vectors together; `None`: they have none.
 fn mean(vectors: &[Vec<f32>]) -> Option<Vec<f32>> {
     let mut sum = vec![0.0_f32; vectors.first()?.len()];

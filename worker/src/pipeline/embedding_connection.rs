@@ -45,6 +45,12 @@ pub struct Caller {
 impl Caller {
     /// A search, which belongs to no run.
     const SEARCH: Self = Self { run: RunId(Uuid::nil()), claim: None };
+
+    /// A job that belongs to no run.
+    #[must_use]
+    pub const fn outside_runs(claim: Claim) -> Self {
+        Self { run: RunId(Uuid::nil()), claim: Some(claim) }
+    }
 }
 
 /// A connection to a server that computes embeddings.

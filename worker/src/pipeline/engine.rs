@@ -397,7 +397,8 @@ fn limit_elements(node: &str, elements: usize) -> Result<(), JobError> {
     if elements <= MAX_ELEMENTS {
         return Ok(());
     }
-    let detail = format!("the node has {elements} elements, more than {MAX_ELEMENTS} of one file: cut it into larger chunks");
+    let detail =
+        format!("the node has {elements} elements, more than {MAX_ELEMENTS} of one file: cut it into larger chunks");
     Err(JobError::Fail(Failure::new(FailureCode::TooLarge, detail).at(node)))
 }
 

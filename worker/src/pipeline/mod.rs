@@ -2,7 +2,7 @@
 //! they write is applied in the transaction that completes the job.
 
 mod budget;
-mod calling;
+pub(crate) mod calling;
 pub mod connections;
 pub mod contract;
 pub mod edits;
@@ -14,6 +14,7 @@ pub mod engine;
 pub mod limits;
 pub mod model;
 pub mod node;
+pub mod passages;
 pub mod plans;
 pub mod preview;
 pub mod spaces;

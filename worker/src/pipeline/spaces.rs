@@ -87,7 +87,7 @@ pub async fn of_segment(
                 collection.space_id =
                     store::collection::assign_space(&cx.db, workspace, collection.id, cx.spaces.default().id).await?;
             }
-            if let Some(id) = collection.space_id {
+            for id in collection.written() {
                 // Before anything of the item changes: it waits for a worker that has the model.
                 let space = match opened.get(&id) {
                     Some(space) => space.clone(),
@@ -115,7 +115,7 @@ const OTHER_SPACE_DELAY: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// [`JobError::Snooze`] when this worker does not have it: vectors of two spaces never mix.
-async fn open(cx: &Context, workspace: WorkspaceId, id: SpaceId, caller: Caller) -> Result<OpenSpace, JobError> {
+pub async fn open(cx: &Context, workspace: WorkspaceId, id: SpaceId, caller: Caller) -> Result<OpenSpace, JobError> {
     if let Some(served) = cx.spaces.get(id) {
         return Ok(OpenSpace { served: served.clone(), connection: None });
     }

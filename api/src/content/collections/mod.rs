@@ -1,6 +1,8 @@
 //! Collections: the named indexes of a workspace, and the models that they can have.
 
 mod handlers;
+mod model;
+mod second_space;
 mod service;
 mod wire;
 
@@ -18,4 +20,5 @@ pub fn routes(config: &mut ServiceConfig) {
                 .route(patch().to(handlers::update))
                 .route(delete().to(handlers::delete)),
         );
+    second_space::routes(config);
 }

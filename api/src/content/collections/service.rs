@@ -1,18 +1,13 @@
 //! Creating, changing and deleting collections, under the workspace's lock.
 
 use nvisy_shared::{
-    domain::{
-        activity::Action,
-        connection::{self, ProviderSpec as _, embedding::OpenAiEmbeddings},
-        event::EventType,
-        quota::Resource,
-    },
+    domain::{activity::Action, event::EventType, quota::Resource},
     id::{ConnectionId, SpaceId, WorkspaceId},
     pipeline::node::{
         NodeSpec,
         sink_collection::{DEFAULT_COLLECTION, SinkCollection},
     },
-    platform::{Platform, spaces::connection_space},
+    platform::Platform,
     store::{
         self, Conn, Tx,
         change::Change,
@@ -22,10 +17,11 @@ use nvisy_shared::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::model::requested_space;
 use crate::{
     auth::member::{Member, WriteCollections},
     definition::require_unused,
-    http::{client_info::ClientInfo, extract::invalid_field},
+    http::client_info::ClientInfo,
     problem::{Code, Problem},
     quota,
 };
@@ -53,43 +49,6 @@ pub struct RequestedCollection {
 
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, key: &CollectionKey) -> Result<Collection, Problem> {
     store::collection::find(conn, workspace, key).await?.ok_or_else(Problem::not_found)
-}
-
-/// The space of a model or of a connection; `None`: neither is named.
-async fn requested_space(
-    change: &Change,
-    platform: &Platform,
-    workspace: WorkspaceId,
-    model: Option<&str>,
-    connection: Option<ConnectionId>,
-) -> Result<Option<SpaceId>, Problem> {
-    match (model, connection) {
-        (None, None) => Ok(None),
-        (Some(model), None) => space_of_model(platform, model).map(Some),
-        (None, Some(connection)) => space_of_connection(change, workspace, connection).await.map(Some),
-        (Some(_), Some(_)) => Err(invalid_field("connection", "must not be set together with `model`")),
-    }
-}
-
-/// The space of a connection, of which this is the first collection perhaps; 404 without such a connection, 422 unless it computes
-/// embeddings.
-async fn space_of_connection(change: &Change, workspace: WorkspaceId, id: ConnectionId) -> Result<SpaceId, Problem> {
-    let row = store::connection::lock(change.tx(), workspace, id).await?;
-    let row = row.ok_or_else(|| Problem::not_found().detail("the connection does not exist"))?;
-    if row.provider != OpenAiEmbeddings::NAME {
-        return Err(invalid_field("connection", "must be a connection of kind `embedding`"));
-    }
-    let settings = connection::read(&row.settings).map_err(|error| Problem::internal(error.to_string()))?;
-    Ok(store::space::ensure_of_connection(change.tx(), workspace, id, &connection_space(&settings)).await?)
-}
-
-/// The space of a model of this server; 422 with the names of its models.
-fn space_of_model(platform: &Platform, model: &str) -> Result<SpaceId, Problem> {
-    let spaces = &platform.spaces;
-    spaces.of_model(model).map(|space| space.id).ok_or_else(|| {
-        let names: Vec<_> = spaces.iter().map(|space| format!("`{}`", space.embedder.space().model)).collect();
-        invalid_field("model", format!("must be a model of this server: {}", names.join(", ")))
-    })
 }
 
 pub async fn create(
@@ -157,6 +116,12 @@ async fn apply(
         changed.push("description");
     }
     if space.is_some() && space != row.space_id {
+        if row.vectors > 0 {
+            return Err(Problem::new(Code::HasVectors));
+        }
+        if store::second_space::find(change.tx(), workspace, row.id).await?.is_some() {
+            return Err(Problem::new(Code::SecondSpaceExists));
+        }
         settings.space_id = space;
         changed.push("model");
     }
@@ -215,7 +180,7 @@ fn require_not_default(row: &Collection, detail: &'static str) -> Result<(), Pro
 }
 
 /// Locks workspace and collection; 412 unless it has one of these revisions.
-async fn lock(
+pub async fn lock(
     tx: &Tx,
     member: &Member<WriteCollections>,
     key: &CollectionKey,

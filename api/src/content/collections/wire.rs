@@ -93,8 +93,8 @@ pub struct ChangeCollection {
     #[garde(inner(custom(prose(1000))))]
     #[schemars(with = "Option<Prose<1000>>")]
     pub description: Option<String>,
-    /// The name of the embedding model for indexing and semantic search from now on. Files indexed with another model are
-    /// found by full text only, until they are indexed again.
+    /// The name of the embedding model of an empty collection. One with vectors moves to another model with
+    /// `createSecondSpace`.
     #[garde(inner(custom(text(1, 200))))]
     #[schemars(with = "Option<Text<1, 200>>")]
     pub model: Option<String>,

@@ -78,7 +78,11 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("retryItem", &[Code::NotFailed, Code::SyncRunning, Code::QuotaExceeded]),
     ("forkRun", &[Code::PipelineNotEnabled, Code::PipelineNotRunnable, Code::QuotaExceeded]),
     ("createCollection", &[Code::NameTaken, Code::QuotaExceeded]),
-    ("updateCollection", &[Code::NameTaken, Code::DefaultCollection, Code::InUse]),
+    (
+        "updateCollection",
+        &[Code::NameTaken, Code::DefaultCollection, Code::InUse, Code::HasVectors, Code::SecondSpaceExists],
+    ),
+    ("createSecondSpace", &[Code::SecondSpaceExists]),
     ("deleteCollection", &[Code::DefaultCollection, Code::InUse]),
     ("createConnection", &[Code::NameTaken]),
     ("updateConnection", &[Code::NameTaken, Code::InUse]),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The operations whose success names the new resource in `Location`.
-const LOCATED: [(&str, &str); 12] = [
+const LOCATED: [(&str, &str); 13] = [
     ("signUp", "201"),
     ("confirmSignUp", "201"),
     ("createWorkspace", "201"),
@@ -20,6 +20,7 @@ const LOCATED: [(&str, &str); 12] = [
     ("createPipeline", "201"),
     ("createCollection", "201"),
     ("createConnection", "201"),
+    ("createSecondSpace", "201"),
     ("uploadFiles", "202"),
     ("startRun", "202"),
     ("startInlineRun", "202"),

@@ -18,6 +18,10 @@ pub struct WorkspaceFixture {
     pub artifact: String,
     pub collection: String,
     pub connection: String,
+    /// A connection that computes embeddings.
+    pub embedding_connection: String,
+    /// A collection with a second space.
+    pub moving_collection: String,
 }
 
 impl WorkspaceFixture {
@@ -32,7 +36,11 @@ impl WorkspaceFixture {
         let pipeline = app.post(owner, &path, &pipeline).await.expect(201);
         let path = format!("/api/v1/workspaces/{workspace}/collections");
         let collection = app.post(owner, &path, &json!({ "name": "reports" })).await.expect(201);
+        let moving = app.post(owner, &path, &json!({ "name": "moving" })).await.expect(201);
         let path = format!("/api/v1/workspaces/{workspace}/connections");
+        let settings = json!({ "model": "m", "dimensions": 3, "baseUrl": "http://127.0.0.1:9/v1" });
+        let embedding = json!({ "name": "vectors", "provider": "openai-embeddings", "settings": settings });
+        let embedding = app.post(owner, &path, &embedding).await.expect(201);
         let settings = json!({ "model": "m", "baseUrl": "http://127.0.0.1:9/v1" });
         let connection = json!({ "name": "model", "provider": "openai", "settings": settings });
         let connection = app.post(owner, &path, &connection).await.expect(201);
@@ -46,7 +54,23 @@ impl WorkspaceFixture {
         let run = id(&app.get(owner, &runs).await.expect(200)["items"][0]);
         let item = id(&app.get(owner, &format!("{runs}/{run}/items")).await.expect(200)["items"][0]);
         let artifact = fail_with_artifact(app, &item).await;
-        Self { member: member.clone(), file, invite, pipeline, collection, connection, run, item, artifact, workspace }
+        let (embedding_connection, moving_collection) = (id(&embedding), id(&moving));
+        let path = format!("/api/v1/workspaces/{workspace}/collections/moving/second-space");
+        app.post(owner, &path, &json!({ "connection": embedding_connection })).await.expect(201);
+        Self {
+            member: member.clone(),
+            workspace,
+            file,
+            invite,
+            pipeline,
+            run,
+            item,
+            artifact,
+            collection,
+            connection,
+            embedding_connection,
+            moving_collection,
+        }
     }
 
     /// The value of a path parameter, which is in braces.
@@ -85,6 +109,10 @@ async fn fail_with_artifact(app: &TestApp, item: &str) -> String {
     artifact
 }
 
+/// Operations on a second space that exists.
+const EXISTING_SECOND_SPACE: [&str; 4] =
+    ["readSecondSpace", "updateSecondSpace", "exchangeSpaces", "deleteSecondSpace"];
+
 #[derive(Clone, Debug)]
 pub enum Body {
     None,
@@ -103,6 +131,10 @@ impl Operation {
             }
             ("createCollection", _) => Body::Json(json!({ "name": "contracts" })),
             ("updateCollection", _) => Body::Json(json!({ "name": "contracts" })),
+            ("createSecondSpace" | "estimateSecondSpace", _) => {
+                Body::Json(json!({ "connection": fixture.embedding_connection }))
+            }
+            ("updateSecondSpace", _) => Body::Json(json!({ "state": "paused" })),
             ("createConnection", _) => Body::Json(json!({
                 "name": "other", "provider": "openai", "settings": { "model": "m" }, "credentials": { "apiKey": "key" },
             })),
@@ -118,7 +150,7 @@ impl Operation {
                 Body::Json(json!({ "definition": builtin::definition(Some(64), 0), "files": [fixture.file] }))
             }
             ("retryRun" | "forkRun", _) => Body::Json(json!({})),
-            ("cancelRun" | "retryItem" | "renewSigningSecret", _) => Body::None,
+            ("cancelRun" | "retryItem" | "renewSigningSecret" | "exchangeSpaces", _) => Body::None,
             ("validatePipeline", _) => Body::Json(json!({ "definition": {} })),
             ("updatePipeline", _) => Body::Json(json!({ "name": "Contracts" })),
             ("updateWorkspace", _) => Body::Json(json!({ "name": "Wind" })),
@@ -133,6 +165,10 @@ impl Operation {
     /// The path with the ids of the fixture.
     pub fn path_in(&self, fixture: &WorkspaceFixture) -> String {
         self.path_with(|parameter| match fixture.id(parameter) {
+            // What is read, changed or deleted must be there.
+            Some(_) if parameter == "{collection}" && EXISTING_SECOND_SPACE.contains(&self.id.as_str()) => {
+                fixture.moving_collection.clone()
+            }
             Some(id) => id.to_owned(),
             None => panic!("{} has the parameter {parameter}: add it to `WorkspaceFixture`", self.id),
         })

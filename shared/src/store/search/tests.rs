@@ -101,6 +101,7 @@ impl Fixture {
             page: Some(1),
             heading_path: Vec::new(),
             tokens: 1,
+            prefix: None,
         });
         let ids = store::chunk::insert(&tx, workspace, target, (0..).zip(new).collect()).await.unwrap();
         let rows = ids.into_iter().zip(vectors);

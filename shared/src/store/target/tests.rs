@@ -135,6 +135,7 @@ impl Fixture {
             page: None,
             heading_path: Vec::new(),
             tokens: 1,
+            prefix: None,
         });
         let chunks = (0..).zip(chunks).collect();
         let ids = store::chunk::insert(&tx, self.workspace, target, chunks).await.unwrap();

@@ -170,7 +170,8 @@ async fn rolled_back_chunks_and_deleted_collections_leave_no_postings() {
     let tx = fixture.db.begin().await.unwrap();
     let new = NewTarget { collection, pipeline: None, node: "other", item: ItemId::new(), file, version };
     let target = store::target::open(&tx, owner.0, &new).await.unwrap();
-    let chunk = NewChunk { text: "ebb".to_owned(), bytes: 0..3, page: None, heading_path: Vec::new(), tokens: 1 };
+    let chunk =
+        NewChunk { text: "ebb".to_owned(), bytes: 0..3, page: None, heading_path: Vec::new(), tokens: 1, prefix: None };
     store::chunk::insert(&tx, owner.0, target, vec![(0, chunk)]).await.unwrap();
     tx.rollback().await.unwrap();
     assert_eq!(fixture.number(rows).await, before);

@@ -1,0 +1,269 @@
+//! Collections move to another model: search goes on, nothing is lost, and a failing model disturbs no upload.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::support::{TestAccount, TestApp, TestResponse, part, send, spawn, wait_until};
+
+/// An embedding server with the models `small`, and `wide`, which fails while it is told to.
+struct Models {
+    url: String,
+    fails: Arc<AtomicBool>,
+    folder: TempDir,
+}
+
+impl Models {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let fails = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&fails);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, Arc::clone(&flag)));
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let wide = json!([{ "provider": "openai", "url": url, "model": "wide", "dimensions": 4 }]);
+        std::fs::write(folder.path().join("models.json"), wide.to_string()).unwrap();
+        Self { url, fails, folder }
+    }
+
+    fn fail(&self, fails: bool) {
+        self.fails.store(fails, Ordering::SeqCst);
+    }
+
+    fn file(&self) -> String {
+        self.folder.path().join("models.json").display().to_string()
+    }
+}
+
+async fn serve(stream: TcpStream, fails: Arc<AtomicBool>) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        stream.read_line(&mut head).await.ok().filter(|read| *read > 0)?;
+    }
+    let head = head.to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().ok()?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    let body: Value = serde_json::from_slice(&body).ok()?;
+    let (status, response) = if body["model"] == "wide" && fails.load(Ordering::SeqCst) {
+        ("500 Failed", json!({ "error": { "message": "the model is broken" } }))
+    } else {
+        let vector = |text: &Value| {
+            let mut vector = [1.0_f32; 4];
+            text.as_str().unwrap_or_default().bytes().for_each(|byte| vector[usize::from(byte % 4)] += 1.0);
+            vector
+        };
+        let data = body["input"].as_array()?.iter().map(vector).enumerate();
+        let data: Vec<_> = data.map(|(index, vector)| json!({ "index": index, "embedding": vector })).collect();
+        ("200 OK", json!({ "object": "list", "data": data }))
+    };
+    let response = response.to_string();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", response.len());
+    stream.write_all(format!("{head}{response}").as_bytes()).await.ok()
+}
+
+struct Setup {
+    app: TestApp,
+    ada: TestAccount,
+    workspace: String,
+}
+
+impl Setup {
+    async fn new(models: &Models, more: &[(&str, &str)]) -> Self {
+        let file = models.file();
+        let settings = [
+            ("NVISY_EMBEDDING_URL", models.url.as_str()),
+            ("NVISY_EMBEDDING_MODEL", "small"),
+            ("NVISY_EMBEDDING_DIMENSIONS", "4"),
+            ("NVISY_EMBEDDING_MODELS_FILE", file.as_str()),
+        ];
+        let app = TestApp::start_with(&[&settings, more].concat()).await;
+        let ada = app.create_account("ada").await;
+        let workspace = app.create_workspace(&ada, "Tidal energy").await;
+        Self { app, ada, workspace }
+    }
+
+    fn path(&self, path: &str) -> String {
+        format!("/api/v1/workspaces/{}/{path}", self.workspace)
+    }
+
+    async fn request(&self, method: Method, path: &str, body: Value) -> TestResponse {
+        let request = self.app.request(method, &self.path(path)).bearer_auth(&self.ada.token);
+        send(if body.is_null() { request } else { request.json(&body) }).await
+    }
+
+    async fn upload(&self, names: &[&str]) {
+        let parts = names.iter().map(|name| part(name, format!("Seals rest on {name}."))).collect();
+        let accepted = self.app.upload(&self.ada, &self.workspace, parts).await.expect(202);
+        for file in accepted["items"].as_array().unwrap() {
+            let file = self.app.finished_file(&self.ada, &self.workspace, file["id"].as_str().unwrap()).await;
+            assert_eq!(file["state"], "ready", "{file}");
+        }
+    }
+
+    async fn second(&self) -> Value {
+        self.request(Method::GET, SECOND, Value::Null).await.expect(200)
+    }
+
+    async fn wait_for(&self, state: &str) -> Value {
+        wait_until(&format!("the second space is {state}"), async || {
+            let second = self.second().await;
+            (second["state"] == state).then_some(second)
+        })
+        .await
+    }
+
+    async fn model(&self) -> String {
+        let collection = self.request(Method::GET, "collections/default", Value::Null).await.expect(200);
+        collection["space"]["model"].as_str().unwrap().to_owned()
+    }
+
+    /// The number of files that a search by meaning finds.
+    async fn found(&self) -> usize {
+        let body = json!({ "query": "seals", "mode": "vector", "limit": 100 });
+        self.request(Method::POST, "search", body).await.expect(200)["hits"].as_array().unwrap().len()
+    }
+
+    /// The number of vectors of a model.
+    async fn vectors(&self, model: &str) -> i64 {
+        self.app
+            .count(&format!("embedding e join embedding_space s on s.id = e.space_id where s.model = '{model}'"))
+            .await
+    }
+}
+
+const SECOND: &str = "collections/default/second-space";
+
+#[actix_web::test]
+async fn collection_moves_to_another_model_and_back_while_search_goes_on() {
+    let models = Models::start().await;
+    let mut setup = Setup::new(&models, &[]).await;
+    setup.app.start_worker().await;
+    setup.upload(&["a.txt", "b.txt", "c.txt"]).await;
+    let wide = json!({ "model": "wide" });
+    let problem = setup.request(Method::PATCH, "collections/default", wide.clone()).await;
+    problem.problem(409, "has_vectors");
+    let estimate = setup.request(Method::POST, &format!("{SECOND}/estimate"), wide.clone()).await.expect(200);
+    assert_eq!((&estimate["chunks"], &estimate["knownChunks"]), (&json!(3), &json!(0)), "{estimate}");
+    setup.request(Method::GET, SECOND, Value::Null).await.problem(404, "not_found");
+    for (body, field) in [(json!({}), "model"), (json!({ "model": "small" }), "model"), (json!({ "model": "x" }), "model")] {
+        let problem = setup.request(Method::POST, SECOND, body).await.problem(422, "invalid_body");
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+    }
+
+    let created = setup.request(Method::POST, SECOND, wide.clone()).await;
+    assert!(created.header("location").ends_with(SECOND));
+    assert_eq!(created.expect(201)["space"]["model"], "wide");
+    setup.request(Method::POST, SECOND, wide).await.problem(409, "second_space_exists");
+    let ready = setup.wait_for("ready").await;
+    assert_eq!((&ready["chunks"], &ready["done"], &ready["rejected"]), (&json!(3), &json!(3), &json!(0)), "{ready}");
+    assert_eq!((setup.model().await.as_str(), setup.found().await), ("small", 3));
+    // New files get vectors of both.
+    setup.upload(&["d.txt"]).await;
+    assert_eq!((setup.vectors("small").await, setup.vectors("wide").await), (4, 4));
+
+    for model in ["wide", "small", "wide"] {
+        let exchanged = setup.request(Method::POST, &format!("{SECOND}/exchange"), Value::Null).await.expect(200);
+        assert_eq!(exchanged["exchangeRequested"], false, "{exchanged}");
+        assert_ne!(exchanged["space"]["model"], model);
+        assert_eq!((setup.model().await.as_str(), setup.found().await), (model, 4));
+    }
+    setup.upload(&["e.txt"]).await;
+    assert_eq!((setup.vectors("small").await, setup.vectors("wide").await, setup.found().await), (5, 5, 5));
+    assert_eq!(setup.request(Method::DELETE, SECOND, Value::Null).await.status, 204);
+    wait_until("the second space is deleted", async || {
+        (setup.request(Method::GET, SECOND, Value::Null).await.status == 404).then_some(())
+    })
+    .await;
+    assert_eq!((setup.vectors("small").await, setup.vectors("wide").await, setup.found().await), (0, 5, 5));
+    let usage = setup.request(Method::GET, "collections/default", Value::Null).await.expect(200)["usage"].take();
+    assert_eq!(usage, json!({ "files": 5, "chunks": 5, "vectors": 5 }));
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn failing_model_of_a_second_space_disturbs_nothing_and_is_exchanged_once_it_works() {
+    let models = Models::start().await;
+    let mut setup = Setup::new(&models, &[("NVISY_QUEUE_ATTEMPTS", "1")]).await;
+    setup.app.start_worker().await;
+    setup.upload(&["a.txt", "b.txt"]).await;
+    models.fail(true);
+    setup.request(Method::POST, SECOND, json!({ "model": "wide" })).await.expect(201);
+    let failed = setup.wait_for("failed").await;
+    assert!(failed["failure"]["detail"].is_string(), "{failed}");
+    setup.upload(&["c.txt"]).await;
+    assert_eq!((setup.found().await, setup.vectors("wide").await), (3, 0));
+
+    let exchange = format!("{SECOND}/exchange");
+    models.fail(false);
+    let requested = setup.request(Method::POST, &exchange, Value::Null).await.expect(200);
+    assert_eq!((&requested["state"], &requested["exchangeRequested"]), (&json!("running"), &json!(true)), "{requested}");
+    wait_until("search reads the second space", async || (setup.model().await == "wide").then_some(())).await;
+    assert_eq!((setup.found().await, setup.vectors("wide").await), (3, 3));
+    // The model before is the second one now, and may rest.
+    let paused = setup.request(Method::PATCH, SECOND, json!({ "state": "paused" })).await.expect(200);
+    assert_eq!((&paused["state"], &paused["space"]["model"]), (&json!("paused"), &json!("small")));
+    setup.upload(&["d.txt"]).await;
+    assert_eq!((setup.vectors("small").await, setup.vectors("wide").await), (3, 4));
+    let resumed = setup.request(Method::PATCH, SECOND, json!({ "state": "running" })).await.expect(200);
+    assert_eq!(resumed["chunks"], 1, "{resumed}");
+    setup.wait_for("ready").await;
+    assert_eq!(setup.vectors("small").await, 4);
+    setup.app.wait_until_no_jobs_are_left().await;
+    setup.app.sql("delete from dead_job").await;
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn every_chunk_has_one_vector_of_each_model_when_workers_are_killed() {
+    const FILES: usize = 60;
+    let models = Models::start().await;
+    let more = [("NVISY_QUEUE_LEASE_SECONDS", "2"), ("NVISY_WORKER_BATCH_CHUNKS", "2"), ("NVISY_QUEUE_ATTEMPTS", "50")];
+    let setup = Setup::new(&models, &more).await;
+    let file = models.file();
+    let settings = [
+        ("NVISY_EMBEDDING_URL", models.url.as_str()),
+        ("NVISY_EMBEDDING_MODEL", "small"),
+        ("NVISY_EMBEDDING_DIMENSIONS", "4"),
+        ("NVISY_EMBEDDING_MODELS_FILE", file.as_str()),
+    ];
+    let start = || spawn("nvisy-worker", &setup.app.deployment, &[&settings[..], &more].concat());
+    let mut worker = start();
+    let names: Vec<_> = (0..FILES).map(|n| format!("{n}.txt")).collect();
+    setup.upload(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    setup.request(Method::POST, SECOND, json!({ "model": "wide" })).await.expect(201);
+    setup.request(Method::POST, &format!("{SECOND}/exchange"), Value::Null).await.expect(200);
+    for round in 1..=3 {
+        let enough = (FILES * round / 5) as i64;
+        wait_until("some vectors are there", async || (setup.vectors("wide").await >= enough).then_some(())).await;
+        worker.kill().await.expect("a killed worker");
+        // Search goes on without a worker, in whatever space it reads.
+        assert_eq!(setup.found().await, FILES);
+        worker = start();
+    }
+    wait_until("search reads the second space", async || {
+        let found = setup.found().await;
+        assert_eq!(found, FILES);
+        (setup.model().await == "wide").then_some(())
+    })
+    .await;
+    setup.app.wait_until_no_jobs_are_left().await;
+    assert_eq!((setup.vectors("small").await, setup.vectors("wide").await), (FILES as i64, FILES as i64));
+    drop(worker);
+    setup.app.stop().await;
+}
