@@ -1,7 +1,6 @@
 //! Content keys: an output is addressed by what it was computed from, and how.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::node::Settings;
@@ -41,12 +40,6 @@ impl ContentKey {
     pub fn output(self, index: usize) -> Self {
         Self::of([self.0.as_slice(), &(index as u64).to_le_bytes()])
     }
-
-    /// The key of JSON.
-    #[must_use]
-    pub fn of_json(json: &Json) -> Self {
-        Self::of([json.to_string().as_bytes()])
-    }
 }
 
 /// As hexadecimal digits.
@@ -83,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    fn settings(json: &Json) -> Settings {
+    fn settings(json: &serde_json::Value) -> Settings {
         Settings::read("chunk.section", json.as_object().cloned().unwrap_or_else(Map::new)).unwrap().unwrap()
     }
 
