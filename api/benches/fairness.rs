@@ -21,7 +21,8 @@ const LONG_CHUNKS: i64 = 13_000;
 const SHORT_FILES: usize = 20;
 /// The time over which throughput is counted.
 const WINDOW: Duration = Duration::from_secs(40);
-const POLL: Duration = Duration::from_millis(10);
+/// Polling costs what the worker could use.
+const POLL: Duration = Duration::from_millis(100);
 
 #[actix_web::main]
 async fn main() {

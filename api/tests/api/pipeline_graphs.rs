@@ -6,7 +6,7 @@ use nvisy_shared::testing::{Server, TestDeployment, TestServers};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestAccount, TestApp, part, send, spawn, wait_until};
+use crate::support::{TestAccount, TestApp, part, send, spawn, start_second_api, wait_until};
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 
@@ -350,15 +350,17 @@ async fn assert_every_effect_happened_once(setup: &Setup, files: usize) {
 }
 
 #[actix_web::test]
-async fn every_effect_happens_once_when_workers_postgres_and_nats_are_killed() {
-    const FILES: usize = 300;
+async fn every_effect_happens_once_when_api_workers_postgres_and_nats_are_killed() {
+    const FILES: usize = 320;
+    /// The last files are uploaded by an API that is killed.
+    const BEFORE: usize = 300;
     let servers = TestServers::start();
     let deployment = TestDeployment::on(&servers.database_url, &servers.nats_url).await;
     let setup = Setup::of(TestApp::start_in(deployment, &[LOCAL]).await).await;
     setup.collection("german").await;
     setup.collection("other").await;
     setup.pipeline("Languages", &languages()).await;
-    for first in (0..FILES).step_by(100) {
+    for first in (0..BEFORE).step_by(100) {
         let parts = (first..first + 100).map(|n| part(&format!("{n}.txt"), numbered(n))).collect();
         setup.app.upload(&setup.ada, &setup.workspace, parts).await.expect(202);
     }
@@ -371,9 +373,9 @@ async fn every_effect_happens_once_when_workers_postgres_and_nats_are_killed() {
         let response = setup.app.get(&setup.ada, &usage).await;
         (response.status == 200).then(|| response.expect(200)["chunks"]["used"].as_u64().unwrap_or_default())
     };
-    let rounds = ["worker", "postgres", "nats", "worker", "nats", "postgres", "worker"];
+    let rounds = ["worker", "postgres", "nats", "api", "worker", "nats", "postgres", "worker"];
     for (round, killed) in (1..).zip(rounds) {
-        let enough = (2 * FILES * round / (rounds.len() + 2)) as u64;
+        let enough = (2 * BEFORE * round / (rounds.len() + 2)) as u64;
         wait_until("some chunks are written", async || (chunks().await? >= enough).then_some(())).await;
         match killed {
             "worker" => {
@@ -381,6 +383,7 @@ async fn every_effect_happens_once_when_workers_postgres_and_nats_are_killed() {
                 worker.kill().await.expect("a killed worker");
                 *worker = start();
             }
+            "api" => upload_while_the_api_is_killed(&setup, BEFORE..FILES).await,
             server => {
                 servers.kill(if server == "nats" { Server::Nats } else { Server::Postgres });
                 servers.restart_killed();
@@ -392,6 +395,30 @@ async fn every_effect_happens_once_when_workers_postgres_and_nats_are_killed() {
     drop(workers);
     assert_every_effect_happened_once(&setup, FILES).await;
     setup.app.stop().await;
+}
+
+/// Uploads files to an API that is killed meanwhile, and again to another one.
+async fn upload_while_the_api_is_killed(setup: &Setup, files: std::ops::Range<usize>) {
+    let form = || {
+        files.clone().fold(reqwest::multipart::Form::new(), |form, n| {
+            form.text("externalId", format!("file-{n}")).part("file", part(&format!("{n}.txt"), numbered(n)))
+        })
+    };
+    let (mut api, url) = start_second_api(&setup.app, &[LOCAL]).await;
+    let request = setup.app.request_to(&url, Method::POST, &setup.path("files"));
+    let pending = tokio::spawn(request.bearer_auth(&setup.ada.token).multipart(form()).send());
+    let stored = setup.app.deployment.stored_objects().await;
+    wait_until("some of the bytes are stored", async || {
+        (pending.is_finished() || setup.app.deployment.stored_objects().await > stored).then_some(())
+    })
+    .await;
+    api.kill().await.expect("a killed API");
+    let _ = pending.await.expect("the request ends");
+    wait_until("the upload is accepted", async || {
+        let request = setup.app.request(Method::POST, &setup.path("files")).bearer_auth(&setup.ada.token);
+        (send(request.multipart(form())).await.status == 202).then_some(())
+    })
+    .await;
 }
 
 #[actix_web::test]

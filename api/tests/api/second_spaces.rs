@@ -161,7 +161,9 @@ async fn collection_moves_to_another_model_and_back_while_search_goes_on() {
     let estimate = setup.request(Method::POST, &format!("{SECOND}/estimate"), wide.clone()).await.expect(200);
     assert_eq!((&estimate["chunks"], &estimate["knownChunks"]), (&json!(3), &json!(0)), "{estimate}");
     setup.request(Method::GET, SECOND, Value::Null).await.problem(404, "not_found");
-    for (body, field) in [(json!({}), "model"), (json!({ "model": "small" }), "model"), (json!({ "model": "x" }), "model")] {
+    for (body, field) in
+        [(json!({}), "model"), (json!({ "model": "small" }), "model"), (json!({ "model": "x" }), "model")]
+    {
         let problem = setup.request(Method::POST, SECOND, body).await.problem(422, "invalid_body");
         assert_eq!(problem["errors"][0]["field"], field, "{problem}");
     }
@@ -212,7 +214,11 @@ async fn failing_model_of_a_second_space_disturbs_nothing_and_is_exchanged_once_
     let exchange = format!("{SECOND}/exchange");
     models.fail(false);
     let requested = setup.request(Method::POST, &exchange, Value::Null).await.expect(200);
-    assert_eq!((&requested["state"], &requested["exchangeRequested"]), (&json!("running"), &json!(true)), "{requested}");
+    assert_eq!(
+        (&requested["state"], &requested["exchangeRequested"]),
+        (&json!("running"), &json!(true)),
+        "{requested}"
+    );
     wait_until("search reads the second space", async || (setup.model().await == "wide").then_some(())).await;
     assert_eq!((setup.found().await, setup.vectors("wide").await), (3, 3));
     // The model before is the second one now, and may rest.

@@ -3,9 +3,7 @@
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 
 use pgvector::Vector;
-use sea_orm::{
-    ActiveValue::Set, EntityTrait, FromQueryResult, raw_sql, sea_query::OnConflict,
-};
+use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, raw_sql, sea_query::OnConflict};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
