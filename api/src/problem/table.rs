@@ -74,6 +74,7 @@ table! {
     NameTaken             "name_taken"              409 "The workspace has another pipeline, collection or connection of this name";
     DefaultCollection     "default_collection"      409 "The collection `default` cannot be deleted or renamed";
     InUse                 "in_use"                  409 "An enabled pipeline names the resource";
+    NotEmbedded           "not_embedded"            409 "The file or passage has no vectors of the collections' model";
     NotExtracted          "not_extracted"           409 "The file has no text yet";
     IdempotencyKeyInUse   "idempotency_key_in_use"  409 "A request with this idempotency key is still running";
     QuotaExceeded         "quota_exceeded"          409 "A quota is exceeded";

@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 108] = [
+const TABLE: [(&str, Requirement); 110] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -130,6 +130,8 @@ const TABLE: [(&str, Requirement); 108] = [
     ("readRunArtifact", Within(Permission::ReadFiles)),
     ("streamEvents", Within(Permission::ReadFiles)),
     ("search", Within(Permission::Search)),
+    ("searchBatch", Within(Permission::Search)),
+    ("searchSimilar", Within(Permission::Search)),
     ("listActivities", Within(Permission::ReadActivities)),
     ("exportActivities", Within(Permission::ReadActivities)),
 ];

@@ -96,10 +96,12 @@ async fn other_accounts_ids_are_not_found() {
 }
 
 /// The documented fields of JSON bodies that hold ids.
-const ID_FIELDS: [(&str, &str); 7] = [
+const ID_FIELDS: [(&str, &str); 9] = [
     ("createCollection", "connection"),
     ("createToken", "workspaces"),
     ("previewPipeline", "files"),
+    ("searchSimilar", "chunk"),
+    ("searchSimilar", "file"),
     ("startInlineRun", "files"),
     ("startRun", "files"),
     ("transferWorkspace", "accountId"),
@@ -116,7 +118,11 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
     let own = WorkspaceFixture::new(&app, &eve, &mallory).await;
     let connections = [embedding_connection(&app, &ada, &adas).await, embedding_connection(&app, &eve, &own).await];
     let before = workspace_rows(&app, &adas).await;
-    let call = async |operation: &str, id: &str| match operation {
+    let call = async |operation: &str, field: &str, id: &str| match operation {
+        "searchSimilar" => {
+            let path = format!("/api/v1/workspaces/{}/search/similar", own.workspace);
+            app.post(&eve, &path, &json!({ field: id })).await
+        }
         "createToken" => {
             // Together with a workspace of the caller.
             let expires = nvisy_shared::clock::now() + chrono::Days::new(1);
@@ -148,18 +154,19 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
         }
         other => panic!("{other} has an id in its body: add a request for it"),
     };
-    for (operation, _) in ID_FIELDS {
+    for (operation, field) in ID_FIELDS {
         let (foreign, own_id) = match operation {
             "createToken" => (&adas.workspace, &own.workspace),
-            "previewPipeline" | "startInlineRun" | "startRun" => (&adas.file, &own.file),
+            // The fixture's passage has the id of its file.
+            "previewPipeline" | "searchSimilar" | "startInlineRun" | "startRun" => (&adas.file, &own.file),
             "createCollection" | "updateCollection" => (&connections[0], &connections[1]),
             _ => (&adas.member.id, &own.member.id),
         };
-        let response = call(operation, foreign).await.anonymous_problem(404, "not_found");
+        let response = call(operation, field, foreign).await.anonymous_problem(404, "not_found");
         let unknown = nvisy_shared::id::new().to_string();
-        assert_eq!(response, call(operation, &unknown).await.anonymous_problem(404, "not_found"), "{operation}");
-        call(operation, "nonsense").await.problem(422, "invalid_body");
-        assert!(call(operation, own_id).await.status.is_success(), "{operation}");
+        assert_eq!(response, call(operation, field, &unknown).await.anonymous_problem(404, "not_found"), "{operation}");
+        call(operation, field, "nonsense").await.problem(422, "invalid_body");
+        assert!(call(operation, field, own_id).await.status.is_success(), "{operation}");
     }
     assert_eq!(workspace_rows(&app, &adas).await, before);
     app.stop_and_drop_jobs().await;
@@ -178,8 +185,10 @@ async fn embedding_connection(app: &TestApp, owner: &TestAccount, of: &Workspace
 async fn id_fields(app: &TestApp) -> Vec<(String, String)> {
     let document = app.openapi().await;
     let mut fields = Vec::new();
+    // Ids of searches are conditions, as those of filters: an unknown file is not hidden, and not found.
+    let is_condition = |field: &str| ["value", "hidden", "pinned"].contains(&field);
     for operation in document.operations().into_iter().filter(|operation| operation.id != "search") {
-        let of_operation = operation.id_fields(&document).into_iter().filter(|field| field != "value");
+        let of_operation = operation.id_fields(&document).into_iter().filter(|field| !is_condition(field));
         fields.extend(of_operation.map(|field| (operation.id.clone(), field)));
     }
     fields.sort();

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// A request that the server received.
@@ -32,6 +33,7 @@ pub struct ModelServer {
     pub base_url: String,
     received: Arc<Mutex<Vec<ModelRequest>>>,
     respond: Arc<Mutex<Respond>>,
+    is_held: watch::Sender<bool>,
 }
 
 impl ModelServer {
@@ -41,24 +43,32 @@ impl ModelServer {
         let received: Arc<Mutex<Vec<ModelRequest>>> = Arc::default();
         let respond: Arc<Mutex<Respond>> = Arc::new(Mutex::new(Box::new(|_| completion("{}"))));
         let (log, responder) = (Arc::clone(&received), Arc::clone(&respond));
+        let is_held = watch::Sender::new(false);
+        let held = is_held.subscribe();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (log, responder) = (Arc::clone(&log), Arc::clone(&responder));
+                let (log, responder, mut held) = (Arc::clone(&log), Arc::clone(&responder), held.clone());
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
                     let request = read(&mut stream).await;
                     log.lock().unwrap().push(request.clone());
+                    let _ = held.wait_for(|is_held| !is_held).await;
                     let response = responder.lock().unwrap()(&request);
                     let _ = stream.write_all(response.as_bytes()).await;
                     let _ = stream.shutdown().await;
                 });
             }
         });
-        Self { base_url, received, respond }
+        Self { base_url, received, respond, is_held }
     }
 
     pub fn requests(&self) -> Vec<ModelRequest> {
         self.received.lock().unwrap().clone()
+    }
+
+    /// Lets all requests wait, or answers those that wait.
+    pub fn hold(&self, is_held: bool) {
+        self.is_held.send_replace(is_held);
     }
 
     /// Answers every request from here on with what `respond` gives.

@@ -46,6 +46,7 @@ impl WorkspaceFixture {
         let run = id(&app.get(owner, &runs).await.expect(200)["items"][0]);
         let item = id(&app.get(owner, &format!("{runs}/{run}/items")).await.expect(200)["items"][0]);
         let artifact = fail_with_artifact(app, &item).await;
+        add_vector(app, &file).await;
         Self { member: member.clone(), file, invite, pipeline, collection, connection, run, item, artifact, workspace }
     }
 
@@ -85,6 +86,27 @@ async fn fail_with_artifact(app: &TestApp, item: &str) -> String {
     artifact
 }
 
+/// Gives a file a passage with a vector in the collection `default`, as a worker would have.
+async fn add_vector(app: &TestApp, file: &str) {
+    app.sql(&format!(
+        "insert into target (workspace_id, id, collection_id, node, file_id, version_id, live, chunk_count, vector_count)
+             select f.workspace_id, f.id, k.id, 'index', f.id, v.id, true, 1, 1
+             from file f
+             join file_version v on v.workspace_id = f.workspace_id and v.file_id = f.id
+             join collection k on k.workspace_id = f.workspace_id and k.name = 'default'
+             where f.id = '{file}';
+         insert into chunk (workspace_id, id, target_id, file_id, version_id, ordinal, text, start_byte, end_byte, tokens)
+             select workspace_id, id, id, file_id, version_id, 0, 'tide', 0, 4, 1 from target where id = '{file}';
+         update collection set space_id = (select id from embedding_space order by id limit 1)
+             where id = (select collection_id from target where id = '{file}');
+         insert into embedding (workspace_id, space_id, target_id, chunk_id, input_hash, vector)
+             select c.workspace_id, s.id, c.id, c.id, c.id, array_fill(1::real, array[s.dimensions])::vector::halfvec
+             from chunk c join embedding_space s on s.id = (select id from embedding_space order by id limit 1)
+             where c.id = '{file}'"
+    ))
+    .await;
+}
+
 #[derive(Clone, Debug)]
 pub enum Body {
     None,
@@ -101,6 +123,8 @@ impl Operation {
             ("search", _) => {
                 Body::Json(json!({ "query": "tide", "mode": "text", "collections": [fixture.collection] }))
             }
+            ("searchBatch", _) => Body::Json(json!({ "searches": [{ "query": "tide", "mode": "text" }] })),
+            ("searchSimilar", _) => Body::Json(json!({ "file": fixture.file })),
             ("createCollection", _) => Body::Json(json!({ "name": "contracts" })),
             ("updateCollection", _) => Body::Json(json!({ "name": "contracts" })),
             ("createConnection", _) => Body::Json(json!({
