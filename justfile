@@ -212,6 +212,13 @@ bench-nodes: model
 [group('measure')]
 bench-search: (bench "search") (bench "search_cost")
 
+# Show how good the hits of each mode are, on the judged collection here and on one in a folder in the format of BEIR
+[group('measure')]
+bench-quality folder="": model
+    @{{ services }} install
+    cargo build --release --workspace --bins --locked
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench quality -- {{ quote(folder) }}
+
 # Compare requests with a bare handler and the bare statement, with and without limits
 [group('measure')]
 bench-http: (bench "http")

@@ -196,7 +196,7 @@ fn search_query(
     filter: Option<Filter>,
 ) -> SearchQuery {
     let vectors = vec![SpaceVector { space, vector }];
-    SearchQuery { mode, text, language: None, vectors, collections: None, filter, limit: TOP }
+    SearchQuery { mode, text, vectors, filter, limit: TOP, ..SearchQuery::default() }
 }
 
 /// The plain pgvector statement, without tenants, files or snippets.

@@ -26,6 +26,7 @@ use crate::{
         tls::{Certificate, TlsError},
     },
     mailer::Mailer,
+    query_vectors::QueryVectors,
     search_counter::SearchCounter,
     server::{self, Components},
     shutdown::Shutdown,
@@ -112,6 +113,7 @@ impl App {
             feed,
             streams: StreamLimit::default(),
             searches: SearchCounter::new(),
+            query_vectors: QueryVectors::default(),
             default_pipeline,
             lifecycle,
         });

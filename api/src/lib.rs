@@ -7,7 +7,7 @@
 //! | server | `server` (routes, OpenAPI document, middleware, health), [`app`], [`cli`] |
 //! | slices | `identity` `workspaces` `content`: each slice a folder with its routes (`mod.rs`), thin handlers, wire types, and a service |
 //! | state | `state`: the components that handlers use |
-//! | base | `auth`, then `definition` `mailer` `quota` `search_counter` `shutdown`, then `http`, then `problem` |
+//! | base | `auth`, then `definition` `mailer` `query_vectors` `quota` `search_counter` `shutdown`, then `http`, then `problem` |
 #![allow(unreachable_pub, reason = "the modules are private: that is the boundary")]
 
 pub mod app;
@@ -20,6 +20,7 @@ mod http;
 mod identity;
 mod mailer;
 mod problem;
+mod query_vectors;
 mod quota;
 mod search_counter;
 mod server;

@@ -7,6 +7,7 @@ use crate::{
     auth::authenticator::Authenticator,
     http::{rate_limit::RateLimiter, stream_limit::StreamLimit},
     mailer::Mailer,
+    query_vectors::QueryVectors,
     search_counter::SearchCounter,
 };
 
@@ -22,6 +23,7 @@ pub struct State {
     /// Open event streams by account.
     pub streams: StreamLimit,
     pub searches: SearchCounter,
+    pub query_vectors: QueryVectors,
     /// The pipeline of new workspaces.
     pub default_pipeline: Definition,
     /// Tells long responses that the process is stopping.

@@ -25,7 +25,9 @@ use uuid::Uuid;
 
 use super::{account::require_active, authenticator::Authenticator, bearer, bearer::BearerCredential};
 use crate::{
-    http::{api_component::api_component, client_info::ClientInfo, component::component, gate::Gate},
+    http::{
+        api_component::api_component, client_info::ClientInfo, component::component, gate::Gate, rate_limit::Caller,
+    },
     problem::{Code, Problem},
 };
 
@@ -119,6 +121,11 @@ impl<P: RequiredPermission> FromRequest for Member<P> {
 }
 
 impl<P> Member<P> {
+    /// The owner of the bucket that counts the caller's requests.
+    pub fn caller(&self) -> Caller {
+        self.token.map_or(Caller::Account(self.account), Caller::Token)
+    }
+
     /// The caller as the activity log records it.
     pub fn actor(&self) -> Actor {
         self.token.map_or(Actor::Account(self.account), |token| Actor::Token(self.account, token))

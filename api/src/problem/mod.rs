@@ -53,6 +53,11 @@ impl Problem {
         self.code
     }
 
+    /// The sentence about this occurrence.
+    pub fn reason(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
     /// Adds the invalid fields, or the exceeded limits.
     pub fn fields(self, errors: Vec<FieldError>) -> Self {
         Self { errors, ..self }

@@ -76,6 +76,7 @@ table! {
     SecondSpaceExists     "second_space_exists"     409 "The collection has a second space";
     DefaultCollection     "default_collection"      409 "The collection `default` cannot be deleted or renamed";
     InUse                 "in_use"                  409 "An enabled pipeline names the resource";
+    NotEmbedded           "not_embedded"            409 "The file or passage has no vectors of the collections' model";
     NotExtracted          "not_extracted"           409 "The file has no text yet";
     IdempotencyKeyInUse   "idempotency_key_in_use"  409 "A request with this idempotency key is still running";
     QuotaExceeded         "quota_exceeded"          409 "A quota is exceeded";

@@ -83,7 +83,8 @@ fn example() -> ProblemBody {
 }
 
 impl Problem {
-    fn body(&self, request_id: Option<&str>) -> ProblemBody {
+    /// The body, with the id of the request if it is known.
+    pub fn body(&self, request_id: Option<&str>) -> ProblemBody {
         ProblemBody {
             kind: format!("urn:nvisy:problem:{}", self.code.name()),
             code: self.code.name(),

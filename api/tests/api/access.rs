@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 114] = [
+const TABLE: [(&str, Requirement); 119] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -31,6 +31,8 @@ const TABLE: [(&str, Requirement); 114] = [
     ("confirmEmail", Public),
     ("login", Public),
     ("refresh", Public),
+    // The path and the signature authorize.
+    ("receiveNotification", Public),
     ("health", Public),
     ("live", Public),
     ("ready", Public),
@@ -100,6 +102,8 @@ const TABLE: [(&str, Requirement); 114] = [
     ("createConnection", Within(Permission::WriteConnections)),
     ("updateConnection", Within(Permission::WriteConnections)),
     ("deleteConnection", Within(Permission::WriteConnections)),
+    ("renewNotifications", Within(Permission::WriteConnections)),
+    ("endNotifications", Within(Permission::WriteConnections)),
     ("checkConnection", Within(Permission::WriteConnections)),
     ("discoverConnection", Within(Permission::WriteConnections)),
     ("browseConnection", Within(Permission::WriteConnections)),
@@ -136,6 +140,8 @@ const TABLE: [(&str, Requirement); 114] = [
     ("readRunArtifact", Within(Permission::ReadFiles)),
     ("streamEvents", Within(Permission::ReadFiles)),
     ("search", Within(Permission::Search)),
+    ("searchBatch", Within(Permission::Search)),
+    ("searchSimilar", Within(Permission::Search)),
     ("listActivities", Within(Permission::ReadActivities)),
     ("exportActivities", Within(Permission::ReadActivities)),
 ];
@@ -205,7 +211,8 @@ async fn other_accounts_workspaces_and_credentials_are_not_found() {
         let own = operation
             .path
             .replace("{token}", token["token"]["id"].as_str().unwrap())
-            .replace("{session}", sessions["items"][0]["id"].as_str().unwrap());
+            .replace("{session}", sessions["items"][0]["id"].as_str().unwrap())
+            .replace("{code}", "unknown");
         let path = if operation.path.contains("{ws}") { path } else { own };
         assert!(!path.contains('{'), "{}: add an id of the owner for {path}", operation.id);
         // Without a body or with a malformed one: access is checked before the body is read.

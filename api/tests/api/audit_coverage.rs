@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Body, PASSWORD, TestAccount, TestApp, WorkspaceFixture, second_factor, send};
 
 /// Operations that record no activity here, and the reason.
-const EXEMPT: [(&str, &str); 9] = [
+const EXEMPT: [(&str, &str); 11] = [
     ("refresh", "continues a session whose start and end are recorded; `sessions` covers reused tokens"),
     ("forgotPassword", "the worker finds the account and records it: covered by `password_reset`"),
     ("confirmSignUp", "needs a mailbox: covered by `sign_up_mail`"),
@@ -17,6 +17,8 @@ const EXEMPT: [(&str, &str); 9] = [
     ("verifyEmail", "needs a mailbox: covered by `email_change`"),
     ("confirmEmail", "needs a mailbox: covered by `email_change`"),
     ("search", "only reads; POST for its body"),
+    ("searchBatch", "only reads; POST for its body"),
+    ("searchSimilar", "only reads; POST for its body"),
     ("validatePipeline", "only reads; POST for its body"),
 ];
 

@@ -66,9 +66,14 @@ async fn wrong_key_lets_files_wait_and_searches_say_which_model_is_away() {
         "{reason}"
     );
     let search = format!("/api/v1/workspaces/{workspace}/search");
-    let problem = app.post(&ada, &search, &json!({ "query": "tide" })).await.problem(503, "unavailable");
+    let by_vector = json!({ "query": "tide", "mode": "vector" });
+    let problem = app.post(&ada, &search, &by_vector).await.problem(503, "unavailable");
     assert!(problem["detail"].as_str().unwrap().contains("`foreign`"), "{problem}");
     assert!(!problem.to_string().contains("hunter2"), "{problem}");
+    // A hybrid search goes on by words, and says so.
+    let degraded = app.post(&ada, &search, &json!({ "query": "tide" })).await.expect(200);
+    assert!(degraded["degraded"].as_str().unwrap().contains("`foreign`"), "{degraded}");
+    assert!(!degraded.to_string().contains("hunter2"), "{degraded}");
 
     server.respond(|request| vectors(&request.body));
     // The wait is a minute; the test does not wait for it.

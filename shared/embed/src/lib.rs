@@ -5,6 +5,7 @@
 
 mod error;
 mod local;
+pub mod neighbours;
 mod openai;
 mod settings;
 mod space;

@@ -217,7 +217,7 @@ async fn find(
         vectors.extend(embedded.into_iter().map(|vector| SpaceVector { space: served.id, vector }));
     }
     let mode = if vectors.is_empty() { SearchMode::Text } else { SearchMode::Hybrid };
-    let search = SearchQuery { mode, text: query, language: None, vectors, collections: None, filter, limit: MAX_HITS };
+    let search = SearchQuery { mode, text: query, vectors, filter, limit: MAX_HITS, ..SearchQuery::default() };
     let hits = store::search::search(&cx.db, workspace, &search).await?.hits;
     let mut seen = HashSet::new();
     let files = hits.into_iter().map(|hit| hit.file_id).filter(|file| seen.insert(*file));

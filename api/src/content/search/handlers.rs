@@ -1,14 +1,14 @@
-//! The search operation.
+//! The search operations.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use apistos::api_operation;
 use nvisy_shared::telemetry::metrics::metrics;
 
 use super::{
-    service,
-    wire::{SearchHit, SearchRequest, SearchResponse},
+    service::{self, SearchOutcome},
+    wire::{ResponseParts, SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse, SimilarRequest},
 };
 use crate::{
     auth::member::{Member, Search},
@@ -29,16 +29,68 @@ pub async fn search(
     body: Json<SearchRequest>,
 ) -> Result<Json<SearchResponse>, Problem> {
     let started = Instant::now();
-    let (mode, explain) = (body.0.mode, body.0.explain);
-    let result = service::run(&state.platform, member.workspace, body.0.into()).await?;
+    let parts = body.0.parts();
+    let outcome = service::run(&state, member.workspace, body.0.into()).await?;
+    Ok(Json(respond(&state, &member, outcome, parts, started.elapsed())))
+}
+
+#[api_operation(
+    operation_id = "searchBatch",
+    tag = "search",
+    summary = "Run several searches",
+    description = "Runs up to 32 searches, whose queries are embedded together. Each has its own result or problem, and counts as a search in limits and usage."
+)]
+pub async fn search_batch(
+    state: Data<State>,
+    member: Member<Search>,
+    body: Json<SearchBatchRequest>,
+) -> Result<Json<SearchBatchResponse>, Problem> {
+    let started = Instant::now();
+    let searches = body.0.searches;
+    // The extractor has counted one.
+    state.limiter.count_further(member.caller(), member.workspace, searches.len() - 1).await?;
+    let parts: Vec<ResponseParts> = searches.iter().map(SearchRequest::parts).collect();
+    let commands = searches.into_iter().map(Into::into).collect();
+    let outcomes = service::run_all(&state, member.workspace, commands).await?;
+    let results = outcomes.into_iter().zip(parts).map(|(outcome, parts)| {
+        let response = outcome.map(|outcome| {
+            let took = outcome.embedding + outcome.searching;
+            respond(&state, &member, outcome, parts, took)
+        });
+        response.into()
+    });
+    Ok(Json(SearchBatchResponse { results: results.collect(), took_ms: millis(started.elapsed()) }))
+}
+
+#[api_operation(
+    operation_id = "searchSimilar",
+    tag = "search",
+    summary = "Find similar passages",
+    description = "Finds the passages whose stored vectors are nearest to that of a passage, or to the mean of a file's. The passage itself, or the file, is not found."
+)]
+pub async fn search_similar(
+    state: Data<State>,
+    member: Member<Search>,
+    body: Json<SimilarRequest>,
+) -> Result<Json<SearchResponse>, Problem> {
+    let started = Instant::now();
+    let outcome = service::similar(&state, member.workspace, body.0.into()).await?;
+    Ok(Json(respond(&state, &member, outcome, ResponseParts::default(), started.elapsed())))
+}
+
+/// Counts a search, and makes its response.
+fn respond(
+    state: &State,
+    member: &Member<Search>,
+    outcome: SearchOutcome,
+    parts: ResponseParts,
+    took: Duration,
+) -> SearchResponse {
     state.searches.count(member.workspace);
-    let took = started.elapsed();
-    metrics().searched(mode.name(), result.access_path.name(), took);
-    Ok(Json(SearchResponse {
-        hits: result.hits.into_iter().map(SearchHit::from).collect(),
-        mode,
-        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        incomplete: result.is_incomplete,
-        plan: explain.then(|| result.access_path.name().to_owned()),
-    }))
+    metrics().searched(outcome.mode.name(), outcome.result.access_path.name(), took);
+    SearchResponse::new(outcome, parts, millis(took))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,13 +1,18 @@
 //! Search.
 
+mod cursor;
+mod embedding;
 mod filter_schema;
 mod handlers;
+mod scope;
 mod service;
-mod snippet;
 mod wire;
 
 use apistos::web::{ServiceConfig, post, resource};
 
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(resource("/workspaces/{ws}/search").route(post().to(handlers::search)));
+    config
+        .service(resource("/workspaces/{ws}/search").route(post().to(handlers::search)))
+        .service(resource("/workspaces/{ws}/search/batch").route(post().to(handlers::search_batch)))
+        .service(resource("/workspaces/{ws}/search/similar").route(post().to(handlers::search_similar)));
 }

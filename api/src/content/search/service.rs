@@ -1,29 +1,35 @@
 //! Search: the query is embedded in the spaces of the collections first, then the store finds the hits.
 
-use futures::future::try_join_all;
-use nvisy_embed::{EmbedError, InputType};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
 use nvisy_shared::{
-    domain::filter::{Filter, FilterError, FilterErrorKind},
-    id::{CollectionId, SpaceId, WorkspaceId},
-    platform::{Platform, spaces::ServedSpace},
-    queue::{EmbedQuery, EmbedReply},
+    id::{ChunkId, FileId, WorkspaceId},
+    platform::Platform,
     store::{
         self,
         collection::CollectionSpace,
         search::{
-            AccessPath, Language, SearchMode, SearchQuery, SearchResult, SpaceVector, has_words, meaning, search,
+            Expand, FacetField, Language, Recency, Rerank, SearchMode, SearchQuery, SearchResult, SpaceVector,
+            Threshold, has_words, meaning, search,
         },
     },
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::{
+    cursor::Fingerprint,
+    embedding::{QueryEmbedding, check_vector},
+    scope::{QuerySpace, choose, chosen_ids, parse_filter, query_spaces},
+};
 use crate::{
     http::extract::invalid_field,
     problem::{Code, Problem},
+    state::State,
 };
 
 /// A search of a workspace.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SearchCommand {
     pub mode: SearchMode,
     /// A question or words; may be empty where there is a vector.
@@ -32,177 +38,259 @@ pub struct SearchCommand {
     pub language: Option<Language>,
     /// A vector of the collections' space, in place of the text's own.
     pub vector: Option<Vec<f32>>,
+    pub rerank: Option<Rerank>,
+    pub threshold: Threshold,
+    pub recency: Option<Recency>,
+    pub pinned: Vec<FileId>,
+    pub facets: Vec<FacetField>,
+    /// Whether the recall is measured.
+    pub verify: bool,
+    pub options: SearchOptions,
+}
+
+/// A search for passages that are similar to a passage or a file.
+#[derive(Clone, Debug)]
+pub struct SimilarCommand {
+    pub origin: Origin,
+    pub threshold: Threshold,
+    pub options: SearchOptions,
+}
+
+/// The passage or file to which others are similar.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin {
+    File(FileId),
+    Chunk(ChunkId),
+}
+
+/// What all searches have: the files to search, and the form of the result.
+#[derive(Clone, Debug, Default)]
+pub struct SearchOptions {
     /// Names or ids; `None`: all.
     pub collections: Option<Vec<String>>,
     pub filter: Option<Value>,
     pub limit: i64,
+    /// The cursor of the page before.
+    pub cursor: Option<String>,
+    /// Groups the hits by file, with at most so many of each.
+    pub per_file: Option<usize>,
+    pub expand: Option<Expand>,
+    pub hidden: Vec<FileId>,
 }
 
-/// Searches. No database connection is held while the query is embedded.
-pub async fn run(platform: &Platform, workspace: WorkspaceId, command: SearchCommand) -> Result<SearchResult, Problem> {
-    let SearchCommand { mode, text, language, vector, collections, filter, limit } = command;
-    if text.trim().is_empty() && (mode != SearchMode::Vector || vector.is_none()) {
-        return Err(invalid_field("query", "must not be empty"));
-    }
-    let filter = filter.as_ref().map(Filter::parse).transpose().map_err(filter_problem)?;
-    let all = store::collection::spaces(&platform.db, workspace).await?;
-    let chosen = choose(&all, collections.as_deref())?;
-    if vector.is_none() && !has_words(&text) {
-        // Punctuation or excluded words only: its vector would find passages at random.
-        return Ok(SearchResult { hits: Vec::new(), access_path: AccessPath::Lexical, is_incomplete: false });
-    }
-    let vectors = match (mode, vector) {
-        (SearchMode::Text, _) => Vec::new(),
-        (_, Some(vector)) => vec![check_vector(platform, workspace, &query_spaces(platform, &chosen)?, vector).await?],
-        (_, None) => embed_query(platform, workspace, query_spaces(platform, &chosen)?, &meaning(&text)).await?,
-    };
-    // Without the ids of all, no statement looks at the collection of each chunk.
-    let collections = (chosen.len() < all.len()).then(|| chosen.iter().map(|collection| collection.id).collect());
-    // PostgreSQL cannot store NUL in a text; like other control characters, it separates words.
-    let text = text.replace('\0', " ");
-    let query = SearchQuery { mode, text, language, vectors, collections, filter, limit };
-    Ok(search(&platform.db, workspace, &query).await?)
+/// The result of a search, and how it came about.
+#[derive(Debug)]
+pub struct SearchOutcome {
+    pub result: SearchResult,
+    pub mode: SearchMode,
+    pub is_grouped: bool,
+    pub next_cursor: Option<String>,
+    /// Why a hybrid search was by words only.
+    pub degraded: Option<String>,
+    /// The time of embedding the query.
+    pub embedding: Duration,
+    /// The time of the search itself.
+    pub searching: Duration,
 }
 
-/// The collections with these names or ids; 404 for an unknown one.
-fn choose<'a>(all: &'a [CollectionSpace], keys: Option<&[String]>) -> Result<Vec<&'a CollectionSpace>, Problem> {
-    let Some(keys) = keys else { return Ok(all.iter().collect()) };
-    let mut chosen: Vec<&CollectionSpace> = Vec::new();
-    for key in keys {
-        let id = key.parse().ok().map(CollectionId);
-        let found = all.iter().find(|collection| collection.name == *key || Some(collection.id) == id);
-        let found = found.ok_or_else(|| Problem::not_found().detail("a collection does not exist"))?;
-        if !chosen.contains(&found) {
-            chosen.push(found);
-        }
-    }
-    Ok(chosen)
+/// Searches.
+pub async fn run(state: &State, workspace: WorkspaceId, command: SearchCommand) -> Result<SearchOutcome, Problem> {
+    let mut outcomes = run_all(state, workspace, vec![command]).await?;
+    outcomes.pop().unwrap_or_else(|| Err(Problem::internal("a search has no outcome")))
 }
 
-/// A space to search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct QuerySpace {
-    id: SpaceId,
-    /// Whether a worker computes the query's vector, because the credentials of connections are opened in workers only.
-    of_connection: bool,
-}
-
-/// The spaces of collections, each once. 409 unless this server embeds in all of them: vectors of two spaces do not compare,
-/// and the search would find nothing. Not 503, because waiting does not help; other collections can be searched, and mode
-/// `text` works meanwhile. Collections without vectors have no space.
-fn query_spaces(platform: &Platform, collections: &[&CollectionSpace]) -> Result<Vec<QuerySpace>, Problem> {
-    let (mut spaces, mut others) = (Vec::new(), Vec::new());
-    for collection in collections {
-        let Some(id) = collection.space_id else { continue };
-        let space = QuerySpace { id, of_connection: collection.connection_id.is_some() };
-        if !space.of_connection && platform.spaces.get(id).is_none() {
-            others.push(format!("`{}`", collection.name));
-        } else if !spaces.contains(&space) {
-            spaces.push(space);
-        }
-    }
-    if others.is_empty() {
-        return Ok(spaces);
-    }
-    Err(Problem::new(Code::SpaceNotServed).detail(format!(
-        "this server does not compute vectors of the model of {}; mode `text` works, and other collections",
-        others.join(", ")
-    )))
-}
-
-/// 400 for unknown fields and operators, 422 for values.
-fn filter_problem(error: FilterError) -> Problem {
-    let separator = if error.path.is_empty() { "" } else { "." };
-    let path = format!("filter{separator}{}", error.path);
-    match error.kind {
-        FilterErrorKind::UnknownField | FilterErrorKind::UnknownOperator => {
-            Problem::new(Code::InvalidFilter).detail(format!("{path} {}", error.kind))
-        }
-        reason => invalid_field(&path, reason.to_string()),
-    }
-}
-
-async fn check_vector(
-    platform: &Platform,
+/// Runs searches, each with its own outcome. Their queries are embedded together. No database connection is held meanwhile, and
+/// one at a time is afterwards: the searches of a request take no connections from other requests.
+pub async fn run_all(
+    state: &State,
     workspace: WorkspaceId,
-    spaces: &[QuerySpace],
-    vector: Vec<f32>,
-) -> Result<SpaceVector, Problem> {
-    let id = match spaces {
-        [] => platform.spaces.default().id,
-        [space] => space.id,
-        _ => return Err(invalid_field("vector", "needs `collections` that have the same model")),
-    };
-    let dimensions = match platform.spaces.get(id) {
-        Some(served) => served.embedder.space().dimensions,
-        None => {
-            let space = store::space::of_connection(&platform.db, workspace, id).await?;
-            space.ok_or_else(|| Problem::internal("the space of a collection is gone"))?.spec.dimensions
-        }
-    };
-    if vector.len() != usize::from(dimensions) {
-        return Err(invalid_field("vector", format!("must have {dimensions} numbers")));
+    commands: Vec<SearchCommand>,
+) -> Result<Vec<Result<SearchOutcome, Problem>>, Problem> {
+    let all = store::collection::spaces(&state.platform.db, workspace).await?;
+    let mut prepared = Vec::new();
+    for command in commands {
+        prepared.push(Prepared::new(&state.platform, workspace, &all, command).await);
     }
-    if !vector.iter().any(|number| *number != 0.0) || vector.iter().any(|number| !number.is_finite()) {
-        return Err(invalid_field("vector", "must have finite numbers, not all of them 0"));
+    let queries: Vec<(&[QuerySpace], String)> = prepared
+        .iter()
+        .map(|prepared| match prepared {
+            Ok(prepared) => (prepared.spaces.as_slice(), meaning(&prepared.query.text)),
+            Err(_) => (&[][..], String::new()),
+        })
+        .collect();
+    let embeddings = QueryEmbedding::request(state, workspace, &queries);
+    let embedded =
+        prepared.into_iter().zip(embeddings).map(async |(prepared, embedding)| prepared?.embed(state, embedding).await);
+    let mut outcomes = Vec::new();
+    for prepared in join_all(embedded).await {
+        outcomes.push(match prepared {
+            Ok(prepared) => prepared.run(&state.platform, workspace).await,
+            Err(problem) => Err(problem),
+        });
     }
-    Ok(SpaceVector { space: id, vector })
+    Ok(outcomes)
 }
 
-/// The query's vector in each space, computed at the same time.
-async fn embed_query(
-    platform: &Platform,
-    workspace: WorkspaceId,
+/// Finds passages that are similar to a passage or a file, by its stored vectors: no model is called. 409 if it has none.
+pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarCommand) -> Result<SearchOutcome, Problem> {
+    let SimilarCommand { origin, threshold, options } = command;
+    let db = &state.platform.db;
+    let all = store::collection::spaces(db, workspace).await?;
+    let chosen = choose(&all, options.collections.as_deref())?;
+    let mut query = options.query(&all, &chosen)?;
+    let vectors = match origin {
+        Origin::File(file) => {
+            store::file::find(db, workspace, file).await?.ok_or_else(Problem::not_found)?;
+            query.hidden.push(file);
+            let collections: Vec<_> = chosen.iter().map(|collection| collection.id).collect();
+            store::search::file_vectors(db, workspace, file, &collections).await?
+        }
+        Origin::Chunk(chunk) => {
+            if !store::search::chunk_exists(db, workspace, chunk).await? {
+                return Err(Problem::not_found());
+            }
+            query.hidden_chunk = Some(chunk);
+            store::search::chunk_vectors(db, workspace, chunk).await?
+        }
+    };
+    let is_searched = |space| chosen.iter().any(|collection| collection.space_id == Some(space));
+    query.vectors = vectors.into_iter().filter(|vector| is_searched(vector.space)).collect();
+    if query.vectors.is_empty() {
+        return Err(Problem::new(Code::NotEmbedded));
+    }
+    query.mode = SearchMode::Vector;
+    query.threshold = threshold;
+    let origin = match origin {
+        Origin::File(file) => file.0,
+        Origin::Chunk(chunk) => chunk.0,
+    };
+    let fingerprint = Fingerprint::of(&json!([origin, options.defining()]));
+    query.seen = fingerprint.decode(options.cursor.as_deref())?;
+    let result = search(db, workspace, &query).await?;
+    Ok(SearchOutcome::new(&query, fingerprint, result))
+}
+
+impl SearchOptions {
+    /// The query with these options.
+    fn query(&self, all: &[CollectionSpace], chosen: &[&CollectionSpace]) -> Result<SearchQuery, Problem> {
+        Ok(SearchQuery {
+            collections: chosen_ids(all, chosen),
+            filter: parse_filter(self.filter.as_ref())?,
+            limit: self.limit,
+            per_file: self.per_file,
+            expand: self.expand,
+            hidden: self.hidden.clone(),
+            ..SearchQuery::default()
+        })
+    }
+
+    /// The options that all pages of a search must have in common.
+    fn defining(&self) -> Value {
+        json!([self.collections, self.filter, self.per_file.is_some()])
+    }
+}
+
+impl SearchOutcome {
+    fn new(query: &SearchQuery, fingerprint: Fingerprint, result: SearchResult) -> Self {
+        let is_grouped = query.per_file.is_some();
+        let next_cursor =
+            if result.has_more { fingerprint.encode(&query.seen, &result.hits, is_grouped) } else { None };
+        Self {
+            result,
+            mode: query.mode,
+            is_grouped,
+            next_cursor,
+            degraded: None,
+            embedding: Duration::ZERO,
+            searching: Duration::ZERO,
+        }
+    }
+}
+
+/// A search that is checked; at first, its query has no vectors.
+struct Prepared {
+    query: SearchQuery,
+    fingerprint: Fingerprint,
+    /// The spaces in which the query is to be embedded.
     spaces: Vec<QuerySpace>,
-    text: &str,
-) -> Result<Vec<SpaceVector>, Problem> {
-    try_join_all(spaces.into_iter().map(async |QuerySpace { id, .. }| {
-        let vector = match platform.spaces.get(id) {
-            Some(served) => embed(served, text).await?,
-            None => ask_worker(platform, EmbedQuery { workspace, space: id, text: text.to_owned() }).await?,
+    /// The requested mode.
+    mode: SearchMode,
+    degraded: Option<String>,
+    embedding: Duration,
+}
+
+impl Prepared {
+    async fn new(
+        platform: &Platform,
+        workspace: WorkspaceId,
+        all: &[CollectionSpace],
+        command: SearchCommand,
+    ) -> Result<Self, Problem> {
+        let SearchCommand { mode, text, language, vector, rerank, threshold, recency, pinned, facets, verify, options } =
+            command;
+        if text.trim().is_empty() && (mode != SearchMode::Vector || vector.is_none()) {
+            return Err(invalid_field("query", "must not be empty"));
+        }
+        let chosen = choose(all, options.collections.as_deref())?;
+        let language_code = language.map(Language::code);
+        let defining = json!([mode.name(), text, language_code, vector, options.defining()]);
+        let fingerprint = Fingerprint::of(&defining);
+        let seen = fingerprint.decode(options.cursor.as_deref())?;
+        let query = options.query(all, &chosen)?;
+        // Punctuation or excluded words only: its vector would find passages at random, and without one, nothing is found.
+        let has_meaning = vector.is_some() || has_words(&text);
+        let (mut vectors, mut spaces) = (Vec::<SpaceVector>::new(), Vec::new());
+        if mode != SearchMode::Text && has_meaning {
+            spaces = query_spaces(platform, &chosen)?;
+            if let Some(vector) = vector {
+                vectors.push(check_vector(platform, workspace, &spaces, vector).await?);
+                spaces.clear();
+            }
+        }
+        // PostgreSQL cannot store NUL in a text; like other control characters, it separates words.
+        let text = text.replace('\0', " ");
+        let query = SearchQuery {
+            mode,
+            text,
+            language,
+            vectors,
+            rerank,
+            threshold,
+            recency,
+            pinned,
+            facets,
+            verify,
+            seen,
+            ..query
         };
-        Ok(SpaceVector { space: id, vector })
-    }))
-    .await
-}
-
-async fn embed(served: &ServedSpace, text: &str) -> Result<Vec<f32>, Problem> {
-    let vectors = served.embedder.embed(InputType::Query, vec![text.to_owned()]).await;
-    let vectors = vectors.map_err(|error| embed_problem(&served.embedder.space().model, error))?;
-    vectors.into_iter().next().ok_or_else(|| Problem::internal("the embedder returned no vector"))
-}
-
-/// Seconds after which a client repeats a search that no worker has answered.
-const NO_WORKER_SECONDS: u32 = 5;
-
-async fn ask_worker(platform: &Platform, query: EmbedQuery) -> Result<Vec<f32>, Problem> {
-    match platform.queue.embed_query(&query).await {
-        Ok(Some(EmbedReply::Vector(vector))) => Ok(vector),
-        Ok(Some(EmbedReply::Rejected)) => {
-            Err(invalid_field("query", "is rejected by the embedding server of the collection's connection"))
-        }
-        Ok(Some(EmbedReply::Unavailable { seconds, reason })) => {
-            Err(Problem::unavailable(seconds).detail(format!("{reason}; mode `text` works")))
-        }
-        Ok(None) => {
-            Err(Problem::unavailable(NO_WORKER_SECONDS)
-                .detail("no worker computes the query's vector; mode `text` works"))
-        }
-        Err(error) => Err(Problem::unavailable(NO_WORKER_SECONDS).caused_by(error)),
+        Ok(Self { query, fingerprint, spaces, mode, degraded: None, embedding: Duration::ZERO })
     }
-}
 
-/// 503 that names the model whose provider is away. Its message is logged: it is for operators.
-fn embed_problem(model: &str, error: EmbedError) -> Problem {
-    let detail = format!("the embedding model `{model}` is not available; mode `text` works");
-    let seconds = match &error {
-        EmbedError::Busy { retry_after, .. } => u32::try_from(retry_after.as_secs().max(1)).unwrap_or(60),
-        EmbedError::Blocked(_) => 60,
-        EmbedError::Unavailable(_) => 5,
-        // The query itself.
-        EmbedError::Rejected(_) => {
-            return invalid_field("query", format!("is rejected by the embedding model `{model}`"));
+    /// Adds the vectors of the query. A hybrid search whose model does not answer goes on by words, and says so.
+    async fn embed(mut self, state: &State, embedding: QueryEmbedding) -> Result<Self, Problem> {
+        if self.spaces.is_empty() {
+            return Ok(self);
         }
-    };
-    Problem::unavailable(seconds).detail(detail).caused_by(error)
+        let began = Instant::now();
+        match embedding.finish(state).await {
+            Ok(vectors) => self.query.vectors = vectors,
+            Err(problem) if self.query.mode == SearchMode::Hybrid && problem.is(Code::Unavailable) => {
+                tracing::warn!(error = &problem as &dyn std::error::Error, "a hybrid search is by words only");
+                let reason = problem.reason().unwrap_or("the query's vector cannot be computed");
+                self.degraded = Some(reason.to_owned());
+                self.query.mode = SearchMode::Text;
+            }
+            Err(problem) => return Err(problem),
+        }
+        self.embedding = began.elapsed();
+        Ok(self)
+    }
+
+    async fn run(self, platform: &Platform, workspace: WorkspaceId) -> Result<SearchOutcome, Problem> {
+        let Self { query, fingerprint, mode, degraded, embedding, .. } = self;
+        let began = Instant::now();
+        let result = search(&platform.db, workspace, &query).await?;
+        let searching = began.elapsed();
+        Ok(SearchOutcome { mode, degraded, embedding, searching, ..SearchOutcome::new(&query, fingerprint, result) })
+    }
 }

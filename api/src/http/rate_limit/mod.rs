@@ -19,7 +19,7 @@ use std::{
 use actix_web::HttpRequest;
 use nvisy_shared::{
     config,
-    id::{AccountId, SessionId, WorkspaceId},
+    id::{AccountId, SessionId, TokenId, WorkspaceId},
     store::{
         self, Db,
         credential::AuthMethod,
@@ -100,6 +100,15 @@ impl LimitKind {
     }
 }
 
+/// The caller whose bucket counts a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller {
+    /// A person.
+    Account(AccountId),
+    /// A program, with an API token.
+    Token(TokenId),
+}
+
 /// Limit kind and owner: an id, or a hash.
 type BucketKey = [u8; 17];
 
@@ -132,6 +141,29 @@ impl RateLimiter {
     /// Counts a request to a workspace that the caller may make.
     pub async fn count_workspace(&self, request: &HttpRequest, workspace: WorkspaceId) -> Result<(), Problem> {
         self.count_request(request, LimitKind::Workspace, workspace.0.into_bytes()).await
+    }
+
+    /// Counts further operations of a request that does several, of the caller and in the workspace: all of them, or none and 429.
+    pub async fn count_further(&self, caller: Caller, workspace: WorkspaceId, count: usize) -> Result<(), Problem> {
+        let caller = match caller {
+            Caller::Account(account) => (LimitKind::Account, account.0.into_bytes()),
+            Caller::Token(token) => (LimitKind::Token, token.0.into_bytes()),
+        };
+        let mut permits = Vec::new();
+        for (kind, owner) in [caller, (LimitKind::Workspace, workspace.0.into_bytes())] {
+            for missing in (1..=count).rev() {
+                match self.acquire(kind, owner).await {
+                    Ok(permit) => permits.extend(permit),
+                    Err(exhausted) => {
+                        for permit in permits {
+                            permit.refund(&self.db).await;
+                        }
+                        return Err(exhausted.after(missing).problem());
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Counts a refresh token of a session, valid or not.
@@ -239,6 +271,12 @@ struct Exhausted {
 }
 
 impl Exhausted {
+    /// As long as it takes to refill so many tokens.
+    fn after(self, missing: usize) -> Self {
+        let further = Duration::try_from_secs_f64((missing - 1) as f64 / self.rate.per_second).unwrap_or_default();
+        Self { wait: self.wait + further, ..self }
+    }
+
     fn problem(self) -> Problem {
         metrics().limit_refused(self.kind.name());
         let status = RateLimitStatus::new(self.rate.capacity, self.rate.per_second, 0);

@@ -88,7 +88,8 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("updateConnection", &[Code::NameTaken, Code::InUse]),
     ("deleteConnection", &[Code::InUse]),
     ("streamEvents", &[Code::EventsDeleted]),
-    ("search", &[Code::InvalidFilter, Code::SpaceNotServed]),
+    ("search", &[Code::InvalidFilter, Code::InvalidCursor, Code::SpaceNotServed]),
+    ("searchSimilar", &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded]),
 ];
 
 /// Codes whose responses can have `Retry-After`.

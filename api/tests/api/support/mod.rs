@@ -15,6 +15,7 @@ pub mod object_store;
 mod openapi;
 mod processes;
 mod response;
+mod searched;
 pub mod second_factor;
 pub mod synced;
 mod valid_requests;
@@ -30,5 +31,6 @@ pub use model_server::{ModelRequest, ModelServer, completion, http as model_resp
 pub use openapi::{Document, Operation};
 pub use processes::{assert_single_error, program, program_command, run, send_signal, spawn, start_second_api, text};
 pub use response::{TestResponse, send};
+pub use searched::{Searched, TestFile, hit_names};
 pub use valid_requests::{Body, WorkspaceFixture};
 pub use vector_server::VectorServer;

@@ -54,6 +54,7 @@ impl WorkspaceFixture {
         let run = id(&app.get(owner, &runs).await.expect(200)["items"][0]);
         let item = id(&app.get(owner, &format!("{runs}/{run}/items")).await.expect(200)["items"][0]);
         let artifact = fail_with_artifact(app, &item).await;
+        add_vector(app, &file).await;
         let (embedding_connection, moving_collection) = (id(&embedding), id(&moving));
         let path = format!("/api/v1/workspaces/{workspace}/collections/moving/second-space");
         app.post(owner, &path, &json!({ "connection": embedding_connection })).await.expect(201);
@@ -113,6 +114,27 @@ async fn fail_with_artifact(app: &TestApp, item: &str) -> String {
 const EXISTING_SECOND_SPACE: [&str; 4] =
     ["readSecondSpace", "updateSecondSpace", "exchangeSpaces", "deleteSecondSpace"];
 
+/// Gives a file a passage with a vector in the collection `default`, as a worker would have.
+async fn add_vector(app: &TestApp, file: &str) {
+    app.sql(&format!(
+        "insert into target (workspace_id, id, collection_id, node, file_id, version_id, live, chunk_count, vector_count)
+             select f.workspace_id, f.id, k.id, 'index', f.id, v.id, true, 1, 1
+             from file f
+             join file_version v on v.workspace_id = f.workspace_id and v.file_id = f.id
+             join collection k on k.workspace_id = f.workspace_id and k.name = 'default'
+             where f.id = '{file}';
+         insert into chunk (workspace_id, id, target_id, file_id, version_id, ordinal, text, start_byte, end_byte, tokens)
+             select workspace_id, id, id, file_id, version_id, 0, 'tide', 0, 4, 1 from target where id = '{file}';
+         update collection set space_id = (select id from embedding_space order by id limit 1)
+             where id = (select collection_id from target where id = '{file}');
+         insert into embedding (workspace_id, space_id, target_id, chunk_id, input_hash, vector)
+             select c.workspace_id, s.id, c.id, c.id, c.id, array_fill(1::real, array[s.dimensions])::vector::halfvec
+             from chunk c join embedding_space s on s.id = (select id from embedding_space order by id limit 1)
+             where c.id = '{file}'"
+    ))
+    .await;
+}
+
 #[derive(Clone, Debug)]
 pub enum Body {
     None,
@@ -129,6 +151,8 @@ impl Operation {
             ("search", _) => {
                 Body::Json(json!({ "query": "tide", "mode": "text", "collections": [fixture.collection] }))
             }
+            ("searchBatch", _) => Body::Json(json!({ "searches": [{ "query": "tide", "mode": "text" }] })),
+            ("searchSimilar", _) => Body::Json(json!({ "file": fixture.file })),
             ("createCollection", _) => Body::Json(json!({ "name": "contracts" })),
             ("updateCollection", _) => Body::Json(json!({ "name": "contracts" })),
             ("createSecondSpace" | "estimateSecondSpace", _) => {
@@ -150,7 +174,9 @@ impl Operation {
                 Body::Json(json!({ "definition": builtin::definition(Some(64), 0), "files": [fixture.file] }))
             }
             ("retryRun" | "forkRun", _) => Body::Json(json!({})),
-            ("cancelRun" | "retryItem" | "renewSigningSecret" | "exchangeSpaces", _) => Body::None,
+            ("cancelRun" | "retryItem" | "renewSigningSecret" | "renewNotifications" | "exchangeSpaces", _) => {
+                Body::None
+            }
             ("validatePipeline", _) => Body::Json(json!({ "definition": {} })),
             ("updatePipeline", _) => Body::Json(json!({ "name": "Contracts" })),
             ("updateWorkspace", _) => Body::Json(json!({ "name": "Wind" })),
@@ -162,13 +188,17 @@ impl Operation {
         }
     }
 
+    /// The value of a path parameter for this operation: what it reads, changes or deletes is there.
+    pub fn id_in<'a>(&self, fixture: &'a WorkspaceFixture, parameter: &str) -> Option<&'a str> {
+        if parameter == "{collection}" && EXISTING_SECOND_SPACE.contains(&self.id.as_str()) {
+            return Some(&fixture.moving_collection);
+        }
+        fixture.id(parameter)
+    }
+
     /// The path with the ids of the fixture.
     pub fn path_in(&self, fixture: &WorkspaceFixture) -> String {
-        self.path_with(|parameter| match fixture.id(parameter) {
-            // What is read, changed or deleted must be there.
-            Some(_) if parameter == "{collection}" && EXISTING_SECOND_SPACE.contains(&self.id.as_str()) => {
-                fixture.moving_collection.clone()
-            }
+        self.path_with(|parameter| match self.id_in(fixture, parameter) {
             Some(id) => id.to_owned(),
             None => panic!("{} has the parameter {parameter}: add it to `WorkspaceFixture`", self.id),
         })

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::vector_leg::Near;
-use crate::id::ChunkId;
+use chrono::{DateTime, Utc};
+
+use super::{model::Explanation, vector_leg::Near};
+use crate::id::{ChunkId, FileId};
 
 /// The constant k of reciprocal rank fusion; 60 is the usual value and keeps the first few ranks close.
 const FUSION_K: f64 = 60.0;
@@ -21,22 +23,34 @@ pub(in crate::store) struct Candidate {
     pub(in crate::store) vector_score: Option<f64>,
     /// BM25, if the text leg found it.
     pub(in crate::store) text_score: Option<f64>,
+    /// How the score came about.
+    pub(in crate::store) explanation: Explanation,
+    /// Its file, if the ranking needs it.
+    pub(in crate::store) file: Option<OwningFile>,
+}
+
+/// The file of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::store) struct OwningFile {
+    pub(in crate::store) id: FileId,
+    pub(in crate::store) created_at: DateTime<Utc>,
 }
 
 /// The chunks of one vector leg with their similarity, or of several by their rank: similarities of different spaces do not
-/// compare.
-pub(in crate::store) fn by_vector(legs: Vec<Vec<Near>>) -> Vec<Candidate> {
+/// compare. `offset` candidates of earlier rounds come before.
+pub(in crate::store) fn by_vector(legs: Vec<Vec<Near>>, offset: usize) -> Vec<Candidate> {
     let is_single = legs.len() == 1;
     let mut best: HashMap<ChunkId, Candidate> = HashMap::new();
     for leg in legs {
-        for (place, near) in leg.into_iter().enumerate() {
+        for (place, near) in (offset..).zip(leg) {
             let score = if is_single { near.score } else { share(place) };
             let candidate = Candidate {
                 chunk: Some(near.chunk_id),
                 document: near.document,
                 score,
                 vector_score: Some(near.score),
-                text_score: None,
+                explanation: Explanation { vector_rank: Some(place + 1), ..Explanation::default() },
+                ..Candidate::default()
             };
             match best.get(&near.chunk_id) {
                 Some(known) if known.score >= score => {}
@@ -48,14 +62,15 @@ pub(in crate::store) fn by_vector(legs: Vec<Vec<Near>>) -> Vec<Candidate> {
 }
 
 /// The chunks of the text leg.
-pub(in crate::store) fn by_text(scored: &[(i64, f64)]) -> Vec<Candidate> {
-    let candidate = |(document, score): &(i64, f64)| Candidate {
+pub(in crate::store) fn by_text(scored: &[(i64, f64)], offset: usize) -> Vec<Candidate> {
+    let candidate = |(place, (document, score)): (usize, &(i64, f64))| Candidate {
         document: Some(*document),
         score: *score,
         text_score: Some(*score),
+        explanation: Explanation { text_rank: Some(place + 1), ..Explanation::default() },
         ..Candidate::default()
     };
-    scored.iter().map(candidate).collect()
+    (offset..).zip(scored).map(candidate).collect()
 }
 
 /// Both legs by reciprocal rank. Chunks that have an identifier as the query has it are a third list: a number as it was typed
@@ -63,17 +78,19 @@ pub(in crate::store) fn by_text(scored: &[(i64, f64)]) -> Vec<Candidate> {
 pub(in crate::store) fn hybrid(
     vector: Vec<Candidate>,
     text: &[(i64, f64)],
+    offset: usize,
     is_exact: impl Fn(i64) -> bool,
 ) -> Vec<Candidate> {
     let ranks = ranks_of(&vector);
     let mut fused: Vec<Candidate> =
-        vector.into_iter().zip(ranks).map(|(found, rank)| Candidate { score: share(rank), ..found }).collect();
+        vector.into_iter().zip(ranks).map(|(found, rank)| Candidate { score: share(offset + rank), ..found }).collect();
     let places: HashMap<i64, usize> =
         fused.iter().enumerate().filter_map(|(place, found)| Some((found.document?, place))).collect();
-    let mut exact = 0;
-    for (place, (document, text_score)) in text.iter().enumerate() {
+    let mut exact = offset;
+    for (place, (document, text_score)) in (offset..).zip(text) {
         let mut gain = share(place);
-        if is_exact(*document) {
+        let has_identifier = is_exact(*document);
+        if has_identifier {
             gain += share(exact);
             exact += 1;
         }
@@ -86,6 +103,8 @@ pub(in crate::store) fn hybrid(
         };
         found.score += gain;
         found.text_score = Some(*text_score);
+        found.explanation.text_rank = Some(place + 1);
+        found.explanation.has_identifier = has_identifier;
     }
     sorted(fused)
 }
@@ -105,7 +124,7 @@ fn share(place: usize) -> f64 {
 }
 
 /// Best first; equal scores by words, then by document and chunk.
-fn sorted(mut found: Vec<Candidate>) -> Vec<Candidate> {
+pub(in crate::store) fn sorted(mut found: Vec<Candidate>) -> Vec<Candidate> {
     found.sort_by(|a, b| {
         let by_text = |found: &Candidate| found.text_score.unwrap_or_default();
         let by_score = b.score.total_cmp(&a.score).then_with(|| by_text(b).total_cmp(&by_text(a)));
@@ -129,8 +148,8 @@ mod tests {
 
     #[test]
     fn chunks_of_both_legs_are_before_those_of_one() {
-        let vector = by_vector(vec![vec![near(1, 0.9), near(2, 0.8)]]);
-        let fused = hybrid(vector, &[(3, 5.0), (2, 4.0)], |_| false);
+        let vector = by_vector(vec![vec![near(1, 0.9), near(2, 0.8)]], 0);
+        let fused = hybrid(vector, &[(3, 5.0), (2, 4.0)], 0, |_| false);
         assert_eq!(documents(&fused), [2, 3, 1]);
         assert!((fused[0].score - 2.0 / 62.0).abs() < 1e-9 && fused[0].vector_score == Some(0.8));
         assert_eq!(fused[1].vector_score, None);
@@ -138,15 +157,23 @@ mod tests {
 
     #[test]
     fn chunk_with_the_identifier_as_typed_is_first() {
-        let vector = by_vector(vec![vec![near(1, 0.9), near(2, 0.8), near(3, 0.7)]]);
-        let fused = hybrid(vector, &[(3, 9.0), (1, 2.0)], |document| document == 3);
+        let vector = by_vector(vec![vec![near(1, 0.9), near(2, 0.8), near(3, 0.7)]], 0);
+        let fused = hybrid(vector, &[(3, 9.0), (1, 2.0)], 0, |document| document == 3);
         assert_eq!(documents(&fused)[0], 3);
     }
 
     #[test]
     fn chunks_of_several_spaces_are_ordered_by_rank() {
-        let found = by_vector(vec![vec![near(1, 0.2), near(2, 0.1)], vec![near(3, 0.9), near(1, 0.8)]]);
+        let found = by_vector(vec![vec![near(1, 0.2), near(2, 0.1)], vec![near(3, 0.9), near(1, 0.8)]], 0);
         assert_eq!(documents(&found), [1, 3, 2]);
         assert_eq!(found[0].vector_score, Some(0.2));
+    }
+
+    #[test]
+    fn candidates_of_a_later_round_rank_behind_those_before() {
+        let first = hybrid(by_vector(vec![vec![near(1, 0.9)]], 0), &[(2, 5.0)], 0, |_| false);
+        let later = hybrid(by_vector(vec![vec![near(3, 0.5)]], 2), &[(3, 1.0)], 2, |_| false);
+        assert_eq!(later[0].explanation.vector_rank, Some(3));
+        assert!(share(2) < first[1].score && later[0].score == 2.0 * share(2));
     }
 }

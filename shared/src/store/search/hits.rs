@@ -1,6 +1,9 @@
 //! Reads the rows of hits, and marks the matched words in their texts.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use nvisy_lexical::highlight::Matcher;
 use sea_orm::{FromQueryResult, raw_sql};
@@ -10,7 +13,7 @@ use super::{
     model::{Hit, MARK_END, MARK_START},
 };
 use crate::{
-    id::{ChunkId, CollectionId, FileId, VersionId, WorkspaceId},
+    id::{ChunkId, CollectionId, FileId, TargetId, VersionId, WorkspaceId},
     store::{Conn, Result, sql},
 };
 
@@ -18,6 +21,8 @@ use crate::{
 struct Row {
     chunk_id: ChunkId,
     document: Option<i64>,
+    target_id: TargetId,
+    ordinal: i32,
     file_id: FileId,
     file_name: String,
     media_type: String,
@@ -31,22 +36,35 @@ struct Row {
     text: String,
 }
 
+/// The chunk of a hit in its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ChunkPlace {
+    pub(super) target: TargetId,
+    pub(super) ordinal: i32,
+}
+
+/// Hits with their places, and the time that marking took.
+pub(super) struct ReadHits {
+    pub(super) hits: Vec<(Hit, ChunkPlace)>,
+    pub(super) highlighting: Duration,
+}
+
 /// The hits of candidates, in their order. `offset 0` keeps the planner from reading all files of the tenant.
 pub(super) async fn read(
     conn: &impl Conn,
     workspace: WorkspaceId,
     found: Vec<Candidate>,
     matcher: &Matcher,
-) -> Result<Vec<Hit>> {
+) -> Result<ReadHits> {
     if found.is_empty() {
-        return Ok(Vec::new());
+        return Ok(ReadHits { hits: Vec::new(), highlighting: Duration::ZERO });
     }
     let chunks: Vec<ChunkId> = found.iter().filter_map(|found| found.chunk).collect();
     let documents: Vec<i64> =
         found.iter().filter(|found| found.chunk.is_none()).filter_map(|found| found.document).collect();
     let rows = raw_sql!(
         Postgres,
-        "select c.id as chunk_id, c.document, c.file_id, f.name as file_name, v.media_type, c.version_id, c.page,
+        "select c.id as chunk_id, c.document, c.target_id, c.ordinal, c.file_id, f.name as file_name, v.media_type, c.version_id, c.page,
              c.start_byte, c.end_byte, c.heading_path, c.text, k.id as collection_id, k.name as collection_name
          from (
              select c.* from unnest({chunks}::uuid[]) as found (id) cross join lateral (
@@ -70,15 +88,17 @@ pub(super) async fn read(
         by_document.extend(row.document.map(|document| (document, row.chunk_id)));
         by_chunk.insert(row.chunk_id, row);
     }
+    let began = Instant::now();
     let hits = found.into_iter().filter_map(|found| {
         let id = found.chunk.or_else(|| by_document.get(&found.document?).copied())?;
-        Some(hit(by_chunk.remove(&id)?, &found, matcher))
+        Some(hit(by_chunk.remove(&id)?, found, matcher))
     });
-    Ok(hits.collect())
+    Ok(ReadHits { hits: hits.collect(), highlighting: began.elapsed() })
 }
 
-fn hit(row: Row, found: &Candidate, matcher: &Matcher) -> Hit {
-    Hit {
+fn hit(row: Row, found: Candidate, matcher: &Matcher) -> (Hit, ChunkPlace) {
+    let place = ChunkPlace { target: row.target_id, ordinal: row.ordinal };
+    let hit = Hit {
         marked_text: marked(&row.text, matcher),
         chunk_id: row.chunk_id,
         file_id: row.file_id,
@@ -94,7 +114,10 @@ fn hit(row: Row, found: &Candidate, matcher: &Matcher) -> Hit {
         score: found.score,
         vector_score: found.vector_score,
         text_score: found.text_score,
-    }
+        explanation: found.explanation,
+        context: None,
+    };
+    (hit, place)
 }
 
 /// The text with matched words between marks.

@@ -5,28 +5,41 @@
 //! choice finds four percent of the hits.
 
 pub(super) mod condition;
+mod context;
 mod expansion;
+mod facets;
 mod fusion;
 mod hits;
+mod legs;
 mod model;
+mod neighbours;
+mod owning_file;
 pub(super) mod parameters;
 mod phrases;
+mod query;
+mod selection;
+mod similar;
 mod text_leg;
 mod vector_leg;
 
-pub use nvisy_lexical::Language;
-use nvisy_lexical::{highlight::Matcher, query::Query};
-
-pub use self::model::{AccessPath, Hit, MARK_END, MARK_START, SearchMode, SearchQuery, SearchResult, SpaceVector};
-pub(super) use self::{condition::condition, parameters::Parameters};
-use self::{
-    fusion::Candidate,
-    model::Thresholds,
-    text_leg::{Found, Scope},
-    vector_leg::{Near, VectorLeg},
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
 };
-use super::{Conn, Db, Result, TransactionTrait as _, Tx, sql, transaction};
-use crate::id::WorkspaceId;
+
+pub use nvisy_lexical::Language;
+use nvisy_lexical::query::Query;
+
+pub(super) use self::{condition::condition, parameters::Parameters};
+pub use self::{
+    facets::{Facet, FacetField},
+    model::{AccessPath, Context, Explanation, Hit, MARK_END, MARK_START, Passage, SearchResult, Work},
+    query::{Expand, MAX_DEPTH, Recency, Rerank, SearchMode, SearchQuery, Seen, SeenMark, SpaceVector, Threshold},
+    similar::{chunk_exists, chunk_vectors, file_vectors},
+};
+use self::{hits::ReadHits, legs::Legs, model::Thresholds, selection::Selected};
+use super::{Conn, Db, Result, TransactionTrait as _, Tx, transaction};
+use crate::id::{ChunkId, WorkspaceId};
 
 /// Measured with `just bench-search`.
 const THRESHOLDS: Thresholds = Thresholds { exact_vectors: 4_000, exact_vectors_per_root: 40, min_candidates: 50 };
@@ -62,113 +75,72 @@ async fn search_with(
          set local enable_seqscan = off",
     )
     .await?;
-    let search = Search { conn: &tx, workspace, query, thresholds };
-    let result = search.run().await?;
+    let result = run(&tx, workspace, query, thresholds).await?;
     transaction::commit(tx).await?;
     Ok(result)
 }
 
-/// A search in its transaction.
-struct Search<'a> {
-    conn: &'a Tx,
-    workspace: WorkspaceId,
-    query: &'a SearchQuery,
-    thresholds: Thresholds,
+async fn run(tx: &Tx, workspace: WorkspaceId, query: &SearchQuery, thresholds: Thresholds) -> Result<SearchResult> {
+    let mut work = Work::default();
+    let mut since = Stopwatch::start();
+    let mut legs = Legs::open(tx, workspace, query, thresholds).await?;
+    let Selected { candidates, has_more, rounds, last_candidates } = selection::select(&mut legs).await?;
+    work = Work { rounds, candidates: last_candidates, ranking: since.lap(), ..work };
+    let ReadHits { mut hits, highlighting } = hits::read(tx, workspace, candidates, &legs.found.matcher).await?;
+    if let Some(expand) = query.expand {
+        context::add(tx, workspace, expand, &mut hits).await?;
+    }
+    let hits: Vec<Hit> = hits.into_iter().map(|(hit, _)| hit).collect();
+    work = Work { highlighting, reading: since.lap().saturating_sub(highlighting), ..work };
+    let facets = facets::count(tx, workspace, &legs.scope.collections, query.filter.as_ref(), &query.facets).await?;
+    work.facets = since.lap();
+    let access_path = match query.mode {
+        SearchMode::Text => AccessPath::Lexical,
+        _ if legs.has_walked => AccessPath::Index,
+        _ => AccessPath::Exact,
+    };
+    let is_incomplete = legs.scope.is_incomplete;
+    let mut recall = None;
+    if query.verify {
+        recall = Some(recall_of(&hits, tx, workspace, query, thresholds).await?);
+        work.verifying = since.lap();
+    }
+    Ok(SearchResult { hits, has_more, access_path, is_incomplete, facets, recall, work })
 }
 
-impl Search<'_> {
-    async fn run(&self) -> Result<SearchResult> {
-        let Self { conn, workspace, query, .. } = self;
-        let parsed = Query::parse(&query.text);
-        let mut scope = Scope::read(*conn, *workspace, query.collections.as_deref(), &parsed, query.language).await?;
-        let (found, text) = match query.mode {
-            SearchMode::Vector => (Found::of_words(&scope), Vec::new()),
-            SearchMode::Text | SearchMode::Hybrid => self.by_text(&mut scope).await?,
-        };
-        let (near, walked) = match query.mode {
-            SearchMode::Text => (Vec::new(), false),
-            SearchMode::Vector | SearchMode::Hybrid => self.by_vector(&scope).await?,
-        };
-        let mut best = match query.mode {
-            SearchMode::Text => fusion::by_text(&text),
-            SearchMode::Vector => fusion::by_vector(near),
-            SearchMode::Hybrid => fusion::hybrid(fusion::by_vector(near), &text, |document| found.is_exact(document)),
-        };
-        best.truncate(usize::try_from(query.limit).unwrap_or_default());
-        let access_path = match query.mode {
-            SearchMode::Text => AccessPath::Lexical,
-            _ if walked => AccessPath::Index,
-            _ => AccessPath::Exact,
-        };
-        let hits = self.read(best, &found.matcher).await?;
-        Ok(SearchResult { hits, access_path, is_incomplete: scope.is_incomplete })
+/// The share of the hits of an exact search that the hits have.
+async fn recall_of(
+    hits: &[Hit],
+    tx: &Tx,
+    workspace: WorkspaceId,
+    query: &SearchQuery,
+    thresholds: Thresholds,
+) -> Result<f64> {
+    let thresholds = Thresholds { exact_vectors: u32::MAX, ..thresholds };
+    let mut legs = Legs::open(tx, workspace, query, thresholds).await?;
+    let exact = selection::select(&mut legs).await?.candidates;
+    let exact = hits::read(tx, workspace, exact, &legs.found.matcher).await?.hits;
+    if exact.is_empty() {
+        return Ok(1.0);
+    }
+    let found: HashSet<ChunkId> = hits.iter().map(|hit| hit.chunk_id).collect();
+    let common = exact.iter().filter(|(hit, _)| found.contains(&hit.chunk_id)).count();
+    Ok(common as f64 / exact.len() as f64)
+}
+
+/// Measures steps that follow each other.
+struct Stopwatch(Instant);
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self(Instant::now())
     }
 
-    async fn read(&self, best: Vec<Candidate>, matcher: &Matcher) -> Result<Vec<Hit>> {
-        hits::read(self.conn, self.workspace, best, matcher).await
-    }
-
-    /// The number of candidates of a leg: a power of two of the least number, so that the statements of most limits are the
-    /// same.
-    fn candidates(&self) -> i64 {
-        let mut candidates = self.thresholds.min_candidates;
-        while candidates < 2 * self.query.limit {
-            candidates *= 2;
-        }
-        candidates
-    }
-
-    /// The best chunks by words.
-    async fn by_text(&self, scope: &mut Scope) -> Result<(Found, Vec<(i64, f64)>)> {
-        if let Some(filter) = &self.query.filter {
-            scope.restrict(self.conn, filter).await?;
-        }
-        let found = scope.find(self.conn).await?;
-        let candidates = usize::try_from(self.candidates()).unwrap_or_default();
-        let best = if phrases::must_be_read(&scope.conditions) {
-            phrases::filter(self.conn, self.workspace, &scope.conditions, &found, scope, candidates).await?
-        } else {
-            found.best(scope, candidates)
-        };
-        Ok((found, best))
-    }
-
-    /// The nearest chunks in each space, and whether an index was walked.
-    async fn by_vector(&self, scope: &Scope) -> Result<(Vec<Vec<Near>>, bool)> {
-        let (mut legs, mut walked) = (Vec::new(), false);
-        for vector in &self.query.vectors {
-            let near = self.vector_leg(scope, vector).await?;
-            walked |= near.iter().any(|near| near.indexed);
-            legs.push(near);
-        }
-        Ok((legs, walked))
-    }
-
-    /// The nearest chunks in a space whose texts meet the conditions of the query. If they leave too few, more are read.
-    async fn vector_leg(&self, scope: &Scope, vector: &SpaceVector) -> Result<Vec<Near>> {
-        let query = self.query;
-        let mut leg = VectorLeg {
-            workspace: self.workspace,
-            query: vector,
-            collections: query.collections.as_deref(),
-            filter: query.filter.as_ref(),
-            limit: query.limit,
-            candidates: self.candidates(),
-        };
-        loop {
-            let near: Vec<Near> = sql::all(self.conn, vector_leg::statement(&leg, self.thresholds)).await?;
-            if scope.conditions.required.is_empty() && scope.conditions.excluded.is_empty() {
-                return Ok(near);
-            }
-            let is_all = i64::try_from(near.len()).unwrap_or(i64::MAX) < leg.candidates;
-            let allowed = phrases::filter_near(self.conn, self.workspace, &scope.conditions, near).await?;
-            let is_enough = i64::try_from(allowed.len()).unwrap_or(i64::MAX) >= query.limit;
-            if is_all || is_enough || leg.candidates >= phrases::MAX_READ_CHUNKS {
-                return Ok(allowed);
-            }
-            leg.candidates *= 8;
-            leg.limit = leg.candidates;
-        }
+    /// The time since the last lap.
+    fn lap(&mut self) -> Duration {
+        let lap = self.0.elapsed();
+        self.0 = Instant::now();
+        lap
     }
 }
 

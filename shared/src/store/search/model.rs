@@ -1,11 +1,9 @@
-//! Searches, and their results.
+//! The results of searches.
 
-use nvisy_lexical::Language;
+use std::time::Duration;
 
-use crate::{
-    domain::filter::Filter,
-    id::{ChunkId, CollectionId, FileId, SpaceId, VersionId},
-};
+use super::facets::Facet;
+use crate::id::{ChunkId, CollectionId, FileId, VersionId};
 
 /// Row counts that select an access path.
 #[derive(Clone, Copy, Debug)]
@@ -19,25 +17,15 @@ pub(in crate::store) struct Thresholds {
     pub(in crate::store) min_candidates: i64,
 }
 
-/// The ranking of a search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SearchMode {
-    /// By meaning and by words, fused by rank.
-    Hybrid,
-    /// By meaning.
-    Vector,
-    /// By words.
-    Text,
-}
-
 /// How a search accessed the vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccessPath {
     /// An exact scan of the tenant's vectors.
     Exact,
     /// A walk of the HNSW index.
     Index,
     /// No access: a search by words.
+    #[default]
     Lexical,
 }
 
@@ -51,35 +39,6 @@ impl AccessPath {
             Self::Lexical => "lexical",
         }
     }
-}
-
-/// A search.
-#[derive(Clone, Debug)]
-pub struct SearchQuery {
-    /// The ranking.
-    pub mode: SearchMode,
-    /// The words, with operators (`"phrase"`, `-word`, `prefix*`). [`SearchMode::Vector`] highlights the words, and heeds phrases
-    /// and excluded words.
-    pub text: String,
-    /// The language of the words; `None`: it is detected, or that of the chunks.
-    pub language: Option<Language>,
-    /// The query in each space to search; [`SearchMode::Text`] ignores them.
-    pub vectors: Vec<SpaceVector>,
-    /// The collections to search; `None`: all of the workspace.
-    pub collections: Option<Vec<CollectionId>>,
-    /// Limits the search to matching files.
-    pub filter: Option<Filter>,
-    /// Maximum number of hits.
-    pub limit: i64,
-}
-
-/// The query in one space.
-#[derive(Clone, Debug)]
-pub struct SpaceVector {
-    /// The space.
-    pub space: SpaceId,
-    /// A unit vector of the space.
-    pub vector: Vec<f32>,
 }
 
 /// A chunk that matches.
@@ -115,6 +74,49 @@ pub struct Hit {
     pub vector_score: Option<f64>,
     /// BM25 of the matched words, if the text leg found the chunk.
     pub text_score: Option<f64>,
+    /// How the score came about.
+    pub explanation: Explanation,
+    /// The text around it, if the search asks for it.
+    pub context: Option<Context>,
+}
+
+/// How the score of a hit came about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Explanation {
+    /// The place in the vector leg, from 1.
+    pub vector_rank: Option<usize>,
+    /// The place in the text leg, from 1.
+    pub text_rank: Option<usize>,
+    /// Whether the chunk has an identifier as the query has it.
+    pub has_identifier: bool,
+    /// Whether [`super::Rerank::Neighbours`] has ranked it again.
+    pub is_reranked: bool,
+    /// The place before, from 1; `None`: it was not found before.
+    pub rank_before: Option<usize>,
+    /// The factor of the file's age.
+    pub recency: Option<f64>,
+    /// Whether its file is pinned.
+    pub is_pinned: bool,
+}
+
+/// The text around a hit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// Parts of the version's text in their order, which neither overlap nor touch. A part that a better hit has is left out.
+    pub passages: Vec<Passage>,
+    /// Whether the limit of bytes has left out a part.
+    pub is_truncated: bool,
+}
+
+/// A part of a version's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// First byte in the version's text.
+    pub start_byte: i64,
+    /// One past the last byte.
+    pub end_byte: i64,
+    /// The text.
+    pub text: String,
 }
 
 /// Precedes a matched word; a noncharacter, which no text contains.
@@ -123,12 +125,39 @@ pub const MARK_START: char = '\u{fdd0}';
 pub const MARK_END: char = '\u{fdd1}';
 
 /// The result of a search.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SearchResult {
-    /// Best first; equal scores by chunk id.
+    /// Best first; equal scores by chunk id. In a grouped search, the hits of a file follow each other.
     pub hits: Vec<Hit>,
+    /// Whether there are further hits, or files of a grouped search.
+    pub has_more: bool,
     /// How the vectors were accessed.
     pub access_path: AccessPath,
     /// Whether the words of some chunks are not indexed yet, after an update from a version without postings.
     pub is_incomplete: bool,
+    /// The counts of the requested fields, in the order of the request.
+    pub facets: Vec<Facet>,
+    /// The share of the hits of an exact search that the result has, if the search asks for it.
+    pub recall: Option<f64>,
+    /// The work of the search.
+    pub work: Work,
+}
+
+/// The work of a search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Rounds of the legs: the first, and those that followed because it found too little.
+    pub rounds: usize,
+    /// Chunks that the legs found in the last round.
+    pub candidates: usize,
+    /// The time of the legs' statements and of the ranking.
+    pub ranking: Duration,
+    /// The time of reading the hits.
+    pub reading: Duration,
+    /// The time of marking words in the hits.
+    pub highlighting: Duration,
+    /// The time of counting facets.
+    pub facets: Duration,
+    /// The time of the exact search that verifies the result.
+    pub verifying: Duration,
 }

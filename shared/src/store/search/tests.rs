@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use nvisy_embed::SpaceSpec;
 use serde_json::{Value, json};
 
-use super::*;
+use super::{vector_leg::VectorLeg, *};
 use crate::{
     domain::filter::Filter,
     id::{AccountId, BlobId, CollectionId, FileId, ItemId, SpaceId, VersionId},
@@ -21,6 +21,7 @@ use crate::{
     testing::TestDeployment,
 };
 
+mod ranking;
 mod words;
 
 const DIMENSIONS: u16 = 16;
@@ -117,7 +118,7 @@ impl Fixture {
 
     fn query(&self, mode: SearchMode, text: &str, vector: Vec<f32>, limit: i64) -> SearchQuery {
         let vectors = vec![SpaceVector { space: self.space, vector }];
-        SearchQuery { mode, text: text.to_owned(), language: None, vectors, collections: None, filter: None, limit }
+        SearchQuery { mode, text: text.to_owned(), vectors, limit, ..SearchQuery::default() }
     }
 
     async fn search(&self, workspace: WorkspaceId, query: &SearchQuery, thresholds: Thresholds) -> SearchResult {
@@ -382,11 +383,11 @@ async fn search_is_limited_to_collections_and_fuses_their_spaces() {
         let query = SearchQuery {
             mode,
             text: "tide".to_owned(),
-            language: None,
             vectors: vectors.clone(),
             collections,
             filter: filter.map(|filter| Filter::parse(filter).unwrap()),
             limit: 10,
+            ..SearchQuery::default()
         };
         let mut found = Vec::new();
         // The second thresholds make each leg walk its index.

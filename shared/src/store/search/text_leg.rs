@@ -28,7 +28,8 @@ const MAX_IDENTIFIER_SHARE: f64 = 0.05;
 #[derive(Debug)]
 pub(in crate::store) struct Scope {
     workspace: WorkspaceId,
-    collections: Vec<Uuid>,
+    /// The searched collections.
+    pub(in crate::store) collections: Vec<Uuid>,
     totals: Totals,
     /// The languages of the chunks.
     indexed: Vec<Language>,
@@ -131,8 +132,12 @@ impl Scope {
         })
     }
 
-    /// Limits the search to files that match a filter.
-    pub(in crate::store) async fn restrict(&mut self, conn: &impl Conn, filter: &Filter) -> Result<()> {
+    /// Limits the next round to files that match a filter; `None`: to all.
+    pub(in crate::store) async fn restrict(&mut self, conn: &impl Conn, filter: Option<&Filter>) -> Result<()> {
+        let Some(filter) = filter else {
+            self.matching_units = None;
+            return Ok(());
+        };
         let mut parameters = Parameters::default();
         let (workspace, collections) = (parameters.bind(self.workspace), parameters.bind(self.collections.clone()));
         let text = format!(

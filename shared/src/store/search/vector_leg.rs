@@ -8,11 +8,7 @@
 use pgvector::Vector;
 use sea_orm::{FromQueryResult, Statement};
 
-use super::{
-    condition::condition,
-    model::{SpaceVector, Thresholds},
-    parameters::Parameters,
-};
+use super::{condition::condition, model::Thresholds, parameters::Parameters, query::SpaceVector};
 use crate::{
     domain::filter::Filter,
     id::{ChunkId, CollectionId, WorkspaceId},

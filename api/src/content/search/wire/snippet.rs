@@ -1,13 +1,31 @@
 //! Makes a snippet from a chunk with marked words: the passage with most of them.
 
 use nvisy_shared::store::search::{MARK_END, MARK_START};
-
-use super::wire::{Highlight, Snippet};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// A snippet may be a few bytes longer, to end with a whole word.
 const MAX_BYTES: usize = 300;
 /// The text before the first highlight.
 const CONTEXT_BYTES: usize = 60;
+
+/// A part of a passage.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Snippet {
+    /// The text, as in the file.
+    pub text: String,
+    /// The byte ranges of the matching words.
+    pub highlights: Vec<Highlight>,
+}
+
+/// A range of bytes of a snippet.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Highlight {
+    /// The first byte.
+    pub start: usize,
+    /// The position after the last byte.
+    pub end: usize,
+}
 
 /// The part of the text that holds most marked words, or its beginning when nothing is marked.
 pub fn snippet(marked: &str) -> Snippet {

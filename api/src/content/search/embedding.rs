@@ -1,0 +1,142 @@
+//! The vectors of queries.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use futures::future::try_join_all;
+use nvisy_embed::EmbedError;
+use nvisy_shared::{
+    id::{SpaceId, WorkspaceId},
+    platform::Platform,
+    queue::{EmbedQuery, EmbedReply},
+    store::{self, search::SpaceVector},
+};
+
+use super::scope::QuerySpace;
+use crate::{http::extract::invalid_field, problem::Problem, query_vectors::PendingVector, state::State};
+
+/// Seconds after which a client repeats a search that no worker has answered.
+const NO_WORKER_SECONDS: u32 = 5;
+
+/// The vector of a request, if it fits the only space to search.
+pub async fn check_vector(
+    platform: &Platform,
+    workspace: WorkspaceId,
+    spaces: &[QuerySpace],
+    vector: Vec<f32>,
+) -> Result<SpaceVector, Problem> {
+    let id = match spaces {
+        [] => platform.spaces.default().id,
+        [space] => space.id,
+        _ => return Err(invalid_field("vector", "needs `collections` that have the same model")),
+    };
+    let dimensions = match platform.spaces.get(id) {
+        Some(served) => served.embedder.space().dimensions,
+        None => {
+            let space = store::space::of_connection(&platform.db, workspace, id).await?;
+            space.ok_or_else(|| Problem::internal("the space of a collection is gone"))?.spec.dimensions
+        }
+    };
+    if vector.len() != usize::from(dimensions) {
+        return Err(invalid_field("vector", format!("must have {dimensions} numbers")));
+    }
+    if !vector.iter().any(|number| *number != 0.0) || vector.iter().any(|number| !number.is_finite()) {
+        return Err(invalid_field("vector", "must have finite numbers, not all of them 0"));
+    }
+    Ok(SpaceVector { space: id, vector })
+}
+
+/// The vectors of a query that are requested; dropping it cancels what no other request needs.
+#[derive(Default)]
+pub struct QueryEmbedding {
+    parts: Vec<(SpaceId, Source)>,
+}
+
+/// Where a vector comes from.
+enum Source {
+    /// A model of this server, with its name.
+    Model(String, PendingVector),
+    /// A worker, because the space is that of a connection.
+    Worker(EmbedQuery),
+}
+
+impl QueryEmbedding {
+    /// Requests the vectors of queries, each in its spaces: those of a space together.
+    pub fn request(state: &State, workspace: WorkspaceId, queries: &[(&[QuerySpace], String)]) -> Vec<Self> {
+        let mut embeddings: Vec<Self> = queries.iter().map(|_| Self::default()).collect();
+        let spaces: BTreeSet<SpaceId> = queries.iter().flat_map(|(spaces, _)| *spaces).map(|space| space.id).collect();
+        for id in spaces {
+            let is_in =
+                |(_, (spaces, _)): &(usize, &(&[QuerySpace], String))| spaces.iter().any(|space| space.id == id);
+            let wanted: Vec<(usize, &str)> =
+                queries.iter().enumerate().filter(is_in).map(|(place, (_, text))| (place, text.as_str())).collect();
+            let Some(served) = state.platform.spaces.get(id) else {
+                for (place, text) in wanted {
+                    let query = EmbedQuery { workspace, space: id, text: text.to_owned() };
+                    embeddings[place].parts.push((id, Source::Worker(query)));
+                }
+                continue;
+            };
+            let pending = state.query_vectors.request(served, wanted.iter().map(|(_, text)| *text));
+            for ((place, _), pending) in wanted.into_iter().zip(pending) {
+                let model = served.embedder.space().model.clone();
+                embeddings[place].parts.push((id, Source::Model(model, pending)));
+            }
+        }
+        embeddings
+    }
+
+    /// Waits for the vectors.
+    pub async fn finish(self, state: &State) -> Result<Vec<SpaceVector>, Problem> {
+        try_join_all(self.parts.into_iter().map(async |(space, source)| {
+            let vector = match source {
+                Source::Model(model, pending) => pending.wait().await.map_err(|error| embed_problem(&model, error))?,
+                Source::Worker(query) => of_connection(state, query).await?,
+            };
+            Ok(SpaceVector { space, vector: vector.to_vec() })
+        }))
+        .await
+    }
+}
+
+/// The vector of a query in the space of a connection.
+async fn of_connection(state: &State, query: EmbedQuery) -> Result<Arc<[f32]>, Problem> {
+    let (space, text) = (query.space, query.text.clone());
+    if let Some(vector) = state.query_vectors.cached(space, &text) {
+        return Ok(vector);
+    }
+    let vector = Arc::<[f32]>::from(ask_worker(&state.platform, query).await?);
+    state.query_vectors.insert(space, &text, Arc::clone(&vector));
+    Ok(vector)
+}
+
+async fn ask_worker(platform: &Platform, query: EmbedQuery) -> Result<Vec<f32>, Problem> {
+    match platform.queue.embed_query(&query).await {
+        Ok(Some(EmbedReply::Vector(vector))) => Ok(vector),
+        Ok(Some(EmbedReply::Rejected)) => {
+            Err(invalid_field("query", "is rejected by the embedding server of the collection's connection"))
+        }
+        Ok(Some(EmbedReply::Unavailable { seconds, reason })) => {
+            Err(Problem::unavailable(seconds).detail(format!("{reason}; mode `text` works")))
+        }
+        Ok(None) => {
+            Err(Problem::unavailable(NO_WORKER_SECONDS)
+                .detail("no worker computes the query's vector; mode `text` works"))
+        }
+        Err(error) => Err(Problem::unavailable(NO_WORKER_SECONDS).caused_by(error)),
+    }
+}
+
+/// 503 that names the model whose provider is away. Its message is logged: it is for operators.
+fn embed_problem(model: &str, error: EmbedError) -> Problem {
+    let detail = format!("the embedding model `{model}` is not available; mode `text` works");
+    let seconds = match &error {
+        EmbedError::Busy { retry_after, .. } => u32::try_from(retry_after.as_secs().max(1)).unwrap_or(60),
+        EmbedError::Blocked(_) => 60,
+        EmbedError::Unavailable(_) => 5,
+        // The query itself.
+        EmbedError::Rejected(_) => {
+            return invalid_field("query", format!("is rejected by the embedding model `{model}`"));
+        }
+    };
+    Problem::unavailable(seconds).detail(detail).caused_by(error)
+}

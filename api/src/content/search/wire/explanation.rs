@@ -1,0 +1,148 @@
+//! The explanation of a search and of its hits.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use nvisy_shared::store::search::{Hit, MARK_END, MARK_START, Work};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Words of a hit's explanation.
+const MAX_WORDS: usize = 50;
+
+/// The work of a search.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchExplanation {
+    /// Rounds of reading: the first, and those that followed because it found too little.
+    rounds: usize,
+    /// The passages that were compared in the last round.
+    candidates: usize,
+    /// The times of the steps.
+    timings: Timings,
+}
+
+/// Times in milliseconds.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Timings {
+    /// The embedding of the query.
+    embedding_ms: f64,
+    /// The statements that find passages, and their ranking.
+    ranking_ms: f64,
+    /// Reading the hits, and the text around them.
+    reading_ms: f64,
+    /// Marking words in the hits.
+    highlighting_ms: f64,
+    /// Counting facets.
+    facets_ms: f64,
+    /// The exact search of `verify`.
+    verifying_ms: f64,
+}
+
+impl SearchExplanation {
+    pub fn new(work: &Work, embedding: Duration) -> Self {
+        let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+        Self {
+            rounds: work.rounds,
+            candidates: work.candidates,
+            timings: Timings {
+                embedding_ms: millis(embedding),
+                ranking_ms: millis(work.ranking),
+                reading_ms: millis(work.reading),
+                highlighting_ms: millis(work.highlighting),
+                facets_ms: millis(work.facets),
+                verifying_ms: millis(work.verifying),
+            },
+        }
+    }
+}
+
+/// How a hit came to its place.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HitExplanation {
+    /// The reasons.
+    reasons: Vec<Reason>,
+    /// Place and score in the search by vector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vector: Option<LegPlace>,
+    /// Place and score in the search by words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<LegPlace>,
+    /// The matched words as they stand in the passage, in lower case.
+    words: Vec<String>,
+    /// The place before `rerank`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank_before_rerank: Option<usize>,
+    /// The factor of the file's age.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recency: Option<f64>,
+}
+
+/// The place of a hit in a search.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LegPlace {
+    /// The place, from 1.
+    rank: usize,
+    /// The score.
+    score: f64,
+}
+
+/// A reason of a hit's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Reason {
+    /// The meaning is similar.
+    Meaning,
+    /// Words of the query are in the passage.
+    Words,
+    /// An identifier is in the passage as the query has it.
+    Identifier,
+    /// `rerank` has taken it by its neighbours, or changed its score.
+    Neighbours,
+    /// The age of the file has changed the score.
+    Recency,
+    /// The file is pinned.
+    Pinned,
+}
+
+impl HitExplanation {
+    pub fn new(hit: &Hit) -> Self {
+        let explanation = &hit.explanation;
+        let place = |rank: Option<usize>, score: Option<f64>| Some(LegPlace { rank: rank?, score: score? });
+        let reasons = [
+            (explanation.is_pinned, Reason::Pinned),
+            (hit.vector_score.is_some(), Reason::Meaning),
+            (hit.text_score.is_some(), Reason::Words),
+            (explanation.has_identifier, Reason::Identifier),
+            (explanation.is_reranked, Reason::Neighbours),
+            (explanation.recency.is_some(), Reason::Recency),
+        ];
+        Self {
+            reasons: reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect(),
+            vector: place(explanation.vector_rank, hit.vector_score),
+            text: place(explanation.text_rank, hit.text_score),
+            words: marked_words(&hit.marked_text),
+            rank_before_rerank: explanation.rank_before,
+            recency: explanation.recency,
+        }
+    }
+}
+
+fn marked_words(marked: &str) -> Vec<String> {
+    let words = marked.split(MARK_START).skip(1).filter_map(|rest| rest.split(MARK_END).next());
+    words.map(str::to_lowercase).collect::<BTreeSet<_>>().into_iter().take(MAX_WORDS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_between_marks_each_once() {
+        let marked =
+            format!("The {MARK_START}Tide{MARK_END} and {MARK_START}tide{MARK_END}, {MARK_START}ebb{MARK_END}.");
+        assert_eq!(marked_words(&marked), ["ebb", "tide"]);
+        assert_eq!(marked_words("none"), [""; 0]);
+    }
+}

@@ -1,0 +1,19 @@
+//! Requests and responses of the search operations.
+
+mod batch;
+mod controls;
+mod expand_schema;
+mod explanation;
+mod facets;
+mod language;
+mod request;
+mod response;
+mod similar;
+mod snippet;
+
+pub use self::{
+    batch::{SearchBatchRequest, SearchBatchResponse},
+    request::{ResponseParts, SearchRequest},
+    response::SearchResponse,
+    similar::SimilarRequest,
+};

@@ -1,0 +1,165 @@
+//! The legs of a search, by words and by vector, and the fusion of a round.
+
+use nvisy_lexical::query::Query;
+
+use super::{
+    fusion::{self, Candidate},
+    model::Thresholds,
+    neighbours, phrases,
+    query::{Rerank, SearchMode, SearchQuery, SpaceVector},
+    text_leg::{Found, Scope},
+    vector_leg::{self, Near, VectorLeg},
+};
+use crate::{
+    domain::filter::Filter,
+    id::WorkspaceId,
+    store::{Result, Tx, sql},
+};
+
+/// A round of a search: how much the legs read.
+#[derive(Clone, Debug)]
+pub(super) struct Round {
+    /// Limits the round to matching files.
+    pub(super) filter: Option<Filter>,
+    /// Number of candidates of a leg.
+    pub(super) candidates: i64,
+    /// Number of candidates of a vector leg that are found for certain if so many match.
+    pub(super) certain: i64,
+    /// Candidates of earlier rounds, which rank before.
+    pub(super) offset: usize,
+}
+
+/// The candidates of a round.
+#[derive(Debug)]
+pub(super) struct Ranked {
+    /// Best first.
+    pub(super) candidates: Vec<Candidate>,
+    /// Whether no more chunks match.
+    pub(super) is_exhausted: bool,
+}
+
+/// The legs of a search in its transaction.
+pub(super) struct Legs<'a> {
+    pub(super) conn: &'a Tx,
+    pub(super) workspace: WorkspaceId,
+    pub(super) query: &'a SearchQuery,
+    pub(super) thresholds: Thresholds,
+    pub(super) scope: Scope,
+    pub(super) found: Found,
+    /// Whether an index was walked.
+    pub(super) has_walked: bool,
+}
+
+impl<'a> Legs<'a> {
+    /// Reads the statistics of the collections, and the postings of the query's words.
+    pub(super) async fn open(
+        conn: &'a Tx,
+        workspace: WorkspaceId,
+        query: &'a SearchQuery,
+        thresholds: Thresholds,
+    ) -> Result<Self> {
+        let parsed = Query::parse(&query.text);
+        let scope = Scope::read(conn, workspace, query.collections.as_deref(), &parsed, query.language).await?;
+        let found = match query.mode {
+            SearchMode::Vector => Found::of_words(&scope),
+            SearchMode::Text | SearchMode::Hybrid => scope.find(conn).await?,
+        };
+        Ok(Self { conn, workspace, query, thresholds, scope, found, has_walked: false })
+    }
+
+    /// The candidates of a round, best first.
+    pub(super) async fn rank(&mut self, round: &Round) -> Result<Ranked> {
+        let query = self.query;
+        let mode = query.mode;
+        let (text, no_more_text) = match mode {
+            SearchMode::Vector => (Vec::new(), true),
+            SearchMode::Text | SearchMode::Hybrid => self.by_text(round).await?,
+        };
+        let (near, no_more_near) = match mode {
+            SearchMode::Text => (Vec::new(), true),
+            SearchMode::Vector | SearchMode::Hybrid => self.by_vector(round).await?,
+        };
+        let by_vector = fusion::by_vector(near, round.offset);
+        let mut candidates = match mode {
+            SearchMode::Text => fusion::by_text(&text, round.offset),
+            SearchMode::Vector => by_vector,
+            SearchMode::Hybrid => {
+                fusion::hybrid(by_vector, &text, round.offset, |document| self.found.is_exact(document))
+            }
+        };
+        if let (Some(Rerank::Neighbours), [vector], false) =
+            (query.rerank, query.vectors.as_slice(), mode == SearchMode::Text)
+        {
+            candidates = neighbours::rerank(self, round, vector, candidates).await?;
+        }
+        Ok(Ranked { candidates, is_exhausted: no_more_text && no_more_near })
+    }
+
+    /// The best chunks by words, and whether they are all.
+    async fn by_text(&mut self, round: &Round) -> Result<(Vec<(i64, f64)>, bool)> {
+        self.scope.restrict(self.conn, round.filter.as_ref()).await?;
+        let (scope, found) = (&self.scope, &self.found);
+        let limit = usize::try_from(round.candidates).unwrap_or_default();
+        let mut best = if phrases::must_be_read(&scope.conditions) {
+            phrases::filter(self.conn, self.workspace, &scope.conditions, found, scope, limit).await?
+        } else {
+            found.best(scope, limit)
+        };
+        let mut is_all = best.len() < limit;
+        if let Some(least) = self.query.threshold.text {
+            let count = best.partition_point(|(_, score)| *score >= least);
+            is_all |= count < best.len();
+            best.truncate(count);
+        }
+        Ok((best, is_all))
+    }
+
+    /// The nearest chunks in each space, and whether they are all.
+    async fn by_vector(&mut self, round: &Round) -> Result<(Vec<Vec<Near>>, bool)> {
+        let query = self.query;
+        let (mut legs, mut is_all) = (Vec::new(), true);
+        for vector in &query.vectors {
+            let (mut near, mut is_all_near) = self.near(round, vector).await?;
+            if let Some(least) = query.threshold.vector {
+                let count = near.partition_point(|near| near.score >= least);
+                is_all_near |= count < near.len();
+                near.truncate(count);
+            }
+            is_all &= is_all_near;
+            legs.push(near);
+        }
+        Ok((legs, is_all))
+    }
+
+    /// The nearest chunks in a space whose texts meet the conditions of the query, and whether they are all. If the conditions
+    /// leave too few, more are read.
+    pub(super) async fn near(&mut self, round: &Round, vector: &SpaceVector) -> Result<(Vec<Near>, bool)> {
+        let query = self.query;
+        let mut leg = VectorLeg {
+            workspace: self.workspace,
+            query: vector,
+            collections: query.collections.as_deref(),
+            filter: round.filter.as_ref(),
+            limit: round.certain,
+            candidates: round.candidates,
+        };
+        loop {
+            let mut near: Vec<Near> = sql::all(self.conn, vector_leg::statement(&leg, self.thresholds)).await?;
+            self.has_walked |= near.iter().any(|near| near.indexed);
+            let count = i64::try_from(near.len()).unwrap_or(i64::MAX);
+            near.retain(|near| Some(near.chunk_id) != query.hidden_chunk);
+            let conditions = &self.scope.conditions;
+            if conditions.required.is_empty() && conditions.excluded.is_empty() {
+                return Ok((near, count < leg.limit));
+            }
+            let is_all = count < leg.candidates;
+            let allowed = phrases::filter_near(self.conn, self.workspace, conditions, near).await?;
+            let is_enough = i64::try_from(allowed.len()).unwrap_or(i64::MAX) >= round.certain;
+            if is_all || is_enough || leg.candidates >= phrases::MAX_READ_CHUNKS {
+                return Ok((allowed, is_all || !is_enough));
+            }
+            leg.candidates *= 8;
+            leg.limit = leg.candidates;
+        }
+    }
+}

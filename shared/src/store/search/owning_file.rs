@@ -1,0 +1,54 @@
+//! The chunk and the file of each candidate, which words know by its document only.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{FromQueryResult, raw_sql};
+
+use super::fusion::{Candidate, OwningFile};
+use crate::{
+    id::{ChunkId, FileId, WorkspaceId},
+    store::{Conn, Result, sql},
+};
+
+#[derive(FromQueryResult)]
+struct Row {
+    chunk_id: ChunkId,
+    document: Option<i64>,
+    file_id: FileId,
+    created_at: DateTime<Utc>,
+}
+
+/// Adds the chunks and files of candidates. `offset 0` keeps the planner from reading all files of the tenant.
+pub(super) async fn find(conn: &impl Conn, workspace: WorkspaceId, found: Vec<Candidate>) -> Result<Vec<Candidate>> {
+    let chunks: Vec<ChunkId> = found.iter().filter_map(|found| found.chunk).collect();
+    let documents: Vec<i64> =
+        found.iter().filter(|found| found.chunk.is_none()).filter_map(|found| found.document).collect();
+    let rows = raw_sql!(
+        Postgres,
+        "select c.id as chunk_id, c.document, c.file_id, f.created_at
+         from (
+             select c.* from unnest({chunks}::uuid[]) as found (id) cross join lateral (
+                 select id, document, file_id from chunk where workspace_id = {workspace} and id = found.id offset 0) c
+             union all
+             select c.* from unnest({documents}::bigint[]) as found (document) cross join lateral (
+                 select id, document, file_id from chunk
+                 where workspace_id = {workspace} and document = found.document offset 0) c) c
+         cross join lateral (
+             select created_at from file where workspace_id = {workspace} and id = c.file_id offset 0) f"
+    );
+    let rows: Vec<Row> = sql::all(conn, rows).await?;
+    let by_document: HashMap<i64, usize> =
+        rows.iter().enumerate().filter_map(|(place, row)| Some((row.document?, place))).collect();
+    let by_chunk: HashMap<ChunkId, usize> = rows.iter().enumerate().map(|(place, row)| (row.chunk_id, place)).collect();
+    let located = found.into_iter().filter_map(|found| {
+        let place = match found.chunk {
+            Some(chunk) => by_chunk.get(&chunk),
+            None => by_document.get(&found.document?),
+        };
+        let row = &rows[*place?];
+        let file = OwningFile { id: row.file_id, created_at: row.created_at };
+        Some(Candidate { chunk: Some(row.chunk_id), file: Some(file), ..found })
+    });
+    Ok(located.collect())
+}

@@ -1,0 +1,211 @@
+//! Searches: the query, the files to search, and the controls of relevance.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use nvisy_lexical::Language;
+use uuid::Uuid;
+
+use super::facets::FacetField;
+use crate::{
+    domain::filter::Filter,
+    id::{ChunkId, CollectionId, FileId, SpaceId},
+};
+
+/// Hits, or files of a grouped search, that the pages of a search show together.
+pub const MAX_DEPTH: usize = 1_000;
+
+/// The ranking of a search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SearchMode {
+    /// By meaning and by words, fused by rank.
+    #[default]
+    Hybrid,
+    /// By meaning.
+    Vector,
+    /// By words.
+    Text,
+}
+
+impl SearchMode {
+    /// Its name in responses and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hybrid => "hybrid",
+            Self::Vector => "vector",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// A search. The default is a hybrid search of all collections for nothing.
+#[derive(Clone, Debug, Default)]
+pub struct SearchQuery {
+    /// The ranking.
+    pub mode: SearchMode,
+    /// The words, with operators (`"phrase"`, `-word`, `prefix*`). [`SearchMode::Vector`] highlights the words, and heeds phrases
+    /// and excluded words.
+    pub text: String,
+    /// The language of the words; `None`: it is detected, or that of the chunks.
+    pub language: Option<Language>,
+    /// The query in each space to search; [`SearchMode::Text`] ignores them.
+    pub vectors: Vec<SpaceVector>,
+    /// The collections to search; `None`: all of the workspace.
+    pub collections: Option<Vec<CollectionId>>,
+    /// Limits the search to matching files.
+    pub filter: Option<Filter>,
+    /// Maximum number of hits; of a grouped search, of files.
+    pub limit: i64,
+    /// Groups the hits by file, with at most so many of each.
+    pub per_file: Option<usize>,
+    /// Ranks the fused hits again.
+    pub rerank: Option<Rerank>,
+    /// The least scores of a leg's hits.
+    pub threshold: Threshold,
+    /// Prefers new files.
+    pub recency: Option<Recency>,
+    /// Files that come first if they match, in this order, with their best chunks only.
+    pub pinned: Vec<FileId>,
+    /// Files that are not found.
+    pub hidden: Vec<FileId>,
+    /// A chunk that is not found.
+    pub hidden_chunk: Option<ChunkId>,
+    /// The hits of earlier pages, or the files of a grouped search, which are not found again.
+    pub seen: Seen,
+    /// The text around a hit to read.
+    pub expand: Option<Expand>,
+    /// The fields whose values are counted over the files that match the filter.
+    pub facets: Vec<FacetField>,
+    /// Whether the vectors are compared exactly, too, to measure the recall of the result.
+    pub verify: bool,
+}
+
+impl SearchQuery {
+    /// Whether ranking needs the file of each candidate.
+    pub(super) fn needs_files(&self) -> bool {
+        self.per_file.is_some() || self.recency.is_some() || !self.seen.is_empty() || !self.pinned.is_empty()
+    }
+
+    /// The number of hits, or of files.
+    pub(super) fn limit(&self) -> usize {
+        usize::try_from(self.limit).unwrap_or_default()
+    }
+}
+
+/// The query in one space.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpaceVector {
+    /// The space.
+    pub space: SpaceId,
+    /// A unit vector of the space.
+    pub vector: Vec<f32>,
+}
+
+/// A second ranking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rerank {
+    /// By the stored vectors of the best hits and their neighbours. Searches of several spaces stay as they are.
+    Neighbours,
+}
+
+/// The least scores of hits, leg by leg: a leg does not find chunks below its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Threshold {
+    /// Cosine similarity.
+    pub vector: Option<f64>,
+    /// BM25.
+    pub text: Option<f64>,
+}
+
+/// A preference for new files.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recency {
+    /// The age in days at which a file has lost half of what age can take.
+    pub half_life_days: f64,
+    /// The share of the score that age can take, 0 to 1.
+    pub weight: f64,
+}
+
+impl Recency {
+    /// The factor of a file's score.
+    pub(super) fn factor(&self, created_at: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
+        let days = (now - created_at).as_seconds_f64().max(0.0) / 86_400.0;
+        1.0 - self.weight + self.weight * (-days / self.half_life_days).exp2()
+    }
+}
+
+/// Marks of chunks or files that earlier pages have shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen(HashSet<SeenMark>);
+
+/// Six random bytes of an id: two of a few thousand ids have the same mark once in ten million searches.
+pub type SeenMark = [u8; 6];
+
+impl Seen {
+    /// Of these marks.
+    #[must_use]
+    pub fn new(marks: HashSet<SeenMark>) -> Self {
+        Self(marks)
+    }
+
+    /// The mark of a chunk or a file.
+    #[must_use]
+    pub fn mark(id: Uuid) -> SeenMark {
+        let mut mark = SeenMark::default();
+        mark.copy_from_slice(&id.as_bytes()[10..]);
+        mark
+    }
+
+    /// The marks.
+    pub fn iter(&self) -> impl Iterator<Item = &SeenMark> {
+        self.0.iter()
+    }
+
+    /// The number of hits or files.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether this is the first page.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn contains(&self, id: Uuid) -> bool {
+        self.0.contains(&Self::mark(id))
+    }
+}
+
+/// The text around a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expand {
+    /// So many chunks before and after it.
+    Neighbours(u8),
+    /// The chunks of its section and of the sections below it.
+    Section,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn recency_halves_its_share_of_the_score_with_each_half_life() {
+        let (now, recency) = (clock::now(), Recency { half_life_days: 10.0, weight: 0.4 });
+        let factor = |days| recency.factor(now - chrono::Duration::days(days), now);
+        assert_eq!(factor(0), 1.0);
+        assert!((factor(10) - 0.8).abs() < 1e-9 && (factor(20) - 0.7).abs() < 1e-9);
+        assert_eq!(factor(-5), 1.0, "a file of the future is new");
+    }
+
+    #[test]
+    fn seen_ids_are_known_by_their_marks() {
+        let (seen, other) = (crate::id::new(), crate::id::new());
+        let marks = Seen::new(HashSet::from([Seen::mark(seen)]));
+        assert!(marks.contains(seen) && !marks.contains(other));
+    }
+}

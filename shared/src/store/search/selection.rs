@@ -1,0 +1,260 @@
+//! Selects the hits of a search from the candidates of its rounds: one after the other, or grouped by file.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    fusion::{self, Candidate},
+    legs::{Legs, Round},
+    neighbours, owning_file,
+    query::SearchQuery,
+};
+use crate::{
+    clock,
+    domain::filter::{Field, Filter, Operand},
+    id::FileId,
+    store::Result,
+};
+
+/// Candidates of a leg in the largest round.
+const MAX_CANDIDATES: i64 = 4_096;
+/// How much more than the round before a round reads.
+const GROWTH: i64 = 4;
+/// Candidates for each file of a grouped search, in the first round.
+const CANDIDATES_PER_FILE: i64 = 8;
+/// Candidates of the round that reads pinned files.
+const PINNED_CANDIDATES: i64 = 256;
+
+/// The selected hits.
+#[derive(Debug)]
+pub(super) struct Selected {
+    pub(super) candidates: Vec<Candidate>,
+    /// Whether there are more hits, or files of a grouped search.
+    pub(super) has_more: bool,
+    pub(super) rounds: usize,
+    /// Candidates of the last round.
+    pub(super) last_candidates: usize,
+}
+
+/// Runs rounds until there are enough hits, or no more chunks match. A flat search reads more until it has enough. A grouped one
+/// does so, too; then it leaves out the files that it has, so that each round finds others.
+pub(super) async fn select(legs: &mut Legs<'_>) -> Result<Selected> {
+    let query = legs.query;
+    let mut selection = Selection::new(query);
+    let mut rounds = 0;
+    if !query.pinned.is_empty() && query.seen.is_empty() {
+        let round = pinned_round(query);
+        let candidates = legs.rank(&round).await?.candidates;
+        selection.add_pinned(with_files(legs, candidates).await?);
+        rounds += 1;
+    }
+    let mut excluded: HashSet<FileId> = query.pinned.iter().chain(&query.hidden).copied().collect();
+    let mut round = first_round(query, legs.thresholds.min_candidates, &excluded);
+    loop {
+        let ranked = legs.rank(&round).await?;
+        rounds += 1;
+        let mut candidates = ranked.candidates;
+        if query.needs_files() {
+            candidates = with_files(legs, candidates).await?;
+        }
+        let last_candidates = candidates.len();
+        let files: Vec<FileId> = candidates.iter().filter_map(|found| Some(found.file?.id)).collect();
+        selection.add(candidates);
+        let may_grow = round.candidates < MAX_CANDIDATES;
+        if selection.is_complete() || ranked.is_exhausted || !may_grow && (query.per_file.is_none() || files.is_empty())
+        {
+            let (candidates, has_more) = selection.finish();
+            return Ok(Selected { candidates, has_more, rounds, last_candidates });
+        }
+        if may_grow {
+            selection.restart();
+            round.candidates = (round.candidates * GROWTH).min(MAX_CANDIDATES);
+            round.certain = round.candidates / 2;
+        } else {
+            excluded.extend(files);
+            round.offset += last_candidates;
+            round.filter = without(query.filter.clone(), &excluded);
+        }
+    }
+}
+
+/// Adds the files, and what the age of each changes.
+async fn with_files(legs: &Legs<'_>, candidates: Vec<Candidate>) -> Result<Vec<Candidate>> {
+    let mut candidates = owning_file::find(legs.conn, legs.workspace, candidates).await?;
+    let Some(recency) = legs.query.recency else { return Ok(candidates) };
+    let now = clock::now();
+    for found in &mut candidates {
+        let factor = found.file.map_or(1.0, |file| recency.factor(file.created_at, now));
+        // A negative score becomes lower by division.
+        found.score = if found.score < 0.0 { found.score / factor.max(f64::EPSILON) } else { found.score * factor };
+        found.explanation.recency = Some(factor);
+    }
+    Ok(fusion::sorted(candidates))
+}
+
+fn first_round(query: &SearchQuery, min_candidates: i64, excluded: &HashSet<FileId>) -> Round {
+    let depth = query.limit + i64::try_from(query.seen.len()).unwrap_or(i64::MAX);
+    let wanted = match query.per_file {
+        Some(_) => (CANDIDATES_PER_FILE * depth).min(MAX_CANDIDATES),
+        None => 2 * depth,
+    };
+    // A power of two of the least number, so that the statements of most limits are the same.
+    let mut candidates = if query.rerank.is_some() { neighbours::MIN_CANDIDATES } else { min_candidates };
+    while candidates < wanted {
+        candidates *= 2;
+    }
+    let certain = if query.per_file.is_some() { candidates / 2 } else { depth + 1 };
+    Round { filter: without(query.filter.clone(), excluded), candidates, certain, offset: 0 }
+}
+
+fn pinned_round(query: &SearchQuery) -> Round {
+    let is_pinned = one_of(query.pinned.iter().filter(|file| !query.hidden.contains(file)));
+    let filter = match query.filter.clone() {
+        Some(filter) => Filter::And(vec![filter, is_pinned]),
+        None => is_pinned,
+    };
+    Round { filter: Some(filter), candidates: PINNED_CANDIDATES, certain: PINNED_CANDIDATES / 2, offset: 0 }
+}
+
+fn one_of<'a>(files: impl Iterator<Item = &'a FileId>) -> Filter {
+    Filter::OneOf(Field::Id, files.map(|file| Operand::Id(file.0)).collect())
+}
+
+/// The filter without these files.
+fn without(filter: Option<Filter>, excluded: &HashSet<FileId>) -> Option<Filter> {
+    if excluded.is_empty() {
+        return filter;
+    }
+    let others = Filter::Not(Box::new(one_of(excluded.iter())));
+    Some(match filter {
+        Some(filter) => Filter::And(vec![filter, others]),
+        None => others,
+    })
+}
+
+/// The hits so far.
+struct Selection<'a> {
+    query: &'a SearchQuery,
+    pinned: Vec<Candidate>,
+    /// Of a flat search: a group for each hit.
+    groups: Vec<Vec<Candidate>>,
+    by_file: HashMap<FileId, usize>,
+    pinned_files: usize,
+}
+
+impl<'a> Selection<'a> {
+    fn new(query: &'a SearchQuery) -> Self {
+        Self { query, pinned: Vec::new(), groups: Vec::new(), by_file: HashMap::new(), pinned_files: 0 }
+    }
+
+    /// Adds the best chunks of pinned files.
+    fn add_pinned(&mut self, candidates: Vec<Candidate>) {
+        for file in self.query.pinned.iter().take(self.query.limit()) {
+            let of_file = candidates.iter().filter(|found| found.file.is_some_and(|owner| owner.id == *file));
+            let before = self.pinned.len();
+            self.pinned.extend(of_file.take(self.query.per_file.unwrap_or(1)).cloned().map(|mut found| {
+                found.explanation.is_pinned = true;
+                found
+            }));
+            self.pinned_files += usize::from(self.pinned.len() > before);
+        }
+    }
+
+    /// Adds the candidates of a round.
+    fn add(&mut self, candidates: Vec<Candidate>) {
+        for found in candidates {
+            match (self.query.per_file, found.file) {
+                (Some(per_file), Some(owner)) => self.add_to_file(found, owner.id, per_file),
+                _ if self.is_complete() => return,
+                _ if found.chunk.is_some_and(|chunk| self.query.seen.contains(chunk.0)) => {}
+                _ => self.groups.push(vec![found]),
+            }
+        }
+    }
+
+    fn add_to_file(&mut self, found: Candidate, file: FileId, per_file: usize) {
+        match self.by_file.get(&file) {
+            Some(place) if self.groups[*place].len() < per_file => self.groups[*place].push(found),
+            Some(_) => {}
+            None if self.is_complete() || self.query.seen.contains(file.0) => {}
+            None => {
+                self.by_file.insert(file, self.groups.len());
+                self.groups.push(vec![found]);
+            }
+        }
+    }
+
+    /// Whether it has one more than the limit, which tells that there are more.
+    fn is_complete(&self) -> bool {
+        self.pinned_files + self.groups.len() > self.query.limit()
+    }
+
+    /// Forgets what a round has found, because a larger one finds it again.
+    fn restart(&mut self) {
+        self.groups.clear();
+        self.by_file.clear();
+    }
+
+    /// The hits, and whether there are more.
+    fn finish(mut self) -> (Vec<Candidate>, bool) {
+        let has_more = self.is_complete();
+        self.groups.truncate(self.query.limit().saturating_sub(self.pinned_files));
+        let hits = self.pinned.into_iter().chain(self.groups.into_iter().flatten());
+        (hits.collect(), has_more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        id::ChunkId,
+        store::search::{fusion::OwningFile, query::Seen},
+    };
+
+    fn candidate(file: FileId, score: f64) -> Candidate {
+        let file = OwningFile { id: file, created_at: clock::now() };
+        Candidate { chunk: Some(ChunkId::new()), file: Some(file), score, ..Candidate::default() }
+    }
+
+    fn scores(found: &[Candidate]) -> Vec<f64> {
+        found.iter().map(|found| found.score).collect()
+    }
+
+    #[test]
+    fn groups_have_the_best_hits_of_each_file_in_the_order_of_their_first() {
+        let (a, b, c) = (FileId::new(), FileId::new(), FileId::new());
+        let query = SearchQuery { limit: 2, per_file: Some(2), ..SearchQuery::default() };
+        let mut selection = Selection::new(&query);
+        let found = [(a, 9.0), (a, 8.0), (b, 7.0), (a, 6.0), (c, 5.0), (b, 4.0)];
+        selection.add(found.map(|(file, score)| candidate(file, score)).into());
+        assert!(selection.is_complete());
+        let (hits, has_more) = selection.finish();
+        assert_eq!((scores(&hits), has_more), (vec![9.0, 8.0, 7.0, 4.0], true));
+    }
+
+    #[test]
+    fn seen_hits_and_files_are_left_out() {
+        let (file, other) = (candidate(FileId::new(), 2.0), candidate(FileId::new(), 1.0));
+        for per_file in [None, Some(1)] {
+            let id = if per_file.is_some() { file.file.unwrap().id.0 } else { file.chunk.unwrap().0 };
+            let seen = Seen::new(HashSet::from([Seen::mark(id)]));
+            let query = SearchQuery { limit: 2, per_file, seen, ..SearchQuery::default() };
+            let mut selection = Selection::new(&query);
+            selection.add(vec![file.clone(), other.clone()]);
+            let (hits, has_more) = selection.finish();
+            assert_eq!((scores(&hits), has_more), (vec![1.0], false));
+        }
+    }
+
+    #[test]
+    fn pinned_files_come_first_in_their_order_and_count() {
+        let (a, b) = (FileId::new(), FileId::new());
+        let query = SearchQuery { limit: 3, pinned: vec![b, FileId::new(), a], ..SearchQuery::default() };
+        let mut selection = Selection::new(&query);
+        selection.add_pinned(vec![candidate(a, 3.0), candidate(a, 2.5), candidate(b, 1.0)]);
+        selection.add((0..4).map(|n| candidate(FileId::new(), 20.0 - f64::from(n))).collect());
+        let (hits, has_more) = selection.finish();
+        assert_eq!((scores(&hits), has_more), (vec![1.0, 3.0, 20.0], true));
+        assert!(hits[1].explanation.is_pinned && !hits[2].explanation.is_pinned);
+    }
+}

@@ -1,0 +1,69 @@
+//! The vectors of a chunk or a file, for searches for similar ones.
+
+use pgvector::Vector;
+use sea_orm::{FromQueryResult, raw_sql};
+
+use super::query::SpaceVector;
+use crate::{
+    id::{ChunkId, CollectionId, FileId, SpaceId, WorkspaceId},
+    store::{Conn, Result, sql},
+};
+
+#[derive(FromQueryResult)]
+struct Row {
+    space_id: SpaceId,
+    vector: Vector,
+}
+
+/// Whether search finds a chunk: its target is live, in a collection that is not deleted.
+pub async fn chunk_exists(conn: &impl Conn, workspace: WorkspaceId, chunk: ChunkId) -> Result<bool> {
+    let found = raw_sql!(
+        Postgres,
+        "select c.id from chunk c
+         join target t on t.workspace_id = c.workspace_id and t.id = c.target_id and t.live
+         join collection k on k.workspace_id = t.workspace_id and k.id = t.collection_id and k.deleted_at is null
+         where c.workspace_id = {workspace} and c.id = {chunk}"
+    );
+    Ok(sql::first_value::<ChunkId>(conn, found).await?.is_some())
+}
+
+/// The vectors of a chunk, in each space that it has one in.
+pub async fn chunk_vectors(conn: &impl Conn, workspace: WorkspaceId, chunk: ChunkId) -> Result<Vec<SpaceVector>> {
+    let vectors = raw_sql!(
+        Postgres,
+        "select space_id, vector::vector as vector from embedding
+         where workspace_id = {workspace} and chunk_id = {chunk} order by space_id"
+    );
+    space_vectors(conn, vectors).await
+}
+
+/// The mean vector of a file's chunks that search finds, in each space of these collections.
+pub async fn file_vectors(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    file: FileId,
+    collections: &[CollectionId],
+) -> Result<Vec<SpaceVector>> {
+    let collections = collections.to_vec();
+    // A mean without length is that of opposite vectors: nothing is similar to it.
+    let vectors = raw_sql!(
+        Postgres,
+        "select mean.space_id, l2_normalize(mean.vector)::vector as vector
+         from (
+             select e.space_id, avg(e.vector)::vector as vector
+             from target t
+             join embedding e on e.workspace_id = t.workspace_id and e.target_id = t.id
+             where t.workspace_id = {workspace} and t.file_id = {file} and t.live and e.space_id in (
+                 select space_id from collection
+                 where workspace_id = {workspace} and deleted_at is null and id = any({collections}::uuid[]))
+             group by e.space_id) mean
+         where vector_norm(mean.vector) > 0
+         order by mean.space_id"
+    );
+    space_vectors(conn, vectors).await
+}
+
+async fn space_vectors(conn: &impl Conn, statement: sea_orm::Statement) -> Result<Vec<SpaceVector>> {
+    let rows: Vec<Row> = sql::all(conn, statement).await?;
+    Ok(rows.into_iter().map(|row| SpaceVector { space: row.space_id, vector: row.vector.to_vec() }).collect())
+}
