@@ -29,6 +29,7 @@ mod m0021_sync;
 mod m0022_external_targets;
 mod m0023_postings;
 mod m0024_connection_spaces;
+mod m0025_kept_of_objects;
 mod requirements;
 mod script;
 
@@ -42,7 +43,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 24] = [
+const SCRIPTS: [Script; 25] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -67,6 +68,7 @@ const SCRIPTS: [Script; 24] = [
     m0022_external_targets::SCRIPT,
     m0023_postings::SCRIPT,
     m0024_connection_spaces::SCRIPT,
+    m0025_kept_of_objects::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

@@ -20,6 +20,8 @@ mod weaviate;
 pub use self::{
     connection::OpenConnection,
     failure::{CallFailure, Redact},
-    source::{CheckResult, FetchedObject, ListRequest, ListedObject, Listing, ObjectFailure, Page, Source, Stream},
+    source::{
+        CheckResult, FetchedObject, ListRequest, ListedObject, Listing, Memory, ObjectFailure, Page, Source, Stream,
+    },
     target::{Place, Row, Target},
 };

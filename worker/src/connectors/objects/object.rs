@@ -59,7 +59,7 @@ pub(super) fn listed(container: Option<&str>, path: &str, facts: Facts) -> Liste
         metadata,
         acl,
         locator: Some(json!({ "path": path, "etag": etag, "version": version })),
-        content: None,
+        ..ListedObject::default()
     }
 }
 
