@@ -80,4 +80,5 @@ mod sync_recovery;
 mod tenant_isolation;
 mod tls;
 mod upload_fields;
+mod websites;
 mod workspaces;

@@ -16,6 +16,7 @@ mod sql;
 pub mod table;
 pub mod target;
 mod weaviate;
+mod web;
 
 pub use self::{
     connection::OpenConnection,
