@@ -61,6 +61,7 @@ mod quotas;
 mod random_pipelines;
 mod rate_limits;
 mod response_headers;
+mod rest_sources;
 mod role_permissions;
 mod runs;
 mod search;

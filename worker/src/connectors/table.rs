@@ -28,6 +28,7 @@ const SOURCES: &[(&str, OpenSource)] = &[
     ("sftp", objects::sftp::open),
     ("local_folder", objects::local_folder::open),
     ("website", web::site::open),
+    ("rest", web::rest::open),
     ("postgresql", sql::source),
     ("mysql", sql::source),
 ];

@@ -1,10 +1,12 @@
 //! Connections to websites, services with JSON over HTTP, and Git repositories.
 
 mod credentials;
+mod rest;
 mod website;
 
 pub use self::{
     credentials::WebCredentials,
+    rest::{Paging, Rest, RestAuth, RestCursor, RestSettings, RestStream},
     website::{Website, WebsiteSettings, WebsiteStream},
 };
 
@@ -30,6 +32,20 @@ mod tests {
             ("website", json!({ "startUrls": [start], "hosts": ["*"] }), json!({}), "settings.hosts.0"),
             ("website", json!({ "startUrls": [start], "concurrency": 0 }), json!({}), "settings.concurrency"),
             ("website", json!({ "startUrls": [start] }), json!({ "username": "u" }), "credentials"),
+            ("rest", json!({ "baseUrl": "https://h/?a=b" }), json!({ "token": "t" }), "settings.baseUrl"),
+            (
+                "rest",
+                json!({ "baseUrl": "https://h/", "auth": { "type": "header", "name": "a b" } }),
+                json!({ "token": "t" }),
+                "settings.auth.name",
+            ),
+            (
+                "rest",
+                json!({ "baseUrl": "https://h/", "headers": { "Authorization": "x" } }),
+                json!({ "token": "t" }),
+                "settings.headers.Authorization",
+            ),
+            ("rest", json!({ "baseUrl": "https://h/" }), json!({ "token": "a\nb" }), "credentials.token"),
         ] {
             let problems = validate(name, &settings, Some(&credentials)).unwrap_err();
             assert!(problems.iter().any(|problem| problem.field == field), "{name} {field}: {problems:?}");
