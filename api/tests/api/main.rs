@@ -32,6 +32,7 @@ mod file_changes;
 mod file_lists;
 mod file_versions;
 mod files;
+mod git_sources;
 mod head_requests;
 mod health;
 mod idempotency;

@@ -29,6 +29,7 @@ const SOURCES: &[(&str, OpenSource)] = &[
     ("local_folder", objects::local_folder::open),
     ("website", web::site::open),
     ("rest", web::rest::open),
+    ("git", web::git::open),
     ("postgresql", sql::source),
     ("mysql", sql::source),
 ];

@@ -139,6 +139,7 @@ static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
         Provider::of::<objects::LocalFolder>(),
         Provider::of::<web::Website>(),
         Provider::of::<web::Rest>(),
+        Provider::of::<web::Git>(),
         Provider::of::<relational::PostgreSql>(),
         Provider::of::<relational::MySql>(),
         Provider::of::<vectors::Qdrant>(),

@@ -1,11 +1,13 @@
 //! Connections to websites, services with JSON over HTTP, and Git repositories.
 
 mod credentials;
+mod git;
 mod rest;
 mod website;
 
 pub use self::{
     credentials::WebCredentials,
+    git::{Git, GitSettings, GitStream},
     rest::{Paging, Rest, RestAuth, RestCursor, RestSettings, RestStream},
     website::{Website, WebsiteSettings, WebsiteStream},
 };
@@ -46,6 +48,8 @@ mod tests {
                 "settings.headers.Authorization",
             ),
             ("rest", json!({ "baseUrl": "https://h/" }), json!({ "token": "a\nb" }), "credentials.token"),
+            ("git", json!({ "url": "ssh://h/a.git" }), json!({ "token": "t" }), "settings.url"),
+            ("git", json!({ "url": "https://h/a.git" }), json!({}), "credentials"),
         ] {
             let problems = validate(name, &settings, Some(&credentials)).unwrap_err();
             assert!(problems.iter().any(|problem| problem.field == field), "{name} {field}: {problems:?}");
