@@ -82,5 +82,6 @@ mod sync_recovery;
 mod tenant_isolation;
 mod tls;
 mod upload_fields;
+mod web_examples;
 mod websites;
 mod workspaces;
