@@ -30,7 +30,10 @@ mod m0022_external_targets;
 mod m0023_postings;
 mod m0024_connection_spaces;
 mod m0025_workspace_budget;
+mod m0026_source_notifications;
+mod m0027_kept_of_objects;
 mod m0028_second_spaces;
+mod m0029_incomplete_files;
 mod requirements;
 mod script;
 
@@ -44,7 +47,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 26] = [
+const SCRIPTS: [Script; 29] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -70,7 +73,10 @@ const SCRIPTS: [Script; 26] = [
     m0023_postings::SCRIPT,
     m0024_connection_spaces::SCRIPT,
     m0025_workspace_budget::SCRIPT,
+    m0026_source_notifications::SCRIPT,
+    m0027_kept_of_objects::SCRIPT,
     m0028_second_spaces::SCRIPT,
+    m0029_incomplete_files::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

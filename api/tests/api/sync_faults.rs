@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -15,29 +14,8 @@ use tokio::{
 use crate::support::{
     TestApp,
     object_store::{FakeGcs, SFTP_PASSWORD, SeaweedFs, s3_credentials},
-    send,
     synced::{LOOPBACK, Synced, counts},
-    wait_until,
 };
-
-async fn patch_connection(synced: &Synced, body: Value) {
-    let path = synced.path(&format!("connections/{}", synced.connection));
-    send(synced.app.request(Method::PATCH, &path).bearer_auth(&synced.ada.token).json(&body)).await.expect(200);
-}
-
-async fn check(synced: &Synced) -> Value {
-    let path = synced.path(&format!("connections/{}/check", synced.connection));
-    synced.app.post(&synced.ada, &path, &json!({})).await.expect(200)["check"].clone()
-}
-
-/// The reason why a run waits.
-async fn waits_because(synced: &Synced, run: &str) -> String {
-    wait_until("the sync waits for a reason", async || {
-        let run = synced.app.get(&synced.ada, &synced.path(&format!("runs/{run}"))).await.expect(200);
-        run["waiting"]["reason"].as_str().map(str::to_owned)
-    })
-    .await
-}
 
 #[actix_web::test]
 async fn sync_with_wrong_credentials_waits_until_they_are_right() {
@@ -45,19 +23,19 @@ async fn sync_with_wrong_credentials_waits_until_they_are_right() {
     store.put("a.txt", "Alpha.").await;
     let wrong = json!({ "accessKeyId": "test-key", "secretAccessKey": "not-the-secret" });
     let synced = Synced::start("s3", store.s3_settings(), wrong, json!({})).await;
-    let checked = check(&synced).await;
+    let checked = synced.check().await;
     assert_eq!(
         (&checked["state"], &checked["steps"][0]["ok"], &checked["steps"][1]["ok"]),
         (&json!("failed"), &json!(true), &json!(false)),
         "{checked}"
     );
     let run = synced.start_sync(json!({})).await;
-    let reason = waits_because(&synced, &run).await;
+    let reason = synced.waits_because(&run).await;
     assert!(reason.contains("connection `store`") && !reason.contains("not-the-secret"), "{reason}");
     let connection = synced.path(&format!("connections/{}", synced.connection));
     let blocked = synced.app.get(&synced.ada, &connection).await.expect(200);
     assert!(blocked["blocked"]["reason"].is_string(), "{blocked}");
-    patch_connection(&synced, json!({ "credentials": s3_credentials() })).await;
+    synced.patch_connection(json!({ "credentials": s3_credentials() })).await;
     assert_eq!(counts(&synced.ended(&run).await), [1, 1, 0, 0, 0, 0]);
     synced.app.stop().await;
 }
@@ -68,11 +46,11 @@ async fn missing_bucket_is_named_by_the_check_and_deletes_nothing() {
     store.put("a.txt", "Alpha.").await;
     let synced = Synced::start("s3", store.s3_settings(), s3_credentials(), json!({})).await;
     synced.sync().await;
-    patch_connection(&synced, json!({ "settings": { "bucket": "gone", "endpoint": store.s3 } })).await;
-    let checked = check(&synced).await;
+    synced.patch_connection(json!({ "settings": { "bucket": "gone", "endpoint": store.s3 } })).await;
+    let checked = synced.check().await;
     assert_eq!((&checked["state"], &checked["steps"][1]["name"]), (&json!("failed"), &json!("list")), "{checked}");
     let run = synced.start_sync(json!({})).await;
-    waits_because(&synced, &run).await;
+    synced.waits_because(&run).await;
     assert_eq!(synced.ids().await, ["docs/a.txt"]);
     let cancel = synced.path(&format!("runs/{run}/cancel"));
     synced.app.post(&synced.ada, &cancel, &json!({})).await.expect(200);
@@ -134,12 +112,12 @@ async fn server_with_another_host_key_gets_no_credentials() {
     settings["hostKey"] = json!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ");
     let credentials = json!({ "username": "nvisy", "password": SFTP_PASSWORD });
     let synced = Synced::start("sftp", settings, credentials, json!({})).await;
-    let checked = check(&synced).await;
+    let checked = synced.check().await;
     assert_eq!(checked["steps"][1]["name"], "login", "{checked}");
     assert!(checked["steps"][1]["detail"].as_str().unwrap().contains("another host key"), "{checked}");
     assert!(!store.log().contains("nvisy"), "the server saw the user name");
-    patch_connection(&synced, json!({ "settings": store.sftp_settings(), "credentials": { "username": "nvisy", "password": "wrong-password" } })).await;
-    let checked = check(&synced).await;
+    synced.patch_connection(json!({ "settings": store.sftp_settings(), "credentials": { "username": "nvisy", "password": "wrong-password" } })).await;
+    let checked = synced.check().await;
     let detail = checked["steps"][1]["detail"].as_str().unwrap();
     assert!(detail.contains("does not accept the credentials") && !detail.contains("wrong-password"), "{checked}");
     synced.app.stop().await;
@@ -154,7 +132,7 @@ async fn closed_addresses_are_reached_by_no_store() {
     let settings = json!({ "bucket": "docs", "endpoint": format!("http://localhost:{port}") });
     let synced = Synced::of(app, "s3", settings, s3_credentials(), json!({})).await;
     let run = synced.start_sync(json!({})).await;
-    let reason = waits_because(&synced, &run).await;
+    let reason = synced.waits_because(&run).await;
     assert!(reason.contains("not on the public internet"), "{reason}");
     for (provider, settings, credentials) in [
         ("s3", json!({ "bucket": "b", "endpoint": "http://169.254.169.254/" }), s3_credentials()),
@@ -305,9 +283,10 @@ async fn credentials_that_expire_in_a_sync_stop_it_until_they_are_changed() {
     .await;
     let synced = synced_with(&endpoint).await;
     let run = synced.start_sync(json!({})).await;
-    let reason = waits_because(&synced, &run).await;
+    let reason = synced.waits_because(&run).await;
     assert!(reason.contains("ExpiredToken"), "{reason}");
-    patch_connection(&synced, json!({ "credentials": { "accessKeyId": "other", "secretAccessKey": "other-secret" } }))
+    synced
+        .patch_connection(json!({ "credentials": { "accessKeyId": "other", "secretAccessKey": "other-secret" } }))
         .await;
     let run = synced.ended(&run).await;
     assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [2, 2, 0, 0, 0, 0]), "{run}");

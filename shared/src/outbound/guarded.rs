@@ -208,6 +208,16 @@ impl GuardedClient {
         self.client.execute(request).await.map_err(failure)
     }
 
+    /// Reads the body of a response to its end and decompresses it; at most `max_bytes`, or fewer if the operator's limit is lower.
+    ///
+    /// # Errors
+    /// [`OutboundFailure`] without a complete body.
+    pub async fn read(&self, response: reqwest::Response, max_bytes: usize) -> Result<Bytes, OutboundFailure> {
+        let max_bytes = max_bytes.min(self.max_response_bytes);
+        let headers = response.headers().clone();
+        decompress(&headers, read(response, max_bytes).await?, max_bytes)
+    }
+
     /// Checks the address, sends the request, and reads at most `max_bytes` of the response, or fewer if the operator's limit is
     /// lower.
     ///
@@ -220,8 +230,7 @@ impl GuardedClient {
         request.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, deflate"));
         let response = self.client.execute(request).await.map_err(failure)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let max_bytes = max_bytes.min(self.max_response_bytes);
-        let body = decompress(&headers, read(response, max_bytes).await?, max_bytes)?;
+        let body = self.read(response, max_bytes).await?;
         Ok(OutboundResponse { status, headers, body })
     }
 }

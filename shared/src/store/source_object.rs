@@ -72,6 +72,7 @@ pub async fn see(
              seen_run_id = excluded.seen_run_id, deleted_at = null,
              revision = case when o.connection_id = excluded.connection_id then o.revision end,
              file_id = case when o.connection_id = excluded.connection_id then o.file_id end,
+             kept = case when o.connection_id = excluded.connection_id then o.kept end,
              connection_id = excluded.connection_id
          returning new.external_id, new.revision, new.file_id is not null as has_file,
              coalesce(old.failure_code is not null, false) as has_failed,
@@ -97,6 +98,41 @@ pub async fn known(
              and external_id = any({external_ids}) and deleted_at is null"
     );
     sql::all(conn, known).await.map(by_id)
+}
+
+/// Keeps for the next listing what it wants to know of objects; replaces what was kept of them.
+pub async fn keep(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, kept: Vec<(String, Json)>) -> Result<()> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let (pipeline, node) = (of.pipeline, of.node.as_str());
+    let (ids, kept): (Vec<_>, Vec<_>) = kept.into_iter().map(|(id, kept)| (id, kept.to_string())).unzip();
+    let keep = raw_sql!(
+        Postgres,
+        "update source_object o set kept = t.kept::jsonb
+         from unnest({ids}::text[], {kept}::text[]) t (external_id, kept)
+         where o.workspace_id = {workspace} and o.pipeline_id = {pipeline} and o.node = {node}
+             and o.external_id = t.external_id and o.kept is distinct from t.kept::jsonb"
+    );
+    sql::execute(tx, keep).await?;
+    Ok(())
+}
+
+/// What earlier listings kept of these objects, as far as they have files.
+pub async fn kept(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    of: &SourceNode,
+    external_ids: Vec<String>,
+) -> Result<Vec<(String, Json)>> {
+    let (pipeline, node, connection) = (of.pipeline, of.node.as_str(), of.connection);
+    let kept = raw_sql!(
+        Postgres,
+        "select external_id, kept from source_object
+         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and connection_id = {connection}
+             and external_id = any({external_ids}) and kept is not null and file_id is not null and deleted_at is null"
+    );
+    sql::all_values(conn, kept).await
 }
 
 /// The number of objects that a node knows, without deleted ones.
@@ -282,7 +318,7 @@ pub async fn set_deleted(
     }
     let deleted = raw_sql!(
         Postgres,
-        "update source_object set deleted_at = now(), revision = null, pending = null, batch_id = null
+        "update source_object set deleted_at = now(), revision = null, kept = null, pending = null, batch_id = null
          where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = any({external_ids})"
     );
     sql::execute(tx, deleted).await?;

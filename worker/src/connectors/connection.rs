@@ -85,8 +85,9 @@ impl OpenConnection {
     #[must_use]
     pub fn limits(&self) -> gate::CallLimits {
         let concurrency = self.settings.get("concurrency").and_then(Value::as_u64);
+        let default = || connection::provider(&self.provider).and_then(|provider| provider.default_concurrency);
         gate::CallLimits {
-            concurrency: concurrency.and_then(|limit| u32::try_from(limit).ok()),
+            concurrency: concurrency.and_then(|limit| u32::try_from(limit).ok()).or_else(default),
             rate: self.settings.get("rateLimit").and_then(|rate| connection::read::<CallRate>(rate).ok()),
         }
     }

@@ -16,10 +16,13 @@ mod sql;
 pub mod table;
 pub mod target;
 mod weaviate;
+mod web;
 
 pub use self::{
     connection::OpenConnection,
     failure::{CallFailure, Redact},
-    source::{CheckResult, FetchedObject, ListRequest, ListedObject, Listing, ObjectFailure, Page, Source, Stream},
+    source::{
+        CheckResult, FetchedObject, ListRequest, ListedObject, Listing, Memory, ObjectFailure, Page, Source, Stream,
+    },
     target::{Place, Row, Target},
 };

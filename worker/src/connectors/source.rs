@@ -3,7 +3,7 @@
 //! An implementation knows no row, job or transaction. A listing names objects and how to recognise a change of each; only new and
 //! changed ones are fetched. Everything that it returns is checked again by the caller: names, sizes, counts.
 
-use std::pin::Pin;
+use std::{collections::HashMap, fmt::Debug, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,6 +43,18 @@ pub struct ListRequest {
     pub checkpoint: Option<Value>,
     /// Where the last complete sync ended, if only changes are wanted: its last [`Page::cursor`].
     pub cursor: Option<Value>,
+    /// What earlier syncs kept of objects; `None`: nothing.
+    pub memory: Option<Arc<dyn Memory>>,
+}
+
+/// What earlier listings kept of objects: [`ListedObject::kept`].
+#[async_trait]
+pub trait Memory: Debug + Send + Sync {
+    /// By external id. Objects without a file have nothing.
+    ///
+    /// # Errors
+    /// [`CallFailure::Unavailable`].
+    async fn of(&self, external_ids: Vec<String>) -> Result<HashMap<String, Value>, CallFailure>;
 }
 
 /// An object of a listing.
@@ -70,6 +82,9 @@ pub struct ListedObject {
     /// What [`Source::fetch`] needs beside the external id, such as a path that the id shortens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locator: Option<Value>,
+    /// What the next listing of the same node wants to know, such as validators of HTTP.
+    #[serde(skip)]
+    pub kept: Option<Value>,
     /// The content, where the listing has it (rows): such objects are not fetched.
     #[serde(skip)]
     pub content: Option<Bytes>,
@@ -106,6 +121,14 @@ pub struct Page {
 /// A listing in progress. It may hold a connection, so it is used for several pages, and dropped when its caller waits.
 #[async_trait]
 pub trait Listing: Send {
+    /// The most calls that a page is made of.
+    fn max_calls(&self) -> u32 {
+        1
+    }
+
+    /// Says how many calls the next page may make: at least one, at most [`Listing::max_calls`].
+    fn allow_calls(&mut self, _calls: u32) {}
+
     /// The next page.
     ///
     /// # Errors

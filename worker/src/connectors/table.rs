@@ -12,6 +12,7 @@ use super::{
     sql,
     target::{self, step},
     weaviate::Weaviate,
+    web,
 };
 use crate::context::Context;
 
@@ -26,6 +27,9 @@ const SOURCES: &[(&str, OpenSource)] = &[
     ("webdav", objects::store::open_webdav),
     ("sftp", objects::sftp::open),
     ("local_folder", objects::local_folder::open),
+    ("website", web::site::open),
+    ("rest", web::rest::open),
+    ("git", web::git::open),
     ("postgresql", sql::source),
     ("mysql", sql::source),
 ];

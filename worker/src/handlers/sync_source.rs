@@ -1,7 +1,10 @@
 //! `source.sync`: lists the objects of a connection page by page, and finds those that are new, changed or gone. Batches of objects
 //! to be read are jobs of their own.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use nvisy_shared::{
@@ -29,7 +32,10 @@ use crate::{
     connectors::{ListRequest, Listing, Source, gate::Gate},
     context::Context,
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
-    sync::{SyncedSource, checkpoint::ListingCheckpoint, deletions, page::ListedPage, selection::Selection},
+    sync::{
+        SyncedSource, checkpoint::ListingCheckpoint, deletions, memory::NodeMemory, page::ListedPage,
+        selection::Selection,
+    },
 };
 
 /// How long a job lists before it lets others have its slot.
@@ -105,7 +111,8 @@ impl Sync<'_> {
         let selection = Selection::new(&self.of.settings)?;
         loop {
             self.wait_for_items().await?;
-            Gate::of(self.cx, &self.of.connection).take(1).await?;
+            let calls = Gate::of(self.cx, &self.of.connection).take(listing.max_calls()).await?;
+            listing.allow_calls(calls);
             let page = match listing.next().await {
                 Ok(page) => page,
                 Err(failure) => {
@@ -140,7 +147,9 @@ impl Sync<'_> {
             SyncMode::Incremental => source_object::cursor(&self.cx.db, self.of.workspace, &self.of.node).await?,
         };
         let stream = Value::Object(self.of.settings.stream.clone());
-        match source.list(ListRequest { stream, checkpoint: self.listing().at, cursor }).await {
+        let memory = Arc::new(NodeMemory::of(self.cx, &self.of));
+        let request = ListRequest { stream, checkpoint: self.listing().at, cursor, memory: Some(memory) };
+        match source.list(request).await {
             Ok(listing) => Ok(listing),
             Err(failure) => {
                 let failure = failure.redacted(&self.of.connection);

@@ -199,6 +199,9 @@ impl ListedPage {
             }
         }
         self.write_inline(change, cx, of, &inline, counts).await?;
+        let kept = self.objects.iter().filter(|object| !is_repeated(&object.external_id));
+        let kept = kept.filter_map(|object| Some((object.external_id.clone(), object.kept.clone()?)));
+        source_object::keep(change, of.workspace, &of.node, kept.collect()).await?;
         self.enqueue(change, of, &to_fetch).await?;
         counts.pending += i32::try_from(to_fetch.len()).unwrap_or(i32::MAX);
         if self.checkpoint.is_none() && !self.complete {

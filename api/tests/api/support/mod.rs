@@ -20,6 +20,7 @@ pub mod second_factor;
 pub mod synced;
 mod valid_requests;
 mod vector_server;
+pub mod web_server;
 
 pub use accounts::{PASSWORD, TestAccount};
 pub use app::{TestApp, wait_until};

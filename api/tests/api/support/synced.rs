@@ -77,6 +77,28 @@ impl Synced {
         .await
     }
 
+    /// The reason why a run waits.
+    pub async fn waits_because(&self, run: &str) -> String {
+        wait_until("the sync waits for a reason", async || {
+            let run = self.app.get(&self.ada, &self.path(&format!("runs/{run}"))).await.expect(200);
+            run["waiting"]["reason"].as_str().map(str::to_owned)
+        })
+        .await
+    }
+
+    /// The result of a check.
+    pub async fn check(&self) -> Value {
+        let path = self.path(&format!("connections/{}/check", self.connection));
+        self.app.post(&self.ada, &path, &json!({})).await.expect(200)["check"].clone()
+    }
+
+    /// Changes the connection.
+    pub async fn patch_connection(&self, body: Value) {
+        let path = self.path(&format!("connections/{}", self.connection));
+        let request = self.app.request(reqwest::Method::PATCH, &path).bearer_auth(&self.ada.token);
+        super::send(request.json(&body)).await.expect(200);
+    }
+
     /// A sync to its end.
     pub async fn sync(&self) -> Value {
         let run = self.start_sync(json!({})).await;

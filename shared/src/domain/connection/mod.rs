@@ -10,6 +10,7 @@ mod provider;
 pub mod relational;
 mod setting;
 pub mod vectors;
+pub mod web;
 
 use std::sync::LazyLock;
 
@@ -136,6 +137,9 @@ static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
         Provider::of::<objects::WebDav>(),
         Provider::of::<objects::Sftp>(),
         Provider::of::<objects::LocalFolder>(),
+        Provider::of::<web::Website>(),
+        Provider::of::<web::Rest>(),
+        Provider::of::<web::Git>(),
         Provider::of::<relational::PostgreSql>(),
         Provider::of::<relational::MySql>(),
         Provider::of::<vectors::Qdrant>(),

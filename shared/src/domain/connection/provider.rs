@@ -78,6 +78,8 @@ pub trait ProviderSpec: 'static {
     const CAPABILITIES: &'static [Capability];
     /// Whether a connection must have credentials.
     const NEEDS_CREDENTIALS: bool;
+    /// The largest number of jobs that call the system at the same time where the setting `concurrency` is absent; `None`: any.
+    const DEFAULT_CONCURRENCY: Option<u32> = None;
     /// The settings.
     type Settings: DeserializeOwned + JsonSchema;
     /// The credentials.
@@ -111,6 +113,8 @@ pub struct Provider {
     pub credentials: Schema,
     /// Whether a connection must have credentials.
     pub needs_credentials: bool,
+    /// The largest number of jobs that call the system at the same time where the setting `concurrency` is absent.
+    pub default_concurrency: Option<u32>,
     settings_problems: fn(&Value) -> Vec<InvalidSetting>,
     credentials_problems: fn(&Value) -> Vec<InvalidSetting>,
     address: fn(&Value) -> Option<Address>,
@@ -126,6 +130,7 @@ impl Provider {
             settings: schema::<T::Settings>(),
             credentials: schema::<T::Credentials>(),
             needs_credentials: T::NEEDS_CREDENTIALS,
+            default_concurrency: T::DEFAULT_CONCURRENCY,
             settings_problems: |json| problems(json, T::settings_problems),
             credentials_problems: |json| problems(json, T::credentials_problems),
             address: |json| T::address(&read(json).ok()?),

@@ -6,9 +6,9 @@
 
 mod flat;
 pub(super) mod local_folder;
-mod names;
-mod object;
-mod read;
+pub(super) mod names;
+pub(super) mod object;
+pub(super) mod read;
 pub(super) mod sftp;
 mod sftp_session;
 pub(super) mod store;

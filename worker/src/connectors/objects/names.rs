@@ -14,7 +14,7 @@ const KEPT_CHARS: usize = 400;
 
 /// Why an object of this path cannot be read; `None`: it can. Clients of HTTP resolve `..`, and opendal joins `//`: both would lead
 /// to another object.
-pub(super) fn problem(path: &str) -> Option<&'static str> {
+pub(in crate::connectors) fn problem(path: &str) -> Option<&'static str> {
     if path.len() > MAX_PATH_BYTES {
         return Some("is longer than 4096 bytes");
     }
@@ -36,7 +36,7 @@ pub(super) fn problem(path: &str) -> Option<&'static str> {
 }
 
 /// The failure of an object that cannot be read because of its name.
-pub(super) fn failure(container: Option<&str>, path: &str, reason: &str) -> ObjectFailure {
+pub(in crate::connectors) fn failure(container: Option<&str>, path: &str, reason: &str) -> ObjectFailure {
     let shown: String = path.chars().filter(|c| *c != '\0').collect();
     ObjectFailure {
         external_id: external_id(container, &shown),
@@ -46,7 +46,7 @@ pub(super) fn failure(container: Option<&str>, path: &str, reason: &str) -> Obje
 }
 
 /// The id of an object: its path, or of a long one the beginning and a hash.
-pub(super) fn external_id(container: Option<&str>, path: &str) -> String {
+pub(in crate::connectors) fn external_id(container: Option<&str>, path: &str) -> String {
     let id = match container {
         Some(container) => format!("{container}/{path}"),
         None => path.to_owned(),

@@ -59,7 +59,7 @@ pub(super) fn listed(container: Option<&str>, path: &str, facts: Facts) -> Liste
         metadata,
         acl,
         locator: Some(json!({ "path": path, "etag": etag, "version": version })),
-        content: None,
+        ..ListedObject::default()
     }
 }
 
@@ -91,7 +91,7 @@ pub(super) fn step(name: &str, result: Result<String, CallFailure>) -> CheckStep
 }
 
 /// The steps that list a store and read the beginning of its first object.
-pub(super) async fn check_reading(
+pub(in crate::connectors) async fn check_reading(
     source: &dyn Source,
     listing: Result<Box<dyn Listing>, CallFailure>,
     steps: &mut CheckResult,

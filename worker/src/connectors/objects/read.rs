@@ -12,7 +12,7 @@ use crate::connectors::{CallFailure, source::Content};
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The content with its checks. `last` runs at the end, such as a comparison with the state of the object by then.
-pub(super) fn checked(
+pub(in crate::connectors) fn checked(
     content: impl Stream<Item = Result<Bytes, CallFailure>> + Send + 'static,
     expected: Option<u64>,
     last: impl Future<Output = Result<(), CallFailure>> + Send + 'static,
@@ -43,6 +43,6 @@ pub(super) fn checked(
 }
 
 /// The failure of an object that is not the listed one any more.
-pub(super) fn changed() -> CallFailure {
+pub(in crate::connectors) fn changed() -> CallFailure {
     CallFailure::item(FailureCode::SourceChanged, "the object changed after it was listed; the next sync reads it")
 }
