@@ -19,13 +19,13 @@ const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 const STORES: [&str; 4] = ["qdrant", "weaviate", "milvus", "pinecone"];
 
 /// A worker in this process that looks for obsolete targets all the time.
-struct QuickWorker {
+pub struct QuickWorker {
     lifecycle: Lifecycle,
     task: tokio::task::JoinHandle<bool>,
 }
 
 impl QuickWorker {
-    async fn start(app: &TestApp) -> Self {
+    pub async fn start(app: &TestApp) -> Self {
         let build = Worker::build(app.config().clone(), program("nvisy-worker")).await.unwrap();
         let schedule = Schedule {
             poll_interval: Duration::from_millis(100),
@@ -37,14 +37,14 @@ impl QuickWorker {
         Self { lifecycle, task }
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.lifecycle.soft().cancel();
         assert!(self.task.await.unwrap(), "the worker finished in time");
     }
 }
 
 /// Creates a connection and returns its id.
-async fn connect(setup: &Setup, provider: &str, settings: Value, credentials: Value) -> String {
+pub async fn connect(setup: &Setup, provider: &str, settings: Value, credentials: Value) -> String {
     let body = json!({ "name": provider, "provider": provider, "settings": settings, "credentials": credentials });
     let created = setup.app.post(&setup.ada, &setup.path("connections"), &body).await.expect(201);
     created["id"].as_str().unwrap().to_owned()
@@ -96,7 +96,7 @@ fn without_space(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-async fn delete_file(setup: &Setup, file: &str) {
+pub async fn delete_file(setup: &Setup, file: &str) {
     let path = setup.path(&format!("files/{file}"));
     assert_eq!(setup.app.delete(&setup.ada, &path).await.status, 204);
 }

@@ -51,6 +51,7 @@ mod malicious_input;
 mod members;
 mod migrations;
 mod model_nodes;
+mod object_targets;
 mod openapi;
 mod openapi_tools;
 mod operator_commands;

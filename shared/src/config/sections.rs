@@ -212,6 +212,8 @@ pub struct OutboundConfig {
     pub timeout_seconds: u64,
     #[serde(default)]
     pub local_folders: LocalFolders,
+    #[serde(default)]
+    pub writable_folders: LocalFolders,
 }
 
 #[derive(Clone, Debug, Deserialize)]

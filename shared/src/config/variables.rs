@@ -245,6 +245,10 @@ pub const VARIABLES: &[Variable] = &[
         "NVISY_OUTBOUND_LOCAL_FOLDERS",
         "Folders of the workers' machines below which connections of tenants may read, such as `/srv/shared, /srv/tenants/{workspace}`, where `{workspace}` is the id of the workspace. Unset: none.",
     ),
+    optional(
+        "NVISY_OUTBOUND_WRITABLE_FOLDERS",
+        "Folders of the workers' machines below which pipelines of tenants may write, in the form of `NVISY_OUTBOUND_LOCAL_FOLDERS`, which must contain them as well. Unset: none.",
+    ),
     variable("NVISY_OUTBOUND_RESPONSE_BYTES", "16777216", "Largest response to a call of a tenant, in bytes, also after decompression.").within(1024, 1 << 30),
     variable("NVISY_OUTBOUND_TIMEOUT_SECONDS", "120", "Longest wait for the response to a call of a tenant.").within(1, 3600),
     variable("NVISY_EXTRACT_MEMORY_BYTES", "1073741824", "Most memory of the extraction of one file, in bytes.").within(1, i64::MAX as u64),

@@ -22,6 +22,7 @@ fn guarded(allowed: &str) -> GuardedClient {
         response_bytes: 1_000_000,
         timeout_seconds: 5,
         local_folders: Default::default(),
+        writable_folders: Default::default(),
     })
     .unwrap()
 }

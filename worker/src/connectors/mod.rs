@@ -1,4 +1,4 @@
-//! Connections to other systems: one contract for reading ([`source`]), one for writing ([`target`]), and one path for limits, circuits and waits
+//! Connections to other systems: one contract for reading ([`source`]), two for writing (rows: [`target`], objects: [`object_target`]), and one path for limits, circuits and waits
 //! of all providers ([`gate`]).
 //!
 //! A provider is a file here and a line in [`table`]; its settings are declared in `nvisy_shared::domain::connection`.
@@ -6,8 +6,10 @@
 pub mod connection;
 pub mod failure;
 pub mod gate;
+mod imap;
 mod milvus;
-mod objects;
+pub mod object_target;
+pub(crate) mod objects;
 mod pinecone;
 mod qdrant;
 mod rest;
@@ -21,6 +23,7 @@ mod web;
 pub use self::{
     connection::OpenConnection,
     failure::{CallFailure, Redact},
+    object_target::{ObjectContent, ObjectPlace, ObjectTarget},
     source::{
         CheckResult, FetchedObject, ListRequest, ListedObject, Listing, Memory, ObjectFailure, Page, Source, Stream,
     },

@@ -3,9 +3,9 @@
 use nvisy_shared::domain::connection::{self, Address, CheckStep};
 
 use super::{
-    CallFailure, OpenConnection, Source, Target,
+    CallFailure, ObjectTarget, OpenConnection, Source, Target,
     milvus::Milvus,
-    objects,
+    objects::{self, stores},
     pinecone::Pinecone,
     qdrant::Qdrant,
     rest::Server,
@@ -21,11 +21,11 @@ type OpenSource = fn(&Context, &OpenConnection) -> Result<Box<dyn Source>, CallF
 
 /// What opens the sources, by provider.
 const SOURCES: &[(&str, OpenSource)] = &[
-    ("s3", objects::store::open_s3),
-    ("gcs", objects::store::open_gcs),
-    ("azure_blob", objects::store::open_azure_blob),
-    ("webdav", objects::store::open_webdav),
-    ("sftp", objects::sftp::open),
+    ("s3", |cx, connection| stores::source(stores::s3(cx, connection))),
+    ("gcs", |cx, connection| stores::source(stores::gcs(cx, connection))),
+    ("azure_blob", |cx, connection| stores::source(stores::azure_blob(cx, connection))),
+    ("webdav", stores::webdav_source),
+    ("sftp", objects::sftp::source),
     ("local_folder", objects::local_folder::open),
     ("website", web::site::open),
     ("rest", web::rest::open),
@@ -35,10 +35,10 @@ const SOURCES: &[(&str, OpenSource)] = &[
 ];
 
 /// Opens the target of a connection; makes no call.
-type OpenTarget = fn(&Context, &OpenConnection) -> Result<Box<dyn Target>, CallFailure>;
+type OpenRows = fn(&Context, &OpenConnection) -> Result<Box<dyn Target>, CallFailure>;
 
-/// What opens the targets, by provider.
-const TARGETS: &[(&str, OpenTarget)] = &[
+/// What opens the targets of rows, by provider.
+const TARGETS: &[(&str, OpenRows)] = &[
     ("postgresql", sql::target),
     ("mysql", sql::target),
     ("qdrant", |cx, connection| Ok(Box::new(Qdrant(Server::new(cx, connection)?)))),
@@ -46,6 +46,27 @@ const TARGETS: &[(&str, OpenTarget)] = &[
     ("milvus", |cx, connection| Ok(Box::new(Milvus(Server::new(cx, connection)?)))),
     ("pinecone", |cx, connection| Ok(Box::new(Pinecone(Server::new(cx, connection)?)))),
 ];
+
+/// Opens the target of a connection; makes no call.
+type OpenObjects = fn(&Context, &OpenConnection) -> Result<Box<dyn ObjectTarget>, CallFailure>;
+
+/// What opens the targets of objects, by provider.
+const OBJECT_TARGETS: &[(&str, OpenObjects)] = &[
+    ("s3", |cx, connection| stores::target(stores::s3(cx, connection))),
+    ("gcs", |cx, connection| stores::target(stores::gcs(cx, connection))),
+    ("azure_blob", |cx, connection| stores::target(stores::azure_blob(cx, connection))),
+    ("webdav", stores::webdav_target),
+    ("sftp", objects::sftp::target),
+    ("local_folder", objects::folder_target::open),
+];
+
+/// A system that a sink writes to.
+pub enum OpenTarget {
+    /// Rows.
+    Rows(Box<dyn Target>),
+    /// Objects.
+    Objects(Box<dyn ObjectTarget>),
+}
 
 /// The source of a connection.
 ///
@@ -63,7 +84,15 @@ pub fn open_source(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn 
 ///
 /// # Errors
 /// [`CallFailure::Item`] when the provider has none, [`CallFailure::Blocked`] when the settings cannot be used.
-pub fn open_target(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Target>, CallFailure> {
+pub fn open_target(cx: &Context, connection: &OpenConnection) -> Result<OpenTarget, CallFailure> {
+    let provider = connection.provider.as_str();
+    if let Some((_, open)) = OBJECT_TARGETS.iter().find(|(name, _)| *name == provider) {
+        return open(cx, connection).map(OpenTarget::Objects);
+    }
+    open_rows(cx, connection).map(OpenTarget::Rows)
+}
+
+fn open_rows(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Target>, CallFailure> {
     let open = TARGETS.iter().find(|(provider, _)| *provider == connection.provider);
     let (_, open) =
         open.ok_or_else(|| target::mismatch(format!("the connection `{}` cannot be written to", connection.name)))?;
@@ -92,7 +121,7 @@ async fn check_target(cx: &Context, connection: &OpenConnection) -> Vec<CheckSte
     let address = resolved.map(|_| format!("{host} may be called")).map_err(|failure| failure.to_string());
     let mut steps = vec![step("address", address)];
     if steps[0].ok {
-        steps.extend(match open_target(cx, connection) {
+        steps.extend(match open_rows(cx, connection) {
             Ok(target) => target.check().await,
             Err(failure) => vec![step("settings", Err(failure.to_string()))],
         });

@@ -1,5 +1,5 @@
-//! `target.clear`: removes what a sink has written outside and is obsolete. The receiver of a `sink.webhook` is told, and rows behind a
-//! connection are deleted.
+//! `target.clear`: removes what a sink has written outside and is obsolete. The receiver of a `sink.webhook` is told, and rows and
+//! objects behind a connection are deleted.
 
 use std::time::Duration;
 
@@ -16,10 +16,15 @@ use nvisy_shared::{
         job::Claim,
     },
 };
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::{
-    connectors::{CallFailure, OpenConnection, Place, gate::Gate, table},
+    connectors::{
+        CallFailure, ObjectPlace, OpenConnection, Place,
+        gate::Gate,
+        table::{self, OpenTarget},
+    },
     context::Context,
     pipeline::{
         calling::{MAX_IGNORED_BYTES, Service, message_id},
@@ -105,7 +110,6 @@ async fn tell(cx: &Context, key: &TargetKey, obsolete: &Obsolete, url: &str) -> 
 
 async fn delete(cx: &Context, claim: &Claim, key: &TargetKey, obsolete: &Obsolete) -> Result<(), JobError> {
     let (Some(id), Some(place)) = (obsolete.connection_id, &obsolete.place) else { return Ok(()) };
-    let place: Place = serde_json::from_value(place.clone()).map_err(JobError::retry("a target cannot be read"))?;
     let Some(connection) = OpenConnection::find(cx, key.workspace_id, id).await? else {
         // Nothing leads to the rows any more.
         tracing::info!(connection.id = %id, "rows stay behind a connection that was deleted");
@@ -120,5 +124,17 @@ async fn delete(cx: &Context, claim: &Claim, key: &TargetKey, obsolete: &Obsolet
         Err(failure) => return Err(gate.failed(failure).await?),
     };
     let ids = (0..u32::try_from(obsolete.written).unwrap_or_default()).map(|ordinal| writing::row_id(key, ordinal));
-    writing::delete(&gate, &*target, &place, &ids.collect::<Vec<_>>()).await
+    match &target {
+        OpenTarget::Rows(target) => {
+            writing::delete(&gate, &**target, &read::<Place>(place)?, &ids.collect::<Vec<_>>()).await
+        }
+        OpenTarget::Objects(target) => {
+            writing::delete_objects(&gate, &**target, &read::<ObjectPlace>(place)?, ids).await
+        }
+    }
+}
+
+/// What the sink has said of the place.
+fn read<T: DeserializeOwned>(place: &Value) -> Result<T, JobError> {
+    T::deserialize(place).map_err(JobError::retry("a target cannot be read"))
 }

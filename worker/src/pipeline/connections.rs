@@ -16,9 +16,9 @@ use nvisy_shared::{
 use super::plans::CompiledPlan;
 use crate::{
     connectors::{
-        CallFailure, OpenConnection, Target,
+        CallFailure, OpenConnection,
         gate::{BLOCKED_DELAY, CallLimits, Gate},
-        table,
+        table::{self, OpenTarget},
     },
     context::Context,
     providers::ModelClient,
@@ -45,7 +45,7 @@ pub struct TargetConnection {
     /// The connection.
     pub connection: OpenConnection,
     /// The system behind it.
-    pub target: Box<dyn Target>,
+    pub target: OpenTarget,
 }
 
 /// The connections of the nodes of a segment, by node.

@@ -208,6 +208,21 @@ impl Elements {
         self.len() == 0
     }
 
+    /// The first element alone.
+    #[must_use]
+    pub fn first(&self) -> Self {
+        fn of<T: Clone>(elements: &[T]) -> Vec<T> {
+            elements.first().cloned().into_iter().collect()
+        }
+        match self {
+            Self::Bytes(elements) => Self::Bytes(of(elements)),
+            Self::Documents(elements) => Self::Documents(of(elements)),
+            Self::Chunks(elements) => Self::Chunks(of(elements)),
+            Self::Vectors(elements) => Self::Vectors(of(elements)),
+            Self::Records(elements) => Self::Records(of(elements)),
+        }
+    }
+
     /// Appends elements of the same flow; others are ignored, which compiled plans never give.
     pub fn append(&mut self, other: Self) {
         match (self, other) {

@@ -1,4 +1,4 @@
-//! Writing rows to the system behind a connection, within its limits: upsert, then delete what is obsolete.
+//! Writing rows and objects to the system behind a connection, within its limits: upsert, then delete what is obsolete.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    connectors::{CallFailure, Place, Row, Target, gate::Gate},
+    connectors::{CallFailure, ObjectContent, ObjectPlace, ObjectTarget, Place, Row, Target, gate::Gate},
     context::Context,
     runner::{JobError, write_in_tx},
 };
@@ -30,13 +30,13 @@ const NUMBER_BYTES: usize = 12;
 /// Rows that are deleted by one request.
 const DELETE_BATCH: usize = 500;
 
-/// The id of the row of an element, which no other element of any sink has.
+/// The id of the row or object of an element, which no other element of any sink has.
 pub(crate) fn row_id(key: &TargetKey, ordinal: u32) -> Uuid {
     let (pipeline, file) = (key.pipeline_id.0, key.file_id.0);
     id::derived(&[b"row", pipeline.as_bytes(), key.node.as_bytes(), file.as_bytes(), &ordinal.to_le_bytes()])
 }
 
-/// Records that so many rows may be written from now on; returns how many may be there already, or `None` if a newer version or run
+/// Records that so many rows or objects may be written from now on; returns how many may be there already, or `None` if a newer version or run
 /// has written.
 ///
 /// # Errors
@@ -102,6 +102,45 @@ pub(crate) async fn delete(gate: &Gate<'_>, target: &dyn Target, place: &Place, 
     for ids in ids.chunks(DELETE_BATCH) {
         take(gate).await?;
         match target.delete(place, ids).await {
+            Ok(()) => gate.succeeded().await?,
+            Err(failure) => return Err(gate.failed(failure).await?),
+        }
+    }
+    Ok(())
+}
+
+/// An object to be written.
+pub(crate) struct Object {
+    pub(crate) key: String,
+    pub(crate) media_type: String,
+    pub(crate) content: ObjectContent,
+}
+
+/// Writes an object.
+///
+/// # Errors
+/// As [`Gate::failed`].
+pub(crate) async fn put(gate: &Gate<'_>, target: &dyn ObjectTarget, object: &Object) -> Result<(), JobError> {
+    take(gate).await?;
+    match target.put(&object.key, &object.media_type, &object.content).await {
+        Ok(()) => gate.succeeded().await,
+        Err(failure) => Err(gate.failed(failure).await?),
+    }
+}
+
+/// Deletes objects.
+///
+/// # Errors
+/// As [`Gate::failed`].
+pub(crate) async fn delete_objects(
+    gate: &Gate<'_>,
+    target: &dyn ObjectTarget,
+    place: &ObjectPlace,
+    ids: impl Iterator<Item = Uuid>,
+) -> Result<(), JobError> {
+    for id in ids {
+        take(gate).await?;
+        match target.delete(&place.key(id)).await {
             Ok(()) => gate.succeeded().await?,
             Err(failure) => return Err(gate.failed(failure).await?),
         }

@@ -85,6 +85,7 @@ fn client(provider: ModelProvider, base_url: &str, changes: Value) -> ModelClien
         response_bytes: 1_000_000,
         timeout_seconds: 5,
         local_folders: Default::default(),
+        writable_folders: Default::default(),
     };
     ModelClient::new(GuardedClient::new(&outbound).unwrap(), provider, settings, Some(credentials))
 }

@@ -1,6 +1,7 @@
 //! Real stores of objects, each started for one test: SeaweedFS (S3, WebDAV, SFTP), Azurite, an emulator of Google Cloud Storage.
 
 use std::{
+    collections::BTreeMap,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
@@ -140,9 +141,7 @@ impl SeaweedFs {
     }
 
     async fn send(&self, method: Method, key: &str, body: Vec<u8>) -> Option<bool> {
-        let mut url = reqwest::Url::parse(&self.filer).expect("a URL");
-        url.path_segments_mut().expect("segments").extend(["buckets", BUCKET]).extend(key.split('/'));
-        let request = self.client.request(method, url).header("content-type", "application/octet-stream");
+        let request = self.client.request(method, self.address(key)).header("content-type", "application/octet-stream");
         let response = request.body(body).send().await.ok()?;
         Some(response.status().is_success())
     }
@@ -154,6 +153,36 @@ impl SeaweedFs {
 
     pub async fn delete(&self, key: &str) {
         assert_eq!(self.send(Method::DELETE, key, Vec::new()).await, Some(true), "{key}");
+    }
+
+    /// All objects of the bucket.
+    pub async fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut objects = BTreeMap::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let url = self.address(&folder);
+            let response = self.client.get(format!("{url}/?limit=10000")).header("accept", "application/json");
+            let listed: Value = response.send().await.expect("a listing").json().await.expect("JSON");
+            for entry in listed["Entries"].as_array().into_iter().flatten() {
+                let path = entry["FullPath"].as_str().expect("a path");
+                let key = path.strip_prefix(&format!("/buckets/{BUCKET}/")).expect("a path in the bucket").to_owned();
+                // The mode of Go has folders in its highest bit; uploads in parts have one of their own.
+                if entry["Mode"].as_u64().expect("a mode") & 0x8000_0000 != 0 {
+                    folders.extend(Some(key).filter(|key| key != ".uploads"));
+                } else {
+                    let content = self.client.get(self.address(&key)).send().await.expect("an object");
+                    objects.insert(key, content.bytes().await.expect("a content").to_vec());
+                }
+            }
+        }
+        objects
+    }
+
+    fn address(&self, key: &str) -> reqwest::Url {
+        let mut url = reqwest::Url::parse(&self.filer).expect("a URL");
+        let parts = key.split('/').filter(|part| !part.is_empty());
+        url.path_segments_mut().expect("segments").extend(["buckets", BUCKET]).extend(parts);
+        url
     }
 
     pub fn s3_settings(&self) -> Value {
@@ -227,6 +256,20 @@ impl Azurite {
         assert_eq!(self.client.delete(url).send().await.expect("a response").status(), 202);
     }
 
+    /// All objects of the container.
+    pub async fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        let url = format!("{}/{BUCKET}?restype=container&comp=list&{AZURE_SAS}", self.endpoint);
+        let listed = self.client.get(url).send().await.expect("a listing").text().await.expect("a text");
+        let names = listed.split("<Name>").skip(1).map(|rest| rest.split("</Name>").next().expect("a name"));
+        let mut objects = BTreeMap::new();
+        for name in names {
+            let url = format!("{}/{BUCKET}/{name}?{AZURE_SAS}", self.endpoint);
+            let content = self.client.get(url).send().await.expect("an object").bytes().await.expect("a content");
+            objects.insert(name.to_owned(), content.to_vec());
+        }
+        objects
+    }
+
     pub fn settings(&self) -> Value {
         json!({ "account": "devstoreaccount1", "container": BUCKET, "endpoint": self.endpoint })
     }
@@ -279,6 +322,20 @@ impl FakeGcs {
         let url = format!("{}/storage/v1/b/{BUCKET}/o/{}", self.endpoint, key.replace('/', "%2F"));
         let response = self.client.delete(url).send().await.expect("a response");
         assert!(response.status().is_success(), "{}", response.status());
+    }
+
+    /// All objects of the bucket.
+    pub async fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        let url = format!("{}/storage/v1/b/{BUCKET}/o", self.endpoint);
+        let listed: Value = self.client.get(&url).send().await.expect("a listing").json().await.expect("JSON");
+        let mut objects = BTreeMap::new();
+        for object in listed["items"].as_array().into_iter().flatten() {
+            let name = object["name"].as_str().expect("a name");
+            let url = format!("{url}/{}?alt=media", name.replace('/', "%2F").replace(' ', "%20"));
+            let content = self.client.get(url).send().await.expect("an object").bytes().await.expect("a content");
+            objects.insert(name.to_owned(), content.to_vec());
+        }
+        objects
     }
 
     pub fn settings(&self) -> Value {

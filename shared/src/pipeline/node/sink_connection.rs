@@ -37,7 +37,7 @@ pub struct SinkConnection {
     #[schemars(with = "String")]
     pub connection: ConnectionId,
     /// The place in the system: the collection (Qdrant, Milvus), the class (Weaviate), the namespace (Pinecone), the table, with its
-    /// schema if it is not the default one (databases).
+    /// schema if it is not the default one (databases), the folder (stores of objects; `/` is the whole store).
     #[schemars(length(min = 1, max = 255))]
     pub into: String,
     /// Expressions by the field or column that gets their value; empty: those that the flow has.
@@ -59,6 +59,41 @@ pub struct SinkConnection {
     #[schemars(range(min = 1, max = 1000))]
     #[serde(default = "default_batch_size")]
     pub batch_size: u32,
+    /// The objects that elements become in a store of objects.
+    #[serde(default)]
+    pub object: ObjectSettings,
+}
+
+/// The objects that elements become: one for each document and each content of a file, one for all chunks, vectors or records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ObjectSettings {
+    /// An expression of the path below `into`, where `/` begins a folder. The node makes it safe, and appends an id, which no other
+    /// object has, and the extension of the format.
+    pub name: String,
+    /// The format.
+    pub format: ObjectFormat,
+}
+
+impl Default for ObjectSettings {
+    fn default() -> Self {
+        Self { name: "file.name".to_owned(), format: ObjectFormat::Auto }
+    }
+}
+
+/// The format of an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectFormat {
+    /// Bytes as they are, documents as text, other elements as JSON lines.
+    #[default]
+    Auto,
+    /// Documents as Markdown, others as with `auto`.
+    Markdown,
+    /// Documents as JSON with their structure, other elements as a JSON array.
+    Json,
 }
 
 fn default_id_field() -> String {
@@ -82,7 +117,7 @@ impl NodeSpec for SinkConnection {
     const TYPE: &'static str = "sink.connection";
     const TITLE: &'static str = "Connection";
     const DESCRIPTION: &'static str =
-        "Writes vectors, chunks, records or documents to the vector store or database of a connection.";
+        "Writes elements to the vector store, database or store of objects of a connection.";
     const GROUP: Group = Group::Sink;
     const COST: Cost = Cost::Service;
 
@@ -91,7 +126,7 @@ impl NodeSpec for SinkConnection {
     }
 
     fn ports(&self) -> Ports {
-        Ports::sink(&[Flow::Vectors, Flow::Chunks, Flow::Records, Flow::Document])
+        Ports::sink(&[Flow::Vectors, Flow::Chunks, Flow::Records, Flow::Document, Flow::Bytes])
     }
 
     fn validate(&self, problems: &mut NodeProblems<'_>) {
@@ -125,6 +160,7 @@ impl NodeSpec for SinkConnection {
             }
             expression::validate(expression, Expected::Any, &format!("fields.{name}"), problems);
         }
+        expression::validate(&self.object.name, Expected::Any, "object.name", problems);
     }
 
     fn border(&self) -> Option<Border> {
@@ -145,6 +181,7 @@ impl NodeSpec for SinkConnection {
             text_field: default_text_field(),
             vector_field: Some("vector".to_owned()),
             batch_size: default_batch_size(),
+            object: ObjectSettings::default(),
         }
     }
 }

@@ -52,7 +52,7 @@ impl FlatListing {
     }
 
     async fn open(&mut self) -> Result<Lister, CallFailure> {
-        let operator = &self.store.lister;
+        let operator = &self.store.operator;
         let can_start = operator.info().capability().list_with_start_after;
         let options = ListOptions {
             recursive: true,
@@ -60,14 +60,14 @@ impl FlatListing {
             ..ListOptions::default()
         };
         let path = if self.path.is_empty() { "/".to_owned() } else { format!("{}/", self.path) };
-        operator.lister_options(&path, options).await.map_err(|error| self.store.list_failed(&error))
+        operator.lister_options(&path, options).await.map_err(|error| self.store.failed(&error))
     }
 
     /// Whether a name was in a page of the process before.
     fn is_before_resumption(&mut self, path: &str) -> Result<bool, CallFailure> {
         let before = self.resumed_after.as_deref().is_some_and(|after| path <= after);
         self.skipped += usize::from(before);
-        let can_start = self.store.lister.info().capability().list_with_start_after;
+        let can_start = self.store.operator.info().capability().list_with_start_after;
         if can_start && self.skipped > MAX_REPEATED {
             let detail = "the store repeats names that it was not asked for, so its listing has no end";
             return Err(CallFailure::item(FailureCode::SourceRejected, detail));
@@ -91,7 +91,7 @@ impl Listing for FlatListing {
                 page.complete = true;
                 return Ok(page);
             };
-            let (path, metadata) = entry.map_err(|error| self.store.list_failed(&error))?.into_parts();
+            let (path, metadata) = entry.map_err(|error| self.store.failed(&error))?.into_parts();
             if metadata.mode() == EntryMode::DIR || path.ends_with('/') || self.is_before_resumption(&path)? {
                 continue;
             }

@@ -125,7 +125,7 @@ fn failed(error: &io::Error) -> CallFailure {
 }
 
 /// Runs calls of the file system on a thread that may wait for the disk.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CallFailure> + Send + 'static,
 ) -> Result<T, CallFailure> {
     let done = tokio::task::spawn_blocking(work).await;

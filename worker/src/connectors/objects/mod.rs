@@ -2,15 +2,21 @@
 //! of the worker's machine.
 //!
 //! SFTP is not opendal's, because that starts the program `ssh`, which resolves and dials by itself. Folders are not, because
-//! opendal follows links and loses names that are not UTF-8.
+//! opendal follows links and loses names that are not UTF-8. Writing to WebDAV streams, which opendal does not.
 
 mod flat;
+pub(super) mod folder_target;
+pub(crate) mod key;
 pub(super) mod local_folder;
 pub(super) mod names;
 pub(super) mod object;
 pub(super) mod read;
 pub(super) mod sftp;
 mod sftp_session;
-pub(super) mod store;
+mod sftp_target;
+mod store;
+mod store_target;
+pub(super) mod stores;
 mod transport;
 mod walk;
+mod webdav_target;

@@ -21,11 +21,13 @@ use super::{
     object::{Facts, check_reading, listed, path_of, step, stream_path},
     read,
     sftp_session::{OpenSession, connect, failed},
+    sftp_target::SftpTarget,
     walk::{self, Folder, FolderEntry, Kind, Walk},
 };
 use crate::{
     connectors::{
         CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Source, Stream,
+        object_target::ObjectTarget,
     },
     context::Context,
 };
@@ -34,7 +36,7 @@ use crate::{
 const READ_BYTES: usize = 256 * 1024;
 
 /// A server; connected when it is asked something, and again after a failure.
-struct Server {
+pub(super) struct Server {
     outbound: GuardedClient,
     settings: SftpSettings,
     credentials: SftpCredentials,
@@ -42,21 +44,29 @@ struct Server {
     session: Mutex<Option<Arc<OpenSession>>>,
 }
 
-/// Opens a server.
-pub(crate) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+/// Opens a server to read it.
+pub(crate) fn source(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+    Ok(Box::new(SftpSource(open(cx, connection)?)))
+}
+
+/// Opens a server to write it.
+pub(crate) fn target(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn ObjectTarget>, CallFailure> {
+    Ok(Box::new(SftpTarget(open(cx, connection)?)))
+}
+
+fn open(cx: &Context, connection: &OpenConnection) -> Result<Arc<Server>, CallFailure> {
     let credentials: Option<SftpCredentials> = connection.credentials()?;
-    let server = Server {
+    Ok(Arc::new(Server {
         outbound: cx.outbound.clone(),
         settings: connection.settings()?,
         credentials: credentials.ok_or_else(|| InvalidSetting::new("credentials", "must be set"))?,
         connection: connection.clone(),
         session: Mutex::default(),
-    };
-    Ok(Box::new(SftpSource(Arc::new(server))))
+    }))
 }
 
 impl Server {
-    async fn session(&self) -> Result<Arc<OpenSession>, CallFailure> {
+    pub(super) async fn session(&self) -> Result<Arc<OpenSession>, CallFailure> {
         let mut open = self.session.lock().await;
         if let Some(session) = &*open {
             return Ok(Arc::clone(session));
@@ -68,7 +78,7 @@ impl Server {
     }
 
     /// The failure; the next call connects again where the connection is at fault.
-    async fn failed(&self, failure: CallFailure) -> CallFailure {
+    pub(super) async fn failed(&self, failure: CallFailure) -> CallFailure {
         if matches!(failure, CallFailure::Unavailable(_)) {
             *self.session.lock().await = None;
         }
@@ -76,7 +86,7 @@ impl Server {
     }
 
     /// A path as the server has it.
-    fn full(&self, path: &str) -> String {
+    pub(super) fn full(&self, path: &str) -> String {
         let root = self.settings.root.trim_end_matches('/');
         match (root.is_empty(), path.is_empty()) {
             (true, true) if self.settings.root.starts_with('/') => "/".to_owned(),

@@ -6,22 +6,12 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use futures::TryStreamExt;
 use nvisy_shared::{
-    domain::{
-        connection::{
-            InvalidSetting,
-            objects::{
-                AzureBlobCredentials, AzureBlobSettings, GcsCredentials, GcsSettings, S3Credentials, S3Settings,
-                WebDavCredentials, WebDavSettings,
-            },
-        },
-        failure::FailureCode,
-    },
+    domain::failure::FailureCode,
     outbound::{GuardedClient, OutboundFailure},
 };
 use opendal::{
     EntryMode, ErrorKind, HttpTransporter, Metadata, OperationContext, Operator,
     options::{ListOptions, ReaderOptions},
-    services,
 };
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -47,143 +37,53 @@ const MAX_ANSWER_BYTES: u64 = 64 << 20;
 const MAX_STREAMS: usize = 1_000;
 
 /// A store of objects.
-pub(super) struct ObjectStore {
+pub(crate) struct ObjectStore {
     /// The bucket, where paths are within one.
     pub(super) container: Option<String>,
-    /// Lists; its responses are bounded.
-    pub(super) lister: Operator,
+    /// Lists, writes and deletes; its responses are bounded.
+    pub(super) operator: Operator,
+    /// Reads contents.
     reader: Operator,
     transport: GuardedTransport,
-    client: GuardedClient,
+    pub(super) client: GuardedClient,
     address: Url,
     connection: OpenConnection,
     has_folders: bool,
 }
 
-/// What makes an operator.
-type Opened = Result<Box<dyn Source>, CallFailure>;
-
-fn finish(
-    cx: &Context,
-    connection: &OpenConnection,
-    operator: opendal::Result<Operator>,
-    (container, address): (Option<String>, Option<Url>),
-    has_folders: bool,
-) -> Opened {
-    let invalid = |error: opendal::Error| CallFailure::Blocked(error.message().to_owned()).redacted(connection);
-    let operator = operator.map_err(invalid)?;
-    let address = address.ok_or_else(|| CallFailure::Blocked("the connection has no address".to_owned()))?;
-    let transport = GuardedTransport::new(cx.outbound.clone(), MAX_ANSWER_BYTES);
-    let with = |transport: GuardedTransport| {
-        let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
-        operator.clone().with_context(context)
-    };
-    let store = ObjectStore {
-        container,
-        lister: with(transport.clone()),
-        reader: with(GuardedTransport::new(cx.outbound.clone(), u64::MAX)),
-        transport,
-        client: cx.outbound.clone(),
-        address,
-        connection: connection.clone(),
-        has_folders,
-    };
-    Ok(Box::new(StoreSource(Arc::new(store))))
-}
-
-fn without_slash(url: &Url) -> &str {
-    url.as_str().trim_end_matches('/')
-}
-
-/// Opens a bucket of S3.
-pub(crate) fn open_s3(cx: &Context, connection: &OpenConnection) -> Opened {
-    let settings: S3Settings = connection.settings()?;
-    let credentials: Option<S3Credentials> = connection.credentials()?;
-    let endpoint = settings.endpoint();
-    // Nothing of this machine: no variables, files or metadata services.
-    let mut builder = services::S3::default()
-        .bucket(&settings.bucket)
-        .region(&settings.region)
-        .disable_config_load()
-        .disable_ec2_metadata();
-    if let Some(endpoint) = &endpoint {
-        builder = builder.endpoint(without_slash(endpoint));
-    }
-    if settings.virtual_host {
-        builder = builder.enable_virtual_host_style();
-    }
-    builder = match &credentials {
-        None => builder.skip_signature(),
-        Some(keys) => {
-            let builder = builder.access_key_id(&keys.access_key_id).secret_access_key(keys.secret_access_key.expose());
-            match &keys.session_token {
-                Some(token) => builder.session_token(token.expose()),
-                None => builder,
-            }
-        }
-    };
-    finish(cx, connection, Operator::new(builder), (Some(settings.bucket), endpoint), false)
-}
-
-/// Opens a bucket of Google Cloud Storage.
-pub(crate) fn open_gcs(cx: &Context, connection: &OpenConnection) -> Opened {
-    use base64::Engine as _;
-    let settings: GcsSettings = connection.settings()?;
-    let credentials: Option<GcsCredentials> = connection.credentials()?;
-    let endpoint = settings.endpoint();
-    let mut builder = services::Gcs::default().bucket(&settings.bucket).disable_config_load().disable_vm_metadata();
-    if let Some(endpoint) = &endpoint {
-        builder = builder.endpoint(without_slash(endpoint));
-    }
-    builder = match &credentials {
-        None => builder.skip_signature(),
-        Some(keys) => {
-            let account = keys.service_account.expose();
-            if account.get("type").and_then(Value::as_str) != Some("service_account") {
-                return Err(InvalidSetting::new("serviceAccount.type", "must be `service_account`").into());
-            }
-            builder.credential(&base64::engine::general_purpose::STANDARD.encode(account.to_string()))
-        }
-    };
-    finish(cx, connection, Operator::new(builder), (Some(settings.bucket), endpoint), false)
-}
-
-/// Opens a container of Azure.
-pub(crate) fn open_azure_blob(cx: &Context, connection: &OpenConnection) -> Opened {
-    let settings: AzureBlobSettings = connection.settings()?;
-    let credentials: Option<AzureBlobCredentials> = connection.credentials()?;
-    let endpoint = settings.endpoint();
-    let mut builder = services::Azblob::default().container(&settings.container).account_name(&settings.account);
-    if let Some(endpoint) = &endpoint {
-        builder = builder.endpoint(without_slash(endpoint));
-    }
-    builder = match credentials {
-        Some(AzureBlobCredentials { account_key: Some(key), .. }) => builder.account_key(key.expose()),
-        Some(AzureBlobCredentials { sas_token: Some(token), .. }) => {
-            builder.sas_token(token.expose().trim_start_matches('?'))
-        }
-        _ => builder.skip_signature(),
-    };
-    finish(cx, connection, Operator::new(builder), (Some(settings.container), endpoint), false)
-}
-
-/// Opens a WebDAV server.
-pub(crate) fn open_webdav(cx: &Context, connection: &OpenConnection) -> Opened {
-    let settings: WebDavSettings = connection.settings()?;
-    let credentials: Option<WebDavCredentials> = connection.credentials()?;
-    let mut builder = services::Webdav::default().endpoint(without_slash(&settings.url)).root(&settings.root);
-    if let Some(credentials) = credentials {
-        if let (Some(username), Some(password)) = (&credentials.username, &credentials.password) {
-            builder = builder.username(username).password(password.expose());
-        }
-        if let Some(token) = &credentials.token {
-            builder = builder.token(token.expose());
-        }
-    }
-    finish(cx, connection, Operator::new(builder), (None, Some(settings.url)), true)
-}
-
 impl ObjectStore {
+    /// The store of an operator. `container` is the bucket, where paths are within one.
+    pub(super) fn new(
+        cx: &Context,
+        connection: &OpenConnection,
+        operator: opendal::Result<Operator>,
+        (container, address): (Option<String>, Option<Url>),
+        has_folders: bool,
+    ) -> Result<Arc<Self>, CallFailure> {
+        let invalid = |error: opendal::Error| CallFailure::Blocked(error.message().to_owned()).redacted(connection);
+        let operator = operator.map_err(invalid)?;
+        let address = address.ok_or_else(|| CallFailure::Blocked("the connection has no address".to_owned()))?;
+        let transport = GuardedTransport::new(cx.outbound.clone(), MAX_ANSWER_BYTES);
+        let with = |transport: GuardedTransport| {
+            let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
+            operator.clone().with_context(context)
+        };
+        Ok(Arc::new(Self {
+            container,
+            operator: with(transport.clone()),
+            reader: with(GuardedTransport::new(cx.outbound.clone(), u64::MAX)),
+            transport,
+            client: cx.outbound.clone(),
+            address,
+            connection: connection.clone(),
+            has_folders,
+        }))
+    }
+
+    pub(super) fn redacted(&self, failure: CallFailure) -> CallFailure {
+        failure.redacted(&self.connection)
+    }
+
     pub(super) fn facts(metadata: &Metadata) -> Facts {
         let time = metadata.last_modified().map(|time| time.into_inner().as_millisecond());
         let etag = metadata.etag().filter(|etag| !etag.is_empty());
@@ -216,7 +116,8 @@ impl ObjectStore {
         Some(failure.redacted(&self.connection))
     }
 
-    pub(super) fn list_failed(&self, error: &opendal::Error) -> CallFailure {
+    /// What the failure of a call means that is not about one object.
+    pub(super) fn failed(&self, error: &opendal::Error) -> CallFailure {
         let failure = self.general_failure(error);
         failure.unwrap_or_else(|| CallFailure::Blocked(error.message().to_owned()).redacted(&self.connection))
     }
@@ -228,7 +129,7 @@ impl ObjectStore {
         }
         match error.kind() {
             ErrorKind::ConditionNotMatch => read::changed(),
-            ErrorKind::PermissionDenied if is_about_credentials(error.message()) => self.list_failed(error),
+            ErrorKind::PermissionDenied if is_about_credentials(error.message()) => self.failed(error),
             ErrorKind::PermissionDenied => match self.first_page().await {
                 Err(failure) => failure,
                 Ok(()) => CallFailure::item(FailureCode::SourceMissing, "the store does not allow reading the object"),
@@ -243,8 +144,8 @@ impl ObjectStore {
     /// Looks whether the store can be listed.
     async fn first_page(&self) -> Result<(), CallFailure> {
         let options = ListOptions { limit: Some(1), ..ListOptions::default() };
-        let mut lister = self.lister.lister_options("/", options).await.map_err(|error| self.list_failed(&error))?;
-        lister.try_next().await.map(drop).map_err(|error| self.list_failed(&error))
+        let mut lister = self.operator.lister_options("/", options).await.map_err(|error| self.failed(&error))?;
+        lister.try_next().await.map(drop).map_err(|error| self.failed(&error))
     }
 }
 
@@ -280,7 +181,7 @@ fn is_about_credentials(message: &str) -> bool {
 }
 
 /// Reads a store.
-struct StoreSource(Arc<ObjectStore>);
+pub(super) struct StoreSource(pub(super) Arc<ObjectStore>);
 
 #[async_trait]
 impl Folder for ObjectStore {
@@ -289,10 +190,10 @@ impl Folder for ObjectStore {
         let failed = |error: opendal::Error| match (self.general_failure(&error), error.kind()) {
             (Some(failure), _) => failure,
             (None, ErrorKind::NotFound) => CallFailure::item(FailureCode::SourceMissing, "the folder does not exist"),
-            (None, _) if path.is_empty() => self.list_failed(&error),
+            (None, _) if path.is_empty() => self.failed(&error),
             (None, _) => CallFailure::item(FailureCode::SourceRejected, "the store does not allow listing the folder"),
         };
-        let mut lister = self.lister.lister_options(&listed_path, ListOptions::default()).await.map_err(failed)?;
+        let mut lister = self.operator.lister_options(&listed_path, ListOptions::default()).await.map_err(failed)?;
         let mut entries = Vec::new();
         while let Some(entry) = lister.try_next().await.map_err(failed)? {
             let (entry_path, metadata) = entry.into_parts();
@@ -328,11 +229,11 @@ impl Source for StoreSource {
         let all = store.container.clone().unwrap_or_else(|| "/".to_owned());
         let mut streams = vec![walk::stream(&all, "")];
         let mut lister = store
-            .lister
+            .operator
             .lister_options("/", ListOptions::default())
             .await
-            .map_err(|error| store.list_failed(&error))?;
-        while let Some(entry) = lister.try_next().await.map_err(|error| store.list_failed(&error))? {
+            .map_err(|error| store.failed(&error))?;
+        while let Some(entry) = lister.try_next().await.map_err(|error| store.failed(&error))? {
             let path = entry.path().trim_end_matches('/');
             if entry.metadata().mode() == EntryMode::DIR && !path.is_empty() && names::problem(path).is_none() {
                 streams.push(walk::stream(path, path));
@@ -392,7 +293,7 @@ impl Source for StoreSource {
             if is_conditional {
                 return Ok(());
             }
-            let now = match store.lister.stat(&path).await {
+            let now = match store.operator.stat(&path).await {
                 Ok(metadata) => listed(store.container.as_deref(), &path, ObjectStore::facts(&metadata)),
                 Err(error) => return Err(store.read_failed(&error).await),
             };

@@ -139,6 +139,13 @@ fn write(rows: &[Vec<String>], settings: &ConvertTable) -> String {
     }
 }
 
+/// A table of a document as Markdown, with a header.
+pub(super) fn markdown_table(text: &str) -> String {
+    let rows = rows(text);
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    markdown(&rows, columns, true)
+}
+
 /// A row with as many cells as there are columns.
 fn padded(row: &[String], columns: usize) -> impl Iterator<Item = &str> {
     row.iter().map(String::as_str).chain(std::iter::repeat("")).take(columns)

@@ -2,7 +2,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::rules::{READS, bucket, limits, text, web_address};
+use super::rules::{OBJECTS, bucket, limits, text, web_address};
 use crate::{
     domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
     secret::Secret,
@@ -65,7 +65,7 @@ impl ProviderSpec for AzureBlob {
     const NAME: &'static str = "azure_blob";
     const TITLE: &'static str = "Azure Blob Storage";
     const KIND: ConnectionKind = ConnectionKind::Objects;
-    const CAPABILITIES: &'static [Capability] = READS;
+    const CAPABILITIES: &'static [Capability] = OBJECTS;
     const NEEDS_CREDENTIALS: bool = false;
     type Settings = AzureBlobSettings;
     type Credentials = AzureBlobCredentials;

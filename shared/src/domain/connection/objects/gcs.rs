@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::rules::{READS, bucket, limits, web_address};
+use super::rules::{OBJECTS, bucket, limits, web_address};
 use crate::{
     domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
     secret::Secret,
@@ -56,7 +56,7 @@ impl ProviderSpec for Gcs {
     const NAME: &'static str = "gcs";
     const TITLE: &'static str = "Google Cloud Storage";
     const KIND: ConnectionKind = ConnectionKind::Objects;
-    const CAPABILITIES: &'static [Capability] = READS;
+    const CAPABILITIES: &'static [Capability] = OBJECTS;
     const NEEDS_CREDENTIALS: bool = false;
     type Settings = GcsSettings;
     type Credentials = GcsCredentials;

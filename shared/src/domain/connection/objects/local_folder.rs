@@ -3,7 +3,7 @@ use std::path::Path;
 use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules::{READS_WITH_ACL, limits, root};
+use super::rules::{OBJECTS_WITH_ACL, limits, root};
 use crate::domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate};
 
 /// A folder of the machines on which workers run, below a root that the operator allows.
@@ -37,7 +37,7 @@ impl ProviderSpec for LocalFolder {
     const NAME: &'static str = "local_folder";
     const TITLE: &'static str = "Folder of the server";
     const KIND: ConnectionKind = ConnectionKind::Objects;
-    const CAPABILITIES: &'static [Capability] = READS_WITH_ACL;
+    const CAPABILITIES: &'static [Capability] = OBJECTS_WITH_ACL;
     const NEEDS_CREDENTIALS: bool = false;
     type Settings = LocalFolderSettings;
     type Credentials = LocalFolderCredentials;

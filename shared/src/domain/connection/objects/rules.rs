@@ -5,10 +5,17 @@ use url::Url;
 use crate::domain::connection::{Capability, InvalidSetting, model::CallRate};
 
 /// The abilities of every provider of objects.
-pub(crate) const READS: &[Capability] = &[Capability::Discover, Capability::Read, Capability::ListIds];
+pub(crate) const OBJECTS: &[Capability] =
+    &[Capability::Discover, Capability::Read, Capability::ListIds, Capability::Write, Capability::Delete];
 /// Those of providers of files with owners.
-pub(crate) const READS_WITH_ACL: &[Capability] =
-    &[Capability::Discover, Capability::Read, Capability::ListIds, Capability::Acl];
+pub(crate) const OBJECTS_WITH_ACL: &[Capability] = &[
+    Capability::Discover,
+    Capability::Read,
+    Capability::ListIds,
+    Capability::Acl,
+    Capability::Write,
+    Capability::Delete,
+];
 
 /// Maximum length of a path, in bytes.
 pub const MAX_PATH_BYTES: usize = 4096;

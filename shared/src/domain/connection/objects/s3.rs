@@ -2,7 +2,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::rules::{READS, bucket, limits, text, web_address};
+use super::rules::{OBJECTS, bucket, limits, text, web_address};
 use crate::{
     domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
     secret::Secret,
@@ -74,7 +74,7 @@ impl ProviderSpec for S3 {
     const NAME: &'static str = "s3";
     const TITLE: &'static str = "Amazon S3, or a compatible store";
     const KIND: ConnectionKind = ConnectionKind::Objects;
-    const CAPABILITIES: &'static [Capability] = READS;
+    const CAPABILITIES: &'static [Capability] = OBJECTS;
     const NEEDS_CREDENTIALS: bool = false;
     type Settings = S3Settings;
     type Credentials = S3Credentials;

@@ -1,7 +1,7 @@
 use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules::{READS_WITH_ACL, limits, root, text};
+use super::rules::{OBJECTS_WITH_ACL, limits, root, text};
 use crate::{
     domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
     secret::Secret,
@@ -69,7 +69,7 @@ impl ProviderSpec for Sftp {
     const NAME: &'static str = "sftp";
     const TITLE: &'static str = "SFTP";
     const KIND: ConnectionKind = ConnectionKind::Objects;
-    const CAPABILITIES: &'static [Capability] = READS_WITH_ACL;
+    const CAPABILITIES: &'static [Capability] = OBJECTS_WITH_ACL;
     const NEEDS_CREDENTIALS: bool = true;
     type Settings = SftpSettings;
     type Credentials = SftpCredentials;

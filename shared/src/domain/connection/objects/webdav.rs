@@ -2,7 +2,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::rules::{READS, limits, root, text, web_address};
+use super::rules::{OBJECTS, limits, root, text, web_address};
 use crate::{
     domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
     secret::Secret,
@@ -56,7 +56,7 @@ impl ProviderSpec for WebDav {
     const NAME: &'static str = "webdav";
     const TITLE: &'static str = "WebDAV";
     const KIND: ConnectionKind = ConnectionKind::Objects;
-    const CAPABILITIES: &'static [Capability] = READS;
+    const CAPABILITIES: &'static [Capability] = OBJECTS;
     const NEEDS_CREDENTIALS: bool = false;
     type Settings = WebDavSettings;
     type Credentials = WebDavCredentials;

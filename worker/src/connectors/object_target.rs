@@ -1,0 +1,129 @@
+//! Writing objects to the store behind a connection.
+
+use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{Stream, stream};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::CallFailure;
+
+/// Bytes of a local file that are read at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// The objects of a sink and a file: their keys, but for the id. It is stored with what was written, so that the objects can be
+/// deleted when file and pipeline are gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectPlace {
+    /// What stands before the id.
+    pub before: String,
+    /// What stands behind it: the extension.
+    pub after: String,
+}
+
+impl ObjectPlace {
+    /// The key of an object. Ids are different for all sinks, files and ordinals, so keys are.
+    #[must_use]
+    pub fn key(&self, id: Uuid) -> String {
+        format!("{}{}{}", self.before, id.simple(), self.after)
+    }
+}
+
+/// The content of an object. It is read anew by every attempt.
+#[derive(Clone, Debug)]
+pub enum ObjectContent {
+    /// In memory.
+    Text(Bytes),
+    /// A local file, of so many bytes.
+    File(Arc<File>, u64),
+}
+
+impl ObjectContent {
+    /// The number of bytes.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::File(_, bytes) => *bytes,
+        }
+    }
+
+    /// The bytes, in pieces.
+    pub fn pieces(&self) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        let content = self.clone();
+        stream::try_unfold((content, 0), |(content, offset)| async move {
+            let (piece, content) = tokio::task::spawn_blocking(move || (content.piece(offset), content))
+                .await
+                .map_err(io::Error::other)?;
+            let piece = piece?;
+            let next = offset + piece.len() as u64;
+            Ok((!piece.is_empty()).then_some((piece, (content, next))))
+        })
+    }
+
+    /// The bytes from an offset on, not more than are read at once; empty behind the end.
+    pub(super) fn piece(&self, offset: u64) -> io::Result<Bytes> {
+        match self {
+            Self::Text(text) => {
+                let from = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
+                Ok(text.slice(from..text.len().min(from + READ_BYTES)))
+            }
+            Self::File(file, bytes) => {
+                let wanted = usize::try_from(bytes.saturating_sub(offset)).unwrap_or(READ_BYTES).min(READ_BYTES);
+                let mut piece = vec![0; wanted];
+                file.read_exact_at(&mut piece, offset)?;
+                Ok(piece.into())
+            }
+        }
+    }
+}
+
+/// A store that objects are written to. Every operation may be repeated: it gives the same result.
+#[async_trait]
+pub trait ObjectTarget: Send + Sync {
+    /// Writes an object over the one with the same key, with the folders that it needs. Memory does not grow with the object.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    async fn put(&self, key: &str, media_type: &str, content: &ObjectContent) -> Result<(), CallFailure>;
+
+    /// Deletes an object; one that is not there is no error, nor is a store that is gone.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    async fn delete(&self, key: &str) -> Result<(), CallFailure>;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn content_is_read_in_pieces_and_again() {
+        let bytes: Vec<u8> = (0..3 * READ_BYTES + 7).map(|at| (at % 251) as u8).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        for content in
+            [ObjectContent::File(Arc::new(file), bytes.len() as u64), ObjectContent::Text(bytes.clone().into())]
+        {
+            for _ in 0..2 {
+                let pieces: Vec<Bytes> = content.pieces().try_collect().await.unwrap();
+                assert!(pieces.iter().all(|piece| piece.len() <= READ_BYTES));
+                assert_eq!(pieces.concat(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn key_has_the_id_between_name_and_extension() {
+        let place = ObjectPlace { before: "out/a.pdf.".to_owned(), after: ".txt".to_owned() };
+        assert_eq!(place.key(Uuid::nil()), "out/a.pdf.00000000000000000000000000000000.txt");
+    }
+}
