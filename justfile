@@ -27,6 +27,7 @@ demo-sync: build generate-env
 test *arguments: model
     @{{ services }} install
     @{{ services }} mariadb >/dev/null
+    @{{ services }} dovecot >/dev/null
     @{{ services }} object-stores >/dev/null
     {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import dovecot
 import mariadb
 import object_stores
 import processes
@@ -60,6 +61,7 @@ def _environment(home: Path, state: dict) -> dict:
         "NVISY_TEST_NATS_SERVER": str(nats_directory(home) / "nats-server"),
         "NVISY_TEST_SERVICES": str(Path(__file__).resolve().with_name("services")),
         "NVISY_TEST_MAIL_DIRECTORY": str(mail_directory(home)),
+        "NVISY_TEST_DOVECOT": str(dovecot.PROGRAM),
         "NVISY_TEST_MARIADB": str(mariadb.directory(home)),
         "NVISY_TEST_OBJECT_STORES": str(object_stores.directory(home)),
         "NVISY_EMBEDDING_DIRECTORY": str(model_directory(home)),

@@ -45,6 +45,7 @@ mod log_levels;
 mod login_lockout;
 mod login_timing;
 mod mail;
+mod mail_sources;
 mod mail_tls;
 mod maintenance;
 mod malicious_input;

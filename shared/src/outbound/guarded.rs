@@ -181,6 +181,12 @@ impl GuardedClient {
         if allowed.is_empty() { Err(OutboundFailure::Blocked(CLOSED_ADDRESS)) } else { Ok(allowed) }
     }
 
+    /// Whether an address is in a network that the operator has allowed, so that what is sent there in plain text stays in it.
+    #[must_use]
+    pub fn is_in_allowed_network(&self, ip: IpAddr) -> bool {
+        self.policy.allowed.contains(address::reached(ip))
+    }
+
     /// The client without the check of addresses that stand in URLs and without the limit of responses, for libraries that send
     /// requests themselves. The caller checks the URL with [`GuardedClient::check`].
     #[must_use]

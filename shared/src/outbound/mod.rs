@@ -3,6 +3,7 @@
 
 mod address;
 mod guarded;
+mod tls;
 
 use std::{
     sync::{Arc, LazyLock},
@@ -10,9 +11,10 @@ use std::{
 };
 
 use reqwest::redirect::Policy;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 pub use guarded::{GuardedClient, OutboundFailure, OutboundResponse};
+pub use tls::tls_config;
 
 /// Longest wait for a connection, within the timeout of the whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,6 +25,9 @@ pub enum OutboundError {
     /// The TLS library rejected its settings.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
+    /// A text is no certificate in PEM.
+    #[error("a certificate cannot be read")]
+    Certificate,
     /// The HTTP library rejected its settings.
     #[error("the HTTP client cannot be set up")]
     Http(#[from] reqwest::Error),
@@ -51,18 +56,19 @@ pub fn client(timeout: Duration) -> Result<reqwest::Client, OutboundError> {
 
 #[expect(clippy::disallowed_methods, reason = "this module builds the clients")]
 fn builder(timeout: Duration) -> Result<reqwest::ClientBuilder, OutboundError> {
-    // Named explicitly, because the process default panics if the build has no provider or two.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(Arc::clone(&ROOT_CERTIFICATES))
-        .with_no_client_auth();
+    let tls = tls_builder()?.with_root_certificates(Arc::clone(&ROOT_CERTIFICATES)).with_no_client_auth();
     Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         .timeout(timeout)
         .user_agent("nvisy"))
+}
+
+fn tls_builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, rustls::Error> {
+    // Named explicitly, because the process default panics if the build has no provider or two.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
 }
 
 /// A client for the health of a process on this machine. It verifies no certificate, because the certificate has the public

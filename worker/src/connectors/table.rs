@@ -3,7 +3,7 @@
 use nvisy_shared::domain::connection::{self, Address, CheckStep};
 
 use super::{
-    CallFailure, ObjectTarget, OpenConnection, Source, Target,
+    CallFailure, ObjectTarget, OpenConnection, Source, Target, imap,
     milvus::Milvus,
     objects::{self, stores},
     pinecone::Pinecone,
@@ -30,6 +30,7 @@ const SOURCES: &[(&str, OpenSource)] = &[
     ("website", web::site::open),
     ("rest", web::rest::open),
     ("git", web::git::open),
+    ("imap", imap::open),
     ("postgresql", sql::source),
     ("mysql", sql::source),
 ];

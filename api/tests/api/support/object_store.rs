@@ -36,7 +36,7 @@ fn programs() -> PathBuf {
 }
 
 /// Ports that were free.
-fn free_ports<const N: usize>() -> [u16; N] {
+pub fn free_ports<const N: usize>() -> [u16; N] {
     let listeners: Vec<_> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
     std::array::from_fn(|at| listeners[at].local_addr().expect("an address").port())
 }

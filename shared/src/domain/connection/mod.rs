@@ -4,6 +4,7 @@
 
 pub mod embedding;
 mod limits;
+pub mod mail;
 pub mod model;
 pub mod objects;
 mod provider;
@@ -140,6 +141,7 @@ static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
         Provider::of::<web::Website>(),
         Provider::of::<web::Rest>(),
         Provider::of::<web::Git>(),
+        Provider::of::<mail::Imap>(),
         Provider::of::<relational::PostgreSql>(),
         Provider::of::<relational::MySql>(),
         Provider::of::<vectors::Qdrant>(),
