@@ -81,6 +81,29 @@ async fn messages_of_a_mailbox_stay_in_step() {
 }
 
 #[actix_web::test]
+async fn example_of_the_documentation_makes_messages_searchable() {
+    let server = Dovecot::start().await;
+    server.put("INBOX", "a", mail("Tides", "The ebb begins at noon."), now());
+    server.put("Archive.2026", "b", mail("Kelp", "Kelp is an alga."), now());
+    server.put("Other", "c", mail("Other", "Other."), now());
+    let page = include_str!("../../../docs/MAIL_SOURCES.md");
+    let mut examples = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let connection: Value = serde_json::from_str(examples.next().unwrap()).unwrap();
+    let mut settings = connection["settings"].clone();
+    settings.as_object_mut().unwrap().extend(server.settings().as_object().unwrap().clone());
+    let mut credentials = connection["credentials"].clone();
+    credentials["password"] = Dovecot::PASSWORD.into();
+    let mut synced = Synced::start("imap", settings, credentials, json!({})).await;
+    let pipeline = examples.next().unwrap().replace("CONNECTION", &synced.connection);
+    let pipeline: Value = serde_json::from_str(&pipeline).unwrap();
+    let created = synced.app.post(&synced.ada, &synced.path("pipelines"), &pipeline).await.expect(201);
+    synced.pipeline = created["id"].as_str().unwrap().to_owned();
+    assert_eq!(counts(&synced.sync().await), [2, 2, 0, 0, 0, 0]);
+    assert_eq!(synced.find("ebb").await, ["Tides.eml"]);
+    synced.app.stop().await;
+}
+
+#[actix_web::test]
 async fn incremental_sync_reads_new_messages_alone() {
     let server = Dovecot::start().await;
     server.put("INBOX", "a", mail("A", "Alpha."), now());
@@ -228,7 +251,10 @@ async fn encryption_and_credentials_are_checked_step_by_step() {
 #[actix_web::test]
 async fn broken_message_leaves_the_others_alone() {
     let server = Dovecot::start().await;
-    let broken = [&b"Subject: =?utf-8?B?////?=\r\nContent-Type: multipart/mixed; boundary\r\n\r\n\x00\xff\xfe--\r\n"[..], &[0xff; 4096]];
+    let broken = [
+        &b"Subject: =?utf-8?B?////?=\r\nContent-Type: multipart/mixed; boundary\r\n\r\n\x00\xff\xfe--\r\n"[..],
+        &[0xff; 4096],
+    ];
     server.put("INBOX", "a", mail("A", "The ebb begins at noon."), now());
     server.put("INBOX", "b", broken.concat(), now());
     server.put("INBOX", "c", b"", now());
@@ -278,7 +304,11 @@ async fn server_that_lies_about_messages_fails_those_alone() {
     };
     let codes: Vec<_> = (1..=6).map(code).collect();
     let expected = [
-        None, Some("source_rejected"), Some("too_large"), Some("source_missing"), Some("too_large"),
+        None,
+        Some("source_rejected"),
+        Some("too_large"),
+        Some("source_missing"),
+        Some("too_large"),
         Some("source_rejected"),
     ];
     assert_eq!(codes, expected, "{failed:?}");

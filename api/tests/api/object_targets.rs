@@ -260,8 +260,15 @@ async fn formats_of_objects_follow_from_flow_and_setting() {
             sink("records", json!({})),
         ]),
         &[
-            "in > read", "read > markdown", "read > json", "read > cut", "cut > chunks", "cut > vec", "vec > vectors",
-            "read > record", "record > records",
+            "in > read",
+            "read > markdown",
+            "read > json",
+            "read > cut",
+            "cut > chunks",
+            "cut > vec",
+            "vec > vectors",
+            "read > record",
+            "record > records",
         ],
     );
     setup.pipeline("Formats", &pipeline).await;
@@ -271,7 +278,10 @@ async fn formats_of_objects_follow_from_flow_and_setting() {
     let texts: BTreeMap<_, _> = store.named_texts().await.into_iter().collect();
     let keys: Vec<_> = texts.keys().map(String::as_str).collect();
     let expected = [
-        "chunks/tides.md.jsonl", "json/tides.md.json", "markdown/tides.md", "records/tides.md.jsonl",
+        "chunks/tides.md.jsonl",
+        "json/tides.md.json",
+        "markdown/tides.md",
+        "records/tides.md.jsonl",
         "vectors/tides.md.json",
     ];
     assert_eq!(keys, expected);

@@ -10,6 +10,7 @@ use super::source_files::{all_files, root};
 
 /// Names in the documents that are not in this repository.
 const FOREIGN: &[&str] = &[
+    "AbortIncompleteMultipartUpload",
     "Location",
     "SAFETY",
     "TRUNCATE",

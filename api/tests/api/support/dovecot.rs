@@ -122,7 +122,8 @@ impl Dovecot {
         let entries = fs::read_dir(self.directory(folder).join("cur")).expect("a folder");
         let paths = entries.map(|entry| entry.expect("an entry").path());
         let own = format!("{name}:");
-        let mut found = paths.filter(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&own)));
+        let mut found =
+            paths.filter(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&own)));
         found.next().expect("the message")
     }
 

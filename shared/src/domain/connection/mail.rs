@@ -139,7 +139,8 @@ impl ProviderSpec for Imap {
         if Self::address(settings).is_none() {
             problems.push(InvalidSetting::new("host", "must be a host name or an address"));
         }
-        if settings.ca_certificate.as_ref().is_some_and(|pem| pem.len() > 65_536 || !pem.contains("BEGIN CERTIFICATE")) {
+        if settings.ca_certificate.as_ref().is_some_and(|pem| pem.len() > 65_536 || !pem.contains("BEGIN CERTIFICATE"))
+        {
             problems.push(InvalidSetting::new("caCertificate", "must have certificates in PEM"));
         }
         range(&mut problems, "timeoutSeconds", settings.timeout_seconds, 1, 600);

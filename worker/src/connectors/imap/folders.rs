@@ -91,8 +91,7 @@ mod tests {
 
     #[test]
     fn selection_is_by_pattern_or_use() {
-        let folder =
-            |path: &str, is_default| Folder { raw: path.to_owned(), path: path.to_owned(), is_default };
+        let folder = |path: &str, is_default| Folder { raw: path.to_owned(), path: path.to_owned(), is_default };
         let of = |folders: &[&str]| {
             let folders = folders.iter().map(|folder| (*folder).to_owned()).collect();
             Selection::new(&MailStream { folders, since: None }).unwrap()

@@ -8,12 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use imap_next::imap_types::{
-    command::CommandBody,
-    core::Vec1,
-    datetime::NaiveDate,
-    response::Data,
-    search::SearchKey,
-    sequence::SequenceSet,
+    command::CommandBody, core::Vec1, datetime::NaiveDate, response::Data, search::SearchKey, sequence::SequenceSet,
 };
 use nvisy_shared::domain::{connection::mail::MailStream, failure::FailureCode};
 use serde::{Deserialize, Serialize};
@@ -139,11 +134,7 @@ impl MailListing {
     }
 
     /// The folder that is listed; opens the next one. `None`: all are listed.
-    async fn open_folder(
-        &mut self,
-        session: &mut Session,
-        page: &mut Page,
-    ) -> Result<Option<OpenFolder>, CallFailure> {
+    async fn open_folder(&mut self, session: &mut Session, page: &mut Page) -> Result<Option<OpenFolder>, CallFailure> {
         if let Some(open) = self.open.take() {
             return Ok(Some(open));
         }

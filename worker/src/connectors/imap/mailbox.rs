@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
-use super::session::{Answer, Refusal, Session, Socket};
+use super::session::{CommandError, Responses, Session, Socket};
 use crate::connectors::{CallFailure, OpenConnection};
 
 /// Connections of a job to the server: servers allow about ten of a user.
@@ -94,7 +94,8 @@ impl Mailbox {
         let addresses = self.outbound.resolve(host, self.settings.port()).await?;
         let is_open = !addresses.iter().all(|address| self.outbound.is_in_allowed_network(address.ip()));
         if *tls == MailEncryption::None && is_open {
-            let reason = "the setting `tls` is `none`, and the address is not in a network that the operator has allowed";
+            let reason =
+                "the setting `tls` is `none`, and the address is not in a network that the operator has allowed";
             return Err(CallFailure::Blocked(reason.to_owned()));
         }
         // The name is not resolved again.
@@ -114,8 +115,10 @@ impl Mailbox {
         }
         match session.run(CommandBody::StartTLS).await {
             Ok(_) => {}
-            Err(Refusal::Refused(..)) => return Err(CallFailure::Blocked("the server offers no STARTTLS".to_owned())),
-            Err(Refusal::Broken(failure)) => return Err(failure),
+            Err(CommandError::Refused(..)) => {
+                return Err(CallFailure::Blocked("the server offers no STARTTLS".to_owned()));
+            }
+            Err(CommandError::Broken(failure)) => return Err(failure),
         }
         let socket = self.encrypt(session.into_socket()).await?;
         Ok(Session::new(socket, timeout, false))
@@ -148,16 +151,18 @@ impl Mailbox {
         let login = CommandBody::login(self.credentials.username.clone(), self.credentials.password.expose().clone());
         match session.run(login.map_err(|_| invalid())?).await {
             Ok(_) => Ok(()),
-            Err(Refusal::Refused(code, text)) => match CallFailure::from(Refusal::Refused(code, text.clone())) {
-                CallFailure::Busy { retry_after, reason } => Err(CallFailure::Busy { retry_after, reason }),
-                _ => Err(CallFailure::Blocked(format!("the server does not accept the credentials: {text}"))),
-            },
-            Err(Refusal::Broken(failure)) => Err(failure),
+            Err(CommandError::Refused(code, text)) => {
+                match CallFailure::from(CommandError::Refused(code, text.clone())) {
+                    CallFailure::Busy { retry_after, reason } => Err(CallFailure::Busy { retry_after, reason }),
+                    _ => Err(CallFailure::Blocked(format!("the server does not accept the credentials: {text}"))),
+                }
+            }
+            Err(CommandError::Broken(failure)) => Err(failure),
         }
     }
 }
 
-fn offers(answer: &Answer, wanted: &Capability<'_>) -> bool {
+fn offers(answer: &Responses, wanted: &Capability<'_>) -> bool {
     answer.data.iter().any(|data| match data {
         Data::Capability(offered) => offered.as_ref().contains(wanted),
         _ => false,
@@ -174,10 +179,11 @@ pub(super) async fn examine(session: &mut Session, raw: &str) -> Result<(u32, Op
         .map_err(|_| CallFailure::item(FailureCode::InvalidName, "the folder has a name that cannot be sent"))?;
     let answer = match session.run(examine).await {
         Ok(answer) => answer,
-        Err(Refusal::Broken(failure)) => return Err(failure),
-        Err(Refusal::Refused(code, text)) => {
-            let is_gone = matches!(&code, Some(Code::Other(other)) if other.inner().eq_ignore_ascii_case(b"NONEXISTENT"));
-            return Err(match CallFailure::from(Refusal::Refused(code, text.clone())) {
+        Err(CommandError::Broken(failure)) => return Err(failure),
+        Err(CommandError::Refused(code, text)) => {
+            let is_gone =
+                matches!(&code, Some(Code::Other(other)) if other.inner().eq_ignore_ascii_case(b"NONEXISTENT"));
+            return Err(match CallFailure::from(CommandError::Refused(code, text.clone())) {
                 CallFailure::Busy { retry_after, reason } => CallFailure::Busy { retry_after, reason },
                 _ if is_gone => CallFailure::item(FailureCode::SourceMissing, "the folder does not exist any more"),
                 _ => CallFailure::item(FailureCode::SourceRejected, format!("the folder cannot be opened: {text}")),
@@ -192,7 +198,8 @@ pub(super) async fn examine(session: &mut Session, raw: &str) -> Result<(u32, Op
         Code::UidNext(next) => Some(next.get()),
         _ => None,
     });
-    let missing = || CallFailure::item(FailureCode::SourceRejected, "the server does not identify the folder's messages");
+    let missing =
+        || CallFailure::item(FailureCode::SourceRejected, "the server does not identify the folder's messages");
     let validity = validity.ok_or_else(missing)?;
     session.selected = Some((raw.to_owned(), validity));
     Ok((validity, next))

@@ -21,7 +21,7 @@ use super::{
     folders::Folder,
     mailbox::{Held, Mailbox, examine},
     names,
-    session::{Answer, Refusal, Session, unreadable},
+    session::{CommandError, Responses, Session, unreadable},
 };
 use crate::connectors::{CallFailure, ListedObject, ObjectFailure, Page, source::Content};
 
@@ -125,7 +125,7 @@ fn listed(folder: &Folder, locator: &Locator, facts: Facts) -> ListedObject {
 }
 
 /// The facts of an answer, by UID.
-fn facts(answer: Answer) -> BTreeMap<u32, Facts> {
+fn facts(answer: Responses) -> BTreeMap<u32, Facts> {
     let mut all = BTreeMap::new();
     for data in answer.data {
         let Data::Fetch { items, .. } = data else { continue };
@@ -163,14 +163,14 @@ async fn fetch(
     session: &mut Session,
     uids: &[u32],
     items: Vec<MessageDataItemName<'static>>,
-) -> Result<Answer, CallFailure> {
-    let Some(set) = sequence_set(uids) else { return Ok(Answer::default()) };
+) -> Result<Responses, CallFailure> {
+    let Some(set) = sequence_set(uids) else { return Ok(Responses::default()) };
     let fetch = CommandBody::fetch(set, items, true).map_err(|_| unreadable())?;
     match session.run(fetch).await {
         Ok(answer) => Ok(answer),
         // Some servers refuse the command when a message of it cannot be read; the others are asked for alone.
-        Err(Refusal::Refused(..)) => Ok(Answer { unreadable: 1, ..Answer::default() }),
-        Err(Refusal::Broken(failure)) => Err(failure),
+        Err(CommandError::Refused(..)) => Ok(Responses { unreadable: 1, ..Responses::default() }),
+        Err(CommandError::Broken(failure)) => Err(failure),
     }
 }
 
@@ -232,7 +232,8 @@ async fn piece(reading: &mut Reading) -> Result<Bytes, CallFailure> {
     let mut piece = None;
     for data in answer.data {
         let Data::Fetch { items, .. } = data else { continue };
-        let is_wanted = items.as_ref().iter().any(|item| matches!(item, MessageDataItem::Uid(uid) if uid.get() == reading.uid));
+        let is_wanted =
+            items.as_ref().iter().any(|item| matches!(item, MessageDataItem::Uid(uid) if uid.get() == reading.uid));
         if !is_wanted {
             continue;
         }
@@ -266,7 +267,10 @@ mod tests {
 
     #[test]
     fn subject_is_decoded() {
-        assert_eq!(subject(b"Subject: =?utf-8?B?R2V6ZWl0ZW4gw7xiZXI=?=\r\n =?utf-8?Q?_Nacht?=\r\n\r\n"), "Gezeiten über Nacht");
+        assert_eq!(
+            subject(b"Subject: =?utf-8?B?R2V6ZWl0ZW4gw7xiZXI=?=\r\n =?utf-8?Q?_Nacht?=\r\n\r\n"),
+            "Gezeiten über Nacht"
+        );
         assert_eq!(subject(b"\r\n"), "");
     }
 

@@ -29,7 +29,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Socket for T {}
 
 /// What a server has sent for a command.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct Responses {
     /// The data.
     pub(super) data: Vec<Data<'static>>,
     /// The codes of status responses, such as the validity of UIDs.
@@ -40,19 +40,21 @@ pub(super) struct Answer {
 
 /// Why a command has no result.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum CommandError {
     /// The server does not do it (`NO`), or does not know it (`BAD`): the code and the text.
     Refused(Option<Code<'static>>, String),
     /// The connection is of no use any more.
     Broken(CallFailure),
 }
 
-impl From<Refusal> for CallFailure {
-    fn from(refusal: Refusal) -> Self {
+impl From<CommandError> for CallFailure {
+    fn from(refusal: CommandError) -> Self {
         match refusal {
-            Refusal::Broken(failure) => failure,
-            Refusal::Refused(code, text) if is_temporary(code.as_ref()) => Self::Busy { retry_after: None, reason: text },
-            Refusal::Refused(_, text) => Self::Unavailable(format!("the server refused a command: {text}")),
+            CommandError::Broken(failure) => failure,
+            CommandError::Refused(code, text) if is_temporary(code.as_ref()) => {
+                Self::Busy { retry_after: None, reason: text }
+            }
+            CommandError::Refused(_, text) => Self::Unavailable(format!("the server refused a command: {text}")),
         }
     }
 }
@@ -110,11 +112,11 @@ impl Session {
     }
 
     /// Sends a command and waits until it is done.
-    pub(super) async fn run(&mut self, body: CommandBody<'static>) -> Result<Answer, Refusal> {
+    pub(super) async fn run(&mut self, body: CommandBody<'static>) -> Result<Responses, CommandError> {
         self.next_tag += 1;
         let tag = Tag::unvalidated(format!("n{}", self.next_tag));
         self.client.enqueue_command(Command { tag: tag.clone(), body });
-        let (mut answer, mut received) = (Answer::default(), 0);
+        let (mut answer, mut received) = (Responses::default(), 0);
         loop {
             match self.within(&mut received).await {
                 Ok(Event::DataReceived { data }) => answer.data.push(data),
@@ -122,15 +124,17 @@ impl Session {
                     Status::Tagged(Tagged { tag: done, body }) if done == tag => return finished(answer, body),
                     Status::Tagged(_) => {}
                     Status::Untagged(StatusBody { code, .. }) => answer.codes.extend(code),
-                    Status::Bye(Bye { code, text }) => return Err(Refusal::Broken(bye(code.as_ref(), &text.to_string()))),
+                    Status::Bye(Bye { code, text }) => {
+                        return Err(CommandError::Broken(bye(code.as_ref(), &text.to_string())));
+                    }
                 },
                 Ok(Event::CommandRejected { status, .. }) => {
                     let code = status.code().cloned();
-                    return Err(Refusal::Refused(code, status.text().to_string()));
+                    return Err(CommandError::Refused(code, status.text().to_string()));
                 }
                 Ok(_) => {}
                 Err(CallFailure::Item(_)) => answer.unreadable += 1,
-                Err(failure) => return Err(Refusal::Broken(failure)),
+                Err(failure) => return Err(CommandError::Broken(failure)),
             }
         }
     }
@@ -176,13 +180,13 @@ pub(super) fn unreadable() -> CallFailure {
     CallFailure::item(FailureCode::SourceRejected, "the server's answer about the message cannot be read")
 }
 
-fn finished(mut answer: Answer, body: StatusBody<'static>) -> Result<Answer, Refusal> {
+fn finished(mut answer: Responses, body: StatusBody<'static>) -> Result<Responses, CommandError> {
     match body.kind {
         StatusKind::Ok => {
             answer.codes.extend(body.code);
             Ok(answer)
         }
-        StatusKind::No | StatusKind::Bad => Err(Refusal::Refused(body.code, body.text.to_string())),
+        StatusKind::No | StatusKind::Bad => Err(CommandError::Refused(body.code, body.text.to_string())),
     }
 }
 
@@ -194,4 +198,3 @@ fn bye(code: Option<&Code<'_>>, text: &str) -> CallFailure {
 fn broken(error: &std::io::Error) -> CallFailure {
     CallFailure::Unavailable(error_chain(error))
 }
-

@@ -53,7 +53,8 @@ fn safe(name: &str) -> String {
 }
 
 fn safe_part(part: &str) -> String {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffd}');
+    let hidden =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffd}');
     let replaced = part.chars().filter(|c| !hidden(*c)).map(|c| if REPLACED.contains(&c) { '_' } else { c });
     let part: String = replaced.collect();
     let mut end = part.len().min(MAX_PART_BYTES);

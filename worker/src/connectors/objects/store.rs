@@ -228,11 +228,8 @@ impl Source for StoreSource {
         let store = &self.0;
         let all = store.container.clone().unwrap_or_else(|| "/".to_owned());
         let mut streams = vec![walk::stream(&all, "")];
-        let mut lister = store
-            .operator
-            .lister_options("/", ListOptions::default())
-            .await
-            .map_err(|error| store.failed(&error))?;
+        let mut lister =
+            store.operator.lister_options("/", ListOptions::default()).await.map_err(|error| store.failed(&error))?;
         while let Some(entry) = lister.try_next().await.map_err(|error| store.failed(&error))? {
             let path = entry.path().trim_end_matches('/');
             if entry.metadata().mode() == EntryMode::DIR && !path.is_empty() && names::problem(path).is_none() {

@@ -47,9 +47,8 @@ fn marked(element: &Element, text: &str) -> String {
 /// Whether a text begins like `1.` or `a)`.
 fn is_numbered(text: &str) -> bool {
     let mark = text.split_whitespace().next().unwrap_or_default();
-    mark.strip_suffix(['.', ')']).is_some_and(|number| {
-        (1..=4).contains(&number.len()) && number.chars().all(char::is_alphanumeric)
-    })
+    mark.strip_suffix(['.', ')'])
+        .is_some_and(|number| (1..=4).contains(&number.len()) && number.chars().all(char::is_alphanumeric))
 }
 
 #[cfg(test)]

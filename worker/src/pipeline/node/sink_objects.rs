@@ -15,8 +15,12 @@ use nvisy_shared::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    chunking::compute, element_json::DocumentJson, evaluation::{evaluate, parse}, markdown::markdown,
-    sink_connection::Destination, sink_rows::rows,
+    chunking::compute,
+    element_json::DocumentJson,
+    evaluation::{evaluate, parse},
+    markdown::markdown,
+    sink_connection::Destination,
+    sink_rows::rows,
 };
 use crate::{
     connectors::{ObjectContent, ObjectPlace, ObjectTarget, Row, objects::key},
@@ -208,7 +212,8 @@ mod tests {
     use super::*;
 
     fn spooled(format: ObjectFormat, vector_field: Option<&str>) -> String {
-        let mut settings = SinkConnection { vector_field: vector_field.map(str::to_owned), ..SinkConnection::example() };
+        let mut settings =
+            SinkConnection { vector_field: vector_field.map(str::to_owned), ..SinkConnection::example() };
         settings.object.format = format;
         let row = |text: &str| Row {
             id: Uuid::nil(),
