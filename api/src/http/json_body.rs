@@ -65,7 +65,7 @@ impl JsonBody {
     }
 }
 
-fn body_problem(error: &PayloadError) -> Problem {
+pub fn body_problem(error: &PayloadError) -> Problem {
     if is_too_slow(error) {
         too_slow()
     } else {

@@ -16,6 +16,7 @@ pub mod pagination;
 pub mod query;
 pub mod rate_limit;
 pub mod request_id;
+pub mod signed_body;
 pub mod single_header;
 pub mod stall_guard;
 pub mod status_json;

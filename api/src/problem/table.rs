@@ -56,6 +56,7 @@ table! {
     Forbidden             "forbidden"               403 "The caller's role in the workspace does not allow the operation";
     ScopeMissing          "scope_missing"           403 "The API token lacks the permission";
     SignUpRefused         "sign_up_refused"         403 "Sign-up needs the code of an invite to this address";
+    SignatureRefused      "signature_refused"       403 "The signature of the body is missing, wrong or too old";
     SessionNeeded         "session_needed"          403 "The operation needs a session, not an API token";
     WrongPassword         "wrong_password"          403 "The password is wrong";
     NotFound              "not_found"               404 "The resource does not exist";

@@ -85,6 +85,7 @@ mod sign_up_mail;
 mod slow_clients;
 mod startup;
 mod support;
+mod source_notifications;
 mod sync;
 mod sync_faults;
 mod sync_recovery;

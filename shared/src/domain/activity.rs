@@ -185,6 +185,10 @@ actions! {
     ConnectionChecked "connection.checked";
     /// The streams or first objects of a connection were asked for.
     ConnectionQueried "connection.queried";
+    /// A path and a secret for notifications of a connection were made.
+    ConnectionNotificationsRenewed "connection.notifications_renewed";
+    /// Notifications of a connection were ended.
+    ConnectionNotificationsEnded "connection.notifications_ended";
     /// A connection was deleted.
     ConnectionDeleted "connection.deleted";
     /// A run was started by request: over files that exist, as a fork, as a preview, or with a definition of its own.

@@ -115,11 +115,13 @@ pub enum RunTrigger {
     Inline,
     /// A request to show outputs without writing.
     Preview,
+    /// A notification of a source: only the objects that it names are synchronised.
+    Notification,
 }
 
 impl RunTrigger {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Upload,
         Self::Change,
         Self::Manual,
@@ -130,6 +132,7 @@ impl RunTrigger {
         Self::Backfill,
         Self::Inline,
         Self::Preview,
+        Self::Notification,
     ];
 
     /// The identifier.
@@ -146,6 +149,7 @@ impl RunTrigger {
             Self::Backfill => "backfill",
             Self::Inline => "inline",
             Self::Preview => "preview",
+            Self::Notification => "notification",
         }
     }
 

@@ -54,6 +54,8 @@ pub async fn abort(
     // Jobs before items: workers lock in this order.
     store::job::delete_of_run(change, run, except).await?;
     let Some(items) = store::run::abort(change, workspace, run, state, failure).await? else { return Ok(false) };
+    // Otherwise the next run would begin at once, and end as this one.
+    store::source_notification::forget_of_run(change, workspace, run).await?;
     for item in items {
         store::target::discard(change, workspace, item).await?;
         let Some(item) = store::run::find_item(change.tx(), workspace, item).await? else { continue };

@@ -254,6 +254,19 @@ pub async fn lock_due(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result
     sql::first(tx, due).await
 }
 
+/// Locks a pipeline that is enabled.
+pub async fn lock_enabled(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result<Option<run::Pipeline>> {
+    let enabled = raw_sql!(
+        Postgres,
+        "select p.id, p.name, p.version, v.definition
+         from pipeline p
+         join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
+         where p.workspace_id = {workspace} and p.id = {id} and p.state = 'enabled'
+         for update of p"
+    );
+    sql::first(tx, enabled).await
+}
+
 /// Sets when the schedule of a pipeline starts the next run.
 pub async fn set_next_run(tx: &Tx, workspace: WorkspaceId, id: PipelineId, next: Option<DateTime<Utc>>) -> Result<()> {
     let row = ActiveModel { next_run_at: Set(next), ..ActiveModel::default() };

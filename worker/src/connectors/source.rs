@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::Stream as FutureStream;
-use nvisy_shared::domain::{connection::CheckStep, failure::Failure};
+use nvisy_shared::domain::{
+    connection::CheckStep,
+    failure::{Failure, FailureCode},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -170,4 +173,13 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`CallFailure`]; [`CallFailure::Item`] with `source_changed` or `source_missing` if it is no longer the listed one.
     async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure>;
+
+    /// Looks objects up that a notification names by their keys: those that are there are in the page, and the others are deleted. Keys
+    /// outside of the stream are left out. The page is the only one of an incomplete listing.
+    ///
+    /// # Errors
+    /// [`CallFailure`]: [`CallFailure::Item`] if the source has no keys.
+    async fn look_up(&self, _stream: &Value, _keys: &[String]) -> Result<Page, CallFailure> {
+        Err(CallFailure::item(FailureCode::SourceRejected, "notifications cannot name objects of this source"))
+    }
 }

@@ -6,7 +6,11 @@ use std::{collections::HashSet, time::Duration};
 use async_trait::async_trait;
 use nvisy_embed::InputType;
 use nvisy_shared::{
-    domain::{failure::Failure, filter::Filter, run::RunState},
+    domain::{
+        failure::Failure,
+        filter::Filter,
+        run::{RunState, RunTrigger},
+    },
     id::{ConnectionId, FileId, SpaceId, VersionId, WorkspaceId},
     job::{AdmitItems, SyncSource},
     pipeline::{file_filter::FileFilter, node::Settings, plan::Plan},
@@ -93,7 +97,8 @@ impl Handler for AdmitItems {
             })
             .await;
         }
-        let page = page(cx, workspace, &plan.plan, &selection, checkpoint).await?;
+        let of_notification = run.trigger == RunTrigger::Notification;
+        let page = page(cx, workspace, &plan.plan, &selection, checkpoint, of_notification).await?;
         complete_in_tx(cx, claim, || {
             let (plan, page, run) = (&plan.plan, &page, &run);
             async move |change: &mut Change| {
@@ -144,8 +149,13 @@ async fn page(
     plan: &Plan,
     selection: &Selection,
     checkpoint: Checkpoint,
+    of_notification: bool,
 ) -> Result<Page, JobError> {
     let sources: Vec<_> = sources(plan);
+    if of_notification {
+        // Only sources of connections are notified.
+        return Ok(Page { entry: 0, files: Vec::new(), next: checkpoint.next_source(plan) });
+    }
     let left = selection.limit.map_or(u32::MAX, |limit| limit.saturating_sub(checkpoint.entered));
     let Some(source) = sources.get(checkpoint.source).cloned().filter(|_| left > 0) else {
         return Ok(Page { entry: 0, files: Vec::new(), next: None });

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use nvisy_shared::{
     domain::{
         failure::{Failure, FailureCode},
-        run::RunState,
+        run::{RunState, RunTrigger},
     },
     entity,
     id::WorkspaceId,
@@ -22,6 +22,7 @@ use nvisy_shared::{
         self,
         change::Change,
         job::Claim,
+        source_notification::{self, Notified},
         source_object::{self, SyncCounts},
     },
 };
@@ -44,6 +45,8 @@ const SLICE: Duration = Duration::from_secs(20);
 const MAX_OPEN: i32 = 1_000;
 /// How long the listing waits while there are so many.
 const WAIT_FOR_ITEMS: Duration = Duration::from_millis(500);
+/// Objects of notifications that are looked up at once.
+const LOOKED_UP_AT_ONCE: i64 = 200;
 /// Objects whose deletion is one transaction.
 const DELETED_AT_ONCE: i64 = 100;
 /// Repetitions of objects after which a listing has no end.
@@ -107,8 +110,11 @@ impl Sync<'_> {
     /// Lists until the end, or for the time of the job. Returns whether that was the end.
     async fn list(&mut self) -> Result<bool, JobError> {
         let source = self.of.source(self.cx).await?;
-        let mut listing = self.open(&*source).await?;
         let selection = Selection::new(&self.of.settings)?;
+        if self.of.run.trigger == RunTrigger::Notification {
+            return self.look_up(&*source, &selection).await;
+        }
+        let mut listing = self.open(&*source).await?;
         loop {
             self.wait_for_items().await?;
             let calls = Gate::of(self.cx, &self.of.connection).take(listing.max_calls()).await?;
@@ -123,11 +129,40 @@ impl Sync<'_> {
             };
             let is_last = page.checkpoint.is_none();
             let listed = ListedPage::new(self.cx, &self.of, page, &selection);
-            self.record(listed, &*source).await?;
+            self.record(listed, &*source, &[]).await?;
             if is_last {
                 Gate::of(self.cx, &self.of.connection).succeeded().await?;
                 return Ok(true);
             }
+            if self.is_over() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Reads the objects that notifications have named, instead of a listing. Returns whether those were all.
+    async fn look_up(&mut self, source: &dyn Source, selection: &Selection) -> Result<bool, JobError> {
+        let stream = Value::Object(self.of.settings.stream.clone());
+        loop {
+            self.wait_for_items().await?;
+            let named = source_notification::first(&self.cx.db, self.of.workspace, &self.of.node, LOOKED_UP_AT_ONCE);
+            let named = named.await?;
+            if named.is_empty() {
+                return Ok(true);
+            }
+            let gate = Gate::of(self.cx, &self.of.connection);
+            gate.take(1).await?;
+            let keys: Vec<_> = named.iter().map(|named| named.object_key.clone()).collect();
+            let page = match source.look_up(&stream, &keys).await {
+                Ok(page) => page,
+                Err(failure) => {
+                    let error = gate.failed(failure.redacted(&self.of.connection)).await?;
+                    return Err(self.at_node(error));
+                }
+            };
+            gate.succeeded().await?;
+            let listed = ListedPage::new(self.cx, &self.of, page, selection);
+            self.record(listed, source, &named).await?;
             if self.is_over() {
                 return Ok(false);
             }
@@ -173,8 +208,8 @@ impl Sync<'_> {
         SyncedSource::run(self.cx, self.of.workspace, self.job.run).await
     }
 
-    /// Records a page, with the checkpoint behind it.
-    async fn record(&mut self, page: ListedPage, source: &dyn Source) -> Result<(), JobError> {
+    /// Records a page, with the checkpoint behind it, and the notifications that it answers.
+    async fn record(&mut self, page: ListedPage, source: &dyn Source, answered: &[Notified]) -> Result<(), JobError> {
         let page = page.with_inline_content(self.cx, &self.of, source).await?;
         let (before, base) = (self.listing(), self.checkpoint.clone());
         let next = write_in_tx(self.cx, self.claim, || {
@@ -182,6 +217,9 @@ impl Sync<'_> {
             let (mut listing, base) = (before.clone(), base.clone());
             async move |change: &mut Change| {
                 page.record(change, cx, of, &mut listing).await?;
+                if !answered.is_empty() {
+                    source_notification::done(change, of.workspace, &of.node, answered).await?;
+                }
                 let next = Checkpoint { listing: Some(listing), ..base };
                 store::run::set_checkpoint(change, of.workspace, of.run.id, Some(json!(next)), false).await?;
                 Ok(next)

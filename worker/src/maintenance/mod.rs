@@ -94,7 +94,10 @@ impl MaintenanceTask {
 
     async fn work(self, cx: &Context) -> TaskResult {
         match self {
-            Self::Schedules => schedules::start_due(cx).await?,
+            Self::Schedules => {
+                schedules::start_due(cx).await?;
+                schedules::start_notified(cx).await?;
+            }
             Self::Accounts => {
                 accounts::delete_expired_credentials(cx).await?;
                 accounts::erase(cx).await?;

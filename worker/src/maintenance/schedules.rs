@@ -1,4 +1,4 @@
-//! Pipelines that are due by their schedule.
+//! Pipelines that are due by their schedule, or by notifications of their sources.
 
 use std::error::Error;
 
@@ -38,6 +38,30 @@ pub(super) async fn start_due(cx: &Context) -> Result<(), Box<dyn Error + Send +
                 }
             })
             .await?;
+    }
+    Ok(())
+}
+
+/// Starts a sync of each pipeline whose sources have said which objects have changed. One that is syncing comes when it has ended.
+pub(super) async fn start_notified(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    while let Some((workspace, pipeline)) = store::source_notification::next_pipeline(&cx.db).await? {
+        let changes = ChangeScope::new(&cx.db, &cx.audit_keys, workspace, ActorContext::system());
+        let started = changes
+            .run_send(|| {
+                async move |change: &mut Change| -> store::Result<bool> {
+                    let of = store::pipeline::lock_enabled(change, workspace, pipeline).await?;
+                    let goes_on = store::source_object::has_open_sync(change.tx(), workspace, pipeline, None).await?;
+                    let Some(of) = of.filter(|_| !goes_on) else { return Ok(false) };
+                    let start = StartRun::new(RunTrigger::Notification, Selection::default());
+                    runs::start(change, workspace, &of, start).await?;
+                    Ok(true)
+                }
+            })
+            .await?;
+        if !started {
+            // Another worker or a request was faster; the next time finds out.
+            return Ok(());
+        }
     }
     Ok(())
 }

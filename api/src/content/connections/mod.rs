@@ -2,6 +2,7 @@
 
 mod check;
 mod handlers;
+mod notifications;
 mod providers;
 mod query;
 mod service;
@@ -27,5 +28,11 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/workspaces/{ws}/connections/{connection}/discover").route(post().to(query::discover)))
         .service(resource("/workspaces/{ws}/connections/{connection}/browse").route(post().to(query::browse)))
         .service(resource("/workspaces/{ws}/connections/{connection}/pipelines").route(get().to(used_by::list)))
+        .service(
+            resource("/workspaces/{ws}/connections/{connection}/notifications")
+                .route(post().to(notifications::renew))
+                .route(delete().to(notifications::end)),
+        )
+        .service(resource("/notifications/{code}").route(post().to(notifications::receive)))
         .service(resource("/workspaces/{ws}/model-usage").route(get().to(usage::list)));
 }

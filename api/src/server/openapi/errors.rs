@@ -87,6 +87,7 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("createConnection", &[Code::NameTaken]),
     ("updateConnection", &[Code::NameTaken, Code::InUse]),
     ("deleteConnection", &[Code::InUse]),
+    ("receiveNotification", &[Code::NotFound, Code::SignatureRefused, Code::MalformedJson, Code::PayloadTooLarge]),
     ("streamEvents", &[Code::EventsDeleted]),
     ("search", &[Code::InvalidFilter, Code::InvalidCursor, Code::SpaceNotServed]),
     ("searchSimilar", &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded]),

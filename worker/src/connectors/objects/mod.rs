@@ -8,6 +8,7 @@ mod flat;
 pub(super) mod folder_target;
 pub(crate) mod key;
 pub(super) mod local_folder;
+mod look_up;
 pub(super) mod names;
 pub(super) mod object;
 pub(super) mod read;

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::{
     flat::FlatListing,
+    look_up::look_up,
     names,
     object::{Facts, check_reading, listed, path_of, step, stream_path},
     read,
@@ -26,7 +27,8 @@ use super::{
 };
 use crate::{
     connectors::{
-        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Source, Stream,
+        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Page, Source,
+        Stream,
     },
     context::Context,
 };
@@ -250,6 +252,13 @@ impl Source for StoreSource {
         } else {
             Box::new(FlatListing::new(store, path, request.checkpoint))
         })
+    }
+
+    async fn look_up(&self, stream: &Value, keys: &[String]) -> Result<Page, CallFailure> {
+        let path = stream_path(stream)?;
+        // Of a bucket that is gone nothing is there, and nothing is deleted.
+        self.0.first_page().await?;
+        look_up(&self.0, &path, keys).await
     }
 
     async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure> {
