@@ -1,5 +1,4 @@
-//! Quality, speed and memory of extraction over a folder of files, by format, against the reference tools that are installed:
-//! `pdftotext` for PDF, `pandoc` for office files, books and pages, `tesseract` for pictures.
+//! Quality, speed and memory of extraction over a folder of files, by format, against the reference tools that are installed.
 //!
 //! Words are compared as sets with counts (recall: the share of the reference's words that are found) and in order (F1 of pairs
 //! of neighbouring words). Each file is read in a process of its own, as in the worker, which says its CPU time and memory.
@@ -17,6 +16,43 @@ use nvisy_extract::{ExtractLimits, FileInfo, OcrMode, OcrSettings};
 
 /// Most files of one format.
 const MAX_FILES: usize = 400;
+
+/// Fewest words of a file that is compared.
+const MIN_WORDS: usize = 20;
+
+/// A tool that reads files of some formats: its name, and its arguments, of which `FILE` is the file.
+struct Reference {
+    program: &'static str,
+    arguments: &'static [&'static str],
+    extensions: &'static [&'static str],
+}
+
+const REFERENCES: [Reference; 6] = [
+    Reference { program: "pdftotext", arguments: &["FILE", "-"], extensions: &["pdf"] },
+    Reference {
+        program: "pandoc",
+        arguments: &["-t", "plain", "--wrap=none", "FILE"],
+        extensions: &["docx", "odt", "epub", "rtf", "html", "ipynb"],
+    },
+    Reference { program: "unrtf", arguments: &["--text", "--nopict", "FILE"], extensions: &["rtf"] },
+    Reference { program: "antiword", arguments: &["-m", "UTF-8.txt", "-w", "0", "FILE"], extensions: &["doc"] },
+    Reference { program: "catppt", arguments: &["-d", "utf-8", "FILE"], extensions: &["ppt"] },
+    Reference { program: "tesseract", arguments: &["FILE", "-"], extensions: &["png", "jpg", "jpeg", "tif", "tiff"] },
+];
+
+impl Reference {
+    /// The text of a file, if the tool is installed and reads it.
+    fn text(&self, path: &Path) -> Option<String> {
+        let file = path.to_string_lossy();
+        let arguments = self.arguments.iter().map(|argument| if *argument == "FILE" { &*file } else { *argument });
+        let mut command = Command::new(self.program);
+        let output = command.args(arguments).env("OMP_THREAD_LIMIT", "1").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        // Remarks of `unrtf`.
+        let lines = text.lines().filter(|line| !line.starts_with("###"));
+        output.status.success().then(|| lines.collect::<Vec<_>>().join("\n"))
+    }
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -58,12 +94,18 @@ fn read(path: &Path) -> ExitCode {
 struct Row {
     files: usize,
     failed: usize,
-    compared: usize,
+    seconds: f64,
+    peak_kb: u64,
+    /// By the name of the tool.
+    compared: BTreeMap<&'static str, Comparison>,
+}
+
+#[derive(Default)]
+struct Comparison {
+    files: usize,
     recall: f64,
     order: f64,
     seconds: f64,
-    reference_seconds: f64,
-    peak_kb: u64,
     worst: Vec<(f64, String)>,
 }
 
@@ -78,27 +120,26 @@ fn measure(folder: &Path) -> ExitCode {
         }
         table.insert(extension, row);
     }
-    println!("| format | files | failed | compared | word recall | order F1 | s | reference s | peak MB |");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("| format | files | failed | s | peak MB | reference | compared | word recall | order F1 | reference s |");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for (extension, row) in &table {
-        let mean =
-            |sum: f64| if row.compared == 0 { "-".to_owned() } else { format!("{:.3}", sum / row.compared as f64) };
-        println!(
-            "| {extension} | {} | {} | {} | {} | {} | {:.1} | {:.1} | {} |",
-            row.files,
-            row.failed,
-            row.compared,
-            mean(row.recall),
-            mean(row.order),
-            row.seconds,
-            row.reference_seconds,
-            row.peak_kb / 1024
-        );
+        let (files, failed, peak) = (row.files, row.failed, row.peak_kb / 1024);
+        let ours = format!("| {extension} | {files} | {failed} | {:.1} | {peak} |", row.seconds);
+        if row.compared.is_empty() {
+            println!("{ours} - | | | | |");
+        }
+        for (program, found) in &row.compared {
+            let mean = |sum: f64| if found.files == 0 { 0.0 } else { sum / found.files as f64 };
+            let (recall, order) = (mean(found.recall), mean(found.order));
+            println!("{ours} {program} | {} | {recall:.3} | {order:.3} | {:.1} |", found.files, found.seconds);
+        }
     }
     for (extension, row) in &mut table {
-        row.worst.sort_by(|one, other| one.0.total_cmp(&other.0));
-        for (recall, note) in row.worst.iter().take(12).filter(|(recall, _)| *recall < 0.97) {
-            println!("{extension} {recall:.3} {note}");
+        for (program, found) in &mut row.compared {
+            found.worst.sort_by(|one, other| one.0.total_cmp(&other.0));
+            for (recall, note) in found.worst.iter().take(12).filter(|(recall, _)| *recall < 0.97) {
+                println!("{extension} {program} {recall:.3} {note}");
+            }
         }
     }
     ExitCode::SUCCESS
@@ -126,60 +167,49 @@ fn one(extension: &str, path: &Path, row: &mut Row) {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let peak = said.lines().find_map(|line| line.strip_prefix("peak_kb ")).and_then(|peak| peak.parse().ok());
     row.peak_kb = row.peak_kb.max(peak.unwrap_or(0));
-    let started = Instant::now();
-    let reference = reference(extension, path);
-    row.reference_seconds += started.elapsed().as_secs_f64();
-    let name = path.display();
     if !output.status.success() {
         row.failed += 1;
-        let reason = said.lines().find(|line| line.starts_with("failed")).unwrap_or("it died");
-        if reference.as_ref().is_some_and(|text| words(text).len() >= 5) {
-            row.worst.push((0.0, format!("{name}: {reason}")));
+    }
+    for reference in REFERENCES.iter().filter(|reference| reference.extensions.contains(&extension)) {
+        let found = row.compared.entry(reference.program).or_default();
+        let started = Instant::now();
+        let text = reference.text(path);
+        found.seconds += started.elapsed().as_secs_f64();
+        let theirs = words(&text.unwrap_or_default());
+        if theirs.len() < MIN_WORDS {
+            continue;
         }
-        return;
+        if output.status.success() {
+            found.add(path, &words(&String::from_utf8_lossy(&output.stdout)), &theirs);
+        } else {
+            let reason = said.lines().find(|line| line.starts_with("failed")).unwrap_or("it died");
+            found.worst.push((0.0, format!("{}: {reason}", path.display())));
+        }
     }
-    let Some(reference) = reference else { return };
-    let (ours, theirs) = (words(&String::from_utf8_lossy(&output.stdout)), words(&reference));
-    if theirs.len() < 5 {
-        return;
-    }
-    let recall = shared(&counts(&theirs), &counts(&ours)) as f64 / theirs.len() as f64;
-    let pairs = |words: &[String]| words.windows(2).map(|pair| pair.join(" ")).collect::<Vec<_>>();
-    let both = shared(&counts(&pairs(&theirs)), &counts(&pairs(&ours))) as f64;
-    let order = 2.0 * both / (ours.len().saturating_sub(1) + theirs.len() - 1).max(1) as f64;
-    row.compared += 1;
-    row.recall += recall;
-    row.order += order;
-    row.worst.push((recall.min(order + 0.04), format!("{name}: recall {recall:.3}, order {order:.3}")));
 }
 
-/// The text by the reference tool, if there is one and it is installed.
-fn reference(extension: &str, path: &Path) -> Option<String> {
-    let mut command = match extension {
-        "pdf" => {
-            let mut command = Command::new("pdftotext");
-            command.arg(path).arg("-");
-            command
-        }
-        "docx" | "odt" | "epub" | "rtf" | "html" | "ipynb" => {
-            let mut command = Command::new("pandoc");
-            command.args(["-t", "plain", "--wrap=none"]).arg(path);
-            command
-        }
-        "png" | "jpg" | "jpeg" | "tif" | "tiff" => {
-            let mut command = Command::new("tesseract");
-            command.arg(path).arg("-").env("OMP_THREAD_LIMIT", "1");
-            command
-        }
-        _ => return None,
-    };
-    let output = command.output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+impl Comparison {
+    fn add(&mut self, path: &Path, ours: &[String], theirs: &[String]) {
+        let recall = shared(&counts(theirs), &counts(ours)) as f64 / theirs.len() as f64;
+        let pairs = |words: &[String]| words.windows(2).map(|pair| pair.join(" ")).collect::<Vec<_>>();
+        let both = shared(&counts(&pairs(theirs)), &counts(&pairs(ours))) as f64;
+        let order = 2.0 * both / (ours.len().saturating_sub(1) + theirs.len() - 1).max(1) as f64;
+        self.files += 1;
+        self.recall += recall;
+        self.order += order;
+        let note = format!("{}: recall {recall:.3}, order {order:.3}", path.display());
+        self.worst.push((recall.min(order + 0.04), note));
+    }
 }
 
 /// Words in small letters, without signs.
 fn words(text: &str) -> Vec<String> {
-    let text = text.replace(['\u{AD}', '\u{200B}'], "").replace('ﬁ', "fi").replace('ﬂ', "fl").replace("-\n", "");
+    let text = text
+        .replace(['\u{AD}', '\u{200B}'], "")
+        .replace("[pic]", "")
+        .replace('ﬁ', "fi")
+        .replace('ﬂ', "fl")
+        .replace("-\n", "");
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic;
 use std::process::ExitCode;
 use std::thread;
 
@@ -19,7 +19,7 @@ use super::ocr::Ocr;
 use super::request::{ChildReply, ChildRequest, EXIT_NOT_STARTED};
 use super::sandbox;
 use super::unpack::{self, UnpackLimits, UnpackMessage};
-use crate::{FileError, FileErrorKind};
+use crate::FileError;
 
 /// Limit of open files: the three standard streams, their copies, and some for the runtime.
 const MAX_OPEN_FILES: u64 = 32;
@@ -52,14 +52,9 @@ fn serve() -> io::Result<()> {
     if let Some(limits) = request.unpack {
         return send_members(file, &request, limits, parent);
     }
-    let read = AssertUnwindSafe(|| formats::read(file, &request.info, &request.limits, &mut ocr));
-    let reply: ChildReply = panic::catch_unwind(read).unwrap_or_else(|_| Err(crashed()));
+    let reply: ChildReply = formats::read(file, &request.info, &request.limits, &mut ocr);
     let bytes = postcard::to_stdvec(&reply).map_err(io::Error::other)?;
     parent.write_all(&bytes)
-}
-
-fn crashed() -> FileError {
-    FileError::new(FileErrorKind::Corrupt, "The content crashed its reader.")
 }
 
 /// Sends the messages of [`unpack`](unpack::unpack), each after its length.
@@ -71,7 +66,7 @@ fn send_members(file: File, request: &ChildRequest, limits: UnpackLimits, parent
         (&parent).write_all(&bytes)
     };
     let unpacked = panic::catch_unwind(|| unpack::unpack(file, &request.info, &request.limits, limits, &mut { send }));
-    unpacked.unwrap_or_else(|_| send(UnpackMessage::Failed(crashed())))
+    unpacked.unwrap_or_else(|_| send(UnpackMessage::CutShort(FileError::crashed())))
 }
 
 /// Ends the process when the parent closes its end of the socket, which also happens when the parent dies.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-use crate::MediaType;
+use crate::{FileError, MediaType};
 
 /// A file's content as text, with its structure as byte ranges of that text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Document {
     /// The gaps of the text, in sentences.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Why the rest of the file was not read, if a part of it was enough.
+    #[serde(default)]
+    pub failure: Option<FileError>,
 }
 
 /// A piece of structure.

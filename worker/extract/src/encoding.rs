@@ -35,6 +35,23 @@ pub(crate) fn decode_declared(bytes: Vec<u8>, declared: Option<&'static Encoding
     without_controls(text)
 }
 
+/// The bytes before binary content begins; all if it does not.
+pub(crate) fn text_bytes(bytes: &[u8]) -> usize {
+    let is_wide = bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) || wide(bytes).is_some();
+    if is_wide || is_ebcdic(&bytes[..bytes.len().min(DETECTION_BYTES)]) {
+        return bytes.len();
+    }
+    let is_odd = |byte: &u8| is_odd_control(char::from(*byte));
+    let run = bytes.windows(MAX_CONTROL_RUN).position(|window| window.iter().all(is_odd));
+    let is_mixed = bytes.iter().filter(|byte| is_odd(byte)).count() > 2 + bytes.len() / 100;
+    run.or_else(|| bytes.iter().position(is_odd).filter(|_| is_mixed)).unwrap_or(bytes.len())
+}
+
+/// The failure of a text that turns into something else.
+pub(crate) fn turns_binary() -> FileError {
+    FileError::new(FileErrorKind::Corrupt, "The file starts like text but contains binary content.")
+}
+
 /// The text without stray control characters.
 fn without_controls(text: String) -> Result<String, FileError> {
     let (mut odd, mut run, mut longest) = (0, 0, 0);
@@ -49,7 +66,7 @@ fn without_controls(text: String) -> Result<String, FileError> {
         return Ok(text);
     }
     if longest >= MAX_CONTROL_RUN || odd > 2 + text.len() / 100 {
-        return Err(FileError::new(FileErrorKind::Corrupt, "The file starts like text but contains binary content."));
+        return Err(turns_binary());
     }
     Ok(text.chars().filter(|&c| !is_odd_control(c)).collect())
 }

@@ -30,6 +30,14 @@ impl FileError {
     pub fn new(kind: FileErrorKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }
     }
+
+    pub(crate) fn crashed() -> Self {
+        Self::new(FileErrorKind::Corrupt, "The content crashed its reader.")
+    }
+
+    pub(crate) fn timed_out() -> Self {
+        Self::new(FileErrorKind::TimedOut, "Reading the content takes longer than one file may take.")
+    }
 }
 
 /// Kinds of faults of a file.

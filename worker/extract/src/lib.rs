@@ -30,7 +30,7 @@ mod unpack;
 pub use document::{Document, Element, ElementKind, Records};
 pub use error::{ExtractError, FileError, FileErrorKind};
 pub use limits::ExtractLimits;
-pub use members::Members;
+pub use members::{Member, Members};
 pub use ocr::{OCR_FILES, OcrMode, OcrSettings};
 pub use request::FileInfo;
 pub use run::run;
@@ -50,4 +50,4 @@ pub fn read_here(
     formats::read(file, info, limits, &mut ocr)
 }
 
-pub use unpack::{ArchiveKind, UnpackLimits, archive_kind};
+pub use unpack::{ArchiveKind, Compression, UnpackLimits, archive_kind};

@@ -13,6 +13,10 @@ pub struct ExtractLimits {
     pub max_text_bytes: u64,
     /// Bytes that a compressed container may unfold to. More is `too_large`.
     pub max_expanded_bytes: u64,
+    /// Whether what is read before a failure, of the file or of a limit, is a document, too, with the failure in
+    /// [`Document::failure`](crate::Document::failure). `out_of_memory` may leave none.
+    #[serde(default)]
+    pub partial: bool,
 }
 
 impl Default for ExtractLimits {
@@ -23,6 +27,7 @@ impl Default for ExtractLimits {
             max_pages: 5_000,
             max_text_bytes: 32 << 20,
             max_expanded_bytes: 256 << 20,
+            partial: false,
         }
     }
 }

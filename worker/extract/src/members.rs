@@ -15,9 +15,9 @@ use tokio::{
 };
 
 use super::{
-    ExtractError, ExtractLimits, FileInfo,
+    ExtractError, ExtractLimits, FileError, FileInfo,
     request::ChildRequest,
-    run::{STDERR_LIMIT_BYTES, failed, invalid_reply, read_limited, request_line, start, timed_out},
+    run::{STDERR_LIMIT_BYTES, failed, invalid_reply, read_limited, request_line, start},
     unpack::{UnpackLimits, UnpackMessage},
 };
 
@@ -30,9 +30,22 @@ pub struct Members {
     socket: UnixStream,
     /// The time that the child may still take. Time that the reader takes between two calls does not count.
     remaining: Duration,
-    /// The path of the first member, which [`Members::open`] has read already.
-    first: Option<String>,
-    is_complete: bool,
+    /// A message that was read already.
+    pending: Option<UnpackMessage>,
+    /// The path of the member whose bytes come.
+    open: Option<String>,
+    is_at_end: bool,
+}
+
+/// A part of an archive.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Member {
+    /// A member of this path, whose bytes come next ([`Members::bytes`]).
+    Content(String),
+    /// The member of this path cannot be read. If its bytes came already, they are void.
+    Failed(String, FileError),
+    /// The rest of the archive cannot be read.
+    CutShort(FileError),
 }
 
 impl Members {
@@ -54,32 +67,43 @@ impl Members {
         // If the child dies before it reads, its exit status is the better error than the broken socket.
         let _broken = socket.write_all(&line).await;
         let remaining = Duration::from_secs(limits.wall_seconds);
-        let mut members = Self { child, socket, remaining, first: None, is_complete: false };
+        let mut members = Self { child, socket, remaining, pending: None, open: None, is_at_end: false };
         match members.message().await? {
             UnpackMessage::NotAnArchive => return Ok(None),
-            UnpackMessage::Member(path) => members.first = Some(path),
-            UnpackMessage::End => members.is_complete = true,
-            UnpackMessage::Failed(error) => return Err(error.into()),
-            UnpackMessage::Bytes(_) | UnpackMessage::MemberEnd => return Err(invalid_reply().into()),
+            first => members.pending = Some(first),
         }
         Ok(Some(members))
     }
 
-    /// The path of the next member, after all bytes of the one before; `None`: that was the last one.
+    /// The next part of the archive, after all bytes of the member before; `None`: that was the last one.
     ///
     /// # Errors
     /// As [`Self::open`]. The members before are void.
-    pub async fn next(&mut self) -> Result<Option<String>, ExtractError> {
-        if let Some(path) = self.first.take() {
-            return Ok(Some(path));
-        }
-        if self.is_complete {
+    pub async fn next(&mut self) -> Result<Option<Member>, ExtractError> {
+        if self.is_at_end {
             return Ok(None);
         }
         match self.message().await? {
-            UnpackMessage::Member(path) => Ok(Some(path)),
-            UnpackMessage::End => {
-                self.is_complete = true;
+            UnpackMessage::Member(path) if self.open.is_none() => {
+                self.open = Some(path.clone());
+                Ok(Some(Member::Content(path)))
+            }
+            UnpackMessage::MemberFailed(path, error) => {
+                self.open = None;
+                Ok(Some(Member::Failed(path, error)))
+            }
+            UnpackMessage::CutShort(error) => match self.open.take() {
+                Some(path) => {
+                    self.pending = Some(UnpackMessage::CutShort(error.clone()));
+                    Ok(Some(Member::Failed(path, error)))
+                }
+                None => {
+                    self.is_at_end = true;
+                    Ok(Some(Member::CutShort(error)))
+                }
+            },
+            UnpackMessage::End if self.open.is_none() => {
+                self.is_at_end = true;
                 Ok(None)
             }
             UnpackMessage::Failed(error) => Err(error.into()),
@@ -90,21 +114,37 @@ impl Members {
     /// The next bytes of the member; `None`: it is complete.
     ///
     /// # Errors
-    /// As [`Self::open`]. This member and those before are void.
+    /// As [`Self::open`]. The bytes of this member are void; [`Self::next`] tells whether the members before are, too.
     pub async fn bytes(&mut self) -> Result<Option<Vec<u8>>, ExtractError> {
         match self.message().await? {
             UnpackMessage::Bytes(bytes) => Ok(Some(bytes)),
-            UnpackMessage::MemberEnd => Ok(None),
-            UnpackMessage::Failed(error) => Err(error.into()),
+            UnpackMessage::MemberEnd => {
+                self.open = None;
+                Ok(None)
+            }
+            failure @ (UnpackMessage::MemberFailed(..) | UnpackMessage::CutShort(_) | UnpackMessage::Failed(_)) => {
+                let error = failure.error().unwrap_or_else(invalid_reply);
+                self.pending = Some(failure);
+                Err(error.into())
+            }
             _ => Err(invalid_reply().into()),
         }
     }
 
+    /// Whether the last call of [`Self::bytes`] failed for a reason that [`Self::next`] tells.
+    #[must_use]
+    pub const fn is_interrupted(&self) -> bool {
+        self.pending.is_some()
+    }
+
     async fn message(&mut self) -> Result<UnpackMessage, ExtractError> {
+        if let Some(message) = self.pending.take() {
+            return Ok(message);
+        }
         let began = Instant::now();
         let Ok(read) = timeout(self.remaining, read_message(&mut self.socket)).await else {
             self.child.kill().await.map_err(ExtractError::Process)?;
-            return Err(timed_out().into());
+            return Err(FileError::timed_out().into());
         };
         self.remaining = self.remaining.saturating_sub(began.elapsed());
         match read {

@@ -43,7 +43,7 @@ pub async fn run(
         Ok(outcome) => outcome,
         Err(_) => {
             child.kill().await.map_err(ExtractError::Process)?;
-            Err(timed_out().into())
+            Err(FileError::timed_out().into())
         }
     }
 }
@@ -140,7 +140,7 @@ fn exit_error(status: ExitStatus, stderr: &[u8]) -> FileError {
     let stderr = String::from_utf8_lossy(stderr);
     let killed_by = |signal: Signal| status.signal() == Some(signal.as_raw());
     if killed_by(Signal::XCPU) {
-        return timed_out();
+        return FileError::timed_out();
     }
     // The second message is that of a panic without memory to unwind.
     if ["memory allocation of", "failed to initiate panic"].iter().any(|message| stderr.contains(message)) {
@@ -149,11 +149,7 @@ fn exit_error(status: ExitStatus, stderr: &[u8]) -> FileError {
             "Reading the content takes more memory than one file may take.",
         );
     }
-    FileError::new(FileErrorKind::Corrupt, "The content crashed its reader.")
-}
-
-pub(super) fn timed_out() -> FileError {
-    FileError::new(FileErrorKind::TimedOut, "Reading the content takes longer than one file may take.")
+    FileError::crashed()
 }
 
 #[cfg(test)]

@@ -40,6 +40,10 @@ pub enum MediaType {
     Mail,
     /// Mails one after the other (mbox).
     Mailbox,
+    /// Text of Word before 2007.
+    Doc,
+    /// Presentation of before 2007.
+    Ppt,
     /// Mail of Outlook.
     Outlook,
     /// Notebook (Jupyter).
@@ -95,6 +99,8 @@ impl MediaType {
             Self::Rtf => "application/rtf",
             Self::Mail => "message/rfc822",
             Self::Mailbox => "application/mbox",
+            Self::Doc => "application/msword",
+            Self::Ppt => "application/vnd.ms-powerpoint",
             Self::Outlook => "application/vnd.ms-outlook",
             Self::Notebook => "application/x-ipynb+json",
             Self::Png => "image/png",

@@ -290,3 +290,14 @@ fn pages_with_text_are_not_recognized() {
     let document = read_as("r12-ligatures.pdf", &data("r12-ligatures.pdf"), &models()).expect("a text");
     assert!(!document.properties.contains_key("ocrConfidence"));
 }
+
+#[test]
+fn bold_lines_of_text_size_are_headings() {
+    let document = read("bold.pdf").expect("a text");
+    let headings: Vec<_> = pieces(&document)
+        .into_iter()
+        .filter(|(kind, _)| matches!(kind, ElementKind::Heading { .. }))
+        .map(|(_, text)| text)
+        .collect();
+    assert_eq!(headings, ["Scope of work", "Duties"]);
+}

@@ -1,7 +1,6 @@
 //! Reads parts of a zip container within a limit of expanded bytes.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{BufReader, Read};
 
 use quick_xml::Reader;
@@ -9,6 +8,7 @@ use quick_xml::events::Event;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::input::Input;
 use super::markup::{attribute, malformed};
 use crate::encoding;
 use crate::{ExtractLimits, FileError, FileErrorKind};
@@ -25,11 +25,15 @@ pub(crate) fn compression_limit(packed: u64) -> u64 {
 
 /// A zip container.
 pub(super) struct Archive {
-    zip: ZipArchive<BufReader<File>>,
+    zip: ZipArchive<BufReader<Input>>,
     /// The parts by their names as [`normal`] spells them: writers disagree about case, slashes and escapes.
     parts: HashMap<String, usize>,
     /// Expanded bytes that the remaining parts may have.
     remaining_bytes: u64,
+    /// Whether what comes before the damage of a part is a part.
+    keeps_damaged: bool,
+    /// The first damage of a part.
+    damage: Option<FileError>,
 }
 
 /// A part that another one names.
@@ -44,13 +48,23 @@ pub(super) struct Relationship {
 }
 
 impl Archive {
-    pub(super) fn open(file: File, limits: &ExtractLimits) -> Result<Self, FileError> {
-        let zip = ZipArchive::new(BufReader::new(file)).map_err(file_error)?;
+    pub(super) fn open(input: Input, limits: &ExtractLimits) -> Result<Self, FileError> {
+        let zip = ZipArchive::new(BufReader::new(input)).map_err(file_error)?;
         let mut parts = HashMap::with_capacity(zip.len());
         for (place, name) in zip.file_names_raw().enumerate() {
             parts.insert(normal(&String::from_utf8_lossy(name)), place);
         }
-        Ok(Self { zip, parts, remaining_bytes: limits.max_expanded_bytes })
+        Ok(Self { zip, parts, remaining_bytes: limits.max_expanded_bytes, keeps_damaged: false, damage: None })
+    }
+
+    /// Sets whether what comes before the damage of a part is a part.
+    pub(super) fn keep_damaged(&mut self, keeps_damaged: bool) {
+        self.keeps_damaged = keeps_damaged;
+    }
+
+    /// The damage of a part that was kept.
+    pub(super) fn damage(&mut self) -> Option<FileError> {
+        self.damage.take()
     }
 
     /// Whether there is a part of this name.
@@ -94,9 +108,17 @@ impl Archive {
         let part = self.zip.by_index(place).map_err(file_error)?;
         let limit = self.remaining_bytes.min(compression_limit(part.compressed_size()));
         let mut bytes = Vec::new();
-        part.take(limit + 1).read_to_end(&mut bytes).map_err(super::unreadable)?;
-        if bytes.len() as u64 > limit {
-            return Err(too_large());
+        let read = part.take(limit + 1).read_to_end(&mut bytes).map_err(super::failures::unreadable);
+        let damage = match read {
+            Ok(_) => (bytes.len() as u64 > limit).then(too_large),
+            Err(damage) => Some(damage),
+        };
+        if let Some(damage) = damage {
+            if !self.keeps_damaged {
+                return Err(damage);
+            }
+            self.damage.get_or_insert(damage);
+            bytes.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         }
         self.remaining_bytes -= bytes.len() as u64;
         Ok(Some(bytes))
@@ -188,7 +210,7 @@ fn file_error(error: ZipError) -> FileError {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => {
             FileError::new(FileErrorKind::Encrypted, "The file is protected by a password.")
         }
-        ZipError::Io(error) => super::unreadable(error),
+        ZipError::Io(error) => super::failures::unreadable(error),
         _ => FileError::new(FileErrorKind::Corrupt, "The file's container is cut short or damaged."),
     }
 }

@@ -1,14 +1,46 @@
 use std::borrow::Cow;
+use std::panic::{self, AssertUnwindSafe};
+use std::time::{Duration, Instant};
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use super::{rows::TableRows, too_much_text};
+use super::failures::too_much_text;
+use super::rows::TableRows;
 use crate::{Document, Element, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType, document::Records};
 
 /// Longest property: each chunk carries all of them.
 const MAX_PROPERTY_BYTES: usize = 300;
 /// Most warnings of a document.
 const MAX_WARNINGS: usize = 8;
+
+/// The share of a file's time after which reading ends, if a part of the file is enough: the parent ends the process at the limit.
+const PARTIAL_TIME_SHARE: f64 = 0.8;
+
+/// The document of a reader, which adds elements until it has read the file, or fails.
+///
+/// With [`ExtractLimits::partial`], what was added before a failure is a document, too.
+pub(super) fn build(
+    limits: &ExtractLimits,
+    read: impl FnOnce(&mut DocumentBuilder) -> Result<(), FileError>,
+) -> Result<Document, FileError> {
+    let mut builder = DocumentBuilder::new(limits);
+    if limits.partial {
+        let share = Duration::from_secs(limits.wall_seconds).mul_f64(PARTIAL_TIME_SHARE);
+        builder.is_partial = true;
+        builder.until = Some(Instant::now() + share);
+    }
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| read(&mut builder)));
+    let outcome = outcome.unwrap_or_else(|_| Err(FileError::crashed()));
+    builder.finish(outcome)
+}
+
+/// Whether a document without the part that failed is a document.
+fn leaves_a_part(failure: &FileError) -> bool {
+    match failure.kind {
+        FileErrorKind::Corrupt | FileErrorKind::TooLarge | FileErrorKind::TimedOut | FileErrorKind::OutOfMemory => true,
+        FileErrorKind::UnsupportedMedia | FileErrorKind::Encrypted | FileErrorKind::Empty => false,
+    }
+}
 
 /// Builds a document element by element, with the text within its limit.
 ///
@@ -21,17 +53,54 @@ pub(super) struct DocumentBuilder {
     asides: Vec<(String, Option<u32>)>,
     aside_bytes: usize,
     max_text_bytes: u64,
+    /// Whether a part of the file is enough.
+    is_partial: bool,
+    /// When reading ends, if a part of the file is enough. Then writing begins, for which there is no limit here.
+    until: Option<Instant>,
+    /// The failure of a document without text.
+    if_empty: &'static str,
 }
 
 impl DocumentBuilder {
     pub(super) fn new(limits: &ExtractLimits) -> Self {
-        Self {
-            document: Document::default(),
-            page: None,
-            asides: Vec::new(),
-            aside_bytes: 0,
-            max_text_bytes: limits.max_text_bytes,
+        Self { max_text_bytes: limits.max_text_bytes, if_empty: "The file has no text.", ..Self::default() }
+    }
+
+    /// Whether a part of the file is enough.
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    /// Takes a failure after which reading goes on if a part of the file is enough, and gives it back otherwise.
+    pub(super) fn skip(&mut self, failure: FileError) -> Result<(), FileError> {
+        if !self.is_partial || !leaves_a_part(&failure) {
+            return Err(failure);
         }
+        if failure.kind == FileErrorKind::TimedOut {
+            self.until = None;
+        }
+        self.warn(failure.detail.clone());
+        self.document.failure.get_or_insert(failure);
+        Ok(())
+    }
+
+    /// Fails when the time of a file is over of which a part is enough.
+    pub(super) fn check_time(&self) -> Result<(), FileError> {
+        match self.until {
+            Some(until) if Instant::now() > until => Err(FileError::timed_out()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sets the sentence of the failure of a document without text.
+    pub(super) fn if_empty(&mut self, sentence: &'static str) {
+        self.if_empty = sentence;
+    }
+
+    /// Replaces everything by a document whose text is the file.
+    pub(super) fn replace(&mut self, document: Document) {
+        let Document { failure, warnings, .. } = std::mem::take(&mut self.document);
+        self.document = Document { failure, warnings, ..document };
     }
 
     /// Sets the title, unless it is set already or the new one is blank.
@@ -86,6 +155,7 @@ impl DocumentBuilder {
         if content.is_empty() {
             return Ok(());
         }
+        self.check_time()?;
         if (self.document.text.len() + content.len()) as u64 > self.max_text_bytes {
             return Err(too_much_text());
         }
@@ -123,6 +193,7 @@ impl DocumentBuilder {
     /// Sets a text beside the body, which stands at the end. A repeated text, as of the head of each page, stands once.
     pub(super) fn aside(&mut self, content: &str) -> Result<(), FileError> {
         let content = content.trim();
+        self.check_time()?;
         let is_known = self.asides.iter().rev().take(64).any(|(known, _)| known == content);
         if content.is_empty() || is_known {
             return Ok(());
@@ -149,14 +220,26 @@ impl DocumentBuilder {
         }
     }
 
-    /// The document, or an error with the given sentence if it has no text.
-    pub(super) fn finish(mut self, if_empty: &str) -> Result<Document, FileError> {
+    /// The document, or why there is none.
+    fn finish(mut self, outcome: Result<(), FileError>) -> Result<Document, FileError> {
+        let outcome = outcome.or_else(|failure| self.skip(failure));
+        // What there is, is written in any case.
+        self.until = None;
+        if let Err(failure) = outcome {
+            // A reader that finds nothing in a damaged file does not know why.
+            let is_consequence = failure.kind == FileErrorKind::UnsupportedMedia;
+            return Err(self.document.failure.take().filter(|_| is_consequence).unwrap_or(failure));
+        }
         for (content, page) in std::mem::take(&mut self.asides) {
             self.page = page;
-            self.push(ElementKind::Aside, &content)?;
+            match self.push(ElementKind::Aside, &content) {
+                Err(_) if self.is_partial => break,
+                pushed => pushed?,
+            }
         }
         if self.document.text.trim().is_empty() {
-            return Err(FileError::new(FileErrorKind::Empty, if_empty));
+            let failure = self.document.failure.take();
+            return Err(failure.unwrap_or_else(|| FileError::new(FileErrorKind::Empty, self.if_empty)));
         }
         Ok(self.document)
     }
@@ -210,18 +293,17 @@ mod tests {
 
     #[test]
     fn element_ranges_exclude_separators() {
-        let mut builder = DocumentBuilder::new(&ExtractLimits::default());
-        for (kind, content) in [
+        let parts = [
             (ElementKind::Heading { level: 1 }, " Grüße "),
             (ElementKind::Paragraph, "   "),
             (ElementKind::ListItem, "- one"),
             (ElementKind::ListItem, "- two"),
             (ElementKind::Code, "\n  x = 1\n"),
             (ElementKind::Code, "  y = 2"),
-        ] {
-            builder.push(kind, content).expect("small");
-        }
-        let document = builder.finish("empty").expect("has text");
+        ];
+        let add =
+            |builder: &mut DocumentBuilder| parts.iter().try_for_each(|(kind, content)| builder.push(*kind, content));
+        let document = build(&ExtractLimits::default(), add).expect("has text");
         assert_eq!(document.text, "Grüße\n\n- one\n- two\n\n  x = 1\n  y = 2");
         assert_eq!(
             pieces(&document),
@@ -237,13 +319,14 @@ mod tests {
 
     #[test]
     fn page_breaks_separate_pages() {
-        let mut builder = DocumentBuilder::new(&ExtractLimits::default());
-        builder.page(1);
-        builder.page(2);
-        builder.push(ElementKind::Paragraph, "a\0b").expect("small");
-        builder.page(3);
-        builder.push(ElementKind::Paragraph, "c").expect("small");
-        let document = builder.finish("empty").expect("has text");
+        let add = |builder: &mut DocumentBuilder| {
+            builder.page(1);
+            builder.page(2);
+            builder.push(ElementKind::Paragraph, "a\0b")?;
+            builder.page(3);
+            builder.push(ElementKind::Paragraph, "c")
+        };
+        let document = build(&ExtractLimits::default(), add).expect("has text");
         assert_eq!(document.text, "ab\n\nc");
         let pages: Vec<_> = document.elements.iter().map(|e| (e.kind, e.page)).collect();
         assert_eq!(
@@ -255,10 +338,46 @@ mod tests {
     #[test]
     fn too_much_text_and_no_text_are_errors() {
         let limits = ExtractLimits { max_text_bytes: 4, ..ExtractLimits::default() };
-        let mut builder = DocumentBuilder::new(&limits);
-        let error = builder.push(ElementKind::Paragraph, "12345").expect_err("five of four");
-        assert_eq!(error.kind, FileErrorKind::TooLarge);
-        let error = builder.finish("nothing there").expect_err("nothing was added");
+        let error = build(&limits, |builder| builder.push(ElementKind::Paragraph, "12345"));
+        assert_eq!(error.expect_err("five of four").kind, FileErrorKind::TooLarge);
+        let nothing = |builder: &mut DocumentBuilder| {
+            builder.if_empty("nothing there");
+            Ok(())
+        };
+        let error = build(&limits, nothing).expect_err("nothing was added");
         assert_eq!((error.kind, error.detail.as_str()), (FileErrorKind::Empty, "nothing there"));
+    }
+
+    #[test]
+    fn failure_leaves_what_was_added_if_a_part_is_enough() {
+        let corrupt = || FileError::new(FileErrorKind::Corrupt, "Damaged.");
+        let limits = ExtractLimits { partial: true, ..ExtractLimits::default() };
+        let add = |failure: FileError| {
+            move |builder: &mut DocumentBuilder| {
+                builder.aside("beside")?;
+                builder.push(ElementKind::Paragraph, "before")?;
+                Err(failure)
+            }
+        };
+        assert_eq!(build(&ExtractLimits::default(), add(corrupt())), Err(corrupt()));
+        let document = build(&limits, add(corrupt())).expect("a part");
+        assert_eq!((document.text.as_str(), document.failure), ("before\n\nbeside", Some(corrupt())));
+        assert_eq!(document.warnings, ["Damaged."]);
+        let encrypted = FileError::new(FileErrorKind::Encrypted, "Protected.");
+        assert_eq!(build(&limits, add(encrypted.clone())), Err(encrypted));
+        assert_eq!(build(&limits, |_| Err(corrupt())), Err(corrupt()), "nothing was read");
+        let crash = |builder: &mut DocumentBuilder| {
+            builder.push(ElementKind::Paragraph, "before")?;
+            panic!("as a library may")
+        };
+        assert_eq!(build(&limits, crash).expect("a part").failure, Some(FileError::crashed()));
+        let late = ExtractLimits { wall_seconds: 0, ..limits };
+        let slow = |builder: &mut DocumentBuilder| {
+            builder.append(ElementKind::Paragraph, "before");
+            std::thread::sleep(Duration::from_millis(1));
+            builder.push(ElementKind::Paragraph, "after")
+        };
+        let document = build(&late, slow).expect("a part");
+        assert_eq!((document.text.as_str(), document.failure), ("before", Some(FileError::timed_out())));
     }
 }

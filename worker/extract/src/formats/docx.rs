@@ -9,14 +9,21 @@ use super::builder::DocumentBuilder;
 use super::docx_numbering::Numbering;
 use super::docx_styles::{Styles, outline_level};
 use super::html;
-use super::markup::{append_text, attribute, first_text, malformed, number, texts};
+use super::markup::{append_text, attribute, check_end, first_text, malformed, number, texts};
 use super::rows::TableRows;
 use super::symbols;
 use crate::encoding;
-use crate::{Document, ElementKind, ExtractLimits, FileError, MediaType};
+use crate::{ElementKind, ExtractLimits, FileError, MediaType};
 
 /// Reads the main part of a Word document.
-pub(super) fn read(mut archive: Archive, main: &str, limits: &ExtractLimits) -> Result<Document, FileError> {
+pub(super) fn read(
+    archive: &mut Archive,
+    main: &str,
+    limits: &ExtractLimits,
+    builder: &mut DocumentBuilder,
+) -> Result<(), FileError> {
+    builder.media_type(MediaType::Docx);
+    builder.if_empty("The document has no text.");
     let related = archive.relationships(main)?;
     let part = |kind: &str| -> Vec<String> {
         related.iter().filter(|part| part.kind == kind).map(|part| part.target.clone()).collect()
@@ -33,17 +40,15 @@ pub(super) fn read(mut archive: Archive, main: &str, limits: &ExtractLimits) -> 
         Some(xml) => Numbering::read(&xml).map_err(malformed)?,
         None => Numbering::default(),
     };
-    let mut builder = DocumentBuilder::new(limits);
-    builder.media_type(MediaType::Docx);
     if let Some(properties) = archive.text("docProps/core.xml")? {
         builder.title(&first_text(&properties, "title")?);
         builder.property("author", &first_text(&properties, "creator")?);
     }
-    let mut walk = Walk::new(&mut builder, &styles, numbering, false);
-    walk.part(&body)?;
+    let mut walk = Walk::new(builder, &styles, numbering, false);
+    walk.body(&body)?;
     drop(body);
     let numbering = std::mem::take(&mut walk.numbering);
-    let mut walk = Walk::new(&mut builder, &styles, numbering, true);
+    let mut walk = Walk::new(builder, &styles, numbering, true);
     for kind in ["header", "footer"] {
         for name in part(kind) {
             if let Some(xml) = archive.text(&name)? {
@@ -77,7 +82,7 @@ pub(super) fn read(mut archive: Archive, main: &str, limits: &ExtractLimits) -> 
             false => builder.aside(&text)?,
         }
     }
-    builder.finish("The document has no text.")
+    Ok(())
 }
 
 #[derive(Default)]
@@ -152,6 +157,22 @@ impl<'a> Walk<'a> {
             row_elements: None,
             note: None,
         }
+    }
+
+    /// Reads the main part. Where it ends too early, what is open is text, too.
+    fn body(&mut self, xml: &str) -> Result<(), FileError> {
+        let read = self.part(xml).and_then(|()| check_end(xml));
+        if read.is_err() {
+            while let Some(paragraph) = self.paragraphs.pop() {
+                self.add(paragraph)?;
+            }
+            if let Some((mut rows, _)) = self.table.take() {
+                let cell = std::mem::take(&mut self.cell);
+                rows.spanning_cell(&cell.text, 1, 1);
+                self.builder.table(&mut rows)?;
+            }
+        }
+        read
     }
 
     fn part(&mut self, xml: &str) -> Result<(), FileError> {

@@ -9,17 +9,17 @@ use super::archive::{Archive, resolved};
 use super::builder::DocumentBuilder;
 use super::html;
 use super::markup::{attribute, first_text, malformed};
-use crate::{Document, ExtractLimits, FileError, FileErrorKind, MediaType};
+use crate::{FileError, FileErrorKind, MediaType};
 
 /// Reads a book.
-pub(super) fn read(mut archive: Archive, limits: &ExtractLimits) -> Result<Document, FileError> {
+pub(super) fn read(archive: &mut Archive, builder: &mut DocumentBuilder) -> Result<(), FileError> {
     let damaged = || FileError::new(FileErrorKind::Corrupt, "The book has no list of its chapters.");
     let container = archive.text("META-INF/container.xml")?.ok_or_else(damaged)?;
     let package = package_name(&container)?.ok_or_else(damaged)?;
     let xml = archive.text(&package)?.ok_or_else(damaged)?;
     let encrypted = archive.text("META-INF/encryption.xml")?.unwrap_or_default();
-    let mut builder = DocumentBuilder::new(limits);
     builder.media_type(MediaType::Epub);
+    builder.if_empty("The book has no text.");
     builder.title(&first_text(&xml, "title")?);
     builder.property("author", &first_text(&xml, "creator")?);
     builder.property("language", &first_text(&xml, "language")?);
@@ -31,11 +31,11 @@ pub(super) fn read(mut archive: Archive, limits: &ExtractLimits) -> Result<Docum
             return Err(FileError::new(FileErrorKind::Encrypted, "The book is protected by a digital lock."));
         }
         match archive.text(&name)? {
-            Some(page) => html::read_into(&page, &mut builder)?,
+            Some(page) => html::read_into(&page, builder)?,
             None => builder.warn(format!("Chapter {number} is missing.")),
         }
     }
-    builder.finish("The book has no text.")
+    Ok(())
 }
 
 fn package_name(xml: &str) -> Result<Option<String>, FileError> {

@@ -6,15 +6,13 @@ use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 
-use super::builder::DocumentBuilder;
+use super::builder::{DocumentBuilder, build};
 use super::rows::TableRows;
 use crate::{Document, ElementKind, ExtractLimits, FileError};
 
 /// Reads a page's visible text: headings, paragraphs, list items, tables, preformatted text. Navigation stands beside the body.
 pub(super) fn read(page: &str, limits: &ExtractLimits) -> Result<Document, FileError> {
-    let mut builder = DocumentBuilder::new(limits);
-    read_into(page, &mut builder)?;
-    builder.finish("The page has no visible text.")
+    build(limits, |builder| read_into(page, builder))
 }
 
 /// Adds the content of a page to a document.
@@ -32,13 +30,12 @@ pub(super) fn read_into(page: &str, builder: &mut DocumentBuilder) -> Result<(),
     let mut walk = tokenizer.sink.0.into_inner();
     walk.finish_table();
     walk.flush();
-    if let Some(error) = walk.error {
-        return Err(error);
+    if walk.error.is_none() {
+        walk.end_aside();
     }
-    walk.end_aside();
     walk.builder.title(&walk.title);
     *builder = walk.builder;
-    Ok(())
+    walk.error.map_or(Ok(()), Err)
 }
 
 struct Sink(RefCell<Walk>);

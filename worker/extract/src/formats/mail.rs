@@ -6,45 +6,51 @@ use mail_parser::mailbox::mbox::MessageIterator;
 use mail_parser::{Address, Message, MessageParser, PartType};
 
 use super::builder::DocumentBuilder;
+use super::failures::too_many_pages;
 use super::html;
-use super::too_many_pages;
 use crate::encoding;
-use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
+use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Reads a mail.
-pub(super) fn read(bytes: &[u8], limits: &ExtractLimits) -> Result<Document, FileError> {
+pub(super) fn read(bytes: &[u8], builder: &mut DocumentBuilder) -> Result<(), FileError> {
     let message = MessageParser::default().parse(bytes).ok_or_else(no_mail)?;
-    let mut builder = DocumentBuilder::new(limits);
     builder.media_type(MediaType::Mail);
-    add(&mut builder, &message, true)?;
+    builder.if_empty("The mail has no text.");
+    add(builder, &message, true)?;
     if builder.is_empty() || message.parts.iter().all(|part| part.is_empty()) {
         // A mail whose parts are malformed is read as the text that it is.
         let raw = encoding::decode(bytes.to_vec())?;
         let (_, body) = raw.split_once("\n\n").or_else(|| raw.split_once("\r\n\r\n")).unwrap_or_default();
-        plain(&mut builder, body)?;
+        plain(builder, body)?;
     }
-    builder.finish("The mail has no text.")
+    Ok(())
 }
 
 /// Reads a mailbox: each mail is a page.
-pub(super) fn read_mailbox(bytes: &[u8], limits: &ExtractLimits) -> Result<Document, FileError> {
-    let mut builder = DocumentBuilder::new(limits);
+pub(super) fn read_mailbox(
+    bytes: &[u8],
+    limits: &ExtractLimits,
+    builder: &mut DocumentBuilder,
+) -> Result<(), FileError> {
     builder.media_type(MediaType::Mailbox);
+    builder.if_empty("The mailbox has no mails with text.");
     let mut count = 0;
     for mail in MessageIterator::new(Cursor::new(bytes)) {
         let Ok(mail) = mail else { continue };
         count += 1;
         if count > limits.max_pages {
-            return Err(too_many_pages());
+            count -= 1;
+            builder.skip(too_many_pages())?;
+            break;
         }
         builder.page(count);
         match MessageParser::default().parse(mail.contents()) {
-            Some(message) => add(&mut builder, &message, false)?,
+            Some(message) => add(builder, &message, false)?,
             None => builder.warn(format!("Mail {count} was not read.")),
         }
     }
     builder.page_count(count);
-    builder.finish("The mailbox has no mails with text.")
+    Ok(())
 }
 
 fn no_mail() -> FileError {
@@ -106,11 +112,9 @@ fn body(builder: &mut DocumentBuilder, message: &Message<'_>) -> Result<(), File
                     PartType::Text(text) => Some(text),
                     _ => None,
                 });
-                let mut trial = DocumentBuilder::new(&ExtractLimits::default());
-                let is_read = html::read_into(page, &mut trial).is_ok();
-                let read = trial.finish("").map_or(0, |page| words(&page.text));
+                let read = html::read(page, &ExtractLimits::default()).map_or(0, |page| words(&page.text));
                 match alternative {
-                    Some(text) if !is_read || read * 2 < words(text) => plain(builder, text)?,
+                    Some(text) if read * 2 < words(text) => plain(builder, text)?,
                     _ => html::read_into(page, builder)?,
                 }
             }
@@ -166,6 +170,7 @@ pub(super) fn plain(builder: &mut DocumentBuilder, text: &str) -> Result<(), Fil
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::builder::build;
 
     #[test]
     fn mail_has_headers_body_and_quotation_apart() {
@@ -173,7 +178,7 @@ mod tests {
             Date: Sat, 1 Nov 2025 10:00:00 +0100\r\nMessage-ID: <1@example.org>\r\nContent-Type: text/plain; charset=utf-8\r\n\
             Content-Transfer-Encoding: quoted-printable\r\n\r\nHello there=2C\r\nsee below.\r\n\r\nOn Friday, A wrote:\r\n> Is it slack?\r\n> Yes.\r\n\
             \r\nBye\r\n-- \r\nJ\r\n";
-        let document = read(mail, &ExtractLimits::default()).expect("has text");
+        let document = build(&ExtractLimits::default(), |builder| read(mail, builder)).expect("has text");
         assert_eq!(document.title.as_deref(), Some("Tides"));
         assert_eq!(document.properties["from"], "Jürgen <j@example.org>");
         assert_eq!(document.properties["to"], "a@example.org, B <b@example.org>");
@@ -187,7 +192,7 @@ mod tests {
     fn page_is_the_best_alternative() {
         let mail = b"Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\
             Content-Type: text/plain\r\n\r\nHead\r\nwords\r\n--b\r\nContent-Type: text/html\r\n\r\n<h2>Head</h2><p>words\r\n--b--\r\n";
-        let document = read(mail, &ExtractLimits::default()).expect("has text");
+        let document = build(&ExtractLimits::default(), |builder| read(mail, builder)).expect("has text");
         assert_eq!(document.elements[1].kind, ElementKind::Heading { level: 2 });
         assert_eq!(document.text.matches("words").count(), 1);
     }
@@ -195,13 +200,16 @@ mod tests {
     #[test]
     fn malformed_mail_is_read_as_text() {
         let mail = b"Content-Type: multipart/mixed; boundary=\"b\"\n\n--b\nContent-Type: text/plain\n\nno end\n";
-        assert!(read(mail, &ExtractLimits::default()).expect("has text").text.contains("no end"));
+        assert!(
+            build(&ExtractLimits::default(), |builder| read(mail, builder)).expect("has text").text.contains("no end")
+        );
     }
 
     #[test]
     fn mails_of_a_mailbox_are_pages() {
         let mailbox = b"From a Sat Nov  1 10:00:00 2025\nSubject: One\n\nfirst\n>From the start\n\nFrom b Sat Nov  1 10:00:00 2025\nSubject: Two\n\nsecond\n";
-        let document = read_mailbox(mailbox, &ExtractLimits::default()).expect("has text");
+        let limits = ExtractLimits::default();
+        let document = build(&limits, |builder| read_mailbox(mailbox, &limits, builder)).expect("has text");
         assert_eq!(document.page_count, Some(2));
         assert!(document.text.contains("second"));
         assert_eq!(document.elements.last().and_then(|element| element.page), Some(2));

@@ -11,6 +11,20 @@ pub(super) fn malformed(_: quick_xml::Error) -> FileError {
     FileError::new(FileErrorKind::Corrupt, "The document's markup is malformed.")
 }
 
+/// Fails if a text ends before its outermost element does.
+pub(super) fn check_end(xml: &str) -> Result<(), FileError> {
+    let outermost = xml.split('<').skip(1).find(|tag| tag.starts_with(|c: char| c.is_alphabetic() || c == '_'));
+    let name = outermost.and_then(|tag| tag.split(|c: char| c.is_whitespace() || matches!(c, '>' | '/')).next());
+    let Some(name) = name else { return Ok(()) };
+    let is_closed = xml.rfind("</").is_some_and(|place| xml[place + 2..].starts_with(name));
+    // An element that closes itself.
+    let is_alone = xml.trim_end().ends_with("/>") && !xml.contains("</");
+    match is_closed || is_alone {
+        true => Ok(()),
+        false => Err(FileError::new(FileErrorKind::Corrupt, "The document's markup is cut short.")),
+    }
+}
+
 /// An attribute by its name without prefix.
 pub(super) fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     let found = tag.attributes().flatten().find(|attribute| attribute.key.local_name().as_ref() == name)?;

@@ -3,45 +3,64 @@
 
 mod archive;
 mod builder;
+mod code;
+mod code_definitions;
+mod code_lines;
+mod doc;
+mod doc_paragraphs;
 mod docx;
 mod docx_numbering;
 mod docx_styles;
 mod epub;
 mod escapes;
+mod failures;
 mod html;
+mod input;
 mod mail;
 mod markdown;
 mod markup;
 pub(crate) mod msg;
 mod notebook;
 mod odf;
+mod odf_numbering;
 mod ole;
 mod pdf;
 mod picture;
 mod plain;
+mod ppt;
 mod pptx;
 mod rows;
 mod rtf;
 mod sheets;
+mod summary;
 mod symbols;
+mod zip_recovery;
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{Read, Seek};
 
 use self::archive::Archive;
 pub(super) use self::archive::compression_limit;
+use self::builder::{DocumentBuilder, build};
+use self::failures::{too_much_text, unreadable};
+use self::input::Input;
 use super::{ExtractLimits, FileInfo, MediaType, SNIFF_BYTES, sniff};
 use crate::encoding;
 use crate::ocr::Ocr;
 use crate::{Document, ElementKind, FileError, FileErrorKind};
 
 /// Reads a file of any supported media type.
-pub(super) fn read(
+pub(super) fn read(file: File, info: &FileInfo, limits: &ExtractLimits, ocr: &mut Ocr) -> Result<Document, FileError> {
+    build(limits, |builder| read_into(file, info, limits, ocr, builder))
+}
+
+fn read_into(
     mut file: File,
     info: &FileInfo,
     limits: &ExtractLimits,
     ocr: &mut Ocr,
-) -> Result<Document, FileError> {
+    builder: &mut DocumentBuilder,
+) -> Result<(), FileError> {
     let mut head = Vec::with_capacity(SNIFF_BYTES);
     (&file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
@@ -51,7 +70,7 @@ pub(super) fn read(
 
     let media_type = sniff(&head, &info.file_name, info.declared_type.as_deref());
     match media_type {
-        MediaType::Pdf => pdf::read(all_bytes(file)?, limits, ocr),
+        MediaType::Pdf => pdf::read(all_bytes(file)?, limits, ocr, builder),
         MediaType::Docx
         | MediaType::Pptx
         | MediaType::Xlsx
@@ -60,28 +79,36 @@ pub(super) fn read(
         | MediaType::Odp
         | MediaType::Ods
         | MediaType::Epub
-        | MediaType::Zip => container(file, limits),
-        MediaType::Ole | MediaType::Xls | MediaType::Outlook => ole::read(file, limits),
-        MediaType::Rtf => rtf::read(&all_bytes(file)?, limits),
-        MediaType::Mail => mail::read(&text_bytes(file, limits)?, limits),
-        MediaType::Mailbox => mail::read_mailbox(&text_bytes(file, limits)?, limits),
-        MediaType::Html => html::read(&encoding::decode(text_bytes(file, limits)?)?, limits),
-        MediaType::Markdown => plain_text(file, limits, markdown::describe),
-        MediaType::Csv => plain_text(file, limits, plain::describe_records),
-        MediaType::Json | MediaType::Notebook => json(file, limits),
-        MediaType::Xml => {
-            plain_text(file, limits, |text| plain::describe(escapes::xml(&text).unwrap_or(text), ElementKind::Code))
+        | MediaType::Zip => container(file, limits, builder),
+        MediaType::Ole | MediaType::Doc | MediaType::Ppt | MediaType::Xls | MediaType::Outlook => {
+            ole::read(file, limits, builder)
         }
+        MediaType::Rtf => {
+            builder.media_type(MediaType::Rtf);
+            builder.if_empty("The document has no text.");
+            rtf::read(&all_bytes(file)?, builder)
+        }
+        MediaType::Mail => mail::read(&text_bytes(file, limits, builder)?, builder),
+        MediaType::Mailbox => mail::read_mailbox(&text_bytes(file, limits, builder)?, limits, builder),
+        MediaType::Html => {
+            builder.if_empty("The page has no visible text.");
+            html::read_into(&text(file, limits, builder)?, builder)
+        }
+        MediaType::Markdown => plain_text(file, limits, builder, markdown::describe),
+        MediaType::Csv => plain_text(file, limits, builder, plain::describe_records),
+        MediaType::Json | MediaType::Notebook => json(file, limits, builder),
+        MediaType::Xml => plain_text(file, limits, builder, |text| {
+            plain::describe(escapes::xml(&text).unwrap_or(text), ElementKind::Code)
+        }),
         MediaType::SourceCode => {
-            let mut document = plain_text(file, limits, |text| plain::describe(text, ElementKind::Code))?;
-            if let Some(language) = sniff::language(&info.file_name) {
-                document.properties.insert("language".to_owned(), language.to_owned());
-            }
-            Ok(document)
+            let language = sniff::language(&info.file_name);
+            plain_text(file, limits, builder, |text| code::describe(text, language))?;
+            builder.property("language", language.unwrap_or_default());
+            Ok(())
         }
-        MediaType::PlainText => plain_text(file, limits, |text| plain::describe(text, ElementKind::Paragraph)),
+        MediaType::PlainText => plain_text(file, limits, builder, |text| plain::describe(text, ElementKind::Paragraph)),
         MediaType::Png | MediaType::Jpeg | MediaType::Tiff | MediaType::Webp | MediaType::Bmp | MediaType::Gif => {
-            picture::read(&all_bytes(file)?, media_type, limits, ocr)
+            picture::read(&all_bytes(file)?, media_type, limits, ocr, builder)
         }
         MediaType::Unsupported => {
             Err(FileError::new(FileErrorKind::UnsupportedMedia, "No reader knows this kind of content."))
@@ -90,9 +117,31 @@ pub(super) fn read(
 }
 
 /// Reads a zip container by what is in it, whatever its name says.
-fn container(file: File, limits: &ExtractLimits) -> Result<Document, FileError> {
-    let copy = file.try_clone().map_err(unreadable)?;
-    let mut archive = Archive::open(file, limits)?;
+fn container(file: File, limits: &ExtractLimits, builder: &mut DocumentBuilder) -> Result<(), FileError> {
+    let mut input = Input::File(file);
+    let mut archive = match Archive::open(input.reopened()?, limits) {
+        Err(failure) if failure.kind == FileErrorKind::Corrupt && builder.is_partial() => {
+            builder.skip(failure)?;
+            input = zip_recovery::parts(&input, limits)?;
+            Archive::open(input.reopened()?, limits)?
+        }
+        archive => archive?,
+    };
+    let read = parts(input, &mut archive, limits, builder);
+    match archive.damage() {
+        Some(damage) => builder.skip(damage).and(read),
+        None => read,
+    }
+}
+
+/// Reads the parts of a container. `input` is the container, for readers that open it themselves.
+fn parts(
+    input: Input,
+    archive: &mut Archive,
+    limits: &ExtractLimits,
+    builder: &mut DocumentBuilder,
+) -> Result<(), FileError> {
+    archive.keep_damaged(builder.is_partial());
     let mimetype = archive.head("mimetype")?.unwrap_or_default();
     let main =
         archive.relationships("")?.into_iter().find(|part| part.kind == "officeDocument").map(|part| part.target);
@@ -101,39 +150,39 @@ fn container(file: File, limits: &ExtractLimits) -> Result<Document, FileError> 
     let main = main.or_else(|| usual().into_iter().find(|name| archive.has(name)).map(str::to_owned));
     let open_document = |suffix: &str| mimetype.contains("opendocument") && mimetype.contains(suffix);
     if open_document("spreadsheet") {
-        odf::check_protection(&mut archive)?;
+        odf::check_protection(archive)?;
         archive.check_size()?;
-        return sheets::read(copy, MediaType::Ods, limits);
+        return sheets::read(input, MediaType::Ods, limits, builder);
     }
     if open_document("presentation") || open_document("graphics") {
-        return odf::read(archive, MediaType::Odp, limits);
+        return odf::read(archive, MediaType::Odp, limits, builder);
     }
     if mimetype.contains("opendocument") {
-        return odf::read(archive, MediaType::Odt, limits);
+        return odf::read(archive, MediaType::Odt, limits, builder);
     }
     if mimetype.contains("epub") || (main.is_none() && archive.has("META-INF/container.xml")) {
-        return epub::read(archive, limits);
+        return epub::read(archive, builder);
     }
     if let Some(main) = main {
         if main.ends_with(".bin") {
             archive.check_size()?;
-            return sheets::read(copy, MediaType::Xlsb, limits);
+            return sheets::read(input, MediaType::Xlsb, limits, builder);
         }
         let head = archive.head(&main)?.unwrap_or_default();
         match root_element(&head) {
-            "presentation" => return pptx::read(archive, &main, limits),
+            "presentation" => return pptx::read(archive, &main, limits, builder),
             "workbook" => {
                 archive.check_size()?;
-                return sheets::read(copy, MediaType::Xlsx, limits);
+                return sheets::read(input, MediaType::Xlsx, limits, builder);
             }
-            "document" => return docx::read(archive, &main, limits),
+            "document" => return docx::read(archive, &main, limits, builder),
             // The reader says what is wrong with the markup.
-            _ if main.to_lowercase().contains("word/") => return docx::read(archive, &main, limits),
+            _ if main.to_lowercase().contains("word/") => return docx::read(archive, &main, limits, builder),
             _ => {}
         }
     }
     if archive.has("content.xml") && archive.has("META-INF/manifest.xml") {
-        return odf::read(archive, MediaType::Odt, limits);
+        return odf::read(archive, MediaType::Odt, limits, builder);
     }
     Err(FileError::new(FileErrorKind::UnsupportedMedia, "No reader knows what is in this container."))
 }
@@ -147,68 +196,78 @@ fn root_element(xml: &str) -> &str {
 }
 
 /// Reads JSON, which may be a notebook.
-fn json(file: File, limits: &ExtractLimits) -> Result<Document, FileError> {
-    let text = encoding::decode(text_bytes(file, limits)?)?;
+fn json(file: File, limits: &ExtractLimits, builder: &mut DocumentBuilder) -> Result<(), FileError> {
+    let text = text(file, limits, builder)?;
     if text.contains("\"nbformat\"") {
         let value: Option<serde_json::Value> = serde_json::from_str(text.trim_start_matches('\u{FEFF}')).ok();
         if value.is_some_and(|value| notebook::is_notebook(&value)) {
-            return notebook::read(&text, limits);
+            return notebook::read(&text, builder);
         }
     }
-    described(escapes::json(&text).unwrap_or(text), limits, |text| plain::describe(text, ElementKind::Code))
+    described(escapes::json(&text).unwrap_or(text), limits, builder, |text| plain::describe(text, ElementKind::Code))
 }
 
 /// A document whose text is the file itself.
 fn plain_text(
     file: File,
     limits: &ExtractLimits,
+    builder: &mut DocumentBuilder,
     describe: impl Fn(String) -> Document,
-) -> Result<Document, FileError> {
-    described(encoding::decode(text_bytes(file, limits)?)?, limits, describe)
+) -> Result<(), FileError> {
+    let text = text(file, limits, builder)?;
+    described(text, limits, builder, describe)
 }
 
 fn described(
-    text: String,
+    mut text: String,
     limits: &ExtractLimits,
+    builder: &mut DocumentBuilder,
     describe: impl Fn(String) -> Document,
-) -> Result<Document, FileError> {
+) -> Result<(), FileError> {
     if text.len() as u64 > limits.max_text_bytes {
-        return Err(too_much_text());
+        builder.skip(too_much_text())?;
+        text.truncate(text.floor_char_boundary(usize::try_from(limits.max_text_bytes).unwrap_or(usize::MAX)));
     }
+    builder.if_empty("The file contains only white space.");
     let document = describe(text);
-    if document.elements.is_empty() {
-        return Err(FileError::new(FileErrorKind::Empty, "The file contains only white space."));
+    if !document.elements.is_empty() {
+        builder.replace(document);
     }
-    Ok(document)
+    Ok(())
+}
+
+/// The text of a file.
+fn text(file: File, limits: &ExtractLimits, builder: &mut DocumentBuilder) -> Result<String, FileError> {
+    let bytes = text_bytes(file, limits, builder)?;
+    if !builder.is_partial() {
+        return encoding::decode(bytes);
+    }
+    let kept = encoding::text_bytes(&bytes);
+    if kept < bytes.len() {
+        builder.skip(encoding::turns_binary())?;
+    }
+    encoding::decode(bytes[..kept].to_vec())
 }
 
 /// All bytes of a text file. A file longer than the limit is rejected by its length, before it is read.
-fn text_bytes(file: File, limits: &ExtractLimits) -> Result<Vec<u8>, FileError> {
-    if file.metadata().map_err(unreadable)?.len() > limits.max_text_bytes {
-        return Err(too_much_text());
+fn text_bytes(file: File, limits: &ExtractLimits, builder: &mut DocumentBuilder) -> Result<Vec<u8>, FileError> {
+    if file.metadata().map_err(unreadable)?.len() <= limits.max_text_bytes {
+        return all_bytes(file);
     }
-    all_bytes(file)
+    builder.skip(too_much_text())?;
+    let mut bytes = Vec::new();
+    file.take(limits.max_text_bytes).read_to_end(&mut bytes).map_err(unreadable)?;
+    // A letter of several bytes is not cut, so that the encoding stays what it is.
+    if let Err(error) = std::str::from_utf8(&bytes)
+        && error.error_len().is_none()
+    {
+        bytes.truncate(error.valid_up_to());
+    }
+    Ok(bytes)
 }
 
 fn all_bytes(mut file: File) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
-}
-
-fn unreadable(error: io::Error) -> FileError {
-    match error.kind() {
-        io::ErrorKind::OutOfMemory => {
-            FileError::new(FileErrorKind::OutOfMemory, "Reading the content takes more memory than one file may take.")
-        }
-        _ => FileError::new(FileErrorKind::Corrupt, "The content cannot be read to its end."),
-    }
-}
-
-fn too_many_pages() -> FileError {
-    FileError::new(FileErrorKind::TooLarge, "There are more pages than one file may have.")
-}
-
-fn too_much_text() -> FileError {
-    FileError::new(FileErrorKind::TooLarge, "There is more text than one file may have.")
 }

@@ -8,7 +8,7 @@ use encoding_rs::{Encoding, WINDOWS_1252};
 use super::builder::DocumentBuilder;
 use super::{html, mail, rtf};
 use crate::encoding;
-use crate::{Document, ElementKind, ExtractLimits, FileError, MediaType};
+use crate::{ElementKind, FileError, MediaType};
 
 /// Most bytes of a property.
 const MAX_PROPERTY_BYTES: u64 = 64 << 20;
@@ -19,7 +19,7 @@ pub(crate) fn is_mail<F: Read + Seek>(container: &CompoundFile<F>) -> bool {
 }
 
 /// The bytes of a property of a storage.
-pub(crate) fn property<F: Read + Seek>(container: &mut CompoundFile<F>, storage: &str, name: &str) -> Option<Vec<u8>> {
+fn property<F: Read + Seek>(container: &mut CompoundFile<F>, storage: &str, name: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let stream = container.open_stream(format!("{storage}/__substg1.0_{name}")).ok()?;
     stream.take(MAX_PROPERTY_BYTES).read_to_end(&mut bytes).ok()?;
@@ -55,10 +55,10 @@ fn codepage<F: Read + Seek>(container: &mut CompoundFile<F>) -> Option<&'static 
 /// Reads a mail.
 pub(super) fn read<F: Read + Seek>(
     mut container: CompoundFile<F>,
-    limits: &ExtractLimits,
-) -> Result<Document, FileError> {
-    let mut builder = DocumentBuilder::new(limits);
+    builder: &mut DocumentBuilder,
+) -> Result<(), FileError> {
     builder.media_type(MediaType::Outlook);
+    builder.if_empty("The mail has no text.");
     let mut get = |tag| text(&mut container, "", tag).unwrap_or_default();
     let subject = get("0037");
     let (name, address) = (get("0C1A"), get("0C1F"));
@@ -81,16 +81,13 @@ pub(super) fn read<F: Read + Seek>(
     builder.push(ElementKind::Paragraph, &head)?;
     let page = property(&mut container, "", "10130102").or_else(|| property(&mut container, "", "1013001F"));
     if let Some(page) = page {
-        html::read_into(&encoding::decode(page)?, &mut builder)?;
+        html::read_into(&encoding::decode(page)?, builder)?;
     } else if !body.trim().is_empty() {
-        mail::plain(&mut builder, &body)?;
+        mail::plain(builder, &body)?;
     } else if let Some(text) = property(&mut container, "", "10090102").and_then(|packed| unpacked_rtf(&packed)) {
-        let document = rtf::read(&text, limits)?;
-        for element in &document.elements {
-            builder.push(element.kind, &document.text[element.start..element.end])?;
-        }
+        rtf::read(&text, builder)?;
     }
-    builder.finish("The mail has no text.")
+    Ok(())
 }
 
 /// The text that the dictionary of packed bodies begins with.

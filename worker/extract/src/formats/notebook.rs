@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::builder::DocumentBuilder;
 use super::markdown;
-use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
+use crate::{ElementKind, FileError, FileErrorKind, MediaType};
 
 /// Whether a JSON text is a notebook: it has cells and says in which format.
 pub(super) fn is_notebook(value: &Value) -> bool {
@@ -13,11 +13,11 @@ pub(super) fn is_notebook(value: &Value) -> bool {
 }
 
 /// Reads a notebook.
-pub(super) fn read(json: &str, limits: &ExtractLimits) -> Result<Document, FileError> {
+pub(super) fn read(json: &str, builder: &mut DocumentBuilder) -> Result<(), FileError> {
     let value: Value = serde_json::from_str(json.trim_start_matches('\u{FEFF}'))
         .map_err(|_| FileError::new(FileErrorKind::Corrupt, "The notebook is cut short or damaged."))?;
-    let mut builder = DocumentBuilder::new(limits);
     builder.media_type(MediaType::Notebook);
+    builder.if_empty("The notebook has no text.");
     let metadata = &value["metadata"];
     builder.title(metadata["title"].as_str().unwrap_or_default());
     let language = metadata["language_info"]["name"].as_str().or_else(|| metadata["kernelspec"]["language"].as_str());
@@ -26,7 +26,7 @@ pub(super) fn read(json: &str, limits: &ExtractLimits) -> Result<Document, FileE
     for cell in cells.into_iter().flatten() {
         let source = joined(cell.get("source").or_else(|| cell.get("input")));
         match cell["cell_type"].as_str().unwrap_or_default() {
-            "markdown" => add_markdown(&mut builder, source)?,
+            "markdown" => add_markdown(builder, source)?,
             "heading" => {
                 let level = cell["level"].as_u64().unwrap_or(1).clamp(1, 6) as u8;
                 builder.push(ElementKind::Heading { level }, &source)?;
@@ -46,7 +46,7 @@ pub(super) fn read(json: &str, limits: &ExtractLimits) -> Result<Document, FileE
             _ => builder.push(ElementKind::Paragraph, &source)?,
         }
     }
-    builder.finish("The notebook has no text.")
+    Ok(())
 }
 
 /// A text, or its lines.

@@ -5,10 +5,11 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::archive::Archive;
 use super::builder::DocumentBuilder;
-use super::markup::{append_text, attribute, first_text, malformed, number};
+use super::failures::too_many_pages;
+use super::markup::{append_text, attribute, check_end, first_text, malformed, number};
+use super::odf_numbering::Numbering;
 use super::rows::TableRows;
-use super::too_many_pages;
-use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
+use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Most times that a repeated cell or row with content is repeated here.
 const MAX_REPEATED: usize = 100;
@@ -23,10 +24,15 @@ pub(super) fn check_protection(archive: &mut Archive) -> Result<(), FileError> {
 }
 
 /// Reads a text or a presentation.
-pub(super) fn read(mut archive: Archive, media_type: MediaType, limits: &ExtractLimits) -> Result<Document, FileError> {
-    check_protection(&mut archive)?;
-    let mut builder = DocumentBuilder::new(limits);
+pub(super) fn read(
+    archive: &mut Archive,
+    media_type: MediaType,
+    limits: &ExtractLimits,
+    builder: &mut DocumentBuilder,
+) -> Result<(), FileError> {
+    check_protection(archive)?;
     builder.media_type(media_type);
+    builder.if_empty("The document has no text.");
     if let Some(xml) = archive.text("meta.xml")? {
         builder.title(&first_text(&xml, "title")?);
         builder.property("author", &first_text(&xml, "creator")?);
@@ -34,20 +40,28 @@ pub(super) fn read(mut archive: Archive, media_type: MediaType, limits: &Extract
     let Some(content) = archive.text("content.xml")? else {
         return Err(FileError::new(FileErrorKind::Corrupt, "The document has no content."));
     };
-    let mut walk = Walk::new(&mut builder, limits);
-    walk.part(&content)?;
-    let pages = walk.page;
-    drop(content);
-    if let Some(styles) = archive.text("styles.xml")? {
-        // Heads and feet of pages.
-        let mut walk = Walk::new(&mut builder, limits);
-        walk.is_styles = true;
-        walk.part(&styles)?;
+    let styles = archive.text("styles.xml")?;
+    let mut numbering = Numbering::default();
+    for part in styles.iter().chain([&content]) {
+        // A part that is damaged is an error of its reader.
+        let _damaged = numbering.read(part);
     }
+    let mut walk = Walk::new(builder, limits);
+    walk.numbering = numbering;
+    let read = walk.body(&content);
+    let pages = walk.page;
     if pages > 0 {
         builder.page_count(pages);
     }
-    builder.finish("The document has no text.")
+    read?;
+    drop(content);
+    if let Some(styles) = styles {
+        // Heads and feet of pages.
+        let mut walk = Walk::new(builder, limits);
+        walk.is_styles = true;
+        walk.part(&styles)?;
+    }
+    Ok(())
 }
 
 struct Block {
@@ -63,7 +77,10 @@ struct Walk<'a> {
     /// The open paragraphs: a frame puts paragraphs into a paragraph.
     blocks: Vec<Block>,
     lists: usize,
+    numbering: Numbering,
     is_first_in_item: bool,
+    /// The number of the open item.
+    marker: Option<String>,
     table: Option<(TableRows, usize)>,
     cell: String,
     /// Columns, rows, and times that the open cell stands for.
@@ -87,7 +104,9 @@ impl<'a> Walk<'a> {
             page: 0,
             blocks: Vec::new(),
             lists: 0,
+            numbering: Numbering::default(),
             is_first_in_item: false,
+            marker: None,
             table: None,
             cell: String::new(),
             spans: (1, 1, 1),
@@ -98,6 +117,21 @@ impl<'a> Walk<'a> {
             in_head: false,
             reading: None,
         }
+    }
+
+    /// Reads the content. Where it ends too early, what is open is text, too.
+    fn body(&mut self, xml: &str) -> Result<(), FileError> {
+        let read = self.part(xml).and_then(|()| check_end(xml));
+        if read.is_err() {
+            while let Some(block) = self.blocks.pop() {
+                self.add(block)?;
+            }
+            if let Some((mut rows, _)) = self.table.take() {
+                rows.cell(&std::mem::take(&mut self.cell));
+                self.builder.table(&mut rows)?;
+            }
+        }
+        read
     }
 
     fn part(&mut self, xml: &str) -> Result<(), FileError> {
@@ -161,8 +195,15 @@ impl<'a> Walk<'a> {
                 self.in_title = style == "Title";
                 self.blocks.push(Block { text: String::new(), heading, in_list: self.lists > 0 });
             }
-            "list" => self.lists += 1,
-            "list-item" | "list-header" => self.is_first_in_item = true,
+            "list" => {
+                self.lists += 1;
+                self.numbering.open(tag);
+            }
+            "list-item" => {
+                self.is_first_in_item = true;
+                self.marker = self.numbering.item(tag);
+            }
+            "list-header" => (self.is_first_in_item, self.marker) = (true, None),
             "header" | "footer" | "header-left" | "footer-left" | "header-first" | "footer-first" => {
                 self.in_head = true
             }
@@ -207,7 +248,10 @@ impl<'a> Walk<'a> {
                     self.add(block)?;
                 }
             }
-            "list" => self.lists = self.lists.saturating_sub(1),
+            "list" => {
+                self.lists = self.lists.saturating_sub(1);
+                self.numbering.close();
+            }
             "frame" => self.class.clear(),
             "header" | "footer" | "header-left" | "footer-left" | "header-first" | "footer-first" => {
                 self.in_head = false
@@ -265,11 +309,15 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         if let Some(level) = block.heading {
-            return self.builder.push(ElementKind::Heading { level }, &text);
+            let of_list = self.marker.take().filter(|_| block.in_list);
+            let number = of_list.or_else(|| self.numbering.heading(level));
+            let number = number.map(|number| format!("{number} ")).unwrap_or_default();
+            return self.builder.push(ElementKind::Heading { level }, &format!("{number}{}", text.trim()));
         }
         if block.in_list && std::mem::take(&mut self.is_first_in_item) {
             let indent = "  ".repeat(self.lists.saturating_sub(1).min(8));
-            return self.builder.push(ElementKind::ListItem, &format!("{indent}- {}", text.trim()));
+            let marker = self.marker.take().unwrap_or_else(|| "-".to_owned());
+            return self.builder.push(ElementKind::ListItem, &format!("{indent}{marker} {}", text.trim()));
         }
         if std::mem::take(&mut self.in_title) {
             self.builder.title(&text);

@@ -3,10 +3,10 @@
 use std::io::Cursor;
 
 use super::builder::DocumentBuilder;
+use super::failures::too_many_pages;
 use super::pdf;
-use super::too_many_pages;
 use crate::ocr::{Ocr, Picture};
-use crate::{Document, ExtractLimits, FileError, FileErrorKind, MediaType};
+use crate::{ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Reads a picture.
 pub(super) fn read(
@@ -14,23 +14,24 @@ pub(super) fn read(
     media_type: MediaType,
     limits: &ExtractLimits,
     ocr: &mut Ocr,
-) -> Result<Document, FileError> {
+    builder: &mut DocumentBuilder,
+) -> Result<(), FileError> {
     if !ocr.is_ready() {
         return Err(FileError::new(FileErrorKind::UnsupportedMedia, "Text in pictures is not recognised here."));
     }
-    let mut builder = DocumentBuilder::new(limits);
     builder.media_type(media_type);
+    builder.if_empty("There is no readable text in the picture.");
     match media_type {
-        MediaType::Tiff => pages(bytes, limits, ocr, &mut builder)?,
+        MediaType::Tiff => pages(bytes, limits, ocr, builder)?,
         _ => {
             let picture = Picture::decode(bytes)?;
-            pdf::add_found(&mut builder, &picture, ocr.read(&picture).unwrap_or_default())?;
+            pdf::add_found(builder, &picture, ocr.read(&picture).unwrap_or_default())?;
         }
     }
     if let Some(confidence) = ocr.confidence() {
         builder.property("ocrConfidence", &format!("{confidence:.2}"));
     }
-    builder.finish("There is no readable text in the picture.")
+    Ok(())
 }
 
 /// Reads all pictures of a TIFF.

@@ -5,15 +5,20 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::archive::Archive;
 use super::builder::DocumentBuilder;
+use super::failures::too_many_pages;
 use super::markup::{append_text, attribute, first_text, malformed, number, texts};
 use super::rows::TableRows;
-use super::too_many_pages;
-use crate::{Document, ElementKind, ExtractLimits, FileError, MediaType};
+use crate::{ElementKind, ExtractLimits, FileError, MediaType};
 
 /// Reads the main part of a presentation.
-pub(super) fn read(mut archive: Archive, main: &str, limits: &ExtractLimits) -> Result<Document, FileError> {
-    let mut builder = DocumentBuilder::new(limits);
+pub(super) fn read(
+    archive: &mut Archive,
+    main: &str,
+    limits: &ExtractLimits,
+    builder: &mut DocumentBuilder,
+) -> Result<(), FileError> {
     builder.media_type(MediaType::Pptx);
+    builder.if_empty("The presentation has no text.");
     if let Some(properties) = archive.text("docProps/core.xml")? {
         builder.title(&first_text(&properties, "title")?);
         builder.property("author", &first_text(&properties, "creator")?);
@@ -27,16 +32,18 @@ pub(super) fn read(mut archive: Archive, main: &str, limits: &ExtractLimits) -> 
         .collect();
     let count = u32::try_from(slides.len()).unwrap_or(u32::MAX);
     if count > limits.max_pages {
-        return Err(too_many_pages());
+        builder.skip(too_many_pages())?;
     }
     builder.page_count(count);
-    for (name, page) in slides.iter().zip(1..) {
+    for (name, page) in slides.iter().zip(1..=limits.max_pages) {
         builder.page(page);
         let Some(xml) = archive.text(name)? else {
             builder.warn(format!("Slide {page} is missing."));
             continue;
         };
-        Walk::new(&mut builder).part(&xml)?;
+        if let Err(failure) = Walk::new(builder).part(&xml) {
+            builder.skip(failure)?;
+        }
         for part in archive.relationships(name)? {
             match part.kind.as_str() {
                 "chart" | "diagramData" => {
@@ -46,7 +53,7 @@ pub(super) fn read(mut archive: Archive, main: &str, limits: &ExtractLimits) -> 
                 }
                 "notesSlide" | "comments" => {
                     if let Some(xml) = archive.text(&part.target)? {
-                        let mut walk = Walk::new(&mut builder);
+                        let mut walk = Walk::new(builder);
                         walk.note = Some(String::new());
                         walk.part(&xml)?;
                         let note = walk.note.unwrap_or_default();
@@ -57,7 +64,7 @@ pub(super) fn read(mut archive: Archive, main: &str, limits: &ExtractLimits) -> 
             }
         }
     }
-    builder.finish("The presentation has no text.")
+    Ok(())
 }
 
 /// The identifiers of the slides in their order.

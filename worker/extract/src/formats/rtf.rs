@@ -5,7 +5,7 @@ use encoding_rs::{Encoding, WINDOWS_1252};
 use super::builder::DocumentBuilder;
 use super::rows::TableRows;
 use super::symbols;
-use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
+use crate::{ElementKind, FileError, FileErrorKind};
 
 /// Deepest nesting of groups; deeper is an attack.
 const MAX_DEPTH: usize = 10_000;
@@ -96,14 +96,12 @@ struct Rtf<'a> {
 }
 
 /// Reads a file in Rich Text Format.
-pub(super) fn read(bytes: &[u8], limits: &ExtractLimits) -> Result<Document, FileError> {
+pub(super) fn read(bytes: &[u8], builder: &mut DocumentBuilder) -> Result<(), FileError> {
     let state = State { place: Place::Body, codepage: WINDOWS_1252, font: String::new(), is_hidden: false, skip: 1 };
-    let mut builder = DocumentBuilder::new(limits);
-    builder.media_type(MediaType::Rtf);
     let mut rtf = Rtf {
         bytes,
         at: 0,
-        builder,
+        builder: std::mem::take(builder),
         states: Vec::new(),
         state,
         fonts: Vec::new(),
@@ -122,16 +120,16 @@ pub(super) fn read(bytes: &[u8], limits: &ExtractLimits) -> Result<Document, Fil
         in_table: false,
         table: None,
     };
-    let is_complete = rtf.run()?;
-    rtf.paragraph()?;
-    rtf.end_table()?;
-    let Rtf { mut builder, title, author, .. } = rtf;
+    let read = rtf.run();
+    let ended = rtf.paragraph().and_then(|()| rtf.end_table());
+    let Rtf { builder: read_builder, title, author, .. } = rtf;
+    *builder = read_builder;
     builder.title(&title);
     builder.property("author", &author);
-    let has_text = !builder.is_empty();
+    let (is_complete, ()) = (read?, ended?);
     match is_complete {
-        true => builder.finish("The document has no text."),
-        false if has_text => Err(FileError::new(FileErrorKind::Corrupt, "The document is cut short.")),
+        true => Ok(()),
+        false if !builder.is_empty() => Err(FileError::new(FileErrorKind::Corrupt, "The document is cut short.")),
         false => Err(FileError::new(FileErrorKind::Corrupt, "The document is damaged.")),
     }
 }
@@ -469,9 +467,10 @@ fn charset(charset: i64) -> Option<&'static Encoding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Document, ExtractLimits, formats::builder::build};
 
     fn document(rtf: &[u8]) -> Document {
-        read(rtf, &ExtractLimits::default()).expect("has text")
+        build(&ExtractLimits::default(), |builder| read(rtf, builder)).expect("has text")
     }
 
     #[test]
@@ -499,7 +498,8 @@ mod tests {
     fn cut_and_deep_files_are_corrupt() {
         let deep = [&b"{\\rtf1 a"[..], &b"{".repeat(MAX_DEPTH + 1)].concat();
         for bad in [&b"{\\rtf1 half a docu"[..], &deep] {
-            assert_eq!(read(bad, &ExtractLimits::default()).expect_err("damaged").kind, FileErrorKind::Corrupt);
+            let failed = build(&ExtractLimits::default(), |builder| read(bad, builder));
+            assert_eq!(failed.expect_err("damaged").kind, FileErrorKind::Corrupt);
         }
         assert_eq!(document(b"{\\rtf1 \\uc2\\u-10178??\\u-8832??\\uc0\\u228 x\\bin3 abc}").text, "🦀äx");
     }

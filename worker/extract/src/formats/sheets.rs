@@ -1,13 +1,12 @@
 //! Spreadsheets: each sheet is a page with a heading, each block of filled rows a table with the place of its cells.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 
 use calamine::{CellErrorType, Data, ExcelDateTime, Ods, Reader, SheetVisible, Sheets, Xls, Xlsb, Xlsx};
 
 use super::builder::DocumentBuilder;
-use super::{too_many_pages, too_much_text, unreadable};
-use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
+use super::failures::{too_many_pages, too_much_text, unreadable};
+use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Most columns of a row that are padded with empty cells; rows of wider sheets have only their filled cells.
 const MAX_PADDED_COLUMNS: u32 = 256;
@@ -16,16 +15,21 @@ const MAX_PADDED_COLUMNS: u32 = 256;
 type Row = (u32, Vec<(u32, String)>);
 
 /// Reads a workbook of any kind.
-pub(super) fn read(file: File, media_type: MediaType, limits: &ExtractLimits) -> Result<Document, FileError> {
-    let reader = BufReader::new(file);
+pub(super) fn read<R: Read + Seek>(
+    reader: R,
+    media_type: MediaType,
+    limits: &ExtractLimits,
+    builder: &mut DocumentBuilder,
+) -> Result<(), FileError> {
+    let reader = BufReader::new(reader);
     let mut workbook = match media_type {
         MediaType::Xls => Sheets::Xls(Xls::new(reader).map_err(|error| file_error(error.into()))?),
         MediaType::Xlsb => Sheets::Xlsb(Xlsb::new(reader).map_err(|error| file_error(error.into()))?),
         MediaType::Ods => Sheets::Ods(Ods::new(reader).map_err(|error| file_error(error.into()))?),
         _ => Sheets::Xlsx(Xlsx::new(reader).map_err(|error| file_error(error.into()))?),
     };
-    let mut builder = DocumentBuilder::new(limits);
     builder.media_type(media_type);
+    builder.if_empty("The workbook has no filled cells.");
     if let Ok(properties) = workbook.workbook_properties() {
         builder.title(properties.title.as_deref().unwrap_or_default());
         builder.property("author", properties.creator.as_deref().unwrap_or_default());
@@ -33,30 +37,32 @@ pub(super) fn read(file: File, media_type: MediaType, limits: &ExtractLimits) ->
     let sheets = workbook.sheets_metadata().to_vec();
     let count = u32::try_from(sheets.len()).unwrap_or(u32::MAX);
     if count > limits.max_pages {
-        return Err(too_many_pages());
+        builder.skip(too_many_pages())?;
     }
     builder.page_count(count);
-    for (sheet, page) in sheets.iter().zip(1..) {
+    for (sheet, page) in sheets.iter().zip(1..=limits.max_pages) {
         builder.page(page);
         if sheet.visible == SheetVisible::VeryHidden {
             continue;
         }
-        let rows = match rows(&mut workbook, &sheet.name, limits) {
-            Ok(rows) => rows,
-            Err(error) if error.kind == FileErrorKind::Corrupt => {
-                builder.warn(format!("Sheet {page} was not read."));
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        if !rows.is_empty() {
+        let mut rows = Rows { rows: Vec::new(), bytes: 0, max_bytes: limits.max_text_bytes };
+        let read = read_rows(&mut workbook, &sheet.name, &mut rows, builder);
+        if matches!(&read, Err(error) if error.kind == FileErrorKind::Corrupt) && !builder.is_partial() {
+            builder.warn(format!("Sheet {page} was not read."));
+            continue;
+        }
+        if !rows.rows.is_empty() {
             builder.push(ElementKind::Heading { level: 1 }, &sheet.name)?;
         }
-        for block in rows.chunk_by(|(above, _), (below, _)| above + 1 == *below) {
-            add_block(&mut builder, &sheet.name, block)?;
+        for block in rows.rows.chunk_by(|(above, _), (below, _)| above + 1 == *below) {
+            add_block(builder, &sheet.name, block)?;
+        }
+        match read {
+            Err(error) if error.kind == FileErrorKind::Corrupt => builder.skip(error)?,
+            read => read?,
         }
     }
-    builder.finish("The workbook has no filled cells.")
+    Ok(())
 }
 
 /// Adds rows without an empty one between them.
@@ -100,10 +106,14 @@ fn cell_name(column: u32, row: u32) -> String {
 }
 
 /// The filled rows of a sheet. Cells of XLSX come one by one; a sheet with a cell in its last corner has no grid in memory.
-fn rows(workbook: &mut Sheets<BufReader<File>>, sheet: &str, limits: &ExtractLimits) -> Result<Vec<Row>, FileError> {
-    let mut rows = Rows { rows: Vec::new(), bytes: 0, max_bytes: limits.max_text_bytes };
+fn read_rows<R: Read + Seek>(
+    workbook: &mut Sheets<R>,
+    sheet: &str,
+    rows: &mut Rows,
+    builder: &DocumentBuilder,
+) -> Result<(), FileError> {
     match workbook {
-        Sheets::Xlsx(xlsx) => streamed(xlsx, sheet, &mut rows)?,
+        Sheets::Xlsx(xlsx) => streamed(xlsx, sheet, rows, builder)?,
         other => {
             let range = other.worksheet_range(sheet).map_err(file_error)?;
             let (top, left) = range.start().unwrap_or_default();
@@ -112,10 +122,15 @@ fn rows(workbook: &mut Sheets<BufReader<File>>, sheet: &str, limits: &ExtractLim
             }
         }
     }
-    Ok(rows.rows)
+    Ok(())
 }
 
-fn streamed<R: Read + Seek>(xlsx: &mut Xlsx<R>, sheet: &str, rows: &mut Rows) -> Result<(), FileError> {
+fn streamed<R: Read + Seek>(
+    xlsx: &mut Xlsx<R>,
+    sheet: &str,
+    rows: &mut Rows,
+    builder: &DocumentBuilder,
+) -> Result<(), FileError> {
     let mut cells = match xlsx.worksheet_cells_reader(sheet) {
         Ok(cells) => cells,
         // Sheets of charts have no cells.
@@ -123,6 +138,7 @@ fn streamed<R: Read + Seek>(xlsx: &mut Xlsx<R>, sheet: &str, rows: &mut Rows) ->
         Err(error) => return Err(file_error(error.into())),
     };
     while let Some(cell) = cells.next_cell().map_err(|error| file_error(error.into()))? {
+        builder.check_time()?;
         let (row, column) = cell.get_position();
         rows.add(row, column, shown(&Data::from(cell.get_value().clone())))?;
     }
@@ -230,6 +246,7 @@ fn file_error(error: calamine::Error) -> FileError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::builder::build;
 
     #[test]
     fn values_are_shown_as_people_read_them() {
@@ -244,11 +261,10 @@ mod tests {
 
     #[test]
     fn blocks_keep_their_columns() {
-        let mut builder = DocumentBuilder::new(&ExtractLimits::default());
         let cell = |column, text: &str| (column, text.to_owned());
         let rows = [(2, vec![cell(1, "a"), cell(3, "c")]), (3, vec![cell(2, "b")])];
-        add_block(&mut builder, "S", &rows).expect("small");
-        let document = builder.finish("empty").expect("has text");
+        let add = |builder: &mut DocumentBuilder| add_block(builder, "S", &rows);
+        let document = build(&ExtractLimits::default(), add).expect("has text");
         assert_eq!(document.text, "a |  | c\n | b");
         assert_eq!(document.elements[0].place.as_deref(), Some("S!B3:D4"));
     }

@@ -10,6 +10,8 @@ use super::stop::Stop;
 
 /// The limits of one walk.
 pub(super) struct Budgets {
+    /// Bytes that all members may have together.
+    pub(super) total: u64,
     /// Bytes that the members may still have.
     pub(super) members: Rc<Budget>,
     /// Bytes that compressed streams and archives within archives may still expand to. A tar within a gzip is counted here
@@ -18,9 +20,9 @@ pub(super) struct Budgets {
 }
 
 impl Budgets {
-    pub(super) fn new(bytes: u64) -> Self {
-        let budget = || Rc::new(Budget { remaining: Cell::new(bytes), is_exceeded: Cell::new(false) });
-        Self { members: budget(), expanded: budget() }
+    pub(super) fn new(total: u64) -> Self {
+        let budget = || Rc::new(Budget { remaining: Cell::new(total), is_exceeded: Cell::new(false) });
+        Self { total, members: budget(), expanded: budget() }
     }
 
     /// The fault behind a failed read. Readers of archives wrap the errors of their sources, so each limit is asked.
@@ -31,6 +33,7 @@ impl Budgets {
         match error.kind() {
             io::ErrorKind::OutOfMemory => Stop::out_of_memory(),
             io::ErrorKind::Unsupported => Stop::unsupported(),
+            io::ErrorKind::FileTooLarge => Stop::member_too_large(),
             _ => Stop::corrupt(),
         }
     }
@@ -72,18 +75,18 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
-/// A reader of one member that fails when the member expands to more than `remaining` bytes. It takes nothing from the budget,
+/// A reader of one member that fails when the member expands to more than `remaining` bytes. It takes nothing from a budget,
 /// which counts the same bytes elsewhere.
 pub(super) struct LimitedMember<R> {
     pub(super) reader: R,
     pub(super) remaining: u64,
-    pub(super) budget: Rc<Budget>,
 }
 
 impl<R: Read> Read for LimitedMember<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(buffer)?;
-        self.remaining = self.remaining.checked_sub(read as u64).ok_or_else(|| self.budget.exceed())?;
+        let remaining = self.remaining.checked_sub(read as u64);
+        self.remaining = remaining.ok_or(io::ErrorKind::FileTooLarge)?;
         Ok(read)
     }
 }

@@ -1,5 +1,7 @@
 //! Which files are archives, by their first bytes.
 
+use crate::{MediaType, sniff};
+
 /// A kind of file with members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArchiveKind {
@@ -7,42 +9,86 @@ pub enum ArchiveKind {
     Zip,
     /// A tape archive.
     Tar,
-    /// A gzip stream: one member, or a tape archive.
-    Gzip,
+    /// A compressed stream: one member, or a tape archive.
+    Compressed(Compression),
     /// A 7z container.
     SevenZip,
     /// A mail of Outlook, as [`Mail`](Self::Mail). An OLE container with something else turns out to be none when it is opened.
     Outlook,
     /// A mail, whose attachments are its members; its text stays with the mail.
     Mail,
+    /// Mails one after the other, with the attachments of all.
+    Mailbox,
 }
 
-/// The byte offset of the magic of POSIX and GNU tar in a header.
-const TAR_MAGIC: usize = 257;
+impl ArchiveKind {
+    /// Whether the file also has a text of its own, beside its members.
+    #[must_use]
+    pub const fn has_text(self) -> bool {
+        matches!(self, Self::Outlook | Self::Mail | Self::Mailbox)
+    }
+}
 
-/// The kind by the first [`SNIFF_BYTES`](crate::SNIFF_BYTES) bytes; `None`: no archive. Only a mail, which looks like any text,
-/// is recognised by its name or declared type.
+/// How a stream is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the formats")]
+pub enum Compression {
+    Gzip,
+    Bzip2,
+    Xz,
+    Zstd,
+}
+
+/// The first bytes of the kinds that have such.
+const SIGNATURES: [(&[u8], ArchiveKind); 7] = [
+    (b"PK\x03\x04", ArchiveKind::Zip),
+    (b"PK\x05\x06", ArchiveKind::Zip),
+    (&[0x1F, 0x8B, 0x08], ArchiveKind::Compressed(Compression::Gzip)),
+    (b"\xFD7zXZ\0", ArchiveKind::Compressed(Compression::Xz)),
+    (&[0x28, 0xB5, 0x2F, 0xFD], ArchiveKind::Compressed(Compression::Zstd)),
+    (b"7z\xBC\xAF\x27\x1C", ArchiveKind::SevenZip),
+    (&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1], ArchiveKind::Outlook),
+];
+
+/// The first bytes of the blocks of bzip2: of content, and of none.
+const BZIP2_BLOCKS: [&[u8]; 2] = [&[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], &[0x17, 0x72, 0x45, 0x38, 0x50, 0x90]];
+
+/// The kind by the first [`SNIFF_BYTES`](crate::SNIFF_BYTES) bytes; `None`: no archive. Only mails, which look like any text,
+/// are recognised by their name or declared type, too.
 #[must_use]
 pub fn archive_kind(head: &[u8], file_name: &str, declared: Option<&str>) -> Option<ArchiveKind> {
-    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-        return Some(ArchiveKind::Zip);
+    if let Some((_, kind)) = SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature)) {
+        return Some(*kind);
     }
-    if head.starts_with(&[0x1F, 0x8B, 0x08]) {
-        return Some(ArchiveKind::Gzip);
+    // After the size of the blocks.
+    if head.starts_with(b"BZh") && BZIP2_BLOCKS.iter().any(|block| head[3..].get(1..7) == Some(block)) {
+        return Some(ArchiveKind::Compressed(Compression::Bzip2));
     }
-    if head.starts_with(b"7z\xBC\xAF\x27\x1C") {
-        return Some(ArchiveKind::SevenZip);
-    }
-    if head.starts_with(&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1]) {
-        return Some(ArchiveKind::Outlook);
-    }
-    if head.get(TAR_MAGIC..).is_some_and(|rest| rest.starts_with(b"ustar")) {
+    if is_tar(head) {
         return Some(ArchiveKind::Tar);
     }
-    let is_named = file_name.rsplit_once('.').is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("eml"));
-    let declared = declared.and_then(|media_type| media_type.split(';').next()).unwrap_or_default();
-    let is_mail = is_named || declared.trim().eq_ignore_ascii_case("message/rfc822");
-    (is_mail && !head.contains(&0)).then_some(ArchiveKind::Mail)
+    match sniff(head, file_name, declared) {
+        MediaType::Mail if !head.contains(&0) => Some(ArchiveKind::Mail),
+        MediaType::Mailbox => Some(ArchiveKind::Mailbox),
+        _ => None,
+    }
+}
+
+/// The header of a tape archive: the sum of all its bytes, in octal digits, at this place of its 512 bytes.
+const TAR_HEADER: usize = 512;
+const TAR_SUM: std::ops::Range<usize> = 148..156;
+
+/// Whether a header of a tape archive has the sum that it says. Archives of before POSIX have no other mark.
+fn is_tar(head: &[u8]) -> bool {
+    let Some(header) = head.get(..TAR_HEADER) else { return false };
+    let digits = String::from_utf8_lossy(&header[TAR_SUM]);
+    let digits = digits.trim_matches(['\0', ' ']);
+    let Ok(declared) = u32::from_str_radix(digits, 8) else { return false };
+    // The sum is taken with blanks in its own place.
+    let blanks = TAR_SUM.len() as u32 * u32::from(b' ');
+    let rest = || header[..TAR_SUM.start].iter().chain(&header[TAR_SUM.end..]);
+    let unsigned = rest().map(|&byte| u32::from(byte)).sum::<u32>() + blanks;
+    header[0] != 0 && declared == unsigned
 }
 
 #[cfg(test)]
@@ -51,13 +97,27 @@ mod tests {
 
     #[test]
     fn kind_is_found_by_content_and_mail_by_name() {
-        let mut tar = vec![0; 512];
-        tar[TAR_MAGIC..][..5].copy_from_slice(b"ustar");
+        let mut old = tar::Header::new_old();
+        old.set_path("a.txt").unwrap();
+        old.set_cksum();
+        let mut new = tar::Header::new_ustar();
+        new.set_path("a.txt").unwrap();
+        new.set_cksum();
+        let mut other = *old.as_bytes();
+        other[1] = b'x';
+        let mailbox = b"From a Sat\nFrom: a\nSubject: b\nDate: c\n\nx";
         for (head, name, declared, kind) in [
             (b"PK\x03\x04rest".as_slice(), "a.pdf", None, Some(ArchiveKind::Zip)),
             (b"PK\x05\x06", "empty.zip", None, Some(ArchiveKind::Zip)),
-            (&[0x1F, 0x8B, 0x08, 0], "noext", None, Some(ArchiveKind::Gzip)),
-            (&tar, "noext", None, Some(ArchiveKind::Tar)),
+            (&[0x1F, 0x8B, 0x08, 0], "noext", None, Some(ArchiveKind::Compressed(Compression::Gzip))),
+            (b"BZh91AY&SYrest", "a", None, Some(ArchiveKind::Compressed(Compression::Bzip2))),
+            (b"BZh9 is a text", "a", None, None),
+            (b"\xFD7zXZ\0rest", "a", None, Some(ArchiveKind::Compressed(Compression::Xz))),
+            (&[0x28, 0xB5, 0x2F, 0xFD, 0], "a", None, Some(ArchiveKind::Compressed(Compression::Zstd))),
+            (old.as_bytes(), "noext", None, Some(ArchiveKind::Tar)),
+            (new.as_bytes(), "noext", None, Some(ArchiveKind::Tar)),
+            (&other, "noext", None, None),
+            (mailbox, "inbox", None, Some(ArchiveKind::Mailbox)),
             (b"7z\xBC\xAF\x27\x1C\0", "a", None, Some(ArchiveKind::SevenZip)),
             (b"From: a\r\n", "a.EML", None, Some(ArchiveKind::Mail)),
             (b"From: a\r\n", "a", Some("message/rfc822; charset=x"), Some(ArchiveKind::Mail)),

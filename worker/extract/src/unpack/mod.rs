@@ -1,7 +1,8 @@
 //! Archives and mails to their members: a walk within limits, in the child process.
 
 mod budget;
-mod gzip;
+mod compressed;
+mod each;
 mod kind;
 mod mail;
 mod outlook;
@@ -21,7 +22,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use budget::{Budgets, Limited};
-pub use kind::{ArchiveKind, archive_kind};
+use each::Each;
+pub use kind::{ArchiveKind, Compression, archive_kind};
 use stop::Stop;
 
 use super::{ExtractLimits, FileError, FileInfo, SNIFF_BYTES};
@@ -47,12 +49,26 @@ pub(super) enum UnpackMessage {
     Bytes(Vec<u8>),
     /// The member is complete.
     MemberEnd,
+    /// The member of this path cannot be read. Bytes of it that were sent are void; the other members are not.
+    MemberFailed(String, FileError),
     /// All members are complete.
     End,
+    /// The rest of the file cannot be read. The members before are complete.
+    CutShort(FileError),
     /// The file is no archive, despite its first bytes: an office document in a zip container.
     NotAnArchive,
-    /// The file is at fault; members before are void.
+    /// A limit of the file is exceeded: members before are void.
     Failed(FileError),
+}
+
+impl UnpackMessage {
+    /// The fault that the message tells.
+    pub(super) fn error(&self) -> Option<FileError> {
+        match self {
+            Self::MemberFailed(_, error) | Self::CutShort(error) | Self::Failed(error) => Some(error.clone()),
+            Self::Member(_) | Self::Bytes(_) | Self::MemberEnd | Self::End | Self::NotAnArchive => None,
+        }
+    }
 }
 
 /// Sends the members of a file.
@@ -67,11 +83,12 @@ pub(super) fn unpack(
     send: &mut dyn FnMut(UnpackMessage) -> io::Result<()>,
 ) -> io::Result<()> {
     let budgets = Rc::new(Budgets::new(limits.max_expanded_bytes));
-    let mut walk = Walk { limits: unpack, budgets, paths: HashSet::new(), send };
+    let mut walk = Walk { limits: unpack, budgets, members: 0, paths: HashSet::new(), send };
     match walk.file(&mut file, info) {
         Ok(true) => (walk.send)(UnpackMessage::End),
         Ok(false) => (walk.send)(UnpackMessage::NotAnArchive),
-        Err(Stop::File(error)) => (walk.send)(UnpackMessage::Failed(error)),
+        Err(Stop::Fault(error)) => (walk.send)(UnpackMessage::CutShort(error)),
+        Err(Stop::Limit(error)) => (walk.send)(UnpackMessage::Failed(error)),
         Err(Stop::Send(error)) => Err(error),
     }
 }
@@ -79,7 +96,9 @@ pub(super) fn unpack(
 struct Walk<'a> {
     limits: UnpackLimits,
     budgets: Rc<Budgets>,
-    /// The paths of the members so far.
+    /// The number of members so far, also of those that cannot be read.
+    members: u32,
+    /// The paths of members and of archives within the archive.
     paths: HashSet<String>,
     send: &'a mut dyn FnMut(UnpackMessage) -> io::Result<()>,
 }
@@ -93,101 +112,135 @@ impl Walk<'_> {
         match archive_kind(&head, &info.file_name, info.declared_type.as_deref()) {
             Some(ArchiveKind::Zip) => self.zip(&mut io::BufReader::new(file), "", 1),
             Some(ArchiveKind::Tar) => self.tar(file, "", 1).map(|()| true),
-            Some(ArchiveKind::Gzip) => self.gzip(file, &info.file_name, "", 1).map(|()| true),
+            Some(ArchiveKind::Compressed(kind)) => self.compressed(kind, file, &info.file_name, "", 1).map(|()| true),
             Some(ArchiveKind::SevenZip) => self.seven_zip(&mut io::BufReader::new(file), "", 1).map(|()| true),
             Some(ArchiveKind::Outlook) => self.outlook(file),
-            Some(ArchiveKind::Mail) => self.mail(file).map(|()| true),
+            Some(kind @ (ArchiveKind::Mail | ArchiveKind::Mailbox)) => self.mail(file, kind).map(|()| true),
             None => Ok(false),
         }
     }
 
     fn zip(&mut self, source: &mut dyn zip::Source, within: &str, depth: u32) -> Result<bool, Stop> {
-        let budgets = Rc::clone(&self.budgets);
-        let room = (self.limits.max_members as usize).saturating_sub(self.paths.len());
-        zip::each(source, &budgets, room, &mut |reader, path| self.member(reader, path, within, depth))
+        let (budgets, room) = (Rc::clone(&self.budgets), self.room());
+        zip::each(source, &budgets, room, &mut |content, path| self.member(content, path, within, depth))
     }
 
     fn tar(&mut self, reader: &mut dyn Read, within: &str, depth: u32) -> Result<(), Stop> {
         let budgets = Rc::clone(&self.budgets);
-        tar::each(reader, &budgets, &mut |reader, path| self.member(reader, path, within, depth))
+        tar::each(reader, &budgets, &mut |content, path| self.member(content, path, within, depth))
     }
 
     /// The content of the stream `name` is a member, or a tape archive with members: both are one level.
-    fn gzip(&mut self, reader: &mut dyn Read, name: &str, within: &str, depth: u32) -> Result<(), Stop> {
-        let mut content = gzip::content(reader, &self.budgets);
-        let head = self.head(&mut content)?;
+    fn compressed(
+        &mut self,
+        kind: Compression,
+        reader: &mut dyn Read,
+        name: &str,
+        within: &str,
+        depth: u32,
+    ) -> Result<(), Stop> {
+        let mut content = compressed::content(kind, reader, &self.budgets);
+        let (head, end) = head(&mut content);
         let is_tar = archive_kind(&head, "", None) == Some(ArchiveKind::Tar);
-        let mut whole = Cursor::new(head).chain(content);
+        let mut whole = Cursor::new(head).chain(end).chain(content);
         if is_tar {
             return self.tar(&mut whole, within, depth);
         }
-        self.member(&mut whole, &gzip::content_name(name), within, depth)
+        self.member(Ok(&mut whole), &compressed::content_name(name), within, depth)
     }
 
     fn seven_zip(&mut self, source: &mut dyn zip::Source, within: &str, depth: u32) -> Result<(), Stop> {
-        let budgets = Rc::clone(&self.budgets);
-        let room = (self.limits.max_members as usize).saturating_sub(self.paths.len());
-        seven_zip::each(source, &budgets, room, &mut |reader, path| self.member(reader, path, within, depth))
+        let (budgets, room) = (Rc::clone(&self.budgets), self.room());
+        seven_zip::each(source, &budgets, room, &mut |content, path| self.member(content, path, within, depth))
     }
 
     fn outlook(&mut self, file: &mut File) -> Result<bool, Stop> {
         let budgets = Rc::clone(&self.budgets);
-        outlook::each(io::BufReader::new(file), &budgets, &mut |reader, name| self.member(reader, name, "", 1))
+        outlook::each(io::BufReader::new(file), &budgets, &mut |content, name| self.member(content, name, "", 1))
     }
 
-    fn mail(&mut self, file: &mut File) -> Result<(), Stop> {
+    fn mail(&mut self, file: &mut File, kind: ArchiveKind) -> Result<(), Stop> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|error| self.budgets.fault(&error))?;
-        mail::each(&bytes, &mut |reader, name| self.member(reader, name, "", 1))
+        let member: &mut Each<'_> = &mut |content, name| self.member(content, name, "", 1);
+        match kind {
+            ArchiveKind::Mailbox => mail::each_of_mailbox(&bytes, member),
+            _ => mail::each(&bytes, member),
+        }
     }
 
-    /// Sends a member, or the members of an archive within the archive. `path` is as the archive has it, `within` the path of
-    /// the archive at `depth`.
-    fn member(&mut self, reader: &mut dyn Read, path: &str, within: &str, depth: u32) -> Result<(), Stop> {
+    /// The number of members that may still come.
+    fn room(&self) -> usize {
+        self.limits.max_members.saturating_sub(self.members) as usize
+    }
+
+    /// Sends a member, or the members of an archive within the archive; where that cannot be read, its failure. `path` is as the
+    /// archive has it, `within` the path of the archive at `depth`.
+    fn member(
+        &mut self,
+        content: Result<&mut dyn Read, FileError>,
+        path: &str,
+        within: &str,
+        depth: u32,
+    ) -> Result<(), Stop> {
         let Some(path) = path::clean(path) else { return Ok(()) };
-        let head = self.head(reader)?;
-        let kind = archive_kind(&head, &path, None).filter(|_| depth < self.limits.max_depth);
-        let path = format!("{within}{path}");
-        let mut whole = Cursor::new(head).chain(reader);
+        let path = path::unique(format!("{within}{path}"), &self.paths);
+        self.paths.insert(path.clone());
+        let sent = match content {
+            Ok(reader) => self.content(reader, &path, depth),
+            Err(error) => self.count().and(Err(Stop::Fault(error))),
+        };
+        match sent {
+            Err(Stop::Fault(error)) => (self.send)(UnpackMessage::MemberFailed(path, error)).map_err(Stop::Send),
+            sent => sent,
+        }
+    }
+
+    fn content(&mut self, reader: &mut dyn Read, path: &str, depth: u32) -> Result<(), Stop> {
+        let (head, end) = head(reader);
+        let kind = archive_kind(&head, path, None).filter(|_| depth < self.limits.max_depth);
+        let mut whole = Cursor::new(head).chain(end).chain(reader);
         let inner = format!("{path}/");
         match kind {
             Some(ArchiveKind::Zip) => {
-                // A zip is read from its end, so it is held in memory, within the limit of expanded bytes.
-                let mut bytes = Vec::new();
-                let read = Limited::new(&mut whole, &self.budgets.expanded).read_to_end(&mut bytes);
-                read.map_err(|error| self.budgets.fault(&error))?;
+                let bytes = self.held(&mut whole)?;
                 if !self.zip(&mut Cursor::new(bytes.as_slice()), &inner, depth + 1)? {
                     self.send_member(&mut bytes.as_slice(), path)?;
                 }
                 Ok(())
             }
             Some(ArchiveKind::SevenZip) => {
-                let mut bytes = Vec::new();
-                let read = Limited::new(&mut whole, &self.budgets.expanded).read_to_end(&mut bytes);
-                read.map_err(|error| self.budgets.fault(&error))?;
+                let bytes = self.held(&mut whole)?;
                 self.seven_zip(&mut Cursor::new(bytes.as_slice()), &inner, depth + 1)
             }
             Some(ArchiveKind::Tar) => self.tar(&mut whole, &inner, depth + 1),
-            Some(ArchiveKind::Gzip) => self.gzip(&mut whole, &path, &inner, depth + 1),
+            Some(ArchiveKind::Compressed(kind)) => self.compressed(kind, &mut whole, path, &inner, depth + 1),
             // A mail within an archive is a member: its text would be lost otherwise.
-            Some(ArchiveKind::Mail | ArchiveKind::Outlook) | None => self.send_member(&mut whole, path),
+            Some(ArchiveKind::Mail | ArchiveKind::Mailbox | ArchiveKind::Outlook) | None => {
+                self.send_member(&mut whole, path)
+            }
         }
     }
 
-    /// The first bytes of a reader.
-    fn head(&self, reader: &mut dyn Read) -> Result<Vec<u8>, Stop> {
-        let mut head = Vec::new();
-        reader.take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(|error| self.budgets.fault(&error))?;
-        Ok(head)
+    /// All bytes of an archive that is read from its end, within the limit of expanded bytes.
+    fn held(&self, reader: &mut dyn Read) -> Result<Vec<u8>, Stop> {
+        let mut bytes = Vec::new();
+        let read = Limited::new(reader, &self.budgets.expanded).read_to_end(&mut bytes);
+        read.map_err(|error| self.budgets.fault(&error))?;
+        Ok(bytes)
     }
 
-    fn send_member(&mut self, reader: &mut dyn Read, path: String) -> Result<(), Stop> {
-        if self.paths.len() >= self.limits.max_members as usize {
+    fn count(&mut self) -> Result<(), Stop> {
+        if self.members >= self.limits.max_members {
             return Err(Stop::too_many());
         }
-        let path = path::unique(path, &self.paths);
-        self.paths.insert(path.clone());
-        (self.send)(UnpackMessage::Member(path)).map_err(Stop::Send)?;
+        self.members += 1;
+        Ok(())
+    }
+
+    fn send_member(&mut self, reader: &mut dyn Read, path: &str) -> Result<(), Stop> {
+        self.count()?;
+        (self.send)(UnpackMessage::Member(path.to_owned())).map_err(Stop::Send)?;
         let mut reader = Limited::new(reader, &self.budgets.members);
         loop {
             let mut bytes = Vec::with_capacity(MESSAGE_BYTES);
@@ -198,6 +251,22 @@ impl Walk<'_> {
             }
             (self.send)(UnpackMessage::Bytes(bytes)).map_err(Stop::Send)?;
         }
+    }
+}
+
+/// The first bytes of a reader, and a reader of what follows at once: nothing, or the error that ended them.
+fn head(reader: &mut dyn Read) -> (Vec<u8>, Failing) {
+    let mut head = Vec::new();
+    let read = reader.take(SNIFF_BYTES as u64).read_to_end(&mut head);
+    (head, Failing(read.err()))
+}
+
+/// A reader of an error, or of nothing.
+struct Failing(Option<io::Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
     }
 }
 

@@ -6,16 +6,13 @@ use cfb::CompoundFile;
 
 use super::{
     budget::{Budgets, Limited},
+    each::Each,
     stop::Stop,
 };
-use crate::formats::msg::{is_mail, property, text};
+use crate::formats::msg::{is_mail, text};
 
 /// Calls `member` with the content and name of each attachment. False: the container is no mail, and nothing was called.
-pub(super) fn each<F: Read + Seek>(
-    file: F,
-    budgets: &Budgets,
-    member: &mut dyn FnMut(&mut dyn Read, &str) -> Result<(), Stop>,
-) -> Result<bool, Stop> {
+pub(super) fn each<F: Read + Seek>(file: F, budgets: &Budgets, member: &mut Each<'_>) -> Result<bool, Stop> {
     let Ok(mut container) = CompoundFile::open(file) else { return Ok(false) };
     if !is_mail(&container) {
         return Ok(false);
@@ -27,18 +24,25 @@ pub(super) fn each<F: Read + Seek>(
         .collect();
     for (storage, number) in storages.into_iter().zip(1_u32..) {
         let name = text(&mut container, &storage, "3707").or_else(|| text(&mut container, &storage, "3704"));
-        let name = name.filter(|name| !name.trim().is_empty());
-        if let Some(content) = property(&mut container, &storage, "37010102") {
-            let name = name.unwrap_or_else(|| format!("attachment-{number}.bin"));
-            member(&mut content.as_slice(), &name.replace(['/', '\\'], "_"))?;
-            continue;
-        }
+        let given = name.filter(|name| !name.trim().is_empty()).map(|name| name.replace(['/', '\\'], "_"));
+        let name = given.clone().unwrap_or_else(|| format!("attachment-{number}.bin"));
         let inner = format!("{storage}/__substg1.0_3701000D");
-        if container.is_storage(&inner) {
-            let subject =
-                text(&mut container, &inner, "0037").or(name).unwrap_or_else(|| format!("attachment-{number}"));
-            let mail = copied(&mut container, &inner, budgets)?;
-            member(&mut mail.as_slice(), &format!("{}.msg", subject.replace(['/', '\\'], "_")))?;
+        let stream = format!("{storage}/__substg1.0_37010102");
+        if container.is_stream(&stream) {
+            match container.open_stream(&stream) {
+                Ok(mut content) => member(Ok(&mut content), &name)?,
+                Err(error) => member(Err(budgets.fault(&error).member_fault()?), &name)?,
+            }
+        } else if container.is_storage(&inner) {
+            let subject = text(&mut container, &inner, "0037").filter(|subject| !subject.trim().is_empty());
+            let subject = subject.map(|subject| subject.replace(['/', '\\'], "_")).or(given);
+            let name = format!("{}.msg", subject.unwrap_or_else(|| format!("attachment-{number}")));
+            match copied(&mut container, &inner, budgets) {
+                Ok(mail) => member(Ok(&mut mail.as_slice()), &name)?,
+                Err(stop) => member(Err(stop.member_fault()?), &name)?,
+            }
+        } else {
+            member(Err(Stop::without_content().member_fault()?), &name)?;
         }
     }
     Ok(true)

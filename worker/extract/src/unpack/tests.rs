@@ -13,6 +13,8 @@ const LIMITS: UnpackLimits = UnpackLimits { max_members: 100, max_depth: 1 };
 #[derive(Debug, PartialEq)]
 enum Unpacked {
     Members(Vec<(String, Vec<u8>)>),
+    /// Members, and the failures of others with their paths. An empty path is the rest of the file.
+    Incomplete(Vec<(String, Vec<u8>)>, Vec<(String, FileErrorKind)>),
     NotAnArchive,
     Failed(FileErrorKind),
 }
@@ -30,6 +32,7 @@ fn unpack_within(name: &str, content: &[u8], limits: UnpackLimits, max_expanded_
     };
     unpack(file, &info, &extract, limits, &mut send).unwrap();
     let mut members: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut failures = Vec::new();
     let mut is_open = false;
     for message in messages {
         match message {
@@ -43,7 +46,20 @@ fn unpack_within(name: &str, content: &[u8], limits: UnpackLimits, max_expanded_
                 members.last_mut().unwrap().1.extend(bytes);
             }
             UnpackMessage::MemberEnd => is_open = false,
-            UnpackMessage::End => return Unpacked::Members(members),
+            UnpackMessage::MemberFailed(path, error) => {
+                if std::mem::take(&mut is_open) {
+                    assert_eq!(members.pop().unwrap().0, path);
+                }
+                failures.push((path, error.kind));
+            }
+            UnpackMessage::End | UnpackMessage::CutShort(_) => {
+                assert!(!is_open);
+                failures.extend(message.error().map(|error| (String::new(), error.kind)));
+                return match failures.is_empty() {
+                    true => Unpacked::Members(members),
+                    false => Unpacked::Incomplete(members, failures),
+                };
+            }
             UnpackMessage::NotAnArchive => {
                 assert!(members.is_empty());
                 return Unpacked::NotAnArchive;
@@ -58,9 +74,17 @@ fn unpacked(name: &str, content: &[u8]) -> Unpacked {
     unpack_within(name, content, LIMITS, 64 << 20)
 }
 
+fn owned(found: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+    found.iter().map(|(path, content)| ((*path).to_owned(), content.as_bytes().to_vec())).collect()
+}
+
 fn members(found: &[(&str, &str)]) -> Unpacked {
-    let owned = |(path, content): &(&str, &str)| ((*path).to_owned(), content.as_bytes().to_vec());
-    Unpacked::Members(found.iter().map(owned).collect())
+    Unpacked::Members(owned(found))
+}
+
+fn incomplete(found: &[(&str, &str)], failed: &[(&str, FileErrorKind)]) -> Unpacked {
+    let failed = failed.iter().map(|(path, kind)| ((*path).to_owned(), *kind)).collect();
+    Unpacked::Incomplete(owned(found), failed)
 }
 
 fn zip_with(parts: &[(&str, &[u8])], options: SimpleFileOptions) -> Vec<u8> {
@@ -179,10 +203,12 @@ fn seven_zip_gives_its_files() {
     let limits = UnpackLimits { max_depth: 2, ..LIMITS };
     let Unpacked::Members(found) = unpack_within("o.zip", &outer, limits, 64 << 20) else { panic!("an archive") };
     assert!(found.iter().any(|(path, _)| path == "inner.7z/folder/b.txt"), "{found:?}");
-    assert_eq!(unpacked("a.7z", &SEVEN_ZIP[..SEVEN_ZIP.len() - 20]), Unpacked::Failed(FileErrorKind::Corrupt));
+    let cut = &SEVEN_ZIP[..SEVEN_ZIP.len() - 20];
+    assert_eq!(unpacked("a.7z", cut), incomplete(&[], &[("", FileErrorKind::Corrupt)]));
     let few = UnpackLimits { max_members: 1, ..LIMITS };
     assert_eq!(unpack_within("a.7z", SEVEN_ZIP, few, 64 << 20), Unpacked::Failed(FileErrorKind::TooLarge));
-    assert_eq!(unpack_within("a.7z", SEVEN_ZIP, LIMITS, 10), Unpacked::Failed(FileErrorKind::TooLarge));
+    let large = [("folder/b.txt", FileErrorKind::TooLarge), ("a.txt", FileErrorKind::TooLarge)];
+    assert_eq!(unpack_within("a.7z", SEVEN_ZIP, LIMITS, 10), incomplete(&[], &large));
 }
 
 #[test]
@@ -233,20 +259,24 @@ fn too_many_members_are_too_large() {
 fn expanded_bytes_are_bounded() {
     let zeros = vec![0; 40 << 20];
     let too_large = Unpacked::Failed(FileErrorKind::TooLarge);
-    let bomb = zip(&[("a", &zeros)]);
+    let bomb = zip(&[("a", &zeros), ("b.txt", b"words")]);
     // By the ratio of one member.
-    assert_eq!(unpacked("a.zip", &bomb), too_large);
+    let without_bomb = incomplete(&[("b.txt", "words")], &[("a", FileErrorKind::TooLarge)]);
+    assert_eq!(unpacked("a.zip", &bomb), without_bomb);
     let limits = UnpackLimits { max_depth: 5, ..LIMITS };
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     for (name, content) in [
         ("a.gz", gzip(&zeros)),
         ("a.tgz", gzip(&tar(&[("a", &zeros)]))),
-        ("nested.zip", zip(&[("a.zip", &zip_with(&[("a", &zeros)], stored))])),
         ("nested.gz", gzip(&gzip(&gzip(&zeros)))),
         ("many.zip", zip(&[("a", &zeros[..12 << 20]), ("b", &zeros[..12 << 20]), ("c", &zeros[..12 << 20])])),
     ] {
         assert_eq!(unpack_within(name, &content, limits, 32 << 20), too_large, "{name}");
     }
+    // A member that is larger than all may be together is not read.
+    let nested = zip(&[("a.zip", &zip_with(&[("a", &zeros)], stored)), ("b.txt", b"words")]);
+    let without_large = incomplete(&[("b.txt", "words")], &[("a.zip", FileErrorKind::TooLarge)]);
+    assert_eq!(unpack_within("nested.zip", &nested, limits, 32 << 20), without_large);
 }
 
 #[test]
@@ -257,42 +287,186 @@ fn sizes_that_a_tar_declares_are_not_trusted() {
     header.set_cksum();
     let mut tar = header.as_bytes().to_vec();
     tar.extend([1; 512]);
-    assert_eq!(unpacked("a.tar", &tar), Unpacked::Failed(FileErrorKind::Corrupt));
+    let failures = [("a", FileErrorKind::TooLarge), ("", FileErrorKind::Corrupt)];
+    assert_eq!(unpacked("a.tar", &tar), incomplete(&[], &failures));
+}
+
+/// A zip container whose member of this name has other bytes at places of its local and its central header.
+fn changed(mut zip: Vec<u8>, name: &str, local: usize, central: usize, change: impl Fn(&mut u8)) -> Vec<u8> {
+    let places: Vec<_> = zip.windows(name.len()).enumerate().filter(|(_, window)| *window == name.as_bytes()).collect();
+    let [(first, _), (second, _)] = places.as_slice() else { panic!("{places:?}") };
+    let places = [first - 30 + local, second - 46 + central];
+    places.into_iter().for_each(|place| change(&mut zip[place]));
+    zip
 }
 
 #[test]
-fn protected_archives_are_encrypted() {
-    // The flag of an encrypted member, in both of its headers.
-    let mut zip = zip(&[("a.txt", b"secret")]);
-    zip[6] |= 1;
-    let central = zip.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
-    zip[central + 8] |= 1;
-    assert_eq!(unpacked("a.zip", &zip), Unpacked::Failed(FileErrorKind::Encrypted));
-}
-
-#[test]
-fn damaged_archives_are_corrupt() {
-    let corrupt = Unpacked::Failed(FileErrorKind::Corrupt);
+fn bad_members_of_a_zip_fail_alone() {
     let content: Vec<u8> = (0..60_000_u32).map(|number| ((number * number) >> 7) as u8).collect();
-    let zip = zip(&[("a.bin", &content), ("b.bin", &content)]);
-    let tar = tar(&[("a.bin", &content), ("b.bin", &content)]);
-    for (name, content) in [("a.zip", &zip), ("a.tar", &tar), ("a.tgz", &gzip(&tar)), ("a.gz", &gzip(&content))] {
+    let large = vec![0; 40 << 20];
+    let inner = zip(&[("deep.txt", b"deep")]);
+    let parts: [(&str, &[u8]); 7] = [
+        ("good.txt", b"good"),
+        ("secret.txt", b"secret"),
+        ("strange.txt", b"strange"),
+        ("large.bin", &large),
+        ("damaged.bin", &content),
+        ("broken.zip", &inner[..inner.len() - 30]),
+        ("last.txt", b"last"),
+    ];
+    let zip = zip(&parts);
+    let zip = changed(zip, "secret.txt", 6, 8, |flags| *flags |= 1);
+    let mut zip = changed(zip, "strange.txt", 8, 10, |method| *method = 1);
+    let damaged = zip.windows(11).position(|window| window == b"damaged.bin").unwrap();
+    zip[damaged + 2_000] ^= 0xFF;
+    let failed = [
+        ("secret.txt", FileErrorKind::Encrypted),
+        ("strange.txt", FileErrorKind::UnsupportedMedia),
+        ("large.bin", FileErrorKind::TooLarge),
+        ("damaged.bin", FileErrorKind::Corrupt),
+        ("broken.zip", FileErrorKind::Corrupt),
+    ];
+    let expected = incomplete(&[("good.txt", "good"), ("last.txt", "last")], &failed);
+    let limits = UnpackLimits { max_depth: 2, ..LIMITS };
+    assert_eq!(unpack_within("a.zip", &zip, limits, 64 << 20), expected);
+}
+
+#[test]
+fn members_before_the_damage_are_kept() {
+    let content: Vec<u8> = (0..60_000_u32).map(|number| ((number * number) >> 7) as u8).collect();
+    let tar = tar(&[("a.txt", b"one"), ("b.bin", &content), ("c.txt", b"three")]);
+    let gzip = gzip(&tar);
+    let failed = [("b.bin", FileErrorKind::Corrupt), ("", FileErrorKind::Corrupt)];
+    for (name, content) in [("a.tar", &tar), ("a.tgz", &gzip)] {
         for cut in [content.len() / 3, content.len() / 2] {
-            assert_eq!(unpacked(name, &content[..cut]), corrupt, "{name} cut at {cut}");
+            let expected = incomplete(&[("a.txt", "one")], &failed);
+            assert_eq!(unpacked(name, &content[..cut]), expected, "{name} cut at {cut}");
         }
     }
-    // A member whose content is not what its checksum says.
-    let mut changed = zip;
-    changed[200] ^= 0xFF;
-    assert_eq!(unpacked("a.zip", &changed), corrupt);
+    // Within an archive the path says which one is cut short.
+    let outer = self::zip(&[("in.tgz", &gzip[..gzip.len() / 2]), ("last.txt", b"last")]);
+    let limits = UnpackLimits { max_depth: 2, ..LIMITS };
+    let failed = [("in.tgz/b.bin", FileErrorKind::Corrupt), ("in.tgz", FileErrorKind::Corrupt)];
+    let expected = incomplete(&[("in.tgz/a.txt", "one"), ("last.txt", "last")], &failed);
+    assert_eq!(unpack_within("a.zip", &outer, limits, 64 << 20), expected);
 }
 
 #[test]
-fn archive_with_an_unknown_compression_is_unsupported() {
-    let mut zip = zip(&[("a.txt", b"some words")]);
-    // LZMA.
-    zip[8] = 14;
-    let central = zip.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
-    zip[central + 10] = 14;
-    assert_eq!(unpacked("a.zip", &zip), Unpacked::Failed(FileErrorKind::UnsupportedMedia));
+fn damaged_archives_without_members_are_corrupt() {
+    let content: Vec<u8> = (0..60_000_u32).map(|number| ((number * number) >> 7) as u8).collect();
+    let zip = zip(&[("a.bin", &content), ("b.bin", &content)]);
+    for cut in [zip.len() / 3, zip.len() / 2] {
+        assert_eq!(unpacked("a.zip", &zip[..cut]), incomplete(&[], &[("", FileErrorKind::Corrupt)]));
+    }
+    let gzip = gzip(&content);
+    assert_eq!(unpacked("a.gz", &gzip[..gzip.len() / 2]), incomplete(&[], &[("a", FileErrorKind::Corrupt)]));
+}
+
+#[test]
+fn damaged_attachment_fails_alone() {
+    let mail = "From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"x\"\r\n\r\n\
+        --x\r\nContent-Type: text/plain; name=a.txt\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nwords\r\n\
+        --x\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\
+        Content-Disposition: attachment; filename=b.pdf\r\n\r\nJVBERi0xLjcKJVBERi0xLj";
+    assert_eq!(
+        unpacked("a.eml", mail.as_bytes()),
+        incomplete(&[("a.txt", "words")], &[("b.pdf", FileErrorKind::Corrupt)])
+    );
+}
+
+#[test]
+fn attachments_of_the_mails_of_a_mailbox_are_members() {
+    let mail = |number: u32| {
+        format!(
+            "From a@example.org Sat Nov  1 10:00:00 2025\nFrom: a@example.org\nSubject: {number}\nDate: Sat, 1 Nov 2025 10:00:00 +0100\n\
+             MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"x\"\n\n\
+             --x\nContent-Type: text/plain\n\nText {number}.\n\
+             --x\nContent-Type: text/csv; name=\"a.csv\"\nContent-Disposition: attachment; filename=\"a.csv\"\n\n{number},2\n--x--\n\n"
+        )
+    };
+    let mailbox = format!("{}{}", mail(1), mail(2));
+    assert_eq!(unpacked("in.mbox", mailbox.as_bytes()), members(&[("1/a.csv", "1,2"), ("2/a.csv", "2,2")]));
+}
+
+/// A tape archive as of before POSIX, with a folder and a file.
+fn old_tar() -> Vec<u8> {
+    let mut tar = Builder::new(Vec::new());
+    for (name, content) in [("folder/", b"".as_slice()), ("folder/a.txt", b"old words")] {
+        let mut header = Header::new_old();
+        header.set_size(content.len() as u64);
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        tar.append(&header, content).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+#[test]
+fn tar_of_before_posix_is_read() {
+    assert_eq!(unpacked("a", &old_tar()), members(&[("folder/a.txt", "old words")]));
+    assert_eq!(unpacked("a.tgz", &gzip(&old_tar())), members(&[("folder/a.txt", "old words")]));
+}
+
+/// `words of the tide\n` three hundred times, compressed by `bzip2`, `xz` and `zstd` (two frames, of which the second has a checksum).
+const COMPRESSED: [(&str, &[u8]); 3] = [
+    ("tide.txt.bz2", include_bytes!("../../tests/data/tide.txt.bz2")),
+    ("tide.txt.xz", include_bytes!("../../tests/data/tide.txt.xz")),
+    ("tide.txt.zst", include_bytes!("../../tests/data/tide.txt.zst")),
+];
+
+#[test]
+fn compressed_streams_give_their_content() {
+    let tide = "words of the tide\n".repeat(300);
+    for (name, content) in COMPRESSED {
+        assert_eq!(unpacked(name, content), members(&[("tide.txt", &tide)]), "{name}");
+        let cut = &content[..content.len() * 2 / 3];
+        let Unpacked::Incomplete(_, failed) = unpacked(name, cut) else { panic!("{name}") };
+        assert_eq!(failed[0].1, FileErrorKind::Corrupt, "{name}");
+    }
+}
+
+#[test]
+fn compressed_tape_archives_give_their_members() {
+    for (name, content) in [
+        ("two.tar.bz2", include_bytes!("../../tests/data/two.tar.bz2").as_slice()),
+        ("two.tar.xz", include_bytes!("../../tests/data/two.tar.xz")),
+        ("two.tar.zst", include_bytes!("../../tests/data/two.tar.zst")),
+    ] {
+        let expected = members(&[("a.txt", "First file.\n"), ("folder/b.txt", "Second file.\n")]);
+        assert_eq!(unpacked(name, content), expected, "{name}");
+    }
+}
+
+#[test]
+fn members_of_any_usual_compression_are_read() {
+    let tide = "words of the tide\n".repeat(300);
+    let methods = include_bytes!("../../tests/data/methods.zip");
+    let names = ["bzip2", "deflate64", "lzma", "ppmd", "xz", "zstd"];
+    let expected: Vec<_> = names.iter().map(|name| (*name, tide.as_str())).collect();
+    assert_eq!(unpacked("a.zip", methods), members(&expected));
+    for (name, content) in [
+        ("bzip2.7z", include_bytes!("../../tests/data/bzip2.7z").as_slice()),
+        ("ppmd.7z", include_bytes!("../../tests/data/ppmd.7z")),
+    ] {
+        assert_eq!(unpacked(name, content), members(&[("tide.txt", &tide)]), "{name}");
+    }
+}
+
+/// Two files, packed apart, the first with a password, made with 7z.
+#[test]
+fn protected_seven_zip_is_encrypted() {
+    let protected = include_bytes!("../../tests/data/protected.7z");
+    let failed = [("a.txt", FileErrorKind::Encrypted), ("folder/b.txt", FileErrorKind::Encrypted)];
+    assert_eq!(unpacked("a.7z", protected), incomplete(&[], &failed));
+}
+
+#[test]
+fn damaged_block_of_a_seven_zip_costs_its_files_only() {
+    let blocks = include_bytes!("../../tests/data/blocks.7z");
+    let good = [("a.txt", "First file.\n"), ("folder/b.txt", "Second file.\n")];
+    assert_eq!(unpacked("a.7z", blocks), members(&good));
+    let mut damaged = blocks.to_vec();
+    // Behind the header of 32 bytes the packed files stand in their order.
+    damaged[36] ^= 0xFF;
+    assert_eq!(unpacked("a.7z", &damaged), incomplete(&good[1..], &[("a.txt", FileErrorKind::Corrupt)]));
 }

@@ -132,6 +132,7 @@ fn place(annotation: &Dict<'_>, transform: Affine, words: &str, number: usize, t
             // No other run has this number.
             run: u32::MAX - u32::try_from(number).unwrap_or(0),
             is_artifact: false,
+            is_bold: false,
         });
     }
 }

@@ -18,6 +18,8 @@ pub(super) enum Block {
 pub(super) struct Sizes {
     body: f32,
     headings: Vec<f32>,
+    /// The level of bold headings of the size of the text; `None`: much of the text is bold.
+    bold_level: Option<u8>,
     /// The titles of the file's outline, with their levels: they are headings of any size.
     pub(super) titles: HashMap<String, u8>,
 }
@@ -25,7 +27,9 @@ pub(super) struct Sizes {
 impl Sizes {
     pub(super) fn new<'a>(lines: impl Iterator<Item = &'a Line>) -> Self {
         let mut letters: HashMap<i32, usize> = HashMap::new();
+        let mut bold = 0;
         for line in lines {
+            bold += if line.is_bold { line.text.len() } else { 0 };
             *letters.entry((line.size * 2.0).round() as i32).or_default() += line.text.len();
         }
         let body = letters.iter().max_by_key(|(size, count)| (**count, **size)).map_or(10, |(size, _)| *size);
@@ -36,8 +40,10 @@ impl Sizes {
             .map(|(size, _)| *size)
             .collect();
         headings.sort_unstable_by(|one, other| other.cmp(one));
+        let bold_level = (bold * 5 <= all).then(|| (headings.len() + 1).min(6) as u8);
         Self {
             body: body as f32 / 2.0,
+            bold_level,
             headings: headings.into_iter().map(|size| size as f32 / 2.0).collect(),
             titles: HashMap::new(),
         }
@@ -45,7 +51,19 @@ impl Sizes {
 
     /// Sizes in a picture, which are too uncertain to tell headings.
     pub(super) fn of_picture(lines: &[Line]) -> Self {
-        Self { body: median(lines.iter().map(|line| line.size)), headings: Vec::new(), titles: HashMap::new() }
+        Self {
+            body: median(lines.iter().map(|line| line.size)),
+            headings: Vec::new(),
+            bold_level: None,
+            titles: HashMap::new(),
+        }
+    }
+
+    /// The level of lines that are a heading because they are bold.
+    fn level_of_bold(&self, lines: &[Line]) -> Option<u8> {
+        let is_bold = lines.iter().all(|line| line.is_bold && line.size > self.body * 0.95);
+        let is_sentence = lines.last().is_some_and(|line| line.text.ends_with(['.', ',', ';', ':']));
+        self.bold_level.filter(|_| is_bold && !is_sentence && lines.len() <= 2)
     }
 
     /// The level of a heading of this size.
@@ -383,6 +401,7 @@ fn joined(row: &[Line]) -> Line {
         joined.text.push_str(&line.text);
         joined.right = joined.right.max(line.right);
         joined.size = joined.size.max(line.size);
+        joined.is_bold &= line.is_bold;
     }
     joined
 }
@@ -479,10 +498,22 @@ impl Text<'_> {
             || spacing > usual.max(1.2 * size)
             || spacing < -0.5 * size && line.left < last.right
             || is_item(&line.text)
+            || self.is_bold_heading(last, line, spacing)
             || self.is_title(line)
             || (self.lines.len() == 1 && self.is_title(last))
             || is_indented
             || ends_short
+    }
+
+    /// Whether a line follows a bold heading, or is one with some space above it.
+    fn is_bold_heading(&self, last: &Line, line: &Line, spacing: f32) -> bool {
+        match (last.is_bold, line.is_bold) {
+            (true, false) => self.sizes.level_of_bold(&self.lines).is_some(),
+            (false, true) => {
+                self.sizes.level_of_bold(std::slice::from_ref(line)).is_some() && spacing > 1.35 * line.size
+            }
+            _ => false,
+        }
     }
 
     /// Whether a line is a title of the outline.
@@ -502,7 +533,8 @@ impl Text<'_> {
         let is_short = lines.len() <= 3 && text.chars().count() <= 200 && text.chars().any(char::is_alphabetic);
         // Entries of a table of contents have the titles, too, and the numbers of pages behind them.
         let title = (is_short && !self.sizes.titles.is_empty()).then(|| self.sizes.titles.get(&key(&text))).flatten();
-        let kind = match title.copied().or(self.sizes.level(size)).filter(|_| is_short) {
+        let level = title.copied().or(self.sizes.level(size)).or_else(|| self.sizes.level_of_bold(&lines));
+        let kind = match level.filter(|_| is_short) {
             Some(level) => ElementKind::Heading { level },
             None if is_item => ElementKind::ListItem,
             None => ElementKind::Paragraph,

@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
-use hayro_interpret::font::{Glyph as FontGlyph, GlyphRun};
+use hayro_interpret::font::{Glyph as FontGlyph, GlyphRun, OutlineGlyph};
 use hayro_interpret::hayro_cmap::{BfString, WritingMode};
 use hayro_interpret::hayro_syntax::object::{Dict, String as PdfString};
 use hayro_interpret::{BlendMode, ClipPath, Device, DrawMode, DrawProps, Image, ImageDrawProps, SoftMask};
 
 use super::annotations::text_string;
 use hayro_interpret::kurbo::{BezPath, Point, Rect};
+
+/// The weight from which on a font is bold.
+const BOLD_WEIGHT: u32 = 600;
 
 /// A glyph. Its place is along and across its line, whatever direction that has on the page.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub(super) struct Glyph {
     pub(super) run: u32,
     /// Whether the file marks it as no part of the text.
     pub(super) is_artifact: bool,
+    /// Whether its font is a bold one.
+    pub(super) is_bold: bool,
 }
 
 /// The text of a page.
@@ -54,8 +59,8 @@ pub(super) struct Collector {
     text: PageText,
     marks: Vec<Mark>,
     run: u32,
-    /// Texts of glyphs by font and code.
-    known: HashMap<(u128, u32), Option<String>>,
+    /// Texts of glyphs by font and code, and whether the font is bold.
+    known: HashMap<(u128, u32), (Option<String>, bool)>,
 }
 
 impl Collector {
@@ -67,14 +72,21 @@ impl Collector {
         self.text
     }
 
-    /// The text of a glyph; `None`: the file does not say.
-    fn letters(&mut self, glyph: &FontGlyph<'_>) -> Option<String> {
-        let key = match glyph {
-            FontGlyph::Outline(outline) => (outline.identifier().cache_key(), outline.char_code()),
-            FontGlyph::Type3(_) => return readable(glyph.as_unicode()),
-        };
-        self.known.entry(key).or_insert_with(|| readable(glyph.as_unicode())).clone()
+    /// The text of a glyph, unless the file does not say it, and whether its font is bold.
+    fn letters(&mut self, glyph: &FontGlyph<'_>) -> (Option<String>, bool) {
+        let FontGlyph::Outline(outline) = glyph else { return (readable(glyph.as_unicode()), false) };
+        let key = (outline.identifier().cache_key(), outline.char_code());
+        let known = self.known.entry(key).or_insert_with(|| (readable(glyph.as_unicode()), is_bold(outline)));
+        known.clone()
     }
+}
+
+/// Whether the font of a glyph says that it is bold, by its weight or its name.
+fn is_bold(glyph: &OutlineGlyph) -> bool {
+    let Some(font) = glyph.font_data() else { return false };
+    let name = font.postscript_name.unwrap_or_default().to_lowercase();
+    font.weight.is_some_and(|weight| weight >= BOLD_WEIGHT)
+        || ["bold", "black", "heavy"].iter().any(|word| name.contains(word))
 }
 
 /// The letters that a font says a glyph is. Letters of the private area say nothing.
@@ -112,7 +124,7 @@ impl<'a> Device<'a> for Collector {
             if !size.is_finite() || size < 0.05 || !self.area.inflate(size, size).contains(origin) {
                 continue;
             }
-            let mut letters = self.letters(glyph);
+            let (mut letters, is_bold) = self.letters(glyph);
             if let Some(mark) = self.marks.iter_mut().rev().find(|mark| mark.has_actual) {
                 letters = Some(mark.actual.take().unwrap_or_default());
             }
@@ -141,6 +153,7 @@ impl<'a> Device<'a> for Collector {
                 angle: (angle as i16).rem_euclid(360),
                 run: self.run,
                 is_artifact,
+                is_bold,
             });
         }
     }

@@ -21,6 +21,8 @@ pub(super) struct Line {
     pub(super) is_artifact: bool,
     /// Whether it has the direction of most text of the page.
     pub(super) is_upright: bool,
+    /// Whether all its letters are bold.
+    pub(super) is_bold: bool,
 }
 
 /// The lines of a page. Those in other directions than most come last.
@@ -165,6 +167,7 @@ fn line(glyphs: &[&Glyph]) -> Option<Line> {
         size,
         is_artifact: glyphs.iter().all(|glyph| glyph.is_artifact),
         is_upright: true,
+        is_bold: glyphs.iter().all(|glyph| glyph.is_bold || glyph.text.trim().is_empty()),
     })
 }
 

@@ -9,6 +9,7 @@ mod outline;
 mod raster;
 
 use std::collections::{HashMap, HashSet};
+use std::panic::{self, AssertUnwindSafe};
 
 use hayro_interpret::hayro_syntax::object::{Array, Dict, Name, Stream};
 use hayro_interpret::hayro_syntax::page::Page;
@@ -16,9 +17,9 @@ use hayro_interpret::hayro_syntax::{LoadPdfError, Pdf};
 use hayro_interpret::{Context, InterpreterCache, InterpreterSettings, interpret_page};
 
 use super::builder::DocumentBuilder;
-use super::too_many_pages;
+use super::failures::{too_many_pages, too_much_text};
 use crate::ocr::{FoundLine, Ocr, Picture};
-use crate::{Document, ElementKind, ExtractLimits, FileError, FileErrorKind};
+use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind};
 use blocks::Block;
 use glyphs::{Collector, PageText};
 use lines::Line;
@@ -37,19 +38,28 @@ const MIN_GLYPHS: usize = 10;
 const WARNED_LOST: usize = 20;
 
 /// Reads a PDF's text with page numbers, headings, lists and tables.
-pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits, ocr: &mut Ocr) -> Result<Document, FileError> {
+pub(super) fn read(
+    bytes: Vec<u8>,
+    limits: &ExtractLimits,
+    ocr: &mut Ocr,
+    builder: &mut DocumentBuilder,
+) -> Result<(), FileError> {
     let is_cut_short = is_cut_short(&bytes);
     let pdf = open(bytes)?;
     let pages = pdf.pages();
     let count = u32::try_from(pages.len()).unwrap_or(u32::MAX);
     if count > limits.max_pages {
-        return Err(too_many_pages());
+        builder.skip(too_many_pages())?;
     }
     if is_cut_short || declared_pages(&pdf).is_some_and(|declared| declared > pages.len()) {
-        return Err(FileError::new(FileErrorKind::Corrupt, "The PDF is cut short or damaged: pages are missing."));
+        let cut_short = "The PDF is cut short or damaged: pages are missing.";
+        builder.skip(FileError::new(FileErrorKind::Corrupt, cut_short))?;
     }
 
-    let mut builder = DocumentBuilder::new(limits);
+    builder.if_empty(match count {
+        0 => "The PDF has no pages.",
+        _ => "The PDF has no text layer: its pages are pictures or blank.",
+    });
     builder.page_count(count);
     let metadata = pdf.metadata();
     for (name, value) in
@@ -63,11 +73,22 @@ pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits, ocr: &mut Ocr) -> Res
     let cache = InterpreterCache::new();
     let mut bytes = 0_u64;
     let mut unread = 0;
-    for page in pages.iter() {
-        if has_damaged_content(page) {
-            return Err(FileError::new(FileErrorKind::Corrupt, "The PDF is damaged: a part of a page cannot be read."));
+    for page in pages.iter().take(limits.max_pages as usize) {
+        if let Err(late) = builder.check_time() {
+            builder.skip(late)?;
+            break;
         }
-        let text = collect(page, &pdf, &cache);
+        if has_damaged_content(page) {
+            let damaged = "The PDF is damaged: a part of a page cannot be read.";
+            builder.skip(FileError::new(FileErrorKind::Corrupt, damaged))?;
+        }
+        let text = match panic::catch_unwind(AssertUnwindSafe(|| collect(page, &pdf, &cache))) {
+            Ok(text) => text,
+            Err(_) => {
+                builder.skip(FileError::crashed())?;
+                PageText::default()
+            }
+        };
         let (width, height) = page.render_dimensions();
         let is_readable = text.glyphs.len() >= MIN_GLYPHS && text.glyphs.len() >= text.lost;
         let found = match ocr.is_ready() && (ocr.is_always() || !is_readable) {
@@ -87,15 +108,14 @@ pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits, ocr: &mut Ocr) -> Res
         let read = ReadPage { lines, notes: text.notes, height };
         bytes += read.lines.iter().map(|line| line.text.len() as u64).sum::<u64>();
         if bytes > limits.max_text_bytes {
-            return Err(super::too_much_text());
+            builder.skip(too_much_text())?;
+            break;
         }
         reading.pages.push(read);
     }
     if reading.lost > reading.kept {
-        return Err(FileError::new(
-            FileErrorKind::Corrupt,
-            "Most of the text cannot be decoded: its fonts do not say which letters they show.",
-        ));
+        let undecoded = "Most of the text cannot be decoded: its fonts do not say which letters they show.";
+        builder.skip(FileError::new(FileErrorKind::Corrupt, undecoded))?;
     }
     if unread > 0 {
         builder.warn(format!("{unread} pages without text were not recognised: there are too many for one file."));
@@ -106,11 +126,7 @@ pub(super) fn read(bytes: Vec<u8>, limits: &ExtractLimits, ocr: &mut Ocr) -> Res
     if reading.lost >= WARNED_LOST {
         builder.warn(format!("{} letters were not decoded: their fonts do not say which they are.", reading.lost));
     }
-    reading.write(&mut builder)?;
-    builder.finish(match count {
-        0 => "The PDF has no pages.",
-        _ => "The PDF has no text layer: its pages are pictures or blank.",
-    })
+    reading.write(builder)
 }
 
 /// Loads a file, with or without what stands before its header.
@@ -223,6 +239,7 @@ fn line_of(found: FoundLine, width: f32, height: f32) -> Line {
         size: (found.bottom - found.top) * height * 0.75,
         is_artifact: false,
         is_upright: true,
+        is_bold: false,
     }
 }
 

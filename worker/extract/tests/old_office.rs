@@ -1,0 +1,87 @@
+//! Files of Office before 2007, made with LibreOffice.
+
+use std::io::{Read, Seek, Write};
+
+use nvisy_extract::{
+    Document, ElementKind, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType, OcrSettings, read_here,
+};
+
+const TEXT: &[u8] = include_bytes!("data/tide.doc");
+const PACKED_SLIDES: &[u8] = include_bytes!("data/slides.ppt.gz");
+
+fn slides() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(PACKED_SLIDES).read_to_end(&mut bytes).expect("a good file");
+    bytes
+}
+
+fn read(name: &str, bytes: &[u8]) -> Result<Document, FileError> {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(bytes).expect("written");
+    file.rewind().expect("rewound");
+    let info = FileInfo { file_name: name.to_owned(), declared_type: None };
+    read_here(file, &info, &ExtractLimits::default(), &OcrSettings::default())
+}
+
+fn pieces(document: &Document) -> Vec<(ElementKind, &str)> {
+    document.elements.iter().map(|e| (e.kind, &document.text[e.start..e.end])).collect()
+}
+
+#[test]
+fn word_97_has_headings_tables_lists_and_notes() {
+    let document = read("a.doc", TEXT).expect("a text");
+    assert_eq!((document.title.as_deref(), document.media_type), (Some("Tide report"), Some(MediaType::Doc)));
+    assert_eq!(document.properties["author"], "Ada");
+    assert_eq!(
+        pieces(&document),
+        [
+            (ElementKind::Heading { level: 1 }, "Tides"),
+            (ElementKind::Paragraph, "The tide turns twice a day, Größe “quoted” — 5 €."),
+            (ElementKind::Heading { level: 2 }, "Heights"),
+            (ElementKind::Table, "Place | Height\nBrest | \nSaint-Malo | 12 m"),
+            (ElementKind::ListItem, "- first item"),
+            (ElementKind::ListItem, "- second item"),
+            (ElementKind::Paragraph, "Last, with a link in it. Привет."),
+            (ElementKind::Aside, "A note below."),
+            (ElementKind::Aside, "Head of the page"),
+        ]
+    );
+}
+
+#[test]
+fn powerpoint_97_has_slides_and_notes() {
+    let document = read("a.ppt", &slides()).expect("a presentation");
+    assert_eq!((document.page_count, document.media_type), (Some(2), Some(MediaType::Ppt)));
+    let pieces: Vec<_> = pieces(&document).into_iter().filter(|(kind, _)| *kind != ElementKind::PageBreak).collect();
+    assert_eq!(
+        pieces,
+        [
+            (ElementKind::Heading { level: 1 }, "Tides"),
+            (ElementKind::Paragraph, "High water"),
+            (ElementKind::Paragraph, "at six"),
+            (ElementKind::Aside, "Say hello first."),
+            (ElementKind::Heading { level: 1 }, "Table"),
+            (ElementKind::Paragraph, "r0c0"),
+            (ElementKind::Paragraph, "r0c1"),
+            (ElementKind::Paragraph, "r1c0"),
+            (ElementKind::Paragraph, "r1c1"),
+        ]
+    );
+    assert_eq!(document.elements.last().and_then(|element| element.page), Some(2));
+}
+
+#[test]
+fn damaged_files_fail_or_give_what_is_there() {
+    for (name, bytes) in [("a.doc", TEXT.to_vec()), ("a.ppt", slides())] {
+        for step in 1..40 {
+            let cut = &bytes[..bytes.len() * step / 40];
+            if let Err(failure) = read(name, cut) {
+                assert!(matches!(failure.kind, FileErrorKind::Corrupt | FileErrorKind::Empty), "{name}: {failure}");
+            }
+            // Bytes all over the file.
+            let mut changed = bytes.clone();
+            (0..changed.len()).skip(512 + step * 7).step_by(97 + step).for_each(|place| changed[place] ^= 0x5A);
+            let _any = read(name, &changed);
+        }
+    }
+}
