@@ -236,6 +236,11 @@ bench-sync objects="5000": model
     cargo build --release --workspace --bins --locked
     {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench sync -- {{ objects }}
 
+# Download sample documents of all formats for `bench-extract`; prints their folder
+[group('measure')]
+extract-corpus:
+    @worker/extract/benches/corpus.py .local/extract-corpus
+
 # Compare extraction of the files of a folder with reference tools: quality, speed, memory
 [group('measure')]
 bench-extract folder: model

@@ -24,9 +24,8 @@ const TOLERANCE_SECONDS: i64 = 300;
 /// A signed body of the shape `T`, of which nothing is known until the signature is verified.
 pub struct SignedBody<T> {
     request: HttpRequest,
-    id: String,
-    time: i64,
-    signatures: String,
+    /// Id, time and signatures; `None`: a header is missing, or is none of this kind.
+    signed: Option<(String, i64, String)>,
     bytes: Bytes,
     shape: PhantomData<T>,
 }
@@ -34,9 +33,11 @@ pub struct SignedBody<T> {
 impl<T: DeserializeOwned> SignedBody<T> {
     /// The body, if the secret has signed it within the last minutes.
     pub fn verify(&self, secret: &SigningSecret) -> Result<T, Problem> {
-        let age = clock::now().timestamp().saturating_sub(self.time);
-        let is_signed = secret.verifies(&self.signatures, &self.id, self.time, &self.bytes);
-        if age.abs() > TOLERANCE_SECONDS || !is_signed {
+        let is_signed = self.signed.as_ref().is_some_and(|(id, time, signatures)| {
+            let age = clock::now().timestamp().saturating_sub(*time);
+            age.saturating_abs() <= TOLERANCE_SECONDS && secret.verifies(signatures, id, *time, &self.bytes)
+        });
+        if !is_signed {
             return Err(Problem::new(Code::SignatureRefused));
         }
         serde_json::from_slice(&self.bytes).map_err(|error| Problem::new(Code::MalformedJson).detail(error.to_string()))
@@ -62,9 +63,8 @@ impl<T: 'static> FromRequest for SignedBody<T> {
             let headers = request.headers();
             let (id, signatures) = (header(headers, "webhook-id"), header(headers, "webhook-signature"));
             let time = header(headers, "webhook-timestamp").and_then(|time| time.parse().ok());
-            let (Some(id), Some(time), Some(signatures)) = (id, time, signatures) else {
-                return Err(Problem::new(Code::SignatureRefused));
-            };
+            // The path is checked first: only one that exists says what is wrong with a signature.
+            let signed = id.zip(time).zip(signatures).map(|((id, time), signatures)| (id, time, signatures));
             let mut bytes = BytesMut::new();
             while let Some(chunk) = payload.next().await {
                 let chunk = chunk.map_err(|error| body_problem(&error))?;
@@ -74,7 +74,7 @@ impl<T: 'static> FromRequest for SignedBody<T> {
                 }
                 bytes.extend_from_slice(&chunk);
             }
-            Ok(Self { request, id, time, signatures, bytes: bytes.freeze(), shape: PhantomData })
+            Ok(Self { request, signed, bytes: bytes.freeze(), shape: PhantomData })
         })
     }
 }

@@ -124,8 +124,6 @@ pub fn bind(
     })
     .workers(http.workers)
     .client_request_timeout(Duration::from_secs(http.head_seconds))
-    // Clients that abort a request close the connection in order: the work for them ends, too.
-    .h1_allow_half_closed(false)
     .shutdown_timeout(queue.grace_seconds)
     // `shared::lifecycle` handles signals.
     .disable_signals();

@@ -45,7 +45,10 @@ impl QuickWorker {
 
 /// Creates a connection and returns its id.
 pub async fn connect(setup: &Setup, provider: &str, settings: Value, credentials: Value) -> String {
-    let body = json!({ "name": provider, "provider": provider, "settings": settings, "credentials": credentials });
+    let mut body = json!({ "name": provider.replace('_', "-"), "provider": provider, "settings": settings });
+    if !credentials.is_null() {
+        body["credentials"] = credentials;
+    }
     let created = setup.app.post(&setup.ada, &setup.path("connections"), &body).await.expect(201);
     created["id"].as_str().unwrap().to_owned()
 }

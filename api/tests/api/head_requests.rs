@@ -52,7 +52,7 @@ async fn head_of_every_path_has_the_headers_of_get_and_no_body() {
         }
         let path = operation.path_with(|parameter| match parameter {
             "{file}" => file.to_owned(),
-            parameter => fixture.id(parameter).unwrap_or("missing").to_owned(),
+            parameter => operation.id_in(&fixture, parameter).unwrap_or("missing").to_owned(),
         });
         let request = |method| app.request(method, &path).bearer_auth(&ada.token);
         let (status, _) = assert_head_matches_get(&operation.id, request).await;

@@ -292,6 +292,46 @@ async fn members_of_archives_become_files_of_their_own_and_go_with_the_archive()
     setup.app.stop().await;
 }
 
+#[actix_web::test]
+async fn bad_members_and_partial_files_are_entries_of_the_log() {
+    let setup = Setup::with_worker().await;
+    let nodes = json!([
+        { "id": "in", "type": "source.files" },
+        { "id": "open", "type": "unpack" },
+        { "id": "read", "type": "partition", "partial": true },
+        { "id": "cut", "type": "chunk.characters", "maxCharacters": 4000 },
+        { "id": "out", "type": "sink.collection" },
+    ]);
+    let edges = ["in > open", "open.members > read", "open.else > read", "read > cut", "cut > out"];
+    setup.pipeline("Archives", &definition(&nodes, &edges)).await;
+    let mail = format!(
+        "from: ada@example.com\r\nsubject: Tides\r\nmime-version: 1.0\r\ncontent-type: multipart/mixed; boundary=x\r\n\r\n\
+         --x\r\ncontent-type: text/plain\r\ncontent-disposition: attachment; filename=\"good.txt\"\r\n\r\n{ENGLISH}\r\n\
+         --x\r\ncontent-type: application/pdf\r\ncontent-transfer-encoding: base64\r\n\
+         content-disposition: attachment; filename=\"cut.pdf\"\r\n\r\nJVBERi0xLjcKJVBERi0xLj"
+    );
+    let files = setup.upload(&[("report.eml", &mail), ("cut.rtf", "{\\rtf1 The ebb began at noon.\\par")]).await;
+    setup.app.wait_until_no_jobs_are_left().await;
+    let mut found = setup.live_chunks().await.remove("default").unwrap();
+    found.retain(|text| !text.contains("Tides"));
+    assert_eq!(found, ["The ebb began at noon.", ENGLISH]);
+    assert!(files.values().all(|file| file["state"] == "ready"), "{files:?}");
+    let mut entries = Vec::new();
+    for run in setup.get("runs").await["items"].as_array().unwrap() {
+        let run = run["id"].as_str().unwrap();
+        for item in setup.get(&format!("runs/{run}/items")).await["items"].as_array().unwrap() {
+            let log = setup.get(&format!("runs/{run}/items/{}/log", item["id"].as_str().unwrap())).await;
+            entries.extend(log["items"].as_array().unwrap().clone());
+        }
+    }
+    let shown = |entry: &Value| format!("{} {} {} {}", entry["kind"], entry["node"], entry["code"], entry["path"]);
+    let mut shown: Vec<_> = entries.iter().map(shown).collect();
+    shown.sort();
+    let expected = [r#""incomplete" "open" "corrupt" "cut.pdf""#, r#""incomplete" "read" "corrupt" null"#];
+    assert_eq!(shown, expected, "{entries:?}");
+    setup.app.stop().await;
+}
+
 /// Rows of each kind that a run must have written once, whatever was killed.
 #[actix_web::test]
 async fn every_effect_happens_once_however_often_workers_are_killed() {

@@ -113,32 +113,3 @@ async fn queries_of_a_batch_are_embedded_together_and_kept() {
     assert_eq!((hit_names(&found).len(), server.requests().len()), (1, before + 1));
     app.stop().await;
 }
-
-#[actix_web::test]
-async fn query_whose_client_has_gone_is_not_embedded() {
-    let server = ModelServer::start().await;
-    let (app, ada, path) = start(&server).await;
-    let before = server.requests().len();
-    server.hold(true);
-    let search = |query: &str| {
-        let body = json!({ "query": query, "mode": "vector" });
-        let request = app.request(reqwest::Method::POST, &path).bearer_auth(&ada.token).json(&body);
-        tokio::spawn(request.send())
-    };
-    // As many as are computed at the same time; further ones wait.
-    let first = [search("one"), search("two")];
-    wait_until("the first queries are sent", async || (server.requests().len() == before + 2).then_some(())).await;
-    let (gone, waiting) = (search("gone"), search("waiting"));
-    // Both have reached the API when a third request, which calls no model, is answered on a new connection.
-    app.post(&ada, &path, &json!({ "query": "tide", "mode": "text" })).await.expect(200);
-    gone.abort();
-    assert!(gone.await.is_err());
-    app.post(&ada, &path, &json!({ "query": "tide", "mode": "text" })).await.expect(200);
-    server.hold(false);
-    for response in first.into_iter().chain([waiting]) {
-        assert_eq!(response.await.unwrap().unwrap().status(), 200);
-    }
-    let sent = texts(&server, before).concat();
-    assert!(sent.contains(&"waiting".to_owned()) && !sent.contains(&"gone".to_owned()), "{sent:?}");
-    app.stop().await;
-}

@@ -169,6 +169,8 @@ pub enum LogKind {
     CheckFailed,
     /// The item goes on without something, such as the vector of a passage that the provider rejects.
     Warning,
+    /// A part of the item's file was not read: a member, or the rest of the file.
+    Incomplete,
     /// A node failed finally, and its option `onError` lets the item go on.
     NodeSkipped,
     /// A node failed finally, and the item with it.
@@ -179,7 +181,8 @@ pub enum LogKind {
 
 impl LogKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::CheckFailed, Self::Warning, Self::NodeSkipped, Self::Failed, Self::Retried];
+    pub const ALL: [Self; 6] =
+        [Self::CheckFailed, Self::Warning, Self::Incomplete, Self::NodeSkipped, Self::Failed, Self::Retried];
 
     /// The identifier.
     #[must_use]
@@ -187,6 +190,7 @@ impl LogKind {
         match self {
             Self::CheckFailed => "check_failed",
             Self::Warning => "warning",
+            Self::Incomplete => "incomplete",
             Self::NodeSkipped => "node_skipped",
             Self::Failed => "failed",
             Self::Retried => "retried",

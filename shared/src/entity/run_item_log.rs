@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
 use crate::{
-    domain::run::LogKind,
+    domain::{failure::FailureCode, run::LogKind},
     id::{ItemId, LogEntryId, WorkspaceId},
 };
 
@@ -20,6 +20,8 @@ pub struct Model {
     pub node: Option<String>,
     pub kind: LogKind,
     pub detail: String,
+    pub code: Option<FailureCode>,
+    pub path: Option<String>,
     pub created_at: DateTime<Utc>,
 }
 

@@ -15,7 +15,7 @@ use crate::{
     job::FetchObjects,
     pipeline,
     queue::outbox,
-    store::{self, Error, Result, change::Change, run::Item},
+    store::{self, Error, Result, change::Change, item_log::NewEntry, run::Item},
 };
 
 /// Records that the run of an item has ended. A run of one upload says so by the events of its file alone.
@@ -99,8 +99,9 @@ pub async fn retry_failed(
     let definition = definition.ok_or_else(not_found)?;
     let Ok(compiled) = pipeline::compile(&definition) else { return Ok(0) };
     let items = store::run::requeue_failed(change, workspace, run, code, item).await?;
+    let retried = NewEntry::new(LogKind::Retried, None, "put back into the queue");
     for (id, entry) in &items {
-        store::run::log(change, workspace, *id, LogKind::Retried, None, "put back into the queue").await?;
+        store::item_log::append(change, workspace, *id, &retried).await?;
         let entry = usize::try_from(*entry).unwrap_or_default();
         let job = segment_job(&compiled.plan, (run, row.low_priority), *id, entry, None);
         outbox::enqueue(change, workspace, &job).await?;

@@ -23,6 +23,7 @@ pub mod fingerprint;
 pub mod idempotency;
 pub mod installation;
 pub mod invite;
+pub mod item_log;
 pub mod job;
 pub mod locks;
 pub mod mail;

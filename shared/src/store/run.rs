@@ -15,10 +15,10 @@ use super::{Conn, Error, Result, Tx, sql};
 use crate::{
     domain::{
         failure::Failure,
-        run::{ItemState, LogKind, RunState, RunTrigger},
+        run::{ItemState, RunState, RunTrigger},
     },
-    entity::{pipeline, pipeline_version, run, run_item, run_item_log},
-    id::{AccountId, FileId, ItemId, LogEntryId, PipelineId, RunId, VersionId, WorkspaceId},
+    entity::{pipeline, pipeline_version, run, run_item},
+    id::{AccountId, FileId, ItemId, PipelineId, RunId, VersionId, WorkspaceId},
     pipeline::{progress::Progress, state::PipelineState},
 };
 
@@ -559,26 +559,4 @@ pub async fn requeue_failed(
         sql::execute(tx, reopened).await?;
     }
     Ok(items)
-}
-
-/// Adds an entry to the log of an item.
-pub async fn log(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    item: ItemId,
-    kind: LogKind,
-    node: Option<&str>,
-    detail: &str,
-) -> Result<()> {
-    let row = run_item_log::ActiveModel {
-        workspace_id: Set(workspace),
-        item_id: Set(item),
-        id: Set(LogEntryId::new()),
-        node: Set(node.map(str::to_owned)),
-        kind: Set(kind),
-        detail: Set(detail.to_owned()),
-        ..Default::default()
-    };
-    run_item_log::Entity::insert(row).exec_without_returning(tx).await?;
-    Ok(())
 }

@@ -55,6 +55,7 @@ fn expected_tables() -> Vec<ExpectedTable> {
         expected_table::<entity::run::Entity>(),
         expected_table::<entity::run_item::Entity>(),
         expected_table::<entity::run_item_log::Entity>(),
+        expected_table::<entity::second_space::Entity>(),
         expected_table::<entity::session::Entity>(),
         expected_table::<entity::sign_up_permit::Entity>(),
         expected_table::<entity::target::Entity>(),

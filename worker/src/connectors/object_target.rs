@@ -44,7 +44,7 @@ pub enum ObjectContent {
 impl ObjectContent {
     /// The number of bytes.
     #[must_use]
-    pub const fn len(&self) -> u64 {
+    pub const fn bytes(&self) -> u64 {
         match self {
             Self::Text(text) => text.len() as u64,
             Self::File(_, bytes) => *bytes,

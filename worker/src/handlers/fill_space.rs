@@ -20,6 +20,7 @@ use nvisy_shared::{
 };
 use serde_json::json;
 
+use super::run_segment::unit;
 use crate::{
     context::Context,
     pipeline::{
@@ -48,7 +49,7 @@ impl Handler for FillSpace {
         let collection = store::collection::find(&cx.db, workspace, &CollectionKey::Id(self.collection)).await?;
         let first = collection.and_then(|collection| collection.space_id).ok_or(JobError::Obsolete)?;
         let after = (second.after_target_id, second.after_ordinal);
-        let limit = i64::try_from(cx.config.worker.batch_chunks).unwrap_or(i64::MAX);
+        let limit = unit(cx).into();
         let spaces = (first, second.space_id);
         let missing = store::second_space::missing(&cx.db, workspace, self.collection, spaces, after, limit).await?;
         let Some(last) = missing.last().map(|chunk| (chunk.target_id, chunk.ordinal)) else {

@@ -14,6 +14,7 @@ use nvisy_shared::{
     store::{
         self,
         change::Change,
+        item_log::NewEntry,
         run::{Item, ItemFailure, RunProgress},
     },
     telemetry::metrics::metrics,
@@ -87,7 +88,8 @@ pub(super) async fn failed(
         Err(JobError::Obsolete) => return Ok(()),
         item => item?,
     };
-    store::run::log(change, workspace, item.id, LogKind::Failed, failure.node.as_deref(), &failure.detail).await?;
+    let entry = NewEntry::failure(LogKind::Failed, failure);
+    store::item_log::append(change, workspace, item.id, &entry).await?;
     // Before the end of the run, which this may be.
     if !item.decides_file() {
         let data = json!({ "runId": item.run_id, "fileId": item.file_id, "code": failure.code, "node": failure.node });

@@ -24,6 +24,7 @@ use nvisy_shared::{
         artifact::NewArtifact,
         change::Change,
         collection::{CollectionSpace, OverfullCollection},
+        item_log::NewEntry,
         job::Claim,
         run::Item,
     },
@@ -220,8 +221,8 @@ impl Completion<'_> {
             self.check_quota(0).await?;
         }
         for failure in &self.output.skipped {
-            let node = failure.node.as_deref();
-            store::run::log(self.change, workspace, self.item.id, LogKind::NodeSkipped, node, &failure.detail).await?;
+            let entry = NewEntry::failure(LogKind::NodeSkipped, failure);
+            store::item_log::append(self.change, workspace, self.item.id, &entry).await?;
         }
         self.store_outputs().await?;
         self.add_members(&applied).await?;
@@ -430,7 +431,7 @@ fn kept_flow(plan: &Plan, origin: Origin) -> Option<Flow> {
 
 /// Elements of one unit where `NVISY_WORKER_BATCH_CHUNKS` is 0. The local model gains nothing by longer units, and a short file waits
 /// for those in progress; a server gets fewer requests.
-fn unit(cx: &Context) -> u32 {
+pub(super) fn unit(cx: &Context) -> u32 {
     match (cx.config.worker.batch_chunks, cx.config.embedding.provider) {
         (0, EmbeddingProvider::Local) => 8,
         (0, EmbeddingProvider::Openai) => 32,

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use chrono::SecondsFormat;
 use futures::TryStreamExt;
 use nvisy_shared::{
+    domain::failure::Failure,
     id::{BlobId, FileId, PipelineId, RunId, VersionId, WorkspaceId},
     pipeline::{content_key::ContentKey, expression::Variables},
     store::{file::StoredBlob, job::Claim, processing::VersionFacts},
@@ -208,6 +209,13 @@ pub enum Effect {
         elements: u64,
         /// The address, where the receiver is to be told when they are obsolete.
         url: Option<String>,
+    },
+    /// A part of the item's file was not read.
+    Incomplete {
+        /// The path of the member within the file; `None`: a part of the file itself.
+        path: Option<String>,
+        /// The reason.
+        failure: Failure,
     },
     /// Something that the item goes on without, for its log.
     Warning {

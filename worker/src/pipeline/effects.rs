@@ -16,6 +16,7 @@ use nvisy_shared::{
         derived::DerivedFile,
         external_target::{self, TargetKey},
         file::Extraction,
+        item_log::{self, NewEntry},
         run::Item,
         target::NewTarget,
     },
@@ -131,12 +132,19 @@ pub async fn apply(
                 let elements = i32::try_from(*elements).unwrap_or(i32::MAX);
                 external_target::complete(change, &key, item.run_id, elements).await?;
             }
+            Effect::Incomplete { path, failure } => {
+                let entry = NewEntry::failure(LogKind::Incomplete, failure);
+                let entry = NewEntry { node: Some(node), path: path.as_deref(), ..entry };
+                item_log::append(change, workspace, item.id, &entry).await?;
+            }
             Effect::Warning { message } => {
-                store::run::log(change, workspace, item.id, LogKind::Warning, Some(node), message).await?;
+                let entry = NewEntry::new(LogKind::Warning, Some(node), message);
+                item_log::append(change, workspace, item.id, &entry).await?;
             }
             Effect::CheckFailed { message, elements } => {
                 let detail = format!("{message} ({elements} elements)");
-                store::run::log(change, workspace, item.id, LogKind::CheckFailed, Some(node), &detail).await?;
+                let entry = NewEntry::new(LogKind::CheckFailed, Some(node), &detail);
+                item_log::append(change, workspace, item.id, &entry).await?;
             }
         }
     }

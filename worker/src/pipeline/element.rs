@@ -57,6 +57,8 @@ pub struct DocumentInfo {
     /// The gaps of the text, in sentences.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Whether the rest of the file was not read.
+    pub partial: bool,
     /// The ISO 639 code of the language, behind `language`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,

@@ -1,7 +1,7 @@
 //! Running pipelines: the engine runs a segment of a plan, node by node; what nodes give crosses borders as artifacts, and what
 //! they write is applied in the transaction that completes the job.
 
-mod budget;
+pub mod budget;
 pub(crate) mod calling;
 pub mod connections;
 pub mod contract;

@@ -179,7 +179,8 @@ async fn show(
         item.progress.written += output.effects.len() as u64;
         for failure in &output.skipped {
             let kind = nvisy_shared::domain::run::LogKind::NodeSkipped;
-            store::run::log(change, workspace, item.id, kind, failure.node.as_deref(), &failure.detail).await?;
+            let entry = store::item_log::NewEntry::failure(kind, failure);
+            store::item_log::append(change, workspace, item.id, &entry).await?;
         }
     }
     store::run::store_progress(change, workspace, item, None, Default::default()).await?;

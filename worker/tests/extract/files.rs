@@ -73,6 +73,17 @@ pub(crate) fn zip_bomb() -> Vec<u8> {
     zip(&[("word/document.xml", &vec![b' '; 300 << 20])])
 }
 
+/// A tape archive of these files.
+pub(crate) fn tar(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in parts {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, name, *content).expect("written to memory");
+    }
+    tar.into_inner().expect("written to memory")
+}
+
 /// A workbook of one sheet with these cells.
 pub(crate) fn workbook(sheet: &str) -> Vec<u8> {
     let main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";

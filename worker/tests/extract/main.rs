@@ -141,6 +141,7 @@ async fn damaged_files_are_corrupt() {
     let docx = files::docx("<w:p><w:r><w:t>words</w:t></w:r></w:p>");
     assert_eq!(failure("a.docx", &docx[..docx.len() / 2]).await, FileErrorKind::Corrupt);
     assert_eq!(failure("a.docx", &files::docx("<w:p></w:oops>")).await, FileErrorKind::Corrupt);
+    assert_eq!(failure("a.doc", &files::ole("WordDocument")).await, FileErrorKind::Corrupt);
     let mut late_junk = vec![b'a'; 20_000];
     late_junk.extend([0; 10]);
     assert_eq!(failure("a.txt", &late_junk).await, FileErrorKind::Corrupt);
@@ -157,7 +158,7 @@ async fn protected_files_are_encrypted() {
 async fn unknown_formats_are_unsupported() {
     assert_eq!(failure("a.pdf", b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xFF\xFF").await, FileErrorKind::UnsupportedMedia);
     assert_eq!(failure("a.bin", b"\x7fELF\x02\x01\x01\0\0\0\0").await, FileErrorKind::UnsupportedMedia);
-    assert_eq!(failure("a.doc", &files::ole("WordDocument")).await, FileErrorKind::UnsupportedMedia);
+    assert_eq!(failure("a.vsd", &files::ole("VisioDocument")).await, FileErrorKind::UnsupportedMedia);
     assert_eq!(failure("a.zip", &files::zip(&[("a.txt", b"hello")])).await, FileErrorKind::UnsupportedMedia);
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nvisy_extract::{ExtractError, ExtractLimits, FileError, FileErrorKind, Members, UnpackLimits};
+use nvisy_extract::{ExtractError, ExtractLimits, FileError, FileErrorKind, Member, Members, UnpackLimits};
 
 use super::{data, files, named, worker};
 
@@ -23,7 +23,8 @@ async fn members(
         return Ok(None);
     };
     let mut found = Vec::new();
-    while let Some(path) = members.next().await? {
+    while let Some(member) = members.next().await? {
+        let Member::Content(path) = member else { panic!("{member:?}") };
         let mut size = 0;
         while let Some(bytes) = members.bytes().await? {
             size += bytes.len();
@@ -55,15 +56,66 @@ async fn members_come_with_all_their_bytes() {
     assert_eq!(members("a.docx", &docx, &ExtractLimits::default()).await.expect("no archive"), None);
 }
 
+/// What the parts of an archive are: `+` a complete member, `-` one that fails, `|` the missing rest.
+async fn parts(name: &str, bytes: &[u8], limits: &ExtractLimits) -> Result<Vec<String>, ExtractError> {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(bytes).expect("written");
+    let members = Members::open(&worker(), &file, &named(name), limits, UNPACK).await?;
+    let mut members = members.expect("an archive");
+    let mut parts = Vec::new();
+    while let Some(member) = members.next().await? {
+        match member {
+            Member::Failed(path, error) => parts.push(format!("-{path} {:?}", error.kind)),
+            Member::CutShort(error) => parts.push(format!("|{:?}", error.kind)),
+            Member::Content(path) => loop {
+                match members.bytes().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => {
+                        parts.push(format!("+{path}"));
+                        break;
+                    }
+                    Err(error) if members.is_interrupted() => {
+                        assert!(matches!(error, ExtractError::File(_)));
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            },
+        }
+    }
+    Ok(parts)
+}
+
+#[tokio::test]
+async fn bad_member_fails_alone() {
+    let default = ExtractLimits::default();
+    let random: Vec<u8> = (0..60_000_u32).map(|number| ((number * number) >> 7) as u8).collect();
+    let mut zip = files::zip(&[("a.txt", b"good"), ("b.bin", &random), ("c.txt", b"good")]);
+    let place = zip.windows(5).position(|window| window == b"b.bin").expect("its header");
+    zip[place + 3_000] ^= 0xFF;
+    let found = parts("a.zip", &zip, &default).await.expect("two members");
+    assert_eq!(found, ["+a.txt", "-b.bin Corrupt", "+c.txt"]);
+    let tar = files::tar(&[("a.txt", b"good"), ("b.bin", &random)]);
+    let found = parts("a.tar", &tar[..20_000], &default).await.expect("a member");
+    assert_eq!(found, ["+a.txt", "-b.bin Corrupt", "|Corrupt"]);
+}
+
 #[tokio::test]
 async fn bad_archives_fail_with_their_kind() {
+    let default = ExtractLimits::default();
     let zip = files::zip(&[("a.txt", b"some words")]);
-    assert_eq!(failure("a.zip", &zip[..zip.len() / 2], &ExtractLimits::default()).await, FileErrorKind::Corrupt);
-    assert_eq!(failure("a.zip", &files::zip_bomb(), &ExtractLimits::default()).await, FileErrorKind::TooLarge);
+    assert_eq!(parts("a.zip", &zip[..zip.len() / 2], &default).await.expect("a typed failure"), ["|Corrupt"]);
+    assert_eq!(
+        parts("a.zip", &files::zip_bomb(), &default).await.expect("a typed failure"),
+        ["-word/document.xml TooLarge"]
+    );
+    let many: Vec<(String, &[u8])> = (0..101).map(|number| (number.to_string(), b"x".as_slice())).collect();
+    let many: Vec<_> = many.iter().map(|(name, content)| (name.as_str(), *content)).collect();
+    assert_eq!(failure("a.tar", &files::tar(&many), &ExtractLimits::default()).await, FileErrorKind::TooLarge);
     // A mail is read and decoded in memory.
     let mail = [b"From: a@example.org\r\n\r\n".as_slice(), &vec![b'x'; 48 << 20]].concat();
     let limits = ExtractLimits { memory_bytes: 64 << 20, ..ExtractLimits::default() };
-    assert_eq!(failure("a.eml", &mail, &limits).await, FileErrorKind::OutOfMemory);
+    assert_eq!(parts("a.eml", &mail, &limits).await.expect("a typed failure"), ["|OutOfMemory"]);
 }
 
 #[tokio::test]

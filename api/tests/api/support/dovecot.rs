@@ -139,6 +139,12 @@ impl Dovecot {
 
     /// Makes the server number the messages of a folder anew.
     pub fn renumber(&self, folder: &str) {
+        // The server takes the second as the number of a folder.
+        let second = || nvisy_shared::clock::now().timestamp();
+        let before = second();
+        while second() == before {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
         for entry in fs::read_dir(self.directory(folder)).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_file() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("dovecot")) {

@@ -121,6 +121,7 @@ const DOCUMENT: &[Field] = &[
         "what the file says about itself, such as the headers of a mail, where there is something",
     ),
     field("warnings", Kind::List, "what could not be read, where there is something"),
+    field("partial", Kind::Bool, "whether the rest of the file was not read, by `partial` of `partition`"),
     field("language", Kind::Text, "the ISO 639 code of the language, behind `language`"),
     field("confidence", Kind::Double, "the confidence of the language, from 0 to 1"),
 ];

@@ -15,6 +15,9 @@ pub struct Partition {
     pub mode: PartitionMode,
     /// Whether text in images is recognised.
     pub ocr: Ocr,
+    /// Whether what can be read of a damaged or too large file is enough: the rest is missing, with a warning. Otherwise the file
+    /// fails.
+    pub partial: bool,
 }
 
 /// How much of the structure is read.
@@ -50,13 +53,13 @@ impl NodeSpec for Partition {
     const GROUP: Group = Group::Read;
     const COST: Cost = Cost::Processor;
     const KEEPS_OUTPUT: bool = true;
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Bytes, Flow::Document)
     }
 
     fn example() -> Self {
-        Self { mode: PartitionMode::Auto, ocr: Ocr::Auto }
+        Self { mode: PartitionMode::Auto, ocr: Ocr::Auto, partial: false }
     }
 }

@@ -121,6 +121,7 @@ fn listed(folder: &Folder, locator: &Locator, facts: Facts) -> ListedObject {
         acl: None,
         locator: Some(json!(locator)),
         content: None,
+        kept: None,
     }
 }
 

@@ -48,8 +48,8 @@ pub(super) enum CommandError {
 }
 
 impl From<CommandError> for CallFailure {
-    fn from(refusal: CommandError) -> Self {
-        match refusal {
+    fn from(rejection: CommandError) -> Self {
+        match rejection {
             CommandError::Broken(failure) => failure,
             CommandError::Refused(code, text) if is_temporary(code.as_ref()) => {
                 Self::Busy { retry_after: None, reason: text }
@@ -125,12 +125,15 @@ impl Session {
                     Status::Tagged(_) => {}
                     Status::Untagged(StatusBody { code, .. }) => answer.codes.extend(code),
                     Status::Bye(Bye { code, text }) => {
-                        return Err(CommandError::Broken(bye(code.as_ref(), &text.to_string())));
+                        return Err(CommandError::Broken(bye(code.as_ref(), text.as_ref())));
                     }
                 },
                 Ok(Event::CommandRejected { status, .. }) => {
-                    let code = status.code().cloned();
-                    return Err(CommandError::Refused(code, status.text().to_string()));
+                    let text = status.text().to_string();
+                    let (Status::Untagged(StatusBody { code, .. })
+                    | Status::Tagged(Tagged { body: StatusBody { code, .. }, .. })
+                    | Status::Bye(Bye { code, .. })) = status;
+                    return Err(CommandError::Refused(code, text));
                 }
                 Ok(_) => {}
                 Err(CallFailure::Item(_)) => answer.unreadable += 1,

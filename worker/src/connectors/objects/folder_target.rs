@@ -63,7 +63,10 @@ fn failed(error: &io::Error) -> CallFailure {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             CallFailure::Unavailable("the disk of the folder is full".to_owned())
         }
-        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory | io::ErrorKind::FilesystemLoop => {
+        _ if [Errno::NOTDIR, Errno::ISDIR, Errno::LOOP]
+            .map(|errno| Some(errno.raw_os_error()))
+            .contains(&error.raw_os_error()) =>
+        {
             CallFailure::item(FailureCode::TargetMismatch, "a link or a file stands where the object's folder would be")
         }
         _ => CallFailure::Unavailable(error.to_string()),

@@ -47,14 +47,14 @@ impl ObjectTarget for WebDavTarget {
             let created = self.store.operator.create_dir(&format!("{folder}/")).await;
             created.map_err(|error| self.store.failed(&error))?;
         }
-        let timeout = MIN_TIMEOUT + Duration::from_secs(content.len() / MIN_BYTES_PER_SECOND);
+        let timeout = MIN_TIMEOUT + Duration::from_secs(content.bytes() / MIN_BYTES_PER_SECOND);
         let mut request = self.store.client.request(Method::PUT, address(&self.root, key)).timeout(timeout);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
         let request = request
             .header(CONTENT_TYPE, media_type)
-            .header(CONTENT_LENGTH, content.len())
+            .header(CONTENT_LENGTH, content.bytes())
             .body(Body::wrap_stream(content.pieces()))
             .build()
             .map_err(|_| CallFailure::item(FailureCode::InvalidName, "the object has no address"))?;

@@ -30,11 +30,13 @@ impl Behaviour for Partition {
         let mut documents = Vec::with_capacity(files.len());
         let mut effects = Vec::new();
         for file in files {
-            let (document, media_type) = read(call, &file, self.mode, self.ocr).await?;
+            let (document, media_type) = read(call, &file, self).await?;
             if file.blob == call.file.content.blob {
                 let text = text_blob(call, &file, &document).await?;
                 let media_type = media_type.as_str().to_owned();
                 effects.push(Effect::Extraction { media_type, text, page_count: document.page_count });
+                let incomplete = document.failure.clone().map(failure);
+                effects.extend(incomplete.map(|failure| Effect::Incomplete { path: None, failure }));
             }
             documents.push(element(document, &file.origin));
         }
@@ -43,22 +45,17 @@ impl Behaviour for Partition {
 }
 
 /// The document of a file, and the media type of its content, which may differ from the declared one.
-async fn read(
-    call: &Call<'_>,
-    file: &FileElement,
-    mode: PartitionMode,
-    ocr: Ocr,
-) -> Result<(Document, MediaType), JobError> {
+async fn read(call: &Call<'_>, file: &FileElement, settings: &Partition) -> Result<(Document, MediaType), JobError> {
     let staged = call.stage(file).await?;
     let head = head(&staged)?;
     let media_type = sniff(&head, &file.name, Some(&file.media_type));
-    let limits = extract_limits(&call.cx.config.extract);
-    let ocr = ocr_settings(&call.cx.config.extract, ocr);
+    let limits = ExtractLimits { partial: settings.partial, ..extract_limits(&call.cx.config.extract) };
+    let ocr = ocr_settings(&call.cx.config.extract, settings.ocr);
     let read = nvisy_extract::run(&call.cx.extractor, &staged, &file_info(file), &limits, &ocr).await;
     let document = read.map_err(job_error)?;
     // The reader of the whole file knows more than its first bytes tell.
     let media_type = document.media_type.unwrap_or(media_type);
-    let document = match mode {
+    let document = match settings.mode {
         PartitionMode::Auto => document,
         PartitionMode::Fast => without_structure(document),
     };
@@ -77,6 +74,7 @@ pub(super) fn extract_limits(config: &ExtractConfig) -> ExtractLimits {
         max_pages: config.pages,
         max_text_bytes: config.text_bytes,
         max_expanded_bytes: config.expanded_bytes,
+        partial: false,
     }
 }
 
@@ -97,7 +95,7 @@ pub(super) fn job_error(error: ExtractError) -> JobError {
     }
 }
 
-fn failure(FileError { kind, detail }: FileError) -> Failure {
+pub(super) fn failure(FileError { kind, detail }: FileError) -> Failure {
     let code = match kind {
         FileErrorKind::UnsupportedMedia => FailureCode::UnsupportedMedia,
         FileErrorKind::Encrypted => FailureCode::Encrypted,
@@ -140,6 +138,7 @@ fn element(document: Document, origin: &Origin) -> DocumentElement {
         title: document.title.clone(),
         properties: document.properties.clone(),
         warnings: document.warnings.clone(),
+        partial: document.failure.is_some(),
         ..DocumentInfo::default()
     };
     let origin = Origin { metadata: origin.metadata.clone(), document: Some(info) };

@@ -246,20 +246,112 @@ async fn unpack_stores_members_and_passes_other_files() {
     fixture.close().await;
 }
 
-#[tokio::test]
-async fn failed_archive_leaves_no_members() {
-    let fixture = Fixture::new().await;
+/// An archive with a damaged member between two good ones.
+fn damaged_archive() -> Vec<u8> {
     let mut archive = zip(&[("one.txt", b"one"), ("two.txt", b"two and more"), ("three.txt", b"three")]);
-    let place = archive.windows(12).position(|window| window == b"two and more").unwrap_or(70);
-    archive[place] ^= 0xFF;
-    let damaged = fixture.file("a.zip", "application/zip", &archive).await;
-    let stored = fixture.deployment.stored_objects().await;
-    let failed = fixture.run("unpack", json!({}), &damaged, Elements::Bytes(vec![damaged.content.clone()])).await;
+    let name = archive.windows(7).position(|window| window == b"two.txt").expect("its header");
+    archive[name + 7] ^= 0xFF;
+    archive
+}
+
+#[tokio::test]
+async fn bad_member_of_an_archive_fails_alone() {
+    let fixture = Fixture::new().await;
+    let archive = fixture.file("a.zip", "application/zip", &damaged_archive()).await;
+    let output = fixture.run("unpack", json!({}), &archive, Elements::Bytes(vec![archive.content.clone()])).await;
+    let effects = output.unwrap().effects;
+    let [one, Effect::Incomplete { path: Some(path), failure }, three] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((path.as_str(), failure.code), ("two.txt", FailureCode::Corrupt));
+    for (effect, name, text) in [(one, "one.txt", "one"), (three, "three.txt", "three")] {
+        let Effect::Member { path, content, .. } = effect else { panic!("{effect:?}") };
+        assert_eq!((path.as_str(), fixture.read(*content).await.as_str()), (name, text));
+    }
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn archive_without_a_readable_member_fails_and_mail_does_not() {
+    let fixture = Fixture::new().await;
+    let archive = fixture.file("a.zip", "application/zip", &damaged_archive()[..60]).await;
+    let failed = fixture.run("unpack", json!({}), &archive, Elements::Bytes(vec![archive.content.clone()])).await;
     assert_eq!(failure(failed).code, FailureCode::Corrupt);
+    let mail = "From: a@example.org\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nHello\r\n--x\r\n\
+                Content-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nJVBERi0xLj";
+    let mail = fixture.file("m.eml", "message/rfc822", mail.as_bytes()).await;
+    let output = fixture.run("unpack", json!({}), &mail, Elements::Bytes(vec![mail.content.clone()])).await.unwrap();
+    assert_eq!(texts(&output.ports[1]), ["m.eml"]);
+    assert!(matches!(output.effects.as_slice(), [Effect::Incomplete { path: Some(path), .. }] if path == "a.pdf"));
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn archive_that_exceeds_a_limit_leaves_no_members() {
+    let fixture = Fixture::new().await;
+    let archive = fixture.file("a.tar", "application/x-tar", &tar(&["one.txt", "two.txt", "three.txt"])).await;
+    let stored = fixture.deployment.stored_objects().await;
     let few = json!({ "maxMembers": 2 });
-    let failed = fixture.run("unpack", few, &damaged, Elements::Bytes(vec![damaged.content.clone()])).await;
+    let failed = fixture.run("unpack", few, &archive, Elements::Bytes(vec![archive.content.clone()])).await;
     assert_eq!(failure(failed).code, FailureCode::TooLarge);
     assert_eq!(fixture.deployment.stored_objects().await, stored);
+    fixture.close().await;
+}
+
+/// A tape archive of these files, each with its name as content.
+fn tar(names: &[&str]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for name in names {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(name.len() as u64);
+        tar.append_data(&mut header, name, name.as_bytes()).expect("written to memory");
+    }
+    tar.into_inner().expect("written to memory")
+}
+
+#[tokio::test]
+async fn partition_keeps_what_it_read_before_damage_if_a_part_is_enough() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("a.rtf", "application/rtf", b"{\\rtf1 one\\par two").await;
+    let input = || Elements::Bytes(vec![file.content.clone()]);
+    let failed = fixture.run("partition", json!({}), &file, input()).await;
+    assert_eq!(failure(failed).code, FailureCode::Corrupt);
+    let output = fixture.run("partition", json!({ "partial": true }), &file, input()).await.unwrap();
+    assert_eq!(texts(&output.ports[0]), ["one\n\ntwo"]);
+    let [Effect::Extraction { .. }, Effect::Incomplete { path: None, failure }] = output.effects.as_slice() else {
+        panic!("{:?}", output.effects)
+    };
+    assert_eq!(failure.code, FailureCode::Corrupt);
+    let document = output.ports[0].origins()[0].document.clone().unwrap();
+    assert!(document.partial && document.warnings == [failure.detail.as_str()], "{document:?}");
+    let branches = json!({ "branches": [{ "port": "cut", "expression": "document.partial" }] });
+    let output = fixture.run("switch.when", branches, &file, output.ports[0].clone()).await.unwrap();
+    assert_eq!((output.ports[0].len(), output.ports[1].len()), (1, 0));
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn source_code_is_cut_between_definitions() {
+    let fixture = Fixture::new().await;
+    let code = "use std::io;\n\n/// Rises.\nfn rise() {\n    water();\n}\n\nstruct Sea;\n\nimpl Sea {\n    fn fall(&self) {\n        ebb();\n    }\n}\n";
+    let file = fixture.file("a.rs", "text/plain", code.as_bytes()).await;
+    let input = Elements::Bytes(vec![file.content.clone()]);
+    let documents = fixture.run("partition", json!({}), &file, input).await.unwrap();
+    let cut = fixture.run("chunk.section", json!({}), &file, documents.ports[0].clone()).await.unwrap();
+    let Elements::Chunks(chunks) = &cut.ports[0] else { panic!("chunks") };
+    let found: Vec<_> = chunks.iter().map(|chunk| (chunk.headings.join(" > "), chunk.text.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            (String::new(), "use std::io;"),
+            ("fn rise".to_owned(), "/// Rises.\nfn rise() {\n    water();\n}"),
+            (
+                "impl Sea > fn fall".to_owned(),
+                "struct Sea;\n\nimpl Sea {\n    fn fall(&self) {\n        ebb();\n    }\n}"
+            ),
+        ]
+    );
+    assert!(chunks.iter().all(|chunk| code[chunk.bytes.start as usize..chunk.bytes.end as usize] == chunk.text));
     fixture.close().await;
 }
 

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
-use nvisy_extract::{ArchiveKind, Members, UnpackLimits, archive_kind};
+use nvisy_extract::{ArchiveKind, Member, Members, UnpackLimits, archive_kind};
 use nvisy_shared::pipeline::node::unpack::Unpack;
 
 use super::{
     media_type,
-    partition::{extract_limits, file_info, head, job_error},
+    partition::{extract_limits, failure, file_info, head, job_error},
     storing::store,
 };
 use crate::{
@@ -34,7 +34,7 @@ impl Behaviour for Unpack {
             let kind = archive_kind(&head(&staged)?, &file.name, Some(&file.media_type));
             let is_archive = match kind {
                 Some(_) if unpacked.contains(&file.blob) => true,
-                Some(_) => match unpack(self, call, &file, &staged, &mut members).await {
+                Some(kind) => match unpack(self, call, &file, kind, &staged, &mut members).await {
                     Ok(is_archive) => is_archive,
                     Err(error) => {
                         discard(call, &members).await;
@@ -47,7 +47,7 @@ impl Behaviour for Unpack {
                 unpacked.insert(file.blob);
             }
             // The text of a mail is in the mail itself.
-            if !is_archive || matches!(kind, Some(ArchiveKind::Mail | ArchiveKind::Outlook)) {
+            if !is_archive || kind.is_some_and(ArchiveKind::has_text) {
                 file.staged = Some(staged);
                 others.push(file);
             }
@@ -58,11 +58,12 @@ impl Behaviour for Unpack {
     }
 }
 
-/// Stores the members of a file and adds an effect for each. False: it is no archive.
+/// Stores the members of a file and adds an effect for each, also for those that cannot be read. False: it is no archive.
 async fn unpack(
     settings: &Unpack,
     call: &Call<'_>,
     file: &FileElement,
+    kind: ArchiveKind,
     staged: &StagedFile,
     effects: &mut Vec<Effect>,
 ) -> Result<bool, JobError> {
@@ -70,15 +71,41 @@ async fn unpack(
     let unpack = UnpackLimits { max_members: settings.max_members, max_depth: settings.max_depth };
     let opened = Members::open(&call.cx.extractor, staged, &file_info(file), &limits, unpack).await;
     let Some(mut members) = opened.map_err(job_error)? else { return Ok(false) };
-    while let Some(path) = members.next().await.map_err(job_error)? {
+    let first = effects.len();
+    while let Some(member) = members.next().await.map_err(job_error)? {
+        let path = match member {
+            Member::Content(path) => path,
+            Member::Failed(path, error) => {
+                effects.push(Effect::Incomplete { path: Some(path), failure: failure(error) });
+                continue;
+            }
+            Member::CutShort(error) => {
+                effects.push(Effect::Incomplete { path: None, failure: failure(error) });
+                continue;
+            }
+        };
         let content = stream::try_unfold(&mut members, async |members| {
             let bytes = members.bytes().await.map_err(job_error)?;
             Ok::<_, JobError>(bytes.map(|bytes| (Bytes::from(bytes), members)))
         });
-        let content = store(call, content, limits.max_expanded_bytes).await?;
-        effects.push(Effect::Member { media_type: media_type::by_name(&path).to_owned(), path, content });
+        match store(call, content, limits.max_expanded_bytes).await {
+            Ok(content) => {
+                effects.push(Effect::Member { media_type: media_type::by_name(&path).to_owned(), path, content });
+            }
+            // The next part says why.
+            Err(_) if members.is_interrupted() => {}
+            Err(error) => return Err(error),
+        }
     }
-    Ok(true)
+    // A file of which nothing can be read fails, unless it has a text of its own.
+    let of_file = &effects[first..];
+    let has_member = of_file.iter().any(|effect| matches!(effect, Effect::Member { .. }));
+    match of_file.first() {
+        Some(Effect::Incomplete { failure, .. }) if !has_member && !kind.has_text() => {
+            Err(JobError::Fail(failure.clone()))
+        }
+        _ => Ok(true),
+    }
 }
 
 /// Deletes what was stored for a file that failed, as far as possible: a failure may be repeated many times before garbage

@@ -184,12 +184,26 @@ pub struct LogEntry {
     pub node: Option<String>,
     /// One sentence.
     pub detail: String,
+    /// The code of the failure, where the entry is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The member of the item's file that the entry is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// The time.
     pub created_at: DateTime<Utc>,
 }
 
 impl From<entity::run_item_log::Model> for LogEntry {
     fn from(row: entity::run_item_log::Model) -> Self {
-        Self { id: row.id.0, kind: LogKind(row.kind), node: row.node, detail: row.detail, created_at: row.created_at }
+        Self {
+            id: row.id.0,
+            kind: LogKind(row.kind),
+            node: row.node,
+            detail: row.detail,
+            code: row.code.map(|code| code.as_str().to_owned()),
+            path: row.path,
+            created_at: row.created_at,
+        }
     }
 }
