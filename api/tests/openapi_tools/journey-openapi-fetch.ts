@@ -43,6 +43,10 @@ const found = await client.POST("/api/v1/workspaces/{ws}/search", {
     limit: 3,
     mode: "hybrid",
     explain: false,
+    facets: [],
+    hidden: [],
+    pinned: [],
+    verify: false,
   },
 });
 assert.equal(found.data?.hits[0]?.file.id, file.id);
