@@ -55,14 +55,31 @@ def before_call(context, case, kwargs):
         if case.operation.definition.raw["operationId"] == "uploadFiles":
             body.pop("pipeline", None)
             body.pop("collection", None)
+            # A file follows the parts that describe it.
+            if "file" in body:
+                body["file"] = body.pop("file")
         # Size, depth and number of values are limited.
         if body.get("metadata") and case.operation.definition.raw["operationId"] == "updateFile":
             body["metadata"] = {"review": {"state": "draft"}, "year": 2026}
         # A collection has one of the server's models, and no name that is an id.
         if case.operation.definition.raw["operationId"] in ("createCollection", "updateCollection"):
             body.pop("model", None)
-        # The embedding space decides about the length of a vector; without one, a search needs words.
-        if case.operation.definition.raw["operationId"] == "search":
-            body.pop("vector", None)
-            body.pop("collections", None)
-            body["query"] = body.get("query") or "tide"
+        operation = case.operation.definition.raw["operationId"]
+        # The server of this test has one model; a connection need not exist.
+        if operation in ("createSecondSpace", "estimateSecondSpace"):
+            body.pop("model", None)
+            body["connection"] = str(uuid.uuid4())
+        searches = {"search": [body], "searchBatch": body.get("searches", [])}.get(operation, [])
+        for search in searches:
+            # The embedding space decides about the length of a vector; without one, a search needs words.
+            search.pop("vector", None)
+            search["query"] = search.get("query") or "tide"
+        # One of both, which need not exist.
+        if operation == "searchSimilar":
+            body.pop("chunk", None)
+            body["file"] = str(uuid.uuid4())
+        for search in [body] if operation == "searchSimilar" else searches:
+            for field in ("collections", "cursor"):
+                search.pop(field, None)
+            if search.get("groupBy") is None:
+                search.pop("perFile", None)
