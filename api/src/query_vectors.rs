@@ -1,7 +1,7 @@
 //! The vectors of queries: cached, and computed in batches across concurrent requests.
 //!
-//! A query waits while a batch of its space is computed, and then shares the next one. A query whose client has gone is not
-//! computed: its request is dropped, and with it the [`PendingVector`].
+//! A query waits while a batch of its space is computed, and then shares the next one. A query whose request was dropped
+//! meanwhile, such as by the time limit of requests, is not computed: its [`PendingVector`] went with it.
 
 use std::{
     collections::HashMap,
@@ -154,7 +154,7 @@ impl RunningTask {
         }
     }
 
-    /// The queries whose clients still wait; `None`: there are none, and the task ends. Both are decided under one lock, so that
+    /// The queries whose requests still wait; `None`: there are none, and the task ends. Both are decided under one lock, so that
     /// no query is added in between.
     fn next_batch(&mut self) -> Option<Vec<WaitingQuery>> {
         let mut spaces = self.inner.spaces();
@@ -185,7 +185,7 @@ impl RunningTask {
                     if let Ok(vector) = &vector {
                         self.inner.insert(self.space, text, Arc::clone(vector));
                     }
-                    // The client may have gone.
+                    // The request may have been dropped.
                     let _ = reply.send(vector);
                 }
             }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_queries_of_clients_that_have_gone_are_not_computed() {
+    fn waiting_queries_of_dropped_requests_are_not_computed() {
         let inner = Arc::new(Inner::default());
         let space = SpaceId::new();
         let (reply, gone) = oneshot::channel();
