@@ -26,6 +26,7 @@ use nvisy_shared::{
     store::{self, Conn as _, Db, rate_limit::Rate},
 };
 use serde_json::json;
+use sqlx::{AssertSqlSafe, PgPool, Row as _, postgres::PgPoolOptions};
 use support::{PASSWORD, TestAccount, TestApp};
 
 /// The duration of each measurement, after the warm-up.
@@ -34,8 +35,11 @@ const WARM_UP: Duration = Duration::from_millis(500);
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const WORKERS: usize = 2;
 const LISTED: usize = 20;
+/// The default number of connections to PostgreSQL; tests have fewer.
+const POOL: (&str, &str) = ("NVISY_DATABASE_CONNECTIONS", "16");
 /// Limits that count every request and reject none.
-const LIMITS: [(&str, &str); 6] = [
+const LIMITS: [(&str, &str); 7] = [
+    POOL,
     ("NVISY_LIMIT_ACCOUNT_MINUTE", "1000000000"),
     ("NVISY_LIMIT_WORKSPACE_MINUTE", "1000000000"),
     ("NVISY_LIMIT_ADDRESS_MINUTE", "1000000000"),
@@ -103,7 +107,7 @@ fn scheduled_micros(proc: &str) -> f64 {
 // The runtime of the API itself.
 #[tokio::main]
 async fn main() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[POOL]).await;
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Bench").await;
     for n in 1..LISTED {
@@ -111,12 +115,13 @@ async fn main() {
     }
     // By primary key, with constant text: prepared once for each connection, as all statements are.
     let sql = format!("select * from account where id = '{}'", ada.id);
-    let bare = bare(app.db.clone(), sql.clone());
+    let pool = PgPoolOptions::new().max_connections(16).connect(app.config().database.url.expose()).await.unwrap();
+    let bare = bare(pool.clone(), sql.clone());
     let get = |path: &str| get(path, &ada);
     let listed = format!("/api/v1/workspaces?limit={LISTED}");
     let read = format!("/api/v1/workspaces/{workspace}");
 
-    let statement = statement(&app.db, &sql).await;
+    let statement = statement(&pool, &sql).await;
     println!("the bare statement, one after the other             p50 {}", millis(statement));
     println!(
         "{:44} {:>5} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8}",
@@ -188,21 +193,20 @@ async fn main() {
     app.stop().await;
 }
 
-/// A bare actix-web handler, and one with a statement that reads a row by its index.
-fn bare(db: Db, sql: String) -> SocketAddr {
+/// A bare actix-web handler, and one with a statement of sqlx that reads a row by its index.
+fn bare(pool: PgPool, sql: String) -> SocketAddr {
     let server = HttpServer::new(move || {
-        let (db, sql) = (db.clone(), sql.clone());
+        let (pool, sql) = (pool.clone(), sql.clone());
         App::new().route("/bare", web::get().to(|| async { HttpResponse::Ok().json(json!({ "status": "up" })) })).route(
             "/statement",
             web::get().to(move || {
-                let (db, sql) = (db.clone(), sql.clone());
+                let (pool, sql) = (pool.clone(), sql.clone());
                 async move {
-                    let found = db.query_one_raw(store::statement(&sql)).await.unwrap().unwrap();
-                    let text = |column: &str| found.try_get::<String>("", column).unwrap();
+                    let found = sqlx::query(AssertSqlSafe(sql)).fetch_one(&pool).await.unwrap();
+                    let text = |column: &str| found.get::<String, _>(column);
                     HttpResponse::Ok().json(json!({
-                        "id": found.try_get::<uuid::Uuid>("", "id").unwrap(), "email": text("email"),
-                        "displayName": text("display_name"),
-                        "createdAt": found.try_get::<DateTime<Utc>>("", "created_at").unwrap(),
+                        "id": found.get::<uuid::Uuid, _>("id"), "email": text("email"),
+                        "displayName": text("display_name"), "createdAt": found.get::<DateTime<Utc>, _>("created_at"),
                     }))
                 }
             }),
@@ -217,11 +221,11 @@ fn bare(db: Db, sql: String) -> SocketAddr {
     address
 }
 
-async fn statement(db: &Db, sql: &str) -> Duration {
+async fn statement(pool: &PgPool, sql: &str) -> Duration {
     let mut times = Vec::new();
     for _ in 0..1000 {
         let began = Instant::now();
-        db.query_one_raw(store::statement(sql)).await.unwrap();
+        sqlx::query(AssertSqlSafe(sql)).fetch_one(pool).await.unwrap();
         times.push(began.elapsed());
     }
     times.sort();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nvisy_shared::{lifecycle::Lifecycle, store};
+use nvisy_shared::lifecycle::Lifecycle;
 use tokio::net::TcpListener;
 
 use crate::context::Context;
@@ -45,7 +45,7 @@ async fn handle(cx: &Context, request: Request<Incoming>) -> Result<Response<Ful
     if request.uri().path() != "/health" {
         return Ok(response(StatusCode::NOT_FOUND, "{}"));
     }
-    let (database, queue) = tokio::join!(store::ping(&cx.db), cx.queue.ping());
+    let (database, queue) = tokio::join!(cx.db.ping(), cx.queue.ping());
     let body = match (&database, &queue) {
         (Ok(()), Ok(())) => return Ok(response(StatusCode::OK, r#"{"status":"ready"}"#)),
         (Err(_), _) => r#"{"status":"unavailable","component":"postgres"}"#,

@@ -9,11 +9,7 @@ use apistos::{
     reference_or::ReferenceOr,
     web::{ServiceConfig, get, resource},
 };
-use nvisy_shared::{
-    lifecycle::Lifecycle,
-    queue::Queue,
-    store::{self, Db},
-};
+use nvisy_shared::{lifecycle::Lifecycle, queue::Queue, store::Db};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -71,7 +67,7 @@ impl Readiness {
     }
 
     async fn probe(&self) -> Components {
-        let (postgres, nats) = tokio::join!(status_of(store::ping(&self.db)), status_of(self.queue.ping()));
+        let (postgres, nats) = tokio::join!(status_of(self.db.ping()), status_of(self.queue.ping()));
         BTreeMap::from([("postgres", postgres), ("nats", nats)])
     }
 }

@@ -153,7 +153,7 @@ async fn wait_for_rows(db: &Db, listener: &mut Option<PgListener>, poll: Duratio
 }
 
 async fn listen(db: &Db) -> Result<PgListener, sea_orm::sqlx::Error> {
-    let mut listener = PgListener::connect_with(db.get_postgres_connection_pool()).await?;
+    let mut listener = db.listener().await?;
     listener.listen(outbox::NOTIFY_CHANNEL).await?;
     Ok(listener)
 }

@@ -14,6 +14,7 @@ pub mod collection;
 pub mod connection;
 pub mod connection_query;
 pub mod credential;
+mod db;
 pub mod db_privileges;
 pub mod derived;
 pub mod event;
@@ -62,9 +63,9 @@ pub mod workspace;
 use std::{borrow::Cow, time::Duration};
 
 use sea_orm::{ConnectOptions, Database, RuntimeErr, raw_sql, sqlx::Error as Sqlx};
-pub use sea_orm::{ConnectionTrait as Conn, DatabaseConnection as Db, DatabaseTransaction as Tx, DbErr as Error};
+pub use sea_orm::{ConnectionTrait as Conn, DatabaseTransaction as Tx, DbErr as Error};
 
-pub use self::transaction::TransactionTrait;
+pub use self::{db::Db, transaction::TransactionTrait};
 use crate::config;
 
 /// A row of a raw query, for tests that check the database directly.
@@ -150,33 +151,16 @@ pub async fn connect(settings: &config::DatabaseConfig) -> Result<Db> {
     let mut options = ConnectOptions::new(settings.url.expose());
     options
         .max_connections(settings.connections)
-        .min_connections(1)
         .connect_timeout(ACQUIRE_TIMEOUT)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire_if_idle_for(IDLE_BEFORE_TEST)
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|options| options.application_name("nvisy").options(CONNECTION_PARAMETERS));
-    Database::connect(options).await
-}
-
-/// The numbers of used and idle connections of the pool.
-#[must_use]
-pub fn pool_usage(db: &Db) -> (u64, u64) {
-    let pool = db.get_postgres_connection_pool();
-    let idle = pool.num_idle() as u64;
-    (u64::from(pool.size()).saturating_sub(idle), idle)
+    Ok(Db::new(Database::connect(options).await?))
 }
 
 /// The time of the database's clock, in seconds since 1970.
 pub async fn clock_seconds(db: &Db) -> Result<f64> {
     let clock = raw_sql!(Postgres, "select extract(epoch from clock_timestamp())::float8");
     Ok(sql::first_value(db, clock).await?.unwrap_or_default())
-}
-
-/// Checks that the database responds.
-///
-/// # Errors
-/// When it does not respond.
-pub async fn ping(db: &Db) -> Result<()> {
-    db.ping().await
 }

@@ -18,7 +18,7 @@ pub trait TransactionTrait {
 impl TransactionTrait for Db {
     async fn begin(&self) -> Result<Tx> {
         let db = self.clone();
-        complete(async move { sea_orm::TransactionTrait::begin(&db).await }).await
+        complete(async move { db.transaction().await }).await
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) async fn backlog(cx: &Context) -> store::Result<()> {
         metrics().job_oldest(lane.name(), seconds(found.map_or(0.0, |found| found.oldest_seconds)));
     }
     metrics().outbox_lag(seconds(store::event::unpublished_age_seconds(&cx.db).await?));
-    let (used, idle) = store::pool_usage(&cx.db);
+    let (used, idle) = cx.db.usage();
     metrics().pool_connections(used, idle);
     Ok(())
 }
