@@ -207,6 +207,9 @@ fn words(text: &str) -> Vec<String> {
     let text = text
         .replace(['\u{AD}', '\u{200B}'], "")
         .replace("[pic]", "")
+        .replace('ﬀ', "ff")
+        .replace('ﬃ', "ffi")
+        .replace('ﬄ', "ffl")
         .replace('ﬁ', "fi")
         .replace('ﬂ', "fl")
         .replace("-\n", "");

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::glyphs::Glyph;
+use super::{glyphs::Glyph, marks};
 
 /// A gap from which on words are apart, in sizes of the font.
 const WORD_GAP: f32 = 0.14;
@@ -70,11 +70,13 @@ fn direction_lines(mut glyphs: Vec<Glyph>) -> Vec<Line> {
     for place in order {
         let glyph = &glyphs[place];
         match last {
-            Some((base, size)) if glyph.base - base <= 0.25 * size.min(glyph.size).max(1.0) => {
+            Some((base, size)) if glyph.base - base <= 0.25 * row_size(size, glyph.size) => {
                 if let Some(row) = rows.last_mut() {
                     row.push(place);
                 }
-                last = Some((base.max(glyph.base - 0.1 * glyph.size), size.max(glyph.size)));
+                // The larger letters have the base line of the row.
+                let lowest = if glyph.size > size { glyph.base } else { glyph.base - 0.1 * glyph.size };
+                last = Some((base.max(lowest), size.max(glyph.size)));
             }
             _ => {
                 rows.push(vec![place]);
@@ -82,12 +84,22 @@ fn direction_lines(mut glyphs: Vec<Glyph>) -> Vec<Line> {
             }
         }
     }
-    let mut lines: Vec<Line> = Vec::new();
-    for mut row in rows {
+    for row in &mut rows {
         row.sort_by(|&one, &other| glyphs[one].start.total_cmp(&glyphs[other].start));
+    }
+    marks::insert(&glyphs, &mut rows);
+    let mut lines: Vec<Line> = Vec::new();
+    for row in rows {
         row_lines(&glyphs, &row, &mut lines);
     }
     raised(lines)
+}
+
+/// The size by which two glyphs of one row may be apart: the larger one where both may belong to a word, as the raised letter
+/// of a logo does.
+fn row_size(one: f32, other: f32) -> f32 {
+    let (small, large) = (one.min(other), one.max(other));
+    if small >= 0.6 * large { large } else { small }.max(1.0)
 }
 
 /// Adds the parts of a row between wide gaps.
@@ -171,9 +183,16 @@ fn line(glyphs: &[&Glyph]) -> Option<Line> {
     })
 }
 
+/// Neighbouring letters and digits. Dots that lead to a number are apart for another reason.
+fn letters<'a>(glyphs: &'a [&Glyph]) -> impl Iterator<Item = (&'a Glyph, &'a Glyph)> {
+    let is_letter = |glyph: &Glyph| glyph.text.chars().all(char::is_alphanumeric);
+    let pairs = glyphs.windows(2).filter(move |pair| is_letter(pair[0]) && is_letter(pair[1]));
+    pairs.map(|pair| (pair[0], pair[1]))
+}
+
 /// The distance of letters that all have the same one, wherever they end.
 fn pitch(glyphs: &[&Glyph]) -> Option<f32> {
-    let distances: Vec<f32> = glyphs.windows(2).map(|pair| pair[1].start - pair[0].start).collect();
+    let distances: Vec<f32> = letters(glyphs).map(|(one, next)| next.start - one.start).collect();
     if distances.len() < 4 {
         return None;
     }
@@ -181,18 +200,12 @@ fn pitch(glyphs: &[&Glyph]) -> Option<f32> {
     sorted.sort_by(f32::total_cmp);
     let middle = sorted[sorted.len() / 2];
     let even = distances.iter().filter(|distance| (*distance - middle).abs() < 0.03 * middle).count();
-    (middle > 0.0 && even * 10 >= distances.len() * 7).then_some(middle)
+    (middle > 0.0 && even * 20 >= distances.len() * 17).then_some(middle)
 }
 
 /// The gap from which on words are apart, in sizes of the font: more where letters are set apart.
 fn word_gap(glyphs: &[&Glyph]) -> f32 {
-    let mut gaps: Vec<f32> = Vec::new();
-    for pair in glyphs.windows(2) {
-        let (one, next) = (pair[0], pair[1]);
-        if !one.text.trim().is_empty() && !next.text.trim().is_empty() {
-            gaps.push((next.start - one.end) / next.size.max(0.1));
-        }
-    }
+    let mut gaps: Vec<f32> = letters(glyphs).map(|(one, next)| (next.start - one.end) / next.size.max(0.1)).collect();
     if gaps.len() < 4 {
         return WORD_GAP;
     }
@@ -305,11 +318,10 @@ fn raised(lines: Vec<Line>) -> Vec<Line> {
         match host {
             Some(host) => {
                 let first_is_host = host.left <= line.left;
-                let text = if first_is_host {
-                    format!("{}{}", host.text, line.text)
-                } else {
-                    format!("{}{}", line.text, host.text)
-                };
+                let (first, second) = if first_is_host { (&*host, &line) } else { (&line, &*host) };
+                // The mark of a note, and the note.
+                let is_label = first.size < second.size && first.text.chars().all(|c| c.is_ascii_digit() || c == '*');
+                let text = format!("{}{}{}", first.text, if is_label { " " } else { "" }, second.text);
                 let large = if host.size >= line.size { (host.y, host.size) } else { (line.y, line.size) };
                 host.text = text;
                 host.left = host.left.min(line.left);

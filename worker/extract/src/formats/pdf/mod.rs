@@ -4,7 +4,9 @@ mod annotations;
 mod blocks;
 mod columns;
 mod glyphs;
+mod line_numbers;
 mod lines;
+mod marks;
 mod outline;
 mod raster;
 
@@ -308,6 +310,10 @@ impl Reading {
                 if !is_number {
                     builder.aside(&line.text)?;
                 }
+            }
+            let numbers = line_numbers::take(&mut body);
+            if !numbers.is_empty() {
+                builder.aside(&numbers.join(" "))?;
             }
             let (upright, turned): (Vec<_>, Vec<_>) = body.into_iter().partition(|line| line.is_upright);
             for block in blocks::blocks(columns::order(upright), &sizes, &words) {
