@@ -4,6 +4,7 @@ mod annotations;
 mod blocks;
 mod columns;
 mod glyphs;
+mod hyphens;
 mod line_numbers;
 mod lines;
 mod marks;
@@ -24,6 +25,7 @@ use crate::ocr::{FoundLine, Ocr, Picture};
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind};
 use blocks::Block;
 use glyphs::{Collector, PageText};
+use hyphens::Words;
 use lines::Line;
 
 use hayro_interpret::kurbo::{Affine, Rect};
@@ -265,7 +267,7 @@ pub(super) fn add_found(
 ) -> Result<(), FileError> {
     let (width, height) = (picture.width as f32, picture.height as f32);
     let lines: Vec<Line> = found.into_iter().map(|line| line_of(line, width, height)).collect();
-    let (sizes, words) = (blocks::Sizes::of_picture(&lines), blocks::Words::new(lines.iter()));
+    let (sizes, words) = (blocks::Sizes::of_picture(&lines), Words::new(lines.iter()));
     for block in blocks::blocks(columns::order(lines), &sizes, &words) {
         match block {
             Block::Table(lines) => builder.table_at(&lines, None)?,
@@ -296,7 +298,7 @@ impl Reading {
         let running = running_lines(&self.pages);
         let mut sizes = blocks::Sizes::new(self.pages.iter().flat_map(|page| &page.lines));
         sizes.titles = self.titles;
-        let words = blocks::Words::new(self.pages.iter().flat_map(|page| &page.lines));
+        let words = Words::new(self.pages.iter().flat_map(|page| &page.lines));
         for (page, number) in self.pages.into_iter().zip(1..) {
             builder.page(number);
             let (mut body, mut beside) = (Vec::new(), Vec::new());
