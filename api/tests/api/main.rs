@@ -83,6 +83,7 @@ mod shutdown;
 mod sign_up;
 mod sign_up_mail;
 mod slow_clients;
+mod source_listeners;
 mod source_notifications;
 mod startup;
 mod support;

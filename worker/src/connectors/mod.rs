@@ -20,6 +20,7 @@ pub mod target;
 mod weaviate;
 mod web;
 
+pub(crate) use self::sql::{ChannelListener, ChannelNotification};
 pub use self::{
     connection::OpenConnection,
     failure::{CallFailure, Redact},
