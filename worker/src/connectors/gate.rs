@@ -6,7 +6,7 @@ use std::{error::Error, time::Duration};
 use nvisy_shared::{
     domain::connection::model::CallRate,
     id::{ConnectionId, WorkspaceId},
-    store::{self, TransactionTrait, job::Claim, rate_limit::Rate},
+    store::{self, Db, TransactionTrait, job::Claim, rate_limit::Rate},
     telemetry::metrics::metrics,
 };
 
@@ -160,6 +160,25 @@ impl<'a> Gate<'a> {
                 self.unavailable("the system behind the connection is not available", failure).await
             }
             CallFailure::Item(failure) => Ok(JobError::Fail(failure)),
+        }
+    }
+}
+
+/// Waits until a server may be called: once in `delay`, by all jobs of a workspace together.
+pub async fn wait_for_server(db: &Db, workspace: WorkspaceId, server: &str, delay: Duration) {
+    if delay.is_zero() {
+        return;
+    }
+    let key = [b"server:".as_slice(), workspace.0.as_bytes(), server.as_bytes()].concat();
+    let rate = Rate { capacity: 1, per_second: delay.as_secs_f64().recip() };
+    loop {
+        match store::rate_limit::take(db, &key, rate, 1).await {
+            Ok(grant) if grant.granted > 0 => return,
+            Ok(grant) => tokio::time::sleep(delay.mul_f64((1.0 - grant.tokens).clamp(0.001, 1.0))).await,
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn Error, "the pace of a server cannot be shared, this job keeps it");
+                return tokio::time::sleep(delay).await;
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! A provider is a file here and a line in [`table`]; its settings are declared in `nvisy_shared::domain::connection`.
 
+mod check_writing;
 pub mod connection;
 pub mod failure;
 pub mod gate;

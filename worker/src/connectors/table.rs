@@ -3,7 +3,9 @@
 use nvisy_shared::domain::connection::{self, Address, CheckStep};
 
 use super::{
-    CallFailure, ObjectTarget, OpenConnection, Source, Target, imap,
+    CallFailure, ObjectTarget, OpenConnection, Source, Target,
+    check_writing::check_writing,
+    imap,
     milvus::Milvus,
     objects::{self, stores},
     pinecone::Pinecone,
@@ -100,8 +102,16 @@ fn open_rows(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Target
     open(cx, connection)
 }
 
-/// The steps of a check, up to the first that fails.
+/// The steps of a check, up to the first that fails; then, whether sinks can write.
 pub async fn check(cx: &Context, connection: &OpenConnection) -> Vec<CheckStep> {
+    let mut steps = check_access(cx, connection).await;
+    if steps.iter().all(|step| step.ok) {
+        steps.extend(check_writing(cx, connection).await);
+    }
+    steps
+}
+
+async fn check_access(cx: &Context, connection: &OpenConnection) -> Vec<CheckStep> {
     if TARGETS.iter().any(|(provider, _)| *provider == connection.provider) {
         return check_target(cx, connection).await;
     }

@@ -102,3 +102,11 @@ pub(super) async fn delete(connection: &mut PgConnection, place: &Place, ids: &[
     sqlx::query(AssertSqlSafe(statement)).bind(json!(rows).to_string()).execute(connection).await?;
     Ok(())
 }
+
+/// Executes statements in order.
+pub(super) async fn execute(connection: &mut PgConnection, statements: &[String]) -> Result<(), Error> {
+    for statement in statements {
+        connection.execute(AssertSqlSafe(statement.as_str())).await?;
+    }
+    Ok(())
+}

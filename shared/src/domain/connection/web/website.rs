@@ -49,7 +49,8 @@ pub struct WebsiteSettings {
     /// Whether pages are read that `robots.txt`, `noindex` and `nofollow` exclude. For sites of your own.
     #[serde(default)]
     pub ignore_robots: bool,
-    /// The wait between two calls of a job, in milliseconds; a longer `Crawl-delay` of `robots.txt` replaces it.
+    /// The time between two calls of a server, of all jobs together, in milliseconds; a longer `Crawl-delay` of `robots.txt` replaces
+    /// it.
     #[schemars(range(min = 0, max = 60000))]
     #[serde(default = "default_delay")]
     pub delay_milliseconds: u32,
