@@ -7,8 +7,7 @@ use url::Url;
 
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-    limits::{call_limits, range},
-    model::CallRate,
+    limits::{CallLimits, range},
 };
 use crate::secret::Secret;
 
@@ -58,13 +57,9 @@ pub struct ImapSettings {
     #[schemars(range(min = 1, max = 600))]
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
-    /// The largest number of jobs that read the mailbox at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 const fn default_timeout() -> u32 {
@@ -144,7 +139,7 @@ impl ProviderSpec for Imap {
             problems.push(InvalidSetting::new("caCertificate", "must have certificates in PEM"));
         }
         range(&mut problems, "timeoutSeconds", settings.timeout_seconds, 1, 600);
-        call_limits(&mut problems, settings.concurrency, settings.rate_limit);
+        settings.limits.check(&mut problems);
         problems
     }
 

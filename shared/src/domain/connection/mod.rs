@@ -21,6 +21,7 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::{
+    limits::{CallLimits, CallRate},
     provider::{Address, Capability, Provider, ProviderSpec},
     setting::{InvalidSetting, read},
 };

@@ -6,8 +6,7 @@ use url::{Host, Url};
 
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-    limits::{call_limits, range},
-    model::CallRate,
+    limits::{CallLimits, range},
 };
 use crate::secret::Secret;
 
@@ -134,13 +133,9 @@ pub struct DatabaseSettings {
     #[schemars(range(min = 1, max = 600))]
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
-    /// The largest number of jobs that use the database at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of jobs in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 /// Maximum length of a query or a template, in bytes.
@@ -274,7 +269,7 @@ impl DatabaseSettings {
             }
         }
         range(&mut problems, "timeoutSeconds", self.timeout_seconds, 1, 600);
-        call_limits(&mut problems, self.concurrency, self.rate_limit);
+        self.limits.check(&mut problems);
         problems
     }
 }
