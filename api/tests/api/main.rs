@@ -50,6 +50,7 @@ mod login_timing;
 mod mail;
 mod mail_sources;
 mod mail_tls;
+mod mail_tokens;
 mod maintenance;
 mod malicious_input;
 mod members;

@@ -6,7 +6,8 @@ use serde_json::Value;
 /// What every secret of a test connection contains; `no-secrets-in-logs` of the justfile looks for it.
 pub const SECRET_MARKER: &str = "hunter2";
 /// The fields of credentials that are secret and freely chosen.
-const FIELDS: [&str; 6] = ["apiKey", "password", "secretAccessKey", "sessionToken", "token", "refreshToken"];
+const FIELDS: [&str; 7] =
+    ["apiKey", "password", "secretAccessKey", "sessionToken", "token", "clientSecret", "refreshToken"];
 /// The values of documented examples.
 const EXAMPLES: [&str; 3] = ["sk-..", "..", "token-of-a-reader"];
 
@@ -18,6 +19,7 @@ pub fn unmarked(request: &Request) -> Option<String> {
     let is_marked = |secret: &str| {
         secret.contains(SECRET_MARKER) || EXAMPLES.contains(&secret) || of_suite.contains(&format!(":{secret}@"))
     };
-    let mut secrets = FIELDS.iter().filter_map(|field| body["credentials"][field].as_str());
+    let all = [&body["credentials"], &body["credentials"]["oauth"]];
+    let mut secrets = all.into_iter().flat_map(|of| FIELDS.iter().filter_map(|field| of[*field].as_str()));
     secrets.find(|secret| !is_marked(secret)).map(str::to_owned)
 }

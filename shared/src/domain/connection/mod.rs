@@ -6,6 +6,7 @@ pub mod embedding;
 mod limits;
 pub mod mail;
 pub mod model;
+pub mod oauth;
 pub mod objects;
 mod provider;
 pub mod relational;
