@@ -4,7 +4,7 @@ use nvisy_shared::id;
 use serde_json::{Value, json};
 
 use crate::{
-    connection_rows::{postgres, reading},
+    connection_rows::postgres,
     connection_targets::{chunks_into, connect, vectors_into},
     pipeline_graphs::{Setup, definition},
     support::{
@@ -105,7 +105,11 @@ async fn rights_on_a_table_of_postgres_are_tried() {
     assert_can_write(&setup, &reader, false).await;
     setup.pipeline("Closed", &chunks_into(&reader, "outside.closed")).await;
     let (state, steps) = check(&setup, &reader).await;
-    assert_eq!((state.as_str(), &steps[0]["code"], &steps[1]["ok"]), ("failed", &json!("blocked"), &json!(true)), "{steps:?}");
+    assert_eq!(
+        (state.as_str(), &steps[0]["code"], &steps[1]["ok"]),
+        ("failed", &json!("blocked"), &json!(true)),
+        "{steps:?}"
+    );
     assert!(steps[0]["detail"].as_str().unwrap().contains("42501"), "{steps:?}");
     setup.pipeline("Missing", &chunks_into(&owner, "outside.none")).await;
     assert_cannot_write(&setup, &owner, false, "target_mismatch").await;
@@ -126,7 +130,10 @@ async fn rights_on_a_table_of_mariadb_are_tried() {
     let pipeline = setup.pipeline("Out", &chunks_into(&connection, "documents")).await;
     assert_cannot_write(&setup, &connection, false, "target_mismatch").await;
     let mut direct = sqlx::ConnectOptions::connect(&server.options()).await.unwrap();
-    sqlx::query("create table documents (id char(36) primary key, text text not null)").execute(&mut direct).await.unwrap();
+    sqlx::query("create table documents (id char(36) primary key, text text not null)")
+        .execute(&mut direct)
+        .await
+        .unwrap();
     assert_can_write(&setup, &connection, false).await;
     let rows: i64 = sqlx::query_scalar("select count(*) from documents").fetch_one(&mut direct).await.unwrap();
     assert_eq!(rows, 0);

@@ -88,7 +88,11 @@ async fn tried(target: &OpenTarget, place: Option<&(String, String)>) -> Option<
                 Ok(place) => try_writing(&**target, &place.key(id::new())).await,
                 Err(failure) => Err(CallFailure::Item(failure)),
             };
-            let what = if place.is_some() { "an object is written, read and deleted in" } else { "an object is written, read and deleted" };
+            let what = if place.is_some() {
+                "an object is written, read and deleted in"
+            } else {
+                "an object is written, read and deleted"
+            };
             Some(written.map(|()| named(what)))
         }
     }

@@ -167,7 +167,10 @@ pub async fn wait_for_server(db: &Db, workspace: WorkspaceId, server: &str, dela
             Ok(grant) if grant.granted > 0 => return,
             Ok(grant) => tokio::time::sleep(delay.mul_f64((1.0 - grant.tokens).clamp(0.001, 1.0))).await,
             Err(error) => {
-                tracing::debug!(error = &error as &dyn Error, "the pace of a server cannot be shared, this job keeps it");
+                tracing::debug!(
+                    error = &error as &dyn Error,
+                    "the pace of a server cannot be shared, this job keeps it"
+                );
                 return tokio::time::sleep(delay).await;
             }
         }

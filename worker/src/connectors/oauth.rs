@@ -95,7 +95,8 @@ impl AccessTokens {
         let asked_at = Instant::now();
         let granted = ask(client, credentials).await.map_err(|failure| failure.redacted(connection))?;
         let seconds = granted.expires_in.as_f64().or_else(|| granted.expires_in.as_str()?.parse().ok());
-        let lifetime = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(DEFAULT_LIFETIME);
+        let lifetime =
+            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(DEFAULT_LIFETIME);
         let token = Arc::new(granted.access_token);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MAX_TOKENS {
@@ -118,7 +119,8 @@ impl AccessTokens {
 async fn ask(client: &GuardedClient, credentials: &OAuthCredentials) -> Result<Granted, CallFailure> {
     let url = &credentials.token_url;
     if url.scheme() != "https" {
-        let addresses = client.resolve(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+        let addresses =
+            client.resolve(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
         if !addresses.await?.iter().all(|address| client.is_in_allowed_network(address.ip())) {
             let reason = "`tokenUrl` must be an https address, unless it is in a network that the operator has allowed";
             return Err(CallFailure::Blocked(reason.to_owned()));
@@ -153,7 +155,13 @@ async fn ask(client: &GuardedClient, credentials: &OAuthCredentials) -> Result<G
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let texts = [&body["error"], &body["error_description"]].map(|text| text.as_str().unwrap_or_default());
     let texts: Vec<_> = texts.into_iter().filter(|text| !text.is_empty()).collect();
-    let reason = format!("the token endpoint answers {}: {}", response.status, texts.join(": "));
+    let mut reason = format!("the token endpoint answers {}: {}", response.status, texts.join(": "));
+    // The connection hides its secrets as they are, and this server may quote the form.
+    for (name, encoded) in form.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
+        if ["refresh_token", "client_secret"].contains(&name) {
+            reason = reason.replace(encoded, "[hidden]");
+        }
+    }
     let retry_after = retry_after(&response.headers);
     Err(match response.status.as_u16() {
         429 => CallFailure::Busy { retry_after, reason },

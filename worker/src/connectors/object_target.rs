@@ -112,7 +112,11 @@ pub(super) async fn try_writing(target: &dyn ObjectTarget, key: &str) -> Result<
     target.put(key, "text/plain; charset=utf-8", &ObjectContent::Text(content.clone())).await?;
     let read = target.get(key).await;
     target.delete(key).await.map_err(|failure| failure.with_context(&format!("`{key}` cannot be deleted")))?;
-    if read? == content { Ok(()) } else { Err(CallFailure::Unavailable("an object is read with another content".to_owned())) }
+    if read? == content {
+        Ok(())
+    } else {
+        Err(CallFailure::Unavailable("an object is read with another content".to_owned()))
+    }
 }
 
 #[cfg(test)]

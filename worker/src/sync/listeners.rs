@@ -135,7 +135,7 @@ async fn keep_listening(cx: Context, of: Listened) {
     loop {
         let began = Instant::now();
         let Err(error) = listen(&cx, &of).await;
-        tracing::info!(connection.id = %of.connection_id, reason = error_chain(&error), "a listener ended, it begins again");
+        tracing::info!(connection.id = %of.connection_id, reason = %error_chain(&error), "a listener ended, it begins again");
         delay = if began.elapsed() > STEADY { FIRST_DELAY } else { (delay * 2).min(MAX_DELAY) };
         // Listeners of one server do not return together.
         let [byte] = crypt::random();
@@ -172,10 +172,7 @@ async fn listen(cx: &Context, of: &Listened) -> Result<Infallible, JobError> {
 }
 
 /// Waits for a notification, and for those that follow at once.
-async fn gather(
-    listener: &mut ChannelListener,
-    gathered: &mut Gathered,
-) -> Result<(), crate::connectors::CallFailure> {
+async fn gather(listener: &mut ChannelListener, gathered: &mut Gathered) -> Result<(), crate::connectors::CallFailure> {
     let ChannelNotification { channel, payload } = listener.next().await?;
     gathered.add(&channel, &payload);
     let until = tokio::time::Instant::now() + GATHERING;

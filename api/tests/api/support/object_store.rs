@@ -71,9 +71,11 @@ impl SeaweedFs {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc, webdav, sftp] = free_ports();
-        let identity = |name: &str, key: &str, actions: &[&str]| json!({
-            "name": name, "credentials": [{ "accessKey": key, "secretKey": SECRET_KEY }], "actions": actions,
-        });
+        let identity = |name: &str, key: &str, actions: &[&str]| {
+            json!({
+                "name": name, "credentials": [{ "accessKey": key, "secretKey": SECRET_KEY }], "actions": actions,
+            })
+        };
         let identity = json!({ "identities": [
             identity("test", ACCESS_KEY, &["Admin", "Read", "List", "Write"]), identity("reader", READER_KEY, &["Read", "List"]),
         ] });

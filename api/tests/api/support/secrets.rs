@@ -13,13 +13,14 @@ const EXAMPLES: [&str; 3] = ["sk-..", "..", "token-of-a-reader"];
 
 /// A secret without the marker that a request gives to a connection. The password of the suite's PostgreSQL is not chosen here.
 pub fn unmarked(request: &Request) -> Option<String> {
-    let body = request.body().and_then(reqwest::Body::as_bytes).filter(|_| request.url().path().contains("/connections"))?;
+    let body =
+        request.body().and_then(reqwest::Body::as_bytes).filter(|_| request.url().path().contains("/connections"))?;
     let body: Value = serde_json::from_slice(body).ok()?;
     let of_suite = std::env::var("NVISY_TEST_DATABASE_URL").unwrap_or_default();
     let is_marked = |secret: &str| {
         secret.contains(SECRET_MARKER) || EXAMPLES.contains(&secret) || of_suite.contains(&format!(":{secret}@"))
     };
     let all = [&body["credentials"], &body["credentials"]["oauth"]];
-    let mut secrets = all.into_iter().flat_map(|of| FIELDS.iter().filter_map(|field| of[*field].as_str()));
+    let mut secrets = all.into_iter().flat_map(|of| FIELDS.iter().filter_map(move |field| of[*field].as_str()));
     secrets.find(|secret| !is_marked(secret)).map(str::to_owned)
 }

@@ -155,8 +155,10 @@ impl ProviderSpec for Imap {
             _ => vec![InvalidSetting::new("", "must have either `password` or `oauth`")],
         };
         let password = credentials.password.as_ref().map(|password| password.expose().as_str());
-        for (field, text, max) in [("username", Some(credentials.username.as_str()), 256), ("password", password, 1024)] {
-            if text.is_some_and(|text| text.is_empty() || text.chars().count() > max || text.contains(char::is_control)) {
+        for (field, text, max) in [("username", Some(credentials.username.as_str()), 256), ("password", password, 1024)]
+        {
+            if text.is_some_and(|text| text.is_empty() || text.chars().count() > max || text.contains(char::is_control))
+            {
                 let message = format!("must have 1 to {max} characters, none of them a control character");
                 problems.push(InvalidSetting::new(field, message));
             }

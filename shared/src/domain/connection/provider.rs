@@ -192,11 +192,18 @@ mod tests {
             for field in ["concurrency", "rateLimit"] {
                 assert!(schema["properties"][field].is_object(), "{name}: {schema}");
             }
-            let fields = |settings| provider.settings_problems(&settings).into_iter().map(|problem| problem.field).collect::<Vec<_>>();
+            let fields = |settings| {
+                provider.settings_problems(&settings).into_iter().map(|problem| problem.field).collect::<Vec<_>>()
+            };
             assert_eq!(fields(json!({ "concurrency": "x" })), ["concurrency"], "{name}");
-            assert_eq!(fields(json!({ "rateLimit": { "calls": "x", "perSeconds": 1 } })), ["rateLimit.calls"], "{name}");
+            assert_eq!(
+                fields(json!({ "rateLimit": { "calls": "x", "perSeconds": 1 } })),
+                ["rateLimit.calls"],
+                "{name}"
+            );
         }
-        let problems = super::super::provider("local_folder").unwrap().settings_problems(&json!({ "path": "/a", "b": 1 }));
+        let problems =
+            super::super::provider("local_folder").unwrap().settings_problems(&json!({ "path": "/a", "b": 1 }));
         assert!(problems[0].message.contains("unknown field"), "{problems:?}");
     }
 }

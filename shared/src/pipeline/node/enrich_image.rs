@@ -72,10 +72,6 @@ impl NodeSpec for EnrichImage {
     }
 
     fn example() -> Self {
-        Self {
-            model: ModelCall::example(),
-            max_words: 80,
-            field: default_field(),
-        }
+        Self { model: ModelCall::example(), max_words: 80, field: default_field() }
     }
 }

@@ -66,10 +66,6 @@ impl NodeSpec for EnrichTable {
     }
 
     fn example() -> Self {
-        Self {
-            model: ModelCall::example(),
-            field: default_field(),
-            result: ResultKind::Metadata,
-        }
+        Self { model: ModelCall::example(), field: default_field(), result: ResultKind::Metadata }
     }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::ConnectionId,
     pipeline::{
-    port::{Flow, OUTPUT, Output, Ports},
-    problem::{NodeProblems, ProblemCode},
+        port::{Flow, OUTPUT, Output, Ports},
+        problem::{NodeProblems, ProblemCode},
     },
 };
 

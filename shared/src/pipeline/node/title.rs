@@ -75,11 +75,6 @@ impl NodeSpec for Title {
     }
 
     fn example() -> Self {
-        Self {
-            model: ModelCall::example(),
-            max_words: 10,
-            field: default_field(),
-            result: ResultKind::Metadata,
-        }
+        Self { model: ModelCall::example(), max_words: 10, field: default_field(), result: ResultKind::Metadata }
     }
 }

@@ -158,7 +158,9 @@ impl Session {
                 Ok(Event::AuthenticateContinuationRequestReceived { .. }) => {
                     let data = AuthenticateData::r#continue(response.take().unwrap_or_default());
                     if self.client.set_authenticate_data(data).is_err() {
-                        return Err(CommandError::Broken(CallFailure::Unavailable("the server asks for a response twice".to_owned())));
+                        return Err(CommandError::Broken(CallFailure::Unavailable(
+                            "the server asks for a response twice".to_owned(),
+                        )));
                     }
                 }
                 Ok(Event::AuthenticateStatusReceived { status: Status::Tagged(Tagged { body, .. }), .. }) => {

@@ -54,7 +54,7 @@ impl ChannelListener {
                 listener.ignore_pool_close_event(true);
                 listener.eager_reconnect(false);
                 listener.listen_all(channels.iter().map(String::as_str)).await?;
-                Ok(listener)
+                Ok::<_, sqlx::Error>(listener)
             };
             let listener = listening.await.map_err(|error| database.failure(&error))?;
             Ok((listener, relay))

@@ -4,7 +4,9 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rules::{OBJECTS_WITH_ACL, root};
-use crate::domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits};
+use crate::domain::connection::{
+    Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits,
+};
 
 /// A folder of the machines on which workers run, below a root that the operator allows.
 #[derive(Debug)]

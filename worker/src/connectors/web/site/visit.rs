@@ -92,7 +92,12 @@ impl Site {
         match (status.as_u16(), kept) {
             (304, Some(kept)) => {
                 let links = kept.links.clone();
-                Ok(Visit::Read { object: Some(Box::new(self.listed(url, None, kept))), links, canonical: None, bytes: 0 })
+                Ok(Visit::Read {
+                    object: Some(Box::new(self.listed(url, None, kept))),
+                    links,
+                    canonical: None,
+                    bytes: 0,
+                })
             }
             (200, _) => self.read(url, scope, response).await,
             (300..=399, _) => match redirect(&response) {
