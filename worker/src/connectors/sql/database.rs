@@ -73,7 +73,7 @@ impl Database {
         of_error(self.dialect, error).redacted(&self.connection)
     }
 
-    /// Waits for a connection with its authentication, and not for ever.
+    /// Waits for a connection with its authentication, for a limited time.
     pub(super) async fn connecting<T>(
         &self,
         opening: impl Future<Output = Result<T, CallFailure>>,
