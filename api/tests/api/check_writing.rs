@@ -9,7 +9,7 @@ use crate::{
     pipeline_graphs::{Setup, definition},
     support::{
         MariaDb, TestApp, VectorServer,
-        object_store::{READER_KEY, SECRET_KEY, SeaweedFs},
+        object_store::{READER_KEY, SECRET_KEY, SeaweedFs, WRITER_KEY},
     },
 };
 
@@ -64,6 +64,19 @@ async fn key_that_may_only_read_fails_the_check_once_a_pipeline_writes() {
     ]);
     setup.pipeline("In", &definition(&nodes, &["in > read", "read > cut", "cut > out"])).await;
     assert_eq!(check(&setup, &connection).await, ("ok".to_owned(), Vec::new()));
+    assert!(store.objects().await.is_empty());
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn key_that_may_only_write_passes_the_check_once_a_pipeline_writes() {
+    let store = SeaweedFs::start().await;
+    let setup = Setup::of(TestApp::start_with_worker(&[]).await).await;
+    let writer = json!({ "accessKeyId": WRITER_KEY, "secretAccessKey": SECRET_KEY });
+    let connection = connect(&setup, "s3", store.s3_settings(), writer).await;
+    assert_eq!(check(&setup, &connection).await, ("failed".to_owned(), Vec::new()));
+    setup.pipeline("Out", &bytes_into(&connection)).await;
+    assert_can_write(&setup, &connection, false).await;
     assert!(store.objects().await.is_empty());
     setup.app.stop().await;
 }

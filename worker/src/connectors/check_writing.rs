@@ -21,37 +21,44 @@ const MAX_PLACES: usize = 5;
 /// The name of an object that is written.
 const NAME: &str = "nvisy-check";
 
+/// What pipelines do with a connection.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    /// The places of sinks: `into` and `idField`.
+    places: BTreeSet<(String, String)>,
+    is_read: bool,
+}
+
+impl Usage {
+    pub(super) async fn find(cx: &Context, connection: &OpenConnection) -> store::Result<Self> {
+        let nodes = store::connection::nodes(&cx.db, connection.workspace, connection.id).await?;
+        let (sinks, others): (Vec<&Value>, Vec<_>) = nodes.iter().partition(|node| node["type"] == "sink.connection");
+        Ok(Self { places: sinks.into_iter().filter_map(place).collect(), is_read: !others.is_empty() })
+    }
+
+    /// Whether pipelines write, and do not read.
+    pub(super) fn is_only_written(&self) -> bool {
+        !self.places.is_empty() && !self.is_read
+    }
+}
+
 /// Tries writing where sinks of pipelines write. Without a sink the step decides nothing, and a connection that pipelines only read is
 /// not written to at all.
-pub(super) async fn check_writing(cx: &Context, connection: &OpenConnection) -> Vec<CheckStep> {
+pub(super) async fn check_writing(cx: &Context, connection: &OpenConnection, usage: &Usage) -> Vec<CheckStep> {
     let can_write = connection::provider(&connection.provider).is_some_and(|known| known.can(Capability::Write));
-    if !can_write {
+    let is_optional = usage.places.is_empty();
+    if !can_write || (is_optional && usage.is_read) {
         return Vec::new();
     }
-    let nodes = match store::connection::nodes(&cx.db, connection.workspace, connection.id).await {
-        Ok(nodes) => nodes,
-        Err(error) => {
-            let failure = CallFailure::Unavailable(format!("the pipelines cannot be read: {error}"));
-            return vec![step(Err(failure), false)];
-        }
-    };
-    let (sinks, others): (Vec<&Value>, Vec<_>) = nodes.iter().partition(|node| node["type"] == "sink.connection");
-    if sinks.is_empty() && !others.is_empty() {
-        return Vec::new();
-    }
-    let places: BTreeSet<_> = sinks.into_iter().filter_map(place).collect();
-    let places: Vec<_> = places.into_iter().take(MAX_PLACES).collect();
     let target = match open_target(cx, connection) {
         Ok(target) => target,
-        Err(failure) => return vec![step(Err(failure.redacted(connection)), places.is_empty())],
+        Err(failure) => return vec![step(Err(failure.redacted(connection)), is_optional)],
     };
-    if places.is_empty() {
-        return tried(&target, None).await.map(|result| step(redacted(result, connection), true)).into_iter().collect();
-    }
+    let places = usage.places.iter().take(MAX_PLACES).map(Some).chain(is_optional.then_some(None));
     let mut steps = Vec::new();
-    for place in &places {
-        let result = tried(&target, Some(place)).await;
-        steps.extend(result.map(|result| step(redacted(result, connection), false)));
+    for place in places {
+        let result = tried(&target, place).await;
+        steps.extend(result.map(|result| step(result.map_err(|failure| failure.redacted(connection)), is_optional)));
     }
     steps
 }
@@ -65,7 +72,7 @@ fn place(node: &Value) -> Option<(String, String)> {
 /// Tries a place, or the whole system. `None`: there is nothing to be tried.
 async fn tried(target: &OpenTarget, place: Option<&(String, String)>) -> Option<Result<String, CallFailure>> {
     let named = |what: &str| match place {
-        Some((into, _)) => format!("{what} `{into}`"),
+        Some((into, _)) => format!("{what} in `{into}`"),
         None => what.to_owned(),
     };
     match target {
@@ -78,7 +85,7 @@ async fn tried(target: &OpenTarget, place: Option<&(String, String)>) -> Option<
             match target.try_writing(place.as_ref()).await {
                 Ok(false) => None,
                 Ok(true) if place.is_none() => Some(Ok("a temporary table can be written".to_owned())),
-                Ok(true) => Some(Ok(named("rows can be written into"))),
+                Ok(true) => Some(Ok(named("rows can be written"))),
                 Err(failure) => Some(Err(failure)),
             }
         }
@@ -88,18 +95,9 @@ async fn tried(target: &OpenTarget, place: Option<&(String, String)>) -> Option<
                 Ok(place) => try_writing(&**target, &place.key(id::new())).await,
                 Err(failure) => Err(CallFailure::Item(failure)),
             };
-            let what = if place.is_some() {
-                "an object is written, read and deleted in"
-            } else {
-                "an object is written, read and deleted"
-            };
-            Some(written.map(|()| named(what)))
+            Some(written.map(|done| named(done)))
         }
     }
-}
-
-fn redacted(result: Result<String, CallFailure>, connection: &OpenConnection) -> Result<String, CallFailure> {
-    result.map_err(|failure| failure.redacted(connection))
 }
 
 fn step(result: Result<String, CallFailure>, optional: bool) -> CheckStep {

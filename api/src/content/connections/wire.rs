@@ -283,7 +283,7 @@ pub struct Step {
     /// Why it failed, of the step `write`: `blocked`, `busy`, `unavailable`, or the code that a file would fail with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Whether the check succeeds without it: of `write` while no pipeline writes.
+    /// Whether the check succeeds without it: `write` while no pipeline writes, `list` and `read` while pipelines only write.
     pub optional: bool,
 }
 

@@ -16,9 +16,10 @@ use super::{TestApp, wait_until};
 
 /// The bucket of all stores.
 pub const BUCKET: &str = "docs";
-/// The keys of the store's S3, for everything and for reading alone.
+/// The keys of the store's S3: for everything, for reading alone, for writing alone.
 pub const ACCESS_KEY: &str = "test-key";
 pub const READER_KEY: &str = "reader-key";
+pub const WRITER_KEY: &str = "writer-key";
 pub const SECRET_KEY: &str = "hunter2-secret-key";
 pub const SFTP_PASSWORD: &str = "hunter2-sftp";
 /// The key of Azurite's account, which Azurite documents.
@@ -77,7 +78,7 @@ impl SeaweedFs {
             })
         };
         let identity = json!({ "identities": [
-            identity("test", ACCESS_KEY, &["Admin", "Read", "List", "Write"]), identity("reader", READER_KEY, &["Read", "List"]),
+            identity("test", ACCESS_KEY, &["Admin", "Read", "List", "Write"]), identity("reader", READER_KEY, &["Read", "List"]), identity("writer", WRITER_KEY, &["Write"]),
         ] });
         let users = json!([{
             "Username": "nvisy", "Password": SFTP_PASSWORD, "PublicKeys": [], "HomeDir": format!("/buckets/{BUCKET}"),
