@@ -88,7 +88,8 @@ async fn notify_starts_a_sync_of_the_rows_that_it_names() {
 
     setup.patch(&pipeline, &json!({ "state": "disabled" })).await;
     wait_until_listeners_are(&setup, 0).await;
-    assert_eq!(setup.app.count("source_listener").await, 0);
+    let ended = async || (setup.app.count("source_listener").await == 0).then_some(());
+    wait_until("no worker holds a lease", ended).await;
     worker.stop().await;
     setup.app.stop().await;
 }
