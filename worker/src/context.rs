@@ -4,7 +4,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 
 use nvisy_shared::platform::Platform;
 
-use crate::{connectors::oauth::AccessTokens, mail::SmtpMailer, pipeline::plans::Plans};
+use crate::{access_tokens::AccessTokens, mail::SmtpMailer, pipeline::plans::Plans};
 
 /// The shared state of a worker; cheap to clone.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ pub mod failure;
 pub mod gate;
 mod imap;
 mod milvus;
-pub mod oauth;
+mod oauth;
 pub mod object_target;
 pub(crate) mod objects;
 mod pinecone;

@@ -1,14 +1,11 @@
-//! Access tokens of OAuth 2.0: asked for with a refresh token, and kept in memory alone until shortly before they expire.
+//! Asking for access tokens of OAuth 2.0 with a refresh token.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use nvisy_shared::{
-    domain::connection::oauth::OAuthCredentials, id::ConnectionId, outbound::GuardedClient, secret::Secret,
-};
+use nvisy_shared::{domain::connection::oauth::OAuthCredentials, outbound::GuardedClient, secret::Secret};
 use reqwest::{
     Method, StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
@@ -18,7 +15,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{CallFailure, OpenConnection};
-use crate::providers::failure::retry_after;
+use crate::{
+    access_tokens::{AccessTokens, TokenKey},
+    providers::failure::retry_after,
+};
 
 /// Longest wait for a token.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,22 +30,6 @@ const MARGIN: Duration = Duration::from_secs(60);
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 /// The longest time that a token is used.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// Tokens of so many connections are kept.
-const MAX_TOKENS: usize = 10_000;
-
-/// The access tokens of a worker; cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct AccessTokens(Arc<Mutex<HashMap<Key, Kept>>>);
-
-/// The connection, and a hash of what a token was asked for with: other credentials have other tokens.
-type Key = (ConnectionId, [u8; 32]);
-
-#[derive(Debug)]
-struct Kept {
-    token: Arc<Secret<String>>,
-    until: Instant,
-}
-
 /// An access token.
 pub(super) struct AccessToken {
     pub(super) token: Arc<Secret<String>>,
@@ -62,7 +46,7 @@ struct Granted {
     expires_in: Value,
 }
 
-fn key(connection: &OpenConnection, credentials: &OAuthCredentials) -> Key {
+fn key(connection: &OpenConnection, credentials: &OAuthCredentials) -> TokenKey {
     let mut hash = Sha256::new();
     let secret = credentials.client_secret.as_ref().map_or("", |secret| secret.expose());
     let scope = credentials.scope.as_deref().unwrap_or_default();
@@ -74,45 +58,32 @@ fn key(connection: &OpenConnection, credentials: &OAuthCredentials) -> Key {
     (connection.id, hash.finalize().into())
 }
 
-impl AccessTokens {
-    /// The token that is kept, or a new one.
-    ///
-    /// # Errors
-    /// [`CallFailure`]: [`CallFailure::Blocked`] if the server does not accept the credentials.
-    pub(super) async fn get(
-        &self,
-        client: &GuardedClient,
-        connection: &OpenConnection,
-        credentials: &OAuthCredentials,
-    ) -> Result<AccessToken, CallFailure> {
-        let key = key(connection, credentials);
-        {
-            let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(kept) = kept.get(&key).filter(|kept| kept.until > Instant::now()) {
-                return Ok(AccessToken { token: Arc::clone(&kept.token), is_kept: true });
-            }
-        }
-        let asked_at = Instant::now();
-        let granted = ask(client, credentials).await.map_err(|failure| failure.redacted(connection))?;
-        let seconds = granted.expires_in.as_f64().or_else(|| granted.expires_in.as_str()?.parse().ok());
-        let lifetime =
-            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(DEFAULT_LIFETIME);
-        let token = Arc::new(granted.access_token);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MAX_TOKENS {
-            kept.retain(|_, kept| kept.until > asked_at);
-        }
-        if kept.len() < MAX_TOKENS {
-            let until = asked_at + lifetime.min(MAX_LIFETIME).saturating_sub(MARGIN);
-            kept.insert(key, Kept { token: Arc::clone(&token), until });
-        }
-        Ok(AccessToken { token, is_kept: false })
+/// The token that is kept, or a new one.
+///
+/// # Errors
+/// [`CallFailure`]: [`CallFailure::Blocked`] if the server does not accept the credentials.
+pub(super) async fn access_token(
+    tokens: &AccessTokens,
+    client: &GuardedClient,
+    connection: &OpenConnection,
+    credentials: &OAuthCredentials,
+) -> Result<AccessToken, CallFailure> {
+    let key = key(connection, credentials);
+    if let Some(token) = tokens.find(&key) {
+        return Ok(AccessToken { token, is_kept: true });
     }
+    let asked_at = Instant::now();
+    let granted = ask(client, credentials).await.map_err(|failure| failure.redacted(connection))?;
+    let seconds = granted.expires_in.as_f64().or_else(|| granted.expires_in.as_str()?.parse().ok());
+    let lifetime = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(DEFAULT_LIFETIME);
+    let token = Arc::new(granted.access_token);
+    tokens.keep(key, &token, asked_at + lifetime.min(MAX_LIFETIME).saturating_sub(MARGIN));
+    Ok(AccessToken { token, is_kept: false })
+}
 
-    /// Forgets the token of a connection, which was revoked.
-    pub(super) fn forget(&self, connection: &OpenConnection, credentials: &OAuthCredentials) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(connection, credentials));
-    }
+/// Forgets the token of a connection, which was revoked.
+pub(super) fn forget(tokens: &AccessTokens, connection: &OpenConnection, credentials: &OAuthCredentials) {
+    tokens.forget(&key(connection, credentials));
 }
 
 /// Asks for a token.

@@ -26,9 +26,10 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use super::session::{CommandError, Responses, Session, Socket};
 use crate::{
+    access_tokens::AccessTokens,
     connectors::{
         CallFailure, OpenConnection,
-        oauth::{AccessToken, AccessTokens},
+        oauth::{self, AccessToken},
     },
     context::Context,
 };
@@ -158,14 +159,16 @@ impl Mailbox {
     pub(super) async fn access_token(&self) -> Result<Option<AccessToken>, CallFailure> {
         match &self.credentials.oauth {
             None => Ok(None),
-            Some(oauth) => self.tokens.get(&self.outbound, &self.connection, oauth).await.map(Some),
+            Some(credentials) => {
+                oauth::access_token(&self.tokens, &self.outbound, &self.connection, credentials).await.map(Some)
+            }
         }
     }
 
     /// Logs in.
     pub(super) async fn log_in(&self, session: &mut Session) -> Result<(), CallFailure> {
         let capabilities = session.run(CommandBody::Capability).await.map_err(CallFailure::from)?;
-        if let Some(oauth) = &self.credentials.oauth {
+        if let Some(credentials) = &self.credentials.oauth {
             if !offers(&capabilities, &Capability::Auth(AuthMechanism::XOAuth2)) {
                 return Err(CallFailure::Blocked("the server takes no access tokens (XOAUTH2)".to_owned()));
             }
@@ -174,7 +177,7 @@ impl Mailbox {
                 Err(failure @ CallFailure::Blocked(_)) => failure,
                 done => return done,
             };
-            self.tokens.forget(&self.connection, oauth);
+            oauth::forget(&self.tokens, &self.connection, credentials);
             // One that was revoked is replaced at once.
             return match self.access_token().await? {
                 Some(new) if token.is_kept => self.log_in_with(session, &new).await,

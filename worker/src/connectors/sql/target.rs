@@ -147,7 +147,11 @@ fn without_effect(dialect: Dialect, place: Option<&Place>) -> Vec<String> {
         Some(place) => {
             let (table, id) = (Table::of(&place.into).quoted(dialect), quoted(dialect, &place.id_field));
             vec![
-                format!("insert into {table} ({id}) select {id} from {table} where 1 = 0"),
+                match dialect {
+                    Dialect::PostgreSql => format!("insert into {table} ({id}) select {id} from {table} where 1 = 0"),
+                    // Without a value for each column that needs one the server rejects even no rows.
+                    Dialect::MySql => format!("insert into {table} select * from {table} where 1 = 0"),
+                },
                 format!("update {table} set {id} = {id} where 1 = 0"),
                 format!("delete from {table} where 1 = 0"),
             ]
