@@ -30,6 +30,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 /// The longest time that a token is used.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
 /// An access token.
 pub(super) struct AccessToken {
     pub(super) token: Arc<Secret<String>>,
