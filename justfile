@@ -29,7 +29,24 @@ test *arguments: model
     @{{ services }} mariadb >/dev/null
     @{{ services }} dovecot >/dev/null
     @{{ services }} object-stores >/dev/null
-    {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
+    NVISY_TEST_LOG="${NVISY_TEST_LOG:-info}" {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
+    @{{ just_executable() }} no-secrets-in-logs "$#"
+
+# Fail if a log of the tests that ran last has the marker that all secrets of test connections contain
+[private]
+no-secrets-in-logs test-arguments="0":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    output={{ env("CARGO_TARGET_DIR", "target") }}/nextest/default/junit.xml
+    test -e "$output" || exit 0
+    if grep -n --text --fixed-strings hunter2 "$output"; then
+        echo "a log has a secret of a test connection: see the lines above, and the test cases before them in $output" >&2
+        exit 1
+    fi
+    if test {{ test-arguments }} = 0 && ! grep --quiet --text --fixed-strings "the worker is ready" "$output"; then
+        echo "$output has no logs, so nothing was searched for secrets" >&2
+        exit 1
+    fi
 
 # Lint the OpenAPI document, use clients generated from it, and compare the API with it
 [group('work')]

@@ -17,6 +17,7 @@ use crate::{
     maintenance::{self, Schedule},
     pipeline::embedding_connection,
     runner::{Heartbeats, JobRunner, run_lane},
+    sync::listeners,
 };
 
 /// A worker that has opened all it needs and runs no job yet.
@@ -102,6 +103,7 @@ impl Worker {
             tracing::error!(error = &error as &dyn std::error::Error, "queries cannot be answered");
         }
         lifecycle.spawn(maintenance::run(cx.clone(), self.schedule, lifecycle.clone()));
+        lifecycle.spawn(listeners::run(cx.clone(), self.schedule.poll_interval, lifecycle.clone()));
         lifecycle.spawn(health::serve(self.health, cx.clone(), lifecycle.clone()));
         tracing::info!("the worker is ready");
         lifecycle.soft().cancelled().await;

@@ -4,7 +4,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 
 use nvisy_shared::platform::Platform;
 
-use crate::{mail::SmtpMailer, pipeline::plans::Plans};
+use crate::{access_tokens::AccessTokens, mail::SmtpMailer, pipeline::plans::Plans};
 
 /// The shared state of a worker; cheap to clone.
 #[derive(Clone)]
@@ -14,6 +14,8 @@ pub struct Context {
     pub extractor: Arc<PathBuf>,
     /// The plans of pipelines.
     pub plans: Plans,
+    /// The access tokens of connections.
+    pub tokens: AccessTokens,
     /// The mail server, if one is configured.
     pub mailer: Option<Arc<SmtpMailer>>,
 }
@@ -22,7 +24,8 @@ impl Context {
     /// A context from its parts.
     #[must_use]
     pub fn new(platform: Platform, extractor: PathBuf, mailer: Option<SmtpMailer>) -> Self {
-        Self { platform, extractor: Arc::new(extractor), plans: Plans::default(), mailer: mailer.map(Arc::new) }
+        let (plans, tokens) = (Plans::default(), AccessTokens::default());
+        Self { platform, extractor: Arc::new(extractor), plans, tokens, mailer: mailer.map(Arc::new) }
     }
 }
 

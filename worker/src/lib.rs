@@ -3,6 +3,7 @@
 //! The path of a job: [`runner`] (claim, run, complete) -> [`handlers`] (one per payload) -> [`pipeline::engine`] (a segment of the
 //! plan) -> `pipeline::node` (one per kind of step) -> effects, committed in the transaction that completes the job.
 
+pub mod access_tokens;
 pub mod app;
 pub mod chunk;
 pub mod connectors;

@@ -17,7 +17,7 @@ async fn connect(setup: &Setup, provider: &str, settings: Value, credentials: Va
 }
 
 /// The database of the test itself, as a connection of a tenant.
-async fn postgres(setup: &Setup) -> String {
+pub async fn postgres(setup: &Setup) -> String {
     let variables = setup.app.deployment.variables(&[]);
     let url = &variables.iter().find(|(name, _)| name == "NVISY_DATABASE_URL").unwrap().1;
     let url: Url = url.parse().unwrap();
@@ -30,7 +30,7 @@ async fn postgres(setup: &Setup) -> String {
 }
 
 /// A pipeline that reads rows for full-text search; returns its path.
-async fn reading(setup: &Setup, connection: &str, stream: Value, mode: &str) -> String {
+pub async fn reading(setup: &Setup, connection: &str, stream: Value, mode: &str) -> String {
     let nodes = json!([
         { "id": "in", "type": "source.connection", "connection": connection, "stream": stream, "mode": mode },
         { "id": "read", "type": "partition" },
@@ -41,7 +41,7 @@ async fn reading(setup: &Setup, connection: &str, stream: Value, mode: &str) -> 
 }
 
 /// A sync to its end.
-async fn sync(setup: &Setup, pipeline: &str) -> Value {
+pub async fn sync(setup: &Setup, pipeline: &str) -> Value {
     let run = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
     let path = format!("runs/{}", run["id"].as_str().unwrap());
     // Every row is a file, so a sync of many takes its time.
@@ -62,11 +62,11 @@ async fn sync(setup: &Setup, pipeline: &str) -> Value {
 }
 
 /// Seen, new, changed, unchanged, deleted, failed.
-fn counts(run: &Value) -> [i64; 6] {
+pub fn counts(run: &Value) -> [i64; 6] {
     ["seen", "new", "changed", "unchanged", "deleted", "failed"].map(|name| run["sync"][name].as_i64().unwrap())
 }
 
-async fn found(setup: &Setup, words: &str) -> Vec<String> {
+pub async fn found(setup: &Setup, words: &str) -> Vec<String> {
     // As a phrase, because the parts of such a word are in all rows.
     let body = json!({ "query": format!("\"{words}\""), "mode": "text" });
     let found = setup.app.post(&setup.ada, &setup.path("search"), &body).await.expect(200);

@@ -63,7 +63,7 @@ async fn check(setup: &Setup, connection: &str) -> (String, Vec<(String, String)
 }
 
 /// Chunks with vectors into a connection.
-fn vectors_into(connection: &str, into: &str) -> Value {
+pub fn vectors_into(connection: &str, into: &str) -> Value {
     definition(
         &json!([
             { "id": "in", "type": "source.files" },
@@ -78,7 +78,7 @@ fn vectors_into(connection: &str, into: &str) -> Value {
 }
 
 /// Chunks without vectors into a table.
-fn chunks_into(connection: &str, into: &str) -> Value {
+pub fn chunks_into(connection: &str, into: &str) -> Value {
     definition(
         &json!([
             { "id": "in", "type": "source.files" },

@@ -94,7 +94,7 @@ async fn credentials_are_sealed_and_do_not_follow_to_another_address() {
     let same = json!({ "settings": { "model": "m-2", "baseUrl": "http://127.0.0.1:9/v1" } });
     assert_eq!(setup.patch(&path, &same, None).await.expect(200)["settings"]["model"], "m-2");
     let mut with_key = elsewhere;
-    with_key["credentials"] = json!({ "apiKey": "other" });
+    with_key["credentials"] = json!({ "apiKey": "hunter2-other" });
     setup.patch(&path, &with_key, None).await.expect(200);
     setup.app.stop().await;
 }

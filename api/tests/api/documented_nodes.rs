@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{ModelServer, TestAccount, TestApp, VectorServer, completion, part, send, wait_until};
 
-const KEY: &str = "a-key";
+const KEY: &str = "hunter2-key";
 /// The dimensions of the local model.
 const DIMENSIONS: usize = 384;
 const TEXT: &str = "# Termination\n\nAda Lovelace may end the contract 4711 for the tidal power station in writing, to \

@@ -121,7 +121,7 @@ async fn server_that_rejects_the_key_makes_files_wait_and_searches_say_why() {
     assert!(detail.contains("mode `text` works") && !detail.contains("hunter2"), "{detail}");
 
     setup.server.respond(embeddings);
-    let renewed = json!({ "credentials": { "apiKey": "other" } });
+    let renewed = json!({ "credentials": { "apiKey": "hunter2-other" } });
     setup.patch(&format!("connections/{}", setup.connection), &renewed).await.expect(200);
     let file = setup.app.finished_file(&setup.ada, &setup.workspace, &file).await;
     assert_eq!(file["state"], "ready", "{file}");

@@ -242,8 +242,8 @@ async fn wrong_credentials_other_servers_and_damaged_packs_have_their_reasons() 
     let damaged = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let left = std::sync::Arc::clone(&damaged);
     repository.server.respond(move |request| {
-        // x-access-token:right-token, and ada:right-token
-        let accepted = ["Basic eC1hY2Nlc3MtdG9rZW46cmlnaHQtdG9rZW4=", "Basic YWRhOnJpZ2h0LXRva2Vu"];
+        // x-access-token:hunter2-right, and ada:hunter2-right
+        let accepted = ["Basic eC1hY2Nlc3MtdG9rZW46aHVudGVyMi1yaWdodA==", "Basic YWRhOmh1bnRlcjItcmlnaHQ="];
         if !accepted.contains(&request.header("authorization")) {
             return Some(WebResponse::status(401));
         }
@@ -256,19 +256,19 @@ async fn wrong_credentials_other_servers_and_damaged_packs_have_their_reasons() 
         Some(response)
     });
     let source = json!({ "stream": {} });
-    let wrong = json!({ "token": "wrong-token" });
+    let wrong = json!({ "token": "hunter2-wrong" });
     let synced = Synced::start("git", json!({ "url": repository.url() }), wrong, source).await;
     let check = synced.check().await;
     assert!(check["state"] == "failed" && check["steps"][1]["detail"].as_str().unwrap().contains("401"), "{check}");
     let run = synced.start_sync(json!({})).await;
     let reason = synced.waits_because(&run).await;
-    assert!(reason.contains("401") && !reason.contains("wrong-token"), "{reason}");
+    assert!(reason.contains("401") && !reason.contains("hunter2-wrong"), "{reason}");
     // A response that ends early is asked for again.
     damaged.store(1, std::sync::atomic::Ordering::SeqCst);
-    synced.patch_connection(json!({ "credentials": { "token": "right-token" } })).await;
+    synced.patch_connection(json!({ "credentials": { "token": "hunter2-right" } })).await;
     let run = synced.ended(&run).await;
     assert_eq!((&run["state"], counts(&run)[1]), (&json!("completed"), 1), "{run}");
-    synced.patch_connection(json!({ "credentials": { "username": "ada", "password": "right-token" } })).await;
+    synced.patch_connection(json!({ "credentials": { "username": "ada", "password": "hunter2-right" } })).await;
     assert_eq!(synced.check().await["state"], "ok");
 
     // A server of another protocol.

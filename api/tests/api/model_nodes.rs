@@ -342,7 +342,9 @@ async fn wrong_key_waits_with_a_visible_reason_and_goes_on_when_it_is_right() {
     assert!(file["waiting"].is_object() || file["state"] == "ready", "{file}");
 
     setup.server.answer(json!({ "title": "T" }));
-    setup.patch(&format!("connections/{}", setup.connection), &json!({ "credentials": { "apiKey": "right" } })).await;
+    setup
+        .patch(&format!("connections/{}", setup.connection), &json!({ "credentials": { "apiKey": "hunter2-right" } }))
+        .await;
     // The wait is a minute; the test does not wait for it.
     setup.app.sql("update job set run_at = now() where wait_reason is not null").await;
     assert_eq!(setup.ended(&run).await["state"], "completed");

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    check_writing::assert_can_write,
     connection_targets::{QuickWorker, connect, delete_file},
     pipeline_graphs::{Setup, definition},
     support::{
@@ -136,7 +137,11 @@ async fn assert_store_has_what_the_files_have(
     let setup = Setup::of(app).await;
     let worker = QuickWorker::start(&setup.app).await;
     let connection = connect(&setup, provider, settings, credentials).await;
+    // A check leaves nothing, without a pipeline and with one.
+    assert_can_write(&setup, &connection, true).await;
     let pipeline = setup.pipeline("Out", &texts_into(&connection, &json!({}))).await;
+    assert_can_write(&setup, &connection, false).await;
+    assert!(store.objects().await.is_empty());
     let (first, other) = (upload(&setup, "ä b", text("a", 6)).await, upload(&setup, "other", text("b", 1)).await);
     ready(&setup, &first).await;
     ready(&setup, &other).await;

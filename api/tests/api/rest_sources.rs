@@ -221,32 +221,32 @@ async fn list_that_goes_in_circles_or_has_no_end_ends_with_a_reason() {
 async fn each_form_of_credentials_is_sent_and_wrong_ones_make_the_sync_wait() {
     let server = WebServer::start().await;
     server.respond(|request| {
-        let is_right = request.header("authorization") == "Bearer the-right-token"
-            || request.header("authorization") == "Basic YWRhOnRoZS1yaWdodC10b2tlbg=="
-            || request.header("x-api-key") == "the-right-token"
-            || request.parameter("key") == Some("the-right-token");
+        let is_right = request.header("authorization") == "Bearer hunter2-right"
+            || request.header("authorization") == "Basic YWRhOmh1bnRlcjItcmlnaHQ="
+            || request.header("x-api-key") == "hunter2-right"
+            || request.parameter("key") == Some("hunter2-right");
         if !is_right {
             let message = format!("no access for {} {}", request.header("authorization"), request.target);
             return Some(WebResponse { status: 401, ..WebResponse::json(&json!({ "message": message })) });
         }
         let at = number(request, "at").unwrap_or(0);
         // The next address repeats the key.
-        let next = if at == 0 { json!("?at=1&key=the-right-token") } else { Value::Null };
+        let next = if at == 0 { json!("?at=1&key=hunter2-right") } else { Value::Null };
         Some(WebResponse::json(&json!({ "items": [{ "id": at }], "next": next })))
     });
     let stream = json!({ "path": "things", "items": "/items", "paging": { "type": "next", "next": "/next" } });
     let settings = |auth: Value| json!({ "baseUrl": format!("{}/api", server.url), "auth": auth });
-    let wrong = json!({ "token": "the-wrong-token" });
+    let wrong = json!({ "token": "hunter2-wrong" });
     let synced = Synced::start("rest", settings(json!({ "type": "bearer" })), wrong, json!({ "stream": stream })).await;
     assert_eq!(synced.check().await["state"], "failed");
     let run = synced.start_sync(json!({})).await;
     let reason = synced.waits_because(&run).await;
-    assert!(reason.contains("401") && !reason.contains("the-wrong-token"), "{reason}");
-    let token = json!({ "token": "the-right-token" });
+    assert!(reason.contains("401") && !reason.contains("hunter2-wrong"), "{reason}");
+    let token = json!({ "token": "hunter2-right" });
     synced.patch_connection(json!({ "credentials": token })).await;
     assert_eq!(counts(&synced.ended(&run).await)[0], 2);
     for (auth, credentials) in [
-        (json!({ "type": "basic" }), json!({ "username": "ada", "password": "the-right-token" })),
+        (json!({ "type": "basic" }), json!({ "username": "ada", "password": "hunter2-right" })),
         (json!({ "type": "header", "name": "X-Api-Key" }), token.clone()),
         (json!({ "type": "query", "name": "key" }), token.clone()),
     ] {

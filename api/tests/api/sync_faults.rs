@@ -21,7 +21,7 @@ use crate::support::{
 async fn sync_with_wrong_credentials_waits_until_they_are_right() {
     let store = SeaweedFs::start().await;
     store.put("a.txt", "Alpha.").await;
-    let wrong = json!({ "accessKeyId": "test-key", "secretAccessKey": "not-the-secret" });
+    let wrong = json!({ "accessKeyId": "test-key", "secretAccessKey": "hunter2-wrong" });
     let synced = Synced::start("s3", store.s3_settings(), wrong, json!({})).await;
     let checked = synced.check().await;
     assert_eq!(
@@ -31,7 +31,7 @@ async fn sync_with_wrong_credentials_waits_until_they_are_right() {
     );
     let run = synced.start_sync(json!({})).await;
     let reason = synced.waits_because(&run).await;
-    assert!(reason.contains("connection `store`") && !reason.contains("not-the-secret"), "{reason}");
+    assert!(reason.contains("connection `store`") && !reason.contains("hunter2-wrong"), "{reason}");
     let connection = synced.path(&format!("connections/{}", synced.connection));
     let blocked = synced.app.get(&synced.ada, &connection).await.expect(200);
     assert!(blocked["blocked"]["reason"].is_string(), "{blocked}");
@@ -116,10 +116,10 @@ async fn server_with_another_host_key_gets_no_credentials() {
     assert_eq!(checked["steps"][1]["name"], "login", "{checked}");
     assert!(checked["steps"][1]["detail"].as_str().unwrap().contains("another host key"), "{checked}");
     assert!(!store.log().contains("nvisy"), "the server saw the user name");
-    synced.patch_connection(json!({ "settings": store.sftp_settings(), "credentials": { "username": "nvisy", "password": "wrong-password" } })).await;
+    synced.patch_connection(json!({ "settings": store.sftp_settings(), "credentials": { "username": "nvisy", "password": "hunter2-wrong" } })).await;
     let checked = synced.check().await;
     let detail = checked["steps"][1]["detail"].as_str().unwrap();
-    assert!(detail.contains("does not accept the credentials") && !detail.contains("wrong-password"), "{checked}");
+    assert!(detail.contains("does not accept the credentials") && !detail.contains("hunter2"), "{checked}");
     synced.app.stop().await;
 }
 
@@ -136,11 +136,11 @@ async fn closed_addresses_are_reached_by_no_store() {
     assert!(reason.contains("not on the public internet"), "{reason}");
     for (provider, settings, credentials) in [
         ("s3", json!({ "bucket": "b", "endpoint": "http://169.254.169.254/" }), s3_credentials()),
-        ("webdav", json!({ "url": "http://10.0.0.1/" }), json!({ "token": "t" })),
+        ("webdav", json!({ "url": "http://10.0.0.1/" }), json!({ "token": "hunter2" })),
         (
             "sftp",
             json!({ "host": "127.0.0.1", "hostKey": store.sftp_settings()["hostKey"] }),
-            json!({ "username": "u", "password": "p" }),
+            json!({ "username": "u", "password": "hunter2" }),
         ),
     ] {
         let body = json!({ "name": provider, "provider": provider, "settings": settings, "credentials": credentials });
@@ -286,7 +286,7 @@ async fn credentials_that_expire_in_a_sync_stop_it_until_they_are_changed() {
     let reason = synced.waits_because(&run).await;
     assert!(reason.contains("ExpiredToken"), "{reason}");
     synced
-        .patch_connection(json!({ "credentials": { "accessKeyId": "other", "secretAccessKey": "other-secret" } }))
+        .patch_connection(json!({ "credentials": { "accessKeyId": "other", "secretAccessKey": "hunter2-other" } }))
         .await;
     let run = synced.ended(&run).await;
     assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [2, 2, 0, 0, 0, 0]), "{run}");

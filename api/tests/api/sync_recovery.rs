@@ -11,9 +11,9 @@ use crate::support::{
     synced::{LOOPBACK, Synced, counts},
 };
 
-const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
+pub const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 /// A killed worker's jobs wait this long.
-const LEASE: (&str, &str) = ("NVISY_QUEUE_LEASE_SECONDS", "2");
+pub const LEASE: (&str, &str) = ("NVISY_QUEUE_LEASE_SECONDS", "2");
 const OBJECTS: usize = 300;
 
 fn content(at: usize, version: usize) -> String {
@@ -21,7 +21,7 @@ fn content(at: usize, version: usize) -> String {
 }
 
 /// Syncs while workers are killed after times of random length; returns the run.
-async fn sync_under_fire(synced: &Synced, kills: usize) -> serde_json::Value {
+pub async fn sync_under_fire(synced: &Synced, kills: usize) -> serde_json::Value {
     let run = synced.start_sync(json!({})).await;
     let settings = [LOCAL, LEASE, LOOPBACK];
     for kill in 0..kills {

@@ -1,10 +1,15 @@
 //! Websites that are searched and kept in step, and sites that fail, trap or lead elsewhere.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
+use crate::connection_targets::QuickWorker;
 use crate::support::{
     TestApp,
     synced::{LOOPBACK, Synced, counts},
@@ -228,22 +233,22 @@ async fn credentials_are_sent_to_the_first_server_only_and_a_sync_waits_for_righ
     other.page("/", "<p>The other host of the site.</p>");
     let link = format!("<p>The intranet.</p><a href='{}/'>other</a>", other.url);
     server.respond(move |request| match request.header("authorization") {
-        // ada:right-password
-        "Basic YWRhOnJpZ2h0LXBhc3N3b3Jk" if request.target == "/" => Some(WebResponse::html(&link)),
+        // ada:hunter2-right
+        "Basic YWRhOmh1bnRlcjItcmlnaHQ=" if request.target == "/" => Some(WebResponse::html(&link)),
         _ if request.target == "/" => Some(WebResponse::status(401)),
         _ => None,
     });
     let settings = json!({
         "startUrls": [format!("{}/", server.url)], "hosts": ["127.0.0.1"], "delayMilliseconds": 0, "useSitemaps": false,
     });
-    let wrong = json!({ "username": "ada", "password": "wrong-password" });
+    let wrong = json!({ "username": "ada", "password": "hunter2-wrong" });
     let synced = Synced::start("website", settings, wrong, json!({})).await;
     let check = synced.check().await;
     assert!(check["state"] == "failed" && check["steps"][2]["name"] == "read", "{check}");
     let run = synced.start_sync(json!({})).await;
     let reason = synced.waits_because(&run).await;
-    assert!(reason.contains("401") && !reason.contains("wrong-password"), "{reason}");
-    synced.patch_connection(json!({ "credentials": { "username": "ada", "password": "right-password" } })).await;
+    assert!(reason.contains("401") && !reason.contains("hunter2-wrong"), "{reason}");
+    synced.patch_connection(json!({ "credentials": { "username": "ada", "password": "hunter2-right" } })).await;
     let run = synced.ended(&run).await;
     assert_eq!((&run["state"], counts(&run)[1]), (&json!("completed"), 2), "{run}");
     let requests = other.take_requests();
@@ -270,7 +275,7 @@ async fn rates_of_site_and_connection_are_kept() {
     settings["rateLimit"] = json!({ "calls": 100, "perSeconds": 1 });
     let app = TestApp::start_with_worker(&[LOOPBACK]).await;
     let synced = Synced::of(app, "website", settings, Value::Null, json!({})).await;
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let run = synced.sync().await;
     assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [3, 3, 0, 0, 0, 0]), "{run}");
     // The wait that the site asks for, and a delay before each of the calls that follow robots.txt.
@@ -278,6 +283,45 @@ async fn rates_of_site_and_connection_are_kept() {
     let requests = server.take_requests();
     let count = |path: &str| requests.iter().filter(|(request, _)| request.target == path).count();
     assert_eq!((count("/a.html"), count("/b.html")), (1, 3), "pages by then are not read again");
+    synced.app.stop().await;
+}
+
+#[actix_web::test]
+async fn pace_of_a_server_is_shared_by_all_jobs_and_workers() {
+    const PACE: Duration = Duration::from_millis(150);
+    let server = WebServer::start().await;
+    let times: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let called = Arc::clone(&times);
+    server.respond(move |request| {
+        if request.target != "/robots.txt" {
+            called.lock().unwrap().push(Instant::now());
+        }
+        None
+    });
+    server.set("/robots.txt", WebResponse::new(200, "text/plain", "User-agent: *\nCrawl-delay: 0.15\n"));
+    // Documents are fetched by other jobs than those that list.
+    let links: String = (0..10).map(|at| format!("<a href='{at}.txt'></a><a href='{at}.html'></a>")).collect();
+    server.page("/", &format!("<p>The start.</p>{links}"));
+    for at in 0..10 {
+        server.page(&format!("/{at}.html"), &format!("<p>Page {at}.</p>"));
+        server.set(&format!("/{at}.txt"), WebResponse::new(200, "text/plain", format!("Document {at}.")));
+    }
+    let mut synced = synced(&server, json!({})).await;
+    let other = QuickWorker::start(&synced.app).await;
+    let first = synced.start_sync(json!({})).await;
+    synced.pipeline = synced.add_pipeline("again", json!({})).await;
+    let second = synced.start_sync(json!({})).await;
+    for run in [first, second] {
+        let run = synced.ended(&run).await;
+        assert_eq!((&run["state"], counts(&run)[0]), (&json!("completed"), 21), "{run}");
+    }
+    let times = times.lock().unwrap().clone();
+    let took = times[times.len() - 1] - times[0];
+    // Of two listings, each of which reads at least the pages. The first call may be slower than the last one.
+    let calls = u32::try_from(times.len()).unwrap();
+    assert!(calls > 40, "{calls} calls");
+    assert!(took > PACE * (calls - 4), "{calls} calls in {took:?}");
+    other.stop().await;
     synced.app.stop().await;
 }
 

@@ -162,6 +162,20 @@ pub async fn users(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) -
     sql::all(conn, users).await
 }
 
+/// The nodes of the newest definitions that name a connection, at most a thousand, oldest pipelines first.
+pub async fn nodes(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) -> Result<Vec<Json>> {
+    let nodes = raw_sql!(
+        Postgres,
+        "select node
+         from pipeline p
+         join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
+         cross join lateral jsonb_array_elements(v.definition->'nodes') node
+         where p.workspace_id = {workspace} and not p.inline and node->>'connection' = {id}::uuid::text
+         order by p.id limit 1000"
+    );
+    sql::all_values(conn, nodes).await
+}
+
 /// Deletes a connection. `false`: there is none.
 pub async fn delete(tx: &Tx, workspace: WorkspaceId, id: ConnectionId) -> Result<bool> {
     Ok(Entity::delete_by_id((workspace, id)).exec(tx).await?.rows_affected == 1)
@@ -193,7 +207,7 @@ pub async fn finish_check(
     check: CheckId,
     steps: &[CheckStep],
 ) -> Result<()> {
-    let ok = steps.iter().all(|step| step.ok);
+    let ok = !steps.iter().any(CheckStep::is_fatal);
     let finished = ActiveModel {
         check_state: Set(Some(if ok { CheckState::Ok } else { CheckState::Failed })),
         check_steps: Set(serde_json::to_value(steps).unwrap_or_default()),

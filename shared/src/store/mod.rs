@@ -45,6 +45,7 @@ pub mod selection;
 pub mod session;
 pub mod sign_up_permit;
 pub mod signing;
+pub mod source_listener;
 pub mod source_notification;
 pub mod source_object;
 pub mod space;

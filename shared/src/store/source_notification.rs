@@ -71,6 +71,33 @@ pub async fn add(tx: &Tx, workspace: WorkspaceId, connection: ConnectionId, keys
     Ok(())
 }
 
+/// The key of a notification that says only that something has changed: the source is to be listed. No object has it.
+pub const ANYTHING: &str = "";
+
+/// Records rows, or [`ANYTHING`], for each source of an enabled pipeline that listens to the channel of the connection.
+pub async fn add_of_channel(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    connection: ConnectionId,
+    channel: &str,
+    keys: Vec<String>,
+) -> Result<()> {
+    let add = raw_sql!(
+        Postgres,
+        "insert into source_notification as n (workspace_id, pipeline_id, node, object_key)
+         select {workspace}, p.id, node->>'id', named.key
+         from pipeline p
+         join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
+         cross join lateral jsonb_array_elements(v.definition->'nodes') node
+         cross join (select distinct unnest({keys}::text[]) as key) named
+         where p.workspace_id = {workspace} and p.state = 'enabled' and not p.inline and node->>'type' = 'source.connection'
+             and node->>'connection' = {connection}::uuid::text and node->'stream'->>'channel' = {channel}
+         on conflict (workspace_id, pipeline_id, node, object_key) do update set received_at = clock_timestamp()"
+    );
+    sql::execute(tx, add).await?;
+    Ok(())
+}
+
 /// An object that a source is to read again.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
 pub struct Notified {
@@ -80,16 +107,33 @@ pub struct Notified {
     pub received_at: DateTime<Utc>,
 }
 
-/// Up to `limit` objects that a source is to read again.
-pub async fn first(conn: &impl Conn, workspace: WorkspaceId, of: &SourceNode, limit: i64) -> Result<Vec<Notified>> {
-    let (pipeline, node) = (of.pipeline, of.node.as_str());
-    let first = raw_sql!(
+/// Up to `limit` objects behind `after` that a source is to read again, in order.
+pub async fn next(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    of: &SourceNode,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Notified>> {
+    let (pipeline, node, after) = (of.pipeline, of.node.as_str(), after.unwrap_or(ANYTHING));
+    let next = raw_sql!(
         Postgres,
         "select object_key, received_at from source_notification
-         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node}
+         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and object_key > {after}
          order by object_key limit {limit}"
     );
-    sql::all(conn, first).await
+    sql::all(conn, next).await
+}
+
+/// The notification that a source is to be listed, if there is one.
+pub async fn of_anything(conn: &impl Conn, workspace: WorkspaceId, of: &SourceNode) -> Result<Option<Notified>> {
+    let (pipeline, node, anything) = (of.pipeline, of.node.as_str(), ANYTHING);
+    let found = raw_sql!(
+        Postgres,
+        "select object_key, received_at from source_notification
+         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and object_key = {anything}"
+    );
+    sql::first(conn, found).await
 }
 
 /// Forgets objects, unless a later notification has named them again.

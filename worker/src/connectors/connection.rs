@@ -2,7 +2,7 @@
 
 use nvisy_shared::{
     crypt::{self, KeyPurpose, envelope},
-    domain::connection::{self, InvalidSetting, model::CallRate},
+    domain::connection::{self, CallLimits, InvalidSetting},
     entity::connection::Model,
     id::{ConnectionId, WorkspaceId},
     secret::Secret,
@@ -83,13 +83,10 @@ impl OpenConnection {
 
     /// The settings `concurrency` and `rateLimit`, which every provider has.
     #[must_use]
-    pub fn limits(&self) -> gate::CallLimits {
-        let concurrency = self.settings.get("concurrency").and_then(Value::as_u64);
+    pub fn limits(&self) -> CallLimits {
+        let limits = connection::read::<CallLimits>(&self.settings).unwrap_or_default();
         let default = || connection::provider(&self.provider).and_then(|provider| provider.default_concurrency);
-        gate::CallLimits {
-            concurrency: concurrency.and_then(|limit| u32::try_from(limit).ok()).or_else(default),
-            rate: self.settings.get("rateLimit").and_then(|rate| connection::read::<CallRate>(rate).ok()),
-        }
+        CallLimits { concurrency: limits.concurrency.or_else(default), ..limits }
     }
 }
 

@@ -45,6 +45,27 @@ impl CallFailure {
         Self::Item(Failure::new(code, detail))
     }
 
+    /// The failure with a text before its own.
+    #[must_use]
+    pub fn with_context(self, context: &str) -> Self {
+        let before = |text: String| format!("{context}: {text}");
+        match self {
+            Self::Busy { retry_after, reason } => Self::Busy { retry_after, reason: before(reason) },
+            Self::Unavailable(text) => Self::Unavailable(before(text)),
+            Self::Blocked(text) => Self::Blocked(before(text)),
+            Self::Item(failure) => Self::Item(Failure { detail: before(failure.detail), ..failure }),
+        }
+    }
+
+    /// The code for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Item(failure) => failure.code.as_str(),
+            failure => failure.name(),
+        }
+    }
+
     /// The label of the metric.
     #[must_use]
     pub const fn name(&self) -> &'static str {

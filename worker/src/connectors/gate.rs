@@ -4,9 +4,9 @@
 use std::{error::Error, time::Duration};
 
 use nvisy_shared::{
-    domain::connection::model::CallRate,
+    domain::connection::{CallLimits, CallRate},
     id::{ConnectionId, WorkspaceId},
-    store::{self, TransactionTrait, job::Claim, rate_limit::Rate},
+    store::{self, Db, TransactionTrait, job::Claim, rate_limit::Rate},
     telemetry::metrics::metrics,
 };
 
@@ -27,15 +27,6 @@ const CIRCUIT_FAILURES: i32 = 5;
 const FIRST_CIRCUIT_DELAY: Duration = Duration::from_secs(10);
 /// The longest time without a call.
 const MAX_CIRCUIT_DELAY: Duration = Duration::from_secs(300);
-
-/// The limits in the settings of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CallLimits {
-    /// The largest number of jobs that call it at the same time.
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period.
-    pub rate: Option<CallRate>,
-}
 
 /// The connection of a call.
 #[derive(Clone, Copy)]
@@ -94,7 +85,7 @@ impl<'a> Gate<'a> {
     /// # Errors
     /// [`JobError::Snooze`] while there is none.
     pub async fn take(&self, calls: u32) -> Result<u32, JobError> {
-        let Some(CallRate { calls: capacity, per_seconds }) = self.limits.rate else { return Ok(calls) };
+        let Some(CallRate { calls: capacity, per_seconds }) = self.limits.rate_limit else { return Ok(calls) };
         let per_second = f64::from(capacity) / f64::from(per_seconds);
         let key = [b"connection:".as_slice(), self.connection.0.as_bytes()].concat();
         let wanted = calls.min(capacity).max(1);
@@ -160,6 +151,28 @@ impl<'a> Gate<'a> {
                 self.unavailable("the system behind the connection is not available", failure).await
             }
             CallFailure::Item(failure) => Ok(JobError::Fail(failure)),
+        }
+    }
+}
+
+/// Waits until a server may be called: once in `delay`, by all jobs of a workspace together.
+pub async fn wait_for_server(db: &Db, workspace: WorkspaceId, server: &str, delay: Duration) {
+    if delay.is_zero() {
+        return;
+    }
+    let key = [b"server:".as_slice(), workspace.0.as_bytes(), server.as_bytes()].concat();
+    let rate = Rate { capacity: 1, per_second: delay.as_secs_f64().recip() };
+    loop {
+        match store::rate_limit::take(db, &key, rate, 1).await {
+            Ok(grant) if grant.granted > 0 => return,
+            Ok(grant) => tokio::time::sleep(delay.mul_f64((1.0 - grant.tokens).clamp(0.001, 1.0))).await,
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn Error,
+                    "the pace of a server cannot be shared, this job keeps it"
+                );
+                return tokio::time::sleep(delay).await;
+            }
         }
     }
 }

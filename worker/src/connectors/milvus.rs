@@ -1,7 +1,7 @@
 //! Milvus: entities of a collection, over its REST interface of version 2.
 
 use async_trait::async_trait;
-use nvisy_shared::domain::connection::CheckStep;
+use nvisy_shared::{domain::connection::CheckStep, id};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -34,6 +34,13 @@ impl Milvus {
             None => message.to_owned(),
         };
         Err(failure(code, &message))
+    }
+
+    /// Deletes entities, as an operation that fails without the collection.
+    async fn delete_entities(&self, place: &Place, ids: &[Uuid]) -> Result<Value, CallFailure> {
+        let filter = format!("{} in {}", place.id_field, json!(ids));
+        let body = json!({ "collectionName": place.into, "filter": filter });
+        self.call(["entities", "delete"], &body).await
     }
 }
 
@@ -98,9 +105,14 @@ impl Target for Milvus {
     }
 
     async fn delete(&self, place: &Place, ids: &[Uuid]) -> Result<(), CallFailure> {
-        let filter = format!("{} in {}", place.id_field, json!(ids));
-        let body = json!({ "collectionName": place.into, "filter": filter });
-        unless_gone(self.call(["entities", "delete"], &body).await)
+        unless_gone(self.delete_entities(place, ids).await)
+    }
+
+    /// Deletes an id that no row has.
+    async fn try_writing(&self, place: Option<&Place>) -> Result<bool, CallFailure> {
+        let Some(place) = place else { return Ok(false) };
+        self.delete_entities(place, &[id::new()]).await?;
+        Ok(true)
     }
 }
 

@@ -3,11 +3,13 @@
 //!
 //! A provider is a file here and a line in [`table`]; its settings are declared in `nvisy_shared::domain::connection`.
 
+mod check_writing;
 pub mod connection;
 pub mod failure;
 pub mod gate;
 mod imap;
 mod milvus;
+mod oauth;
 pub mod object_target;
 pub(crate) mod objects;
 mod pinecone;
@@ -20,6 +22,7 @@ pub mod target;
 mod weaviate;
 mod web;
 
+pub(crate) use self::sql::{ChannelListener, ChannelNotification};
 pub use self::{
     connection::OpenConnection,
     failure::{CallFailure, Redact},

@@ -90,11 +90,35 @@ pub trait ObjectTarget: Send + Sync {
     /// [`CallFailure`].
     async fn put(&self, key: &str, media_type: &str, content: &ObjectContent) -> Result<(), CallFailure>;
 
+    /// Reads a small object.
+    ///
+    /// # Errors
+    /// [`CallFailure`].
+    async fn get(&self, key: &str) -> Result<Bytes, CallFailure>;
+
     /// Deletes an object; one that is not there is no error, nor is a store that is gone.
     ///
     /// # Errors
     /// [`CallFailure`].
     async fn delete(&self, key: &str) -> Result<(), CallFailure>;
+}
+
+/// Writes, reads and deletes an object; says what was done. An account that may only write needs not to read. The object stays if it
+/// cannot be deleted; the failure has its key then.
+///
+/// # Errors
+/// [`CallFailure`].
+pub(super) async fn try_writing(target: &dyn ObjectTarget, key: &str) -> Result<&'static str, CallFailure> {
+    let content = Bytes::from_static(b"A check has written this object, and deletes it.\n");
+    target.put(key, "text/plain; charset=utf-8", &ObjectContent::Text(content.clone())).await?;
+    let read = target.get(key).await;
+    target.delete(key).await.map_err(|failure| failure.with_context(&format!("`{key}` cannot be deleted")))?;
+    match read {
+        Ok(read) if read == content => Ok("an object is written, read and deleted"),
+        Ok(_) => Err(CallFailure::Unavailable("an object is read with another content".to_owned())),
+        Err(CallFailure::Blocked(_)) => Ok("an object is written and deleted, and may not be read"),
+        Err(failure) => Err(failure),
+    }
 }
 
 #[cfg(test)]

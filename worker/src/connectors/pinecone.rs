@@ -1,7 +1,7 @@
 //! Pinecone: records of an index, whose host is the address of the connection.
 
 use async_trait::async_trait;
-use nvisy_shared::domain::connection::CheckStep;
+use nvisy_shared::{domain::connection::CheckStep, id};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     CallFailure,
     rest::{Server, checked, missing, unless_gone},
-    target::{Place, Row, Target, same_dimension, vector},
+    target::{Place, Row, Target, is_mismatch, same_dimension, vector},
 };
 
 /// The version of the interface that requests are written for.
@@ -22,6 +22,11 @@ impl Pinecone {
         let version = ("x-pinecone-api-version", API_VERSION.to_owned());
         let key = self.0.key().map(|key| ("api-key", key.to_owned()));
         self.0.call(Method::POST, path, &[], key.into_iter().chain([version]).collect(), Some(body)).await
+    }
+
+    /// Deletes records; a namespace need not exist.
+    async fn delete_records(&self, place: &Place, ids: &[Uuid]) -> Result<Value, CallFailure> {
+        self.call(&["vectors", "delete"], &json!({ "ids": ids, "namespace": place.into })).await
     }
 }
 
@@ -51,7 +56,18 @@ impl Target for Pinecone {
     }
 
     async fn delete(&self, place: &Place, ids: &[Uuid]) -> Result<(), CallFailure> {
-        unless_gone(self.call(&["vectors", "delete"], &json!({ "ids": ids, "namespace": place.into })).await)
+        unless_gone(self.delete_records(place, ids).await)
+    }
+
+    /// Deletes an id that no row has.
+    async fn try_writing(&self, place: Option<&Place>) -> Result<bool, CallFailure> {
+        let Some(place) = place else { return Ok(false) };
+        match self.delete_records(place, &[id::new()]).await {
+            // Its first record makes a namespace.
+            Err(failure) if is_mismatch(&failure) => {}
+            deleted => drop(deleted?),
+        }
+        Ok(true)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Qdrant: points of a collection, over its REST interface.
 
 use async_trait::async_trait;
-use nvisy_shared::domain::connection::CheckStep;
+use nvisy_shared::{domain::connection::CheckStep, id};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,6 +20,12 @@ impl Qdrant {
         let wait: &[_] = if method == Method::GET { &[] } else { &[("wait", "true")] };
         let headers = self.0.key().map(|key| ("api-key", key.to_owned())).into_iter().collect();
         self.0.call(method, path, wait, headers, body).await
+    }
+
+    /// Deletes points, as an operation that fails without the collection.
+    async fn delete_points(&self, place: &Place, ids: &[Uuid]) -> Result<Value, CallFailure> {
+        let path = ["collections", place.into.as_str(), "points", "delete"];
+        self.call(Method::POST, &path, Some(&json!({ "points": ids }))).await
     }
 }
 
@@ -63,8 +69,13 @@ impl Target for Qdrant {
     }
 
     async fn delete(&self, place: &Place, ids: &[Uuid]) -> Result<(), CallFailure> {
-        let body = json!({ "points": ids });
-        let path = ["collections", place.into.as_str(), "points", "delete"];
-        unless_gone(self.call(Method::POST, &path, Some(&body)).await)
+        unless_gone(self.delete_points(place, ids).await)
+    }
+
+    /// Deletes an id that no row has.
+    async fn try_writing(&self, place: Option<&Place>) -> Result<bool, CallFailure> {
+        let Some(place) = place else { return Ok(false) };
+        self.delete_points(place, &[id::new()]).await?;
+        Ok(true)
     }
 }

@@ -3,7 +3,9 @@
 use nvisy_shared::domain::connection::{self, Address, CheckStep};
 
 use super::{
-    CallFailure, ObjectTarget, OpenConnection, Source, Target, imap,
+    CallFailure, ObjectTarget, OpenConnection, Source, Target,
+    check_writing::{Usage, check_writing},
+    imap,
     milvus::Milvus,
     objects::{self, stores},
     pinecone::Pinecone,
@@ -15,6 +17,9 @@ use super::{
     web,
 };
 use crate::context::Context;
+
+/// The steps of a check that read.
+const READING: [&str; 2] = ["list", "read"];
 
 /// Opens the source of a connection; makes no call.
 type OpenSource = fn(&Context, &OpenConnection) -> Result<Box<dyn Source>, CallFailure>;
@@ -100,8 +105,27 @@ fn open_rows(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Target
     open(cx, connection)
 }
 
-/// The steps of a check, up to the first that fails.
+/// The steps of a check, up to the first that fails; then, whether sinks can write. An account that pipelines only write with needs
+/// not to read.
 pub async fn check(cx: &Context, connection: &OpenConnection) -> Vec<CheckStep> {
+    let mut steps = check_access(cx, connection).await;
+    let usage = match Usage::find(cx, connection).await {
+        Ok(usage) => usage,
+        Err(error) => {
+            steps.push(step("write", Err(format!("the pipelines of the connection cannot be read: {error}"))));
+            return steps;
+        }
+    };
+    for step in steps.iter_mut().filter(|step| READING.contains(&step.name.as_str())) {
+        step.optional = usage.is_only_written();
+    }
+    if !steps.iter().any(CheckStep::is_fatal) {
+        steps.extend(check_writing(cx, connection, &usage).await);
+    }
+    steps
+}
+
+async fn check_access(cx: &Context, connection: &OpenConnection) -> Vec<CheckStep> {
     if TARGETS.iter().any(|(provider, _)| *provider == connection.provider) {
         return check_target(cx, connection).await;
     }

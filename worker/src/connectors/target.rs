@@ -63,6 +63,12 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// [`CallFailure`].
     async fn delete(&self, place: &Place, ids: &[Uuid]) -> Result<(), CallFailure>;
+
+    /// Tries whether rows can be written, and leaves nothing. Without a place, `false`: there is nothing to be tried.
+    ///
+    /// # Errors
+    /// [`CallFailure`]: [`FailureCode::TargetMismatch`] if there is no such place.
+    async fn try_writing(&self, place: Option<&Place>) -> Result<bool, CallFailure>;
 }
 
 /// The failure of a place that has another form than what is written, or does not exist.
@@ -93,7 +99,7 @@ pub(super) fn invalid(reason: impl Into<String>) -> CallFailure {
 /// A step of a check.
 pub(crate) fn step(name: &str, result: Result<String, String>) -> CheckStep {
     let ok = result.is_ok();
-    CheckStep { name: name.to_owned(), ok, detail: result.unwrap_or_else(|reason| reason) }
+    CheckStep::new(name, ok, result.unwrap_or_else(|reason| reason))
 }
 
 /// The vector of a row, for stores that have nothing without one.

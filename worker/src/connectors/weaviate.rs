@@ -1,7 +1,7 @@
 //! Weaviate: objects of a class, over its REST interface.
 
 use async_trait::async_trait;
-use nvisy_shared::domain::connection::CheckStep;
+use nvisy_shared::{domain::connection::CheckStep, id};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -18,6 +18,22 @@ pub(super) struct Weaviate(pub(super) Server);
 impl Weaviate {
     async fn call(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Value, CallFailure> {
         self.0.call(method, path, &[], self.0.bearer(), body).await
+    }
+
+    /// Deletes objects, as an operation that fails without the class.
+    async fn delete_objects(&self, place: &Place, ids: &[Uuid]) -> Result<Value, CallFailure> {
+        let filter = json!({ "path": ["id"], "operator": "ContainsAny", "valueTextArray": ids });
+        let body = json!({ "match": { "class": place.into, "where": filter }, "output": "minimal" });
+        match self.call(Method::DELETE, &["v1", "batch", "objects"], Some(&body)).await {
+            Ok(answer) if answer["results"]["failed"].as_u64().unwrap_or_default() > 0 => {
+                Err(CallFailure::Unavailable("some objects could not be deleted".to_owned()))
+            }
+            // The server says 422 of a class that it does not have.
+            Err(CallFailure::Item(failure)) if failure.detail.contains("could not find class") => {
+                Err(mismatch(failure.detail))
+            }
+            deleted => deleted,
+        }
     }
 }
 
@@ -65,17 +81,14 @@ impl Target for Weaviate {
     }
 
     async fn delete(&self, place: &Place, ids: &[Uuid]) -> Result<(), CallFailure> {
-        let filter = json!({ "path": ["id"], "operator": "ContainsAny", "valueTextArray": ids });
-        let body = json!({ "match": { "class": place.into, "where": filter }, "output": "minimal" });
-        let deleted = self.call(Method::DELETE, &["v1", "batch", "objects"], Some(&body)).await;
-        match deleted {
-            Ok(answer) if answer["results"]["failed"].as_u64().unwrap_or_default() > 0 => {
-                Err(CallFailure::Unavailable("some objects could not be deleted".to_owned()))
-            }
-            // The server says 422 of a class that it does not have.
-            Err(CallFailure::Item(failure)) if failure.detail.contains("could not find class") => Ok(()),
-            deleted => unless_gone(deleted),
-        }
+        unless_gone(self.delete_objects(place, ids).await)
+    }
+
+    /// Deletes an id that no row has.
+    async fn try_writing(&self, place: Option<&Place>) -> Result<bool, CallFailure> {
+        let Some(place) = place else { return Ok(false) };
+        self.delete_objects(place, &[id::new()]).await?;
+        Ok(true)
     }
 }
 

@@ -68,7 +68,7 @@ async fn finish(cx: &Context, claim: &Claim, job: &CheckConnection, steps: &[Che
     complete_in_tx(cx, claim, || {
         async move |change: &mut Change| {
             store::connection::finish_check(change, claim.workspace_id, job.connection, job.check, steps).await?;
-            let state = if steps.iter().all(|step| step.ok) { "ok" } else { "failed" };
+            let state = if steps.iter().any(CheckStep::is_fatal) { "failed" } else { "ok" };
             change.emit(EventType::ConnectionChecked, job.connection, json!({ "state": state }));
             Ok(())
         }

@@ -111,7 +111,7 @@ impl Sync<'_> {
     async fn list(&mut self) -> Result<bool, JobError> {
         let source = self.of.source(self.cx).await?;
         let selection = Selection::new(&self.of.settings)?;
-        if self.of.run.trigger == RunTrigger::Notification {
+        if self.of.run.trigger == RunTrigger::Notification && !self.is_of_anything().await? {
             return self.look_up(&*source, &selection).await;
         }
         let mut listing = self.open(&*source).await?;
@@ -145,8 +145,10 @@ impl Sync<'_> {
         let stream = Value::Object(self.of.settings.stream.clone());
         loop {
             self.wait_for_items().await?;
-            let named = source_notification::first(&self.cx.db, self.of.workspace, &self.of.node, LOOKED_UP_AT_ONCE);
-            let named = named.await?;
+            let (listing, db) = (self.listing(), &self.cx.db);
+            let after = listing.looked_up_to.as_deref();
+            let named =
+                source_notification::next(db, self.of.workspace, &self.of.node, after, LOOKED_UP_AT_ONCE).await?;
             if named.is_empty() {
                 return Ok(true);
             }
@@ -169,6 +171,32 @@ impl Sync<'_> {
         }
     }
 
+    /// Whether a notification has said only that something has changed: then the source is listed. Objects that others have named
+    /// meanwhile are left to the next run, because a run takes an object once.
+    async fn is_of_anything(&mut self) -> Result<bool, JobError> {
+        let listing = self.listing();
+        if listing.is_of_anything || listing.looked_up_to.is_some() {
+            return Ok(listing.is_of_anything);
+        }
+        let (workspace, node) = (self.of.workspace, &self.of.node);
+        let Some(answered) = source_notification::of_anything(&self.cx.db, workspace, node).await? else {
+            return Ok(false);
+        };
+        let listing = ListingCheckpoint { is_of_anything: true, ..listing };
+        let next = Checkpoint { listing: Some(listing), ..self.checkpoint.clone() };
+        write_in_tx(self.cx, self.claim, || {
+            let (of, next, answered) = (&self.of, json!(next), std::slice::from_ref(&answered));
+            async move |change: &mut Change| {
+                source_notification::done(change, of.workspace, &of.node, answered).await?;
+                store::run::set_checkpoint(change, of.workspace, of.run.id, Some(next), false).await?;
+                Ok(())
+            }
+        })
+        .await?;
+        self.checkpoint = next;
+        Ok(true)
+    }
+
     fn at_node(&self, error: JobError) -> JobError {
         match error {
             JobError::Fail(failure) => JobError::Fail(failure.at(&self.of.node.node)),
@@ -178,8 +206,9 @@ impl Sync<'_> {
 
     async fn open(&self, source: &dyn Source) -> Result<Box<dyn Listing>, JobError> {
         let cursor = match self.of.settings.mode {
-            SyncMode::Full => None,
-            SyncMode::Incremental => source_object::cursor(&self.cx.db, self.of.workspace, &self.of.node).await?,
+            // The schedule finds deletions; of a notification a listing of what changed is enough.
+            SyncMode::Full if !self.listing().is_of_anything => None,
+            _ => source_object::cursor(&self.cx.db, self.of.workspace, &self.of.node).await?,
         };
         let stream = Value::Object(self.of.settings.stream.clone());
         let memory = Arc::new(NodeMemory::of(self.cx, &self.of));
@@ -217,7 +246,8 @@ impl Sync<'_> {
             let (mut listing, base) = (before.clone(), base.clone());
             async move |change: &mut Change| {
                 page.record(change, cx, of, &mut listing).await?;
-                if !answered.is_empty() {
+                if let Some(last) = answered.last() {
+                    listing.looked_up_to = Some(last.object_key.clone());
                     source_notification::done(change, of.workspace, &of.node, answered).await?;
                 }
                 let next = Checkpoint { listing: Some(listing), ..base };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nvisy_shared::{
     domain::{
-        connection::{InvalidSetting, model::ModelProvider},
+        connection::{CallLimits, InvalidSetting, model::ModelProvider},
         failure::{Failure, FailureCode},
     },
     entity::connection::Model,
@@ -17,7 +17,7 @@ use super::plans::CompiledPlan;
 use crate::{
     connectors::{
         CallFailure, OpenConnection,
-        gate::{BLOCKED_DELAY, CallLimits, Gate},
+        gate::{BLOCKED_DELAY, Gate},
         table::{self, OpenTarget},
     },
     context::Context,

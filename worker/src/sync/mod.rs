@@ -4,6 +4,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod deletions;
 pub(crate) mod fetching;
 pub(crate) mod ingest;
+pub(crate) mod listeners;
 pub(crate) mod memory;
 pub(crate) mod page;
 pub(crate) mod selection;

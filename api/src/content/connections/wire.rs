@@ -262,7 +262,7 @@ pub struct Blocked {
 pub struct Check {
     /// The result: `running`, `ok` or `failed`.
     pub state: String,
-    /// The steps, in order; after a failure there are no more.
+    /// The steps, in order; after one that fails and is not optional there are no more.
     pub steps: Vec<Step>,
     /// The time of the result.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -274,18 +274,30 @@ pub struct Check {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ConnectionCheckStep")]
 pub struct Step {
-    /// The step, such as `address`, `login` or `answer`.
+    /// The step, such as `address`, `login`, `answer` or `write`.
     pub name: String,
     /// Whether it succeeded.
     pub ok: bool,
     /// The finding.
     pub detail: String,
+    /// Why it failed, of the step `write`: `blocked`, `busy`, `unavailable`, or the code that a file would fail with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Whether the check succeeds without it: `write` while no pipeline writes, `list` and `read` while pipelines only write.
+    pub optional: bool,
+}
+
+impl From<CheckStep> for Step {
+    fn from(step: CheckStep) -> Self {
+        let CheckStep { name, ok, detail, code, optional } = step;
+        Self { name, ok, detail, code, optional }
+    }
 }
 
 impl Connection {
     pub fn new(row: entity::connection::Model, blocks: &[store::connection::Block]) -> Self {
         let steps: Vec<CheckStep> = serde_json::from_value(row.check_steps).unwrap_or_default();
-        let steps = steps.into_iter().map(|step| Step { name: step.name, ok: step.ok, detail: step.detail }).collect();
+        let steps = steps.into_iter().map(Step::from).collect();
         let check =
             row.check_state.map(|state| Check { state: state.name().to_owned(), steps, checked_at: row.checked_at });
         let blocked = blocks.iter().find(|block| block.connection_id == row.id);

@@ -33,6 +33,15 @@ impl Dovecot {
 
     /// Starts a server with a certificate for `localhost`.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// As [`Dovecot::start`]; it takes access tokens as well, of which it asks this address who has them.
+    pub async fn start_with_tokens(introspection_url: &str) -> Self {
+        Self::start_with(Some(introspection_url)).await
+    }
+
+    async fn start_with(introspection_url: Option<&str>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
         create_authority(folder.path(), "localhost");
@@ -50,6 +59,17 @@ impl Dovecot {
             Some((user, group)) => format!("uid={user} gid={group}"),
             None => format!("uid={user} gid={group}"),
         };
+        let tokens = introspection_url.map_or_else(String::new, |url| {
+            let settings = format!(
+                "introspection_mode = auth\nintrospection_url = {url}\nusername_attribute = email\n\
+                 active_attribute = active\nactive_value = true\n"
+            );
+            fs::write(folder.path().join("oauth2.conf"), settings).expect("a file");
+            let settings = path("oauth2.conf");
+            format!(
+                "auth_mechanisms = plain xoauth2\npassdb {{\n driver = oauth2\n mechanisms = xoauth2\n args = {settings}\n }}\n"
+            )
+        });
         let configuration = format!(
             "base_dir = {run}\nstate_dir = {run}\nlog_path = {log}\nlisten = 127.0.0.1\nprotocols = imap\n\
              ssl = yes\nssl_cert = <{chain}\nssl_key = <{key}\ndisable_plaintext_auth = no\nauth_failure_delay = 0\n\
@@ -58,7 +78,7 @@ impl Dovecot {
              service imap-login {{\n chroot =\n inet_listener imap {{\n port = {port}\n }}\n\
              inet_listener imaps {{\n port = {tls_port}\n ssl = yes\n }}\n }}\n\
              service anvil {{\n chroot =\n }}\nservice stats {{\n chroot =\n }}\n\
-             passdb {{\n driver = static\n args = password={password}\n }}\n\
+             passdb {{\n driver = static\n mechanisms = plain login\n args = password={password}\n }}\n{tokens}\
              userdb {{\n driver = static\n args = {mail_user} home={mail}\n }}\n",
             run = path("run"),
             log = path("log"),

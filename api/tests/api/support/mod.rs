@@ -19,6 +19,7 @@ mod processes;
 mod response;
 mod searched;
 pub mod second_factor;
+mod secrets;
 pub mod synced;
 mod valid_requests;
 mod vector_server;

@@ -16,10 +16,12 @@ use super::{TestApp, wait_until};
 
 /// The bucket of all stores.
 pub const BUCKET: &str = "docs";
-/// The keys of the store's S3.
+/// The keys of the store's S3: for everything, for reading alone, for writing alone.
 pub const ACCESS_KEY: &str = "test-key";
-pub const SECRET_KEY: &str = "test-secret-key";
-pub const SFTP_PASSWORD: &str = "test-sftp-password";
+pub const READER_KEY: &str = "reader-key";
+pub const WRITER_KEY: &str = "writer-key";
+pub const SECRET_KEY: &str = "hunter2-secret-key";
+pub const SFTP_PASSWORD: &str = "hunter2-sftp";
 /// The key of Azurite's account, which Azurite documents.
 pub const AZURE_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 /// A shared access signature under that key, until 2099.
@@ -70,10 +72,14 @@ impl SeaweedFs {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc, webdav, sftp] = free_ports();
-        let identity = json!({ "identities": [{
-            "name": "test", "credentials": [{ "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY }],
-            "actions": ["Admin", "Read", "List", "Write"],
-        }] });
+        let identity = |name: &str, key: &str, actions: &[&str]| {
+            json!({
+                "name": name, "credentials": [{ "accessKey": key, "secretKey": SECRET_KEY }], "actions": actions,
+            })
+        };
+        let identity = json!({ "identities": [
+            identity("test", ACCESS_KEY, &["Admin", "Read", "List", "Write"]), identity("reader", READER_KEY, &["Read", "List"]), identity("writer", WRITER_KEY, &["Write"]),
+        ] });
         let users = json!([{
             "Username": "nvisy", "Password": SFTP_PASSWORD, "PublicKeys": [], "HomeDir": format!("/buckets/{BUCKET}"),
             "Permissions": { "/": ["*"] }, "Uid": 1000, "Gid": 1000,

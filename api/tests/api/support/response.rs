@@ -3,7 +3,10 @@
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
-use super::declared::assert_declared;
+use super::{
+    declared::assert_declared,
+    secrets::{SECRET_MARKER, unmarked},
+};
 
 #[derive(Debug)]
 pub struct TestResponse {
@@ -54,9 +57,13 @@ pub async fn send(request: RequestBuilder) -> TestResponse {
     let (client, request) = request.build_split();
     let request = request.expect("a valid request");
     let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let unmarked = unmarked(&request);
     let response: Response = client.execute(request).await.expect("a response");
     let (status, headers) = (response.status(), response.headers().clone());
     let response = TestResponse { status, headers, text: response.text().await.expect("a complete body") };
     assert_declared(&method, &path, &response);
+    if let Some(secret) = unmarked.filter(|_| response.status.is_success()) {
+        panic!("logs are not searched for `{secret}`, because it does not contain `{SECRET_MARKER}`");
+    }
     response
 }

@@ -160,7 +160,7 @@ impl Operation {
             }
             ("updateSecondSpace", _) => Body::Json(json!({ "state": "paused" })),
             ("createConnection", _) => Body::Json(json!({
-                "name": "other", "provider": "openai", "settings": { "model": "m" }, "credentials": { "apiKey": "key" },
+                "name": "other", "provider": "openai", "settings": { "model": "m" }, "credentials": { "apiKey": "hunter2" },
             })),
             ("updateConnection", _) => Body::Json(json!({ "enabled": false })),
             ("checkConnection" | "discoverConnection" | "browseConnection", _) => {

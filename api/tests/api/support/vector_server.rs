@@ -177,6 +177,10 @@ fn weaviate(state: &mut State, method: &str, path: &str, body: &Value) -> (u16, 
             });
             (200, results.collect())
         }
+        ("DELETE", "/v1/batch/objects") if body["match"]["class"] != "Documents" => (
+            422,
+            json!({ "error": [{ "message": "failed to find properties: could not find class Missing in schema" }] }),
+        ),
         ("DELETE", "/v1/batch/objects") => {
             let filter = &body["match"]["where"];
             assert_eq!((&filter["path"], &filter["operator"]), (&json!(["id"]), &json!("ContainsAny")));

@@ -6,7 +6,8 @@ use url::Url;
 
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-    model::{CallRate, ModelCredentials},
+    limits::{CallLimits, model_name},
+    model::ModelCredentials,
 };
 
 /// The largest number of dimensions that an index can have.
@@ -48,13 +49,9 @@ pub struct EmbeddingSettings {
     #[schemars(length(max = 1000))]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub passage_prefix: String,
-    /// The largest number of jobs that call the server at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of batches in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
     /// The price of a million tokens, from which costs are computed.
     #[schemars(range(min = 0, max = 100_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,24 +116,15 @@ impl ProviderSpec for OpenAiEmbeddings {
         range("dimensions", settings.dimensions.into(), 1.0, MAX_DIMENSIONS.into());
         range("maxTokens", settings.max_tokens.into(), 16.0, 1_000_000.0);
         range("requestTexts", settings.request_texts.into(), 1.0, 2048.0);
-        range("concurrency", settings.concurrency.unwrap_or(1).into(), 1.0, 1000.0);
         range("pricePerMillion", settings.price_per_million.unwrap_or_default(), 0.0, 1e5);
         range("monthlyBudget", settings.monthly_budget.unwrap_or_default(), 0.0, 1e9);
-        if let Some(limit) = settings.rate_limit {
-            range("rateLimit.calls", limit.calls.into(), 1.0, 1e6);
-            range("rateLimit.perSeconds", limit.per_seconds.into(), 1.0, 86_400.0);
-        }
+        settings.limits.check(&mut problems);
         for (field, prefix) in [("queryPrefix", &settings.query_prefix), ("passagePrefix", &settings.passage_prefix)] {
             if prefix.chars().count() > 1000 || prefix.contains('\0') {
                 problems.push(InvalidSetting::new(field, "must have at most 1000 characters, and no NUL"));
             }
         }
-        if settings.model.is_empty()
-            || settings.model.chars().count() > 200
-            || settings.model.contains(char::is_control)
-        {
-            problems.push(InvalidSetting::new("model", "must have 1 to 200 characters"));
-        }
+        model_name(&mut problems, &settings.model);
         if settings.monthly_budget.is_some() && settings.price_per_million.is_none() {
             problems.push(InvalidSetting::new("pricePerMillion", "must be set if `monthlyBudget` is"));
         }

@@ -1,15 +1,47 @@
-//! What the settings of several providers have in common: limits that hold for all workers together, addresses, secrets of headers.
+//! What the settings of several providers have in common: limits that hold for all workers together, names of models, secrets of
+//! headers.
 
-use url::Url;
+use json_schema::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{InvalidSetting, model::CallRate};
+use super::InvalidSetting;
 
-/// Adds the problems of the limits of calls.
-pub(super) fn call_limits(problems: &mut Vec<InvalidSetting>, concurrency: Option<u32>, rate_limit: Option<CallRate>) {
-    range(problems, "concurrency", concurrency.unwrap_or(1), 1, 1000);
-    if let Some(limit) = rate_limit {
-        range(problems, "rateLimit.calls", limit.calls, 1, 1_000_000);
-        range(problems, "rateLimit.perSeconds", limit.per_seconds, 1, 86_400);
+/// The largest number of calls in a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallRate {
+    /// The number of calls.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub calls: u32,
+    /// The period, in seconds.
+    #[schemars(range(min = 1, max = 86400))]
+    pub per_seconds: u32,
+}
+
+/// Limits of the calls of a connection, which the settings of every provider have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase")]
+pub struct CallLimits {
+    /// The largest number of jobs that use the connection at the same time, of all workers together; absent: the default of the
+    /// provider, or any number.
+    #[schemars(range(min = 1, max = 1000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// The largest number of calls in a period, of all workers together. Of databases each job is a call, of embeddings each batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<CallRate>,
+}
+
+impl CallLimits {
+    /// Adds everything that the schema does not say.
+    pub(super) fn check(self, problems: &mut Vec<InvalidSetting>) {
+        range(problems, "concurrency", self.concurrency.unwrap_or(1), 1, 1000);
+        if let Some(limit) = self.rate_limit {
+            range(problems, "rateLimit.calls", limit.calls, 1, 1_000_000);
+            range(problems, "rateLimit.perSeconds", limit.per_seconds, 1, 86_400);
+        }
     }
 }
 
@@ -19,13 +51,10 @@ pub(super) fn range(problems: &mut Vec<InvalidSetting>, field: &str, value: u32,
     }
 }
 
-/// Adds the problem of the address of an HTTP server.
-pub(super) fn base_url(problems: &mut Vec<InvalidSetting>, url: &Url) {
-    let mut add = |message: &str| problems.push(InvalidSetting::new("baseUrl", message));
-    if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
-        add("must be an http or https address");
-    } else if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        add("must have no user, password or query");
+/// Adds the problem of the name of a model.
+pub(super) fn model_name(problems: &mut Vec<InvalidSetting>, name: &str) {
+    if name.is_empty() || name.chars().count() > 200 || name.contains(char::is_control) {
+        problems.push(InvalidSetting::new("model", "must have 1 to 200 characters"));
     }
 }
 

@@ -7,8 +7,8 @@ use url::Url;
 
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-    limits::{call_limits, range},
-    model::CallRate,
+    limits::{CallLimits, range},
+    oauth::OAuthCredentials,
 };
 use crate::secret::Secret;
 
@@ -58,13 +58,9 @@ pub struct ImapSettings {
     #[schemars(range(min = 1, max = 600))]
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
-    /// The largest number of jobs that read the mailbox at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 const fn default_timeout() -> u32 {
@@ -80,8 +76,12 @@ pub struct ImapCredentials {
     #[schemars(length(min = 1, max = 256))]
     pub username: String,
     /// The password; of providers with a second factor one for this application.
-    #[schemars(with = "String", length(min = 1, max = 1024))]
-    pub password: Secret<String>,
+    #[schemars(with = "Option<String>", length(min = 1, max = 1024))]
+    #[serde(default)]
+    pub password: Option<Secret<String>>,
+    /// Access tokens in place of a password (XOAUTH2).
+    #[serde(default)]
+    pub oauth: Option<OAuthCredentials>,
 }
 
 /// The setting `stream` of a `source.connection` that reads mail.
@@ -144,16 +144,21 @@ impl ProviderSpec for Imap {
             problems.push(InvalidSetting::new("caCertificate", "must have certificates in PEM"));
         }
         range(&mut problems, "timeoutSeconds", settings.timeout_seconds, 1, 600);
-        call_limits(&mut problems, settings.concurrency, settings.rate_limit);
+        settings.limits.check(&mut problems);
         problems
     }
 
     fn credentials_problems(credentials: &ImapCredentials) -> Vec<InvalidSetting> {
-        let mut problems = Vec::new();
-        for (field, text, max) in
-            [("username", &credentials.username, 256), ("password", credentials.password.expose(), 1024)]
+        let mut problems = match (&credentials.password, &credentials.oauth) {
+            (Some(_), None) => Vec::new(),
+            (None, Some(oauth)) => oauth.problems(),
+            _ => vec![InvalidSetting::new("", "must have either `password` or `oauth`")],
+        };
+        let password = credentials.password.as_ref().map(|password| password.expose().as_str());
+        for (field, text, max) in [("username", Some(credentials.username.as_str()), 256), ("password", password, 1024)]
         {
-            if text.is_empty() || text.chars().count() > max || text.contains(char::is_control) {
+            if text.is_some_and(|text| text.is_empty() || text.chars().count() > max || text.contains(char::is_control))
+            {
                 let message = format!("must have 1 to {max} characters, none of them a control character");
                 problems.push(InvalidSetting::new(field, message));
             }
@@ -191,7 +196,19 @@ mod tests {
             let problems = validate("imap", &settings, Some(credentials)).unwrap_err();
             assert!(problems.iter().any(|problem| problem.field == field), "{field}: {problems:?}");
         }
-        assert!(validate("imap", &json!({ "host": "mail.example.org" }), Some(&credentials)).is_ok());
+        let settings = json!({ "host": "mail.example.org" });
+        assert!(validate("imap", &settings, Some(&credentials)).is_ok());
+        let oauth = |url: &str| json!({ "tokenUrl": url, "clientId": "c", "refreshToken": "r" });
+        let fields = |credentials: serde_json::Value| {
+            let problems = validate("imap", &settings, Some(&credentials)).err().unwrap_or_default();
+            problems.into_iter().map(|problem| problem.field).collect::<Vec<_>>()
+        };
+        let granted = oauth("https://login.example.org/token");
+        assert_eq!(fields(json!({ "username": "ada", "oauth": granted })), Vec::<String>::new());
+        assert_eq!(fields(json!({ "username": "ada", "password": "p", "oauth": granted })), ["credentials"]);
+        assert_eq!(fields(json!({ "username": "ada" })), ["credentials"]);
+        let elsewhere = json!({ "username": "ada", "oauth": oauth("ftp://h/") });
+        assert_eq!(fields(elsewhere), ["credentials.oauth.tokenUrl"]);
     }
 
     #[test]

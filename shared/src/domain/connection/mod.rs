@@ -6,6 +6,7 @@ pub mod embedding;
 mod limits;
 pub mod mail;
 pub mod model;
+pub mod oauth;
 pub mod objects;
 mod provider;
 pub mod relational;
@@ -21,6 +22,7 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::{
+    limits::{CallLimits, CallRate},
     provider::{Address, Capability, Provider, ProviderSpec},
     setting::{InvalidSetting, read},
 };
@@ -96,6 +98,26 @@ pub struct CheckStep {
     pub ok: bool,
     /// One sentence for people; contains no secret.
     pub detail: String,
+    /// Why it failed, for programs, where the step knows that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Whether the check succeeds without it.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+impl CheckStep {
+    /// A step that the check needs.
+    #[must_use]
+    pub fn new(name: &str, ok: bool, detail: String) -> Self {
+        Self { name: name.to_owned(), ok, detail, code: None, optional: false }
+    }
+
+    /// Whether the check fails because of it.
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
+        !self.ok && !self.optional
+    }
 }
 
 /// A question to the system behind a connection.

@@ -4,7 +4,10 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec};
+use super::{
+    Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
+    limits::{CallLimits, header_secret, model_name},
+};
 use crate::secret::Secret;
 
 /// A protocol of language models.
@@ -113,19 +116,6 @@ pub enum JsonMode {
     Prompt,
 }
 
-/// The largest number of calls in a period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(crate = "json_schema")]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CallRate {
-    /// The number of calls.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub calls: u32,
-    /// The period, in seconds.
-    #[schemars(range(min = 1, max = 86400))]
-    pub per_seconds: u32,
-}
-
 /// Prices in a currency of the user's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(crate = "json_schema")]
@@ -171,13 +161,9 @@ pub struct ModelSettings {
     #[schemars(range(min = 1, max = 3600))]
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
-    /// The largest number of jobs that call the model at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
     /// Prices, from which costs are computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
@@ -252,19 +238,13 @@ impl ModelSettings {
         range("maxOutputTokens", self.max_output_tokens.into(), 16.0, 1_000_000.0);
         range("temperature", self.temperature.unwrap_or_default(), 0.0, 2.0);
         range("timeoutSeconds", self.timeout_seconds.into(), 1.0, 3600.0);
-        range("concurrency", self.concurrency.unwrap_or(1).into(), 1.0, 1000.0);
         range("monthlyBudget", self.monthly_budget.unwrap_or_default(), 0.0, 1e9);
-        if let Some(limit) = self.rate_limit {
-            range("rateLimit.calls", limit.calls.into(), 1.0, 1e6);
-            range("rateLimit.perSeconds", limit.per_seconds.into(), 1.0, 86_400.0);
-        }
         if let Some(prices) = self.prices {
             range("prices.inputPerMillion", prices.input_per_million, 0.0, 1e5);
             range("prices.outputPerMillion", prices.output_per_million, 0.0, 1e5);
         }
-        if self.model.is_empty() || self.model.chars().count() > 200 || self.model.contains(char::is_control) {
-            problems.push(InvalidSetting::new("model", "must have 1 to 200 characters"));
-        }
+        self.limits.check(&mut problems);
+        model_name(&mut problems, &self.model);
         if self.max_output_tokens >= self.context_tokens {
             problems.push(InvalidSetting::new("maxOutputTokens", "must be less than `contextTokens`"));
         }
@@ -281,11 +261,9 @@ impl ModelSettings {
 
 impl ModelCredentials {
     pub(super) fn problems(&self) -> Vec<InvalidSetting> {
-        let key = self.api_key.expose();
-        // It becomes a header.
-        let usable = (1..=4096).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-        let problem = || InvalidSetting::new("apiKey", "must have 1 to 4096 visible ASCII characters");
-        if usable { Vec::new() } else { vec![problem()] }
+        let mut problems = Vec::new();
+        header_secret(&mut problems, "apiKey", self.api_key.expose());
+        problems
     }
 }
 

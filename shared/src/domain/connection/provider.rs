@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     ConnectionKind,
+    limits::CallLimits,
     setting::{InvalidSetting, read},
 };
 
@@ -165,6 +166,8 @@ impl Provider {
 fn problems<T: DeserializeOwned>(json: &Value, check: fn(&T) -> Vec<InvalidSetting>) -> Vec<InvalidSetting> {
     match read(json) {
         Ok(value) => check(&value),
+        // A part that several providers share has no path within the whole.
+        Err(invalid) if invalid.field.is_empty() => vec![read::<CallLimits>(json).err().unwrap_or(invalid)],
         Err(invalid) => vec![invalid],
     }
 }
@@ -172,4 +175,35 @@ fn problems<T: DeserializeOwned>(json: &Value, check: fn(&T) -> Vec<InvalidSetti
 fn schema<T: JsonSchema>() -> Schema {
     let generator = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     generator.into_generator().into_root_schema_for::<T>()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::providers;
+
+    #[test]
+    fn settings_of_every_provider_have_the_limits_and_no_unknown_field() {
+        for provider in providers() {
+            let schema = provider.settings.as_value();
+            let name = provider.name;
+            assert_eq!(schema["additionalProperties"], false, "{name}: {schema}");
+            for field in ["concurrency", "rateLimit"] {
+                assert!(schema["properties"][field].is_object(), "{name}: {schema}");
+            }
+            let fields = |settings| {
+                provider.settings_problems(&settings).into_iter().map(|problem| problem.field).collect::<Vec<_>>()
+            };
+            assert_eq!(fields(json!({ "concurrency": "x" })), ["concurrency"], "{name}");
+            assert_eq!(
+                fields(json!({ "rateLimit": { "calls": "x", "perSeconds": 1 } })),
+                ["rateLimit.calls"],
+                "{name}"
+            );
+        }
+        let problems =
+            super::super::provider("local_folder").unwrap().settings_problems(&json!({ "path": "/a", "b": 1 }));
+        assert!(problems[0].message.contains("unknown field"), "{problems:?}");
+    }
 }

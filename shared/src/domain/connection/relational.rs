@@ -6,8 +6,7 @@ use url::{Host, Url};
 
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-    limits::{call_limits, range},
-    model::CallRate,
+    limits::{CallLimits, range},
 };
 use crate::secret::Secret;
 
@@ -134,13 +133,9 @@ pub struct DatabaseSettings {
     #[schemars(range(min = 1, max = 600))]
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
-    /// The largest number of jobs that use the database at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of jobs in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 /// Maximum length of a query or a template, in bytes.
@@ -174,13 +169,20 @@ pub struct RowStream {
     #[schemars(length(min = 1, max = 20000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// The channel of PostgreSQL whose `NOTIFY` starts a sync, beside the schedule. A payload names the keys that changed.
+    #[schemars(length(min = 1, max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
 }
 
 impl RowStream {
     /// Everything that the schema does not say.
     #[must_use]
-    pub fn problems(&self) -> Vec<InvalidSetting> {
+    pub fn problems(&self, dialect: Dialect) -> Vec<InvalidSetting> {
         let mut problems = Vec::new();
+        if self.channel.is_some() && dialect != Dialect::PostgreSql {
+            problems.push(InvalidSetting::new("channel", "only PostgreSQL has channels"));
+        }
         if self.table.is_some() == self.query.is_some() {
             problems.push(InvalidSetting::new("table", "must be set, or `query`, and not both"));
         }
@@ -191,8 +193,9 @@ impl RowStream {
             }
         }
         let names = [("table", self.table.as_ref(), 255), ("key", Some(&self.key), 63)];
-        let columns = [("cursor", self.cursor.as_ref(), 63), ("name", self.name.as_ref(), 63)];
-        for (field, name, max) in names.into_iter().chain(columns) {
+        let others = [("cursor", &self.cursor), ("name", &self.name), ("channel", &self.channel)];
+        let others = others.into_iter().map(|(field, name)| (field, name.as_ref(), 63));
+        for (field, name, max) in names.into_iter().chain(others) {
             if name.is_some_and(|name| name.is_empty() || name.len() > max || name.contains(char::is_control)) {
                 problems.push(InvalidSetting::new(field, format!("must have 1 to {max} bytes")));
             }
@@ -266,7 +269,7 @@ impl DatabaseSettings {
             }
         }
         range(&mut problems, "timeoutSeconds", self.timeout_seconds, 1, 600);
-        call_limits(&mut problems, self.concurrency, self.rate_limit);
+        self.limits.check(&mut problems);
         problems
     }
 }

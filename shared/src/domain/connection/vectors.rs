@@ -6,8 +6,8 @@ use url::Url;
 
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-    limits::{base_url, call_limits, header_secret, range},
-    model::CallRate,
+    limits::{CallLimits, header_secret, range},
+    url_problem,
 };
 use crate::secret::Secret;
 
@@ -62,13 +62,9 @@ pub struct VectorSettings {
     #[schemars(range(min = 1, max = 600))]
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
-    /// The largest number of jobs that call the server at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 const fn default_timeout() -> u32 {
@@ -88,9 +84,9 @@ pub struct VectorCredentials {
 impl VectorSettings {
     fn problems(&self) -> Vec<InvalidSetting> {
         let mut problems = Vec::new();
-        base_url(&mut problems, &self.base_url);
+        problems.extend(url_problem("baseUrl", &self.base_url));
         range(&mut problems, "timeoutSeconds", self.timeout_seconds, 1, 600);
-        call_limits(&mut problems, self.concurrency, self.rate_limit);
+        self.limits.check(&mut problems);
         problems
     }
 }

@@ -49,6 +49,9 @@ fn explain(node: &Node, problems: &mut Problems) {
     let mut reported = Vec::new();
     // Each round removes a setting, or is the last.
     while let Some(Err(error)) = Settings::read(&node.kind, rest.clone()) {
+        // A part that several types share has no path within the whole.
+        let of_part = node::model_call_error(&rest).filter(|_| error.path().to_string() == ".");
+        let error = of_part.unwrap_or(error);
         let path = error.path().to_string();
         let message = error.inner().to_string();
         let name = setting(&path, &message, &rest);

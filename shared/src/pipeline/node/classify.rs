@@ -4,7 +4,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{EXAMPLE_CONNECTION, ResultKind, text_ports, validate, validate_labels},
+    model_options::{ModelCall, ResultKind, text_ports, validate, validate_labels},
     spec::{Cost, Group, NodeSpec},
 };
 use crate::{
@@ -21,18 +21,15 @@ use crate::{
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Classify {
-    /// The id of the connection to a model.
-    #[schemars(with = "String")]
-    pub connection: ConnectionId,
+    /// The call of the model.
+    #[serde(flatten)]
+    pub model: ModelCall,
     /// The labels.
     #[schemars(length(min = 2, max = 200))]
     pub labels: Vec<String>,
     /// Whether a text may have several labels; then the result is a list.
     #[serde(default)]
     pub multiple: bool,
-    /// A prompt in place of the built-in one, with the same placeholders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
     /// The key of the metadata that has the result.
     #[serde(default = "default_field")]
     pub field: String,
@@ -55,7 +52,7 @@ impl NodeSpec for Classify {
     const KEEPS_OUTPUT: bool = true;
 
     fn connection(&self) -> Option<ConnectionId> {
-        Some(self.connection)
+        Some(self.model.connection)
     }
 
     fn ports(&self) -> Ports {
@@ -63,7 +60,7 @@ impl NodeSpec for Classify {
     }
 
     fn validate(&self, problems: &mut NodeProblems<'_>) {
-        validate(self.prompt.as_ref(), &self.field, problems);
+        validate(self.model.prompt.as_ref(), &self.field, problems);
         validate_labels("labels", &self.labels, 2, problems);
     }
 
@@ -77,10 +74,9 @@ impl NodeSpec for Classify {
 
     fn example() -> Self {
         Self {
-            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            model: ModelCall::example(),
             labels: ["invoice", "contract", "other"].map(str::to_owned).into(),
             multiple: true,
-            prompt: Some("Answer about this text: {{text}}".to_owned()),
             field: default_field(),
             result: ResultKind::Metadata,
         }

@@ -4,7 +4,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{EXAMPLE_CONNECTION, validate_prompt},
+    model_options::{ModelCall, validate_prompt},
     spec::{Cost, Group, NodeSpec},
 };
 use crate::{
@@ -25,17 +25,14 @@ const fn default_max_words() -> u32 {
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Contextualize {
-    /// The id of the connection to a model.
-    #[schemars(with = "String")]
-    pub connection: ConnectionId,
+    /// The call of the model.
+    #[serde(flatten)]
+    pub model: ModelCall,
     /// The largest number of words of a prefix. The chunker before leaves room for them with `maxTokens`: a prefix that does not fit
     /// the embedding model is shortened.
     #[serde(default = "default_max_words")]
     #[schemars(range(min = 5, max = 200))]
     pub max_words: u32,
-    /// A prompt in place of the built-in one, with the same placeholders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
 }
 
 impl NodeSpec for Contextualize {
@@ -53,7 +50,7 @@ impl NodeSpec for Contextualize {
     const READS_MODEL: bool = true;
 
     fn connection(&self) -> Option<ConnectionId> {
-        Some(self.connection)
+        Some(self.model.connection)
     }
 
     fn ports(&self) -> Ports {
@@ -61,7 +58,7 @@ impl NodeSpec for Contextualize {
     }
 
     fn validate(&self, problems: &mut NodeProblems<'_>) {
-        validate_prompt(self.prompt.as_ref(), problems);
+        validate_prompt(self.model.prompt.as_ref(), problems);
         problems.range("maxWords", self.max_words, 5, 200);
     }
 
@@ -75,9 +72,11 @@ impl NodeSpec for Contextualize {
 
     fn example() -> Self {
         Self {
-            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            model: ModelCall {
+                prompt: Some("Name the subject of the last passage. {{text}}".to_owned()),
+                ..ModelCall::example()
+            },
             max_words: 30,
-            prompt: Some("Name the subject of the last passage. {{text}}".to_owned()),
         }
     }
 }

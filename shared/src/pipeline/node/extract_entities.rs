@@ -4,7 +4,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{EXAMPLE_CONNECTION, ResultKind, text_ports, validate, validate_labels},
+    model_options::{ModelCall, ResultKind, text_ports, validate, validate_labels},
     spec::{Cost, Group, NodeSpec},
 };
 use crate::{
@@ -25,16 +25,13 @@ fn default_types() -> Vec<String> {
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExtractEntities {
-    /// The id of the connection to a model.
-    #[schemars(with = "String")]
-    pub connection: ConnectionId,
+    /// The call of the model.
+    #[serde(flatten)]
+    pub model: ModelCall,
     /// The types of entities.
     #[serde(default = "default_types")]
     #[schemars(length(min = 1, max = 200))]
     pub types: Vec<String>,
-    /// A prompt in place of the built-in one, with the same placeholders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
     /// The key of the metadata that has the result.
     #[serde(default = "default_field")]
     pub field: String,
@@ -58,7 +55,7 @@ impl NodeSpec for ExtractEntities {
     const KEEPS_OUTPUT: bool = true;
 
     fn connection(&self) -> Option<ConnectionId> {
-        Some(self.connection)
+        Some(self.model.connection)
     }
 
     fn ports(&self) -> Ports {
@@ -66,7 +63,7 @@ impl NodeSpec for ExtractEntities {
     }
 
     fn validate(&self, problems: &mut NodeProblems<'_>) {
-        validate(self.prompt.as_ref(), &self.field, problems);
+        validate(self.model.prompt.as_ref(), &self.field, problems);
         validate_labels("types", &self.types, 1, problems);
     }
 
@@ -80,9 +77,8 @@ impl NodeSpec for ExtractEntities {
 
     fn example() -> Self {
         Self {
-            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            model: ModelCall::example(),
             types: ["person", "organization"].map(str::to_owned).into(),
-            prompt: Some("Answer about this text: {{text}}".to_owned()),
             field: default_field(),
             result: ResultKind::Metadata,
         }

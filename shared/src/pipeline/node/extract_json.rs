@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    model_options::{EXAMPLE_CONNECTION, ResultKind, text_ports, validate},
+    model_options::{ModelCall, ResultKind, text_ports, validate},
     spec::{Cost, Group, NodeSpec},
 };
 use crate::pipeline::json_output;
@@ -23,15 +23,12 @@ use crate::{
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExtractJson {
-    /// The id of the connection to a model.
-    #[schemars(with = "String")]
-    pub connection: ConnectionId,
+    /// The call of the model.
+    #[serde(flatten)]
+    pub model: ModelCall,
     /// The JSON Schema (2020-12) of the result: an object.
     #[schemars(with = "serde_json::Map<String, Value>")]
     pub schema: Value,
-    /// A prompt in place of the built-in one, with the same placeholders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
     /// The key of the metadata that has the result.
     #[serde(default = "default_field")]
     pub field: String,
@@ -54,7 +51,7 @@ impl NodeSpec for ExtractJson {
     const KEEPS_OUTPUT: bool = true;
 
     fn connection(&self) -> Option<ConnectionId> {
-        Some(self.connection)
+        Some(self.model.connection)
     }
 
     fn ports(&self) -> Ports {
@@ -62,7 +59,7 @@ impl NodeSpec for ExtractJson {
     }
 
     fn validate(&self, problems: &mut NodeProblems<'_>) {
-        validate(self.prompt.as_ref(), &self.field, problems);
+        validate(self.model.prompt.as_ref(), &self.field, problems);
         if let Err(reason) = json_output::check_schema(&self.schema) {
             problems.add(
                 ProblemCode::InvalidSetting,
@@ -83,9 +80,8 @@ impl NodeSpec for ExtractJson {
 
     fn example() -> Self {
         Self {
-            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            model: ModelCall::example(),
             schema: json!({ "type": "object", "properties": { "total": { "type": "number" } }, "required": ["total"] }),
-            prompt: Some("Answer about this text: {{text}}".to_owned()),
             field: default_field(),
             result: ResultKind::Metadata,
         }

@@ -45,7 +45,7 @@ pub mod unpack;
 use json_schema::{Schema, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
-pub use self::model_options::ResultKind;
+pub use self::model_options::{ModelCall, ResultKind};
 pub use self::spec::{Cost, Group, NodeSpec};
 use super::{
     options::NodeOptions,
@@ -98,6 +98,12 @@ impl NodeType {
         let properties = self.schema.get("properties").and_then(Value::as_object);
         properties.into_iter().flatten().map(|(name, _)| name.as_str())
     }
+}
+
+/// The error of the settings that types with a model share; `None`: none of them is at fault.
+pub(super) fn model_call_error(settings: &Map<String, Value>) -> Option<ReadError> {
+    let read = serde_path_to_error::deserialize::<_, model_options::ModelCall>(Value::Object(settings.clone()));
+    read.err().filter(|error| error.path().to_string() != ".")
 }
 
 macro_rules! nodes {

@@ -3,9 +3,12 @@
 use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::{
-    port::{Flow, OUTPUT, Output, Ports},
-    problem::{NodeProblems, ProblemCode},
+use crate::{
+    id::ConnectionId,
+    pipeline::{
+        port::{Flow, OUTPUT, Output, Ports},
+        problem::{NodeProblems, ProblemCode},
+    },
 };
 
 /// Maximum length of a prompt, in bytes.
@@ -14,6 +17,29 @@ const MAX_PROMPT_BYTES: usize = 20_000;
 const MAX_KEY_BYTES: usize = 100;
 /// Maximum length of a label, in bytes.
 const MAX_LABEL_BYTES: usize = 200;
+
+/// The call of a model: the settings that all types have which need one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "camelCase")]
+pub struct ModelCall {
+    /// The id of the connection to a model.
+    #[schemars(with = "String")]
+    pub connection: ConnectionId,
+    /// A prompt in place of the built-in one, with the same placeholders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+}
+
+impl ModelCall {
+    /// A call with a prompt of the user's own.
+    pub(super) fn example() -> Self {
+        Self {
+            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            prompt: Some("Answer about this text: {{text}}".to_owned()),
+        }
+    }
+}
 
 /// Where the results of a node go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

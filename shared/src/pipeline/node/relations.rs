@@ -4,7 +4,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{EXAMPLE_CONNECTION, ResultKind, text_ports, validate, validate_labels},
+    model_options::{ModelCall, ResultKind, text_ports, validate, validate_labels},
     spec::{Cost, Group, NodeSpec},
 };
 use crate::{
@@ -21,16 +21,13 @@ use crate::{
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Relations {
-    /// The id of the connection to a model.
-    #[schemars(with = "String")]
-    pub connection: ConnectionId,
+    /// The call of the model.
+    #[serde(flatten)]
+    pub model: ModelCall,
     /// The predicates to look for; empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub predicates: Vec<String>,
-    /// A prompt in place of the built-in one, with the same placeholders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
     /// The key of the metadata that has the result.
     #[serde(default = "default_field")]
     pub field: String,
@@ -54,7 +51,7 @@ impl NodeSpec for Relations {
     const KEEPS_OUTPUT: bool = true;
 
     fn connection(&self) -> Option<ConnectionId> {
-        Some(self.connection)
+        Some(self.model.connection)
     }
 
     fn ports(&self) -> Ports {
@@ -62,7 +59,7 @@ impl NodeSpec for Relations {
     }
 
     fn validate(&self, problems: &mut NodeProblems<'_>) {
-        validate(self.prompt.as_ref(), &self.field, problems);
+        validate(self.model.prompt.as_ref(), &self.field, problems);
         validate_labels("predicates", &self.predicates, 0, problems);
     }
 
@@ -76,9 +73,8 @@ impl NodeSpec for Relations {
 
     fn example() -> Self {
         Self {
-            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            model: ModelCall::example(),
             predicates: ["works for", "located in"].map(str::to_owned).into(),
-            prompt: Some("Answer about this text: {{text}}".to_owned()),
             field: default_field(),
             result: ResultKind::Metadata,
         }

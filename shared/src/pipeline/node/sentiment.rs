@@ -4,7 +4,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{EXAMPLE_CONNECTION, ResultKind, text_ports, validate},
+    model_options::{ModelCall, ResultKind, text_ports, validate},
     spec::{Cost, Group, NodeSpec},
 };
 use crate::{
@@ -21,12 +21,9 @@ use crate::{
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sentiment {
-    /// The id of the connection to a model.
-    #[schemars(with = "String")]
-    pub connection: ConnectionId,
-    /// A prompt in place of the built-in one, with the same placeholders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
+    /// The call of the model.
+    #[serde(flatten)]
+    pub model: ModelCall,
     /// The key of the metadata that has the result.
     #[serde(default = "default_field")]
     pub field: String,
@@ -49,7 +46,7 @@ impl NodeSpec for Sentiment {
     const KEEPS_OUTPUT: bool = true;
 
     fn connection(&self) -> Option<ConnectionId> {
-        Some(self.connection)
+        Some(self.model.connection)
     }
 
     fn ports(&self) -> Ports {
@@ -57,7 +54,7 @@ impl NodeSpec for Sentiment {
     }
 
     fn validate(&self, problems: &mut NodeProblems<'_>) {
-        validate(self.prompt.as_ref(), &self.field, problems);
+        validate(self.model.prompt.as_ref(), &self.field, problems);
     }
 
     fn border(&self) -> Option<Border> {
@@ -69,11 +66,6 @@ impl NodeSpec for Sentiment {
     }
 
     fn example() -> Self {
-        Self {
-            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
-            prompt: Some("Answer about this text: {{text}}".to_owned()),
-            field: default_field(),
-            result: ResultKind::Metadata,
-        }
+        Self { model: ModelCall::example(), field: default_field(), result: ResultKind::Metadata }
     }
 }

@@ -4,7 +4,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{EXAMPLE_CONNECTION, ResultKind, text_ports, validate},
+    model_options::{ModelCall, ResultKind, text_ports, validate},
     spec::{Cost, Group, NodeSpec},
 };
 use crate::{
@@ -25,9 +25,9 @@ fn default_max_words() -> u32 {
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Summarize {
-    /// The id of the connection to a model.
-    #[schemars(with = "String")]
-    pub connection: ConnectionId,
+    /// The call of the model.
+    #[serde(flatten)]
+    pub model: ModelCall,
     /// The largest number of words.
     #[serde(default = "default_max_words")]
     #[schemars(range(min = 5, max = 2000))]
@@ -36,9 +36,6 @@ pub struct Summarize {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 60))]
     pub language: Option<String>,
-    /// A prompt in place of the built-in one, with the same placeholders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
     /// The key of the metadata that has the result.
     #[serde(default = "default_field")]
     pub field: String,
@@ -61,7 +58,7 @@ impl NodeSpec for Summarize {
     const KEEPS_OUTPUT: bool = true;
 
     fn connection(&self) -> Option<ConnectionId> {
-        Some(self.connection)
+        Some(self.model.connection)
     }
 
     fn ports(&self) -> Ports {
@@ -69,7 +66,7 @@ impl NodeSpec for Summarize {
     }
 
     fn validate(&self, problems: &mut NodeProblems<'_>) {
-        validate(self.prompt.as_ref(), &self.field, problems);
+        validate(self.model.prompt.as_ref(), &self.field, problems);
         problems.range("maxWords", self.max_words, 5, 2000);
         if self.language.as_ref().is_some_and(|language| language.is_empty() || language.len() > 60) {
             problems.add(ProblemCode::InvalidSetting, "language", "must have 1 to 60 bytes", "name a language");
@@ -86,10 +83,9 @@ impl NodeSpec for Summarize {
 
     fn example() -> Self {
         Self {
-            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
+            model: ModelCall::example(),
             max_words: 80,
             language: Some("English".to_owned()),
-            prompt: Some("Answer about this text: {{text}}".to_owned()),
             field: default_field(),
             result: ResultKind::Metadata,
         }

@@ -4,7 +4,7 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{EXAMPLE_CONNECTION, ResultKind, text_ports, validate},
+    model_options::{ModelCall, ResultKind, text_ports, validate},
     spec::{Cost, Group, NodeSpec},
 };
 use crate::{
@@ -25,16 +25,13 @@ fn default_max_words() -> u32 {
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Title {
-    /// The id of the connection to a model.
-    #[schemars(with = "String")]
-    pub connection: ConnectionId,
+    /// The call of the model.
+    #[serde(flatten)]
+    pub model: ModelCall,
     /// The largest number of words.
     #[serde(default = "default_max_words")]
     #[schemars(range(min = 1, max = 50))]
     pub max_words: u32,
-    /// A prompt in place of the built-in one, with the same placeholders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
     /// The key of the metadata that has the result.
     #[serde(default = "default_field")]
     pub field: String,
@@ -57,7 +54,7 @@ impl NodeSpec for Title {
     const KEEPS_OUTPUT: bool = true;
 
     fn connection(&self) -> Option<ConnectionId> {
-        Some(self.connection)
+        Some(self.model.connection)
     }
 
     fn ports(&self) -> Ports {
@@ -65,7 +62,7 @@ impl NodeSpec for Title {
     }
 
     fn validate(&self, problems: &mut NodeProblems<'_>) {
-        validate(self.prompt.as_ref(), &self.field, problems);
+        validate(self.model.prompt.as_ref(), &self.field, problems);
         problems.range("maxWords", self.max_words, 1, 50);
     }
 
@@ -78,12 +75,6 @@ impl NodeSpec for Title {
     }
 
     fn example() -> Self {
-        Self {
-            connection: ConnectionId(EXAMPLE_CONNECTION.parse().unwrap_or_default()),
-            max_words: 10,
-            prompt: Some("Answer about this text: {{text}}".to_owned()),
-            field: default_field(),
-            result: ResultKind::Metadata,
-        }
+        Self { model: ModelCall::example(), max_words: 10, field: default_field(), result: ResultKind::Metadata }
     }
 }

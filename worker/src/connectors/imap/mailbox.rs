@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use imap_next::imap_types::{
+    auth::AuthMechanism,
     command::CommandBody,
     response::{Capability, Code, Data},
 };
@@ -24,7 +25,14 @@ use tokio::{
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use super::session::{CommandError, Responses, Session, Socket};
-use crate::connectors::{CallFailure, OpenConnection};
+use crate::{
+    access_tokens::AccessTokens,
+    connectors::{
+        CallFailure, OpenConnection,
+        oauth::{self, AccessToken},
+    },
+    context::Context,
+};
 
 /// Connections of a job to the server: servers allow about ten of a user.
 const MAX_SESSIONS: usize = 3;
@@ -36,6 +44,7 @@ pub(super) struct Mailbox {
     pub(super) outbound: GuardedClient,
     pub(super) settings: ImapSettings,
     credentials: ImapCredentials,
+    tokens: AccessTokens,
     connection: OpenConnection,
     idle: Mutex<Vec<Session>>,
     permits: Arc<Semaphore>,
@@ -48,10 +57,11 @@ pub(super) struct Held {
 }
 
 impl Mailbox {
-    pub(super) fn new(outbound: GuardedClient, connection: &OpenConnection) -> Result<Self, CallFailure> {
+    pub(super) fn new(cx: &Context, connection: &OpenConnection) -> Result<Self, CallFailure> {
         let credentials: Option<ImapCredentials> = connection.credentials()?;
         Ok(Self {
-            outbound,
+            outbound: cx.outbound.clone(),
+            tokens: cx.tokens.clone(),
             settings: connection.settings()?,
             credentials: credentials.ok_or_else(|| InvalidSetting::new("credentials", "must be set"))?,
             connection: connection.clone(),
@@ -140,25 +150,70 @@ impl Mailbox {
         .await
     }
 
+    /// Whether access tokens are in place of a password.
+    pub(super) const fn uses_tokens(&self) -> bool {
+        self.credentials.oauth.is_some()
+    }
+
+    /// An access token; empty without `oauth`.
+    pub(super) async fn access_token(&self) -> Result<Option<AccessToken>, CallFailure> {
+        match &self.credentials.oauth {
+            None => Ok(None),
+            Some(credentials) => {
+                oauth::access_token(&self.tokens, &self.outbound, &self.connection, credentials).await.map(Some)
+            }
+        }
+    }
+
     /// Logs in.
     pub(super) async fn log_in(&self, session: &mut Session) -> Result<(), CallFailure> {
         let capabilities = session.run(CommandBody::Capability).await.map_err(CallFailure::from)?;
+        if let Some(credentials) = &self.credentials.oauth {
+            if !offers(&capabilities, &Capability::Auth(AuthMechanism::XOAuth2)) {
+                return Err(CallFailure::Blocked("the server takes no access tokens (XOAUTH2)".to_owned()));
+            }
+            let Some(token) = self.access_token().await? else { return Ok(()) };
+            let refused = match self.log_in_with(session, &token).await {
+                Err(failure @ CallFailure::Blocked(_)) => failure,
+                done => return done,
+            };
+            oauth::forget(&self.tokens, &self.connection, credentials);
+            // One that was revoked is replaced at once.
+            return match self.access_token().await? {
+                Some(new) if token.is_kept => self.log_in_with(session, &new).await,
+                _ => Err(refused),
+            };
+        }
         if offers(&capabilities, &Capability::LoginDisabled) {
             let reason = "the server takes no password on this connection: set `tls` to `tls` or `starttls`";
             return Err(CallFailure::Blocked(reason.to_owned()));
         }
         let invalid = || CallFailure::Blocked("the server cannot be sent this user name or password".to_owned());
-        let login = CommandBody::login(self.credentials.username.clone(), self.credentials.password.expose().clone());
-        match session.run(login.map_err(|_| invalid())?).await {
-            Ok(_) => Ok(()),
-            Err(CommandError::Refused(code, text)) => {
-                match CallFailure::from(CommandError::Refused(code, text.clone())) {
-                    CallFailure::Busy { retry_after, reason } => Err(CallFailure::Busy { retry_after, reason }),
-                    _ => Err(CallFailure::Blocked(format!("the server does not accept the credentials: {text}"))),
-                }
-            }
-            Err(CommandError::Broken(failure)) => Err(failure),
-        }
+        let password = self.credentials.password.as_ref().map(|password| password.expose().clone()).unwrap_or_default();
+        let login = CommandBody::login(self.credentials.username.clone(), password).map_err(|_| invalid())?;
+        accepted(session.run(login).await)
+    }
+
+    async fn log_in_with(&self, session: &mut Session, token: &AccessToken) -> Result<(), CallFailure> {
+        let token = token.token.expose();
+        let response = format!("user={}\x01auth=Bearer {token}\x01\x01", self.credentials.username);
+        let done = accepted(session.authenticate(AuthMechanism::XOAuth2, response.into_bytes()).await);
+        done.map_err(|failure| match failure {
+            CallFailure::Blocked(text) => CallFailure::Blocked(text.replace(token.as_str(), "[hidden]")),
+            failure => failure,
+        })
+    }
+}
+
+/// What the outcome of a login means.
+fn accepted(done: Result<Responses, CommandError>) -> Result<(), CallFailure> {
+    match done {
+        Ok(_) => Ok(()),
+        Err(CommandError::Refused(code, text)) => match CallFailure::from(CommandError::Refused(code, text.clone())) {
+            CallFailure::Busy { retry_after, reason } => Err(CallFailure::Busy { retry_after, reason }),
+            _ => Err(CallFailure::Blocked(format!("the server does not accept the credentials: {text}"))),
+        },
+        Err(CommandError::Broken(failure)) => Err(failure),
     }
 }
 

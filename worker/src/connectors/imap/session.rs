@@ -6,6 +6,7 @@ use imap_next::{
     Interrupt, Io, State,
     client::{Client, Event, Options},
     imap_types::{
+        auth::{AuthMechanism, AuthenticateData},
         command::{Command, CommandBody},
         core::Tag,
         response::{Bye, Code, Data, Greeting, GreetingKind, Status, StatusBody, StatusKind, Tagged},
@@ -135,6 +136,40 @@ impl Session {
                     | Status::Bye(Bye { code, .. })) = status;
                     return Err(CommandError::Refused(code, text));
                 }
+                Ok(_) => {}
+                Err(CallFailure::Item(_)) => answer.unreadable += 1,
+                Err(failure) => return Err(CommandError::Broken(failure)),
+            }
+        }
+    }
+
+    /// Authenticates with one response of the client. What the server asks for beyond it gets an empty one, which ends the attempt.
+    pub(super) async fn authenticate(
+        &mut self,
+        mechanism: AuthMechanism<'static>,
+        response: Vec<u8>,
+    ) -> Result<Responses, CommandError> {
+        self.next_tag += 1;
+        let tag = Tag::unvalidated(format!("n{}", self.next_tag));
+        self.client.enqueue_command(Command { tag, body: CommandBody::authenticate(mechanism) });
+        let (mut answer, mut received, mut response) = (Responses::default(), 0, Some(response));
+        loop {
+            match self.within(&mut received).await {
+                Ok(Event::AuthenticateContinuationRequestReceived { .. }) => {
+                    let data = AuthenticateData::r#continue(response.take().unwrap_or_default());
+                    if self.client.set_authenticate_data(data).is_err() {
+                        return Err(CommandError::Broken(CallFailure::Unavailable(
+                            "the server asks for a response twice".to_owned(),
+                        )));
+                    }
+                }
+                Ok(Event::AuthenticateStatusReceived { status: Status::Tagged(Tagged { body, .. }), .. }) => {
+                    return finished(answer, body);
+                }
+                Ok(Event::StatusReceived { status: Status::Bye(Bye { code, text }) }) => {
+                    return Err(CommandError::Broken(bye(code.as_ref(), text.as_ref())));
+                }
+                Ok(Event::DataReceived { data }) => answer.data.push(data),
                 Ok(_) => {}
                 Err(CallFailure::Item(_)) => answer.unreadable += 1,
                 Err(failure) => return Err(CommandError::Broken(failure)),

@@ -26,7 +26,7 @@ use crate::{
 
 /// Opens a mailbox.
 pub(crate) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
-    Ok(Box::new(MailSource(Arc::new(Mailbox::new(cx.outbound.clone(), connection)?))))
+    Ok(Box::new(MailSource(Arc::new(Mailbox::new(cx, connection)?))))
 }
 
 /// Reads a mailbox.
@@ -44,6 +44,10 @@ impl MailSource {
         let mut done = |name: &str, detail: String| steps.push(step(name, Ok(detail)));
         let mut session = mailbox.open().await.map_err(|failure| ("connect", failure))?;
         done("connect", "the server answers, as encrypted as `tls` says".to_owned());
+        if mailbox.uses_tokens() {
+            mailbox.access_token().await.map_err(|failure| ("token", failure))?;
+            done("token", "the token endpoint gives an access token".to_owned());
+        }
         mailbox.log_in(&mut session).await.map_err(|failure| ("login", failure))?;
         done("login", "the server accepts the credentials".to_owned());
         let request = ListRequest { stream: stream.clone(), ..ListRequest::default() };

@@ -3,13 +3,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::fd::OwnedFd,
     path::PathBuf,
     sync::Arc,
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use nvisy_shared::domain::{connection::objects::LocalFolderSettings, failure::FailureCode};
 use rustix::{
     fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, unlinkat},
@@ -96,6 +97,19 @@ impl FolderTarget {
         write(&folder, name, content).map_err(|error| failed(&error))
     }
 
+    fn get(&self, key: &str) -> Result<Bytes, CallFailure> {
+        let mut folder = self.open_root()?;
+        let (parents, name) = split(key);
+        for part in parents {
+            folder = open_folder(&folder, part).map_err(|error| failed(&error.into()))?;
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&folder, name, flags, Mode::empty()).map_err(|error| failed(&error.into()))?;
+        let mut content = Vec::new();
+        File::from(file).read_to_end(&mut content).map_err(|error| failed(&error))?;
+        Ok(content.into())
+    }
+
     fn delete(&self, key: &str) -> Result<(), CallFailure> {
         let mut folder = match self.open_root() {
             Ok(folder) => folder,
@@ -168,6 +182,11 @@ impl ObjectTarget for FolderTarget {
     async fn put(&self, key: &str, _: &str, content: &ObjectContent) -> Result<(), CallFailure> {
         let (target, key, content) = (self.clone(), key.to_owned(), content.clone());
         blocking(move || target.put(&key, &content)).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, CallFailure> {
+        let (target, key) = (self.clone(), key.to_owned());
+        blocking(move || target.get(&key)).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), CallFailure> {

@@ -87,7 +87,7 @@ pub(super) fn step(name: &str, result: Result<String, CallFailure>) -> CheckStep
         Ok(detail) => detail,
         Err(failure) => failure.to_string(),
     };
-    CheckStep { name: name.to_owned(), ok, detail }
+    CheckStep::new(name, ok, detail)
 }
 
 /// The steps that list a store and read the beginning of its first object.

@@ -3,6 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::TryStreamExt;
 use russh_sftp::{
     client::{SftpSession, error::Error as SftpError},
@@ -91,6 +92,14 @@ impl ObjectTarget for SftpTarget {
         let session = self.0.session().await?;
         let written = self.write(&session.sftp, key, content).await;
         self.done(written).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, CallFailure> {
+        let session = self.0.session().await?;
+        match session.sftp.read(self.0.full(key)).await {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) => Err(self.0.failed(failed(&error)).await),
+        }
     }
 
     async fn delete(&self, key: &str) -> Result<(), CallFailure> {

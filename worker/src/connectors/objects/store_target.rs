@@ -3,6 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::TryStreamExt;
 use opendal::{ErrorKind, Writer, options::WriteOptions};
 
@@ -51,6 +52,10 @@ impl ObjectTarget for StoreTarget {
             let _ = tokio::time::timeout(PART_TIMEOUT, writer.abort()).await;
         }
         written
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, CallFailure> {
+        Ok(self.within(self.0.operator.read(key)).await?.to_bytes())
     }
 
     async fn delete(&self, key: &str) -> Result<(), CallFailure> {

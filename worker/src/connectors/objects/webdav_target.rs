@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use nvisy_shared::domain::failure::FailureCode;
 use reqwest::{
     Body, Method, StatusCode, Url,
@@ -72,6 +73,10 @@ impl ObjectTarget for WebDavTarget {
             status if status.is_server_error() || status == StatusCode::CONFLICT => CallFailure::Unavailable(reason),
             _ => CallFailure::Blocked(format!("{reason}: the server does not take the object")),
         })
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, CallFailure> {
+        StoreTarget(Arc::clone(&self.store)).get(key).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), CallFailure> {

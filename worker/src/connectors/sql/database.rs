@@ -63,10 +63,30 @@ impl Database {
         Duration::from_secs(self.settings.timeout_seconds.into())
     }
 
-    /// Opens a connection to one of the addresses that the host may be called at.
+    /// Opens a way to one of the addresses that the host may be called at.
+    pub(super) async fn relay(&self) -> Result<Relay, CallFailure> {
+        Relay::open(&self.client, self.settings.host(), self.settings.port(self.dialect)).await
+    }
+
+    /// What an error means, without secrets.
+    pub(super) fn failure(&self, error: &sqlx::Error) -> CallFailure {
+        of_error(self.dialect, error).redacted(&self.connection)
+    }
+
+    /// Waits for a connection with its authentication, for a limited time.
+    pub(super) async fn connecting<T>(
+        &self,
+        opening: impl Future<Output = Result<T, CallFailure>>,
+    ) -> Result<T, CallFailure> {
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT, opening).await;
+        let opened = opened.unwrap_or_else(|_| Err(CallFailure::Unavailable("no connection in time".to_owned())));
+        opened.map_err(|failure| failure.redacted(&self.connection))
+    }
+
+    /// Opens a connection.
     pub(super) async fn connect(&self) -> Result<Session, CallFailure> {
         let opening = async {
-            let relay = Relay::open(&self.client, self.settings.host(), self.settings.port(self.dialect)).await?;
+            let relay = self.relay().await?;
             let opened = match self.dialect {
                 Dialect::PostgreSql => postgres::connect(self, &relay).await.map(Box::new).map(Inner::Postgres),
                 Dialect::MySql => mysql::connect(self, &relay).await.map(Box::new).map(Inner::MySql),
@@ -76,9 +96,7 @@ impl Database {
                 Err(error) => Err(of_error(self.dialect, &error)),
             }
         };
-        let opened = tokio::time::timeout(CONNECT_TIMEOUT, opening).await;
-        let opened = opened.unwrap_or_else(|_| Err(CallFailure::Unavailable("no connection in time".to_owned())));
-        opened.map_err(|failure| failure.redacted(&self.connection))
+        self.connecting(opening).await
     }
 
     /// Waits for a statement, and says what its failure means.
@@ -88,7 +106,7 @@ impl Database {
     ) -> Result<T, CallFailure> {
         let done = tokio::time::timeout(self.timeout() + GRACE, statement).await;
         let done = done.map_err(|_| CallFailure::Unavailable("no response in time".to_owned()))?;
-        done.map_err(|error| of_error(self.dialect, &error).redacted(&self.connection))
+        done.map_err(|error| self.failure(&error))
     }
 }
 

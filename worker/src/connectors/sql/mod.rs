@@ -2,6 +2,7 @@
 
 mod database;
 mod failure;
+mod listener;
 mod mysql;
 mod mysql_rows;
 mod postgres;
@@ -12,6 +13,7 @@ mod source;
 mod table;
 mod target;
 
+pub(crate) use self::listener::{ChannelListener, ChannelNotification};
 use self::{database::Database, source::SqlSource, target::SqlTarget};
 use super::{CallFailure, OpenConnection, Source, Target};
 use crate::context::Context;

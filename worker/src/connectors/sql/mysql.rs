@@ -126,3 +126,11 @@ pub(super) async fn delete(connection: &mut MySqlConnection, place: &Place, ids:
     query.execute(connection).await?;
     Ok(())
 }
+
+/// Executes statements in order.
+pub(super) async fn execute(connection: &mut MySqlConnection, statements: &[String]) -> Result<(), Error> {
+    for statement in statements {
+        connection.execute(AssertSqlSafe(statement.as_str())).await?;
+    }
+    Ok(())
+}

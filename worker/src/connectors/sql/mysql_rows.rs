@@ -115,6 +115,18 @@ pub(super) async fn row(
     Ok(rows.into_iter().next())
 }
 
+/// The rows with these keys.
+pub(super) async fn with_keys(
+    connection: &mut MySqlConnection,
+    stream: &RowStream,
+    keys: &[String],
+) -> Result<Vec<RawRow>, Error> {
+    let key = column(Some(&stream.key));
+    let rest = format!("where {key} in ({}) order by {key}", vec!["?"; keys.len()].join(", "));
+    let values: Vec<_> = keys.iter().map(|value| (Some(stream.key.as_str()), value.as_str())).collect();
+    reading(connection, async |tx| select(tx, stream, &rest, &values).await).await
+}
+
 async fn select(
     tx: &mut MySqlConnection,
     stream: &RowStream,

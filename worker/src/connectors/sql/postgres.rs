@@ -17,7 +17,8 @@ use crate::connectors::target::{Place, Row};
 
 const DIALECT: Dialect = Dialect::PostgreSql;
 
-pub(super) async fn connect(database: &Database, relay: &Relay) -> Result<PgConnection, Error> {
+/// How a connection is opened through a relay.
+pub(super) fn options(database: &Database, relay: &Relay) -> PgConnectOptions {
     let settings = &database.settings;
     let mode = match settings.tls {
         TlsMode::Verify => PgSslMode::VerifyFull,
@@ -38,7 +39,11 @@ pub(super) async fn connect(database: &Database, relay: &Relay) -> Result<PgConn
     if let Some(certificate) = &settings.ca_certificate {
         options = options.ssl_root_cert_from_pem(certificate.as_bytes().to_vec());
     }
-    let mut connection = options.connect().await?;
+    options
+}
+
+pub(super) async fn connect(database: &Database, relay: &Relay) -> Result<PgConnection, Error> {
+    let mut connection = options(database, relay).connect().await?;
     let millis = database.timeout().as_millis();
     connection.execute(AssertSqlSafe(format!("set statement_timeout = {millis}"))).await?;
     Ok(connection)
@@ -95,5 +100,13 @@ pub(super) async fn delete(connection: &mut PgConnection, place: &Place, ids: &[
     );
     let rows: Vec<Value> = ids.iter().map(|id| json!({ place.id_field.as_str(): id })).collect();
     sqlx::query(AssertSqlSafe(statement)).bind(json!(rows).to_string()).execute(connection).await?;
+    Ok(())
+}
+
+/// Executes statements in order.
+pub(super) async fn execute(connection: &mut PgConnection, statements: &[String]) -> Result<(), Error> {
+    for statement in statements {
+        connection.execute(AssertSqlSafe(statement.as_str())).await?;
+    }
     Ok(())
 }

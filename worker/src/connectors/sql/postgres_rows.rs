@@ -114,6 +114,45 @@ pub(super) async fn row(connection: &mut PgConnection, stream: &RowStream, key: 
     .await
 }
 
+/// The rows with these keys, in the order of the keys.
+pub(super) async fn with_keys(
+    connection: &mut PgConnection,
+    stream: &RowStream,
+    keys: &[String],
+) -> Result<Vec<RawRow>, Error> {
+    let by_type = of_keys(connection, stream, keys, true).await;
+    match by_type {
+        // A text that is no value of the column's type is the key of no row; the others are found by their texts.
+        Err(Error::Database(error)) if error.code().is_some_and(|code| code.starts_with("22")) => {
+            of_keys(connection, stream, keys, false).await
+        }
+        found => found,
+    }
+}
+
+async fn of_keys(
+    connection: &mut PgConnection,
+    stream: &RowStream,
+    keys: &[String],
+    by_type: bool,
+) -> Result<Vec<RawRow>, Error> {
+    reading(connection, async |tx| {
+        let Some((key_type, _)) = types(tx, stream).await? else { return Ok(Vec::new()) };
+        let (key, cursor) = (column(Some(&stream.key)), column(stream.cursor.as_ref()));
+        // An index of the column needs its type.
+        let condition = match by_type {
+            true => format!("{key} = any(cast($1::text[] as {key_type}[]))"),
+            false => format!("{key}::text = any($1::text[])"),
+        };
+        let statement = format!(
+            "select {key}::text, {cursor}::text, row_to_json(t)::text from {} where {condition} order by {key}",
+            from_clause(DIALECT, stream)
+        );
+        sqlx::query(AssertSqlSafe(statement)).bind(keys).fetch_all(tx).await?.iter().map(raw).collect()
+    })
+    .await
+}
+
 fn raw(row: &sqlx::postgres::PgRow) -> Result<RawRow, Error> {
     Ok(RawRow { key: row.try_get(0)?, cursor: row.try_get(1)?, json: row.try_get(2)? })
 }

@@ -4,13 +4,13 @@
 //! at which the listing before began, so that rows which changed while they were read are read again. Rows without a cursor are
 //! in each of them: nothing says whether they changed but their content.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use nvisy_shared::domain::{
-    connection::relational::RowStream,
+    connection::relational::{Dialect, RowStream},
     failure::{Failure, FailureCode},
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,8 @@ use super::{
 
 /// Rows of a page.
 const PAGE_ROWS: usize = 500;
+/// Why a second row of a key is no object.
+const TWICE: &str = "another row has the same key, so nothing distinguishes them";
 
 /// The rows of a connection.
 pub(super) struct SqlSource(pub(super) Database);
@@ -48,10 +50,10 @@ fn source_rejected(reason: impl Into<String>) -> CallFailure {
     CallFailure::item(FailureCode::SourceRejected, reason)
 }
 
-fn read_stream(stream: &Value) -> Result<RowStream, CallFailure> {
+fn read_stream(dialect: Dialect, stream: &Value) -> Result<RowStream, CallFailure> {
     let read: RowStream = nvisy_shared::domain::connection::read(stream)
         .map_err(|invalid| source_rejected(format!("`stream` of the source cannot be used: {invalid}")))?;
-    match read.problems().first() {
+    match read.problems(dialect).first() {
         Some(problem) => Err(source_rejected(format!("`stream` of the source cannot be used: {problem}"))),
         None => Ok(read),
     }
@@ -76,7 +78,7 @@ impl Source for SqlSource {
         let database = &self.0.settings.database;
         let mut steps = vec![step("login", Ok(format!("the database `{database}` accepts the user")))];
         if let Some(stream) = stream {
-            let listed = match read_stream(stream) {
+            let listed = match read_stream(self.0.dialect, stream) {
                 Ok(stream) => {
                     let first = Position::Key { after: None, only_without_cursor: false };
                     self.0.rows(&mut session, &stream, &first, 1).await.map_err(reading)
@@ -109,7 +111,7 @@ impl Source for SqlSource {
     }
 
     async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
-        let stream = read_stream(&request.stream)?;
+        let stream = read_stream(self.0.dialect, &request.stream)?;
         let checkpoint = match request.checkpoint {
             Some(checkpoint) => {
                 Some(serde_json::from_value(checkpoint).map_err(|_| source_rejected("the checkpoint cannot be read"))?)
@@ -124,7 +126,7 @@ impl Source for SqlSource {
 
     async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure> {
         let locator = object.locator.clone().unwrap_or_default();
-        let stream = read_stream(&locator["stream"])?;
+        let stream = read_stream(self.0.dialect, &locator["stream"])?;
         let key = locator["key"].as_str().unwrap_or_default();
         let mut session = self.0.connect().await?;
         let found = match &mut session.inner {
@@ -140,6 +142,36 @@ impl Source for SqlSource {
         }
         let content = now.content.unwrap_or_default();
         Ok(FetchedObject { content: Box::pin(stream::iter([Ok(content)])), media_type: now.media_type })
+    }
+
+    async fn look_up(&self, stream: &Value, keys: &[String]) -> Result<Page, CallFailure> {
+        let stream = read_stream(self.0.dialect, stream)?;
+        let mut session = self.0.connect().await?;
+        let found = match &mut session.inner {
+            Inner::Postgres(connection) => self.0.within(postgres_rows::with_keys(connection, &stream, keys)).await,
+            Inner::MySql(connection) => self.0.within(mysql_rows::with_keys(connection, &stream, keys)).await,
+        };
+        session.close().await;
+        let rows = found.map_err(reading)?;
+        let mut page = Page::default();
+        let mut missing: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
+        let mut known = BTreeSet::new();
+        for row in &rows {
+            missing.remove(row.key.as_str());
+        }
+        page.deleted = missing.into_iter().map(|key| external_id(&stream, key)).collect();
+        for row in rows {
+            let key = row.key.clone();
+            if !known.insert(key.clone()) {
+                page.failures.push(failed(&stream, &format!("{key} (again)"), TWICE));
+                continue;
+            }
+            match listed(&stream, row) {
+                Ok(object) => page.objects.push(object),
+                Err(failure) => page.failures.push(ObjectFailure { failure, ..failed(&stream, &key, "") }),
+            }
+        }
+        Ok(page)
     }
 }
 
@@ -200,12 +232,12 @@ impl Listing for RowListing {
             if self.last_key.as_ref() == Some(&key) {
                 // The first one is an object, so this is another one.
                 let again = format!("{key} (again)");
-                page.failures.push(self.failed(&again, "another row has the same key, so nothing distinguishes them"));
+                page.failures.push(failed(&self.stream, &again, TWICE));
                 continue;
             }
             match listed(&self.stream, row) {
                 Ok(object) => page.objects.push(object),
-                Err(failure) => page.failures.push(ObjectFailure { failure, ..self.failed(&key, "") }),
+                Err(failure) => page.failures.push(ObjectFailure { failure, ..failed(&self.stream, &key, "") }),
             }
             self.last_key = Some(key);
         }
@@ -241,7 +273,7 @@ impl RowListing {
         let (mark, without_key) = self.database.begin(session, &self.stream).await.map_err(reading)?;
         if without_key > 0 {
             let reason = format!("{without_key} rows have no value in the column `{}`", self.stream.key);
-            page.failures.push(self.failed("null", &reason));
+            page.failures.push(failed(&self.stream, "null", &reason));
         }
         let position = match &self.from {
             Some(from) => Position::Cursor { from: from.clone(), after: None },
@@ -250,13 +282,14 @@ impl RowListing {
         let mark = mark.or_else(|| self.from.clone());
         Ok(Checkpoint { position, mark, complete: self.from.is_none() })
     }
+}
 
-    fn failed(&self, key: &str, reason: &str) -> ObjectFailure {
-        ObjectFailure {
-            external_id: external_id(&self.stream, key),
-            name: format!("{} {key}", label(&self.stream)),
-            failure: Failure::new(FailureCode::SourceRejected, reason),
-        }
+/// The failure of a row.
+fn failed(stream: &RowStream, key: &str, reason: &str) -> ObjectFailure {
+    ObjectFailure {
+        external_id: external_id(stream, key),
+        name: format!("{} {key}", label(stream)),
+        failure: Failure::new(FailureCode::SourceRejected, reason),
     }
 }
 
@@ -334,12 +367,10 @@ fn hash(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use nvisy_shared::domain::connection::relational::Dialect;
-
     use super::{super::rows::from_clause, *};
 
     fn stream(settings: Value) -> RowStream {
-        read_stream(&settings).unwrap()
+        read_stream(Dialect::PostgreSql, &settings).unwrap()
     }
 
     fn row(cursor: Option<&str>, json: &Value) -> RawRow {
@@ -375,7 +406,10 @@ mod tests {
     fn query_stays_within_its_brackets() {
         let stream = stream(json!({ "query": "select 1 as id -- all\n;", "key": "id" }));
         assert_eq!(from_clause(Dialect::MySql, &stream), "(select 1 as id -- all\n\n) as t");
-        assert!(read_stream(&json!({ "query": "select 1", "table": "a", "key": "id" })).is_err());
-        assert!(read_stream(&json!({ "table": "a" })).is_err());
+        let rejected = |dialect, settings| read_stream(dialect, &settings).is_err();
+        assert!(rejected(Dialect::MySql, json!({ "query": "select 1", "table": "a", "key": "id" })));
+        assert!(rejected(Dialect::MySql, json!({ "table": "a" })));
+        let listening = json!({ "table": "a", "key": "id", "channel": "changed" });
+        assert!(rejected(Dialect::MySql, listening.clone()) && !rejected(Dialect::PostgreSql, listening));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use nvisy_shared::domain::connection::CheckStep;
+use nvisy_shared::domain::connection::{CheckStep, relational::Dialect};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::{
     },
     database::{Database, Inner, Session},
     mysql, postgres,
-    table::{Column, Table},
+    table::{Column, Table, quoted},
 };
 
 /// A table of a database, with the connection that the calls of one job share.
@@ -129,6 +129,39 @@ impl Target for SqlTarget {
             deleted => deleted,
         }
     }
+
+    async fn try_writing(&self, place: Option<&Place>) -> Result<bool, CallFailure> {
+        let statements = without_effect(self.database.dialect, place);
+        self.with(async |session| match session {
+            Inner::Postgres(connection) => postgres::execute(connection, &statements).await,
+            Inner::MySql(connection) => mysql::execute(connection, &statements).await,
+        })
+        .await?;
+        Ok(true)
+    }
+}
+
+/// Statements that need the rights of a sink, and change nothing: they are of no row, or of a table that ends with the connection.
+fn without_effect(dialect: Dialect, place: Option<&Place>) -> Vec<String> {
+    let statements = match place {
+        Some(place) => {
+            let (table, id) = (Table::of(&place.into).quoted(dialect), quoted(dialect, &place.id_field));
+            vec![
+                match dialect {
+                    Dialect::PostgreSql => format!("insert into {table} ({id}) select {id} from {table} where 1 = 0"),
+                    // Without a value for each column that needs one the server rejects even no rows.
+                    Dialect::MySql => format!("insert into {table} select * from {table} where 1 = 0"),
+                },
+                format!("update {table} set {id} = {id} where 1 = 0"),
+                format!("delete from {table} where 1 = 0"),
+            ]
+        }
+        None => vec![
+            "create temporary table nvisy_check (id integer)".to_owned(),
+            "insert into nvisy_check values (1)".to_owned(),
+        ],
+    };
+    ["begin".to_owned()].into_iter().chain(statements).chain(["rollback".to_owned()]).collect()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ const SEPARATOR_TOKENS: usize = 2;
 impl Behaviour for Contextualize {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let Elements::Chunks(mut chunks) = input else { return Err(wrong_input(Self::TYPE)) };
-        let prompt = Prompt::new(Self::TYPE, self.prompt.as_deref(), &[("maxWords", self.max_words.to_string())]);
+        let prompt = Prompt::new(Self::TYPE, self.model.prompt.as_deref(), &[("maxWords", self.max_words.to_string())]);
         let (model, mut tokens, mut prefixes) = (call.model(), Tokens::default(), Vec::with_capacity(chunks.len()));
         for place in 0..chunks.len() {
             prefixes.push(prefix(call, &prompt, &chunks, place, &mut tokens).await?);

@@ -35,7 +35,7 @@ impl Behaviour for EnrichImage {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let Elements::Bytes(files) = input else { return Err(wrong_input("enrich.image")) };
         let values = [("maxWords", self.max_words.to_string())];
-        let prompt = Prompt::new(Self::TYPE, self.prompt.as_deref(), &values).with("");
+        let prompt = Prompt::new(Self::TYPE, self.model.prompt.as_deref(), &values).with("");
         let mut tokens = Tokens::default();
         let (mut documents, mut effects) = (Vec::new(), Vec::new());
         for file in files {

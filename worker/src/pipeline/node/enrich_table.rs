@@ -32,7 +32,7 @@ const MIN_TABLE_BYTES: usize = 400;
 impl Behaviour for EnrichTable {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let mut elements = documents("enrich.table", input)?;
-        let prompt = Prompt::new(Self::TYPE, self.prompt.as_deref(), &[]);
+        let prompt = Prompt::new(Self::TYPE, self.model.prompt.as_deref(), &[]);
         let mut tokens = Tokens::default();
         let (mut metadata, mut rows) = (Map::new(), Vec::new());
         for element in &mut elements {

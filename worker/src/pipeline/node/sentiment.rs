@@ -24,7 +24,7 @@ impl TextTask for Sentiment {
     const TYPE: &'static str = <Self as NodeSpec>::TYPE;
 
     fn prompt(&self) -> Option<&str> {
-        self.prompt.as_deref()
+        self.model.prompt.as_deref()
     }
 
     fn field(&self) -> &str {

@@ -25,7 +25,7 @@ impl TextTask for Title {
     const READS_BEGINNING: bool = true;
 
     fn prompt(&self) -> Option<&str> {
-        self.prompt.as_deref()
+        self.model.prompt.as_deref()
     }
 
     fn field(&self) -> &str {

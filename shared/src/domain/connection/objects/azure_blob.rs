@@ -2,9 +2,9 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::rules::{OBJECTS, bucket, limits, text, web_address};
+use super::rules::{OBJECTS, bucket, text, web_address};
 use crate::{
-    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
+    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits},
     secret::Secret,
 };
 
@@ -27,13 +27,9 @@ pub struct AzureBlobSettings {
     #[schemars(with = "Option<String>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Url>,
-    /// The largest number of jobs that call the store at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 /// Credentials of a connection to a container: the key of the account, or a shared access signature. Without any, the container is
@@ -80,7 +76,7 @@ impl ProviderSpec for AzureBlob {
         if let Some(endpoint) = &settings.endpoint {
             web_address("endpoint", endpoint, &mut problems);
         }
-        limits(settings.concurrency, settings.rate_limit, &mut problems);
+        settings.limits.check(&mut problems);
         problems
     }
 

@@ -3,9 +3,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::rules::{OBJECTS, bucket, limits, web_address};
+use super::rules::{OBJECTS, bucket, web_address};
 use crate::{
-    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
+    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits},
     secret::Secret,
 };
 
@@ -25,13 +25,9 @@ pub struct GcsSettings {
     #[schemars(with = "Option<String>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Url>,
-    /// The largest number of jobs that call the store at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 /// Credentials of a connection to a bucket. Without any, the bucket is public.
@@ -67,7 +63,7 @@ impl ProviderSpec for Gcs {
         if let Some(endpoint) = &settings.endpoint {
             web_address("endpoint", endpoint, &mut problems);
         }
-        limits(settings.concurrency, settings.rate_limit, &mut problems);
+        settings.limits.check(&mut problems);
         problems
     }
 

@@ -3,8 +3,10 @@ use std::path::Path;
 use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules::{OBJECTS_WITH_ACL, limits, root};
-use crate::domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate};
+use super::rules::{OBJECTS_WITH_ACL, root};
+use crate::domain::connection::{
+    Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits,
+};
 
 /// A folder of the machines on which workers run, below a root that the operator allows.
 #[derive(Debug)]
@@ -18,13 +20,9 @@ pub struct LocalFolderSettings {
     /// The folder, below one that the operator allows (`NVISY_OUTBOUND_LOCAL_FOLDERS`).
     #[schemars(length(min = 1, max = 4096))]
     pub path: String,
-    /// The largest number of jobs that read the folder at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 /// A folder needs no credentials.
@@ -48,7 +46,7 @@ impl ProviderSpec for LocalFolder {
         if !Path::new(&settings.path).is_absolute() {
             problems.push(InvalidSetting::new("path", "must be an absolute path"));
         }
-        limits(settings.concurrency, settings.rate_limit, &mut problems);
+        settings.limits.check(&mut problems);
         problems
     }
 

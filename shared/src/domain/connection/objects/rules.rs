@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::domain::connection::{Capability, InvalidSetting, model::CallRate};
+use crate::domain::connection::{Capability, InvalidSetting};
 
 /// The abilities of every provider of objects.
 pub(crate) const OBJECTS: &[Capability] =
@@ -19,18 +19,6 @@ pub(crate) const OBJECTS_WITH_ACL: &[Capability] = &[
 
 /// Maximum length of a path, in bytes.
 pub const MAX_PATH_BYTES: usize = 4096;
-
-pub(crate) fn limits(concurrency: Option<u32>, rate_limit: Option<CallRate>, problems: &mut Vec<InvalidSetting>) {
-    if concurrency.is_some_and(|limit| !(1..=1000).contains(&limit)) {
-        problems.push(InvalidSetting::new("concurrency", "must be between 1 and 1000"));
-    }
-    if rate_limit.is_some_and(|rate| !(1..=1_000_000).contains(&rate.calls)) {
-        problems.push(InvalidSetting::new("rateLimit.calls", "must be between 1 and 1000000"));
-    }
-    if rate_limit.is_some_and(|rate| !(1..=86_400).contains(&rate.per_seconds)) {
-        problems.push(InvalidSetting::new("rateLimit.perSeconds", "must be between 1 and 86400"));
-    }
-}
 
 pub(crate) fn text(field: &str, value: &str, max_chars: usize, problems: &mut Vec<InvalidSetting>) {
     if value.is_empty() || value.chars().count() > max_chars || value.contains(char::is_control) {

@@ -2,9 +2,9 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::rules::{OBJECTS, bucket, limits, text, web_address};
+use super::rules::{OBJECTS, bucket, text, web_address};
 use crate::{
-    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
+    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits},
     secret::Secret,
 };
 
@@ -31,13 +31,9 @@ pub struct S3Settings {
     /// Whether the bucket is a part of the host name and not of the path.
     #[serde(default)]
     pub virtual_host: bool,
-    /// The largest number of jobs that call the store at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 fn default_region() -> String {
@@ -89,7 +85,7 @@ impl ProviderSpec for S3 {
         if let Some(endpoint) = &settings.endpoint {
             web_address("endpoint", endpoint, &mut problems);
         }
-        limits(settings.concurrency, settings.rate_limit, &mut problems);
+        settings.limits.check(&mut problems);
         problems
     }
 

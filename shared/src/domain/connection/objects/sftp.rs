@@ -1,9 +1,9 @@
 use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules::{OBJECTS_WITH_ACL, limits, root, text};
+use super::rules::{OBJECTS_WITH_ACL, root, text};
 use crate::{
-    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
+    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits},
     secret::Secret,
 };
 
@@ -30,13 +30,9 @@ pub struct SftpSettings {
     #[schemars(length(max = 4096))]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub root: String,
-    /// The largest number of jobs that call the server at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 const fn default_port() -> u16 {
@@ -87,7 +83,7 @@ impl ProviderSpec for Sftp {
             problems.push(InvalidSetting::new("hostKey", "must be a public key such as `ssh-ed25519 AAAA..`"));
         }
         root("root", &settings.root, &mut problems);
-        limits(settings.concurrency, settings.rate_limit, &mut problems);
+        settings.limits.check(&mut problems);
         problems
     }
 

@@ -2,9 +2,9 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::rules::{OBJECTS, limits, root, text, web_address};
+use super::rules::{OBJECTS, root, text, web_address};
 use crate::{
-    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, model::CallRate},
+    domain::connection::{Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec, limits::CallLimits},
     secret::Secret,
 };
 
@@ -24,13 +24,9 @@ pub struct WebDavSettings {
     #[schemars(length(max = 4096))]
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub root: String,
-    /// The largest number of jobs that call the server at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 /// Credentials of a connection to a WebDAV server: user name and password, or a token.
@@ -65,7 +61,7 @@ impl ProviderSpec for WebDav {
         let mut problems = Vec::new();
         web_address("url", &settings.url, &mut problems);
         root("root", &settings.root, &mut problems);
-        limits(settings.concurrency, settings.rate_limit, &mut problems);
+        settings.limits.check(&mut problems);
         problems
     }
 

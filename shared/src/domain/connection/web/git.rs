@@ -5,8 +5,7 @@ use url::Url;
 use super::{
     super::{
         Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-        limits::{call_limits, range},
-        model::CallRate,
+        limits::{CallLimits, range},
         url_problem,
     },
     WebCredentials, default_timeout,
@@ -33,13 +32,9 @@ pub struct GitSettings {
     #[schemars(range(min = 1, max = 600))]
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
-    /// The largest number of jobs that call the server at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 impl ProviderSpec for Git {
@@ -56,7 +51,7 @@ impl ProviderSpec for Git {
         let mut problems = Vec::new();
         problems.extend(url_problem("url", &settings.url));
         range(&mut problems, "timeoutSeconds", settings.timeout_seconds, 1, 600);
-        call_limits(&mut problems, settings.concurrency, settings.rate_limit);
+        settings.limits.check(&mut problems);
         problems
     }
 

@@ -7,8 +7,8 @@ use url::Url;
 use super::{
     super::{
         Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-        limits::{base_url, call_limits, range},
-        model::CallRate,
+        limits::{CallLimits, range},
+        url_problem,
     },
     WebCredentials, default_timeout,
 };
@@ -45,13 +45,9 @@ pub struct RestSettings {
     #[schemars(range(min = 1, max = 600))]
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
-    /// The largest number of jobs that call the service at the same time, of all workers together.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 /// How requests prove who they are from.
@@ -91,7 +87,7 @@ impl ProviderSpec for Rest {
 
     fn settings_problems(settings: &RestSettings) -> Vec<InvalidSetting> {
         let mut problems = Vec::new();
-        base_url(&mut problems, &settings.base_url);
+        problems.extend(url_problem("baseUrl", &settings.base_url));
         match &settings.auth {
             RestAuth::Header { name } if !is_header_name(name) || is_own_header(name) => {
                 problems.push(InvalidSetting::new("auth.name", "must be the name of a header"));
@@ -115,7 +111,7 @@ impl ProviderSpec for Rest {
             }
         }
         range(&mut problems, "timeoutSeconds", settings.timeout_seconds, 1, 600);
-        call_limits(&mut problems, settings.concurrency, settings.rate_limit);
+        settings.limits.check(&mut problems);
         problems
     }
 

@@ -5,8 +5,7 @@ use url::Url;
 use super::{
     super::{
         Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-        limits::{call_limits, range},
-        model::CallRate,
+        limits::{CallLimits, range},
         url_problem,
     },
     WebCredentials, default_timeout,
@@ -49,7 +48,8 @@ pub struct WebsiteSettings {
     /// Whether pages are read that `robots.txt`, `noindex` and `nofollow` exclude. For sites of your own.
     #[serde(default)]
     pub ignore_robots: bool,
-    /// The wait between two calls of a job, in milliseconds; a longer `Crawl-delay` of `robots.txt` replaces it.
+    /// The time between two calls of a server, of all jobs together, in milliseconds; a longer `Crawl-delay` of `robots.txt` replaces
+    /// it.
     #[schemars(range(min = 0, max = 60000))]
     #[serde(default = "default_delay")]
     pub delay_milliseconds: u32,
@@ -61,13 +61,9 @@ pub struct WebsiteSettings {
     #[schemars(range(min = 1, max = 600))]
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
-    /// The largest number of jobs that call the site at the same time, of all workers together; absent: 2.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<u32>,
-    /// The largest number of calls in a period, of all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<CallRate>,
+    /// Limits of calls.
+    #[serde(flatten)]
+    pub limits: CallLimits,
 }
 
 const fn default_true() -> bool {
@@ -123,7 +119,7 @@ impl ProviderSpec for Website {
         }
         range(&mut problems, "delayMilliseconds", settings.delay_milliseconds, 0, MAX_DELAY_MILLISECONDS);
         range(&mut problems, "timeoutSeconds", settings.timeout_seconds, 1, 600);
-        call_limits(&mut problems, settings.concurrency, settings.rate_limit);
+        settings.limits.check(&mut problems);
         problems
     }
 

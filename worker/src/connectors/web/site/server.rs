@@ -1,13 +1,15 @@
-//! Calls of a site: credentials for its own server only, a pace, and `robots.txt`.
+//! Calls of a site: credentials for its own server only, a pace that all workers share, and `robots.txt`.
 
 use std::{
+    collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nvisy_shared::{
     domain::connection::web::{WebCredentials, WebsiteSettings},
     outbound::{GuardedClient, OutboundFailure},
+    store::Db,
 };
 use reqwest::{
     Method, Response, Url,
@@ -19,7 +21,7 @@ use super::{
     robots::{self, Robots},
 };
 use crate::{
-    connectors::{CallFailure, OpenConnection},
+    connectors::{CallFailure, OpenConnection, gate},
     context::Context,
 };
 
@@ -36,25 +38,26 @@ pub(super) struct Site {
     /// The settings of the connection.
     pub(super) settings: WebsiteSettings,
     authorization: Option<HeaderValue>,
-    pace: Mutex<Pace>,
+    db: Db,
+    /// The waits that servers ask for, by server.
+    asked_delays: Mutex<HashMap<String, Duration>>,
 }
 
-#[derive(Debug)]
-struct Pace {
-    delay: Duration,
-    next: Instant,
+/// Host and port of an address.
+fn server_of(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
 impl Site {
     pub(super) fn new(cx: &Context, connection: &OpenConnection) -> Result<Self, CallFailure> {
         let settings: WebsiteSettings = connection.settings()?;
         let credentials: Option<WebCredentials> = connection.credentials()?;
-        let delay = Duration::from_millis(settings.delay_milliseconds.into());
         Ok(Self {
             client: cx.outbound.clone(),
             connection: connection.clone(),
             authorization: credentials.as_ref().and_then(authorization),
-            pace: Mutex::new(Pace { delay, next: Instant::now() }),
+            db: cx.db.clone(),
+            asked_delays: Mutex::default(),
             settings,
         })
     }
@@ -70,15 +73,10 @@ impl Site {
         authorized(request(Method::GET, url.clone()), self.authorization.as_ref().filter(|_| is_own))
     }
 
-    /// Sends a request when the pace allows it. Redirects are not followed.
+    /// Sends a request when the pace of its server allows it. Redirects are not followed.
     pub(super) async fn send(&self, request: reqwest::Request) -> Result<Response, OutboundFailure> {
-        let at = {
-            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = pace.next.max(Instant::now());
-            pace.next = at + pace.delay;
-            at
-        };
-        tokio::time::sleep_until(at.into()).await;
+        let (server, delay) = (server_of(request.url()), self.delay(request.url()));
+        gate::wait_for_server(&self.db, self.connection.workspace, &server, delay).await;
         open(&self.client, request, self.timeout()).await
     }
 
@@ -91,7 +89,7 @@ impl Site {
                 200..=299 => {
                     let body = read_prefix(response, robots::MAX_BYTES).await?;
                     let robots = Robots::parse(&String::from_utf8_lossy(&body));
-                    self.slow_down(robots.delay);
+                    self.slow_down(url, robots.delay);
                     return Ok(robots);
                 }
                 300..=399 => match redirect(&response) {
@@ -106,11 +104,23 @@ impl Site {
         Ok(Robots::default())
     }
 
-    fn slow_down(&self, delay: Option<Duration>) {
+    /// Keeps the wait that a server asks for, unless the site is the user's own.
+    pub(super) fn slow_down(&self, url: &Url, delay: Option<Duration>) {
         if let Some(delay) = delay.filter(|_| !self.settings.ignore_robots) {
-            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.delay = pace.delay.max(delay);
+            let mut delays = self.asked_delays.lock().unwrap_or_else(PoisonError::into_inner);
+            delays.insert(server_of(url), delay);
         }
+    }
+
+    /// The wait that the server of an address asks for.
+    pub(super) fn asked_delay(&self, url: &Url) -> Option<Duration> {
+        self.asked_delays.lock().unwrap_or_else(PoisonError::into_inner).get(&server_of(url)).copied()
+    }
+
+    /// The time between two calls of the server of an address.
+    fn delay(&self, url: &Url) -> Duration {
+        let own = Duration::from_millis(self.settings.delay_milliseconds.into());
+        self.asked_delay(url).map_or(own, |asked| asked.max(own))
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     scope::Scope,
     server::Site,
     sitemap::{self, Sitemap},
-    visit::Visit,
+    visit::{Locator, Visit},
 };
 use crate::{
     connectors::{
@@ -149,8 +149,9 @@ impl Source for Website {
     /// compressed response are often others than those of this one.
     async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure> {
         let invalid = || CallFailure::item(FailureCode::InvalidName, "the page was listed without its address");
-        let url = object.locator.as_ref().and_then(|locator| locator.get("url")?.as_str()).ok_or_else(invalid)?;
-        let url: Url = url.parse().map_err(|_| invalid())?;
+        let locator = object.locator.clone().and_then(|locator| serde_json::from_value(locator).ok());
+        let Locator { url, delay } = locator.ok_or_else(invalid)?;
+        self.0.slow_down(&url, delay);
         let response = self.0.send(uncompressed(self.0.request(&url))).await?;
         match response.status().as_u16() {
             200 => {}

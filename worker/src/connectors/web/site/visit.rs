@@ -1,5 +1,7 @@
 //! Reading one page: its content and links, or that it has not changed.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use nvisy_shared::{
@@ -42,6 +44,15 @@ pub(super) struct Kept {
     pub(super) links: Vec<Url>,
 }
 
+/// Where the job that reads a document finds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Locator {
+    pub(super) url: Url,
+    /// The wait that the server asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) delay: Option<Duration>,
+}
+
 /// The outcome of a call.
 pub(super) enum Visit {
     /// A page or document that becomes a file, unless it says no; and where it leads.
@@ -81,7 +92,12 @@ impl Site {
         match (status.as_u16(), kept) {
             (304, Some(kept)) => {
                 let links = kept.links.clone();
-                Ok(Visit::Read { object: Some(Box::new(listed(url, None, kept))), links, canonical: None, bytes: 0 })
+                Ok(Visit::Read {
+                    object: Some(Box::new(self.listed(url, None, kept))),
+                    links,
+                    canonical: None,
+                    bytes: 0,
+                })
             }
             (200, _) => self.read(url, scope, response).await,
             (300..=399, _) => match redirect(&response) {
@@ -145,8 +161,33 @@ impl Site {
         }
         let canonical = found.canonical.as_ref().and_then(|canonical| scope.followed(canonical));
         let (links, bytes) = (kept.links.clone(), body.as_ref().map_or(0, Bytes::len));
-        let object = (!found.no_index).then(|| Box::new(listed(url, body, kept)));
+        let object = (!found.no_index).then(|| Box::new(self.listed(url, body, kept)));
         Ok(Visit::Read { object, links, canonical: canonical.filter(|canonical| canonical != url), bytes })
+    }
+
+    /// A page or document as an object. The job that reads it keeps the pace that the server asks for.
+    fn listed(&self, url: &Url, content: Option<Bytes>, kept: Kept) -> ListedObject {
+        let modified = kept.last_modified.as_ref().and_then(|time| DateTime::parse_from_rfc2822(time).ok());
+        let modified = modified.map(|time| time.with_timezone(&Utc));
+        let mut metadata = Map::new();
+        metadata.insert("sourceUrl".to_owned(), url.as_str().into());
+        if let Some(modified) = modified {
+            metadata.insert("sourceModifiedAt".to_owned(), json!(modified));
+        }
+        let locator = Locator { url: url.clone(), delay: self.asked_delay(url) };
+        ListedObject {
+            external_id: url.to_string(),
+            name: path_name(url),
+            revision: kept.revision.clone(),
+            bytes: kept.bytes,
+            modified,
+            media_type: kept.media_type.clone(),
+            metadata,
+            acl: None,
+            locator: serde_json::to_value(locator).ok(),
+            kept: serde_json::to_value(kept).ok().filter(Value::is_object),
+            content,
+        }
     }
 }
 
@@ -167,29 +208,5 @@ fn revision(body: Option<&Bytes>, kept: &Kept) -> String {
         (None, Some(etag), _) => etag.clone(),
         (None, None, Some(modified)) => format!("{modified} {}", kept.bytes.unwrap_or_default()),
         (None, None, None) => format!("read {}", clock::now().to_rfc3339()),
-    }
-}
-
-/// A page or document as an object.
-fn listed(url: &Url, content: Option<Bytes>, kept: Kept) -> ListedObject {
-    let modified = kept.last_modified.as_ref().and_then(|time| DateTime::parse_from_rfc2822(time).ok());
-    let modified = modified.map(|time| time.with_timezone(&Utc));
-    let mut metadata = Map::new();
-    metadata.insert("sourceUrl".to_owned(), url.as_str().into());
-    if let Some(modified) = modified {
-        metadata.insert("sourceModifiedAt".to_owned(), json!(modified));
-    }
-    ListedObject {
-        external_id: url.to_string(),
-        name: path_name(url),
-        revision: kept.revision.clone(),
-        bytes: kept.bytes,
-        modified,
-        media_type: kept.media_type.clone(),
-        metadata,
-        acl: None,
-        locator: Some(json!({ "url": url })),
-        kept: serde_json::to_value(kept).ok().filter(Value::is_object),
-        content,
     }
 }
