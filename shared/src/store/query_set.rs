@@ -232,12 +232,17 @@ pub async fn put_judgements(
 }
 
 /// Withdraws a judgement of a locked set. `false`: there is none.
-pub async fn withdraw(tx: &Tx, workspace: WorkspaceId, query: JudgedQueryId, judged: &JudgedFile) -> Result<bool> {
+pub async fn withdraw(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    query_id: JudgedQueryId,
+    judged: &JudgedFile,
+) -> Result<bool> {
     let JudgedFile { file_id: file, external_id, start_byte: start, end_byte: end } = judged.clone();
     let withdrawn = raw_sql!(
         Postgres,
         "delete from judgement
-         where workspace_id = {workspace} and query_id = {query} and file_id is not distinct from {file}::uuid
+         where workspace_id = {workspace} and query_id = {query_id} and file_id is not distinct from {file}::uuid
              and external_id is not distinct from {external_id}::text
              and start_byte is not distinct from {start}::bigint and end_byte is not distinct from {end}::bigint"
     );

@@ -10,7 +10,8 @@ pub const MAX_DEPTH: u32 = 100;
 /// The metrics of a ranking, or their means over queries. All are from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// The discounted gain of the first ten hits, as a share of that of the best ranking (nDCG@10, the gain is the grade).
+    /// The discounted gain of the first ten hits, as a share of that of the best ranking (nDCG@10; the gain
+    /// is the grade, as in `trec_eval`).
     pub ndcg10: f64,
     /// The share of the relevant files among the first k hits.
     pub recall: f64,
