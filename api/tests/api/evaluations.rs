@@ -258,7 +258,11 @@ async fn weights_decide_between_the_legs_of_a_hybrid_search() {
     };
     assert_eq!((first(1.0, 0.01).await, first(0.01, 1.0).await), (json!(setup.file(1)), json!(setup.file(3))));
     for weights in [json!({ "text": 0, "vector": 1 }), json!({ "text": 1 }), json!({ "text": 2, "vector": 1 })] {
-        setup.searched.post("search", &json!({ "query": "tide", "weights": weights })).await.problem(422, "invalid_body");
+        setup
+            .searched
+            .post("search", &json!({ "query": "tide", "weights": weights }))
+            .await
+            .problem(422, "invalid_body");
     }
     setup.searched.app.stop().await;
 }
@@ -271,7 +275,11 @@ async fn thousand_queries_are_evaluated() {
     let path = format!("{}/import", setup.set);
     setup.searched.post(&path, &json!({ "topics": topics, "qrels": qrels })).await.expect(200);
     let evaluation = setup.evaluate(json!({ "settings": { "mode": "text" } })).await;
-    assert_eq!((&evaluation["done"], &evaluation["metrics"]["measured"]), (&json!(1_000), &json!(1_000)), "{evaluation}");
+    assert_eq!(
+        (&evaluation["done"], &evaluation["metrics"]["measured"]),
+        (&json!(1_000), &json!(1_000)),
+        "{evaluation}"
+    );
     assert_near(&evaluation["metrics"]["mean"]["recall"], 1.0);
     setup.searched.app.stop().await;
 }
@@ -286,9 +294,8 @@ async fn evaluation_of_a_deleted_collection_fails_and_a_deleted_one_ends() {
     let set = app.post(&ada, &path("query-sets"), &json!({ "name": "Questions" })).await.expect(201);
     let set = path(&format!("query-sets/{}", set["id"].as_str().unwrap()));
     app.post(&ada, &format!("{set}/import"), &json!({ "topics": "1\ttide" })).await.expect(200);
-    let start = async |settings: Value| {
-        app.post(&ada, &format!("{set}/evaluations"), &json!({ "settings": settings })).await
-    };
+    let start =
+        async |settings: Value| app.post(&ada, &format!("{set}/evaluations"), &json!({ "settings": settings })).await;
     start(json!({ "collections": ["none"] })).await.problem(404, "not_found");
     start(json!({ "secondSpace": true })).await.problem(409, "second_space_not_ready");
     start(json!({ "filter": { "field": "colour", "op": "eq", "value": "blue" } })).await.problem(400, "invalid_filter");

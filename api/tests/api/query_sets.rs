@@ -103,8 +103,16 @@ async fn bad_lines_are_named_and_nothing_is_imported() {
     let good = json!({ "query": "When?" });
     for (body, field, line) in [
         (json!({ "jsonl": format!("{good}\n{{\n") }), "jsonl", 2),
-        (json!({ "jsonl": format!("{good}\n{}", json!({ "query": "a", "judgements": [{ "externalId": "x", "grade": 9 }] })) }), "jsonl", 2),
-        (json!({ "jsonl": json!({ "query": "a", "judgements": [{ "file": unknown, "grade": 1 }] }).to_string() }), "jsonl", 1),
+        (
+            json!({ "jsonl": format!("{good}\n{}", json!({ "query": "a", "judgements": [{ "externalId": "x", "grade": 9 }] })) }),
+            "jsonl",
+            2,
+        ),
+        (
+            json!({ "jsonl": json!({ "query": "a", "judgements": [{ "file": unknown, "grade": 1 }] }).to_string() }),
+            "jsonl",
+            1,
+        ),
         (json!({ "topics": "301 no tab" }), "topics", 1),
         (json!({ "topics": "<top>\n<num> 1\n</top>\n" }), "topics", 1),
         (json!({ "topics": TOPICS, "qrels": "301 0 a 1\n\n301 0 a x\n" }), "qrels", 3),
@@ -150,7 +158,10 @@ async fn hit_is_judged_again_and_its_judgement_withdrawn() {
     let setup = Setup::new().await;
     let judgement = |grade: Value| json!({ "query": " When? ", "file": setup.file, "grade": grade });
     let query = setup.judge(&judgement(json!(3))).await.expect(200);
-    assert_eq!((&query["query"], &query["judgements"]), (&json!("When?"), &json!([{ "file": setup.file, "grade": 3 }])));
+    assert_eq!(
+        (&query["query"], &query["judgements"]),
+        (&json!("When?"), &json!([{ "file": setup.file, "grade": 3 }]))
+    );
     let again = setup.judge(&judgement(json!(0))).await.expect(200);
     assert_eq!((&again["id"], &again["judgements"][0]["grade"]), (&query["id"], &json!(0)));
     let passage = json!({ "query": "When?", "file": setup.file, "start": 0, "end": 4, "grade": 2 });

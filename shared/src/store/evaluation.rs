@@ -62,7 +62,13 @@ impl EvaluationSettings {
 
     /// The search of a query in all collections: files, each with its best passage.
     #[must_use]
-    pub fn query(&self, text: &str, vectors: Vec<SpaceVector>, filter: Option<Filter>, weights: Weights) -> SearchQuery {
+    pub fn query(
+        &self,
+        text: &str,
+        vectors: Vec<SpaceVector>,
+        filter: Option<Filter>,
+        weights: Weights,
+    ) -> SearchQuery {
         let limit = i64::from(self.k).max(NDCG_DEPTH as i64);
         SearchQuery {
             mode: self.mode,

@@ -88,11 +88,7 @@ pub async fn queries(
 }
 
 /// A query.
-pub async fn query(
-    conn: &impl Conn,
-    workspace: WorkspaceId,
-    id: JudgedQueryId,
-) -> Result<Option<judged_query::Model>> {
+pub async fn query(conn: &impl Conn, workspace: WorkspaceId, id: JudgedQueryId) -> Result<Option<judged_query::Model>> {
     judged_query::Entity::find_by_id((workspace, id)).one(conn).await
 }
 
@@ -232,12 +228,7 @@ pub async fn put_judgements(
 }
 
 /// Withdraws a judgement of a locked set. `false`: there is none.
-pub async fn withdraw(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    query_id: JudgedQueryId,
-    judged: &JudgedFile,
-) -> Result<bool> {
+pub async fn withdraw(tx: &Tx, workspace: WorkspaceId, query_id: JudgedQueryId, judged: &JudgedFile) -> Result<bool> {
     let JudgedFile { file_id: file, external_id, start_byte: start, end_byte: end } = judged.clone();
     let withdrawn = raw_sql!(
         Postgres,

@@ -8,7 +8,8 @@ use nvisy_embed::InputType;
 use nvisy_shared::{
     domain::{
         evaluation::{
-            EvaluationState, FileJudgement, Metrics, NDCG_DEPTH, choose_setting, grade_of, grades_by_file, mean, measure,
+            EvaluationState, FileJudgement, Metrics, NDCG_DEPTH, choose_setting, grade_of, grades_by_file, mean,
+            measure,
         },
         failure::{Failure, FailureCode},
         filter::Filter,

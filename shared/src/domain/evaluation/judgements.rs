@@ -43,7 +43,8 @@ mod tests {
     fn passage_has_the_best_grade_that_applies_to_it() {
         let (file, other) = (FileId::new(), FileId::new());
         let judgement = |file, range, grade| FileJudgement { file, range, grade };
-        let judgements = [judgement(file, Some((100, 200)), 3), judgement(file, Some((0, 50)), 1), judgement(other, None, 0)];
+        let judgements =
+            [judgement(file, Some((100, 200)), 3), judgement(file, Some((0, 50)), 1), judgement(other, None, 0)];
         assert_eq!(grade_of(&judgements, file, 150, 300), Some(3));
         assert_eq!(grade_of(&judgements, file, 0, 101), Some(3));
         assert_eq!(grade_of(&judgements, file, 0, 100), Some(1));

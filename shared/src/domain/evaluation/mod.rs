@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     judgements::{FileJudgement, grade_of, grades_by_file},
     metrics::{MAX_DEPTH, Metrics, NDCG_DEPTH, mean, measure},
-    paired_test::{EXACT_PAIRS, ROUNDS, Paired, compare},
+    paired_test::{EXACT_PAIRS, Paired, ROUNDS, compare},
     weights::{FOLDS, Fitted, choose_setting},
 };
 

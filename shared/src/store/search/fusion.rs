@@ -83,7 +83,8 @@ pub(in crate::store) fn hybrid(
     is_exact: impl Fn(i64) -> bool,
 ) -> Vec<Candidate> {
     let ranks = ranks_of(&vector);
-    let weighted = |(found, rank): (Candidate, usize)| Candidate { score: weights.vector * share(offset + rank), ..found };
+    let weighted =
+        |(found, rank): (Candidate, usize)| Candidate { score: weights.vector * share(offset + rank), ..found };
     let mut fused: Vec<Candidate> = vector.into_iter().zip(ranks).map(weighted).collect();
     let places: HashMap<i64, usize> =
         fused.iter().enumerate().filter_map(|(place, found)| Some((found.document?, place))).collect();

@@ -111,12 +111,7 @@ struct Pair {
     second: Metrics,
 }
 
-async fn pairs(
-    conn: &impl Conn,
-    workspace: WorkspaceId,
-    first: &Model,
-    second: &Model,
-) -> Result<Vec<Pair>, Problem> {
+async fn pairs(conn: &impl Conn, workspace: WorkspaceId, first: &Model, second: &Model) -> Result<Vec<Pair>, Problem> {
     // A set can have shrunk and grown since.
     let limit = i64::try_from(2 * MAX_QUERIES).unwrap_or(i64::MAX);
     let metrics = |query: &EvaluatedQuery| query.result.as_ref().map(|result| result.metrics);

@@ -17,9 +17,7 @@ pub fn routes(config: &mut ServiceConfig) {
                 .route(get().to(handlers::read))
                 .route(delete().to(handlers::delete)),
         )
-        .service(
-            resource("/workspaces/{ws}/evaluations/{evaluation}/queries").route(get().to(handlers::list_queries)),
-        )
+        .service(resource("/workspaces/{ws}/evaluations/{evaluation}/queries").route(get().to(handlers::list_queries)))
         .service(
             resource("/workspaces/{ws}/evaluations/{evaluation}/comparisons/{other}")
                 .route(get().to(handlers::compare)),

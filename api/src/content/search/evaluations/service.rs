@@ -103,11 +103,7 @@ async fn resolve(
 }
 
 /// 409 unless the second space of each collection is complete.
-async fn require_second_spaces(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    chosen: &[&CollectionSpace],
-) -> Result<(), Problem> {
+async fn require_second_spaces(tx: &Tx, workspace: WorkspaceId, chosen: &[&CollectionSpace]) -> Result<(), Problem> {
     for collection in chosen {
         let second = store::second_space::find(tx, workspace, collection.id).await?;
         if !second.is_some_and(|second| second.state == SecondSpaceState::Ready) {

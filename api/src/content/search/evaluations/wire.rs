@@ -271,10 +271,9 @@ impl TryFrom<Model> for Evaluation {
             row.metrics.map(serde_json::from_value).transpose().map_err(Problem::internal)?;
         let fit: Option<store::evaluation::Fit> =
             row.fit.map(serde_json::from_value).transpose().map_err(Problem::internal)?;
-        let failure = row.failure_code.map(|code| EvaluationFailure {
-            code,
-            detail: row.failure_detail.clone().unwrap_or_default(),
-        });
+        let failure = row
+            .failure_code
+            .map(|code| EvaluationFailure { code, detail: row.failure_detail.clone().unwrap_or_default() });
         Ok(Self {
             id: row.id.into(),
             query_set: row.query_set_id.into(),

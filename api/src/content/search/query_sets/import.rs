@@ -209,7 +209,9 @@ mod tests {
     fn errors(texts: ImportTexts<'_>) -> Vec<String> {
         let problem = read(texts).unwrap_err().to_json();
         let errors = problem["errors"].as_array().unwrap().iter();
-        errors.map(|error| format!("{}: {}", error["field"].as_str().unwrap(), error["message"].as_str().unwrap())).collect()
+        errors
+            .map(|error| format!("{}: {}", error["field"].as_str().unwrap(), error["message"].as_str().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -217,12 +219,18 @@ mod tests {
         let file = Uuid::nil();
         let one = json!({ "id": "q1", "query": " When? ", "judgements": [
             { "file": file, "grade": 3, "start": 5, "end": 9 }, { "externalId": "drive/a", "grade": 0 }] });
-        let import = read(ImportTexts { jsonl: &format!("{one}\r\n\n{}\n", json!({ "query": "Where?" })), ..Default::default() });
+        let import = read(ImportTexts {
+            jsonl: &format!("{one}\r\n\n{}\n", json!({ "query": "Where?" })),
+            ..Default::default()
+        });
         let import = import.unwrap();
         assert_eq!(import.queries[0], ImportedQuery { external_id: Some("q1".to_owned()), text: "When?".to_owned() });
         assert_eq!(import.queries[1], ImportedQuery { external_id: None, text: "Where?".to_owned() });
         let judgement = &import.judgements[0];
-        assert_eq!((judgement.range, judgement.grade, &judgement.document), (Some((5, 9)), 3, &Document::File(FileId(file))));
+        assert_eq!(
+            (judgement.range, judgement.grade, &judgement.document),
+            (Some((5, 9)), 3, &Document::File(FileId(file)))
+        );
         assert_eq!(import.judgements[1].document, Document::ExternalId("drive/a".to_owned()));
         assert_eq!(import.judgements[1].query, QueryReference::Imported(0));
     }

@@ -54,7 +54,8 @@ mod tests {
     fn lines_of_trec_and_beir_are_read() {
         let (import, problems) = read_all("301 0 FBIS3-10082 1\n301 Q0 drive/a -2\n");
         problems.check().unwrap();
-        let read: Vec<_> = import.judgements.iter().map(|judgement| (judgement.document.clone(), judgement.grade)).collect();
+        let read: Vec<_> =
+            import.judgements.iter().map(|judgement| (judgement.document.clone(), judgement.grade)).collect();
         assert_eq!(read, [(Document::Any("FBIS3-10082".to_owned()), 1), (Document::Any("drive/a".to_owned()), 0)]);
         let (import, problems) = read_all("query-id\tcorpus-id\tscore\nq1\td1\t3\r\n");
         problems.check().unwrap();

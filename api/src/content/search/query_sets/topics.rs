@@ -90,18 +90,16 @@ fn read_elements(text: &str, import: &mut Import, problems: &mut Problems) {
                 problems.add(place(open.line), "the topic has no `</top>`");
                 topic = Some(Topic::new(number + 1));
             }
-            ("</top>", open) => {
-                match open.take() {
-                    None => problems.add(place(number + 1), "there is no `<top>` before"),
-                    Some(topic) if topic.number.is_empty() => {
-                        problems.add(place(topic.line), "the topic has no `<num>`");
-                    }
-                    Some(topic) if topic.title.is_empty() => {
-                        problems.add(place(topic.line), "the topic has no `<title>`");
-                    }
-                    Some(topic) => import.add_query(place(topic.line), Some(&topic.number), &topic.title, problems),
+            ("</top>", open) => match open.take() {
+                None => problems.add(place(number + 1), "there is no `<top>` before"),
+                Some(topic) if topic.number.is_empty() => {
+                    problems.add(place(topic.line), "the topic has no `<num>`");
                 }
-            }
+                Some(topic) if topic.title.is_empty() => {
+                    problems.add(place(topic.line), "the topic has no `<title>`");
+                }
+                Some(topic) => import.add_query(place(topic.line), Some(&topic.number), &topic.title, problems),
+            },
             (line, Some(open)) => open.add(line),
             // Comments, and elements around all topics.
             (_, None) => {}
@@ -140,10 +138,10 @@ mod tests {
 
     #[test]
     fn lines_with_tabs_are_read() {
-        assert_eq!(queries("7\twhen is the tide\r\n\n8\twhere\n"), [
-            ("7".to_owned(), "when is the tide".to_owned()),
-            ("8".to_owned(), "where".to_owned())
-        ]);
+        assert_eq!(
+            queries("7\twhen is the tide\r\n\n8\twhere\n"),
+            [("7".to_owned(), "when is the tide".to_owned()), ("8".to_owned(), "where".to_owned())]
+        );
         assert!(error("7 when").starts_with("line 1: "));
     }
 

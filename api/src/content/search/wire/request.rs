@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    controls::{ExpandOption, GroupBy, RecencyOption, ThresholdOption, WeightsOption, choice, group_size, per_file_of_groups},
+    controls::{
+        ExpandOption, GroupBy, RecencyOption, ThresholdOption, WeightsOption, choice, group_size, per_file_of_groups,
+    },
     expand_schema::ExpandSchema,
     facets::{FacetName, facet_fields},
     language::{QueryLanguage, language},
