@@ -251,12 +251,16 @@ async fn weights_are_fitted_to_the_judgements() {
 #[actix_web::test]
 async fn weights_decide_between_the_legs_of_a_hybrid_search() {
     let setup = Setup::new(&TIDE).await;
-    let first = async |text: f64, vector: f64| {
-        let query = "Which seabirds hunt their prey? sentence";
-        let body = json!({ "query": query, "weights": { "text": text, "vector": vector } });
+    let first = async |fields: Value| {
+        let mut body = json!({ "query": "Where do marine animals lie on the beach? longer" });
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         setup.searched.search(body).await["hits"][0]["file"]["id"].clone()
     };
-    assert_eq!((first(1.0, 0.01).await, first(0.01, 1.0).await), (json!(setup.file(1)), json!(setup.file(3))));
+    let (by_words, by_meaning) = (first(json!({ "mode": "text" })).await, first(json!({ "mode": "vector" })).await);
+    assert_eq!(by_words, json!(setup.file(1)));
+    assert_ne!(by_words, by_meaning);
+    assert_eq!(first(json!({ "weights": { "text": 1.0, "vector": 0.01 } })).await, by_words);
+    assert_eq!(first(json!({ "weights": { "text": 0.01, "vector": 1.0 } })).await, by_meaning);
     for weights in [json!({ "text": 0, "vector": 1 }), json!({ "text": 1 }), json!({ "text": 2, "vector": 1 })] {
         setup
             .searched
