@@ -21,6 +21,7 @@ use std::{
     path::Path,
 };
 
+use nvisy_shared::domain::evaluation::measure;
 use serde_json::{Value, json};
 use support::{TestAccount, TestApp, part};
 
@@ -231,12 +232,8 @@ impl<'a> Searched<'a> {
 
 /// nDCG@10, recall@10, recall@100 and the reciprocal rank of the first answer.
 fn metrics(ranked: &[String], relevant: &HashSet<String>) -> [f64; 4] {
-    let gain = |place: usize| 1.0 / (place as f64 + 2.0).log2();
-    let found: Vec<usize> =
-        ranked.iter().enumerate().filter(|(_, name)| relevant.contains(*name)).map(|(place, _)| place).collect();
-    let ideal: f64 = (0..relevant.len().min(10)).map(gain).sum();
-    let gained: f64 = found.iter().filter(|place| **place < 10).map(|place| gain(*place)).sum();
-    let recall = |limit: usize| found.iter().filter(|place| **place < limit).count() as f64 / relevant.len() as f64;
-    let first = found.first().map_or(0.0, |place| 1.0 / (*place as f64 + 1.0));
-    [gained / ideal, recall(10), recall(100), first]
+    let grades: Vec<Option<i16>> = ranked.iter().map(|name| Some(i16::from(relevant.contains(name)))).collect();
+    let judged = vec![1; relevant.len()];
+    let [at_10, at_100] = [10, 100].map(|k| measure(&grades, &judged, k).unwrap());
+    [at_10.ndcg10, at_10.recall, at_100.recall, at_10.mrr]
 }

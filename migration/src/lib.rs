@@ -34,6 +34,7 @@ mod m0026_source_notifications;
 mod m0027_kept_of_objects;
 mod m0028_second_spaces;
 mod m0029_incomplete_files;
+mod m0030_evaluations;
 mod m0032_source_listeners;
 mod requirements;
 mod script;
@@ -48,7 +49,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 30] = [
+const SCRIPTS: [Script; 31] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -78,6 +79,7 @@ const SCRIPTS: [Script; 30] = [
     m0027_kept_of_objects::SCRIPT,
     m0028_second_spaces::SCRIPT,
     m0029_incomplete_files::SCRIPT,
+    m0030_evaluations::SCRIPT,
     m0032_source_listeners::SCRIPT,
 ];
 

@@ -110,6 +110,14 @@ ids! {
     ChunkId,
     /// An embedding space.
     SpaceId,
+    /// A set of judged queries.
+    QuerySetId,
+    /// A judged query.
+    JudgedQueryId,
+    /// A judgement of a file for a query.
+    JudgementId,
+    /// An evaluation of a search.
+    EvaluationId,
     /// A unit of work.
     JobId,
     /// An event.

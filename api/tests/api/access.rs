@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 119] = [
+const TABLE: [(&str, Requirement); 132] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -142,6 +142,19 @@ const TABLE: [(&str, Requirement); 119] = [
     ("search", Within(Permission::Search)),
     ("searchBatch", Within(Permission::Search)),
     ("searchSimilar", Within(Permission::Search)),
+    ("createQuerySet", Within(Permission::WriteEvaluations)),
+    ("deleteQuerySet", Within(Permission::WriteEvaluations)),
+    ("importQueries", Within(Permission::WriteEvaluations)),
+    ("judgeHit", Within(Permission::WriteEvaluations)),
+    ("startEvaluation", Within(Permission::WriteEvaluations)),
+    ("deleteEvaluation", Within(Permission::WriteEvaluations)),
+    ("listQuerySets", Within(Permission::ReadEvaluations)),
+    ("readQuerySet", Within(Permission::ReadEvaluations)),
+    ("listQueries", Within(Permission::ReadEvaluations)),
+    ("listEvaluations", Within(Permission::ReadEvaluations)),
+    ("readEvaluation", Within(Permission::ReadEvaluations)),
+    ("listEvaluatedQueries", Within(Permission::ReadEvaluations)),
+    ("compareEvaluations", Within(Permission::ReadEvaluations)),
     ("listActivities", Within(Permission::ReadActivities)),
     ("exportActivities", Within(Permission::ReadActivities)),
 ];

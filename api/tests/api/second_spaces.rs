@@ -273,3 +273,31 @@ async fn every_chunk_has_one_vector_of_each_model_when_workers_are_killed() {
     drop(worker);
     setup.app.stop().await;
 }
+
+#[actix_web::test]
+async fn second_space_is_evaluated_before_the_exchange() {
+    let models = Models::start().await;
+    let mut setup = Setup::new(&models, &[]).await;
+    setup.app.start_worker().await;
+    setup.upload(&["a.txt", "b.txt"]).await;
+    let set = setup.request(Method::POST, "query-sets", json!({ "name": "Questions" })).await.expect(201);
+    let set = format!("query-sets/{}", set["id"].as_str().unwrap());
+    let files = setup.request(Method::GET, "files", Value::Null).await.expect(200);
+    let judgement = json!({ "query": "seals", "file": files["items"][0]["id"], "grade": 1 });
+    setup.request(Method::PUT, &format!("{set}/judgements"), judgement).await.expect(200);
+    let body = json!({ "settings": { "mode": "vector", "secondSpace": true } });
+    let start = async || setup.request(Method::POST, &format!("{set}/evaluations"), body.clone()).await;
+    start().await.problem(409, "second_space_not_ready");
+    setup.request(Method::POST, SECOND, json!({ "model": "wide" })).await.expect(201);
+    setup.wait_for("ready").await;
+    let started = start().await.expect(202);
+    let path = format!("evaluations/{}", started["id"].as_str().unwrap());
+    let evaluation = wait_until("the evaluation has ended", async || {
+        let evaluation = setup.request(Method::GET, &path, Value::Null).await.expect(200);
+        (evaluation["state"] != "running").then_some(evaluation)
+    })
+    .await;
+    assert_eq!((&evaluation["state"], &evaluation["metrics"]["mean"]["recall"]), (&json!("done"), &json!(1.0)));
+    assert_eq!(evaluation["settings"]["secondSpace"], true);
+    setup.app.stop().await;
+}

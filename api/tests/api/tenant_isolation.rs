@@ -98,11 +98,12 @@ async fn other_accounts_ids_are_not_found() {
 }
 
 /// The documented fields of JSON bodies that hold ids.
-const ID_FIELDS: [(&str, &str); 11] = [
+const ID_FIELDS: [(&str, &str); 12] = [
     ("createCollection", "connection"),
     ("createSecondSpace", "connection"),
     ("createToken", "workspaces"),
     ("estimateSecondSpace", "connection"),
+    ("judgeHit", "file"),
     ("previewPipeline", "files"),
     ("searchSimilar", "chunk"),
     ("searchSimilar", "file"),
@@ -125,6 +126,11 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
         "searchSimilar" => {
             let path = format!("/api/v1/workspaces/{}/search/similar", own.workspace);
             app.post(&eve, &path, &json!({ field: id })).await
+        }
+        "judgeHit" => {
+            let path = format!("/api/v1/workspaces/{}/query-sets/{}/judgements", own.workspace, own.query_set);
+            let request = app.request(Method::PUT, &path).bearer_auth(&eve.token);
+            send(request.json(&json!({ "query": "tide", field: id, "grade": 1 }))).await
         }
         "createToken" => {
             // Together with a workspace of the caller.
@@ -171,7 +177,7 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
         let (foreign, own_id) = match operation {
             "createToken" => (&adas.workspace, &own.workspace),
             // The fixture's passage has the id of its file.
-            "previewPipeline" | "searchSimilar" | "startInlineRun" | "startRun" => (&adas.file, &own.file),
+            "judgeHit" | "previewPipeline" | "searchSimilar" | "startInlineRun" | "startRun" => (&adas.file, &own.file),
             "createCollection" | "updateCollection" | "createSecondSpace" | "estimateSecondSpace" => {
                 (&adas.embedding_connection, &own.embedding_connection)
             }

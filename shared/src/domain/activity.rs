@@ -177,6 +177,16 @@ actions! {
     CollectionUpdated "collection.updated";
     /// A collection was deleted.
     CollectionDeleted "collection.deleted";
+    /// A set of judged queries was created.
+    QuerySetCreated "query_set.created";
+    /// Queries or judgements of a set were imported or changed.
+    QuerySetUpdated "query_set.updated";
+    /// A set of judged queries was deleted.
+    QuerySetDeleted "query_set.deleted";
+    /// An evaluation was started.
+    EvaluationStarted "evaluation.started";
+    /// An evaluation was deleted.
+    EvaluationDeleted "evaluation.deleted";
     /// A connection was created.
     ConnectionCreated "connection.created";
     /// Name, settings, credentials or state of a connection were changed.

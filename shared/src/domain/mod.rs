@@ -3,6 +3,7 @@
 pub mod account;
 pub mod activity;
 pub mod connection;
+pub mod evaluation;
 pub mod event;
 pub mod failure;
 pub mod file;

@@ -8,13 +8,14 @@ mod fetch_objects;
 mod fill_space;
 mod item;
 mod query_connection;
+mod run_evaluation;
 mod run_segment;
 mod send_mail;
 mod sync_source;
 
 use nvisy_shared::job::{
-    AdmitItems, CheckConnection, ClearSpace, ClearTarget, FetchObjects, FillSpace, QueryConnection, RunSegment,
-    SendMail, SyncSource,
+    AdmitItems, CheckConnection, ClearSpace, ClearTarget, FetchObjects, FillSpace, QueryConnection, RunEvaluation,
+    RunSegment, SendMail, SyncSource,
 };
 
 use crate::runner::Registry;
@@ -31,6 +32,7 @@ pub fn registry() -> Registry {
         .with::<FetchObjects>()
         .with::<FillSpace>()
         .with::<QueryConnection>()
+        .with::<RunEvaluation>()
         .with::<RunSegment>()
         .with::<SendMail>()
         .with::<ClearTarget>()

@@ -11,15 +11,16 @@ use nvisy_shared::{
 use super::spaces::OpenSpace;
 use crate::runner::JobError;
 
-/// The vectors of passages in their order, or why the provider rejects one: the others are not lost with it.
+/// The vectors of texts in their order, or why the provider rejects one: the others are not lost with it.
 ///
 /// # Errors
 /// A busy provider costs no attempt, a rejected request fails the item, and others are repeated.
-pub(super) async fn embed(embedder: &Embedder, texts: Vec<String>) -> Result<Vec<Embedded>, JobError> {
-    if texts.is_empty() {
-        return Ok(Vec::new());
-    }
-    embedder.embed_each(InputType::Passage, texts).await.map_err(|error| {
+pub(super) async fn embed(
+    embedder: &Embedder,
+    input_type: InputType,
+    texts: Vec<String>,
+) -> Result<Vec<Embedded>, JobError> {
+    embedder.embed_each(input_type, texts).await.map_err(|error| {
         count_error(embedder, &error);
         job_error(&embedder.space().model, error)
     })

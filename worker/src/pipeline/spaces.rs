@@ -46,10 +46,18 @@ impl OpenSpace {
     /// # Errors
     /// A busy server costs no attempt, a rejected request fails the item, others are repeated; and the limits of a connection.
     pub async fn embed(&self, texts: Vec<String>) -> Result<Vec<Embedded>, JobError> {
+        self.embed_as(InputType::Passage, texts).await
+    }
+
+    /// As [`OpenSpace::embed`], for texts of any kind.
+    ///
+    /// # Errors
+    /// As [`OpenSpace::embed`].
+    pub async fn embed_as(&self, input_type: InputType, texts: Vec<String>) -> Result<Vec<Embedded>, JobError> {
         match &self.connection {
-            None => embedding::embed(self.embedder(), texts).await,
-            Some(_) if texts.is_empty() => Ok(Vec::new()),
-            Some(connection) => connection.embed(self.embedder(), InputType::Passage, texts).await,
+            _ if texts.is_empty() => Ok(Vec::new()),
+            None => embedding::embed(self.embedder(), input_type, texts).await,
+            Some(connection) => connection.embed(self.embedder(), input_type, texts).await,
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Search.
+//! Search, and its evaluation on judged queries.
 
 mod cursor;
 mod embedding;
+mod evaluations;
 mod filter_schema;
 mod handlers;
+mod query_sets;
 mod scope;
 mod service;
 mod wire;
@@ -15,4 +17,6 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/workspaces/{ws}/search").route(post().to(handlers::search)))
         .service(resource("/workspaces/{ws}/search/batch").route(post().to(handlers::search_batch)))
         .service(resource("/workspaces/{ws}/search/similar").route(post().to(handlers::search_similar)));
+    query_sets::routes(config);
+    evaluations::routes(config);
 }

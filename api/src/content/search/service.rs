@@ -11,7 +11,7 @@ use nvisy_shared::{
         collection::CollectionSpace,
         search::{
             Expand, FacetField, Language, Recency, Rerank, SearchMode, SearchQuery, SearchResult, SpaceVector,
-            Threshold, has_words, meaning, search,
+            Threshold, Weights, has_words, meaning, search,
         },
     },
 };
@@ -38,6 +38,7 @@ pub struct SearchCommand {
     pub language: Option<Language>,
     /// A vector of the collections' space, in place of the text's own.
     pub vector: Option<Vec<f32>>,
+    pub weights: Weights,
     pub rerank: Option<Rerank>,
     pub threshold: Threshold,
     pub recency: Option<Recency>,
@@ -226,8 +227,20 @@ impl Prepared {
         all: &[CollectionSpace],
         command: SearchCommand,
     ) -> Result<Self, Problem> {
-        let SearchCommand { mode, text, language, vector, rerank, threshold, recency, pinned, facets, verify, options } =
-            command;
+        let SearchCommand {
+            mode,
+            text,
+            language,
+            vector,
+            weights,
+            rerank,
+            threshold,
+            recency,
+            pinned,
+            facets,
+            verify,
+            options,
+        } = command;
         if text.trim().is_empty() && (mode != SearchMode::Vector || vector.is_none()) {
             return Err(invalid_field("query", "must not be empty"));
         }
@@ -254,6 +267,7 @@ impl Prepared {
             text,
             language,
             vectors,
+            weights,
             rerank,
             threshold,
             recency,

@@ -90,6 +90,11 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("receiveNotification", &[Code::NotFound, Code::SignatureRefused, Code::MalformedJson, Code::PayloadTooLarge]),
     ("streamEvents", &[Code::EventsDeleted]),
     ("search", &[Code::InvalidFilter, Code::InvalidCursor, Code::SpaceNotServed]),
+    ("createQuerySet", &[Code::NameTaken, Code::QuotaExceeded]),
+    ("importQueries", &[Code::QuotaExceeded]),
+    ("judgeHit", &[Code::QuotaExceeded]),
+    ("startEvaluation", &[Code::InvalidFilter, Code::SecondSpaceNotReady, Code::QuotaExceeded]),
+    ("compareEvaluations", &[Code::NotComparable]),
     ("searchSimilar", &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded]),
 ];
 

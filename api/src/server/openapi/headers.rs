@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The operations whose success names the new resource in `Location`.
-const LOCATED: [(&str, &str); 13] = [
+const LOCATED: [(&str, &str); 15] = [
     ("signUp", "201"),
     ("confirmSignUp", "201"),
     ("createWorkspace", "201"),
@@ -21,6 +21,8 @@ const LOCATED: [(&str, &str); 13] = [
     ("createCollection", "201"),
     ("createConnection", "201"),
     ("createSecondSpace", "201"),
+    ("createQuerySet", "201"),
+    ("startEvaluation", "202"),
     ("uploadFiles", "202"),
     ("startRun", "202"),
     ("startInlineRun", "202"),

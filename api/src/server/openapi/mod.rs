@@ -40,7 +40,7 @@ pub const VERSION: &str = "1";
 
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
 
-const TAGS: [(&str, &str); 15] = [
+const TAGS: [(&str, &str); 16] = [
     ("accounts", "Sign-up, and the caller's own account."),
     ("sessions", "Login, refresh and logout; the caller's sessions and second factor."),
     ("tokens", "API tokens: credentials with which programs act for an account."),
@@ -53,6 +53,7 @@ const TAGS: [(&str, &str); 15] = [
     ("pipelines", "Pipelines: definitions of the processing of files, their versions, validation and plans."),
     ("runs", "Runs of pipelines over files, their items, and the outputs of their nodes."),
     ("search", "Semantic and full-text search."),
+    ("evaluations", "Judged queries, and evaluations of searches on them."),
     ("events", "The live events of a workspace."),
     ("activities", "The activity logs of workspaces and of the caller's account."),
     ("health", "Liveness and readiness of the service."),

@@ -22,6 +22,9 @@ pub struct WorkspaceFixture {
     pub embedding_connection: String,
     /// A collection with a second space.
     pub moving_collection: String,
+    pub query_set: String,
+    /// An evaluation that is done.
+    pub evaluation: String,
 }
 
 impl WorkspaceFixture {
@@ -58,6 +61,7 @@ impl WorkspaceFixture {
         let (embedding_connection, moving_collection) = (id(&embedding), id(&moving));
         let path = format!("/api/v1/workspaces/{workspace}/collections/moving/second-space");
         app.post(owner, &path, &json!({ "connection": embedding_connection })).await.expect(201);
+        let (query_set, evaluation) = add_evaluation(app, owner, &workspace, &file).await;
         Self {
             member: member.clone(),
             workspace,
@@ -71,6 +75,8 @@ impl WorkspaceFixture {
             connection,
             embedding_connection,
             moving_collection,
+            query_set,
+            evaluation,
         }
     }
 
@@ -87,6 +93,8 @@ impl WorkspaceFixture {
             "{artifact}" => &self.artifact,
             "{collection}" => &self.collection,
             "{connection}" => &self.connection,
+            "{set}" => &self.query_set,
+            "{evaluation}" | "{other}" => &self.evaluation,
             "{version}" => "1",
             _ => return None,
         })
@@ -108,6 +116,23 @@ async fn fail_with_artifact(app: &TestApp, item: &str) -> String {
     ))
     .await;
     artifact
+}
+
+/// Adds a judged query, and an evaluation that ends as a worker would have ended it.
+async fn add_evaluation(app: &TestApp, owner: &TestAccount, workspace: &str, file: &str) -> (String, String) {
+    let path = format!("/api/v1/workspaces/{workspace}/query-sets");
+    let set = app.post(owner, &path, &json!({ "name": "Questions" })).await.expect(201);
+    let path = format!("{path}/{}", set["id"].as_str().unwrap());
+    let judge = app.request(Method::PUT, &format!("{path}/judgements")).bearer_auth(&owner.token);
+    send(judge.json(&json!({ "query": "tide", "file": file, "grade": 2 }))).await.expect(200);
+    let evaluation = app.post(owner, &format!("{path}/evaluations"), &json!({})).await.expect(202);
+    let metrics = json!({ "mean": null, "measured": 0, "skipped": 0, "unresolved": 0 });
+    let evaluation = evaluation["id"].as_str().unwrap().to_owned();
+    app.sql(&format!(
+        "update evaluation set state = 'done', ended_at = now(), metrics = '{metrics}' where id = '{evaluation}'"
+    ))
+    .await;
+    (set["id"].as_str().unwrap().to_owned(), evaluation)
 }
 
 /// Operations on a second space that exists.
@@ -159,6 +184,10 @@ impl Operation {
                 Body::Json(json!({ "connection": fixture.embedding_connection }))
             }
             ("updateSecondSpace", _) => Body::Json(json!({ "state": "paused" })),
+            ("createQuerySet", _) => Body::Json(json!({ "name": "Other questions" })),
+            ("importQueries", _) => Body::Json(json!({ "jsonl": r#"{"query":"ebb"}"# })),
+            ("judgeHit", _) => Body::Json(json!({ "query": "tide", "file": fixture.file, "grade": 3 })),
+            ("startEvaluation", _) => Body::Json(json!({ "settings": { "mode": "text" } })),
             ("createConnection", _) => Body::Json(json!({
                 "name": "other", "provider": "openai", "settings": { "model": "m" }, "credentials": { "apiKey": "hunter2" },
             })),

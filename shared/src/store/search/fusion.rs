@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use super::{model::Explanation, vector_leg::Near};
+use super::{model::Explanation, query::Weights, vector_leg::Near};
 use crate::id::{ChunkId, FileId};
 
 /// The constant k of reciprocal rank fusion; 60 is the usual value and keeps the first few ranks close.
@@ -73,25 +73,27 @@ pub(in crate::store) fn by_text(scored: &[(i64, f64)], offset: usize) -> Vec<Can
     (offset..).zip(scored).map(candidate).collect()
 }
 
-/// Both legs by reciprocal rank. Chunks that have an identifier as the query has it are a third list: a number as it was typed
+/// Both legs by reciprocal rank, each with its weight. Chunks that have an identifier as the query has it are a third list: a number as it was typed
 /// means more than another with a common part.
 pub(in crate::store) fn hybrid(
     vector: Vec<Candidate>,
     text: &[(i64, f64)],
     offset: usize,
+    weights: Weights,
     is_exact: impl Fn(i64) -> bool,
 ) -> Vec<Candidate> {
     let ranks = ranks_of(&vector);
-    let mut fused: Vec<Candidate> =
-        vector.into_iter().zip(ranks).map(|(found, rank)| Candidate { score: share(offset + rank), ..found }).collect();
+    let weighted =
+        |(found, rank): (Candidate, usize)| Candidate { score: weights.vector * share(offset + rank), ..found };
+    let mut fused: Vec<Candidate> = vector.into_iter().zip(ranks).map(weighted).collect();
     let places: HashMap<i64, usize> =
         fused.iter().enumerate().filter_map(|(place, found)| Some((found.document?, place))).collect();
     let mut exact = offset;
     for (place, (document, text_score)) in (offset..).zip(text) {
-        let mut gain = share(place);
+        let mut gain = weights.text * share(place);
         let has_identifier = is_exact(*document);
         if has_identifier {
-            gain += share(exact);
+            gain += weights.text * share(exact);
             exact += 1;
         }
         let found = match places.get(document) {
@@ -142,6 +144,8 @@ mod tests {
         Near { chunk_id: ChunkId(id.parse().unwrap()), document: Some(number), score, indexed: false }
     }
 
+    const EQUAL: Weights = Weights { text: 1.0, vector: 1.0 };
+
     fn documents(found: &[Candidate]) -> Vec<i64> {
         found.iter().filter_map(|found| found.document).collect()
     }
@@ -149,16 +153,26 @@ mod tests {
     #[test]
     fn chunks_of_both_legs_are_before_those_of_one() {
         let vector = by_vector(vec![vec![near(1, 0.9), near(2, 0.8)]], 0);
-        let fused = hybrid(vector, &[(3, 5.0), (2, 4.0)], 0, |_| false);
+        let fused = hybrid(vector, &[(3, 5.0), (2, 4.0)], 0, EQUAL, |_| false);
         assert_eq!(documents(&fused), [2, 3, 1]);
         assert!((fused[0].score - 2.0 / 62.0).abs() < 1e-9 && fused[0].vector_score == Some(0.8));
         assert_eq!(fused[1].vector_score, None);
     }
 
     #[test]
+    fn heavier_leg_decides_between_chunks_that_one_leg_found() {
+        let order = |weights| {
+            let vector = by_vector(vec![vec![near(1, 0.9), near(2, 0.8)]], 0);
+            documents(&hybrid(vector, &[(3, 5.0), (4, 4.0)], 0, weights, |_| false))
+        };
+        assert_eq!(order(Weights { text: 0.1, vector: 0.9 }), [1, 2, 3, 4]);
+        assert_eq!(order(Weights { text: 0.9, vector: 0.1 }), [3, 4, 1, 2]);
+    }
+
+    #[test]
     fn chunk_with_the_identifier_as_typed_is_first() {
         let vector = by_vector(vec![vec![near(1, 0.9), near(2, 0.8), near(3, 0.7)]], 0);
-        let fused = hybrid(vector, &[(3, 9.0), (1, 2.0)], 0, |document| document == 3);
+        let fused = hybrid(vector, &[(3, 9.0), (1, 2.0)], 0, EQUAL, |document| document == 3);
         assert_eq!(documents(&fused)[0], 3);
     }
 
@@ -171,8 +185,8 @@ mod tests {
 
     #[test]
     fn candidates_of_a_later_round_rank_behind_those_before() {
-        let first = hybrid(by_vector(vec![vec![near(1, 0.9)]], 0), &[(2, 5.0)], 0, |_| false);
-        let later = hybrid(by_vector(vec![vec![near(3, 0.5)]], 2), &[(3, 1.0)], 2, |_| false);
+        let first = hybrid(by_vector(vec![vec![near(1, 0.9)]], 0), &[(2, 5.0)], 0, EQUAL, |_| false);
+        let later = hybrid(by_vector(vec![vec![near(3, 0.5)]], 2), &[(3, 1.0)], 2, EQUAL, |_| false);
         assert_eq!(later[0].explanation.vector_rank, Some(3));
         assert!(share(2) < first[1].score && later[0].score == 2.0 * share(2));
     }

@@ -84,7 +84,7 @@ impl<'a> Legs<'a> {
             SearchMode::Text => fusion::by_text(&text, round.offset),
             SearchMode::Vector => by_vector,
             SearchMode::Hybrid => {
-                fusion::hybrid(by_vector, &text, round.offset, |document| self.found.is_exact(document))
+                fusion::hybrid(by_vector, &text, round.offset, query.weights, |document| self.found.is_exact(document))
             }
         };
         if let (Some(Rerank::Neighbours), [vector], false) =

@@ -34,7 +34,9 @@ pub(super) use self::{condition::condition, parameters::Parameters};
 pub use self::{
     facets::{Facet, FacetField},
     model::{AccessPath, Context, Explanation, Hit, MARK_END, MARK_START, Passage, SearchResult, Work},
-    query::{Expand, MAX_DEPTH, Recency, Rerank, SearchMode, SearchQuery, Seen, SeenMark, SpaceVector, Threshold},
+    query::{
+        Expand, MAX_DEPTH, Recency, Rerank, SearchMode, SearchQuery, Seen, SeenMark, SpaceVector, Threshold, Weights,
+    },
     similar::{chunk_exists, chunk_vectors, file_vectors},
 };
 use self::{hits::ReadHits, legs::Legs, model::Thresholds, selection::Selected};

@@ -86,7 +86,8 @@ fn fuse(
     let by_vector = fusion::by_vector(vec![near], round.offset);
     let mut fused = match legs.query.mode {
         SearchMode::Hybrid => {
-            fusion::hybrid(by_vector, &by_text, round.offset, |document| legs.found.is_exact(document))
+            let weights = legs.query.weights;
+            fusion::hybrid(by_vector, &by_text, round.offset, weights, |document| legs.found.is_exact(document))
         }
         _ => by_vector,
     };

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use nvisy_lexical::Language;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::facets::FacetField;
@@ -16,7 +17,8 @@ use crate::{
 pub const MAX_DEPTH: usize = 1_000;
 
 /// The ranking of a search.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SearchMode {
     /// By meaning and by words, fused by rank.
     #[default]
@@ -59,6 +61,8 @@ pub struct SearchQuery {
     pub limit: i64,
     /// Groups the hits by file, with at most so many of each.
     pub per_file: Option<usize>,
+    /// How much each leg of a hybrid search counts.
+    pub weights: Weights,
     /// Ranks the fused hits again.
     pub rerank: Option<Rerank>,
     /// The least scores of a leg's hits.
@@ -102,15 +106,31 @@ pub struct SpaceVector {
     pub vector: Vec<f32>,
 }
 
+/// How much each leg of a hybrid search counts: factors of the scores of their ranks. Only their ratio changes the order.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Weights {
+    /// The search by words.
+    pub text: f64,
+    /// The search by vector.
+    pub vector: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { text: 1.0, vector: 1.0 }
+    }
+}
+
 /// A second ranking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rerank {
     /// By the stored vectors of the best hits and their neighbours. Searches of several spaces stay as they are.
     Neighbours,
 }
 
 /// The least scores of hits, leg by leg: a leg does not find chunks below its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
     /// Cosine similarity.
     pub vector: Option<f64>,
@@ -119,7 +139,7 @@ pub struct Threshold {
 }
 
 /// A preference for new files.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recency {
     /// The age in days at which a file has lost half of what age can take.
     pub half_life_days: f64,

@@ -1,10 +1,10 @@
 //! Parts of a search request: groups, surroundings, and the controls of relevance.
 
 use garde::Validate;
-use nvisy_shared::store::search::{Expand, Recency, Threshold};
+use nvisy_shared::store::search::{Expand, Recency, Threshold, Weights};
 use schemars::JsonSchema;
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, Error},
 };
 use serde_json::Value;
@@ -56,17 +56,47 @@ impl ExpandOption {
     }
 }
 
+/// How much each search counts in a hybrid search: the scores of its ranks are multiplied by its weight, so that only the ratio of
+/// the weights changes the order of hits.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, Validate, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Weights")]
+pub struct WeightsOption {
+    /// The search by words.
+    #[garde(range(min = 0.01, max = 1.0))]
+    #[schemars(range(min = 0.01, max = 1.0))]
+    text: f64,
+    /// The search by vector.
+    #[garde(range(min = 0.01, max = 1.0))]
+    #[schemars(range(min = 0.01, max = 1.0))]
+    vector: f64,
+}
+
+impl From<WeightsOption> for Weights {
+    fn from(option: WeightsOption) -> Self {
+        Self { text: option.text, vector: option.vector }
+    }
+}
+
+impl From<Weights> for WeightsOption {
+    fn from(weights: Weights) -> Self {
+        Self { text: weights.text, vector: weights.vector }
+    }
+}
+
 /// The least scores of hits. A search by vector or by words does not find passages below its own; in hybrid mode, the other one can.
-#[derive(Clone, Copy, Debug, Deserialize, Validate, JsonSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, Validate, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Threshold")]
 pub struct ThresholdOption {
     /// The least cosine similarity of query and passage.
     #[garde(inner(range(min = 0.0, max = 1.0)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
     vector: Option<f64>,
     /// The least score of the matching words (BM25).
     #[garde(inner(range(min = 0.0)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]
     text: Option<f64>,
 }
@@ -77,8 +107,14 @@ impl From<ThresholdOption> for Threshold {
     }
 }
 
+impl From<Threshold> for ThresholdOption {
+    fn from(threshold: Threshold) -> Self {
+        Self { vector: threshold.vector, text: threshold.text }
+    }
+}
+
 /// A preference for new files.
-#[derive(Clone, Copy, Debug, Deserialize, Validate, JsonSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, Validate, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Recency")]
 pub struct RecencyOption {
@@ -100,5 +136,11 @@ const fn default_weight() -> f64 {
 impl From<RecencyOption> for Recency {
     fn from(option: RecencyOption) -> Self {
         Self { half_life_days: option.half_life_days, weight: option.weight }
+    }
+}
+
+impl From<Recency> for RecencyOption {
+    fn from(recency: Recency) -> Self {
+        Self { half_life_days: recency.half_life_days, weight: recency.weight }
     }
 }

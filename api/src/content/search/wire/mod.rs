@@ -13,7 +13,8 @@ mod snippet;
 
 pub use self::{
     batch::{SearchBatchRequest, SearchBatchResponse},
-    request::{ResponseParts, SearchRequest},
+    controls::{RecencyOption, ThresholdOption, WeightsOption, choice},
+    request::{Mode, RerankOption, ResponseParts, SearchRequest},
     response::SearchResponse,
     similar::SimilarRequest,
 };

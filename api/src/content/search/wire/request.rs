@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    controls::{ExpandOption, GroupBy, RecencyOption, ThresholdOption, choice, group_size, per_file_of_groups},
+    controls::{
+        ExpandOption, GroupBy, RecencyOption, ThresholdOption, WeightsOption, choice, group_size, per_file_of_groups,
+    },
     expand_schema::ExpandSchema,
     facets::{FacetName, facet_fields},
     language::{QueryLanguage, language},
@@ -89,6 +91,11 @@ pub struct SearchRequest {
     #[serde(default, deserialize_with = "choice")]
     #[schemars(with = "ExpandSchema")]
     pub expand: Option<ExpandOption>,
+    /// How much each search counts, in the mode `hybrid`; absent: the same.
+    #[garde(dive)]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "WeightsOption")]
+    pub weights: Option<WeightsOption>,
     /// Ranks the hits again, in the modes `hybrid` and `vector`.
     #[garde(skip)]
     #[serde(default, deserialize_with = "choice")]
@@ -152,7 +159,8 @@ impl From<SearchRequest> for SearchCommand {
             text: body.query.unwrap_or_default(),
             language: body.language.map(Into::into),
             vector: body.vector,
-            rerank: body.rerank.map(|RerankOption::Neighbours| Rerank::Neighbours),
+            weights: body.weights.map(Into::into).unwrap_or_default(),
+            rerank: body.rerank.map(Into::into),
             threshold: body.threshold.map(Into::into).unwrap_or_default(),
             recency: body.recency.map(Into::into),
             pinned: body.pinned.into_iter().map(FileId).collect(),
@@ -185,12 +193,24 @@ fn example() -> Value {
 }
 
 /// A second ranking.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "Rerank")]
 pub enum RerankOption {
     /// By the stored vectors of the best hits and of their neighbours.
     Neighbours,
+}
+
+impl From<RerankOption> for Rerank {
+    fn from(RerankOption::Neighbours: RerankOption) -> Self {
+        Self::Neighbours
+    }
+}
+
+impl From<Rerank> for RerankOption {
+    fn from(Rerank::Neighbours: Rerank) -> Self {
+        Self::Neighbours
+    }
 }
 
 /// The search mode.

@@ -1,0 +1,75 @@
+//! The settings of searches in evaluations: those of search requests.
+
+use garde::Validate;
+use nvisy_shared::store::evaluation::EvaluationSettings;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::{
+    filter_schema::FilterSchema,
+    wire::{Mode, RecencyOption, RerankOption, ThresholdOption, WeightsOption, choice},
+};
+use crate::http::validation::present;
+
+/// How the queries are searched, as in a search request.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, Validate, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "EvaluationSettings")]
+pub struct SearchSettings {
+    /// The search mode; absent: `hybrid`.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "choice", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Mode")]
+    pub mode: Option<Mode>,
+    /// How much each search counts, in the mode `hybrid`; absent: the same.
+    #[garde(dive)]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "WeightsOption")]
+    pub weights: Option<WeightsOption>,
+    /// Ranks the hits again.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "choice", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RerankOption")]
+    pub rerank: Option<RerankOption>,
+    /// The least scores of hits.
+    #[garde(dive)]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ThresholdOption")]
+    pub threshold: Option<ThresholdOption>,
+    /// Prefers new files.
+    #[garde(dive)]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RecencyOption")]
+    pub recency: Option<RecencyOption>,
+    /// A filter of the files, as that of a search.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FilterSchema")]
+    pub filter: Option<Value>,
+    /// The collections to search, by name or id; absent: all. An evaluation shows their ids.
+    #[garde(inner(length(min = 1, max = 100)))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>", length(min = 1, max = 100))]
+    pub collections: Option<Vec<String>>,
+    /// Whether the second spaces of the collections are searched; absent: no.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub second_space: Option<bool>,
+}
+
+impl From<EvaluationSettings> for SearchSettings {
+    fn from(settings: EvaluationSettings) -> Self {
+        Self {
+            mode: Some(settings.mode.into()),
+            weights: settings.weights.map(Into::into),
+            rerank: settings.rerank.map(Into::into),
+            threshold: settings.threshold.map(Into::into),
+            recency: settings.recency.map(Into::into),
+            filter: settings.filter,
+            collections: Some(settings.collections.iter().map(ToString::to_string).collect()),
+            second_space: settings.second_space.then_some(true),
+        }
+    }
+}
