@@ -34,6 +34,7 @@ mod m0026_source_notifications;
 mod m0027_kept_of_objects;
 mod m0028_second_spaces;
 mod m0029_incomplete_files;
+mod m0031_query_samples;
 mod requirements;
 mod script;
 
@@ -47,7 +48,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 29] = [
+const SCRIPTS: [Script; 30] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -77,6 +78,7 @@ const SCRIPTS: [Script; 29] = [
     m0027_kept_of_objects::SCRIPT,
     m0028_second_spaces::SCRIPT,
     m0029_incomplete_files::SCRIPT,
+    m0031_query_samples::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

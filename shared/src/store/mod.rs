@@ -34,6 +34,7 @@ pub mod node_call;
 pub mod pipeline;
 pub mod posting;
 pub mod processing;
+pub mod query_sample;
 pub mod rate_limit;
 pub mod run;
 pub mod run_list;
@@ -47,6 +48,7 @@ pub mod signing;
 pub mod source_notification;
 pub mod source_object;
 pub mod space;
+pub mod space_index;
 mod sql;
 pub mod staleness;
 #[cfg(all(test, feature = "testing"))]

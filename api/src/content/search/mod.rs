@@ -1,5 +1,6 @@
 //! Search.
 
+mod comparison;
 mod cursor;
 mod embedding;
 mod filter_schema;
@@ -15,4 +16,5 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/workspaces/{ws}/search").route(post().to(handlers::search)))
         .service(resource("/workspaces/{ws}/search/batch").route(post().to(handlers::search_batch)))
         .service(resource("/workspaces/{ws}/search/similar").route(post().to(handlers::search_similar)));
+    comparison::routes(config);
 }

@@ -89,8 +89,13 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("deleteConnection", &[Code::InUse]),
     ("receiveNotification", &[Code::NotFound, Code::SignatureRefused, Code::MalformedJson, Code::PayloadTooLarge]),
     ("streamEvents", &[Code::EventsDeleted]),
-    ("search", &[Code::InvalidFilter, Code::InvalidCursor, Code::SpaceNotServed]),
-    ("searchSimilar", &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded]),
+    ("search", &[Code::InvalidFilter, Code::InvalidCursor, Code::SpaceNotServed, Code::ClientClosedRequest]),
+    ("searchBatch", &[Code::ClientClosedRequest]),
+    (
+        "searchSimilar",
+        &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded, Code::ClientClosedRequest],
+    ),
+    ("compareSpaces", &[Code::SpaceNotServed, Code::ClientClosedRequest]),
 ];
 
 /// Codes whose responses can have `Retry-After`.

@@ -111,8 +111,8 @@ async fn fail_with_artifact(app: &TestApp, item: &str) -> String {
 }
 
 /// Operations on a second space that exists.
-const EXISTING_SECOND_SPACE: [&str; 4] =
-    ["readSecondSpace", "updateSecondSpace", "exchangeSpaces", "deleteSecondSpace"];
+const EXISTING_SECOND_SPACE: [&str; 5] =
+    ["readSecondSpace", "updateSecondSpace", "exchangeSpaces", "compareSpaces", "deleteSecondSpace"];
 
 /// Gives a file a passage with a vector in the collection `default`, as a worker would have.
 async fn add_vector(app: &TestApp, file: &str) {
@@ -158,6 +158,7 @@ impl Operation {
             ("createSecondSpace" | "estimateSecondSpace", _) => {
                 Body::Json(json!({ "connection": fixture.embedding_connection }))
             }
+            ("compareSpaces", _) => Body::Json(json!({ "limit": 10 })),
             ("updateSecondSpace", _) => Body::Json(json!({ "state": "paused" })),
             ("createConnection", _) => Body::Json(json!({
                 "name": "other", "provider": "openai", "settings": { "model": "m" }, "credentials": { "apiKey": "key" },
