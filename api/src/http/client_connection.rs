@@ -6,7 +6,7 @@
 use std::{
     any::Any,
     future::{Ready, pending, ready},
-    os::fd::AsFd,
+    io,
 };
 
 use actix_tls::accept::rustls_0_23::TlsStream;
@@ -16,7 +16,7 @@ use actix_web::{
     rt::net::TcpStream,
 };
 use socket2::{SockRef, Socket};
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::Interest;
 
 use super::api_component::api_component;
 use crate::problem::{Code, Problem};
@@ -39,28 +39,26 @@ pub struct ClientConnection(Option<Socket>);
 
 impl ClientConnection {
     /// Runs work until the client closes the connection, and then drops it: the work must not change anything.
-    pub async fn while_open<T>(&self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    pub async fn while_open<T>(self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
         tokio::select! {
             biased;
             result = work => result,
-            () = self.closed() => Err(Problem::new(Code::ClientClosedRequest)),
+            () = closed(self.0) => Err(Problem::new(Code::ClientClosedRequest)),
         }
     }
+}
 
-    /// Waits until the client has closed the connection, or at least its direction of it.
-    async fn closed(&self) {
-        let socket = self.0.as_ref().map(AsFd::as_fd);
-        let watched = socket.and_then(|socket| AsyncFd::with_interest(socket, Interest::READABLE).ok());
-        let Some(watched) = watched else { return pending().await };
-        while let Ok(mut readable) = watched.readable().await {
-            if readable.ready().is_read_closed() {
-                return;
-            }
-            // The bytes are those of a further request, which the server reads later.
-            readable.clear_ready();
+/// Waits until the client has closed the connection, or at least its direction of it.
+async fn closed(socket: Option<Socket>) {
+    let Some(Ok(stream)) = socket.map(|socket| TcpStream::from_std(socket.into())) else { return pending().await };
+    while let Ok(ready) = stream.ready(Interest::READABLE).await {
+        if ready.is_read_closed() {
+            return;
         }
-        pending().await
+        // The bytes are those of a further request, which the server reads later: wait for the next event.
+        let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
     }
+    pending().await
 }
 
 impl FromRequest for ClientConnection {

@@ -37,7 +37,7 @@ impl IndexSize {
 /// The size of a new index of so many vectors.
 fn built_bytes(dimensions: i32, vectors: i64) -> i64 {
     // The entry with a vector of two-byte numbers, aligned to eight bytes, and its line pointer.
-    let entry = (80 + 2 * i64::from(dimensions)).next_multiple_of(8) + 4;
+    let entry = (80 + 2 * i64::from(dimensions) + 7) / 8 * 8 + 4;
     let together = entry + NEIGHBOURS_BYTES;
     // pgvector puts the neighbours on the entry's page, or where that is too small, on the next one.
     let pages = if together <= PAGE_BYTES { vectors / (PAGE_BYTES / together) } else { 2 * vectors };

@@ -91,10 +91,7 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("streamEvents", &[Code::EventsDeleted]),
     ("search", &[Code::InvalidFilter, Code::InvalidCursor, Code::SpaceNotServed, Code::ClientClosedRequest]),
     ("searchBatch", &[Code::ClientClosedRequest]),
-    (
-        "searchSimilar",
-        &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded, Code::ClientClosedRequest],
-    ),
+    ("searchSimilar", &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded, Code::ClientClosedRequest]),
     ("compareSpaces", &[Code::SpaceNotServed, Code::ClientClosedRequest]),
 ];
 

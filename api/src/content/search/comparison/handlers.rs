@@ -5,7 +5,7 @@ use apistos::api_operation;
 
 use super::{
     service,
-    wire::{ComparedCollection, CompareSpaces, SpaceComparison},
+    wire::{CompareSpaces, ComparedCollection, SpaceComparison},
 };
 use crate::{
     auth::member::{Member, WriteCollections},

@@ -130,8 +130,7 @@ mod tests {
     fn comparison_has_the_mean_the_tenths_and_the_most_different_first() {
         let overlaps = [("same", 1.0), ("near", 0.7), ("other", 0.0), ("third", 1.0 / 3.0)];
         let overlaps = overlaps.map(|(query, overlap)| QueryOverlap { query: query.to_owned(), overlap });
-        let response =
-            SpaceComparison::from(Comparison { overlaps: overlaps.into(), rejected: 1, is_complete: false });
+        let response = SpaceComparison::from(Comparison { overlaps: overlaps.into(), rejected: 1, is_complete: false });
         assert_eq!(response.distribution, [1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1]);
         assert!((response.mean_overlap.unwrap() - 0.508).abs() < 0.001);
         let different: Vec<_> = response.different.iter().map(|query| query.query.as_str()).collect();
