@@ -26,7 +26,9 @@ use crate::{
         tls::{Certificate, TlsError},
     },
     mailer::Mailer,
+    query_samples::QuerySamples,
     query_vectors::QueryVectors,
+    recall_sampler::RecallSampler,
     search_counter::SearchCounter,
     server::{self, Components},
     shutdown::Shutdown,
@@ -105,6 +107,7 @@ impl App {
             Passwords::new(platform.config.auth.hashes),
             SecondFactor::new(platform.keys.clone(), mailer),
         ));
+        let recall = RecallSampler::new(platform.config.search.recall_sample);
         let state = Data::new(State {
             platform,
             authenticator,
@@ -114,6 +117,8 @@ impl App {
             streams: StreamLimit::default(),
             searches: SearchCounter::new(),
             query_vectors: QueryVectors::default(),
+            query_samples: QuerySamples::new(),
+            recall,
             default_pipeline,
             lifecycle,
         });
@@ -151,6 +156,8 @@ fn spawn_writers(state: &Data<State>, shutdown: &Shutdown) {
     });
     let (own, stop) = (state.clone(), shutdown.clone());
     state.lifecycle.spawn_graceful(async move { own.searches.flush_loop(&own.platform.db, &stop).await });
+    let (own, stop) = (state.clone(), shutdown.clone());
+    state.lifecycle.spawn_graceful(async move { own.query_samples.flush_loop(&own.platform.db, &stop).await });
     let (own, stop) = (state.clone(), shutdown.clone());
     state.lifecycle.spawn_graceful(async move {
         failed_logins::flush_loop(&own.authenticator.failed_logins, &own.platform, &stop).await;

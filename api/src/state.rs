@@ -7,7 +7,9 @@ use crate::{
     auth::authenticator::Authenticator,
     http::{rate_limit::RateLimiter, stream_limit::StreamLimit},
     mailer::Mailer,
+    query_samples::QuerySamples,
     query_vectors::QueryVectors,
+    recall_sampler::RecallSampler,
     search_counter::SearchCounter,
 };
 
@@ -24,6 +26,8 @@ pub struct State {
     pub streams: StreamLimit,
     pub searches: SearchCounter,
     pub query_vectors: QueryVectors,
+    pub query_samples: QuerySamples,
+    pub recall: RecallSampler,
     /// The pipeline of new workspaces.
     pub default_pipeline: Definition,
     /// Tells long responses that the process is stopping.

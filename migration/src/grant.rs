@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Selects the grants: one statement per object. The activity log can be read and appended to; a chain's last entry can only
-/// be replaced.
+/// be replaced. The indexes of vectors can be built anew.
 const GRANTS: &str = "
     select format('grant usage on schema %I to %I', current_schema(), $1::text) as statement
     union all
@@ -18,6 +18,7 @@ const GRANTS: &str = "
         case relname
             when 'activity' then 'select, insert'
             when 'activity_chain' then 'select, insert, update (seq, mac)'
+            when 'embedding' then 'select, insert, update, delete, maintain'
             when 'seaql_migrations' then 'select'
             else 'select, insert, update, delete'
         end)

@@ -35,6 +35,7 @@ mod m0027_kept_of_objects;
 mod m0028_second_spaces;
 mod m0029_incomplete_files;
 mod m0030_evaluations;
+mod m0031_query_samples;
 mod m0032_source_listeners;
 mod requirements;
 mod script;
@@ -49,7 +50,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 31] = [
+const SCRIPTS: [Script; 32] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -80,6 +81,7 @@ const SCRIPTS: [Script; 31] = [
     m0028_second_spaces::SCRIPT,
     m0029_incomplete_files::SCRIPT,
     m0030_evaluations::SCRIPT,
+    m0031_query_samples::SCRIPT,
     m0032_source_listeners::SCRIPT,
 ];
 

@@ -3,6 +3,7 @@
 pub mod api_component;
 pub mod cached_probe;
 pub mod chunked_body;
+pub mod client_connection;
 pub mod client_info;
 pub mod client_network;
 pub mod component;

@@ -32,6 +32,11 @@ impl<K: Clone + Eq + Hash, V: Clone> WriteBehind<K, V> {
         }
     }
 
+    /// The number of values that are not written yet.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Writes the buffer every `interval`, and once more after the last request. A failed write is tried again with the
     /// next one; `what` names it in the log.
     pub async fn flush_loop<F, W>(&self, shutdown: &Shutdown, interval: Duration, what: &str, write: F)

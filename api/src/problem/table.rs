@@ -97,6 +97,7 @@ table! {
     InvalidBody           "invalid_body"            422 "The body has invalid fields";
     TooManyRequests       "too_many_requests"       429 "The client has sent too many requests";
     TooManyCodes          "too_many_codes"          429 "The account has had too many wrong codes";
+    ClientClosedRequest   "client_closed_request"   499 "The client closed the connection before the response";
     Internal              "internal"                500 "The server failed to handle the request";
     MailNotConfigured     "mail_not_configured"     501 "The operation needs mail, which the server does not send";
     Unavailable           "unavailable"             503 "The service is temporarily unavailable";

@@ -39,8 +39,8 @@ use self::{
 };
 use crate::{
     http::{
-        client_info::TrustedProxies, cors::cors, extract::JsonLimit, idempotency::IdempotencySettings, pagination,
-        trace::RequestSpan,
+        client_connection, client_info::TrustedProxies, cors::cors, extract::JsonLimit,
+        idempotency::IdempotencySettings, pagination, trace::RequestSpan,
     },
     state::State,
 };
@@ -123,6 +123,7 @@ pub fn bind(
             .service(web::resource("/api/scalar/scalar.js").get(reference_page::script))
     })
     .workers(http.workers)
+    .on_connect(client_connection::keep_socket)
     .client_request_timeout(Duration::from_secs(http.head_seconds))
     .shutdown_timeout(queue.grace_seconds)
     // `shared::lifecycle` handles signals.

@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 132] = [
+const TABLE: [(&str, Requirement); 133] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -95,6 +95,7 @@ const TABLE: [(&str, Requirement); 132] = [
     ("updateSecondSpace", Within(Permission::WriteCollections)),
     ("exchangeSpaces", Within(Permission::WriteCollections)),
     ("deleteSecondSpace", Within(Permission::WriteCollections)),
+    ("compareSpaces", Within(Permission::WriteCollections)),
     ("readSecondSpace", Within(Permission::ReadCollections)),
     ("estimateSecondSpace", Within(Permission::ReadCollections)),
     ("listCollections", Within(Permission::ReadCollections)),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Body, PASSWORD, TestAccount, TestApp, WorkspaceFixture, second_factor, send};
 
 /// Operations that record no activity here, and the reason.
-const EXEMPT: [(&str, &str); 13] = [
+const EXEMPT: [(&str, &str); 14] = [
     ("refresh", "continues a session whose start and end are recorded; `sessions` covers reused tokens"),
     ("forgotPassword", "the worker finds the account and records it: covered by `password_reset`"),
     ("confirmSignUp", "needs a mailbox: covered by `sign_up_mail`"),
@@ -18,6 +18,7 @@ const EXEMPT: [(&str, &str); 13] = [
     ("confirmEmail", "needs a mailbox: covered by `email_change`"),
     ("receiveNotification", "starts a sync, which records what it changes: covered by `source_notifications`"),
     ("estimateSecondSpace", "only reads; POST for its body"),
+    ("compareSpaces", "only reads; POST for its body"),
     ("search", "only reads; POST for its body"),
     ("searchBatch", "only reads; POST for its body"),
     ("searchSimilar", "only reads; POST for its body"),

@@ -2,6 +2,7 @@
 
 use nvisy_api::cli::verify_activity;
 use nvisy_shared::{
+    id::SpaceId,
     store::{self, Conn, Db},
     testing::TestDeployment,
 };
@@ -69,6 +70,9 @@ async fn api_and_worker_run_under_a_role_that_owns_nothing() {
         app.upload(&ada, &workspace, vec![part("blades.txt", "Divers scrape barnacles from the rotor.")]).await;
     let file = accepted.expect(202)["items"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(app.finished_file(&ada, &workspace, &file).await["state"], "ready");
+    // As maintenance does.
+    let space = app.rows("select id from embedding_space").await[0].try_get("", "id").map(SpaceId).unwrap();
+    store::space_index::rebuild(&app.db, space).await.unwrap();
     let search = format!("/api/v1/workspaces/{workspace}/search");
     let found = app.post(&ada, &search, &json!({ "query": "barnacles" })).await.expect(200);
     assert_eq!(found["hits"][0]["file"]["id"], file.as_str());

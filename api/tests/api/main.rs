@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod abandoned_searches;
 mod access;
 mod access_revoked;
 mod access_tokens;
@@ -79,6 +80,7 @@ mod search;
 mod search_batch;
 mod search_controls;
 mod search_pages;
+mod search_recall;
 mod search_similar;
 mod search_words;
 mod second_factor;

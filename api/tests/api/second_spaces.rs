@@ -15,7 +15,8 @@ use tokio::{
 
 use crate::support::{TestAccount, TestApp, TestResponse, part, send, spawn, wait_until};
 
-/// An embedding server with the models `small`, and `wide`, which fails while it is told to.
+/// An embedding server with the models `small`, and `wide`, which fails while it is told to. `wide` finds the farthest passages of
+/// `small` for queries with `opposite`.
 struct Models {
     url: String,
     fails: Arc<AtomicBool>,
@@ -65,8 +66,10 @@ async fn serve(stream: TcpStream, fails: Arc<AtomicBool>) -> Option<()> {
     } else {
         let vector = |text: &Value| {
             let mut vector = [1.0_f32; 4];
-            text.as_str().unwrap_or_default().bytes().for_each(|byte| vector[usize::from(byte % 4)] += 1.0);
-            vector
+            let text = text.as_str().unwrap_or_default();
+            text.bytes().for_each(|byte| vector[usize::from(byte % 4)] += 1.0);
+            let sign = if body["model"] == "wide" && text.contains("opposite") { -1.0 } else { 1.0 };
+            vector.map(|number| sign * number)
         };
         let data = body["input"].as_array()?.iter().map(vector).enumerate();
         let data: Vec<_> = data.map(|(index, vector)| json!({ "index": index, "embedding": vector })).collect();
@@ -299,5 +302,58 @@ async fn second_space_is_evaluated_before_the_exchange() {
     .await;
     assert_eq!((&evaluation["state"], &evaluation["metrics"]["mean"]["recall"]), (&json!("done"), &json!(1.0)));
     assert_eq!(evaluation["settings"]["secondSpace"], true);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn spaces_are_compared_with_recent_queries_until_the_second_space_ends() {
+    let models = Models::start().await;
+    let mut setup = Setup::new(&models, &[]).await;
+    setup.app.start_worker().await;
+    let names: Vec<String> = (0..20).map(|n| format!("{}.txt", "rock".repeat(n + 1))).collect();
+    setup.upload(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let comparison = format!("{SECOND}/comparison");
+    let compare = async |body: Value| setup.request(Method::POST, &comparison, body).await;
+    compare(json!({})).await.problem(404, "not_found");
+    let search = async |query: &str, mode: &str| {
+        let body = json!({ "query": query, "mode": mode });
+        setup.request(Method::POST, "search", body).await.expect(200);
+    };
+    search("before the move", "vector").await;
+
+    setup.request(Method::POST, SECOND, json!({ "model": "wide" })).await.expect(201);
+    setup.wait_for("ready").await;
+    let none = compare(json!({})).await.expect(200);
+    assert_eq!((&none["queries"], &none["meanOverlap"], &none["complete"]), (&json!(0), &Value::Null, &json!(true)));
+    for (query, mode) in [
+        ("seals", "vector"),
+        ("seals", "hybrid"),
+        ("opposite seals", "hybrid"),
+        ("words only", "text"),
+        ("?!", "hybrid"),
+    ] {
+        search(query, mode).await;
+    }
+    let sampled = wait_until("the queries are written", async || {
+        let compared = compare(json!({})).await.expect(200);
+        (compared["queries"] == 2).then_some(compared)
+    })
+    .await;
+    assert_eq!((&sampled["distribution"][10], &sampled["rejected"]), (&json!(1), &json!(0)), "{sampled}");
+    assert!(sampled["meanOverlap"].as_f64().unwrap() < 0.8, "{sampled}");
+    let different = sampled["different"].as_array().unwrap();
+    assert_eq!((different.len(), &different[0]["query"]), (1, &json!("opposite seals")), "{sampled}");
+    assert!(different[0]["overlap"].as_f64().unwrap() < 0.6, "{sampled}");
+
+    // Given queries are compared in place of the sample, and are not kept.
+    let given = compare(json!({ "queries": ["seals on rocks", "rest"] })).await.expect(200);
+    assert_eq!((&given["queries"], &given["meanOverlap"], &given["different"]), (&json!(2), &json!(1.0), &json!([])));
+    assert_eq!(setup.app.count("query_sample").await, 2);
+    for body in [json!({ "queries": [] }), json!({ "queries": [" "] }), json!({ "limit": 201 })] {
+        compare(body).await.problem(422, "invalid_body");
+    }
+    assert_eq!(setup.request(Method::DELETE, SECOND, Value::Null).await.status, 204);
+    assert_eq!(setup.app.count("query_sample").await, 0, "the queries go at once");
+    setup.app.wait_until_no_jobs_are_left().await;
     setup.app.stop().await;
 }

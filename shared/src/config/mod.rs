@@ -41,6 +41,7 @@ pub struct Config {
     pub outbound: OutboundConfig,
     pub extract: ExtractConfig,
     pub chunk: ChunkConfig,
+    pub search: SearchConfig,
     pub quota: QuotaConfig,
     pub event: EventConfig,
     pub worker: WorkerConfig,
@@ -92,6 +93,7 @@ impl Config {
         let outbound = section(source, "outbound", mistakes);
         let extract = section(source, "extract", mistakes);
         let chunk = section(source, "chunk", mistakes);
+        let search = section(source, "search", mistakes);
         let quota = section(source, "quota", mistakes);
         let event = section(source, "event", mistakes);
         let worker = section(source, "worker", mistakes);
@@ -110,6 +112,7 @@ impl Config {
             outbound: outbound?,
             extract: extract?,
             chunk: chunk?,
+            search: search?,
             quota: quota?,
             event: event?,
             worker: worker?,
@@ -218,6 +221,7 @@ mod tests {
             ("NVISY_HTTP_WORKERS", "0"),
             ("NVISY_QUEUE_LEASE_SECONDS", "18446744073709551615"),
             ("NVISY_LOG_FILTER", "info,=="),
+            ("NVISY_SEARCH_RECALL_SAMPLE", "1.5"),
             ("NVISY_EMBEDDING_PROVIDER", "openai"),
             ("NVISY_HTTP_TLS_KEY_FILE", "key.pem"),
         ])
@@ -230,6 +234,7 @@ mod tests {
             "NVISY_HTTP_WORKERS has a value that is not between 1 and 1024",
             "NVISY_QUEUE_LEASE_SECONDS has a value that is not between",
             "NVISY_LOG_FILTER has a value that is not a filter",
+            "NVISY_SEARCH_RECALL_SAMPLE has a value that is not a number from 0 to 1",
             "NVISY_EMBEDDING_URL must be set",
             "NVISY_EMBEDDING_MODEL must be set",
             "NVISY_EMBEDDING_DIMENSIONS must be set",
@@ -237,7 +242,7 @@ mod tests {
         ] {
             assert!(error.contains(sentence), "{sentence}: {error}");
         }
-        assert_eq!(error.lines().count(), 10, "{error}");
+        assert_eq!(error.lines().count(), 11, "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
 

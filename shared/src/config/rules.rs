@@ -76,6 +76,11 @@ pub(super) fn nats_name(value: &str) -> Result<(), &'static str> {
     usable.then_some(()).ok_or("made of letters, digits, - and _")
 }
 
+pub(super) fn share(value: &str) -> Result<(), &'static str> {
+    let usable = value.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share));
+    usable.then_some(()).ok_or("a number from 0 to 1")
+}
+
 pub(super) fn log_filter(value: &str) -> Result<(), &'static str> {
     EnvFilter::try_new(value).map(drop).map_err(|_| "a filter of log lines, such as info or info,nvisy_api=debug")
 }

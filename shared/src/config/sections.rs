@@ -233,6 +233,11 @@ pub struct ChunkConfig {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub struct SearchConfig {
+    pub recall_sample: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub struct QuotaConfig {
     pub files: i64,
     pub bytes: i64,

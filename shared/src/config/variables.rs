@@ -270,6 +270,11 @@ pub const VARIABLES: &[Variable] = &[
         "0",
         "Tokens that a chunk repeats of the previous one, in workspaces created from now on; at most 256 and half of a chunk.",
     ),
+    variable(
+        "NVISY_SEARCH_RECALL_SAMPLE",
+        "0.01",
+        "Share of the searches by vector, from 0 to 1, that the API repeats exactly in the background to measure their recall; 0 measures none.",
+    ).rule(rules::share),
     variable("NVISY_QUOTA_FILES", "1000000", "Most files of a workspace.").within(0, i64::MAX as u64),
     variable("NVISY_QUOTA_BYTES", "1099511627776", "Most bytes of a workspace, over all versions of all files.")
         .within(0, i64::MAX as u64),

@@ -31,6 +31,7 @@ pub mod mail;
 pub mod member;
 pub mod pipeline;
 pub mod pipeline_version;
+pub mod query_sample;
 pub mod query_set;
 pub mod recovery_code;
 pub mod refresh_token;

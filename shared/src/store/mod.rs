@@ -36,6 +36,7 @@ pub mod node_call;
 pub mod pipeline;
 pub mod posting;
 pub mod processing;
+pub mod query_sample;
 pub mod query_set;
 pub mod rate_limit;
 pub mod run;
@@ -51,6 +52,7 @@ pub mod source_listener;
 pub mod source_notification;
 pub mod source_object;
 pub mod space;
+pub mod space_index;
 mod sql;
 pub mod staleness;
 #[cfg(all(test, feature = "testing"))]

@@ -54,6 +54,7 @@ fn expected_tables() -> Vec<ExpectedTable> {
         expected_table::<entity::member::Entity>(),
         expected_table::<entity::pipeline::Entity>(),
         expected_table::<entity::pipeline_version::Entity>(),
+        expected_table::<entity::query_sample::Entity>(),
         expected_table::<entity::query_set::Entity>(),
         expected_table::<entity::recovery_code::Entity>(),
         expected_table::<entity::refresh_token::Entity>(),

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, raw_sql};
 
-use super::{Conn, Result, Tx, sql};
+use super::{Conn, Result, Tx, query_sample, sql};
 use crate::{
     domain::{
         failure::{Failure, FailureCode},
@@ -282,14 +282,17 @@ pub async fn fail(
     Ok(sql::execute(tx, failed).await? == 1)
 }
 
-/// Lets the second space end: from now on no vectors are written to it. `false`: there is none, or it is being deleted already.
+/// Lets the second space end: from now on no vectors are written to it, and its sample of queries is deleted. `false`: there is none,
+/// or it is being deleted already.
 pub async fn end(tx: &Tx, workspace: WorkspaceId, collection: CollectionId) -> Result<bool> {
     let ended = raw_sql!(
         Postgres,
         "update second_space set state = 'deleting', exchange_requested = false, updated_at = now()
          where workspace_id = {workspace} and collection_id = {collection} and state <> 'deleting'"
     );
-    Ok(sql::execute(tx, ended).await? == 1)
+    let is_ended = sql::execute(tx, ended).await? == 1;
+    query_sample::delete(tx, workspace, collection).await?;
+    Ok(is_ended)
 }
 
 /// Deletes up to `limit` vectors of a second space that is deleted, and then the space itself. `false`: some are left.

@@ -205,6 +205,8 @@ async fn all_metrics() -> Vec<Metric> {
     metrics.pool_connections(1, 2);
     metrics.outbox_lag(second);
     metrics.searched("hybrid", "exact", second);
+    metrics.search_recall("10%", 0.9);
+    metrics.search_recall_dropped("busy");
     Telemetry { providers }.shutdown().await;
 
     collector.metrics()

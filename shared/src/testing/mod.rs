@@ -81,6 +81,8 @@ impl TestDeployment {
             ("NVISY_EMBEDDING_DIRECTORY".to_owned(), variable("NVISY_EMBEDDING_DIRECTORY")),
             ("NVISY_EXTRACT_OCR_DIRECTORY".to_owned(), variable("NVISY_EXTRACT_OCR_DIRECTORY")),
             ("NVISY_EMBEDDING_THREADS".to_owned(), "1".to_owned()),
+            // Searches in the background would disturb tests that count statements or time.
+            ("NVISY_SEARCH_RECALL_SAMPLE".to_owned(), "0".to_owned()),
             // Servers of tests are on this machine.
             ("NVISY_OUTBOUND_ALLOWED_NETWORKS".to_owned(), "127.0.0.0/8, ::1".to_owned()),
             // Without limits and long waits; tests of sign-up and of limits set their own.

@@ -39,6 +39,8 @@ pub struct Schedule {
     pub postings_interval: Duration,
     /// From the end of one run of garbage collection to the next.
     pub gc_interval: Duration,
+    /// From the end of one search for indexes of mostly deleted vectors to the next.
+    pub indexes_interval: Duration,
 }
 
 impl Default for Schedule {
@@ -49,6 +51,7 @@ impl Default for Schedule {
             targets_interval: Duration::from_secs(30),
             postings_interval: Duration::from_secs(20),
             gc_interval: Duration::from_secs(600),
+            indexes_interval: Duration::from_secs(3600),
         }
     }
 }
@@ -66,10 +69,15 @@ enum MaintenanceTask {
     Postings,
     /// Everything that may wait some minutes.
     Gc,
+    /// Indexes of mostly deleted vectors, which take long to build anew.
+    Indexes,
 }
 
 impl MaintenanceTask {
-    const ALL: [Self; 5] = [Self::Schedules, Self::Accounts, Self::ExternalTargets, Self::Postings, Self::Gc];
+    /// Those that run one after the other.
+    const SHORT: [Self; 5] = [Self::Schedules, Self::Accounts, Self::ExternalTargets, Self::Postings, Self::Gc];
+    /// Those that take long, and run beside the others.
+    const LONG: [Self; 1] = [Self::Indexes];
 
     /// The key of its lease in the database.
     const fn name(self) -> &'static str {
@@ -79,6 +87,7 @@ impl MaintenanceTask {
             Self::ExternalTargets => "external_targets",
             Self::Postings => "postings",
             Self::Gc => "gc",
+            Self::Indexes => "indexes",
         }
     }
 
@@ -89,6 +98,7 @@ impl MaintenanceTask {
             Self::ExternalTargets => schedule.targets_interval,
             Self::Postings => schedule.postings_interval,
             Self::Gc => schedule.gc_interval,
+            Self::Indexes => schedule.indexes_interval,
         }
     }
 
@@ -125,6 +135,7 @@ impl MaintenanceTask {
                 gc::unreferenced_blobs(cx).await?;
                 gc::orphaned_objects(cx).await?;
             }
+            Self::Indexes => spaces::rebuild_index(cx).await?,
         }
         Ok(())
     }
@@ -139,19 +150,22 @@ pub async fn run(cx: Context, schedule: Schedule, lifecycle: Lifecycle) {
             report(measure::backlog(&cx).await.map_err(Into::into));
         }
     };
-    let running = async {
-        let mut ticks = tokio::time::interval(schedule.poll_interval);
-        loop {
-            ticks.tick().await;
-            for task in MaintenanceTask::ALL {
-                report(run_if_due(&cx, task, &schedule).await);
-            }
-        }
-    };
     tokio::select! {
         () = lifecycle.soft().cancelled() => {}
         () = measuring => {}
-        () = running => {}
+        () = run_due(&cx, &MaintenanceTask::SHORT, &schedule) => {}
+        () = run_due(&cx, &MaintenanceTask::LONG, &schedule) => {}
+    }
+}
+
+/// Runs each of these tasks when it is due. Never returns.
+async fn run_due(cx: &Context, tasks: &[MaintenanceTask], schedule: &Schedule) {
+    let mut ticks = tokio::time::interval(schedule.poll_interval);
+    loop {
+        ticks.tick().await;
+        for task in tasks {
+            report(run_if_due(cx, *task, schedule).await);
+        }
     }
 }
 

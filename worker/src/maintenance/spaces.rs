@@ -1,15 +1,17 @@
-//! Embedding spaces of connections.
+//! Embedding spaces and their indexes.
 
 use std::error::Error;
 
-use nvisy_shared::store::{self, TransactionTrait};
+use nvisy_shared::store::{self, TransactionTrait, space_index::IndexSize};
 
 use crate::context::Context;
 
 /// Vectors above which a space gets an index. Fewer are compared exactly.
 const INDEXED_VECTORS: i64 = 10_000;
+/// The size below which an index is not worth building anew.
+const REBUILT_BYTES: i64 = 64 << 20;
 
-/// Removes the spaces that no collection uses any more, and indexes those that have become large.
+/// Removes the spaces of connections that no collection uses any more, and indexes those that have become large.
 pub(super) async fn tidy(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     let tx = cx.db.begin().await?;
     let deleted = store::space::delete_unused(&tx).await?;
@@ -23,4 +25,22 @@ pub(super) async fn tidy(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync
         tx.commit().await?;
     }
     Ok(())
+}
+
+/// Builds the largest index anew of those that are mostly of deleted vectors. One at a time: each needs the room of a second one.
+pub(super) async fn rebuild_index(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut dead = store::space_index::list(&cx.db, REBUILT_BYTES).await?;
+    dead.retain(IndexSize::is_mostly_dead);
+    let Some(index) = dead.into_iter().max_by_key(|index| index.bytes) else { return Ok(()) };
+    // Vectors that are not live yet are in the index, too.
+    let vectors = store::space_index::count_vectors(&cx.db, index.id).await?;
+    if !(IndexSize { vectors, ..index }).is_mostly_dead() {
+        return Ok(());
+    }
+    if store::space_index::is_building(&cx.db).await? {
+        tracing::warn!(space = %index.id, "an index of mostly deleted vectors waits: another is being built, or is invalid and must be dropped");
+        return Ok(());
+    }
+    tracing::info!(space = %index.id, bytes = index.bytes, vectors, "building an index of mostly deleted vectors anew");
+    Ok(store::space_index::rebuild(&cx.db, index.id).await?)
 }

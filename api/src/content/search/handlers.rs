@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     auth::member::{Member, Search},
-    http::extract::Json,
+    http::{client_connection::ClientConnection, extract::Json},
     problem::Problem,
     state::State,
 };
@@ -26,11 +26,12 @@ use crate::{
 pub async fn search(
     state: Data<State>,
     member: Member<Search>,
+    connection: ClientConnection,
     body: Json<SearchRequest>,
 ) -> Result<Json<SearchResponse>, Problem> {
     let started = Instant::now();
     let parts = body.0.parts();
-    let outcome = service::run(&state, member.workspace, body.0.into()).await?;
+    let outcome = connection.while_open(service::run(&state, member.workspace, body.0.into())).await?;
     Ok(Json(respond(&state, &member, outcome, parts, started.elapsed())))
 }
 
@@ -43,6 +44,7 @@ pub async fn search(
 pub async fn search_batch(
     state: Data<State>,
     member: Member<Search>,
+    connection: ClientConnection,
     body: Json<SearchBatchRequest>,
 ) -> Result<Json<SearchBatchResponse>, Problem> {
     let started = Instant::now();
@@ -51,7 +53,7 @@ pub async fn search_batch(
     state.limiter.count_further(member.caller(), member.workspace, searches.len() - 1).await?;
     let parts: Vec<ResponseParts> = searches.iter().map(SearchRequest::parts).collect();
     let commands = searches.into_iter().map(Into::into).collect();
-    let outcomes = service::run_all(&state, member.workspace, commands).await?;
+    let outcomes = connection.while_open(service::run_all(&state, member.workspace, commands)).await?;
     let results = outcomes.into_iter().zip(parts).map(|(outcome, parts)| {
         let response = outcome.map(|outcome| {
             let took = outcome.embedding + outcome.searching;
@@ -71,10 +73,11 @@ pub async fn search_batch(
 pub async fn search_similar(
     state: Data<State>,
     member: Member<Search>,
+    connection: ClientConnection,
     body: Json<SimilarRequest>,
 ) -> Result<Json<SearchResponse>, Problem> {
     let started = Instant::now();
-    let outcome = service::similar(&state, member.workspace, body.0.into()).await?;
+    let outcome = connection.while_open(service::similar(&state, member.workspace, body.0.into())).await?;
     Ok(Json(respond(&state, &member, outcome, ResponseParts::default(), started.elapsed())))
 }
 

@@ -1,5 +1,6 @@
 //! Search, and its evaluation on judged queries.
 
+mod comparison;
 mod cursor;
 mod embedding;
 mod evaluations;
@@ -19,4 +20,5 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/workspaces/{ws}/search/similar").route(post().to(handlers::search_similar)));
     query_sets::routes(config);
     evaluations::routes(config);
+    comparison::routes(config);
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use nvisy_shared::{
-    id::{ChunkId, FileId, WorkspaceId},
+    id::{ChunkId, CollectionId, FileId, WorkspaceId},
     platform::Platform,
     store::{
         self,
@@ -125,7 +125,7 @@ pub async fn run_all(
     let mut outcomes = Vec::new();
     for prepared in join_all(embedded).await {
         outcomes.push(match prepared {
-            Ok(prepared) => prepared.run(&state.platform, workspace).await,
+            Ok(prepared) => prepared.run(state, workspace).await,
             Err(problem) => Err(problem),
         });
     }
@@ -168,6 +168,7 @@ pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarComm
     let fingerprint = Fingerprint::of(&json!([origin, options.defining()]));
     query.seen = fingerprint.decode(options.cursor.as_deref())?;
     let result = search(db, workspace, &query).await?;
+    state.recall.sample(&state.platform, &state.lifecycle, workspace, &query);
     Ok(SearchOutcome::new(&query, fingerprint, result))
 }
 
@@ -214,6 +215,8 @@ struct Prepared {
     fingerprint: Fingerprint,
     /// The spaces in which the query is to be embedded.
     spaces: Vec<QuerySpace>,
+    /// The collections whose spaces can be compared with the query.
+    compared: Vec<CollectionId>,
     /// The requested mode.
     mode: SearchMode,
     degraded: Option<String>,
@@ -260,6 +263,8 @@ impl Prepared {
                 spaces.clear();
             }
         }
+        let is_compared = |collection: &&&CollectionSpace| !spaces.is_empty() && collection.second_space_id.is_some();
+        let compared = chosen.iter().filter(is_compared).map(|collection| collection.id).collect();
         // PostgreSQL cannot store NUL in a text; like other control characters, it separates words.
         let text = text.replace('\0', " ");
         let query = SearchQuery {
@@ -277,7 +282,7 @@ impl Prepared {
             seen,
             ..query
         };
-        Ok(Self { query, fingerprint, spaces, mode, degraded: None, embedding: Duration::ZERO })
+        Ok(Self { query, fingerprint, spaces, compared, mode, degraded: None, embedding: Duration::ZERO })
     }
 
     /// Adds the vectors of the query. A hybrid search whose model does not answer goes on by words, and says so.
@@ -300,11 +305,15 @@ impl Prepared {
         Ok(self)
     }
 
-    async fn run(self, platform: &Platform, workspace: WorkspaceId) -> Result<SearchOutcome, Problem> {
-        let Self { query, fingerprint, mode, degraded, embedding, .. } = self;
+    async fn run(self, state: &State, workspace: WorkspaceId) -> Result<SearchOutcome, Problem> {
+        let Self { query, fingerprint, compared, mode, degraded, embedding, .. } = self;
         let began = Instant::now();
-        let result = search(&platform.db, workspace, &query).await?;
+        let result = search(&state.platform.db, workspace, &query).await?;
         let searching = began.elapsed();
+        for collection in compared {
+            state.query_samples.add(workspace, collection, &query.text);
+        }
+        state.recall.sample(&state.platform, &state.lifecycle, workspace, &query);
         Ok(SearchOutcome { mode, degraded, embedding, searching, ..SearchOutcome::new(&query, fingerprint, result) })
     }
 }

@@ -89,13 +89,15 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("deleteConnection", &[Code::InUse]),
     ("receiveNotification", &[Code::NotFound, Code::SignatureRefused, Code::MalformedJson, Code::PayloadTooLarge]),
     ("streamEvents", &[Code::EventsDeleted]),
-    ("search", &[Code::InvalidFilter, Code::InvalidCursor, Code::SpaceNotServed]),
     ("createQuerySet", &[Code::NameTaken, Code::QuotaExceeded]),
     ("importQueries", &[Code::QuotaExceeded]),
     ("judgeHit", &[Code::QuotaExceeded]),
     ("startEvaluation", &[Code::InvalidFilter, Code::SecondSpaceNotReady, Code::QuotaExceeded]),
     ("compareEvaluations", &[Code::NotComparable]),
-    ("searchSimilar", &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded]),
+    ("search", &[Code::InvalidFilter, Code::InvalidCursor, Code::SpaceNotServed, Code::ClientClosedRequest]),
+    ("searchBatch", &[Code::ClientClosedRequest]),
+    ("searchSimilar", &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded, Code::ClientClosedRequest]),
+    ("compareSpaces", &[Code::SpaceNotServed, Code::ClientClosedRequest]),
 ];
 
 /// Codes whose responses can have `Retry-After`.

@@ -136,8 +136,8 @@ async fn add_evaluation(app: &TestApp, owner: &TestAccount, workspace: &str, fil
 }
 
 /// Operations on a second space that exists.
-const EXISTING_SECOND_SPACE: [&str; 4] =
-    ["readSecondSpace", "updateSecondSpace", "exchangeSpaces", "deleteSecondSpace"];
+const EXISTING_SECOND_SPACE: [&str; 5] =
+    ["readSecondSpace", "updateSecondSpace", "exchangeSpaces", "compareSpaces", "deleteSecondSpace"];
 
 /// Gives a file a passage with a vector in the collection `default`, as a worker would have.
 async fn add_vector(app: &TestApp, file: &str) {
@@ -183,6 +183,7 @@ impl Operation {
             ("createSecondSpace" | "estimateSecondSpace", _) => {
                 Body::Json(json!({ "connection": fixture.embedding_connection }))
             }
+            ("compareSpaces", _) => Body::Json(json!({ "limit": 10 })),
             ("updateSecondSpace", _) => Body::Json(json!({ "state": "paused" })),
             ("createQuerySet", _) => Body::Json(json!({ "name": "Other questions" })),
             ("importQueries", _) => Body::Json(json!({ "jsonl": r#"{"query":"ebb"}"# })),

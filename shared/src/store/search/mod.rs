@@ -12,13 +12,16 @@ mod fusion;
 mod hits;
 mod legs;
 mod model;
+mod nearest;
 mod neighbours;
 mod owning_file;
 pub(super) mod parameters;
 mod phrases;
 mod query;
+mod recall;
 mod selection;
 mod similar;
+mod snapshot;
 mod text_leg;
 mod vector_leg;
 
@@ -34,17 +37,21 @@ pub(super) use self::{condition::condition, parameters::Parameters};
 pub use self::{
     facets::{Facet, FacetField},
     model::{AccessPath, Context, Explanation, Hit, MARK_END, MARK_START, Passage, SearchResult, Work},
+    nearest::nearest_chunks,
     query::{
         Expand, MAX_DEPTH, Recency, Rerank, SearchMode, SearchQuery, Seen, SeenMark, SpaceVector, Threshold, Weights,
     },
+    recall::{RecallSample, measure_recall, selectivity},
     similar::{chunk_exists, chunk_vectors, file_vectors},
 };
-use self::{hits::ReadHits, legs::Legs, model::Thresholds, selection::Selected};
-use super::{Conn, Db, Result, TransactionTrait as _, Tx, transaction};
+use self::{
+    hits::ReadHits,
+    legs::Legs,
+    model::{THRESHOLDS, Thresholds},
+    selection::Selected,
+};
+use super::{Db, Result, Tx, transaction};
 use crate::id::{ChunkId, WorkspaceId};
-
-/// Measured with `just bench-search`.
-const THRESHOLDS: Thresholds = Thresholds { exact_vectors: 4_000, exact_vectors_per_root: 40, min_candidates: 50 };
 
 /// The part of a query that has a meaning to be embedded: without operators and excluded words.
 #[must_use]
@@ -69,14 +76,7 @@ async fn search_with(
     query: &SearchQuery,
     thresholds: Thresholds,
 ) -> Result<SearchResult> {
-    let tx = db.begin().await?;
-    // PostgreSQL plans a statement with parameters anew each time if it expects to save more than planning costs, and the
-    // statements of a search are made so that nothing can be saved. The plan for an average tenant must not read a table whole.
-    tx.execute_unprepared(
-        "set transaction isolation level repeatable read, read only; set local plan_cache_mode = force_generic_plan;
-         set local enable_seqscan = off",
-    )
-    .await?;
+    let tx = snapshot::begin(db).await?;
     let result = run(&tx, workspace, query, thresholds).await?;
     transaction::commit(tx).await?;
     Ok(result)

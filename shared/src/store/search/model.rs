@@ -17,6 +17,10 @@ pub(in crate::store) struct Thresholds {
     pub(in crate::store) min_candidates: i64,
 }
 
+/// Measured with `just bench-search`.
+pub(in crate::store) const THRESHOLDS: Thresholds =
+    Thresholds { exact_vectors: 4_000, exact_vectors_per_root: 40, min_candidates: 50 };
+
 /// How a search accessed the vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccessPath {

@@ -12,7 +12,7 @@ use crate::{
     id::{AccountId, BlobId, CollectionId, FileId, ItemId, SpaceId, VersionId},
     platform::Platform,
     store::{
-        self, Db, TransactionTrait,
+        self, Conn, Db, TransactionTrait,
         chunk::{NewChunk, NewVector},
         collection::{CollectionKey, NewCollection},
         file::{NewFile, StoredBlob},
@@ -202,6 +202,49 @@ async fn index_walk_has_the_recall_of_an_exact_scan_and_stays_in_its_tenant() {
     let own = fixture.search(small.0, &fixture.query(SearchMode::Vector, "", vector(3), 100), SMALL).await;
     assert_eq!((own.access_path, own.hits.len()), (AccessPath::Exact, 10), "all matches up to the limit are returned");
     assert!(texts(&own).iter().all(|text| text.starts_with("c1000")));
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn measured_recall_falls_when_the_index_misses_the_nearest() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    let limit = Duration::from_secs(60);
+    for part in 0..20 {
+        let (file, _) = fixture.file(owner, "large", chunks(50, part * 50), true).await;
+        fixture.sql(&format!("update file set tags = array['p{part}'] where id = '{file}'")).await;
+    }
+    fixture.sql("analyze").await;
+    let plain = fixture.query(SearchMode::Hybrid, "c7", vector(7), 10);
+    let part = filtered(plain.clone(), &json!({ "field": "tags", "op": "eq", "value": "p3" }));
+    let measure = async |query: &SearchQuery| {
+        let measured = recall::measure_with(&fixture.db, owner.0, query, SMALL, limit).await.unwrap();
+        measured.map(|sample| (sample.recall, sample.matching))
+    };
+    let (all, matching) = measure(&plain).await.unwrap();
+    assert!(all >= 0.9 && matching == 1.0, "recall {all} of {matching}");
+    let (_, matching) = measure(&part).await.unwrap();
+    assert_eq!(matching, 0.05);
+    let none = filtered(plain.clone(), &json!({ "field": "tags", "op": "eq", "value": "none" }));
+    assert_eq!(measure(&none).await, None);
+    assert_eq!(measure(&SearchQuery { mode: SearchMode::Text, ..plain.clone() }).await, None);
+
+    // With the fewest links, a walk does not reach some of the nearest.
+    let index = format!("embedding_hnsw_{}", fixture.space.0.simple());
+    fixture
+        .sql(&format!(
+            "drop index {index};
+             create index {index} on embedding using hnsw ((vector::halfvec({DIMENSIONS})) halfvec_cosine_ops)
+                 with (m = 2, ef_construction = 4) where space_id = '{}'",
+            fixture.space
+        ))
+        .await;
+    let mut recalls = Vec::new();
+    for seed in 0..20 {
+        let query = fixture.query(SearchMode::Vector, "", vector(7_000_000 + seed), 10);
+        recalls.push(measure(&query).await.unwrap().0);
+    }
+    assert!(recalls.iter().sum::<f64>() < 20.0, "{recalls:?}");
     fixture.close().await;
 }
 

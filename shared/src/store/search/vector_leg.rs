@@ -133,6 +133,15 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
     parameters.into_statement(text)
 }
 
+/// The statement that counts the chunks to search.
+pub(in crate::store) fn count_statement(leg: &VectorLeg<'_>) -> Statement {
+    let mut parameters = Parameters::default();
+    let workspace = parameters.bind(leg.workspace);
+    let parts =
+        [collections(leg, &workspace, &mut parameters), live(leg, &workspace, &mut parameters), scope(leg, &workspace)];
+    parameters.into_statement(format!("with {} select matching::bigint from scope", parts.join(",\n")))
+}
+
 /// The collections to search that are not deleted.
 fn collections(leg: &VectorLeg<'_>, workspace: &str, parameters: &mut Parameters) -> String {
     let among = match leg.collections {

@@ -19,6 +19,9 @@ const INTERACTIVE_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 const BACKGROUND_SECONDS: &[f64] =
     &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0];
 
+/// Bucket bounds of shares from 0 to 1, most of them where a good recall is; a complete one is above the last.
+const RECALL_SHARES: &[f64] = &[0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99];
+
 /// The HTTP methods that have a series of their own.
 const KNOWN_METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -52,6 +55,8 @@ pub struct Metrics {
     pool_connections: Gauge<u64>,
     outbox_lag: Gauge<f64>,
     search_duration: Histogram<f64>,
+    search_recall: Histogram<f64>,
+    search_recall_dropped: Counter<u64>,
 }
 
 impl Metrics {
@@ -75,6 +80,8 @@ impl Metrics {
             pool_connections: gauge(meter, specs::POOL_CONNECTIONS),
             outbox_lag: seconds_gauge(meter, specs::OUTBOX_LAG),
             search_duration: histogram(meter, specs::SEARCH_DURATION, INTERACTIVE_SECONDS),
+            search_recall: histogram(meter, specs::SEARCH_RECALL, RECALL_SHARES),
+            search_recall_dropped: counter(meter, specs::SEARCH_RECALL_DROPPED),
         }
     }
 
@@ -175,6 +182,16 @@ impl Metrics {
     pub fn searched(&self, mode: &'static str, plan: &'static str, took: Duration) {
         let attributes = [KeyValue::new("search.mode", mode), KeyValue::new("search.plan", plan)];
         self.search_duration.record(took.as_secs_f64(), &attributes);
+    }
+
+    /// A sampled search with a filter of this selectivity finds this share of the nearest passages, 0 to 1.
+    pub fn search_recall(&self, selectivity: &'static str, recall: f64) {
+        self.search_recall.record(recall, &[KeyValue::new("search.selectivity", selectivity)]);
+    }
+
+    /// The recall of a sampled search was not measured.
+    pub fn search_recall_dropped(&self, reason: &'static str) {
+        self.search_recall_dropped.add(1, &[KeyValue::new("drop.reason", reason)]);
     }
 }
 

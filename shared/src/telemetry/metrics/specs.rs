@@ -58,4 +58,6 @@ names! {
     POOL_CONNECTIONS = Gauge "nvisy.db.pool.connections" "{connection}" "Connections to the database.";
     OUTBOX_LAG = Gauge "nvisy.outbox.lag" "s" "How long the oldest row of the outbox has waited to be published.";
     SEARCH_DURATION = Histogram "nvisy.search.duration" "s" "How long a search took.";
+    SEARCH_RECALL = Histogram "nvisy.search.recall" "{share}" "Share of the nearest passages that a sampled search by vector finds.";
+    SEARCH_RECALL_DROPPED = Counter "nvisy.search.recall_dropped" "{search}" "Sampled searches whose recall was not measured.";
 }
