@@ -51,7 +51,7 @@ impl RecallSampler {
 
 /// Whether requests use half of the connections.
 fn is_busy(platform: &Platform) -> bool {
-    let (used, _) = store::pool_usage(&platform.db);
+    let (used, _) = platform.db.usage();
     2 * used > u64::from(platform.config.database.connections)
 }
 
