@@ -8,7 +8,7 @@ use nvisy_shared::{
     lifecycle::Lifecycle,
     platform::Platform,
     store::{
-        self, Db,
+        Db,
         search::{SearchMode, SearchQuery, measure_recall, selectivity},
     },
     telemetry::metrics::metrics,

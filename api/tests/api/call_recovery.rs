@@ -100,7 +100,7 @@ async fn every_answer_of_a_failing_model_is_counted_when_workers_are_killed() {
 
     let paid = paid.lock().unwrap().clone();
     let questions: BTreeSet<_> = paid.iter().collect();
-    assert_eq!(questions.len(), FILES);
+    assert_eq!(questions.len(), FILES, "{questions:?}");
     let usage = setup.get(&format!("model-usage?run={}", ended["id"].as_str().unwrap())).await;
     let counted = usage["items"][0]["calls"].as_u64().unwrap() as usize;
     // An answer on its way to a worker that is killed is paid again; no other is.

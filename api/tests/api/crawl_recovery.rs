@@ -25,7 +25,7 @@ struct Site {
 
 fn path(at: usize) -> String {
     // Every fourth is a document, which the jobs that read objects fetch.
-    let extension = if at % 4 == 0 { "txt" } else { "html" };
+    let extension = if at.is_multiple_of(4) { "txt" } else { "html" };
     format!("/dir{}/{at:03}.{extension}", at % FOLDERS)
 }
 

@@ -114,7 +114,7 @@ impl Db {
     }
 
     /// Takes a connection from the pool. A kept one returns to the pool if that has no other.
-    async fn from_pool<T, E>(
+    async fn wait_for_pool<T, E>(
         &self,
         take: impl Future<Output = std::result::Result<T, E>>,
     ) -> std::result::Result<T, E> {
@@ -129,7 +129,7 @@ impl Db {
 
     /// A transaction, as SeaORM begins it: a caller must not be dropped meanwhile.
     pub(super) async fn transaction(&self) -> Result<DatabaseTransaction> {
-        self.from_pool(TransactionTrait::begin(&self.pool)).await
+        self.wait_for_pool(TransactionTrait::begin(&self.pool)).await
     }
 
     /// A listener, whose connection is its own.
@@ -137,7 +137,7 @@ impl Db {
     /// # Errors
     /// When the pool has no connection in time.
     pub async fn listener(&self) -> std::result::Result<PgListener, Sqlx> {
-        self.from_pool(PgListener::connect_with(self.pool())).await
+        self.wait_for_pool(PgListener::connect_with(self.pool())).await
     }
 
     /// Checks that the database responds.
@@ -145,7 +145,7 @@ impl Db {
     /// # Errors
     /// When it does not respond.
     pub async fn ping(&self) -> Result<()> {
-        self.from_pool(self.pool.ping()).await
+        self.wait_for_pool(self.pool.ping()).await
     }
 
     /// The numbers of used and idle connections.
@@ -182,7 +182,7 @@ impl Db {
         if let Some(kept) = kept.filter(|kept| kept.used.elapsed() < IDLE_BEFORE_TEST) {
             return Ok(InUse { kept, _permit: permit });
         }
-        let connection = self.from_pool(self.pool().acquire()).await.map_err(|error| match error {
+        let connection = self.wait_for_pool(self.pool().acquire()).await.map_err(|error| match error {
             Sqlx::PoolTimedOut => Error::ConnectionAcquire(ConnAcquireErr::Timeout),
             Sqlx::PoolClosed => Error::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
             error => Error::Conn(RuntimeErr::SqlxError(error.into())),

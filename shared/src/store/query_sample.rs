@@ -74,6 +74,8 @@ pub async fn delete(tx: &Tx, workspace: WorkspaceId, collection: CollectionId) -
 
 #[cfg(all(test, feature = "testing"))]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
     use super::*;
     use crate::{
         store::{self, Db, TransactionTrait},

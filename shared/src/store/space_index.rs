@@ -124,7 +124,7 @@ mod tests {
              drop index {index};
              insert into embedding (workspace_id, space_id, target_id, chunk_id, input_hash, vector)
                  select '{space}', '{space}', '{space}', gen_random_uuid(), gen_random_uuid(), (
-                     select array_agg(random() - 0.5 + n * 0) from generate_series(1, {DIMENSIONS}))::real[]::vector::halfvec
+                     select array_agg(random() - 0.5 + (n + i) * 0) from generate_series(1, {DIMENSIONS}) i)::real[]::vector::halfvec
                  from generate_series(1, {VECTORS}) n;
              commit;
              select create_space_index('{space}', {DIMENSIONS})"

@@ -95,7 +95,7 @@ async fn tried(target: &OpenTarget, place: Option<&(String, String)>) -> Option<
                 Ok(place) => try_writing(&**target, &place.key(id::new())).await,
                 Err(failure) => Err(CallFailure::Item(failure)),
             };
-            Some(written.map(|done| named(done)))
+            Some(written.map(named))
         }
     }
 }

@@ -16,13 +16,12 @@ mod pinecone;
 mod qdrant;
 mod rest;
 pub mod source;
-mod sql;
+pub(crate) mod sql;
 pub mod table;
 pub mod target;
 mod weaviate;
 mod web;
 
-pub(crate) use self::sql::{ChannelListener, ChannelNotification};
 pub use self::{
     connection::OpenConnection,
     failure::{CallFailure, Redact},

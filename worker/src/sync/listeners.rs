@@ -23,7 +23,11 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::{
-    connectors::{ChannelListener, ChannelNotification, OpenConnection, gate::Gate},
+    connectors::{
+        OpenConnection,
+        gate::Gate,
+        sql::{ChannelListener, ChannelNotification},
+    },
     context::Context,
     runner::JobError,
 };
