@@ -29,7 +29,8 @@ test *arguments: model
     @{{ services }} mariadb >/dev/null
     @{{ services }} dovecot >/dev/null
     @{{ services }} object-stores >/dev/null
-    NVISY_TEST_LOG="${NVISY_TEST_LOG:-info}" {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
+    @# More tests than cores: many of them wait.
+    NEXTEST_TEST_THREADS="${NEXTEST_TEST_THREADS:-$(($(nproc) * 3 / 2))}" NVISY_TEST_LOG="${NVISY_TEST_LOG:-info}" {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
     @{{ just_executable() }} no-secrets-in-logs "$#"
 
 # Fail if a log of the tests that ran last has the marker that all secrets of test connections contain

@@ -52,7 +52,7 @@ impl ModelServer {
                 let time = *time.lock().unwrap();
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
-                    let request = read(&mut stream).await;
+                    let Some(request) = read(&mut stream).await else { return };
                     log.lock().unwrap().push(request.clone());
                     tokio::time::sleep(time).await;
                     let response = responder.lock().unwrap()(&request);
@@ -103,12 +103,15 @@ pub fn http(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} S\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> ModelRequest {
+/// `None` for a request that ends half-way, as that of a worker that is killed.
+async fn read(stream: &mut BufReader<TcpStream>) -> Option<ModelRequest> {
     let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).await.unwrap_or(0) > 0 {}
+    while !head.ends_with("\r\n\r\n") {
+        stream.read_line(&mut head).await.ok().filter(|read| *read > 0)?;
+    }
     let head = head.to_ascii_lowercase();
     let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
-    let _ = stream.read_exact(&mut body).await;
-    ModelRequest { head, body: serde_json::from_slice(&body).unwrap_or_default() }
+    stream.read_exact(&mut body).await.ok()?;
+    Some(ModelRequest { head, body: serde_json::from_slice(&body).unwrap_or_default() })
 }
