@@ -22,6 +22,7 @@ use crate::{
     http::{
         pagination::{PageQuery, default_limit},
         string_schema::Opaque,
+        validation::present,
     },
     problem::Problem,
 };
@@ -56,8 +57,9 @@ pub struct SetPath {
 pub struct StartEvaluation {
     /// How the queries are searched; absent: as a search without settings.
     #[garde(dive)]
-    #[serde(default)]
-    pub settings: SearchSettings,
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "SearchSettings")]
+    pub settings: Option<SearchSettings>,
     /// The number of first files of which recall and precision are computed.
     #[garde(range(min = 1, max = 100))]
     #[schemars(range(min = 1, max = 100))]
@@ -81,7 +83,12 @@ fn start_example() -> Value {
 impl StartEvaluation {
     pub fn of_set(&self, set: Uuid) -> RequestedEvaluation {
         let Self { settings, k, fit_weights } = self;
-        RequestedEvaluation { set: QuerySetId(set), settings: settings.clone(), k: *k, fit_weights: *fit_weights }
+        RequestedEvaluation {
+            set: QuerySetId(set),
+            settings: settings.clone().unwrap_or_default(),
+            k: *k,
+            fit_weights: *fit_weights,
+        }
     }
 }
 
