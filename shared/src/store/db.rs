@@ -7,6 +7,7 @@
 //! at once: the pool's round trip waits for the rest of its response.
 
 use std::{
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -35,6 +36,9 @@ use super::{ACQUIRE_TIMEOUT, Error, IDLE_BEFORE_TEST, Result};
 
 /// A connection returns to the pool after so long, which ends those that have reached their maximum lifetime.
 const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// While a caller waits for the pool, another kept connection returns to it after so long.
+const RETURN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The database. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -113,7 +117,8 @@ impl Db {
         self.pool.get_postgres_connection_pool()
     }
 
-    /// Takes a connection from the pool. A kept one returns to the pool if that has no other.
+    /// Takes a connection from the pool. A kept one returns to the pool if that has no other, and a further one each time that
+    /// the caller has waited: others may have taken the first.
     async fn wait_for_pool<T, E>(
         &self,
         take: impl Future<Output = std::result::Result<T, E>>,
@@ -121,10 +126,20 @@ impl Db {
         let _waiting = Waiting::new(&self.statements.waiting);
         let pool = self.pool();
         if pool.num_idle() == 0 && pool.size() >= pool.options().get_max_connections() {
-            let kept = self.statements.kept().pop();
-            drop(kept);
+            self.return_kept();
         }
-        take.await
+        let mut take = pin!(take);
+        loop {
+            match timeout(RETURN_INTERVAL, &mut take).await {
+                Ok(taken) => return taken,
+                Err(_) => self.return_kept(),
+            }
+        }
+    }
+
+    fn return_kept(&self) {
+        let kept = self.statements.kept().pop();
+        drop(kept);
     }
 
     /// A transaction, as SeaORM begins it: a caller must not be dropped meanwhile.
@@ -337,6 +352,20 @@ mod tests {
         };
         join_all((0..12).map(|n| tokio::spawn(work(n)))).await.into_iter().for_each(|ended| ended.unwrap());
         assert!(db.usage().0 <= 3);
+        db.close().await.unwrap();
+        deployment.close().await;
+    }
+
+    #[tokio::test]
+    async fn transactions_that_begin_together_get_all_kept_connections() {
+        let deployment = TestDeployment::new().await;
+        let db = connect(&deployment, 4).await;
+        for _ in 0..10 {
+            // Each of the statements leaves a connection.
+            join_all((0..4).map(|_| process(&db))).await;
+            let all = join_all((0..4).map(|_| db.begin())).await;
+            assert!(all.iter().all(Result::is_ok));
+        }
         db.close().await.unwrap();
         deployment.close().await;
     }
