@@ -236,7 +236,7 @@ bench-search: (bench "search") (bench "search_cost")
 bench-quality folder="": model
     @{{ services }} install
     cargo build --release --workspace --bins --locked
-    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench quality -- {{ quote(folder) }}
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- quality {{ quote(folder) }}
 
 # Compare requests with a bare handler and the bare statement, with and without limits
 [group('measure')]
@@ -252,7 +252,7 @@ bench-sync objects="5000": model
     @{{ services }} install
     @{{ services }} object-stores >/dev/null
     cargo build --release --workspace --bins --locked
-    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench sync -- {{ objects }}
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- sync {{ objects }}
 
 # Download sample documents of all formats for `bench-extract`; prints their folder
 [group('measure')]
@@ -268,4 +268,4 @@ bench-extract folder: model
 bench name: model
     @{{ services }} install
     cargo build --release --workspace --bins --locked
-    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench {{ name }}
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- {{ name }}

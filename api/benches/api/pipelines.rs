@@ -1,16 +1,5 @@
 //! `just bench-pipelines`: the CPU time of a worker for each item and node of graphs that do nothing, the speed of one and of four
 //! workers with a service that takes its time, and the memory of a worker and the wait of an upload during runs of many items.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "a benchmark that prints a report and uses a part of the test support"
-)]
-
-#[path = "../tests/api/support/mod.rs"]
-mod support;
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +11,8 @@ use tokio::{
 };
 
 use nvisy_shared::store::Conn as _;
-use support::{TestAccount, TestApp, part, send, spawn};
+
+use crate::support::{TestAccount, TestApp, part, send, spawn};
 
 const ITEMS: usize = 1_000;
 const FILES_OF_UPLOAD: usize = 100;
@@ -36,7 +26,7 @@ const MANY: [usize; 2] = [10_000, 100_000];
 const UPLOADS: usize = 20;
 
 #[actix_web::main]
-async fn main() {
+pub async fn run() {
     let app = TestApp::start_with(&[]).await;
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Tidal energy").await;

@@ -1,20 +1,10 @@
 //! `just bench-fairness`: how long a file of one chunk waits behind one of 13,000, and the throughput meanwhile.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "a benchmark that prints a report and uses a part of the test support"
-)]
-
-#[path = "../tests/api/support/mod.rs"]
-mod support;
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{TestAccount, TestApp, part, spawn};
+
+use crate::support::{TestAccount, TestApp, part, spawn};
 
 const LOCAL: [(&str, &str); 2] = [("NVISY_EMBEDDING_PROVIDER", "local"), ("NVISY_EMBEDDING_THREADS", "0")];
 const LONG_CHUNKS: i64 = 13_000;
@@ -25,7 +15,7 @@ const WINDOW: Duration = Duration::from_secs(40);
 const POLL: Duration = Duration::from_millis(100);
 
 #[actix_web::main]
-async fn main() {
+pub async fn run() {
     let app = TestApp::start_with(&LOCAL).await;
     let ada = app.create_account("ada").await;
     let same = app.create_workspace(&ada, "Long").await;

@@ -1,15 +1,4 @@
 //! `just bench-search`: search over 100,000 chunks, compared with its bare statement, and its recall.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "a benchmark that prints a report and uses a part of the test support"
-)]
-
-#[path = "../tests/api/support/mod.rs"]
-mod support;
 
 use std::{
     collections::HashSet,
@@ -30,7 +19,8 @@ use nvisy_shared::{
     },
 };
 use serde_json::json;
-use support::TestApp;
+
+use crate::support::TestApp;
 
 const CHUNKS: usize = 100_000;
 /// Chunks per transaction.
@@ -44,7 +34,7 @@ const ROUNDS: usize = 60;
 const TOP: i64 = 10;
 
 #[actix_web::main]
-async fn main() {
+pub async fn run() {
     let app = TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local"), ("NVISY_EMBEDDING_THREADS", "0")]).await;
     let platform = Platform::open(app.config().clone()).await.unwrap();
     let ada = app.create_account("ada").await;

@@ -1,16 +1,5 @@
 //! `just bench-sync`: a sync of small objects as a share of the bare client's listing and reading, a second sync without changes, and
 //! the memory of the worker.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "a benchmark that prints a report and uses a part of the test support"
-)]
-
-#[path = "../tests/api/support/mod.rs"]
-mod support;
 
 use std::time::{Duration, Instant};
 
@@ -21,10 +10,11 @@ use nvisy_worker::{
     context::Context,
 };
 use serde_json::json;
-use support::{
+
+use crate::support::{
     TestApp,
     object_store::{SeaweedFs, s3_credentials},
-    program, spawn,
+    program, send, spawn,
     synced::{LOOPBACK, Synced},
 };
 
@@ -35,7 +25,7 @@ const PARALLEL_READS: usize = 16;
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 
 #[actix_web::main]
-async fn main() {
+pub async fn run() {
     let objects = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(OBJECTS);
     let store = SeaweedFs::start().await;
     stream::iter(0..objects)
@@ -54,7 +44,7 @@ async fn main() {
         "edges": [{ "from": "in", "to": "none" }, { "from": "none", "to": "read" }, { "from": "read", "to": "out" }] });
     let path = synced.path(&format!("pipelines/{}", synced.pipeline));
     let request = synced.app.request(reqwest::Method::PATCH, &path).bearer_auth(&synced.ada.token);
-    support::send(request.json(&json!({ "definition": filter }))).await.expect(200);
+    send(request.json(&json!({ "definition": filter }))).await.expect(200);
 
     let (listed, read) = bare(&synced, objects).await;
     let worker = spawn("nvisy-worker", &synced.app.deployment, &[LOCAL, LOOPBACK]);

@@ -3,17 +3,6 @@
 //! The collection in `quality/collection.txt` is searched twice: each passage as a file, and in reports of passages about different
 //! subjects, which are cut into chunks. With a folder in the format of BEIR (`corpus.jsonl`, `queries.jsonl`, `qrels.tsv`), that
 //! is searched, too.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "a benchmark that prints a report and uses a part of the test support"
-)]
-
-#[path = "../tests/api/support/mod.rs"]
-mod support;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,7 +12,8 @@ use std::{
 
 use nvisy_shared::domain::evaluation::measure;
 use serde_json::{Value, json};
-use support::{TestAccount, TestApp, part};
+
+use crate::support::{TestAccount, TestApp, part};
 
 const COLLECTION: &str = include_str!("quality/collection.txt");
 /// Reports of the passages; each has every twelfth.
@@ -56,7 +46,7 @@ struct Collection {
 }
 
 #[actix_web::main]
-async fn main() {
+pub async fn run() {
     let own = own_collection();
     println!(
         "{} passages, {} topical and {} known-item queries",
@@ -69,7 +59,7 @@ async fn main() {
     let whole = Searched::new(&app, &ada, "Whole", own.documents.clone(), HashMap::new()).await;
     whole.report("topical, whole", &own.topical).await;
     whole.report("known item, whole", &own.known).await;
-    let folder = std::env::args().skip(1).find(|argument| !argument.is_empty() && !argument.starts_with("--"));
+    let folder = std::env::args().skip(2).find(|argument| !argument.is_empty() && !argument.starts_with("--"));
     if let Some(folder) = folder {
         let collection = beir_collection(Path::new(&folder));
         let searched = Searched::new(&app, &ada, "Folder", collection.documents, HashMap::new()).await;

@@ -1,16 +1,5 @@
 //! `just bench-search`: CPU of PostgreSQL and of the API for a search, by mode, length of the question and number of chunks.
 //! An argument is the number of chunks above which a corpus is left out.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "a benchmark that prints a report and uses a part of the test support"
-)]
-
-#[path = "../tests/api/support/mod.rs"]
-mod support;
 
 use std::{
     fs,
@@ -32,7 +21,8 @@ use nvisy_shared::{
     },
 };
 use serde_json::json;
-use support::{TestAccount, TestApp};
+
+use crate::support::{TestAccount, TestApp};
 
 /// Chunks, and chunks of a file.
 const CORPORA: [(usize, usize); 3] = [(1_845, 2), (10_000, 10), (100_000, 100)];
@@ -46,7 +36,7 @@ const STOP_WORDS: [&str; 16] =
     ["the", "of", "and", "in", "to", "is", "for", "with", "that", "on", "are", "by", "was", "how", "what", "which"];
 
 #[actix_web::main]
-async fn main() {
+pub async fn run() {
     let app = TestApp::start_with(&[("NVISY_EMBEDDING_PROVIDER", "local"), ("NVISY_EMBEDDING_THREADS", "0")]).await;
     let platform = Platform::open(app.config().clone()).await.unwrap();
     let ada = app.create_account("ada").await;

@@ -1,16 +1,5 @@
 //! `just bench-http`: requests per second, the 99th percentile and CPU time per request, compared with a bare handler and
 //! the bare statement.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "a benchmark that prints a report and uses a part of the test support"
-)]
-
-#[path = "../tests/api/support/mod.rs"]
-mod support;
 
 use std::{
     fs,
@@ -27,7 +16,8 @@ use nvisy_shared::{
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool, Row as _, postgres::PgPoolOptions};
-use support::{PASSWORD, TestAccount, TestApp};
+
+use crate::support::{PASSWORD, TestAccount, TestApp};
 
 /// The duration of each measurement, after the warm-up.
 const MEASURED: Duration = Duration::from_secs(4);
@@ -106,7 +96,7 @@ fn scheduled_micros(proc: &str) -> f64 {
 
 // The runtime of the API itself.
 #[tokio::main]
-async fn main() {
+pub async fn run() {
     let app = TestApp::start_with(&[POOL]).await;
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Bench").await;

@@ -1,17 +1,6 @@
 //! `just bench-ingest`: indexing end to end, as a share of the bare embedder's throughput on the same text.
 //!
 //! Both run in one process with the same threads: on a shared machine only the ratio is meaningful.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "a benchmark that prints a report and uses a part of the test support"
-)]
-
-#[path = "../tests/api/support/mod.rs"]
-mod support;
 
 use std::{
     fmt::Write,
@@ -26,7 +15,8 @@ use reqwest::{
     Method,
     multipart::{Form, Part},
 };
-use support::{TestAccount, TestApp, send};
+
+use crate::support::{TestAccount, TestApp, send};
 
 const LOCAL: [(&str, &str); 2] = [("NVISY_EMBEDDING_PROVIDER", "local"), ("NVISY_EMBEDDING_THREADS", "0")];
 const FILES: usize = 8;
@@ -35,7 +25,7 @@ const SMALL_FILES: usize = 30;
 const BATCH: usize = 32;
 
 #[actix_web::main]
-async fn main() {
+pub async fn run() {
     let texts: Vec<String> = (0..FILES).map(|seed| prose(seed, FILE_BYTES)).collect();
     let (bare_chunks, bare) = bare(&texts).await;
     let (chunks, whole) = end_to_end(&texts).await;

@@ -1,15 +1,4 @@
 //! `just bench-upload`: the throughput of a large upload as a share of the bare object store, and its memory.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "a benchmark that prints a report and uses a part of the test support"
-)]
-
-#[path = "../tests/api/support/mod.rs"]
-mod support;
 
 use std::{
     net::TcpListener,
@@ -20,14 +9,15 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use reqwest::{Body, Method};
-use support::{TestApp, program, wait_until};
 use tokio::process::Command;
+
+use crate::support::{TestApp, program, wait_until};
 
 const UPLOAD_BYTES: u64 = 1 << 30;
 const CHUNK_BYTES: usize = 256 * 1024;
 
 #[actix_web::main]
-async fn main() {
+pub async fn run() {
     let app = TestApp::start().await;
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Bench").await;
