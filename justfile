@@ -216,7 +216,7 @@ bench-ingest: (bench "ingest")
 
 # Show the CPU time of a worker for each item and node of a run
 [group('measure')]
-bench-pipelines: (bench "pipelines")
+bench-pipelines items="100000": (bench "pipelines" items)
 
 # Show how long a short file waits behind a long one, and the throughput meanwhile
 [group('measure')]
@@ -265,7 +265,7 @@ bench-extract folder: model
     NVISY_OCR_DIRECTORY="$(realpath .local/models/PP-OCRv6-small)" cargo bench --locked -p nvisy-extract --bench extract -- "$(realpath {{ quote(folder) }})"
 
 [private]
-bench name: model
+bench name argument="": model
     @{{ services }} install
     cargo build --release --workspace --bins --locked
-    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- {{ name }}
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- {{ name }} {{ argument }}

@@ -1,5 +1,6 @@
 //! `just bench-pipelines`: the CPU time of a worker for each item and node of graphs that do nothing, the speed of one and of four
 //! workers with a service that takes its time, and the memory of a worker and the wait of an upload during runs of many items.
+//! An argument is the number of items of the longest run.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ const FILES_OF_UPLOAD: usize = 100;
 const CALL_TIME: Duration = Duration::from_millis(50);
 /// Nodes between the source and the sink.
 const NODES: [usize; 3] = [1, 5, 20];
-/// The items of runs whose memory is compared.
+/// The items of runs whose memory is compared; the second number can be given.
 const MANY: [usize; 2] = [10_000, 100_000];
 /// Uploads during such a run.
 const UPLOADS: usize = 20;
@@ -55,9 +56,10 @@ pub async fn run() {
         println!("; {:.0} items/s  (target: under 1 ms/item and node)", ITEMS as f64 / took.as_secs_f64());
         before = Some((nodes, per_item));
     }
-    many(&app, &ada, &path, worker_id).await;
     drop(worker);
     services(&app, &ada, &path).await;
+    let worker = spawn("nvisy-worker", &app.deployment, &[]);
+    many(&app, &ada, &path, worker.id().expect("a worker that runs")).await;
     app.stop().await;
 }
 
@@ -65,7 +67,8 @@ pub async fn run() {
 async fn many(app: &TestApp, ada: &TestAccount, path: &str, worker: u32) {
     println!("a run of many items through one filter");
     let mut fewer: Option<f64> = None;
-    for items in MANY {
+    let most = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(MANY[1]);
+    for items in [MANY[0], most] {
         seed(app, items).await;
         reset_peak_memory(worker);
         let began = Instant::now();
@@ -120,8 +123,8 @@ async fn seed(app: &TestApp, files: usize) {
          ids as materialized (select uuidv7() as file, uuidv7() as version, n from generate_series(1, {files} - (select count(*) from file)) n),
          files as (insert into file (workspace_id, id, name, version_id, created_by)
              select workspace_id, file, 'seeded ' || n || '.txt', version, created_by from one, ids)
-         insert into file_version (workspace_id, id, file_id, number, blob_id, bytes, sha256, media_type, state)
-         select workspace_id, version, file, 1, blob_id, bytes, sha256, media_type, 'ready' from one, ids"
+         insert into file_version (workspace_id, id, file_id, number, blob_id, bytes, sha256, media_type, state, chunk_count)
+         select workspace_id, version, file, 1, blob_id, bytes, sha256, media_type, 'ready', 0 from one, ids"
     );
     app.db.execute_unprepared(&sql).await.unwrap();
 }

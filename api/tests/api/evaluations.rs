@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Searched, TestApp, TestFile, send, wait_until};
+use crate::support::{Searched, TestApp, TestFile, part, send, spawn, wait_until};
 
 /// Searched files, and a query set.
 struct Setup {
@@ -286,6 +286,61 @@ async fn thousand_queries_are_evaluated() {
     );
     assert_near(&evaluation["metrics"]["mean"]["recall"], 1.0);
     setup.searched.app.stop().await;
+}
+
+#[actix_web::test]
+async fn evaluation_has_each_query_once_when_workers_are_killed() {
+    const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
+    const QUERIES: u64 = 400;
+    let app = TestApp::start_with(&[LOCAL]).await;
+    let ada = app.create_account("ada").await;
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    let path = |path: &str| format!("/api/v1/workspaces/{workspace}/{path}");
+    let mut worker = spawn("nvisy-worker", &app.deployment, &[LOCAL]);
+    let parts = TIDE.iter().map(|(name, content)| part(name, (*content).to_owned())).collect();
+    let accepted = app.upload(&ada, &workspace, parts).await.expect(202);
+    for file in accepted["items"].as_array().unwrap() {
+        app.finished_file(&ada, &workspace, file["id"].as_str().unwrap()).await;
+    }
+    let seals = accepted["items"][2]["id"].as_str().unwrap();
+    let set = app.post(&ada, &path("query-sets"), &json!({ "name": "Questions" })).await.expect(201);
+    let set = path(&format!("query-sets/{}", set["id"].as_str().unwrap()));
+    let topics: String = (0..QUERIES).map(|n| format!("{n}\tseals on bank {n}\n")).collect();
+    let qrels: String = (0..QUERIES).map(|n| format!("{n} 0 {seals} 1\n")).collect();
+    app.post(&ada, &format!("{set}/import"), &json!({ "topics": topics, "qrels": qrels })).await.expect(200);
+    let started = app.post(&ada, &format!("{set}/evaluations"), &json!({ "settings": {} })).await.expect(202);
+    let evaluation = path(&format!("evaluations/{}", started["id"].as_str().unwrap()));
+    let mut killed_at = Vec::new();
+    let ended = loop {
+        let now = app.get(&ada, &evaluation).await.expect(200);
+        if now["state"] != "running" {
+            break now;
+        }
+        let done = now["done"].as_u64().unwrap();
+        if killed_at.len() < 3 && done > killed_at.last().copied().unwrap_or(0) {
+            worker.kill().await.expect("a killed worker");
+            killed_at.push(done);
+            worker = spawn("nvisy-worker", &app.deployment, &[LOCAL]);
+        }
+    };
+    assert_eq!(killed_at.len(), 3, "the evaluation was over before it could be disturbed: {killed_at:?}");
+    assert_eq!((&ended["state"], &ended["done"]), (&json!("done"), &json!(QUERIES)), "{ended}");
+    assert_eq!(ended["metrics"]["measured"], QUERIES, "{ended}");
+    assert_near(&ended["metrics"]["mean"]["mrr"], 1.0);
+    let mut queries = Vec::new();
+    let mut page = app.get(&ada, &format!("{evaluation}/queries?limit=100")).await.expect(200);
+    loop {
+        queries.extend(page["items"].as_array().unwrap().iter().map(|query| query["externalId"].to_string()));
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        page = app.get(&ada, &format!("{evaluation}/queries?limit=100&cursor={cursor}")).await.expect(200);
+    }
+    queries.sort();
+    queries.dedup();
+    assert_eq!(queries.len() as u64, QUERIES);
+    wait_until("no job is left", async || (app.count("job").await == 0).then_some(())).await;
+    assert_eq!(app.count("dead_job").await, 0);
+    drop(worker);
+    app.stop().await;
 }
 
 #[actix_web::test]

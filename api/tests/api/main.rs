@@ -87,6 +87,7 @@ mod second_factor;
 mod second_spaces;
 mod services;
 mod sessions;
+mod shared_jobs;
 mod shutdown;
 mod sign_up;
 mod sign_up_mail;

@@ -22,16 +22,24 @@ use crate::{
 
 /// Locks the file of an item, then the item, so that one transaction at a time changes them. `None`: the file was deleted.
 pub async fn lock_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
-    let of_item = run_item::Entity::find_by_id((workspace, item)).select_only().column(run_item::Column::FileId);
+    Ok(lock_items(tx, workspace, vec![item]).await?.pop())
+}
+
+/// Locks the files of items, then the items; returns those whose file is not deleted, by id.
+pub async fn lock_items(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<Vec<Item>> {
+    let of_items = run_item::Entity::find()
+        .select_only()
+        .column(run_item::Column::FileId)
+        .filter(run_item::Column::WorkspaceId.eq(workspace))
+        .filter(run_item::Column::Id.eq_any(items.clone()));
     // Not `for update`: rows that refer to the file may be added meanwhile.
-    let file = select_file(workspace)
-        .filter(file::Column::Id.in_subquery(of_item.into_query()))
+    let files = select_file(workspace)
+        .filter(file::Column::Id.in_subquery(of_items.into_query()))
+        .order_by_asc(file::Column::Id)
         .lock(LockType::NoKeyUpdate)
         .into_tuple::<FileId>();
-    match file.one(tx).await? {
-        Some(_) => run::lock_item(tx, workspace, item).await,
-        None => Ok(None),
-    }
+    files.all(tx).await?;
+    run::lock_items(tx, workspace, items).await
 }
 
 /// Locks a file whose description is to be changed. `None`: there is no such file.

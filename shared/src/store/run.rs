@@ -280,9 +280,12 @@ impl ItemRow {
     }
 }
 
-fn select_item(workspace: WorkspaceId, item: ItemId) -> Select<run_item::Entity> {
+fn select_items(workspace: WorkspaceId, items: Vec<ItemId>) -> Select<run_item::Entity> {
     use run_item::Column;
-    run_item::Entity::find_by_id((workspace, item))
+    run_item::Entity::find()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Id.eq_any(items))
+        .order_by_asc(Column::Id)
         .select_only()
         .columns([
             Column::Id,
@@ -308,16 +311,21 @@ fn select_item(workspace: WorkspaceId, item: ItemId) -> Select<run_item::Entity>
 
 /// An item; `None` if its file was deleted.
 pub async fn find_item(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
-    let row: Option<ItemRow> = select_item(workspace, item).into_model().one(conn).await?;
-    row.map(ItemRow::into_item).transpose()
+    Ok(find_items(conn, workspace, vec![item]).await?.pop())
 }
 
-/// Like [`find_item`], and locks the item; [`super::locks::lock_item`] locks its file before.
-pub(super) async fn lock_item(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
-    let mut select = select_item(workspace, item);
+/// Those of these items whose file is not deleted, by id.
+pub async fn find_items(conn: &impl Conn, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<Vec<Item>> {
+    let rows: Vec<ItemRow> = select_items(workspace, items).into_model().all(conn).await?;
+    rows.into_iter().map(ItemRow::into_item).collect()
+}
+
+/// Like [`find_items`], and locks the items; [`super::locks::lock_items`] locks their files before.
+pub(super) async fn lock_items(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<Vec<Item>> {
+    let mut select = select_items(workspace, items);
     QueryTrait::query(&mut select).lock_with_tables(LockType::Update, [run_item::Entity]);
-    let row: Option<ItemRow> = select.into_model().one(tx).await?;
-    row.map(ItemRow::into_item).transpose()
+    let rows: Vec<ItemRow> = select.into_model().all(tx).await?;
+    rows.into_iter().map(ItemRow::into_item).collect()
 }
 
 fn update_item(workspace: WorkspaceId, item: ItemId) -> UpdateMany<run_item::Entity> {
@@ -331,11 +339,17 @@ fn update_run(workspace: WorkspaceId, run: RunId) -> UpdateMany<run::Entity> {
     run::Entity::update_many().filter(run::Column::WorkspaceId.eq(workspace)).filter(run::Column::Id.eq(run))
 }
 
-/// Marks the item as running, and its run.
-pub async fn start_item(tx: &Tx, workspace: WorkspaceId, item: &Item) -> Result<()> {
+/// Marks items as running, and their run.
+pub async fn start_items(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<ItemId>) -> Result<()> {
     let running = run_item::ActiveModel { state: Set(ItemState::Running), ..Default::default() };
-    update_item(workspace, item.id).set(running).exec(tx).await?;
-    update_run(workspace, item.run_id)
+    run_item::Entity::update_many()
+        .set(running)
+        .col_expr(run_item::Column::UpdatedAt, sql::now())
+        .filter(run_item::Column::WorkspaceId.eq(workspace))
+        .filter(run_item::Column::Id.eq_any(items))
+        .exec(tx)
+        .await?;
+    update_run(workspace, run)
         .set(run::ActiveModel { state: Set(RunState::Running), ..Default::default() })
         .filter(run::Column::State.eq(RunState::Queued))
         .exec(tx)
@@ -364,27 +378,32 @@ pub async fn store_progress(
     stage: Option<&str>,
     work: WorkDone,
 ) -> Result<()> {
-    use run_item::Column;
+    let mut row = progress_row(item);
+    if let Some(stage) = stage {
+        row.stage = Set(stage.to_owned());
+    }
+    add_work(update_item(workspace, item.id).set(row), work).exec(tx).await?;
+    Ok(())
+}
+
+fn progress_row(item: &Item) -> run_item::ActiveModel {
     let current = item.progress.current().map(|(_, at)| at).unwrap_or_default();
-    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let mut row = run_item::ActiveModel {
+    run_item::ActiveModel {
         progress: Set(json!(item.progress)),
         done: Set(i32::try_from(current.done).unwrap_or(i32::MAX)),
         total: Set(Some(i32::try_from(current.total).unwrap_or(i32::MAX))),
         ..Default::default()
-    };
-    if let Some(stage) = stage {
-        row.stage = Set(stage.to_owned());
     }
-    update_item(workspace, item.id)
-        .set(row)
+}
+
+fn add_work(update: UpdateMany<run_item::Entity>, work: WorkDone) -> UpdateMany<run_item::Entity> {
+    use run_item::Column;
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    update
         .col_expr(Column::Reused, Expr::col(Column::Reused).add(i64::from(work.reused)))
         .col_expr(Column::Recomputed, Expr::col(Column::Recomputed).add(i64::from(work.recomputed)))
         .col_expr(Column::Tokens, Expr::col(Column::Tokens).add(number(work.tokens)))
         .col_expr(Column::TokensSaved, Expr::col(Column::TokensSaved).add(number(work.tokens_saved)))
-        .exec(tx)
-        .await?;
-    Ok(())
 }
 
 /// Where and at which attempt an item failed.
@@ -409,13 +428,14 @@ pub struct RunProgress {
     pub items_ended: i32,
 }
 
-/// Finishes an item and, if it was the last one, its run.
+/// Finishes an item and, if it was the last one, its run. `work` is that of the job that finishes it.
 pub async fn finish_item(
     tx: &Tx,
     workspace: WorkspaceId,
     item: &Item,
     state: ItemState,
     failure: Option<ItemFailure<'_>>,
+    work: WorkDone,
 ) -> Result<RunProgress> {
     let finished = run_item::ActiveModel {
         state: Set(state),
@@ -423,10 +443,10 @@ pub async fn finish_item(
         failure_detail: Set(failure.as_ref().map(|at| at.failure.detail.clone())),
         failure_node: Set(failure.as_ref().and_then(|at| at.failure.node.clone())),
         failure_attempt: Set(failure.as_ref().map(|at| at.attempt)),
-        progress: Set(json!(item.progress)),
-        ..Default::default()
+        ..progress_row(item)
     };
-    update_item(workspace, item.id).set(finished).col_expr(run_item::Column::FinishedAt, sql::now()).exec(tx).await?;
+    let finish = update_item(workspace, item.id).set(finished).col_expr(run_item::Column::FinishedAt, sql::now());
+    add_work(finish, work).exec(tx).await?;
     let (run, item) = (item.run_id, item.id);
     let (failed, skipped) = (i32::from(state == ItemState::Failed), i32::from(state == ItemState::Skipped));
     let count = raw_sql!(
@@ -442,7 +462,9 @@ pub async fn finish_item(
     );
     let (items, items_ended) = sql::first_value(tx, count).await?.unwrap_or_default();
     let run_failure = failure.filter(|at| at.fails_run).map(|at| at.failure);
-    Ok(RunProgress { ended: finish_run(tx, workspace, run, run_failure).await?, items, items_ended })
+    // Of a run whose items are all finished, others may enter yet.
+    let ended = if items_ended < items { None } else { finish_run(tx, workspace, run, run_failure).await? };
+    Ok(RunProgress { ended, items, items_ended })
 }
 
 /// Ends a run of which every file has entered and every item is finished. `failure`: that of the run. Returns its state, if it

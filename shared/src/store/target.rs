@@ -75,6 +75,30 @@ pub async fn of_item(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> 
         .await
 }
 
+/// Rows that pipelines have written for a file. Most nodes write few kinds, and the end of an item asks once for all.
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub struct Written {
+    /// Whether there are targets, or the version counts chunks.
+    pub targets: bool,
+    /// Whether files were made of it.
+    pub files: bool,
+    /// Whether sinks have written outside.
+    pub external: bool,
+}
+
+/// The rows for the file of an item, of any pipeline.
+pub async fn written(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<Written> {
+    let written = raw_sql!(
+        Postgres,
+        "select exists (select from target where workspace_id = {workspace} and file_id = {file})
+             or exists (select from file_version
+                        where workspace_id = {workspace} and id = {version} and chunk_count is distinct from 0) as targets,
+             exists (select from file where workspace_id = {workspace} and parent_id = {file}) as files,
+             exists (select from external_target where workspace_id = {workspace} and file_id = {file}) as external"
+    );
+    sql::first(tx, written).await?.ok_or_else(|| Error::RecordNotFound("the file".to_owned()))
+}
+
 #[derive(FromQueryResult)]
 struct Source {
     file: FileId,

@@ -9,10 +9,12 @@ use nvisy_shared::{
     domain::{
         failure::Failure,
         filter::Filter,
+        job::Lane,
         run::{RunState, RunTrigger},
     },
+    entity::run,
     id::{ConnectionId, FileId, SpaceId, VersionId, WorkspaceId},
-    job::{AdmitItems, SyncSource},
+    job::{AdmitItems, RunItems, SyncSource},
     pipeline::{file_filter::FileFilter, node::Settings, plan::Plan},
     queue::{EmbedQuery, EmbedReply, outbox},
     runs::{self, Selection},
@@ -38,6 +40,8 @@ use crate::{
 
 /// Files of one page.
 const PAGE_FILES: i64 = 200;
+/// Jobs among which the items of a page are divided, at least, so that as many slots of workers take part.
+const MIN_JOBS: usize = 16;
 /// Unfinished items of a run above which no more enter.
 const MAX_OPEN_ITEMS: i32 = 1_000;
 /// How long the source waits while there are so many.
@@ -110,9 +114,17 @@ impl Handler for AdmitItems {
                         NewItem { file, version, entry: page.entry, parent: None, stage }
                     })
                     .collect();
-                for item in store::run::insert_items(change, workspace, self.run, items).await? {
-                    let job = runs::segment_job(plan, (self.run, run.low_priority), item, page.entry, None);
-                    outbox::enqueue(change, workspace, &job).await?;
+                let ids = store::run::insert_items(change, workspace, self.run, items).await?;
+                let size = if may_share_jobs(run, plan, page.entry) { ids.len().div_ceil(MIN_JOBS).max(1) } else { 1 };
+                for items in ids.chunks(size) {
+                    if let [item] = *items {
+                        let job = runs::segment_job(plan, (self.run, run.low_priority), item, page.entry, None);
+                        outbox::enqueue(change, workspace, &job).await?;
+                    } else {
+                        let (items, segment) = (items.to_vec(), page.entry);
+                        let job = RunItems { run: self.run, items, segment, low_priority: run.low_priority };
+                        outbox::enqueue(change, workspace, &job).await?;
+                    }
                 }
                 let checkpoint = page.next.as_ref().map(|next| json!(next));
                 let admitted = checkpoint.is_none();
@@ -133,6 +145,14 @@ impl Handler for AdmitItems {
         runs::abort(change, workspace, self.run, RunState::Failed, Some(failure), Some(claim.id)).await?;
         Ok(())
     }
+}
+
+/// Whether several items may share a job for their first segment: calls of services take their time, and limits count jobs.
+fn may_share_jobs(run: &run::Model, plan: &Plan, entry: usize) -> bool {
+    let segment = &plan.segments[entry];
+    let limited =
+        segment.steps.iter().any(|step| step.options.concurrency.is_some() || step.options.rate_limit.is_some());
+    segment.lane == Lane::Extract && !limited && !run.preview
 }
 
 pub(super) fn read<T: Default + serde::de::DeserializeOwned>(json: Option<serde_json::Value>) -> Result<T, JobError> {

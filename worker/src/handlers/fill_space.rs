@@ -20,7 +20,7 @@ use nvisy_shared::{
 };
 use serde_json::json;
 
-use super::run_segment::unit;
+use super::completion::unit;
 use crate::{
     context::Context,
     pipeline::{

@@ -15,7 +15,7 @@ use nvisy_shared::{
         self,
         change::Change,
         item_log::NewEntry,
-        run::{Item, ItemFailure, RunProgress},
+        run::{Item, ItemFailure, RunProgress, WorkDone},
     },
     telemetry::metrics::metrics,
 };
@@ -36,7 +36,17 @@ pub(super) async fn started(
     item: &Item,
     stage: &str,
 ) -> Result<(), JobError> {
-    store::run::start_item(change, workspace, item).await?;
+    store::run::start_items(change, workspace, item.run_id, vec![item.id]).await?;
+    arrived(change, workspace, item, stage).await
+}
+
+/// Shows at the file that the item is being processed, if it decides the state of the file.
+pub(super) async fn arrived(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    item: &Item,
+    stage: &str,
+) -> Result<(), JobError> {
     if item.decides_file() {
         store::file::set_state(change, workspace, item.version_id, FileState::Processing, None).await?;
         progressed(change, item, stage, 0, None);
@@ -69,10 +79,15 @@ pub(super) struct Finished {
 }
 
 /// Records that every sink has what is due to it: the item's rows become visible together, and those of its pipeline for the
-/// file before it go.
-pub(super) async fn finished(change: &mut Change, workspace: WorkspaceId, item: &Item) -> Result<Finished, JobError> {
+/// file before it go. `work` is that of the job that finishes it.
+pub(super) async fn finished(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    item: &Item,
+    work: WorkDone,
+) -> Result<Finished, JobError> {
     let state = if item.progress.written > 0 { ItemState::Done } else { ItemState::Skipped };
-    end(change, workspace, item, state, None).await
+    end(change, workspace, item, state, None, work).await
 }
 
 /// Records that the item failed, and removes its partial results. `fails_run`: the run fails with it.
@@ -96,14 +111,14 @@ pub(super) async fn failed(
         change.emit(EventType::ItemFailed, item.id, data);
     }
     let at = Some(ItemFailure { failure, attempt, fails_run });
-    end(change, workspace, &item, ItemState::Failed, at).await?;
+    end(change, workspace, &item, ItemState::Failed, at, WorkDone::default()).await?;
     metrics().file_failed(failure.code.as_str());
     Ok(())
 }
 
 /// Records the end of an item that wrote nothing itself: a preview.
 pub(crate) async fn finish(change: &mut Change, workspace: WorkspaceId, item: &Item) -> Result<(), JobError> {
-    finished(change, workspace, item).await.map(drop)
+    finished(change, workspace, item, WorkDone::default()).await.map(drop)
 }
 
 /// Whether the last item that ended completes a percent of those that have entered.
@@ -118,21 +133,29 @@ async fn end(
     item: &Item,
     state: ItemState,
     failure: Option<ItemFailure<'_>>,
+    work: WorkDone,
 ) -> Result<Finished, JobError> {
     // The run before the rows in collections, whose deletion locks the workspace's usage.
-    let run = store::run::finish_item(change, workspace, item, state, failure).await?;
+    let run = store::run::finish_item(change, workspace, item, state, failure, work).await?;
     let mut finished = Finished::default();
     if !item.preview {
         if state == ItemState::Failed {
             store::target::discard(change, workspace, item.id).await?;
             store::external_target::abandon(change, workspace, item.pipeline_id, item.file_id, item.run_id).await?;
         } else {
-            store::target::publish(change, workspace, item.id).await?;
-            // Files that an earlier run made of this file, and this one did not.
-            let source = effects::derived_source(item);
-            store::derived::delete_others(change, workspace, item.file_id, &source, &item.progress.files).await?;
-            let source = effects::source(item);
-            store::external_target::supersede(change, workspace, item.pipeline_id, item.file_id, source).await?;
+            let written = store::target::written(change, workspace, item.file_id, item.version_id).await?;
+            if written.targets {
+                store::target::publish(change, workspace, item.id).await?;
+            }
+            if written.files {
+                // Files that an earlier run made of this file, and this one did not.
+                let source = effects::derived_source(item);
+                store::derived::delete_others(change, workspace, item.file_id, &source, &item.progress.files).await?;
+            }
+            if written.external {
+                let source = effects::source(item);
+                store::external_target::supersede(change, workspace, item.pipeline_id, item.file_id, source).await?;
+            }
         }
         if item.decides_file() {
             finished.searchable_after = settle_file(change, workspace, item).await?;

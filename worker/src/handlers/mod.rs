@@ -4,18 +4,20 @@ mod admit_items;
 mod check_connection;
 mod clear_space;
 mod clear_target;
+mod completion;
 mod fetch_objects;
 mod fill_space;
 mod item;
 mod query_connection;
 mod run_evaluation;
+mod run_items;
 mod run_segment;
 mod send_mail;
 mod sync_source;
 
 use nvisy_shared::job::{
     AdmitItems, CheckConnection, ClearSpace, ClearTarget, FetchObjects, FillSpace, QueryConnection, RunEvaluation,
-    RunSegment, SendMail, SyncSource,
+    RunItems, RunSegment, SendMail, SyncSource,
 };
 
 use crate::runner::Registry;
@@ -33,6 +35,7 @@ pub fn registry() -> Registry {
         .with::<FillSpace>()
         .with::<QueryConnection>()
         .with::<RunEvaluation>()
+        .with::<RunItems>()
         .with::<RunSegment>()
         .with::<SendMail>()
         .with::<ClearTarget>()

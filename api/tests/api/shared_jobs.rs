@@ -1,0 +1,103 @@
+//! Items of a run that share jobs: each has its own outcome, and its effects happen once.
+
+use nvisy_shared::testing::TestDeployment;
+use serde_json::{Value, json};
+
+use crate::{
+    pipeline_graphs::{Setup, definition},
+    support::{TestApp, part, spawn, wait_until},
+};
+
+const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
+const LEASE: (&str, &str) = ("NVISY_QUEUE_LEASE_SECONDS", "2");
+
+/// Copies files, and blocks those of which the name begins with `bad`.
+fn copies() -> Value {
+    definition(
+        &json!([
+            { "id": "in", "type": "source.files", "trigger": "manual" },
+            { "id": "check", "type": "check", "expression": "!file.name.startsWith('bad')", "severity": "block",
+              "message": "the name is bad" },
+            { "id": "out", "type": "sink.file", "suffix": ".copy" },
+        ]),
+        &["in > check", "check > out"],
+    )
+}
+
+async fn upload(setup: &Setup, names: &[String]) {
+    for names in names.chunks(100) {
+        let parts = names.iter().map(|name| part(name, format!("The file {name}."))).collect();
+        setup.app.upload(&setup.ada, &setup.workspace, parts).await.expect(202);
+    }
+    setup.app.wait_until_no_jobs_are_left().await;
+}
+
+/// Starts a run; returns its path.
+async fn start(setup: &Setup, pipeline: &str) -> String {
+    let started = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
+    format!("runs/{}", started["id"].as_str().unwrap())
+}
+
+async fn ended(setup: &Setup, run: &str) -> Value {
+    wait_until("the run has ended", async || {
+        let run = setup.get(run).await;
+        (!["queued", "running"].contains(&run["state"].as_str().unwrap())).then_some(run)
+    })
+    .await
+}
+
+/// The names of the files that the pipeline has made, in order.
+async fn copied(setup: &Setup) -> Vec<String> {
+    let rows = setup.app.rows("select name from file where parent_id is not null order by name").await;
+    rows.iter().map(|row| row.try_get("", "name").unwrap()).collect()
+}
+
+#[actix_web::test]
+async fn item_that_fails_leaves_the_others_of_its_job_done() {
+    let setup = Setup::with_worker().await;
+    let names: Vec<String> =
+        (0..70).map(|n| format!("{}{n:02}.txt", if n % 20 == 3 { "bad" } else { "good" })).collect();
+    upload(&setup, &names).await;
+    let pipeline = setup.pipeline("Copies", &copies()).await;
+    let run = start(&setup, &pipeline).await;
+    let ended = ended(&setup, &run).await;
+    assert_eq!(ended["state"], "completed_with_errors", "{ended}");
+    let failed = setup.get(&format!("{run}/items?state=failed&limit=100")).await;
+    let failed = failed["items"].as_array().unwrap();
+    assert_eq!(failed.len(), 4, "{failed:?}");
+    assert!(failed.iter().all(|item| item["failure"]["code"] == "check_failed"), "{failed:?}");
+    let good: Vec<String> =
+        names.iter().filter(|name| name.starts_with("good")).map(|name| format!("{name}.copy")).collect();
+    assert_eq!(copied(&setup).await, good);
+    let done = setup.get(&format!("{run}/items?state=done&limit=100")).await;
+    assert_eq!(done["items"].as_array().unwrap().len(), good.len());
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn every_file_is_copied_once_when_workers_are_killed() {
+    const FILES: usize = 600;
+    let setup = Setup::of(TestApp::start_in(TestDeployment::new().await, &[LOCAL]).await).await;
+    let names: Vec<String> = (0..FILES).map(|n| format!("good{n:03}.txt")).collect();
+    upload(&setup, &names).await;
+    let pipeline = setup.pipeline("Copies", &copies()).await;
+    let run = start(&setup, &pipeline).await;
+    for round in 1..=4 {
+        let mut worker = spawn("nvisy-worker", &setup.app.deployment, &[LOCAL, LEASE]);
+        let enough = (FILES * round / 6) as i64;
+        wait_until("some files are copied", async || {
+            (setup.app.count("file where parent_id is not null").await >= enough).then_some(())
+        })
+        .await;
+        worker.kill().await.expect("a killed worker");
+    }
+    let worker = spawn("nvisy-worker", &setup.app.deployment, &[LOCAL, LEASE]);
+    let ended = ended(&setup, &run).await;
+    assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(FILES)), "{ended}");
+    setup.app.wait_until_no_jobs_are_left().await;
+    assert_eq!(setup.app.count("dead_job").await, 0);
+    let expected: Vec<String> = names.iter().map(|name| format!("{name}.copy")).collect();
+    assert_eq!(copied(&setup).await, expected);
+    drop(worker);
+    setup.app.stop().await;
+}

@@ -1,0 +1,297 @@
+//! The end of an item at a segment: everything that it writes, in the transaction that ends the job.
+
+use std::collections::HashMap;
+
+use nvisy_shared::{
+    config::EmbeddingProvider,
+    domain::{
+        failure::{Failure, FailureCode},
+        run::LogKind,
+    },
+    id::{ArtifactId, ItemId, WorkspaceId},
+    job::RunSegment,
+    pipeline::{
+        content_key::ContentKey,
+        plan::{Origin, Plan},
+        port::Flow,
+        progress::{NextJob, Progress, StoredOutput},
+    },
+    queue::outbox,
+    store::{
+        self,
+        artifact::NewArtifact,
+        change::Change,
+        collection::{CollectionSpace, OverfullCollection},
+        item_log::NewEntry,
+        run::Item,
+    },
+};
+
+use super::item;
+use crate::{
+    context::Context,
+    pipeline::{
+        effects::{self, Applied},
+        engine::{Content, Kept, SegmentOutput},
+        plans::CompiledPlan,
+        preview, storage,
+    },
+    runner::JobError,
+};
+
+/// How often an item begins again because the space of a collection has changed.
+const MAX_RESTARTS: u32 = 3;
+
+/// The end of a job: everything that it writes.
+pub(super) struct Completion<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) change: &'a mut Change,
+    pub(super) workspace: WorkspaceId,
+    pub(super) job: &'a RunSegment,
+    /// Locked.
+    pub(super) item: Item,
+    pub(super) plan: &'a CompiledPlan,
+    pub(super) output: &'a SegmentOutput,
+}
+
+impl Completion<'_> {
+    /// Writes the output, and starts the jobs that it makes ready, or ends the item.
+    pub(super) async fn run(&mut self, collections: &[CollectionSpace]) -> Result<(Applied, item::Finished), JobError> {
+        let (workspace, plan, segment) = (self.workspace, &self.plan.plan, self.job.segment);
+        let first = self.job.units.map_or(0, |units| units.first);
+        let paths = plan.paths(segment);
+        let place = |node: &str| first.saturating_mul(paths.get(node).copied().unwrap_or(1));
+        let applied =
+            effects::apply(self.change, workspace, &self.item, collections, &self.output.effects, place).await?;
+        self.item.progress.written += applied.written + applied.members.len() as u64;
+        self.item.progress.files.extend(&applied.files);
+        if applied.written > 0 {
+            self.check_quota(0).await?;
+        }
+        for failure in &self.output.skipped {
+            let entry = NewEntry::failure(LogKind::NodeSkipped, failure);
+            store::item_log::append(self.change, workspace, self.item.id, &entry).await?;
+        }
+        self.store_outputs().await?;
+        self.add_members(&applied).await?;
+        self.trace();
+        let before = self.item.progress.segments.get(&segment).copied().unwrap_or_default();
+        self.item.progress.advance(segment, self.job.units);
+        let at = self.item.progress.segments.get(&segment).copied().unwrap_or_default();
+        if at.is_complete() && self.job.units.is_some() {
+            self.complete_outputs().await?;
+        }
+        let next = self.item.progress.start_ready(plan, self.item.entry, |_| unit(self.cx));
+        self.enqueue(&next).await?;
+        let stage = next.first().map(|next| plan.stage(next.segment));
+        let work = self.output.work;
+        if self.item.progress.is_complete(plan, self.item.entry) {
+            if self.must_begin_again().await? {
+                store::run::store_progress(self.change, workspace, &self.item, stage, work).await?;
+                self.begin_again().await?;
+                return Ok((applied, item::Finished::default()));
+            }
+            let finished = item::finished(self.change, workspace, &self.item, work).await?;
+            if self.item.progress.written > 0 {
+                self.check_collections().await?;
+            }
+            return Ok((applied, finished));
+        }
+        store::run::store_progress(self.change, workspace, &self.item, stage, work).await?;
+        if let Some(next) = next.first() {
+            let total = self.item.progress.segments.get(&next.segment).map(|at| at.total);
+            item::progressed(self.change, &self.item, plan.stage(next.segment), 0, total);
+        } else if item::is_step(before.done, at.done, at.total) {
+            item::progressed(self.change, &self.item, plan.stage(segment), at.done, Some(at.total));
+        }
+        Ok((applied, item::Finished::default()))
+    }
+
+    /// Whether vectors of the item are not of the space that their collection has by now.
+    async fn must_begin_again(&self) -> Result<bool, JobError> {
+        // A provider that rejects every passage of a file gives none of the first space, however often.
+        let may_begin = self.item.progress.written > 0 && self.item.progress.restarts < MAX_RESTARTS;
+        Ok(may_begin && store::target::has_other_vectors(self.change, self.workspace, self.item.id).await?)
+    }
+
+    /// Lets the item begin again: the space of a collection changed while it was embedded, and search must not find a part of it.
+    /// What does not depend on the space is found by its content keys.
+    async fn begin_again(&mut self) -> Result<(), JobError> {
+        store::target::discard(self.change, self.workspace, self.item.id).await?;
+        let (progress, job) = Progress::begin(self.item.entry);
+        self.item.progress = Progress { restarts: self.item.progress.restarts + 1, ..progress };
+        let stage = Some(self.plan.plan.stage(self.item.entry));
+        let work = store::run::WorkDone::default();
+        store::run::store_progress(self.change, self.workspace, &self.item, stage, work).await?;
+        self.enqueue_job(self.item.id, job).await
+    }
+
+    /// Keeps outputs for later runs, and those that other segments take.
+    async fn store_outputs(&mut self) -> Result<(), JobError> {
+        let mut stored: HashMap<ContentKey, (ArtifactId, u32)> = HashMap::new();
+        for memo in &self.output.memos {
+            let kept = self.store(memo, memo.key, true, 0).await?;
+            stored.insert(memo.key, kept);
+        }
+        let unit = self.job.units.map_or(0, |units| units.first);
+        for (origin, kept) in &self.output.exports {
+            let known = stored.get(&kept.key).copied();
+            let (artifact, elements) = match known {
+                Some(known) => known,
+                None => self.store(kept, self.key(*origin, kept), self.job.units.is_none(), unit).await?,
+            };
+            let elements = i64::from(elements);
+            let unlimited = kept_flow(&self.plan.plan, *origin) != Some(Flow::Chunks);
+            if !unlimited {
+                self.check_quota(elements).await?;
+            }
+            // Of a divided segment the number is known when all parts are there.
+            let before = self.item.progress.outputs.get(origin).filter(|_| self.job.units.is_some());
+            let elements = before.map_or(0, |before| before.elements) + u32::try_from(elements).unwrap_or(u32::MAX);
+            self.item
+                .progress
+                .outputs
+                .insert(*origin, StoredOutput { artifact, elements, key: self.key(*origin, kept) });
+        }
+        Ok(())
+    }
+
+    /// The key under which an output is stored: of a divided segment, one for the item, to which each unit adds its part.
+    fn key(&self, origin: Origin, kept: &Kept) -> ContentKey {
+        if self.job.units.is_none() {
+            return kept.key;
+        }
+        let place = [origin.segment, origin.step, origin.output].map(|part| (part as u64).to_le_bytes());
+        ContentKey::of([self.item.id.0.as_bytes().as_slice(), place.as_flattened()])
+    }
+
+    async fn store(
+        &self,
+        kept: &Kept,
+        key: ContentKey,
+        complete: bool,
+        unit: u32,
+    ) -> Result<(ArtifactId, u32), JobError> {
+        let of = (self.item.file_id, self.item.version_id);
+        match &kept.content {
+            Content::Stored(found) => {
+                let artifact = store::artifact::adopt(self.change, self.workspace, of, found).await?;
+                Ok((artifact, u32::try_from(found.elements).unwrap_or_default()))
+            }
+            Content::New(elements, effects) => {
+                let new = NewArtifact {
+                    key,
+                    node_type: kept.node_type,
+                    flow: elements.flow(),
+                    effects: storage::write_effects(effects)?,
+                    parts: storage::parts(elements, unit)?,
+                    complete,
+                };
+                let artifact = store::artifact::insert(self.change, self.workspace, of, new).await?;
+                Ok((artifact, u32::try_from(elements.len()).unwrap_or(u32::MAX)))
+            }
+        }
+    }
+
+    /// Ends the outputs of a divided segment, whose last unit this was.
+    async fn complete_outputs(&mut self) -> Result<(), JobError> {
+        for origin in self.plan.plan.exports(self.job.segment) {
+            if let Some(output) = self.item.progress.outputs.get_mut(&origin) {
+                let elements = store::artifact::complete(self.change, self.workspace, output.artifact).await?;
+                output.elements = u32::try_from(elements).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds members of the file as items of the run, which enter behind the output that gives them.
+    async fn add_members(&mut self, applied: &Applied) -> Result<(), JobError> {
+        if applied.members.is_empty() {
+            return Ok(());
+        }
+        let plan = &self.plan.plan;
+        let mut items = Vec::new();
+        for member in &applied.members {
+            for entry in preview::entries_behind(plan, self.job.segment, &member.node) {
+                items.push(store::run::NewItem {
+                    file: member.file,
+                    version: member.version,
+                    entry,
+                    parent: Some(self.item.id),
+                    stage: plan.stage(entry).to_owned(),
+                });
+            }
+        }
+        let entries: Vec<usize> = items.iter().map(|item| item.entry).collect();
+        let ids = store::run::insert_items(self.change, self.workspace, self.item.run_id, items).await?;
+        for (item, segment) in ids.into_iter().zip(entries) {
+            self.enqueue_job(item, NextJob { segment, units: None }).await?;
+        }
+        Ok(())
+    }
+
+    fn trace(&mut self) {
+        for trace in &self.output.trace {
+            let node = self.item.progress.nodes.entry(trace.node.clone()).or_default();
+            node.millis += u64::try_from(trace.took.as_millis()).unwrap_or_default();
+            node.reused = trace.reused;
+            for (port, elements) in &trace.ports {
+                *node.elements.entry(port.clone()).or_default() += elements.len() as u64;
+            }
+        }
+    }
+
+    async fn enqueue(&mut self, jobs: &[NextJob]) -> Result<(), JobError> {
+        for job in jobs {
+            self.enqueue_job(self.item.id, *job).await?;
+        }
+        Ok(())
+    }
+
+    async fn enqueue_job(&mut self, item: ItemId, job: NextJob) -> Result<(), JobError> {
+        let lane = Some(self.plan.plan.segments[job.segment].lane);
+        let (run, low_priority) = (self.item.run_id, self.item.low_priority);
+        let job = RunSegment { run, item, segment: job.segment, units: job.units, lane, low_priority };
+        outbox::enqueue(self.change, self.workspace, &job).await?;
+        Ok(())
+    }
+
+    /// Fails the item if the workspace exceeds its quota of chunks, with so many more.
+    async fn check_quota(&self, more: i64) -> Result<(), JobError> {
+        let usage = store::usage::find(self.change.tx(), self.workspace, self.cx.quota()).await?;
+        let usage = usage.ok_or(JobError::Obsolete)?;
+        let (used, limit) = (usage.used.chunks + more, usage.limits.chunks);
+        if used <= limit {
+            return Ok(());
+        }
+        let detail = format!("the workspace may have {limit} chunks, and with this file it would have {used}");
+        Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)))
+    }
+
+    /// Fails the item if it makes a collection larger than it may be.
+    async fn check_collections(&self) -> Result<(), JobError> {
+        match store::collection::find_overfull(self.change.tx(), self.workspace, self.item.id).await? {
+            None => Ok(()),
+            Some(OverfullCollection { name, chunks, max_chunks }) => {
+                let detail = format!(
+                    "the collection `{name}` may have {max_chunks} chunks, and with this file it would have {chunks}"
+                );
+                Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)))
+            }
+        }
+    }
+}
+
+fn kept_flow(plan: &Plan, origin: Origin) -> Option<Flow> {
+    plan.segments[origin.segment].steps[origin.step].outputs[origin.output].flow
+}
+
+/// Elements of one unit where `NVISY_WORKER_BATCH_CHUNKS` is 0. The local model gains nothing by longer units, and a short file waits
+/// for those in progress; a server gets fewer requests.
+pub(super) fn unit(cx: &Context) -> u32 {
+    match (cx.config.worker.batch_chunks, cx.config.embedding.provider) {
+        (0, EmbeddingProvider::Local) => 8,
+        (0, EmbeddingProvider::Openai) => 32,
+        (chunks, _) => u32::try_from(chunks).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,195 @@
+//! `run.items`: the first segment of a run for several items. What an item costs besides its nodes (a job, its way through the queue,
+//! a transaction) is then paid once for all.
+//!
+//! The items do not depend on each other: one that fails gets a job of its own, where it is tried again and reported. So does each
+//! item behind slow ones, to be taken by other workers; and so do all if an attempt at this job ends without a result, for one of them may
+//! have ended the worker.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use nvisy_shared::{
+    domain::failure::Failure,
+    id::ItemId,
+    job::{RunItems, RunSegment},
+    queue::outbox,
+    store::{self, change::Change, job::Claim, run::Item},
+};
+
+use super::{
+    item,
+    run_segment::{OpenSegment, count},
+};
+use crate::{
+    context::Context,
+    pipeline::engine::SegmentOutput,
+    runner::{Handler, JobError, complete_in_tx, write_in_tx},
+};
+
+/// How long an output waits for those of other items.
+const MAX_WAIT: Duration = Duration::from_millis(200);
+/// How long the job goes on with further items.
+const MAX_DURATION: Duration = Duration::from_secs(1);
+
+#[async_trait]
+impl Handler for RunItems {
+    async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
+        let mut items = store::run::find_items(&cx.db, claim.workspace_id, self.items.clone()).await?;
+        items.retain(|item| self.is_due(item));
+        let first = items.first().ok_or(JobError::Obsolete)?;
+        let segment = match OpenSegment::open(cx, claim, first, self.segment).await {
+            _ if claim.attempts > 1 => return self.divide(cx, claim, &items).await,
+            Ok(segment) => segment,
+            Err(error) => {
+                tracing::info!(error = &error as &dyn std::error::Error, "the items of a job get jobs of their own");
+                return self.divide(cx, claim, &items).await;
+            }
+        };
+        Attempt { cx, claim, job: self, segment: &segment, outputs: Vec::new(), alone: Vec::new() }.run(items).await
+    }
+
+    async fn give_up(&self, change: &mut Change, claim: &Claim, _: &Failure) -> Result<(), JobError> {
+        let items = store::run::find_items(change.tx(), claim.workspace_id, self.items.clone()).await?;
+        for item in items.iter().filter(|item| self.is_due(item)) {
+            outbox::enqueue(change, claim.workspace_id, &self.of_item(item.id, item.low_priority)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl RunItems {
+    /// Whether no attempt has written the output of the item, nor given it a job of its own.
+    fn is_due(&self, item: &Item) -> bool {
+        let is_complete = item.progress.segments.get(&self.segment).is_some_and(|at| at.is_complete());
+        item.state.is_open() && !is_complete && item.progress.restarts == 0
+    }
+
+    /// Gives each item a job of its own.
+    async fn divide(&self, cx: &Context, claim: &Claim, items: &[Item]) -> Result<(), JobError> {
+        complete_in_tx(cx, claim, || {
+            async move |change: &mut Change| {
+                for item in items {
+                    outbox::enqueue(change, claim.workspace_id, &self.of_item(item.id, item.low_priority)).await?;
+                }
+                Ok(())
+            }
+        })
+        .await
+    }
+}
+
+/// An attempt at the items, one after the other.
+struct Attempt<'a> {
+    cx: &'a Context,
+    claim: &'a Claim,
+    job: &'a RunItems,
+    segment: &'a OpenSegment<'a>,
+    /// Outputs that are not written yet.
+    outputs: Vec<(RunSegment, SegmentOutput)>,
+    /// Items that get a job of their own.
+    alone: Vec<RunSegment>,
+}
+
+impl Attempt<'_> {
+    async fn run(mut self, items: Vec<Item>) -> Result<(), JobError> {
+        let began = Instant::now();
+        let mut written = began;
+        for item in &items {
+            let job = self.job.of_item(item.id, item.low_priority);
+            if began.elapsed() > MAX_DURATION {
+                self.alone.push(job);
+                continue;
+            }
+            match self.compute(&job, item).await {
+                Ok(output) => self.outputs.push((job, output)),
+                Err(JobError::Obsolete) => {}
+                Err(JobError::LeaseLost) => return Err(JobError::LeaseLost),
+                Err(error) => {
+                    tracing::info!(
+                        item.id = %item.id,
+                        error = &error as &dyn std::error::Error,
+                        "an item failed and gets a job of its own"
+                    );
+                    self.alone.push(job);
+                }
+            }
+            if written.elapsed() > MAX_WAIT {
+                self.write(false).await?;
+                written = Instant::now();
+            }
+        }
+        self.write(true).await
+    }
+
+    /// Runs the nodes for an item. A slow one is shown as running, and delays no output of others.
+    async fn compute(&mut self, job: &RunSegment, item: &Item) -> Result<SegmentOutput, JobError> {
+        let segment = self.segment;
+        let mut output = Box::pin(segment.compute(job, item));
+        if let Ok(output) = tokio::time::timeout(MAX_WAIT, &mut output).await {
+            return output;
+        }
+        self.write(false).await?;
+        let (cx, claim, workspace) = (self.cx, self.claim, self.claim.workspace_id);
+        write_in_tx(cx, claim, || {
+            async |change| {
+                let item = item::open(change, workspace, job.item).await?;
+                item::started(change, workspace, &item, segment.plan.plan.stage(job.segment)).await
+            }
+        })
+        .await?;
+        output.await
+    }
+
+    /// Writes the outputs so far; the last time, with the end of the job. If one of them cannot be written, all items get jobs of
+    /// their own.
+    async fn write(&mut self, last: bool) -> Result<(), JobError> {
+        if self.outputs.is_empty() && !last {
+            return Ok(());
+        }
+        match self.write_outputs(last).await {
+            Err(JobError::Fail(failure)) => {
+                tracing::info!(failure.code = ?failure.code, "an output cannot be written: {}", failure.detail);
+                self.alone.extend(self.outputs.drain(..).map(|(job, _)| job));
+                if last { self.write_outputs(true).await } else { Ok(()) }
+            }
+            result => result,
+        }
+    }
+
+    async fn write_outputs(&mut self, last: bool) -> Result<(), JobError> {
+        let (claim, segment, outputs, alone) = (self.claim, self.segment, &self.outputs, &self.alone);
+        let workspace = claim.workspace_id;
+        let work = || {
+            async move |change: &mut Change| {
+                let mut done = Vec::with_capacity(outputs.len());
+                let ids: Vec<ItemId> = outputs.iter().map(|(job, _)| job.item).collect();
+                let mut items = store::locks::lock_items(change, workspace, ids).await?;
+                items.retain(|item| self.job.is_due(item));
+                if !items.is_empty() {
+                    let ids = items.iter().map(|item| item.id).collect();
+                    store::run::start_items(change, workspace, self.job.run, ids).await?;
+                }
+                for (at, (job, output)) in outputs.iter().enumerate() {
+                    let Some(found) = items.iter().position(|item| item.id == job.item) else { continue };
+                    let item = items.swap_remove(found);
+                    item::arrived(change, workspace, &item, segment.plan.plan.stage(job.segment)).await?;
+                    let (applied, finished) = segment.complete(change, job, item, output).await?;
+                    done.push((at, applied, finished));
+                }
+                if last {
+                    for job in alone {
+                        outbox::enqueue(change, workspace, job).await?;
+                    }
+                }
+                Ok(done)
+            }
+        };
+        let done =
+            if last { complete_in_tx(self.cx, claim, work).await? } else { write_in_tx(self.cx, claim, work).await? };
+        for (at, applied, finished) in done {
+            count(&outputs[at].1, &applied, finished);
+        }
+        self.outputs.clear();
+        Ok(())
+    }
+}
