@@ -41,12 +41,12 @@ pub async fn run() {
     }
     let worker = spawn("nvisy-worker", &app.deployment, &[]);
     let worker_id = worker.id().expect("a worker that runs");
-    run(&app, &ada, &path, 1).await;
+    run_filters(&app, &ada, &path, 1).await;
     println!("{ITEMS} items through a source, filters that hold, and a sink that nothing reaches");
     let mut before = None;
     for nodes in NODES {
         let (cpu, began) = (cpu_time(worker_id), Instant::now());
-        run(&app, &ada, &path, nodes).await;
+        run_filters(&app, &ada, &path, nodes).await;
         let (cpu, took) = (cpu_time(worker_id) - cpu, began.elapsed());
         let per_item = cpu.as_secs_f64() * 1e3 / ITEMS as f64;
         print!("  {nodes:2} nodes  worker CPU {per_item:.2} ms/item, {:.3} ms/item and node", per_item / nodes as f64);
@@ -189,7 +189,7 @@ async fn slow_service() -> String {
 }
 
 /// Runs all files through so many filters, and waits for the end.
-async fn run(app: &TestApp, ada: &TestAccount, path: &str, nodes: usize) {
+async fn run_filters(app: &TestApp, ada: &TestAccount, path: &str, nodes: usize) {
     let filter = |n| {
         let expression = if n + 1 == nodes { "file.size < 0" } else { "file.size > 0" };
         json!({ "id": format!("n{n}"), "type": "filter", "expression": expression })
