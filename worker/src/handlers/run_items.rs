@@ -5,7 +5,10 @@
 //! item behind slow ones, to be taken by other workers; and so do all if an attempt at this job ends without a result, for one of them may
 //! have ended the worker.
 
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use nvisy_shared::{
@@ -35,47 +38,43 @@ const MAX_DURATION: Duration = Duration::from_secs(1);
 impl Handler for RunItems {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let mut items = store::run::find_items(&cx.db, claim.workspace_id, self.items.clone()).await?;
-        items.retain(|item| self.is_due(item));
+        items.retain(|item| is_due(self, item));
         let first = items.first().ok_or(JobError::Obsolete)?;
-        let segment = match OpenSegment::open(cx, claim, first, self.segment).await {
-            _ if claim.attempts > 1 => return self.divide(cx, claim, &items).await,
-            Ok(segment) => segment,
-            Err(error) => {
-                tracing::info!(error = &error as &dyn std::error::Error, "the items of a job get jobs of their own");
-                return self.divide(cx, claim, &items).await;
-            }
+        let segment = if claim.attempts > 1 {
+            None
+        } else {
+            let opened = OpenSegment::open(cx, claim, first, self.segment).await;
+            opened.inspect_err(|error| tracing::info!(error = error as &dyn Error, "items get jobs of their own")).ok()
+        };
+        let Some(segment) = segment else {
+            let items = &items;
+            return complete_in_tx(cx, claim, || {
+                async move |change: &mut Change| divide(change, claim, self, items).await
+            })
+            .await;
         };
         Attempt { cx, claim, job: self, segment: &segment, outputs: Vec::new(), alone: Vec::new() }.run(items).await
     }
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, _: &Failure) -> Result<(), JobError> {
-        let items = store::run::find_items(change.tx(), claim.workspace_id, self.items.clone()).await?;
-        for item in items.iter().filter(|item| self.is_due(item)) {
-            outbox::enqueue(change, claim.workspace_id, &self.of_item(item.id, item.low_priority)).await?;
-        }
-        Ok(())
+        let mut items = store::run::find_items(change.tx(), claim.workspace_id, self.items.clone()).await?;
+        items.retain(|item| is_due(self, item));
+        divide(change, claim, self, &items).await
     }
 }
 
-impl RunItems {
-    /// Whether no attempt has written the output of the item, nor given it a job of its own.
-    fn is_due(&self, item: &Item) -> bool {
-        let is_complete = item.progress.segments.get(&self.segment).is_some_and(|at| at.is_complete());
-        item.state.is_open() && !is_complete && item.progress.restarts == 0
-    }
+/// Whether no attempt has written the output of the item, nor given it a job of its own.
+fn is_due(job: &RunItems, item: &Item) -> bool {
+    let is_complete = item.progress.segments.get(&job.segment).is_some_and(|at| at.is_complete());
+    item.state.is_open() && !is_complete && item.progress.restarts == 0
+}
 
-    /// Gives each item a job of its own.
-    async fn divide(&self, cx: &Context, claim: &Claim, items: &[Item]) -> Result<(), JobError> {
-        complete_in_tx(cx, claim, || {
-            async move |change: &mut Change| {
-                for item in items {
-                    outbox::enqueue(change, claim.workspace_id, &self.of_item(item.id, item.low_priority)).await?;
-                }
-                Ok(())
-            }
-        })
-        .await
+/// Gives each item a job of its own.
+async fn divide(change: &Change, claim: &Claim, job: &RunItems, items: &[Item]) -> Result<(), JobError> {
+    for item in items {
+        outbox::enqueue(change, claim.workspace_id, &job.of_item(item.id, item.low_priority)).await?;
     }
+    Ok(())
 }
 
 /// An attempt at the items, one after the other.
@@ -107,7 +106,7 @@ impl Attempt<'_> {
                 Err(error) => {
                     tracing::info!(
                         item.id = %item.id,
-                        error = &error as &dyn std::error::Error,
+                        error = &error as &dyn Error,
                         "an item failed and gets a job of its own"
                     );
                     self.alone.push(job);
@@ -157,17 +156,17 @@ impl Attempt<'_> {
     }
 
     async fn write_outputs(&mut self, last: bool) -> Result<(), JobError> {
-        let (claim, segment, outputs, alone) = (self.claim, self.segment, &self.outputs, &self.alone);
+        let (claim, shared, segment, outputs, alone) = (self.claim, self.job, self.segment, &self.outputs, &self.alone);
         let workspace = claim.workspace_id;
         let work = || {
             async move |change: &mut Change| {
                 let mut done = Vec::with_capacity(outputs.len());
                 let ids: Vec<ItemId> = outputs.iter().map(|(job, _)| job.item).collect();
                 let mut items = store::locks::lock_items(change, workspace, ids).await?;
-                items.retain(|item| self.job.is_due(item));
+                items.retain(|item| is_due(shared, item));
                 if !items.is_empty() {
                     let ids = items.iter().map(|item| item.id).collect();
-                    store::run::start_items(change, workspace, self.job.run, ids).await?;
+                    store::run::start_items(change, workspace, shared.run, ids).await?;
                 }
                 for (at, (job, output)) in outputs.iter().enumerate() {
                     let Some(found) = items.iter().position(|item| item.id == job.item) else { continue };
