@@ -1,5 +1,6 @@
 //! Search by words: [`analysis`] turns texts into terms, [`query`] has the syntax of queries, [`postings`] packs the places of
-//! terms, [`rank`] scores documents by BM25, and [`highlight`] finds the matched words in a text.
+//! terms, [`rank`] scores documents by BM25, [`synonyms`] adds words to a query, and [`highlight`] finds the matched words in a
+//! text.
 //!
 //! Indexing, queries and highlights use the same analysis, so that they agree about the words of a text. The crate knows no
 //! tenant, table or connection.
@@ -15,6 +16,7 @@ mod language;
 pub mod postings;
 pub mod query;
 pub mod rank;
+pub mod synonyms;
 mod token;
 
 pub use language::Language;

@@ -54,6 +54,8 @@ pub struct Phrase {
     pub places: Vec<Vec<String>>,
     /// Whether terms that begin with those of the last place match, too.
     pub is_prefix: bool,
+    /// Whether the words match in any form.
+    pub is_stemmed: bool,
 }
 
 /// The conditions of a query.
@@ -107,6 +109,12 @@ impl Query {
         included.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
+    /// The parts without operators.
+    pub(crate) fn plain_texts(&self) -> impl Iterator<Item = &str> {
+        let plain = self.clauses.iter().filter(|clause| clause.form == Form::Words && !clause.excluded);
+        plain.map(|clause| clause.text.as_str())
+    }
+
     /// Whether it has no word to be found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -130,7 +138,8 @@ impl Query {
                 (Form::Prefix, excluded) if !found.is_empty() && !clause.text.chars().any(is_unspaced) => {
                     let prefix = fold(&clause.text);
                     if excluded {
-                        conditions.excluded.push(Phrase { places: vec![vec![prefix]], is_prefix: true });
+                        let places = vec![vec![prefix]];
+                        conditions.excluded.push(Phrase { places, is_prefix: true, is_stemmed: false });
                     } else {
                         words.add(prefix.clone(), vec![prefix], true, false);
                     }
@@ -190,7 +199,7 @@ fn operator(rest: &str) -> Option<(Clause, usize)> {
 /// The tokens of a text as a phrase; `None`: it has none.
 fn phrase(text: &str, found: &[Token], languages: &[Language]) -> Option<Phrase> {
     let with_places: Vec<&Token> = found.iter().filter(|token| token.kind.has_place()).collect();
-    let is_prefix = matches!(with_places[..], [token] if is_single_character(token));
+    let is_prefix = matches!(with_places[..], [token] if token.is_single_character());
     let places: Vec<_> = with_places
         .iter()
         .map(|token| {
@@ -199,12 +208,7 @@ fn phrase(text: &str, found: &[Token], languages: &[Language]) -> Option<Phrase>
             terms
         })
         .collect();
-    (!places.is_empty()).then_some(Phrase { places, is_prefix })
-}
-
-/// Whether a gram is a single character, which begins the grams of the index.
-fn is_single_character(token: &Token) -> bool {
-    token.kind == Kind::Gram && token.folded.chars().nth(1).is_none()
+    (!places.is_empty()).then_some(Phrase { places, is_prefix, is_stemmed: !languages.is_empty() })
 }
 
 /// Different words of a query in their order.
@@ -225,9 +229,7 @@ impl Words {
     }
 
     fn add_token(&mut self, text: &str, token: Token, languages: &[Language], identifiers: &mut Vec<String>) {
-        let is_gram_form = token.kind == Kind::Form && token.folded.chars().all(is_unspaced);
-        if is_gram_form {
-            // The last character alone: the index has it for queries of one character.
+        if token.is_gram_form() {
             return;
         }
         let written = &text[token.bytes.clone()];
@@ -237,7 +239,7 @@ impl Words {
         }
         let mut terms = vec![token.folded.clone()];
         terms.extend(stems(text, &token, languages));
-        let is_prefix = is_single_character(&token);
+        let is_prefix = token.is_single_character();
         self.add(token.folded, terms, is_prefix, token.kind == Kind::Word);
     }
 

@@ -63,30 +63,149 @@ pub fn merge<'a>(packed: impl Iterator<Item = &'a [u8]>, dead_units: &FxHashSet<
     merged
 }
 
+/// The documents that have all words of a phrase, each with the frequency of the rarest of them.
+#[must_use]
+pub fn intersect(places: &[Vec<Posting>]) -> Vec<Posting> {
+    let Some((first, others)) = places.split_first() else { return Vec::new() };
+    let mut common = first.clone();
+    for other in others {
+        let mut rest = other.iter().peekable();
+        common.retain_mut(|posting| {
+            while rest.next_if(|other| other.document < posting.document).is_some() {}
+            let found = rest.peek().filter(|other| other.document == posting.document);
+            posting.frequency = found.map_or(0, |other| other.frequency.min(posting.frequency));
+            found.is_some()
+        });
+    }
+    common
+}
+
+/// The documents of a word or a phrase.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weighted {
+    /// The documents, in order.
+    pub postings: Vec<Posting>,
+    /// How much it counts.
+    pub weight: f64,
+}
+
+/// Words of a query, and others that stand for them. A document has the score of the best of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Alternatives {
+    /// The words of the query, whose scores are added.
+    pub own: Vec<Weighted>,
+    /// Words that stand for all of them.
+    pub words: Vec<Weighted>,
+    /// Phrases that do, by their numbers: the documents have their words, and only a text tells whether it has the phrase.
+    pub phrases: Vec<(usize, Weighted)>,
+}
+
+/// What a phrase adds to the score of a document that has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Gain {
+    /// The number of the alternatives, of which only the best counts.
+    group: usize,
+    phrase: usize,
+    score: f64,
+}
+
 /// The scores of documents.
 #[derive(Debug, Default)]
 pub struct Scores {
     scores: FxHashMap<i64, f64>,
+    /// In the order of their groups.
+    gains: FxHashMap<i64, Vec<Gain>>,
+    groups: usize,
+}
+
+/// The scores of a word in its documents.
+fn parts(postings: &[Posting], rarity: f64, totals: &Totals) -> impl Iterator<Item = (i64, f64)> {
+    let mean_length = totals.mean_length();
+    postings.iter().map(move |posting| {
+        let frequency = f64::from(posting.frequency);
+        let length = f64::from(posting.length) / mean_length;
+        let share = frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * length));
+        (posting.document, rarity * share)
+    })
 }
 
 impl Scores {
     /// Adds a word that occurs `weight` times in the query.
     pub fn add(&mut self, postings: &[Posting], weight: f64, totals: &Totals) {
-        let rarity = weight * totals.rarity(postings.len());
-        let mean_length = totals.mean_length();
         self.scores.reserve(postings.len().saturating_sub(self.scores.len()));
-        for posting in postings {
-            let frequency = f64::from(posting.frequency);
-            let length = f64::from(posting.length) / mean_length;
-            let share = frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * length));
-            *self.scores.entry(posting.document).or_default() += rarity * share;
+        for (document, part) in parts(postings, weight * totals.rarity(postings.len()), totals) {
+            *self.scores.entry(document).or_default() += part;
         }
     }
 
-    /// The documents that `allowed` accepts, best first, at most `limit`; equal scores by number.
+    /// Adds words of a query with their alternatives. An alternative is at most as rare as the words: one that few documents have
+    /// would otherwise count more than the words of the query.
+    pub fn add_best(&mut self, alternatives: &Alternatives, totals: &Totals) {
+        let group = self.groups;
+        self.groups += 1;
+        let mut best: FxHashMap<i64, f64> = FxHashMap::default();
+        let mut rarest = 0.0;
+        for word in &alternatives.own {
+            let rarity = totals.rarity(word.postings.len());
+            rarest += rarity;
+            for (document, part) in parts(&word.postings, word.weight * rarity, totals) {
+                *best.entry(document).or_default() += part;
+            }
+        }
+        let rarity = |other: &Weighted| other.weight * totals.rarity(other.postings.len()).min(rarest);
+        for word in &alternatives.words {
+            for (document, part) in parts(&word.postings, rarity(word), totals) {
+                let known = best.entry(document).or_default();
+                *known = known.max(part);
+            }
+        }
+        for (phrase, other) in &alternatives.phrases {
+            for (document, part) in parts(&other.postings, rarity(other), totals) {
+                let score = part - best.get(&document).copied().unwrap_or_default();
+                if score > 0.0 {
+                    self.gains.entry(document).or_default().push(Gain { group, phrase: *phrase, score });
+                    self.scores.entry(document).or_default();
+                }
+            }
+        }
+        for (document, part) in best {
+            *self.scores.entry(document).or_default() += part;
+        }
+    }
+
+    /// Whether a phrase can add to the score of a document.
+    #[must_use]
+    pub fn is_open(&self, document: i64) -> bool {
+        self.gains.contains_key(&document)
+    }
+
+    /// Whether phrases can add to scores of documents.
+    #[must_use]
+    pub fn has_open(&self) -> bool {
+        !self.gains.is_empty()
+    }
+
+    /// The score of a document that has those of the phrases that `has` accepts.
+    pub fn score(&self, document: i64, has: impl Fn(usize) -> bool) -> f64 {
+        let score = self.scores.get(&document).copied().unwrap_or_default();
+        score + self.gain(document, has)
+    }
+
+    fn gain(&self, document: i64, has: impl Fn(usize) -> bool) -> f64 {
+        if self.gains.is_empty() {
+            return 0.0;
+        }
+        let Some(gains) = self.gains.get(&document) else { return 0.0 };
+        let best =
+            |gains: &[Gain]| gains.iter().filter(|gain| has(gain.phrase)).map(|gain| gain.score).fold(0.0, f64::max);
+        gains.chunk_by(|one, next| one.group == next.group).map(best).sum()
+    }
+
+    /// The documents that `allowed` accepts, best first, at most `limit`; equal scores by number. Open ones have the highest
+    /// score that is possible.
     pub fn best(&self, limit: usize, allowed: impl Fn(i64) -> bool) -> Vec<(i64, f64)> {
-        let mut best: Vec<(i64, f64)> =
-            self.scores.iter().filter(|(document, _)| allowed(**document)).map(|(d, s)| (*d, *s)).collect();
+        let found = self.scores.iter().filter(|(document, _)| allowed(**document));
+        let mut best: Vec<(i64, f64)> = found.map(|(d, score)| (*d, score + self.gain(*d, |_| true))).collect();
         let order = |a: &(i64, f64), b: &(i64, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         if best.len() > limit {
             best.select_nth_unstable_by(limit, order);
@@ -123,6 +242,71 @@ mod tests {
         let dead = FxHashSet::from_iter([unit_of(9_000)]);
         let merged = merge(forms.iter().map(Vec::as_slice), &dead);
         assert_eq!(merged, [posting(1, 3, 9), posting(2, 1, 9)]);
+    }
+
+    fn weighted(postings: &[Posting], weight: f64) -> Weighted {
+        Weighted { postings: postings.to_vec(), weight }
+    }
+
+    const TOTALS: Totals = Totals { documents: 100, words: 1_000 };
+
+    #[test]
+    fn only_the_best_of_alternatives_counts() {
+        let (own, others) = ([posting(1, 1, 10), posting(2, 1, 10)], [posting(1, 1, 10), posting(3, 1, 10)]);
+        let alternatives = Alternatives {
+            own: vec![weighted(&own, 1.0)],
+            words: vec![weighted(&others, 0.8), weighted(&others, 0.8)],
+            phrases: Vec::new(),
+        };
+        let mut scores = Scores::default();
+        scores.add_best(&alternatives, &TOTALS);
+        let mut plain = Scores::default();
+        plain.add(&own, 1.0, &TOTALS);
+        let score = |scores: &Scores, document| scores.score(document, |_| true);
+        assert_eq!(score(&scores, 1), score(&plain, 1));
+        assert_eq!(score(&scores, 2), score(&plain, 2));
+        assert!((score(&scores, 3) - 0.8 * score(&plain, 1)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn rare_alternative_counts_less_than_the_frequent_word() {
+        let own: Vec<Posting> = (1..=50).map(|document| posting(document, 1, 10)).collect();
+        let words = vec![weighted(&[posting(60, 1, 10)], 0.8)];
+        let alternatives = Alternatives { own: vec![weighted(&own, 1.0)], words, phrases: Vec::new() };
+        let mut scores = Scores::default();
+        scores.add_best(&alternatives, &TOTALS);
+        assert!(scores.score(60, |_| true) < scores.score(1, |_| true));
+        // A word that no document has does not limit the others.
+        let unknown = Alternatives { own: vec![weighted(&[], 1.0)], ..alternatives };
+        let mut scores = Scores::default();
+        scores.add_best(&unknown, &TOTALS);
+        let rarity = TOTALS.rarity(1);
+        assert!((scores.score(60, |_| true) - 0.8 * rarity).abs() < 0.05 * rarity);
+    }
+
+    #[test]
+    fn phrases_count_where_a_text_has_them() {
+        let (own, both) = ([posting(1, 1, 10)], [posting(1, 1, 10), posting(2, 1, 10), posting(3, 1, 10)]);
+        let alternatives = Alternatives {
+            own: vec![weighted(&own, 1.0)],
+            words: Vec::new(),
+            phrases: vec![(0, weighted(&both, 0.8)), (1, weighted(&both[1..], 0.8))],
+        };
+        let mut scores = Scores::default();
+        scores.add_best(&alternatives, &TOTALS);
+        assert!(!scores.is_open(1) && scores.is_open(2) && scores.has_open());
+        let possible = scores.best(10, |_| true);
+        assert_eq!(possible.iter().map(|(document, _)| *document).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(scores.score(2, |phrase| phrase == 1), possible[1].1, "the better of both counts");
+        assert_eq!(scores.score(2, |_| false), 0.0);
+    }
+
+    #[test]
+    fn phrase_can_be_in_documents_that_have_all_of_its_words() {
+        let first = vec![posting(1, 2, 9), posting(4, 3, 9), posting(7, 1, 9)];
+        let second = vec![posting(2, 1, 9), posting(4, 1, 9), posting(7, 5, 9), posting(9, 1, 9)];
+        assert_eq!(intersect(&[first, second]), [posting(4, 1, 9), posting(7, 1, 9)]);
+        assert_eq!(intersect(&[]), []);
     }
 
     #[test]

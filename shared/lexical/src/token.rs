@@ -24,6 +24,18 @@ pub(crate) struct Token {
     pub(crate) kind: Kind,
 }
 
+impl Token {
+    /// Whether it is the last character of a script without spaces, which the index has for queries of one character.
+    pub(crate) fn is_gram_form(&self) -> bool {
+        self.kind == Kind::Form && self.folded.chars().all(is_unspaced)
+    }
+
+    /// Whether it is a gram of a single character, which begins the grams of the index.
+    pub(crate) fn is_single_character(&self) -> bool {
+        self.kind == Kind::Gram && self.folded.chars().nth(1).is_none()
+    }
+}
+
 /// The kinds of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

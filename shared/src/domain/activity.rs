@@ -187,6 +187,10 @@ actions! {
     EvaluationStarted "evaluation.started";
     /// An evaluation was deleted.
     EvaluationDeleted "evaluation.deleted";
+    /// The synonyms of a workspace were replaced.
+    SynonymsUpdated "synonyms.updated";
+    /// The synonyms of a workspace were deleted.
+    SynonymsDeleted "synonyms.deleted";
     /// A connection was created.
     ConnectionCreated "connection.created";
     /// Name, settings, credentials or state of a connection were changed.

@@ -55,6 +55,14 @@ pub enum EventType {
     #[sea_orm(string_value = "collection.deleted")]
     #[serde(rename = "collection.deleted")]
     CollectionDeleted,
+    /// The synonyms of the workspace were replaced.
+    #[sea_orm(string_value = "synonyms.updated")]
+    #[serde(rename = "synonyms.updated")]
+    SynonymsUpdated,
+    /// The synonyms of the workspace were deleted.
+    #[sea_orm(string_value = "synonyms.deleted")]
+    #[serde(rename = "synonyms.deleted")]
+    SynonymsDeleted,
     /// A connection was created.
     #[sea_orm(string_value = "connection.created")]
     #[serde(rename = "connection.created")]

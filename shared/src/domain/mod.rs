@@ -16,3 +16,4 @@ pub mod role;
 pub mod run;
 pub mod slug;
 pub mod space;
+pub mod synonym;

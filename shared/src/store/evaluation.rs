@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Conn, Result, Tx,
-    search::{Recency, Rerank, SearchMode, SearchQuery, SpaceVector, Threshold, Weights},
+    search::{BoostRequest, Recency, Rerank, SearchMode, SearchQuery, SpaceVector, Threshold, Weights},
     sql,
 };
 use crate::{
@@ -36,6 +36,12 @@ pub struct EvaluationSettings {
     pub threshold: Option<Threshold>,
     /// The preference for new files.
     pub recency: Option<Recency>,
+    /// The preferences for files that match filters.
+    #[serde(default)]
+    pub boosts: Vec<BoostRequest>,
+    /// Whether the synonyms of the workspace are not applied.
+    #[serde(default)]
+    pub skip_synonyms: bool,
     /// The filter of files, as the client gave it.
     pub filter: Option<Json>,
     /// The collections to search.
@@ -60,7 +66,7 @@ impl EvaluationSettings {
         ((1..GRID_STEPS).map(weights).collect(), usize::from(GRID_STEPS / 2 - 1))
     }
 
-    /// The search of a query in all collections: files, each with its best passage.
+    /// The search of a query in all collections, without boosts: files, each with its best passage.
     #[must_use]
     pub fn query(
         &self,
@@ -81,6 +87,7 @@ impl EvaluationSettings {
             rerank: self.rerank,
             threshold: self.threshold.unwrap_or_default(),
             recency: self.recency,
+            skip_synonyms: self.skip_synonyms,
             ..SearchQuery::default()
         }
     }

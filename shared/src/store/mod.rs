@@ -59,6 +59,7 @@ pub mod staleness;
 mod statements;
 pub mod succession;
 pub mod synced_file;
+pub mod synonyms;
 pub mod target;
 pub mod totp;
 mod transaction;

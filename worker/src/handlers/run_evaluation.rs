@@ -22,7 +22,7 @@ use nvisy_shared::{
         change::Change,
         evaluation::{EvaluationSettings, Fit, GridPoint, NextQuery, QueryResult, RankedFile, SearchedQuery, Summary},
         job::Claim,
-        search::{Hit, SearchMode, SearchQuery, SpaceVector, Weights, has_words, meaning, search},
+        search::{Boost, BoostRequest, Hit, SearchMode, SearchQuery, SpaceVector, Weights, has_words, meaning, search},
     },
 };
 
@@ -96,6 +96,8 @@ impl Searcher<'_> {
     async fn search_all(&self, claim: &Claim, queries: Vec<NextQuery>) -> Result<Vec<SearchedQuery>, JobError> {
         let filter = self.settings.filter.as_ref().map(Filter::parse).transpose();
         let filter = filter.map_err(|error| JobError::retry("the filter of an evaluation is invalid")(error.path))?;
+        let boosts: Result<Vec<Boost>, _> = self.settings.boosts.iter().map(BoostRequest::parse).collect();
+        let boosts = boosts.map_err(|error| JobError::retry("a boost of an evaluation is invalid")(error.path))?;
         let (collections, spaces) = self.scope().await?;
         let mut vectors = self.vectors(claim, spaces, &queries).await?;
         let mut judged = self.judgements(&queries).await?;
@@ -109,6 +111,7 @@ impl Searcher<'_> {
                 for weights in &self.grid {
                     let search_query = SearchQuery {
                         collections: collections.clone(),
+                        boosts: boosts.clone(),
                         ..self.settings.query(&query.text, vectors.clone(), filter.clone(), *weights)
                     };
                     let hits = search(&self.cx.db, self.workspace, &search_query).await?.hits;

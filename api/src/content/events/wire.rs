@@ -19,7 +19,7 @@ pub struct Event {
     id: Uuid,
     /// The type: `file.queued`, `file.progressed`, `file.ready`, `file.failed`, `file.updated`, `file.deleted`,
     /// `collection.created`, `collection.updated`, `collection.deleted`, `pipeline.created`, `pipeline.updated`,
-    /// `pipeline.deleted`, `run.started`, `run.progressed`, `run.ended` or `item.failed`. Also the SSE `event`.
+    /// `pipeline.deleted`, `synonyms.updated`, `synonyms.deleted`, `run.started`, `run.progressed`, `run.ended` or `item.failed`. Also the SSE `event`.
     #[serde(rename = "type")]
     #[schemars(with = "String")]
     kind: EventType,

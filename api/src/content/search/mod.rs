@@ -9,6 +9,7 @@ mod handlers;
 mod query_sets;
 mod scope;
 mod service;
+mod synonyms;
 mod wire;
 
 use apistos::web::{ServiceConfig, post, resource};
@@ -21,4 +22,5 @@ pub fn routes(config: &mut ServiceConfig) {
     query_sets::routes(config);
     evaluations::routes(config);
     comparison::routes(config);
+    synonyms::routes(config);
 }

@@ -4,7 +4,10 @@ use nvisy_shared::{
     domain::filter::{Filter, FilterError, FilterErrorKind},
     id::{CollectionId, SpaceId},
     platform::Platform,
-    store::collection::CollectionSpace,
+    store::{
+        collection::CollectionSpace,
+        search::{Boost, BoostRequest},
+    },
 };
 use serde_json::Value;
 
@@ -66,12 +69,20 @@ pub fn query_spaces(platform: &Platform, collections: &[&CollectionSpace]) -> Re
 
 /// The filter of a request: 400 for unknown fields and operators, 422 for values.
 pub fn parse_filter(filter: Option<&Value>) -> Result<Option<Filter>, Problem> {
-    filter.map(Filter::parse).transpose().map_err(filter_problem)
+    filter.map(Filter::parse).transpose().map_err(|error| filter_problem("filter", error))
 }
 
-fn filter_problem(error: FilterError) -> Problem {
+/// The boosts of a request, whose filters have the same problems.
+pub fn parse_boosts(boosts: &[BoostRequest]) -> Result<Vec<Boost>, Problem> {
+    let boost = |(place, boost): (usize, &BoostRequest)| {
+        boost.parse().map_err(|error| filter_problem(&format!("boosts[{place}].filter"), error))
+    };
+    boosts.iter().enumerate().map(boost).collect()
+}
+
+fn filter_problem(field: &str, error: FilterError) -> Problem {
     let separator = if error.path.is_empty() { "" } else { "." };
-    let path = format!("filter{separator}{}", error.path);
+    let path = format!("{field}{separator}{}", error.path);
     match error.kind {
         FilterErrorKind::UnknownField | FilterErrorKind::UnknownOperator => {
             Problem::new(Code::InvalidFilter).detail(format!("{path} {}", error.kind))

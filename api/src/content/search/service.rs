@@ -10,8 +10,8 @@ use nvisy_shared::{
         self,
         collection::CollectionSpace,
         search::{
-            Expand, FacetField, Language, Recency, Rerank, SearchMode, SearchQuery, SearchResult, SpaceVector,
-            Threshold, Weights, has_words, meaning, search,
+            BoostRequest, Expand, FacetField, Language, Recency, Rerank, SearchMode, SearchQuery, SearchResult,
+            SpaceVector, Threshold, Weights, has_words, meaning, search,
         },
     },
 };
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::{
     cursor::Fingerprint,
     embedding::{QueryEmbedding, check_vector},
-    scope::{QuerySpace, choose, chosen_ids, parse_filter, query_spaces},
+    scope::{QuerySpace, choose, chosen_ids, parse_boosts, parse_filter, query_spaces},
 };
 use crate::{
     http::extract::invalid_field,
@@ -42,6 +42,9 @@ pub struct SearchCommand {
     pub rerank: Option<Rerank>,
     pub threshold: Threshold,
     pub recency: Option<Recency>,
+    pub boosts: Vec<BoostRequest>,
+    /// Whether the synonyms of the workspace are not applied.
+    pub skip_synonyms: bool,
     pub pinned: Vec<FileId>,
     pub facets: Vec<FacetField>,
     /// Whether the recall is measured.
@@ -239,6 +242,8 @@ impl Prepared {
             rerank,
             threshold,
             recency,
+            boosts,
+            skip_synonyms,
             pinned,
             facets,
             verify,
@@ -249,10 +254,11 @@ impl Prepared {
         }
         let chosen = choose(all, options.collections.as_deref())?;
         let language_code = language.map(Language::code);
-        let defining = json!([mode.name(), text, language_code, vector, options.defining()]);
+        let defining = json!([mode.name(), text, language_code, vector, options.defining(), boosts, skip_synonyms]);
         let fingerprint = Fingerprint::of(&defining);
         let seen = fingerprint.decode(options.cursor.as_deref())?;
         let query = options.query(all, &chosen)?;
+        let boosts = parse_boosts(&boosts)?;
         // Punctuation or excluded words only: its vector would find passages at random, and without one, nothing is found.
         let has_meaning = vector.is_some() || has_words(&text);
         let (mut vectors, mut spaces) = (Vec::<SpaceVector>::new(), Vec::new());
@@ -276,6 +282,8 @@ impl Prepared {
             rerank,
             threshold,
             recency,
+            boosts,
+            skip_synonyms,
             pinned,
             facets,
             verify,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Operation, TestAccount, TestApp, part, send};
 
-/// A workspace with a member, a file, an invite, a collection, an enabled pipeline, and a run with a failed item.
+/// A workspace with a member, a file, an invite, a collection, synonyms, an enabled pipeline, and a run with a failed item.
 pub struct WorkspaceFixture {
     pub member: TestAccount,
     pub workspace: String,
@@ -61,6 +61,10 @@ impl WorkspaceFixture {
         let (embedding_connection, moving_collection) = (id(&embedding), id(&moving));
         let path = format!("/api/v1/workspaces/{workspace}/collections/moving/second-space");
         app.post(owner, &path, &json!({ "connection": embedding_connection })).await.expect(201);
+        let synonyms = app.request(Method::PUT, &format!("/api/v1/workspaces/{workspace}/synonyms"));
+        let synonyms =
+            synonyms.bearer_auth(&owner.token).json(&json!({ "sets": [{ "from": ["tide"], "to": ["flow"] }] }));
+        send(synonyms).await.expect(200);
         let (query_set, evaluation) = add_evaluation(app, owner, &workspace, &file).await;
         Self {
             member: member.clone(),
@@ -185,6 +189,7 @@ impl Operation {
             }
             ("compareSpaces", _) => Body::Json(json!({ "limit": 10 })),
             ("updateSecondSpace", _) => Body::Json(json!({ "state": "paused" })),
+            ("replaceSynonyms", _) => Body::Json(json!({ "sets": [{ "words": ["ebb", "low tide"] }] })),
             ("createQuerySet", _) => Body::Json(json!({ "name": "Other questions" })),
             ("importQueries", _) => Body::Json(json!({ "jsonl": r#"{"query":"ebb"}"# })),
             ("judgeHit", _) => Body::Json(json!({ "query": "tide", "file": fixture.file, "grade": 3 })),

@@ -34,6 +34,8 @@ pub(in crate::store) struct Candidate {
 pub(in crate::store) struct OwningFile {
     pub(in crate::store) id: FileId,
     pub(in crate::store) created_at: DateTime<Utc>,
+    /// The factor of the boosts that it matches.
+    pub(in crate::store) boost: Option<f64>,
 }
 
 /// The chunks of one vector leg with their similarity, or of several by their rank: similarities of different spaces do not

@@ -2,15 +2,17 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     time::{Duration, Instant},
 };
 
-use nvisy_lexical::highlight::Matcher;
+use nvisy_lexical::highlight;
 use sea_orm::{FromQueryResult, raw_sql};
 
 use super::{
     fusion::Candidate,
-    model::{Hit, MARK_END, MARK_START},
+    model::{Explanation, Hit, MARK_END, MARK_START},
+    text_leg::Found,
 };
 use crate::{
     id::{ChunkId, CollectionId, FileId, TargetId, VersionId, WorkspaceId},
@@ -53,15 +55,18 @@ pub(super) struct ReadHits {
 pub(super) async fn read(
     conn: &impl Conn,
     workspace: WorkspaceId,
-    found: Vec<Candidate>,
-    matcher: &Matcher,
+    candidates: Vec<Candidate>,
+    found: &Found,
 ) -> Result<ReadHits> {
-    if found.is_empty() {
+    if candidates.is_empty() {
         return Ok(ReadHits { hits: Vec::new(), highlighting: Duration::ZERO });
     }
-    let chunks: Vec<ChunkId> = found.iter().filter_map(|found| found.chunk).collect();
-    let documents: Vec<i64> =
-        found.iter().filter(|found| found.chunk.is_none()).filter_map(|found| found.document).collect();
+    let chunks: Vec<ChunkId> = candidates.iter().filter_map(|candidate| candidate.chunk).collect();
+    let documents: Vec<i64> = candidates
+        .iter()
+        .filter(|candidate| candidate.chunk.is_none())
+        .filter_map(|candidate| candidate.document)
+        .collect();
     let rows = raw_sql!(
         Postgres,
         "select c.id as chunk_id, c.document, c.target_id, c.ordinal, c.file_id, f.name as file_name, v.media_type, c.version_id, c.page,
@@ -89,17 +94,20 @@ pub(super) async fn read(
         by_chunk.insert(row.chunk_id, row);
     }
     let began = Instant::now();
-    let hits = found.into_iter().filter_map(|found| {
-        let id = found.chunk.or_else(|| by_document.get(&found.document?).copied())?;
-        Some(hit(by_chunk.remove(&id)?, found, matcher))
+    let hits = candidates.into_iter().filter_map(|candidate| {
+        let id = candidate.chunk.or_else(|| by_document.get(&candidate.document?).copied())?;
+        Some(hit(by_chunk.remove(&id)?, candidate, found))
     });
     Ok(ReadHits { hits: hits.collect(), highlighting: began.elapsed() })
 }
 
-fn hit(row: Row, found: Candidate, matcher: &Matcher) -> (Hit, ChunkPlace) {
+fn hit(row: Row, candidate: Candidate, found: &Found) -> (Hit, ChunkPlace) {
     let place = ChunkPlace { target: row.target_id, ordinal: row.ordinal };
+    let (mut matches, synonyms) = found.matches(&row.text);
+    let words = synonyms.iter().map(|range| row.text[range.clone()].to_owned()).collect();
+    matches.extend(synonyms);
     let hit = Hit {
-        marked_text: marked(&row.text, matcher),
+        marked_text: marked(&row.text, highlight::merge(matches)),
         chunk_id: row.chunk_id,
         file_id: row.file_id,
         file_name: row.file_name,
@@ -111,20 +119,20 @@ fn hit(row: Row, found: Candidate, matcher: &Matcher) -> (Hit, ChunkPlace) {
         start_byte: row.start_byte,
         end_byte: row.end_byte,
         heading_path: row.heading_path,
-        score: found.score,
-        vector_score: found.vector_score,
-        text_score: found.text_score,
-        explanation: found.explanation,
+        score: candidate.score,
+        vector_score: candidate.vector_score,
+        text_score: candidate.text_score,
+        explanation: Explanation { synonyms: words, ..candidate.explanation },
         context: None,
     };
     (hit, place)
 }
 
 /// The text with matched words between marks.
-fn marked(text: &str, matcher: &Matcher) -> String {
+fn marked(text: &str, matches: Vec<Range<usize>>) -> String {
     let mut marked = String::with_capacity(text.len() + 64);
     let mut end = 0;
-    for range in matcher.find(text) {
+    for range in matches {
         marked.push_str(&text[end..range.start]);
         marked.push(MARK_START);
         marked.push_str(&text[range.clone()]);

@@ -59,10 +59,15 @@ impl<'a> Legs<'a> {
         thresholds: Thresholds,
     ) -> Result<Self> {
         let parsed = Query::parse(&query.text);
-        let scope = Scope::read(conn, workspace, query.collections.as_deref(), &parsed, query.language).await?;
+        let mut scope = Scope::read(conn, workspace, query.collections.as_deref(), &parsed, query.language).await?;
         let found = match query.mode {
             SearchMode::Vector => Found::of_words(&scope),
-            SearchMode::Text | SearchMode::Hybrid => scope.find(conn).await?,
+            SearchMode::Text | SearchMode::Hybrid => {
+                if !query.skip_synonyms {
+                    scope.add_synonyms(conn, &parsed).await?;
+                }
+                scope.find(conn).await?
+            }
         };
         Ok(Self { conn, workspace, query, thresholds, scope, found, has_walked: false })
     }
@@ -100,8 +105,8 @@ impl<'a> Legs<'a> {
         self.scope.restrict(self.conn, round.filter.as_ref()).await?;
         let (scope, found) = (&self.scope, &self.found);
         let limit = usize::try_from(round.candidates).unwrap_or_default();
-        let mut best = if phrases::must_be_read(&scope.conditions) {
-            phrases::filter(self.conn, self.workspace, &scope.conditions, found, scope, limit).await?
+        let mut best = if phrases::must_be_read(&scope.conditions) || found.has_phrases() {
+            phrases::filter(self.conn, self.workspace, found, scope, limit).await?
         } else {
             found.best(scope, limit)
         };

@@ -39,7 +39,8 @@ pub use self::{
     model::{AccessPath, Context, Explanation, Hit, MARK_END, MARK_START, Passage, SearchResult, Work},
     nearest::nearest_chunks,
     query::{
-        Expand, MAX_DEPTH, Recency, Rerank, SearchMode, SearchQuery, Seen, SeenMark, SpaceVector, Threshold, Weights,
+        Boost, BoostRequest, Expand, MAX_DEPTH, Recency, Rerank, SearchMode, SearchQuery, Seen, SeenMark, SpaceVector,
+        Threshold, Weights,
     },
     recall::{RecallSample, measure_recall, selectivity},
     similar::{chunk_exists, chunk_vectors, file_vectors},
@@ -88,7 +89,7 @@ async fn run(tx: &Tx, workspace: WorkspaceId, query: &SearchQuery, thresholds: T
     let mut legs = Legs::open(tx, workspace, query, thresholds).await?;
     let Selected { candidates, has_more, rounds, last_candidates } = selection::select(&mut legs).await?;
     work = Work { rounds, candidates: last_candidates, ranking: since.lap(), ..work };
-    let ReadHits { mut hits, highlighting } = hits::read(tx, workspace, candidates, &legs.found.matcher).await?;
+    let ReadHits { mut hits, highlighting } = hits::read(tx, workspace, candidates, &legs.found).await?;
     if let Some(expand) = query.expand {
         context::add(tx, workspace, expand, &mut hits).await?;
     }
@@ -121,7 +122,7 @@ async fn recall_of(
     let thresholds = Thresholds { exact_vectors: u32::MAX, ..thresholds };
     let mut legs = Legs::open(tx, workspace, query, thresholds).await?;
     let exact = selection::select(&mut legs).await?.candidates;
-    let exact = hits::read(tx, workspace, exact, &legs.found.matcher).await?.hits;
+    let exact = hits::read(tx, workspace, exact, &legs.found).await?.hits;
     if exact.is_empty() {
         return Ok(1.0);
     }

@@ -97,8 +97,12 @@ pub struct Explanation {
     pub is_reranked: bool,
     /// The place before, from 1; `None`: it was not found before.
     pub rank_before: Option<usize>,
+    /// The words of the chunk that are synonyms of words of the query, as they stand there.
+    pub synonyms: Vec<String>,
     /// The factor of the file's age.
     pub recency: Option<f64>,
+    /// The factor of the boosts whose filters the file matches.
+    pub boost: Option<f64>,
     /// Whether its file is pinned.
     pub is_pinned: bool,
 }

@@ -32,33 +32,54 @@ fn allows(conditions: &Conditions, text: &str) -> bool {
     conditions.required.iter().all(is_in) && !conditions.excluded.iter().any(is_in)
 }
 
-/// The best chunks by words that meet the conditions, at most `limit`.
+/// The best chunks by words that meet the conditions, at most `limit`. Of phrases that stand for words of the query, a chunk has the
+/// scores only if its text has them.
 pub(super) async fn filter(
     conn: &impl Conn,
     workspace: WorkspaceId,
-    conditions: &Conditions,
     found: &Found,
     scope: &Scope,
     limit: usize,
 ) -> Result<Vec<(i64, f64)>> {
+    let conditions = &scope.conditions;
+    let reads_all = must_be_read(conditions);
     let candidates = found.best(scope, usize::try_from(MAX_READ_CHUNKS).unwrap_or_default());
-    let mut allowed = Vec::new();
+    let mut allowed: Vec<(i64, f64)> = Vec::new();
     for batch in candidates.chunks(BATCH_CHUNKS) {
-        let documents: Vec<i64> = batch.iter().map(|(document, _)| *document).collect();
-        let texts = raw_sql!(
-            Postgres,
-            "select document, text from chunk where workspace_id = {workspace} and document = any({documents}::bigint[])"
-        );
-        let texts: HashMap<i64, String> = sql::all_values::<(i64, String)>(conn, texts).await?.into_iter().collect();
-        allowed.extend(
-            batch.iter().filter(|(document, _)| texts.get(document).is_some_and(|text| allows(conditions, text))),
-        );
-        if allowed.len() >= limit {
-            allowed.truncate(limit);
+        // No chunk from here on can have a higher score than the first of the batch.
+        let highest = batch.first().map_or(0.0, |(_, score)| *score);
+        if allowed.iter().filter(|(_, score)| *score >= highest).count() >= limit {
             break;
         }
+        let is_read = |document: i64| reads_all || found.needs_text(document);
+        let documents = batch.iter().map(|(document, _)| *document).filter(|document| is_read(*document)).collect();
+        let texts = read_texts(conn, workspace, documents).await?;
+        for (document, score) in batch {
+            let score = match texts.get(document) {
+                Some(text) if allows(conditions, text) => found.score_of(scope, *document, text),
+                None if !is_read(*document) => *score,
+                _ => continue,
+            };
+            if score > 0.0 {
+                allowed.push((*document, score));
+            }
+        }
     }
+    allowed.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    allowed.truncate(limit);
     Ok(allowed)
+}
+
+/// The texts of chunks.
+async fn read_texts(conn: &impl Conn, workspace: WorkspaceId, documents: Vec<i64>) -> Result<HashMap<i64, String>> {
+    if documents.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let texts = raw_sql!(
+        Postgres,
+        "select document, text from chunk where workspace_id = {workspace} and document = any({documents}::bigint[])"
+    );
+    Ok(sql::all_values::<(i64, String)>(conn, texts).await?.into_iter().collect())
 }
 
 /// Those of the nearest chunks that meet the conditions.

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use nvisy_lexical::Language;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::facets::FacetField;
 use crate::{
-    domain::filter::Filter,
+    domain::filter::{Filter, FilterError},
     id::{ChunkId, CollectionId, FileId, SpaceId},
 };
 
@@ -69,6 +70,10 @@ pub struct SearchQuery {
     pub threshold: Threshold,
     /// Prefers new files.
     pub recency: Option<Recency>,
+    /// Prefers files that match filters.
+    pub boosts: Vec<Boost>,
+    /// Whether the synonyms of the workspace are not applied.
+    pub skip_synonyms: bool,
     /// Files that come first if they match, in this order, with their best chunks only.
     pub pinned: Vec<FileId>,
     /// Files that are not found.
@@ -88,7 +93,11 @@ pub struct SearchQuery {
 impl SearchQuery {
     /// Whether ranking needs the file of each candidate.
     pub(super) fn needs_files(&self) -> bool {
-        self.per_file.is_some() || self.recency.is_some() || !self.seen.is_empty() || !self.pinned.is_empty()
+        self.per_file.is_some()
+            || self.recency.is_some()
+            || !self.boosts.is_empty()
+            || !self.seen.is_empty()
+            || !self.pinned.is_empty()
     }
 
     /// The number of hits, or of files.
@@ -153,6 +162,44 @@ impl Recency {
         let days = (now - created_at).as_seconds_f64().max(0.0) / 86_400.0;
         1.0 - self.weight + self.weight * (-days / self.half_life_days).exp2()
     }
+}
+
+/// A preference for files, or against them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Boost {
+    /// The files.
+    pub filter: Filter,
+    /// The factor of their scores.
+    pub factor: f64,
+}
+
+/// A boost as the client gave it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoostRequest {
+    /// The filter of the files.
+    pub filter: Json,
+    /// The factor of their scores, 0.1 to 10.
+    pub factor: f64,
+}
+
+impl BoostRequest {
+    /// Reads the filter.
+    ///
+    /// # Errors
+    /// [`FilterError`] for its first invalid part.
+    pub fn parse(&self) -> Result<Boost, FilterError> {
+        Ok(Boost { filter: Filter::parse(&self.filter)?, factor: self.factor })
+    }
+}
+
+/// The smallest and the largest factor of several boosts together.
+const BOOST_RANGE: (f64, f64) = (0.01, 100.0);
+
+/// The factor of a file's score, of which the boosts match that are `true`; `None`: none does.
+pub(super) fn boost_factor(boosts: &[Boost], matching: &[bool]) -> Option<f64> {
+    let factors = boosts.iter().zip(matching).filter(|(_, matches)| **matches).map(|(boost, _)| boost.factor);
+    let product = factors.reduce(|product, factor| product * factor)?;
+    Some(product.clamp(BOOST_RANGE.0, BOOST_RANGE.1))
 }
 
 /// Marks of chunks or files that earlier pages have shown.
@@ -220,6 +267,18 @@ mod tests {
         assert_eq!(factor(0), 1.0);
         assert!((factor(10) - 0.8).abs() < 1e-9 && (factor(20) - 0.7).abs() < 1e-9);
         assert_eq!(factor(-5), 1.0, "a file of the future is new");
+    }
+
+    #[test]
+    fn factors_of_matching_boosts_are_multiplied_within_bounds() {
+        let boosts = [2.0, 0.5, 10.0, 10.0, 10.0, 0.1].map(|factor| Boost { filter: Filter::And(Vec::new()), factor });
+        let factor = |matching: [bool; 6]| boost_factor(&boosts, &matching);
+        assert_eq!(factor([false; 6]), None);
+        assert_eq!(factor([true, false, false, false, false, false]), Some(2.0));
+        assert_eq!(factor([true, true, false, false, false, false]), Some(1.0));
+        assert_eq!(factor([true, false, true, true, true, false]), Some(100.0));
+        let against = [0.1; 3].map(|factor| Boost { filter: Filter::And(Vec::new()), factor });
+        assert_eq!(boost_factor(&against, &[true; 3]), Some(0.01));
     }
 
     #[test]

@@ -75,6 +75,7 @@ fn vector_leg_of(query: &SearchQuery) -> Option<SearchQuery> {
         per_file: None,
         rerank: None,
         recency: None,
+        boosts: Vec::new(),
         pinned: Vec::new(),
         seen: Seen::default(),
         expand: None,

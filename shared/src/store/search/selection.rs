@@ -21,6 +21,8 @@ const MAX_CANDIDATES: i64 = 4_096;
 const GROWTH: i64 = 4;
 /// Candidates for each file of a grouped search, in the first round.
 const CANDIDATES_PER_FILE: i64 = 8;
+/// The fewest candidates of a leg in a search with boosts, which lift hits from farther behind than others.
+const BOOSTED_CANDIDATES: i64 = 400;
 /// Candidates of the round that reads pinned files.
 const PINNED_CANDIDATES: i64 = 256;
 
@@ -77,18 +79,27 @@ pub(super) async fn select(legs: &mut Legs<'_>) -> Result<Selected> {
     }
 }
 
-/// Adds the files, and what the age of each changes.
+/// Adds the files, and what the age of each and the boosts change.
 async fn with_files(legs: &Legs<'_>, candidates: Vec<Candidate>) -> Result<Vec<Candidate>> {
-    let mut candidates = owning_file::find(legs.conn, legs.workspace, candidates).await?;
-    let Some(recency) = legs.query.recency else { return Ok(candidates) };
+    let query = legs.query;
+    let mut candidates = owning_file::find(legs.conn, legs.workspace, candidates, &query.boosts).await?;
+    if query.recency.is_none() && query.boosts.is_empty() {
+        return Ok(candidates);
+    }
     let now = clock::now();
     for found in &mut candidates {
-        let factor = found.file.map_or(1.0, |file| recency.factor(file.created_at, now));
-        // A negative score becomes lower by division.
-        found.score = if found.score < 0.0 { found.score / factor.max(f64::EPSILON) } else { found.score * factor };
-        found.explanation.recency = Some(factor);
+        let Some(file) = found.file else { continue };
+        found.explanation.recency = query.recency.map(|recency| recency.factor(file.created_at, now));
+        found.explanation.boost = file.boost;
+        let factor = found.explanation.recency.unwrap_or(1.0) * file.boost.unwrap_or(1.0);
+        found.score = multiplied(found.score, factor);
     }
     Ok(fusion::sorted(candidates))
+}
+
+/// A score times a factor; a negative one becomes lower by division.
+fn multiplied(score: f64, factor: f64) -> f64 {
+    if score < 0.0 { score / factor.max(f64::EPSILON) } else { score * factor }
 }
 
 fn first_round(query: &SearchQuery, min_candidates: i64, excluded: &HashSet<FileId>) -> Round {
@@ -97,12 +108,17 @@ fn first_round(query: &SearchQuery, min_candidates: i64, excluded: &HashSet<File
         Some(_) => (CANDIDATES_PER_FILE * depth).min(MAX_CANDIDATES),
         None => 2 * depth,
     };
+    let wanted = if query.boosts.is_empty() { wanted } else { wanted.max(BOOSTED_CANDIDATES) };
     // A power of two of the least number, so that the statements of most limits are the same.
     let mut candidates = if query.rerank.is_some() { neighbours::MIN_CANDIDATES } else { min_candidates };
     while candidates < wanted {
         candidates *= 2;
     }
-    let certain = if query.per_file.is_some() { candidates / 2 } else { depth + 1 };
+    let certain = match query.per_file {
+        Some(_) => candidates / 2,
+        None if query.boosts.is_empty() => depth + 1,
+        None => (candidates / 2).max(depth + 1),
+    };
     Round { filter: without(query.filter.clone(), excluded), candidates, certain, offset: 0 }
 }
 
@@ -212,12 +228,18 @@ mod tests {
     };
 
     fn candidate(file: FileId, score: f64) -> Candidate {
-        let file = OwningFile { id: file, created_at: clock::now() };
+        let file = OwningFile { id: file, created_at: clock::now(), boost: None };
         Candidate { chunk: Some(ChunkId::new()), file: Some(file), score, ..Candidate::default() }
     }
 
     fn scores(found: &[Candidate]) -> Vec<f64> {
         found.iter().map(|found| found.score).collect()
+    }
+
+    #[test]
+    fn factor_above_one_raises_negative_scores_too() {
+        assert_eq!((multiplied(0.5, 2.0), multiplied(0.5, 0.5)), (1.0, 0.25));
+        assert_eq!((multiplied(-0.5, 2.0), multiplied(-0.5, 0.5)), (-0.25, -1.0));
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! The search by words: reads the postings of the query's words, and scores their chunks by BM25.
 
-use std::collections::{HashMap, HashSet};
+mod synonyms;
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use nvisy_lexical::{
     Language,
@@ -9,6 +14,7 @@ use nvisy_lexical::{
     postings::Posting,
     query::{Conditions, Phrase, Query, Word},
     rank::{Scores, Totals, merge},
+    synonyms::SynonymGroup,
 };
 use rustc_hash::FxHashSet;
 use sea_orm::{FromQueryResult, raw_sql};
@@ -40,6 +46,10 @@ pub(in crate::store) struct Scope {
     pub(in crate::store) is_incomplete: bool,
     /// The conditions of the query.
     pub(in crate::store) conditions: Conditions,
+    /// Whether the workspace has sets of synonyms.
+    has_synonyms: bool,
+    /// The words of the query that have synonyms.
+    synonyms: Vec<SynonymGroup>,
 }
 
 type Units = FxHashSet<i64>;
@@ -54,7 +64,11 @@ pub(in crate::store) struct Found {
     /// Chunks with an identifier as the query has it.
     exact: HashSet<i64>,
     /// Finds the words in texts.
-    pub(in crate::store) matcher: Matcher,
+    matcher: Matcher,
+    /// Finds the synonyms in texts.
+    synonyms: Matcher,
+    /// The synonyms of several words, by their numbers in the scores.
+    phrases: Vec<Phrase>,
 }
 
 #[derive(FromQueryResult)]
@@ -65,6 +79,7 @@ struct ScopeRow {
     dead_units: Vec<i64>,
     languages: Vec<String>,
     is_incomplete: bool,
+    has_synonyms: bool,
 }
 
 impl Scope {
@@ -106,7 +121,8 @@ impl Scope {
                      select from searched cross join lateral (
                          select from target
                          where workspace_id = {workspace} and collection_id = searched.id and not has_postings
-                         offset 0) t) as is_incomplete
+                         offset 0) t) as is_incomplete,
+                 exists (select from synonym_term where workspace_id = {workspace}) as has_synonyms
              from searched
              join collection_usage u on u.workspace_id = {workspace} and u.collection_id = searched.id"
         );
@@ -118,6 +134,7 @@ impl Scope {
             dead_units: Vec::new(),
             languages: Vec::new(),
             is_incomplete: false,
+            has_synonyms: false,
         });
         let indexed: Vec<Language> = row.languages.iter().filter_map(|term| language_of_term(term)).collect();
         Ok(Self {
@@ -128,6 +145,8 @@ impl Scope {
             matching_units: None,
             is_incomplete: row.is_incomplete,
             conditions: query.conditions(language, &indexed),
+            has_synonyms: row.has_synonyms,
+            synonyms: Vec::new(),
             indexed,
         })
     }
@@ -156,12 +175,16 @@ impl Scope {
     /// Reads the postings of the query, and scores their chunks.
     pub(in crate::store) async fn find(&self, conn: &impl Conn) -> Result<Found> {
         let mut words = self.conditions.words.clone();
+        let own = words.len();
+        words.extend(self.synonym_words());
+        let synonyms = own..words.len();
         let mut patterns: Vec<Phrase> = self.conditions.excluded.clone();
         self.expand_prefixes(conn, &mut words, &mut patterns).await?;
         let needed = words.iter().flat_map(|word| &word.terms);
         let needed = needed
             .chain(self.conditions.required.iter().chain(&patterns).flat_map(|phrase| phrase.places.iter().flatten()))
-            .chain(&self.conditions.identifiers);
+            .chain(&self.conditions.identifiers)
+            .chain(self.synonym_terms());
         let mut packed = self.postings(conn, needed).await?;
         if self.replace_unknown(conn, &mut words, &packed).await? {
             let more: HashSet<&String> =
@@ -169,20 +192,25 @@ impl Scope {
             let more = self.postings(conn, more.into_iter()).await?;
             packed.extend(more);
         }
-        Ok(self.score(&words, &patterns, &packed))
+        Ok(self.score(&words, synonyms, &patterns, &packed))
     }
 
-    fn score(&self, words: &[Word], excluded: &[Phrase], packed: &Packed) -> Found {
-        let mut found = Found { matcher: Matcher::new(self.conditions.languages.clone()), ..Found::default() };
-        for word in words {
-            let postings = self.merged(&word.terms, packed);
-            for term in &word.terms {
-                found.matcher.add(term, word.is_prefix);
+    /// Scores the chunks of words, of which `synonyms` are not the query's own.
+    fn score(&self, words: &[Word], synonyms: Range<usize>, excluded: &[Phrase], packed: &Packed) -> Found {
+        let mut found = Found::new(self);
+        for (place, word) in words.iter().enumerate() {
+            let is_synonym = synonyms.contains(&place);
+            let matcher = if is_synonym { &mut found.synonyms } else { &mut found.matcher };
+            word.terms.iter().for_each(|term| matcher.add(term, word.is_prefix));
+            if is_synonym || self.has_synonyms_of(place) {
+                continue;
             }
+            let postings = self.merged(&word.terms, packed);
             if !postings.is_empty() {
                 found.scores.add(&postings, word.weight, &self.totals);
             }
         }
+        self.score_synonyms(words, synonyms, packed, &mut found);
         for phrase in &self.conditions.required {
             let places = phrase.places.iter().filter(|_| !phrase.is_prefix);
             found.required.extend(places.map(|terms| documents(&self.merged(terms, packed))));
@@ -300,15 +328,18 @@ fn documents(postings: &[Posting]) -> HashSet<i64> {
 }
 
 impl Found {
+    fn new(scope: &Scope) -> Self {
+        let matcher = Matcher::new(scope.conditions.languages.clone());
+        Self { synonyms: matcher.clone(), matcher, ..Self::default() }
+    }
+
     /// For a search without words, which only marks them.
     pub(in crate::store) fn of_words(scope: &Scope) -> Self {
-        let mut matcher = Matcher::new(scope.conditions.languages.clone());
+        let mut found = Self::new(scope);
         for word in &scope.conditions.words {
-            for term in &word.terms {
-                matcher.add(term, word.is_prefix);
-            }
+            word.terms.iter().for_each(|term| found.matcher.add(term, word.is_prefix));
         }
-        Self { matcher, ..Self::default() }
+        found
     }
 
     /// Whether a chunk that words have found can be a hit, apart from the phrases in its text.
@@ -318,7 +349,7 @@ impl Found {
             && self.required.iter().all(|documents| documents.contains(&document))
     }
 
-    /// The best chunks, at most `limit`: document and score.
+    /// The best chunks, at most `limit`: document and score, the highest that is possible where texts decide on phrases.
     pub(in crate::store) fn best(&self, scope: &Scope, limit: usize) -> Vec<(i64, f64)> {
         self.scores.best(limit, |document| self.allows(scope, document))
     }

@@ -16,13 +16,13 @@ use nvisy_shared::{
         change::Change,
         collection::CollectionSpace,
         evaluation::{EvaluatedQuery, EvaluationSettings},
-        search::SearchMode,
+        search::{BoostRequest, SearchMode},
     },
 };
 use serde_json::json;
 
 use super::{
-    super::scope::{choose, parse_filter},
+    super::scope::{choose, parse_boosts, parse_filter},
     settings::SearchSettings,
 };
 use crate::{
@@ -75,13 +75,25 @@ async fn resolve(
     workspace: WorkspaceId,
     requested: &RequestedEvaluation,
 ) -> Result<EvaluationSettings, Problem> {
-    let SearchSettings { mode, weights, rerank, threshold, recency, filter, collections, second_space } =
-        requested.settings.clone();
+    let SearchSettings {
+        mode,
+        weights,
+        rerank,
+        threshold,
+        recency,
+        boosts,
+        synonyms,
+        filter,
+        collections,
+        second_space,
+    } = requested.settings.clone();
     let mode = mode.map(SearchMode::from).unwrap_or_default();
     if requested.fit_weights && mode != SearchMode::Hybrid {
         return Err(invalid_field("fitWeights", "needs the mode `hybrid`"));
     }
     parse_filter(filter.as_ref())?;
+    let boosts: Vec<BoostRequest> = boosts.unwrap_or_default().into_iter().map(Into::into).collect();
+    parse_boosts(&boosts)?;
     let all = store::collection::spaces(tx, workspace).await?;
     let chosen = choose(&all, collections.as_deref())?;
     let second_space = second_space.unwrap_or_default();
@@ -94,6 +106,8 @@ async fn resolve(
         rerank: rerank.map(Into::into),
         threshold: threshold.map(Into::into),
         recency: recency.map(Into::into),
+        boosts,
+        skip_synonyms: synonyms == Some(false),
         filter,
         collections: chosen.iter().map(|collection| collection.id).collect(),
         second_space,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::{
     filter_schema::FilterSchema,
-    wire::{Mode, RecencyOption, RerankOption, ThresholdOption, WeightsOption, choice},
+    wire::{BoostOption, MAX_BOOSTS, Mode, RecencyOption, RerankOption, ThresholdOption, WeightsOption, choice},
 };
 use crate::http::validation::present;
 
@@ -42,6 +42,16 @@ pub struct SearchSettings {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "RecencyOption")]
     pub recency: Option<RecencyOption>,
+    /// Multiplies the scores of files that match filters.
+    #[garde(custom(few_boosts), dive)]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<BoostOption>", length(max = 10))]
+    pub boosts: Option<Vec<BoostOption>>,
+    /// Whether the synonyms of the workspace are applied; absent: yes.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub synonyms: Option<bool>,
     /// A filter of the files, as that of a search.
     #[garde(skip)]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -59,6 +69,14 @@ pub struct SearchSettings {
     pub second_space: Option<bool>,
 }
 
+/// Rule of `boosts`: as many as a search may have.
+fn few_boosts(boosts: &Option<Vec<BoostOption>>, (): &()) -> garde::Result {
+    match boosts {
+        Some(boosts) if boosts.len() > MAX_BOOSTS => Err(garde::Error::new(format!("must have at most {MAX_BOOSTS}"))),
+        _ => Ok(()),
+    }
+}
+
 impl From<EvaluationSettings> for SearchSettings {
     fn from(settings: EvaluationSettings) -> Self {
         Self {
@@ -67,6 +85,8 @@ impl From<EvaluationSettings> for SearchSettings {
             rerank: settings.rerank.map(Into::into),
             threshold: settings.threshold.map(Into::into),
             recency: settings.recency.map(Into::into),
+            boosts: (!settings.boosts.is_empty()).then(|| settings.boosts.into_iter().map(Into::into).collect()),
+            synonyms: settings.skip_synonyms.then_some(false),
             filter: settings.filter,
             collections: Some(settings.collections.iter().map(ToString::to_string).collect()),
             second_space: settings.second_space.then_some(true),

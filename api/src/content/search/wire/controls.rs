@@ -1,13 +1,15 @@
 //! Parts of a search request: groups, surroundings, and the controls of relevance.
 
 use garde::Validate;
-use nvisy_shared::store::search::{Expand, Recency, Threshold, Weights};
+use nvisy_shared::store::search::{BoostRequest, Expand, Recency, Threshold, Weights};
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, Error},
 };
 use serde_json::Value;
+
+use crate::content::search::filter_schema::FilterSchema;
 
 /// For `deserialize_with`, with `default`: an enumeration that may be absent, but not `null`. By way of a value: one of another type
 /// is an error of syntax for serde_json.
@@ -142,5 +144,35 @@ impl From<RecencyOption> for Recency {
 impl From<Recency> for RecencyOption {
     fn from(recency: Recency) -> Self {
         Self { half_life_days: recency.half_life_days, weight: recency.weight }
+    }
+}
+
+/// Boosts of a search.
+pub const MAX_BOOSTS: usize = 10;
+
+/// A preference for files that match a filter, or against them.
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Boost")]
+pub struct BoostOption {
+    /// The filter of the files, as that of a search.
+    #[garde(skip)]
+    #[schemars(with = "FilterSchema")]
+    filter: Value,
+    /// The factor of their scores. Those of several boosts are multiplied, and limited to 0.01 to 100.
+    #[garde(range(min = 0.1, max = 10.0))]
+    #[schemars(range(min = 0.1, max = 10.0))]
+    factor: f64,
+}
+
+impl From<BoostOption> for BoostRequest {
+    fn from(option: BoostOption) -> Self {
+        Self { filter: option.filter, factor: option.factor }
+    }
+}
+
+impl From<BoostRequest> for BoostOption {
+    fn from(boost: BoostRequest) -> Self {
+        Self { filter: boost.filter, factor: boost.factor }
     }
 }

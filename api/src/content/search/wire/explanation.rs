@@ -71,12 +71,17 @@ pub struct HitExplanation {
     text: Option<LegPlace>,
     /// The matched words as they stand in the passage, in lower case.
     words: Vec<String>,
+    /// Those of them that are synonyms of words of the query.
+    synonyms: Vec<String>,
     /// The place before `rerank`.
     #[serde(skip_serializing_if = "Option::is_none")]
     rank_before_rerank: Option<usize>,
     /// The factor of the file's age.
     #[serde(skip_serializing_if = "Option::is_none")]
     recency: Option<f64>,
+    /// The factor of the boosts whose filters the file matches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boost: Option<f64>,
 }
 
 /// The place of a hit in a search.
@@ -94,14 +99,18 @@ struct LegPlace {
 enum Reason {
     /// The meaning is similar.
     Meaning,
-    /// Words of the query are in the passage.
+    /// Words of the query, or synonyms of them, are in the passage.
     Words,
+    /// Synonyms of words of the query are in the passage.
+    Synonym,
     /// An identifier is in the passage as the query has it.
     Identifier,
     /// `rerank` has taken it by its neighbours, or changed its score.
     Neighbours,
     /// The age of the file has changed the score.
     Recency,
+    /// Boosts have changed the score.
+    Boost,
     /// The file is pinned.
     Pinned,
 }
@@ -114,23 +123,31 @@ impl HitExplanation {
             (explanation.is_pinned, Reason::Pinned),
             (hit.vector_score.is_some(), Reason::Meaning),
             (hit.text_score.is_some(), Reason::Words),
+            (hit.text_score.is_some() && !explanation.synonyms.is_empty(), Reason::Synonym),
             (explanation.has_identifier, Reason::Identifier),
             (explanation.is_reranked, Reason::Neighbours),
             (explanation.recency.is_some(), Reason::Recency),
+            (explanation.boost.is_some(), Reason::Boost),
         ];
         Self {
             reasons: reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect(),
             vector: place(explanation.vector_rank, hit.vector_score),
             text: place(explanation.text_rank, hit.text_score),
             words: marked_words(&hit.marked_text),
+            synonyms: in_lower_case(explanation.synonyms.iter().map(String::as_str)),
             rank_before_rerank: explanation.rank_before,
             recency: explanation.recency,
+            boost: explanation.boost,
         }
     }
 }
 
 fn marked_words(marked: &str) -> Vec<String> {
-    let words = marked.split(MARK_START).skip(1).filter_map(|rest| rest.split(MARK_END).next());
+    in_lower_case(marked.split(MARK_START).skip(1).filter_map(|rest| rest.split(MARK_END).next()))
+}
+
+/// The words, each once.
+fn in_lower_case<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
     words.map(str::to_lowercase).collect::<BTreeSet<_>>().into_iter().take(MAX_WORDS).collect()
 }
 

@@ -13,7 +13,7 @@ mod snippet;
 
 pub use self::{
     batch::{SearchBatchRequest, SearchBatchResponse},
-    controls::{RecencyOption, ThresholdOption, WeightsOption, choice},
+    controls::{BoostOption, MAX_BOOSTS, RecencyOption, ThresholdOption, WeightsOption, choice},
     request::{Mode, RerankOption, ResponseParts, SearchRequest},
     response::SearchResponse,
     similar::SimilarRequest,

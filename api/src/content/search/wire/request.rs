@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::{
     controls::{
-        ExpandOption, GroupBy, RecencyOption, ThresholdOption, WeightsOption, choice, group_size, per_file_of_groups,
+        BoostOption, ExpandOption, GroupBy, MAX_BOOSTS, RecencyOption, ThresholdOption, WeightsOption, choice,
+        group_size, per_file_of_groups,
     },
     expand_schema::ExpandSchema,
     facets::{FacetName, facet_fields},
@@ -111,6 +112,16 @@ pub struct SearchRequest {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "RecencyOption")]
     pub recency: Option<RecencyOption>,
+    /// Multiplies the scores of hits whose files match filters.
+    #[garde(length(max = MAX_BOOSTS), dive)]
+    #[serde(default)]
+    #[schemars(length(max = 10))]
+    pub boosts: Vec<BoostOption>,
+    /// Whether the synonyms of the workspace are applied, in the modes `hybrid` and `text`; absent: yes.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "bool")]
+    pub synonyms: Option<bool>,
     /// Files that come first, in this order, with their best hits, if they match query, collections and filter.
     #[garde(length(max = 20))]
     #[serde(default)]
@@ -163,6 +174,8 @@ impl From<SearchRequest> for SearchCommand {
             rerank: body.rerank.map(Into::into),
             threshold: body.threshold.map(Into::into).unwrap_or_default(),
             recency: body.recency.map(Into::into),
+            boosts: body.boosts.into_iter().map(Into::into).collect(),
+            skip_synonyms: body.synonyms == Some(false),
             pinned: body.pinned.into_iter().map(FileId).collect(),
             facets: body.facets.iter().filter_map(|name| super::facets::field(name)).collect(),
             verify: body.verify,
