@@ -78,7 +78,7 @@ impl EvaluationSettings {
             limit,
             per_file: Some(1),
             weights,
-            rerank: self.rerank,
+            rerank: self.rerank.clone(),
             threshold: self.threshold.unwrap_or_default(),
             recency: self.recency,
             ..SearchQuery::default()

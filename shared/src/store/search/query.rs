@@ -1,6 +1,6 @@
 //! Searches: the query, the files to search, and the controls of relevance.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use nvisy_lexical::Language;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::facets::FacetField;
 use crate::{
     domain::filter::Filter,
-    id::{ChunkId, CollectionId, FileId, SpaceId},
+    id::{ChunkId, CollectionId, ConnectionId, FileId, SpaceId},
 };
 
 /// Hits, or files of a grouped search, that the pages of a search show together.
@@ -65,6 +65,8 @@ pub struct SearchQuery {
     pub weights: Weights,
     /// Ranks the fused hits again.
     pub rerank: Option<Rerank>,
+    /// How a model has scored chunks, which come before all others.
+    pub model_scores: HashMap<ChunkId, f64>,
     /// The least scores of a leg's hits.
     pub threshold: Threshold,
     /// Prefers new files.
@@ -88,7 +90,8 @@ pub struct SearchQuery {
 impl SearchQuery {
     /// Whether ranking needs the file of each candidate.
     pub(super) fn needs_files(&self) -> bool {
-        self.per_file.is_some() || self.recency.is_some() || !self.seen.is_empty() || !self.pinned.is_empty()
+        let has_order = self.recency.is_some() || !self.model_scores.is_empty();
+        self.per_file.is_some() || has_order || !self.seen.is_empty() || !self.pinned.is_empty()
     }
 
     /// The number of hits, or of files.
@@ -122,11 +125,38 @@ impl Default for Weights {
 }
 
 /// A second ranking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rerank {
     /// By the stored vectors of the best hits and their neighbours. Searches of several spaces stay as they are.
     Neighbours,
+    /// By a model that reads query and passage.
+    Model(ModelRerank),
+}
+
+/// A ranking by a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelRerank {
+    /// The model.
+    pub model: RerankModel,
+    /// The number of best chunks that it scores.
+    pub candidates: u32,
+}
+
+/// A model that scores passages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RerankModel {
+    /// That of the operator.
+    Local,
+    /// One of a connection.
+    Connection {
+        /// The connection.
+        connection: ConnectionId,
+        /// Another model than the connection's own.
+        model: Option<String>,
+    },
 }
 
 /// The least scores of hits, leg by leg: a leg does not find chunks below its own.
@@ -153,6 +183,11 @@ impl Recency {
         let days = (now - created_at).as_seconds_f64().max(0.0) / 86_400.0;
         1.0 - self.weight + self.weight * (-days / self.half_life_days).exp2()
     }
+}
+
+/// A score with the factor of a file's age. A negative score becomes lower by division.
+pub(super) fn aged(score: f64, factor: f64) -> f64 {
+    if score < 0.0 { score / factor.max(f64::EPSILON) } else { score * factor }
 }
 
 /// Marks of chunks or files that earlier pages have shown.

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::{
     fusion::{self, Candidate},
     legs::{Legs, Round},
-    neighbours, owning_file,
-    query::SearchQuery,
+    model_rerank, neighbours, owning_file,
+    query::{Rerank, SearchQuery, aged},
 };
 use crate::{
     clock,
@@ -77,28 +77,35 @@ pub(super) async fn select(legs: &mut Legs<'_>) -> Result<Selected> {
     }
 }
 
-/// Adds the files, and what the age of each changes.
+/// Adds the files, and what the age of each and the scores of a model change.
 async fn with_files(legs: &Legs<'_>, candidates: Vec<Candidate>) -> Result<Vec<Candidate>> {
     let mut candidates = owning_file::find(legs.conn, legs.workspace, candidates).await?;
-    let Some(recency) = legs.query.recency else { return Ok(candidates) };
-    let now = clock::now();
-    for found in &mut candidates {
-        let factor = found.file.map_or(1.0, |file| recency.factor(file.created_at, now));
-        // A negative score becomes lower by division.
-        found.score = if found.score < 0.0 { found.score / factor.max(f64::EPSILON) } else { found.score * factor };
-        found.explanation.recency = Some(factor);
+    if let Some(recency) = legs.query.recency {
+        let now = clock::now();
+        for found in &mut candidates {
+            let factor = found.file.map_or(1.0, |file| recency.factor(file.created_at, now));
+            found.score = aged(found.score, factor);
+            found.explanation.recency = Some(factor);
+        }
+        candidates = fusion::sorted(candidates);
     }
-    Ok(fusion::sorted(candidates))
+    Ok(model_rerank::reorder(legs.query, candidates))
 }
 
 fn first_round(query: &SearchQuery, min_candidates: i64, excluded: &HashSet<FileId>) -> Round {
     let depth = query.limit + i64::try_from(query.seen.len()).unwrap_or(i64::MAX);
-    let wanted = match query.per_file {
+    let mut wanted = match query.per_file {
         Some(_) => (CANDIDATES_PER_FILE * depth).min(MAX_CANDIDATES),
         None => 2 * depth,
     };
+    let mut candidates = min_candidates;
+    match &query.rerank {
+        Some(Rerank::Neighbours) => candidates = neighbours::MIN_CANDIDATES,
+        // At least what the search for the model reads, so that what the model has scored is found again.
+        Some(Rerank::Model(rerank)) => wanted = wanted.max(2 * i64::from(rerank.candidates)),
+        None => {}
+    }
     // A power of two of the least number, so that the statements of most limits are the same.
-    let mut candidates = if query.rerank.is_some() { neighbours::MIN_CANDIDATES } else { min_candidates };
     while candidates < wanted {
         candidates *= 2;
     }
