@@ -7,7 +7,7 @@
 //! | server | `server` (routes, OpenAPI document, middleware, health), [`app`], [`cli`] |
 //! | slices | `identity` `workspaces` `content`: each slice a folder with its routes (`mod.rs`), thin handlers, wire types, and a service |
 //! | state | `state`: the components that handlers use |
-//! | base | `auth`, then `definition` `mailer` `query_samples` `query_vectors` `quota` `recall_sampler` `search_counter` `shutdown`, then `http`, then `problem` |
+//! | base | `auth`, then `definition` `mailer` `passage_scores` `query_samples` `query_vectors` `quota` `recall_sampler` `search_counter` `shutdown`, then `http`, then `problem` |
 #![allow(unreachable_pub, reason = "the modules are private: that is the boundary")]
 
 pub mod app;
@@ -19,6 +19,7 @@ mod definition;
 mod http;
 mod identity;
 mod mailer;
+mod passage_scores;
 mod problem;
 mod query_samples;
 mod query_vectors;

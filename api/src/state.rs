@@ -7,6 +7,7 @@ use crate::{
     auth::authenticator::Authenticator,
     http::{rate_limit::RateLimiter, stream_limit::StreamLimit},
     mailer::Mailer,
+    passage_scores::PassageScores,
     query_samples::QuerySamples,
     query_vectors::QueryVectors,
     recall_sampler::RecallSampler,
@@ -26,6 +27,7 @@ pub struct State {
     pub streams: StreamLimit,
     pub searches: SearchCounter,
     pub query_vectors: QueryVectors,
+    pub passage_scores: PassageScores,
     pub query_samples: QuerySamples,
     pub recall: RecallSampler,
     /// The pipeline of new workspaces.

@@ -15,7 +15,7 @@ use crate::{
     handlers, health,
     mail::{self, SmtpMailer},
     maintenance::{self, Schedule},
-    pipeline::embedding_connection,
+    pipeline::{embedding_connection, reranking},
     runner::{Heartbeats, JobRunner, run_lane},
     sync::listeners,
 };
@@ -95,18 +95,27 @@ impl Worker {
                 lifecycle.spawn_graceful(run_lane(lane, cx.queue.clone(), Arc::clone(&runner), lifecycle.clone()));
             }
         }
-        let of_queries = cx.clone();
-        let answered =
-            cx.queue.answer_queries(&lifecycle, move |query| embedding_connection::answer(of_queries.clone(), query));
-        if let Err(error) = answered.await {
-            // Searches of collections with a connection answer 503 until the worker is restarted; jobs need NATS as well.
-            tracing::error!(error = &error as &dyn std::error::Error, "queries cannot be answered");
-        }
+        answer_searches(&cx, &lifecycle).await;
         lifecycle.spawn(maintenance::run(cx.clone(), self.schedule, lifecycle.clone()));
         lifecycle.spawn(listeners::run(cx.clone(), self.schedule.poll_interval, lifecycle.clone()));
         lifecycle.spawn(health::serve(self.health, cx.clone(), lifecycle.clone()));
         tracing::info!("the worker is ready");
         lifecycle.soft().cancelled().await;
         lifecycle.finish(cx.grace()).await
+    }
+}
+
+/// Answers requests of searches that need the credentials of a connection.
+async fn answer_searches(cx: &Context, lifecycle: &Lifecycle) {
+    let of_queries = cx.clone();
+    let embedded =
+        cx.queue.answer_queries(lifecycle, move |query| embedding_connection::answer(of_queries.clone(), query));
+    let of_reranks = cx.clone();
+    let reranked = cx.queue.answer_reranks(lifecycle, move |query| reranking::answer(of_reranks.clone(), query));
+    for answered in [embedded.await, reranked.await] {
+        if let Err(error) = answered {
+            // Searches with a connection answer 503, or are not reranked, until the worker is restarted; jobs need NATS as well.
+            tracing::error!(error = &error as &dyn std::error::Error, "queries cannot be answered");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 
 use nvisy_shared::platform::Platform;
 
-use crate::{access_tokens::AccessTokens, mail::SmtpMailer, pipeline::plans::Plans};
+use crate::{access_tokens::AccessTokens, mail::SmtpMailer, pipeline::plans::Plans, search_permits::SearchPermits};
 
 /// The shared state of a worker; cheap to clone.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Context {
     pub plans: Plans,
     /// The access tokens of connections.
     pub tokens: AccessTokens,
+    /// The calls of searches to connections.
+    pub search_permits: SearchPermits,
     /// The mail server, if one is configured.
     pub mailer: Option<Arc<SmtpMailer>>,
 }
@@ -24,8 +26,8 @@ impl Context {
     /// A context from its parts.
     #[must_use]
     pub fn new(platform: Platform, extractor: PathBuf, mailer: Option<SmtpMailer>) -> Self {
-        let (plans, tokens) = (Plans::default(), AccessTokens::default());
-        Self { platform, extractor: Arc::new(extractor), plans, tokens, mailer: mailer.map(Arc::new) }
+        let (plans, tokens, search_permits) = Default::default();
+        Self { platform, extractor: Arc::new(extractor), plans, tokens, search_permits, mailer: mailer.map(Arc::new) }
     }
 }
 

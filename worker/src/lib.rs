@@ -16,4 +16,5 @@ pub mod pipeline;
 pub mod providers;
 pub mod redact;
 pub mod runner;
+pub mod search_permits;
 mod sync;

@@ -84,6 +84,7 @@ table! {
     IdempotencyKeyInUse   "idempotency_key_in_use"  409 "A request with this idempotency key is still running";
     QuotaExceeded         "quota_exceeded"          409 "A quota is exceeded";
     SpaceNotServed        "space_not_served"        409 "The server does not compute vectors of a collection's embedding space";
+    NoReranker            "no_reranker"             409 "The server has no reranking model, or the connection is disabled";
     SlugTaken             "slug_taken"              409 "Another workspace has this slug";
     NoEnrolment           "no_enrolment"            409 "The account has no enrolment to confirm";
     NoSecondFactor        "no_second_factor"        409 "The account has no second factor";

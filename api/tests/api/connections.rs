@@ -137,7 +137,11 @@ async fn providers_have_schemas_that_accept_their_settings() {
     assert_eq!(*capabilities, json!(["discover", "read", "list_ids", "write", "delete"]));
     assert_eq!(names[11..14], ["website", "rest", "git"]);
     assert_eq!(names[14], "imap");
-    assert_eq!(names[15..], ["postgresql", "mysql", "qdrant", "weaviate", "milvus", "pinecone", "openai-embeddings"]);
+    assert_eq!(names[15..21], ["postgresql", "mysql", "qdrant", "weaviate", "milvus", "pinecone"]);
+    assert_eq!(names[21..], ["openai-embeddings", "jina", "tei"]);
+    let items = providers["items"].as_array().unwrap().iter();
+    let rerank = items.filter(|one| one["capabilities"].as_array().unwrap().contains(&json!("rerank")));
+    assert_eq!(rerank.map(|one| one["name"].clone()).collect::<Vec<_>>(), ["cohere", "jina", "tei"]);
     let schema = &providers["items"][0]["settingsSchema"];
     assert_eq!(schema["required"], json!(["model"]));
     assert!(schema["properties"]["baseUrl"].is_object() && schema["additionalProperties"] == false);

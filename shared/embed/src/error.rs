@@ -1,11 +1,11 @@
-//! Errors of opening an embedder and of embedding.
+//! Errors of opening models, of embedding and of reranking.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// An embedder could not be opened. The operator has to correct the settings or the model's files.
+/// A model could not be opened. The operator has to correct the settings or the model's files.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenEmbedderError {
+pub enum OpenModelError {
     /// The model directory is missing or incomplete.
     #[error("no embedding model in {}: {file} is missing; fetch the model with `just model` or point the directory setting to one", directory.display())]
     Missing {
@@ -15,7 +15,7 @@ pub enum OpenEmbedderError {
         file: &'static str,
     },
     /// A file of the model is damaged, or the encoder does not support the model.
-    #[error("the embedding model at {} cannot be used: {reason}", path.display())]
+    #[error("the model at {} cannot be used: {reason}", path.display())]
     Model {
         /// The file, or the directory where the files disagree.
         path: PathBuf,
@@ -23,9 +23,9 @@ pub enum OpenEmbedderError {
         reason: String,
     },
     /// A tensor contradicts the model's description.
-    #[error("the embedding model cannot be used: tensor {name}: {reason}")]
+    #[error("the model cannot be used: tensor {name}: {reason}")]
     Tensor {
-        /// The tensor's name, without the prefix of the file.
+        /// The tensor's name in the file.
         name: String,
         /// The fault.
         reason: String,
@@ -34,10 +34,10 @@ pub enum OpenEmbedderError {
     #[error("the embedding settings cannot be used: {0}")]
     Setting(String),
     /// A thread of the encoder could not be started.
-    #[error("a thread for the embedding model cannot be started")]
+    #[error("a thread for the model cannot be started")]
     Thread(#[source] std::io::Error),
     /// Loading panicked, which is a defect of the program.
-    #[error("loading the embedding model panicked")]
+    #[error("loading the model panicked")]
     Panicked,
 }
 
@@ -62,4 +62,18 @@ pub enum EmbedError {
     /// No retry succeeds: the server rejects the texts.
     #[error("the embedding server rejected the request: {0}")]
     Rejected(String),
+}
+
+/// Passages were not scored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RerankError {
+    /// The query or a passage has no tokens of the model.
+    #[error("a text cannot be split into tokens: {0}")]
+    Rejected(String),
+    /// The model panicked, which is a defect of the program.
+    #[error("the reranking model panicked")]
+    Panicked,
+    /// The model gave a score that is no number: its weights are damaged.
+    #[error("the reranking model gave a score that is no number")]
+    NotANumber,
 }

@@ -1,4 +1,5 @@
-//! Turns texts into vectors, with a model in this process or with any OpenAI-compatible server.
+//! Turns texts into vectors, with a model in this process or with any OpenAI-compatible server, and scores passages for a query with
+//! a model in this process.
 //!
 //! A vector belongs to the [`SpaceSpec`] of its embedder and has length one, so that a dot product is a cosine. The crate knows texts
 //! and vectors, and nothing of tenants, rows or queues.
@@ -7,13 +8,17 @@ mod error;
 mod local;
 pub mod neighbours;
 mod openai;
+mod reranker;
 mod settings;
 mod space;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod tokenizer;
 
 use std::sync::Arc;
 
-pub use error::{EmbedError, OpenEmbedderError};
+pub use error::{EmbedError, OpenModelError, RerankError};
+pub use reranker::{Reranker, RerankerSettings};
 pub use settings::{ApiKey, EmbedSettings, LocalSettings, OpenAiSettings, Provider};
 pub use space::SpaceSpec;
 pub use tokenizer::Tokenizer;
@@ -53,14 +58,14 @@ impl Embedder {
     /// calling it.
     ///
     /// # Errors
-    /// [`OpenEmbedderError`] if a file is missing or unsupported, or a setting is invalid.
-    pub async fn open(settings: &EmbedSettings) -> Result<Self, OpenEmbedderError> {
+    /// [`OpenModelError`] if a file is missing or unsupported, or a setting is invalid.
+    pub async fn open(settings: &EmbedSettings) -> Result<Self, OpenModelError> {
         let inner = match &settings.provider {
             Provider::Local(settings) => {
                 let settings = settings.clone();
                 tokio::task::spawn_blocking(move || local::open(&settings))
                     .await
-                    .map_err(|_| OpenEmbedderError::Panicked)??
+                    .map_err(|_| OpenModelError::Panicked)??
             }
             Provider::OpenAi(settings) => openai::open(settings)?,
         };
@@ -81,6 +86,14 @@ impl Embedder {
     /// The model's tokenizer. Cheap to clone.
     pub fn tokenizer(&self) -> Tokenizer {
         self.inner.tokenizer.clone()
+    }
+
+    /// The threads of the local model.
+    fn threads(&self) -> Option<Arc<local::ThreadPool>> {
+        match &self.inner.backend {
+            Backend::Local(local) => Some(Arc::clone(&local.pool)),
+            Backend::OpenAi(_) => None,
+        }
     }
 
     /// The vectors of `texts`, in their order, each of length one. Dropping the future ends the work after the current batches.

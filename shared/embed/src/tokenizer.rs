@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tokenizers::utils::truncation::TruncationDirection;
+use tokenizers::utils::truncation::{TruncationDirection, TruncationParams, truncate_encodings};
 
-use super::OpenEmbedderError;
+use super::OpenModelError;
 
 /// Bytes of a word that count as one token where the model's own tokenizer is unknown. Common tokenizers average 4 in English and
 /// less in other languages. The estimate must not be too low, because servers reject passages that are too long.
@@ -20,9 +20,9 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     /// Reads a published `tokenizer.json`. Its truncation and padding are ignored, because the encoder does both itself.
-    pub(super) fn from_file(path: &Path) -> Result<Self, OpenEmbedderError> {
+    pub(super) fn from_file(path: &Path) -> Result<Self, OpenModelError> {
         let invalid =
-            |error: tokenizers::Error| OpenEmbedderError::Model { path: path.to_path_buf(), reason: error.to_string() };
+            |error: tokenizers::Error| OpenModelError::Model { path: path.to_path_buf(), reason: error.to_string() };
         let mut model = tokenizers::Tokenizer::from_file(path).map_err(invalid)?;
         model.with_truncation(None).map_err(invalid)?;
         model.with_padding(None);
@@ -69,6 +69,38 @@ impl Tokenizer {
         encoding.truncate(max_tokens - self.specials(), 0, TruncationDirection::Right);
         Ok(model.post_process(encoding, None, true)?.get_ids().to_vec())
     }
+
+    /// The number of tokens that the vocabulary has; 0 for an estimate.
+    pub(super) fn vocabulary(&self) -> usize {
+        self.model.as_ref().map_or(0, |model| model.get_vocab_size(true))
+    }
+
+    /// The number of special tokens that the model adds to a pair of texts.
+    pub(super) fn pair_specials(&self) -> usize {
+        use tokenizers::PostProcessor;
+        self.model.as_ref().and_then(|model| model.get_post_processor()).map_or(0, |added| added.added_tokens(true))
+    }
+
+    /// The ids of two texts with special tokens, truncated to `max_tokens` in all: of the longer text first.
+    pub(super) fn pair(&self, first: &str, second: &str, max_tokens: usize) -> Result<PairIds, tokenizers::Error> {
+        let model = self.model.as_ref().ok_or("an estimate has no ids")?;
+        let (first, second) = (model.encode_fast(first, false)?, model.encode_fast(second, false)?);
+        let max_length = max_tokens.saturating_sub(self.pair_specials());
+        let params = TruncationParams { max_length, ..TruncationParams::default() };
+        let (first, second) = truncate_encodings(first, Some(second), &params)?;
+        let pair = model.post_process(first, second, true)?;
+        let second = pair.get_type_ids().iter().position(|kind| *kind == 1).unwrap_or(pair.len());
+        Ok(PairIds { ids: pair.get_ids().to_vec(), second })
+    }
+}
+
+/// The tokens of a pair of texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PairIds {
+    /// The ids of both texts, with special tokens.
+    pub(super) ids: Vec<u32>,
+    /// The place of the first token of the second text.
+    pub(super) second: usize,
 }
 
 /// Splits every word into pieces of [`BYTES_PER_TOKEN`] bytes (at least a character); every other visible character is a token.

@@ -38,6 +38,7 @@ pub struct Config {
     pub smtp: SmtpConfig,
     pub encryption: EncryptionConfig,
     pub embedding: EmbeddingConfig,
+    pub reranking: RerankingConfig,
     pub outbound: OutboundConfig,
     pub extract: ExtractConfig,
     pub chunk: ChunkConfig,
@@ -90,6 +91,7 @@ impl Config {
         let smtp = section(source, "smtp", mistakes);
         let encryption = section(source, "encryption", mistakes);
         let embedding = section(source, "embedding", mistakes);
+        let reranking = section(source, "reranking", mistakes);
         let outbound = section(source, "outbound", mistakes);
         let extract = section(source, "extract", mistakes);
         let chunk = section(source, "chunk", mistakes);
@@ -109,6 +111,7 @@ impl Config {
             smtp: smtp?,
             encryption: encryption?,
             embedding: embedding?,
+            reranking: reranking?,
             outbound: outbound?,
             extract: extract?,
             chunk: chunk?,

@@ -205,6 +205,12 @@ pub struct EmbeddingConfig {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+pub struct RerankingConfig {
+    pub directory: Option<PathBuf>,
+    pub timeout_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
 pub struct OutboundConfig {
     #[serde(default)]
     pub allowed_networks: Networks,

@@ -238,6 +238,16 @@ pub const VARIABLES: &[Variable] = &[
         "JSON file with further models that collections may have: a list of objects with the settings of this group, such as `{\"provider\": \"openai\", \"url\": .., \"model\": .., \"dimensions\": 768}`.",
     ),
     optional(
+        "NVISY_RERANKING_DIRECTORY",
+        "Folder of a BERT cross-encoder that reranks searches: model.safetensors, tokenizer.json and config.json. It computes on the threads of NVISY_EMBEDDING_THREADS. Unset: there is none.",
+    ),
+    variable(
+        "NVISY_RERANKING_TIMEOUT_SECONDS",
+        "10",
+        "Longest wait of a search for that model; after it, the hits stay in their order.",
+    )
+    .within(1, 3600),
+    optional(
         "NVISY_OUTBOUND_ALLOWED_NETWORKS",
         "Networks beside the public internet that calls of tenants may reach (model providers, HTTP steps, webhooks), such as `10.1.0.0/16, ::1`. Unset: none, so that no tenant reaches this machine, private networks or metadata services.",
     ),

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use nvisy_embed::{Embedder, InputType, SpaceSpec};
 
-use super::{all_embed_settings, bucket, check_names};
+use super::{all_embed_settings, bucket, check_names, open_reranker};
 use crate::{
     blob::Blobs,
     clock,
@@ -49,6 +49,7 @@ pub async fn inspect(config: &Config) -> Vec<Finding> {
     };
     findings.extend(extraction(config));
     findings.push(Finding::from_result("model", model.as_ref().map(described).map_err(Clone::clone)));
+    findings.extend(reranking_model(config).await);
     if let (Ok(db), Ok(served)) = (&db, &model) {
         findings.push(Finding::from_result("embedding spaces", spaces(db, served).await));
     }
@@ -227,6 +228,20 @@ async fn models(config: &Config) -> Result<Vec<SpaceSpec>, String> {
     }
     check_names(&embedders)?;
     Ok(embedders.iter().map(|embedder| embedder.space().clone()).collect())
+}
+
+/// Opens the reranking model, if there is one, and scores a text with it.
+async fn reranking_model(config: &Config) -> Option<Finding> {
+    let tried: Result<Option<String>, String> = async {
+        let Some(reranker) = open_reranker(config, &[]).await.map_err(|error| error_chain(&error))? else {
+            return Ok(None);
+        };
+        let scored = reranker.score("test", vec!["test".to_owned()]).await;
+        scored.map_err(|error| format!("{}: {}; see NVISY_RERANKING_*", reranker.model(), error_chain(&error)))?;
+        Ok(Some(reranker.model().to_owned()))
+    }
+    .await;
+    tried.transpose().map(|result| Finding::from_result("reranking model", result))
 }
 
 /// Checks that every collection has an embedding space of these settings.

@@ -7,7 +7,10 @@ use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::try_join_all;
 pub use inspect::{FileAccess, check_key_file, inspect};
-use nvisy_embed::{ApiKey, EmbedSettings, Embedder, LocalSettings, OpenAiSettings, Provider};
+use nvisy_embed::{
+    ApiKey, EmbedSettings, Embedder, LocalSettings, OpenAiSettings, OpenModelError, Provider, Reranker,
+    RerankerSettings,
+};
 
 use self::spaces::{ServedSpace, Spaces};
 use crate::{
@@ -40,6 +43,8 @@ pub struct Platform {
     pub invite_codes: InviteCodes,
     /// The embedding models and their spaces.
     pub spaces: Spaces,
+    /// The operator's reranking model, if there is one.
+    pub reranker: Option<Reranker>,
     /// The HTTP client for addresses that tenants choose.
     pub outbound: GuardedClient,
 }
@@ -112,6 +117,9 @@ impl Platform {
              NVISY_EMBEDDING_PROVIDER be openai",
         )?;
         check_names(&embedders).context("NVISY_EMBEDDING_MODELS_FILE must have each model once")?;
+        let reranker = open_reranker(&config, &embedders).await.context(
+            "the reranking model cannot be opened: NVISY_RERANKING_DIRECTORY must name its folder, or be unset",
+        )?;
         let bucket = bucket(&config, queue.names());
         let keys = Keyring::new(key);
         let audit_keys = AuditKeys::new(keys.clone());
@@ -127,7 +135,8 @@ impl Platform {
             served.push(ServedSpace { id, embedder });
         }
         let spaces = Spaces::new(served.remove(0), served);
-        Ok(Self { config: Arc::new(config), db, queue, keys, blobs, audit_keys, invite_codes, spaces, outbound })
+        let config = Arc::new(config);
+        Ok(Self { config, db, queue, keys, blobs, audit_keys, invite_codes, spaces, reranker, outbound })
     }
 
     /// Starts the background tasks of every process: the relay of the outbox, and the reconciler of jobs.
@@ -181,6 +190,13 @@ enum EmbeddingError {
 /// The model of `NVISY_EMBEDDING_*`, and the further ones.
 fn all_embed_settings(settings: &config::EmbeddingConfig) -> Result<Vec<EmbedSettings>, EmbeddingError> {
     std::iter::once(settings).chain(&settings.models).map(embed_settings).collect()
+}
+
+/// The model of `NVISY_RERANKING_DIRECTORY`, which shares the threads of a local embedding model.
+async fn open_reranker(config: &Config, embedders: &[Embedder]) -> Result<Option<Reranker>, OpenModelError> {
+    let Some(directory) = config.reranking.directory.clone() else { return Ok(None) };
+    let settings = RerankerSettings { directory, threads: config.embedding.threads };
+    Reranker::open(&settings, embedders).await.map(Some)
 }
 
 /// Collections name their model, so two models of a process must not have the same name.

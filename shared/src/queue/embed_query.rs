@@ -1,26 +1,17 @@
-//! Vectors of queries that workers compute: those of connections, whose credentials are opened in workers only.
-//!
-//! A request and its answer are plain messages. Nothing is lost with one: the API answers the client with 503.
+//! Vectors of queries that workers get from the servers of connections.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use async_nats::client::RequestErrorKind;
-use futures::StreamExt;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
-use super::{Queue, QueueContext, QueueError};
+use super::{Queue, QueueError};
 use crate::{
     id::{SpaceId, WorkspaceId},
     lifecycle::Lifecycle,
 };
 
-/// The group of workers of which one gets a request.
-const WORKERS: &str = "workers";
 /// How long a client waits for its query's vector.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// Queries that a worker answers at the same time.
-const MAX_CONCURRENT: usize = 64;
 
 /// A query whose vector is needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,17 +48,7 @@ impl Queue {
     /// # Errors
     /// When NATS does not work.
     pub async fn embed_query(&self, query: &EmbedQuery) -> Result<Option<EmbedReply>, QueueError> {
-        let payload = serde_json::to_vec(query).context("a query cannot be written")?;
-        let request = async_nats::Request::new().payload(payload.into()).timeout(Some(REQUEST_TIMEOUT));
-        match self.client.send_request(self.names.query_subject(), request).await {
-            Ok(reply) => {
-                serde_json::from_slice(&reply.payload).context("the answer of a worker cannot be read").map(Some)
-            }
-            Err(error) if matches!(error.kind(), RequestErrorKind::NoResponders | RequestErrorKind::TimedOut) => {
-                Ok(None)
-            }
-            Err(error) => Err(error).context("a query cannot be sent to the workers"),
-        }
+        self.ask(self.names.query_subject(), query, REQUEST_TIMEOUT).await
     }
 
     /// Answers queries until the soft stop.
@@ -82,34 +63,6 @@ impl Queue {
     where
         F: Future<Output = EmbedReply> + Send + 'static,
     {
-        let subject = self.names.query_subject();
-        let subscribed = self.client.queue_subscribe(subject, WORKERS.to_owned()).await;
-        let mut queries = subscribed.context("queries cannot be received")?;
-        let (client, permits) = (self.client.clone(), Arc::new(Semaphore::new(MAX_CONCURRENT)));
-        let stop = lifecycle.clone();
-        lifecycle.spawn(async move {
-            loop {
-                // Before a message is taken: other workers may have time for it.
-                let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-                let message = tokio::select! {
-                    () = stop.soft().cancelled() => return,
-                    message = queries.next() => message,
-                };
-                let Some(message) = message else { return };
-                let (Some(reply_to), Ok(query)) = (message.reply, serde_json::from_slice(&message.payload)) else {
-                    continue;
-                };
-                let (client, answer) = (client.clone(), answer(query));
-                stop.spawn_graceful(async move {
-                    let reply = answer.await;
-                    drop(permit);
-                    // Without an answer the client's request ends by its timeout.
-                    if let Ok(reply) = serde_json::to_vec(&reply) {
-                        let _ = client.publish(reply_to, reply.into()).await;
-                    }
-                });
-            }
-        });
-        Ok(())
+        self.answer(self.names.query_subject(), lifecycle, answer).await
     }
 }

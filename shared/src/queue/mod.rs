@@ -13,6 +13,8 @@ pub mod outbox;
 mod preflight;
 pub mod reconciler;
 pub mod relay;
+mod request;
+mod rerank_query;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -27,6 +29,7 @@ pub use consumer::{Delivery, LaneConsumer};
 pub use embed_query::{EmbedQuery, EmbedReply};
 pub(crate) use inspect::inspect;
 pub use names::NatsNames;
+pub use rerank_query::{RerankQuery, RerankReply};
 
 use crate::{config, domain::job::Lane};
 

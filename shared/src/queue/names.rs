@@ -51,6 +51,16 @@ impl NatsNames {
         format!("{}.query", self.prefix)
     }
 
+    /// Requests for scores of passages, which a worker answers.
+    pub(super) fn rerank_subject(&self) -> String {
+        format!("{}.rerank", self.prefix)
+    }
+
+    /// The inboxes of such requests whose clients have gone.
+    pub(super) fn cancel_subject(&self) -> String {
+        format!("{}.cancel", self.prefix)
+    }
+
     /// A stream that is created and deleted at once, to learn how much space is free.
     pub(super) fn free_space_stream(&self) -> String {
         format!("{}_room", self.prefix)

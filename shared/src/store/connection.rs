@@ -62,6 +62,11 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) ->
     Entity::find_by_id((workspace, id)).one(conn).await
 }
 
+/// The connection of this name.
+pub async fn find_by_name(conn: &impl Conn, workspace: WorkspaceId, name: &str) -> Result<Option<Model>> {
+    Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Name.eq(name)).one(conn).await
+}
+
 /// Connections before `before`, newest first, at most `limit`.
 pub async fn list(
     conn: &impl Conn,

@@ -84,7 +84,7 @@ impl EvaluationSettings {
             limit,
             per_file: Some(1),
             weights,
-            rerank: self.rerank,
+            rerank: self.rerank.clone(),
             threshold: self.threshold.unwrap_or_default(),
             recency: self.recency,
             skip_synonyms: self.skip_synonyms,

@@ -27,7 +27,16 @@ const API_FLOORS: [&[&str]; 8] = [
     &["identity", "workspaces", "content"],
     &["state"],
     &["auth"],
-    &["definition", "mailer", "query_samples", "query_vectors", "quota", "recall_sampler", "search_counter"],
+    &[
+        "definition",
+        "mailer",
+        "passage_scores",
+        "query_samples",
+        "query_vectors",
+        "quota",
+        "recall_sampler",
+        "search_counter",
+    ],
     &["http", "shutdown"],
     &["problem"],
 ];

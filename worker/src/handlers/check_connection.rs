@@ -5,7 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nvisy_shared::{
     domain::{
-        connection::{CheckStep, ProviderSpec as _, embedding::OpenAiEmbeddings, model::ModelProvider},
+        connection::{
+            CheckStep, ConnectionKind, ProviderSpec as _, embedding::OpenAiEmbeddings, model::ModelProvider,
+            provider as known,
+        },
         event::EventType,
         failure::Failure,
     },
@@ -22,7 +25,7 @@ use crate::{
     context::Context,
     pipeline::{
         connections::{self, ModelConnection},
-        embedding_connection,
+        embedding_connection, reranking,
     },
     providers::{ModelFailure, Question, Turn},
     runner::{Handler, JobError, complete_in_tx},
@@ -44,6 +47,8 @@ impl Handler for CheckConnection {
         let provider = row.provider.clone();
         let steps = if provider == OpenAiEmbeddings::NAME {
             embedding_connection::check(cx, workspace, row).await
+        } else if known(&provider).is_some_and(|known| known.kind == ConnectionKind::Reranking) {
+            reranking::check(cx, workspace, row).await
         } else if ModelProvider::parse(&provider).is_some() {
             match connections::open(cx, workspace, row) {
                 Ok(connection) => check(cx, &connection, &provider).await,

@@ -22,13 +22,19 @@ use nvisy_shared::{
         change::Change,
         evaluation::{EvaluationSettings, Fit, GridPoint, NextQuery, QueryResult, RankedFile, SearchedQuery, Summary},
         job::Claim,
-        search::{Boost, BoostRequest, Hit, SearchMode, SearchQuery, SpaceVector, Weights, has_words, meaning, search},
+        search::{
+            Boost, BoostRequest, Hit, Rerank, SearchMode, SearchQuery, SpaceVector, Weights, has_words, meaning, search,
+        },
     },
 };
 
 use crate::{
     context::Context,
-    pipeline::{embedding_connection::Caller, spaces},
+    pipeline::{
+        embedding_connection::Caller,
+        model_ranking::{PassageScores, RankingModel},
+        spaces,
+    },
     runner::{Handler, JobError, complete_in_tx},
 };
 
@@ -101,6 +107,10 @@ impl Searcher<'_> {
         let (collections, spaces) = self.scope().await?;
         let mut vectors = self.vectors(claim, spaces, &queries).await?;
         let mut judged = self.judgements(&queries).await?;
+        let model = match &self.settings.rerank {
+            Some(Rerank::Model(rerank)) => Some(RankingModel::open(self.cx, self.workspace, rerank).await?),
+            Some(Rerank::Neighbours) | None => None,
+        };
         let mut searched = Vec::new();
         for query in queries {
             let vectors = vectors.remove(&query.id).unwrap_or_default();
@@ -108,12 +118,16 @@ impl Searcher<'_> {
             let mut results = Vec::new();
             // Without a relevant file there is nothing to find.
             if judgements.iter().any(|judgement| judgement.grade > 0) {
+                let mut passage_scores = PassageScores::new();
                 for weights in &self.grid {
-                    let search_query = SearchQuery {
+                    let mut search_query = SearchQuery {
                         collections: collections.clone(),
                         boosts: boosts.clone(),
                         ..self.settings.query(&query.text, vectors.clone(), filter.clone(), *weights)
                     };
+                    if let Some(model) = &model {
+                        search_query = model.rank(self.cx, claim, search_query, &mut passage_scores).await?;
+                    }
                     let hits = search(&self.cx.db, self.workspace, &search_query).await?.hits;
                     results.extend(self.result(&hits, &judgements));
                 }

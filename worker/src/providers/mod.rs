@@ -1,4 +1,5 @@
-//! Clients of language models: one call is one question and one answer, in the protocol of the connection's provider.
+//! Clients of language models: one call is one question and one answer, in the protocol of the connection's provider; and of
+//! rerankers.
 //!
 //! Each protocol is a file that makes the request and reads the response. Sending, limits, and what failures mean are the same for
 //! all of them, and here.
@@ -9,6 +10,9 @@ pub(crate) mod failure;
 mod gemini;
 mod ollama;
 mod openai;
+pub(crate) mod rerank;
+#[cfg(test)]
+mod rerank_tests;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +23,7 @@ use nvisy_shared::{
     outbound::GuardedClient,
     secret::Secret,
 };
-use reqwest::Method;
+use reqwest::{Method, Url};
 use serde_json::{Map, Value};
 
 pub use failure::ModelFailure;
@@ -165,23 +169,31 @@ impl ModelClient {
     /// The JSON of a successful response.
     async fn send(&self, request: ProviderRequest) -> Result<Value, ModelFailure> {
         let key = self.credentials.as_ref().map(|credentials| &credentials.api_key);
-        let missing = || ModelFailure::Blocked("the connection has no address".to_owned());
-        let mut url = self.settings.base_url(self.provider).ok_or_else(missing)?;
-        url.path_segments_mut().map_err(|()| missing())?.pop_if_empty().extend(&request.path);
-        let mut builder = self
-            .client
-            .request(Method::POST, url)
-            .timeout(Duration::from_secs(self.settings.timeout_seconds.into()))
-            .json(&request.body);
-        for (name, value) in request.headers {
-            builder = builder.header(name, value);
-        }
-        let response = self.client.send(builder, MAX_RESPONSE_BYTES).await.map_err(ModelFailure::from)?;
-        if !response.status.is_success() {
-            return Err(failure::of_status(response.status, &response.headers, &response.body).redacted(key));
-        }
-        parse(&response.body)
+        let timeout = Duration::from_secs(self.settings.timeout_seconds.into());
+        send(&self.client, self.settings.base_url(self.provider), key, timeout, request).await
     }
+}
+
+/// Sends a request to a server; returns the JSON of a successful response.
+async fn send(
+    client: &GuardedClient,
+    base_url: Option<Url>,
+    key: Option<&Secret<String>>,
+    timeout: Duration,
+    request: ProviderRequest,
+) -> Result<Value, ModelFailure> {
+    let missing = || ModelFailure::Blocked("the connection has no address".to_owned());
+    let mut url = base_url.ok_or_else(missing)?;
+    url.path_segments_mut().map_err(|()| missing())?.pop_if_empty().extend(&request.path);
+    let mut builder = client.request(Method::POST, url).timeout(timeout).json(&request.body);
+    for (name, value) in request.headers {
+        builder = builder.header(name, value);
+    }
+    let response = client.send(builder, MAX_RESPONSE_BYTES).await.map_err(ModelFailure::from)?;
+    if !response.status.is_success() {
+        return Err(failure::of_status(response.status, &response.headers, &response.body).redacted(key));
+    }
+    parse(&response.body)
 }
 
 /// The JSON of a body, which some servers begin with a byte order mark.

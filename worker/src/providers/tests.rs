@@ -22,19 +22,19 @@ use super::*;
 
 /// A request that the server received.
 #[derive(Clone, Debug)]
-struct Received {
-    head: String,
-    body: Value,
+pub(super) struct Received {
+    pub(super) head: String,
+    pub(super) body: Value,
 }
 
 /// A server that answers the n-th request with the n-th response, and repeats the last one.
-struct Server {
-    base_url: String,
+pub(super) struct Server {
+    pub(super) base_url: String,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Server {
-    async fn start(responses: Vec<String>) -> Self {
+    pub(super) async fn start(responses: Vec<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -52,7 +52,7 @@ impl Server {
         Self { base_url, received }
     }
 
-    fn requests(&self) -> Vec<Received> {
+    pub(super) fn requests(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 }
@@ -67,11 +67,11 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Received {
     Received { head: lower, body: serde_json::from_slice(&body).unwrap_or_default() }
 }
 
-fn http(status: &str, headers: &str, body: &str) -> String {
+pub(super) fn http(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
-fn ok(body: &Value) -> String {
+pub(super) fn ok(body: &Value) -> String {
     http("200 OK", "content-type: application/json\r\n", &body.to_string())
 }
 
@@ -79,7 +79,15 @@ fn client(provider: ModelProvider, base_url: &str, changes: Value) -> ModelClien
     let mut settings = json!({ "model": "m-1", "baseUrl": base_url, "maxOutputTokens": 100, "temperature": 0.5 });
     settings.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     let settings: ModelSettings = connection::read(&settings).unwrap();
-    let credentials: ModelCredentials = connection::read(&json!({ "apiKey": "key-7" })).unwrap();
+    ModelClient::new(outbound(), provider, settings, Some(credentials()))
+}
+
+pub(super) fn credentials() -> ModelCredentials {
+    connection::read(&json!({ "apiKey": "key-7" })).unwrap()
+}
+
+/// A client that may call this machine.
+pub(super) fn outbound() -> GuardedClient {
     let outbound = OutboundConfig {
         allowed_networks: "127.0.0.0/8".parse().unwrap(),
         response_bytes: 1_000_000,
@@ -87,7 +95,7 @@ fn client(provider: ModelProvider, base_url: &str, changes: Value) -> ModelClien
         local_folders: Default::default(),
         writable_folders: Default::default(),
     };
-    ModelClient::new(GuardedClient::new(&outbound).unwrap(), provider, settings, Some(credentials))
+    GuardedClient::new(&outbound).unwrap()
 }
 
 fn question() -> Question {

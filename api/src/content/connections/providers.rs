@@ -27,7 +27,8 @@ pub struct Provider {
     name: String,
     /// The name for people.
     title: String,
-    /// The kind of its connections: `model`, `objects`, `web`, `mail`, `relational` or `vectors`.
+    /// The kind of its connections: `model`, `embedding`, `reranking`, `objects`, `web`, `mail`, `relational` or
+    /// `vectors`.
     kind: String,
     /// The abilities of its connections.
     capabilities: Vec<String>,

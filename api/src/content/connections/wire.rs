@@ -222,7 +222,7 @@ pub struct Connection {
     pub id: Uuid,
     /// The name, unique in the workspace.
     pub name: String,
-    /// The kind: `model`, `objects`, `web`, `mail`, `relational` or `vectors`.
+    /// The kind: `model`, `embedding`, `reranking`, `objects`, `web`, `mail`, `relational` or `vectors`.
     pub kind: String,
     /// The provider.
     pub provider: String,

@@ -56,7 +56,7 @@ pub async fn search_batch(
     let outcomes = connection.while_open(service::run_all(&state, member.workspace, commands)).await?;
     let results = outcomes.into_iter().zip(parts).map(|(outcome, parts)| {
         let response = outcome.map(|outcome| {
-            let took = outcome.embedding + outcome.searching;
+            let took = outcome.embedding + outcome.reranking + outcome.searching;
             respond(&state, &member, outcome, parts, took)
         });
         response.into()

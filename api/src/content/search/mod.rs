@@ -7,6 +7,7 @@ mod evaluations;
 mod filter_schema;
 mod handlers;
 mod query_sets;
+mod reranking;
 mod scope;
 mod service;
 mod synonyms;

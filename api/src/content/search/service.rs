@@ -10,7 +10,7 @@ use nvisy_shared::{
         self,
         collection::CollectionSpace,
         search::{
-            BoostRequest, Expand, FacetField, Language, Recency, Rerank, SearchMode, SearchQuery, SearchResult,
+            BoostRequest, Expand, FacetField, Hit, Language, Recency, SearchMode, SearchQuery, SearchResult,
             SpaceVector, Threshold, Weights, has_words, meaning, search,
         },
     },
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::{
     cursor::Fingerprint,
     embedding::{QueryEmbedding, check_vector},
+    reranking::{self, PassageScorer, RerankCommand},
     scope::{QuerySpace, choose, chosen_ids, parse_boosts, parse_filter, query_spaces},
 };
 use crate::{
@@ -39,7 +40,7 @@ pub struct SearchCommand {
     /// A vector of the collections' space, in place of the text's own.
     pub vector: Option<Vec<f32>>,
     pub weights: Weights,
-    pub rerank: Option<Rerank>,
+    pub rerank: Option<RerankCommand>,
     pub threshold: Threshold,
     pub recency: Option<Recency>,
     pub boosts: Vec<BoostRequest>,
@@ -89,10 +90,12 @@ pub struct SearchOutcome {
     pub mode: SearchMode,
     pub is_grouped: bool,
     pub next_cursor: Option<String>,
-    /// Why a hybrid search was by words only.
+    /// Why a hybrid search was by words only, or why no model has ranked the hits again.
     pub degraded: Option<String>,
     /// The time of embedding the query.
     pub embedding: Duration,
+    /// The time of ranking the hits again with a model.
+    pub reranking: Duration,
     /// The time of the search itself.
     pub searching: Duration,
 }
@@ -103,8 +106,9 @@ pub async fn run(state: &State, workspace: WorkspaceId, command: SearchCommand) 
     outcomes.pop().unwrap_or_else(|| Err(Problem::internal("a search has no outcome")))
 }
 
-/// Runs searches, each with its own outcome. Their queries are embedded together. No database connection is held meanwhile, and
-/// one at a time is afterwards: the searches of a request take no connections from other requests.
+/// Runs searches, each with its own outcome. Their queries are embedded together, and models rank their hits at the same time. No
+/// database connection is held meanwhile, and one at a time is otherwise: the searches of a request take no connections from
+/// other requests.
 pub async fn run_all(
     state: &State,
     workspace: WorkspaceId,
@@ -125,8 +129,19 @@ pub async fn run_all(
     let embeddings = QueryEmbedding::request(state, workspace, &queries);
     let embedded =
         prepared.into_iter().zip(embeddings).map(async |(prepared, embedding)| prepared?.embed(state, embedding).await);
-    let mut outcomes = Vec::new();
+    let mut found = Vec::new();
     for prepared in join_all(embedded).await {
+        found.push(match prepared {
+            Ok(prepared) => prepared.find_passages(state, workspace).await,
+            Err(problem) => Err(problem),
+        });
+    }
+    let ranked = found.into_iter().map(async |found: Result<Found, Problem>| match found {
+        Ok(found) => Ok(found.rank(state, workspace).await),
+        Err(problem) => Err(problem),
+    });
+    let mut outcomes = Vec::new();
+    for prepared in join_all(ranked).await {
         outcomes.push(match prepared {
             Ok(prepared) => prepared.run(state, workspace).await,
             Err(problem) => Err(problem),
@@ -207,6 +222,7 @@ impl SearchOutcome {
             next_cursor,
             degraded: None,
             embedding: Duration::ZERO,
+            reranking: Duration::ZERO,
             searching: Duration::ZERO,
         }
     }
@@ -222,8 +238,19 @@ struct Prepared {
     compared: Vec<CollectionId>,
     /// The requested mode.
     mode: SearchMode,
+    /// The model that ranks the hits again.
+    scorer: Option<PassageScorer>,
     degraded: Option<String>,
     embedding: Duration,
+    reranking: Duration,
+}
+
+/// A search whose passages for the model are found.
+struct Found {
+    prepared: Prepared,
+    passages: Vec<Hit>,
+    /// The time of finding them.
+    took: Duration,
 }
 
 impl Prepared {
@@ -253,6 +280,16 @@ impl Prepared {
             return Err(invalid_field("query", "must not be empty"));
         }
         let chosen = choose(all, options.collections.as_deref())?;
+        let (rerank, scorer) = match rerank {
+            Some(command) => {
+                let (rerank, scorer) = reranking::resolve(platform, &platform.db, workspace, command).await?;
+                (Some(rerank), scorer)
+            }
+            None => (None, None),
+        };
+        if scorer.is_some() && text.trim().is_empty() {
+            return Err(invalid_field("query", "must not be empty: the model of `rerank` reads it"));
+        }
         let language_code = language.map(Language::code);
         let defining = json!([mode.name(), text, language_code, vector, options.defining(), boosts, skip_synonyms]);
         let fingerprint = Fingerprint::of(&defining);
@@ -290,7 +327,8 @@ impl Prepared {
             seen,
             ..query
         };
-        Ok(Self { query, fingerprint, spaces, compared, mode, degraded: None, embedding: Duration::ZERO })
+        let (embedding, reranking) = (Duration::ZERO, Duration::ZERO);
+        Ok(Self { query, fingerprint, spaces, compared, mode, scorer, degraded: None, embedding, reranking })
     }
 
     /// Adds the vectors of the query. A hybrid search whose model does not answer goes on by words, and says so.
@@ -313,8 +351,20 @@ impl Prepared {
         Ok(self)
     }
 
+    /// Finds the passages that the model scores.
+    async fn find_passages(self, state: &State, workspace: WorkspaceId) -> Result<Found, Problem> {
+        let began = Instant::now();
+        // A query without a meaning, such as one of excluded words only, cannot be compared with passages.
+        let is_ranked = self.scorer.is_some() && !meaning(&self.query.text).is_empty();
+        let passages = match self.query.for_model().filter(|_| is_ranked) {
+            Some(query) => search(&state.platform.db, workspace, &query).await?.hits,
+            None => Vec::new(),
+        };
+        Ok(Found { prepared: self, passages, took: began.elapsed() })
+    }
+
     async fn run(self, state: &State, workspace: WorkspaceId) -> Result<SearchOutcome, Problem> {
-        let Self { query, fingerprint, compared, mode, degraded, embedding, .. } = self;
+        let Self { query, fingerprint, compared, mode, degraded, embedding, reranking, .. } = self;
         let began = Instant::now();
         let result = search(&state.platform.db, workspace, &query).await?;
         let searching = began.elapsed();
@@ -322,6 +372,28 @@ impl Prepared {
             state.query_samples.add(workspace, collection, &query.text);
         }
         state.recall.sample(&state.platform, &state.lifecycle, workspace, &query);
-        Ok(SearchOutcome { mode, degraded, embedding, searching, ..SearchOutcome::new(&query, fingerprint, result) })
+        let outcome = SearchOutcome::new(&query, fingerprint, result);
+        Ok(SearchOutcome { mode, degraded, embedding, reranking, searching, ..outcome })
+    }
+}
+
+impl Found {
+    /// Adds the scores of the model. A search whose model does not answer goes on in the order that it has, and says so.
+    async fn rank(self, state: &State, workspace: WorkspaceId) -> Prepared {
+        let Self { mut prepared, passages, took } = self;
+        let Some(scorer) = prepared.scorer.take() else { return prepared };
+        let began = Instant::now();
+        match scorer.score(state, workspace, &meaning(&prepared.query.text), &passages).await {
+            Ok(scores) => prepared.query.model_scores = scores,
+            Err(reason) => {
+                let reason = format!("the hits are not reranked: {reason}");
+                prepared.degraded = Some(match prepared.degraded.take() {
+                    Some(other) => format!("{other}; {reason}"),
+                    None => reason,
+                });
+            }
+        }
+        prepared.reranking = took + began.elapsed();
+        prepared
     }
 }

@@ -29,7 +29,12 @@ pub struct Searched {
 
 impl Searched {
     pub async fn new(files: &[TestFile<'_>]) -> Self {
-        let app = TestApp::start_with_worker(&[]).await;
+        Self::new_with(&[], files).await
+    }
+
+    /// With settings of API and worker.
+    pub async fn new_with(settings: &[(&str, &str)], files: &[TestFile<'_>]) -> Self {
+        let app = TestApp::start_with_worker(settings).await;
         let ada = app.create_account("ada").await;
         let workspace = app.create_workspace(&ada, "Tidal energy").await;
         let mut searched = Self { app, ada, workspace, files: Vec::new() };

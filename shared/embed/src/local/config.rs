@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::weights::Weights;
-use crate::OpenEmbedderError;
+use crate::OpenModelError;
 
 /// How token vectors are combined into the vector of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +88,9 @@ struct Prompts {
 
 impl ModelConfig {
     /// Reads the directory's description. Sizes come from the weights, which are the authority on them.
-    pub(super) fn read(directory: &Path, weights: &Weights) -> Result<Self, OpenEmbedderError> {
+    pub(super) fn read(directory: &Path, weights: &Weights) -> Result<Self, OpenModelError> {
         let published: Published = json(&directory.join("config.json"))?.unwrap_or_default();
-        let unsupported = |reason: String| OpenEmbedderError::Model { path: directory.to_path_buf(), reason };
+        let unsupported = |reason: String| OpenModelError::Model { path: directory.to_path_buf(), reason };
         let expect = |key: &str, value: &Option<String>, known: &[&str]| match value.as_deref() {
             Some(value) if !known.contains(&value) => {
                 Err(unsupported(format!("its {key} {value:?} is not one of {known:?}")))
@@ -146,7 +146,7 @@ impl ModelConfig {
 const DEFAULT_MAX_TOKENS: usize = 256;
 
 /// Reads `modules.json` and the pooling it points to; the default is the mean.
-fn pooling(directory: &Path) -> Result<Pooling, OpenEmbedderError> {
+fn pooling(directory: &Path) -> Result<Pooling, OpenModelError> {
     let modules: Vec<Module> = json(&directory.join("modules.json"))?.unwrap_or_default();
     let path =
         modules.into_iter().find(|module| module.kind.ends_with(".Pooling")).map_or("1_Pooling".into(), |it| it.path);
@@ -155,13 +155,13 @@ fn pooling(directory: &Path) -> Result<Pooling, OpenEmbedderError> {
         None => Ok(Pooling::Mean),
         Some(PublishedPooling { pooling_mode_mean_tokens: true, .. }) => Ok(Pooling::Mean),
         Some(PublishedPooling { pooling_mode_cls_token: true, .. }) => Ok(Pooling::First),
-        Some(_) => Err(OpenEmbedderError::Model { path, reason: "its pooling is neither mean nor first token".into() }),
+        Some(_) => Err(OpenModelError::Model { path, reason: "its pooling is neither mean nor first token".into() }),
     }
 }
 
 /// Reads a JSON file; `None` if it does not exist.
-fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, OpenEmbedderError> {
-    let invalid = |reason: String| OpenEmbedderError::Model { path: path.to_path_buf(), reason };
+fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, OpenModelError> {
+    let invalid = |reason: String| OpenModelError::Model { path: path.to_path_buf(), reason };
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| invalid(error.to_string())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

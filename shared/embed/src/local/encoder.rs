@@ -9,7 +9,8 @@ use super::config::{ModelConfig, Pooling};
 use super::matmul::{Panels, RowView, multiply};
 use super::rowwise::{add_and_normalise, gelu, softmax};
 use super::weights::Weights;
-use crate::{OpenEmbedderError, to_unit_length};
+use crate::tokenizer::PairIds;
+use crate::{OpenModelError, to_unit_length};
 
 /// RowView worked on at a time where rows are independent: their intermediate results stay in the second-level cache.
 const BLOCK_ROWS: usize = 96;
@@ -24,6 +25,8 @@ pub(super) struct Encoder {
     words: Vec<f32>,
     /// Position embedding plus the embedding of token type 0, the type of every token of a single text.
     positions: Vec<f32>,
+    /// The difference between the embeddings of token types 1 and 0, for the second text of a pair; 0 if there is one type.
+    second_type: Vec<f32>,
     /// Layer normalisation of the embeddings.
     norm: Norm,
     layers: Vec<Layer>,
@@ -59,11 +62,15 @@ pub(super) struct Scratch {
 
 impl Encoder {
     /// Reads the tensors that `config` requires.
-    pub(super) fn load(config: &ModelConfig, weights: &mut Weights) -> Result<Self, OpenEmbedderError> {
+    pub(super) fn load(config: &ModelConfig, weights: &mut Weights) -> Result<Self, OpenModelError> {
         let ModelConfig { hidden, heads, intermediate, layers, vocabulary, positions, first_position, .. } = *config;
         let words = weights.read("embeddings.word_embeddings.weight", &[vocabulary, hidden])?;
         let types = match weights.shape("embeddings.token_type_embeddings.weight").map(<[usize]>::to_vec) {
             Some(shape) => weights.read("embeddings.token_type_embeddings.weight", &shape)?,
+            None => vec![0.0; hidden],
+        };
+        let second_type = match types.get(hidden..2 * hidden) {
+            Some(second) => second.iter().zip(&types).map(|(second, first)| second - first).collect(),
             None => vec![0.0; hidden],
         };
         let mut places = weights.read("embeddings.position_embeddings.weight", &[positions, hidden])?;
@@ -79,6 +86,7 @@ impl Encoder {
             pooling: config.pooling,
             words,
             positions: places,
+            second_type,
             norm: norm(weights, "embeddings.LayerNorm", hidden)?,
             layers: (0..layers)
                 .map(|layer| {
@@ -92,20 +100,46 @@ impl Encoder {
                         norm: norm(weights, &name("output.LayerNorm"), hidden)?,
                     })
                 })
-                .collect::<Result<_, OpenEmbedderError>>()?,
+                .collect::<Result<_, OpenModelError>>()?,
         })
     }
 
     /// The vectors of `sequences` of token ids, each of unit length. No sequence is empty or longer than the model's positions.
     pub(super) fn encode(&self, sequences: &[Vec<u32>], scratch: &mut Scratch) -> Vec<Vec<f32>> {
+        let spans = self.run(sequences.iter().map(|ids| (ids.as_slice(), ids.len())), scratch);
+        spans.into_iter().map(|span| self.pool(span, &scratch.hidden)).collect()
+    }
+
+    /// The vectors of the first tokens of pairs of texts, one after the other. No pair is longer than the model's positions.
+    pub(super) fn encode_pairs(&self, pairs: &[PairIds], scratch: &mut Scratch) -> Vec<f32> {
+        let spans = self.run(pairs.iter().map(|pair| (pair.ids.as_slice(), pair.second)), scratch);
+        let mut vectors = Vec::with_capacity(pairs.len() * self.hidden);
+        for span in spans {
+            vectors.extend_from_slice(&scratch.hidden[span.start * self.hidden..][..self.hidden]);
+        }
+        vectors
+    }
+
+    /// Computes the vectors of all tokens, in `scratch.hidden`; returns the rows of each sequence. With a sequence comes the place
+    /// of its first token of type 1, which is its length if it has none.
+    fn run<'a>(
+        &self,
+        sequences: impl ExactSizeIterator<Item = (&'a [u32], usize)>,
+        scratch: &mut Scratch,
+    ) -> Vec<Range<usize>> {
         let mut spans = Vec::with_capacity(sequences.len());
         scratch.hidden.clear();
-        for sequence in sequences {
+        for (sequence, second) in sequences {
             let start = scratch.hidden.len() / self.hidden;
             for (place, token) in sequence.iter().enumerate() {
                 let word = &self.words[*token as usize * self.hidden..][..self.hidden];
-                let place = &self.positions[place * self.hidden..][..self.hidden];
-                scratch.hidden.extend(word.iter().zip(place).map(|(word, place)| word + place));
+                let position = &self.positions[place * self.hidden..][..self.hidden];
+                let row = scratch.hidden.len();
+                scratch.hidden.extend(word.iter().zip(position).map(|(word, place)| word + place));
+                if place >= second {
+                    let values = scratch.hidden[row..].iter_mut();
+                    values.zip(&self.second_type).for_each(|(value, kind)| *value += kind);
+                }
             }
             spans.push(start..start + sequence.len());
         }
@@ -118,7 +152,7 @@ impl Encoder {
             self.mix(layer, scratch);
             self.feed_forward(layer, scratch);
         }
-        spans.into_iter().map(|span| self.pool(span, &scratch.hidden)).collect()
+        spans
     }
 
     /// Self-attention of each sequence: from `scratch.hidden` into `scratch.context`.
@@ -204,13 +238,14 @@ fn fit(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut buffer[..len]
 }
 
-fn linear(weights: &mut Weights, name: &str, inner: usize, outer: usize) -> Result<Panels, OpenEmbedderError> {
+/// A linear layer of `inner` x `outer` numbers.
+pub(super) fn linear(weights: &mut Weights, name: &str, inner: usize, outer: usize) -> Result<Panels, OpenModelError> {
     let weight = weights.read(&format!("{name}.weight"), &[outer, inner])?;
     let bias = weights.read(&format!("{name}.bias"), &[outer])?;
     Ok(Panels::pack(inner, outer, &weight, &bias))
 }
 
-fn fused(weights: &mut Weights, name: &str, hidden: usize, heads: usize) -> Result<Panels, OpenEmbedderError> {
+fn fused(weights: &mut Weights, name: &str, hidden: usize, heads: usize) -> Result<Panels, OpenModelError> {
     let scale = ((hidden / heads) as f32).sqrt().recip();
     let (mut weight, mut bias) = (Vec::new(), Vec::new());
     for (part, scale) in [("query", scale), ("key", 1.0), ("value", 1.0)] {
@@ -222,7 +257,7 @@ fn fused(weights: &mut Weights, name: &str, hidden: usize, heads: usize) -> Resu
     Ok(Panels::pack(hidden, 3 * hidden, &weight, &bias))
 }
 
-fn norm(weights: &mut Weights, name: &str, hidden: usize) -> Result<Norm, OpenEmbedderError> {
+fn norm(weights: &mut Weights, name: &str, hidden: usize) -> Result<Norm, OpenModelError> {
     Ok(Norm {
         gain: weights.read(&format!("{name}.weight"), &[hidden])?,
         shift: weights.read(&format!("{name}.bias"), &[hidden])?,

@@ -2,6 +2,9 @@
 //! conversion.
 
 mod config;
+pub(super) mod cross_encoder;
+#[cfg(test)]
+mod cross_encoder_tests;
 mod encoder;
 mod matmul;
 mod pool;
@@ -13,16 +16,17 @@ mod weights;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::thread;
+use std::sync::Arc;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
 use super::tokenizer::Tokenizer;
-use super::{Backend, EmbedError, Inner, InputType, LocalSettings, OpenEmbedderError, SpaceSpec};
+use super::{Backend, EmbedError, Inner, InputType, LocalSettings, OpenModelError, SpaceSpec};
 use config::ModelConfig;
 use encoder::{Encoder, Scratch};
-use pool::ThreadPool;
+use pool::PoolError;
+pub(crate) use pool::ThreadPool;
 use weights::Weights;
 
 const WEIGHTS: &str = "model.safetensors";
@@ -30,7 +34,8 @@ const TOKENIZER: &str = "tokenizer.json";
 
 /// A loaded model and its threads.
 pub(super) struct Local {
-    pool: ThreadPool,
+    pub(super) pool: Arc<ThreadPool>,
+    model: Arc<Model>,
 }
 
 /// The encoder and its tokenizer; computes on the calling thread.
@@ -41,36 +46,40 @@ struct Model {
 }
 
 impl Model {
-    fn embed(&self, texts: &[String], scratch: &mut Scratch) -> Result<Vec<Vec<f32>>, EmbedError> {
+    fn embed(&self, texts: &[String], scratch: &mut Scratch) -> Result<Vec<Vec<f32>>, String> {
         let sequences = texts
             .iter()
             .map(|text| self.tokenizer.ids(text, self.max_tokens))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| EmbedError::Rejected(format!("a text cannot be split into tokens: {error}")))?;
+            .map_err(|error| error.to_string())?;
         Ok(self.encoder.encode(&sequences, scratch))
     }
 }
 
 impl Local {
     pub(super) async fn embed(&self, input_type: InputType, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
-        self.pool.embed(input_type, texts).await
+        let model = Arc::clone(&self.model);
+        let vectors =
+            self.pool.run(input_type, texts, String::len, move |texts, scratch| model.embed(texts, scratch)).await;
+        vectors.map_err(|error| match error {
+            PoolError::Panicked => EmbedError::Unavailable("the encoder panicked".into()),
+            PoolError::Rejected(reason) => {
+                EmbedError::Rejected(format!("a text cannot be split into tokens: {reason}"))
+            }
+        })
     }
 }
 
 /// Loads the model and starts its threads. Blocks the calling thread.
-pub(super) fn open(settings: &LocalSettings) -> Result<Inner, OpenEmbedderError> {
+pub(super) fn open(settings: &LocalSettings) -> Result<Inner, OpenModelError> {
     let started = Instant::now();
     let directory = &settings.directory;
     for file in [WEIGHTS, TOKENIZER] {
         if !directory.join(file).is_file() {
-            return Err(OpenEmbedderError::Missing { directory: directory.clone(), file });
+            return Err(OpenModelError::Missing { directory: directory.clone(), file });
         }
     }
-    let name = directory
-        .canonicalize()
-        .ok()
-        .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-        .ok_or_else(|| OpenEmbedderError::Setting("the model directory has no name".into()))?;
+    let name = name(directory)?;
     let path = directory.join(WEIGHTS);
     let mut weights = Weights::open(&path, "embeddings.word_embeddings.weight")?;
     let config = ModelConfig::read(directory, &weights)?;
@@ -80,13 +89,13 @@ pub(super) fn open(settings: &LocalSettings) -> Result<Inner, OpenEmbedderError>
         provider: "local".into(),
         model: name,
         dimensions: u16::try_from(config.hidden)
-            .map_err(|_| OpenEmbedderError::Setting(format!("{} dimensions are too many", config.hidden)))?,
+            .map_err(|_| OpenModelError::Setting(format!("{} dimensions are too many", config.hidden)))?,
         query_prefix: either(&settings.query_prefix, config.query_prefix),
         passage_prefix: either(&settings.passage_prefix, config.passage_prefix),
     };
     let taken = tokenizer.specials() + tokenizer.count(&space.passage_prefix);
     let max_tokens =
-        config.max_tokens.checked_sub(taken).filter(|left| *left > 0).ok_or_else(|| OpenEmbedderError::Model {
+        config.max_tokens.checked_sub(taken).filter(|left| *left > 0).ok_or_else(|| OpenModelError::Model {
             path: directory.clone(),
             reason: format!("special tokens and prefix take all of its {} tokens", config.max_tokens),
         })?;
@@ -98,12 +107,18 @@ pub(super) fn open(settings: &LocalSettings) -> Result<Inner, OpenEmbedderError>
         "embedding model loaded"
     );
     let model = Model { encoder, tokenizer: tokenizer.clone(), max_tokens: config.max_tokens };
-    let threads = match settings.threads {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
-    let pool = ThreadPool::start(threads, model).map_err(OpenEmbedderError::Thread)?;
-    Ok(Inner { space, max_tokens, tokenizer, backend: Backend::Local(Local { pool }) })
+    let pool = ThreadPool::start(settings.threads).map_err(OpenModelError::Thread)?;
+    let local = Local { pool: Arc::new(pool), model: Arc::new(model) };
+    Ok(Inner { space, max_tokens, tokenizer, backend: Backend::Local(local) })
+}
+
+/// The name of a model: that of its directory.
+fn name(directory: &Path) -> Result<String, OpenModelError> {
+    directory
+        .canonicalize()
+        .ok()
+        .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .ok_or_else(|| OpenModelError::Setting("the model directory has no name".into()))
 }
 
 fn either(set: &str, published: String) -> String {
@@ -111,9 +126,8 @@ fn either(set: &str, published: String) -> String {
 }
 
 /// The first 16 hex digits of the file's SHA-256; they identify the model in the log.
-fn fingerprint(path: &Path) -> Result<String, OpenEmbedderError> {
-    let invalid =
-        |error: std::io::Error| OpenEmbedderError::Model { path: path.to_path_buf(), reason: error.to_string() };
+fn fingerprint(path: &Path) -> Result<String, OpenModelError> {
+    let invalid = |error: std::io::Error| OpenModelError::Model { path: path.to_path_buf(), reason: error.to_string() };
     let mut file = File::open(path).map_err(invalid)?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
     loop {

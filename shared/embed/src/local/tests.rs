@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{EmbedSettings, Embedder, InputType, LocalSettings, OpenEmbedderError, Provider};
+use crate::{EmbedSettings, Embedder, InputType, LocalSettings, OpenModelError, Provider};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -106,6 +106,6 @@ async fn query_overtakes_passages_and_dropped_batch_is_skipped() {
 async fn error_names_the_missing_model_and_the_remedy() {
     let nowhere = PathBuf::from("no-such-directory");
     let error = Embedder::open(&settings(nowhere.clone())).await.err().unwrap();
-    assert!(matches!(&error, OpenEmbedderError::Missing { directory, .. } if *directory == nowhere));
+    assert!(matches!(&error, OpenModelError::Missing { directory, .. } if *directory == nowhere));
     assert!(error.to_string().contains("no-such-directory") && error.to_string().contains("just model"), "{error}");
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use half::{bf16, f16};
 use serde::Deserialize;
 
-use crate::OpenEmbedderError;
+use crate::OpenModelError;
 
 /// A longer header is invalid: that of a model with a thousand tensors has about 100 kB.
 const HEADER_LIMIT_BYTES: u64 = 16 << 20;
@@ -36,8 +36,8 @@ struct Tensor {
 impl Weights {
     /// Opens `path` and reads its table of tensors. The prefix of tensor names (`bert.`, `roberta.`, none) is that of `landmark`, a
     /// tensor that every model has.
-    pub(super) fn open(path: &Path, landmark: &str) -> Result<Self, OpenEmbedderError> {
-        let invalid = |reason: String| OpenEmbedderError::Model { path: path.to_path_buf(), reason };
+    pub(super) fn open(path: &Path, landmark: &str) -> Result<Self, OpenModelError> {
+        let invalid = |reason: String| OpenModelError::Model { path: path.to_path_buf(), reason };
         let mut file = File::open(path).map_err(|error| invalid(error.to_string()))?;
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(|error| invalid(error.to_string()))?;
@@ -69,9 +69,24 @@ impl Weights {
     }
 
     /// Reads a tensor as 32-bit floats, row by row; fails if it is missing or not of `shape`.
-    pub(super) fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, OpenEmbedderError> {
-        let invalid = |reason: &str| OpenEmbedderError::Tensor { name: name.to_owned(), reason: reason.to_owned() };
-        let tensor = self.tensors.get(&format!("{}{name}", self.prefix)).ok_or_else(|| invalid("it is missing"))?;
+    pub(super) fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, OpenModelError> {
+        self.read_whole(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// As [`Weights::shape`], of a tensor whose name has no prefix, as those of heads on an encoder.
+    pub(super) fn head_shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|tensor| tensor.shape.as_slice())
+    }
+
+    /// As [`Weights::read`], of a tensor whose name has no prefix.
+    pub(super) fn read_head(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, OpenModelError> {
+        self.read_whole(name, shape)
+    }
+
+    /// Reads the tensor with this whole name.
+    fn read_whole(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, OpenModelError> {
+        let invalid = |reason: &str| OpenModelError::Tensor { name: name.to_owned(), reason: reason.to_owned() };
+        let tensor = self.tensors.get(name).ok_or_else(|| invalid("it is missing"))?;
         if tensor.shape != shape {
             return Err(invalid(&format!("its shape is {:?}, not {shape:?}", tensor.shape)));
         }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::tokenizer::Tokenizer;
-use super::{ApiKey, Backend, EmbedError, Embedded, Inner, InputType, OpenAiSettings, OpenEmbedderError, SpaceSpec};
+use super::{ApiKey, Backend, EmbedError, Embedded, Inner, InputType, OpenAiSettings, OpenModelError, SpaceSpec};
 
 /// The longest response that is accepted: 2,048 vectors (OpenAI's maximum) of 4,096 numbers in decimal.
 const RESPONSE_LIMIT_BYTES: usize = 192 << 20;
@@ -49,7 +49,7 @@ struct EmbeddingsRequest<'a> {
 }
 
 /// Checks the settings; calls no server.
-pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenEmbedderError> {
+pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenModelError> {
     for (name, value) in [
         ("dimensions", usize::from(settings.dimensions)),
         ("batch", settings.batch),
@@ -57,12 +57,12 @@ pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenEmbedderError
         ("max_tokens", settings.max_tokens),
     ] {
         if value == 0 {
-            return Err(OpenEmbedderError::Setting(format!("{name} must be at least 1")));
+            return Err(OpenModelError::Setting(format!("{name} must be at least 1")));
         }
     }
     let mut url = settings.base_url.clone();
     url.path_segments_mut()
-        .map_err(|()| OpenEmbedderError::Setting(format!("{} is not a base URL", settings.base_url)))?
+        .map_err(|()| OpenModelError::Setting(format!("{} is not a base URL", settings.base_url)))?
         .pop_if_empty()
         .push("embeddings");
     let tokenizer = match &settings.tokenizer_file {
@@ -79,7 +79,7 @@ pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenEmbedderError
     let taken = tokenizer.specials() + tokenizer.count(&space.passage_prefix);
     let max_tokens =
         settings.max_tokens.checked_sub(taken).filter(|left| *left > 0).ok_or_else(|| {
-            OpenEmbedderError::Setting(format!("the prefix takes all of {} tokens", settings.max_tokens))
+            OpenModelError::Setting(format!("the prefix takes all of {} tokens", settings.max_tokens))
         })?;
     let openai = OpenAi {
         client: settings.client.clone(),

@@ -7,7 +7,7 @@ use url::Url;
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
     limits::{CallLimits, model_name},
-    model::ModelCredentials,
+    model::{ModelCredentials, cost_of_tokens},
 };
 
 /// The largest number of dimensions that an index can have.
@@ -80,8 +80,7 @@ impl EmbeddingSettings {
     /// The cost of so many tokens, in millionths.
     #[must_use]
     pub fn cost(&self, tokens: u64) -> i64 {
-        // A price for a million tokens is the price for one token in millionths.
-        (self.price_per_million.unwrap_or_default() * tokens as f64).ceil() as i64
+        cost_of_tokens(self.price_per_million.unwrap_or_default(), tokens)
     }
 
     /// Whether vectors that both settings give are comparable.

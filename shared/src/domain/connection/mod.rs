@@ -10,6 +10,7 @@ pub mod oauth;
 pub mod objects;
 mod provider;
 pub mod relational;
+pub mod reranking;
 mod setting;
 pub mod vectors;
 pub mod web;
@@ -35,6 +36,8 @@ pub enum ConnectionKind {
     Model,
     /// Models that compute embeddings.
     Embedding,
+    /// Models that rerank passages.
+    Reranking,
     /// Stores of objects or files.
     Objects,
     /// Websites and services over HTTP.
@@ -54,6 +57,7 @@ impl ConnectionKind {
         match self {
             Self::Model => "model",
             Self::Embedding => "embedding",
+            Self::Reranking => "reranking",
             Self::Objects => "objects",
             Self::Web => "web",
             Self::Mail => "mail",
@@ -171,6 +175,8 @@ static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
         Provider::of::<vectors::Milvus>(),
         Provider::of::<vectors::Pinecone>(),
         Provider::of::<embedding::OpenAiEmbeddings>(),
+        Provider::of::<reranking::Jina>(),
+        Provider::of::<reranking::Tei>(),
     ]
 });
 

@@ -61,7 +61,7 @@ impl ModelProvider {
 }
 
 macro_rules! model_providers {
-    ($($provider:ident, $title:literal, needs_key: $needs_key:literal;)+) => {
+    ($($provider:ident, $title:literal, needs_key: $needs_key:literal $(, and: $more:ident)?;)+) => {
         $(
             #[doc = concat!("The provider of [`ModelProvider::", stringify!($provider), "`].")]
             #[derive(Debug)]
@@ -71,7 +71,8 @@ macro_rules! model_providers {
                 const NAME: &'static str = ModelProvider::$provider.name();
                 const TITLE: &'static str = $title;
                 const KIND: ConnectionKind = ConnectionKind::Model;
-                const CAPABILITIES: &'static [Capability] = &[Capability::Chat, Capability::Images, Capability::Json];
+                const CAPABILITIES: &'static [Capability] =
+                    &[Capability::Chat, Capability::Images, Capability::Json $(, Capability::$more)?];
                 const NEEDS_CREDENTIALS: bool = $needs_key;
                 type Settings = ModelSettings;
                 type Credentials = ModelCredentials;
@@ -98,7 +99,7 @@ model_providers! {
     OpenAi, "OpenAI, or a compatible server", needs_key: false;
     Anthropic, "Anthropic", needs_key: true;
     Gemini, "Google Gemini", needs_key: true;
-    Cohere, "Cohere", needs_key: true;
+    Cohere, "Cohere", needs_key: true, and: Rerank;
     Ollama, "Ollama", needs_key: false;
 }
 
@@ -193,6 +194,11 @@ pub struct ModelCredentials {
     /// The API key.
     #[schemars(with = "String", length(min = 1, max = 4096))]
     pub api_key: Secret<String>,
+}
+
+/// The cost of tokens at a price for a million, in millionths: that price is the price of one token in millionths.
+pub(super) fn cost_of_tokens(price_per_million: f64, tokens: u64) -> i64 {
+    (price_per_million * tokens as f64).ceil() as i64
 }
 
 /// The millionths of an amount of money.

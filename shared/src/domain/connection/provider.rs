@@ -22,6 +22,8 @@ pub enum Capability {
     Json,
     /// Vectors of texts.
     Embed,
+    /// Scores of passages for a query.
+    Rerank,
     /// Naming the streams that it has: buckets, tables, folders.
     Discover,
     /// Listing objects and reading them.
@@ -47,6 +49,7 @@ impl Capability {
             Self::Images => "images",
             Self::Json => "json",
             Self::Embed => "embed",
+            Self::Rerank => "rerank",
             Self::Discover => "discover",
             Self::Read => "read",
             Self::ListIds => "list_ids",

@@ -93,7 +93,7 @@ impl<'a> Legs<'a> {
             }
         };
         if let (Some(Rerank::Neighbours), [vector], false) =
-            (query.rerank, query.vectors.as_slice(), mode == SearchMode::Text)
+            (&query.rerank, query.vectors.as_slice(), mode == SearchMode::Text)
         {
             candidates = neighbours::rerank(self, round, vector, candidates).await?;
         }

@@ -12,6 +12,7 @@ mod fusion;
 mod hits;
 mod legs;
 mod model;
+mod model_rerank;
 mod nearest;
 mod neighbours;
 mod owning_file;
@@ -37,10 +38,11 @@ pub(super) use self::{condition::condition, parameters::Parameters};
 pub use self::{
     facets::{Facet, FacetField},
     model::{AccessPath, Context, Explanation, Hit, MARK_END, MARK_START, Passage, SearchResult, Work},
+    model_rerank::chunk_texts,
     nearest::nearest_chunks,
     query::{
-        Boost, BoostRequest, Expand, MAX_DEPTH, Recency, Rerank, SearchMode, SearchQuery, Seen, SeenMark, SpaceVector,
-        Threshold, Weights,
+        Boost, BoostRequest, Expand, MAX_DEPTH, ModelRerank, Recency, Rerank, RerankModel, SearchMode, SearchQuery,
+        Seen, SeenMark, SpaceVector, Threshold, Weights,
     },
     recall::{RecallSample, measure_recall, selectivity},
     similar::{chunk_exists, chunk_vectors, file_vectors},

@@ -95,6 +95,8 @@ pub struct Explanation {
     pub has_identifier: bool,
     /// Whether [`super::Rerank::Neighbours`] has ranked it again.
     pub is_reranked: bool,
+    /// The score of a model that has ranked it again.
+    pub model_score: Option<f64>,
     /// The place before, from 1; `None`: it was not found before.
     pub rank_before: Option<usize>,
     /// The words of the chunk that are synonyms of words of the query, as they stand there.

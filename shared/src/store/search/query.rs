@@ -1,6 +1,6 @@
 //! Searches: the query, the files to search, and the controls of relevance.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use nvisy_lexical::Language;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::facets::FacetField;
 use crate::{
     domain::filter::{Filter, FilterError},
-    id::{ChunkId, CollectionId, FileId, SpaceId},
+    id::{ChunkId, CollectionId, ConnectionId, FileId, SpaceId},
 };
 
 /// Hits, or files of a grouped search, that the pages of a search show together.
@@ -66,6 +66,8 @@ pub struct SearchQuery {
     pub weights: Weights,
     /// Ranks the fused hits again.
     pub rerank: Option<Rerank>,
+    /// How a model has scored chunks, which come before all others.
+    pub model_scores: HashMap<ChunkId, f64>,
     /// The least scores of a leg's hits.
     pub threshold: Threshold,
     /// Prefers new files.
@@ -93,11 +95,8 @@ pub struct SearchQuery {
 impl SearchQuery {
     /// Whether ranking needs the file of each candidate.
     pub(super) fn needs_files(&self) -> bool {
-        self.per_file.is_some()
-            || self.recency.is_some()
-            || !self.boosts.is_empty()
-            || !self.seen.is_empty()
-            || !self.pinned.is_empty()
+        let has_order = self.recency.is_some() || !self.boosts.is_empty() || !self.model_scores.is_empty();
+        self.per_file.is_some() || has_order || !self.seen.is_empty() || !self.pinned.is_empty()
     }
 
     /// The number of hits, or of files.
@@ -131,11 +130,38 @@ impl Default for Weights {
 }
 
 /// A second ranking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rerank {
     /// By the stored vectors of the best hits and their neighbours. Searches of several spaces stay as they are.
     Neighbours,
+    /// By a model that reads query and passage.
+    Model(ModelRerank),
+}
+
+/// A ranking by a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelRerank {
+    /// The model.
+    pub model: RerankModel,
+    /// The number of best chunks that it scores.
+    pub candidates: u32,
+}
+
+/// A model that scores passages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RerankModel {
+    /// That of the operator.
+    Local,
+    /// One of a connection.
+    Connection {
+        /// The connection.
+        connection: ConnectionId,
+        /// Another model than the connection's own.
+        model: Option<String>,
+    },
 }
 
 /// The least scores of hits, leg by leg: a leg does not find chunks below its own.

@@ -1,6 +1,6 @@
 //! The recall of searches by vector, measured with the queries of users.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use super::{
     fusion::Candidate,
@@ -74,6 +74,7 @@ fn vector_leg_of(query: &SearchQuery) -> Option<SearchQuery> {
         mode: SearchMode::Vector,
         per_file: None,
         rerank: None,
+        model_scores: HashMap::new(),
         recency: None,
         boosts: Vec::new(),
         pinned: Vec::new(),

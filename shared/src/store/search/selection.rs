@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::{
     fusion::{self, Candidate},
     legs::{Legs, Round},
-    neighbours, owning_file,
-    query::SearchQuery,
+    model_rerank, neighbours, owning_file,
+    query::{Rerank, SearchQuery, aged},
 };
 use crate::{
     clock,
@@ -79,22 +79,22 @@ pub(super) async fn select(legs: &mut Legs<'_>) -> Result<Selected> {
     }
 }
 
-/// Adds the files, and what the age of each and the boosts change.
+/// Adds the files, and what the age of each, the boosts and the scores of a model change.
 async fn with_files(legs: &Legs<'_>, candidates: Vec<Candidate>) -> Result<Vec<Candidate>> {
     let query = legs.query;
     let mut candidates = owning_file::find(legs.conn, legs.workspace, candidates, &query.boosts).await?;
-    if query.recency.is_none() && query.boosts.is_empty() {
-        return Ok(candidates);
+    if query.recency.is_some() || !query.boosts.is_empty() {
+        let now = clock::now();
+        for found in &mut candidates {
+            let Some(file) = found.file else { continue };
+            found.explanation.recency = query.recency.map(|recency| recency.factor(file.created_at, now));
+            found.explanation.boost = file.boost;
+            let factor = found.explanation.recency.unwrap_or(1.0) * file.boost.unwrap_or(1.0);
+            found.score = multiplied(found.score, factor);
+        }
+        candidates = fusion::sorted(candidates);
     }
-    let now = clock::now();
-    for found in &mut candidates {
-        let Some(file) = found.file else { continue };
-        found.explanation.recency = query.recency.map(|recency| recency.factor(file.created_at, now));
-        found.explanation.boost = file.boost;
-        let factor = found.explanation.recency.unwrap_or(1.0) * file.boost.unwrap_or(1.0);
-        found.score = multiplied(found.score, factor);
-    }
-    Ok(fusion::sorted(candidates))
+    Ok(model_rerank::reorder(query, candidates))
 }
 
 /// A score times a factor; a negative one becomes lower by division.
@@ -104,13 +104,21 @@ fn multiplied(score: f64, factor: f64) -> f64 {
 
 fn first_round(query: &SearchQuery, min_candidates: i64, excluded: &HashSet<FileId>) -> Round {
     let depth = query.limit + i64::try_from(query.seen.len()).unwrap_or(i64::MAX);
-    let wanted = match query.per_file {
+    let mut wanted = match query.per_file {
         Some(_) => (CANDIDATES_PER_FILE * depth).min(MAX_CANDIDATES),
         None => 2 * depth,
     };
-    let wanted = if query.boosts.is_empty() { wanted } else { wanted.max(BOOSTED_CANDIDATES) };
+    if !query.boosts.is_empty() {
+        wanted = wanted.max(BOOSTED_CANDIDATES);
+    }
+    let mut candidates = min_candidates;
+    match &query.rerank {
+        Some(Rerank::Neighbours) => candidates = neighbours::MIN_CANDIDATES,
+        // At least what the search for the model reads, so that what the model has scored is found again.
+        Some(Rerank::Model(rerank)) => wanted = wanted.max(2 * i64::from(rerank.candidates)),
+        None => {}
+    }
     // A power of two of the least number, so that the statements of most limits are the same.
-    let mut candidates = if query.rerank.is_some() { neighbours::MIN_CANDIDATES } else { min_candidates };
     while candidates < wanted {
         candidates *= 2;
     }

@@ -44,7 +44,7 @@ pub async fn start(
     let request = key.bind("startEvaluation", Some(member.account), &(member.workspace, path.0.set, &body.0));
     let started: Accepted<Evaluation> =
         idempotent(&member.changes(&state.platform, &client), request, async |change| {
-            service::start(change, &member, &requested).await.and_then(Evaluation::try_from)
+            service::start(change, &state.platform, &member, &requested).await.and_then(Evaluation::try_from)
         })
         .await?;
     Ok(started.with_location(|started| format!("/api/v1/workspaces/{}/evaluations/{}", member.workspace, started.id)))

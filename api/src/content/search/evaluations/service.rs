@@ -22,7 +22,10 @@ use nvisy_shared::{
 use serde_json::json;
 
 use super::{
-    super::scope::{choose, parse_boosts, parse_filter},
+    super::{
+        reranking,
+        scope::{choose, parse_boosts, parse_filter},
+    },
     settings::SearchSettings,
 };
 use crate::{
@@ -47,6 +50,7 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: EvaluationId) ->
 /// Starts an evaluation of the queries that the set has by now.
 pub async fn start(
     change: &mut Change,
+    platform: &Platform,
     member: &Member<WriteEvaluations>,
     requested: &RequestedEvaluation,
 ) -> Result<Model, Problem> {
@@ -55,7 +59,7 @@ pub async fn start(
     if !store::query_set::lock(change, workspace, requested.set).await? {
         return Err(Problem::not_found());
     }
-    let settings = resolve(change, workspace, requested).await?;
+    let settings = resolve(change, platform, workspace, requested).await?;
     let id = store::evaluation::insert(change, workspace, requested.set, &settings).await?;
     let (all, running) = store::evaluation::count(change.tx(), workspace).await?;
     for (what, count, most) in [("evaluations", all, MAX_EVALUATIONS), ("running", running, MAX_RUNNING)] {
@@ -72,6 +76,7 @@ pub async fn start(
 /// The settings with the ids of collections that exist.
 async fn resolve(
     tx: &Tx,
+    platform: &Platform,
     workspace: WorkspaceId,
     requested: &RequestedEvaluation,
 ) -> Result<EvaluationSettings, Problem> {
@@ -100,10 +105,14 @@ async fn resolve(
     if second_space {
         require_second_spaces(tx, workspace, &chosen).await?;
     }
+    let rerank = match rerank {
+        Some(rerank) => Some(reranking::resolve(platform, tx, workspace, rerank.into()).await?.0),
+        None => None,
+    };
     Ok(EvaluationSettings {
         mode,
         weights: weights.map(Into::into),
-        rerank: rerank.map(Into::into),
+        rerank,
         threshold: threshold.map(Into::into),
         recency: recency.map(Into::into),
         boosts,

@@ -8,7 +8,10 @@ use serde_json::Value;
 
 use super::super::{
     filter_schema::FilterSchema,
-    wire::{BoostOption, MAX_BOOSTS, Mode, RecencyOption, RerankOption, ThresholdOption, WeightsOption, choice},
+    wire::{
+        BoostOption, MAX_BOOSTS, Mode, RecencyOption, RerankOption, RerankSchema, ThresholdOption, WeightsOption,
+        choice,
+    },
 };
 use crate::http::validation::present;
 
@@ -27,10 +30,10 @@ pub struct SearchSettings {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "WeightsOption")]
     pub weights: Option<WeightsOption>,
-    /// Ranks the hits again.
-    #[garde(skip)]
+    /// Ranks the hits again, as in a search request. An evaluation shows the id of a connection.
+    #[garde(dive)]
     #[serde(default, deserialize_with = "choice", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "RerankOption")]
+    #[schemars(with = "RerankSchema")]
     pub rerank: Option<RerankOption>,
     /// The least scores of hits.
     #[garde(dive)]

@@ -27,6 +27,8 @@ pub struct SearchExplanation {
 struct Timings {
     /// The embedding of the query.
     embedding_ms: f64,
+    /// Finding the passages for the model of `rerank`, and its scores.
+    reranking_ms: f64,
     /// The statements that find passages, and their ranking.
     ranking_ms: f64,
     /// Reading the hits, and the text around them.
@@ -40,13 +42,14 @@ struct Timings {
 }
 
 impl SearchExplanation {
-    pub fn new(work: &Work, embedding: Duration) -> Self {
+    pub fn new(work: &Work, embedding: Duration, reranking: Duration) -> Self {
         let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
         Self {
             rounds: work.rounds,
             candidates: work.candidates,
             timings: Timings {
                 embedding_ms: millis(embedding),
+                reranking_ms: millis(reranking),
                 ranking_ms: millis(work.ranking),
                 reading_ms: millis(work.reading),
                 highlighting_ms: millis(work.highlighting),
@@ -107,6 +110,8 @@ enum Reason {
     Identifier,
     /// `rerank` has taken it by its neighbours, or changed its score.
     Neighbours,
+    /// The model of `rerank` has scored it.
+    Model,
     /// The age of the file has changed the score.
     Recency,
     /// Boosts have changed the score.
@@ -126,6 +131,7 @@ impl HitExplanation {
             (hit.text_score.is_some() && !explanation.synonyms.is_empty(), Reason::Synonym),
             (explanation.has_identifier, Reason::Identifier),
             (explanation.is_reranked, Reason::Neighbours),
+            (explanation.model_score.is_some(), Reason::Model),
             (explanation.recency.is_some(), Reason::Recency),
             (explanation.boost.is_some(), Reason::Boost),
         ];

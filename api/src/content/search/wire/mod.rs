@@ -7,6 +7,7 @@ mod explanation;
 mod facets;
 mod language;
 mod request;
+mod rerank;
 mod response;
 mod similar;
 mod snippet;
@@ -14,7 +15,8 @@ mod snippet;
 pub use self::{
     batch::{SearchBatchRequest, SearchBatchResponse},
     controls::{BoostOption, MAX_BOOSTS, RecencyOption, ThresholdOption, WeightsOption, choice},
-    request::{Mode, RerankOption, ResponseParts, SearchRequest},
+    request::{Mode, ResponseParts, SearchRequest},
+    rerank::{RerankOption, RerankSchema},
     response::SearchResponse,
     similar::SimilarRequest,
 };

@@ -2,10 +2,7 @@
 
 use apistos::ApiComponent;
 use garde::Validate;
-use nvisy_shared::{
-    id::FileId,
-    store::search::{Rerank, SearchMode},
-};
+use nvisy_shared::{id::FileId, store::search::SearchMode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,6 +16,7 @@ use super::{
     expand_schema::ExpandSchema,
     facets::{FacetName, facet_fields},
     language::{QueryLanguage, language},
+    rerank::{RerankOption, RerankSchema},
 };
 use crate::{
     content::search::{
@@ -97,10 +95,10 @@ pub struct SearchRequest {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "WeightsOption")]
     pub weights: Option<WeightsOption>,
-    /// Ranks the hits again, in the modes `hybrid` and `vector`.
-    #[garde(skip)]
+    /// Ranks the hits again: by their neighbours, or by a model that reads the query and each passage.
+    #[garde(dive)]
     #[serde(default, deserialize_with = "choice")]
-    #[schemars(with = "RerankOption")]
+    #[schemars(with = "RerankSchema")]
     pub rerank: Option<RerankOption>,
     /// The least scores of hits.
     #[garde(dive)]
@@ -203,27 +201,6 @@ fn example() -> Value {
         "filter": { "field": "mediaType", "op": "eq", "value": "application/pdf" },
         "limit": 3,
     })
-}
-
-/// A second ranking.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "Rerank")]
-pub enum RerankOption {
-    /// By the stored vectors of the best hits and of their neighbours.
-    Neighbours,
-}
-
-impl From<RerankOption> for Rerank {
-    fn from(RerankOption::Neighbours: RerankOption) -> Self {
-        Self::Neighbours
-    }
-}
-
-impl From<Rerank> for RerankOption {
-    fn from(Rerank::Neighbours: Rerank) -> Self {
-        Self::Neighbours
-    }
 }
 
 /// The search mode.

@@ -38,7 +38,8 @@ pub struct SearchResponse {
     explanation: Option<SearchExplanation>,
     /// Whether words of some passages cannot be found yet, because the server is indexing them after an update.
     incomplete: bool,
-    /// Why a hybrid search was by words only, if it was: the server of the embedding model does not answer.
+    /// Why a hybrid search was by words only, or why `rerank` has not ranked the hits again: the server of the model does not
+    /// answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     degraded: Option<String>,
     /// The counts of the requested fields, in their order.
@@ -51,8 +52,8 @@ pub struct SearchResponse {
 
 impl SearchResponse {
     pub fn new(outcome: SearchOutcome, parts: ResponseParts, took_ms: u64) -> Self {
-        let SearchOutcome { result, mode, is_grouped, next_cursor, degraded, embedding, .. } = outcome;
-        let explanation = parts.explain.then(|| SearchExplanation::new(&result.work, embedding));
+        let SearchOutcome { result, mode, is_grouped, next_cursor, degraded, embedding, reranking, .. } = outcome;
+        let explanation = parts.explain.then(|| SearchExplanation::new(&result.work, embedding, reranking));
         let hits = result.hits.into_iter().map(|hit| SearchHit::new(hit, parts.explain));
         let (hits, groups) = if is_grouped { (Vec::new(), Some(grouped(hits))) } else { (hits.collect(), None) };
         let facets = parts.facets.into_iter().zip(result.facets);
@@ -193,6 +194,9 @@ struct Scores {
     /// The score of the matching words (BM25).
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<f64>,
+    /// The score of the model of `rerank`, of its best passages; the higher, the better, 0 to 1 with most models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerank: Option<f64>,
 }
 
 impl SearchHit {
@@ -209,7 +213,7 @@ impl SearchHit {
             heading_path: hit.heading_path,
             snippet: snippet(&hit.marked_text),
             score: hit.score,
-            scores: Scores { vector: hit.vector_score, text: hit.text_score },
+            scores: Scores { vector: hit.vector_score, text: hit.text_score, rerank: hit.explanation.model_score },
             context: hit.context.map(HitContext::from),
         }
     }
