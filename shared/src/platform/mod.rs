@@ -14,7 +14,7 @@ use crate::{
     blob::{BlobSettings, Blobs},
     config::{self, Config},
     crypt::{Keyring, MasterKey, audit_mac::AuditKeys, invite_code::InviteCodes},
-    domain::quota::Amounts,
+    domain::{quota::Amounts, space::Quantisation},
     lifecycle::Lifecycle,
     outbound::{self, GuardedClient, OutboundError},
     queue::{NatsNames, Queue, QueueError, reconciler::Reconciler, relay::Relay},
@@ -124,7 +124,8 @@ impl Platform {
             let id = store::space::ensure(&db, embedder.space())
                 .await
                 .context("an embedding space cannot be registered: see the log of PostgreSQL")?;
-            served.push(ServedSpace { id, embedder });
+            let quantisation = Quantisation::of(embedder.space().dimensions);
+            served.push(ServedSpace { id, embedder, quantisation });
         }
         let spaces = Spaces::new(served.remove(0), served);
         Ok(Self { config: Arc::new(config), db, queue, keys, blobs, audit_keys, invite_codes, spaces, outbound })
@@ -215,5 +216,10 @@ fn embed_settings(settings: &config::EmbeddingConfig) -> Result<EmbedSettings, E
             tokenizer_file: settings.tokenizer_file.clone(),
         }),
     };
-    Ok(EmbedSettings { provider })
+    // The length of a server's vectors is a setting; that of a local model is known, and can only be reduced.
+    let dimensions = match settings.provider {
+        config::EmbeddingProvider::Local => settings.dimensions,
+        config::EmbeddingProvider::Openai => None,
+    };
+    Ok(EmbedSettings { provider, truncatable: settings.truncatable, dimensions })
 }

@@ -19,7 +19,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use super::tokenizer::Tokenizer;
-use super::{Backend, EmbedError, Inner, InputType, LocalSettings, OpenEmbedderError, SpaceSpec};
+use super::{Backend, EmbedError, InputType, LocalSettings, OpenEmbedderError, SpaceSpec};
 use config::ModelConfig;
 use encoder::{Encoder, Scratch};
 use pool::ThreadPool;
@@ -58,7 +58,7 @@ impl Local {
 }
 
 /// Loads the model and starts its threads. Blocks the calling thread.
-pub(super) fn open(settings: &LocalSettings) -> Result<Inner, OpenEmbedderError> {
+pub(super) fn open(settings: &LocalSettings) -> Result<super::Model, OpenEmbedderError> {
     let started = Instant::now();
     let directory = &settings.directory;
     for file in [WEIGHTS, TOKENIZER] {
@@ -103,7 +103,8 @@ pub(super) fn open(settings: &LocalSettings) -> Result<Inner, OpenEmbedderError>
         threads => threads,
     };
     let pool = ThreadPool::start(threads, model).map_err(OpenEmbedderError::Thread)?;
-    Ok(Inner { space, max_tokens, tokenizer, backend: Backend::Local(Local { pool }) })
+    let backend = Backend::Local(Local { pool });
+    Ok(super::Model { space, truncatable: false, max_tokens, tokenizer, backend })
 }
 
 fn either(set: &str, published: String) -> String {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::facets::FacetField;
 use crate::{
-    domain::filter::Filter,
+    domain::{filter::Filter, space::Quantisation},
     id::{ChunkId, CollectionId, FileId, SpaceId},
 };
 
@@ -102,6 +102,8 @@ impl SearchQuery {
 pub struct SpaceVector {
     /// The space.
     pub space: SpaceId,
+    /// What the index of the space keeps of a vector. With the wrong one, a search reads all vectors of the space.
+    pub quantisation: Quantisation,
     /// A unit vector of the space.
     pub vector: Vec<f32>,
 }
