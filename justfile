@@ -231,6 +231,12 @@ bench-nodes: model
 [group('measure')]
 bench-search: (bench "search") (bench "search_cost")
 
+# Compare the indexes of embedding spaces: build time, size, recall and time of a walk
+[group('measure')]
+bench-space-index vectors="100000" dimensions="384": model
+    @{{ services }} install
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- space_index {{ vectors }} {{ dimensions }}
+
 # Show how good the hits of each mode are, on the judged collection here and on one in a folder in the format of BEIR
 [group('measure')]
 bench-quality folder="": model

@@ -37,6 +37,7 @@ mod m0029_incomplete_files;
 mod m0030_evaluations;
 mod m0031_query_samples;
 mod m0032_source_listeners;
+mod m0033_binary_spaces;
 mod m0034_synonyms;
 mod requirements;
 mod script;
@@ -51,7 +52,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 33] = [
+const SCRIPTS: [Script; 34] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -84,6 +85,7 @@ const SCRIPTS: [Script; 33] = [
     m0030_evaluations::SCRIPT,
     m0031_query_samples::SCRIPT,
     m0032_source_listeners::SCRIPT,
+    m0033_binary_spaces::SCRIPT,
     m0034_synonyms::SCRIPT,
 ];
 

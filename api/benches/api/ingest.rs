@@ -45,6 +45,8 @@ pub async fn run() {
 /// The number of chunks, and the time that the embedder takes for them in batches of the worker's size.
 async fn bare(texts: &[String]) -> (usize, Duration) {
     let settings = EmbedSettings {
+        truncatable: false,
+        dimensions: None,
         provider: Provider::Local(LocalSettings {
             directory: variable("NVISY_EMBEDDING_DIRECTORY").into(),
             threads: 0,

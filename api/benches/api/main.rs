@@ -15,6 +15,7 @@ mod pipelines;
 mod quality;
 mod search;
 mod search_cost;
+mod space_index;
 mod sync;
 mod upload;
 
@@ -22,7 +23,7 @@ mod upload;
 mod support;
 
 /// The benchmarks by name.
-const BENCHMARKS: [(&str, fn()); 9] = [
+const BENCHMARKS: [(&str, fn()); 10] = [
     ("fairness", fairness::run),
     ("http", http::run),
     ("ingest", ingest::run),
@@ -30,6 +31,7 @@ const BENCHMARKS: [(&str, fn()); 9] = [
     ("quality", quality::run),
     ("search", search::run),
     ("search_cost", search_cost::run),
+    ("space_index", space_index::run),
     ("sync", sync::run),
     ("upload", upload::run),
 ];

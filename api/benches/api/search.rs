@@ -7,7 +7,7 @@ use std::{
 
 use nvisy_embed::InputType;
 use nvisy_shared::{
-    domain::{file::FileState, filter::Filter},
+    domain::{file::FileState, filter::Filter, space::Quantisation},
     id::{self, AccountId, BlobId, ItemId, SpaceId, WorkspaceId},
     platform::Platform,
     store::{
@@ -185,7 +185,7 @@ fn search_query(
     vector: Vec<f32>,
     filter: Option<Filter>,
 ) -> SearchQuery {
-    let vectors = vec![SpaceVector { space, vector }];
+    let vectors = vec![SpaceVector { space, quantisation: Quantisation::Half, vector }];
     SearchQuery { mode, text, vectors, filter, limit: TOP, ..SearchQuery::default() }
 }
 

@@ -36,7 +36,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             passage_prefix: String::new(),
         };
         let started = Instant::now();
-        let embedder = Embedder::open(&EmbedSettings { provider: Provider::Local(settings) }).await?;
+        let embedder = Embedder::open(&EmbedSettings {
+            truncatable: false,
+            dimensions: None,
+            provider: Provider::Local(settings),
+        })
+        .await?;
         let load = started.elapsed();
 
         let passages: Vec<_> = (0..PASSAGES).map(passage).collect();

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::space::MAX_DIMENSIONS;
+
 /// A model could not be opened. The operator has to correct the settings or the model's files.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenModelError {
@@ -39,6 +41,28 @@ pub enum OpenModelError {
     /// Loading panicked, which is a defect of the program.
     #[error("loading the model panicked")]
     Panicked,
+}
+
+/// A model gives no vectors of the requested length. The text continues a sentence about the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DimensionsError {
+    /// The number is 0, or above the length of the model's vectors.
+    #[error("must be between 1 and {model}, the dimensions of the model's vectors")]
+    OutOfRange {
+        /// The length of the model's vectors.
+        model: u16,
+    },
+    /// The settings do not say that the model's vectors may be cut.
+    #[error(
+        "must be {model}, the dimensions of the model's vectors: its settings do not say that they are truncatable"
+    )]
+    NotTruncatable {
+        /// The length of the model's vectors.
+        model: u16,
+    },
+    /// The number is above [`MAX_DIMENSIONS`].
+    #[error("must be at most {max}", max = MAX_DIMENSIONS)]
+    TooMany,
 }
 
 /// Texts were not embedded. The variant says whether a retry can succeed.

@@ -11,6 +11,11 @@ use url::Url;
 pub struct EmbedSettings {
     /// The model that computes the vectors.
     pub provider: Provider,
+    /// Whether the first numbers of the model's vectors are vectors, too: the model was trained for it (Matryoshka representation
+    /// learning). False: vectors have the model's length only.
+    pub truncatable: bool,
+    /// Length of the embedder's vectors; `None`: that of the model's.
+    pub dimensions: Option<u16>,
 }
 
 /// The model that computes the vectors.
@@ -48,9 +53,10 @@ pub struct OpenAiSettings {
     pub api_key: Option<ApiKey>,
     /// The model's name at the server.
     pub model: String,
-    /// Length of a vector. A response with another length is an error.
+    /// Length of the model's vectors. A response with another length is an error.
     pub dimensions: u16,
-    /// Whether the request names that length; many servers support a single length and reject the parameter.
+    /// Whether the request names the length, so that the server cuts the vectors; many servers support a single length and reject
+    /// the parameter.
     pub request_dimensions: bool,
     /// Concurrent requests, at least 1, counted separately for passages and queries.
     pub concurrency: usize,

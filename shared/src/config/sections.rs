@@ -189,6 +189,7 @@ pub struct EmbeddingConfig {
     pub api_key: Option<Secret<String>>,
     pub model: Option<String>,
     pub dimensions: Option<u16>,
+    pub truncatable: bool,
     pub request_dimensions: bool,
     pub request_encoding: bool,
     pub request_texts: usize,

@@ -211,7 +211,16 @@ pub const VARIABLES: &[Variable] = &[
     optional("NVISY_EMBEDDING_URL", "openai: base URL, up to and including `/v1`."),
     optional("NVISY_EMBEDDING_API_KEY", "openai: API key, if the endpoint needs one.").secret(),
     optional("NVISY_EMBEDDING_MODEL", "openai: name of the model."),
-    optional("NVISY_EMBEDDING_DIMENSIONS", "openai: dimensions of a vector.").within(1, 16_000),
+    optional(
+        "NVISY_EMBEDDING_DIMENSIONS",
+        "Dimensions of a vector. openai: those of the model, required. local: unset for those of the model; fewer if NVISY_EMBEDDING_TRUNCATABLE is true.",
+    )
+    .within(1, 4096),
+    variable(
+        "NVISY_EMBEDDING_TRUNCATABLE",
+        "false",
+        "Whether the first numbers of a vector are a vector, too, because the model was trained for it (Matryoshka): collections may have fewer dimensions.",
+    ),
     variable(
         "NVISY_EMBEDDING_REQUEST_DIMENSIONS",
         "false",

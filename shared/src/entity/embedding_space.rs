@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::id::{ConnectionId, SpaceId, WorkspaceId};
+use crate::{
+    domain::space::Quantisation,
+    id::{ConnectionId, SpaceId, WorkspaceId},
+};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "embedding_space")]
@@ -17,6 +20,8 @@ pub struct Model {
     pub passage_prefix: String,
     pub workspace_id: Option<WorkspaceId>,
     pub connection_id: Option<ConnectionId>,
+    pub quantisation: Quantisation,
+    pub on_request: bool,
     pub created_at: DateTime<Utc>,
 }
 

@@ -43,8 +43,8 @@ pub async fn inspect(config: &Config) -> Vec<Finding> {
         findings.push(object_store(config, jetstream, &names, key).await);
     }
     let model = models(config).await;
-    let described = |spaces: &Vec<SpaceSpec>| {
-        let names = spaces.iter().map(|space| named(&space.model, &space.provider, i32::from(space.dimensions)));
+    let described = |models: &Vec<Embedder>| {
+        let names = models.iter().map(|model| named(model.space()));
         names.collect::<Vec<_>>().join(", ")
     };
     findings.extend(extraction(config));
@@ -216,7 +216,7 @@ async fn object_store(
 }
 
 /// Opens every model and computes a vector with it.
-async fn models(config: &Config) -> Result<Vec<SpaceSpec>, String> {
+async fn models(config: &Config) -> Result<Vec<Embedder>, String> {
     let settings = all_embed_settings(&config.embedding).map_err(|error| error_chain(&error))?;
     let mut embedders = Vec::with_capacity(settings.len());
     for settings in &settings {
@@ -227,7 +227,7 @@ async fn models(config: &Config) -> Result<Vec<SpaceSpec>, String> {
         embedders.push(embedder);
     }
     check_names(&embedders)?;
-    Ok(embedders.iter().map(|embedder| embedder.space().clone()).collect())
+    Ok(embedders)
 }
 
 /// Opens the reranking model, if there is one, and scores a text with it.
@@ -245,18 +245,13 @@ async fn reranking_model(config: &Config) -> Option<Finding> {
 }
 
 /// Checks that every collection has an embedding space of these settings.
-async fn spaces(db: &Db, models: &[SpaceSpec]) -> Result<String, String> {
-    let mut served = Vec::new();
-    for model in models {
-        served.extend(store::space::find(db, model).await.map_err(|error| error_chain(&error))?);
-    }
-    let others = store::space::other_spaces_in_use(db, &served).await.map_err(|error| error_chain(&error))?;
+async fn spaces(db: &Db, models: &[Embedder]) -> Result<String, String> {
+    let mut others = store::space::in_use(db).await.map_err(|error| error_chain(&error))?;
+    others.retain(|other| models.iter().all(|model| model.of_space(&other.spec).is_none()));
     if others.is_empty() {
         return Ok("every collection has the space of a model".to_owned());
     }
-    let described = |other: &store::space::SpaceUsage| {
-        format!("{} of {}", other.collections, named(&other.model, &other.provider, other.dimensions))
-    };
+    let described = |other: &store::space::SpaceUsage| format!("{} of {}", other.collections, named(&other.spec));
     Err(format!(
         "collections with another space have no semantic search and index nothing: {}; restore NVISY_EMBEDDING_*, or \
          change the model of each (docs/EMBEDDING.md, changing the model)",
@@ -264,6 +259,6 @@ async fn spaces(db: &Db, models: &[SpaceSpec]) -> Result<String, String> {
     ))
 }
 
-fn named(model: &str, provider: &str, dimensions: i32) -> String {
+fn named(SpaceSpec { model, provider, dimensions, .. }: &SpaceSpec) -> String {
     format!("{model} ({provider}, {dimensions} dimensions)")
 }

@@ -17,7 +17,7 @@ use crate::{
     blob::{BlobSettings, Blobs},
     config::{self, Config},
     crypt::{Keyring, MasterKey, audit_mac::AuditKeys, invite_code::InviteCodes},
-    domain::quota::Amounts,
+    domain::{quota::Amounts, space::Quantisation},
     lifecycle::Lifecycle,
     outbound::{self, GuardedClient, OutboundError},
     queue::{NatsNames, Queue, QueueError, reconciler::Reconciler, relay::Relay},
@@ -132,7 +132,8 @@ impl Platform {
             let id = store::space::ensure(&db, embedder.space())
                 .await
                 .context("an embedding space cannot be registered: see the log of PostgreSQL")?;
-            served.push(ServedSpace { id, embedder });
+            let quantisation = Quantisation::of(embedder.space().dimensions);
+            served.push(ServedSpace { id, embedder, quantisation });
         }
         let spaces = Spaces::new(served.remove(0), served);
         let config = Arc::new(config);
@@ -231,5 +232,10 @@ fn embed_settings(settings: &config::EmbeddingConfig) -> Result<EmbedSettings, E
             tokenizer_file: settings.tokenizer_file.clone(),
         }),
     };
-    Ok(EmbedSettings { provider })
+    // The length of a server's vectors is a setting; that of a local model is known, and can only be reduced.
+    let dimensions = match settings.provider {
+        config::EmbeddingProvider::Local => settings.dimensions,
+        config::EmbeddingProvider::Openai => None,
+    };
+    Ok(EmbedSettings { provider, truncatable: settings.truncatable, dimensions })
 }

@@ -150,7 +150,8 @@ struct KnownVector {
     vector: Vector,
 }
 
-/// The vectors that the workspace already has of these inputs in a space, by [`input_hash`].
+/// The vectors that the workspace already has of these inputs in a space, by [`input_hash`]: also in one that differs by its index
+/// only.
 pub async fn find_vectors(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -164,7 +165,14 @@ pub async fn find_vectors(
          from (select distinct unnest({hashes}::uuid[]) as hash) input
          cross join lateral (
              select e.vector from embedding e
-             where e.workspace_id = {workspace} and e.space_id = {space} and e.input_hash = input.hash limit 1) known"
+             where e.workspace_id = {workspace} and e.input_hash = input.hash and e.space_id = any(array(
+                 select other.id from embedding_space space
+                 join embedding_space other
+                     on (other.provider, other.model, other.dimensions, other.query_prefix, other.passage_prefix)
+                         = (space.provider, space.model, space.dimensions, space.query_prefix, space.passage_prefix)
+                         and other.connection_id is not distinct from space.connection_id
+                 where space.id = {space}))
+             limit 1) known"
     );
     let known: Vec<KnownVector> = sql::all(conn, known).await?;
     Ok(known.into_iter().map(|row| (row.input_hash, row.vector.to_vec())).collect())

@@ -10,6 +10,7 @@ use sea_orm::{
 
 use super::{Conn, Error, Result, Tx, sql};
 use crate::{
+    domain::space::Quantisation,
     entity::{
         collection::{ActiveModel, Column, Entity, Relation},
         collection_usage, embedding_space,
@@ -29,6 +30,7 @@ pub struct Collection {
     pub space_provider: Option<String>,
     pub space_model: Option<String>,
     pub space_dimensions: Option<i32>,
+    pub space_quantisation: Option<Quantisation>,
     /// The connection whose server computes its vectors; `None`: a model of the installation.
     pub space_connection_id: Option<ConnectionId>,
     /// `None`: only the quota of the workspace counts.
@@ -77,6 +79,7 @@ fn select_views(workspace: WorkspaceId) -> Select<Entity> {
         .column_as(embedding_space::Column::Provider, "space_provider")
         .column_as(embedding_space::Column::Model, "space_model")
         .column_as(embedding_space::Column::Dimensions, "space_dimensions")
+        .column_as(embedding_space::Column::Quantisation, "space_quantisation")
         .column_as(embedding_space::Column::ConnectionId, "space_connection_id")
         .columns([collection_usage::Column::Files, collection_usage::Column::Chunks, collection_usage::Column::Vectors])
         .join(JoinType::InnerJoin, Relation::Usage.def())
@@ -141,6 +144,8 @@ pub struct CollectionSpace {
     pub name: String,
     /// `None`: the collection has no vectors yet.
     pub space_id: Option<SpaceId>,
+    /// What the index of the space keeps of a vector.
+    pub quantisation: Option<Quantisation>,
     /// The connection whose server computes its vectors.
     pub connection_id: Option<ConnectionId>,
     /// The second space, where new chunks get vectors in both.
@@ -158,7 +163,7 @@ impl CollectionSpace {
 pub async fn spaces(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<CollectionSpace>> {
     let spaces = raw_sql!(
         Postgres,
-        "select c.id, c.name, c.space_id, space.connection_id, second.space_id as second_space_id
+        "select c.id, c.name, c.space_id, space.quantisation, space.connection_id, second.space_id as second_space_id
          from collection c
          left join embedding_space space on space.id = c.space_id
          left join second_space second on second.workspace_id = c.workspace_id and second.collection_id = c.id

@@ -10,7 +10,7 @@ use super::{Conn, Result, Tx, query_sample, sql};
 use crate::{
     domain::{
         failure::{Failure, FailureCode},
-        space::SecondSpaceState,
+        space::{Quantisation, SecondSpaceState},
     },
     entity::second_space::{ActiveModel, Entity, Model},
     id::{ChunkId, CollectionId, ConnectionId, SpaceId, TargetId, WorkspaceId},
@@ -29,6 +29,7 @@ pub struct SecondSpace {
     pub provider: String,
     pub model: String,
     pub dimensions: i32,
+    pub quantisation: Quantisation,
     pub connection_id: Option<ConnectionId>,
     pub state: SecondSpaceState,
     pub exchange_requested: bool,
@@ -49,8 +50,8 @@ pub struct SecondSpace {
 pub async fn read(conn: &impl Conn, workspace: WorkspaceId, collection: CollectionId) -> Result<Option<SecondSpace>> {
     let second = raw_sql!(
         Postgres,
-        "select s.space_id, space.provider, space.model, space.dimensions, space.connection_id, s.state, s.exchange_requested,
-             s.chunks, s.done, s.rejected, s.tokens, s.tokens_saved, s.failure_code, s.failure_detail, s.created_at, s.updated_at,
+        "select s.space_id, space.provider, space.model, space.dimensions, space.quantisation, space.connection_id, s.state,
+             s.exchange_requested, s.chunks, s.done, s.rejected, s.tokens, s.tokens_saved, s.failure_code, s.failure_detail, s.created_at, s.updated_at,
              case when s.state = 'running' and s.done > 0
                  then ceil(greatest(s.chunks - s.done, 0) * extract(epoch from now() - s.began_at) / s.done)::bigint
              end as seconds_left
@@ -332,12 +333,12 @@ pub struct Estimate {
     pub known_tokens: i64,
 }
 
-/// What it takes to fill a space with the vectors of a collection; `None`: a space that does not exist yet.
+/// What it takes to fill a space with the vectors of a collection. `known`: the spaces that have the same vectors.
 pub async fn estimate(
     conn: &impl Conn,
     workspace: WorkspaceId,
     collection: CollectionId,
-    space: Option<SpaceId>,
+    known: Vec<SpaceId>,
 ) -> Result<Option<Estimate>> {
     let estimate = raw_sql!(
         Postgres,
@@ -346,7 +347,7 @@ pub async fn estimate(
              coalesce(sum(tokens) filter (where is_known), 0)::bigint as known_tokens
          from (
              select c.tokens, exists (
-                     select from embedding known where known.workspace_id = e.workspace_id and known.space_id = {space}
+                     select from embedding known where known.workspace_id = e.workspace_id and known.space_id = any({known}::uuid[])
                          and known.input_hash = e.input_hash) as is_known
              from target t
              join collection col on col.workspace_id = t.workspace_id and col.id = t.collection_id

@@ -6,7 +6,7 @@
 use sea_orm::{FromQueryResult, raw_sql};
 
 use super::{Conn, Db, Result, sql};
-use crate::id::SpaceId;
+use crate::{domain::space::Quantisation, id::SpaceId};
 
 /// Bytes of a page that entries can use: 8 KiB without its head and the data of pgvector.
 const PAGE_BYTES: i64 = 8_160;
@@ -20,6 +20,8 @@ pub struct IndexSize {
     pub id: SpaceId,
     /// Length of a vector.
     pub dimensions: i32,
+    /// What the index keeps of a vector.
+    pub quantisation: Quantisation,
     /// The size of the index.
     pub bytes: i64,
     /// The vectors of the space.
@@ -30,14 +32,19 @@ impl IndexSize {
     /// Whether more than half of the index is of deleted vectors.
     #[must_use]
     pub fn is_mostly_dead(&self) -> bool {
-        self.bytes > 2 * built_bytes(self.dimensions, self.vectors)
+        self.bytes > 2 * built_bytes(self.quantisation, self.dimensions, self.vectors)
     }
 }
 
 /// The size of a new index of so many vectors.
-fn built_bytes(dimensions: i32, vectors: i64) -> i64 {
-    // The entry with a vector of two-byte numbers, aligned to eight bytes, and its line pointer.
-    let entry = (80 + 2 * i64::from(dimensions) + 7) / 8 * 8 + 4;
+fn built_bytes(quantisation: Quantisation, dimensions: i32, vectors: i64) -> i64 {
+    let of_vector = match quantisation {
+        Quantisation::Half => 2 * i64::from(dimensions),
+        // Vectors of equal signs share an entry, which makes the index smaller.
+        Quantisation::Binary => (i64::from(dimensions) + 7) / 8,
+    };
+    // The entry with its vector, aligned to eight bytes, and its line pointer.
+    let entry = (80 + of_vector + 7) / 8 * 8 + 4;
     let together = entry + NEIGHBOURS_BYTES;
     // pgvector puts the neighbours on the entry's page, or where that is too small, on the next one.
     let pages = if together <= PAGE_BYTES { vectors / (PAGE_BYTES / together) } else { 2 * vectors };
@@ -48,7 +55,7 @@ fn built_bytes(dimensions: i32, vectors: i64) -> i64 {
 pub async fn list(conn: &impl Conn, min_bytes: i64) -> Result<Vec<IndexSize>> {
     let indexes = raw_sql!(
         Postgres,
-        "select space.id, space.dimensions, pg_relation_size(index.oid) as bytes, (
+        "select space.id, space.dimensions, space.quantisation, pg_relation_size(index.oid) as bytes, (
              select coalesce(sum(usage.vectors), 0)
              from (
                  select workspace_id, id, space_id from collection
@@ -93,10 +100,10 @@ mod tests {
     use nvisy_embed::SpaceSpec;
 
     use super::*;
-    use crate::{store, testing::TestDeployment};
-
-    const DIMENSIONS: u16 = 64;
-    const VECTORS: i64 = 4_000;
+    use crate::{
+        store::{self, TransactionTrait, space::Space},
+        testing::TestDeployment,
+    };
 
     async fn size(db: &Db, space: SpaceId) -> IndexSize {
         let listed = list(db, 1).await.unwrap();
@@ -106,16 +113,29 @@ mod tests {
 
     #[tokio::test]
     async fn index_of_mostly_deleted_vectors_is_found_and_rebuilt_smaller() {
+        rebuilds(Quantisation::Half, 64, 4_000).await;
+    }
+
+    #[tokio::test]
+    async fn binary_index_of_mostly_deleted_vectors_is_found_and_rebuilt_smaller() {
+        rebuilds(Quantisation::Binary, 256, 6_000).await;
+    }
+
+    async fn rebuilds(quantisation: Quantisation, dimensions: u16, vectors: i64) {
         let deployment = TestDeployment::new().await;
         let db = store::connect(&deployment.config(&[]).database).await.unwrap();
         let spec = SpaceSpec {
             provider: "test".to_owned(),
             model: "x".to_owned(),
-            dimensions: DIMENSIONS,
+            dimensions,
             query_prefix: String::new(),
             passage_prefix: String::new(),
         };
-        let space = store::space::ensure(&db, &spec).await.unwrap();
+        let tx = db.begin().await.unwrap();
+        let properties = Space { spec, quantisation };
+        let space = store::space::ensure_requested(&tx, None, &properties).await.unwrap();
+        store::space::create_index(&tx, space, dimensions).await.unwrap();
+        tx.commit().await.unwrap();
         let index = format!("embedding_hnsw_{}", space.0.simple());
         // Vectors without passages: only their index matters here.
         db.execute_unprepared(&format!(
@@ -124,25 +144,26 @@ mod tests {
              drop index {index};
              insert into embedding (workspace_id, space_id, target_id, chunk_id, input_hash, vector)
                  select '{space}', '{space}', '{space}', gen_random_uuid(), gen_random_uuid(), (
-                     select array_agg(random() - 0.5 + (n + i) * 0) from generate_series(1, {DIMENSIONS}) i)::real[]::vector::halfvec
-                 from generate_series(1, {VECTORS}) n;
+                     select array_agg(random() - 0.5 + (n + i) * 0) from generate_series(1, {dimensions}) i)::real[]::vector::halfvec
+                 from generate_series(1, {vectors}) n;
              commit;
-             select create_space_index('{space}', {DIMENSIONS})"
+             select create_space_index('{space}', {dimensions})"
         ))
         .await
         .unwrap();
         let full = size(&db, space).await;
-        assert_eq!(full.vectors, VECTORS);
-        let ratio = full.bytes as f64 / built_bytes(full.dimensions, full.vectors) as f64;
+        assert_eq!(full.vectors, vectors);
+        let ratio = full.bytes as f64 / built_bytes(quantisation, full.dimensions, full.vectors) as f64;
         assert!((0.8..1.2).contains(&ratio), "a new index has {ratio} times the expected size");
         assert!(!full.is_mostly_dead() && !is_building(&db).await.unwrap());
 
-        db.execute_unprepared(
+        let deleted = vectors * 4 / 5;
+        db.execute_unprepared(&format!(
             "begin;
              set local session_replication_role = replica;
-             delete from embedding where ctid in (select ctid from embedding order by chunk_id limit 3200);
+             delete from embedding where ctid in (select ctid from embedding order by chunk_id limit {deleted});
              commit",
-        )
+        ))
         .await
         .unwrap();
         let dead = size(&db, space).await;
@@ -156,7 +177,10 @@ mod tests {
 
     #[test]
     fn long_vectors_have_pages_of_their_own() {
-        let pages = |dimensions| (built_bytes(dimensions, 1_000) / 8_192) - 2;
-        assert_eq!([pages(384), pages(3_072), pages(4_000)], [142, 1_000, 2_000]);
+        let pages = |quantisation, dimensions| (built_bytes(quantisation, dimensions, 1_000) / 8_192) - 2;
+        let half = [384, 3_072, 4_000].map(|dimensions| pages(Quantisation::Half, dimensions));
+        assert_eq!(half, [142, 1_000, 2_000]);
+        let binary = [384, 3_072, 4_096].map(|dimensions| pages(Quantisation::Binary, dimensions));
+        assert_eq!(binary, [43, 83, 100]);
     }
 }

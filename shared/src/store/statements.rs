@@ -49,8 +49,14 @@ fn sources() -> Vec<(String, String)> {
                 continue;
             }
             let file = path.strip_prefix(&store).unwrap().to_str().unwrap().to_owned();
-            if !["statements.rs", "search/tests.rs", "search/tests/ranking.rs", "search/tests/words.rs"]
-                .contains(&file.as_str())
+            if ![
+                "statements.rs",
+                "search/tests.rs",
+                "search/tests/binary.rs",
+                "search/tests/ranking.rs",
+                "search/tests/words.rs",
+            ]
+            .contains(&file.as_str())
             {
                 files.push((file, fs::read_to_string(&path).unwrap()));
             }

@@ -11,6 +11,7 @@ use nvisy_shared::{
         filter::Filter,
         job::Lane,
         run::{RunState, RunTrigger},
+        space::Quantisation,
     },
     entity::run,
     id::{ConnectionId, FileId, SpaceId, VersionId, WorkspaceId},
@@ -224,27 +225,28 @@ async fn find(
     filter: Option<Filter>,
     limit: u32,
 ) -> Result<Vec<FileId>, JobError> {
-    let mut spaces: Vec<SpaceId> = store::collection::spaces(&cx.db, workspace)
+    let mut spaces: Vec<(SpaceId, Quantisation)> = store::collection::spaces(&cx.db, workspace)
         .await?
         .into_iter()
-        .filter_map(|collection| collection.space_id)
+        .filter_map(|collection| collection.space_id.zip(collection.quantisation))
         .collect();
     spaces.sort_unstable();
     spaces.dedup();
+    cx.spaces.load(&cx.db, spaces.iter().map(|(space, _)| *space)).await?;
     let mut vectors = Vec::new();
-    for space in spaces {
+    for (space, quantisation) in spaces {
         let Some(served) = cx.spaces.get(space) else {
             // A space of a connection; that of a model which this worker does not have is searched by words.
             let query = EmbedQuery { workspace, space, text: meaning(&query) };
             match embedding_connection::answer(cx.clone(), query).await {
-                EmbedReply::Vector(vector) => vectors.push(SpaceVector { space, vector }),
+                EmbedReply::Vector(vector) => vectors.push(SpaceVector { space, quantisation, vector }),
                 reply => tracing::info!(?reply, "the query of a source is not compared in a space"),
             }
             continue;
         };
         let embedded = served.embedder.embed(InputType::Query, vec![meaning(&query)]).await;
         let embedded = embedded.map_err(JobError::retry("the query of a source cannot be embedded"))?;
-        vectors.extend(embedded.into_iter().map(|vector| SpaceVector { space: served.id, vector }));
+        vectors.extend(embedded.into_iter().map(|vector| SpaceVector { space, quantisation, vector }));
     }
     let mode = if vectors.is_empty() { SearchMode::Text } else { SearchMode::Hybrid };
     let search = SearchQuery { mode, text: query, vectors, filter, limit: MAX_HITS, ..SearchQuery::default() };

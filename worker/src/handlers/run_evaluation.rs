@@ -189,7 +189,11 @@ impl Searcher<'_> {
                     let detail = format!("the embedding provider rejected a query: {reason}");
                     JobError::Fail(Failure::new(FailureCode::ProviderRejected, detail))
                 })?;
-                vectors.entry(query.id).or_default().push(SpaceVector { space, vector });
+                vectors.entry(query.id).or_default().push(SpaceVector {
+                    space,
+                    quantisation: open.served.quantisation,
+                    vector,
+                });
             }
         }
         Ok(vectors)

@@ -11,13 +11,13 @@ const INDEXED_VECTORS: i64 = 10_000;
 /// The size below which an index is not worth building anew.
 const REBUILT_BYTES: i64 = 64 << 20;
 
-/// Removes the spaces of connections that no collection uses any more, and indexes those that have become large.
+/// Removes the spaces that requests have created and no collection uses any more, and indexes those that have become large.
 pub(super) async fn tidy(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     let tx = cx.db.begin().await?;
     let deleted = store::space::delete_unused(&tx).await?;
     tx.commit().await?;
     if deleted > 0 {
-        tracing::info!(spaces = deleted, "removed unused embedding spaces of connections");
+        tracing::info!(spaces = deleted, "removed unused embedding spaces");
     }
     for space in store::space::without_index(&cx.db, INDEXED_VECTORS).await? {
         let tx = cx.db.begin().await?;

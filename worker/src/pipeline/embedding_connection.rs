@@ -91,10 +91,9 @@ impl EmbeddingConnection {
         let embed_settings = connection_embed_settings(&settings, credentials.as_ref(), &cx.outbound)
             .map_err(|failure| blocked(format!("the connection `{}` cannot be used: {failure}", connection.name)))?;
         let embedder = Embedder::open(&embed_settings).await.map_err(|error| unreadable(&error))?;
-        if *embedder.space() != space.spec {
-            let name = &connection.name;
-            return Err(blocked(format!("the connection `{name}` has another model than the collection")));
-        }
+        let embedder = embedder.of_space(&space.space.spec).ok_or_else(|| {
+            blocked(format!("the connection `{}` has another model than the collection", connection.name))
+        })?;
         Ok((embedder, Self { cx: cx.clone(), connection, settings, caller }))
     }
 

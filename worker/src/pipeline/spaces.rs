@@ -124,12 +124,14 @@ const OTHER_SPACE_DELAY: Duration = Duration::from_secs(30);
 /// # Errors
 /// [`JobError::Snooze`] when this worker does not have it: vectors of two spaces never mix.
 pub async fn open(cx: &Context, workspace: WorkspaceId, id: SpaceId, caller: Caller) -> Result<OpenSpace, JobError> {
+    cx.spaces.load(&cx.db, [id]).await?;
     if let Some(served) = cx.spaces.get(id) {
-        return Ok(OpenSpace { served: served.clone(), connection: None });
+        return Ok(OpenSpace { served, connection: None });
     }
     if let Some(space) = store::space::of_connection(&cx.db, workspace, id).await? {
         let (embedder, connection) = EmbeddingConnection::open(cx, workspace, &space, caller).await?;
-        return Ok(OpenSpace { served: ServedSpace { id, embedder }, connection: Some(Arc::new(connection)) });
+        let served = ServedSpace { id, embedder, quantisation: space.space.quantisation };
+        return Ok(OpenSpace { served, connection: Some(Arc::new(connection)) });
     }
     Err(JobError::Snooze {
         what: "this worker does not embed in the collection's space",

@@ -33,7 +33,7 @@ use crate::{
     description = "The models that this server computes vectors with. The first one is the default of new collections."
 )]
 pub async fn list_models(state: Data<State>, _account: CurrentAccount) -> Result<Json<EmbeddingModels>, Problem> {
-    Ok(Json(EmbeddingModels { items: state.platform.spaces.iter().map(EmbeddingModel::from).collect() }))
+    Ok(Json(EmbeddingModels { items: state.platform.spaces.of_models().map(EmbeddingModel::from).collect() }))
 }
 
 #[api_operation(

@@ -2,7 +2,7 @@
 
 use nvisy_shared::{
     domain::{activity::Action, event::EventType, quota::Resource},
-    id::{ConnectionId, SpaceId, WorkspaceId},
+    id::{SpaceId, WorkspaceId},
     pipeline::node::{
         NodeSpec,
         sink_collection::{DEFAULT_COLLECTION, SinkCollection},
@@ -17,7 +17,7 @@ use nvisy_shared::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::model::requested_space;
+use super::model::{RequestedSpace, requested_space};
 use crate::{
     auth::member::{Member, WriteCollections},
     definition::require_unused,
@@ -31,8 +31,7 @@ use crate::{
 pub struct CollectionChange {
     pub name: Option<String>,
     pub description: Option<String>,
-    pub model: Option<String>,
-    pub connection: Option<ConnectionId>,
+    pub space: RequestedSpace,
     /// `Some(None)`: no limit.
     pub max_chunks: Option<Option<i64>>,
 }
@@ -42,8 +41,7 @@ pub struct CollectionChange {
 pub struct RequestedCollection {
     pub name: String,
     pub description: String,
-    pub model: Option<String>,
-    pub connection: Option<ConnectionId>,
+    pub space: RequestedSpace,
     pub max_chunks: Option<i64>,
 }
 
@@ -57,10 +55,10 @@ pub async fn create(
     member: &Member<WriteCollections>,
     requested: &RequestedCollection,
 ) -> Result<Collection, Problem> {
-    let RequestedCollection { name, description, model, connection, max_chunks } = requested;
+    let RequestedCollection { name, description, space, max_chunks } = requested;
     // The lock makes concurrent creations see each other.
     member.lock(change).await?;
-    let space = requested_space(change, platform, member.workspace, model.as_deref(), *connection).await?;
+    let space = requested_space(change, platform, member.workspace, space).await?;
     let space = space.unwrap_or(platform.spaces.default().id);
     let new = NewCollection { name, description, space: Some(space), max_chunks: *max_chunks };
     let created = store::collection::insert(change, member.workspace, &new).await?;
@@ -83,8 +81,7 @@ pub async fn update(
     changes
         .run(async |change| {
             let row = lock(change, member, key, revisions.as_deref()).await?;
-            let (model, connection) = (requested.model.as_deref(), requested.connection);
-            let space = requested_space(change, platform, member.workspace, model, connection).await?;
+            let space = requested_space(change, platform, member.workspace, &requested.space).await?;
             apply(change, member.workspace, row, &requested, space).await
         })
         .await

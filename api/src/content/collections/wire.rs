@@ -4,7 +4,10 @@ use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use nvisy_shared::{
-    domain::slug::is_slug,
+    domain::{
+        slug::is_slug,
+        space::{self, MAX_DIMENSIONS},
+    },
     id::{CollectionId, ConnectionId},
     platform::spaces::ServedSpace,
     store::{self, collection::CollectionKey},
@@ -14,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::service::{CollectionChange, RequestedCollection};
+use super::{
+    model::RequestedSpace,
+    service::{CollectionChange, RequestedCollection},
+};
 use crate::{
     http::{
         string_schema::{Prose, Text},
@@ -70,6 +76,14 @@ pub struct CreateCollection {
     /// The id of a connection of kind `embedding` whose server computes the vectors, in place of `model`.
     #[garde(skip)]
     pub connection: Option<Uuid>,
+    /// The number of dimensions; absent: that of the model's vectors. Fewer, if the model is truncatable. Needs `model` or
+    /// `connection`.
+    #[garde(inner(range(min = 1, max = MAX_DIMENSIONS)))]
+    #[schemars(range(min = 1, max = 4096))]
+    pub dimensions: Option<u16>,
+    /// What the index keeps of a vector; absent: `half`, above 4000 dimensions `binary`. Needs `model` or `connection`.
+    #[garde(skip)]
+    pub quantisation: Option<Quantisation>,
     /// The maximum number of chunks; absent: only the quota of the workspace counts. A file with more fails with `quota_exceeded`.
     #[garde(inner(range(min = 0)))]
     #[schemars(range(min = 0))]
@@ -101,6 +115,14 @@ pub struct ChangeCollection {
     /// The id of a connection of kind `embedding` whose server computes the vectors from now on, in place of `model`.
     #[garde(skip)]
     pub connection: Option<Uuid>,
+    /// The number of dimensions; absent: that of the model's vectors. Fewer, if the model is truncatable. Needs `model` or
+    /// `connection`.
+    #[garde(inner(range(min = 1, max = MAX_DIMENSIONS)))]
+    #[schemars(range(min = 1, max = 4096))]
+    pub dimensions: Option<u16>,
+    /// What the index keeps of a vector; absent: `half`, above 4000 dimensions `binary`. Needs `model` or `connection`.
+    #[garde(skip)]
+    pub quantisation: Option<Quantisation>,
     /// The maximum number of chunks; `null`: only the quota of the workspace counts. Chunks that are there stay.
     #[garde(inner(inner(range(min = 0))))]
     #[serde(default, deserialize_with = "nullable")]
@@ -110,17 +132,27 @@ pub struct ChangeCollection {
 
 impl From<CreateCollection> for RequestedCollection {
     fn from(body: CreateCollection) -> Self {
-        let CreateCollection { name, description, model, connection, max_chunks } = body;
-        let connection = connection.map(ConnectionId);
-        Self { name, description: description.unwrap_or_default(), model, connection, max_chunks }
+        let CreateCollection { name, description, model, connection, dimensions, quantisation, max_chunks } = body;
+        let space = requested_space(model, connection, dimensions, quantisation);
+        Self { name, description: description.unwrap_or_default(), space, max_chunks }
     }
 }
 
 impl From<ChangeCollection> for CollectionChange {
     fn from(body: ChangeCollection) -> Self {
-        let ChangeCollection { name, description, model, connection, max_chunks } = body;
-        Self { name, description, model, connection: connection.map(ConnectionId), max_chunks }
+        let ChangeCollection { name, description, model, connection, dimensions, quantisation, max_chunks } = body;
+        Self { name, description, space: requested_space(model, connection, dimensions, quantisation), max_chunks }
     }
+}
+
+fn requested_space(
+    model: Option<String>,
+    connection: Option<Uuid>,
+    dimensions: Option<u16>,
+    quantisation: Option<Quantisation>,
+) -> RequestedSpace {
+    let (connection, quantisation) = (connection.map(ConnectionId), quantisation.map(Into::into));
+    RequestedSpace { model, connection, dimensions, quantisation }
 }
 
 fn change_example() -> Value {
@@ -163,9 +195,39 @@ pub struct EmbeddingSpace {
     pub model: String,
     /// The number of dimensions of a vector.
     pub dimensions: i32,
+    /// What the index keeps of a vector.
+    pub quantisation: Quantisation,
     /// The connection whose server computes the vectors; absent: a model of the installation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_id: Option<Uuid>,
+}
+
+/// What the index of a space keeps of a vector. The vectors themselves always have two bytes per dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantisation {
+    /// Its numbers, of two bytes each; up to 4000 dimensions.
+    Half,
+    /// The signs of its numbers, one bit each: a smaller index. Searches rank more candidates by their exact distances.
+    Binary,
+}
+
+impl From<space::Quantisation> for Quantisation {
+    fn from(quantisation: space::Quantisation) -> Self {
+        match quantisation {
+            space::Quantisation::Half => Self::Half,
+            space::Quantisation::Binary => Self::Binary,
+        }
+    }
+}
+
+impl From<Quantisation> for space::Quantisation {
+    fn from(quantisation: Quantisation) -> Self {
+        match quantisation {
+            Quantisation::Half => Self::Half,
+            Quantisation::Binary => Self::Binary,
+        }
+    }
 }
 
 /// The contents of a collection.
@@ -183,16 +245,17 @@ pub struct CollectionUsage {
 impl From<store::collection::Collection> for Collection {
     fn from(row: store::collection::Collection) -> Self {
         let space = row.space_id.zip(row.space_provider);
-        let space = space.zip(row.space_model).zip(row.space_dimensions);
+        let space = space.zip(row.space_model).zip(row.space_dimensions).zip(row.space_quantisation);
         Self {
             id: row.id.0,
             name: row.name,
             description: row.description,
-            space: space.map(|(((id, provider), model), dimensions)| EmbeddingSpace {
+            space: space.map(|((((id, provider), model), dimensions), quantisation)| EmbeddingSpace {
                 id: id.0,
                 provider,
                 model,
                 dimensions,
+                quantisation: quantisation.into(),
                 connection_id: row.space_connection_id.map(|id| id.0),
             }),
             max_chunks: row.max_chunks,
@@ -219,13 +282,23 @@ pub struct EmbeddingModel {
     pub name: String,
     /// The provider of the model: `local` or `openai`.
     pub provider: String,
-    /// The number of dimensions of a vector.
+    /// The number of dimensions of a vector in collections that request no other.
     pub dimensions: u16,
+    /// The number of dimensions of the model's own vectors.
+    pub model_dimensions: u16,
+    /// Whether collections may have fewer dimensions: the first numbers of the model's vectors are vectors, too.
+    pub truncatable: bool,
 }
 
 impl From<&ServedSpace> for EmbeddingModel {
     fn from(space: &ServedSpace) -> Self {
-        let spec = space.embedder.space();
-        Self { name: spec.model.clone(), provider: spec.provider.clone(), dimensions: spec.dimensions }
+        let (embedder, spec) = (&space.embedder, space.embedder.space());
+        Self {
+            name: spec.model.clone(),
+            provider: spec.provider.clone(),
+            dimensions: spec.dimensions,
+            model_dimensions: embedder.model_dimensions(),
+            truncatable: embedder.is_truncatable(),
+        }
     }
 }

@@ -177,7 +177,7 @@ async fn apply(
 async fn require_same_space(change: &Change, workspace: WorkspaceId, row: &Model, new: &Value) -> Result<(), Problem> {
     let read = |settings| connection::read::<EmbeddingSettings>(settings).ok();
     let (Some(old), Some(new)) = (read(&row.settings), read(new)) else { return Ok(()) };
-    if old.is_same_space(&new) {
+    if old.has_spaces_in(&new) {
         return Ok(());
     }
     match store::collection::named_by_connection(change.tx(), workspace, row.id).await? {

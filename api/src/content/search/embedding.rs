@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::try_join_all;
-use nvisy_embed::EmbedError;
+use nvisy_embed::{EmbedError, to_unit_length};
 use nvisy_shared::{
-    id::{SpaceId, WorkspaceId},
+    id::WorkspaceId,
     platform::Platform,
     queue::{EmbedQuery, EmbedReply},
     store::{self, search::SpaceVector},
@@ -22,33 +22,35 @@ pub async fn check_vector(
     platform: &Platform,
     workspace: WorkspaceId,
     spaces: &[QuerySpace],
-    vector: Vec<f32>,
+    mut vector: Vec<f32>,
 ) -> Result<SpaceVector, Problem> {
-    let id = match spaces {
-        [] => platform.spaces.default().id,
-        [space] => space.id,
+    let default = platform.spaces.default();
+    let (id, quantisation) = match spaces {
+        [] => (default.id, default.quantisation),
+        [space] => (space.id, space.quantisation),
         _ => return Err(invalid_field("vector", "needs `collections` that have the same model")),
     };
     let dimensions = match platform.spaces.get(id) {
         Some(served) => served.embedder.space().dimensions,
         None => {
             let space = store::space::of_connection(&platform.db, workspace, id).await?;
-            space.ok_or_else(|| Problem::internal("the space of a collection is gone"))?.spec.dimensions
+            space.ok_or_else(|| Problem::internal("the space of a collection is gone"))?.space.spec.dimensions
         }
     };
     if vector.len() != usize::from(dimensions) {
         return Err(invalid_field("vector", format!("must have {dimensions} numbers")));
     }
-    if !vector.iter().any(|number| *number != 0.0) || vector.iter().any(|number| !number.is_finite()) {
+    // Stored vectors have length one, and half of the precision holds no large numbers.
+    if !to_unit_length(&mut vector) {
         return Err(invalid_field("vector", "must have finite numbers, not all of them 0"));
     }
-    Ok(SpaceVector { space: id, vector })
+    Ok(SpaceVector { space: id, quantisation, vector })
 }
 
 /// The vectors of a query that are requested; dropping it cancels what no other request needs.
 #[derive(Default)]
 pub struct QueryEmbedding {
-    parts: Vec<(SpaceId, Source)>,
+    parts: Vec<(QuerySpace, Source)>,
 }
 
 /// Where a vector comes from.
@@ -63,23 +65,22 @@ impl QueryEmbedding {
     /// Requests the vectors of queries, each in its spaces: those of a space together.
     pub fn request(state: &State, workspace: WorkspaceId, queries: &[(&[QuerySpace], String)]) -> Vec<Self> {
         let mut embeddings: Vec<Self> = queries.iter().map(|_| Self::default()).collect();
-        let spaces: BTreeSet<SpaceId> = queries.iter().flat_map(|(spaces, _)| *spaces).map(|space| space.id).collect();
-        for id in spaces {
-            let is_in =
-                |(_, (spaces, _)): &(usize, &(&[QuerySpace], String))| spaces.iter().any(|space| space.id == id);
+        let spaces: BTreeSet<QuerySpace> = queries.iter().flat_map(|(spaces, _)| *spaces).copied().collect();
+        for space in spaces {
+            let is_in = |(_, (spaces, _)): &(usize, &(&[QuerySpace], String))| spaces.contains(&space);
             let wanted: Vec<(usize, &str)> =
                 queries.iter().enumerate().filter(is_in).map(|(place, (_, text))| (place, text.as_str())).collect();
-            let Some(served) = state.platform.spaces.get(id) else {
+            let Some(served) = state.platform.spaces.get(space.id) else {
                 for (place, text) in wanted {
-                    let query = EmbedQuery { workspace, space: id, text: text.to_owned() };
-                    embeddings[place].parts.push((id, Source::Worker(query)));
+                    let query = EmbedQuery { workspace, space: space.id, text: text.to_owned() };
+                    embeddings[place].parts.push((space, Source::Worker(query)));
                 }
                 continue;
             };
-            let pending = state.query_vectors.request(served, wanted.iter().map(|(_, text)| *text));
+            let pending = state.query_vectors.request(&served, wanted.iter().map(|(_, text)| *text));
             for ((place, _), pending) in wanted.into_iter().zip(pending) {
                 let model = served.embedder.space().model.clone();
-                embeddings[place].parts.push((id, Source::Model(model, pending)));
+                embeddings[place].parts.push((space, Source::Model(model, pending)));
             }
         }
         embeddings
@@ -92,7 +93,7 @@ impl QueryEmbedding {
                 Source::Model(model, pending) => pending.wait().await.map_err(|error| embed_problem(&model, error))?,
                 Source::Worker(query) => of_connection(state, query).await?,
             };
-            Ok(SpaceVector { space, vector: vector.to_vec() })
+            Ok(SpaceVector { space: space.id, quantisation: space.quantisation, vector: vector.to_vec() })
         }))
         .await
     }

@@ -1,7 +1,10 @@
 //! The collections and spaces of a search.
 
 use nvisy_shared::{
-    domain::filter::{Filter, FilterError, FilterErrorKind},
+    domain::{
+        filter::{Filter, FilterError, FilterErrorKind},
+        space::Quantisation,
+    },
     id::{CollectionId, SpaceId},
     platform::Platform,
     store::{
@@ -37,9 +40,11 @@ pub fn chosen_ids(all: &[CollectionSpace], chosen: &[&CollectionSpace]) -> Optio
 }
 
 /// A space to search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QuerySpace {
     pub id: SpaceId,
+    /// What the index keeps of a vector.
+    pub quantisation: Quantisation,
     /// Whether a worker computes the query's vector, because the credentials of connections are opened in workers only.
     of_connection: bool,
 }
@@ -47,11 +52,13 @@ pub struct QuerySpace {
 /// The spaces of collections, each once. 409 unless this server embeds in all of them: vectors of two spaces do not compare,
 /// and the search would find nothing. Not 503, because waiting does not help; other collections can be searched, and mode
 /// `text` works meanwhile. Collections without vectors have no space.
-pub fn query_spaces(platform: &Platform, collections: &[&CollectionSpace]) -> Result<Vec<QuerySpace>, Problem> {
+pub async fn query_spaces(platform: &Platform, collections: &[&CollectionSpace]) -> Result<Vec<QuerySpace>, Problem> {
+    let of_models = collections.iter().filter(|collection| collection.connection_id.is_none());
+    platform.spaces.load(&platform.db, of_models.filter_map(|collection| collection.space_id)).await?;
     let (mut spaces, mut others) = (Vec::new(), Vec::new());
     for collection in collections {
-        let Some(id) = collection.space_id else { continue };
-        let space = QuerySpace { id, of_connection: collection.connection_id.is_some() };
+        let Some((id, quantisation)) = collection.space_id.zip(collection.quantisation) else { continue };
+        let space = QuerySpace { id, quantisation, of_connection: collection.connection_id.is_some() };
         if !space.of_connection && platform.spaces.get(id).is_none() {
             others.push(format!("`{}`", collection.name));
         } else if !spaces.contains(&space) {

@@ -300,7 +300,7 @@ impl Prepared {
         let has_meaning = vector.is_some() || has_words(&text);
         let (mut vectors, mut spaces) = (Vec::<SpaceVector>::new(), Vec::new());
         if mode != SearchMode::Text && has_meaning {
-            spaces = query_spaces(platform, &chosen)?;
+            spaces = query_spaces(platform, &chosen).await?;
             if let Some(vector) = vector {
                 vectors.push(check_vector(platform, workspace, &spaces, vector).await?);
                 spaces.clear();

@@ -22,7 +22,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use super::tokenizer::Tokenizer;
-use super::{Backend, EmbedError, Inner, InputType, LocalSettings, OpenModelError, SpaceSpec};
+use super::{Backend, EmbedError, InputType, LocalSettings, OpenModelError, SpaceSpec};
 use config::ModelConfig;
 use encoder::{Encoder, Scratch};
 use pool::PoolError;
@@ -71,7 +71,7 @@ impl Local {
 }
 
 /// Loads the model and starts its threads. Blocks the calling thread.
-pub(super) fn open(settings: &LocalSettings) -> Result<Inner, OpenModelError> {
+pub(super) fn open(settings: &LocalSettings) -> Result<super::Model, OpenModelError> {
     let started = Instant::now();
     let directory = &settings.directory;
     for file in [WEIGHTS, TOKENIZER] {
@@ -109,7 +109,7 @@ pub(super) fn open(settings: &LocalSettings) -> Result<Inner, OpenModelError> {
     let model = Model { encoder, tokenizer: tokenizer.clone(), max_tokens: config.max_tokens };
     let pool = ThreadPool::start(settings.threads).map_err(OpenModelError::Thread)?;
     let local = Local { pool: Arc::new(pool), model: Arc::new(model) };
-    Ok(Inner { space, max_tokens, tokenizer, backend: Backend::Local(local) })
+    Ok(super::Model { space, truncatable: false, max_tokens, tokenizer, backend: Backend::Local(local) })
 }
 
 /// The name of a model: that of its directory.

@@ -31,7 +31,7 @@ fn directory() -> PathBuf {
 
 fn settings(directory: PathBuf) -> EmbedSettings {
     let provider = LocalSettings { directory, threads: 2, query_prefix: String::new(), passage_prefix: String::new() };
-    EmbedSettings { provider: Provider::Local(provider) }
+    EmbedSettings { truncatable: false, dimensions: None, provider: Provider::Local(provider) }
 }
 
 async fn embedder() -> Embedder {
@@ -83,6 +83,21 @@ async fn space_names_the_model() {
     let space = embedder().await.space().clone();
     assert_eq!((space.provider.as_str(), space.dimensions), ("local", 384));
     assert_eq!(Some(space.model.as_str()), directory().canonicalize().unwrap().file_name().unwrap().to_str());
+}
+
+#[tokio::test]
+async fn truncated_vectors_are_the_first_numbers_of_whole_ones() {
+    let whole = embedder().await;
+    let settings = EmbedSettings { truncatable: true, dimensions: Some(64), ..settings(directory()) };
+    let short = Embedder::open(&settings).await.unwrap();
+    assert_eq!((short.space().dimensions, short.model_dimensions()), (64, 384));
+    let vector =
+        async |embedder: &Embedder| embedder.embed(InputType::Query, vec!["wind".into()]).await.unwrap().remove(0);
+    let (whole, short) = (vector(&whole).await, vector(&short).await);
+    assert_eq!(short.len(), 64);
+    assert!((cosine(&short, &short) - 1.0).abs() < 1e-5);
+    let length = cosine(&whole[..64], &whole[..64]).sqrt();
+    assert!((cosine(&whole[..64], &short) / length - 1.0).abs() < 1e-5);
 }
 
 #[tokio::test]

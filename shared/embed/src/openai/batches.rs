@@ -10,14 +10,14 @@ const HARMLESS: &str = "water";
 
 impl OpenAi {
     /// The vector of each text of a batch, or why the server rejects it.
-    pub(super) async fn embed_batch(&self, texts: &[String]) -> Result<Vec<Embedded>, EmbedError> {
+    pub(super) async fn embed_batch(&self, texts: &[String], dimensions: u16) -> Result<Vec<Embedded>, EmbedError> {
         let mut results: Vec<Option<Embedded>> = vec![None; texts.len()];
         // The largest part that the server took, after it has rejected a larger one.
         let (mut taken, mut is_halved) = (0, false);
         let mut open = Vec::new();
         open.push(0..texts.len());
         while let Some(range) = open.pop() {
-            match self.request(&texts[range.clone()]).await {
+            match self.request(&texts[range.clone()], dimensions).await {
                 Ok(vectors) => {
                     taken = taken.max(range.len());
                     for (result, vector) in results[range].iter_mut().zip(vectors) {
@@ -26,7 +26,7 @@ impl OpenAi {
                 }
                 Err(EmbedError::Rejected(reason)) if range.len() == 1 => {
                     // Without a text that was taken, the texts may not be at fault.
-                    if taken == 0 && !self.takes_harmless().await? {
+                    if taken == 0 && !self.takes_harmless(dimensions).await? {
                         return Err(EmbedError::Rejected(reason));
                     }
                     taken = taken.max(1);
@@ -53,8 +53,8 @@ impl OpenAi {
         Ok(results)
     }
 
-    async fn takes_harmless(&self) -> Result<bool, EmbedError> {
-        match self.request(&[HARMLESS.to_owned()]).await {
+    async fn takes_harmless(&self, dimensions: u16) -> Result<bool, EmbedError> {
+        match self.request(&[HARMLESS.to_owned()], dimensions).await {
             Ok(_) => Ok(true),
             Err(EmbedError::Rejected(_)) => Ok(false),
             Err(error) => Err(error),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::tokenizer::Tokenizer;
-use super::{ApiKey, Backend, EmbedError, Embedded, Inner, InputType, OpenAiSettings, OpenModelError, SpaceSpec};
+use super::{ApiKey, Backend, EmbedError, Embedded, InputType, Model, OpenAiSettings, OpenModelError, SpaceSpec};
 
 /// The longest response that is accepted: 2,048 vectors (OpenAI's maximum) of 4,096 numbers in decimal.
 const RESPONSE_LIMIT_BYTES: usize = 192 << 20;
@@ -49,7 +49,7 @@ struct EmbeddingsRequest<'a> {
 }
 
 /// Checks the settings; calls no server.
-pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenModelError> {
+pub(super) fn open(settings: &OpenAiSettings) -> Result<Model, OpenModelError> {
     for (name, value) in [
         ("dimensions", usize::from(settings.dimensions)),
         ("batch", settings.batch),
@@ -93,12 +93,18 @@ pub(super) fn open(settings: &OpenAiSettings) -> Result<Inner, OpenModelError> {
         passages: Semaphore::new(settings.concurrency),
         queries: Semaphore::new(settings.concurrency),
     };
-    Ok(Inner { space, max_tokens, tokenizer, backend: Backend::OpenAi(Box::new(openai)) })
+    Ok(Model { space, truncatable: false, max_tokens, tokenizer, backend: Backend::OpenAi(Box::new(openai)) })
 }
 
 impl OpenAi {
-    /// The vector of each text, or why the server rejects it.
-    pub(super) async fn embed(&self, input_type: InputType, texts: Vec<String>) -> Result<Vec<Embedded>, EmbedError> {
+    /// The vector of each text, or why the server rejects it. It has `dimensions` where requests name them, otherwise all of the
+    /// model's.
+    pub(super) async fn embed(
+        &self,
+        input_type: InputType,
+        texts: Vec<String>,
+        dimensions: u16,
+    ) -> Result<Vec<Embedded>, EmbedError> {
         let permits = match input_type {
             InputType::Query => &self.queries,
             InputType::Passage => &self.passages,
@@ -106,16 +112,16 @@ impl OpenAi {
         let size = self.batch.load(Ordering::Relaxed);
         let batches = texts.chunks(size).map(async |batch| {
             let _permit = permits.acquire().await.expect("the semaphore is never closed");
-            self.embed_batch(batch).await
+            self.embed_batch(batch, dimensions).await
         });
         Ok(try_join_all(batches).await?.concat())
     }
 
     /// One request. A server that rejects it is asked once more without the parameter that not every server knows.
-    async fn request(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn request(&self, texts: &[String], dimensions: u16) -> Result<Vec<Vec<f32>>, EmbedError> {
         let encoding = self.request_encoding.load(Ordering::Relaxed);
-        match self.send(texts, encoding).await {
-            Err(EmbedError::Rejected(reason)) if encoding => match self.send(texts, false).await {
+        match self.send(texts, encoding, dimensions).await {
+            Err(EmbedError::Rejected(reason)) if encoding => match self.send(texts, false, dimensions).await {
                 Ok(vectors) => {
                     tracing::info!(
                         reason,
@@ -131,12 +137,13 @@ impl OpenAi {
         }
     }
 
-    async fn send(&self, texts: &[String], encoding: bool) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn send(&self, texts: &[String], encoding: bool, dimensions: u16) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let requested = self.request_dimensions.then_some(dimensions);
         let body = EmbeddingsRequest {
             model: &self.model,
             input: texts,
             encoding_format: encoding.then_some("float"),
-            dimensions: self.request_dimensions.then_some(self.dimensions),
+            dimensions: requested,
         };
         let mut request = self.client.post(self.url.clone()).header(ACCEPT_ENCODING, "gzip, deflate").json(&body);
         if let Some(key) = &self.api_key {
@@ -147,7 +154,7 @@ impl OpenAi {
         if status.is_success() {
             let body = read(response, RESPONSE_LIMIT_BYTES).await?;
             let body = decompressed(&headers, body)?;
-            return response::vectors(&body, texts.len(), usize::from(self.dimensions))
+            return response::vectors(&body, texts.len(), usize::from(requested.unwrap_or(self.dimensions)))
                 .map_err(|error| self.redact(error));
         }
         let retry_after = response::retry_after(&headers);

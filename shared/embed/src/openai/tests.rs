@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{ApiKey, EmbedError, EmbedSettings, Embedder, InputType, OpenAiSettings, Provider};
+use crate::{ApiKey, DimensionsError, EmbedError, EmbedSettings, Embedder, InputType, OpenAiSettings, Provider};
 
 /// A request that the server received.
 struct Received {
@@ -50,6 +50,12 @@ async fn server(responses: Vec<String>) -> (OpenAiSettings, Arc<Mutex<Vec<Receiv
     (settings, received)
 }
 
+/// An embedder of whole vectors.
+async fn open(settings: OpenAiSettings) -> Embedder {
+    let settings = EmbedSettings { provider: Provider::OpenAi(settings), truncatable: false, dimensions: None };
+    Embedder::open(&settings).await.unwrap()
+}
+
 #[expect(clippy::disallowed_methods, reason = "nvisy_shared::outbound, which builds clients, depends on this crate")]
 fn client(timeout: Duration) -> Client {
     // Under `rustls-no-provider`, reqwest uses the provider of the process. The call fails if another test has installed it.
@@ -79,7 +85,7 @@ fn vectors(items: &[(usize, &[f32])]) -> String {
 }
 
 async fn embed(settings: OpenAiSettings, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
-    let embedder = Embedder::open(&EmbedSettings { provider: Provider::OpenAi(settings) }).await.unwrap();
+    let embedder = open(settings).await;
     embedder.embed(InputType::Passage, texts.iter().map(ToString::to_string).collect()).await
 }
 
@@ -100,11 +106,41 @@ async fn vectors_of_several_batches_are_in_order_and_of_length_one() {
 async fn request_has_the_prefix_and_the_dimensions_if_set() {
     let (mut settings, received) = server(vec![vectors(&[(0, &[1.0, 0.0])])]).await;
     settings.request_dimensions = true;
-    let embedder = Embedder::open(&EmbedSettings { provider: Provider::OpenAi(settings) }).await.unwrap();
+    let embedder = open(settings).await;
     embedder.embed(InputType::Query, vec!["wind".into()]).await.unwrap();
     let received = received.lock().unwrap();
     assert_eq!(received[0].body["input"], json!(["query: wind"]));
     assert_eq!(received[0].body["dimensions"], 2);
+}
+
+#[tokio::test]
+async fn vectors_are_cut_by_the_server_if_it_can_and_here_otherwise() {
+    for requested in [false, true] {
+        let vector: &[f32] = if requested { &[0.6, 0.8] } else { &[3.0, 4.0, 12.0] };
+        let (mut settings, received) = server(vec![vectors(&[(0, vector)])]).await;
+        (settings.dimensions, settings.request_dimensions) = (3, requested);
+        let settings = EmbedSettings { provider: Provider::OpenAi(settings), truncatable: true, dimensions: None };
+        let whole = Embedder::open(&settings).await.unwrap();
+        let short = whole.with_dimensions(2).unwrap();
+        assert_eq!((whole.space().dimensions, short.space().dimensions, short.model_dimensions()), (3, 2, 3));
+        let vectors = short.embed(InputType::Passage, vec!["wind".into()]).await.unwrap();
+        assert_eq!(vectors, [[0.6, 0.8]]);
+        let dimensions = received.lock().unwrap()[0].body["dimensions"].clone();
+        assert_eq!(dimensions, if requested { json!(2) } else { Value::Null });
+        assert_eq!(short.with_dimensions(3).unwrap().space(), whole.space());
+        assert_eq!(whole.with_dimensions(4).err(), Some(DimensionsError::OutOfRange { model: 3 }));
+        assert_eq!(whole.with_dimensions(0).err(), Some(DimensionsError::OutOfRange { model: 3 }));
+    }
+}
+
+#[tokio::test]
+async fn vectors_of_a_model_that_is_not_truncatable_are_not_cut() {
+    let (settings, _) = server(vec![String::new()]).await;
+    let whole = open(settings.clone()).await;
+    assert_eq!(whole.with_dimensions(1).err(), Some(DimensionsError::NotTruncatable { model: 2 }));
+    let settings = EmbedSettings { provider: Provider::OpenAi(settings), truncatable: false, dimensions: Some(1) };
+    let error = Embedder::open(&settings).await.err().unwrap().to_string();
+    assert!(error.contains("the dimensions, 1, must be 2"), "{error}");
 }
 
 #[tokio::test]
@@ -174,7 +210,7 @@ fn rejected() -> String {
 async fn rejected_encoding_format_is_left_out_from_then_on() {
     let (settings, received) =
         answering(|body| if body.get("encoding_format").is_some() { rejected() } else { vectors_for(body) }).await;
-    let embedder = Embedder::open(&EmbedSettings { provider: Provider::OpenAi(settings) }).await.unwrap();
+    let embedder = open(settings).await;
     for _ in 0..2 {
         assert_eq!(embedder.embed(InputType::Passage, vec!["a".into()]).await, Ok(vec![vec![1.0, 0.0]]));
     }
@@ -188,7 +224,7 @@ async fn batch_is_halved_until_the_server_takes_it_and_the_size_is_remembered() 
             .await;
     settings.batch = 64;
     settings.request_encoding = false;
-    let embedder = Embedder::open(&EmbedSettings { provider: Provider::OpenAi(settings) }).await.unwrap();
+    let embedder = open(settings).await;
     let texts = vec!["a".to_owned(); 32];
     assert_eq!(embedder.embed(InputType::Passage, texts.clone()).await.unwrap().len(), 32);
     // 32, twice 16, four times 8.
@@ -203,7 +239,7 @@ async fn rejected_text_costs_no_other_text_its_vector() {
     let (mut settings, _) =
         answering(move |body| if has(body, "poison") { rejected() } else { vectors_for(body) }).await;
     settings.batch = 8;
-    let embedder = Embedder::open(&EmbedSettings { provider: Provider::OpenAi(settings) }).await.unwrap();
+    let embedder = open(settings).await;
     let texts = |poison: usize| (0..8).map(|place| if place == poison { "poison" } else { "a" }.to_owned()).collect();
     for poison in [0, 5, 7] {
         let vectors = embedder.embed_each(InputType::Passage, texts(poison)).await.unwrap();
@@ -219,7 +255,7 @@ async fn rejected_text_costs_no_other_text_its_vector() {
 #[tokio::test]
 async fn server_that_rejects_everything_is_at_fault_itself() {
     let (settings, received) = answering(|_| rejected()).await;
-    let embedder = Embedder::open(&EmbedSettings { provider: Provider::OpenAi(settings) }).await.unwrap();
+    let embedder = open(settings).await;
     let error = embedder.embed_each(InputType::Passage, vec!["a".into(), "b".into()]).await.unwrap_err();
     assert_eq!(error, EmbedError::Rejected("400 Bad Request: no".into()));
     assert!(received.lock().unwrap().len() <= 6);

@@ -9,9 +9,8 @@ use super::{
     limits::{CallLimits, model_name},
     model::{ModelCredentials, cost_of_tokens},
 };
+use crate::domain::space::MAX_DIMENSIONS;
 
-/// The largest number of dimensions that an index can have.
-const MAX_DIMENSIONS: u16 = 4_000;
 /// OpenAI's own address.
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
@@ -28,11 +27,15 @@ pub struct EmbeddingSettings {
     #[schemars(length(min = 1, max = 200))]
     pub model: String,
     /// The number of dimensions of a vector. A response with another number is an error.
-    #[schemars(range(min = 1, max = 4000))]
+    #[schemars(range(min = 1, max = 4096))]
     pub dimensions: u16,
-    /// Whether requests name that number, which shortens the vectors of models that can; other servers reject it.
+    /// Whether requests name the number of dimensions, which shortens the vectors of models that can; other servers reject it.
     #[serde(default)]
     pub request_dimensions: bool,
+    /// Whether the first numbers of a vector are a vector, too, because the model was trained for it (Matryoshka): collections may
+    /// have fewer dimensions.
+    #[serde(default)]
+    pub truncatable: bool,
     /// The number of tokens of the longest passage that the model reads.
     #[schemars(range(min = 16, max = 1_000_000))]
     #[serde(default = "default_max_tokens")]
@@ -83,11 +86,11 @@ impl EmbeddingSettings {
         cost_of_tokens(self.price_per_million.unwrap_or_default(), tokens)
     }
 
-    /// Whether vectors that both settings give are comparable.
+    /// Whether the vectors of every space of these settings can be computed with the new ones.
     #[must_use]
-    pub fn is_same_space(&self, other: &Self) -> bool {
+    pub fn has_spaces_in(&self, new: &Self) -> bool {
         let space = |of: &Self| (of.model.clone(), of.dimensions, of.query_prefix.clone(), of.passage_prefix.clone());
-        space(self) == space(other)
+        space(self) == space(new) && (new.truncatable || !self.truncatable)
     }
 }
 
@@ -155,7 +158,7 @@ mod tests {
         };
         assert_eq!(fields(json!({ "model": "m", "dimensions": 3, "requestDimensions": true })), Vec::<String>::new());
         assert_eq!(fields(json!({ "model": "m" })), ["settings"]);
-        let settings = json!({ "model": "", "dimensions": 4001, "baseUrl": "file:///etc", "monthlyBudget": 1 });
+        let settings = json!({ "model": "", "dimensions": 4097, "baseUrl": "file:///etc", "monthlyBudget": 1 });
         let expected = ["dimensions", "model", "pricePerMillion", "baseUrl"].map(|field| format!("settings.{field}"));
         assert_eq!(fields(settings), expected);
     }

@@ -11,7 +11,7 @@ use sea_orm::{FromQueryResult, raw_sql};
 use super::{
     fusion::Candidate,
     model::{Hit, MARK_END, MARK_START},
-    query::{Rerank, SearchQuery, Seen, aged},
+    query::{Rerank, SearchQuery, Seen, multiplied},
 };
 use crate::{
     id::{ChunkId, WorkspaceId},
@@ -79,7 +79,8 @@ pub(super) fn reorder(query: &SearchQuery, candidates: Vec<Candidate>) -> Vec<Ca
         };
         found.explanation.model_score = Some(score);
         found.explanation.rank_before = Some(place + 1);
-        scored.push((aged(score, found.explanation.recency.unwrap_or(1.0)), found));
+        let factor = found.explanation.recency.unwrap_or(1.0) * found.explanation.boost.unwrap_or(1.0);
+        scored.push((multiplied(score, factor), found));
     }
     // Stable: equal scores stay in their order.
     scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));

@@ -49,7 +49,7 @@ pub(super) async fn rerank(
     let first = first.await?;
     let best: Vec<&[f32]> = first.iter().filter_map(|row| row.vector.as_deref()).collect();
     let Some(moved) = move_towards(&query.vector, &best, FEEDBACK_WEIGHT) else { return Ok(candidates) };
-    let moved = SpaceVector { space: query.space, vector: moved };
+    let moved = SpaceVector { vector: moved, ..*query };
     let (near, _) = legs.near(round, &moved).await?;
     let ranks: HashMap<Key, usize> =
         candidates.iter().enumerate().filter_map(|(place, found)| Some((key(found)?, place + 1))).collect();

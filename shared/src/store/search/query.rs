@@ -10,7 +10,10 @@ use uuid::Uuid;
 
 use super::facets::FacetField;
 use crate::{
-    domain::filter::{Filter, FilterError},
+    domain::{
+        filter::{Filter, FilterError},
+        space::Quantisation,
+    },
     id::{ChunkId, CollectionId, ConnectionId, FileId, SpaceId},
 };
 
@@ -110,6 +113,8 @@ impl SearchQuery {
 pub struct SpaceVector {
     /// The space.
     pub space: SpaceId,
+    /// What the index of the space keeps of a vector. With the wrong one, a search reads all vectors of the space.
+    pub quantisation: Quantisation,
     /// A unit vector of the space.
     pub vector: Vec<f32>,
 }
@@ -226,6 +231,11 @@ pub(super) fn boost_factor(boosts: &[Boost], matching: &[bool]) -> Option<f64> {
     let factors = boosts.iter().zip(matching).filter(|(_, matches)| **matches).map(|(boost, _)| boost.factor);
     let product = factors.reduce(|product, factor| product * factor)?;
     Some(product.clamp(BOOST_RANGE.0, BOOST_RANGE.1))
+}
+
+/// A score times a factor; a negative one becomes lower by division.
+pub(super) fn multiplied(score: f64, factor: f64) -> f64 {
+    if score < 0.0 { score / factor.max(f64::EPSILON) } else { score * factor }
 }
 
 /// Marks of chunks or files that earlier pages have shown.

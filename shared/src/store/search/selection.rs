@@ -6,7 +6,7 @@ use super::{
     fusion::{self, Candidate},
     legs::{Legs, Round},
     model_rerank, neighbours, owning_file,
-    query::{Rerank, SearchQuery, aged},
+    query::{Rerank, SearchQuery, multiplied},
 };
 use crate::{
     clock,
@@ -95,11 +95,6 @@ async fn with_files(legs: &Legs<'_>, candidates: Vec<Candidate>) -> Result<Vec<C
         candidates = fusion::sorted(candidates);
     }
     Ok(model_rerank::reorder(query, candidates))
-}
-
-/// A score times a factor; a negative one becomes lower by division.
-fn multiplied(score: f64, factor: f64) -> f64 {
-    if score < 0.0 { score / factor.max(f64::EPSILON) } else { score * factor }
 }
 
 fn first_round(query: &SearchQuery, min_candidates: i64, excluded: &HashSet<FileId>) -> Round {

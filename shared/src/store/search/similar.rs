@@ -5,6 +5,7 @@ use sea_orm::{FromQueryResult, raw_sql};
 
 use super::query::SpaceVector;
 use crate::{
+    domain::space::Quantisation,
     id::{ChunkId, CollectionId, FileId, SpaceId, WorkspaceId},
     store::{Conn, Result, sql},
 };
@@ -12,6 +13,7 @@ use crate::{
 #[derive(FromQueryResult)]
 struct Row {
     space_id: SpaceId,
+    quantisation: Quantisation,
     vector: Vector,
 }
 
@@ -31,8 +33,9 @@ pub async fn chunk_exists(conn: &impl Conn, workspace: WorkspaceId, chunk: Chunk
 pub async fn chunk_vectors(conn: &impl Conn, workspace: WorkspaceId, chunk: ChunkId) -> Result<Vec<SpaceVector>> {
     let vectors = raw_sql!(
         Postgres,
-        "select space_id, vector::vector as vector from embedding
-         where workspace_id = {workspace} and chunk_id = {chunk} order by space_id"
+        "select e.space_id, space.quantisation, e.vector::vector as vector
+         from embedding e join embedding_space space on space.id = e.space_id
+         where e.workspace_id = {workspace} and e.chunk_id = {chunk} order by e.space_id"
     );
     space_vectors(conn, vectors).await
 }
@@ -48,7 +51,7 @@ pub async fn file_vectors(
     // A mean without length is that of opposite vectors: nothing is similar to it.
     let vectors = raw_sql!(
         Postgres,
-        "select mean.space_id, l2_normalize(mean.vector)::vector as vector
+        "select mean.space_id, space.quantisation, l2_normalize(mean.vector)::vector as vector
          from (
              select e.space_id, avg(e.vector)::vector as vector
              from target t
@@ -57,6 +60,7 @@ pub async fn file_vectors(
                  select space_id from collection
                  where workspace_id = {workspace} and deleted_at is null and id = any({collections}::uuid[]))
              group by e.space_id) mean
+         join embedding_space space on space.id = mean.space_id
          where vector_norm(mean.vector) > 0
          order by mean.space_id"
     );
@@ -65,5 +69,7 @@ pub async fn file_vectors(
 
 async fn space_vectors(conn: &impl Conn, statement: sea_orm::Statement) -> Result<Vec<SpaceVector>> {
     let rows: Vec<Row> = sql::all(conn, statement).await?;
-    Ok(rows.into_iter().map(|row| SpaceVector { space: row.space_id, vector: row.vector.to_vec() }).collect())
+    let vector =
+        |Row { space_id, quantisation, vector }| SpaceVector { space: space_id, quantisation, vector: vector.to_vec() };
+    Ok(rows.into_iter().map(vector).collect())
 }

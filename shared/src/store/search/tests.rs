@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{vector_leg::VectorLeg, *};
 use crate::{
-    domain::filter::Filter,
+    domain::{filter::Filter, space::Quantisation},
     id::{AccountId, BlobId, CollectionId, FileId, ItemId, SpaceId, VersionId},
     platform::Platform,
     store::{
@@ -16,11 +16,13 @@ use crate::{
         chunk::{NewChunk, NewVector},
         collection::{CollectionKey, NewCollection},
         file::{NewFile, StoredBlob},
+        space::Space,
         target::NewTarget,
     },
     testing::TestDeployment,
 };
 
+mod binary;
 mod ranking;
 mod words;
 
@@ -32,14 +34,23 @@ struct Fixture {
     deployment: TestDeployment,
     db: Db,
     space: SpaceId,
+    quantisation: Quantisation,
 }
 
 impl Fixture {
     async fn new() -> Self {
+        Self::in_space(&Space::usual(spec("test", DIMENSIONS))).await
+    }
+
+    /// With a space that has an index.
+    async fn in_space(space: &Space) -> Self {
         let deployment = TestDeployment::new().await;
         let db = Platform::open(deployment.config(&[])).await.unwrap().db;
-        let space = store::space::ensure(&db, &spec("test", DIMENSIONS)).await.unwrap();
-        Self { deployment, db, space }
+        let tx = db.begin().await.unwrap();
+        let id = store::space::ensure_requested(&tx, None, space).await.unwrap();
+        store::space::create_index(&tx, id, space.spec.dimensions).await.unwrap();
+        tx.commit().await.unwrap();
+        Self { deployment, db, space: id, quantisation: space.quantisation }
     }
 
     async fn workspace(&self) -> (WorkspaceId, AccountId) {
@@ -117,7 +128,7 @@ impl Fixture {
     }
 
     fn query(&self, mode: SearchMode, text: &str, vector: Vec<f32>, limit: i64) -> SearchQuery {
-        let vectors = vec![SpaceVector { space: self.space, vector }];
+        let vectors = vec![SpaceVector { space: self.space, quantisation: self.quantisation, vector }];
         SearchQuery { mode, text: text.to_owned(), vectors, limit, ..SearchQuery::default() }
     }
 
@@ -419,8 +430,8 @@ async fn search_is_limited_to_collections_and_fuses_their_spaces() {
     let far = ("ebb in notes".to_owned(), vec![0.0, 1.0]);
     fixture.file_in(owner, "notes", vec![near, far], true, (notes, narrow)).await;
     let vectors = vec![
-        SpaceVector { space: fixture.space, vector: vector(1) },
-        SpaceVector { space: narrow, vector: vec![1.0, 0.0] },
+        SpaceVector { space: fixture.space, quantisation: Quantisation::Half, vector: vector(1) },
+        SpaceVector { space: narrow, quantisation: Quantisation::Half, vector: vec![1.0, 0.0] },
     ];
     let search = async |mode, collections: Option<Vec<CollectionId>>, filter: Option<&Value>| {
         let query = SearchQuery {

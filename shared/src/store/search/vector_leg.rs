@@ -10,7 +10,7 @@ use sea_orm::{FromQueryResult, Statement};
 
 use super::{condition::condition, model::Thresholds, parameters::Parameters, query::SpaceVector};
 use crate::{
-    domain::filter::Filter,
+    domain::{filter::Filter, space::Quantisation},
     id::{ChunkId, CollectionId, WorkspaceId},
 };
 
@@ -90,13 +90,14 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
     } else {
         (String::new(), "false".to_owned())
     };
+    let Walk { bits, order, limit: walk_limit } = Walk::new(query, &vector, walk_limit);
     // Space and dimensions are literals, because the index is partial and on an expression. `is true` hides conditions from
     // the planner that would make it choose another index. `distance + 0` forces a sort: the planner takes the walk for
     // sorted, but its order is relaxed.
     let text = format!(
         "with {parts},
          query as materialized (
-             select ({vector}::vector)::halfvec({dimensions}) as vector,
+             select ({vector}::vector)::halfvec({dimensions}) as vector,{bits}
                  (select greatest({exact}, {per_root} * sqrt(greatest(reltuples, 0)))::bigint
                   from pg_class where oid = to_regclass('embedding_hnsw_{index}')) as max_exact),
          first as materialized (
@@ -105,7 +106,7 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
               from embedding e
               where e.space_id = '{space}' and (e.workspace_id = {workspace}) is true {matching}
                   and (select matching > max_exact from scope, query)
-              order by e.vector::halfvec({dimensions}) <=> (select vector from query) limit {walk_limit})
+              order by {order} limit {walk_limit})
              {all}),
          near as materialized (select chunk_id, distance, indexed from first {live}),
          scan as (
@@ -131,6 +132,42 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
         index = space.0.simple(),
     );
     parameters.into_statement(text)
+}
+
+/// The parts of the statement that depend on the index of the space.
+struct Walk {
+    /// The column of the query that the index compares, if it is not the vector.
+    bits: String,
+    /// The distance by which the index is walked.
+    order: String,
+    /// Number of chunks that are read.
+    limit: i64,
+}
+
+/// Chunks that a walk of a binary index reads for each one that is wanted. They are ranked by their exact distances afterwards.
+const BINARY_CANDIDATES: i64 = 4;
+/// The fewest chunks that a walk of a binary index reads.
+const MIN_BINARY_CANDIDATES: i64 = 200;
+
+impl Walk {
+    /// A walk for `limit` chunks; `vector` is the parameter of the query's.
+    fn new(query: &SpaceVector, vector: &str, limit: i64) -> Self {
+        let dimensions = query.vector.len();
+        match query.quantisation {
+            Quantisation::Half => Self {
+                bits: String::new(),
+                order: format!("e.vector::halfvec({dimensions}) <=> (select vector from query)"),
+                limit,
+            },
+            Quantisation::Binary => Self {
+                bits: format!(
+                    "\n                 binary_quantize(({vector}::vector)::halfvec({dimensions}))::bit({dimensions}) as bits,"
+                ),
+                order: format!("binary_quantize(e.vector)::bit({dimensions}) <~> (select bits from query)"),
+                limit: (BINARY_CANDIDATES * limit).max(MIN_BINARY_CANDIDATES),
+            },
+        }
+    }
 }
 
 /// The statement that counts the chunks to search.
@@ -185,4 +222,36 @@ fn scope(leg: &VectorLeg<'_>, workspace: &str) -> String {
         }
     };
     format!("scope as materialized (select {matching} as matching)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{id::SpaceId, store::search::model::THRESHOLDS};
+
+    fn text(query: &SpaceVector) -> String {
+        let workspace = WorkspaceId::new();
+        let leg = VectorLeg { workspace, query, collections: None, filter: None, limit: 10, candidates: 50 };
+        statement(&leg, THRESHOLDS).sql
+    }
+
+    #[test]
+    fn statements_of_a_space_have_one_text() {
+        let space = SpaceId::new();
+        for quantisation in [Quantisation::Half, Quantisation::Binary] {
+            let query = |number| SpaceVector { space, quantisation, vector: vec![number; 8] };
+            assert_eq!(text(&query(0.1)), text(&query(0.2)));
+        }
+    }
+
+    #[test]
+    fn binary_walk_reads_more_candidates_and_ranks_them_by_the_vectors() {
+        let space = SpaceId::new();
+        let [half, binary] = [Quantisation::Half, Quantisation::Binary]
+            .map(|quantisation| text(&SpaceVector { space, quantisation, vector: vec![0.5; 8] }));
+        assert!(half.contains("order by e.vector::halfvec(8) <=> (select vector from query) limit 50)"), "{half}");
+        assert!(!half.contains("bit"), "{half}");
+        assert!(binary.contains("order by binary_quantize(e.vector)::bit(8) <~> (select bits from query) limit 200)"));
+        assert!(binary.contains("e.vector::halfvec(8) <=> (select vector from query) as distance"), "{binary}");
+    }
 }

@@ -4,8 +4,8 @@ use actix_web::web::Data;
 use apistos::api_operation;
 
 use super::{
-    super::wire::CollectionPath,
-    service::{self, RequestedModel},
+    super::{model::RequestedSpace, wire::CollectionPath},
+    service,
     wire::{ChangeSecondSpace, EstimateView, SecondSpace, SecondSpaceModel},
 };
 use crate::{
@@ -35,7 +35,7 @@ pub async fn create(
     body: Json<SecondSpaceModel>,
 ) -> Result<Created<SecondSpace>, Problem> {
     let name = path.0.collection.clone();
-    let (collection, requested) = (path.0.key()?, RequestedModel::from(body.0));
+    let (collection, requested) = (path.0.key()?, RequestedSpace::from(body.0));
     let request = key.bind("createSecondSpace", Some(member.account), &(member.workspace, &name, &requested));
     let created: Created<SecondSpace> =
         idempotent(&member.changes(&state.platform, &client), request, async |change| {

@@ -7,9 +7,9 @@ use nvisy_shared::{
         event::EventType,
         space::SecondSpaceState,
     },
-    id::{CollectionId, ConnectionId, WorkspaceId},
+    id::{CollectionId, WorkspaceId},
     job::{ClearSpace, FillSpace},
-    platform::{Platform, spaces::connection_space},
+    platform::Platform,
     queue::outbox,
     store::{
         self, Conn,
@@ -18,12 +18,11 @@ use nvisy_shared::{
         second_space::{Estimate, SecondSpace},
     },
 };
-use serde::Serialize;
 use serde_json::json;
 
 use super::{
     super::{
-        model::{requested_space, space_of_model},
+        model::{NamedModel, RequestedSpace, requested_space},
         service::{find, lock},
     },
     wire::RequestedState,
@@ -33,13 +32,6 @@ use crate::{
     http::{client_info::ClientInfo, extract::invalid_field},
     problem::{Code, Problem},
 };
-
-/// The model of a second space, by one of two names.
-#[derive(Debug, Serialize)]
-pub struct RequestedModel {
-    pub model: Option<String>,
-    pub connection: Option<ConnectionId>,
-}
 
 /// What it takes to fill a second space.
 #[derive(Debug)]
@@ -68,14 +60,17 @@ pub async fn create(
     platform: &Platform,
     member: &Member<WriteCollections>,
     key: &CollectionKey,
-    requested: &RequestedModel,
+    requested: &RequestedSpace,
 ) -> Result<SecondSpace, Problem> {
     let workspace = member.workspace;
     let collection = lock(change, member, key, None).await?;
-    let space = requested_space(change, platform, workspace, requested.model.as_deref(), requested.connection).await?;
+    let space = requested_space(change, platform, workspace, requested).await?;
     let space = space.ok_or_else(|| invalid_field("model", "must be set, or `connection`"))?;
     if collection.space_id == Some(space) {
-        return Err(invalid_field("model", "must be another model than that of the collection"));
+        return Err(invalid_field(
+            "model",
+            "must be another model than that of the collection, or have other `dimensions` or another `quantisation`",
+        ));
     }
     if store::second_space::find(change.tx(), workspace, collection.id).await?.is_some() {
         return Err(Problem::new(Code::SecondSpaceExists));
@@ -103,22 +98,23 @@ pub async fn estimate(
     platform: &Platform,
     member: &Member<ReadCollections>,
     key: &CollectionKey,
-    requested: &RequestedModel,
+    requested: &RequestedSpace,
 ) -> Result<SecondSpaceEstimate, Problem> {
     let (db, workspace) = (&platform.db, member.workspace);
     let collection = find(db, workspace, key).await?;
-    let (space, settings) = match (&requested.model, requested.connection) {
-        (Some(model), None) => (Some(space_of_model(platform, model)?), None),
-        (None, Some(id)) => {
+    let (connection, space, settings) = match requested.named()? {
+        Some(NamedModel::Model(model)) => (None, requested.space_of_model(platform, model)?.1, None),
+        Some(NamedModel::Connection(id)) => {
             let row = store::connection::find(db, workspace, id).await?;
             let row = row.ok_or_else(|| Problem::not_found().detail("the connection does not exist"))?;
             let settings: EmbeddingSettings = connection::read(&row.settings)
                 .map_err(|_| invalid_field("connection", "must be a connection of kind `embedding`"))?;
-            (store::space::find_of_connection(db, id, &connection_space(&settings)).await?, Some(settings))
+            (Some(id), requested.space_of_connection(&settings)?, Some(settings))
         }
-        _ => return Err(invalid_field("model", "must be set, or `connection`")),
+        None => return Err(invalid_field("model", "must be set, or `connection`")),
     };
-    let found = store::second_space::estimate(db, workspace, collection.id, space).await?;
+    let known = store::space::comparable(db, connection, &space.spec).await?;
+    let found = store::second_space::estimate(db, workspace, collection.id, known).await?;
     let found = found.ok_or_else(Problem::not_found)?;
     let tokens = u64::try_from(found.tokens - found.known_tokens).unwrap_or_default();
     let priced = settings.filter(|settings| settings.price_per_million.is_some());

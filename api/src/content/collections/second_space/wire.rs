@@ -3,15 +3,22 @@
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use nvisy_shared::{domain::space::SecondSpaceState, id::ConnectionId, store};
+use nvisy_shared::{
+    domain::space::{MAX_DIMENSIONS, SecondSpaceState},
+    id::ConnectionId,
+    store,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    super::wire::EmbeddingSpace,
-    service::{RequestedModel, SecondSpaceEstimate},
+    super::{
+        model::RequestedSpace,
+        wire::{EmbeddingSpace, Quantisation},
+    },
+    service::SecondSpaceEstimate,
 };
 use crate::http::{string_schema::Text, validation::text};
 
@@ -27,11 +34,19 @@ pub struct SecondSpaceModel {
     /// The id of a connection of kind `embedding` whose server computes the vectors.
     #[garde(skip)]
     pub connection: Option<Uuid>,
+    /// The number of dimensions; absent: that of the model's vectors. Fewer, if the model is truncatable.
+    #[garde(inner(range(min = 1, max = MAX_DIMENSIONS)))]
+    #[schemars(range(min = 1, max = 4096))]
+    pub dimensions: Option<u16>,
+    /// What the index keeps of a vector; absent: `half`, above 4000 dimensions `binary`.
+    #[garde(skip)]
+    pub quantisation: Option<Quantisation>,
 }
 
-impl From<SecondSpaceModel> for RequestedModel {
+impl From<SecondSpaceModel> for RequestedSpace {
     fn from(body: SecondSpaceModel) -> Self {
-        Self { model: body.model, connection: body.connection.map(ConnectionId) }
+        let SecondSpaceModel { model, connection, dimensions, quantisation } = body;
+        Self { model, connection: connection.map(ConnectionId), dimensions, quantisation: quantisation.map(Into::into) }
     }
 }
 
@@ -171,6 +186,7 @@ impl From<store::second_space::SecondSpace> for SecondSpace {
                 provider: row.provider,
                 model: row.model,
                 dimensions: row.dimensions,
+                quantisation: row.quantisation.into(),
                 connection_id: row.connection_id.map(|id| id.0),
             },
             state: row.state.into(),

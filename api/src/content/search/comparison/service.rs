@@ -71,9 +71,13 @@ pub async fn compare(
         return Err(Problem::not_found());
     }
     let is_complete = second.state == SecondSpaceState::Ready;
-    let moved =
-        CollectionSpace { space_id: Some(second.space_id), connection_id: second.connection_id, ..first.clone() };
-    let spaces = query_spaces(&state.platform, &[first, &moved])?;
+    let moved = CollectionSpace {
+        space_id: Some(second.space_id),
+        quantisation: Some(second.quantisation),
+        connection_id: second.connection_id,
+        ..first.clone()
+    };
+    let spaces = query_spaces(&state.platform, &[first, &moved]).await?;
     let mut queries = match command.queries {
         Some(queries) => queries,
         None => store::query_sample::list(db, workspace, first.id, command.limit).await?,
