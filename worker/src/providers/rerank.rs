@@ -15,7 +15,7 @@ use super::{ModelFailure, ProviderRequest, bearer, invalid, send, tokens};
 
 /// The reranker of a connection.
 #[derive(Clone, Debug)]
-pub struct RerankClient {
+pub(crate) struct RerankClient {
     client: GuardedClient,
     reranking: Reranking,
     credentials: Option<ModelCredentials>,
@@ -23,7 +23,7 @@ pub struct RerankClient {
 
 /// The scores of passages.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scores {
+pub(crate) struct Scores {
     /// In the order of the passages; finite numbers.
     pub scores: Vec<f64>,
     /// Tokens that the model read; `None`: the server does not count.
@@ -33,13 +33,13 @@ pub struct Scores {
 impl RerankClient {
     /// The reranker of a connection.
     #[must_use]
-    pub const fn new(client: GuardedClient, reranking: Reranking, credentials: Option<ModelCredentials>) -> Self {
+    pub(crate) const fn new(client: GuardedClient, reranking: Reranking, credentials: Option<ModelCredentials>) -> Self {
         Self { client, reranking, credentials }
     }
 
     /// How the connection reranks.
     #[must_use]
-    pub const fn reranking(&self) -> &Reranking {
+    pub(crate) const fn reranking(&self) -> &Reranking {
         &self.reranking
     }
 
@@ -47,7 +47,7 @@ impl RerankClient {
     ///
     /// # Errors
     /// [`ModelFailure`]; [`ModelFailure::Invalid`] unless the response has one finite score for each passage.
-    pub async fn score(&self, query: &str, texts: &[&str], timeout: Duration) -> Result<Scores, ModelFailure> {
+    pub(crate) async fn score(&self, query: &str, texts: &[&str], timeout: Duration) -> Result<Scores, ModelFailure> {
         let key = self.credentials.as_ref().map(|credentials| &credentials.api_key);
         let Reranking { provider, model, base_url, .. } = &self.reranking;
         let named = json!({ "model": model, "query": query, "documents": texts, "top_n": texts.len() });
