@@ -80,7 +80,8 @@ pub async fn count_vectors(conn: &impl Conn, space: SpaceId) -> Result<i64> {
 pub async fn is_building(conn: &impl Conn) -> Result<bool> {
     let building = raw_sql!(
         Postgres,
-        "select exists (select from pg_stat_progress_create_index where relid = 'embedding'::regclass)
+        "select exists (select from pg_stat_progress_create_index
+                        where datname = current_database() and relid = 'embedding'::regclass)
              or exists (select from pg_index where indrelid = 'embedding'::regclass and not indisvalid)"
     );
     Ok(sql::first_value(conn, building).await?.unwrap_or(false))

@@ -33,7 +33,11 @@ pub(crate) struct Scores {
 impl RerankClient {
     /// The reranker of a connection.
     #[must_use]
-    pub(crate) const fn new(client: GuardedClient, reranking: Reranking, credentials: Option<ModelCredentials>) -> Self {
+    pub(crate) const fn new(
+        client: GuardedClient,
+        reranking: Reranking,
+        credentials: Option<ModelCredentials>,
+    ) -> Self {
         Self { client, reranking, credentials }
     }
 

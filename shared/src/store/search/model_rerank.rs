@@ -90,11 +90,14 @@ pub(super) fn reorder(query: &SearchQuery, candidates: Vec<Candidate>) -> Vec<Ca
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{
-        id::FileId,
-        store::search::{ModelRerank, RerankModel, model::Explanation},
+    use super::{
+        super::{
+            model::Explanation,
+            query::{ModelRerank, RerankModel},
+        },
+        *,
     };
+    use crate::id::FileId;
 
     fn candidates(scores: &[f64]) -> Vec<Candidate> {
         let candidate = |score: &f64| Candidate { chunk: Some(ChunkId::new()), score: *score, ..Candidate::default() };
