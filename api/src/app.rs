@@ -105,7 +105,7 @@ impl App {
             platform.db.clone(),
             limiter.clone(),
             signing_keys,
-            Passwords::new(platform.config.auth.hashes),
+            Passwords::new(platform.config.auth.hashes, platform.config.auth.hash_mebibytes),
             SecondFactor::new(platform.keys.clone(), mailer),
         ));
         let recall = RecallSampler::new(platform.config.search.recall_sample);

@@ -33,15 +33,19 @@ const MAX_CHARS: usize = 128;
 /// How long a request waits for a permit to hash.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The hash of a discarded random password, as costly to verify as a real one: an unknown address takes as long as a known
-/// one.
-const DUMMY_HASH: &str =
-    "$argon2id$v=19$m=65536,t=3,p=1$X6MkdjAZlb/pqLzTkV8G/A$70udlehxPU6h6EuwoR+AYjllA3HyuC9GusmYw2MS35k";
+/// A hash that no password has, as costly to verify as a real one: an unknown address takes as long as a known one.
+fn dummy_hash(mebibytes: u32) -> Secret<String> {
+    let cost = format!("m={},t=3,p=1", 1024 * mebibytes);
+    let (salt, hash) = ("X6MkdjAZlb/pqLzTkV8G/A", "70udlehxPU6h6EuwoR+AYjllA3HyuC9GusmYw2MS35k");
+    Secret::new(format!("$argon2id$v=19${cost}${salt}${hash}"))
+}
 
-/// Hashes a bounded number of passwords at a time: each takes 64 MiB and a core.
+/// Hashes a bounded number of passwords at a time: each takes memory and a core.
 #[derive(Debug)]
 pub struct Passwords {
     permits: Arc<Semaphore>,
+    /// Memory of a new hash.
+    mebibytes: u32,
     /// Accounts of which a request verifies a password now.
     locked_accounts: Mutex<HashSet<AccountId>>,
     /// Slow hashes computed: every response to a login must cost the same number.
@@ -50,9 +54,10 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    pub fn new(max_concurrent: usize) -> Self {
+    pub fn new(max_concurrent: usize, mebibytes: u32) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(max_concurrent.max(1))),
+            mebibytes,
             locked_accounts: Mutex::default(),
             #[cfg(test)]
             computed: std::sync::atomic::AtomicU64::default(),
@@ -61,14 +66,16 @@ impl Passwords {
 
     /// The hash to store.
     pub async fn hash(&self, password: Secret<String>) -> Result<Secret<String>, Problem> {
-        self.with_permit(move || hash_password(&password)).await?.map_err(Problem::internal)
+        let mebibytes = self.mebibytes;
+        self.with_permit(move || hash_password(&password, mebibytes)).await?.map_err(Problem::internal)
     }
 
     /// Whether this is the password of that hash; without a hash, `false` after the same time.
     pub async fn verify(&self, password: Secret<String>, hash: Option<Secret<String>>) -> Result<bool, Problem> {
+        let mebibytes = self.mebibytes;
         self.with_permit(move || {
             let known = hash.is_some();
-            let hash = hash.unwrap_or_else(|| Secret::new(DUMMY_HASH.to_owned()));
+            let hash = hash.unwrap_or_else(|| dummy_hash(mebibytes));
             verify_password(&password, &hash) && known
         })
         .await
@@ -186,18 +193,21 @@ mod tests {
 
     #[test]
     fn dummy_hash_costs_as_much_as_a_real_one() {
-        let real = hash_password(&Secret::new("any".to_owned())).unwrap();
-        let cost = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
-        assert_eq!(cost(DUMMY_HASH), cost(real.expose()));
-        assert_eq!(DUMMY_HASH.len(), real.expose().len());
+        let cost = |hash: &Secret<String>| hash.expose().split('$').take(4).collect::<Vec<_>>().join("$");
+        for mebibytes in [12, 64] {
+            let real = hash_password(&Secret::new("any".to_owned()), mebibytes).unwrap();
+            let dummy = dummy_hash(mebibytes);
+            assert_eq!(cost(&dummy), cost(&real));
+            assert_eq!(dummy.expose().len(), real.expose().len());
+        }
     }
 
     #[tokio::test]
     async fn unknown_account_costs_as_many_hashes_as_a_known_one() {
-        let passwords = Passwords::new(1);
+        let passwords = Passwords::new(1, 12);
         let secret = |text: &str| Secret::new(text.to_owned());
         let computed = || passwords.computed.load(std::sync::atomic::Ordering::Relaxed);
-        let hash = hash_password(&secret("any")).unwrap();
+        let hash = hash_password(&secret("any"), 12).unwrap();
         assert!(passwords.verify(secret("any"), Some(hash.clone())).await.unwrap());
         assert_eq!(computed(), 1);
         assert!(!passwords.verify(secret("other"), Some(hash)).await.unwrap());
@@ -216,7 +226,7 @@ mod tests {
 
     #[test]
     fn only_one_request_of_an_account_verifies_passwords_at_a_time() {
-        let passwords = Passwords::new(2);
+        let passwords = Passwords::new(2, 12);
         let (ada, bob) = (AccountId::new(), AccountId::new());
         let first = passwords.lock_account(ada).unwrap();
         assert!(passwords.lock_account(ada).is_err());

@@ -88,7 +88,10 @@ async fn workspace_has_the_collection_default_which_keeps_its_name() {
     let path = format!("{}/default", setup.collections);
     assert_eq!(setup.get(&path).await.expect(200), *default);
     let models = setup.get("/api/v1/embedding-models").await.expect(200);
-    assert_eq!(models, json!({ "items": [{ "name": "none", "provider": "openai", "dimensions": 384 }] }));
+    let model = json!({
+        "name": "none", "provider": "openai", "dimensions": 384, "modelDimensions": 384, "truncatable": false,
+    });
+    assert_eq!(models, json!({ "items": [model] }));
 
     let changed = setup.patch(&path, json!({ "description": "Everything.\nFor all.", "name": "default" }), None).await;
     assert_eq!(changed.expect(200)["description"], "Everything.\nFor all.");

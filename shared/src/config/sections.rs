@@ -83,6 +83,7 @@ pub struct AuthConfig {
     pub session_longest_seconds: u64,
     pub erase_seconds: u64,
     pub hashes: usize,
+    pub hash_mebibytes: u32,
     pub sign_up: Option<SignUpPolicy>,
 }
 

@@ -175,7 +175,12 @@ pub const VARIABLES: &[Variable] = &[
         "NVISY_AUTH_SIGN_UP",
         "Sign-up policy: `open` accepts every address, `invited` those with an invite of a workspace or of `nvisy-api allow-sign-up`, `closed` only those of `nvisy-api allow-sign-up`. Unset: `open` if mail is sent, because then the mailbox proves the address, else `closed`.",
     ),
-    variable("NVISY_AUTH_HASHES", "2", "Most concurrent password hashes; each needs 64 MiB.").within(1, MAX_PARALLEL),
+    variable("NVISY_AUTH_HASHES", "2", "Most concurrent password hashes.").within(1, MAX_PARALLEL),
+    variable(
+        "NVISY_AUTH_HASH_MEBIBYTES",
+        "64",
+        "Memory of a new password hash (Argon2id, three iterations) in MiB: the more, the costlier is guessing from a stolen database. 12 is the least that OWASP recommends.",
+    ).within(12, 1024),
     optional(
         "NVISY_SMTP_URL",
         "Mail server: `smtps://user:password@host`, or `smtp://user:password@host:587?tls=required` for STARTTLS; `smtp://host` sends in plain text and without a password. Unset: no mail is sent.",

@@ -4,8 +4,6 @@ use orion::pwhash::{self, CostParams, Password, PasswordHash};
 
 use crate::secret::Secret;
 
-/// Memory of one hash, in KiB.
-const MEMORY_KIB: u32 = 64 * 1024;
 const ITERATIONS: u32 = 3;
 
 /// The password cannot be hashed.
@@ -13,14 +11,14 @@ const ITERATIONS: u32 = 3;
 #[error("the password cannot be hashed")]
 pub struct PasswordError;
 
-/// Hashes a password into a PHC string. Takes 64 MiB and about a tenth of a second: never call it on a thread that serves
-/// requests.
+/// Hashes a password into a PHC string. Takes so many MiB of memory, and with 64 about a tenth of a second: never call it on a
+/// thread that serves requests.
 ///
 /// # Errors
 /// When the password is empty.
-pub fn hash_password(password: &Secret<String>) -> Result<Secret<String>, PasswordError> {
+pub fn hash_password(password: &Secret<String>, mebibytes: u32) -> Result<Secret<String>, PasswordError> {
     let password = Password::try_from(password.expose().as_bytes()).map_err(|_| PasswordError)?;
-    let cost = CostParams::new(ITERATIONS, MEMORY_KIB, 1).map_err(|_| PasswordError)?;
+    let cost = CostParams::new(ITERATIONS, mebibytes.saturating_mul(1024), 1).map_err(|_| PasswordError)?;
     let hash = pwhash::hash_password(&password, &cost).map_err(|_| PasswordError)?;
     Ok(Secret::new(hash.unprotected_as_ref::<str>().to_owned()))
 }
@@ -40,7 +38,7 @@ mod tests {
 
     #[test]
     fn hash_is_argon2id_and_verifies_only_its_password() {
-        let hash = hash_password(&Secret::new("correct horse".to_owned())).unwrap();
+        let hash = hash_password(&Secret::new("correct horse".to_owned()), 64).unwrap();
         assert!(hash.expose().starts_with("$argon2id$v=19$m=65536,t=3,p=1$"), "{}", hash.expose());
         assert!(verify_password(&Secret::new("correct horse".to_owned()), &hash));
         assert!(!verify_password(&Secret::new("wrong horse".to_owned()), &hash));
