@@ -167,6 +167,7 @@ mod tests {
             session_longest_seconds: 0,
             erase_seconds: 0,
             hashes: 1,
+            hash_mebibytes: 12,
             sign_up: None,
         };
         SigningKeys::load(&auth).unwrap()
