@@ -1,6 +1,5 @@
 //! Items of a run that share jobs: each has its own outcome, and its effects happen once.
 
-use nvisy_shared::testing::TestDeployment;
 use serde_json::{Value, json};
 
 use crate::{
@@ -74,17 +73,16 @@ async fn item_that_fails_leaves_the_others_of_its_job_done() {
     setup.app.stop().await;
 }
 
-#[actix_web::test]
-async fn every_file_is_copied_once_when_workers_are_killed() {
-    const FILES: usize = 600;
-    let setup = Setup::of(TestApp::start_in(TestDeployment::new().await, &[LOCAL]).await).await;
-    let names: Vec<String> = (0..FILES).map(|n| format!("good{n:03}.txt")).collect();
+/// Runs a pipeline over files while workers are killed: each is copied once.
+async fn assert_copied_once(files: usize, definition: &Value) {
+    let setup = Setup::of(TestApp::start_with(&[LOCAL]).await).await;
+    let names: Vec<String> = (0..files).map(|n| format!("good{n:03}.txt")).collect();
     upload(&setup, &names).await;
-    let pipeline = setup.pipeline("Copies", &copies()).await;
+    let pipeline = setup.pipeline("Copies", definition).await;
     let run = start(&setup, &pipeline).await;
     for round in 1..=4 {
         let mut worker = spawn("nvisy-worker", &setup.app.deployment, &[LOCAL, LEASE]);
-        let enough = (FILES * round / 6) as i64;
+        let enough = (files * round / 6) as i64;
         wait_until("some files are copied", async || {
             (setup.app.count("file where parent_id is not null").await >= enough).then_some(())
         })
@@ -93,11 +91,26 @@ async fn every_file_is_copied_once_when_workers_are_killed() {
     }
     let worker = spawn("nvisy-worker", &setup.app.deployment, &[LOCAL, LEASE]);
     let ended = ended(&setup, &run).await;
-    assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(FILES)), "{ended}");
+    assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(files)), "{ended}");
     setup.app.wait_until_no_jobs_are_left().await;
     assert_eq!(setup.app.count("dead_job").await, 0);
     let expected: Vec<String> = names.iter().map(|name| format!("{name}.copy")).collect();
     assert_eq!(copied(&setup).await, expected);
     drop(worker);
     setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn every_file_is_copied_once_when_workers_are_killed() {
+    assert_copied_once(600, &copies()).await;
+}
+
+/// Reading takes longer than items of a job wait for each other.
+#[actix_web::test]
+async fn every_slow_file_is_copied_once_when_workers_are_killed() {
+    let nodes = json!([
+        { "id": "in", "type": "source.files", "trigger": "manual" }, { "id": "read", "type": "partition" },
+        { "id": "out", "type": "sink.file", "suffix": ".copy" },
+    ]);
+    assert_copied_once(100, &definition(&nodes, &["in > read", "read > out"])).await;
 }

@@ -8,8 +8,8 @@ use crate::{
     id::{ItemId, RunId},
 };
 
-/// Runs the first segment of a plan for items that have entered together. Quick items share transactions; one that fails, and all
-/// that come behind slow ones, get a [`RunSegment`] of their own.
+/// Runs the first segment of a plan for items that have entered together. Quick items share transactions; one that fails, and the
+/// others of a slow one, get a [`RunSegment`] of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunItems {

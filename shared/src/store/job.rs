@@ -216,6 +216,13 @@ pub async fn assert_lease(tx: &Tx, claim: &Claim) -> Result<bool> {
     Ok(job.into_tuple::<JobId>().one(tx).await?.is_some())
 }
 
+/// Replaces the payload of a job whose lease is asserted: the next attempt has this one.
+pub async fn replace_payload(tx: &Tx, claim: &Claim, payload: Json) -> Result<()> {
+    let replaced = ActiveModel { payload: Set(payload), ..Default::default() };
+    Entity::update_many().set(replaced).filter(held(claim)).exec(tx).await?;
+    Ok(())
+}
+
 /// Deletes a finished job. `false`: the lease was lost.
 pub async fn complete(conn: &impl Conn, claim: &Claim) -> Result<bool> {
     Ok(Entity::delete_many().filter(held(claim)).exec(conn).await?.rows_affected == 1)

@@ -1,9 +1,9 @@
 //! `run.items`: the first segment of a run for several items. What an item costs besides its nodes (a job, its way through the queue,
 //! a transaction) is then paid once for all.
 //!
-//! The items do not depend on each other: one that fails gets a job of its own, where it is tried again and reported. So does each
-//! item behind slow ones, to be taken by other workers; and so do all if an attempt at this job ends without a result, for one of them may
-//! have ended the worker.
+//! The items do not depend on each other: one that fails gets a job of its own, where it is tried again and reported. So do all others as
+//! soon as one is slow, to be taken by other slots; and so do all if an attempt at this job ends without a result, for one of them may have
+//! ended the worker.
 
 use std::{
     error::Error,
@@ -18,6 +18,7 @@ use nvisy_shared::{
     queue::outbox,
     store::{self, change::Change, job::Claim, run::Item},
 };
+use serde_json::json;
 
 use super::{
     item,
@@ -53,7 +54,9 @@ impl Handler for RunItems {
             })
             .await;
         };
-        Attempt { cx, claim, job: self, segment: &segment, outputs: Vec::new(), alone: Vec::new() }.run(items).await
+        items.reverse();
+        let (outputs, alone) = (Vec::new(), Vec::new());
+        Attempt { cx, claim, job: self, segment: &segment, waiting: items, outputs, alone }.run().await
     }
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, _: &Failure) -> Result<(), JobError> {
@@ -83,6 +86,8 @@ struct Attempt<'a> {
     claim: &'a Claim,
     job: &'a RunItems,
     segment: &'a OpenSegment<'a>,
+    /// Items that have not begun, the first one last.
+    waiting: Vec<Item>,
     /// Outputs that are not written yet.
     outputs: Vec<(RunSegment, SegmentOutput)>,
     /// Items that get a job of their own.
@@ -90,16 +95,16 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run(mut self, items: Vec<Item>) -> Result<(), JobError> {
+    async fn run(mut self) -> Result<(), JobError> {
         let began = Instant::now();
         let mut written = began;
-        for item in &items {
+        while let Some(item) = self.waiting.pop() {
             let job = self.job.of_item(item.id, item.low_priority);
             if began.elapsed() > MAX_DURATION {
                 self.alone.push(job);
                 continue;
             }
-            match self.compute(&job, item).await {
+            match self.compute(&job, &item).await {
                 Ok(output) => self.outputs.push((job, output)),
                 Err(JobError::Obsolete) => {}
                 Err(JobError::LeaseLost) => return Err(JobError::LeaseLost),
@@ -120,7 +125,7 @@ impl Attempt<'_> {
         self.write(true).await
     }
 
-    /// Runs the nodes for an item. A slow one is shown as running, and delays no output of others.
+    /// Runs the nodes for an item. A slow one is shown as running, and keeps the job for itself.
     async fn compute(&mut self, job: &RunSegment, item: &Item) -> Result<SegmentOutput, JobError> {
         let segment = self.segment;
         let mut output = Box::pin(segment.compute(job, item));
@@ -128,15 +133,32 @@ impl Attempt<'_> {
             return output;
         }
         self.write(false).await?;
-        let (cx, claim, workspace) = (self.cx, self.claim, self.claim.workspace_id);
+        self.keep_only(job).await?;
+        output.await
+    }
+
+    /// Gives all other items jobs of their own, which other slots take meanwhile.
+    async fn keep_only(&mut self, job: &RunSegment) -> Result<(), JobError> {
+        let waiting = self.waiting.drain(..).rev().map(|item| self.job.of_item(item.id, item.low_priority));
+        self.alone.extend(waiting);
+        let (cx, claim, alone, plan) = (self.cx, self.claim, &self.alone, &self.segment.plan.plan);
+        let workspace = claim.workspace_id;
+        // Another attempt must not give them jobs again.
+        let kept = &json!(RunItems { items: vec![job.item], ..self.job.clone() });
         write_in_tx(cx, claim, || {
-            async |change| {
+            async move |change: &mut Change| {
                 let item = item::open(change, workspace, job.item).await?;
-                item::started(change, workspace, &item, segment.plan.plan.stage(job.segment)).await
+                item::started(change, workspace, &item, plan.stage(job.segment)).await?;
+                for job in alone {
+                    outbox::enqueue(change, workspace, job).await?;
+                }
+                store::job::replace_payload(change, claim, kept.clone()).await?;
+                Ok(())
             }
         })
         .await?;
-        output.await
+        self.alone.clear();
+        Ok(())
     }
 
     /// Writes the outputs so far; the last time, with the end of the job. If one of them cannot be written, all items get jobs of
