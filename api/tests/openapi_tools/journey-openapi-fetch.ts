@@ -45,6 +45,7 @@ const found = await client.POST("/api/v1/workspaces/{ws}/search", {
     explain: false,
     facets: [],
     hidden: [],
+    boosts: [],
     pinned: [],
     verify: false,
   },

@@ -23,6 +23,12 @@ DEFINITION = {
 DEFINING = ("createPipeline", "updatePipeline", "previewPipeline", "startInlineRun", "forkRun")
 
 
+def use_unknown_reranker(search):
+    """A connection need not exist; one that does may be unable to rerank."""
+    if isinstance(search.get("rerank"), dict) and "connection" in search["rerank"]:
+        search["rerank"]["connection"] = str(uuid.uuid4())
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Replaces the values of which only the server knows whether they are good."""
@@ -63,7 +69,9 @@ def before_call(context, case, kwargs):
             body["metadata"] = {"review": {"state": "draft"}, "year": 2026}
         # A collection has one of the server's models, and no name that is an id.
         if case.operation.definition.raw["operationId"] in ("createCollection", "updateCollection"):
-            body.pop("model", None)
+            # Dimensions and quantisation are those of a model in the same request.
+            for field in ("model", "dimensions", "quantisation"):
+                body.pop(field, None)
         operation = case.operation.definition.raw["operationId"]
         # The server of this test has one model; a connection need not exist.
         if operation in ("createSecondSpace", "estimateSecondSpace"):
@@ -76,7 +84,11 @@ def before_call(context, case, kwargs):
         if operation == "judgeHit":
             body.pop("start", None)
             body.pop("end", None)
+        # A set has words, or sources and targets, and each is a word.
+        if operation == "replaceSynonyms":
+            body["sets"] = [{"words": ["car", "automobile"]}, {"from": ["tv"], "to": ["television"]}]
         if operation == "startEvaluation":
+            use_unknown_reranker(body.get("settings", {}))
             body.pop("fitWeights", None)
             for field in ("collections", "secondSpace"):
                 body.get("settings", {}).pop(field, None)
@@ -85,6 +97,7 @@ def before_call(context, case, kwargs):
             # The embedding space decides about the length of a vector; without one, a search needs words.
             search.pop("vector", None)
             search["query"] = search.get("query") or "tide"
+            use_unknown_reranker(search)
         # One of both, which need not exist.
         if operation == "searchSimilar":
             body.pop("chunk", None)

@@ -103,7 +103,7 @@ impl Phrase {
         tokens.windows(self.places.len()).filter_map(move |window| {
             let matches = |(place, token): (usize, &Token)| self.matches(place, text, token, languages);
             let (first, last) = (window.first()?, window.last()?);
-            window.iter().enumerate().all(matches).then(|| first.bytes.start..last.bytes.end)
+            window.iter().enumerate().all(matches).then_some(first.bytes.start..last.bytes.end)
         })
     }
 

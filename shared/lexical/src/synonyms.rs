@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn folded_words_are_those_that_are_compared() {
-        assert_eq!(folded_words("Motor  véhicule!"), ["motor", "vehicule"]);
+        assert_eq!(folded_words("Motor  Café!"), ["motor", "cafe"]);
         assert_eq!(folded_words("&!?"), [""; 0]);
     }
 }
