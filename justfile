@@ -30,7 +30,7 @@ test *arguments: model
     @{{ services }} dovecot >/dev/null
     @{{ services }} object-stores >/dev/null
     @# More tests than cores: many of them wait.
-    NEXTEST_TEST_THREADS="${NEXTEST_TEST_THREADS:-$(($(nproc) * 3 / 2))}" NVISY_TEST_LOG="${NVISY_TEST_LOG:-info}" {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
+    NEXTEST_TEST_THREADS="${NEXTEST_TEST_THREADS:-$(($(nproc) * 3 / 2))}" NVISY_TEST_LOG="${NVISY_TEST_LOG:-info}" {{ services }} run --throwaway --in-memory -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
     @{{ just_executable() }} no-secrets-in-logs "$#"
 
 # Fail if a log of the tests that ran last has the marker that all secrets of test connections contain
@@ -53,7 +53,7 @@ no-secrets-in-logs test-arguments="0":
 [group('work')]
 test-openapi: model
     @{{ services }} install
-    NVISY_TEST_OPENAPI_TOOLS="$({{ services }} openapi-tools)" {{ services }} run --throwaway -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked --run-ignored only openapi_tools::
+    NVISY_TEST_OPENAPI_TOOLS="$({{ services }} openapi-tools)" {{ services }} run --throwaway --in-memory -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked --run-ignored only openapi_tools::
 
 # Keep PostgreSQL and NATS running between test runs: start, stop or status
 [group('work')]

@@ -1,7 +1,6 @@
 //! `just bench-upload`: the throughput of a large upload as a share of the bare object store, and its memory.
 
 use std::{
-    net::TcpListener,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -11,7 +10,7 @@ use futures::{StreamExt, stream};
 use reqwest::{Body, Method};
 use tokio::process::Command;
 
-use crate::support::{TestApp, program, wait_until};
+use crate::support::{TestApp, free_port, program, wait_until};
 
 const UPLOAD_BYTES: u64 = 1 << 30;
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -21,7 +20,7 @@ pub async fn run() {
     let app = TestApp::start().await;
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Bench").await;
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = format!("127.0.0.1:{}", free_port());
     let (url, settings) = (format!("http://{address}"), [("NVISY_HTTP_ADDRESS", address.as_str())]);
     let began = Instant::now();
     let server = Command::new(program("nvisy-api"))

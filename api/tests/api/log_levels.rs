@@ -1,6 +1,6 @@
 //! A log line of level WARN or ERROR tells an operator to act: requests that are part of the usual day write none.
 
-use std::{fs::File, net::TcpListener, process::ExitStatus};
+use std::{fs::File, process::ExitStatus};
 
 use nvisy_api::cli;
 use nvisy_shared::{
@@ -11,7 +11,9 @@ use reqwest::{Method, RequestBuilder, multipart::Form};
 use serde_json::{Value, json};
 use tokio::process::Child;
 
-use crate::support::{PASSWORD, TestApp, TestResponse, part, program_command, send, send_signal, wait_until};
+use crate::support::{
+    PASSWORD, TestApp, TestResponse, free_port, part, program_command, send, send_signal, wait_until,
+};
 
 const PROGRAMS: [&str; 2] = ["nvisy-api", "nvisy-worker"];
 
@@ -27,7 +29,7 @@ impl Programs {
     async fn start(settings: &[(&str, &str)]) -> Self {
         let deployment = TestDeployment::new().await;
         cli::keys(deployment.keys().folder(), false).expect("new keys");
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().to_string();
+        let address = format!("127.0.0.1:{}", free_port());
         let own = [
             ("NVISY_HTTP_ADDRESS", address.as_str()),
             ("NVISY_EMBEDDING_PROVIDER", "local"),

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    PASSWORD, TestAccount, TestApp,
+    PASSWORD, TestAccount, TestApp, free_port,
     mail_requests::{
         NEW_PASSWORD, create_confirmed_account, post, request_password_reset, reset_password, sign_up, start_with_mail,
     },
@@ -100,8 +100,7 @@ async fn repeated_wrong_codes_notify_the_account() {
 
 #[actix_web::test]
 async fn mail_waits_for_an_unreachable_server() {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("smtp://{unused}");
+    let url = format!("smtp://127.0.0.1:{}", free_port());
     let settings = [
         ("NVISY_SMTP_URL", url.as_str()),
         ("NVISY_SMTP_FROM", "nvisy@example.org"),

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     pipeline_graphs::{Setup, definition},
-    support::{TestApp, program, send, wait_until},
+    support::{TestApp, free_port, program, send, wait_until},
 };
 
 /// Lets calls reach this machine.
@@ -276,7 +276,7 @@ async fn documented_step_verifies_signatures_and_counts_words() {
     let secret = setup.app.post(&setup.ada, &setup.path("signing-secret"), &json!({})).await.expect(200);
     let program = documented_program();
     assert!(program.lines().filter(|line| !line.trim().is_empty()).count() <= 30, "{program}");
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut server = tokio::process::Command::new("python3")
         .args(["-c", &program])
         .env("PORT", port.to_string())

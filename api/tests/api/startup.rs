@@ -10,7 +10,7 @@ use nvisy_shared::{
 };
 use tokio::process::Command;
 
-use crate::support::{TestApp, assert_single_error, program, run, text};
+use crate::support::{TestApp, assert_single_error, free_port, program, run, text};
 
 const PROGRAMS: [&str; 2] = ["nvisy-api", "nvisy-worker"];
 
@@ -170,8 +170,7 @@ async fn unusable_postgres_is_named() {
     let deployment = TestDeployment::empty().await;
     cli::keys(deployment.keys().folder(), false).unwrap();
     let url = deployment.config(&[]).database.url.expose().clone();
-    let unused = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
-    let unreachable = format!("postgres://postgres:postgres@{unused}/postgres");
+    let unreachable = format!("postgres://postgres:postgres@127.0.0.1:{}/postgres", free_port());
     assert_both_fail(
         &deployment,
         &[("NVISY_DATABASE_URL", &unreachable)],
@@ -212,10 +211,9 @@ async fn unusable_postgres_is_named() {
 #[actix_web::test]
 async fn unusable_nats_is_named() {
     let deployment = deployment_with_keys().await;
-    let unused = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
     assert_both_fail(
         &deployment,
-        &[("NVISY_NATS_URL", &format!("nats://{unused}"))],
+        &[("NVISY_NATS_URL", &format!("nats://127.0.0.1:{}", free_port()))],
         &["NATS cannot be reached: NVISY_NATS_URL"],
     )
     .await;

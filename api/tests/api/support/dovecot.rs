@@ -16,7 +16,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{create_authority, object_store::free_ports, wait_until};
+use super::{create_authority, free_ports, wait_until};
 
 pub struct Dovecot {
     /// Plain text, and STARTTLS.

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -11,7 +10,7 @@ use nvisy_shared::testing::variable;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::net::TcpStream;
 
-use super::wait_until;
+use super::{free_port, wait_until};
 
 pub struct Mailbox {
     folder: tempfile::TempDir,
@@ -57,7 +56,7 @@ impl Mailbox {
     pub async fn start_as(security: Security, password: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         create_authority(folder.path(), "127.0.0.1");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let server = serve(folder.path(), port, security, password).await;
         Self { folder, port, server, url: format!("smtp://127.0.0.1:{port}") }
     }

@@ -10,11 +10,11 @@ use sqlx::{ConnectOptions, mysql::MySqlConnectOptions};
 use tempfile::TempDir;
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
 };
 
-use super::wait_until;
+use super::{free_port, wait_until};
 
 pub struct MariaDb {
     pub port: u16,
@@ -54,7 +54,7 @@ impl MariaDb {
         drop(input);
         assert!(bootstrap.wait().await.expect("a status").success(), "MariaDB made no system tables");
 
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let users = directory.path().join("users.sql");
         let (database, user, password) = (Self::DATABASE, Self::USER, Self::PASSWORD);
         let statements = format!(

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::{TestApp, wait_until};
+use super::{TestApp, free_port, free_ports, wait_until};
 
 /// The bucket of all stores.
 pub const BUCKET: &str = "docs";
@@ -35,12 +34,6 @@ fn programs() -> PathBuf {
             "NVISY_TEST_OBJECT_STORES is not set: run the tests through `just test`, which installs the object stores",
         )
         .into()
-}
-
-/// Ports that were free.
-pub fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners: Vec<_> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    std::array::from_fn(|at| listeners[at].local_addr().expect("an address").port())
 }
 
 /// A process that is killed when dropped.
@@ -207,6 +200,17 @@ impl SeaweedFs {
     }
 }
 
+/// What the store has written tells why a test failed.
+impl Drop for SeaweedFs {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("the log of SeaweedFS ends with:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
+    }
+}
+
 pub fn s3_credentials() -> Value {
     json!({ "accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY })
 }
@@ -222,7 +226,7 @@ pub struct Azurite {
 impl Azurite {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let [port] = free_ports();
+        let port = free_port();
         let programs = programs();
         let script = programs.join("npm/node_modules/azurite/dist/src/blob/main.js");
         assert!(script.exists(), "Azurite is missing: `deploy/quickstart/services object-stores` installs it");
@@ -292,7 +296,7 @@ pub struct FakeGcs {
 impl FakeGcs {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let [port] = free_ports();
+        let port = free_port();
         let endpoint = format!("http://127.0.0.1:{port}");
         let arguments = [
             "-backend",

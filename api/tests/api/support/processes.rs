@@ -1,7 +1,6 @@
 //! API and worker as processes.
 
 use std::{
-    net::TcpListener,
     path::PathBuf,
     process::{Output, Stdio},
     time::Duration,
@@ -11,7 +10,7 @@ use nvisy_shared::testing::TestDeployment;
 use reqwest::Method;
 use tokio::process::{Child, Command};
 
-use super::{TestApp, wait_until};
+use super::{TestApp, free_port, wait_until};
 
 const RUN_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -37,8 +36,7 @@ pub fn spawn(name: &str, deployment: &TestDeployment, settings: &[(&str, &str)])
 
 /// Starts another API of the same deployment, and returns its URL once it is ready.
 pub async fn start_second_api(app: &TestApp, settings: &[(&str, &str)]) -> (Child, String) {
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
-    let address = address.to_string();
+    let address = format!("127.0.0.1:{}", free_port());
     let settings = [&[("NVISY_HTTP_ADDRESS", address.as_str())], settings].concat();
     let api = spawn("nvisy-api", &app.deployment, &settings);
     let url = format!("http://{address}");
