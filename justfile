@@ -140,6 +140,8 @@ doc:
 ci:
     #!/usr/bin/env bash
     set -euo pipefail
+    # A clean clone compiles each crate once.
+    export CARGO_INCREMENTAL=0
     stage() {
         local name=$1 started=$SECONDS
         shift
