@@ -40,6 +40,7 @@ pub mod query_sample;
 pub mod query_set;
 pub mod rate_limit;
 pub mod run;
+pub mod run_item;
 pub mod run_list;
 pub mod schema;
 pub mod search;

@@ -18,7 +18,7 @@ use nvisy_shared::{
         options::{NodeOptions, OnError},
         plan::{Origin, Plan, Step},
     },
-    store::{self, artifact::FoundArtifact, job::Claim, run::WorkDone},
+    store::{self, artifact::FoundArtifact, job::Claim, run_item::WorkDone},
 };
 use tracing::Instrument;
 
