@@ -58,7 +58,7 @@ pub async fn abort(
     store::source_notification::forget_of_run(change, workspace, run).await?;
     for item in items {
         store::target::discard(change, workspace, item).await?;
-        let Some(item) = store::run_item::find_item(change.tx(), workspace, item).await? else { continue };
+        let Some(item) = store::run_item::find(change.tx(), workspace, item).await? else { continue };
         if !item.decides_file() {
             continue;
         }
@@ -105,7 +105,7 @@ pub async fn retry_failed(
         let entry = usize::try_from(*entry).unwrap_or_default();
         let job = segment_job(&compiled.plan, (run, row.low_priority), *id, entry, None);
         outbox::enqueue(change, workspace, &job).await?;
-        let Some(item) = store::run_item::find_item(change.tx(), workspace, *id).await? else { continue };
+        let Some(item) = store::run_item::find(change.tx(), workspace, *id).await? else { continue };
         if item.decides_file() {
             store::file::set_state(change, workspace, item.version_id, FileState::Queued, None).await?;
             change.emit(EventType::FileQueued, item.file_id, json!({ "versionId": item.version_id }));

@@ -35,7 +35,7 @@ pub async fn lock_items(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> 
         .lock(LockType::NoKeyUpdate)
         .into_tuple::<FileId>();
     files.all(tx).await?;
-    super::run_item::lock_items(tx, workspace, items).await
+    super::run_item::lock(tx, workspace, items).await
 }
 
 /// Locks a file whose description is to be changed. `None`: there is no such file.

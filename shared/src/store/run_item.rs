@@ -39,7 +39,7 @@ pub struct NewItem {
 }
 
 /// Adds items to a run, and counts them. Their progress begins with their entry.
-pub async fn insert_items(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<NewItem>) -> Result<Vec<ItemId>> {
+pub async fn insert(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<NewItem>) -> Result<Vec<ItemId>> {
     let count = i32::try_from(items.len()).unwrap_or(i32::MAX);
     if count == 0 {
         return Ok(Vec::new());
@@ -177,18 +177,18 @@ fn select_items(workspace: WorkspaceId, items: Vec<ItemId>) -> Select<run_item::
 }
 
 /// An item; `None` if its file was deleted.
-pub async fn find_item(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
-    Ok(find_items(conn, workspace, vec![item]).await?.pop())
+pub async fn find(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
+    Ok(find_all(conn, workspace, vec![item]).await?.pop())
 }
 
 /// Those of these items whose file is not deleted, by id.
-pub async fn find_items(conn: &impl Conn, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<Vec<Item>> {
+pub async fn find_all(conn: &impl Conn, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<Vec<Item>> {
     let rows: Vec<ItemRow> = select_items(workspace, items).into_model().all(conn).await?;
     rows.into_iter().map(ItemRow::into_item).collect()
 }
 
-/// Like [`find_items`], and locks the items; [`super::locks::lock_items`] locks their files before.
-pub(super) async fn lock_items(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<Vec<Item>> {
+/// Like [`find_all`], and locks the items; [`super::locks::lock_items`] locks their files before.
+pub(super) async fn lock(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<Vec<Item>> {
     let mut select = select_items(workspace, items);
     QueryTrait::query(&mut select).lock_with_tables(LockType::Update, [run_item::Entity]);
     let rows: Vec<ItemRow> = select.into_model().all(tx).await?;
@@ -203,7 +203,7 @@ fn update_item(workspace: WorkspaceId, item: ItemId) -> UpdateMany<run_item::Ent
 }
 
 /// Marks items as running, and their run.
-pub async fn start_items(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<ItemId>) -> Result<()> {
+pub async fn start(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<ItemId>) -> Result<()> {
     let running = run_item::ActiveModel { state: Set(ItemState::Running), ..Default::default() };
     run_item::Entity::update_many()
         .set(running)
@@ -292,7 +292,7 @@ pub struct RunProgress {
 }
 
 /// Finishes an item and, if it was the last one, its run. `work` is that of the job that finishes it.
-pub async fn finish_item(
+pub async fn finish(
     tx: &Tx,
     workspace: WorkspaceId,
     item: &Item,

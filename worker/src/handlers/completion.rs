@@ -223,7 +223,7 @@ impl Completion<'_> {
             }
         }
         let entries: Vec<usize> = items.iter().map(|item| item.entry).collect();
-        let ids = store::run_item::insert_items(self.change, self.workspace, self.item.run_id, items).await?;
+        let ids = store::run_item::insert(self.change, self.workspace, self.item.run_id, items).await?;
         for (item, segment) in ids.into_iter().zip(entries) {
             self.enqueue_job(item, NextJob { segment, units: None }).await?;
         }

@@ -38,7 +38,7 @@ const MAX_DURATION: Duration = Duration::from_secs(1);
 #[async_trait]
 impl Handler for RunItems {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
-        let mut items = store::run_item::find_items(&cx.db, claim.workspace_id, self.items.clone()).await?;
+        let mut items = store::run_item::find_all(&cx.db, claim.workspace_id, self.items.clone()).await?;
         items.retain(|item| is_due(self, item));
         let first = items.first().ok_or(JobError::Obsolete)?;
         let segment = if claim.attempts > 1 {
@@ -60,7 +60,7 @@ impl Handler for RunItems {
     }
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, _: &Failure) -> Result<(), JobError> {
-        let mut items = store::run_item::find_items(change.tx(), claim.workspace_id, self.items.clone()).await?;
+        let mut items = store::run_item::find_all(change.tx(), claim.workspace_id, self.items.clone()).await?;
         items.retain(|item| is_due(self, item));
         divide(change, claim, self, &items).await
     }
@@ -188,7 +188,7 @@ impl Attempt<'_> {
                 items.retain(|item| is_due(shared, item));
                 if !items.is_empty() {
                     let ids = items.iter().map(|item| item.id).collect();
-                    store::run_item::start_items(change, workspace, shared.run, ids).await?;
+                    store::run_item::start(change, workspace, shared.run, ids).await?;
                 }
                 for (at, (job, output)) in outputs.iter().enumerate() {
                     let Some(found) = items.iter().position(|item| item.id == job.item) else { continue };

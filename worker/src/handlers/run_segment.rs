@@ -46,7 +46,7 @@ use crate::{
 impl Handler for RunSegment {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;
-        let item = store::run_item::find_item(&cx.db, workspace, self.item).await?;
+        let item = store::run_item::find(&cx.db, workspace, self.item).await?;
         let item = item.filter(|item| item.state.is_open()).ok_or(JobError::Obsolete)?;
         let open = OpenSegment::open(cx, claim, &item, self.segment).await?;
         limits::admit(cx, claim, &item, &open.plan.plan.segments[self.segment]).await?;
@@ -81,7 +81,7 @@ impl Handler for RunSegment {
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
         let workspace = claim.workspace_id;
-        let Some(item) = store::run_item::find_item(change.tx(), workspace, self.item).await? else { return Ok(()) };
+        let Some(item) = store::run_item::find(change.tx(), workspace, self.item).await? else { return Ok(()) };
         let fails_run = fails_run(change, workspace, &item, failure).await?;
         item::failed(change, workspace, self.item, failure, claim.attempts, fails_run).await?;
         if fails_run {

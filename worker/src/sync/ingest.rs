@@ -78,7 +78,7 @@ async fn enter(change: &mut Change, of: &SyncedSource, files: &[(&Fetched, Store
         parent: None,
         stage: stage.to_owned(),
     });
-    for item in store::run_item::insert_items(change, of.workspace, of.run.id, items.collect()).await? {
+    for item in store::run_item::insert(change, of.workspace, of.run.id, items.collect()).await? {
         let job = runs::segment_job(plan, (of.run.id, of.run.low_priority), item, of.entry, None);
         outbox::enqueue(change, of.workspace, &job).await?;
     }
