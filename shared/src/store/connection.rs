@@ -62,9 +62,14 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) ->
     Entity::find_by_id((workspace, id)).one(conn).await
 }
 
-/// The connection of this name.
-pub async fn find_by_name(conn: &impl Conn, workspace: WorkspaceId, name: &str) -> Result<Option<Model>> {
-    Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Name.eq(name)).one(conn).await
+/// The connection of this id, or of this name if no connection has the id.
+pub async fn find_by_key(conn: &impl Conn, workspace: WorkspaceId, key: &str) -> Result<Option<Model>> {
+    if let Ok(id) = key.parse()
+        && let Some(row) = find(conn, workspace, ConnectionId(id)).await?
+    {
+        return Ok(Some(row));
+    }
+    Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Name.eq(key)).one(conn).await
 }
 
 /// Connections before `before`, newest first, at most `limit`.
