@@ -56,7 +56,7 @@ impl Handler for RunItems {
         };
         items.reverse();
         let (outputs, alone) = (Vec::new(), Vec::new());
-        Attempt { cx, claim, job: self, segment: &segment, waiting: items, outputs, alone }.run().await
+        ItemsInProgress { cx, claim, job: self, segment: &segment, waiting: items, outputs, alone }.run().await
     }
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, _: &Failure) -> Result<(), JobError> {
@@ -80,8 +80,8 @@ async fn divide(change: &Change, claim: &Claim, job: &RunItems, items: &[Item]) 
     Ok(())
 }
 
-/// An attempt at the items, one after the other.
-struct Attempt<'a> {
+/// The items of a job, which it runs one after the other.
+struct ItemsInProgress<'a> {
     cx: &'a Context,
     claim: &'a Claim,
     job: &'a RunItems,
@@ -94,7 +94,7 @@ struct Attempt<'a> {
     alone: Vec<RunSegment>,
 }
 
-impl Attempt<'_> {
+impl ItemsInProgress<'_> {
     async fn run(mut self) -> Result<(), JobError> {
         let began = Instant::now();
         let mut written = began;
