@@ -128,14 +128,14 @@ async fn retry_objects(
     let mut objects = 0;
     loop {
         let (batch, of) = (BatchId::new(), (run.pipeline_id, run.id));
-        let requeued = store::source_object::requeue(change, workspace, of, code, batch, BATCH_OBJECTS).await?;
+        let requeued = store::source_fetch::requeue(change, workspace, of, code, batch, BATCH_OBJECTS).await?;
         let Some((node, _)) = requeued.first().cloned() else { break };
         objects += requeued.len();
         outbox::enqueue(change, workspace, &FetchObjects { run: run.id, node, batch }).await?;
     }
     if objects > 0 {
         let count = i32::try_from(objects).unwrap_or(i32::MAX);
-        store::source_object::reopen(change, workspace, run.id, count).await?;
+        store::sync_run::reopen(change, workspace, run.id, count).await?;
     }
     Ok(objects)
 }

@@ -49,6 +49,7 @@ pub mod selection;
 pub mod session;
 pub mod sign_up_permit;
 pub mod signing;
+pub mod source_fetch;
 pub mod source_listener;
 pub mod source_notification;
 pub mod source_object;
@@ -59,6 +60,7 @@ pub mod staleness;
 #[cfg(all(test, feature = "testing"))]
 mod statements;
 pub mod succession;
+pub mod sync_run;
 pub mod synced_file;
 pub mod synonyms;
 pub mod target;

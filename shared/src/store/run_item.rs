@@ -329,3 +329,20 @@ pub async fn finish(
     let ended = if items_ended < items { None } else { finish_run(tx, workspace, run, run_failure).await? };
     Ok(RunProgress { ended, items, items_ended })
 }
+
+/// Whether a version has been an item of a pipeline.
+pub async fn has_entered(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    pipeline: PipelineId,
+    version: VersionId,
+) -> Result<bool> {
+    let entered = raw_sql!(
+        Postgres,
+        "select exists (
+             select from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
+             where i.workspace_id = {workspace} and i.version_id = {version} and r.pipeline_id = {pipeline}
+                 and not r.preview)"
+    );
+    Ok(sql::first_value(conn, entered).await?.unwrap_or(false))
+}
