@@ -47,7 +47,7 @@ pub async fn reopen(tx: &Tx, workspace: WorkspaceId, run: RunId, objects: i32) -
 }
 
 /// Whether a sync of a pipeline goes on, other than this run.
-pub async fn has_open_sync(
+pub async fn has_open(
     conn: &impl Conn,
     workspace: WorkspaceId,
     pipeline: PipelineId,
