@@ -15,6 +15,7 @@ mod epub;
 mod escapes;
 mod failures;
 mod html;
+mod html_tags;
 mod input;
 mod mail;
 mod markdown;
