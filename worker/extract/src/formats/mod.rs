@@ -32,6 +32,7 @@ mod ppt;
 mod pptx;
 mod rows;
 mod rtf;
+mod rtf_encodings;
 mod sheets;
 mod summary;
 mod symbols;
