@@ -33,6 +33,7 @@ mod pptx;
 mod rows;
 mod rtf;
 mod rtf_encodings;
+mod rtf_tokens;
 mod sheets;
 mod summary;
 mod symbols;
