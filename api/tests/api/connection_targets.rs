@@ -10,38 +10,13 @@ use serde_json::{Value, json};
 use sqlx::{ConnectOptions, Row as _};
 use url::Url;
 
-use crate::{
-    pipeline_graphs::{Setup, definition},
-    support::{MariaDb, TestApp, VectorServer, create_authority, program, program_command, send, spawn, wait_until},
+use crate::support::{
+    MariaDb, QuickWorker, Setup, TestApp, VectorServer, create_authority, definition, program, program_command, send,
+    spawn, wait_until,
 };
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 const STORES: [&str; 4] = ["qdrant", "weaviate", "milvus", "pinecone"];
-
-/// A worker in this process that looks for obsolete targets all the time.
-pub struct QuickWorker {
-    lifecycle: Lifecycle,
-    task: tokio::task::JoinHandle<bool>,
-}
-
-impl QuickWorker {
-    pub async fn start(app: &TestApp) -> Self {
-        let build = Worker::build(app.config().clone(), program("nvisy-worker")).await.unwrap();
-        let schedule = Schedule {
-            poll_interval: Duration::from_millis(100),
-            targets_interval: Duration::from_millis(200),
-            ..Schedule::default()
-        };
-        let lifecycle = Lifecycle::new();
-        let task = tokio::spawn(build.with_maintenance(schedule).run(lifecycle.clone()));
-        Self { lifecycle, task }
-    }
-
-    pub async fn stop(self) {
-        self.lifecycle.soft().cancel();
-        assert!(self.task.await.unwrap(), "the worker finished in time");
-    }
-}
 
 /// Creates a connection and returns its id.
 pub async fn connect(setup: &Setup, provider: &str, settings: Value, credentials: Value) -> String {
