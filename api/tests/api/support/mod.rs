@@ -24,6 +24,7 @@ mod searched;
 pub mod second_factor;
 mod secrets;
 pub mod synced;
+pub mod targets;
 mod valid_requests;
 mod vector_server;
 pub mod web_server;
