@@ -65,6 +65,7 @@ mod operator_commands;
 mod pagination;
 mod password_reset;
 mod pipeline_graphs;
+mod pipeline_recovery;
 mod pipelines;
 mod problems;
 mod query_sets;
