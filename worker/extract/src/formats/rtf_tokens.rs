@@ -54,7 +54,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// A byte in two digits; what are no digits is text.
+    /// A byte in two digits; other characters behind the apostrophe are text.
     fn hexadecimal(&mut self) -> Option<u8> {
         let digits = std::str::from_utf8(self.bytes.get(self.at..self.at + 2)?).ok()?;
         let byte = u8::from_str_radix(digits, 16).ok()?;
