@@ -11,11 +11,7 @@ use sea_orm::{
 };
 use serde_json::Value as Json;
 
-use super::{
-    Conn, Error, Result, Tx,
-    job::{self, Claim},
-    sql,
-};
+use super::{Conn, Error, Result, Tx, job::Claim, job_wait, sql};
 use crate::{
     domain::connection::{CheckState, CheckStep},
     entity::connection::{ActiveModel, Column, Entity, Model},
@@ -140,7 +136,7 @@ pub async fn update(tx: &Tx, workspace: WorkspaceId, id: ConnectionId, settings:
         .exec(tx)
         .await?;
     reset_health(tx, workspace, id).await?;
-    job::wake_blocked(tx, workspace).await?;
+    job_wait::wake_blocked(tx, workspace).await?;
     Ok(true)
 }
 
@@ -233,7 +229,7 @@ pub async fn finish_check(
         .await?;
     if ok {
         reset_health(tx, workspace, id).await?;
-        job::wake_blocked(tx, workspace).await?;
+        job_wait::wake_blocked(tx, workspace).await?;
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ pub mod installation;
 pub mod invite;
 pub mod item_log;
 pub mod job;
+pub mod job_wait;
 pub mod locks;
 pub mod mail;
 pub mod maintenance_lease;

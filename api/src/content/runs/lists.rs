@@ -56,7 +56,7 @@ pub async fn read(
 ) -> Result<Json<Run>, Problem> {
     let (db, workspace) = (&state.platform.db, member.workspace);
     let row = service::find(db, workspace, path.0.run).await?;
-    let wait = if row.state.is_open() { store::job::run_wait(db, workspace, row.id).await? } else { None };
+    let wait = if row.state.is_open() { store::job_wait::run_wait(db, workspace, row.id).await? } else { None };
     let waiting = wait.map(|(reason, until)| ItemWaiting { reason, until });
     Ok(Json(Run { waiting, ..row.into() }))
 }
