@@ -32,9 +32,10 @@ use crate::{
     context::Context,
     pipeline::{
         effects::{self, Applied},
-        engine::{Content, Kept, SegmentOutput},
         plans::CompiledPlan,
-        preview, storage,
+        preview,
+        segment_output::{Content, Kept, SegmentOutput},
+        storage,
     },
     runner::JobError,
 };

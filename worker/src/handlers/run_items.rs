@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    pipeline::engine::SegmentOutput,
+    pipeline::segment_output::SegmentOutput,
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
 

@@ -19,8 +19,9 @@ use super::{
     contract::FileFacts,
     element::Elements,
     embedding_connection::Caller,
-    engine::{self, Content, Entering, SegmentOutput, SegmentScope},
+    engine::{self, Entering, SegmentScope},
     plans::CompiledPlan,
+    segment_output::{Content, SegmentOutput},
     spaces, storage,
 };
 use crate::{
