@@ -64,23 +64,33 @@ impl JsonSchema for SynonymSetBody {
                 "type": "array", "items": entry, "minItems": least, "maxItems": MAX_ENTRIES, "description": description,
             })
         };
-        let form = |properties: Value, required: &[&str]| {
-            json!({
-                "type": "object", "properties": properties, "required": required, "additionalProperties": false,
-            })
-        };
-        let words = json!({ "words": entries(2, "Words and phrases that mean the same.") });
-        let directed = json!({
-            "from": entries(1, "Words and phrases that have synonyms."), "to": entries(1, "Their synonyms."),
+        let group = json!({
+            "type": "object", "description": "Words and phrases that find each other.",
+            "properties": { "words": entries(2, "Words and phrases that mean the same.") },
+            "required": ["words"], "additionalProperties": false,
         });
-        let schema = json!({
-            "description": "A set of synonyms: `words` that find each other, or words `from` that find those of `to`, but not the \
-                            other way round. An entry has 1 to 5 words; several are found as they follow each other. No two \
+        let mapping = json!({
+            "type": "object", "description": "Words and phrases that find others, but not the other way round.",
+            "properties": {
+                "from": entries(1, "Words and phrases that have synonyms."), "to": entries(1, "Their synonyms."),
+            },
+            "required": ["from", "to"], "additionalProperties": false,
+        });
+        let forms = [("SynonymGroup", group), ("SynonymMapping", mapping)];
+        let references = forms.each_ref().map(|(name, _)| json!({ "$ref": format!("#/components/schemas/{name}") }));
+        for (name, form) in forms {
+            generator.definitions_mut().insert(name.to_owned(), schema(form));
+        }
+        schema(json!({
+            "description": "A set of synonyms. An entry has 1 to 5 words; several are found as they follow each other. No two \
                             entries of a list are the same words.",
-            "anyOf": [form(words, &["words"]), form(directed, &["from", "to"])],
-        });
-        serde_json::from_value(schema).expect("the schema is valid")
+            "anyOf": references,
+        }))
     }
+}
+
+fn schema(json: Value) -> Schema {
+    serde_json::from_value(json).expect("the schema is valid")
 }
 
 impl ReplaceSynonyms {
