@@ -8,9 +8,11 @@
     reason = "benchmarks that print a report and use a part of the test support"
 )]
 
+mod corpus;
 mod fairness;
 mod http;
 mod ingest;
+mod noise;
 mod pipelines;
 mod quality;
 mod search;

@@ -7,20 +7,21 @@ use std::{
 
 use nvisy_embed::InputType;
 use nvisy_shared::{
-    domain::{file::FileState, filter::Filter, space::Quantisation},
-    id::{self, AccountId, BlobId, ItemId, SpaceId, WorkspaceId},
+    domain::{filter::Filter, space::Quantisation},
+    id::{AccountId, SpaceId, WorkspaceId},
     platform::Platform,
     store::{
-        self, Conn, Db, TransactionTrait,
-        chunk::{NewChunk, NewVector},
-        file::{NewFile, StoredBlob},
+        self, Conn, Db,
         search::{SearchMode, SearchQuery, SpaceVector, search},
-        target::NewTarget,
     },
 };
 use serde_json::json;
 
-use crate::support::TestApp;
+use crate::{
+    corpus::{Corpus, LoadedChunk, LoadedFile},
+    noise::{Noise, dot},
+    support::TestApp,
+};
 
 const CHUNKS: usize = 100_000;
 /// Chunks per transaction.
@@ -28,7 +29,7 @@ const LOAD_CHUNKS: usize = 10_000;
 const PER_FILE: usize = 100;
 const SMALL: usize = 1_000;
 const MIDDLE: usize = 30_000;
-const DIMENSIONS: u16 = 384;
+const DIMENSIONS: usize = 384;
 const CENTRES: usize = 2_000;
 const ROUNDS: usize = 60;
 const TOP: i64 = 10;
@@ -41,7 +42,7 @@ pub async fn run() {
     let owner = AccountId(ada.id.parse().unwrap());
     let space = platform.spaces.default().id;
     let mut noise = Noise(42);
-    let centres: Vec<Vec<f32>> = (0..CENTRES).map(|_| noise.unit()).collect();
+    let centres: Vec<Vec<f32>> = (0..CENTRES).map(|_| noise.unit(DIMENSIONS)).collect();
 
     app.sql(&format!("drop index embedding_hnsw_{}", space.0.simple())).await;
     let began = Instant::now();
@@ -49,10 +50,11 @@ pub async fn run() {
     for (name, size) in [("Large", CHUNKS), ("Small", SMALL), ("Middle", MIDDLE)] {
         let workspace = app.create_workspace(&ada, name).await;
         let id = WorkspaceId(workspace.parse().unwrap());
+        let corpus = Corpus { db: &app.db, workspace: id, owner, space };
         let mut known = Vec::new();
         while known.len() < size {
             let count = LOAD_CHUNKS.min(size - known.len());
-            known.extend(load(&app.db, (id, owner), space, (known.len(), count), &centres, &mut noise).await);
+            known.extend(load(&corpus, (known.len(), count), &centres, &mut noise).await);
         }
         tenants.push((workspace, id, known));
     }
@@ -135,47 +137,22 @@ pub async fn run() {
 
 /// Loads `count` chunks from number `first` on, and returns their vectors in the order of the chunks.
 async fn load(
-    db: &Db,
-    (workspace, owner): (WorkspaceId, AccountId),
-    space: SpaceId,
+    corpus: &Corpus<'_>,
     (first, count): (usize, usize),
     centres: &[Vec<f32>],
     noise: &mut Noise,
 ) -> Vec<Vec<f32>> {
-    let collection = store::collection::spaces(db, workspace).await.unwrap()[0].id;
-    let tx = db.begin().await.unwrap();
-    // The references are valid; checking each of them would take minutes.
-    tx.execute_unprepared("set local session_replication_role = replica").await.unwrap();
-    let mut loaded = Vec::new();
-    for number in (first..first + count).step_by(PER_FILE) {
-        let mut sha256 = [0; 32];
-        sha256[..8].copy_from_slice(&noise.next().to_le_bytes());
-        let blob = StoredBlob { id: BlobId::new(), sha256, bytes: 1 };
-        store::file::register_blob(&tx, workspace, blob).await.unwrap();
-        let name = format!("bench {}.txt", number / PER_FILE);
-        let new = NewFile::new(name, "text/plain".to_owned(), blob, Some(owner));
-        let (file, version) = store::file::insert(&tx, workspace, blob.id, &new).await.unwrap();
-        let mut place = 0;
-        let chunks = (0..PER_FILE).map(|_| {
-            let text = words(noise, 60);
-            let bytes = place..place + text.len();
-            place = bytes.end;
-            NewChunk { text, bytes, page: None, heading_path: Vec::new(), tokens: 60, prefix: None }
+    let file = |number: usize| {
+        let chunks = (number..number + PER_FILE).map(|n| LoadedChunk {
+            text: words(noise, 60),
+            tokens: 60,
+            vector: noise.near(&centres[(n * 7919) % centres.len()]),
         });
-        let new = NewTarget { collection, pipeline: None, node: "index", item: ItemId::new(), file, version };
-        let target = store::target::open(&tx, workspace, &new).await.unwrap();
-        let chunks = store::chunk::insert(&tx, workspace, target, (0..).zip(chunks).collect()).await.unwrap();
-        let vectors: Vec<Vec<f32>> =
-            (number..number + PER_FILE).map(|n| noise.near(&centres[(n * 7919) % centres.len()])).collect();
-        let rows = chunks.into_iter().zip(vectors.iter().cloned());
-        let rows = rows.map(|(chunk, vector)| NewVector { chunk, input_hash: id::new(), vector }).collect();
-        store::chunk::insert_vectors(&tx, workspace, space, target, rows).await.unwrap();
-        store::file::set_state(&tx, workspace, version, FileState::Ready, None).await.unwrap();
-        store::file::make_live(&tx, workspace, file, version).await.unwrap();
-        loaded.extend(vectors);
-    }
-    tx.commit().await.unwrap();
-    loaded
+        LoadedFile { name: format!("bench {}.txt", number / PER_FILE), chunks: chunks.collect() }
+    };
+    let files: Vec<LoadedFile> = (first..first + count).step_by(PER_FILE).map(file).collect();
+    corpus.load(&files).await;
+    files.into_iter().flat_map(|file| file.chunks).map(|chunk| chunk.vector).collect()
 }
 
 fn search_query(
@@ -250,10 +227,6 @@ async fn recall(
     (found as f64 / (queries.len() * top) as f64, times)
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum()
-}
-
 /// Words of a vocabulary in which a few are frequent and most are rare.
 fn words(noise: &mut Noise, count: usize) -> String {
     let word = |n: &mut Noise| {
@@ -261,39 +234,6 @@ fn words(noise: &mut Noise, count: usize) -> String {
         format!("term{}", (share * share * share * 20_000.0) as u32)
     };
     (0..count).map(|_| word(noise)).collect::<Vec<_>>().join(" ")
-}
-
-/// Repeatable randomness.
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn unit(&mut self) -> Vec<f32> {
-        let vector = (0..DIMENSIONS).map(|_| (self.share() + self.share() + self.share() - 1.5) as f32).collect();
-        scaled(vector)
-    }
-
-    /// A vector around a centre.
-    fn near(&mut self, centre: &[f32]) -> Vec<f32> {
-        let away = self.unit();
-        scaled(centre.iter().zip(away).map(|(a, b)| a + 0.6 * b).collect())
-    }
-}
-
-fn scaled(mut vector: Vec<f32>) -> Vec<f32> {
-    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    vector.iter_mut().for_each(|x| *x /= length);
-    vector
 }
 
 fn p50(mut times: Vec<Duration>) -> Duration {

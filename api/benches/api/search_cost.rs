@@ -9,20 +9,17 @@ use std::{
 use futures::future::join_all;
 use nvisy_embed::InputType;
 use nvisy_shared::{
-    domain::file::FileState,
-    id::{self, AccountId, BlobId, ItemId, WorkspaceId},
+    id::{AccountId, WorkspaceId},
     platform::Platform,
-    store::{
-        self, Conn, Db, TransactionTrait,
-        chunk::{NewChunk, NewVector},
-        file::{NewFile, StoredBlob},
-        posting,
-        target::NewTarget,
-    },
+    store::{self, Conn, Db, posting},
 };
 use serde_json::json;
 
-use crate::support::{TestAccount, TestApp};
+use crate::{
+    corpus::{Corpus, LoadedChunk, LoadedFile},
+    noise::Noise,
+    support::{TestAccount, TestApp},
+};
 
 /// Chunks, and chunks of a file.
 const CORPORA: [(usize, usize); 3] = [(1_845, 2), (10_000, 10), (100_000, 100)];
@@ -126,35 +123,18 @@ async fn load(
     let workspace = WorkspaceId(workspace.parse().unwrap());
     let owner = AccountId(ada.id.parse().unwrap());
     let (db, space) = (&platform.db, platform.spaces.default().id);
-    let collection = store::collection::spaces(db, workspace).await.unwrap()[0].id;
+    let corpus = Corpus { db, workspace, owner, space };
     for first in (0..chunks).step_by(1_000) {
-        let tx = db.begin().await.unwrap();
-        // The references are valid; checking each of them would take minutes.
-        tx.execute_unprepared("set local session_replication_role = replica").await.unwrap();
-        for number in (first..chunks.min(first + 1_000)).step_by(per_file) {
-            let count = per_file.min(chunks - number);
-            let mut sha256 = [0; 32];
-            sha256[..8].copy_from_slice(&noise.next().to_le_bytes());
-            let blob = StoredBlob { id: BlobId::new(), sha256, bytes: 1 };
-            store::file::register_blob(&tx, workspace, blob).await.unwrap();
-            let new = NewFile::new(format!("{number}.txt"), "text/plain".to_owned(), blob, Some(owner));
-            let (file, version) = store::file::insert(&tx, workspace, blob.id, &new).await.unwrap();
-            let mut place = 0;
-            let texts = (0..count).map(|_| {
-                let text = question(noise, CHUNK_WORDS);
-                let bytes = place..place + text.len();
-                place = bytes.end;
-                NewChunk { text, bytes, page: None, heading_path: Vec::new(), tokens: 200, prefix: None }
+        let file = |number: usize| {
+            let chunks = (0..per_file.min(chunks - number)).map(|_| LoadedChunk {
+                text: question(noise, CHUNK_WORDS),
+                tokens: 200,
+                vector: noise.unit(DIMENSIONS),
             });
-            let new = NewTarget { collection, pipeline: None, node: "index", item: ItemId::new(), file, version };
-            let target = store::target::open(&tx, workspace, &new).await.unwrap();
-            let ids = store::chunk::insert(&tx, workspace, target, (0..).zip(texts).collect()).await.unwrap();
-            let vectors = ids.into_iter().map(|chunk| NewVector { chunk, input_hash: id::new(), vector: noise.unit() });
-            store::chunk::insert_vectors(&tx, workspace, space, target, vectors.collect()).await.unwrap();
-            store::file::set_state(&tx, workspace, version, FileState::Ready, None).await.unwrap();
-            store::file::make_live(&tx, workspace, file, version).await.unwrap();
-        }
-        tx.commit().await.unwrap();
+            LoadedFile { name: format!("{number}.txt"), chunks: chunks.collect() }
+        };
+        let files: Vec<LoadedFile> = (first..chunks.min(first + 1_000)).step_by(per_file).map(file).collect();
+        corpus.load(&files).await;
     }
     db.execute_unprepared(&format!(
         "update collection set space_id = '{space}' where workspace_id = '{workspace}';
@@ -192,26 +172,4 @@ fn name(mut number: usize) -> String {
         number /= 16;
     }
     name
-}
-
-/// Repeatable randomness.
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn unit(&mut self) -> Vec<f32> {
-        let vector: Vec<f32> = (0..DIMENSIONS).map(|_| (self.share() - 0.5) as f32).collect();
-        let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-        vector.into_iter().map(|x| x / length).collect()
-    }
 }

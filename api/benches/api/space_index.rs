@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use nvisy_shared::store::{self, Conn, Db, TransactionTrait};
 
-use crate::support::TestApp;
+use crate::{
+    noise::{Noise, dot},
+    support::TestApp,
+};
 
 const VECTORS: usize = 100_000;
 const DIMENSIONS: usize = 384;
@@ -153,35 +156,4 @@ fn tenth_similarity(query: &[f32], vectors: &[Vec<f32>]) -> f64 {
     let mut all: Vec<f64> = vectors.iter().map(|vector| dot(query, vector)).collect();
     let (_, tenth, _) = all.select_nth_unstable_by(TOP - 1, |a, b| b.total_cmp(a));
     *tenth
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum()
-}
-
-/// Repeatable randomness.
-struct Noise(u64);
-
-impl Noise {
-    fn share(&mut self) -> f32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 40) as f32 / 16_777_216.0
-    }
-
-    fn unit(&mut self, dimensions: usize) -> Vec<f32> {
-        scaled((0..dimensions).map(|_| self.share() + self.share() + self.share() - 1.5).collect())
-    }
-
-    /// A vector around a centre.
-    fn near(&mut self, centre: &[f32]) -> Vec<f32> {
-        let away = self.unit(centre.len());
-        scaled(centre.iter().zip(away).map(|(a, b)| a + 0.6 * b).collect())
-    }
-}
-
-fn scaled(mut vector: Vec<f32>) -> Vec<f32> {
-    assert!(nvisy_embed::to_unit_length(&mut vector), "a vector has a direction");
-    vector
 }

@@ -55,6 +55,14 @@ impl FromRequest for ExpectedRevisions {
     }
 }
 
+/// 412 unless the revision is one of the expected ones; `None`: any.
+pub fn check_revision(revision: i32, expected: Option<&[i32]>) -> Result<(), Problem> {
+    match expected {
+        Some(expected) if !expected.contains(&revision) => Err(Problem::new(Code::PreconditionFailed)),
+        _ => Ok(()),
+    }
+}
+
 /// The revision in a tag; another server's tag matches none.
 fn revision(tag: &EntityTag) -> Option<i32> {
     (!tag.weak).then(|| tag.tag().parse().ok()).flatten()

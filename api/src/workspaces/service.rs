@@ -17,7 +17,7 @@ use crate::{
         account::SignedIn,
         member::{DeleteWorkspace, Member, RequiredPermission, UpdateWorkspace},
     },
-    http::client_info::ClientInfo,
+    http::{client_info::ClientInfo, etag::check_revision},
     problem::{Code, Problem},
     quota,
     state::State,
@@ -148,10 +148,8 @@ async fn lock_revision<P: RequiredPermission>(
 ) -> Result<Workspace, Problem> {
     member.lock(tx).await?;
     let workspace = find(tx, member).await?;
-    match revisions {
-        Some(revisions) if !revisions.contains(&workspace.revision) => Err(Problem::new(Code::PreconditionFailed)),
-        _ => Ok(workspace),
-    }
+    check_revision(workspace.revision, revisions)?;
+    Ok(workspace)
 }
 
 async fn find<P>(tx: &Tx, member: &Member<P>) -> Result<Workspace, Problem> {

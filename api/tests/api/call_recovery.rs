@@ -10,10 +10,7 @@ use actix_web::{App, HttpRequest, HttpServer, web};
 use serde_json::{Value, json};
 use tokio::process::Child;
 
-use crate::{
-    pipeline_graphs::{Setup, definition},
-    support::{ModelServer, TestApp, completion, model_response, part, spawn, wait_until},
-};
+use crate::support::{ModelServer, Setup, TestApp, completion, definition, model_response, part, spawn, wait_until};
 
 /// A kill costs the job in progress an attempt.
 const ATTEMPTS: (&str, &str) = ("NVISY_QUEUE_ATTEMPTS", "50");

@@ -5,11 +5,10 @@ use serde_json::{Value, json};
 
 use crate::{
     connection_rows::postgres,
-    connection_targets::{chunks_into, connect, vectors_into},
-    pipeline_graphs::{Setup, definition},
     support::{
-        MariaDb, TestApp, VectorServer,
+        MariaDb, Setup, TestApp, VectorServer, definition,
         object_store::{READER_KEY, SECRET_KEY, SeaweedFs, WRITER_KEY},
+        targets::{chunks_into, connect, vectors_into},
     },
 };
 

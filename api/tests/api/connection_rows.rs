@@ -4,10 +4,7 @@ use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 use url::Url;
 
-use crate::{
-    pipeline_graphs::{Setup, definition},
-    support::{MariaDb, TestApp, wait_until},
-};
+use crate::support::{MariaDb, Setup, TestApp, definition, wait_until};
 
 /// Creates a connection and returns its id.
 async fn connect(setup: &Setup, provider: &str, settings: Value, credentials: Value) -> String {

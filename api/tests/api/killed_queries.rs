@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     connection_rows::{counts, found, postgres, reading},
-    pipeline_graphs::Setup,
-    support::{TestApp, wait_until},
+    support::{Setup, TestApp, wait_until},
 };
 
 /// Two pages of rows, in a view that is slow enough to be killed while it is read.

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::{
     check_writing::assert_can_write,
-    connection_targets::{QuickWorker, connect, delete_file},
-    pipeline_graphs::{Setup, definition},
     support::{
-        TestApp,
+        QuickWorker, Setup, TestApp, definition,
         object_store::{AZURE_KEY, Azurite, BUCKET, FakeGcs, SFTP_PASSWORD, SeaweedFs, s3_credentials},
-        send, spawn, wait_until,
+        send, spawn,
+        targets::{connect, delete_file},
+        wait_until,
     },
 };
 

@@ -16,10 +16,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{
-    pipeline_graphs::{Setup, definition},
-    support::{TestApp, free_port, program, send, wait_until},
-};
+use crate::support::{Setup, TestApp, definition, free_port, program, send, wait_until};
 
 /// Lets calls reach this machine.
 const LOCAL_SERVICES: (&str, &str) = ("NVISY_OUTBOUND_ALLOWED_NETWORKS", "127.0.0.0/8");

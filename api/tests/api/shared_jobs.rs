@@ -2,10 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    pipeline_graphs::{Setup, definition},
-    support::{TestApp, part, spawn, wait_until},
-};
+use crate::support::{Setup, TestApp, definition, part, spawn, wait_until};
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 const LEASE: (&str, &str) = ("NVISY_QUEUE_LEASE_SECONDS", "2");

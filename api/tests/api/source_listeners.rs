@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     connection_rows::{found, postgres, reading},
-    connection_targets::QuickWorker,
-    pipeline_graphs::Setup,
-    support::{TestApp, wait_until},
+    support::{QuickWorker, Setup, TestApp, wait_until},
 };
 
 const NOTES: &str = "create schema outside;

@@ -6,15 +6,12 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    connection_targets::QuickWorker,
-    support::{
-        TestApp,
-        object_store::{SeaweedFs, s3_credentials},
-        send,
-        synced::{LOOPBACK, Synced, counts},
-        wait_until,
-    },
+use crate::support::{
+    QuickWorker, TestApp,
+    object_store::{SeaweedFs, s3_credentials},
+    send,
+    synced::{LOOPBACK, Synced, counts},
+    wait_until,
 };
 
 /// How a test notifies of changes.

@@ -9,9 +9,8 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
-use crate::connection_targets::QuickWorker;
 use crate::support::{
-    TestApp,
+    QuickWorker, TestApp,
     synced::{LOOPBACK, Synced, counts},
     web_server::{WebResponse, WebServer},
 };

@@ -13,7 +13,8 @@ use crate::{
     store::{
         self, Result,
         change::Change,
-        run::{NewItem, NewRun, Pipeline},
+        run::{NewRun, Pipeline},
+        run_item::NewItem,
     },
 };
 
@@ -59,7 +60,7 @@ pub async fn start_for_file(
             let run = store::run::insert(change, workspace, new).await?;
             let stage = compiled.plan.stage(entry).to_owned();
             let items = vec![NewItem { file, version, entry, parent: None, stage }];
-            for item in store::run::insert_items(change, workspace, run, items).await? {
+            for item in store::run_item::insert(change, workspace, run, items).await? {
                 let job = segment_job(&compiled.plan, (run, false), item, entry, None);
                 outbox::enqueue(change, workspace, &job).await?;
             }

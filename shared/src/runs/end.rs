@@ -15,7 +15,7 @@ use crate::{
     job::FetchObjects,
     pipeline,
     queue::outbox,
-    store::{self, Error, Result, change::Change, item_log::NewEntry, run::Item},
+    store::{self, Error, Result, change::Change, item_log::NewEntry, run_item::Item},
 };
 
 /// Records that the run of an item has ended. A run of one upload says so by the events of its file alone.
@@ -58,7 +58,7 @@ pub async fn abort(
     store::source_notification::forget_of_run(change, workspace, run).await?;
     for item in items {
         store::target::discard(change, workspace, item).await?;
-        let Some(item) = store::run::find_item(change.tx(), workspace, item).await? else { continue };
+        let Some(item) = store::run_item::find(change.tx(), workspace, item).await? else { continue };
         if !item.decides_file() {
             continue;
         }
@@ -105,7 +105,7 @@ pub async fn retry_failed(
         let entry = usize::try_from(*entry).unwrap_or_default();
         let job = segment_job(&compiled.plan, (run, row.low_priority), *id, entry, None);
         outbox::enqueue(change, workspace, &job).await?;
-        let Some(item) = store::run::find_item(change.tx(), workspace, *id).await? else { continue };
+        let Some(item) = store::run_item::find(change.tx(), workspace, *id).await? else { continue };
         if item.decides_file() {
             store::file::set_state(change, workspace, item.version_id, FileState::Queued, None).await?;
             change.emit(EventType::FileQueued, item.file_id, json!({ "versionId": item.version_id }));
@@ -128,14 +128,14 @@ async fn retry_objects(
     let mut objects = 0;
     loop {
         let (batch, of) = (BatchId::new(), (run.pipeline_id, run.id));
-        let requeued = store::source_object::requeue(change, workspace, of, code, batch, BATCH_OBJECTS).await?;
+        let requeued = store::source_fetch::requeue(change, workspace, of, code, batch, BATCH_OBJECTS).await?;
         let Some((node, _)) = requeued.first().cloned() else { break };
         objects += requeued.len();
         outbox::enqueue(change, workspace, &FetchObjects { run: run.id, node, batch }).await?;
     }
     if objects > 0 {
         let count = i32::try_from(objects).unwrap_or(i32::MAX);
-        store::source_object::reopen(change, workspace, run.id, count).await?;
+        store::sync_run::reopen(change, workspace, run.id, count).await?;
     }
     Ok(objects)
 }

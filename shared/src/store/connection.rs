@@ -11,11 +11,7 @@ use sea_orm::{
 };
 use serde_json::Value as Json;
 
-use super::{
-    Conn, Error, Result, Tx,
-    job::{self, Claim},
-    sql,
-};
+use super::{Conn, Error, Result, Tx, job::Claim, job_wait, sql};
 use crate::{
     domain::connection::{CheckState, CheckStep},
     entity::connection::{ActiveModel, Column, Entity, Model},
@@ -62,9 +58,14 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) ->
     Entity::find_by_id((workspace, id)).one(conn).await
 }
 
-/// The connection of this name.
-pub async fn find_by_name(conn: &impl Conn, workspace: WorkspaceId, name: &str) -> Result<Option<Model>> {
-    Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Name.eq(name)).one(conn).await
+/// The connection of this id, or of this name if no connection has the id.
+pub async fn find_by_key(conn: &impl Conn, workspace: WorkspaceId, key: &str) -> Result<Option<Model>> {
+    if let Ok(id) = key.parse()
+        && let Some(row) = find(conn, workspace, ConnectionId(id)).await?
+    {
+        return Ok(Some(row));
+    }
+    Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Name.eq(key)).one(conn).await
 }
 
 /// Connections before `before`, newest first, at most `limit`.
@@ -135,7 +136,7 @@ pub async fn update(tx: &Tx, workspace: WorkspaceId, id: ConnectionId, settings:
         .exec(tx)
         .await?;
     reset_health(tx, workspace, id).await?;
-    job::wake_blocked(tx, workspace).await?;
+    job_wait::wake_blocked(tx, workspace).await?;
     Ok(true)
 }
 
@@ -228,7 +229,7 @@ pub async fn finish_check(
         .await?;
     if ok {
         reset_health(tx, workspace, id).await?;
-        job::wake_blocked(tx, workspace).await?;
+        job_wait::wake_blocked(tx, workspace).await?;
     }
     Ok(())
 }

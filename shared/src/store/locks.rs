@@ -9,11 +9,7 @@ use sea_orm::{
     sea_query::{LockType, SelectStatement},
 };
 
-use super::{
-    Result, Tx,
-    run::{self, Item},
-    sql,
-};
+use super::{Result, Tx, run_item::Item, sql};
 use crate::{
     domain::file::UPLOAD_SOURCE,
     entity::{file, file_version, run_item},
@@ -39,7 +35,7 @@ pub async fn lock_items(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> 
         .lock(LockType::NoKeyUpdate)
         .into_tuple::<FileId>();
     files.all(tx).await?;
-    run::lock_items(tx, workspace, items).await
+    super::run_item::lock(tx, workspace, items).await
 }
 
 /// Locks a file whose description is to be changed. `None`: there is no such file.

@@ -23,7 +23,7 @@ use nvisy_shared::{
         self,
         change::Change,
         job::Claim,
-        run::NewItem,
+        run_item::NewItem,
         search::{SearchMode, SearchQuery, SpaceVector, meaning},
         selection::Named,
         synced_file,
@@ -115,7 +115,7 @@ impl Handler for AdmitItems {
                         NewItem { file, version, entry: page.entry, parent: None, stage }
                     })
                     .collect();
-                let ids = store::run::insert_items(change, workspace, self.run, items).await?;
+                let ids = store::run_item::insert(change, workspace, self.run, items).await?;
                 let size = if may_share_jobs(run, plan, page.entry) { ids.len().div_ceil(MIN_JOBS).max(1) } else { 1 };
                 for items in ids.chunks(size) {
                     if let [item] = *items {

@@ -23,7 +23,7 @@ use nvisy_shared::{
         change::Change,
         collection::{CollectionSpace, OverfullCollection},
         item_log::NewEntry,
-        run::Item,
+        run_item::Item,
     },
 };
 
@@ -32,9 +32,10 @@ use crate::{
     context::Context,
     pipeline::{
         effects::{self, Applied},
-        engine::{Content, Kept, SegmentOutput},
         plans::CompiledPlan,
-        preview, storage,
+        preview,
+        segment_output::{Content, Kept, SegmentOutput},
+        storage,
     },
     runner::JobError,
 };
@@ -87,7 +88,7 @@ impl Completion<'_> {
         let work = self.output.work;
         if self.item.progress.is_complete(plan, self.item.entry) {
             if self.must_begin_again().await? {
-                store::run::store_progress(self.change, workspace, &self.item, stage, work).await?;
+                store::run_item::store_progress(self.change, workspace, &self.item, stage, work).await?;
                 self.begin_again().await?;
                 return Ok((applied, item::Finished::default()));
             }
@@ -97,7 +98,7 @@ impl Completion<'_> {
             }
             return Ok((applied, finished));
         }
-        store::run::store_progress(self.change, workspace, &self.item, stage, work).await?;
+        store::run_item::store_progress(self.change, workspace, &self.item, stage, work).await?;
         if let Some(next) = next.first() {
             let total = self.item.progress.segments.get(&next.segment).map(|at| at.total);
             item::progressed(self.change, &self.item, plan.stage(next.segment), 0, total);
@@ -121,8 +122,8 @@ impl Completion<'_> {
         let (progress, job) = Progress::begin(self.item.entry);
         self.item.progress = Progress { restarts: self.item.progress.restarts + 1, ..progress };
         let stage = Some(self.plan.plan.stage(self.item.entry));
-        let work = store::run::WorkDone::default();
-        store::run::store_progress(self.change, self.workspace, &self.item, stage, work).await?;
+        let work = store::run_item::WorkDone::default();
+        store::run_item::store_progress(self.change, self.workspace, &self.item, stage, work).await?;
         self.enqueue_job(self.item.id, job).await
     }
 
@@ -213,7 +214,7 @@ impl Completion<'_> {
         let mut items = Vec::new();
         for member in &applied.members {
             for entry in preview::entries_behind(plan, self.job.segment, &member.node) {
-                items.push(store::run::NewItem {
+                items.push(store::run_item::NewItem {
                     file: member.file,
                     version: member.version,
                     entry,
@@ -223,7 +224,7 @@ impl Completion<'_> {
             }
         }
         let entries: Vec<usize> = items.iter().map(|item| item.entry).collect();
-        let ids = store::run::insert_items(self.change, self.workspace, self.item.run_id, items).await?;
+        let ids = store::run_item::insert(self.change, self.workspace, self.item.run_id, items).await?;
         for (item, segment) in ids.into_iter().zip(entries) {
             self.enqueue_job(item, NextJob { segment, units: None }).await?;
         }

@@ -11,7 +11,8 @@ use nvisy_shared::{
         self,
         change::Change,
         job::Claim,
-        source_object::{self, SyncCounts},
+        source_fetch,
+        sync_run::{self, SyncCounts},
     },
 };
 
@@ -32,7 +33,7 @@ impl Handler for FetchObjects {
         let workspace = claim.workspace_id;
         let run = SyncedSource::run(cx, workspace, self.run).await?;
         let mut objects = Vec::new();
-        for pending in source_object::batch(&cx.db, self.batch).await? {
+        for pending in source_fetch::batch(&cx.db, self.batch).await? {
             let object: ListedObject = serde_json::from_value(pending.pending)
                 .map_err(JobError::retry("an object of a batch cannot be read"))?;
             objects.push(object);
@@ -64,10 +65,10 @@ impl Handler for FetchObjects {
         if !run.state.is_open() {
             return Ok(());
         }
-        let failed = source_object::fail_batch(change, workspace, self.batch, failure).await?;
+        let failed = source_fetch::fail_batch(change, workspace, self.batch, failure).await?;
         let pending = i32::try_from(failed).unwrap_or(i32::MAX);
         let counts = SyncCounts { pending: -pending, failed: pending.into(), ..SyncCounts::default() };
-        source_object::add_counts(change, workspace, self.run, counts).await?;
+        sync_run::add_counts(change, workspace, self.run, counts).await?;
         if let Some(state) = store::run::finish_run(change, workspace, self.run, None).await? {
             runs::ended_without_items(change, self.run, run.pipeline_id, state);
         }
@@ -133,7 +134,7 @@ impl Batch<'_> {
                 let pending = i32::try_from(fetched.len()).unwrap_or(i32::MAX);
                 let mut counts = SyncCounts { pending: -pending, ..SyncCounts::default() };
                 let used = ingest::ingest(change, self.cx, self.of, fetched, &mut counts).await?;
-                source_object::add_counts(change, self.of.workspace, self.of.run.id, counts).await?;
+                sync_run::add_counts(change, self.of.workspace, self.of.run.id, counts).await?;
                 Ok(used.into_iter().collect())
             }
         })
@@ -144,11 +145,11 @@ impl Batch<'_> {
     async fn finish(&self, change: &mut Change, failed: &[(String, Failure)]) -> Result<(), JobError> {
         let (of, run) = (self.of, self.of.run.id);
         for (id, failure) in failed {
-            source_object::failed(change, of.workspace, &of.node, id, failure).await?;
+            source_fetch::failed(change, of.workspace, &of.node, id, failure).await?;
         }
         let pending = i32::try_from(failed.len()).unwrap_or(i32::MAX);
         let counts = SyncCounts { pending: -pending, failed: pending.into(), ..SyncCounts::default() };
-        source_object::add_counts(change, of.workspace, run, counts).await?;
+        sync_run::add_counts(change, of.workspace, run, counts).await?;
         if let Some(state) = store::run::finish_run(change, of.workspace, run, None).await? {
             runs::ended_without_items(change, run, of.node.pipeline, state);
         }

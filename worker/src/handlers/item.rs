@@ -15,7 +15,7 @@ use nvisy_shared::{
         self,
         change::Change,
         item_log::NewEntry,
-        run::{Item, ItemFailure, RunProgress, WorkDone},
+        run_item::{Item, ItemFailure, RunProgress, WorkDone},
     },
     telemetry::metrics::metrics,
 };
@@ -36,7 +36,7 @@ pub(super) async fn started(
     item: &Item,
     stage: &str,
 ) -> Result<(), JobError> {
-    store::run::start_items(change, workspace, item.run_id, vec![item.id]).await?;
+    store::run_item::start(change, workspace, item.run_id, vec![item.id]).await?;
     arrived(change, workspace, item, stage).await
 }
 
@@ -136,7 +136,7 @@ async fn end(
     work: WorkDone,
 ) -> Result<Finished, JobError> {
     // The run before the rows in collections, whose deletion locks the workspace's usage.
-    let run = store::run::finish_item(change, workspace, item, state, failure, work).await?;
+    let run = store::run_item::finish(change, workspace, item, state, failure, work).await?;
     let mut finished = Finished::default();
     if !item.preview {
         if state == ItemState::Failed {

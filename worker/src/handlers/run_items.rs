@@ -16,7 +16,7 @@ use nvisy_shared::{
     id::ItemId,
     job::{RunItems, RunSegment},
     queue::outbox,
-    store::{self, change::Change, job::Claim, run::Item},
+    store::{self, change::Change, job::Claim, run_item::Item},
 };
 use serde_json::json;
 
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    pipeline::engine::SegmentOutput,
+    pipeline::segment_output::SegmentOutput,
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
 
@@ -38,7 +38,7 @@ const MAX_DURATION: Duration = Duration::from_secs(1);
 #[async_trait]
 impl Handler for RunItems {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
-        let mut items = store::run::find_items(&cx.db, claim.workspace_id, self.items.clone()).await?;
+        let mut items = store::run_item::find_all(&cx.db, claim.workspace_id, self.items.clone()).await?;
         items.retain(|item| is_due(self, item));
         let first = items.first().ok_or(JobError::Obsolete)?;
         let segment = if claim.attempts > 1 {
@@ -56,11 +56,11 @@ impl Handler for RunItems {
         };
         items.reverse();
         let (outputs, alone) = (Vec::new(), Vec::new());
-        Attempt { cx, claim, job: self, segment: &segment, waiting: items, outputs, alone }.run().await
+        ItemsInProgress { cx, claim, job: self, segment: &segment, waiting: items, outputs, alone }.run().await
     }
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, _: &Failure) -> Result<(), JobError> {
-        let mut items = store::run::find_items(change.tx(), claim.workspace_id, self.items.clone()).await?;
+        let mut items = store::run_item::find_all(change.tx(), claim.workspace_id, self.items.clone()).await?;
         items.retain(|item| is_due(self, item));
         divide(change, claim, self, &items).await
     }
@@ -80,8 +80,8 @@ async fn divide(change: &Change, claim: &Claim, job: &RunItems, items: &[Item]) 
     Ok(())
 }
 
-/// An attempt at the items, one after the other.
-struct Attempt<'a> {
+/// The items of a job, which it runs one after the other.
+struct ItemsInProgress<'a> {
     cx: &'a Context,
     claim: &'a Claim,
     job: &'a RunItems,
@@ -94,7 +94,7 @@ struct Attempt<'a> {
     alone: Vec<RunSegment>,
 }
 
-impl Attempt<'_> {
+impl ItemsInProgress<'_> {
     async fn run(mut self) -> Result<(), JobError> {
         let began = Instant::now();
         let mut written = began;
@@ -188,7 +188,7 @@ impl Attempt<'_> {
                 items.retain(|item| is_due(shared, item));
                 if !items.is_empty() {
                     let ids = items.iter().map(|item| item.id).collect();
-                    store::run::start_items(change, workspace, shared.run, ids).await?;
+                    store::run_item::start(change, workspace, shared.run, ids).await?;
                 }
                 for (at, (job, output)) in outputs.iter().enumerate() {
                     let Some(found) = items.iter().position(|item| item.id == job.item) else { continue };

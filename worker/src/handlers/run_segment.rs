@@ -16,7 +16,7 @@ use nvisy_shared::{
         plan::{Plan, Start},
         port::Flow,
     },
-    store::{self, change::Change, job::Claim, run::Item},
+    store::{self, change::Change, job::Claim, run_item::Item},
     telemetry::metrics::metrics,
 };
 
@@ -32,10 +32,11 @@ use crate::{
         effects::Applied,
         element::Elements,
         embedding_connection::Caller,
-        engine::{self, Entering, Recompute, SegmentOutput, SegmentScope},
+        engine::{self, Entering, Recompute, SegmentScope},
         limits,
         plans::CompiledPlan,
         preview,
+        segment_output::SegmentOutput,
         spaces::{self, SegmentSpaces},
         storage,
     },
@@ -46,7 +47,7 @@ use crate::{
 impl Handler for RunSegment {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;
-        let item = store::run::find_item(&cx.db, workspace, self.item).await?;
+        let item = store::run_item::find(&cx.db, workspace, self.item).await?;
         let item = item.filter(|item| item.state.is_open()).ok_or(JobError::Obsolete)?;
         let open = OpenSegment::open(cx, claim, &item, self.segment).await?;
         limits::admit(cx, claim, &item, &open.plan.plan.segments[self.segment]).await?;
@@ -81,7 +82,7 @@ impl Handler for RunSegment {
 
     async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
         let workspace = claim.workspace_id;
-        let Some(item) = store::run::find_item(change.tx(), workspace, self.item).await? else { return Ok(()) };
+        let Some(item) = store::run_item::find(change.tx(), workspace, self.item).await? else { return Ok(()) };
         let fails_run = fails_run(change, workspace, &item, failure).await?;
         item::failed(change, workspace, self.item, failure, claim.attempts, fails_run).await?;
         if fails_run {

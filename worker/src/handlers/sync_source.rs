@@ -23,7 +23,8 @@ use nvisy_shared::{
         change::Change,
         job::Claim,
         source_notification::{self, Notified},
-        source_object::{self, SyncCounts},
+        source_object,
+        sync_run::{self, SyncCounts},
     },
 };
 use serde_json::{Value, json};
@@ -306,7 +307,7 @@ impl Sync<'_> {
             let (of, next) = (&self.of, json!(next));
             async move |change: &mut Change| {
                 deletions::apply(change, of, gone).await?;
-                source_object::add_counts(change, of.workspace, of.run.id, counts).await?;
+                sync_run::add_counts(change, of.workspace, of.run.id, counts).await?;
                 store::run::set_checkpoint(change, of.workspace, of.run.id, Some(next), false).await?;
                 Ok(())
             }

@@ -29,7 +29,7 @@ pub(super) async fn start_due(cx: &Context) -> Result<(), Box<dyn Error + Send +
                     let next = store::pipeline::next_run(pipeline, &due.definition, clock::now());
                     store::pipeline::set_next_run(change, workspace, pipeline, next).await?;
                     let goes_on = store::run::has_open(change, workspace, pipeline, RunTrigger::Schedule).await?
-                        || store::source_object::has_open_sync(change.tx(), workspace, pipeline, None).await?;
+                        || store::sync_run::has_open(change.tx(), workspace, pipeline, None).await?;
                     if !goes_on {
                         let start = StartRun::new(RunTrigger::Schedule, Selection::default());
                         runs::start(change, workspace, &due, start).await?;
@@ -50,7 +50,7 @@ pub(super) async fn start_notified(cx: &Context) -> Result<(), Box<dyn Error + S
             .run_send(|| {
                 async move |change: &mut Change| -> store::Result<bool> {
                     let of = store::pipeline::lock_enabled(change, workspace, pipeline).await?;
-                    let goes_on = store::source_object::has_open_sync(change.tx(), workspace, pipeline, None).await?;
+                    let goes_on = store::sync_run::has_open(change.tx(), workspace, pipeline, None).await?;
                     let Some(of) = of.filter(|_| !goes_on) else { return Ok(false) };
                     let start = StartRun::new(RunTrigger::Notification, Selection::default());
                     runs::start(change, workspace, &of, start).await?;

@@ -17,7 +17,7 @@ use nvisy_shared::{
         external_target::{self, TargetKey},
         file::Extraction,
         item_log::{self, NewEntry},
-        run::Item,
+        run_item::Item,
         target::NewTarget,
     },
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nvisy_shared::{
     pipeline::plan::Segment,
-    store::{self, TransactionTrait, job::Claim, rate_limit::Rate, run::Item},
+    store::{self, TransactionTrait, job::Claim, rate_limit::Rate, run_item::Item},
 };
 
 use crate::{context::Context, runner::JobError};

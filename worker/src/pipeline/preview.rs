@@ -10,7 +10,7 @@ use nvisy_shared::{
         port::Flow,
         progress::{self, StoredOutput},
     },
-    store::{self, artifact::NewArtifact, change::Change, collection::CollectionSpace, job::Claim, run::Item},
+    store::{self, artifact::NewArtifact, change::Change, collection::CollectionSpace, job::Claim, run_item::Item},
 };
 use serde_json::json;
 
@@ -19,8 +19,9 @@ use super::{
     contract::FileFacts,
     element::Elements,
     embedding_connection::Caller,
-    engine::{self, Content, Entering, SegmentOutput, SegmentScope},
+    engine::{self, Entering, SegmentScope},
     plans::CompiledPlan,
+    segment_output::{Content, SegmentOutput},
     spaces, storage,
 };
 use crate::{
@@ -183,7 +184,7 @@ async fn show(
             store::item_log::append(change, workspace, item.id, &entry).await?;
         }
     }
-    store::run::store_progress(change, workspace, item, None, Default::default()).await?;
+    store::run_item::store_progress(change, workspace, item, None, Default::default()).await?;
     Ok(())
 }
 

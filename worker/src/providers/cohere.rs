@@ -6,7 +6,7 @@ use nvisy_shared::{
 };
 use serde_json::{Value, json};
 
-use super::{Completion, ModelFailure, ProviderRequest, Question, bearer, invalid, joined, message, set, tokens};
+use super::{Completion, ModelFailure, ProviderRequest, Question, bearer, invalid, joined, messages, set, tokens};
 
 pub(super) fn request(
     settings: &ModelSettings,
@@ -14,19 +14,8 @@ pub(super) fn request(
     question: &Question,
     mode: JsonMode,
 ) -> ProviderRequest {
-    let mut messages = vec![message("system", question.system.as_str())];
-    for (place, turn) in question.turns.iter().enumerate() {
-        let content = match question.image.as_ref().filter(|_| place == 0) {
-            None => turn.text.as_str().into(),
-            Some(image) => json!([
-                { "type": "text", "text": turn.text },
-                { "type": "image_url", "image_url": { "url": format!("data:{};base64,{}", image.media_type, image.base64) } },
-            ]),
-        };
-        messages.push(message(turn.role(), content));
-    }
     let mut body = json!({
-        "model": settings.model, "messages": messages, "max_tokens": question.max_tokens, "stream": false,
+        "model": settings.model, "messages": messages(question), "max_tokens": question.max_tokens, "stream": false,
     });
     set(&mut body, "temperature", settings.temperature.map(Value::from));
     if let Some(schema) = question.schema.as_ref().filter(|_| mode != JsonMode::Prompt) {

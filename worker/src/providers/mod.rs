@@ -24,7 +24,7 @@ use nvisy_shared::{
     secret::Secret,
 };
 use reqwest::{Method, Url};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub use failure::ModelFailure;
 
@@ -235,6 +235,22 @@ fn set(object: &mut Value, name: &str, value: Option<Value>) {
     if let (Some(object), Some(value)) = (object.as_object_mut(), value) {
         object.insert(name.to_owned(), value);
     }
+}
+
+/// The messages of a question, in the form of OpenAI's protocol.
+fn messages(question: &Question) -> Vec<Value> {
+    let mut messages = vec![message("system", question.system.as_str())];
+    for (place, turn) in question.turns.iter().enumerate() {
+        let content = match question.image.as_ref().filter(|_| place == 0) {
+            None => turn.text.as_str().into(),
+            Some(image) => json!([
+                { "type": "text", "text": turn.text },
+                { "type": "image_url", "image_url": { "url": format!("data:{};base64,{}", image.media_type, image.base64) } },
+            ]),
+        };
+        messages.push(message(turn.role(), content));
+    }
+    messages
 }
 
 /// A message of the form that most protocols share.

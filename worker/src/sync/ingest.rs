@@ -14,8 +14,9 @@ use nvisy_shared::{
     store::{
         self,
         change::Change,
-        run::NewItem,
-        source_object::{self, SyncCounts},
+        run_item::{self, NewItem},
+        source_fetch, source_object,
+        sync_run::SyncCounts,
         synced_file::{self, StoredFile, SyncOutcome},
     },
 };
@@ -47,7 +48,7 @@ pub(crate) async fn ingest(
         used.insert(file.blob);
         // Another pipeline may have brought the content, which this one has not processed.
         let is_same = file.outcome == SyncOutcome::SameContent
-            && source_object::has_entered(change.tx(), of.workspace, of.node.pipeline, file.version).await?;
+            && run_item::has_entered(change.tx(), of.workspace, of.node.pipeline, file.version).await?;
         match (is_same, had_file) {
             (true, _) => counts.unchanged += 1,
             (false, true) => counts.changed += 1,
@@ -56,7 +57,7 @@ pub(crate) async fn ingest(
         if !is_same {
             entering.push((object, *file));
         }
-        source_object::fetched(change, of.workspace, &of.node, id, &object.revision, file.file).await?;
+        source_fetch::fetched(change, of.workspace, &of.node, id, &object.revision, file.file).await?;
     }
     enter(change, of, &entering).await?;
     let usage = store::usage::find(change.tx(), of.workspace, cx.quota()).await?.ok_or(JobError::Obsolete)?;
@@ -78,7 +79,7 @@ async fn enter(change: &mut Change, of: &SyncedSource, files: &[(&Fetched, Store
         parent: None,
         stage: stage.to_owned(),
     });
-    for item in store::run::insert_items(change, of.workspace, of.run.id, items.collect()).await? {
+    for item in run_item::insert(change, of.workspace, of.run.id, items.collect()).await? {
         let job = runs::segment_job(plan, (of.run.id, of.run.low_priority), item, of.entry, None);
         outbox::enqueue(change, of.workspace, &job).await?;
     }

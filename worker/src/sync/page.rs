@@ -12,7 +12,9 @@ use nvisy_shared::{
     queue::outbox,
     store::{
         change::Change,
-        source_object::{self, KnownObject, SyncCounts, ToFetch},
+        source_fetch::{self, ToFetch},
+        source_object::{self, KnownObject},
+        sync_run::{self, SyncCounts},
     },
 };
 use serde_json::{Value, json};
@@ -135,7 +137,7 @@ impl ListedPage {
                 source_object::set_cursor(change, of.workspace, &of.node, cursor).await?;
             }
         }
-        source_object::add_counts(change, of.workspace, of.run.id, counts).await?;
+        sync_run::add_counts(change, of.workspace, of.run.id, counts).await?;
         Ok(())
     }
 
@@ -185,7 +187,7 @@ impl ListedPage {
         listing.seen += counts.seen;
 
         for failed in self.failures.iter().filter(|failed| !is_repeated(&failed.external_id)) {
-            source_object::failed(change, of.workspace, &of.node, &failed.external_id, &failed.failure).await?;
+            source_fetch::failed(change, of.workspace, &of.node, &failed.external_id, &failed.failure).await?;
             counts.failed += 1;
         }
         let (mut to_fetch, mut inline) = (Vec::new(), HashSet::new());
@@ -231,7 +233,7 @@ impl ListedPage {
             ingest::ingest(change, cx, of, &fetched, counts).await?;
         }
         for (id, failure) in self.inline.failed.iter().filter(|(id, _)| is_wanted(id)) {
-            source_object::failed(change, of.workspace, &of.node, id, failure).await?;
+            source_fetch::failed(change, of.workspace, &of.node, id, failure).await?;
             counts.failed += 1;
         }
         Ok(())
@@ -254,7 +256,7 @@ impl ListedPage {
         if rows.is_empty() {
             return Ok(());
         }
-        source_object::enqueue(change, of.workspace, &of.node, &rows).await?;
+        source_fetch::enqueue(change, of.workspace, &of.node, &rows).await?;
         for batch in batches {
             let job = FetchObjects { run: of.run.id, node: of.node.node.clone(), batch };
             outbox::enqueue(change, of.workspace, &job).await?;
@@ -282,7 +284,7 @@ async fn adopt_leftovers(change: &mut Change, of: &SyncedSource) -> Result<i32, 
     let mut adopted = 0;
     loop {
         let batch = BatchId::new();
-        let count = source_object::adopt(change, of.workspace, &of.node, batch, limit).await?;
+        let count = source_fetch::adopt(change, of.workspace, &of.node, batch, limit).await?;
         if count == 0 {
             return Ok(adopted);
         }

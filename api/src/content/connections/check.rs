@@ -1,7 +1,5 @@
 //! Checking a connection: a job, because credentials are opened in workers only.
 
-use std::time::Duration;
-
 use actix_web::web::Data;
 use apistos::api_operation;
 use nvisy_shared::{
@@ -12,9 +10,9 @@ use nvisy_shared::{
     queue::outbox,
     store,
 };
-use tokio::time::{Instant, sleep};
 
 use super::{
+    response_wait::ResponseWait,
     service,
     wire::{Connection, ConnectionPath, RequestCheck},
 };
@@ -27,9 +25,6 @@ use crate::{
     problem::Problem,
     state::State,
 };
-
-/// How often the result is looked for.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 #[api_operation(
     operation_id = "checkConnection",
@@ -45,11 +40,7 @@ pub async fn check(
     body: Json<RequestCheck>,
 ) -> Result<Json<Connection>, Problem> {
     let (id, workspace, check) = (ConnectionId(path.0.connection), member.workspace, CheckId::new());
-    // A response that waits is a stream for as long as it waits.
-    let _permit = match body.0.wait_seconds {
-        0 => None,
-        _ => Some(state.streams.acquire(member.account, state.platform.config.limit.account_streams)?),
-    };
+    let wait = ResponseWait::begin(&state, member.account, body.0.wait_seconds)?;
     let changes = member.changes(&state.platform, &client);
     changes
         .run(async |change| {
@@ -60,30 +51,23 @@ pub async fn check(
             Ok::<_, Problem>(())
         })
         .await?;
-    let limit = Duration::from_secs(body.0.wait_seconds.into());
-    let row = wait(&state, &member, (id, check), limit).await?;
+    let row = decided(&state, &member, (id, check), &wait).await?;
     Ok(Json(service::view(&state.platform.db, workspace, row).await?))
 }
 
-/// Waits for the result without holding a connection of the pool.
-async fn wait(
+/// The connection when the check has ended, or the wait is over.
+async fn decided(
     state: &State,
     member: &Member<WriteConnections>,
     (id, check): (ConnectionId, CheckId),
-    limit: Duration,
+    wait: &ResponseWait<'_>,
 ) -> Result<Model, Problem> {
-    // The response must not come later than the server's limit.
-    let longest = Duration::from_secs(state.platform.config.http.request_seconds / 2).min(limit);
-    let deadline = Instant::now() + longest;
     loop {
         let row = service::find(&state.platform.db, member.workspace, id).await?;
-        let decided = row.check_id != Some(check) || row.check_state != Some(CheckState::Running);
-        if decided || deadline <= Instant::now() || state.lifecycle.soft().is_cancelled() {
+        let is_decided = row.check_id != Some(check) || row.check_state != Some(CheckState::Running);
+        if is_decided || wait.is_over() {
             return Ok(row);
         }
-        tokio::select! {
-            () = sleep(POLL_INTERVAL) => {}
-            () = state.lifecycle.soft().cancelled() => {}
-        }
+        wait.pause().await;
     }
 }

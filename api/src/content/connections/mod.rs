@@ -5,6 +5,7 @@ mod handlers;
 mod notifications;
 mod providers;
 mod query;
+mod response_wait;
 mod service;
 mod usage;
 mod used_by;

@@ -1,8 +1,6 @@
 //! Questions to the system behind a connection: its streams, its first objects. Jobs answer them, because credentials are opened in
 //! workers only.
 
-use std::time::Duration;
-
 use actix_web::web::Data;
 use apistos::api_operation;
 use nvisy_shared::{
@@ -13,9 +11,9 @@ use nvisy_shared::{
     store,
 };
 use serde_json::json;
-use tokio::time::{Instant, sleep};
 
 use super::{
+    response_wait::ResponseWait,
     service,
     wire::{BrowseConnection, ConnectionPath, Objects, QueryState, RequestCheck, Streams},
 };
@@ -28,9 +26,6 @@ use crate::{
     problem::Problem,
     state::State,
 };
-
-/// How often the answer is looked for.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 #[api_operation(
     operation_id = "discoverConnection",
@@ -75,7 +70,7 @@ pub async fn browse(
 
 type AskedResult = (QueryState, Option<serde_json::Value>, Option<String>);
 
-/// Lets a worker ask, and waits for the answer without holding a connection of the pool.
+/// Lets a worker ask, and waits for the answer.
 async fn ask(
     state: &State,
     member: &Member<WriteConnections>,
@@ -85,11 +80,7 @@ async fn ask(
     wait_seconds: u16,
 ) -> Result<AskedResult, Problem> {
     let (id, workspace) = (ConnectionQueryId::new(), member.workspace);
-    // A response that waits is a stream for as long as it waits.
-    let _permit = match wait_seconds {
-        0 => None,
-        _ => Some(state.streams.acquire(member.account, state.platform.config.limit.account_streams)?),
-    };
+    let wait = ResponseWait::begin(state, member.account, wait_seconds)?;
     member
         .changes(&state.platform, client)
         .run(async |change| {
@@ -100,23 +91,15 @@ async fn ask(
             Ok::<_, Problem>(())
         })
         .await?;
-    // The response must not come later than the server's limit.
-    let longest = Duration::from_secs(state.platform.config.http.request_seconds / 2);
-    let deadline = Instant::now() + longest.min(Duration::from_secs(wait_seconds.into()));
     loop {
         let asked = store::connection_query::find(&state.platform.db, workspace, id).await?;
         let asked = asked.ok_or_else(Problem::not_found)?;
         match (asked.answer, asked.failure) {
             (Some(answer), _) => return Ok((QueryState::Done, Some(answer), None)),
             (None, Some(failure)) => return Ok((QueryState::Failed, None, Some(failure))),
-            (None, None) if deadline <= Instant::now() || state.lifecycle.soft().is_cancelled() => {
-                return Ok((QueryState::Running, None, None));
-            }
+            (None, None) if wait.is_over() => return Ok((QueryState::Running, None, None)),
             (None, None) => {}
         }
-        tokio::select! {
-            () = sleep(POLL_INTERVAL) => {}
-            () = state.lifecycle.soft().cancelled() => {}
-        }
+        wait.pause().await;
     }
 }

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::wire::{ChangeConnection, Connection, CreateConnection};
 use crate::{
     auth::member::{Member, WriteConnections},
-    http::{client_info::ClientInfo, extract::invalid_field},
+    http::{client_info::ClientInfo, etag::check_revision, extract::invalid_field},
     problem::{Code, FieldError, Problem},
 };
 
@@ -223,8 +223,6 @@ pub async fn lock(
 ) -> Result<Model, Problem> {
     member.lock(tx).await?;
     let row = store::connection::lock(tx, member.workspace, id).await?.ok_or_else(Problem::not_found)?;
-    match revisions {
-        Some(revisions) if !revisions.contains(&row.revision) => Err(Problem::new(Code::PreconditionFailed)),
-        _ => Ok(row),
-    }
+    check_revision(row.revision, revisions)?;
+    Ok(row)
 }

@@ -23,8 +23,8 @@ use serde_json::{Map, Value, json};
 
 use super::multipart::ReceivedFile;
 use crate::{
-    http::extract::invalid_field,
-    problem::{Code, Problem},
+    http::{etag::check_revision, extract::invalid_field},
+    problem::Problem,
     quota,
 };
 
@@ -329,10 +329,8 @@ pub async fn delete(
 /// Locks a file; 412 unless it has one of these revisions.
 async fn lock(tx: &Tx, workspace: WorkspaceId, file: FileId, revisions: Option<&[i32]>) -> Result<FileRow, Problem> {
     let row = store::locks::lock_file(tx, workspace, file).await?.ok_or_else(Problem::not_found)?;
-    match revisions {
-        Some(revisions) if !revisions.contains(&row.revision) => Err(Problem::new(Code::PreconditionFailed)),
-        _ => Ok(row),
-    }
+    check_revision(row.revision, revisions)?;
+    Ok(row)
 }
 
 /// Deletes stored bytes without a reference: copies of content that the workspace already has, and the parts of a failed

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     auth::member::{Member, WritePipelines},
     definition::{compile, require_references, require_unused},
-    http::client_info::ClientInfo,
+    http::{client_info::ClientInfo, etag::check_revision},
     problem::{Code, FieldError, Problem},
 };
 
@@ -170,8 +170,6 @@ async fn lock(
     let row = store::pipeline::lock(tx, member.workspace, id).await?;
     // A pipeline that was made for one run belongs to that run.
     let row = row.filter(|row| !row.inline).ok_or_else(Problem::not_found)?;
-    match revisions {
-        Some(revisions) if !revisions.contains(&row.revision) => Err(Problem::new(Code::PreconditionFailed)),
-        _ => Ok(row),
-    }
+    check_revision(row.revision, revisions)?;
+    Ok(row)
 }

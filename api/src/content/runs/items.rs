@@ -39,7 +39,7 @@ pub async fn list(
     let after = query.after()?.map(ItemId);
     service::find(db, workspace, run).await?;
     let rows = run_list::items(db, workspace, RunId(run), filter, after, query.fetch_limit()).await?;
-    let waits = store::job::item_waits(db, workspace, vec![RunId(run)]).await?;
+    let waits = store::job_wait::item_waits(db, workspace, vec![RunId(run)]).await?;
     let items: Vec<Item> = rows.into_iter().map(|row| Item::from(row).waiting(&waits)).collect();
     Ok(Json(Page::new(&query, items, |item| item.id)))
 }
@@ -57,7 +57,7 @@ pub async fn read(
 ) -> Result<Json<Item>, Problem> {
     let db = &state.platform.db;
     let item = service::find_item(db, member.workspace, path.0.run, path.0.item).await?;
-    let waits = store::job::item_waits(db, member.workspace, vec![item.run_id]).await?;
+    let waits = store::job_wait::item_waits(db, member.workspace, vec![item.run_id]).await?;
     Ok(Json(Item::from(item).waiting(&waits)))
 }
 

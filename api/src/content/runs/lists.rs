@@ -56,7 +56,7 @@ pub async fn read(
 ) -> Result<Json<Run>, Problem> {
     let (db, workspace) = (&state.platform.db, member.workspace);
     let row = service::find(db, workspace, path.0.run).await?;
-    let wait = if row.state.is_open() { store::job::run_wait(db, workspace, row.id).await? } else { None };
+    let wait = if row.state.is_open() { store::job_wait::run_wait(db, workspace, row.id).await? } else { None };
     let waiting = wait.map(|(reason, until)| ItemWaiting { reason, until });
     Ok(Json(Run { waiting, ..row.into() }))
 }
@@ -78,7 +78,7 @@ pub async fn failed_objects(
     let (db, workspace) = (&state.platform.db, member.workspace);
     let run = service::find(db, workspace, path.0.run).await?;
     let (pipeline, limit) = (run.pipeline_id, MAX_FAILED_OBJECTS);
-    let rows = store::source_object::failures(db, workspace, pipeline, run.id, ("", ""), limit).await?;
+    let rows = store::source_fetch::failures(db, workspace, pipeline, run.id, ("", ""), limit).await?;
     let items = rows.into_iter().map(|row| FailedObject {
         node: row.node,
         external_id: row.external_id,

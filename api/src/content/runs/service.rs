@@ -70,7 +70,7 @@ pub async fn require_no_sync(
     pipeline: PipelineId,
     except: Option<RunId>,
 ) -> Result<(), Problem> {
-    let goes_on = store::source_object::has_open_sync(tx, workspace, pipeline, except).await?;
+    let goes_on = store::sync_run::has_open(tx, workspace, pipeline, except).await?;
     if goes_on { Err(Problem::new(Code::SyncRunning)) } else { Ok(()) }
 }
 

@@ -93,14 +93,7 @@ async fn of_connection(
     key: &str,
     model: Option<String>,
 ) -> Result<(ConnectionId, PassageScorer), Problem> {
-    let by_id = match key.parse() {
-        Ok(id) => store::connection::find(conn, workspace, ConnectionId(id)).await?,
-        Err(_) => None,
-    };
-    let row = match by_id {
-        Some(row) => Some(row),
-        None => store::connection::find_by_name(conn, workspace, key).await?,
-    };
+    let row = store::connection::find_by_key(conn, workspace, key).await?;
     let row = row.ok_or_else(|| Problem::not_found().detail("the connection of `rerank` does not exist"))?;
     let reranking = Reranking::of(&row.provider, &row.settings, model.as_deref())
         .ok_or_else(|| invalid_field("rerank.connection", "is not to a provider with the capability `rerank`"))?

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-    limits::{CallLimits, model_name},
+    limits::{self, CallLimits, model_name},
     model::{ModelCredentials, cost_of_tokens},
 };
 use crate::domain::space::MAX_DIMENSIONS;
@@ -118,8 +118,6 @@ impl ProviderSpec for OpenAiEmbeddings {
         range("dimensions", settings.dimensions.into(), 1.0, MAX_DIMENSIONS.into());
         range("maxTokens", settings.max_tokens.into(), 16.0, 1_000_000.0);
         range("requestTexts", settings.request_texts.into(), 1.0, 2048.0);
-        range("pricePerMillion", settings.price_per_million.unwrap_or_default(), 0.0, 1e5);
-        range("monthlyBudget", settings.monthly_budget.unwrap_or_default(), 0.0, 1e9);
         settings.limits.check(&mut problems);
         for (field, prefix) in [("queryPrefix", &settings.query_prefix), ("passagePrefix", &settings.passage_prefix)] {
             if prefix.chars().count() > 1000 || prefix.contains('\0') {
@@ -127,10 +125,8 @@ impl ProviderSpec for OpenAiEmbeddings {
             }
         }
         model_name(&mut problems, &settings.model);
-        if settings.monthly_budget.is_some() && settings.price_per_million.is_none() {
-            problems.push(InvalidSetting::new("pricePerMillion", "must be set if `monthlyBudget` is"));
-        }
-        problems.extend(settings.base_url().and_then(|url| super::url_problem("baseUrl", &url)));
+        limits::price_and_budget(&mut problems, settings.price_per_million, settings.monthly_budget);
+        limits::base_url(&mut problems, settings.base_url().as_ref());
         problems
     }
 

@@ -1,10 +1,11 @@
-//! What the settings of several providers have in common: limits that hold for all workers together, names of models, secrets of
-//! headers.
+//! What the settings of several providers have in common: limits that hold for all workers together, addresses, names of models,
+//! prices, secrets of headers.
 
 use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
-use super::InvalidSetting;
+use super::{InvalidSetting, url_problem};
 
 /// The largest number of calls in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +49,30 @@ impl CallLimits {
 pub(super) fn range(problems: &mut Vec<InvalidSetting>, field: &str, value: u32, min: u32, max: u32) {
     if !(min..=max).contains(&value) {
         problems.push(InvalidSetting::new(field, format!("must be between {min} and {max}")));
+    }
+}
+
+/// Adds the problem of the address of a server. `None`: the settings name none, and the provider has none.
+pub(super) fn base_url(problems: &mut Vec<InvalidSetting>, url: Option<&Url>) {
+    match url {
+        None => problems.push(InvalidSetting::new("baseUrl", "must be set for this provider")),
+        Some(url) => problems.extend(url_problem("baseUrl", url)),
+    }
+}
+
+/// Adds the problems of the price of tokens, and of a budget that is counted with it.
+pub(super) fn price_and_budget(
+    problems: &mut Vec<InvalidSetting>,
+    price_per_million: Option<f64>,
+    monthly_budget: Option<f64>,
+) {
+    for (field, value, max) in [("pricePerMillion", price_per_million, 1e5), ("monthlyBudget", monthly_budget, 1e9)] {
+        if !(0.0..=max).contains(&value.unwrap_or_default()) {
+            problems.push(InvalidSetting::new(field, format!("must be between 0 and {max}")));
+        }
+    }
+    if monthly_budget.is_some() && price_per_million.is_none() {
+        problems.push(InvalidSetting::new("pricePerMillion", "must be set if `monthlyBudget` is"));
     }
 }
 

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-    limits::{CallLimits, header_secret, model_name},
+    limits::{self, CallLimits, header_secret, model_name},
 };
 use crate::secret::Secret;
 
@@ -60,47 +60,55 @@ impl ModelProvider {
     }
 }
 
-macro_rules! model_providers {
-    ($($provider:ident, $title:literal, needs_key: $needs_key:literal $(, and: $more:ident)?;)+) => {
+/// Declares the providers of a kind of connections to servers of models: one for each protocol of an enum.
+macro_rules! model_servers {
+    (
+        $kind:ident, $protocol:ident, $settings:ident;
+        $($provider:ident, $title:literal, needs_key: $needs_key:literal, can: $capabilities:expr;)+
+    ) => {
         $(
-            #[doc = concat!("The provider of [`ModelProvider::", stringify!($provider), "`].")]
+            #[doc = concat!("The provider of [`", stringify!($protocol), "::", stringify!($provider), "`].")]
             #[derive(Debug)]
             pub struct $provider;
 
             impl ProviderSpec for $provider {
-                const NAME: &'static str = ModelProvider::$provider.name();
+                const NAME: &'static str = $protocol::$provider.name();
                 const TITLE: &'static str = $title;
-                const KIND: ConnectionKind = ConnectionKind::Model;
-                const CAPABILITIES: &'static [Capability] =
-                    &[Capability::Chat, Capability::Images, Capability::Json $(, Capability::$more)?];
+                const KIND: ConnectionKind = ConnectionKind::$kind;
+                const CAPABILITIES: &'static [Capability] = $capabilities;
                 const NEEDS_CREDENTIALS: bool = $needs_key;
-                type Settings = ModelSettings;
+                type Settings = $settings;
                 type Credentials = ModelCredentials;
 
-                fn settings_problems(settings: &ModelSettings) -> Vec<InvalidSetting> {
-                    settings.problems(ModelProvider::$provider)
+                fn settings_problems(settings: &$settings) -> Vec<InvalidSetting> {
+                    settings.problems($protocol::$provider)
                 }
 
                 fn credentials_problems(credentials: &ModelCredentials) -> Vec<InvalidSetting> {
                     credentials.problems()
                 }
 
-                fn address(settings: &ModelSettings) -> Option<Address> {
-                    let url = settings.base_url(ModelProvider::$provider)?;
+                fn address(settings: &$settings) -> Option<Address> {
+                    let url = settings.base_url($protocol::$provider)?;
                     Some(Address { field: "baseUrl", url })
                 }
             }
         )+
     };
 }
+pub(super) use model_servers;
 
-model_providers! {
+const ANSWERS: &[Capability] = &[Capability::Chat, Capability::Images, Capability::Json];
+const ANSWERS_AND_SCORES: &[Capability] = &[Capability::Chat, Capability::Images, Capability::Json, Capability::Rerank];
+
+model_servers! {
+    Model, ModelProvider, ModelSettings;
     // Servers that are compatible with OpenAI's may require no key.
-    OpenAi, "OpenAI, or a compatible server", needs_key: false;
-    Anthropic, "Anthropic", needs_key: true;
-    Gemini, "Google Gemini", needs_key: true;
-    Cohere, "Cohere", needs_key: true, and: Rerank;
-    Ollama, "Ollama", needs_key: false;
+    OpenAi, "OpenAI, or a compatible server", needs_key: false, can: ANSWERS;
+    Anthropic, "Anthropic", needs_key: true, can: ANSWERS;
+    Gemini, "Google Gemini", needs_key: true, can: ANSWERS;
+    Cohere, "Cohere", needs_key: true, can: ANSWERS_AND_SCORES;
+    Ollama, "Ollama", needs_key: false, can: ANSWERS;
 }
 
 /// How a model is made to answer with JSON.
@@ -257,10 +265,7 @@ impl ModelSettings {
         if self.monthly_budget.is_some() && self.prices.is_none() {
             problems.push(InvalidSetting::new("prices", "must be set if `monthlyBudget` is"));
         }
-        match self.base_url(provider) {
-            None => problems.push(InvalidSetting::new("baseUrl", "must be set for this provider")),
-            Some(url) => problems.extend(super::url_problem("baseUrl", &url)),
-        }
+        limits::base_url(&mut problems, self.base_url(provider).as_ref());
         problems
     }
 }

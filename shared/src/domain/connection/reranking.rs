@@ -9,8 +9,8 @@ use url::Url;
 
 use super::{
     Address, Capability, ConnectionKind, InvalidSetting, ProviderSpec,
-    limits::{CallLimits, model_name, range},
-    model::{ModelCredentials, ModelProvider, ModelSettings, cost_of_tokens},
+    limits::{self, CallLimits, model_name, range},
+    model::{ModelCredentials, ModelProvider, ModelSettings, cost_of_tokens, model_servers},
     setting::read,
 };
 
@@ -114,22 +114,10 @@ impl RerankingSettings {
         let mut problems = Vec::new();
         range(&mut problems, "requestTexts", self.request_texts.unwrap_or(1), 1, MAX_CANDIDATES);
         range(&mut problems, "timeoutSeconds", self.timeout_seconds, 1, 60);
-        for (field, value, max) in
-            [("pricePerMillion", self.price_per_million, 1e5), ("monthlyBudget", self.monthly_budget, 1e9)]
-        {
-            if !(0.0..=max).contains(&value.unwrap_or_default()) {
-                problems.push(InvalidSetting::new(field, format!("must be between 0 and {max}")));
-            }
-        }
         self.limits.check(&mut problems);
         model_name(&mut problems, &self.model);
-        if self.monthly_budget.is_some() && self.price_per_million.is_none() {
-            problems.push(InvalidSetting::new("pricePerMillion", "must be set if `monthlyBudget` is"));
-        }
-        match self.base_url(provider) {
-            None => problems.push(InvalidSetting::new("baseUrl", "must be set for this provider")),
-            Some(url) => problems.extend(super::url_problem("baseUrl", &url)),
-        }
+        limits::price_and_budget(&mut problems, self.price_per_million, self.monthly_budget);
+        limits::base_url(&mut problems, self.base_url(provider).as_ref());
         problems
     }
 
@@ -204,43 +192,13 @@ impl Reranking {
     }
 }
 
-macro_rules! reranking_servers {
-    ($($provider:ident, $title:literal, needs_key: $needs_key:literal;)+) => {
-        $(
-            #[doc = concat!("The provider of [`RerankProvider::", stringify!($provider), "`].")]
-            #[derive(Debug)]
-            pub struct $provider;
+const SCORES: &[Capability] = &[Capability::Rerank];
 
-            impl ProviderSpec for $provider {
-                const NAME: &'static str = RerankProvider::$provider.name();
-                const TITLE: &'static str = $title;
-                const KIND: ConnectionKind = ConnectionKind::Reranking;
-                const CAPABILITIES: &'static [Capability] = &[Capability::Rerank];
-                const NEEDS_CREDENTIALS: bool = $needs_key;
-                type Settings = RerankingSettings;
-                type Credentials = ModelCredentials;
-
-                fn settings_problems(settings: &RerankingSettings) -> Vec<InvalidSetting> {
-                    settings.problems(RerankProvider::$provider)
-                }
-
-                fn credentials_problems(credentials: &ModelCredentials) -> Vec<InvalidSetting> {
-                    credentials.problems()
-                }
-
-                fn address(settings: &RerankingSettings) -> Option<Address> {
-                    let url = settings.base_url(RerankProvider::$provider)?;
-                    Some(Address { field: "baseUrl", url })
-                }
-            }
-        )+
-    };
-}
-
-reranking_servers! {
+model_servers! {
+    Reranking, RerankProvider, RerankingSettings;
     // Compatible servers may require no key.
-    Jina, "Jina reranker, or a compatible server", needs_key: false;
-    Tei, "Text Embeddings Inference, with a reranking model", needs_key: false;
+    Jina, "Jina reranker, or a compatible server", needs_key: false, can: SCORES;
+    Tei, "Text Embeddings Inference, with a reranking model", needs_key: false, can: SCORES;
 }
 
 #[cfg(test)]

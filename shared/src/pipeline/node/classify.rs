@@ -4,16 +4,12 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{ModelCall, ResultKind, text_ports, validate, validate_labels},
-    spec::{Cost, Group, NodeSpec},
+    model_options::{ModelCall, ResultKind, calls_model, text_ports, validate, validate_labels},
+    spec::NodeSpec,
 };
-use crate::{
-    domain::job::Lane,
-    id::ConnectionId,
-    pipeline::{
-        port::{Border, Flow, Ports},
-        problem::NodeProblems,
-    },
+use crate::pipeline::{
+    port::{Flow, Ports},
+    problem::NodeProblems,
 };
 
 /// Settings of `classify`.
@@ -46,14 +42,9 @@ impl NodeSpec for Classify {
     const TYPE: &'static str = "classify";
     const TITLE: &'static str = "Classify";
     const DESCRIPTION: &'static str = "Assigns one or several of given labels to texts.";
-    const GROUP: Group = Group::Model;
-    const COST: Cost = Cost::Model;
     const CODE_VERSION: u32 = 1;
-    const KEEPS_OUTPUT: bool = true;
 
-    fn connection(&self) -> Option<ConnectionId> {
-        Some(self.model.connection)
-    }
+    calls_model!();
 
     fn ports(&self) -> Ports {
         text_ports(self.result, &[Flow::Document, Flow::Chunks])
@@ -62,14 +53,6 @@ impl NodeSpec for Classify {
     fn validate(&self, problems: &mut NodeProblems<'_>) {
         validate(self.model.prompt.as_ref(), &self.field, problems);
         validate_labels("labels", &self.labels, 2, problems);
-    }
-
-    fn border(&self) -> Option<Border> {
-        Some(Border::Units)
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Model
     }
 
     fn example() -> Self {

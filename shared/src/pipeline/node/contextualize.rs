@@ -4,16 +4,12 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{ModelCall, validate_prompt},
-    spec::{Cost, Group, NodeSpec},
+    model_options::{ModelCall, calls_model, validate_prompt},
+    spec::NodeSpec,
 };
-use crate::{
-    domain::job::Lane,
-    id::ConnectionId,
-    pipeline::{
-        port::{Border, Flow, Ports},
-        problem::NodeProblems,
-    },
+use crate::pipeline::{
+    port::{Flow, Ports},
+    problem::NodeProblems,
 };
 
 const fn default_max_words() -> u32 {
@@ -40,18 +36,13 @@ impl NodeSpec for Contextualize {
     const TITLE: &'static str = "Contextualize";
     const DESCRIPTION: &'static str =
         "Writes a sentence for each chunk that says what it is about within its document, and is embedded with it.";
-    const GROUP: Group = Group::Model;
-    const COST: Cost = Cost::Model;
     const CODE_VERSION: u32 = 1;
-    const KEEPS_OUTPUT: bool = true;
     // The name of the file is part of the question.
     const READS_FILE: bool = true;
     // A prefix is shortened to what the embedding model reads.
     const READS_MODEL: bool = true;
 
-    fn connection(&self) -> Option<ConnectionId> {
-        Some(self.model.connection)
-    }
+    calls_model!();
 
     fn ports(&self) -> Ports {
         Ports::pass(&[Flow::Chunks])
@@ -60,14 +51,6 @@ impl NodeSpec for Contextualize {
     fn validate(&self, problems: &mut NodeProblems<'_>) {
         validate_prompt(self.model.prompt.as_ref(), problems);
         problems.range("maxWords", self.max_words, 5, 200);
-    }
-
-    fn border(&self) -> Option<Border> {
-        Some(Border::Units)
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Model
     }
 
     fn example() -> Self {

@@ -4,16 +4,12 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{ModelCall, validate},
-    spec::{Cost, Group, NodeSpec},
+    model_options::{ModelCall, calls_model, validate},
+    spec::NodeSpec,
 };
-use crate::{
-    domain::job::Lane,
-    id::ConnectionId,
-    pipeline::{
-        port::{Border, Flow, Ports},
-        problem::NodeProblems,
-    },
+use crate::pipeline::{
+    port::{Flow, Ports},
+    problem::NodeProblems,
 };
 
 fn default_max_words() -> u32 {
@@ -45,14 +41,9 @@ impl NodeSpec for EnrichImage {
     const TYPE: &'static str = "enrich.image";
     const TITLE: &'static str = "Describe images";
     const DESCRIPTION: &'static str = "Describes images, as documents that can be cut, embedded and searched.";
-    const GROUP: Group = Group::Model;
-    const COST: Cost = Cost::Model;
     const CODE_VERSION: u32 = 1;
-    const KEEPS_OUTPUT: bool = true;
 
-    fn connection(&self) -> Option<ConnectionId> {
-        Some(self.model.connection)
-    }
+    calls_model!();
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Bytes, Flow::Document)
@@ -61,14 +52,6 @@ impl NodeSpec for EnrichImage {
     fn validate(&self, problems: &mut NodeProblems<'_>) {
         validate(self.model.prompt.as_ref(), &self.field, problems);
         problems.range("maxWords", self.max_words, 5, 2000);
-    }
-
-    fn border(&self) -> Option<Border> {
-        Some(Border::Units)
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Model
     }
 
     fn example() -> Self {

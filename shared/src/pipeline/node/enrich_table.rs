@@ -4,16 +4,12 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{ModelCall, ResultKind, text_ports, validate},
-    spec::{Cost, Group, NodeSpec},
+    model_options::{ModelCall, ResultKind, calls_model, text_ports, validate},
+    spec::NodeSpec,
 };
-use crate::{
-    domain::job::Lane,
-    id::ConnectionId,
-    pipeline::{
-        port::{Border, Flow, Ports},
-        problem::NodeProblems,
-    },
+use crate::pipeline::{
+    port::{Flow, Ports},
+    problem::NodeProblems,
 };
 
 /// Settings of `enrich.table`.
@@ -40,14 +36,9 @@ impl NodeSpec for EnrichTable {
     const TYPE: &'static str = "enrich.table";
     const TITLE: &'static str = "Describe tables";
     const DESCRIPTION: &'static str = "Describes the tables of documents and their columns.";
-    const GROUP: Group = Group::Model;
-    const COST: Cost = Cost::Model;
     const CODE_VERSION: u32 = 1;
-    const KEEPS_OUTPUT: bool = true;
 
-    fn connection(&self) -> Option<ConnectionId> {
-        Some(self.model.connection)
-    }
+    calls_model!();
 
     fn ports(&self) -> Ports {
         text_ports(self.result, &[Flow::Document])
@@ -55,14 +46,6 @@ impl NodeSpec for EnrichTable {
 
     fn validate(&self, problems: &mut NodeProblems<'_>) {
         validate(self.model.prompt.as_ref(), &self.field, problems);
-    }
-
-    fn border(&self) -> Option<Border> {
-        Some(Border::Units)
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Model
     }
 
     fn example() -> Self {

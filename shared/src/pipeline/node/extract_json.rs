@@ -5,17 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    model_options::{ModelCall, ResultKind, text_ports, validate},
-    spec::{Cost, Group, NodeSpec},
+    model_options::{ModelCall, ResultKind, calls_model, text_ports, validate},
+    spec::NodeSpec,
 };
-use crate::pipeline::json_output;
-use crate::{
-    domain::job::Lane,
-    id::ConnectionId,
-    pipeline::{
-        port::{Border, Flow, Ports},
-        problem::{NodeProblems, ProblemCode},
-    },
+use crate::pipeline::{
+    json_output,
+    port::{Flow, Ports},
+    problem::{NodeProblems, ProblemCode},
 };
 
 /// Settings of `extract.json`.
@@ -45,14 +41,9 @@ impl NodeSpec for ExtractJson {
     const TYPE: &'static str = "extract.json";
     const TITLE: &'static str = "Extract JSON";
     const DESCRIPTION: &'static str = "Extracts values from texts, in the form of a JSON Schema.";
-    const GROUP: Group = Group::Model;
-    const COST: Cost = Cost::Model;
     const CODE_VERSION: u32 = 1;
-    const KEEPS_OUTPUT: bool = true;
 
-    fn connection(&self) -> Option<ConnectionId> {
-        Some(self.model.connection)
-    }
+    calls_model!();
 
     fn ports(&self) -> Ports {
         text_ports(self.result, &[Flow::Document, Flow::Chunks])
@@ -68,14 +59,6 @@ impl NodeSpec for ExtractJson {
                 "use a JSON Schema of an object, without references",
             );
         }
-    }
-
-    fn border(&self) -> Option<Border> {
-        Some(Border::Units)
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Model
     }
 
     fn example() -> Self {

@@ -41,6 +41,28 @@ impl ModelCall {
     }
 }
 
+/// The part of the contract that all types have whose settings are a [`ModelCall`] and more.
+macro_rules! calls_model {
+    () => {
+        const GROUP: $crate::pipeline::node::Group = $crate::pipeline::node::Group::Model;
+        const COST: $crate::pipeline::node::Cost = $crate::pipeline::node::Cost::Model;
+        const KEEPS_OUTPUT: bool = true;
+
+        fn connection(&self) -> Option<$crate::id::ConnectionId> {
+            Some(self.model.connection)
+        }
+
+        fn border(&self) -> Option<$crate::pipeline::port::Border> {
+            Some($crate::pipeline::port::Border::Units)
+        }
+
+        fn lane(&self) -> $crate::domain::job::Lane {
+            $crate::domain::job::Lane::Model
+        }
+    };
+}
+pub(super) use calls_model;
+
 /// Where the results of a node go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(crate = "json_schema")]

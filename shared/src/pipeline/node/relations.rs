@@ -4,16 +4,12 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{ModelCall, ResultKind, text_ports, validate, validate_labels},
-    spec::{Cost, Group, NodeSpec},
+    model_options::{ModelCall, ResultKind, calls_model, text_ports, validate, validate_labels},
+    spec::NodeSpec,
 };
-use crate::{
-    domain::job::Lane,
-    id::ConnectionId,
-    pipeline::{
-        port::{Border, Flow, Ports},
-        problem::NodeProblems,
-    },
+use crate::pipeline::{
+    port::{Flow, Ports},
+    problem::NodeProblems,
 };
 
 /// Settings of `relations`.
@@ -45,14 +41,9 @@ impl NodeSpec for Relations {
     const TITLE: &'static str = "Relations";
     const DESCRIPTION: &'static str =
         "Finds statements about entities: subject, predicate and object, with the byte ranges where they stand.";
-    const GROUP: Group = Group::Model;
-    const COST: Cost = Cost::Model;
     const CODE_VERSION: u32 = 1;
-    const KEEPS_OUTPUT: bool = true;
 
-    fn connection(&self) -> Option<ConnectionId> {
-        Some(self.model.connection)
-    }
+    calls_model!();
 
     fn ports(&self) -> Ports {
         text_ports(self.result, &[Flow::Document, Flow::Chunks])
@@ -61,14 +52,6 @@ impl NodeSpec for Relations {
     fn validate(&self, problems: &mut NodeProblems<'_>) {
         validate(self.model.prompt.as_ref(), &self.field, problems);
         validate_labels("predicates", &self.predicates, 0, problems);
-    }
-
-    fn border(&self) -> Option<Border> {
-        Some(Border::Units)
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Model
     }
 
     fn example() -> Self {

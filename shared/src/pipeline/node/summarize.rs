@@ -4,16 +4,12 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{ModelCall, ResultKind, text_ports, validate},
-    spec::{Cost, Group, NodeSpec},
+    model_options::{ModelCall, ResultKind, calls_model, text_ports, validate},
+    spec::NodeSpec,
 };
-use crate::{
-    domain::job::Lane,
-    id::ConnectionId,
-    pipeline::{
-        port::{Border, Flow, Ports},
-        problem::{NodeProblems, ProblemCode},
-    },
+use crate::pipeline::{
+    port::{Flow, Ports},
+    problem::{NodeProblems, ProblemCode},
 };
 
 fn default_max_words() -> u32 {
@@ -52,14 +48,9 @@ impl NodeSpec for Summarize {
     const TYPE: &'static str = "summarize";
     const TITLE: &'static str = "Summarize";
     const DESCRIPTION: &'static str = "Summarizes texts.";
-    const GROUP: Group = Group::Model;
-    const COST: Cost = Cost::Model;
     const CODE_VERSION: u32 = 1;
-    const KEEPS_OUTPUT: bool = true;
 
-    fn connection(&self) -> Option<ConnectionId> {
-        Some(self.model.connection)
-    }
+    calls_model!();
 
     fn ports(&self) -> Ports {
         text_ports(self.result, &[Flow::Document, Flow::Chunks])
@@ -71,14 +62,6 @@ impl NodeSpec for Summarize {
         if self.language.as_ref().is_some_and(|language| language.is_empty() || language.len() > 60) {
             problems.add(ProblemCode::InvalidSetting, "language", "must have 1 to 60 bytes", "name a language");
         }
-    }
-
-    fn border(&self) -> Option<Border> {
-        Some(Border::Units)
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Model
     }
 
     fn example() -> Self {

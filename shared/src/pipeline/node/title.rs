@@ -4,16 +4,12 @@ use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    model_options::{ModelCall, ResultKind, text_ports, validate},
-    spec::{Cost, Group, NodeSpec},
+    model_options::{ModelCall, ResultKind, calls_model, text_ports, validate},
+    spec::NodeSpec,
 };
-use crate::{
-    domain::job::Lane,
-    id::ConnectionId,
-    pipeline::{
-        port::{Border, Flow, Ports},
-        problem::NodeProblems,
-    },
+use crate::pipeline::{
+    port::{Flow, Ports},
+    problem::NodeProblems,
 };
 
 fn default_max_words() -> u32 {
@@ -48,14 +44,9 @@ impl NodeSpec for Title {
     const TYPE: &'static str = "title";
     const TITLE: &'static str = "Title";
     const DESCRIPTION: &'static str = "Finds or writes a title for texts, from their beginning.";
-    const GROUP: Group = Group::Model;
-    const COST: Cost = Cost::Model;
     const CODE_VERSION: u32 = 1;
-    const KEEPS_OUTPUT: bool = true;
 
-    fn connection(&self) -> Option<ConnectionId> {
-        Some(self.model.connection)
-    }
+    calls_model!();
 
     fn ports(&self) -> Ports {
         text_ports(self.result, &[Flow::Document, Flow::Chunks])
@@ -64,14 +55,6 @@ impl NodeSpec for Title {
     fn validate(&self, problems: &mut NodeProblems<'_>) {
         validate(self.model.prompt.as_ref(), &self.field, problems);
         problems.range("maxWords", self.max_words, 1, 50);
-    }
-
-    fn border(&self) -> Option<Border> {
-        Some(Border::Units)
-    }
-
-    fn lane(&self) -> Lane {
-        Lane::Model
     }
 
     fn example() -> Self {

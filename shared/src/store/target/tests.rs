@@ -15,7 +15,8 @@ use crate::{
         collection::{Collection, CollectionKey, NewCollection},
         file::{NewFile, StoredBlob},
         pipeline::NewPipeline,
-        run::{NewItem, NewRun, Pipeline},
+        run::{NewRun, Pipeline},
+        run_item::NewItem,
     },
     testing::TestDeployment,
 };
@@ -112,7 +113,7 @@ impl Fixture {
         let new = NewRun::new(pipeline.id, pipeline.version, RunTrigger::Upload);
         let run = store::run::insert(&tx, self.workspace, new).await.unwrap();
         let item = NewItem { file, version, entry: 0, parent: None, stage: "read".to_owned() };
-        let items = store::run::insert_items(&tx, self.workspace, run, vec![item]).await.unwrap();
+        let items = store::run_item::insert(&tx, self.workspace, run, vec![item]).await.unwrap();
         tx.commit().await.unwrap();
         items[0]
     }

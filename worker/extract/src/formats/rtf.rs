@@ -4,6 +4,8 @@ use encoding_rs::{Encoding, WINDOWS_1252};
 
 use super::builder::DocumentBuilder;
 use super::rows::TableRows;
+use super::rtf_encodings::{charset, encoding};
+use super::rtf_tokens::{Token, Tokens};
 use super::symbols;
 use crate::{ElementKind, FileError, FileErrorKind};
 
@@ -70,8 +72,7 @@ enum Place {
 }
 
 struct Rtf<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    tokens: Tokens<'a>,
     builder: DocumentBuilder,
     states: Vec<State>,
     state: State,
@@ -79,7 +80,7 @@ struct Rtf<'a> {
     fonts: Vec<(i32, &'static Encoding, String)>,
     /// Bytes in the group's encoding that are not decoded yet.
     pending: Vec<u8>,
-    /// Bytes still to skip after `\u`.
+    /// Bytes and control words still to skip after `\u`.
     skipping: usize,
     high_surrogate: Option<u16>,
     text: String,
@@ -99,8 +100,7 @@ struct Rtf<'a> {
 pub(super) fn read(bytes: &[u8], builder: &mut DocumentBuilder) -> Result<(), FileError> {
     let state = State { place: Place::Body, codepage: WINDOWS_1252, font: String::new(), is_hidden: false, skip: 1 };
     let mut rtf = Rtf {
-        bytes,
-        at: 0,
+        tokens: Tokens::new(bytes),
         builder: std::mem::take(builder),
         states: Vec::new(),
         state,
@@ -137,10 +137,9 @@ pub(super) fn read(bytes: &[u8], builder: &mut DocumentBuilder) -> Result<(), Fi
 impl Rtf<'_> {
     /// Reads all tokens. False: groups are still open at the end.
     fn run(&mut self) -> Result<bool, FileError> {
-        while let Some(&byte) = self.bytes.get(self.at) {
-            self.at += 1;
-            match byte {
-                b'{' => {
+        while let Some(token) = self.tokens.next() {
+            match token {
+                Token::Open => {
                     self.flush();
                     if self.states.len() >= MAX_DEPTH {
                         return Err(FileError::new(
@@ -151,7 +150,7 @@ impl Rtf<'_> {
                     self.states.push(self.state.clone());
                     self.skipping = 0;
                 }
-                b'}' => {
+                Token::Close => {
                     self.flush();
                     self.skipping = 0;
                     let Some(state) = self.states.pop() else { return Ok(true) };
@@ -164,83 +163,36 @@ impl Rtf<'_> {
                         return Ok(true);
                     }
                 }
-                b'\\' => self.control()?,
-                b'\r' | b'\n' | 0 => {}
-                byte if self.skipping > 0 => {
-                    self.skipping -= 1;
-                    let _replaced = byte;
-                }
-                byte => self.pending.push(byte),
+                Token::Symbol(symbol) => self.symbol(symbol)?,
+                Token::Word("u", number) => self.word("u", number)?,
+                Token::Byte(_) | Token::Word(..) if self.skipping > 0 => self.skipping -= 1,
+                Token::Byte(byte) => self.pending.push(byte),
+                Token::Word(word, number) => self.word(word, number)?,
             }
         }
         self.flush();
         Ok(false)
     }
 
-    fn control(&mut self) -> Result<(), FileError> {
-        let Some(&first) = self.bytes.get(self.at) else { return Ok(()) };
-        self.at += 1;
-        if !first.is_ascii_alphabetic() {
-            match first {
-                b'\'' => {
-                    let digits =
-                        self.bytes.get(self.at..self.at + 2).and_then(|digits| std::str::from_utf8(digits).ok());
-                    if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-                        self.at += 2;
-                        match self.skipping {
-                            0 => self.pending.push(byte),
-                            _ => self.skipping -= 1,
-                        }
-                    }
+    fn symbol(&mut self, symbol: u8) -> Result<(), FileError> {
+        match symbol {
+            b'~' => self.push('\u{A0}'),
+            b'_' => self.push('-'),
+            b'*' => {
+                // A destination that readers may ignore: known ones with text follow.
+                let rest = self.tokens.rest();
+                let is_known = [&b"\\annotation"[..], b"\\shppict", b"\\footnote", b"\\pntext"]
+                    .iter()
+                    .any(|name| rest.starts_with(name));
+                if !is_known {
+                    self.flush();
+                    self.state.place = Place::Silent;
                 }
-                b'\\' | b'{' | b'}' => match self.skipping {
-                    0 => self.pending.push(first),
-                    _ => self.skipping -= 1,
-                },
-                b'~' => self.push('\u{A0}'),
-                b'_' => self.push('-'),
-                b'*' => {
-                    // A destination that readers may ignore: known ones with text follow.
-                    let rest = &self.bytes[self.at..];
-                    let is_known = [&b"\\annotation"[..], b"\\shppict", b"\\footnote", b"\\pntext"]
-                        .iter()
-                        .any(|name| rest.starts_with(name));
-                    if !is_known {
-                        self.flush();
-                        self.state.place = Place::Silent;
-                    }
-                }
-                b'\r' | b'\n' => self.paragraph()?,
-                _ => {}
             }
-            return Ok(());
+            b'\r' | b'\n' => self.paragraph()?,
+            _ => {}
         }
-        let start = self.at - 1;
-        while self.bytes.get(self.at).is_some_and(u8::is_ascii_alphabetic) && self.at - start < 40 {
-            self.at += 1;
-        }
-        let word = String::from_utf8_lossy(&self.bytes[start..self.at]).into_owned();
-        let digits = self.at;
-        if self.bytes.get(self.at) == Some(&b'-') {
-            self.at += 1;
-        }
-        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) && self.at - digits < 12 {
-            self.at += 1;
-        }
-        let number =
-            std::str::from_utf8(&self.bytes[digits..self.at]).ok().and_then(|digits| digits.parse::<i64>().ok());
-        if self.bytes.get(self.at) == Some(&b' ') {
-            self.at += 1;
-        }
-        if word == "bin" {
-            self.at = self.at.saturating_add(usize::try_from(number.unwrap_or(0)).unwrap_or(0)).min(self.bytes.len());
-            return Ok(());
-        }
-        if self.skipping > 0 && word != "u" {
-            self.skipping -= 1;
-            return Ok(());
-        }
-        self.word(&word, number)
+        Ok(())
     }
 
     fn word(&mut self, word: &str, number: Option<i64>) -> Result<(), FileError> {
@@ -426,42 +378,6 @@ impl Rtf<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// The encoding of a code page of Windows.
-fn encoding(codepage: i64) -> &'static Encoding {
-    let label = match codepage {
-        932 => "shift_jis".to_owned(),
-        936 => "gbk".to_owned(),
-        949 => "euc-kr".to_owned(),
-        950 => "big5".to_owned(),
-        10_000 => "macintosh".to_owned(),
-        65_001 => "utf-8".to_owned(),
-        866 => "ibm866".to_owned(),
-        page => format!("windows-{page}"),
-    };
-    Encoding::for_label(label.as_bytes()).unwrap_or(WINDOWS_1252)
-}
-
-/// The encoding of a character set of a font.
-fn charset(charset: i64) -> Option<&'static Encoding> {
-    Some(encoding(match charset {
-        77 => 10_000,
-        128 => 932,
-        129 => 949,
-        134 => 936,
-        136 => 950,
-        161 => 1253,
-        162 => 1254,
-        163 => 1258,
-        177 => 1255,
-        178 => 1256,
-        186 => 1257,
-        204 => 1251,
-        222 => 874,
-        238 => 1250,
-        _ => return None,
-    }))
 }
 
 #[cfg(test)]

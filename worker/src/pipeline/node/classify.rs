@@ -1,40 +1,13 @@
 //! Model: labels for texts.
 
-use async_trait::async_trait;
-use nvisy_shared::pipeline::node::{NodeSpec, ResultKind, classify::Classify};
+use nvisy_shared::pipeline::node::classify::Classify;
 use serde_json::{Value, json};
 
-use super::prompting::{self, Part, TextTask};
-use crate::{
-    pipeline::{
-        contract::{Behaviour, Call, Output},
-        element::Elements,
-    },
-    runner::JobError,
-};
+use super::prompting::{Part, TextTask, asks_about_texts};
 
-#[async_trait]
-impl Behaviour for Classify {
-    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
-        prompting::run(self, call, input).await
-    }
-}
+asks_about_texts!(Classify);
 
 impl TextTask for Classify {
-    const TYPE: &'static str = <Self as NodeSpec>::TYPE;
-
-    fn prompt(&self) -> Option<&str> {
-        self.model.prompt.as_deref()
-    }
-
-    fn field(&self) -> &str {
-        &self.field
-    }
-
-    fn result(&self) -> ResultKind {
-        self.result
-    }
-
     fn values(&self) -> Vec<(&'static str, String)> {
         let labels = self.labels.iter().map(|label| format!("- {label}")).collect::<Vec<_>>().join("\n");
         let rule = if self.multiple { "Several labels may fit, or none." } else { "Exactly one label must be chosen." };

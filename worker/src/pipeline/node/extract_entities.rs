@@ -1,43 +1,16 @@
 //! Model: names of people, places and other entities in texts.
 
-use async_trait::async_trait;
-use nvisy_shared::pipeline::node::{NodeSpec, ResultKind, extract_entities::ExtractEntities};
+use nvisy_shared::pipeline::node::extract_entities::ExtractEntities;
 use serde_json::{Value, json};
 
 use super::{
     found_text::objects,
-    prompting::{self, Part, TextTask},
-};
-use crate::{
-    pipeline::{
-        contract::{Behaviour, Call, Output},
-        element::Elements,
-    },
-    runner::JobError,
+    prompting::{Part, TextTask, asks_about_texts},
 };
 
-#[async_trait]
-impl Behaviour for ExtractEntities {
-    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
-        prompting::run(self, call, input).await
-    }
-}
+asks_about_texts!(ExtractEntities);
 
 impl TextTask for ExtractEntities {
-    const TYPE: &'static str = <Self as NodeSpec>::TYPE;
-
-    fn prompt(&self) -> Option<&str> {
-        self.model.prompt.as_deref()
-    }
-
-    fn field(&self) -> &str {
-        &self.field
-    }
-
-    fn result(&self) -> ResultKind {
-        self.result
-    }
-
     fn values(&self) -> Vec<(&'static str, String)> {
         vec![("types", self.types.iter().map(|kind| format!("- {kind}")).collect::<Vec<_>>().join("\n"))]
     }

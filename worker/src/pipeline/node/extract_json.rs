@@ -1,43 +1,16 @@
 //! Model: values from texts, in the form of a JSON Schema.
 
-use async_trait::async_trait;
-use nvisy_shared::pipeline::node::{NodeSpec, ResultKind, extract_json::ExtractJson};
+use nvisy_shared::pipeline::node::extract_json::ExtractJson;
 use serde_json::{Map, Value, json};
 
 use super::{
     found_text::find,
-    prompting::{self, Part, TextTask},
-};
-use crate::{
-    pipeline::{
-        contract::{Behaviour, Call, Output},
-        element::Elements,
-    },
-    runner::JobError,
+    prompting::{Part, TextTask, asks_about_texts},
 };
 
-#[async_trait]
-impl Behaviour for ExtractJson {
-    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
-        prompting::run(self, call, input).await
-    }
-}
+asks_about_texts!(ExtractJson);
 
 impl TextTask for ExtractJson {
-    const TYPE: &'static str = <Self as NodeSpec>::TYPE;
-
-    fn prompt(&self) -> Option<&str> {
-        self.model.prompt.as_deref()
-    }
-
-    fn field(&self) -> &str {
-        &self.field
-    }
-
-    fn result(&self) -> ResultKind {
-        self.result
-    }
-
     fn values(&self) -> Vec<(&'static str, String)> {
         vec![("schema", serde_json::to_string_pretty(&self.schema).unwrap_or_default())]
     }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use nvisy_shared::pipeline::node::{
-    NodeSpec, ResultKind,
+    ResultKind,
     extract_keywords::{ExtractKeywords, KeywordMethod},
 };
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ use super::{
     chunking::compute,
     found_text::find,
     keywords::keywords,
-    prompting::{self, Part, TextTask},
+    prompting::{self, Part, TextOptions, TextTask},
 };
 use crate::{
     pipeline::{
@@ -87,9 +87,7 @@ pub(super) fn by_statistics(settings: &ExtractKeywords, mut input: Elements) -> 
     Ok(Output { ports: vec![output], effects, ..Output::default() })
 }
 
-impl TextTask for ExtractKeywords {
-    const TYPE: &'static str = <Self as NodeSpec>::TYPE;
-
+impl TextOptions for ExtractKeywords {
     fn prompt(&self) -> Option<&str> {
         self.prompt.as_deref()
     }
@@ -101,7 +99,9 @@ impl TextTask for ExtractKeywords {
     fn result(&self) -> ResultKind {
         self.result
     }
+}
 
+impl TextTask for ExtractKeywords {
     fn values(&self) -> Vec<(&'static str, String)> {
         vec![("max", self.max.to_string())]
     }

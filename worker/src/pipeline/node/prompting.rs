@@ -5,7 +5,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
-    pipeline::node::ResultKind,
+    pipeline::node::{NodeSpec, ResultKind},
 };
 use serde_json::{Map, Value};
 
@@ -37,13 +37,8 @@ const MAX_METADATA_BYTES: usize = 64 * 1024;
 /// Rounds in which summaries are summarized again.
 const MAX_ROUNDS: usize = 5;
 
-/// A node type that asks a model about texts.
-pub(super) trait TextTask: Send + Sync {
-    /// The name of the type.
-    const TYPE: &'static str;
-    /// Whether the beginning of a long text is enough.
-    const READS_BEGINNING: bool = false;
-
+/// The settings of all node types that ask a model about texts.
+pub(super) trait TextOptions {
     /// The prompt of the settings.
     fn prompt(&self) -> Option<&str>;
 
@@ -52,6 +47,12 @@ pub(super) trait TextTask: Send + Sync {
 
     /// Where the results go.
     fn result(&self) -> ResultKind;
+}
+
+/// A node type that asks a model about texts.
+pub(super) trait TextTask: NodeSpec + TextOptions + Send + Sync {
+    /// Whether the beginning of a long text is enough.
+    const READS_BEGINNING: bool = false;
 
     /// The values of the prompt's placeholders.
     fn values(&self) -> Vec<(&'static str, String)> {
@@ -69,6 +70,37 @@ pub(super) trait TextTask: Send + Sync {
         None
     }
 }
+
+/// The behaviour of a [`TextTask`] that always asks the model of its settings.
+macro_rules! asks_about_texts {
+    ($settings:ty) => {
+        #[async_trait::async_trait]
+        impl $crate::pipeline::contract::Behaviour for $settings {
+            async fn run(
+                &self,
+                call: &$crate::pipeline::contract::Call<'_>,
+                input: $crate::pipeline::element::Elements,
+            ) -> Result<$crate::pipeline::contract::Output, $crate::runner::JobError> {
+                $crate::pipeline::node::prompting::run(self, call, input).await
+            }
+        }
+
+        impl $crate::pipeline::node::prompting::TextOptions for $settings {
+            fn prompt(&self) -> Option<&str> {
+                self.model.prompt.as_deref()
+            }
+
+            fn field(&self) -> &str {
+                &self.field
+            }
+
+            fn result(&self) -> nvisy_shared::pipeline::node::ResultKind {
+                self.result
+            }
+        }
+    };
+}
+pub(super) use asks_about_texts;
 
 /// The answer about a part of a text.
 #[derive(Debug)]

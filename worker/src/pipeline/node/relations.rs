@@ -1,43 +1,16 @@
 //! Model: statements about entities in texts.
 
-use async_trait::async_trait;
-use nvisy_shared::pipeline::node::{NodeSpec, ResultKind, relations::Relations};
+use nvisy_shared::pipeline::node::relations::Relations;
 use serde_json::{Value, json};
 
 use super::{
     found_text::objects,
-    prompting::{self, Part, TextTask},
-};
-use crate::{
-    pipeline::{
-        contract::{Behaviour, Call, Output},
-        element::Elements,
-    },
-    runner::JobError,
+    prompting::{Part, TextTask, asks_about_texts},
 };
 
-#[async_trait]
-impl Behaviour for Relations {
-    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
-        prompting::run(self, call, input).await
-    }
-}
+asks_about_texts!(Relations);
 
 impl TextTask for Relations {
-    const TYPE: &'static str = <Self as NodeSpec>::TYPE;
-
-    fn prompt(&self) -> Option<&str> {
-        self.model.prompt.as_deref()
-    }
-
-    fn field(&self) -> &str {
-        &self.field
-    }
-
-    fn result(&self) -> ResultKind {
-        self.result
-    }
-
     fn values(&self) -> Vec<(&'static str, String)> {
         let predicates = match self.predicates.as_slice() {
             [] => String::new(),

@@ -1,40 +1,13 @@
 //! Model: the attitude of texts.
 
-use async_trait::async_trait;
-use nvisy_shared::pipeline::node::{NodeSpec, ResultKind, sentiment::Sentiment};
+use nvisy_shared::pipeline::node::sentiment::Sentiment;
 use serde_json::{Value, json};
 
-use super::prompting::{self, Part, TextTask};
-use crate::{
-    pipeline::{
-        contract::{Behaviour, Call, Output},
-        element::Elements,
-    },
-    runner::JobError,
-};
+use super::prompting::{Part, TextTask, asks_about_texts};
 
-#[async_trait]
-impl Behaviour for Sentiment {
-    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
-        prompting::run(self, call, input).await
-    }
-}
+asks_about_texts!(Sentiment);
 
 impl TextTask for Sentiment {
-    const TYPE: &'static str = <Self as NodeSpec>::TYPE;
-
-    fn prompt(&self) -> Option<&str> {
-        self.model.prompt.as_deref()
-    }
-
-    fn field(&self) -> &str {
-        &self.field
-    }
-
-    fn result(&self) -> ResultKind {
-        self.result
-    }
-
     fn schema(&self) -> Value {
         json!({
             "type": "object",

@@ -1,40 +1,13 @@
 //! Model: summaries of texts.
 
-use async_trait::async_trait;
-use nvisy_shared::pipeline::node::{NodeSpec, ResultKind, summarize::Summarize};
+use nvisy_shared::pipeline::node::summarize::Summarize;
 use serde_json::{Value, json};
 
-use super::prompting::{self, Part, TextTask};
-use crate::{
-    pipeline::{
-        contract::{Behaviour, Call, Output},
-        element::Elements,
-    },
-    runner::JobError,
-};
+use super::prompting::{Part, TextTask, asks_about_texts};
 
-#[async_trait]
-impl Behaviour for Summarize {
-    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
-        prompting::run(self, call, input).await
-    }
-}
+asks_about_texts!(Summarize);
 
 impl TextTask for Summarize {
-    const TYPE: &'static str = <Self as NodeSpec>::TYPE;
-
-    fn prompt(&self) -> Option<&str> {
-        self.model.prompt.as_deref()
-    }
-
-    fn field(&self) -> &str {
-        &self.field
-    }
-
-    fn result(&self) -> ResultKind {
-        self.result
-    }
-
     fn values(&self) -> Vec<(&'static str, String)> {
         let language = self.language.clone().unwrap_or_else(|| "the language of the text".to_owned());
         vec![("maxWords", self.max_words.to_string()), ("language", language)]

@@ -126,7 +126,7 @@ pub fn read_progress(row: &entity::run_item::Model) -> Result<progress::Progress
 
 impl Item {
     /// With why it waits, if it does.
-    pub fn waiting(mut self, waits: &[store::job::ItemWait]) -> Self {
+    pub fn waiting(mut self, waits: &[store::job_wait::ItemWait]) -> Self {
         let wait = waits.iter().find(|wait| wait.item_id.0 == self.id);
         self.waiting = wait.map(|wait| ItemWaiting { reason: wait.reason.clone(), until: wait.until });
         self

@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     auth::member::{Member, UpdateWorkspace},
-    http::client_info::ClientInfo,
-    problem::{Code, Problem},
+    http::{client_info::ClientInfo, etag::check_revision},
+    problem::Problem,
 };
 
 /// Stores sets in place of the present ones. The same sets change nothing.
@@ -66,8 +66,6 @@ pub async fn delete(
 async fn lock(tx: &Tx, member: &Member<UpdateWorkspace>, revisions: Option<&[i32]>) -> Result<Synonyms, Problem> {
     member.lock(tx).await?;
     let known = store::synonyms::find(tx, member.workspace).await?;
-    match revisions {
-        Some(revisions) if !revisions.contains(&known.revision) => Err(Problem::new(Code::PreconditionFailed)),
-        _ => Ok(known),
-    }
+    check_revision(known.revision, revisions)?;
+    Ok(known)
 }

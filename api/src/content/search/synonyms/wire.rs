@@ -4,18 +4,20 @@ use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use nvisy_shared::{
-    domain::synonym::{MAX_ENTRIES, MAX_SETS, SynonymSet, invalid_entries},
+    domain::synonym::{MAX_CHARS, MAX_ENTRIES, MAX_SETS, SynonymSet, invalid_entries},
     store,
 };
-use schemars::JsonSchema;
+use schemars::{JsonSchema, r#gen::SchemaGenerator, schema::Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    http::{string_schema::Words, validation::present},
+    http::{string_schema::Line, validation::present},
     problem::{FieldError, Problem},
 };
 
+/// `MAX_CHARS` as the schema of a string has it.
+const MAX_ENTRY_CHARS: u32 = MAX_CHARS as u32;
 /// Errors that a problem lists.
 const MAX_ERRORS: usize = 20;
 
@@ -37,24 +39,58 @@ fn example() -> Value {
     ] })
 }
 
-/// A set of synonyms: `words` that find each other, or words `from` that find those of `to`, but not the other way round. An
-/// entry has 1 to 5 words; several are found as they follow each other.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+/// A set of synonyms: `words`, or `from` and `to`.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(rename = "SynonymSet")]
 struct SynonymSetBody {
-    /// Words and phrases that mean the same.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Vec<Words<100>>", length(min = 2, max = 20))]
     words: Option<Vec<String>>,
-    /// Words and phrases that have synonyms.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Vec<Words<100>>", length(min = 1, max = 20))]
     from: Option<Vec<String>>,
-    /// Their synonyms.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Vec<Words<100>>", length(min = 1, max = 20))]
     to: Option<Vec<String>>,
+}
+
+/// The derived one would not say which fields belong together.
+impl JsonSchema for SynonymSetBody {
+    fn schema_name() -> String {
+        "SynonymSet".to_owned()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let entry = json!(Line::<1, MAX_ENTRY_CHARS>::json_schema(generator));
+        let entries = |least: usize, description: &str| {
+            json!({
+                "type": "array", "items": entry, "minItems": least, "maxItems": MAX_ENTRIES, "description": description,
+            })
+        };
+        let group = json!({
+            "type": "object", "description": "Words and phrases that find each other.",
+            "properties": { "words": entries(2, "Words and phrases that mean the same.") },
+            "required": ["words"], "additionalProperties": false,
+        });
+        let mapping = json!({
+            "type": "object", "description": "Words and phrases that find others, but not the other way round.",
+            "properties": {
+                "from": entries(1, "Words and phrases that have synonyms."), "to": entries(1, "Their synonyms."),
+            },
+            "required": ["from", "to"], "additionalProperties": false,
+        });
+        let forms = [("SynonymGroup", group), ("SynonymMapping", mapping)];
+        let references = forms.each_ref().map(|(name, _)| json!({ "$ref": format!("#/components/schemas/{name}") }));
+        for (name, form) in forms {
+            generator.definitions_mut().insert(name.to_owned(), schema(form));
+        }
+        schema(json!({
+            "description": "A set of synonyms. An entry has 1 to 5 words; several are found as they follow each other. No two \
+                            entries of a list are the same words.",
+            "anyOf": references,
+        }))
+    }
+}
+
+fn schema(json: Value) -> Schema {
+    serde_json::from_value(json).expect("the schema is valid")
 }
 
 impl ReplaceSynonyms {

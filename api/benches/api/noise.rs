@@ -1,0 +1,39 @@
+//! Repeatable random numbers and vectors.
+
+/// A generator; the number is its state, and not 0.
+pub struct Noise(pub u64);
+
+impl Noise {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number from 0 to below 1.
+    pub fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A vector of length 1.
+    pub fn unit(&mut self, dimensions: usize) -> Vec<f32> {
+        scaled((0..dimensions).map(|_| (self.share() + self.share() + self.share() - 1.5) as f32).collect())
+    }
+
+    /// A vector around a centre.
+    pub fn near(&mut self, centre: &[f32]) -> Vec<f32> {
+        let away = self.unit(centre.len());
+        scaled(centre.iter().zip(away).map(|(a, b)| a + 0.6 * b).collect())
+    }
+}
+
+fn scaled(mut vector: Vec<f32>) -> Vec<f32> {
+    assert!(nvisy_embed::to_unit_length(&mut vector), "a vector has a direction");
+    vector
+}
+
+/// The similarity of two vectors of length 1.
+pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum()
+}

@@ -1,0 +1,348 @@
+//! Items of runs: a file version on its way through the segments of a plan.
+//!
+//! An item is counted in the row of its run, which is locked after its items.
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    RelationTrait, Select, UpdateMany, raw_sql,
+    sea_query::{Expr, ExprTrait, LockType},
+};
+use serde_json::{Value as Json, json};
+
+use super::{
+    Conn, Error, Result, Tx,
+    run::{finish_run, update_run},
+    sql,
+};
+use crate::{
+    domain::{
+        failure::Failure,
+        run::{ItemState, RunState, RunTrigger},
+    },
+    entity::{run, run_item},
+    id::{FileId, ItemId, PipelineId, RunId, VersionId, WorkspaceId},
+    pipeline::progress::Progress,
+};
+
+/// An item to be added.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "columns of `run_item`")]
+pub struct NewItem {
+    pub file: FileId,
+    pub version: VersionId,
+    /// The segment where it enters.
+    pub entry: usize,
+    pub parent: Option<ItemId>,
+    /// The id of the first node.
+    pub stage: String,
+}
+
+/// Adds items to a run, and counts them. Their progress begins with their entry.
+pub async fn insert(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<NewItem>) -> Result<Vec<ItemId>> {
+    let count = i32::try_from(items.len()).unwrap_or(i32::MAX);
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::with_capacity(items.len());
+    let rows: Vec<_> = items
+        .into_iter()
+        .map(|item| {
+            let id = ItemId::new();
+            ids.push(id);
+            let (progress, _) = Progress::begin(item.entry);
+            run_item::ActiveModel {
+                workspace_id: Set(workspace),
+                id: Set(id),
+                run_id: Set(run),
+                file_id: Set(item.file),
+                version_id: Set(item.version),
+                stage: Set(item.stage),
+                entry: Set(i32::try_from(item.entry).unwrap_or(i32::MAX)),
+                parent_id: Set(item.parent),
+                progress: Set(json!(progress)),
+                ..Default::default()
+            }
+        })
+        .collect();
+    run_item::Entity::insert_many(rows).exec_without_returning(tx).await?;
+    update_run(workspace, run)
+        .col_expr(run::Column::Items, Expr::col(run::Column::Items).add(count))
+        .col_expr(run::Column::ItemsOpen, Expr::col(run::Column::ItemsOpen).add(count))
+        .exec(tx)
+        .await?;
+    Ok(ids)
+}
+
+/// An item, with what its run says about it.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "columns of `run_item` and `run`")]
+pub struct Item {
+    pub id: ItemId,
+    pub run_id: RunId,
+    pub file_id: FileId,
+    pub version_id: VersionId,
+    pub state: ItemState,
+    pub entry: usize,
+    pub parent: Option<ItemId>,
+    pub progress: Progress,
+    pub pipeline_id: PipelineId,
+    pub pipeline_version: i32,
+    pub trigger: RunTrigger,
+    pub preview: bool,
+    pub low_priority: bool,
+    pub recompute_from: Option<String>,
+    /// Whether the run synchronises files with a connection.
+    pub syncs: bool,
+}
+
+impl Item {
+    /// Whether the state of the file follows the item: it belongs to the file's arrival, by an upload, by a sync, or as a member of
+    /// another file.
+    #[must_use]
+    pub const fn decides_file(&self) -> bool {
+        !self.preview && (self.trigger.decides_file() || self.syncs || self.parent.is_some())
+    }
+}
+
+#[derive(FromQueryResult)]
+struct ItemRow {
+    id: ItemId,
+    run_id: RunId,
+    file_id: FileId,
+    version_id: VersionId,
+    state: ItemState,
+    entry: i32,
+    parent_id: Option<ItemId>,
+    progress: Json,
+    pipeline_id: PipelineId,
+    pipeline_version: i32,
+    trigger: RunTrigger,
+    preview: bool,
+    low_priority: bool,
+    recompute_from: Option<String>,
+    syncs: bool,
+}
+
+impl ItemRow {
+    fn into_item(self) -> Result<Item> {
+        let progress = serde_json::from_value(self.progress).map_err(|error| Error::Json(error.to_string()))?;
+        Ok(Item {
+            id: self.id,
+            run_id: self.run_id,
+            file_id: self.file_id,
+            version_id: self.version_id,
+            state: self.state,
+            entry: usize::try_from(self.entry).unwrap_or_default(),
+            parent: self.parent_id,
+            progress,
+            pipeline_id: self.pipeline_id,
+            pipeline_version: self.pipeline_version,
+            trigger: self.trigger,
+            preview: self.preview,
+            low_priority: self.low_priority,
+            recompute_from: self.recompute_from,
+            syncs: self.syncs,
+        })
+    }
+}
+
+fn select_items(workspace: WorkspaceId, items: Vec<ItemId>) -> Select<run_item::Entity> {
+    use run_item::Column;
+    run_item::Entity::find()
+        .filter(Column::WorkspaceId.eq(workspace))
+        .filter(Column::Id.eq_any(items))
+        .order_by_asc(Column::Id)
+        .select_only()
+        .columns([
+            Column::Id,
+            Column::RunId,
+            Column::FileId,
+            Column::VersionId,
+            Column::State,
+            Column::Entry,
+            Column::ParentId,
+            Column::Progress,
+        ])
+        .columns([
+            run::Column::PipelineId,
+            run::Column::PipelineVersion,
+            run::Column::Trigger,
+            run::Column::Preview,
+            run::Column::LowPriority,
+            run::Column::RecomputeFrom,
+            run::Column::Syncs,
+        ])
+        .join(JoinType::InnerJoin, run_item::Relation::Run.def())
+}
+
+/// An item; `None` if its file was deleted.
+pub async fn find(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> Result<Option<Item>> {
+    Ok(find_all(conn, workspace, vec![item]).await?.pop())
+}
+
+/// Those of these items whose file is not deleted, by id.
+pub async fn find_all(conn: &impl Conn, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<Vec<Item>> {
+    let rows: Vec<ItemRow> = select_items(workspace, items).into_model().all(conn).await?;
+    rows.into_iter().map(ItemRow::into_item).collect()
+}
+
+/// Like [`find_all`], and locks the items; [`super::locks::lock_items`] locks their files before.
+pub(super) async fn lock(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<Vec<Item>> {
+    let mut select = select_items(workspace, items);
+    QueryTrait::query(&mut select).lock_with_tables(LockType::Update, [run_item::Entity]);
+    let rows: Vec<ItemRow> = select.into_model().all(tx).await?;
+    rows.into_iter().map(ItemRow::into_item).collect()
+}
+
+fn update_item(workspace: WorkspaceId, item: ItemId) -> UpdateMany<run_item::Entity> {
+    run_item::Entity::update_many()
+        .col_expr(run_item::Column::UpdatedAt, sql::now())
+        .filter(run_item::Column::WorkspaceId.eq(workspace))
+        .filter(run_item::Column::Id.eq(item))
+}
+
+/// Marks items as running, and their run.
+pub async fn start(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<ItemId>) -> Result<()> {
+    let running = run_item::ActiveModel { state: Set(ItemState::Running), ..Default::default() };
+    run_item::Entity::update_many()
+        .set(running)
+        .col_expr(run_item::Column::UpdatedAt, sql::now())
+        .filter(run_item::Column::WorkspaceId.eq(workspace))
+        .filter(run_item::Column::Id.eq_any(items))
+        .exec(tx)
+        .await?;
+    update_run(workspace, run)
+        .set(run::ActiveModel { state: Set(RunState::Running), ..Default::default() })
+        .filter(run::Column::State.eq(RunState::Queued))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+/// What a job has computed, reused and spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkDone {
+    /// Outputs that were found by their content keys.
+    pub reused: u32,
+    /// Outputs that were computed.
+    pub recomputed: u32,
+    /// Tokens that a model was given.
+    pub tokens: u64,
+    /// Tokens whose results were found.
+    pub tokens_saved: u64,
+}
+
+/// Stores the progress of an item, and adds the work of a job. `stage` is the first node of the current segment.
+pub async fn store_progress(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    item: &Item,
+    stage: Option<&str>,
+    work: WorkDone,
+) -> Result<()> {
+    let mut row = progress_row(item);
+    if let Some(stage) = stage {
+        row.stage = Set(stage.to_owned());
+    }
+    add_work(update_item(workspace, item.id).set(row), work).exec(tx).await?;
+    Ok(())
+}
+
+fn progress_row(item: &Item) -> run_item::ActiveModel {
+    let current = item.progress.current().map(|(_, at)| at).unwrap_or_default();
+    run_item::ActiveModel {
+        progress: Set(json!(item.progress)),
+        done: Set(i32::try_from(current.done).unwrap_or(i32::MAX)),
+        total: Set(Some(i32::try_from(current.total).unwrap_or(i32::MAX))),
+        ..Default::default()
+    }
+}
+
+fn add_work(update: UpdateMany<run_item::Entity>, work: WorkDone) -> UpdateMany<run_item::Entity> {
+    use run_item::Column;
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    update
+        .col_expr(Column::Reused, Expr::col(Column::Reused).add(i64::from(work.reused)))
+        .col_expr(Column::Recomputed, Expr::col(Column::Recomputed).add(i64::from(work.recomputed)))
+        .col_expr(Column::Tokens, Expr::col(Column::Tokens).add(number(work.tokens)))
+        .col_expr(Column::TokensSaved, Expr::col(Column::TokensSaved).add(number(work.tokens_saved)))
+}
+
+/// Where and at which attempt an item failed.
+#[derive(Clone, Debug)]
+pub struct ItemFailure<'a> {
+    /// The failure.
+    pub failure: &'a Failure,
+    /// The attempt, from 1.
+    pub attempt: i32,
+    /// Whether the failure is that of the run.
+    pub fails_run: bool,
+}
+
+/// How far a run is, behind the end of one of its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunProgress {
+    /// The run's state, if it ended with this item.
+    pub ended: Option<RunState>,
+    /// Its items.
+    pub items: i32,
+    /// Those that have ended.
+    pub items_ended: i32,
+}
+
+/// Finishes an item and, if it was the last one, its run. `work` is that of the job that finishes it.
+pub async fn finish(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    item: &Item,
+    state: ItemState,
+    failure: Option<ItemFailure<'_>>,
+    work: WorkDone,
+) -> Result<RunProgress> {
+    let finished = run_item::ActiveModel {
+        state: Set(state),
+        failure_code: Set(failure.as_ref().map(|at| at.failure.code)),
+        failure_detail: Set(failure.as_ref().map(|at| at.failure.detail.clone())),
+        failure_node: Set(failure.as_ref().and_then(|at| at.failure.node.clone())),
+        failure_attempt: Set(failure.as_ref().map(|at| at.attempt)),
+        ..progress_row(item)
+    };
+    let finish = update_item(workspace, item.id).set(finished).col_expr(run_item::Column::FinishedAt, sql::now());
+    add_work(finish, work).exec(tx).await?;
+    let (run, item) = (item.run_id, item.id);
+    let (failed, skipped) = (i32::from(state == ItemState::Failed), i32::from(state == ItemState::Skipped));
+    let count = raw_sql!(
+        Postgres,
+        "update run set items_open = items_open - 1, items_failed = items_failed + {failed},
+             items_skipped = items_skipped + {skipped}, reused = run.reused + item.reused,
+             recomputed = run.recomputed + item.recomputed, tokens = run.tokens + item.tokens,
+             tokens_saved = run.tokens_saved + item.tokens_saved
+         from run_item item
+         where run.workspace_id = {workspace} and run.id = {run}
+             and item.workspace_id = run.workspace_id and item.id = {item}
+         returning run.items, run.items - run.items_open"
+    );
+    let (items, items_ended) = sql::first_value(tx, count).await?.unwrap_or_default();
+    let run_failure = failure.filter(|at| at.fails_run).map(|at| at.failure);
+    // Of a run whose items are all finished, others may enter yet.
+    let ended = if items_ended < items { None } else { finish_run(tx, workspace, run, run_failure).await? };
+    Ok(RunProgress { ended, items, items_ended })
+}
+
+/// Whether a version has been an item of a pipeline.
+pub async fn has_entered(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    pipeline: PipelineId,
+    version: VersionId,
+) -> Result<bool> {
+    let entered = raw_sql!(
+        Postgres,
+        "select exists (
+             select from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
+             where i.workspace_id = {workspace} and i.version_id = {version} and r.pipeline_id = {pipeline}
+                 and not r.preview)"
+    );
+    Ok(sql::first_value(conn, entered).await?.unwrap_or(false))
+}

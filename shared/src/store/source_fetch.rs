@@ -1,0 +1,179 @@
+//! Objects of connections whose content jobs fetch, batch by batch, and the failures of fetches.
+
+use sea_orm::{FromQueryResult, raw_sql};
+use serde_json::Value as Json;
+
+use super::{Conn, Result, Tx, source_object::SourceNode, sql};
+use crate::{
+    domain::failure::{Failure, FailureCode},
+    id::{BatchId, ConnectionId, FileId, PipelineId, RunId, WorkspaceId},
+};
+
+/// An object to be fetched.
+#[derive(Clone, Debug)]
+pub struct ToFetch {
+    /// What identifies it.
+    pub external_id: String,
+    /// As it was listed.
+    pub listed: Json,
+    /// The job that fetches it.
+    pub batch: BatchId,
+}
+
+/// Records that objects are to be fetched.
+pub async fn enqueue(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, objects: &[ToFetch]) -> Result<()> {
+    let (pipeline, node) = (of.pipeline, of.node.as_str());
+    let ids: Vec<_> = objects.iter().map(|object| object.external_id.clone()).collect();
+    let listed: Vec<_> = objects.iter().map(|object| object.listed.to_string()).collect();
+    let batches: Vec<_> = objects.iter().map(|object| object.batch.0).collect();
+    let enqueued = raw_sql!(
+        Postgres,
+        "update source_object o set pending = t.listed::jsonb, batch_id = t.batch, failure_code = null, failure_detail = null
+         from unnest({ids}::text[], {listed}::text[], {batches}::uuid[]) t (external_id, listed, batch)
+         where o.workspace_id = {workspace} and o.pipeline_id = {pipeline} and o.node = {node}
+             and o.external_id = t.external_id"
+    );
+    sql::execute(tx, enqueued).await?;
+    Ok(())
+}
+
+/// An object whose fetch a job has to make.
+#[derive(Clone, Debug, FromQueryResult)]
+#[allow(missing_docs, reason = "columns of `source_object`")]
+pub struct PendingObject {
+    pub external_id: String,
+    pub pending: Json,
+}
+
+/// The objects of a batch that are not fetched yet.
+pub async fn batch(conn: &impl Conn, batch: BatchId) -> Result<Vec<PendingObject>> {
+    let pending = raw_sql!(
+        Postgres,
+        "select external_id, pending from source_object where batch_id = {batch} and pending is not null order by external_id"
+    );
+    sql::all(conn, pending).await
+}
+
+/// Records that the content of an object was fetched, or found to be the file's already.
+pub async fn fetched(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    of: &SourceNode,
+    external_id: &str,
+    revision: &str,
+    file: FileId,
+) -> Result<()> {
+    let (pipeline, node) = (of.pipeline, of.node.as_str());
+    let fetched = raw_sql!(
+        Postgres,
+        "update source_object set revision = {revision}, file_id = {file}, pending = null, batch_id = null,
+             failure_code = null, failure_detail = null
+         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = {external_id}"
+    );
+    sql::execute(tx, fetched).await?;
+    Ok(())
+}
+
+/// Records why an object cannot be fetched. It stays as it was listed, so that a retry can fetch it.
+pub async fn failed(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    of: &SourceNode,
+    external_id: &str,
+    failure: &Failure,
+) -> Result<()> {
+    let (pipeline, node, code, detail) = (of.pipeline, of.node.as_str(), failure.code, failure.detail.as_str());
+    let failed = raw_sql!(
+        Postgres,
+        "update source_object set batch_id = null, failure_code = {code}, failure_detail = {detail}
+         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = {external_id}"
+    );
+    sql::execute(tx, failed).await?;
+    Ok(())
+}
+
+/// Records why no object of a batch can be fetched. Returns their number.
+pub async fn fail_batch(tx: &Tx, workspace: WorkspaceId, batch: BatchId, failure: &Failure) -> Result<u64> {
+    let (code, detail) = (failure.code, failure.detail.as_str());
+    let failed = raw_sql!(
+        Postgres,
+        "update source_object set batch_id = null, failure_code = {code}, failure_detail = {detail}
+         where workspace_id = {workspace} and batch_id = {batch}"
+    );
+    sql::execute(tx, failed).await
+}
+
+/// Puts up to `limit` objects into a batch that earlier runs have listed and could not read. Returns their number.
+pub async fn adopt(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, batch: BatchId, limit: i64) -> Result<u64> {
+    let (pipeline, node, connection, run) = (of.pipeline, of.node.as_str(), of.connection, of.run);
+    let adopted = raw_sql!(
+        Postgres,
+        "update source_object set batch_id = {batch}, seen_run_id = {run}, failure_code = null, failure_detail = null
+         where (workspace_id, pipeline_id, node, external_id) in (
+             select workspace_id, pipeline_id, node, external_id from source_object
+             where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and connection_id = {connection}
+                 and pending is not null and seen_run_id <> {run} and deleted_at is null
+             order by external_id limit {limit} for update)"
+    );
+    sql::execute(tx, adopted).await
+}
+
+/// An object that a run could not fetch.
+#[derive(Clone, Debug, FromQueryResult)]
+#[allow(missing_docs, reason = "columns of `source_object`")]
+pub struct FailedObject {
+    pub node: String,
+    pub external_id: String,
+    pub failure_code: FailureCode,
+    pub failure_detail: String,
+    pub file_id: Option<FileId>,
+}
+
+/// The objects that a run's listing named and that could not be fetched, after a place, at most `limit`.
+pub async fn failures(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    pipeline: PipelineId,
+    run: RunId,
+    (node, external_id): (&str, &str),
+    limit: i64,
+) -> Result<Vec<FailedObject>> {
+    let failures = raw_sql!(
+        Postgres,
+        "select node, external_id, failure_code, coalesce(failure_detail, '') as failure_detail, file_id
+         from source_object
+         where workspace_id = {workspace} and pipeline_id = {pipeline} and seen_run_id = {run} and failure_code is not null
+             and (node, external_id) > ({node}, {external_id})
+         order by node, external_id limit {limit}"
+    );
+    sql::all(conn, failures).await
+}
+
+/// Puts up to `limit` failed objects of a run into a batch, those with `code` only if one is given; returns the nodes and
+/// connections that they are of.
+pub async fn requeue(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    (pipeline, run): (PipelineId, RunId),
+    code: Option<&str>,
+    batch: BatchId,
+    limit: i64,
+) -> Result<Vec<(String, ConnectionId)>> {
+    let requeued = raw_sql!(
+        Postgres,
+        "update source_object set batch_id = {batch}, failure_code = null, failure_detail = null
+         where (workspace_id, pipeline_id, node, external_id) in (
+             select workspace_id, pipeline_id, node, external_id from source_object
+             where workspace_id = {workspace} and pipeline_id = {pipeline} and seen_run_id = {run}
+                 and failure_code is not null and pending is not null and batch_id is null
+                 and ({code}::text is null or failure_code = {code})
+                 and node = (
+                     select min(node) from source_object
+                     where workspace_id = {workspace} and pipeline_id = {pipeline} and seen_run_id = {run}
+                         and failure_code is not null and pending is not null and batch_id is null
+                         and ({code}::text is null or failure_code = {code}))
+             order by external_id limit {limit} for update)
+         returning node, connection_id"
+    );
+    sql::all_values(tx, requeued).await
+}
