@@ -231,13 +231,17 @@ bench-nodes: model
 
 # Compare search with its bare SQL statement and with exact search, and show the CPU time of searches
 [group('measure')]
-bench-search: (bench "search") (bench "search_cost")
+bench-search chunks="100000": (bench "search" chunks) (bench "search_cost")
 
 # Compare the indexes of embedding spaces: build time, size, recall and time of a walk
 [group('measure')]
 bench-space-index vectors="100000" dimensions="384": model
     @{{ services }} install
     {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- space_index {{ vectors }} {{ dimensions }}
+
+# Search while a collection moves to another model: failures, and times compared with quiet ones
+[group('measure')]
+bench-space-move chunks="100000": (bench "space_move" chunks)
 
 # Show how good the hits of each mode are, on the judged collection here and on one in a folder in the format of BEIR
 [group('measure')]

@@ -61,6 +61,22 @@ impl Corpus<'_> {
         }
         tx.commit().await.unwrap();
     }
+
+    /// Makes everything that was loaded visible to search, and tidies up behind it, as a worker does in time.
+    pub async fn publish(&self) {
+        let (workspace, space) = (self.workspace, self.space);
+        let visible = format!(
+            "update collection set space_id = '{space}' where workspace_id = '{workspace}';
+             update target set live = true where workspace_id = '{workspace}';
+             update workspace_usage set chunks = (select count(*) from chunk where workspace_id = '{workspace}')
+             where workspace_id = '{workspace}'"
+        );
+        self.db.execute_unprepared(&visible).await.unwrap();
+        for collection in store::posting::next_fragmented(self.db).await.unwrap() {
+            while store::posting::merge(self.db, collection).await.unwrap() {}
+        }
+        self.db.execute_unprepared("vacuum analyze").await.unwrap();
+    }
 }
 
 /// The chunks with their ordinals, one behind the other in the text of the file.

@@ -18,6 +18,7 @@ mod quality;
 mod search;
 mod search_cost;
 mod space_index;
+mod space_move;
 mod sync;
 mod upload;
 
@@ -25,7 +26,7 @@ mod upload;
 mod support;
 
 /// The benchmarks by name.
-const BENCHMARKS: [(&str, fn()); 10] = [
+const BENCHMARKS: [(&str, fn()); 11] = [
     ("fairness", fairness::run),
     ("http", http::run),
     ("ingest", ingest::run),
@@ -34,6 +35,7 @@ const BENCHMARKS: [(&str, fn()); 10] = [
     ("search", search::run),
     ("search_cost", search_cost::run),
     ("space_index", space_index::run),
+    ("space_move", space_move::run),
     ("sync", sync::run),
     ("upload", upload::run),
 ];

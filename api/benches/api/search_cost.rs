@@ -11,7 +11,7 @@ use nvisy_embed::InputType;
 use nvisy_shared::{
     id::{AccountId, WorkspaceId},
     platform::Platform,
-    store::{self, Conn, Db, posting},
+    store::{self, Conn, Db},
 };
 use serde_json::json;
 
@@ -136,17 +136,7 @@ async fn load(
         let files: Vec<LoadedFile> = (first..chunks.min(first + 1_000)).step_by(per_file).map(file).collect();
         corpus.load(&files).await;
     }
-    db.execute_unprepared(&format!(
-        "update collection set space_id = '{space}' where workspace_id = '{workspace}';
-         update workspace_usage set chunks = {chunks} where workspace_id = '{workspace}';
-         update target set live = true where workspace_id = '{workspace}'"
-    ))
-    .await
-    .unwrap();
-    for collection in posting::next_fragmented(db).await.unwrap() {
-        while posting::merge(db, collection).await.unwrap() {}
-    }
-    db.execute_unprepared("vacuum analyze").await.unwrap();
+    corpus.publish().await;
 }
 
 /// Words of a vocabulary in which a few are frequent, as in a language, and a third are stop words.

@@ -10,7 +10,6 @@ use futures::future::join_all;
 use nvisy_shared::{
     id::{AccountId, WorkspaceId},
     platform::Platform,
-    store::Conn,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -116,9 +115,7 @@ impl Bench {
             let end = count.min(first + PER_FILE * LOAD_FILES);
             corpus.load(&(first..end).step_by(PER_FILE).map(file).collect::<Vec<_>>()).await;
         }
-        self.app
-            .sql(&format!("update collection set space_id = '{space}'; update target set live = true; vacuum analyze;"))
-            .await;
+        corpus.publish().await;
     }
 
     fn words(&self, count: usize) -> String {
