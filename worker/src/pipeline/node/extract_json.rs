@@ -81,6 +81,8 @@ fn collect(value: &Value, path: String, visit: &mut impl FnMut(&str, &str)) {
 
 #[cfg(test)]
 mod tests {
+    use nvisy_shared::pipeline::node::NodeSpec;
+
     use super::*;
 
     #[test]
