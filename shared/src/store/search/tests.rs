@@ -275,6 +275,7 @@ async fn only_the_index_walk_uses_the_index() {
             query: &query.vectors[0],
             collections: None,
             filter: None,
+            visibility: Visibility::Live,
             limit: query.limit,
             candidates: 50,
         };
