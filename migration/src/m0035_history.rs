@@ -28,7 +28,7 @@ pub(crate) const SCRIPT: Script = Script {
             add column history_since timestamptz,
             add constraint collection_history_check check ((history_days > 0) = (history_since is not null));
 
-        -- A time with a name. What was live then is kept.
+        -- A time with a name. The targets that were live then are kept.
         create table snapshot (
             workspace_id uuid not null references workspace on delete cascade,
             id uuid not null,

@@ -87,6 +87,9 @@ def before_call(context, case, kwargs):
         # A set has words, or sources and targets, and each is a word.
         if operation == "replaceSynonyms":
             body["sets"] = [{"words": ["car", "automobile"]}, {"from": ["tv"], "to": ["television"]}]
+        # A past time that collections without a history have not kept.
+        if operation == "createSnapshot":
+            body.pop("at", None)
         if operation == "startEvaluation":
             use_unknown_reranker(body.get("settings", {}))
             body.pop("fitWeights", None)
@@ -103,7 +106,7 @@ def before_call(context, case, kwargs):
             body.pop("chunk", None)
             body["file"] = str(uuid.uuid4())
         for search in [body] if operation == "searchSimilar" else searches:
-            for field in ("collections", "cursor"):
+            for field in ("asOf", "collections", "cursor"):
                 search.pop(field, None)
             if search.get("groupBy") is None:
                 search.pop("perFile", None)

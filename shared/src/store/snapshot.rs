@@ -1,4 +1,4 @@
-//! Snapshots: times with names. What search read then is kept, in all collections of the workspace.
+//! Snapshots: times with names. The targets that search read then are kept, in all collections of the workspace.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, raw_sql};
@@ -66,7 +66,7 @@ pub async fn list(
         .await
 }
 
-/// Deletes a snapshot. What only it has kept is deleted by the worker. `false`: there is none.
+/// Deletes a snapshot. The worker deletes the targets that only it has kept. `false`: there is none.
 pub async fn delete(tx: &Tx, workspace: WorkspaceId, id: SnapshotId) -> Result<bool> {
     Ok(Entity::delete_by_id((workspace, id)).exec(tx).await?.rows_affected == 1)
 }

@@ -111,8 +111,8 @@ struct Source {
 }
 
 /// Makes the item's targets visible to search, and removes those that other items of the same pipeline and file have
-/// published, or will publish for an older version, also where the item has no target. What was live stays for searches of the
-/// past, where the collection or a snapshot keeps it. If a newer version is published already, the item's own targets are deleted
+/// published, or will publish for an older version, also where the item has no target. Live ones stay for searches of the past,
+/// where their collection or a snapshot keeps them. If a newer version is published already, the item's own targets are deleted
 /// instead.
 pub async fn publish(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()> {
     let source = raw_sql!(
@@ -188,12 +188,7 @@ pub async fn discard(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()
 }
 
 /// Removes the targets of the versions before this one, as [`publish`] does: of a file whose newest version no pipeline processes.
-pub async fn remove_of_older_versions(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    file: FileId,
-    version: VersionId,
-) -> Result<()> {
+pub async fn remove_of_older_versions(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<()> {
     let older = raw_sql!(
         Postgres,
         "select t.id

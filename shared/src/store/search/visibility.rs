@@ -15,6 +15,15 @@ pub enum Visibility {
 }
 
 impl Visibility {
+    /// The past time.
+    #[must_use]
+    pub const fn past(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Live => None,
+            Self::At(time) => Some(time),
+        }
+    }
+
     /// The condition on a row `t` of `target`.
     pub(in crate::store) fn condition(self, parameters: &mut Parameters) -> String {
         match self {

@@ -15,12 +15,7 @@ use crate::{
 /// Removes targets of a locked file that others replace at this time: those that were live are superseded if their collection
 /// keeps its history or a snapshot was taken while they were live, all others are deleted. The history is locked
 /// ([`crate::store::history::lock`]).
-pub(super) async fn replace(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    targets: Vec<TargetId>,
-    now: DateTime<Utc>,
-) -> Result<()> {
+pub(super) async fn replace(tx: &Tx, workspace: WorkspaceId, targets: Vec<TargetId>, now: DateTime<Utc>) -> Result<()> {
     let superseded = raw_sql!(
         Postgres,
         "update target t set live = false, superseded_at = greatest(t.published_at, {now}), item_id = null

@@ -20,6 +20,8 @@ use crate::{
     testing::TestDeployment,
 };
 
+mod past;
+
 struct Fixture {
     deployment: TestDeployment,
     db: Db,
