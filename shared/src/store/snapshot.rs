@@ -11,9 +11,10 @@ use crate::{
 
 /// The name or the id of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the variants are the documentation")]
 pub enum SnapshotKey {
+    /// Its id.
     Id(SnapshotId),
+    /// Its name, a slug.
     Name(String),
 }
 

@@ -251,8 +251,8 @@ impl Prepared {
             return Err(invalid_field("query", "must not be empty: the model of `rerank` reads it"));
         }
         let language_code = language.map(Language::code);
-        let options_code = options.defining(visibility);
-        let defining = json!([mode.name(), text, language_code, vector, options_code, boosts, skip_synonyms]);
+        let common = options.defining(visibility);
+        let defining = json!([mode.name(), text, language_code, vector, common, boosts, skip_synonyms]);
         let fingerprint = Fingerprint::of(&defining);
         let seen = fingerprint.decode(options.cursor.as_deref())?;
         let query = options.query(all, &chosen, visibility)?;

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod binary;
+mod past;
 mod ranking;
 mod words;
 
