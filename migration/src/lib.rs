@@ -39,6 +39,7 @@ mod m0031_query_samples;
 mod m0032_source_listeners;
 mod m0033_binary_spaces;
 mod m0034_synonyms;
+mod m0035_history;
 mod requirements;
 mod script;
 
@@ -52,7 +53,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 34] = [
+const SCRIPTS: [Script; 35] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -87,6 +88,7 @@ const SCRIPTS: [Script; 34] = [
     m0032_source_listeners::SCRIPT,
     m0033_binary_spaces::SCRIPT,
     m0034_synonyms::SCRIPT,
+    m0035_history::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

@@ -118,6 +118,8 @@ ids! {
     JudgementId,
     /// An evaluation of a search.
     EvaluationId,
+    /// A time with a name, whose state stays searchable.
+    SnapshotId,
     /// A unit of work.
     JobId,
     /// An event.

@@ -9,6 +9,7 @@ use nvisy_shared::{
     secret::Secret,
 };
 use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
 
 /// For `deserialize_with`, with `default`: distinguishes a field that is `null` from one that is absent.
 pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
@@ -36,6 +37,14 @@ pub fn slug(value: &str, (): &()) -> garde::Result {
         let rule =
             format!("must have 1 to {MAX_SLUG_CHARS} lower-case letters, digits and hyphens, no hyphen at the ends");
         Err(garde::Error::new(rule))
+    }
+}
+
+/// A slug that cannot be taken for an id, of things that have both in paths.
+pub fn slug_but_no_id(value: &str, context: &()) -> garde::Result {
+    match value.parse::<Uuid>() {
+        Ok(_) => Err(garde::Error::new("must not be an id")),
+        Err(_) => slug(value, context),
     }
 }
 

@@ -72,7 +72,7 @@ table! {
     RunEnded              "run_ended"               409 "The run has ended";
     SyncRunning           "sync_running"            409 "A sync of the pipeline goes on";
     NotFailed             "not_failed"              409 "The item has not failed";
-    NameTaken             "name_taken"              409 "The workspace has another pipeline, collection, connection or query set of this name";
+    NameTaken             "name_taken"              409 "The workspace has another pipeline, collection, connection, query set or snapshot of this name";
     HasVectors            "has_vectors"             409 "The collection has vectors: give it a second space with the other model";
     SecondSpaceExists     "second_space_exists"     409 "The collection has a second space";
     SecondSpaceNotReady   "second_space_not_ready"  409 "The second space of a collection is missing or not complete";
@@ -80,6 +80,7 @@ table! {
     InUse                 "in_use"                  409 "An enabled pipeline names the resource";
     NotComparable         "not_comparable"          409 "The evaluations are not done, or of different query sets";
     NotEmbedded           "not_embedded"            409 "The file or passage has no vectors of the collections' model";
+    HistoryNotKept        "history_not_kept"        409 "A collection has not kept its passages of the time";
     NotExtracted          "not_extracted"           409 "The file has no text yet";
     IdempotencyKeyInUse   "idempotency_key_in_use"  409 "A request with this idempotency key is still running";
     QuotaExceeded         "quota_exceeded"          409 "A quota is exceeded";

@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 136] = [
+const TABLE: [(&str, Requirement); 140] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -143,6 +143,10 @@ const TABLE: [(&str, Requirement); 136] = [
     ("search", Within(Permission::Search)),
     ("searchBatch", Within(Permission::Search)),
     ("searchSimilar", Within(Permission::Search)),
+    ("createSnapshot", Within(Permission::WriteCollections)),
+    ("deleteSnapshot", Within(Permission::WriteCollections)),
+    ("listSnapshots", Within(Permission::ReadCollections)),
+    ("readSnapshot", Within(Permission::ReadCollections)),
     ("readSynonyms", Within(Permission::ReadWorkspace)),
     ("replaceSynonyms", Within(Permission::UpdateWorkspace)),
     ("deleteSynonyms", Within(Permission::UpdateWorkspace)),

@@ -41,6 +41,7 @@ mod files;
 mod git_sources;
 mod head_requests;
 mod health;
+mod history;
 mod idempotency;
 mod indexing;
 mod invite_mail;

@@ -89,6 +89,9 @@ def before_call(context, case, kwargs):
             for synonyms in body["sets"]:
                 for entries in synonyms.values():
                     entries[:] = [f"word {number}" for number in range(len(entries))]
+        # A past time that collections without a history have not kept.
+        if operation == "createSnapshot":
+            body.pop("at", None)
         if operation == "startEvaluation":
             use_unknown_reranker(body.get("settings", {}))
             body.pop("fitWeights", None)
@@ -105,7 +108,7 @@ def before_call(context, case, kwargs):
             body.pop("chunk", None)
             body["file"] = str(uuid.uuid4())
         for search in [body] if operation == "searchSimilar" else searches:
-            for field in ("collections", "cursor"):
+            for field in ("asOf", "collections", "cursor"):
                 search.pop(field, None)
             if search.get("groupBy") is None:
                 search.pop("perFile", None)

@@ -191,6 +191,10 @@ actions! {
     SynonymsUpdated "synonyms.updated";
     /// The synonyms of a workspace were deleted.
     SynonymsDeleted "synonyms.deleted";
+    /// A snapshot was created.
+    SnapshotCreated "snapshot.created";
+    /// A snapshot was deleted.
+    SnapshotDeleted "snapshot.deleted";
     /// A connection was created.
     ConnectionCreated "connection.created";
     /// Name, settings, credentials or state of a connection were changed.

@@ -8,6 +8,7 @@ pub mod event;
 pub mod failure;
 pub mod file;
 pub mod filter;
+pub mod history;
 pub mod job;
 pub mod mail;
 pub mod metadata;

@@ -16,6 +16,8 @@ pub struct Model {
     pub description: String,
     pub space_id: Option<SpaceId>,
     pub max_chunks: Option<i64>,
+    pub history_days: i32,
+    pub history_since: Option<DateTime<Utc>>,
     pub revision: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

@@ -41,6 +41,7 @@ pub mod run_item_log;
 pub mod second_space;
 pub mod session;
 pub mod sign_up_permit;
+pub mod snapshot;
 pub mod target;
 pub mod totp;
 pub mod workspace;

@@ -22,6 +22,8 @@ pub struct Model {
     pub chunk_count: i32,
     pub vector_count: i32,
     pub created_at: DateTime<Utc>,
+    pub published_at: Option<DateTime<Utc>>,
+    pub superseded_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -35,6 +35,10 @@ pub struct Collection {
     pub space_connection_id: Option<ConnectionId>,
     /// `None`: only the quota of the workspace counts.
     pub max_chunks: Option<i64>,
+    /// For how many days it keeps what new results replace.
+    pub history_days: i32,
+    /// Since when its history is complete, as far as the days reach back; `None`: it has none.
+    pub history_since: Option<DateTime<Utc>>,
     /// Files, chunks and vectors that search reads.
     pub files: i64,
     pub chunks: i64,
@@ -72,6 +76,8 @@ fn select_views(workspace: WorkspaceId) -> Select<Entity> {
             Column::Description,
             Column::SpaceId,
             Column::MaxChunks,
+            Column::HistoryDays,
+            Column::HistorySince,
             Column::Revision,
             Column::CreatedAt,
             Column::UpdatedAt,
@@ -150,6 +156,8 @@ pub struct CollectionSpace {
     pub connection_id: Option<ConnectionId>,
     /// The second space, where new chunks get vectors in both.
     pub second_space_id: Option<SpaceId>,
+    /// Whether it keeps what new results replace, so that it may have many vectors that are not live.
+    pub keeps_history: bool,
 }
 
 impl CollectionSpace {
@@ -163,7 +171,8 @@ impl CollectionSpace {
 pub async fn spaces(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<CollectionSpace>> {
     let spaces = raw_sql!(
         Postgres,
-        "select c.id, c.name, c.space_id, space.quantisation, space.connection_id, second.space_id as second_space_id
+        "select c.id, c.name, c.space_id, space.quantisation, space.connection_id, second.space_id as second_space_id,
+             c.history_days > 0 or exists (select from snapshot s where s.workspace_id = c.workspace_id) as keeps_history
          from collection c
          left join embedding_space space on space.id = c.space_id
          left join second_space second on second.workspace_id = c.workspace_id and second.collection_id = c.id

@@ -116,7 +116,7 @@ pub async fn set_ready(
 ) -> Result<(i64, Option<f64>)> {
     file::set_state(tx, workspace, version, FileState::Ready, None).await?;
     let seconds = file::make_live(tx, workspace, file, version).await?;
-    target::delete_of_older_versions(tx, workspace, file, version).await?;
+    target::remove_of_older_versions(tx, workspace, file, version).await?;
     let chunks = raw_sql!(
         Postgres,
         "select coalesce(sum(chunk_count), 0)::bigint from target

@@ -64,6 +64,7 @@ fn expected_tables() -> Vec<ExpectedTable> {
         expected_table::<entity::second_space::Entity>(),
         expected_table::<entity::session::Entity>(),
         expected_table::<entity::sign_up_permit::Entity>(),
+        expected_table::<entity::snapshot::Entity>(),
         expected_table::<entity::target::Entity>(),
         expected_table::<entity::totp::Entity>(),
         expected_table::<entity::workspace::Entity>(),

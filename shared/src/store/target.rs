@@ -2,13 +2,16 @@
 //!
 //! Functions that take an item expect that the transaction holds the lock of its file ([`super::locks::lock_item`]).
 
+mod superseded;
+
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, raw_sql,
     sea_query::{ExprTrait, LockType, OnConflict},
 };
 
-use super::{Conn, Error, Result, Tx, sql};
+pub use self::superseded::{delete_expired, expired};
+use super::{Conn, Error, Result, Tx, history, sql};
 use crate::{
     entity::target::{ActiveModel, Column, Entity},
     id::{CollectionId, FileId, ItemId, PipelineId, TargetId, VersionId, WorkspaceId},
@@ -107,9 +110,10 @@ struct Source {
     pipeline: Option<PipelineId>,
 }
 
-/// Makes the item's targets visible to search, and deletes those that other items of the same pipeline and file have
-/// published, or will publish for an older version: nothing of them stays, also where the item has no target. If a newer
-/// version is published already, the item's own targets are deleted instead.
+/// Makes the item's targets visible to search, and removes those that other items of the same pipeline and file have
+/// published, or will publish for an older version, also where the item has no target. Live ones stay for searches of the past,
+/// where their collection or a snapshot keeps them. If a newer version is published already, the item's own targets are deleted
+/// instead.
 pub async fn publish(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()> {
     let source = raw_sql!(
         Postgres,
@@ -120,27 +124,25 @@ pub async fn publish(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()
          where i.workspace_id = {workspace} and i.id = {item}"
     );
     let Some(Source { file, version, number, pipeline }) = sql::first(tx, source).await? else { return Ok(()) };
-    let outdated = raw_sql!(
-        Postgres,
-        "select exists (
-             select from target t join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
-             where t.workspace_id = {workspace} and t.file_id = {file} and t.pipeline_id is not distinct from {pipeline}
-                 and t.live and v.number > {number})"
-    );
-    if sql::first_value(tx, outdated).await?.unwrap_or(false) {
-        return discard(tx, workspace, item).await;
-    }
     let others = raw_sql!(
         Postgres,
-        "delete from target t using file_version v
+        "select t.id, t.live and v.number > {number} as is_newer
+         from target t join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
          where t.workspace_id = {workspace} and t.file_id = {file} and t.pipeline_id is not distinct from {pipeline}
-             and t.item_id is distinct from {item} and v.workspace_id = t.workspace_id and v.id = t.version_id
-             and (v.number < {number} or v.number = {number} and t.live)"
+             and t.item_id is distinct from {item} and t.superseded_at is null
+             and (t.live or v.number < {number})"
     );
-    sql::execute(tx, others).await?;
+    let others: Vec<(TargetId, bool)> = sql::all_values(tx, others).await?;
+    if others.iter().any(|(_, is_newer)| *is_newer) {
+        return discard(tx, workspace, item).await;
+    }
+    let now = history::lock(tx, workspace).await?;
+    if !others.is_empty() {
+        superseded::replace(tx, workspace, others.into_iter().map(|(id, _)| id).collect(), now).await?;
+    }
     let own = raw_sql!(
         Postgres,
-        "update target t set live = true, vector_count = (
+        "update target t set live = true, published_at = {now}, vector_count = (
              select count(*) from embedding e join collection c on c.workspace_id = e.workspace_id and c.space_id = e.space_id
              where e.workspace_id = t.workspace_id and e.target_id = t.id and c.id = t.collection_id)
          where t.workspace_id = {workspace} and t.item_id = {item} and not t.live"
@@ -185,20 +187,27 @@ pub async fn discard(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()
     Ok(())
 }
 
-/// Deletes the targets of the versions before this one: of a file whose newest version no pipeline processes.
-pub async fn delete_of_older_versions(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<()> {
+/// Removes the targets of the versions before this one, as [`publish`] does: of a file whose newest version no pipeline processes.
+pub async fn remove_of_older_versions(tx: &Tx, workspace: WorkspaceId, file: FileId, version: VersionId) -> Result<()> {
     let older = raw_sql!(
         Postgres,
-        "delete from target t using file_version v, file_version newest
-         where t.workspace_id = {workspace} and t.file_id = {file}
-             and v.workspace_id = t.workspace_id and v.id = t.version_id
-             and newest.workspace_id = t.workspace_id and newest.id = {version} and v.number < newest.number"
+        "select t.id
+         from target t
+         join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
+         join file_version newest on newest.workspace_id = t.workspace_id and newest.id = {version}
+         where t.workspace_id = {workspace} and t.file_id = {file} and t.superseded_at is null
+             and v.number < newest.number"
     );
-    sql::execute(tx, older).await?;
+    let older: Vec<TargetId> = sql::all_values(tx, older).await?;
+    if !older.is_empty() {
+        let now = history::lock(tx, workspace).await?;
+        superseded::replace(tx, workspace, older, now).await?;
+    }
     Ok(())
 }
 
-/// Hides everything that a pipeline has written. The worker deletes the rows. To be called before the pipeline is deleted.
+/// Hides everything that a pipeline has written, also from searches of the past. The worker deletes the rows. To be called
+/// before the pipeline is deleted.
 pub async fn delete_of_pipeline(tx: &Tx, workspace: WorkspaceId, pipeline: PipelineId) -> Result<()> {
     let lock = raw_sql!(
         Postgres,
@@ -209,7 +218,7 @@ pub async fn delete_of_pipeline(tx: &Tx, workspace: WorkspaceId, pipeline: Pipel
     sql::execute(tx, lock).await?;
     let hidden = raw_sql!(
         Postgres,
-        "update target set live = false, item_id = null, pipeline_id = null
+        "update target set live = false, item_id = null, pipeline_id = null, published_at = null, superseded_at = null
          where workspace_id = {workspace} and pipeline_id = {pipeline}"
     );
     sql::execute(tx, hidden).await?;
@@ -230,8 +239,11 @@ pub async fn delete_of_file(tx: &Tx, workspace: WorkspaceId, pipeline: PipelineI
 
 /// The workspace with the oldest target that [`delete_abandoned`] deletes.
 pub async fn next_abandoned(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
-    let oldest =
-        raw_sql!(Postgres, "select workspace_id from target where not live and item_id is null order by id limit 1");
+    let oldest = raw_sql!(
+        Postgres,
+        "select workspace_id from target where not live and item_id is null and superseded_at is null
+         order by id limit 1"
+    );
     sql::first_value(conn, oldest).await
 }
 
@@ -239,7 +251,8 @@ pub async fn next_abandoned(conn: &impl Conn) -> Result<Option<WorkspaceId>> {
 pub async fn delete_abandoned(tx: &Tx, workspace: WorkspaceId, limit: i64) -> Result<u64> {
     let targets = raw_sql!(
         Postgres,
-        "select id, file_id from target where workspace_id = {workspace} and not live and item_id is null
+        "select id, file_id from target
+         where workspace_id = {workspace} and not live and item_id is null and superseded_at is null
          order by id limit {limit}"
     );
     let targets = sql::all_values(tx, targets).await?;

@@ -1,13 +1,18 @@
-//! Deleted collections, and the targets of deleted pipelines.
+//! Deleted collections, the targets of deleted pipelines, and superseded ones that nothing keeps.
 
 use std::error::Error;
 
-use nvisy_shared::store::{self, TransactionTrait};
+use nvisy_shared::{
+    id::{FileId, TargetId},
+    store::{self, TransactionTrait},
+};
 
 use crate::context::Context;
 
 /// Targets removed at once: each has the chunks and vectors of one file.
 const BATCH_SIZE: i64 = 20;
+/// Superseded targets that are looked for at once, because the search for them reads all that are kept.
+const BATCH_SUPERSEDED: i64 = 1_000;
 /// Rows of postings removed at once.
 const BATCH_POSTINGS: i64 = 20_000;
 
@@ -40,4 +45,22 @@ pub(super) async fn delete_abandoned_targets(cx: &Context) -> Result<(), Box<dyn
         tx.commit().await?;
     }
     Ok(())
+}
+
+/// Removes superseded targets that neither the history of their collection nor a snapshot keeps any more.
+pub(super) async fn delete_expired_targets(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
+    loop {
+        let expired = store::target::expired(&cx.db, BATCH_SUPERSEDED).await?;
+        for of_workspace in expired.chunk_by(|(one, ..), (other, ..)| one == other) {
+            for batch in of_workspace.chunks(usize::try_from(BATCH_SIZE)?) {
+                let targets: Vec<(TargetId, FileId)> = batch.iter().map(|(_, target, file)| (*target, *file)).collect();
+                let tx = cx.db.begin().await?;
+                store::target::delete_expired(&tx, batch[0].0, targets).await?;
+                tx.commit().await?;
+            }
+        }
+        if i64::try_from(expired.len())? < BATCH_SUPERSEDED {
+            return Ok(());
+        }
+    }
 }

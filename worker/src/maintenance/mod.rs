@@ -125,6 +125,7 @@ impl MaintenanceTask {
                 workspaces::apply_retention(cx).await?;
                 collections::erase(cx).await?;
                 collections::delete_abandoned_targets(cx).await?;
+                collections::delete_expired_targets(cx).await?;
                 spaces::tidy(cx).await?;
                 gc::obsolete_fingerprints(cx).await?;
                 limits::delete_full(cx).await?;

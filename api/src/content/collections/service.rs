@@ -34,6 +34,7 @@ pub struct CollectionChange {
     pub space: RequestedSpace,
     /// `Some(None)`: no limit.
     pub max_chunks: Option<Option<i64>>,
+    pub history_days: Option<i32>,
 }
 
 /// A collection to create.
@@ -43,6 +44,7 @@ pub struct RequestedCollection {
     pub description: String,
     pub space: RequestedSpace,
     pub max_chunks: Option<i64>,
+    pub history_days: i32,
 }
 
 pub async fn find(conn: &impl Conn, workspace: WorkspaceId, key: &CollectionKey) -> Result<Collection, Problem> {
@@ -55,7 +57,7 @@ pub async fn create(
     member: &Member<WriteCollections>,
     requested: &RequestedCollection,
 ) -> Result<Collection, Problem> {
-    let RequestedCollection { name, description, space, max_chunks } = requested;
+    let RequestedCollection { name, description, space, max_chunks, history_days } = requested;
     // The lock makes concurrent creations see each other.
     member.lock(change).await?;
     let space = requested_space(change, platform, member.workspace, space).await?;
@@ -63,6 +65,9 @@ pub async fn create(
     let new = NewCollection { name, description, space: Some(space), max_chunks: *max_chunks };
     let created = store::collection::insert(change, member.workspace, &new).await?;
     let id = created.ok_or_else(name_taken)?;
+    if *history_days > 0 {
+        store::history::set_days(change, member.workspace, id, *history_days).await?;
+    }
     quota::check(change, platform, member.workspace, &[Resource::Collections]).await?;
     change.audit(Action::CollectionCreated, id);
     change.emit(EventType::CollectionCreated, id, json!({ "name": name }));
@@ -126,11 +131,18 @@ async fn apply(
         settings.max_chunks = max_chunks;
         changed.push("maxChunks");
     }
+    let history_days = requested.history_days.filter(|days| *days != row.history_days);
+    if history_days.is_some() {
+        changed.push("historyDays");
+    }
     if changed.is_empty() {
         return Ok(row);
     }
     if !store::collection::update(change, workspace, row.id, &settings).await? {
         return Err(name_taken());
+    }
+    if let Some(days) = history_days {
+        store::history::set_days(change, workspace, row.id, days).await?;
     }
     let details = json!({ "fields": changed });
     change.audit_with(Action::CollectionUpdated, row.id, details.clone());

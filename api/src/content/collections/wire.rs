@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use garde::Validate;
 use nvisy_shared::{
     domain::{
+        history::MAX_HISTORY_DAYS,
         slug::is_slug,
         space::{self, MAX_DIMENSIONS},
     },
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     http::{
         string_schema::{Prose, Text},
-        validation::{self, nullable, prose, text},
+        validation::{nullable, present, prose, slug_but_no_id, text},
     },
     problem::Problem,
 };
@@ -48,21 +49,13 @@ impl CollectionPath {
     }
 }
 
-/// The name of a collection: a slug that cannot be taken for an id.
-fn collection_name(value: &str, context: &()) -> garde::Result {
-    match value.parse::<Uuid>() {
-        Ok(_) => Err(garde::Error::new("must not be an id")),
-        Err(_) => validation::slug(value, context),
-    }
-}
-
 /// A collection to create.
 #[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "create_example")]
 pub struct CreateCollection {
     /// The name, unique in the workspace: a short name for URLs and definitions of pipelines.
-    #[garde(custom(collection_name))]
+    #[garde(custom(slug_but_no_id))]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub name: String,
     /// A description for people.
@@ -88,6 +81,11 @@ pub struct CreateCollection {
     #[garde(inner(range(min = 0)))]
     #[schemars(range(min = 0))]
     pub max_chunks: Option<i64>,
+    /// For how many days passages stay searchable with `asOf` after new ones have replaced them; absent: 0.
+    #[garde(inner(range(min = 0, max = MAX_HISTORY_DAYS)))]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "i32", range(min = 0, max = 3650))]
+    pub history_days: Option<i32>,
 }
 
 fn create_example() -> Value {
@@ -100,7 +98,7 @@ fn create_example() -> Value {
 #[schemars(example = "change_example")]
 pub struct ChangeCollection {
     /// The name, unique in the workspace. The collection `default` keeps its name.
-    #[garde(inner(custom(collection_name)))]
+    #[garde(inner(custom(slug_but_no_id)))]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     pub name: Option<String>,
     /// A description for people.
@@ -128,20 +126,45 @@ pub struct ChangeCollection {
     #[serde(default, deserialize_with = "nullable")]
     #[schemars(with = "Option<i64>", range(min = 0))]
     pub max_chunks: Option<Option<i64>>,
+    /// For how many days passages stay searchable with `asOf` after new ones have replaced them. Fewer days delete older ones.
+    #[garde(inner(range(min = 0, max = MAX_HISTORY_DAYS)))]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "i32", range(min = 0, max = 3650))]
+    pub history_days: Option<i32>,
 }
 
 impl From<CreateCollection> for RequestedCollection {
     fn from(body: CreateCollection) -> Self {
-        let CreateCollection { name, description, model, connection, dimensions, quantisation, max_chunks } = body;
+        let CreateCollection {
+            name,
+            description,
+            model,
+            connection,
+            dimensions,
+            quantisation,
+            max_chunks,
+            history_days,
+        } = body;
         let space = requested_space(model, connection, dimensions, quantisation);
-        Self { name, description: description.unwrap_or_default(), space, max_chunks }
+        let history_days = history_days.unwrap_or_default();
+        Self { name, description: description.unwrap_or_default(), space, max_chunks, history_days }
     }
 }
 
 impl From<ChangeCollection> for CollectionChange {
     fn from(body: ChangeCollection) -> Self {
-        let ChangeCollection { name, description, model, connection, dimensions, quantisation, max_chunks } = body;
-        Self { name, description, space: requested_space(model, connection, dimensions, quantisation), max_chunks }
+        let ChangeCollection {
+            name,
+            description,
+            model,
+            connection,
+            dimensions,
+            quantisation,
+            max_chunks,
+            history_days,
+        } = body;
+        let space = requested_space(model, connection, dimensions, quantisation);
+        Self { name, description, space, max_chunks, history_days }
     }
 }
 
@@ -175,6 +198,11 @@ pub struct Collection {
     /// The maximum number of chunks; absent: only the quota of the workspace counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_chunks: Option<i64>,
+    /// For how many days passages stay searchable with `asOf` after new ones have replaced them.
+    pub history_days: i32,
+    /// The time since when that is so; absent: `historyDays` is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_since: Option<DateTime<Utc>>,
     /// The contents that search reads.
     pub usage: CollectionUsage,
     /// The time of creation.
@@ -259,6 +287,8 @@ impl From<store::collection::Collection> for Collection {
                 connection_id: row.space_connection_id.map(|id| id.0),
             }),
             max_chunks: row.max_chunks,
+            history_days: row.history_days,
+            history_since: row.history_since,
             usage: CollectionUsage { files: row.files, chunks: row.chunks, vectors: row.vectors },
             created_at: row.created_at,
             updated_at: row.updated_at,

@@ -8,6 +8,7 @@ use nvisy_shared::telemetry::metrics::metrics;
 
 use super::{
     service::{self, SearchOutcome},
+    similar::similar,
     wire::{ResponseParts, SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse, SimilarRequest},
 };
 use crate::{
@@ -77,7 +78,7 @@ pub async fn search_similar(
     body: Json<SimilarRequest>,
 ) -> Result<Json<SearchResponse>, Problem> {
     let started = Instant::now();
-    let outcome = connection.while_open(service::similar(&state, member.workspace, body.0.into())).await?;
+    let outcome = connection.while_open(similar(&state, member.workspace, body.0.into())).await?;
     Ok(Json(respond(&state, &member, outcome, ResponseParts::default(), started.elapsed())))
 }
 

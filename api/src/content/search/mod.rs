@@ -10,6 +10,8 @@ mod query_sets;
 mod reranking;
 mod scope;
 mod service;
+mod similar;
+mod snapshots;
 mod synonyms;
 mod wire;
 
@@ -24,4 +26,5 @@ pub fn routes(config: &mut ServiceConfig) {
     evaluations::routes(config);
     comparison::routes(config);
     synonyms::routes(config);
+    snapshots::routes(config);
 }

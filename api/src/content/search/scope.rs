@@ -1,15 +1,20 @@
 //! The collections and spaces of a search.
 
+use chrono::{DateTime, Utc};
 use nvisy_shared::{
     domain::{
         filter::{Filter, FilterError, FilterErrorKind},
+        slug::is_slug,
         space::Quantisation,
     },
-    id::{CollectionId, SpaceId},
+    id::{CollectionId, SnapshotId, SpaceId, WorkspaceId},
     platform::Platform,
     store::{
+        self, Conn,
         collection::CollectionSpace,
-        search::{Boost, BoostRequest},
+        history::Kept,
+        search::{Boost, BoostRequest, Visibility},
+        snapshot::SnapshotKey,
     },
 };
 use serde_json::Value;
@@ -34,9 +39,77 @@ pub fn choose<'a>(all: &'a [CollectionSpace], keys: Option<&[String]>) -> Result
     Ok(chosen)
 }
 
-/// The ids of chosen collections; `None`: without the ids of all, no statement looks at the collection of each chunk.
+/// The ids of chosen collections; `None`: without the ids of all, no statement looks at the collection of each chunk. With a
+/// history, a statement must look at the target of each chunk, because many of the nearest ones may be replaced.
 pub fn chosen_ids(all: &[CollectionSpace], chosen: &[&CollectionSpace]) -> Option<Vec<CollectionId>> {
-    (chosen.len() < all.len()).then(|| chosen.iter().map(|collection| collection.id).collect())
+    let has_history = chosen.iter().any(|collection| collection.keeps_history);
+    (has_history || chosen.len() < all.len()).then(|| ids(chosen))
+}
+
+fn ids(chosen: &[&CollectionSpace]) -> Vec<CollectionId> {
+    chosen.iter().map(|collection| collection.id).collect()
+}
+
+/// The time of which a search finds passages.
+#[derive(Debug, Default)]
+pub struct AsOf {
+    pub visibility: Visibility,
+    /// Why the search by vector does not find all passages of a past time.
+    pub other_spaces: Option<String>,
+}
+
+/// The time of a search: now, an RFC 3339 time, or the time of a snapshot with this name or id. 404 for an unknown snapshot, 422
+/// for the future, and 409 if a collection has not kept all of its passages: the search would find some of them only.
+pub async fn as_of(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    requested: Option<&str>,
+    chosen: &[&CollectionSpace],
+) -> Result<AsOf, Problem> {
+    let Some(requested) = requested else { return Ok(AsOf::default()) };
+    let time = match DateTime::parse_from_rfc3339(requested) {
+        Ok(time) => time.with_timezone(&Utc),
+        Err(_) => {
+            let key = snapshot_key(requested).ok_or_else(|| {
+                invalid_field("asOf", "must be a time such as 2026-01-31T12:00:00Z, or the name or id of a snapshot")
+            })?;
+            let snapshot = store::snapshot::find(conn, workspace, &key).await?;
+            snapshot.ok_or_else(|| Problem::not_found().detail("the snapshot does not exist"))?.at
+        }
+    };
+    let other_spaces = require_kept(conn, workspace, "asOf", ids(chosen), time).await?;
+    let reason =
+        "passages of the time have vectors of another model than their collection has by now: only words find them";
+    Ok(AsOf { visibility: Visibility::At(time), other_spaces: other_spaces.then(|| reason.to_owned()) })
+}
+
+/// 422 for a time of the future in the field, and 409 for one that a collection has not kept. Returns whether passages of the time
+/// have vectors of other spaces.
+pub async fn require_kept(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    field: &str,
+    collections: Vec<CollectionId>,
+    time: DateTime<Utc>,
+) -> Result<bool, Problem> {
+    let Kept { is_future, incomplete, other_spaces } = store::history::kept(conn, workspace, collections, time).await?;
+    if is_future {
+        return Err(invalid_field(field, "must not be in the future"));
+    }
+    if !incomplete.is_empty() {
+        let names: Vec<String> = incomplete.iter().map(|name| format!("`{name}`")).collect();
+        let detail = format!("not all passages of this time are kept in {}", names.join(", "));
+        return Err(Problem::new(Code::HistoryNotKept).detail(detail));
+    }
+    Ok(other_spaces)
+}
+
+/// The snapshot with this id or name; `None`: no snapshot can have this name.
+pub fn snapshot_key(text: &str) -> Option<SnapshotKey> {
+    match text.parse() {
+        Ok(id) => Some(SnapshotKey::Id(SnapshotId(id))),
+        Err(_) => is_slug(text).then(|| SnapshotKey::Name(text.to_owned())),
+    }
 }
 
 /// A space to search.

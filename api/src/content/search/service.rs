@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use nvisy_shared::{
-    id::{ChunkId, CollectionId, FileId, WorkspaceId},
+    id::{CollectionId, FileId, WorkspaceId},
     platform::Platform,
     store::{
         self,
         collection::CollectionSpace,
         search::{
             BoostRequest, Expand, FacetField, Hit, Language, Recency, SearchMode, SearchQuery, SearchResult,
-            SpaceVector, Threshold, Weights, has_words, meaning, search,
+            SpaceVector, Threshold, Visibility, Weights, has_words, meaning, search,
         },
     },
 };
@@ -21,7 +22,7 @@ use super::{
     cursor::Fingerprint,
     embedding::{QueryEmbedding, check_vector},
     reranking::{self, PassageScorer, RerankCommand},
-    scope::{QuerySpace, choose, chosen_ids, parse_boosts, parse_filter, query_spaces},
+    scope::{AsOf, QuerySpace, as_of, choose, chosen_ids, parse_boosts, parse_filter, query_spaces},
 };
 use crate::{
     http::extract::invalid_field,
@@ -53,21 +54,6 @@ pub struct SearchCommand {
     pub options: SearchOptions,
 }
 
-/// A search for passages that are similar to a passage or a file.
-#[derive(Clone, Debug)]
-pub struct SimilarCommand {
-    pub origin: Origin,
-    pub threshold: Threshold,
-    pub options: SearchOptions,
-}
-
-/// The passage or file to which others are similar.
-#[derive(Clone, Copy, Debug)]
-pub enum Origin {
-    File(FileId),
-    Chunk(ChunkId),
-}
-
 /// What all searches have: the files to search, and the form of the result.
 #[derive(Clone, Debug, Default)]
 pub struct SearchOptions {
@@ -81,6 +67,8 @@ pub struct SearchOptions {
     pub per_file: Option<usize>,
     pub expand: Option<Expand>,
     pub hidden: Vec<FileId>,
+    /// The time of which passages are found, or a snapshot's name or id; `None`: now.
+    pub as_of: Option<String>,
 }
 
 /// The result of a search, and how it came about.
@@ -92,6 +80,8 @@ pub struct SearchOutcome {
     pub next_cursor: Option<String>,
     /// Why a hybrid search was by words only, or why no model has ranked the hits again.
     pub degraded: Option<String>,
+    /// The past time of which passages were found.
+    pub as_of: Option<DateTime<Utc>>,
     /// The time of embedding the query.
     pub embedding: Duration,
     /// The time of ranking the hits again with a model.
@@ -150,51 +140,17 @@ pub async fn run_all(
     Ok(outcomes)
 }
 
-/// Finds passages that are similar to a passage or a file, by its stored vectors: no model is called. 409 if it has none.
-pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarCommand) -> Result<SearchOutcome, Problem> {
-    let SimilarCommand { origin, threshold, options } = command;
-    let db = &state.platform.db;
-    let all = store::collection::spaces(db, workspace).await?;
-    let chosen = choose(&all, options.collections.as_deref())?;
-    let mut query = options.query(&all, &chosen)?;
-    let vectors = match origin {
-        Origin::File(file) => {
-            store::file::find(db, workspace, file).await?.ok_or_else(Problem::not_found)?;
-            query.hidden.push(file);
-            let collections: Vec<_> = chosen.iter().map(|collection| collection.id).collect();
-            store::search::file_vectors(db, workspace, file, &collections).await?
-        }
-        Origin::Chunk(chunk) => {
-            if !store::search::chunk_exists(db, workspace, chunk).await? {
-                return Err(Problem::not_found());
-            }
-            query.hidden_chunk = Some(chunk);
-            store::search::chunk_vectors(db, workspace, chunk).await?
-        }
-    };
-    let is_searched = |space| chosen.iter().any(|collection| collection.space_id == Some(space));
-    query.vectors = vectors.into_iter().filter(|vector| is_searched(vector.space)).collect();
-    if query.vectors.is_empty() {
-        return Err(Problem::new(Code::NotEmbedded));
-    }
-    query.mode = SearchMode::Vector;
-    query.threshold = threshold;
-    let origin = match origin {
-        Origin::File(file) => file.0,
-        Origin::Chunk(chunk) => chunk.0,
-    };
-    let fingerprint = Fingerprint::of(&json!([origin, options.defining()]));
-    query.seen = fingerprint.decode(options.cursor.as_deref())?;
-    let result = search(db, workspace, &query).await?;
-    state.recall.sample(&state.platform, &state.lifecycle, workspace, &query);
-    Ok(SearchOutcome::new(&query, fingerprint, result))
-}
-
 impl SearchOptions {
     /// The query with these options.
-    fn query(&self, all: &[CollectionSpace], chosen: &[&CollectionSpace]) -> Result<SearchQuery, Problem> {
+    pub fn query(
+        &self,
+        all: &[CollectionSpace],
+        chosen: &[&CollectionSpace],
+        visibility: Visibility,
+    ) -> Result<SearchQuery, Problem> {
         Ok(SearchQuery {
             collections: chosen_ids(all, chosen),
+            visibility,
             filter: parse_filter(self.filter.as_ref())?,
             limit: self.limit,
             per_file: self.per_file,
@@ -205,13 +161,13 @@ impl SearchOptions {
     }
 
     /// The options that all pages of a search must have in common.
-    fn defining(&self) -> Value {
-        json!([self.collections, self.filter, self.per_file.is_some()])
+    pub fn defining(&self, visibility: Visibility) -> Value {
+        json!([self.collections, self.filter, self.per_file.is_some(), visibility.past()])
     }
 }
 
 impl SearchOutcome {
-    fn new(query: &SearchQuery, fingerprint: Fingerprint, result: SearchResult) -> Self {
+    pub fn new(query: &SearchQuery, fingerprint: Fingerprint, result: SearchResult) -> Self {
         let is_grouped = query.per_file.is_some();
         let next_cursor =
             if result.has_more { fingerprint.encode(&query.seen, &result.hits, is_grouped) } else { None };
@@ -221,6 +177,7 @@ impl SearchOutcome {
             is_grouped,
             next_cursor,
             degraded: None,
+            as_of: query.visibility.past(),
             embedding: Duration::ZERO,
             reranking: Duration::ZERO,
             searching: Duration::ZERO,
@@ -280,6 +237,9 @@ impl Prepared {
             return Err(invalid_field("query", "must not be empty"));
         }
         let chosen = choose(all, options.collections.as_deref())?;
+        let AsOf { visibility, other_spaces } =
+            as_of(&platform.db, workspace, options.as_of.as_deref(), &chosen).await?;
+        let degraded = other_spaces.filter(|_| mode != SearchMode::Text);
         let (rerank, scorer) = match rerank {
             Some(command) => {
                 let (rerank, scorer) = reranking::resolve(platform, &platform.db, workspace, command).await?;
@@ -291,10 +251,11 @@ impl Prepared {
             return Err(invalid_field("query", "must not be empty: the model of `rerank` reads it"));
         }
         let language_code = language.map(Language::code);
-        let defining = json!([mode.name(), text, language_code, vector, options.defining(), boosts, skip_synonyms]);
+        let common = options.defining(visibility);
+        let defining = json!([mode.name(), text, language_code, vector, common, boosts, skip_synonyms]);
         let fingerprint = Fingerprint::of(&defining);
         let seen = fingerprint.decode(options.cursor.as_deref())?;
-        let query = options.query(all, &chosen)?;
+        let query = options.query(all, &chosen, visibility)?;
         let boosts = parse_boosts(&boosts)?;
         // Punctuation or excluded words only: its vector would find passages at random, and without one, nothing is found.
         let has_meaning = vector.is_some() || has_words(&text);
@@ -328,7 +289,7 @@ impl Prepared {
             ..query
         };
         let (embedding, reranking) = (Duration::ZERO, Duration::ZERO);
-        Ok(Self { query, fingerprint, spaces, compared, mode, scorer, degraded: None, embedding, reranking })
+        Ok(Self { query, fingerprint, spaces, compared, mode, scorer, degraded, embedding, reranking })
     }
 
     /// Adds the vectors of the query. A hybrid search whose model does not answer goes on by words, and says so.

@@ -89,6 +89,7 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("deleteConnection", &[Code::InUse]),
     ("receiveNotification", &[Code::NotFound, Code::SignatureRefused, Code::MalformedJson, Code::PayloadTooLarge]),
     ("streamEvents", &[Code::EventsDeleted]),
+    ("createSnapshot", &[Code::NameTaken, Code::HistoryNotKept, Code::QuotaExceeded]),
     ("createQuerySet", &[Code::NameTaken, Code::QuotaExceeded]),
     ("importQueries", &[Code::QuotaExceeded]),
     ("judgeHit", &[Code::QuotaExceeded]),
@@ -96,10 +97,20 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("compareEvaluations", &[Code::NotComparable]),
     (
         "search",
-        &[Code::InvalidFilter, Code::InvalidCursor, Code::SpaceNotServed, Code::NoReranker, Code::ClientClosedRequest],
+        &[
+            Code::InvalidFilter,
+            Code::InvalidCursor,
+            Code::HistoryNotKept,
+            Code::SpaceNotServed,
+            Code::NoReranker,
+            Code::ClientClosedRequest,
+        ],
     ),
     ("searchBatch", &[Code::ClientClosedRequest]),
-    ("searchSimilar", &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded, Code::ClientClosedRequest]),
+    (
+        "searchSimilar",
+        &[Code::InvalidFilter, Code::InvalidCursor, Code::NotEmbedded, Code::HistoryNotKept, Code::ClientClosedRequest],
+    ),
     ("compareSpaces", &[Code::SpaceNotServed, Code::ClientClosedRequest]),
 ];
 

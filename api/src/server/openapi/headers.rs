@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The operations whose success names the new resource in `Location`.
-const LOCATED: [(&str, &str); 15] = [
+const LOCATED: [(&str, &str); 16] = [
     ("signUp", "201"),
     ("confirmSignUp", "201"),
     ("createWorkspace", "201"),
@@ -22,6 +22,7 @@ const LOCATED: [(&str, &str); 15] = [
     ("createConnection", "201"),
     ("createSecondSpace", "201"),
     ("createQuerySet", "201"),
+    ("createSnapshot", "201"),
     ("startEvaluation", "202"),
     ("uploadFiles", "202"),
     ("startRun", "202"),

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Operation, TestAccount, TestApp, part, send};
 
-/// A workspace with a member, a file, an invite, a collection, synonyms, an enabled pipeline, and a run with a failed item.
+/// A workspace with a member, a file, an invite, a collection, a snapshot, synonyms, an enabled pipeline, and a run with a failed
+/// item.
 pub struct WorkspaceFixture {
     pub member: TestAccount,
     pub workspace: String,
@@ -22,6 +23,7 @@ pub struct WorkspaceFixture {
     pub embedding_connection: String,
     /// A collection with a second space.
     pub moving_collection: String,
+    pub snapshot: String,
     pub query_set: String,
     /// An evaluation that is done.
     pub evaluation: String,
@@ -61,6 +63,8 @@ impl WorkspaceFixture {
         let (embedding_connection, moving_collection) = (id(&embedding), id(&moving));
         let path = format!("/api/v1/workspaces/{workspace}/collections/moving/second-space");
         app.post(owner, &path, &json!({ "connection": embedding_connection })).await.expect(201);
+        let path = format!("/api/v1/workspaces/{workspace}/snapshots");
+        let snapshot = id(&app.post(owner, &path, &json!({ "name": "before" })).await.expect(201));
         let synonyms = app.request(Method::PUT, &format!("/api/v1/workspaces/{workspace}/synonyms"));
         let synonyms =
             synonyms.bearer_auth(&owner.token).json(&json!({ "sets": [{ "from": ["tide"], "to": ["flow"] }] }));
@@ -79,6 +83,7 @@ impl WorkspaceFixture {
             connection,
             embedding_connection,
             moving_collection,
+            snapshot,
             query_set,
             evaluation,
         }
@@ -97,6 +102,7 @@ impl WorkspaceFixture {
             "{artifact}" => &self.artifact,
             "{collection}" => &self.collection,
             "{connection}" => &self.connection,
+            "{snapshot}" => &self.snapshot,
             "{set}" => &self.query_set,
             "{evaluation}" | "{other}" => &self.evaluation,
             "{version}" => "1",
@@ -189,6 +195,7 @@ impl Operation {
             }
             ("compareSpaces", _) => Body::Json(json!({ "limit": 10 })),
             ("updateSecondSpace", _) => Body::Json(json!({ "state": "paused" })),
+            ("createSnapshot", _) => Body::Json(json!({ "name": "after" })),
             ("replaceSynonyms", _) => Body::Json(json!({ "sets": [{ "words": ["ebb", "low tide"] }] })),
             ("createQuerySet", _) => Body::Json(json!({ "name": "Other questions" })),
             ("importQueries", _) => Body::Json(json!({ "jsonl": r#"{"query":"ebb"}"# })),

@@ -11,9 +11,8 @@ use sea_orm::{FromQueryResult, Statement, raw_sql};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{condition::condition, parameters::Parameters};
+use super::{condition::condition, parameters::Parameters, query::SearchQuery};
 use crate::{
-    domain::filter::Filter,
     id::{FileId, WorkspaceId},
     store::{Conn, Result, sql},
 };
@@ -52,20 +51,19 @@ struct Row {
     total: i64,
 }
 
-/// Counts fields over the files of collections that match a filter.
+/// Counts the fields of a search over the files of collections that match its filter.
 pub(super) async fn count(
     conn: &impl Conn,
     workspace: WorkspaceId,
     collections: &[Uuid],
-    filter: Option<&Filter>,
-    fields: &[FacetField],
+    query: &SearchQuery,
 ) -> Result<Vec<Facet>> {
-    let mut facets = Vec::with_capacity(fields.len());
-    for field in fields {
+    let mut facets = Vec::with_capacity(query.facets.len());
+    for field in &query.facets {
         facets.push(match field {
-            FacetField::Language => languages(conn, workspace, collections, filter).await?,
+            FacetField::Language => languages(conn, workspace, collections, query).await?,
             field => {
-                let rows: Vec<Row> = sql::all(conn, statement(workspace, collections, filter, field)).await?;
+                let rows: Vec<Row> = sql::all(conn, statement(workspace, collections, query, field)).await?;
                 let total = rows.first().map_or(0, |row| row.total);
                 let values: Vec<_> = rows.into_iter().map(|row| (row.value, row.files)).collect();
                 Facet { other: total - values.iter().map(|(_, files)| files).sum::<i64>(), values }
@@ -76,9 +74,9 @@ pub(super) async fn count(
 }
 
 /// The values of a field, and their files.
-fn statement(workspace: WorkspaceId, collections: &[Uuid], filter: Option<&Filter>, field: &FacetField) -> Statement {
+fn statement(workspace: WorkspaceId, collections: &[Uuid], query: &SearchQuery, field: &FacetField) -> Statement {
     let mut parameters = Parameters::default();
-    let files = files(workspace, collections, filter, &mut parameters);
+    let files = files(workspace, collections, query, &mut parameters);
     let values = match field {
         FacetField::Tags => "select to_jsonb(tag) as value from unnest(f.tags) as tag".to_owned(),
         FacetField::Metadata(path) => {
@@ -105,17 +103,23 @@ fn statement(workspace: WorkspaceId, collections: &[Uuid], filter: Option<&Filte
 }
 
 /// The statement of the files, each once.
-fn files(workspace: WorkspaceId, collections: &[Uuid], filter: Option<&Filter>, parameters: &mut Parameters) -> String {
+fn files(workspace: WorkspaceId, collections: &[Uuid], query: &SearchQuery, parameters: &mut Parameters) -> String {
     let (workspace, collections) = (parameters.bind(workspace), parameters.bind(collections.to_vec()));
-    let matches = filter.map_or_else(|| "true".to_owned(), |filter| condition(filter, parameters));
+    let visible = query.visibility.condition(parameters);
+    let matches = matching(query, parameters);
     format!(
         "select distinct on (f.id) f.id, f.tags, f.metadata, v.media_type
          from target t
          join file f on f.workspace_id = t.workspace_id and f.id = t.file_id
          join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
-         where t.workspace_id = {workspace} and t.live and t.collection_id = any({collections}) and {matches}
+         where t.workspace_id = {workspace} and {visible} and t.collection_id = any({collections}) and {matches}
          order by f.id"
     )
+}
+
+/// The condition of the files that match the filter.
+fn matching(query: &SearchQuery, parameters: &mut Parameters) -> String {
+    query.filter.as_ref().map_or_else(|| "true".to_owned(), |filter| condition(filter, parameters))
 }
 
 /// The languages of the passages of each file, which postings know by their units.
@@ -123,17 +127,18 @@ async fn languages(
     conn: &impl Conn,
     workspace: WorkspaceId,
     collections: &[Uuid],
-    filter: Option<&Filter>,
+    query: &SearchQuery,
 ) -> Result<Facet> {
     let mut parameters = Parameters::default();
     let (tenant, among) = (parameters.bind(workspace), parameters.bind(collections.to_vec()));
-    let matches = filter.map_or_else(|| "true".to_owned(), |filter| condition(filter, &mut parameters));
+    let visible = query.visibility.condition(&mut parameters);
+    let matches = matching(query, &mut parameters);
     let units = parameters.into_statement(format!(
         "select unnest(t.units) as unit, t.file_id
          from target t
          join file f on f.workspace_id = t.workspace_id and f.id = t.file_id
          join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
-         where t.workspace_id = {tenant} and t.live and t.collection_id = any({among}) and {matches}"
+         where t.workspace_id = {tenant} and {visible} and t.collection_id = any({among}) and {matches}"
     ));
     let files: HashMap<i64, FileId> = sql::all_values::<(i64, FileId)>(conn, units).await?.into_iter().collect();
     let (collections, terms) = (collections.to_vec(), Language::all().map(language_term).collect::<Vec<String>>());

@@ -59,7 +59,8 @@ impl<'a> Legs<'a> {
         thresholds: Thresholds,
     ) -> Result<Self> {
         let parsed = Query::parse(&query.text);
-        let mut scope = Scope::read(conn, workspace, query.collections.as_deref(), &parsed, query.language).await?;
+        let collections = query.collections.as_deref();
+        let mut scope = Scope::read(conn, workspace, collections, query.visibility, &parsed, query.language).await?;
         let found = match query.mode {
             SearchMode::Vector => Found::of_words(&scope),
             SearchMode::Text | SearchMode::Hybrid => {
@@ -145,6 +146,7 @@ impl<'a> Legs<'a> {
             query: vector,
             collections: query.collections.as_deref(),
             filter: round.filter.as_ref(),
+            visibility: query.visibility,
             limit: round.certain,
             candidates: round.candidates,
         };

@@ -1,4 +1,4 @@
-//! Search over the live targets of collections whose files match a filter: by vector, by words, or both.
+//! Search over the live targets of collections, or those of a past time, whose files match a filter: by vector, by words, or both.
 //!
 //! All statements of a search read one snapshot. The statement of the vector leg itself, not PostgreSQL's planner, decides from
 //! row counts whether it scans all vectors or walks the HNSW index: for a tenant with one percent of the vectors, the planner's
@@ -25,6 +25,7 @@ mod similar;
 mod snapshot;
 mod text_leg;
 mod vector_leg;
+mod visibility;
 
 use std::{
     collections::HashSet,
@@ -46,6 +47,7 @@ pub use self::{
     },
     recall::{RecallSample, measure_recall, selectivity},
     similar::{chunk_exists, chunk_vectors, file_vectors},
+    visibility::Visibility,
 };
 use self::{
     hits::ReadHits,
@@ -97,7 +99,7 @@ async fn run(tx: &Tx, workspace: WorkspaceId, query: &SearchQuery, thresholds: T
     }
     let hits: Vec<Hit> = hits.into_iter().map(|(hit, _)| hit).collect();
     work = Work { highlighting, reading: since.lap().saturating_sub(highlighting), ..work };
-    let facets = facets::count(tx, workspace, &legs.scope.collections, query.filter.as_ref(), &query.facets).await?;
+    let facets = facets::count(tx, workspace, &legs.scope.collections, query).await?;
     work.facets = since.lap();
     let access_path = match query.mode {
         SearchMode::Text => AccessPath::Lexical,

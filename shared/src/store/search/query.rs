@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::facets::FacetField;
+use super::{facets::FacetField, visibility::Visibility};
 use crate::{
     domain::{
         filter::{Filter, FilterError},
@@ -61,6 +61,8 @@ pub struct SearchQuery {
     pub collections: Option<Vec<CollectionId>>,
     /// Limits the search to matching files.
     pub filter: Option<Filter>,
+    /// The time of which passages are found.
+    pub visibility: Visibility,
     /// Maximum number of hits; of a grouped search, of files.
     pub limit: i64,
     /// Groups the hits by file, with at most so many of each.

@@ -3,7 +3,7 @@
 use pgvector::Vector;
 use sea_orm::{FromQueryResult, raw_sql};
 
-use super::query::SpaceVector;
+use super::{parameters::Parameters, query::SpaceVector, visibility::Visibility};
 use crate::{
     domain::space::Quantisation,
     id::{ChunkId, CollectionId, FileId, SpaceId, WorkspaceId},
@@ -17,15 +17,22 @@ struct Row {
     vector: Vector,
 }
 
-/// Whether search finds a chunk: its target is live, in a collection that is not deleted.
-pub async fn chunk_exists(conn: &impl Conn, workspace: WorkspaceId, chunk: ChunkId) -> Result<bool> {
-    let found = raw_sql!(
-        Postgres,
+/// Whether search finds a chunk: its target is visible, in a collection that is not deleted.
+pub async fn chunk_exists(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    chunk: ChunkId,
+    visibility: Visibility,
+) -> Result<bool> {
+    let mut parameters = Parameters::default();
+    let (workspace, chunk) = (parameters.bind(workspace), parameters.bind(chunk));
+    let visible = visibility.condition(&mut parameters);
+    let found = parameters.into_statement(format!(
         "select c.id from chunk c
-         join target t on t.workspace_id = c.workspace_id and t.id = c.target_id and t.live
+         join target t on t.workspace_id = c.workspace_id and t.id = c.target_id and {visible}
          join collection k on k.workspace_id = t.workspace_id and k.id = t.collection_id and k.deleted_at is null
          where c.workspace_id = {workspace} and c.id = {chunk}"
-    );
+    ));
     Ok(sql::first_value::<ChunkId>(conn, found).await?.is_some())
 }
 
@@ -46,24 +53,27 @@ pub async fn file_vectors(
     workspace: WorkspaceId,
     file: FileId,
     collections: &[CollectionId],
+    visibility: Visibility,
 ) -> Result<Vec<SpaceVector>> {
-    let collections = collections.to_vec();
+    let mut parameters = Parameters::default();
+    let (workspace, file) = (parameters.bind(workspace), parameters.bind(file));
+    let collections = parameters.bind(collections.iter().map(|id| id.0).collect::<Vec<_>>());
+    let visible = visibility.condition(&mut parameters);
     // A mean without length is that of opposite vectors: nothing is similar to it.
-    let vectors = raw_sql!(
-        Postgres,
+    let vectors = parameters.into_statement(format!(
         "select mean.space_id, space.quantisation, l2_normalize(mean.vector)::vector as vector
          from (
              select e.space_id, avg(e.vector)::vector as vector
              from target t
              join embedding e on e.workspace_id = t.workspace_id and e.target_id = t.id
-             where t.workspace_id = {workspace} and t.file_id = {file} and t.live and e.space_id in (
+             where t.workspace_id = {workspace} and t.file_id = {file} and {visible} and e.space_id in (
                  select space_id from collection
                  where workspace_id = {workspace} and deleted_at is null and id = any({collections}::uuid[]))
              group by e.space_id) mean
          join embedding_space space on space.id = mean.space_id
          where vector_norm(mean.vector) > 0
          order by mean.space_id"
-    );
+    ));
     space_vectors(conn, vectors).await
 }
 

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod binary;
+mod past;
 mod ranking;
 mod words;
 
@@ -275,6 +276,7 @@ async fn only_the_index_walk_uses_the_index() {
             query: &query.vectors[0],
             collections: None,
             filter: None,
+            visibility: Visibility::Live,
             limit: query.limit,
             candidates: 50,
         };

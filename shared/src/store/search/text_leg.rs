@@ -1,5 +1,6 @@
 //! The search by words: reads the postings of the query's words, and scores their chunks by BM25.
 
+mod past;
 mod synonyms;
 
 use std::{
@@ -20,7 +21,7 @@ use rustc_hash::FxHashSet;
 use sea_orm::{FromQueryResult, raw_sql};
 use uuid::Uuid;
 
-use super::{condition::condition, expansion, parameters::Parameters};
+use super::{condition::condition, expansion, parameters::Parameters, visibility::Visibility};
 use crate::{
     domain::filter::Filter,
     id::{CollectionId, WorkspaceId},
@@ -34,6 +35,7 @@ const MAX_IDENTIFIER_SHARE: f64 = 0.05;
 #[derive(Debug)]
 pub(in crate::store) struct Scope {
     workspace: WorkspaceId,
+    visibility: Visibility,
     /// The searched collections.
     pub(in crate::store) collections: Vec<Uuid>,
     totals: Totals,
@@ -88,6 +90,7 @@ impl Scope {
         conn: &impl Conn,
         workspace: WorkspaceId,
         collections: Option<&[CollectionId]>,
+        visibility: Visibility,
         query: &Query,
         language: Option<Language>,
     ) -> Result<Self> {
@@ -127,7 +130,7 @@ impl Scope {
              join collection_usage u on u.workspace_id = {workspace} and u.collection_id = searched.id"
         );
         let row: Option<ScopeRow> = sql::first(conn, scope).await?;
-        let row = row.unwrap_or(ScopeRow {
+        let mut row = row.unwrap_or(ScopeRow {
             collections: Vec::new(),
             documents: 0,
             words: 0,
@@ -136,9 +139,14 @@ impl Scope {
             is_incomplete: false,
             has_synonyms: false,
         });
+        if let Visibility::At(time) = visibility {
+            let past = past::read(conn, workspace, row.collections.clone(), time).await?;
+            row = ScopeRow { documents: past.documents, words: past.words, dead_units: past.dead_units, ..row };
+        }
         let indexed: Vec<Language> = row.languages.iter().filter_map(|term| language_of_term(term)).collect();
         Ok(Self {
             workspace,
+            visibility,
             collections: row.collections,
             totals: Totals { documents: row.documents.unsigned_abs(), words: row.words.unsigned_abs() },
             dead_units: row.dead_units.into_iter().collect(),
@@ -159,12 +167,13 @@ impl Scope {
         };
         let mut parameters = Parameters::default();
         let (workspace, collections) = (parameters.bind(self.workspace), parameters.bind(self.collections.clone()));
+        let visible = self.visibility.condition(&mut parameters);
         let text = format!(
             "select unnest(t.units) as unit
              from target t
              join file f on f.workspace_id = t.workspace_id and f.id = t.file_id
              join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
-             where t.workspace_id = {workspace} and t.live and t.collection_id = any({collections}) and {}",
+             where t.workspace_id = {workspace} and {visible} and t.collection_id = any({collections}) and {}",
             condition(filter, &mut parameters)
         );
         let units: Vec<(i64,)> = sql::all_values(conn, parameters.into_statement(text)).await?;

@@ -8,7 +8,9 @@
 use pgvector::Vector;
 use sea_orm::{FromQueryResult, Statement};
 
-use super::{condition::condition, model::Thresholds, parameters::Parameters, query::SpaceVector};
+use super::{
+    condition::condition, model::Thresholds, parameters::Parameters, query::SpaceVector, visibility::Visibility,
+};
 use crate::{
     domain::{filter::Filter, space::Quantisation},
     id::{ChunkId, CollectionId, WorkspaceId},
@@ -25,10 +27,19 @@ pub(in crate::store) struct VectorLeg<'a> {
     pub(in crate::store) collections: Option<&'a [CollectionId]>,
     /// Limits the search to matching files.
     pub(in crate::store) filter: Option<&'a Filter>,
+    /// The time of which passages are found.
+    pub(in crate::store) visibility: Visibility,
     /// Maximum number of hits of the search.
     pub(in crate::store) limit: i64,
     /// Number of chunks to return.
     pub(in crate::store) candidates: i64,
+}
+
+impl VectorLeg<'_> {
+    /// Whether the statement selects the targets to search before it reads vectors: those of matching files, or of a past time.
+    fn selects_targets(&self) -> bool {
+        self.filter.is_some() || self.visibility != Visibility::Live
+    }
 }
 
 /// A chunk that is near.
@@ -65,17 +76,17 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
               where t.workspace_id = {workspace} and t.id = {row}.target_id)"
         )
     };
-    let (matching, walk_limit, live) = match (leg.filter, leg.collections) {
-        (None, None) => (String::new(), *candidates, format!("where {}", is_live("first"))),
-        (None, Some(_)) => (format!("and {} is true", is_live("e")), 2 * candidates, String::new()),
-        (Some(_), _) => {
+    let (matching, walk_limit, live) = match (leg.selects_targets(), leg.collections) {
+        (false, None) => (String::new(), *candidates, format!("where {}", is_live("first"))),
+        (false, Some(_)) => (format!("and {} is true", is_live("e")), 2 * candidates, String::new()),
+        (true, _) => {
             ("and (e.target_id in (select target_id from live)) is true".to_owned(), 2 * candidates, String::new())
         }
     };
     // Of everything, the nearest vectors are taken first, and those that are not live are dropped: this reads no target of the
     // others. A scan of the live ones follows only if too few are left.
     let all_limit = candidates + candidates / 4;
-    let (all, is_exhausted) = if leg.filter.is_none() && leg.collections.is_none() {
+    let (all, is_exhausted) = if !leg.selects_targets() && leg.collections.is_none() {
         (
             format!(
                 "union all
@@ -193,8 +204,12 @@ fn collections(leg: &VectorLeg<'_>, workspace: &str, parameters: &mut Parameters
 
 /// The targets to search.
 fn live(leg: &VectorLeg<'_>, workspace: &str, parameters: &mut Parameters) -> String {
-    let visible = format!("t.workspace_id = {workspace} and t.live and t.collection_id = any({COLLECTIONS})");
+    let visible = leg.visibility.condition(parameters);
+    let visible = format!("t.workspace_id = {workspace} and {visible} and t.collection_id = any({COLLECTIONS})");
     match leg.filter {
+        None if leg.selects_targets() => {
+            format!("live as materialized (select t.id as target_id, t.chunk_count from target t where {visible})")
+        }
         None => format!("live as not materialized (select t.id as target_id from target t where {visible})"),
         Some(filter) => format!(
             "live as materialized (
@@ -209,15 +224,15 @@ fn live(leg: &VectorLeg<'_>, workspace: &str, parameters: &mut Parameters) -> St
 }
 
 /// The number of chunks to search. `workspace_usage` and `collection_usage` have it, so that the statement counts no rows
-/// without a filter.
+/// unless it selects targets.
 fn scope(leg: &VectorLeg<'_>, workspace: &str) -> String {
-    let matching = match (leg.filter, leg.collections) {
-        (Some(_), _) => "(select coalesce(sum(chunk_count), 0) from live)".to_owned(),
-        (None, Some(_)) => format!(
+    let matching = match (leg.selects_targets(), leg.collections) {
+        (true, _) => "(select coalesce(sum(chunk_count), 0) from live)".to_owned(),
+        (false, Some(_)) => format!(
             "(select coalesce(sum(chunks), 0) from collection_usage
               where workspace_id = {workspace} and collection_id = any({COLLECTIONS}))"
         ),
-        (None, None) => {
+        (false, None) => {
             format!("(select coalesce(max(chunks), 0) from workspace_usage where workspace_id = {workspace})")
         }
     };
@@ -227,12 +242,28 @@ fn scope(leg: &VectorLeg<'_>, workspace: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{id::SpaceId, store::search::model::THRESHOLDS};
+    use crate::{clock, id::SpaceId, store::search::model::THRESHOLDS};
 
     fn text(query: &SpaceVector) -> String {
-        let workspace = WorkspaceId::new();
-        let leg = VectorLeg { workspace, query, collections: None, filter: None, limit: 10, candidates: 50 };
+        text_of(query, Visibility::Live)
+    }
+
+    fn text_of(query: &SpaceVector, visibility: Visibility) -> String {
+        let (workspace, collections, filter) = (WorkspaceId::new(), None, None);
+        let leg = VectorLeg { workspace, query, collections, filter, visibility, limit: 10, candidates: 50 };
         statement(&leg, THRESHOLDS).sql
+    }
+
+    #[test]
+    fn search_of_a_past_time_selects_the_targets_first() {
+        let query = SpaceVector { space: SpaceId::new(), quantisation: Quantisation::Half, vector: vec![0.5; 8] };
+        let (now, past) = (text(&query), text_of(&query, Visibility::At(clock::now())));
+        assert!(now.contains("and t.live and") && !now.contains("published_at"), "{now}");
+        assert!(
+            past.contains("e.target_id in (select target_id from live)") && !past.contains("and t.live and"),
+            "{past}"
+        );
+        assert!(past.contains("sum(chunk_count), 0) from live"), "{past}");
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::{
     testing::TestDeployment,
 };
 
+mod past;
+
 struct Fixture {
     deployment: TestDeployment,
     db: Db,
@@ -246,7 +248,7 @@ async fn older_version_does_not_replace_a_newer_one() {
     // No pipeline processes the newest version.
     let third = fixture.new_version(file).await;
     let tx = fixture.db.begin().await.unwrap();
-    delete_of_older_versions(&tx, fixture.workspace, file, third).await.unwrap();
+    remove_of_older_versions(&tx, fixture.workspace, file, third).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(fixture.targets().await, []);
     fixture.close().await;

@@ -54,6 +54,11 @@ pub struct SearchRequest {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Vec<String>", length(min = 1, max = 100))]
     pub collections: Option<Vec<String>>,
+    /// Finds passages as they were at this RFC 3339 time, or at the time of the snapshot with this name or id; absent: now.
+    #[garde(inner(length(min = 1, max = 63)))]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "String", length(min = 1, max = 63))]
+    pub as_of: Option<String>,
     /// The search mode.
     #[garde(skip)]
     #[serde(default)]
@@ -185,6 +190,7 @@ impl From<SearchRequest> for SearchCommand {
                 per_file: group_size(body.group_by, body.per_file),
                 expand: body.expand.and_then(ExpandOption::into_domain),
                 hidden: body.hidden.into_iter().map(FileId).collect(),
+                as_of: body.as_of,
             },
         }
     }

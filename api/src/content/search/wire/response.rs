@@ -1,6 +1,7 @@
 //! Response of a search.
 
 use apistos::ApiComponent;
+use chrono::{DateTime, Utc};
 use nvisy_shared::store::search::{Context, Hit};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -38,8 +39,11 @@ pub struct SearchResponse {
     explanation: Option<SearchExplanation>,
     /// Whether words of some passages cannot be found yet, because the server is indexing them after an update.
     incomplete: bool,
+    /// The time of `asOf`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<DateTime<Utc>>,
     /// Why a hybrid search was by words only, or why `rerank` has not ranked the hits again: the server of the model does not
-    /// answer.
+    /// answer. Or why passages of a past time are found by words only.
     #[serde(skip_serializing_if = "Option::is_none")]
     degraded: Option<String>,
     /// The counts of the requested fields, in their order.
@@ -52,7 +56,8 @@ pub struct SearchResponse {
 
 impl SearchResponse {
     pub fn new(outcome: SearchOutcome, parts: ResponseParts, took_ms: u64) -> Self {
-        let SearchOutcome { result, mode, is_grouped, next_cursor, degraded, embedding, reranking, .. } = outcome;
+        let SearchOutcome { result, mode, is_grouped, next_cursor, degraded, as_of, embedding, reranking, .. } =
+            outcome;
         let explanation = parts.explain.then(|| SearchExplanation::new(&result.work, embedding, reranking));
         let hits = result.hits.into_iter().map(|hit| SearchHit::new(hit, parts.explain));
         let (hits, groups) = if is_grouped { (Vec::new(), Some(grouped(hits))) } else { (hits.collect(), None) };
@@ -67,6 +72,7 @@ impl SearchResponse {
             plan: parts.explain.then(|| result.access_path.name().to_owned()),
             explanation,
             incomplete: result.is_incomplete,
+            as_of,
             degraded,
             facets: (!facets.is_empty()).then_some(facets),
             recall: result.recall,

@@ -19,7 +19,8 @@ use super::{
 use crate::{
     content::search::{
         filter_schema::FilterSchema,
-        service::{Origin, SearchOptions, SimilarCommand},
+        service::SearchOptions,
+        similar::{Origin, SimilarCommand},
     },
     http::validation::present,
 };
@@ -44,6 +45,11 @@ pub struct SimilarRequest {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Vec<String>", length(min = 1, max = 100))]
     collections: Option<Vec<String>>,
+    /// Finds passages as they were at this RFC 3339 time, or at the time of the snapshot with this name or id; absent: now.
+    #[garde(inner(length(min = 1, max = 63)))]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "String", length(min = 1, max = 63))]
+    as_of: Option<String>,
     /// A filter of the files, as that of a search.
     #[garde(skip)]
     #[serde(default, deserialize_with = "present")]
@@ -112,6 +118,7 @@ impl From<SimilarRequest> for SimilarCommand {
                 per_file: group_size(body.group_by, body.per_file),
                 expand: body.expand.and_then(ExpandOption::into_domain),
                 hidden: body.hidden.into_iter().map(FileId).collect(),
+                as_of: body.as_of,
             },
         }
     }

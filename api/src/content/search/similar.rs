@@ -1,0 +1,76 @@
+//! Search for passages that are similar to others.
+
+use nvisy_shared::{
+    id::{ChunkId, FileId, WorkspaceId},
+    store::{
+        self,
+        search::{SearchMode, Threshold, search},
+    },
+};
+use serde_json::json;
+
+use super::{
+    cursor::Fingerprint,
+    scope::{AsOf, as_of, choose},
+    service::{SearchOptions, SearchOutcome},
+};
+use crate::{
+    problem::{Code, Problem},
+    state::State,
+};
+
+/// A search for passages that are similar to a passage or a file.
+#[derive(Clone, Debug)]
+pub struct SimilarCommand {
+    pub origin: Origin,
+    pub threshold: Threshold,
+    pub options: SearchOptions,
+}
+
+/// The passage or file to which others are similar.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin {
+    File(FileId),
+    Chunk(ChunkId),
+}
+
+/// Finds passages that are similar to a passage or a file, by its stored vectors: no model is called. 409 if it has none.
+pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarCommand) -> Result<SearchOutcome, Problem> {
+    let SimilarCommand { origin, threshold, options } = command;
+    let db = &state.platform.db;
+    let all = store::collection::spaces(db, workspace).await?;
+    let chosen = choose(&all, options.collections.as_deref())?;
+    let AsOf { visibility, other_spaces } = as_of(db, workspace, options.as_of.as_deref(), &chosen).await?;
+    let mut query = options.query(&all, &chosen, visibility)?;
+    let vectors = match origin {
+        Origin::File(file) => {
+            store::file::find(db, workspace, file).await?.ok_or_else(Problem::not_found)?;
+            query.hidden.push(file);
+            let collections: Vec<_> = chosen.iter().map(|collection| collection.id).collect();
+            store::search::file_vectors(db, workspace, file, &collections, visibility).await?
+        }
+        Origin::Chunk(chunk) => {
+            if !store::search::chunk_exists(db, workspace, chunk, visibility).await? {
+                return Err(Problem::not_found());
+            }
+            query.hidden_chunk = Some(chunk);
+            store::search::chunk_vectors(db, workspace, chunk).await?
+        }
+    };
+    let is_searched = |space| chosen.iter().any(|collection| collection.space_id == Some(space));
+    query.vectors = vectors.into_iter().filter(|vector| is_searched(vector.space)).collect();
+    if query.vectors.is_empty() {
+        return Err(Problem::new(Code::NotEmbedded));
+    }
+    query.mode = SearchMode::Vector;
+    query.threshold = threshold;
+    let origin = match origin {
+        Origin::File(file) => file.0,
+        Origin::Chunk(chunk) => chunk.0,
+    };
+    let fingerprint = Fingerprint::of(&json!([origin, options.defining(visibility)]));
+    query.seen = fingerprint.decode(options.cursor.as_deref())?;
+    let result = search(db, workspace, &query).await?;
+    state.recall.sample(&state.platform, &state.lifecycle, workspace, &query);
+    Ok(SearchOutcome { degraded: other_spaces, ..SearchOutcome::new(&query, fingerprint, result) })
+}
