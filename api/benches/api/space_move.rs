@@ -136,11 +136,8 @@ impl Bench {
                 let body = json!({ "query": self.words(QUESTION_WORDS), "mode": MODES[mode] });
                 let began = Instant::now();
                 let response = self.send(Method::POST, "search", body).await;
-                let mut searches = searches.borrow_mut();
                 let is_whole = response["status"] == 200 && response["body"]["degraded"].is_null();
-                searches.failed += usize::from(!is_whole);
-                searches.times[mode].push(began.elapsed());
-                drop(searches);
+                searches.borrow_mut().add(mode, began.elapsed(), is_whole);
                 tokio::time::sleep(PERIOD.saturating_sub(began.elapsed())).await;
             }
         });
@@ -176,6 +173,11 @@ impl Bench {
 }
 
 impl Searches {
+    fn add(&mut self, mode: usize, took: Duration, is_whole: bool) {
+        self.failed += usize::from(!is_whole);
+        self.times[mode].push(took);
+    }
+
     fn report(&self, name: &str, quiet: Option<&Self>) {
         let count: usize = self.times.iter().map(Vec::len).sum();
         println!("{name}: {count} searches, {} failed or degraded  (target: 0)", self.failed);

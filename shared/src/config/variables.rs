@@ -320,7 +320,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("NVISY_WORKER_MODEL_SLOTS", "4", "Embedding batches that a worker processes concurrently.").within(0, MAX_PARALLEL),
     variable("NVISY_WORKER_SOURCE_SLOTS", "2", "Listings and batches of objects that a worker reads from connections concurrently.").within(0, MAX_PARALLEL),
     variable("NVISY_WORKER_MAIL_SLOTS", "2", "Mails that a worker sends concurrently.").within(1, MAX_PARALLEL),
-    variable("NVISY_WORKER_BATCH_CHUNKS", "0", "Chunks of an embedding batch; a failure repeats at most one batch. 0: 8 for the local model, 32 for a server.").within(0, MAX_PARALLEL),
+    variable("NVISY_WORKER_BATCH_CHUNKS", "0", "Chunks of an embedding batch; a failure repeats at most one batch. 0: 8 for the local model, 16 of a file with more than 64, 32 for a server.").within(0, MAX_PARALLEL),
     variable(
         "NVISY_QUEUE_LEASE_SECONDS",
         "15",

@@ -110,8 +110,8 @@ impl Progress {
     }
 
     /// Starts every segment that is ready now. Segments that no element enters are complete at once, and so may be those behind
-    /// them. `unit` is the number of elements of one job, by segment.
-    pub fn start_ready(&mut self, plan: &Plan, entry: usize, unit: impl Fn(usize) -> u32) -> Vec<NextJob> {
+    /// them. `unit` gives the number of elements of one job, for a segment with so many.
+    pub fn start_ready(&mut self, plan: &Plan, entry: usize, unit: impl Fn(u32) -> u32) -> Vec<NextJob> {
         let reachable = reachable(plan, entry);
         let mut jobs = Vec::new();
         // Segments come after those that they depend on: one pass sees all consequences.
@@ -132,7 +132,7 @@ impl Progress {
             let total = if divided { elements } else { u32::from(elements > 0) };
             self.segments.insert(segment, SegmentProgress { done: 0, total });
             if divided {
-                let unit = unit(segment).max(1);
+                let unit = unit(elements).max(1);
                 jobs.extend((0..elements).step_by(unit as usize).map(|first| {
                     let end = first.saturating_add(unit).min(elements);
                     NextJob { segment, units: Some(Units { first, end }) }

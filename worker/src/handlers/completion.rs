@@ -42,6 +42,8 @@ use crate::{
 
 /// How often an item begins again because the space of a collection has changed.
 const MAX_RESTARTS: u32 = 3;
+/// With more elements, as a file of some twenty pages has, a segment has longer units.
+const LONG_FILE_ELEMENTS: u32 = 64;
 
 /// The end of a job: everything that it writes.
 pub(super) struct Completion<'a> {
@@ -82,7 +84,7 @@ impl Completion<'_> {
         if at.is_complete() && self.job.units.is_some() {
             self.complete_outputs().await?;
         }
-        let next = self.item.progress.start_ready(plan, self.item.entry, |_| unit(self.cx));
+        let next = self.item.progress.start_ready(plan, self.item.entry, |elements| unit(self.cx, elements));
         self.enqueue(&next).await?;
         let stage = next.first().map(|next| plan.stage(next.segment));
         let work = self.output.work;
@@ -287,10 +289,12 @@ fn kept_flow(plan: &Plan, origin: Origin) -> Option<Flow> {
     plan.segments[origin.segment].steps[origin.step].outputs[origin.output].flow
 }
 
-/// Elements of one unit where `NVISY_WORKER_BATCH_CHUNKS` is 0. The local model gains nothing by longer units, and a short file waits
-/// for those in progress; a server gets fewer requests.
-pub(super) fn unit(cx: &Context) -> u32 {
+/// Elements of one unit, of so many. Where `NVISY_WORKER_BATCH_CHUNKS` is 0, a server gets few requests. The local model gains
+/// nothing by longer units, and a short file waits for those in progress; but each has a transaction, whose cost many units of a long
+/// file would multiply, while several slots work on a short one.
+pub(super) fn unit(cx: &Context, elements: u32) -> u32 {
     match (cx.config.worker.batch_chunks, cx.config.embedding.provider) {
+        (0, EmbeddingProvider::Local) if elements > LONG_FILE_ELEMENTS => 16,
         (0, EmbeddingProvider::Local) => 8,
         (0, EmbeddingProvider::Openai) => 32,
         (chunks, _) => u32::try_from(chunks).unwrap_or(u32::MAX),

@@ -49,7 +49,7 @@ impl Handler for FillSpace {
         let collection = store::collection::find(&cx.db, workspace, &CollectionKey::Id(self.collection)).await?;
         let first = collection.and_then(|collection| collection.space_id).ok_or(JobError::Obsolete)?;
         let after = (second.after_target_id, second.after_ordinal);
-        let limit = unit(cx).into();
+        let limit = unit(cx, u32::MAX).into();
         let spaces = (first, second.space_id);
         let missing = store::second_space::missing(&cx.db, workspace, self.collection, spaces, after, limit).await?;
         let Some(last) = missing.last().map(|chunk| (chunk.target_id, chunk.ordinal)) else {
