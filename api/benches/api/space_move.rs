@@ -26,7 +26,7 @@ const PER_FILE: usize = 100;
 const LOAD_FILES: usize = 10;
 const CHUNK_WORDS: usize = 60;
 const QUESTION_WORDS: usize = 17;
-const VOCABULARY: u64 = 30_000;
+const VOCABULARY: f64 = 30_000.0;
 const DIMENSIONS: usize = 384;
 const CONNECTIONS: usize = 4;
 /// A search of each connection begins in each period: readers ask, they do not compete for the machine.
@@ -120,7 +120,8 @@ impl Bench {
 
     fn words(&self, count: usize) -> String {
         let mut noise = self.noise.borrow_mut();
-        let words = (0..count).map(|_| format!("w{}", noise.next() % (1 + noise.next() % VOCABULARY)));
+        // A few words are frequent, as in a language.
+        let words = (0..count).map(|_| format!("w{}", (noise.share().powi(3) * VOCABULARY) as u32));
         words.collect::<Vec<_>>().join(" ")
     }
 
