@@ -21,7 +21,7 @@ use super::model::{RequestedSpace, requested_space};
 use crate::{
     auth::member::{Member, WriteCollections},
     definition::require_unused,
-    http::client_info::ClientInfo,
+    http::{client_info::ClientInfo, etag::check_revision},
     problem::{Code, Problem},
     quota,
 };
@@ -202,8 +202,6 @@ pub async fn lock(
     }
     // Read under the lock: the first vectors may have decided on the space meanwhile.
     let row = find(tx, member.workspace, &CollectionKey::Id(id)).await?;
-    match revisions {
-        Some(revisions) if !revisions.contains(&row.revision) => Err(Problem::new(Code::PreconditionFailed)),
-        _ => Ok(row),
-    }
+    check_revision(row.revision, revisions)?;
+    Ok(row)
 }
