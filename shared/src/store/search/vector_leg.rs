@@ -259,7 +259,10 @@ mod tests {
         let query = SpaceVector { space: SpaceId::new(), quantisation: Quantisation::Half, vector: vec![0.5; 8] };
         let (now, past) = (text(&query), text_of(&query, Visibility::At(clock::now())));
         assert!(now.contains("and t.live and") && !now.contains("published_at"), "{now}");
-        assert!(past.contains("e.target_id in (select target_id from live)") && !past.contains("and t.live and"), "{past}");
+        assert!(
+            past.contains("e.target_id in (select target_id from live)") && !past.contains("and t.live and"),
+            "{past}"
+        );
         assert!(past.contains("sum(chunk_count), 0) from live"), "{past}");
     }
 
