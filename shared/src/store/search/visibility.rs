@@ -30,11 +30,8 @@ impl Visibility {
             Self::Live => "t.live".to_owned(),
             Self::At(time) => {
                 let time = parameters.bind(time);
-                // Each side of `or` has a partial index of `target` by collection.
-                format!(
-                    "(t.live and t.published_at <= {time}
-                     or not t.live and t.published_at <= {time} and t.superseded_at > {time})"
-                )
+                // Each side of `or` can use a partial index of `target`.
+                format!("(t.published_at <= {time} and (t.live or t.superseded_at > {time}))")
             }
         }
     }
