@@ -33,7 +33,8 @@ impl RecallSampler {
 
     /// Measures a search in the background if it is drawn; `query` has its vectors.
     pub fn sample(&self, platform: &Platform, lifecycle: &Lifecycle, workspace: WorkspaceId, query: &SearchQuery) {
-        if query.mode == SearchMode::Text || !is_drawn(self.share, u32::from_le_bytes(crypt::random())) {
+        let is_of_now = query.visibility.past().is_none();
+        if query.mode == SearchMode::Text || !is_of_now || !is_drawn(self.share, u32::from_le_bytes(crypt::random())) {
             return;
         }
         let permit = Arc::clone(&self.permit).try_acquire_owned();

@@ -8,7 +8,8 @@ pub(crate) const SCRIPT: Script = Script {
         alter table target
             -- When it became live, and when others replaced it: a search of the past reads it from the one to the other. A
             -- target that is replaced and not kept is deleted.
-            add column published_at timestamptz,
+            -- The default is for workers of the version before, which set no time.
+            add column published_at timestamptz default now(),
             add column superseded_at timestamptz,
             add constraint target_superseded_check check (
                 superseded_at is null or not live and published_at is not null and superseded_at >= published_at);

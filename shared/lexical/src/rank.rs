@@ -63,6 +63,12 @@ pub fn merge<'a>(packed: impl Iterator<Item = &'a [u8]>, dead_units: &FxHashSet<
     merged
 }
 
+/// Whether any document of packed postings is not in a dead unit.
+#[must_use]
+pub fn is_live<'a>(mut packed: impl Iterator<Item = &'a [u8]>, dead_units: &FxHashSet<i64>) -> bool {
+    packed.any(|bytes| unpack(bytes).any(|posting| !dead_units.contains(&unit_of(posting.document))))
+}
+
 /// The documents that have all words of a phrase, each with the frequency of the rarest of them.
 #[must_use]
 pub fn intersect(places: &[Vec<Posting>]) -> Vec<Posting> {
@@ -242,6 +248,8 @@ mod tests {
         let dead = FxHashSet::from_iter([unit_of(9_000)]);
         let merged = merge(forms.iter().map(Vec::as_slice), &dead);
         assert_eq!(merged, [posting(1, 3, 9), posting(2, 1, 9)]);
+        let is_live = |packed: &[u8], dead| super::is_live([packed].into_iter(), dead);
+        assert!(is_live(&forms[0], &dead) && !is_live(&pack(&[posting(9_000, 1, 9)]), &dead));
     }
 
     fn weighted(postings: &[Posting], weight: f64) -> Weighted {

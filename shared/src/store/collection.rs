@@ -157,7 +157,7 @@ pub struct CollectionSpace {
     /// The second space, where new chunks get vectors in both.
     pub second_space_id: Option<SpaceId>,
     /// Whether it keeps what new results replace, so that it may have many vectors that are not live.
-    pub keeps_history: bool,
+    pub has_superseded: bool,
 }
 
 impl CollectionSpace {
@@ -172,7 +172,9 @@ pub async fn spaces(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<Coll
     let spaces = raw_sql!(
         Postgres,
         "select c.id, c.name, c.space_id, space.quantisation, space.connection_id, second.space_id as second_space_id,
-             c.history_days > 0 or exists (select from snapshot s where s.workspace_id = c.workspace_id) as keeps_history
+             exists (
+                 select from target t
+                 where t.workspace_id = c.workspace_id and t.collection_id = c.id and t.superseded_at is not null) as has_superseded
          from collection c
          left join embedding_space space on space.id = c.space_id
          left join second_space second on second.workspace_id = c.workspace_id and second.collection_id = c.id

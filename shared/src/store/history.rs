@@ -43,8 +43,6 @@ pub struct Kept {
     pub is_future: bool,
     /// The names of the collections that have not kept everything of the time.
     pub incomplete: Vec<String>,
-    /// Whether passages have vectors of another space than their collection has by now.
-    pub other_spaces: bool,
 }
 
 /// What collections have kept of a time. The time of a snapshot is complete in all of them, and so is a time before a collection
@@ -64,14 +62,27 @@ pub async fn kept(
                      and (c.history_days = 0
                          or greatest(c.history_since, now() - make_interval(days => c.history_days)) > {at})
                      and not exists (select from snapshot s where s.workspace_id = {workspace} and s.at = {at})
-                 order by c.name) as incomplete,
-             exists (
-                 select from target t join collection c on c.workspace_id = t.workspace_id and c.id = t.collection_id
-                 where t.workspace_id = {workspace} and t.collection_id = any({collections})
-                     and t.superseded_at > {at} and t.published_at <= {at} and t.vector_count > 0
-                     and not exists (
-                         select from embedding e
-                         where e.workspace_id = t.workspace_id and e.space_id = c.space_id and e.target_id = t.id)) as other_spaces"
+                 order by c.name) as incomplete"
     );
     sql::first(conn, kept).await?.ok_or_else(|| Error::RecordNotFound("the history".to_owned()))
+}
+
+/// Whether passages of a past time have vectors of another space than their collection has by now.
+pub async fn has_other_spaces(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    collections: Vec<CollectionId>,
+    at: DateTime<Utc>,
+) -> Result<bool> {
+    let others = raw_sql!(
+        Postgres,
+        "select exists (
+             select from target t join collection c on c.workspace_id = t.workspace_id and c.id = t.collection_id
+             where t.workspace_id = {workspace} and t.collection_id = any({collections})
+                 and t.superseded_at > {at} and t.published_at <= {at} and t.vector_count > 0
+                 and not exists (
+                     select from embedding e
+                     where e.workspace_id = t.workspace_id and e.space_id = c.space_id and e.target_id = t.id))"
+    );
+    Ok(sql::first_value(conn, others).await?.unwrap_or_default())
 }

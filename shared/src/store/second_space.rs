@@ -1,12 +1,12 @@
 //! The second embedding space of a collection: its vectors are computed while the first one is searched, and the two are exchanged
 //! at once when both are complete.
 //!
-//! Locks in this order: the collection, its usage, the second space.
+//! Locks in this order: the collection, the usage of the workspace and its own, the second space.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, raw_sql};
 
-use super::{Conn, Result, Tx, query_sample, sql};
+use super::{Conn, Result, Tx, history, query_sample, sql};
 use crate::{
     domain::{
         failure::{Failure, FailureCode},
@@ -196,8 +196,9 @@ pub async fn lock_chunks(tx: &Tx, workspace: WorkspaceId, chunks: Vec<ChunkId>) 
     sql::all_values(tx, existing).await
 }
 
-/// Locks the usage of a collection: until the transaction ends, no results become visible in it.
+/// Locks the usage of a collection, behind that of the workspace: until the transaction ends, no results become visible in it.
 pub async fn lock_usage(tx: &Tx, workspace: WorkspaceId, collection: CollectionId) -> Result<()> {
+    history::lock(tx, workspace).await?;
     let locked = raw_sql!(
         Postgres,
         "select collection_id from collection_usage where workspace_id = {workspace} and collection_id = {collection}

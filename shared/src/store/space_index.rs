@@ -51,12 +51,15 @@ fn built_bytes(quantisation: Quantisation, dimensions: i32, vectors: i64) -> i64
     8_192 * (pages + 2)
 }
 
-/// The indexes of at least so many bytes, with the number of vectors that are live.
+/// The indexes of at least so many bytes, with the number of vectors that are live or kept for searches of the past.
 pub async fn list(conn: &impl Conn, min_bytes: i64) -> Result<Vec<IndexSize>> {
     let indexes = raw_sql!(
         Postgres,
         "select space.id, space.dimensions, space.quantisation, pg_relation_size(index.oid) as bytes, (
-             select coalesce(sum(usage.vectors), 0)
+             select coalesce(sum(usage.vectors + (
+                 select coalesce(sum(t.vector_count), 0) from target t
+                 where t.workspace_id = usage.workspace_id and t.collection_id = usage.collection_id
+                     and t.superseded_at is not null)), 0)
              from (
                  select workspace_id, id, space_id from collection
                  union all select workspace_id, collection_id, space_id from second_space) collection

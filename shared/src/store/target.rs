@@ -124,30 +124,33 @@ pub async fn publish(tx: &Tx, workspace: WorkspaceId, item: ItemId) -> Result<()
          where i.workspace_id = {workspace} and i.id = {item}"
     );
     let Some(Source { file, version, number, pipeline }) = sql::first(tx, source).await? else { return Ok(()) };
-    let others = raw_sql!(
+    let changed = raw_sql!(
         Postgres,
-        "select t.id, t.live and v.number > {number} as is_newer
+        "select t.id, t.item_id is not distinct from {item} as is_own, t.live and v.number > {number} as is_newer
          from target t join file_version v on v.workspace_id = t.workspace_id and v.id = t.version_id
          where t.workspace_id = {workspace} and t.file_id = {file} and t.pipeline_id is not distinct from {pipeline}
-             and t.item_id is distinct from {item} and t.superseded_at is null
-             and (t.live or v.number < {number})"
+             and t.superseded_at is null
+             and case when t.item_id is not distinct from {item} then not t.live else t.live or v.number < {number} end"
     );
-    let others: Vec<(TargetId, bool)> = sql::all_values(tx, others).await?;
-    if others.iter().any(|(_, is_newer)| *is_newer) {
+    let changed: Vec<(TargetId, bool, bool)> = sql::all_values(tx, changed).await?;
+    let (own, others): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, is_own, _)| *is_own);
+    if others.iter().any(|(_, _, is_newer)| *is_newer) {
         return discard(tx, workspace, item).await;
     }
-    let now = history::lock(tx, workspace).await?;
-    if !others.is_empty() {
-        superseded::replace(tx, workspace, others.into_iter().map(|(id, _)| id).collect(), now).await?;
+    if !own.is_empty() || !others.is_empty() {
+        let now = history::lock(tx, workspace).await?;
+        superseded::replace(tx, workspace, others.into_iter().map(|(id, ..)| id).collect(), now).await?;
+        let own: Vec<TargetId> = own.into_iter().map(|(id, ..)| id).collect();
+        let live = raw_sql!(
+            Postgres,
+            "update target t set live = true, published_at = {now}, vector_count = (
+                 select count(*) from embedding e
+                 join collection c on c.workspace_id = e.workspace_id and c.space_id = e.space_id
+                 where e.workspace_id = t.workspace_id and e.target_id = t.id and c.id = t.collection_id)
+             where t.workspace_id = {workspace} and t.id = any({own})"
+        );
+        sql::execute(tx, live).await?;
     }
-    let own = raw_sql!(
-        Postgres,
-        "update target t set live = true, published_at = {now}, vector_count = (
-             select count(*) from embedding e join collection c on c.workspace_id = e.workspace_id and c.space_id = e.space_id
-             where e.workspace_id = t.workspace_id and e.target_id = t.id and c.id = t.collection_id)
-         where t.workspace_id = {workspace} and t.item_id = {item} and not t.live"
-    );
-    sql::execute(tx, own).await?;
     let chunk_count = raw_sql!(
         Postgres,
         "update file_version set chunk_count = (
@@ -199,11 +202,11 @@ pub async fn remove_of_older_versions(tx: &Tx, workspace: WorkspaceId, file: Fil
              and v.number < newest.number"
     );
     let older: Vec<TargetId> = sql::all_values(tx, older).await?;
-    if !older.is_empty() {
-        let now = history::lock(tx, workspace).await?;
-        superseded::replace(tx, workspace, older, now).await?;
+    if older.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let now = history::lock(tx, workspace).await?;
+    superseded::replace(tx, workspace, older, now).await
 }
 
 /// Hides everything that a pipeline has written, also from searches of the past. The worker deletes the rows. To be called

@@ -144,13 +144,14 @@ async fn end(
             store::external_target::abandon(change, workspace, item.pipeline_id, item.file_id, item.run_id).await?;
         } else {
             let written = store::target::written(change, workspace, item.file_id, item.version_id).await?;
-            if written.targets {
-                store::target::publish(change, workspace, item.id).await?;
-            }
+            // Before the targets, whose publication locks the workspace's usage.
             if written.files {
                 // Files that an earlier run made of this file, and this one did not.
                 let source = effects::derived_source(item);
                 store::derived::delete_others(change, workspace, item.file_id, &source, &item.progress.files).await?;
+            }
+            if written.targets {
+                store::target::publish(change, workspace, item.id).await?;
             }
             if written.external {
                 let source = effects::source(item);

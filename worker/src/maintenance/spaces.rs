@@ -1,6 +1,6 @@
 //! Embedding spaces and their indexes.
 
-use std::error::Error;
+use std::{cmp::Reverse, error::Error};
 
 use nvisy_shared::store::{self, TransactionTrait, space_index::IndexSize};
 
@@ -31,16 +31,21 @@ pub(super) async fn tidy(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync
 pub(super) async fn rebuild_index(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut dead = store::space_index::list(&cx.db, REBUILT_BYTES).await?;
     dead.retain(IndexSize::is_mostly_dead);
-    let Some(index) = dead.into_iter().max_by_key(|index| index.bytes) else { return Ok(()) };
-    // Vectors that are not live yet are in the index, too.
-    let vectors = store::space_index::count_vectors(&cx.db, index.id).await?;
-    if !(IndexSize { vectors, ..index }).is_mostly_dead() {
-        return Ok(());
+    dead.sort_by_key(|index| Reverse(index.bytes));
+    let mut largest = None;
+    for index in dead {
+        // Vectors that are not live yet are in the index, too.
+        let index = IndexSize { vectors: store::space_index::count_vectors(&cx.db, index.id).await?, ..index };
+        if index.is_mostly_dead() {
+            largest = Some(index);
+            break;
+        }
     }
+    let Some(index) = largest else { return Ok(()) };
     if store::space_index::is_building(&cx.db).await? {
         tracing::warn!(space = %index.id, "an index of mostly deleted vectors waits: another is being built, or is invalid and must be dropped");
         return Ok(());
     }
-    tracing::info!(space = %index.id, bytes = index.bytes, vectors, "building an index of mostly deleted vectors anew");
+    tracing::info!(space = %index.id, bytes = index.bytes, vectors = index.vectors, "building an index of mostly deleted vectors anew");
     Ok(store::space_index::rebuild(&cx.db, index.id).await?)
 }

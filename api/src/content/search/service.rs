@@ -22,7 +22,7 @@ use super::{
     cursor::Fingerprint,
     embedding::{QueryEmbedding, check_vector},
     reranking::{self, PassageScorer, RerankCommand},
-    scope::{AsOf, QuerySpace, as_of, choose, chosen_ids, parse_boosts, parse_filter, query_spaces},
+    scope::{AsOf, QuerySpace, choose, chosen_ids, parse_boosts, parse_filter, query_spaces},
 };
 use crate::{
     http::extract::invalid_field,
@@ -162,7 +162,11 @@ impl SearchOptions {
 
     /// The options that all pages of a search must have in common.
     pub fn defining(&self, visibility: Visibility) -> Value {
-        json!([self.collections, self.filter, self.per_file.is_some(), visibility.past()])
+        let is_grouped = self.per_file.is_some();
+        match visibility.past() {
+            None => json!([self.collections, self.filter, is_grouped]),
+            Some(time) => json!([self.collections, self.filter, is_grouped, time]),
+        }
     }
 }
 
@@ -197,6 +201,7 @@ struct Prepared {
     mode: SearchMode,
     /// The model that ranks the hits again.
     scorer: Option<PassageScorer>,
+    as_of: AsOf,
     degraded: Option<String>,
     embedding: Duration,
     reranking: Duration,
@@ -237,9 +242,11 @@ impl Prepared {
             return Err(invalid_field("query", "must not be empty"));
         }
         let chosen = choose(all, options.collections.as_deref())?;
-        let AsOf { visibility, other_spaces } =
-            as_of(&platform.db, workspace, options.as_of.as_deref(), &chosen).await?;
-        let degraded = other_spaces.filter(|_| mode != SearchMode::Text);
+        let as_of = AsOf::find(&platform.db, workspace, options.as_of.as_deref(), &chosen).await?;
+        let degraded = match mode {
+            SearchMode::Text => None,
+            SearchMode::Vector | SearchMode::Hybrid => as_of.missing_vectors(&platform.db, workspace).await?,
+        };
         let (rerank, scorer) = match rerank {
             Some(command) => {
                 let (rerank, scorer) = reranking::resolve(platform, &platform.db, workspace, command).await?;
@@ -251,11 +258,11 @@ impl Prepared {
             return Err(invalid_field("query", "must not be empty: the model of `rerank` reads it"));
         }
         let language_code = language.map(Language::code);
-        let common = options.defining(visibility);
+        let common = options.defining(as_of.visibility);
         let defining = json!([mode.name(), text, language_code, vector, common, boosts, skip_synonyms]);
         let fingerprint = Fingerprint::of(&defining);
         let seen = fingerprint.decode(options.cursor.as_deref())?;
-        let query = options.query(all, &chosen, visibility)?;
+        let query = options.query(all, &chosen, as_of.visibility)?;
         let boosts = parse_boosts(&boosts)?;
         // Punctuation or excluded words only: its vector would find passages at random, and without one, nothing is found.
         let has_meaning = vector.is_some() || has_words(&text);
@@ -289,7 +296,7 @@ impl Prepared {
             ..query
         };
         let (embedding, reranking) = (Duration::ZERO, Duration::ZERO);
-        Ok(Self { query, fingerprint, spaces, compared, mode, scorer, degraded, embedding, reranking })
+        Ok(Self { query, fingerprint, spaces, compared, mode, scorer, as_of, degraded, embedding, reranking })
     }
 
     /// Adds the vectors of the query. A hybrid search whose model does not answer goes on by words, and says so.
@@ -303,7 +310,7 @@ impl Prepared {
             Err(problem) if self.query.mode == SearchMode::Hybrid && problem.is(Code::Unavailable) => {
                 tracing::warn!(error = &problem as &dyn std::error::Error, "a hybrid search is by words only");
                 let reason = problem.reason().unwrap_or("the query's vector cannot be computed");
-                self.degraded = Some(reason.to_owned());
+                self.degrade(reason.to_owned());
                 self.query.mode = SearchMode::Text;
             }
             Err(problem) => return Err(problem),
@@ -324,10 +331,19 @@ impl Prepared {
         Ok(Found { prepared: self, passages, took: began.elapsed() })
     }
 
+    /// Adds a reason why the search is less than was asked for.
+    fn degrade(&mut self, reason: String) {
+        self.degraded = Some(match self.degraded.take() {
+            Some(other) => format!("{other}; {reason}"),
+            None => reason,
+        });
+    }
+
     async fn run(self, state: &State, workspace: WorkspaceId) -> Result<SearchOutcome, Problem> {
-        let Self { query, fingerprint, compared, mode, degraded, embedding, reranking, .. } = self;
+        let Self { query, fingerprint, compared, mode, as_of, degraded, embedding, reranking, .. } = self;
         let began = Instant::now();
         let result = search(&state.platform.db, workspace, &query).await?;
+        as_of.require_kept(&state.platform.db, workspace).await?;
         let searching = began.elapsed();
         for collection in compared {
             state.query_samples.add(workspace, collection, &query.text);
@@ -348,10 +364,7 @@ impl Found {
             Ok(scores) => prepared.query.model_scores = scores,
             Err(reason) => {
                 let reason = format!("the hits are not reranked: {reason}");
-                prepared.degraded = Some(match prepared.degraded.take() {
-                    Some(other) => format!("{other}; {reason}"),
-                    None => reason,
-                });
+                prepared.degrade(reason);
             }
         }
         prepared.reranking = took + began.elapsed();

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     cursor::Fingerprint,
-    scope::{AsOf, as_of, choose},
+    scope::{AsOf, choose},
     service::{SearchOptions, SearchOutcome},
 };
 use crate::{
@@ -40,7 +40,8 @@ pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarComm
     let db = &state.platform.db;
     let all = store::collection::spaces(db, workspace).await?;
     let chosen = choose(&all, options.collections.as_deref())?;
-    let AsOf { visibility, other_spaces } = as_of(db, workspace, options.as_of.as_deref(), &chosen).await?;
+    let as_of = AsOf::find(db, workspace, options.as_of.as_deref(), &chosen).await?;
+    let (visibility, degraded) = (as_of.visibility, as_of.missing_vectors(db, workspace).await?);
     let mut query = options.query(&all, &chosen, visibility)?;
     let vectors = match origin {
         Origin::File(file) => {
@@ -71,6 +72,7 @@ pub async fn similar(state: &State, workspace: WorkspaceId, command: SimilarComm
     let fingerprint = Fingerprint::of(&json!([origin, options.defining(visibility)]));
     query.seen = fingerprint.decode(options.cursor.as_deref())?;
     let result = search(db, workspace, &query).await?;
+    as_of.require_kept(db, workspace).await?;
     state.recall.sample(&state.platform, &state.lifecycle, workspace, &query);
-    Ok(SearchOutcome { degraded: other_spaces, ..SearchOutcome::new(&query, fingerprint, result) })
+    Ok(SearchOutcome { degraded, ..SearchOutcome::new(&query, fingerprint, result) })
 }

@@ -42,7 +42,9 @@ pub async fn next_fragmented(conn: &impl Conn) -> Result<Vec<Fragmented>> {
          select dead.workspace_id, dead.collection_id
          from (select workspace_id, collection_id, sum(chunks) as chunks from posting_tombstone group by 1, 2) dead
          join collection_usage u on u.workspace_id = dead.workspace_id and u.collection_id = dead.collection_id
-         where dead.chunks > {least} and dead.chunks * {share} > u.chunks"
+         where dead.chunks > {least} and dead.chunks * {share} > u.chunks + (
+             select coalesce(sum(t.chunk_count), 0) from target t
+             where t.workspace_id = u.workspace_id and t.collection_id = u.collection_id and t.superseded_at is not null)"
     );
     sql::all(conn, fragmented).await
 }
@@ -73,7 +75,7 @@ pub async fn merge(db: &Db, collection: Fragmented) -> Result<bool> {
     let tombstones = tombstones(db, collection).await?;
     let units = units(db, collection).await?;
     let dead_chunks: i64 = tombstones.iter().map(|tombstone| tombstone.chunks).sum();
-    let is_whole = dead_chunks > MIN_DEAD_CHUNKS && dead_chunks * DEAD_SHARE > live_chunks(db, collection).await?;
+    let is_whole = dead_chunks > MIN_DEAD_CHUNKS && dead_chunks * DEAD_SHARE > searched_chunks(db, collection).await?;
     let range = if is_whole { 0..units.len() } else { mergeable(&units) };
     if range.is_empty() {
         return Ok(false);
@@ -141,11 +143,14 @@ async fn units(db: &Db, of: Fragmented) -> Result<Vec<Unit>> {
     sql::all(db, units).await
 }
 
-async fn live_chunks(db: &Db, of: Fragmented) -> Result<i64> {
+async fn searched_chunks(db: &Db, of: Fragmented) -> Result<i64> {
     let Fragmented { workspace_id, collection_id } = of;
     let chunks = raw_sql!(
         Postgres,
-        "select chunks from collection_usage where workspace_id = {workspace_id} and collection_id = {collection_id}"
+        "select u.chunks + (
+             select coalesce(sum(t.chunk_count), 0) from target t
+             where t.workspace_id = u.workspace_id and t.collection_id = u.collection_id and t.superseded_at is not null)::bigint
+         from collection_usage u where u.workspace_id = {workspace_id} and u.collection_id = {collection_id}"
     );
     Ok(sql::first_value(db, chunks).await?.unwrap_or_default())
 }

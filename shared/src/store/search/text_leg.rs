@@ -14,7 +14,7 @@ use nvisy_lexical::{
     highlight::Matcher,
     postings::Posting,
     query::{Conditions, Phrase, Query, Word},
-    rank::{Scores, Totals, merge},
+    rank::{Scores, Totals, is_live, merge},
     synonyms::SynonymGroup,
 };
 use rustc_hash::FxHashSet;
@@ -82,6 +82,11 @@ struct ScopeRow {
     languages: Vec<String>,
     is_incomplete: bool,
     has_synonyms: bool,
+}
+
+/// The packed postings of terms.
+fn rows<'a>(terms: &'a [String], packed: &'a Packed) -> impl Iterator<Item = &'a [u8]> {
+    terms.iter().filter_map(|term| packed.get(term)).flatten().map(Vec::as_slice)
 }
 
 impl Scope {
@@ -238,8 +243,7 @@ impl Scope {
 
     /// The chunks with one of the terms.
     fn merged(&self, terms: &[String], packed: &Packed) -> Vec<Posting> {
-        let rows = terms.iter().filter_map(|term| packed.get(term)).flatten().map(Vec::as_slice);
-        merge(rows, &self.dead_units)
+        merge(rows(terms, packed), &self.dead_units)
     }
 
     /// The rows of terms.
@@ -285,8 +289,9 @@ impl Scope {
     /// Adds to words that no chunk has those that contain them, or their parts. Returns whether there are any.
     async fn replace_unknown(&self, conn: &impl Conn, words: &mut Vec<Word>, packed: &Packed) -> Result<bool> {
         let (workspace, collections) = (self.workspace, &self.collections);
-        let is_unknown =
-            |word: &Word| word.is_plain && !word.is_prefix && word.terms.iter().all(|term| !packed.contains_key(term));
+        // A word that only replaced versions have is unknown, too.
+        let is_known = |word: &Word| is_live(rows(&word.terms, packed), &self.dead_units);
+        let is_unknown = |word: &Word| word.is_plain && !word.is_prefix && !is_known(word);
         // Each with its shortest term.
         let mut unknown: Vec<(usize, String)> = words
             .iter()

@@ -16,6 +16,9 @@ use crate::{
 /// keeps its history or a snapshot was taken while they were live, all others are deleted. The history is locked
 /// ([`crate::store::history::lock`]).
 pub(super) async fn replace(tx: &Tx, workspace: WorkspaceId, targets: Vec<TargetId>, now: DateTime<Utc>) -> Result<()> {
+    if targets.is_empty() {
+        return Ok(());
+    }
     let superseded = raw_sql!(
         Postgres,
         "update target t set live = false, superseded_at = greatest(t.published_at, {now}), item_id = null

@@ -3,7 +3,7 @@
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use nvisy_shared::{entity, store::snapshot::SnapshotKey};
+use nvisy_shared::{domain::history, entity, store::snapshot::SnapshotKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Value, json};
@@ -54,11 +54,10 @@ pub struct CreateSnapshot {
     at: Option<DateTime<Utc>>,
 }
 
-/// For `deserialize_with`, with `default`: an RFC 3339 time that may be absent, but not `null`. Its year has four digits, so that
-/// PostgreSQL has the time, too.
+/// For `deserialize_with`, with `default`: an RFC 3339 time that may be absent, but not `null`.
 fn time<'de, D: Deserializer<'de>>(field: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let time = DateTime::parse_from_rfc3339(&String::deserialize(field)?).map_err(D::Error::custom)?;
-    Ok(Some(time.with_timezone(&Utc)))
+    let time = history::parse_time(&String::deserialize(field)?);
+    time.map(Some).ok_or_else(|| D::Error::custom("must be a time such as 2026-01-31T12:00:00Z"))
 }
 
 impl From<CreateSnapshot> for RequestedSnapshot {
