@@ -75,3 +75,22 @@ async fn search_of_a_past_time_finds_what_the_search_of_then_found() {
     }
     fixture.close().await;
 }
+
+#[tokio::test]
+async fn word_of_replaced_passages_alone_finds_its_parts() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    let text = |text: &str| vec![(text.to_owned(), vector(1))];
+    let (whole, _) = fixture.file(owner, "whole", text("zorgverzekering"), false).await;
+    let (parts, _) = fixture.file(owner, "parts", text("zorg en verzekering"), true).await;
+    fixture.visible(whole, 1, Some(5)).await;
+    fixture.visible(parts, 5, None).await;
+    let query = fixture.query(SearchMode::Text, "zorgverzekering", vector(1), 10);
+    let files = async |visibility| -> Vec<FileId> {
+        let found = fixture.search(owner.0, &SearchQuery { visibility, ..query.clone() }, SMALL).await;
+        found.hits.iter().map(|hit| hit.file_id).collect()
+    };
+    assert_eq!(files(Visibility::Live).await, [parts]);
+    assert_eq!(files(Visibility::At("2026-01-03T00:00:00Z".parse().unwrap())).await, [whole]);
+    fixture.close().await;
+}
