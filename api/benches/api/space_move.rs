@@ -31,7 +31,7 @@ const DIMENSIONS: usize = 384;
 const CONNECTIONS: usize = 4;
 /// A search of each connection begins in each period: readers ask, they do not compete for the machine.
 const PERIOD: Duration = Duration::from_millis(200);
-const QUIET: Duration = Duration::from_secs(30);
+const SAMPLE_TIME: Duration = Duration::from_secs(30);
 const MODES: [&str; 3] = ["text", "vector", "hybrid"];
 const SECOND: &str = "collections/default/second-space";
 
@@ -73,7 +73,7 @@ pub async fn run() {
     bench.load(count).await;
     println!("{count} chunks, {CONNECTIONS} connections with a search every {PERIOD:?} each");
 
-    let end = Instant::now() + QUIET;
+    let end = Instant::now() + SAMPLE_TIME;
     let quiet = bench.search_until(async || Instant::now() > end).await;
     quiet.report("quiet", None);
 
@@ -85,7 +85,7 @@ pub async fn run() {
     println!("filled in {took:.0?}: {:.0} chunks/s", count as f64 / took.as_secs_f64());
     filling.report("while the second space is filled", Some(&quiet));
 
-    let end = Instant::now() + QUIET;
+    let end = Instant::now() + SAMPLE_TIME;
     bench.request(Method::POST, &format!("{SECOND}/exchange"), Value::Null).await;
     let exchanged = bench.search_until(async || Instant::now() > end).await;
     exchanged.report("from the exchange on", Some(&quiet));

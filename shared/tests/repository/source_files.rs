@@ -37,7 +37,9 @@ pub fn all_files() -> Vec<PathBuf> {
         for entry in fs::read_dir(root().join(&directory)).expect("the directory is readable") {
             let entry = entry.expect("the entry is readable");
             let path = directory.join(entry.file_name());
-            let ignored = [".git", ".local", "target", "keys", "__pycache__"].iter().any(|name| path.ends_with(name));
+            // Of the root alone: a folder of modules may have such a name.
+            let ignored = [".git", ".local", "target", "keys"].iter().any(|name| path == Path::new(name));
+            let ignored = ignored || path.ends_with("__pycache__");
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() && !ignored => directories.push(path),
                 Ok(kind) if kind.is_file() => files.push(path),

@@ -19,7 +19,7 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
 /// A port as of [`free_ports`].
 pub fn free_port() -> u16 {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    // No two tests of a run have the same slot at the same time. Programs that nextest does not run are told apart by their ids.
+    // No two tests of a run have the same slot at the same time. Programs that nextest does not run have their process ids.
     let slot = std::env::var("NEXTEST_TEST_GLOBAL_SLOT").ok().and_then(|slot| slot.parse().ok());
     let process = usize::try_from(std::process::id()).unwrap_or_default();
     let first = FIRST + slot.unwrap_or(process) % RANGES * PORTS_OF_A_TEST;
