@@ -22,7 +22,7 @@ WARM = "test-services"
 # A file system in memory. Tests create thousands of databases, and a disk spends a twentieth of their time on the files.
 MEMORY = Path("/dev/shm")
 # More than the data of all tests, and what the tests need besides.
-MEMORY_BYTES = 6 << 30
+MEMORY_BYTES = 3 << 30
 
 
 def run(home: Path, command: list, in_memory: bool) -> int:
