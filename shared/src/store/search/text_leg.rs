@@ -200,12 +200,7 @@ impl Scope {
             .chain(&self.conditions.identifiers)
             .chain(self.synonym_terms());
         let mut packed = self.postings(conn, needed).await?;
-        if self.replace_unknown(conn, &mut words, &packed).await? {
-            let more: HashSet<&String> =
-                words.iter().flat_map(|word| &word.terms).filter(|term| !packed.contains_key(*term)).collect();
-            let more = self.postings(conn, more.into_iter()).await?;
-            packed.extend(more);
-        }
+        self.replace_unknown(conn, &mut words, &mut packed).await?;
         Ok(self.score(&words, synonyms, &patterns, &packed))
     }
 
@@ -286,8 +281,8 @@ impl Scope {
         Ok(())
     }
 
-    /// Adds to words that no chunk has those that contain them, or their parts. Returns whether there are any.
-    async fn replace_unknown(&self, conn: &impl Conn, words: &mut Vec<Word>, packed: &Packed) -> Result<bool> {
+    /// Adds to words that no chunk has those that contain them, or their parts, with their postings.
+    async fn replace_unknown(&self, conn: &impl Conn, words: &mut Vec<Word>, packed: &mut Packed) -> Result<()> {
         let (workspace, collections) = (self.workspace, &self.collections);
         // A word that only replaced versions have is unknown, too.
         let is_known = |word: &Word| is_live(rows(&word.terms, packed), &self.dead_units);
@@ -301,36 +296,52 @@ impl Scope {
             .filter(|(_, inner)| inner.chars().count() >= expansion::MIN_INNER_CHARACTERS)
             .take(expansion::MAX_UNKNOWN_WORDS)
             .collect();
-        let mut replaced = false;
-        let mut extend = |words: &mut Vec<Word>, unknown: &mut Vec<(usize, String)>, found: &expansion::Terms| {
+        let extend = |words: &mut Vec<Word>, unknown: &mut Vec<(usize, String)>, found: &expansion::Terms| {
             unknown.retain(|(place, inner)| {
                 let terms = found.get(inner);
                 words[*place].terms.extend(terms.into_iter().flatten().cloned());
-                replaced |= terms.is_some();
                 terms.is_none()
             });
         };
         let inners = |unknown: &[(usize, String)]| unknown.iter().map(|(_, inner)| inner.clone()).collect();
         if !unknown.is_empty() {
             let found = expansion::starting_with(conn, workspace, collections, inners(&unknown)).await?;
+            let found = self.live(conn, found, packed).await?;
             extend(words, &mut unknown, &found);
         }
         // This reads many terms, so only where the language makes long words.
         if !unknown.is_empty() && self.indexed.iter().any(|language| language.has_compounds()) {
             let found = expansion::containing(conn, workspace, collections, inners(&unknown)).await?;
+            let found = self.live(conn, found, packed).await?;
             extend(words, &mut unknown, &found);
         }
         if !unknown.is_empty() {
             let whole = unknown.iter().map(|(place, _)| words[*place].terms[0].clone()).collect();
-            let parts = expansion::split(conn, workspace, collections, whole).await?;
-            replaced |= !parts.is_empty();
+            let mut parts = expansion::split(conn, workspace, collections, whole).await?;
+            parts = self.live(conn, parts, packed).await?;
             for (place, _) in unknown {
                 let (word, weight) = (&words[place].terms[0], words[place].weight / 2.0);
                 let parts = parts.get(word).cloned().unwrap_or_default().into_iter();
                 words.extend(parts.map(|term| Word { terms: vec![term], is_prefix: false, weight, is_plain: true }));
             }
         }
-        Ok(replaced)
+        Ok(())
+    }
+
+    /// Those of the terms that a searched chunk has, and words with any of them; reads their postings.
+    async fn live(
+        &self,
+        conn: &impl Conn,
+        mut found: expansion::Terms,
+        packed: &mut Packed,
+    ) -> Result<expansion::Terms> {
+        let missing = found.values().flatten().filter(|term| !packed.contains_key(*term));
+        packed.extend(self.postings(conn, missing).await?);
+        found.retain(|_, terms| {
+            terms.retain(|term| is_live(rows(std::slice::from_ref(term), packed), &self.dead_units));
+            !terms.is_empty()
+        });
+        Ok(found)
     }
 }
 
