@@ -6,14 +6,10 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
 
 use nvisy_shared::store::Conn as _;
 
-use crate::support::{TestAccount, TestApp, part, send, spawn};
+use crate::support::{ModelServer, TestAccount, TestApp, model_response, part, send, spawn};
 
 const ITEMS: usize = 1_000;
 const FILES_OF_UPLOAD: usize = 100;
@@ -142,13 +138,13 @@ fn reset_peak_memory(process: u32) {
 
 /// The same items through an `http` step, with one and with four workers.
 async fn services(app: &TestApp, ada: &TestAccount, path: &str) {
-    let url = slow_service().await;
+    let service = slow_service().await;
     println!("{ITEMS} items through an `http` step that takes {} ms", CALL_TIME.as_millis());
     let mut alone = None;
     for workers in [1, 4] {
         let settings = [("NVISY_OUTBOUND_ALLOWED_NETWORKS", "127.0.0.0/8"), ("NVISY_WORKER_MODEL_SLOTS", "4")];
         let workers: Vec<_> = (0..workers).map(|_| spawn("nvisy-worker", &app.deployment, &settings)).collect();
-        let step = json!({ "id": "step", "type": "http", "url": url });
+        let step = json!({ "id": "step", "type": "http", "url": service.base_url });
         let record = json!({ "id": "record", "type": "map", "record": "{'name': file.name}" });
         let nothing = json!({ "id": "none", "type": "filter", "expression": "false" });
         let began = Instant::now();
@@ -163,29 +159,13 @@ async fn services(app: &TestApp, ada: &TestAccount, path: &str) {
     }
 }
 
-/// A service that responds to each request after some time, with what it got.
-async fn slow_service() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let mut bytes = Vec::new();
-                // Requests of one item, and small: their end is that of the JSON.
-                while !bytes.ends_with(b"}]}}") {
-                    if stream.read_buf(&mut bytes).await.unwrap() == 0 {
-                        return;
-                    }
-                }
-                tokio::time::sleep(CALL_TIME).await;
-                let body = json!({ "items": [{ "id": "0" }] }).to_string();
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
-            });
-        }
-    });
-    url
+/// A service that responds to each request after some time.
+async fn slow_service() -> ModelServer {
+    let server = ModelServer::start().await;
+    server.answer_after(CALL_TIME);
+    let body = json!({ "items": [{ "id": "0" }] }).to_string();
+    server.respond(move |_| model_response("200", "content-type: application/json\r\n", &body));
+    server
 }
 
 /// Runs all files through so many filters, and waits for the end.
