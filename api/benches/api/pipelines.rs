@@ -150,8 +150,11 @@ async fn services(app: &TestApp, ada: &TestAccount, path: &str) {
         let step = json!({ "id": "step", "type": "http", "url": service.base_url });
         let record = json!({ "id": "record", "type": "map", "record": "{'name': file.name}" });
         let nothing = json!({ "id": "none", "type": "filter", "expression": "false" });
+        let nodes = vec![record, step, nothing];
+        // Until all workers have begun.
+        run_nodes(app, ada, path, 20 * workers.len(), nodes.clone()).await;
         let began = Instant::now();
-        run_nodes(app, ada, path, CALLS, vec![record, step, nothing]).await;
+        run_nodes(app, ada, path, CALLS, nodes).await;
         let speed = CALLS as f64 / began.elapsed().as_secs_f64();
         print!("  {} workers  {speed:.0} items/s", workers.len());
         match alone {
