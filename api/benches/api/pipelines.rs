@@ -15,7 +15,7 @@ const ITEMS: usize = 1_000;
 const FILES_OF_UPLOAD: usize = 100;
 /// Items that call a service, one after the other in each worker: with more slots, workers would wait for the processors of a small
 /// machine, not for the service.
-const CALLS: usize = 400;
+const CALLS: usize = 1_000;
 /// The time that a call of the service takes.
 const CALL_TIME: Duration = Duration::from_millis(50);
 /// Nodes between the source and the sink.
