@@ -1,5 +1,6 @@
 //! Search, and its evaluation on judged queries.
 
+mod as_of;
 mod comparison;
 mod cursor;
 mod embedding;

@@ -19,10 +19,11 @@ use nvisy_shared::{
 use serde_json::{Value, json};
 
 use super::{
+    as_of::AsOf,
     cursor::Fingerprint,
     embedding::{QueryEmbedding, check_vector},
     reranking::{self, PassageScorer, RerankCommand},
-    scope::{AsOf, QuerySpace, choose, chosen_ids, parse_boosts, parse_filter, query_spaces},
+    scope::{QuerySpace, choose, chosen_ids, parse_boosts, parse_filter, query_spaces},
 };
 use crate::{
     http::extract::invalid_field,

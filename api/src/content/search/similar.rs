@@ -10,8 +10,9 @@ use nvisy_shared::{
 use serde_json::json;
 
 use super::{
+    as_of::AsOf,
     cursor::Fingerprint,
-    scope::{AsOf, choose},
+    scope::choose,
     service::{SearchOptions, SearchOutcome},
 };
 use crate::{

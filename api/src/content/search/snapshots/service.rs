@@ -10,7 +10,7 @@ use nvisy_shared::{
 };
 use serde::Serialize;
 
-use super::super::scope::require_kept;
+use super::super::as_of::require_kept;
 use crate::{
     auth::member::{Member, WriteCollections},
     http::client_info::ClientInfo,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{super::scope::snapshot_key, service::RequestedSnapshot};
+use super::{super::as_of::snapshot_key, service::RequestedSnapshot};
 use crate::{
     http::{
         string_schema::Prose,
