@@ -112,6 +112,7 @@ mod tenant_isolation;
 mod tls;
 mod upload_fields;
 mod vector_targets;
+mod version_skew;
 mod web_examples;
 mod websites;
 mod workspaces;

@@ -13,6 +13,8 @@ use crate::{connectors::failure::CallFailure, pipeline::plans::PlanError, provid
 
 /// How long a job waits before it looks again for free disk space.
 const STORAGE_FULL_DELAY: Duration = Duration::from_secs(15);
+/// How long a job waits for a worker that knows the node types of its definition.
+const NEWER_WORKER_DELAY: Duration = Duration::from_secs(30);
 
 /// Why a handler stopped.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +131,13 @@ impl From<PlanError> for JobError {
         match error {
             PlanError::Deleted => Self::Obsolete,
             PlanError::Store(error) => error.into(),
-            error @ PlanError::Invalid(_) => Self::retry("the plan of the run cannot be compiled")(error),
+            // Definitions are valid when they are stored. During an update, workers of the version before meet those of the new
+            // one, and must not spend the attempts of its items.
+            PlanError::Invalid(invalid) => {
+                let problem = invalid.0.first().map(|problem| format!(": {problem}")).unwrap_or_default();
+                let reason = format!("a newer worker is required for the definition of the pipeline{problem}");
+                Self::Blocked { reason, delay: NEWER_WORKER_DELAY }
+            }
         }
     }
 }
