@@ -1,7 +1,7 @@
 //! Definitions in requests: the problems of invalid ones, the references of valid ones, and their users.
 
 use nvisy_shared::{
-    id::WorkspaceId,
+    id::{PipelineId, WorkspaceId},
     pipeline::{self, Compiled, InvalidDefinition, references},
     store::{self, Conn, Tx},
 };
@@ -30,11 +30,34 @@ fn field_error(root: &str, problem: pipeline::Problem) -> FieldError {
 /// 409 unless everything exists that a stored definition refers to.
 pub async fn require_references(tx: &Tx, workspace: WorkspaceId, definition: &Value) -> Result<(), Problem> {
     let compiled = pipeline::compile(definition).map_err(Problem::internal)?;
-    let missing = missing_references(tx, workspace, &compiled).await?;
-    if missing.is_empty() {
+    not_runnable(missing_references(tx, workspace, &compiled).await?)
+}
+
+/// 409 if the pipeline `id` would start after its own runs, by itself or through other enabled pipelines.
+pub async fn require_no_trigger_cycle(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    (id, name): (PipelineId, &str),
+    definition: &Value,
+) -> Result<(), Problem> {
+    let compiled = pipeline::compile(definition).map_err(Problem::internal)?;
+    if references::followed(&compiled).next().is_none() {
         return Ok(());
     }
-    let errors = missing.into_iter().map(|problem| field_error("definition", problem)).collect();
+    let others = store::run::enabled_pipelines(tx, workspace).await?;
+    let followed = others.iter().filter(|other| other.id != id).filter_map(|other| {
+        let compiled = pipeline::compile(&other.definition).ok()?;
+        Some((other.name.clone(), references::followed(&compiled).map(str::to_owned).collect()))
+    });
+    not_runnable(references::trigger_cycles(name, &compiled, &followed.collect()))
+}
+
+/// 409 if there are problems.
+fn not_runnable(problems: Vec<pipeline::Problem>) -> Result<(), Problem> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let errors = problems.into_iter().map(|problem| field_error("definition", problem)).collect();
     Err(Problem::new(Code::PipelineNotRunnable).fields(errors))
 }
 

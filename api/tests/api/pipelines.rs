@@ -239,6 +239,33 @@ async fn pipeline_keeps_its_name_while_an_enabled_one_starts_after_it() {
 }
 
 #[actix_web::test]
+async fn pipelines_cannot_start_after_each_other_in_a_circle() {
+    let setup = Setup::new().await;
+    let after = |pipeline: &str| {
+        let mut definition = languages();
+        definition["nodes"][0]["trigger"] = json!({ "after": { "pipeline": pipeline } });
+        definition
+    };
+    let first = setup.create("First", &languages()).await.header("location").to_owned();
+    for (name, followed) in [("Second", "First"), ("Third", "Second")] {
+        let path = setup.create(name, &after(followed)).await.header("location").to_owned();
+        setup.patch(&path, json!({ "state": "enabled" }), None).await.expect(200);
+    }
+    // A draft may name any pipeline; enabled ones would start each other without end.
+    setup.patch(&first, json!({ "definition": after("Third") }), None).await.expect(200);
+    for followed in ["Third", "First"] {
+        let body = json!({ "state": "enabled", "definition": after(followed) });
+        let problem = setup.patch(&first, body, None).await.problem(409, "pipeline_not_runnable");
+        assert_eq!(problem["errors"][0]["field"], "definition.nodes.in.trigger", "{problem}");
+        assert!(problem["errors"][0]["message"].as_str().unwrap().contains(followed), "{problem}");
+    }
+    setup.patch(&first, json!({ "state": "enabled", "definition": languages() }), None).await.expect(200);
+    let problem = setup.patch(&first, json!({ "definition": after("Third") }), None).await;
+    problem.problem(409, "pipeline_not_runnable");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
 async fn upload_follows_the_changed_chunk_settings_of_the_builtin_pipeline() {
     let setup = Setup::of(TestApp::start_with_worker(&[]).await).await;
     let path = setup.builtin().await;

@@ -50,7 +50,7 @@ pub enum ProblemCode {
     NoInput,
     /// No output of a node is connected.
     NoOutput,
-    /// Nodes depend on themselves.
+    /// Nodes depend on themselves, or pipelines start after each other.
     Cycle,
     /// The flow of an output does not fit the input that it is connected with.
     WrongFlow,

@@ -1,7 +1,7 @@
 //! What a definition refers to by name: collections, pipelines and connections. They may come and go, so a definition is valid without them,
 //! and cannot be enabled.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::ConnectionId;
 
@@ -49,6 +49,45 @@ pub fn missing(
                 }
             }
             _ => {}
+        }
+    }
+    problems.0
+}
+
+/// The names of the pipelines after whose runs this one starts.
+pub fn followed(compiled: &Compiled) -> impl Iterator<Item = &str> {
+    follows(compiled).map(|(_, pipeline)| pipeline)
+}
+
+/// The sources that start after another pipeline, and its name.
+fn follows(compiled: &Compiled) -> impl Iterator<Item = (&str, &str)> {
+    let steps = compiled.plan.segments.iter().flat_map(|segment| &segment.steps);
+    steps.filter_map(|step| match &step.settings {
+        Settings::SourceFiles(source) => match &source.trigger {
+            Trigger::After(after) => Some((step.id.as_str(), after.pipeline.as_str())),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// A problem for each source of the pipeline `name` that starts after a pipeline which starts after `name`, directly or through
+/// others: their runs would start each other without end. `others` has the names that each other enabled pipeline follows.
+#[must_use]
+pub fn trigger_cycles(name: &str, compiled: &Compiled, others: &BTreeMap<String, Vec<String>>) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    for (node, first) in follows(compiled) {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![first]);
+        while let Some(pipeline) = next.pop() {
+            if pipeline == name {
+                let message = format!("the pipeline `{first}` starts after this one, so their runs would never end");
+                let remedy = "start one of them by another trigger";
+                problems.of(node).add(ProblemCode::Cycle, "trigger", message, remedy);
+                break;
+            }
+            if seen.insert(pipeline) {
+                next.extend(others.get(pipeline).into_iter().flatten().map(String::as_str));
+            }
         }
     }
     problems.0

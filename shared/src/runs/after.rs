@@ -4,12 +4,12 @@ use super::start::{Selection, StartRun, start};
 use crate::{
     domain::run::{RunState, RunTrigger},
     id::{FileId, PipelineId, WorkspaceId},
-    pipeline::{self, node::Settings, node::source_files::Trigger},
+    pipeline::{self, references},
     store::{self, Result, change::Change, run::Pipeline},
 };
 
-/// Starts the enabled pipelines that run after this one, over `files` or all of theirs. A failed or cancelled run has no followers, and a pipeline does not follow
-/// itself.
+/// Starts the enabled pipelines that run after this one, over `files` or all of theirs. A failed or cancelled run has no followers.
+/// Enabled pipelines do not follow each other in a circle: the API rejects that.
 ///
 /// # Errors
 /// When the database fails.
@@ -40,11 +40,5 @@ pub(super) async fn start_followers(
 
 fn follows(pipeline: &Pipeline, name: &str) -> bool {
     let Ok(compiled) = pipeline::compile(&pipeline.definition) else { return false };
-    let steps = compiled.plan.segments.iter().map(|segment| &segment.steps[0].settings);
-    steps.into_iter().any(|settings| match settings {
-        Settings::SourceFiles(source) => {
-            matches!(&source.trigger, Trigger::After(after) if after.pipeline == name)
-        }
-        _ => false,
-    })
+    references::followed(&compiled).any(|followed| followed == name)
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     auth::member::{Member, WritePipelines},
-    definition::{compile, require_references, require_unused},
+    definition::{compile, require_no_trigger_cycle, require_references, require_unused},
     http::{client_info::ClientInfo, etag::check_revision},
     problem::{Code, FieldError, Problem},
 };
@@ -118,7 +118,9 @@ async fn apply(
         return Ok((row, definition));
     }
     if row.state == PipelineState::Enabled {
-        require_references(change.tx(), row.workspace_id, &definition).await?;
+        require_references(change.tx(), workspace, &definition).await?;
+        // The lock of the workspace makes pipelines that are enabled at the same time see each other.
+        require_no_trigger_cycle(change.tx(), workspace, (id, &row.name), &definition).await?;
     }
     row.next_run_at = match row.state {
         PipelineState::Enabled => store::pipeline::next_run(id, &definition, clock::now()),
