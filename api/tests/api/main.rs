@@ -110,6 +110,7 @@ mod synonyms;
 mod table_targets;
 mod tenant_isolation;
 mod tls;
+mod triggers;
 mod upload_fields;
 mod vector_targets;
 mod version_skew;

@@ -1,0 +1,94 @@
+//! Triggers of pipelines: the events that start runs, and the files of these runs.
+
+use serde_json::{Value, json};
+
+use crate::support::{QuickWorker, Setup, TestApp, definition, wait_until};
+
+const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
+
+/// Writes the words of files into a collection.
+fn indexing(source: &Value, collection: &str) -> Value {
+    let nodes = json!([
+        source,
+        { "id": "read", "type": "partition" },
+        { "id": "cut", "type": "chunk.section" },
+        { "id": "out", "type": "sink.collection", "collection": collection },
+    ]);
+    definition(&nodes, &["in > read", "read > cut", "cut > out"])
+}
+
+fn source(trigger: &Value) -> Value {
+    json!({ "id": "in", "type": "source.files", "trigger": trigger })
+}
+
+/// The runs with a trigger, newest first, once there are `number` and all have ended.
+async fn ended_runs(setup: &Setup, trigger: &str, number: usize) -> Vec<Value> {
+    let path = format!("runs?trigger={trigger}");
+    wait_until(&format!("{number} runs have ended: {trigger}"), async || {
+        let runs = setup.get(&path).await["items"].as_array().unwrap().clone();
+        (runs.len() == number && runs.iter().all(|run| run["finishedAt"].is_string())).then_some(runs)
+    })
+    .await
+}
+
+#[actix_web::test]
+async fn change_of_a_file_that_matches_starts_a_run_of_that_file() {
+    let setup = Setup::with_worker().await;
+    setup.collection("final").await;
+    let mut source = source(&json!("change"));
+    source["filter"] = json!({ "field": "tags", "op": "eq", "value": "final" });
+    setup.pipeline("Final", &indexing(&source, "final")).await;
+    let files = setup.upload(&[("a.txt", "The tide turns."), ("b.txt", "The moon rises.")]).await;
+    let file = format!("files/{}", files["a.txt"]["id"].as_str().unwrap());
+    for tags in [json!(["draft"]), json!(["draft", "final"])] {
+        setup.patch(&file, &json!({ "tags": tags })).await;
+    }
+    let runs = ended_runs(&setup, "change", 1).await;
+    assert_eq!((&runs[0]["state"], &runs[0]["items"]), (&json!("completed"), &json!(1)), "{runs:?}");
+    assert_eq!(setup.live_chunks().await["final"], ["The tide turns."]);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn pipeline_starts_after_another_for_the_uploaded_file_or_for_all() {
+    let setup = Setup::with_worker().await;
+    for name in ["first", "second"] {
+        setup.collection(name).await;
+    }
+    let first = setup.pipeline("First", &indexing(&source(&json!("upload")), "first")).await;
+    let after = source(&json!({ "after": { "pipeline": "First" } }));
+    setup.pipeline("Second", &indexing(&after, "second")).await;
+    setup.upload(&[("a.txt", "The tide turns.")]).await;
+    ended_runs(&setup, "after", 1).await;
+    setup.upload(&[("b.txt", "The moon rises.")]).await;
+    let runs = ended_runs(&setup, "after", 2).await;
+    assert!(runs.iter().all(|run| run["items"] == 1), "each upload is followed for its file alone: {runs:?}");
+    assert_eq!(setup.live_chunks().await["second"], ["The moon rises.", "The tide turns."]);
+
+    let path = setup.path(&format!("{first}/runs"));
+    setup.app.post(&setup.ada, &path, &json!({})).await.expect(202);
+    let runs = ended_runs(&setup, "after", 3).await;
+    assert_eq!(runs[0]["items"], 2, "{runs:?}");
+    assert_eq!(setup.live_chunks().await["second"], ["The moon rises.", "The tide turns."]);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn schedule_starts_a_run_of_all_files_at_its_time_of_day() {
+    let setup = Setup::of(TestApp::start_with(&[LOCAL]).await).await;
+    setup.collection("nightly").await;
+    let schedule = json!({ "schedule": { "cron": "30 3 * * *", "timeZone": "Europe/Berlin" } });
+    setup.pipeline("Nightly", &indexing(&source(&schedule), "nightly")).await;
+    setup.upload(&[("a.txt", "The tide turns."), ("b.txt", "The moon rises.")]).await;
+    let due = "pipeline where next_run_at > now()
+               and to_char(next_run_at at time zone 'Europe/Berlin', 'HH24:MI') = '03:30'";
+    assert_eq!(setup.app.count(due).await, 1);
+    setup.app.sql("update pipeline set next_run_at = now() where next_run_at is not null").await;
+    let worker = QuickWorker::start(&setup.app).await;
+    let runs = ended_runs(&setup, "schedule", 1).await;
+    assert_eq!((&runs[0]["state"], &runs[0]["items"]), (&json!("completed"), &json!(2)), "{runs:?}");
+    assert_eq!(setup.live_chunks().await["nightly"], ["The moon rises.", "The tide turns."]);
+    assert_eq!(setup.app.count(due).await, 1, "it is due again the next time");
+    worker.stop().await;
+    setup.app.stop().await;
+}
