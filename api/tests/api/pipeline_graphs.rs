@@ -302,3 +302,36 @@ async fn run_over_a_search_processes_the_files_that_it_finds() {
     assert_eq!(app.count("file").await, 3);
     app.stop().await;
 }
+
+#[actix_web::test]
+async fn check_that_warns_is_an_event_and_an_entry_of_the_log() {
+    let setup = Setup::with_worker().await;
+    let nodes = json!([
+        { "id": "in", "type": "source.files", "trigger": "upload" },
+        { "id": "read", "type": "partition" },
+        { "id": "cut", "type": "chunk.section" },
+        { "id": "long", "type": "check", "expression": "item.tokens > 1000", "message": "a short passage" },
+        { "id": "out", "type": "sink.collection" },
+    ]);
+    let edges = ["in > read", "read > cut", "cut > long", "long > out"];
+    setup.pipeline("Checked", &definition(&nodes, &edges)).await;
+    let files = setup.upload(&[("a.md", "# Ebb\n\nThe water falls.\n\n# Flood\n\nThe water rises.")]).await;
+    assert_eq!((&files["a.md"]["state"], &files["a.md"]["chunkCount"]), (&json!("ready"), &json!(2)), "{files:?}");
+    let runs = setup.get("runs").await;
+    let run = runs["items"][0]["id"].as_str().unwrap();
+    let items = setup.get(&format!("runs/{run}/items")).await;
+    let item = items["items"][0]["id"].as_str().unwrap();
+    let sql = "select subject_id::text as subject, data::text as data from event where type = 'check.failed'";
+    let events = setup.app.rows(sql).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].try_get::<String>("", "subject").unwrap(), item);
+    let data: Value = serde_json::from_str(&events[0].try_get::<String>("", "data").unwrap()).unwrap();
+    let expected = json!({
+        "runId": run, "fileId": files["a.md"]["id"], "node": "long", "message": "a short passage", "elements": 2,
+    });
+    assert_eq!(data, expected);
+    let log = setup.get(&format!("runs/{run}/items/{item}/log")).await;
+    let entry = &log["items"][0];
+    assert_eq!((&entry["kind"], &entry["node"]), (&json!("check_failed"), &json!("long")), "{log}");
+    setup.app.stop().await;
+}

@@ -95,4 +95,27 @@ pub enum EventType {
     #[sea_orm(string_value = "item.failed")]
     #[serde(rename = "item.failed")]
     ItemFailed,
+    /// A condition of a `check` with severity `warn` did not hold; at most one event for each job of an item, also of uploads.
+    #[sea_orm(string_value = "check.failed")]
+    #[serde(rename = "check.failed")]
+    CheckFailed,
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::Iterable;
+
+    use super::*;
+
+    #[test]
+    fn documentation_lists_every_type() {
+        let api = include_str!("../../../docs/API.md");
+        let schema = include_str!("../../../api/tests/snapshots/openapi.json");
+        for kind in EventType::iter() {
+            let name = serde_json::to_value(kind).expect("a name");
+            let name = format!("`{}`", name.as_str().expect("a text"));
+            assert!(api.contains(&name), "docs/API.md does not explain {name}");
+            assert!(schema.contains(&name), "the OpenAPI document does not list {name}");
+        }
+    }
 }

@@ -200,6 +200,7 @@ async fn all_metrics() -> Vec<Metric> {
     metrics.job_oldest("model", second);
     metrics.file_searchable(second);
     metrics.file_failed("empty");
+    metrics.check_failed();
     metrics.embedded(2, 200);
     metrics.provider_error("openai", "timeout");
     metrics.pool_connections(1, 2);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use nvisy_shared::{
     domain::{
+        event::EventType,
         failure::{Failure, FailureCode},
         run::LogKind,
     },
@@ -20,9 +21,10 @@ use nvisy_shared::{
         run_item::Item,
         target::NewTarget,
     },
+    telemetry::metrics::metrics,
 };
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{
     contract::{Effect, TextBlob},
@@ -145,6 +147,11 @@ pub async fn apply(
                 let detail = format!("{message} ({elements} elements)");
                 let entry = NewEntry::new(LogKind::CheckFailed, Some(node), &detail);
                 item_log::append(change, workspace, item.id, &entry).await?;
+                let data = json!({
+                    "runId": item.run_id, "fileId": item.file_id, "node": node, "message": message, "elements": elements,
+                });
+                change.emit(EventType::CheckFailed, item.id, data);
+                metrics().check_failed();
             }
         }
     }

@@ -19,7 +19,8 @@ pub struct Event {
     id: Uuid,
     /// The type: `file.queued`, `file.progressed`, `file.ready`, `file.failed`, `file.updated`, `file.deleted`,
     /// `collection.created`, `collection.updated`, `collection.deleted`, `pipeline.created`, `pipeline.updated`,
-    /// `pipeline.deleted`, `synonyms.updated`, `synonyms.deleted`, `run.started`, `run.progressed`, `run.ended` or `item.failed`. Also the SSE `event`.
+    /// `pipeline.deleted`, `connection.created`, `connection.updated`, `connection.checked`, `connection.deleted`,
+    /// `synonyms.updated`, `synonyms.deleted`, `run.started`, `run.progressed`, `run.ended`, `item.failed` or `check.failed`. Also the SSE `event`.
     #[serde(rename = "type")]
     #[schemars(with = "String")]
     kind: EventType,

@@ -49,6 +49,7 @@ pub struct Metrics {
     job_oldest: Gauge<f64>,
     file_searchable: Histogram<f64>,
     file_failed: Counter<u64>,
+    check_failed: Counter<u64>,
     chunk_embedded: Counter<u64>,
     token_embedded: Counter<u64>,
     provider_error: Counter<u64>,
@@ -74,6 +75,7 @@ impl Metrics {
             job_oldest: seconds_gauge(meter, specs::JOB_OLDEST),
             file_searchable: histogram(meter, specs::FILE_SEARCHABLE, BACKGROUND_SECONDS),
             file_failed: counter(meter, specs::FILE_FAILED),
+            check_failed: counter(meter, specs::CHECK_FAILED),
             chunk_embedded: counter(meter, specs::CHUNK_EMBEDDED),
             token_embedded: counter(meter, specs::TOKEN_EMBEDDED),
             provider_error: counter(meter, specs::PROVIDER_ERROR),
@@ -153,6 +155,11 @@ impl Metrics {
     /// A file could not be processed.
     pub fn file_failed(&self, code: &'static str) {
         self.file_failed.add(1, &[KeyValue::new("file.failure", code)]);
+    }
+
+    /// The condition of a check did not hold, and its item goes on. Of those that end the item, `nvisy.file.failed` tells.
+    pub fn check_failed(&self) {
+        self.check_failed.add(1, &[]);
     }
 
     /// The vectors of `chunks` chunks with `tokens` tokens in total were written.
