@@ -21,19 +21,21 @@ pub(super) async fn embed(
     texts: Vec<String>,
 ) -> Result<Vec<Embedded>, JobError> {
     embedder.embed_each(input_type, texts).await.map_err(|error| {
-        count_error(embedder, &error);
+        count_error(&embedder.space().provider, &error);
         job_error(&embedder.space().model, error)
     })
 }
 
-pub(super) fn count_error(embedder: &Embedder, error: &EmbedError) {
+/// Counts a failed call. The installation's models go by the name of their provider, which alerts watch; those of connections by
+/// another one, because a tenant is responsible for their keys.
+pub(super) fn count_error(provider: &str, error: &EmbedError) {
     let kind = match error {
         EmbedError::Busy { .. } => "busy",
         EmbedError::Unavailable(_) => "unavailable",
         EmbedError::Blocked(_) => "blocked",
         EmbedError::Rejected(_) => "rejected",
     };
-    metrics().provider_error(&embedder.space().provider, kind);
+    metrics().provider_error(provider, kind);
 }
 
 /// The vector of a passage that the provider rejects whole: the mean of the vectors of its parts, if it takes those. Some providers

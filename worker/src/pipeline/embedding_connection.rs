@@ -125,7 +125,7 @@ impl EmbeddingConnection {
             }
             Err(error) => error,
         };
-        count_error(embedder, &error);
+        count_error("embedding_connection", &error);
         let reason = gate.reason(&error);
         Err(match error {
             EmbedError::Busy { retry_after, .. } => {
