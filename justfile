@@ -258,13 +258,16 @@ bench-http: (bench "http")
 [group('measure')]
 bench-upload: (bench "upload")
 
-# Compare a sync of small objects with the bare client of the store, and show its memory
+# Compare syncs of small objects, of a large one and of rows with the bare clients, and show the memory of the worker
 [group('measure')]
-bench-sync objects="5000": model
+bench-sync objects="5000" listed="100000" megabytes="5000" rows="100000": model
     @{{ services }} install
     @{{ services }} object-stores >/dev/null
     cargo build --release --workspace --bins --locked
-    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- sync {{ objects }}
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- sync_objects {{ objects }}
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- sync_listing {{ listed }}
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- sync_large_object {{ megabytes }}
+    {{ services }} run --throwaway -- cargo bench --locked -p nvisy-api --bench api -- sync_rows {{ rows }}
 
 # Download sample documents of all formats for `bench-extract`; prints their folder
 [group('measure')]

@@ -26,7 +26,7 @@ mod upload;
 mod support;
 
 /// The benchmarks by name.
-const BENCHMARKS: [(&str, fn()); 11] = [
+const BENCHMARKS: [(&str, fn()); 14] = [
     ("fairness", fairness::run),
     ("http", http::run),
     ("ingest", ingest::run),
@@ -36,7 +36,10 @@ const BENCHMARKS: [(&str, fn()); 11] = [
     ("search_cost", search_cost::run),
     ("space_index", space_index::run),
     ("space_move", space_move::run),
-    ("sync", sync::run),
+    ("sync_large_object", sync::large_object::run),
+    ("sync_listing", sync::listing::run),
+    ("sync_objects", sync::objects::run),
+    ("sync_rows", sync::rows::run),
     ("upload", upload::run),
 ];
 
