@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::{
     Db, Error, Result, TransactionTrait, Tx,
     activity::{self, ACCOUNT_CHAIN, ActorContext, AuditEntry},
-    event, is_conflict, transaction,
+    event::{self, NewEvent},
+    is_conflict, transaction,
 };
 use crate::{
     crypt::{self, audit_mac::AuditKeys},
@@ -149,14 +150,6 @@ struct ChainEntry {
     entry: AuditEntry,
 }
 
-#[derive(Debug)]
-struct NewEvent {
-    workspace: WorkspaceId,
-    kind: EventType,
-    subject: Uuid,
-    data: Json,
-}
-
 impl Deref for Change {
     type Target = Tx;
 
@@ -210,7 +203,7 @@ impl Change {
 
     /// Adds an event of the scope's workspace.
     pub fn emit(&mut self, kind: EventType, subject: impl Into<Uuid>, data: Json) {
-        self.events.push(NewEvent { workspace: self.chain, kind, subject: subject.into(), data });
+        self.events.push(NewEvent { kind, subject: subject.into(), data });
     }
 
     async fn commit(mut self, keys: &AuditKeys) -> Result<()> {
@@ -221,19 +214,15 @@ impl Change {
         transaction::commit(self.tx).await
     }
 
-    /// Appends to the logs: to the chains of workspaces by id, to the chain of accounts, to the events of workspaces by id.
+    /// Appends to the logs: to the chains of workspaces by id, to the chain of accounts, to the events of the scope's workspace.
     async fn append(&mut self, keys: &AuditKeys) -> Result<()> {
-        // Stable: entries of a chain, and events of a workspace, keep their order.
+        // Stable: entries of a chain keep their order.
         self.entries.sort_by_key(|entry| (entry.chain == ACCOUNT_CHAIN, entry.chain));
-        self.events.sort_by_key(|event| event.workspace);
         for entries in self.entries.chunk_by(|one, next| one.chain == next.chain) {
             let rows: Vec<_> = entries.iter().map(|entry| (&entry.context, &entry.entry)).collect();
             activity::append(&self.tx, keys, entries[0].chain, &rows).await?;
         }
-        for NewEvent { workspace, kind, subject, data } in self.events.drain(..) {
-            event::append(&self.tx, workspace, kind, subject, data).await?;
-        }
-        Ok(())
+        event::append(&self.tx, self.chain, &self.events).await
     }
 
     /// Awaited, so that a client that repeats the request at once finds nothing locked.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select, raw_sql,
+    ActiveEnum, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select, raw_sql,
     sea_query::ExprTrait,
 };
 use serde::{Deserialize, Serialize};
@@ -43,20 +43,43 @@ pub struct Event {
     pub created_at: DateTime<Utc>,
 }
 
-/// Adds an event. The workspace's sequence stays locked until the transaction ends; [`super::change::Change`] calls this
-/// last.
-pub(super) async fn append(tx: &Tx, workspace: WorkspaceId, kind: EventType, subject: Uuid, data: Json) -> Result<()> {
-    let id = EventId::new();
-    let event = raw_sql!(
+/// An event to be added.
+#[derive(Debug)]
+pub(super) struct NewEvent {
+    /// The type.
+    pub(super) kind: EventType,
+    /// The object that the event is about.
+    pub(super) subject: Uuid,
+    /// The details.
+    pub(super) data: Json,
+}
+
+/// Adds events of a workspace, in this order. The workspace's sequence stays locked until the transaction ends;
+/// [`super::change::Change`] calls this last.
+pub(super) async fn append(tx: &Tx, workspace: WorkspaceId, events: &[NewEvent]) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+    let ids: Vec<EventId> = events.iter().map(|_| EventId::new()).collect();
+    let kinds: Vec<String> = events.iter().map(|event| event.kind.to_value()).collect();
+    let subjects: Vec<Uuid> = events.iter().map(|event| event.subject).collect();
+    let data: Vec<String> = events.iter().map(|event| event.data.to_string()).collect();
+    // One statement: each update of the counter in a transaction leaves a row behind that the next one steps over.
+    let added = raw_sql!(
         Postgres,
-        "with next as (
-             insert into event_counter (workspace_id, last) values ({workspace}, 1)
-             on conflict (workspace_id) do update set last = event_counter.last + 1
-             returning workspace_id, last)
+        "with counter as (
+             insert into event_counter as c (workspace_id, last) values ({workspace}, {count})
+             on conflict (workspace_id) do update set last = c.last + excluded.last
+             returning c.workspace_id, c.last)
          insert into event (workspace_id, seq, id, type, subject_id, data)
-         select workspace_id, last, {id}, {kind}, {subject}, {data} from next"
+         select counter.workspace_id, counter.last - {count}::bigint + added.place, added.id, added.type, added.subject,
+             added.data::jsonb
+         from counter
+         cross join unnest({ids}::uuid[], {kinds}::text[], {subjects}::uuid[], {data}::text[]) with ordinality
+             as added (id, type, subject, data, place)"
     );
-    sql::execute(tx, event).await?;
+    sql::execute(tx, added).await?;
     Ok(())
 }
 
