@@ -2,6 +2,8 @@
 
 mod read;
 
+use std::collections::{BTreeMap, HashMap};
+
 pub use read::{FileQuery, FileView, find, find_version, list, list_versions};
 use sea_orm::{
     ActiveValue::Set,
@@ -48,6 +50,33 @@ pub async fn register_blob(tx: &Tx, workspace: WorkspaceId, blob: StoredBlob) ->
         .value(blob::Column::UsedAt, sql::now())
         .to_owned();
     Ok(blob::Entity::insert(row).on_conflict(mark_used).exec_with_returning(tx).await?.id)
+}
+
+/// As [`register_blob`], for several in one statement; returns the blob id to refer to for each hash.
+pub(super) async fn register_blobs(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    blobs: &[StoredBlob],
+) -> Result<HashMap<[u8; 32], BlobId>> {
+    // A statement inserts a row or finds it, so it names each hash once; in order, so that no two transactions wait for each other.
+    let blobs: BTreeMap<[u8; 32], StoredBlob> = blobs.iter().map(|blob| (blob.sha256, *blob)).collect();
+    if blobs.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<BlobId> = blobs.values().map(|blob| blob.id).collect();
+    let hashes: Vec<Vec<u8>> = blobs.keys().map(|hash| hash.to_vec()).collect();
+    let sizes: Vec<i64> = blobs.values().map(|blob| size(blob.bytes)).collect();
+    let registered = raw_sql!(
+        Postgres,
+        "insert into blob (workspace_id, id, sha256, bytes)
+         select {workspace}, new.id, new.sha256, new.bytes
+         from unnest({ids}::uuid[], {hashes}::bytea[], {sizes}::bigint[]) as new (id, sha256, bytes)
+         order by new.sha256
+         on conflict (workspace_id, sha256) do update set used_at = now()
+         returning sha256, id"
+    );
+    let registered: Vec<(Vec<u8>, BlobId)> = sql::all_values(tx, registered).await?;
+    Ok(registered.into_iter().filter_map(|(hash, id)| Some((hash.try_into().ok()?, id))).collect())
 }
 
 fn size(bytes: u64) -> i64 {
@@ -126,6 +155,35 @@ pub async fn insert_version(tx: &Tx, workspace: WorkspaceId, file: FileId, versi
         ..Default::default()
     };
     file_version::Entity::insert(row).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// As [`insert_version`], for versions of several files in one statement.
+pub(super) async fn insert_versions(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    versions: &[(FileId, NewVersion<'_>)],
+) -> Result<()> {
+    if versions.is_empty() {
+        return Ok(());
+    }
+    let files: Vec<FileId> = versions.iter().map(|(file, _)| *file).collect();
+    let ids: Vec<VersionId> = versions.iter().map(|(_, version)| version.id).collect();
+    let numbers: Vec<i32> = versions.iter().map(|(_, version)| version.number).collect();
+    let blobs: Vec<BlobId> = versions.iter().map(|(_, version)| version.blob).collect();
+    let sizes: Vec<i64> = versions.iter().map(|(_, version)| size(version.content.bytes)).collect();
+    let hashes: Vec<Vec<u8>> = versions.iter().map(|(_, version)| version.content.sha256.to_vec()).collect();
+    let types: Vec<String> = versions.iter().map(|(_, version)| version.media_type.to_owned()).collect();
+    let added = raw_sql!(
+        Postgres,
+        "insert into file_version (workspace_id, id, file_id, number, blob_id, bytes, sha256, media_type, declared_type)
+         select {workspace}, new.id, new.file_id, new.number, new.blob_id, new.bytes, new.sha256, new.media_type,
+             new.media_type
+         from unnest({ids}::uuid[], {files}::uuid[], {numbers}::integer[], {blobs}::uuid[], {sizes}::bigint[],
+                 {hashes}::bytea[], {types}::text[])
+             as new (id, file_id, number, blob_id, bytes, sha256, media_type)"
+    );
+    sql::execute(tx, added).await?;
     Ok(())
 }
 

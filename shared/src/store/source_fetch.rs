@@ -54,21 +54,30 @@ pub async fn batch(conn: &impl Conn, batch: BatchId) -> Result<Vec<PendingObject
     sql::all(conn, pending).await
 }
 
-/// Records that the content of an object was fetched, or found to be the file's already.
-pub async fn fetched(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    of: &SourceNode,
-    external_id: &str,
-    revision: &str,
-    file: FileId,
-) -> Result<()> {
+/// The revision of an object that its file has.
+#[derive(Clone, Debug)]
+pub struct FetchedRevision {
+    /// What identifies it.
+    pub external_id: String,
+    /// The revision of the content.
+    pub revision: String,
+    /// The file.
+    pub file: FileId,
+}
+
+/// Records that the contents of objects were fetched, or found to be those of their files already.
+pub async fn fetched(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, objects: &[FetchedRevision]) -> Result<()> {
     let (pipeline, node) = (of.pipeline, of.node.as_str());
+    let ids: Vec<_> = objects.iter().map(|object| object.external_id.clone()).collect();
+    let revisions: Vec<_> = objects.iter().map(|object| object.revision.clone()).collect();
+    let files: Vec<_> = objects.iter().map(|object| object.file).collect();
     let fetched = raw_sql!(
         Postgres,
-        "update source_object set revision = {revision}, file_id = {file}, pending = null, batch_id = null,
+        "update source_object o set revision = t.revision, file_id = t.file_id, pending = null, batch_id = null,
              failure_code = null, failure_detail = null
-         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = {external_id}"
+         from unnest({ids}::text[], {revisions}::text[], {files}::uuid[]) t (external_id, revision, file_id)
+         where o.workspace_id = {workspace} and o.pipeline_id = {pipeline} and o.node = {node}
+             and o.external_id = t.external_id"
     );
     sql::execute(tx, fetched).await?;
     Ok(())

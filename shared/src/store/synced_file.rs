@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ActiveValue::Set, EntityTrait, raw_sql};
-use serde_json::{Map, Value as Json};
+use sea_orm::raw_sql;
+use serde_json::{Map, Value as Json, json};
 
 use super::{
     Result, Tx,
@@ -78,79 +78,79 @@ pub async fn put(
     let mut known: HashMap<_, _> = known.into_iter().map(|known| (known.0.external_id.clone(), known)).collect();
     let objects: Vec<_> =
         objects.iter().map(|object| (object, known.remove(&Some(object.external_id.clone())))).collect();
-    let mut order: Vec<_> = (0..objects.len()).collect();
-    order.sort_by_key(|at| objects[*at].0.blob.sha256);
-    let mut blobs = vec![None; objects.len()];
-    for at in order {
-        let (object, known) = &objects[at];
-        if known.as_ref().is_none_or(|(_, newest)| newest.sha256 != object.blob.sha256) {
-            blobs[at] = Some(file::register_blob(tx, workspace, object.blob).await?);
+    let contents: Vec<_> = objects
+        .iter()
+        .filter(|(object, known)| has_new_content(object, known.as_ref()))
+        .map(|(object, _)| object.blob)
+        .collect();
+    let blobs = file::register_blobs(tx, workspace, &contents).await?;
+    let mut stored = Vec::with_capacity(objects.len());
+    let (mut created, mut versions) = (Vec::new(), Vec::new());
+    for (object, known) in &objects {
+        if let Some((row, newest)) = known
+            && !has_new_content(object, known.as_ref())
+        {
+            let (file, version, number, blob) = (row.id, newest.id, newest.number, newest.blob_id);
+            stored.push(StoredFile { file, version, number, blob, outcome: SyncOutcome::SameContent });
+            continue;
+        }
+        let version = VersionId::new();
+        let (file, number, outcome) = match known {
+            Some((row, newest)) => (row.id, newest.number + 1, SyncOutcome::NewVersion),
+            None => {
+                let file = FileId::new();
+                created.push((file, version, *object));
+                (file, 1, SyncOutcome::Created)
+            }
+        };
+        let (content, media_type) = (object.blob, object.media_type.as_str());
+        let blob = blobs.get(&content.sha256).copied().unwrap_or(content.id);
+        versions.push((file, NewVersion { id: version, number, blob, media_type, content }));
+        stored.push(StoredFile { file, version, number, blob, outcome });
+    }
+    insert(tx, workspace, &source, &created).await?;
+    file::insert_versions(tx, workspace, &versions).await?;
+    for ((object, known), file) in objects.into_iter().zip(&stored) {
+        if let Some((row, _)) = known {
+            describe(tx, files::Model { version_id: file.version, ..row }, object).await?;
         }
     }
-    let mut stored = Vec::with_capacity(objects.len());
-    for ((object, known), blob) in objects.into_iter().zip(blobs) {
-        stored.push(put_one(tx, workspace, &source, object, known, blob).await?);
-    }
     Ok(stored)
 }
 
-async fn put_one(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    source: &str,
-    object: &SyncedFile,
-    known: Option<(files::Model, file_version::Model)>,
-    blob: Option<BlobId>,
-) -> Result<StoredFile> {
-    let version = VersionId::new();
-    let (Some((row, newest)), None) = (&known, blob) else {
-        let blob = blob.unwrap_or(object.blob.id);
-        let (id, number) = match &known {
-            Some((row, newest)) => (row.id, newest.number + 1),
-            None => (insert(tx, workspace, source, object, version).await?, 1),
-        };
-        let new = NewVersion { id: version, number, blob, media_type: &object.media_type, content: object.blob };
-        file::insert_version(tx, workspace, id, &new).await?;
-        let outcome = if let Some((row, _)) = known {
-            describe(tx, files::Model { version_id: version, ..row }, object).await?;
-            SyncOutcome::NewVersion
-        } else {
-            SyncOutcome::Created
-        };
-        return Ok(StoredFile { file: id, version, number, blob, outcome });
-    };
-    let stored = StoredFile {
-        file: row.id,
-        version: newest.id,
-        number: newest.number,
-        blob: newest.blob_id,
-        outcome: SyncOutcome::SameContent,
-    };
-    describe(tx, row.clone(), object).await?;
-    Ok(stored)
+/// Whether the content of an object is not that of the newest version of its file.
+fn has_new_content(object: &SyncedFile, known: Option<&(files::Model, file_version::Model)>) -> bool {
+    known.is_none_or(|(_, newest)| newest.sha256 != object.blob.sha256)
 }
 
+/// Adds files in one statement, with the ids of their first versions, which are added next.
 async fn insert(
     tx: &Tx,
     workspace: WorkspaceId,
     source: &str,
-    object: &SyncedFile,
-    version: VersionId,
-) -> Result<FileId> {
-    let id = FileId::new();
-    let row = files::ActiveModel {
-        workspace_id: Set(workspace),
-        id: Set(id),
-        source: Set(source.to_owned()),
-        external_id: Set(Some(object.external_id.clone())),
-        name: Set(object.name.clone()),
-        metadata: Set(Json::Object(object.metadata.clone())),
-        version_id: Set(version),
-        acl: Set(object.acl.clone()),
-        ..Default::default()
-    };
-    files::Entity::insert(row).exec_without_returning(tx).await?;
-    Ok(id)
+    created: &[(FileId, VersionId, &SyncedFile)],
+) -> Result<()> {
+    if created.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<FileId> = created.iter().map(|(file, _, _)| *file).collect();
+    let versions: Vec<VersionId> = created.iter().map(|(_, version, _)| *version).collect();
+    let external_ids: Vec<String> = created.iter().map(|(_, _, object)| object.external_id.clone()).collect();
+    let names: Vec<String> = created.iter().map(|(_, _, object)| object.name.clone()).collect();
+    let metadata: Vec<String> = created.iter().map(|(_, _, object)| json!(object.metadata).to_string()).collect();
+    let acls: Vec<String> =
+        created.iter().map(|(_, _, object)| object.acl.as_ref().map(Json::to_string).unwrap_or_default()).collect();
+    let added = raw_sql!(
+        Postgres,
+        "insert into file (workspace_id, id, source, external_id, name, metadata, version_id, acl)
+         select {workspace}, new.id, {source}, new.external_id, new.name, new.metadata::jsonb, new.version_id,
+             nullif(new.acl, '')::jsonb
+         from unnest({ids}::uuid[], {external_ids}::text[], {names}::text[], {metadata}::text[], {versions}::uuid[],
+                 {acls}::text[])
+             as new (id, external_id, name, metadata, version_id, acl)"
+    );
+    sql::execute(tx, added).await?;
+    Ok(())
 }
 
 /// Stores name, metadata, permissions and newest version of a locked file, where they differ. Metadata of users stay.

@@ -15,7 +15,8 @@ use nvisy_shared::{
         self,
         change::Change,
         run_item::{self, NewItem},
-        source_fetch, source_object,
+        source_fetch::{self, FetchedRevision},
+        source_object,
         sync_run::SyncCounts,
         synced_file::{self, StoredFile, SyncOutcome},
     },
@@ -40,7 +41,7 @@ pub(crate) async fn ingest(
     let known: Vec<_> = fetched.iter().map(|object| object.file.external_id.clone()).collect();
     let known = source_object::known(change.tx(), of.workspace, &of.node, known).await?;
     let stored = synced_file::put(change, of.workspace, of.connection.id, &files).await?;
-    let mut entering = Vec::new();
+    let (mut entering, mut done) = (Vec::new(), Vec::new());
     let mut used = HashSet::new();
     for (object, file) in fetched.iter().zip(&stored) {
         let id = object.file.external_id.as_str();
@@ -57,8 +58,9 @@ pub(crate) async fn ingest(
         if !is_same {
             entering.push((object, *file));
         }
-        source_fetch::fetched(change, of.workspace, &of.node, id, &object.revision, file.file).await?;
+        done.push(FetchedRevision { external_id: id.to_owned(), revision: object.revision.clone(), file: file.file });
     }
+    source_fetch::fetched(change, of.workspace, &of.node, &done).await?;
     enter(change, of, &entering).await?;
     let usage = store::usage::find(change.tx(), of.workspace, cx.quota()).await?.ok_or(JobError::Obsolete)?;
     if let Some(resource) = usage.used.exceeding(&usage.limits).find(|resource| TAKEN.contains(resource)) {
