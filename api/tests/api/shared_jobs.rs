@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Setup, TestApp, definition, part, spawn, wait_until};
+use crate::{
+    connection_rows,
+    support::{Setup, TestApp, definition, part, spawn, wait_until},
+};
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 const LEASE: (&str, &str) = ("NVISY_QUEUE_LEASE_SECONDS", "2");
@@ -67,6 +70,39 @@ async fn item_that_fails_leaves_the_others_of_its_job_done() {
     assert_eq!(copied(&setup).await, good);
     let done = setup.get(&format!("{run}/items?state=done&limit=100")).await;
     assert_eq!(done["items"].as_array().unwrap().len(), good.len());
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn objects_of_a_sync_share_jobs() {
+    let setup = Setup::with_worker().await;
+    setup
+        .app
+        .sql(
+            "create table added_job (kind text);
+             create function log_job() returns trigger language plpgsql as $$
+                 begin
+                     insert into added_job values (new.kind);
+                     return null;
+                 end $$;
+             create trigger job_logged after insert on job for each row execute function log_job();
+             create schema outside; create table outside.notes (id bigint primary key, body text);
+             insert into outside.notes select n, 'note ' || n from generate_series(1, 200) n",
+        )
+        .await;
+    let connection = connection_rows::postgres(&setup).await;
+    let nodes = json!([
+        { "id": "in", "type": "source.connection", "connection": connection,
+          "stream": { "table": "outside.notes", "key": "id" } },
+        { "id": "all", "type": "filter", "expression": "file.size > 0" },
+        { "id": "out", "type": "sink.file", "suffix": ".copy" },
+    ]);
+    let pipeline = setup.pipeline("Rows", &definition(&nodes, &["in > all", "all > out"])).await;
+    let run = connection_rows::sync(&setup, &pipeline).await;
+    assert_eq!((&run["state"], &run["items"]), (&json!("completed"), &json!(200)), "{run}");
+    assert_eq!(copied(&setup).await.len(), 200);
+    // The number of jobs of one item each is not certain: the others of a slow item get such jobs.
+    assert_eq!(setup.app.count("added_job where kind = 'run.items'").await, 8);
     setup.app.stop().await;
 }
 

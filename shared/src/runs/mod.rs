@@ -3,10 +3,12 @@
 mod after;
 mod arrival;
 mod end;
+mod entering;
 mod start;
 
 pub use arrival::{Route, start_for_file};
 pub use end::{abort, ended, ended_without_items, retry_failed};
+pub use entering::enqueue_entering;
 pub use start::{ItemsOfRun, Selection, StartRun, start, syncs};
 
 use std::collections::BTreeMap;

@@ -9,13 +9,11 @@ use nvisy_shared::{
     domain::{
         failure::Failure,
         filter::Filter,
-        job::Lane,
         run::{RunState, RunTrigger},
         space::Quantisation,
     },
-    entity::run,
     id::{ConnectionId, FileId, SpaceId, VersionId, WorkspaceId},
-    job::{AdmitItems, RunItems, SyncSource},
+    job::{AdmitItems, SyncSource},
     pipeline::{file_filter::FileFilter, node::Settings, plan::Plan},
     queue::{EmbedQuery, EmbedReply, outbox},
     runs::{self, Selection},
@@ -116,17 +114,7 @@ impl Handler for AdmitItems {
                     })
                     .collect();
                 let ids = store::run_item::insert(change, workspace, self.run, items).await?;
-                let size = if may_share_jobs(run, plan, page.entry) { ids.len().div_ceil(MIN_JOBS).max(1) } else { 1 };
-                for items in ids.chunks(size) {
-                    if let [item] = *items {
-                        let job = runs::segment_job(plan, (self.run, run.low_priority), item, page.entry, None);
-                        outbox::enqueue(change, workspace, &job).await?;
-                    } else {
-                        let (items, segment) = (items.to_vec(), page.entry);
-                        let job = RunItems { run: self.run, items, segment, low_priority: run.low_priority };
-                        outbox::enqueue(change, workspace, &job).await?;
-                    }
-                }
+                runs::enqueue_entering(change, workspace, run, (plan, page.entry), &ids, MIN_JOBS).await?;
                 let checkpoint = page.next.as_ref().map(|next| json!(next));
                 let admitted = checkpoint.is_none();
                 store::run::set_checkpoint(change, workspace, self.run, checkpoint, admitted).await?;
@@ -146,14 +134,6 @@ impl Handler for AdmitItems {
         runs::abort(change, workspace, self.run, RunState::Failed, Some(failure), Some(claim.id)).await?;
         Ok(())
     }
-}
-
-/// Whether several items may share a job for their first segment: calls of services take their time, and limits count jobs.
-fn may_share_jobs(run: &run::Model, plan: &Plan, entry: usize) -> bool {
-    let segment = &plan.segments[entry];
-    let limited =
-        segment.steps.iter().any(|step| step.options.concurrency.is_some() || step.options.rate_limit.is_some());
-    segment.lane == Lane::Extract && !limited && !run.preview
 }
 
 pub(super) fn read<T: Default + serde::de::DeserializeOwned>(json: Option<serde_json::Value>) -> Result<T, JobError> {

@@ -9,7 +9,6 @@ use nvisy_shared::{
         quota::Resource,
     },
     id::BlobId,
-    queue::outbox,
     runs,
     store::{
         self,
@@ -26,6 +25,9 @@ use serde_json::json;
 use super::{SyncedSource, fetching::Fetched};
 use crate::{context::Context, runner::JobError};
 
+/// Jobs among which the items of a batch are divided, at least. Several batches enter at the same time, so fewer than of a page of
+/// files.
+const MIN_JOBS: usize = 8;
 /// The resources that objects take.
 const TAKEN: [Resource; 2] = [Resource::Files, Resource::Bytes];
 
@@ -70,7 +72,7 @@ pub(crate) async fn ingest(
     Ok(used)
 }
 
-/// Adds an item for each file, and the job of its first segment.
+/// Adds an item for each file, and the jobs of their first segment.
 async fn enter(change: &mut Change, of: &SyncedSource, files: &[(&Fetched, StoredFile)]) -> Result<(), JobError> {
     let plan = &of.plan.plan;
     let stage = plan.stage(of.entry);
@@ -81,10 +83,8 @@ async fn enter(change: &mut Change, of: &SyncedSource, files: &[(&Fetched, Store
         parent: None,
         stage: stage.to_owned(),
     });
-    for item in run_item::insert(change, of.workspace, of.run.id, items.collect()).await? {
-        let job = runs::segment_job(plan, (of.run.id, of.run.low_priority), item, of.entry, None);
-        outbox::enqueue(change, of.workspace, &job).await?;
-    }
+    let items = run_item::insert(change, of.workspace, of.run.id, items.collect()).await?;
+    runs::enqueue_entering(change, of.workspace, &of.run, (plan, of.entry), &items, MIN_JOBS).await?;
     for (object, file) in files {
         let data = json!({ "name": object.file.name, "versionId": file.version, "version": file.number });
         change.emit(EventType::FileQueued, file.file, data);

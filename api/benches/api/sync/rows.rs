@@ -1,4 +1,4 @@
-//! A sync of the rows of a table as a share of reading them page by page, and what a sync reads again after its worker is killed.
+//! A sync of the rows of a table as a share of reading them page by page, and the rows that it reads again after its worker is killed.
 
 use std::time::Duration;
 

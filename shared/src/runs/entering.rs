@@ -1,0 +1,47 @@
+//! The first jobs of items that enter a run together.
+
+use super::segment_job;
+use crate::{
+    domain::job::Lane,
+    entity::run,
+    id::{ItemId, WorkspaceId},
+    job::RunItems,
+    pipeline::plan::Plan,
+    queue::outbox,
+    store::{Result, change::Change},
+};
+
+/// Adds the jobs of items at the segment `entry`, where they enter. They share jobs if they may: at least `min_jobs`, so that as
+/// many slots of workers take part.
+///
+/// # Errors
+/// When the database fails.
+pub async fn enqueue_entering(
+    change: &Change,
+    workspace: WorkspaceId,
+    run: &run::Model,
+    (plan, entry): (&Plan, usize),
+    items: &[ItemId],
+    min_jobs: usize,
+) -> Result<()> {
+    let size = if may_share_jobs(run, plan, entry) { items.len().div_ceil(min_jobs).max(1) } else { 1 };
+    for items in items.chunks(size) {
+        if let [item] = *items {
+            let job = segment_job(plan, (run.id, run.low_priority), item, entry, None);
+            outbox::enqueue(change, workspace, &job).await?;
+        } else {
+            let (items, low_priority) = (items.to_vec(), run.low_priority);
+            let job = RunItems { run: run.id, items, segment: entry, low_priority };
+            outbox::enqueue(change, workspace, &job).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether several items may share a job for their first segment: calls of services take their time, and limits count jobs.
+fn may_share_jobs(run: &run::Model, plan: &Plan, entry: usize) -> bool {
+    let segment = &plan.segments[entry];
+    let limited =
+        segment.steps.iter().any(|step| step.options.concurrency.is_some() || step.options.rate_limit.is_some());
+    segment.lane == Lane::Extract && !limited && !run.preview
+}
