@@ -233,7 +233,7 @@ bench-nodes: model
 [group('measure')]
 bench-search chunks="100000": (bench "search" chunks) (bench "search_cost")
 
-# Compare the indexes of embedding spaces: build time, size, recall and time of a walk
+# Compare the indexes of embedding spaces with one of whole numbers: build time, size, recall and time of a walk
 [group('measure')]
 bench-space-index vectors="100000" dimensions="384": model
     @{{ services }} install
