@@ -16,7 +16,6 @@ mod noise;
 mod pipelines;
 mod quality;
 mod search;
-mod search_cost;
 mod space_index;
 mod space_move;
 mod sync;
@@ -26,14 +25,13 @@ mod upload;
 mod support;
 
 /// The benchmarks by name.
-const BENCHMARKS: [(&str, fn()); 14] = [
+const BENCHMARKS: [(&str, fn()); 13] = [
     ("fairness", fairness::run),
     ("http", http::run),
     ("ingest", ingest::run),
     ("pipelines", pipelines::run),
     ("quality", quality::run),
     ("search", search::run),
-    ("search_cost", search_cost::run),
     ("space_index", space_index::run),
     ("space_move", space_move::run),
     ("sync_large_object", sync::large_object::run),

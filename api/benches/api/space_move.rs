@@ -15,7 +15,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    corpus::{Corpus, LoadedChunk, LoadedFile},
+    corpus::{Corpus, LoadedChunk, LoadedFile, build_index, drop_index, tidy},
     noise::Noise,
     support::{ModelRequest, ModelServer, TestAccount, TestApp, model_response, send, spawn},
 };
@@ -80,7 +80,12 @@ pub async fn run() {
     let worker = spawn("nvisy-worker", &bench.app.deployment, &settings);
     let began = Instant::now();
     bench.request(Method::POST, SECOND, json!({ "model": "large" })).await;
-    let filling = bench.search_until(async || bench.second().await["state"] == "ready").await;
+    let filling = bench.search_until(async || {
+        let second = bench.second().await;
+        assert_ne!(second["state"], "failed", "{second}");
+        second["state"] == "ready"
+    });
+    let filling = filling.await;
     let took = began.elapsed();
     println!("filled in {took:.0?}: {:.0} chunks/s", count as f64 / took.as_secs_f64());
     filling.report("while the second space is filled", Some(&quiet));
@@ -102,20 +107,25 @@ impl Bench {
         let platform = Platform::open(self.app.config().clone()).await.unwrap();
         let space = platform.spaces.default().id;
         let workspace = WorkspaceId(self.workspace.parse().unwrap());
-        let corpus = Corpus { db: &self.app.db, workspace, owner: AccountId(self.ada.id.parse().unwrap()), space };
-        for first in (0..count).step_by(PER_FILE * LOAD_FILES) {
-            let file = |number: usize| {
-                let chunks = (number..count.min(number + PER_FILE)).map(|_| {
-                    let text = self.words(CHUNK_WORDS);
-                    let vector = vector_of("small", &text);
-                    LoadedChunk { text, tokens: 80, vector }
-                });
-                LoadedFile { name: format!("{number}.txt"), chunks: chunks.collect() }
-            };
+        let db = &self.app.db;
+        let corpus = Corpus { db, workspace, owner: AccountId(self.ada.id.parse().unwrap()), space };
+        let file = |number: usize| {
+            let chunks = (number..count.min(number + PER_FILE)).map(|_| {
+                let text = self.words(CHUNK_WORDS);
+                let vector = vector_of("small", &text);
+                LoadedChunk { text, tokens: 80, vector }
+            });
+            LoadedFile { name: format!("{number}.txt"), tags: Vec::new(), chunks: chunks.collect() }
+        };
+        let batches = (0..count).step_by(PER_FILE * LOAD_FILES).map(|first| {
             let end = count.min(first + PER_FILE * LOAD_FILES);
-            corpus.load(&(first..end).step_by(PER_FILE).map(file).collect::<Vec<_>>()).await;
-        }
-        corpus.publish().await;
+            (first..end).step_by(PER_FILE).map(file).collect::<Vec<_>>()
+        });
+        drop_index(db, space).await;
+        corpus.load_all(batches).await;
+        corpus.make_visible().await;
+        tidy(db).await;
+        build_index(db, space, DIMENSIONS, count).await;
     }
 
     fn words(&self, count: usize) -> String {
