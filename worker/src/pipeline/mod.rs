@@ -19,6 +19,7 @@ pub mod passages;
 pub mod plans;
 pub mod preview;
 pub mod reranking;
+mod schemas;
 pub mod segment_output;
 pub mod spaces;
 pub mod storage;

@@ -17,6 +17,7 @@ use super::{
     budget::{self, Account},
     connections::ModelConnection,
     contract::Call,
+    schemas::{self, Described},
 };
 use crate::{
     connectors::gate::{self, BLOCKED_DELAY, Gate},
@@ -72,7 +73,8 @@ impl<E: Into<JobError>> From<E> for AskError {
 /// [`AskError::TooLong`]; waits, budgets and failures as of nodes.
 pub async fn ask(call: &Call<'_>, access: ModelAccess<'_>, question: &Question) -> Result<Asked, AskError> {
     let schema = question.schema.as_ref().unwrap_or(&Value::Bool(true));
-    let validator = json_output::validator(schema).map_err(JobError::retry("the schema of a node cannot be used"))?;
+    let validator = schemas::validator(Described::ModelOutput, schema);
+    let validator = validator.map_err(JobError::retry("the schema of a node cannot be used"))?;
     let key = key(access, question);
     if let Some(found) = store::model_usage::find_answer(&call.cx.db, call.workspace, &key.0).await? {
         let tokens_saved = found["tokens"].as_u64().unwrap_or_default();

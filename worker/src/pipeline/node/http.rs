@@ -7,10 +7,7 @@ use bytes::Bytes;
 use jsonschema::Validator;
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
-    pipeline::node::{
-        http::{Http, HttpOutput},
-        service,
-    },
+    pipeline::node::http::{Http, HttpOutput},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -24,6 +21,7 @@ use crate::{
         calling::{Service, message_id},
         contract::{Behaviour, Call, Output},
         element::{Elements, RecordElement},
+        schemas::{self, Described},
     },
     runner::JobError,
 };
@@ -50,7 +48,7 @@ impl Behaviour for Http {
             let id = message_id(&[&call.key.0, &(batch.start as u64).to_le_bytes()]);
             let response = service.post(&id, body).await?;
             let invalid = |reason: String| service.failed(FailureCode::InvalidResponse, &reason);
-            results.extend(read(&response, batch.start, batch.len(), output_schema.as_ref()).map_err(invalid)?);
+            results.extend(read(&response, batch.start, batch.len(), output_schema.as_deref()).map_err(invalid)?);
         }
         let invalid = |reason: &str| service.failed(FailureCode::InvalidResponse, reason);
         match self.output {
@@ -60,8 +58,9 @@ impl Behaviour for Http {
     }
 }
 
-fn compile(schema: &Option<Value>) -> Result<Option<Validator>, JobError> {
-    schema.as_ref().map(service::schema).transpose().map_err(JobError::retry("a schema of the pipeline is not valid"))
+fn compile(schema: &Option<Value>) -> Result<Option<Arc<Validator>>, JobError> {
+    let compiled = schema.as_ref().map(|schema| schemas::validator(Described::Service, schema)).transpose();
+    compiled.map_err(JobError::retry("a schema of the pipeline is not valid"))
 }
 
 /// Where a value does not match, without the value: it is a part of the document.
@@ -241,7 +240,8 @@ mod tests {
     use super::*;
 
     fn read(body: &Value) -> Result<Vec<String>, String> {
-        let schema = service::schema(&json!({ "properties": { "metadata": { "maxProperties": 1 } } })).unwrap();
+        let schema = json!({ "properties": { "metadata": { "maxProperties": 1 } } });
+        let schema = schemas::validator(Described::Service, &schema).unwrap();
         let results = super::read(body.to_string().as_bytes(), 4, 2, Some(&schema))?;
         Ok(results.into_iter().map(|result| Value::Object(result.metadata).to_string()).collect())
     }
