@@ -1,6 +1,8 @@
 //! Asking the model of a connection: limits that all workers share, budgets, answers that are found again, and the repair of
 //! answers that do not fit.
 
+use std::borrow::Cow;
+
 use nvisy_shared::{
     domain::{
         connection::model::ModelSettings,
@@ -76,11 +78,12 @@ pub async fn ask(call: &Call<'_>, access: ModelAccess<'_>, question: &Question) 
     let validator = schemas::validator(Described::ModelOutput, schema);
     let validator = validator.map_err(JobError::retry("the schema of a node cannot be used"))?;
     let key = key(access, question);
-    if let Some(found) = store::model_usage::find_answer(&call.cx.db, call.workspace, &key.0).await? {
+    if let Some(mut found) = store::model_usage::find_answer(&call.cx.db, call.workspace, &key.0).await? {
         let tokens_saved = found["tokens"].as_u64().unwrap_or_default();
-        return Ok(Asked { value: found["value"].clone(), tokens: 0, tokens_saved });
+        let value = found.get_mut("value").map(Value::take).unwrap_or_default();
+        return Ok(Asked { value, tokens: 0, tokens_saved });
     }
-    let mut question = question.clone();
+    let mut question = Cow::Borrowed(question);
     let mut tokens = 0;
     let mut reasons = Vec::new();
     // Once, and once more to repair it.
@@ -99,7 +102,7 @@ pub async fn ask(call: &Call<'_>, access: ModelAccess<'_>, question: &Question) 
             None if answer.is_cut => {
                 return Err(AskError::TooLong("the answer has more tokens than `maxOutputTokens` allows".to_owned()));
             }
-            None => question.turns.extend([Turn::model(answer.text), Turn::user(repair(&reasons))]),
+            None => question.to_mut().turns.extend([Turn::model(answer.text), Turn::user(repair(&reasons))]),
         }
     }
     let detail = format!("the model `{}` gave no valid answer, also when asked again", settings(access).model);
@@ -114,11 +117,17 @@ fn settings<'a>(access: ModelAccess<'a>) -> &'a ModelSettings {
 
 /// The key of an answer: a hash of everything on which it depends.
 fn key(access: ModelAccess<'_>, question: &Question) -> ContentKey {
-    let turns: Vec<_> = question.turns.iter().map(|turn| json!([turn.model, turn.text])).collect();
-    let image = question.image.as_ref().map(|image| json!([image.media_type, image.base64]));
-    let question = json!([question.system, turns, image, question.schema, question.max_tokens]).to_string();
+    let question = question_text(question);
     let salt = access.salt.unwrap_or_default();
     ContentKey::of([b"answer".as_slice(), access.connection.identity.as_bytes(), salt.as_bytes(), question.as_bytes()])
+}
+
+/// Everything in a question on which its answer depends. Written from references: an image has megabytes.
+fn question_text(question: &Question) -> String {
+    let turns: Vec<_> = question.turns.iter().map(|turn| (turn.model, turn.text.as_str())).collect();
+    let image = question.image.as_ref().map(|image| (image.media_type.as_str(), image.base64.as_str()));
+    let parts = (&question.system, turns, image, &question.schema, question.max_tokens);
+    serde_json::to_string(&parts).expect("texts, numbers and JSON can be written as JSON")
 }
 
 /// What the model is told about an answer that does not fit.
@@ -219,6 +228,7 @@ pub fn without_nul(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::Image;
 
     #[test]
     fn json_is_found_within_words_and_fences() {
@@ -230,6 +240,21 @@ mod tests {
         for text in ["", "[1]", "no", "{\"a\":", "}{"] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn text_of_a_question_is_that_of_the_answers_which_are_kept() {
+        let question = Question {
+            system: "Task".to_owned(),
+            turns: vec![Turn::user("a \"b\""), Turn::model("{}")],
+            image: Some(Image { media_type: "image/png".to_owned(), base64: "AA==".to_owned() }),
+            schema: Some(json!({ "type": "object" })),
+            max_tokens: 16,
+        };
+        let expected = r#"["Task",[[false,"a \"b\""],[true,"{}"]],["image/png","AA=="],{"type":"object"},16]"#;
+        assert_eq!(question_text(&question), expected);
+        let bare = Question { image: None, schema: None, turns: Vec::new(), ..question };
+        assert_eq!(question_text(&bare), r#"["Task",[],null,null,16]"#);
     }
 
     #[test]

@@ -15,15 +15,19 @@ pub(super) fn request(settings: &ModelSettings, key: Option<&Secret<String>>, qu
         let content = match question.image.as_ref().filter(|_| place == 0) {
             None => vec![text],
             Some(image) => {
-                let source = json!({ "type": "base64", "media_type": image.media_type, "data": image.base64 });
-                vec![json!({ "type": "image", "source": source }), text]
+                let image = json!({
+                    "type": "image",
+                    "source": { "type": "base64", "media_type": image.media_type, "data": image.base64 },
+                });
+                vec![image, text]
             }
         };
         messages.push(message(turn.role(), content));
     }
     let mut body = json!({
-        "model": settings.model, "system": question.system, "messages": messages, "max_tokens": question.max_tokens,
+        "model": settings.model, "system": question.system, "max_tokens": question.max_tokens,
     });
+    set(&mut body, "messages", Some(messages.into()));
     set(&mut body, "temperature", settings.temperature.map(Value::from));
     let mut headers = vec![("anthropic-version", VERSION.to_owned())];
     headers.extend(key.map(|key| ("x-api-key", key.expose().clone())));

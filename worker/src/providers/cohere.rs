@@ -14,9 +14,8 @@ pub(super) fn request(
     question: &Question,
     mode: JsonMode,
 ) -> ProviderRequest {
-    let mut body = json!({
-        "model": settings.model, "messages": messages(question), "max_tokens": question.max_tokens, "stream": false,
-    });
+    let mut body = json!({ "model": settings.model, "max_tokens": question.max_tokens, "stream": false });
+    set(&mut body, "messages", Some(messages(question).into()));
     set(&mut body, "temperature", settings.temperature.map(Value::from));
     if let Some(schema) = question.schema.as_ref().filter(|_| mode != JsonMode::Prompt) {
         let mut format = json!({ "type": "json_object" });

@@ -20,7 +20,9 @@ pub(super) fn request(
         if let Some(image) = question.image.as_ref().filter(|_| place == 0) {
             parts.push(json!({ "inlineData": { "mimeType": image.media_type, "data": image.base64 } }));
         }
-        contents.push(json!({ "role": if turn.model { "model" } else { "user" }, "parts": parts }));
+        let mut content = json!({ "role": if turn.model { "model" } else { "user" } });
+        set(&mut content, "parts", Some(parts.into()));
+        contents.push(content);
     }
     let mut generation = json!({ "maxOutputTokens": question.max_tokens });
     set(&mut generation, "temperature", settings.temperature.map(Value::from));
@@ -28,11 +30,11 @@ pub(super) fn request(
         set(&mut generation, "responseMimeType", Some("application/json".into()));
         set(&mut generation, "responseJsonSchema", (mode == JsonMode::Schema).then(|| schema.clone()));
     }
-    let body = json!({
+    let mut body = json!({
         "systemInstruction": { "parts": [{ "text": question.system }] },
-        "contents": contents,
         "generationConfig": generation,
     });
+    set(&mut body, "contents", Some(contents.into()));
     // In a header: the provider also takes the key in the URL, where logs would have it.
     let headers = key.map(|key| ("x-goog-api-key", key.expose().clone())).into_iter().collect();
     let model = format!("{}:generateContent", settings.model.trim_start_matches("models/"));

@@ -230,7 +230,7 @@ fn joined(parts: Option<&Value>) -> String {
     texts.filter_map(|part| part.get("text")?.as_str()).collect()
 }
 
-/// Sets a field, if there is a value.
+/// Sets a field, if there is a value. Unlike `json!`, it does not copy the value: a request with an image has megabytes.
 fn set(object: &mut Value, name: &str, value: Option<Value>) {
     if let (Some(object), Some(value)) = (object.as_object_mut(), value) {
         object.insert(name.to_owned(), value);
@@ -243,10 +243,13 @@ fn messages(question: &Question) -> Vec<Value> {
     for (place, turn) in question.turns.iter().enumerate() {
         let content = match question.image.as_ref().filter(|_| place == 0) {
             None => turn.text.as_str().into(),
-            Some(image) => json!([
-                { "type": "text", "text": turn.text },
-                { "type": "image_url", "image_url": { "url": format!("data:{};base64,{}", image.media_type, image.base64) } },
-            ]),
+            Some(image) => {
+                let mut url = json!({});
+                set(&mut url, "url", Some(format!("data:{};base64,{}", image.media_type, image.base64).into()));
+                let mut part = json!({ "type": "image_url" });
+                set(&mut part, "image_url", Some(url));
+                Value::Array(vec![json!({ "type": "text", "text": turn.text }), part])
+            }
         };
         messages.push(message(turn.role(), content));
     }

@@ -23,7 +23,8 @@ pub(super) fn request(
     }
     let mut options = json!({ "num_predict": question.max_tokens, "num_ctx": settings.context_tokens });
     set(&mut options, "temperature", settings.temperature.map(Value::from));
-    let mut body = json!({ "model": settings.model, "messages": messages, "stream": false, "options": options });
+    let mut body = json!({ "model": settings.model, "stream": false, "options": options });
+    set(&mut body, "messages", Some(messages.into()));
     if let Some(schema) = &question.schema {
         let format = match mode {
             JsonMode::Schema => Some(schema.clone()),

@@ -16,7 +16,8 @@ pub(super) fn request(
 ) -> ProviderRequest {
     // OpenAI's own models have renamed the parameter; compatible servers have not.
     let limit = if settings.base_url.is_none() { "max_completion_tokens" } else { "max_tokens" };
-    let mut body = json!({ "model": settings.model, "messages": messages(question) });
+    let mut body = json!({ "model": settings.model });
+    set(&mut body, "messages", Some(messages(question).into()));
     set(&mut body, limit, Some(question.max_tokens.into()));
     set(&mut body, "temperature", settings.temperature.map(Value::from));
     if let Some(schema) = &question.schema {
