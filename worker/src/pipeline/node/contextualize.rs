@@ -97,11 +97,10 @@ fn question(name: &str, chunks: &[ChunkElement], place: usize, context_bytes: us
         text += &format!("Headings: {}\n", chunk.headings.join(" > "));
     }
     let half = context_bytes / 2;
-    let before: Vec<&str> = chunks[..place].iter().map(|chunk| chunk.text.as_str()).collect();
-    let before = before.join("\n");
+    let first = place - reach(chunks[..place].iter().rev(), half);
+    let before = joined(&chunks[first..place]);
     let before = &before[before.ceil_char_boundary(before.len().saturating_sub(half))..];
-    let behind: Vec<&str> = chunks[place + 1..].iter().map(|chunk| chunk.text.as_str()).collect();
-    let behind = behind.join("\n");
+    let behind = joined(&chunks[place + 1..][..reach(chunks[place + 1..].iter(), half)]);
     let behind = &behind[..behind.floor_char_boundary(half)];
     for (title, part) in [("Before the passage", before), ("Behind the passage", behind)] {
         if !part.trim().is_empty() {
@@ -109,6 +108,23 @@ fn question(name: &str, chunks: &[ChunkElement], place: usize, context_bytes: us
         }
     }
     text + "\nThe passage:\n" + &chunk.text
+}
+
+/// How many of these chunks, one after the other, are enough for so many bytes: a question about a long document must cost no more
+/// than one about a short one.
+fn reach<'a>(chunks: impl Iterator<Item = &'a ChunkElement>, bytes: usize) -> usize {
+    let mut length = 0;
+    let needed = chunks.take_while(|chunk| {
+        let is_needed = length <= bytes;
+        length += chunk.text.len() + 1;
+        is_needed
+    });
+    needed.count()
+}
+
+fn joined(chunks: &[ChunkElement]) -> String {
+    let texts: Vec<&str> = chunks.iter().map(|chunk| chunk.text.as_str()).collect();
+    texts.join("\n")
 }
 
 fn one_line(answer: &Value) -> String {
@@ -154,6 +170,19 @@ mod tests {
         let short = question("report.pdf", &chunks, 1, 15);
         assert!(short.contains("before") && !short.contains('ä') && short.ends_with("It rose."), "{short}");
         assert!(!question("report.pdf", &chunks, 1, 0).contains("before"));
+    }
+
+    #[test]
+    fn question_about_a_long_document_reads_the_nearest_chunks_alone() {
+        let texts: Vec<String> = (10..60).map(|number| format!("passage {number}")).collect();
+        let chunks: Vec<ChunkElement> = texts.iter().map(|text| chunk(text, &[])).collect();
+        let whole = question("report.pdf", &chunks, 25, 100);
+        assert_eq!(whole, question("report.pdf", &chunks[19..32], 6, 100));
+        assert!(
+            whole.contains("passage 31") && whole.contains("passage 39") && !whole.contains("passage 41"),
+            "{whole}"
+        );
+        assert_eq!((reach(chunks.iter(), 50), reach(chunks.iter(), 0), reach(chunks.iter(), 10_000)), (5, 1, 50));
     }
 
     #[test]
