@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     prompt::Prompt,
-    prompting::{Tokens, ask_once},
+    prompting::{Questions, Tokens},
 };
 use crate::{
     pipeline::{
@@ -31,9 +31,10 @@ impl Behaviour for Contextualize {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let Elements::Chunks(mut chunks) = input else { return Err(wrong_input(Self::TYPE)) };
         let prompt = Prompt::new(Self::TYPE, self.model.prompt.as_deref(), &[("maxWords", self.max_words.to_string())]);
+        let questions = Questions::new(schema());
         let (model, mut tokens, mut prefixes) = (call.model(), Tokens::default(), Vec::with_capacity(chunks.len()));
         for place in 0..chunks.len() {
-            prefixes.push(prefix(call, &prompt, &chunks, place, &mut tokens).await?);
+            prefixes.push(prefix(call, (&prompt, &questions), &chunks, place, &mut tokens).await?);
         }
         let (tokenizer, max_tokens) = (model.embedder().tokenizer(), model.embedder().max_tokens());
         let mut without_room = 0;
@@ -60,23 +61,26 @@ impl Behaviour for Contextualize {
     }
 }
 
+fn schema() -> Value {
+    json!({
+        "type": "object", "properties": { "context": { "type": "string", "minLength": 1 } }, "required": ["context"],
+        "additionalProperties": false,
+    })
+}
+
 /// Asks for the prefix of a chunk.
 async fn prefix(
     call: &Call<'_>,
-    prompt: &Prompt,
+    (prompt, questions): (&Prompt, &Questions),
     chunks: &[ChunkElement],
     place: usize,
     tokens: &mut Tokens,
 ) -> Result<String, JobError> {
-    let schema = json!({
-        "type": "object", "properties": { "context": { "type": "string", "minLength": 1 } }, "required": ["context"],
-        "additionalProperties": false,
-    });
     let name = call.file.variables["name"].as_str().unwrap_or_default();
     let mut context_bytes = CONTEXT_BYTES;
     loop {
         let text = question(name, chunks, place, context_bytes);
-        match ask_once(call, prompt.with(&text), schema.clone(), None, tokens).await {
+        match questions.ask(call, prompt.with(&text), None, tokens).await {
             Ok(answer) => return Ok(one_line(&answer["context"])),
             Err(AskError::Job(error)) => return Err(error),
             Err(AskError::TooLong(_)) if context_bytes > 0 => context_bytes /= 4,

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{
     chunking::compute,
     prompt::Prompt,
-    prompting::{Tokens, ask_once, file_metadata},
+    prompting::{Questions, Tokens, file_metadata},
     storing::store_text,
 };
 use crate::{
@@ -36,12 +36,13 @@ impl Behaviour for EnrichImage {
         let Elements::Bytes(files) = input else { return Err(wrong_input("enrich.image")) };
         let values = [("maxWords", self.max_words.to_string())];
         let prompt = Prompt::new(Self::TYPE, self.model.prompt.as_deref(), &values).with("");
+        let questions = Questions::new(schema());
         let mut tokens = Tokens::default();
         let (mut documents, mut effects) = (Vec::new(), Vec::new());
         for file in files {
             let image = image(call, &file).await?;
             let media_type = image.media_type.clone();
-            let answer = ask_once(call, prompt.clone(), schema(), Some(image), &mut tokens).await;
+            let answer = questions.ask(call, prompt.clone(), Some(image), &mut tokens).await;
             let answer = answer.map_err(|error| match error {
                 AskError::Job(error) => error,
                 AskError::TooLong(reason) => {

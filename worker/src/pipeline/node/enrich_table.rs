@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     chunking::documents,
     prompt::Prompt,
-    prompting::{Tokens, access, ask_once, file_metadata, records},
+    prompting::{Questions, Tokens, access, file_metadata, records},
     windows::windows,
 };
 use crate::{
@@ -33,10 +33,11 @@ impl Behaviour for EnrichTable {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let mut elements = documents("enrich.table", input)?;
         let prompt = Prompt::new(Self::TYPE, self.model.prompt.as_deref(), &[]);
+        let questions = Questions::new(schema());
         let mut tokens = Tokens::default();
         let (mut metadata, mut rows) = (Map::new(), Vec::new());
         for element in &mut elements {
-            let tables = tables(call, &prompt, &element.document, &mut tokens).await?;
+            let tables = tables(call, (&prompt, &questions), &element.document, &mut tokens).await?;
             match self.result {
                 ResultKind::Metadata => {
                     Arc::make_mut(&mut element.origin).metadata.insert(self.field.clone(), tables.clone());
@@ -68,11 +69,16 @@ fn schema() -> Value {
 }
 
 /// The description of each table, with its byte range and page.
-async fn tables(call: &Call<'_>, prompt: &Prompt, document: &Document, tokens: &mut Tokens) -> Result<Value, JobError> {
+async fn tables(
+    call: &Call<'_>,
+    asking: (&Prompt, &Questions),
+    document: &Document,
+    tokens: &mut Tokens,
+) -> Result<Value, JobError> {
     let mut tables = Vec::new();
     for element in document.elements.iter().filter(|element| element.kind == ElementKind::Table) {
         let text = &document.text[element.start..element.end];
-        let mut table = describe(call, prompt, text, tokens).await?;
+        let mut table = describe(call, asking, text, tokens).await?;
         table["start"] = element.start.into();
         table["end"] = element.end.into();
         if let Some(page) = element.page {
@@ -84,12 +90,17 @@ async fn tables(call: &Call<'_>, prompt: &Prompt, document: &Document, tokens: &
 }
 
 /// Asks about a table, or about its beginning if the model does not read all of it.
-async fn describe(call: &Call<'_>, prompt: &Prompt, text: &str, tokens: &mut Tokens) -> Result<Value, JobError> {
+async fn describe(
+    call: &Call<'_>,
+    (prompt, questions): (&Prompt, &Questions),
+    text: &str,
+    tokens: &mut Tokens,
+) -> Result<Value, JobError> {
     let settings = access(call)?.connection.client.settings();
     let mut bytes = ((settings.context_tokens - settings.max_output_tokens) as usize).max(MIN_TABLE_BYTES);
     loop {
         let beginning = windows(text, bytes).into_iter().next().unwrap_or(0..0);
-        match ask_once(call, prompt.with(&text[beginning]), schema(), None, tokens).await {
+        match questions.ask(call, prompt.with(&text[beginning]), None, tokens).await {
             Ok(answer) => return Ok(answer),
             Err(AskError::Job(error)) => return Err(error),
             Err(AskError::TooLong(_)) if bytes > MIN_TABLE_BYTES => bytes /= 2,

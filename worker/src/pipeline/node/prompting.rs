@@ -122,6 +122,43 @@ pub(super) struct Tokens {
     pub(super) saved: u64,
 }
 
+/// What all questions of a call of a node have in common, made once for all of its elements.
+pub(super) struct Questions {
+    /// The JSON Schema of an answer.
+    schema: Value,
+    /// The task, with the schema.
+    system: String,
+}
+
+impl Questions {
+    /// Questions whose answers have this schema.
+    pub(super) fn new(schema: Value) -> Self {
+        Self { system: format!("{SYSTEM}{schema}"), schema }
+    }
+
+    /// Asks one of them.
+    pub(super) async fn ask(
+        &self,
+        call: &Call<'_>,
+        prompt: String,
+        image: Option<Image>,
+        tokens: &mut Tokens,
+    ) -> Result<Value, AskError> {
+        let access = access(call)?;
+        let question = Question {
+            system: self.system.clone(),
+            turns: vec![Turn::user(prompt)],
+            image,
+            schema: Some(self.schema.clone()),
+            max_tokens: access.connection.client.settings().max_output_tokens,
+        };
+        let asked = ask(call, access, &question).await?;
+        tokens.spent += asked.tokens;
+        tokens.saved += asked.tokens_saved;
+        Ok(asked.value)
+    }
+}
+
 /// The model of the node.
 pub(super) fn access<'a>(call: &Call<'a>) -> Result<ModelAccess<'a>, JobError> {
     call.model_access.ok_or_else(|| JobError::retry("a node has no connection to a model")("the plan gave it none"))
@@ -137,13 +174,15 @@ pub(super) async fn run<T: TextTask>(task: &T, call: &Call<'_>, mut input: Eleme
         Elements::Chunks(all) => all.iter().map(|chunk| (chunk.bytes.start, chunk.text.as_str().into())).collect(),
         _ => return Err(wrong_input("a model node")),
     };
-    let mut tokens = Tokens::default();
+    let prompt = Prompt::new(T::TYPE, task.prompt(), &task.values());
+    let mut asking = Asking { task, call, prompt, questions: Questions::new(task.schema()), tokens: Tokens::default() };
     let mut results = Vec::with_capacity(texts.len());
     for (start, text) in &texts {
-        let blank = text.trim().is_empty();
-        let result = if blank { None } else { Some(about(task, call, *start, text, &mut tokens).await?) };
+        let is_blank = text.trim().is_empty();
+        let result = if is_blank { None } else { Some(asking.about(*start, text).await?) };
         results.push(result);
     }
+    let tokens = asking.tokens;
     let is_document = matches!(input, Elements::Documents(_));
     let mut effects = Vec::new();
     let output = match task.result() {
@@ -191,85 +230,66 @@ pub(super) fn records(field: &str, origin: &Arc<Origin>, result: Value) -> Vec<R
     }
 }
 
-/// The result for one text.
-async fn about<T: TextTask>(
-    task: &T,
-    call: &Call<'_>,
-    start: u64,
-    text: &str,
-    tokens: &mut Tokens,
-) -> Result<Value, JobError> {
-    let prompt = Prompt::new(T::TYPE, task.prompt(), &task.values());
-    let mut parts = ask_parts(task, call, &prompt, (start, text), tokens).await?;
-    let mut rounds = 0;
-    let mut joined;
-    while parts.len() > 1 && rounds < MAX_ROUNDS {
-        let texts: Option<Vec<&str>> = parts.iter().map(|part| task.reduced(&part.answer)).collect();
-        let Some(texts) = texts else { break };
-        joined = texts.join("\n\n");
-        let answers = ask_parts(task, call, &prompt, (start, &joined), tokens).await?;
-        parts = answers.into_iter().map(|part| Part { text: "", ..part }).collect();
-        rounds += 1;
-    }
-    Ok(task.merge(&parts))
+/// A call of a node that asks about texts.
+struct Asking<'a, T> {
+    task: &'a T,
+    call: &'a Call<'a>,
+    prompt: Prompt,
+    questions: Questions,
+    tokens: Tokens,
 }
 
-/// Asks about each part of a text. A part that is too long for the model is halved.
-async fn ask_parts<'a, T: TextTask>(
-    task: &T,
-    call: &Call<'_>,
-    prompt: &Prompt,
-    (start, text): (u64, &'a str),
-    tokens: &mut Tokens,
-) -> Result<Vec<Part<'a>>, JobError> {
-    let mut open: VecDeque<Range<usize>> = windows(text, window_bytes(call, prompt, &task.schema())?).into();
-    if T::READS_BEGINNING {
-        open.truncate(1);
+impl<T: TextTask> Asking<'_, T> {
+    /// The result for one text.
+    async fn about(&mut self, start: u64, text: &str) -> Result<Value, JobError> {
+        let mut parts = self.ask_parts(start, text).await?;
+        let mut rounds = 0;
+        let mut joined;
+        while parts.len() > 1 && rounds < MAX_ROUNDS {
+            let texts: Option<Vec<&str>> = parts.iter().map(|part| self.task.reduced(&part.answer)).collect();
+            let Some(texts) = texts else { break };
+            joined = texts.join("\n\n");
+            let answers = self.ask_parts(start, &joined).await?;
+            parts = answers.into_iter().map(|part| Part { text: "", ..part }).collect();
+            rounds += 1;
+        }
+        Ok(self.task.merge(&parts))
     }
-    let mut parts = Vec::new();
-    while let Some(range) = open.pop_front() {
-        let part = &text[range.clone()];
-        match ask_once(call, prompt.with(part), task.schema(), None, tokens).await {
-            Ok(answer) => parts.push(Part { start: start + range.start as u64, text: part, answer }),
-            Err(AskError::Job(error)) => return Err(error),
-            Err(AskError::TooLong(reason)) if part.len() < MIN_WINDOW_BYTES => {
-                let detail = format!("the model does not read {} bytes of text at once: {reason}", part.len());
-                return Err(JobError::Fail(Failure::new(FailureCode::TooLarge, detail)));
-            }
-            Err(AskError::TooLong(_)) => {
-                let (first, second) = halves(text, range);
-                if !T::READS_BEGINNING {
-                    open.push_front(second);
+
+    /// Asks about each part of a text. A part that is too long for the model is halved.
+    async fn ask_parts<'t>(&mut self, start: u64, text: &'t str) -> Result<Vec<Part<'t>>, JobError> {
+        let mut open: VecDeque<Range<usize>> =
+            windows(text, window_bytes(self.call, &self.prompt, &self.questions)?).into();
+        if T::READS_BEGINNING {
+            open.truncate(1);
+        }
+        let mut parts = Vec::new();
+        while let Some(range) = open.pop_front() {
+            let part = &text[range.clone()];
+            match self.questions.ask(self.call, self.prompt.with(part), None, &mut self.tokens).await {
+                Ok(answer) => parts.push(Part { start: start + range.start as u64, text: part, answer }),
+                Err(AskError::Job(error)) => return Err(error),
+                Err(AskError::TooLong(reason)) if part.len() < MIN_WINDOW_BYTES => {
+                    let detail = format!("the model does not read {} bytes of text at once: {reason}", part.len());
+                    return Err(JobError::Fail(Failure::new(FailureCode::TooLarge, detail)));
                 }
-                open.push_front(first);
+                Err(AskError::TooLong(_)) => {
+                    let (first, second) = halves(text, range);
+                    if !T::READS_BEGINNING {
+                        open.push_front(second);
+                    }
+                    open.push_front(first);
+                }
             }
         }
+        Ok(parts)
     }
-    Ok(parts)
-}
-
-/// Asks one question.
-pub(super) async fn ask_once(
-    call: &Call<'_>,
-    prompt: String,
-    schema: Value,
-    image: Option<Image>,
-    tokens: &mut Tokens,
-) -> Result<Value, AskError> {
-    let access = access(call)?;
-    let max_tokens = access.connection.client.settings().max_output_tokens;
-    let system = format!("{SYSTEM}{schema}");
-    let question = Question { system, turns: vec![Turn::user(prompt)], image, schema: Some(schema), max_tokens };
-    let asked = ask(call, access, &question).await?;
-    tokens.spent += asked.tokens;
-    tokens.saved += asked.tokens_saved;
-    Ok(asked.value)
 }
 
 /// How many bytes of text fit beside prompt, schema and answer.
-fn window_bytes(call: &Call<'_>, prompt: &Prompt, schema: &Value) -> Result<usize, JobError> {
+fn window_bytes(call: &Call<'_>, prompt: &Prompt, questions: &Questions) -> Result<usize, JobError> {
     let settings = access(call)?.connection.client.settings();
-    let taken = (prompt.len() + schema.to_string().len() + SYSTEM.len()).div_ceil(TOKEN_BYTES) + OVERHEAD_TOKENS;
+    let taken = (prompt.len() + questions.system.len()).div_ceil(TOKEN_BYTES) + OVERHEAD_TOKENS;
     let all = (settings.context_tokens - settings.max_output_tokens) as usize;
     all.checked_sub(taken).map(|left| left * TOKEN_BYTES).filter(|left| *left >= MIN_WINDOW_BYTES).ok_or_else(|| {
         let detail = "prompt, schema and answer leave no room for a text: raise `contextTokens` of the connection";
