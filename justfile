@@ -224,7 +224,7 @@ bench-pipelines items="100000": (bench "pipelines" items)
 [group('measure')]
 bench-fairness: (bench "fairness")
 
-# Compare each node that runs on this machine with the bare library that it is built on
+# Compare each node that runs on this machine with the bare library that it is built on, and each call of a model with a bare one
 bench-nodes: model
     @{{ services }} install
     {{ services }} run --throwaway -- cargo bench --locked -p nvisy-worker --bench nodes

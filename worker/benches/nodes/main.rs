@@ -1,6 +1,10 @@
-//! `just bench-nodes`: the speed of each node type that runs on this machine, beside the bare library that it is built on. Ratios are
-//! of one run: node and library take turns.
+//! `just bench-nodes`: the speed of each node type that runs on this machine, beside the bare library that it is built on, and the CPU
+//! time of each call of a model. Ratios are of one run: node and library take turns.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark that prints a report")]
+
+mod cpu_clock;
+mod model_calls;
+mod model_server;
 
 use std::{
     hint::black_box,
@@ -41,6 +45,9 @@ type Bare<'a> = (&'static str, Box<dyn Fn() + 'a>);
 
 #[tokio::main]
 async fn main() {
+    if std::env::args().any(|argument| argument == model_server::ARGUMENT) {
+        return model_server::serve().await;
+    }
     let deployment = TestDeployment::new().await;
     let platform = Platform::open(deployment.config(&[("NVISY_EMBEDDING_PROVIDER", "local")])).await.unwrap();
     let bench =
@@ -204,6 +211,7 @@ async fn main() {
         )
         .await;
     bench.expressions(&chunks[..1]).await;
+    model_calls::run(&bench.cx, &bench.file).await;
     drop(bench);
     deployment.close().await;
 }
