@@ -13,6 +13,7 @@ pub mod outbox;
 mod preflight;
 pub mod reconciler;
 pub mod relay;
+mod relay_pace;
 mod request;
 mod rerank_query;
 

@@ -5,12 +5,15 @@
 //! lock, after JetStream has acknowledged the messages. After a crash in between the rows are published twice, and both
 //! JetStream and the consumers ignore the second message.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{context::PublishAckFuture, message::PublishMessage};
 use sea_orm::sqlx::postgres::PgListener;
 
-use super::{NatsNames, Queue, QueueContext, outbox};
+use super::{
+    NatsNames, Queue, QueueContext, outbox,
+    relay_pace::{Pace, Rows},
+};
 use crate::{
     lifecycle::Lifecycle,
     store::{self, Db, TransactionTrait},
@@ -46,12 +49,13 @@ impl Relay {
     /// Relays until the soft stop.
     pub async fn run(self, db: Db, queue: Queue, lifecycle: Lifecycle) {
         let (mut listener, mut rounds) = (None, 0);
+        let mut pace = Pace::new(self.poll, Instant::now());
         while !lifecycle.soft().is_cancelled() {
-            match self.drain(&db, &queue, &mut rounds).await {
+            match self.drain(&db, &queue, pace.take(Instant::now()), &mut rounds).await {
                 Ok(()) => {
                     tokio::select! {
                         () = lifecycle.soft().cancelled() => {}
-                        () = wait_for_rows(&db, &mut listener, self.poll) => {}
+                        () = wait_for_rows(&db, &mut listener, &mut pace) => {}
                     }
                 }
                 Err(error) => {
@@ -63,6 +67,7 @@ impl Relay {
                     if matches!(error, RelayError::Queue(_)) {
                         let _ = queue.declare().await;
                     }
+                    pace.notify_all();
                     tokio::select! {
                         () = lifecycle.soft().cancelled() => {}
                         () = tokio::time::sleep(RETRY_DELAY) => {}
@@ -72,15 +77,17 @@ impl Relay {
         }
     }
 
-    /// Publishes all rows that are due now.
-    async fn drain(&self, db: &Db, queue: &Queue, rounds: &mut u32) -> Result<(), RelayError> {
-        loop {
-            *rounds = rounds.wrapping_add(1);
-            if self.publish_jobs(db, queue, *rounds).await? < BATCH_SIZE as usize {
-                break;
+    /// Publishes those of these rows that are due now.
+    async fn drain(&self, db: &Db, queue: &Queue, rows: Rows, rounds: &mut u32) -> Result<(), RelayError> {
+        if rows.jobs {
+            loop {
+                *rounds = rounds.wrapping_add(1);
+                if self.publish_jobs(db, queue, *rounds).await? < BATCH_SIZE as usize {
+                    break;
+                }
             }
         }
-        while publish_events(db, queue).await? == BATCH_SIZE as usize {}
+        while rows.events && publish_events(db, queue).await? == BATCH_SIZE as usize {}
         Ok(())
     }
 
@@ -135,19 +142,32 @@ async fn send(queue: &Queue, subject: String, message: PublishMessage) -> Result
     queue.jetstream.send_publish(subject, message).await.context("NATS cannot be written to")
 }
 
-/// Waits for a notification, at most for `poll`. Without a listener it waits for `poll`.
-async fn wait_for_rows(db: &Db, listener: &mut Option<PgListener>, poll: Duration) {
+/// Waits for a notification, or for the next poll. Without a listener it waits for the poll.
+async fn wait_for_rows(db: &Db, listener: &mut Option<PgListener>, pace: &mut Pace) {
     if listener.is_none() {
         *listener = listen(db).await.ok();
+        if listener.is_some() {
+            // Of rows that were added before, no notification comes.
+            pace.notify_all();
+        }
     }
+    let wait = pace.wait(Instant::now());
     let Some(listening) = listener else {
-        tokio::time::sleep(poll).await;
+        tokio::time::sleep(wait).await;
         return;
     };
-    match tokio::time::timeout(poll, listening.recv()).await {
-        // Notifications that arrived together need one read of the outbox.
-        Ok(Ok(_)) => while let Ok(Some(_)) = listening.next_buffered().map_or(Ok::<_, ()>(None), |n| Ok(Some(n))) {},
-        Ok(Err(_)) => *listener = None,
+    match tokio::time::timeout(wait, listening.recv()).await {
+        Ok(Ok(notification)) => {
+            pace.notify(notification.payload());
+            // Notifications that arrived together need one read of the outbox.
+            while let Some(notification) = listening.next_buffered() {
+                pace.notify(notification.payload());
+            }
+        }
+        Ok(Err(_)) => {
+            *listener = None;
+            pace.notify_all();
+        }
         Err(_) => {}
     }
 }
