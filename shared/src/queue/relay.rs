@@ -1,8 +1,9 @@
 //! The relay: publishes due jobs and new events from PostgreSQL to JetStream. `store::job::lock_due` decides the order of
 //! jobs and how many of a tenant are in flight.
 //!
-//! Any number of relays run at once: each locks the rows that it publishes. It marks the rows in the transaction that holds the
-//! lock, after JetStream has acknowledged the messages. After a crash in between the rows are published twice, and both
+//! Any number of relays run at once. One at a time publishes jobs, because their order and number are decided for all tenants
+//! together; the others ask again a little later. A relay locks the rows that it publishes, and marks them in the transaction that
+//! holds the lock, after JetStream has acknowledged the messages. After a crash in between the rows are published twice, and both
 //! JetStream and the consumers ignore the second message.
 
 use std::time::{Duration, Instant};
@@ -52,7 +53,10 @@ impl Relay {
         let mut pace = Pace::new(self.poll, Instant::now());
         while !lifecycle.soft().is_cancelled() {
             match self.drain(&db, &queue, pace.take(Instant::now()), &mut rounds).await {
-                Ok(()) => {
+                Ok(had_turn) => {
+                    if !had_turn {
+                        pace.leave_jobs(Instant::now());
+                    }
                     tokio::select! {
                         () = lifecycle.soft().cancelled() => {}
                         () = wait_for_rows(&db, &mut listener, &mut pace) => {}
@@ -77,22 +81,29 @@ impl Relay {
         }
     }
 
-    /// Publishes those of these rows that are due now.
-    async fn drain(&self, db: &Db, queue: &Queue, rows: Rows, rounds: &mut u32) -> Result<(), RelayError> {
+    /// Publishes those of these rows that are due now. `false`: another relay had the turn of publishing jobs.
+    async fn drain(&self, db: &Db, queue: &Queue, rows: Rows, rounds: &mut u32) -> Result<bool, RelayError> {
+        let mut published = Some(0);
         if rows.jobs {
             loop {
-                *rounds = rounds.wrapping_add(1);
-                if self.publish_jobs(db, queue, *rounds).await? < BATCH_SIZE as usize {
+                published = self.publish_jobs(db, queue, rounds).await?;
+                if published != Some(BATCH_SIZE as usize) {
                     break;
                 }
             }
         }
         while rows.events && publish_events(db, queue).await? == BATCH_SIZE as usize {}
-        Ok(())
+        Ok(published.is_some())
     }
 
-    async fn publish_jobs(&self, db: &Db, queue: &Queue, rounds: u32) -> Result<usize, RelayError> {
+    /// Publishes jobs; returns how many. `None`: another relay has the turn.
+    async fn publish_jobs(&self, db: &Db, queue: &Queue, rounds: &mut u32) -> Result<Option<usize>, RelayError> {
         let tx = db.begin().await?;
+        if !store::job::take_turn(&tx).await? {
+            tx.commit().await?;
+            return Ok(None);
+        }
+        *rounds = rounds.wrapping_add(1);
         // Every fourth time the oldest job of each tenant comes first, whatever its level, so that none waits forever.
         let oldest_first = rounds.is_multiple_of(OLDEST_EVERY);
         let due = store::job::lock_due(&tx, BATCH_SIZE, self.per_workspace, oldest_first).await?;
@@ -115,7 +126,7 @@ impl Relay {
             store::job::mark_queued(&tx, &published).await?;
         }
         tx.commit().await?;
-        Ok(published.len())
+        Ok(Some(published.len()))
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// How long a relay leaves the jobs to another one that publishes them: if that one ends, they wait so long.
+const TURN_RETRY_DELAY: Duration = Duration::from_millis(100);
+
 /// Rows that a relay reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rows {
@@ -19,12 +22,14 @@ pub(super) struct Pace {
     poll_at: Instant,
     /// Rows that may be there.
     pending: Rows,
+    /// When jobs are read again, after another relay had the turn.
+    jobs_at: Instant,
 }
 
 impl Pace {
     /// All rows may be there.
     pub(super) fn new(poll: Duration, now: Instant) -> Self {
-        Self { poll, poll_at: now, pending: Rows::default() }
+        Self { poll, poll_at: now, pending: Rows::default(), jobs_at: now }
     }
 
     /// Notes a notification, whose payload is the table.
@@ -39,18 +44,32 @@ impl Pace {
         self.pending = Rows { jobs: true, events: true };
     }
 
+    /// Leaves the jobs to another relay, for a while.
+    pub(super) fn leave_jobs(&mut self, now: Instant) {
+        self.pending.jobs = true;
+        self.jobs_at = now + TURN_RETRY_DELAY;
+    }
+
     /// The rows to be read now.
     pub(super) fn take(&mut self, now: Instant) -> Rows {
         if now >= self.poll_at {
             self.poll_at = now + self.poll;
             self.notify_all();
         }
-        std::mem::take(&mut self.pending)
+        let due = Rows { jobs: self.pending.jobs && now >= self.jobs_at, events: self.pending.events };
+        self.pending.jobs &= !due.jobs;
+        self.pending.events = false;
+        due
     }
 
     /// How long there is nothing to read without a notification.
     pub(super) fn wait(&self, now: Instant) -> Duration {
-        if self.pending == Rows::default() { self.poll_at.saturating_duration_since(now) } else { Duration::ZERO }
+        let until = match self.pending {
+            Rows { events: true, .. } => now,
+            Rows { jobs: true, .. } => self.jobs_at.min(self.poll_at),
+            _ => self.poll_at,
+        };
+        until.saturating_duration_since(now)
     }
 }
 
@@ -93,5 +112,18 @@ mod tests {
         pace.notify("event");
         assert_eq!(pace.take(now + POLL), ALL);
         assert_eq!(pace.wait(now + POLL), POLL);
+    }
+
+    #[test]
+    fn relay_without_the_turn_reads_events_at_once_and_jobs_later() {
+        let now = Instant::now();
+        let mut pace = pace(now);
+        pace.leave_jobs(now);
+        pace.notify("job");
+        pace.notify("event");
+        assert_eq!(pace.take(now), EVENTS);
+        assert_eq!(pace.wait(now), TURN_RETRY_DELAY);
+        assert_eq!(pace.take(now + TURN_RETRY_DELAY), JOBS);
+        assert_eq!(pace.take(now + TURN_RETRY_DELAY), Rows::default());
     }
 }

@@ -59,6 +59,22 @@ pub async fn insert(tx: &Tx, job: NewJob) -> Result<JobId> {
     Ok(id)
 }
 
+/// Advisory lock of the relay that publishes jobs, with the time of the turn.
+const PUBLISHER_LOCK: i32 = 0x6e76_6a62;
+
+/// Takes the turn of publishing jobs, until the transaction ends. `false`: another relay has it, and publishes the jobs that are due.
+///
+/// A turn begins each quarter of a second: a relay that does not end its transaction, because its machine or its connection to NATS
+/// does not respond, holds the lock of a turn that is over.
+pub async fn take_turn(tx: &Tx) -> Result<bool> {
+    let taken = raw_sql!(
+        Postgres,
+        "select pg_try_advisory_xact_lock({PUBLISHER_LOCK},
+             (floor(extract(epoch from clock_timestamp()) * 4)::bigint % 2147483647)::integer)"
+    );
+    Ok(sql::first_value(tx, taken).await? == Some(true))
+}
+
 /// Jobs of a lane that may be queued however few run: a worker that becomes free finds one without waiting for a relay.
 const QUEUED_AT_LEAST: i64 = 2;
 
@@ -82,7 +98,7 @@ pub struct DueJob {
 /// - Within a tenant a lower level comes first, then age; with `oldest_first` age alone decides.
 ///
 /// The statement walks the index from tenant to tenant, so its cost grows with the number of tenants that have jobs, not with
-/// the length of a backlog. Relays that run at the same time each publish up to the bound.
+/// the length of a backlog. A relay that has no turn ([`take_turn`]) must not call it: each would publish up to the bound.
 pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64, oldest_first: bool) -> Result<Vec<DueJob>> {
     let due = raw_sql!(
         Postgres,
