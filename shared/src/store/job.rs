@@ -225,7 +225,7 @@ fn held(claim: &Claim) -> Condition {
 }
 
 /// Whether the claim still holds the lease; if so, the job is locked until the transaction ends. Every transaction in
-/// which a handler writes begins with this.
+/// which a handler writes begins with this, or with [`complete`].
 pub async fn assert_lease(tx: &Tx, claim: &Claim) -> Result<bool> {
     let job = Entity::find().select_only().column(Column::Id).filter(held(claim)).lock_exclusive();
     Ok(job.into_tuple::<JobId>().one(tx).await?.is_some())
@@ -238,7 +238,7 @@ pub async fn replace_payload(tx: &Tx, claim: &Claim, payload: Json) -> Result<()
     Ok(())
 }
 
-/// Deletes a finished job. `false`: the lease was lost.
+/// Deletes a finished job, and locks it so until the transaction ends. `false`: the lease was lost.
 pub async fn complete(conn: &impl Conn, claim: &Claim) -> Result<bool> {
     Ok(Entity::delete_many().filter(held(claim)).exec(conn).await?.rows_affected == 1)
 }

@@ -1,4 +1,4 @@
-//! Changes fenced by the job's lease: they begin by asserting it, and write all or nothing.
+//! Changes fenced by the job's lease: they begin with it, and write all or nothing.
 
 use nvisy_shared::store::{
     self,
@@ -10,7 +10,8 @@ use nvisy_shared::store::{
 use super::JobError;
 use crate::context::Context;
 
-/// Does the job's last writes and completes the job, in one change. `work` makes the closure that writes, for each attempt.
+/// Completes the job and does its last writes, in one change. `work` makes the closure that writes, for each attempt; it finds no row of
+/// the job.
 ///
 /// # Errors
 /// [`JobError::LeaseLost`] when another worker has the lease; then nothing is written.
@@ -18,14 +19,18 @@ pub async fn complete_in_tx<T, F>(cx: &Context, claim: &Claim, mut work: impl Fn
 where
     F: AsyncFnOnce(&mut Change) -> Result<T, JobError>,
 {
-    write_in_tx(cx, claim, || {
-        let work = work();
-        async move |change: &mut Change| {
-            let value = work(change).await?;
-            if store::job::complete(change.tx(), claim).await? { Ok(value) } else { Err(JobError::LeaseLost) }
-        }
-    })
-    .await
+    changes(cx, claim)
+        .run_send(|| {
+            let work = work();
+            async move |change: &mut Change| {
+                // In place of an assertion of the lease: it has the same condition and lock, and a rollback brings the job back.
+                if !store::job::complete(change.tx(), claim).await? {
+                    return Err(JobError::LeaseLost);
+                }
+                work(change).await
+            }
+        })
+        .await
 }
 
 /// Writes in the middle of a job, which goes on afterwards.
@@ -36,8 +41,7 @@ pub async fn write_in_tx<T, F>(cx: &Context, claim: &Claim, mut work: impl FnMut
 where
     F: AsyncFnOnce(&mut Change) -> Result<T, JobError>,
 {
-    let changes = ChangeScope::new(&cx.db, &cx.audit_keys, claim.workspace_id, ActorContext::system());
-    changes
+    changes(cx, claim)
         .run_send(|| {
             let work = work();
             async move |change: &mut Change| {
@@ -48,4 +52,8 @@ where
             }
         })
         .await
+}
+
+fn changes<'a>(cx: &'a Context, claim: &Claim) -> ChangeScope<'a> {
+    ChangeScope::new(&cx.db, &cx.audit_keys, claim.workspace_id, ActorContext::system())
 }
