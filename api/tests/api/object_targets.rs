@@ -9,7 +9,8 @@ use crate::{
     check_writing::assert_can_write,
     support::{
         QuickWorker, Setup, TestApp, definition,
-        object_store::{AZURE_KEY, Azurite, BUCKET, FakeGcs, SFTP_PASSWORD, SeaweedFs, s3_credentials},
+        google_store::GoogleStore,
+        object_store::{AZURE_KEY, Azurite, BUCKET, SFTP_PASSWORD, SeaweedFs, s3_credentials},
         send, spawn,
         targets::{connect, delete_file},
         wait_until,
@@ -20,8 +21,6 @@ const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 
 /// The size of an object that is written in three parts.
 const SEVERAL_PARTS: u32 = 17 << 20;
-/// The emulator of Google's store does not know the requests with which objects of several parts are written.
-const ONE_PART: u32 = 7 << 20;
 
 /// A store whose objects a test looks at.
 trait Store {
@@ -50,7 +49,7 @@ impl Store for Azurite {
     }
 }
 
-impl Store for FakeGcs {
+impl Store for GoogleStore {
     async fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         Self::objects(self).await
     }
@@ -132,7 +131,6 @@ async fn assert_store_has_what_the_files_have(
     store: &impl Store,
     app: TestApp,
     (provider, settings, credentials): (&str, Value, Value),
-    largest_bytes: u32,
 ) {
     let setup = Setup::of(app).await;
     let worker = QuickWorker::start(&setup.app).await;
@@ -173,7 +171,7 @@ async fn assert_store_has_what_the_files_have(
     );
     setup.patch(&pipeline, &json!({ "state": "disabled" })).await;
     let raw = setup.pipeline("Raw", &bytes).await;
-    let large: Vec<u8> = (0..largest_bytes).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let large: Vec<u8> = (0..SEVERAL_PARTS).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let file = upload(&setup, "large", large.clone()).await;
     ready(&setup, &file).await;
     let objects = store.objects().await;
@@ -197,7 +195,7 @@ async fn assert_store_has_what_the_files_have(
 async fn bucket_of_s3_has_what_the_files_have() {
     let store = SeaweedFs::start().await;
     let connection = ("s3", store.s3_settings(), s3_credentials());
-    assert_store_has_what_the_files_have(&store, TestApp::start_with(&[LOCAL]).await, connection, SEVERAL_PARTS).await;
+    assert_store_has_what_the_files_have(&store, TestApp::start_with(&[LOCAL]).await, connection).await;
 }
 
 #[actix_web::test]
@@ -205,7 +203,7 @@ async fn webdav_server_has_what_the_files_have() {
     let store = SeaweedFs::start().await;
     let settings = json!({ "url": store.webdav, "root": format!("/buckets/{BUCKET}") });
     let connection = ("webdav", settings, Value::Null);
-    assert_store_has_what_the_files_have(&store, TestApp::start_with(&[LOCAL]).await, connection, SEVERAL_PARTS).await;
+    assert_store_has_what_the_files_have(&store, TestApp::start_with(&[LOCAL]).await, connection).await;
 }
 
 #[actix_web::test]
@@ -213,21 +211,23 @@ async fn sftp_server_has_what_the_files_have() {
     let store = SeaweedFs::start().await;
     let credentials = json!({ "username": "nvisy", "password": SFTP_PASSWORD });
     let connection = ("sftp", store.sftp_settings(), credentials);
-    assert_store_has_what_the_files_have(&store, TestApp::start_with(&[LOCAL]).await, connection, SEVERAL_PARTS).await;
+    assert_store_has_what_the_files_have(&store, TestApp::start_with(&[LOCAL]).await, connection).await;
 }
 
 #[actix_web::test]
 async fn container_of_azure_has_what_the_files_have() {
     let store = Azurite::start().await;
     let connection = ("azure_blob", store.settings(), json!({ "accountKey": AZURE_KEY }));
-    assert_store_has_what_the_files_have(&store, TestApp::start_with(&[LOCAL]).await, connection, SEVERAL_PARTS).await;
+    assert_store_has_what_the_files_have(&store, TestApp::start_with(&[LOCAL]).await, connection).await;
 }
 
 #[actix_web::test]
 async fn bucket_of_google_has_what_the_files_have() {
-    let store = FakeGcs::start().await;
+    let store = GoogleStore::start().await;
     let connection = ("gcs", store.settings(), Value::Null);
-    assert_store_has_what_the_files_have(&store, TestApp::start_with(&[LOCAL]).await, connection, ONE_PART).await;
+    assert_store_has_what_the_files_have(&store, TestApp::start_with(&[LOCAL]).await, connection).await;
+    let parts = store.take_parts();
+    assert!(parts.iter().eq(["1", "2", "3"]), "{parts:?}");
 }
 
 #[actix_web::test]
@@ -236,7 +236,7 @@ async fn folder_has_what_the_files_have() {
     let path = store.0.path().to_str().unwrap().to_owned();
     let folders = [("NVISY_OUTBOUND_LOCAL_FOLDERS", path.as_str()), ("NVISY_OUTBOUND_WRITABLE_FOLDERS", &path), LOCAL];
     let connection = ("local_folder", json!({ "path": path }), Value::Null);
-    assert_store_has_what_the_files_have(&store, TestApp::start_with(&folders).await, connection, SEVERAL_PARTS).await;
+    assert_store_has_what_the_files_have(&store, TestApp::start_with(&folders).await, connection).await;
 }
 
 /// A deployment whose tenants may write a folder.

@@ -9,6 +9,7 @@ mod database;
 mod declared;
 mod dovecot;
 mod files;
+pub mod google_store;
 mod imap_server;
 pub mod mail_requests;
 mod mailbox;

@@ -63,6 +63,15 @@ pub struct SeaweedFs {
 
 impl SeaweedFs {
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts a store whose S3 takes requests without signatures as well.
+    pub async fn start_public() -> Self {
+        Self::start_with(Some(json!({ "name": "anonymous", "actions": ["Read", "List", "Write"] }))).await
+    }
+
+    async fn start_with(more: Option<Value>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc, webdav, sftp] = free_ports();
         let identity = |name: &str, key: &str, actions: &[&str]| {
@@ -70,14 +79,18 @@ impl SeaweedFs {
                 "name": name, "credentials": [{ "accessKey": key, "secretKey": SECRET_KEY }], "actions": actions,
             })
         };
-        let identity = json!({ "identities": [
-            identity("test", ACCESS_KEY, &["Admin", "Read", "List", "Write"]), identity("reader", READER_KEY, &["Read", "List"]), identity("writer", WRITER_KEY, &["Write"]),
-        ] });
+        let mut identities = vec![
+            identity("test", ACCESS_KEY, &["Admin", "Read", "List", "Write"]),
+            identity("reader", READER_KEY, &["Read", "List"]),
+            identity("writer", WRITER_KEY, &["Write"]),
+        ];
+        identities.extend(more);
+        let identities = json!({ "identities": identities });
         let users = json!([{
             "Username": "nvisy", "Password": SFTP_PASSWORD, "PublicKeys": [], "HomeDir": format!("/buckets/{BUCKET}"),
             "Permissions": { "/": ["*"] }, "Uid": 1000, "Gid": 1000,
         }]);
-        std::fs::write(folder.path().join("s3.json"), identity.to_string()).expect("a file");
+        std::fs::write(folder.path().join("s3.json"), identities.to_string()).expect("a file");
         std::fs::write(folder.path().join("users.json"), users.to_string()).expect("a file");
         let keys = folder.path().join("keys");
         std::fs::create_dir(&keys).expect("a folder");
@@ -132,7 +145,7 @@ impl SeaweedFs {
             let put = store.send(Method::PUT, "ready", b"ready".to_vec()).await?;
             let s3 = store.client.get(&store.s3).send().await.ok()?;
             let webdav = store.client.get(&store.webdav).send().await.is_ok();
-            (put && s3.status() == 403 && webdav).then_some(())
+            (put && matches!(s3.status().as_u16(), 200 | 403) && webdav).then_some(())
         })
         .await;
         store.delete("ready").await;

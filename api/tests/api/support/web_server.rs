@@ -34,7 +34,8 @@ impl WebRequest {
         query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
-    fn path(&self) -> &str {
+    /// The path, as it is written.
+    pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 }
