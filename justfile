@@ -29,6 +29,7 @@ test *arguments: model
     @{{ services }} mariadb >/dev/null
     @{{ services }} dovecot >/dev/null
     @{{ services }} object-stores >/dev/null
+    @{{ services }} milvus >/dev/null
     @# More tests than cores: many of them wait.
     NEXTEST_TEST_THREADS="${NEXTEST_TEST_THREADS:-$(($(nproc) * 3 / 2))}" NVISY_TEST_LOG="${NVISY_TEST_LOG:-info}" {{ services }} run --throwaway --in-memory -- "$({{ services }} tool cargo-nextest)" nextest run --workspace --locked "$@"
     @{{ just_executable() }} no-secrets-in-logs "$#"

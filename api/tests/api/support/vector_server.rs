@@ -1,5 +1,6 @@
-//! A server that speaks the REST interfaces of Qdrant, Weaviate, Milvus and Pinecone on a socket, as far as writing needs them. No
-//! package brings one of these servers; requests and responses follow their published interfaces.
+//! A server that speaks the REST interfaces of Qdrant, Weaviate, Milvus and Pinecone on a socket, as far as writing needs them, and fails
+//! as a test needs it. No package has a server of Qdrant, Weaviate or Pinecone; that of Milvus is in `milvus.rs`. Requests and responses
+//! follow the published interfaces.
 
 use std::{
     collections::BTreeMap,
