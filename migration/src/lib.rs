@@ -40,6 +40,7 @@ mod m0032_source_listeners;
 mod m0033_binary_spaces;
 mod m0034_synonyms;
 mod m0035_history;
+mod m0036_chunk_changes;
 mod requirements;
 mod script;
 
@@ -53,7 +54,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 35] = [
+const SCRIPTS: [Script; 36] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -89,6 +90,7 @@ const SCRIPTS: [Script; 35] = [
     m0033_binary_spaces::SCRIPT,
     m0034_synonyms::SCRIPT,
     m0035_history::SCRIPT,
+    m0036_chunk_changes::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

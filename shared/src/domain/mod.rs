@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod activity;
+pub mod chunk;
 pub mod connection;
 pub mod evaluation;
 pub mod event;

@@ -23,6 +23,7 @@ pub struct Model {
     pub tokens: i32,
     pub document: Option<i64>,
     pub prefix: Option<String>,
+    pub disabled: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

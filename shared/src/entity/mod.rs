@@ -10,6 +10,7 @@ pub mod artifact_part;
 pub mod avatar;
 pub mod blob;
 pub mod chunk;
+pub mod chunk_change;
 pub mod collection;
 pub mod collection_usage;
 pub mod connection;

@@ -1,5 +1,8 @@
 //! Chunks and their vectors.
 
+mod changes;
+mod read;
+
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 
 use pgvector::Vector;
@@ -7,6 +10,10 @@ use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, raw_sql, sea_query
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+pub use self::{
+    changes::{count_changes, lock, set_disabled},
+    read::{ChunkFilter, ChunkPosition, ChunkRow, detect_languages, find, list, vectors},
+};
 use super::{Conn, Error, Result, Tx, posting, sql};
 use crate::{
     entity::{chunk, embedding},
@@ -42,8 +49,8 @@ pub fn input<'a>(prefix: Option<&str>, text: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// Adds chunks to a target, each with its ordinal, which is unique in the target, and the postings of their words. Returns
-/// their ids, in the same order.
+/// Adds chunks to a target, each with its ordinal, which is unique in the target, and the postings of their words. What members
+/// have decided about the same text of the file in the collection holds for them, too. Returns their ids, in the same order.
 ///
 /// # Errors
 /// [`Error::RecordNotFound`] if there is no such target.
@@ -61,6 +68,7 @@ pub async fn insert(
     );
     let written: Option<(FileId, VersionId, CollectionId)> = sql::first_value(tx, counted).await?;
     let (file, version, collection) = written.ok_or_else(|| Error::RecordNotFound("the target".to_owned()))?;
+    let changes = changes::of_file(tx, workspace, collection, file).await?;
     let ids: Vec<_> = chunks.iter().map(|_| ChunkId::new()).collect();
     let texts = chunks.iter().map(|(_, new)| new.text.clone()).collect();
     let documents = posting::insert(tx, workspace, collection, target, texts).await?;
@@ -72,6 +80,7 @@ pub async fn insert(
             file_id: Set(file),
             version_id: Set(version),
             ordinal: Set(ordinal),
+            disabled: Set(changes.is_disabled(&new.text)),
             text: Set(new.text),
             start_byte: Set(i64::try_from(new.bytes.start).unwrap_or(i64::MAX)),
             end_byte: Set(i64::try_from(new.bytes.end).unwrap_or(i64::MAX)),

@@ -33,6 +33,7 @@ fn expected_tables() -> Vec<ExpectedTable> {
         expected_table::<entity::avatar::Entity>(),
         expected_table::<entity::blob::Entity>(),
         expected_table::<entity::chunk::Entity>(),
+        expected_table::<entity::chunk_change::Entity>(),
         expected_table::<entity::collection::Entity>(),
         expected_table::<entity::collection_usage::Entity>(),
         expected_table::<entity::connection::Entity>(),

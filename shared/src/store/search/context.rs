@@ -30,9 +30,10 @@ struct Row {
     end_byte: i64,
     heading_path: Vec<String>,
     text: String,
+    disabled: bool,
 }
 
-/// Adds the text around each hit. A chunk that a better hit has shown is left out.
+/// Adds the text around each hit. A chunk that a better hit has shown is left out, and so are disabled ones.
 pub(super) async fn add(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -48,10 +49,10 @@ pub(super) async fn add(
     let last: Vec<i32> = hits.iter().map(|(_, place)| place.ordinal.saturating_add(reach)).collect();
     let rows = raw_sql!(
         Postgres,
-        "select distinct on (c.target_id, c.ordinal) c.target_id, c.ordinal, c.start_byte, c.end_byte, c.heading_path, c.text
+        "select distinct on (c.target_id, c.ordinal) c.target_id, c.ordinal, c.start_byte, c.end_byte, c.heading_path, c.text, c.disabled
          from unnest({targets}::uuid[], {first}::integer[], {last}::integer[]) as around (target, first, last)
          cross join lateral (
-             select target_id, ordinal, start_byte, end_byte, heading_path, text from chunk
+             select target_id, ordinal, start_byte, end_byte, heading_path, text, disabled from chunk
              where workspace_id = {workspace} and target_id = around.target
                  and ordinal between around.first and around.last offset 0) c
          order by c.target_id, c.ordinal"
@@ -80,9 +81,10 @@ fn around(rows: &[Row], place: &ChunkPlace, expand: Expand, shown: &mut HashSet<
     let mut is_truncated = false;
     let mut take = |row: Option<&Row>, neighbour: i32| -> bool {
         let Some(row) = row.filter(|row| row.ordinal == neighbour && belongs(row)) else { return false };
-        let fits = bytes + row.text.len() <= MAX_BYTES;
+        let length = if row.disabled { 0 } else { row.text.len() };
+        let fits = bytes + length <= MAX_BYTES;
         is_truncated |= !fits;
-        bytes += if fits { row.text.len() } else { 0 };
+        bytes += if fits { length } else { 0 };
         fits
     };
     let (mut may_precede, mut may_follow) = (true, true);
@@ -99,7 +101,8 @@ fn around(rows: &[Row], place: &ChunkPlace, expand: Expand, shown: &mut HashSet<
             .iter()
             .any(|row| row.ordinal.abs_diff(place.ordinal) >= MAX_SECTION_CHUNKS.unsigned_abs());
     let mut passages: Vec<Passage> = Vec::new();
-    for row in rows[first..=last].iter().filter(|row| shown.insert((row.target_id, row.ordinal))) {
+    let enabled = rows[first..=last].iter().filter(|row| !row.disabled);
+    for row in enabled.filter(|row| shown.insert((row.target_id, row.ordinal))) {
         append(&mut passages, row);
     }
     Context { passages, is_truncated }
@@ -140,6 +143,7 @@ mod tests {
             end_byte: *end as i64,
             heading_path: headings.iter().map(|heading| (*heading).to_owned()).collect(),
             text: SOURCE[*start..*end].to_owned(),
+            disabled: false,
         };
         (0..).zip(ranges).map(row).collect()
     }
@@ -172,6 +176,16 @@ mod tests {
         assert_eq!(ranges(&around(&rows, &place, Expand::Section, &mut HashSet::new())), [(15, 29), (30, 47)]);
         let place = ChunkPlace { target, ordinal: 2 };
         assert_eq!(ranges(&around(&rows, &place, Expand::Section, &mut HashSet::new())), [(30, 47)]);
+    }
+
+    #[test]
+    fn disabled_chunk_leaves_a_gap_in_the_context() {
+        let target = TargetId::new();
+        let mut rows = rows(target, &[(0, 14, &[]), (15, 29, &[]), (30, 47, &[])]);
+        rows[1].disabled = true;
+        let place = ChunkPlace { target, ordinal: 0 };
+        let context = around(&rows, &place, Expand::Neighbours(2), &mut HashSet::new());
+        assert_eq!((ranges(&context), context.is_truncated), (vec![(0, 14), (30, 47)], false));
     }
 
     #[test]

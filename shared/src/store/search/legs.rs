@@ -147,6 +147,7 @@ impl<'a> Legs<'a> {
             collections: query.collections.as_deref(),
             filter: round.filter.as_ref(),
             visibility: query.visibility,
+            has_disabled: self.scope.has_disabled,
             limit: round.certain,
             candidates: round.candidates,
         };

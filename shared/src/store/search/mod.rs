@@ -6,6 +6,7 @@
 
 pub(super) mod condition;
 mod context;
+mod disabled;
 mod expansion;
 mod facets;
 mod fusion;

@@ -99,7 +99,16 @@ async fn matching_share(tx: &Tx, workspace: WorkspaceId, query: &SearchQuery) ->
     let count = async |filter: Option<&Filter>| -> Result<i64> {
         let collections = query.collections.as_deref();
         let visibility = query.visibility;
-        let leg = VectorLeg { workspace, query: vector, collections, filter, visibility, limit: 0, candidates: 0 };
+        let leg = VectorLeg {
+            workspace,
+            query: vector,
+            collections,
+            filter,
+            visibility,
+            has_disabled: false,
+            limit: 0,
+            candidates: 0,
+        };
         Ok(sql::first_value(tx, vector_leg::count_statement(&leg)).await?.unwrap_or_default())
     };
     let (matching, all) = (count(Some(filter)).await?, count(None).await?);

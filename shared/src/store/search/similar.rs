@@ -3,7 +3,7 @@
 use pgvector::Vector;
 use sea_orm::{FromQueryResult, raw_sql};
 
-use super::{parameters::Parameters, query::SpaceVector, visibility::Visibility};
+use super::{disabled::is_enabled, parameters::Parameters, query::SpaceVector, visibility::Visibility};
 use crate::{
     domain::space::Quantisation,
     id::{ChunkId, CollectionId, FileId, SpaceId, WorkspaceId},
@@ -17,7 +17,7 @@ struct Row {
     vector: Vector,
 }
 
-/// Whether search finds a chunk: its target is visible, in a collection that is not deleted.
+/// Whether search finds a chunk: it is not disabled, and its target is visible, in a collection that is not deleted.
 pub async fn chunk_exists(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -31,7 +31,7 @@ pub async fn chunk_exists(
         "select c.id from chunk c
          join target t on t.workspace_id = c.workspace_id and t.id = c.target_id and {visible}
          join collection k on k.workspace_id = t.workspace_id and k.id = t.collection_id and k.deleted_at is null
-         where c.workspace_id = {workspace} and c.id = {chunk}"
+         where c.workspace_id = {workspace} and c.id = {chunk} and not c.disabled"
     ));
     Ok(sql::first_value::<ChunkId>(conn, found).await?.is_some())
 }
@@ -59,6 +59,7 @@ pub async fn file_vectors(
     let (workspace, file) = (parameters.bind(workspace), parameters.bind(file));
     let collections = parameters.bind(collections.iter().map(|id| id.0).collect::<Vec<_>>());
     let visible = visibility.condition(&mut parameters);
+    let enabled = is_enabled("e.chunk_id", &workspace);
     // A mean without length is that of opposite vectors: nothing is similar to it.
     let vectors = parameters.into_statement(format!(
         "select mean.space_id, space.quantisation, l2_normalize(mean.vector)::vector as vector
@@ -66,7 +67,7 @@ pub async fn file_vectors(
              select e.space_id, avg(e.vector)::vector as vector
              from target t
              join embedding e on e.workspace_id = t.workspace_id and e.target_id = t.id
-             where t.workspace_id = {workspace} and t.file_id = {file} and {visible} and e.space_id in (
+             where t.workspace_id = {workspace} and t.file_id = {file} and {visible} and {enabled} and e.space_id in (
                  select space_id from collection
                  where workspace_id = {workspace} and deleted_at is null and id = any({collections}::uuid[]))
              group by e.space_id) mean

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod binary;
+mod disabled;
 mod past;
 mod ranking;
 mod words;
@@ -277,6 +278,7 @@ async fn only_the_index_walk_uses_the_index() {
             collections: None,
             filter: None,
             visibility: Visibility::Live,
+            has_disabled: false,
             limit: query.limit,
             candidates: 50,
         };

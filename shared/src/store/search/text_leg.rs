@@ -42,6 +42,10 @@ pub(in crate::store) struct Scope {
     /// The languages of the chunks.
     indexed: Vec<Language>,
     dead_units: Units,
+    /// The documents of disabled chunks of the workspace.
+    disabled: Documents,
+    /// Whether the workspace has disabled chunks, with or without a document.
+    pub(in crate::store) has_disabled: bool,
     /// The units of the files that match the filter.
     matching_units: Option<Units>,
     /// Whether chunks have no postings yet.
@@ -55,6 +59,7 @@ pub(in crate::store) struct Scope {
 }
 
 type Units = FxHashSet<i64>;
+type Documents = FxHashSet<i64>;
 
 /// The chunks that words find.
 #[derive(Debug, Default)]
@@ -73,12 +78,14 @@ pub(in crate::store) struct Found {
     phrases: Vec<Phrase>,
 }
 
-#[derive(FromQueryResult)]
+#[derive(Default, FromQueryResult)]
 struct ScopeRow {
     collections: Vec<Uuid>,
     documents: i64,
     words: i64,
     dead_units: Vec<i64>,
+    disabled: Vec<i64>,
+    has_disabled: bool,
     languages: Vec<String>,
     is_incomplete: bool,
     has_synonyms: bool,
@@ -118,6 +125,10 @@ impl Scope {
                          select units from posting_tombstone
                          where workspace_id = {workspace} and collection_id = searched.id offset 0) d) as dead_units,
                  array(
+                     select document from chunk
+                     where workspace_id = {workspace} and disabled and document is not null) as disabled,
+                 exists (select from chunk where workspace_id = {workspace} and disabled) as has_disabled,
+                 array(
                      select language.term
                      from unnest({languages}::text[]) as language (term)
                      where exists (
@@ -135,15 +146,7 @@ impl Scope {
              join collection_usage u on u.workspace_id = {workspace} and u.collection_id = searched.id"
         );
         let row: Option<ScopeRow> = sql::first(conn, scope).await?;
-        let mut row = row.unwrap_or(ScopeRow {
-            collections: Vec::new(),
-            documents: 0,
-            words: 0,
-            dead_units: Vec::new(),
-            languages: Vec::new(),
-            is_incomplete: false,
-            has_synonyms: false,
-        });
+        let mut row = row.unwrap_or_default();
         if let Visibility::At(time) = visibility {
             let past = past::read(conn, workspace, row.collections.clone(), time).await?;
             row = ScopeRow { documents: past.documents, words: past.words, dead_units: past.dead_units, ..row };
@@ -155,6 +158,8 @@ impl Scope {
             collections: row.collections,
             totals: Totals { documents: row.documents.unsigned_abs(), words: row.words.unsigned_abs() },
             dead_units: row.dead_units.into_iter().collect(),
+            disabled: row.disabled.into_iter().collect(),
+            has_disabled: row.has_disabled,
             matching_units: None,
             is_incomplete: row.is_incomplete,
             conditions: query.conditions(language, &indexed),
@@ -238,7 +243,20 @@ impl Scope {
 
     /// The chunks with one of the terms.
     fn merged(&self, terms: &[String], packed: &Packed) -> Vec<Posting> {
-        merge(rows(terms, packed), &self.dead_units)
+        let mut postings = merge(rows(terms, packed), &self.dead_units);
+        if !self.disabled.is_empty() {
+            postings.retain(|posting| !self.disabled.contains(&posting.document));
+        }
+        postings
+    }
+
+    /// Whether a chunk that search reads has one of the terms.
+    fn is_known(&self, terms: &[String], packed: &Packed) -> bool {
+        if self.disabled.is_empty() {
+            is_live(rows(terms, packed), &self.dead_units)
+        } else {
+            !self.merged(terms, packed).is_empty()
+        }
     }
 
     /// The rows of terms.
@@ -284,9 +302,8 @@ impl Scope {
     /// Adds to words that no chunk has those that contain them, or their parts, with their postings.
     async fn replace_unknown(&self, conn: &impl Conn, words: &mut Vec<Word>, packed: &mut Packed) -> Result<()> {
         let (workspace, collections) = (self.workspace, &self.collections);
-        // A word that only replaced versions have is unknown, too.
-        let is_known = |word: &Word| is_live(rows(&word.terms, packed), &self.dead_units);
-        let is_unknown = |word: &Word| word.is_plain && !word.is_prefix && !is_known(word);
+        // A word that only replaced versions or disabled chunks have is unknown, too.
+        let is_unknown = |word: &Word| word.is_plain && !word.is_prefix && !self.is_known(&word.terms, packed);
         // Each with its shortest term.
         let mut unknown: Vec<(usize, String)> = words
             .iter()
@@ -338,7 +355,7 @@ impl Scope {
         let missing = found.values().flatten().filter(|term| !packed.contains_key(*term));
         packed.extend(self.postings(conn, missing).await?);
         found.retain(|_, terms| {
-            terms.retain(|term| is_live(rows(std::slice::from_ref(term), packed), &self.dead_units));
+            terms.retain(|term| self.is_known(std::slice::from_ref(term), packed));
             !terms.is_empty()
         });
         Ok(found)

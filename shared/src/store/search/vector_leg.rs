@@ -9,7 +9,8 @@ use pgvector::Vector;
 use sea_orm::{FromQueryResult, Statement};
 
 use super::{
-    condition::condition, model::Thresholds, parameters::Parameters, query::SpaceVector, visibility::Visibility,
+    condition::condition, disabled::is_enabled, model::Thresholds, parameters::Parameters, query::SpaceVector,
+    visibility::Visibility,
 };
 use crate::{
     domain::{filter::Filter, space::Quantisation},
@@ -29,6 +30,8 @@ pub(in crate::store) struct VectorLeg<'a> {
     pub(in crate::store) filter: Option<&'a Filter>,
     /// The time of which passages are found.
     pub(in crate::store) visibility: Visibility,
+    /// Whether the workspace has disabled chunks. Without any, the statement does not read them.
+    pub(in crate::store) has_disabled: bool,
     /// Maximum number of hits of the search.
     pub(in crate::store) limit: i64,
     /// Number of chunks to return.
@@ -76,6 +79,8 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
               where t.workspace_id = {workspace} and t.id = {row}.target_id)"
         )
     };
+    let enabled =
+        if leg.has_disabled { format!("and {}", is_enabled("e.chunk_id", &workspace)) } else { String::new() };
     let (matching, walk_limit, live) = match (leg.selects_targets(), leg.collections) {
         (false, None) => (String::new(), *candidates, format!("where {}", is_live("first"))),
         (false, Some(_)) => (format!("and {} is true", is_live("e")), 2 * candidates, String::new()),
@@ -92,7 +97,7 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
                 "union all
                  (select e.chunk_id, e.target_id, e.vector <=> (select vector from query) as distance, false as indexed
                   from embedding e
-                  where e.workspace_id = {workspace} and e.space_id = '{space}'
+                  where e.workspace_id = {workspace} and e.space_id = '{space}' {enabled}
                       and (select matching <= max_exact from scope, query)
                   order by distance, e.chunk_id limit {all_limit})"
             ),
@@ -115,7 +120,7 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
              (select e.chunk_id, e.target_id, e.vector::halfvec({dimensions}) <=> (select vector from query) as distance,
                   true as indexed
               from embedding e
-              where e.space_id = '{space}' and (e.workspace_id = {workspace}) is true {matching}
+              where e.space_id = '{space}' and (e.workspace_id = {workspace}) is true {matching} {enabled}
                   and (select matching > max_exact from scope, query)
               order by {order} limit {walk_limit})
              {all}),
@@ -123,8 +128,9 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
          scan as (
              select e.chunk_id, e.vector <=> (select vector from query) as distance
              from live cross join lateral (
-                 select chunk_id, vector from embedding
-                 where workspace_id = {workspace} and space_id = '{space}' and target_id = live.target_id offset 0) e
+                 select e.chunk_id, e.vector from embedding e
+                 where e.workspace_id = {workspace} and e.space_id = '{space}' and e.target_id = live.target_id {enabled}
+                 offset 0) e
              where (select count(*) from near) < {limit} and not {is_exhausted}
              order by distance, e.chunk_id limit {candidates}),
          best as materialized (
@@ -249,9 +255,30 @@ mod tests {
     }
 
     fn text_of(query: &SpaceVector, visibility: Visibility) -> String {
-        let (workspace, collections, filter) = (WorkspaceId::new(), None, None);
-        let leg = VectorLeg { workspace, query, collections, filter, visibility, limit: 10, candidates: 50 };
-        statement(&leg, THRESHOLDS).sql
+        statement(&leg(query, visibility), THRESHOLDS).sql
+    }
+
+    fn leg(query: &SpaceVector, visibility: Visibility) -> VectorLeg<'_> {
+        VectorLeg {
+            workspace: WorkspaceId::new(),
+            query,
+            collections: None,
+            filter: None,
+            visibility,
+            has_disabled: false,
+            limit: 10,
+            candidates: 50,
+        }
+    }
+
+    #[test]
+    fn statement_reads_disabled_chunks_only_where_there_are_any() {
+        let query = SpaceVector { space: SpaceId::new(), quantisation: Quantisation::Half, vector: vec![0.5; 8] };
+        let without = leg(&query, Visibility::Live);
+        let with = VectorLeg { has_disabled: true, ..without };
+        let places = |leg: &VectorLeg<'_>| statement(leg, THRESHOLDS).sql.matches("and disabled").count();
+        // The walk, the scan of everything, and that of the live targets.
+        assert_eq!((places(&without), places(&with)), (0, 3));
     }
 
     #[test]

@@ -110,7 +110,16 @@ async fn walk_uses_the_binary_index() {
         let query = fixture.query(SearchMode::Vector, "", clustered(1, DIMENSIONS), 10);
         let query = &query.vectors[0];
         let (collections, visibility) = (None, Visibility::Live);
-        let leg = VectorLeg { workspace, query, collections, filter, visibility, limit: 10, candidates: 50 };
+        let leg = VectorLeg {
+            workspace,
+            query,
+            collections,
+            filter,
+            visibility,
+            has_disabled: false,
+            limit: 10,
+            candidates: 50,
+        };
         let mut statement = vector_leg::statement(&leg, SMALL);
         statement.sql.insert_str(0, "explain (analyze, costs off, timing off) ");
         let tx = snapshot::begin(&fixture.db).await.unwrap();
