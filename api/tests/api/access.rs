@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 140] = [
+const TABLE: [(&str, Requirement); 143] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),
@@ -100,6 +100,9 @@ const TABLE: [(&str, Requirement); 140] = [
     ("estimateSecondSpace", Within(Permission::ReadCollections)),
     ("listCollections", Within(Permission::ReadCollections)),
     ("readCollection", Within(Permission::ReadCollections)),
+    ("updateChunk", Within(Permission::WriteCollections)),
+    ("listChunks", Within(Permission::ReadFiles)),
+    ("readChunk", Within(Permission::ReadFiles)),
     ("createConnection", Within(Permission::WriteConnections)),
     ("updateConnection", Within(Permission::WriteConnections)),
     ("deleteConnection", Within(Permission::WriteConnections)),

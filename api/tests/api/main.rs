@@ -15,6 +15,7 @@ mod api_tokens;
 mod audit_coverage;
 mod call_recovery;
 mod check_writing;
+mod chunks;
 mod collections;
 mod concurrent_changes;
 mod connection_rows;

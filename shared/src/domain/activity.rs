@@ -177,6 +177,8 @@ actions! {
     CollectionUpdated "collection.updated";
     /// A collection was deleted.
     CollectionDeleted "collection.deleted";
+    /// A chunk was disabled or enabled.
+    ChunkUpdated "chunk.updated";
     /// A set of judged queries was created.
     QuerySetCreated "query_set.created";
     /// Queries or judgements of a set were imported or changed.

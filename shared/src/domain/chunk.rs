@@ -1,4 +1,4 @@
 //! Limits of changes of chunks.
 
 /// The most texts of a workspace that members have changed: searches read the list of disabled chunks.
-pub const MAX_CHANGED_CHUNKS: i64 = 10_000;
+pub const MAX_CHANGED_CHUNKS: u64 = 10_000;

@@ -55,6 +55,10 @@ pub enum EventType {
     #[sea_orm(string_value = "collection.deleted")]
     #[serde(rename = "collection.deleted")]
     CollectionDeleted,
+    /// A chunk was disabled or enabled.
+    #[sea_orm(string_value = "chunk.updated")]
+    #[serde(rename = "chunk.updated")]
+    ChunkUpdated,
     /// The synonyms of the workspace were replaced.
     #[sea_orm(string_value = "synonyms.updated")]
     #[serde(rename = "synonyms.updated")]

@@ -44,14 +44,14 @@ macro_rules! permissions {
         $with! {
             ReadWorkspace "workspace.read" Guest "See the workspace and its settings";
             LeaveWorkspace "workspace.leave" Guest "Leave the workspace";
-            ReadFiles "files.read" Guest "See files, their content and progress, and follow events";
+            ReadFiles "files.read" Guest "See files, their content, chunks and progress, and follow events";
             Search "search" Guest "Search";
             ReadPipelines "pipelines.read" Guest "See pipelines and their versions, plans and differences, and runs; validate definitions";
             ReadCollections "collections.read" Guest "See collections, their models and their usage, and snapshots";
             ReadEvaluations "evaluations.read" Guest "See judged queries and evaluations";
             ReadConnections "connections.read" Member "See connections to other systems, and what they cost; never their credentials";
             WriteFiles "files.write" Member "Upload, change and delete files";
-            WriteCollections "collections.write" Member "Create, change and delete collections and snapshots";
+            WriteCollections "collections.write" Member "Create, change and delete collections and snapshots, and disable chunks";
             WriteEvaluations "evaluations.write" Member "Import and delete judged queries, judge hits, and run evaluations";
             ReadMembers "members.read" Member "See who belongs to the workspace, with e-mail addresses";
             ReadUsage "usage.read" Member "See how much the workspace uses, and how much it may";

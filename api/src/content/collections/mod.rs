@@ -1,5 +1,6 @@
 //! Collections: the named indexes of a workspace, and the models that they can have.
 
+mod chunks;
 mod handlers;
 mod model;
 mod second_space;
@@ -21,4 +22,5 @@ pub fn routes(config: &mut ServiceConfig) {
                 .route(delete().to(handlers::delete)),
         );
     second_space::routes(config);
+    chunks::routes(config);
 }

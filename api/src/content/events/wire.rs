@@ -18,7 +18,7 @@ pub struct Event {
     /// The event's id.
     id: Uuid,
     /// The type: `file.queued`, `file.progressed`, `file.ready`, `file.failed`, `file.updated`, `file.deleted`,
-    /// `collection.created`, `collection.updated`, `collection.deleted`, `pipeline.created`, `pipeline.updated`,
+    /// `collection.created`, `collection.updated`, `collection.deleted`, `chunk.updated`, `pipeline.created`, `pipeline.updated`,
     /// `pipeline.deleted`, `connection.created`, `connection.updated`, `connection.checked`, `connection.deleted`,
     /// `synonyms.updated`, `synonyms.deleted`, `run.started`, `run.progressed`, `run.ended`, `item.failed` or `check.failed`. Also the SSE `event`.
     #[serde(rename = "type")]

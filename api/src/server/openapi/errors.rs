@@ -84,6 +84,7 @@ const DECLARED: &[(&str, &[Code])] = &[
     ),
     ("createSecondSpace", &[Code::SecondSpaceExists]),
     ("deleteCollection", &[Code::DefaultCollection, Code::InUse]),
+    ("updateChunk", &[Code::QuotaExceeded]),
     ("createConnection", &[Code::NameTaken]),
     ("updateConnection", &[Code::NameTaken, Code::InUse]),
     ("deleteConnection", &[Code::InUse]),

@@ -40,7 +40,7 @@ pub const VERSION: &str = "1";
 
 const LICENSE_URL: &str = "https://www.apache.org/licenses/LICENSE-2.0";
 
-const TAGS: [(&str, &str); 16] = [
+const TAGS: [(&str, &str); 17] = [
     ("accounts", "Sign-up, and the caller's own account."),
     ("sessions", "Login, refresh and logout; the caller's sessions and second factor."),
     ("tokens", "API tokens: credentials with which programs act for an account."),
@@ -50,6 +50,7 @@ const TAGS: [(&str, &str); 16] = [
     ("files", "The files of a workspace, and the state of their indexing."),
     ("connections", "Connections: accounts at other systems, such as model providers, with which pipelines work."),
     ("collections", "Collections: the named indexes of a workspace, which pipelines write to and search reads."),
+    ("chunks", "Chunks: the passages of files in collections, which search finds."),
     ("pipelines", "Pipelines: definitions of the processing of files, their versions, validation and plans."),
     ("runs", "Runs of pipelines over files, their items, and the outputs of their nodes."),
     ("search", "Semantic and full-text search."),

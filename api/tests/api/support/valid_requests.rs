@@ -93,7 +93,8 @@ impl WorkspaceFixture {
     pub fn id(&self, parameter: &str) -> Option<&str> {
         Some(match parameter {
             "{ws}" => &self.workspace,
-            "{file}" => &self.file,
+            // A file with a passage, which has the same id.
+            "{file}" | "{chunk}" => &self.file,
             "{account}" => &self.member.id,
             "{invite}" => &self.invite,
             "{pipeline}" => &self.pipeline,
@@ -190,6 +191,7 @@ impl Operation {
             ("searchSimilar", _) => Body::Json(json!({ "file": fixture.file })),
             ("createCollection", _) => Body::Json(json!({ "name": "contracts" })),
             ("updateCollection", _) => Body::Json(json!({ "name": "contracts" })),
+            ("updateChunk", _) => Body::Json(json!({ "disabled": true })),
             ("createSecondSpace" | "estimateSecondSpace", _) => {
                 Body::Json(json!({ "connection": fixture.embedding_connection }))
             }

@@ -1,0 +1,177 @@
+//! Requests and responses of the operations on chunks.
+
+use apistos::ApiComponent;
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use nvisy_shared::{
+    id::{CollectionId, FileId},
+    store::{
+        chunk::{ChunkFilter, ChunkRow},
+        search::Language,
+    },
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::service::ChunkChange;
+use crate::http::{
+    pagination::{PageQuery, default_limit},
+    string_schema::Opaque,
+    validation::present,
+};
+
+/// The path of a chunk.
+#[derive(Debug, Deserialize, JsonSchema, ApiComponent)]
+pub struct ChunkPath {
+    /// The chunk's id.
+    pub chunk: Uuid,
+}
+
+/// The page of chunks to return.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct ChunksQuery {
+    /// Only chunks of this collection, by its id.
+    collection: Option<Uuid>,
+    /// Only chunks of this file.
+    file: Option<Uuid>,
+    /// Only disabled chunks, or only others.
+    disabled: Option<bool>,
+    /// The largest number of items in the response.
+    #[serde(default = "default_limit")]
+    #[garde(range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 100))]
+    limit: u32,
+    /// `nextCursor` of the previous page; absent for the first page.
+    #[schemars(with = "Option<Opaque>")]
+    cursor: Option<String>,
+}
+
+impl ChunksQuery {
+    pub fn into_parts(self) -> (ChunkFilter, PageQuery) {
+        let filter = ChunkFilter {
+            collection: self.collection.map(CollectionId),
+            file: self.file.map(FileId),
+            disabled: self.disabled,
+        };
+        (filter, PageQuery::new(self.limit, self.cursor))
+    }
+}
+
+/// Changes of a chunk; absent fields keep their value.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(example = "change_example")]
+pub struct ChangeChunk {
+    /// Whether search leaves out the chunk.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "bool")]
+    disabled: Option<bool>,
+}
+
+fn change_example() -> Value {
+    json!({ "disabled": true })
+}
+
+impl From<ChangeChunk> for ChunkChange {
+    fn from(body: ChangeChunk) -> Self {
+        Self { disabled: body.disabled }
+    }
+}
+
+/// A chunk: a passage of a version of a file, in a collection.
+#[derive(Debug, Serialize, JsonSchema, ApiComponent)]
+#[serde(rename_all = "camelCase")]
+pub struct Chunk {
+    /// The chunk's id: the `chunkId` of a hit.
+    id: Uuid,
+    /// The file of the chunk.
+    file: ChunkFile,
+    /// The collection of the chunk.
+    collection: ChunkCollection,
+    /// The pipeline that has written it; absent for a run of a definition that is not stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pipeline_id: Option<Uuid>,
+    /// The id of the sink in the definition of the pipeline.
+    node: String,
+    /// The place among the chunks that the sink has written for the file, from 0.
+    ordinal: i32,
+    /// The text.
+    text: String,
+    /// The first byte of the chunk in the file's text (`/files/{file}/text`).
+    start: i64,
+    /// The position after the last byte of the chunk.
+    end: i64,
+    /// The page on which the chunk starts; absent for files without pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<i32>,
+    /// The headings above the chunk, outermost first.
+    heading_path: Vec<String>,
+    /// The context that is embedded before the text, where the pipeline has written one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix: Option<String>,
+    /// The number of tokens, by the model for which the text was cut.
+    tokens: i32,
+    /// The language as an ISO 639-1 code; absent if the text is too short to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    /// Whether search leaves out the chunk.
+    disabled: bool,
+    /// The time since when search reads the version's chunks.
+    indexed_at: DateTime<Utc>,
+}
+
+/// The file of a chunk.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ChunkFile {
+    /// The file's id.
+    id: Uuid,
+    /// The file's name.
+    name: String,
+    /// The id of the version that the chunk is from.
+    version_id: Uuid,
+    /// The number of the version.
+    version: i32,
+}
+
+/// The collection of a chunk.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ChunkCollection {
+    /// The collection's id.
+    id: Uuid,
+    /// The collection's name.
+    name: String,
+}
+
+impl From<(ChunkRow, Option<Language>)> for Chunk {
+    fn from((row, language): (ChunkRow, Option<Language>)) -> Self {
+        Self {
+            id: row.id.0,
+            file: ChunkFile {
+                id: row.file_id.0,
+                name: row.file_name,
+                version_id: row.version_id.0,
+                version: row.version,
+            },
+            collection: ChunkCollection { id: row.collection_id.0, name: row.collection_name },
+            pipeline_id: row.pipeline_id.map(|id| id.0),
+            node: row.node,
+            ordinal: row.ordinal,
+            text: row.text,
+            start: row.start_byte,
+            end: row.end_byte,
+            page: row.page,
+            heading_path: row.heading_path,
+            prefix: row.prefix,
+            tokens: row.tokens,
+            language: language.map(|language| language.code().to_owned()),
+            disabled: row.disabled,
+            indexed_at: row.indexed_at,
+        }
+    }
+}
