@@ -1,4 +1,4 @@
-//! Chunks as a resource: lists with origin, and disabled ones.
+//! Chunks as a resource: lists and exports with origin, and disabled chunks.
 
 use std::collections::BTreeSet;
 
@@ -164,6 +164,51 @@ async fn disabled_chunk_is_no_hit_until_it_is_enabled() {
     for bad in [json!({ "disabled": null }), json!({ "disabled": "yes" }), json!({ "colour": "blue" })] {
         searched.patch(chunk, bad, None).await.problem(422, "invalid_body");
     }
+    searched.app.stop().await;
+}
+
+#[actix_web::test]
+async fn export_has_each_chunk_once_and_vectors_on_request() {
+    let searched = start().await;
+    let chunks = searched.chunks("").await;
+    let export = async |query: &str| -> Vec<Value> {
+        let response = searched.get(&format!("collections/default/chunks/export{query}")).await;
+        assert_eq!((response.status.as_u16(), response.header("content-type")), (200, "application/jsonl"));
+        response.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(export("").await, chunks);
+    let mut with_vectors = export("?include=vector").await;
+    for chunk in &mut with_vectors {
+        let vector = chunk.as_object_mut().unwrap().remove("vector").unwrap();
+        let vector: Vec<f64> = serde_json::from_value(vector).unwrap();
+        let length: f64 = vector.iter().map(|x| x * x).sum();
+        assert!(vector.len() == 384 && (length - 1.0).abs() < 0.01, "{} {length}", vector.len());
+    }
+    assert_eq!(with_vectors, chunks);
+    let file = &searched.files[0];
+    assert_eq!(export(&format!("?file={file}")).await, searched.chunks(&format!("file={file}")).await);
+    // More chunks than one statement reads, of several targets.
+    searched
+        .app
+        .sql(
+            "insert into chunk (workspace_id, id, target_id, file_id, version_id, ordinal, text, start_byte, end_byte, tokens)
+                 select workspace_id, gen_random_uuid(), target_id, file_id, version_id, ordinal + 1000 * n, text, start_byte,
+                     end_byte, tokens
+                 from chunk, generate_series(1, 70) n",
+        )
+        .await;
+    let all = export("").await;
+    assert_eq!(all.len(), 71 * chunks.len());
+    assert_eq!(all.iter().map(id).collect::<BTreeSet<_>>().len(), all.len());
+    searched.patch(&chunks[0], json!({ "disabled": true }), None).await.expect(200);
+    assert_eq!(export("?disabled=true").await.len(), 71, "all chunks with this text");
+    assert_eq!(export("?disabled=false").await.len(), 71 * (chunks.len() - 1));
+    let path = |path: &str| format!("collections/{path}/chunks/export");
+    searched.get(&path("none")).await.problem(404, "not_found");
+    searched.get(&(path("default") + "?include=text")).await.problem(400, "invalid_query");
+    searched.get(&(path("default") + "?cursor=x")).await.problem(400, "invalid_query");
+    searched.post("collections", &json!({ "name": "empty" })).await.expect(201);
+    assert_eq!(searched.get(&path("empty")).await.text, "");
     searched.app.stop().await;
 }
 

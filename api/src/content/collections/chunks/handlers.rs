@@ -11,8 +11,10 @@ use nvisy_shared::{
 };
 
 use super::{
+    super::{service::find as find_collection, wire::CollectionPath},
+    export::ChunkExport,
     service,
-    wire::{ChangeChunk, Chunk, ChunkPath, ChunksQuery},
+    wire::{ChangeChunk, Chunk, ChunkPath, ChunksQuery, ExportQuery},
 };
 use crate::{
     auth::member::{Member, ReadFiles, WriteCollections},
@@ -76,6 +78,30 @@ pub async fn update(
 ) -> Result<Tagged<Chunk>, Problem> {
     let (chunk, change) = (ChunkId(path.0.chunk), body.0.into());
     tagged(service::update(&state.platform, &member, &client, chunk, expected.revisions(), &change).await?).await
+}
+
+#[api_operation(
+    operation_id = "exportChunks",
+    tag = "chunks",
+    summary = "Export the chunks of a collection",
+    description = "Those that search reads, with the disabled ones, as JSON Lines: one chunk per line. A chunk that is there from the beginning to the end of the export is in it once; of those that come or go meanwhile, some are."
+)]
+pub async fn export(
+    state: Data<State>,
+    member: Member<ReadFiles>,
+    path: Path<CollectionPath>,
+    query: Query<ExportQuery>,
+) -> Result<ChunkExport, Problem> {
+    let db = state.platform.db.clone();
+    let collection = find_collection(&db, member.workspace, &path.0.key()?).await?.id;
+    Ok(ChunkExport {
+        db,
+        workspace: member.workspace,
+        access: member.access_grant(),
+        filter: query.0.filter(collection),
+        has_vectors: query.0.has_vectors(),
+        after: None,
+    })
 }
 
 async fn tagged(chunk: ChunkRow) -> Result<Tagged<Chunk>, Problem> {

@@ -10,7 +10,11 @@ use nvisy_shared::{
         search::Language,
     },
 };
-use schemars::JsonSchema;
+use schemars::{
+    JsonSchema,
+    r#gen::SchemaGenerator,
+    schema::{InstanceType, Schema, SchemaObject},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -58,6 +62,48 @@ impl ChunksQuery {
             disabled: self.disabled,
         };
         (filter, PageQuery::new(self.limit, self.cursor))
+    }
+}
+
+/// The chunks to export.
+#[derive(Debug, Deserialize, Validate, JsonSchema, ApiComponent)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct ExportQuery {
+    /// Only chunks of this file.
+    file: Option<Uuid>,
+    /// Only disabled chunks, or only others.
+    disabled: Option<bool>,
+    /// `vector`: each chunk with its vector in the collection's embedding space, of length one.
+    #[serde(default)]
+    #[schemars(schema_with = "inclusions")]
+    include: Option<Inclusion>,
+}
+
+/// A part of an exported chunk that is large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Inclusion {
+    Vector,
+}
+
+/// Inline, as the parameter's own schema.
+fn inclusions(_: &mut SchemaGenerator) -> Schema {
+    SchemaObject {
+        instance_type: Some(InstanceType::String.into()),
+        enum_values: Some(vec!["vector".into()]),
+        ..SchemaObject::default()
+    }
+    .into()
+}
+
+impl ExportQuery {
+    pub fn filter(&self, collection: CollectionId) -> ChunkFilter {
+        ChunkFilter { collection: Some(collection), file: self.file.map(FileId), disabled: self.disabled }
+    }
+
+    pub fn has_vectors(&self) -> bool {
+        self.include == Some(Inclusion::Vector)
     }
 }
 
@@ -123,6 +169,15 @@ pub struct Chunk {
     disabled: bool,
     /// The time since when search reads the version's chunks.
     indexed_at: DateTime<Utc>,
+    /// The vector in the collection's embedding space; only in an export with `include=vector`, and absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vector: Option<Vec<f32>>,
+}
+
+impl Chunk {
+    pub fn with_vector(self, vector: Option<Vec<f32>>) -> Self {
+        Self { vector, ..self }
+    }
 }
 
 /// The file of a chunk.
@@ -172,6 +227,7 @@ impl From<(ChunkRow, Option<Language>)> for Chunk {
             language: language.map(|language| language.code().to_owned()),
             disabled: row.disabled,
             indexed_at: row.indexed_at,
+            vector: None,
         }
     }
 }
