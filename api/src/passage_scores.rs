@@ -28,9 +28,12 @@ impl RankingKey {
     }
 }
 
-type Cache = LruCache<(RankingKey, ChunkId), f64>;
+/// A revision of a chunk: its text can change with it.
+pub type ScoredChunk = (ChunkId, i32);
 
-/// Keeps scores. The text of a chunk never changes, and neither does its score. Clones share the cache.
+type Cache = LruCache<(RankingKey, ScoredChunk), f64>;
+
+/// Keeps scores. The text of a revision never changes, and neither does its score. Clones share the cache.
 #[derive(Clone, Default)]
 pub struct PassageScores(Arc<Mutex<Option<Cache>>>);
 
@@ -40,14 +43,14 @@ impl PassageScores {
     }
 
     /// The scores of those chunks that have one.
-    pub fn known(&self, ranking: RankingKey, chunks: impl Iterator<Item = ChunkId>) -> HashMap<ChunkId, f64> {
+    pub fn known(&self, ranking: RankingKey, chunks: impl Iterator<Item = ScoredChunk>) -> HashMap<ChunkId, f64> {
         let mut cache = self.lock();
         let Some(cache) = cache.as_mut() else { return HashMap::new() };
-        chunks.filter_map(|chunk| Some((chunk, *cache.get(&(ranking, chunk))?))).collect()
+        chunks.filter_map(|chunk| Some((chunk.0, *cache.get(&(ranking, chunk))?))).collect()
     }
 
     /// Keeps scores.
-    pub fn insert(&self, ranking: RankingKey, scores: impl Iterator<Item = (ChunkId, f64)>) {
+    pub fn insert(&self, ranking: RankingKey, scores: impl Iterator<Item = (ScoredChunk, f64)>) {
         let mut cache = self.lock();
         let cache = cache.get_or_insert_with(|| LruCache::new(CACHE_CAPACITY));
         for (chunk, score) in scores {
@@ -64,10 +67,12 @@ mod tests {
     fn scores_belong_to_a_model_and_a_query() {
         let (scores, chunk, other) = (PassageScores::default(), ChunkId::new(), ChunkId::new());
         let ranking = RankingKey::new("model", "tide");
-        scores.insert(ranking, [(chunk, 0.5)].into_iter());
-        assert_eq!(scores.known(ranking, [chunk, other].into_iter()), HashMap::from([(chunk, 0.5)]));
+        scores.insert(ranking, [((chunk, 1), 0.5)].into_iter());
+        let known = scores.known(ranking, [(chunk, 1), (other, 1)].into_iter());
+        assert_eq!(known, HashMap::from([(chunk, 0.5)]));
+        assert!(scores.known(ranking, [(chunk, 2)].into_iter()).is_empty(), "another text");
         for ranking in [RankingKey::new("model", "ebb"), RankingKey::new("mode", "ltide")] {
-            assert!(scores.known(ranking, [chunk].into_iter()).is_empty());
+            assert!(scores.known(ranking, [(chunk, 1)].into_iter()).is_empty());
         }
     }
 }

@@ -67,7 +67,7 @@ impl Corpus<'_> {
         let new = NewTarget { collection, pipeline: None, node: "index", item: ItemId::new(), file: id, version };
         let target = store::target::open(tx, workspace, &new).await.unwrap();
         let (chunks, vectors) = rows(file.chunks);
-        let chunks = store::chunk::insert(tx, workspace, target, chunks).await.unwrap();
+        let chunks = store::chunk::insert(tx, workspace, target, chunks).await.unwrap().ids;
         let vectors = chunks.into_iter().zip(vectors);
         let vectors = vectors.map(|(chunk, vector)| NewVector { chunk, input_hash: id::new(), vector });
         store::chunk::insert_vectors(tx, workspace, self.space, target, vectors.collect()).await.unwrap();

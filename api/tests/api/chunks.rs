@@ -1,11 +1,11 @@
-//! Chunks as a resource: lists and exports with origin, and disabled chunks.
+//! Chunks as a resource: lists and exports with origin, disabled and edited chunks.
 
 use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Searched, TestFile, TestResponse, send};
+use crate::support::{Searched, TestFile, TestResponse, send, wait_until};
 
 /// A document of sections, each a passage of its own about a subject.
 fn sections(subjects: &[&str]) -> String {
@@ -49,6 +49,13 @@ impl Searched {
             let Some(next) = page["nextCursor"].as_str() else { return chunks };
             cursor = format!("&cursor={next}");
         }
+    }
+
+    /// Waits until a worker has computed the vector of a chunk.
+    async fn wait_for_vector(&self, chunk: &Value) {
+        let all = json!({ "query": "work", "mode": "vector", "limit": 50 });
+        wait_until("the chunk has a vector", async || self.found(all.clone()).await.contains(&id(chunk)).then_some(()))
+            .await;
     }
 
     /// The ids of the chunks that a search finds.
@@ -156,7 +163,7 @@ async fn disabled_chunk_is_no_hit_until_it_is_enabled() {
     assert_eq!(entries.len(), 2);
     let details = |disabled: bool| {
         let collection = &chunk["collection"]["id"];
-        json!({ "fileId": file, "collectionId": collection, "fields": ["disabled"], "disabled": disabled })
+        json!({ "fileId": file, "collectionId": collection, "fields": ["disabled"], "disabled": disabled, "edited": false })
     };
     assert_eq!((&entries[0]["details"], &entries[1]["details"]), (&details(false), &details(true)));
     assert_eq!(entries[0]["object"], json!({ "kind": "chunk", "id": chunk["id"] }));
@@ -246,6 +253,102 @@ async fn decision_about_a_text_survives_new_versions_of_its_file() {
     let path = searched.path(&format!("files/{file}"));
     assert_eq!(app.delete(ada, &path).await.status, 204);
     assert_eq!(app.count("chunk_change").await, 0);
+    searched.app.stop().await;
+}
+
+#[actix_web::test]
+async fn edited_text_takes_the_place_of_the_source_in_search() {
+    let searched = start().await;
+    let file = &searched.files[1];
+    let chunk = searched.chunks(&format!("file={file}")).await.remove(0);
+    let words = |query: &str| json!({ "query": query, "mode": "text" });
+    assert!(searched.found(words("weir")).await.contains(&id(&chunk)));
+    let new = "The brewery ferments barley in copper kettles.";
+    searched.patch(&chunk, json!({ "text": new }), Some("\"3\"")).await.problem(412, "precondition_failed");
+    let edited = searched.patch(&chunk, json!({ "text": new }), Some("\"1\"")).await;
+    assert_eq!(edited.header("etag"), "\"2\"");
+    let edited = edited.expect(200);
+    assert_eq!((&edited["text"], &edited["originalText"]), (&json!(new), &chunk["text"]));
+    assert_eq!((&edited["edited"], &edited["start"], &edited["end"]), (&json!(true), &chunk["start"], &chunk["end"]));
+    // Words at once, vectors soon.
+    assert!(searched.found(words("weir")).await.is_empty());
+    let found = searched.search(words("barley kettle")).await;
+    let hit = &found["hits"][0];
+    assert_eq!((&hit["chunkId"], &hit["edited"]), (&chunk["id"], &json!(true)));
+    assert_eq!(hit["snippet"]["text"], new);
+    searched.wait_for_vector(&chunk).await;
+    let nearest = searched.search(json!({ "query": "beer is made of malt", "mode": "vector", "limit": 1 })).await;
+    assert_eq!(nearest["hits"][0]["chunkId"], chunk["id"], "{nearest}");
+    let collection = searched.get("collections/default").await.expect(200);
+    assert_eq!(collection["usage"]["vectors"], collection["usage"]["chunks"]);
+    assert_eq!(searched.chunks("edited=true").await, [edited.clone()]);
+    assert!(!searched.chunks("edited=false").await.contains(&edited));
+    // Again, and back.
+    let other = "The lighthouse keeper polishes the lens.";
+    searched.patch(&chunk, json!({ "text": other, "disabled": true }), None).await.expect(200);
+    assert!(searched.found(words("lighthouse")).await.is_empty());
+    let changed = searched.patch(&chunk, json!({ "disabled": false }), None).await.expect(200);
+    assert_eq!((&changed["text"], &changed["originalText"]), (&json!(other), &chunk["text"]));
+    assert!(searched.found(words("lighthouse")).await.contains(&id(&chunk)));
+    assert!(searched.found(words("brewery")).await.is_empty());
+    let restored = searched.patch(&chunk, json!({ "text": null }), None).await.expect(200);
+    assert_eq!(restored, chunk);
+    assert!(searched.found(words("weir")).await.contains(&id(&chunk)));
+    assert!(searched.found(words("lighthouse")).await.is_empty());
+    assert_eq!(searched.app.count("chunk_change").await, 0);
+    searched.wait_for_vector(&chunk).await;
+    // The text of the source is no edit.
+    let same = searched.patch(&chunk, json!({ "text": chunk["text"] }), None).await.expect(200);
+    assert_eq!(same, chunk);
+    let log = searched.get("activities?type=chunk.updated&limit=1").await.expect(200);
+    let collection = &chunk["collection"]["id"];
+    let details = json!({
+        "fileId": file, "collectionId": collection, "fields": ["text"], "disabled": false, "edited": false,
+    });
+    assert_eq!(log["items"][0]["details"], details);
+    for bad in
+        [json!({ "text": "" }), json!({ "text": " \n" }), json!({ "text": 7 }), json!({ "text": "x".repeat(20_001) })]
+    {
+        searched.patch(&chunk, bad, None).await.problem(422, "invalid_body");
+    }
+    searched.app.wait_until_no_jobs_are_left().await;
+    searched.app.stop().await;
+}
+
+#[actix_web::test]
+async fn edited_text_survives_new_versions_of_its_file() {
+    let searched = start().await;
+    let (app, ada, workspace) = (&searched.app, &searched.ada, &searched.workspace);
+    let upload = async |content: &str| -> String {
+        let accepted = app.upload_as(ada, workspace, "manual", content).await;
+        let file = app.finished_file(ada, workspace, accepted["id"].as_str().unwrap()).await;
+        assert_eq!(file["state"], "ready", "{file}");
+        id(&file)
+    };
+    let first = "The hatch is closed by hand each evening of the week.";
+    let file = upload(first).await;
+    let chunk = searched.chunks(&format!("file={file}")).await.remove(0);
+    searched.patch(&chunk, json!({ "text": "Orchids bloom in the greenhouse." }), None).await.expect(200);
+    upload("Nothing else happens in the harbour on that day of the week.").await;
+    upload(first).await;
+    let chunk = searched.chunks(&format!("file={file}")).await.remove(0);
+    assert_eq!((&chunk["edited"], &chunk["originalText"]), (&json!(true), &json!(first)));
+    assert_eq!(chunk["file"]["version"], 3);
+    let orchids = json!({ "query": "orchids", "mode": "text" });
+    assert!(searched.found(orchids.clone()).await.contains(&id(&chunk)));
+    assert!(searched.found(json!({ "query": "hatch", "mode": "text" })).await.is_empty());
+    let nearest = json!({ "query": "flowers under glass", "mode": "vector", "limit": 1 });
+    searched.wait_for_vector(&chunk).await;
+    assert!(searched.found(nearest).await.contains(&id(&chunk)));
+    // A chunk that was indexed with the edited text gets that of the source back, and another one.
+    searched.patch(&chunk, json!({ "text": "The anchor is painted." }), None).await.expect(200);
+    assert!(searched.found(orchids.clone()).await.is_empty());
+    assert!(searched.found(json!({ "query": "anchor", "mode": "text" })).await.contains(&id(&chunk)));
+    let restored = searched.patch(&chunk, json!({ "text": null }), None).await.expect(200);
+    assert_eq!((&restored["text"], &restored["edited"]), (&json!(first), &json!(false)));
+    assert!(searched.found(json!({ "query": "hatch", "mode": "text" })).await.contains(&id(&chunk)));
+    assert!(searched.found(json!({ "query": "anchor", "mode": "text" })).await.is_empty());
+    app.wait_until_no_jobs_are_left().await;
     searched.app.stop().await;
 }
 

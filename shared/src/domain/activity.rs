@@ -177,7 +177,7 @@ actions! {
     CollectionUpdated "collection.updated";
     /// A collection was deleted.
     CollectionDeleted "collection.deleted";
-    /// A chunk was disabled or enabled.
+    /// A chunk was disabled or enabled, or got another text.
     ChunkUpdated "chunk.updated";
     /// A set of judged queries was created.
     QuerySetCreated "query_set.created";

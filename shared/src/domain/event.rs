@@ -55,7 +55,7 @@ pub enum EventType {
     #[sea_orm(string_value = "collection.deleted")]
     #[serde(rename = "collection.deleted")]
     CollectionDeleted,
-    /// A chunk was disabled or enabled.
+    /// A chunk was disabled or enabled, or got another text.
     #[sea_orm(string_value = "chunk.updated")]
     #[serde(rename = "chunk.updated")]
     ChunkUpdated,

@@ -51,7 +51,7 @@ macro_rules! permissions {
             ReadEvaluations "evaluations.read" Guest "See judged queries and evaluations";
             ReadConnections "connections.read" Member "See connections to other systems, and what they cost; never their credentials";
             WriteFiles "files.write" Member "Upload, change and delete files";
-            WriteCollections "collections.write" Member "Create, change and delete collections and snapshots, and disable chunks";
+            WriteCollections "collections.write" Member "Create, change and delete collections and snapshots, and disable and edit chunks";
             WriteEvaluations "evaluations.write" Member "Import and delete judged queries, judge hits, and run evaluations";
             ReadMembers "members.read" Member "See who belongs to the workspace, with e-mail addresses";
             ReadUsage "usage.read" Member "See how much the workspace uses, and how much it may";

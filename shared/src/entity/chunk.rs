@@ -24,6 +24,7 @@ pub struct Model {
     pub document: Option<i64>,
     pub prefix: Option<String>,
     pub disabled: bool,
+    pub original_text: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,15 +3,20 @@
 mod changes;
 mod read;
 
-use std::{borrow::Cow, collections::HashMap, ops::Range};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use pgvector::Vector;
 use sea_orm::{ActiveValue::Set, EntityTrait, FromQueryResult, raw_sql, sea_query::OnConflict};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use self::changes::ChunkText;
 pub use self::{
-    changes::{count_changes, lock, set_disabled},
+    changes::{EditedChunk, count_changes, edited, lock, lock_edited, set_disabled, set_edited_vectors, set_text},
     read::{ChunkFilter, ChunkPosition, ChunkRow, detect_languages, find, list, vectors},
 };
 use super::{Conn, Error, Result, Tx, posting, sql};
@@ -49,8 +54,17 @@ pub fn input<'a>(prefix: Option<&str>, text: &'a str) -> Cow<'a, str> {
     }
 }
 
+/// Chunks that were added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inserted {
+    /// Their ids, in their order.
+    pub ids: Vec<ChunkId>,
+    /// Those that have another text than their source, of which the vector is another one.
+    pub edited: HashSet<ChunkId>,
+}
+
 /// Adds chunks to a target, each with its ordinal, which is unique in the target, and the postings of their words. What members
-/// have decided about the same text of the file in the collection holds for them, too. Returns their ids, in the same order.
+/// have decided about the same text of the file in the collection holds for them, too.
 ///
 /// # Errors
 /// [`Error::RecordNotFound`] if there is no such target.
@@ -59,7 +73,7 @@ pub async fn insert(
     workspace: WorkspaceId,
     target: TargetId,
     chunks: Vec<(i32, NewChunk)>,
-) -> Result<Vec<ChunkId>> {
+) -> Result<Inserted> {
     let count = i32::try_from(chunks.len()).unwrap_or(i32::MAX);
     let counted = raw_sql!(
         Postgres,
@@ -70,30 +84,33 @@ pub async fn insert(
     let (file, version, collection) = written.ok_or_else(|| Error::RecordNotFound("the target".to_owned()))?;
     let changes = changes::of_file(tx, workspace, collection, file).await?;
     let ids: Vec<_> = chunks.iter().map(|_| ChunkId::new()).collect();
-    let texts = chunks.iter().map(|(_, new)| new.text.clone()).collect();
-    let documents = posting::insert(tx, workspace, collection, target, texts).await?;
-    let mut rows =
-        chunks.into_iter().zip(&ids).zip(documents).map(|(((ordinal, new), id), document)| chunk::ActiveModel {
-            workspace_id: Set(workspace),
-            id: Set(*id),
-            target_id: Set(target),
-            file_id: Set(file),
-            version_id: Set(version),
-            ordinal: Set(ordinal),
-            disabled: Set(changes.is_disabled(&new.text)),
-            text: Set(new.text),
-            start_byte: Set(i64::try_from(new.bytes.start).unwrap_or(i64::MAX)),
-            end_byte: Set(i64::try_from(new.bytes.end).unwrap_or(i64::MAX)),
-            page: Set(new.page.and_then(|page| i32::try_from(page).ok())),
-            heading_path: Set(new.heading_path),
-            tokens: Set(i32::try_from(new.tokens).unwrap_or(i32::MAX)),
-            document: Set(Some(document)),
-            prefix: Set(new.prefix),
-        });
+    let texts: Vec<ChunkText> = chunks.iter().map(|(_, new)| changes.text_of(&new.text)).collect();
+    let edited = ids.iter().zip(&texts).filter(|(_, text)| text.original.is_some()).map(|(id, _)| *id).collect();
+    let indexed = texts.iter().map(|text| text.text.clone()).collect();
+    let documents = posting::insert(tx, workspace, collection, target, indexed).await?;
+    let rows = chunks.into_iter().zip(texts).zip(&ids).zip(documents);
+    let mut rows = rows.map(|((((ordinal, new), text), id), document)| chunk::ActiveModel {
+        workspace_id: Set(workspace),
+        id: Set(*id),
+        target_id: Set(target),
+        file_id: Set(file),
+        version_id: Set(version),
+        ordinal: Set(ordinal),
+        disabled: Set(text.is_disabled),
+        text: Set(text.text),
+        original_text: Set(text.original),
+        start_byte: Set(i64::try_from(new.bytes.start).unwrap_or(i64::MAX)),
+        end_byte: Set(i64::try_from(new.bytes.end).unwrap_or(i64::MAX)),
+        page: Set(new.page.and_then(|page| i32::try_from(page).ok())),
+        heading_path: Set(new.heading_path),
+        tokens: Set(i32::try_from(new.tokens).unwrap_or(i32::MAX)),
+        document: Set(Some(document)),
+        prefix: Set(new.prefix),
+    });
     loop {
         let batch: Vec<_> = rows.by_ref().take(INSERT_BATCH_ROWS).collect();
         if batch.is_empty() {
-            return Ok(ids);
+            return Ok(Inserted { ids, edited });
         }
         chunk::Entity::insert_many(batch).exec_without_returning(tx).await?;
     }

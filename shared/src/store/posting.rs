@@ -7,7 +7,7 @@
 
 mod merge;
 
-use nvisy_lexical::analysis::{UNIT_CHUNKS, UnitTerms, document, index_unit};
+use nvisy_lexical::analysis::{UNIT_CHUNKS, UnitTerms, document, index_unit, unit_of};
 use sea_orm::raw_sql;
 
 pub use self::merge::{Fragmented, merge, next_fragmented};
@@ -39,6 +39,58 @@ pub(super) async fn insert(
     );
     sql::execute(tx, known).await?;
     Ok(documents)
+}
+
+/// The postings of a chunk of which the text changes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChangedChunk<'a> {
+    pub(super) collection: CollectionId,
+    pub(super) target: TargetId,
+    /// Its document, if it is the only one of its unit. The unit is removed with the change.
+    pub(super) own: Option<i64>,
+    /// The text before.
+    pub(super) before: &'a str,
+}
+
+/// Adds the postings of the new text of a chunk, in a unit of their own. Returns the number of the document.
+pub(super) async fn replace(tx: &Tx, workspace: WorkspaceId, chunk: ChangedChunk<'_>, text: &str) -> Result<i64> {
+    let documents = insert(tx, workspace, chunk.collection, chunk.target, vec![text.to_owned()]).await?;
+    let words = count_words(chunk.before).await?;
+    remove_own(tx, workspace, chunk, -words).await?;
+    documents.first().copied().ok_or(Error::RecordNotInserted)
+}
+
+/// Makes a chunk that gets its first text again known by the postings of that, which are still there.
+pub(super) async fn restore(tx: &Tx, workspace: WorkspaceId, chunk: ChangedChunk<'_>, text: &str) -> Result<()> {
+    let words = count_words(text).await? - count_words(chunk.before).await?;
+    remove_own(tx, workspace, chunk, words).await
+}
+
+async fn count_words(text: &str) -> Result<i64> {
+    let analysed = analyse(0, vec![text.to_owned()]).await?;
+    Ok(analysed.lengths.into_iter().map(i64::from).sum())
+}
+
+/// Removes the unit of a chunk, and adds to the number of its target's words.
+async fn remove_own(tx: &Tx, workspace: WorkspaceId, chunk: ChangedChunk<'_>, words: i64) -> Result<()> {
+    let ChangedChunk { collection, target, own, .. } = chunk;
+    let removed: Vec<i64> = own.into_iter().map(unit_of).collect();
+    let counted = raw_sql!(
+        Postgres,
+        "update target set words = words + {words},
+             units = array(select unit from unnest(units) as unit where unit <> all({removed}::bigint[]))
+         where workspace_id = {workspace} and id = {target}"
+    );
+    sql::execute(tx, counted).await?;
+    if !removed.is_empty() {
+        let tombstone = raw_sql!(
+            Postgres,
+            "insert into posting_tombstone (workspace_id, collection_id, units, chunks)
+             values ({workspace}, {collection}, {removed}, 1)"
+        );
+        sql::execute(tx, tombstone).await?;
+    }
+    Ok(())
 }
 
 async fn next_unit(tx: &Tx, workspace: WorkspaceId, collection: CollectionId) -> Result<i64> {

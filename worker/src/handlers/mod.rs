@@ -5,6 +5,7 @@ mod check_connection;
 mod clear_space;
 mod clear_target;
 mod completion;
+mod embed_chunks;
 mod fetch_objects;
 mod fill_space;
 mod item;
@@ -16,8 +17,8 @@ mod send_mail;
 mod sync_source;
 
 use nvisy_shared::job::{
-    AdmitItems, CheckConnection, ClearSpace, ClearTarget, FetchObjects, FillSpace, QueryConnection, RunEvaluation,
-    RunItems, RunSegment, SendMail, SyncSource,
+    AdmitItems, CheckConnection, ClearSpace, ClearTarget, EmbedChunks, FetchObjects, FillSpace, QueryConnection,
+    RunEvaluation, RunItems, RunSegment, SendMail, SyncSource,
 };
 
 use crate::runner::Registry;
@@ -31,6 +32,7 @@ pub fn registry() -> Registry {
         .with::<AdmitItems>()
         .with::<CheckConnection>()
         .with::<ClearSpace>()
+        .with::<EmbedChunks>()
         .with::<FetchObjects>()
         .with::<FillSpace>()
         .with::<QueryConnection>()

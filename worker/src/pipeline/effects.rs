@@ -8,7 +8,9 @@ use nvisy_shared::{
         failure::{Failure, FailureCode},
         run::LogKind,
     },
-    id::{CollectionId, FileId, SpaceId, TargetId, VersionId, WorkspaceId},
+    id::{ChunkId, CollectionId, FileId, SpaceId, TargetId, VersionId, WorkspaceId},
+    job::EmbedChunks,
+    queue::outbox,
     store::{
         self,
         change::Change,
@@ -211,9 +213,15 @@ async fn write(
 ) -> Result<u64, JobError> {
     let places = (0..).map(|n| i32::try_from(first).unwrap_or(i32::MAX).saturating_add(n));
     let chunks = rows.iter().zip(places).map(|(row, place)| (place, new_chunk(row))).collect();
-    let ids = store::chunk::insert(change, workspace, target, chunks).await?;
+    let inserted = store::chunk::insert(change, workspace, target, chunks).await?;
     let mut by_space: HashMap<SpaceId, Vec<NewVector>> = HashMap::new();
-    for (row, chunk) in rows.iter().zip(ids) {
+    // The vectors of edited texts are others than those of the rows.
+    let mut edited: Vec<ChunkId> = Vec::new();
+    for (row, chunk) in rows.iter().zip(inserted.ids) {
+        if inserted.edited.contains(&chunk) {
+            edited.extend((!row.vectors.is_empty()).then_some(chunk));
+            continue;
+        }
         let is_written = |space: &SpaceId| to.space_id.is_none() || to.written().any(|of| of == *space);
         for (of, vector) in row.vectors.iter().filter(|(of, _)| is_written(of)) {
             let vector = NewVector { chunk, input_hash: input_hash(&row.chunk.input()), vector: vector.to_vec() };
@@ -224,6 +232,9 @@ async fn write(
     for (space, vectors) in by_space {
         count += vectors.len() as u64;
         store::chunk::insert_vectors(change, workspace, space, target, vectors).await?;
+    }
+    for job in EmbedChunks::of(to.id, &edited) {
+        outbox::enqueue(change, workspace, &job).await?;
     }
     Ok(count)
 }

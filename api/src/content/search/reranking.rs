@@ -16,7 +16,7 @@ use nvisy_shared::{
 
 use crate::{
     http::extract::invalid_field,
-    passage_scores::RankingKey,
+    passage_scores::{RankingKey, ScoredChunk},
     problem::{Code, Problem},
     state::State,
 };
@@ -117,17 +117,18 @@ impl PassageScorer {
         hits: &[Hit],
     ) -> Result<HashMap<ChunkId, f64>, String> {
         let ranking = RankingKey::new(&self.identity, query);
-        let mut scores = state.passage_scores.known(ranking, hits.iter().map(|hit| hit.chunk_id));
+        let mut scores = state.passage_scores.known(ranking, hits.iter().map(|hit| (hit.chunk_id, hit.revision)));
         let unknown: Vec<&Hit> = hits.iter().filter(|hit| !scores.contains_key(&hit.chunk_id)).collect();
         if unknown.is_empty() {
             return Ok(scores);
         }
         let computed = self.compute(&state.platform, workspace, query, &unknown).await?;
-        let of_hit =
-            |(hit, score): (&&Hit, Option<f64>)| Some((hit.chunk_id, score.filter(|score| score.is_finite())?));
-        let computed: Vec<(ChunkId, f64)> = unknown.iter().zip(computed).filter_map(of_hit).collect();
+        let of_hit = |(hit, score): (&&Hit, Option<f64>)| {
+            Some(((hit.chunk_id, hit.revision), score.filter(|score| score.is_finite())?))
+        };
+        let computed: Vec<(ScoredChunk, f64)> = unknown.iter().zip(computed).filter_map(of_hit).collect();
         state.passage_scores.insert(ranking, computed.iter().copied());
-        scores.extend(computed);
+        scores.extend(computed.into_iter().map(|((chunk, _), score)| (chunk, score)));
         Ok(scores)
     }
 

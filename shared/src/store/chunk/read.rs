@@ -32,6 +32,8 @@ pub struct ChunkRow {
     /// The id of the sink in the definition.
     pub node: String,
     pub text: String,
+    /// The text of the source, where members have written another.
+    pub original_text: Option<String>,
     pub start_byte: i64,
     pub end_byte: i64,
     pub page: Option<i32>,
@@ -43,6 +45,14 @@ pub struct ChunkRow {
     pub revision: i32,
     /// When search began to read it.
     pub indexed_at: DateTime<Utc>,
+}
+
+impl ChunkRow {
+    /// The text of its source.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        self.original_text.as_deref().unwrap_or(&self.text)
+    }
 }
 
 /// The place of a chunk in lists, which have the chunks of a target together.
@@ -57,11 +67,13 @@ pub struct ChunkFilter {
     pub file: Option<FileId>,
     /// Whether search leaves them out.
     pub disabled: Option<bool>,
+    /// Whether they have another text than their source.
+    pub edited: Option<bool>,
 }
 
 /// The columns of [`ChunkRow`].
 const COLUMNS: &str = "c.id, c.target_id, c.ordinal, c.file_id, f.name as file_name, c.version_id, v.number as version,
-    k.id as collection_id, k.name as collection_name, t.pipeline_id, t.node, c.text, c.start_byte, c.end_byte, c.page,
+    k.id as collection_id, k.name as collection_name, t.pipeline_id, t.node, c.text, c.original_text, c.start_byte, c.end_byte, c.page,
     c.heading_path, c.prefix, c.tokens, c.disabled, c.revision, coalesce(t.published_at, t.created_at) as indexed_at";
 
 /// What a chunk `c` belongs to; no row, if search does not read it.
@@ -103,23 +115,27 @@ pub async fn list(
         targets.push_str(&format!(" and t.file_id = {}", parameters.bind(file)));
     }
     let behind = format!("(c.target_id, c.ordinal) > ({target}::uuid, {ordinal}::integer)");
-    // Both read no more chunks than they return, whatever the number of the others: the first by its partial index, the second
+    // Both read no more chunks than they return, whatever the number of the others: the first by a partial index, the second
     // target by target.
-    let places = if filter.disabled == Some(true) {
+    let conditions = [
+        filter.disabled.map(|disabled| if disabled { "c.disabled" } else { "not c.disabled" }),
+        filter.edited.map(|edited| if edited { "c.original_text is not null" } else { "c.original_text is null" }),
+    ];
+    let conditions: String = conditions.into_iter().flatten().map(|condition| format!(" and {condition}")).collect();
+    let places = if filter.disabled == Some(true) || filter.edited == Some(true) {
         format!(
             "select c.target_id, c.ordinal
              from chunk c join target t on t.workspace_id = c.workspace_id and t.id = c.target_id
-             where c.workspace_id = {workspace} and c.disabled and {behind} and {targets}
+             where c.workspace_id = {workspace} and {behind} and {targets} {conditions}
              order by c.target_id, c.ordinal limit {limit}"
         )
     } else {
-        let enabled = if filter.disabled.is_some() { "and not c.disabled" } else { "" };
         format!(
             "select t.id as target_id, c.ordinal
              from target t
              cross join lateral (
                  select c.ordinal from chunk c
-                 where c.workspace_id = t.workspace_id and c.target_id = t.id and {behind} {enabled}
+                 where c.workspace_id = t.workspace_id and c.target_id = t.id and {behind} {conditions}
                  order by c.ordinal limit {limit}) c
              where {targets} and t.id >= {target}::uuid
              order by t.id, c.ordinal limit {limit}"

@@ -31,6 +31,8 @@ struct Row {
     heading_path: Vec<String>,
     text: String,
     disabled: bool,
+    /// Whether it is another text than that of the range.
+    is_edited: bool,
 }
 
 /// Adds the text around each hit. A chunk that a better hit has shown is left out, and so are disabled ones.
@@ -49,10 +51,10 @@ pub(super) async fn add(
     let last: Vec<i32> = hits.iter().map(|(_, place)| place.ordinal.saturating_add(reach)).collect();
     let rows = raw_sql!(
         Postgres,
-        "select distinct on (c.target_id, c.ordinal) c.target_id, c.ordinal, c.start_byte, c.end_byte, c.heading_path, c.text, c.disabled
+        "select distinct on (c.target_id, c.ordinal) c.target_id, c.ordinal, c.start_byte, c.end_byte, c.heading_path, c.text, c.disabled, c.original_text is not null as is_edited
          from unnest({targets}::uuid[], {first}::integer[], {last}::integer[]) as around (target, first, last)
          cross join lateral (
-             select target_id, ordinal, start_byte, end_byte, heading_path, text, disabled from chunk
+             select target_id, ordinal, start_byte, end_byte, heading_path, text, disabled, original_text from chunk
              where workspace_id = {workspace} and target_id = around.target
                  and ordinal between around.first and around.last offset 0) c
          order by c.target_id, c.ordinal"
@@ -101,20 +103,24 @@ fn around(rows: &[Row], place: &ChunkPlace, expand: Expand, shown: &mut HashSet<
             .iter()
             .any(|row| row.ordinal.abs_diff(place.ordinal) >= MAX_SECTION_CHUNKS.unsigned_abs());
     let mut passages: Vec<Passage> = Vec::new();
+    let mut is_last_edited = false;
     let enabled = rows[first..=last].iter().filter(|row| !row.disabled);
     for row in enabled.filter(|row| shown.insert((row.target_id, row.ordinal))) {
-        append(&mut passages, row);
+        append(&mut passages, row, is_last_edited);
+        is_last_edited = row.is_edited;
     }
     Context { passages, is_truncated }
 }
 
 /// Adds a chunk: to the last passage, if it overlaps or touches that.
-fn append(passages: &mut Vec<Passage>, row: &Row) {
+fn append(passages: &mut Vec<Passage>, row: &Row, is_last_edited: bool) {
     let is_exact = |start: i64, end: i64, text: &str| usize::try_from(end - start) == Ok(text.len());
     if let Some(last) = passages.last_mut()
         && last.start_byte <= row.start_byte
         && row.start_byte <= last.end_byte
-        // Redacted texts are not those of their ranges, and cannot be joined.
+        // Redacted and edited texts are not those of their ranges, and cannot be joined.
+        && !is_last_edited
+        && !row.is_edited
         && is_exact(last.start_byte, last.end_byte, &last.text)
         && is_exact(row.start_byte, row.end_byte, &row.text)
     {
@@ -144,6 +150,7 @@ mod tests {
             heading_path: headings.iter().map(|heading| (*heading).to_owned()).collect(),
             text: SOURCE[*start..*end].to_owned(),
             disabled: false,
+            is_edited: false,
         };
         (0..).zip(ranges).map(row).collect()
     }
@@ -186,6 +193,16 @@ mod tests {
         let place = ChunkPlace { target, ordinal: 0 };
         let context = around(&rows, &place, Expand::Neighbours(2), &mut HashSet::new());
         assert_eq!((ranges(&context), context.is_truncated), (vec![(0, 14), (30, 47)], false));
+    }
+
+    #[test]
+    fn edited_chunk_is_not_joined_although_its_text_is_as_long_as_its_range() {
+        let target = TargetId::new();
+        let mut rows = rows(target, &[(0, 14, &[]), (10, 29, &[]), (25, 47, &[])]);
+        rows[1].is_edited = true;
+        let place = ChunkPlace { target, ordinal: 1 };
+        let context = around(&rows, &place, Expand::Neighbours(1), &mut HashSet::new());
+        assert_eq!(ranges(&context), [(0, 14), (10, 29), (25, 47)]);
     }
 
     #[test]

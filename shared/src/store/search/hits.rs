@@ -36,6 +36,8 @@ struct Row {
     end_byte: i64,
     heading_path: Vec<String>,
     text: String,
+    is_edited: bool,
+    revision: i32,
 }
 
 /// The chunk of a hit in its target.
@@ -70,7 +72,8 @@ pub(super) async fn read(
     let rows = raw_sql!(
         Postgres,
         "select c.id as chunk_id, c.document, c.target_id, c.ordinal, c.file_id, f.name as file_name, v.media_type, c.version_id, c.page,
-             c.start_byte, c.end_byte, c.heading_path, c.text, k.id as collection_id, k.name as collection_name
+             c.start_byte, c.end_byte, c.heading_path, c.text, c.original_text is not null as is_edited,
+             c.revision, k.id as collection_id, k.name as collection_name
          from (
              select c.* from unnest({chunks}::uuid[]) as found (id) cross join lateral (
                  select * from chunk where workspace_id = {workspace} and id = found.id offset 0) c
@@ -119,6 +122,8 @@ fn hit(row: Row, candidate: Candidate, found: &Found) -> (Hit, ChunkPlace) {
         start_byte: row.start_byte,
         end_byte: row.end_byte,
         heading_path: row.heading_path,
+        is_edited: row.is_edited,
+        revision: row.revision,
         score: candidate.score,
         vector_score: candidate.vector_score,
         text_score: candidate.text_score,

@@ -72,6 +72,10 @@ pub struct Hit {
     pub heading_path: Vec<String>,
     /// The text of the chunk, with matched words between [`MARK_START`] and [`MARK_END`].
     pub marked_text: String,
+    /// Whether it is another text than that of the range.
+    pub is_edited: bool,
+    /// Raised whenever the chunk changes.
+    pub revision: i32,
     /// The score by which hits are sorted.
     pub score: f64,
     /// Cosine similarity to the query's vector, if the vector leg found the chunk.

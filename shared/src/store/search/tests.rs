@@ -117,7 +117,7 @@ impl Fixture {
             tokens: 1,
             prefix: None,
         });
-        let ids = store::chunk::insert(&tx, workspace, target, (0..).zip(new).collect()).await.unwrap();
+        let ids = store::chunk::insert(&tx, workspace, target, (0..).zip(new).collect()).await.unwrap().ids;
         let rows = ids.into_iter().zip(vectors);
         let rows = rows.map(|(chunk, vector)| NewVector { chunk, input_hash: crate::id::new(), vector });
         store::chunk::insert_vectors(&tx, workspace, space, target, rows.collect()).await.unwrap();

@@ -42,8 +42,8 @@ pub(in crate::store) struct Scope {
     /// The languages of the chunks.
     indexed: Vec<Language>,
     dead_units: Units,
-    /// The documents of disabled chunks of the workspace.
-    disabled: Documents,
+    /// The documents of disabled chunks of the workspace, and those of texts that members have replaced.
+    dead_documents: Documents,
     /// Whether the workspace has disabled chunks, with or without a document.
     pub(in crate::store) has_disabled: bool,
     /// The units of the files that match the filter.
@@ -84,7 +84,7 @@ struct ScopeRow {
     documents: i64,
     words: i64,
     dead_units: Vec<i64>,
-    disabled: Vec<i64>,
+    dead_documents: Vec<i64>,
     has_disabled: bool,
     languages: Vec<String>,
     is_incomplete: bool,
@@ -125,8 +125,13 @@ impl Scope {
                          select units from posting_tombstone
                          where workspace_id = {workspace} and collection_id = searched.id offset 0) d) as dead_units,
                  array(
-                     select document from chunk
-                     where workspace_id = {workspace} and disabled and document is not null) as disabled,
+                     select document from chunk where workspace_id = {workspace} and disabled and document is not null
+                     union all
+                     select source_document from chunk
+                     where workspace_id = {workspace} and source_document is not null
+                     union all
+                     select dead_document from chunk
+                     where workspace_id = {workspace} and dead_document is not null) as dead_documents,
                  exists (select from chunk where workspace_id = {workspace} and disabled) as has_disabled,
                  array(
                      select language.term
@@ -158,7 +163,7 @@ impl Scope {
             collections: row.collections,
             totals: Totals { documents: row.documents.unsigned_abs(), words: row.words.unsigned_abs() },
             dead_units: row.dead_units.into_iter().collect(),
-            disabled: row.disabled.into_iter().collect(),
+            dead_documents: row.dead_documents.into_iter().collect(),
             has_disabled: row.has_disabled,
             matching_units: None,
             is_incomplete: row.is_incomplete,
@@ -244,15 +249,15 @@ impl Scope {
     /// The chunks with one of the terms.
     fn merged(&self, terms: &[String], packed: &Packed) -> Vec<Posting> {
         let mut postings = merge(rows(terms, packed), &self.dead_units);
-        if !self.disabled.is_empty() {
-            postings.retain(|posting| !self.disabled.contains(&posting.document));
+        if !self.dead_documents.is_empty() {
+            postings.retain(|posting| !self.dead_documents.contains(&posting.document));
         }
         postings
     }
 
     /// Whether a chunk that search reads has one of the terms.
     fn is_known(&self, terms: &[String], packed: &Packed) -> bool {
-        if self.disabled.is_empty() {
+        if self.dead_documents.is_empty() {
             is_live(rows(terms, packed), &self.dead_units)
         } else {
             !self.merged(terms, packed).is_empty()

@@ -141,7 +141,7 @@ impl Fixture {
             prefix: None,
         });
         let chunks = (0..).zip(chunks).collect();
-        let ids = store::chunk::insert(&tx, self.workspace, target, chunks).await.unwrap();
+        let ids = store::chunk::insert(&tx, self.workspace, target, chunks).await.unwrap().ids;
         let vectors = ids.iter().zip(texts).map(|(chunk, text)| NewVector {
             chunk: *chunk,
             input_hash: input_hash(text),

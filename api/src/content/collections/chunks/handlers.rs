@@ -66,7 +66,7 @@ pub async fn read(
     operation_id = "updateChunk",
     tag = "chunks",
     summary = "Change a chunk",
-    description = "No search finds a disabled chunk, from the response on. The decision belongs to its text: it holds for all chunks of the file in the collection with the same text, also when the file is indexed anew. With `If-Match`, only if the chunk has not changed since the client read it."
+    description = "No search finds a disabled chunk, from the response on. Another text takes the place of that of the source: words find it at once, vectors when a worker has computed them. Both belong to the text of the source: they hold for all chunks of the file in the collection with the same text, also when the file is indexed anew. With `If-Match`, only if the chunk has not changed since the client read it."
 )]
 pub async fn update(
     state: Data<State>,

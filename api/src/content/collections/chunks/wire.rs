@@ -4,6 +4,7 @@ use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use nvisy_shared::{
+    domain::chunk::MAX_TEXT_CHARS,
     id::{CollectionId, FileId},
     store::{
         chunk::{ChunkFilter, ChunkRow},
@@ -22,8 +23,8 @@ use uuid::Uuid;
 use super::service::ChunkChange;
 use crate::http::{
     pagination::{PageQuery, default_limit},
-    string_schema::Opaque,
-    validation::present,
+    string_schema::{Opaque, Words},
+    validation::{nullable, present},
 };
 
 /// The path of a chunk.
@@ -44,6 +45,8 @@ pub struct ChunksQuery {
     file: Option<Uuid>,
     /// Only disabled chunks, or only others.
     disabled: Option<bool>,
+    /// Only chunks with another text than their source, or only others.
+    edited: Option<bool>,
     /// The largest number of items in the response.
     #[serde(default = "default_limit")]
     #[garde(range(min = 1, max = 100))]
@@ -60,6 +63,7 @@ impl ChunksQuery {
             collection: self.collection.map(CollectionId),
             file: self.file.map(FileId),
             disabled: self.disabled,
+            edited: self.edited,
         };
         (filter, PageQuery::new(self.limit, self.cursor))
     }
@@ -74,6 +78,8 @@ pub struct ExportQuery {
     file: Option<Uuid>,
     /// Only disabled chunks, or only others.
     disabled: Option<bool>,
+    /// Only chunks with another text than their source, or only others.
+    edited: Option<bool>,
     /// `vector`: each chunk with its vector in the collection's embedding space, of length one.
     #[serde(default)]
     #[schemars(schema_with = "inclusions")]
@@ -99,7 +105,12 @@ fn inclusions(_: &mut SchemaGenerator) -> Schema {
 
 impl ExportQuery {
     pub fn filter(&self, collection: CollectionId) -> ChunkFilter {
-        ChunkFilter { collection: Some(collection), file: self.file.map(FileId), disabled: self.disabled }
+        ChunkFilter {
+            collection: Some(collection),
+            file: self.file.map(FileId),
+            disabled: self.disabled,
+            edited: self.edited,
+        }
     }
 
     pub fn has_vectors(&self) -> bool {
@@ -117,15 +128,28 @@ pub struct ChangeChunk {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "bool")]
     disabled: Option<bool>,
+    /// Another text, which search reads in place of that of the source; `null`: the text of the source again.
+    #[garde(inner(inner(custom(chunk_text))))]
+    #[serde(default, deserialize_with = "nullable")]
+    #[schemars(with = "Option<Words<20000>>")]
+    text: Option<Option<String>>,
 }
 
 fn change_example() -> Value {
-    json!({ "disabled": true })
+    json!({ "text": "The blades are cleaned twice a year, in spring and autumn." })
+}
+
+/// Any text that is not blank: that of a source has control and invisible characters, too.
+fn chunk_text(text: &str, (): &()) -> garde::Result {
+    if text.trim().is_empty() || text.chars().count() > MAX_TEXT_CHARS {
+        return Err(garde::Error::new(format!("must have 1 to {MAX_TEXT_CHARS} characters, and not be blank")));
+    }
+    Ok(())
 }
 
 impl From<ChangeChunk> for ChunkChange {
     fn from(body: ChangeChunk) -> Self {
-        Self { disabled: body.disabled }
+        Self { disabled: body.disabled, text: body.text }
     }
 }
 
@@ -146,8 +170,11 @@ pub struct Chunk {
     node: String,
     /// The place among the chunks that the sink has written for the file, from 0.
     ordinal: i32,
-    /// The text.
+    /// The text that search reads.
     text: String,
+    /// The text of the source, if members have written another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_text: Option<String>,
     /// The first byte of the chunk in the file's text (`/files/{file}/text`).
     start: i64,
     /// The position after the last byte of the chunk.
@@ -160,13 +187,15 @@ pub struct Chunk {
     /// The context that is embedded before the text, where the pipeline has written one.
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
-    /// The number of tokens, by the model for which the text was cut.
+    /// The number of tokens of the text of the source, by the model for which it was cut.
     tokens: i32,
     /// The language as an ISO 639-1 code; absent if the text is too short to tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<String>,
     /// Whether search leaves out the chunk.
     disabled: bool,
+    /// Whether members have written another text than that of the source.
+    edited: bool,
     /// The time since when search reads the version's chunks.
     indexed_at: DateTime<Utc>,
     /// The vector in the collection's embedding space; only in an export with `include=vector`, and absent where there is none.
@@ -217,7 +246,9 @@ impl From<(ChunkRow, Option<Language>)> for Chunk {
             pipeline_id: row.pipeline_id.map(|id| id.0),
             node: row.node,
             ordinal: row.ordinal,
+            edited: row.original_text.is_some(),
             text: row.text,
+            original_text: row.original_text,
             start: row.start_byte,
             end: row.end_byte,
             page: row.page,

@@ -124,6 +124,9 @@ pub struct SearchHit {
     end: i64,
     /// The headings above the passage, outermost first.
     heading_path: Vec<String>,
+    /// `true`: members have written another text than that of the range; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited: Option<bool>,
     /// The part of the passage that matches best.
     snippet: Snippet,
     /// The score that orders the hits; scores of different responses are not comparable.
@@ -217,6 +220,7 @@ impl SearchHit {
             start: hit.start_byte,
             end: hit.end_byte,
             heading_path: hit.heading_path,
+            edited: hit.is_edited.then_some(true),
             snippet: snippet(&hit.marked_text),
             score: hit.score,
             scores: Scores { vector: hit.vector_score, text: hit.text_score, rerank: hit.explanation.model_score },

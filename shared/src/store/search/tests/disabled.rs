@@ -1,4 +1,4 @@
-//! Searches beside disabled chunks.
+//! Searches beside disabled and edited chunks.
 
 use super::*;
 
@@ -141,5 +141,54 @@ async fn chunk_with_the_same_text_is_disabled_when_the_file_is_indexed_anew() {
     // The decision goes with the file.
     fixture.sql(&format!("delete from file where id = '{file}'")).await;
     assert_eq!(store::chunk::count_changes(&fixture.db, owner.0).await.unwrap(), 0);
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn edited_text_has_words_and_statistics_of_its_own() {
+    let fixture = Fixture::new().await;
+    let (owner, alike) = (fixture.workspace().await, fixture.workspace().await);
+    let chunks = |first: &str| {
+        let texts = [first, "the ebb of a calm sea", "a turbine in the sea"];
+        texts.into_iter().enumerate().map(|(n, text)| (text.to_owned(), vector(n))).collect::<Vec<_>>()
+    };
+    fixture.file(owner, "edited", chunks("the tide turns"), true).await;
+    fixture.file(alike, "written", chunks("flood and ebb, and the sea is rough"), true).await;
+    let edit = async |text: Option<&str>| {
+        let id = "select id from chunk where ordinal = 0 and workspace_id = ";
+        let row = fixture.db.query_one_raw(store::statement(&format!("{id}'{}'", owner.0))).await.unwrap().unwrap();
+        let tx = fixture.db.begin().await.unwrap();
+        let chunk = store::chunk::lock(&tx, owner.0, row.try_get_by_index(0).unwrap()).await.unwrap().unwrap();
+        let had_vectors = store::chunk::set_text(&tx, owner.0, &chunk, text).await.unwrap();
+        tx.commit().await.unwrap();
+        had_vectors.len()
+    };
+    let scores = async |workspace: WorkspaceId, query: &str| -> Vec<(String, String)> {
+        let query = fixture.query(SearchMode::Text, query, vector(1), 10);
+        let found = fixture.search(workspace, &query, THRESHOLDS).await;
+        let hit = |hit: &Hit| (hit.text(), format!("{:.9}", hit.text_score.unwrap()));
+        found.hits.iter().map(hit).collect()
+    };
+    assert_eq!(edit(Some("rain falls on the lighthouse")).await, 1, "the chunk had a vector");
+    assert_eq!(scores(owner.0, "lighthouse").await.len(), 1);
+    // Another edit: as if it had been written so.
+    assert_eq!(edit(Some("flood and ebb, and the sea is rough")).await, 0);
+    for query in ["ebb", "flood", "sea rough", "tide", "lighthouse"] {
+        assert_eq!(scores(owner.0, query).await, scores(alike.0, query).await, "{query}");
+    }
+    assert_eq!(scores(owner.0, "ebb").await.len(), 2);
+    let by_vector = fixture.query(SearchMode::Vector, "", vector(0), 10);
+    let found = fixture.search(owner.0, &by_vector, THRESHOLDS).await;
+    assert_eq!(found.hits.len(), 2, "the vector was that of another text");
+    edit(None).await;
+    assert_eq!(scores(owner.0, "tide").await.len(), 1);
+    assert_eq!((scores(owner.0, "flood").await.len(), scores(owner.0, "ebb").await.len()), (0, 1));
+    assert_eq!(store::chunk::count_changes(&fixture.db, owner.0).await.unwrap(), 0);
+    let left = "select count(*) from chunk where source_document is not null or dead_document is not null";
+    let row = fixture.db.query_one_raw(store::statement(left)).await.unwrap().unwrap();
+    assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), 0, "the first postings are those of the chunk again");
+    let words = "select (select sum(words)::bigint from target where live) - sum(words)::bigint from collection_usage";
+    let row = fixture.db.query_one_raw(store::statement(words)).await.unwrap().unwrap();
+    assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), 0, "the triggers count what the targets have");
     fixture.close().await;
 }
