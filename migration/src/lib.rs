@@ -41,6 +41,7 @@ mod m0033_binary_spaces;
 mod m0034_synonyms;
 mod m0035_history;
 mod m0036_chunk_changes;
+mod m0037_failed_items;
 mod requirements;
 mod script;
 
@@ -54,7 +55,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 36] = [
+const SCRIPTS: [Script; 37] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -91,6 +92,7 @@ const SCRIPTS: [Script; 36] = [
     m0034_synonyms::SCRIPT,
     m0035_history::SCRIPT,
     m0036_chunk_changes::SCRIPT,
+    m0037_failed_items::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

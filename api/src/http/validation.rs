@@ -1,14 +1,16 @@
 //! Validation rules for `garde(custom(..))` that several slices use.
 
+use chrono::{DateTime, Utc};
 use nvisy_shared::{
     domain::{
         account::{MAX_EMAIL_CHARS, normalise_email},
         file::MAX_NAME_CHARS,
+        history,
         slug::{MAX_SLUG_CHARS, is_slug},
     },
     secret::Secret,
 };
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error};
 use uuid::Uuid;
 
 /// For `deserialize_with`, with `default`: distinguishes a field that is `null` from one that is absent.
@@ -19,6 +21,12 @@ pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Res
 /// For `deserialize_with`, with `default`: a field that may be absent, but not `null`.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
     T::deserialize(field).map(Some)
+}
+
+/// For `deserialize_with`, with `default`: an RFC 3339 time that may be absent, but not `null`.
+pub fn present_time<'de, D: Deserializer<'de>>(field: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let time = history::parse_time(&String::deserialize(field)?);
+    time.map(Some).ok_or_else(|| D::Error::custom("must be a time such as 2026-01-31T12:00:00Z"))
 }
 
 /// A secret of 1 to 512 characters, where it is not looked up. Its schema is `string_schema::Opaque`.

@@ -133,6 +133,7 @@ const TABLE: [(&str, Requirement); 144] = [
     ("cancelRun", Within(Permission::WritePipelines)),
     ("retryRun", Within(Permission::WritePipelines)),
     ("forkRun", Within(Permission::WritePipelines)),
+    ("retryItems", Within(Permission::WritePipelines)),
     ("retryItem", Within(Permission::WritePipelines)),
     ("listRuns", Within(Permission::ReadPipelines)),
     ("readRun", Within(Permission::ReadPipelines)),

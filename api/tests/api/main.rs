@@ -80,6 +80,7 @@ mod reranking_faults;
 mod reranking_local;
 mod response_headers;
 mod rest_sources;
+mod retries;
 mod role_permissions;
 mod runs;
 mod search;

@@ -92,6 +92,10 @@ def before_call(context, case, kwargs):
         # A past time that collections without a history have not kept.
         if operation == "createSnapshot":
             body.pop("at", None)
+        # A pipeline must exist, and a time has a year of four digits.
+        if operation == "retryItems":
+            body.pop("pipeline", None)
+            body.pop("since", None)
         if operation == "startEvaluation":
             use_unknown_reranker(body.get("settings", {}))
             body.pop("fitWeights", None)

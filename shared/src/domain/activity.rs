@@ -217,6 +217,8 @@ actions! {
     RunCancelled "run.cancelled";
     /// Failed items of a run were put back into the queue.
     RunRetried "run.retried";
+    /// Failed items of many runs were put back into the queue.
+    ItemsRetried "items.retried";
     /// An operator replaced the keys that sign access tokens.
     InstallationKeysAdopted "installation.keys_adopted";
 }

@@ -1,7 +1,11 @@
 //! Runs of pipelines: their states, triggers and log.
 
+use chrono::{DateTime, Utc};
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
+
+use super::failure::FailureCode;
+use crate::id::PipelineId;
 
 /// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
@@ -206,4 +210,16 @@ pub struct Units {
     pub first: u32,
     /// One past the last one.
     pub end: u32,
+}
+
+/// Which failed items of a workspace's runs are repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailedItems {
+    /// Only those that failed with this code.
+    pub code: Option<FailureCode>,
+    /// Only those of this pipeline's runs.
+    pub pipeline: Option<PipelineId>,
+    /// Only those that failed at this time or later.
+    pub since: Option<DateTime<Utc>>,
 }

@@ -4,11 +4,13 @@ mod after;
 mod arrival;
 mod end;
 mod entering;
+mod retry;
 mod start;
 
 pub use arrival::{Route, start_for_file};
-pub use end::{abort, ended, ended_without_items, retry_failed};
+pub use end::{abort, ended, ended_without_items};
 pub use entering::enqueue_entering;
+pub use retry::{PlansByVersion, requeue, retry_failed};
 pub use start::{ItemsOfRun, Selection, StartRun, start, syncs};
 
 use std::collections::BTreeMap;

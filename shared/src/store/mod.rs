@@ -20,6 +20,7 @@ pub mod derived;
 pub mod evaluation;
 pub mod event;
 pub mod external_target;
+pub mod failed_items;
 pub mod file;
 pub mod fingerprint;
 pub mod history;

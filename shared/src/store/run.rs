@@ -241,37 +241,3 @@ pub async fn set_checkpoint(
     update_run(workspace, run).set(row).exec(tx).await?;
     Ok(())
 }
-
-/// Puts failed items back into the queue, those with `code` only if one is given; returns them. The run is open again.
-pub async fn requeue_failed(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    run: RunId,
-    code: Option<&str>,
-    item: Option<ItemId>,
-) -> Result<Vec<(ItemId, i32)>> {
-    let requeued = raw_sql!(
-        Postgres,
-        "update run_item set state = 'queued', failure_code = null, failure_detail = null, failure_node = null,
-             failure_attempt = null, finished_at = null, updated_at = now(), done = 0, total = null,
-             progress = jsonb_build_object('segments', jsonb_build_object(entry::text, jsonb_build_object('done', 0, 'total', 1)))
-         where (workspace_id, id) in (
-             select workspace_id, id from run_item
-             where workspace_id = {workspace} and run_id = {run} and state = 'failed'
-                 and ({code}::text is null or failure_code = {code}) and ({item}::uuid is null or id = {item})
-             order by id for update)
-         returning id, entry"
-    );
-    let items: Vec<(ItemId, i32)> = sql::all_values(tx, requeued).await?;
-    let count = i32::try_from(items.len()).unwrap_or(i32::MAX);
-    if count > 0 {
-        let reopened = raw_sql!(
-            Postgres,
-            "update run set state = 'running', finished_at = null, items_open = items_open + {count},
-                 items_failed = items_failed - {count}, failure_code = null, failure_detail = null
-             where workspace_id = {workspace} and id = {run}"
-        );
-        sql::execute(tx, reopened).await?;
-    }
-    Ok(items)
-}

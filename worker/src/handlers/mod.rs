@@ -10,6 +10,7 @@ mod fetch_objects;
 mod fill_space;
 mod item;
 mod query_connection;
+mod retry_items;
 mod run_evaluation;
 mod run_items;
 mod run_segment;
@@ -18,7 +19,7 @@ mod sync_source;
 
 use nvisy_shared::job::{
     AdmitItems, CheckConnection, ClearSpace, ClearTarget, EmbedChunks, FetchObjects, FillSpace, QueryConnection,
-    RunEvaluation, RunItems, RunSegment, SendMail, SyncSource,
+    RetryItems, RunEvaluation, RunItems, RunSegment, SendMail, SyncSource,
 };
 
 use crate::runner::Registry;
@@ -36,6 +37,7 @@ pub fn registry() -> Registry {
         .with::<FetchObjects>()
         .with::<FillSpace>()
         .with::<QueryConnection>()
+        .with::<RetryItems>()
         .with::<RunEvaluation>()
         .with::<RunItems>()
         .with::<RunSegment>()

@@ -3,6 +3,7 @@
 mod artifacts;
 mod items;
 mod lists;
+mod retry_items;
 mod service;
 mod start;
 mod steer;
@@ -21,6 +22,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/workspaces/{ws}/runs/{run}/failed-objects").route(get().to(lists::failed_objects)))
         .service(resource("/workspaces/{ws}/runs/{run}/cancel").route(post().to(steer::cancel)))
         .service(resource("/workspaces/{ws}/runs/{run}/retry").route(post().to(steer::retry)))
+        .service(resource("/workspaces/{ws}/items/retry").route(post().to(retry_items::retry_items)))
         .service(resource("/workspaces/{ws}/runs/{run}/fork").route(post().to(steer::fork)))
         .service(resource("/workspaces/{ws}/runs/{run}/items").route(get().to(items::list)))
         .service(resource("/workspaces/{ws}/runs/{run}/items/{item}").route(get().to(items::read)))

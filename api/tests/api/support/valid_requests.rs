@@ -217,7 +217,7 @@ impl Operation {
             ("startInlineRun", _) => {
                 Body::Json(json!({ "definition": builtin::definition(Some(64), 0), "files": [fixture.file] }))
             }
-            ("retryRun" | "forkRun", _) => Body::Json(json!({})),
+            ("retryRun" | "retryItems" | "forkRun", _) => Body::Json(json!({})),
             ("cancelRun" | "retryItem" | "renewSigningSecret" | "renewNotifications" | "exchangeSpaces", _) => {
                 Body::None
             }

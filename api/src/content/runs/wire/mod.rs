@@ -6,6 +6,7 @@ mod item;
 mod paths;
 mod queries;
 mod requests;
+mod retry;
 mod run;
 mod staleness;
 
@@ -15,6 +16,7 @@ pub use self::{
     paths::{ArtifactPath, ItemPath, PipelinePath, RunPath},
     queries::{ItemsQuery, RunsQuery},
     requests::{ForkRun, PreviewPipeline, RetryRun, StartInlineRun, StartRun},
+    retry::{RetriedItems, RetryItems},
     run::{FailedObject, FailedObjects, Run},
     staleness::{RefreshCost, StaleNodeType, Staleness},
 };

@@ -3,9 +3,9 @@
 use apistos::ApiComponent;
 use chrono::{DateTime, Utc};
 use garde::Validate;
-use nvisy_shared::{domain::history, entity, store::snapshot::SnapshotKey};
+use nvisy_shared::{entity, store::snapshot::SnapshotKey};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use super::{super::as_of::snapshot_key, service::RequestedSnapshot};
 use crate::{
     http::{
         string_schema::Prose,
-        validation::{present, prose, slug_but_no_id},
+        validation::{present, present_time, prose, slug_but_no_id},
     },
     problem::Problem,
 };
@@ -49,15 +49,9 @@ pub struct CreateSnapshot {
     description: Option<String>,
     /// A past time that all collections have kept; absent: now.
     #[garde(skip)]
-    #[serde(default, deserialize_with = "time")]
+    #[serde(default, deserialize_with = "present_time")]
     #[schemars(with = "DateTime<Utc>")]
     at: Option<DateTime<Utc>>,
-}
-
-/// For `deserialize_with`, with `default`: an RFC 3339 time that may be absent, but not `null`.
-fn time<'de, D: Deserializer<'de>>(field: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let time = history::parse_time(&String::deserialize(field)?);
-    time.map(Some).ok_or_else(|| D::Error::custom("must be a time such as 2026-01-31T12:00:00Z"))
 }
 
 impl From<CreateSnapshot> for RequestedSnapshot {

@@ -1,0 +1,114 @@
+//! Retries of failed items of many runs, with one request.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Setup, TestResponse, definition, send, wait_until};
+
+/// A workspace whose quota of chunks lets no upload through, with a pipeline; returns the path of that.
+async fn setup_without_chunks() -> (Setup, String) {
+    let setup = Setup::with_worker().await;
+    let nodes = json!([
+        { "id": "in", "type": "source.files", "trigger": "upload" },
+        { "id": "read", "type": "partition" },
+        { "id": "cut", "type": "chunk.section" },
+        { "id": "out", "type": "sink.collection" },
+    ]);
+    let pipeline = setup.pipeline("Words", &definition(&nodes, &["in > read", "read > cut", "cut > out"])).await;
+    let id = &setup.workspace;
+    setup.app.sql(&format!("insert into workspace_quota (workspace_id, chunks) values ('{id}', 0)")).await;
+    (setup, pipeline)
+}
+
+async fn allow_chunks(setup: &Setup) {
+    setup.app.sql("update workspace_quota set chunks = null").await;
+}
+
+async fn retry(setup: &Setup, body: &Value) -> TestResponse {
+    setup.app.post(&setup.ada, &setup.path("items/retry"), body).await
+}
+
+/// The number of files in a state, once none is in progress.
+async fn files_in(setup: &Setup, state: &str) -> usize {
+    let files = wait_until("no file is in progress", async || {
+        let files = setup.get("files").await["items"].as_array().unwrap().clone();
+        files.iter().all(|file| ["ready", "failed"].contains(&file["state"].as_str().unwrap())).then_some(files)
+    })
+    .await;
+    files.iter().filter(|file| file["state"] == state).count()
+}
+
+#[actix_web::test]
+async fn failed_uploads_of_a_code_are_retried_with_one_request() {
+    let (setup, pipeline) = setup_without_chunks().await;
+    let uploads = [("a.txt", "The tide turns."), ("b.txt", "Ebb."), ("c.txt", "Flood."), ("empty.txt", "")];
+    let files = setup.upload(&uploads).await;
+    assert_eq!(files["a.txt"]["failure"]["code"], "quota_exceeded", "{files:?}");
+    assert_eq!(files["empty.txt"]["failure"]["code"], "empty", "{files:?}");
+    allow_chunks(&setup).await;
+    let send_with_key = || {
+        let request = setup.app.request(Method::POST, &setup.path("items/retry")).bearer_auth(&setup.ada.token);
+        send(request.header("idempotency-key", "two").json(&json!({ "code": "quota_exceeded", "limit": 2 })))
+    };
+    let first = send_with_key().await.expect(202);
+    assert_eq!(first, json!({ "items": 2, "more": true }));
+    wait_until("two files are ready", async || (files_in(&setup, "ready").await == 2).then_some(())).await;
+    let repeated = send_with_key().await;
+    assert_eq!(repeated.header("idempotency-replayed"), "true");
+    assert_eq!(repeated.expect(202), first);
+
+    let id = pipeline.strip_prefix("pipelines/").unwrap();
+    let of_pipeline = retry(&setup, &json!({ "code": "quota_exceeded", "pipeline": id })).await.expect(202);
+    assert_eq!(of_pipeline, json!({ "items": 1, "more": false }));
+    wait_until("three files are ready", async || (files_in(&setup, "ready").await == 3).then_some(())).await;
+    let none = retry(&setup, &json!({ "code": "quota_exceeded" })).await.expect(202);
+    assert_eq!(none, json!({ "items": 0, "more": false }));
+    let since = retry(&setup, &json!({ "since": "2999-01-01T00:00:00Z" })).await.expect(202);
+    assert_eq!(since["items"], 0, "{since}");
+    let runs = setup.get("runs?state=completed").await;
+    assert_eq!(runs["items"].as_array().unwrap().len(), 3, "{runs}");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn retries_leave_the_quota_of_unfinished_runs() {
+    let (setup, _) = setup_without_chunks().await;
+    setup.upload(&[("a.txt", "The tide turns."), ("b.txt", "Ebb."), ("c.txt", "Flood.")]).await;
+    // One item a batch: the next one waits until the run before has ended.
+    setup.app.sql("update workspace_quota set chunks = null, runs = 1").await;
+    assert_eq!(retry(&setup, &json!({})).await.expect(202)["items"], 3);
+    wait_until("three files are ready", async || (files_in(&setup, "ready").await == 3).then_some(())).await;
+    let sql = "select count(*) as n from run_item_log where kind = 'retried'";
+    let retried: i64 = setup.app.rows(sql).await[0].try_get("", "n").unwrap();
+    assert_eq!(retried, 3, "each item is retried once");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn failure_that_a_later_item_has_remedied_is_not_retried() {
+    let (setup, pipeline) = setup_without_chunks().await;
+    let files = setup.upload(&[("a.txt", "The tide turns."), ("b.txt", "Ebb.")]).await;
+    allow_chunks(&setup).await;
+    let body = json!({ "files": [files["a.txt"]["id"]] });
+    setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &body).await.expect(202);
+    wait_until("the run has ended", async || {
+        let runs = setup.get("runs?trigger=manual&state=completed").await;
+        (runs["items"].as_array().unwrap().len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(retry(&setup, &json!({})).await.expect(202)["items"], 1, "that of the other file is left");
+    wait_until("the other file is ready", async || (files_in(&setup, "ready").await == 1).then_some(())).await;
+    assert_eq!(setup.live_chunks().await["default"], ["Ebb.", "The tide turns."]);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn invalid_retries_are_rejected() {
+    let (setup, _) = setup_without_chunks().await;
+    for body in [json!({ "code": "tired" }), json!({ "limit": 0 }), json!({ "since": "today" })] {
+        retry(&setup, &body).await.problem(422, "invalid_body");
+    }
+    let unknown = json!({ "pipeline": "019ab1c4-1f00-7aa1-8b1c-0d3c9a7e5f10" });
+    retry(&setup, &unknown).await.problem(404, "not_found");
+    setup.app.stop().await;
+}

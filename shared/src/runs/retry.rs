@@ -1,0 +1,110 @@
+//! Opening runs again for what failed in them.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::segment_job;
+use crate::{
+    domain::{
+        event::EventType,
+        file::FileState,
+        run::{ItemState, LogKind},
+    },
+    entity::run,
+    id::{BatchId, ItemId, PipelineId, RunId, WorkspaceId},
+    job::FetchObjects,
+    pipeline::{self, plan::Plan},
+    queue::outbox,
+    store::{self, Error, Result, change::Change, item_log::NewEntry, run_item::Item},
+};
+
+/// The plans of pipelines, by their ids and versions.
+pub type PlansByVersion<'a> = BTreeMap<(PipelineId, i32), &'a Plan>;
+
+/// Puts the items among these that are failed, and whose plan is given, back into the queue. Returns their number.
+///
+/// # Errors
+/// When the database fails.
+pub async fn requeue(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    items: Vec<ItemId>,
+    plans: &PlansByVersion<'_>,
+) -> Result<usize> {
+    let locked = store::locks::lock_items(change, workspace, items).await?;
+    let failed: Vec<(Item, &Plan)> = locked
+        .into_iter()
+        .filter(|item| item.state == ItemState::Failed)
+        .filter_map(|item| {
+            let plan = *plans.get(&(item.pipeline_id, item.pipeline_version))?;
+            Some((item, plan))
+        })
+        .collect();
+    let ids: Vec<ItemId> = failed.iter().map(|(item, _)| item.id).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    store::failed_items::requeue(change, workspace, ids.clone()).await?;
+    let retried = NewEntry::new(LogKind::Retried, None, "put back into the queue");
+    for (item, plan) in &failed {
+        store::item_log::append(change, workspace, item.id, &retried).await?;
+        let job = segment_job(plan, (item.run_id, item.low_priority), item.id, item.entry, None);
+        outbox::enqueue(change, workspace, &job).await?;
+        if item.decides_file() {
+            store::file::set_state(change, workspace, item.version_id, FileState::Queued, None).await?;
+            change.emit(EventType::FileQueued, item.file_id, json!({ "versionId": item.version_id }));
+        }
+    }
+    // Last, because the usage of the workspace is locked from here on.
+    store::failed_items::reopen_runs(change, workspace, ids).await?;
+    Ok(failed.len())
+}
+
+/// Puts failed items of a run back into the queue: those with a code, or one item, if given. Returns their number.
+///
+/// # Errors
+/// When the database fails; [`Error::RecordNotFound`] if there is no such run.
+pub async fn retry_failed(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    run: RunId,
+    code: Option<&str>,
+    item: Option<ItemId>,
+) -> Result<usize> {
+    let not_found = || Error::RecordNotFound("the run".to_owned());
+    let row = store::run::find(change.tx(), workspace, run).await?.ok_or_else(not_found)?;
+    let definition = store::run::definition(change.tx(), workspace, row.pipeline_id, row.pipeline_version).await?;
+    let definition = definition.ok_or_else(not_found)?;
+    let Ok(compiled) = pipeline::compile(&definition) else { return Ok(0) };
+    let plans = BTreeMap::from([((row.pipeline_id, row.pipeline_version), &compiled.plan)]);
+    let failed = store::failed_items::of_run(change.tx(), workspace, run, code, item).await?;
+    let items = requeue(change, workspace, failed, &plans).await?;
+    let objects = if item.is_none() && row.syncs { retry_objects(change, workspace, &row, code).await? } else { 0 };
+    Ok(items + objects)
+}
+
+/// Objects of one job.
+const BATCH_OBJECTS: i64 = 64;
+
+/// Reads objects of a sync again that could not be read. Returns their number.
+async fn retry_objects(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    run: &run::Model,
+    code: Option<&str>,
+) -> Result<usize> {
+    let mut objects = 0;
+    loop {
+        let (batch, of) = (BatchId::new(), (run.pipeline_id, run.id));
+        let requeued = store::source_fetch::requeue(change, workspace, of, code, batch, BATCH_OBJECTS).await?;
+        let Some((node, _)) = requeued.first().cloned() else { break };
+        objects += requeued.len();
+        outbox::enqueue(change, workspace, &FetchObjects { run: run.id, node, batch }).await?;
+    }
+    if objects > 0 {
+        let count = i32::try_from(objects).unwrap_or(i32::MAX);
+        store::sync_run::reopen(change, workspace, run.id, count).await?;
+    }
+    Ok(objects)
+}
