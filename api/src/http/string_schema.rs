@@ -1,6 +1,7 @@
 //! Schemas of strings for the OpenAPI document, which say the same as the rules of [`super::validation`]: for
 //! `#[schemars(with = "..")]`.
 
+use nvisy_shared::domain::{failure::FailureCode, file::FileState};
 use schemars::{
     JsonSchema,
     r#gen::SchemaGenerator,
@@ -33,6 +34,25 @@ pub struct Opaque;
 
 /// A query in words: not blank, and without NUL characters.
 pub struct Words<const MAX: u32>;
+
+/// The codes of failures: for `#[schemars(schema_with = "..")]`.
+pub fn failure_codes(_: &mut SchemaGenerator) -> Schema {
+    identifiers(FailureCode::all().map(FailureCode::as_str))
+}
+
+/// The states of files: for `#[schemars(schema_with = "..")]`.
+pub fn file_states(_: &mut SchemaGenerator) -> Schema {
+    identifiers(FileState::ALL.into_iter().map(FileState::name))
+}
+
+fn identifiers(names: impl Iterator<Item = &'static str>) -> Schema {
+    SchemaObject {
+        instance_type: Some(InstanceType::String.into()),
+        enum_values: Some(names.map(Into::into).collect()),
+        ..SchemaObject::default()
+    }
+    .into()
+}
 
 /// An inline string in the OpenAPI document.
 macro_rules! string_schema {

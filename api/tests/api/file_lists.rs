@@ -63,6 +63,17 @@ async fn list_has_the_files_that_match_every_condition() {
         assert_eq!(setup.names(&[("filter", &filter)]).await, expected, "{filter}");
     }
 
+    let failed = "update file_version set state = 'failed', failure_code = 'timed_out' where bytes = 2";
+    setup.app.sql(failed).await;
+    assert_eq!(setup.names(&[("state", "failed")]).await, ["1"]);
+    assert_eq!(setup.names(&[("state", "queued"), ("tag", "even")]).await, ["4", "2", "0"]);
+    assert_eq!(setup.names(&[("failure", "timed_out")]).await, ["1"]);
+    assert_eq!(setup.names(&[("failure", "corrupt")]).await, [""; 0]);
+    assert_eq!(setup.names(&[("filter", &filter("state", "ne", json!("queued")))]).await, ["1"]);
+    assert_eq!(setup.names(&[("filter", &filter("failure", "in", json!(["corrupt", "timed_out"])))]).await, ["1"]);
+    setup.list(&[("state", "asleep")]).await.problem(400, "invalid_query");
+    setup.list(&[("failure", "tired")]).await.problem(400, "invalid_query");
+
     let first = setup.list(&[("tag", "even"), ("limit", "2")]).await.expect(200);
     assert_eq!(names(&first), ["4", "2"]);
     let cursor = first["nextCursor"].as_str().unwrap();

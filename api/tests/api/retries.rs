@@ -87,9 +87,11 @@ async fn retries_leave_the_quota_of_unfinished_runs() {
 #[actix_web::test]
 async fn failure_that_a_later_item_has_remedied_is_not_retried() {
     let (setup, pipeline) = setup_without_chunks().await;
-    let files = setup.upload(&[("a.txt", "The tide turns."), ("b.txt", "Ebb.")]).await;
+    setup.upload(&[("a.txt", "The tide turns."), ("b.txt", "Ebb.")]).await;
     allow_chunks(&setup).await;
-    let body = json!({ "files": [files["a.txt"]["id"]] });
+    let one = |field: &str, value: &str| json!({ "field": field, "op": "eq", "value": value });
+    let failed = [one("state", "failed"), one("failure", "quota_exceeded"), one("name", "a.txt")];
+    let body = json!({ "filter": { "and": failed } });
     setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &body).await.expect(202);
     wait_until("the run has ended", async || {
         let runs = setup.get("runs?trigger=manual&state=completed").await;

@@ -34,6 +34,22 @@ pub enum FileState {
     Failed,
 }
 
+impl FileState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Queued, Self::Processing, Self::Ready, Self::Failed];
+
+    /// The identifier.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Processing => "processing",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Cleans a file name for storage: the last path segment, without control characters, at most [`MAX_NAME_CHARS`]
 /// characters, never empty. A shortened name keeps its extension.
 #[must_use]

@@ -6,6 +6,7 @@ use garde::Validate;
 use nvisy_shared::{
     domain::{
         self,
+        failure::FailureCode,
         file::{MAX_TAG_CHARS, MAX_TAGS, clean_tags},
         filter::{Filter, FilterErrorKind},
     },
@@ -22,7 +23,7 @@ use super::service::{self, FileChange, MetadataChange};
 use crate::{
     http::{
         pagination::default_limit,
-        string_schema::{FileName, Opaque, Text},
+        string_schema::{FileName, Opaque, Text, failure_codes, file_states},
         validation::{self, nullable, text},
     },
     problem::{Code, FieldError, Problem},
@@ -49,8 +50,17 @@ pub struct VersionQuery {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct ListQuery {
-    /// Only files that match this filter: JSON, as in searches. Media type, size and pages are those of the newest version.
+    /// Only files that match this filter: JSON, as in searches. Media type, size, pages, state and failure are
+    /// those of the newest version.
     filter: Option<String>,
+    /// Only files in this state.
+    #[serde(default)]
+    #[schemars(schema_with = "file_states")]
+    state: Option<domain::file::FileState>,
+    /// Only files that failed with this code.
+    #[serde(default)]
+    #[schemars(schema_with = "failure_codes")]
+    failure: Option<FailureCode>,
     /// Only files with this tag.
     tag: Option<String>,
     /// Only the file with this external id.
@@ -71,8 +81,15 @@ impl ListQuery {
     /// The conditions; 400 if the filter is invalid.
     pub fn conditions(&self) -> Result<FileQuery, Problem> {
         let filter = self.filter.as_deref().map(parse_filter).transpose()?;
-        let parent = self.parent_id.map(FileId);
-        Ok(FileQuery { before: None, filter, tag: self.tag.clone(), external_id: self.external_id.clone(), parent })
+        Ok(FileQuery {
+            before: None,
+            filter,
+            state: self.state,
+            failure: self.failure,
+            tag: self.tag.clone(),
+            external_id: self.external_id.clone(),
+            parent: self.parent_id.map(FileId),
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The schema of the filter language in the OpenAPI document: what `nvisy_shared::domain::filter` parses, type by type.
 
-use nvisy_shared::domain;
+use nvisy_shared::domain::{self, failure::FailureCode, file::FileState};
 use schemars::{JsonSchema, r#gen::SchemaGenerator, schema::Schema};
 use serde_json::{Value, json};
 
@@ -59,6 +59,9 @@ fn parts() -> Vec<(&'static str, Value)> {
     };
     let (ids, tags, texts) = (|| one_of(&["id"]), || one_of(&["tags"]), || one_of(&["name", "mediaType"]));
     let (integers, times) = (|| one_of(&["size", "pageCount"]), || one_of(&["createdAt"]));
+    let (states, failures) = (|| one_of(&["state"]), || one_of(&["failure"]));
+    let state = || one_of(&FileState::ALL.map(FileState::name));
+    let code = || one_of(&FailureCode::all().map(FailureCode::as_str).collect::<Vec<_>>());
     vec![
         ("FilterAnd", connective("and", list(reference("Filter"), MAX_ITEMS), "All conditions hold.")),
         ("FilterOr", connective("or", list(reference("Filter"), MAX_ITEMS), "At least one condition holds.")),
@@ -73,6 +76,10 @@ fn parts() -> Vec<(&'static str, Value)> {
         ("IntegerListCondition", condition(integers(), &MEMBERSHIP, list(integer(), 200))),
         ("TimeCondition", condition(times(), &COMPARISON, time())),
         ("TimeListCondition", condition(times(), &MEMBERSHIP, list(time(), 200))),
+        ("StateCondition", condition(states(), &EQUALITY, state())),
+        ("StateListCondition", condition(states(), &MEMBERSHIP, list(state(), 200))),
+        ("FailureCondition", condition(failures(), &EQUALITY, code())),
+        ("FailureListCondition", condition(failures(), &MEMBERSHIP, list(code(), 200))),
         ("MetadataCondition", condition(metadata(), &EQUALITY, any())),
         ("MetadataOrderCondition", condition(metadata(), &ORDER, ordered())),
         ("MetadataListCondition", condition(metadata(), &MEMBERSHIP, list(any(), 200))),

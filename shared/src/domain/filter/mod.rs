@@ -13,6 +13,8 @@
 //! | `name`, `mediaType` | all | text, ordered by its bytes |
 //! | `size`, `pageCount` | all | integer |
 //! | `createdAt` | all | RFC 3339 time |
+//! | `state` | `eq ne in nin` | a state of a file |
+//! | `failure` | `eq ne in nin` | the code of a failure |
 //! | `tags` | `eq ne in nin` | text; `eq`: has this tag, `in`: has one of them |
 //! | `metadata.<key>[.<key>..]` | all | text, number, boolean; a list there matches `eq` when it holds the value |
 //!
@@ -59,6 +61,10 @@ pub enum Field {
     PageCount,
     /// The time of the upload.
     CreatedAt,
+    /// The state of the version.
+    State,
+    /// The code of the failure of the version.
+    Failure,
     /// The tags.
     Tags,
     /// The value at this path of keys in the metadata.
@@ -70,7 +76,7 @@ pub enum Field {
 pub enum Operand {
     /// Of `id`.
     Id(Uuid),
-    /// Of `name`, `mediaType`, `tags` and metadata.
+    /// Of `name`, `mediaType`, `state`, `failure`, `tags` and metadata.
     Text(String),
     /// Of `size` and `pageCount`.
     Integer(i64),
@@ -134,7 +140,7 @@ impl fmt::Display for FilterErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownField => f.write_str(
-                "is not a field; fields are id, name, mediaType, size, pageCount, createdAt, tags and metadata.<key>",
+                "is not a field; fields are id, name, mediaType, size, pageCount, createdAt, state, failure, tags and metadata.<key>",
             ),
             Self::UnknownOperator => f.write_str(
                 "is not an operator of this field; operators are eq, ne, in, nin and, where values have an order, gt, gte, lt, lte",

@@ -4,6 +4,7 @@ use chrono::DateTime;
 use serde_json::{Map, Value};
 
 use super::{Comparison, Field, Filter, FilterError, FilterErrorKind, MAX_INTEGER, Operand};
+use crate::domain::{failure::FailureCode, file::FileState};
 
 /// Maximum nesting of `and`, `or` and `not`.
 const MAX_DEPTH: usize = 8;
@@ -79,7 +80,7 @@ fn condition(object: &Map<String, Value>, path: &str) -> Result<Filter, FilterEr
         "ne" => Filter::Not(Box::new(Filter::OneOf(field.clone(), vec![single()?]))),
         "in" => Filter::OneOf(field.clone(), operands(&field, value, &value_path)?),
         "nin" => Filter::Not(Box::new(Filter::OneOf(field.clone(), operands(&field, value, &value_path)?))),
-        operator => match comparison(operator).filter(|_| !matches!(field, Field::Id | Field::Tags)) {
+        operator => match comparison(operator).filter(|_| has_order(&field)) {
             Some(comparison) => Filter::Compare(field.clone(), comparison, single()?),
             None => return Err(fail(&join(path, "op"), FilterErrorKind::UnknownOperator)),
         },
@@ -90,6 +91,10 @@ fn condition(object: &Map<String, Value>, path: &str) -> Result<Filter, FilterEr
     Ok(filter)
 }
 
+const fn has_order(field: &Field) -> bool {
+    !matches!(field, Field::Id | Field::State | Field::Failure | Field::Tags)
+}
+
 fn field(name: &str) -> Option<Field> {
     Some(match name {
         "id" => Field::Id,
@@ -98,6 +103,8 @@ fn field(name: &str) -> Option<Field> {
         "size" => Field::Size,
         "pageCount" => Field::PageCount,
         "createdAt" => Field::CreatedAt,
+        "state" => Field::State,
+        "failure" => Field::Failure,
         "tags" => Field::Tags,
         _ => {
             let keys: Vec<_> = name.strip_prefix("metadata.")?.split('.').map(str::to_owned).collect();
@@ -130,6 +137,14 @@ fn operand(field: &Field, value: &Value, path: &str) -> Result<Operand, FilterEr
     let (operand, expected) = match field {
         Field::Id => (value.as_str().and_then(|id| id.parse().ok()).map(Operand::Id), "must be a UUID"),
         Field::Name | Field::MediaType | Field::Tags => (text(value), "must be a text of at most 1000 characters"),
+        Field::State => {
+            let known = |state: &&str| FileState::ALL.iter().any(|known| known.name() == *state);
+            (value.as_str().filter(known).map(identifier), "must be queued, processing, ready or failed")
+        }
+        Field::Failure => {
+            let known = |code: &&str| FailureCode::all().any(|known| known.as_str() == *code);
+            (value.as_str().filter(known).map(identifier), "must be the code of a failure")
+        }
         Field::Size | Field::PageCount => {
             let integer = value.as_i64().filter(|number| (-MAX_INTEGER..=MAX_INTEGER).contains(number));
             (integer.map(Operand::Integer), "must be an integer of at most 2^53 - 1")
@@ -148,6 +163,10 @@ fn operand(field: &Field, value: &Value, path: &str) -> Result<Operand, FilterEr
         }
     };
     operand.ok_or_else(|| fail(path, FilterErrorKind::Value(expected)))
+}
+
+fn identifier(name: &str) -> Operand {
+    Operand::Text(name.to_owned())
 }
 
 /// PostgreSQL text cannot contain NUL.
@@ -199,6 +218,7 @@ mod tests {
                 .prop_map(|(field, op, value)| one(&field, &op, json!(value))),
             ("(size|pageCount)", "(eq|ne|gt|gte|lt|lte)", -MAX_INTEGER..=MAX_INTEGER)
                 .prop_map(|(field, op, value)| one(&field, &op, json!(value))),
+            ("(eq|ne)", "(queued|processing|ready|failed)").prop_map(|(op, state)| one("state", &op, json!(state))),
             (any::<u128>(), "(in|nin)").prop_map(|(id, op)| one("id", &op, json!([uuid::Uuid::from_u128(id)]))),
             ("(createdAt|metadata\\.x)", "(gt|lte)").prop_map(|(field, op)| one(
                 &field,
@@ -289,6 +309,17 @@ mod tests {
             (one("metadata.", "eq", json!("red")), "field", FilterErrorKind::UnknownField),
             (one("name", "like", json!("x")), "op", FilterErrorKind::UnknownOperator),
             (one("tags", "gt", json!("x")), "op", FilterErrorKind::UnknownOperator),
+            (one("state", "gt", json!("ready")), "op", FilterErrorKind::UnknownOperator),
+            (
+                one("state", "eq", json!("lost")),
+                "value",
+                FilterErrorKind::Value("must be queued, processing, ready or failed"),
+            ),
+            (
+                one("failure", "in", json!(["tired"])),
+                "value[0]",
+                FilterErrorKind::Value("must be the code of a failure"),
+            ),
             (one("metadata.a", "lt", json!(true)), "op", FilterErrorKind::UnknownOperator),
             (json!({ "xor": [] }), "xor", FilterErrorKind::UnknownOperator),
             (one("size", "eq", json!(1.5)), "value", FilterErrorKind::Value("must be an integer of at most 2^53 - 1")),

@@ -104,6 +104,10 @@ pub struct FileQuery {
     pub before: Option<FileId>,
     /// A filter, of which size, media type and pages are those of the newest version.
     pub filter: Option<Filter>,
+    /// The state of the newest version.
+    pub state: Option<FileState>,
+    /// The code of the failure of the newest version.
+    pub failure: Option<FailureCode>,
     /// A tag.
     pub tag: Option<String>,
     /// The external id of an upload.
@@ -118,6 +122,12 @@ pub async fn list(conn: &impl Conn, workspace: WorkspaceId, query: FileQuery, li
     let mut conditions = vec![format!("f.workspace_id = {}", parameters.bind(workspace))];
     if let Some(before) = query.before {
         conditions.push(format!("f.id < {}", parameters.bind(before)));
+    }
+    if let Some(state) = query.state {
+        conditions.push(format!("v.state = {}", parameters.bind(state)));
+    }
+    if let Some(failure) = query.failure {
+        conditions.push(format!("v.failure_code = {}", parameters.bind(failure)));
     }
     if let Some(tag) = query.tag {
         conditions.push(format!("f.tags @> array[{}]::text[]", parameters.bind(tag)));

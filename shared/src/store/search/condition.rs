@@ -82,6 +82,8 @@ const fn column(field: &Field) -> &'static str {
         Field::Size => "v.bytes",
         Field::PageCount => "v.page_count",
         Field::CreatedAt => "f.created_at",
+        Field::State => "v.state",
+        Field::Failure => "v.failure_code",
         Field::Tags => "f.tags",
         Field::Metadata(_) => "f.metadata",
     }

@@ -329,6 +329,13 @@ async fn every_filter_operator_works_in_every_mode() {
             .await;
         ids.push(file.to_string());
     }
+    // Only lists and runs see versions that are not ready; here the conditions are of interest.
+    let failed = format!(
+        "update file_version set state = 'ready';
+         update file_version set state = 'failed', failure_code = 'timed_out' where file_id = '{}'",
+        ids[1]
+    );
+    fixture.sql(&failed).await;
     let one = |field: &str, op: &str, value: Value| json!({ "field": field, "op": op, "value": value });
     let cases = [
         (one("id", "eq", json!(ids[1])), "b"),
@@ -345,6 +352,10 @@ async fn every_filter_operator_works_in_every_mode() {
         (one("pageCount", "ne", json!(1)), "b Ä"),
         (json!({ "not": one("pageCount", "gt", json!(1)) }), "a Ä"),
         (one("createdAt", "lte", json!("2026-02-01T01:00:00+01:00")), "a b"),
+        (one("state", "eq", json!("ready")), "a Ä"),
+        (one("state", "in", json!(["failed", "queued"])), "b"),
+        (one("failure", "eq", json!("timed_out")), "b"),
+        (one("failure", "ne", json!("timed_out")), "a Ä"),
         (one("tags", "eq", json!("old")), "a"),
         (one("tags", "in", json!(["old", "red"])), "a b"),
         (one("tags", "nin", json!(["old", "blue"])), "b Ä"),

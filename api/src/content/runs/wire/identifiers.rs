@@ -1,13 +1,12 @@
 //! Identifiers of the domain, inline in the OpenAPI document.
 
-use nvisy_shared::domain::{failure::FailureCode, run};
+use nvisy_shared::domain::run;
 use schemars::{
     JsonSchema,
     r#gen::SchemaGenerator,
     schema::{InstanceType, Schema, SchemaObject},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 macro_rules! identifiers {
     ($($(#[$doc:meta])* $name:ident($of:ty) $all:expr;)+) => {$(
@@ -47,10 +46,4 @@ identifiers! {
     RunTrigger(run::RunTrigger) run::RunTrigger::ALL;
     /// The kind of a log entry.
     LogKind(run::LogKind) run::LogKind::ALL;
-}
-
-/// The codes of failures.
-pub fn failure_codes(_: &mut SchemaGenerator) -> Schema {
-    let codes: Vec<_> = FailureCode::all().map(FailureCode::as_str).collect();
-    serde_json::from_value(json!({ "type": "string", "enum": codes })).unwrap_or(Schema::Bool(true))
 }

@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::identifiers::{ItemState, RunState, RunTrigger, failure_codes};
+use super::identifiers::{ItemState, RunState, RunTrigger};
 use crate::http::{
     pagination::{PageQuery, default_limit},
-    string_schema::Opaque,
+    string_schema::{Opaque, failure_codes},
 };
 
 /// The page of runs to return.

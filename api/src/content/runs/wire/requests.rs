@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::identifiers::{ItemState, failure_codes};
+use super::identifiers::ItemState;
 use crate::http::{
-    string_schema::Line,
+    string_schema::{Line, failure_codes},
     validation::{line, present},
 };
 

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::identifiers::failure_codes;
-use crate::http::validation::{present, present_time};
+use crate::http::{
+    string_schema::failure_codes,
+    validation::{present, present_time},
+};
 
 /// Items of one request, if it does not say how many.
 const DEFAULT_LIMIT: u32 = 100_000;

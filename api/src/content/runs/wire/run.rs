@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    identifiers::{RunState, RunTrigger, failure_codes},
+    identifiers::{RunState, RunTrigger},
     item::ItemWaiting,
 };
+use crate::http::string_schema::failure_codes;
 
 /// A run: one execution of a version of a pipeline over files.
 #[derive(Debug, Serialize, Deserialize, JsonSchema, ApiComponent)]

@@ -12,7 +12,7 @@ use nvisy_shared::{
         evaluation::{EvaluatedQuery, EvaluationFilter, EvaluationSettings, GridPoint, Summary},
     },
 };
-use schemars::{JsonSchema, r#gen::SchemaGenerator, schema::Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -21,7 +21,7 @@ use super::{super::wire::WeightsOption, service::RequestedEvaluation, settings::
 use crate::{
     http::{
         pagination::{PageQuery, default_limit},
-        string_schema::Opaque,
+        string_schema::{Opaque, failure_codes},
         validation::present,
     },
     problem::Problem,
@@ -177,11 +177,6 @@ pub struct EvaluationFailure {
     pub code: FailureCode,
     /// A sentence for people.
     pub detail: String,
-}
-
-fn failure_codes(_: &mut SchemaGenerator) -> Schema {
-    let codes: Vec<&str> = FailureCode::all().map(FailureCode::as_str).collect();
-    serde_json::from_value(json!({ "type": "string", "enum": codes })).expect("the schema is valid")
 }
 
 /// The metrics of an evaluation.

@@ -64,7 +64,7 @@ pub struct SearchRequest {
     #[serde(default)]
     pub mode: Mode,
     /// A filter of the files: `{"field", "op", "value"}`, or conditions joined by `{"and": [..]}`, `{"or": [..]}` and
-    /// `{"not": {..}}`. Fields are `id`, `name`, `mediaType`, `size`, `pageCount`, `createdAt`, `tags` and
+    /// `{"not": {..}}`. Fields are `id`, `name`, `mediaType`, `size`, `pageCount`, `createdAt`, `state`, `failure`, `tags` and
     /// `metadata.<key>`; operators `eq`, `ne`, `in`, `nin` and, where values have an order, `gt`, `gte`, `lt`, `lte`.
     #[garde(skip)]
     #[serde(default, deserialize_with = "present")]
