@@ -266,6 +266,26 @@ async fn failed_items_are_retried_by_code_and_one_by_one() {
 }
 
 #[actix_web::test]
+async fn failed_items_of_a_large_run_share_events() {
+    let setup = Setup::with_worker().await;
+    let files = setup.upload(&[("short.txt", "Ebb."), ("other.txt", "Flood.")]).await;
+    let run = setup.ended(&setup.start(&json!({ "files": files })).await).await;
+    let failed = "select data ->> 'failed' as failed from event where type = 'item.failed' order by seq";
+    let counts = async || -> Vec<String> {
+        setup.app.rows(failed).await.iter().map(|row| row.try_get("", "failed").unwrap()).collect()
+    };
+    assert_eq!(counts().await, ["1", "2"]);
+    // As if there had been a thousand.
+    setup.app.sql("update run set items = 1000, items_failed = 500 where trigger = 'manual'").await;
+    let path = format!("runs/{}", run["id"].as_str().unwrap());
+    let open = setup.post(&format!("{path}/retry"), &json!({})).await.expect(202);
+    assert_eq!((&open["itemsOpen"], &open["itemsFailed"]), (&json!(2), &json!(498)), "{open}");
+    assert_eq!(setup.ended(&open).await["itemsFailed"], 500);
+    assert_eq!(counts().await, ["1", "2", "500"], "the failure before completes no percent");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
 async fn cancelled_run_has_no_jobs_and_is_cancelled_once() {
     let setup = Setup::new().await;
     let files = setup.upload(&[("tides.txt", TIDES)]).await;

@@ -95,7 +95,8 @@ pub enum EventType {
     #[sea_orm(string_value = "run.ended")]
     #[serde(rename = "run.ended")]
     RunEnded,
-    /// An item of a run failed. Of uploads, `file.failed` tells as much.
+    /// An item of a run failed: the first ones, then at most one event for each percent of the items. Of uploads, `file.failed` tells
+    /// as much.
     #[sea_orm(string_value = "item.failed")]
     #[serde(rename = "item.failed")]
     ItemFailed,

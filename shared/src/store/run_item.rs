@@ -289,6 +289,8 @@ pub struct RunProgress {
     pub items: i32,
     /// Those that have ended.
     pub items_ended: i32,
+    /// Those that have failed.
+    pub items_failed: i32,
 }
 
 /// Finishes an item and, if it was the last one, its run. `work` is that of the job that finishes it.
@@ -321,13 +323,13 @@ pub async fn finish(
          from run_item item
          where run.workspace_id = {workspace} and run.id = {run}
              and item.workspace_id = run.workspace_id and item.id = {item}
-         returning run.items, run.items - run.items_open"
+         returning run.items, run.items - run.items_open, run.items_failed"
     );
-    let (items, items_ended) = sql::first_value(tx, count).await?.unwrap_or_default();
+    let (items, items_ended, items_failed) = sql::first_value(tx, count).await?.unwrap_or_default();
     let run_failure = failure.filter(|at| at.fails_run).map(|at| at.failure);
     // Of a run whose items are all finished, others may enter yet.
     let ended = if items_ended < items { None } else { finish_run(tx, workspace, run, run_failure).await? };
-    Ok(RunProgress { ended, items, items_ended })
+    Ok(RunProgress { ended, items, items_ended, items_failed })
 }
 
 /// Whether a version has been an item of a pipeline.

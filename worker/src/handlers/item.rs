@@ -105,11 +105,6 @@ pub(super) async fn failed(
     };
     let entry = NewEntry::failure(LogKind::Failed, failure);
     store::item_log::append(change, workspace, item.id, &entry).await?;
-    // Before the end of the run, which this may be.
-    if !item.decides_file() {
-        let data = json!({ "runId": item.run_id, "fileId": item.file_id, "code": failure.code, "node": failure.node });
-        change.emit(EventType::ItemFailed, item.id, data);
-    }
     let at = Some(ItemFailure { failure, attempt, fails_run });
     end(change, workspace, &item, ItemState::Failed, at, WorkDone::default()).await?;
     metrics().file_failed(failure.code.as_str());
@@ -121,10 +116,18 @@ pub(crate) async fn finish(change: &mut Change, workspace: WorkspaceId, item: &I
     finished(change, workspace, item, WorkDone::default()).await.map(drop)
 }
 
-/// Whether the last item that ended completes a percent of those that have entered.
-const fn is_percent(run: RunProgress) -> bool {
-    let step = if run.items > 100 { run.items / 100 } else { 1 };
-    run.items_ended % step == 0
+/// Whether the last one of this part completes a percent of all.
+const fn is_percent(part: i32, all: i32) -> bool {
+    let step = if all > 100 { all / 100 } else { 1 };
+    part % step == 0
+}
+
+/// Failed items of a run that have an event each. A run of a million items that all fail must not fill the event log.
+const MAX_FAILURE_EVENTS: i32 = 10;
+
+/// Whether the last item that failed has an event: the first ones have, and then one for each percent of those that have entered.
+const fn has_failure_event(run: RunProgress) -> bool {
+    run.items_failed <= MAX_FAILURE_EVENTS || is_percent(run.items_failed, run.items)
 }
 
 async fn end(
@@ -136,7 +139,14 @@ async fn end(
     work: WorkDone,
 ) -> Result<Finished, JobError> {
     // The run before the rows in collections, whose deletion locks the workspace's usage.
-    let run = store::run_item::finish(change, workspace, item, state, failure, work).await?;
+    let run = store::run_item::finish(change, workspace, item, state, failure.clone(), work).await?;
+    if let Some(ItemFailure { failure, .. }) = failure.filter(|_| !item.decides_file() && has_failure_event(run)) {
+        let data = json!({
+            "runId": item.run_id, "fileId": item.file_id, "code": failure.code, "node": failure.node,
+            "failed": run.items_failed,
+        });
+        change.emit(EventType::ItemFailed, item.id, data);
+    }
     let mut finished = Finished::default();
     if !item.preview {
         if state == ItemState::Failed {
@@ -164,7 +174,7 @@ async fn end(
     }
     match run.ended {
         Some(state) => runs::ended(change, workspace, item, state).await?,
-        None if item.trigger != RunTrigger::Upload && is_percent(run) => {
+        None if item.trigger != RunTrigger::Upload && is_percent(run.items_ended, run.items) => {
             let data = json!({ "items": run.items, "ended": run.items_ended });
             change.emit(EventType::RunProgressed, item.run_id, data);
         }
@@ -205,12 +215,21 @@ mod tests {
 
     #[test]
     fn run_has_an_event_for_each_percent_of_its_items() {
-        let events = |items: i32| {
-            (1..items).filter(|ended| is_percent(RunProgress { ended: None, items, items_ended: *ended })).count()
-        };
+        let events = |items: i32| (1..items).filter(|ended| is_percent(*ended, items)).count();
         assert_eq!(events(3), 2);
         assert_eq!(events(100), 99);
         assert_eq!(events(1_000_000), 99);
+    }
+
+    #[test]
+    fn failures_of_a_large_run_share_events() {
+        let events = |items: i32| {
+            let run = |failed| RunProgress { ended: None, items, items_ended: failed, items_failed: failed };
+            (1..=items).filter(|failed| has_failure_event(run(*failed))).count()
+        };
+        assert_eq!(events(100), 100);
+        assert_eq!(events(1_000), 109);
+        assert_eq!(events(1_000_000), 110);
     }
 
     #[test]
