@@ -24,6 +24,7 @@ pub mod render;
 pub mod schedule;
 pub mod schema;
 pub mod state;
+pub mod uncompiled;
 
 pub use self::{
     compile::{Compiled, compile, compile_definition},

@@ -4,7 +4,7 @@ use super::start::{Selection, StartRun, start};
 use crate::{
     domain::run::{RunState, RunTrigger},
     id::{FileId, PipelineId, WorkspaceId},
-    pipeline::{self, references},
+    pipeline::{self, references, uncompiled},
     store::{self, Result, change::Change, run::Pipeline},
 };
 
@@ -39,6 +39,8 @@ pub(super) async fn start_followers(
 }
 
 fn follows(pipeline: &Pipeline, name: &str) -> bool {
-    let Ok(compiled) = pipeline::compile(&pipeline.definition) else { return false };
-    references::followed(&compiled).any(|followed| followed == name)
+    match pipeline::compile(&pipeline.definition) {
+        Ok(compiled) => references::followed(&compiled).any(|followed| followed == name),
+        Err(_) => uncompiled::follows(&pipeline.definition, name),
+    }
 }

@@ -7,7 +7,7 @@ mod entering;
 mod retry;
 mod start;
 
-pub use arrival::{Route, start_for_file};
+pub use arrival::{Route, enter, start_for_file};
 pub use end::{abort, ended, ended_without_items};
 pub use entering::enqueue_entering;
 pub use retry::{PlansByVersion, requeue, retry_failed};

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::segment_job;
 use crate::{
     domain::{
         event::EventType,
@@ -13,16 +12,16 @@ use crate::{
     },
     entity::run,
     id::{BatchId, ItemId, PipelineId, RunId, WorkspaceId},
-    job::FetchObjects,
+    job::{FetchObjects, RunSegment},
     pipeline::{self, plan::Plan},
     queue::outbox,
     store::{self, Error, Result, change::Change, item_log::NewEntry, run_item::Item},
 };
 
-/// The plans of pipelines, by their ids and versions.
+/// The plans of pipelines, by their ids and versions. One may be missing that only a newer version can compile.
 pub type PlansByVersion<'a> = BTreeMap<(PipelineId, i32), &'a Plan>;
 
-/// Puts the items among these that are failed, and whose plan is given, back into the queue. Returns their number.
+/// Puts the items among these that are failed back into the queue. Returns their number.
 ///
 /// # Errors
 /// When the database fails.
@@ -33,24 +32,16 @@ pub async fn requeue(
     plans: &PlansByVersion<'_>,
 ) -> Result<usize> {
     let locked = store::locks::lock_items(change, workspace, items).await?;
-    let failed: Vec<(Item, &Plan)> = locked
-        .into_iter()
-        .filter(|item| item.state == ItemState::Failed)
-        .filter_map(|item| {
-            let plan = *plans.get(&(item.pipeline_id, item.pipeline_version))?;
-            Some((item, plan))
-        })
-        .collect();
-    let ids: Vec<ItemId> = failed.iter().map(|(item, _)| item.id).collect();
+    let failed: Vec<Item> = locked.into_iter().filter(|item| item.state == ItemState::Failed).collect();
+    let ids: Vec<ItemId> = failed.iter().map(|item| item.id).collect();
     if ids.is_empty() {
         return Ok(0);
     }
     store::failed_items::requeue(change, workspace, ids.clone()).await?;
     let retried = NewEntry::new(LogKind::Retried, None, "put back into the queue");
-    for (item, plan) in &failed {
+    for item in &failed {
         store::item_log::append(change, workspace, item.id, &retried).await?;
-        let job = segment_job(plan, (item.run_id, item.low_priority), item.id, item.entry, None);
-        outbox::enqueue(change, workspace, &job).await?;
+        outbox::enqueue(change, workspace, &first_job(item, plans)).await?;
         if item.decides_file() {
             store::file::set_state(change, workspace, item.version_id, FileState::Queued, None).await?;
             change.emit(EventType::FileQueued, item.file_id, json!({ "versionId": item.version_id }));
@@ -59,6 +50,14 @@ pub async fn requeue(
     // Last, because the usage of the workspace is locked from here on.
     store::failed_items::reopen_runs(change, workspace, ids).await?;
     Ok(failed.len())
+}
+
+/// The job of an item that begins again.
+fn first_job(item: &Item, plans: &PlansByVersion<'_>) -> RunSegment {
+    let plan = plans.get(&(item.pipeline_id, item.pipeline_version));
+    let lane = plan.and_then(|plan| plan.segments.get(item.entry)).map(|segment| segment.lane);
+    let Item { id, run_id: run, entry: segment, low_priority, .. } = *item;
+    RunSegment { run, item: id, segment, units: None, lane, low_priority }
 }
 
 /// Puts failed items of a run back into the queue: those with a code, or one item, if given. Returns their number.
@@ -76,8 +75,9 @@ pub async fn retry_failed(
     let row = store::run::find(change.tx(), workspace, run).await?.ok_or_else(not_found)?;
     let definition = store::run::definition(change.tx(), workspace, row.pipeline_id, row.pipeline_version).await?;
     let definition = definition.ok_or_else(not_found)?;
-    let Ok(compiled) = pipeline::compile(&definition) else { return Ok(0) };
-    let plans = BTreeMap::from([((row.pipeline_id, row.pipeline_version), &compiled.plan)]);
+    let compiled = pipeline::compile(&definition).ok();
+    let of = (row.pipeline_id, row.pipeline_version);
+    let plans: PlansByVersion<'_> = compiled.iter().map(|compiled| (of, &compiled.plan)).collect();
     let failed = store::failed_items::of_run(change.tx(), workspace, run, code, item).await?;
     let items = requeue(change, workspace, failed, &plans).await?;
     let objects = if item.is_none() && row.syncs { retry_objects(change, workspace, &row, code).await? } else { 0 };

@@ -11,7 +11,7 @@ use crate::{
     },
     id::{FileId, RunId, WorkspaceId},
     job::AdmitItems,
-    pipeline::{self, node::Settings, plan::Plan},
+    pipeline::{self, node::Settings, plan::Plan, uncompiled},
     queue::outbox,
     store::{
         self, Result,
@@ -106,10 +106,13 @@ impl StartRun {
 /// # Errors
 /// When the database fails.
 pub async fn start(change: &mut Change, workspace: WorkspaceId, of: &Pipeline, start: StartRun) -> Result<RunId> {
-    // Every stored definition has compiled.
+    // A newer version may have stored it: then the run waits for a worker that can compile it.
     let compiled = pipeline::compile(&of.definition).ok();
-    let syncs =
-        !start.preview && start.selection.is_all() && compiled.as_ref().is_some_and(|compiled| syncs(&compiled.plan));
+    let lists = match &compiled {
+        Some(compiled) => syncs(&compiled.plan),
+        None => uncompiled::lists_connection(&of.definition),
+    };
+    let syncs = !start.preview && start.selection.is_all() && lists;
     let code_versions = compiled.map(|compiled| code_versions(&compiled.plan));
     let new = NewRun {
         pipeline: of.id,

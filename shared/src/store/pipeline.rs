@@ -19,7 +19,7 @@ use crate::{
     },
     id::{PipelineId, WorkspaceId},
     pipeline::{
-        Definition, builtin,
+        Definition, InvalidDefinition, builtin,
         node::{
             Settings,
             source_connection::SourceConnection,
@@ -207,9 +207,15 @@ pub async fn delete(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result<b
 }
 
 /// The first time after `after` at which a schedule of the definition starts a run; `None`: it has none.
-#[must_use]
-pub fn next_run(pipeline: PipelineId, definition: &Json, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let compiled = crate::pipeline::compile(definition).ok()?;
+///
+/// # Errors
+/// When this version cannot compile the definition, which a newer one has stored.
+pub fn next_run(
+    pipeline: PipelineId,
+    definition: &Json,
+    after: DateTime<Utc>,
+) -> std::result::Result<Option<DateTime<Utc>>, InvalidDefinition> {
+    let compiled = crate::pipeline::compile(definition)?;
     let sources = compiled.plan.segments.iter().map(|segment| &segment.steps[0].settings);
     let times = sources.filter_map(|settings| match settings {
         Settings::SourceFiles(SourceFiles { trigger: Trigger::Schedule(schedule), .. }) => {
@@ -221,7 +227,7 @@ pub fn next_run(pipeline: PipelineId, definition: &Json, after: DateTime<Utc>) -
         }
         _ => None,
     });
-    times.min()
+    Ok(times.min())
 }
 
 /// The seconds after its time at which a schedule starts a pipeline: always the same for a pipeline, and spread over all of them.
@@ -231,11 +237,12 @@ fn jitter(pipeline: PipelineId, seconds: u32) -> i64 {
     i64::try_from(part).unwrap_or_default()
 }
 
-/// A pipeline that is due by its schedule, the one that waits longest.
-pub async fn next_due(conn: &impl Conn) -> Result<Option<(WorkspaceId, PipelineId)>> {
+/// A pipeline that is due by its schedule, the one that waits longest, except these.
+pub async fn next_due(conn: &impl Conn, except: Vec<PipelineId>) -> Result<Option<(WorkspaceId, PipelineId)>> {
     let due = raw_sql!(
         Postgres,
-        "select workspace_id, id from pipeline where next_run_at <= now() and state = 'enabled'
+        "select workspace_id, id from pipeline
+         where next_run_at <= now() and state = 'enabled' and id <> all({except}::uuid[])
          order by next_run_at limit 1"
     );
     sql::first_value(conn, due).await

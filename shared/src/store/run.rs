@@ -229,6 +229,13 @@ pub async fn has_open(tx: &Tx, workspace: WorkspaceId, pipeline: PipelineId, tri
     open.exists(tx).await
 }
 
+/// Records the code versions of the node types of a run, where its start could not tell them.
+pub async fn set_code_versions(tx: &Tx, workspace: WorkspaceId, run: RunId, code_versions: Json) -> Result<()> {
+    let row = run::ActiveModel { code_versions: Set(Some(code_versions)), ..Default::default() };
+    update_run(workspace, run).set(row).exec(tx).await?;
+    Ok(())
+}
+
 /// Records how far the source of a run was read, and whether that was all of it.
 pub async fn set_checkpoint(
     tx: &Tx,

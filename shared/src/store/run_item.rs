@@ -220,6 +220,19 @@ pub async fn start(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<ItemI
     Ok(())
 }
 
+/// Sets the segment where an item enters, and its first node. Its progress begins there.
+pub async fn set_entry(tx: &Tx, workspace: WorkspaceId, item: ItemId, entry: usize, stage: &str) -> Result<()> {
+    let (progress, _) = Progress::begin(entry);
+    let row = run_item::ActiveModel {
+        entry: Set(i32::try_from(entry).unwrap_or(i32::MAX)),
+        stage: Set(stage.to_owned()),
+        progress: Set(json!(progress)),
+        ..Default::default()
+    };
+    update_item(workspace, item).set(row).exec(tx).await?;
+    Ok(())
+}
+
 /// What a job has computed, reused and spent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkDone {

@@ -115,6 +115,9 @@ impl Handler for AdmitItems {
                     .collect();
                 let ids = store::run_item::insert(change, workspace, self.run, items).await?;
                 runs::enqueue_entering(change, workspace, run, (plan, page.entry), &ids, MIN_JOBS).await?;
+                if run.code_versions.is_none() {
+                    store::run::set_code_versions(change, workspace, self.run, runs::code_versions(plan)).await?;
+                }
                 let checkpoint = page.next.as_ref().map(|next| json!(next));
                 let admitted = checkpoint.is_none();
                 store::run::set_checkpoint(change, workspace, self.run, checkpoint, admitted).await?;

@@ -6,6 +6,7 @@ mod clear_space;
 mod clear_target;
 mod completion;
 mod embed_chunks;
+mod enter_item;
 mod fetch_objects;
 mod fill_space;
 mod item;
@@ -18,8 +19,8 @@ mod send_mail;
 mod sync_source;
 
 use nvisy_shared::job::{
-    AdmitItems, CheckConnection, ClearSpace, ClearTarget, EmbedChunks, FetchObjects, FillSpace, QueryConnection,
-    RetryItems, RunEvaluation, RunItems, RunSegment, SendMail, SyncSource,
+    AdmitItems, CheckConnection, ClearSpace, ClearTarget, EmbedChunks, EnterItem, FetchObjects, FillSpace,
+    QueryConnection, RetryItems, RunEvaluation, RunItems, RunSegment, SendMail, SyncSource,
 };
 
 use crate::runner::Registry;
@@ -34,6 +35,7 @@ pub fn registry() -> Registry {
         .with::<CheckConnection>()
         .with::<ClearSpace>()
         .with::<EmbedChunks>()
+        .with::<EnterItem>()
         .with::<FetchObjects>()
         .with::<FillSpace>()
         .with::<QueryConnection>()

@@ -71,7 +71,8 @@ async fn batch_size(cx: &Context, workspace: WorkspaceId) -> Result<i64, JobErro
     Err(JobError::Snooze { what, delay: WAIT_FOR_RUNS, source: None })
 }
 
-/// The plans of the items; that of a pipeline which was deleted meanwhile is left out.
+/// The plans of the items, without those of pipelines that were deleted meanwhile, or that only a newer worker can compile: their
+/// items wait for one.
 async fn plans(
     cx: &Context,
     workspace: WorkspaceId,
@@ -85,8 +86,8 @@ async fn plans(
         }
         match cx.plans.get(&cx.db, workspace, item.pipeline_id, item.pipeline_version).await {
             Ok(plan) => drop(plans.insert(key, plan)),
-            Err(PlanError::Deleted) => {}
-            Err(error) => return Err(error.into()),
+            Err(PlanError::Deleted | PlanError::Invalid(_)) => {}
+            Err(PlanError::Store(error)) => return Err(error.into()),
         }
     }
     Ok(plans)

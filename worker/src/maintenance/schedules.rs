@@ -16,17 +16,20 @@ use nvisy_shared::{
 use crate::context::Context;
 
 /// Starts a run of each pipeline that is due. A pipeline whose last scheduled run goes on is left out this time, and times that no
-/// worker was there for happen once.
+/// worker was there for happen once. A pipeline whose definition only a newer worker can compile stays due until one comes.
 pub(super) async fn start_due(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
-    while let Some((workspace, pipeline)) = store::pipeline::next_due(&cx.db).await? {
+    let mut left_out = Vec::new();
+    while let Some((workspace, pipeline)) = store::pipeline::next_due(&cx.db, left_out.clone()).await? {
         let changes = ChangeScope::new(&cx.db, &cx.audit_keys, workspace, ActorContext::system());
-        changes
+        let is_decided = changes
             .run_send(|| {
-                async move |change: &mut Change| -> store::Result<()> {
+                async move |change: &mut Change| -> store::Result<bool> {
                     let Some(due) = store::pipeline::lock_due(change, workspace, pipeline).await? else {
-                        return Ok(());
+                        return Ok(true);
                     };
-                    let next = store::pipeline::next_run(pipeline, &due.definition, clock::now());
+                    let Ok(next) = store::pipeline::next_run(pipeline, &due.definition, clock::now()) else {
+                        return Ok(false);
+                    };
                     store::pipeline::set_next_run(change, workspace, pipeline, next).await?;
                     let goes_on = store::run::has_open(change, workspace, pipeline, RunTrigger::Schedule).await?
                         || store::sync_run::has_open(change.tx(), workspace, pipeline, None).await?;
@@ -34,10 +37,14 @@ pub(super) async fn start_due(cx: &Context) -> Result<(), Box<dyn Error + Send +
                         let start = StartRun::new(RunTrigger::Schedule, Selection::default());
                         runs::start(change, workspace, &due, start).await?;
                     }
-                    Ok(())
+                    Ok(true)
                 }
             })
             .await?;
+        if !is_decided {
+            tracing::info!(pipeline.id = %pipeline, "a newer worker is required for the schedule of a pipeline");
+            left_out.push(pipeline);
+        }
     }
     Ok(())
 }

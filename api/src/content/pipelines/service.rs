@@ -123,7 +123,9 @@ async fn apply(
         require_no_trigger_cycle(change.tx(), workspace, (id, &row.name), &definition).await?;
     }
     row.next_run_at = match row.state {
-        PipelineState::Enabled => store::pipeline::next_run(id, &definition, clock::now()),
+        PipelineState::Enabled => {
+            store::pipeline::next_run(id, &definition, clock::now()).map_err(Problem::internal)?
+        }
         PipelineState::Draft | PipelineState::Disabled => None,
     };
     let row = store::pipeline::update(change, &row).await?;
