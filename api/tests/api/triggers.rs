@@ -50,7 +50,7 @@ async fn change_of_a_file_that_matches_starts_a_run_of_that_file() {
 }
 
 #[actix_web::test]
-async fn pipeline_starts_after_another_for_the_uploaded_file_or_for_all() {
+async fn pipeline_starts_after_another_for_the_files_of_its_run() {
     let setup = Setup::with_worker().await;
     for name in ["first", "second"] {
         setup.collection(name).await;
@@ -69,7 +69,29 @@ async fn pipeline_starts_after_another_for_the_uploaded_file_or_for_all() {
     setup.app.post(&setup.ada, &path, &json!({})).await.expect(202);
     let runs = ended_runs(&setup, "after", 3).await;
     assert_eq!(runs[0]["items"], 2, "{runs:?}");
+    let one = json!({ "filter": { "field": "name", "op": "eq", "value": "b.txt" } });
+    setup.app.post(&setup.ada, &path, &one).await.expect(202);
+    let runs = ended_runs(&setup, "after", 4).await;
+    assert_eq!(runs[0]["items"], 1, "a run of a selection is followed for that alone: {runs:?}");
     assert_eq!(setup.live_chunks().await["second"], ["The moon rises.", "The tide turns."]);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn pipeline_starts_after_the_change_of_a_file_for_that_file() {
+    let setup = Setup::with_worker().await;
+    for name in ["first", "second"] {
+        setup.collection(name).await;
+    }
+    let files = setup.upload(&[("a.txt", "The tide turns."), ("b.txt", "The moon rises.")]).await;
+    setup.pipeline("First", &indexing(&source(&json!("change")), "first")).await;
+    let after = source(&json!({ "after": { "pipeline": "First" } }));
+    setup.pipeline("Second", &indexing(&after, "second")).await;
+    let file = format!("files/{}", files["a.txt"]["id"].as_str().unwrap());
+    setup.patch(&file, &json!({ "tags": ["final"] })).await;
+    let runs = ended_runs(&setup, "after", 1).await;
+    assert_eq!(runs[0]["items"], 1, "{runs:?}");
+    assert_eq!(setup.live_chunks().await["second"], ["The tide turns."]);
     setup.app.stop().await;
 }
 

@@ -3,12 +3,12 @@
 use super::start::{Selection, StartRun, start};
 use crate::{
     domain::run::{RunState, RunTrigger},
-    id::{FileId, PipelineId, WorkspaceId},
+    id::{PipelineId, WorkspaceId},
     pipeline::{self, references, uncompiled},
     store::{self, Result, change::Change, run::Pipeline},
 };
 
-/// Starts the enabled pipelines that run after this one, over `files` or all of theirs. A failed or cancelled run has no followers.
+/// Starts the enabled pipelines that run after this one, over the files of its run. A failed or cancelled run has no followers.
 /// Enabled pipelines do not follow each other in a circle: the API rejects that.
 ///
 /// # Errors
@@ -18,7 +18,7 @@ pub(super) async fn start_followers(
     workspace: WorkspaceId,
     ended: PipelineId,
     state: RunState,
-    files: Option<Vec<FileId>>,
+    files: &Selection,
 ) -> Result<()> {
     if !matches!(state, RunState::Completed | RunState::CompletedWithErrors) {
         return Ok(());
@@ -32,8 +32,7 @@ pub(super) async fn start_followers(
         return Ok(());
     };
     for pipeline in pipelines.iter().filter(|pipeline| pipeline.id != ended && follows(pipeline, &name)) {
-        let selection = Selection { files: files.clone(), ..Selection::default() };
-        start(change, workspace, pipeline, StartRun::new(RunTrigger::After, selection)).await?;
+        start(change, workspace, pipeline, StartRun::new(RunTrigger::After, files.clone())).await?;
     }
     Ok(())
 }

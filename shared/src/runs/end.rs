@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::start::{ItemsOfRun, Selection};
 use crate::{
     domain::{
         event::EventType,
@@ -25,8 +26,17 @@ pub async fn ended(change: &mut Change, workspace: WorkspaceId, item: &Item, sta
     if item.preview {
         return Ok(());
     }
-    let files = upload.then(|| vec![item.file_id]);
-    super::after::start_followers(change, workspace, item.pipeline_id, state, files).await
+    super::after::start_followers(change, workspace, item.pipeline_id, state, &files_of_run(item)).await
+}
+
+/// The files of a run, of which this item ended last.
+fn files_of_run(item: &Item) -> Selection {
+    let is_only_file = matches!(item.trigger, RunTrigger::Upload | RunTrigger::Change) && item.parent.is_none();
+    if is_only_file {
+        return Selection { files: Some(vec![item.file_id]), ..Selection::default() };
+    }
+    // Members enter with the files that they are in.
+    Selection { items_of: Some(ItemsOfRun { run: item.run_id, state: None }), ..Selection::default() }
 }
 
 /// Records the end of a run that no file has entered.

@@ -40,7 +40,7 @@ pub enum Trigger {
     Manual,
     /// A time, for all files.
     Schedule(Schedule),
-    /// The end of another pipeline's run, for the file of its upload or for all files.
+    /// The end of another pipeline's run, for the files of that run.
     After(After),
 }
 
