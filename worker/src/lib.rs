@@ -12,6 +12,7 @@ pub mod handlers;
 pub mod health;
 pub mod mail;
 pub mod maintenance;
+mod media_type;
 pub mod pipeline;
 pub mod providers;
 pub mod redact;

@@ -251,6 +251,20 @@ async fn patterns_and_sizes_select_objects() {
 }
 
 #[actix_web::test]
+async fn media_types_select_objects() {
+    let store = SeaweedFs::start().await;
+    for key in ["a.txt", "b.MD", "c.json", "unknown"] {
+        store.put(key, "short").await;
+    }
+    let source = json!({ "mediaTypes": ["text/*"] });
+    let synced = Synced::start("s3", store.s3_settings(), s3_credentials(), source).await;
+    let run = synced.sync().await;
+    assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [2, 2, 0, 0, 0, 0]), "{run}");
+    assert_eq!(synced.ids().await, ["docs/a.txt", "docs/b.MD"]);
+    synced.app.stop().await;
+}
+
+#[actix_web::test]
 async fn deletions_are_ignored_or_marked_by_setting() {
     let store = SeaweedFs::start().await;
     store.put("a.txt", "Alpha.").await;

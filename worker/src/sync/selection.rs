@@ -1,14 +1,15 @@
 //! Which objects of a listing are wanted.
 
 use globset::{GlobSet, GlobSetBuilder};
-use nvisy_shared::pipeline::node::source_connection::{SourceConnection, glob};
+use nvisy_shared::pipeline::node::source_connection::{SourceConnection, glob, has_media_type};
 
-use crate::{connectors::ListedObject, runner::JobError};
+use crate::{connectors::ListedObject, media_type, runner::JobError};
 
-/// The patterns of a source.
+/// The patterns and media types of a source.
 pub(crate) struct Selection {
     include: Option<GlobSet>,
     exclude: GlobSet,
+    media_types: Vec<String>,
 }
 
 impl Selection {
@@ -22,12 +23,21 @@ impl Selection {
             set.build().map_err(JobError::retry("the patterns of the source cannot be used"))
         };
         let include = if settings.include.is_empty() { None } else { Some(set(&settings.include)?) };
-        Ok(Self { include, exclude: set(&settings.exclude)? })
+        Ok(Self { include, exclude: set(&settings.exclude)?, media_types: settings.media_types.clone() })
     }
 
     /// Whether an object is wanted.
     pub(crate) fn takes(&self, object: &ListedObject) -> bool {
         let path = object.name.as_str();
-        self.include.as_ref().is_none_or(|include| include.is_match(path)) && !self.exclude.is_match(path)
+        self.include.as_ref().is_none_or(|include| include.is_match(path))
+            && !self.exclude.is_match(path)
+            && (self.media_types.is_empty() || has_media_type(&self.media_types, media_type_of(object)))
     }
+}
+
+/// The media type that the system names, unless that says nothing; otherwise that of the extension. Empty: it is unknown.
+fn media_type_of(object: &ListedObject) -> &str {
+    let is_known = |named: &&str| !named.trim().is_empty() && *named != media_type::UNKNOWN;
+    let by_name = media_type::by_name(&object.name);
+    object.media_type.as_deref().filter(is_known).or(Some(by_name).filter(is_known)).unwrap_or_default()
 }

@@ -22,6 +22,8 @@ use crate::{
 const MAX_PATTERNS: usize = 100;
 /// Maximum length of a pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1_000;
+/// Maximum number of media types.
+const MAX_MEDIA_TYPES: usize = 100;
 /// The largest limit of an object's size.
 const MAX_BYTES: u64 = 1 << 40;
 /// The longest jitter: a day.
@@ -50,6 +52,11 @@ pub struct SourceConnection {
     #[schemars(range(min = 1, max = 1099511627776u64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
+    /// Media types such as `application/pdf` or `text/*`, of which an object must have one: that which the system names, otherwise that
+    /// of its extension. Absent: any type.
+    #[schemars(length(max = 100))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media_types: Vec<String>,
     /// What a sync lists.
     #[serde(default)]
     pub mode: SyncMode,
@@ -122,6 +129,22 @@ impl NodeSpec for SourceConnection {
                 }
             }
         }
+        if self.media_types.len() > MAX_MEDIA_TYPES {
+            let message = format!("has more than {MAX_MEDIA_TYPES} media types");
+            problems.add(
+                ProblemCode::InvalidSetting,
+                "mediaTypes",
+                message,
+                "remove some, or name a family as `text/*`",
+            );
+        }
+        for (at, media_type) in self.media_types.iter().enumerate() {
+            if !is_media_type(media_type) {
+                let (field, message) = (format!("mediaTypes.{at}"), "is no media type".to_owned());
+                let remedy = "write one such as `application/pdf`, or a family such as `text/*`";
+                problems.add(ProblemCode::InvalidSetting, &field, message, remedy);
+            }
+        }
         if let Some(bytes) = self.max_bytes.filter(|bytes| !(1..=MAX_BYTES).contains(bytes)) {
             let message = format!("{bytes} is not between 1 and {MAX_BYTES}");
             problems.add(ProblemCode::InvalidSetting, "maxBytes", message, "set another size, or leave it out");
@@ -143,6 +166,7 @@ impl NodeSpec for SourceConnection {
             include: vec!["**/*.{pdf,docx}".to_owned()],
             exclude: vec!["**/archive/**".to_owned()],
             max_bytes: Some(100_000_000),
+            media_types: vec!["application/*".to_owned()],
             mode: SyncMode::Full,
             deletions: Deletions::Delete,
             allow_empty: false,
@@ -160,6 +184,25 @@ fn check_pattern(pattern: &str) -> Result<(), String> {
     glob(pattern).map(drop)
 }
 
+/// Whether a text is a media type or a family of them, without parameters.
+fn is_media_type(text: &str) -> bool {
+    let is_token = |part: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$&^_.+-".contains(c);
+        (1..=127).contains(&part.len()) && part.chars().all(allowed)
+    };
+    text.split_once('/').is_some_and(|(family, subtype)| is_token(family) && (subtype == "*" || is_token(subtype)))
+}
+
+/// Whether a media type, with or without parameters, is one of these or of one of these families.
+#[must_use]
+pub fn has_media_type(media_types: &[String], found: &str) -> bool {
+    let found = found.split(';').next().unwrap_or_default().trim();
+    media_types.iter().any(|wanted| match wanted.strip_suffix("/*") {
+        Some(family) => found.split_once('/').is_some_and(|(found, _)| found.eq_ignore_ascii_case(family)),
+        None => found.eq_ignore_ascii_case(wanted),
+    })
+}
+
 /// A pattern of paths: `*` stays within a folder, `**` does not.
 ///
 /// # Errors
@@ -175,6 +218,25 @@ mod tests {
 
     fn matches(pattern: &str, path: &str) -> bool {
         glob(pattern).unwrap().compile_matcher().is_match(path)
+    }
+
+    #[test]
+    fn media_types_are_compared_without_case_and_parameters() {
+        let wanted = ["application/pdf".to_owned(), "text/*".to_owned()];
+        for found in ["application/pdf", "Application/PDF; version=2", "text/plain;charset=utf-8", "TEXT/csv"] {
+            assert!(has_media_type(&wanted, found), "{found}");
+        }
+        for found in ["application/json", "textual/plain", "application", ""] {
+            assert!(!has_media_type(&wanted, found), "{found}");
+        }
+    }
+
+    #[test]
+    fn media_types_have_a_family_and_a_subtype() {
+        assert!(["application/pdf", "text/*", "image/svg+xml"].into_iter().all(is_media_type));
+        assert!(
+            !["pdf", "*/*", "text/", "/plain", "text/plain; charset=utf-8", "a/b/c"].into_iter().any(is_media_type)
+        );
     }
 
     #[test]

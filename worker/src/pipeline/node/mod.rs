@@ -29,7 +29,6 @@ mod language;
 mod language_detection;
 mod map;
 mod markdown;
-mod media_type;
 mod metadata;
 mod minhash;
 mod partition;

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use nvisy_shared::pipeline::node::switch_category::{Category, SwitchCategory};
 
-use super::{branches::divide, media_type::category};
+use super::branches::divide;
 use crate::{
+    media_type::category,
     pipeline::{
         contract::{Behaviour, Call, Output, wrong_input},
         element::Elements,

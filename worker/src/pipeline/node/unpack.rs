@@ -9,11 +9,11 @@ use nvisy_extract::{ArchiveKind, Member, Members, UnpackLimits, archive_kind};
 use nvisy_shared::pipeline::node::unpack::Unpack;
 
 use super::{
-    media_type,
     partition::{extract_limits, failure, file_info, head, job_error},
     storing::store,
 };
 use crate::{
+    media_type,
     pipeline::{
         contract::{Behaviour, Call, Effect, Output, wrong_input},
         element::{Elements, FileElement, StagedFile},

@@ -5,7 +5,7 @@ use nvisy_shared::pipeline::node::switch_category::Category::{
 };
 
 /// The media type of content of unknown type.
-pub(super) const UNKNOWN: &str = "application/octet-stream";
+pub(crate) const UNKNOWN: &str = "application/octet-stream";
 
 /// Extensions, their media type and category. Where several extensions have a type, the first row counts for its category.
 const TYPES: &[(&[&str], &str, Category)] = &[
@@ -104,7 +104,7 @@ fn extension(name: &str) -> String {
 }
 
 /// The media type that the extension of a name tells.
-pub(super) fn by_name(name: &str) -> &'static str {
+pub(crate) fn by_name(name: &str) -> &'static str {
     let extension = extension(name);
     let row = TYPES.iter().find(|(extensions, ..)| extensions.contains(&extension.as_str()));
     row.map_or(UNKNOWN, |(_, media_type, _)| media_type)
@@ -112,7 +112,7 @@ pub(super) fn by_name(name: &str) -> &'static str {
 
 /// The category of a file. The media type decides; where it says nothing (`text/plain`, `application/octet-stream`), the
 /// extension does.
-pub(super) fn category(media_type: &str, name: &str) -> Category {
+pub(crate) fn category(media_type: &str, name: &str) -> Category {
     let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let extension = extension(name);
     let by_extension = || {
