@@ -96,6 +96,33 @@ async fn pipeline_starts_after_the_change_of_a_file_for_that_file() {
 }
 
 #[actix_web::test]
+async fn missed_time_starts_a_run_once_or_none_by_policy() {
+    let setup = Setup::of(TestApp::start_with(&[LOCAL]).await).await;
+    for policy in ["once", "skip"] {
+        setup.collection(policy).await;
+        let schedule = json!({ "schedule": { "cron": "30 3 * * *", "missed": policy } });
+        setup.pipeline(policy, &indexing(&source(&schedule), policy)).await;
+    }
+    setup.upload(&[("a.txt", "The tide turns.")]).await;
+    // A worker takes the pipeline first that waits longer.
+    let missed =
+        "update pipeline set next_run_at = now() - interval '1 day' * (case name when 'skip' then 2 else 1 end)
+                  where next_run_at is not null";
+    setup.app.sql(missed).await;
+    let worker = QuickWorker::start(&setup.app).await;
+    ended_runs(&setup, "schedule", 1).await;
+    assert_eq!(setup.app.count("pipeline where next_run_at > now()").await, 2, "both are due the next time");
+    let chunks = setup.live_chunks().await;
+    assert_eq!((chunks.get("once").map(Vec::len), chunks.get("skip")), (Some(1), None));
+    // A time that is not missed starts a run of either.
+    setup.app.sql("update pipeline set next_run_at = now() where name = 'skip'").await;
+    ended_runs(&setup, "schedule", 2).await;
+    assert_eq!(setup.live_chunks().await["skip"], ["The tide turns."]);
+    worker.stop().await;
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
 async fn schedule_starts_a_run_of_all_files_at_its_time_of_day() {
     let setup = Setup::of(TestApp::start_with(&[LOCAL]).await).await;
     setup.collection("nightly").await;

@@ -40,9 +40,10 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::node::source_files::Missed;
 
     fn times(cron: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
-        let schedule = Schedule { cron: cron.to_owned(), time_zone: zone.to_owned() };
+        let schedule = Schedule { cron: cron.to_owned(), time_zone: zone.to_owned(), missed: Missed::Once };
         let mut at = DateTime::parse_from_rfc3339(after).unwrap().with_timezone(&Utc);
         let next = |_| {
             at = schedule.next_after(at).unwrap();
@@ -76,7 +77,9 @@ mod tests {
     #[test]
     fn invalid_schedules_say_why() {
         let error = |cron: &str, zone: &str| {
-            Schedule { cron: cron.to_owned(), time_zone: zone.to_owned() }.next_after(crate::clock::now()).unwrap_err()
+            Schedule { cron: cron.to_owned(), time_zone: zone.to_owned(), missed: Missed::Once }
+                .next_after(crate::clock::now())
+                .unwrap_err()
         };
         assert!(matches!(error("61 * * * *", "UTC"), ScheduleError::Cron(..)));
         assert!(matches!(error("every day", "UTC"), ScheduleError::Cron(..)));

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, raw_sql,
+    ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, raw_sql,
     sea_query::{ExprTrait, OnConflict},
 };
 use serde_json::{Value as Json, json};
@@ -23,7 +23,7 @@ use crate::{
         node::{
             Settings,
             source_connection::SourceConnection,
-            source_files::{SourceFiles, Trigger},
+            source_files::{Missed, SourceFiles, Trigger},
         },
         state::PipelineState,
     },
@@ -230,6 +230,18 @@ pub fn next_run(
     Ok(times.min())
 }
 
+/// Whether all schedules of the definition leave out the times that no worker was there for.
+fn skips_missed(definition: &Json) -> bool {
+    let Ok(compiled) = crate::pipeline::compile(definition) else { return false };
+    let sources = compiled.plan.segments.iter().map(|segment| &segment.steps[0].settings);
+    let mut schedules = sources.filter_map(|settings| match settings {
+        Settings::SourceFiles(SourceFiles { trigger: Trigger::Schedule(schedule), .. }) => Some(schedule),
+        Settings::SourceConnection(SourceConnection { schedule, .. }) => schedule.as_ref(),
+        _ => None,
+    });
+    schedules.all(|schedule| schedule.missed == Missed::Skip)
+}
+
 /// The seconds after its time at which a schedule starts a pipeline: always the same for a pipeline, and spread over all of them.
 fn jitter(pipeline: PipelineId, seconds: u32) -> i64 {
     let part =
@@ -248,17 +260,50 @@ pub async fn next_due(conn: &impl Conn, except: Vec<PipelineId>) -> Result<Optio
     sql::first_value(conn, due).await
 }
 
+/// A pipeline that is due by its schedule.
+#[derive(Clone, Debug)]
+pub struct DuePipeline {
+    /// The pipeline.
+    pub pipeline: run::Pipeline,
+    /// The time of the schedule.
+    pub due_at: DateTime<Utc>,
+}
+
+impl DuePipeline {
+    /// Whether the time was missed, and the schedule leaves such times out.
+    #[must_use]
+    pub fn is_left_out(&self, now: DateTime<Utc>) -> bool {
+        now - self.due_at > MISSED_AFTER && skips_missed(&self.pipeline.definition)
+    }
+}
+
+/// How long after its time a scheduled run may start that misses no time: workers are busy, or being replaced.
+const MISSED_AFTER: TimeDelta = TimeDelta::minutes(10);
+
+#[derive(FromQueryResult)]
+struct DueRow {
+    id: PipelineId,
+    name: String,
+    version: i32,
+    definition: Json,
+    next_run_at: DateTime<Utc>,
+}
+
 /// Locks a pipeline that is due; `None`: another worker was faster, or it changed.
-pub async fn lock_due(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result<Option<run::Pipeline>> {
+pub async fn lock_due(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result<Option<DuePipeline>> {
     let due = raw_sql!(
         Postgres,
-        "select p.id, p.name, p.version, v.definition
+        "select p.id, p.name, p.version, v.definition, p.next_run_at
          from pipeline p
          join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
          where p.workspace_id = {workspace} and p.id = {id} and p.next_run_at <= now() and p.state = 'enabled'
          for update of p"
     );
-    sql::first(tx, due).await
+    let row: Option<DueRow> = sql::first(tx, due).await?;
+    Ok(row.map(|DueRow { id, name, version, definition, next_run_at }| DuePipeline {
+        pipeline: run::Pipeline { id, name, version, definition },
+        due_at: next_run_at,
+    }))
 }
 
 /// Locks a pipeline that is enabled.

@@ -16,7 +16,7 @@ use nvisy_shared::{
 use crate::context::Context;
 
 /// Starts a run of each pipeline that is due. A pipeline whose last scheduled run goes on is left out this time, and times that no
-/// worker was there for happen once. A pipeline whose definition only a newer worker can compile stays due until one comes.
+/// worker was there for happen once, or not at all. A pipeline whose definition only a newer worker can compile stays due until one comes.
 pub(super) async fn start_due(cx: &Context) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut left_out = Vec::new();
     while let Some((workspace, pipeline)) = store::pipeline::next_due(&cx.db, left_out.clone()).await? {
@@ -27,15 +27,15 @@ pub(super) async fn start_due(cx: &Context) -> Result<(), Box<dyn Error + Send +
                     let Some(due) = store::pipeline::lock_due(change, workspace, pipeline).await? else {
                         return Ok(true);
                     };
-                    let Ok(next) = store::pipeline::next_run(pipeline, &due.definition, clock::now()) else {
+                    let Ok(next) = store::pipeline::next_run(pipeline, &due.pipeline.definition, clock::now()) else {
                         return Ok(false);
                     };
                     store::pipeline::set_next_run(change, workspace, pipeline, next).await?;
                     let goes_on = store::run::has_open(change, workspace, pipeline, RunTrigger::Schedule).await?
                         || store::sync_run::has_open(change.tx(), workspace, pipeline, None).await?;
-                    if !goes_on {
+                    if !goes_on && !due.is_left_out(clock::now()) {
                         let start = StartRun::new(RunTrigger::Schedule, Selection::default());
-                        runs::start(change, workspace, &due, start).await?;
+                        runs::start(change, workspace, &due.pipeline, start).await?;
                     }
                     Ok(true)
                 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     model_options::EXAMPLE_CONNECTION,
-    source_files::Schedule,
+    source_files::{Missed, Schedule},
     spec::{Cost, Group, NodeSpec},
 };
 use crate::{
@@ -170,7 +170,11 @@ impl NodeSpec for SourceConnection {
             mode: SyncMode::Full,
             deletions: Deletions::Delete,
             allow_empty: false,
-            schedule: Some(Schedule { cron: "*/30 * * * *".to_owned(), time_zone: "Europe/Berlin".to_owned() }),
+            schedule: Some(Schedule {
+                cron: "*/30 * * * *".to_owned(),
+                time_zone: "Europe/Berlin".to_owned(),
+                missed: Missed::Once,
+            }),
             jitter_seconds: 60,
         }
     }

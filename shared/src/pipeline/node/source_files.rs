@@ -56,6 +56,28 @@ pub struct Schedule {
     #[serde(default = "utc", skip_serializing_if = "is_utc")]
     #[schemars(length(min = 1, max = 50))]
     pub time_zone: String,
+    /// What happens at a time that no worker was there for.
+    #[serde(default, skip_serializing_if = "Missed::is_once")]
+    pub missed: Missed,
+}
+
+/// What happens with the times of a schedule that no worker was there for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(crate = "json_schema")]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// All of them together start one run, as soon as there is a worker.
+    #[default]
+    Once,
+    /// They start none: the next run is at the next time.
+    Skip,
+}
+
+impl Missed {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+    const fn is_once(&self) -> bool {
+        matches!(self, Self::Once)
+    }
 }
 
 /// The pipeline that comes before.
