@@ -143,17 +143,21 @@ async fn vector_search_requires_the_collections_own_space() {
         assert_eq!(names(&found), ["old.txt"], "{mode}");
     }
 
-    // The other API rejects vector search: it would find nothing.
-    for body in [
-        json!({ "query": "seals" }),
-        json!({ "query": "seals", "mode": "vector" }),
-        json!({ "vector": [1, 1, 1, 1], "mode": "vector" }),
-    ] {
+    // The other API rejects a search by vector: it would find nothing. A hybrid one goes on by words, and says so.
+    for body in [json!({ "query": "seals", "mode": "vector" }), json!({ "vector": [1, 1, 1, 1], "mode": "vector" })] {
         let problem = other.request(&app, &ada, Method::POST, &search, &body).await.problem(409, "space_not_served");
         assert!(problem["detail"].as_str().unwrap().contains("`default`"), "{problem}");
     }
+    for body in [json!({ "query": "seals" }), json!({ "query": "seals", "vector": [1, 1, 1, 1] })] {
+        let found = other.request(&app, &ada, Method::POST, &search, &body).await.expect(200);
+        assert_eq!((names(&found), &found["mode"]), (vec!["old.txt"], &json!("hybrid")), "{found}");
+        let reason = found["degraded"].as_str().unwrap();
+        assert!(reason.contains("`default`") && reason.contains("by words only"), "{reason}");
+        assert!(found["hits"][0]["scores"].get("vector").is_none(), "{found}");
+    }
     let text_search = json!({ "query": "seals", "mode": "text" });
-    assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &text_search).await.expect(200)), ["old.txt"]);
+    let found = other.request(&app, &ada, Method::POST, &search, &text_search).await.expect(200);
+    assert_eq!((names(&found), found.get("degraded")), (vec!["old.txt"], None), "{found}");
 
     // The doctor reports the collection.
     let large = settings(&url, "large");
@@ -182,8 +186,8 @@ async fn vector_search_requires_the_collections_own_space() {
         (changed["space"]["model"] == "large" && changed["space"]["dimensions"] == 4).then_some(())
     })
     .await;
-    app.post(&ada, &search, &json!({ "query": "seals" })).await.problem(409, "space_not_served");
     let vector_search = json!({ "query": "seals", "mode": "vector" });
+    app.post(&ada, &search, &vector_search).await.problem(409, "space_not_served");
     assert_eq!(names(&other.request(&app, &ada, Method::POST, &search, &vector_search).await.expect(200)), ["old.txt"]);
     // Without the second space, new files need no worker with the model before.
     assert_eq!(other.request(&app, &ada, Method::DELETE, &second, &Value::Null).await.status, 204);
@@ -313,18 +317,51 @@ async fn collections_with_different_models_are_indexed_and_searched_together() {
     let vector = json!({ "vector": [1, 1, 1, 1], "mode": "vector", "collections": ["default"] });
     assert_eq!(names(&app.post(&ada, &search, &vector).await.expect(200)), ["small.txt"]);
 
-    // An API without the second model serves the other collection, and says which one it does not.
+    // An API without the second model searches the other collection, and says which one it does not.
     let other = OtherModel::start(&app, &url, "small").await;
-    let request = async |body: Value| other.request(&app, &ada, Method::POST, &search, &body).await;
+    let request = async |path: &str, body: Value| other.request(&app, &ada, Method::POST, path, &body).await;
+    let says = |found: &Value, how: &str| {
+        let reason = found["degraded"].as_str().unwrap_or_else(|| panic!("{found}"));
+        assert!(reason.contains("`notes`") && !reason.contains("`default`") && reason.contains(how), "{reason}");
+    };
     for body in [json!({ "query": "seals" }), json!({ "query": "seals", "collections": ["notes", "default"] })] {
-        let problem = request(body).await.problem(409, "space_not_served");
-        let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains("`notes`") && !detail.contains("`default`"), "{detail}");
+        let found = request(&search, body).await.expect(200);
+        let mut both = names(&found);
+        both.sort_unstable();
+        assert_eq!(both, ["small.txt", "wide.txt"], "{found}");
+        says(&found, "searched by words only");
+        for hit in found["hits"].as_array().unwrap() {
+            let has_vector = hit["scores"].get("vector").is_some();
+            assert_eq!(has_vector, hit["file"]["name"] == "small.txt", "{hit}");
+        }
     }
-    let chosen = json!({ "query": "seals", "collections": ["default"] });
-    assert_eq!(names(&request(chosen).await.expect(200)), ["small.txt"]);
+    let by_vector = json!({ "query": "seals", "mode": "vector" });
+    let found = request(&search, by_vector.clone()).await.expect(200);
+    assert_eq!(names(&found), ["small.txt"]);
+    says(&found, "not searched");
+    // Which of the two spaces the vector of a request belongs to is not known.
+    let own_vector = json!({ "vector": [1, 1, 1, 1], "mode": "vector" });
+    request(&search, own_vector).await.problem(422, "invalid_body");
+    let only = json!({ "query": "seals", "mode": "vector", "collections": ["notes"] });
+    request(&search, only.clone()).await.problem(409, "space_not_served");
+    let hybrid = json!({ "query": "seals", "collections": ["notes"] });
+    let found = request(&search, hybrid).await.expect(200);
+    assert_eq!(names(&found), ["wide.txt"]);
+    says(&found, "searched by words only");
+    for mode in ["vector", "hybrid"] {
+        let chosen = json!({ "query": "seals", "mode": mode, "collections": ["default"] });
+        let found = request(&search, chosen).await.expect(200);
+        assert_eq!((names(&found), found.get("degraded")), (vec!["small.txt"], None), "{found}");
+    }
     let text_search = json!({ "query": "seals", "mode": "text", "collections": ["notes"] });
-    assert_eq!(names(&request(text_search).await.expect(200)), ["wide.txt"]);
+    let found = request(&search, text_search).await.expect(200);
+    assert_eq!((names(&found), found.get("degraded")), (vec!["wide.txt"], None), "{found}");
+    // Searches of a batch have their own notice or problem; similar passages are found by stored vectors, without a model.
+    let batch = request(&format!("{search}/batch"), json!({ "searches": [by_vector, only] })).await.expect(200);
+    says(&batch["results"][0]["response"], "not searched");
+    assert_eq!(batch["results"][1]["problem"]["code"], "space_not_served", "{batch}");
+    let similar = request(&format!("{search}/similar"), json!({ "file": wide })).await.expect(200);
+    assert_eq!((names(&similar), similar.get("degraded")), (Vec::<&str>::new(), None), "{similar}");
     other.stop().await;
     app.stop().await;
 }

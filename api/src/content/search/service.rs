@@ -23,7 +23,7 @@ use super::{
     cursor::Fingerprint,
     embedding::{QueryEmbedding, check_vector},
     reranking::{self, PassageScorer, RerankCommand},
-    scope::{QuerySpace, choose, chosen_ids, parse_boosts, parse_filter, query_spaces},
+    scope::{QuerySpace, SearchScope, choose, chosen_ids, parse_boosts, parse_filter},
 };
 use crate::{
     http::extract::invalid_field,
@@ -244,7 +244,7 @@ impl Prepared {
         }
         let chosen = choose(all, options.collections.as_deref())?;
         let as_of = AsOf::find(&platform.db, workspace, options.as_of.as_deref(), &chosen).await?;
-        let degraded = match mode {
+        let mut degraded = match mode {
             SearchMode::Text => None,
             SearchMode::Vector | SearchMode::Hybrid => as_of.missing_vectors(&platform.db, workspace).await?,
         };
@@ -267,20 +267,26 @@ impl Prepared {
         let boosts = parse_boosts(&boosts)?;
         // Punctuation or excluded words only: its vector would find passages at random, and without one, nothing is found.
         let has_meaning = vector.is_some() || has_words(&text);
-        let (mut vectors, mut spaces) = (Vec::<SpaceVector>::new(), Vec::new());
-        if mode != SearchMode::Text && has_meaning {
-            spaces = query_spaces(platform, &chosen).await?;
-            if let Some(vector) = vector {
-                vectors.push(check_vector(platform, workspace, &spaces, vector).await?);
-                spaces.clear();
-            }
+        let scope = if mode != SearchMode::Text && has_meaning {
+            SearchScope::find(platform, mode, &chosen, vector.is_some()).await?
+        } else {
+            SearchScope::without_vectors(mode, &chosen)
+        };
+        if let Some(reason) = scope.degraded {
+            degraded = Some(and_reason(degraded, reason));
+        }
+        let (mut vectors, mut spaces) = (Vec::<SpaceVector>::new(), scope.spaces);
+        if let Some(vector) = vector.filter(|_| scope.mode != SearchMode::Text) {
+            vectors.push(check_vector(platform, workspace, &spaces, vector).await?);
+            spaces.clear();
         }
         let is_compared = |collection: &&&CollectionSpace| !spaces.is_empty() && collection.second_space_id.is_some();
         let compared = chosen.iter().filter(is_compared).map(|collection| collection.id).collect();
         // PostgreSQL cannot store NUL in a text; like other control characters, it separates words.
         let text = text.replace('\0', " ");
         let query = SearchQuery {
-            mode,
+            mode: scope.mode,
+            collections: chosen_ids(all, &scope.collections),
             text,
             language,
             vectors,
@@ -334,10 +340,7 @@ impl Prepared {
 
     /// Adds a reason why the search is less than was asked for.
     fn degrade(&mut self, reason: String) {
-        self.degraded = Some(match self.degraded.take() {
-            Some(other) => format!("{other}; {reason}"),
-            None => reason,
-        });
+        self.degraded = Some(and_reason(self.degraded.take(), reason));
     }
 
     async fn run(self, state: &State, workspace: WorkspaceId) -> Result<SearchOutcome, Problem> {
@@ -352,6 +355,14 @@ impl Prepared {
         state.recall.sample(&state.platform, &state.lifecycle, workspace, &query);
         let outcome = SearchOutcome::new(&query, fingerprint, result);
         Ok(SearchOutcome { mode, degraded, embedding, reranking, searching, ..outcome })
+    }
+}
+
+/// A reason behind others.
+fn and_reason(others: Option<String>, reason: String) -> String {
+    match others {
+        Some(others) => format!("{others}; {reason}"),
+        None => reason,
     }
 }
 

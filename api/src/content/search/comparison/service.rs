@@ -77,7 +77,7 @@ pub async fn compare(
         connection_id: second.connection_id,
         ..first.clone()
     };
-    let spaces = query_spaces(&state.platform, &[first, &moved]).await?;
+    let spaces = query_spaces(&state.platform, &[first, &moved]).await?.all()?;
     let mut queries = match command.queries {
         Some(queries) => queries,
         None => store::query_sample::list(db, workspace, first.id, command.limit).await?,
