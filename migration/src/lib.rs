@@ -42,6 +42,7 @@ mod m0034_synonyms;
 mod m0035_history;
 mod m0036_chunk_changes;
 mod m0037_failed_items;
+mod m0038_worker_spaces;
 mod requirements;
 mod script;
 
@@ -55,7 +56,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 37] = [
+const SCRIPTS: [Script; 38] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -93,6 +94,7 @@ const SCRIPTS: [Script; 37] = [
     m0035_history::SCRIPT,
     m0036_chunk_changes::SCRIPT,
     m0037_failed_items::SCRIPT,
+    m0038_worker_spaces::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

@@ -16,7 +16,7 @@ use crate::{
     mail::{self, SmtpMailer},
     maintenance::{self, Schedule},
     pipeline::{embedding_connection, reranking},
-    runner::{Heartbeats, JobRunner, run_lane},
+    runner::{Heartbeats, JobRunner, ServedSpaces, run_lane},
     sync::listeners,
 };
 
@@ -80,8 +80,11 @@ impl Worker {
     pub async fn run(self, lifecycle: Lifecycle) -> bool {
         let cx = self.cx;
         let heartbeats = Heartbeats::new();
-        let runner = Arc::new(JobRunner::new(cx.clone(), heartbeats.clone(), handlers::registry()));
+        let served_spaces = ServedSpaces::new(heartbeats.holder());
+        let runner = JobRunner::new(cx.clone(), heartbeats.clone(), served_spaces.clone(), handlers::registry());
+        let runner = Arc::new(runner);
         cx.start_relays(&lifecycle);
+        lifecycle.spawn(served_spaces.run(cx.clone(), lifecycle.clone()));
         lifecycle.spawn(heartbeats.run(cx.db.clone(), cx.lease(), lifecycle.clone()));
         let slots = &cx.config.worker;
         let lanes = [

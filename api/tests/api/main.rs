@@ -47,6 +47,7 @@ mod idempotency;
 mod indexing;
 mod invite_mail;
 mod invites;
+mod job_routing;
 mod killed_queries;
 mod log_levels;
 mod login_lockout;

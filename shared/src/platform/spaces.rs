@@ -76,6 +76,17 @@ impl Spaces {
         Ok(())
     }
 
+    /// The spaces in which one of the models computes vectors, those that requests have created included.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn served(&self, conn: &impl Conn) -> store::Result<Vec<SpaceId>> {
+        let mut ids = store::space::ids_of_models(conn).await?;
+        self.load(conn, ids.iter().copied()).await?;
+        ids.retain(|id| self.get(*id).is_some());
+        Ok(ids)
+    }
+
     /// The space of a model. Names of models are unique in a process.
     #[must_use]
     pub fn of_model(&self, model: &str) -> Option<&ServedSpace> {

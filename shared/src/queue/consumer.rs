@@ -8,8 +8,8 @@ use futures::StreamExt;
 use super::{QueueContext, QueueError};
 use crate::{domain::job::Lane, id::JobId, telemetry::propagation::TRACEPARENT};
 
-/// How long one pull request stays open at the server.
-const PULL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long one pull request stays open at the server, where nothing else is to be done meanwhile.
+pub const PULL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The JetStream consumer of a lane.
 #[derive(Clone, Debug)]
@@ -29,14 +29,14 @@ impl LaneConsumer {
         self.lane
     }
 
-    /// Waits for the next job; `None` when there was none for a while. A slot requests one message, when it can start the job
+    /// Waits for the next job; `None` when there was none until the timeout. A slot requests one message, when it can start the job
     /// at once: no other replica could get a message that was fetched ahead.
     ///
     /// # Errors
     /// When NATS is unavailable or the consumer no longer exists.
-    pub async fn next(&self) -> Result<Option<Delivery>, QueueError> {
+    pub async fn next(&self, timeout: Duration) -> Result<Option<Delivery>, QueueError> {
         const FAILED: &str = "jobs cannot be pulled";
-        let mut batch = self.consumer.batch().max_messages(1).expires(PULL_TIMEOUT).messages().await.context(FAILED)?;
+        let mut batch = self.consumer.batch().max_messages(1).expires(timeout).messages().await.context(FAILED)?;
         match batch.next().await {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(Delivery { message })),

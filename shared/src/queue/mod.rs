@@ -26,7 +26,7 @@ use async_nats::jetstream::{
 };
 use sea_orm::Iterable;
 
-pub use consumer::{Delivery, LaneConsumer};
+pub use consumer::{Delivery, LaneConsumer, PULL_TIMEOUT};
 pub use embed_query::{EmbedQuery, EmbedReply};
 pub(crate) use inspect::inspect;
 pub use names::NatsNames;

@@ -96,6 +96,7 @@ pub struct DueJob {
 /// - Tenants take turns: the one with the fewest jobs in flight comes first. At most `per_workspace` jobs of a tenant and lane
 ///   are in flight.
 /// - Within a tenant a lower level comes first, then age; with `oldest_first` age alone decides.
+/// - Jobs that only workers with some models can do are left out: [`super::job_space`].
 ///
 /// The statement walks the index from tenant to tenant, so its cost grows with the number of tenants that have jobs, not with
 /// the length of a backlog. A relay that has no turn ([`take_turn`]) must not call it: each would publish up to the bound.
@@ -103,11 +104,11 @@ pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64, oldest_first: boo
     let due = raw_sql!(
         Postgres,
         "with recursive tenant as (
-             (select workspace_id, lane from job where state = 'waiting' order by workspace_id, lane limit 1)
+             (select workspace_id, lane from job where state = 'waiting' and spaces is null order by workspace_id, lane limit 1)
              union all
              select next.workspace_id, next.lane from tenant cross join lateral (
                  select workspace_id, lane from job
-                 where state = 'waiting' and (workspace_id, lane) > (tenant.workspace_id, tenant.lane)
+                 where state = 'waiting' and spaces is null and (workspace_id, lane) > (tenant.workspace_id, tenant.lane)
                  order by workspace_id, lane limit 1) next
          ), flight as (
              select workspace_id, lane, count(*) as jobs, count(*) filter (where state = 'queued') as queued
@@ -125,13 +126,13 @@ pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64, oldest_first: boo
                  select id, run_at, row_number() over (order by place) as position from (
                      (select id, run_at, row_number() over (order by level, run_at, id) as place from job
                       where not {oldest_first} and job.workspace_id = tenant.workspace_id and job.lane = tenant.lane
-                        and state = 'waiting' and run_at <= now()
+                        and state = 'waiting' and spaces is null and run_at <= now()
                       order by level, run_at, id
                       limit greatest(least({per_workspace} - coalesce(flight.jobs, 0), coalesce(room.jobs, {QUEUED_AT_LEAST})), 0))
                      union all
                      (select id, run_at, row_number() over (order by run_at, id) as place from job
                       where {oldest_first} and job.workspace_id = tenant.workspace_id and job.lane = tenant.lane
-                        and state = 'waiting' and run_at <= now()
+                        and state = 'waiting' and spaces is null and run_at <= now()
                       order by run_at, id
                       limit greatest(least({per_workspace} - coalesce(flight.jobs, 0), coalesce(room.jobs, {QUEUED_AT_LEAST})), 0))
                  ) first) due
@@ -143,7 +144,7 @@ pub async fn lock_due(tx: &Tx, limit: i64, per_workspace: i64, oldest_first: boo
          )
          select job.id, workspace_id, lane, epoch, traceparent
          from job join chosen on chosen.id = job.id
-         where state = 'waiting'
+         where state = 'waiting' and spaces is null
          order by chosen.position
          for update of job skip locked"
     );
@@ -177,6 +178,8 @@ pub struct Claim {
     pub epoch: i32,
     /// Includes the attempt of this claim.
     pub attempts: i32,
+    /// The trace of the request that enqueued the job.
+    pub traceparent: Option<String>,
     /// Seconds between the job's due time and this claim.
     pub waited_seconds: f64,
 }
@@ -196,7 +199,7 @@ pub async fn claim(conn: &impl Conn, id: JobId, holder: &str, lease: Duration) -
          where id = {id} and (state = 'queued'
              or (state = 'waiting' and run_at <= now())
              or (state = 'running' and heartbeat_at < now() - make_interval(secs => {lease_seconds})))
-         returning id, workspace_id, kind, version, lane, payload, epoch, attempts,
+         returning id, workspace_id, kind, version, lane, payload, epoch, attempts, traceparent,
              extract(epoch from now() - run_at)::float8 as waited_seconds"
     );
     sql::first(conn, claimed).await

@@ -20,7 +20,7 @@ pub async fn wake_blocked(conn: &impl Conn, workspace: WorkspaceId) -> Result<u6
     let woken = raw_sql!(
         Postgres,
         "update job set run_at = now() where id in (
-             select id from job where workspace_id = {workspace} and state = 'waiting' and wait_reason is not null
+             select id from job where workspace_id = {workspace} and state = 'waiting' and spaces is null and wait_reason is not null
                  and run_at > now()
              order by id for update skip locked)"
     );

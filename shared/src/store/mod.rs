@@ -29,6 +29,7 @@ pub mod installation;
 pub mod invite;
 pub mod item_log;
 pub mod job;
+pub mod job_space;
 pub mod job_wait;
 pub mod locks;
 pub mod mail;

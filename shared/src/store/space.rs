@@ -100,6 +100,11 @@ pub async fn of_models(conn: &impl Conn, ids: Vec<SpaceId>) -> Result<Vec<(Space
     Ok(rows.iter().filter_map(|row| Some((row.id, Space::of_row(row)?))).collect())
 }
 
+/// The spaces of models of the installation.
+pub async fn ids_of_models(conn: &impl Conn) -> Result<Vec<SpaceId>> {
+    ids(Entity::find().filter(Column::ConnectionId.is_null())).all(conn).await
+}
+
 /// A space that may become the subject of maintenance.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
 #[allow(missing_docs, reason = "columns of `embedding_space`")]

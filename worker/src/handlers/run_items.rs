@@ -45,6 +45,12 @@ impl Handler for RunItems {
             None
         } else {
             let opened = OpenSegment::open(cx, claim, first, self.segment).await;
+            // Otherwise each item gets a job of its own, whose wait its members see.
+            if let Err(JobError::OtherSpace(space)) = opened
+                && store::job_space::is_served(&cx.db, space, cx.lease()).await?
+            {
+                return Err(JobError::OtherSpace(space));
+            }
             opened.inspect_err(|error| tracing::info!(error = error as &dyn Error, "items get jobs of their own")).ok()
         };
         let Some(segment) = segment else {

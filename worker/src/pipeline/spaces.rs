@@ -1,6 +1,6 @@
 //! The embedding spaces that a segment needs: those of the collections behind its nodes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use nvisy_embed::{Embedded, Embedder, InputType};
 use nvisy_shared::{
@@ -116,13 +116,10 @@ pub async fn of_segment(
     Ok(SegmentSpaces { by_node, collections })
 }
 
-/// How long a job waits that only a worker with another model can do.
-const OTHER_SPACE_DELAY: Duration = Duration::from_secs(30);
-
 /// The model of a space.
 ///
 /// # Errors
-/// [`JobError::Snooze`] when this worker does not have it: vectors of two spaces never mix.
+/// [`JobError::OtherSpace`] when this worker does not have it: vectors of two spaces never mix.
 pub async fn open(cx: &Context, workspace: WorkspaceId, id: SpaceId, caller: Caller) -> Result<OpenSpace, JobError> {
     cx.spaces.load(&cx.db, [id]).await?;
     if let Some(served) = cx.spaces.get(id) {
@@ -133,9 +130,5 @@ pub async fn open(cx: &Context, workspace: WorkspaceId, id: SpaceId, caller: Cal
         let served = ServedSpace { id, embedder, quantisation: space.space.quantisation };
         return Ok(OpenSpace { served, connection: Some(Arc::new(connection)) });
     }
-    Err(JobError::Snooze {
-        what: "this worker does not embed in the collection's space",
-        delay: OTHER_SPACE_DELAY,
-        source: Some(format!("the collection's space is {id}, and no model of NVISY_EMBEDDING_* has it").into()),
-    })
+    Err(JobError::OtherSpace(id))
 }

@@ -4,17 +4,24 @@ use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
 use nvisy_shared::{
-    domain::failure::{Failure, FailureCode},
-    id::JobId,
+    domain::{
+        failure::{Failure, FailureCode},
+        job::Lane,
+    },
+    id::{JobId, SpaceId},
     lifecycle::Lifecycle,
     queue::Delivery,
-    store::{self, job::Claim},
+    store::{
+        self,
+        job::Claim,
+        job_space::{self, Missing},
+    },
     telemetry::{metrics::metrics, propagation},
 };
 use tracing::Instrument;
 
 use super::{
-    Heartbeats, JobError, Registry, backoff,
+    Heartbeats, JobError, Registry, ServedSpaces, backoff,
     registry::{DecodeError, ErasedHandler},
 };
 use crate::context::Context;
@@ -23,6 +30,8 @@ use crate::context::Context;
 const CLAIM_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// How long a job waits that only a newer worker understands.
 const UNKNOWN_KIND_DELAY: Duration = Duration::from_secs(30);
+/// How long a job waits whose spaces no worker serves, before any worker tries again.
+const UNSERVED_DELAY: Duration = Duration::from_secs(30);
 /// How long a job goes on after its lease is lost. The job's row also disappears when its last transaction commits, which the
 /// heartbeat may notice first.
 const COMMIT_GRACE: Duration = Duration::from_secs(1);
@@ -33,6 +42,7 @@ const HAND_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct JobRunner {
     cx: Context,
     heartbeats: Heartbeats,
+    served_spaces: ServedSpaces,
     registry: Registry,
 }
 
@@ -42,6 +52,7 @@ enum AttemptOutcome {
     Done,
     LeaseLost,
     Snoozed,
+    OtherWorker,
     Retried,
     Failed,
     Dead,
@@ -54,6 +65,7 @@ impl AttemptOutcome {
             Self::Done => "done",
             Self::LeaseLost => "lease_lost",
             Self::Snoozed => "snoozed",
+            Self::OtherWorker => "other_worker",
             Self::Retried => "retried",
             Self::Failed => "failed",
             Self::Dead => "dead",
@@ -65,8 +77,33 @@ impl AttemptOutcome {
 impl JobRunner {
     /// A runner with these handlers.
     #[must_use]
-    pub fn new(cx: Context, heartbeats: Heartbeats, registry: Registry) -> Self {
-        Self { cx, heartbeats, registry }
+    pub fn new(cx: Context, heartbeats: Heartbeats, served_spaces: ServedSpaces, registry: Registry) -> Self {
+        Self { cx, heartbeats, served_spaces, registry }
+    }
+
+    /// Whether jobs wait, or may soon, that this worker can do and another one cannot.
+    pub(super) fn takes_jobs(&self) -> bool {
+        !self.served_spaces.taken().is_empty()
+    }
+
+    /// Claims such a job of the lane; `None`: there is none.
+    pub(super) async fn take(&self, lane: Lane) -> Option<Claim> {
+        let spaces = self.served_spaces.taken();
+        if spaces.is_empty() {
+            return None;
+        }
+        let per_workspace = self.cx.config.queue.workspace_jobs;
+        let taken = job_space::take(&self.cx.db, lane, &spaces, self.heartbeats.holder(), per_workspace).await;
+        taken.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn Error, lane = lane.name(), "no job can be taken, retrying");
+            None
+        })
+    }
+
+    /// Makes one attempt at a job that [`JobRunner::take`] has claimed.
+    pub(super) async fn run_taken(&self, claim: Claim, lifecycle: &Lifecycle) {
+        let span = job_span(&claim, claim.traceparent.as_deref());
+        self.attempt(&claim, None, lifecycle).instrument(span).await;
     }
 
     /// Claims the delivered job, makes one attempt and records its outcome.
@@ -78,7 +115,7 @@ impl JobRunner {
         match store::job::claim(&self.cx.db, id, self.heartbeats.holder(), self.cx.lease()).await {
             Ok(Some(claim)) => {
                 let span = job_span(&claim, delivery.traceparent());
-                self.attempt(&claim, &delivery, lifecycle).instrument(span).await;
+                self.attempt(&claim, Some(&delivery), lifecycle).instrument(span).await;
             }
             // The job is done, waits for later, or runs elsewhere; the reconciler watches over those.
             Ok(None) => delivery.ack().await,
@@ -89,7 +126,8 @@ impl JobRunner {
         }
     }
 
-    async fn attempt(&self, claim: &Claim, delivery: &Delivery, lifecycle: &Lifecycle) {
+    /// `delivery`: the message that offered the job; `None`: the worker took the job from its row.
+    async fn attempt(&self, claim: &Claim, delivery: Option<&Delivery>, lifecycle: &Lifecycle) {
         let began = std::time::Instant::now();
         let held = self.heartbeats.hold(claim);
         let kind = self.registry.label(&claim.kind);
@@ -116,7 +154,9 @@ impl JobRunner {
                 AttemptOutcome::LeaseLost
             }
         };
-        delivery.ack().await;
+        if let Some(delivery) = delivery {
+            delivery.ack().await;
+        }
         metrics().job_ended(kind, outcome.name(), began.elapsed());
     }
 
@@ -158,6 +198,7 @@ impl JobRunner {
                 let held = store::job::snooze_because(&self.cx.db, claim, delay, &reason).await?;
                 Ok(if held { AttemptOutcome::Snoozed } else { AttemptOutcome::LeaseLost })
             }
+            Err(JobError::OtherSpace(space)) => self.leave(claim, space).await,
             Err(JobError::Fail(failure)) => self.fail(claim, &*handler, &failure).await,
             Err(error @ JobError::Retry { .. }) => {
                 let retry = error.retry_policy();
@@ -189,6 +230,20 @@ impl JobRunner {
         let error = nvisy_shared::error_chain(error);
         let held = store::job::snooze(&self.cx.db, claim, delay, &error).await?;
         Ok(if held { AttemptOutcome::Snoozed } else { AttemptOutcome::LeaseLost })
+    }
+
+    /// Leaves the job to workers that serve a space.
+    async fn leave(&self, claim: &Claim, space: SpaceId) -> Result<AttemptOutcome, JobError> {
+        let error = JobError::OtherSpace(space).to_string();
+        tracing::info!(job.id = %claim.id, space.id = %space, "a job is left to workers with another model");
+        let model = store::space::of_models(&self.cx.db, vec![space]).await?.pop();
+        let reason = match model {
+            Some((_, space)) => format!("it waits for a worker with the embedding model `{}`", space.spec.model),
+            None => "it waits for a worker with another embedding model".to_owned(),
+        };
+        let missing = Missing { space, error: &error, reason: &reason, delay: UNSERVED_DELAY };
+        let held = job_space::leave(&self.cx.db, claim, missing, self.cx.lease()).await?;
+        Ok(if held { AttemptOutcome::OtherWorker } else { AttemptOutcome::LeaseLost })
     }
 
     /// Completes the job with a failure that the user can remedy, so that no operator is needed.
@@ -253,7 +308,8 @@ impl JobRunner {
 }
 
 /// Tells JetStream three times per lease that the job is in progress. Never returns.
-async fn keep_alive(delivery: &Delivery, lease: Duration) -> std::convert::Infallible {
+async fn keep_alive(delivery: Option<&Delivery>, lease: Duration) -> std::convert::Infallible {
+    let Some(delivery) = delivery else { return std::future::pending().await };
     loop {
         tokio::time::sleep(lease / 3).await;
         delivery.progress().await;

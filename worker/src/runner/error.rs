@@ -5,6 +5,7 @@ use std::{error::Error, time::Duration};
 use nvisy_embed::EmbedError;
 use nvisy_shared::{
     domain::failure::Failure,
+    id::SpaceId,
     pipeline::options::{NodeOptions, Retry},
     store,
 };
@@ -45,6 +46,9 @@ pub enum JobError {
         /// The wait.
         delay: Duration,
     },
+    /// Only a worker that serves this space can do the job. Costs no attempt; members see why the job waits while there is none.
+    #[error("this worker does not embed in the space {0}, and no model of NVISY_EMBEDDING_* has it")]
+    OtherSpace(SpaceId),
     /// Another attempt may succeed. Costs an attempt.
     #[error("{what}")]
     Retry {

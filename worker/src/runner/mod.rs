@@ -7,6 +7,7 @@ mod fenced_tx;
 mod heartbeat;
 mod lane;
 mod registry;
+mod served_spaces;
 
 pub use attempt::JobRunner;
 pub use backoff::backoff;
@@ -15,3 +16,4 @@ pub use fenced_tx::{complete_in_tx, write_in_tx};
 pub use heartbeat::Heartbeats;
 pub use lane::run as run_lane;
 pub use registry::{Handler, Registry};
+pub use served_spaces::ServedSpaces;
