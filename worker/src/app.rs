@@ -85,6 +85,7 @@ impl Worker {
         let runner = Arc::new(runner);
         cx.start_relays(&lifecycle);
         lifecycle.spawn(served_spaces.run(cx.clone(), lifecycle.clone()));
+        lifecycle.spawn(cx.embedding_speeds.clone().run(cx.db.clone(), lifecycle.clone()));
         lifecycle.spawn(heartbeats.run(cx.db.clone(), cx.lease(), lifecycle.clone()));
         let slots = &cx.config.worker;
         let lanes = [

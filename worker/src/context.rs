@@ -4,7 +4,10 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 
 use nvisy_shared::platform::Platform;
 
-use crate::{access_tokens::AccessTokens, mail::SmtpMailer, pipeline::plans::Plans, search_permits::SearchPermits};
+use crate::{
+    access_tokens::AccessTokens, embedding_speeds::EmbeddingSpeeds, mail::SmtpMailer, pipeline::plans::Plans,
+    search_permits::SearchPermits,
+};
 
 /// The shared state of a worker; cheap to clone.
 #[derive(Clone)]
@@ -18,6 +21,8 @@ pub struct Context {
     pub tokens: AccessTokens,
     /// The calls of searches to connections.
     pub search_permits: SearchPermits,
+    /// How fast this worker embeds.
+    pub embedding_speeds: EmbeddingSpeeds,
     /// The mail server, if one is configured.
     pub mailer: Option<Arc<SmtpMailer>>,
 }
@@ -26,8 +31,9 @@ impl Context {
     /// A context from its parts.
     #[must_use]
     pub fn new(platform: Platform, extractor: PathBuf, mailer: Option<SmtpMailer>) -> Self {
-        let (plans, tokens, search_permits) = Default::default();
-        Self { platform, extractor: Arc::new(extractor), plans, tokens, search_permits, mailer: mailer.map(Arc::new) }
+        let (plans, tokens, search_permits, embedding_speeds) = Default::default();
+        let (extractor, mailer) = (Arc::new(extractor), mailer.map(Arc::new));
+        Self { platform, extractor, plans, tokens, search_permits, embedding_speeds, mailer }
     }
 }
 

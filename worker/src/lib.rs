@@ -8,6 +8,7 @@ pub mod app;
 pub mod chunk;
 pub mod connectors;
 pub mod context;
+pub mod embedding_speeds;
 pub mod handlers;
 pub mod health;
 pub mod mail;

@@ -98,6 +98,7 @@ const TABLE: [(&str, Requirement); 144] = [
     ("compareSpaces", Within(Permission::WriteCollections)),
     ("readSecondSpace", Within(Permission::ReadCollections)),
     ("estimateSecondSpace", Within(Permission::ReadCollections)),
+    ("listSpaces", Within(Permission::ReadCollections)),
     ("listCollections", Within(Permission::ReadCollections)),
     ("readCollection", Within(Permission::ReadCollections)),
     ("updateChunk", Within(Permission::WriteCollections)),

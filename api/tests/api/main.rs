@@ -103,6 +103,7 @@ mod sign_up_mail;
 mod slow_clients;
 mod source_listeners;
 mod source_notifications;
+mod space_list;
 mod space_properties;
 mod startup;
 mod support;

@@ -48,6 +48,16 @@ pub async fn served(conn: &impl Conn, lease: Duration) -> Result<Vec<SpaceId>> {
     sql::all_values(conn, served).await
 }
 
+/// Whether a worker is in operation.
+pub async fn has_worker(conn: &impl Conn, lease: Duration) -> Result<bool> {
+    let lease_seconds = lease.as_secs_f64();
+    let found = raw_sql!(
+        Postgres,
+        "select exists (select from worker where seen_at > now() - make_interval(secs => {lease_seconds}))"
+    );
+    Ok(sql::first_value(conn, found).await?.unwrap_or(false))
+}
+
 /// Whether a worker that serves these spaces has to look for jobs of them: another worker lacks one, or such a job waits.
 pub async fn are_taken(conn: &impl Conn, spaces: &[SpaceId], lease: Duration) -> Result<bool> {
     let (spaces, lease_seconds) = (spaces.to_vec(), lease.as_secs_f64());
@@ -248,6 +258,7 @@ mod tests {
         assert_eq!(release_unserved(&db, LEASE).await.unwrap(), 0);
         unregister(&db, "one").await.unwrap();
         assert_eq!(served(&db, LEASE).await.unwrap(), [large]);
+        assert!(has_worker(&db, LEASE).await.unwrap());
         assert_eq!(release_unserved(&db, LEASE).await.unwrap(), 1);
         db.close().await.unwrap();
         deployment.close().await;

@@ -17,6 +17,7 @@ pub mod credential;
 mod db;
 pub mod db_privileges;
 pub mod derived;
+pub mod embedding_speed;
 pub mod evaluation;
 pub mod event;
 pub mod external_target;
@@ -60,6 +61,7 @@ pub mod source_notification;
 pub mod source_object;
 pub mod space;
 pub mod space_index;
+pub mod space_usage;
 mod sql;
 pub mod staleness;
 #[cfg(all(test, feature = "testing"))]

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Instant,
 };
 
 use nvisy_shared::{
@@ -73,6 +74,7 @@ pub async fn embed_passages(
     let (tokenizer, max_tokens) = (space.embedder().tokenizer(), space.embedder().max_tokens());
     let (long, short): (Vec<&Passage>, Vec<&Passage>) =
         missing.into_values().partition(|passage| tokenizer.count(&passage.text) > max_tokens);
+    let began = Instant::now();
     let computed = space.embed(short.iter().map(|passage| passage.text.clone()).collect()).await?;
     for (passage, vector) in short.into_iter().zip(computed) {
         let vector = match vector {
@@ -85,6 +87,7 @@ pub async fn embed_passages(
         let vector = embed_long(space, &passage.text).await?;
         found.add(passage, vector);
     }
+    cx.embedding_speeds.add(space.served.id, found.tokens, began.elapsed());
     Ok(found)
 }
 

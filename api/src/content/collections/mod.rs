@@ -5,6 +5,7 @@ mod handlers;
 mod model;
 mod second_space;
 mod service;
+mod spaces;
 mod wire;
 
 use apistos::web::{ServiceConfig, delete, get, patch, post, resource};
@@ -23,4 +24,5 @@ pub fn routes(config: &mut ServiceConfig) {
         );
     second_space::routes(config);
     chunks::routes(config);
+    spaces::routes(config);
 }

@@ -64,7 +64,7 @@ pub async fn read(
     operation_id = "estimateSecondSpace",
     tag = "collections",
     summary = "Estimate a second space",
-    description = "The chunks, tokens and cost of moving a collection to another model. Nothing changes."
+    description = "The chunks, tokens, time and cost of moving a collection to another model. Nothing changes."
 )]
 pub async fn estimate(
     state: Data<State>,

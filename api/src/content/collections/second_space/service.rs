@@ -39,6 +39,8 @@ pub struct SecondSpaceEstimate {
     pub found: Estimate,
     /// In millionths.
     pub cost: Option<i64>,
+    /// `None`: the speed of the model is not known.
+    pub seconds: Option<i64>,
 }
 
 pub async fn read(conn: &impl Conn, workspace: WorkspaceId, key: &CollectionKey) -> Result<SecondSpace, Problem> {
@@ -117,8 +119,15 @@ pub async fn estimate(
     let found = store::second_space::estimate(db, workspace, collection.id, known).await?;
     let found = found.ok_or_else(Problem::not_found)?;
     let tokens = u64::try_from(found.tokens - found.known_tokens).unwrap_or_default();
+    let spec = &space.spec;
+    let speed = store::embedding_speed::tokens_per_second(db, connection, &spec.provider, &spec.model).await?;
+    let seconds = match (tokens, speed) {
+        (0, _) => Some(0),
+        (_, Some(speed)) => Some((tokens as f64 / speed).ceil() as i64),
+        (_, None) => None,
+    };
     let priced = settings.filter(|settings| settings.price_per_million.is_some());
-    Ok(SecondSpaceEstimate { found, cost: priced.map(|settings| settings.cost(tokens)) })
+    Ok(SecondSpaceEstimate { found, cost: priced.map(|settings| settings.cost(tokens)), seconds })
 }
 
 pub async fn update(

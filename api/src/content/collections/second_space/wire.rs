@@ -92,16 +92,21 @@ pub struct EstimateView {
     /// The cost, by the price of the connection; absent: there is no price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
+    /// The seconds of the model's calls, by the speed at which workers have recently embedded with it; absent: it was not
+    /// measured. Other work comes first, so it may take longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<i64>,
 }
 
 impl From<SecondSpaceEstimate> for EstimateView {
     fn from(estimate: SecondSpaceEstimate) -> Self {
-        let SecondSpaceEstimate { found, cost } = estimate;
+        let SecondSpaceEstimate { found, cost, seconds } = estimate;
         Self {
             chunks: found.chunks - found.known_chunks,
             tokens: found.tokens - found.known_tokens,
             known_chunks: found.known_chunks,
             cost: cost.map(|micros| micros as f64 / 1e6),
+            seconds,
         }
     }
 }
