@@ -1,6 +1,7 @@
 //! Search by words: [`analysis`] turns texts into terms, [`query`] has the syntax of queries, [`postings`] packs the places of
-//! terms, [`rank`] scores documents by BM25, [`synonyms`] adds words to a query, and [`highlight`] finds the matched words in a
-//! text.
+//! terms, [`documents`] reads them where they are needed, [`best`] finds the documents with the highest scores, [`rank`] has the
+//! scores (BM25) and computes them of all documents, [`synonyms`] adds words to a query, and [`highlight`] finds the matched
+//! words in a text.
 //!
 //! Indexing, queries and highlights use the same analysis, so that they agree about the words of a text. The crate knows no
 //! tenant, table or connection.
@@ -10,6 +11,9 @@
 #![warn(missing_docs)]
 
 pub mod analysis;
+pub mod best;
+mod dead_documents;
+pub mod documents;
 mod fold;
 pub mod highlight;
 mod language;
@@ -19,4 +23,5 @@ pub mod rank;
 pub mod synonyms;
 mod token;
 
+pub use dead_documents::DeadDocuments;
 pub use language::Language;

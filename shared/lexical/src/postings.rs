@@ -1,4 +1,19 @@
-//! Packed postings: the documents of a term, with its frequency and the document's length, in a few bytes each.
+//! Packed postings: the documents of a term, with its frequency and the document's length, in blocks that a search can skip.
+//!
+//! A block has up to [`BLOCK_POSTINGS`] postings, in a few bytes each:
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 1 | the number of postings, less one |
+//! | 3 varints | the first document less the last one of the block before, the lowest frequency, the shortest length |
+//! | 3 varints, if there are several postings | the highest numbers of the three columns |
+//! | 3 columns | the documents less the first, the frequencies less the lowest, the lengths less the shortest |
+//!
+//! All numbers of a column have as many bytes as its highest one, none if that is 0, so that each can be read without those
+//! before it.
+
+/// The maximum number of postings of a block.
+pub const BLOCK_POSTINGS: usize = 128;
 
 /// A document that has a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,26 +29,169 @@ pub struct Posting {
 /// Packs postings in the order of their documents.
 #[must_use]
 pub fn pack(postings: &[Posting]) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(postings.len() * 5);
-    let mut last = 0;
-    for posting in postings {
-        put(&mut packed, posting.document.wrapping_sub(last).cast_unsigned());
-        put(&mut packed, u64::from(posting.frequency));
-        put(&mut packed, u64::from(posting.length));
-        last = posting.document;
+    let mut packed = Vec::with_capacity(postings.len() * 5 + 8);
+    let mut before = 0;
+    for block in postings.chunks(BLOCK_POSTINGS) {
+        let (first, last) = (block[0].document, block[block.len() - 1].document);
+        let (lowest, highest) = range(block.iter().map(|posting| posting.frequency));
+        let (shortest, longest) = range(block.iter().map(|posting| posting.length));
+        packed.push((block.len() - 1) as u8);
+        put(&mut packed, distance(before, first));
+        put(&mut packed, u64::from(lowest));
+        put(&mut packed, u64::from(shortest));
+        if block.len() > 1 {
+            let maxima = [distance(first, last), u64::from(highest - lowest), u64::from(longest - shortest)];
+            maxima.iter().for_each(|maximum| put(&mut packed, *maximum));
+            let [documents, frequencies, lengths] = maxima.map(width);
+            for posting in block {
+                put_wide(&mut packed, documents, distance(first, posting.document));
+            }
+            for posting in block {
+                put_wide(&mut packed, frequencies, u64::from(posting.frequency - lowest));
+            }
+            for posting in block {
+                put_wide(&mut packed, lengths, u64::from(posting.length - shortest));
+            }
+        }
+        before = last;
     }
     packed
 }
 
-/// The postings of packed bytes; those after a damaged one are missing.
+/// The postings of packed bytes; those of a damaged block and after it are missing.
 pub fn unpack(packed: &[u8]) -> impl Iterator<Item = Posting> {
-    let (mut rest, mut document) = (packed, 0_i64);
+    blocks(packed).flat_map(|block| (0..block.count()).map(move |place| block.posting(place)))
+}
+
+/// The blocks of packed bytes up to a damaged one.
+pub(crate) fn blocks(packed: &[u8]) -> impl Iterator<Item = Block<'_>> {
+    let (mut rest, mut before) = (packed, 0);
     std::iter::from_fn(move || {
-        let distance = take(&mut rest)?;
-        document = document.wrapping_add(distance.cast_signed());
-        let (frequency, length) = (take(&mut rest)?, take(&mut rest)?);
-        Some(Posting { document, frequency: u32::try_from(frequency).ok()?, length: u32::try_from(length).ok()? })
+        let block = Block::take(&mut rest, before)?;
+        before = block.last;
+        Some(block)
     })
+}
+
+/// A block of packed postings, of which only the beginning is read: a search has one for each 128 postings of its words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block<'a> {
+    columns: &'a [u8],
+    /// Its first document.
+    pub(crate) first: i64,
+    /// Its last document.
+    pub(crate) last: i64,
+    lowest_frequency: u32,
+    /// No document has the term more often.
+    pub(crate) highest_frequency: u32,
+    /// No document is shorter.
+    pub(crate) shortest_length: u32,
+    count: u8,
+    /// Bytes of a number of each column.
+    widths: [u8; 3],
+}
+
+impl<'a> Block<'a> {
+    fn take(rest: &mut &'a [u8], before: i64) -> Option<Self> {
+        let (more, after) = rest.split_first()?;
+        *rest = after;
+        let count = usize::from(*more) + 1;
+        if count > BLOCK_POSTINGS {
+            return None;
+        }
+        let first = before.wrapping_add(take(rest)?.cast_signed());
+        let lowest_frequency = u32::try_from(take(rest)?).ok()?;
+        let shortest_length = u32::try_from(take(rest)?).ok()?;
+        let maxima = if count > 1 { [take(rest)?, take(rest)?, take(rest)?] } else { [0; 3] };
+        let widths = maxima.map(width);
+        let (columns, after) = rest.split_at_checked(count * widths.iter().sum::<usize>())?;
+        *rest = after;
+        Some(Self {
+            columns,
+            first,
+            last: first.checked_add_unsigned(maxima[0])?,
+            lowest_frequency,
+            highest_frequency: lowest_frequency.checked_add(u32::try_from(maxima[1]).ok()?)?,
+            shortest_length,
+            count: count as u8,
+            widths: widths.map(|width| width as u8),
+        })
+    }
+
+    /// The number of its postings.
+    pub(crate) fn count(&self) -> usize {
+        self.count.into()
+    }
+
+    /// The document at a place.
+    pub(crate) fn document(&self, place: usize) -> i64 {
+        self.first.wrapping_add(number(self.columns, self.widths[0].into(), place).cast_signed())
+    }
+
+    /// The posting at a place.
+    pub(crate) fn posting(&self, place: usize) -> Posting {
+        let [documents, frequencies, lengths] = self.widths.map(usize::from);
+        let (of_frequencies, of_lengths) = (documents * self.count(), (documents + frequencies) * self.count());
+        let frequency = number(&self.columns[of_frequencies..], frequencies, place) as u32;
+        let length = number(&self.columns[of_lengths..], lengths, place) as u32;
+        Posting {
+            document: self.document(place),
+            frequency: self.lowest_frequency.wrapping_add(frequency),
+            length: self.shortest_length.wrapping_add(length),
+        }
+    }
+
+    /// The place of the first document that is not before `document`, from a place on; the last place if there is none.
+    pub(crate) fn place_of(&self, document: i64, from: usize) -> usize {
+        let (mut low, mut high) = (from, self.count() - 1);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.document(middle) < document {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+}
+
+/// The lowest and the highest number.
+fn range(numbers: impl Iterator<Item = u32>) -> (u32, u32) {
+    numbers.fold((u32::MAX, 0), |(lowest, highest), number| (lowest.min(number), highest.max(number)))
+}
+
+fn distance(from: i64, to: i64) -> u64 {
+    to.wrapping_sub(from).cast_unsigned()
+}
+
+/// The bytes of numbers up to a highest one.
+fn width(highest: u64) -> usize {
+    match highest {
+        0 => 0,
+        1..=0xff => 1,
+        0x100..=0xffff => 2,
+        0x1_0000..=0xff_ffff => 3,
+        0x100_0000..=0xffff_ffff => 4,
+        _ => 8,
+    }
+}
+
+fn put_wide(packed: &mut Vec<u8>, width: usize, number: u64) {
+    packed.extend_from_slice(&number.to_le_bytes()[..width]);
+}
+
+/// The number at a place of a column.
+fn number(column: &[u8], width: usize, place: usize) -> u64 {
+    match column[place * width..][..width] {
+        [] => 0,
+        [a] => a.into(),
+        [a, b] => u16::from_le_bytes([a, b]).into(),
+        [a, b, c] => u32::from_le_bytes([a, b, c, 0]).into(),
+        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]).into(),
+        [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        _ => 0,
+    }
 }
 
 fn put(packed: &mut Vec<u8>, mut number: u64) {
@@ -61,18 +219,50 @@ fn take(rest: &mut &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn postings(documents: impl IntoIterator<Item = i64>) -> Vec<Posting> {
+        let numbered = documents.into_iter().zip(1..);
+        numbered.map(|(document, n)| Posting { document, frequency: n, length: n * 1_000 }).collect()
+    }
+
     #[test]
     fn postings_are_the_same_after_packing() {
-        let documents = [0, 1, 127, 128, 4_096, 1 << 40, i64::MAX];
-        let postings: Vec<_> = documents
-            .iter()
-            .zip(1..)
-            .map(|(document, n)| Posting { document: *document, frequency: n, length: n * 1_000_000 })
-            .collect();
-        let packed = pack(&postings);
-        assert_eq!(unpack(&packed).collect::<Vec<_>>(), postings);
-        assert_eq!(unpack(&packed[..packed.len() - 1]).count(), postings.len() - 1, "a damaged end is left out");
+        let sparse = postings([0, 1, 127, 128, 4_096, 1 << 40, i64::MAX]);
+        assert_eq!(unpack(&pack(&sparse)).collect::<Vec<_>>(), sparse);
+        for step in [1, 2, 3, 700, 200_000, 1 << 33] {
+            for count in [1, 2, 127, 128, 129, 1_000] {
+                let postings = postings((0..count).map(|n| 77 + n * step));
+                assert_eq!(unpack(&pack(&postings)).collect::<Vec<_>>(), postings, "{count} by {step}");
+            }
+        }
+        assert_eq!(unpack(&pack(&[])).count(), 0);
+    }
+
+    #[test]
+    fn damaged_block_ends_the_postings() {
+        let packed = pack(&postings(0..300));
+        assert_eq!(unpack(&packed[..packed.len() - 1]).count(), 2 * BLOCK_POSTINGS);
         assert_eq!(unpack(&[0xff; 40]).count(), 0);
-        assert_eq!(pack(&[Posting { document: 5, frequency: 1, length: 200 }]).len(), 4);
+        for end in 0..packed.len() {
+            assert_eq!(unpack(&packed[..end]).count() % BLOCK_POSTINGS, 0);
+        }
+    }
+
+    #[test]
+    fn posting_takes_few_bytes() {
+        assert_eq!(pack(&[Posting { document: 5, frequency: 1, length: 200 }]).len(), 5);
+        let frequent: Vec<_> = (0..1_280).map(|n| Posting { document: 9 * n, frequency: 1, length: 200 }).collect();
+        assert!(pack(&frequent).len() < 1_280 * 5 / 2);
+    }
+
+    #[test]
+    fn block_knows_its_range_and_places() {
+        let packed = pack(&postings((0..200).map(|n| 10 * n)));
+        let blocks: Vec<Block<'_>> = blocks(&packed).collect();
+        assert_eq!(blocks.len(), 2);
+        assert_eq!((blocks[1].first, blocks[1].last, blocks[1].count()), (1_280, 1_990, 72));
+        assert_eq!((blocks[1].highest_frequency, blocks[1].shortest_length), (200, 129_000));
+        assert_eq!(blocks[1].place_of(1_291, 0), 2);
+        assert_eq!(blocks[1].place_of(1_300, 2), 2);
+        assert_eq!(blocks[1].place_of(5_000, 2), 71);
     }
 }

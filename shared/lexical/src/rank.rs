@@ -1,9 +1,10 @@
-//! Scores documents by BM25.
+//! Scores documents by BM25: all that have a word of the query.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::{
     analysis::unit_of,
+    dead_documents::DeadDocuments,
     postings::{Posting, unpack},
 };
 
@@ -30,14 +31,30 @@ impl Totals {
         (1.0 + (documents - frequency + 0.5).max(0.5) / (frequency + 0.5)).ln()
     }
 
-    fn mean_length(&self) -> f64 {
-        if self.documents == 0 { 1.0 } else { (self.words as f64 / self.documents as f64).max(1.0) }
+    pub(crate) fn saturation(&self) -> Saturation {
+        let mean_length = if self.documents == 0 { 1.0 } else { (self.words as f64 / self.documents as f64).max(1.0) };
+        Saturation { flat: K1 * (1.0 - B), slope: K1 * B / mean_length }
+    }
+}
+
+/// How a document's score for a word follows from its frequency and length, apart from the rarity of the word.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Saturation {
+    flat: f64,
+    slope: f64,
+}
+
+impl Saturation {
+    /// The share of a posting, less than `K1 + 1`. Of more occurrences or a shorter document it is never less, not even by
+    /// rounding, because each number occurs once: a search relies on it to skip blocks.
+    pub(crate) fn share(self, frequency: u32, length: u32) -> f64 {
+        (K1 + 1.0) / (1.0 + (self.flat + self.slope * f64::from(length)) / f64::from(frequency))
     }
 }
 
 /// The documents of a word: those of all its terms, each with the highest frequency of them.
 #[must_use]
-pub fn merge<'a>(packed: impl Iterator<Item = &'a [u8]>, dead_units: &FxHashSet<i64>) -> Vec<Posting> {
+pub fn merge<'a>(packed: impl Iterator<Item = &'a [u8]>, dead: &DeadDocuments) -> Vec<Posting> {
     let mut merged: Vec<Posting> = Vec::new();
     let mut last = None;
     let (mut unit, mut is_dead) = (None, false);
@@ -46,9 +63,9 @@ pub fn merge<'a>(packed: impl Iterator<Item = &'a [u8]>, dead_units: &FxHashSet<
         for posting in unpack(bytes) {
             let of = unit_of(posting.document);
             if unit != Some(of) {
-                (unit, is_dead) = (Some(of), dead_units.contains(&of));
+                (unit, is_dead) = (Some(of), dead.has_unit(of));
             }
-            if !is_dead {
+            if !is_dead && !dead.has_document(posting.document) {
                 sorted &= last.is_none_or(|last| last < posting.document);
                 last = Some(posting.document);
                 merged.push(posting);
@@ -63,10 +80,11 @@ pub fn merge<'a>(packed: impl Iterator<Item = &'a [u8]>, dead_units: &FxHashSet<
     merged
 }
 
-/// Whether any document of packed postings is not in a dead unit.
+/// Whether any document of packed postings is not dead.
 #[must_use]
-pub fn is_live<'a>(mut packed: impl Iterator<Item = &'a [u8]>, dead_units: &FxHashSet<i64>) -> bool {
-    packed.any(|bytes| unpack(bytes).any(|posting| !dead_units.contains(&unit_of(posting.document))))
+pub fn is_live<'a>(mut packed: impl Iterator<Item = &'a [u8]>, dead: &DeadDocuments) -> bool {
+    let is_live = |document: i64| !dead.has_unit(unit_of(document)) && !dead.has_document(document);
+    packed.any(|bytes| unpack(bytes).any(|posting| is_live(posting.document)))
 }
 
 /// The documents that have all words of a phrase, each with the frequency of the rarest of them.
@@ -115,7 +133,8 @@ struct Gain {
     score: f64,
 }
 
-/// The scores of documents.
+/// The scores of all documents that have a word of the query: needed where words have alternatives. Those of other queries are in
+/// [`crate::best`], which reads few of the postings.
 #[derive(Debug, Default)]
 pub struct Scores {
     scores: FxHashMap<i64, f64>,
@@ -126,13 +145,8 @@ pub struct Scores {
 
 /// The scores of a word in its documents.
 fn parts(postings: &[Posting], rarity: f64, totals: &Totals) -> impl Iterator<Item = (i64, f64)> {
-    let mean_length = totals.mean_length();
-    postings.iter().map(move |posting| {
-        let frequency = f64::from(posting.frequency);
-        let length = f64::from(posting.length) / mean_length;
-        let share = frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * length));
-        (posting.document, rarity * share)
-    })
+    let saturation = totals.saturation();
+    postings.iter().map(move |posting| (posting.document, rarity * saturation.share(posting.frequency, posting.length)))
 }
 
 impl Scores {
@@ -245,7 +259,7 @@ mod tests {
     #[test]
     fn terms_of_a_word_count_once_in_a_document() {
         let forms = [pack(&[posting(1, 1, 9), posting(9_000, 1, 9)]), pack(&[posting(1, 3, 9), posting(2, 1, 9)])];
-        let dead = FxHashSet::from_iter([unit_of(9_000)]);
+        let dead = DeadDocuments::new([unit_of(9_000)], []);
         let merged = merge(forms.iter().map(Vec::as_slice), &dead);
         assert_eq!(merged, [posting(1, 3, 9), posting(2, 1, 9)]);
         let is_live = |packed: &[u8], dead| super::is_live([packed].into_iter(), dead);

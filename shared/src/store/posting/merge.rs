@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use nvisy_lexical::{postings::pack, rank};
+use nvisy_lexical::{DeadDocuments, postings::pack, rank};
 use sea_orm::{FromQueryResult, raw_sql};
 
 use super::{super::TransactionTrait as _, next_unit, write};
@@ -199,7 +199,7 @@ async fn merge_batch(
          select term, postings from taken order by term, unit"
     );
     let rows: Vec<Row> = sql::all(tx, taken).await?;
-    let dead = dead.iter().copied().collect();
+    let dead = DeadDocuments::new(dead.iter().copied(), []);
     let written = rows.chunk_by(|a, b| a.term == b.term).filter_map(|rows| {
         let postings = rank::merge(rows.iter().map(|row| row.postings.as_slice()), &dead);
         let count = i32::try_from(postings.len()).unwrap_or(i32::MAX);

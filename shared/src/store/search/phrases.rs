@@ -56,7 +56,7 @@ pub(super) async fn filter(
         let texts = read_texts(conn, workspace, documents).await?;
         for (document, score) in batch {
             let score = match texts.get(document) {
-                Some(text) if allows(conditions, text) => found.score_of(scope, *document, text),
+                Some(text) if allows(conditions, text) => found.score_of(scope, (*document, *score), text),
                 None if !is_read(*document) => *score,
                 _ => continue,
             };

@@ -1,35 +1,32 @@
-//! The search by words: reads the postings of the query's words, and scores their chunks by BM25.
+//! The search by words: reads the postings of the query's words, of which [`Found`] finds the best chunks.
 
+mod found;
 mod past;
 mod synonyms;
 
 use std::{
     collections::{HashMap, HashSet},
-    ops::Range,
+    sync::Arc,
 };
 
 use nvisy_lexical::{
-    Language,
-    analysis::{language_of_term, language_term, unit_of},
-    highlight::Matcher,
-    postings::Posting,
+    DeadDocuments, Language,
+    analysis::{language_of_term, language_term},
     query::{Conditions, Phrase, Query, Word},
-    rank::{Scores, Totals, is_live, merge},
+    rank::{Totals, is_live},
     synonyms::SynonymGroup,
 };
 use rustc_hash::FxHashSet;
 use sea_orm::{FromQueryResult, raw_sql};
 use uuid::Uuid;
 
+pub(in crate::store) use self::found::Found;
 use super::{condition::condition, expansion, parameters::Parameters, visibility::Visibility};
 use crate::{
     domain::filter::Filter,
     id::{CollectionId, WorkspaceId},
     store::{Conn, Result, sql},
 };
-
-/// An identifier that more than this share of the chunks has is a word like others.
-const MAX_IDENTIFIER_SHARE: f64 = 0.05;
 
 /// What the searched collections have, and the query in their languages.
 #[derive(Debug)]
@@ -41,9 +38,8 @@ pub(in crate::store) struct Scope {
     totals: Totals,
     /// The languages of the chunks.
     indexed: Vec<Language>,
-    dead_units: Units,
-    /// The documents of disabled chunks of the workspace, and those of texts that members have replaced.
-    dead_documents: Documents,
+    /// Those of replaced versions, of disabled chunks of the workspace, and of texts that members have replaced.
+    dead: DeadDocuments,
     /// Whether the workspace has disabled chunks, with or without a document.
     pub(in crate::store) has_disabled: bool,
     /// The units of the files that match the filter.
@@ -59,24 +55,11 @@ pub(in crate::store) struct Scope {
 }
 
 type Units = FxHashSet<i64>;
-type Documents = FxHashSet<i64>;
 
-/// The chunks that words find.
-#[derive(Debug, Default)]
-pub(in crate::store) struct Found {
-    scores: Scores,
-    /// The chunks with each phrase's words, and those with an excluded word.
-    required: Vec<HashSet<i64>>,
-    excluded: HashSet<i64>,
-    /// Chunks with an identifier as the query has it.
-    exact: HashSet<i64>,
-    /// Finds the words in texts.
-    matcher: Matcher,
-    /// Finds the synonyms in texts.
-    synonyms: Matcher,
-    /// The synonyms of several words, by their numbers in the scores.
-    phrases: Vec<Phrase>,
-}
+/// The packed postings of terms.
+type Packed = HashMap<String, Rows>;
+/// Rows of packed postings.
+type Rows = Vec<Arc<Vec<u8>>>;
 
 #[derive(Default, FromQueryResult)]
 struct ScopeRow {
@@ -91,9 +74,13 @@ struct ScopeRow {
     has_synonyms: bool,
 }
 
-/// The packed postings of terms.
-fn rows<'a>(terms: &'a [String], packed: &'a Packed) -> impl Iterator<Item = &'a [u8]> {
-    terms.iter().filter_map(|term| packed.get(term)).flatten().map(Vec::as_slice)
+/// The rows of terms.
+fn rows<'a>(terms: &'a [String], packed: &'a Packed) -> impl Iterator<Item = &'a Arc<Vec<u8>>> {
+    terms.iter().filter_map(|term| packed.get(term)).flatten()
+}
+
+fn bytes<'a>(rows: impl Iterator<Item = &'a Arc<Vec<u8>>>) -> impl Iterator<Item = &'a [u8]> {
+    rows.map(|row| row.as_slice())
 }
 
 impl Scope {
@@ -162,8 +149,7 @@ impl Scope {
             visibility,
             collections: row.collections,
             totals: Totals { documents: row.documents.unsigned_abs(), words: row.words.unsigned_abs() },
-            dead_units: row.dead_units.into_iter().collect(),
-            dead_documents: row.dead_documents.into_iter().collect(),
+            dead: DeadDocuments::new(row.dead_units, row.dead_documents),
             has_disabled: row.has_disabled,
             matching_units: None,
             is_incomplete: row.is_incomplete,
@@ -196,7 +182,7 @@ impl Scope {
         Ok(())
     }
 
-    /// Reads the postings of the query, and scores their chunks.
+    /// Reads the postings of the query.
     pub(in crate::store) async fn find(&self, conn: &impl Conn) -> Result<Found> {
         let mut words = self.conditions.words.clone();
         let own = words.len();
@@ -212,56 +198,6 @@ impl Scope {
         let mut packed = self.postings(conn, needed).await?;
         self.replace_unknown(conn, &mut words, &mut packed).await?;
         Ok(self.score(&words, synonyms, &patterns, &packed))
-    }
-
-    /// Scores the chunks of words, of which `synonyms` are not the query's own.
-    fn score(&self, words: &[Word], synonyms: Range<usize>, excluded: &[Phrase], packed: &Packed) -> Found {
-        let mut found = Found::new(self);
-        for (place, word) in words.iter().enumerate() {
-            let is_synonym = synonyms.contains(&place);
-            let matcher = if is_synonym { &mut found.synonyms } else { &mut found.matcher };
-            word.terms.iter().for_each(|term| matcher.add(term, word.is_prefix));
-            if is_synonym || self.has_synonyms_of(place) {
-                continue;
-            }
-            let postings = self.merged(&word.terms, packed);
-            if !postings.is_empty() {
-                found.scores.add(&postings, word.weight, &self.totals);
-            }
-        }
-        self.score_synonyms(words, synonyms, packed, &mut found);
-        for phrase in &self.conditions.required {
-            let places = phrase.places.iter().filter(|_| !phrase.is_prefix);
-            found.required.extend(places.map(|terms| documents(&self.merged(terms, packed))));
-        }
-        for phrase in excluded.iter().filter(|phrase| phrase.places.len() == 1) {
-            found.excluded.extend(documents(&self.merged(&phrase.places[0], packed)));
-        }
-        for identifier in &self.conditions.identifiers {
-            let postings = self.merged(std::slice::from_ref(identifier), packed);
-            if postings.len() as f64 <= (self.totals.documents as f64 * MAX_IDENTIFIER_SHARE).max(3.0) {
-                found.exact.extend(documents(&postings));
-            }
-        }
-        found
-    }
-
-    /// The chunks with one of the terms.
-    fn merged(&self, terms: &[String], packed: &Packed) -> Vec<Posting> {
-        let mut postings = merge(rows(terms, packed), &self.dead_units);
-        if !self.dead_documents.is_empty() {
-            postings.retain(|posting| !self.dead_documents.contains(&posting.document));
-        }
-        postings
-    }
-
-    /// Whether a chunk that search reads has one of the terms.
-    fn is_known(&self, terms: &[String], packed: &Packed) -> bool {
-        if self.dead_documents.is_empty() {
-            is_live(rows(terms, packed), &self.dead_units)
-        } else {
-            !self.merged(terms, packed).is_empty()
-        }
     }
 
     /// The rows of terms.
@@ -282,7 +218,7 @@ impl Scope {
                  where workspace_id = {workspace} and collection_id = searched.id and term = wanted.term offset 0) found"
         );
         for (term, postings) in sql::all_values::<(String, Vec<u8>)>(conn, rows).await? {
-            packed.entry(term).or_default().push(postings);
+            packed.entry(term).or_default().push(Arc::new(postings));
         }
         Ok(packed)
     }
@@ -308,7 +244,8 @@ impl Scope {
     async fn replace_unknown(&self, conn: &impl Conn, words: &mut Vec<Word>, packed: &mut Packed) -> Result<()> {
         let (workspace, collections) = (self.workspace, &self.collections);
         // A word that only replaced versions or disabled chunks have is unknown, too.
-        let is_unknown = |word: &Word| word.is_plain && !word.is_prefix && !self.is_known(&word.terms, packed);
+        let is_known = |word: &Word| is_live(bytes(rows(&word.terms, packed)), &self.dead);
+        let is_unknown = |word: &Word| word.is_plain && !word.is_prefix && !is_known(word);
         // Each with its shortest term.
         let mut unknown: Vec<(usize, String)> = words
             .iter()
@@ -360,49 +297,9 @@ impl Scope {
         let missing = found.values().flatten().filter(|term| !packed.contains_key(*term));
         packed.extend(self.postings(conn, missing).await?);
         found.retain(|_, terms| {
-            terms.retain(|term| self.is_known(std::slice::from_ref(term), packed));
+            terms.retain(|term| is_live(bytes(rows(std::slice::from_ref(term), packed)), &self.dead));
             !terms.is_empty()
         });
         Ok(found)
-    }
-}
-
-/// The packed postings of terms.
-type Packed = HashMap<String, Vec<Vec<u8>>>;
-
-fn documents(postings: &[Posting]) -> HashSet<i64> {
-    postings.iter().map(|posting| posting.document).collect()
-}
-
-impl Found {
-    fn new(scope: &Scope) -> Self {
-        let matcher = Matcher::new(scope.conditions.languages.clone());
-        Self { synonyms: matcher.clone(), matcher, ..Self::default() }
-    }
-
-    /// For a search without words, which only marks them.
-    pub(in crate::store) fn of_words(scope: &Scope) -> Self {
-        let mut found = Self::new(scope);
-        for word in &scope.conditions.words {
-            word.terms.iter().for_each(|term| found.matcher.add(term, word.is_prefix));
-        }
-        found
-    }
-
-    /// Whether a chunk that words have found can be a hit, apart from the phrases in its text.
-    fn allows(&self, scope: &Scope, document: i64) -> bool {
-        scope.matching_units.as_ref().is_none_or(|units| units.contains(&unit_of(document)))
-            && !self.excluded.contains(&document)
-            && self.required.iter().all(|documents| documents.contains(&document))
-    }
-
-    /// The best chunks, at most `limit`: document and score, the highest that is possible where texts decide on phrases.
-    pub(in crate::store) fn best(&self, scope: &Scope, limit: usize) -> Vec<(i64, f64)> {
-        self.scores.best(limit, |document| self.allows(scope, document))
-    }
-
-    /// Whether a chunk has an identifier as the query has it.
-    pub(in crate::store) fn is_exact(&self, document: i64) -> bool {
-        self.exact.contains(&document)
     }
 }

@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use nvisy_lexical::{
     query::{Phrase, Query, Word},
-    rank::{Alternatives, Weighted, intersect},
+    rank::{Alternatives, Scores, Weighted, intersect},
     synonyms::PlainWords,
 };
 
-use super::{Found, Packed, Scope};
+use super::{Found, Packed, Scope, found::Scored};
 use crate::store::{Conn, Result, synonyms};
 
 impl Scope {
@@ -54,7 +54,14 @@ impl Scope {
     }
 
     /// Scores the words that have synonyms, of which `at` are those of one word among the words.
-    pub(super) fn score_synonyms(&self, words: &[Word], at: Range<usize>, packed: &Packed, found: &mut Found) {
+    pub(super) fn score_synonyms(
+        &self,
+        words: &[Word],
+        at: Range<usize>,
+        packed: &Packed,
+        found: &mut Found,
+        scores: &mut Scores,
+    ) {
         let weighted = |word: &Word| Weighted { postings: self.merged(&word.terms, packed), weight: word.weight };
         let mut single = words[at].iter();
         for group in &self.synonyms {
@@ -74,7 +81,7 @@ impl Scope {
                 found.phrases.push(phrase.clone());
                 found.synonyms.add_phrase(phrase.clone());
             }
-            found.scores.add_best(&alternatives, &self.totals);
+            scores.add_best(&alternatives, &self.totals);
         }
     }
 }
@@ -82,18 +89,26 @@ impl Scope {
 impl Found {
     /// Whether the texts of chunks tell which phrases they have.
     pub(in crate::store) fn has_phrases(&self) -> bool {
-        self.scores.has_open()
+        self.all_scores().is_some_and(Scores::has_open)
     }
 
     /// Whether the text of a chunk decides on its score.
     pub(in crate::store) fn needs_text(&self, document: i64) -> bool {
-        self.scores.is_open(document)
+        self.all_scores().is_some_and(|scores| scores.is_open(document))
     }
 
-    /// The score of a chunk with this text.
-    pub(in crate::store) fn score_of(&self, scope: &Scope, document: i64, text: &str) -> f64 {
+    /// The score of a chunk with this text, of which the highest possible one is known.
+    pub(in crate::store) fn score_of(&self, scope: &Scope, (document, highest): (i64, f64), text: &str) -> f64 {
         let languages = &scope.conditions.languages;
-        self.scores.score(document, |phrase| self.phrases[phrase].is_in(text, languages))
+        let has = |phrase: usize| self.phrases[phrase].is_in(text, languages);
+        self.all_scores().map_or(highest, |scores| scores.score(document, has))
+    }
+
+    fn all_scores(&self) -> Option<&Scores> {
+        match &self.scored {
+            Scored::Best(_) => None,
+            Scored::All(scores) => Some(scores),
+        }
     }
 
     /// The matched words of a text, and those of them that are synonyms.

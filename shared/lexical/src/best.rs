@@ -1,0 +1,385 @@
+//! Finds the documents with the highest scores, and reads few of the postings for it.
+//!
+//! The bound of a word is the highest score that it gives to any document; of a block, that of its highest frequency in its
+//! shortest document. Words whose bounds together are not above the lowest score of the best documents so far cannot find one
+//! of the best by themselves. They are only **probed** for the documents of the other words. As the best get better, more words
+//! are probed, the frequent ones first, whose bounds are low (MaxScore). This is decided again in each **window**, a range of
+//! documents with few blocks, by the bounds of these blocks (block-max).
+//!
+//! Scores are added as integers, so that their sum does not depend on the order of the words, and equal ones are equal.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use rustc_hash::FxHashMap;
+
+use crate::{
+    analysis::unit_of,
+    documents::{Cursor, Documents},
+    postings::Posting,
+    rank::{Saturation, Totals},
+};
+
+/// Blocks of a window, of the postings that have the most in it.
+const WINDOW_BLOCKS: usize = 4;
+/// The integers that are a score of 1. A score is below 10,000 for the longest query, so integers of 64 bits hold it.
+const SCALE: f64 = (1_u64 << 32) as f64;
+
+/// A word of a query.
+#[derive(Debug)]
+pub struct Word<'a> {
+    /// The documents that have it.
+    pub documents: Documents<'a>,
+    /// Its rarity times its weight.
+    pub impact: f64,
+}
+
+/// The documents that have any of the words, best first, at most `limit`, with their scores; equal scores by number. Only those
+/// count whose unit and number are allowed.
+#[must_use]
+pub fn best(
+    words: &[Word<'_>],
+    totals: &Totals,
+    limit: usize,
+    is_unit_allowed: &dyn Fn(i64) -> bool,
+    is_allowed: &dyn Fn(i64) -> bool,
+) -> Vec<(i64, f64)> {
+    if limit == 0 {
+        return Vec::new();
+    }
+    let saturation = totals.saturation();
+    let mut words: Vec<Scored<'_>> = words.iter().map(|word| Scored::new(word, saturation)).collect();
+    words.sort_by_key(|word| word.bound);
+    let top = Top { limit, heap: BinaryHeap::new() };
+    let mut search = Search { words, probed: 0, top, scores: FxHashMap::default(), postings: Vec::new() };
+    let mut start = i64::MIN;
+    while let Some(window) = search.next_window(start) {
+        search.visit(window, is_unit_allowed, is_allowed);
+        let Some(after) = window.1.checked_add(1) else { break };
+        start = after;
+    }
+    search.top.into_best()
+}
+
+/// The first and the last document of a window.
+type Window = (i64, i64);
+
+struct Search<'a> {
+    /// Those with the lowest bounds first.
+    words: Vec<Scored<'a>>,
+    /// The number of the first words that are probed in all windows from here on.
+    probed: usize,
+    top: Top,
+    /// The documents of a window.
+    scores: FxHashMap<i64, u64>,
+    /// The postings of a word in a window.
+    postings: Vec<Posting>,
+}
+
+impl Search<'_> {
+    /// The first window after `start` with documents of the words that can find one of the best by themselves.
+    fn next_window(&mut self, start: i64) -> Option<Window> {
+        self.probed = self.top.excluded_together(self.words.iter().map(|word| word.bound));
+        let lanes = self.words[self.probed..].iter_mut().flat_map(|word| &mut word.lanes);
+        let windows = lanes.filter_map(|lane| lane.window_from(start));
+        windows.reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)))
+    }
+
+    /// Adds the best documents of a window.
+    fn visit(&mut self, window: Window, is_unit_allowed: &dyn Fn(i64) -> bool, is_allowed: &dyn Fn(i64) -> bool) {
+        let Self { words, probed: always_probed, top, scores, postings } = self;
+        let mut bounds: Vec<(u64, usize)> = Vec::with_capacity(words.len());
+        for (place, word) in words.iter_mut().enumerate() {
+            bounds.extend(word.window_bound(window).map(|bound| (bound, place)));
+        }
+        // The window is made for the other words, and can have very many postings of these.
+        bounds.sort_unstable_by_key(|(bound, place)| (*place >= *always_probed, *bound));
+        let probed = top.excluded_together(bounds.iter().map(|(bound, _)| *bound));
+        if probed == bounds.len() {
+            return;
+        }
+        for (_, place) in &bounds[probed..] {
+            let word = &mut words[*place];
+            word.read(window, postings);
+            let (mut unit, mut is_known) = (None, false);
+            for posting in &*postings {
+                let of = unit_of(posting.document);
+                if unit != Some(of) {
+                    (unit, is_known) = (Some(of), is_unit_allowed(of));
+                }
+                if is_known {
+                    *scores.entry(posting.document).or_default() += word.score(*posting);
+                }
+            }
+        }
+        bounds.truncate(probed);
+        bounds.sort_unstable();
+        let mut rest: u64 = bounds.iter().map(|(bound, _)| bound).sum();
+        let found = scores.drain().filter(|(document, score)| !top.excludes(score + rest) && is_allowed(*document));
+        let mut candidates: Vec<(i64, u64)> = found.collect();
+        candidates.sort_unstable();
+        for (bound, place) in bounds.into_iter().rev() {
+            candidates.retain_mut(|(document, score)| {
+                let is_possible = !top.excludes(*score + rest);
+                if is_possible {
+                    *score += words[place].probe(*document);
+                }
+                is_possible
+            });
+            rest -= bound;
+        }
+        candidates.into_iter().for_each(|(document, score)| top.offer(document, score));
+    }
+}
+
+/// The best documents so far. They are offered in the order of their numbers, so that no later one with an equal score is better.
+struct Top {
+    limit: usize,
+    /// The worst of them first.
+    heap: BinaryHeap<Reverse<(u64, Reverse<i64>)>>,
+}
+
+impl Top {
+    /// Whether a further document with this score is not one of the best.
+    fn excludes(&self, score: u64) -> bool {
+        self.heap.len() >= self.limit && self.heap.peek().is_some_and(|Reverse((least, _))| score <= *least)
+    }
+
+    /// How many of the first bounds exclude a document together.
+    fn excluded_together(&self, bounds: impl Iterator<Item = u64>) -> usize {
+        let mut sum: u64 = 0;
+        let excluded = bounds.take_while(|bound| {
+            sum += bound;
+            self.excludes(sum)
+        });
+        excluded.count()
+    }
+
+    fn offer(&mut self, document: i64, score: u64) {
+        if self.excludes(score) {
+            return;
+        }
+        if self.heap.len() >= self.limit {
+            self.heap.pop();
+        }
+        self.heap.push(Reverse((score, Reverse(document))));
+    }
+
+    fn into_best(self) -> Vec<(i64, f64)> {
+        let best = self.heap.into_sorted_vec().into_iter();
+        best.map(|Reverse((score, Reverse(document)))| (document, score as f64 / SCALE)).collect()
+    }
+}
+
+/// A word with its state.
+struct Scored<'a> {
+    lanes: Vec<Lane<'a>>,
+    impact: f64,
+    saturation: Saturation,
+    /// The highest score that it gives to any document.
+    bound: u64,
+}
+
+struct Lane<'a> {
+    cursor: Cursor<'a>,
+    /// The bounds of its blocks.
+    bounds: Vec<u64>,
+    /// The first block that does not end before the window.
+    next: usize,
+}
+
+impl<'a> Scored<'a> {
+    fn new(word: &'a Word<'_>, saturation: Saturation) -> Self {
+        let score = |frequency, length| points(word.impact, saturation.share(frequency, length));
+        let lane = |cursor: Cursor<'a>| {
+            let bounds = cursor.blocks.iter().map(|block| score(block.highest_frequency, block.shortest_length));
+            Lane { bounds: bounds.collect(), cursor, next: 0 }
+        };
+        let lanes: Vec<Lane<'a>> = word.documents.cursors().map(lane).collect();
+        let bound = lanes.iter().flat_map(|lane| &lane.bounds).max().copied().unwrap_or_default();
+        Self { lanes, impact: word.impact, saturation, bound }
+    }
+
+    /// The bound of its blocks in the window; `None`: it has no document there.
+    fn window_bound(&mut self, window: Window) -> Option<u64> {
+        self.lanes.iter_mut().filter_map(|lane| lane.window_bound(window)).max()
+    }
+
+    fn score(&self, posting: Posting) -> u64 {
+        points(self.impact, self.saturation.share(posting.frequency, posting.length))
+    }
+
+    /// The score of a document, of which none after it was probed.
+    fn probe(&mut self, document: i64) -> u64 {
+        let of_lanes = self.lanes.iter_mut().filter_map(|lane| lane.cursor.posting_of(document));
+        let found = of_lanes.max_by_key(|posting| posting.frequency);
+        found.map_or(0, |posting| self.score(posting))
+    }
+
+    /// Reads the postings of a window, each document once with its highest frequency.
+    fn read(&mut self, window: Window, postings: &mut Vec<Posting>) {
+        postings.clear();
+        for lane in &mut self.lanes {
+            if lane.cursor.seek(window.0).is_some() {
+                lane.cursor.read(window.1, |block, place| postings.push(block.posting(place)));
+            }
+        }
+        if self.lanes.len() > 1 {
+            // The lanes are in order, which a stable sort makes use of.
+            postings.sort_by(|a, b| a.document.cmp(&b.document).then(b.frequency.cmp(&a.frequency)));
+            postings.dedup_by_key(|posting| posting.document);
+        }
+    }
+}
+
+impl Lane<'_> {
+    /// The window from the first document that can be at or after `start`.
+    fn window_from(&mut self, start: i64) -> Option<Window> {
+        let blocks = self.cursor.blocks;
+        self.next += blocks[self.next..].iter().take_while(|block| block.last < start).count();
+        let rest = &blocks[self.next..];
+        Some((rest.first()?.first.max(start), rest.get(WINDOW_BLOCKS - 1).or(rest.last())?.last))
+    }
+
+    /// The bound of its blocks in the window; `None`: it has no document there.
+    fn window_bound(&mut self, window: Window) -> Option<u64> {
+        self.window_from(window.0)?;
+        let blocks = self.cursor.blocks[self.next..].iter().zip(&self.bounds[self.next..]);
+        blocks.take_while(|(block, _)| block.first <= window.1).map(|(_, bound)| *bound).max()
+    }
+}
+
+fn points(impact: f64, share: f64) -> u64 {
+    (impact * share * SCALE) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, collections::BTreeMap};
+
+    use super::*;
+    use crate::{
+        DeadDocuments,
+        analysis::document,
+        postings::pack,
+        rank::{Scores, merge},
+    };
+
+    /// A generator of numbers, the same ones in each run.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, limit: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 20) % limit
+        }
+
+        fn one_in(&mut self, count: u64) -> bool {
+            self.below(count) == 0
+        }
+    }
+
+    /// The rows of a word: for each of its terms, those of some units that were merged, in any order.
+    fn random_rows(random: &mut Random, units: i64, most_chunks: u64) -> Vec<Vec<u8>> {
+        let rarity = 1 << random.below(9);
+        let mut rows = Vec::new();
+        for _ in 0..=random.below(3) {
+            let merged = 1 + random.below(4) as usize;
+            let mut of_term = vec![Vec::new(); merged];
+            let is_scattered = random.one_in(2);
+            for unit in 0..units {
+                let row = if is_scattered {
+                    random.below(merged as u64) as usize
+                } else {
+                    unit as usize * merged / units as usize
+                };
+                for place in 0..1 + (unit as u64 * 7) % most_chunks {
+                    if random.one_in(rarity) {
+                        let document = document(unit, place as usize);
+                        let frequency = if random.one_in(4) { 1 + random.below(9) as u32 } else { 1 };
+                        // Few lengths, so that scores are equal, and the same for all words of the document.
+                        of_term[row].push(Posting { document, frequency, length: 20 + 10 * (document % 5) as u32 });
+                    }
+                }
+            }
+            rows.extend(of_term.iter().map(|postings| pack(postings)));
+        }
+        rows
+    }
+
+    #[test]
+    fn best_are_those_of_all_scores() {
+        let mut random = Random(0x2545_f491_4f6c_dd1d);
+        for round in 0..120 {
+            let (units, most_chunks) = (1 + random.below(150) as i64, 1 + random.below(60));
+            let dead_units: Vec<i64> = (0..units).filter(|_| round % 3 > 0 && random.one_in(6)).collect();
+            let dead_documents: Vec<i64> =
+                (0..units).filter(|_| round % 4 == 0 && random.one_in(3)).map(|unit| document(unit, 1)).collect();
+            let dead = DeadDocuments::new(dead_units, dead_documents);
+            let count = 1 + random.below(if round % 10 == 0 { 60 } else { 8 });
+            let rows: Vec<_> = (0..count).map(|_| random_rows(&mut random, units, most_chunks)).collect();
+            let totals =
+                Totals { documents: units as u64 * most_chunks / 2 + 1, words: units as u64 * most_chunks * 20 };
+            let saturation = totals.saturation();
+            let (mut words, mut all, mut floats) = (Vec::new(), BTreeMap::<i64, u64>::new(), Scores::default());
+            for rows in &rows {
+                let postings = merge(rows.iter().map(Vec::as_slice), &dead);
+                let documents = Documents::new(rows.iter().map(Vec::as_slice));
+                assert_eq!(documents.live_count(&dead), postings.len());
+                let weight = 1.0 + random.below(3) as f64;
+                let impact = weight * totals.rarity(postings.len());
+                for posting in &postings {
+                    assert!(documents.contains(posting.document));
+                    *all.entry(posting.document).or_default() +=
+                        points(impact, saturation.share(posting.frequency, posting.length));
+                }
+                floats.add(&postings, weight, &totals);
+                words.push(Word { documents, impact });
+            }
+            let filter = random.below(3);
+            let is_in_filter = |unit: i64| filter == 0 || unit % 3 != filter as i64;
+            let is_allowed = |document: i64| filter < 2 || document % 11 != 0;
+            let mut expected: Vec<(i64, u64)> = all.into_iter().collect();
+            expected.retain(|(document, _)| is_in_filter(unit_of(*document)) && is_allowed(*document));
+            expected.sort_by_key(|(document, score)| (Reverse(*score), *document));
+            for limit in [0, 1, 2, 10, 100, 100_000] {
+                let is_unit_allowed = |unit: i64| is_in_filter(unit) && !dead.has_unit(unit);
+                let is_allowed = |document: i64| is_allowed(document) && !dead.has_document(document);
+                let found = best(&words, &totals, limit, &is_unit_allowed, &is_allowed);
+                let expected = expected.iter().take(limit).map(|(document, score)| (*document, *score as f64 / SCALE));
+                assert_eq!(found, expected.collect::<Vec<_>>(), "{limit} best of round {round}");
+                for (document, score) in found {
+                    assert!((score - floats.score(document, |_| true)).abs() < 1e-6);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn few_postings_of_a_frequent_word_are_read() {
+        let postings = |step: usize| -> Vec<Posting> {
+            (0..100_000)
+                .step_by(step)
+                .map(|unit| Posting { document: document(unit, 0), frequency: 1, length: 50 })
+                .collect()
+        };
+        let (frequent, rare) = (pack(&postings(1)), pack(&postings(1_000)));
+        let totals = Totals { documents: 100_000, words: 5_000_000 };
+        let word =
+            |packed, count| Word { documents: Documents::new(std::iter::once(packed)), impact: totals.rarity(count) };
+        let words = [word(frequent.as_slice(), 100_000), word(rare.as_slice(), 100)];
+        let read = Cell::new(0);
+        let count = |_: i64| {
+            read.set(read.get() + 1);
+            true
+        };
+        let found = best(&words, &totals, 10, &count, &|_| true);
+        assert!(found.iter().map(|(document, _)| *document).eq((0..10).map(|n| document(1_000 * n, 0))));
+        assert!(read.get() <= 1_000, "{} postings were read", read.get());
+        read.set(0);
+        // Any document has the same score, so that no block after the first ones can have a better one.
+        assert_eq!(best(&words[..1], &totals, 10, &count, &|_| true).len(), 10);
+        assert!(read.get() <= 1_000, "{} postings were read", read.get());
+    }
+}

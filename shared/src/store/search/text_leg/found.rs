@@ -1,0 +1,176 @@
+//! The chunks that the words of a query find, by their scores (BM25).
+
+use std::{collections::HashSet, ops::Range, sync::Arc};
+
+use nvisy_lexical::{
+    analysis::unit_of,
+    best,
+    documents::Documents,
+    highlight::Matcher,
+    postings::{Posting, pack},
+    query::{Phrase, Word},
+    rank::{Scores, merge},
+};
+
+use super::{Packed, Rows, Scope, bytes, rows};
+
+/// An identifier that more than this share of the chunks has is a word like others.
+const MAX_IDENTIFIER_SHARE: f64 = 0.05;
+/// The postings of a word with more terms are merged first: they are of a prefix or of compounds, and each is in few chunks.
+const MAX_READ_TERMS: usize = 8;
+
+/// The chunks that words find.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Found {
+    pub(super) scored: Scored,
+    /// The postings of each word of required phrases, and those of excluded words.
+    required: Vec<Rows>,
+    excluded: Vec<Rows>,
+    /// Chunks with an identifier as the query has it.
+    exact: HashSet<i64>,
+    /// Finds the words in texts.
+    pub(super) matcher: Matcher,
+    /// Finds the synonyms in texts.
+    pub(super) synonyms: Matcher,
+    /// The synonyms of several words, by their numbers in the scores.
+    pub(super) phrases: Vec<Phrase>,
+}
+
+/// How chunks get their scores.
+#[derive(Debug)]
+pub(super) enum Scored {
+    /// By a sum over words: the best chunks are found without the scores of the others.
+    Best(Vec<FoundWord>),
+    /// By the best of words and their synonyms: all chunks have been scored.
+    All(Scores),
+}
+
+impl Default for Scored {
+    fn default() -> Self {
+        Self::Best(Vec::new())
+    }
+}
+
+/// A word that some searched chunk has.
+#[derive(Debug)]
+pub(super) struct FoundWord {
+    rows: Rows,
+    /// Its rarity times its weight.
+    impact: f64,
+}
+
+/// The chunks of rows.
+fn documents(rows: &[Arc<Vec<u8>>]) -> Documents<'_> {
+    Documents::new(bytes(rows.iter()))
+}
+
+impl Scope {
+    /// Prepares the scores of words, of which `synonyms` are not the query's own. Those of words without synonyms are sums, of
+    /// which only the highest are computed.
+    pub(super) fn score(&self, words: &[Word], synonyms: Range<usize>, excluded: &[Phrase], packed: &Packed) -> Found {
+        let mut found = Found::new(self);
+        for (place, word) in words.iter().enumerate() {
+            let is_synonym = synonyms.contains(&place);
+            let matcher = if is_synonym { &mut found.synonyms } else { &mut found.matcher };
+            word.terms.iter().for_each(|term| matcher.add(term, word.is_prefix));
+        }
+        found.scored = if self.synonyms.is_empty() {
+            Scored::Best(words.iter().filter_map(|word| self.found_word(word, packed)).collect())
+        } else {
+            Scored::All(self.score_all(words, synonyms, packed, &mut found))
+        };
+        let rows_of = |terms: &[String]| -> Rows { rows(terms, packed).cloned().collect() };
+        for phrase in self.conditions.required.iter().filter(|phrase| !phrase.is_prefix) {
+            found.required.extend(phrase.places.iter().map(|terms| rows_of(terms)));
+        }
+        for phrase in excluded.iter().filter(|phrase| phrase.places.len() == 1) {
+            found.excluded.push(rows_of(&phrase.places[0]));
+        }
+        for identifier in &self.conditions.identifiers {
+            let terms = std::slice::from_ref(identifier);
+            let count = Documents::new(bytes(rows(terms, packed))).live_count(&self.dead);
+            if count as f64 <= (self.totals.documents as f64 * MAX_IDENTIFIER_SHARE).max(3.0) {
+                found.exact.extend(self.merged(terms, packed).iter().map(|posting| posting.document));
+            }
+        }
+        found
+    }
+
+    /// A word whose postings are read where they are needed. `None`: no searched chunk has it.
+    fn found_word(&self, word: &Word, packed: &Packed) -> Option<FoundWord> {
+        let rows: Rows = if word.terms.len() > MAX_READ_TERMS {
+            vec![Arc::new(pack(&self.merged(&word.terms, packed)))]
+        } else {
+            rows(&word.terms, packed).cloned().collect()
+        };
+        let count = documents(&rows).live_count(&self.dead);
+        (count > 0).then(|| FoundWord { rows, impact: word.weight * self.totals.rarity(count) })
+    }
+
+    /// Scores all chunks of words, some of which have synonyms.
+    fn score_all(&self, words: &[Word], synonyms: Range<usize>, packed: &Packed, found: &mut Found) -> Scores {
+        let mut scores = Scores::default();
+        for (place, word) in words.iter().enumerate() {
+            if synonyms.contains(&place) || self.has_synonyms_of(place) {
+                continue;
+            }
+            let postings = self.merged(&word.terms, packed);
+            if !postings.is_empty() {
+                scores.add(&postings, word.weight, &self.totals);
+            }
+        }
+        self.score_synonyms(words, synonyms, packed, found, &mut scores);
+        scores
+    }
+
+    /// The chunks with one of the terms.
+    pub(super) fn merged(&self, terms: &[String], packed: &Packed) -> Vec<Posting> {
+        merge(bytes(rows(terms, packed)), &self.dead)
+    }
+}
+
+impl Found {
+    fn new(scope: &Scope) -> Self {
+        let matcher = Matcher::new(scope.conditions.languages.clone());
+        Self { synonyms: matcher.clone(), matcher, ..Self::default() }
+    }
+
+    /// For a search without words, which only marks them.
+    pub(in crate::store) fn of_words(scope: &Scope) -> Self {
+        let mut found = Self::new(scope);
+        for word in &scope.conditions.words {
+            word.terms.iter().for_each(|term| found.matcher.add(term, word.is_prefix));
+        }
+        found
+    }
+
+    /// The best chunks, at most `limit`: document and score, the highest that is possible where texts decide on phrases.
+    pub(in crate::store) fn best(&self, scope: &Scope, limit: usize) -> Vec<(i64, f64)> {
+        let required: Vec<_> = self.required.iter().map(|rows| documents(rows)).collect();
+        let excluded: Vec<_> = self.excluded.iter().map(|rows| documents(rows)).collect();
+        let is_unit_allowed = |unit: i64| scope.matching_units.as_ref().is_none_or(|units| units.contains(&unit));
+        // Phrases are looked for in texts.
+        let is_allowed = |document: i64| {
+            required.iter().all(|documents| documents.contains(document))
+                && !excluded.iter().any(|documents| documents.contains(document))
+        };
+        match &self.scored {
+            Scored::Best(words) => {
+                let words =
+                    words.iter().map(|word| best::Word { documents: documents(&word.rows), impact: word.impact });
+                let is_unit_live = |unit| !scope.dead.has_unit(unit) && is_unit_allowed(unit);
+                let is_live = |document| !scope.dead.has_document(document) && is_allowed(document);
+                best::best(&words.collect::<Vec<_>>(), &scope.totals, limit, &is_unit_live, &is_live)
+            }
+            // Without dead chunks from the beginning.
+            Scored::All(scores) => {
+                scores.best(limit, |document| is_unit_allowed(unit_of(document)) && is_allowed(document))
+            }
+        }
+    }
+
+    /// Whether a chunk has an identifier as the query has it.
+    pub(in crate::store) fn is_exact(&self, document: i64) -> bool {
+        self.exact.contains(&document)
+    }
+}
