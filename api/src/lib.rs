@@ -7,7 +7,7 @@
 //! | server | `server` (routes, OpenAPI document, middleware, health), [`app`], [`cli`] |
 //! | slices | `identity` `workspaces` `content`: each slice a folder with its routes (`mod.rs`), thin handlers, wire types, and a service |
 //! | state | `state`: the components that handlers use |
-//! | base | `auth`, then `definition` `mailer` `passage_scores` `query_samples` `query_vectors` `quota` `recall_sampler` `search_counter` `shutdown`, then `http`, then `problem` |
+//! | base | `auth`, then `definition` `mailer` `passage_scores` `query_samples` `query_vectors` `quota` `recall_sampler` `search_counter` `upload` `shutdown`, then `http`, then `problem` |
 #![allow(unreachable_pub, reason = "the modules are private: that is the boundary")]
 
 pub mod app;
@@ -29,4 +29,5 @@ mod search_counter;
 mod server;
 mod shutdown;
 mod state;
+mod upload;
 mod workspaces;

@@ -138,6 +138,15 @@ impl<P: RequiredPermission> Member<P> {
         AccessGrant { workspace: self.workspace, credential: self.credential, permission: P::PERMISSION }
     }
 
+    /// The caller with another permission, for an operation that needs two, such as a run that brings its files.
+    pub async fn also<Q: RequiredPermission>(&self, conn: &impl Conn) -> Result<Member<Q>, Problem> {
+        let access = store::member::access(conn, self.workspace, &self.credential.credential).await?;
+        let access = access.ok_or_else(Problem::not_found)?;
+        let token = authorize(&access, self.workspace, Q::PERMISSION)?;
+        let Self { account, workspace, credential, .. } = *self;
+        Ok(Member { account, token, workspace, credential, permission: PhantomData })
+    }
+
     /// Locks the workspace for the rest of the transaction and authorizes again, since the role may have changed after the
     /// request came in. Returns the caller's role.
     pub async fn lock(&self, tx: &Tx) -> Result<Role, Problem> {

@@ -60,9 +60,14 @@ impl JsonBody {
             }
             json.extend_from_slice(&chunk);
         }
-        check_bounds(&json).map_err(|message| Problem::invalid(vec![FieldError::new("", message)]))?;
-        decode_json(&json)
+        decode_bounded(&json)
     }
+}
+
+/// Decodes JSON that has been read: a body, or a part of a form.
+pub fn decode_bounded<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
+    check_bounds(json).map_err(|message| Problem::invalid(vec![FieldError::new("", message)]))?;
+    decode_json(json)
 }
 
 pub fn body_problem(error: &PayloadError) -> Problem {

@@ -52,7 +52,8 @@ impl Timeouts {
 
 fn is_upload(request: &ServiceRequest) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let path = request.match_info().as_str();
     request.method() == Method::POST
-        && request.match_info().as_str().ends_with("/files")
+        && (path.ends_with("/files") || path.ends_with("/runs"))
         && content_type.starts_with(b"multipart/")
 }

@@ -45,6 +45,7 @@ mod health;
 mod history;
 mod idempotency;
 mod indexing;
+mod inline_runs;
 mod invite_mail;
 mod invites;
 mod job_routing;

@@ -44,6 +44,7 @@ def before_call(context, case, kwargs):
             case.query["filter"] = json.dumps({"field": "name", "op": "eq", "value": "tide.txt"})
     body = case.body
     if isinstance(body, dict):
+        operation = case.operation.definition.raw["operationId"]
         # Passwords that are easy to guess are refused.
         if case.operation.definition.raw["operationId"] == "signUp":
             body["password"] = STRONG
@@ -64,6 +65,11 @@ def before_call(context, case, kwargs):
             # A file follows the parts that describe it.
             if "file" in body:
                 body["file"] = body.pop("file")
+        # A form has the run in a part of its own, and files follow the parts that describe them.
+        if operation == "startInlineRun" and isinstance(body.get("request"), dict):
+            body["request"]["definition"] = DEFINITION
+            if "file" in body:
+                body["file"] = body.pop("file")
         # Size, depth and number of values are limited.
         if body.get("metadata") and case.operation.definition.raw["operationId"] == "updateFile":
             body["metadata"] = {"review": {"state": "draft"}, "year": 2026}
@@ -72,7 +78,6 @@ def before_call(context, case, kwargs):
             # Dimensions and quantisation are those of a model in the same request.
             for field in ("model", "dimensions", "quantisation"):
                 body.pop(field, None)
-        operation = case.operation.definition.raw["operationId"]
         # The server of this test has one model; a connection need not exist.
         if operation in ("createSecondSpace", "estimateSecondSpace"):
             body.pop("model", None)

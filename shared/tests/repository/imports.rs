@@ -36,6 +36,7 @@ const API_FLOORS: [&[&str]; 8] = [
         "quota",
         "recall_sampler",
         "search_counter",
+        "upload",
     ],
     &["http", "shutdown"],
     &["problem"],

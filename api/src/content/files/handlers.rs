@@ -16,7 +16,6 @@ use nvisy_shared::{
 
 use super::{
     download::{Download, TextDownload},
-    multipart::{MultipartUpload, UploadLimits},
     service,
     wire::{AcceptedFile, AcceptedFiles, ChangeFile, File, FilePath, FileVersion, ListQuery, VersionQuery, VersionRow},
 };
@@ -32,8 +31,8 @@ use crate::{
         status_json::{Accepted, NoContent},
     },
     problem::{Code, Problem},
-    quota,
     state::State,
+    upload::{FormKind, MultipartUpload, ReceivedForm, UploadLimits, accept, delete_unreferenced},
 };
 
 /// The operation of which uploads use idempotency keys.
@@ -50,40 +49,37 @@ pub async fn upload(
     member: Member<WriteFiles>,
     key: IdempotencyKey,
     client: ClientInfo,
-    upload: MultipartUpload,
+    body: MultipartUpload,
 ) -> Result<Accepted<AcceptedFiles>, Problem> {
     let platform = &state.platform;
-    let http = &platform.config.http;
-    let free_bytes = match key.has_response(&platform.db, OPERATION, member.account).await? {
-        // The first request has stored the bytes; the ones of this request are discarded.
-        true => None,
-        false => Some(quota::free_bytes(platform, member.workspace).await?),
-    };
-    let limits = UploadLimits { files: http.upload_files, file_bytes: http.upload_bytes, free_bytes };
+    let is_answered = key.has_response(&platform.db, OPERATION, member.account).await?;
+    let limits = UploadLimits::of(platform, member.workspace, is_answered).await?;
     // Before the body: a request that is repeated while the first one runs is rejected before it has sent everything.
     let lease = key.lease(&platform.db, OPERATION, member.account).await?;
-    let (mut received, mut referenced) = (Vec::new(), HashSet::new());
+    let (mut form, mut referenced) = (ReceivedForm::default(), HashSet::new());
     let result = async {
-        lease.hold_during(upload.receive(&platform.blobs, member.workspace, limits, &mut received)).await?;
-        let fingerprint: Vec<_> = received.iter().map(|part| part.fingerprint()).collect();
+        let receiving = body.receive(&platform.blobs, member.workspace, FormKind::Upload, limits, &mut form);
+        lease.hold_during(receiving).await?;
+        let fingerprint: Vec<_> = form.files.iter().map(|part| part.fingerprint()).collect();
         let request = key.bind(OPERATION, Some(member.account), &(member.workspace, fingerprint));
         idempotent(&member.changes(platform, &client), request, async |change| {
             // The upload may have taken days.
             if !member.access_grant().is_valid(change.tx()).await? {
                 return Err(Problem::not_found());
             }
-            let files = service::accept(change, platform, member.workspace, &received, &mut referenced).await?;
+            let pipelines = store::run::enabled_pipelines(change.tx(), member.workspace).await?;
+            let files = accept(change, platform, member.workspace, pipelines, &form.files, &mut referenced).await?;
             Ok(AcceptedFiles { items: files.into_iter().map(AcceptedFile::from).collect() })
         })
         .await
     }
     .await;
     // Also after a failure, except for referenced bytes: a commit whose response was lost may have taken effect.
-    service::delete_unreferenced(&platform.blobs, member.workspace, &received, &referenced).await;
+    delete_unreferenced(&platform.blobs, member.workspace, &form.files, &referenced).await;
     lease.release().await;
     let accepted: Accepted<AcceptedFiles> = result?;
     if accepted.is_first() {
-        metrics().uploaded(received.iter().map(|part| part.blob.bytes).sum());
+        metrics().uploaded(form.files.iter().map(|part| part.blob.bytes).sum());
     }
     Ok(accepted.with_location(|accepted| match accepted.items.as_slice() {
         [only] => format!("/api/v1/workspaces/{}/files/{}", member.workspace, only.file.id),

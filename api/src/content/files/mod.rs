@@ -1,10 +1,7 @@
 //! Files: upload, list, read, change, versions, content, delete.
 
 mod download;
-mod file_name;
 mod handlers;
-mod multipart;
-mod part_fields;
 mod service;
 mod wire;
 

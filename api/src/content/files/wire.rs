@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::service::{self, FileChange, MetadataChange};
+use super::service::{FileChange, MetadataChange};
 use crate::{
     http::{
         pagination::default_limit,
@@ -27,6 +27,7 @@ use crate::{
         validation::{self, nullable, text},
     },
     problem::{Code, FieldError, Problem},
+    upload,
 };
 
 /// The path of a file.
@@ -291,12 +292,12 @@ pub enum UploadOutcome {
     Unchanged,
 }
 
-impl From<(FileView, service::UploadOutcome)> for AcceptedFile {
-    fn from((file, outcome): (FileView, service::UploadOutcome)) -> Self {
+impl From<(FileView, upload::UploadOutcome)> for AcceptedFile {
+    fn from((file, outcome): (FileView, upload::UploadOutcome)) -> Self {
         let outcome = match outcome {
-            service::UploadOutcome::Created => UploadOutcome::Created,
-            service::UploadOutcome::NewVersion => UploadOutcome::NewVersion,
-            service::UploadOutcome::Unchanged => UploadOutcome::Unchanged,
+            upload::UploadOutcome::Created => UploadOutcome::Created,
+            upload::UploadOutcome::NewVersion => UploadOutcome::NewVersion,
+            upload::UploadOutcome::Unchanged => UploadOutcome::Unchanged,
         };
         Self { file: file.into(), outcome }
     }

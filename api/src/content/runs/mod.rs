@@ -1,6 +1,8 @@
 //! Runs of pipelines: starting, steering and following them, their items, and the outputs of their nodes.
 
 mod artifacts;
+mod inline;
+mod inline_body;
 mod items;
 mod lists;
 mod retry_items;
@@ -17,7 +19,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/workspaces/{ws}/pipelines/{pipeline}/runs").route(post().to(start::start)))
         .service(resource("/workspaces/{ws}/pipelines/{pipeline}/preview").route(post().to(start::preview)))
         .service(resource("/workspaces/{ws}/pipelines/{pipeline}/staleness").route(get().to(lists::staleness)))
-        .service(resource("/workspaces/{ws}/runs").route(post().to(start::start_inline)).route(get().to(lists::list)))
+        .service(resource("/workspaces/{ws}/runs").route(post().to(inline::start_inline)).route(get().to(lists::list)))
         .service(resource("/workspaces/{ws}/runs/{run}").route(get().to(lists::read)))
         .service(resource("/workspaces/{ws}/runs/{run}/failed-objects").route(get().to(lists::failed_objects)))
         .service(resource("/workspaces/{ws}/runs/{run}/cancel").route(post().to(steer::cancel)))

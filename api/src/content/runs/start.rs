@@ -17,11 +17,11 @@ use uuid::Uuid;
 use super::{
     service,
     wait::wait_for_end,
-    wire::{PipelinePath, PreviewPipeline, Run, StartInlineRun, StartRun},
+    wire::{PipelinePath, PreviewPipeline, Run, StartRun},
 };
 use crate::{
     auth::member::{Member, WritePipelines},
-    definition::{compile, require_references},
+    definition::compile,
     http::{
         client_info::ClientInfo,
         extract::{Json, Path, invalid_field},
@@ -80,39 +80,6 @@ pub async fn start(
 }
 
 #[api_operation(
-    operation_id = "startInlineRun",
-    tag = "runs",
-    summary = "Start a run with a definition",
-    description = "No stored pipeline is needed. The results are the artifacts of the items, and what the sinks of the definition write. An invalid definition is 422, with every problem."
-)]
-pub async fn start_inline(
-    state: Data<State>,
-    member: Member<WritePipelines>,
-    key: IdempotencyKey,
-    client: ClientInfo,
-    body: Json<StartInlineRun>,
-) -> Result<Accepted<Run>, Problem> {
-    let (body, workspace) = (body.0, member.workspace);
-    let definition = compile(&body.definition)?.definition.to_json();
-    service::check_filter(body.filter.as_ref())?;
-    let request = key.bind("startInlineRun", Some(member.account), &(workspace, &body));
-    let started: Accepted<Run> = idempotent(&member.changes(&state.platform, &client), request, async |change| {
-        let files = files(change, workspace, body.files.as_deref()).await?;
-        require_references(change, workspace, &definition).await?;
-        let of = service::insert_inline(change, workspace, &definition).await?;
-        let selection = Selection { files, filter: body.filter.clone(), limit: body.limit, ..Selection::default() };
-        let start = runs::StartRun {
-            low_priority: body.low_priority,
-            budget: body.budget.map(micros),
-            ..runs::StartRun::new(RunTrigger::Inline, selection)
-        };
-        service::start(change, &state.platform, workspace, &of, start).await.map(Run::from)
-    })
-    .await?;
-    Ok(located(started, workspace))
-}
-
-#[api_operation(
     operation_id = "previewPipeline",
     tag = "runs",
     summary = "Preview a pipeline",
@@ -160,7 +127,8 @@ pub async fn preview(
     Ok(started.map(|_| Run::from(run)))
 }
 
-async fn files(tx: &Tx, workspace: WorkspaceId, files: Option<&[Uuid]>) -> Result<Option<Vec<FileId>>, Problem> {
+/// The files that a request names, if it names any.
+pub async fn files(tx: &Tx, workspace: WorkspaceId, files: Option<&[Uuid]>) -> Result<Option<Vec<FileId>>, Problem> {
     match files {
         Some(files) => service::check_files(tx, workspace, files).await.map(Some),
         None => Ok(None),

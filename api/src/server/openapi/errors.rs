@@ -71,7 +71,7 @@ const DECLARED: &[(&str, &[Code])] = &[
     ("updatePipeline", &[Code::NameTaken, Code::PipelineNotRunnable, Code::InUse]),
     ("deletePipeline", &[Code::BuiltinPipeline, Code::InUse]),
     ("startRun", &[Code::PipelineNotEnabled, Code::SyncRunning, Code::QuotaExceeded]),
-    ("startInlineRun", &[Code::PipelineNotRunnable, Code::QuotaExceeded]),
+    ("startInlineRun", &[Code::PipelineNotRunnable, Code::QuotaExceeded, Code::StorageFull]),
     ("previewPipeline", &[Code::QuotaExceeded]),
     ("cancelRun", &[Code::RunEnded]),
     ("retryRun", &[Code::SyncRunning, Code::QuotaExceeded]),

@@ -15,7 +15,7 @@ pub use self::{
     item::{Item, ItemWaiting, LogEntry, read_progress},
     paths::{ArtifactPath, ItemPath, PipelinePath, RunPath},
     queries::{ItemsQuery, RunsQuery},
-    requests::{ForkRun, PreviewPipeline, RetryRun, StartInlineRun, StartRun},
+    requests::{ForkRun, PreviewPipeline, RetryRun, StartInlineRun, StartRun, inline_example},
     retry::{RetriedItems, RetryItems},
     run::{FailedObject, FailedObjects, Run},
     staleness::{RefreshCost, StaleNodeType, Staleness},

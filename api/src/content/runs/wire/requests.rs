@@ -73,7 +73,7 @@ pub struct StartInlineRun {
     /// The definition; `listNodeTypes` returns its JSON Schema.
     #[garde(skip)]
     pub definition: Value,
-    /// The files; absent: all that the sources of the definition take. Filters of the sources apply to them, too.
+    /// The files; absent: those of the form, or all that the sources of the definition take. Filters of the sources apply to them, too.
     #[garde(inner(length(min = 1, max = MAX_FILES)))]
     #[schemars(length(min = 1, max = 1000))]
     pub files: Option<Vec<Uuid>>,
@@ -96,7 +96,8 @@ pub struct StartInlineRun {
     pub budget: Option<f64>,
 }
 
-fn inline_example() -> Value {
+/// An example of a run with a definition of its own.
+pub fn inline_example() -> Value {
     json!({ "definition": builtin::definition(Some(240), 24), "limit": 10 })
 }
 

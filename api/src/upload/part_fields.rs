@@ -50,6 +50,11 @@ impl PartFields {
         [EXTERNAL_ID, TAGS, METADATA, COLLECTION, PIPELINE].contains(&name)
     }
 
+    /// Whether a part with this name is a field that says neither which file it is nor which pipelines process it.
+    pub fn labels(name: &str) -> bool {
+        [TAGS, METADATA].contains(&name)
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

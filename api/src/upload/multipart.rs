@@ -1,4 +1,4 @@
-//! Receiving an upload: each part is streamed to the object store, without a buffer.
+//! Receiving the files of a request: each part is streamed to the object store, without a buffer.
 
 use std::{
     collections::HashSet,
@@ -18,6 +18,7 @@ use nvisy_shared::{
     blob::{Blobs, PutError},
     domain::file::clean_name,
     id::{BlobId, WorkspaceId},
+    platform::Platform,
     store::file::StoredBlob,
 };
 use schemars::{JsonSchema, r#gen::SchemaGenerator};
@@ -77,7 +78,8 @@ struct UploadForm {
     pipeline: Option<String>,
 }
 
-fn binaries(_: &mut SchemaGenerator) -> schemars::schema::Schema {
+/// The schema of the contents of files.
+pub fn binaries(_: &mut SchemaGenerator) -> schemars::schema::Schema {
     serde_json::from_value(serde_json::json!({
         "type": "array", "minItems": 1, "items": { "type": "string", "format": "binary" }
     }))
@@ -117,43 +119,102 @@ pub struct UploadLimits {
     pub free_bytes: Option<u64>,
 }
 
+impl UploadLimits {
+    /// The limits of a workspace now. A request that `is_answered` has stored its bytes before; those of its repetition are
+    /// discarded.
+    pub async fn of(platform: &Platform, workspace: WorkspaceId, is_answered: bool) -> Result<Self, Problem> {
+        let http = &platform.config.http;
+        let free_bytes = if is_answered { None } else { Some(quota::free_bytes(platform, workspace).await?) };
+        Ok(Self { files: http.upload_files, file_bytes: http.upload_bytes, free_bytes })
+    }
+}
+
+/// The fields that a form has beside its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormKind {
+    /// Descriptions of the files: an upload.
+    Upload,
+    /// Tags and metadata of the files, and the JSON of the request in a part named `request`, of so many bytes at most.
+    Request { limit_bytes: usize },
+}
+
+/// The parts of a form, as far as they have arrived.
+#[derive(Debug, Default)]
+pub struct ReceivedForm {
+    /// The files.
+    pub files: Vec<ReceivedFile>,
+    /// The part `request`.
+    pub request: Option<Vec<u8>>,
+}
+
+/// The part with the JSON of a request.
+pub const REQUEST: &str = "request";
+
 impl MultipartUpload {
-    /// Streams every part to the store. After a failure, `received` holds the parts stored before it.
+    /// Streams every part to the store. After a failure, `form` holds the parts that arrived before it.
     pub async fn receive(
         mut self,
         blobs: &Blobs,
         workspace: WorkspaceId,
+        kind: FormKind,
         limits: UploadLimits,
-        received: &mut Vec<ReceivedFile>,
+        form: &mut ReceivedForm,
     ) -> Result<(), Problem> {
         self.gate.passed().await;
         let mut fields = PartFields::default();
         while let Some(part) = self.parts.try_next().await.map_err(body_problem)? {
-            if let Some(name) = part.name().filter(|name| PartFields::has(name)).map(str::to_owned) {
-                let added = read_field(&name, part).await.and_then(|bytes| fields.add(&name, bytes));
-                added.map_err(|problem| of_file(received.len(), problem))?;
+            let name = part.name().unwrap_or_default().to_owned();
+            if kind.describes_files(&name) {
+                let added = read_field(&name, part, FIELD_LIMIT_BYTES).await.and_then(|bytes| fields.add(&name, bytes));
+                added.map_err(|problem| of_file(form.files.len(), problem))?;
                 continue;
             }
-            if received.len() == limits.files {
+            if let (REQUEST, FormKind::Request { limit_bytes }) = (name.as_str(), kind) {
+                if form.request.is_some() {
+                    return Err(invalid_field(REQUEST, "must be given once"));
+                }
+                form.request = Some(read_field(REQUEST, part, limit_bytes).await?);
+                continue;
+            }
+            if form.files.len() == limits.files {
                 let detail = format!("an upload can have at most {} files", limits.files);
                 return Err(Problem::new(Code::PayloadTooLarge).detail(detail));
             }
-            let stored: u64 = received.iter().map(|part| part.blob.bytes).sum();
+            let stored: u64 = form.files.iter().map(|part| part.blob.bytes).sum();
             let free_bytes = limits.free_bytes.map_or(u64::MAX, |free_bytes| free_bytes.saturating_sub(stored));
-            let part = store(blobs, workspace, part, limits.file_bytes.min(free_bytes)).await.map_err(|problem| {
+            let limit = limits.file_bytes.min(free_bytes);
+            let part = store(blobs, workspace, part, kind, limit).await.map_err(|problem| {
                 let is_quota = problem.code() == Code::PayloadTooLarge && free_bytes < limits.file_bytes;
                 if is_quota { quota::bytes_exceeded() } else { problem }
             })?;
-            received.push(ReceivedFile { fields: mem::take(&mut fields), ..part });
+            form.files.push(ReceivedFile { fields: mem::take(&mut fields), ..part });
         }
-        match received.as_mut_slice() {
+        match form.files.as_mut_slice() {
             [] => Err(invalid_field("file", "an upload needs at least one part named `file`")),
             // Clients that write the fields of a form in an order of their own.
             [only] => only.fields.merge(fields),
             _ if fields.is_empty() => Ok(()),
             files => Err(of_file(files.len(), invalid_field("file", "must follow the fields that describe it"))),
         }?;
-        require_distinct_ids(received)
+        require_distinct_ids(&form.files)
+    }
+}
+
+impl FormKind {
+    /// Whether a part with this name describes the next file.
+    fn describes_files(self, name: &str) -> bool {
+        match self {
+            Self::Upload => PartFields::has(name),
+            Self::Request { .. } => PartFields::labels(name),
+        }
+    }
+
+    /// The message for a part with another name.
+    const fn unknown_part(self) -> &'static str {
+        match self {
+            Self::Upload => "a part must be named `file`, `externalId`, `tags` or `metadata`",
+            Self::Request { .. } => "a part must be named `request`, `file`, `tags` or `metadata`",
+        }
     }
 }
 
@@ -162,11 +223,11 @@ fn of_file(index: usize, problem: Problem) -> Problem {
     if problem.is(Code::InvalidBody) { problem.detail(format!("of file {} of the upload", index + 1)) } else { problem }
 }
 
-async fn read_field(name: &str, mut part: Field) -> Result<Vec<u8>, Problem> {
+async fn read_field(name: &str, mut part: Field, limit_bytes: usize) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     while let Some(chunk) = part.try_next().await.map_err(body_problem)? {
-        if bytes.len() + chunk.len() > FIELD_LIMIT_BYTES {
-            return Err(invalid_field(name, format!("must have at most {FIELD_LIMIT_BYTES} bytes")));
+        if bytes.len() + chunk.len() > limit_bytes {
+            return Err(invalid_field(name, format!("must have at most {limit_bytes} bytes")));
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -185,13 +246,19 @@ fn require_distinct_ids(received: &[ReceivedFile]) -> Result<(), Problem> {
     }
 }
 
-async fn store(blobs: &Blobs, workspace: WorkspaceId, part: Field, limit: u64) -> Result<ReceivedFile, Problem> {
+async fn store(
+    blobs: &Blobs,
+    workspace: WorkspaceId,
+    part: Field,
+    kind: FormKind,
+    limit: u64,
+) -> Result<ReceivedFile, Problem> {
     let name = match (part.name(), declared_name(&part)) {
         (Some("file"), Some(name)) => clean_name(&name),
         (Some("file"), None) => return Err(invalid_field("file", "the part has no file name")),
         (other, _) => {
             let other = other.unwrap_or_default().chars().take(64).collect::<String>();
-            return Err(invalid_field(&other, "a part must be named `file`, `externalId`, `tags` or `metadata`"));
+            return Err(invalid_field(&other, kind.unknown_part()));
         }
     };
     let media_type =
