@@ -43,6 +43,7 @@ mod m0035_history;
 mod m0036_chunk_changes;
 mod m0037_failed_items;
 mod m0038_worker_spaces;
+mod m0039_run_webhooks;
 mod requirements;
 mod script;
 
@@ -56,7 +57,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 38] = [
+const SCRIPTS: [Script; 39] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -95,6 +96,7 @@ const SCRIPTS: [Script; 38] = [
     m0036_chunk_changes::SCRIPT,
     m0037_failed_items::SCRIPT,
     m0038_worker_spaces::SCRIPT,
+    m0039_run_webhooks::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

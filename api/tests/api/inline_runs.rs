@@ -4,7 +4,10 @@ use nvisy_shared::domain::role::Permission;
 use reqwest::{Method, multipart::Form};
 use serde_json::{Value, json};
 
-use crate::support::{Setup, TestAccount, TestResponse, definition, part, send, wait_until};
+use crate::support::{
+    Setup, TestAccount, TestApp, TestResponse, definition, part, send, wait_until,
+    web_server::{WebResponse, WebServer},
+};
 
 const TIDES: &str = "The tide turns twice a day, and the power station stands still until the water rises again.";
 
@@ -123,4 +126,114 @@ async fn rejected_run_leaves_no_rows() {
         assert_eq!(setup.app.count(table).await, 0, "{table}");
     }
     setup.app.stop().await;
+}
+
+/// Lets messages reach this machine.
+const LOCAL_SERVICES: (&str, &str) = ("NVISY_OUTBOUND_ALLOWED_NETWORKS", "127.0.0.0/8");
+
+/// Starts a run over an upload of each text, whose end is told to an address.
+async fn start_for(setup: &Setup, url: &str, texts: &[&str]) -> Value {
+    let request = json!({ "definition": inline_definition(), "webhook": { "url": url } }).to_string();
+    let form = texts.iter().fold(Form::new().text("request", request), |form, text| {
+        form.text("metadata", r#"{"state": "final"}"#).part("file", part("a.txt", (*text).to_owned()))
+    });
+    start(setup, &setup.ada, form, None).await.expect(202)
+}
+
+/// The run once its message was delivered or given up.
+async fn told(setup: &Setup, run: &Value) -> Value {
+    let path = format!("runs/{}", run["id"].as_str().unwrap());
+    wait_until("the message is delivered or given up", async || {
+        let run = setup.get(&path).await;
+        let webhook = &run["webhook"];
+        (webhook["deliveredAt"].is_string() || webhook["failure"].is_string()).then_some(run)
+    })
+    .await
+}
+
+#[actix_web::test]
+async fn receiver_is_told_of_each_end_of_a_run() {
+    let server = WebServer::start().await;
+    let mut answers = 0;
+    server.respond(move |_| {
+        answers += 1;
+        // Temporary, so the message is repeated.
+        Some(if answers == 1 { WebResponse::status(503) } else { WebResponse::json(&json!({})) })
+    });
+    let setup = Setup::of(TestApp::start_with_worker(&[LOCAL_SERVICES]).await).await;
+    setup.app.post(&setup.ada, &setup.path("signing-secret"), &json!({})).await.expect(200);
+    let run = start_for(&setup, &format!("{}/ended?key=k", server.url), &[TIDES, " "]).await;
+    assert_eq!(run["webhook"], json!({ "host": "127.0.0.1" }), "{run}");
+    let run = told(&setup, &run).await;
+    assert_eq!((&run["state"], &run["webhook"]["failure"]), (&json!("completed_with_errors"), &Value::Null), "{run}");
+
+    let requests = server.take_requests();
+    let id = |place: usize| requests[place].0.header("webhook-id").to_owned();
+    assert_eq!((requests.len(), requests[0].1, requests[1].1), (2, 503, 200));
+    assert!(!id(0).is_empty() && id(0) == id(1), "{requests:?}");
+    assert!(requests[1].0.header("webhook-signature").starts_with("v1,"), "{requests:?}");
+    assert_eq!((requests[1].0.method.as_str(), requests[1].0.target.as_str()), ("POST", "/ended?key=k"));
+    let message: Value = serde_json::from_slice(&requests[1].0.body).unwrap();
+    let data = &message["data"];
+    assert_eq!((&message["type"], &data["runId"], &data["state"]), (&json!("run.ended"), &run["id"], &run["state"]));
+    for count in ["items", "itemsFailed", "itemsSkipped", "tokens", "finishedAt"] {
+        assert_eq!(data[count], run[count], "{count}: {message}");
+    }
+    let results = data["results"].as_array().unwrap();
+    let states: Vec<_> = results.iter().map(|result| result["state"].as_str().unwrap()).collect();
+    assert_eq!((states.len(), states.contains(&"done"), states.contains(&"failed")), (2, true, true), "{message}");
+    assert!(results.iter().any(|result| result["failure"]["code"] == "empty"), "{message}");
+    for link in [&data["links"]["run"], &data["links"]["items"], &results[0]["artifacts"]] {
+        setup.app.get(&setup.ada, link.as_str().unwrap()).await.expect(200);
+    }
+
+    // The run is open again, and its next end is another one.
+    let retry = setup.path(&format!("runs/{}/retry", run["id"].as_str().unwrap()));
+    let open = setup.app.post(&setup.ada, &retry, &json!({})).await.expect(202);
+    assert_eq!(open["webhook"], json!({ "host": "127.0.0.1" }), "{open}");
+    told(&setup, &open).await;
+    let again = server.take_requests();
+    assert_eq!(again.len(), 1);
+    assert!(again[0].0.header("webhook-id") != id(0), "{again:?}");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn receiver_that_rejects_a_message_gets_no_further_one() {
+    let server = WebServer::start().await;
+    server.respond(|_| Some(WebResponse::status(410)));
+    let setup = Setup::of(TestApp::start_with_worker(&[LOCAL_SERVICES]).await).await;
+    let run = start_for(&setup, &format!("{}/ended", server.url), &[TIDES]).await;
+    let run = told(&setup, &run).await;
+    let failure = run["webhook"]["failure"].as_str().unwrap();
+    assert!(failure.contains("127.0.0.1") && failure.contains("410"), "{failure}");
+    assert_eq!((server.take_requests().len(), &run["state"]), (1, &json!("completed")));
+    for url in ["ftp://example.org/", "https://ada:hunter2@example.org/", "https://example.org/#a", "ended"] {
+        let body = json!({ "definition": inline_definition(), "webhook": { "url": url } });
+        let problem = setup.app.post(&setup.ada, &setup.path("runs"), &body).await.problem(422, "invalid_body");
+        assert_eq!(problem["errors"][0]["field"], "webhook.url", "{problem}");
+    }
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn receiver_in_a_private_network_is_not_told() {
+    let server = WebServer::start().await;
+    let setup = Setup::with_worker().await;
+    let run = told(&setup, &start_for(&setup, &server.url, &[TIDES]).await).await;
+    assert!(run["webhook"]["failure"].as_str().unwrap().contains("127.0.0.1"), "{run}");
+    assert!(server.take_requests().is_empty());
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn receiver_of_a_cancelled_run_is_told() {
+    let setup = Setup::of(TestApp::start().await).await;
+    let run = start_for(&setup, "https://example.org/ended", &[TIDES]).await;
+    let jobs = async || setup.app.count("job where kind = 'run.deliver'").await;
+    assert_eq!(jobs().await, 0);
+    let cancel = setup.path(&format!("runs/{}/cancel", run["id"].as_str().unwrap()));
+    setup.app.post(&setup.ada, &cancel, &json!({})).await.expect(200);
+    assert_eq!(jobs().await, 1);
+    setup.app.stop_and_drop_jobs().await;
 }

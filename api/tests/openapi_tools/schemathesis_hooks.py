@@ -65,6 +65,10 @@ def before_call(context, case, kwargs):
             # A file follows the parts that describe it.
             if "file" in body:
                 body["file"] = body.pop("file")
+        # An address is more than a line.
+        for run in (body, body.get("request")):
+            if operation == "startInlineRun" and isinstance(run, dict) and isinstance(run.get("webhook"), dict):
+                run["webhook"]["url"] = "https://example.org/ended"
         # A form has the run in a part of its own, and files follow the parts that describe them.
         if operation == "startInlineRun" and isinstance(body.get("request"), dict):
             body["request"]["definition"] = DEFINITION

@@ -51,6 +51,9 @@ pub struct Model {
     pub objects_unchanged: i64,
     pub objects_deleted: i64,
     pub objects_failed: i64,
+    pub webhook_url: Option<String>,
+    pub webhook_delivered_at: Option<DateTime<Utc>>,
+    pub webhook_failure: Option<String>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
 }

@@ -11,6 +11,8 @@ use crate::{
         run::{RunState, RunTrigger},
     },
     id::{JobId, PipelineId, RunId, WorkspaceId},
+    job::DeliverRun,
+    queue::outbox,
     store::{self, Result, change::Change, run_item::Item},
 };
 
@@ -26,6 +28,10 @@ pub async fn ended(change: &mut Change, workspace: WorkspaceId, item: &Item, sta
     if item.preview {
         return Ok(());
     }
+    // Each upload is a run: only requests with a definition name a receiver.
+    if item.trigger == RunTrigger::Inline {
+        notify(change, workspace, item.run_id).await?;
+    }
     super::after::start_followers(change, workspace, item.pipeline_id, state, &files_of_run(item)).await
 }
 
@@ -40,8 +46,26 @@ fn files_of_run(item: &Item) -> Selection {
 }
 
 /// Records the end of a run that no file has entered.
-pub fn ended_without_items(change: &mut Change, run: RunId, pipeline: PipelineId, state: RunState) {
+///
+/// # Errors
+/// When the database fails.
+pub async fn ended_without_items(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    run: RunId,
+    pipeline: PipelineId,
+    state: RunState,
+) -> Result<()> {
     change.emit(EventType::RunEnded, run, json!({ "pipelineId": pipeline, "state": state }));
+    notify(change, workspace, run).await
+}
+
+/// Adds the job that tells the receiver of a run of its end, if the run has one.
+async fn notify(change: &Change, workspace: WorkspaceId, run: RunId) -> Result<()> {
+    if store::run::has_webhook(change.tx(), workspace, run).await? {
+        outbox::enqueue(change, workspace, &DeliverRun { run }).await?;
+    }
+    Ok(())
 }
 
 /// Ends a run before its items, those in progress too, except the job that decides it. `false`: the run had ended already.
@@ -84,5 +108,6 @@ pub async fn abort(
         }
     }
     change.emit(EventType::RunEnded, run, json!({ "state": state }));
+    notify(change, workspace, run).await?;
     Ok(true)
 }

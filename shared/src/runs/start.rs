@@ -82,6 +82,8 @@ pub struct StartRun {
     pub budget: Option<i64>,
     /// Whether a sync counts what would change, and writes nothing.
     pub dry_run: bool,
+    /// The address that gets a message when it has ended.
+    pub webhook_url: Option<String>,
 }
 
 impl StartRun {
@@ -97,6 +99,7 @@ impl StartRun {
             origin: None,
             budget: None,
             dry_run: false,
+            webhook_url: None,
         }
     }
 }
@@ -128,6 +131,7 @@ pub async fn start(change: &mut Change, workspace: WorkspaceId, of: &Pipeline, s
         budget: start.budget,
         syncs,
         dry_run: start.dry_run,
+        webhook_url: start.webhook_url,
     };
     let run = store::run::insert(change, workspace, new).await?;
     outbox::enqueue(change, workspace, &AdmitItems { run }).await?;

@@ -133,7 +133,8 @@ pub async fn reopen_runs(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) ->
              select r.id, counted.items from run r join counted on counted.run_id = r.id
              where r.workspace_id = {workspace} order by r.id for update of r)
          update run set state = 'running', finished_at = null, items_open = run.items_open + locked.items,
-             items_failed = run.items_failed - locked.items, failure_code = null, failure_detail = null
+             items_failed = run.items_failed - locked.items, failure_code = null, failure_detail = null,
+             webhook_delivered_at = null, webhook_failure = null
          from locked where run.workspace_id = {workspace} and run.id = locked.id"
     );
     sql::execute(tx, reopened).await?;

@@ -3,6 +3,7 @@
 //! A run counts its items in its own row, so that no statement counts rows; the row is locked after its items
 //! ([docs/ARCHITECTURE.md](../../../docs/ARCHITECTURE.md#locks)).
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect,
     RelationTrait, Select, SelectExt, UpdateMany, raw_sql, sea_query::ExprTrait,
@@ -105,6 +106,8 @@ pub struct NewRun {
     pub syncs: bool,
     /// Whether it counts what would change, and writes nothing.
     pub dry_run: bool,
+    /// The address that gets a message when it has ended.
+    pub webhook_url: Option<String>,
 }
 
 impl NewRun {
@@ -125,6 +128,7 @@ impl NewRun {
             budget: None,
             syncs: false,
             dry_run: false,
+            webhook_url: None,
         }
     }
 }
@@ -150,6 +154,7 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, new: NewRun) -> Result<RunI
         budget: Set(new.budget),
         syncs: Set(new.syncs),
         dry_run: Set(new.dry_run),
+        webhook_url: Set(new.webhook_url),
         ..Default::default()
     };
     run::Entity::insert(row).exec_without_returning(tx).await?;
@@ -217,6 +222,33 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, run: RunId) -> Resul
 /// Like [`find`], and locks the row.
 pub async fn lock(tx: &Tx, workspace: WorkspaceId, run: RunId) -> Result<Option<run::Model>> {
     run::Entity::find_by_id((workspace, run)).lock_exclusive().one(tx).await
+}
+
+/// Whether a run has a receiver that is told of its end.
+pub async fn has_webhook(conn: &impl Conn, workspace: WorkspaceId, run: RunId) -> Result<bool> {
+    run::Entity::find_by_id((workspace, run)).filter(run::Column::WebhookUrl.is_not_null()).exists(conn).await
+}
+
+/// Records that the receiver of a run knows of this end of it.
+pub async fn set_delivered(tx: &Tx, workspace: WorkspaceId, run: RunId, finished_at: DateTime<Utc>) -> Result<()> {
+    let delivered = raw_sql!(
+        Postgres,
+        "update run set webhook_delivered_at = now(), webhook_failure = null
+         where workspace_id = {workspace} and id = {run} and finished_at = {finished_at}"
+    );
+    sql::execute(tx, delivered).await?;
+    Ok(())
+}
+
+/// Records why the receiver of a run that has ended will not know of it.
+pub async fn set_undeliverable(tx: &Tx, workspace: WorkspaceId, run: RunId, failure: &str) -> Result<()> {
+    let failed = raw_sql!(
+        Postgres,
+        "update run set webhook_failure = {failure}
+         where workspace_id = {workspace} and id = {run} and finished_at is not null and webhook_delivered_at is null"
+    );
+    sql::execute(tx, failed).await?;
+    Ok(())
 }
 
 /// Whether a run of a pipeline with this trigger goes on.

@@ -39,7 +39,8 @@ pub async fn reopen(tx: &Tx, workspace: WorkspaceId, run: RunId, objects: i32) -
     let reopened = raw_sql!(
         Postgres,
         "update run set state = 'running', finished_at = null, objects_pending = objects_pending + {objects},
-             objects_failed = objects_failed - {objects}, failure_code = null, failure_detail = null
+             objects_failed = objects_failed - {objects}, failure_code = null, failure_detail = null,
+             webhook_delivered_at = null, webhook_failure = null
          where workspace_id = {workspace} and id = {run}"
     );
     sql::execute(tx, reopened).await?;

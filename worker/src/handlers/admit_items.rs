@@ -124,7 +124,7 @@ impl Handler for AdmitItems {
                 if !admitted {
                     outbox::enqueue(change, workspace, self).await?;
                 } else if let Some(state) = store::run::finish_run(change, workspace, self.run, None).await? {
-                    runs::ended_without_items(change, self.run, run.pipeline_id, state);
+                    runs::ended_without_items(change, workspace, self.run, run.pipeline_id, state).await?;
                 }
                 Ok(())
             }

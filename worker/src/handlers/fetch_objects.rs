@@ -70,7 +70,7 @@ impl Handler for FetchObjects {
         let counts = SyncCounts { pending: -pending, failed: pending.into(), ..SyncCounts::default() };
         sync_run::add_counts(change, workspace, self.run, counts).await?;
         if let Some(state) = store::run::finish_run(change, workspace, self.run, None).await? {
-            runs::ended_without_items(change, self.run, run.pipeline_id, state);
+            runs::ended_without_items(change, workspace, self.run, run.pipeline_id, state).await?;
         }
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Batch<'_> {
         let counts = SyncCounts { pending: -pending, failed: pending.into(), ..SyncCounts::default() };
         sync_run::add_counts(change, of.workspace, run, counts).await?;
         if let Some(state) = store::run::finish_run(change, of.workspace, run, None).await? {
-            runs::ended_without_items(change, run, of.node.pipeline, state);
+            runs::ended_without_items(change, of.workspace, run, of.node.pipeline, state).await?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod check_connection;
 mod clear_space;
 mod clear_target;
 mod completion;
+mod deliver_run;
 mod embed_chunks;
 mod enter_item;
 mod fetch_objects;
@@ -19,7 +20,7 @@ mod send_mail;
 mod sync_source;
 
 use nvisy_shared::job::{
-    AdmitItems, CheckConnection, ClearSpace, ClearTarget, EmbedChunks, EnterItem, FetchObjects, FillSpace,
+    AdmitItems, CheckConnection, ClearSpace, ClearTarget, DeliverRun, EmbedChunks, EnterItem, FetchObjects, FillSpace,
     QueryConnection, RetryItems, RunEvaluation, RunItems, RunSegment, SendMail, SyncSource,
 };
 
@@ -34,6 +35,7 @@ pub fn registry() -> Registry {
         .with::<AdmitItems>()
         .with::<CheckConnection>()
         .with::<ClearSpace>()
+        .with::<DeliverRun>()
         .with::<EmbedChunks>()
         .with::<EnterItem>()
         .with::<FetchObjects>()

@@ -340,7 +340,7 @@ impl Sync<'_> {
                 if !admitted {
                     outbox::enqueue(change, workspace, &AdmitItems { run }).await?;
                 } else if let Some(state) = store::run::finish_run(change, workspace, run, None).await? {
-                    runs::ended_without_items(change, run, self.of.node.pipeline, state);
+                    runs::ended_without_items(change, workspace, run, self.of.node.pipeline, state).await?;
                 }
                 Ok(())
             }

@@ -8,6 +8,7 @@ use garde::Validate;
 use nvisy_shared::{
     domain::{connection::model::micros, run::RunTrigger},
     id::{FileId, WorkspaceId},
+    pipeline::node::service::check_url,
     runs::{self, Selection},
     store::{Tx, change::Change},
     telemetry::metrics::metrics,
@@ -42,7 +43,7 @@ const OPERATION: &str = "startInlineRun";
     operation_id = "startInlineRun",
     tag = "runs",
     summary = "Start a run with a definition",
-    description = "No stored pipeline is needed. The results are the artifacts of the items, and what the sinks of the definition write. An invalid definition is 422, with every problem. A form brings files: they become files of the workspace, within the limits of uploads, and this run alone processes them; an API token needs `files.write` as well."
+    description = "No stored pipeline is needed. The results are the artifacts of the items, and what the sinks of the definition write; `webhook` names a receiver that is told when the run has ended. An invalid definition is 422, with every problem. A form brings files: they become files of the workspace, within the limits of uploads, and this run alone processes them; an API token needs `files.write` as well."
 )]
 pub async fn start_inline(
     state: Data<State>,
@@ -145,6 +146,10 @@ impl InlineRun {
     fn new(body: StartInlineRun) -> Result<Self, Problem> {
         let definition = compile(&body.definition)?.definition.to_json();
         service::check_filter(body.filter.as_ref())?;
+        if let Some(webhook) = &body.webhook {
+            check_url(&webhook.url)
+                .map_err(|(message, remedy)| invalid_field("webhook.url", format!("{message}; {remedy}")))?;
+        }
         Ok(Self { body, definition })
     }
 
@@ -168,6 +173,7 @@ impl InlineRun {
         let start = runs::StartRun {
             low_priority: body.low_priority,
             budget: body.budget.map(micros),
+            webhook_url: body.webhook.as_ref().map(|webhook| webhook.url.clone()),
             ..runs::StartRun::new(RunTrigger::Inline, selection)
         };
         service::start(change, &state.platform, workspace, &of, start).await.map(Run::from)

@@ -34,24 +34,31 @@ pub fn schema(schema: &Value) -> Result<Validator, String> {
 
 /// Adds the problem of an address.
 pub(super) fn validate_url(url: &str, problems: &mut NodeProblems<'_>) {
-    let mut add = |message: &str, remedy: &str| {
+    if let Err((message, remedy)) = check_url(url) {
         problems.add(ProblemCode::InvalidSetting, "url", message, remedy);
-    };
+    }
+}
+
+/// Whether an address is one that requests can be sent to.
+///
+/// # Errors
+/// What is wrong with it, and the remedy.
+pub fn check_url(url: &str) -> Result<(), (String, &'static str)> {
+    let wrong = |message: &str, remedy| Err((message.to_owned(), remedy));
     if url.len() > MAX_URL_BYTES {
-        add("has more than 2048 bytes", "shorten it");
-        return;
+        return wrong("has more than 2048 bytes", "shorten it");
     }
     match Url::parse(url) {
         Ok(url) if !matches!(url.scheme(), "https" | "http") => {
-            add("begins neither with https: nor with http:", "use the address of an HTTP server");
+            wrong("begins neither with https: nor with http:", "use the address of an HTTP server")
         }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             let remedy = "remove them, and let the service verify the signature of requests";
-            add("contains credentials, which all members of the workspace would see", remedy);
+            wrong("contains credentials, which all members of the workspace would see", remedy)
         }
-        Ok(url) if url.fragment().is_some() => add("has a fragment, which is never sent", "remove it from `#` on"),
-        Ok(_) => {}
-        Err(error) => add(&error.to_string(), "use a complete address such as https://example.org/step"),
+        Ok(url) if url.fragment().is_some() => wrong("has a fragment, which is never sent", "remove it from `#` on"),
+        Ok(_) => Ok(()),
+        Err(error) => Err((error.to_string(), "use a complete address such as https://example.org/step")),
     }
 }
 

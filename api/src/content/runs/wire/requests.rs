@@ -94,6 +94,19 @@ pub struct StartInlineRun {
     #[garde(inner(range(min = 0.0, max = 1e9)))]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub budget: Option<f64>,
+    /// A receiver that gets a message when the run has ended.
+    #[garde(dive)]
+    pub webhook: Option<RunWebhook>,
+}
+
+/// The receiver of a message about the end of a run.
+#[derive(Debug, Serialize, Deserialize, Validate, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RunWebhook {
+    /// The address, which gets a POST request: `https` or `http`, without credentials.
+    #[garde(custom(line(1, 2048)))]
+    #[schemars(with = "Line<1, 2048>")]
+    pub url: String,
 }
 
 /// An example of a run with a definition of its own.

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use nvisy_shared::{domain::failure::FailureCode, entity};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use uuid::Uuid;
 
 use super::{
@@ -65,6 +66,9 @@ pub struct Run {
     /// Why the run ended before its items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<RunFailure>,
+    /// The message about the end of the run; absent: no receiver was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<RunDelivery>,
     /// The id of the account that started it; absent for triggers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_by: Option<Uuid>,
@@ -123,6 +127,27 @@ pub struct FailedObject {
     pub file_id: Option<Uuid>,
 }
 
+/// How far the message about the end of a run is.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunDelivery {
+    /// The host of the receiver. The rest of the address may contain a secret.
+    pub host: String,
+    /// The time at which the receiver accepted the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// Why the message will not be delivered, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl RunDelivery {
+    fn new(url: &str, delivered_at: Option<DateTime<Utc>>, failure: Option<String>) -> Self {
+        let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        Self { host, delivered_at, failure }
+    }
+}
+
 /// Why a run failed.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -136,6 +161,8 @@ pub struct RunFailure {
 impl From<entity::run::Model> for Run {
     fn from(row: entity::run::Model) -> Self {
         let detail = row.failure_detail.unwrap_or_default();
+        let (delivered_at, failure) = (row.webhook_delivered_at, row.webhook_failure);
+        let webhook = row.webhook_url.map(|url| RunDelivery::new(&url, delivered_at, failure));
         Self {
             id: row.id.0,
             state: RunState(row.state),
@@ -167,6 +194,7 @@ impl From<entity::run::Model> for Run {
             tokens_saved: row.tokens_saved,
             budget: row.budget.map(|budget| budget as f64 / 1e6),
             failure: row.failure_code.map(|code| RunFailure { code: code.as_str().to_owned(), detail }),
+            webhook,
             started_by: row.started_by.map(Into::into),
             created_at: row.created_at,
             finished_at: row.finished_at,
