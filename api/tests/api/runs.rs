@@ -165,7 +165,11 @@ async fn run_shows_counts_items_nodes_logs_and_artifacts() {
 
     let done = setup.items(&run, "?state=done").await;
     let cut = done[0]["nodes"].as_array().unwrap().iter().find(|node| node["node"] == "cut").unwrap();
-    assert_eq!(cut["outputs"], json!([{ "port": "out", "elements": 1 }]), "{done:?}");
+    let tokens = cut["outputs"][0]["tokens"].as_u64().unwrap();
+    assert_eq!(cut["outputs"], json!([{ "port": "out", "elements": 1, "tokens": tokens }]), "{done:?}");
+    let vec = done[0]["nodes"].as_array().unwrap().iter().find(|node| node["node"] == "vec").unwrap();
+    let given = |node: &Value| node["tokens"].as_u64().unwrap() + node["tokensSaved"].as_u64().unwrap();
+    assert!(tokens > 0 && given(vec) > 0 && given(cut) == 0, "{done:?}");
     let (path, artifacts) = setup.artifacts(&done[0]).await;
     let chunks = artifacts.iter().find(|artifact| artifact["node"] == "cut").unwrap();
     assert_eq!((&chunks["flow"], &chunks["elements"]), (&json!("chunks"), &json!(1)));
@@ -206,6 +210,39 @@ async fn preview_waits_writes_nothing_and_shows_the_output_of_every_node() {
     let inline = setup.path(&format!("pipelines/{}", run["pipelineId"].as_str().unwrap()));
     let request = setup.app.request(Method::PATCH, &inline).bearer_auth(&setup.ada.token);
     send(request.json(&json!({ "state": "enabled" }))).await.problem(404, "not_found");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn preview_of_a_sample_takes_the_newest_files_of_the_source_and_shows_reused_outputs() {
+    let setup = Setup::with_worker().await;
+    let names = [("a.txt", TIDES), ("b.txt", TIDES), ("c.txt", TIDES), ("d.md", TIDES)];
+    let files = setup.upload(&names).await;
+    let mut sampled = definition(200);
+    sampled["nodes"][0]["filter"] = json!({ "field": "name", "op": "in", "value": ["a.txt", "b.txt", "c.txt"] });
+    let draft = setup.create_pipeline("Sampled", &sampled).await;
+    let run = setup.post("runs", &json!({ "definition": sampled, "files": files })).await.expect(202);
+    setup.ended(&run).await;
+    let preview = async |body: Value| setup.post(&format!("{draft}/preview"), &body).await;
+    for _ in 0..2 {
+        let run = preview(json!({ "sample": 2, "waitSeconds": 30 })).await.expect(202);
+        assert_eq!(run["state"], "completed", "{run}");
+        let items = setup.items(&run, "").await;
+        let mut of: Vec<&str> = items.iter().map(|item| item["fileId"].as_str().unwrap()).collect();
+        of.sort_unstable();
+        assert_eq!(of, [files[1].as_str(), files[2].as_str()], "{items:?}");
+        // The run before has computed the same outputs.
+        let read = items[0]["nodes"].as_array().unwrap().iter().find(|node| node["node"] == "read").unwrap();
+        assert_eq!((&read["reused"], &read["outputs"][0]["elements"]), (&json!(true), &json!(1)), "{read}");
+        let (path, artifacts) = setup.artifacts(&items[0]).await;
+        let nodes: Vec<_> = artifacts.iter().map(|artifact| artifact["node"].as_str().unwrap()).collect();
+        assert_eq!(nodes, ["in", "read", "long", "cut", "vec"]);
+        let chunks = setup.elements(&path, &artifacts[3]).await;
+        assert_eq!((&chunks[0]["text"], &chunks[0]["bytes"]["end"]), (&json!(TIDES), &json!(TIDES.len())));
+    }
+    for body in [json!({}), json!({ "sample": 1, "files": files }), json!({ "sample": 0 }), json!({ "sample": 11 })] {
+        preview(body).await.problem(422, "invalid_body");
+    }
     setup.app.stop().await;
 }
 

@@ -65,6 +65,10 @@ def before_call(context, case, kwargs):
             # A file follows the parts that describe it.
             if "file" in body:
                 body["file"] = body.pop("file")
+        # Either files or a sample.
+        if operation == "previewPipeline" and (body.get("files") is None) == (body.get("sample") is None):
+            body.pop("files", None)
+            body["sample"] = 1
         # An address is more than a line.
         for run in (body, body.get("request")):
             if operation == "startInlineRun" and isinstance(run, dict) and isinstance(run.get("webhook"), dict):

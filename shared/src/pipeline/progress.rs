@@ -39,8 +39,8 @@ pub struct Progress {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// What a node did.
@@ -53,6 +53,15 @@ pub struct NodeProgress {
     pub millis: u64,
     /// Whether its output was found by its content key.
     pub reused: bool,
+    /// The tokens of the chunks that it gave, by the name of the output.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub chunk_tokens: BTreeMap<String, u64>,
+    /// Tokens that models were given.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub tokens: u64,
+    /// Tokens whose results were found.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub tokens_saved: u64,
 }
 
 /// How far a segment is.

@@ -46,6 +46,9 @@ pub struct Selection {
     /// The largest number of files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+    /// Whether the newest files enter first; otherwise the oldest.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub newest: bool,
 }
 
 impl Selection {

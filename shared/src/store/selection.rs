@@ -39,9 +39,11 @@ pub struct Named<'a> {
     pub items_of: Option<(RunId, Option<ItemState>)>,
     /// Those of this source.
     pub source: Option<&'a str>,
+    /// Whether they come newest first; otherwise oldest first.
+    pub newest: bool,
 }
 
-/// The files after `after`, by id, that match all of these filters, with their newest versions; of the named ones, if there are
+/// The files behind `after`, by id, that match all of these filters, with their newest versions; of the named ones, if there are
 /// any. Files that come from others are left out unless they are named.
 pub async fn page(
     conn: &impl Conn,
@@ -52,6 +54,7 @@ pub async fn page(
     limit: i64,
 ) -> Result<Vec<(FileId, VersionId)>> {
     let mut parameters = Parameters::default();
+    let (behind, order) = if named.newest { ("<", "desc") } else { (">", "asc") };
     let mut conditions = vec![format!("f.workspace_id = {}", parameters.bind(workspace))];
     if let Some(files) = named.files {
         conditions.push(format!("f.id = any({})", parameters.bind(files.to_vec())));
@@ -71,7 +74,7 @@ pub async fn page(
         conditions.push("f.parent_id is null".to_owned());
     }
     if let Some(after) = after {
-        conditions.push(format!("f.id > {}", parameters.bind(after)));
+        conditions.push(format!("f.id {behind} {}", parameters.bind(after)));
     }
     if !filters.is_empty() {
         conditions.push(join(filters, &mut parameters));
@@ -79,7 +82,7 @@ pub async fn page(
     let limit = parameters.bind(limit);
     let text = format!(
         "select f.id, v.id from file f join file_version v on v.workspace_id = f.workspace_id and v.id = f.version_id
-         where {} order by f.id limit {limit}",
+         where {} order by f.id {order} limit {limit}",
         conditions.join(" and ")
     );
     sql::all_values(conn, parameters.into_statement(text)).await

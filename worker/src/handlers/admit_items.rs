@@ -183,6 +183,7 @@ async fn page(
         files: files.as_deref(),
         items_of: selection.items_of.map(|items| (items.run, items.state)),
         source: of_connection.as_deref(),
+        newest: selection.newest,
     };
     let found = store::selection::page(&cx.db, workspace, named, &filters, checkpoint.after, size).await?;
     let entered = checkpoint.entered + u32::try_from(found.len()).unwrap_or(u32::MAX);

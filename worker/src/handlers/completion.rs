@@ -238,8 +238,13 @@ impl Completion<'_> {
             let node = self.item.progress.nodes.entry(trace.node.clone()).or_default();
             node.millis += u64::try_from(trace.took.as_millis()).unwrap_or_default();
             node.reused = trace.reused;
+            node.tokens += trace.tokens;
+            node.tokens_saved += trace.tokens_saved;
             for (port, elements) in &trace.ports {
                 *node.elements.entry(port.clone()).or_default() += elements.len() as u64;
+                if let Some(tokens) = elements.tokens() {
+                    *node.chunk_tokens.entry(port.clone()).or_default() += tokens;
+                }
             }
         }
     }

@@ -192,6 +192,16 @@ impl Elements {
         }
     }
 
+    /// The tokens of chunks; `None`: other elements have none.
+    #[must_use]
+    pub fn tokens(&self) -> Option<u64> {
+        match self {
+            Self::Chunks(chunks) => Some(chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum()),
+            Self::Vectors(vectors) => Some(vectors.iter().map(|vector| u64::from(vector.chunk.tokens)).sum()),
+            Self::Bytes(_) | Self::Documents(_) | Self::Records(_) => None,
+        }
+    }
+
     /// The number of elements.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -195,9 +195,11 @@ impl SegmentRun<'_, '_> {
         let ports = step.outputs.iter().map(|port| port.name.clone()).zip(kept.iter().cloned()).collect();
         let node = step.id.clone();
         let effects = output.effects.clone();
-        self.result.trace.push(NodeTrace { node, ports, effects, took: started.elapsed(), reused: false, failure });
-        self.result.work.tokens += output.tokens;
-        self.result.work.tokens_saved += output.tokens_saved;
+        let (tokens, tokens_saved) = (output.tokens, output.tokens_saved);
+        let took = started.elapsed();
+        self.result.trace.push(NodeTrace { node, ports, effects, took, reused: false, tokens, tokens_saved, failure });
+        self.result.work.tokens += tokens;
+        self.result.work.tokens_saved += tokens_saved;
         self.result.effects.extend(output.effects.into_iter().map(|effect| (step.id.clone(), effect)));
         let lazy = |(port, elements)| Lazy { key: key.output(port), content: LazyContent::Here(elements) };
         self.outputs.push(kept.into_iter().enumerate().map(lazy).collect());
@@ -270,7 +272,8 @@ impl SegmentRun<'_, '_> {
         self.result.effects.extend(effects.into_iter().map(|effect| (step.id.clone(), effect)));
         let name = step.outputs.first().map(|port| port.name.clone()).unwrap_or_default();
         let lazy = Lazy { key: key.output(0), content: LazyContent::Stored(found.clone()) };
-        let ports = if self.scope.reuse && self.wants_trace() {
+        // A preview shows every output.
+        let ports = if self.scope.preview {
             let flow = step.outputs[0].flow;
             vec![(name, Arc::new(storage::load(self.scope.cx, self.scope.workspace, &found, flow).await?))]
         } else {
@@ -280,13 +283,10 @@ impl SegmentRun<'_, '_> {
         self.result.memos.push(kept);
         let node = step.id.clone();
         let took = started.elapsed();
-        self.result.trace.push(NodeTrace { node, ports, effects: Vec::new(), took, reused: true, failure: None });
+        let (effects, tokens, tokens_saved, failure) = (Vec::new(), 0, 0, None);
+        self.result.trace.push(NodeTrace { node, ports, effects, took, reused: true, tokens, tokens_saved, failure });
         self.outputs.push(vec![lazy]);
         Ok(())
-    }
-
-    const fn wants_trace(&self) -> bool {
-        false
     }
 
     /// The elements of all inputs, joined.

@@ -10,7 +10,14 @@ use nvisy_shared::{
         port::Flow,
         progress::{self, StoredOutput},
     },
-    store::{self, artifact::NewArtifact, change::Change, collection::CollectionSpace, job::Claim, run_item::Item},
+    store::{
+        self,
+        artifact::NewArtifact,
+        change::Change,
+        collection::CollectionSpace,
+        job::Claim,
+        run_item::{Item, WorkDone},
+    },
 };
 use serde_json::json;
 
@@ -147,13 +154,20 @@ async fn show(
     plan: &Plan,
     evaluation: &Evaluation,
 ) -> Result<(), JobError> {
+    let mut work = WorkDone::default();
     for (segment, output) in &evaluation.segments {
+        work.reused += output.work.reused;
+        work.recomputed += output.work.recomputed;
+        work.tokens += output.work.tokens;
+        work.tokens_saved += output.work.tokens_saved;
         for (step, trace) in output.trace.iter().enumerate() {
             let node = item.progress.nodes.entry(trace.node.clone()).or_default();
             node.millis = u64::try_from(trace.took.as_millis()).unwrap_or_default();
             node.reused = trace.reused;
+            (node.tokens, node.tokens_saved) = (trace.tokens, trace.tokens_saved);
             for (place, (port, elements)) in trace.ports.iter().enumerate() {
                 node.elements.insert(port.clone(), elements.len() as u64);
+                node.chunk_tokens.extend(elements.tokens().map(|tokens| (port.clone(), tokens)));
                 let shown = elements.as_ref().clone().select(|index| index < MAX_SHOWN);
                 let key = ContentKey::of([
                     b"preview".as_slice(),
@@ -184,7 +198,7 @@ async fn show(
             store::item_log::append(change, workspace, item.id, &entry).await?;
         }
     }
-    store::run_item::store_progress(change, workspace, item, None, Default::default()).await?;
+    store::run_item::store_progress(change, workspace, item, None, work).await?;
     Ok(())
 }
 

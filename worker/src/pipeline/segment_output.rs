@@ -58,6 +58,10 @@ pub struct NodeTrace {
     pub took: Duration,
     /// Whether it was found instead of computed.
     pub reused: bool,
+    /// Tokens that models were given.
+    pub tokens: u64,
+    /// Tokens whose results were found.
+    pub tokens_saved: u64,
     /// Why it has no output.
     pub failure: Option<Failure>,
 }

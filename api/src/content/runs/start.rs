@@ -83,7 +83,7 @@ pub async fn start(
     operation_id = "previewPipeline",
     tag = "runs",
     summary = "Preview a pipeline",
-    description = "Runs a pipeline in any state, or another definition, on up to ten files. A preview writes nothing: the artifacts of its items show what each node gave. With `waitSeconds` the response has the run as it is when it has ended, or after that time."
+    description = "Runs a pipeline in any state, or another definition, on up to ten files: named ones, or a sample of those that the sources take. A preview writes nothing: the artifacts of its items show what each node gave, and the items its tokens and time. With `waitSeconds` the response has the run as it is when it has ended, or after that time."
 )]
 pub async fn preview(
     state: Data<State>,
@@ -94,6 +94,9 @@ pub async fn preview(
     body: Json<PreviewPipeline>,
 ) -> Result<Accepted<Run>, Problem> {
     let (pipeline, body, workspace) = (PipelineId(path.0.pipeline), body.0, member.workspace);
+    if body.files.is_some() == body.sample.is_some() {
+        return Err(invalid_field("sample", "must be given if `files` is absent, and only then"));
+    }
     let definition: Option<Value> = match &body.definition {
         Some(definition) => Some(compile(definition)?.definition.to_json()),
         None => None,
@@ -103,15 +106,17 @@ pub async fn preview(
         0 => None,
         _ => Some(state.streams.acquire(member.account, state.platform.config.limit.account_streams)?),
     };
-    let request = key.bind("previewPipeline", Some(member.account), &(workspace, pipeline, &body.files, &definition));
+    let content = (workspace, pipeline, &body.files, body.sample, &definition);
+    let request = key.bind("previewPipeline", Some(member.account), &content);
     let started: Accepted<Run> = idempotent(&member.changes(&state.platform, &client), request, async |change| {
         let (stored, _) = service::lock_pipeline(change, workspace, pipeline).await?;
-        let files = Some(service::check_files(change, workspace, &body.files).await?);
+        let files = files(change, workspace, body.files.as_deref()).await?;
         let of = match &definition {
             Some(definition) => service::insert_inline(change, workspace, definition).await?,
             None => stored,
         };
-        let selection = Selection { files, ..Selection::default() };
+        let newest = body.sample.is_some();
+        let selection = Selection { files, limit: body.sample, newest, ..Selection::default() };
         let start = runs::StartRun { preview: true, ..runs::StartRun::new(RunTrigger::Preview, selection) };
         service::start(change, &state.platform, workspace, &of, start).await.map(Run::from)
     })

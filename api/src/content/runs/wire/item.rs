@@ -91,6 +91,10 @@ pub struct NodeProgress {
     pub millis: u64,
     /// Whether its output was found by its content.
     pub reused: bool,
+    /// Tokens that it gave models.
+    pub tokens: u64,
+    /// Tokens of it whose results were found.
+    pub tokens_saved: u64,
 }
 
 /// What a node gave at an output.
@@ -101,6 +105,9 @@ pub struct OutputProgress {
     pub port: String,
     /// The number of elements.
     pub elements: u64,
+    /// The tokens of the chunks; absent of other elements.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
 }
 
 /// Why an item failed.
@@ -165,8 +172,13 @@ impl From<entity::run_item::Model> for Item {
 
 impl NodeProgress {
     fn new(node: String, did: progress::NodeProgress) -> Self {
-        let outputs = did.elements.into_iter().map(|(port, elements)| OutputProgress { port, elements }).collect();
-        Self { node, outputs, millis: did.millis, reused: did.reused }
+        let progress::NodeProgress { elements, chunk_tokens, millis, reused, tokens, tokens_saved } = did;
+        let output = |(port, elements)| {
+            let tokens = chunk_tokens.get(&port).copied();
+            OutputProgress { port, elements, tokens }
+        };
+        let outputs = elements.into_iter().map(output).collect();
+        Self { node, outputs, millis, reused, tokens, tokens_saved }
     }
 }
 

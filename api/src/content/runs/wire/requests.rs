@@ -119,10 +119,14 @@ pub fn inline_example() -> Value {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(example = "preview_example")]
 pub struct PreviewPipeline {
-    /// The files.
-    #[garde(length(min = 1, max = 10))]
+    /// The files; absent: a sample.
+    #[garde(inner(length(min = 1, max = 10)))]
     #[schemars(length(min = 1, max = 10))]
-    pub files: Vec<Uuid>,
+    pub files: Option<Vec<Uuid>>,
+    /// In place of files: so many of those that the sources of the definition take, the newest ones.
+    #[garde(inner(range(min = 1, max = 10)))]
+    #[schemars(range(min = 1, max = 10))]
+    pub sample: Option<u32>,
     /// A definition to try; absent: the newest one of the pipeline.
     #[garde(skip)]
     #[serde(default, deserialize_with = "present")]
