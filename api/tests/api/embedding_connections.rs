@@ -92,6 +92,14 @@ async fn collection_is_indexed_and_searched_by_its_connection() {
     assert!(usage["items"][0]["inputTokens"].as_i64().unwrap() > 0, "{usage}");
     assert!(usage["items"][0]["cost"].as_f64().unwrap() > 0.0, "{usage}");
 
+    // As if the code of a type had been raised since.
+    setup.app.sql("update run set code_versions = jsonb_set(code_versions, '{embed}', '0')").await;
+    let pipelines = setup.app.get(&setup.ada, &setup.path("pipelines")).await.expect(200);
+    let staleness = setup.path(&format!("pipelines/{}/staleness", pipelines["items"][0]["id"].as_str().unwrap()));
+    let refresh = setup.app.get(&setup.ada, &staleness).await.expect(200)["refresh"].take();
+    let tokens = refresh["tokens"].as_f64().unwrap();
+    assert!(tokens > 0.0 && refresh["cost"] == json!(tokens / 10.0), "{refresh}");
+
     // The vectors of the collection stay comparable with those of queries.
     let connection = format!("connections/{}", setup.connection);
     let settings = json!({ "model": "e-2", "dimensions": 3, "baseUrl": setup.server.base_url });

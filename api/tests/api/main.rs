@@ -77,6 +77,7 @@ mod quickstart;
 mod quotas;
 mod random_pipelines;
 mod rate_limits;
+mod refresh_costs;
 mod reranking;
 mod reranking_faults;
 mod reranking_local;

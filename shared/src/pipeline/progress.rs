@@ -38,7 +38,6 @@ pub struct Progress {
     pub files: Vec<FileId>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
     *number == T::default()
 }

@@ -9,6 +9,7 @@ use nvisy_shared::{
 };
 
 use super::{
+    refresh_cost::refresh_cost,
     service,
     wire::{
         FailedObject, FailedObjects, ItemWaiting, PipelinePath, RefreshCost, Run, RunPath, RunsQuery, StaleNodeType,
@@ -105,6 +106,8 @@ pub async fn staleness(
     let compiled = pipeline::compile(&newest.definition).map_err(Problem::internal)?;
     let versions = runs::code_versions(&compiled.plan);
     let found = store::staleness::find(db, workspace, id, newest.version, versions.clone()).await?;
+    let spent = store::staleness::connection_tokens(db, workspace, id, newest.version, versions.clone()).await?;
+    let cost = refresh_cost(db, workspace, &compiled.plan, found.tokens, spent).await?;
     let raised = store::staleness::raised_node_types(db, workspace, id, versions.clone()).await?;
     let current = |kind: &str| versions[kind].as_u64().and_then(|version| u32::try_from(version).ok());
     Ok(Json(Staleness {
@@ -121,6 +124,11 @@ pub async fn staleness(
                 items: raised.items,
             })
             .collect(),
-        refresh: RefreshCost { files: found.files, chunks: found.chunks, tokens: found.tokens },
+        refresh: RefreshCost {
+            files: found.files,
+            chunks: found.chunks,
+            tokens: found.tokens,
+            cost: cost.map(|micros| micros as f64 / 1e6),
+        },
     }))
 }

@@ -5,6 +5,7 @@ mod inline;
 mod inline_body;
 mod items;
 mod lists;
+mod refresh_cost;
 mod retry_items;
 mod service;
 mod start;

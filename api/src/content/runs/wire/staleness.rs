@@ -48,4 +48,8 @@ pub struct RefreshCost {
     pub chunks: i64,
     /// The tokens of these chunks.
     pub tokens: i64,
+    /// The estimated cost, by the prices of the connections that compute vectors and answers; absent: none of them has a price. Nodes
+    /// that ask a model read as many tokens as last time, but no fewer than the chunks have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
 }

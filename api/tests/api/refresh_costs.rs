@@ -1,0 +1,53 @@
+//! The cost of computing stale results again, where nodes ask a model.
+
+use serde_json::{Value, json};
+
+use crate::support::{ModelServer, Setup, definition, wait_until};
+
+const TIDES: &str = "The tide turns twice a day, and the power station stands still until the water rises again.";
+
+fn titled(connection: &Value, max_characters: u32) -> Value {
+    definition(
+        &json!([
+            { "id": "in", "type": "source.files", "trigger": "manual" },
+            { "id": "read", "type": "partition" },
+            { "id": "name", "type": "title", "connection": connection },
+            { "id": "cut", "type": "chunk.characters", "maxCharacters": max_characters },
+            { "id": "out", "type": "sink.collection" },
+        ]),
+        &["in > read", "read > name", "name > cut", "cut > out"],
+    )
+}
+
+#[actix_web::test]
+async fn refresh_costs_what_the_answers_for_stale_items_have_cost() {
+    let setup = Setup::with_worker().await;
+    let server = ModelServer::start().await;
+    server.answer(json!({ "title": "Tides" }));
+    let settings = json!({ "model": "m-1", "baseUrl": server.base_url });
+    let body = json!({ "name": "main", "provider": "openai", "settings": settings });
+    let connection = setup.app.post(&setup.ada, &setup.path("connections"), &body).await.expect(201);
+    let path = setup.pipeline("Titled", &titled(&connection["id"], 200)).await;
+    setup.upload(&[("tides.txt", TIDES)]).await;
+    let run = setup.app.post(&setup.ada, &setup.path(&format!("{path}/runs")), &json!({})).await.expect(202);
+    let run = format!("runs/{}", run["id"].as_str().unwrap());
+    let ended = wait_until("the run has ended", async || {
+        let run = setup.get(&run).await;
+        run["finishedAt"].is_string().then_some(run)
+    })
+    .await;
+    assert_eq!(ended["state"], "completed", "{ended}");
+    let refresh = async || setup.get(&format!("{path}/staleness")).await["refresh"].take();
+    assert_eq!(refresh().await["cost"], Value::Null, "without a price");
+
+    let mut priced = settings.clone();
+    priced["prices"] = json!({ "inputPerMillion": 10.0, "outputPerMillion": 100.0 });
+    let connection_path = format!("connections/{}", connection["id"].as_str().unwrap());
+    setup.patch(&connection_path, &json!({ "settings": priced })).await;
+    assert_eq!(refresh().await["cost"], json!(0.0), "nothing is stale");
+    setup.patch(&path, &json!({ "definition": titled(&connection["id"], 50) })).await;
+    let stale = refresh().await;
+    // 100 tokens were read, and 10 written.
+    assert_eq!((&stale["files"], &stale["cost"]), (&json!(1), &json!(0.002)), "{stale}");
+    setup.app.stop().await;
+}
