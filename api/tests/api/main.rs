@@ -14,6 +14,7 @@ mod api_token_scopes;
 mod api_tokens;
 mod audit_coverage;
 mod call_recovery;
+mod cancelled_calls;
 mod changed_nodes;
 mod changed_pipelines;
 mod check_writing;

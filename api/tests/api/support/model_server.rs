@@ -1,7 +1,10 @@
 //! A server that speaks OpenAI's chat completions on a socket, and answers as a test says.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,6 +13,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
+use tokio_util::sync::CancellationToken;
 
 /// A request that the server received.
 #[derive(Clone, Debug)]
@@ -31,8 +35,34 @@ impl ModelRequest {
 /// How a request is answered: status, headers and body, as they go over the socket.
 type Respond = Box<dyn FnMut(&ModelRequest) -> String + Send>;
 
+/// Requests that wait for their answers.
+#[derive(Default)]
+struct Held {
+    /// Where new requests wait.
+    release: Mutex<Option<CancellationToken>>,
+    /// Those whose client has closed the connection.
+    abandoned: AtomicUsize,
+}
+
+impl Held {
+    /// Waits until the request may be answered. `false`: its client did not wait so long.
+    async fn wait(&self, stream: &mut BufReader<TcpStream>) -> bool {
+        let release = self.release.lock().unwrap().clone();
+        let Some(release) = release else { return true };
+        tokio::select! {
+            () = release.cancelled() => true,
+            // A client that waits sends nothing.
+            _ = stream.read_u8() => {
+                self.abandoned.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+}
+
 pub struct ModelServer {
     pub base_url: String,
+    held: Arc<Held>,
     received: Arc<Mutex<Vec<ModelRequest>>>,
     respond: Arc<Mutex<Respond>>,
     time_to_answer: Arc<Mutex<Duration>>,
@@ -46,14 +76,19 @@ impl ModelServer {
         let respond: Arc<Mutex<Respond>> = Arc::new(Mutex::new(Box::new(|_| completion("{}"))));
         let time_to_answer: Arc<Mutex<Duration>> = Arc::default();
         let (log, responder, time) = (Arc::clone(&received), Arc::clone(&respond), Arc::clone(&time_to_answer));
+        let held: Arc<Held> = Arc::default();
+        let waiting = Arc::clone(&held);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (log, responder) = (Arc::clone(&log), Arc::clone(&responder));
+                let (log, responder, waiting) = (Arc::clone(&log), Arc::clone(&responder), Arc::clone(&waiting));
                 let time = *time.lock().unwrap();
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
                     let Some(request) = read(&mut stream).await else { return };
                     log.lock().unwrap().push(request.clone());
+                    if !waiting.wait(&mut stream).await {
+                        return;
+                    }
                     tokio::time::sleep(time).await;
                     let response = responder.lock().unwrap()(&request);
                     let _ = stream.write_all(response.as_bytes()).await;
@@ -61,7 +96,7 @@ impl ModelServer {
                 });
             }
         });
-        Self { base_url, received, respond, time_to_answer }
+        Self { base_url, held, received, respond, time_to_answer }
     }
 
     pub fn requests(&self) -> Vec<ModelRequest> {
@@ -81,6 +116,23 @@ impl ModelServer {
     /// Takes this time for every answer from here on.
     pub fn answer_after(&self, time: Duration) {
         *self.time_to_answer.lock().unwrap() = time;
+    }
+
+    /// Answers no request from here on, until [`ModelServer::release`].
+    pub fn hold(&self) {
+        *self.held.release.lock().unwrap() = Some(CancellationToken::new());
+    }
+
+    /// Answers the requests that wait, and all others.
+    pub fn release(&self) {
+        if let Some(release) = self.held.release.lock().unwrap().take() {
+            release.cancel();
+        }
+    }
+
+    /// The number of requests whose client has closed the connection before they were answered.
+    pub fn abandoned(&self) -> usize {
+        self.held.abandoned.load(Ordering::Relaxed)
     }
 
     /// Answers every request from here on with an error.
