@@ -111,3 +111,14 @@ pub async fn abort(
     notify(change, workspace, run).await?;
     Ok(true)
 }
+
+/// Ends all runs of a pipeline that is to be deleted and whose jobs are: otherwise their files would stay in process.
+///
+/// # Errors
+/// When the database fails.
+pub async fn abort_of_pipeline(change: &mut Change, workspace: WorkspaceId, pipeline: PipelineId) -> Result<()> {
+    for run in store::run::open_of_pipeline(change.tx(), workspace, pipeline).await? {
+        abort(change, workspace, run, RunState::Cancelled, None, None).await?;
+    }
+    Ok(())
+}

@@ -8,7 +8,7 @@ mod retry;
 mod start;
 
 pub use arrival::{Route, enter, start_for_file};
-pub use end::{abort, ended, ended_without_items};
+pub use end::{abort, abort_of_pipeline, ended, ended_without_items};
 pub use entering::enqueue_entering;
 pub use retry::{PlansByVersion, requeue, retry_failed};
 pub use start::{ItemsOfRun, Selection, StartRun, start, syncs};

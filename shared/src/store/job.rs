@@ -22,7 +22,7 @@ use crate::{
         dead_job,
         job::{ActiveModel, Column, Entity},
     },
-    id::{JobId, RunId, WorkspaceId},
+    id::{JobId, PipelineId, RunId, WorkspaceId},
 };
 
 /// A job to be added.
@@ -303,6 +303,20 @@ pub async fn delete_of_run(tx: &Tx, run: RunId, except: Option<JobId>) -> Result
     let deleted = raw_sql!(
         Postgres,
         "with obsolete as (select id from job where run_id = {run} and id is distinct from {except} order by id for update)
+         delete from job using obsolete where job.id = obsolete.id"
+    );
+    sql::execute(tx, deleted).await
+}
+
+/// As [`delete_of_run`], of all runs of a pipeline that go on.
+pub async fn delete_of_pipeline(tx: &Tx, workspace: WorkspaceId, pipeline: PipelineId) -> Result<u64> {
+    let deleted = raw_sql!(
+        Postgres,
+        "with obsolete as (
+             select id from job where run_id in (
+                 select id from run
+                 where workspace_id = {workspace} and pipeline_id = {pipeline} and finished_at is null)
+             order by id for update)
          delete from job using obsolete where job.id = obsolete.id"
     );
     sql::execute(tx, deleted).await

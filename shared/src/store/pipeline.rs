@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, raw_sql,
-    sea_query::{ExprTrait, OnConflict},
+    sea_query::{ExprTrait, LockType, OnConflict},
 };
 use serde_json::{Value as Json, json};
 
@@ -81,9 +81,15 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, id: PipelineId) -> R
     Entity::find_by_id((workspace, id)).one(conn).await
 }
 
-/// Like [`find`], and locks the row.
+/// Like [`find`], and locks the row: one change at a time.
 pub async fn lock(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result<Option<Model>> {
-    Entity::find_by_id((workspace, id)).lock_exclusive().one(tx).await
+    // Not `for update`, which would block uploads, and workers that write for the pipeline.
+    Entity::find_by_id((workspace, id)).lock(LockType::NoKeyUpdate).one(tx).await
+}
+
+/// Like [`lock`], for a pipeline that is to be deleted: waits for uploads that start runs of it, and lets no other begin.
+pub async fn lock_for_deletion(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result<Option<Model>> {
+    Entity::find_by_id((workspace, id)).lock(LockType::Update).one(tx).await
 }
 
 /// Pipelines before `before`, newest first.
@@ -297,7 +303,7 @@ pub async fn lock_due(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Result
          from pipeline p
          join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
          where p.workspace_id = {workspace} and p.id = {id} and p.next_run_at <= now() and p.state = 'enabled'
-         for update of p"
+         for no key update of p"
     );
     let row: Option<DueRow> = sql::first(tx, due).await?;
     Ok(row.map(|DueRow { id, name, version, definition, next_run_at }| DuePipeline {
@@ -314,7 +320,7 @@ pub async fn lock_enabled(tx: &Tx, workspace: WorkspaceId, id: PipelineId) -> Re
          from pipeline p
          join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
          where p.workspace_id = {workspace} and p.id = {id} and p.state = 'enabled'
-         for update of p"
+         for no key update of p"
     );
     sql::first(tx, enabled).await
 }

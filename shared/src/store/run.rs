@@ -5,8 +5,10 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect,
-    RelationTrait, Select, SelectExt, UpdateMany, raw_sql, sea_query::ExprTrait,
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    RelationTrait, Select, SelectExt, UpdateMany, raw_sql,
+    sea_query::{ExprTrait, LockType},
 };
 use serde_json::Value as Json;
 
@@ -40,15 +42,23 @@ fn select_pipelines(workspace: WorkspaceId) -> Select<pipeline::Entity> {
         .filter(pipeline::Column::WorkspaceId.eq(workspace))
 }
 
-/// The enabled pipelines of a workspace, oldest first.
-pub async fn enabled_pipelines(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<Pipeline>> {
+fn select_enabled(workspace: WorkspaceId) -> Select<pipeline::Entity> {
     select_pipelines(workspace)
         .filter(pipeline::Column::State.eq(PipelineState::Enabled))
         .filter(pipeline::Column::Inline.into_expr().not())
         .order_by_asc(pipeline::Column::Id)
-        .into_model()
-        .all(conn)
-        .await
+}
+
+/// The enabled pipelines of a workspace, oldest first.
+pub async fn enabled_pipelines(conn: &impl Conn, workspace: WorkspaceId) -> Result<Vec<Pipeline>> {
+    select_enabled(workspace).into_model().all(conn).await
+}
+
+/// As [`enabled_pipelines`], for an upload that starts runs of them: none of them is deleted before it ends.
+pub async fn lock_enabled_pipelines(tx: &Tx, workspace: WorkspaceId) -> Result<Vec<Pipeline>> {
+    let mut enabled = select_enabled(workspace);
+    QueryTrait::query(&mut enabled).lock_with_tables(LockType::KeyShare, [pipeline::Entity]);
+    enabled.into_model().all(tx).await
 }
 
 /// Whether an enabled pipeline of the workspace runs after another one.
@@ -266,6 +276,18 @@ pub async fn set_code_versions(tx: &Tx, workspace: WorkspaceId, run: RunId, code
     let row = run::ActiveModel { code_versions: Set(Some(code_versions)), ..Default::default() };
     update_run(workspace, run).set(row).exec(tx).await?;
     Ok(())
+}
+
+/// The runs of a pipeline that go on, oldest first.
+pub async fn open_of_pipeline(tx: &Tx, workspace: WorkspaceId, pipeline: PipelineId) -> Result<Vec<RunId>> {
+    let open = run::Entity::find()
+        .select_only()
+        .column(run::Column::Id)
+        .filter(run::Column::WorkspaceId.eq(workspace))
+        .filter(run::Column::PipelineId.eq(pipeline))
+        .filter(run::Column::FinishedAt.is_null())
+        .order_by_asc(run::Column::Id);
+    open.into_tuple().all(tx).await
 }
 
 /// Records how far the source of a run was read, and whether that was all of it.

@@ -67,7 +67,7 @@ pub async fn upload(
             if !member.access_grant().is_valid(change.tx()).await? {
                 return Err(Problem::not_found());
             }
-            let pipelines = store::run::enabled_pipelines(change.tx(), member.workspace).await?;
+            let pipelines = store::run::lock_enabled_pipelines(change, member.workspace).await?;
             let files = accept(change, platform, member.workspace, pipelines, &form.files, &mut referenced).await?;
             Ok(AcceptedFiles { items: files.into_iter().map(AcceptedFile::from).collect() })
         })

@@ -112,7 +112,7 @@ pub async fn update(
     operation_id = "deletePipeline",
     tag = "pipelines",
     summary = "Delete a pipeline",
-    description = "With all its versions and runs; search finds nothing any more of what it has written. The built-in pipeline can only be disabled. With `If-Match`, only if the pipeline has not changed since the client read it."
+    description = "With all its versions and runs, of which those in progress are cancelled; search finds nothing any more of what it has written. The built-in pipeline can only be disabled. With `If-Match`, only if the pipeline has not changed since the client read it."
 )]
 pub async fn delete(
     state: Data<State>,

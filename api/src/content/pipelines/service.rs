@@ -11,6 +11,7 @@ use nvisy_shared::{
         state::PipelineState,
     },
     platform::Platform,
+    runs,
     store::{self, Conn, Tx, change::Change, pipeline::NewPipeline},
 };
 use serde_json::{Value, json};
@@ -145,11 +146,16 @@ pub async fn delete(
     let changes = member.changes(platform, client);
     changes
         .run(async |change| {
+            member.lock(change).await?;
+            // Before the pipeline: what workers write for it, while they hold jobs, refers to it.
+            store::job::delete_of_pipeline(change, member.workspace, id).await?;
+            store::pipeline::lock_for_deletion(change, member.workspace, id).await?;
             let row = lock(change, member, id, revisions.as_deref()).await?;
             if row.builtin {
                 return Err(Problem::new(Code::BuiltinPipeline).detail("it can be disabled"));
             }
             require_unused(change.tx(), member.workspace, &follower_of(&row.name)).await?;
+            runs::abort_of_pipeline(change, member.workspace, id).await?;
             store::pipeline::delete(change, member.workspace, id).await?;
             change.audit(Action::PipelineDeleted, id);
             change.emit(EventType::PipelineDeleted, id, json!({}));
