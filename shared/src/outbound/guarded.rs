@@ -18,7 +18,7 @@ use reqwest::{
 };
 use url::{Host, Url};
 
-use super::{OutboundError, address};
+use super::{OutboundError, address, names::Names};
 use crate::{
     config::{Networks, OutboundConfig},
     error_chain,
@@ -33,6 +33,7 @@ const MAX_CAUSES: usize = 16;
 #[derive(Clone, Debug)]
 pub struct GuardedClient {
     client: reqwest::Client,
+    names: Names,
     policy: Arc<AddressPolicy>,
     max_response_bytes: usize,
 }
@@ -106,13 +107,13 @@ impl AddressPolicy {
 }
 
 /// Resolves names and drops the addresses that are not allowed. The connector connects to the returned addresses, and to no others.
-struct CheckedResolver(Arc<AddressPolicy>);
+struct CheckedResolver(Names, Arc<AddressPolicy>);
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let policy = Arc::clone(&self.0);
+        let (names, policy) = (self.0.clone(), Arc::clone(&self.1));
         Box::pin(async move {
-            let resolved: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let resolved = names.addresses(name.as_str(), 0).await?;
             let allowed: Vec<_> = resolved.into_iter().filter(|address| policy.allows(address.ip())).collect();
             if allowed.is_empty() {
                 return Err(ClosedAddress.into());
@@ -128,10 +129,15 @@ impl GuardedClient {
     /// # Errors
     /// [`OutboundError`] if TLS or the client cannot be set up.
     pub fn new(settings: &OutboundConfig) -> Result<Self, OutboundError> {
+        Self::resolving(settings, Names::default())
+    }
+
+    pub(super) fn resolving(settings: &OutboundConfig, names: Names) -> Result<Self, OutboundError> {
         let policy = Arc::new(AddressPolicy { allowed: settings.allowed_networks.clone() });
         let builder = super::builder(Duration::from_secs(settings.timeout_seconds))?;
-        let client = builder.no_proxy().dns_resolver(CheckedResolver(Arc::clone(&policy))).build()?;
-        Ok(Self { client, policy, max_response_bytes: settings.response_bytes })
+        let resolver = CheckedResolver(names.clone(), Arc::clone(&policy));
+        let client = builder.no_proxy().dns_resolver(resolver).build()?;
+        Ok(Self { client, names, policy, max_response_bytes: settings.response_bytes })
     }
 
     /// Checks a URL as far as that is possible without resolving its name; validations report it early.
@@ -175,9 +181,9 @@ impl GuardedClient {
     /// [`OutboundFailure::Blocked`] if none may be called, [`OutboundFailure::Connect`] if the name does not resolve.
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, OutboundFailure> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let resolved = tokio::net::lookup_host((host, port)).await;
+        let resolved = self.names.addresses(host, port).await;
         let resolved = resolved.map_err(|error| OutboundFailure::Connect(error_chain(&error)))?;
-        let allowed: Vec<_> = resolved.filter(|address| self.policy.allows(address.ip())).collect();
+        let allowed: Vec<_> = resolved.into_iter().filter(|address| self.policy.allows(address.ip())).collect();
         if allowed.is_empty() { Err(OutboundFailure::Blocked(CLOSED_ADDRESS)) } else { Ok(allowed) }
     }
 

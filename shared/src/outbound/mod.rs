@@ -3,6 +3,7 @@
 
 mod address;
 mod guarded;
+mod names;
 mod tls;
 
 use std::{

@@ -1,6 +1,11 @@
 //! The guarded client against servers on sockets.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::{ErrorKind, Write},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use flate2::{Compression, write::GzEncoder};
 use reqwest::Method;
@@ -10,21 +15,30 @@ use tokio::{
 };
 use url::Url;
 
-use super::{GuardedClient, OutboundFailure, OutboundResponse, client};
+use super::{GuardedClient, OutboundFailure, OutboundResponse, client, names::Names};
 use crate::config::OutboundConfig;
 
 const LOOPBACK: &str = "127.0.0.0/8, ::1";
 
-fn guarded(allowed: &str) -> GuardedClient {
-    let allowed_networks = allowed.parse().unwrap();
-    GuardedClient::new(&OutboundConfig {
-        allowed_networks,
+fn settings(allowed: &str) -> OutboundConfig {
+    OutboundConfig {
+        allowed_networks: allowed.parse().unwrap(),
         response_bytes: 1_000_000,
         timeout_seconds: 5,
         local_folders: Default::default(),
         writable_folders: Default::default(),
-    })
-    .unwrap()
+    }
+}
+
+fn guarded(allowed: &str) -> GuardedClient {
+    GuardedClient::new(&settings(allowed)).unwrap()
+}
+
+/// A client whose DNS server gives these answers, one after the other.
+fn with_answers(allowed: &str, answers: &[&[&str]]) -> GuardedClient {
+    let parse = |answer: &&[&str]| -> Vec<IpAddr> { answer.iter().map(|ip| ip.parse().unwrap()).collect() };
+    let names = Names::Scripted(Arc::new(Mutex::new(answers.iter().map(parse).collect())));
+    GuardedClient::resolving(&settings(allowed), names).unwrap()
 }
 
 async fn get(client: &GuardedClient, url: &str, max_bytes: usize) -> Result<OutboundResponse, OutboundFailure> {
@@ -36,6 +50,11 @@ async fn get(client: &GuardedClient, url: &str, max_bytes: usize) -> Result<Outb
 async fn serve(response: Vec<u8>) -> u16 {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = server.local_addr().unwrap().port();
+    serve_on(server, response);
+    port
+}
+
+fn serve_on(server: TcpListener, response: Vec<u8>) {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = server.accept().await {
             let response = response.clone();
@@ -46,7 +65,27 @@ async fn serve(response: Vec<u8>) -> u16 {
             });
         }
     });
-    port
+}
+
+/// An address that stands for a public one: the operator allows it, and no other.
+const OPEN: &str = "127.0.0.2";
+const CLOSED: &str = "127.0.0.1";
+
+/// A server at [`OPEN`], and one on the same port at [`CLOSED`], which accepts what has connected.
+async fn open_and_closed() -> (TcpListener, std::net::TcpListener, u16) {
+    loop {
+        let open = TcpListener::bind((OPEN, 0)).await.unwrap();
+        let port = open.local_addr().unwrap().port();
+        // Another test may have this port.
+        if let Ok(closed) = std::net::TcpListener::bind((CLOSED, port)) {
+            closed.set_nonblocking(true).unwrap();
+            return (open, closed, port);
+        }
+    }
+}
+
+fn assert_no_connection(server: &std::net::TcpListener) {
+    assert_eq!(server.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the closed address saw a connection");
 }
 
 fn response(head: &str, body: &[u8]) -> Vec<u8> {
@@ -111,6 +150,39 @@ async fn name_of_a_closed_address_gets_no_connection() {
     assert!(matches!(failure, OutboundFailure::Blocked(_)), "{failure:?}");
     let accepted = tokio::time::timeout(Duration::from_millis(100), server.accept()).await;
     assert!(accepted.is_err(), "the server saw a connection");
+}
+
+#[tokio::test]
+async fn second_answer_of_a_dns_server_is_never_reached() {
+    let (open, closed, port) = open_and_closed().await;
+    serve_on(open, response("200 OK", b"open"));
+    let url = format!("http://rebind.example:{port}/");
+    // Checked and reached by one answer: the second one is that of the next request, which fails.
+    let client = with_answers(OPEN, &[&[OPEN], &[CLOSED], &[OPEN]]);
+    assert_eq!(get(&client, &url, 10).await.unwrap().body.as_ref(), b"open");
+    let failure = get(&client, &url, 10).await.unwrap_err();
+    assert!(matches!(failure, OutboundFailure::Blocked(_)), "{failure:?}");
+    assert_eq!(get(&client, &url, 10).await.unwrap().body.as_ref(), b"open");
+    // Of an answer with both addresses the closed one is dropped.
+    let client = with_answers(OPEN, &[&[CLOSED, OPEN]]);
+    assert_eq!(get(&client, &url, 10).await.unwrap().body.as_ref(), b"open");
+    assert_no_connection(&closed);
+
+    let client = with_answers(OPEN, &[&[OPEN, CLOSED], &[CLOSED]]);
+    let resolved = client.resolve("rebind.example", port).await.unwrap();
+    assert_eq!(resolved, [format!("{OPEN}:{port}").parse::<SocketAddr>().unwrap()]);
+    let failure = client.resolve("rebind.example", port).await.unwrap_err();
+    assert!(matches!(failure, OutboundFailure::Blocked(_)), "{failure:?}");
+}
+
+#[tokio::test]
+async fn closed_address_is_not_tried_when_the_open_one_does_not_respond() {
+    let (open, closed, port) = open_and_closed().await;
+    drop(open);
+    let client = with_answers(OPEN, &[&[OPEN, CLOSED], &[CLOSED]]);
+    let failure = get(&client, &format!("http://rebind.example:{port}/"), 10).await.unwrap_err();
+    assert!(matches!(failure, OutboundFailure::Connect(_)), "{failure:?}");
+    assert_no_connection(&closed);
 }
 
 #[tokio::test]
