@@ -26,7 +26,11 @@ pub(crate) fn pdf(pages: &[&str]) -> Vec<u8> {
         ));
         objects.push(format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()));
     }
+    pdf_of(&objects)
+}
 
+/// A PDF of these objects, numbered from 1: the catalogue first, and properties in the fourth.
+pub(crate) fn pdf_of(objects: &[String]) -> Vec<u8> {
     let mut file = "%PDF-1.4\n".to_owned();
     let mut xref = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
     for (index, object) in objects.iter().enumerate() {
@@ -112,4 +116,83 @@ pub(crate) fn ole(stream: &str) -> Vec<u8> {
     let mut container = cfb::CompoundFile::create(Cursor::new(Vec::new())).expect("in memory");
     container.create_stream(stream).and_then(|mut stream| stream.write_all(&[7; 600])).expect("in memory");
     container.into_inner().into_inner()
+}
+
+/// A mail that is attached to a mail, and so on.
+pub(crate) fn nested_mail(levels: usize) -> String {
+    let head = |level: usize| format!("From: a@example.org\r\nTo: b@example.org\r\nSubject: Level {level}\r\n");
+    let mut mail = format!("{}\r\nThe innermost tide.\r\n", head(0));
+    for level in 1..=levels {
+        let boundary = format!("b{level:06}");
+        mail = format!(
+            "{}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary={boundary}\r\n\r\n\
+             --{boundary}\r\nContent-Type: text/plain\r\n\r\nSee the mail below, at level {level}.\r\n\
+             --{boundary}\r\nContent-Type: message/rfc822\r\n\r\n{mail}\r\n--{boundary}--\r\n",
+            head(level)
+        );
+    }
+    mail
+}
+
+/// A page of a TIFF: a square of grey points. The file may claim more than the data has.
+pub(crate) struct TiffPage<'a> {
+    pub(crate) side: u32,
+    pub(crate) bits: u32,
+    /// 1: none; 32773: `PackBits`.
+    pub(crate) compression: u32,
+    pub(crate) data: &'a [u8],
+}
+
+/// A TIFF of these pages. `is_loop`: the first page follows the last one.
+pub(crate) fn tiff(pages: &[TiffPage<'_>], is_loop: bool) -> Vec<u8> {
+    const SHORT: u16 = 3;
+    const LONG: u16 = 4;
+    let mut file = b"II*\0\0\0\0\0".to_vec();
+    // Where the offset of the next page is written.
+    let mut link = 4;
+    for page in pages {
+        let data = file.len() as u32;
+        file.extend(page.data);
+        file.resize(file.len().next_multiple_of(2), 0);
+        let start = file.len() as u32;
+        file[link..link + 4].copy_from_slice(&start.to_le_bytes());
+        let fields: [(u16, u16, u32); 9] = [
+            (256, LONG, page.side),
+            (257, LONG, page.side),
+            (258, SHORT, page.bits),
+            (259, SHORT, page.compression),
+            // Black is zero.
+            (262, SHORT, 1),
+            (273, LONG, data),
+            (277, SHORT, 1),
+            (278, LONG, page.side),
+            (279, LONG, page.data.len() as u32),
+        ];
+        file.extend((fields.len() as u16).to_le_bytes());
+        for (tag, kind, value) in fields {
+            file.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+            file.extend([1_u32.to_le_bytes(), value.to_le_bytes()].concat());
+        }
+        link = file.len();
+        file.extend([0; 4]);
+    }
+    if is_loop {
+        let first: [u8; 4] = file[4..8].try_into().expect("four bytes");
+        file[link..].copy_from_slice(&first);
+    }
+    file
+}
+
+/// A PNG whose header claims a square of colours, without any.
+pub(crate) fn png_header(side: u32) -> Vec<u8> {
+    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+    let header = [side.to_be_bytes().as_slice(), &side.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
+    for (kind, data) in [(b"IHDR", header.as_slice()), (b"IDAT", &[0x78, 0x9C, 3, 0, 0, 0, 0, 1]), (b"IEND", &[])] {
+        let mut crc = flate2::Crc::new();
+        crc.update(kind);
+        crc.update(data);
+        file.extend((data.len() as u32).to_be_bytes());
+        file.extend([kind.as_slice(), data, &crc.sum().to_be_bytes()].concat());
+    }
+    file
 }

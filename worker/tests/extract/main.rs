@@ -1,5 +1,6 @@
 //! Extraction in a child process: good files give their text, bad ones a typed failure.
 
+mod bombs;
 mod files;
 mod golden;
 mod members;

@@ -17,9 +17,19 @@ async fn members(
     bytes: &[u8],
     limits: &ExtractLimits,
 ) -> Result<Option<Vec<(String, usize)>>, ExtractError> {
+    members_within(name, bytes, limits, UNPACK).await
+}
+
+/// As [`members`], within other limits.
+async fn members_within(
+    name: &str,
+    bytes: &[u8],
+    limits: &ExtractLimits,
+    unpack: UnpackLimits,
+) -> Result<Option<Vec<(String, usize)>>, ExtractError> {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(bytes).expect("written");
-    let Some(mut members) = Members::open(&worker(), &file, &named(name), limits, UNPACK).await? else {
+    let Some(mut members) = Members::open(&worker(), &file, &named(name), limits, unpack).await? else {
         return Ok(None);
     };
     let mut found = Vec::new();
@@ -116,6 +126,47 @@ async fn bad_archives_fail_with_their_kind() {
     let mail = [b"From: a@example.org\r\n\r\n".as_slice(), &vec![b'x'; 160 << 20]].concat();
     let limits = ExtractLimits { memory_bytes: 160 << 20, ..ExtractLimits::default() };
     assert_eq!(parts("a.eml", &mail, &limits).await.expect("a typed failure"), ["|OutOfMemory"]);
+}
+
+#[tokio::test]
+async fn archives_deeper_than_the_limit_are_members_as_they_are() {
+    let mut nested = files::zip(&[("core.txt", b"Slack water.")]);
+    for _ in 0..50 {
+        nested = files::zip(&[("inner.zip", &nested)]);
+    }
+    let found = members("a.zip", &nested, &ExtractLimits::default()).await.expect("members").expect("an archive");
+    let paths: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["inner.zip/inner.zip"]);
+    assert!(found[0].1 < nested.len(), "{found:?}");
+}
+
+#[tokio::test]
+async fn archive_of_archives_of_archives_is_too_large() {
+    // Ten files in ten archives in ten archives in ten archives, in some kilobytes.
+    let names: Vec<_> = (0..10).map(|number| format!("{number}.zip")).collect();
+    let tenfold = |content: &[u8]| files::zip(&names.iter().map(|name| (name.as_str(), content)).collect::<Vec<_>>());
+    let mut nested = tenfold(b"Slack water.");
+    for _ in 0..3 {
+        nested = tenfold(&nested);
+    }
+    let unpack = UnpackLimits { max_depth: 10, ..UNPACK };
+    // Fewer members than that, of too many bytes in all.
+    let large = tenfold(&tenfold(&vec![0; 1 << 20]));
+    let limits = ExtractLimits { max_expanded_bytes: 20 << 20, ..ExtractLimits::default() };
+    for (content, limits) in [(&nested, &ExtractLimits::default()), (&large, &limits)] {
+        let failure = members_within("a.zip", content, limits, unpack).await.expect_err("a limit");
+        assert!(matches!(&failure, ExtractError::File(FileError { kind: FileErrorKind::TooLarge, .. })), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn mail_within_mails_is_one_member() {
+    let mail = files::nested_mail(1_000);
+    let found = members("a.eml", mail.as_bytes(), &ExtractLimits::default()).await.expect("members");
+    let found = found.expect("a mail");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "attachment-1.eml");
+    assert!((1..mail.len()).contains(&found[0].1), "{found:?}");
 }
 
 #[tokio::test]

@@ -38,12 +38,13 @@ pub(super) fn read(
 fn pages(bytes: &[u8], limits: &ExtractLimits, ocr: &mut Ocr, builder: &mut DocumentBuilder) -> Result<(), FileError> {
     let damaged = || FileError::new(FileErrorKind::Corrupt, "The picture is cut short or damaged.");
     let mut decoder = tiff::decoder::Decoder::new(Cursor::new(bytes)).map_err(|_| damaged())?;
-    let mut page = 0;
-    loop {
-        page += 1;
-        if page > limits.max_pages {
-            return Err(too_many_pages());
-        }
+    // Before any of them: recognition takes its time.
+    if has_more_pages(bytes, limits.max_pages) {
+        builder.skip(too_many_pages())?;
+    }
+    let mut count = 0;
+    for page in 1..=limits.max_pages {
+        count = page;
         builder.page(page);
         if page == 1 {
             // The general reader knows all ways of colours.
@@ -62,13 +63,23 @@ fn pages(bytes: &[u8], limits: &ExtractLimits, ocr: &mut Ocr, builder: &mut Docu
         }
         decoder.next_image().map_err(|_| damaged())?;
     }
-    builder.page_count(page);
+    builder.page_count(count);
     Ok(())
+}
+
+/// Whether a TIFF has more pictures than that. Damage between them is found when they are read.
+fn has_more_pages(bytes: &[u8], max_pages: u32) -> bool {
+    let Ok(mut decoder) = tiff::decoder::Decoder::new(Cursor::new(bytes)) else { return false };
+    (0..max_pages).all(|_| decoder.more_images() && decoder.next_image().is_ok())
 }
 
 /// A further picture of a TIFF, in grey or colours of eight bits.
 fn frame(decoder: &mut tiff::decoder::Decoder<Cursor<&[u8]>>) -> Option<Picture> {
     let (width, height) = decoder.dimensions().ok()?;
+    // Black and white takes an eighth of a byte a point in the file, and three bytes here.
+    if Picture::is_too_large(width, height) {
+        return None;
+    }
     let color = decoder.colortype().ok()?;
     let tiff::decoder::DecodingResult::U8(data) = decoder.read_image().ok()? else { return None };
     let (width, height) = (width as usize, height as usize);

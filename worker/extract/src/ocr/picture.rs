@@ -30,7 +30,7 @@ impl Picture {
         reader.limits(limits);
         let mut decoder = reader.into_decoder().map_err(file_error)?;
         let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > MAX_POINTS {
+        if Self::is_too_large(width, height) {
             return Err(FileError::new(FileErrorKind::TooLarge, "The picture has more points than one file may have."));
         }
         let orientation = decoder.orientation().ok();
@@ -39,6 +39,11 @@ impl Picture {
             image.apply_orientation(orientation);
         }
         Ok(Self::from_image(image))
+    }
+
+    /// Whether a picture has more points than may be in memory.
+    pub(crate) fn is_too_large(width: u32, height: u32) -> bool {
+        u64::from(width) * u64::from(height) > MAX_POINTS
     }
 
     /// Transparent points become white.
