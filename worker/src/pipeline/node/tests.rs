@@ -4,6 +4,7 @@ mod archives;
 mod chunks;
 mod expressions;
 mod files;
+mod places;
 
 use std::{path::PathBuf, sync::Arc};
 
