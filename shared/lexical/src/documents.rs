@@ -2,16 +2,13 @@
 
 use crate::{
     dead_documents::DeadDocuments,
-    postings::{Block, Posting, blocks},
+    postings::{Block, Posting, blocks, pack},
 };
 
-/// Blocks that are counted at a time, of the postings that have the most.
-const COUNTED_BLOCKS: usize = 16;
-
-/// The documents of a word: those of all its terms, each with the highest frequency of them.
+/// The documents of a term, or of a word, each with the highest frequency of its terms.
 ///
-/// Rows of packed postings whose ranges of documents do not overlap follow each other in a **lane**. Most words have one or
-/// two, of their form and their stem, however many rows they have.
+/// Rows of packed postings whose ranges of documents do not overlap follow each other in a **lane**. Most terms have one, however
+/// many rows they have.
 #[derive(Debug, Default)]
 pub struct Documents<'a> {
     /// The blocks of each lane, in the order of their documents.
@@ -36,25 +33,14 @@ impl<'a> Documents<'a> {
         Self { lanes }
     }
 
-    /// The number of documents that are not dead. Lanes have documents in common, so those of several are compared.
+    /// The number of documents of a term that are not dead. No document is in several of its rows.
     #[must_use]
     pub fn live_count(&self, dead: &DeadDocuments) -> usize {
-        if let [lane] = self.lanes.as_slice() {
-            return lane.iter().map(|block| dead.live_in(block)).sum();
-        }
-        let mut cursors: Vec<_> = self.cursors().collect();
-        let (mut documents, mut count) = (Vec::new(), 0);
-        while let Some(end) = cursors.iter().filter_map(|cursor| cursor.end_of_blocks(COUNTED_BLOCKS)).min() {
-            documents.clear();
-            cursors
-                .iter_mut()
-                .for_each(|cursor| cursor.read(end, |block, place| documents.push(block.document(place))));
-            // The lanes are in order, which a stable sort makes use of.
-            documents.sort();
-            documents.dedup();
-            count += dead.live_among(documents.iter().copied());
-        }
-        count
+        self.lanes.iter().flatten().map(|block| dead.live_in(block)).sum()
+    }
+
+    fn count(&self) -> usize {
+        self.lanes.iter().flatten().map(Block::count).sum()
     }
 
     /// Whether a document is among them, dead or not.
@@ -72,6 +58,45 @@ impl<'a> Documents<'a> {
     }
 }
 
+/// The documents of a word with several terms. The term with the most documents usually has nearly all of the others, as a stem
+/// has those of its forms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct United {
+    /// The place of that term.
+    pub largest: usize,
+    /// The packed postings of the other terms that it does not have, or with a lower frequency.
+    pub others: Vec<u8>,
+    /// The number of documents of all terms that are not dead.
+    pub live_count: usize,
+}
+
+/// Unites the documents of the terms of a word, so that a search reads each document about once.
+#[must_use]
+pub fn unite(terms: &[Documents<'_>], dead: &DeadDocuments) -> United {
+    let counts = terms.iter().map(Documents::count).enumerate();
+    let Some((largest, _)) = counts.max_by_key(|(_, count)| *count) else { return United::default() };
+    let known = &terms[largest];
+    let mut others: Vec<(Posting, bool)> = Vec::new();
+    for (_, term) in terms.iter().enumerate().filter(|(place, _)| *place != largest) {
+        for mut lane in term.cursors() {
+            let mut known: Vec<Cursor<'_>> = known.cursors().collect();
+            lane.read(i64::MAX, |block, place| {
+                let posting = block.posting(place);
+                let found = known.iter_mut().find_map(|lane| lane.posting_of(posting.document));
+                if found.is_none_or(|found| found.frequency < posting.frequency) {
+                    others.push((posting, found.is_some()));
+                }
+            });
+        }
+    }
+    others.sort_by(|(a, _), (b, _)| a.document.cmp(&b.document).then(b.frequency.cmp(&a.frequency)));
+    others.dedup_by_key(|(posting, _)| posting.document);
+    let new = others.iter().filter(|(_, is_known)| !is_known).map(|(posting, _)| posting.document);
+    let live_count = known.live_count(dead) + dead.live_among(new);
+    let others: Vec<Posting> = others.into_iter().map(|(posting, _)| posting).collect();
+    United { largest, others: pack(&others), live_count }
+}
+
 /// A posting of a lane, from which on others are read.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor<'a> {
@@ -82,12 +107,6 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// The last document of the next `count` blocks. `None`: there is no block left.
-    fn end_of_blocks(&self, count: usize) -> Option<i64> {
-        let rest = &self.blocks[self.block..];
-        Some(rest.get(count - 1).or(rest.last())?.last)
-    }
-
     /// Moves to the first posting that is not before a document, and skips the blocks that are. `None`: there is none.
     pub(crate) fn seek(&mut self, document: i64) -> Option<(&'a Block<'a>, usize)> {
         let rest = &self.blocks[self.block..];

@@ -143,7 +143,14 @@ impl<'a> Block<'a> {
 
     /// The place of the first document that is not before `document`, from a place on; the last place if there is none.
     pub(crate) fn place_of(&self, document: i64, from: usize) -> usize {
-        let (mut low, mut high) = (from, self.count() - 1);
+        let last = self.count() - 1;
+        // A place near by is likely: the steps double, then the last one is halved.
+        let (mut low, mut step) = (from.min(last), 1);
+        while low + step < last && self.document(low + step - 1) < document {
+            low += step;
+            step *= 2;
+        }
+        let mut high = last.min(low + step);
         while low < high {
             let middle = low.midpoint(high);
             if self.document(middle) < document {

@@ -5,9 +5,9 @@ use std::{collections::HashSet, ops::Range, sync::Arc};
 use nvisy_lexical::{
     analysis::unit_of,
     best,
-    documents::Documents,
+    documents::{Documents, unite},
     highlight::Matcher,
-    postings::{Posting, pack},
+    postings::Posting,
     query::{Phrase, Word},
     rank::{Scores, merge},
 };
@@ -16,8 +16,6 @@ use super::{Packed, Rows, Scope, bytes, rows};
 
 /// An identifier that more than this share of the chunks has is a word like others.
 const MAX_IDENTIFIER_SHARE: f64 = 0.05;
-/// The postings of a word with more terms are merged first: they are of a prefix or of compounds, and each is in few chunks.
-const MAX_READ_TERMS: usize = 8;
 
 /// The chunks that words find.
 #[derive(Debug, Default)]
@@ -98,13 +96,14 @@ impl Scope {
 
     /// A word whose postings are read where they are needed. `None`: no searched chunk has it.
     fn found_word(&self, word: &Word, packed: &Packed) -> Option<FoundWord> {
-        let rows: Rows = if word.terms.len() > MAX_READ_TERMS {
-            vec![Arc::new(pack(&self.merged(&word.terms, packed)))]
-        } else {
-            rows(&word.terms, packed).cloned().collect()
-        };
-        let count = documents(&rows).live_count(&self.dead);
-        (count > 0).then(|| FoundWord { rows, impact: word.weight * self.totals.rarity(count) })
+        let terms: Vec<&Rows> = word.terms.iter().filter_map(|term| packed.get(term)).collect();
+        let united = unite(&terms.iter().map(|rows| documents(rows)).collect::<Vec<_>>(), &self.dead);
+        if united.live_count == 0 {
+            return None;
+        }
+        let mut rows = terms[united.largest].clone();
+        rows.push(Arc::new(united.others));
+        Some(FoundWord { rows, impact: word.weight * self.totals.rarity(united.live_count) })
     }
 
     /// Scores all chunks of words, some of which have synonyms.
