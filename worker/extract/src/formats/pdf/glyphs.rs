@@ -8,6 +8,7 @@ use hayro_interpret::hayro_syntax::object::{Dict, String as PdfString};
 use hayro_interpret::{BlendMode, ClipPath, Device, DrawMode, DrawProps, Image, ImageDrawProps, SoftMask};
 
 use super::annotations::text_string;
+use super::fonts::Fonts;
 use hayro_interpret::kurbo::{BezPath, Point, Rect};
 
 /// The weight from which on a font is bold.
@@ -53,9 +54,10 @@ struct Mark {
 }
 
 /// Takes glyphs from the interpreter.
-pub(super) struct Collector {
+pub(super) struct Collector<'f, 'pdf> {
     area: Rect,
     max_glyphs: usize,
+    fonts: &'f mut Fonts<'pdf>,
     text: PageText,
     marks: Vec<Mark>,
     run: u32,
@@ -63,9 +65,9 @@ pub(super) struct Collector {
     known: HashMap<(u128, u32), (Option<String>, bool)>,
 }
 
-impl Collector {
-    pub(super) fn new(area: Rect, max_glyphs: usize) -> Self {
-        Self { area, max_glyphs, text: PageText::default(), marks: Vec::new(), run: 0, known: HashMap::new() }
+impl<'f, 'pdf> Collector<'f, 'pdf> {
+    pub(super) fn new(area: Rect, max_glyphs: usize, fonts: &'f mut Fonts<'pdf>) -> Self {
+        Self { area, max_glyphs, fonts, text: PageText::default(), marks: Vec::new(), run: 0, known: HashMap::new() }
     }
 
     pub(super) fn finish(self) -> PageText {
@@ -76,8 +78,24 @@ impl Collector {
     fn letters(&mut self, glyph: &FontGlyph<'_>) -> (Option<String>, bool) {
         let FontGlyph::Outline(outline) = glyph else { return (readable(glyph.as_unicode()), false) };
         let key = (outline.identifier().cache_key(), outline.char_code());
-        let known = self.known.entry(key).or_insert_with(|| (readable(glyph.as_unicode()), is_bold(outline)));
+        let fonts = &mut *self.fonts;
+        let known = self.known.entry(key).or_insert_with(|| {
+            let letters = readable(glyph.as_unicode());
+            (letters.or_else(|| shown(&fonts.letters(outline)?)), is_bold(outline))
+        });
         known.clone()
+    }
+
+    /// The letters of the glyphs of a Type 3 font that does not name them, by their codes.
+    fn bitmap_letters(&mut self, run: &GlyphRun<'_, '_>) -> HashMap<u32, String> {
+        let lost = run.glyphs().iter().filter_map(|glyph| match &**glyph {
+            FontGlyph::Type3(type3) if readable(type3.as_unicode()).is_none() => {
+                Some((type3.char_code(), type3.advance_width()?))
+            }
+            _ => None,
+        });
+        let lost: Vec<(u32, f32)> = lost.collect();
+        if lost.is_empty() { HashMap::new() } else { self.fonts.bitmap_letters(&lost) }
     }
 }
 
@@ -89,12 +107,16 @@ fn is_bold(glyph: &OutlineGlyph) -> bool {
         || ["bold", "black", "heavy"].iter().any(|word| name.contains(word))
 }
 
-/// The letters that a font says a glyph is. Letters of the private area say nothing.
+/// The letters that a font says a glyph is.
 fn readable(unicode: Option<BfString>) -> Option<String> {
-    let text = match unicode? {
-        BfString::Char(c) => c.to_string(),
-        BfString::String(text) => text,
-    };
+    match unicode? {
+        BfString::Char(c) => shown(c.encode_utf8(&mut [0; 4])),
+        BfString::String(text) => shown(&text),
+    }
+}
+
+/// The letters of a text that say something; those of the private area do not.
+fn shown(text: &str) -> Option<String> {
     let is_readable = |c: char| {
         !matches!(c, '\u{E000}'..='\u{F8FF}' | '\u{FFFD}' | '\u{F0000}'..) && (!c.is_control() || c.is_whitespace())
     };
@@ -102,11 +124,12 @@ fn readable(unicode: Option<BfString>) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-impl<'a> Device<'a> for Collector {
+impl<'a> Device<'a> for Collector<'_, '_> {
     fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, _mode: &DrawMode) {
         self.run += 1;
         let is_vertical = run.writing_mode() == WritingMode::Vertical;
         let is_artifact = self.marks.iter().any(|mark| mark.is_artifact);
+        let bitmap_letters = self.bitmap_letters(run);
         for glyph in run.glyphs() {
             if self.text.glyphs.len() >= self.max_glyphs {
                 return;
@@ -125,6 +148,7 @@ impl<'a> Device<'a> for Collector {
                 continue;
             }
             let (mut letters, is_bold) = self.letters(glyph);
+            letters = letters.or_else(|| bitmap_letters.get(&glyph.char_code()).cloned());
             if let Some(mark) = self.marks.iter_mut().rev().find(|mark| mark.has_actual) {
                 letters = Some(mark.actual.take().unwrap_or_default());
             }

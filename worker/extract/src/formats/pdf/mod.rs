@@ -1,8 +1,11 @@
 //! Reads PDF page by page: the glyphs that `hayro-interpret` places, put into lines, columns and paragraphs here.
 
 mod annotations;
+mod bitmap_fonts;
 mod blocks;
+mod cid_fonts;
 mod columns;
+mod fonts;
 mod glyphs;
 mod hyphens;
 mod line_numbers;
@@ -24,6 +27,7 @@ use super::failures::{too_many_pages, too_much_text};
 use crate::ocr::{FoundLine, Ocr, Picture};
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind};
 use blocks::Block;
+use fonts::Fonts;
 use glyphs::{Collector, PageText};
 use hyphens::Words;
 use lines::Line;
@@ -75,6 +79,7 @@ pub(super) fn read(
 
     let mut reading = Reading { titles: outline::titles(&pdf), ..Reading::default() };
     let cache = InterpreterCache::new();
+    let mut fonts = Fonts::new(&pdf);
     let mut bytes = 0_u64;
     let mut unread = 0;
     for page in pages.iter().take(limits.max_pages as usize) {
@@ -86,7 +91,7 @@ pub(super) fn read(
             let damaged = "The PDF is damaged: a part of a page cannot be read.";
             builder.skip(FileError::new(FileErrorKind::Corrupt, damaged))?;
         }
-        let text = match panic::catch_unwind(AssertUnwindSafe(|| collect(page, &pdf, &cache))) {
+        let text = match panic::catch_unwind(AssertUnwindSafe(|| collect(page, &pdf, &cache, &mut fonts))) {
             Ok(text) => text,
             Err(_) => {
                 builder.skip(FileError::crashed())?;
@@ -99,6 +104,7 @@ pub(super) fn read(
             true => recognized(page, &pdf, &cache, ocr, &mut unread)?,
             false => Vec::new(),
         };
+        reading.has_readable_page |= is_readable || !found.is_empty();
         let lines = match found.is_empty() {
             true => {
                 reading.lost += text.lost;
@@ -106,7 +112,10 @@ pub(super) fn read(
                 lines::lines(text.glyphs, width, height)
             }
             // The few letters of an unreadable page are in its picture, too.
-            false if !is_readable => found,
+            false if !is_readable => {
+                reading.kept += found.iter().map(|line| line.text.chars().count()).sum::<usize>();
+                found
+            }
             false => with_found(lines::lines(text.glyphs, width, height), found),
         };
         let read = ReadPage { lines, notes: text.notes, height };
@@ -118,8 +127,10 @@ pub(super) fn read(
         reading.pages.push(read);
     }
     if reading.lost > reading.kept {
-        let undecoded = "Most of the text cannot be decoded: its fonts do not say which letters they show.";
-        builder.skip(FileError::new(FileErrorKind::Corrupt, undecoded))?;
+        let unreadable = "The PDF has no readable text layer: its fonts do not say which letters they show.";
+        // Such a page is like a picture; pages with readable text are a part of the file.
+        let kind = if reading.has_readable_page { FileErrorKind::Corrupt } else { FileErrorKind::Empty };
+        builder.skip(FileError::new(kind, unreadable))?;
     }
     if unread > 0 {
         builder.warn(format!("{unread} pages without text were not recognised: there are too many for one file."));
@@ -203,12 +214,12 @@ fn is_deflated(data: &[u8]) -> bool {
     }
 }
 
-fn collect<'a>(page: &Page<'a>, pdf: &'a Pdf, cache: &InterpreterCache<'a>) -> PageText {
+fn collect<'a>(page: &Page<'a>, pdf: &'a Pdf, cache: &InterpreterCache<'a>, fonts: &mut Fonts<'a>) -> PageText {
     let (width, height) = page.render_dimensions();
     let area = Rect::new(0.0, 0.0, f64::from(width), f64::from(height));
     let transform = Affine::new(page.initial_transform(true).as_coeffs());
     let mut context = Context::new(transform, area, cache, pdf.xref(), InterpreterSettings::default());
-    let mut collector = Collector::new(area, MAX_GLYPHS);
+    let mut collector = Collector::new(area, MAX_GLYPHS, fonts);
     interpret_page(page, &mut context, &mut collector);
     let mut text = collector.finish();
     annotations::add(page, transform, &mut text);
@@ -288,6 +299,8 @@ struct Reading {
     pages: Vec<ReadPage>,
     lost: usize,
     kept: usize,
+    /// Whether a page has more readable letters than lost ones.
+    has_readable_page: bool,
     /// The titles of the outline, with their levels.
     titles: HashMap<String, u8>,
 }
