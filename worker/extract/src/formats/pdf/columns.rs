@@ -4,6 +4,12 @@ use super::lines::Line;
 
 /// Deepest nesting of columns within columns.
 const MAX_DEPTH: usize = 24;
+/// Fewest rows of a column whose lines have parts.
+const MIN_ROWS: usize = 8;
+/// Most gaps that are tried between columns whose lines have parts.
+const MAX_GAPS: usize = 8;
+/// The share of rows side by side from which on two columns are one table.
+const TABLE_SHARE: f32 = 0.6;
 
 /// The lines in reading order.
 pub(super) fn order(lines: Vec<Line>) -> Vec<Line> {
@@ -44,9 +50,21 @@ fn column_gap(lines: &[Line]) -> Option<f32> {
         }
         reach = reach.max(right);
     }
-    gaps.into_iter().map(|(from, to)| (from + to) / 2.0).find(|&place| {
-        let (left, right): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.right <= place);
+    let middle = |(from, to): &(f32, f32)| (from + to) / 2.0;
+    let sides = |place: f32| -> (Vec<&Line>, Vec<&Line>) { lines.iter().partition(|line| line.right <= place) };
+    let of_lines = gaps.iter().map(middle).find(|&place| {
+        let (left, right) = sides(place);
         is_column(&left) && is_column(&right)
+    });
+    if of_lines.is_some() {
+        return of_lines;
+    }
+    // The widest gap is that between columns; narrower ones are within them.
+    gaps.sort_by(|one, other| (other.1 - other.0).total_cmp(&(one.1 - one.0)));
+    gaps.iter().take(MAX_GAPS).map(middle).find(|&place| {
+        let (left, right) = sides(place);
+        let (left, right) = (rows(left), rows(right));
+        is_column_of_rows(&left) && is_column_of_rows(&right) && !is_one_table(&left, &right, size)
     })
 }
 
@@ -55,12 +73,62 @@ fn is_column(lines: &[&Line]) -> bool {
     if lines.len() < 3 {
         return false;
     }
-    let left = lines.iter().map(|line| line.left).fold(f32::MAX, f32::min);
-    let right = lines.iter().map(|line| line.right).fold(f32::MIN, f32::max);
-    let fill = median(lines.iter().map(|line| (line.right - line.left) / (right - left).max(1.0)));
-    let letters = median(lines.iter().map(|line| line.text.chars().count() as f32));
-    let is_wide_script = lines.iter().any(|line| line.text.chars().any(|c| ('\u{2E80}'..='\u{9FFF}').contains(&c)));
+    let size = |line: &&Line| (line.right - line.left, line.text.chars().count());
+    is_filled(lines.iter().copied(), lines.iter().map(size))
+}
+
+/// Whether rows are those of a column, whose lines have parts: a word and its explanation, an entry and its pages, or words that are
+/// set far apart.
+fn is_column_of_rows(rows: &[Vec<&Line>]) -> bool {
+    let size = |row: &Vec<&Line>| {
+        let (left, right) = (row[0].left, row.iter().map(|line| line.right).fold(f32::MIN, f32::max));
+        (right - left, row.iter().map(|line| line.text.chars().count()).sum::<usize>())
+    };
+    rows.len() >= MIN_ROWS && is_filled(rows.iter().flatten().copied(), rows.iter().map(size))
+}
+
+/// Whether most rows, of which the widths and numbers of letters are given, are long and as wide as all lines together.
+fn is_filled<'a>(
+    mut lines: impl Iterator<Item = &'a Line> + Clone,
+    rows: impl Iterator<Item = (f32, usize)> + Clone,
+) -> bool {
+    let left = lines.clone().map(|line| line.left).fold(f32::MAX, f32::min);
+    let right = lines.clone().map(|line| line.right).fold(f32::MIN, f32::max);
+    let fill = median(rows.clone().map(|(width, _)| width / (right - left).max(1.0)));
+    let letters = median(rows.map(|(_, letters)| letters as f32));
+    let is_wide_script = lines.any(|line| line.text.chars().any(|c| ('\u{2E80}'..='\u{9FFF}').contains(&c)));
     letters >= if is_wide_script { 7.0 } else { 14.0 } && (fill >= 0.5 || letters >= 30.0)
+}
+
+/// Whether the rows at both sides of a gap are those of one table, because they stand side by side.
+fn is_one_table(left: &[Vec<&Line>], right: &[Vec<&Line>], size: f32) -> bool {
+    let (few, many) = if left.len() < right.len() { (left, right) } else { (right, left) };
+    let has_neighbour = |row: &&Vec<&Line>| {
+        let near = many.partition_point(|other| other[0].y < row[0].y - 0.15 * size);
+        many.get(near).is_some_and(|other| other[0].y <= row[0].y + 0.15 * size)
+    };
+    few.iter().filter(has_neighbour).count() as f32 >= TABLE_SHARE * few.len() as f32
+}
+
+/// The rows of lines from top to bottom, each with its parts from left to right.
+pub(super) fn rows<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Vec<Vec<&'a Line>> {
+    let mut lines: Vec<&Line> = lines.into_iter().collect();
+    lines.sort_by(|one, other| one.y.total_cmp(&other.y));
+    let mut rows: Vec<Vec<&Line>> = Vec::new();
+    for line in lines {
+        match rows.last_mut() {
+            Some(row) if row.last().is_some_and(|last| line.y - last.y <= 0.4 * line.size.min(last.size)) => {
+                row.push(line);
+            }
+            _ => rows.push(vec![line]),
+        }
+    }
+    for row in &mut rows {
+        row.sort_by(|one, other| one.left.total_cmp(&other.left));
+    }
+    // Rows are sorted by their first parts, too, for searches.
+    rows.sort_by(|one, other| one[0].y.total_cmp(&other[0].y));
+    rows
 }
 
 /// The place of the widest gap between rows. Sorts the lines from top to bottom.
@@ -101,4 +169,41 @@ pub(super) fn median(values: impl Iterator<Item = f32>) -> f32 {
     let mut values: Vec<f32> = values.collect();
     values.sort_by(f32::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str, left: f32, y: f32) -> Line {
+        let right = left + 5.0 * text.chars().count() as f32;
+        let text = text.to_owned();
+        Line { text, left, right, y, size: 10.0, is_artifact: false, is_upright: true, is_bold: false }
+    }
+
+    /// A card of a command and its explanation in each row, from a place on.
+    fn card(name: &str, left: f32, spacing: f32) -> Vec<Line> {
+        let row = |n: usize| {
+            let y = 100.0 + spacing * n as f32;
+            [line(&format!("{name} {n}"), left, y), line(&format!("explains {name} {n}"), left + 80.0, y)]
+        };
+        (0..10).flat_map(row).collect()
+    }
+
+    fn texts(lines: Vec<Line>) -> Vec<String> {
+        order(lines).into_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn columns_of_commands_and_explanations_are_read_one_after_the_other() {
+        let read = texts([card("left", 0.0, 12.0), card("right", 300.0, 13.7)].concat());
+        assert_eq!(read[..4], ["left 0", "explains left 0", "left 1", "explains left 1"]);
+        assert_eq!(read[20..22], ["right 0", "explains right 0"]);
+    }
+
+    #[test]
+    fn wide_table_is_read_row_by_row() {
+        let read = texts([card("left", 0.0, 12.0), card("right", 300.0, 12.0)].concat());
+        assert_eq!(read[..5], ["left 0", "explains left 0", "right 0", "explains right 0", "left 1"]);
+    }
 }
