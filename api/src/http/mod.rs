@@ -12,7 +12,7 @@ pub mod etag;
 pub mod extract;
 pub mod gate;
 pub mod idempotency;
-mod json_body;
+pub mod json_body;
 pub mod pagination;
 pub mod query;
 pub mod rate_limit;

@@ -23,7 +23,7 @@ use Requirement::{Account, None as Public, Permission as Within, Session};
 
 /// The requirement of every operation, from which the access tests derive what they expect. It duplicates the argument
 /// types in the code on purpose. A documented operation that is missing here fails the tests.
-const TABLE: [(&str, Requirement); 144] = [
+const TABLE: [(&str, Requirement); 146] = [
     ("signUp", Public),
     ("confirmSignUp", Public),
     ("forgotPassword", Public),

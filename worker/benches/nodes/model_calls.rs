@@ -266,6 +266,7 @@ fn claim(workspace_id: WorkspaceId) -> Claim {
         payload: json!({}),
         epoch: 1,
         attempts: 1,
+        traceparent: None,
         waited_seconds: 0.0,
     }
 }

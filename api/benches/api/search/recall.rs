@@ -71,7 +71,10 @@ async fn find(world: &World, tenants: &[&Tenant], selectivity: &Selectivity, pla
         let top = TOP.min(matching.len());
         for _ in 0..QUERIES / tenants.len() {
             let vector = match place {
-                Place::NearMatches if top > 0 => noise.near(matching[(noise.share() * matching.len() as f64) as usize]),
+                Place::NearMatches if top > 0 => {
+                    let near = (noise.share() * matching.len() as f64) as usize;
+                    noise.near(matching[near])
+                }
                 _ => world.centres.unmatched(noise, selectivity.tag.is_some()),
             };
             let query = query(SearchMode::Vector, "", world.space, &vector, selectivity.filter(), TOP);
