@@ -42,7 +42,7 @@ pub(super) fn validate_url(url: &str, problems: &mut NodeProblems<'_>) {
 /// Whether an address is one that requests can be sent to.
 ///
 /// # Errors
-/// What is wrong with it, and the remedy.
+/// The fault and its remedy, if it is not.
 pub fn check_url(url: &str) -> Result<(), (String, &'static str)> {
     let wrong = |message: &str, remedy| Err((message.to_owned(), remedy));
     if url.len() > MAX_URL_BYTES {
