@@ -13,33 +13,40 @@ async fn other_tenants_ids_are_not_found() {
     let [eve, mallory] = [app.create_account("eve").await, app.create_account("mallory").await];
     let adas = WorkspaceFixture::new(&app, &ada, &grace).await;
     let before = workspace_rows(&app, &adas).await;
+    let unchanged = WorkspaceFixture::new(&app, &eve, &mallory).await;
     for operation in app.openapi().await.workspace_operations() {
-        // A new workspace for each operation, because operations may delete things.
-        let own = WorkspaceFixture::new(&app, &eve, &mallory).await;
+        // A new workspace for each operation that may delete things.
+        let changed;
+        let own = if operation.method == Method::GET {
+            &unchanged
+        } else {
+            changed = WorkspaceFixture::new(&app, &eve, &mallory).await;
+            &changed
+        };
         // Each id of the other tenant alone, and all of them together.
         let mut parameters = operation.path_parameters();
         // The number of a version is the same for both.
         parameters.retain(|parameter| adas.id(parameter) != own.id(parameter));
         for swapped in parameters.iter().map(|parameter| vec![*parameter]).chain([parameters.clone()]) {
             let path = operation.path_with(|parameter| {
-                let from = if swapped.contains(&parameter) { &adas } else { &own };
+                let from = if swapped.contains(&parameter) { &adas } else { own };
                 from.id(parameter).unwrap().to_owned()
             });
-            for body in [operation.valid_body(&own), operation.valid_body(&adas)] {
+            for body in [operation.valid_body(own), operation.valid_body(&adas)] {
                 send(operation.request(&app, &eve, &path, body)).await.problem(404, "not_found");
             }
         }
         // Ids in the body are not found either.
-        if let (Body::Json(own_body), Body::Json(body)) = (operation.valid_body(&own), operation.valid_body(&adas))
+        if let (Body::Json(own_body), Body::Json(body)) = (operation.valid_body(own), operation.valid_body(&adas))
             && own_body != body
         {
-            let request = operation.request(&app, &eve, &operation.path_in(&own), Body::Json(body));
+            let request = operation.request(&app, &eve, &operation.path_in(own), Body::Json(body));
             send(request).await.problem(404, "not_found");
         }
         // With the caller's own ids the same request succeeds.
         if operation.id != "streamEvents" && operation.id != "leaveWorkspace" {
             let response =
-                send(operation.request(&app, &eve, &operation.path_in(&own), operation.valid_body(&own))).await;
+                send(operation.request(&app, &eve, &operation.path_in(own), operation.valid_body(own))).await;
             let succeeded = response.status.is_success() || operation.id == "readFileText";
             assert!(succeeded, "{}: {} {}", operation.id, response.status, response.text);
         }
@@ -98,13 +105,14 @@ async fn other_accounts_ids_are_not_found() {
 }
 
 /// The documented fields of JSON bodies that hold ids.
-const ID_FIELDS: [(&str, &str); 12] = [
+const ID_FIELDS: [(&str, &str); 13] = [
     ("createCollection", "connection"),
     ("createSecondSpace", "connection"),
     ("createToken", "workspaces"),
     ("estimateSecondSpace", "connection"),
     ("judgeHit", "file"),
     ("previewPipeline", "files"),
+    ("retryItems", "pipeline"),
     ("searchSimilar", "chunk"),
     ("searchSimilar", "file"),
     ("startInlineRun", "files"),
@@ -151,6 +159,10 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
             let body = json!({ "definition": builtin::definition(Some(64), 0), "files": [own.file, id] });
             app.post(&eve, &format!("/api/v1/workspaces/{}/runs", own.workspace), &body).await
         }
+        "retryItems" => {
+            let path = format!("/api/v1/workspaces/{}/items/retry", own.workspace);
+            app.post(&eve, &path, &json!({ "pipeline": id })).await
+        }
         "createCollection" => {
             let name = format!("c-{}", nvisy_shared::id::new());
             let path = format!("/api/v1/workspaces/{}/collections", own.workspace);
@@ -178,6 +190,7 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
             "createToken" => (&adas.workspace, &own.workspace),
             // The fixture's passage has the id of its file.
             "judgeHit" | "previewPipeline" | "searchSimilar" | "startInlineRun" | "startRun" => (&adas.file, &own.file),
+            "retryItems" => (&adas.pipeline, &own.pipeline),
             "createCollection" | "updateCollection" | "createSecondSpace" | "estimateSecondSpace" => {
                 (&adas.embedding_connection, &own.embedding_connection)
             }

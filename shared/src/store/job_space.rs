@@ -239,6 +239,7 @@ mod tests {
         let tx = store::TransactionTrait::begin(&db).await.unwrap();
         assert!(store::job::lock_due(&tx, 100, 100, false).await.unwrap().is_empty(), "relays leave such jobs out");
         tx.rollback().await.unwrap();
+        db.execute_unprepared("delete from job").await.unwrap();
         db.close().await.unwrap();
         deployment.close().await;
     }
@@ -260,6 +261,7 @@ mod tests {
         assert_eq!(served(&db, LEASE).await.unwrap(), [large]);
         assert!(has_worker(&db, LEASE).await.unwrap());
         assert_eq!(release_unserved(&db, LEASE).await.unwrap(), 1);
+        db.execute_unprepared("delete from job").await.unwrap();
         db.close().await.unwrap();
         deployment.close().await;
     }
