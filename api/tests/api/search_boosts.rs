@@ -69,6 +69,23 @@ async fn boosts_multiply_scores_and_change_the_order() {
         { "not": { "field": "tags", "op": "eq", "value": "manual" } }] });
     let found = searched.search(body("text", json!({ "boosts": [{ "filter": against, "factor": 0.1 }] }))).await;
     assert_eq!(hit_names(&found), ["second.txt", "first.txt"]);
+    // Each field of filters.
+    for (field, value) in [
+        ("id", json!(searched.files[0])),
+        ("name", json!("first.txt")),
+        ("mediaType", json!("text/plain")),
+        ("size", json!(1)),
+        ("pageCount", json!(1)),
+        ("createdAt", json!("2026-01-01T00:00:00Z")),
+        ("state", json!("ready")),
+        ("failure", json!("empty")),
+        ("tags", json!("log")),
+        ("metadata.a", json!(1)),
+    ] {
+        let boost = json!({ "filter": { "field": field, "op": "eq", "value": value }, "factor": 2 });
+        let found = searched.search(body("text", json!({ "boosts": [boost] }))).await;
+        assert_eq!(hit_names(&found).len(), 2, "{field}");
+    }
     searched.app.stop().await;
 }
 

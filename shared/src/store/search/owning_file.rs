@@ -64,7 +64,7 @@ fn statement(workspace: WorkspaceId, chunks: Vec<ChunkId>, documents: Vec<i64>, 
     } else {
         let version = format!(
             "cross join lateral (
-                 select media_type, bytes, page_count from file_version
+                 select media_type, bytes, page_count, state, failure_code from file_version
                  where workspace_id = {workspace} and id = c.version_id offset 0) v"
         );
         ("id, name, created_at, tags, metadata", version)
