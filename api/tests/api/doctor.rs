@@ -6,7 +6,7 @@ use crate::support::{TestApp, run, text};
 
 const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 
-const CHECKS: [&str; 17] = [
+const CHECKS: [&str; 18] = [
     "PostgreSQL ",
     "pgvector ",
     "migrations ",
@@ -22,6 +22,7 @@ const CHECKS: [&str; 17] = [
     "stream ",
     "consumer ",
     "object store ",
+    "outbound proxy ",
     "model ",
     "embedding spaces ",
 ];

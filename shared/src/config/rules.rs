@@ -65,6 +65,17 @@ pub(super) fn smtp_url(value: &str) -> Result<(), &'static str> {
     )
 }
 
+pub(super) fn proxy_url(value: &str) -> Result<(), &'static str> {
+    // A path or a query would have no effect.
+    let usable = url::Url::parse(value).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    usable.then_some(()).ok_or("a proxy URL: http://user:password@proxy.example.org:3128")
+}
+
 pub(super) fn nats_url(value: &str) -> Result<(), &'static str> {
     let usable = value.split(',').all(|server| server.trim().parse::<async_nats::ServerAddr>().is_ok());
     usable.then_some(()).ok_or("a NATS URL: nats://user:password@host:4222")

@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
-use super::{LocalFolders, Networks, origins::Origins};
+use super::{LocalFolders, Networks, NoProxy, origins::Origins};
 use crate::secret::Secret;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -222,6 +222,17 @@ pub struct OutboundConfig {
     pub local_folders: LocalFolders,
     #[serde(default)]
     pub writable_folders: LocalFolders,
+    pub proxy_url: Option<Secret<Url>>,
+    #[serde(default)]
+    pub no_proxy: NoProxy,
+}
+
+impl OutboundConfig {
+    /// The proxy that requests to a URL go through, if they do.
+    #[must_use]
+    pub fn proxy_for(&self, url: &Url) -> Option<&Secret<Url>> {
+        self.proxy_url.as_ref().filter(|_| !self.no_proxy.contains(url))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

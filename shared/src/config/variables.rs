@@ -273,6 +273,14 @@ pub const VARIABLES: &[Variable] = &[
         "NVISY_OUTBOUND_WRITABLE_FOLDERS",
         "Folders of the workers' machines below which pipelines of tenants may write, in the form of `NVISY_OUTBOUND_LOCAL_FOLDERS`, which must contain them as well. Unset: none.",
     ),
+    optional(
+        "NVISY_OUTBOUND_PROXY_URL",
+        "HTTP proxy of outgoing HTTP requests, such as `http://user:password@proxy.example.org:3128`. Unset: requests go out directly; `HTTPS_PROXY` and its like are ignored.",
+    ).secret().rule(rules::proxy_url),
+    optional(
+        "NVISY_OUTBOUND_NO_PROXY",
+        "Hosts that are reached without that proxy, such as `example.org, .example.net, 10.0.0.0/8`: names with their subdomains, and addresses and networks of URLs. Unset: only this machine.",
+    ),
     variable("NVISY_OUTBOUND_RESPONSE_BYTES", "16777216", "Largest response to a call of a tenant, in bytes, also after decompression.").within(1024, 1 << 30),
     variable("NVISY_OUTBOUND_TIMEOUT_SECONDS", "120", "Longest wait for the response to a call of a tenant.").within(1, 3600),
     variable("NVISY_EXTRACT_MEMORY_BYTES", "1073741824", "Most memory of the extraction of one file, in bytes.").within(1, i64::MAX as u64),

@@ -18,7 +18,7 @@ use reqwest::{
 };
 use url::{Host, Url};
 
-use super::{OutboundError, address, names::Names};
+use super::{OutboundError, address, names::Names, proxy::ProxyRoute};
 use crate::{
     config::{Networks, OutboundConfig},
     error_chain,
@@ -26,13 +26,19 @@ use crate::{
 
 /// Longest chain of causes that is read; a cycle would never end.
 const MAX_CAUSES: usize = 16;
+/// Longest wait for the addresses of a name that the proxy will resolve.
+const LOCAL_LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A client that reaches public addresses only, and those of networks that the operator allows. It resolves a name itself, checks
 /// each address and connects to the checked ones, so that a second, different response of a DNS server has no effect. It follows no
-/// redirect, uses no proxy (a proxy would resolve names itself), and reads bounded bodies. Cheap to clone.
+/// redirect, and reads bounded bodies. Cheap to clone.
+///
+/// With a proxy of the operator, the proxy resolves names, and its own rules decide which addresses it reaches. Before a request,
+/// the client refuses closed addresses in URLs as always, and names for which this machine knows a closed address.
 #[derive(Clone, Debug)]
 pub struct GuardedClient {
     client: reqwest::Client,
+    proxy: Option<ProxyRoute>,
     names: Names,
     policy: Arc<AddressPolicy>,
     max_response_bytes: usize,
@@ -58,6 +64,9 @@ pub enum OutboundFailure {
     /// No connection: the name does not resolve, the server does not respond, TLS fails.
     #[error("no connection: {0}")]
     Connect(String),
+    /// The operator's proxy is at fault, or refuses the host.
+    #[error("the operator's proxy {0}")]
+    Proxy(&'static str),
     /// The timeout passed.
     #[error("no response in time")]
     Timeout,
@@ -76,7 +85,7 @@ impl OutboundFailure {
     /// Whether the same call can succeed later without a change.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Timeout | Self::Broken(_))
+        matches!(self, Self::Connect(_) | Self::Proxy(_) | Self::Timeout | Self::Broken(_))
     }
 }
 
@@ -136,8 +145,9 @@ impl GuardedClient {
         let policy = Arc::new(AddressPolicy { allowed: settings.allowed_networks.clone() });
         let builder = super::builder(Duration::from_secs(settings.timeout_seconds))?;
         let resolver = CheckedResolver(names.clone(), Arc::clone(&policy));
-        let client = builder.no_proxy().dns_resolver(resolver).build()?;
-        Ok(Self { client, names, policy, max_response_bytes: settings.response_bytes })
+        let client = builder.dns_resolver(resolver).build()?;
+        let proxy = ProxyRoute::new(settings, &names)?;
+        Ok(Self { client, proxy, names, policy, max_response_bytes: settings.response_bytes })
     }
 
     /// Checks a URL as far as that is possible without resolving its name; validations report it early.
@@ -174,6 +184,41 @@ impl GuardedClient {
         if self.policy.allows(ip) { Ok(()) } else { blocked(CLOSED_ADDRESS) }
     }
 
+    /// Checks a URL as a request does before it is sent: a name that the proxy resolves is also resolved here, and refused if one of
+    /// its addresses is closed. A name that this machine cannot resolve is left to the proxy.
+    ///
+    /// # Errors
+    /// [`OutboundFailure::Blocked`] with the reason.
+    pub async fn check_request(&self, url: &Url) -> Result<(), OutboundFailure> {
+        self.check(url)?;
+        if let (Some(_), Some(Host::Domain(name))) = (self.route(url), url.host()) {
+            let known = tokio::time::timeout(LOCAL_LOOKUP_TIMEOUT, self.names.addresses(name, 0)).await;
+            if let Ok(Ok(addresses)) = known
+                && addresses.iter().any(|address| !self.policy.allows(address.ip()))
+            {
+                return Err(OutboundFailure::Blocked(CLOSED_ADDRESS));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the host of a URL of any scheme may be called, and that its name resolves unless the proxy resolves it.
+    ///
+    /// # Errors
+    /// As [`GuardedClient::resolve`].
+    pub async fn check_resolved(&self, url: &Url) -> Result<(), OutboundFailure> {
+        if self.route(url).is_some() {
+            return self.check_request(url).await;
+        }
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+        self.resolve(host, port).await.map(drop)
+    }
+
+    /// The proxy that requests to a URL go through, if they do.
+    fn route(&self, url: &Url) -> Option<&ProxyRoute> {
+        self.proxy.as_ref().filter(|proxy| proxy.carries(url))
+    }
+
     /// The addresses of a host that may be called, for protocols other than HTTP. The caller connects to one of them, and does not
     /// resolve the name again.
     ///
@@ -193,11 +238,11 @@ impl GuardedClient {
         self.policy.allowed.contains(address::reached(ip))
     }
 
-    /// The client without the check of addresses that stand in URLs and without the limit of responses, for libraries that send
-    /// requests themselves. The caller checks the URL with [`GuardedClient::check`].
+    /// The client of a URL without the checks of [`GuardedClient::check_request`] and without the limit of responses, for libraries
+    /// that send requests themselves. The caller checks the URL, and the library calls no other host.
     #[must_use]
-    pub const fn http(&self) -> &reqwest::Client {
-        &self.client
+    pub fn http(&self, url: &Url) -> &reqwest::Client {
+        self.route(url).map_or(&self.client, ProxyRoute::client)
     }
 
     /// Starts a request; [`GuardedClient::send`] sends it. A timeout of its own replaces that of the settings.
@@ -216,8 +261,11 @@ impl GuardedClient {
     /// # Errors
     /// [`OutboundFailure`] without a response.
     pub async fn open(&self, request: Request) -> Result<reqwest::Response, OutboundFailure> {
-        self.check(request.url())?;
-        self.client.execute(request).await.map_err(failure)
+        self.check_request(request.url()).await?;
+        match self.route(request.url()) {
+            Some(proxy) => proxy.execute(request).await,
+            None => self.client.execute(request).await.map_err(failure),
+        }
     }
 
     /// Reads the body of a response to its end and decompresses it; at most `max_bytes`, or fewer if the operator's limit is lower.
@@ -238,9 +286,8 @@ impl GuardedClient {
     pub async fn send(&self, request: RequestBuilder, max_bytes: usize) -> Result<OutboundResponse, OutboundFailure> {
         let mut request: Request =
             request.build().map_err(|error| OutboundFailure::Request(error_chain(&error.without_url())))?;
-        self.check(request.url())?;
         request.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, deflate"));
-        let response = self.client.execute(request).await.map_err(failure)?;
+        let response = self.open(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = self.read(response, max_bytes).await?;
         Ok(OutboundResponse { status, headers, body })
@@ -290,10 +337,13 @@ fn decompress(headers: &HeaderMap, body: Bytes, max_bytes: usize) -> Result<Byte
     }
 }
 
-fn failure(error: reqwest::Error) -> OutboundFailure {
-    let closed = std::iter::successors(Some(&error as &(dyn StdError + 'static)), |error| (*error).source())
-        .take(MAX_CAUSES)
-        .any(|cause| cause.is::<ClosedAddress>());
+/// An error and its causes.
+pub(super) fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(Some(error as &(dyn StdError + 'static)), |error| (*error).source()).take(MAX_CAUSES)
+}
+
+pub(super) fn failure(error: reqwest::Error) -> OutboundFailure {
+    let closed = causes(&error).any(|cause| cause.is::<ClosedAddress>());
     if closed {
         return OutboundFailure::Blocked(CLOSED_ADDRESS);
     }

@@ -4,6 +4,7 @@
 mod address;
 mod guarded;
 mod names;
+mod proxy;
 mod tls;
 
 use std::{
@@ -13,9 +14,12 @@ use std::{
 
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use url::Url;
 
 pub use guarded::{GuardedClient, OutboundFailure, OutboundResponse};
 pub use tls::tls_config;
+
+use crate::secret::Secret;
 
 /// Longest wait for a connection, within the timeout of the whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,12 +51,17 @@ static ROOT_CERTIFICATES: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
 });
 
 /// A client for requests to other services. It follows no redirect, because a redirect may lead to an address that was not
-/// checked. `timeout` applies to a whole request.
+/// checked. `timeout` applies to a whole request. With a `proxy`, all requests go through it.
 ///
 /// # Errors
 /// [`OutboundError`] if TLS or the client cannot be set up.
-pub fn client(timeout: Duration) -> Result<reqwest::Client, OutboundError> {
-    Ok(builder(timeout)?.build()?)
+pub fn client(timeout: Duration, proxy: Option<&Secret<Url>>) -> Result<reqwest::Client, OutboundError> {
+    let builder = builder(timeout)?;
+    Ok(match proxy {
+        Some(proxy) => proxy::through(builder, proxy)?,
+        None => builder,
+    }
+    .build()?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this module builds the clients")]
@@ -60,6 +69,8 @@ fn builder(timeout: Duration) -> Result<reqwest::ClientBuilder, OutboundError> {
     let tls = tls_builder()?.with_root_certificates(Arc::clone(&ROOT_CERTIFICATES)).with_no_client_auth();
     Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
+        // The settings name the proxy: without this, the library would read HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.
+        .no_proxy()
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         .timeout(timeout)

@@ -16,7 +16,7 @@ use tokio::{
 use url::Url;
 
 use super::{GuardedClient, OutboundFailure, OutboundResponse, client, names::Names};
-use crate::config::OutboundConfig;
+use crate::{config::OutboundConfig, secret::Secret};
 
 const LOOPBACK: &str = "127.0.0.0/8, ::1";
 
@@ -27,6 +27,8 @@ fn settings(allowed: &str) -> OutboundConfig {
         timeout_seconds: 5,
         local_folders: Default::default(),
         writable_folders: Default::default(),
+        proxy_url: None,
+        no_proxy: Default::default(),
     }
 }
 
@@ -36,9 +38,19 @@ fn guarded(allowed: &str) -> GuardedClient {
 
 /// A client whose DNS server gives these answers, one after the other.
 fn with_answers(allowed: &str, answers: &[&[&str]]) -> GuardedClient {
+    GuardedClient::resolving(&settings(allowed), scripted(answers)).unwrap()
+}
+
+fn scripted(answers: &[&[&str]]) -> Names {
     let parse = |answer: &&[&str]| -> Vec<IpAddr> { answer.iter().map(|ip| ip.parse().unwrap()).collect() };
-    let names = Names::Scripted(Arc::new(Mutex::new(answers.iter().map(parse).collect())));
-    GuardedClient::resolving(&settings(allowed), names).unwrap()
+    Names::Scripted(Arc::new(Mutex::new(answers.iter().map(parse).collect())))
+}
+
+/// A client whose requests go through a proxy at a port of this machine.
+fn proxied(allowed: &str, port: u16, answers: &[&[&str]]) -> GuardedClient {
+    let proxy = Url::parse(&format!("http://ada:hunter2@127.0.0.1:{port}")).unwrap();
+    let settings = OutboundConfig { proxy_url: Some(Secret::new(proxy)), ..settings(allowed) };
+    GuardedClient::resolving(&settings, scripted(answers)).unwrap()
 }
 
 async fn get(client: &GuardedClient, url: &str, max_bytes: usize) -> Result<OutboundResponse, OutboundFailure> {
@@ -109,7 +121,7 @@ async fn https_request_starts_a_tls_handshake() {
         let (mut stream, _) = server.accept().await.unwrap();
         stream.read_u8().await.unwrap()
     });
-    client(Duration::from_secs(5)).unwrap().get(format!("https://{address}/")).send().await.unwrap_err();
+    client(Duration::from_secs(5), None).unwrap().get(format!("https://{address}/")).send().await.unwrap_err();
     assert_eq!(first.await.unwrap(), 22, "a TLS connection opens with a handshake record");
 }
 
@@ -239,4 +251,58 @@ async fn silent_server_meets_the_timeout_of_the_request() {
     let client = guarded(LOOPBACK);
     let request = client.request(Method::GET, url).timeout(Duration::from_millis(50));
     assert_eq!(client.send(request, 10).await.unwrap_err(), OutboundFailure::Timeout);
+}
+
+#[tokio::test]
+async fn closed_address_is_refused_before_the_proxy_sees_it() {
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let port = proxy.local_addr().unwrap().port();
+    let closed: &[&[&str]] = &[&["10.0.0.1"], &["1.1.1.1", "10.0.0.1"]];
+    let client = proxied("", port, closed);
+    for url in ["http://10.0.0.1/", "https://[::ffff:a9fe:a9fe]/", "http://intranet.example/", "https://mixed.example/"]
+    {
+        let failure = get(&client, url, 10).await.unwrap_err();
+        assert!(matches!(failure, OutboundFailure::Blocked(_)), "{url}: {failure:?}");
+    }
+    // The name of this machine is resolved here, and not by the proxy.
+    let failure = get(&proxied("", port, &[&["127.0.0.1"]]), "http://localhost/", 10).await.unwrap_err();
+    assert!(matches!(failure, OutboundFailure::Blocked(_)), "{failure:?}");
+    assert_no_connection(&proxy);
+}
+
+#[tokio::test]
+async fn name_that_is_unknown_here_is_left_to_the_proxy() {
+    let port = serve(response("200 OK", b"hello")).await;
+    let client = proxied("", port, &[]);
+    let url = Url::parse("http://far.example/").unwrap();
+    client.check_resolved(&url).await.unwrap();
+    assert_eq!(get(&client, url.as_str(), 10).await.unwrap().body.as_ref(), b"hello");
+    // Protocols other than HTTP do not use the proxy.
+    let failure = client.check_resolved(&Url::parse("postgres://far.example:5432/").unwrap()).await.unwrap_err();
+    assert!(matches!(failure, OutboundFailure::Connect(_)), "{failure:?}");
+}
+
+#[tokio::test]
+async fn proxy_at_fault_is_a_failure_of_its_own() {
+    let failing = async |status: &str, url: &str| {
+        let client = proxied("", serve(response(status, b"")).await, &[]);
+        assert!(!format!("{client:?}").contains("hunter2"), "{client:?}");
+        get(&client, url, 10).await
+    };
+    for url in ["http://far.example/", "https://far.example/"] {
+        let failure = failing("407 Proxy Authentication Required", url).await.unwrap_err();
+        assert!(failure.to_string().contains("407") && failure.is_temporary(), "{url}: {failure:?}");
+    }
+    for status in ["502 Bad Gateway", "403 Forbidden"] {
+        let failure = failing(status, "https://far.example/").await.unwrap_err();
+        assert!(failure.to_string().contains("opens no connection"), "{status}: {failure:?}");
+        // Without a tunnel, the response can be that of the server.
+        assert_eq!(failing(status, "http://far.example/").await.unwrap().status.to_string(), status);
+    }
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    for url in ["http://far.example/", "https://far.example/"] {
+        let failure = get(&proxied("", unused, &[]), url, 10).await.unwrap_err();
+        assert_eq!(failure.to_string(), "the operator's proxy cannot be reached", "{url}");
+    }
 }

@@ -1,24 +1,28 @@
 //! Checks of all parts for the doctor: unlike [`super::Platform::open`] they go on after a failure.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use nvisy_embed::{Embedder, InputType, SpaceSpec};
+use tokio::net::TcpStream;
 
 use super::{all_embed_settings, bucket, check_names, open_reranker};
 use crate::{
     blob::Blobs,
     clock,
-    config::Config,
+    config::{Config, OutboundConfig},
     crypt::{Keyring, MasterKey},
     error_chain,
     id::{BlobId, WorkspaceId},
     probe::Finding,
     queue,
+    secret::Secret,
     store::{self, Db},
 };
 
 /// Largest harmless difference between two clocks. A larger one confuses the order of logs and changes the life of tokens.
 const MAX_SKEW_SECONDS: f64 = 5.0;
+/// Longest wait for a connection to the proxy.
+const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Differences of the schema that are listed; further ones are only counted.
 const MAX_LISTED_DIFFERENCES: usize = 5;
 
@@ -48,12 +52,32 @@ pub async fn inspect(config: &Config) -> Vec<Finding> {
         names.collect::<Vec<_>>().join(", ")
     };
     findings.extend(extraction(config));
+    findings.push(outbound_proxy(&config.outbound).await);
     findings.push(Finding::from_result("model", model.as_ref().map(described).map_err(Clone::clone)));
     findings.extend(reranking_model(config).await);
     if let (Ok(db), Ok(served)) = (&db, &model) {
         findings.push(Finding::from_result("embedding spaces", spaces(db, served).await));
     }
     findings
+}
+
+/// Says which proxy requests go through, and whether it accepts connections.
+async fn outbound_proxy(settings: &OutboundConfig) -> Finding {
+    let part = "outbound proxy";
+    let Some(url) = settings.proxy_url.as_ref().map(Secret::expose) else {
+        return Finding::ok(part, "none: requests go out directly");
+    };
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+    let shown = format!("{}://{host}:{port}", url.scheme());
+    // Addresses of IPv6 have no brackets outside of URLs.
+    let connect = TcpStream::connect((host.trim_matches(['[', ']']), port));
+    match tokio::time::timeout(PROXY_TIMEOUT, connect).await {
+        Ok(Ok(_)) => Finding::ok(part, format!("{shown} accepts connections")),
+        Ok(Err(error)) => {
+            Finding::wrong(part, format!("{shown} cannot be reached: {error}; see NVISY_OUTBOUND_PROXY_URL"))
+        }
+        Err(_) => Finding::wrong(part, format!("{shown} does not respond; see NVISY_OUTBOUND_PROXY_URL")),
+    }
 }
 
 /// What confines the processes that read files, and whether text in pictures is recognised.
@@ -217,7 +241,7 @@ async fn object_store(
 
 /// Opens every model and computes a vector with it.
 async fn models(config: &Config) -> Result<Vec<Embedder>, String> {
-    let settings = all_embed_settings(&config.embedding).map_err(|error| error_chain(&error))?;
+    let settings = all_embed_settings(config).map_err(|error| error_chain(&error))?;
     let mut embedders = Vec::with_capacity(settings.len());
     for settings in &settings {
         let embedder = Embedder::open(settings).await.map_err(|error| error_chain(&error))?;

@@ -94,7 +94,7 @@ impl Platform {
     pub async fn open(config: Config) -> Result<Self, PlatformError> {
         let key = MasterKey::read(&config.encryption.key_file)
             .context("NVISY_ENCRYPTION_KEY_FILE must name a key file of 32 bytes (`nvisy-api keys` creates one)")?;
-        let settings = all_embed_settings(&config.embedding)
+        let settings = all_embed_settings(&config)
             .context("the settings of an embedding model are incomplete (NVISY_EMBEDDING_*)")?;
         let outbound = GuardedClient::new(&config.outbound)
             .context("the HTTP client cannot be set up: see the certificate authorities of the system")?;
@@ -189,8 +189,9 @@ enum EmbeddingError {
 }
 
 /// The model of `NVISY_EMBEDDING_*`, and the further ones.
-fn all_embed_settings(settings: &config::EmbeddingConfig) -> Result<Vec<EmbedSettings>, EmbeddingError> {
-    std::iter::once(settings).chain(&settings.models).map(embed_settings).collect()
+fn all_embed_settings(config: &Config) -> Result<Vec<EmbedSettings>, EmbeddingError> {
+    let settings = std::iter::once(&config.embedding).chain(&config.embedding.models);
+    settings.map(|settings| embed_settings(settings, &config.outbound)).collect()
 }
 
 /// The model of `NVISY_RERANKING_DIRECTORY`, which shares the threads of a local embedding model.
@@ -207,8 +208,12 @@ fn check_names(embedders: &[Embedder]) -> Result<(), String> {
     twice.map_or(Ok(()), |name| Err(format!("two models have the name {name}")))
 }
 
-fn embed_settings(settings: &config::EmbeddingConfig) -> Result<EmbedSettings, EmbeddingError> {
+fn embed_settings(
+    settings: &config::EmbeddingConfig,
+    calls: &config::OutboundConfig,
+) -> Result<EmbedSettings, EmbeddingError> {
     let missing = EmbeddingError::Missing;
+    let client = |url| outbound::client(Duration::from_secs(settings.timeout_seconds), calls.proxy_for(url));
     let provider = match settings.provider {
         config::EmbeddingProvider::Local => Provider::Local(LocalSettings {
             directory: settings.directory.clone(),
@@ -217,7 +222,7 @@ fn embed_settings(settings: &config::EmbeddingConfig) -> Result<EmbedSettings, E
             passage_prefix: settings.passage_prefix.clone(),
         }),
         config::EmbeddingProvider::Openai => Provider::OpenAi(OpenAiSettings {
-            client: outbound::client(Duration::from_secs(settings.timeout_seconds))?,
+            client: client(settings.url.as_ref().ok_or(missing("NVISY_EMBEDDING_URL"))?)?,
             base_url: settings.url.clone().ok_or(missing("NVISY_EMBEDDING_URL"))?,
             api_key: settings.api_key.as_ref().map(|key| ApiKey::new(key.expose().clone())),
             model: settings.model.clone().ok_or(missing("NVISY_EMBEDDING_MODEL"))?,

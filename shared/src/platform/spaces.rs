@@ -114,20 +114,20 @@ pub fn connection_space(settings: &EmbeddingSettings) -> SpaceSpec {
     }
 }
 
-/// How the server of a connection is called: at checked addresses only.
+/// How the server of a connection is called: at checked addresses only, or through the operator's proxy.
 ///
 /// # Errors
 /// [`OutboundFailure::Blocked`] if the address is not allowed.
-pub fn connection_embed_settings(
+pub async fn connection_embed_settings(
     settings: &EmbeddingSettings,
     credentials: Option<&ModelCredentials>,
     outbound: &GuardedClient,
 ) -> Result<EmbedSettings, OutboundFailure> {
     let base_url = settings.base_url().ok_or(OutboundFailure::Blocked("the connection has no address"))?;
-    outbound.check(&base_url)?;
+    outbound.check_request(&base_url).await?;
     let SpaceSpec { model, dimensions, query_prefix, passage_prefix, .. } = connection_space(settings);
     let provider = Provider::OpenAi(OpenAiSettings {
-        client: outbound.http().clone(),
+        client: outbound.http(&base_url).clone(),
         base_url,
         api_key: credentials.map(|credentials| ApiKey::new(credentials.api_key.expose().clone())),
         model,

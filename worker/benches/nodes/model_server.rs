@@ -105,7 +105,7 @@ impl ModelServer {
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let address = lines.next_line().await.unwrap().expect("the address of the server");
-        Self { _process: process, client: outbound::client(Duration::from_secs(60)).unwrap(), address }
+        Self { _process: process, client: outbound::client(Duration::from_secs(60), None).unwrap(), address }
     }
 
     /// The base URL, as settings of a connection have it.

@@ -142,8 +142,8 @@ async fn check_target(cx: &Context, connection: &OpenConnection) -> Vec<CheckSte
         return vec![step("address", Err("the connection has no address".to_owned()))];
     };
     let host = url.host_str().unwrap_or_default();
-    let resolved = cx.outbound.resolve(host, url.port_or_known_default().unwrap_or_default()).await;
-    let address = resolved.map(|_| format!("{host} may be called")).map_err(|failure| failure.to_string());
+    let resolved = cx.outbound.check_resolved(&url).await;
+    let address = resolved.map(|()| format!("{host} may be called")).map_err(|failure| failure.to_string());
     let mut steps = vec![step("address", address)];
     if steps[0].ok {
         steps.extend(match open_rows(cx, connection) {

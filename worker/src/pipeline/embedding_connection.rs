@@ -89,6 +89,7 @@ impl EmbeddingConnection {
         let settings: EmbeddingSettings = connection.settings().map_err(|error| unreadable(&error))?;
         let credentials = connection.credentials().map_err(|error| unreadable(&error))?;
         let embed_settings = connection_embed_settings(&settings, credentials.as_ref(), &cx.outbound)
+            .await
             .map_err(|failure| blocked(format!("the connection `{}` cannot be used: {failure}", connection.name)))?;
         let embedder = Embedder::open(&embed_settings).await.map_err(|error| unreadable(&error))?;
         let embedder = embedder.of_space(&space.space.spec).ok_or_else(|| {
@@ -206,7 +207,7 @@ pub async fn check(cx: &Context, workspace: WorkspaceId, row: Model) -> Vec<Chec
         let connection = OpenConnection::open(cx, workspace, row).map_err(|error| error.to_string())?;
         let settings: EmbeddingSettings = connection.settings().map_err(|error| error.to_string())?;
         let credentials = connection.credentials().map_err(|error| error.to_string())?;
-        let embed_settings = connection_embed_settings(&settings, credentials.as_ref(), &cx.outbound);
+        let embed_settings = connection_embed_settings(&settings, credentials.as_ref(), &cx.outbound).await;
         let embed_settings = embed_settings.map_err(|failure| failure.to_string())?;
         Embedder::open(&embed_settings).await.map_err(|error| error.to_string())
     };

@@ -87,7 +87,9 @@ impl From<OutboundFailure> for ModelFailure {
     fn from(failure: OutboundFailure) -> Self {
         match failure {
             OutboundFailure::Blocked(_) | OutboundFailure::Request(_) => Self::Blocked(failure.to_string()),
-            OutboundFailure::Connect(_) | OutboundFailure::Timeout => Self::Unavailable(failure.to_string()),
+            OutboundFailure::Connect(_) | OutboundFailure::Proxy(_) | OutboundFailure::Timeout => {
+                Self::Unavailable(failure.to_string())
+            }
             OutboundFailure::TooLarge(_) | OutboundFailure::Broken(_) => Self::Invalid(failure.to_string()),
         }
     }

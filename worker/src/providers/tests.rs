@@ -94,6 +94,8 @@ pub(super) fn outbound() -> GuardedClient {
         timeout_seconds: 5,
         local_folders: Default::default(),
         writable_folders: Default::default(),
+        proxy_url: None,
+        no_proxy: Default::default(),
     };
     GuardedClient::new(&outbound).unwrap()
 }

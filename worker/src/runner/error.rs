@@ -6,6 +6,7 @@ use nvisy_embed::EmbedError;
 use nvisy_shared::{
     domain::failure::Failure,
     id::SpaceId,
+    outbound::OutboundFailure,
     pipeline::options::{NodeOptions, Retry},
     store,
 };
@@ -104,6 +105,7 @@ impl JobError {
         let cause = source.downcast_ref::<ModelFailure>().map(ToString::to_string);
         let cause = cause.or_else(|| source.downcast_ref::<CallFailure>().map(ToString::to_string));
         let cause = cause.or_else(|| source.downcast_ref::<EmbedError>().map(ToString::to_string));
+        let cause = cause.or_else(|| source.downcast_ref::<OutboundFailure>().map(ToString::to_string));
         cause.map(|cause| format!("{what}: {cause}"))
     }
 

@@ -180,8 +180,8 @@ impl Source for RestSource {
         let service = &self.0;
         let url = &service.settings.base_url;
         let host = url.host_str().unwrap_or_default();
-        let resolved = service.client.resolve(host, url.port_or_known_default().unwrap_or_default()).await;
-        let address = resolved.map(|_| format!("{host} may be called")).map_err(|failure| failure.to_string());
+        let resolved = service.client.check_resolved(url).await;
+        let address = resolved.map(|()| format!("{host} may be called")).map_err(|failure| failure.to_string());
         let mut steps = vec![step("address", address)];
         if !steps[0].ok {
             return steps;
