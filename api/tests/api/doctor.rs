@@ -1,6 +1,6 @@
 //! `nvisy-api doctor`: one line per check with the problem and the remedy, and an exit status.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
 
 use crate::support::{TestApp, run, text};
 
@@ -30,9 +30,14 @@ const CHECKS: [&str; 18] = [
 #[actix_web::test]
 async fn healthy_installation_passes_every_check() {
     let app = TestApp::start_with(&[LOCAL]).await;
-    let output = run("nvisy-api", &["doctor"], &app.deployment, &[LOCAL]).await;
+    // A connection to it is accepted by the system.
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let with_proxy = ("NVISY_OUTBOUND_PROXY_URL", address.as_str());
+    let output = run("nvisy-api", &["doctor"], &app.deployment, &[LOCAL, with_proxy]).await;
     let report = text(&output.stdout);
     assert!(output.status.success(), "{report}{}", text(&output.stderr));
+    assert!(report.contains(&format!("{address} accepts connections")), "{report}");
     for check in CHECKS {
         assert!(report.lines().any(|line| line.starts_with(check)), "no `{check}` in:\n{report}");
     }
@@ -84,17 +89,27 @@ async fn all_failed_checks_are_reported_at_once() {
 #[actix_web::test]
 async fn unreachable_service_does_not_hide_other_checks() {
     let app = TestApp::start().await;
-    let unreachable =
-        [("NVISY_DATABASE_URL", "postgres://127.0.0.1:9/x"), ("NVISY_NATS_URL", "nats://127.0.0.1:9"), LOCAL];
+    let unreachable = [
+        ("NVISY_DATABASE_URL", "postgres://127.0.0.1:9/x"),
+        ("NVISY_NATS_URL", "nats://127.0.0.1:9"),
+        ("NVISY_OUTBOUND_PROXY_URL", "http://ada:hunter2@127.0.0.1:9"),
+        LOCAL,
+    ];
     let output = run("nvisy-api", &["doctor"], &app.deployment, &unreachable).await;
     let report = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{report}");
-    for (check, result) in [("PostgreSQL", " WRONG "), ("NATS", " WRONG "), ("private key", " ok "), ("model", " ok ")]
-    {
+    for (check, result) in [
+        ("PostgreSQL", " WRONG "),
+        ("NATS", " WRONG "),
+        ("outbound proxy", " WRONG  http://127.0.0.1:9 cannot be reached"),
+        ("private key", " ok "),
+        ("model", " ok "),
+    ] {
         assert!(
             report.lines().any(|line| line.starts_with(check) && line.contains(result)),
             "{check}{result}:\n{report}"
         );
     }
+    assert!(!report.contains("hunter2"), "{report}");
     app.stop().await;
 }

@@ -69,6 +69,7 @@ mod object_targets;
 mod openapi;
 mod openapi_tools;
 mod operator_commands;
+mod outbound_proxy;
 mod pagination;
 mod password_reset;
 mod pipeline_graphs;

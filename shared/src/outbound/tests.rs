@@ -306,3 +306,20 @@ async fn proxy_at_fault_is_a_failure_of_its_own() {
         assert_eq!(failure.to_string(), "the operator's proxy cannot be reached", "{url}");
     }
 }
+
+#[tokio::test]
+async fn host_without_proxy_is_checked_and_reached_directly() {
+    let (open, closed, port) = open_and_closed().await;
+    serve_on(open, response("200 OK", b"open"));
+    let url = format!("http://models.direct.example:{port}/");
+    let settings = OutboundConfig {
+        proxy_url: Some(Secret::new(Url::parse(&format!("http://{CLOSED}:{port}")).unwrap())),
+        no_proxy: "direct.example".parse().unwrap(),
+        ..settings(OPEN)
+    };
+    let client = GuardedClient::resolving(&settings, scripted(&[&[CLOSED, OPEN], &[CLOSED]])).unwrap();
+    assert_eq!(get(&client, &url, 10).await.unwrap().body.as_ref(), b"open");
+    let failure = get(&client, &url, 10).await.unwrap_err();
+    assert!(matches!(failure, OutboundFailure::Blocked(_)), "{failure:?}");
+    assert_no_connection(&closed);
+}
