@@ -71,7 +71,7 @@ fn read(path: &Path) -> ExitCode {
     let file = File::open(path).expect("the file");
     let info = FileInfo { file_name: path.to_string_lossy().into_owned(), declared_type: None };
     let directory = std::env::var_os("NVISY_OCR_DIRECTORY").map(PathBuf::from);
-    let ocr = OcrSettings { mode: OcrMode::Auto, directory };
+    let ocr = OcrSettings { mode: OcrMode::Auto, directory, ..OcrSettings::default() };
     let outcome = nvisy_extract::read_here(file, &info, &ExtractLimits::default(), &ocr);
     let code = match outcome {
         Ok(document) => {

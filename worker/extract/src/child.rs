@@ -52,7 +52,10 @@ fn serve() -> io::Result<()> {
     if let Some(limits) = request.unpack {
         return send_members(file, &request, limits, parent);
     }
-    let reply: ChildReply = formats::read(file, &request.info, &request.limits, &mut ocr);
+    let reply = match formats::read(file, &request.info, &request.limits, &mut ocr) {
+        Ok(document) => ChildReply::Document(document),
+        Err(error) => ChildReply::Failed(error),
+    };
     let bytes = postcard::to_stdvec(&reply).map_err(io::Error::other)?;
     parent.write_all(&bytes)
 }

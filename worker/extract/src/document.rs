@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::{FileError, MediaType};
 
 /// A file's content as text, with its structure as byte ranges of that text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// The whole text. That of a UTF-8 text file equals the file, byte for byte.
     pub text: String,
     /// Structure in reading order; ranges do not overlap.
     pub elements: Vec<Element>,
+    /// Where the recognised lines of text stand on their pages, in the order of the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boxes: Vec<TextBox>,
     /// Number of pages, if the format has pages.
     pub page_count: Option<u32>,
     /// The title that the file declares.
@@ -59,6 +62,30 @@ impl Element {
     pub const fn new(kind: ElementKind, bytes: Range<usize>, page: Option<u32>) -> Self {
         Self { kind, start: bytes.start, end: bytes.end, page, label: None, place: None, records: None }
     }
+}
+
+/// The place of a recognised line of text, or of the part of it in a column: a range of bytes, and a box on the page.
+///
+/// The sides of the box are shares of the width and the height of the page or picture as it is shown, from 0 to 1, counted from
+/// its upper left corner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextBox {
+    /// First byte in the document's text.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+    /// The page, counted from 1.
+    pub page: Option<u32>,
+    /// The left side.
+    pub left: f64,
+    /// The upper side.
+    pub top: f64,
+    /// The right side.
+    pub right: f64,
+    /// The lower side.
+    pub bottom: f64,
+    /// The mean probability of the letters, from 0 to 1.
+    pub confidence: f64,
 }
 
 /// How the records of a table are distinguished: each is a line.

@@ -27,11 +27,11 @@ mod sandbox;
 mod sniff;
 mod unpack;
 
-pub use document::{Document, Element, ElementKind, Records};
+pub use document::{Document, Element, ElementKind, Records, TextBox};
 pub use error::{ExtractError, FileError, FileErrorKind};
 pub use limits::ExtractLimits;
 pub use members::{Member, Members};
-pub use ocr::{OCR_FILES, OcrMode, OcrSettings};
+pub use ocr::{OCR_FILES, OcrMode, OcrSettings, Script};
 pub use request::FileInfo;
 pub use run::run;
 pub use sniff::{MediaType, SNIFF_BYTES, sniff};

@@ -1,9 +1,11 @@
 //! The protocol of parent and child: a JSON line in, a postcard value or a sequence of them out, over one socket.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::ExtractLimits;
-use crate::{Document, FileError, OcrSettings, unpack::UnpackLimits};
+use crate::{Document, Element, FileError, MediaType, OcrSettings, TextBox, unpack::UnpackLimits};
 
 /// What the uploader declared about the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,7 +30,26 @@ pub(super) struct ChildRequest {
 
 /// The child's whole output, if it reads a document. The members of an archive are messages
 /// ([`UnpackMessage`](crate::unpack::UnpackMessage)), each after its length in four bytes, lowest first.
-pub(super) type ChildReply = Result<Document, FileError>;
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ChildReply {
+    Document(#[serde(with = "DocumentFields")] Document),
+    Failed(FileError),
+}
+
+/// A document with all fields: the format of the reply has no names, so that none may be left out.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Document")]
+struct DocumentFields {
+    text: String,
+    elements: Vec<Element>,
+    boxes: Vec<TextBox>,
+    page_count: Option<u32>,
+    title: Option<String>,
+    media_type: Option<MediaType>,
+    properties: BTreeMap<String, String>,
+    warnings: Vec<String>,
+    failure: Option<FileError>,
+}
 
 /// The child's exit code for faults of its environment (no request, no limits, no descriptor). A retry may succeed.
 pub(super) const EXIT_NOT_STARTED: u8 = 75;

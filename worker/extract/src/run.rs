@@ -98,7 +98,10 @@ async fn exchange(
     }
     let status = child.wait().await.map_err(ExtractError::Process)?;
     if status.success() {
-        return Ok(postcard::from_bytes::<ChildReply>(&reply).map_err(|_| invalid_reply())??);
+        return match postcard::from_bytes::<ChildReply>(&reply).map_err(|_| invalid_reply())? {
+            ChildReply::Document(document) => Ok(document),
+            ChildReply::Failed(error) => Err(error.into()),
+        };
     }
     Err(failed(status, &stderr.unwrap_or_default()))
 }

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use nvisy_extract::{
-    Document, ElementKind, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType, OcrMode, OcrSettings,
-    read_here,
+    Document, ElementKind, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType, OcrMode, OcrSettings, Script,
+    TextBox, read_here,
 };
 
 fn data(name: &str) -> PathBuf {
@@ -271,7 +271,7 @@ fn pictures_have_no_text_without_models() {
 fn models() -> OcrSettings {
     let directory =
         std::env::var_os("NVISY_EXTRACT_OCR_DIRECTORY").expect("NVISY_EXTRACT_OCR_DIRECTORY: run `just test`");
-    OcrSettings { mode: OcrMode::Auto, directory: Some(directory.into()) }
+    OcrSettings { mode: OcrMode::Auto, directory: Some(directory.into()), ..OcrSettings::default() }
 }
 
 #[test]
@@ -283,6 +283,40 @@ fn text_in_pictures_and_scanned_pages_is_recognized() {
         let confidence: f64 = document.properties["ocrConfidence"].parse().expect("a number");
         assert!(confidence > 0.9, "{name}: {confidence}");
     }
+}
+
+#[test]
+fn recognized_lines_have_boxes_on_their_page() {
+    for (name, page) in [("scan.png", None), ("scan.pdf", Some(1))] {
+        let document = read_as(name, &data(name), &models()).expect(name);
+        let mut end = 0;
+        let mut letters = String::new();
+        for TextBox { start, end: to, page: of, left, top, right, bottom, confidence } in &document.boxes {
+            assert!(*start >= end && to > start && *of == page, "{name}: {:?}", document.boxes);
+            assert!(0.0 <= *left && left < right && *right <= 1.0, "{name}: {:?}", document.boxes);
+            assert!(0.0 <= *top && top < bottom && *bottom <= 1.0, "{name}: {:?}", document.boxes);
+            assert!((0.5..=1.0).contains(confidence), "{name}: {:?}", document.boxes);
+            letters.extend(document.text[*start..*to].split_whitespace());
+            end = *to;
+        }
+        let text: String = document.text.split_whitespace().collect();
+        assert_eq!(letters, text, "{name}: all text stands in boxes");
+        let upper = |words: &str| {
+            let place = document.text.find(words).expect(words);
+            let found = document.boxes.iter().find(|found| (found.start..found.end).contains(&place));
+            found.expect("its box").top
+        };
+        assert!(upper("harbour") < upper("Invoice"), "{name}: {:?}", document.boxes);
+    }
+    assert!(read("bold.pdf").expect("a text").boxes.is_empty(), "text that is not recognised has no boxes");
+}
+
+#[test]
+fn hint_of_the_script_keeps_the_text() {
+    let without = read_as("scan.png", &data("scan.png"), &models()).expect("a text");
+    let hinted = OcrSettings { scripts: vec![Script::Latin], ..models() };
+    let with = read_as("scan.png", &data("scan.png"), &hinted).expect("a text");
+    assert_eq!((with.text, with.boxes), (without.text, without.boxes));
 }
 
 #[test]

@@ -15,7 +15,7 @@ const SIDE: u32 = 20_000;
 async fn recognized(name: &str, bytes: &[u8]) -> Result<Document, FileErrorKind> {
     let directory =
         std::env::var_os("NVISY_EXTRACT_OCR_DIRECTORY").expect("NVISY_EXTRACT_OCR_DIRECTORY: run `just test`");
-    let ocr = OcrSettings { mode: OcrMode::Auto, directory: Some(directory.into()) };
+    let ocr = OcrSettings { mode: OcrMode::Auto, directory: Some(directory.into()), ..OcrSettings::default() };
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(bytes).expect("written");
     match run(&worker(), &file, &named(name), &ExtractLimits::default(), &ocr).await {

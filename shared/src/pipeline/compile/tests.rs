@@ -225,6 +225,7 @@ fn each_mistake_names_node_and_field() {
         ("/nodes/1/type", json!("paint"), UnknownType, "read", "type"),
         ("/nodes/1/colour", json!("blue"), UnknownField, "read", "colour"),
         ("/nodes/1/ocr", json!("maybe"), InvalidSetting, "read", "ocr"),
+        ("/nodes/1/languages", json!(["en", "ru"]), InvalidSetting, "read", "languages[1]"),
         ("/nodes/0/filter/op", json!("like"), InvalidFilter, "in", "filter.op"),
         ("/nodes/3/maxTokens", json!(15), InvalidSetting, "cut", "maxTokens"),
         ("/nodes/3/maxTokens", json!("many"), InvalidSetting, "cut", "maxTokens"),

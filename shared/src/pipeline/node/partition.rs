@@ -1,5 +1,7 @@
 //! `partition`: bytes to a document.
 
+use std::collections::BTreeSet;
+
 use json_schema::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,9 @@ pub struct Partition {
     pub mode: PartitionMode,
     /// Whether text in images is recognised.
     pub ocr: Ocr,
+    /// The languages of recognised text (ISO 639): only letters of their scripts are recognised. Absent: letters of all scripts.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub languages: BTreeSet<OcrLanguage>,
     /// Whether what can be read of a damaged or too large file is enough: the rest is missing, with a warning. Otherwise the file
     /// fails.
     pub partial: bool,
@@ -46,6 +51,69 @@ pub enum Ocr {
     Always,
 }
 
+macro_rules! languages {
+    ($($variant:ident $code:literal $doc:literal;)+) => {
+        /// A language that the models for text in images read.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[schemars(crate = "json_schema")]
+        pub enum OcrLanguage {
+            $(#[doc = $doc] #[serde(rename = $code)] $variant,)+
+        }
+    };
+}
+
+languages! {
+    Af "af" "Afrikaans.";
+    Az "az" "Azerbaijani.";
+    Bs "bs" "Bosnian.";
+    Ca "ca" "Catalan.";
+    Cs "cs" "Czech.";
+    Cy "cy" "Welsh.";
+    Da "da" "Danish.";
+    De "de" "German.";
+    En "en" "English.";
+    Es "es" "Spanish.";
+    Et "et" "Estonian.";
+    Eu "eu" "Basque.";
+    Fi "fi" "Finnish.";
+    Fr "fr" "French.";
+    Ga "ga" "Irish.";
+    Gl "gl" "Galician.";
+    Hr "hr" "Croatian.";
+    Hu "hu" "Hungarian.";
+    Id "id" "Indonesian.";
+    Is "is" "Icelandic.";
+    It "it" "Italian.";
+    Ja "ja" "Japanese.";
+    Ku "ku" "Kurdish, in Latin letters.";
+    La "la" "Latin.";
+    Lb "lb" "Luxembourgish.";
+    Lt "lt" "Lithuanian.";
+    Lv "lv" "Latvian.";
+    Mi "mi" "Maori.";
+    Ms "ms" "Malay.";
+    Mt "mt" "Maltese.";
+    Nl "nl" "Dutch.";
+    No "no" "Norwegian.";
+    Oc "oc" "Occitan.";
+    Pl "pl" "Polish.";
+    Pt "pt" "Portuguese.";
+    Qu "qu" "Quechua.";
+    Rm "rm" "Romansh.";
+    Ro "ro" "Romanian.";
+    Sk "sk" "Slovak.";
+    Sl "sl" "Slovenian.";
+    Sq "sq" "Albanian.";
+    Sr "sr" "Serbian, in Latin letters.";
+    Sv "sv" "Swedish.";
+    Sw "sw" "Swahili.";
+    Tl "tl" "Tagalog.";
+    Tr "tr" "Turkish.";
+    Uz "uz" "Uzbek, in Latin letters.";
+    Vi "vi" "Vietnamese.";
+    Zh "zh" "Chinese, simplified and traditional.";
+}
+
 impl NodeSpec for Partition {
     const TYPE: &'static str = "partition";
     const TITLE: &'static str = "Read";
@@ -53,13 +121,14 @@ impl NodeSpec for Partition {
     const GROUP: Group = Group::Read;
     const COST: Cost = Cost::Processor;
     const KEEPS_OUTPUT: bool = true;
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
 
     fn ports(&self) -> Ports {
         Ports::transform(Flow::Bytes, Flow::Document)
     }
 
     fn example() -> Self {
-        Self { mode: PartitionMode::Auto, ocr: Ocr::Auto, partial: false }
+        let languages = BTreeSet::from([OcrLanguage::De, OcrLanguage::En]);
+        Self { mode: PartitionMode::Auto, ocr: Ocr::Auto, languages, partial: false }
     }
 }

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
+use super::boxes::text_boxes;
 use super::failures::too_much_text;
 use super::rows::TableRows;
+use crate::ocr::LineBox;
 use crate::{Document, Element, ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType, document::Records};
 
 /// Longest property: each chunk carries all of them.
@@ -49,8 +51,8 @@ fn leaves_a_part(failure: &FileError) -> bool {
 pub(super) struct DocumentBuilder {
     document: Document,
     page: Option<u32>,
-    /// Texts beside the body, which stand at the end, with their pages.
-    asides: Vec<(String, Option<u32>)>,
+    /// Texts beside the body, which stand at the end.
+    asides: Vec<Aside>,
     aside_bytes: usize,
     max_text_bytes: u64,
     /// Whether a part of the file is enough.
@@ -59,6 +61,13 @@ pub(super) struct DocumentBuilder {
     until: Option<Instant>,
     /// The failure of a document without text.
     if_empty: &'static str,
+}
+
+/// A text beside the body, with its page and the places of its lines.
+struct Aside {
+    content: String,
+    page: Option<u32>,
+    boxes: Vec<LineBox>,
 }
 
 impl DocumentBuilder {
@@ -147,6 +156,12 @@ impl DocumentBuilder {
 
     /// Adds an element, unless it is blank.
     pub(super) fn push(&mut self, kind: ElementKind, content: &str) -> Result<(), FileError> {
+        self.push_placed(kind, content, &[])
+    }
+
+    /// Adds an element with the places of recognised lines in its content, unless it is blank.
+    pub(super) fn push_placed(&mut self, kind: ElementKind, content: &str, boxes: &[LineBox]) -> Result<(), FileError> {
+        let skipped = content.len() - content.trim_start().len();
         // Code keeps the indentation of its first line; other elements are trimmed.
         let content = match kind {
             ElementKind::Code => content.trim_end().trim_start_matches(['\n', '\r']),
@@ -167,19 +182,25 @@ impl DocumentBuilder {
             _ => "\n\n",
         };
         self.document.text.push_str(separator);
+        let start = self.document.text.len();
         self.append(kind, content);
+        if !boxes.is_empty() {
+            let added = &self.document.text[start..];
+            let boxes = text_boxes(boxes, (content, skipped), (added, start), self.page);
+            self.document.boxes.extend(boxes);
+        }
         Ok(())
     }
 
     /// Adds a table whose first row names the columns.
     pub(super) fn table(&mut self, rows: &mut TableRows) -> Result<(), FileError> {
-        self.table_at(&rows.text(), None)
+        self.table_at(&rows.text(), None, &[])
     }
 
-    /// Adds a table by its lines.
-    pub(super) fn table_at(&mut self, lines: &str, place: Option<String>) -> Result<(), FileError> {
+    /// Adds a table by its lines, with its place in the file, or those of recognised lines on the page.
+    pub(super) fn table_at(&mut self, lines: &str, place: Option<String>, boxes: &[LineBox]) -> Result<(), FileError> {
         let count = self.document.elements.len();
-        self.push(ElementKind::Table, lines)?;
+        self.push_placed(ElementKind::Table, lines, boxes)?;
         if self.document.elements.len() > count
             && let Some(element) = self.document.elements.last_mut()
         {
@@ -192,17 +213,21 @@ impl DocumentBuilder {
 
     /// Sets a text beside the body, which stands at the end. A repeated text, as of the head of each page, stands once.
     pub(super) fn aside(&mut self, content: &str) -> Result<(), FileError> {
-        let content = content.trim();
+        self.aside_placed(content.trim(), &[])
+    }
+
+    /// Sets a text beside the body, with the places of recognised lines in it.
+    pub(super) fn aside_placed(&mut self, content: &str, boxes: &[LineBox]) -> Result<(), FileError> {
         self.check_time()?;
-        let is_known = self.asides.iter().rev().take(64).any(|(known, _)| known == content);
-        if content.is_empty() || is_known {
+        let is_known = self.asides.iter().rev().take(64).any(|known| known.content == content);
+        if content.trim().is_empty() || is_known {
             return Ok(());
         }
         self.aside_bytes += content.len();
         if (self.document.text.len() + self.aside_bytes) as u64 > self.max_text_bytes {
             return Err(too_much_text());
         }
-        self.asides.push((content.to_owned(), self.page));
+        self.asides.push(Aside { content: content.to_owned(), page: self.page, boxes: boxes.to_vec() });
         Ok(())
     }
 
@@ -230,9 +255,9 @@ impl DocumentBuilder {
             let is_consequence = failure.kind == FileErrorKind::UnsupportedMedia;
             return Err(self.document.failure.take().filter(|_| is_consequence).unwrap_or(failure));
         }
-        for (content, page) in std::mem::take(&mut self.asides) {
+        for Aside { content, page, boxes } in std::mem::take(&mut self.asides) {
             self.page = page;
-            match self.push(ElementKind::Aside, &content) {
+            match self.push_placed(ElementKind::Aside, &content, &boxes) {
                 Err(_) if self.is_partial => break,
                 pushed => pushed?,
             }
@@ -247,7 +272,7 @@ impl DocumentBuilder {
 
 /// The text as people read it: ligatures and composed letters in one form, without control characters (which the database
 /// rejects, and fonts without a proper character map yield), soft hyphens and marks without width, all of which split or hide words.
-fn cleaned(content: &str) -> Cow<'_, str> {
+pub(super) fn cleaned(content: &str) -> Cow<'_, str> {
     let is_plain = |c: char| !is_dropped(c) && !matches!(c, '\u{FB00}'..='\u{FB06}' | '\u{200C}' | '\u{200D}');
     if content.is_ascii() && content.chars().all(|c| !is_dropped(c)) {
         return content.into();

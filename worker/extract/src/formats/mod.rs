@@ -2,6 +2,7 @@
 //! elements in the file itself.
 
 mod archive;
+mod boxes;
 mod builder;
 mod code;
 mod code_definitions;

@@ -67,7 +67,7 @@ fn add_markdown(builder: &mut DocumentBuilder, source: String) -> Result<(), Fil
         let text = &cell.text[element.start..element.end];
         match (&element.label, element.kind) {
             (Some(words), kind) => builder.push(kind, words)?,
-            (None, ElementKind::Table) => builder.table_at(text, None)?,
+            (None, ElementKind::Table) => builder.table_at(text, None, &[])?,
             (None, kind) => builder.push(kind, text)?,
         }
     }

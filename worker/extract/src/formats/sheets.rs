@@ -90,7 +90,7 @@ fn add_block(builder: &mut DocumentBuilder, sheet: &str, block: &[Row]) -> Resul
         }
     }
     let place = format!("{sheet}!{}:{}", cell_name(left, *top), cell_name(right, *bottom));
-    builder.table_at(&lines, Some(place))
+    builder.table_at(&lines, Some(place), &[])
 }
 
 /// The name of a cell, such as `AB12`.

@@ -10,12 +10,24 @@ const UNCLIP: f32 = 1.6;
 const MIN_SIDE: usize = 3;
 
 /// A box, in shares of the picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Area {
-    pub(super) left: f32,
-    pub(super) top: f32,
-    pub(super) right: f32,
-    pub(super) bottom: f32,
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Area {
+    pub(crate) left: f32,
+    pub(crate) top: f32,
+    pub(crate) right: f32,
+    pub(crate) bottom: f32,
+}
+
+impl Area {
+    /// The place in a picture of a box in the picture turned by 90 degrees clockwise, so many times.
+    pub(super) fn turned_back(self, times: usize) -> Self {
+        (0..times % 4).fold(self, |area, _| Self {
+            left: area.top,
+            top: 1.0 - area.right,
+            right: area.bottom,
+            bottom: 1.0 - area.left,
+        })
+    }
 }
 
 /// The boxes of a map of probabilities, from its rows.
@@ -65,6 +77,27 @@ pub(super) fn areas(map: &[f32], width: usize, height: usize) -> Vec<Area> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ocr::Picture;
+
+    #[test]
+    fn box_in_a_turned_picture_is_found_in_the_picture() {
+        // One black point in the second of three rows, at the left edge.
+        let mut points = vec![255; 2 * 3 * 3];
+        points[6..9].fill(0);
+        let picture = Picture { width: 2, height: 3, points };
+        for times in 0..4 {
+            let turned = picture.turned(times);
+            let place = turned.points.chunks(3).position(|point| point == [0; 3]).expect("the point");
+            let (x, y) = ((place % turned.width) as f32, (place / turned.width) as f32);
+            let (width, height) = (turned.width as f32, turned.height as f32);
+            let area = Area { left: x / width, top: y / height, right: (x + 1.0) / width, bottom: (y + 1.0) / height };
+            let Area { left, top, right, bottom } = area.turned_back(times);
+            let expected = [0.0, 1.0 / 3.0, 0.5, 2.0 / 3.0];
+            for (found, expected) in [left, top, right, bottom].into_iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-6, "{times}: {area:?}");
+            }
+        }
+    }
 
     #[test]
     fn connected_points_become_a_box() {

@@ -4,8 +4,9 @@ use rten::{Model, ValueView};
 use rten_tensor::prelude::*;
 use rten_tensor::{NdTensor, NdTensorView};
 
-use super::Picture;
 use super::detect::{Area, areas};
+use super::letters::Letters;
+use super::{Picture, Script};
 
 /// Longest side of the picture in which lines are searched.
 const SEARCH_SIDE: usize = 1_280;
@@ -20,31 +21,32 @@ const MIN_CONFIDENCE: f32 = 0.5;
 /// Mean confidence below which the picture may be upside down.
 const DOUBTFUL: f32 = 0.75;
 
-/// A line of text in a picture, with its place in shares of the picture.
+/// A line of text in a picture.
 #[derive(Clone, Debug)]
 pub(crate) struct FoundLine {
     pub(crate) text: String,
     pub(crate) confidence: f32,
-    pub(crate) left: f32,
-    pub(crate) top: f32,
-    pub(crate) right: f32,
-    pub(crate) bottom: f32,
+    /// Its place in the upright picture, in which it is read.
+    pub(crate) upright: Area,
+    /// Its place in the picture as it is given, which may be turned.
+    pub(crate) area: Area,
 }
 
 /// The models.
 pub(crate) struct Engine {
     detector: Model,
     recognizer: Model,
-    /// Letters by their number in the output; the first stands for none.
-    letters: Vec<String>,
+    letters: Letters,
 }
 
 impl Engine {
-    pub(crate) fn new(detector: Vec<u8>, recognizer: Vec<u8>, letters: &str) -> Option<Self> {
-        let mut all = vec![String::new()];
-        all.extend(letters.lines().map(str::to_owned));
-        all.push(" ".to_owned());
-        Some(Self { detector: Model::load(detector).ok()?, recognizer: Model::load(recognizer).ok()?, letters: all })
+    /// Loads the models. With scripts, only letters of them are read.
+    pub(crate) fn new(detector: Vec<u8>, recognizer: Vec<u8>, letters: &str, scripts: &[Script]) -> Option<Self> {
+        Some(Self {
+            detector: Model::load(detector).ok()?,
+            recognizer: Model::load(recognizer).ok()?,
+            letters: Letters::new(letters, scripts),
+        })
     }
 
     /// The lines of a picture, which may be turned: most text tells how.
@@ -52,13 +54,13 @@ impl Engine {
         let found = self.find(picture);
         let tall = found.iter().filter(|area| is_tall(area, picture)).count();
         if tall * 2 > found.len() {
-            let turned = [0, 1, 3].map(|times| self.read_upright(&picture.turned(times)));
+            let turned = [0, 1, 3].map(|times| self.read_turned(picture, times));
             let best = turned.into_iter().max_by(|one, other| mean(one).total_cmp(&mean(other)));
             return best.unwrap_or_default();
         }
         let lines = self.read_areas(picture, &found);
         if !found.is_empty() && mean(&lines) < DOUBTFUL {
-            let turned = self.read_upright(&picture.turned(2));
+            let turned = self.read_turned(picture, 2);
             if mean(&turned) > mean(&lines) + 0.1 {
                 return turned;
             }
@@ -66,9 +68,12 @@ impl Engine {
         lines.into_iter().filter(|line| line.confidence >= MIN_CONFIDENCE).collect()
     }
 
-    fn read_upright(&self, picture: &Picture) -> Vec<FoundLine> {
-        let lines = self.read_areas(picture, &self.find(picture));
-        lines.into_iter().filter(|line| line.confidence >= MIN_CONFIDENCE).collect()
+    /// The lines of a picture that is turned by 90 degrees clockwise first, so many times.
+    fn read_turned(&self, picture: &Picture, times: usize) -> Vec<FoundLine> {
+        let turned = picture.turned(times);
+        let lines = self.read_areas(&turned, &self.find(&turned)).into_iter();
+        let lines = lines.filter(|line| line.confidence >= MIN_CONFIDENCE);
+        lines.map(|line| FoundLine { area: line.upright.turned_back(times), ..line }).collect()
     }
 
     /// Where lines are.
@@ -108,35 +113,9 @@ impl Engine {
         let output = run(&self.recognizer, input.view())?;
         let shape = output.shape().to_vec();
         let [_, steps, classes] = shape.as_slice() else { return None };
-        let (text, confidence) = self.letters(&output.to_vec(), *steps, *classes);
+        let (text, confidence) = self.letters.read(&output.to_vec(), *steps, *classes);
         let text = text.trim().to_owned();
-        (!text.is_empty()).then_some(FoundLine {
-            text,
-            confidence,
-            left: area.left,
-            top: area.top,
-            right: area.right,
-            bottom: area.bottom,
-        })
-    }
-
-    /// The letters of the most probable classes: repeated ones are one, and the first class separates.
-    fn letters(&self, output: &[f32], steps: usize, classes: usize) -> (String, f32) {
-        let (mut text, mut sum, mut count) = (String::new(), 0.0, 0_usize);
-        let mut before = 0;
-        for step in output.chunks_exact(classes).take(steps) {
-            let best = step.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
-            let Some((class, probability)) = best else { continue };
-            if class != 0 && class != before {
-                if let Some(letter) = self.letters.get(class) {
-                    text.push_str(letter);
-                }
-                sum += probability;
-                count += 1;
-            }
-            before = class;
-        }
-        (text, if count == 0 { 0.0 } else { sum / count as f32 })
+        (!text.is_empty()).then_some(FoundLine { text, confidence, upright: *area, area: *area })
     }
 }
 

@@ -2,17 +2,21 @@
 
 mod detect;
 mod engine;
+mod letters;
 mod picture;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::ExtractLimits;
+pub(crate) use detect::Area;
 pub(crate) use engine::{Engine, FoundLine};
+pub use letters::Script;
 pub(crate) use picture::Picture;
 
 /// The files of the models in their folder: one finds lines, one reads them, and the letters that it knows.
@@ -43,12 +47,24 @@ pub struct OcrSettings {
     pub mode: OcrMode,
     /// The folder of the models; without it no text is recognised.
     pub directory: Option<PathBuf>,
+    /// The scripts of the text: only their letters are recognised. None: letters of all.
+    #[serde(default)]
+    pub scripts: Vec<Script>,
+}
+
+/// The place of a recognised line in a picture, and in a text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LineBox {
+    pub(crate) bytes: Range<usize>,
+    pub(crate) area: Area,
+    pub(crate) confidence: f32,
 }
 
 /// The models, which are loaded when the first picture comes. Their files are opened before the process is confined.
 #[derive(Default)]
 pub(crate) struct Ocr {
     mode: OcrMode,
+    scripts: Vec<Script>,
     files: Option<[File; 3]>,
     engine: Option<Engine>,
     /// When no further page is begun.
@@ -68,7 +84,7 @@ impl Ocr {
                 Some([open(OCR_FILES[0])?, open(OCR_FILES[1])?, open(OCR_FILES[2])?])
             }
         };
-        Ok(Self { mode: settings.mode, files, ..Self::default() })
+        Ok(Self { mode: settings.mode, scripts: settings.scripts.clone(), files, ..Self::default() })
     }
 
     /// Whether pictures can be read.
@@ -94,7 +110,7 @@ impl Ocr {
             return None;
         }
         if self.engine.is_none() {
-            self.engine = Some(load(files)?);
+            self.engine = Some(load(files, &self.scripts)?);
         }
         let lines = self.engine.as_ref()?.read(picture);
         self.confidence += lines.iter().map(|line| f64::from(line.confidence)).sum::<f64>();
@@ -108,7 +124,7 @@ impl Ocr {
     }
 }
 
-fn load(files: &mut [File; 3]) -> Option<Engine> {
+fn load(files: &mut [File; 3], scripts: &[Script]) -> Option<Engine> {
     let mut bytes = files.iter_mut().map(|file| {
         let mut bytes = Vec::new();
         file.rewind().ok()?;
@@ -116,5 +132,5 @@ fn load(files: &mut [File; 3]) -> Option<Engine> {
         Some(bytes)
     });
     let (detector, recognizer, letters) = (bytes.next()??, bytes.next()??, bytes.next()??);
-    Engine::new(detector, recognizer, &String::from_utf8(letters).ok()?)
+    Engine::new(detector, recognizer, &String::from_utf8(letters).ok()?, scripts)
 }

@@ -1,6 +1,6 @@
 //! Elements as JSON, as derived files and requests have them.
 
-use nvisy_extract::{Document, ElementKind};
+use nvisy_extract::{Document, ElementKind, TextBox};
 use serde::Serialize;
 
 use crate::pipeline::element::{ChunkElement, DocumentElement};
@@ -18,6 +18,9 @@ pub(super) struct DocumentJson<'a> {
     text: &'a str,
     /// Byte ranges of the text.
     elements: Vec<ElementJson>,
+    /// Where the recognised lines stand on their pages.
+    #[serde(skip_serializing_if = "<[TextBox]>::is_empty")]
+    boxes: &'a [TextBox],
 }
 
 #[derive(Serialize)]
@@ -53,6 +56,7 @@ impl<'a> From<&'a DocumentElement> for DocumentJson<'a> {
             language: element.origin.document.as_ref().and_then(|info| info.language.as_deref()),
             text: &document.text,
             elements: elements.collect(),
+            boxes: &document.boxes,
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Transform: bytes to documents, extracted in a child process.
 
-use std::{os::unix::fs::FileExt, sync::Arc};
+use std::{collections::BTreeSet, os::unix::fs::FileExt, sync::Arc};
 
 use async_trait::async_trait;
 use nvisy_extract::{
     Document, Element, ElementKind, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType,
-    OcrMode, OcrSettings, SNIFF_BYTES, sniff,
+    OcrMode, OcrSettings, SNIFF_BYTES, Script, sniff,
 };
 use nvisy_shared::{
     config::ExtractConfig,
     domain::failure::{Failure, FailureCode},
-    pipeline::node::partition::{Ocr, Partition, PartitionMode},
+    pipeline::node::partition::{Ocr, OcrLanguage, Partition, PartitionMode},
 };
 use sha2::{Digest, Sha256};
 
@@ -50,7 +50,7 @@ async fn read(call: &Call<'_>, file: &FileElement, settings: &Partition) -> Resu
     let head = head(&staged)?;
     let media_type = sniff(&head, &file.name, Some(&file.media_type));
     let limits = ExtractLimits { partial: settings.partial, ..extract_limits(&call.cx.config.extract) };
-    let ocr = ocr_settings(&call.cx.config.extract, settings.ocr);
+    let ocr = ocr_settings(&call.cx.config.extract, settings);
     let read = nvisy_extract::run(&call.cx.extractor, &staged, &file_info(file), &limits, &ocr).await;
     let document = read.map_err(job_error)?;
     // The reader of the whole file knows more than its first bytes tell.
@@ -78,14 +78,30 @@ pub(super) fn extract_limits(config: &ExtractConfig) -> ExtractLimits {
     }
 }
 
-/// When text in pictures is recognised: never where the operator has not given the models.
-fn ocr_settings(config: &ExtractConfig, ocr: Ocr) -> OcrSettings {
-    let mode = match ocr {
+/// How text in pictures is recognised: not at all where the operator has not given the models.
+fn ocr_settings(config: &ExtractConfig, settings: &Partition) -> OcrSettings {
+    let mode = match settings.ocr {
         Ocr::Never => OcrMode::Never,
         Ocr::Auto => OcrMode::Auto,
         Ocr::Always => OcrMode::Always,
     };
-    OcrSettings { mode, directory: Some(config.ocr_directory.clone()) }
+    OcrSettings { mode, directory: Some(config.ocr_directory.clone()), scripts: scripts(&settings.languages) }
+}
+
+/// The scripts of languages, each once.
+fn scripts(languages: &BTreeSet<OcrLanguage>) -> Vec<Script> {
+    let mut scripts: Vec<Script> = Vec::new();
+    for language in languages {
+        let script = match language {
+            OcrLanguage::Zh => Script::Chinese,
+            OcrLanguage::Ja => Script::Japanese,
+            _ => Script::Latin,
+        };
+        if !scripts.contains(&script) {
+            scripts.push(script);
+        }
+    }
+    scripts
 }
 
 pub(super) fn job_error(error: ExtractError) -> JobError {
@@ -167,6 +183,14 @@ pub(super) fn without_structure(document: Document) -> Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn languages_of_one_script_allow_its_letters_once() {
+        assert!(scripts(&BTreeSet::new()).is_empty());
+        assert_eq!(scripts(&BTreeSet::from([OcrLanguage::De, OcrLanguage::Vi])), [Script::Latin]);
+        let both = BTreeSet::from([OcrLanguage::Zh, OcrLanguage::Ja]);
+        assert_eq!(scripts(&both), [Script::Japanese, Script::Chinese]);
+    }
 
     #[test]
     fn document_without_structure_keeps_text_and_pages() {

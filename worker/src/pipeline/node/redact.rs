@@ -235,16 +235,19 @@ fn document(element: &mut DocumentElement, redactor: &Redactor, entities: &Entit
 pub(super) fn replace_in(element: &mut DocumentElement, replacements: &[(Range<usize>, String)]) -> Document {
     let lengths = edits::lengths(replacements);
     let step = Edits::default().then(&lengths);
-    let place = |place: usize| {
-        let place = place as u64;
-        // Within a replaced range both ends of an element move behind it, so that elements do not overlap.
-        usize::try_from(step.text(place..place).end).unwrap_or(usize::MAX)
-    };
+    let index = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
+    // Within a replaced range both ends of an element move behind it, so that elements do not overlap.
+    let place = |place: usize| index(step.text(place as u64..place as u64).end);
     let mut document = element.document.as_ref().clone();
     document.text = edits::replace(&document.text, replacements);
     for part in &mut document.elements {
         (part.start, part.end) = (place(part.start), place(part.end));
     }
+    for found in &mut document.boxes {
+        let bytes = step.text(found.start as u64..found.end as u64);
+        (found.start, found.end) = (index(bytes.start), index(bytes.end));
+    }
+    document.boxes.retain(|found| found.start < found.end);
     element.edits = Arc::new(element.edits.then(&lengths));
     document
 }
@@ -274,7 +277,7 @@ fn chunk(
 
 #[cfg(test)]
 mod tests {
-    use nvisy_extract::{Element, ElementKind};
+    use nvisy_extract::{Element, ElementKind, TextBox};
     use nvisy_shared::{
         crypt::{Keyring, MasterKey},
         id::WorkspaceId,
@@ -334,6 +337,34 @@ mod tests {
         let place = document.text.find("[EMAIL]").unwrap() as u64;
         let source = element.edits.source(place..place + 7);
         assert_eq!(&text[source.start as usize..source.end as usize], "ada@example.org");
+    }
+
+    #[test]
+    fn boxes_of_recognised_lines_follow_the_text() {
+        let text = "Write to ada@example.org\nbob@example.org\nor to no one";
+        let mut elements = one_document(text, Vec::new(), json!({}));
+        let Elements::Documents(documents) = &mut elements else { unreachable!() };
+        let lines = [0..24, 25..40, 41..53].map(|bytes: Range<usize>| TextBox {
+            start: bytes.start,
+            end: bytes.end,
+            page: Some(1),
+            left: 0.1,
+            top: bytes.start as f64 / 100.0,
+            right: 0.9,
+            bottom: 1.0,
+            confidence: 0.9,
+        });
+        Arc::make_mut(&mut documents[0].document).boxes = lines.to_vec();
+        for (replacement, expected) in [
+            (Replacement::Mask, vec![("Write to [EMAIL]", 0.0), ("[EMAIL]", 0.25), ("or to no one", 0.41)]),
+            (Replacement::Nothing, vec![("Write to ", 0.0), ("or to no one", 0.41)]),
+        ] {
+            let (elements, _) = redacted(elements.clone(), replacement, &[]);
+            let document = &first(&elements).document;
+            let found: Vec<_> =
+                document.boxes.iter().map(|found| (&document.text[found.start..found.end], found.top)).collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

@@ -8,11 +8,12 @@ use super::lines::Line;
 use super::outline::key;
 use crate::ElementKind;
 use crate::formats::rows::TableRows;
+use crate::ocr::LineBox;
 
-/// A piece of a page.
+/// A piece of a page, with the places of its recognised lines.
 pub(super) enum Block {
-    Text(ElementKind, String),
-    Table(String),
+    Text(ElementKind, String, Vec<LineBox>),
+    Table(String, Vec<LineBox>),
 }
 
 /// The sizes of the file's fonts: that of most text, and the larger ones, which are those of headings.
@@ -84,7 +85,7 @@ pub(super) fn blocks(lines: Vec<Line>, sizes: &Sizes, words: &Words) -> Vec<Bloc
     while place < rows.len() {
         if let Some((table, end)) = table(&rows[place..]) {
             text.flush(&mut blocks);
-            blocks.push(Block::Table(table));
+            blocks.push(table);
             place += end;
             continue;
         }
@@ -119,6 +120,7 @@ fn joined(row: &[Line]) -> Line {
     let mut joined = row[0].clone();
     for line in &row[1..] {
         joined.text.push(' ');
+        add_boxes(&mut joined.boxes, line, joined.text.len());
         joined.text.push_str(&line.text);
         joined.right = joined.right.max(line.right);
         joined.size = joined.size.max(line.size);
@@ -127,8 +129,19 @@ fn joined(row: &[Line]) -> Line {
     joined
 }
 
+/// Adds the boxes of a line whose text begins at a place. A hyphen before it may be gone, with which the line above ended.
+fn add_boxes(boxes: &mut Vec<LineBox>, line: &Line, at: usize) {
+    if let Some(last) = boxes.last_mut() {
+        last.bytes.end = last.bytes.end.min(at);
+    }
+    boxes.extend(line.boxes.iter().map(|found| {
+        let bytes = found.bytes.start + at..found.bytes.end + at;
+        LineBox { bytes, ..found.clone() }
+    }));
+}
+
 /// A table at the beginning of rows, and the number of its rows: rows of several parts that leave gaps between columns.
-fn table(rows: &[Vec<Line>]) -> Option<(String, usize)> {
+fn table(rows: &[Vec<Line>]) -> Option<(Block, usize)> {
     let mut gaps: Vec<(f32, f32)> = Vec::new();
     let mut end = 0;
     for (place, row) in rows.iter().enumerate() {
@@ -170,16 +183,37 @@ fn table(rows: &[Vec<Line>]) -> Option<(String, usize)> {
         return None;
     }
     let mut table = TableRows::default();
+    let mut placed: Vec<&Line> = Vec::new();
     for row in &rows[..end] {
         table.row();
         for column in 0..columns {
             let from = column.checked_sub(1).map_or(f32::MIN, |place| (gaps[place].0 + gaps[place].1) / 2.0);
             let to = gaps.get(column).map_or(f32::MAX, |gap| (gap.0 + gap.1) / 2.0);
             let parts = row.iter().filter(|line| (from..to).contains(&((line.left + line.right) / 2.0)));
-            table.cell(&parts.map(|line| line.text.as_str()).collect::<Vec<_>>().join(" "));
+            let parts: Vec<&Line> = parts.collect();
+            table.cell(&parts.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" "));
+            placed.extend(parts);
         }
     }
-    Some((table.text(), end))
+    let text = table.text();
+    let boxes = table_boxes(&text, &placed);
+    Some((Block::Table(text, boxes), end))
+}
+
+/// The places of recognised lines in the text of a table, in which all lines stand in this order, with single blanks.
+fn table_boxes(text: &str, lines: &[&Line]) -> Vec<LineBox> {
+    let mut boxes = Vec::new();
+    if lines.iter().all(|line| line.boxes.is_empty()) {
+        return boxes;
+    }
+    let mut from = 0;
+    for line in lines {
+        let words = line.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let Some(start) = text[from..].find(&words).map(|place| from + place) else { continue };
+        from = start + words.len();
+        boxes.extend(line.boxes.iter().map(|found| LineBox { bytes: start..from, ..found.clone() }));
+    }
+    boxes
 }
 
 struct Text<'a> {
@@ -247,9 +281,11 @@ impl Text<'_> {
         let Some(first) = lines.first() else { return };
         let size = median(lines.iter().map(|line| line.size));
         let is_item = is_item(&first.text);
-        let mut text = String::new();
+        let (mut text, mut boxes) = (String::new(), Vec::new());
         for line in &lines {
-            self.append(&mut text, line.text.trim());
+            let part = line.text.trim();
+            self.append(&mut text, part);
+            add_boxes(&mut boxes, line, text.len() - part.len());
         }
         let is_short = lines.len() <= 3 && text.chars().count() <= 200 && text.chars().any(char::is_alphabetic);
         // Entries of a table of contents have the titles, too, and the numbers of pages behind them.
@@ -260,7 +296,7 @@ impl Text<'_> {
             None if is_item => ElementKind::ListItem,
             None => ElementKind::Paragraph,
         };
-        blocks.push(Block::Text(kind, text));
+        blocks.push(Block::Text(kind, text, boxes));
     }
 
     /// Adds a line to a text. A word that is cut at the end of the line is put together.
@@ -308,4 +344,66 @@ fn is_item(text: &str) -> bool {
     let is_number = !mark.is_empty() && mark.len() <= 3 && mark.bytes().all(|byte| byte.is_ascii_digit());
     let is_letter = mark.len() == 1 && mark.bytes().all(|byte| byte.is_ascii_lowercase());
     (is_number || is_letter) && !rest.trim().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ocr::Area;
+
+    /// A recognised line; its box has its place among the lines.
+    fn line(text: &str, left: f32, y: f32) -> Line {
+        let area = Area { left, top: y, ..Area::default() };
+        let boxes = vec![LineBox { bytes: 0..text.len(), area, confidence: 0.9 }];
+        let (text, right) = (text.to_owned(), left + 5.0 * text.len() as f32);
+        Line { text, left, right, y, size: 10.0, is_artifact: false, is_upright: true, is_bold: false, boxes }
+    }
+
+    /// The texts of blocks, each with the parts that stand in its boxes, and their left and upper sides.
+    fn placed(lines: Vec<Line>) -> Vec<(String, Vec<(String, f32, f32)>)> {
+        let (sizes, words) = (Sizes::of_picture(&lines), Words::new(lines.iter()));
+        let texts = blocks(lines, &sizes, &words).into_iter().map(|block| {
+            let (Block::Table(text, boxes) | Block::Text(_, text, boxes)) = block;
+            let parts = boxes.into_iter().map(|found| {
+                let Area { left, top, .. } = found.area;
+                (text[found.bytes].to_owned(), left, top)
+            });
+            let parts = parts.collect();
+            (text, parts)
+        });
+        texts.collect()
+    }
+
+    #[test]
+    fn lines_of_a_paragraph_keep_their_boxes_in_its_text() {
+        let part = |text: &str, left, top| (text.to_owned(), left, top);
+        let lines = vec![
+            line("The Grüße of the har-", 10.0, 20.0),
+            line("bour crane are", 10.0, 32.0),
+            line("lifted at night", 10.0, 44.0),
+        ];
+        let text = "The Grüße of the harbour crane are lifted at night".to_owned();
+        let parts = vec![
+            part("The Grüße of the har", 10.0, 20.0),
+            part("bour crane are", 10.0, 32.0),
+            part("lifted at night", 10.0, 44.0),
+        ];
+        assert_eq!(placed(lines), [(text, parts)]);
+    }
+
+    #[test]
+    fn cells_of_a_table_keep_their_boxes_in_its_text() {
+        let cells = [["Crane", "Tonnes", "Port"], ["One", "40", "Bremen"], ["Two", "40", "Oslo"]];
+        let lines = cells
+            .iter()
+            .zip([20.0_f32, 32.0, 44.0])
+            .flat_map(|(row, y)| row.iter().zip([10.0_f32, 100.0, 200.0]).map(move |(cell, left)| line(cell, left, y)));
+        let found = placed(lines.collect());
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].0, "Crane | Tonnes | Port\nOne | 40 | Bremen\nTwo | 40 | Oslo");
+        let expected = cells.iter().zip([20.0_f32, 32.0, 44.0]).flat_map(|(row, y)| {
+            row.iter().zip([10.0_f32, 100.0, 200.0]).map(move |(cell, left)| ((*cell).to_owned(), left, y))
+        });
+        assert_eq!(found[0].1, expected.collect::<Vec<_>>());
+    }
 }

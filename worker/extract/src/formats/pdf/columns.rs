@@ -178,7 +178,8 @@ mod tests {
     fn line(text: &str, left: f32, y: f32) -> Line {
         let right = left + 5.0 * text.chars().count() as f32;
         let text = text.to_owned();
-        Line { text, left, right, y, size: 10.0, is_artifact: false, is_upright: true, is_bold: false }
+        let (size, boxes) = (10.0, Vec::new());
+        Line { text, left, right, y, size, is_artifact: false, is_upright: true, is_bold: false, boxes }
     }
 
     /// A card of a command and its explanation in each row, from a place on.

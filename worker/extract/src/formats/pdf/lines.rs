@@ -3,6 +3,7 @@
 use unicode_normalization::UnicodeNormalization;
 
 use super::{glyphs::Glyph, marks};
+use crate::ocr::LineBox;
 
 /// A gap from which on words are apart, in sizes of the font.
 const WORD_GAP: f32 = 0.14;
@@ -23,6 +24,8 @@ pub(super) struct Line {
     pub(super) is_upright: bool,
     /// Whether all its letters are bold.
     pub(super) is_bold: bool,
+    /// The places of its recognised parts, in its text.
+    pub(super) boxes: Vec<LineBox>,
 }
 
 /// The lines of a page. Those in other directions than most come last.
@@ -180,6 +183,7 @@ fn line(glyphs: &[&Glyph]) -> Option<Line> {
         is_artifact: glyphs.iter().all(|glyph| glyph.is_artifact),
         is_upright: true,
         is_bold: glyphs.iter().all(|glyph| glyph.is_bold || glyph.text.trim().is_empty()),
+        boxes: Vec::new(),
     })
 }
 

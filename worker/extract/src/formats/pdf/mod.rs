@@ -24,7 +24,7 @@ use hayro_interpret::{Context, InterpreterCache, InterpreterSettings, interpret_
 
 use super::builder::DocumentBuilder;
 use super::failures::{too_many_pages, too_much_text};
-use crate::ocr::{FoundLine, Ocr, Picture};
+use crate::ocr::{FoundLine, LineBox, Ocr, Picture};
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind};
 use blocks::Block;
 use fonts::Fonts;
@@ -245,16 +245,18 @@ fn recognized<'a>(
 
 /// A recognised line at its place on the page.
 fn line_of(found: FoundLine, width: f32, height: f32) -> Line {
+    let FoundLine { text, confidence, upright, area } = found;
     Line {
-        text: found.text,
-        left: found.left * width,
-        right: found.right * width,
-        y: (found.bottom * 0.8 + found.top * 0.2) * height,
+        left: upright.left * width,
+        right: upright.right * width,
+        y: (upright.bottom * 0.8 + upright.top * 0.2) * height,
         // A box is higher than the letters in it.
-        size: (found.bottom - found.top) * height * 0.75,
+        size: (upright.bottom - upright.top) * height * 0.75,
         is_artifact: false,
         is_upright: true,
         is_bold: false,
+        boxes: vec![LineBox { bytes: 0..text.len(), area, confidence }],
+        text,
     }
 }
 
@@ -280,12 +282,16 @@ pub(super) fn add_found(
     let lines: Vec<Line> = found.into_iter().map(|line| line_of(line, width, height)).collect();
     let (sizes, words) = (blocks::Sizes::of_picture(&lines), Words::new(lines.iter()));
     for block in blocks::blocks(columns::order(lines), &sizes, &words) {
-        match block {
-            Block::Table(lines) => builder.table_at(&lines, None)?,
-            Block::Text(kind, text) => builder.push(kind, &text)?,
-        }
+        add(builder, block)?;
     }
     Ok(())
+}
+
+fn add(builder: &mut DocumentBuilder, block: Block) -> Result<(), FileError> {
+    match block {
+        Block::Table(lines, boxes) => builder.table_at(&lines, None, &boxes),
+        Block::Text(kind, text, boxes) => builder.push_placed(kind, &text, &boxes),
+    }
 }
 
 struct ReadPage {
@@ -323,7 +329,7 @@ impl Reading {
             for line in beside {
                 let is_number = line.text.trim().chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '–' | ' '));
                 if !is_number {
-                    builder.aside(&line.text)?;
+                    builder.aside_placed(line.text.trim(), &line.boxes)?;
                 }
             }
             let numbers = line_numbers::take(&mut body);
@@ -332,14 +338,11 @@ impl Reading {
             }
             let (upright, turned): (Vec<_>, Vec<_>) = body.into_iter().partition(|line| line.is_upright);
             for block in blocks::blocks(columns::order(upright), &sizes, &words) {
-                match block {
-                    Block::Table(lines) => builder.table_at(&lines, None)?,
-                    Block::Text(kind, text) => builder.push(kind, &text)?,
-                }
+                add(builder, block)?;
             }
             for block in blocks::blocks(turned, &sizes, &words) {
-                let (Block::Table(text) | Block::Text(_, text)) = block;
-                builder.push(ElementKind::Aside, &text)?;
+                let (Block::Table(text, boxes) | Block::Text(_, text, boxes)) = block;
+                builder.push_placed(ElementKind::Aside, &text, &boxes)?;
             }
             for note in page.notes {
                 builder.push(ElementKind::Aside, &note)?;
