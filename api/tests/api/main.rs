@@ -81,6 +81,7 @@ mod quickstart;
 mod quotas;
 mod random_pipelines;
 mod rate_limits;
+mod recognition;
 mod refresh_costs;
 mod reranking;
 mod reranking_faults;
