@@ -63,7 +63,12 @@ async fn work() -> Result<(), Box<dyn Error>> {
     let config = Config::load()?;
     let telemetry = telemetry::init("nvisy-worker", &config.log)?;
     let lifecycle = Lifecycle::new();
-    let worker = Worker::build(config, std::env::current_exe()?).await?;
+    let program = std::env::current_exe()?;
+    let worker = Worker::build(config, program.clone()).await?;
+    match nvisy_extract::confinement(&program).await {
+        Ok(confinement) => tracing::info!(%confinement, "the processes that read files are confined"),
+        Err(error) => tracing::warn!(error = error_chain(&error), "no process that reads files can be started"),
+    }
     let stopping = lifecycle.clone();
     tokio::spawn(async move { stopping.stop_on_signal().await });
     let in_time = worker.run(lifecycle).await;

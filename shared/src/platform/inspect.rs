@@ -85,19 +85,8 @@ fn extraction(config: &Config) -> [Finding; 2] {
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
     let seccomp = read("/proc/sys/kernel/seccomp/actions_avail").contains("errno");
     let landlock = read("/sys/kernel/security/lsm").contains("landlock");
-    let sandbox = match (seccomp, landlock) {
-        (true, true) => Finding::ok("sandbox", "seccomp and Landlock confine the processes that read files"),
-        (true, false) => {
-            Finding::ok("sandbox", "seccomp confines the processes that read files; Landlock is not visible here")
-        }
-        (false, true) => {
-            Finding::ok("sandbox", "Landlock confines the processes that read files; seccomp is not visible here")
-        }
-        (false, false) => Finding::warning(
-            "sandbox",
-            "neither seccomp nor Landlock is visible here: processes that read files may have only their limits",
-        ),
-    };
+    let namespaces = has_user_namespaces(|name| std::fs::read_to_string(Path::new("/proc/sys").join(name)).ok());
+    let sandbox = sandbox(seccomp, landlock, namespaces);
     let directory = &config.extract.ocr_directory;
     let is_there = directory.join("PP-OCRv6_rec_small.rten").is_file();
     let recognition = match is_there {
@@ -111,6 +100,34 @@ fn extraction(config: &Config) -> [Finding; 2] {
         ),
     };
     [sandbox, recognition]
+}
+
+fn sandbox(seccomp: bool, landlock: bool, namespaces: bool) -> Finding {
+    let all = [("seccomp", seccomp), ("Landlock", landlock), ("namespaces of their own", namespaces)];
+    let names = |is_there: bool| {
+        let names = all.iter().filter(|(_, found)| *found == is_there).map(|(name, _)| *name);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!("processes that read files are confined by {}", names(true));
+    if !all.iter().all(|(_, found)| *found) {
+        text = format!("{text}; not visible here: {}", names(false));
+    }
+    match seccomp || landlock {
+        true => Finding::ok("sandbox", text),
+        false => Finding::warning(
+            "sandbox",
+            format!("not visible here: {}: processes that read files may have only their limits", names(false)),
+        ),
+    }
+}
+
+/// Whether the settings of the kernel, by name, let any process enter namespaces of its own. A container can still refuse.
+fn has_user_namespaces(setting: impl Fn(&str) -> Option<String>) -> bool {
+    let number = |name: &str| setting(name).and_then(|value| value.trim().parse::<u64>().ok());
+    number("user/max_user_namespaces").is_some_and(|most| most > 0)
+        && number("user/max_net_namespaces").is_some_and(|most| most > 0)
+        && number("kernel/unprivileged_userns_clone") != Some(0)
+        && number("kernel/apparmor_restrict_unprivileged_userns").unwrap_or(0) == 0
 }
 
 /// The permitted readers of a file.
@@ -285,4 +302,40 @@ async fn spaces(db: &Db, models: &[Embedder]) -> Result<String, String> {
 
 fn named(SpaceSpec { model, provider, dimensions, .. }: &SpaceSpec) -> String {
     format!("{model} ({provider}, {dimensions} dimensions)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sandbox_names_what_is_there_and_what_is_not() {
+        let text = |finding: Finding| finding.to_string();
+        let all = text(sandbox(true, true, true));
+        assert!(
+            all.contains("confined by seccomp, Landlock, namespaces of their own") && !all.contains("not"),
+            "{all}"
+        );
+        let some = text(sandbox(true, false, false));
+        assert!(some.ends_with("confined by seccomp; not visible here: Landlock, namespaces of their own"), "{some}");
+        let none = text(sandbox(false, false, true));
+        assert!(none.contains("not visible here: seccomp, Landlock: "), "{none}");
+    }
+
+    #[test]
+    fn user_namespaces_are_where_no_setting_forbids_them() {
+        let allowed = |settings: &[(&str, &str)]| {
+            has_user_namespaces(|name| {
+                let found = settings.iter().find(|(setting, _)| *setting == name);
+                found.map(|(_, value)| format!("{value}\n"))
+            })
+        };
+        let limits = [("user/max_user_namespaces", "96364"), ("user/max_net_namespaces", "96364")];
+        assert!(allowed(&limits));
+        assert!(!allowed(&limits[..1]));
+        assert!(!allowed(&[limits[1], ("user/max_user_namespaces", "0")]));
+        assert!(!allowed(&[limits[0], limits[1], ("kernel/unprivileged_userns_clone", "0")]));
+        assert!(!allowed(&[limits[0], limits[1], ("kernel/apparmor_restrict_unprivileged_userns", "1")]));
+        assert!(allowed(&[limits[0], limits[1], ("kernel/unprivileged_userns_clone", "1")]));
+    }
 }

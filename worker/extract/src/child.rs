@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
 }
 
 fn serve() -> io::Result<()> {
-    let mut parent = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let parent = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
     let mut listening = BufReader::new(parent.try_clone()?);
     let mut line = String::new();
     listening.read_line(&mut line)?;
@@ -42,9 +42,12 @@ fn serve() -> io::Result<()> {
     // Without the models, files that need them fail.
     let mut ocr = Ocr::open(&request.ocr).unwrap_or_default();
     // Threads that start later inherit it.
-    let _confinement = sandbox::confine();
+    let confinement = sandbox::confine();
     end_with_parent(listening)?;
     restrict(&request.limits)?;
+    if request.is_probe {
+        return send(&parent, &ChildReply::Confinement(confinement));
+    }
     ocr.within(&request.limits);
     let mut file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     // The process that wrote the file and an earlier child share its offset.
@@ -56,7 +59,11 @@ fn serve() -> io::Result<()> {
         Ok(document) => ChildReply::Document(document),
         Err(error) => ChildReply::Failed(error),
     };
-    let bytes = postcard::to_stdvec(&reply).map_err(io::Error::other)?;
+    send(&parent, &reply)
+}
+
+fn send(mut parent: &UnixStream, reply: &ChildReply) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(reply).map_err(io::Error::other)?;
     parent.write_all(&bytes)
 }
 

@@ -33,7 +33,8 @@ pub use limits::ExtractLimits;
 pub use members::{Member, Members};
 pub use ocr::{OCR_FILES, OcrMode, OcrSettings, Script};
 pub use request::FileInfo;
-pub use run::run;
+pub use run::{confinement, run};
+pub use sandbox::Confinement;
 pub use sniff::{MediaType, SNIFF_BYTES, sniff};
 /// Reads a file in this process, without the limits that only a child has: for measurements.
 ///

@@ -61,7 +61,8 @@ impl Members {
         unpack: UnpackLimits,
     ) -> Result<Option<Self>, ExtractError> {
         let ocr = crate::OcrSettings::default();
-        let request = ChildRequest { info: info.clone(), limits: limits.clone(), ocr, unpack: Some(unpack) };
+        let request =
+            ChildRequest { info: info.clone(), limits: limits.clone(), ocr, unpack: Some(unpack), is_probe: false };
         let line = request_line(&request)?;
         let (child, mut socket) = start(program, file).map_err(ExtractError::Process)?;
         // If the child dies before it reads, its exit status is the better error than the broken socket.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ExtractLimits;
-use crate::{Document, Element, FileError, MediaType, OcrSettings, TextBox, unpack::UnpackLimits};
+use crate::{
+    Document, Element, FileError, MediaType, OcrSettings, TextBox, sandbox::Confinement, unpack::UnpackLimits,
+};
 
 /// What the uploader declared about the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,13 +28,17 @@ pub(super) struct ChildRequest {
     /// Present: the reply is the file's members, not a document.
     #[serde(default)]
     pub(super) unpack: Option<UnpackLimits>,
+    /// Whether the reply is what confines the child, and no file is read.
+    #[serde(default)]
+    pub(super) is_probe: bool,
 }
 
-/// The child's whole output, if it reads a document. The members of an archive are messages
+/// The child's whole output, if it reads a document or is a probe. The members of an archive are messages
 /// ([`UnpackMessage`](crate::unpack::UnpackMessage)), each after its length in four bytes, lowest first.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ChildReply {
     Document(#[serde(with = "DocumentFields")] Document),
+    Confinement(Confinement),
     Failed(FileError),
 }
 

@@ -17,10 +17,13 @@ use tokio::time::timeout;
 
 use super::request::{ChildReply, ChildRequest, EXIT_NOT_STARTED};
 use super::{ExtractLimits, FileInfo};
-use crate::{Document, ExtractError, FileError, FileErrorKind, OcrSettings};
+use crate::{Confinement, Document, ExtractError, FileError, FileErrorKind, OcrSettings};
 
 /// The part of the child's standard error that is read; enough for the runtime's out-of-memory message.
 pub(super) const STDERR_LIMIT_BYTES: u64 = 4 * 1024;
+
+/// Longest time of a child that reads no file.
+const PROBE_SECONDS: u64 = 10;
 
 /// Reads a file in a child process, `program extract`, within `limits`. The child inherits the open file, not a path.
 ///
@@ -35,9 +38,34 @@ pub async fn run(
     limits: &ExtractLimits,
     ocr: &OcrSettings,
 ) -> Result<Document, ExtractError> {
-    let request = ChildRequest { info: info.clone(), limits: limits.clone(), ocr: ocr.clone(), unpack: None };
-    let line = request_line(&request)?;
+    let (info, limits, ocr) = (info.clone(), limits.clone(), ocr.clone());
+    match reply(program, file, &ChildRequest { info, limits, ocr, unpack: None, is_probe: false }).await? {
+        ChildReply::Document(document) => Ok(document),
+        ChildReply::Failed(error) => Err(error.into()),
+        ChildReply::Confinement(_) => Err(invalid_reply().into()),
+    }
+}
+
+/// What confines the children of this program here, as one of them says.
+///
+/// # Errors
+/// [`ExtractError::Process`] if the child fails.
+pub async fn confinement(program: &Path) -> Result<Confinement, ExtractError> {
+    let info = FileInfo { file_name: String::new(), declared_type: None };
+    let limits = ExtractLimits { wall_seconds: PROBE_SECONDS, ..ExtractLimits::default() };
+    let ocr = OcrSettings::default();
+    let nothing = File::open("/dev/null").map_err(ExtractError::Process)?;
+    match reply(program, &nothing, &ChildRequest { info, limits, ocr, unpack: None, is_probe: true }).await? {
+        ChildReply::Confinement(confinement) => Ok(confinement),
+        ChildReply::Document(_) | ChildReply::Failed(_) => Err(invalid_reply().into()),
+    }
+}
+
+/// Starts a child and waits for its reply.
+async fn reply(program: &Path, file: &File, request: &ChildRequest) -> Result<ChildReply, ExtractError> {
+    let line = request_line(request)?;
     let (mut child, ours) = start(program, file).map_err(ExtractError::Process)?;
+    let limits = &request.limits;
     let wall = Duration::from_secs(limits.wall_seconds);
     match timeout(wall, exchange(&mut child, ours, &line, limits)).await {
         Ok(outcome) => outcome,
@@ -79,7 +107,7 @@ async fn exchange(
     mut socket: UnixStream,
     line: &[u8],
     limits: &ExtractLimits,
-) -> Result<Document, ExtractError> {
+) -> Result<ChildReply, ExtractError> {
     let stderr = child.stderr.take().expect("stderr is piped");
     // The writing half stays open until the child has exited: closing it ends the child.
     let (reading, mut writing) = socket.split();
@@ -98,10 +126,7 @@ async fn exchange(
     }
     let status = child.wait().await.map_err(ExtractError::Process)?;
     if status.success() {
-        return match postcard::from_bytes::<ChildReply>(&reply).map_err(|_| invalid_reply())? {
-            ChildReply::Document(document) => Ok(document),
-            ChildReply::Failed(error) => Err(error.into()),
-        };
+        return Ok(postcard::from_bytes::<ChildReply>(&reply).map_err(|_| invalid_reply())?);
     }
     Err(failed(status, &stderr.unwrap_or_default()))
 }

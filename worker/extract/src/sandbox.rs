@@ -1,23 +1,73 @@
 //! Confines the child as far as the kernel can: no files but those that are open, no network, no other programs.
 //!
-//! Landlock and seccomp are both applied, because kernels and containers may have only one of them. Without either, the limits
-//! of the process and its empty environment remain.
+//! Namespaces, Landlock and seccomp are all applied, because kernels and containers may have only some of them. Without any, the
+//! limits of the process and its empty environment remain. The order is theirs: seccomp refuses new namespaces, and a process with
+//! several threads gets no user namespace.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus};
+use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, set_capabilities, unshare_unsafe};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter_all_threads};
+use serde::{Deserialize, Serialize};
 
-/// What confines the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Confinement {
-    pub(crate) landlock: bool,
-    pub(crate) seccomp: bool,
+/// What confines a process that reads files, beside its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// A user namespace of its own, in which it is no user of the system.
+    pub user_namespace: bool,
+    /// A network namespace of its own, without any network.
+    pub network_namespace: bool,
+    /// Namespaces of its own for shared memory and message queues, and for the names of the host.
+    pub other_namespaces: bool,
+    /// No capabilities, not even in its own namespaces.
+    pub no_capabilities: bool,
+    /// Landlock: no access to files by name and to TCP.
+    pub landlock: bool,
+    /// seccomp: no system calls that a reader of files does not need.
+    pub seccomp: bool,
+}
+
+impl fmt::Display for Confinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            ("user namespace", self.user_namespace),
+            ("network namespace", self.network_namespace),
+            ("other namespaces", self.other_namespaces),
+            ("no capabilities", self.no_capabilities),
+            ("Landlock", self.landlock),
+            ("seccomp", self.seccomp),
+        ];
+        let present: Vec<_> = all.into_iter().filter(|(_, is_present)| *is_present).map(|(name, _)| name).collect();
+        f.write_str(if present.is_empty() { "nothing" } else { "" })?;
+        f.write_str(&present.join(", "))
+    }
 }
 
 /// Confines this process with all its threads; call it before others start.
 pub(crate) fn confine() -> Confinement {
-    Confinement { landlock: landlock().unwrap_or(false), seccomp: seccomp().is_some() }
+    // The first gives the capabilities for the others, which the process loses again.
+    let user_namespace = enter(UnshareFlags::NEWUSER);
+    let network_namespace = enter(UnshareFlags::NEWNET);
+    let other_namespaces = enter(UnshareFlags::NEWIPC | UnshareFlags::NEWUTS);
+    let none = CapabilitySet::empty();
+    let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    Confinement {
+        user_namespace,
+        network_namespace,
+        other_namespaces,
+        no_capabilities: set_capabilities(None, none).is_ok(),
+        landlock: landlock().unwrap_or(false),
+        seccomp: seccomp().is_some(),
+    }
+}
+
+/// Enters new namespaces, where the kernel and the container allow it.
+#[allow(unsafe_code, reason = "only flags that leave file descriptors alone are passed")]
+fn enter(namespaces: UnshareFlags) -> bool {
+    // SAFETY: the table of file descriptors stays that of all threads, because `FILES` is not among the flags.
+    unsafe { unshare_unsafe(namespaces) }.is_ok()
 }
 
 /// Takes away all access to files and to TCP.

@@ -1,6 +1,7 @@
 //! Extraction in a child process: good files give their text, bad ones a typed failure.
 
 mod bombs;
+mod confinement;
 mod files;
 mod golden;
 mod members;
