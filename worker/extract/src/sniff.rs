@@ -10,6 +10,9 @@ use crate::{
 /// The number of first bytes that [`sniff`] examines.
 pub const SNIFF_BYTES: usize = 8 * 1024;
 
+/// The first bytes of RAR archives, which no reader knows.
+pub(crate) const RAR_SIGNATURE: &[u8] = b"Rar!\x1A\x07";
+
 /// The kinds of content that are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,7 +161,7 @@ fn by_content(head: &[u8], extension: &str, declared: &str) -> Option<MediaType>
     if head.starts_with(b"{\\rtf") {
         return Some(MediaType::Rtf);
     }
-    if head.starts_with(b"%!PS") {
+    if head.starts_with(b"%!PS") || head.starts_with(RAR_SIGNATURE) {
         return Some(MediaType::Unsupported);
     }
     let wide = encoding::wide(head);

@@ -162,6 +162,11 @@ async fn unknown_formats_are_unsupported() {
     assert_eq!(failure("a.bin", b"\x7fELF\x02\x01\x01\0\0\0\0").await, FileErrorKind::UnsupportedMedia);
     assert_eq!(failure("a.vsd", &files::ole("VisioDocument")).await, FileErrorKind::UnsupportedMedia);
     assert_eq!(failure("a.zip", &files::zip(&[("a.txt", b"hello")])).await, FileErrorKind::UnsupportedMedia);
+    for version in [b"Rar!\x1A\x07\0\xCF\x90\x73\0\0", b"Rar!\x1A\x07\x01\0\x33\x92\xB5\xE5"] {
+        let (code, detail) = failure_within("a.rar", version, &ExtractLimits::default()).await;
+        assert_eq!(code, FileErrorKind::UnsupportedMedia);
+        assert!(detail.contains("RAR"), "{detail}");
+    }
 }
 
 #[tokio::test]

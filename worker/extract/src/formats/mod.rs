@@ -115,7 +115,11 @@ fn read_into(
             picture::read(&all_bytes(file)?, media_type, limits, ocr, builder)
         }
         MediaType::Unsupported => {
-            Err(FileError::new(FileErrorKind::UnsupportedMedia, "No reader knows this kind of content."))
+            let detail = match head.starts_with(sniff::RAR_SIGNATURE) {
+                true => "RAR archives are not read: pack the files as zip, 7z or tar, or upload them alone.",
+                false => "No reader knows this kind of content.",
+            };
+            Err(FileError::new(FileErrorKind::UnsupportedMedia, detail))
         }
     }
 }
