@@ -84,6 +84,11 @@ impl MariaDb {
             .password(Self::PASSWORD)
             .database(Self::DATABASE)
     }
+
+    /// The user that may do everything, without a database.
+    pub fn root_options(&self) -> MySqlConnectOptions {
+        MySqlConnectOptions::new().host("127.0.0.1").port(self.port).username("root")
+    }
 }
 
 fn system_tables(home: &Path) -> String {

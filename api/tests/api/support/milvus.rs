@@ -40,11 +40,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Milvus {
     /// The address of REST, version 2.
     pub url: String,
-    client: Client,
-    /// The address of REST, version 1.
-    rest: String,
-    /// The address of the interface that creates collections, which takes no password.
-    management: String,
+    server: Server,
     _process: Child,
     folder: TempDir,
     /// Files that the server leaves outside its folder when it is killed.
@@ -88,11 +84,12 @@ impl Milvus {
         let folders = ["/run/milvus", "/tmp/milvus"].map(Path::new);
         let leftovers = names.iter().flat_map(|name| folders.map(|folder| folder.join(name))).collect();
         let url = |port: u16| format!("http://127.0.0.1:{port}");
-        let (client, rest, management) = (TestApp::new_client(), url(rest), url(management));
+        let server = Server { client: TestApp::new_client(), rest: url(rest), management: url(management) };
         let gateway = WebServer::start().await;
-        let router = Gateway { client: client.clone(), rest: rest.clone() };
+        let router = Gateway(server.clone());
         gateway.respond(move |request| Some(Handle::current().block_on(router.respond(request))));
-        let server = Self { url: gateway.url, client, rest, management, _process: process, folder, leftovers };
+        let milvus = Self { url: gateway.url, server, _process: process, folder, leftovers };
+        let server = &milvus.server;
         wait_until("Milvus is healthy", async || {
             let response = server.client.get(format!("{}/healthz", server.management)).send().await.ok()?;
             response.status().is_success().then_some(())
@@ -102,11 +99,32 @@ impl Milvus {
             "username": USER, "oldPassword": BASE64.encode(FIRST_PASSWORD), "newPassword": BASE64.encode(PASSWORD),
         });
         server.manage(Method::PATCH, "credential", &change).await;
-        server
+        milvus
     }
 
     /// Creates a collection with dynamic fields.
     pub async fn create(&self, collection: &str, dimension: usize) {
+        self.server.create(collection, dimension).await;
+    }
+
+    /// The rows of a collection.
+    pub async fn rows(&self, collection: &str) -> BTreeMap<String, StoredRow> {
+        self.server.rows(collection).await
+    }
+}
+
+/// The interfaces of the server.
+#[derive(Clone)]
+struct Server {
+    client: Client,
+    /// The address of REST, version 1.
+    rest: String,
+    /// The address of the interface that creates collections, which takes no password.
+    management: String,
+}
+
+impl Server {
+    async fn create(&self, collection: &str, dimension: usize) {
         let field = |name: &str, kind: u32, is_key: bool, key: &str, value: usize| {
             json!({
                 "name": name, "data_type": kind, "is_primary_key": is_key,
@@ -128,18 +146,18 @@ impl Milvus {
         self.manage(Method::POST, "collection/load", &json!({ "collection_name": collection })).await;
         wait_until("the collection is loaded", async || {
             let url = format!("{}/v1/vector/collections/describe?collectionName={collection}", self.rest);
-            let described = answered(self.client.get(url).bearer_auth(Self::key())).await;
+            let described = answered(self.client.get(url).bearer_auth(Milvus::key())).await;
             (described["data"]["load"] == "LoadStateLoaded").then_some(())
         })
         .await;
     }
 
-    /// The rows of a collection.
-    pub async fn rows(&self, collection: &str) -> BTreeMap<String, StoredRow> {
+    async fn rows(&self, collection: &str) -> BTreeMap<String, StoredRow> {
         let query = json!({
             "collectionName": collection, "filter": "id != \"\"", "outputFields": ["*"], "limit": 1000,
         });
-        let request = self.client.post(format!("{}/v1/vector/query", self.rest)).bearer_auth(Self::key()).json(&query);
+        let request =
+            self.client.post(format!("{}/v1/vector/query", self.rest)).bearer_auth(Milvus::key()).json(&query);
         let found = answered(request).await;
         assert_eq!(found["code"], 200, "{found}");
         let rows = found["data"].as_array().expect("rows").iter().map(|row| {
@@ -232,24 +250,21 @@ fn filled(template: &str, values: &BTreeMap<&str, String>) -> String {
 }
 
 /// Translates requests of version 2 of the REST interface to version 1, and the responses back.
-struct Gateway {
-    client: Client,
-    rest: String,
-}
+struct Gateway(Server);
 
 impl Gateway {
     async fn respond(&self, request: &WebRequest) -> WebResponse {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let collection = body["collectionName"].as_str().unwrap_or_default();
-        let url = |path: &str| format!("{}/v1/vector/{path}", self.rest);
+        let Server { client, rest, .. } = &self.0;
+        let url = |path: &str| format!("{rest}/v1/vector/{path}");
         let path = request.path().strip_prefix("/v2/vectordb/").unwrap_or_default();
         let forwarded = match path {
-            "collections/list" => self.client.get(url("collections")),
-            "collections/describe" => {
-                self.client.get(url(&format!("collections/describe?collectionName={collection}")))
-            }
-            "entities/upsert" => self.client.post(url("upsert")).json(&body),
-            "entities/delete" => self.client.post(url("delete")).json(&body),
+            "collections/create" => return self.create(collection, &body).await,
+            "collections/list" => client.get(url("collections")),
+            "collections/describe" => client.get(url(&format!("collections/describe?collectionName={collection}"))),
+            "entities/upsert" => client.post(url("upsert")).json(&body),
+            "entities/delete" => client.post(url("delete")).json(&body),
             _ => panic!("{} is no operation that writing needs", request.target),
         };
         let authorization = request.header("authorization");
@@ -264,6 +279,16 @@ impl Gateway {
             }
         }
         WebResponse { status, ..WebResponse::json(&response) }
+    }
+
+    /// Version 1 has no texts as keys, so the other interface creates the collection: the one that this request asks for.
+    async fn create(&self, collection: &str, body: &Value) -> WebResponse {
+        let [metric, key] = ["metricType", "idType"].map(|field| body[field].as_str().unwrap_or_default());
+        let length = body["params"]["max_length"].as_str().unwrap_or_default();
+        assert_eq!((metric, key, length), ("COSINE", "VarChar", "36"), "{body}");
+        let dimension = body["dimension"].as_u64().and_then(|dimension| usize::try_from(dimension).ok());
+        self.0.create(collection, dimension.expect("a dimension")).await;
+        WebResponse::json(&json!({ "code": 0, "data": {} }))
     }
 }
 

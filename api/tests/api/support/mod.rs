@@ -7,6 +7,7 @@ mod audit;
 mod authored_pipelines;
 mod database;
 mod declared;
+pub mod documented;
 mod dovecot;
 mod files;
 pub mod google_store;

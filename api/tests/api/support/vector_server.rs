@@ -108,7 +108,8 @@ fn respond(state: &mut State, line: &str, head: &str, body: &Value) -> (u16, Val
     match path.trim_start_matches('/').split('/').next().unwrap_or_default() {
         "collections" if !is_authorized => (401, json!({ "status": { "error": "Invalid API key" } })),
         "collections" => {
-            assert!(method == "GET" || line.ends_with("?wait=true"), "{line}");
+            let is_creation = line == "PUT /collections/documents";
+            assert!(method == "GET" || is_creation || line.ends_with("?wait=true"), "{line}");
             qdrant(state, method, path, body)
         }
         "v1" if !is_authorized => (401, json!({ "code": 401, "message": "anonymous access not enabled" })),
@@ -121,6 +122,11 @@ fn respond(state: &mut State, line: &str, head: &str, body: &Value) -> (u16, Val
         }
         _ => pinecone(state, path, body),
     }
+}
+
+/// Gives the collection vectors of this dimension.
+fn create(state: &mut State, dimension: &Value) {
+    state.dimension = dimension.as_u64().and_then(|dimension| usize::try_from(dimension).ok()).expect("a dimension");
 }
 
 /// Stores a row, unless its vector has another dimension.
@@ -148,6 +154,11 @@ fn qdrant(state: &mut State, method: &str, path: &str, body: &Value) -> (u16, Va
             let vectors = json!({ "size": state.dimension, "distance": "Cosine" });
             ok(json!({ "status": "green", "config": { "params": { "vectors": vectors } } }))
         }
+        ("PUT", "/collections/documents") => {
+            assert!(body["vectors"]["distance"].is_string(), "{body}");
+            create(state, &body["vectors"]["size"]);
+            ok(json!(true))
+        }
         ("PUT", "/collections/documents/points") => {
             for point in body["points"].as_array().expect("points") {
                 if let Err(error) = put(state, &point["id"], &point["vector"], &point["payload"]) {
@@ -167,6 +178,10 @@ fn qdrant(state: &mut State, method: &str, path: &str, body: &Value) -> (u16, Va
 fn weaviate(state: &mut State, method: &str, path: &str, body: &Value) -> (u16, Value) {
     match (method, path) {
         ("GET", "/v1/schema") => (200, json!({ "classes": [{ "class": "Documents" }] })),
+        ("POST", "/v1/schema") => {
+            assert_eq!((&body["class"], &body["vectorizer"]), (&json!("Documents"), &json!("none")));
+            (200, body.clone())
+        }
         ("GET", "/v1/schema/Documents") => (200, json!({ "class": "Documents" })),
         ("POST", "/v1/batch/objects") => {
             let results = body["objects"].as_array().expect("objects").iter().map(|object| {
@@ -199,6 +214,10 @@ fn milvus(state: &mut State, path: &str, body: &Value) -> Value {
         return json!({ "code": 100, "message": format!("can't find collection[{collection}]") });
     }
     match path {
+        "/v2/vectordb/collections/create" => {
+            create(state, &body["dimension"]);
+            json!({ "code": 0, "data": {} })
+        }
         "/v2/vectordb/collections/list" => json!({ "code": 0, "data": ["documents"] }),
         "/v2/vectordb/collections/describe" => {
             let dimension = json!([{ "key": "dim", "value": state.dimension.to_string() }]);
