@@ -6,7 +6,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Dovecot, ImapServer, ScriptedMessage, TestApp, send,
+    Dovecot, ImapServer, ScriptedMessage, TestApp,
+    documented::{Examples, with},
+    send,
     synced::{LOOPBACK, Synced, counts},
     wait_until,
 };
@@ -96,16 +98,15 @@ async fn example_of_the_documentation_makes_messages_searchable() {
     server.put("INBOX", "a", mail("Tides", "The ebb begins at noon."), now());
     server.put("Archive.2026", "b", mail("Kelp", "Kelp is an alga."), now());
     server.put("Other", "c", mail("Other", "Other."), now());
-    let page = include_str!("../../../docs/MAIL_SOURCES.md");
-    let mut examples = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let connection: Value = serde_json::from_str(examples.next().unwrap()).unwrap();
+    let mut examples = Examples::of("MAIL_SOURCES.md");
+    let connection = examples.json("Example");
     let mut settings = connection["settings"].clone();
     settings.as_object_mut().unwrap().extend(server.settings().as_object().unwrap().clone());
     let mut credentials = connection["credentials"].clone();
     credentials["password"] = Dovecot::PASSWORD.into();
     let mut synced = Synced::start("imap", settings, credentials, json!({})).await;
-    let pipeline = examples.next().unwrap().replace("CONNECTION", &synced.connection);
-    let pipeline: Value = serde_json::from_str(&pipeline).unwrap();
+    let pipeline = with(&examples.json("Example"), &[("CONNECTION", &synced.connection)]);
+    examples.finish();
     synced.pipeline = enabled_pipeline(&synced, &pipeline).await;
     assert_eq!(counts(&synced.sync().await), [2, 2, 0, 0, 0, 0]);
     assert_eq!(synced.find("ebb").await, ["Tides.eml"]);

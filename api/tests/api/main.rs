@@ -33,6 +33,7 @@ mod documented_connections;
 mod documented_databases;
 mod documented_nodes;
 mod documented_stores;
+mod documented_sync;
 mod documented_vector_stores;
 mod email_change;
 mod embedding_connections;

@@ -15,8 +15,8 @@ use crate::support::{
 };
 
 /// How a test notifies of changes.
-struct Notifier<'a> {
-    synced: &'a Synced,
+pub struct Notifier<'a> {
+    app: &'a TestApp,
     path: String,
     secret: Vec<u8>,
 }
@@ -33,9 +33,13 @@ fn hmac_sha256(key: &[u8], data: &[u8]) -> Vec<u8> {
 impl<'a> Notifier<'a> {
     async fn new(synced: &'a Synced) -> Self {
         let path = synced.path(&format!("connections/{}/notifications", synced.connection));
-        let access = synced.app.post(&synced.ada, &path, &json!({})).await.expect(200);
+        Self::with_access(&synced.app, &synced.app.post(&synced.ada, &path, &json!({})).await.expect(200))
+    }
+
+    /// With the path and the secret of a response.
+    pub fn with_access(app: &'a TestApp, access: &Value) -> Self {
         let secret = access["secret"].as_str().unwrap().strip_prefix("whsec_").unwrap();
-        Self { synced, path: access["path"].as_str().unwrap().to_owned(), secret: BASE64.decode(secret).unwrap() }
+        Self { app, path: access["path"].as_str().unwrap().to_owned(), secret: BASE64.decode(secret).unwrap() }
     }
 
     /// The headers of a signature at this time.
@@ -46,11 +50,11 @@ impl<'a> Notifier<'a> {
     }
 
     fn request(&self, body: &str, headers: &[(&str, String)]) -> RequestBuilder {
-        let request = self.synced.app.request(Method::POST, &self.path);
+        let request = self.app.request(Method::POST, &self.path);
         headers.iter().fold(request.body(body.to_owned()), |request, (name, value)| request.header(*name, value))
     }
 
-    async fn notify(&self, body: &Value) {
+    pub async fn notify(&self, body: &Value) {
         let body = body.to_string();
         let headers = self.signed(&body, clock::now().timestamp());
         assert_eq!(send(self.request(&body, &headers)).await.status, 204);

@@ -1,57 +1,27 @@
-//! The examples of docs/WEB_SOURCES.md, with the addresses of servers of the test.
+//! The examples of `docs/WEB_SOURCES.md`: each connection is read by the source below it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
+    connection_rows::{counts, sync},
     git_sources::Repository,
     support::{
-        TestApp,
-        synced::{LOOPBACK, Synced, counts},
+        Setup, TestApp, definition,
+        documented::{Examples, with},
         web_server::{WebResponse, WebServer},
     },
 };
 
-/// The two examples of a section: a connection, and a source.
-fn examples(section: &str) -> [Value; 2] {
-    let document = include_str!("../../../docs/WEB_SOURCES.md");
-    let start = document.find(&format!("\n## {section}\n")).unwrap_or_else(|| panic!("no section `{section}`"));
-    let mut blocks = document[start..].split("```json\n").skip(1).map(|block| block.split("```").next().unwrap());
-    let mut next = || serde_json::from_str(blocks.next().expect("an example")).expect("an example is JSON");
-    [next(), next()]
-}
-
-/// Creates the connection at a server and syncs the source.
-async fn sync(section: &str, host: &str, url: &str) -> Synced {
-    let [connection, source] = examples(section).map(|example| example.to_string().replace(host, url));
-    let (mut connection, mut source): (Value, Value) =
-        (serde_json::from_str(&connection).unwrap(), serde_json::from_str(&source).unwrap());
-    let source = source.as_object_mut().unwrap();
-    for field in ["id", "type", "connection", "schedule"] {
-        source.remove(field);
-    }
-    let provider = connection["provider"].as_str().unwrap().to_owned();
-    let (settings, credentials) = (connection["settings"].take(), connection["credentials"].take());
-    let app = TestApp::start_with_worker(&[LOOPBACK]).await;
-    let synced = Synced::of(app, &provider, settings, credentials, json!(source)).await;
-    let check = synced.check().await;
-    assert_eq!(check["state"], "ok", "{check}");
-    let run = synced.sync().await;
-    assert_eq!((&run["state"], counts(&run)[5]), (&json!("completed"), 0), "{run}");
-    synced
-}
-
-#[actix_web::test]
-async fn example_of_a_website_reads_its_pages() {
+/// A website with a page that the example leaves out.
+async fn start_website() -> WebServer {
     let server = WebServer::start().await;
     server.page("/handbook/", "<p>The handbook.</p><a href=tides.html>Tides</a><a href=print/tides.html>Print</a>");
     server.page("/handbook/tides.html", "<p>Tides.</p>");
-    let synced = sync("Website", "https://www.example.org", &server.url).await;
-    assert_eq!(synced.ids().await, ["", "tides.html"].map(|name| format!("{}/handbook/{name}", server.url)));
-    synced.app.stop().await;
+    server
 }
 
-#[actix_web::test]
-async fn example_of_a_service_reads_its_items() {
+/// A service with two pages of items, which takes the token of the example.
+async fn start_service() -> WebServer {
     let server = WebServer::start().await;
     server.respond(|request| {
         let is_right = request.header("authorization") == "Bearer token-of-a-reader";
@@ -63,21 +33,57 @@ async fn example_of_a_service_reads_its_items() {
     });
     // The check without a stream calls the base address.
     server.set("/v1", WebResponse::json(&json!({})));
-    let synced = sync("JSON over HTTP", "https://api.example.org", &server.url).await;
-    assert_eq!(synced.ids().await, ["articles/1", "articles/2"]);
-    assert_eq!(synced.files().await[0]["name"], "Tide 1.html");
-    synced.app.stop().await;
+    server
 }
 
-#[actix_web::test]
-async fn example_of_a_repository_reads_its_files() {
+async fn start_repository() -> Repository {
     let repository = Repository::start().await;
     repository.write("docs/tides.md", "# Tides");
     repository.write("docs/image.png", "not wanted");
     repository.write("other.md", "not wanted");
     repository.commit();
-    let url = repository.url();
-    let synced = sync("Git", "https://git.example.org/company/handbook.git", &url).await;
-    assert_eq!(synced.ids().await, ["main:docs/tides.md"]);
-    synced.app.stop().await;
+    repository
+}
+
+/// Creates the connection of a section with another address, and syncs the source below it; returns the ids and names of the files.
+async fn read(setup: &Setup, examples: &mut Examples, section: &str, address: Value) -> Vec<[String; 2]> {
+    let (connection, source) = (examples.json(section), examples.json(section));
+    let id = setup.connect_example(&connection, &address, &connection["credentials"]).await;
+    let nodes = json!([
+        with(&source, &[("ID", &id)]),
+        { "id": "read", "type": "partition" },
+        { "id": "cut", "type": "chunk.section" },
+        { "id": "out", "type": "sink.collection", "collection": "default" },
+    ]);
+    let pipeline = setup.pipeline(section, &definition(&nodes, &["in > read", "read > cut", "cut > out"])).await;
+    let run = sync(setup, &pipeline).await;
+    assert_eq!((&run["state"], counts(&run)[5]), (&json!("completed"), 0), "{section}: {run}");
+    let files = setup.get("files?limit=100").await;
+    let files = files["items"].as_array().unwrap().iter().filter_map(Value::as_object);
+    let text = |file: &Map<String, Value>, field: &str| file[field].as_str().unwrap().to_owned();
+    let files = files.filter(|file| file["connectionId"] == id.as_str());
+    let mut files: Vec<_> = files.map(|file| [text(file, "externalId"), text(file, "name")]).collect();
+    files.sort();
+    files
+}
+
+#[actix_web::test]
+async fn every_documented_example_of_a_web_source_is_read() {
+    let (website, service, repository) =
+        futures::future::join3(start_website(), start_service(), start_repository()).await;
+    let setup = Setup::of(TestApp::start_with_worker(&[]).await).await;
+    let mut examples = Examples::of("WEB_SOURCES.md");
+    let ids = |files: Vec<[String; 2]>| files.into_iter().map(|[id, _]| id).collect::<Vec<_>>();
+
+    let start = format!("{}/handbook/", website.url);
+    let files = read(&setup, &mut examples, "Website", json!({ "startUrls": [start] })).await;
+    assert_eq!(ids(files), ["", "tides.html"].map(|name| format!("{start}{name}")));
+    let address = json!({ "baseUrl": format!("{}/v1", service.url) });
+    let files = read(&setup, &mut examples, "JSON over HTTP", address).await;
+    assert_eq!(files[0], ["articles/1", "Tide 1.html"]);
+    assert_eq!(ids(files), ["articles/1", "articles/2"]);
+    let files = read(&setup, &mut examples, "Git", json!({ "url": repository.url() })).await;
+    assert_eq!(ids(files), ["main:docs/tides.md"]);
+    examples.finish();
+    setup.app.stop().await;
 }
