@@ -55,7 +55,8 @@ pub struct ExampleRequest {
 
 impl ExampleRequest {
     fn parse(command: &str) -> Self {
-        let mut words = shlex::split(command).unwrap_or_else(|| panic!("no command: {command}")).into_iter();
+        let words = shlex::split(&command.replace("\\\n", " "));
+        let mut words = words.unwrap_or_else(|| panic!("no command: {command}")).into_iter();
         let program = words.next().unwrap_or_default();
         assert!(["api", "curl"].contains(&program.as_str()), "no request: {command}");
         let mut method: Option<Method> = None;
@@ -190,17 +191,12 @@ impl Setup {
     pub async fn connect_example(&self, example: &Value, address: &Value, credentials: &Value) -> String {
         let created = self.app.post(&self.ada, &self.path("connections"), example).await.expect(201);
         let id = created["id"].as_str().expect("an id").to_owned();
-        self.move_connection(&id, example, address, credentials).await;
-        id
-    }
-
-    /// Gives the connection of an example another address and other credentials.
-    pub async fn move_connection(&self, id: &str, example: &Value, address: &Value, credentials: &Value) {
         let mut settings = example["settings"].clone();
         settings.as_object_mut().expect("settings").extend(address.as_object().expect("settings").clone());
         let change = json!({ "settings": settings, "credentials": credentials });
         self.patch(&format!("connections/{id}"), &change).await;
-        self.assert_connected(id).await;
+        self.assert_connected(&id).await;
+        id
     }
 
     /// Fails unless a check of the connection succeeds.
