@@ -97,6 +97,7 @@ mod retries;
 mod role_permissions;
 mod runs;
 mod search;
+mod search_accents;
 mod search_batch;
 mod search_boosts;
 mod search_controls;

@@ -52,6 +52,13 @@ impl<'a> Documents<'a> {
         })
     }
 
+    /// The posting of a document, with the highest frequency.
+    #[must_use]
+    pub fn posting(&self, document: i64) -> Option<Posting> {
+        let found = self.cursors().filter_map(|mut lane| lane.posting_of(document));
+        found.max_by_key(|posting| posting.frequency)
+    }
+
     /// A cursor for each lane, at its beginning.
     pub(crate) fn cursors(&self) -> impl Iterator<Item = Cursor<'_>> {
         self.lanes.iter().map(|lane| Cursor { blocks: lane, block: 0, place: 0 })

@@ -2,23 +2,28 @@
 
 use std::ops::Range;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
+    accents::{Comparison, Spelling, TextFolding},
     analysis::stems,
     language::Language,
-    query::Phrase,
+    query::{Phrase, Word},
     token::{Token, tokens},
 };
 
-/// The terms of a query, with those of other words that it stands for.
+/// The words of a query, with those that they stand for.
 #[derive(Clone, Debug, Default)]
 pub struct Matcher {
-    terms: FxHashSet<String>,
-    prefixes: Vec<String>,
+    /// Each word with its place in the query.
+    words: Vec<(usize, Spelling)>,
+    /// The words of a term, as places in `words`.
+    terms: FxHashMap<String, Vec<usize>>,
+    prefixes: Vec<(String, usize)>,
     first_letters: FxHashSet<char>,
     phrases: Vec<Phrase>,
     languages: Vec<Language>,
+    accents: Comparison,
 }
 
 impl Matcher {
@@ -28,13 +33,23 @@ impl Matcher {
         Self { languages, ..Self::default() }
     }
 
-    /// Adds a term; as a prefix, with all terms that begin with it.
-    pub fn add(&mut self, term: &str, is_prefix: bool) {
-        self.first_letters.extend(term.chars().next());
-        if is_prefix {
-            self.prefixes.push(term.to_owned());
-        } else {
-            self.terms.insert(term.to_owned());
+    /// With a comparison of accents; without it, all are folded.
+    #[must_use]
+    pub fn with_accents(self, accents: Comparison) -> Self {
+        Self { accents, ..self }
+    }
+
+    /// Adds a word of the query at this place.
+    pub fn add(&mut self, place: usize, word: &Word) {
+        let number = self.words.len();
+        self.words.push((place, word.spelling.clone()));
+        for term in &word.terms {
+            self.first_letters.extend(term.chars().next());
+            if word.is_prefix {
+                self.prefixes.push((term.clone(), number));
+            } else {
+                self.terms.entry(term.clone()).or_default().push(number);
+            }
         }
     }
 
@@ -51,23 +66,62 @@ impl Matcher {
             return found;
         }
         let mut tokens = tokens(text);
-        found.extend(tokens.iter().filter(|token| self.matches(text, token)).map(|token| token.bytes.clone()));
+        let folding = self.accents.of(text);
+        for token in &tokens {
+            let written = &text[token.bytes.clone()];
+            if self.words_of(text, token).into_iter().any(|word| self.accepts(word, written, &folding)) {
+                found.push(token.bytes.clone());
+            }
+        }
         if !self.phrases.is_empty() {
             tokens.retain(|token| token.kind.has_place());
-            found.extend(self.phrases.iter().flat_map(|phrase| phrase.find_in(text, &tokens, &self.languages)));
+            let phrases = self.phrases.iter();
+            found.extend(phrases.flat_map(|phrase| phrase.find_in(text, &tokens, &self.languages, &folding)));
         }
         merge(found)
     }
 
-    fn matches(&self, text: &str, token: &Token) -> bool {
+    /// The places of the words that a text has with other accents only.
+    #[must_use]
+    pub fn with_other_accents(&self, text: &str) -> Vec<usize> {
+        if self.accents.is_folded() {
+            return Vec::new();
+        }
+        let folding = self.accents.of(text);
+        let mut has: Vec<Option<bool>> = vec![None; self.words.len()];
+        for token in tokens(text) {
+            for word in self.words_of(text, &token) {
+                if has[word] != Some(true) {
+                    has[word] = Some(self.accepts(word, &text[token.bytes.clone()], &folding));
+                }
+            }
+        }
+        let missing = self.words.iter().zip(has).filter(|(_, has)| *has == Some(false));
+        missing.map(|((place, _), _)| *place).collect()
+    }
+
+    /// The words that have a term of a token, as places in `words`.
+    fn words_of(&self, text: &str, token: &Token) -> Vec<usize> {
+        let mut words = Vec::new();
         // A stem begins with the letter of its word: most words need not be stemmed.
         if !token.folded.chars().next().is_some_and(|first| self.first_letters.contains(&first)) {
-            return false;
+            return words;
         }
-        let has = |term: &str| {
-            self.terms.contains(term) || self.prefixes.iter().any(|prefix| term.starts_with(prefix.as_str()))
+        let add = |words: &mut Vec<usize>, term: &str| {
+            words.extend(self.terms.get(term).into_iter().flatten());
+            let prefixes = self.prefixes.iter().filter(|(prefix, _)| term.starts_with(prefix.as_str()));
+            words.extend(prefixes.map(|(_, word)| word));
         };
-        has(&token.folded) || stems(text, token, &self.languages).iter().any(|stem| has(stem))
+        add(&mut words, &token.folded);
+        // One word is enough where its accents do not matter.
+        if words.is_empty() || !self.accents.is_folded() {
+            stems(text, token, &self.languages).iter().for_each(|stem| add(&mut words, stem));
+        }
+        words
+    }
+
+    fn accepts(&self, word: usize, written: &str, folding: &TextFolding<'_>) -> bool {
+        self.words[word].1.accepts(written, folding, &self.languages)
     }
 }
 
@@ -86,11 +140,17 @@ pub fn merge(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
 }
 
 impl Phrase {
-    /// Whether a text has the words one after the other.
+    /// Whether a text has the words one after the other, with any accents.
     #[must_use]
     pub fn is_in(&self, text: &str, languages: &[Language]) -> bool {
+        self.is_in_with(text, languages, &Comparison::default())
+    }
+
+    /// Whether a text has the words one after the other, with the accents that a comparison requires.
+    #[must_use]
+    pub fn is_in_with(&self, text: &str, languages: &[Language], accents: &Comparison) -> bool {
         let tokens: Vec<Token> = tokens(text).into_iter().filter(|token| token.kind.has_place()).collect();
-        self.find_in(text, &tokens, languages).next().is_some()
+        self.find_in(text, &tokens, languages, &accents.of(text)).next().is_some()
     }
 
     /// The places of the phrase among the tokens of a text that have places.
@@ -99,12 +159,22 @@ impl Phrase {
         text: &'a str,
         tokens: &'a [Token],
         languages: &'a [Language],
+        folding: &'a TextFolding<'a>,
     ) -> impl Iterator<Item = Range<usize>> + 'a {
         tokens.windows(self.places.len()).filter_map(move |window| {
-            let matches = |(place, token): (usize, &Token)| self.matches(place, text, token, languages);
+            let matches = |(place, token): (usize, &Token)| {
+                self.matches(place, text, token, languages)
+                    && self.accepts(place, &text[token.bytes.clone()], languages, folding)
+            };
             let (first, last) = (window.first()?, window.last()?);
             window.iter().enumerate().all(matches).then_some(first.bytes.start..last.bytes.end)
         })
+    }
+
+    /// Whether a word that matches at a place of the phrase has its accents.
+    fn accepts(&self, place: usize, written: &str, languages: &[Language], folding: &TextFolding<'_>) -> bool {
+        let languages = if self.is_stemmed { languages } else { &[] };
+        self.spellings.get(place).is_none_or(|spelling| spelling.accepts(written, folding, languages))
     }
 
     /// Whether a token matches at a place of the phrase.
@@ -124,15 +194,19 @@ impl Phrase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::Query;
+    use crate::{Accents, query::Query};
+
+    fn matcher(query: &str, accents: Accents) -> Matcher {
+        let query = Query::parse(query).with_accents(accents);
+        let conditions = query.conditions(None, &[Language::English, Language::German]);
+        let mut matcher = Matcher::new(conditions.languages).with_accents(conditions.accents);
+        conditions.words.iter().enumerate().for_each(|(place, word)| matcher.add(place, word));
+        matcher
+    }
 
     fn marked(text: &str, query: &str) -> Vec<String> {
-        let conditions = Query::parse(query).conditions(None, &[Language::English, Language::German]);
-        let mut matcher = Matcher::new(conditions.languages);
-        for word in &conditions.words {
-            word.terms.iter().for_each(|term| matcher.add(term, word.is_prefix));
-        }
-        matcher.find(text).into_iter().map(|range| text[range].to_owned()).collect()
+        let found = matcher(query, Accents::ByLanguage).find(text);
+        found.into_iter().map(|range| text[range].to_owned()).collect()
     }
 
     #[test]
@@ -149,7 +223,7 @@ mod tests {
     fn phrases_are_marked_as_a_whole() {
         let mut matcher = Matcher::new(vec![Language::English]);
         let places = vec![vec!["motor".to_owned()], vec!["vehicle".to_owned(), "vehicl".to_owned()]];
-        matcher.add_phrase(Phrase { places, is_prefix: false, is_stemmed: true });
+        matcher.add_phrase(Phrase { places, is_prefix: false, is_stemmed: true, spellings: Vec::new() });
         let text = "Motors. The motor vehicles, and vehicle motors.";
         let found = matcher.find(text);
         assert_eq!((found.len(), found[0].clone()), (1, 12..26));
@@ -162,6 +236,32 @@ mod tests {
         assert!(excluded("-car").is_in("two cars", &[Language::English]));
         assert!(excluded("-garage").is_in("garages", &[Language::English]));
         assert!(!excluded("-\"car\"").is_in("two cars", &[Language::English]), "quotes keep the form");
+    }
+
+    #[test]
+    fn words_with_other_accents_are_neither_marked_nor_found() {
+        let text = "The résumé of the côte, and the résumés of 1998.";
+        let kept = matcher("resume côte 1998 tide", Accents::Keep);
+        let marked: Vec<&str> = kept.find(text).into_iter().map(|range| &text[range]).collect();
+        assert_eq!((marked, kept.with_other_accents(text)), (vec!["côte", "1998"], vec![0]));
+        assert_eq!(kept.with_other_accents("resume and résumé"), [0; 0], "the text has the word, too");
+        let folded = matcher("resume", Accents::Fold);
+        assert_eq!((folded.find(text).len(), folded.with_other_accents(text)), (2, Vec::new()));
+    }
+
+    #[test]
+    fn phrases_have_the_accents_that_the_comparison_requires() {
+        let holds = |query: &str, accents: Accents, text: &str| {
+            let conditions = Query::parse(query).with_accents(accents).conditions(None, &[Language::French]);
+            let phrases = conditions.required.iter().chain(&conditions.excluded);
+            phrases.into_iter().any(|phrase| phrase.is_in_with(text, &conditions.languages, &conditions.accents))
+        };
+        for query in ["\"la cote\"", "-\"la cote\"", "-cote", "-cot*"] {
+            assert!(holds(query, Accents::ByLanguage, "vers la côte"), "{query}");
+            assert!(holds(query, Accents::Keep, "vers la cote"), "{query}");
+            assert!(!holds(query, Accents::Keep, "vers la côte"), "{query}");
+        }
+        assert!(holds("-côte", Accents::Keep, "les côtes"));
     }
 
     #[test]

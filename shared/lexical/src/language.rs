@@ -116,6 +116,11 @@ impl Language {
     /// The folded stem of a word in lower case.
     #[must_use]
     pub fn stem(self, lower_case: &str) -> Option<String> {
+        self.accented_stem(lower_case).map(|stem| fold(&stem))
+    }
+
+    /// The stem of a word in lower case, with the accents that the stemmer leaves.
+    pub(crate) fn accented_stem(self, lower_case: &str) -> Option<String> {
         thread_local! {
             // A stemmer is a function pointer, but is made through a type without `Sync`.
             static STEMMERS: RefCell<[Option<Stemmer>; TABLE.len()]> = const { RefCell::new([const { None }; TABLE.len()]) };
@@ -123,7 +128,7 @@ impl Language {
         let algorithm = TABLE[self as usize].3.as_ref()?;
         STEMMERS.with_borrow_mut(|stemmers| {
             let stemmer = stemmers[self as usize].get_or_insert_with(|| Stemmer::create(*algorithm));
-            Some(fold(&stemmer.stem(lower_case)))
+            Some(stemmer.stem(lower_case).into_owned())
         })
     }
 

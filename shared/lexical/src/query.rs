@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::{
+    accents::{Accents, Comparison, Spelling},
     analysis::stems,
     fold::fold,
     language::Language,
@@ -18,6 +19,7 @@ const MIN_PREFIX_CHARACTERS: usize = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     clauses: Vec<Clause>,
+    accents: Accents,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Word {
     pub weight: f64,
     /// Whether it may be part of a longer word, as in compounds: not of an identifier or number.
     pub is_plain: bool,
+    /// How the query writes it.
+    pub spelling: Spelling,
 }
 
 /// Words that follow each other; each has its alternatives.
@@ -56,6 +60,8 @@ pub struct Phrase {
     pub is_prefix: bool,
     /// Whether the words match in any form.
     pub is_stemmed: bool,
+    /// How the query writes the word of each place. Empty: accents do not matter.
+    pub spellings: Vec<Spelling>,
 }
 
 /// The conditions of a query.
@@ -71,6 +77,8 @@ pub struct Conditions {
     pub excluded: Vec<Phrase>,
     /// The languages of the stems.
     pub languages: Vec<Language>,
+    /// How accents are compared.
+    pub accents: Comparison,
 }
 
 impl Query {
@@ -99,7 +107,13 @@ impl Query {
         if !words.is_empty() {
             clauses.push(Clause { text: words, form: Form::Words, excluded: false });
         }
-        Self { clauses }
+        Self { clauses, accents: Accents::default() }
+    }
+
+    /// The query with another comparison of accents than that of its language.
+    #[must_use]
+    pub fn with_accents(self, accents: Accents) -> Self {
+        Self { accents, ..self }
     }
 
     /// The text whose meaning is searched: without operators and excluded words.
@@ -124,24 +138,28 @@ impl Query {
     /// The conditions in these languages: the given one, or those of the searched chunks.
     #[must_use]
     pub fn conditions(&self, given: Option<Language>, indexed: &[Language]) -> Conditions {
-        let text = self.text();
-        let languages = match (given, Language::detect(&text)) {
+        let detected = Language::detect(&self.text()).ok().flatten();
+        let languages = match (given, detected) {
             (Some(given), _) => vec![given],
-            (None, Ok(Some(detected))) if indexed.contains(&detected) => vec![detected],
+            (None, Some(detected)) if indexed.contains(&detected) => vec![detected],
             _ => indexed.to_vec(),
         };
-        let mut conditions = Conditions { languages, ..Conditions::default() };
+        let folded: String = self.clauses.iter().map(|clause| fold(&clause.text)).collect();
+        let accents = Comparison::new(self.accents, given.or(detected), indexed, &folded);
+        let mut conditions = Conditions { languages, accents, ..Conditions::default() };
         let mut words = Words::default();
         for clause in &self.clauses {
             let found = tokens(&clause.text);
             match (clause.form, clause.excluded) {
                 (Form::Prefix, excluded) if !found.is_empty() && !clause.text.chars().any(is_unspaced) => {
-                    let prefix = fold(&clause.text);
+                    let (prefix, spelling) = (fold(&clause.text), Spelling::new(&clause.text, true));
                     if excluded {
                         let places = vec![vec![prefix]];
-                        conditions.excluded.push(Phrase { places, is_prefix: true, is_stemmed: false });
+                        let spellings = vec![spelling];
+                        conditions.excluded.push(Phrase { places, is_prefix: true, is_stemmed: false, spellings });
                     } else {
-                        words.add(prefix.clone(), vec![prefix], true, false);
+                        let terms = vec![prefix.clone()];
+                        words.add(prefix, Word { terms, is_prefix: true, weight: 1.0, is_plain: false, spelling });
                     }
                 }
                 (_, true) => {
@@ -208,7 +226,8 @@ fn phrase(text: &str, found: &[Token], languages: &[Language]) -> Option<Phrase>
             terms
         })
         .collect();
-    (!places.is_empty()).then_some(Phrase { places, is_prefix, is_stemmed: !languages.is_empty() })
+    let spellings = with_places.iter().map(|token| Spelling::new(&text[token.bytes.clone()], is_prefix)).collect();
+    (!places.is_empty()).then_some(Phrase { places, is_prefix, is_stemmed: !languages.is_empty(), spellings })
 }
 
 /// Different words of a query in their order.
@@ -219,12 +238,14 @@ struct Words {
 }
 
 impl Words {
-    fn add(&mut self, folded: String, terms: Vec<String>, is_prefix: bool, is_plain: bool) {
+    fn add(&mut self, folded: String, word: Word) {
         if let Some(place) = self.places.get(&folded) {
-            self.words[*place].1.weight += 1.0;
+            let known = &mut self.words[*place].1;
+            known.weight += word.weight;
+            known.spelling.add(word.spelling);
         } else if self.words.len() < MAX_WORDS {
             self.places.insert(folded.clone(), self.words.len());
-            self.words.push((folded, Word { terms, is_prefix, weight: 1.0, is_plain }));
+            self.words.push((folded, word));
         }
     }
 
@@ -240,7 +261,8 @@ impl Words {
         let mut terms = vec![token.folded.clone()];
         terms.extend(stems(text, &token, languages));
         let is_prefix = token.is_single_character();
-        self.add(token.folded, terms, is_prefix, token.kind == Kind::Word);
+        let (is_plain, spelling) = (token.kind == Kind::Word, Spelling::new(written, is_prefix));
+        self.add(token.folded, Word { terms, is_prefix, weight: 1.0, is_plain, spelling });
     }
 
     /// The words without those that are frequent in their language, unless all are. The language is the one of which the query

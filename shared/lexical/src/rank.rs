@@ -31,6 +31,12 @@ impl Totals {
         (1.0 + (documents - frequency + 0.5).max(0.5) / (frequency + 0.5)).ln()
     }
 
+    /// The score of a document for a word, whose rarity times its weight is `impact`.
+    #[must_use]
+    pub fn score(&self, impact: f64, posting: &Posting) -> f64 {
+        impact * self.saturation().share(posting.frequency, posting.length)
+    }
+
     pub(crate) fn saturation(&self) -> Saturation {
         let mean_length = if self.documents == 0 { 1.0 } else { (self.words as f64 / self.documents as f64).max(1.0) };
         Saturation { flat: K1 * (1.0 - B), slope: K1 * B / mean_length }
@@ -122,6 +128,30 @@ pub struct Alternatives {
     pub words: Vec<Weighted>,
     /// Phrases that do, by their numbers: the documents have their words, and only a text tells whether it has the phrase.
     pub phrases: Vec<(usize, Weighted)>,
+}
+
+impl Alternatives {
+    /// The score of a document of whose words only these count, by their places among the query's own.
+    pub fn score(
+        &self,
+        document: i64,
+        totals: &Totals,
+        has_word: impl Fn(usize) -> bool,
+        has_phrase: impl Fn(usize) -> bool,
+    ) -> f64 {
+        let part = |word: &Weighted, rarity: f64| {
+            let place = word.postings.binary_search_by_key(&document, |posting| posting.document).ok()?;
+            Some(totals.score(word.weight * rarity, &word.postings[place]))
+        };
+        let rarity = |word: &Weighted| totals.rarity(word.postings.len());
+        let rarest: f64 = self.own.iter().map(rarity).sum();
+        let own = self.own.iter().enumerate().filter(|(place, _)| has_word(*place));
+        let own: f64 = own.filter_map(|(_, word)| part(word, rarity(word))).sum();
+        let other = |word: &Weighted| part(word, rarity(word).min(rarest));
+        let words = self.words.iter().filter_map(other);
+        let phrases = self.phrases.iter().filter(|(phrase, _)| has_phrase(*phrase));
+        words.chain(phrases.filter_map(|(_, word)| other(word))).fold(own, f64::max)
+    }
 }
 
 /// What a phrase adds to the score of a document that has it.
@@ -321,6 +351,28 @@ mod tests {
         assert_eq!(possible.iter().map(|(document, _)| *document).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(scores.score(2, |phrase| phrase == 1), possible[1].1, "the better of both counts");
         assert_eq!(scores.score(2, |_| false), 0.0);
+    }
+
+    #[test]
+    fn score_without_a_word_is_that_of_the_best_alternative() {
+        let postings = [posting(1, 2, 10), posting(2, 1, 10)];
+        let alternatives = Alternatives {
+            own: vec![weighted(&postings, 1.0), weighted(&postings[..1], 1.0)],
+            words: vec![weighted(&postings, 0.8)],
+            phrases: vec![(4, weighted(&postings[1..], 0.8))],
+        };
+        let mut scores = Scores::default();
+        scores.add_best(&alternatives, &TOTALS);
+        let score = |document, has_word: &dyn Fn(usize) -> bool, has_phrase: bool| {
+            alternatives.score(document, &TOTALS, has_word, |phrase| phrase == 4 && has_phrase)
+        };
+        for document in [1, 2] {
+            assert!((score(document, &|_| true, true) - scores.score(document, |_| true)).abs() < 1e-9);
+        }
+        let synonym = score(1, &|_| false, true);
+        assert!(synonym > 0.0 && synonym < score(1, &|place| place == 0, true));
+        assert!(score(2, &|_| false, false) < score(2, &|_| false, true), "its phrase is rarer than the word");
+        assert_eq!(score(3, &|_| true, true), 0.0);
     }
 
     #[test]

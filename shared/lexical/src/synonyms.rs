@@ -274,11 +274,12 @@ impl Sequence {
                 && self.places.first().is_some_and(|first| form.bytes.start == first.bytes.start)
         };
         if let Some(identifier) = self.forms.iter().find(is_whole) {
-            return Phrase { places: vec![vec![identifier.folded.clone()]], is_prefix: false, is_stemmed: false };
+            let places = vec![vec![identifier.folded.clone()]];
+            return Phrase { places, is_prefix: false, is_stemmed: false, spellings: Vec::new() };
         }
         let is_prefix = matches!(self.places[..], [Place { is_single_character: true, .. }]);
         let places = self.places.iter().map(|place| place.terms.clone()).collect();
-        Phrase { places, is_prefix, is_stemmed: true }
+        Phrase { places, is_prefix, is_stemmed: true, spellings: Vec::new() }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Conn, Result, Tx,
-    search::{BoostRequest, Recency, Rerank, SearchMode, SearchQuery, SpaceVector, Threshold, Weights},
+    search::{Accents, BoostRequest, Recency, Rerank, SearchMode, SearchQuery, SpaceVector, Threshold, Weights},
     sql,
 };
 use crate::{
@@ -42,6 +42,9 @@ pub struct EvaluationSettings {
     /// Whether the synonyms of the workspace are not applied.
     #[serde(default)]
     pub skip_synonyms: bool,
+    /// How the accents of words are compared.
+    #[serde(default)]
+    pub accents: Accents,
     /// The filter of files, as the client gave it.
     pub filter: Option<Json>,
     /// The collections to search.
@@ -88,6 +91,7 @@ impl EvaluationSettings {
             threshold: self.threshold.unwrap_or_default(),
             recency: self.recency,
             skip_synonyms: self.skip_synonyms,
+            accents: self.accents,
             ..SearchQuery::default()
         }
     }

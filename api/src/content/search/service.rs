@@ -11,7 +11,7 @@ use nvisy_shared::{
         self,
         collection::CollectionSpace,
         search::{
-            BoostRequest, Expand, FacetField, Hit, Language, Recency, SearchMode, SearchQuery, SearchResult,
+            Accents, BoostRequest, Expand, FacetField, Hit, Language, Recency, SearchMode, SearchQuery, SearchResult,
             SpaceVector, Threshold, Visibility, Weights, has_words, meaning, search,
         },
     },
@@ -39,6 +39,8 @@ pub struct SearchCommand {
     pub text: String,
     /// The language of the text; `None`: it is detected.
     pub language: Option<Language>,
+    /// How the accents of words are compared.
+    pub accents: Accents,
     /// A vector of the collections' space, in place of the text's own.
     pub vector: Option<Vec<f32>>,
     pub weights: Weights,
@@ -227,6 +229,7 @@ impl Prepared {
             mode,
             text,
             language,
+            accents,
             vector,
             weights,
             rerank,
@@ -260,7 +263,7 @@ impl Prepared {
         }
         let language_code = language.map(Language::code);
         let common = options.defining(as_of.visibility);
-        let defining = json!([mode.name(), text, language_code, vector, common, boosts, skip_synonyms]);
+        let defining = json!([mode.name(), text, language_code, accents, vector, common, boosts, skip_synonyms]);
         let fingerprint = Fingerprint::of(&defining);
         let seen = fingerprint.decode(options.cursor.as_deref())?;
         let query = options.query(all, &chosen, as_of.visibility)?;
@@ -289,6 +292,7 @@ impl Prepared {
             collections: chosen_ids(all, &scope.collections),
             text,
             language,
+            accents,
             vectors,
             weights,
             rerank,

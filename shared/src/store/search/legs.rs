@@ -58,7 +58,7 @@ impl<'a> Legs<'a> {
         query: &'a SearchQuery,
         thresholds: Thresholds,
     ) -> Result<Self> {
-        let parsed = Query::parse(&query.text);
+        let parsed = Query::parse(&query.text).with_accents(query.accents);
         let collections = query.collections.as_deref();
         let mut scope = Scope::read(conn, workspace, collections, query.visibility, &parsed, query.language).await?;
         let found = match query.mode {
@@ -106,7 +106,9 @@ impl<'a> Legs<'a> {
         self.scope.restrict(self.conn, round.filter.as_ref()).await?;
         let (scope, found) = (&self.scope, &self.found);
         let limit = usize::try_from(round.candidates).unwrap_or_default();
-        let mut best = if phrases::must_be_read(&scope.conditions) || found.has_phrases() {
+        let conditions = &scope.conditions;
+        let reads_texts = phrases::must_be_read(conditions) || !conditions.accents.is_folded() || found.has_phrases();
+        let mut best = if reads_texts {
             phrases::filter(self.conn, self.workspace, found, scope, limit).await?
         } else {
             found.best(scope, limit)

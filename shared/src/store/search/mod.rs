@@ -33,8 +33,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use nvisy_lexical::Language;
 use nvisy_lexical::query::Query;
+pub use nvisy_lexical::{Accents, Language};
 
 pub(super) use self::{condition::condition, parameters::Parameters};
 pub use self::{

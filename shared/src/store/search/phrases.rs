@@ -1,8 +1,8 @@
-//! Phrases, which postings do not know: their words are looked for in the texts of candidates.
+//! Phrases and accents, which postings do not know: the words are looked for in the texts of candidates.
 
 use std::collections::HashMap;
 
-use nvisy_lexical::query::Conditions;
+use nvisy_lexical::query::{Conditions, Phrase};
 use sea_orm::raw_sql;
 
 use super::{
@@ -18,17 +18,19 @@ use crate::{
 pub(super) const MAX_READ_CHUNKS: i64 = 10_000;
 /// Texts of one statement.
 const BATCH_CHUNKS: usize = 200;
+/// How many times more candidates are read where accents leave too few.
+const GROWTH: usize = 8;
 
 /// Whether postings do not decide on the conditions.
 pub(super) fn must_be_read(conditions: &Conditions) -> bool {
-    let phrases = conditions.required.iter().chain(&conditions.excluded);
-    phrases.into_iter().any(|phrase| phrase.places.len() > 1)
+    let mut phrases = conditions.required.iter().chain(&conditions.excluded);
+    phrases.any(|phrase| phrase.places.len() > 1 || !conditions.accents.is_folded())
         || conditions.required.iter().any(|phrase| phrase.is_prefix)
 }
 
 /// Whether a text meets the conditions.
 fn allows(conditions: &Conditions, text: &str) -> bool {
-    let is_in = |phrase: &nvisy_lexical::query::Phrase| phrase.is_in(text, &conditions.languages);
+    let is_in = |phrase: &Phrase| phrase.is_in_with(text, &conditions.languages, &conditions.accents);
     conditions.required.iter().all(is_in) && !conditions.excluded.iter().any(is_in)
 }
 
@@ -43,31 +45,55 @@ pub(super) async fn filter(
 ) -> Result<Vec<(i64, f64)>> {
     let conditions = &scope.conditions;
     let reads_all = must_be_read(conditions);
-    let candidates = found.best(scope, usize::try_from(MAX_READ_CHUNKS).unwrap_or_default());
-    let mut allowed: Vec<(i64, f64)> = Vec::new();
-    for batch in candidates.chunks(BATCH_CHUNKS) {
-        // No chunk from here on can have a higher score than the first of the batch.
-        let highest = batch.first().map_or(0.0, |(_, score)| *score);
-        if allowed.iter().filter(|(_, score)| *score >= highest).count() >= limit {
-            break;
-        }
-        let is_read = |document: i64| reads_all || found.needs_text(document);
-        let documents = batch.iter().map(|(document, _)| *document).filter(|document| is_read(*document)).collect();
-        let texts = read_texts(conn, workspace, documents).await?;
-        for (document, score) in batch {
-            let score = match texts.get(document) {
-                Some(text) if allows(conditions, text) => found.score_of(scope, (*document, *score), text),
-                None if !is_read(*document) => *score,
-                _ => continue,
+    let accents = found.accent_check(scope);
+    let max = usize::try_from(MAX_READ_CHUNKS).unwrap_or_default();
+    // Accents by themselves leave most of the best candidates as they are.
+    let mut reach = if reads_all || found.has_phrases() { max } else { limit.min(max) };
+    let mut read: HashMap<i64, f64> = HashMap::new();
+    loop {
+        let candidates = found.best(scope, reach);
+        let mut allowed: Vec<(i64, f64)> = Vec::new();
+        let is_enough = |allowed: &[(i64, f64)], highest: f64| {
+            allowed.iter().filter(|(_, score)| *score >= highest).count() >= limit
+        };
+        for batch in candidates.chunks(BATCH_CHUNKS) {
+            // No chunk from here on can have a higher score than the first of the batch.
+            if is_enough(&allowed, batch.first().map_or(0.0, |(_, score)| *score)) {
+                break;
+            }
+            let is_read = |document: i64| {
+                reads_all
+                    || found.needs_text(document)
+                    || accents.as_ref().is_some_and(|accents| accents.needs_text(document))
             };
-            if score > 0.0 {
-                allowed.push((*document, score));
+            let unread = batch.iter().map(|(document, _)| *document);
+            let unread = unread.filter(|document| !read.contains_key(document) && is_read(*document)).collect();
+            let texts = read_texts(conn, workspace, unread).await?;
+            for (document, highest) in batch {
+                let score = match (read.get(document), texts.get(document)) {
+                    (Some(known), _) => *known,
+                    (None, Some(text)) if allows(conditions, text) => match &accents {
+                        Some(accents) => accents.score_of((*document, *highest), text),
+                        None => found.score_of(scope, (*document, *highest), text),
+                    },
+                    (None, None) if !is_read(*document) => *highest,
+                    // Another text, or none.
+                    _ => 0.0,
+                };
+                read.insert(*document, score);
+                if score > 0.0 {
+                    allowed.push((*document, score));
+                }
             }
         }
+        let last = candidates.last().map_or(0.0, |(_, score)| *score);
+        if candidates.len() < reach || reach >= max || is_enough(&allowed, last) {
+            allowed.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            allowed.truncate(limit);
+            return Ok(allowed);
+        }
+        reach = (reach * GROWTH).min(max);
     }
-    allowed.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    allowed.truncate(limit);
-    Ok(allowed)
 }
 
 /// The texts of chunks.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use nvisy_lexical::Language;
+use nvisy_lexical::{Accents, Language};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -55,6 +55,8 @@ pub struct SearchQuery {
     pub text: String,
     /// The language of the words; `None`: it is detected, or that of the chunks.
     pub language: Option<Language>,
+    /// How the accents of words are compared.
+    pub accents: Accents,
     /// The query in each space to search; [`SearchMode::Text`] ignores them.
     pub vectors: Vec<SpaceVector>,
     /// The collections to search; `None`: all of the workspace.

@@ -1,5 +1,6 @@
 //! The search by words: reads the postings of the query's words, of which [`Found`] finds the best chunks.
 
+mod accents;
 mod found;
 mod past;
 mod synonyms;
@@ -195,9 +196,13 @@ impl Scope {
             .chain(self.conditions.required.iter().chain(&patterns).flat_map(|phrase| phrase.places.iter().flatten()))
             .chain(&self.conditions.identifiers)
             .chain(self.synonym_terms());
-        let mut packed = self.postings(conn, needed).await?;
+        let languages = self.conditions.accents.languages_of_texts().iter();
+        let languages: Vec<String> = languages.map(|language| language_term(*language)).collect();
+        let mut packed = self.postings(conn, needed.chain(&languages)).await?;
         self.replace_unknown(conn, &mut words, &mut packed).await?;
-        Ok(self.score(&words, synonyms, &patterns, &packed))
+        let mut found = self.score(&words, synonyms, &patterns, &packed);
+        found.accented = rows(&languages, &packed).cloned().collect();
+        Ok(found)
     }
 
     /// The rows of terms.
@@ -258,7 +263,10 @@ impl Scope {
         let extend = |words: &mut Vec<Word>, unknown: &mut Vec<(usize, String)>, found: &expansion::Terms| {
             unknown.retain(|(place, inner)| {
                 let terms = found.get(inner);
-                words[*place].terms.extend(terms.into_iter().flatten().cloned());
+                if let Some(terms) = terms {
+                    words[*place].terms.extend(terms.iter().cloned());
+                    words[*place].spelling.accept_compounds();
+                }
                 terms.is_none()
             });
         };
@@ -281,7 +289,14 @@ impl Scope {
             for (place, _) in unknown {
                 let (word, weight) = (&words[place].terms[0], words[place].weight / 2.0);
                 let parts = parts.get(word).cloned().unwrap_or_default().into_iter();
-                words.extend(parts.map(|term| Word { terms: vec![term], is_prefix: false, weight, is_plain: true }));
+                let spelling = words[place].spelling.of_parts();
+                words.extend(parts.map(|term| Word {
+                    terms: vec![term],
+                    is_prefix: false,
+                    weight,
+                    is_plain: true,
+                    spelling: spelling.clone(),
+                }));
             }
         }
         Ok(())

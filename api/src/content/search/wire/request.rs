@@ -2,7 +2,10 @@
 
 use apistos::ApiComponent;
 use garde::Validate;
-use nvisy_shared::{id::FileId, store::search::SearchMode};
+use nvisy_shared::{
+    id::FileId,
+    store::search::{Accents, SearchMode},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,6 +48,12 @@ pub struct SearchRequest {
     #[serde(default, deserialize_with = "language")]
     #[schemars(with = "QueryLanguage")]
     pub language: Option<QueryLanguage>,
+    /// How the accents of words are compared; absent: they are folded, apart from letters that the alphabet of the language has
+    /// beside those without the mark, such as `ö` in Swedish. The language is that of the query, or else of the passage.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "choice")]
+    #[schemars(with = "AccentsOption")]
+    pub accents: Option<AccentsOption>,
     /// A vector of the embedding space of the collections, instead of the embedding of the query.
     #[garde(skip)]
     #[schemars(length(min = 1))]
@@ -172,6 +181,7 @@ impl From<SearchRequest> for SearchCommand {
             mode: body.mode.into(),
             text: body.query.unwrap_or_default(),
             language: body.language.map(Into::into),
+            accents: body.accents.map(Into::into).unwrap_or_default(),
             vector: body.vector,
             weights: body.weights.map(Into::into).unwrap_or_default(),
             rerank: body.rerank.map(Into::into),
@@ -238,6 +248,37 @@ impl From<SearchMode> for Mode {
             SearchMode::Hybrid => Self::Hybrid,
             SearchMode::Vector => Self::Vector,
             SearchMode::Text => Self::Text,
+        }
+    }
+}
+
+/// How the accents of words are compared, whatever the language.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Accents")]
+pub enum AccentsOption {
+    /// All are folded: `resume` finds `résumé`.
+    Fold,
+    /// Words have the same ones, apart from those that inflection changes.
+    Keep,
+}
+
+impl AccentsOption {
+    /// `None`: the language decides.
+    pub fn of(accents: Accents) -> Option<Self> {
+        match accents {
+            Accents::ByLanguage => None,
+            Accents::Fold => Some(Self::Fold),
+            Accents::Keep => Some(Self::Keep),
+        }
+    }
+}
+
+impl From<AccentsOption> for Accents {
+    fn from(option: AccentsOption) -> Self {
+        match option {
+            AccentsOption::Fold => Self::Fold,
+            AccentsOption::Keep => Self::Keep,
         }
     }
 }

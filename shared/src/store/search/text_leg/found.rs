@@ -9,7 +9,7 @@ use nvisy_lexical::{
     highlight::Matcher,
     postings::Posting,
     query::{Phrase, Word},
-    rank::{Scores, merge},
+    rank::{Alternatives, Scores, Weighted, merge},
 };
 
 use super::{Packed, Rows, Scope, bytes, rows};
@@ -32,6 +32,10 @@ pub(in crate::store) struct Found {
     pub(super) synonyms: Matcher,
     /// The synonyms of several words, by their numbers in the scores.
     pub(super) phrases: Vec<Phrase>,
+    /// The postings of the languages whose texts keep accents.
+    pub(super) accented: Rows,
+    /// The parts of [`Scored::All`] with the places of their words, where accents matter.
+    pub(super) parts: Vec<(Vec<usize>, Alternatives)>,
 }
 
 /// How chunks get their scores.
@@ -52,13 +56,15 @@ impl Default for Scored {
 /// A word that some searched chunk has.
 #[derive(Debug)]
 pub(super) struct FoundWord {
-    rows: Rows,
+    /// Its place among the words.
+    pub(super) place: usize,
+    pub(super) rows: Rows,
     /// Its rarity times its weight.
-    impact: f64,
+    pub(super) impact: f64,
 }
 
 /// The chunks of rows.
-fn documents(rows: &[Arc<Vec<u8>>]) -> Documents<'_> {
+pub(super) fn documents(rows: &[Arc<Vec<u8>>]) -> Documents<'_> {
     Documents::new(bytes(rows.iter()))
 }
 
@@ -70,10 +76,11 @@ impl Scope {
         for (place, word) in words.iter().enumerate() {
             let is_synonym = synonyms.contains(&place);
             let matcher = if is_synonym { &mut found.synonyms } else { &mut found.matcher };
-            word.terms.iter().for_each(|term| matcher.add(term, word.is_prefix));
+            matcher.add(place, word);
         }
         found.scored = if self.synonyms.is_empty() {
-            Scored::Best(words.iter().filter_map(|word| self.found_word(word, packed)).collect())
+            let words = words.iter().enumerate();
+            Scored::Best(words.filter_map(|(place, word)| self.found_word(place, word, packed)).collect())
         } else {
             Scored::All(self.score_all(words, synonyms, packed, &mut found))
         };
@@ -81,8 +88,11 @@ impl Scope {
         for phrase in self.conditions.required.iter().filter(|phrase| !phrase.is_prefix) {
             found.required.extend(phrase.places.iter().map(|terms| rows_of(terms)));
         }
-        for phrase in excluded.iter().filter(|phrase| phrase.places.len() == 1) {
-            found.excluded.push(rows_of(&phrase.places[0]));
+        // Where accents matter, texts decide on excluded words.
+        if self.conditions.accents.is_folded() {
+            for phrase in excluded.iter().filter(|phrase| phrase.places.len() == 1) {
+                found.excluded.push(rows_of(&phrase.places[0]));
+            }
         }
         for identifier in &self.conditions.identifiers {
             let terms = std::slice::from_ref(identifier);
@@ -95,7 +105,7 @@ impl Scope {
     }
 
     /// A word whose postings are read where they are needed. `None`: no searched chunk has it.
-    fn found_word(&self, word: &Word, packed: &Packed) -> Option<FoundWord> {
+    fn found_word(&self, place: usize, word: &Word, packed: &Packed) -> Option<FoundWord> {
         let terms: Vec<&Rows> = word.terms.iter().filter_map(|term| packed.get(term)).collect();
         let united = unite(&terms.iter().map(|rows| documents(rows)).collect::<Vec<_>>(), &self.dead);
         if united.live_count == 0 {
@@ -103,7 +113,7 @@ impl Scope {
         }
         let mut rows = terms[united.largest].clone();
         rows.push(Arc::new(united.others));
-        Some(FoundWord { rows, impact: word.weight * self.totals.rarity(united.live_count) })
+        Some(FoundWord { place, rows, impact: word.weight * self.totals.rarity(united.live_count) })
     }
 
     /// Scores all chunks of words, some of which have synonyms.
@@ -114,8 +124,13 @@ impl Scope {
                 continue;
             }
             let postings = self.merged(&word.terms, packed);
-            if !postings.is_empty() {
-                scores.add(&postings, word.weight, &self.totals);
+            if postings.is_empty() {
+                continue;
+            }
+            scores.add(&postings, word.weight, &self.totals);
+            if !self.conditions.accents.is_folded() {
+                let own = vec![Weighted { postings, weight: word.weight }];
+                found.parts.push((vec![place], Alternatives { own, ..Alternatives::default() }));
             }
         }
         self.score_synonyms(words, synonyms, packed, found, &mut scores);
@@ -130,16 +145,16 @@ impl Scope {
 
 impl Found {
     fn new(scope: &Scope) -> Self {
-        let matcher = Matcher::new(scope.conditions.languages.clone());
+        let conditions = &scope.conditions;
+        let matcher = Matcher::new(conditions.languages.clone()).with_accents(conditions.accents.clone());
         Self { synonyms: matcher.clone(), matcher, ..Self::default() }
     }
 
     /// For a search without words, which only marks them.
     pub(in crate::store) fn of_words(scope: &Scope) -> Self {
         let mut found = Self::new(scope);
-        for word in &scope.conditions.words {
-            word.terms.iter().for_each(|term| found.matcher.add(term, word.is_prefix));
-        }
+        let words = scope.conditions.words.iter().enumerate();
+        words.for_each(|(place, word)| found.matcher.add(place, word));
         found
     }
 

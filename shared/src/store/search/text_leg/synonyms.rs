@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use nvisy_lexical::{
+    accents::Spelling,
     query::{Phrase, Query, Word},
     rank::{Alternatives, Scores, Weighted, intersect},
     synonyms::PlainWords,
@@ -39,6 +40,8 @@ impl Scope {
             is_prefix: phrase.is_prefix,
             weight,
             is_plain: false,
+            // With any accents, as entries of sets are compared.
+            spelling: Spelling::default(),
         })
     }
 
@@ -82,6 +85,9 @@ impl Scope {
                 found.synonyms.add_phrase(phrase.clone());
             }
             scores.add_best(&alternatives, &self.totals);
+            if !self.conditions.accents.is_folded() {
+                found.parts.push((group.words.clone(), alternatives));
+            }
         }
     }
 }
