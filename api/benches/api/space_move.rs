@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     corpus::{Corpus, LoadedChunk, LoadedFile, build_index, drop_index, tidy},
     noise::Noise,
-    support::{ModelRequest, ModelServer, TestAccount, TestApp, model_response, send, spawn},
+    support::{ModelRequest, ModelServer, TestAccount, TestApp, embedding_response, send, spawn},
 };
 
 const CHUNKS: usize = 100_000;
@@ -229,10 +229,7 @@ fn serve_models() -> String {
 
 fn embeddings(request: &ModelRequest) -> String {
     let model = request.body["model"].as_str().unwrap_or_default();
-    let texts = request.body["input"].as_array().cloned().unwrap_or_default();
-    let vectors = texts.iter().map(|text| vector_of(model, text.as_str().unwrap_or_default())).enumerate();
-    let data: Vec<Value> = vectors.map(|(index, vector)| json!({ "index": index, "embedding": vector })).collect();
-    model_response("200", "content-type: application/json\r\n", &json!({ "object": "list", "data": data }).to_string())
+    embedding_response(request, |text| vector_of(model, text))
 }
 
 /// The sum of the random vectors of the words: texts with common words are near to each other.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{TestAccount, TestApp};
+use crate::support::{ReceivedRequest, TestAccount, TestApp};
 
 /// A request whose response the client does not wait for.
 async fn send_search(app: &TestApp, ada: &TestAccount, path: &str, query: &str) -> TcpStream {
@@ -27,13 +27,7 @@ async fn send_search(app: &TestApp, ada: &TestAccount, path: &str, query: &str) 
 /// Accepts a call of the model and reads its request.
 async fn accept_call(model: &TcpListener) -> BufReader<TcpStream> {
     let mut stream = BufReader::new(model.accept().await.unwrap().0);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        assert!(stream.read_line(&mut head).await.unwrap() > 0, "a whole head: {head}");
-    }
-    let head = head.to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-    stream.read_exact(&mut vec![0; length.parse().unwrap()]).await.unwrap();
+    ReceivedRequest::read(&mut stream).await.expect("a whole request");
     stream
 }
 

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, model_response, part, send, wait_until,
+    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, embedding_response, part, send, wait_until,
 };
 
 struct Setup {
@@ -59,13 +59,7 @@ impl Setup {
 
 /// Texts about tides have one direction, all others another.
 fn embeddings(request: &ModelRequest) -> String {
-    let texts = request.body["input"].as_array().cloned().unwrap_or_default();
-    let data = texts.iter().enumerate().map(|(index, text)| {
-        let about_tides = text.as_str().unwrap_or_default().contains("tide");
-        json!({ "index": index, "embedding": if about_tides { [1.0, 0.1, 0.0] } else { [0.0, 0.1, 1.0] } })
-    });
-    let body = json!({ "data": data.collect::<Vec<_>>() }).to_string();
-    model_response("200", "content-type: application/json\r\n", &body)
+    embedding_response(request, |text| if text.contains("tide") { [1.0, 0.1, 0.0] } else { [0.0, 0.1, 1.0] })
 }
 
 #[actix_web::test]

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{ModelServer, TestAccount, TestApp, model_response, part, wait_until};
+use crate::support::{
+    ModelRequest, ModelServer, TestAccount, TestApp, embedding_response, model_response, part, wait_until,
+};
 
 /// An API and a worker that embed with the server, and a workspace.
 async fn start(server: &ModelServer) -> (TestApp, TestAccount, String) {
@@ -20,10 +22,8 @@ async fn start(server: &ModelServer) -> (TestApp, TestAccount, String) {
 }
 
 /// A vector for each input of a request.
-fn vectors(body: &Value) -> String {
-    let count = body["input"].as_array().map_or(0, Vec::len);
-    let data: Vec<_> = (0..count).map(|index| json!({ "index": index, "embedding": [0.6, 0.8] })).collect();
-    model_response("200", "content-type: application/json\r\n", &json!({ "data": data }).to_string())
+fn vectors(request: &ModelRequest) -> String {
+    embedding_response(request, |_| [0.6, 0.8])
 }
 
 fn has(body: &Value, text: &str) -> bool {
@@ -35,7 +35,7 @@ async fn rejected_passage_costs_no_file() {
     let server = ModelServer::start().await;
     server.respond(|request| match has(&request.body, "poison") {
         true => model_response("400", "", r#"{"error":{"message":"this input is too long"}}"#),
-        false => vectors(&request.body),
+        false => vectors(request),
     });
     let (app, ada, workspace) = start(&server).await;
     let text = format!("# One\n\nThe tide turns.\n\n# Two\n\n{}\n\n# Three\n\nThe moon rises.", "poison");
@@ -75,7 +75,7 @@ async fn wrong_key_lets_files_wait_and_searches_say_which_model_is_away() {
     assert!(degraded["degraded"].as_str().unwrap().contains("`foreign`"), "{degraded}");
     assert!(!degraded.to_string().contains("hunter2"), "{degraded}");
 
-    server.respond(|request| vectors(&request.body));
+    server.respond(vectors);
     // The wait is a minute; the test does not wait for it.
     app.sql("update job set run_at = now() where wait_reason is not null").await;
     assert_eq!(app.finished_file(&ada, &workspace, &id).await["state"], "ready");

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{RERANKED_FILES, Reranked, Searched, TestFile, by_priority, hit_names, wait_until};
+use crate::support::{
+    RERANKED_FILES, ReceivedRequest, Reranked, Searched, TestFile, by_priority, hit_names, wait_until,
+};
 
 #[actix_web::test]
 async fn best_hits_of_every_mode_are_ordered_by_the_scores_of_the_server() {
@@ -250,13 +252,8 @@ async fn call_of_the_server_ends_when_the_client_closes_the_connection() {
     let mut client = TcpStream::connect(setup.searched.app.address).await.unwrap();
     client.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     let mut call = BufReader::new(server.accept().await.unwrap().0);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        assert!(call.read_line(&mut head).await.unwrap() > 0, "a whole head: {head}");
-    }
+    let ReceivedRequest { head, .. } = ReceivedRequest::read(&mut call).await.expect("a whole request");
     assert!(head.starts_with("POST /rerank "), "{head}");
-    let length = head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-    call.read_exact(&mut vec![0; length.unwrap()]).await.unwrap();
     drop(client);
     let mut byte = [0];
     let ended = tokio::time::timeout(Duration::from_secs(30), call.read(&mut byte)).await;

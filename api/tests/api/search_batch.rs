@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    ModelServer, Searched, TestAccount, TestApp, TestFile, hit_names, model_response, part, wait_until,
+    ModelServer, Searched, TestAccount, TestApp, TestFile, embedding_response, hit_names, part, wait_until,
 };
 
 #[actix_web::test]
@@ -65,16 +65,12 @@ async fn batch_takes_as_many_requests_from_the_limit_as_it_has_searches() {
     app.stop().await;
 }
 
-fn embeddings(request: &Value) -> String {
-    let texts = request["input"].as_array().cloned().unwrap_or_default();
-    let data: Vec<Value> =
-        (0..texts.len()).map(|index| json!({ "index": index, "embedding": [1.0, index as f64, 0.5] })).collect();
-    model_response("200", "content-type: application/json\r\n", &json!({ "data": data }).to_string())
-}
-
 /// An API whose model is that of a server, with a file.
 async fn start(server: &ModelServer) -> (TestApp, TestAccount, String) {
-    server.respond(|request| embeddings(&request.body));
+    server.respond(|request| {
+        let mut places = 0..;
+        embedding_response(request, |_| [1.0, f64::from(places.next().unwrap_or(0)), 0.5])
+    });
     let app = TestApp::start_with_worker(&[
         ("NVISY_EMBEDDING_PROVIDER", "openai"),
         ("NVISY_EMBEDDING_URL", &server.base_url),

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
 
-use crate::support::{Searched, TestFile, send, start_second_api, wait_until};
+use crate::support::{ReceivedRequest, Searched, TestFile, send, start_second_api, wait_until};
 
 /// Receives metrics.
 struct Collector {
@@ -45,14 +45,7 @@ impl Collector {
 
 async fn receive(stream: TcpStream) -> Option<Vec<u8>> {
     let mut stream = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        stream.read_line(&mut head).await.ok().filter(|read| *read > 0)?;
-    }
-    let head = head.to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().ok()?;
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
+    let ReceivedRequest { body, .. } = ReceivedRequest::read(&mut stream).await?;
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.ok()?;
     Some(body)
 }

@@ -8,12 +8,11 @@ use std::sync::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
-};
 
-use crate::support::{TestAccount, TestApp, TestResponse, part, send, spawn, wait_until};
+use crate::support::{
+    ModelServer, TestAccount, TestApp, TestResponse, byte_counts, embedding_response, model_response, part, send,
+    spawn, wait_until,
+};
 
 /// An embedding server with the models `small`, and `wide`, which fails while it is told to. `wide` finds the farthest passages of
 /// `small` for queries with `opposite`.
@@ -25,16 +24,20 @@ struct Models {
 
 impl Models {
     async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let server = ModelServer::start().await;
         let fails = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&fails);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, Arc::clone(&flag)));
+        server.respond(move |request| {
+            let is_wide = request.body["model"] == "wide";
+            if is_wide && flag.load(Ordering::SeqCst) {
+                return model_response("500", "", r#"{"error":{"message":"the model is broken"}}"#);
             }
+            embedding_response(request, |text| {
+                let sign = if is_wide && text.contains("opposite") { -1.0 } else { 1.0 };
+                byte_counts(text).map(|number| sign * number)
+            })
         });
+        let url = server.base_url;
         let folder = tempfile::tempdir().unwrap();
         let wide = json!([{ "provider": "openai", "url": url, "model": "wide", "dimensions": 4 }]);
         std::fs::write(folder.path().join("models.json"), wide.to_string()).unwrap();
@@ -48,36 +51,6 @@ impl Models {
     fn file(&self) -> String {
         self.folder.path().join("models.json").display().to_string()
     }
-}
-
-async fn serve(stream: TcpStream, fails: Arc<AtomicBool>) -> Option<()> {
-    let mut stream = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        stream.read_line(&mut head).await.ok().filter(|read| *read > 0)?;
-    }
-    let head = head.to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.parse().ok()?;
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    let body: Value = serde_json::from_slice(&body).ok()?;
-    let (status, response) = if body["model"] == "wide" && fails.load(Ordering::SeqCst) {
-        ("500 Failed", json!({ "error": { "message": "the model is broken" } }))
-    } else {
-        let vector = |text: &Value| {
-            let mut vector = [1.0_f32; 4];
-            let text = text.as_str().unwrap_or_default();
-            text.bytes().for_each(|byte| vector[usize::from(byte % 4)] += 1.0);
-            let sign = if body["model"] == "wide" && text.contains("opposite") { -1.0 } else { 1.0 };
-            vector.map(|number| sign * number)
-        };
-        let data = body["input"].as_array()?.iter().map(vector).enumerate();
-        let data: Vec<_> = data.map(|(index, vector)| json!({ "index": index, "embedding": vector })).collect();
-        ("200 OK", json!({ "object": "list", "data": data }))
-    };
-    let response = response.to_string();
-    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", response.len());
-    stream.write_all(format!("{head}{response}").as_bytes()).await.ok()
 }
 
 struct Setup {

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, model_response, part, send, wait_until,
+    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, embedding_response, part, send, wait_until,
 };
 
 struct Setup {
@@ -84,14 +84,8 @@ impl Setup {
 
 /// Texts about tides have one direction, all others another; both differ in the first numbers.
 fn embeddings(request: &ModelRequest, model_dimensions: usize) -> String {
-    let texts = request.body["input"].as_array().cloned().unwrap_or_default();
     let dimensions = request.body["dimensions"].as_u64().map_or(model_dimensions, |named| named as usize);
-    let data = texts.iter().enumerate().map(|(index, text)| {
-        let about_tides = text.as_str().unwrap_or_default().contains("tide");
-        json!({ "index": index, "embedding": direction(about_tides, dimensions) })
-    });
-    let body = json!({ "data": data.collect::<Vec<_>>() }).to_string();
-    model_response("200", "content-type: application/json\r\n", &body)
+    embedding_response(request, |text| direction(text.contains("tide"), dimensions))
 }
 
 fn direction(about_tides: bool, dimensions: usize) -> Vec<f64> {

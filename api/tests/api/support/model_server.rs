@@ -1,4 +1,4 @@
-//! A server that speaks OpenAI's chat completions on a socket, and answers as a test says.
+//! A server of models on a socket, which answers as a test says: chat completions of OpenAI, if it says nothing.
 
 use std::{
     sync::{
@@ -10,10 +10,12 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
 use tokio_util::sync::CancellationToken;
+
+use super::http_request::ReceivedRequest;
 
 /// A request that the server received.
 #[derive(Clone, Debug)]
@@ -29,6 +31,13 @@ impl ModelRequest {
         let messages = self.body["messages"].as_array().cloned().unwrap_or_default();
         let content = messages.last().map(|message| message["content"].clone()).unwrap_or_default();
         content.as_str().map_or_else(|| content[0]["text"].as_str().unwrap_or_default().to_owned(), str::to_owned)
+    }
+}
+
+impl From<ReceivedRequest> for ModelRequest {
+    fn from(request: ReceivedRequest) -> Self {
+        let body = serde_json::from_slice(&request.body).unwrap_or_default();
+        Self { head: request.head.to_ascii_lowercase(), body }
     }
 }
 
@@ -84,7 +93,9 @@ impl ModelServer {
                 let time = *time.lock().unwrap();
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
-                    let Some(request) = read(&mut stream).await else { return };
+                    let Some(request) = ReceivedRequest::read(&mut stream).await.map(ModelRequest::from) else {
+                        return;
+                    };
                     log.lock().unwrap().push(request.clone());
                     if !waiting.wait(&mut stream).await {
                         return;
@@ -153,17 +164,4 @@ pub fn completion(content: &str) -> String {
 
 pub fn http(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} S\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
-}
-
-/// `None` for a request that ends half-way, as that of a worker that is killed.
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<ModelRequest> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        stream.read_line(&mut head).await.ok().filter(|read| *read > 0)?;
-    }
-    let head = head.to_ascii_lowercase();
-    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    stream.read_exact(&mut body).await.ok()?;
-    Some(ModelRequest { head, body: serde_json::from_slice(&body).unwrap_or_default() })
 }

@@ -9,9 +9,11 @@ use std::{
 
 use serde_json::{Map, Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
+
+use super::http_request::ReceivedRequest;
 
 /// What a store has of a row: the vector, and the other fields.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,16 +71,7 @@ impl VectorServer {
 
 async fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if stream.read_line(&mut head).await? == 0 {
-            return Ok(());
-        }
-    }
-    let lower = head.to_ascii_lowercase();
-    let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    stream.read_exact(&mut body).await?;
+    let Some(ReceivedRequest { head, body }) = ReceivedRequest::read(&mut stream).await else { return Ok(()) };
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
     let (status, response) = {
