@@ -1,6 +1,7 @@
 //! HTTP building blocks, without knowledge of the slices.
 
 pub mod api_component;
+pub mod attachment;
 pub mod cached_probe;
 pub mod chunked_body;
 pub mod client_connection;

@@ -1,20 +1,10 @@
-//! Operations that show the outputs of nodes, and their download part by part: memory does not grow with an output.
+//! Operations that show the outputs of nodes, and their download part by part.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use actix_web::{
-    HttpRequest, HttpResponse, Responder,
-    body::{BodyStream, BoxBody},
-    http::header,
-    web::Data,
-};
-use apistos::{
-    api_operation,
-    paths::{MediaType, Response, Responses},
-    reference_or::ReferenceOr,
-};
+use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, web::Data};
+use apistos::{api_operation, paths::Responses, reference_or::ReferenceOr};
 use bytes::Bytes;
-use futures::{Stream, stream};
 use nvisy_shared::{
     id::{ArtifactId, WorkspaceId},
     pipeline,
@@ -29,14 +19,13 @@ use super::{
 use crate::{
     auth::member::{Member, ReadFiles, ReadPipelines},
     http::{
-        api_component::{api_component, sent_header},
+        api_component::api_component,
+        attachment::{JSON_LINES, PartError, Parts, attachment, attachment_responses, json_lines},
         extract::{Json, Path},
     },
     problem::Problem,
     state::State,
 };
-
-const MEDIA_TYPE: &str = "application/jsonl";
 
 #[api_operation(
     operation_id = "listRunArtifacts",
@@ -97,7 +86,7 @@ pub async fn read(
     Ok(ArtifactDownload { db: db.clone(), workspace, artifact, next: 0 })
 }
 
-/// A response with the elements of an artifact. No connection is held while the client reads.
+/// A response with the elements of an artifact.
 pub struct ArtifactDownload {
     db: Db,
     workspace: WorkspaceId,
@@ -106,57 +95,27 @@ pub struct ArtifactDownload {
     next: i64,
 }
 
-impl ArtifactDownload {
-    fn chunked_body(self) -> impl Stream<Item = Result<Bytes, DownloadError>> {
-        stream::try_unfold(self, |mut download| async move { Ok(download.part().await?.map(|part| (part, download))) })
-    }
-
-    async fn part(&mut self) -> Result<Option<Bytes>, DownloadError> {
+impl Parts for ArtifactDownload {
+    async fn next(&mut self) -> Result<Option<Bytes>, PartError> {
         let part = store::artifact::next_part(&self.db, self.workspace, self.artifact, self.next).await?;
         let Some(part) = part else { return Ok(None) };
         self.next = part.first + i64::from(part.elements.max(1));
         let elements: Vec<Value> = serde_json::from_slice(&part.data)?;
-        let mut lines = Vec::with_capacity(part.data.len());
-        for element in elements {
-            serde_json::to_writer(&mut lines, &element)?;
-            lines.push(b'\n');
-        }
-        Ok(Some(lines.into()))
+        Ok(Some(json_lines(elements)?))
     }
-}
-
-/// Why a download ends early: the connection is aborted, so that a client cannot take a part for the whole.
-#[derive(Debug, thiserror::Error)]
-enum DownloadError {
-    #[error("an artifact cannot be read")]
-    Store(#[from] store::Error),
-    #[error("a part of an artifact is not JSON")]
-    Json(#[from] serde_json::Error),
 }
 
 impl Responder for ArtifactDownload {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        let name = format!("attachment; filename=\"{}.jsonl\"", self.artifact);
-        HttpResponse::Ok()
-            .insert_header((header::CONTENT_TYPE, MEDIA_TYPE))
-            .insert_header((header::CONTENT_DISPOSITION, name))
-            .body(BodyStream::new(Box::pin(self.chunked_body())))
+        attachment(&format!("{}.jsonl", self.artifact), JSON_LINES, self)
     }
 }
 
 api_component!(ArtifactDownload {
     fn responses(_: Option<String>) -> Option<Responses> {
-        let schema = serde_json::from_value(json!({ "type": "string", "format": "binary" })).ok()?;
-        let media = MediaType { schema: Some(ReferenceOr::Object(schema)), ..MediaType::default() };
-        let disposition = ("Content-Disposition".to_owned(), sent_header("`attachment`, with a file name."));
-        let response = Response {
-            headers: BTreeMap::from([disposition]),
-            content: BTreeMap::from([(MEDIA_TYPE.to_owned(), media)]),
-            ..Response::default()
-        };
-        let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
-        Some(Responses { responses, ..Responses::default() })
+        let elements = serde_json::from_value(json!({ "type": "string", "format": "binary" })).ok()?;
+        Some(attachment_responses([(JSON_LINES, ReferenceOr::Object(elements))]))
     }
 });

@@ -1,29 +1,21 @@
-//! Exporting a log batch by batch: memory does not grow with its length, and the export holds no connection while the client
-//! reads.
+//! Exporting a log batch by batch.
 
-use std::collections::BTreeMap;
-
-use actix_web::{
-    HttpRequest, HttpResponse, Responder,
-    body::{BodyStream, BoxBody},
-    http::header,
-};
-use apistos::{
-    paths::{MediaType, Response, Responses},
-    reference_or::ReferenceOr,
-};
+use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody};
+use apistos::{paths::Responses, reference_or::ReferenceOr};
 use bytes::Bytes;
-use futures::{Stream, stream};
 use nvisy_shared::{
     crypt::audit_mac::AuditKeys,
     store::{
-        self, Db,
+        Db,
         activity::{self, ActivityFilter, SeqRange},
     },
 };
 
 use super::wire::{Activity, ActivityLog, ExportFormat};
-use crate::http::api_component::{api_component, sent_header};
+use crate::http::{
+    api_component::api_component,
+    attachment::{PartError, Parts, attachment, attachment_responses, json_lines},
+};
 
 /// Entries that one statement reads.
 const BATCH_SIZE: i64 = 500;
@@ -67,12 +59,10 @@ impl ActivityExport {
     ) -> Self {
         Self { db, audit_keys, log, filter: log.filter(filter), format, after: 0, last, is_started: false }
     }
+}
 
-    fn chunked_body(self) -> impl Stream<Item = Result<Bytes, store::Error>> {
-        stream::try_unfold(self, |mut export| async move { Ok(export.next().await?.map(|chunk| (chunk, export))) })
-    }
-
-    async fn next(&mut self) -> Result<Option<Bytes>, store::Error> {
+impl Parts for ActivityExport {
+    async fn next(&mut self) -> Result<Option<Bytes>, PartError> {
         let range = SeqRange::Between(self.after, self.last);
         let entries =
             activity::list(&self.db, &self.audit_keys, self.log.chain(), &self.filter, range, BATCH_SIZE).await?;
@@ -82,24 +72,15 @@ impl ActivityExport {
             None if !is_first => return Ok(None),
             None => {}
         }
-        let entries = entries.into_iter().map(|entry| self.log.entry(entry)).collect();
+        let entries = entries.into_iter().map(|entry| self.log.entry(entry));
         Ok(Some(match self.format {
             ExportFormat::Csv => csv(is_first, entries),
-            ExportFormat::Jsonl => lines(entries),
+            ExportFormat::Jsonl => json_lines(entries)?,
         }))
     }
 }
 
-fn lines(entries: Vec<Activity>) -> Bytes {
-    let mut out = Vec::new();
-    for entry in entries {
-        serde_json::to_writer(&mut out, &entry).expect("entries are plain data");
-        out.push(b'\n');
-    }
-    out.into()
-}
-
-fn csv(header: bool, entries: Vec<Activity>) -> Bytes {
+fn csv(header: bool, entries: impl Iterator<Item = Activity>) -> Bytes {
     let mut out = csv::Writer::from_writer(Vec::new());
     let mut write = |cells: &[String]| out.write_record(cells).expect("a vector accepts every row");
     if header {
@@ -135,27 +116,19 @@ impl Responder for ActivityExport {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        let name = format!("attachment; filename=\"activities.{}\"", self.format.extension());
-        HttpResponse::Ok()
-            .insert_header((header::CONTENT_TYPE, self.format.media_type()))
-            .insert_header((header::CONTENT_DISPOSITION, name))
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .body(BodyStream::new(Box::pin(self.chunked_body())))
+        let format = self.format;
+        attachment(&format!("activities.{}", format.extension()), format.media_type(), self)
     }
 }
 
 api_component!(ActivityExport as Activity {
     fn responses(_: Option<String>) -> Option<Responses> {
-        let text = |schema| MediaType { schema: Some(schema), ..MediaType::default() };
         let entry = ReferenceOr::Reference { _ref: "#/components/schemas/Activity".to_owned() };
-        let content = BTreeMap::from([
-            (ExportFormat::Csv.media_type().to_owned(), text(String::raw_schema()?)),
-            (ExportFormat::Jsonl.media_type().to_owned(), text(entry)),
-        ]);
-        let disposition = ("Content-Disposition".to_owned(), sent_header("`attachment`, with a file name."));
-        let response = Response { headers: BTreeMap::from([disposition]), content, ..Response::default() };
-        let responses = BTreeMap::from([("200".to_owned(), ReferenceOr::Object(response))]);
-        Some(Responses { responses, ..Responses::default() })
+        let content = [
+            (ExportFormat::Csv.media_type(), String::raw_schema()?),
+            (ExportFormat::Jsonl.media_type(), entry),
+        ];
+        Some(attachment_responses(content))
     }
 });
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::http::{pagination::default_limit, string_schema::Opaque};
+use crate::http::{attachment::JSON_LINES, pagination::default_limit, string_schema::Opaque};
 
 /// An entry of an activity log.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]
@@ -209,7 +209,7 @@ impl ExportFormat {
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
-            Self::Jsonl => "application/jsonl",
+            Self::Jsonl => JSON_LINES,
         }
     }
 }
