@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, raw_sql};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, raw_sql};
 
 use super::{Conn, Result, Tx, sql};
 use crate::{
@@ -53,13 +53,8 @@ pub async fn insert(tx: &Tx, token: NewApiToken<'_>) -> Result<Option<Model>> {
 
 /// The account's tokens before `before`, newest first, at most `limit`.
 pub async fn list(conn: &impl Conn, account: AccountId, before: Option<TokenId>, limit: i64) -> Result<Vec<Model>> {
-    Entity::find()
-        .filter(Column::AccountId.eq(account))
-        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
-        .order_by_desc(Column::Id)
-        .limit(sql::row_limit(limit))
-        .all(conn)
-        .await
+    let select = Entity::find().filter(Column::AccountId.eq(account));
+    sql::newest(select, Column::Id, before, limit).all(conn).await
 }
 
 /// The number of the account's tokens; call it under [`super::session::lock`].

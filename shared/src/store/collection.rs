@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, EntityTrait, FromQueryResult, JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, RelationTrait, Select, UpdateMany, raw_sql,
+    RelationTrait, Select, UpdateMany, raw_sql,
     sea_query::{Expr, ExprTrait, LockType, OnConflict},
 };
 
@@ -133,13 +133,7 @@ pub async fn list(
     before: Option<CollectionId>,
     limit: i64,
 ) -> Result<Vec<Collection>> {
-    select_views(workspace)
-        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
-        .order_by_desc(Column::Id)
-        .limit(sql::row_limit(limit))
-        .into_model()
-        .all(conn)
-        .await
+    sql::newest(select_views(workspace), Column::Id, before, limit).into_model().all(conn).await
 }
 
 /// A collection, as search and sinks need it.

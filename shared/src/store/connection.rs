@@ -5,8 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    raw_sql,
+    ColumnTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QuerySelect, raw_sql,
     sea_query::{LockType, OnConflict},
 };
 use serde_json::Value as Json;
@@ -75,13 +74,8 @@ pub async fn list(
     before: Option<ConnectionId>,
     limit: i64,
 ) -> Result<Vec<Model>> {
-    Entity::find()
-        .filter(Column::WorkspaceId.eq(workspace))
-        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
-        .order_by_desc(Column::Id)
-        .limit(sql::row_limit(limit))
-        .all(conn)
-        .await
+    let select = Entity::find().filter(Column::WorkspaceId.eq(workspace));
+    sql::newest(select, Column::Id, before, limit).all(conn).await
 }
 
 /// The ids of all connections of a workspace.

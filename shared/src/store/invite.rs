@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    RelationTrait, SelectExt, raw_sql,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, SelectExt,
+    raw_sql,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 use serde_json::json;
@@ -69,14 +69,8 @@ pub async fn list(
     before: Option<InviteId>,
     limit: i64,
 ) -> Result<Vec<Model>> {
-    Entity::find()
-        .filter(Column::WorkspaceId.eq(workspace))
-        .filter(sql::is_future(Column::ExpiresAt))
-        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
-        .order_by_desc(Column::Id)
-        .limit(sql::row_limit(limit))
-        .all(conn)
-        .await
+    let select = Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(sql::is_future(Column::ExpiresAt));
+    sql::newest(select, Column::Id, before, limit).all(conn).await
 }
 
 /// The unexpired invite with this code, if an account with this address may use it.

@@ -99,11 +99,8 @@ pub async fn list(
     before: Option<PipelineId>,
     limit: i64,
 ) -> Result<Vec<Model>> {
-    let mut query = Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Inline.into_expr().not());
-    if let Some(before) = before {
-        query = query.filter(Column::Id.lt(before));
-    }
-    query.order_by_desc(Column::Id).limit(sql::row_limit(limit)).all(conn).await
+    let select = Entity::find().filter(Column::WorkspaceId.eq(workspace)).filter(Column::Inline.into_expr().not());
+    sql::newest(select, Column::Id, before, limit).all(conn).await
 }
 
 /// The names of a workspace's pipelines.

@@ -48,13 +48,8 @@ pub async fn list(
     before: Option<QuerySetId>,
     limit: i64,
 ) -> Result<Vec<Model>> {
-    Entity::find()
-        .filter(Column::WorkspaceId.eq(workspace))
-        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
-        .order_by_desc(Column::Id)
-        .limit(sql::row_limit(limit))
-        .all(conn)
-        .await
+    let select = Entity::find().filter(Column::WorkspaceId.eq(workspace));
+    sql::newest(select, Column::Id, before, limit).all(conn).await
 }
 
 /// Locks a set until the transaction ends. `false`: there is none.

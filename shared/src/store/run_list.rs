@@ -42,10 +42,7 @@ pub async fn runs(
     if let Some(trigger) = filter.trigger {
         query = query.filter(Column::Trigger.eq(trigger));
     }
-    if let Some(before) = before {
-        query = query.filter(Column::Id.lt(before));
-    }
-    query.order_by_desc(Column::Id).limit(sql::row_limit(limit)).all(conn).await
+    sql::newest(query, Column::Id, before, limit).all(conn).await
 }
 
 /// Which items a list shows.

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    raw_sql, sea_query::LockType,
+    ActiveValue::Set, ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, raw_sql,
+    sea_query::LockType,
 };
 
 use super::{Conn, Error, Result, Tx, sql};
@@ -192,14 +192,8 @@ pub async fn end_all(tx: &Tx, account: AccountId, except: Option<SessionId>) -> 
 
 /// The account's unexpired sessions before `before`, newest first, at most `limit`.
 pub async fn list(conn: &impl Conn, account: AccountId, before: Option<SessionId>, limit: i64) -> Result<Vec<Model>> {
-    Entity::find()
-        .filter(Column::AccountId.eq(account))
-        .filter(sql::is_future(Column::ExpiresAt))
-        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
-        .order_by_desc(Column::Id)
-        .limit(sql::row_limit(limit))
-        .all(conn)
-        .await
+    let select = Entity::find().filter(Column::AccountId.eq(account)).filter(sql::is_future(Column::ExpiresAt));
+    sql::newest(select, Column::Id, before, limit).all(conn).await
 }
 
 /// Whether an active account has a session from this network: an IPv4 address with `/32`, or an IPv6 `/64`, as in the

@@ -1,7 +1,7 @@
 //! Snapshots: times with names. The targets that search read then are kept, in all collections of the workspace.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, raw_sql};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, raw_sql};
 
 use super::{Conn, Result, Tx, sql};
 use crate::{
@@ -58,13 +58,8 @@ pub async fn list(
     before: Option<SnapshotId>,
     limit: i64,
 ) -> Result<Vec<Model>> {
-    Entity::find()
-        .filter(Column::WorkspaceId.eq(workspace))
-        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
-        .order_by_desc(Column::Id)
-        .limit(sql::row_limit(limit))
-        .all(conn)
-        .await
+    let select = Entity::find().filter(Column::WorkspaceId.eq(workspace));
+    sql::newest(select, Column::Id, before, limit).all(conn).await
 }
 
 /// Deletes a snapshot. The worker deletes the targets that only it has kept. `false`: there is none.

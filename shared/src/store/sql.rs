@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, FromQueryResult, Statement, TryGetableMany,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select, Statement, TryGetableMany, Value,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -73,6 +74,19 @@ pub(super) fn is_older_than(column: impl ColumnTrait, age: Duration) -> Expr {
 /// The column's number, plus one.
 pub(super) fn incremented(column: impl ColumnTrait) -> Expr {
     Expr::col(column).add(1)
+}
+
+/// The rows before `before`, newest first, at most `limit`: ids are ordered by creation time.
+pub(super) fn newest<E: EntityTrait>(
+    select: Select<E>,
+    id: E::Column,
+    before: Option<impl Into<Value>>,
+    limit: i64,
+) -> Select<E> {
+    select
+        .apply_if(before, |select, before| select.filter(ColumnTrait::lt(&id, before)))
+        .order_by_desc(id)
+        .limit(row_limit(limit))
 }
 
 /// The maximum number of rows, as SeaORM expects it.

@@ -149,15 +149,9 @@ pub async fn list(
     before: Option<WorkspaceId>,
     limit: i64,
 ) -> Result<Vec<Workspace>> {
-    // Ids are ordered by creation time.
-    select_views(account)
-        .apply_if(among, |select, among| select.filter(Column::Id.eq_any(among.to_vec())))
-        .apply_if(before, |select, before| select.filter(Column::Id.lt(before)))
-        .order_by_desc(Column::Id)
-        .limit(sql::row_limit(limit))
-        .into_model()
-        .all(conn)
-        .await
+    let select =
+        select_views(account).apply_if(among, |select, among| select.filter(Column::Id.eq_any(among.to_vec())));
+    sql::newest(select, Column::Id, before, limit).into_model().all(conn).await
 }
 
 /// Locks the workspace's row until the transaction ends. Every change of its members or settings and its deletion begin
