@@ -147,9 +147,7 @@ impl Source for SftpSource {
             server.session().await.map(|_| "the server has the host key, and accepts the credentials".to_owned());
         steps.push(step("login", login));
         if steps[1].ok {
-            let request =
-                ListRequest { stream: stream.cloned().unwrap_or_else(|| json!({})), ..ListRequest::default() };
-            check_reading(self, self.list(request).await, &mut steps).await;
+            check_reading(self, stream, &mut steps).await;
         }
         steps
     }

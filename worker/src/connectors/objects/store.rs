@@ -14,7 +14,7 @@ use opendal::{
     options::{ListOptions, ReaderOptions},
 };
 use reqwest::Url;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     flat::FlatListing,
@@ -219,9 +219,7 @@ impl Source for StoreSource {
         let address = store.client.check_host(&store.address).map(|()| format!("{host} may be called"));
         let mut steps = vec![step("address", address.map_err(CallFailure::from))];
         if steps[0].ok {
-            let request =
-                ListRequest { stream: stream.cloned().unwrap_or_else(|| json!({})), ..ListRequest::default() };
-            check_reading(self, self.list(request).await, &mut steps).await;
+            check_reading(self, stream, &mut steps).await;
         }
         steps
     }
