@@ -49,19 +49,7 @@ pub async fn remove(tx: &Tx, workspace: WorkspaceId, connection: ConnectionId) -
 
 /// Records objects for each source of an enabled pipeline that reads the connection.
 pub async fn add(tx: &Tx, workspace: WorkspaceId, connection: ConnectionId, keys: Vec<String>) -> Result<()> {
-    let add = raw_sql!(
-        Postgres,
-        "insert into source_notification as n (workspace_id, pipeline_id, node, object_key)
-         select {workspace}, p.id, node->>'id', named.key
-         from pipeline p
-         join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
-         cross join lateral jsonb_array_elements(v.definition->'nodes') node
-         cross join (select distinct unnest({keys}::text[]) as key) named
-         where p.workspace_id = {workspace} and p.state = 'enabled' and not p.inline and node->>'type' = 'source.connection'
-             and node->>'connection' = {connection}::uuid::text
-         on conflict (workspace_id, pipeline_id, node, object_key) do update set received_at = clock_timestamp()"
-    );
-    sql::execute(tx, add).await?;
+    record(tx, workspace, connection, None, keys).await?;
     let received = raw_sql!(
         Postgres,
         "update connection_notification set received_at = now()
@@ -82,6 +70,16 @@ pub async fn add_of_channel(
     channel: &str,
     keys: Vec<String>,
 ) -> Result<()> {
+    record(tx, workspace, connection, Some(channel), keys).await
+}
+
+async fn record(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    connection: ConnectionId,
+    channel: Option<&str>,
+    keys: Vec<String>,
+) -> Result<()> {
     let add = raw_sql!(
         Postgres,
         "insert into source_notification as n (workspace_id, pipeline_id, node, object_key)
@@ -91,7 +89,8 @@ pub async fn add_of_channel(
          cross join lateral jsonb_array_elements(v.definition->'nodes') node
          cross join (select distinct unnest({keys}::text[]) as key) named
          where p.workspace_id = {workspace} and p.state = 'enabled' and not p.inline and node->>'type' = 'source.connection'
-             and node->>'connection' = {connection}::uuid::text and node->'stream'->>'channel' = {channel}
+             and node->>'connection' = {connection}::uuid::text
+             and ({channel}::text is null or node->'stream'->>'channel' = {channel})
          on conflict (workspace_id, pipeline_id, node, object_key) do update set received_at = clock_timestamp()"
     );
     sql::execute(tx, add).await?;
