@@ -69,17 +69,17 @@ async fn assert_every_effect_happened_once(setup: &Setup, files: usize) {
 
 #[actix_web::test]
 async fn every_effect_happens_once_when_api_workers_postgres_and_nats_are_killed() {
-    const FILES: usize = 320;
+    const FILES: usize = 200;
     /// The last files are uploaded by an API that is killed.
-    const BEFORE: usize = 300;
+    const BEFORE: usize = 180;
     let servers = TestServers::start();
     let deployment = TestDeployment::on(&servers.database_url, &servers.nats_url).await;
     let setup = Setup::of(TestApp::start_in(deployment, &[LOCAL]).await).await;
     setup.collection("german").await;
     setup.collection("other").await;
     setup.pipeline("Languages", &languages()).await;
-    for first in (0..BEFORE).step_by(100) {
-        let parts = (first..first + 100).map(|n| part(&format!("{n}.txt"), numbered(n))).collect();
+    for first in (0..BEFORE).step_by(90) {
+        let parts = (first..first + 90).map(|n| part(&format!("{n}.txt"), numbered(n))).collect();
         setup.app.upload(&setup.ada, &setup.workspace, parts).await.expect(202);
     }
     // Each round lets some files through, and then kills something else.

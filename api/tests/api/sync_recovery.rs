@@ -22,7 +22,7 @@ pub const LEASE: (&str, &str) = ("NVISY_QUEUE_LEASE_SECONDS", "2");
 const ATTEMPTS: (&str, &str) = ("NVISY_QUEUE_ATTEMPTS", "100");
 const SETTINGS: [(&str, &str); 4] = [LOCAL, LEASE, LOOPBACK, ATTEMPTS];
 /// A multiple of ten. `NVISY_TEST_SYNC_OBJECTS` sets another one: 2,000 take some minutes.
-const OBJECTS: usize = 400;
+const OBJECTS: usize = 260;
 /// Objects that are new in the second sync.
 const NEW: usize = 20;
 
