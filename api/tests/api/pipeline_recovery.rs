@@ -74,7 +74,14 @@ async fn every_effect_happens_once_when_api_workers_postgres_and_nats_are_killed
     const BEFORE: usize = 180;
     let servers = TestServers::start();
     let deployment = TestDeployment::on(&servers.database_url, &servers.nats_url).await;
-    let setup = Setup::of(TestApp::start_in(deployment, &[LOCAL]).await).await;
+    // A kill costs the job in progress an attempt, and the wait after a failure doubles with each.
+    let settings = [
+        LOCAL,
+        ("NVISY_QUEUE_LEASE_SECONDS", "2"),
+        ("NVISY_QUEUE_ATTEMPTS", "100"),
+        ("NVISY_QUEUE_BACKOFF_MILLIS", "100"),
+    ];
+    let setup = Setup::of(TestApp::start_in(deployment, &settings).await).await;
     setup.collection("german").await;
     setup.collection("other").await;
     setup.pipeline("Languages", &languages()).await;
@@ -83,8 +90,7 @@ async fn every_effect_happens_once_when_api_workers_postgres_and_nats_are_killed
         setup.app.upload(&setup.ada, &setup.workspace, parts).await.expect(202);
     }
     // Each round lets some files through, and then kills something else.
-    let lease = ("NVISY_QUEUE_LEASE_SECONDS", "2");
-    let start = || spawn("nvisy-worker", &setup.app.deployment, &[LOCAL, lease]);
+    let start = || spawn("nvisy-worker", &setup.app.deployment, &settings);
     let mut workers = [start(), start()];
     let usage = setup.path("usage");
     let chunks = async || {

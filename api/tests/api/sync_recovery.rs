@@ -20,7 +20,9 @@ pub const LOCAL: (&str, &str) = ("NVISY_EMBEDDING_PROVIDER", "local");
 pub const LEASE: (&str, &str) = ("NVISY_QUEUE_LEASE_SECONDS", "2");
 /// A kill costs the job in progress an attempt, and so does each one while a server is away.
 const ATTEMPTS: (&str, &str) = ("NVISY_QUEUE_ATTEMPTS", "100");
-const SETTINGS: [(&str, &str); 4] = [LOCAL, LEASE, LOOPBACK, ATTEMPTS];
+/// The first wait after a failure, which doubles: kills have made the jobs old.
+const BACKOFF: (&str, &str) = ("NVISY_QUEUE_BACKOFF_MILLIS", "100");
+const SETTINGS: [(&str, &str); 5] = [LOCAL, LEASE, LOOPBACK, ATTEMPTS, BACKOFF];
 /// A multiple of ten. `NVISY_TEST_SYNC_OBJECTS` sets another one: 2,000 take some minutes.
 const OBJECTS: usize = 260;
 /// Objects that are new in the second sync.
