@@ -169,7 +169,7 @@ async fn database(config: &Config, db: &Db, key: Option<&MasterKey>) -> Vec<Find
         }
         Err(error) => Err(error_chain(&error)),
     };
-    let mut findings = vec![Finding::from_result("schema", schema), privileges(db).await];
+    let mut findings = vec![Finding::from_result("schema", schema), privileges(db).await, commits(db).await];
     if let Some(key) = key {
         findings.push(Finding::from_result("encryption key's database", owner(config, db, key).await));
     }
@@ -190,6 +190,20 @@ async fn privileges(db: &Db) -> Finding {
             Finding::warning(part, format!("{} owns the tables, and {remedy}", privileges.role))
         }
         Ok(privileges) => Finding::ok(part, format!("{} owns nothing", privileges.role)),
+        Err(error) => Finding::wrong(part, error_chain(&error)),
+    }
+}
+
+/// Checks that a commit is on disk before PostgreSQL confirms it. A worker goes on after a confirmed commit: if it is lost, so is
+/// the work of a job that ends in the next one.
+async fn commits(db: &Db) -> Finding {
+    let part = "commits";
+    match store::lossy_settings(db).await {
+        Ok(settings) if settings.is_empty() => Finding::ok(part, "on disk before they are confirmed"),
+        Ok(settings) => Finding::warning(
+            part,
+            format!("confirmed before they are on disk: a crash loses work; set {} to on", settings.join(" and ")),
+        ),
         Err(error) => Finding::wrong(part, error_chain(&error)),
     }
 }

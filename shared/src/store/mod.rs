@@ -175,6 +175,15 @@ pub async fn connect(settings: &config::DatabaseConfig) -> Result<Db> {
     Ok(Db::new(Database::connect(options).await?))
 }
 
+/// The settings of the server that let it confirm a commit before the commit is on disk.
+pub async fn lossy_settings(db: &Db) -> Result<Vec<String>> {
+    let settings = raw_sql!(
+        Postgres,
+        "select name from unnest(array['fsync', 'synchronous_commit']) name where current_setting(name) = 'off' order by name"
+    );
+    sql::all_values(db, settings).await
+}
+
 /// The time of the database's clock, in seconds since 1970.
 pub async fn clock_seconds(db: &Db) -> Result<f64> {
     let clock = raw_sql!(Postgres, "select extract(epoch from clock_timestamp())::float8");
