@@ -68,6 +68,16 @@ async fn sources_go_through_the_proxy_with_its_credentials() {
     let run = synced.sync().await;
     assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [2, 2, 0, 0, 0, 0]), "{run}");
     assert_eq!(synced.find("limpets").await.len(), 1);
+    let check = synced.check().await;
+    assert_eq!(check["state"], "ok", "{check}");
+
+    // A check asks the proxy for the repository, although this machine does not know its name.
+    let body = json!({ "name": "git", "provider": "git", "settings": { "url": "http://tides.invalid/guide" } });
+    let git = synced.app.post(&synced.ada, &synced.path("connections"), &body).await.expect(201);
+    synced.connection = git["id"].as_str().unwrap().to_owned();
+    let check = synced.check().await;
+    let step = |place: usize| json!([check["steps"][place]["name"], check["steps"][place]["ok"]]);
+    assert_eq!([step(0), step(1)], [json!(["address", true]), json!(["answer", false])], "{check}");
 
     server.set("/api/notes", WebResponse::json(&json!([{ "id": "a", "text": "Whelks are snails." }])));
     let body = json!({ "name": "rest", "provider": "rest", "settings": { "baseUrl": "http://tides.invalid/api" } });
@@ -82,6 +92,7 @@ async fn sources_go_through_the_proxy_with_its_credentials() {
     let requests = proxy.requests();
     let asked = |target: &str| requests.iter().any(|request| request.method == "GET" && request.target == target);
     assert!(asked("http://tides.invalid/flood.html?part=2") && asked("http://tides.invalid/api/notes"), "{requests:?}");
+    assert!(asked("http://tides.invalid/guide/info/refs?service=git-upload-pack"), "{requests:?}");
     assert!(requests.iter().all(|request| request.authorization == authorization()), "{requests:?}");
     let received = server.take_requests();
     assert_eq!(received.len(), requests.len(), "the server gets what the proxy forwards, and nothing else");

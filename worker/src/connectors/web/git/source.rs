@@ -182,8 +182,8 @@ impl Source for GitSource {
     async fn check(&self, stream: Option<&Value>) -> CheckResult {
         let url = &self.0.settings.url;
         let host = url.host_str().unwrap_or_default();
-        let resolved = self.0.client().resolve(host, url.port_or_known_default().unwrap_or_default()).await;
-        let address = resolved.map(|_| format!("{host} may be called")).map_err(|failure| failure.to_string());
+        let resolved = self.0.client().check_resolved(url).await;
+        let address = resolved.map(|()| format!("{host} may be called")).map_err(|failure| failure.to_string());
         let mut steps = vec![step("address", address)];
         if !steps[0].ok {
             return steps;

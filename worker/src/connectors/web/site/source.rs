@@ -58,7 +58,7 @@ impl Website {
         let start = scope.starts().first().cloned();
         let mut url = start.ok_or_else(|| step("address", Err("there is no address to begin with".to_owned())))?;
         let host = url.host_str().unwrap_or_default().to_owned();
-        let resolved = self.0.client.resolve(&host, url.port_or_known_default().unwrap_or_default()).await;
+        let resolved = self.0.client.check_resolved(&url).await;
         resolved.map_err(|failure| failed("address", failure.into()))?;
         steps.push(step("address", Ok(format!("{host} may be called"))));
         let robots = self.0.robots(&url).await.map_err(|failure| failed("robots", failure))?;
