@@ -214,6 +214,12 @@ impl GuardedClient {
         self.resolve(host, port).await.map(drop)
     }
 
+    /// Whether requests to a URL go through the operator's proxy, so that the address that they reach is not known here.
+    #[must_use]
+    pub fn uses_proxy(&self, url: &Url) -> bool {
+        self.route(url).is_some()
+    }
+
     /// The proxy that requests to a URL go through, if they do.
     fn route(&self, url: &Url) -> Option<&ProxyRoute> {
         self.proxy.as_ref().filter(|proxy| proxy.carries(url))

@@ -91,6 +91,11 @@ pub(super) fn forget(tokens: &AccessTokens, connection: &OpenConnection, credent
 async fn ask(client: &GuardedClient, credentials: &OAuthCredentials) -> Result<Granted, CallFailure> {
     let url = &credentials.token_url;
     if url.scheme() != "https" {
+        // The proxy would read the token, and resolves the name itself.
+        if client.uses_proxy(url) {
+            let reason = "`tokenUrl` must be an https address, because requests to it go through the operator's proxy";
+            return Err(CallFailure::Blocked(reason.to_owned()));
+        }
         let addresses =
             client.resolve(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
         if !addresses.await?.iter().all(|address| client.is_in_allowed_network(address.ip())) {
@@ -146,4 +151,43 @@ async fn ask(client: &GuardedClient, credentials: &OAuthCredentials) -> Result<G
 /// Whether a text can be sent as a token (RFC 6750).
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::ErrorKind, net::TcpListener};
+
+    use nvisy_shared::config::OutboundConfig;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn refresh_token_is_not_sent_through_a_proxy_in_plain_text() {
+        let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+        proxy.set_nonblocking(true).unwrap();
+        let proxy_url = reqwest::Url::parse(&format!("http://{}", proxy.local_addr().unwrap())).unwrap();
+        let settings = OutboundConfig {
+            allowed_networks: "10.0.0.0/8, 127.0.0.0/8".parse().unwrap(),
+            response_bytes: 1_000_000,
+            timeout_seconds: 5,
+            local_folders: Default::default(),
+            writable_folders: Default::default(),
+            proxy_url: Some(Secret::new(proxy_url)),
+            no_proxy: Default::default(),
+        };
+        let client = GuardedClient::new(&settings).unwrap();
+        let failure = async |token_url: &str| {
+            let credentials = json!({ "tokenUrl": token_url, "clientId": "app", "refreshToken": "hunter2" });
+            let credentials: OAuthCredentials = serde_json::from_value(credentials).unwrap();
+            ask(&client, &credentials).await.err().unwrap()
+        };
+        let refused = failure("http://10.1.2.3/token").await;
+        assert!(matches!(&refused, CallFailure::Blocked(reason) if reason.contains("proxy")), "{refused}");
+        assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the proxy saw a connection");
+        // This machine is reached without the proxy; nothing listens there.
+        let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let direct = failure(&format!("http://{unused}/token")).await;
+        assert!(matches!(direct, CallFailure::Unavailable(_)), "{direct}");
+    }
 }
