@@ -185,19 +185,22 @@ impl GuardedClient {
     }
 
     /// Checks a URL as a request does before it is sent: a name that the proxy resolves is also resolved here, and refused if one of
-    /// its addresses is closed. A name that this machine cannot resolve is left to the proxy.
+    /// its addresses is closed. A name that this machine cannot resolve is left to the proxy; one that takes too long, for a minute.
     ///
     /// # Errors
     /// [`OutboundFailure::Blocked`] with the reason.
     pub async fn check_request(&self, url: &Url) -> Result<(), OutboundFailure> {
         self.check(url)?;
-        if let (Some(_), Some(Host::Domain(name))) = (self.route(url), url.host()) {
-            let known = tokio::time::timeout(LOCAL_LOOKUP_TIMEOUT, self.names.addresses(name, 0)).await;
-            if let Ok(Ok(addresses)) = known
-                && addresses.iter().any(|address| !self.policy.allows(address.ip()))
-            {
+        let (Some(proxy), Some(Host::Domain(name))) = (self.route(url), url.host()) else { return Ok(()) };
+        if proxy.slow_names.contains(name) {
+            return Ok(());
+        }
+        match tokio::time::timeout(LOCAL_LOOKUP_TIMEOUT, self.names.addresses(name, 0)).await {
+            Ok(Ok(addresses)) if addresses.iter().any(|address| !self.policy.allows(address.ip())) => {
                 return Err(OutboundFailure::Blocked(CLOSED_ADDRESS));
             }
+            Ok(_) => {}
+            Err(_) => proxy.slow_names.add(name),
         }
         Ok(())
     }

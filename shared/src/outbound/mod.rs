@@ -5,6 +5,7 @@ mod address;
 mod guarded;
 mod names;
 mod proxy;
+mod slow_names;
 mod tls;
 
 use std::{

@@ -11,6 +11,9 @@ pub(super) enum Names {
     /// By one answer after the other: a test is the DNS server.
     #[cfg(test)]
     Scripted(std::sync::Arc<std::sync::Mutex<std::collections::VecDeque<Vec<std::net::IpAddr>>>>),
+    /// By a DNS server that never responds, and counts the questions.
+    #[cfg(test)]
+    Silent(std::sync::Arc<std::sync::atomic::AtomicUsize>),
 }
 
 impl Names {
@@ -23,6 +26,11 @@ impl Names {
                 let next = answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
                 let next = next.ok_or_else(|| io::Error::other("there is no answer"))?;
                 Ok(next.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+            }
+            #[cfg(test)]
+            Self::Silent(questions) => {
+                questions.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                std::future::pending().await
             }
         }
     }

@@ -15,6 +15,7 @@ use super::{
     OutboundError,
     guarded::{self, OutboundFailure},
     names::Names,
+    slow_names::SlowNames,
 };
 use crate::{config::OutboundConfig, secret::Secret};
 
@@ -81,6 +82,8 @@ impl Resolve for ProxyResolver {
 pub(super) struct ProxyRoute {
     client: reqwest::Client,
     settings: OutboundConfig,
+    /// Names that are left to the proxy without a lookup.
+    pub(super) slow_names: SlowNames,
 }
 
 impl ProxyRoute {
@@ -93,7 +96,8 @@ impl ProxyRoute {
         let host = proxy.expose().host_str().unwrap_or_default().to_owned();
         let resolver = ProxyResolver { proxy: host, names: names.clone() };
         let builder = super::builder(Duration::from_secs(settings.timeout_seconds))?.dns_resolver(resolver);
-        Ok(Some(Self { client: through(builder, proxy)?.build()?, settings: settings.clone() }))
+        let client = through(builder, proxy)?.build()?;
+        Ok(Some(Self { client, settings: settings.clone(), slow_names: SlowNames::default() }))
     }
 
     /// Whether requests to a URL go through the proxy.

@@ -3,7 +3,10 @@
 use std::{
     io::{ErrorKind, Write},
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -48,9 +51,13 @@ fn scripted(answers: &[&[&str]]) -> Names {
 
 /// A client whose requests go through a proxy at a port of this machine.
 fn proxied(allowed: &str, port: u16, answers: &[&[&str]]) -> GuardedClient {
+    proxied_with(allowed, port, scripted(answers))
+}
+
+fn proxied_with(allowed: &str, port: u16, names: Names) -> GuardedClient {
     let proxy = Url::parse(&format!("http://ada:hunter2@127.0.0.1:{port}")).unwrap();
     let settings = OutboundConfig { proxy_url: Some(Secret::new(proxy)), ..settings(allowed) };
-    GuardedClient::resolving(&settings, scripted(answers)).unwrap()
+    GuardedClient::resolving(&settings, names).unwrap()
 }
 
 async fn get(client: &GuardedClient, url: &str, max_bytes: usize) -> Result<OutboundResponse, OutboundFailure> {
@@ -281,6 +288,20 @@ async fn name_that_is_unknown_here_is_left_to_the_proxy() {
     // Protocols other than HTTP do not use the proxy.
     let failure = client.check_resolved(&Url::parse("postgres://far.example:5432/").unwrap()).await.unwrap_err();
     assert!(matches!(failure, OutboundFailure::Connect(_)), "{failure:?}");
+}
+
+#[tokio::test]
+async fn name_whose_lookup_takes_too_long_is_not_looked_up_for_each_request() {
+    let port = serve(response("200 OK", b"hello")).await;
+    let questions = Arc::new(AtomicUsize::new(0));
+    let client = proxied_with("", port, Names::Silent(Arc::clone(&questions)));
+    for _ in 0..3 {
+        assert_eq!(get(&client, "http://far.example/", 10).await.unwrap().body.as_ref(), b"hello");
+    }
+    assert_eq!(questions.load(Ordering::SeqCst), 1);
+    // An address in a URL needs no lookup, and stays refused.
+    let failure = get(&client, "http://10.0.0.1/", 10).await.unwrap_err();
+    assert!(matches!(failure, OutboundFailure::Blocked(_)), "{failure:?}");
 }
 
 #[tokio::test]
