@@ -21,11 +21,12 @@ const BATCH_CHUNKS: usize = 200;
 /// How many times more candidates are read where accents leave too few.
 const GROWTH: usize = 8;
 
-/// Whether postings do not decide on the conditions.
+/// Whether postings do not decide on the conditions. Excluded words are decided by postings where accents cannot matter, and by
+/// texts that are read for their accents.
 pub(super) fn must_be_read(conditions: &Conditions) -> bool {
     let mut phrases = conditions.required.iter().chain(&conditions.excluded);
-    phrases.any(|phrase| phrase.places.len() > 1 || !conditions.accents.is_folded())
-        || conditions.required.iter().any(|phrase| phrase.is_prefix)
+    phrases.any(|phrase| phrase.places.len() > 1)
+        || conditions.required.iter().any(|phrase| phrase.is_prefix || !conditions.accents.is_folded())
 }
 
 /// Whether a text meets the conditions.

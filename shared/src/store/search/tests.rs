@@ -22,6 +22,7 @@ use crate::{
     testing::TestDeployment,
 };
 
+mod accents;
 mod binary;
 mod disabled;
 mod past;

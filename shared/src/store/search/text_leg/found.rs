@@ -88,11 +88,8 @@ impl Scope {
         for phrase in self.conditions.required.iter().filter(|phrase| !phrase.is_prefix) {
             found.required.extend(phrase.places.iter().map(|terms| rows_of(terms)));
         }
-        // Where accents matter, texts decide on excluded words.
-        if self.conditions.accents.is_folded() {
-            for phrase in excluded.iter().filter(|phrase| phrase.places.len() == 1) {
-                found.excluded.push(rows_of(&phrase.places[0]));
-            }
+        for phrase in excluded.iter().filter(|phrase| phrase.places.len() == 1) {
+            found.excluded.push(rows_of(&phrase.places[0]));
         }
         for identifier in &self.conditions.identifiers {
             let terms = std::slice::from_ref(identifier);
@@ -163,10 +160,13 @@ impl Found {
         let required: Vec<_> = self.required.iter().map(|rows| documents(rows)).collect();
         let excluded: Vec<_> = self.excluded.iter().map(|rows| documents(rows)).collect();
         let is_unit_allowed = |unit: i64| scope.matching_units.as_ref().is_none_or(|units| units.contains(&unit));
+        let accents = if self.excluded.is_empty() { None } else { self.accent_check(scope) };
+        // Where accents can matter, the text decides on excluded words.
+        let is_by_text = |document: i64| accents.as_ref().is_some_and(|accents| accents.needs_text(document));
         // Phrases are looked for in texts.
         let is_allowed = |document: i64| {
             required.iter().all(|documents| documents.contains(document))
-                && !excluded.iter().any(|documents| documents.contains(document))
+                && (!excluded.iter().any(|documents| documents.contains(document)) || is_by_text(document))
         };
         match &self.scored {
             Scored::Best(words) => {
