@@ -186,12 +186,12 @@ impl TextFolding<'_> {
         let language = self.language().filter(|language| of_texts.contains(language));
         language.map_or(Folding::All, Folding::of)
     }
+}
 
-    /// The languages of stems: that of the text, or these. The stemmers of other languages may remove accents.
-    fn languages_among<'b>(&self, languages: &'b [Language]) -> &'b [Language] {
-        let known = self.language().and_then(|own| languages.iter().position(|language| *language == own));
-        known.map_or(languages, |place| &languages[place..=place])
-    }
+/// The languages of stems: that of the text, or these. The stemmers of other languages may remove accents.
+fn stemmed_in(of_text: Option<Language>, languages: &[Language]) -> &[Language] {
+    let known = of_text.and_then(|own| languages.iter().position(|language| *language == own));
+    known.map_or(languages, |place| &languages[place..=place])
 }
 
 /// How a query writes a word. The default has no form, and accepts all words.
@@ -244,48 +244,53 @@ impl Spelling {
         if self.written.is_empty() || folding.comparison.is_folded() || self.written.iter().any(is_alike) {
             return true;
         }
-        let (text, folding) = (folding, folding.get());
-        if folding == Folding::All {
+        let text = folding;
+        // The language of the text is detected only where it makes a difference.
+        let is_same_in =
+            |own: &Language| self.accepts_with(written, Folding::of(*own), || stemmed_in(Some(*own), languages));
+        let of_texts = &text.comparison.of_texts;
+        if !of_texts.is_empty() && of_texts.iter().all(is_same_in) {
             return true;
         }
-        let languages = text.languages_among(languages);
+        let folding = text.get();
+        folding == Folding::All || self.accepts_with(written, folding, || stemmed_in(text.language(), languages))
+    }
+
+    /// `languages` are those of stems.
+    fn accepts_with<'a>(&self, found: &str, folding: Folding, languages: impl Fn() -> &'a [Language]) -> bool {
         self.written.iter().any(|own| {
-            let folding = folding.for_words(own, written);
-            self.fit.accepts(&Forms::of(own, folding, languages), &Forms::of(written, folding, languages))
+            let folding = folding.for_words(own, found);
+            let forms = |word: &str| forms(word, folding, languages());
+            match self.fit {
+                // Other forms may have other accents, as plurals have in German, if the stemmer says so.
+                Fit::Forms if fold(own) == fold(found) => folding.form(own) == folding.form(found),
+                Fit::Forms => {
+                    let found = forms(found);
+                    forms(own).iter().any(|form| found.contains(form))
+                }
+                Fit::Prefix => folding.form(found).starts_with(&folding.form(own)),
+                Fit::Inside => {
+                    let own = forms(own);
+                    forms(found).iter().any(|form| own.iter().any(|own| form.contains(own)))
+                }
+                Fit::Part => {
+                    let own = folding.form(own);
+                    forms(found).iter().any(|form| own.contains(form))
+                }
+            }
         })
     }
 }
 
-impl Fit {
-    fn accepts(self, own: &Forms, found: &Forms) -> bool {
-        match self {
-            // Other forms may have other accents, as plurals have in German, if the stemmer says so.
-            Self::Forms if own.folded == found.folded => own.all[0] == found.all[0],
-            Self::Forms => own.all.iter().any(|form| found.all.contains(form)),
-            Self::Prefix => found.all[0].starts_with(&own.all[0]),
-            Self::Inside => found.all.iter().any(|form| own.all.iter().any(|own| form.contains(own))),
-            Self::Part => found.all.iter().any(|form| own.all[0].contains(form)),
-        }
+/// A word, and its stems, with the accents that are not folded.
+fn forms(written: &str, folding: Folding, languages: &[Language]) -> Vec<String> {
+    let mut forms = vec![folding.form(written)];
+    if written.chars().nth(MIN_STEMMED_LETTERS - 1).is_some() {
+        let lower = folding.lower_case(written);
+        let stems = languages.iter().filter_map(|language| language.accented_stem(&lower));
+        forms.extend(stems.filter(|stem| !stem.is_empty()).map(|stem| folding.form(&stem)));
     }
-}
-
-/// The forms of a word with the accents that are not folded.
-struct Forms {
-    folded: String,
-    /// The word, and its stems.
-    all: Vec<String>,
-}
-
-impl Forms {
-    fn of(written: &str, folding: Folding, languages: &[Language]) -> Self {
-        let mut all = vec![folding.form(written)];
-        if written.chars().nth(MIN_STEMMED_LETTERS - 1).is_some() {
-            let lower = folding.lower_case(written);
-            let stems = languages.iter().filter_map(|language| language.accented_stem(&lower));
-            all.extend(stems.filter(|stem| !stem.is_empty()).map(|stem| folding.form(&stem)));
-        }
-        Self { folded: fold(written), all }
-    }
+    forms
 }
 
 #[cfg(test)]
@@ -388,6 +393,10 @@ mod tests {
         assert!(!accepts(SWEDISH));
         assert!(accepts("The båtar of the harbour are old, and they wait for the tide to turn again in the morning."));
         assert!(accepts("båtar"), "the language of a short text is not certain");
+        let text = by_text.of(SWEDISH);
+        assert!(Spelling::new("batar", false).accepts("BATAR", &text, &[]));
+        assert!(Spelling::new("båtar", false).accepts("Båtar", &text, &[]) && text.language.get().is_none());
+        assert!(!Spelling::new("batar", false).accepts("Båtar", &text, &[]) && text.language.get().is_some());
         let of = |accents, folded: &str| Comparison::new(accents, None, &[Language::Swedish], folded);
         assert!(of(Accents::Fold, "hall").is_folded() && of(Accents::Keep, "12 34").is_folded());
     }
