@@ -20,6 +20,12 @@ use super::{ApiKey, Backend, EmbedError, Embedded, InputType, Model, OpenAiSetti
 const RESPONSE_LIMIT_BYTES: usize = 192 << 20;
 /// The part of an error response that is read for its message.
 const ERROR_BODY_LIMIT_BYTES: usize = 16 << 10;
+/// How the errors of a tunnel through a proxy begin; the library exports no type of them.
+const TUNNEL_ERROR: &str = "tunnel error: ";
+/// How the error of a proxy goes on that does not accept the credentials.
+const TUNNEL_UNAUTHORIZED: &str = "proxy authorization required";
+/// Longest chain of causes that is read.
+const MAX_CAUSES: usize = 16;
 
 /// A server and the fixed parts of its requests.
 pub(super) struct OpenAi {
@@ -212,15 +218,27 @@ async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, EmbedErro
     Ok(body)
 }
 
+/// The fault of a tunnel through a proxy.
+fn tunnel_fault(error: &reqwest::Error) -> Option<String> {
+    let causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| (*error).source());
+    causes.take(MAX_CAUSES).find_map(|cause| cause.to_string().strip_prefix(TUNNEL_ERROR).map(str::to_owned))
+}
+
 /// The error of a response that did not arrive whole. It leaves out the URL, which may contain a key.
 fn unreachable(error: reqwest::Error) -> EmbedError {
-    let reason = if error.is_timeout() {
-        "the server did not respond in time"
-    } else if error.is_connect() {
-        "no connection to the server"
-    } else {
-        "the connection to the server broke"
+    let is_connect = error.is_connect();
+    let tunnel = tunnel_fault(&error).filter(|_| is_connect);
+    let reason = match tunnel.as_deref() {
+        _ if error.is_timeout() => "the server did not respond in time",
+        Some(TUNNEL_UNAUTHORIZED) => response::PROXY_UNAUTHORIZED,
+        Some(_) => "the operator's proxy opens no connection to the server",
+        None if is_connect => "no connection to the server",
+        None => "the connection to the server broke",
     };
     tracing::debug!(error = &error.without_url() as &dyn std::error::Error, "{reason}");
-    EmbedError::Unavailable(reason.into())
+    if reason == response::PROXY_UNAUTHORIZED {
+        EmbedError::Blocked(reason.into())
+    } else {
+        EmbedError::Unavailable(reason.into())
+    }
 }

@@ -113,6 +113,9 @@ fn places(indices: &[Option<u64>]) -> Option<Vec<usize>> {
     is_permutation.then(|| known.iter().map(|index| usize::try_from(index - min).unwrap_or_default()).collect())
 }
 
+/// A status, or a fault of a tunnel, that only a proxy has.
+pub(super) const PROXY_UNAUTHORIZED: &str = "the operator's proxy does not accept its credentials (407)";
+
 /// The error for a status other than success.
 pub(super) fn status_error(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> EmbedError {
     let message = message(body);
@@ -126,7 +129,9 @@ pub(super) fn status_error(status: StatusCode, retry_after: Option<Duration>, bo
         429 if is_about_quota(body) => EmbedError::Blocked(reason),
         429 | 503 => busy(reason),
         300..=399 => EmbedError::Blocked(format!("{status}: redirects are not followed; correct the address")),
-        401..=405 | 407 | 410 => EmbedError::Blocked(reason),
+        // The page of a proxy is for its operator.
+        407 => EmbedError::Blocked(PROXY_UNAUTHORIZED.into()),
+        401..=405 | 410 => EmbedError::Blocked(reason),
         408 | 425 | 500.. => EmbedError::Unavailable(reason),
         _ => EmbedError::Rejected(reason),
     }
@@ -174,7 +179,7 @@ mod tests {
     use reqwest::StatusCode;
     use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-    use super::{DEFAULT_RETRY_AFTER, MAX_RETRY_AFTER, retry_after, status_error, vectors};
+    use super::{DEFAULT_RETRY_AFTER, MAX_RETRY_AFTER, PROXY_UNAUTHORIZED, retry_after, status_error, vectors};
     use crate::EmbedError;
 
     fn headers(values: &[(HeaderName, &'static str)]) -> HeaderMap {
@@ -264,5 +269,7 @@ mod tests {
             );
         }
         assert!(matches!(status_error(StatusCode::BAD_REQUEST, None, b""), EmbedError::Rejected(_)));
+        let error = status_error(StatusCode::PROXY_AUTHENTICATION_REQUIRED, None, b"<p>ada at cache.internal</p>");
+        assert_eq!(error, EmbedError::Blocked(PROXY_UNAUTHORIZED.into()), "without the page of the proxy");
     }
 }

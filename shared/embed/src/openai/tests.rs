@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::{Client, redirect::Policy};
+use reqwest::{Client, ClientBuilder, Proxy, redirect::Policy};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,11 +56,15 @@ async fn open(settings: OpenAiSettings) -> Embedder {
     Embedder::open(&settings).await.unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "nvisy_shared::outbound, which builds clients, depends on this crate")]
 fn client(timeout: Duration) -> Client {
+    client_builder(timeout).build().unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "nvisy_shared::outbound, which builds clients, depends on this crate")]
+fn client_builder(timeout: Duration) -> ClientBuilder {
     // Under `rustls-no-provider`, reqwest uses the provider of the process. The call fails if another test has installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().redirect(Policy::none()).timeout(timeout).build().unwrap()
+    Client::builder().redirect(Policy::none()).timeout(timeout)
 }
 
 async fn read(stream: &mut BufReader<TcpStream>) -> Received {
@@ -315,4 +319,29 @@ async fn unreachable_server_is_retryable() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     settings.base_url = format!("http://{closed}").parse().unwrap();
     assert_eq!(embed(settings, &["a"]).await, Err(EmbedError::Unavailable("no connection to the server".into())));
+}
+
+#[tokio::test]
+async fn fault_of_a_proxy_is_named() {
+    for (status, expected) in [
+        (
+            "407 Proxy Authentication Required",
+            EmbedError::Blocked("the operator's proxy does not accept its credentials (407)".into()),
+        ),
+        ("403 Forbidden", EmbedError::Unavailable("the operator's proxy opens no connection to the server".into())),
+    ] {
+        let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = proxy.local_addr().unwrap();
+        let (mut settings, _) = server(vec![String::new()]).await;
+        settings.base_url = "https://far.example/v1/".parse().unwrap();
+        let through = Proxy::all(format!("http://{address}")).unwrap();
+        settings.client = client_builder(Duration::from_secs(10)).proxy(through).build().unwrap();
+        let refusing = tokio::spawn(async move {
+            let (mut stream, _) = proxy.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 4096]).await.unwrap(), 0);
+            stream.write_all(http(status, "", "").as_bytes()).await.unwrap();
+        });
+        assert_eq!(embed(settings, &["a"]).await, Err(expected), "{status}");
+        refusing.await.unwrap();
+    }
 }
