@@ -9,7 +9,10 @@ use std::fmt;
 
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, set_capabilities, unshare_unsafe};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter_all_threads};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter_all_threads,
+};
 use serde::{Deserialize, Serialize};
 
 /// What confines a process that reads files, beside its limits.
@@ -80,12 +83,41 @@ fn landlock() -> Option<bool> {
 
 /// Refuses system calls that a reader of files never needs. They fail with an error, as without permission.
 fn seccomp() -> Option<()> {
-    let rules: BTreeMap<i64, Vec<_>> = refused().into_iter().map(|call| (call, Vec::new())).collect();
-    let refuse = SeccompAction::Errno(libc::EPERM as u32);
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = refused().into_iter().map(|call| (call, Vec::new())).collect();
+    rules.extend(refused_for_others()?);
+    refuse(rules, libc::EPERM)?;
+    // A filter cannot read the flags of this call, which stand in memory. Without it threads start with `clone`.
+    refuse(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)
+}
+
+/// Lets system calls fail with an error: all of a number without rules, otherwise those that match one of them.
+fn refuse(rules: BTreeMap<i64, Vec<SeccompRule>>, error: i32) -> Option<()> {
+    let refuse = SeccompAction::Errno(error as u32);
     let filter =
         SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into().ok()?).ok()?;
     let program: BpfProgram = filter.try_into().ok()?;
     apply_filter_all_threads(&program).ok()
+}
+
+/// System calls that a reader of files needs for itself and its threads: new processes, which could have namespaces of their own,
+/// and signals to and limits of other processes of the same user are refused.
+fn refused_for_others() -> Option<BTreeMap<i64, Vec<SeccompRule>>> {
+    let own = u64::from(std::process::id());
+    let first = |length, operator, value| SeccompCondition::new(0, length, operator, value);
+    let no_thread = first(SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(libc::CLONE_THREAD as u64), 0);
+    let other = || first(SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, own);
+    // The C library names its own process by 0 here.
+    let named = first(SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0);
+    let calls = [
+        (libc::SYS_clone, no_thread),
+        (libc::SYS_tgkill, other()),
+        (libc::SYS_tkill, other()),
+        (libc::SYS_prlimit64, named),
+    ];
+    calls
+        .into_iter()
+        .map(|(call, condition)| Some((call, vec![SeccompRule::new(vec![condition.ok()?]).ok()?])))
+        .collect()
 }
 
 fn refused() -> Vec<i64> {
@@ -132,6 +164,9 @@ fn refused() -> Vec<i64> {
         libc::SYS_pidfd_open,
         libc::SYS_pidfd_getfd,
         libc::SYS_kill,
+        libc::SYS_rt_sigqueueinfo,
+        libc::SYS_rt_tgsigqueueinfo,
+        libc::SYS_pidfd_send_signal,
         libc::SYS_setns,
         libc::SYS_unshare,
         // The kernel itself.
@@ -178,9 +213,40 @@ fn refused() -> Vec<i64> {
 mod tests {
     use std::fs::File;
     use std::net::TcpStream;
-    use std::process::Command;
+    use std::process::{Command, id};
+
+    use rustix::process::{Resource, getppid, getrlimit, prlimit, setrlimit};
 
     use super::*;
+
+    /// Makes a system call whose arguments are numbers, and returns the number of its error.
+    #[allow(unsafe_code, reason = "no argument is an address, and a new process ends at once")]
+    fn call(number: libc::c_long, arguments: [libc::c_long; 3]) -> Option<i32> {
+        let [first, second, third] = arguments;
+        // SAFETY: the calls below take numbers alone, and 0 for the addresses that may be missing.
+        let returned = unsafe { libc::syscall(number, first, second, third, 0_i64, 0_i64) };
+        if number == libc::SYS_clone && returned == 0 {
+            // SAFETY: ends the new process without anything of this one.
+            unsafe { libc::_exit(0) }
+        }
+        (returned == -1).then(|| std::io::Error::last_os_error().raw_os_error()).flatten()
+    }
+
+    /// New processes and namespaces, and signals to and limits of another process are refused; those of the own one are not.
+    fn assert_other_processes_are_out_of_reach() {
+        for flags in [0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER | libc::CLONE_NEWNET] {
+            let refused = call(libc::SYS_clone, [(flags | libc::SIGCHLD).into(), 0, 0]);
+            assert_eq!(refused, Some(libc::EPERM), "a process was made with the flags {flags:x}");
+        }
+        let parent = getppid().expect("a parent");
+        let [own, other] = [i64::from(id()), parent.as_raw_pid().into()];
+        // The signal 0 is none: the kernel says whether one may be sent.
+        assert_eq!(call(libc::SYS_tgkill, [other, other, 0]), Some(libc::EPERM), "the parent may be killed");
+        assert_eq!(call(libc::SYS_tgkill, [own, own, 0]), None, "the process cannot abort");
+        let same = getrlimit(Resource::Core);
+        assert!(prlimit(Some(parent), Resource::Core, same).is_err(), "the parent may be limited");
+        assert!(setrlimit(Resource::Core, same).is_ok(), "the process cannot limit itself");
+    }
 
     /// Confines this process, so it runs in one of its own, below.
     #[test]
@@ -198,6 +264,7 @@ mod tests {
         if confinement.seccomp {
             assert!(TcpStream::connect("127.0.0.1:9").is_err_and(|error| error.raw_os_error() == Some(libc::EPERM)));
             assert!(Command::new("/bin/true").status().is_err(), "a program was started");
+            assert_other_processes_are_out_of_reach();
         }
         assert!(std::thread::spawn(|| vec![1_u8; 1 << 20].len()).join().is_ok(), "threads and memory are lost");
     }
