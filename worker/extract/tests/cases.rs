@@ -1,7 +1,7 @@
 //! Files of all formats and of many kinds of trouble, each with what must be read of it.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use nvisy_extract::{
@@ -309,6 +309,29 @@ fn recognized_lines_have_boxes_on_their_page() {
         assert!(upper("harbour") < upper("Invoice"), "{name}: {:?}", document.boxes);
     }
     assert!(read("bold.pdf").expect("a text").boxes.is_empty(), "text that is not recognised has no boxes");
+}
+
+#[test]
+fn picture_on_its_side_has_the_text_of_the_upright_one_and_boxes_on_its_side() {
+    let upright = read_as("scan.png", &data("scan.png"), &models()).expect("a text");
+    let picture = image::open(data("scan.png")).expect("a picture");
+    for (turned, is_clockwise) in [(picture.rotate90(), true), (picture.rotate270(), false)] {
+        let mut bytes = Cursor::new(Vec::new());
+        turned.write_to(&mut bytes, image::ImageFormat::Png).expect("in memory");
+        let file = written(&bytes.into_inner());
+        let document = read_as("turned.png", file.path(), &models()).expect("a text");
+        assert_eq!((&document.text, &document.elements), (&upright.text, &upright.elements));
+        assert_eq!(document.boxes.len(), upright.boxes.len());
+        for (found, line) in document.boxes.iter().zip(&upright.boxes) {
+            let sides = match is_clockwise {
+                true => [1.0 - line.bottom, line.left, 1.0 - line.top, line.right],
+                false => [line.top, 1.0 - line.right, line.bottom, 1.0 - line.left],
+            };
+            for (side, expected) in [found.left, found.top, found.right, found.bottom].into_iter().zip(sides) {
+                assert!((side - expected).abs() < 0.001, "{found:?} is not the turned {line:?}");
+            }
+        }
+    }
 }
 
 #[test]

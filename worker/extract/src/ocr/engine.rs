@@ -28,6 +28,8 @@ pub(crate) struct FoundLine {
     pub(crate) confidence: f32,
     /// Its place in the upright picture, in which it is read.
     pub(crate) upright: Area,
+    /// Whether the upright picture is the given one turned by 90 degrees: its width is the height of that one.
+    pub(crate) is_sideways: bool,
     /// Its place in the picture as it is given, which may be turned.
     pub(crate) area: Area,
 }
@@ -73,7 +75,8 @@ impl Engine {
         let turned = picture.turned(times);
         let lines = self.read_areas(&turned, &self.find(&turned)).into_iter();
         let lines = lines.filter(|line| line.confidence >= MIN_CONFIDENCE);
-        lines.map(|line| FoundLine { area: line.upright.turned_back(times), ..line }).collect()
+        let is_sideways = !times.is_multiple_of(2);
+        lines.map(|line| FoundLine { area: line.upright.turned_back(times), is_sideways, ..line }).collect()
     }
 
     /// Where lines are.
@@ -115,7 +118,7 @@ impl Engine {
         let [_, steps, classes] = shape.as_slice() else { return None };
         let (text, confidence) = self.letters.read(&output.to_vec(), *steps, *classes);
         let text = text.trim().to_owned();
-        (!text.is_empty()).then_some(FoundLine { text, confidence, upright: *area, area: *area })
+        (!text.is_empty()).then_some(FoundLine { text, confidence, upright: *area, is_sideways: false, area: *area })
     }
 }
 

@@ -100,23 +100,23 @@ pub(super) fn read(
         };
         let (width, height) = page.render_dimensions();
         let is_readable = text.glyphs.len() >= MIN_GLYPHS && text.glyphs.len() >= text.lost;
-        let found = match ocr.is_ready() && (ocr.is_always() || !is_readable) {
+        let (found, height_of_found) = match ocr.is_ready() && (ocr.is_always() || !is_readable) {
             true => recognized(page, &pdf, &cache, ocr, &mut unread)?,
-            false => Vec::new(),
+            false => (Vec::new(), height),
         };
         reading.has_readable_page |= is_readable || !found.is_empty();
-        let lines = match found.is_empty() {
+        let (lines, height) = match found.is_empty() {
             true => {
                 reading.lost += text.lost;
                 reading.kept += text.glyphs.len();
-                lines::lines(text.glyphs, width, height)
+                (lines::lines(text.glyphs, width, height), height)
             }
             // The few letters of an unreadable page are in its picture, too.
             false if !is_readable => {
                 reading.kept += found.iter().map(|line| line.text.chars().count()).sum::<usize>();
-                found
+                (found, height_of_found)
             }
-            false => with_found(lines::lines(text.glyphs, width, height), found),
+            false => (with_found(lines::lines(text.glyphs, width, height), found), height),
         };
         let read = ReadPage { lines, notes: text.notes, height };
         bytes += read.lines.iter().map(|line| line.text.len() as u64).sum::<u64>();
@@ -226,26 +226,29 @@ fn collect<'a>(page: &Page<'a>, pdf: &'a Pdf, cache: &InterpreterCache<'a>, font
     text
 }
 
-/// The lines that are recognised in the picture of a page.
+/// The lines that are recognised in the picture of a page, and the height of the page on which they are upright.
 fn recognized<'a>(
     page: &Page<'a>,
     pdf: &'a Pdf,
     cache: &InterpreterCache<'a>,
     ocr: &mut Ocr,
     unread: &mut usize,
-) -> Result<Vec<Line>, FileError> {
+) -> Result<(Vec<Line>, f32), FileError> {
     let (width, height) = page.render_dimensions();
-    let Some(picture) = raster::picture(page, pdf, cache) else { return Ok(Vec::new()) };
+    let Some(picture) = raster::picture(page, pdf, cache) else { return Ok((Vec::new(), height)) };
     let Some(found) = ocr.read(&picture) else {
         *unread += 1;
-        return Ok(Vec::new());
+        return Ok((Vec::new(), height));
     };
-    Ok(found.into_iter().map(|line| line_of(line, width, height)).collect())
+    let is_sideways = found.first().is_some_and(|line| line.is_sideways);
+    let lines = found.into_iter().map(|line| line_of(line, width, height)).collect();
+    Ok((lines, if is_sideways { width } else { height }))
 }
 
-/// A recognised line at its place on the page.
+/// A recognised line at its place on the upright page. Width and height are those of the page as it is given.
 fn line_of(found: FoundLine, width: f32, height: f32) -> Line {
-    let FoundLine { text, confidence, upright, area } = found;
+    let FoundLine { text, confidence, upright, is_sideways, area } = found;
+    let (width, height) = if is_sideways { (height, width) } else { (width, height) };
     Line {
         left: upright.left * width,
         right: upright.right * width,
@@ -382,4 +385,24 @@ fn running_lines(pages: &[ReadPage]) -> HashSet<String> {
     }
     let least = (pages.len() / 5).max(3);
     counts.into_iter().filter(|(_, count)| *count >= least).map(|(pattern, _)| pattern).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ocr::Area;
+
+    #[test]
+    fn line_of_a_page_on_its_side_has_the_measures_of_the_upright_page() {
+        let upright = Area { left: 0.1, top: 0.5, right: 0.6, bottom: 0.52 };
+        for (is_sideways, width, height) in [(false, 600.0, 900.0), (true, 900.0, 600.0)] {
+            let (text, confidence) = ("Invoice".to_owned(), 0.9);
+            let line = line_of(FoundLine { text, confidence, upright, is_sideways, area: upright }, width, height);
+            for (measure, expected) in
+                [line.left, line.right, line.y, line.size].into_iter().zip([60.0, 360.0, 464.4, 13.5])
+            {
+                assert!((measure - expected).abs() < 0.01, "{measure} is not {expected}");
+            }
+        }
+    }
 }
