@@ -33,6 +33,8 @@ pub enum PartError {
     Json(#[from] serde_json::Error),
     #[error("the caller has lost access to the workspace")]
     AccessRevoked,
+    #[error("the file was changed or deleted while it was read")]
+    Changed,
 }
 
 /// One line for each object.

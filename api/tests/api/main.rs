@@ -12,6 +12,7 @@ mod accounts;
 mod activities;
 mod api_token_scopes;
 mod api_tokens;
+mod artifact_downloads;
 mod audit_coverage;
 mod call_recovery;
 mod cancelled_calls;

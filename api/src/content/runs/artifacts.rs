@@ -17,7 +17,7 @@ use super::{
     wire::{Artifact, ArtifactPath, Artifacts, ItemPath, read_progress},
 };
 use crate::{
-    auth::member::{Member, ReadFiles, ReadPipelines},
+    auth::member::{AccessGrant, Member, ReadFiles, ReadPipelines},
     http::{
         api_component::api_component,
         attachment::{JSON_LINES, PartError, Parts, attachment, attachment_responses, json_lines},
@@ -83,23 +83,36 @@ pub async fn read(
     if !is_of_item || store::artifact::list(db, workspace, vec![artifact]).await?.is_empty() {
         return Err(Problem::not_found());
     }
-    Ok(ArtifactDownload { db: db.clone(), workspace, artifact, next: 0 })
+    Ok(ArtifactDownload { db: db.clone(), access: member.access_grant(), workspace, artifact, next: 0, sent: 0 })
 }
 
 /// A response with the elements of an artifact.
 pub struct ArtifactDownload {
     db: Db,
+    /// Checked again at each part.
+    access: AccessGrant,
     workspace: WorkspaceId,
     artifact: ArtifactId,
     /// The place of the next element.
     next: i64,
+    /// The number of elements before it.
+    sent: i64,
 }
 
 impl Parts for ArtifactDownload {
     async fn next(&mut self) -> Result<Option<Bytes>, PartError> {
+        if !self.access.is_valid(&self.db).await? {
+            return Err(PartError::AccessRevoked);
+        }
         let part = store::artifact::next_part(&self.db, self.workspace, self.artifact, self.next).await?;
-        let Some(part) = part else { return Ok(None) };
+        let Some(part) = part else {
+            // Meanwhile the artifact may be deleted, or be complete and have its elements at other places.
+            let rows = store::artifact::list(&self.db, self.workspace, vec![self.artifact]).await?;
+            let is_whole = rows.first().is_some_and(|row| !row.complete || i64::from(row.elements) == self.sent);
+            return if is_whole { Ok(None) } else { Err(PartError::Changed) };
+        };
         self.next = part.first + i64::from(part.elements.max(1));
+        self.sent += i64::from(part.elements);
         let elements: Vec<Value> = serde_json::from_slice(&part.data)?;
         Ok(Some(json_lines(elements)?))
     }
