@@ -120,6 +120,10 @@ fn refused_for_others() -> Option<BTreeMap<i64, Vec<SeccompRule>>> {
         .collect()
 }
 
+/// Calls that change files by name and that the library names not at all or not for all architectures: `fchmodat2`, `setxattrat`,
+/// `removexattrat` and `file_setattr`, which have one number everywhere.
+const UNNAMED: [i64; 4] = [452, 463, 466, 469];
+
 fn refused() -> Vec<i64> {
     let mut calls = vec![
         // Files by name.
@@ -137,8 +141,11 @@ fn refused() -> Vec<i64> {
         libc::SYS_fchownat,
         libc::SYS_utimensat,
         libc::SYS_truncate,
+        // Landlock does not know owners, modes, times and attributes.
         libc::SYS_setxattr,
+        libc::SYS_lsetxattr,
         libc::SYS_removexattr,
+        libc::SYS_lremovexattr,
         libc::SYS_chdir,
         libc::SYS_chroot,
         libc::SYS_mount,
@@ -187,6 +194,7 @@ fn refused() -> Vec<i64> {
         libc::SYS_settimeofday,
         libc::SYS_personality,
     ];
+    calls.extend(UNNAMED);
     #[cfg(target_arch = "x86_64")]
     calls.extend([
         libc::SYS_open,
@@ -202,6 +210,10 @@ fn refused() -> Vec<i64> {
         libc::SYS_symlink,
         libc::SYS_chmod,
         libc::SYS_chown,
+        libc::SYS_lchown,
+        libc::SYS_utime,
+        libc::SYS_utimes,
+        libc::SYS_futimesat,
         libc::SYS_mknod,
         libc::SYS_iopl,
         libc::SYS_ioperm,
@@ -265,6 +277,12 @@ mod tests {
             assert!(TcpStream::connect("127.0.0.1:9").is_err_and(|error| error.raw_os_error() == Some(libc::EPERM)));
             assert!(Command::new("/bin/true").status().is_err(), "a program was started");
             assert_other_processes_are_out_of_reach();
+            // The kernel would miss a name, which is another error.
+            for number in [libc::SYS_lsetxattr, libc::SYS_lremovexattr].into_iter().chain(UNNAMED) {
+                assert_eq!(call(number, [0, 0, 0]), Some(libc::EPERM), "the system call {number} changes files");
+            }
+            let owner = std::os::unix::fs::lchown("/nvisy-none", None, None);
+            assert!(owner.is_err_and(|error| error.raw_os_error() == Some(libc::EPERM)), "an owner may be changed");
         }
         assert!(std::thread::spawn(|| vec![1_u8; 1 << 20].len()).join().is_ok(), "threads and memory are lost");
     }
