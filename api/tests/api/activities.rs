@@ -17,7 +17,10 @@ use nvisy_shared::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestAccount, TestApp, TestResponse, part, send};
+use crate::{
+    artifact_downloads::{begin, is_sent_to_the_end},
+    support::{TestAccount, TestApp, TestResponse, part, send},
+};
 
 impl TestApp {
     async fn activities(&self, account: &TestAccount, workspace: &str, query: &str) -> TestResponse {
@@ -198,6 +201,24 @@ async fn full_log_is_exported_as_jsonl_and_csv() {
 
     let some = app.activities(&ada, &workspace, "/export?format=csv&type=workspace.deleted").await;
     assert!(some.status == 400 || some.text.lines().count() == 1, "{}", some.text);
+    app.stop_and_drop_jobs().await;
+}
+
+#[actix_web::test]
+async fn export_is_aborted_when_its_caller_loses_the_permission() {
+    let app = TestApp::start().await;
+    let [ada, bob] = [app.create_account("ada").await, app.create_account("bob").await];
+    let workspace = app.create_workspace(&ada, "Tidal energy").await;
+    app.add_member(&workspace, &bob, "admin").await;
+    // The first of two batches is more than the buffers of a connection hold.
+    let id: WorkspaceId = workspace.parse::<uuid::Uuid>().unwrap().into();
+    let entry = AuditEntry::new(Action::FileUploaded, id, json!({ "text": "tide ".repeat(8_000) }));
+    app.append_entries(id, &vec![entry; 600]).await;
+    let path = format!("/api/v1/workspaces/{workspace}/activities/export?format=jsonl");
+    assert!(is_sent_to_the_end(begin(&app, &bob, &path).await).await, "the whole log");
+    let begun = begin(&app, &bob, &path).await;
+    app.sql(&format!("update member set role = 'guest' where account_id = '{}'", bob.id)).await;
+    assert!(!is_sent_to_the_end(begun).await, "a guest read all of it");
     app.stop_and_drop_jobs().await;
 }
 

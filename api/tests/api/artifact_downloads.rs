@@ -3,10 +3,19 @@
 use reqwest::{Method, Response};
 use serde_json::json;
 
-use crate::support::{Setup, TestAccount, definition, wait_until};
+use crate::support::{Setup, TestAccount, TestApp, definition, wait_until};
+
+/// Begins a download on a connection of its own, whose buffers have not grown with earlier responses.
+pub async fn begin(app: &TestApp, caller: &TestAccount, path: &str) -> Response {
+    let request = TestApp::new_client().request(Method::GET, format!("http://{}{path}", app.address));
+    let mut response = request.bearer_auth(&caller.token).send().await.expect("a response");
+    assert_eq!(response.status(), 200);
+    assert!(response.chunk().await.expect("bytes").is_some(), "the download is empty");
+    response
+}
 
 /// Whether the rest of a response is sent; otherwise its connection is aborted.
-async fn is_sent_to_the_end(mut response: Response) -> bool {
+pub async fn is_sent_to_the_end(mut response: Response) -> bool {
     loop {
         match response.chunk().await {
             Ok(Some(_)) => {}
@@ -50,18 +59,11 @@ async fn download_is_aborted_when_access_is_lost_or_the_artifact_is_deleted() {
         .await;
     setup.app.sql(&format!("update artifact set elements = 257 where id = '{artifact}'")).await;
     let path = setup.path(&format!("{artifacts}/{artifact}"));
-    let begun = async |caller: &TestAccount| {
-        let request = setup.app.request(Method::GET, &path).bearer_auth(&caller.token);
-        let mut response = request.send().await.expect("a response");
-        assert_eq!(response.status(), 200);
-        assert!(response.chunk().await.expect("bytes").is_some(), "the download is empty");
-        response
-    };
-    assert!(is_sent_to_the_end(begun(&setup.ada).await).await, "the whole artifact");
+    assert!(is_sent_to_the_end(begin(&setup.app, &setup.ada, &path).await).await, "the whole artifact");
 
     let grace = setup.app.create_account("grace").await;
     setup.app.add_member(&setup.workspace, &grace, "guest").await;
-    let [of_grace, of_ada] = [begun(&grace).await, begun(&setup.ada).await];
+    let [of_grace, of_ada] = [begin(&setup.app, &grace, &path).await, begin(&setup.app, &setup.ada, &path).await];
     let member = setup.path(&format!("members/{}", grace.id));
     assert_eq!(setup.app.delete(&setup.ada, &member).await.status, 204);
     assert!(!is_sent_to_the_end(of_grace).await, "a former member read all of it");

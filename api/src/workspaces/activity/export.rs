@@ -12,9 +12,12 @@ use nvisy_shared::{
 };
 
 use super::wire::{Activity, ActivityLog, ExportFormat};
-use crate::http::{
-    api_component::api_component,
-    attachment::{PartError, Parts, attachment, attachment_responses, json_lines},
+use crate::{
+    auth::member::AccessGrant,
+    http::{
+        api_component::api_component,
+        attachment::{PartError, Parts, attachment, attachment_responses, json_lines},
+    },
 };
 
 /// Entries that one statement reads.
@@ -40,6 +43,8 @@ const COLUMNS: [&str; 13] = [
 pub struct ActivityExport {
     db: Db,
     audit_keys: AuditKeys,
+    /// Checked again at each batch; callers may read the log of their own account as long as they want.
+    access: Option<AccessGrant>,
     log: ActivityLog,
     filter: ActivityFilter,
     format: ExportFormat,
@@ -52,17 +57,23 @@ impl ActivityExport {
     pub fn new(
         db: Db,
         audit_keys: AuditKeys,
+        access: Option<AccessGrant>,
         log: ActivityLog,
         filter: ActivityFilter,
         format: ExportFormat,
         last: i64,
     ) -> Self {
-        Self { db, audit_keys, log, filter: log.filter(filter), format, after: 0, last, is_started: false }
+        Self { db, audit_keys, access, log, filter: log.filter(filter), format, after: 0, last, is_started: false }
     }
 }
 
 impl Parts for ActivityExport {
     async fn next(&mut self) -> Result<Option<Bytes>, PartError> {
+        if let Some(access) = &self.access
+            && !access.is_valid(&self.db).await?
+        {
+            return Err(PartError::AccessRevoked);
+        }
         let range = SeqRange::Between(self.after, self.last);
         let entries =
             activity::list(&self.db, &self.audit_keys, self.log.chain(), &self.filter, range, BATCH_SIZE).await?;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     auth::{
         account::SignedIn,
-        member::{Member, ReadActivities},
+        member::{AccessGrant, Member, ReadActivities},
     },
     http::{
         extract::Json,
@@ -54,7 +54,7 @@ pub async fn export(
     member: Member<ReadActivities>,
     query: Query<ExportQuery>,
 ) -> Result<ActivityExport, Problem> {
-    start_export(&state, ActivityLog::Workspace(member.workspace), query.0).await
+    start_export(&state, Some(member.access_grant()), ActivityLog::Workspace(member.workspace), query.0).await
 }
 
 #[api_operation(
@@ -92,7 +92,7 @@ pub async fn export_own(
     account: SignedIn,
     query: Query<ExportQuery>,
 ) -> Result<ActivityExport, Problem> {
-    start_export(&state, ActivityLog::Account(account.id), query.0).await
+    start_export(&state, None, ActivityLog::Account(account.id), query.0).await
 }
 
 async fn read(
@@ -109,9 +109,14 @@ async fn read(
     Ok(rows.into_iter().map(|entry| log.entry(entry)).collect())
 }
 
-async fn start_export(state: &State, log: ActivityLog, query: ExportQuery) -> Result<ActivityExport, Problem> {
+async fn start_export(
+    state: &State,
+    access: Option<AccessGrant>,
+    log: ActivityLog,
+    query: ExportQuery,
+) -> Result<ActivityExport, Problem> {
     let db = state.platform.db.clone();
     let last = activity::last_seq(&db, log.chain()).await?;
     let audit_keys = state.platform.audit_keys.clone();
-    Ok(ActivityExport::new(db, audit_keys, log, query.filter(), query.format, last))
+    Ok(ActivityExport::new(db, audit_keys, access, log, query.filter(), query.format, last))
 }
