@@ -44,6 +44,7 @@ mod m0036_chunk_changes;
 mod m0037_failed_items;
 mod m0038_worker_spaces;
 mod m0039_run_webhooks;
+mod m0040_lost_work;
 mod requirements;
 mod script;
 
@@ -57,7 +58,7 @@ use script::Script;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 /// Every migration, oldest first.
-const SCRIPTS: [Script; 39] = [
+const SCRIPTS: [Script; 40] = [
     m0001_installation::SCRIPT,
     m0002_accounts::SCRIPT,
     m0003_workspaces::SCRIPT,
@@ -97,6 +98,7 @@ const SCRIPTS: [Script; 39] = [
     m0037_failed_items::SCRIPT,
     m0038_worker_spaces::SCRIPT,
     m0039_run_webhooks::SCRIPT,
+    m0040_lost_work::SCRIPT,
 ];
 
 /// The migrations, for the library that applies them.

@@ -22,6 +22,7 @@ pub struct Model {
     pub run_id: Option<RunId>,
     pub state: JobState,
     pub epoch: i32,
+    pub fence: i64,
     pub attempts: i32,
     pub run_at: DateTime<Utc>,
     pub stream_seq: Option<i64>,

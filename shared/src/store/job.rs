@@ -2,19 +2,23 @@
 //!
 //! A job is `waiting` (for its time or its workspace's turn), `queued` (published to JetStream) or `running`
 //! (leased by a worker). Each claim raises the job's epoch, and every write of a holder is fenced by the epoch
-//! it claimed, so a holder whose lease has expired cannot write after the next claim.
+//! it claimed, so a holder whose lease has expired cannot write after the next claim. A [`Fence`] keeps it from writing after
+//! PostgreSQL has lost its claim or an earlier write.
 //!
 //! A statement that changes several jobs locks them by id, so that two of them do not wait for each other in a circle.
+
+mod fence;
 
 use std::time::Duration;
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, raw_sql,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, raw_sql,
     sea_query::{Expr, ExprTrait},
 };
 use serde_json::Value as Json;
 
+pub use self::fence::Fence;
 use super::{Conn, Result, Tx, sql};
 use crate::{
     domain::job::{JobState, Lane},
@@ -178,6 +182,7 @@ pub struct Claim {
     pub epoch: i32,
     /// Includes the attempt of this claim.
     pub attempts: i32,
+    pub fence: Fence,
     /// The trace of the request that enqueued the job.
     pub traceparent: Option<String>,
     /// Seconds between the job's due time and this claim.
@@ -195,11 +200,11 @@ pub async fn claim(conn: &impl Conn, id: JobId, holder: &str, lease: Duration) -
     let claimed = raw_sql!(
         Postgres,
         "update job set state = 'running', epoch = epoch + 1, attempts = attempts + 1, holder = {holder},
-             heartbeat_at = now()
+             heartbeat_at = now(), fence = random(1, 4398046511103) << 20
          where id = {id} and (state = 'queued'
              or (state = 'waiting' and run_at <= now())
              or (state = 'running' and heartbeat_at < now() - make_interval(secs => {lease_seconds})))
-         returning id, workspace_id, kind, version, lane, payload, epoch, attempts, traceparent,
+         returning id, workspace_id, kind, version, lane, payload, epoch, attempts, fence, traceparent,
              extract(epoch from now() - run_at)::float8 as waited_seconds"
     );
     sql::first(conn, claimed).await
@@ -219,19 +224,28 @@ pub async fn heartbeat(conn: &impl Conn, claims: &[(JobId, i32)]) -> Result<Vec<
     sql::all_values(conn, renewed).await
 }
 
-/// The fence: the job of this claim, while the claim holds the lease.
+/// The job of this claim, while the claim holds the lease and no write of it is lost.
 fn held(claim: &Claim) -> Condition {
+    let (confirmed, last) = claim.fence.range();
     Condition::all()
         .add(Column::Id.eq(claim.id))
         .add(Column::Epoch.eq(claim.epoch))
         .add(Column::State.eq(JobState::Running))
+        .add(Column::Fence.between(confirmed, last))
 }
 
-/// Whether the claim still holds the lease; if so, the job is locked until the transaction ends. Every transaction in
-/// which a handler writes begins with this, or with [`complete`].
-pub async fn assert_lease(tx: &Tx, claim: &Claim) -> Result<bool> {
-    let job = Entity::find().select_only().column(Column::Id).filter(held(claim)).lock_exclusive();
-    Ok(job.into_tuple::<JobId>().one(tx).await?.is_some())
+/// The number of a write, if the claim still holds the lease and no write of it is lost; then the job is locked until the transaction
+/// ends. Every transaction in which a handler writes begins with this, or with [`complete`]. Once it is committed, the caller
+/// passes the number to [`Fence::confirm`].
+pub async fn assert_lease(tx: &Tx, claim: &Claim) -> Result<Option<i64>> {
+    let (confirmed, last) = claim.fence.range();
+    let numbered = raw_sql!(
+        Postgres,
+        "update job set fence = fence + 1
+         where id = {claim.id} and epoch = {claim.epoch} and state = 'running' and fence between {confirmed} and {last}
+         returning fence"
+    );
+    sql::first_value(tx, numbered).await
 }
 
 /// Replaces the payload of a job whose lease is asserted: the next attempt has this one.

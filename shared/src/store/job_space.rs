@@ -89,6 +89,7 @@ pub struct Missing<'a> {
 pub async fn leave(conn: &impl Conn, claim: &Claim, missing: Missing<'_>, lease: Duration) -> Result<bool> {
     let Missing { space, error, reason, delay } = missing;
     let (lease_seconds, delay_seconds) = (lease.as_secs_f64(), delay.as_secs_f64());
+    let (confirmed, last) = claim.fence.range();
     // Without the spaces of before, two workers that each lack what the other has would pass the job on without end.
     let left = raw_sql!(
         Postgres,
@@ -103,7 +104,8 @@ pub async fn leave(conn: &impl Conn, claim: &Claim, missing: Missing<'_>, lease:
          update job set state = 'waiting', spaces = found.spaces, attempts = attempts - 1, last_error = {error}, holder = null,
              heartbeat_at = null, stream_seq = null, wait_reason = case when not found.is_served then {reason}::text end,
              run_at = case when found.is_served then now() else now() + make_interval(secs => {delay_seconds}) end
-         from found where job.id = found.id and job.epoch = {claim.epoch} and job.state = 'running'"
+         from found where job.id = found.id and job.epoch = {claim.epoch} and job.state = 'running'
+             and job.fence between {confirmed} and {last}"
     );
     Ok(sql::execute(conn, left).await? == 1)
 }
@@ -146,9 +148,10 @@ pub async fn take(
              order by due.turn, due.run_at limit 1
              for update of job skip locked
          )
-         update job set state = 'running', epoch = epoch + 1, attempts = attempts + 1, holder = {holder}, heartbeat_at = now()
+         update job set state = 'running', epoch = epoch + 1, attempts = attempts + 1, holder = {holder}, heartbeat_at = now(),
+             fence = random(1, 4398046511103) << 20
          from chosen where job.id = chosen.id
-         returning job.id, workspace_id, kind, version, lane, payload, epoch, attempts, traceparent,
+         returning job.id, workspace_id, kind, version, lane, payload, epoch, attempts, fence, traceparent,
              extract(epoch from now() - run_at)::float8 as waited_seconds"
     );
     sql::first(conn, taken).await

@@ -22,7 +22,10 @@ use nvisy_shared::{
     },
     id::{BlobId, ConnectionId, FileId, JobId, PipelineId, RunId, VersionId, WorkspaceId},
     pipeline::{content_key::ContentKey, node::Settings},
-    store::{Conn as _, job::Claim},
+    store::{
+        Conn as _,
+        job::{Claim, Fence},
+    },
 };
 use nvisy_worker::{
     context::Context,
@@ -266,6 +269,7 @@ fn claim(workspace_id: WorkspaceId) -> Claim {
         payload: json!({}),
         epoch: 1,
         attempts: 1,
+        fence: Fence::default(),
         traceparent: None,
         waited_seconds: 0.0,
     }

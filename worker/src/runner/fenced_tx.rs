@@ -1,4 +1,5 @@
-//! Changes fenced by the job's lease: they begin with it, and write all or nothing.
+//! Changes fenced by the job's lease: they begin with it, and write all or nothing. None follows one that PostgreSQL has lost
+//! (`nvisy_shared::store::job::Fence`).
 
 use nvisy_shared::store::{
     self,
@@ -14,7 +15,7 @@ use crate::context::Context;
 /// the job.
 ///
 /// # Errors
-/// [`JobError::LeaseLost`] when another worker has the lease; then nothing is written.
+/// [`JobError::LeaseLost`] when another worker has the lease, or an earlier write of this attempt is lost; then nothing is written.
 pub async fn complete_in_tx<T, F>(cx: &Context, claim: &Claim, mut work: impl FnMut() -> F) -> Result<T, JobError>
 where
     F: AsyncFnOnce(&mut Change) -> Result<T, JobError>,
@@ -41,17 +42,18 @@ pub async fn write_in_tx<T, F>(cx: &Context, claim: &Claim, mut work: impl FnMut
 where
     F: AsyncFnOnce(&mut Change) -> Result<T, JobError>,
 {
-    changes(cx, claim)
+    let (value, number) = changes(cx, claim)
         .run_send(|| {
             let work = work();
             async move |change: &mut Change| {
-                if !store::job::assert_lease(change, claim).await? {
-                    return Err(JobError::LeaseLost);
-                }
-                work(change).await
+                let number = store::job::assert_lease(change, claim).await?.ok_or(JobError::LeaseLost)?;
+                let value = work(change).await?;
+                Ok::<_, JobError>((value, number))
             }
         })
-        .await
+        .await?;
+    claim.fence.confirm(number);
+    Ok(value)
 }
 
 fn changes<'a>(cx: &'a Context, claim: &Claim) -> ChangeScope<'a> {
