@@ -140,16 +140,29 @@ impl Progress {
             let total = if divided { elements } else { u32::from(elements > 0) };
             self.segments.insert(segment, SegmentProgress { done: 0, total });
             if divided {
-                let unit = unit(elements).max(1);
-                jobs.extend((0..elements).step_by(unit as usize).map(|first| {
-                    let end = first.saturating_add(unit).min(elements);
-                    NextJob { segment, units: Some(Units { first, end }) }
-                }));
+                jobs.extend(units(segment, elements, unit(elements)));
             } else if elements > 0 {
                 jobs.push(NextJob { segment, units: None });
             }
         }
         jobs
+    }
+
+    /// The jobs that an item without any goes on with: those of the segments that were started and are not complete. `None`: the item
+    /// has to begin again, because some units of a segment are done, and the progress does not say which.
+    #[must_use]
+    pub fn unfinished(&self, plan: &Plan, unit: impl Fn(u32) -> u32) -> Option<Vec<NextJob>> {
+        let mut jobs = Vec::new();
+        for (&segment, at) in self.segments.iter().filter(|(_, at)| !at.is_complete()) {
+            if plan.segments.get(segment)?.start != Start::Units {
+                jobs.push(NextJob { segment, units: None });
+            } else if at.done == 0 {
+                jobs.extend(units(segment, at.total, unit(at.total)));
+            } else {
+                return None;
+            }
+        }
+        (!jobs.is_empty()).then_some(jobs)
     }
 
     /// Whether every segment that the item comes through is complete.
@@ -166,6 +179,15 @@ impl Progress {
         let open = started.clone().find(|(_, at)| !at.is_complete());
         open.or_else(|| started.find(|(_, at)| at.total > 0)).map(|(&segment, &at)| (segment, at))
     }
+}
+
+/// The jobs of a segment that is divided into units of `unit` elements.
+fn units(segment: usize, elements: u32, unit: u32) -> impl Iterator<Item = NextJob> {
+    let unit = unit.max(1);
+    (0..elements).step_by(unit as usize).map(move |first| {
+        let end = first.saturating_add(unit).min(elements);
+        NextJob { segment, units: Some(Units { first, end }) }
+    })
 }
 
 /// The segments that an item comes through: its entry, and those that depend on it.
@@ -263,6 +285,22 @@ mod tests {
         assert!(progress.is_complete(&plan, 0));
         assert_eq!(progress.current(), Some((1, SegmentProgress { done: 20, total: 20 })));
         assert_eq!(progress.start_ready(&plan, 0, |_| 8), []);
+    }
+
+    #[test]
+    fn item_without_jobs_goes_on_with_those_of_its_unfinished_segments() {
+        let plan = chain();
+        let (mut progress, first) = Progress::begin(0);
+        assert_eq!(progress.unfinished(&plan, |_| 8), Some(vec![first]));
+        progress.outputs.extend(output(&plan, 0, 20));
+        progress.advance(0, None);
+        let jobs = progress.start_ready(&plan, 0, |_| 8);
+        assert_eq!(progress.unfinished(&plan, |_| 8).as_ref(), Some(&jobs));
+        progress.advance(1, jobs[1].units);
+        assert_eq!(progress.unfinished(&plan, |_| 8), None, "one of three units is done");
+        progress.advance(1, jobs[0].units);
+        progress.advance(1, jobs[2].units);
+        assert_eq!(progress.unfinished(&plan, |_| 8), None, "all are done");
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub async fn ended_without_items(
 }
 
 /// Adds the job that tells the receiver of a run of its end, if the run has one.
-async fn notify(change: &Change, workspace: WorkspaceId, run: RunId) -> Result<()> {
+pub(super) async fn notify(change: &Change, workspace: WorkspaceId, run: RunId) -> Result<()> {
     if store::run::has_webhook(change.tx(), workspace, run).await? {
         outbox::enqueue(change, workspace, &DeliverRun { run }).await?;
     }

@@ -33,6 +33,7 @@ pub mod job;
 pub mod job_space;
 pub mod job_wait;
 pub mod locks;
+pub mod lost_job;
 pub mod mail;
 pub mod maintenance_lease;
 pub mod member;

@@ -198,6 +198,7 @@ async fn all_metrics() -> Vec<Metric> {
     metrics.job_dead("embed", "attempts");
     metrics.job_backlog("model", "waiting", 3);
     metrics.job_oldest("model", second);
+    metrics.run_repaired("items", 3);
     metrics.file_searchable(second);
     metrics.file_failed("empty");
     metrics.check_failed();

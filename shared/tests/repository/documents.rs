@@ -29,6 +29,7 @@ const FOREIGN: &[&str] = &[
     "nvisy_scratch",
     "nvisy_tempo",
     "pdftotext",
+    "synchronous_standby_names",
     "terminationGracePeriodSeconds",
 ];
 

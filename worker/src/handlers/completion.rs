@@ -297,7 +297,7 @@ fn kept_flow(plan: &Plan, origin: Origin) -> Option<Flow> {
 /// Elements of one unit, of so many. Where `NVISY_WORKER_BATCH_CHUNKS` is 0, a server gets few requests. The local model gains
 /// nothing by longer units, and a short file waits for those in progress; but each has a transaction, whose cost many units of a long
 /// file would multiply, while several slots work on a short one.
-pub(super) fn unit(cx: &Context, elements: u32) -> u32 {
+pub(crate) fn unit(cx: &Context, elements: u32) -> u32 {
     match (cx.config.worker.batch_chunks, cx.config.embedding.provider) {
         (0, EmbeddingProvider::Local) if elements > LONG_FILE_ELEMENTS => 16,
         (0, EmbeddingProvider::Local) => 8,

@@ -26,7 +26,10 @@ use nvisy_shared::job::{
 
 use crate::runner::Registry;
 
-pub(crate) use self::item::{finish as finish_item, open as open_item};
+pub(crate) use self::{
+    completion::unit,
+    item::{finish as finish_item, open as open_item},
+};
 
 /// The registry of all handlers.
 #[must_use]

@@ -9,6 +9,7 @@ mod idempotency;
 mod limits;
 mod measure;
 mod postings;
+mod repair;
 mod schedules;
 mod spaces;
 mod workspaces;
@@ -41,6 +42,10 @@ pub struct Schedule {
     pub gc_interval: Duration,
     /// From the end of one search for indexes of mostly deleted vectors to the next.
     pub indexes_interval: Duration,
+    /// From the end of one search for runs that have lost jobs to the next.
+    pub repair_interval: Duration,
+    /// How long runs and items have gone on that are repaired.
+    pub repair_age: Duration,
 }
 
 impl Default for Schedule {
@@ -52,6 +57,8 @@ impl Default for Schedule {
             postings_interval: Duration::from_secs(20),
             gc_interval: Duration::from_secs(600),
             indexes_interval: Duration::from_secs(3600),
+            repair_interval: Duration::from_secs(120),
+            repair_age: Duration::from_secs(300),
         }
     }
 }
@@ -69,13 +76,16 @@ enum MaintenanceTask {
     Postings,
     /// Everything that may wait some minutes.
     Gc,
+    /// Runs that have lost jobs.
+    Repair,
     /// Indexes of mostly deleted vectors, which take long to build anew.
     Indexes,
 }
 
 impl MaintenanceTask {
     /// Those that run one after the other.
-    const SHORT: [Self; 5] = [Self::Schedules, Self::Accounts, Self::ExternalTargets, Self::Postings, Self::Gc];
+    const SHORT: [Self; 6] =
+        [Self::Schedules, Self::Accounts, Self::ExternalTargets, Self::Postings, Self::Repair, Self::Gc];
     /// Those that take long, and run beside the others.
     const LONG: [Self; 1] = [Self::Indexes];
 
@@ -87,6 +97,7 @@ impl MaintenanceTask {
             Self::ExternalTargets => "external_targets",
             Self::Postings => "postings",
             Self::Gc => "gc",
+            Self::Repair => "repair",
             Self::Indexes => "indexes",
         }
     }
@@ -98,11 +109,12 @@ impl MaintenanceTask {
             Self::ExternalTargets => schedule.targets_interval,
             Self::Postings => schedule.postings_interval,
             Self::Gc => schedule.gc_interval,
+            Self::Repair => schedule.repair_interval,
             Self::Indexes => schedule.indexes_interval,
         }
     }
 
-    async fn work(self, cx: &Context) -> TaskResult {
+    async fn work(self, cx: &Context, schedule: &Schedule) -> TaskResult {
         match self {
             Self::Schedules => {
                 schedules::start_due(cx).await?;
@@ -136,6 +148,7 @@ impl MaintenanceTask {
                 gc::unreferenced_blobs(cx).await?;
                 gc::orphaned_objects(cx).await?;
             }
+            Self::Repair => repair::lost_jobs(cx, schedule.repair_age).await?,
             Self::Indexes => spaces::rebuild_index(cx).await?,
         }
         Ok(())
@@ -182,7 +195,7 @@ async fn run_if_due(cx: &Context, task: MaintenanceTask, schedule: &Schedule) ->
         return Ok(());
     }
     let result = tokio::select! {
-        result = task.work(cx) => result,
+        result = task.work(cx, schedule) => result,
         never = keep_lease(cx, task) => match never {},
     };
     store::maintenance_lease::extend(&cx.db, task.name(), task.interval(schedule)).await?;

@@ -47,6 +47,7 @@ pub struct Metrics {
     job_dead: Counter<u64>,
     job_backlog: Gauge<u64>,
     job_oldest: Gauge<f64>,
+    run_repaired: Counter<u64>,
     file_searchable: Histogram<f64>,
     file_failed: Counter<u64>,
     check_failed: Counter<u64>,
@@ -73,6 +74,7 @@ impl Metrics {
             job_dead: counter(meter, specs::JOB_DEAD),
             job_backlog: gauge(meter, specs::JOB_BACKLOG),
             job_oldest: seconds_gauge(meter, specs::JOB_OLDEST),
+            run_repaired: counter(meter, specs::RUN_REPAIRED),
             file_searchable: histogram(meter, specs::FILE_SEARCHABLE, BACKGROUND_SECONDS),
             file_failed: counter(meter, specs::FILE_FAILED),
             check_failed: counter(meter, specs::CHECK_FAILED),
@@ -145,6 +147,11 @@ impl Metrics {
     /// The age of the oldest unfinished job of a lane; zero if there is none.
     pub fn job_oldest(&self, lane: &'static str, age: Duration) {
         self.job_oldest.record(age.as_secs_f64(), &[KeyValue::new("job.lane", lane)]);
+    }
+
+    /// Maintenance has replaced so many lost jobs of a run, of the kind `repair`, or has ended it.
+    pub fn run_repaired(&self, repair: &'static str, count: u64) {
+        self.run_repaired.add(count, &[KeyValue::new("run.repair", repair)]);
     }
 
     /// The last vector of a file was written `took` after its upload.

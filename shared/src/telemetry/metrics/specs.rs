@@ -50,6 +50,7 @@ names! {
     JOB_DEAD = Counter "nvisy.job.dead" "{job}" "Jobs moved to the dead jobs.";
     JOB_BACKLOG = Gauge "nvisy.job.backlog" "{job}" "Unfinished jobs.";
     JOB_OLDEST = Gauge "nvisy.job.oldest" "s" "Age of the oldest unfinished job.";
+    RUN_REPAIRED = Counter "nvisy.run.repaired" "{job}" "Lost jobs of runs that maintenance has replaced, and runs that it has ended.";
     FILE_SEARCHABLE = Histogram "nvisy.file.time_to_searchable" "s" "Time from the upload of a file to its last vector.";
     FILE_FAILED = Counter "nvisy.file.failed" "{file}" "Files that could not be processed.";
     CHECK_FAILED = Counter "nvisy.check.failed" "{check}" "Checks with severity `warn` that did not hold.";
