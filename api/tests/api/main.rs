@@ -62,6 +62,7 @@ mod killed_queries;
 mod log_levels;
 mod login_lockout;
 mod login_timing;
+mod lost_jobs;
 mod mail;
 mod mail_sources;
 mod mail_tls;

@@ -15,12 +15,17 @@ pub struct QuickWorker {
 
 impl QuickWorker {
     pub async fn start(app: &TestApp) -> Self {
-        let build = Worker::build(app.config().clone(), program("nvisy-worker")).await.unwrap();
         let schedule = Schedule {
             poll_interval: Duration::from_millis(100),
             targets_interval: Duration::from_millis(200),
             ..Schedule::default()
         };
+        Self::start_with(app, schedule).await
+    }
+
+    /// With other intervals.
+    pub async fn start_with(app: &TestApp, schedule: Schedule) -> Self {
+        let build = Worker::build(app.config().clone(), program("nvisy-worker")).await.unwrap();
         let lifecycle = Lifecycle::new();
         let task = tokio::spawn(build.with_maintenance(schedule).run(lifecycle.clone()));
         Self { lifecycle, task }
