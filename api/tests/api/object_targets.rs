@@ -13,7 +13,7 @@ use crate::{
         object_store::{AZURE_KEY, Azurite, BUCKET, SFTP_PASSWORD, SeaweedFs, s3_credentials},
         send, spawn,
         targets::{connect, delete_file},
-        wait_until,
+        wait_until, wait_until_equal,
     },
 };
 
@@ -158,8 +158,7 @@ async fn assert_store_has_what_the_files_have(
     setup.patch(&format!("files/{other}"), &json!({ "metadata": { "hidden": true } })).await;
     run(&setup, &pipeline).await;
     let expected = [named("tides.txt", text("a2", 2))];
-    let only = async || (store.named_texts().await == expected).then_some(());
-    wait_until("the store has the renamed file alone", only).await;
+    wait_until_equal("the store has the renamed file alone", &expected, async || store.named_texts().await).await;
 
     // An object of any bytes, in several parts where it is large.
     let bytes = definition(
@@ -180,7 +179,7 @@ async fn assert_store_has_what_the_files_have(
 
     // A deleted file, and deleted pipelines.
     delete_file(&setup, &file).await;
-    wait_until("the object is gone", async || (store.named_texts().await == expected).then_some(())).await;
+    wait_until_equal("the object is gone", &expected, async || store.named_texts().await).await;
     delete_pipeline(&setup, &pipeline).await;
     delete_pipeline(&setup, &raw).await;
     wait_until("all objects are gone", async || store.objects().await.is_empty().then_some(())).await;
@@ -446,8 +445,7 @@ async fn bucket_equals_the_files_after_workers_are_killed_at_random() {
         .filter(|number| number % 5 != 0)
         .map(|number| (format!("exports/texts/{}.txt", name(number)), content(number)))
         .collect();
-    let equal = async || (Store::named_texts(&store).await == expected).then_some(());
-    wait_until("the bucket equals the files", equal).await;
+    wait_until_equal("the bucket equals the files", &expected, async || Store::named_texts(&store).await).await;
     setup.app.wait_until_no_jobs_are_left().await;
     assert_eq!(Store::named_texts(&store).await, expected);
     assert_eq!(setup.app.count("dead_job").await, 0);

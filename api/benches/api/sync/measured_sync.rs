@@ -30,7 +30,7 @@ impl MeasuredSync {
         first.as_object_mut().unwrap().extend(source.as_object().unwrap().clone());
         let definition = json!({ "schemaVersion": 1, "nodes": [
             first, { "id": "none", "type": "filter", "expression": "false" }, { "id": "read", "type": "partition" },
-            { "id": "out", "type": "sink.file" },
+            { "id": "out", "type": "sink.file", "suffix": ".txt" },
         ], "edges": [{ "from": "in", "to": "none" }, { "from": "none", "to": "read" }, { "from": "read", "to": "out" }] });
         let path = synced.path(&format!("pipelines/{}", synced.pipeline));
         let request = synced.app.request(reqwest::Method::PATCH, &path).bearer_auth(&synced.ada.token);

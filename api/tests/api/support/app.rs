@@ -1,6 +1,6 @@
 //! An API of one test: free port, new database, new keys; all removed at the end.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt::Debug, net::SocketAddr, time::Duration};
 
 use nvisy_api::{app::App, cli};
 use nvisy_shared::{
@@ -137,6 +137,25 @@ impl TestApp {
 
     pub async fn openapi(&self) -> Document {
         Document::new(send(self.request(Method::GET, "/api/openapi.json")).await.expect(200))
+    }
+}
+
+/// Polls until the value is the expected one; a failure shows how they differ.
+pub async fn wait_until_equal<T, E>(condition: &str, expected: &E, mut poll: impl AsyncFnMut() -> T)
+where
+    T: PartialEq<E> + Debug,
+    E: Debug,
+{
+    let deadline = Instant::now() + CONDITION_TIMEOUT;
+    loop {
+        let found = poll().await;
+        if found == *expected {
+            return;
+        }
+        if Instant::now() >= deadline {
+            assert_eq!(found, *expected, "not within {CONDITION_TIMEOUT:?}: {condition}");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

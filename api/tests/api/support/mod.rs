@@ -38,7 +38,7 @@ mod vector_server;
 pub mod web_server;
 
 pub use accounts::{PASSWORD, TestAccount};
-pub use app::{TestApp, wait_until};
+pub use app::{TestApp, wait_until, wait_until_equal};
 pub use audit::stop_and_count;
 pub use authored_pipelines::{Setup, definition};
 pub use dovecot::Dovecot;
