@@ -281,6 +281,11 @@ extract-corpus:
 bench-extract folder: model
     NVISY_OCR_DIRECTORY="$(realpath .local/models/PP-OCRv6-small)" cargo bench --locked -p nvisy-extract --bench extract -- "$(realpath {{ quote(folder) }})"
 
+# Compare extraction of the files of a folder with readers of PyPI and Debian: quality, CPU time, memory
+[group('measure')]
+bench-extract-peers folder *options: model
+    @worker/extract/benches/peers.py {{ quote(folder) }} {{ options }}
+
 [private]
 bench name argument="": model
     @{{ services }} install

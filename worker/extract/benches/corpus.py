@@ -2,30 +2,38 @@
 """A folder of sample documents of all formats, for `just bench-extract`.
 
 They come from the tests of source packages of Debian (`corpus.txt`), which `apt-get` downloads and verifies; nothing of them is built or run.
-At most a number of files of each format, chosen by their hashes, so that each run gives the same.
+At most a number of files of each format, chosen by their hashes, so that each run gives the same. A line of the list may name the
+formats to take from its package: `rspamd eml`.
 """
 
 import hashlib
+import re
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
 FORMATS = "csv doc docx eml epub html ipynb mbox md msg odp ods odt pdf ppt pptx rtf xls xlsb xlsx".split()
+# Formats of which nearly every package has some files; only those of packages that name them are taken.
+LISTED_FORMATS = "jpg json png tif txt xml".split()
 FILES_PER_FORMAT = 100
 MAX_FILE_BYTES = 5_000_000
 SOURCES = Path("/etc/apt/sources.list.d")
+# A file with the name of another format.
+OLE_CONTAINER = b"\xd0\xcf\x11\xe0"
+MAIL_HEADER = re.compile(rb"(?i)(return-path|received|from|date|subject|message-id|mime-version|delivered-to|to): ")
 
 
 def main() -> int:
     folder = Path(sys.argv[1]).resolve()
     cache = folder / "packages"
-    packages = [line for line in _list() if line and not line.startswith("#")]
-    _download(cache, packages)
-    found = {name: {} for name in FORMATS}
+    packages = {line.split()[0]: line.split()[1:] or FORMATS for line in _list() if line and not line.startswith("#")}
+    _download(cache, list(packages))
+    found = {name: {} for name in sorted(FORMATS + LISTED_FORMATS)}
     for archive in sorted(cache.glob("*.tar.*")):
         if archive.suffix != ".asc":
-            _add(archive, found)
+            package = archive.name.split("_")[0]
+            _add(archive, package, packages.get(package, FORMATS), found)
     files = folder / "files"
     files.mkdir(exist_ok=True)
     for old in files.iterdir():
@@ -64,15 +72,26 @@ def _download(cache: Path, packages: list[str]) -> None:
                 print(f"{package}: not downloaded", file=sys.stderr)
 
 
-def _add(archive: Path, found: dict) -> None:
-    package = archive.name.split("_")[0]
+def _add(archive: Path, package: str, formats: list[str], found: dict) -> None:
     with tarfile.open(archive) as tar:
         for member in tar:
-            name = member.name.lower().rsplit(".", 1)[-1]
-            if not member.isfile() or name not in found or not 0 < member.size <= MAX_FILE_BYTES:
+            if not member.isfile() or not 0 < member.size <= MAX_FILE_BYTES:
+                continue
+            path = Path(member.name)
+            name = path.suffix.lower().removeprefix(".")
+            # Mails of a maildir have no extension.
+            if not name.isalpha() and "eml" in formats:
+                name = "eml"
+            if name not in formats:
                 continue
             content = tar.extractfile(member).read()
-            found[name].setdefault(hashlib.sha256(content).hexdigest(), (package, content))
+            if name == "msg" and not content.startswith(OLE_CONTAINER):
+                continue
+            if name == "eml" and path.suffix != ".eml" and not MAIL_HEADER.match(content):
+                continue
+            # The encoding of a text is in its name, its language in its folder's.
+            label = f"{package}-{path.parent.name}-{path.stem}" if name == "txt" else package
+            found[name].setdefault(hashlib.sha256(content).hexdigest(), (label, content))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,441 @@
+#!/usr/bin/env python3
+"""The readers that `peers.py` compares. As a program it reads the paths of files, one a line, with the reader of its argument, and answers
+each with a line of JSON: the text or an error, CPU seconds, and peak memory.
+"""
+
+import asyncio
+import codecs
+import email
+import email.policy
+import hashlib
+import html
+import json
+import mailbox
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+PICTURES = "jpg png tif"
+SHEETS = "ods xls xlsb xlsx"
+
+
+@dataclass(frozen=True)
+class Reader:
+    formats: tuple[str, ...]
+    # Loads the library, and returns the function that reads a file. A program has arguments instead, of which `FILE` is the file.
+    load: Callable[[], Callable[[str], str]] | None = None
+    arguments: tuple[str, ...] = ()
+
+
+class FailedError(Exception):
+    pass
+
+
+def _program(formats: str, *arguments: str) -> Reader:
+    return Reader(tuple(formats.split()), arguments=arguments)
+
+
+def _ours() -> Callable[[str], str]:
+    def read(path: str) -> str:
+        # Without the models, times are those of reading alone.
+        recognises = path.rsplit(".", 1)[-1] in PICTURES.split()
+        environment = os.environ | ({"NVISY_OCR_DIRECTORY": os.environ["PEERS_MODELS"]} if recognises else {})
+        return _run([os.environ["PEERS_OURS"], "read", path], environment)
+
+    return read
+
+
+def _start_seconds(read: Callable[[str], str]) -> float:
+    """CPU time of a program that reads one word."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, "word.txt")
+        file.write_text("word")
+        return min(_measured(read, str(file), is_program=True)["cpu"] for _ in range(9))
+
+
+def _xberg(recognises: bool = False) -> Callable[[str], str]:
+    import xberg
+
+    limits = xberg.ConcurrencyConfig(max_threads=1)
+    config = xberg.ExtractionConfig(use_cache=False, disable_ocr=not recognises, concurrency=limits)
+
+    def read(path: str) -> str:
+        return asyncio.run(xberg.extract(xberg.ExtractInput(uri=path), config)).results[0].content
+
+    return read
+
+
+def _kreuzberg() -> Callable[[str], str]:
+    import kreuzberg
+
+    config = kreuzberg.ExtractionConfig(use_cache=False, disable_ocr=True)
+    return lambda path: kreuzberg.extract_file_sync(path, config=config).content
+
+
+def _docling() -> Callable[[str], str]:
+    import docling_rs
+
+    converter = docling_rs.DocumentConverter(do_ocr=False, do_table_structure=False, text_layer_only=True)
+    return lambda path: converter.convert(path).document.export_to_markdown()
+
+
+def _markitdown() -> Callable[[str], str]:
+    import markitdown
+
+    converter = markitdown.MarkItDown()
+    return lambda path: converter.convert(path).text_content
+
+
+def _pymupdf() -> Callable[[str], str]:
+    import pymupdf
+
+    def read(path: str) -> str:
+        with pymupdf.open(path) as document:
+            return "\n".join(page.get_text() for page in document)
+
+    return read
+
+
+def _pypdfium2() -> Callable[[str], str]:
+    import pypdfium2
+
+    def read(path: str) -> str:
+        document = pypdfium2.PdfDocument(path)
+        return "\n".join(page.get_textpage().get_text_range() for page in document)
+
+    return read
+
+
+def _pdf_oxide() -> Callable[[str], str]:
+    import pdf_oxide
+
+    def read(path: str) -> str:
+        document = pdf_oxide.PdfDocument(path)
+        return "\n".join(document.extract_text(page) for page in range(document.page_count()))
+
+    return read
+
+
+def _pypdf() -> Callable[[str], str]:
+    import pypdf
+
+    return lambda path: "\n".join(page.extract_text() for page in pypdf.PdfReader(path).pages)
+
+
+def _unpdf() -> Callable[[str], str]:
+    import unpdf
+
+    return unpdf.to_text
+
+
+def _undoc() -> Callable[[str], str]:
+    import undoc
+
+    return lambda path: undoc.parse_file(path).to_text()
+
+
+def _docx2txt() -> Callable[[str], str]:
+    import docx2txt
+
+    return docx2txt.process
+
+
+def _python_pptx() -> Callable[[str], str]:
+    import pptx
+
+    def texts(shapes) -> list[str]:
+        found = []
+        for shape in shapes:
+            if hasattr(shape, "shapes"):
+                found += texts(shape.shapes)
+            elif shape.has_text_frame:
+                found.append(shape.text_frame.text)
+            elif getattr(shape, "has_table", False):
+                found += [cell.text for row in shape.table.rows for cell in row.cells]
+        return found
+
+    return lambda path: "\n".join(text for slide in pptx.Presentation(path).slides for text in texts(slide.shapes))
+
+
+def _calamine() -> Callable[[str], str]:
+    import python_calamine
+
+    def read(path: str) -> str:
+        book = python_calamine.CalamineWorkbook.from_path(path)
+        rows = (row for name in book.sheet_names for row in book.get_sheet_by_name(name).to_python())
+        return "\n".join(" | ".join(str(cell) for cell in row) for row in rows)
+
+    return read
+
+
+def _selectolax() -> Callable[[str], str]:
+    from selectolax.lexbor import LexborHTMLParser
+
+    def read(path: str) -> str:
+        page = LexborHTMLParser(Path(path).read_bytes())
+        for node in page.css("script, style, template, noscript"):
+            node.decompose()
+        return page.root.text(separator="\n")
+
+    return read
+
+
+def _resiliparse() -> Callable[[str], str]:
+    from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+
+    def read(path: str) -> str:
+        content = Path(path).read_bytes()
+        return extract_plain_text(bytes_to_str(content, detect_encoding(content)))
+
+    return read
+
+
+def _html_to_markdown() -> Callable[[str], str]:
+    import html_to_markdown
+
+    return lambda path: html_to_markdown.convert(Path(path).read_text(errors="replace")).content or ""
+
+
+def _striprtf() -> Callable[[str], str]:
+    from striprtf.striprtf import rtf_to_text
+
+    return lambda path: rtf_to_text(Path(path).read_text(encoding="latin-1"), errors="replace")
+
+
+def _mail_parser() -> Callable[[str], str]:
+    import mailparser
+
+    def read(path: str) -> str:
+        mail = mailparser.parse_from_file(path)
+        return "\n".join(mail.text_plain or [_without_tags(page) for page in mail.text_html])
+
+    return read
+
+
+def _fast_mail_parser() -> Callable[[str], str]:
+    import fast_mail_parser
+
+    def read(path: str) -> str:
+        mail = fast_mail_parser.parse_email(Path(path).read_bytes())
+        return "\n".join(mail.text_plain or [_without_tags(page) for page in mail.text_html])
+
+    return read
+
+
+def _extract_msg() -> Callable[[str], str]:
+    import extract_msg
+
+    def read(path: str) -> str:
+        with extract_msg.openMsg(path) as message:
+            return message.body or ""
+
+    return read
+
+
+def _oxmsg() -> Callable[[str], str]:
+    import oxmsg
+
+    return lambda path: oxmsg.Message.load(path).body or ""
+
+
+def _rapidocr() -> Callable[[str], str]:
+    from rapidocr_onnxruntime import RapidOCR
+
+    engine = RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
+    return lambda path: "\n".join(line[1] for line in engine(path)[0] or [])
+
+
+def _python() -> Callable[[str], str]:
+    """The standard library of Python."""
+
+    def read(path: str) -> str:
+        name = path.rsplit(".", 1)[-1]
+        if name == "eml":
+            return _mail_text(email.message_from_bytes(Path(path).read_bytes(), policy=email.policy.default))
+        if name == "mbox":
+            box = mailbox.mbox(path, factory=lambda file: email.message_from_binary_file(file, policy=email.policy.default))
+            return "\n".join(_mail_text(mail) for mail in box)
+        content = Path(path).read_bytes()
+        if name == "json":
+            return "\n".join(_strings(json.loads(content)))
+        if name == "xml":
+            return "\n".join(ElementTree.fromstring(content).itertext())
+        if name == "txt":
+            return content.decode(_named_encoding(Path(path)))
+        return content.decode()
+
+    return read
+
+
+def _mail_text(mail: email.message.EmailMessage) -> str:
+    body = mail.get_body(("plain", "html"))
+    if body is None:
+        return ""
+    text = body.get_content()
+    return _without_tags(text) if body.get_content_subtype() == "html" else text
+
+
+def _without_tags(page: str) -> str:
+    page = re.sub(r"(?is)<(script|style|title)\b.*?</\1>|<!--.*?-->", " ", page)
+    return html.unescape(re.sub(r"(?s)<[^>]*>", " ", page))
+
+
+def _strings(value) -> list[str]:
+    """The keys and values of a JSON file."""
+    if isinstance(value, dict):
+        return [text for key, member in value.items() for text in [key, *_strings(member)]]
+    if isinstance(value, list):
+        return [text for member in value for text in _strings(member)]
+    return [json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value]
+
+
+def _named_encoding(path: Path) -> str:
+    """The encoding in the name of a file of `corpus.py`: `uchardet-de-iso-8859-1-0a1b2c3d.txt`."""
+    words = path.stem.split("-")[2:-1]
+    for count in range(len(words)):
+        name = "-".join(words[count:]).replace("mac-", "mac_").replace("tis-620", "tis_620")
+        try:
+            codecs.lookup(name)
+        except LookupError:
+            continue
+        return name
+    return "utf-8"
+
+
+def _converted() -> Callable[[str], str]:
+    """What LibreOffice has made of the files before."""
+    folder = Path(os.environ["PEERS_CONVERTED"])
+    return lambda path: (folder / f"{digest(Path(path))}.txt").read_text(errors="replace")
+
+
+READERS = {
+    "ours": Reader(
+        tuple(f"csv doc docx eml epub html ipynb json mbox md msg odp odt pdf ppt pptx rtf txt xml {SHEETS} {PICTURES}".split()), _ours
+    ),
+    "libreoffice": Reader(tuple(f"doc odp ppt pptx {SHEETS}".split()), _converted),
+    "python": Reader(("csv", "eml", "json", "mbox", "txt", "xml"), _python),
+    "xberg": Reader(
+        tuple(f"csv doc docx eml epub html ipynb json mbox md msg odp odt pdf ppt pptx rtf txt xml {SHEETS}".split()), _xberg
+    ),
+    "xberg-ocr": Reader(tuple(PICTURES.split()), lambda: _xberg(recognises=True)),
+    "kreuzberg": Reader(tuple(f"doc docx epub html odt pdf ppt pptx rtf {SHEETS}".split()), _kreuzberg),
+    "docling-rs": Reader(tuple("doc docx eml epub html ipynb md odp ods odt pdf ppt pptx rtf xls xlsx".split()), _docling),
+    "markitdown": Reader(tuple("docx epub html ipynb msg pptx xls xlsx".split()), _markitdown),
+    "pdftotext": _program("pdf", "pdftotext", "FILE", "-"),
+    "pymupdf": Reader(("epub", "pdf"), _pymupdf),
+    "pypdfium2": Reader(("pdf",), _pypdfium2),
+    "pdf-oxide": Reader(("pdf",), _pdf_oxide),
+    "unpdf": Reader(("pdf",), _unpdf),
+    "pypdf": Reader(("pdf",), _pypdf),
+    "pandoc": _program("docx epub html ipynb md odt rtf", "pandoc", "-t", "plain", "--wrap=none", "FILE"),
+    "undoc": Reader(("docx", "pptx", "xlsx"), _undoc),
+    "docx2txt": Reader(("docx",), _docx2txt),
+    "odt2txt": _program("odt", "odt2txt", "--width=-1", "--encoding=UTF-8", "FILE"),
+    "unrtf": _program("rtf", "unrtf", "--text", "--nopict", "FILE"),
+    "striprtf": Reader(("rtf",), _striprtf),
+    "antiword": _program("doc", "antiword", "-m", "UTF-8.txt", "-w", "0", "FILE"),
+    "catdoc": _program("doc", "catdoc", "-d", "utf-8", "-w", "FILE"),
+    "catppt": _program("ppt", "catppt", "-d", "utf-8", "FILE"),
+    "python-pptx": Reader(("pptx",), _python_pptx),
+    "calamine": Reader(tuple(SHEETS.split()), _calamine),
+    "selectolax": Reader(("html",), _selectolax),
+    "resiliparse": Reader(("html",), _resiliparse),
+    "html-to-markdown": Reader(("html",), _html_to_markdown),
+    "mail-parser": Reader(("eml",), _mail_parser),
+    "fast-mail-parser": Reader(("eml",), _fast_mail_parser),
+    "extract-msg": Reader(("msg",), _extract_msg),
+    "python-oxmsg": Reader(("msg",), _oxmsg),
+    "tesseract": _program(PICTURES, "tesseract", "FILE", "-"),
+    "rapidocr": Reader(tuple(PICTURES.split()), _rapidocr),
+}
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:24]
+
+
+def convert_with_libreoffice(paths: list[Path], folder: Path, seconds: int) -> bool:
+    """Writes the texts of files of one format to a folder, if LibreOffice reads all of them: of slides through PDF, of sheets as CSV."""
+    suffix = paths[0].suffix.lower()
+    target = "pdf" if suffix in (".odp", ".ppt", ".pptx") else "txt:Text (encoded):UTF8"
+    if suffix.removeprefix(".") in SHEETS.split():
+        # Separator, quotation mark, UTF-8, from the first line, all sheets.
+        target = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1"
+    with tempfile.TemporaryDirectory() as scratch:
+        # A profile of its own, in which no other one waits.
+        profile = f"-env:UserInstallation=file://{scratch}/profile"
+        command = ["soffice", "--headless", profile, "--convert-to", target, "--outdir", f"{scratch}/out", *paths]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=seconds)
+        except (subprocess.SubprocessError, OSError):
+            return False
+        for path in paths:
+            made = sorted(Path(scratch, "out").glob(f"{path.stem}-*.csv" if target.startswith("csv") else f"{path.stem}.*"))
+            if target == "pdf":
+                for one in made:
+                    subprocess.run(["pdftotext", one, one.with_suffix(".txt")], check=False)
+                made = [one.with_suffix(".txt") for one in made if one.with_suffix(".txt").exists()]
+            if made:
+                text = "\n".join(one.read_text(errors="replace") for one in made)
+                (folder / f"{digest(path)}.txt").write_text(text)
+    return True
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    if done.returncode != 0:
+        reason = re.search(r"(?m)^failed .*", done.stderr.decode(errors="replace"))
+        raise FailedError(reason.group() if reason else f"exit code {done.returncode}")
+    return done.stdout.decode(errors="replace")
+
+
+def _measured(read: Callable[[str], str], path: str, is_program: bool) -> dict:
+    # The peak of this process starts at its present size. That of a program is the largest one of all that have run, and at least the
+    # size of this process, from which it is started.
+    Path("/proc/self/clear_refs").write_text("5")
+    whose = resource.RUSAGE_CHILDREN if is_program else resource.RUSAGE_SELF
+    before = resource.getrusage(whose)
+    try:
+        result = {"text": read(path)}
+    except BaseException as error:  # noqa: BLE001
+        # Libraries raise anything, also panics, which are no `Exception`.
+        result = {"error": f"{type(error).__name__}: {error}"[:200]}
+    after = resource.getrusage(whose)
+    peak = after.ru_maxrss
+    if not is_program:
+        peak = int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text()).group(1))
+    return result | {"cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, "peak_kb": peak}
+
+
+def main() -> int:
+    reader = READERS[sys.argv[1]]
+    is_program = reader.load is None or reader.load is _ours
+    read = reader.load() if reader.load else None
+    if read is None:
+        if shutil.which(reader.arguments[0]) is None:
+            return 1
+
+        def read(path: str) -> str:
+            return _run([path if argument == "FILE" else argument for argument in reader.arguments], dict(os.environ))
+
+    # Libraries print to the standard output.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    start = {"start": _start_seconds(read)} if reader.load is _ours else {}
+    print("{}", file=answers, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(_measured(read, line.rstrip("\n"), is_program) | start), file=answers, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
