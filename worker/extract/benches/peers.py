@@ -2,8 +2,9 @@
 """Compares the reader of this project with other ones on the files of a folder, for `just bench-extract-peers`.
 
 Each reader runs in a process of its own, over all files of the formats that it reads. CPU time of a library is that of reading, without the
-start of its interpreter; the reader of this project is a program, and is compared with a library without the time of its start. Words are compared as `just bench-extract` compares them, with a
-reference tool for each format; references are readers, too. `--pages` compares recognition on pictures of pages whose words are known.
+start of its interpreter; the reader of this project is a program, and is compared with a library without the time of its start. Words are
+compared as `just bench-extract` compares them, with those of a reference for each format; references are readers, too. `--pages` compares
+recognition on pictures of pages whose words are known.
 """
 
 import argparse
@@ -15,9 +16,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import peer_readers
+import peer_references
 
 REPOSITORY = Path(__file__).parents[3]
 HOME = REPOSITORY / ".local/extract-peers"
@@ -184,7 +187,7 @@ def _recall(theirs: list[str], words: list[str]) -> float:
 
 
 def _order(theirs: list[str], words: list[str]) -> float:
-    both = _shared(list(zip(theirs, theirs[1:])), list(zip(words, words[1:])))
+    both = _shared(list(pairwise(theirs)), list(pairwise(words)))
     return 2 * both / max(1, len(theirs) + len(words) - 2)
 
 
@@ -214,7 +217,8 @@ def _print_rows(name: str, paths: list[Path], reference: str, results: dict[str,
         if reader == "ours":
             times = f"start {1000 * max(result.get('start', 0) for result in found.values()):.1f} ms"
         mark = " (reference)" if reader == reference else ""
-        print(f"| {name} | {len(paths)} | {reader}{mark} | {len(read)} of {len(compared)} | {recall} | {order} | {seconds} | {times} | {peak} |", flush=True)
+        quality = f"{len(read)} of {len(compared)} | {recall} | {order}"
+        print(f"| {name} | {len(paths)} | {reader}{mark} | {quality} | {seconds} | {times} | {peak} |", flush=True)
 
 
 def _print_worst(name: str, reference: str, results: dict[str, dict[Path, dict]], most: int) -> None:
@@ -232,11 +236,11 @@ def _convert(paths: list[Path]) -> None:
     """Converts files with LibreOffice, several at once, if their texts are not there."""
     folder = HOME / "converted"
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [path for path in paths if not (folder / f"{peer_readers.digest(path)}.txt").exists()]
+    missing = [path for path in paths if not (folder / f"{peer_references.digest(path)}.txt").exists()]
     batches = [missing[start : start + 10] for start in range(0, len(missing), 10)]
     while batches:
         batch = batches.pop()
-        done = peer_readers.convert_with_libreoffice(batch, folder, SECONDS_PER_FILE)
+        done = peer_references.convert_with_libreoffice(batch, folder, SECONDS_PER_FILE)
         if not done and len(batch) > 1:
             batches += [[path] for path in batch]
 
