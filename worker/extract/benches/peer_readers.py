@@ -292,7 +292,7 @@ READERS = {
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False)
     if done.returncode != 0:
         reason = re.search(r"(?m)^failed .*", done.stderr.decode(errors="replace"))
         raise FailedError(reason.group() if reason else f"exit code {done.returncode}")

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -129,9 +130,8 @@ class Server:
 
     def read(self, path: Path) -> dict:
         if self.process is None:
-            self.process = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self.environment
-            )
+            streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            self.process = subprocess.Popen(self.command, env=self.environment, start_new_session=True, **streams)
             # The first answer says that the library is loaded.
             self._answer(SECONDS_PER_FILE)
         if self.process is not None:
@@ -155,7 +155,8 @@ class Server:
 
     def end(self) -> None:
         if self.process is not None:
-            self.process.kill()
+            # Also a program that it has started.
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
 
