@@ -17,6 +17,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 SHEETS = "ods xls xlsb xlsx"
+OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
+TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 
 
 def python() -> Callable[[str], str]:
@@ -89,9 +91,9 @@ def digest(path: Path) -> str:
 
 
 def convert_with_libreoffice(paths: list[Path], folder: Path, seconds: int) -> bool:
-    """Writes the texts of files of one format to a folder, if LibreOffice reads all of them: of slides through PDF, of sheets as CSV."""
+    """Writes the texts of files of one format to a folder, if LibreOffice reads all of them: of slides as XML, of sheets as CSV."""
     suffix = paths[0].suffix.lower()
-    target = "pdf" if suffix in (".odp", ".ppt", ".pptx") else "txt:Text (encoded):UTF8"
+    target = "fodp" if suffix in (".odp", ".ppt", ".pptx") else "txt:Text (encoded):UTF8"
     if suffix.removeprefix(".") in SHEETS.split():
         # Separator, quotation mark, UTF-8, from the first line, all sheets.
         target = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1"
@@ -110,11 +112,21 @@ def convert_with_libreoffice(paths: list[Path], folder: Path, seconds: int) -> b
             return False
         for path in paths:
             made = sorted(Path(scratch, "out").glob(f"{path.stem}-*.csv" if target.startswith("csv") else f"{path.stem}.*"))
-            if target == "pdf":
-                for one in made:
-                    subprocess.run(["pdftotext", one, one.with_suffix(".txt")], check=False)
-                made = [one.with_suffix(".txt") for one in made if one.with_suffix(".txt").exists()]
             if made:
-                text = "\n".join(one.read_text(errors="replace") for one in made)
+                text = "\n".join(_slides(one) if target == "fodp" else one.read_text(errors="replace") for one in made)
                 (folder / f"{digest(path)}.txt").write_text(text)
     return True
+
+
+def _slides(path: Path) -> str:
+    """The paragraphs of slides and notes in an OpenDocument file of one part."""
+    body = ElementTree.parse(path).find(f"{OFFICE}body")
+    return "\n".join(_paragraph(element) for element in body.iter() if element.tag in (f"{TEXT}p", f"{TEXT}h"))
+
+
+def _paragraph(element: ElementTree.Element) -> str:
+    parts = [element.text or ""]
+    for child in element:
+        is_space = child.tag in (f"{TEXT}s", f"{TEXT}tab", f"{TEXT}line-break")
+        parts += [" " if is_space else _paragraph(child), child.tail or ""]
+    return "".join(parts)

@@ -241,7 +241,8 @@ def _convert(paths: list[Path]) -> None:
     batches = [missing[start : start + 10] for start in range(0, len(missing), 10)]
     while batches:
         batch = batches.pop()
-        done = peer_references.convert_with_libreoffice(batch, folder, SECONDS_PER_FILE)
+        seconds = SECONDS_PER_FILE if len(batch) == 1 else 3 * SECONDS_PER_FILE
+        done = peer_references.convert_with_libreoffice(batch, folder, seconds)
         if not done and len(batch) > 1:
             batches += [[path] for path in batch]
 
@@ -274,7 +275,7 @@ def _pages(folder: Path, most: int, readers: list[str], start) -> int:
         seconds = sum(answer["cpu"] for answer in read.values()) / max(1, len(read))
         peak = max((answer["peak_kb"] for answer in read.values()), default=0) // 1024
         shares = f"{_mean(recall)} | {_mean(order)} | {_mean(right)}"
-        print(f"| {reader} | {len(read)} of {len(truth)} | {shares} | {seconds:.2f} | {1 / max(1e-9, seconds):.2f} | {peak} |", flush=True)
+        print(f"| {reader} | {len(read)} of {len(truth)} | {shares} | {seconds:.2f} | {1 / seconds if seconds else 0:.2f} | {peak} |", flush=True)
     return 0
 
 
