@@ -3,7 +3,6 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use async_trait::async_trait;
 use nvisy_embed::InputType;
 use nvisy_shared::{
     domain::{
@@ -77,7 +76,6 @@ struct Page {
     next: Option<Checkpoint>,
 }
 
-#[async_trait]
 impl Handler for AdmitItems {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

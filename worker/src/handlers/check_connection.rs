@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::{
         connection::{
@@ -36,7 +35,6 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
 /// The answer is this short, but models that think need more.
 const MAX_ANSWER_TOKENS: u32 = 1024;
 
-#[async_trait]
 impl Handler for CheckConnection {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

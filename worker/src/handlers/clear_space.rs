@@ -1,6 +1,5 @@
 //! `space.clear`: deletes the vectors of a collection's second space, part by part.
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::Failure,
     job::ClearSpace,
@@ -16,7 +15,6 @@ use crate::{
 /// Vectors of one transaction.
 const BATCH_VECTORS: i64 = 5_000;
 
-#[async_trait]
 impl Handler for ClearSpace {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

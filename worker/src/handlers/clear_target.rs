@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use nvisy_shared::{
     domain::failure::Failure,
@@ -40,7 +39,6 @@ const WRITER_GRACE: Duration = Duration::from_secs(2);
 /// The longest time of a request to a receiver, in seconds.
 const TIMEOUT_SECONDS: u32 = 30;
 
-#[async_trait]
 impl Handler for ClearTarget {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         // A worker whose job was deleted with its file or pipeline may go on for a lease, and would write behind the deletion.

@@ -1,6 +1,5 @@
 //! `run.deliver`: tells the receiver that a request named that its run has ended.
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use nvisy_shared::{
@@ -32,7 +31,6 @@ const TIMEOUT_SECONDS: u32 = 30;
 /// Items that the message names.
 const MAX_ITEMS: i64 = 100;
 
-#[async_trait]
 impl Handler for DeliverRun {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

@@ -1,6 +1,5 @@
 //! `chunks.embed`: computes the vectors of chunks whose text was edited. Until it is done, only words find them.
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::Failure,
     id::{ChunkId, SpaceId, TargetId, WorkspaceId},
@@ -25,7 +24,6 @@ use crate::{
     runner::{Handler, JobError, complete_in_tx},
 };
 
-#[async_trait]
 impl Handler for EmbedChunks {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

@@ -1,7 +1,6 @@
 //! `run.enter`: an item enters a pipeline whose definition the process that accepted its file could not compile. Until a worker can,
 //! the item waits.
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::Failure,
     job::EnterItem,
@@ -15,7 +14,6 @@ use crate::{
     runner::{Handler, JobError, complete_in_tx},
 };
 
-#[async_trait]
 impl Handler for EnterItem {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

@@ -1,6 +1,5 @@
 //! `source.fetch`: reads a batch of objects, and makes them files and items of the run.
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     id::BlobId,
@@ -27,7 +26,6 @@ use crate::{
     },
 };
 
-#[async_trait]
 impl Handler for FetchObjects {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::{event::EventType, failure::Failure, space::SecondSpaceState},
     id::{ChunkId, SpaceId, TargetId, WorkspaceId},
@@ -37,7 +36,6 @@ struct Batch {
     advance: Advance,
 }
 
-#[async_trait]
 impl Handler for FillSpace {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let fill = Fill { workspace: claim.workspace_id, job: *self };

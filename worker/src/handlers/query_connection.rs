@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::{connection::ConnectionQuery, failure::Failure},
     job::QueryConnection,
@@ -19,7 +18,6 @@ use crate::{
 /// Longest wait for the system.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 
-#[async_trait]
 impl Handler for QueryConnection {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::Failure,
     id::{PipelineId, WorkspaceId},
@@ -24,7 +23,6 @@ const BATCH_ITEMS: i64 = 200;
 /// How long the job waits while the workspace has as many unfinished runs as it may have.
 const WAIT_FOR_RUNS: Duration = Duration::from_millis(500);
 
-#[async_trait]
 impl Handler for RetryItems {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

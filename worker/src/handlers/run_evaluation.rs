@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use async_trait::async_trait;
 use nvisy_embed::InputType;
 use nvisy_shared::{
     domain::{
@@ -44,7 +43,6 @@ const BATCH_SEARCHES: usize = 32;
 /// The judgements of a query, and how many of them are of files that do not exist.
 type Judged = (Vec<FileJudgement>, usize);
 
-#[async_trait]
 impl Handler for RunEvaluation {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::Failure,
     id::ItemId,
@@ -35,7 +34,6 @@ const MAX_WAIT: Duration = Duration::from_millis(200);
 /// How long the job goes on with further items.
 const MAX_DURATION: Duration = Duration::from_secs(1);
 
-#[async_trait]
 impl Handler for RunItems {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let mut items = store::run_item::find_all(&cx.db, claim.workspace_id, self.items.clone()).await?;

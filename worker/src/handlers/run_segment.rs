@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::{
         failure::{Failure, FailureCode},
@@ -43,7 +42,6 @@ use crate::{
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
 };
 
-#[async_trait]
 impl Handler for RunSegment {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

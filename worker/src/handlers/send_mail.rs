@@ -2,7 +2,6 @@
 
 use std::{error::Error, time::Duration};
 
-use async_trait::async_trait;
 use nvisy_shared::{
     clock,
     crypt::{
@@ -35,7 +34,6 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Every member may invite any address, so a mailbox gets at most one invite in this time.
 const INVITE_INTERVAL: Duration = Duration::from_secs(60);
 
-#[async_trait]
 impl Handler for SendMail {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let found = store::mail::find(&cx.db, self.mail).await?.ok_or(JobError::Obsolete)?;

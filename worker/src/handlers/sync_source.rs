@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::{
         failure::{Failure, FailureCode},
@@ -53,7 +52,6 @@ const DELETED_AT_ONCE: i64 = 100;
 /// Repetitions of objects after which a listing has no end.
 const MAX_REPEATED: i64 = 10_000;
 
-#[async_trait]
 impl Handler for SyncSource {
     async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
         let workspace = claim.workspace_id;

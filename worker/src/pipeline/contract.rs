@@ -6,9 +6,8 @@
 
 use std::{io::ErrorKind, sync::Arc};
 
-use async_trait::async_trait;
 use chrono::SecondsFormat;
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future::BoxFuture};
 use nvisy_shared::{
     domain::failure::Failure,
     id::{BlobId, FileId, PipelineId, RunId, VersionId, WorkspaceId},
@@ -113,14 +112,25 @@ impl FileFacts {
     }
 }
 
-/// The step that a node does.
-#[async_trait]
+/// The step that a node does. As with [`Handler`](crate::runner::Handler), implementations have an `async fn`.
 pub trait Behaviour: Send + Sync {
     /// Computes the outputs from the input. Compiled plans give a node only flows that its ports accept.
     ///
     /// # Errors
     /// [`JobError::Fail`] where no repetition can help: the item fails. Others are repeated by the node's options.
-    async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError>;
+    fn run(&self, call: &Call<'_>, input: Elements) -> impl Future<Output = Result<Output, JobError>> + Send;
+}
+
+/// A behaviour without the type of its settings.
+pub trait ErasedBehaviour: Send + Sync {
+    /// As [`Behaviour::run`].
+    fn run<'a>(&'a self, call: &'a Call<'_>, input: Elements) -> BoxFuture<'a, Result<Output, JobError>>;
+}
+
+impl<B: Behaviour> ErasedBehaviour for B {
+    fn run<'a>(&'a self, call: &'a Call<'_>, input: Elements) -> BoxFuture<'a, Result<Output, JobError>> {
+        Box::pin(Behaviour::run(self, call, input))
+    }
 }
 
 /// The result of a call.

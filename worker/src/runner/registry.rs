@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use nvisy_shared::{
     domain::failure::Failure,
     job::Job,
@@ -13,14 +13,17 @@ use serde_json::Value as Json;
 use super::JobError;
 use crate::context::Context;
 
-/// The work of one kind of job.
-#[async_trait]
+/// The work of one kind of job. Its methods are `async fn` in implementations.
+///
+/// Not a trait of `async_trait`, because of the time to compile: that adds bounds to each method (`'life0: 'async_trait`), and the
+/// compiler keeps proofs by bounds. So it would prove for each method anew that all futures within are `Send`. [`ErasedHandler`] boxes
+/// the futures instead.
 pub trait Handler: Job {
     /// Does the work and completes the job, through [`super::complete_in_tx`].
     ///
     /// # Errors
     /// The error says whether and when to retry.
-    async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError>;
+    fn run(&self, cx: &Context, claim: &Claim) -> impl Future<Output = Result<(), JobError>> + Send;
 
     /// The number of attempts, the first included.
     fn attempts(&self, cx: &Context) -> i32 {
@@ -28,29 +31,42 @@ pub trait Handler: Job {
     }
 
     /// Records that the work will never be done. The caller ends the job in the same change.
-    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError>;
+    fn give_up(
+        &self,
+        change: &mut Change,
+        claim: &Claim,
+        failure: &Failure,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
 }
 
 /// A handler without the type of its payload.
-#[async_trait]
 pub(super) trait ErasedHandler: Send + Sync {
-    async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError>;
+    fn run<'a>(&'a self, cx: &'a Context, claim: &'a Claim) -> BoxFuture<'a, Result<(), JobError>>;
     fn attempts(&self, cx: &Context) -> i32;
-    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError>;
+    fn give_up<'a>(
+        &'a self,
+        change: &'a mut Change,
+        claim: &'a Claim,
+        failure: &'a Failure,
+    ) -> BoxFuture<'a, Result<(), JobError>>;
 }
 
-#[async_trait]
 impl<H: Handler> ErasedHandler for H {
-    async fn run(&self, cx: &Context, claim: &Claim) -> Result<(), JobError> {
-        Handler::run(self, cx, claim).await
+    fn run<'a>(&'a self, cx: &'a Context, claim: &'a Claim) -> BoxFuture<'a, Result<(), JobError>> {
+        Box::pin(Handler::run(self, cx, claim))
     }
 
     fn attempts(&self, cx: &Context) -> i32 {
         Handler::attempts(self, cx)
     }
 
-    async fn give_up(&self, change: &mut Change, claim: &Claim, failure: &Failure) -> Result<(), JobError> {
-        Handler::give_up(self, change, claim, failure).await
+    fn give_up<'a>(
+        &'a self,
+        change: &'a mut Change,
+        claim: &'a Claim,
+        failure: &'a Failure,
+    ) -> BoxFuture<'a, Result<(), JobError>> {
+        Box::pin(Handler::give_up(self, change, claim, failure))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Check: tests a condition, and warns or fails the item where it does not hold.
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     pipeline::{
@@ -18,7 +17,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for Check {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let condition = parse(&self.expression, Expected::Bool)?;

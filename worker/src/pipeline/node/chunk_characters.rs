@@ -1,6 +1,5 @@
 //! Transform: documents to chunks of a number of characters.
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::node::chunk_characters::ChunkCharacters;
 
 use super::chunking;
@@ -13,7 +12,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for ChunkCharacters {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let documents = chunking::documents("chunk.characters", input)?;

@@ -1,6 +1,5 @@
 //! Transform: documents to chunks of one or several pages.
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::node::chunk_page::ChunkPage;
 
 use super::chunking;
@@ -13,7 +12,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for ChunkPage {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let documents = chunking::documents("chunk.page", input)?;

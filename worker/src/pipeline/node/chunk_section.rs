@@ -1,6 +1,5 @@
 //! Transform: documents to chunks at headings, paragraphs and sentences.
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::node::chunk_section::ChunkSection;
 
 use super::chunking;
@@ -13,7 +12,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for ChunkSection {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let documents = chunking::documents("chunk.section", input)?;

@@ -2,7 +2,6 @@
 
 use std::{ops::Range, sync::Arc};
 
-use async_trait::async_trait;
 use nvisy_extract::Document;
 use nvisy_shared::pipeline::node::chunk_similarity::ChunkSimilarity;
 
@@ -19,7 +18,6 @@ use crate::{
 /// Sentences whose vectors are computed, and held in memory, together.
 const BATCH_TEXTS: usize = 256;
 
-#[async_trait]
 impl Behaviour for ChunkSimilarity {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let model = chunking::model(call, self.contextual_prefix);

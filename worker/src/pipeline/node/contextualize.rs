@@ -1,6 +1,5 @@
 //! Model: a contextual prefix for each chunk, from its document's name, its headings and the chunks around it.
 
-use async_trait::async_trait;
 use nvisy_embed::Tokenizer;
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
@@ -26,7 +25,6 @@ const CONTEXT_BYTES: usize = 6_000;
 /// Tokens between the prefix and the text.
 const SEPARATOR_TOKENS: usize = 2;
 
-#[async_trait]
 impl Behaviour for Contextualize {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let Elements::Chunks(mut chunks) = input else { return Err(wrong_input(Self::TYPE)) };

@@ -2,7 +2,6 @@
 
 use std::{ops::Range, sync::Arc};
 
-use async_trait::async_trait;
 use nvisy_extract::{Document, ElementKind};
 use nvisy_shared::pipeline::node::convert_table::{ConvertTable, TableFormat};
 use serde_json::{Map, Value, json};
@@ -19,7 +18,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for ConvertTable {
     async fn run(&self, _: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let settings = self.clone();

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     pipeline::node::deduplicate::{Deduplicate, Scope},
@@ -26,7 +25,6 @@ use crate::{
 /// Elements whose fingerprints are compared with those of other files at once.
 const BATCH_SIZE: usize = 500;
 
-#[async_trait]
 impl Behaviour for Deduplicate {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let similarity = self.similarity;

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_trait::async_trait;
 use nvisy_shared::{id::SpaceId, pipeline::node::embed::Embed};
 
 use crate::{
@@ -14,7 +13,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for Embed {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let Elements::Chunks(chunks) = input else { return Err(wrong_input("embed")) };

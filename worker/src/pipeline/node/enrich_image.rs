@@ -2,7 +2,6 @@
 
 use std::{os::unix::fs::FileExt, sync::Arc};
 
-use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nvisy_extract::{Document, Element, ElementKind};
 use nvisy_shared::{
@@ -30,7 +29,6 @@ use crate::{
 /// The largest image that is sent; providers take no larger ones.
 const MAX_IMAGE_BYTES: u64 = 20 << 20;
 
-#[async_trait]
 impl Behaviour for EnrichImage {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let Elements::Bytes(files) = input else { return Err(wrong_input("enrich.image")) };

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use nvisy_extract::{Document, ElementKind};
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
@@ -28,7 +27,6 @@ use crate::{
 /// Bytes of the shortest beginning of a table that is asked about.
 const MIN_TABLE_BYTES: usize = 400;
 
-#[async_trait]
 impl Behaviour for EnrichTable {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let mut elements = documents("enrich.table", input)?;

@@ -2,7 +2,6 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::node::{
     ResultKind,
     extract_keywords::{ExtractKeywords, KeywordMethod},
@@ -23,7 +22,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for ExtractKeywords {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         match self.method {

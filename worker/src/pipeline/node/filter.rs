@@ -1,6 +1,5 @@
 //! Compute: keeps the elements for which a condition holds.
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::{expression::Expected, node::filter::Filter};
 
 use super::evaluation::{evaluate, parse};
@@ -12,7 +11,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for Filter {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let condition = parse(&self.expression, Expected::Bool)?;

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use jsonschema::Validator;
 use nvisy_shared::{
@@ -26,7 +25,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for Http {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let (input_schema, output_schema) = (compile(&self.input_schema)?, compile(&self.output_schema)?);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::node::language::Language;
 
 use super::{
@@ -17,7 +16,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for Language {
     async fn run(&self, _: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         if !matches!(input, Elements::Documents(_) | Elements::Chunks(_)) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     pipeline::{
@@ -24,7 +23,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for MapValues {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let expressions = Expressions {

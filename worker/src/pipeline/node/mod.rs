@@ -62,11 +62,11 @@ mod tests;
 
 use nvisy_shared::pipeline::node::Settings;
 
-use super::contract::Behaviour;
+use super::contract::ErasedBehaviour;
 
 /// The behaviour of a node.
 #[must_use]
-pub fn instantiate(settings: &Settings) -> Box<dyn Behaviour> {
+pub fn instantiate(settings: &Settings) -> Box<dyn ErasedBehaviour> {
     match settings.clone() {
         Settings::SourceFiles(settings) => Box::new(settings),
         Settings::SourceSearch(settings) => Box::new(settings),

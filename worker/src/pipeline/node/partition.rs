@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, os::unix::fs::FileExt, sync::Arc};
 
-use async_trait::async_trait;
 use nvisy_extract::{
     Document, Element, ElementKind, ExtractError, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType,
     OcrMode, OcrSettings, SNIFF_BYTES, Script, sniff,
@@ -23,7 +22,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for Partition {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let Elements::Bytes(files) = input else { return Err(wrong_input("partition")) };

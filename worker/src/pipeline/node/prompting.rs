@@ -74,7 +74,6 @@ pub(super) trait TextTask: NodeSpec + TextOptions + Send + Sync {
 /// The behaviour of a [`TextTask`] that always asks the model of its settings.
 macro_rules! asks_about_texts {
     ($settings:ty) => {
-        #[async_trait::async_trait]
         impl $crate::pipeline::contract::Behaviour for $settings {
             async fn run(
                 &self,

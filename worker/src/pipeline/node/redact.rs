@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use async_trait::async_trait;
 use nvisy_embed::Tokenizer;
 use nvisy_extract::Document;
 use nvisy_shared::{
@@ -25,7 +24,6 @@ use crate::{
 /// Digits of a hash in a replacement: 64 bits.
 const HASH_DIGITS: usize = 16;
 
-#[async_trait]
 impl Behaviour for Redact {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let finder = Finder::new(self.find.iter().copied(), &self.patterns)

@@ -1,6 +1,5 @@
 //! Sink: chunks with their vectors into a collection.
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::node::sink_collection::SinkCollection;
 
 use crate::{
@@ -11,7 +10,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for SinkCollection {
     async fn run(&self, _: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let rows = match input {

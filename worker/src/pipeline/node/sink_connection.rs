@@ -1,7 +1,6 @@
 //! Sink: rows or objects for the system behind a connection, before the job is completed. Their ids depend on pipeline, node, file and
 //! ordinal alone, so that a repetition writes over what is there.
 
-use async_trait::async_trait;
 use nvisy_shared::{
     pipeline::node::sink_connection::SinkConnection,
     store::external_target::{self, Source, TargetKey},
@@ -20,7 +19,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for SinkConnection {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         // A branch that is not taken and a preview write nothing.

@@ -1,6 +1,5 @@
 //! Sink: a file that is derived from the item's.
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Stream, stream};
 use nvisy_shared::{
@@ -26,7 +25,6 @@ const TEXT: &str = "text/plain";
 const JSON: &str = "application/json";
 const JSON_LINES: &str = "application/x-ndjson";
 
-#[async_trait]
 impl Behaviour for SinkFile {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let mut effects = Vec::new();

@@ -1,6 +1,5 @@
 //! Sink: delivers elements to a service of the tenant, before the job is completed: at least once.
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use nvisy_shared::pipeline::node::sink_webhook::SinkWebhook;
 use serde_json::json;
@@ -15,7 +14,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for SinkWebhook {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         // A branch that is not taken and a preview deliver nothing.

@@ -1,6 +1,5 @@
 //! Source: the content of the item's file. A sync brings the objects of the connection as files, each of which becomes an item.
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::node::source_connection::SourceConnection;
 
 use crate::{
@@ -11,7 +10,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for SourceConnection {
     async fn run(&self, call: &Call<'_>, _: Elements) -> Result<Output, JobError> {
         Ok(Output::one(Elements::Bytes(vec![call.file.content.clone()])))

@@ -1,6 +1,5 @@
 //! Source: the content of the item's file. The engine decides which files become items.
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::node::source_files::SourceFiles;
 
 use crate::{
@@ -11,7 +10,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for SourceFiles {
     async fn run(&self, call: &Call<'_>, _: Elements) -> Result<Output, JobError> {
         Ok(Output::one(Elements::Bytes(vec![call.file.content.clone()])))

@@ -1,6 +1,5 @@
 //! Route: a branch for each kind of file.
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::node::switch_category::{Category, SwitchCategory};
 
 use super::branches::divide;
@@ -13,7 +12,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for SwitchCategory {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let categories: Vec<Category> = match &input {

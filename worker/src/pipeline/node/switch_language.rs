@@ -1,6 +1,5 @@
 //! Route: a branch for each group of languages.
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::node::switch_language::SwitchLanguage;
 
 use super::{
@@ -16,7 +15,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for SwitchLanguage {
     async fn run(&self, _: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         if !matches!(input, Elements::Documents(_) | Elements::Chunks(_)) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use nvisy_shared::pipeline::{
     expression::{EvaluationError, Expected, Expression, Variables},
     node::switch_when::SwitchWhen,
@@ -20,7 +19,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for SwitchWhen {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let conditions = self

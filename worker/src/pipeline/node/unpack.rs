@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use nvisy_extract::{ArchiveKind, Member, Members, UnpackLimits, archive_kind};
@@ -21,7 +20,6 @@ use crate::{
     runner::JobError,
 };
 
-#[async_trait]
 impl Behaviour for Unpack {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
         let Elements::Bytes(files) = input else { return Err(wrong_input("unpack")) };
