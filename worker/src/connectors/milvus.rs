@@ -1,6 +1,5 @@
 //! Milvus: entities of a collection, over its REST interface of version 2.
 
-use async_trait::async_trait;
 use nvisy_shared::{domain::connection::CheckStep, id};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -61,7 +60,6 @@ fn failure(code: i64, message: &str) -> CallFailure {
     }
 }
 
-#[async_trait]
 impl Target for Milvus {
     async fn check(&self) -> Vec<CheckStep> {
         let collections = self.call(["collections", "list"], &json!({})).await;

@@ -25,9 +25,10 @@ mod web;
 pub use self::{
     connection::OpenConnection,
     failure::{CallFailure, Redact},
-    object_target::{ObjectContent, ObjectPlace, ObjectTarget},
+    object_target::{DynObjectTarget, ObjectContent, ObjectPlace, ObjectTarget},
     source::{
-        CheckResult, FetchedObject, ListRequest, ListedObject, Listing, Memory, ObjectFailure, Page, Source, Stream,
+        CheckResult, DynListing, DynSource, FetchedObject, ListRequest, ListedObject, Listing, Memory, ObjectFailure,
+        Page, Source, Stream,
     },
-    target::{Place, Row, Target},
+    target::{DynTarget, Place, Row, Target},
 };

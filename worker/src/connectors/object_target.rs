@@ -2,9 +2,8 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::{Stream, future::BoxFuture, stream};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -82,25 +81,66 @@ impl ObjectContent {
 }
 
 /// A store that objects are written to. Every operation may be repeated: it gives the same result.
-#[async_trait]
 pub trait ObjectTarget: Send + Sync {
     /// Writes an object over the one with the same key, with the folders that it needs. Memory does not grow with the object.
     ///
     /// # Errors
     /// [`CallFailure`].
-    async fn put(&self, key: &str, media_type: &str, content: &ObjectContent) -> Result<(), CallFailure>;
+    fn put(
+        &self,
+        key: &str,
+        media_type: &str,
+        content: &ObjectContent,
+    ) -> impl Future<Output = Result<(), CallFailure>> + Send;
 
     /// Reads a small object.
     ///
     /// # Errors
     /// [`CallFailure`].
-    async fn get(&self, key: &str) -> Result<Bytes, CallFailure>;
+    fn get(&self, key: &str) -> impl Future<Output = Result<Bytes, CallFailure>> + Send;
 
     /// Deletes an object; one that is not there is no error, nor is a store that is gone.
     ///
     /// # Errors
     /// [`CallFailure`].
-    async fn delete(&self, key: &str) -> Result<(), CallFailure>;
+    fn delete(&self, key: &str) -> impl Future<Output = Result<(), CallFailure>> + Send;
+}
+
+/// A target of objects without its type, as a [`DynObjectTarget`].
+pub trait ErasedObjectTarget: Send + Sync {
+    /// As [`ObjectTarget::put`].
+    fn put<'a>(
+        &'a self,
+        key: &'a str,
+        media_type: &'a str,
+        content: &'a ObjectContent,
+    ) -> BoxFuture<'a, Result<(), CallFailure>>;
+    /// As [`ObjectTarget::get`].
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Bytes, CallFailure>>;
+    /// As [`ObjectTarget::delete`].
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CallFailure>>;
+}
+
+/// Any target of objects.
+pub type DynObjectTarget = dyn ErasedObjectTarget;
+
+impl<T: ObjectTarget> ErasedObjectTarget for T {
+    fn put<'a>(
+        &'a self,
+        key: &'a str,
+        media_type: &'a str,
+        content: &'a ObjectContent,
+    ) -> BoxFuture<'a, Result<(), CallFailure>> {
+        Box::pin(ObjectTarget::put(self, key, media_type, content))
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Bytes, CallFailure>> {
+        Box::pin(ObjectTarget::get(self, key))
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), CallFailure>> {
+        Box::pin(ObjectTarget::delete(self, key))
+    }
 }
 
 /// Writes, reads and deletes an object; says what was done. An account that may only write needs not to read. The object stays if it
@@ -108,7 +148,7 @@ pub trait ObjectTarget: Send + Sync {
 ///
 /// # Errors
 /// [`CallFailure`].
-pub(super) async fn try_writing(target: &dyn ObjectTarget, key: &str) -> Result<&'static str, CallFailure> {
+pub(super) async fn try_writing(target: &DynObjectTarget, key: &str) -> Result<&'static str, CallFailure> {
     let content = Bytes::from_static(b"A check has written this object, and deletes it.\n");
     target.put(key, "text/plain; charset=utf-8", &ObjectContent::Text(content.clone())).await?;
     let read = target.get(key).await;

@@ -1,6 +1,5 @@
 //! Pinecone: records of an index, whose host is the address of the connection.
 
-use async_trait::async_trait;
 use nvisy_shared::{domain::connection::CheckStep, id};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -30,7 +29,6 @@ impl Pinecone {
     }
 }
 
-#[async_trait]
 impl Target for Pinecone {
     async fn check(&self) -> Vec<CheckStep> {
         let statistics = self.call(&["describe_index_stats"], &json!({})).await;

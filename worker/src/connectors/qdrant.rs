@@ -1,6 +1,5 @@
 //! Qdrant: points of a collection, over its REST interface.
 
-use async_trait::async_trait;
 use nvisy_shared::{domain::connection::CheckStep, id};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -29,7 +28,6 @@ impl Qdrant {
     }
 }
 
-#[async_trait]
 impl Target for Qdrant {
     async fn check(&self) -> Vec<CheckStep> {
         let collections = self.call(Method::GET, &["collections"], None).await;

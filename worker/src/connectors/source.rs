@@ -3,12 +3,12 @@
 //! An implementation knows no row, job or transaction. A listing names objects and how to recognise a change of each; only new and
 //! changed ones are fetched. Everything that it returns is checked again by the caller: names, sizes, counts.
 
-use std::{collections::HashMap, fmt::Debug, pin::Pin, sync::Arc};
+use std::{collections::HashMap, fmt::Debug, future::ready, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::Stream as FutureStream;
+use futures::{Stream as FutureStream, future::BoxFuture};
 use nvisy_shared::domain::{
     connection::CheckStep,
     failure::{Failure, FailureCode},
@@ -122,7 +122,6 @@ pub struct Page {
 }
 
 /// A listing in progress. It may hold a connection, so it is used for several pages, and dropped when its caller waits.
-#[async_trait]
 pub trait Listing: Send {
     /// The most calls that a page is made of.
     fn max_calls(&self) -> u32 {
@@ -136,7 +135,34 @@ pub trait Listing: Send {
     ///
     /// # Errors
     /// [`CallFailure`], after which the listing is opened again at the last checkpoint. [`CallFailure::Item`] fails the sync.
-    async fn next(&mut self) -> Result<Page, CallFailure>;
+    fn next(&mut self) -> impl Future<Output = Result<Page, CallFailure>> + Send;
+}
+
+/// A listing without its type, as a [`DynListing`].
+pub trait ErasedListing: Send {
+    /// As [`Listing::max_calls`].
+    fn max_calls(&self) -> u32;
+    /// As [`Listing::allow_calls`].
+    fn allow_calls(&mut self, calls: u32);
+    /// As [`Listing::next`].
+    fn next(&mut self) -> BoxFuture<'_, Result<Page, CallFailure>>;
+}
+
+/// Any listing.
+pub type DynListing = dyn ErasedListing;
+
+impl<L: Listing> ErasedListing for L {
+    fn max_calls(&self) -> u32 {
+        Listing::max_calls(self)
+    }
+
+    fn allow_calls(&mut self, calls: u32) {
+        Listing::allow_calls(self, calls);
+    }
+
+    fn next(&mut self) -> BoxFuture<'_, Result<Page, CallFailure>> {
+        Box::pin(Listing::next(self))
+    }
 }
 
 /// The bytes of an object.
@@ -150,36 +176,74 @@ pub struct FetchedObject {
     pub media_type: Option<String>,
 }
 
-/// A system that documents are read from.
-#[async_trait]
+/// A system that documents are read from. As with [`Handler`](crate::runner::Handler), implementations have `async fn`.
 pub trait Source: Send + Sync {
     /// Says what works, step by step, within a few seconds, for settings of a stream if given.
-    async fn check(&self, stream: Option<&Value>) -> CheckResult;
+    fn check(&self, stream: Option<&Value>) -> impl Future<Output = CheckResult> + Send;
 
     /// The parts that can be read.
     ///
     /// # Errors
     /// [`CallFailure`].
-    async fn discover(&self) -> Result<Vec<Stream>, CallFailure>;
+    fn discover(&self) -> impl Future<Output = Result<Vec<Stream>, CallFailure>> + Send;
 
     /// Opens a listing. It may make no call before its first page.
     ///
     /// # Errors
     /// [`CallFailure`]: [`CallFailure::Item`] if the settings of the stream cannot be used.
-    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure>;
+    fn list(&self, request: ListRequest) -> impl Future<Output = Result<Box<DynListing>, CallFailure>> + Send;
 
     /// Opens an object as it was listed. Where the protocol can, the call has the condition that the revision is the listed one.
     ///
     /// # Errors
     /// [`CallFailure`]; [`CallFailure::Item`] with `source_changed` or `source_missing` if it is no longer the listed one.
-    async fn fetch(&self, object: &ListedObject) -> Result<FetchedObject, CallFailure>;
+    fn fetch(&self, object: &ListedObject) -> impl Future<Output = Result<FetchedObject, CallFailure>> + Send;
 
     /// Looks objects up that a notification names by their keys: those that are there are in the page, and the others are deleted. Keys
     /// outside of the stream are left out. The page is the only one of an incomplete listing.
     ///
     /// # Errors
     /// [`CallFailure`]: [`CallFailure::Item`] if the source has no keys.
-    async fn look_up(&self, _stream: &Value, _keys: &[String]) -> Result<Page, CallFailure> {
-        Err(CallFailure::item(FailureCode::SourceRejected, "notifications cannot name objects of this source"))
+    fn look_up(&self, _stream: &Value, _keys: &[String]) -> impl Future<Output = Result<Page, CallFailure>> + Send {
+        ready(Err(CallFailure::item(FailureCode::SourceRejected, "notifications cannot name objects of this source")))
+    }
+}
+
+/// A source without its type, as a [`DynSource`].
+pub trait ErasedSource: Send + Sync {
+    /// As [`Source::check`].
+    fn check<'a>(&'a self, stream: Option<&'a Value>) -> BoxFuture<'a, CheckResult>;
+    /// As [`Source::discover`].
+    fn discover(&self) -> BoxFuture<'_, Result<Vec<Stream>, CallFailure>>;
+    /// As [`Source::list`].
+    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Box<DynListing>, CallFailure>>;
+    /// As [`Source::fetch`].
+    fn fetch<'a>(&'a self, object: &'a ListedObject) -> BoxFuture<'a, Result<FetchedObject, CallFailure>>;
+    /// As [`Source::look_up`].
+    fn look_up<'a>(&'a self, stream: &'a Value, keys: &'a [String]) -> BoxFuture<'a, Result<Page, CallFailure>>;
+}
+
+/// Any source.
+pub type DynSource = dyn ErasedSource;
+
+impl<S: Source> ErasedSource for S {
+    fn check<'a>(&'a self, stream: Option<&'a Value>) -> BoxFuture<'a, CheckResult> {
+        Box::pin(Source::check(self, stream))
+    }
+
+    fn discover(&self) -> BoxFuture<'_, Result<Vec<Stream>, CallFailure>> {
+        Box::pin(Source::discover(self))
+    }
+
+    fn list(&self, request: ListRequest) -> BoxFuture<'_, Result<Box<DynListing>, CallFailure>> {
+        Box::pin(Source::list(self, request))
+    }
+
+    fn fetch<'a>(&'a self, object: &'a ListedObject) -> BoxFuture<'a, Result<FetchedObject, CallFailure>> {
+        Box::pin(Source::fetch(self, object))
+    }
+
+    fn look_up<'a>(&'a self, stream: &'a Value, keys: &'a [String]) -> BoxFuture<'a, Result<Page, CallFailure>> {
+        Box::pin(Source::look_up(self, stream, keys))
     }
 }

@@ -3,7 +3,7 @@
 use nvisy_shared::domain::connection::{self, Address, CheckStep};
 
 use super::{
-    CallFailure, ObjectTarget, OpenConnection, Source, Target,
+    CallFailure, DynObjectTarget, DynSource, DynTarget, OpenConnection,
     check_writing::{Usage, check_writing},
     imap,
     milvus::Milvus,
@@ -22,7 +22,7 @@ use crate::context::Context;
 const READING: [&str; 2] = ["list", "read"];
 
 /// Opens the source of a connection; makes no call.
-type OpenSource = fn(&Context, &OpenConnection) -> Result<Box<dyn Source>, CallFailure>;
+type OpenSource = fn(&Context, &OpenConnection) -> Result<Box<DynSource>, CallFailure>;
 
 /// What opens the sources, by provider.
 const SOURCES: &[(&str, OpenSource)] = &[
@@ -41,7 +41,7 @@ const SOURCES: &[(&str, OpenSource)] = &[
 ];
 
 /// Opens the target of a connection; makes no call.
-type OpenRows = fn(&Context, &OpenConnection) -> Result<Box<dyn Target>, CallFailure>;
+type OpenRows = fn(&Context, &OpenConnection) -> Result<Box<DynTarget>, CallFailure>;
 
 /// What opens the targets of rows, by provider.
 const TARGETS: &[(&str, OpenRows)] = &[
@@ -54,7 +54,7 @@ const TARGETS: &[(&str, OpenRows)] = &[
 ];
 
 /// Opens the target of a connection; makes no call.
-type OpenObjects = fn(&Context, &OpenConnection) -> Result<Box<dyn ObjectTarget>, CallFailure>;
+type OpenObjects = fn(&Context, &OpenConnection) -> Result<Box<DynObjectTarget>, CallFailure>;
 
 /// What opens the targets of objects, by provider.
 const OBJECT_TARGETS: &[(&str, OpenObjects)] = &[
@@ -69,16 +69,16 @@ const OBJECT_TARGETS: &[(&str, OpenObjects)] = &[
 /// A system that a sink writes to.
 pub enum OpenTarget {
     /// Rows.
-    Rows(Box<dyn Target>),
+    Rows(Box<DynTarget>),
     /// Objects.
-    Objects(Box<dyn ObjectTarget>),
+    Objects(Box<DynObjectTarget>),
 }
 
 /// The source of a connection.
 ///
 /// # Errors
 /// [`CallFailure::Blocked`] when the provider has none, or the settings cannot be used.
-pub fn open_source(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+pub fn open_source(cx: &Context, connection: &OpenConnection) -> Result<Box<DynSource>, CallFailure> {
     let open = SOURCES.iter().find(|(provider, _)| *provider == connection.provider);
     let (_, open) = open.ok_or_else(|| {
         CallFailure::Blocked(format!("this worker cannot read from connections of `{}`", connection.provider))
@@ -98,7 +98,7 @@ pub fn open_target(cx: &Context, connection: &OpenConnection) -> Result<OpenTarg
     open_rows(cx, connection).map(OpenTarget::Rows)
 }
 
-fn open_rows(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Target>, CallFailure> {
+fn open_rows(cx: &Context, connection: &OpenConnection) -> Result<Box<DynTarget>, CallFailure> {
     let open = TARGETS.iter().find(|(provider, _)| *provider == connection.provider);
     let (_, open) =
         open.ok_or_else(|| target::mismatch(format!("the connection `{}` cannot be written to", connection.name)))?;

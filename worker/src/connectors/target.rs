@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use nvisy_shared::domain::{connection::CheckStep, failure::FailureCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -36,10 +36,9 @@ pub struct Row {
 }
 
 /// A system that rows are written to. Every operation may be repeated: it gives the same result.
-#[async_trait]
 pub trait Target: Send + Sync {
     /// The steps of a check up to the first that fails, after that of the address.
-    async fn check(&self) -> Vec<CheckStep>;
+    fn check(&self) -> impl Future<Output = Vec<CheckStep>> + Send;
 
     /// Whether a row without a vector cannot be written.
     fn needs_vectors(&self) -> bool {
@@ -50,25 +49,70 @@ pub trait Target: Send + Sync {
     ///
     /// # Errors
     /// [`FailureCode::TargetMismatch`] if they do not.
-    async fn prepare(&self, place: &Place, like: &Row) -> Result<(), CallFailure>;
+    fn prepare(&self, place: &Place, like: &Row) -> impl Future<Output = Result<(), CallFailure>> + Send;
 
     /// Writes rows over those with the same ids.
     ///
     /// # Errors
     /// [`CallFailure`].
-    async fn write(&self, place: &Place, rows: &[Row]) -> Result<(), CallFailure>;
+    fn write(&self, place: &Place, rows: &[Row]) -> impl Future<Output = Result<(), CallFailure>> + Send;
 
     /// Deletes rows; those that are not there are no error, nor is a place that is gone.
     ///
     /// # Errors
     /// [`CallFailure`].
-    async fn delete(&self, place: &Place, ids: &[Uuid]) -> Result<(), CallFailure>;
+    fn delete(&self, place: &Place, ids: &[Uuid]) -> impl Future<Output = Result<(), CallFailure>> + Send;
 
     /// Tries whether rows can be written, and leaves nothing. Without a place, `false`: there is nothing to be tried.
     ///
     /// # Errors
     /// [`CallFailure`]: [`FailureCode::TargetMismatch`] if there is no such place.
-    async fn try_writing(&self, place: Option<&Place>) -> Result<bool, CallFailure>;
+    fn try_writing(&self, place: Option<&Place>) -> impl Future<Output = Result<bool, CallFailure>> + Send;
+}
+
+/// A target without its type, as a [`DynTarget`].
+pub trait ErasedTarget: Send + Sync {
+    /// As [`Target::check`].
+    fn check(&self) -> BoxFuture<'_, Vec<CheckStep>>;
+    /// As [`Target::needs_vectors`].
+    fn needs_vectors(&self) -> bool;
+    /// As [`Target::prepare`].
+    fn prepare<'a>(&'a self, place: &'a Place, like: &'a Row) -> BoxFuture<'a, Result<(), CallFailure>>;
+    /// As [`Target::write`].
+    fn write<'a>(&'a self, place: &'a Place, rows: &'a [Row]) -> BoxFuture<'a, Result<(), CallFailure>>;
+    /// As [`Target::delete`].
+    fn delete<'a>(&'a self, place: &'a Place, ids: &'a [Uuid]) -> BoxFuture<'a, Result<(), CallFailure>>;
+    /// As [`Target::try_writing`].
+    fn try_writing<'a>(&'a self, place: Option<&'a Place>) -> BoxFuture<'a, Result<bool, CallFailure>>;
+}
+
+/// Any target.
+pub type DynTarget = dyn ErasedTarget;
+
+impl<T: Target> ErasedTarget for T {
+    fn check(&self) -> BoxFuture<'_, Vec<CheckStep>> {
+        Box::pin(Target::check(self))
+    }
+
+    fn needs_vectors(&self) -> bool {
+        Target::needs_vectors(self)
+    }
+
+    fn prepare<'a>(&'a self, place: &'a Place, like: &'a Row) -> BoxFuture<'a, Result<(), CallFailure>> {
+        Box::pin(Target::prepare(self, place, like))
+    }
+
+    fn write<'a>(&'a self, place: &'a Place, rows: &'a [Row]) -> BoxFuture<'a, Result<(), CallFailure>> {
+        Box::pin(Target::write(self, place, rows))
+    }
+
+    fn delete<'a>(&'a self, place: &'a Place, ids: &'a [Uuid]) -> BoxFuture<'a, Result<(), CallFailure>> {
+        Box::pin(Target::delete(self, place, ids))
+    }
+
+    fn try_writing<'a>(&'a self, place: Option<&'a Place>) -> BoxFuture<'a, Result<bool, CallFailure>> {
+        Box::pin(Target::try_writing(self, place))
+    }
 }
 
 /// The failure of a place that has another form than what is written, or does not exist.

@@ -1,6 +1,5 @@
 //! Weaviate: objects of a class, over its REST interface.
 
-use async_trait::async_trait;
 use nvisy_shared::{domain::connection::CheckStep, id};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -37,7 +36,6 @@ impl Weaviate {
     }
 }
 
-#[async_trait]
 impl Target for Weaviate {
     async fn check(&self) -> Vec<CheckStep> {
         // The schema needs the key; `meta` may be open to everyone.

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 use super::admit_items::{self, Checkpoint};
 use crate::{
-    connectors::{ListRequest, Listing, Source, gate::Gate},
+    connectors::{DynListing, DynSource, ListRequest, gate::Gate},
     context::Context,
     runner::{Handler, JobError, complete_in_tx, write_in_tx},
     sync::{
@@ -140,7 +140,7 @@ impl Sync<'_> {
     }
 
     /// Reads the objects that notifications have named, instead of a listing. Returns whether those were all.
-    async fn look_up(&mut self, source: &dyn Source, selection: &Selection) -> Result<bool, JobError> {
+    async fn look_up(&mut self, source: &DynSource, selection: &Selection) -> Result<bool, JobError> {
         let stream = Value::Object(self.of.settings.stream.clone());
         loop {
             self.wait_for_items().await?;
@@ -203,7 +203,7 @@ impl Sync<'_> {
         }
     }
 
-    async fn open(&self, source: &dyn Source) -> Result<Box<dyn Listing>, JobError> {
+    async fn open(&self, source: &DynSource) -> Result<Box<DynListing>, JobError> {
         let cursor = match self.of.settings.mode {
             // The schedule finds deletions; of a notification a listing of what changed is enough.
             SyncMode::Full if !self.listing().is_of_anything => None,
@@ -237,7 +237,7 @@ impl Sync<'_> {
     }
 
     /// Records a page, with the checkpoint behind it, and the notifications that it answers.
-    async fn record(&mut self, page: ListedPage, source: &dyn Source, answered: &[Notified]) -> Result<(), JobError> {
+    async fn record(&mut self, page: ListedPage, source: &DynSource, answered: &[Notified]) -> Result<(), JobError> {
         let page = page.with_inline_content(self.cx, &self.of, source).await?;
         let (before, base) = (self.listing(), self.checkpoint.clone());
         let next = write_in_tx(self.cx, self.claim, || {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    connectors::{CallFailure, ObjectContent, ObjectPlace, ObjectTarget, Place, Row, Target, gate::Gate},
+    connectors::{CallFailure, DynObjectTarget, DynTarget, ObjectContent, ObjectPlace, Place, Row, gate::Gate},
     context::Context,
     runner::{JobError, write_in_tx},
 };
@@ -72,7 +72,7 @@ pub(crate) async fn begin(
 /// As [`Gate::failed`].
 pub(crate) async fn write(
     gate: &Gate<'_>,
-    target: &dyn Target,
+    target: &DynTarget,
     place: &Place,
     rows: &[Row],
     batch: usize,
@@ -98,7 +98,7 @@ pub(crate) async fn write(
 ///
 /// # Errors
 /// As [`Gate::failed`].
-pub(crate) async fn delete(gate: &Gate<'_>, target: &dyn Target, place: &Place, ids: &[Uuid]) -> Result<(), JobError> {
+pub(crate) async fn delete(gate: &Gate<'_>, target: &DynTarget, place: &Place, ids: &[Uuid]) -> Result<(), JobError> {
     for ids in ids.chunks(DELETE_BATCH) {
         take(gate).await?;
         match target.delete(place, ids).await {
@@ -120,7 +120,7 @@ pub(crate) struct Object {
 ///
 /// # Errors
 /// As [`Gate::failed`].
-pub(crate) async fn put(gate: &Gate<'_>, target: &dyn ObjectTarget, object: &Object) -> Result<(), JobError> {
+pub(crate) async fn put(gate: &Gate<'_>, target: &DynObjectTarget, object: &Object) -> Result<(), JobError> {
     take(gate).await?;
     match target.put(&object.key, &object.media_type, &object.content).await {
         Ok(()) => gate.succeeded().await,
@@ -134,7 +134,7 @@ pub(crate) async fn put(gate: &Gate<'_>, target: &dyn ObjectTarget, object: &Obj
 /// As [`Gate::failed`].
 pub(crate) async fn delete_objects(
     gate: &Gate<'_>,
-    target: &dyn ObjectTarget,
+    target: &DynObjectTarget,
     place: &ObjectPlace,
     ids: impl Iterator<Item = Uuid>,
 ) -> Result<(), JobError> {

@@ -14,7 +14,7 @@ use nvisy_shared::{
 
 use super::SyncedSource;
 use crate::{
-    connectors::{CallFailure, ListedObject, Source},
+    connectors::{CallFailure, DynSource, ListedObject},
     context::Context,
     runner::JobError,
 };
@@ -57,7 +57,7 @@ pub(crate) enum Stop {
 pub(crate) async fn fetch(
     cx: &Context,
     of: &SyncedSource,
-    source: &dyn Source,
+    source: &DynSource,
     objects: Vec<ListedObject>,
 ) -> Result<FetchResult, JobError> {
     let usage = store::usage::find(&cx.db, of.workspace, cx.quota()).await?.ok_or(JobError::Obsolete)?;
@@ -111,7 +111,7 @@ impl Limits {
 async fn fetch_one(
     cx: &Context,
     of: &SyncedSource,
-    source: &dyn Source,
+    source: &DynSource,
     object: &ListedObject,
     limits: Limits,
 ) -> Result<Fetched, Stop> {

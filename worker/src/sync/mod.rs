@@ -20,7 +20,7 @@ use nvisy_shared::{
 };
 
 use crate::{
-    connectors::{OpenConnection, Source, gate::Gate, table::open_source},
+    connectors::{DynSource, OpenConnection, gate::Gate, table::open_source},
     context::Context,
     pipeline::plans::CompiledPlan,
     runner::JobError,
@@ -89,7 +89,7 @@ impl SyncedSource {
     ///
     /// # Errors
     /// The job waits until the connection is changed.
-    pub(crate) async fn source(&self, cx: &Context) -> Result<Box<dyn Source>, JobError> {
+    pub(crate) async fn source(&self, cx: &Context) -> Result<Box<DynSource>, JobError> {
         match open_source(cx, &self.connection) {
             Ok(source) => Ok(source),
             Err(failure) => Err(Gate::of(cx, &self.connection).failed(failure.redacted(&self.connection)).await?),

@@ -28,7 +28,7 @@ use super::{
     selection::Selection,
 };
 use crate::{
-    connectors::{ListedObject, ObjectFailure, Page, Source, gate::Gate},
+    connectors::{DynSource, ListedObject, ObjectFailure, Page, gate::Gate},
     context::Context,
     runner::JobError,
 };
@@ -91,7 +91,7 @@ impl ListedPage {
         mut self,
         cx: &Context,
         of: &SyncedSource,
-        source: &dyn Source,
+        source: &DynSource,
     ) -> Result<Self, JobError> {
         if of.run.dry_run || self.objects.iter().all(|object| object.content.is_none()) {
             return Ok(self);

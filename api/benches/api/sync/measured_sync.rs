@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nvisy_shared::{id::WorkspaceId, platform::Platform, store};
 use nvisy_worker::{
-    connectors::{ListRequest, ListedObject, OpenConnection, Source, table::open_source},
+    connectors::{DynSource, ListRequest, ListedObject, OpenConnection, table::open_source},
     context::Context,
 };
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl MeasuredSync {
     }
 
     /// The source of the connection, as a worker opens it.
-    pub async fn source(&self) -> Box<dyn Source> {
+    pub async fn source(&self) -> Box<DynSource> {
         let platform = Platform::open(self.synced.app.config().clone()).await.unwrap();
         let cx = Context::new(platform, program("nvisy-worker"), None);
         let workspace = WorkspaceId(self.synced.workspace.parse().unwrap());
@@ -90,7 +90,7 @@ impl MeasuredSync {
 }
 
 /// Lists everything with the client of a connection alone; passes each page to `take`.
-pub async fn list(source: &dyn Source, stream: Value, mut take: impl FnMut(Vec<ListedObject>)) -> Duration {
+pub async fn list(source: &DynSource, stream: Value, mut take: impl FnMut(Vec<ListedObject>)) -> Duration {
     let began = Instant::now();
     let mut listing = source.list(ListRequest { stream, ..ListRequest::default() }).await.unwrap();
     loop {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use nvisy_worker::connectors::Source;
+use nvisy_worker::connectors::DynSource;
 use serde_json::json;
 
 use super::{
@@ -62,7 +62,7 @@ pub async fn run() {
 }
 
 /// Lists and reads everything with the client of the connection alone.
-async fn list_and_read(source: &dyn Source, objects: i64) -> (Duration, Duration) {
+async fn list_and_read(source: &DynSource, objects: i64) -> (Duration, Duration) {
     let mut all = Vec::new();
     let listed = list(source, json!({}), |page| all.extend(page)).await;
     assert_eq!(i64::try_from(all.len()).unwrap(), objects);

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use async_trait::async_trait;
 use imap_next::imap_types::{
     command::CommandBody, core::Vec1, datetime::NaiveDate, response::Data, search::SearchKey, sequence::SequenceSet,
 };
@@ -197,7 +196,6 @@ impl MailListing {
     }
 }
 
-#[async_trait]
 impl Listing for MailListing {
     async fn next(&mut self) -> Result<Page, CallFailure> {
         let mut held = match self.held.take() {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use futures::TryStreamExt;
 use nvisy_shared::domain::{
     connection::{self, mail::MailStream},
@@ -18,14 +17,14 @@ use super::{
 };
 use crate::{
     connectors::{
-        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Source, Stream,
-        target::step,
+        CallFailure, CheckResult, DynListing, DynSource, FetchedObject, ListRequest, ListedObject, OpenConnection,
+        Source, Stream, target::step,
     },
     context::Context,
 };
 
 /// Opens a mailbox.
-pub(crate) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+pub(crate) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<DynSource>, CallFailure> {
     Ok(Box::new(MailSource(Arc::new(Mailbox::new(cx, connection)?))))
 }
 
@@ -63,7 +62,6 @@ impl MailSource {
     }
 }
 
-#[async_trait]
 impl Source for MailSource {
     async fn check(&self, stream: Option<&Value>) -> CheckResult {
         let mailbox = &self.0;
@@ -94,7 +92,7 @@ impl Source for MailSource {
         Ok(all.chain(folders.iter().map(|folder| stream(&folder.path, json!({ "folders": [folder.path] })))).collect())
     }
 
-    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+    async fn list(&self, request: ListRequest) -> Result<Box<DynListing>, CallFailure> {
         let stream = read_stream(&request.stream)?;
         let listing = MailListing::new(Arc::clone(&self.0), stream, request.checkpoint, request.cursor)?;
         Ok(Box::new(listing))

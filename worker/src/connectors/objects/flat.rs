@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use futures::StreamExt;
 use nvisy_shared::domain::failure::FailureCode;
 use opendal::{EntryMode, Lister, options::ListOptions};
@@ -76,7 +75,6 @@ impl FlatListing {
     }
 }
 
-#[async_trait]
 impl Listing for FlatListing {
     async fn next(&mut self) -> Result<Page, CallFailure> {
         let mut lister = match self.lister.take() {

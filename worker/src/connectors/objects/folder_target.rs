@@ -9,7 +9,6 @@ use std::{
     sync::Arc,
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use nvisy_shared::domain::{connection::objects::LocalFolderSettings, failure::FailureCode};
 use rustix::{
@@ -21,7 +20,7 @@ use super::local_folder::blocking;
 use crate::{
     connectors::{
         CallFailure, OpenConnection,
-        object_target::{ObjectContent, ObjectTarget},
+        object_target::{DynObjectTarget, ObjectContent, ObjectTarget},
     },
     context::Context,
 };
@@ -41,7 +40,7 @@ struct FolderTarget {
 }
 
 /// Opens a folder.
-pub(crate) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn ObjectTarget>, CallFailure> {
+pub(crate) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<DynObjectTarget>, CallFailure> {
     let settings: LocalFolderSettings = connection.settings()?;
     let root = PathBuf::from(&settings.path);
     let (readable, writable) = (&cx.config.outbound.local_folders, &cx.config.outbound.writable_folders);
@@ -177,7 +176,6 @@ fn write(folder: &OwnedFd, name: &str, content: &ObjectContent) -> io::Result<()
     Ok(renameat(folder, &part, folder, name)?)
 }
 
-#[async_trait]
 impl ObjectTarget for FolderTarget {
     async fn put(&self, key: &str, _: &str, content: &ObjectContent) -> Result<(), CallFailure> {
         let (target, key, content) = (self.clone(), key.to_owned(), content.clone());

@@ -7,7 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use nvisy_shared::{
@@ -24,7 +23,8 @@ use super::{
 };
 use crate::{
     connectors::{
-        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Source, Stream,
+        CallFailure, CheckResult, DynListing, DynSource, FetchedObject, ListRequest, ListedObject, OpenConnection,
+        Source, Stream,
     },
     context::Context,
 };
@@ -43,7 +43,7 @@ struct LocalFolder {
 }
 
 /// Opens a folder.
-pub(crate) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+pub(crate) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<DynSource>, CallFailure> {
     let settings: LocalFolderSettings = connection.settings()?;
     let root = PathBuf::from(&settings.path);
     let workspace: WorkspaceId = connection.workspace;
@@ -132,7 +132,6 @@ pub(super) async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|_| Err(CallFailure::Unavailable("the folder cannot be read".to_owned())))
 }
 
-#[async_trait]
 impl Folder for LocalFolder {
     async fn entries(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure> {
         let (folder, path) = (self.clone(), path.to_owned());
@@ -143,7 +142,6 @@ impl Folder for LocalFolder {
 /// Reads a folder.
 struct FolderSource(Arc<LocalFolder>);
 
-#[async_trait]
 impl Source for FolderSource {
     async fn check(&self, stream: Option<&Value>) -> CheckResult {
         let folder = self.0.resolve("").map(|_| "the folder may be read".to_owned());
@@ -158,7 +156,7 @@ impl Source for FolderSource {
         walk::folders(&*self.0).await
     }
 
-    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+    async fn list(&self, request: ListRequest) -> Result<Box<DynListing>, CallFailure> {
         let path = stream_path(&request.stream)?;
         Ok(Box::new(Walk::new(Arc::clone(&self.0), path, request.checkpoint)))
     }

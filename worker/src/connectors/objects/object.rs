@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::names;
 use crate::connectors::{
     failure::CallFailure,
-    source::{CheckResult, ListRequest, ListedObject, Source},
+    source::{CheckResult, DynSource, ListRequest, ListedObject},
 };
 
 /// Objects of a page.
@@ -91,7 +91,7 @@ pub(super) fn step(name: &str, result: Result<String, CallFailure>) -> CheckStep
 }
 
 /// The steps that list a stream of a store, by default the whole one, and read the beginning of its first object.
-pub(in crate::connectors) async fn check_reading(source: &dyn Source, stream: Option<&Value>, steps: &mut CheckResult) {
+pub(in crate::connectors) async fn check_reading(source: &DynSource, stream: Option<&Value>, steps: &mut CheckResult) {
     let stream = stream.cloned().unwrap_or_else(|| json!({}));
     let page = match source.list(ListRequest { stream, ..ListRequest::default() }).await {
         Ok(mut listing) => listing.next().await,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use chrono::DateTime;
 use futures::TryStreamExt;
 use nvisy_shared::{
@@ -26,8 +25,8 @@ use super::{
 };
 use crate::{
     connectors::{
-        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Source, Stream,
-        object_target::ObjectTarget,
+        CallFailure, CheckResult, DynListing, DynSource, FetchedObject, ListRequest, ListedObject, OpenConnection,
+        Source, Stream, object_target::DynObjectTarget,
     },
     context::Context,
 };
@@ -45,12 +44,12 @@ pub(super) struct Server {
 }
 
 /// Opens a server to read it.
-pub(crate) fn source(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+pub(crate) fn source(cx: &Context, connection: &OpenConnection) -> Result<Box<DynSource>, CallFailure> {
     Ok(Box::new(SftpSource(open(cx, connection)?)))
 }
 
 /// Opens a server to write it.
-pub(crate) fn target(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn ObjectTarget>, CallFailure> {
+pub(crate) fn target(cx: &Context, connection: &OpenConnection) -> Result<Box<DynObjectTarget>, CallFailure> {
     Ok(Box::new(SftpTarget(open(cx, connection)?)))
 }
 
@@ -109,7 +108,6 @@ fn facts(metadata: &Metadata) -> Facts {
     Facts { bytes: metadata.size, modified, etag: None, version: None, media_type: None, acl: Some(acl) }
 }
 
-#[async_trait]
 impl Folder for Server {
     async fn entries(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure> {
         let session = self.session().await?;
@@ -133,7 +131,6 @@ impl Folder for Server {
 /// Reads a server.
 struct SftpSource(Arc<Server>);
 
-#[async_trait]
 impl Source for SftpSource {
     async fn check(&self, stream: Option<&Value>) -> CheckResult {
         let server = &self.0;
@@ -156,7 +153,7 @@ impl Source for SftpSource {
         walk::folders(&*self.0).await
     }
 
-    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+    async fn list(&self, request: ListRequest) -> Result<Box<DynListing>, CallFailure> {
         let path = stream_path(&request.stream)?;
         Ok(Box::new(Walk::new(Arc::clone(&self.0), path, request.checkpoint)))
     }

@@ -2,7 +2,6 @@
 
 use std::{pin::pin, sync::Arc};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use russh_sftp::{
@@ -86,7 +85,6 @@ async fn remove(sftp: &SftpSession, path: String) -> Result<(), SftpError> {
     }
 }
 
-#[async_trait]
 impl ObjectTarget for SftpTarget {
     async fn put(&self, key: &str, _: &str, content: &ObjectContent) -> Result<(), CallFailure> {
         let session = self.0.session().await?;

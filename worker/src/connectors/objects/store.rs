@@ -2,7 +2,6 @@
 
 use std::{error::Error as StdError, sync::Arc};
 
-use async_trait::async_trait;
 use chrono::DateTime;
 use futures::TryStreamExt;
 use nvisy_shared::{
@@ -27,7 +26,7 @@ use super::{
 };
 use crate::{
     connectors::{
-        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Page, Source,
+        CallFailure, CheckResult, DynListing, FetchedObject, ListRequest, ListedObject, OpenConnection, Page, Source,
         Stream,
     },
     context::Context,
@@ -185,7 +184,6 @@ fn is_about_credentials(message: &str) -> bool {
 /// Reads a store.
 pub(super) struct StoreSource(pub(super) Arc<ObjectStore>);
 
-#[async_trait]
 impl Folder for ObjectStore {
     async fn entries(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure> {
         let listed_path = if path.is_empty() { "/".to_owned() } else { format!("{path}/") };
@@ -211,7 +209,6 @@ impl Folder for ObjectStore {
     }
 }
 
-#[async_trait]
 impl Source for StoreSource {
     async fn check(&self, stream: Option<&Value>) -> CheckResult {
         let store = &self.0;
@@ -242,7 +239,7 @@ impl Source for StoreSource {
         Ok(streams)
     }
 
-    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+    async fn list(&self, request: ListRequest) -> Result<Box<DynListing>, CallFailure> {
         let path = stream_path(&request.stream)?;
         let store = Arc::clone(&self.0);
         Ok(if store.has_folders {

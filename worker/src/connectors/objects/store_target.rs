@@ -2,7 +2,6 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use opendal::{ErrorKind, Writer, options::WriteOptions};
@@ -37,7 +36,6 @@ impl StoreTarget {
     }
 }
 
-#[async_trait]
 impl ObjectTarget for StoreTarget {
     async fn put(&self, key: &str, media_type: &str, content: &ObjectContent) -> Result<(), CallFailure> {
         let options = WriteOptions {

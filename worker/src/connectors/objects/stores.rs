@@ -20,19 +20,19 @@ use super::{
     webdav_target::WebDavTarget,
 };
 use crate::{
-    connectors::{CallFailure, OpenConnection, Source, object_target::ObjectTarget},
+    connectors::{CallFailure, DynSource, OpenConnection, object_target::DynObjectTarget},
     context::Context,
 };
 
 type Opened = Result<Arc<ObjectStore>, CallFailure>;
 
 /// Opens a store to read it.
-pub(crate) fn source(store: Opened) -> Result<Box<dyn Source>, CallFailure> {
+pub(crate) fn source(store: Opened) -> Result<Box<DynSource>, CallFailure> {
     Ok(Box::new(StoreSource(store?)))
 }
 
 /// Opens a store to write it.
-pub(crate) fn target(store: Opened) -> Result<Box<dyn ObjectTarget>, CallFailure> {
+pub(crate) fn target(store: Opened) -> Result<Box<DynObjectTarget>, CallFailure> {
     Ok(Box::new(StoreTarget(store?)))
 }
 
@@ -133,12 +133,12 @@ fn webdav(
 }
 
 /// Opens a WebDAV server to read it.
-pub(crate) fn webdav_source(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+pub(crate) fn webdav_source(cx: &Context, connection: &OpenConnection) -> Result<Box<DynSource>, CallFailure> {
     source(webdav(cx, connection).map(|(store, ..)| store))
 }
 
 /// Opens a WebDAV server to write it.
-pub(crate) fn webdav_target(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn ObjectTarget>, CallFailure> {
+pub(crate) fn webdav_target(cx: &Context, connection: &OpenConnection) -> Result<Box<DynObjectTarget>, CallFailure> {
     let (store, settings, credentials) = webdav(cx, connection)?;
     let mut root = settings.url;
     if let Ok(mut segments) = root.path_segments_mut() {

@@ -2,7 +2,6 @@
 
 use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
-use async_trait::async_trait;
 use nvisy_shared::domain::failure::{Failure, FailureCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -39,11 +38,10 @@ pub(super) struct FolderEntry {
 }
 
 /// A store with folders.
-#[async_trait]
 pub(super) trait Folder: Send + Sync {
     /// The entries of a folder, in any order. [`CallFailure::Item`] with `source_missing` if it does not exist, with another code if
     /// it cannot be listed and others can.
-    async fn entries(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure>;
+    fn entries(&self, path: &str) -> impl Future<Output = Result<Vec<FolderEntry>, CallFailure>> + Send;
 }
 
 /// A stream that is a folder.
@@ -171,7 +169,6 @@ impl<F: Folder + 'static> Walk<F> {
     }
 }
 
-#[async_trait]
 impl<F: Folder + 'static> Listing for Walk<F> {
     async fn next(&mut self) -> Result<Page, CallFailure> {
         let mut levels = match self.levels.take() {
@@ -222,7 +219,6 @@ mod tests {
     /// Folders in memory: the entries of each by its path.
     struct Tree(BTreeMap<String, Vec<FolderEntry>>);
 
-    #[async_trait]
     impl Folder for Tree {
         async fn entries(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure> {
             self.0.get(path).cloned().ok_or_else(|| CallFailure::item(FailureCode::SourceRejected, "closed"))

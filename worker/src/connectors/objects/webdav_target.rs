@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use nvisy_shared::domain::failure::FailureCode;
 use reqwest::{
@@ -41,7 +40,6 @@ fn address(root: &Url, key: &str) -> Url {
     url
 }
 
-#[async_trait]
 impl ObjectTarget for WebDavTarget {
     async fn put(&self, key: &str, media_type: &str, content: &ObjectContent) -> Result<(), CallFailure> {
         if let Some((folder, _)) = key.rsplit_once('/') {

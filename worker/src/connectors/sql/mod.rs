@@ -15,15 +15,15 @@ mod target;
 
 pub(crate) use self::listener::{ChannelListener, ChannelNotification};
 use self::{database::Database, source::SqlSource, target::SqlTarget};
-use super::{CallFailure, OpenConnection, Source, Target};
+use super::{CallFailure, DynSource, DynTarget, OpenConnection};
 use crate::context::Context;
 
 /// The target of a connection to a database.
-pub(super) fn target(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Target>, CallFailure> {
+pub(super) fn target(cx: &Context, connection: &OpenConnection) -> Result<Box<DynTarget>, CallFailure> {
     Ok(Box::new(SqlTarget::new(Database::new(cx, connection)?)))
 }
 
 /// The source of a connection to a database.
-pub(super) fn source(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+pub(super) fn source(cx: &Context, connection: &OpenConnection) -> Result<Box<DynSource>, CallFailure> {
     Ok(Box::new(SqlSource(Database::new(cx, connection)?)))
 }

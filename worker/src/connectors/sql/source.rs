@@ -6,7 +6,6 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use nvisy_shared::domain::{
@@ -20,7 +19,10 @@ use sha2::{Digest, Sha256};
 use super::{
     super::{
         CallFailure,
-        source::{CheckResult, FetchedObject, ListRequest, ListedObject, Listing, ObjectFailure, Page, Source, Stream},
+        source::{
+            CheckResult, DynListing, FetchedObject, ListRequest, ListedObject, Listing, ObjectFailure, Page, Source,
+            Stream,
+        },
         target::step,
     },
     database::{Database, Inner, Session},
@@ -67,7 +69,6 @@ fn reading(failure: CallFailure) -> CallFailure {
     }
 }
 
-#[async_trait]
 impl Source for SqlSource {
     async fn check(&self, stream: Option<&Value>) -> CheckResult {
         let text = |failure: CallFailure| failure.to_string();
@@ -110,7 +111,7 @@ impl Source for SqlSource {
         Ok(streams.collect())
     }
 
-    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+    async fn list(&self, request: ListRequest) -> Result<Box<DynListing>, CallFailure> {
         let stream = read_stream(self.0.dialect, &request.stream)?;
         let checkpoint = match request.checkpoint {
             Some(checkpoint) => {
@@ -211,7 +212,6 @@ struct RowListing {
     last_key: Option<String>,
 }
 
-#[async_trait]
 impl Listing for RowListing {
     async fn next(&mut self) -> Result<Page, CallFailure> {
         let mut session = match self.session.take() {

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use async_trait::async_trait;
 use nvisy_shared::domain::connection::{CheckStep, relational::Dialect};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -67,7 +66,6 @@ fn dimension(kind: &str) -> Option<usize> {
     of_vector.then(|| rest.trim_end_matches(')').parse().ok()).flatten()
 }
 
-#[async_trait]
 impl Target for SqlTarget {
     async fn check(&self) -> Vec<CheckStep> {
         let connected = match self.database.connect().await {

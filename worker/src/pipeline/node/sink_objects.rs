@@ -23,7 +23,7 @@ use super::{
     sink_rows::rows,
 };
 use crate::{
-    connectors::{ObjectContent, ObjectPlace, ObjectTarget, Row, objects::key},
+    connectors::{DynObjectTarget, ObjectContent, ObjectPlace, Row, objects::key},
     pipeline::{
         contract::{Call, Effect, Output, TargetAccess},
         element::{DocumentElement, Elements, FileElement},
@@ -44,7 +44,7 @@ pub(super) async fn write(
     settings: &SinkConnection,
     call: &Call<'_>,
     access: TargetAccess<'_>,
-    target: &dyn ObjectTarget,
+    target: &DynObjectTarget,
     input: Elements,
 ) -> Result<Output, JobError> {
     let name = name(settings, call, &input).await?;
@@ -106,7 +106,7 @@ struct ObjectWriter<'a> {
     settings: &'a SinkConnection,
     call: &'a Call<'a>,
     destination: &'a Destination<'a>,
-    target: &'a dyn ObjectTarget,
+    target: &'a DynObjectTarget,
     place: &'a ObjectPlace,
 }
 

@@ -18,7 +18,7 @@ use super::{
     sink_connection::Destination,
 };
 use crate::{
-    connectors::{Place, Row, Target},
+    connectors::{DynTarget, Place, Row},
     pipeline::{
         contract::{Call, Effect, Output, TargetAccess},
         element::Elements,
@@ -36,7 +36,7 @@ pub(super) async fn write(
     settings: &SinkConnection,
     call: &Call<'_>,
     access: TargetAccess<'_>,
-    target: &dyn Target,
+    target: &DynTarget,
     input: Elements,
 ) -> Result<Output, JobError> {
     let place = Place {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use nvisy_shared::domain::{
     connection::{self, web::GitStream},
     failure::FailureCode,
@@ -17,8 +16,8 @@ use super::{
 };
 use crate::{
     connectors::{
-        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Page, Source,
-        Stream,
+        CallFailure, CheckResult, DynListing, DynSource, FetchedObject, ListRequest, ListedObject, Listing,
+        OpenConnection, Page, Source, Stream,
         objects::{names, object::check_reading},
         target::step,
     },
@@ -36,7 +35,7 @@ const FIRST_CALLS: u32 = 3;
 struct GitSource(Arc<Repository>);
 
 /// Opens a repository; makes no call.
-pub(in crate::connectors) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+pub(in crate::connectors) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<DynSource>, CallFailure> {
     Ok(Box::new(GitSource(Arc::new(Repository::new(cx, connection)?))))
 }
 
@@ -106,7 +105,6 @@ impl FileListing {
     }
 }
 
-#[async_trait]
 impl Listing for FileListing {
     fn max_calls(&self) -> u32 {
         if self.open.is_some() { 1 } else { FIRST_CALLS }
@@ -177,7 +175,6 @@ fn listed(stream: &GitStream, file: &TreeFile) -> Result<ListedObject, crate::co
     })
 }
 
-#[async_trait]
 impl Source for GitSource {
     async fn check(&self, stream: Option<&Value>) -> CheckResult {
         let url = &self.0.settings.url;
@@ -212,7 +209,7 @@ impl Source for GitSource {
         Ok(streams.take(MAX_STREAMS).collect())
     }
 
-    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+    async fn list(&self, request: ListRequest) -> Result<Box<DynListing>, CallFailure> {
         let stream = read_stream(&request.stream)?;
         let checkpoint = request.checkpoint.and_then(|checkpoint| serde_json::from_value(checkpoint).ok());
         let from = request.cursor.and_then(|cursor| cursor.as_str().map(str::to_owned));

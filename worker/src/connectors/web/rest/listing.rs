@@ -2,7 +2,6 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use async_trait::async_trait;
 use nvisy_shared::domain::{
     connection::web::RestStream,
     failure::{Failure, FailureCode},
@@ -135,7 +134,6 @@ fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-#[async_trait]
 impl Listing for ItemListing {
     async fn next(&mut self) -> Result<Page, CallFailure> {
         let mut page = Page::default();

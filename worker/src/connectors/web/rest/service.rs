@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::{
         connection::{
@@ -28,8 +27,8 @@ use super::{
 };
 use crate::{
     connectors::{
-        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Source, Stream,
-        target::step,
+        CallFailure, CheckResult, DynListing, DynSource, FetchedObject, ListRequest, ListedObject, Listing,
+        OpenConnection, Source, Stream, target::step,
     },
     context::Context,
 };
@@ -55,7 +54,7 @@ pub(super) struct Reply {
 struct RestSource(Arc<Service>);
 
 /// Opens a service; makes no call.
-pub(in crate::connectors) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+pub(in crate::connectors) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<DynSource>, CallFailure> {
     Ok(Box::new(RestSource(Arc::new(Service::new(cx, connection)?))))
 }
 
@@ -174,7 +173,6 @@ impl Service {
     }
 }
 
-#[async_trait]
 impl Source for RestSource {
     async fn check(&self, stream: Option<&Value>) -> CheckResult {
         let service = &self.0;
@@ -212,7 +210,7 @@ impl Source for RestSource {
         Ok(Vec::new())
     }
 
-    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+    async fn list(&self, request: ListRequest) -> Result<Box<DynListing>, CallFailure> {
         let stream = Service::stream(&request.stream)?;
         Ok(Box::new(ItemListing::new(Arc::clone(&self.0), stream, request)))
     }

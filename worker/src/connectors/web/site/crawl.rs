@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use nvisy_shared::{
     domain::failure::{Failure, FailureCode},
     outbound::OutboundFailure,
@@ -347,7 +346,6 @@ fn missing(status: StatusCode) -> Failure {
     Failure::new(FailureCode::SourceMissing, format!("there is no such page: {status}"))
 }
 
-#[async_trait]
 impl Listing for Crawl {
     fn max_calls(&self) -> u32 {
         PAGE_CALLS

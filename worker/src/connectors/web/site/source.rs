@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_trait::async_trait;
 use nvisy_shared::domain::{
     connection::{CheckStep, web::WebsiteSettings},
     failure::FailureCode,
@@ -21,8 +20,8 @@ use super::{
 };
 use crate::{
     connectors::{
-        CallFailure, CheckResult, FetchedObject, ListRequest, ListedObject, Listing, OpenConnection, Source, Stream,
-        target::step,
+        CallFailure, CheckResult, DynListing, DynSource, FetchedObject, ListRequest, ListedObject, OpenConnection,
+        Source, Stream, target::step,
     },
     context::Context,
 };
@@ -36,7 +35,7 @@ const MAX_REDIRECTS: usize = 5;
 struct Website(Arc<Site>);
 
 /// Opens a website; makes no call.
-pub(in crate::connectors) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<dyn Source>, CallFailure> {
+pub(in crate::connectors) fn open(cx: &Context, connection: &OpenConnection) -> Result<Box<DynSource>, CallFailure> {
     Ok(Box::new(Website(Arc::new(Site::new(cx, connection)?))))
 }
 
@@ -95,7 +94,6 @@ impl Website {
     }
 }
 
-#[async_trait]
 impl Source for Website {
     async fn check(&self, stream: Option<&Value>) -> CheckResult {
         let mut steps = Vec::new();
@@ -140,7 +138,7 @@ impl Source for Website {
         Ok([all].into_iter().chain(folders).take(MAX_STREAMS).collect())
     }
 
-    async fn list(&self, request: ListRequest) -> Result<Box<dyn Listing>, CallFailure> {
+    async fn list(&self, request: ListRequest) -> Result<Box<DynListing>, CallFailure> {
         let scope = Scope::new(self.settings(), &request.stream)?;
         Ok(Box::new(Crawl::new(Arc::clone(&self.0), scope, request.memory, request.checkpoint.as_ref())))
     }
