@@ -263,7 +263,7 @@ async fn measured_recall_falls_when_the_index_misses_the_nearest() {
 }
 
 #[tokio::test]
-async fn only_the_index_walk_uses_the_index() {
+async fn only_the_index_walk_uses_the_index_however_many_tenants_there_are() {
     let fixture = Fixture::new().await;
     let owner = fixture.workspace().await;
     for part in 0..3 {
@@ -271,24 +271,35 @@ async fn only_the_index_walk_uses_the_index() {
     }
     fixture.sql("analyze").await;
     let index = format!("using embedding_hnsw_{}", fixture.space.0.simple());
-    for (thresholds, walks) in [(SMALL, true), (THRESHOLDS, false)] {
-        let query = fixture.query(SearchMode::Vector, "", vector(1), 10);
-        let leg = VectorLeg {
-            workspace: owner.0,
-            query: &query.vectors[0],
-            collections: None,
-            filter: None,
-            visibility: Visibility::Live,
-            has_disabled: false,
-            limit: query.limit,
-            candidates: 50,
-        };
-        let mut statement = vector_leg::statement(&leg, thresholds);
-        statement.sql.insert_str(0, "explain (analyze, costs off, timing off) ");
-        let rows = fixture.db.query_all_raw(statement).await.unwrap();
-        let lines: Vec<String> = rows.iter().map(|row| row.try_get("", "QUERY PLAN").unwrap()).collect();
-        let line = lines.iter().find(|line| line.contains(&index)).expect("the index is in the plan");
-        assert_eq!(!line.contains("never executed"), walks, "{line}");
+    for tenants in [1, 10_000] {
+        // What the planner knows of a table with so many.
+        fixture
+            .sql(&format!(
+                "select pg_clear_attribute_stats('public', 'embedding', 'workspace_id', false);
+                 select pg_restore_attribute_stats('schemaname', 'public', 'relname', 'embedding', 'attname', 'workspace_id',
+                     'inherited', false, 'null_frac', 0::real, 'avg_width', 16, 'n_distinct', {tenants}::real)"
+            ))
+            .await;
+        for (thresholds, walks) in [(SMALL, true), (THRESHOLDS, false)] {
+            let query = fixture.query(SearchMode::Vector, "", vector(1), 10);
+            let leg = VectorLeg {
+                workspace: owner.0,
+                query: &query.vectors[0],
+                collections: None,
+                filter: None,
+                visibility: Visibility::Live,
+                has_disabled: false,
+                limit: query.limit,
+                candidates: 50,
+            };
+            let mut statement = vector_leg::statement(&leg, thresholds);
+            statement.sql.insert_str(0, "explain (analyze, costs off, timing off) ");
+            let rows = fixture.db.query_all_raw(statement).await.unwrap();
+            let lines: Vec<String> = rows.iter().map(|row| row.try_get("", "QUERY PLAN").unwrap()).collect();
+            let line = lines.iter().find(|line| line.contains(&index));
+            let line = line.unwrap_or_else(|| panic!("no walk with {tenants} tenants: {lines:#?}"));
+            assert_eq!(!line.contains("never executed"), walks, "{line}");
+        }
     }
     fixture.close().await;
 }
