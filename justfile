@@ -214,6 +214,11 @@ clear-migrations: build
 bench-embedder: model
     NVISY_EMBEDDING_DIRECTORY="$({{ services }} model)" cargo bench --locked -p nvisy-embed --bench embedder
 
+# Show what it costs to find the best documents by words in 10,000 to 1,000,000 of them
+[group('measure')]
+bench-lexical:
+    cargo bench --locked -p nvisy-lexical --bench best
+
 # Compare indexing end to end with the bare embedder
 [group('measure')]
 bench-ingest: (bench "ingest")

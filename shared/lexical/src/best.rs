@@ -8,19 +8,15 @@
 //!
 //! Scores are added as integers, so that their sum does not depend on the order of the words, and equal ones are equal.
 
+mod scored;
+
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use rustc_hash::FxHashMap;
 
-use crate::{
-    analysis::unit_of,
-    documents::{Cursor, Documents},
-    postings::Posting,
-    rank::{Saturation, Totals},
-};
+use self::scored::Scored;
+use crate::{analysis::unit_of, documents::WordDocuments, postings::Posting, rank::Totals};
 
-/// Blocks of a window, of the postings that have the most in it.
-const WINDOW_BLOCKS: usize = 8;
 /// The integers that are a score of 1. A score is below 10,000 for the longest query, so integers of 64 bits hold it.
 const SCALE: f64 = (1_u64 << 32) as f64;
 
@@ -28,7 +24,7 @@ const SCALE: f64 = (1_u64 << 32) as f64;
 #[derive(Debug)]
 pub struct Word<'a> {
     /// The documents that have it.
-    pub documents: Documents<'a>,
+    pub documents: &'a WordDocuments,
     /// Its rarity times its weight.
     pub impact: f64,
 }
@@ -98,18 +94,16 @@ impl Search<'_> {
             return;
         }
         for (_, place) in &bounds[probed..] {
-            let word = &mut words[*place];
-            word.read(window, postings);
             let (mut unit, mut is_known) = (None, false);
-            for posting in &*postings {
-                let of = unit_of(posting.document);
+            words[*place].read(window, postings, |document, score| {
+                let of = unit_of(document);
                 if unit != Some(of) {
                     (unit, is_known) = (Some(of), is_unit_allowed(of));
                 }
                 if is_known {
-                    *scores.entry(posting.document).or_default() += word.score(*posting);
+                    *scores.entry(document).or_default() += score;
                 }
-            }
+            });
         }
         bounds.truncate(probed);
         bounds.sort_unstable();
@@ -118,13 +112,8 @@ impl Search<'_> {
         let mut candidates: Vec<(i64, u64)> = found.collect();
         candidates.sort_unstable();
         for (bound, place) in bounds.into_iter().rev() {
-            candidates.retain_mut(|(document, score)| {
-                let is_possible = !top.excludes(*score + rest);
-                if is_possible {
-                    *score += words[place].probe(*document);
-                }
-                is_possible
-            });
+            candidates.retain(|(_, score)| !top.excludes(score + rest));
+            words[place].add_to(&mut candidates, window, postings);
             rest -= bound;
         }
         candidates.into_iter().for_each(|(document, score)| top.offer(document, score));
@@ -170,98 +159,16 @@ impl Top {
     }
 }
 
-/// A word with its state.
-struct Scored<'a> {
-    lanes: Vec<Lane<'a>>,
-    impact: f64,
-    saturation: Saturation,
-    /// The highest score that it gives to any document.
-    bound: u64,
-}
-
-struct Lane<'a> {
-    cursor: Cursor<'a>,
-    /// The bounds of its blocks.
-    bounds: Vec<u64>,
-    /// The first block that does not end before the window.
-    next: usize,
-}
-
-impl<'a> Scored<'a> {
-    fn new(word: &'a Word<'_>, saturation: Saturation) -> Self {
-        let score = |frequency, length| points(word.impact, saturation.share(frequency, length));
-        let lane = |cursor: Cursor<'a>| {
-            let bounds = cursor.blocks.iter().map(|block| score(block.highest_frequency, block.shortest_length));
-            Lane { bounds: bounds.collect(), cursor, next: 0 }
-        };
-        let lanes: Vec<Lane<'a>> = word.documents.cursors().map(lane).collect();
-        let bound = lanes.iter().flat_map(|lane| &lane.bounds).max().copied().unwrap_or_default();
-        Self { lanes, impact: word.impact, saturation, bound }
-    }
-
-    /// The bound of its blocks in the window; `None`: it has no document there.
-    fn window_bound(&mut self, window: Window) -> Option<u64> {
-        self.lanes.iter_mut().filter_map(|lane| lane.window_bound(window)).max()
-    }
-
-    fn score(&self, posting: Posting) -> u64 {
-        points(self.impact, self.saturation.share(posting.frequency, posting.length))
-    }
-
-    /// The score of a document, of which none after it was probed.
-    fn probe(&mut self, document: i64) -> u64 {
-        let of_lanes = self.lanes.iter_mut().filter_map(|lane| lane.cursor.posting_of(document));
-        let found = of_lanes.max_by_key(|posting| posting.frequency);
-        found.map_or(0, |posting| self.score(posting))
-    }
-
-    /// Reads the postings of a window, each document once with its highest frequency.
-    fn read(&mut self, window: Window, postings: &mut Vec<Posting>) {
-        postings.clear();
-        for lane in &mut self.lanes {
-            if lane.cursor.seek(window.0).is_some() {
-                lane.cursor.read(window.1, |block, place| postings.push(block.posting(place)));
-            }
-        }
-        if self.lanes.len() > 1 {
-            // The lanes are in order, which a stable sort makes use of.
-            postings.sort_by(|a, b| a.document.cmp(&b.document).then(b.frequency.cmp(&a.frequency)));
-            postings.dedup_by_key(|posting| posting.document);
-        }
-    }
-}
-
-impl Lane<'_> {
-    /// The window from the first document that can be at or after `start`.
-    fn window_from(&mut self, start: i64) -> Option<Window> {
-        let blocks = self.cursor.blocks;
-        self.next += blocks[self.next..].iter().take_while(|block| block.last < start).count();
-        let rest = &blocks[self.next..];
-        Some((rest.first()?.first.max(start), rest.get(WINDOW_BLOCKS - 1).or(rest.last())?.last))
-    }
-
-    /// The bound of its blocks in the window; `None`: it has no document there.
-    fn window_bound(&mut self, window: Window) -> Option<u64> {
-        self.window_from(window.0)?;
-        let blocks = self.cursor.blocks[self.next..].iter().zip(&self.bounds[self.next..]);
-        blocks.take_while(|(block, _)| block.first <= window.1).map(|(_, bound)| *bound).max()
-    }
-}
-
-fn points(impact: f64, share: f64) -> u64 {
-    (impact * share * SCALE) as u64
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, collections::BTreeMap};
+    use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 
-    use super::*;
+    use super::{scored::points, *};
     use crate::{
         DeadDocuments,
         analysis::document,
-        documents::unite,
-        postings::pack,
+        documents::{Documents, Rows, Union},
+        postings::{Row, pack},
         rank::{Scores, merge},
     };
 
@@ -282,7 +189,7 @@ mod tests {
     }
 
     /// The rows of the terms of a word: each of some units that were merged, in any order.
-    fn random_rows(random: &mut Random, units: i64, most_chunks: u64) -> Vec<Vec<Vec<u8>>> {
+    fn random_rows(random: &mut Random, units: i64, most_chunks: u64) -> Vec<Rows> {
         let rarity = 1 << random.below(9);
         let mut terms = Vec::new();
         for _ in 0..=random.below(3) {
@@ -304,13 +211,13 @@ mod tests {
                     }
                 }
             }
-            terms.push(of_term.iter().map(|postings| pack(postings)).collect());
+            terms.push(of_term.iter().map(|postings| Arc::new(Row::new(pack(postings)))).collect());
         }
         terms
     }
 
-    fn documents_of(terms: &[Vec<Vec<u8>>]) -> Vec<Documents<'_>> {
-        terms.iter().map(|rows| Documents::new(rows.iter().map(Vec::as_slice))).collect()
+    fn united(terms: &[Rows]) -> Arc<Union> {
+        Arc::new(Union::new(terms))
     }
 
     #[test]
@@ -324,25 +231,28 @@ mod tests {
             let dead = DeadDocuments::new(dead_units, dead_documents);
             let count = 1 + random.below(if round % 10 == 0 { 60 } else { 8 });
             let terms: Vec<_> = (0..count).map(|_| random_rows(&mut random, units, most_chunks)).collect();
-            let united: Vec<_> = terms.iter().map(|terms| unite(&documents_of(terms), &dead)).collect();
+            let united: Vec<_> = terms.iter().map(|terms| WordDocuments::new(terms.clone(), united)).collect();
             let totals =
                 Totals { documents: units as u64 * most_chunks / 2 + 1, words: units as u64 * most_chunks * 20 };
             let saturation = totals.saturation();
             let (mut words, mut all, mut floats) = (Vec::new(), BTreeMap::<i64, u64>::new(), Scores::default());
             for (terms, united) in terms.iter().zip(&united) {
-                let postings = merge(terms.iter().flatten().map(Vec::as_slice), &dead);
-                let rows = terms[united.largest].iter().chain([&united.others]);
-                let documents = Documents::new(rows.map(Vec::as_slice));
-                assert_eq!(united.live_count, postings.len());
+                let postings = merge(terms.iter().flatten().map(Arc::as_ref), &dead);
+                let documents = Documents::new(terms.iter().flatten().cloned());
+                assert!((0..2).all(|_| united.live_count(&dead) == postings.len()));
+                let with_dead = merge(terms.iter().flatten().map(Arc::as_ref), &DeadDocuments::default());
+                assert_eq!(united.live_count(&DeadDocuments::default()), with_dead.len(), "of another search");
+                assert_eq!(documents.has_live(&dead), !postings.is_empty());
                 let weight = 1.0 + random.below(3) as f64;
                 let impact = weight * totals.rarity(postings.len());
                 for posting in &postings {
                     assert!(documents.contains(posting.document));
+                    assert_eq!(united.posting(posting.document), Some(*posting));
                     *all.entry(posting.document).or_default() +=
                         points(impact, saturation.share(posting.frequency, posting.length));
                 }
                 floats.add(&postings, weight, &totals);
-                words.push(Word { documents, impact });
+                words.push(Word { documents: united, impact });
             }
             let filter = random.below(3);
             let is_in_filter = |unit: i64| filter == 0 || unit % 3 != filter as i64;
@@ -371,11 +281,13 @@ mod tests {
                 .map(|unit| Posting { document: document(unit, 0), frequency: 1, length: 50 })
                 .collect()
         };
-        let (frequent, rare) = (pack(&postings(1)), pack(&postings(1_000)));
+        let documents = |step| WordDocuments::new(vec![vec![Arc::new(Row::new(pack(&postings(step))))]], united);
+        let (frequent, rare) = (documents(1), documents(1_000));
         let totals = Totals { documents: 100_000, words: 5_000_000 };
-        let word =
-            |packed, count| Word { documents: Documents::new(std::iter::once(packed)), impact: totals.rarity(count) };
-        let words = [word(frequent.as_slice(), 100_000), word(rare.as_slice(), 100)];
+        let words = [
+            Word { documents: &frequent, impact: totals.rarity(100_000) },
+            Word { documents: &rare, impact: totals.rarity(100) },
+        ];
         let read = Cell::new(0);
         let count = |_: i64| {
             read.set(read.get() + 1);

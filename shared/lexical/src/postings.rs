@@ -12,6 +12,11 @@
 //! All numbers of a column have as many bytes as its highest one, none if that is 0, so that each can be read without those
 //! before it.
 
+mod row;
+
+pub(crate) use self::row::Block;
+pub use self::row::Row;
+
 /// The maximum number of postings of a block.
 pub const BLOCK_POSTINGS: usize = 128;
 
@@ -60,27 +65,31 @@ pub fn pack(postings: &[Posting]) -> Vec<u8> {
 
 /// The postings of packed bytes; those of a damaged block and after it are missing.
 pub fn unpack(packed: &[u8]) -> impl Iterator<Item = Posting> {
-    blocks(packed).flat_map(|block| (0..block.count()).map(move |place| block.posting(place)))
-}
-
-/// The blocks of packed bytes up to a damaged one.
-pub(crate) fn blocks(packed: &[u8]) -> impl Iterator<Item = Block<'_>> {
-    let (mut rest, mut before) = (packed, 0);
-    std::iter::from_fn(move || {
-        let block = Block::take(&mut rest, before)?;
-        before = block.last;
-        Some(block)
+    heads(packed).flat_map(move |head| {
+        let columns = head.columns_of(packed);
+        (0..head.count()).map(move |place| head.posting(columns, place))
     })
 }
 
-/// A block of packed postings, of which only the beginning is read: a search has one for each 128 postings of its words.
+/// The heads of packed bytes up to a damaged block.
+fn heads(packed: &[u8]) -> impl Iterator<Item = Head> {
+    let (mut rest, mut before) = (packed, 0);
+    std::iter::from_fn(move || {
+        let head = Head::take(packed.len(), &mut rest, before)?;
+        before = head.last;
+        Some(head)
+    })
+}
+
+/// The beginning of a block.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Block<'a> {
-    columns: &'a [u8],
+pub(crate) struct Head {
     /// Its first document.
     pub(crate) first: i64,
     /// Its last document.
     pub(crate) last: i64,
+    /// Where its columns begin in the packed bytes.
+    columns: usize,
     lowest_frequency: u32,
     /// No document has the term more often.
     pub(crate) highest_frequency: u32,
@@ -91,8 +100,9 @@ pub(crate) struct Block<'a> {
     widths: [u8; 3],
 }
 
-impl<'a> Block<'a> {
-    fn take(rest: &mut &'a [u8], before: i64) -> Option<Self> {
+impl Head {
+    /// Takes a block from the rest of packed bytes, of which there are `end`.
+    fn take(end: usize, rest: &mut &[u8], before: i64) -> Option<Self> {
         let (more, after) = rest.split_first()?;
         *rest = after;
         let count = usize::from(*more) + 1;
@@ -104,8 +114,8 @@ impl<'a> Block<'a> {
         let shortest_length = u32::try_from(take(rest)?).ok()?;
         let maxima = if count > 1 { [take(rest)?, take(rest)?, take(rest)?] } else { [0; 3] };
         let widths = maxima.map(width);
-        let (columns, after) = rest.split_at_checked(count * widths.iter().sum::<usize>())?;
-        *rest = after;
+        let columns = end - rest.len();
+        *rest = rest.get(count * widths.iter().sum::<usize>()..)?;
         Some(Self {
             columns,
             first,
@@ -123,43 +133,24 @@ impl<'a> Block<'a> {
         self.count.into()
     }
 
-    /// The document at a place.
-    pub(crate) fn document(&self, place: usize) -> i64 {
-        self.first.wrapping_add(number(self.columns, self.widths[0].into(), place).cast_signed())
+    fn columns_of<'a>(&self, packed: &'a [u8]) -> &'a [u8] {
+        &packed[self.columns..]
     }
 
-    /// The posting at a place.
-    pub(crate) fn posting(&self, place: usize) -> Posting {
+    fn document(&self, columns: &[u8], place: usize) -> i64 {
+        self.first.wrapping_add(number(columns, self.widths[0].into(), place).cast_signed())
+    }
+
+    fn posting(&self, columns: &[u8], place: usize) -> Posting {
         let [documents, frequencies, lengths] = self.widths.map(usize::from);
         let (of_frequencies, of_lengths) = (documents * self.count(), (documents + frequencies) * self.count());
-        let frequency = number(&self.columns[of_frequencies..], frequencies, place) as u32;
-        let length = number(&self.columns[of_lengths..], lengths, place) as u32;
+        let frequency = number(&columns[of_frequencies..], frequencies, place) as u32;
+        let length = number(&columns[of_lengths..], lengths, place) as u32;
         Posting {
-            document: self.document(place),
+            document: self.first.wrapping_add(number(columns, documents, place).cast_signed()),
             frequency: self.lowest_frequency.wrapping_add(frequency),
             length: self.shortest_length.wrapping_add(length),
         }
-    }
-
-    /// The place of the first document that is not before `document`, from a place on; the last place if there is none.
-    pub(crate) fn place_of(&self, document: i64, from: usize) -> usize {
-        let last = self.count() - 1;
-        // A place near by is likely: the steps double, then the last one is halved.
-        let (mut low, mut step) = (from.min(last), 1);
-        while low + step < last && self.document(low + step - 1) < document {
-            low += step;
-            step *= 2;
-        }
-        let mut high = last.min(low + step);
-        while low < high {
-            let middle = low.midpoint(high);
-            if self.document(middle) < document {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
     }
 }
 
@@ -239,6 +230,14 @@ mod tests {
             for count in [1, 2, 127, 128, 129, 1_000] {
                 let postings = postings((0..count).map(|n| 77 + n * step));
                 assert_eq!(unpack(&pack(&postings)).collect::<Vec<_>>(), postings, "{count} by {step}");
+                let row = Row::new(pack(&postings));
+                let mut read = Vec::new();
+                for block in (0..row.heads().len()).filter_map(|block| row.block(block)) {
+                    let count = block.head.count();
+                    block.read(0..count / 3, &mut read);
+                    block.read(count / 3..count, &mut read);
+                }
+                assert_eq!(read, postings, "{count} by {step}");
             }
         }
         assert_eq!(unpack(&pack(&[])).count(), 0);
@@ -263,13 +262,16 @@ mod tests {
 
     #[test]
     fn block_knows_its_range_and_places() {
-        let packed = pack(&postings((0..200).map(|n| 10 * n)));
-        let blocks: Vec<Block<'_>> = blocks(&packed).collect();
-        assert_eq!(blocks.len(), 2);
-        assert_eq!((blocks[1].first, blocks[1].last, blocks[1].count()), (1_280, 1_990, 72));
-        assert_eq!((blocks[1].highest_frequency, blocks[1].shortest_length), (200, 129_000));
-        assert_eq!(blocks[1].place_of(1_291, 0), 2);
-        assert_eq!(blocks[1].place_of(1_300, 2), 2);
-        assert_eq!(blocks[1].place_of(5_000, 2), 71);
+        let row = Row::new(pack(&postings((0..200).map(|n| 10 * n))));
+        assert_eq!((row.heads().len(), row.count(), row.range()), (2, 200, Some((0, 1_990))));
+        assert!(row.postings().eq(postings((0..200).map(|n| 10 * n))));
+        let block = row.block(1).unwrap();
+        assert_eq!((block.head.first, block.head.last, block.head.count()), (1_280, 1_990, 72));
+        assert_eq!((block.head.highest_frequency, block.head.shortest_length), (200, 129_000));
+        assert_eq!(block.place_of(1_291, 0), 2);
+        assert_eq!(block.place_of(1_300, 2), 2);
+        assert_eq!(block.place_of(5_000, 2), 71);
+        assert_eq!([0, 1_270, 1_271, 1_990, 1_991].map(|document| row.block_from(0, document)), [0, 0, 1, 1, 2]);
+        assert_ne!(row.id(), Row::new(Vec::new()).id());
     }
 }

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     analysis::unit_of,
     dead_documents::DeadDocuments,
-    postings::{Posting, unpack},
+    postings::{Posting, Row},
 };
 
 /// How soon more occurrences of a word add nothing; the usual value.
@@ -60,13 +60,15 @@ impl Saturation {
 
 /// The documents of a word: those of all its terms, each with the highest frequency of them.
 #[must_use]
-pub fn merge<'a>(packed: impl Iterator<Item = &'a [u8]>, dead: &DeadDocuments) -> Vec<Posting> {
+pub fn merge<'a>(rows: impl Iterator<Item = &'a Row>, dead: &DeadDocuments) -> Vec<Posting> {
     let mut merged: Vec<Posting> = Vec::new();
     let mut last = None;
     let (mut unit, mut is_dead) = (None, false);
     let mut sorted = true;
-    for bytes in packed {
-        for posting in unpack(bytes) {
+    let mut rows: Vec<&Row> = rows.collect();
+    rows.sort_by_key(|row| row.range());
+    for row in rows {
+        for posting in row.postings() {
             let of = unit_of(posting.document);
             if unit != Some(of) {
                 (unit, is_dead) = (Some(of), dead.has_unit(of));
@@ -84,13 +86,6 @@ pub fn merge<'a>(packed: impl Iterator<Item = &'a [u8]>, dead: &DeadDocuments) -
         merged.dedup_by_key(|posting| posting.document);
     }
     merged
-}
-
-/// Whether any document of packed postings is not dead.
-#[must_use]
-pub fn is_live<'a>(mut packed: impl Iterator<Item = &'a [u8]>, dead: &DeadDocuments) -> bool {
-    let is_live = |document: i64| !dead.has_unit(unit_of(document)) && !dead.has_document(document);
-    packed.any(|bytes| unpack(bytes).any(|posting| is_live(posting.document)))
 }
 
 /// The documents that have all words of a phrase, each with the frequency of the rarest of them.
@@ -268,8 +263,10 @@ impl Scores {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::postings::pack;
+    use crate::{documents::Documents, postings::pack};
 
     fn posting(document: i64, frequency: u32, length: u32) -> Posting {
         Posting { document, frequency, length }
@@ -288,12 +285,13 @@ mod tests {
 
     #[test]
     fn terms_of_a_word_count_once_in_a_document() {
-        let forms = [pack(&[posting(1, 1, 9), posting(9_000, 1, 9)]), pack(&[posting(1, 3, 9), posting(2, 1, 9)])];
+        let forms = [&[posting(1, 1, 9), posting(9_000, 1, 9)], &[posting(1, 3, 9), posting(2, 1, 9)]];
+        let forms = forms.map(|postings| Row::new(pack(postings)));
         let dead = DeadDocuments::new([unit_of(9_000)], []);
-        let merged = merge(forms.iter().map(Vec::as_slice), &dead);
+        let merged = merge(forms.iter(), &dead);
         assert_eq!(merged, [posting(1, 3, 9), posting(2, 1, 9)]);
-        let is_live = |packed: &[u8], dead| super::is_live([packed].into_iter(), dead);
-        assert!(is_live(&forms[0], &dead) && !is_live(&pack(&[posting(9_000, 1, 9)]), &dead));
+        let is_live = |row: Row| Documents::new([Arc::new(row)].into_iter()).has_live(&dead);
+        assert!(forms.into_iter().all(is_live) && !is_live(Row::new(pack(&[posting(9_000, 1, 9)]))));
     }
 
     fn weighted(postings: &[Posting], weight: f64) -> Weighted {

@@ -2,7 +2,11 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use nvisy_lexical::{DeadDocuments, postings::pack, rank};
+use nvisy_lexical::{
+    DeadDocuments,
+    postings::{Row as Postings, pack},
+    rank,
+};
 use sea_orm::{FromQueryResult, raw_sql};
 
 use super::{super::TransactionTrait as _, next_unit, write};
@@ -200,10 +204,11 @@ async fn merge_batch(
     );
     let rows: Vec<Row> = sql::all(tx, taken).await?;
     let dead = DeadDocuments::new(dead.iter().copied(), []);
-    let written = rows.chunk_by(|a, b| a.term == b.term).filter_map(|rows| {
-        let postings = rank::merge(rows.iter().map(|row| row.postings.as_slice()), &dead);
+    let rows: Vec<(String, Postings)> = rows.into_iter().map(|row| (row.term, Postings::new(row.postings))).collect();
+    let written = rows.chunk_by(|(a, _), (b, _)| a == b).filter_map(|rows| {
+        let postings = rank::merge(rows.iter().map(|(_, postings)| postings), &dead);
         let count = i32::try_from(postings.len()).unwrap_or(i32::MAX);
-        (count > 0).then(|| (rows[0].term.clone(), pack(&postings), count))
+        (count > 0).then(|| (rows[0].0.clone(), pack(&postings), count))
     });
     write(tx, workspace_id, collection_id, unit, written.collect()).await?;
     Ok(Some(last))

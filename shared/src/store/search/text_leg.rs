@@ -1,20 +1,21 @@
 //! The search by words: reads the postings of the query's words, of which [`Found`] finds the best chunks.
 
 mod accents;
+mod cache;
 mod found;
 mod past;
+mod postings;
 mod synonyms;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use nvisy_lexical::{
     DeadDocuments, Language,
     analysis::{language_of_term, language_term},
+    documents::{Documents, Rows},
+    postings::Row,
     query::{Conditions, Phrase, Query, Word},
-    rank::{Totals, is_live},
+    rank::Totals,
     synonyms::SynonymGroup,
 };
 use rustc_hash::FxHashSet;
@@ -57,10 +58,8 @@ pub(in crate::store) struct Scope {
 
 type Units = FxHashSet<i64>;
 
-/// The packed postings of terms.
+/// The postings of terms.
 type Packed = HashMap<String, Rows>;
-/// Rows of packed postings.
-type Rows = Vec<Arc<Vec<u8>>>;
 
 #[derive(Default, FromQueryResult)]
 struct ScopeRow {
@@ -76,12 +75,13 @@ struct ScopeRow {
 }
 
 /// The rows of terms.
-fn rows<'a>(terms: &'a [String], packed: &'a Packed) -> impl Iterator<Item = &'a Arc<Vec<u8>>> {
+fn rows<'a>(terms: &'a [String], packed: &'a Packed) -> impl Iterator<Item = &'a Arc<Row>> {
     terms.iter().filter_map(|term| packed.get(term)).flatten()
 }
 
-fn bytes<'a>(rows: impl Iterator<Item = &'a Arc<Vec<u8>>>) -> impl Iterator<Item = &'a [u8]> {
-    rows.map(|row| row.as_slice())
+/// The chunks with one of the terms.
+fn documents(terms: &[String], packed: &Packed) -> Documents {
+    Documents::new(rows(terms, packed).cloned())
 }
 
 impl Scope {
@@ -201,31 +201,8 @@ impl Scope {
         let mut packed = self.postings(conn, needed.chain(&languages)).await?;
         self.replace_unknown(conn, &mut words, &mut packed).await?;
         let mut found = self.score(&words, synonyms, &patterns, &packed);
-        found.accented = rows(&languages, &packed).cloned().collect();
+        found.accented = documents(&languages, &packed);
         Ok(found)
-    }
-
-    /// The rows of terms.
-    async fn postings(&self, conn: &impl Conn, terms: impl Iterator<Item = &String>) -> Result<Packed> {
-        let terms: Vec<String> = terms.cloned().collect::<HashSet<_>>().into_iter().collect();
-        let mut packed = Packed::new();
-        if terms.is_empty() || self.collections.is_empty() {
-            return Ok(packed);
-        }
-        let (workspace, collections) = (self.workspace, self.collections.clone());
-        // One look-up for each term, whatever the planner believes about their number.
-        let rows = raw_sql!(
-            Postgres,
-            "select found.term, found.postings
-             from unnest({collections}::uuid[]) as searched (id) cross join unnest({terms}::text[]) as wanted (term)
-             cross join lateral (
-                 select term, postings from posting
-                 where workspace_id = {workspace} and collection_id = searched.id and term = wanted.term offset 0) found"
-        );
-        for (term, postings) in sql::all_values::<(String, Vec<u8>)>(conn, rows).await? {
-            packed.entry(term).or_default().push(Arc::new(postings));
-        }
-        Ok(packed)
     }
 
     /// Adds the terms that begin with prefixes.
@@ -249,7 +226,7 @@ impl Scope {
     async fn replace_unknown(&self, conn: &impl Conn, words: &mut Vec<Word>, packed: &mut Packed) -> Result<()> {
         let (workspace, collections) = (self.workspace, &self.collections);
         // A word that only replaced versions or disabled chunks have is unknown, too.
-        let is_known = |word: &Word| is_live(bytes(rows(&word.terms, packed)), &self.dead);
+        let is_known = |word: &Word| documents(&word.terms, packed).has_live(&self.dead);
         let is_unknown = |word: &Word| word.is_plain && !word.is_prefix && !is_known(word);
         // Each with its shortest term.
         let mut unknown: Vec<(usize, String)> = words
@@ -312,7 +289,7 @@ impl Scope {
         let missing = found.values().flatten().filter(|term| !packed.contains_key(*term));
         packed.extend(self.postings(conn, missing).await?);
         found.retain(|_, terms| {
-            terms.retain(|term| is_live(bytes(rows(std::slice::from_ref(term), packed)), &self.dead));
+            terms.retain(|term| documents(std::slice::from_ref(term), packed).has_live(&self.dead));
             !terms.is_empty()
         });
         Ok(found)

@@ -2,19 +2,14 @@
 
 use nvisy_lexical::documents::Documents;
 
-use super::{
-    Found, Scope,
-    found::{Scored, documents},
-};
+use super::{Found, Scope, found::Scored};
 
 /// Corrects the scores of chunks that have words with other accents than the query.
 pub(in crate::store) struct AccentCheck<'a> {
     scope: &'a Scope,
     found: &'a Found,
     /// The chunks in languages that keep accents; `None`: the language does not matter.
-    accented: Option<Documents<'a>>,
-    /// Each word whose scores are added: its place, its chunks, and its rarity times its weight.
-    words: Vec<(usize, Documents<'a>, f64)>,
+    accented: Option<&'a Documents>,
 }
 
 impl Found {
@@ -25,24 +20,14 @@ impl Found {
             return None;
         }
         let by_text = !accents.languages_of_texts().is_empty();
-        let words = match &self.scored {
-            Scored::Best(words) => words.as_slice(),
-            Scored::All(_) => &[],
-        };
-        let words = words.iter().map(|word| (word.place, documents(&word.rows), word.impact));
-        Some(AccentCheck {
-            scope,
-            found: self,
-            accented: by_text.then(|| documents(&self.accented)),
-            words: words.collect(),
-        })
+        Some(AccentCheck { scope, found: self, accented: by_text.then_some(&self.accented) })
     }
 }
 
 impl AccentCheck<'_> {
     /// Whether the text of a chunk can change its score.
     pub(in crate::store) fn needs_text(&self, document: i64) -> bool {
-        self.accented.as_ref().is_none_or(|accented| accented.contains(document))
+        self.accented.is_none_or(|accented| accented.contains(document))
     }
 
     /// The score of a chunk with this text, of which the highest possible one is known. Rarity and frequency of words are those
@@ -54,9 +39,11 @@ impl AccentCheck<'_> {
         }
         let totals = &self.scope.totals;
         match &self.found.scored {
-            Scored::Best(_) => {
-                let words = self.words.iter().filter(|(place, ..)| !missing.contains(place));
-                words.filter_map(|(_, found, impact)| Some(totals.score(*impact, &found.posting(document)?))).sum()
+            Scored::Best(words) => {
+                let words = words.iter().filter(|word| !missing.contains(&word.place));
+                let scores =
+                    words.filter_map(|word| Some(totals.score(word.impact, &word.documents.posting(document)?)));
+                scores.sum()
             }
             Scored::All(_) => {
                 let languages = &self.scope.conditions.languages;

@@ -1,18 +1,18 @@
 //! The chunks that the words of a query find, by their scores (BM25).
 
-use std::{collections::HashSet, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use nvisy_lexical::{
     analysis::unit_of,
     best,
-    documents::{Documents, unite},
+    documents::{Documents, Rows, WordDocuments},
     highlight::Matcher,
     postings::Posting,
     query::{Phrase, Word},
     rank::{Alternatives, Scores, Weighted, merge},
 };
 
-use super::{Packed, Rows, Scope, bytes, rows};
+use super::{Packed, Scope, cache, documents, rows};
 
 /// An identifier that more than this share of the chunks has is a word like others.
 const MAX_IDENTIFIER_SHARE: f64 = 0.05;
@@ -22,18 +22,18 @@ const MAX_IDENTIFIER_SHARE: f64 = 0.05;
 pub(in crate::store) struct Found {
     pub(super) scored: Scored,
     /// The postings of each word of required phrases, and those of excluded words.
-    required: Vec<Rows>,
-    excluded: Vec<Rows>,
-    /// Chunks with an identifier as the query has it.
-    exact: HashSet<i64>,
+    required: Vec<Documents>,
+    excluded: Vec<Documents>,
+    /// The chunks with each identifier as the query has it.
+    exact: Vec<Documents>,
     /// Finds the words in texts.
     pub(super) matcher: Matcher,
     /// Finds the synonyms in texts.
     pub(super) synonyms: Matcher,
     /// The synonyms of several words, by their numbers in the scores.
     pub(super) phrases: Vec<Phrase>,
-    /// The postings of the languages whose texts keep accents.
-    pub(super) accented: Rows,
+    /// The chunks in the languages whose texts keep accents.
+    pub(super) accented: Documents,
     /// The parts of [`Scored::All`] with the places of their words, where accents matter.
     pub(super) parts: Vec<(Vec<usize>, Alternatives)>,
 }
@@ -58,14 +58,9 @@ impl Default for Scored {
 pub(super) struct FoundWord {
     /// Its place among the words.
     pub(super) place: usize,
-    pub(super) rows: Rows,
+    pub(super) documents: WordDocuments,
     /// Its rarity times its weight.
     pub(super) impact: f64,
-}
-
-/// The chunks of rows.
-pub(super) fn documents(rows: &[Arc<Vec<u8>>]) -> Documents<'_> {
-    Documents::new(bytes(rows.iter()))
 }
 
 impl Scope {
@@ -84,18 +79,17 @@ impl Scope {
         } else {
             Scored::All(self.score_all(words, synonyms, packed, &mut found))
         };
-        let rows_of = |terms: &[String]| -> Rows { rows(terms, packed).cloned().collect() };
         for phrase in self.conditions.required.iter().filter(|phrase| !phrase.is_prefix) {
-            found.required.extend(phrase.places.iter().map(|terms| rows_of(terms)));
+            found.required.extend(phrase.places.iter().map(|terms| documents(terms, packed)));
         }
         for phrase in excluded.iter().filter(|phrase| phrase.places.len() == 1) {
-            found.excluded.push(rows_of(&phrase.places[0]));
+            found.excluded.push(documents(&phrase.places[0], packed));
         }
         for identifier in &self.conditions.identifiers {
-            let terms = std::slice::from_ref(identifier);
-            let count = Documents::new(bytes(rows(terms, packed))).live_count(&self.dead);
+            let documents = documents(std::slice::from_ref(identifier), packed);
+            let count = documents.live_count(&self.dead);
             if count as f64 <= (self.totals.documents as f64 * MAX_IDENTIFIER_SHARE).max(3.0) {
-                found.exact.extend(self.merged(terms, packed).iter().map(|posting| posting.document));
+                found.exact.push(documents);
             }
         }
         found
@@ -103,14 +97,11 @@ impl Scope {
 
     /// A word whose postings are read where they are needed. `None`: no searched chunk has it.
     fn found_word(&self, place: usize, word: &Word, packed: &Packed) -> Option<FoundWord> {
-        let terms: Vec<&Rows> = word.terms.iter().filter_map(|term| packed.get(term)).collect();
-        let united = unite(&terms.iter().map(|rows| documents(rows)).collect::<Vec<_>>(), &self.dead);
-        if united.live_count == 0 {
-            return None;
-        }
-        let mut rows = terms[united.largest].clone();
-        rows.push(Arc::new(united.others));
-        Some(FoundWord { place, rows, impact: word.weight * self.totals.rarity(united.live_count) })
+        let terms: Vec<Rows> = word.terms.iter().filter_map(|term| packed.get(term)).cloned().collect();
+        let documents = WordDocuments::new(terms, cache::union);
+        let frequency = documents.live_count(&self.dead);
+        let impact = word.weight * self.totals.rarity(frequency);
+        (frequency > 0).then_some(FoundWord { place, documents, impact })
     }
 
     /// Scores all chunks of words, some of which have synonyms.
@@ -136,7 +127,7 @@ impl Scope {
 
     /// The chunks with one of the terms.
     pub(super) fn merged(&self, terms: &[String], packed: &Packed) -> Vec<Posting> {
-        merge(bytes(rows(terms, packed)), &self.dead)
+        merge(rows(terms, packed).map(Arc::as_ref), &self.dead)
     }
 }
 
@@ -157,21 +148,18 @@ impl Found {
 
     /// The best chunks, at most `limit`: document and score, the highest that is possible where texts decide on phrases.
     pub(in crate::store) fn best(&self, scope: &Scope, limit: usize) -> Vec<(i64, f64)> {
-        let required: Vec<_> = self.required.iter().map(|rows| documents(rows)).collect();
-        let excluded: Vec<_> = self.excluded.iter().map(|rows| documents(rows)).collect();
         let is_unit_allowed = |unit: i64| scope.matching_units.as_ref().is_none_or(|units| units.contains(&unit));
         let accents = if self.excluded.is_empty() { None } else { self.accent_check(scope) };
         // Where accents can matter, the text decides on excluded words.
         let is_by_text = |document: i64| accents.as_ref().is_some_and(|accents| accents.needs_text(document));
         // Phrases are looked for in texts.
         let is_allowed = |document: i64| {
-            required.iter().all(|documents| documents.contains(document))
-                && (!excluded.iter().any(|documents| documents.contains(document)) || is_by_text(document))
+            self.required.iter().all(|documents| documents.contains(document))
+                && (!self.excluded.iter().any(|documents| documents.contains(document)) || is_by_text(document))
         };
         match &self.scored {
             Scored::Best(words) => {
-                let words =
-                    words.iter().map(|word| best::Word { documents: documents(&word.rows), impact: word.impact });
+                let words = words.iter().map(|word| best::Word { documents: &word.documents, impact: word.impact });
                 let is_unit_live = |unit| !scope.dead.has_unit(unit) && is_unit_allowed(unit);
                 let is_live = |document| !scope.dead.has_document(document) && is_allowed(document);
                 best::best(&words.collect::<Vec<_>>(), &scope.totals, limit, &is_unit_live, &is_live)
@@ -183,8 +171,8 @@ impl Found {
         }
     }
 
-    /// Whether a chunk has an identifier as the query has it.
+    /// Whether a found chunk has an identifier as the query has it.
     pub(in crate::store) fn is_exact(&self, document: i64) -> bool {
-        self.exact.contains(&document)
+        self.exact.iter().any(|documents| documents.contains(document))
     }
 }
