@@ -159,6 +159,47 @@ async fn merging_keeps_the_hits_and_removes_the_postings_of_deleted_chunks() {
 }
 
 #[tokio::test]
+async fn rows_that_were_merged_meanwhile_are_found_in_an_older_snapshot() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    for number in 0..10 {
+        let text = format!("turbine{number} in the estuary");
+        fixture.file_of(owner, &[&text]).await;
+    }
+    let query = fixture.query(SearchMode::Text, "estuary", vector(1), 100);
+    let tx = snapshot::begin(&fixture.db).await.unwrap();
+    assert_eq!(run(&tx, owner.0, &query, THRESHOLDS).await.unwrap().hits.len(), 10);
+    fixture.merge_all().await;
+    assert_eq!(fixture.number("select count(*) from posting where term = 'estuary'").await, 1);
+    fixture.file_of(owner, &["the estuary"]).await;
+    assert_eq!(fixture.by_words(owner.0, "estuary").await.len(), 11);
+    // Its rows have no place in the cache any more, and the new ones are not in its snapshot.
+    assert_eq!(run(&tx, owner.0, &query, THRESHOLDS).await.unwrap().hits.len(), 10);
+    tx.rollback().await.unwrap();
+    assert_eq!(fixture.by_words(owner.0, "estuary").await.len(), 11);
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn postings_of_another_transaction_are_read_again() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    fixture.file_of(owner, &["the tide turns"]).await;
+    fixture.file_of(owner, &["ebb and flood"]).await;
+    for _ in 0..2 {
+        assert_eq!(fixture.by_words(owner.0, "tide").await, ["the tide turns"]);
+    }
+    fixture.file_of(owner, &["spring tide"]).await;
+    let found = fixture.by_words(owner.0, "tide").await;
+    assert_eq!(found, ["spring tide", "the tide turns"], "a known row and a new one");
+    // As in a restored database: other postings with the numbers of units that were there before.
+    let of = |word: &str| format!("(select postings from posting where term = '{word}' order by unit limit 1)");
+    fixture.sql(&format!("update posting set postings = {} where term = 'tide'", of("ebb"))).await;
+    assert_eq!(fixture.by_words(owner.0, "tide").await[0], "ebb and flood");
+    fixture.close().await;
+}
+
+#[tokio::test]
 async fn rolled_back_chunks_and_deleted_collections_leave_no_postings() {
     let fixture = Fixture::new().await;
     let owner = fixture.workspace().await;
