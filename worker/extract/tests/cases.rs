@@ -82,7 +82,7 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     (
         "book.xlsx",
-        "Orders\n\nItem | Units | When | Share\nCable | 12 | 2025-11-01 | 0.5\nHub |  | 2025-11-02 14:30 | 0.333333333333333\n\nTotal | 12\n\nNotes & more\n\nOnly cell",
+        "Orders\n\nItem | Units | When | Share\nCable | 12 | 2025-11-01 | 0.5\nHub |  | 2025-11-02 14:30:00 | 0.333333333333333\n\nTotal | 12\n\nNotes & more\n\nOnly cell",
     ),
     ("book.xls", "Blatt\n\nGröße | Wert\nKabel | 3.25"),
     ("book.ods", "Werte\n\nName | Anzahl\nKabel | 7"),
@@ -146,6 +146,46 @@ fn sheets_have_pages_places_and_headers() {
     );
     let header = tables[0].records.map(|records| records.header_bytes);
     assert_eq!(header, Some("Item | Units | When | Share".len()));
+}
+
+#[test]
+fn numbers_of_sheets_are_shown_by_their_formats() {
+    let parts = [
+        (
+            "_rels/.rels",
+            "<Relationships><Relationship Id='a' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument' \
+             Target='xl/workbook.xml'/></Relationships>",
+        ),
+        (
+            "xl/workbook.xml",
+            "<workbook xmlns:r='http://schemas.openxmlformats.org/officeDocument/2006/relationships'><sheets>\
+             <sheet name='Sales' sheetId='1' r:id='b'/></sheets></workbook>",
+        ),
+        (
+            "xl/_rels/workbook.xml.rels",
+            "<Relationships><Relationship Id='b' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet' \
+             Target='worksheets/sheet1.xml'/></Relationships>",
+        ),
+        (
+            "xl/styles.xml",
+            "<styleSheet><numFmts><numFmt numFmtId='164' formatCode='#,##0.00\\ [$€-407]'/>\
+             <numFmt numFmtId='165' formatCode='d mmm yyyy'/></numFmts>\
+             <cellXfs><xf numFmtId='0'/><xf numFmtId='10'/><xf numFmtId='164'/><xf numFmtId='165'/><xf numFmtId='14'/></cellXfs></styleSheet>",
+        ),
+        (
+            "xl/worksheets/sheet1.xml",
+            "<worksheet><sheetData><row r='1'><c r='A1'><v>0.075</v></c><c r='B1' s='1'><v>0.075</v></c><c r='C1' s='2'><v>1234.5</v></c>\
+             <c r='D1' s='3'><v>45963</v></c><c r='E1' s='4'><v>45963</v></c></row></sheetData></worksheet>",
+        ),
+    ];
+    let mut book = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in parts {
+        book.start_file(name, zip::write::SimpleFileOptions::default()).expect("in memory");
+        book.write_all(content.as_bytes()).expect("in memory");
+    }
+    let file = written(&book.finish().expect("in memory").into_inner());
+    let document = read_as("a.xlsx", file.path(), &OcrSettings::default()).expect("a workbook");
+    assert_eq!(document.text, "Sales\n\n0.075 | 7.50% | 1,234.50 € | 2 Nov 2025 | 2025-11-02");
 }
 
 #[test]

@@ -23,8 +23,11 @@ mod markdown;
 mod markup;
 pub(crate) mod msg;
 mod notebook;
+mod number_dates;
+mod number_format;
 mod odf;
 mod odf_numbering;
+mod ods;
 mod ole;
 mod pdf;
 mod picture;
@@ -38,6 +41,7 @@ mod rtf_tokens;
 mod sheets;
 mod summary;
 mod symbols;
+mod xls_formats;
 mod zip_recovery;
 
 use std::fs::File;
@@ -158,9 +162,7 @@ fn parts(
     let main = main.or_else(|| usual().into_iter().find(|name| archive.has(name)).map(str::to_owned));
     let open_document = |suffix: &str| mimetype.contains("opendocument") && mimetype.contains(suffix);
     if open_document("spreadsheet") {
-        odf::check_protection(archive)?;
-        archive.check_size()?;
-        return sheets::read(input, MediaType::Ods, limits, builder);
+        return ods::read(archive, limits, builder);
     }
     if open_document("presentation") || open_document("graphics") {
         return odf::read(archive, MediaType::Odp, limits, builder);

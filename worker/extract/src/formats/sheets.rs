@@ -1,11 +1,14 @@
 //! Spreadsheets: each sheet is a page with a heading, each block of filled rows a table with the place of its cells.
 
+use std::collections::HashMap;
 use std::io::{BufReader, Read, Seek};
 
-use calamine::{CellErrorType, Data, ExcelDateTime, Ods, Reader, SheetVisible, Sheets, Xls, Xlsb, Xlsx};
+use calamine::{CellErrorType, Data, ExcelDateTime, Reader, SheetVisible, Sheets, Xls, Xlsb, Xlsx};
 
 use super::builder::DocumentBuilder;
 use super::failures::{too_many_pages, too_much_text, unreadable};
+use super::number_format::NumberFormat;
+use super::xls_formats::CellFormats;
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Most columns of a row that are padded with empty cells; rows of wider sheets have only their filled cells.
@@ -14,18 +17,25 @@ const MAX_PADDED_COLUMNS: u32 = 256;
 /// The filled cells of a row: its number, and each with its column, both from 0.
 type Row = (u32, Vec<(u32, String)>);
 
-/// Reads a workbook of any kind.
+/// The formats of dates whose order follows the reader's system: such a date is shown as ISO.
+const SYSTEM_DATES: [u32; 2] = [14, 22];
+
+/// Reads a workbook of Excel, of any kind.
 pub(super) fn read<R: Read + Seek>(
     reader: R,
     media_type: MediaType,
     limits: &ExtractLimits,
     builder: &mut DocumentBuilder,
 ) -> Result<(), FileError> {
-    let reader = BufReader::new(reader);
+    let mut reader = BufReader::new(reader);
+    let mut formats = None;
+    if media_type == MediaType::Xls {
+        formats = CellFormats::read(&mut reader);
+        reader.rewind().map_err(unreadable)?;
+    }
     let mut workbook = match media_type {
         MediaType::Xls => Sheets::Xls(Xls::new(reader).map_err(|error| file_error(error.into()))?),
         MediaType::Xlsb => Sheets::Xlsb(Xlsb::new(reader).map_err(|error| file_error(error.into()))?),
-        MediaType::Ods => Sheets::Ods(Ods::new(reader).map_err(|error| file_error(error.into()))?),
         _ => Sheets::Xlsx(Xlsx::new(reader).map_err(|error| file_error(error.into()))?),
     };
     builder.media_type(media_type);
@@ -45,18 +55,15 @@ pub(super) fn read<R: Read + Seek>(
         if sheet.visible == SheetVisible::VeryHidden {
             continue;
         }
-        let mut rows = Rows { rows: Vec::new(), bytes: 0, max_bytes: limits.max_text_bytes };
-        let read = read_rows(&mut workbook, &sheet.name, &mut rows, builder);
+        let mut rows = Rows::new(limits);
+        let cells = formats.as_ref().map(|formats| formats.cells(page as usize - 1)).unwrap_or_default();
+        let format = |row, column| formats.as_ref()?.format(&cells, row, column);
+        let read = read_rows(&mut workbook, &sheet.name, format, &mut rows, builder);
         if matches!(&read, Err(error) if error.kind == FileErrorKind::Corrupt) && !builder.is_partial() {
             builder.warn(format!("Sheet {page} was not read."));
             continue;
         }
-        if !rows.rows.is_empty() {
-            builder.push(ElementKind::Heading { level: 1 }, &sheet.name)?;
-        }
-        for block in rows.rows.chunk_by(|(above, _), (below, _)| above + 1 == *below) {
-            add_block(builder, &sheet.name, block)?;
-        }
+        rows.add_to(builder, &sheet.name)?;
         match read {
             Err(error) if error.kind == FileErrorKind::Corrupt => builder.skip(error)?,
             read => read?,
@@ -106,9 +113,10 @@ fn cell_name(column: u32, row: u32) -> String {
 }
 
 /// The filled rows of a sheet. Cells of XLSX come one by one; a sheet with a cell in its last corner has no grid in memory.
-fn read_rows<R: Read + Seek>(
+fn read_rows<'f, R: Read + Seek>(
     workbook: &mut Sheets<R>,
     sheet: &str,
+    format: impl Fn(u32, u32) -> Option<&'f NumberFormat>,
     rows: &mut Rows,
     builder: &DocumentBuilder,
 ) -> Result<(), FileError> {
@@ -118,7 +126,8 @@ fn read_rows<R: Read + Seek>(
             let range = other.worksheet_range(sheet).map_err(file_error)?;
             let (top, left) = range.start().unwrap_or_default();
             for (row, column, value) in range.used_cells() {
-                rows.add(top + row as u32, left + column as u32, shown(value))?;
+                let (row, column) = (top + row as u32, left + column as u32);
+                rows.add(row, column, formatted(value, format(row, column)))?;
             }
         }
     }
@@ -137,22 +146,51 @@ fn streamed<R: Read + Seek>(
         Err(calamine::XlsxError::NotAWorksheet(_)) => return Ok(()),
         Err(error) => return Err(file_error(error.into())),
     };
-    while let Some(cell) = cells.next_cell().map_err(|error| file_error(error.into()))? {
+    let mut formats: HashMap<usize, Option<NumberFormat>> = HashMap::new();
+    while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(|error| file_error(error.into()))? {
         builder.check_time()?;
         let (row, column) = cell.get_position();
-        rows.add(row, column, shown(&Data::from(cell.get_value().clone())))?;
+        let value = Data::from(cell.get_value().clone());
+        let format = match value {
+            Data::Float(_) | Data::Int(_) | Data::DateTime(_) => formats
+                .entry(style)
+                .or_insert_with(|| {
+                    let format = cells.styles().get(style)?.number_format.as_ref()?;
+                    let is_system_date = format.format_id.is_some_and(|id| SYSTEM_DATES.contains(&id));
+                    if is_system_date { None } else { NumberFormat::parse(&format.format_code) }
+                })
+                .as_ref(),
+            _ => None,
+        };
+        rows.add(row, column, formatted(&value, format))?;
     }
     Ok(())
 }
 
-struct Rows {
+/// The filled rows of a sheet, on their way into a document.
+pub(super) struct Rows {
     rows: Vec<Row>,
     bytes: u64,
     max_bytes: u64,
 }
 
 impl Rows {
-    fn add(&mut self, row: u32, column: u32, value: String) -> Result<(), FileError> {
+    pub(super) fn new(limits: &ExtractLimits) -> Self {
+        Self { rows: Vec::new(), bytes: 0, max_bytes: limits.max_text_bytes }
+    }
+
+    /// Adds the sheet to a document: its name as heading, and its blocks.
+    pub(super) fn add_to(&self, builder: &mut DocumentBuilder, sheet: &str) -> Result<(), FileError> {
+        if !self.rows.is_empty() {
+            builder.push(ElementKind::Heading { level: 1 }, sheet)?;
+        }
+        for block in self.rows.chunk_by(|(above, _), (below, _)| above + 1 == *below) {
+            add_block(builder, sheet, block)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn add(&mut self, row: u32, column: u32, value: String) -> Result<(), FileError> {
         let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
         if value.is_empty() {
             return Ok(());
@@ -178,7 +216,18 @@ impl Rows {
     }
 }
 
-/// A value as a person reads it.
+/// A value as its format shows it.
+fn formatted(value: &Data, format: Option<&NumberFormat>) -> String {
+    let by_format = format.and_then(|format| match value {
+        Data::Int(number) => format.number(*number as f64),
+        Data::Float(number) => format.number(*number),
+        Data::DateTime(time) => format.time(time),
+        _ => None,
+    });
+    by_format.unwrap_or_else(|| shown(value))
+}
+
+/// A value without a format, as a person reads it.
 fn shown(value: &Data) -> String {
     match value {
         Data::Int(number) => number.to_string(),
@@ -193,10 +242,16 @@ fn shown(value: &Data) -> String {
     }
 }
 
-/// Fifteen digits, as spreadsheets show: 0.1 + 0.2 is 0.3.
-fn decimal(number: f64) -> String {
+/// Fifteen digits, as spreadsheets show: 0.1 + 0.2 is 0.3. Very large and very small numbers have a power of ten.
+pub(super) fn decimal(number: f64) -> String {
     if !number.is_finite() || number == 0.0 {
         return number.to_string();
+    }
+    if !(1e-5..1e21).contains(&number.abs()) {
+        let text = format!("{number:.14E}");
+        let (digits, power) = text.split_once('E').unwrap_or((&text, "0"));
+        let sign = if power.starts_with('-') { "" } else { "+" };
+        return format!("{}E{sign}{power}", digits.trim_end_matches('0').trim_end_matches('.'));
     }
     let digits = (14 - number.abs().log10().floor() as i32).clamp(0, 17) as usize;
     let text = format!("{number:.digits$}");
@@ -226,17 +281,13 @@ fn date_time(time: &ExcelDateTime) -> String {
 }
 
 fn file_error(error: calamine::Error) -> FileError {
-    use calamine::{Error, OdsError, XlsError, XlsbError, XlsxError};
+    use calamine::{Error, XlsError, XlsbError, XlsxError};
     match error {
         Error::Io(error)
         | Error::Xlsx(XlsxError::Io(error))
         | Error::Xls(XlsError::Io(error))
-        | Error::Xlsb(XlsbError::Io(error))
-        | Error::Ods(OdsError::Io(error)) => unreadable(error),
-        Error::Xlsx(XlsxError::Password)
-        | Error::Xls(XlsError::Password)
-        | Error::Xlsb(XlsbError::Password)
-        | Error::Ods(OdsError::Password) => {
+        | Error::Xlsb(XlsbError::Io(error)) => unreadable(error),
+        Error::Xlsx(XlsxError::Password) | Error::Xls(XlsError::Password) | Error::Xlsb(XlsbError::Password) => {
             FileError::new(FileErrorKind::Encrypted, "The workbook is protected by a password.")
         }
         _ => FileError::new(FileErrorKind::Corrupt, "The workbook is damaged."),
@@ -254,6 +305,8 @@ mod tests {
         assert_eq!(decimal(1_234_567.0), "1234567");
         assert_eq!(decimal(-2.5), "-2.5");
         assert_eq!(decimal(1e20), "100000000000000000000");
+        assert_eq!(decimal(1.2345678e142), "1.2345678E+142");
+        assert_eq!(decimal(-3.5e-12), "-3.5E-12");
         assert_eq!(cell_name(0, 0), "A1");
         assert_eq!(cell_name(27, 11), "AB12");
         assert_eq!(cell_name(16_383, 1_048_575), "XFD1048576");
