@@ -1,9 +1,10 @@
 //! Mails: headers as properties, the best alternative of the body, quoted mails and signatures beside it.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use mail_parser::mailbox::mbox::MessageIterator;
-use mail_parser::{Address, Message, MessageParser, PartType};
+use mail_parser::{Address, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 
 use super::builder::DocumentBuilder;
 use super::failures::too_many_pages;
@@ -13,7 +14,8 @@ use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Reads a mail.
 pub(super) fn read(bytes: &[u8], builder: &mut DocumentBuilder) -> Result<(), FileError> {
-    let message = MessageParser::default().parse(bytes).ok_or_else(no_mail)?;
+    let ended = with_header_end(bytes);
+    let message = MessageParser::default().parse(&*ended).ok_or_else(no_mail)?;
     builder.media_type(MediaType::Mail);
     builder.if_empty("The mail has no text.");
     add(builder, &message, true)?;
@@ -44,13 +46,40 @@ pub(super) fn read_mailbox(
             break;
         }
         builder.page(count);
-        match MessageParser::default().parse(mail.contents()) {
+        match MessageParser::default().parse(&*with_header_end(mail.contents())) {
             Some(message) => add(builder, &message, false)?,
             None => builder.warn(format!("Mail {count} was not read.")),
         }
     }
     builder.page_count(count);
     Ok(())
+}
+
+/// A mail whose header ends with an empty line, where it ends with one of white space: such a line continues the header, unless no
+/// field follows it.
+fn with_header_end(mail: &[u8]) -> Cow<'_, [u8]> {
+    let mut start = 0;
+    for line in mail.split_inclusive(|byte| *byte == b'\n') {
+        let content = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
+        let end = start + line.len();
+        if content.is_empty() {
+            break;
+        }
+        if content.iter().all(|byte| matches!(byte, b' ' | b'\t')) && !is_header(&mail[end..]) {
+            return Cow::Owned([&mail[..start], &line[content.len()..], &mail[end..]].concat());
+        }
+        start = end;
+    }
+    Cow::Borrowed(mail)
+}
+
+/// Whether a header goes on: with a field, a continued one, or the empty line at its end.
+fn is_header(rest: &[u8]) -> bool {
+    if rest.first().is_none_or(|byte| byte.is_ascii_whitespace()) {
+        return true;
+    }
+    let name = rest.iter().position(|byte| !(b'!'..=b'~').contains(byte) || *byte == b':');
+    name.is_some_and(|length| length > 0 && rest[length] == b':')
 }
 
 fn no_mail() -> FileError {
@@ -78,7 +107,7 @@ fn add(builder: &mut DocumentBuilder, message: &Message<'_>, is_only: bool) -> R
         builder.property("subject", subject);
         builder.property("messageId", message.message_id().unwrap_or_default());
         builder.property("inReplyTo", message.in_reply_to().as_text().unwrap_or_default());
-        let attachments: Vec<_> = message.attachments().filter_map(mail_parser::MimeHeaders::attachment_name).collect();
+        let attachments: Vec<_> = message.attachments().filter_map(MimeHeaders::attachment_name).collect();
         builder.property("attachments", &attachments.join(", "));
     }
     builder.push(ElementKind::Heading { level: 1 }, subject)?;
@@ -105,6 +134,9 @@ fn body(builder: &mut DocumentBuilder, message: &Message<'_>) -> Result<(), File
     } else {
         message.text_bodies().collect()
     };
+    if parts.iter().all(|part| is_blank(part)) {
+        return lost_body(builder, message);
+    }
     for (place, part) in parts.iter().enumerate() {
         match &part.body {
             PartType::Html(page) => {
@@ -118,6 +150,29 @@ fn body(builder: &mut DocumentBuilder, message: &Message<'_>) -> Result<(), File
                     _ => html::read_into(page, builder)?,
                 }
             }
+            PartType::Text(text) => plain(builder, text)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_blank(part: &MessagePart<'_>) -> bool {
+    match &part.body {
+        PartType::Text(text) | PartType::Html(text) => text.trim().is_empty(),
+        _ => true,
+    }
+}
+
+/// Adds the texts that are no attachments, where none is a body: the parts of a mail that is cut short, or has no good boundaries.
+fn lost_body(builder: &mut DocumentBuilder, message: &Message<'_>) -> Result<(), FileError> {
+    for part in &message.parts {
+        let is_attachment = part.content_disposition().is_some_and(|disposition| disposition.is_attachment());
+        if is_attachment || part.attachment_name().is_some() {
+            continue;
+        }
+        match &part.body {
+            PartType::Html(page) => html::read_into(page, builder)?,
             PartType::Text(text) => plain(builder, text)?,
             _ => {}
         }
@@ -203,6 +258,33 @@ mod tests {
         assert!(
             build(&ExtractLimits::default(), |builder| read(mail, builder)).expect("has text").text.contains("no end")
         );
+    }
+
+    #[test]
+    fn mails_of_a_mailbox_keep_texts_without_good_boundaries() {
+        let mailbox = b"From a\nSubject: Cut\nContent-Type: multipart/mixed; boundary=\"x\"\n\n\
+            --x\nContent-Type: multipart/mixed; boundary=\"xy\"\n\n--xy\nContent-Type: text/plain\n\nHello world.\n\
+            From b\nSubject: Empty\nContent-Type: multipart/mixed; boundary=\"\"\n\n--\nContent-Type: text/plain\n\nSecond text.\n\
+            From c\nContent-Type: multipart/mixed; boundary=z\nSubject: \n \n--z\nContent-Type: text/plain\n\nThird text.\n--z--\n";
+        let limits = ExtractLimits::default();
+        let document = build(&limits, |builder| read_mailbox(mailbox, &limits, builder)).expect("has text");
+        let page = |words: &str| {
+            let place = document.text.find(words).expect(words);
+            document.elements.iter().find(|element| element.end > place).and_then(|element| element.page)
+        };
+        assert_eq!([page("Hello world."), page("Second text."), page("Third text.")], [Some(1), Some(2), Some(3)]);
+        assert!(!document.text.contains("--z"), "{}", document.text);
+    }
+
+    #[test]
+    fn header_goes_on_behind_white_space_before_a_field() {
+        for mail in
+            [&b"Subject: a\n \nTo: b\n\ntext"[..], b"Subject: a\n \n folded\n\ntext", b"Subject: a\r\n\r\n \r\ntext"]
+        {
+            assert_eq!(with_header_end(mail), mail);
+        }
+        assert_eq!(with_header_end(b"Subject: a\r\n \r\ntext: here"), &b"Subject: a\r\n \r\ntext: here"[..]);
+        assert_eq!(with_header_end(b"Subject: a\r\n \r\nsome text"), &b"Subject: a\r\n\r\nsome text"[..]);
     }
 
     #[test]
