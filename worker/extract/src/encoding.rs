@@ -245,6 +245,11 @@ fn window(bytes: &[u8], bad_at: usize) -> (usize, usize) {
     (start, bytes.len().min(start + DETECTION_BYTES))
 }
 
+/// The encoding that the bytes of a text look like.
+pub(crate) fn guess(bytes: &[u8]) -> &'static Encoding {
+    detect(bytes, bytes.iter().position(|byte| !byte.is_ascii()).unwrap_or(0))
+}
+
 fn detect(bytes: &[u8], bad_at: usize) -> &'static Encoding {
     let (start, end) = window(bytes, bad_at);
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);

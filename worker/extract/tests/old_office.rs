@@ -48,6 +48,50 @@ fn word_97_has_headings_tables_lists_and_notes() {
     );
 }
 
+/// A file of Word 95 with this text, the language of the program, and a font with this character set.
+fn word_95(text: &[u8], language: u16, character_set: u8) -> Vec<u8> {
+    const HEADER_BYTES: usize = 0x300;
+    let mut main = vec![0; HEADER_BYTES];
+    let font = [14, 0x16, 0x90, 1, character_set, 0, b'T', b'i', b'm', b'e', b's', b' ', b'C', b'y', 0];
+    let length = u32::try_from(text.len()).expect("short");
+    let mut set = |at: usize, bytes: &[u8]| main[at..at + bytes.len()].copy_from_slice(bytes);
+    set(0, &0xA5DC_u16.to_le_bytes());
+    set(2, &104_u16.to_le_bytes());
+    set(6, &language.to_le_bytes());
+    set(0x18, &(HEADER_BYTES as u32).to_le_bytes());
+    set(0x34, &length.to_le_bytes());
+    set(0xD0, &(HEADER_BYTES as u32 + length).to_le_bytes());
+    set(0xD4, &(font.len() as u32 + 2).to_le_bytes());
+    main.extend(text);
+    main.extend(u16::try_from(font.len() + 2).expect("short").to_le_bytes());
+    main.extend(font);
+    let mut container = cfb::CompoundFile::create(std::io::Cursor::new(Vec::new())).expect("in memory");
+    let mut stream = container.create_stream("/WordDocument").expect("in memory");
+    stream.write_all(&main).expect("in memory");
+    stream.flush().expect("in memory");
+    drop(stream);
+    container.flush().expect("in memory");
+    container.into_inner().into_inner()
+}
+
+#[test]
+fn word_95_has_the_letters_of_its_language_or_fonts() {
+    let russian = "Съешь же ещё этих мягких французских булок, да выпей чаю. Установка программы и запуск.";
+    let german = "Die Straße führt über die Brücke nach Köln, wo große Bäume stehen.";
+    let (cyrillic, ..) = encoding_rs::WINDOWS_1251.encode(russian);
+    let (western, ..) = encoding_rs::WINDOWS_1252.encode(german);
+    for (bytes, language, character_set, text) in [
+        (&cyrillic, 0x419, 0, russian),
+        (&cyrillic, 0x409, 204, russian),
+        (&western, 0x407, 0, german),
+        (&western, 0x409, 204, german),
+        (&western, 0x419, 204, german),
+    ] {
+        let document = read("a.doc", &word_95(bytes, language, character_set)).expect("a text");
+        assert_eq!(document.text, text, "language {language:x}, character set {character_set}");
+    }
+}
+
 #[test]
 fn powerpoint_97_has_slides_and_notes() {
     let document = read("a.ppt", &slides()).expect("a presentation");

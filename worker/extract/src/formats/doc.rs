@@ -7,6 +7,7 @@ use cfb::CompoundFile;
 use encoding_rs::{UTF_16LE, WINDOWS_1252};
 
 use super::builder::DocumentBuilder;
+use super::doc_encodings::{self, UpperHalf, upper_half};
 use super::doc_paragraphs::{Paragraphs, Properties};
 use super::failures::unreadable;
 use super::rows::TableRows;
@@ -71,7 +72,8 @@ fn read_old(main: &[u8], builder: &mut DocumentBuilder) -> Result<(), FileError>
     let start = number32(main, OLD_TEXT).ok_or_else(damaged)? as usize;
     let length = number32(main, OLD_MAIN_TEXT).ok_or_else(damaged)? as usize;
     let bytes = main.get(start..start.saturating_add(length).min(main.len())).ok_or_else(damaged)?;
-    let text: Vec<Character> = letters(bytes, start, 1).collect();
+    let upper = upper_half(doc_encodings::encoding(main, bytes));
+    let text: Vec<Character> = letters(bytes, start, 1, &upper).collect();
     Body::new(builder, &Paragraphs::default()).add(&text)
 }
 
@@ -144,14 +146,16 @@ struct Character {
     place: usize,
 }
 
-fn letters(bytes: &[u8], start: usize, width: usize) -> impl Iterator<Item = Character> + '_ {
+fn letters<'a>(
+    bytes: &'a [u8],
+    start: usize,
+    width: usize,
+    upper: &'a UpperHalf,
+) -> impl Iterator<Item = Character> + 'a {
     bytes.chunks_exact(width).enumerate().map(move |(n, bytes)| {
         let unit = match bytes {
             [low, high] => u16::from_le_bytes([*low, *high]),
-            [0x80..=0x9F] => {
-                let (text, _) = WINDOWS_1252.decode_without_bom_handling(bytes);
-                text.chars().next().and_then(|c| u16::try_from(u32::from(c)).ok()).unwrap_or(0xFFFD)
-            }
+            [byte @ 0x80..=0xFF] => upper[usize::from(*byte) - 0x80],
             bytes => u16::from(bytes[0]),
         };
         Character { unit, place: start + n * width }
@@ -160,11 +164,12 @@ fn letters(bytes: &[u8], start: usize, width: usize) -> impl Iterator<Item = Cha
 
 /// The text of all pieces as far as they are there.
 fn text(main: &[u8], pieces: &[Piece]) -> Vec<Character> {
+    let upper = upper_half(WINDOWS_1252);
     let mut text = Vec::new();
     for piece in pieces {
         let end = piece.characters.saturating_mul(piece.width).saturating_add(piece.start).min(main.len());
         let bytes = main.get(piece.start..end).unwrap_or_default();
-        text.extend(letters(bytes, piece.start, piece.width));
+        text.extend(letters(bytes, piece.start, piece.width, &upper));
     }
     text
 }

@@ -8,6 +8,7 @@ mod code;
 mod code_definitions;
 mod code_lines;
 mod doc;
+mod doc_encodings;
 mod doc_paragraphs;
 mod docx;
 mod docx_numbering;
