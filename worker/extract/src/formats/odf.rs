@@ -6,7 +6,7 @@ use quick_xml::events::{BytesStart, Event};
 use super::archive::Archive;
 use super::builder::DocumentBuilder;
 use super::failures::too_many_pages;
-use super::markup::{append_text, attribute, check_end, first_text, malformed, number};
+use super::markup::{append_text, attribute, check_end, first_text, malformed, number, texts};
 use super::odf_numbering::Numbering;
 use super::rows::TableRows;
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
@@ -48,6 +48,7 @@ pub(super) fn read(
     }
     let mut walk = Walk::new(builder, limits);
     walk.numbering = numbering;
+    walk.archive = Some(archive);
     let read = walk.body(&content);
     let pages = walk.page;
     if pages > 0 {
@@ -72,7 +73,11 @@ struct Block {
 
 struct Walk<'a> {
     builder: &'a mut DocumentBuilder,
-    max_pages: u32,
+    limits: &'a ExtractLimits,
+    /// The container, for embedded objects. An object has no objects of its own.
+    archive: Option<&'a mut Archive>,
+    /// The folders of embedded objects of the open page or text.
+    objects: Vec<String>,
     page: u32,
     /// The open paragraphs: a frame puts paragraphs into a paragraph.
     blocks: Vec<Block>,
@@ -92,15 +97,19 @@ struct Walk<'a> {
     in_title: bool,
     /// Reading styles: only heads and feet of pages have text.
     is_styles: bool,
+    /// Reading an embedded object, whose pages are none of the file.
+    is_object: bool,
     in_head: bool,
     reading: Option<String>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(builder: &'a mut DocumentBuilder, limits: &ExtractLimits) -> Self {
+    fn new(builder: &'a mut DocumentBuilder, limits: &'a ExtractLimits) -> Self {
         Self {
             builder,
-            max_pages: limits.max_pages,
+            limits,
+            archive: None,
+            objects: Vec::new(),
             page: 0,
             blocks: Vec::new(),
             lists: 0,
@@ -114,6 +123,7 @@ impl<'a> Walk<'a> {
             class: String::new(),
             in_title: false,
             is_styles: false,
+            is_object: false,
             in_head: false,
             reading: None,
         }
@@ -131,7 +141,32 @@ impl<'a> Walk<'a> {
                 self.builder.table(&mut rows)?;
             }
         }
+        self.add_objects()?;
         read
+    }
+
+    /// Adds the texts of the embedded charts, tables and texts.
+    fn add_objects(&mut self) -> Result<(), FileError> {
+        for folder in std::mem::take(&mut self.objects) {
+            match self.add_object(&folder) {
+                Err(failure) if failure.kind == FileErrorKind::Corrupt => {
+                    self.builder.warn("An embedded object was not read.".to_owned());
+                }
+                added => added?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add_object(&mut self, folder: &str) -> Result<(), FileError> {
+        let Some(archive) = &mut self.archive else { return Ok(()) };
+        let Some(xml) = archive.text(&format!("{folder}/content.xml"))? else { return Ok(()) };
+        if xml.contains("<office:chart") {
+            return self.builder.push(ElementKind::Aside, &texts(&xml, &["p"])?.join(" "));
+        }
+        let mut walk = Walk::new(self.builder, self.limits);
+        walk.is_object = true;
+        walk.part(&xml)
     }
 
     fn part(&mut self, xml: &str) -> Result<(), FileError> {
@@ -178,12 +213,16 @@ impl<'a> Walk<'a> {
     fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), FileError> {
         let name = tag.local_name();
         match name.as_ref() {
-            "page" if self.blocks.is_empty() && !self.is_styles => {
+            "page" if self.blocks.is_empty() && !self.is_styles && !self.is_object => {
                 self.page += 1;
-                if self.page > self.max_pages {
+                if self.page > self.limits.max_pages {
                     return Err(too_many_pages());
                 }
                 self.builder.page(self.page);
+            }
+            "object" if self.archive.is_some() => {
+                let folder = attribute(tag, "href").unwrap_or_default();
+                self.objects.push(folder.trim_start_matches("./").to_owned());
             }
             "frame" => self.class = attribute(tag, "class").unwrap_or_default(),
             "h" | "p" => {
@@ -252,6 +291,7 @@ impl<'a> Walk<'a> {
                 self.lists = self.lists.saturating_sub(1);
                 self.numbering.close();
             }
+            "page" => self.add_objects()?,
             "frame" => self.class.clear(),
             "header" | "footer" | "header-left" | "footer-left" | "header-first" | "footer-first" => {
                 self.in_head = false
