@@ -74,3 +74,55 @@ fn open_document_slides_have_their_charts_tables_and_texts() {
         ]
     );
 }
+
+#[test]
+fn office_slides_have_their_charts_and_the_texts_of_their_layouts() {
+    let office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let relationships = |parts: &[(&str, &str)]| {
+        let one = |(number, (kind, target)): (usize, &(&str, &str))| {
+            format!("<Relationship Id='r{number}' Type='{office}/{kind}' Target='{target}'/>")
+        };
+        format!("<Relationships>{}</Relationships>", parts.iter().enumerate().map(one).collect::<String>())
+    };
+    let shape = |placeholder: &str, text: &str| {
+        format!(
+            "<p:sp><p:nvPr>{placeholder}</p:nvPr><p:txBody><a:p><a:r><a:t>{text}</a:t></a:r></a:p></p:txBody></p:sp>"
+        )
+    };
+    let title = "<p:ph type='title'/>";
+    let layout =
+        format!("<p:sldLayout>{}{}</p:sldLayout>", shape(title, "Click to edit"), shape("", "Company confidential"));
+    let document = read(
+        "a.pptx",
+        &[
+            ("_rels/.rels", &relationships(&[("officeDocument", "ppt/presentation.xml")])),
+            (
+                "ppt/presentation.xml",
+                "<p:presentation><p:sldIdLst><p:sldId id='256' r:id='r0'/><p:sldId id='257' r:id='r1'/></p:sldIdLst></p:presentation>",
+            ),
+            (
+                "ppt/_rels/presentation.xml.rels",
+                &relationships(&[("slide", "slides/slide1.xml"), ("slide", "slides/slide2.xml")]),
+            ),
+            ("ppt/slides/slide1.xml", &format!("<p:sld>{}</p:sld>", shape(title, "Yield"))),
+            ("ppt/slides/slide2.xml", &format!("<p:sld showMasterSp='0'>{}</p:sld>", shape(title, "Rain"))),
+            (
+                "ppt/slides/_rels/slide1.xml.rels",
+                &relationships(&[("slideLayout", "../slideLayouts/one.xml"), ("chart", "../charts/chart1.xml")]),
+            ),
+            ("ppt/slides/_rels/slide2.xml.rels", &relationships(&[("slideLayout", "../slideLayouts/two.xml")])),
+            ("ppt/slideLayouts/one.xml", &layout),
+            ("ppt/slideLayouts/two.xml", &format!("<p:sldLayout>{}</p:sldLayout>", shape("", "Hidden words"))),
+            ("ppt/slideLayouts/_rels/one.xml.rels", &relationships(&[("slideMaster", "../slideMasters/m.xml")])),
+            ("ppt/slideMasters/m.xml", &format!("<p:sldMaster>{}</p:sldMaster>", shape("", "Field office"))),
+            (
+                "ppt/charts/chart1.xml",
+                "<c:chart><c:title><a:t>By month</a:t></c:title><c:val><c:numCache><c:formatCode>0%</c:formatCode>\
+                 <c:pt><c:v>0.41</c:v></c:pt></c:numCache></c:val></c:chart>",
+            ),
+        ],
+    );
+    assert_eq!(document.text, "Yield\n\nBy month 41%\n\nRain\n\nCompany confidential\n\nField office");
+    let aside = document.elements.iter().rfind(|element| element.kind == ElementKind::Aside).expect("an aside");
+    assert_eq!(aside.page, Some(1));
+}

@@ -6,10 +6,11 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::archive::Archive;
 use super::builder::DocumentBuilder;
+use super::charts;
 use super::docx_numbering::Numbering;
 use super::docx_styles::{Styles, outline_level};
 use super::html;
-use super::markup::{append_text, attribute, check_end, first_text, malformed, number, texts};
+use super::markup::{append_text, attribute, check_end, first_text, malformed, number};
 use super::rows::TableRows;
 use super::symbols;
 use crate::encoding;
@@ -64,7 +65,7 @@ pub(super) fn read(
     for kind in ["chart", "diagramData"] {
         for name in part(kind) {
             if let Some(xml) = archive.text(&name)? {
-                builder.aside(&texts(&xml, &["v", "t"])?.join(" "))?;
+                builder.aside(&charts::words(&xml)?)?;
             }
         }
     }

@@ -4,6 +4,7 @@
 mod archive;
 mod boxes;
 mod builder;
+mod charts;
 mod code;
 mod code_definitions;
 mod code_lines;

@@ -1,14 +1,17 @@
 //! Presentations (Office Open XML): slides in order, each a page, with their tables and notes.
 
+use std::collections::HashSet;
+
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::archive::Archive;
+use super::archive::{Archive, Relationship};
 use super::builder::DocumentBuilder;
+use super::charts;
 use super::failures::too_many_pages;
-use super::markup::{append_text, attribute, first_text, malformed, number, texts};
+use super::markup::{append_text, attribute, first_text, malformed, number};
 use super::rows::TableRows;
-use crate::{ElementKind, ExtractLimits, FileError, MediaType};
+use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Reads the main part of a presentation.
 pub(super) fn read(
@@ -35,6 +38,7 @@ pub(super) fn read(
         builder.skip(too_many_pages())?;
     }
     builder.page_count(count);
+    let mut layouts = Layouts::default();
     for (name, page) in slides.iter().zip(1..=limits.max_pages) {
         builder.page(page);
         let Some(xml) = archive.text(name)? else {
@@ -44,11 +48,18 @@ pub(super) fn read(
         if let Err(failure) = Walk::new(builder).part(&xml) {
             builder.skip(failure)?;
         }
-        for part in archive.relationships(name)? {
+        let related = archive.relationships(name)?;
+        match layouts.add(archive, &xml, &related, builder) {
+            Err(failure) if failure.kind == FileErrorKind::Corrupt => {
+                builder.warn(format!("The layout of slide {page} was not read."));
+            }
+            added => added?,
+        }
+        for part in related {
             match part.kind.as_str() {
                 "chart" | "diagramData" => {
                     if let Some(xml) = archive.text(&part.target)? {
-                        builder.push(ElementKind::Aside, &texts(&xml, &["v", "t"])?.join(" "))?;
+                        builder.push(ElementKind::Aside, &charts::words(&xml)?)?;
                     }
                 }
                 "notesSlide" | "comments" => {
@@ -65,6 +76,64 @@ pub(super) fn read(
         }
     }
     Ok(())
+}
+
+/// The layouts and masters whose texts are added: those of many slides stand once.
+#[derive(Default)]
+struct Layouts {
+    added: HashSet<String>,
+}
+
+impl Layouts {
+    /// Adds what layout and master show on a slide beside its own text.
+    fn add(
+        &mut self,
+        archive: &mut Archive,
+        slide: &str,
+        related: &[Relationship],
+        builder: &mut DocumentBuilder,
+    ) -> Result<(), FileError> {
+        let Some(layout) = related.iter().find(|part| part.kind == "slideLayout") else { return Ok(()) };
+        let Some(xml) = self.part(archive, slide, layout)? else { return Ok(()) };
+        Self::add_texts(&xml, builder)?;
+        let masters = archive.relationships(&layout.target)?;
+        let Some(master) = masters.iter().find(|part| part.kind == "slideMaster") else { return Ok(()) };
+        match self.part(archive, &xml, master)? {
+            Some(xml) => Self::add_texts(&xml, builder),
+            None => Ok(()),
+        }
+    }
+
+    /// A part below another one, unless that hides it or it is added already.
+    fn part(&mut self, archive: &mut Archive, above: &str, part: &Relationship) -> Result<Option<String>, FileError> {
+        if !shows_master(above) || !self.added.insert(part.target.clone()) {
+            return Ok(None);
+        }
+        archive.text(&part.target)
+    }
+
+    fn add_texts(xml: &str, builder: &mut DocumentBuilder) -> Result<(), FileError> {
+        let mut walk = Walk::new(builder);
+        walk.note = Some(String::new());
+        walk.is_layout = true;
+        walk.part(xml)?;
+        let texts = walk.note.unwrap_or_default();
+        builder.aside(&texts)
+    }
+}
+
+/// Whether a slide or a layout shows what stands on the part below it.
+fn shows_master(xml: &str) -> bool {
+    let mut reader = Reader::from_str(xml);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(tag) | Event::Empty(tag)) => {
+                return attribute(&tag, "showMasterSp").is_none_or(|shows| shows != "0" && shows != "false");
+            }
+            Ok(Event::Eof) | Err(_) => return true,
+            Ok(_) => {}
+        }
+    }
 }
 
 /// The identifiers of the slides in their order.
@@ -99,8 +168,10 @@ struct Walk<'a> {
     cell: String,
     spans: (usize, usize),
     is_merged: bool,
-    /// The text of notes.
+    /// The text of notes, or of a layout.
     note: Option<String>,
+    /// Reading a layout or a master, whose placeholders have texts of their own only for authors.
+    is_layout: bool,
     is_hidden: bool,
 }
 
@@ -118,6 +189,7 @@ impl<'a> Walk<'a> {
             spans: (1, 1),
             is_merged: false,
             note: None,
+            is_layout: false,
             is_hidden: false,
         }
     }
@@ -218,10 +290,15 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         if let Some(note) = &mut self.note {
-            // The notes page repeats the number of the slide.
-            if !matches!(self.placeholder.as_str(), "sldNum" | "sldImg" | "hdr" | "ftr" | "dt") {
-                note.push_str(text.trim());
-                note.push('\n');
+            match self.placeholder.as_str() {
+                "hdr" | "ftr" if !self.is_layout => return self.builder.aside(&text),
+                // The notes page repeats the number of the slide.
+                "sldNum" | "sldImg" | "hdr" | "ftr" | "dt" => {}
+                placeholder if self.is_layout && !placeholder.is_empty() => {}
+                _ => {
+                    note.push_str(text.trim());
+                    note.push('\n');
+                }
             }
             return Ok(());
         }
