@@ -1,9 +1,13 @@
-//! Code pages that browsers do not know: those of DOS, and EBCDIC.
+//! Encodings that browsers do not know: code pages of DOS, EBCDIC, and Korean of seven bits.
+
+use encoding_rs::EUC_KR;
 
 /// Western Europe under DOS, from 0x80 on.
 const CP850: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{AD}±‗¾¶§÷¸°¨·¹³²■\u{A0}";
 /// Central Europe under DOS, from 0x80 on.
 const CP852: &str = "ÇüéâäůćçłëŐőîŹÄĆÉĹĺôöĽľŚśÖÜŤťŁ×čáíóúĄąŽžĘę¬źČş«»░▒▓│┤ÁÂĚŞ╣║╗╝Żż┐└┴┬├─┼Ăă╚╔╩╦╠═╬¤đĐĎËďŇÍÎě┘┌█▄ŢŮ▀ÓßÔŃńňŠšŔÚŕŰýÝţ´\u{AD}˝˛ˇ˘§÷¸°¨˙űŘř■\u{A0}";
+/// Cyrillic under DOS, from 0x80 on.
+const CP855: &str = "ђЂѓЃёЁєЄѕЅіІїЇјЈљЉњЊћЋќЌўЎџЏюЮъЪаАбБцЦдДеЕфФгГ«»░▒▓│┤хХиИ╣║╗╝йЙ┐└┴┬├─┼кК╚╔╩╦╠═╬¤лЛмМнНоОп┘┌█▄Пя▀ЯрРсСтТуУжЖвВьЬ№\u{AD}ыЫзЗшШэЭщЩчЧ§■\u{A0}";
 /// America under DOS, from 0x80 on.
 const CP437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{A0}";
 /// EBCDIC of mainframes (code page 037), from 0 on.
@@ -15,6 +19,7 @@ pub(crate) enum CodePage {
     Cp437,
     Cp850,
     Cp852,
+    Cp855,
     Ebcdic,
 }
 
@@ -25,6 +30,7 @@ impl CodePage {
             Self::Cp437 => CP437,
             Self::Cp850 => CP850,
             Self::Cp852 => CP852,
+            Self::Cp855 => CP855,
             Self::Ebcdic => CP037,
         }
         .chars()
@@ -56,20 +62,76 @@ pub(crate) fn is_ebcdic(bytes: &[u8]) -> bool {
         && ascii * 10 <= bytes.len()
 }
 
+/// What announces Korean letters in ISO-2022-KR.
+const KOREAN: &[u8] = b"\x1b$)C";
+
+/// Whether bytes are a text in ISO-2022-KR.
+pub(crate) fn is_iso_2022_kr(bytes: &[u8]) -> bool {
+    bytes.is_ascii() && bytes.windows(KOREAN.len()).take(1024).any(|window| window == KOREAN)
+}
+
+/// Decodes a text in ISO-2022-KR, which is EUC-KR whose letters have no upper bit, but signs before and behind them.
+pub(crate) fn iso_2022_kr(bytes: &[u8]) -> Option<String> {
+    if !is_iso_2022_kr(bytes) {
+        return None;
+    }
+    let mut letters = Vec::with_capacity(bytes.len());
+    let mut is_korean = false;
+    let mut rest = bytes;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after.strip_prefix(&KOREAN[1..]).filter(|_| byte == KOREAN[0]).unwrap_or(after);
+        match byte {
+            0x1B if rest.len() < after.len() => {}
+            0x0E => is_korean = true,
+            0x0F => is_korean = false,
+            0x21..=0x7E if is_korean => letters.push(byte | 0x80),
+            byte => {
+                // A line begins in ASCII.
+                is_korean &= byte != b'\n';
+                letters.push(byte);
+            }
+        }
+    }
+    EUC_KR.decode_without_bom_handling_and_without_replacement(&letters).map(|text| text.into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn code_pages_are_complete() {
-        assert_eq!([CP437, CP850, CP852].map(|page| page.chars().count()), [128; 3]);
+        assert_eq!([CP437, CP850, CP852, CP855].map(|page| page.chars().count()), [128; 4]);
         assert_eq!(CP037.chars().count(), 256);
         assert_eq!(CodePage::Cp850.decode(b"Gr\x94\xE1e"), "Größe");
         assert_eq!(CodePage::Cp852.decode(b"\xA6lu\x9Cou\x9Fk\xEC"), "Žluťoučký");
+        assert_eq!(CodePage::Cp855.decode(b"\xDD\xE1\xB7\xEB\xA8\xE5"), "Привет");
         let ebcdic =
             [0xC8, 0x85, 0x93, 0x93, 0x96, 0x40, 0xA6, 0x96, 0x99, 0x93, 0x84, 0x15, 0xF1, 0x40, 0xF2, 0x4B, 0x40];
         assert!(is_ebcdic(&ebcdic));
         assert_eq!(CodePage::Ebcdic.decode(&ebcdic), "Hello world\n1 2. ");
         assert!(!is_ebcdic(b"Plain words in plain ASCII."));
+    }
+
+    #[test]
+    fn korean_of_seven_bits_is_decoded() {
+        let text = "ISO 한국어 text\n두 번째 줄";
+        let mut bytes = KOREAN.to_vec();
+        for line in text.split_inclusive('\n') {
+            for word in line.split_inclusive(' ') {
+                let (encoded, ..) = EUC_KR.encode(word);
+                let is_korean = !encoded.is_ascii();
+                let start = encoded.iter().take_while(|byte| !byte.is_ascii()).count();
+                if is_korean {
+                    bytes.push(0x0E);
+                    bytes.extend(encoded[..start].iter().map(|byte| byte & 0x7F));
+                    bytes.push(0x0F);
+                }
+                bytes.extend(&encoded[start..]);
+            }
+        }
+        assert!(is_iso_2022_kr(&bytes) && bytes.contains(&0x0E));
+        assert_eq!(iso_2022_kr(&bytes).as_deref(), Some(text));
+        assert_eq!(iso_2022_kr(b"plain $)C"), None);
     }
 }

@@ -2,16 +2,19 @@
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{
-    Encoding, ISO_2022_JP, MACINTOSH, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254,
+    Encoding, ISO_2022_JP, ISO_8859_10, ISO_8859_16, MACINTOSH, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1250, WINDOWS_1252,
+    WINDOWS_1254,
 };
 
-use crate::codepage::{CodePage, is_ebcdic};
+use crate::codepage::{CodePage, is_ebcdic, is_iso_2022_kr, iso_2022_kr};
 use crate::{FileError, FileErrorKind};
 
 /// The length of text that the detector examines; more would be slower but not more accurate.
 const DETECTION_BYTES: usize = 256 * 1024;
 /// Control characters in a row that no slip explains.
 const MAX_CONTROL_RUN: usize = 8;
+/// Odd letters from which on a text may be in the Nordic ISO 8859-10, which has letters for nearly all bytes.
+const MIN_NORDIC_ODDNESS: usize = 10;
 
 /// Decodes a text file: UTF-8 unchanged (with its byte order mark), UTF-16 and UTF-32 also without their marks, otherwise the
 /// encoding that a web page or XML declares, otherwise the one that its bytes look like. Stray control characters are left out.
@@ -38,7 +41,7 @@ pub(crate) fn decode_declared(bytes: Vec<u8>, declared: Option<&'static Encoding
 /// The bytes before binary content begins; all if it does not.
 pub(crate) fn text_bytes(bytes: &[u8]) -> usize {
     let is_wide = bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) || wide(bytes).is_some();
-    if is_wide || is_ebcdic(&bytes[..bytes.len().min(DETECTION_BYTES)]) {
+    if is_wide || is_ebcdic(&bytes[..bytes.len().min(DETECTION_BYTES)]) || is_iso_2022_kr(bytes) {
         return bytes.len();
     }
     let is_odd = |byte: &u8| is_odd_control(char::from(*byte));
@@ -142,6 +145,9 @@ fn is_text(text: &str) -> bool {
 
 /// A text whose bytes are all ASCII because it switches between sets of letters.
 fn decode_escaped(text: &str) -> Option<String> {
+    if let Some(korean) = iso_2022_kr(text.as_bytes()) {
+        return Some(korean);
+    }
     if !["\x1b$B", "\x1b$@", "\x1b(J", "\x1b(I"].iter().any(|escape| text.contains(escape)) {
         return None;
     }
@@ -167,25 +173,36 @@ fn decode_other(bytes: &[u8], bad_at: usize, given: Option<&'static Encoding>) -
     }
     let detected = detect(bytes, bad_at);
     let text = detected.decode_without_bom_handling(bytes).0;
-    // The detector knows the encodings of the web, which are not those of DOS and old Macs.
+    // The detector does not know the encodings of DOS and old Macs, nor the rare ones of ISO.
     if ![WINDOWS_1252, WINDOWS_1250, WINDOWS_1254].contains(&detected) && oddness(&text) < 2 {
         return text.into_owned();
     }
     let (start, end) = window(bytes, bad_at);
     let sample = &bytes[start..end];
-    let others = [CodePage::Cp850, CodePage::Cp437, CodePage::Cp852].map(|page| page.decode(sample));
-    let mac = MACINTOSH.decode_without_bom_handling(sample).0;
     let found = oddness(&detected.decode_without_bom_handling(sample).0);
-    let best = others.iter().map(|text| oddness(text)).chain([oddness(&mac)]).enumerate().min_by_key(|(_, odd)| *odd);
+    let dos = [CodePage::Cp850, CodePage::Cp437, CodePage::Cp852, CodePage::Cp855].map(Rare::Dos);
+    let others = dos.into_iter().chain([MACINTOSH, ISO_8859_16].map(Rare::Web));
+    let others = others.chain((found >= MIN_NORDIC_ODDNESS).then_some(Rare::Web(ISO_8859_10)));
+    let best = others.map(|rare| (oddness(&rare.decode(sample)), rare)).min_by_key(|(odd, _)| *odd);
     match best {
         // Only with clear letters: a third of the oddities, and at least two fewer.
-        Some((place, odd)) if odd * 3 <= found && odd + 2 <= found => match place {
-            0 => CodePage::Cp850.decode(bytes),
-            1 => CodePage::Cp437.decode(bytes),
-            2 => CodePage::Cp852.decode(bytes),
-            _ => MACINTOSH.decode_without_bom_handling(bytes).0.into_owned(),
-        },
+        Some((odd, rare)) if odd * 3 <= found && odd + 2 <= found => rare.decode(bytes),
         _ => text.into_owned(),
+    }
+}
+
+/// An encoding that the detector does not know.
+enum Rare {
+    Dos(CodePage),
+    Web(&'static Encoding),
+}
+
+impl Rare {
+    fn decode(&self, bytes: &[u8]) -> String {
+        match self {
+            Self::Dos(page) => page.decode(bytes),
+            Self::Web(encoding) => encoding.decode_without_bom_handling(bytes).0.into_owned(),
+        }
     }
 }
 
@@ -200,6 +217,9 @@ fn oddness(text: &str) -> usize {
         let before = place.checked_sub(1).map_or(' ', |place| letters[place]);
         let after = letters.get(place + 1).copied().unwrap_or(' ');
         let touches = before.is_alphabetic() || after.is_alphabetic();
+        // Words have letters of one script.
+        let is_mixed = before.is_ascii_alphabetic() || after.is_ascii_alphabetic();
+        odd += usize::from(is_mixed && matches!(c, '\u{400}'..='\u{4FF}')) * 2;
         odd += match c {
             c if c.is_control() => 3,
             'ƒ' | '‰' | '\u{2C6}' | '\u{2DC}' | '¤' | '¦' | '¬' | '¯' | '¸' | '¨' if touches => 2,
@@ -337,6 +357,19 @@ mod tests {
     #[test]
     fn switching_encoding_is_decoded() {
         assert_eq!(text(b"\x1b$B2q5D$N5D;vO?$G$9!#\x1b(B ok"), "会議の議事録です。 ok");
+    }
+
+    #[test]
+    fn rare_encodings_are_told_by_their_letters() {
+        let russian =
+            "Съешь же ещё этих мягких французских булок, да выпей чаю. Широкая электрификация южных губерний.";
+        let table = CodePage::Cp855.decode(&(0x80..=0xFF).collect::<Vec<u8>>());
+        let byte = |c: char| table.chars().position(|letter| letter == c).map_or(c as u8, |place| 0x80 + place as u8);
+        assert_eq!(text(&russian.chars().map(byte).collect::<Vec<u8>>()), russian);
+        let slovene =
+            "Široka cesta drži čez žitna polja, šestnajst žena pa šiva žametne suknjiče, Žiga išče še škornje.";
+        let (bytes, ..) = encoding_rs::ISO_8859_16.encode(slovene);
+        assert_eq!(text(&bytes), slovene);
     }
 
     #[test]

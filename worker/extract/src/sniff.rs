@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codepage::is_ebcdic,
+    codepage::{is_ebcdic, is_iso_2022_kr},
     encoding::{self, is_odd_control},
 };
 
@@ -165,7 +165,7 @@ fn by_content(head: &[u8], extension: &str, declared: &str) -> Option<MediaType>
         return Some(MediaType::Unsupported);
     }
     let wide = encoding::wide(head);
-    if wide.is_none() && looks_binary(head) && !is_ebcdic(head) {
+    if wide.is_none() && looks_binary(head) && !is_ebcdic(head) && !is_iso_2022_kr(head) {
         return Some(MediaType::Unsupported);
     }
     let wide = wide.unwrap_or_default();
@@ -442,5 +442,6 @@ mod tests {
         assert_eq!(sniff(b"\xFF\xFEh\0i\0", "a.txt", None), MediaType::PlainText);
         assert_eq!(sniff(b"Gr\xFC\xDFe aus K\xF6ln", "a.txt", None), MediaType::PlainText);
         assert_eq!(sniff(b"\x1b[1mbold log line\x1b[0m", "a.log", None), MediaType::PlainText);
+        assert_eq!(sniff(b"\x1b$)C\x0E4B\x0F \x0E4B\x0F \x0E4B\x0F", "a.txt", None), MediaType::PlainText);
     }
 }
