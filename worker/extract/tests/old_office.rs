@@ -1,6 +1,6 @@
 //! Files of Office before 2007, made with LibreOffice.
 
-use std::io::{Read, Seek, Write};
+use std::io::{Cursor, Read, Seek, Write};
 
 use nvisy_extract::{
     Document, ElementKind, ExtractLimits, FileError, FileErrorKind, FileInfo, MediaType, OcrSettings, read_here,
@@ -65,11 +65,17 @@ fn word_95(text: &[u8], language: u16, character_set: u8) -> Vec<u8> {
     main.extend(text);
     main.extend(u16::try_from(font.len() + 2).expect("short").to_le_bytes());
     main.extend(font);
-    let mut container = cfb::CompoundFile::create(std::io::Cursor::new(Vec::new())).expect("in memory");
-    let mut stream = container.create_stream("/WordDocument").expect("in memory");
-    stream.write_all(&main).expect("in memory");
-    stream.flush().expect("in memory");
-    drop(stream);
+    container(&[("/WordDocument", &main)])
+}
+
+/// A container with these streams.
+fn container(streams: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut container = cfb::CompoundFile::create(Cursor::new(Vec::new())).expect("in memory");
+    for (name, bytes) in streams {
+        let mut stream = container.create_stream(name).expect("in memory");
+        stream.write_all(bytes).expect("in memory");
+        stream.flush().expect("in memory");
+    }
     container.flush().expect("in memory");
     container.into_inner().into_inner()
 }
@@ -112,6 +118,17 @@ fn powerpoint_97_has_slides_and_notes() {
         ]
     );
     assert_eq!(document.elements.last().and_then(|element| element.page), Some(2));
+}
+
+#[test]
+fn powerpoint_95_has_its_text() {
+    let old = container(&[
+        ("/PowerPoint Document", b"\x03\0\0\0\xFF\xFF\0\0 other records"),
+        ("/Text_Content", b"Tides\r\rHigh water \x93at six\x94\rLow water at noon\r"),
+    ]);
+    let document = read("a.ppt", &old).expect("a presentation");
+    assert_eq!((document.page_count, document.media_type), (None, Some(MediaType::Ppt)));
+    assert_eq!(document.text, "Tides\n\nHigh water “at six”\n\nLow water at noon");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Presentations of before 2007 (MS-PPT): slides in order, each a page, with their notes.
+//! Presentations of before 2007 (MS-PPT): slides in order, each a page, with their notes. PowerPoint 95 has its text in a stream of its own.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek};
@@ -10,6 +10,7 @@ use super::builder::DocumentBuilder;
 use super::doc::{number16, number32, stream};
 use super::failures::too_many_pages;
 use super::summary;
+use crate::encoding::guess;
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Kinds of records.
@@ -51,6 +52,11 @@ pub(super) fn read<F: Read + Seek>(
     }
     let file = Presentation::new(&bytes, number32(&user, 16).unwrap_or(0) as usize);
     let slides = file.slides();
+    if slides.is_empty()
+        && let Ok(text) = stream(container, "/Text_Content")
+    {
+        return read_old(&text, builder);
+    }
     builder.page_count(u32::try_from(slides.len()).unwrap_or(u32::MAX));
     if slides.len() > limits.max_pages as usize {
         builder.skip(too_many_pages())?;
@@ -65,6 +71,12 @@ pub(super) fn read<F: Read + Seek>(
         }
     }
     Ok(())
+}
+
+/// Adds the text of PowerPoint 95, which does not say where slides begin.
+fn read_old(text: &[u8], builder: &mut DocumentBuilder) -> Result<(), FileError> {
+    let text = guess(text).decode_without_bom_handling(text).0;
+    text.split('\r').try_for_each(|paragraph| builder.push(ElementKind::Paragraph, paragraph))
 }
 
 fn add(builder: &mut DocumentBuilder, text: &SlideText) -> Result<(), FileError> {
