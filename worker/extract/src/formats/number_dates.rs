@@ -49,7 +49,7 @@ impl DateToken {
 
 /// The parts of a section of a format that shows a date or a time; `None`: it shows neither.
 pub(super) fn date_tokens(code: &str) -> Option<Vec<DateToken>> {
-    let mut tokens = Vec::new();
+    let mut tokens: Vec<DateToken> = Vec::new();
     let mut rest = code;
     while let Some(c) = rest.chars().next() {
         let letter = c.to_ascii_lowercase();
@@ -185,7 +185,10 @@ pub(super) fn shown_time(parts: &[DateToken], time: &ExcelDateTime) -> Option<St
                 shown.push('.');
                 shown.push_str(&format!("{milli:03}")[..places]);
             }
-            DateToken::Elapsed(seconds, width) => shown.push_str(&format!("{:0width$}", whole / seconds)),
+            DateToken::Elapsed(seconds, width) => {
+                let (count, width) = (whole / *seconds, *width);
+                shown.push_str(&format!("{count:0width$}"));
+            }
             DateToken::HalfDay => shown.push_str(if hour < 12 { "AM" } else { "PM" }),
             DateToken::Unknown => return None,
         }

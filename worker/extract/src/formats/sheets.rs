@@ -250,8 +250,8 @@ pub(super) fn decimal(number: f64) -> String {
     if !(1e-5..1e21).contains(&number.abs()) {
         let text = format!("{number:.14E}");
         let (digits, power) = text.split_once('E').unwrap_or((&text, "0"));
-        let sign = if power.starts_with('-') { "" } else { "+" };
-        return format!("{}E{sign}{power}", digits.trim_end_matches('0').trim_end_matches('.'));
+        let power: i32 = power.parse().unwrap_or(0);
+        return format!("{}E{power:+03}", digits.trim_end_matches('0').trim_end_matches('.'));
     }
     let digits = (14 - number.abs().log10().floor() as i32).clamp(0, 17) as usize;
     let text = format!("{number:.digits$}");
@@ -307,6 +307,7 @@ mod tests {
         assert_eq!(decimal(1e20), "100000000000000000000");
         assert_eq!(decimal(1.2345678e142), "1.2345678E+142");
         assert_eq!(decimal(-3.5e-12), "-3.5E-12");
+        assert_eq!(decimal(1.25e-6), "1.25E-06");
         assert_eq!(cell_name(0, 0), "A1");
         assert_eq!(cell_name(27, 11), "AB12");
         assert_eq!(cell_name(16_383, 1_048_575), "XFD1048576");

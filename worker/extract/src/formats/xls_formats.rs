@@ -57,10 +57,8 @@ impl CellFormats {
             }
         }
         for number in &styles {
-            if !formats.contains_key(number)
-                && let Some(format) = standard(*number).and_then(NumberFormat::parse)
-            {
-                formats.insert(*number, format);
+            if let Some(format) = standard(*number).and_then(NumberFormat::parse) {
+                formats.entry(*number).or_insert(format);
             }
         }
         Some(Self { stream, sheets, styles, formats })
