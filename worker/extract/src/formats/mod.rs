@@ -4,6 +4,7 @@
 mod archive;
 mod boxes;
 mod builder;
+mod cell_formats;
 mod charts;
 mod code;
 mod code_definitions;
@@ -44,6 +45,7 @@ mod sheets;
 mod summary;
 mod symbols;
 mod xls_formats;
+mod xlsb_formats;
 mod zip_recovery;
 
 use std::fs::File;
@@ -178,14 +180,15 @@ fn parts(
     if let Some(main) = main {
         if main.ends_with(".bin") {
             archive.check_size()?;
-            return sheets::read(input, MediaType::Xlsb, limits, builder);
+            let formats = xlsb_formats::read(archive, &main);
+            return sheets::read(input, MediaType::Xlsb, formats, limits, builder);
         }
         let head = archive.head(&main)?.unwrap_or_default();
         match root_element(&head) {
             "presentation" => return pptx::read(archive, &main, limits, builder),
             "workbook" => {
                 archive.check_size()?;
-                return sheets::read(input, MediaType::Xlsx, limits, builder);
+                return sheets::read(input, MediaType::Xlsx, None, limits, builder);
             }
             "document" => return docx::read(archive, &main, limits, builder),
             // The reader says what is wrong with the markup.

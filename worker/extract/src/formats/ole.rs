@@ -18,7 +18,7 @@ pub(super) fn read(mut file: File, limits: &ExtractLimits, builder: &mut Documen
         Err(_) => {
             // Workbooks are read in spite of damage that others are not.
             file.rewind().map_err(unreadable)?;
-            return sheets::read(file, MediaType::Xls, limits, builder)
+            return sheets::read(file, MediaType::Xls, None, limits, builder)
                 .map_err(|_| FileError::new(FileErrorKind::Corrupt, "The file's container is cut short or damaged."));
         }
     };
@@ -30,7 +30,7 @@ pub(super) fn read(mut file: File, limits: &ExtractLimits, builder: &mut Documen
     }
     if ["/Workbook", "/Book"].iter().any(|stream| container.exists(stream)) {
         file.rewind().map_err(unreadable)?;
-        return sheets::read(file, MediaType::Xls, limits, builder);
+        return sheets::read(file, MediaType::Xls, None, limits, builder);
     }
     if container.exists("/WordDocument") {
         return doc::read(&mut container, builder);

@@ -6,9 +6,10 @@ use std::io::{BufReader, Read, Seek};
 use calamine::{CellErrorType, Data, ExcelDateTime, Reader, SheetVisible, Sheets, Xls, Xlsb, Xlsx};
 
 use super::builder::DocumentBuilder;
+use super::cell_formats::CellFormats;
 use super::failures::{too_many_pages, too_much_text, unreadable};
 use super::number_format::NumberFormat;
-use super::xls_formats::CellFormats;
+use super::xls_formats;
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Most columns of a row that are padded with empty cells; rows of wider sheets have only their filled cells.
@@ -20,17 +21,17 @@ type Row = (u32, Vec<(u32, String)>);
 /// The formats of dates whose order follows the reader's system: such a date is shown as ISO.
 const SYSTEM_DATES: [u32; 2] = [14, 22];
 
-/// Reads a workbook of Excel, of any kind.
+/// Reads a workbook of Excel, of any kind, with the formats of its cells if it is one of XLSB.
 pub(super) fn read<R: Read + Seek>(
     reader: R,
     media_type: MediaType,
+    mut formats: Option<CellFormats>,
     limits: &ExtractLimits,
     builder: &mut DocumentBuilder,
 ) -> Result<(), FileError> {
     let mut reader = BufReader::new(reader);
-    let mut formats = None;
     if media_type == MediaType::Xls {
-        formats = CellFormats::read(&mut reader);
+        formats = xls_formats::read(&mut reader);
         reader.rewind().map_err(unreadable)?;
     }
     let mut workbook = match media_type {
@@ -56,8 +57,7 @@ pub(super) fn read<R: Read + Seek>(
             continue;
         }
         let mut rows = Rows::new(limits);
-        let cells = formats.as_ref().map(|formats| formats.cells(page as usize - 1)).unwrap_or_default();
-        let format = |row, column| formats.as_ref()?.format(&cells, row, column);
+        let format = |row, column| formats.as_ref()?.format(page as usize - 1, row, column);
         let read = read_rows(&mut workbook, &sheet.name, format, &mut rows, builder);
         if matches!(&read, Err(error) if error.kind == FileErrorKind::Corrupt) && !builder.is_partial() {
             builder.warn(format!("Sheet {page} was not read."));

@@ -1,13 +1,12 @@
-//! Which number format each cell of an XLS file has: the library that reads its values says only which of them are dates.
+//! The number formats of cells of XLS files.
 
-use std::collections::HashMap;
 use std::io::{Read, Seek};
 
 use cfb::CompoundFile;
 use encoding_rs::{UTF_16LE, WINDOWS_1252};
 
+use super::cell_formats::{CellFormats, SheetFormats};
 use super::doc::{number16, number32, stream};
-use super::number_format::NumberFormat;
 
 /// Records of the workbook.
 const START: u16 = 0x0809;
@@ -23,92 +22,64 @@ const SHORTS: u16 = 0x00BD;
 /// The format of Excel 97.
 const EXCEL_97: u16 = 0x0600;
 
-/// The formats of a workbook, and where its sheets are.
-pub(super) struct CellFormats {
-    stream: Vec<u8>,
-    /// Where each sheet begins.
-    sheets: Vec<usize>,
-    /// The number of the format of each style of cells.
-    styles: Vec<u16>,
-    formats: HashMap<u16, NumberFormat>,
+/// Reads the formats; `None`: the container is damaged, or has no workbook.
+pub(super) fn read<R: Read + Seek>(reader: R) -> Option<CellFormats> {
+    let mut container = CompoundFile::open(reader).ok()?;
+    let name = ["/Workbook", "/Book"].into_iter().find(|name| container.exists(name))?;
+    let stream = stream(&mut container, name).ok()?;
+    let mut formats = CellFormats::default();
+    let (mut sheets, mut styles) = (Vec::new(), Vec::new());
+    let mut is_wide = true;
+    for (kind, record) in (Records { bytes: &stream }) {
+        match kind {
+            START => is_wide = number16(record, 0) == Some(EXCEL_97),
+            SHEET => sheets.push(number32(record, 0)? as usize),
+            FORMAT => {
+                if let Some(number) = number16(record, 0)
+                    && let Some(code) = format_code(record, is_wide)
+                {
+                    formats.add(number, &code);
+                }
+            }
+            CELL_STYLE => styles.push(number16(record, 2).unwrap_or(0)),
+            END => break,
+            _ => {}
+        }
+    }
+    styles.iter().for_each(|number| formats.add_standard(*number));
+    for start in sheets {
+        add_sheet(stream.get(start..).unwrap_or_default(), formats.sheet(&styles));
+    }
+    Some(formats)
 }
 
-impl CellFormats {
-    /// Reads the formats; `None`: the container is damaged, or has no workbook.
-    pub(super) fn read<R: Read + Seek>(reader: R) -> Option<Self> {
-        let mut container = CompoundFile::open(reader).ok()?;
-        let name = ["/Workbook", "/Book"].into_iter().find(|name| container.exists(name))?;
-        let stream = stream(&mut container, name).ok()?;
-        let (mut sheets, mut styles, mut formats) = (Vec::new(), Vec::new(), HashMap::new());
-        let mut is_wide = true;
-        for (kind, record) in (Records { bytes: &stream }) {
-            match kind {
-                START => is_wide = number16(record, 0) == Some(EXCEL_97),
-                SHEET => sheets.push(number32(record, 0)? as usize),
-                FORMAT => {
-                    let parsed = format_code(record, is_wide).and_then(|code| NumberFormat::parse(&code));
-                    if let (Some(number), Some(format)) = (number16(record, 0), parsed) {
-                        formats.insert(number, format);
-                    }
+/// Adds the cells of a sheet whose records begin the bytes.
+fn add_sheet(bytes: &[u8], mut formats: SheetFormats<'_>) {
+    let mut add = |row: Option<u16>, column: Option<u16>, style: Option<u16>| {
+        if let (Some(row), Some(column), Some(style)) = (row, column, style) {
+            formats.add(row.into(), column.into(), style.into());
+        }
+    };
+    // Charts within a sheet have cells of their own.
+    let mut depth = 0_usize;
+    for (kind, record) in (Records { bytes }) {
+        let at = |place| number16(record, place);
+        match kind {
+            START => depth += 1,
+            END if depth <= 1 => break,
+            END => depth -= 1,
+            NUMBER | SHORT | RESULT if depth == 1 => add(at(0), at(2), at(4)),
+            SHORTS if depth == 1 => {
+                let count = record.len().saturating_sub(6) / 6;
+                for n in 0..count {
+                    let column = at(2).and_then(|first| first.checked_add(u16::try_from(n).ok()?));
+                    add(at(0), column, at(4 + n * 6));
                 }
-                CELL_STYLE => styles.push(number16(record, 2).unwrap_or(0)),
-                END => break,
-                _ => {}
             }
+            _ => {}
         }
-        for number in &styles {
-            if let Some(format) = standard(*number).and_then(NumberFormat::parse) {
-                formats.entry(*number).or_insert(format);
-            }
-        }
-        Some(Self { stream, sheets, styles, formats })
     }
-
-    /// The cells of a sheet that have a format, in order: row and column, and the number of the format.
-    pub(super) fn cells(&self, sheet: usize) -> Vec<(u32, u16)> {
-        let mut cells = Vec::new();
-        let mut add = |row: Option<u16>, column: Option<u16>, style: Option<u16>| {
-            let (Some(row), Some(column), Some(style)) = (row, column, style) else { return };
-            if let Some(format) = self.styles.get(usize::from(style)).filter(|format| self.formats.contains_key(format))
-            {
-                cells.push((place(row.into(), column.into()), *format));
-            }
-        };
-        let bytes = self.sheets.get(sheet).and_then(|start| self.stream.get(*start..)).unwrap_or_default();
-        // Charts within a sheet have cells of their own.
-        let mut depth = 0_usize;
-        for (kind, record) in (Records { bytes }) {
-            let at = |place| number16(record, place);
-            match kind {
-                START => depth += 1,
-                END if depth <= 1 => break,
-                END => depth -= 1,
-                NUMBER | SHORT | RESULT if depth == 1 => add(at(0), at(2), at(4)),
-                SHORTS if depth == 1 => {
-                    let count = record.len().saturating_sub(6) / 6;
-                    for n in 0..count {
-                        let column = at(2).and_then(|first| first.checked_add(u16::try_from(n).ok()?));
-                        add(at(0), column, at(4 + n * 6));
-                    }
-                }
-                _ => {}
-            }
-        }
-        cells.sort_unstable();
-        cells
-    }
-
-    /// The format of a cell.
-    pub(super) fn format(&self, cells: &[(u32, u16)], row: u32, column: u32) -> Option<&NumberFormat> {
-        let wanted = place(row, column);
-        let found = cells.binary_search_by_key(&wanted, |(place, _)| *place).ok()?;
-        self.formats.get(&cells[found].1)
-    }
-}
-
-/// Row and column in one number; neither is larger than 65,535.
-fn place(row: u32, column: u32) -> u32 {
-    (row << 16) | (column & 0xFFFF)
+    formats.end();
 }
 
 /// The records of a stream: kind and bytes.
@@ -140,39 +111,6 @@ fn format_code(record: &[u8], is_wide: bool) -> Option<String> {
         _ => UTF_16LE.decode_without_bom_handling(record.get(5..5 + length * 2)?).0.into_owned(),
     };
     Some(code)
-}
-
-/// The formats that files do not contain, but for dates in the order of the reader's system.
-fn standard(number: u16) -> Option<&'static str> {
-    Some(match number {
-        1 => "0",
-        2 => "0.00",
-        3 => "#,##0",
-        4 => "#,##0.00",
-        5 | 6 => "$#,##0_);($#,##0)",
-        7 | 8 => "$#,##0.00_);($#,##0.00)",
-        9 => "0%",
-        10 => "0.00%",
-        11 => "0.00E+00",
-        15 => "d-mmm-yy",
-        16 => "d-mmm",
-        17 => "mmm-yy",
-        18 => "h:mm AM/PM",
-        19 => "h:mm:ss AM/PM",
-        20 => "h:mm",
-        21 => "h:mm:ss",
-        37 | 38 => "#,##0_);(#,##0)",
-        39 | 40 => "#,##0.00_);(#,##0.00)",
-        41 => "_(* #,##0_);_(* (#,##0);_(* \"-\"_)",
-        42 => "_($* #,##0_);_($* (#,##0);_($* \"-\"_)",
-        43 => "_(* #,##0.00_);_(* (#,##0.00);_(* \"-\"??_)",
-        44 => "_($* #,##0.00_);_($* (#,##0.00);_($* \"-\"??_)",
-        45 => "mm:ss",
-        46 => "[h]:mm:ss",
-        47 => "mm:ss.0",
-        48 => "##0.0E+0",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -225,14 +163,13 @@ mod tests {
         stream.flush().expect("in memory");
         drop(stream);
         container.flush().expect("in memory");
-        let formats = CellFormats::read(container.into_inner()).expect("a workbook");
-        let cells = formats.cells(0);
-        let shown = |row, column| formats.format(&cells, row, column).and_then(|format| format.number(0.5));
+        let formats = read(container.into_inner()).expect("a workbook");
+        let shown = |row, column| formats.format(0, row, column).and_then(|format| format.number(0.5));
         assert_eq!(shown(0, 0), None);
         assert_eq!(shown(0, 1).as_deref(), Some("50%"));
         assert_eq!(shown(3, 4).as_deref(), Some("0.5 km"));
         assert_eq!(shown(3, 5).as_deref(), Some("50%"));
         assert_eq!(shown(7, 7), None, "a cell of a chart");
-        assert!(formats.cells(1).is_empty());
+        assert!(formats.format(1, 0, 1).is_none(), "a sheet that is not there");
     }
 }
