@@ -28,6 +28,7 @@ pub(crate) mod msg;
 mod notebook;
 mod number_dates;
 mod number_format;
+mod number_sections;
 mod odf;
 mod odf_numbering;
 mod ods;
