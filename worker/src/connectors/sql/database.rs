@@ -15,6 +15,7 @@ use super::{
     super::{CallFailure, OpenConnection},
     failure::of_error,
     mysql, postgres,
+    postgres_rows::KeyTypes,
     relay::Relay,
 };
 use crate::context::Context;
@@ -34,9 +35,11 @@ pub(super) struct Database {
     pub(super) credentials: DatabaseCredentials,
 }
 
-/// An open connection. Its relay ends with it.
+/// An open connection, for one stream. Its relay ends with it.
 pub(super) struct Session {
     pub(super) inner: Inner,
+    /// The types of the stream in PostgreSQL, once they are known.
+    pub(super) key_types: Option<KeyTypes>,
     _relay: Relay,
 }
 
@@ -92,7 +95,7 @@ impl Database {
                 Dialect::MySql => mysql::connect(self, &relay).await.map(Box::new).map(Inner::MySql),
             };
             match opened {
-                Ok(inner) => Ok(Session { inner, _relay: relay }),
+                Ok(inner) => Ok(Session { inner, key_types: None, _relay: relay }),
                 Err(error) => Err(of_error(self.dialect, &error)),
             }
         };

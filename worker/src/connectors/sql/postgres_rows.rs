@@ -1,7 +1,7 @@
 //! Reading rows from PostgreSQL. Each page is a transaction that can only read.
 
 use nvisy_shared::domain::connection::relational::{Dialect, RowStream};
-use sqlx::{AssertSqlSafe, Connection, Error, Executor, Row as _, postgres::PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Error, Row as _, postgres::PgConnection};
 
 use super::{
     rows::{Position, RawRow, from_clause},
@@ -15,8 +15,7 @@ async fn reading<T>(
     connection: &mut PgConnection,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let mut tx = connection.begin().await?;
-    tx.execute("set transaction read only").await?;
+    let mut tx = connection.begin_with("begin read only").await?;
     let done = work(&mut tx).await?;
     tx.rollback().await?;
     Ok(done)
@@ -52,15 +51,22 @@ pub(super) async fn begin(connection: &mut PgConnection, stream: &RowStream) -> 
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Up to `limit` rows from a position on.
+/// The types of key and cursor, as the server writes them.
+pub(super) type KeyTypes = (String, String);
+
+/// Up to `limit` rows from a position on. `known` are the types of the stream, once a page has asked for them.
 pub(super) async fn rows(
     connection: &mut PgConnection,
+    known: &mut Option<KeyTypes>,
     stream: &RowStream,
     position: &Position,
     limit: usize,
 ) -> Result<Vec<RawRow>, Error> {
     reading(connection, async |tx| {
-        let Some((key_type, cursor_type)) = types(tx, stream).await? else { return Ok(Vec::new()) };
+        if known.is_none() {
+            *known = types(tx, stream).await?;
+        }
+        let Some((key_type, cursor_type)) = known else { return Ok(Vec::new()) };
         let (key, cursor) = (column(Some(&stream.key)), column(stream.cursor.as_ref()));
         let mut values: Vec<&str> = Vec::new();
         let mut value = |text, kind: &str| {
@@ -74,14 +80,14 @@ pub(super) async fn rows(
                     conditions.push(format!("{cursor} is null"));
                 }
                 if let Some(after) = after {
-                    conditions.push(format!("{key} > {}", value(after, &key_type)));
+                    conditions.push(format!("{key} > {}", value(after, key_type)));
                 }
                 key.clone()
             }
             Position::Cursor { from, after } => {
-                conditions.push(format!("{cursor} >= {}", value(from, &cursor_type)));
+                conditions.push(format!("{cursor} >= {}", value(from, cursor_type)));
                 if let Some((last_cursor, last_key)) = after {
-                    let last = (value(last_cursor, &cursor_type), value(last_key, &key_type));
+                    let last = (value(last_cursor, cursor_type), value(last_key, key_type));
                     conditions.push(format!("({cursor}, {key}) > ({}, {})", last.0, last.1));
                 }
                 format!("{cursor}, {key}")
@@ -161,8 +167,8 @@ fn column(name: Option<&String>) -> String {
     name.map_or_else(|| "null".to_owned(), |name| format!("t.{}", quoted(DIALECT, name)))
 }
 
-/// The types of key and cursor, as the server writes them; `None`: there are no rows.
-async fn types(tx: &mut PgConnection, stream: &RowStream) -> Result<Option<(String, String)>, Error> {
+/// The types of a stream; `None`: there are no rows.
+async fn types(tx: &mut PgConnection, stream: &RowStream) -> Result<Option<KeyTypes>, Error> {
     let (key, cursor) = (column(Some(&stream.key)), column(stream.cursor.as_ref()));
     let statement = format!(
         "select pg_typeof({key})::text, pg_typeof({cursor})::text from {} limit 1",

@@ -137,7 +137,7 @@ impl Source for SqlSource {
         session.close().await;
         let row = found.map_err(reading)?;
         let row = row.ok_or_else(|| CallFailure::item(FailureCode::SourceMissing, "the row was deleted"))?;
-        let now = listed(&stream, row).map_err(CallFailure::Item)?;
+        let now = ObjectForm::of(&stream).listed(row).map_err(CallFailure::Item)?;
         if now.revision != object.revision {
             return Err(CallFailure::item(FailureCode::SourceChanged, "the row changed while it was read"));
         }
@@ -157,6 +157,7 @@ impl Source for SqlSource {
         let mut page = Page::default();
         let mut missing: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
         let mut known = BTreeSet::new();
+        let form = ObjectForm::of(&stream);
         for row in &rows {
             missing.remove(row.key.as_str());
         }
@@ -167,7 +168,7 @@ impl Source for SqlSource {
                 page.failures.push(failed(&stream, &format!("{key} (again)"), TWICE));
                 continue;
             }
-            match listed(&stream, row) {
+            match form.listed(row) {
                 Ok(object) => page.objects.push(object),
                 Err(failure) => page.failures.push(ObjectFailure { failure, ..failed(&stream, &key, "") }),
             }
@@ -186,7 +187,10 @@ impl Database {
         limit: usize,
     ) -> Result<Vec<RawRow>, CallFailure> {
         match &mut session.inner {
-            Inner::Postgres(connection) => self.within(postgres_rows::rows(connection, stream, position, limit)).await,
+            Inner::Postgres(connection) => {
+                let types = &mut session.key_types;
+                self.within(postgres_rows::rows(connection, types, stream, position, limit)).await
+            }
             Inner::MySql(connection) => self.within(mysql_rows::rows(connection, stream, position, limit)).await,
         }
     }
@@ -227,6 +231,7 @@ impl Listing for RowListing {
         let rows = rows.map_err(reading)?;
         let is_last = rows.len() < PAGE_ROWS;
         let last = rows.last().map(|row| (row.cursor.clone(), row.key.clone()));
+        let form = ObjectForm::of(&self.stream);
         for row in rows {
             let key = row.key.clone();
             if self.last_key.as_ref() == Some(&key) {
@@ -235,7 +240,7 @@ impl Listing for RowListing {
                 page.failures.push(failed(&self.stream, &again, TWICE));
                 continue;
             }
-            match listed(&self.stream, row) {
+            match form.listed(row) {
                 Ok(object) => page.objects.push(object),
                 Err(failure) => page.failures.push(ObjectFailure { failure, ..failed(&self.stream, &key, "") }),
             }
@@ -306,32 +311,50 @@ fn external_id(stream: &RowStream, key: &str) -> String {
 }
 
 /// A row as an object.
-fn listed(stream: &RowStream, row: RawRow) -> Result<ListedObject, Failure> {
-    let failure = |reason: &str| Failure::new(FailureCode::SourceRejected, reason);
-    let fields: Map<String, Value> =
-        serde_json::from_str(&row.json).map_err(|_| failure("the row cannot be read as JSON"))?;
-    let name = stream.name.as_ref().and_then(|column| fields.get(column)).map(as_text);
-    let (content, media_type, extension) = match &stream.template {
-        Some(template) => (render(template, &fields).map_err(|reason| failure(&reason))?, "text/plain", "txt"),
-        None => (row.json, "application/json", "json"),
-    };
-    let name = name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| format!("{}-{}", label(stream), row.key));
-    // Another form of the same row is another content.
-    let form = format!("{:?}{:?}", stream.name, stream.template);
-    let revision = match &row.cursor {
-        Some(cursor) => format!("{cursor} {}", &hash(form.as_bytes())[..8]),
-        None => hash(format!("{name}\n{content}").as_bytes()),
-    };
-    Ok(ListedObject {
-        external_id: external_id(stream, &row.key),
-        name: format!("{name}.{extension}"),
-        revision,
-        bytes: Some(content.len() as u64),
-        media_type: Some(media_type.to_owned()),
-        locator: Some(json!({ "stream": stream, "key": row.key })),
-        content: Some(Bytes::from(content)),
-        ..ListedObject::default()
-    })
+/// What all objects of a stream have in common.
+struct ObjectForm<'a> {
+    stream: &'a RowStream,
+    /// The stream, in locators of objects.
+    locator: Value,
+    /// Another form of the same row is another content.
+    hash: String,
+}
+
+impl<'a> ObjectForm<'a> {
+    fn of(stream: &'a RowStream) -> Self {
+        let form = format!("{:?}{:?}", stream.name, stream.template);
+        Self { stream, locator: json!(stream), hash: hash(form.as_bytes())[..8].to_owned() }
+    }
+
+    fn listed(&self, row: RawRow) -> Result<ListedObject, Failure> {
+        let failure = |reason: &str| Failure::new(FailureCode::SourceRejected, reason);
+        let stream = self.stream;
+        let fields: Map<String, Value> = match (&stream.name, &stream.template) {
+            (None, None) => Map::new(),
+            _ => serde_json::from_str(&row.json).map_err(|_| failure("the row cannot be read as JSON"))?,
+        };
+        let name = stream.name.as_ref().and_then(|column| fields.get(column)).map(as_text);
+        let (content, media_type, extension) = match &stream.template {
+            Some(template) => (render(template, &fields).map_err(|reason| failure(&reason))?, "text/plain", "txt"),
+            None => (row.json, "application/json", "json"),
+        };
+        let name =
+            name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| format!("{}-{}", label(stream), row.key));
+        let revision = match &row.cursor {
+            Some(cursor) => format!("{cursor} {}", self.hash),
+            None => hash(format!("{name}\n{content}").as_bytes()),
+        };
+        Ok(ListedObject {
+            external_id: external_id(stream, &row.key),
+            name: format!("{name}.{extension}"),
+            revision,
+            bytes: Some(content.len() as u64),
+            media_type: Some(media_type.to_owned()),
+            locator: Some(json!({ "stream": self.locator, "key": row.key })),
+            content: Some(Bytes::from(content)),
+            ..ListedObject::default()
+        })
+    }
 }
 
 /// The template with the values of columns in place of `{column}`.
@@ -382,10 +405,10 @@ mod tests {
         let stream =
             stream(json!({ "table": "a", "key": "id", "name": "title", "template": "# {title}\n{n} {none}{list}" }));
         let fields = json!({ "title": "Tide", "n": 7, "none": null, "list": [1], "id": 7 });
-        let object = listed(&stream, row(Some("9"), &fields)).unwrap();
+        let object = ObjectForm::of(&stream).listed(row(Some("9"), &fields)).unwrap();
         assert_eq!((object.name.as_str(), object.external_id.as_str()), ("Tide.txt", "a/7"));
         assert_eq!(object.content.unwrap(), "# Tide\n7 [1]");
-        let failure = listed(&stream, row(None, &json!({ "title": "Tide" }))).unwrap_err();
+        let failure = ObjectForm::of(&stream).listed(row(None, &json!({ "title": "Tide" }))).unwrap_err();
         assert!(failure.detail.contains("`n`"), "{failure:?}");
     }
 
@@ -394,7 +417,7 @@ mod tests {
         let plain = stream(json!({ "table": "a", "key": "id" }));
         let templated = stream(json!({ "table": "a", "key": "id", "template": "x" }));
         let revision = |stream: &RowStream, cursor, value: i32| {
-            listed(stream, row(cursor, &json!({ "id": 7, "v": value }))).unwrap().revision
+            ObjectForm::of(stream).listed(row(cursor, &json!({ "id": 7, "v": value }))).unwrap().revision
         };
         assert_eq!(revision(&plain, Some("1"), 1), revision(&plain, Some("1"), 2));
         assert_ne!(revision(&plain, Some("1"), 1), revision(&plain, Some("2"), 1));
