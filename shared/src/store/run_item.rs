@@ -1,6 +1,6 @@
 //! Items of runs: a file version on its way through the segments of a plan.
 //!
-//! An item is counted in the row of its run, which is locked after its items.
+//! An item is counted in the row of its run, which is locked after everything else that its items write.
 
 use sea_orm::{
     ActiveValue::Set,
@@ -284,19 +284,41 @@ fn add_work(update: UpdateMany<run_item::Entity>, work: WorkDone) -> UpdateMany<
 
 /// Where and at which attempt an item failed.
 #[derive(Clone, Debug)]
-pub struct ItemFailure<'a> {
+pub struct ItemFailure {
     /// The failure.
-    pub failure: &'a Failure,
+    pub failure: Failure,
     /// The attempt, from 1.
     pub attempt: i32,
     /// Whether the failure is that of the run.
     pub fails_run: bool,
 }
 
-/// How far a run is, behind the end of one of its items.
+/// Finishes an item; [`count_ended`] counts it in its run, later in the transaction. `work` is that of the job that finishes it.
+pub async fn finish(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    item: &Item,
+    state: ItemState,
+    failed: Option<&ItemFailure>,
+    work: WorkDone,
+) -> Result<()> {
+    let finished = run_item::ActiveModel {
+        state: Set(state),
+        failure_code: Set(failed.map(|at| at.failure.code)),
+        failure_detail: Set(failed.map(|at| at.failure.detail.clone())),
+        failure_node: Set(failed.and_then(|at| at.failure.node.clone())),
+        failure_attempt: Set(failed.map(|at| at.attempt)),
+        ..progress_row(item)
+    };
+    let finish = update_item(workspace, item.id).set(finished).col_expr(run_item::Column::FinishedAt, sql::now());
+    add_work(finish, work).exec(tx).await?;
+    Ok(())
+}
+
+/// How far a run is, behind the end of some of its items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunProgress {
-    /// The run's state, if it ended with this item.
+    /// The run's state, if it ended with these items.
     pub ended: Option<RunState>,
     /// Its items.
     pub items: i32,
@@ -306,42 +328,34 @@ pub struct RunProgress {
     pub items_failed: i32,
 }
 
-/// Finishes an item and, if it was the last one, its run. `work` is that of the job that finishes it.
-pub async fn finish(
+/// Counts items of a run that this transaction has finished; with the last one the run ends, with `failure` if that is the run's.
+///
+/// Locks the row of the run, which all items of the run share, until the transaction ends: this comes last.
+pub async fn count_ended(
     tx: &Tx,
     workspace: WorkspaceId,
-    item: &Item,
-    state: ItemState,
-    failure: Option<ItemFailure<'_>>,
-    work: WorkDone,
+    run: RunId,
+    items: Vec<ItemId>,
+    failure: Option<&Failure>,
 ) -> Result<RunProgress> {
-    let finished = run_item::ActiveModel {
-        state: Set(state),
-        failure_code: Set(failure.as_ref().map(|at| at.failure.code)),
-        failure_detail: Set(failure.as_ref().map(|at| at.failure.detail.clone())),
-        failure_node: Set(failure.as_ref().and_then(|at| at.failure.node.clone())),
-        failure_attempt: Set(failure.as_ref().map(|at| at.attempt)),
-        ..progress_row(item)
-    };
-    let finish = update_item(workspace, item.id).set(finished).col_expr(run_item::Column::FinishedAt, sql::now());
-    add_work(finish, work).exec(tx).await?;
-    let (run, item) = (item.run_id, item.id);
-    let (failed, skipped) = (i32::from(state == ItemState::Failed), i32::from(state == ItemState::Skipped));
     let count = raw_sql!(
         Postgres,
-        "update run set items_open = items_open - 1, items_failed = items_failed + {failed},
-             items_skipped = items_skipped + {skipped}, reused = run.reused + item.reused,
-             recomputed = run.recomputed + item.recomputed, tokens = run.tokens + item.tokens,
-             tokens_saved = run.tokens_saved + item.tokens_saved
-         from run_item item
+        "update run set items_open = greatest(run.items_open - ended.items, 0),
+             items_failed = run.items_failed + ended.failed, items_skipped = run.items_skipped + ended.skipped,
+             reused = run.reused + ended.reused, recomputed = run.recomputed + ended.recomputed,
+             tokens = run.tokens + ended.tokens, tokens_saved = run.tokens_saved + ended.tokens_saved
+         from (
+             select count(*)::integer as items, (count(*) filter (where state = 'failed'))::integer as failed,
+                 (count(*) filter (where state = 'skipped'))::integer as skipped, sum(reused) as reused,
+                 sum(recomputed) as recomputed, sum(tokens)::bigint as tokens, sum(tokens_saved)::bigint as tokens_saved
+             from run_item where workspace_id = {workspace} and id = any({items})
+             having count(*) > 0) ended
          where run.workspace_id = {workspace} and run.id = {run}
-             and item.workspace_id = run.workspace_id and item.id = {item}
          returning run.items, run.items - run.items_open, run.items_failed"
     );
     let (items, items_ended, items_failed) = sql::first_value(tx, count).await?.unwrap_or_default();
-    let run_failure = failure.filter(|at| at.fails_run).map(|at| at.failure);
     // Of a run whose items are all finished, others may enter yet.
-    let ended = if items_ended < items { None } else { finish_run(tx, workspace, run, run_failure).await? };
+    let ended = if items_ended < items { None } else { finish_run(tx, workspace, run, failure).await? };
     Ok(RunProgress { ended, items, items_ended, items_failed })
 }
 

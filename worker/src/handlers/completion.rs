@@ -58,8 +58,11 @@ pub(super) struct Completion<'a> {
 }
 
 impl Completion<'_> {
-    /// Writes the output, and starts the jobs that it makes ready, or ends the item.
-    pub(super) async fn run(&mut self, collections: &[CollectionSpace]) -> Result<(Applied, item::Finished), JobError> {
+    /// Writes the output, and starts the jobs that it makes ready, or ends the item, which is yet to be counted in its run.
+    pub(super) async fn run(
+        &mut self,
+        collections: &[CollectionSpace],
+    ) -> Result<(Applied, Option<item::Ended>), JobError> {
         let (workspace, plan, segment) = (self.workspace, &self.plan.plan, self.job.segment);
         let first = self.job.units.map_or(0, |units| units.first);
         let paths = plan.paths(segment);
@@ -92,13 +95,13 @@ impl Completion<'_> {
             if self.must_begin_again().await? {
                 store::run_item::store_progress(self.change, workspace, &self.item, stage, work).await?;
                 self.begin_again().await?;
-                return Ok((applied, item::Finished::default()));
+                return Ok((applied, None));
             }
-            let finished = item::finished(self.change, workspace, &self.item, work).await?;
+            let ended = item::finished(self.change, workspace, &self.item, work).await?;
             if self.item.progress.written > 0 {
                 self.check_collections().await?;
             }
-            return Ok((applied, finished));
+            return Ok((applied, Some(ended)));
         }
         store::run_item::store_progress(self.change, workspace, &self.item, stage, work).await?;
         if let Some(next) = next.first() {
@@ -107,7 +110,7 @@ impl Completion<'_> {
         } else if item::is_step(before.done, at.done, at.total) {
             item::progressed(self.change, &self.item, plan.stage(segment), at.done, Some(at.total));
         }
-        Ok((applied, item::Finished::default()))
+        Ok((applied, None))
     }
 
     /// Whether vectors of the item are not of the space that their collection has by now.

@@ -5,7 +5,7 @@ use nvisy_shared::{
     domain::failure::Failure,
     job::EnterItem,
     runs::{self, Route},
-    store::{self, change::Change, job::Claim, run_item::WorkDone},
+    store::{self, change::Change, job::Claim},
 };
 
 use super::item;
@@ -26,7 +26,7 @@ impl Handler for EnterItem {
             async move |change: &mut Change| {
                 let item = item::open(change, workspace, self.item).await?;
                 if !runs::enter(change, workspace, &item, plan, &route).await? {
-                    item::finished(change, workspace, &item, WorkDone::default()).await?;
+                    item::finish(change, workspace, &item).await?;
                 }
                 Ok(())
             }

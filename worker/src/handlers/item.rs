@@ -15,7 +15,7 @@ use nvisy_shared::{
         self,
         change::Change,
         item_log::NewEntry,
-        run_item::{Item, ItemFailure, RunProgress, WorkDone},
+        run_item::{Item, ItemFailure, WorkDone},
     },
     telemetry::metrics::metrics,
 };
@@ -71,11 +71,13 @@ pub(super) fn progressed(change: &mut Change, item: &Item, stage: &str, done: u3
     }
 }
 
-/// Measures of a finished item, to be counted once the transaction has committed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Finished {
-    /// How long the file took from its upload until search finds it.
-    pub searchable_after: Option<Duration>,
+/// An item that has ended in this transaction, and that its run does not know of yet: [`count_ended`].
+#[must_use]
+pub(super) struct Ended {
+    item: Item,
+    failed: Option<ItemFailure>,
+    /// How long the file took from its upload until search finds it. To be counted once the transaction has committed.
+    pub(super) searchable_after: Option<Duration>,
 }
 
 /// Records that every sink has what is due to it: the item's rows become visible together, and those of its pipeline for the
@@ -85,12 +87,12 @@ pub(super) async fn finished(
     workspace: WorkspaceId,
     item: &Item,
     work: WorkDone,
-) -> Result<Finished, JobError> {
+) -> Result<Ended, JobError> {
     let state = if item.progress.written > 0 { ItemState::Done } else { ItemState::Skipped };
     end(change, workspace, item, state, None, work).await
 }
 
-/// Records that the item failed, and removes its partial results. `fails_run`: the run fails with it.
+/// Records that the item failed, removes its partial results, and counts it in its run. `fails_run`: the run fails with it.
 pub(super) async fn failed(
     change: &mut Change,
     workspace: WorkspaceId,
@@ -105,29 +107,32 @@ pub(super) async fn failed(
     };
     let entry = NewEntry::failure(LogKind::Failed, failure);
     store::item_log::append(change, workspace, item.id, &entry).await?;
-    let at = Some(ItemFailure { failure, attempt, fails_run });
-    end(change, workspace, &item, ItemState::Failed, at, WorkDone::default()).await?;
+    let at = Some(ItemFailure { failure: failure.clone(), attempt, fails_run });
+    let ended = end(change, workspace, &item, ItemState::Failed, at, WorkDone::default()).await?;
+    count_ended(change, workspace, &[ended]).await?;
     metrics().file_failed(failure.code.as_str());
     Ok(())
 }
 
-/// Records the end of an item that wrote nothing itself: a preview.
+/// Records the end of an item that wrote nothing itself, and counts it in its run: a preview, or a file that no source takes.
 pub(crate) async fn finish(change: &mut Change, workspace: WorkspaceId, item: &Item) -> Result<(), JobError> {
-    finished(change, workspace, item, WorkDone::default()).await.map(drop)
+    let ended = finished(change, workspace, item, WorkDone::default()).await?;
+    count_ended(change, workspace, &[ended]).await
 }
 
-/// Whether the last one of this part completes a percent of all.
-const fn is_percent(part: i32, all: i32) -> bool {
+/// Whether a percent of all is complete with those between `before` and `after`.
+const fn is_percent(before: i32, after: i32, all: i32) -> bool {
     let step = if all > 100 { all / 100 } else { 1 };
-    part % step == 0
+    before / step < after / step
 }
 
 /// Failed items of a run that have an event each. A run of a million items that all fail must not fill the event log.
 const MAX_FAILURE_EVENTS: i32 = 10;
 
-/// Whether the last item that failed has an event: the first ones have, and then one for each percent of those that have entered.
-const fn has_failure_event(run: RunProgress) -> bool {
-    run.items_failed <= MAX_FAILURE_EVENTS || is_percent(run.items_failed, run.items)
+/// Whether the item that failed as number `failed` has an event: the first ones have, and then one for each percent of those that
+/// have entered.
+const fn has_failure_event(failed: i32, items: i32) -> bool {
+    failed <= MAX_FAILURE_EVENTS || is_percent(failed - 1, failed, items)
 }
 
 async fn end(
@@ -135,19 +140,11 @@ async fn end(
     workspace: WorkspaceId,
     item: &Item,
     state: ItemState,
-    failure: Option<ItemFailure<'_>>,
+    failed: Option<ItemFailure>,
     work: WorkDone,
-) -> Result<Finished, JobError> {
-    // The run before the rows in collections, whose deletion locks the workspace's usage.
-    let run = store::run_item::finish(change, workspace, item, state, failure.clone(), work).await?;
-    if let Some(ItemFailure { failure, .. }) = failure.filter(|_| !item.decides_file() && has_failure_event(run)) {
-        let data = json!({
-            "runId": item.run_id, "fileId": item.file_id, "code": failure.code, "node": failure.node,
-            "failed": run.items_failed,
-        });
-        change.emit(EventType::ItemFailed, item.id, data);
-    }
-    let mut finished = Finished::default();
+) -> Result<Ended, JobError> {
+    store::run_item::finish(change, workspace, item, state, failed.as_ref(), work).await?;
+    let mut searchable_after = None;
     if !item.preview {
         if state == ItemState::Failed {
             store::target::discard(change, workspace, item.id).await?;
@@ -169,18 +166,40 @@ async fn end(
             }
         }
         if item.decides_file() {
-            finished.searchable_after = settle_file(change, workspace, item).await?;
+            searchable_after = settle_file(change, workspace, item).await?;
         }
     }
+    Ok(Ended { item: item.clone(), failed, searchable_after })
+}
+
+/// Counts items of one run that have ended in this transaction, and ends the run with the last one. This is the last thing that
+/// a transaction does: the items of a run end in many transactions, which share the row of the run.
+pub(super) async fn count_ended(change: &mut Change, workspace: WorkspaceId, ended: &[Ended]) -> Result<(), JobError> {
+    let Some(Ended { item: last, .. }) = ended.last() else { return Ok(()) };
+    let ids = ended.iter().map(|ended| ended.item.id).collect();
+    let of_run = ended.iter().filter_map(|ended| ended.failed.as_ref()).find(|failed| failed.fails_run);
+    let of_run = of_run.map(|failed| &failed.failure);
+    let run = store::run_item::count_ended(change, workspace, last.run_id, ids, of_run).await?;
+    let count = |ended: usize| i32::try_from(ended).unwrap_or(i32::MAX);
+    let failed: Vec<_> = ended.iter().filter_map(|ended| Some((&ended.item, ended.failed.as_ref()?))).collect();
+    for (number, (item, ItemFailure { failure, .. })) in (run.items_failed - count(failed.len()) + 1..).zip(failed) {
+        if !item.decides_file() && has_failure_event(number, run.items) {
+            let data = json!({
+                "runId": item.run_id, "fileId": item.file_id, "code": failure.code, "node": failure.node, "failed": number,
+            });
+            change.emit(EventType::ItemFailed, item.id, data);
+        }
+    }
+    let before = run.items_ended - count(ended.len());
     match run.ended {
-        Some(state) => runs::ended(change, workspace, item, state).await?,
-        None if item.trigger != RunTrigger::Upload && is_percent(run.items_ended, run.items) => {
+        Some(state) => runs::ended(change, workspace, last, state).await?,
+        None if last.trigger != RunTrigger::Upload && is_percent(before, run.items_ended, run.items) => {
             let data = json!({ "items": run.items, "ended": run.items_ended });
-            change.emit(EventType::RunProgressed, item.run_id, data);
+            change.emit(EventType::RunProgressed, last.run_id, data);
         }
         None => {}
     }
-    Ok(finished)
+    Ok(())
 }
 
 /// Sets the state of a file whose arrival started the item, once all pipelines that process it are done. Returns how long it took.
@@ -215,18 +234,16 @@ mod tests {
 
     #[test]
     fn run_has_an_event_for_each_percent_of_its_items() {
-        let events = |items: i32| (1..items).filter(|ended| is_percent(*ended, items)).count();
+        let events = |items: i32| (1..items).filter(|ended| is_percent(ended - 1, *ended, items)).count();
         assert_eq!(events(3), 2);
         assert_eq!(events(100), 99);
         assert_eq!(events(1_000_000), 99);
+        assert!(is_percent(0, 20, 1_000) && is_percent(5, 15, 1_000) && !is_percent(11, 19, 1_000));
     }
 
     #[test]
     fn failures_of_a_large_run_share_events() {
-        let events = |items: i32| {
-            let run = |failed| RunProgress { ended: None, items, items_ended: failed, items_failed: failed };
-            (1..=items).filter(|failed| has_failure_event(run(*failed))).count()
-        };
+        let events = |items: i32| (1..=items).filter(|failed| has_failure_event(*failed, items)).count();
         assert_eq!(events(100), 100);
         assert_eq!(events(1_000), 109);
         assert_eq!(events(1_000_000), 110);

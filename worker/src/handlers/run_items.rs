@@ -186,7 +186,7 @@ impl ItemsInProgress<'_> {
         let workspace = claim.workspace_id;
         let work = || {
             async move |change: &mut Change| {
-                let mut done = Vec::with_capacity(outputs.len());
+                let (mut done, mut ended) = (Vec::with_capacity(outputs.len()), Vec::with_capacity(outputs.len()));
                 let ids: Vec<ItemId> = outputs.iter().map(|(job, _)| job.item).collect();
                 let mut items = store::locks::lock_items(change, workspace, ids).await?;
                 items.retain(|item| is_due(shared, item));
@@ -198,21 +198,23 @@ impl ItemsInProgress<'_> {
                     let Some(found) = items.iter().position(|item| item.id == job.item) else { continue };
                     let item = items.swap_remove(found);
                     item::arrived(change, workspace, &item, segment.plan.plan.stage(job.segment)).await?;
-                    let (applied, finished) = segment.complete(change, job, item, output).await?;
-                    done.push((at, applied, finished));
+                    let (applied, end) = segment.complete(change, job, item, output).await?;
+                    done.push((at, applied, end.as_ref().and_then(|end| end.searchable_after)));
+                    ended.extend(end);
                 }
                 if last {
                     for job in alone {
                         outbox::enqueue(change, workspace, job).await?;
                     }
                 }
+                item::count_ended(change, workspace, &ended).await?;
                 Ok(done)
             }
         };
         let done =
             if last { complete_in_tx(self.cx, claim, work).await? } else { write_in_tx(self.cx, claim, work).await? };
-        for (at, applied, finished) in done {
-            count(&outputs[at].1, &applied, finished);
+        for (at, applied, searchable_after) in done {
+            count(&outputs[at].1, &applied, searchable_after);
         }
         self.outputs.clear();
         Ok(())

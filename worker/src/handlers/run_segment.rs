@@ -1,6 +1,6 @@
 //! `run.segment`: a segment of a plan for an item, or for some of the elements that enter it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use nvisy_shared::{
     domain::{
@@ -21,7 +21,7 @@ use nvisy_shared::{
 
 use super::{
     completion::Completion,
-    item::{self, Finished},
+    item::{self, Ended},
 };
 use crate::{
     context::Context,
@@ -66,15 +66,17 @@ impl Handler for RunSegment {
             return preview::run(cx, claim, self, &item, &open.plan, &file, &open.spaces.collections).await;
         }
         let output = open.compute(self, &item).await?;
-        let (applied, finished) = complete_in_tx(cx, claim, || {
+        let (applied, searchable_after) = complete_in_tx(cx, claim, || {
             let (output, open) = (&output, &open);
             async move |change: &mut Change| {
                 let item = item::open(change, workspace, self.item).await?;
-                open.complete(change, self, item, output).await
+                let (applied, ended) = open.complete(change, self, item, output).await?;
+                item::count_ended(change, workspace, ended.as_slice()).await?;
+                Ok((applied, ended.and_then(|ended| ended.searchable_after)))
             }
         })
         .await?;
-        count(&output, &applied, finished);
+        count(&output, &applied, searchable_after);
         Ok(())
     }
 
@@ -142,14 +144,14 @@ impl<'a> OpenSegment<'a> {
         engine::run(&scope, self.segment, entering).await
     }
 
-    /// Writes the output for an item that is locked.
+    /// Writes the output for an item that is locked. If that ends the item, the caller counts it in its run.
     pub(super) async fn complete(
         &self,
         change: &mut Change,
         job: &RunSegment,
         item: Item,
         output: &SegmentOutput,
-    ) -> Result<(Applied, Finished), JobError> {
+    ) -> Result<(Applied, Option<Ended>), JobError> {
         let workspace = self.claim.workspace_id;
         let mut done = Completion { cx: self.cx, change, workspace, job, item, plan: &self.plan, output };
         done.run(&self.spaces.collections).await
@@ -157,11 +159,11 @@ impl<'a> OpenSegment<'a> {
 }
 
 /// Counts what a job has written, after the commit: vectors of an attempt that did not commit do not count.
-pub(super) fn count(output: &SegmentOutput, applied: &Applied, finished: Finished) {
+pub(super) fn count(output: &SegmentOutput, applied: &Applied, searchable_after: Option<Duration>) {
     if applied.vectors > 0 {
         metrics().embedded(applied.vectors, output.work.tokens);
     }
-    if let Some(after) = finished.searchable_after {
+    if let Some(after) = searchable_after {
         metrics().file_searchable(after);
     }
 }
