@@ -109,8 +109,8 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
     let Walk { bits, order, limit: walk_limit } = Walk::new(query, &vector, walk_limit);
     // Space and dimensions are literals, because the index is partial and on an expression. `case` and `is true` hide conditions
     // from the planner: with those it would choose another index or, with many tenants, expect so few rows of one that it read the
-    // whole table. It takes a `case` for true of half of the rows. `distance + 0` forces a sort: the planner takes the walk for sorted,
-    // but its order is relaxed.
+    // whole table. It takes `is not unknown` for true of almost all rows. `distance + 0` forces a sort: the planner takes the walk for
+    // sorted, but its order is relaxed.
     let text = format!(
         "with {parts},
          query as materialized (
@@ -121,7 +121,7 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
              (select e.chunk_id, e.target_id, e.vector::halfvec({dimensions}) <=> (select vector from query) as distance,
                   true as indexed
               from embedding e
-              where e.space_id = '{space}' and case e.workspace_id when {workspace} then true else false end {matching} {enabled}
+              where e.space_id = '{space}' and (case e.workspace_id when {workspace} then true end) is not unknown {matching} {enabled}
                   and (select matching > max_exact from scope, query)
               order by {order} limit {walk_limit})
              {all}),

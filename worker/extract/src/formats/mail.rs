@@ -19,13 +19,21 @@ pub(super) fn read(bytes: &[u8], builder: &mut DocumentBuilder) -> Result<(), Fi
     builder.media_type(MediaType::Mail);
     builder.if_empty("The mail has no text.");
     add(builder, &message, true)?;
-    if builder.is_empty() || message.parts.iter().all(|part| part.is_empty()) {
-        // A mail whose parts are malformed is read as the text that it is.
-        let raw = encoding::decode(bytes.to_vec())?;
-        let (_, body) = raw.split_once("\n\n").or_else(|| raw.split_once("\r\n\r\n")).unwrap_or_default();
-        plain(builder, body)?;
+    if builder.is_empty() || is_malformed(&message) {
+        as_it_is(builder, bytes)?;
     }
     Ok(())
+}
+
+fn is_malformed(message: &Message<'_>) -> bool {
+    message.parts.iter().all(|part| part.is_empty())
+}
+
+/// Reads a mail whose parts are malformed as the text that it is.
+fn as_it_is(builder: &mut DocumentBuilder, mail: &[u8]) -> Result<(), FileError> {
+    let raw = encoding::decode(mail.to_vec())?;
+    let (_, body) = raw.split_once("\n\n").or_else(|| raw.split_once("\r\n\r\n")).unwrap_or_default();
+    plain(builder, body)
 }
 
 /// Reads a mailbox: each mail is a page.
@@ -47,7 +55,12 @@ pub(super) fn read_mailbox(
         }
         builder.page(count);
         match MessageParser::default().parse(&*with_header_end(mail.contents())) {
-            Some(message) => add(builder, &message, false)?,
+            Some(message) => {
+                add(builder, &message, false)?;
+                if is_malformed(&message) {
+                    as_it_is(builder, mail.contents())?;
+                }
+            }
             None => builder.warn(format!("Mail {count} was not read.")),
         }
     }

@@ -9,6 +9,7 @@ mod charts;
 mod code;
 mod code_definitions;
 mod code_lines;
+mod decimal;
 mod doc;
 mod doc_encodings;
 mod doc_paragraphs;

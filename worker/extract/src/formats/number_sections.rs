@@ -1,7 +1,7 @@
 //! A section of a number format: what it consists of, and how it shows a number.
 
+use super::decimal::decimal;
 use super::number_dates::{DateToken, date_tokens};
-use super::sheets::decimal;
 
 /// Largest number, and most decimal places, that are written digit by digit.
 const MAX_PLAIN: f64 = 1e21;
