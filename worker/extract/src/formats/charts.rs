@@ -4,9 +4,9 @@ use calamine::{ExcelDateTime, ExcelDateTimeType};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use super::decimal::decimal;
 use super::markup::{append_text, malformed};
 use super::number_format::NumberFormat;
-use super::sheets::decimal;
 use crate::FileError;
 
 /// Longest format of a list of numbers that is read.

@@ -277,7 +277,7 @@ mod tests {
     fn mails_of_a_mailbox_keep_texts_without_good_boundaries() {
         let mailbox = b"From a\nSubject: Cut\nContent-Type: multipart/mixed; boundary=\"x\"\n\n\
             --x\nContent-Type: multipart/mixed; boundary=\"xy\"\n\n--xy\nContent-Type: text/plain\n\nHello world.\n\
-            From b\nSubject: Empty\nContent-Type: multipart/mixed; boundary=\"\"\n\n--\nContent-Type: text/plain\n\nSecond text.\n\
+            From b\nSubject: Without\nContent-Type: multipart/mixed\n\n--\nContent-Type: text/plain\n\nSecond text.\n\
             From c\nContent-Type: multipart/mixed; boundary=z\nSubject: \n \n--z\nContent-Type: text/plain\n\nThird text.\n--z--\n";
         let limits = ExtractLimits::default();
         let document = build(&limits, |builder| read_mailbox(mailbox, &limits, builder)).expect("has text");

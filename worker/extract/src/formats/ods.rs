@@ -5,10 +5,11 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::archive::Archive;
 use super::builder::DocumentBuilder;
+use super::decimal::decimal;
 use super::failures::too_many_pages;
 use super::markup::{append_text, attribute, check_end, first_text, malformed, number};
 use super::odf::check_protection;
-use super::sheets::{Rows, decimal};
+use super::sheets::Rows;
 use crate::{ExtractLimits, FileError, FileErrorKind, MediaType};
 
 /// Most columns of a sheet.
