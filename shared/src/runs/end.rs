@@ -68,6 +68,20 @@ pub(super) async fn notify(change: &Change, workspace: WorkspaceId, run: RunId) 
     Ok(())
 }
 
+/// Deletes the jobs of runs except one, and locks their files and items that are not finished, in the order of workers. [`abort`] begins
+/// with it; a transaction that ends several runs, or changes an item before, calls it first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_open(change: &Change, workspace: WorkspaceId, runs: &[RunId], except: Option<JobId>) -> Result<()> {
+    for run in runs {
+        store::job::delete_of_run(change, *run, except).await?;
+    }
+    let items = store::run_item::open_of_runs(change.tx(), workspace, runs.to_vec()).await?;
+    store::locks::lock_items(change, workspace, items).await?;
+    Ok(())
+}
+
 /// Ends a run before its items, those in progress too, except the job that decides it. `false`: the run had ended already.
 ///
 /// # Errors
@@ -80,8 +94,7 @@ pub async fn abort(
     failure: Option<&Failure>,
     except: Option<JobId>,
 ) -> Result<bool> {
-    // Jobs before items: workers lock in this order.
-    store::job::delete_of_run(change, run, except).await?;
+    lock_open(change, workspace, &[run], except).await?;
     let Some(items) = store::run::abort(change, workspace, run, state, failure).await? else { return Ok(false) };
     // Otherwise the next run would begin at once, and end as this one.
     store::source_notification::forget_of_run(change, workspace, run).await?;
@@ -117,7 +130,9 @@ pub async fn abort(
 /// # Errors
 /// When the database fails.
 pub async fn abort_of_pipeline(change: &mut Change, workspace: WorkspaceId, pipeline: PipelineId) -> Result<()> {
-    for run in store::run::open_of_pipeline(change.tx(), workspace, pipeline).await? {
+    let runs = store::run::open_of_pipeline(change.tx(), workspace, pipeline).await?;
+    lock_open(change, workspace, &runs, None).await?;
+    for run in runs {
         abort(change, workspace, run, RunState::Cancelled, None, None).await?;
     }
     Ok(())

@@ -154,6 +154,7 @@ pub async fn repair_fetches(change: &Change, workspace: WorkspaceId, run: RunId)
 /// # Errors
 /// When the database fails.
 pub async fn repair_end(change: &mut Change, workspace: WorkspaceId, run: RunId) -> Result<bool> {
+    store::history::lock(change, workspace).await?;
     let Some(row) = store::run::lock(change, workspace, run).await? else { return Ok(false) };
     if !row.state.is_open() || !row.admitted || !lost_job::is_over(change.tx(), workspace, row.pipeline_id, run).await?
     {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{FromQueryResult, raw_sql};
 
-use super::{Conn, Result, Tx, search::Parameters, sql};
+use super::{Conn, Result, Tx, history, search::Parameters, sql};
 use crate::{
     domain::run::FailedItems,
     id::{ItemId, PipelineId, RunId, WorkspaceId},
@@ -122,8 +122,9 @@ pub async fn requeue(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Res
     Ok(())
 }
 
-/// Opens the runs of items again that are no longer failed.
+/// Opens the runs of items again that are no longer failed. Locks the usage of the workspace, which that changes, before the runs.
 pub async fn reopen_runs(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
+    history::lock(tx, workspace).await?;
     let reopened = raw_sql!(
         Postgres,
         "with counted as (
@@ -131,7 +132,7 @@ pub async fn reopen_runs(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) ->
              where workspace_id = {workspace} and id = any({items}) group by run_id),
          locked as (
              select r.id, counted.items from run r join counted on counted.run_id = r.id
-             where r.workspace_id = {workspace} order by r.id for update of r)
+             where r.workspace_id = {workspace} order by r.id for no key update of r)
          update run set state = 'running', finished_at = null, items_open = run.items_open + locked.items,
              items_failed = run.items_failed - locked.items, failure_code = null, failure_detail = null,
              webhook_delivered_at = null, webhook_failure = null

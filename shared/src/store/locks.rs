@@ -1,5 +1,5 @@
 //! Locks on a file and everything that its processing changes, in the order of
-//! [docs/ARCHITECTURE.md](../../../docs/ARCHITECTURE.md#locks): external ids, file, items, runs.
+//! [docs/ARCHITECTURE.md](../../../docs/ARCHITECTURE.md#locks): external ids, file, items.
 //!
 //! A worker that processes an item, and a transaction that deletes the file, both begin with the file: then none of them has
 //! a row that the other waits for.

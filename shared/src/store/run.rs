@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use serde_json::Value as Json;
 
-use super::{Conn, Result, Tx, sql};
+use super::{Conn, Result, Tx, history, sql};
 use crate::{
     domain::{
         failure::Failure,
@@ -176,7 +176,7 @@ pub(super) fn update_run(workspace: WorkspaceId, run: RunId) -> UpdateMany<run::
 }
 
 /// Ends a run of which every file has entered and every item is finished. `failure`: that of the run. Returns its state, if it
-/// ended.
+/// ended. The transaction has locked the usage of the workspace, which the end changes, before the run ([`history::lock`]).
 pub async fn finish_run(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -196,8 +196,8 @@ pub async fn finish_run(
     sql::first_value(tx, finish).await
 }
 
-/// Ends a run before its items: those that are not finished are cancelled. Its jobs must be deleted before
-/// ([`super::job::delete_of_run`]). Returns the files and versions of the items that ended; `None`: the run had ended already.
+/// Ends a run before its items: those that are not finished are cancelled. Its jobs must be deleted, and its items locked, before
+/// ([`crate::runs::lock_open`]). Returns the files and versions of the items that ended; `None`: the run had ended already.
 pub async fn abort(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -214,6 +214,8 @@ pub async fn abort(
          returning id"
     );
     let items: Vec<ItemId> = sql::all_values(tx, items).await?;
+    // Before the run, whose end changes it.
+    history::lock(tx, workspace).await?;
     let (code, detail) = (failure.map(|failure| failure.code), failure.map(|failure| failure.detail.clone()));
     let aborted = raw_sql!(
         Postgres,
@@ -229,9 +231,9 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, run: RunId) -> Resul
     run::Entity::find_by_id((workspace, run)).one(conn).await
 }
 
-/// Like [`find`], and locks the row.
+/// Like [`find`], and locks the row. Items may be added meanwhile, which refer to it.
 pub async fn lock(tx: &Tx, workspace: WorkspaceId, run: RunId) -> Result<Option<run::Model>> {
-    run::Entity::find_by_id((workspace, run)).lock_exclusive().one(tx).await
+    run::Entity::find_by_id((workspace, run)).lock(LockType::NoKeyUpdate).one(tx).await
 }
 
 /// Whether a run has a receiver that is told of its end.

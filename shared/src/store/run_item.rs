@@ -38,10 +38,16 @@ pub struct NewItem {
     pub stage: String,
 }
 
-/// Adds items to a run, and counts them. Their progress begins with their entry.
+/// Adds items to a run, and counts them.
 pub async fn insert(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<NewItem>) -> Result<Vec<ItemId>> {
-    let count = i32::try_from(items.len()).unwrap_or(i32::MAX);
-    if count == 0 {
+    let ids = add(tx, workspace, run, items).await?;
+    count_added(tx, workspace, run, ids.len()).await?;
+    Ok(ids)
+}
+
+/// Adds items to a run; [`count_added`] counts them, later in the transaction. Their progress begins with their entry.
+pub async fn add(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<NewItem>) -> Result<Vec<ItemId>> {
+    if items.is_empty() {
         return Ok(Vec::new());
     }
     let mut ids = Vec::with_capacity(items.len());
@@ -66,12 +72,21 @@ pub async fn insert(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<NewI
         })
         .collect();
     run_item::Entity::insert_many(rows).exec_without_returning(tx).await?;
+    Ok(ids)
+}
+
+/// Counts items of a run that this transaction has added.
+pub async fn count_added(tx: &Tx, workspace: WorkspaceId, run: RunId, items: usize) -> Result<()> {
+    if items == 0 {
+        return Ok(());
+    }
+    let count = i32::try_from(items).unwrap_or(i32::MAX);
     update_run(workspace, run)
         .col_expr(run::Column::Items, Expr::col(run::Column::Items).add(count))
         .col_expr(run::Column::ItemsOpen, Expr::col(run::Column::ItemsOpen).add(count))
         .exec(tx)
         .await?;
-    Ok(ids)
+    Ok(())
 }
 
 /// An item, with what its run says about it.
@@ -181,6 +196,19 @@ pub async fn find(conn: &impl Conn, workspace: WorkspaceId, item: ItemId) -> Res
     Ok(find_all(conn, workspace, vec![item]).await?.pop())
 }
 
+/// The items of runs that are not finished.
+pub async fn open_of_runs(conn: &impl Conn, workspace: WorkspaceId, runs: Vec<RunId>) -> Result<Vec<ItemId>> {
+    run_item::Entity::find()
+        .select_only()
+        .column(run_item::Column::Id)
+        .filter(run_item::Column::WorkspaceId.eq(workspace))
+        .filter(run_item::Column::RunId.eq_any(runs))
+        .filter(run_item::Column::State.is_in([ItemState::Queued, ItemState::Running]))
+        .into_tuple()
+        .all(conn)
+        .await
+}
+
 /// Those of these items whose file is not deleted, by id.
 pub async fn find_all(conn: &impl Conn, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<Vec<Item>> {
     let rows: Vec<ItemRow> = select_items(workspace, items).into_model().all(conn).await?;
@@ -202,8 +230,8 @@ fn update_item(workspace: WorkspaceId, item: ItemId) -> UpdateMany<run_item::Ent
         .filter(run_item::Column::Id.eq(item))
 }
 
-/// Marks items as running, and their run.
-pub async fn start(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<ItemId>) -> Result<()> {
+/// Marks items as running; [`start_run`] marks their run.
+pub async fn start(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
     let running = run_item::ActiveModel { state: Set(ItemState::Running), ..Default::default() };
     run_item::Entity::update_many()
         .set(running)
@@ -212,6 +240,11 @@ pub async fn start(tx: &Tx, workspace: WorkspaceId, run: RunId, items: Vec<ItemI
         .filter(run_item::Column::Id.eq_any(items))
         .exec(tx)
         .await?;
+    Ok(())
+}
+
+/// Marks a run as running that has not begun. May lock the row of one that another transaction has just marked: this comes last.
+pub async fn start_run(tx: &Tx, workspace: WorkspaceId, run: RunId) -> Result<()> {
     update_run(workspace, run)
         .set(run::ActiveModel { state: Set(RunState::Running), ..Default::default() })
         .filter(run::Column::State.eq(RunState::Queued))
@@ -330,7 +363,8 @@ pub struct RunProgress {
 
 /// Counts items of a run that this transaction has finished; with the last one the run ends, with `failure` if that is the run's.
 ///
-/// Locks the row of the run, which all items of the run share, until the transaction ends: this comes last.
+/// Locks the row of the run, which all items of the run share, until the transaction ends: this comes last, under the lock of the
+/// workspace's usage ([`super::history::lock`]), which the end of the run changes.
 pub async fn count_ended(
     tx: &Tx,
     workspace: WorkspaceId,

@@ -2,7 +2,7 @@
 
 use sea_orm::raw_sql;
 
-use super::{Conn, Result, Tx, sql};
+use super::{Conn, Result, Tx, history, sql};
 use crate::id::{PipelineId, RunId, WorkspaceId};
 
 /// Counts of the objects that a run has listed.
@@ -36,6 +36,7 @@ pub async fn add_counts(tx: &Tx, workspace: WorkspaceId, run: RunId, counts: Syn
 
 /// Opens a run again for objects that are to be fetched once more.
 pub async fn reopen(tx: &Tx, workspace: WorkspaceId, run: RunId, objects: i32) -> Result<()> {
+    history::lock(tx, workspace).await?;
     let reopened = raw_sql!(
         Postgres,
         "update run set state = 'running', finished_at = null, objects_pending = objects_pending + {objects},

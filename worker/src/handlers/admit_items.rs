@@ -111,6 +111,10 @@ impl Handler for AdmitItems {
                         NewItem { file, version, entry: page.entry, parent: None, stage }
                     })
                     .collect();
+                if page.next.is_none() {
+                    // Before the run, which may end now.
+                    store::history::lock(change, workspace).await?;
+                }
                 let ids = store::run_item::insert(change, workspace, self.run, items).await?;
                 runs::enqueue_entering(change, workspace, run, (plan, page.entry), &ids, MIN_JOBS).await?;
                 if run.code_versions.is_none() {

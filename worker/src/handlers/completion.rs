@@ -45,6 +45,16 @@ const MAX_RESTARTS: u32 = 3;
 /// With more elements, as a file of some twenty pages has, a segment has longer units.
 const LONG_FILE_ELEMENTS: u32 = 64;
 
+/// What a job has written, of which the run of its item does not know yet: [`item::count`].
+#[must_use]
+pub(super) struct Completed {
+    pub(super) applied: Applied,
+    /// The number of items that were added for members of the file.
+    pub(super) added: usize,
+    /// The item, if it has ended.
+    pub(super) ended: Option<item::Ended>,
+}
+
 /// The end of a job: everything that it writes.
 pub(super) struct Completion<'a> {
     pub(super) cx: &'a Context,
@@ -58,11 +68,8 @@ pub(super) struct Completion<'a> {
 }
 
 impl Completion<'_> {
-    /// Writes the output, and starts the jobs that it makes ready, or ends the item, which is yet to be counted in its run.
-    pub(super) async fn run(
-        &mut self,
-        collections: &[CollectionSpace],
-    ) -> Result<(Applied, Option<item::Ended>), JobError> {
+    /// Writes the output, and starts the jobs that it makes ready, or ends the item.
+    pub(super) async fn run(&mut self, collections: &[CollectionSpace]) -> Result<Completed, JobError> {
         let (workspace, plan, segment) = (self.workspace, &self.plan.plan, self.job.segment);
         let first = self.job.units.map_or(0, |units| units.first);
         let paths = plan.paths(segment);
@@ -79,7 +86,7 @@ impl Completion<'_> {
             store::item_log::append(self.change, workspace, self.item.id, &entry).await?;
         }
         self.store_outputs().await?;
-        self.add_members(&applied).await?;
+        let added = self.add_members(&applied).await?;
         self.trace();
         let before = self.item.progress.segments.get(&segment).copied().unwrap_or_default();
         self.item.progress.advance(segment, self.job.units);
@@ -95,13 +102,13 @@ impl Completion<'_> {
             if self.must_begin_again().await? {
                 store::run_item::store_progress(self.change, workspace, &self.item, stage, work).await?;
                 self.begin_again().await?;
-                return Ok((applied, None));
+                return Ok(Completed { applied, added, ended: None });
             }
             let ended = item::finished(self.change, workspace, &self.item, work).await?;
             if self.item.progress.written > 0 {
                 self.check_collections().await?;
             }
-            return Ok((applied, Some(ended)));
+            return Ok(Completed { applied, added, ended: Some(ended) });
         }
         store::run_item::store_progress(self.change, workspace, &self.item, stage, work).await?;
         if let Some(next) = next.first() {
@@ -110,7 +117,7 @@ impl Completion<'_> {
         } else if item::is_step(before.done, at.done, at.total) {
             item::progressed(self.change, &self.item, plan.stage(segment), at.done, Some(at.total));
         }
-        Ok((applied, None))
+        Ok(Completed { applied, added, ended: None })
     }
 
     /// Whether vectors of the item are not of the space that their collection has by now.
@@ -210,10 +217,10 @@ impl Completion<'_> {
         Ok(())
     }
 
-    /// Adds members of the file as items of the run, which enter behind the output that gives them.
-    async fn add_members(&mut self, applied: &Applied) -> Result<(), JobError> {
+    /// Adds members of the file as items of the run, which enter behind the output that gives them. Returns the number of items.
+    async fn add_members(&mut self, applied: &Applied) -> Result<usize, JobError> {
         if applied.members.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let plan = &self.plan.plan;
         let mut items = Vec::new();
@@ -229,11 +236,12 @@ impl Completion<'_> {
             }
         }
         let entries: Vec<usize> = items.iter().map(|item| item.entry).collect();
-        let ids = store::run_item::insert(self.change, self.workspace, self.item.run_id, items).await?;
+        let ids = store::run_item::add(self.change, self.workspace, self.item.run_id, items).await?;
+        let added = ids.len();
         for (item, segment) in ids.into_iter().zip(entries) {
             self.enqueue_job(item, NextJob { segment, units: None }).await?;
         }
-        Ok(())
+        Ok(added)
     }
 
     fn trace(&mut self) {

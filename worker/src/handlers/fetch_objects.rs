@@ -66,6 +66,8 @@ impl Handler for FetchObjects {
         let failed = source_fetch::fail_batch(change, workspace, self.batch, failure).await?;
         let pending = i32::try_from(failed).unwrap_or(i32::MAX);
         let counts = SyncCounts { pending: -pending, failed: pending.into(), ..SyncCounts::default() };
+        // Before the run, which may end now.
+        store::history::lock(change, workspace).await?;
         sync_run::add_counts(change, workspace, self.run, counts).await?;
         if let Some(state) = store::run::finish_run(change, workspace, self.run, None).await? {
             runs::ended_without_items(change, workspace, self.run, run.pipeline_id, state).await?;
@@ -147,6 +149,8 @@ impl Batch<'_> {
         }
         let pending = i32::try_from(failed.len()).unwrap_or(i32::MAX);
         let counts = SyncCounts { pending: -pending, failed: pending.into(), ..SyncCounts::default() };
+        // Before the run, which may end now.
+        store::history::lock(change, of.workspace).await?;
         sync_run::add_counts(change, of.workspace, run, counts).await?;
         if let Some(state) = store::run::finish_run(change, of.workspace, run, None).await? {
             runs::ended_without_items(change, of.workspace, run, of.node.pipeline, state).await?;

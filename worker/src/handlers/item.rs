@@ -9,7 +9,7 @@ use nvisy_shared::{
         file::FileState,
         run::{ItemState, LogKind, RunState, RunTrigger},
     },
-    id::{ItemId, JobId, WorkspaceId},
+    id::{ItemId, JobId, RunId, WorkspaceId},
     runs,
     store::{
         self,
@@ -36,7 +36,8 @@ pub(super) async fn started(
     item: &Item,
     stage: &str,
 ) -> Result<(), JobError> {
-    store::run_item::start(change, workspace, item.run_id, vec![item.id]).await?;
+    store::run_item::start(change, workspace, vec![item.id]).await?;
+    store::run_item::start_run(change, workspace, item.run_id).await?;
     arrived(change, workspace, item, stage).await
 }
 
@@ -71,7 +72,7 @@ pub(super) fn progressed(change: &mut Change, item: &Item, stage: &str, done: u3
     }
 }
 
-/// An item that has ended in this transaction, and that its run does not know of yet: [`count_ended`].
+/// An item that has ended in this transaction, and that its run does not know of yet: [`count`].
 #[must_use]
 pub(super) struct Ended {
     item: Item,
@@ -109,7 +110,7 @@ pub(super) async fn failed(
     store::item_log::append(change, workspace, item.id, &entry).await?;
     let at = Some(ItemFailure { failure: failure.clone(), attempt, fails_run });
     let ended = end(change, workspace, &item, ItemState::Failed, at, WorkDone::default()).await?;
-    count_ended(change, workspace, &[ended]).await?;
+    count(change, workspace, item.run_id, 0, &[ended]).await?;
     metrics().file_failed(failure.code.as_str());
     Ok(())
 }
@@ -117,7 +118,7 @@ pub(super) async fn failed(
 /// Records the end of an item that wrote nothing itself, and counts it in its run: a preview, or a file that no source takes.
 pub(crate) async fn finish(change: &mut Change, workspace: WorkspaceId, item: &Item) -> Result<(), JobError> {
     let ended = finished(change, workspace, item, WorkDone::default()).await?;
-    count_ended(change, workspace, &[ended]).await
+    count(change, workspace, item.run_id, 0, &[ended]).await
 }
 
 /// Whether a percent of all is complete with those between `before` and `after`.
@@ -172,17 +173,30 @@ async fn end(
     Ok(Ended { item: item.clone(), failed, searchable_after })
 }
 
-/// Counts items of one run that have ended in this transaction, and ends the run with the last one. This is the last thing that
-/// a transaction does: the items of a run end in many transactions, which share the row of the run.
-pub(super) async fn count_ended(change: &mut Change, workspace: WorkspaceId, ended: &[Ended]) -> Result<(), JobError> {
+/// Counts items of a run that this transaction has added or that have ended in it, and ends the run with the last one. This is the
+/// last thing that a transaction does: the items of a run end in many transactions, which share the row of the run.
+pub(super) async fn count(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    run: RunId,
+    added: usize,
+    ended: &[Ended],
+) -> Result<(), JobError> {
+    if added == 0 && ended.is_empty() {
+        return Ok(());
+    }
+    // Before the run, whose end changes the usage.
+    store::history::lock(change, workspace).await?;
+    store::run_item::count_added(change, workspace, run, added).await?;
     let Some(Ended { item: last, .. }) = ended.last() else { return Ok(()) };
     let ids = ended.iter().map(|ended| ended.item.id).collect();
     let of_run = ended.iter().filter_map(|ended| ended.failed.as_ref()).find(|failed| failed.fails_run);
     let of_run = of_run.map(|failed| &failed.failure);
-    let run = store::run_item::count_ended(change, workspace, last.run_id, ids, of_run).await?;
-    let count = |ended: usize| i32::try_from(ended).unwrap_or(i32::MAX);
+    let run = store::run_item::count_ended(change, workspace, run, ids, of_run).await?;
+    let number_of = |items: usize| i32::try_from(items).unwrap_or(i32::MAX);
     let failed: Vec<_> = ended.iter().filter_map(|ended| Some((&ended.item, ended.failed.as_ref()?))).collect();
-    for (number, (item, ItemFailure { failure, .. })) in (run.items_failed - count(failed.len()) + 1..).zip(failed) {
+    let first = run.items_failed - number_of(failed.len()) + 1;
+    for (number, (item, ItemFailure { failure, .. })) in (first..).zip(failed) {
         if !item.decides_file() && has_failure_event(number, run.items) {
             let data = json!({
                 "runId": item.run_id, "fileId": item.file_id, "code": failure.code, "node": failure.node, "failed": number,
@@ -190,7 +204,7 @@ pub(super) async fn count_ended(change: &mut Change, workspace: WorkspaceId, end
             change.emit(EventType::ItemFailed, item.id, data);
         }
     }
-    let before = run.items_ended - count(ended.len());
+    let before = run.items_ended - number_of(ended.len());
     match run.ended {
         Some(state) => runs::ended(change, workspace, last, state).await?,
         None if last.trigger != RunTrigger::Upload && is_percent(before, run.items_ended, run.items) => {
@@ -216,7 +230,7 @@ async fn settle_file(change: &mut Change, workspace: WorkspaceId, item: &Item) -
     Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
 }
 
-/// Ends a run because of one item; the job that decides it goes on.
+/// Ends a run because of one item, behind [`runs::lock_open`]; the job that decides it goes on.
 pub(super) async fn fail_run(
     change: &mut Change,
     workspace: WorkspaceId,

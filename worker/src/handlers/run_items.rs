@@ -187,27 +187,33 @@ impl ItemsInProgress<'_> {
         let work = || {
             async move |change: &mut Change| {
                 let (mut done, mut ended) = (Vec::with_capacity(outputs.len()), Vec::with_capacity(outputs.len()));
+                let mut added = 0;
                 let ids: Vec<ItemId> = outputs.iter().map(|(job, _)| job.item).collect();
                 let mut items = store::locks::lock_items(change, workspace, ids).await?;
                 items.retain(|item| is_due(shared, item));
                 if !items.is_empty() {
                     let ids = items.iter().map(|item| item.id).collect();
-                    store::run_item::start(change, workspace, shared.run, ids).await?;
+                    store::run_item::start(change, workspace, ids).await?;
                 }
                 for (at, (job, output)) in outputs.iter().enumerate() {
                     let Some(found) = items.iter().position(|item| item.id == job.item) else { continue };
                     let item = items.swap_remove(found);
                     item::arrived(change, workspace, &item, segment.plan.plan.stage(job.segment)).await?;
-                    let (applied, end) = segment.complete(change, job, item, output).await?;
-                    done.push((at, applied, end.as_ref().and_then(|end| end.searchable_after)));
-                    ended.extend(end);
+                    let completed = segment.complete(change, job, item, output).await?;
+                    let searchable_after = completed.ended.as_ref().and_then(|end| end.searchable_after);
+                    done.push((at, completed.applied, searchable_after));
+                    added += completed.added;
+                    ended.extend(completed.ended);
                 }
                 if last {
                     for job in alone {
                         outbox::enqueue(change, workspace, job).await?;
                     }
                 }
-                item::count_ended(change, workspace, &ended).await?;
+                item::count(change, workspace, shared.run, added, &ended).await?;
+                if !done.is_empty() {
+                    store::run_item::start_run(change, workspace, shared.run).await?;
+                }
                 Ok(done)
             }
         };

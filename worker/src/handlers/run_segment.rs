@@ -15,13 +15,14 @@ use nvisy_shared::{
         plan::{Plan, Start},
         port::Flow,
     },
+    runs,
     store::{self, change::Change, job::Claim, run_item::Item},
     telemetry::metrics::metrics,
 };
 
 use super::{
-    completion::Completion,
-    item::{self, Ended},
+    completion::{Completed, Completion},
+    item,
 };
 use crate::{
     context::Context,
@@ -70,8 +71,8 @@ impl Handler for RunSegment {
             let (output, open) = (&output, &open);
             async move |change: &mut Change| {
                 let item = item::open(change, workspace, self.item).await?;
-                let (applied, ended) = open.complete(change, self, item, output).await?;
-                item::count_ended(change, workspace, ended.as_slice()).await?;
+                let Completed { applied, added, ended } = open.complete(change, self, item, output).await?;
+                item::count(change, workspace, self.run, added, ended.as_slice()).await?;
                 Ok((applied, ended.and_then(|ended| ended.searchable_after)))
             }
         })
@@ -84,6 +85,9 @@ impl Handler for RunSegment {
         let workspace = claim.workspace_id;
         let Some(item) = store::run_item::find(change.tx(), workspace, self.item).await? else { return Ok(()) };
         let fails_run = fails_run(change, workspace, &item, failure).await?;
+        if fails_run {
+            runs::lock_open(change, workspace, &[item.run_id], Some(claim.id)).await?;
+        }
         item::failed(change, workspace, self.item, failure, claim.attempts, fails_run).await?;
         if fails_run {
             item::fail_run(change, workspace, &item, failure, claim.id).await?;
@@ -144,14 +148,14 @@ impl<'a> OpenSegment<'a> {
         engine::run(&scope, self.segment, entering).await
     }
 
-    /// Writes the output for an item that is locked. If that ends the item, the caller counts it in its run.
+    /// Writes the output for an item that is locked.
     pub(super) async fn complete(
         &self,
         change: &mut Change,
         job: &RunSegment,
         item: Item,
         output: &SegmentOutput,
-    ) -> Result<(Applied, Option<Ended>), JobError> {
+    ) -> Result<Completed, JobError> {
         let workspace = self.claim.workspace_id;
         let mut done = Completion { cx: self.cx, change, workspace, job, item, plan: &self.plan, output };
         done.run(&self.spaces.collections).await

@@ -334,6 +334,10 @@ impl Sync<'_> {
             async move |change: &mut Change| {
                 let (workspace, run): (WorkspaceId, _) = (self.of.workspace, self.job.run);
                 let admitted = next.is_none();
+                if admitted {
+                    // Before the run, which may end now.
+                    store::history::lock(change, workspace).await?;
+                }
                 store::run::set_checkpoint(change, workspace, run, next, admitted).await?;
                 if !admitted {
                     outbox::enqueue(change, workspace, &AdmitItems { run }).await?;
