@@ -151,7 +151,8 @@ struct Row {
     vector: Vector,
 }
 
-/// The vectors of candidates, in their order.
+/// The vectors of candidates, in their order. `is true` hides the space from the planner: with many tenants and spaces, it expects one
+/// vector of a tenant in a space, and would find each by the index of these.
 async fn read_vectors(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -172,7 +173,7 @@ async fn read_vectors(
                  where workspace_id = {workspace} and document = found.document offset 0) c) c
          cross join lateral (
              select vector from embedding
-             where workspace_id = {workspace} and chunk_id = c.id and space_id = {space} offset 0) e"
+             where workspace_id = {workspace} and chunk_id = c.id and (space_id = {space}) is true offset 0) e"
     );
     let rows: Vec<Row> = sql::all(conn, rows).await?;
     let mut by_key: HashMap<Key, Vec<f32>> = HashMap::with_capacity(rows.len());

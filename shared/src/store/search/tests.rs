@@ -273,13 +273,15 @@ async fn only_the_index_walk_uses_the_index_however_many_tenants_there_are() {
     let index = format!("using embedding_hnsw_{}", fixture.space.0.simple());
     for tenants in [1, 10_000] {
         // What the planner knows of a table with so many.
-        fixture
-            .sql(&format!(
-                "select pg_clear_attribute_stats('public', 'embedding', 'workspace_id', false);
-                 select pg_restore_attribute_stats('schemaname', 'public', 'relname', 'embedding', 'attname', 'workspace_id',
-                     'inherited', false, 'null_frac', 0::real, 'avg_width', 16, 'n_distinct', {tenants}::real)"
-            ))
-            .await;
+        for table in ["embedding", "chunk"] {
+            fixture
+                .sql(&format!(
+                    "select pg_clear_attribute_stats('public', '{table}', 'workspace_id', false);
+                     select pg_restore_attribute_stats('schemaname', 'public', 'relname', '{table}', 'attname', 'workspace_id',
+                         'inherited', false, 'null_frac', 0::real, 'avg_width', 16, 'n_distinct', {tenants}::real)"
+                ))
+                .await;
+        }
         for (thresholds, walks) in [(SMALL, true), (THRESHOLDS, false)] {
             let query = fixture.query(SearchMode::Vector, "", vector(1), 10);
             let leg = VectorLeg {
@@ -299,6 +301,9 @@ async fn only_the_index_walk_uses_the_index_however_many_tenants_there_are() {
             let line = lines.iter().find(|line| line.contains(&index));
             let line = line.unwrap_or_else(|| panic!("no walk with {tenants} tenants: {lines:#?}"));
             assert_eq!(!line.contains("never executed"), walks, "{line}");
+            let finds_chunks =
+                lines.iter().any(|line| line.contains("Index Cond") && line.contains("id = best.chunk_id"));
+            assert!(finds_chunks, "chunks are not found by their ids with {tenants} tenants: {lines:#?}");
         }
     }
     fixture.close().await;

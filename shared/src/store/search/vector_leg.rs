@@ -2,7 +2,8 @@
 //!
 //! One statement contains all access paths, and row counts decide which branches run. A branch that is not needed has a
 //! condition that PostgreSQL evaluates before the first row (one-time filter), so it costs nothing. `lateral .. offset 0`
-//! fixes the join order from files to their rows. The text of the statement depends on few properties of the search, so that
+//! fixes the join order from files to their rows, and from the nearest vectors to their chunks: with many tenants, the planner expects
+//! so few chunks of one that it would read all of them. The text of the statement depends on few properties of the search, so that
 //! PostgreSQL plans it once per connection and not for each search.
 
 use pgvector::Vector;
@@ -142,7 +143,8 @@ pub(in crate::store) fn statement(leg: &VectorLeg<'_>, thresholds: Thresholds) -
                  select chunk_id, distance + 0 as distance, false as indexed from scan) nearest
              order by distance, chunk_id limit {candidates})
          select c.id as chunk_id, c.document, 1 - best.distance as score, best.indexed
-         from best join chunk c on c.workspace_id = {workspace} and c.id = best.chunk_id
+         from best cross join lateral (
+             select id, document from chunk where workspace_id = {workspace} and id = best.chunk_id offset 0) c
          order by best.distance, c.id",
         parts = parts.join(",\n"),
         exact = thresholds.exact_vectors,
