@@ -179,11 +179,14 @@ pub async fn add_missing(tx: &Tx, workspace: WorkspaceId, target: TargetId, file
         }
         let (ids, texts): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
         let documents = insert(tx, workspace, collection.0, target, texts).await?;
+        // `offset 0` hides the tenant from the planner, which would read all of its chunks where it expects few.
         let numbered = raw_sql!(
             Postgres,
             "update chunk set document = numbered.document
-             from unnest({ids}::uuid[], {documents}::bigint[]) as numbered (id, document)
-             where chunk.workspace_id = {workspace} and chunk.id = numbered.id"
+             from (
+                 select {workspace}::uuid as workspace_id, given.*
+                 from unnest({ids}::uuid[], {documents}::bigint[]) as given (id, document) offset 0) numbered
+             where chunk.workspace_id = numbered.workspace_id and chunk.id = numbered.id"
         );
         sql::execute(tx, numbered).await?;
     }

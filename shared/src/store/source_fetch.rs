@@ -29,9 +29,10 @@ pub async fn enqueue(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, objects: 
     let enqueued = raw_sql!(
         Postgres,
         "update source_object o set pending = t.listed::jsonb, batch_id = t.batch, failure_code = null, failure_detail = null
-         from unnest({ids}::text[], {listed}::text[], {batches}::uuid[]) t (external_id, listed, batch)
-         where o.workspace_id = {workspace} and o.pipeline_id = {pipeline} and o.node = {node}
-             and o.external_id = t.external_id"
+         from (
+             select {workspace}::uuid as workspace_id, {pipeline}::uuid as pipeline_id, {node}::text as node, given.*
+             from unnest({ids}::text[], {listed}::text[], {batches}::uuid[]) given (external_id, listed, batch) offset 0) t
+         where (o.workspace_id, o.pipeline_id, o.node, o.external_id) = (t.workspace_id, t.pipeline_id, t.node, t.external_id)"
     );
     sql::execute(tx, enqueued).await?;
     Ok(())
@@ -75,9 +76,11 @@ pub async fn fetched(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, objects: 
         Postgres,
         "update source_object o set revision = t.revision, file_id = t.file_id, pending = null, batch_id = null,
              failure_code = null, failure_detail = null
-         from unnest({ids}::text[], {revisions}::text[], {files}::uuid[]) t (external_id, revision, file_id)
-         where o.workspace_id = {workspace} and o.pipeline_id = {pipeline} and o.node = {node}
-             and o.external_id = t.external_id"
+         from (
+             select {workspace}::uuid as workspace_id, {pipeline}::uuid as pipeline_id, {node}::text as node, given.*
+             from unnest({ids}::text[], {revisions}::text[], {files}::uuid[]) given (external_id, revision, file_id)
+             offset 0) t
+         where (o.workspace_id, o.pipeline_id, o.node, o.external_id) = (t.workspace_id, t.pipeline_id, t.node, t.external_id)"
     );
     sql::execute(tx, fetched).await?;
     Ok(())

@@ -97,7 +97,8 @@ pub async fn known(
     sql::all(conn, known).await.map(by_id)
 }
 
-/// Keeps for the next listing what it wants to know of objects; replaces what was kept of them.
+/// Keeps for the next listing what it wants to know of objects; replaces what was kept of them. `offset 0` hides the source from the
+/// planner, here and in [`super::source_fetch`]: among many tenants it expects one object of a source, and would read all of them.
 pub async fn keep(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, kept: Vec<(String, Json)>) -> Result<()> {
     if kept.is_empty() {
         return Ok(());
@@ -107,9 +108,11 @@ pub async fn keep(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, kept: Vec<(S
     let keep = raw_sql!(
         Postgres,
         "update source_object o set kept = t.kept::jsonb
-         from unnest({ids}::text[], {kept}::text[]) t (external_id, kept)
-         where o.workspace_id = {workspace} and o.pipeline_id = {pipeline} and o.node = {node}
-             and o.external_id = t.external_id and o.kept is distinct from t.kept::jsonb"
+         from (
+             select {workspace}::uuid as workspace_id, {pipeline}::uuid as pipeline_id, {node}::text as node, given.*
+             from unnest({ids}::text[], {kept}::text[]) given (external_id, kept) offset 0) t
+         where (o.workspace_id, o.pipeline_id, o.node, o.external_id) = (t.workspace_id, t.pipeline_id, t.node, t.external_id)
+             and o.kept is distinct from t.kept::jsonb"
     );
     sql::execute(tx, keep).await?;
     Ok(())
