@@ -280,6 +280,9 @@ async fn failed_items_are_retried_by_code_and_one_by_one() {
     let setup = Setup::with_worker().await;
     let files = setup.upload(&[("short.txt", "Ebb."), ("tides.txt", TIDES)]).await;
     let run = setup.ended(&setup.start(&json!({ "files": files })).await).await;
+    // As if the item had got further before it failed.
+    setup.app.sql("update run_item set tokens = 7 where state = 'failed'").await;
+    setup.app.sql("update run set tokens = tokens + 7 where items_failed = 1").await;
     let path = format!("runs/{}", run["id"].as_str().unwrap());
     let none = setup.post(&format!("{path}/retry"), &json!({ "code": "corrupt" })).await.expect(202);
     assert_eq!(none["state"], "completed_with_errors");
@@ -288,6 +291,8 @@ async fn failed_items_are_retried_by_code_and_one_by_one() {
     assert_eq!((&open["state"], &open["itemsOpen"], &open["itemsFailed"]), (&json!("running"), &json!(1), &json!(0)));
     let ended = setup.ended(&open).await;
     assert_eq!((&ended["items"], &ended["itemsFailed"]), (&json!(2), &json!(1)), "{ended}");
+    let tokens = run["tokens"].as_i64().unwrap() + 7;
+    assert_eq!(ended["tokens"], tokens, "an item that is retried counts twice: {ended}");
     let failed = setup.items(&run, "?state=failed").await;
     let item = format!("{path}/items/{}", failed[0]["id"].as_str().unwrap());
     let retried = setup.post(&format!("{item}/retry"), &json!({})).await.expect(202);

@@ -122,19 +122,23 @@ pub async fn requeue(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Res
     Ok(())
 }
 
-/// Opens the runs of items again that are no longer failed. Locks the usage of the workspace, which that changes, before the runs.
+/// Opens the runs of items again that are no longer failed, and takes back what was counted of them: their next end counts all of their
+/// work. Locks the usage of the workspace, which that changes, before the runs.
 pub async fn reopen_runs(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
     history::lock(tx, workspace).await?;
     let reopened = raw_sql!(
         Postgres,
         "with counted as (
-             select run_id, count(*)::integer as items from run_item
-             where workspace_id = {workspace} and id = any({items}) group by run_id),
+             select run_id, count(*)::integer as items, sum(reused) as reused, sum(recomputed) as recomputed,
+                 sum(tokens)::bigint as tokens, sum(tokens_saved)::bigint as tokens_saved
+             from run_item where workspace_id = {workspace} and id = any({items}) group by run_id),
          locked as (
-             select r.id, counted.items from run r join counted on counted.run_id = r.id
+             select r.id, counted.* from run r join counted on counted.run_id = r.id
              where r.workspace_id = {workspace} order by r.id for no key update of r)
          update run set state = 'running', finished_at = null, items_open = run.items_open + locked.items,
-             items_failed = run.items_failed - locked.items, failure_code = null, failure_detail = null,
+             items_failed = run.items_failed - locked.items, reused = run.reused - locked.reused,
+             recomputed = run.recomputed - locked.recomputed, tokens = run.tokens - locked.tokens,
+             tokens_saved = run.tokens_saved - locked.tokens_saved, failure_code = null, failure_detail = null,
              webhook_delivered_at = null, webhook_failure = null
          from locked where run.workspace_id = {workspace} and run.id = locked.id"
     );
