@@ -95,27 +95,45 @@ pub(super) async fn lock_for_deletion(tx: &Tx, workspace: WorkspaceId, file: Fil
     if exists.one(tx).await?.is_none() {
         return Ok(None);
     }
+    lock_items_of_files(tx, workspace, vec![file]).await.map(Some)
+}
+
+/// Locks files that one transaction is to delete one after the other, then their items: the first deletion locks the usage of the
+/// workspace, behind which no file may be locked.
+pub async fn lock_for_deletions(tx: &Tx, workspace: WorkspaceId, files: Vec<FileId>) -> Result<()> {
+    let locked = select_file(workspace)
+        .filter(file::Column::Id.eq_any(files))
+        .order_by_asc(file::Column::Id)
+        .lock(LockType::Update)
+        .into_tuple::<FileId>();
+    let locked = locked.all(tx).await?;
+    lock_items_of_files(tx, workspace, locked).await?;
+    Ok(())
+}
+
+/// Locks the items of files that are locked; returns their runs.
+async fn lock_items_of_files(tx: &Tx, workspace: WorkspaceId, files: Vec<FileId>) -> Result<Vec<RunId>> {
     // By version: that is the index.
     let runs = run_item::Entity::find()
         .select_only()
         .column(run_item::Column::RunId)
         .filter(run_item::Column::WorkspaceId.eq(workspace))
-        .filter(run_item::Column::VersionId.in_subquery(versions(workspace, file)))
+        .filter(run_item::Column::VersionId.in_subquery(versions(workspace, files)))
         .order_by_asc(run_item::Column::Id)
         .lock(LockType::Update)
         .into_tuple();
-    runs.all(tx).await.map(Some)
+    runs.all(tx).await
 }
 
 fn select_file(workspace: WorkspaceId) -> sea_orm::Select<file::Entity> {
     file::Entity::find().select_only().column(file::Column::Id).filter(file::Column::WorkspaceId.eq(workspace))
 }
 
-fn versions(workspace: WorkspaceId, file: FileId) -> SelectStatement {
+fn versions(workspace: WorkspaceId, files: Vec<FileId>) -> SelectStatement {
     file_version::Entity::find()
         .select_only()
         .column(file_version::Column::Id)
         .filter(file_version::Column::WorkspaceId.eq(workspace))
-        .filter(file_version::Column::FileId.eq(file))
+        .filter(file_version::Column::FileId.eq_any(files))
         .into_query()
 }

@@ -27,9 +27,8 @@ pub(crate) async fn apply(
 }
 
 async fn delete(change: &mut Change, of: &SyncedSource, gone: &[(String, Option<FileId>)]) -> Result<(), JobError> {
-    // Files are locked by id.
-    let mut gone: Vec<_> = gone.iter().collect();
-    gone.sort_by_key(|(_, file)| *file);
+    let files = gone.iter().filter_map(|(_, file)| *file).collect();
+    store::locks::lock_for_deletions(change, of.workspace, files).await?;
     for (id, file) in gone {
         if let Some(file) = *file {
             // The file before its objects, as in every deletion.
