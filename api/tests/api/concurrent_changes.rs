@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use nvisy_shared::{
     domain::activity::Action,
     id::WorkspaceId,
@@ -14,9 +14,10 @@ use nvisy_shared::{
     testing::TestDeployment,
 };
 use reqwest::{Method, multipart::Form};
+use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
-use crate::support::{TestAccount, TestApp, part, send, wait_until};
+use crate::support::{Setup, TestAccount, TestApp, definition, part, send, wait_until};
 
 /// Rounds of each race, with [`UPLOADS`] files at once. `NVISY_TEST_ROUNDS=250 just test while_a_worker` runs a longer one.
 const ROUNDS: usize = 15;
@@ -149,7 +150,7 @@ async fn uploads_of_the_same_external_ids_in_any_order_do_not_deadlock() {
                 let deleted = app.delete(&ada, &path).await.status.as_u16();
                 assert!([204, 404].contains(&deleted), "{deleted}");
             } else {
-                let change = serde_json::json!({ "metadata": { n.to_string(): round } });
+                let change = json!({ "metadata": { n.to_string(): round } });
                 let changed =
                     send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&change)).await.status;
                 assert!([200, 404].contains(&changed.as_u16()), "{changed}");
@@ -166,6 +167,50 @@ async fn uploads_of_the_same_external_ids_in_any_order_do_not_deadlock() {
     assert_eq!(app.count(numbered).await, 0, "numbers have gaps");
     assert_eq!(app.count("file where live_version_id <> version_id").await, 0);
     app.stop_then(async |deployment| assert_no_deadlock(deployment).await).await;
+}
+
+/// Files of the runs that meet: workers process several of one run in one transaction.
+const FILES: usize = 24;
+
+#[actix_web::test]
+async fn runs_are_cancelled_and_retried_while_workers_process_their_items() {
+    let setup = Setup::with_worker().await;
+    let nodes = json!([
+        { "id": "in", "type": "source.files", "trigger": "manual" },
+        { "id": "read", "type": "partition" },
+        { "id": "long", "type": "check", "expression": "document.characters > 10", "severity": "block" },
+        { "id": "cut", "type": "chunk.section" },
+        { "id": "out", "type": "sink.collection" },
+    ]);
+    let edges = ["in > read", "read > long", "long > cut", "cut > out"];
+    let pipeline = setup.pipeline("Words", &definition(&nodes, &edges)).await;
+    let content =
+        |n: usize| if n % 3 == 0 { "Ebb.".to_owned() } else { format!("Tide {n} turns at noon.\n").repeat(40) };
+    let contents: Vec<(String, String)> = (0..FILES).map(|n| (format!("{n}.txt"), content(n))).collect();
+    let contents: Vec<(&str, &str)> = contents.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let files: Vec<Value> = setup.upload(&contents).await.into_values().map(|file| file["id"].clone()).collect();
+    let app = &setup.app;
+    for _ in 0..rounds() / 3 {
+        let (path, body) = (setup.path(&format!("{pipeline}/runs")), json!({ "files": files }));
+        let runs = join_all((0..3).map(|_| app.post(&setup.ada, &path, &body))).await;
+        let runs: Vec<Value> = runs.into_iter().map(|run| run.expect(202)).collect();
+        let cancelled = runs[0]["id"].as_str().unwrap();
+        let ended = format!("run_item where run_id = '{cancelled}' and finished_at is not null");
+        wait_until("an item has ended", async || (app.count(&ended).await > 0).then_some(())).await;
+        let (cancel, retry) = (setup.path(&format!("runs/{cancelled}/cancel")), setup.path("items/retry"));
+        let body = json!({});
+        let (cancelled, retried) =
+            join(app.post(&setup.ada, &cancel, &body), app.post(&setup.ada, &retry, &body)).await;
+        assert!([200, 409].contains(&cancelled.status.as_u16()), "{cancelled:?}");
+        assert_eq!(retried.status, 202, "{retried:?}");
+        app.wait_until_no_jobs_are_left().await;
+    }
+    assert_eq!(app.count("dead_job").await, 0);
+    assert_eq!(app.count("run where finished_at is null or items_open <> 0").await, 0);
+    let failed = "(select count(*) from run_item i where i.run_id = run.id and i.state = 'failed')";
+    assert_eq!(app.count(&format!("run where items_failed <> {failed}")).await, 0, "failed items are not counted once");
+    assert_eq!(app.count("workspace_usage where runs <> 0").await, 0);
+    setup.app.stop_then(async |deployment| assert_no_deadlock(deployment).await).await;
 }
 
 /// Runs the same change twice at the same time, in two workspaces; `meet` gets the number of the change, that of its attempt, and
