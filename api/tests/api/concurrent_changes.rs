@@ -184,8 +184,9 @@ async fn runs_are_cancelled_and_retried_while_workers_process_their_items() {
     ]);
     let edges = ["in > read", "read > long", "long > cut", "cut > out"];
     let pipeline = setup.pipeline("Words", &definition(&nodes, &edges)).await;
-    let content =
-        |n: usize| if n % 3 == 0 { "Ebb.".to_owned() } else { format!("Tide {n} turns at noon.\n").repeat(40) };
+    let content = |n: usize| {
+        if n.is_multiple_of(3) { "Ebb.".to_owned() } else { format!("Tide {n} turns at noon.\n").repeat(40) }
+    };
     let contents: Vec<(String, String)> = (0..FILES).map(|n| (format!("{n}.txt"), content(n))).collect();
     let contents: Vec<(&str, &str)> = contents.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let files: Vec<Value> = setup.upload(&contents).await.into_values().map(|file| file["id"].clone()).collect();

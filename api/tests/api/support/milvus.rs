@@ -99,6 +99,12 @@ impl Milvus {
             "username": USER, "oldPassword": BASE64.encode(FIRST_PASSWORD), "newPassword": BASE64.encode(PASSWORD),
         });
         server.manage(Method::PATCH, "credential", &change).await;
+        wait_until("Milvus accepts the password", async || {
+            let collections = server.client.get(format!("{}/v1/vector/collections", server.rest));
+            let response = collections.bearer_auth(Self::key()).send().await.ok()?;
+            response.status().is_success().then_some(())
+        })
+        .await;
         milvus
     }
 

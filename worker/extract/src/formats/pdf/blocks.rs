@@ -359,8 +359,11 @@ mod tests {
         Line { text, left, right, y, size: 10.0, is_artifact: false, is_upright: true, is_bold: false, boxes }
     }
 
-    /// The texts of blocks, each with the parts that stand in its boxes, and their left and upper sides.
-    fn placed(lines: Vec<Line>) -> Vec<(String, Vec<(String, f32, f32)>)> {
+    /// A part of a text that stands in a box, and the left and upper sides of that.
+    type Placed = (String, f32, f32);
+
+    /// The texts of blocks, each with the parts that stand in its boxes.
+    fn placed(lines: Vec<Line>) -> Vec<(String, Vec<Placed>)> {
         let (sizes, words) = (Sizes::of_picture(&lines), Words::new(lines.iter()));
         let texts = blocks(lines, &sizes, &words).into_iter().map(|block| {
             let (Block::Table(text, boxes) | Block::Text(_, text, boxes)) = block;
