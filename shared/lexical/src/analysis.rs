@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
+pub use crate::document_number::{UNIT_CHUNKS, document, unit_of};
 use crate::{
     fold::lower_case,
     language::Language,
@@ -11,24 +12,10 @@ use crate::{
     token::{Kind, Token, tokens},
 };
 
-/// The maximum number of chunks of a unit: the number of a document has this many places for each unit.
-pub const UNIT_CHUNKS: usize = 1 << 12;
 /// The fewest letters of a word that has a stem of its own.
 const MIN_STEMMED_LETTERS: usize = 3;
 /// Begins a term that no word has: the language of a chunk.
 const LANGUAGE_MARK: char = '\u{1}';
-
-/// The number of a document: a chunk's place in a unit.
-#[must_use]
-pub const fn document(unit: i64, place: usize) -> i64 {
-    unit * UNIT_CHUNKS as i64 + place as i64
-}
-
-/// The unit of a document.
-#[must_use]
-pub const fn unit_of(document: i64) -> i64 {
-    document.div_euclid(UNIT_CHUNKS as i64)
-}
 
 /// The term that the chunks of a language have beside their words.
 #[must_use]

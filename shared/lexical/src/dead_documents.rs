@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::{
-    analysis::{document, unit_of},
+    document_number::{document, unit_of},
     documents::Cursor,
 };
 

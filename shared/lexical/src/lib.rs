@@ -14,6 +14,7 @@ pub mod accents;
 pub mod analysis;
 pub mod best;
 mod dead_documents;
+mod document_number;
 pub mod documents;
 mod fold;
 pub mod highlight;
