@@ -15,7 +15,7 @@ pub enum Script {
 }
 
 /// Greek letters that look like Latin ones. The others stand in formulas of all languages.
-const LOOK_ALIKES: &str = "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧικνου";
+const SIMILAR_LETTERS: &str = "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧικνου";
 
 /// Letters by their number in the output of the model; the first stands for none.
 pub(super) struct Letters {
@@ -95,7 +95,7 @@ fn is_in(letter: char, scripts: &[Script]) -> bool {
         | '\u{20000}'..='\u{3FFFF}' => scripts.iter().any(|script| *script != Script::Latin),
         // Coptic.
         '\u{3E2}'..='\u{3EF}' => false,
-        letter => !LOOK_ALIKES.contains(letter),
+        letter => !SIMILAR_LETTERS.contains(letter),
     }
 }
 
