@@ -16,7 +16,7 @@ use crate::context::Context;
 /// The work of one kind of job. Its methods are `async fn` in implementations.
 ///
 /// Not a trait of `async_trait`, because of the time to compile: that adds bounds to each method (`'life0: 'async_trait`), and the
-/// compiler keeps proofs by bounds. So it would prove for each method anew that all futures within are `Send`. [`ErasedHandler`] boxes
+/// compiler keeps proofs by bounds. So it would prove for each method anew that all futures within are `Send`. `ErasedHandler` boxes
 /// the futures instead.
 pub trait Handler: Job {
     /// Does the work and completes the job, through [`super::complete_in_tx`].
