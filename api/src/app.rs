@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{dev::Server, web::Data};
+use futures::future::LocalBoxFuture;
 use nvisy_shared::{
     config::{self, Config},
     lifecycle::Lifecycle,
@@ -79,7 +80,12 @@ impl App {
     ///
     /// # Errors
     /// When one of them cannot be opened.
-    pub async fn build(mut config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
+    // Boxed: otherwise each program, test and benchmark that calls it would compile all that it calls.
+    pub fn build(config: Config, lifecycle: Lifecycle) -> LocalBoxFuture<'static, Result<Self, StartError>> {
+        Box::pin(Self::open(config, lifecycle))
+    }
+
+    async fn open(mut config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
         let signing_keys = SigningKeys::load(&config.auth)?;
         let certificate = Certificate::load(&config.http)?;
         let default_pipeline = default_pipeline(&config.chunk)?;

@@ -20,6 +20,7 @@ pub use adopt_signing_keys::{AdoptError, adopt_signing_keys};
 pub use allow_sign_up::{AllowSignUpError, allow_sign_up};
 use clap::{Parser, Subcommand, value_parser};
 pub use doctor::doctor;
+use futures::future::LocalBoxFuture;
 pub use keys::{KeysError, keys};
 use nvisy_shared::{
     config::{self, Config},
@@ -119,7 +120,12 @@ impl Command {
     ///
     /// # Errors
     /// The sentence to print to standard error.
-    pub async fn run(self) -> CommandResult {
+    // Boxed, so that the program does not compile what the commands call once more.
+    pub fn run(self) -> LocalBoxFuture<'static, CommandResult> {
+        Box::pin(self.execute())
+    }
+
+    async fn execute(self) -> CommandResult {
         match self {
             Self::Doctor => print_findings().await,
             Self::Schema => print_differences().await,
