@@ -1,4 +1,4 @@
-//! Tests of rankings behind the fusion: neighbours, recall, files of candidates.
+//! Tests of rankings: fusion, neighbours, recall, files of candidates.
 
 use super::*;
 
@@ -78,5 +78,20 @@ async fn recall_of_a_walk_is_measured_against_an_exact_search() {
         recalls.push(walked.recall.unwrap());
     }
     assert!(recalls.iter().sum::<f64>() >= 4.5, "{recalls:?}");
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn hybrid_search_ranks_chunks_of_both_legs_first() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    let passages =
+        vec![("near".to_owned(), vector(1)), ("tide far".to_owned(), vector(50)), ("tide".to_owned(), vector(1))];
+    fixture.file(owner, "f", passages, true).await;
+    let result = fixture.search(owner.0, &fixture.query(SearchMode::Hybrid, "tides", vector(1), 10), THRESHOLDS).await;
+    let [first, ..] = &result.hits[..] else { panic!("nothing found") };
+    assert_eq!(first.marked_text, format!("{MARK_START}tide{MARK_END}"));
+    assert!(first.vector_score.unwrap() > 0.999 && first.text_score.is_some());
+    assert_eq!(result.hits.len(), 3);
     fixture.close().await;
 }

@@ -326,3 +326,33 @@ async fn words_are_found_in_other_languages_scripts_and_forms() {
     assert!(fixture.by_words(owner.0, "AB-1234/5").await[..2].iter().all(|text| text.contains("AB-1234/5")));
     fixture.close().await;
 }
+
+#[tokio::test]
+async fn rare_words_rank_higher_and_frequent_words_still_match() {
+    let fixture = Fixture::new().await;
+    let owner = fixture.workspace().await;
+    let mut passages: Vec<_> = (0..200).map(|n| (format!("turbine note {n}"), vector(n))).collect();
+    passages[50].0 = "one osprey was seen".to_owned();
+    passages[60].0 = "turbine turbine turbine turbine".to_owned();
+    fixture.file(owner, "notes", passages, true).await;
+    fixture.sql("analyze chunk").await;
+    let by_words = |text: &str| fixture.query(SearchMode::Text, text, Vec::new(), 20);
+    let all = json!({ "field": "tags", "op": "nin", "value": [] });
+    for query in [by_words("Did the turbine disturb an osprey?"), filtered(by_words("turbine osprey"), &all)] {
+        let result = fixture.search(owner.0, &query, THRESHOLDS).await;
+        let mark = |word: &str| format!("{MARK_START}{word}{MARK_END}");
+        assert_eq!(texts(&result)[0], format!("one {} was seen", mark("osprey")));
+        assert_eq!(texts(&result)[1], [&*mark("turbine"); 4].join(" "));
+        assert_eq!(
+            (result.access_path, result.hits.len()),
+            (AccessPath::Lexical, 20),
+            "all matches up to the limit are returned"
+        );
+    }
+    for nothing in ["", "the of and", "!&|:*()'\\", "xylophone"] {
+        assert!(fixture.search(owner.0, &by_words(nothing), THRESHOLDS).await.hits.is_empty(), "{nothing}");
+    }
+    let long = (0..5_000).map(|n| format!("w{n} it''s \\ a:b ")).collect::<String>() + "osprey";
+    fixture.search(owner.0, &by_words(&long), THRESHOLDS).await;
+    fixture.close().await;
+}
