@@ -169,6 +169,48 @@ impl<'a> Walk<'a> {
         walk.part(&xml)
     }
 
+    fn push_str(&mut self, text: &str) {
+        if let Some(block) = self.blocks.last_mut() {
+            block.text.push_str(text);
+        }
+    }
+
+    fn add(&mut self, block: Block) -> Result<(), FileError> {
+        let text = block.text;
+        if self.is_styles {
+            return if self.in_head { self.builder.aside(&text) } else { Ok(()) };
+        }
+        if let Some((note, _)) = &mut self.note {
+            note.push_str(text.trim());
+            note.push('\n');
+            return Ok(());
+        }
+        if self.table.is_some() {
+            self.cell.push(' ');
+            self.cell.push_str(&text);
+            return Ok(());
+        }
+        if text.trim().is_empty() {
+            return Ok(());
+        }
+        if let Some(level) = block.heading {
+            let of_list = self.marker.take().filter(|_| block.in_list);
+            let number = of_list.or_else(|| self.numbering.heading(level));
+            let number = number.map(|number| format!("{number} ")).unwrap_or_default();
+            return self.builder.push(ElementKind::Heading { level }, &format!("{number}{}", text.trim()));
+        }
+        if block.in_list && std::mem::take(&mut self.is_first_in_item) {
+            let indent = "  ".repeat(self.lists.saturating_sub(1).min(8));
+            let marker = self.marker.take().unwrap_or_else(|| "-".to_owned());
+            return self.builder.push(ElementKind::ListItem, &format!("{indent}{marker} {}", text.trim()));
+        }
+        if std::mem::take(&mut self.in_title) {
+            self.builder.title(&text);
+            return self.builder.push(ElementKind::Title, &text);
+        }
+        self.builder.push(ElementKind::Paragraph, &text)
+    }
+
     fn part(&mut self, xml: &str) -> Result<(), FileError> {
         let mut reader = Reader::from_str(xml);
         loop {
@@ -274,12 +316,6 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn push_str(&mut self, text: &str) {
-        if let Some(block) = self.blocks.last_mut() {
-            block.text.push_str(text);
-        }
-    }
-
     fn end(&mut self, name: &str) -> Result<(), FileError> {
         match name {
             "h" | "p" => {
@@ -328,41 +364,5 @@ impl<'a> Walk<'a> {
             _ => {}
         }
         Ok(())
-    }
-
-    fn add(&mut self, block: Block) -> Result<(), FileError> {
-        let text = block.text;
-        if self.is_styles {
-            return if self.in_head { self.builder.aside(&text) } else { Ok(()) };
-        }
-        if let Some((note, _)) = &mut self.note {
-            note.push_str(text.trim());
-            note.push('\n');
-            return Ok(());
-        }
-        if self.table.is_some() {
-            self.cell.push(' ');
-            self.cell.push_str(&text);
-            return Ok(());
-        }
-        if text.trim().is_empty() {
-            return Ok(());
-        }
-        if let Some(level) = block.heading {
-            let of_list = self.marker.take().filter(|_| block.in_list);
-            let number = of_list.or_else(|| self.numbering.heading(level));
-            let number = number.map(|number| format!("{number} ")).unwrap_or_default();
-            return self.builder.push(ElementKind::Heading { level }, &format!("{number}{}", text.trim()));
-        }
-        if block.in_list && std::mem::take(&mut self.is_first_in_item) {
-            let indent = "  ".repeat(self.lists.saturating_sub(1).min(8));
-            let marker = self.marker.take().unwrap_or_else(|| "-".to_owned());
-            return self.builder.push(ElementKind::ListItem, &format!("{indent}{marker} {}", text.trim()));
-        }
-        if std::mem::take(&mut self.in_title) {
-            self.builder.title(&text);
-            return self.builder.push(ElementKind::Title, &text);
-        }
-        self.builder.push(ElementKind::Paragraph, &text)
     }
 }

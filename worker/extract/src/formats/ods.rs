@@ -89,6 +89,36 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn add_space(&mut self) {
+        if let Some(cell) = &mut self.cell {
+            cell.text.push(' ');
+        }
+    }
+
+    fn row_end(&mut self) -> Result<(), FileError> {
+        let next = self.row.saturating_add(self.row_count);
+        if let Some((_, rows)) = &mut self.sheet
+            && !self.cells.is_empty()
+        {
+            for row in self.row..next.min(MAX_ROWS) {
+                for (column, text) in &self.cells {
+                    rows.add(row, *column, text.clone())?;
+                }
+            }
+        }
+        self.row = next;
+        self.cells.clear();
+        Ok(())
+    }
+
+    /// Adds the open sheet.
+    fn sheet_end(&mut self) -> Result<(), FileError> {
+        match self.sheet.take() {
+            Some((name, rows)) => rows.add_to(self.builder, &name),
+            None => Ok(()),
+        }
+    }
+
     fn part(&mut self, xml: &str) -> Result<(), FileError> {
         let mut reader = Reader::from_str(xml);
         loop {
@@ -150,12 +180,6 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn add_space(&mut self) {
-        if let Some(cell) = &mut self.cell {
-            cell.text.push(' ');
-        }
-    }
-
     fn end(&mut self, name: &str) -> Result<(), FileError> {
         match name {
             "table" if self.inner_tables > 0 => self.inner_tables -= 1,
@@ -174,30 +198,6 @@ impl<'a> Walk<'a> {
             _ => {}
         }
         Ok(())
-    }
-
-    fn row_end(&mut self) -> Result<(), FileError> {
-        let next = self.row.saturating_add(self.row_count);
-        if let Some((_, rows)) = &mut self.sheet
-            && !self.cells.is_empty()
-        {
-            for row in self.row..next.min(MAX_ROWS) {
-                for (column, text) in &self.cells {
-                    rows.add(row, *column, text.clone())?;
-                }
-            }
-        }
-        self.row = next;
-        self.cells.clear();
-        Ok(())
-    }
-
-    /// Adds the open sheet.
-    fn sheet_end(&mut self) -> Result<(), FileError> {
-        match self.sheet.take() {
-            Some((name, rows)) => rows.add_to(self.builder, &name),
-            None => Ok(()),
-        }
     }
 }
 
