@@ -50,6 +50,41 @@ pub(super) fn append_text(text: &mut String, event: &Event<'_>) {
     }
 }
 
+/// A reader of the elements of a part, one after the other.
+pub(super) trait ElementReader {
+    /// The elements that are left out with everything within them, by their names without prefix.
+    const SKIPPED: &'static [&'static str];
+
+    /// Begins an element. One without content ends at once.
+    fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), FileError>;
+
+    /// Ends an element of this name, without prefix.
+    fn end(&mut self, name: &str) -> Result<(), FileError>;
+
+    /// Takes the characters between two tags (see [`append_text`]), and other events.
+    fn content(&mut self, event: &Event<'_>);
+
+    /// Reads a part to its end.
+    fn part(&mut self, xml: &str) -> Result<(), FileError> {
+        let mut reader = Reader::from_str(xml);
+        loop {
+            match reader.read_event().map_err(malformed)? {
+                Event::Start(tag) if Self::SKIPPED.contains(&tag.local_name().as_ref()) => {
+                    reader.read_to_end(tag.name()).map_err(malformed)?;
+                }
+                Event::Start(tag) => self.start(&tag)?,
+                Event::Empty(tag) => {
+                    self.start(&tag)?;
+                    self.end(tag.local_name().as_ref())?;
+                }
+                Event::End(tag) => self.end(tag.local_name().as_ref())?,
+                Event::Eof => return Ok(()),
+                event => self.content(&event),
+            }
+        }
+    }
+}
+
 /// The text of the first element of this name, without prefix.
 pub(super) fn first_text(xml: &str, name: &str) -> Result<String, FileError> {
     let mut reader = Reader::from_str(xml);

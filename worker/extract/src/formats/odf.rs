@@ -1,12 +1,11 @@
 //! OpenDocument texts and presentations: headings, paragraphs, lists, tables; slides are pages.
 
-use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::archive::Archive;
 use super::builder::DocumentBuilder;
 use super::failures::too_many_pages;
-use super::markup::{append_text, attribute, check_end, first_text, malformed, number, texts};
+use super::markup::{ElementReader, append_text, attribute, check_end, first_text, number, texts};
 use super::odf_numbering::Numbering;
 use super::rows::TableRows;
 use crate::{ElementKind, ExtractLimits, FileError, FileErrorKind, MediaType};
@@ -23,6 +22,15 @@ pub(super) fn check_protection(archive: &mut Archive) -> Result<(), FileError> {
     Ok(())
 }
 
+/// Adds title and author of the document.
+pub(super) fn add_properties(archive: &mut Archive, builder: &mut DocumentBuilder) -> Result<(), FileError> {
+    if let Some(xml) = archive.text("meta.xml")? {
+        builder.title(&first_text(&xml, "title")?);
+        builder.property("author", &first_text(&xml, "creator")?);
+    }
+    Ok(())
+}
+
 /// Reads a text or a presentation.
 pub(super) fn read(
     archive: &mut Archive,
@@ -33,10 +41,7 @@ pub(super) fn read(
     check_protection(archive)?;
     builder.media_type(media_type);
     builder.if_empty("The document has no text.");
-    if let Some(xml) = archive.text("meta.xml")? {
-        builder.title(&first_text(&xml, "title")?);
-        builder.property("author", &first_text(&xml, "creator")?);
-    }
+    add_properties(archive, builder)?;
     let Some(content) = archive.text("content.xml")? else {
         return Err(FileError::new(FileErrorKind::Corrupt, "The document has no content."));
     };
@@ -210,47 +215,12 @@ impl<'a> Walk<'a> {
         }
         self.builder.push(ElementKind::Paragraph, &text)
     }
+}
 
-    fn part(&mut self, xml: &str) -> Result<(), FileError> {
-        let mut reader = Reader::from_str(xml);
-        loop {
-            match reader.read_event().map_err(malformed)? {
-                // Deleted text, and what only programs read.
-                Event::Start(tag)
-                    if matches!(
-                        tag.local_name().as_ref(),
-                        "tracked-changes"
-                            | "scripts"
-                            | "font-face-decls"
-                            | "forms"
-                            | "index-title-template"
-                            | "note-citation"
-                    ) =>
-                {
-                    reader.read_to_end(tag.name()).map_err(malformed)?;
-                }
-                Event::Start(tag) => self.start(&tag)?,
-                Event::Empty(tag) => {
-                    self.start(&tag)?;
-                    self.end(tag.local_name().as_ref())?;
-                }
-                Event::End(tag) => self.end(tag.local_name().as_ref())?,
-                Event::Eof => return Ok(()),
-                event => {
-                    if let Some(reading) = &mut self.reading {
-                        append_text(reading, &event);
-                    } else if let Some(block) = self.blocks.last_mut() {
-                        let from = block.text.len();
-                        append_text(&mut block.text, &event);
-                        // White space in the markup is a single space; `text:s` has more.
-                        let words = block.text[from..].replace(['\n', '\t', '\r'], " ");
-                        block.text.truncate(from);
-                        block.text.push_str(&words);
-                    }
-                }
-            }
-        }
-    }
+impl ElementReader for Walk<'_> {
+    /// Deleted text, and what only programs read.
+    const SKIPPED: &'static [&'static str] =
+        &["tracked-changes", "scripts", "font-face-decls", "forms", "index-title-template", "note-citation"];
 
     fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), FileError> {
         let name = tag.local_name();
@@ -364,5 +334,18 @@ impl<'a> Walk<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn content(&mut self, event: &Event<'_>) {
+        if let Some(reading) = &mut self.reading {
+            append_text(reading, event);
+        } else if let Some(block) = self.blocks.last_mut() {
+            let from = block.text.len();
+            append_text(&mut block.text, event);
+            // White space in the markup is a single space; `text:s` has more.
+            let words = block.text[from..].replace(['\n', '\t', '\r'], " ");
+            block.text.truncate(from);
+            block.text.push_str(&words);
+        }
     }
 }

@@ -1,14 +1,13 @@
 //! OpenDocument spreadsheets: the cells as they are shown, which is their text in the file.
 
-use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::archive::Archive;
 use super::builder::DocumentBuilder;
 use super::decimal::decimal;
 use super::failures::too_many_pages;
-use super::markup::{append_text, attribute, check_end, first_text, malformed, number};
-use super::odf::check_protection;
+use super::markup::{ElementReader, append_text, attribute, check_end, number};
+use super::odf::{add_properties, check_protection};
 use super::sheets::Rows;
 use crate::{ExtractLimits, FileError, FileErrorKind, MediaType};
 
@@ -26,10 +25,7 @@ pub(super) fn read(
     check_protection(archive)?;
     builder.media_type(MediaType::Ods);
     builder.if_empty("The workbook has no filled cells.");
-    if let Some(xml) = archive.text("meta.xml")? {
-        builder.title(&first_text(&xml, "title")?);
-        builder.property("author", &first_text(&xml, "creator")?);
-    }
+    add_properties(archive, builder)?;
     let Some(xml) = archive.text("content.xml")? else {
         return Err(FileError::new(FileErrorKind::Corrupt, "The workbook has no content."));
     };
@@ -118,36 +114,11 @@ impl<'a> Walk<'a> {
             None => Ok(()),
         }
     }
+}
 
-    fn part(&mut self, xml: &str) -> Result<(), FileError> {
-        let mut reader = Reader::from_str(xml);
-        loop {
-            match reader.read_event().map_err(malformed)? {
-                // Comments, deleted cells, and what only programs read.
-                Event::Start(tag)
-                    if matches!(
-                        tag.local_name().as_ref(),
-                        "annotation" | "tracked-changes" | "scripts" | "font-face-decls" | "forms"
-                    ) =>
-                {
-                    reader.read_to_end(tag.name()).map_err(malformed)?;
-                }
-                Event::Start(tag) => self.start(&tag)?,
-                Event::Empty(tag) => {
-                    self.start(&tag)?;
-                    self.end(tag.local_name().as_ref())?;
-                }
-                Event::End(tag) => self.end(tag.local_name().as_ref())?,
-                Event::Eof => return Ok(()),
-                event if self.in_paragraph > 0 => {
-                    if let Some(cell) = &mut self.cell {
-                        append_text(&mut cell.text, &event);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
+impl ElementReader for Walk<'_> {
+    /// Comments, deleted cells, and what only programs read.
+    const SKIPPED: &'static [&'static str] = &["annotation", "tracked-changes", "scripts", "font-face-decls", "forms"];
 
     fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), FileError> {
         match tag.local_name().as_ref() {
@@ -198,6 +169,14 @@ impl<'a> Walk<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn content(&mut self, event: &Event<'_>) {
+        if let Some(cell) = &mut self.cell
+            && self.in_paragraph > 0
+        {
+            append_text(&mut cell.text, event);
+        }
     }
 }
 
