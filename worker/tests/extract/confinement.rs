@@ -2,16 +2,14 @@
 
 use std::{
     fs,
-    io::Write,
-    os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use nvisy_extract::{ExtractLimits, confinement};
+use nvisy_extract::confinement;
 
-use super::worker;
+use super::{start_long_child, worker};
 
 /// Whether another program gets these namespaces here.
 fn are_allowed(namespaces: &[&str]) -> bool {
@@ -32,21 +30,7 @@ async fn child_has_a_network_of_its_own() {
     if !are_allowed(&["--user", "--net"]) {
         return;
     }
-    // It takes longer to read than to find out the namespace.
-    let mut file = tempfile::tempfile().expect("a temporary file");
-    file.write_all("<table><tr><td>deep".repeat(1 << 20).as_bytes()).expect("written");
-    let (ours, theirs) = UnixStream::pair().expect("a socket");
-    let mut child = Command::new(worker())
-        .arg("extract")
-        .stdin(Stdio::from(file))
-        .stdout(Stdio::from(OwnedFd::from(theirs)))
-        .spawn()
-        .expect("the worker starts");
-    let request = serde_json::json!({
-        "info": { "file_name": "a.html", "declared_type": null },
-        "limits": ExtractLimits::default(),
-    });
-    writeln!(&ours, "{request}").expect("written");
+    let (mut child, ours) = start_long_child();
     let namespace = |process: &str| fs::read_link(PathBuf::from("/proc").join(process).join("ns/net"));
     let (own, id) = (namespace("self").expect("the own namespace"), child.id().to_string());
     let deadline = Instant::now() + Duration::from_secs(60);

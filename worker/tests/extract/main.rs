@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::{fd::OwnedFd, unix::net::UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nvisy_extract::{
@@ -56,6 +56,25 @@ async fn failure_within(name: &str, bytes: &[u8], limits: &ExtractLimits) -> (Fi
 
 async fn failure(name: &str, bytes: &[u8]) -> FileErrorKind {
     failure_within(name, bytes, &ExtractLimits::default()).await.0
+}
+
+/// A child that reads for longer than a test looks at it, and its socket: the child exits when that closes.
+fn start_long_child() -> (Child, UnixStream) {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all("<table><tr><td>deep".repeat(1 << 20).as_bytes()).expect("written");
+    let (ours, theirs) = UnixStream::pair().expect("a socket");
+    let child = Command::new(worker())
+        .arg("extract")
+        .stdin(Stdio::from(file))
+        .stdout(Stdio::from(OwnedFd::from(theirs)))
+        .spawn()
+        .expect("the worker starts");
+    let request = serde_json::json!({
+        "info": { "file_name": "a.html", "declared_type": null },
+        "limits": ExtractLimits::default(),
+    });
+    writeln!(&ours, "{request}").expect("written");
+    (child, ours)
 }
 
 fn pieces(document: &Document) -> Vec<(ElementKind, &str)> {
@@ -283,21 +302,7 @@ async fn file_is_read_from_its_start_each_time() {
 
 #[test]
 fn child_exits_with_its_parent() {
-    // Far more than the child can read before the socket closes.
-    let mut file = tempfile::tempfile().expect("a temporary file");
-    file.write_all("<table><tr><td>deep".repeat(1 << 20).as_bytes()).expect("written");
-    let (ours, theirs) = UnixStream::pair().expect("a socket");
-    let mut child = Command::new(worker())
-        .arg("extract")
-        .stdin(Stdio::from(file))
-        .stdout(Stdio::from(OwnedFd::from(theirs)))
-        .spawn()
-        .expect("the worker starts");
-    let request = serde_json::json!({
-        "info": { "file_name": "a.html", "declared_type": null },
-        "limits": ExtractLimits::default(),
-    });
-    writeln!(&ours, "{request}").expect("written");
+    let (mut child, ours) = start_long_child();
     drop(ours);
     assert_eq!(child.wait().expect("waited").code(), Some(75));
 }
