@@ -58,11 +58,7 @@ async fn run_and_kill(setup: &Setup, step: &Value, calls: impl Fn() -> usize) ->
         killed.kill().await.expect("a killed worker");
         *killed = worker(setup);
     }
-    let ended = wait_until("the run has ended", async || {
-        let run = setup.get(&path).await;
-        run["finishedAt"].is_string().then_some(run)
-    })
-    .await;
+    let ended = setup.ended_run(&path).await;
     assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(FILES)), "{ended}");
     setup.app.wait_until_no_jobs_are_left().await;
     let derived = format!("file where workspace_id = '{}' and name like '%.out.json'", setup.workspace);

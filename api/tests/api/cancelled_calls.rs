@@ -42,11 +42,7 @@ async fn cancel_during_a_call(setup: &Setup, server: &ModelServer, step: &Value)
 
     server.release();
     let next = start().await;
-    let next = wait_until("the next run has ended", async || {
-        let run = setup.get(&next).await;
-        run["finishedAt"].is_string().then_some(run)
-    })
-    .await;
+    let next = setup.ended_run(&next).await;
     assert_eq!(next["state"], "completed", "{next}");
     assert_eq!(server.requests().len(), 2, "the cancelled call was not made again");
     assert_eq!(setup.app.count("file where name = 'tides.txt.out.json'").await, 1);

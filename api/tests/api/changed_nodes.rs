@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Setup, definition, part, wait_until,
+    Setup, definition, part,
     web_server::{WebResponse, WebServer},
 };
 
@@ -61,13 +61,8 @@ async fn service() -> (WebServer, Arc<AtomicUsize>) {
 
 /// A run over all files; returns it, and for how many items each node was computed.
 async fn run(setup: &Setup, pipeline: &str) -> (Value, BTreeMap<String, usize>) {
-    let started = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
-    let path = format!("runs/{}", started["id"].as_str().unwrap());
-    let ended = wait_until("the run has ended", async || {
-        let run = setup.get(&path).await;
-        run["finishedAt"].is_string().then_some(run)
-    })
-    .await;
+    let path = setup.start_run(pipeline).await;
+    let ended = setup.ended_run(&path).await;
     assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(FILES)), "{ended}");
     let items = setup.get(&format!("{path}/items")).await;
     let mut computed = BTreeMap::new();

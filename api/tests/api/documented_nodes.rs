@@ -6,7 +6,7 @@ use actix_web::{App, HttpServer, web};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use crate::support::{ModelServer, TestAccount, TestApp, VectorServer, completion, part, send, wait_until};
+use crate::support::{ModelServer, TestAccount, TestApp, VectorServer, completion, part, send};
 
 const KEY: &str = "hunter2-key";
 /// The dimensions of the local model.
@@ -178,11 +178,7 @@ impl Setup {
             self.post("runs", &body).await
         };
         let run = run["id"].as_str().unwrap();
-        let ended = wait_until("the run has ended", async || {
-            let run = self.app.get(&self.ada, &self.path(&format!("runs/{run}"))).await.expect(200);
-            run["finishedAt"].is_string().then_some(run)
-        })
-        .await;
+        let ended = self.app.ended_run(&self.ada, &self.path(&format!("runs/{run}"))).await;
         let items = self.app.get(&self.ada, &self.path(&format!("runs/{run}/items"))).await.expect(200);
         assert_eq!(ended["state"], "completed", "{kind}: {definition:#} {items:#}");
         let files = self.app.get(&self.ada, &self.path("files?limit=100")).await.expect(200);

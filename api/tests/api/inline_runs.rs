@@ -31,12 +31,7 @@ async fn start(setup: &Setup, caller: &TestAccount, form: Form, key: Option<&str
 }
 
 async fn ended(setup: &Setup, run: &Value) -> Value {
-    let path = format!("runs/{}", run["id"].as_str().unwrap());
-    wait_until("the run has ended", async || {
-        let run = setup.get(&path).await;
-        run["finishedAt"].is_string().then_some(run)
-    })
-    .await
+    setup.ended_run(&format!("runs/{}", run["id"].as_str().unwrap())).await
 }
 
 fn form(request: &Value) -> Form {

@@ -20,8 +20,7 @@ async fn start(setup: &Setup) -> String {
     let connection = postgres(setup).await;
     let stream = json!({ "table": "outside.slow", "key": "id", "template": "{body}" });
     let pipeline = reading(setup, &connection, stream, "full").await;
-    let run = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
-    format!("runs/{}", run["id"].as_str().unwrap())
+    setup.start_run(&pipeline).await
 }
 
 /// Kills the connection that reads now with such a query, once there is one.

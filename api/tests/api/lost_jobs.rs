@@ -65,22 +65,8 @@ async fn started(files: usize) -> (Setup, Vec<String>, String) {
     let ids =
         accepted["items"].as_array().unwrap().iter().map(|file| file["id"].as_str().unwrap().to_owned()).collect();
     let pipeline = setup.pipeline("Copies", &copies()).await;
-    let run = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
-    (setup, ids, format!("runs/{}", run["id"].as_str().unwrap()))
-}
-
-async fn ended(setup: &Setup, run: &str) -> Value {
-    wait_until("the run has ended", async || {
-        let run = setup.get(run).await;
-        run["finishedAt"].is_string().then_some(run)
-    })
-    .await
-}
-
-/// The names of the copies, in order.
-async fn copied(setup: &Setup) -> Vec<String> {
-    let rows = setup.app.rows("select name from file where parent_id is not null order by name").await;
-    rows.iter().map(|row| row.try_get("", "name").unwrap()).collect()
+    let run = setup.start_run(&pipeline).await;
+    (setup, ids, run)
 }
 
 fn names(files: usize) -> Vec<String> {
@@ -97,9 +83,9 @@ async fn files_enter_a_run_whose_first_job_was_lost() {
     let (setup, _, run) = started(40).await;
     setup.app.sql("delete from job").await;
     let worker = worker(&setup.app, Duration::ZERO).await;
-    let ended = ended(&setup, &run).await;
+    let ended = setup.ended_run(&run).await;
     assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(40)), "{ended}");
-    assert_eq!(copied(&setup).await, names(40));
+    assert_eq!(setup.derived_names().await, names(40));
     assert_eq!(repaired_items(&setup.app).await, 0, "items in progress are not repaired");
     worker.stop().await;
     setup.app.stop().await;
@@ -111,11 +97,11 @@ async fn items_whose_jobs_were_lost_are_processed_once() {
     lose_jobs(&setup.app, "new.kind in ('run.items', 'run.segment')").await;
     let first = worker(&setup.app, NEVER).await;
     stop_when(&setup.app, first, "run where admitted and items_open = 40").await;
-    assert_eq!(copied(&setup).await, [""; 0]);
+    assert_eq!(setup.derived_names().await, [""; 0]);
     let worker = worker(&setup.app, Duration::ZERO).await;
-    let ended = ended(&setup, &run).await;
+    let ended = setup.ended_run(&run).await;
     assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(40)), "{ended}");
-    assert_eq!(copied(&setup).await, names(40));
+    assert_eq!(setup.derived_names().await, names(40));
     assert_eq!(repaired_items(&setup.app).await, 40);
     worker.stop().await;
     setup.app.stop().await;
@@ -130,9 +116,9 @@ async fn run_ends_when_the_file_of_its_last_open_item_is_deleted() {
     let deleted = setup.app.delete(&setup.ada, &setup.path(&format!("files/{}", files[0]))).await;
     assert_eq!(deleted.status, 204);
     let worker = worker(&setup.app, Duration::ZERO).await;
-    let ended = ended(&setup, &run).await;
+    let ended = setup.ended_run(&run).await;
     assert_eq!((&ended["state"], &ended["itemsOpen"]), (&json!("completed"), &json!(0)), "{ended}");
-    assert_eq!(copied(&setup).await, ["01.txt.copy"]);
+    assert_eq!(setup.derived_names().await, ["01.txt.copy"]);
     worker.stop().await;
     setup.app.stop().await;
 }
@@ -194,18 +180,7 @@ async fn objects_of_a_sync_whose_jobs_were_lost_are_fetched() {
 #[actix_web::test]
 async fn run_that_has_its_jobs_gets_no_others() {
     let (setup, _, run) = started(90).await;
-    setup
-        .app
-        .sql(
-            "create table added_job (kind text);
-             create function log_job() returns trigger language plpgsql as $$
-                 begin
-                     insert into added_job values (new.kind);
-                     return null;
-                 end $$;
-             create trigger job_logged after insert on job for each row execute function log_job()",
-        )
-        .await;
+    setup.app.log_added_jobs().await;
     // Its first job, which was added before the trigger, waits; a message of it may be in JetStream.
     let wait = "state = 'waiting', stream_seq = null, epoch = epoch + 1, run_at = now() + interval '1 hour'";
     setup.app.sql(&format!("update job set {wait}")).await;
@@ -216,9 +191,9 @@ async fn run_that_has_its_jobs_gets_no_others() {
     };
     wait_until("the runs were searched", is_repairing).await;
     setup.app.sql("update job set run_at = now()").await;
-    let ended = ended(&setup, &run).await;
+    let ended = setup.ended_run(&run).await;
     assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(90)), "{ended}");
-    assert_eq!(copied(&setup).await, names(90));
+    assert_eq!(setup.derived_names().await, names(90));
     assert_eq!(setup.app.count("added_job where kind = 'run.admit'").await, 0);
     assert_eq!(repaired_items(&setup.app).await, 0);
     worker.stop().await;

@@ -84,11 +84,7 @@ impl Setup {
     }
 
     async fn ended(&self, run: &str) -> Value {
-        wait_until("the run has ended", async || {
-            let run = self.get(&format!("runs/{run}")).await;
-            run["finishedAt"].is_string().then_some(run)
-        })
-        .await
+        self.app.ended_run(&self.ada, &self.path(&format!("runs/{run}"))).await
     }
 
     async fn item(&self, run: &str) -> Value {

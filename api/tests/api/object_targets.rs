@@ -116,9 +116,8 @@ async fn ready(setup: &Setup, file: &str) -> Value {
 }
 
 async fn run(setup: &Setup, pipeline: &str) {
-    let run = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
-    let run = format!("runs/{}", run["id"].as_str().unwrap());
-    wait_until("the run has ended", async || setup.get(&run).await["finishedAt"].as_str().map(str::to_owned)).await;
+    let run = setup.start_run(pipeline).await;
+    setup.ended_run(&run).await;
 }
 
 async fn delete_pipeline(setup: &Setup, pipeline: &str) {

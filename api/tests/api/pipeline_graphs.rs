@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Setup, TestApp, definition, part, send, wait_until};
+use crate::support::{Setup, TestApp, definition, part, send};
 
 pub const GERMAN: &str =
     "Die Gezeiten wechseln zweimal am Tag, und das Kraftwerk steht dann still, bis das Wasser wieder steigt.";
@@ -292,11 +292,7 @@ async fn run_over_a_search_processes_the_files_that_it_finds() {
     let body = json!({ "definition": definition });
     let run = app.post(&ada, &format!("{path}/runs"), &body).await.expect(202);
     let run = format!("{path}/runs/{}", run["id"].as_str().unwrap());
-    let ended = wait_until("the run has ended", async || {
-        let run = app.get(&ada, &run).await.expect(200);
-        (run["state"] != "queued" && run["state"] != "running").then_some(run)
-    })
-    .await;
+    let ended = app.ended_run(&ada, &run).await;
     assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(1)), "{ended}");
     assert_eq!(app.count("file where name = 'seals.txt.copy'").await, 1);
     assert_eq!(app.count("file").await, 3);

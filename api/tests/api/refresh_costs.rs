@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{ModelServer, Setup, definition, wait_until};
+use crate::support::{ModelServer, Setup, definition};
 
 const TIDES: &str = "The tide turns twice a day, and the power station stands still until the water rises again.";
 
@@ -29,13 +29,8 @@ async fn refresh_costs_what_the_answers_for_stale_items_have_cost() {
     let connection = setup.app.post(&setup.ada, &setup.path("connections"), &body).await.expect(201);
     let path = setup.pipeline("Titled", &titled(&connection["id"], 200)).await;
     setup.upload(&[("tides.txt", TIDES)]).await;
-    let run = setup.app.post(&setup.ada, &setup.path(&format!("{path}/runs")), &json!({})).await.expect(202);
-    let run = format!("runs/{}", run["id"].as_str().unwrap());
-    let ended = wait_until("the run has ended", async || {
-        let run = setup.get(&run).await;
-        run["finishedAt"].is_string().then_some(run)
-    })
-    .await;
+    let run = setup.start_run(&path).await;
+    let ended = setup.ended_run(&run).await;
     assert_eq!(ended["state"], "completed", "{ended}");
     let refresh = async || setup.get(&format!("{path}/staleness")).await["refresh"].take();
     assert_eq!(refresh().await["cost"], Value::Null, "without a price");

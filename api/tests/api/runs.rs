@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestAccount, TestApp, TestResponse, part, send, wait_until};
+use crate::support::{TestAccount, TestApp, TestResponse, part, send};
 
 const TIDES: &str = "The tide turns twice a day, and the power station stands still until the water rises again.";
 
@@ -73,12 +73,8 @@ impl Setup {
 
     /// The run when it has ended.
     async fn ended(&self, run: &Value) -> Value {
-        let path = format!("runs/{}", run["id"].as_str().unwrap());
-        wait_until("the run has ended", async || {
-            let run = self.get(&path).await;
-            run["finishedAt"].is_string().then_some(run)
-        })
-        .await
+        let path = self.path(&format!("runs/{}", run["id"].as_str().unwrap()));
+        self.app.ended_run(&self.ada, &path).await
     }
 
     async fn items(&self, run: &Value, query: &str) -> Vec<Value> {

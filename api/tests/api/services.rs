@@ -232,13 +232,8 @@ async fn private_address_is_refused_and_named_without_its_path() {
 
 /// Runs a pipeline over all files again, and waits for the end.
 async fn run_again(setup: &Setup, pipeline: &str) -> Value {
-    let started = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
-    let path = format!("runs/{}", started["id"].as_str().unwrap());
-    wait_until("the run has ended", async || {
-        let run = setup.get(&path).await;
-        (run["state"] != "queued" && run["state"] != "running").then_some(run)
-    })
-    .await
+    let run = setup.start_run(pipeline).await;
+    setup.ended_run(&run).await
 }
 
 #[actix_web::test]

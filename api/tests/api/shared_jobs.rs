@@ -31,26 +31,6 @@ async fn upload(setup: &Setup, names: &[String]) {
     setup.app.wait_until_no_jobs_are_left().await;
 }
 
-/// Starts a run; returns its path.
-async fn start(setup: &Setup, pipeline: &str) -> String {
-    let started = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
-    format!("runs/{}", started["id"].as_str().unwrap())
-}
-
-async fn ended(setup: &Setup, run: &str) -> Value {
-    wait_until("the run has ended", async || {
-        let run = setup.get(run).await;
-        (!["queued", "running"].contains(&run["state"].as_str().unwrap())).then_some(run)
-    })
-    .await
-}
-
-/// The names of the files that the pipeline has made, in order.
-async fn copied(setup: &Setup) -> Vec<String> {
-    let rows = setup.app.rows("select name from file where parent_id is not null order by name").await;
-    rows.iter().map(|row| row.try_get("", "name").unwrap()).collect()
-}
-
 #[actix_web::test]
 async fn item_that_fails_leaves_the_others_of_its_job_done() {
     let setup = Setup::with_worker().await;
@@ -58,8 +38,8 @@ async fn item_that_fails_leaves_the_others_of_its_job_done() {
         (0..70).map(|n| format!("{}{n:02}.txt", if n % 20 == 3 { "bad" } else { "good" })).collect();
     upload(&setup, &names).await;
     let pipeline = setup.pipeline("Copies", &copies()).await;
-    let run = start(&setup, &pipeline).await;
-    let ended = ended(&setup, &run).await;
+    let run = setup.start_run(&pipeline).await;
+    let ended = setup.ended_run(&run).await;
     assert_eq!(ended["state"], "completed_with_errors", "{ended}");
     let failed = setup.get(&format!("{run}/items?state=failed&limit=100")).await;
     let failed = failed["items"].as_array().unwrap();
@@ -67,7 +47,7 @@ async fn item_that_fails_leaves_the_others_of_its_job_done() {
     assert!(failed.iter().all(|item| item["failure"]["code"] == "check_failed"), "{failed:?}");
     let good: Vec<String> =
         names.iter().filter(|name| name.starts_with("good")).map(|name| format!("{name}.copy")).collect();
-    assert_eq!(copied(&setup).await, good);
+    assert_eq!(setup.derived_names().await, good);
     let done = setup.get(&format!("{run}/items?state=done&limit=100")).await;
     assert_eq!(done["items"].as_array().unwrap().len(), good.len());
     setup.app.stop().await;
@@ -76,17 +56,11 @@ async fn item_that_fails_leaves_the_others_of_its_job_done() {
 #[actix_web::test]
 async fn objects_of_a_sync_share_jobs() {
     let setup = Setup::with_worker().await;
+    setup.app.log_added_jobs().await;
     setup
         .app
         .sql(
-            "create table added_job (kind text);
-             create function log_job() returns trigger language plpgsql as $$
-                 begin
-                     insert into added_job values (new.kind);
-                     return null;
-                 end $$;
-             create trigger job_logged after insert on job for each row execute function log_job();
-             create schema outside; create table outside.notes (id bigint primary key, body text);
+            "create schema outside; create table outside.notes (id bigint primary key, body text);
              insert into outside.notes select n, 'note ' || n from generate_series(1, 200) n",
         )
         .await;
@@ -100,7 +74,7 @@ async fn objects_of_a_sync_share_jobs() {
     let pipeline = setup.pipeline("Rows", &definition(&nodes, &["in > all", "all > out"])).await;
     let run = connection_rows::sync(&setup, &pipeline).await;
     assert_eq!((&run["state"], &run["items"]), (&json!("completed"), &json!(200)), "{run}");
-    assert_eq!(copied(&setup).await.len(), 200);
+    assert_eq!(setup.derived_names().await.len(), 200);
     // The number of jobs of one item each is not certain: the others of a slow item get such jobs.
     assert_eq!(setup.app.count("added_job where kind = 'run.items'").await, 8);
     setup.app.stop().await;
@@ -112,7 +86,7 @@ async fn assert_copied_once(files: usize, definition: &Value) {
     let names: Vec<String> = (0..files).map(|n| format!("good{n:03}.txt")).collect();
     upload(&setup, &names).await;
     let pipeline = setup.pipeline("Copies", definition).await;
-    let run = start(&setup, &pipeline).await;
+    let run = setup.start_run(&pipeline).await;
     for round in 1..=4 {
         let mut worker = spawn("nvisy-worker", &setup.app.deployment, &[LOCAL, LEASE]);
         let enough = (files * round / 6) as i64;
@@ -123,12 +97,12 @@ async fn assert_copied_once(files: usize, definition: &Value) {
         worker.kill().await.expect("a killed worker");
     }
     let worker = spawn("nvisy-worker", &setup.app.deployment, &[LOCAL, LEASE]);
-    let ended = ended(&setup, &run).await;
+    let ended = setup.ended_run(&run).await;
     assert_eq!((&ended["state"], &ended["items"]), (&json!("completed"), &json!(files)), "{ended}");
     setup.app.wait_until_no_jobs_are_left().await;
     assert_eq!(setup.app.count("dead_job").await, 0);
     let expected: Vec<String> = names.iter().map(|name| format!("{name}.copy")).collect();
-    assert_eq!(copied(&setup).await, expected);
+    assert_eq!(setup.derived_names().await, expected);
     drop(worker);
     setup.app.stop().await;
 }

@@ -85,9 +85,8 @@ async fn assert_store_has_what_the_files_have(provider: &str, server: &impl Stor
 
     // Another way, without a change of the file.
     setup.patch(&format!("files/{other}"), &json!({ "metadata": { "hidden": true } })).await;
-    let run = setup.app.post(&setup.ada, &setup.path(&format!("{pipeline}/runs")), &json!({})).await.expect(202);
-    let run = format!("runs/{}", run["id"].as_str().unwrap());
-    wait_until("the run has ended", async || setup.get(&run).await["finishedAt"].as_str().map(str::to_owned)).await;
+    let run = setup.start_run(&pipeline).await;
+    setup.ended_run(&run).await;
     let gone = async || texts(&other).await.is_empty().then_some(());
     wait_until("the rows of the hidden file are gone", gone).await;
     assert_eq!(texts(&id).await, without_space(&text("a2", 2)), "{provider}");

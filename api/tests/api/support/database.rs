@@ -53,6 +53,20 @@ impl TestApp {
         wait_until("no job is left", async || (self.count("job").await == 0).then_some(())).await;
     }
 
+    /// Writes the kind of every job that is added from now on into the table `added_job`.
+    pub async fn log_added_jobs(&self) {
+        self.sql(
+            "create table added_job (kind text);
+             create function log_job() returns trigger language plpgsql as $$
+                 begin
+                     insert into added_job values (new.kind);
+                     return null;
+                 end $$;
+             create trigger job_logged after insert on job for each row execute function log_job()",
+        )
+        .await;
+    }
+
     /// Waits until the log has so many entries of failed logins and password confirmations.
     pub async fn wait_for_failed_logins(&self, entries: usize) {
         let failed = "select from activity where action in ('session.refused', 'account.password_refused')";

@@ -28,6 +28,7 @@ mod proxy_server;
 mod quick_worker;
 mod reranker;
 mod response;
+mod runs;
 mod searched;
 pub mod second_factor;
 mod secrets;
