@@ -6,6 +6,7 @@ use nvisy_shared::{
     domain::{
         event::EventType,
         failure::{Failure, FailureCode},
+        file::clean_name,
         run::LogKind,
     },
     id::{ChunkId, CollectionId, FileId, SpaceId, TargetId, VersionId, WorkspaceId},
@@ -18,7 +19,7 @@ use nvisy_shared::{
         collection::CollectionSpace,
         derived::DerivedFile,
         external_target::{self, TargetKey},
-        file::Extraction,
+        file::{Extraction, StoredBlob},
         item_log::{self, NewEntry},
         run_item::Item,
         target::NewTarget,
@@ -97,28 +98,14 @@ pub async fn apply(
                 applied.vectors += write(change, workspace, target, to, rows, place(node)).await?;
             }
             Effect::DerivedFile { name, media_type, content } => {
-                let derived = DerivedFile {
-                    source: derived_source(item),
-                    external_id: format!("{}/{node}/{name}", item.file_id),
-                    parent: item.file_id,
-                    name: name.clone(),
-                    media_type: media_type.clone(),
-                    blob: *content,
-                };
+                let derived = derived_file(item, node, name, name.clone(), media_type, *content);
                 let (file, version, _) = store::derived::put(change, workspace, &derived).await?;
                 store::processing::set_ready(change, workspace, file, version).await?;
                 applied.files.push(file);
                 applied.written += 1;
             }
             Effect::Member { path, media_type, content } => {
-                let derived = DerivedFile {
-                    source: derived_source(item),
-                    external_id: format!("{}/{node}/{path}", item.file_id),
-                    parent: item.file_id,
-                    name: nvisy_shared::domain::file::clean_name(path),
-                    media_type: media_type.clone(),
-                    blob: *content,
-                };
+                let derived = derived_file(item, node, path, clean_name(path), media_type, *content);
                 let (file, version, _) = store::derived::put(change, workspace, &derived).await?;
                 applied.files.push(file);
                 applied.members.push(Member { node: node.clone(), file, version });
@@ -146,18 +133,43 @@ pub async fn apply(
                 item_log::append(change, workspace, item.id, &entry).await?;
             }
             Effect::CheckFailed { message, elements } => {
-                let detail = format!("{message} ({elements} elements)");
-                let entry = NewEntry::new(LogKind::CheckFailed, Some(node), &detail);
-                item_log::append(change, workspace, item.id, &entry).await?;
-                let data = json!({
-                    "runId": item.run_id, "fileId": item.file_id, "node": node, "message": message, "elements": elements,
-                });
-                change.emit(EventType::CheckFailed, item.id, data);
-                metrics().check_failed();
+                report_failed_check(change, workspace, item, node, message, *elements).await?;
             }
         }
     }
     Ok(applied)
+}
+
+/// Tells of a condition that did not hold: in the log of the item, as an event, and in the metrics.
+async fn report_failed_check(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    item: &Item,
+    node: &str,
+    message: &str,
+    elements: u64,
+) -> Result<(), JobError> {
+    let detail = format!("{message} ({elements} elements)");
+    let entry = NewEntry::new(LogKind::CheckFailed, Some(node), &detail);
+    item_log::append(change, workspace, item.id, &entry).await?;
+    let data = json!({
+        "runId": item.run_id, "fileId": item.file_id, "node": node, "message": message, "elements": elements,
+    });
+    change.emit(EventType::CheckFailed, item.id, data);
+    metrics().check_failed();
+    Ok(())
+}
+
+/// A file that a node makes of the item's; `path` identifies it among those of the node.
+fn derived_file(item: &Item, node: &str, path: &str, name: String, media_type: &str, blob: StoredBlob) -> DerivedFile {
+    DerivedFile {
+        source: derived_source(item),
+        external_id: format!("{}/{node}/{path}", item.file_id),
+        parent: item.file_id,
+        name,
+        media_type: media_type.to_owned(),
+        blob,
+    }
 }
 
 /// The version of the item's file, and its run.

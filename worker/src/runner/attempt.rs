@@ -72,6 +72,11 @@ impl AttemptOutcome {
             Self::HandedBack => "handed_back",
         }
     }
+
+    /// This outcome, if the lease was held when it was stored.
+    const fn if_held(self, held: bool) -> Self {
+        if held { self } else { Self::LeaseLost }
+    }
 }
 
 impl JobRunner {
@@ -184,7 +189,7 @@ impl JobRunner {
             Err(JobError::LeaseLost) => Ok(AttemptOutcome::LeaseLost),
             Err(JobError::Obsolete) => {
                 let held = store::job::complete(&self.cx.db, claim).await?;
-                Ok(if held { AttemptOutcome::Done } else { AttemptOutcome::LeaseLost })
+                Ok(AttemptOutcome::Done.if_held(held))
             }
             Err(error @ JobError::Snooze { delay, .. }) => {
                 // Without a cause the wait is in the normal course of events.
@@ -196,28 +201,37 @@ impl JobRunner {
             Err(JobError::Blocked { reason, delay }) => {
                 tracing::warn!(job.id = %claim.id, reason, "a job waits, and its members see why");
                 let held = store::job::snooze_because(&self.cx.db, claim, delay, &reason).await?;
-                Ok(if held { AttemptOutcome::Snoozed } else { AttemptOutcome::LeaseLost })
+                Ok(AttemptOutcome::Snoozed.if_held(held))
             }
             Err(JobError::OtherSpace(space)) => self.leave(claim, space).await,
             Err(JobError::Fail(failure)) => self.fail(claim, &*handler, &failure).await,
-            Err(error @ JobError::Retry { .. }) => {
-                let retry = error.retry_policy();
-                // Beyond the limit of the queue the next claim would see a worker that died, and hide the cause.
-                let own = retry.map_or(limit, |retry| i32::try_from(retry.attempts).unwrap_or(i32::MAX));
-                if claim.attempts >= own.min(limit) {
-                    return self.dead_letter(claim, "attempts_exhausted", &error, Some(&*handler)).await;
-                }
-                warn(claim.id, "an attempt failed, the job is retried", &error);
-                let first = retry.map_or_else(
-                    || Duration::from_millis(self.cx.config.queue.backoff_millis),
-                    |retry| Duration::from_secs(retry.backoff_seconds.into()),
-                );
-                let delay = backoff(first, claim.attempts, claim.id.0.as_u128());
-                let error = nvisy_shared::error_chain(&error);
-                let held = store::job::retry_after(&self.cx.db, claim, delay, &error).await?;
-                Ok(if held { AttemptOutcome::Retried } else { AttemptOutcome::LeaseLost })
-            }
+            Err(error @ JobError::Retry { .. }) => self.retry(claim, &*handler, &error, limit).await,
         }
+    }
+
+    /// Lets the job wait for its next attempt, of which the queue allows `limit`, and the node that failed maybe fewer.
+    async fn retry(
+        &self,
+        claim: &Claim,
+        handler: &dyn ErasedHandler,
+        error: &JobError,
+        limit: i32,
+    ) -> Result<AttemptOutcome, JobError> {
+        let retry = error.retry_policy();
+        // Beyond the limit of the queue the next claim would see a worker that died, and hide the cause.
+        let own = retry.map_or(limit, |retry| i32::try_from(retry.attempts).unwrap_or(i32::MAX));
+        if claim.attempts >= own.min(limit) {
+            return self.dead_letter(claim, "attempts_exhausted", error, Some(handler)).await;
+        }
+        warn(claim.id, "an attempt failed, the job is retried", error);
+        let first = retry.map_or_else(
+            || Duration::from_millis(self.cx.config.queue.backoff_millis),
+            |retry| Duration::from_secs(retry.backoff_seconds.into()),
+        );
+        let delay = backoff(first, claim.attempts, claim.id.0.as_u128());
+        let error = nvisy_shared::error_chain(error);
+        let held = store::job::retry_after(&self.cx.db, claim, delay, &error).await?;
+        Ok(AttemptOutcome::Retried.if_held(held))
     }
 
     /// Lets the job wait without counting the attempt.
@@ -229,7 +243,7 @@ impl JobRunner {
     ) -> Result<AttemptOutcome, JobError> {
         let error = nvisy_shared::error_chain(error);
         let held = store::job::snooze(&self.cx.db, claim, delay, &error).await?;
-        Ok(if held { AttemptOutcome::Snoozed } else { AttemptOutcome::LeaseLost })
+        Ok(AttemptOutcome::Snoozed.if_held(held))
     }
 
     /// Leaves the job to workers that serve a space.
@@ -243,7 +257,7 @@ impl JobRunner {
         };
         let missing = Missing { space, error: &error, reason: &reason, delay: UNSERVED_DELAY };
         let held = job_space::leave(&self.cx.db, claim, missing, self.cx.lease()).await?;
-        Ok(if held { AttemptOutcome::OtherWorker } else { AttemptOutcome::LeaseLost })
+        Ok(AttemptOutcome::OtherWorker.if_held(held))
     }
 
     /// Completes the job with a failure that the user can remedy, so that no operator is needed.
