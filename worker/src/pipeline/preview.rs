@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use nvisy_shared::{
+    id::WorkspaceId,
     job::RunSegment,
     pipeline::{
         content_key::ContentKey,
@@ -45,46 +46,26 @@ pub struct Evaluation {
     pub segments: Vec<(usize, SegmentOutput)>,
 }
 
+/// The outputs of the segments so far.
+type Outputs = BTreeMap<Origin, (Arc<Elements>, ContentKey)>;
+
 /// Evaluates all segments that the item comes through, one after another, in memory.
 ///
 /// # Errors
 /// The error of the first node that fails.
 pub async fn evaluate(
     cx: &Context,
-    workspace: nvisy_shared::id::WorkspaceId,
+    workspace: WorkspaceId,
     item: &Item,
     plan: &CompiledPlan,
     file: &FileFacts,
     collections: &[CollectionSpace],
     claim: &Claim,
 ) -> Result<Evaluation, JobError> {
-    let mut outputs: BTreeMap<Origin, (Arc<Elements>, ContentKey)> = BTreeMap::new();
+    let mut outputs = Outputs::new();
     let mut segments = Vec::new();
     for index in progress::reachable(&plan.plan, item.entry) {
-        let segment = &plan.plan.segments[index];
-        let entering = if index == item.entry {
-            let elements = match segment.start {
-                Start::Source => Elements::empty(Flow::Bytes),
-                _ => Elements::Bytes(vec![file.content.clone()]),
-            };
-            Entering { elements, key: engine::file_key(file) }
-        } else {
-            let mut elements = Elements::empty(segment.steps[0].input.unwrap_or(Flow::Bytes));
-            let mut keys = Vec::new();
-            for origin in plan.plan.inputs(index) {
-                let Some((part, key)) = outputs.get(&origin) else { continue };
-                elements.append(part.as_ref().clone());
-                keys.push(*key);
-            }
-            if elements.is_empty() {
-                continue;
-            }
-            let key = match keys.as_slice() {
-                [key] => *key,
-                keys => ContentKey::of(keys.iter().map(|key| key.0.as_slice())),
-            };
-            Entering { elements, key }
-        };
+        let Some(entering) = entering(&plan.plan, index, item, file, &outputs) else { continue };
         let caller = Caller { run: item.run_id, claim: Some(claim.clone()) };
         let spaces = spaces::of_segment(cx, workspace, caller, plan, index, collections.to_vec()).await?;
         let connections = connections::of_segment(cx, workspace, plan, index).await?;
@@ -107,18 +88,53 @@ pub async fn evaluate(
         };
         let output = engine::run(&scope, index, entering).await?;
         for (origin, kept) in &output.exports {
-            let elements = match &kept.content {
-                Content::New(elements, _) => Arc::clone(elements),
-                Content::Stored(found) => {
-                    let flow = plan.plan.segments[origin.segment].steps[origin.step].outputs[origin.output].flow;
-                    Arc::new(storage::load(cx, workspace, found, flow).await?)
-                }
-            };
+            let elements = exported(cx, workspace, &plan.plan, *origin, &kept.content).await?;
             outputs.insert(*origin, (elements, kept.key));
         }
         segments.push((index, output));
     }
     Ok(Evaluation { segments })
+}
+
+/// What enters a segment: the file, or what the segments before have given; `None`: the item does not come through.
+fn entering(plan: &Plan, index: usize, item: &Item, file: &FileFacts, outputs: &Outputs) -> Option<Entering> {
+    let segment = &plan.segments[index];
+    if index == item.entry {
+        let elements = match segment.start {
+            Start::Source => Elements::empty(Flow::Bytes),
+            _ => Elements::Bytes(vec![file.content.clone()]),
+        };
+        return Some(Entering { elements, key: engine::file_key(file) });
+    }
+    let mut elements = Elements::empty(segment.steps[0].input.unwrap_or(Flow::Bytes));
+    let mut keys = Vec::new();
+    for origin in plan.inputs(index) {
+        let Some((part, key)) = outputs.get(&origin) else { continue };
+        elements.append(part.as_ref().clone());
+        keys.push(*key);
+    }
+    let key = match keys.as_slice() {
+        [key] => *key,
+        keys => ContentKey::of(keys.iter().map(|key| key.0.as_slice())),
+    };
+    (!elements.is_empty()).then_some(Entering { elements, key })
+}
+
+/// The elements of an output for the segments behind it.
+async fn exported(
+    cx: &Context,
+    workspace: WorkspaceId,
+    plan: &Plan,
+    origin: Origin,
+    content: &Content,
+) -> Result<Arc<Elements>, JobError> {
+    match content {
+        Content::New(elements, _) => Ok(Arc::clone(elements)),
+        Content::Stored(found) => {
+            let flow = plan.segments[origin.segment].steps[origin.step].outputs[origin.output].flow;
+            Ok(Arc::new(storage::load(cx, workspace, found, flow).await?))
+        }
+    }
 }
 
 /// Runs a preview, and keeps what each node gave with the item.
@@ -149,7 +165,7 @@ pub async fn run(
 
 async fn show(
     change: &mut Change,
-    workspace: nvisy_shared::id::WorkspaceId,
+    workspace: WorkspaceId,
     item: &mut Item,
     plan: &Plan,
     evaluation: &Evaluation,
