@@ -31,6 +31,10 @@ enum End {
     Node(usize, Option<usize>),
 }
 
+/// The outputs that write to a slot, each a node and a port, and the nodes that read from it. A node that is unknown has the place
+/// `usize::MAX`.
+type SlotEnds = (Vec<(usize, Option<usize>)>, Vec<usize>);
+
 pub(super) fn resolve(
     definition: &Definition,
     names: &Names<'_>,
@@ -40,7 +44,7 @@ pub(super) fn resolve(
     let ports: Vec<Option<Ports>> = settings.iter().map(|settings| settings.as_ref().map(Settings::ports)).collect();
     let mut resolver = Resolver { definition, names, ports: &ports, problems };
     let mut links = Vec::new();
-    let mut slots: Vec<(Vec<_>, Vec<_>)> = vec![Default::default(); definition.slots.len()];
+    let mut slots = vec![SlotEnds::default(); definition.slots.len()];
     let mut seen = HashSet::new();
     for (index, edge) in definition.edges.iter().enumerate() {
         let (from, to) = (resolver.from(index, edge), resolver.to(index, edge));
@@ -66,18 +70,7 @@ pub(super) fn resolve(
             resolver.problems.of(node).add(ProblemCode::DuplicateEdge, &field, message, "remove one of the two");
         }
     }
-    for (slot, (writers, readers)) in definition.slots.iter().zip(&slots) {
-        let missing = match (writers.is_empty(), readers.is_empty()) {
-            (false, false) => None,
-            (true, true) => Some("no node writes to it and none reads from it"),
-            (true, false) => Some("no node writes to it"),
-            (false, true) => Some("no node reads from it"),
-        };
-        if let Some(message) = missing {
-            let remedy = "connect both sides, or remove the slot";
-            problems.of(&slot.id).add(ProblemCode::OneSidedSlot, "edges", message, remedy);
-        }
-    }
+    report_one_sided(definition, &slots, problems);
     let resolved = slots.iter().map(|(writers, readers)| writers.len() * readers.len()).sum::<usize>() + links.len();
     limits::check_resolved(resolved, problems);
     for (writers, readers) in slots.iter().filter(|_| resolved <= limits::MAX_EDGES) {
@@ -89,6 +82,22 @@ pub(super) fn resolve(
     let mut seen = HashSet::new();
     links.retain(|link| seen.insert(*link));
     links
+}
+
+/// Reports the slots that nodes only write to, or only read from.
+fn report_one_sided(definition: &Definition, slots: &[SlotEnds], problems: &mut Problems) {
+    for (slot, (writers, readers)) in definition.slots.iter().zip(slots) {
+        let missing = match (writers.is_empty(), readers.is_empty()) {
+            (false, false) => None,
+            (true, true) => Some("no node writes to it and none reads from it"),
+            (true, false) => Some("no node writes to it"),
+            (false, true) => Some("no node reads from it"),
+        };
+        if let Some(message) = missing {
+            let remedy = "connect both sides, or remove the slot";
+            problems.of(&slot.id).add(ProblemCode::OneSidedSlot, "edges", message, remedy);
+        }
+    }
 }
 
 struct Resolver<'a, 'p> {
