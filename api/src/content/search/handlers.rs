@@ -7,7 +7,8 @@ use apistos::api_operation;
 use nvisy_shared::telemetry::metrics::metrics;
 
 use super::{
-    service::{self, SearchOutcome},
+    command::SearchOutcome,
+    service,
     similar::similar,
     wire::{ResponseParts, SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse, SimilarRequest},
 };

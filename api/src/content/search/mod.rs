@@ -1,12 +1,14 @@
 //! Search, and its evaluation on judged queries.
 
 mod as_of;
+mod command;
 mod comparison;
 mod cursor;
 mod embedding;
 mod evaluations;
 mod filter_schema;
 mod handlers;
+mod prepared;
 mod query_sets;
 mod reranking;
 mod scope;

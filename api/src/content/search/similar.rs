@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::{
     as_of::AsOf,
+    command::{SearchOptions, SearchOutcome},
     cursor::Fingerprint,
     scope::choose,
-    service::{SearchOptions, SearchOutcome},
 };
 use crate::{
     problem::{Code, Problem},

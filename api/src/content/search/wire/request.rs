@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     content::search::{
+        command::{SearchCommand, SearchOptions},
         filter_schema::FilterSchema,
-        service::{SearchCommand, SearchOptions},
     },
     http::{string_schema::Words, validation::present},
 };

@@ -13,7 +13,7 @@ use super::{
     request::{Mode, ResponseParts},
     snippet::{Snippet, snippet},
 };
-use crate::content::search::service::SearchOutcome;
+use crate::content::search::command::SearchOutcome;
 
 /// The result of a search.
 #[derive(Debug, Serialize, JsonSchema, ApiComponent)]

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     content::search::{
+        command::SearchOptions,
         filter_schema::FilterSchema,
-        service::SearchOptions,
         similar::{Origin, SimilarCommand},
     },
     http::validation::present,
