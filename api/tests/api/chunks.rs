@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Searched, TestFile, TestResponse, send, wait_until};
+use crate::support::{Searched, TestFile, TestResponse, wait_until};
 
 /// A document of sections, each a passage of its own about a subject.
 fn sections(subjects: &[&str]) -> String {
@@ -34,8 +33,7 @@ impl Searched {
 
     async fn patch(&self, chunk: &Value, body: Value, tag: Option<&str>) -> TestResponse {
         let path = self.path(&format!("chunks/{}", chunk["id"].as_str().unwrap()));
-        let request = self.app.request(Method::PATCH, &path).bearer_auth(&self.ada.token).json(&body);
-        send(tag.into_iter().fold(request, |request, tag| request.header("if-match", tag))).await
+        self.app.patch_if(&self.ada, &path, &body, tag).await
     }
 
     /// All chunks of a list, page by page.

@@ -151,8 +151,7 @@ async fn uploads_of_the_same_external_ids_in_any_order_do_not_deadlock() {
                 assert!([204, 404].contains(&deleted), "{deleted}");
             } else {
                 let change = json!({ "metadata": { n.to_string(): round } });
-                let changed =
-                    send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&change)).await.status;
+                let changed = app.patch(&ada, &path, &change).await.status;
                 assert!([200, 404].contains(&changed.as_u16()), "{changed}");
             }
         });

@@ -1,9 +1,8 @@
 //! Connections: creating, changing and checking them, and that credentials stay where they are.
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ModelServer, TestAccount, TestApp, TestResponse, send, wait_until};
+use crate::support::{ModelServer, TestAccount, TestApp, TestResponse, wait_until};
 
 struct Setup {
     app: TestApp,
@@ -23,8 +22,7 @@ impl Setup {
     }
 
     async fn patch(&self, path: &str, body: &Value, tag: Option<&str>) -> TestResponse {
-        let request = self.app.request(Method::PATCH, path).bearer_auth(&self.ada.token).json(body);
-        send(tag.into_iter().fold(request, |request, tag| request.header("if-match", tag))).await
+        self.app.patch_if(&self.ada, path, body, tag).await
     }
 }
 

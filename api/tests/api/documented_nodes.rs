@@ -3,10 +3,9 @@
 use std::{fs, path::PathBuf};
 
 use actix_web::{App, HttpServer, web};
-use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use crate::support::{ModelServer, TestAccount, TestApp, VectorServer, completion, part, send};
+use crate::support::{ModelServer, TestAccount, TestApp, VectorServer, completion, part};
 
 const KEY: &str = "hunter2-key";
 /// The dimensions of the local model.
@@ -121,8 +120,7 @@ impl Setup {
     }
 
     async fn patch(&self, path: &str, body: &Value) -> Value {
-        let request = self.app.request(Method::PATCH, &self.path(path)).bearer_auth(&self.ada.token);
-        send(request.json(body)).await.expect(200)
+        self.app.patch(&self.ada, &self.path(path), body).await.expect(200)
     }
 
     async fn connect(&self, provider: &str, settings: Value, credentials: Value) -> String {

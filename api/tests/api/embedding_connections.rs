@@ -1,10 +1,9 @@
 //! Collections whose vectors the server of a connection computes: indexed and searched by it, within its limits.
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, embedding_response, part, send, wait_until,
+    ModelRequest, ModelServer, TestAccount, TestApp, TestResponse, embedding_response, part, wait_until,
 };
 
 struct Setup {
@@ -43,8 +42,7 @@ impl Setup {
     }
 
     async fn patch(&self, path: &str, body: &Value) -> TestResponse {
-        let request = self.app.request(Method::PATCH, &self.path(path)).bearer_auth(&self.ada.token).json(body);
-        send(request).await
+        self.app.patch(&self.ada, &self.path(path), body).await
     }
 
     async fn upload(&self, name: &str, content: &str) -> String {

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    OtherModel, TestAccount, TestApp, embedding_settings as settings, part, run, send, start_embedding_server, text,
+    OtherModel, TestAccount, TestApp, embedding_settings as settings, part, run, start_embedding_server, text,
     wait_until,
 };
 
@@ -76,7 +76,7 @@ async fn vector_search_requires_the_collections_own_space() {
 
     // A collection can change only to a model of the API that gets the request.
     let change = json!({ "model": "large" });
-    let own = send(app.request(Method::PATCH, &collection).bearer_auth(&ada.token).json(&change)).await;
+    let own = app.patch(&ada, &collection, &change).await;
     let problem = own.problem(422, "invalid_body");
     assert!(problem["errors"][0]["message"].as_str().unwrap().contains("`small`"), "{problem}");
     let bob = app.create_account("bob").await;
@@ -175,8 +175,7 @@ async fn index_into(app: &TestApp, ada: &TestAccount, workspace: &str, collectio
     let path = format!("{workspace}/pipelines/{}", list["items"][0]["id"].as_str().unwrap());
     let mut definition = app.get(ada, &path).await.expect(200)["definition"].take();
     definition["nodes"][4]["collection"] = json!(collection);
-    let request = app.request(Method::PATCH, &path).bearer_auth(&ada.token);
-    send(request.json(&json!({ "definition": definition }))).await.expect(200);
+    app.patch(ada, &path, &json!({ "definition": definition })).await.expect(200);
 }
 
 #[actix_web::test]

@@ -1,9 +1,8 @@
 //! Evaluations: searches of judged queries, their metrics, comparisons, and weights that are fitted to judgements.
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Searched, TestApp, TestFile, part, send, spawn, wait_until};
+use crate::support::{Searched, TestApp, TestFile, part, spawn, wait_until};
 
 /// Searched files, and a query set.
 struct Setup {
@@ -30,8 +29,11 @@ impl Setup {
 
     async fn judge(&self, query: &str, file: usize, grade: i16) {
         let path = self.searched.path(&format!("{}/judgements", self.set));
-        let request = self.searched.app.request(Method::PUT, &path).bearer_auth(&self.searched.ada.token);
-        send(request.json(&json!({ "query": query, "file": self.file(file), "grade": grade }))).await.expect(200);
+        self.searched
+            .app
+            .put(&self.searched.ada, &path, &json!({ "query": query, "file": self.file(file), "grade": grade }))
+            .await
+            .expect(200);
     }
 
     /// An evaluation that has ended.

@@ -23,8 +23,7 @@ impl Setup {
     }
 
     async fn patch(&self, body: &Value, tag: Option<&str>) -> TestResponse {
-        let request = self.app.request(Method::PATCH, &self.file).bearer_auth(&self.ada.token).json(body);
-        send(tag.into_iter().fold(request, |request, tag| request.header("if-match", tag))).await
+        self.app.patch_if(&self.ada, &self.file, body, tag).await
     }
 
     async fn change(&self, body: Value) -> Value {

@@ -1,10 +1,10 @@
 //! Versions of files: uploads with the external id of a file, and what search finds meanwhile.
 
 use futures::future::join_all;
-use reqwest::{Method, multipart::Form};
+use reqwest::multipart::Form;
 use serde_json::{Value, json};
 
-use crate::support::{TestAccount, TestApp, part, send, wait_until};
+use crate::support::{TestAccount, TestApp, part, wait_until};
 
 async fn start(app: TestApp) -> (TestApp, TestAccount, String) {
     let ada = app.create_account("ada").await;
@@ -234,7 +234,7 @@ async fn version_beyond_the_quota_is_rejected_and_a_repetition_is_not() {
     assert_eq!(app.deployment.stored_objects().await, 1);
     let path = format!("/api/v1/workspaces/{workspace}");
     let body = json!({ "limits": { "files": 0 } });
-    send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&body)).await.expect(200);
+    app.patch(&ada, &path, &body).await.expect(200);
     app.upload_form(&ada, &workspace, form("12345"), None).await.problem(409, "quota_exceeded");
     let repeated = app.upload_form(&ada, &workspace, form("123456").text("tags", "x"), None).await.expect(202);
     assert_eq!((&repeated["items"][0]["outcome"], &repeated["items"][0]["tags"]), (&json!("unchanged"), &json!(["x"])));

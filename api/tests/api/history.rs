@@ -5,10 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use nvisy_shared::{clock, lifecycle::Lifecycle};
 use nvisy_worker::{app::Worker, maintenance::Schedule};
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestAccount, TestApp, TestResponse, program, send, wait_until};
+use crate::support::{TestAccount, TestApp, TestResponse, program, wait_until};
 
 const OLD: &str = "Grey seals rest on the sandbank.";
 const NEW: &str = "The turbine was repaired in autumn.";
@@ -53,8 +52,7 @@ impl Setup {
     }
 
     async fn keep(&self, days: u32) -> Value {
-        let request = self.app.request(Method::PATCH, &self.path("collections/default")).bearer_auth(&self.ada.token);
-        send(request.json(&json!({ "historyDays": days }))).await.expect(200)
+        self.app.patch(&self.ada, &self.path("collections/default"), &json!({ "historyDays": days })).await.expect(200)
     }
 
     async fn search(&self, body: &Value) -> Value {

@@ -131,8 +131,7 @@ async fn invite_role_is_limited_by_the_inviters_role() {
     app.add_member(&workspace, &bob, "admin").await;
     app.invite(&bob, &workspace, &json!({ "role": "owner" })).await.problem(403, "forbidden");
     let own = format!("/api/v1/workspaces/{workspace}/members/{}", bob.id);
-    let raise = app.request(Method::PATCH, &own).bearer_auth(&bob.token).json(&json!({ "role": "owner" }));
-    send(raise).await.problem(403, "forbidden");
+    app.patch(&bob, &own, &json!({ "role": "owner" })).await.problem(403, "forbidden");
     let rejected = format!("select from activity where action = 'member.refused' and object_id = '{}'", bob.id);
     assert_eq!(app.rows(&rejected).await.len(), 2);
     let high = app.invite(&ada, &workspace, &json!({ "role": "owner" })).await.expect(201);
@@ -145,9 +144,9 @@ async fn invite_role_is_limited_by_the_inviters_role() {
     app.invite(&bob, &workspace, &guest).await.expect(201);
     app.sql(&format!("update member set role = 'owner' where account_id = '{}'", bob.id)).await;
     let bobs = app.invite(&bob, &workspace, &json!({ "role": "owner" })).await.expect(201);
-    let demote = |role: &str| {
+    let demote = async |role: &str| {
         let path = format!("/api/v1/workspaces/{workspace}/members/{}", bob.id);
-        send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&json!({ "role": role })))
+        app.patch(&ada, &path, &json!({ "role": role })).await
     };
     demote("admin").await.expect(200);
     assert_eq!(app.open_invites(&ada, &workspace).await.len(), 3);

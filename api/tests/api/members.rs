@@ -9,7 +9,7 @@ use crate::support::{TestAccount, TestApp, TestResponse, send};
 impl TestApp {
     async fn change_role(&self, by: &TestAccount, workspace: &str, of: &TestAccount, role: &str) -> TestResponse {
         let path = format!("/api/v1/workspaces/{workspace}/members/{}", of.id);
-        send(self.request(Method::PATCH, &path).bearer_auth(&by.token).json(&json!({ "role": role }))).await
+        self.patch(by, &path, &json!({ "role": role })).await
     }
 
     async fn remove(&self, by: &TestAccount, workspace: &str, of: &TestAccount) -> TestResponse {

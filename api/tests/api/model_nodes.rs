@@ -54,8 +54,7 @@ impl Setup {
     }
 
     async fn patch(&self, path: &str, body: &Value) -> Value {
-        let request = self.app.request(Method::PATCH, &self.path(path));
-        send(request.bearer_auth(&self.ada.token).json(body)).await.expect(200)
+        self.app.patch(&self.ada, &self.path(path), body).await.expect(200)
     }
 
     async fn upload(&self, name: &str, content: impl Into<Vec<u8>>) -> String {
@@ -373,9 +372,8 @@ async fn spent_budget_of_the_workspace_ends_runs_until_it_is_raised() {
     let setup = Setup::with(json!({ "prices": { "inputPerMillion": 10000.0, "outputPerMillion": 0.0 } })).await;
     setup.server.respond(|_| completion("{\"title\": \"T\"}"));
     let set_budget = async |budget: Value| {
-        let request = setup.app.request(Method::PATCH, &format!("/api/v1/workspaces/{}", setup.workspace));
-        let changed = request.bearer_auth(&setup.ada.token).json(&json!({ "monthlyBudget": budget }));
-        send(changed).await.expect(200)
+        let path = format!("/api/v1/workspaces/{}", setup.workspace);
+        setup.app.patch(&setup.ada, &path, &json!({ "monthlyBudget": budget })).await.expect(200)
     };
     assert_eq!(set_budget(json!(0.5)).await["monthlyBudget"], 0.5);
     let run = async |name: &str| {

@@ -33,8 +33,7 @@ impl Setup {
     }
 
     async fn patch(&self, path: &str, body: Value, tag: Option<&str>) -> TestResponse {
-        let request = self.app.request(Method::PATCH, path).bearer_auth(&self.ada.token).json(&body);
-        send(tag.into_iter().fold(request, |request, tag| request.header("if-match", tag))).await
+        self.app.patch_if(&self.ada, path, &body, tag).await
     }
 
     async fn delete(&self, path: &str) -> TestResponse {

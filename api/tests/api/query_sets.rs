@@ -1,9 +1,8 @@
 //! Query sets: queries and judgements are imported from JSON lines and from files of TREC, and hits are judged.
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestAccount, TestApp, TestResponse, part, send};
+use crate::support::{TestAccount, TestApp, TestResponse, part};
 
 struct Setup {
     app: TestApp,
@@ -33,8 +32,7 @@ impl Setup {
     }
 
     async fn judge(&self, body: &Value) -> TestResponse {
-        let request = self.app.request(Method::PUT, &format!("{}/judgements", self.set)).bearer_auth(&self.ada.token);
-        send(request.json(body)).await
+        self.app.put(&self.ada, &format!("{}/judgements", self.set), body).await
     }
 
     async fn queries(&self) -> Vec<Value> {

@@ -20,8 +20,7 @@ impl TestApp {
     }
 
     async fn set_limits(&self, account: &TestAccount, workspace: &str, limits: &Value) {
-        let request = self.request(Method::PATCH, &format!("/api/v1/workspaces/{workspace}"));
-        send(request.bearer_auth(&account.token).json(&json!({ "limits": limits }))).await.expect(200);
+        self.patch(account, &format!("/api/v1/workspaces/{workspace}"), &json!({ "limits": limits })).await.expect(200);
     }
 
     /// Compares the counters with the tables.

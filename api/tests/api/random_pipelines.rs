@@ -338,8 +338,10 @@ impl Setup {
     }
 
     async fn set_state(&self, pipeline: &str, state: &str) {
-        let request = self.app.request(Method::PATCH, &format!("{}/pipelines/{pipeline}", self.path));
-        send(request.bearer_auth(&self.ada.token).json(&json!({ "state": state }))).await.expect(200);
+        self.app
+            .patch(&self.ada, &format!("{}/pipelines/{pipeline}", self.path), &json!({ "state": state }))
+            .await
+            .expect(200);
     }
 
     async fn create(&self, name: &str, definition: &Value) -> String {

@@ -50,8 +50,7 @@ impl Setup {
     }
 
     async fn patch(&self, path: &str, body: &Value) -> Value {
-        let request = self.app.request(Method::PATCH, &self.path(path));
-        send(request.bearer_auth(&self.ada.token).json(body)).await.expect(200)
+        self.app.patch(&self.ada, &self.path(path), body).await.expect(200)
     }
 
     async fn create_pipeline(&self, name: &str, definition: &Value) -> String {
@@ -204,8 +203,7 @@ async fn preview_waits_writes_nothing_and_shows_the_output_of_every_node() {
     // No list shows the pipeline of the definition, and nothing changes it.
     assert_eq!(setup.get("pipelines").await["items"].as_array().unwrap().len(), 3);
     let inline = setup.path(&format!("pipelines/{}", run["pipelineId"].as_str().unwrap()));
-    let request = setup.app.request(Method::PATCH, &inline).bearer_auth(&setup.ada.token);
-    send(request.json(&json!({ "state": "enabled" }))).await.problem(404, "not_found");
+    setup.app.patch(&setup.ada, &inline, &json!({ "state": "enabled" })).await.problem(404, "not_found");
     setup.app.stop().await;
 }
 

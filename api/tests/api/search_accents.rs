@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Searched, TestFile, hit_names, send, wait_until};
+use crate::support::{Searched, TestFile, hit_names, wait_until};
 
 /// Texts that are long enough for their language to be certain.
 const FILES: [(&str, &str); 7] = [
@@ -187,8 +186,7 @@ async fn words_with_other_accents_neither_score_nor_are_marked() {
     // Words that have synonyms are scored with them.
     let path = searched.path("synonyms");
     let sets = json!({ "sets": [{ "from": ["kvällen", "hall"], "to": ["skymning"] }] });
-    let request = searched.app.request(Method::PUT, &path).bearer_auth(&searched.ada.token).json(&sets);
-    send(request).await.expect(200);
+    searched.app.put(&searched.ada, &path, &sets).await.expect(200);
     assert_scores().await;
     assert_found(&searched, "hall", json!({}), &["hall.txt", "town.txt"]).await;
     searched.app.stop().await;

@@ -23,8 +23,7 @@ async fn start() -> Searched {
 
 async fn put(app: &TestApp, account: &TestAccount, workspace: &str, sets: &Value, tag: Option<&str>) -> TestResponse {
     let path = format!("/api/v1/workspaces/{workspace}/synonyms");
-    let request = app.request(Method::PUT, &path).bearer_auth(&account.token).json(&json!({ "sets": sets }));
-    send(tag.into_iter().fold(request, |request, tag| request.header("if-match", tag))).await
+    app.put_if(account, &path, &json!({ "sets": sets }), tag).await
 }
 
 async fn set(searched: &Searched, sets: Value) {

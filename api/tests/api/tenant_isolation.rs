@@ -137,8 +137,7 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
         }
         "judgeHit" => {
             let path = format!("/api/v1/workspaces/{}/query-sets/{}/judgements", own.workspace, own.query_set);
-            let request = app.request(Method::PUT, &path).bearer_auth(&eve.token);
-            send(request.json(&json!({ "query": "tide", field: id, "grade": 1 }))).await
+            app.put(&eve, &path, &json!({ "query": "tide", field: id, "grade": 1 })).await
         }
         "createToken" => {
             // Together with a workspace of the caller.
@@ -170,8 +169,7 @@ async fn other_tenants_ids_in_bodies_look_like_unknown_ids() {
         }
         "updateCollection" => {
             let path = format!("/api/v1/workspaces/{}/collections/{}", own.workspace, own.collection);
-            let request = app.request(Method::PATCH, &path).bearer_auth(&eve.token);
-            send(request.json(&json!({ "connection": id }))).await
+            app.patch(&eve, &path, &json!({ "connection": id })).await
         }
         "createSecondSpace" => {
             let path = format!("/api/v1/workspaces/{}/collections", own.workspace);

@@ -73,10 +73,7 @@ async fn workspace_update_checks_the_etag_and_changes_only_given_fields() {
     let ada = app.create_account("ada").await;
     let workspace = app.create_workspace(&ada, "Tidal energy").await;
     let path = format!("/api/v1/workspaces/{workspace}");
-    let change = async |body: Value, tag: Option<&str>| {
-        let request = app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&body);
-        send(tag.into_iter().fold(request, |request, tag| request.header("if-match", tag))).await
-    };
+    let change = async |body: Value, tag: Option<&str>| app.patch_if(&ada, &path, &body, tag).await;
     let first = app.get(&ada, &path).await;
     let tag = first.header("etag").to_owned();
     assert_eq!(first.expect(200)["slug"], "tidal-energy");
@@ -230,7 +227,7 @@ async fn files_are_deleted_after_the_workspaces_retention() {
     // Its newest version is from today.
     app.sql(&format!("update file {age} where id in ('{old}', '{renewed}')")).await;
     let body = json!({ "retentionDays": 7 });
-    send(app.request(Method::PATCH, &path).bearer_auth(&ada.token).json(&body)).await.expect(200);
+    app.patch(&ada, &path, &body).await.expect(200);
     app.start_worker().await;
     wait_until("the old file is deleted", async || {
         (app.get(&ada, &format!("{path}/files/{old}")).await.status == 404).then_some(())

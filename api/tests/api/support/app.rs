@@ -131,6 +131,36 @@ impl TestApp {
         send(self.request(Method::POST, path).bearer_auth(&caller.token).json(body)).await
     }
 
+    pub async fn patch(&self, caller: &TestAccount, path: &str, body: &Value) -> TestResponse {
+        self.patch_if(caller, path, body, None).await
+    }
+
+    /// With a header `If-Match`.
+    pub async fn patch_if(&self, caller: &TestAccount, path: &str, body: &Value, tag: Option<&str>) -> TestResponse {
+        self.change(Method::PATCH, caller, path, body, tag).await
+    }
+
+    pub async fn put(&self, caller: &TestAccount, path: &str, body: &Value) -> TestResponse {
+        self.put_if(caller, path, body, None).await
+    }
+
+    /// With a header `If-Match`.
+    pub async fn put_if(&self, caller: &TestAccount, path: &str, body: &Value, tag: Option<&str>) -> TestResponse {
+        self.change(Method::PUT, caller, path, body, tag).await
+    }
+
+    async fn change(
+        &self,
+        method: Method,
+        caller: &TestAccount,
+        path: &str,
+        body: &Value,
+        tag: Option<&str>,
+    ) -> TestResponse {
+        let request = self.request(method, path).bearer_auth(&caller.token).json(body);
+        send(tag.into_iter().fold(request, |request, tag| request.header("if-match", tag))).await
+    }
+
     pub async fn delete(&self, caller: &TestAccount, path: &str) -> TestResponse {
         send(self.request(Method::DELETE, path).bearer_auth(&caller.token)).await
     }

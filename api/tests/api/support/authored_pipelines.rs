@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{TestAccount, TestApp, part, send};
+use super::{TestAccount, TestApp, part};
 
 pub struct Setup {
     pub app: TestApp,
@@ -38,8 +37,7 @@ impl Setup {
     }
 
     pub async fn patch(&self, path: &str, body: &Value) -> Value {
-        let request = self.app.request(Method::PATCH, &self.path(path));
-        send(request.bearer_auth(&self.ada.token).json(body)).await.expect(200)
+        self.app.patch(&self.ada, &self.path(path), body).await.expect(200)
     }
 
     pub async fn collection(&self, name: &str) {

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ModelRequest, ModelServer, Searched, TestFile, TestResponse, hit_names, model_response, send};
+use super::{ModelRequest, ModelServer, Searched, TestFile, TestResponse, hit_names, model_response};
 
 /// Files that words find in their order, which is not that of their priorities.
 pub const RERANKED_FILES: [(&str, &str); 6] = [
@@ -77,8 +76,7 @@ impl Reranked {
 
     pub async fn patch_connection(&self, body: &Value) -> TestResponse {
         let path = self.searched.path(&format!("connections/{}", self.connection));
-        let request = self.searched.app.request(Method::PATCH, &path).bearer_auth(&self.searched.ada.token);
-        send(request.json(body)).await
+        self.searched.app.patch(&self.searched.ada, &path, body).await
     }
 }
 

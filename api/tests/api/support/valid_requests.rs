@@ -4,7 +4,7 @@ use nvisy_shared::pipeline::builtin;
 use reqwest::{Method, RequestBuilder, multipart::Form};
 use serde_json::{Value, json};
 
-use super::{Operation, TestAccount, TestApp, part, send};
+use super::{Operation, TestAccount, TestApp, part};
 
 /// A workspace with a member, a file, an invite, a collection, a snapshot, synonyms, an enabled pipeline, and a run with a failed
 /// item.
@@ -53,8 +53,7 @@ impl WorkspaceFixture {
         let (file, invite) = (id(&accepted["items"][0]), id(&invite));
         let (pipeline, collection, connection) = (id(&pipeline), id(&collection), id(&connection));
         let path = format!("/api/v1/workspaces/{workspace}/pipelines/{pipeline}");
-        let enabled = app.request(Method::PATCH, &path).bearer_auth(&owner.token);
-        send(enabled.json(&json!({ "state": "enabled" }))).await.expect(200);
+        app.patch(owner, &path, &json!({ "state": "enabled" })).await.expect(200);
         let runs = format!("/api/v1/workspaces/{workspace}/runs");
         let run = id(&app.get(owner, &runs).await.expect(200)["items"][0]);
         let item = id(&app.get(owner, &format!("{runs}/{run}/items")).await.expect(200)["items"][0]);
@@ -65,10 +64,8 @@ impl WorkspaceFixture {
         app.post(owner, &path, &json!({ "connection": embedding_connection })).await.expect(201);
         let path = format!("/api/v1/workspaces/{workspace}/snapshots");
         let snapshot = id(&app.post(owner, &path, &json!({ "name": "before" })).await.expect(201));
-        let synonyms = app.request(Method::PUT, &format!("/api/v1/workspaces/{workspace}/synonyms"));
-        let synonyms =
-            synonyms.bearer_auth(&owner.token).json(&json!({ "sets": [{ "from": ["tide"], "to": ["flow"] }] }));
-        send(synonyms).await.expect(200);
+        let synonyms = json!({ "sets": [{ "from": ["tide"], "to": ["flow"] }] });
+        app.put(owner, &format!("/api/v1/workspaces/{workspace}/synonyms"), &synonyms).await.expect(200);
         let (query_set, evaluation) = add_evaluation(app, owner, &workspace, &file).await;
         Self {
             member: member.clone(),
@@ -134,8 +131,9 @@ async fn add_evaluation(app: &TestApp, owner: &TestAccount, workspace: &str, fil
     let path = format!("/api/v1/workspaces/{workspace}/query-sets");
     let set = app.post(owner, &path, &json!({ "name": "Questions" })).await.expect(201);
     let path = format!("{path}/{}", set["id"].as_str().unwrap());
-    let judge = app.request(Method::PUT, &format!("{path}/judgements")).bearer_auth(&owner.token);
-    send(judge.json(&json!({ "query": "tide", "file": file, "grade": 2 }))).await.expect(200);
+    app.put(owner, &format!("{path}/judgements"), &json!({ "query": "tide", "file": file, "grade": 2 }))
+        .await
+        .expect(200);
     let evaluation = app.post(owner, &format!("{path}/evaluations"), &json!({})).await.expect(202);
     let metrics = json!({ "mean": null, "measured": 0, "skipped": 0, "unresolved": 0 });
     let evaluation = evaluation["id"].as_str().unwrap().to_owned();
