@@ -26,5 +26,6 @@ pub mod stream_limit;
 pub mod string_schema;
 pub mod tls;
 pub mod trace;
+pub mod trusted_proxies;
 pub mod validation;
 pub mod write_behind;

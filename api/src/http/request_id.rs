@@ -9,7 +9,7 @@ use actix_web::{
 };
 use nvisy_shared::id;
 
-use super::{client_info::TrustedProxies, component::component};
+use super::{component::component, trusted_proxies::TrustedProxies};
 
 const MAX_ID_CHARS: usize = 128;
 

@@ -39,8 +39,8 @@ use self::{
 };
 use crate::{
     http::{
-        client_connection, client_info::TrustedProxies, cors::cors, extract::JsonLimit,
-        idempotency::IdempotencySettings, pagination, trace::RequestSpan,
+        client_connection, cors::cors, extract::JsonLimit, idempotency::IdempotencySettings, pagination,
+        trace::RequestSpan, trusted_proxies::TrustedProxies,
     },
     state::State,
 };
