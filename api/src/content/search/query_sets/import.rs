@@ -1,25 +1,17 @@
 //! Reads queries and judgements from text: JSON lines, and the files of TREC. Every bad line is reported with its number.
 
 use nvisy_shared::{
-    domain::{
-        evaluation::{MAX_GRADE, MAX_QUERY_CHARS},
-        file::MAX_EXTERNAL_ID_CHARS,
-    },
+    domain::{evaluation::MAX_GRADE, file::MAX_EXTERNAL_ID_CHARS},
     id::FileId,
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{qrels, topics};
-use crate::{
-    http::validation::line,
-    problem::{FieldError, Problem},
+use super::{
+    imported::{Document, Import, ImportedJudgement, Place, Problems, QueryReference},
+    qrels, topics,
 };
-
-/// Characters of a client's name of a query.
-pub const MAX_QUERY_ID_CHARS: usize = 200;
-/// Bad lines that a problem lists.
-const MAX_ERRORS: usize = 20;
+use crate::{http::validation::line, problem::Problem};
 
 /// The texts of a request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,82 +19,6 @@ pub struct ImportTexts<'a> {
     pub jsonl: &'a str,
     pub topics: &'a str,
     pub qrels: &'a str,
-}
-
-/// What the texts contain.
-#[derive(Debug, Default)]
-pub struct Import {
-    pub queries: Vec<ImportedQuery>,
-    pub judgements: Vec<ImportedJudgement>,
-}
-
-/// A query.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportedQuery {
-    /// The client's name of it.
-    pub external_id: Option<String>,
-    pub text: String,
-}
-
-/// A judgement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportedJudgement {
-    pub place: Place,
-    pub query: QueryReference,
-    pub document: Document,
-    pub range: Option<(i64, i64)>,
-    pub grade: i16,
-}
-
-/// The query of a judgement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueryReference {
-    /// By its place among the imported ones.
-    Imported(usize),
-    /// By the client's name.
-    ExternalId(String),
-}
-
-/// The file of a judgement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Document {
-    /// A file that must exist.
-    File(FileId),
-    /// A file that need not exist.
-    ExternalId(String),
-    /// The id of a file, if it is one, or else an external id.
-    Any(String),
-}
-
-/// A line of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub field: &'static str,
-    /// From 1.
-    pub line: usize,
-}
-
-impl Place {
-    pub fn error(self, message: impl std::fmt::Display) -> FieldError {
-        FieldError::new(self.field, format!("line {}: {message}", self.line))
-    }
-}
-
-/// Problems of lines, of which the first are reported.
-#[derive(Debug, Default)]
-pub struct Problems(Vec<FieldError>);
-
-impl Problems {
-    pub fn add(&mut self, place: Place, message: impl std::fmt::Display) {
-        if self.0.len() < MAX_ERRORS {
-            self.0.push(place.error(message));
-        }
-    }
-
-    /// 422 with the problems, unless there are none.
-    pub fn check(self) -> Result<(), Problem> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
-    }
 }
 
 /// Reads all texts; 422 with the numbers of bad lines.
@@ -113,20 +29,6 @@ pub fn read(texts: ImportTexts<'_>) -> Result<Import, Problem> {
     qrels::read(texts.qrels, &mut import, &mut problems);
     problems.check()?;
     Ok(import)
-}
-
-impl Import {
-    /// Adds a query, if its fields are within their limits.
-    pub fn add_query(&mut self, place: Place, external_id: Option<&str>, text: &str, problems: &mut Problems) {
-        if let Some(Err(error)) = external_id.map(|id| line(1, MAX_QUERY_ID_CHARS)(id, &())) {
-            return problems.add(place, format!("the id of the query {error}"));
-        }
-        let text = text.trim();
-        if text.is_empty() || text.chars().count() > MAX_QUERY_CHARS || text.contains('\0') {
-            return problems.add(place, format!("the query must have 1 to {MAX_QUERY_CHARS} characters"));
-        }
-        self.queries.push(ImportedQuery { external_id: external_id.map(str::to_owned), text: text.to_owned() });
-    }
 }
 
 /// A line of JSON.
@@ -204,7 +106,10 @@ fn read_json_lines(text: &str, import: &mut Import, problems: &mut Problems) {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        super::imported::{ImportedQuery, MAX_ERRORS},
+        *,
+    };
 
     fn errors(texts: ImportTexts<'_>) -> Vec<String> {
         let problem = read(texts).unwrap_err().to_json();

@@ -2,6 +2,7 @@
 
 mod handlers;
 mod import;
+mod imported;
 mod qrels;
 mod service;
 mod topics;

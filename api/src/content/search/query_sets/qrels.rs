@@ -3,7 +3,7 @@
 
 use nvisy_shared::domain::{evaluation::MAX_GRADE, file::MAX_EXTERNAL_ID_CHARS};
 
-use super::import::{Document, Import, ImportedJudgement, Place, Problems, QueryReference};
+use super::imported::{Document, Import, ImportedJudgement, Place, Problems, QueryReference};
 
 /// The first word of a header.
 const HEADER: &str = "query-id";

@@ -18,7 +18,7 @@ use nvisy_shared::{
 };
 use serde_json::json;
 
-use super::import::{Document, Import, ImportedQuery, Problems, QueryReference};
+use super::imported::{Document, Import, ImportedQuery, Problems, QueryReference};
 use crate::{
     auth::member::{Member, WriteEvaluations},
     http::client_info::ClientInfo,

@@ -1,6 +1,6 @@
 //! Topics of TREC: `<top>` elements with `<num>` and `<title>`, or lines of an id, a tab and a query.
 
-use super::import::{Import, Place, Problems};
+use super::imported::{Import, Place, Problems};
 
 /// The text that some files have before a value.
 const LABELS: [&str; 2] = ["Number:", "Topic:"];
