@@ -115,11 +115,6 @@ async fn ready(setup: &Setup, file: &str) -> Value {
     file
 }
 
-async fn run(setup: &Setup, pipeline: &str) {
-    let run = setup.start_run(pipeline).await;
-    setup.ended_run(&run).await;
-}
-
 async fn delete_pipeline(setup: &Setup, pipeline: &str) {
     setup.patch(pipeline, &json!({ "state": "disabled" })).await;
     assert_eq!(setup.app.delete(&setup.ada, &setup.path(pipeline)).await.status, 204);
@@ -155,7 +150,7 @@ async fn assert_store_has_what_the_files_have(
     // A renamed file, and one that takes another way.
     setup.patch(&format!("files/{first}"), &json!({ "name": "tides.txt" })).await;
     setup.patch(&format!("files/{other}"), &json!({ "metadata": { "hidden": true } })).await;
-    run(&setup, &pipeline).await;
+    setup.run(&pipeline).await;
     let expected = [named("tides.txt", text("a2", 2))];
     wait_until_equal("the store has the renamed file alone", &expected, async || store.named_texts().await).await;
 

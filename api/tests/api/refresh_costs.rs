@@ -29,8 +29,7 @@ async fn refresh_costs_what_the_answers_for_stale_items_have_cost() {
     let connection = setup.app.post(&setup.ada, &setup.path("connections"), &body).await.expect(201);
     let path = setup.pipeline("Titled", &titled(&connection["id"], 200)).await;
     setup.upload(&[("tides.txt", TIDES)]).await;
-    let run = setup.start_run(&path).await;
-    let ended = setup.ended_run(&run).await;
+    let ended = setup.run(&path).await;
     assert_eq!(ended["state"], "completed", "{ended}");
     let refresh = async || setup.get(&format!("{path}/staleness")).await["refresh"].take();
     assert_eq!(refresh().await["cost"], Value::Null, "without a price");

@@ -230,12 +230,6 @@ async fn private_address_is_refused_and_named_without_its_path() {
     setup.app.stop().await;
 }
 
-/// Runs a pipeline over all files again, and waits for the end.
-async fn run_again(setup: &Setup, pipeline: &str) -> Value {
-    let run = setup.start_run(pipeline).await;
-    setup.ended_run(&run).await
-}
-
 #[actix_web::test]
 async fn only_pure_steps_are_reused_by_other_runs() {
     for (pure, requests) in [(true, 1), (false, 2)] {
@@ -243,7 +237,7 @@ async fn only_pure_steps_are_reused_by_other_runs() {
         let setup = Setup::of(TestApp::start_with_worker(&[LOCAL_SERVICES]).await).await;
         let path = setup.pipeline("Step", &step(&service.url, json!({ "pure": pure }))).await;
         setup.upload(&[("a.txt", "text")]).await;
-        let run = run_again(&setup, &path).await;
+        let run = setup.run(&path).await;
         assert_eq!(run["state"], "completed", "{run}");
         let received = service.received();
         assert_eq!(received.len(), requests, "pure: {pure}");
@@ -288,9 +282,9 @@ async fn documented_step_verifies_signatures_and_counts_words() {
     let renewed = renew().await;
     assert_eq!((&renewed["version"], secret.get("previousUntil")), (&json!(2), None));
     assert!(renewed["previousUntil"].is_string() && renewed["secret"] != secret["secret"], "{renewed}");
-    assert_eq!(run_again(&setup, &path).await["state"], "completed");
+    assert_eq!(setup.run(&path).await["state"], "completed");
     renew().await;
-    let run = run_again(&setup, &path).await;
+    let run = setup.run(&path).await;
     assert_eq!((&run["state"], &run["itemsFailed"]), (&json!("completed_with_errors"), &json!(1)), "{run}");
     server.kill().await.unwrap();
     setup.app.stop().await;
@@ -352,7 +346,7 @@ async fn webhook_gets_elements_and_is_told_when_they_are_obsolete() {
     };
     // The file takes another way.
     setup.patch(&format!("files/{}", requests[0]), &json!({ "metadata": { "hidden": true } })).await;
-    assert_eq!(run_again(&setup, &path).await["state"], "completed");
+    assert_eq!(setup.run(&path).await["state"], "completed");
     wait_until("the receiver knows of the first file", async || (deleted(&service) == requests[..1]).then_some(()))
         .await;
     // The file is deleted.
@@ -433,13 +427,13 @@ async fn texts_of_other_files_of_the_run_and_of_the_collection_are_duplicates() 
     setup.upload(&[("a.txt", text), ("b.txt", &near), ("c.txt", "Seals rest on the sandbank at low water.")]).await;
     let made = async |suffix: &str| setup.app.count(&format!("file where name like '%.{suffix}'")).await;
     for _ in 0..2 {
-        assert_eq!(run_again(&setup, &run).await["state"], "completed");
+        assert_eq!(setup.run(&run).await["state"], "completed");
         assert_eq!((made("unique").await, made("duplicate").await), (2, 1));
     }
     setup.app.sql("delete from file where parent_id is not null").await;
     // Only equal texts are duplicates here, and the files keep their own in the next run.
     for _ in 0..2 {
-        assert_eq!(run_again(&setup, &collection).await["state"], "completed");
+        assert_eq!(setup.run(&collection).await["state"], "completed");
         assert_eq!((made("unique").await, made("duplicate").await), (3, 0));
     }
     setup.app.stop().await;

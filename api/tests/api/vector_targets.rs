@@ -85,8 +85,7 @@ async fn assert_store_has_what_the_files_have(provider: &str, server: &impl Stor
 
     // Another way, without a change of the file.
     setup.patch(&format!("files/{other}"), &json!({ "metadata": { "hidden": true } })).await;
-    let run = setup.start_run(&pipeline).await;
-    setup.ended_run(&run).await;
+    setup.run(&pipeline).await;
     let gone = async || texts(&other).await.is_empty().then_some(());
     wait_until("the rows of the hidden file are gone", gone).await;
     assert_eq!(texts(&id).await, without_space(&text("a2", 2)), "{provider}");

@@ -22,6 +22,12 @@ impl Setup {
         format!("runs/{}", run["id"].as_str().unwrap())
     }
 
+    /// A run of a pipeline over the files of its source, once it has ended.
+    pub async fn run(&self, pipeline: &str) -> Value {
+        let run = self.start_run(pipeline).await;
+        self.ended_run(&run).await
+    }
+
     /// The run with this path, once it has ended.
     pub async fn ended_run(&self, run: &str) -> Value {
         self.app.ended_run(&self.ada, &self.path(run)).await
