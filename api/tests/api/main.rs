@@ -128,6 +128,7 @@ mod sync_recovery;
 mod synonyms;
 mod table_targets;
 mod tenant_isolation;
+mod text_nodes;
 mod tls;
 mod triggers;
 mod upload_fields;
