@@ -123,6 +123,7 @@ mod space_properties;
 mod startup;
 mod support;
 mod sync;
+mod sync_cancelled;
 mod sync_faults;
 mod sync_recovery;
 mod synonyms;

@@ -98,6 +98,7 @@ pub async fn abort(
     let Some(items) = store::run::abort(change, workspace, run, state, failure).await? else { return Ok(false) };
     // Otherwise the next run would begin at once, and end as this one.
     store::source_notification::forget_of_run(change, workspace, run).await?;
+    store::source_object::forget_cancelled(change, workspace, run).await?;
     for item in items {
         store::target::discard(change, workspace, item).await?;
         let Some(item) = store::run_item::find(change.tx(), workspace, item).await? else { continue };

@@ -393,7 +393,7 @@ pub async fn count_ended(
     Ok(RunProgress { ended, items, items_ended, items_failed })
 }
 
-/// Whether a version has been an item of a pipeline.
+/// Whether a version has been an item of a pipeline that was not cancelled.
 pub async fn has_entered(
     conn: &impl Conn,
     workspace: WorkspaceId,
@@ -405,7 +405,7 @@ pub async fn has_entered(
         "select exists (
              select from run_item i join run r on r.workspace_id = i.workspace_id and r.id = i.run_id
              where i.workspace_id = {workspace} and i.version_id = {version} and r.pipeline_id = {pipeline}
-                 and not r.preview)"
+                 and not r.preview and i.state <> 'cancelled')"
     );
     Ok(sql::first_value(conn, entered).await?.unwrap_or(false))
 }

@@ -24,7 +24,8 @@ pub struct SourceNode {
 /// An object as it was known before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownObject {
-    /// The revision of the content that the file has; `None`: it has none of this connection.
+    /// The revision of the content that this node has brought into its pipeline; `None`: none, or a run was cancelled before it was
+    /// processed.
     pub revision: Option<String>,
     /// Whether there is a file.
     pub has_file: bool,
@@ -233,6 +234,30 @@ pub async fn forget(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, external_i
         Postgres,
         "delete from source_object
          where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = {external_id}"
+    );
+    sql::execute(tx, forgotten).await?;
+    Ok(())
+}
+
+/// Forgets the revisions of the objects whose items a run that syncs has cancelled, also of archives with cancelled members, and
+/// where incremental listings of their nodes begin: the next sync reads these objects again.
+pub async fn forget_cancelled(tx: &Tx, workspace: WorkspaceId, run: RunId) -> Result<()> {
+    let forgotten = raw_sql!(
+        Postgres,
+        "with recursive cancelled as (
+             select i.parent_id, i.file_id, r.pipeline_id
+             from run r join run_item i on i.workspace_id = r.workspace_id and i.run_id = r.id
+             where r.workspace_id = {workspace} and r.id = {run} and r.syncs and i.state = 'cancelled'
+             union
+             select p.parent_id, p.file_id, c.pipeline_id
+             from cancelled c join run_item p on p.workspace_id = {workspace} and p.id = c.parent_id),
+         forgotten as (
+             update source_object o set revision = null, kept = null
+             from (select distinct file_id, pipeline_id from cancelled) c
+             where o.workspace_id = {workspace} and o.file_id = c.file_id and o.pipeline_id = c.pipeline_id
+             returning o.pipeline_id, o.node)
+         delete from source_cursor s using (select distinct pipeline_id, node from forgotten) f
+         where s.workspace_id = {workspace} and s.pipeline_id = f.pipeline_id and s.node = f.node"
     );
     sql::execute(tx, forgotten).await?;
     Ok(())

@@ -40,17 +40,20 @@ pub(crate) async fn ingest(
     counts: &mut SyncCounts,
 ) -> Result<HashSet<BlobId>, JobError> {
     let files: Vec<_> = fetched.iter().map(|object| object.file.clone()).collect();
-    let known: Vec<_> = fetched.iter().map(|object| object.file.external_id.clone()).collect();
-    let known = source_object::known(change.tx(), of.workspace, &of.node, known).await?;
+    let ids = fetched.iter().map(|object| object.file.external_id.clone()).collect();
+    let known = source_object::known(change.tx(), of.workspace, &of.node, ids).await?;
     let stored = synced_file::put(change, of.workspace, of.connection.id, &files).await?;
     let (mut entering, mut done) = (Vec::new(), Vec::new());
     let mut used = HashSet::new();
     for (object, file) in fetched.iter().zip(&stored) {
         let id = object.file.external_id.as_str();
-        let had_file = known.get(id).is_some_and(|known| known.has_file);
+        let known = known.get(id);
+        let had_file = known.is_some_and(|known| known.has_file);
         used.insert(file.blob);
-        // Another pipeline may have brought the content, which this one has not processed.
+        // Another pipeline may have brought the content, which this one has not processed. Without a revision it has forgotten what it
+        // made of the content, or was cancelled before.
         let is_same = file.outcome == SyncOutcome::SameContent
+            && known.is_some_and(|known| known.revision.is_some())
             && run_item::has_entered(change.tx(), of.workspace, of.node.pipeline, file.version).await?;
         match (is_same, had_file) {
             (true, _) => counts.unchanged += 1,

@@ -40,15 +40,24 @@ impl Synced {
 
     /// An enabled pipeline with a source of these settings.
     pub async fn add_pipeline(&self, name: &str, source: Value) -> String {
-        let mut node = json!({ "id": "in", "type": "source.connection", "connection": self.connection });
+        self.add_definition(name, &self.definition("in", source)).await
+    }
+
+    /// A definition that indexes for full-text search, with a source of this id and these settings.
+    pub fn definition(&self, id: &str, source: Value) -> Value {
+        let mut node = json!({ "id": id, "type": "source.connection", "connection": self.connection });
         node.as_object_mut().unwrap().extend(source.as_object().cloned().unwrap_or_default());
-        let definition = json!({
+        json!({
             "schemaVersion": 1,
             "nodes": [
                 node, { "id": "read", "type": "partition" }, { "id": "cut", "type": "chunk.section" },
                 { "id": "out", "type": "sink.collection", "collection": "default" } ],
-            "edges": [{ "from": "in", "to": "read" }, { "from": "read", "to": "cut" }, { "from": "cut", "to": "out" }],
-        });
+            "edges": [{ "from": id, "to": "read" }, { "from": "read", "to": "cut" }, { "from": "cut", "to": "out" }],
+        })
+    }
+
+    /// An enabled pipeline with this definition.
+    pub async fn add_definition(&self, name: &str, definition: &Value) -> String {
         let path = format!("/api/v1/workspaces/{}/pipelines", self.workspace);
         let body = json!({ "name": name, "definition": definition });
         let pipeline = self.app.post(&self.ada, &path, &body).await.expect(201);
