@@ -149,6 +149,44 @@ async fn incremental_sync_reads_what_changed_and_rows_without_a_cursor() {
 }
 
 #[actix_web::test]
+async fn incremental_sync_reads_rows_that_exceeded_the_quota_before() {
+    let setup = Setup::of(TestApp::start_with_worker(&[("NVISY_QUOTA_FILES", "3")]).await).await;
+    setup
+        .app
+        .sql(
+            "create schema outside; create table outside.notes (code text primary key, body text, version integer);
+             insert into outside.notes select 'n' || n, 'The gauge number' || n || ' is read.', n from generate_series(1, 4) n",
+        )
+        .await;
+    let connection = postgres(&setup).await;
+    let stream = json!({ "table": "outside.notes", "key": "code", "cursor": "version" });
+    let pipeline = reading(&setup, &connection, stream, "incremental").await;
+    let run = sync(&setup, &pipeline).await;
+    assert_eq!(counts(&run), [4, 3, 0, 0, 0, 1], "{run}");
+    // One that the next listing does not name.
+    let files = setup.get("files").await;
+    let (mut deleted, mut kept) = (None, Vec::new());
+    for file in files["items"].as_array().unwrap() {
+        let id = file["externalId"].as_str().unwrap();
+        if deleted.is_none() && !id.ends_with("n4") {
+            let path = setup.path(&format!("files/{}", file["id"].as_str().unwrap()));
+            assert_eq!(setup.app.delete(&setup.ada, &path).await.status, 204);
+            deleted = Some(id.to_owned());
+        } else {
+            kept.push(id.to_owned());
+        }
+    }
+    let run = sync(&setup, &pipeline).await;
+    assert_eq!((&run["state"], counts(&run)[1], counts(&run)[5]), (&json!("completed"), 1, 0), "{run}");
+    let files = setup.get("files").await;
+    let ids: Vec<_> =
+        files["items"].as_array().unwrap().iter().map(|file| file["externalId"].as_str().unwrap()).collect();
+    assert!(ids.len() == 3 && kept.iter().all(|id| ids.contains(&id.as_str())), "{ids:?}");
+    assert!(!ids.contains(&deleted.unwrap().as_str()), "{ids:?}");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
 async fn each_fault_of_a_source_of_rows_has_its_reason() {
     let setup = Setup::of(TestApp::start_with_worker(&[]).await).await;
     setup

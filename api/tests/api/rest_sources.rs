@@ -8,7 +8,8 @@ use std::sync::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    synced::{Synced, counts},
+    TestApp,
+    synced::{LOOPBACK, Synced, counts},
     web_server::{WebRequest, WebResponse, WebServer},
 };
 
@@ -282,5 +283,35 @@ async fn busy_and_broken_services_are_asked_again() {
     let synced = synced(&server, json!({ "path": "things" })).await;
     let run = synced.sync().await;
     assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [2, 2, 0, 0, 0, 0]), "{run}");
+    synced.app.stop().await;
+}
+
+#[actix_web::test]
+async fn items_beyond_the_quota_fail_alone_and_deletions_make_room() {
+    let server = WebServer::start().await;
+    let list = |ids: &[&str]| {
+        let item = |id: &&str| json!({ "id": id, "text": format!("The gauge {id} is read.") });
+        WebResponse::json(&ids.iter().map(item).collect())
+    };
+    server.set("/api/notes", list(&["a", "b", "c", "d"]));
+    let app = TestApp::start_with_worker(&[LOOPBACK, ("NVISY_QUOTA_FILES", "3")]).await;
+    let settings = json!({ "baseUrl": format!("{}/api", server.url) });
+    let source = json!({ "stream": { "path": "notes", "content": "/text" } });
+    let synced = Synced::of(app, "rest", settings, Value::Null, source).await;
+    let run = synced.sync().await;
+    assert_eq!((&run["state"], counts(&run)), (&json!("completed_with_errors"), [4, 3, 0, 0, 0, 1]), "{run}");
+    let failed = synced.failed_objects(&run).await;
+    assert_eq!((failed.len(), &failed[0]["code"]), (1, &json!("quota_exceeded")), "{failed:?}");
+    let ids = synced.ids().await;
+    assert_eq!(ids.len(), 3, "{ids:?}");
+
+    // Two of those that fit are deleted, at the end of a sync.
+    let failed = failed[0]["externalId"].as_str().unwrap().to_owned();
+    let [failed, kept] = [&failed, &ids[0]].map(|id| id.strip_prefix("notes/").unwrap());
+    server.set("/api/notes", list(&[failed, kept]));
+    let run = synced.sync().await;
+    assert_eq!((&run["state"], counts(&run)), (&json!("completed_with_errors"), [2, 0, 0, 1, 2, 1]), "{run}");
+    let run = synced.sync().await;
+    assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [2, 1, 0, 1, 0, 0]), "{run}");
     synced.app.stop().await;
 }

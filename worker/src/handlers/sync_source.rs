@@ -236,12 +236,29 @@ impl Sync<'_> {
         SyncedSource::run(self.cx, self.of.workspace, self.job.run).await
     }
 
-    /// Records a page, with the checkpoint behind it, and the notifications that it answers.
+    /// Records a page, with the checkpoint behind it, and the notifications that it answers. Objects whose content came with it, and
+    /// that exceed a quota together, are stored one by one, so that those that fit are.
     async fn record(&mut self, page: ListedPage, source: &DynSource, answered: &[Notified]) -> Result<(), JobError> {
-        let page = page.with_inline_content(self.cx, &self.of, source).await?;
+        let mut page = page.with_inline_content(self.cx, &self.of, source).await?;
+        match self.write(&page, answered).await {
+            Err(JobError::Fail(failure)) if failure.code == FailureCode::QuotaExceeded => {
+                self.write_one_by_one(&mut page).await?;
+                self.write(&page, answered).await?;
+            }
+            written => written?,
+        }
+        page.delete_unused(self.cx, &self.of).await;
+        let listing = self.listing();
+        if listing.repeated > listing.seen + MAX_REPEATED {
+            return Err(self.rejected("the source names the same objects again and again, so its listing has no end"));
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, page: &ListedPage, answered: &[Notified]) -> Result<(), JobError> {
         let (before, base) = (self.listing(), self.checkpoint.clone());
         let next = write_in_tx(self.cx, self.claim, || {
-            let (of, page, cx) = (&self.of, &page, self.cx);
+            let (of, cx) = (&self.of, self.cx);
             let (mut listing, base) = (before.clone(), base.clone());
             async move |change: &mut Change| {
                 page.record(change, cx, of, &mut listing).await?;
@@ -255,11 +272,30 @@ impl Sync<'_> {
             }
         })
         .await?;
-        page.delete_unused(self.cx, &self.of).await;
         self.checkpoint = next;
-        let listing = self.listing();
-        if listing.repeated > listing.seen + MAX_REPEATED {
-            return Err(self.rejected("the source names the same objects again and again, so its listing has no end"));
+        Ok(())
+    }
+
+    /// Records the objects of a page whose content is stored, each alone; those that exceed a quota fail.
+    async fn write_one_by_one(&mut self, page: &mut ListedPage) -> Result<(), JobError> {
+        for object in page.inline().to_vec() {
+            let (before, base) = (self.listing(), self.checkpoint.clone());
+            let written = write_in_tx(self.cx, self.claim, || {
+                let (of, cx, object) = (&self.of, self.cx, &object);
+                let (mut listing, base) = (before.clone(), base.clone());
+                async move |change: &mut Change| {
+                    ListedPage::record_alone(change, cx, of, object, &mut listing).await?;
+                    let next = Checkpoint { listing: Some(listing), ..base };
+                    store::run::set_checkpoint(change, of.workspace, of.run.id, Some(json!(next)), false).await?;
+                    Ok(next)
+                }
+            })
+            .await;
+            match written {
+                Ok(next) => self.checkpoint = next,
+                Err(JobError::Fail(failure)) => page.fail_inline(object.file.external_id, failure),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! A page of a listing: which of its objects are new, changed, or cannot be read.
 
+mod inline;
+
 use std::collections::HashSet;
 
 use nvisy_shared::{
@@ -24,7 +26,6 @@ use super::{
     checkpoint::ListingCheckpoint,
     deletions,
     fetching::{self, FetchResult, Stop},
-    ingest,
     selection::Selection,
 };
 use crate::{
@@ -201,8 +202,7 @@ impl ListedPage {
             }
         }
         self.write_inline(change, cx, of, &inline, counts).await?;
-        let kept = self.objects.iter().filter(|object| !is_repeated(&object.external_id));
-        let kept = kept.filter_map(|object| Some((object.external_id.clone(), object.kept.clone()?)));
+        let kept = self.objects.iter().filter_map(|object| Some((object.external_id.clone(), object.kept.clone()?)));
         source_object::keep(change, of.workspace, &of.node, kept.collect()).await?;
         self.enqueue(change, of, &to_fetch).await?;
         counts.pending += i32::try_from(to_fetch.len()).unwrap_or(i32::MAX);
@@ -213,28 +213,6 @@ impl ListedPage {
             let gone = source_object::named(change.tx(), of.workspace, &of.node, self.deleted.clone()).await?;
             deletions::apply(change, of, &gone).await?;
             counts.deleted += length(&gone);
-        }
-        Ok(())
-    }
-
-    /// Makes files of the objects whose content came with the listing.
-    async fn write_inline(
-        &self,
-        change: &mut Change,
-        cx: &Context,
-        of: &SyncedSource,
-        wanted: &HashSet<&str>,
-        counts: &mut SyncCounts,
-    ) -> Result<(), JobError> {
-        let is_wanted = |id: &str| wanted.contains(id);
-        let fetched: Vec<_> =
-            self.inline.fetched.iter().filter(|object| is_wanted(&object.file.external_id)).cloned().collect();
-        if !fetched.is_empty() {
-            ingest::ingest(change, cx, of, &fetched, counts).await?;
-        }
-        for (id, failure) in self.inline.failed.iter().filter(|(id, _)| is_wanted(id)) {
-            source_fetch::failed(change, of.workspace, &of.node, id, failure).await?;
-            counts.failed += 1;
         }
         Ok(())
     }
@@ -262,19 +240,6 @@ impl ListedPage {
             outbox::enqueue(change, of.workspace, &job).await?;
         }
         Ok(())
-    }
-
-    /// Removes stored content that no row refers to.
-    pub(crate) async fn delete_unused(&self, cx: &Context, of: &SyncedSource) {
-        let blobs: Vec<_> = self.inline.fetched.iter().map(|object| object.file.blob.id).collect();
-        for blob in blobs {
-            match nvisy_shared::store::file::blob_is_registered(&cx.db, of.workspace, blob).await {
-                Ok(false) => fetching::delete_unused(cx, of, vec![blob]).await,
-                Ok(true) => {}
-                // Garbage collection finds it.
-                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "a blob was not looked for"),
-            }
-        }
     }
 }
 

@@ -1,0 +1,109 @@
+//! Objects of a page whose content came with the listing.
+
+use std::collections::HashSet;
+
+use nvisy_shared::{
+    domain::failure::Failure,
+    id::BatchId,
+    store::{
+        self,
+        change::Change,
+        source_fetch::{self, ToFetch},
+        source_object,
+        sync_run::{self, SyncCounts},
+    },
+};
+use serde_json::json;
+
+use super::ListedPage;
+use crate::{
+    context::Context,
+    runner::JobError,
+    sync::{
+        SyncedSource,
+        checkpoint::ListingCheckpoint,
+        fetching::{self, Fetched},
+        ingest,
+    },
+};
+
+impl ListedPage {
+    /// The objects whose content is stored.
+    pub(crate) fn inline(&self) -> &[Fetched] {
+        &self.inline.fetched
+    }
+
+    /// Makes no file of an object whose content is stored: it fails.
+    pub(crate) fn fail_inline(&mut self, external_id: String, failure: Failure) {
+        self.inline.failed.push((external_id, failure));
+    }
+
+    /// Records one object before its page, which repeats it and then leaves it as it is.
+    ///
+    /// # Errors
+    /// As of jobs.
+    pub(crate) async fn record_alone(
+        change: &mut Change,
+        cx: &Context,
+        of: &SyncedSource,
+        object: &Fetched,
+        listing: &mut ListingCheckpoint,
+    ) -> Result<(), JobError> {
+        let ids = vec![object.file.external_id.clone()];
+        let known = source_object::see(change, of.workspace, &of.node, ids).await?;
+        if known.values().any(|known| known.is_repeated) {
+            return Ok(());
+        }
+        let mut counts = SyncCounts { seen: 1, ..SyncCounts::default() };
+        listing.seen += 1;
+        ingest::ingest(change, cx, of, std::slice::from_ref(object), &mut counts).await?;
+        sync_run::add_counts(change, of.workspace, of.run.id, counts).await?;
+        Ok(())
+    }
+
+    /// Makes files of the objects whose content came with the listing.
+    pub(super) async fn write_inline(
+        &self,
+        change: &mut Change,
+        cx: &Context,
+        of: &SyncedSource,
+        wanted: &HashSet<&str>,
+        counts: &mut SyncCounts,
+    ) -> Result<(), JobError> {
+        let failed: Vec<_> = self.inline.failed.iter().filter(|(id, _)| wanted.contains(id.as_str())).collect();
+        let failed_ids: HashSet<_> = failed.iter().map(|(id, _)| id.as_str()).collect();
+        let is_stored = |id: &str| wanted.contains(id) && !failed_ids.contains(id);
+        let fetched: Vec<_> =
+            self.inline.fetched.iter().filter(|object| is_stored(&object.file.external_id)).cloned().collect();
+        if !fetched.is_empty() {
+            ingest::ingest(change, cx, of, &fetched, counts).await?;
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        // An incremental listing does not name them again: as listed, they can be fetched by a retry and by the next sync.
+        let batch = BatchId::new();
+        let listed = self.objects.iter().filter(|object| failed_ids.contains(object.external_id.as_str()));
+        let listed =
+            listed.map(|object| ToFetch { external_id: object.external_id.clone(), listed: json!(object), batch });
+        source_fetch::enqueue(change, of.workspace, &of.node, &listed.collect::<Vec<_>>()).await?;
+        for (id, failure) in failed {
+            source_fetch::failed(change, of.workspace, &of.node, id, failure).await?;
+            counts.failed += 1;
+        }
+        Ok(())
+    }
+
+    /// Removes stored content that no row refers to.
+    pub(crate) async fn delete_unused(&self, cx: &Context, of: &SyncedSource) {
+        let blobs: Vec<_> = self.inline.fetched.iter().map(|object| object.file.blob.id).collect();
+        for blob in blobs {
+            match store::file::blob_is_registered(&cx.db, of.workspace, blob).await {
+                Ok(false) => fetching::delete_unused(cx, of, vec![blob]).await,
+                Ok(true) => {}
+                // Garbage collection finds it.
+                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "a blob was not looked for"),
+            }
+        }
+    }
+}
