@@ -303,3 +303,20 @@ async fn objects_beyond_the_quota_fail_and_the_others_are_read() {
     assert_eq!(synced.files().await.len(), 3);
     synced.app.stop().await;
 }
+
+#[actix_web::test]
+async fn sync_whose_deletions_are_handled_is_not_listed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.txt"), "Alpha.").unwrap();
+    let path = folder.path().to_str().unwrap().to_owned();
+    let app = TestApp::start_with(&[("NVISY_OUTBOUND_LOCAL_FOLDERS", &path)]).await;
+    let mut synced = Synced::of(app, "local_folder", json!({ "path": path }), Value::Null, json!({})).await;
+    let run = synced.start_sync(json!({})).await;
+    // As a worker leaves the run that is killed between its last deletions and its end.
+    synced.app.sql(r#"update run set checkpoint = '{ "listing": { "isDone": true, "seen": 7 } }'"#).await;
+    synced.app.start_worker().await;
+    let run = synced.ended(&run).await;
+    assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [0; 6]), "{run}");
+    assert_eq!(counts(&synced.sync().await), [1, 1, 0, 0, 0, 0]);
+    synced.app.stop().await;
+}

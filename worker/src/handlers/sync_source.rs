@@ -65,7 +65,8 @@ impl Handler for SyncSource {
         let of = SyncedSource::open(cx, workspace, run, |at, _| at == entry).await?;
         let mut sync = Sync { job: *self, cx, claim, of, checkpoint, began: Instant::now() };
         Gate::of(cx, &sync.of.connection).begin(claim).await?;
-        if sync.listing().deleted_to.is_none() && !sync.list().await? {
+        let listing = sync.listing();
+        if !listing.is_done && listing.deleted_to.is_none() && !sync.list().await? {
             return sync.go_on_later().await;
         }
         while !sync.delete().await? {
@@ -264,6 +265,8 @@ impl Sync<'_> {
                 page.record(change, cx, of, &mut listing).await?;
                 if let Some(last) = answered.last() {
                     listing.looked_up_to = Some(last.object_key.clone());
+                    // Others may be behind them.
+                    listing.is_done = false;
                     source_notification::done(change, of.workspace, &of.node, answered).await?;
                 }
                 let next = Checkpoint { listing: Some(listing), ..base };
@@ -335,7 +338,7 @@ impl Sync<'_> {
         gone: &[(String, Option<nvisy_shared::id::FileId>)],
         counts: SyncCounts,
     ) -> Result<(), JobError> {
-        let listing = ListingCheckpoint { deleted_to: last, ..self.listing() };
+        let listing = ListingCheckpoint { is_done: last.is_none(), deleted_to: last, ..self.listing() };
         let next = Checkpoint { listing: Some(listing), ..self.checkpoint.clone() };
         write_in_tx(self.cx, self.claim, || {
             let (of, next) = (&self.of, json!(next));

@@ -134,6 +134,7 @@ impl ListedPage {
         listing.at = self.checkpoint.clone();
         if self.checkpoint.is_none() {
             listing.deleted_to = self.complete.then(String::new);
+            listing.is_done = !self.complete;
             if let Some(cursor) = self.cursor.as_ref().filter(|_| !of.run.dry_run) {
                 source_object::set_cursor(change, of.workspace, &of.node, cursor).await?;
             }
