@@ -124,6 +124,7 @@ mod startup;
 mod support;
 mod sync;
 mod sync_cancelled;
+mod sync_deletions;
 mod sync_faults;
 mod sync_recovery;
 mod synonyms;

@@ -185,27 +185,9 @@ pub async fn named(
     sql::all_values(conn, named).await
 }
 
-/// Records that objects are deleted at their source; their files are marked if `marks`.
-pub async fn set_deleted(
-    tx: &Tx,
-    workspace: WorkspaceId,
-    of: &SourceNode,
-    external_ids: Vec<String>,
-    marks: bool,
-) -> Result<()> {
+/// Records that objects are deleted at their source.
+pub async fn set_deleted(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, external_ids: Vec<String>) -> Result<()> {
     let (pipeline, node) = (of.pipeline, of.node.as_str());
-    if marks {
-        let marked = raw_sql!(
-            Postgres,
-            "update file set source_deleted_at = now(), revision = revision + 1, updated_at = now()
-             where workspace_id = {workspace} and source_deleted_at is null and id in (
-                 select f.id from file f join source_object o on o.workspace_id = f.workspace_id and o.file_id = f.id
-                 where o.workspace_id = {workspace} and o.pipeline_id = {pipeline} and o.node = {node}
-                     and o.external_id = any({external_ids})
-                 order by f.id for no key update of f)"
-        );
-        sql::execute(tx, marked).await?;
-    }
     let deleted = raw_sql!(
         Postgres,
         "update source_object set deleted_at = now(), revision = null, kept = null, pending = null, batch_id = null
@@ -215,25 +197,54 @@ pub async fn set_deleted(
     Ok(())
 }
 
-/// Whether another node has the file too.
-pub async fn is_shared(conn: &impl Conn, workspace: WorkspaceId, of: &SourceNode, file: FileId) -> Result<bool> {
-    let (pipeline, node) = (of.pipeline, of.node.as_str());
-    let shared = raw_sql!(
+/// Marks files whose source has deleted them.
+pub async fn mark_files(tx: &Tx, workspace: WorkspaceId, files: Vec<FileId>) -> Result<()> {
+    let marked = raw_sql!(
         Postgres,
-        "select exists (
-             select from source_object where workspace_id = {workspace} and file_id = {file} and deleted_at is null
-                 and (pipeline_id, node) <> ({pipeline}, {node}))"
+        "update file set source_deleted_at = now(), revision = revision + 1, updated_at = now()
+         where workspace_id = {workspace} and id in (
+             select id from file where workspace_id = {workspace} and id = any({files}) and source_deleted_at is null
+             order by id for no key update)"
     );
-    Ok(sql::first_value(conn, shared).await?.unwrap_or(false))
+    sql::execute(tx, marked).await?;
+    Ok(())
 }
 
-/// Forgets an object.
-pub async fn forget(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, external_id: &str) -> Result<()> {
+/// The other nodes that have a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// None.
+    Alone,
+    /// Nodes of other pipelines only.
+    OtherPipelines,
+    /// A node of the same pipeline, and maybe of others.
+    SamePipeline,
+}
+
+/// Whether other nodes have a file too.
+pub async fn sharing(conn: &impl Conn, workspace: WorkspaceId, of: &SourceNode, file: FileId) -> Result<Sharing> {
+    let (pipeline, node) = (of.pipeline, of.node.as_str());
+    let others = raw_sql!(
+        Postgres,
+        "select distinct pipeline_id = {pipeline} from source_object
+         where workspace_id = {workspace} and file_id = {file} and deleted_at is null
+             and (pipeline_id, node) <> ({pipeline}, {node})"
+    );
+    let others: Vec<bool> = sql::all_values(conn, others).await?;
+    Ok(match others.as_slice() {
+        [] => Sharing::Alone,
+        others if others.contains(&true) => Sharing::SamePipeline,
+        _ => Sharing::OtherPipelines,
+    })
+}
+
+/// Forgets objects.
+pub async fn forget(tx: &Tx, workspace: WorkspaceId, of: &SourceNode, external_ids: Vec<String>) -> Result<()> {
     let (pipeline, node) = (of.pipeline, of.node.as_str());
     let forgotten = raw_sql!(
         Postgres,
         "delete from source_object
-         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = {external_id}"
+         where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and external_id = any({external_ids})"
     );
     sql::execute(tx, forgotten).await?;
     Ok(())

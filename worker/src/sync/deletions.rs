@@ -4,7 +4,11 @@ use nvisy_shared::{
     domain::{activity::Action, event::EventType},
     id::FileId,
     pipeline::node::source_connection::Deletions,
-    store::{self, change::Change, source_object},
+    store::{
+        self,
+        change::Change,
+        source_object::{self, Sharing},
+    },
 };
 use serde_json::json;
 
@@ -17,30 +21,52 @@ pub(crate) async fn apply(
     of: &SyncedSource,
     gone: &[(String, Option<FileId>)],
 ) -> Result<(), JobError> {
-    let ids = || gone.iter().map(|(id, _)| id.clone()).collect();
+    // The files before their objects, as in every deletion.
+    apply_to_files(change, of, gone.iter().filter_map(|(_, file)| *file).collect()).await?;
+    let ids = gone.iter().map(|(id, _)| id.clone()).collect();
     match of.settings.deletions {
-        Deletions::Ignore => source_object::set_deleted(change, of.workspace, &of.node, ids(), false).await?,
-        Deletions::Mark => source_object::set_deleted(change, of.workspace, &of.node, ids(), true).await?,
-        Deletions::Delete => delete(change, of, gone).await?,
+        Deletions::Ignore | Deletions::Mark => source_object::set_deleted(change, of.workspace, &of.node, ids).await?,
+        Deletions::Delete => source_object::forget(change, of.workspace, &of.node, ids).await?,
     }
     Ok(())
 }
 
-async fn delete(change: &mut Change, of: &SyncedSource, gone: &[(String, Option<FileId>)]) -> Result<(), JobError> {
-    let files = gone.iter().filter_map(|(_, file)| *file).collect();
-    store::locks::lock_for_deletions(change, of.workspace, files).await?;
-    for (id, file) in gone {
-        if let Some(file) = *file {
-            // The file before its objects, as in every deletion.
-            if source_object::is_shared(change.tx(), of.workspace, &of.node, file).await? {
-                // It stays for another source, without what this pipeline has made of it.
+async fn apply_to_files(change: &mut Change, of: &SyncedSource, files: Vec<FileId>) -> Result<(), JobError> {
+    match of.settings.deletions {
+        Deletions::Ignore => {}
+        Deletions::Mark => mark(change, of, files).await?,
+        Deletions::Delete => delete(change, of, files).await?,
+    }
+    Ok(())
+}
+
+async fn mark(change: &Change, of: &SyncedSource, files: Vec<FileId>) -> Result<(), JobError> {
+    let mut alone = Vec::new();
+    for file in files {
+        if source_object::sharing(change.tx(), of.workspace, &of.node, file).await? == Sharing::Alone {
+            alone.push(file);
+        }
+    }
+    source_object::mark_files(change, of.workspace, alone).await?;
+    Ok(())
+}
+
+async fn delete(change: &mut Change, of: &SyncedSource, files: Vec<FileId>) -> Result<(), JobError> {
+    store::locks::lock_for_deletions(change, of.workspace, files.clone()).await?;
+    for file in files {
+        match source_object::sharing(change.tx(), of.workspace, &of.node, file).await? {
+            Sharing::SamePipeline => {}
+            // It stays for another pipeline, without what this one has made of it.
+            Sharing::OtherPipelines => {
                 store::target::delete_of_file(change, of.workspace, of.node.pipeline, file).await?;
-            } else if store::file::delete(change, of.workspace, file).await? {
-                change.audit_with(Action::FileDeleted, file, json!({ "runId": of.run.id }));
-                change.emit(EventType::FileDeleted, file, json!({}));
+            }
+            Sharing::Alone => {
+                if store::file::delete(change, of.workspace, file).await? {
+                    change.audit_with(Action::FileDeleted, file, json!({ "runId": of.run.id }));
+                    change.emit(EventType::FileDeleted, file, json!({}));
+                }
             }
         }
-        source_object::forget(change, of.workspace, &of.node, id).await?;
     }
     Ok(())
 }
