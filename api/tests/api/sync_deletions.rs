@@ -36,3 +36,46 @@ async fn file_is_marked_when_the_last_pipeline_misses_its_object() {
     assert!(files[0]["sourceDeletedAt"].is_string() && files[1]["sourceDeletedAt"].is_null(), "{files:?}");
     synced.app.stop().await;
 }
+
+/// Two folders with a file of the same name each, the first one with another file, and a pipeline that reads the second one after
+/// the first.
+async fn moved(source: Value) -> (Synced, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in [("one/a.txt", "The ebb."), ("one/b.txt", "The neap."), ("two/a.txt", "The flood.")] {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let app = TestApp::start_with_worker(&[("NVISY_OUTBOUND_LOCAL_FOLDERS", &path(""))]).await;
+    let mut synced = Synced::of(app, "local_folder", json!({ "path": path("one") }), Value::Null, source.clone()).await;
+    assert_eq!(counts(&synced.sync().await), [2, 2, 0, 0, 0, 0]);
+    let body = json!({ "name": "other", "provider": "local_folder", "settings": { "path": path("two") } });
+    let created = synced.app.post(&synced.ada, &synced.path("connections"), &body).await.expect(201);
+    synced.connection = created["id"].as_str().unwrap().to_owned();
+    synced.redefine(&synced.definition("in", source)).await;
+    assert_eq!(counts(&synced.sync().await), [1, 1, 0, 0, 2, 0]);
+    assert_eq!(synced.find("flood").await, ["a.txt"]);
+    (synced, folder)
+}
+
+#[actix_web::test]
+async fn files_of_the_connection_before_are_deleted() {
+    let (synced, _folder) = moved(json!({})).await;
+    assert_eq!(synced.ids().await, ["a.txt"]);
+    assert!(synced.find("ebb").await.is_empty() && synced.find("neap").await.is_empty());
+    assert_eq!(counts(&synced.sync().await), [1, 0, 0, 1, 0, 0]);
+    synced.app.stop().await;
+}
+
+#[actix_web::test]
+async fn files_of_the_connection_before_are_marked_by_setting() {
+    let (synced, _folder) = moved(json!({ "deletions": "mark" })).await;
+    let files = synced.files().await;
+    assert_eq!(files.len(), 3, "{files:?}");
+    for file in files {
+        let is_current = file["connectionId"] == json!(synced.connection);
+        assert_eq!(file["sourceDeletedAt"].is_null(), is_current, "{file}");
+    }
+    synced.app.stop().await;
+}

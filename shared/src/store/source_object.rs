@@ -33,6 +33,8 @@ pub struct KnownObject {
     pub has_failed: bool,
     /// Whether this run's listing has named it before.
     pub is_repeated: bool,
+    /// The file that it had from another connection, which the node read before.
+    pub replaced: Option<FileId>,
 }
 
 #[derive(FromQueryResult)]
@@ -42,17 +44,19 @@ struct KnownRow {
     has_file: bool,
     has_failed: bool,
     is_repeated: bool,
+    replaced: Option<FileId>,
 }
 
 fn by_id(rows: Vec<KnownRow>) -> HashMap<String, KnownObject> {
     let known = rows.into_iter().map(|row| {
-        let KnownRow { external_id, revision, has_file, has_failed, is_repeated } = row;
-        (external_id, KnownObject { revision, has_file, has_failed, is_repeated })
+        let KnownRow { external_id, revision, has_file, has_failed, is_repeated, replaced } = row;
+        (external_id, KnownObject { revision, has_file, has_failed, is_repeated, replaced })
     });
     known.collect()
 }
 
-/// Records that a listing names these objects, each of them once; returns what was known of each before.
+/// Records that a listing names these objects, each of them once; returns what was known of each before. It lets go of files of
+/// another connection: the caller decides what becomes of them.
 pub async fn see(
     tx: &Tx,
     workspace: WorkspaceId,
@@ -74,7 +78,8 @@ pub async fn see(
              connection_id = excluded.connection_id
          returning new.external_id, new.revision, new.file_id is not null as has_file,
              coalesce(old.failure_code is not null, false) as has_failed,
-             coalesce(old.seen_run_id = new.seen_run_id, false) as is_repeated"
+             coalesce(old.seen_run_id = new.seen_run_id, false) as is_repeated,
+             case when old.connection_id <> new.connection_id then old.file_id end as replaced"
     );
     sql::all(tx, seen).await.map(by_id)
 }
@@ -90,7 +95,7 @@ pub async fn known(
     let known = raw_sql!(
         Postgres,
         "select external_id, revision, file_id is not null as has_file, failure_code is not null as has_failed,
-             false as is_repeated
+             false as is_repeated, null::uuid as replaced
          from source_object
          where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and connection_id = {connection}
              and external_id = any({external_ids}) and deleted_at is null"

@@ -31,7 +31,16 @@ pub(crate) async fn apply(
     Ok(())
 }
 
-async fn apply_to_files(change: &mut Change, of: &SyncedSource, files: Vec<FileId>) -> Result<(), JobError> {
+/// Locks files before others that the transaction changes: [`apply_to_files`] follows.
+pub(crate) async fn lock(change: &Change, of: &SyncedSource, files: &[FileId]) -> Result<(), JobError> {
+    if !files.is_empty() {
+        store::locks::lock_for_deletions(change, of.workspace, files.to_vec()).await?;
+    }
+    Ok(())
+}
+
+/// Applies the policy to files whose objects the node has no more.
+pub(crate) async fn apply_to_files(change: &mut Change, of: &SyncedSource, files: Vec<FileId>) -> Result<(), JobError> {
     match of.settings.deletions {
         Deletions::Ignore => {}
         Deletions::Mark => mark(change, of, files).await?,
@@ -52,7 +61,7 @@ async fn mark(change: &Change, of: &SyncedSource, files: Vec<FileId>) -> Result<
 }
 
 async fn delete(change: &mut Change, of: &SyncedSource, files: Vec<FileId>) -> Result<(), JobError> {
-    store::locks::lock_for_deletions(change, of.workspace, files.clone()).await?;
+    lock(change, of, &files).await?;
     for file in files {
         match source_object::sharing(change.tx(), of.workspace, &of.node, file).await? {
             Sharing::SamePipeline => {}

@@ -182,6 +182,8 @@ impl ListedPage {
         let mut ids = self.ids();
         ids.extend(self.failures.iter().map(|failure| failure.external_id.clone()));
         let known = source_object::see(change, of.workspace, &of.node, ids).await?;
+        let replaced: Vec<_> = known.values().filter_map(|known| known.replaced).collect();
+        deletions::lock(change, of, &replaced).await?;
         let is_repeated = |id: &str| known.get(id).is_some_and(|known| known.is_repeated);
         let repeated = known.values().filter(|known| known.is_repeated).count();
         listing.repeated += i64::try_from(repeated).unwrap_or(i64::MAX);
@@ -210,6 +212,8 @@ impl ListedPage {
         if self.checkpoint.is_none() && !self.complete {
             counts.pending += adopt_leftovers(change, of).await?;
         }
+        counts.deleted += length(&replaced);
+        deletions::apply_to_files(change, of, replaced).await?;
         if !self.deleted.is_empty() {
             let gone = source_object::named(change.tx(), of.workspace, &of.node, self.deleted.clone()).await?;
             deletions::apply(change, of, &gone).await?;

@@ -67,6 +67,13 @@ impl Synced {
         id
     }
 
+    /// Gives the pipeline another definition.
+    pub async fn redefine(&self, definition: &Value) {
+        let path = self.path(&format!("pipelines/{}", self.pipeline));
+        let request = self.app.request(reqwest::Method::PATCH, &path).bearer_auth(&self.ada.token);
+        super::send(request.json(&json!({ "definition": definition }))).await.expect(200);
+    }
+
     pub fn path(&self, below: &str) -> String {
         format!("/api/v1/workspaces/{}/{below}", self.workspace)
     }

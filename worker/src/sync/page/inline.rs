@@ -15,13 +15,14 @@ use nvisy_shared::{
 };
 use serde_json::json;
 
-use super::ListedPage;
+use super::{ListedPage, length};
 use crate::{
     context::Context,
     runner::JobError,
     sync::{
         SyncedSource,
         checkpoint::ListingCheckpoint,
+        deletions,
         fetching::{self, Fetched},
         ingest,
     },
@@ -54,9 +55,12 @@ impl ListedPage {
         if known.values().any(|known| known.is_repeated) {
             return Ok(());
         }
-        let mut counts = SyncCounts { seen: 1, ..SyncCounts::default() };
+        let replaced: Vec<_> = known.values().filter_map(|known| known.replaced).collect();
+        deletions::lock(change, of, &replaced).await?;
+        let mut counts = SyncCounts { seen: 1, deleted: length(&replaced), ..SyncCounts::default() };
         listing.seen += 1;
         ingest::ingest(change, cx, of, std::slice::from_ref(object), &mut counts).await?;
+        deletions::apply_to_files(change, of, replaced).await?;
         sync_run::add_counts(change, of.workspace, of.run.id, counts).await?;
         Ok(())
     }
