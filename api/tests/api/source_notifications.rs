@@ -159,3 +159,16 @@ async fn notification_of_a_source_without_keys_fails_its_sync_once() {
     worker.stop().await;
     synced.app.stop().await;
 }
+
+#[actix_web::test]
+async fn notifications_of_a_removed_source_start_no_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap().to_owned();
+    let app = TestApp::start_with(&[("NVISY_OUTBOUND_LOCAL_FOLDERS", &path)]).await;
+    let synced = Synced::of(app, "local_folder", json!({ "path": path }), Value::Null, json!({})).await;
+    Notifier::new(&synced).await.notify(&json!({ "data": { "keys": ["a.txt"] } })).await;
+    assert_eq!(synced.app.count("source_notification").await, 1);
+    synced.redefine(&synced.definition("renamed", json!({}))).await;
+    assert_eq!(synced.app.count("source_notification").await, 0);
+    synced.app.stop().await;
+}

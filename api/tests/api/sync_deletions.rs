@@ -79,3 +79,68 @@ async fn files_of_the_connection_before_are_marked_by_setting() {
     }
     synced.app.stop().await;
 }
+
+#[actix_web::test]
+async fn renamed_source_keeps_its_files_and_their_deletions() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.txt", "b.txt"] {
+        fs::write(folder.path().join(name), format!("The gauge of {name}.")).unwrap();
+    }
+    let synced = synced(folder.path(), json!({})).await;
+    synced.sync().await;
+    let before: Vec<_> = synced.files().await.iter().map(|file| file["id"].clone()).collect();
+    synced.redefine(&synced.definition("renamed", json!({}))).await;
+    let run = synced.sync().await;
+    assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [2, 2, 0, 0, 0, 0]), "{run}");
+    let after: Vec<_> = synced.files().await.iter().map(|file| file["id"].clone()).collect();
+    assert_eq!(after, before);
+    assert_eq!(synced.app.count("source_object").await, 2);
+    assert_eq!(synced.find("gauge").await, ["a.txt", "b.txt"]);
+    fs::remove_file(folder.path().join("a.txt")).unwrap();
+    assert_eq!(counts(&synced.sync().await), [1, 0, 0, 1, 1, 0]);
+    assert_eq!(synced.ids().await, ["b.txt"]);
+    synced.app.stop().await;
+}
+
+#[actix_web::test]
+async fn files_of_a_removed_source_are_deleted_by_the_next_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in ["one/a.txt", "two/b.txt"] {
+        let path = folder.path().join(path);
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        fs::write(path, "The gauge is read.").unwrap();
+    }
+    let synced = synced(folder.path(), json!({})).await;
+    let one = synced.definition("in", json!({ "stream": { "path": "one" } }));
+    let more = synced.definition("more", json!({ "stream": { "path": "two" } }));
+    let mut both = one.clone();
+    both["nodes"].as_array_mut().unwrap().push(more["nodes"][0].clone());
+    both["edges"].as_array_mut().unwrap().push(more["edges"][0].clone());
+    synced.redefine(&both).await;
+    assert_eq!(counts(&synced.sync().await), [2, 2, 0, 0, 0, 0]);
+    synced.redefine(&one).await;
+    assert_eq!(counts(&synced.sync().await), [1, 0, 0, 1, 1, 0]);
+    assert_eq!(synced.ids().await, ["one/a.txt"]);
+    synced.app.stop().await;
+}
+
+#[actix_web::test]
+async fn pipeline_without_its_source_keeps_no_file_of_another_pipeline() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.txt", "b.txt"] {
+        fs::write(folder.path().join(name), format!("The gauge of {name}.")).unwrap();
+    }
+    let mut synced = synced(folder.path(), json!({})).await;
+    synced.sync().await;
+    let first = synced.pipeline.clone();
+    synced.pipeline = synced.add_pipeline("other", json!({})).await;
+    assert_eq!(counts(&synced.sync().await), [2, 2, 0, 0, 0, 0]);
+    let mut without = synced.definition("in", json!({}));
+    without["nodes"][0] = json!({ "id": "in", "type": "source.files" });
+    synced.redefine(&without).await;
+    synced.pipeline = first;
+    fs::remove_file(folder.path().join("a.txt")).unwrap();
+    assert_eq!(counts(&synced.sync().await), [1, 0, 0, 1, 1, 0]);
+    assert_eq!(synced.ids().await, ["b.txt"]);
+    synced.app.stop().await;
+}

@@ -162,6 +162,23 @@ pub async fn forget_of_run(tx: &Tx, workspace: WorkspaceId, run: RunId) -> Resul
     Ok(())
 }
 
+/// Forgets the objects of sources that the newest definition of a pipeline has no more: no sync would look them up, and each would be
+/// followed by another one.
+pub async fn forget_obsolete(tx: &Tx, workspace: WorkspaceId, pipeline: PipelineId) -> Result<()> {
+    let forget = raw_sql!(
+        Postgres,
+        "delete from source_notification n
+         where n.workspace_id = {workspace} and n.pipeline_id = {pipeline} and not exists (
+             select from pipeline p
+             join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
+             cross join lateral jsonb_array_elements(v.definition->'nodes') node
+             where p.workspace_id = n.workspace_id and p.id = n.pipeline_id and node->>'type' = 'source.connection'
+                 and node->>'id' = n.node)"
+    );
+    sql::execute(tx, forget).await?;
+    Ok(())
+}
+
 /// A pipeline with objects to be read again, of which no sync goes on.
 pub async fn next_pipeline(conn: &impl Conn) -> Result<Option<(WorkspaceId, PipelineId)>> {
     let next = raw_sql!(

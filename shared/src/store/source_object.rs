@@ -172,6 +172,29 @@ pub async fn unseen(
     sql::all_values(conn, unseen).await
 }
 
+/// Objects of nodes of a pipeline that are not among these, at most `limit`: node, id and file, and whether one of these has the object
+/// instead.
+pub async fn obsolete(
+    conn: &impl Conn,
+    workspace: WorkspaceId,
+    pipeline: PipelineId,
+    nodes: Vec<String>,
+    limit: i64,
+) -> Result<Vec<(String, String, Option<FileId>, bool)>> {
+    let obsolete = raw_sql!(
+        Postgres,
+        "select o.node, o.external_id, o.file_id, exists (
+                 select from source_object n
+                 where n.workspace_id = o.workspace_id and n.pipeline_id = o.pipeline_id and n.node = any({nodes}::text[])
+                     and n.external_id = o.external_id and n.connection_id = o.connection_id and n.deleted_at is null)
+         from source_object o
+         where o.workspace_id = {workspace} and o.pipeline_id = {pipeline} and o.node <> all({nodes}::text[])
+             and o.deleted_at is null
+         order by o.node, o.external_id limit {limit}"
+    );
+    sql::all_values(conn, obsolete).await
+}
+
 /// Of these objects, those that are known: id and file.
 pub async fn named(
     conn: &impl Conn,
@@ -215,7 +238,7 @@ pub async fn mark_files(tx: &Tx, workspace: WorkspaceId, files: Vec<FileId>) -> 
     Ok(())
 }
 
-/// The other nodes that have a file.
+/// The other nodes, of current definitions, that have a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// None.
@@ -231,9 +254,14 @@ pub async fn sharing(conn: &impl Conn, workspace: WorkspaceId, of: &SourceNode, 
     let (pipeline, node) = (of.pipeline, of.node.as_str());
     let others = raw_sql!(
         Postgres,
-        "select distinct pipeline_id = {pipeline} from source_object
-         where workspace_id = {workspace} and file_id = {file} and deleted_at is null
-             and (pipeline_id, node) <> ({pipeline}, {node})"
+        "select distinct o.pipeline_id = {pipeline} from source_object o
+         join pipeline p on p.workspace_id = o.workspace_id and p.id = o.pipeline_id
+         join pipeline_version v on v.workspace_id = p.workspace_id and v.pipeline_id = p.id and v.number = p.version
+         where o.workspace_id = {workspace} and o.file_id = {file} and o.deleted_at is null
+             and (o.pipeline_id, o.node) <> ({pipeline}, {node})
+             and exists (
+                 select from jsonb_array_elements(v.definition->'nodes') n
+                 where n->>'type' = 'source.connection' and n->>'id' = o.node)"
     );
     let others: Vec<bool> = sql::all_values(conn, others).await?;
     Ok(match others.as_slice() {
@@ -288,6 +316,17 @@ pub async fn cursor(conn: &impl Conn, workspace: WorkspaceId, of: &SourceNode) -
          where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node} and connection_id = {connection}"
     );
     sql::first_value(conn, cursor).await
+}
+
+/// Forgets where the next incremental listing of a node begins: it begins anew.
+pub async fn forget_cursor(tx: &Tx, workspace: WorkspaceId, of: &SourceNode) -> Result<()> {
+    let (pipeline, node) = (of.pipeline, of.node.as_str());
+    let forgotten = raw_sql!(
+        Postgres,
+        "delete from source_cursor where workspace_id = {workspace} and pipeline_id = {pipeline} and node = {node}"
+    );
+    sql::execute(tx, forgotten).await?;
+    Ok(())
 }
 
 /// Records where the next incremental listing of a node begins.

@@ -22,7 +22,7 @@ use nvisy_shared::{
         change::Change,
         job::Claim,
         source_notification::{self, Notified},
-        source_object,
+        source_object::{self, SourceNode},
         sync_run::{self, SyncCounts},
     },
 };
@@ -69,7 +69,7 @@ impl Handler for SyncSource {
         if !listing.is_done && listing.deleted_to.is_none() && !sync.list().await? {
             return sync.go_on_later().await;
         }
-        while !sync.delete().await? {
+        while !sync.delete().await? || !sync.delete_obsolete().await? {
             if sync.is_over() {
                 return sync.go_on_later().await;
             }
@@ -343,7 +343,7 @@ impl Sync<'_> {
         write_in_tx(self.cx, self.claim, || {
             let (of, next) = (&self.of, json!(next));
             async move |change: &mut Change| {
-                deletions::apply(change, of, gone).await?;
+                deletions::apply(change, of, &of.node, gone).await?;
                 sync_run::add_counts(change, of.workspace, of.run.id, counts).await?;
                 store::run::set_checkpoint(change, of.workspace, of.run.id, Some(next), false).await?;
                 Ok(())
@@ -352,6 +352,42 @@ impl Sync<'_> {
         .await?;
         self.checkpoint = next;
         Ok(())
+    }
+
+    /// Handles some objects of sources that the definition has no more, when those that it has are listed. Returns whether none are
+    /// left.
+    async fn delete_obsolete(&self) -> Result<bool, JobError> {
+        let (of, cx) = (&self.of, self.cx);
+        let sources = of.connected_sources();
+        let is_last = sources.last() == Some(&of.node.node);
+        // A notification lists nothing, and of an empty listing more may be missing than the objects.
+        let is_listed =
+            of.run.trigger != RunTrigger::Notification && (self.listing().seen > 0 || of.settings.allow_empty);
+        if !is_last || !is_listed || of.run.dry_run {
+            return Ok(true);
+        }
+        let (workspace, pipeline) = (of.workspace, of.node.pipeline);
+        let obsolete = source_object::obsolete(&cx.db, workspace, pipeline, sources, DELETED_AT_ONCE).await?;
+        let Some((node, ..)) = obsolete.first() else { return Ok(true) };
+        let node = SourceNode { node: node.clone(), ..of.node.clone() };
+        let (mut gone, mut moved) = (Vec::new(), Vec::new());
+        for (_, id, file, is_moved) in obsolete.into_iter().filter(|(of, ..)| *of == node.node) {
+            if is_moved { moved.push(id) } else { gone.push((id, file)) }
+        }
+        let deleted = i64::try_from(gone.len()).unwrap_or(i64::MAX);
+        write_in_tx(cx, self.claim, || {
+            let (node, gone, moved) = (&node, &gone, moved.clone());
+            async move |change: &mut Change| {
+                deletions::apply(change, of, node, gone).await?;
+                source_object::forget(change, workspace, node, moved).await?;
+                source_object::forget_cursor(change, workspace, node).await?;
+                let counts = SyncCounts { deleted, ..SyncCounts::default() };
+                sync_run::add_counts(change, workspace, of.run.id, counts).await?;
+                Ok(())
+            }
+        })
+        .await?;
+        Ok(false)
     }
 
     /// Completes the job, and lets another one go on.

@@ -7,7 +7,7 @@ use nvisy_shared::{
     store::{
         self,
         change::Change,
-        source_object::{self, Sharing},
+        source_object::{self, Sharing, SourceNode},
     },
 };
 use serde_json::json;
@@ -15,18 +15,19 @@ use serde_json::json;
 use super::SyncedSource;
 use crate::runner::JobError;
 
-/// Applies the policy to objects that are gone.
+/// Applies the policy to objects of a node that are gone.
 pub(crate) async fn apply(
     change: &mut Change,
     of: &SyncedSource,
+    node: &SourceNode,
     gone: &[(String, Option<FileId>)],
 ) -> Result<(), JobError> {
     // The files before their objects, as in every deletion.
-    apply_to_files(change, of, gone.iter().filter_map(|(_, file)| *file).collect()).await?;
+    apply_to_files(change, of, node, gone.iter().filter_map(|(_, file)| *file).collect()).await?;
     let ids = gone.iter().map(|(id, _)| id.clone()).collect();
     match of.settings.deletions {
-        Deletions::Ignore | Deletions::Mark => source_object::set_deleted(change, of.workspace, &of.node, ids).await?,
-        Deletions::Delete => source_object::forget(change, of.workspace, &of.node, ids).await?,
+        Deletions::Ignore | Deletions::Mark => source_object::set_deleted(change, of.workspace, node, ids).await?,
+        Deletions::Delete => source_object::forget(change, of.workspace, node, ids).await?,
     }
     Ok(())
 }
@@ -40,19 +41,24 @@ pub(crate) async fn lock(change: &Change, of: &SyncedSource, files: &[FileId]) -
 }
 
 /// Applies the policy to files whose objects the node has no more.
-pub(crate) async fn apply_to_files(change: &mut Change, of: &SyncedSource, files: Vec<FileId>) -> Result<(), JobError> {
+pub(crate) async fn apply_to_files(
+    change: &mut Change,
+    of: &SyncedSource,
+    node: &SourceNode,
+    files: Vec<FileId>,
+) -> Result<(), JobError> {
     match of.settings.deletions {
         Deletions::Ignore => {}
-        Deletions::Mark => mark(change, of, files).await?,
-        Deletions::Delete => delete(change, of, files).await?,
+        Deletions::Mark => mark(change, of, node, files).await?,
+        Deletions::Delete => delete(change, of, node, files).await?,
     }
     Ok(())
 }
 
-async fn mark(change: &Change, of: &SyncedSource, files: Vec<FileId>) -> Result<(), JobError> {
+async fn mark(change: &Change, of: &SyncedSource, node: &SourceNode, files: Vec<FileId>) -> Result<(), JobError> {
     let mut alone = Vec::new();
     for file in files {
-        if source_object::sharing(change.tx(), of.workspace, &of.node, file).await? == Sharing::Alone {
+        if source_object::sharing(change.tx(), of.workspace, node, file).await? == Sharing::Alone {
             alone.push(file);
         }
     }
@@ -60,14 +66,14 @@ async fn mark(change: &Change, of: &SyncedSource, files: Vec<FileId>) -> Result<
     Ok(())
 }
 
-async fn delete(change: &mut Change, of: &SyncedSource, files: Vec<FileId>) -> Result<(), JobError> {
+async fn delete(change: &mut Change, of: &SyncedSource, node: &SourceNode, files: Vec<FileId>) -> Result<(), JobError> {
     lock(change, of, &files).await?;
     for file in files {
-        match source_object::sharing(change.tx(), of.workspace, &of.node, file).await? {
+        match source_object::sharing(change.tx(), of.workspace, node, file).await? {
             Sharing::SamePipeline => {}
             // It stays for another pipeline, without what this one has made of it.
             Sharing::OtherPipelines => {
-                store::target::delete_of_file(change, of.workspace, of.node.pipeline, file).await?;
+                store::target::delete_of_file(change, of.workspace, node.pipeline, file).await?;
             }
             Sharing::Alone => {
                 if store::file::delete(change, of.workspace, file).await? {

@@ -85,6 +85,15 @@ impl SyncedSource {
         Ok(Self { workspace, run, plan, entry, settings, node, connection })
     }
 
+    /// The nodes of the plan that list connections, in the order of their listings.
+    pub(crate) fn connected_sources(&self) -> Vec<String> {
+        let first = self.plan.plan.segments.iter().map(|segment| &segment.steps[0]);
+        first
+            .filter(|step| matches!(step.settings, Settings::SourceConnection(_)))
+            .map(|step| step.id.clone())
+            .collect()
+    }
+
     /// Opens the system behind the connection; makes no call.
     ///
     /// # Errors

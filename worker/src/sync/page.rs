@@ -213,10 +213,10 @@ impl ListedPage {
             counts.pending += adopt_leftovers(change, of).await?;
         }
         counts.deleted += length(&replaced);
-        deletions::apply_to_files(change, of, replaced).await?;
+        deletions::apply_to_files(change, of, &of.node, replaced).await?;
         if !self.deleted.is_empty() {
             let gone = source_object::named(change.tx(), of.workspace, &of.node, self.deleted.clone()).await?;
-            deletions::apply(change, of, &gone).await?;
+            deletions::apply(change, of, &of.node, &gone).await?;
             counts.deleted += length(&gone);
         }
         Ok(())

@@ -130,6 +130,7 @@ async fn apply(
         PipelineState::Draft | PipelineState::Disabled => None,
     };
     let row = store::pipeline::update(change, &row).await?;
+    store::source_notification::forget_obsolete(change, workspace, id).await?;
     let details = json!({ "fields": changed, "version": row.version, "state": row.state.name() });
     change.audit_with(Action::PipelineUpdated, id, details.clone());
     change.emit(EventType::PipelineUpdated, id, details);

@@ -60,7 +60,7 @@ impl ListedPage {
         let mut counts = SyncCounts { seen: 1, deleted: length(&replaced), ..SyncCounts::default() };
         listing.seen += 1;
         ingest::ingest(change, cx, of, std::slice::from_ref(object), &mut counts).await?;
-        deletions::apply_to_files(change, of, replaced).await?;
+        deletions::apply_to_files(change, of, &of.node, replaced).await?;
         sync_run::add_counts(change, of.workspace, of.run.id, counts).await?;
         Ok(())
     }
