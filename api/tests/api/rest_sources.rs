@@ -2,7 +2,8 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+    mpsc,
 };
 
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{
     TestApp,
     synced::{LOOPBACK, Synced, counts},
+    wait_until,
     web_server::{WebRequest, WebResponse, WebServer},
 };
 
@@ -283,6 +285,35 @@ async fn busy_and_broken_services_are_asked_again() {
     let synced = synced(&server, json!({ "path": "things" })).await;
     let run = synced.sync().await;
     assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [2, 2, 0, 0, 0, 0]), "{run}");
+    synced.app.stop().await;
+}
+
+#[actix_web::test]
+async fn success_of_a_call_that_began_before_a_block_does_not_end_it() {
+    let server = WebServer::start().await;
+    let (release, released) = mpsc::channel::<()>();
+    let is_asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&is_asked);
+    server.respond(move |_| {
+        asked.store(true, Ordering::SeqCst);
+        // Until the sender is dropped.
+        let _ = released.recv();
+        Some(WebResponse::json(&items(0, 1)))
+    });
+    let stream = json!({ "path": "things", "name": "/title", "content": "/body" });
+    let synced = synced(&server, stream).await;
+    let run = synced.start_sync(json!({})).await;
+    wait_until("the service is asked", async || is_asked.load(Ordering::SeqCst).then_some(())).await;
+    // As another worker does whose call was answered by `Retry-After`.
+    let block = "insert into connection_health (workspace_id, connection_id, failures, blocked_until, reason)
+                 select workspace_id, id, 1, now() + interval '1 hour', 'busy' from connection";
+    synced.app.sql(block).await;
+    drop(release);
+    assert_eq!(synced.ended(&run).await["state"], "completed");
+    let path = synced.path(&format!("connections/{}", synced.connection));
+    let connection = synced.app.get(&synced.ada, &path).await.expect(200);
+    assert_eq!(connection["blocked"]["reason"], "busy", "{connection}");
+    assert_eq!(synced.app.count("connection_health where failures = 0").await, 1);
     synced.app.stop().await;
 }
 

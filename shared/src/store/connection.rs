@@ -283,7 +283,20 @@ pub async fn record_failure(conn: &impl Conn, workspace: WorkspaceId, id: Connec
     Ok(sql::first_value(conn, failed).await?.unwrap_or(1))
 }
 
-/// Records that a call succeeded, or that the connection was changed: calls are made again.
+/// Records that a call succeeded. A block that goes on was made while the call was in progress, so it stays.
+pub async fn record_success(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) -> Result<()> {
+    let succeeded = raw_sql!(
+        Postgres,
+        "update connection_health set failures = 0,
+             blocked_until = case when blocked_until > now() then blocked_until end,
+             reason = case when blocked_until > now() then reason end
+         where workspace_id = {workspace} and connection_id = {id} and (failures > 0 or blocked_until <= now())"
+    );
+    sql::execute(conn, succeeded).await?;
+    Ok(())
+}
+
+/// Records that the connection was changed, or that a check succeeded: calls are made again.
 pub async fn reset_health(conn: &impl Conn, workspace: WorkspaceId, id: ConnectionId) -> Result<()> {
     let reset = raw_sql!(
         Postgres,

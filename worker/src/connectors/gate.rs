@@ -98,12 +98,12 @@ impl<'a> Gate<'a> {
         Ok(u32::try_from(grant.granted).unwrap_or(1))
     }
 
-    /// Records that a call succeeded: calls are made again.
+    /// Records that a call succeeded. It ends no block, which another call has made meanwhile: `Retry-After` holds for all.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn succeeded(&self) -> Result<(), JobError> {
-        Ok(store::connection::reset_health(&self.cx.db, self.workspace, self.connection).await?)
+        Ok(store::connection::record_success(&self.cx.db, self.workspace, self.connection).await?)
     }
 
     /// Keeps all workers from calling the connection for some time; returns the error of the job.
