@@ -1,17 +1,25 @@
 //! Notifications of systems behind connections: only the objects that they name are synchronised.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use nvisy_shared::clock;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{
-    QuickWorker, TestApp,
-    object_store::{SeaweedFs, s3_credentials},
-    send,
-    synced::{LOOPBACK, Synced, counts},
-    wait_until,
+use crate::{
+    support::{
+        QuickWorker, TestApp,
+        object_store::{SeaweedFs, s3_credentials},
+        send,
+        synced::{LOOPBACK, Synced, counts},
+        wait_until,
+    },
+    sync_faults::{listing, scripted_s3},
 };
 
 /// How a test notifies of changes.
@@ -156,6 +164,37 @@ async fn notification_of_a_source_without_keys_fails_its_sync_once() {
     let run = notified_run(&synced, 0).await;
     assert_eq!((&run["state"], &run["failure"]["code"]), (&json!("failed"), &json!("source_rejected")), "{run}");
     assert_eq!(synced.app.count("source_notification").await, 0);
+    worker.stop().await;
+    synced.app.stop().await;
+}
+
+#[actix_web::test]
+async fn unchanged_object_of_a_bucket_with_versions_is_not_read_after_a_notification() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&reads);
+    let endpoint = scripted_s3(move |target, _| match target {
+        _ if target.contains("list-type") => (200, String::new(), listing(&["a"], None)),
+        // The version, which no listing has.
+        _ if target.starts_with("HEAD") => {
+            let headers = "etag: \"a\"\r\nx-amz-version-id: v1\r\ncontent-length: 5\r\n";
+            (200, headers.to_owned(), String::new())
+        }
+        _ => {
+            count.fetch_add(1, Ordering::SeqCst);
+            (200, String::new(), "12345".to_owned())
+        }
+    })
+    .await;
+    let app = TestApp::start_with(&[LOOPBACK]).await;
+    let worker = QuickWorker::start(&app).await;
+    let settings = json!({ "bucket": "docs", "endpoint": endpoint });
+    let synced = Synced::of(app, "s3", settings, s3_credentials(), json!({})).await;
+    assert_eq!(counts(&synced.sync().await), [1, 1, 0, 0, 0, 0]);
+    let before = reads.load(Ordering::SeqCst);
+    Notifier::new(&synced).await.notify(&json!({ "data": { "keys": ["a"] } })).await;
+    let run = notified_run(&synced, 0).await;
+    assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [1, 0, 0, 1, 0, 0]), "{run}");
+    assert_eq!(reads.load(Ordering::SeqCst), before);
     worker.stop().await;
     synced.app.stop().await;
 }

@@ -153,7 +153,7 @@ async fn closed_addresses_are_reached_by_no_store() {
 
 /// A store whose answers to listings and reads a test gives: status, headers and body. It gives them by the request line with the
 /// headers, and by the number of requests before.
-async fn scripted_s3(answer: impl Fn(&str, usize) -> (u16, String, String) + Send + Sync + 'static) -> String {
+pub async fn scripted_s3(answer: impl Fn(&str, usize) -> (u16, String, String) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let (answer, count) = (Arc::new(answer), Arc::new(AtomicUsize::new(0)));
@@ -186,7 +186,7 @@ async fn scripted_s3(answer: impl Fn(&str, usize) -> (u16, String, String) + Sen
     endpoint
 }
 
-fn listing(keys: &[&str], next: Option<&str>) -> String {
+pub fn listing(keys: &[&str], next: Option<&str>) -> String {
     let objects: String = keys
         .iter()
         .map(|key| format!("<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>&quot;{key}&quot;</ETag><Size>5</Size></Contents>"))

@@ -99,7 +99,7 @@ impl Listing for FlatListing {
             let container = self.store.container.as_deref();
             match names::problem(&path) {
                 Some(reason) => page.failures.push(names::failure(container, &path, reason)),
-                None => page.objects.push(listed(container, &path, ObjectStore::facts(&metadata))),
+                None => page.objects.push(listed(container, &path, self.store.facts(&metadata))),
             }
         }
         self.lister = Some(lister);

@@ -24,7 +24,7 @@ pub(super) async fn look_up(store: &ObjectStore, path: &str, keys: &[String]) ->
     let mut found = stream::iter(calls).buffer_unordered(PARALLEL_CALLS);
     while let Some((key, metadata)) = found.next().await {
         match metadata? {
-            Some(metadata) => page.objects.push(listed(container, key, ObjectStore::facts(&metadata))),
+            Some(metadata) => page.objects.push(listed(container, key, store.facts(&metadata))),
             None => page.deleted.push(names::external_id(container, key)),
         }
     }

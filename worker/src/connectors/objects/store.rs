@@ -85,17 +85,23 @@ impl ObjectStore {
         failure.redacted(&self.connection)
     }
 
-    pub(super) fn facts(metadata: &Metadata) -> Facts {
+    pub(super) fn facts(&self, metadata: &Metadata) -> Facts {
         let time = metadata.last_modified().map(|time| time.into_inner().as_millisecond());
         let etag = metadata.etag().filter(|etag| !etag.is_empty());
         Facts {
             bytes: Some(metadata.content_length()),
             modified: time.and_then(DateTime::from_timestamp_millis),
             etag: etag.map(str::to_owned),
-            version: metadata.version().map(str::to_owned),
+            // Others name versions of single objects and not in listings, so that an object would seem changed.
+            version: metadata.version().filter(|_| self.has_versions()).map(str::to_owned),
             media_type: metadata.content_type().map(str::to_owned),
             acl: None,
         }
+    }
+
+    /// Whether a version says what content it is, in listings, of single objects, and as the condition of a read.
+    fn has_versions(&self) -> bool {
+        self.reader.info().capability().read_with_if_version_match
     }
 
     /// What an error means, wherever it occurs; `None`: that depends on the call.
@@ -203,7 +209,7 @@ impl Folder for ObjectStore {
             let name = entry_path.strip_prefix(listed_path.trim_start_matches('/')).unwrap_or(&entry_path);
             let kind = if metadata.mode() == EntryMode::DIR { Kind::Folder } else { Kind::File };
             let name = name.trim_end_matches('/').to_owned();
-            entries.push(FolderEntry { name, kind, facts: Self::facts(&metadata) });
+            entries.push(FolderEntry { name, kind, facts: self.facts(&metadata) });
         }
         Ok(entries)
     }
@@ -261,7 +267,7 @@ impl Source for StoreSource {
         let path = path_of(object)?.to_owned();
         let can = store.reader.info().capability();
         let known = |name: &str| object.locator.as_ref().and_then(|locator| locator.get(name)?.as_str());
-        let version = known("version").filter(|_| can.read_with_if_version_match);
+        let version = known("version").filter(|_| store.has_versions());
         // A tag that is weak, or not a tag of HTTP, never matches this condition.
         let etag = known("etag").filter(|etag| version.is_none() && etag.starts_with('"') && can.read_with_if_match);
         let is_conditional = version.is_some() || etag.is_some();
@@ -295,7 +301,7 @@ impl Source for StoreSource {
                 return Ok(());
             }
             let now = match store.operator.stat(&path).await {
-                Ok(metadata) => listed(store.container.as_deref(), &path, ObjectStore::facts(&metadata)),
+                Ok(metadata) => listed(store.container.as_deref(), &path, store.facts(&metadata)),
                 Err(error) => return Err(store.read_failed(&error).await),
             };
             if now.revision == revision { Ok(()) } else { Err(read::changed()) }
