@@ -169,6 +169,27 @@ async fn notification_of_a_source_without_keys_fails_its_sync_once() {
 }
 
 #[actix_web::test]
+async fn notification_of_too_many_objects_lists_the_source() {
+    let store = SeaweedFs::start().await;
+    store.put("a.txt", "Alpha.").await;
+    store.put("b.txt", "Beta.").await;
+    let app = TestApp::start_with(&[LOOPBACK]).await;
+    let worker = QuickWorker::start(&app).await;
+    let synced = Synced::of(app, "s3", store.s3_settings(), s3_credentials(), json!({})).await;
+    assert_eq!(counts(&synced.sync().await), [2, 2, 0, 0, 0, 0]);
+    store.delete("a.txt").await;
+    store.put("c.txt", "Gamma.").await;
+    let mut keys: Vec<String> = (0..=1_000).map(|at| format!("{at}.txt")).collect();
+    keys.push("c.txt".to_owned());
+    Notifier::new(&synced).await.notify(&json!({ "data": { "keys": keys } })).await;
+    let run = notified_run(&synced, 0).await;
+    assert_eq!((&run["state"], counts(&run)), (&json!("completed"), [2, 1, 0, 1, 1, 0]), "{run}");
+    assert_eq!(synced.app.count("source_notification").await, 0);
+    worker.stop().await;
+    synced.app.stop().await;
+}
+
+#[actix_web::test]
 async fn unchanged_object_of_a_bucket_with_versions_is_not_read_after_a_notification() {
     let reads = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&reads);

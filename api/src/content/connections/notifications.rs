@@ -1,12 +1,14 @@
 //! Notifications of the systems behind connections: which objects have changed.
 
+use std::collections::BTreeSet;
+
 use actix_web::web::Data;
 use apistos::{ApiComponent, api_operation};
 use nvisy_shared::{
     crypt::webhook_signature::{SigningSecret, is_path_code, path_code},
     domain::activity::Action,
     id::ConnectionId,
-    store::{self, TransactionTrait},
+    store::{self, TransactionTrait, source_notification::ANYTHING},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +29,7 @@ use crate::{
     state::State,
 };
 
-/// Maximum number of objects that a notification names.
+/// Objects that a notification names, above which the sources are rather listed.
 const MAX_KEYS: usize = 1_000;
 /// Maximum length of a key, in bytes.
 const MAX_KEY_BYTES: usize = 4_096;
@@ -86,7 +88,7 @@ pub struct NotifiedKey {
 }
 
 impl Notification {
-    /// The keys that can be those of objects.
+    /// The keys that can be those of objects; the one of [`ANYTHING`] instead of too many.
     fn keys(self) -> Vec<String> {
         let decoded = |record: NotifiedRecord| {
             let encoded = record.s3.object.key;
@@ -94,7 +96,9 @@ impl Notification {
         };
         let keys = self.data.map(|data| data.keys).unwrap_or_default();
         let keys = keys.into_iter().chain(self.records.into_iter().filter_map(decoded));
-        keys.filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()) && !key.contains('\0')).take(MAX_KEYS).collect()
+        let keys: BTreeSet<_> =
+            keys.filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()) && !key.contains('\0')).collect();
+        if keys.len() > MAX_KEYS { vec![ANYTHING.to_owned()] } else { keys.into_iter().collect() }
     }
 }
 
@@ -172,7 +176,7 @@ pub async fn end(
     operation_id = "receiveNotification",
     tag = "connections",
     summary = "Notify of changed objects",
-    description = "For the system behind a connection, on the path of `renewNotifications`. The body has `data.keys`, or `Records` as S3 sends them, of which at most 1000 keys are taken. It is signed: `webhook-id`, `webhook-timestamp` (at most five minutes off) and `webhook-signature`, as Standard Webhooks has them."
+    description = "For the system behind a connection, on the path of `renewNotifications`. The body has `data.keys`, or `Records` as S3 sends them; of more than 1000 keys, the sources are listed instead. It is signed: `webhook-id`, `webhook-timestamp` (at most five minutes off) and `webhook-signature`, as Standard Webhooks has them."
 )]
 pub async fn receive(
     state: Data<State>,
@@ -208,6 +212,16 @@ mod tests {
         ]);
         assert_eq!(keys(json!({ "Records": records })), ["a b/cü.txt"]);
         assert!(keys(json!({ "Event": "s3:TestEvent" })).is_empty());
+    }
+
+    #[test]
+    fn too_many_keys_become_a_listing() {
+        let keys = |number: usize| {
+            let keys: Vec<_> = (0..number).map(|key| key.to_string()).collect();
+            serde_json::from_value::<Notification>(json!({ "data": { "keys": keys } })).unwrap().keys()
+        };
+        assert_eq!(keys(MAX_KEYS).len(), MAX_KEYS);
+        assert_eq!(keys(MAX_KEYS + 1), [ANYTHING]);
     }
 
     #[test]
