@@ -102,7 +102,7 @@ impl FolderTarget {
         for part in parents {
             folder = open_folder(&folder, part).map_err(|error| failed(&error.into()))?;
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&folder, name, flags, Mode::empty()).map_err(|error| failed(&error.into()))?;
         let mut content = Vec::new();
         File::from(file).read_to_end(&mut content).map_err(|error| failed(&error))?;

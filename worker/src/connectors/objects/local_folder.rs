@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::PathBuf,
     sync::Arc,
 };
@@ -12,6 +12,10 @@ use futures::TryStreamExt;
 use nvisy_shared::{
     domain::{connection::objects::LocalFolderSettings, failure::FailureCode},
     id::WorkspaceId,
+};
+use rustix::{
+    fs::{Mode, OFlags, openat},
+    io::Errno,
 };
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
@@ -31,8 +35,10 @@ use crate::{
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 * 1024;
-/// The flag of `open` that follows no link at the end of a path.
-const NO_FOLLOW: i32 = 0o400_000;
+/// A folder on the way to a file, which need not be listed.
+const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// A file, or a pipe that has taken its name, for which nothing waits.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A folder.
 #[derive(Clone)]
@@ -60,16 +66,29 @@ fn not_allowed() -> CallFailure {
 }
 
 impl LocalFolder {
-    /// The path without links, which is below an allowed folder.
-    fn resolve(&self, path: &str) -> Result<PathBuf, CallFailure> {
+    /// The path without links, and the allowed folder that it is below.
+    fn resolve(&self, path: &str) -> Result<(PathBuf, &PathBuf), CallFailure> {
         let resolved = fs::canonicalize(self.root.join(path)).map_err(|error| failed(&error))?;
-        let is_inside = self.allowed.iter().any(|folder| resolved.starts_with(folder));
-        if is_inside { Ok(resolved) } else { Err(not_allowed()) }
+        let allowed = self.allowed.iter().find(|folder| resolved.starts_with(folder)).ok_or_else(not_allowed)?;
+        Ok((resolved, allowed))
+    }
+
+    /// Opens each folder of the path below the one before, so that a link that appears meanwhile leads nowhere.
+    fn open_folder(&self, path: &str) -> Result<OwnedFd, CallFailure> {
+        let (resolved, allowed) = self.resolve(path)?;
+        let below = resolved.strip_prefix(allowed).map_err(|_| not_allowed())?;
+        let opened = rustix::fs::open(allowed, FOLDER, Mode::empty());
+        let mut folder = opened.map_err(|error| failed(&error.into()))?;
+        for part in below.components() {
+            let opened = openat(&folder, part.as_os_str(), FOLDER, Mode::empty());
+            folder = opened.map_err(|error| failed(&error.into()))?;
+        }
+        Ok(folder)
     }
 
     fn list(&self, path: &str) -> Result<Vec<FolderEntry>, CallFailure> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(self.resolve(path)?).map_err(|error| failed(&error))? {
+        for entry in fs::read_dir(self.resolve(path)?.0).map_err(|error| failed(&error))? {
             let entry = entry.map_err(|error| failed(&error))?;
             // Of a link itself, which is left out.
             let metadata = match entry.metadata() {
@@ -90,9 +109,9 @@ impl LocalFolder {
 
     fn open(&self, path: &str) -> Result<(fs::File, Facts), CallFailure> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let parent = self.resolve(parent)?;
-        let file = fs::OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(parent.join(name));
-        let file = file.map_err(|error| failed(&error))?;
+        let folder = self.open_folder(parent)?;
+        let opened = openat(&folder, name, FILE, Mode::empty());
+        let file = fs::File::from(opened.map_err(|error| failed(&error.into()))?);
         let metadata = file.metadata().map_err(|error| failed(&error))?;
         if !metadata.is_file() {
             return Err(CallFailure::item(FailureCode::SourceMissing, "there is no file any more"));
@@ -119,6 +138,10 @@ fn failed(error: &io::Error) -> CallFailure {
         }
         io::ErrorKind::PermissionDenied => {
             CallFailure::item(FailureCode::SourceRejected, "the worker may not read it: permission denied")
+        }
+        // A link or a socket has taken the name of a file.
+        _ if [Errno::LOOP, Errno::NXIO].map(|errno| Some(errno.raw_os_error())).contains(&error.raw_os_error()) => {
+            CallFailure::item(FailureCode::SourceMissing, "there is no file any more")
         }
         _ => CallFailure::Unavailable(error.to_string()),
     }
@@ -179,5 +202,38 @@ impl Source for FolderSource {
             if is_same { Ok(()) } else { Err(read::changed()) }
         };
         Ok(FetchedObject { content: read::checked(content, object.bytes, last), media_type: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use rustix::fs::{CWD, mkfifoat};
+
+    use super::*;
+
+    #[test]
+    fn files_alone_are_opened_and_through_no_link() {
+        let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("secret.txt"), "secret").unwrap();
+        fs::create_dir(inside.path().join("sub")).unwrap();
+        fs::write(inside.path().join("sub/a.txt"), "text").unwrap();
+        symlink(outside.path(), inside.path().join("linked")).unwrap();
+        symlink(outside.path().join("secret.txt"), inside.path().join("link.txt")).unwrap();
+        symlink("sub/a.txt", inside.path().join("same.txt")).unwrap();
+        mkfifoat(CWD, inside.path().join("pipe"), Mode::RUSR | Mode::WUSR).unwrap();
+        let _socket = UnixListener::bind(inside.path().join("socket")).unwrap();
+        let root = inside.path().canonicalize().unwrap();
+        let folder = LocalFolder { allowed: vec![root.clone()], root };
+
+        let (file, facts) = folder.open("sub/a.txt").unwrap();
+        assert_eq!((io::read_to_string(file).unwrap().as_str(), facts.bytes), ("text", Some(4)));
+        for path in ["link.txt", "same.txt", "pipe", "socket", "sub", "none.txt", "sub/a.txt/b"] {
+            let failure = folder.open(path).unwrap_err();
+            let is_missing = matches!(&failure, CallFailure::Item(item) if item.code == FailureCode::SourceMissing);
+            assert!(is_missing, "{path}: {failure:?}");
+        }
+        assert!(matches!(folder.open("linked/secret.txt").unwrap_err(), CallFailure::Blocked(_)));
     }
 }
