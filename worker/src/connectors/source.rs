@@ -5,7 +5,6 @@
 
 use std::{collections::HashMap, fmt::Debug, future::ready, pin::Pin, sync::Arc};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{Stream as FutureStream, future::BoxFuture};
@@ -51,13 +50,12 @@ pub struct ListRequest {
 }
 
 /// What earlier listings kept of objects: [`ListedObject::kept`].
-#[async_trait]
 pub trait Memory: Debug + Send + Sync {
     /// By external id. Objects without a file have nothing.
     ///
     /// # Errors
     /// [`CallFailure::Unavailable`].
-    async fn of(&self, external_ids: Vec<String>) -> Result<HashMap<String, Value>, CallFailure>;
+    fn of(&self, external_ids: Vec<String>) -> BoxFuture<'_, Result<HashMap<String, Value>, CallFailure>>;
 }
 
 /// An object of a listing.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use async_trait::async_trait;
+use futures::future::BoxFuture;
 use nvisy_shared::{
     id::WorkspaceId,
     store::{
@@ -32,13 +32,14 @@ impl NodeMemory {
     }
 }
 
-#[async_trait]
 impl Memory for NodeMemory {
-    async fn of(&self, external_ids: Vec<String>) -> Result<HashMap<String, Value>, CallFailure> {
-        let kept = source_object::kept(&self.db, self.workspace, &self.node, external_ids).await;
-        kept.map(HashMap::from_iter).map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what earlier syncs kept cannot be read");
-            CallFailure::Unavailable("what earlier syncs kept cannot be read".to_owned())
+    fn of(&self, external_ids: Vec<String>) -> BoxFuture<'_, Result<HashMap<String, Value>, CallFailure>> {
+        Box::pin(async move {
+            let kept = source_object::kept(&self.db, self.workspace, &self.node, external_ids).await;
+            kept.map(HashMap::from_iter).map_err(|error| {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what earlier syncs kept cannot be read");
+                CallFailure::Unavailable("what earlier syncs kept cannot be read".to_owned())
+            })
         })
     }
 }
