@@ -95,6 +95,7 @@ mod reranking_faults;
 mod reranking_local;
 mod response_headers;
 mod rest_sources;
+mod retried_items;
 mod retries;
 mod role_permissions;
 mod runs;

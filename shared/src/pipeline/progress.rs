@@ -33,6 +33,9 @@ pub struct Progress {
     /// How often the item began again because the space of a collection had changed.
     #[serde(skip_serializing_if = "is_zero")]
     pub restarts: u32,
+    /// How often the item began again, for any reason: what it computed before is none of this generation.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub generation: u32,
     /// Files that were made from the item's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileId>,
@@ -107,6 +110,13 @@ impl Progress {
         let mut progress = Self::default();
         progress.segments.insert(entry, SegmentProgress { done: 0, total: 1 });
         (progress, NextJob { segment: entry, units: None })
+    }
+
+    /// The progress of an item that begins again at its entry, and its first job.
+    #[must_use]
+    pub fn begin_again(&self, entry: usize) -> (Self, NextJob) {
+        let (progress, job) = Self::begin(entry);
+        (Self { restarts: self.restarts, generation: self.generation + 1, ..progress }, job)
     }
 
     /// Records that elements of a segment are done; of a segment without units, its only one.
@@ -339,6 +349,19 @@ mod tests {
             let next = progress.start_ready(&plan, 0, |_| 8);
             assert_eq!(next.iter().any(|next| next.segment == join), done == 1);
         }
+    }
+
+    #[test]
+    fn item_that_begins_again_keeps_only_the_counts_of_its_beginnings() {
+        let plan = chain();
+        let (mut progress, first) = Progress::begin(0);
+        progress.outputs.extend(output(&plan, 0, 20));
+        progress.advance(0, None);
+        (progress.restarts, progress.written) = (2, 3);
+        let (again, job) = progress.begin_again(0);
+        assert_eq!(job, first);
+        assert_eq!(again, Progress { restarts: 2, generation: 1, ..Progress::begin(0).0 });
+        assert_eq!(again.begin_again(0).0.generation, 2);
     }
 
     #[test]

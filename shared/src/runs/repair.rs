@@ -21,7 +21,7 @@ use crate::{
     entity::run,
     id::{ItemId, RunId, WorkspaceId},
     job::{AdmitItems, EnterItem, FetchObjects, Job, RunItems, RunSegment, SyncSource},
-    pipeline::{plan::Plan, progress::Progress},
+    pipeline::plan::Plan,
     queue::outbox,
     store::{
         self, Result,
@@ -55,7 +55,7 @@ pub fn known_jobs() -> Vec<String> {
 
 /// Gives jobs to open items of a run that have none and did not change for `age`. Returns their number, at most
 /// [`REPAIRED_AT_ONCE`]. `plan` is missing where only a newer version can compile the definition, and `unit` is that of
-/// [`Progress::start_ready`].
+/// [`Progress::start_ready`](crate::pipeline::progress::Progress::start_ready).
 ///
 /// # Errors
 /// When the database fails.
@@ -105,8 +105,8 @@ async fn go_on(
         jobs
     } else {
         store::target::discard(change, workspace, item.id).await?;
-        let (progress, first) = Progress::begin(item.entry);
-        item.progress = Progress { restarts: item.progress.restarts, ..progress };
+        let (progress, first) = item.progress.begin_again(item.entry);
+        item.progress = progress;
         let stage = Some(plan.stage(item.entry));
         store::run_item::store_progress(change, workspace, &item, stage, WorkDone::default()).await?;
         vec![first]

@@ -31,6 +31,7 @@ pub async fn requeue(
     items: Vec<ItemId>,
     plans: &PlansByVersion<'_>,
 ) -> Result<usize> {
+    store::failed_items::delete_jobs(change, workspace, items.clone()).await?;
     let locked = store::locks::lock_items(change, workspace, items).await?;
     let failed: Vec<Item> = locked.into_iter().filter(|item| item.state == ItemState::Failed).collect();
     let ids: Vec<ItemId> = failed.iter().map(|item| item.id).collect();

@@ -109,13 +109,31 @@ pub async fn of_run(
     sql::all_values(conn, failed).await
 }
 
-/// Puts failed items back into the queue; the caller has locked them, and calls [`reopen_runs`].
+/// Deletes the jobs that failed items have left: those of other units, which would go on with the next attempt at the item and count as
+/// its own. Jobs are locked before items.
+pub async fn delete_jobs(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
+    let deleted = raw_sql!(
+        Postgres,
+        "with obsolete as (
+             select job.id from run_item i join job on job.run_id = i.run_id and job.payload->>'item' = i.id::text
+             where i.workspace_id = {workspace} and i.id = any({items}) and i.state = 'failed'
+             order by job.id for update of job)
+         delete from job using obsolete where job.id = obsolete.id"
+    );
+    sql::execute(tx, deleted).await?;
+    Ok(())
+}
+
+/// Puts failed items back into the queue; the caller has locked them, and calls [`reopen_runs`]. They begin again as
+/// [`Progress::begin_again`](crate::pipeline::progress::Progress::begin_again) says, with no restarts.
 pub async fn requeue(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
     let requeued = raw_sql!(
         Postgres,
         "update run_item set state = 'queued', failure_code = null, failure_detail = null, failure_node = null,
              failure_attempt = null, finished_at = null, updated_at = now(), done = 0, total = null,
-             progress = jsonb_build_object('segments', jsonb_build_object(entry::text, jsonb_build_object('done', 0, 'total', 1)))
+             progress = jsonb_build_object(
+                 'segments', jsonb_build_object(entry::text, jsonb_build_object('done', 0, 'total', 1)),
+                 'generation', coalesce((progress->>'generation')::bigint, 0) + 1)
          where workspace_id = {workspace} and id = any({items})"
     );
     sql::execute(tx, requeued).await?;

@@ -131,8 +131,8 @@ impl Completion<'_> {
     /// What does not depend on the space is found by its content keys.
     async fn begin_again(&mut self) -> Result<(), JobError> {
         store::target::discard(self.change, self.workspace, self.item.id).await?;
-        let (progress, job) = Progress::begin(self.item.entry);
-        self.item.progress = Progress { restarts: self.item.progress.restarts + 1, ..progress };
+        let (progress, job) = self.item.progress.begin_again(self.item.entry);
+        self.item.progress = Progress { restarts: progress.restarts + 1, ..progress };
         let stage = Some(self.plan.plan.stage(self.item.entry));
         let work = store::run_item::WorkDone::default();
         store::run_item::store_progress(self.change, self.workspace, &self.item, stage, work).await?;
@@ -169,13 +169,19 @@ impl Completion<'_> {
         Ok(())
     }
 
-    /// The key under which an output is stored: of a divided segment, one for the item, to which each unit adds its part.
+    /// The key under which an output is stored: of a divided segment, one for the item, to which each unit adds its part. An item that
+    /// begins again may get other elements, or in other units, than it had.
     fn key(&self, origin: Origin, kept: &Kept) -> ContentKey {
         if self.job.units.is_none() {
             return kept.key;
         }
         let place = [origin.segment, origin.step, origin.output].map(|part| (part as u64).to_le_bytes());
-        ContentKey::of([self.item.id.0.as_bytes().as_slice(), place.as_flattened()])
+        let generation = self.item.progress.generation.to_le_bytes();
+        let mut parts = vec![self.item.id.0.as_bytes().as_slice(), place.as_flattened()];
+        if self.item.progress.generation > 0 {
+            parts.push(&generation);
+        }
+        ContentKey::of(parts)
     }
 
     async fn store(

@@ -73,7 +73,7 @@ impl Handler for RunItems {
 /// Whether no attempt has written the output of the item, nor given it a job of its own.
 fn is_due(job: &RunItems, item: &Item) -> bool {
     let is_complete = item.progress.segments.get(&job.segment).is_some_and(|at| at.is_complete());
-    item.state.is_open() && !is_complete && item.progress.restarts == 0
+    item.state.is_open() && !is_complete && item.progress.generation == 0
 }
 
 /// Gives each item a job of its own.
