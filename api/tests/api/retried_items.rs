@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    support::{ModelServer, Setup, definition, targets::connect, wait_until},
+    support::{ModelServer, Setup, TestApp, definition, targets::connect, wait_until},
     table_targets::postgres_settings,
 };
 
@@ -74,4 +74,38 @@ async fn job_that_a_failed_item_has_left_is_none_of_its_next_attempt() {
     assert_eq!(titles_after_retry(&setup, &file).await, ["First"]);
     assert_eq!(setup.app.count("job where kind = 'run.segment'").await, 0);
     setup.app.stop_and_drop_jobs().await;
+}
+
+#[actix_web::test]
+async fn item_waits_for_a_stored_output_that_is_incomplete() {
+    let setup = Setup::of(TestApp::start_with_worker(&[("NVISY_QUEUE_ATTEMPTS", "50")]).await).await;
+    let nodes = json!([
+        { "id": "in", "type": "source.files" },
+        { "id": "read", "type": "partition" },
+        { "id": "cut", "type": "chunk.section" },
+        { "id": "vec", "type": "embed" },
+        { "id": "out", "type": "sink.collection" },
+    ]);
+    setup.pipeline("Vectors", &definition(&nodes, &["in > read", "read > cut", "cut > vec", "vec > out"])).await;
+    // Puts all parts where no job looks for them.
+    setup
+        .app
+        .sql(
+            "create function move_part() returns trigger language plpgsql as $$
+                 begin
+                     new.first := new.first + 1000000;
+                     return new;
+                 end $$;
+             create trigger part_moved before insert on artifact_part for each row execute function move_part()",
+        )
+        .await;
+    let accepted = setup.app.upload_as(&setup.ada, &setup.workspace, "a", "The tide turns.").await;
+    let waits = "job where last_error like '%a stored output is incomplete%'";
+    wait_until("the job is retried", async || (setup.app.count(waits).await == 1).then_some(())).await;
+    setup.app.sql("drop trigger part_moved on artifact_part").await;
+    setup.app.sql("update artifact_part set first = first - 1000000").await;
+    let file = setup.app.finished_file(&setup.ada, &setup.workspace, accepted["id"].as_str().unwrap()).await;
+    assert_eq!(file["state"], "ready", "{file}");
+    assert_eq!(setup.live_chunks().await["default"], ["The tide turns."]);
+    setup.app.stop().await;
 }

@@ -70,13 +70,14 @@ pub async fn find(
     sql::first(conn, found).await
 }
 
-/// Adds an artifact with its parts, or parts to one that exists; returns its id. Parts that exist stay.
+/// Adds an artifact with its parts, or parts to one that exists; returns its id, and the number of elements: of those that were added, or
+/// of all in an artifact that was complete before and stays as it is.
 pub async fn insert(
     tx: &Tx,
     workspace: WorkspaceId,
     (file, version): (FileId, VersionId),
     new: NewArtifact,
-) -> Result<ArtifactId> {
+) -> Result<(ArtifactId, i32)> {
     let id = ArtifactId::new();
     let (key, elements) = (new.key.0.to_vec(), new.parts.iter().map(|part| part.elements).sum::<i32>());
     let (node_type, flow, effects, complete) = (new.node_type, new.flow.name(), new.effects, new.complete);
@@ -85,11 +86,12 @@ pub async fn insert(
         "insert into artifact (workspace_id, id, file_id, version_id, key, node_type, flow, elements, effects, complete)
          values ({workspace}, {id}, {file}, {version}, {key}, {node_type}, {flow}, {elements}, {effects}, {complete})
          on conflict (workspace_id, version_id, key) do update set used_at = now()
-         returning id, complete and id <> {id}"
+         returning id, complete and id <> {id}, elements"
     );
-    let Some((id, is_known)) = sql::first_value::<(ArtifactId, bool)>(tx, inserted).await? else { return Ok(id) };
+    let inserted = sql::first_value::<(ArtifactId, bool, i32)>(tx, inserted).await?;
+    let Some((id, is_known, stored)) = inserted else { return Ok((id, elements)) };
     if is_known {
-        return Ok(id);
+        return Ok((id, stored));
     }
     for part in new.parts {
         // A repeated item finds the parts of its attempt before: they are the same.
@@ -112,7 +114,7 @@ pub async fn insert(
             Err(error) => return Err(error),
         }
     }
-    Ok(id)
+    Ok((id, elements))
 }
 
 /// Records that all parts are there, and gives their elements places without gaps; returns the number of elements.
@@ -146,42 +148,41 @@ pub async fn complete(tx: &Tx, workspace: WorkspaceId, artifact: ArtifactId) -> 
     Ok(sql::first_value(tx, completed).await?.unwrap_or_default())
 }
 
-/// Gives a version an artifact of another one: a copy of its own. Returns its id.
+/// Gives a version an artifact of another one: a copy of its own. Returns its id; `None`: the artifact was deleted meanwhile, with the
+/// file that it belonged to.
 pub async fn adopt(
     tx: &Tx,
     workspace: WorkspaceId,
     (file, version): (FileId, VersionId),
     found: &FoundArtifact,
-) -> Result<ArtifactId> {
+) -> Result<Option<ArtifactId>> {
     let source = found.id;
     if found.version_id == version {
         let used = raw_sql!(
             Postgres,
-            "update artifact set used_at = now() where workspace_id = {workspace} and id = {source}"
+            "update artifact set used_at = now() where workspace_id = {workspace} and id = {source} returning id"
         );
-        sql::execute(tx, used).await?;
-        return Ok(source);
+        return sql::first_value(tx, used).await;
     }
     let id = ArtifactId::new();
+    // One statement sees the artifact with its parts, or neither.
     let copy = raw_sql!(
         Postgres,
-        "insert into artifact (workspace_id, id, file_id, version_id, key, node_type, flow, elements, effects, complete)
-         select workspace_id, {id}, {file}, {version}, key, node_type, flow, elements, effects, complete
-         from artifact where workspace_id = {workspace} and id = {source}
-         on conflict (workspace_id, version_id, key) do update set used_at = now()
-         returning id"
+        "with own as (
+             insert into artifact
+                 (workspace_id, id, file_id, version_id, key, node_type, flow, elements, effects, complete)
+             select workspace_id, {id}, {file}, {version}, key, node_type, flow, elements, effects, complete
+             from artifact where workspace_id = {workspace} and id = {source}
+             on conflict (workspace_id, version_id, key) do update set used_at = now()
+             returning id),
+         copied as (
+             insert into artifact_part (workspace_id, artifact_id, first, elements, data)
+             select part.workspace_id, own.id, part.first, part.elements, part.data
+             from artifact_part part join own on own.id = {id}
+             where part.workspace_id = {workspace} and part.artifact_id = {source})
+         select id from own"
     );
-    let Some(own) = sql::first_value::<ArtifactId>(tx, copy).await? else { return Ok(source) };
-    if own == id {
-        let parts = raw_sql!(
-            Postgres,
-            "insert into artifact_part (workspace_id, artifact_id, first, elements, data)
-             select workspace_id, {id}, first, elements, data from artifact_part
-             where workspace_id = {workspace} and artifact_id = {source}"
-        );
-        sql::execute(tx, parts).await?;
-    }
-    Ok(own)
+    sql::first_value(tx, copy).await
 }
 
 /// The parts of an artifact that have elements from `first` to before `end`, in order.
@@ -255,3 +256,6 @@ pub async fn next_part(
         .one(conn)
         .await
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -194,7 +194,10 @@ impl Completion<'_> {
         let of = (self.item.file_id, self.item.version_id);
         match &kept.content {
             Content::Stored(found) => {
-                let artifact = store::artifact::adopt(self.change, self.workspace, of, found).await?;
+                let adopted = store::artifact::adopt(self.change, self.workspace, of, found).await?;
+                let artifact = adopted.ok_or_else(|| {
+                    JobError::retry("an output that was found has been deleted meanwhile")(found.id.to_string())
+                })?;
                 Ok((artifact, u32::try_from(found.elements).unwrap_or_default()))
             }
             Content::New(elements, effects) => {
@@ -206,8 +209,8 @@ impl Completion<'_> {
                     parts: storage::parts(elements, unit)?,
                     complete,
                 };
-                let artifact = store::artifact::insert(self.change, self.workspace, of, new).await?;
-                Ok((artifact, u32::try_from(elements.len()).unwrap_or(u32::MAX)))
+                let (artifact, elements) = store::artifact::insert(self.change, self.workspace, of, new).await?;
+                Ok((artifact, u32::try_from(elements).unwrap_or_default()))
             }
         }
     }

@@ -200,7 +200,7 @@ async fn show(
                     complete: true,
                 };
                 let of = (item.file_id, item.version_id);
-                let artifact = store::artifact::insert(change, workspace, of, new).await?;
+                let (artifact, _) = store::artifact::insert(change, workspace, of, new).await?;
                 let origin = Origin { segment: *segment, step, output: place };
                 let elements = u32::try_from(shown.len()).unwrap_or(u32::MAX);
                 item.progress.outputs.insert(origin, StoredOutput { artifact, elements, key });

@@ -49,14 +49,15 @@ pub fn parts(elements: &Elements, unit: u32) -> Result<Vec<Part>, JobError> {
 /// All elements of an artifact.
 ///
 /// # Errors
-/// When the database fails, or a part cannot be read.
+/// When the database fails, a part cannot be read, or elements are missing: the artifact was deleted meanwhile, with the file that it
+/// belonged to.
 pub async fn load(
     cx: &Context,
     workspace: WorkspaceId,
     artifact: &FoundArtifact,
     flow: Option<Flow>,
 ) -> Result<Elements, JobError> {
-    range(cx, workspace, artifact.id, flow.unwrap_or(Flow::Records), 0, i64::MAX).await
+    range(cx, workspace, artifact.id, flow.unwrap_or(Flow::Records), 0, artifact.elements.into()).await
 }
 
 /// The elements of an artifact from `first` to before `end`.
@@ -83,13 +84,18 @@ pub async fn range(
         Ok(elements)
     }
     let parts = store::artifact::parts(&cx.db, workspace, artifact, first, end).await?;
-    Ok(match flow {
+    let elements = match flow {
         Flow::Bytes => Elements::Bytes(of(&parts, first, end)?),
         Flow::Document => Elements::Documents(of(&parts, first, end)?),
         Flow::Chunks => Elements::Chunks(of(&parts, first, end)?),
         Flow::Vectors => Elements::Vectors(of(&parts, first, end)?),
         Flow::Records => Elements::Records(of(&parts, first, end)?),
-    })
+    };
+    let (expected, found) = (end.saturating_sub(first), elements.len());
+    if i64::try_from(found).is_ok_and(|found| found == expected) {
+        return Ok(elements);
+    }
+    Err(JobError::retry("a stored output is incomplete")(format!("{found} of {expected} elements of {artifact}")))
 }
 
 /// The writes that belong to an output, as JSON.
