@@ -285,3 +285,44 @@ async fn table_equals_the_files_after_workers_are_killed_at_random() {
     drop(running);
     setup.app.stop().await;
 }
+
+#[actix_web::test]
+async fn rows_that_a_cancelled_run_has_begun_to_write_are_deleted() {
+    let lease = ("NVISY_QUEUE_LEASE_SECONDS", "2");
+    let setup = Setup::of(TestApp::start_with(&[LOCAL, lease]).await).await;
+    let worker = QuickWorker::start(&setup.app).await;
+    setup.app.sql(CHUNKS).await;
+    // Holds the second request.
+    setup
+        .app
+        .sql(
+            "create table outside.held (id integer);
+             insert into outside.held values (1);
+             create function outside.hold() returns trigger language plpgsql as $$
+                 begin
+                     while exists (select from outside.held) loop
+                         perform pg_sleep(0.05);
+                     end loop;
+                     raise exception 'nothing more is written';
+                 end $$;
+             create trigger held before insert on outside.chunks for each row when (new.ordinal >= 2)
+                 execute function outside.hold()",
+        )
+        .await;
+    let connection = postgres(&setup).await;
+    setup.pipeline("Out", &chunks_into(&connection, "outside.chunks")).await;
+    let parts = vec![part("a.txt", text("a", 6))];
+    setup.app.upload(&setup.ada, &setup.workspace, parts).await.expect(202);
+    let first = async || (setup.app.count("outside.chunks").await == 2).then_some(());
+    wait_until("the first request has written its rows", first).await;
+    let run = format!("runs/{}", setup.get("runs").await["items"][0]["id"].as_str().unwrap());
+    setup.app.post(&setup.ada, &setup.path(&format!("{run}/cancel")), &json!({})).await.expect(200);
+    setup.app.sql("delete from outside.held").await;
+    let gone = async || (setup.app.count("outside.chunks").await == 0).then_some(());
+    wait_until("the rows are gone", gone).await;
+    let targets = async || (setup.app.count("external_target").await == 0).then_some(());
+    wait_until("nothing outside is left", targets).await;
+    setup.app.wait_until_no_jobs_are_left().await;
+    worker.stop().await;
+    setup.app.stop().await;
+}

@@ -99,6 +99,8 @@ pub async fn abort(
     // Otherwise the next run would begin at once, and end as this one.
     store::source_notification::forget_of_run(change, workspace, run).await?;
     store::source_object::forget_cancelled(change, workspace, run).await?;
+    // What a sink has begun to write outside goes as well, once its worker has noticed.
+    store::external_target::abandon(change, workspace, items.clone()).await?;
     for item in items {
         store::target::discard(change, workspace, item).await?;
         let Some(item) = store::run_item::find(change.tx(), workspace, item).await? else { continue };

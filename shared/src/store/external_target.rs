@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::{Conn, Result, Tx, job::Claim, sql};
-use crate::id::{ConnectionId, FileId, PipelineId, RunId, VersionId, WorkspaceId};
+use crate::id::{ConnectionId, FileId, ItemId, PipelineId, RunId, VersionId, WorkspaceId};
 
 /// The identity of a target.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
@@ -197,13 +197,19 @@ pub async fn supersede(
     Ok(())
 }
 
-/// Marks targets of a run that failed before their first complete write.
-pub async fn abandon(tx: &Tx, workspace: WorkspaceId, pipeline: PipelineId, file: FileId, run: RunId) -> Result<()> {
+/// Marks targets of items that failed or were cancelled before the first complete write.
+pub async fn abandon(tx: &Tx, workspace: WorkspaceId, items: Vec<ItemId>) -> Result<()> {
     let abandoned = raw_sql!(
         Postgres,
-        "update external_target set obsolete = true
-         where workspace_id = {workspace} and pipeline_id = {pipeline} and file_id = {file} and run_id = {run}
-             and elements = 0 and not obsolete"
+        "with abandoned as (
+             select t.workspace_id, t.pipeline_id, t.node, t.file_id, t.destination
+             from run_item i
+             join external_target t on t.workspace_id = i.workspace_id and t.file_id = i.file_id and t.run_id = i.run_id
+             where i.workspace_id = {workspace} and i.id = any({items}) and t.elements = 0 and not t.obsolete
+             order by t.pipeline_id, t.node, t.file_id, t.destination for no key update of t)
+         update external_target t set obsolete = true from abandoned a
+         where t.workspace_id = a.workspace_id and t.pipeline_id = a.pipeline_id and t.node = a.node
+             and t.file_id = a.file_id and t.destination = a.destination"
     );
     sql::execute(tx, abandoned).await?;
     Ok(())

@@ -149,7 +149,7 @@ async fn end(
     if !item.preview {
         if state == ItemState::Failed {
             store::target::discard(change, workspace, item.id).await?;
-            store::external_target::abandon(change, workspace, item.pipeline_id, item.file_id, item.run_id).await?;
+            store::external_target::abandon(change, workspace, vec![item.id]).await?;
         } else {
             let written = store::target::written(change, workspace, item.file_id, item.version_id).await?;
             // Before the targets, whose publication locks the workspace's usage.
