@@ -72,6 +72,7 @@ mod malicious_input;
 mod members;
 mod migrations;
 mod model_nodes;
+mod node_options;
 mod object_targets;
 mod openapi;
 mod openapi_tools;

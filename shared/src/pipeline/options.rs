@@ -24,7 +24,7 @@ pub struct NodeOptions {
     /// The consequence of a final failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_error: Option<OnError>,
-    /// The largest number of calls in a period; waiting costs no attempt.
+    /// The largest number of calls of the node in a period; waiting costs no attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
 }
@@ -65,7 +65,8 @@ pub enum OnError {
     FailRun,
 }
 
-/// The largest number of calls in a period.
+/// The largest number of calls of the node in a period. A job calls the node once, for an item or a part of its elements, whatever
+/// number of requests that takes; a call whose output is found counts as well.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(crate = "json_schema")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

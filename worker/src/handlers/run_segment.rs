@@ -49,7 +49,8 @@ impl Handler for RunSegment {
         let item = store::run_item::find(&cx.db, workspace, self.item).await?;
         let item = item.filter(|item| item.state.is_open()).ok_or(JobError::Obsolete)?;
         let open = OpenSegment::open(cx, claim, &item, self.segment).await?;
-        limits::admit(cx, claim, &item, &open.plan.plan.segments[self.segment]).await?;
+        let steps: Vec<_> = open.plan.plan.segments[self.segment].steps.iter().collect();
+        limits::admit(cx, claim, &item, &steps).await?;
         let item = if self.segment == item.entry {
             write_in_tx(cx, claim, || {
                 async |change| {
