@@ -50,6 +50,15 @@ async fn start(setup: &Setup, definition: &Value, files: &[String]) -> String {
     format!("runs/{}", run["id"].as_str().unwrap())
 }
 
+/// Previews a definition with files; returns the path of the run.
+async fn preview(setup: &Setup, name: &str, definition: &Value, files: &[String]) -> String {
+    let body = json!({ "name": name, "definition": definition });
+    let draft = setup.app.post(&setup.ada, &setup.path("pipelines"), &body).await.expect(201);
+    let path = setup.path(&format!("pipelines/{}/preview", draft["id"].as_str().unwrap()));
+    let run = setup.app.post(&setup.ada, &path, &json!({ "files": files })).await.expect(202);
+    format!("runs/{}", run["id"].as_str().unwrap())
+}
+
 /// The run when it has ended, with its items.
 async fn ended(setup: &Setup, run: &str) -> (Value, Vec<Value>) {
     let ended = setup.ended_run(run).await;
@@ -71,5 +80,43 @@ async fn job_that_waits_for_concurrency_spends_no_token_of_a_rate_limit() {
     server.release();
     let (run, _) = ended(&setup, &run).await;
     assert_eq!((&run["state"], server.requests().len()), (&json!("completed"), 2), "{run}");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn preview_keeps_the_options_of_all_nodes_as_a_run_does() {
+    let (setup, server) = setup(&[SLOTS]).await;
+    let files = files(&setup, 2).await;
+    server.fail(500, "tired");
+    let skipped = json!({ "onError": "skip", "retry": { "attempts": 2 } });
+    let run = preview(&setup, "Skipped", &calling(&server, &skipped, &[]), &files[..1]).await;
+    let (run, items) = ended(&setup, &run).await;
+    assert_eq!((&run["state"], &items[0]["state"]), (&json!("completed"), &json!("done")), "{items:?}");
+
+    server.respond(seen);
+    let before = server.requests().len();
+    let limited = json!({ "rateLimit": { "calls": 1, "perSeconds": DAY } });
+    preview(&setup, "Limited", &calling(&server, &limited, &[]), &files).await;
+    let waits = async || (setup.app.count("job where last_error like '%`rateLimit`%'").await == 1).then_some(());
+    wait_until("one of two previews waits", waits).await;
+    wait_until("the other one has called", async || (server.requests().len() == before + 1).then_some(())).await;
+    setup.app.stop_and_drop_jobs().await;
+}
+
+#[actix_web::test]
+async fn preview_of_a_file_that_no_sink_gets_is_skipped_as_its_run_is() {
+    let (setup, _) = setup(&[]).await;
+    let files = files(&setup, 1).await;
+    let nodes = json!([
+        { "id": "in", "type": "source.files" },
+        { "id": "read", "type": "partition" },
+        { "id": "none", "type": "filter", "expression": "false" },
+        { "id": "out", "type": "sink.file", "suffix": ".txt" },
+    ]);
+    let definition = definition(&nodes, &["in > read", "read > none", "none > out"]);
+    for run in [start(&setup, &definition, &files).await, preview(&setup, "Draft", &definition, &files).await] {
+        let (_, items) = ended(&setup, &run).await;
+        assert_eq!(items[0]["state"], "skipped", "{items:?}");
+    }
     setup.app.stop().await;
 }

@@ -76,7 +76,7 @@ impl Completion<'_> {
         let place = |node: &str| first.saturating_mul(paths.get(node).copied().unwrap_or(1));
         let applied =
             effects::apply(self.change, workspace, &self.item, collections, &self.output.effects, place).await?;
-        self.item.progress.written += applied.written + applied.members.len() as u64;
+        self.item.progress.written += applied.written;
         self.item.progress.files.extend(&applied.files);
         if applied.written > 0 {
             self.check_quota(0).await?;

@@ -1,6 +1,6 @@
 //! `run.segment`: a segment of a plan for an item, or for some of the elements that enter it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use nvisy_shared::{
     domain::{
@@ -14,6 +14,7 @@ use nvisy_shared::{
         options::OnError,
         plan::{Plan, Start},
         port::Flow,
+        progress::reachable,
     },
     runs,
     store::{self, change::Change, job::Claim, run_item::Item},
@@ -49,7 +50,10 @@ impl Handler for RunSegment {
         let item = store::run_item::find(&cx.db, workspace, self.item).await?;
         let item = item.filter(|item| item.state.is_open()).ok_or(JobError::Obsolete)?;
         let open = OpenSegment::open(cx, claim, &item, self.segment).await?;
-        let steps: Vec<_> = open.plan.plan.segments[self.segment].steps.iter().collect();
+        // A preview comes through all segments in one job.
+        let plan = &open.plan.plan;
+        let segments = if item.preview { reachable(plan, item.entry) } else { BTreeSet::from([self.segment]) };
+        let steps: Vec<_> = segments.iter().flat_map(|&segment| &plan.segments[segment].steps).collect();
         limits::admit(cx, claim, &item, &steps).await?;
         let item = if self.segment == item.entry {
             write_in_tx(cx, claim, || {

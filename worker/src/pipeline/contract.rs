@@ -241,6 +241,24 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// The number of elements and files that a sink or a node with members writes.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        match self {
+            Self::Collection { rows, .. } => rows.len() as u64,
+            Self::DerivedFile { .. } | Self::Member { .. } => 1,
+            Self::Written { elements, .. } => (*elements).into(),
+            Self::Delivered { elements, .. } => *elements,
+            Self::Extraction { .. }
+            | Self::Metadata(_)
+            | Self::Incomplete { .. }
+            | Self::Warning { .. }
+            | Self::CheckFailed { .. } => 0,
+        }
+    }
+}
+
 /// The blob of a text.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

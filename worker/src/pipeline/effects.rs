@@ -38,7 +38,7 @@ use crate::runner::JobError;
 /// The writes of a job that has no other effects than rows.
 #[derive(Default)]
 pub struct Applied {
-    /// The number of elements that sinks wrote.
+    /// As of [`Effect::written`].
     pub written: u64,
     /// The number of vectors among them.
     pub vectors: u64,
@@ -78,6 +78,7 @@ pub async fn apply(
 ) -> Result<Applied, JobError> {
     let mut applied = Applied::default();
     for (node, effect) in effects {
+        applied.written += effect.written();
         match effect {
             Effect::Extraction { media_type, text, page_count } => {
                 let text_blob_id = match text {
@@ -94,7 +95,6 @@ pub async fn apply(
             Effect::Collection { collection, rows } => {
                 let to = find(collections, collection)?;
                 let target = open(change, workspace, item, node, to.id).await?;
-                applied.written += rows.len() as u64;
                 applied.vectors += write(change, workspace, target, to, rows, place(node)).await?;
             }
             Effect::DerivedFile { name, media_type, content } => {
@@ -102,7 +102,6 @@ pub async fn apply(
                 let (file, version, _) = store::derived::put(change, workspace, &derived).await?;
                 store::processing::set_ready(change, workspace, file, version).await?;
                 applied.files.push(file);
-                applied.written += 1;
             }
             Effect::Member { path, media_type, content } => {
                 let derived = derived_file(item, node, path, clean_name(path), media_type, *content);
@@ -110,15 +109,13 @@ pub async fn apply(
                 applied.files.push(file);
                 applied.members.push(Member { node: node.clone(), file, version });
             }
-            Effect::Delivered { elements, url } => {
-                applied.written += elements;
+            Effect::Delivered { url, .. } => {
                 if let Some(url) = url {
                     let key = target_key(workspace, item, node, external_target::destination(&[url.as_bytes()]));
                     external_target::put(change, &key, url, source(item)).await?;
                 }
             }
             Effect::Written { elements, destination } => {
-                applied.written += u64::from(*elements);
                 let key = target_key(workspace, item, node, destination.clone());
                 let elements = i32::try_from(*elements).unwrap_or(i32::MAX);
                 external_target::complete(change, &key, item.run_id, elements).await?;

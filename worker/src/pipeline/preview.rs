@@ -82,7 +82,7 @@ pub async fn evaluate(
             connections: &connections,
             file_id: item.file_id,
             claim,
-            attempt: 1,
+            attempt: claim.attempts,
             recompute: None,
             reuse: true,
         };
@@ -206,8 +206,7 @@ async fn show(
                 item.progress.outputs.insert(origin, StoredOutput { artifact, elements, key });
             }
         }
-        // Each write that a run would make.
-        item.progress.written += output.effects.len() as u64;
+        item.progress.written += output.effects.iter().map(|(_, effect)| effect.written()).sum::<u64>();
         for failure in &output.skipped {
             let kind = nvisy_shared::domain::run::LogKind::NodeSkipped;
             let entry = store::item_log::NewEntry::failure(kind, failure);

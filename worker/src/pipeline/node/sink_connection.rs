@@ -12,7 +12,7 @@ use super::{sink_objects, sink_rows};
 use crate::{
     connectors::{gate::Gate, table::OpenTarget},
     pipeline::{
-        contract::{Behaviour, Call, Output, TargetAccess},
+        contract::{Behaviour, Call, Effect, Output, TargetAccess},
         element::Elements,
         writing,
     },
@@ -21,9 +21,13 @@ use crate::{
 
 impl Behaviour for SinkConnection {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
-        // A branch that is not taken and a preview write nothing.
-        if input.is_empty() || call.preview {
+        // A branch that is not taken.
+        if input.is_empty() {
             return Ok(Output::default());
+        }
+        if call.preview {
+            let elements = u32::try_from(input.len()).unwrap_or(u32::MAX);
+            return Ok(Output::effects(vec![Effect::Written { elements, destination: String::new() }]));
         }
         let access =
             call.target_access.ok_or_else(|| JobError::retry("a sink has no connection")("the plan gave it none"))?;

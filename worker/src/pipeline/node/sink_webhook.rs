@@ -16,9 +16,12 @@ use crate::{
 
 impl Behaviour for SinkWebhook {
     async fn run(&self, call: &Call<'_>, input: Elements) -> Result<Output, JobError> {
-        // A branch that is not taken and a preview deliver nothing.
-        if input.is_empty() || call.preview {
+        // A branch that is not taken.
+        if input.is_empty() {
             return Ok(Output::default());
+        }
+        if call.preview {
+            return Ok(Output::effects(vec![Effect::Delivered { elements: input.len() as u64, url: None }]));
         }
         let items = items("sink.webhook", &input)?;
         let service =
