@@ -120,3 +120,46 @@ async fn preview_of_a_file_that_no_sink_gets_is_skipped_as_its_run_is() {
     }
     setup.app.stop().await;
 }
+
+#[actix_web::test]
+async fn node_that_was_skipped_is_called_again_by_a_later_run() {
+    let (setup, server) = setup(&[]).await;
+    // Behind a border, so that the output of the first one is stored.
+    let behind = format!("{}/behind", server.base_url);
+    let more = [json!({ "id": "behind", "type": "http", "url": behind, "pure": true })];
+    let definition = calling(&server, &json!({ "onError": "skip", "pure": true }), &more);
+    let files = files(&setup, 1).await;
+    let calls_of = |path: &str| {
+        let line = format!("post {path} ");
+        server.requests().iter().filter(|request| request.head.starts_with(&line)).count()
+    };
+    let is_behind = |request: &ModelRequest| request.head.starts_with("post /v1/behind ");
+    server.respond(move |request| if is_behind(request) { seen(request) } else { model_response("400", "", "{}") });
+    let run = start(&setup, &definition, &files).await;
+    let (_, items) = ended(&setup, &run).await;
+    assert_eq!(items[0]["state"], "done", "{items:?}");
+    let log = setup.get(&format!("{run}/items/{}/log", items[0]["id"].as_str().unwrap())).await;
+    let skipped = log["items"].as_array().unwrap().iter().find(|entry| entry["kind"] == "node_skipped");
+    assert_eq!(skipped.expect("an entry")["node"], "step", "{log}");
+    assert_eq!((calls_of("/v1"), calls_of("/v1/behind")), (1, 1));
+
+    server.respond(seen);
+    for _ in 0..2 {
+        let run = start(&setup, &definition, &files).await;
+        assert_eq!(ended(&setup, &run).await.1[0]["state"], "done");
+        // The output that the service gave is found from then on.
+        assert_eq!((calls_of("/v1"), calls_of("/v1/behind")), (2, 2));
+    }
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn node_is_skipped_at_the_last_attempt_of_the_queue() {
+    let (setup, server) = setup(&[("NVISY_QUEUE_ATTEMPTS", "2")]).await;
+    server.fail(500, "tired");
+    let options = json!({ "onError": "skip", "retry": { "attempts": 20 } });
+    let run = start(&setup, &calling(&server, &options, &[]), &files(&setup, 1).await).await;
+    let (run, items) = ended(&setup, &run).await;
+    assert_eq!((&run["state"], &items[0]["state"]), (&json!("completed"), &json!("done")), "{items:?}");
+    setup.app.stop().await;
+}

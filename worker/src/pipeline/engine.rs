@@ -180,12 +180,13 @@ impl SegmentRun<'_, '_> {
             Err(error) => (self.skip(step, passed, error)?, Some(())),
         };
         let failure = failure.and_then(|()| self.result.skipped.last().cloned());
+        let is_skipped = failure.is_some();
         for elements in &output.ports {
             limit_elements(&step.id, elements.len())?;
         }
         pad(step, &mut output);
         let kept: Vec<_> = output.ports.into_iter().map(Arc::new).collect();
-        if keeps && failure.is_none() {
+        if keeps && !is_skipped {
             self.result.work.recomputed += 1;
             if let ([elements], true) = (kept.as_slice(), self.scope.reuse) {
                 let content = Content::New(Arc::clone(elements), output.effects.clone());
@@ -201,6 +202,8 @@ impl SegmentRun<'_, '_> {
         self.result.work.tokens += tokens;
         self.result.work.tokens_saved += tokens_saved;
         self.result.effects.extend(output.effects.into_iter().map(|effect| (step.id.clone(), effect)));
+        // The elements that are passed on instead are no output of the node: a later run that computes it must not find them.
+        let key = if is_skipped { ContentKey::of([key.0.as_slice(), b"skipped"]) } else { key };
         let lazy = |(port, elements)| Lazy { key: key.output(port), content: LazyContent::Here(elements) };
         self.outputs.push(kept.into_iter().enumerate().map(lazy).collect());
         Ok(())
@@ -317,7 +320,9 @@ impl SegmentRun<'_, '_> {
     fn skip(&mut self, step: &Step, input: Elements, error: JobError) -> Result<Output, JobError> {
         let final_failure = match error {
             JobError::Fail(failure) => Ok(failure),
-            JobError::Retry { what, ref source, .. } if self.scope.attempt >= attempts(&step.options) => {
+            JobError::Retry { what, ref source, .. }
+                if self.scope.attempt >= attempts(&step.options).min(self.scope.cx.config.queue.attempts) =>
+            {
                 let detail = format!("{what}: {source}");
                 tracing::warn!(node.id = %step.id, error = detail, "a node failed at its last attempt");
                 let detail = format!("the node failed {} times: {what}", self.scope.attempt);
