@@ -163,3 +163,84 @@ async fn node_is_skipped_at_the_last_attempt_of_the_queue() {
     assert_eq!((&run["state"], &items[0]["state"]), (&json!("completed"), &json!("done")), "{items:?}");
     setup.app.stop().await;
 }
+
+#[actix_web::test]
+async fn failure_of_a_node_that_fails_the_run_ends_it() {
+    let (setup, server) = setup(&[]).await;
+    let files = files(&setup, 3).await;
+    server.fail(400, "no");
+    for (on_error, expected) in [("fail_item", "completed_with_errors"), ("fail_run", "failed")] {
+        let definition = calling(&server, &json!({ "onError": on_error }), &[]);
+        let run = start(&setup, &definition, &files).await;
+        let (run, items) = ended(&setup, &run).await;
+        assert_eq!((&run["state"], &run["itemsOpen"]), (&json!(expected), &json!(0)), "{run}");
+        let in_state = |state: &str| items.iter().filter(|item| item["state"] == state).count();
+        let (failed, cancelled) = (in_state("failed"), in_state("cancelled"));
+        assert_eq!(failed + cancelled, 3, "{items:?}");
+        assert!(failed > 0 && (on_error == "fail_run" || cancelled == 0), "{items:?}");
+        let failure = &items.iter().find(|item| item["state"] == "failed").unwrap()["failure"];
+        assert_eq!((&failure["node"], &failure["code"]), (&json!("step"), &json!("service_rejected")));
+    }
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn call_ends_at_the_time_limit_of_its_node() {
+    let (setup, server) = setup(&[]).await;
+    server.hold();
+    let options = json!({ "timeoutSeconds": 1, "requestTimeoutSeconds": 300, "retry": { "attempts": 1 } });
+    let run = start(&setup, &calling(&server, &options, &[]), &files(&setup, 1).await).await;
+    let (_, items) = ended(&setup, &run).await;
+    let failure = &items[0]["failure"];
+    assert_eq!(
+        (&failure["node"], &failure["code"], &failure["attempt"]),
+        (&json!("step"), &json!("attempts_exhausted"), &json!(1))
+    );
+    wait_until("the service sees the end of the call", async || (server.abandoned() == 1).then_some(())).await;
+    assert_eq!(server.requests().len(), 1);
+    // It leaves a dead job, whose cause an operator can read.
+    let dead = "dead_job where error like '%exceeded its time limit%'";
+    assert_eq!(setup.app.count(dead).await, 1);
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn node_is_tried_as_often_as_its_retry_says() {
+    let (setup, server) = setup(&[]).await;
+    server.fail(500, "tired");
+    let attempts = |attempts: u32| json!({ "retry": { "attempts": attempts } });
+    let file = files(&setup, 1).await;
+    let mut requests = Vec::new();
+    for number in [1, 2] {
+        let before = server.requests().len();
+        let run = start(&setup, &calling(&server, &attempts(number), &[]), &file).await;
+        let (_, items) = ended(&setup, &run).await;
+        assert_eq!(items[0]["failure"]["attempt"], number, "{items:?}");
+        requests.push(server.requests().len() - before);
+    }
+    assert!(requests[0] < requests[1], "{requests:?}");
+    // The last attempt decides.
+    let mut failures = 0;
+    server.respond(move |request| {
+        failures += 1;
+        if failures <= requests[0] { model_response("500", "", "{}") } else { seen(request) }
+    });
+    let run = start(&setup, &calling(&server, &attempts(2), &[]), &file).await;
+    assert_eq!(ended(&setup, &run).await.1[0]["state"], "done");
+    setup.app.stop().await;
+}
+
+#[actix_web::test]
+async fn node_is_called_as_often_as_its_rate_limit_allows() {
+    let (setup, server) = setup(&[SLOTS]).await;
+    let limited = json!({ "rateLimit": { "calls": 2, "perSeconds": DAY } });
+    let run = start(&setup, &calling(&server, &limited, &[]), &files(&setup, 3).await).await;
+    let path = format!("{run}/items?state=done");
+    let done = async || (setup.get(&path).await["items"].as_array().unwrap().len() == 2).then_some(());
+    wait_until("two items are done", done).await;
+    let waits = "job where kind = 'run.segment' and last_error like '%`rateLimit`%' and attempts = 0";
+    wait_until("the third one waits at no cost", async || (setup.app.count(waits).await == 1).then_some(())).await;
+    assert_eq!(server.requests().len(), 2);
+    assert_eq!(setup.get(&run).await["itemsOpen"], 1);
+    setup.app.stop_and_drop_jobs().await;
+}
