@@ -4,7 +4,7 @@
 //! them. It keeps no state between calls, and gives the same output for the same input and settings, or raises the code version of
 //! its type (`NodeSpec::CODE_VERSION`).
 
-use std::{io::ErrorKind, sync::Arc};
+use std::{cell::Cell, io::ErrorKind, sync::Arc};
 
 use chrono::SecondsFormat;
 use futures::{TryStreamExt, future::BoxFuture};
@@ -290,6 +290,7 @@ impl Call<'_> {
             metadata: Json::Object(metadata),
             item: elements.item(index),
             document: document.map_or_else(|| json!({}), |document| json!(document)),
+            steps: Cell::default(),
         }
     }
 

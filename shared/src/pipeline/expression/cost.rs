@@ -20,10 +20,9 @@ pub(super) fn text_size(bytes: usize) -> f64 {
     1.0 + u32::try_from(bytes).map_or(f64::INFINITY, f64::from) / STEP_BYTES
 }
 
-/// Whether the expression could take more than [`MAX_STEPS`], or a number that cannot be computed.
-pub(super) fn is_too_high(expression: &IdedExpr, size: &dyn Fn(&str) -> f64) -> bool {
-    let steps = steps(expression, size);
-    steps.is_nan() || steps > MAX_STEPS
+/// The steps that the expression could take; `None`: more than [`MAX_STEPS`], or a number that cannot be computed.
+pub(super) fn bounded(expression: &IdedExpr, size: &dyn Fn(&str) -> f64) -> Option<f64> {
+    Some(steps(expression, size)).filter(|steps| *steps <= MAX_STEPS)
 }
 
 /// The number of steps at most. `size` is the size of a variable: the number of values in it, texts by their length.

@@ -97,7 +97,7 @@ impl Expression {
         let assumed = |name: &str| {
             VARIABLES.iter().find(|variable| variable.name == name).map_or(1.0, |variable| variable.assumed_size)
         };
-        if cost::is_too_high(expression.program.expression(), &assumed) {
+        if cost::bounded(expression.program.expression(), &assumed).is_none() {
             return Err(ExpressionError::TooCostly);
         }
         expression.check_example(expected)?;
@@ -151,9 +151,8 @@ impl Expression {
 
     fn bounded(&self, variables: &Variables) -> Result<Cel, EvaluationError> {
         let size = |name: &str| variables.get(name).map_or(1.0, json_size);
-        if cost::is_too_high(self.program.expression(), &size) {
-            return Err(EvaluationError::TooCostly);
-        }
+        let steps = cost::bounded(self.program.expression(), &size).ok_or(EvaluationError::TooCostly)?;
+        variables.steps.set(variables.steps.get() + steps);
         self.execute(variables).map_err(|error| EvaluationError::Failed(error.to_string()))
     }
 }

@@ -82,6 +82,16 @@ fn evaluation_that_would_run_too_long_is_refused() {
 }
 
 #[test]
+fn steps_of_all_evaluations_with_the_same_values_are_counted() {
+    let variables = Variables { metadata: json!({ "a": vec![0; 500] }), ..Variables::example() };
+    assert_eq!(holds("metadata.a.exists(a, metadata.a.exists(b, a == b))", &variables), Ok(true));
+    let once = variables.steps.get();
+    assert!(once > 500.0 * 500.0 && once < cost::MAX_STEPS, "{once}");
+    assert_eq!(holds("metadata.a.exists(a, metadata.a.exists(b, a == b))", &variables), Ok(true));
+    assert!((variables.steps.get() - 2.0 * once).abs() < 1.0, "{}", variables.steps.get());
+}
+
+#[test]
 fn missing_value_fails_the_evaluation() {
     let result = holds("metadata.state == 'final'", &Variables::example());
     assert!(matches!(&result, Err(EvaluationError::Failed(reason)) if reason.contains("state")), "{result:?}");

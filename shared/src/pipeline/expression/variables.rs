@@ -1,5 +1,7 @@
 //! The variables of expressions, their fields and examples.
 
+use std::cell::Cell;
+
 use cel::{
     Value as Cel,
     objects::{Key, Map},
@@ -152,6 +154,8 @@ pub struct Variables {
     pub metadata: Value,
     pub item: Value,
     pub document: Value,
+    /// The steps of the evaluations with these values so far, at most.
+    pub steps: Cell<f64>,
 }
 
 impl Variables {
@@ -171,6 +175,7 @@ impl Variables {
             document: json!({
                 "characters": 12_000, "pageCount": 12, "title": "Report", "language": "en", "confidence": 0.9,
             }),
+            steps: Cell::default(),
         }
     }
 

@@ -20,6 +20,10 @@ use crate::{
 /// Expressions that a worker remembers: parsing and checking one takes longer than evaluating it for an item.
 const MAX_EXPRESSIONS: usize = 2_000;
 
+/// Steps of all evaluations of a call, at most: as many as a thousand of the most costly ones have. The steps of an evaluation are an
+/// upper bound, so that simple conditions of a million elements stay below.
+const MAX_CALL_STEPS: f64 = 1e10;
+
 type KnownExpressions = HashMap<(Expected, String), Arc<Expression>>;
 
 /// Expressions by their text, which has everything that they depend on.
@@ -46,7 +50,7 @@ pub(super) fn parse(source: &str, expected: Expected) -> Result<Arc<Expression>,
 /// because one evaluation may take seconds; it ends early when the call is dropped.
 ///
 /// # Errors
-/// [`FailureCode::ExpressionFailed`] with the first element that fails.
+/// [`FailureCode::ExpressionFailed`] with the first element that fails, or from which on there are too many steps.
 pub(super) async fn evaluate<T: Send + 'static>(
     call: &Call<'_>,
     elements: Elements,
@@ -70,11 +74,17 @@ pub(super) async fn evaluate<T: Send + 'static>(
             model_access: None,
             target_access: None,
         };
+        let mut steps = 0.0;
         let values = (0..elements.len()).map(|index| {
             if stop.is_cancelled() {
                 return Err(EvaluationFailure { index, reason: "the evaluation was cancelled" });
             }
-            let value = evaluate(&call.variables(&elements, index));
+            let variables = call.variables(&elements, index);
+            let value = evaluate(&variables);
+            steps += variables.steps.get();
+            if steps > MAX_CALL_STEPS {
+                return Err(EvaluationFailure { index, reason: TOO_MANY_STEPS });
+            }
             value.map_err(|error| EvaluationFailure { index, reason: reason(&error) })
         });
         let values = values.collect::<Result<Vec<T>, _>>();
@@ -96,6 +106,10 @@ pub(super) async fn evaluate<T: Send + 'static>(
     })?;
     Ok((elements, values))
 }
+
+/// Why a call ends in the middle.
+const TOO_MANY_STEPS: &str =
+    "all elements together take too many steps: simplify the expression, or let it read smaller lists and texts";
 
 struct EvaluationFailure {
     index: usize,

@@ -72,6 +72,21 @@ async fn failed_evaluation_tells_the_place_and_no_text() {
 }
 
 #[tokio::test]
+async fn evaluations_of_all_elements_share_a_budget_of_steps() {
+    let fixture = Fixture::new().await;
+    let mut file = fixture.file("a.txt", "text/plain", b"words").await;
+    file.metadata.insert("a".to_owned(), json!(vec![0; 500]));
+    let chunks = |count: u32| Elements::Chunks((0..count).map(|place| chunk(place, "x", None)).collect());
+    let settings = json!({ "expression": "metadata.a.exists(a, metadata.a.exists(b, a == b))" });
+    let few = fixture.run("filter", settings.clone(), &file, chunks(10)).await.unwrap();
+    assert_eq!(few.ports[0].len(), 10);
+    let failure = failure(fixture.run("filter", settings, &file, chunks(20_000)).await);
+    assert_eq!(failure.code, FailureCode::ExpressionFailed);
+    assert!(failure.detail.contains("all elements together take too many steps"), "{}", failure.detail);
+    fixture.close().await;
+}
+
+#[tokio::test]
 async fn check_warns_or_fails() {
     let fixture = Fixture::new().await;
     let file = fixture.file("a.txt", "text/plain", b"words").await;
