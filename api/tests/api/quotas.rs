@@ -12,7 +12,7 @@ use nvisy_shared::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestAccount, TestApp, TestResponse, part, send, wait_until};
+use crate::support::{Setup, TestAccount, TestApp, TestResponse, definition, part, send, wait_until};
 
 impl TestApp {
     async fn usage(&self, account: &TestAccount, workspace: &str) -> Value {
@@ -182,4 +182,34 @@ async fn file_over_the_chunk_quota_fails_alone() {
     })
     .await;
     app.stop().await;
+}
+
+#[actix_web::test]
+async fn files_that_a_pipeline_makes_count_in_the_quotas() {
+    let setup = Setup::with_worker().await;
+    let nodes = json!([
+        { "id": "in", "type": "source.files" },
+        { "id": "all", "type": "filter", "expression": "true" },
+        { "id": "out", "type": "sink.file", "suffix": ".copy" },
+    ]);
+    setup.pipeline("Copies", &definition(&nodes, &["in > all", "all > out"])).await;
+    let id = &setup.workspace;
+    setup.app.sql(&format!("insert into workspace_quota (workspace_id, files) values ('{id}', 1)")).await;
+    let mut failed = setup.upload(&[("a.txt", "The tide turns.")]).await;
+    // Room for both files, and for the bytes of one and a half of them.
+    setup.app.sql("update workspace_quota set files = 3, bytes = 40").await;
+    failed.extend(setup.upload(&[("b.txt", "A turbine turns with it.")]).await);
+    for (name, resource) in [("a.txt", "1 files"), ("b.txt", "40 bytes")] {
+        let failure = &failed[name]["failure"];
+        assert_eq!(failure["code"], "quota_exceeded", "{failure}");
+        assert!(failure["detail"].as_str().unwrap().contains(resource), "{failure}");
+    }
+    assert_eq!(setup.app.count("file where parent_id is not null").await, 0);
+    setup.app.sql("update workspace_quota set files = null, bytes = null").await;
+    setup.app.post(&setup.ada, &setup.path("items/retry"), &json!({})).await.expect(202);
+    let made = async || (setup.app.count("file where parent_id is not null").await == 2).then_some(());
+    wait_until("both copies are there", made).await;
+    setup.app.wait_until_no_jobs_are_left().await;
+    setup.app.assert_counters_match(id).await;
+    setup.app.stop().await;
 }

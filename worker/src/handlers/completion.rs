@@ -6,6 +6,7 @@ use nvisy_shared::{
     config::EmbeddingProvider,
     domain::{
         failure::{Failure, FailureCode},
+        quota::Resource,
         run::LogKind,
     },
     id::{ArtifactId, ItemId, WorkspaceId},
@@ -79,7 +80,11 @@ impl Completion<'_> {
         self.item.progress.written += applied.written;
         self.item.progress.files.extend(&applied.files);
         if applied.written > 0 {
-            self.check_quota(0).await?;
+            let resources: &[Resource] = match applied.has_new_content {
+                true => &[Resource::Chunks, Resource::Files, Resource::Bytes],
+                false => &[Resource::Chunks],
+            };
+            self.check_quota(resources, 0).await?;
         }
         for failure in &self.output.skipped {
             let entry = NewEntry::failure(LogKind::NodeSkipped, failure);
@@ -156,7 +161,7 @@ impl Completion<'_> {
             let elements = i64::from(elements);
             let unlimited = kept_flow(&self.plan.plan, *origin) != Some(Flow::Chunks);
             if !unlimited {
-                self.check_quota(elements).await?;
+                self.check_quota(&[Resource::Chunks], elements).await?;
             }
             // Of a divided segment the number is known when all parts are there.
             let before = self.item.progress.outputs.get(origin).filter(|_| self.job.units.is_some());
@@ -284,15 +289,15 @@ impl Completion<'_> {
         Ok(())
     }
 
-    /// Fails the item if the workspace exceeds its quota of chunks, with so many more.
-    async fn check_quota(&self, more: i64) -> Result<(), JobError> {
+    /// Fails the item if the workspace exceeds its quota of one of these resources, with so many more chunks.
+    async fn check_quota(&self, resources: &[Resource], more_chunks: i64) -> Result<(), JobError> {
         let usage = store::usage::find(self.change.tx(), self.workspace, self.cx.quota()).await?;
-        let usage = usage.ok_or(JobError::Obsolete)?;
-        let (used, limit) = (usage.used.chunks + more, usage.limits.chunks);
-        if used <= limit {
-            return Ok(());
-        }
-        let detail = format!("the workspace may have {limit} chunks, and with this file it would have {used}");
+        let mut usage = usage.ok_or(JobError::Obsolete)?;
+        usage.used.chunks += more_chunks;
+        let exceeded = usage.used.exceeding(&usage.limits).find(|resource| resources.contains(resource));
+        let Some(resource) = exceeded else { return Ok(()) };
+        let (limit, used, name) = (usage.limits.of(resource), usage.used.of(resource), resource.name());
+        let detail = format!("the workspace may have {limit} {name}, and with this file it would have {used}");
         Err(JobError::Fail(Failure::new(FailureCode::QuotaExceeded, detail)))
     }
 

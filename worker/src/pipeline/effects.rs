@@ -44,6 +44,8 @@ pub struct Applied {
     pub vectors: u64,
     /// Files that were made.
     pub files: Vec<FileId>,
+    /// Whether one of them is new, or has another content than before.
+    pub has_new_content: bool,
     /// Members of the item's file, each a version of a file of its own.
     pub members: Vec<Member>,
 }
@@ -99,13 +101,15 @@ pub async fn apply(
             }
             Effect::DerivedFile { name, media_type, content } => {
                 let derived = derived_file(item, node, name, name.clone(), media_type, *content);
-                let (file, version, _) = store::derived::put(change, workspace, &derived).await?;
+                let (file, version, is_new) = store::derived::put(change, workspace, &derived).await?;
+                applied.has_new_content |= is_new;
                 store::processing::set_ready(change, workspace, file, version).await?;
                 applied.files.push(file);
             }
             Effect::Member { path, media_type, content } => {
                 let derived = derived_file(item, node, path, clean_name(path), media_type, *content);
-                let (file, version, _) = store::derived::put(change, workspace, &derived).await?;
+                let (file, version, is_new) = store::derived::put(change, workspace, &derived).await?;
+                applied.has_new_content |= is_new;
                 applied.files.push(file);
                 applied.members.push(Member { node: node.clone(), file, version });
             }
