@@ -331,3 +331,29 @@ async fn check_that_warns_is_an_event_and_an_entry_of_the_log() {
     assert_eq!((&entry["kind"], &entry["node"]), (&json!("check_failed"), &json!("long")), "{log}");
     setup.app.stop().await;
 }
+
+#[actix_web::test]
+async fn properties_of_a_file_are_the_same_in_each_of_its_runs() {
+    let setup = Setup::with_worker().await;
+    let declared = part("a.txt", "{\\rtf1 The ebb began at noon.}").mime_str("text/plain").unwrap();
+    let accepted = setup.app.upload(&setup.ada, &setup.workspace, vec![declared]).await.expect(202);
+    let file = &accepted["items"][0]["id"];
+    // Declared properties in front of `partition`, and found ones behind it, in the same segment.
+    let nodes = json!([
+        { "id": "in", "type": "source.files" },
+        { "id": "declared", "type": "filter", "expression": "file.mediaType == 'text/plain' && !has(file.pageCount)" },
+        { "id": "read", "type": "partition" },
+        { "id": "found", "type": "filter", "expression": "file.mediaType.contains('rtf')" },
+        { "id": "out", "type": "sink.file", "suffix": ".copy" },
+    ]);
+    let edges = ["in > declared", "declared > read", "read > found", "found > out"];
+    let body = json!({ "definition": definition(&nodes, &edges), "files": [file] });
+    for number in 1..=3 {
+        let run = setup.app.post(&setup.ada, &setup.path("runs"), &body).await.expect(202);
+        let path = format!("runs/{}", run["id"].as_str().unwrap());
+        setup.ended_run(&path).await;
+        let items = setup.get(&format!("{path}/items")).await;
+        assert_eq!(items["items"][0]["state"], "done", "run {number}: {items}");
+    }
+    setup.app.stop().await;
+}

@@ -11,7 +11,7 @@ use futures::{TryStreamExt, future::BoxFuture};
 use nvisy_shared::{
     domain::failure::Failure,
     id::{BlobId, FileId, PipelineId, RunId, VersionId, WorkspaceId},
-    pipeline::{content_key::ContentKey, expression::Variables},
+    pipeline::{content_key::ContentKey, expression::Variables, port::Flow},
     store::{file::StoredBlob, job::Claim, processing::VersionFacts},
 };
 use serde::{Deserialize, Serialize};
@@ -70,12 +70,23 @@ pub struct FileFacts {
     pub id: FileId,
     /// The content as it was uploaded.
     pub content: FileElement,
-    /// The variable `file` of expressions.
-    pub variables: Json,
+    /// The variable `file` of expressions as the upload says it.
+    pub declared: Json,
+    /// The properties that `partition` finds out: of a file that was not read, as the upload says them.
+    pub found: FoundProperties,
     /// The metadata of the file.
     pub metadata: Map<String, Json>,
-    /// The key of these properties, without those that `partition` finds out: they follow from the content.
-    pub key: ContentKey,
+    /// The key of these properties, without those that `partition` finds out.
+    pub declared_key: ContentKey,
+}
+
+/// What `partition` finds out about a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundProperties {
+    /// The media type by content.
+    pub media_type: String,
+    /// The number of pages, where there are pages.
+    pub page_count: Option<u32>,
 }
 
 impl FileFacts {
@@ -92,23 +103,52 @@ impl FileFacts {
             origin: Arc::default(),
             staged: None,
         };
-        let mut variables = json!({
+        let mut declared = json!({
             "id": facts.file_id, "name": facts.name, "mediaType": content.media_type, "size": facts.bytes,
             "createdAt": facts.created_at.to_rfc3339_opts(SecondsFormat::Secs, true), "tags": facts.tags,
         });
         if let Some(id) = facts.external_id {
-            variables["externalId"] = id.into();
+            declared["externalId"] = id.into();
         }
-        let key = ContentKey::of([variables.to_string().as_bytes(), facts.metadata.to_string().as_bytes()]);
-        variables["mediaType"] = facts.media_type.into();
-        if let Some(pages) = facts.page_count {
-            variables["pageCount"] = pages.into();
-        }
+        let declared_key = ContentKey::of([declared.to_string().as_bytes(), facts.metadata.to_string().as_bytes()]);
+        let page_count = facts.page_count.and_then(|pages| u32::try_from(pages).ok());
+        let found = FoundProperties { media_type: facts.media_type, page_count };
         let metadata = match facts.metadata {
             Json::Object(metadata) => metadata,
             _ => Map::new(),
         };
-        Self { id: facts.file_id, content, variables, metadata, key }
+        Self { id: facts.file_id, content, declared, found, metadata, declared_key }
+    }
+
+    /// Takes over what `partition` has found out, if that is its write.
+    pub fn learn(&mut self, effect: &Effect) {
+        if let Effect::Extraction { media_type, page_count, .. } = effect {
+            self.found = FoundProperties { media_type: media_type.clone(), page_count: *page_count };
+        }
+    }
+
+    /// The variable `file` of expressions at a node that takes this flow. Contents of files are in front of `partition`, where a first run
+    /// does not know what it finds out: a later one has the declared properties there as well, and takes the same branches.
+    #[must_use]
+    pub fn variables(&self, flow: Flow) -> Json {
+        let mut variables = self.declared.clone();
+        if flow != Flow::Bytes {
+            variables["mediaType"] = self.found.media_type.as_str().into();
+            if let Some(pages) = self.found.page_count {
+                variables["pageCount"] = pages.into();
+            }
+        }
+        variables
+    }
+
+    /// The key of the properties of the file at a node that takes this flow.
+    #[must_use]
+    pub fn key(&self, flow: Flow) -> ContentKey {
+        if flow == Flow::Bytes {
+            return self.declared_key;
+        }
+        let pages = self.found.page_count.map(|pages| pages.to_string()).unwrap_or_default();
+        ContentKey::of([self.declared_key.0.as_slice(), self.found.media_type.as_bytes(), pages.as_bytes()])
     }
 }
 
@@ -286,7 +326,7 @@ impl Call<'_> {
         let document = origin.and_then(|origin| origin.document.as_ref());
         metadata.extend(origin.map(|origin| origin.metadata.clone()).unwrap_or_default());
         Variables {
-            file: self.file.variables.clone(),
+            file: self.file.variables(elements.flow()),
             metadata: Json::Object(metadata),
             item: elements.item(index),
             document: document.map_or_else(|| json!({}), |document| json!(document)),

@@ -17,6 +17,7 @@ use nvisy_shared::{
         content_key::ContentKey,
         options::{NodeOptions, OnError},
         plan::{Plan, Step},
+        port::Flow,
     },
     store::{self, artifact::FoundArtifact, job::Claim},
 };
@@ -111,6 +112,7 @@ pub async fn run(scope: &SegmentScope<'_>, index: usize, entering: Entering) -> 
     let mut run = SegmentRun {
         scope,
         index,
+        file: scope.file.clone(),
         salted: vec![false; steps.len()],
         outputs: Vec::new(),
         result: SegmentOutput::default(),
@@ -138,6 +140,8 @@ pub async fn run(scope: &SegmentScope<'_>, index: usize, entering: Entering) -> 
 struct SegmentRun<'a, 's> {
     scope: &'a SegmentScope<'s>,
     index: usize,
+    /// The file, with what the steps so far have found out about it.
+    file: FileFacts,
     /// Whether a step is at or behind the node from which nothing is reused.
     salted: Vec<bool>,
     outputs: Vec<Vec<Lazy>>,
@@ -201,6 +205,7 @@ impl SegmentRun<'_, '_> {
         self.result.trace.push(NodeTrace { node, ports, effects, took, reused: false, tokens, tokens_saved, failure });
         self.result.work.tokens += tokens;
         self.result.work.tokens_saved += tokens_saved;
+        output.effects.iter().for_each(|effect| self.file.learn(effect));
         self.result.effects.extend(output.effects.into_iter().map(|effect| (step.id.clone(), effect)));
         // The elements that are passed on instead are no output of the node: a later run that computes it must not find them.
         let key = if is_skipped { ContentKey::of([key.0.as_slice(), b"skipped"]) } else { key };
@@ -218,7 +223,7 @@ impl SegmentRun<'_, '_> {
             preview: self.scope.preview,
             node: &step.id,
             key,
-            file: self.scope.file,
+            file: &self.file,
             spaces: self.scope.spaces.get(&step.id).map(Vec::as_slice).unwrap_or_default(),
             model_access: self.scope.connections.models.get(&step.id).map(|connection| ModelAccess {
                 connection,
@@ -239,7 +244,8 @@ impl SegmentRun<'_, '_> {
     fn key(&self, place: usize, step: &Step, inputs: &[Lazy]) -> ContentKey {
         let keys: Vec<_> = inputs.iter().map(|input| input.key).collect();
         let mut surroundings = Vec::new();
-        let file = step.settings.reads_file().then(|| self.scope.file.key.to_string());
+        let flow = step.input.unwrap_or(Flow::Bytes);
+        let file = step.settings.reads_file().then(|| self.file.key(flow).to_string());
         surroundings.extend(file.as_deref());
         let model = step.settings.reads_model().then(|| {
             let spaces = self.scope.spaces.get(&step.id).filter(|spaces| !spaces.is_empty());
@@ -272,6 +278,7 @@ impl SegmentRun<'_, '_> {
     ) -> Result<(), JobError> {
         self.result.work.reused += 1;
         let effects = storage::read_effects(&found.effects)?;
+        effects.iter().for_each(|effect| self.file.learn(effect));
         self.result.effects.extend(effects.into_iter().map(|effect| (step.id.clone(), effect)));
         let name = step.outputs.first().map(|port| port.name.clone()).unwrap_or_default();
         let lazy = Lazy { key: key.output(0), content: LazyContent::Stored(found.clone()) };
@@ -296,7 +303,7 @@ impl SegmentRun<'_, '_> {
     async fn materialise(&self, step: &Step, inputs: Vec<Lazy>) -> Result<Elements, JobError> {
         let Some(flow) = step.input else {
             // A source.
-            return Ok(Elements::empty(nvisy_shared::pipeline::port::Flow::Bytes));
+            return Ok(Elements::empty(Flow::Bytes));
         };
         let count = inputs.iter().map(|input| match &input.content {
             LazyContent::Here(elements) => elements.len(),
@@ -380,7 +387,7 @@ async fn attempt(call: &Call<'_>, step: &Step, input: Elements) -> Result<Output
 fn pad(step: &Step, output: &mut Output) {
     for port in step.outputs.iter().skip(output.ports.len()) {
         // Without a flow no data can arrive.
-        output.ports.push(Elements::empty(port.flow.unwrap_or(nvisy_shared::pipeline::port::Flow::Records)));
+        output.ports.push(Elements::empty(port.flow.unwrap_or(Flow::Records)));
     }
 }
 

@@ -64,8 +64,9 @@ pub async fn evaluate(
 ) -> Result<Evaluation, JobError> {
     let mut outputs = Outputs::new();
     let mut segments = Vec::new();
+    let mut file = file.clone();
     for index in progress::reachable(&plan.plan, item.entry) {
-        let Some(entering) = entering(&plan.plan, index, item, file, &outputs) else { continue };
+        let Some(entering) = entering(&plan.plan, index, item, &file, &outputs) else { continue };
         let caller = Caller { run: item.run_id, claim: Some(claim.clone()) };
         let spaces = spaces::of_segment(cx, workspace, caller, plan, index, collections.to_vec()).await?;
         let connections = connections::of_segment(cx, workspace, plan, index).await?;
@@ -76,7 +77,7 @@ pub async fn evaluate(
             pipeline: item.pipeline_id,
             preview: true,
             version: item.version_id,
-            file,
+            file: &file,
             plan: &plan.plan,
             spaces: &spaces.by_node,
             connections: &connections,
@@ -87,6 +88,7 @@ pub async fn evaluate(
             reuse: true,
         };
         let output = engine::run(&scope, index, entering).await?;
+        output.effects.iter().for_each(|(_, effect)| file.learn(effect));
         for (origin, kept) in &output.exports {
             let elements = exported(cx, workspace, &plan.plan, *origin, &kept.content).await?;
             outputs.insert(*origin, (elements, kept.key));

@@ -105,9 +105,13 @@ pub struct Variable {
 const FILE: &[Field] = &[
     field("id", Kind::Text, "the id"),
     field("name", Kind::Text, "the name"),
-    field("mediaType", Kind::Text, "the media type"),
+    field(
+        "mediaType",
+        Kind::Text,
+        "the media type: in front of `partition` the declared one, behind it that of the content",
+    ),
     field("size", Kind::Int, "the size in bytes"),
-    field("pageCount", Kind::Int, "the number of pages, where there are pages"),
+    field("pageCount", Kind::Int, "behind `partition`, the number of pages, where there are pages"),
     field("createdAt", Kind::Text, "the time of the upload (RFC 3339), for `timestamp()`"),
     field("tags", Kind::List, "the tags"),
     field("externalId", Kind::Text, "the id in the source, where there is one"),

@@ -74,7 +74,7 @@ async fn prefix(
     place: usize,
     tokens: &mut Tokens,
 ) -> Result<String, JobError> {
-    let name = call.file.variables["name"].as_str().unwrap_or_default();
+    let name = call.file.content.name.as_str();
     let mut context_bytes = CONTEXT_BYTES;
     loop {
         let text = question(name, chunks, place, context_bytes);

@@ -75,7 +75,7 @@ fn request(settings: &Http, call: &Call<'_>, input: &Elements, items: &[Value]) 
         json!({ "workspaceId": call.workspace, "node": call.node, "flow": input.flow().name(), "items": items });
     // The output of a pure step is reused for other files, so it must not depend on them.
     if !settings.pure {
-        data["file"] = call.file.variables.clone();
+        data["file"] = call.file.variables(input.flow());
         data["metadata"] = call.file.metadata.clone().into();
     }
     json!({ "type": "pipeline.step", "data": data })

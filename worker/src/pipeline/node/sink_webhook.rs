@@ -31,7 +31,7 @@ impl Behaviour for SinkWebhook {
                 "type": "pipeline.delivered",
                 "data": {
                     "workspaceId": call.workspace, "pipelineId": call.pipeline, "runId": call.run, "node": call.node,
-                    "flow": input.flow().name(), "file": call.file.variables, "metadata": call.file.metadata,
+                    "flow": input.flow().name(), "file": call.file.variables(input.flow()), "metadata": call.file.metadata,
                     "first": batch.start, "total": items.len(), "items": items[batch.clone()],
                 },
             });

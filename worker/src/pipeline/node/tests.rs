@@ -26,7 +26,7 @@ use super::instantiate;
 use crate::{
     context::Context,
     pipeline::{
-        contract::{Call, FileFacts, Output},
+        contract::{Call, FileFacts, FoundProperties, Output},
         element::{ChunkElement, DocumentElement, Elements, FileElement},
         spaces::OpenSpace,
     },
@@ -79,9 +79,10 @@ impl Fixture {
             origin: Arc::default(),
             staged: None,
         };
-        let variables = json!({ "name": name, "mediaType": media_type, "size": blob.bytes, "tags": [] });
+        let declared = json!({ "name": name, "mediaType": media_type, "size": blob.bytes, "tags": [] });
+        let found = FoundProperties { media_type: media_type.to_owned(), page_count: None };
         let metadata = Map::from_iter([("state".to_owned(), json!("final"))]);
-        FileFacts { id: FileId::new(), content, variables, metadata, key: ContentKey([0; 32]) }
+        FileFacts { id: FileId::new(), content, declared, found, metadata, declared_key: ContentKey([0; 32]) }
     }
 
     async fn run(&self, kind: &str, settings: Value, file: &FileFacts, input: Elements) -> Result<Output, JobError> {
