@@ -94,7 +94,7 @@ pub async fn failed_objects(
     operation_id = "readPipelineStaleness",
     tag = "runs",
     summary = "Read what of a pipeline is stale",
-    description = "Items in collections that an older version of the definition has written, or older code of a node type. Nothing is computed again by itself: a run of the pipeline does that."
+    description = "Items whose results an older version of the definition has written, or older code of a node type: in collections, in systems outside, or as files. Nothing is computed again by itself: a run of the pipeline does that."
 )]
 pub async fn staleness(
     state: Data<State>,
@@ -105,10 +105,12 @@ pub async fn staleness(
     let newest = store::run::newest(db, workspace, id).await?.ok_or_else(Problem::not_found)?;
     let compiled = pipeline::compile(&newest.definition).map_err(Problem::internal)?;
     let versions = runs::code_versions(&compiled.plan);
-    let found = store::staleness::find(db, workspace, id, newest.version, versions.clone()).await?;
-    let spent = store::staleness::connection_tokens(db, workspace, id, newest.version, versions.clone()).await?;
+    let (version, code_versions) = (newest.version, versions.clone());
+    let compared = store::staleness::Compared { workspace, pipeline: id, version, code_versions };
+    let found = store::staleness::find(db, &compared).await?;
+    let spent = store::staleness::connection_tokens(db, &compared).await?;
     let cost = refresh_cost(db, workspace, &compiled.plan, found.tokens, spent).await?;
-    let raised = store::staleness::raised_node_types(db, workspace, id, versions.clone()).await?;
+    let raised = store::staleness::raised_node_types(db, &compared).await?;
     let current = |kind: &str| versions[kind].as_u64().and_then(|version| u32::try_from(version).ok());
     Ok(Json(Staleness {
         items: found.live,

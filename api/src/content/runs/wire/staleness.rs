@@ -9,7 +9,7 @@ use serde::Serialize;
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "PipelineStaleness")]
 pub struct Staleness {
-    /// Items whose rows search can find.
+    /// Items whose results are there: in collections, in systems outside, or as files.
     pub items: i64,
     /// Of them, those that are stale for any reason.
     pub stale: i64,
@@ -30,7 +30,7 @@ pub struct StaleNodeType {
     /// The name of the type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The oldest code version that rows were computed with.
+    /// The oldest code version that results were computed with.
     pub from: i32,
     /// The code version now.
     pub to: u32,
